@@ -37,7 +37,8 @@ def test_answers_go_to_those_who_asked() -> None:
     with ProcessPool(make, answer, processes=2, timeout=20) as pool:
         found: dict[int, int] = {}
         threads = [
-            threading.Thread(target=lambda n=n: found.update({n: pool.call(n)})) for n in range(30)
+            threading.Thread(target=lambda n=n: found.update({n: pool.submit(n).result()}))
+            for n in range(30)
         ]
         for thread in threads:
             thread.start()
@@ -48,17 +49,17 @@ def test_answers_go_to_those_who_asked() -> None:
 
 def test_a_death_and_an_error_cost_one_answer() -> None:
     with ProcessPool(make, answer, processes=1, timeout=1) as pool:
-        first = pool.call("pid")
+        first = pool.submit("pid").result()
         with pytest.raises(ProviderError, match="no such thing"):
-            pool.call("fail")
-        assert pool.call("pid") == first
+            pool.submit("fail").result()
+        assert pool.submit("pid").result() == first
         for request, reason in (("exit", Reason.DECODER_CRASH), (60.0, Reason.TIMEOUT)):
             with pytest.raises(DiedError) as caught:
-                pool.call(request)
+                pool.submit(request).result()
             assert caught.value.reason is reason
-        assert pool.call("pid") != first
+        assert pool.submit("pid").result() != first
     with pytest.raises(UsageError, match="closed"):
-        pool.call("pid")
+        pool.submit("pid").result()
 
 
 def test_no_thread_starves() -> None:
@@ -68,7 +69,7 @@ def test_no_thread_starves() -> None:
 
         def ask(number: int) -> None:
             while time.monotonic() < end:
-                pool.call(0.002)
+                pool.submit(0.002).result()
                 counts[number] += 1
 
         threads = [threading.Thread(target=ask, args=[number]) for number in range(16)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer._messages import LOG
 from recognizer.errors import BundleSchemaError, ProviderError, UsageError
 from recognizer.model.bundle import Bundle
 
@@ -43,7 +44,7 @@ def open_session(
         raise UsageError(f"provider {provider!r}: one of {', '.join(PROVIDERS)}")
     if threads is not None and threads < 1:
         raise UsageError(f"threads = {threads}: at least 1")
-    available = onnxruntime.get_available_providers()
+    wanted, available = provider, onnxruntime.get_available_providers()
     if PROVIDERS[provider] not in available:
         if not allow_fallback:
             there = [name for name, theirs in PROVIDERS.items() if theirs in available]
@@ -74,7 +75,14 @@ def open_session(
             )
         provider = next(name for name, theirs in PROVIDERS.items() if theirs == used)
     _check_interface(session, bundle)
+    if provider != wanted:
+        log_fallback(wanted, provider)
     return session, provider
+
+
+def log_fallback(wanted: str, provider: str | None) -> None:
+    """Log that another provider computes than the one that was asked for."""
+    LOG.warning("the provider %s is not there: %s computes instead", wanted, provider)
 
 
 def run_session(

@@ -35,6 +35,7 @@ from recognizer._process import (
 )
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle
+from recognizer.model.session import log_fallback
 from recognizer.policy import Policy
 from recognizer.prediction import Prediction
 from recognizer.rows.records import result_of
@@ -181,6 +182,8 @@ class WorkerPool:
                 return [message]
             case Ready(provider=provider, memory=held):
                 worker.is_ready = True
+                if self.provider is None and provider != self._options.provider:
+                    log_fallback(self._options.provider, provider)
                 self.provider = provider
                 self._failed_starts = 0
                 limit = self._memory_limit
