@@ -26,6 +26,7 @@ from recognizer.policy import Finding
 
 FORMAT = "wildlife-known-items"
 VERSION = 1
+_MAX_BYTES = 256 << 20  # it is held in memory
 SIGNAL_TYPE = "pdq"
 
 
@@ -66,6 +67,11 @@ def read_exchange(path: Path, *, origin: str | None = None) -> list[KnownItem]:
     try:
         if path.exists() and not path.is_file():
             raise BankError(f"{path} is not a regular file")
+        if path.stat().st_size > _MAX_BYTES:
+            raise BankError(
+                f"{path} has more than {_MAX_BYTES >> 20} MiB: split it, and import its parts one "
+                "by one"
+            )
         text = path.read_text(encoding="utf-8-sig")
         modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
     except (OSError, UnicodeDecodeError) as error:

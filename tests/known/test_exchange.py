@@ -143,3 +143,12 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) 
     for name in ("fifo.txt", "zero.txt"):
         with pytest.raises(BankError, match=f"{name} is not a regular file"):
             read_exchange(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".csv", ".txt"])
+def test_what_is_too_large_is_not_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"x{suffix}"
+    path.touch()
+    os.truncate(path, (256 << 20) + 1)
+    with pytest.raises(BankError, match="more than 256 MiB: split it"):
+        read_exchange(path)

@@ -325,6 +325,27 @@ def test_a_place_that_may_not_be_written_is_told() -> None:
         _try_as_nobody(write_scan(Path(folder) / "scan.sqlite", ROWS))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become somebody else")
+def test_a_log_on_a_disk_that_may_not_be_written_is_told() -> None:
+    """Its rows are in the log: without it, a reader would miss them and not know it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scan.sqlite"
+        with ScanWriter(path, Ranking()) as file:
+            file.append([new(ROWS[0])])
+            (Path(folder) / "read-only").mkdir()
+            for name in ("scan.sqlite", "scan.sqlite-wal"):
+                shutil.copy(Path(folder) / name, Path(folder) / "read-only" / name)
+        Path(folder).chmod(0o755)
+        (Path(folder) / "read-only").chmod(0o555)
+        code = (
+            "import os, sys\nfrom recognizer.rows import ScanFile\nos.setuid(65534)\n"
+            "ScanFile(sys.argv[1])"
+        )
+        command = [sys.executable, "-c", code, str(path.parent / "read-only" / path.name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "or its folder cannot be read" in done.stderr.splitlines()[-1]
+
+
 def _try_as_nobody(path: Path) -> None:
     code = """if True:
         import os, sys
