@@ -28,11 +28,10 @@ from functools import partial
 from itertools import pairwise
 from typing import IO, Any, BinaryIO, TypeAlias, cast
 
-from recognizer._sqlite import KeySet
 from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused
-from recognizer.scan.bounds import Bounds, Progress, Unpacked
+from recognizer.scan.bounds import Bounds, KeySet, Progress, Unpacked
 from recognizer.scan.items import (
     ArchiveMember,
     Container,

@@ -190,16 +190,18 @@ class Item:
 
     def alternate_path(self) -> Self | None:
         """Return the same local image with an absolute path for a relative one, or the reverse."""
-        match self.location:
-            case FileLocation(path) if other := alternate_path(path):
-                return replace(self, location=FileLocation(other))
-            case ArchiveMember(archive=FileLocation(path)) as member if other := alternate_path(
-                path
-            ):
-                return replace(self, location=replace(member, archive=FileLocation(other)))
-            case TableCell(table=FileLocation(path)) as cell if other := alternate_path(path):
-                return replace(self, location=replace(cell, table=FileLocation(other)))
-        return None
+        own = self.location
+        place = getattr(own, "archive", None) or getattr(own, "table", None) or own
+        path = alternate_path(place.path) if isinstance(place, FileLocation) else None
+        if path is None:
+            return None
+        other = FileLocation(path)
+        match own:
+            case ArchiveMember():
+                return replace(self, location=replace(own, archive=other))
+            case TableCell():
+                return replace(self, location=replace(own, table=other))
+        return replace(self, location=other)
 
     @property
     def path(self) -> str | None:

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from recognizer._closing import Closes
-from recognizer._sqlite import KeySet
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
 from recognizer.rows.copies import group_copies
@@ -27,6 +26,7 @@ from recognizer.rows.row import Row
 from recognizer.rows.scanfile import NewRow
 from recognizer.rows.summary import ScanSummary
 from recognizer.rows.writer import Known, ScanWriter
+from recognizer.scan.bounds import KeySet
 from recognizer.scan.items import Columns, Item
 from recognizer.scan.options import Engine, ScanOptions, WorkerPayload
 from recognizer.scan.pool import WorkerPool

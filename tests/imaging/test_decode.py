@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from recognizer.imaging import Limits, load_image
-from recognizer.imaging.damage import MIN_RECOVERED
-from recognizer.imaging.decode import orient, to_rgb
+from recognizer.imaging.decode import MIN_RECOVERED, orient, to_rgb
 from recognizer.status import Reason, Status
 from tests.hostile import (
     animation,
