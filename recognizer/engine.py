@@ -90,11 +90,7 @@ class DecisionMaker:
         The policy may be the name of one of this package (``"strict"``) or the path of a file,
         which is read once; without one, the default policy is applied. ``columns`` are those of the
         listing (``title``, ``description``, ``reports`` and the like), for the keywords and reports
-        of the policy.
-
-        Raises:
-            PolicyError: the policy cannot be read, or names a label or family that is unknown.
-            UsageError: the prediction comes from another model.
+        of the policy. A prediction of another model is a UsageError.
         """
         bundle, policy = self.bundle, self._checked_policy(policy)
         foreign = prediction.bundle_digest not in {None, bundle.digest}
@@ -182,10 +178,8 @@ class Recognizer(DecisionMaker):
             allow_fallback: use the CPU if the provider is unavailable, instead of raising.
             limits: byte, pixel and frame limits: what is refused before it is read or decoded.
 
-        Raises:
-            BundleError: there is no such bundle, its digest is wrong, or it cannot be used.
-            ProviderError: the provider is unavailable and no fallback is allowed.
-            UsageError: an argument makes no sense.
+        A bundle that is not there or was changed is a BundleError, a provider that is unavailable a
+        ProviderError.
         """
         return cls(
             load_bundle(bundle),
@@ -198,12 +192,9 @@ class Recognizer(DecisionMaker):
     def predict(self, image: ImageSource) -> Prediction:
         """Score one image (see :data:`recognizer.ImageSource`).
 
-        Bad input gives the status ``failed`` with a reason.
-
-        Raises:
-            UsageError: the argument is not an image (a ``str``, an array of a wrong shape), or a
-                file object that cannot be read from its start.
-            ProviderError: onnxruntime failed.
+        Bad input gives the status ``failed`` with a reason. What is not an image (a ``str``, an
+        array of a wrong shape, a file object that cannot be read from its start) is a UsageError; a
+        failure of onnxruntime is a ProviderError.
         """
         return self.predict_loaded([self.load_image(image)])[0]
 

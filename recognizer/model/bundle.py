@@ -86,9 +86,6 @@ class Bundle:
         created: ISO 8601 date.
         evaluation: the figures on the test split; None if these scores were not measured.
         lineage: how it was made, the latest step last.
-
-    Raises:
-        ValueError: the parts contradict each other.
     """
 
     path: Path
@@ -241,16 +238,10 @@ class Bundle:
 
 
 def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
-    """Load a bundle's description. The model itself is read and verified by its engine.
+    """Load the description of a bundle, or raise a BundleError.
 
-    Args:
-        bundle: a folder, or the name of a bundle that the package carries; None for the default.
-
-    Raises:
-        BundleNotFoundError: there is no such bundle.
-        BundleDigestError: its calibrations or thresholds were changed since it was made.
-        BundleSchemaError: its description is unreadable, of an unknown schema, or made for another
-            preprocessing than this version's.
+    It is a folder, or the name of a bundle that the package carries; None for the default. The
+    model itself is read and verified by its engine.
     """
     folder = find_bundle(bundle)
     path = folder / DESCRIPTION_FILE
@@ -297,11 +288,7 @@ def load_carried_bundles() -> list[Bundle]:
 
 
 def bundle_behind(title: str, digest: str, bundles: Sequence[Bundle]) -> Bundle:
-    """Return the bundle that made some rows, which name it by its title and its digest.
-
-    Raises:
-        BundleNotFoundError: it is not among those given.
-    """
+    """Return the bundle that made some rows, or raise a BundleNotFoundError."""
     for one in bundles:
         if one.digest == digest:
             return one

@@ -122,9 +122,6 @@ class Calibration:
     """The line that turns a label's log-odds into calibrated log-odds.
 
     It rises, so that a calibrated score ranks images as the model does.
-
-    Raises:
-        ValueError: it does not rise, or a number is not finite.
     """
 
     slope: float

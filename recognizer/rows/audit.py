@@ -33,11 +33,7 @@ def audit_probability(sha256: str, score: float, rate: float, seed: int = 0) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSample:
-    """How clear images are drawn: see :func:`audit_probability`; ``products`` are the labels.
-
-    Raises:
-        UsageError: the rate is not over 0 and at most 1.
-    """
+    """How clear images are drawn: see :func:`audit_probability`; ``products`` are the labels."""
 
     rate: float
     seed: int = 0

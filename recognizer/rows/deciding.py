@@ -91,11 +91,8 @@ def decide_again(
 
     The scores, and the times of the scan, stay as they were. Leads that are new have no regions and
     no thumbnail. Scores have six digits in the file, so that one may come out otherwise than in a
-    scan that is as near as that to a threshold.
-
-    Raises:
-        PolicyError: the policy names what a model does not know.
-        UsageError: rows were made by a model that is not among the bundles.
+    scan that is as near as that to a threshold. A policy that names what a model does not know is a
+    PolicyError, a model that is not among the bundles a UsageError.
     """
     diff = DecisionDiff()
     changes = _changes(file, policy, {bundle.digest: bundle for bundle in bundles}, diff)

@@ -91,11 +91,7 @@ class Listing:
     ) -> Self:
         """Make a listing from the rows of its images, or the one that says that it has none.
 
-        Args:
-            listing: its identity.
-            rows: in the order of the view ``ranked``, the image that stands for it first.
-            product: of the lead by which it is ranked.
-            score: by which it is ranked.
+        They come in the order of the view ``ranked``; product and score are those of that view.
         """
         images = [row for row in rows if row.reason is not Reason.NO_IMAGE]
         ranked = images or list(rows)

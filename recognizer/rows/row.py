@@ -226,11 +226,7 @@ class Row:
 
     @classmethod
     def from_json(cls, values: Any) -> Self:
-        """Read a row from plain values.
-
-        Raises:
-            ValueError: they are not those of a row of this version.
-        """
+        """Read a row from plain values; those of no row of this version are a ValueError."""
         if not isinstance(values, dict) or values.get("schema") != ROW_SCHEMA:
             raise ValueError(f"not a row of schema {ROW_SCHEMA}")
         failed = values.get("status") == Status.FAILED

@@ -59,13 +59,6 @@ def scan(
     Workers are new (spawned) processes, so a script that calls this needs the usual ``if __name__
     == "__main__":``. An interrupt (:class:`KeyboardInterrupt`) passes through after the workers
     have been stopped; all rows but those of the last instant are then written.
-
-    Raises:
-        BundleError: the model cannot be used.
-        PolicyError: the policy names a label or family that is unknown.
-        ProviderError: the provider is unavailable.
-        ScanFileError: rows cannot be written, or the file was replaced meanwhile.
-        RecognizerError: worker processes cannot be started.
     """
     payload = WorkerPayload(bundle=bundle, policy=policy, options=options or ScanOptions())
     run = _Run(items=items, payload=payload, file=file, on_rows=on_rows)
