@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recognizer.errors import BundleDigestError, BundleError, BundleNotFoundError, BundleSchemaError
+from recognizer.errors import BundleDigestError, BundleNotFoundError, BundleSchemaError
 from recognizer.model.bundle import Bundle, load_bundle, load_carried_bundles, write_bundle
 from recognizer.model.description import NegativesFile
 from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
@@ -275,8 +275,3 @@ def test_another_model_or_none_is_told(change: Callable[[bytes], bytes], tmp_pat
     model.unlink()
     with pytest.raises(BundleNotFoundError, match=r"model\.onnx"):
         load_bundle(folder).read_model()
-
-
-def test_all_of_them_are_bundle_errors() -> None:
-    for error in (BundleNotFoundError, BundleDigestError, BundleSchemaError):
-        assert issubclass(error, BundleError)

@@ -159,16 +159,6 @@ def test_listings_are_told_apart(write: Callable[..., list[dict]]) -> None:
     assert found[2]["sources"] == ["\udcff.jpg", "a.jpg"]
 
 
-def test_the_last_row_of_a_photo_counts(write: Callable[..., list[dict]]) -> None:
-    (row,) = write(
-        photo("a.jpg", "priority", 0.9, id=1, reports=0),
-        photo("b.jpg", "unscored", id=1, reports=0),
-        photo("a.jpg", "clear", id=1, reports=4),  # another model, other columns
-        photo("b.jpg", "clear", id=1, reports=0),
-    )
-    assert (row["decision"], row["images"], row["reports"]) == ("clear", 2, 4)
-
-
 def test_a_listing_without_images_is_a_row_too(write: Callable[..., list[dict]]) -> None:
     text, both, silent = write(
         without_image("t.csv!/1", "review", id=1, title="ivory"),

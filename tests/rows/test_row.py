@@ -13,7 +13,7 @@ import pytest
 from recognizer.engine import Recognizer
 from recognizer.listing_rules import KeywordHit
 from recognizer.policy import CandidateKind, Decision
-from recognizer.prediction import Prediction, Region
+from recognizer.prediction import Region
 from recognizer.rows.row import ROW_FIELDS, BankReference, Row, row_schema
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
@@ -164,10 +164,6 @@ def test_the_labels_of_a_lead_are_those_over_a_threshold_and_the_likeliest_of_a_
     ]:
         row = bare_row("a", 0.6, "review", leads=leads, regions=regions)
         assert row.lead_labels == labels
-
-
-def test_a_prediction_that_failed_has_no_scores() -> None:
-    assert Prediction(status=Status.FAILED, reason=Reason.EMPTY, detail="zero bytes").scores == {}
 
 
 def test_the_schema_describes_every_key() -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -26,10 +24,9 @@ from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Decision, Policy
 from recognizer.rows import AuditSample, NewRow, Ranking, Row, ScanFile, ScanWriter
-from recognizer.rows.records import result_key, result_of
+from recognizer.rows.records import result_of
 from recognizer.rows.row import BankReference
 from recognizer.scan import Item
-from recognizer.scan.options import ScanOptions, WorkerPayload
 from recognizer.status import Reason, Status
 from tests.pictures import encoded, picture
 from tests.rows.rows import NOW, bare_row, read_scan, write_scan
@@ -92,28 +89,6 @@ def test_what_makes_another_result(tiny_bundle: Path) -> None:
     assert len({result_of(row) for row in [row, *changed]}) == 7
 
 
-@pytest.mark.parametrize(
-    ("reason", "retry", "holds"),
-    [
-        (None, False, True),
-        (None, True, True),
-        (Reason.TIMEOUT, False, True),  # it cost a worker
-        (Reason.TIMEOUT, True, False),
-        (Reason.READ_ERROR, False, False),  # the storage may be back
-    ],
-)
-def test_which_results_hold(
-    tiny_bundle: Path, reason: Reason | None, retry: bool, holds: bool
-) -> None:
-    payload = WorkerPayload(
-        bundle=load_bundle(tiny_bundle), policy=Policy(), options=ScanOptions(retry_failed=retry)
-    )
-    key = result_key("a" * 64, reason, payload.bundle.digest, payload.policy.digest, 1)
-    assert payload.is_up_to_date(key, "a" * 64) is holds
-    assert not payload.is_up_to_date(key, "b" * 64)
-    assert not payload.is_up_to_date(None, "a" * 64)
-
-
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three photos and a damaged one in a folder that is the working one, an hour old."""
@@ -132,22 +107,6 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def scan_again(path: Path, bundle: Path, items: list[Item], **options: object) -> tuple[int, int]:
     summary = scan_into(path, items, bundle, **options)
     return summary.scanned, summary.skipped
-
-
-def test_a_scan_goes_on_where_it_was(photos: Path, tiny_bundle: Path, tmp_path: Path) -> None:
-    path, names = tmp_path / "scan.sqlite", sorted(os.listdir(photos))
-    items = [Item.at(name) for name in names]
-    assert scan_again(path, tiny_bundle, items[:2]) == (2, 0)
-    assert scan_again(path, tiny_bundle, items) == (2, 2)  # the damaged one is tried again
-    before = read_scan(path)
-    others = [f"./{names[1]}", str(photos / names[2]), f".//{names[3]}"]
-    assert scan_again(path, tiny_bundle, [Item.at(name) for name in others]) == (0, 3)
-    assert read_scan(path) == before
-    twice = [*items, Item.at(str(photos / names[1]))]
-    assert scan_into(path, twice, tiny_bundle).repeated == 1
-    (photos / names[1]).write_bytes(encoded(picture("red", seed=5)))
-    assert scan_again(path, tiny_bundle, items) == (1, 3)
-    assert len(read_scan(path)) == 4
 
 
 def test_embeddings_that_are_wanted_later_are_made_once(
@@ -301,21 +260,6 @@ def test_a_full_disk_is_told_and_what_was_written_is_safe(tmp_path: Path) -> Non
         file.append(large)
         assert len(file) == len(ROWS)
     assert read_scan(path) == [one.row for one in large]
-
-
-def test_a_file_that_may_not_grow_is_told(tmp_path: Path) -> None:
-    """As a quota does: the write fails, and no signal ends the process (RLIMIT_FSIZE)."""
-
-    def limit() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
-
-    path = tmp_path / "scan.sqlite"
-    with in_process(path, 0, preexec_fn=limit) as process:
-        lines, errors = process.communicate(timeout=60)
-    assert "ScanFileError" in errors.splitlines()[-1]
-    assert "was written so far is safe" in errors
-    assert require_whole(path) == len(lines.split())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become somebody else")

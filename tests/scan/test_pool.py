@@ -81,21 +81,6 @@ def all_but_3(reason: Reason, count: int = 10) -> dict[int, Reason]:
     return {index: reason if index == 3 else Reason.EMPTY for index in range(count)}
 
 
-def test_each_task_is_done_once(make: Any) -> None:
-    pool, _ = make(obedient, workers=2)
-    found = [result for part in pool.work(tasks(20, columns={"id": 1})) for result in part]
-    assert sorted(result.index for result in found) == list(range(20))
-    assert all(result.row.item == {"id": 1} for result in found)
-    assert all(result.row.source == f"{result.index}.jpg" for result in found)
-    assert pool.provider == "cpu"
-
-
-def test_nothing_to_do_starts_no_worker(make: Any) -> None:
-    pool, factory = make(obedient)
-    assert list(pool.work(tasks(0))) == []
-    assert factory.started == []
-
-
 @pytest.mark.parametrize(("count", "workers"), [(1, 1), (3, 1), (4, 2), (100, 4)])
 def test_workers_are_started_as_there_is_work(make: Any, count: int, workers: int) -> None:
     def slow(process: FakeProcess) -> None:
@@ -140,13 +125,6 @@ def test_results_come_soon_however_long_another_takes(make: Any) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_results_come_several_at_a_time(make: Any) -> None:
-    pool, _ = make(obedient)
-    parts = list(pool.work(tasks(1000)))
-    assert sum(map(len, parts)) == 1000
-    assert len(parts) < 500
-
-
 # --- accidents --------------------------------------------------------------------------------
 
 
@@ -176,19 +154,6 @@ def test_the_image_that_a_worker_holds_when_it_dies_is_the_cause(
     assert found == (f"the process that worked on it {words}", sha256)
     assert len(factory.started) == 2
     pool, _ = make(ready_then(crash), workers=2)
-    assert reasons(pool.work(tasks(10))) == all_but_3(Reason.DECODER_CRASH)
-
-
-def test_a_worker_that_dies_between_two_images_costs_the_next(make: Any) -> None:
-    """It had taken it already, and nothing else can be told."""
-
-    def script(process: FakeProcess) -> None:
-        process.send(Ready(provider="cpu", memory=1))
-        for _ in range(3):
-            process.finish(process.take())
-        process.die(1)
-
-    pool, _ = make(script, obedient)
     assert reasons(pool.work(tasks(10))) == all_but_3(Reason.DECODER_CRASH)
 
 
@@ -345,16 +310,6 @@ def test_a_batch_that_crashes_the_model_is_tried_one_by_one(make: Any) -> None:
     assert reasons(pool.work(tasks(20))) == all_but_3(Reason.DECODER_CRASH, 20)
     assert max(sizes) == 4
     assert sizes.count(1) >= 4
-
-
-def test_results_before_the_crash_of_a_batch_stand(make: Any) -> None:
-    def crash(process: FakeProcess, together: list[Task]) -> None:
-        if len(together) > 1:
-            process.finish(together.pop(0))
-            process.die(8)
-
-    pool, _ = make(batched(crash), batch=4)
-    assert set(reasons(pool.work(tasks(12))).values()) == {Reason.EMPTY}
 
 
 def test_the_inbox_gives_what_waits() -> None:

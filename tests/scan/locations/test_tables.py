@@ -98,30 +98,6 @@ def test_paths_and_columns(tmp_path: Path, name: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("columns", "wanted", "expected"),
-    [
-        (["id", "url", "image"], None, "image"),
-        (["url", "title"], None, "url"),
-        (["Photo_URL", "url"], None, "Photo_URL"),
-        (["image", "other"], "other", "other"),
-        (["title", "price"], None, None),
-        (["title", "price"], "image", None),
-    ],
-)
-def test_the_column_of_images(
-    tmp_path: Path, columns: list[str], wanted: str | None, expected: str | None
-) -> None:
-    path = write(tmp_path / "t.csv", [{name: f"{name}.jpg" for name in columns}])
-    if expected is None:
-        with pytest.raises(UsageError, match="'title', 'price'"):
-            items_of(path, image_column=wanted)
-    else:
-        (item,) = items_of(path, image_column=wanted)
-        assert item.source == str(tmp_path / f"{expected}.jpg")
-        assert set(item.columns or ()) == set(columns) - {expected}
-
-
 def test_each_of_json_lines_has_its_own_keys(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('{"id": 1}\n{"id": 2, "image": "a.jpg"}\n{"id": 3}\n')
