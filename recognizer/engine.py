@@ -30,7 +30,7 @@ from recognizer.imaging import (
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.numerics import sigmoid
 from recognizer.model.session import is_onnxruntime_error, open_session, run_session
-from recognizer.policy import EXAMPLES, KnownMatch, Policy, Verdict
+from recognizer.policy import KnownMatch, Policy, Verdict
 from recognizer.prediction import Embedding, Explanation, Prediction, Region
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
@@ -68,9 +68,7 @@ class DecisionMaker:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        self._checked: set[str] = set()  # digests of policies
-        self._policies: dict[str | os.PathLike[str], Policy] = {}
-        self._default_policy = Policy()
+        self._policies: dict[str | os.PathLike[str] | None, Policy] = {None: Policy()}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -106,21 +104,14 @@ class DecisionMaker:
         return decide(prediction, bundle, policy, known, columns)
 
     def _checked_policy(self, policy: Policy | str | os.PathLike[str] | None) -> Policy:
-        if policy is None:
-            return self._default_policy
-        if isinstance(policy, str | os.PathLike):
-            if policy not in self._policies:
-                self._policies[policy] = Policy.load(policy, self.bundle.taxonomy)
-            return self._policies[policy]
-        if not isinstance(policy, Policy):
-            raise UsageError(
-                f"policy = {policy!r}: give a Policy, the path of its file, or a name: "
-                f"{', '.join(EXAMPLES)}"
-            )
-        if policy.digest not in self._checked:
+        if isinstance(policy, Policy):
             policy.check(self.bundle.taxonomy)
-            self._checked.add(policy.digest)
-        return policy
+            return policy
+        try:
+            return self._policies[policy]
+        except (KeyError, TypeError):  # it is new, or no name at all
+            loaded = Policy.load(policy, self.bundle.taxonomy)  # type: ignore[arg-type]
+            return self._policies.setdefault(policy, loaded)
 
 
 class Recognizer(DecisionMaker):

@@ -237,7 +237,8 @@ class Policy:
         """
         if not isinstance(policy, str | os.PathLike):
             raise UsageError(
-                f"policy = {policy!r}: give the path of a file, or a name: {', '.join(EXAMPLES)}"
+                f"policy = {policy!r}: give a Policy, the path of its file, or a name: "
+                f"{', '.join(EXAMPLES)}"
             )
         where = os.fspath(policy)
         values = _read_toml(policy, where)

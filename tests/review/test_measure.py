@@ -176,9 +176,6 @@ def test_the_sample_is_drawn_with_the_probability_that_it_says() -> None:
     assert [audit_probability(n, 0.05, 0.01) for n in names] == [
         audit_probability(n, 0.05, 0.01) for n in names
     ]
-    assert [audit_probability(n, 0.05, 0.01, 1) for n in names] != [
-        audit_probability(n, 0.05, 0.01) for n in names
-    ]
     assert not any(audit_probability(n, 0.5, 0.0) for n in names)
 
 

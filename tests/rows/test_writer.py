@@ -428,16 +428,6 @@ def test_an_older_copy_that_is_put_back_in_mid_scan_is_a_clear_stop(tmp_path: Pa
             file.append([new(ROWS[3])])
 
 
-def test_a_file_that_goes_at_the_end_is_noticed(tmp_path: Path) -> None:
-    path = tmp_path / "scan.sqlite"
-    with ScanWriter(path, Ranking()) as file:
-        file.append([new(ROWS[0])])
-        _removed(path)
-        with pytest.raises(ScanFileChangedError):
-            file.check()
-    assert read_scan(path) == ROWS[:1]
-
-
 def test_an_interrupt_leaves_all_of_a_batch_or_nothing(tmp_path: Path) -> None:
     def interrupted() -> object:
         yield new(ROWS[1])
