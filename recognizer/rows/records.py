@@ -126,7 +126,7 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
         "first": time,
         "time": time,
         **{name: getattr(row, name) for name in _PLAIN},
-        "detail": None if row.detail is None else _valid(row.detail),
+        "detail": None if row.detail is None else valid(row.detail),
         **{name: to_json(getattr(row, name)) for name in _JSON},
     }
 
@@ -228,9 +228,9 @@ def _listed(item: Mapping[str, Any]) -> str | None:
 
 def _shown(item: Mapping[str, Any], role: Role) -> str | None:
     text = as_text(value_of(item, role)) if item else None
-    return None if text is None else _valid(text)
+    return None if text is None else valid(text)
 
 
-def _valid(text: str) -> str:
+def valid(text: str) -> str:
     """Return text that UTF-8 can hold."""
     return text.encode("utf-8", "backslashreplace").decode()

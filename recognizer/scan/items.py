@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from recognizer.errors import UsageError
 from recognizer.listing_columns import listing_of
-from recognizer.rows.item_key import MEMBER, alternate_path, item_key
+from recognizer.rows.item_key import MEMBER, URL, alternate_path, item_key
 from recognizer.status import Reason
 
 IMAGE_SUFFIXES = frozenset(
@@ -34,7 +34,6 @@ ZIP_SUFFIX = ".zip"
 FIRST_ROWS = 3
 """So many numbers of rows without an image are printed."""
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 Columns: TypeAlias = Mapping[str, Any] | None
 
 
@@ -131,7 +130,7 @@ def parse_location(name: str) -> FileLocation | StoreObject | WebAddress:
 
     The member of an archive is found by opening the archive, not by its name alone.
     """
-    match = _URL.match(name)
+    match = URL.match(name)
     scheme = match and match[1].lower()
     if scheme is None:
         return FileLocation(name)

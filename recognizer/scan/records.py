@@ -19,8 +19,8 @@ from datetime import date, datetime, time, timedelta
 from itertools import chain
 from typing import Any, BinaryIO, TypeAlias, cast
 
-from recognizer.errors import MissingExtraError
 from recognizer.imaging.sources import Refused
+from recognizer.rows.export import parquet_library
 from recognizer.scan.bounds import Bounds, Progress, Unpacked
 from recognizer.status import Reason
 
@@ -168,10 +168,7 @@ def parquet_records(
     A column that has more than ``limit`` bytes in each row of a group, on average, is not read: its
     pages may be larger than the memory.
     """
-    try:
-        import pyarrow.parquet as pq  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "parquet") from error
+    pq = parquet_library()
     number, max_columns = 0, progress.bounds.max_columns
     try:
         # Buffered, and nothing read ahead: a row group may hold gigabytes of images.

@@ -22,6 +22,7 @@ from typing import Any, Self
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.listing_columns import normal_name
+from recognizer.rows.item_key import URL
 from recognizer.scan.bounds import Bounds, Progress
 from recognizer.scan.items import (
     FIRST_ROWS,
@@ -318,7 +319,6 @@ _NUMBERED = re.compile(
 )
 _SURE = IMAGE_COLUMNS.index("path")  # the names before it can be nothing but images
 _SEPARATORS = ("|", ";")
-_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 @lru_cache(maxsize=256)
@@ -367,6 +367,6 @@ def _parts(text: str) -> list[str]:
     for separator in _SEPARATORS:
         parts = [part.strip() for part in text.split(separator)]
         parts = [part for part in parts if part]
-        if len(parts) > 1 and all(_URL.match(part) or has_image_suffix(part) for part in parts):
+        if len(parts) > 1 and all(URL.match(part) or has_image_suffix(part) for part in parts):
             return parts
     return [text]
