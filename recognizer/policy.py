@@ -18,7 +18,6 @@ from enum import StrEnum
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import msgspec
@@ -191,19 +190,9 @@ class Policy:
         for key, hours in self.time_limits.items():
             if not 0 < hours < math.inf:
                 raise PolicyError(f"time_limits.{key} = {hours!r}: a number of hours over 0")
-        # Read-only, for the digest is computed once.
-        for field_name in _MAPPINGS:
-            value = MappingProxyType(dict(getattr(self, field_name)))
-            object.__setattr__(self, field_name, value)
+        for field_name in ("rules", "actions", "time_limits"):  # the digest is computed once
+            object.__setattr__(self, field_name, dict(getattr(self, field_name)))
         object.__setattr__(self, "ignore", frozenset(self.ignore))
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A mapping proxy cannot be pickled, and a policy has to reach worker processes.
-        return {**self.__dict__, **{key: dict(getattr(self, key)) for key in _MAPPINGS}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        proxies = {key: MappingProxyType(state[key]) for key in _MAPPINGS}
-        self.__dict__.update(state | proxies)
 
     @cached_property
     def digest(self) -> str:
@@ -259,9 +248,6 @@ class Policy:
         products = [label.name for label in taxonomy.products]
         for name in sorted(self.ignore - set(products)):
             raise PolicyError(f"ignore: {unknown_name('product', name, products)}")
-
-
-_MAPPINGS = ("rules", "actions", "time_limits")
 
 
 def _content(rule: Rule) -> list[tuple[str, float]]:
