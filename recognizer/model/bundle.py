@@ -35,13 +35,13 @@ from recognizer.model.description import (
     OUTPUTS,
     BundleFamily,
     BundleLabel,
-    BundleReference,
     CalibrationPhotos,
     Enrolled,
     EvaluationSummary,
     InputFormat,
     Lineage,
     ModelFile,
+    ModelReference,
     NegativesFile,
     Parity,
     SelfTest,
@@ -135,9 +135,9 @@ class Bundle:
         return f"{self.name}-v{self.version}"
 
     @property
-    def reference(self) -> BundleReference:
+    def reference(self) -> ModelReference:
         """What other bundles name this one by."""
-        return BundleReference(name=self.name, version=self.version, digest=self.digest)
+        return ModelReference(name=self.name, version=self.version, digest=self.digest)
 
     @cached_property
     def label_names(self) -> tuple[str, ...]:

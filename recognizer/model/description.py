@@ -16,6 +16,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from recognizer.policy import FALSE_POSITIVE_RATES
+from recognizer.prediction import Digest, Natural
 from recognizer.taxonomy import Kind
 
 NEVER: Mapping[float, float] = dict.fromkeys(FALSE_POSITIVE_RATES, 1.0)
@@ -333,12 +334,17 @@ class BundleFamily:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BundleReference:
-    """Which bundle."""
+class ModelReference:
+    """Which bundle; the digest is over the model and all calibrations and thresholds."""
 
     name: str
-    version: int
-    digest: str
+    version: Natural
+    digest: Digest
+
+    @property
+    def title(self) -> str:
+        """Name and version as the bundle's folder is called."""
+        return f"{self.name}-v{self.version}"
 
 
 class Exported(Struct, frozen=True, kw_only=True, tag_field="step", tag="exported"):
@@ -351,7 +357,7 @@ class Exported(Struct, frozen=True, kw_only=True, tag_field="step", tag="exporte
 class Calibrated(Struct, frozen=True, kw_only=True, tag_field="step", tag="calibrated"):
     """The parent was calibrated on other photos; its evaluation does not hold any more."""
 
-    parent: BundleReference
+    parent: ModelReference
     photos: CalibrationPhotos
     date: str
     program: str
@@ -361,7 +367,7 @@ class Calibrated(Struct, frozen=True, kw_only=True, tag_field="step", tag="calib
 class Enrolled(Struct, frozen=True, kw_only=True, tag_field="step", tag="enrolled"):
     """A product was added to the parent, or strengthened in it, from photos with these sha256."""
 
-    parent: BundleReference
+    parent: ModelReference
     label: str
     photos: tuple[str, ...]
     penalty: float

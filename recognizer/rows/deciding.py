@@ -24,7 +24,7 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
 from recognizer.rows.ranking import Ranking
-from recognizer.rows.row import PolicyReference, Row, rounded_leads
+from recognizer.rows.row import Reference, Row, rounded_leads
 from recognizer.rows.scanfile import ScanFile
 
 _BLOCK = 4000  # rows whose scores are compared at a time
@@ -268,7 +268,7 @@ class Decider:
             decision=verdict.decision,
             why=verdict.why,
             regions=tuple(region for region in row.regions if region.label in shown),
-            policy=PolicyReference(name=self._policy.name, digest=self._policy.digest),
+            policy=Reference(name=self._policy.name, digest=self._policy.digest),
             image_decision=verdict.image_decision,
             keywords=verdict.keywords,
             audit=row.audit if verdict.decision is Decision.CLEAR else None,

@@ -14,11 +14,12 @@ from typing import Any, Self
 from recognizer.errors import ScanFileError
 from recognizer.listing_columns import Role, as_count, as_text, as_time, as_url, value_of
 from recognizer.listing_rules import KeywordHit
+from recognizer.model.description import ModelReference
 from recognizer.policy import CandidateKind, Decision, Lead
 from recognizer.rows.copies import group_copies
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.records import to_json
-from recognizer.rows.row import ModelReference, PolicyReference, Row
+from recognizer.rows.row import Reference, Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
 
@@ -83,7 +84,7 @@ class Listing:
     item: Mapping[str, Any] | None
     scanned: datetime
     model: ModelReference
-    policy: PolicyReference
+    policy: Reference
 
     @classmethod
     def from_rows(

@@ -24,11 +24,12 @@ from recognizer.listing_columns import (
     value_of,
 )
 from recognizer.listing_rules import KeywordHit
+from recognizer.model.description import ModelReference
 from recognizer.policy import Decision, KnownMatch, Lead
 from recognizer.prediction import Region
 from recognizer.rows.item_key import hash_of, item_key, plain_name
 from recognizer.rows.ranking import Ranking
-from recognizer.rows.row import BankReference, ModelReference, PolicyReference, Row
+from recognizer.rows.row import Reference, Row
 from recognizer.status import Reason, Status
 
 MAX_NAME = 8000
@@ -151,8 +152,8 @@ def read_row(record: Sequence[Any]) -> Row:
     return Row(
         source=source if path is None else path.decode("utf-8", "surrogatepass"),
         model=ModelReference(name=name, version=version, digest=digest),
-        policy=PolicyReference(name=policy, digest=policy_digest),
-        bank=None if bank is None else BankReference(name=bank, digest=bank_digest),
+        policy=Reference(name=policy, digest=policy_digest),
+        bank=None if bank is None else Reference(name=bank, digest=bank_digest),
         time=datetime.fromisoformat(time),
         **values,
     )

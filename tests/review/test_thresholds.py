@@ -35,7 +35,7 @@ from recognizer.review.thresholds import (
     choose,
     policy_of,
 )
-from recognizer.rows.row import ModelReference, Row
+from recognizer.rows.row import Row
 from recognizer.status import Status
 from tests.conftest import invoke
 from tests.labelled import write_manifest
@@ -281,7 +281,7 @@ def reviewed(bundle: Bundle, images: Iterable[Image], label: str | None = None) 
     """A scan of which the policy reviewed what is over 0.5 as ivory."""
     rows: list[Row] = []
     outcomes = {}
-    model = ModelReference(name=bundle.name, version=bundle.version, digest=bundle.digest)
+    model = bundle.reference
     for number, (score, judgement, audit) in enumerate(images):
         row = bare_row(f"{number}.jpg", score, "review" if score > 0.5 else "clear", audit=audit)
         scores = dict.fromkeys(bundle.label_names, 0.0) | {"ivory_worked": score}

@@ -32,7 +32,7 @@ from recognizer.rows import (
     decide_again,
     deciding,
 )
-from recognizer.rows.row import PolicyReference
+from recognizer.rows.row import Reference
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, invoke, picture
 from tests.rows.rows import bare_row, quick_folder, read_scan, reference, row_of, write_scan
@@ -214,7 +214,7 @@ def test_all_rows_point_at_one_policy_and_keep_what_they_have(
 
 def test_a_scan_that_goes_on_meanwhile_keeps_its_policy(bundle: Bundle, tmp_path: Path) -> None:
     model = reference(bundle)
-    policy = PolicyReference(name="default", digest=Policy().digest)
+    policy = Reference(name="default", digest=Policy().digest)
     rows = [scored_row(f"{n}.jpg", 0.45, model=model, policy=policy) for n in range(2)]
     path = tmp_path / "a"
     with ScanWriter(path, Ranking([bundle])) as scan:

@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from recognizer.errors import RecognizerError, ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.listing_rules import KeywordHit
+from recognizer.model.description import ModelReference
 from recognizer.policy import CandidateKind, Decision, Finding, KnownMatch, Lead
 from recognizer.prediction import Region
 from recognizer.rows import NewRow, Ranking, Row, ScanFile, ScanWriter, read_listings
-from recognizer.rows.row import BankReference, ModelReference, PolicyReference
+from recognizer.rows.row import Reference
 from recognizer.rows.scanfile import is_open_here
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, invoke, picture
@@ -79,8 +80,8 @@ COMMON = {
     "sha256": st.one_of(st.none(), DIGESTS),
     "why": st.lists(TEXT, max_size=3).map(tuple),
     "model": st.builds(ModelReference, name=VALID, version=st.integers(1, 9), digest=DIGESTS),
-    "policy": st.builds(PolicyReference, name=VALID, digest=DIGESTS),
-    "bank": st.one_of(st.none(), st.builds(BankReference, name=VALID, digest=DIGESTS)),
+    "policy": st.builds(Reference, name=VALID, digest=DIGESTS),
+    "bank": st.one_of(st.none(), st.builds(Reference, name=VALID, digest=DIGESTS)),
     "preprocessing": st.integers(1, 9),
     "time": TIMES,
     "detail": st.one_of(st.none(), VALID),

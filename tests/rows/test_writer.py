@@ -25,7 +25,7 @@ from recognizer.model.bundle import load_bundle
 from recognizer.policy import Decision, Policy
 from recognizer.rows import AuditSample, NewRow, Ranking, Row, ScanFile, ScanWriter
 from recognizer.rows.records import result_of
-from recognizer.rows.row import BankReference
+from recognizer.rows.row import Reference
 from recognizer.scan import Item
 from recognizer.status import Reason, Status
 from tests.pictures import encoded, picture
@@ -46,7 +46,7 @@ def new(row: Row, **others: object) -> NewRow:
     "row",
     [
         ROWS[0],
-        replace(ROWS[0], bank=BankReference(name="seized", digest="1" * 64), known=()),
+        replace(ROWS[0], bank=Reference(name="seized", digest="1" * 64), known=()),
         bare_row("a", 0, "unscored", reason=Reason.TIMEOUT, sha256="1" * 64),
     ],
 )
@@ -74,7 +74,7 @@ def test_what_makes_another_result(tiny_bundle: Path) -> None:
         replace(row, preprocessing=99),
         replace(row, model=replace(row.model, digest="1" * 64)),
         replace(row, policy=replace(row.policy, digest="1" * 64)),
-        replace(row, bank=BankReference(name="seized", digest="0" * 64)),
+        replace(row, bank=Reference(name="seized", digest="0" * 64)),
         replace(
             row,
             status=Status.FAILED,
