@@ -415,6 +415,13 @@ def _serve(
         connection.send((number, found))
 
 
+def defect(error: Exception) -> tuple[Reason, str | None]:
+    """Return what an unexpected error makes of an image, and why."""
+    if isinstance(error, MemoryError):
+        return Reason.OUT_OF_MEMORY, str(error) or None
+    return Reason.INTERNAL_ERROR, describe(error)
+
+
 def describe(error: Exception) -> str:
     """Return an unexpected error, and where it was raised, in words."""
     where = traceback.extract_tb(error.__traceback__)[-1]

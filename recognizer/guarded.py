@@ -15,7 +15,7 @@ from typing import NoReturn, Self
 from PIL import Image
 
 from recognizer._closing import Closes
-from recognizer._process import DiedError, ProcessPool, describe
+from recognizer._process import DiedError, ProcessPool, defect
 from recognizer.engine import DecisionMaker, Recognizer
 from recognizer.errors import RecognizerError, UsageError
 from recognizer.imaging import ImageSource, Limits
@@ -24,7 +24,7 @@ from recognizer.imaging.sources import Refused
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.session import log_fallback
 from recognizer.prediction import Prediction
-from recognizer.status import DEADLY, Reason, Status
+from recognizer.status import DEADLY, Status
 
 SERVICE_LIMITS = Limits(max_pixels=25_000_000)
 """What a service decodes by default: more than any camera's photo of a listing."""
@@ -173,10 +173,7 @@ def _predict(recognizer: Recognizer, request: tuple[ImageSource, str | None]) ->
         (prediction,) = recognizer.predict_loaded([loaded])
     except RecognizerError:
         raise
-    except MemoryError as error:
-        reason, detail = Reason.OUT_OF_MEMORY, str(error)
-        return Prediction(status=Status.FAILED, reason=reason, detail=detail)
     except Exception as error:
-        reason, detail = Reason.INTERNAL_ERROR, describe(error)
+        reason, detail = defect(error)
         return Prediction(status=Status.FAILED, reason=reason, detail=detail)
     return prediction

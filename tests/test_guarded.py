@@ -153,8 +153,9 @@ def test_many_tasks_of_an_event_loop(guarded: GuardedRecognizer) -> None:
     assert ticks > 10
     after = guarded.stats()
     changes = {key: after[key] - before.get(key, 0) for key in after}
-    expected = {"ok": 12, "failed": 5, "decoder_crash": 5, "replaced": 5, "waiting": 0}
+    expected = {"ok": 12, "failed": 5, "decoder_crash": 5, "replaced": 5}
     assert {key: changes[key] for key in expected} == expected
+    assert after["waiting"] == 0
     assert after["processes"] in {1, 2}
 
 

@@ -22,7 +22,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._process import describe, listen, prepare, resident_bytes, settle
+from recognizer._process import defect, listen, prepare, resident_bytes, settle
 from recognizer.decision import decide
 from recognizer.engine import Recognizer, ScoredImage
 from recognizer.errors import RecognizerError
@@ -200,10 +200,9 @@ class Worker:
         try:
             data = self.reader.read(task.item)
         except Refused as refused:
-            image = LoadedImage(status=Status.FAILED, reason=refused.reason, detail=refused.detail)
-            return _Loaded(task, image)
+            return _Loaded(task, _failed(refused.reason, refused.detail))
         except Exception as error:
-            return _Loaded(task, _defect(error))
+            return _Loaded(task, _failed(*defect(error)))
         sha256 = hashlib.sha256(data).hexdigest()
         state = None
         if path is not None and before is not None and before.is_settled():
@@ -214,7 +213,7 @@ class Worker:
         try:
             return _Loaded(task, self.recognizer.load_image(data, sha256=sha256), state)
         except Exception as error:
-            return _Loaded(task, replace(_defect(error), sha256=sha256), state)
+            return _Loaded(task, _failed(*defect(error), sha256), state)
 
     def _score(self, images: Sequence[LoadedImage]) -> list[ScoredImage]:
         """Score images; if that raises, each by itself, so that only the culprit fails."""
@@ -225,12 +224,9 @@ class Worker:
             if len(images) > 1:
                 return [self._score([image])[0] for image in images]
             (image,) = images
-            broken = _defect(error)
+            reason, detail = defect(error)
             failed = Prediction(
-                status=broken.status,
-                reason=broken.reason,
-                detail=broken.detail,
-                sha256=image.sha256,
+                status=Status.FAILED, reason=reason, detail=detail, sha256=image.sha256
             )
             return [ScoredImage(image=image, prediction=failed, outputs={})]
 
@@ -293,12 +289,8 @@ def lead_products(
     return tuple(labels)
 
 
-def _defect(error: Exception) -> LoadedImage:
-    if isinstance(error, MemoryError):
-        return LoadedImage(
-            status=Status.FAILED, reason=Reason.OUT_OF_MEMORY, detail=str(error) or None
-        )
-    return LoadedImage(status=Status.FAILED, reason=Reason.INTERNAL_ERROR, detail=describe(error))
+def _failed(reason: Reason, detail: str | None, sha256: str | None = None) -> LoadedImage:
+    return LoadedImage(status=Status.FAILED, reason=reason, detail=detail, sha256=sha256)
 
 
 # --- unchanged files -----------------------------------------------------------------------------
