@@ -52,7 +52,7 @@ class Bounds:
                 raise UsageError(f"{field.name} = {value}: a number from 1")
 
 
-class Progress:
+class Reading:
     """How far a container has been read; ``on_progress`` is called whenever something was."""
 
     def __init__(self, bounds: Bounds, on_progress: Callable[[], None] = lambda: None) -> None:
@@ -128,7 +128,7 @@ class Unpacked(io.RawIOBase):
     ``stream`` unpacks; ``packed`` is the file behind it, None if it is the same.
     """
 
-    def __init__(self, stream: BinaryIO, packed: BinaryIO | None, progress: Progress) -> None:
+    def __init__(self, stream: BinaryIO, packed: BinaryIO | None, progress: Reading) -> None:
         self._stream = stream
         self._packed = packed
         self._progress = progress

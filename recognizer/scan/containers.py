@@ -22,7 +22,7 @@ from recognizer._process import Child, DiedError, RemoteError, describe, inbox, 
 from recognizer.errors import RecognizerError
 from recognizer.imaging.sources import Refused
 from recognizer.scan.archives import items_of, tar_members, zip_members
-from recognizer.scan.bounds import Progress
+from recognizer.scan.bounds import Reading
 from recognizer.scan.items import ZIP_SUFFIX, Item, Skipped, table_format
 from recognizer.scan.tables import TableOpening, table_items
 from recognizer.status import Reason
@@ -39,7 +39,7 @@ _BEAT_SECONDS = 1.0
 class Opening(TableOpening):
     """An archive or a table, and how it is opened; the options of tables leave archives alone."""
 
-    def items(self, progress: Progress, skipped: Skipped) -> Iterator[Item]:
+    def items(self, progress: Reading, skipped: Skipped) -> Iterator[Item]:
         """Yield the images of the container; one that cannot be read on ends in an item."""
         try:
             yield from self._items(progress, skipped)
@@ -57,7 +57,7 @@ class Opening(TableOpening):
             detail = f"{describe(error)}; {progress.rest}"
             yield Item.failed(self.container, Reason.CORRUPT_CONTAINER, detail)
 
-    def _items(self, progress: Progress, skipped: Skipped) -> Iterator[Item]:
+    def _items(self, progress: Reading, skipped: Skipped) -> Iterator[Item]:
         name = str(self.container)
         if table_format(name):
             return table_items(self, progress, skipped)
@@ -181,7 +181,7 @@ class _Sender:
     def __init__(self, connection: Connection, opening: Opening) -> None:
         self._connection = connection
         self._opening = opening
-        self._progress = Progress(opening.bounds, self._beat)
+        self._progress = Reading(opening.bounds, self._beat)
         self._items: list[Item] = []
         self._bytes = 0
         self._sent = time.monotonic()

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 from recognizer.imaging.sources import Refused
 from recognizer.rows.export import parquet_library
-from recognizer.scan.bounds import Bounds, Progress, Unpacked
+from recognizer.scan.bounds import Bounds, Reading, Unpacked
 from recognizer.status import Reason
 
 Lines: TypeAlias = "io.BufferedReader[io.RawIOBase]"
@@ -42,7 +42,7 @@ class Record:
     detail: str = ""
 
 
-def text_records(file: BinaryIO, name: str, kind: str, progress: Progress) -> Iterator[Record]:
+def text_records(file: BinaryIO, name: str, kind: str, progress: Reading) -> Iterator[Record]:
     """Yield the rows of a table of text, by the suffix of its name."""
     is_packed = name.lower().endswith(".gz")
     try:
@@ -161,7 +161,7 @@ class Oversized:
 
 
 def parquet_records(
-    file: BinaryIO, limit: int, progress: Progress, *, is_careful: bool
+    file: BinaryIO, limit: int, progress: Reading, *, is_careful: bool
 ) -> Iterator[Record]:
     """Yield the rows of a Parquet table.
 

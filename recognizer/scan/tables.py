@@ -23,7 +23,7 @@ from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.listing_columns import normal_name
 from recognizer.rows.item_key import URL
-from recognizer.scan.bounds import Bounds, Progress
+from recognizer.scan.bounds import Bounds, Reading
 from recognizer.scan.items import (
     FIRST_ROWS,
     Container,
@@ -117,7 +117,7 @@ class TableOpening:
     is_careful: bool = False
 
 
-def table_items(opening: TableOpening, progress: Progress, skipped: Skipped) -> Iterator[Item]:
+def table_items(opening: TableOpening, progress: Reading, skipped: Skipped) -> Iterator[Item]:
     """Yield the images of a table.
 
     A cell of an image column is a path (relative ones begin in the table's folder), a URI, bytes,
@@ -170,7 +170,7 @@ def _record_items(
     opening: TableOpening,
     record: Record,
     chosen: Sequence[str],
-    progress: Progress,
+    progress: Reading,
     skipped: Skipped,
 ) -> Iterator[Item]:
     row = TableCell(table=opening.container, row=record.number)

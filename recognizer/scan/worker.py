@@ -73,7 +73,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class TaskResult:
     """What became of a task, by its number and key; ``row`` is None if the last one still holds.
 
     The thumbnail is that of a lead; the embedding is int8, (channels,).
@@ -96,7 +96,7 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TaskStep:
     """A step begins: if the worker dies or takes too long now, these tasks are the cause.
 
     They are one that is read or decoded, or all in a pass of the model. A single one comes with
@@ -177,11 +177,11 @@ class Worker:
         loaded: list[_Loaded] = []
         for task in tasks:
             if len(tasks) > 1:
-                self.connection.send(Step((task.index,)))
+                self.connection.send(TaskStep((task.index,)))
             one = self._load(task)
             if one.image is None:
                 self.connection.send(
-                    Result(index=task.index, key=task.key, file_state=one.file_state)
+                    TaskResult(index=task.index, key=task.key, file_state=one.file_state)
                 )
             else:
                 loaded.append(one)
@@ -190,7 +190,7 @@ class Worker:
             return
         if len(tasks) > 1:  # the step of a single one goes on
             sha256 = images[0].sha256 if len(images) == 1 else None
-            self.connection.send(Step(tuple(one.task.index for one in loaded), sha256))
+            self.connection.send(TaskStep(tuple(one.task.index for one in loaded), sha256))
         for one, scored in zip(loaded, self._score(images), strict=True):
             self.connection.send(self._result(one, scored))
 
@@ -209,7 +209,7 @@ class Worker:
             state = before.digest if FileState.of(path) == before else None
         if self.payload.is_up_to_date(task.known, sha256):
             return _Loaded(task, None, state)
-        self.connection.send(Step((task.index,), sha256))
+        self.connection.send(TaskStep((task.index,), sha256))
         try:
             return _Loaded(task, self.recognizer.load_image(data, sha256=sha256), state)
         except Exception as error:
@@ -230,7 +230,7 @@ class Worker:
             )
             return [ScoredImage(image=image, prediction=failed, outputs={})]
 
-    def _result(self, loaded: _Loaded, scored: ScoredImage) -> Result:
+    def _result(self, loaded: _Loaded, scored: ScoredImage) -> TaskResult:
         task, image, prediction = loaded.task, scored.image, scored.prediction
         row = make_row(
             task.item,
@@ -238,7 +238,7 @@ class Worker:
             self.payload,
             lambda label: self.recognizer.regions(scored, label),
         )
-        result = Result(index=task.index, key=task.key, file_state=loaded.file_state)
+        result = TaskResult(index=task.index, key=task.key, file_state=loaded.file_state)
         if result_of(row) == task.known:  # failed again, for the same reason
             return result
         vector = scored.embedding if self.payload.options.embeddings else None

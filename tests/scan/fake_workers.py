@@ -12,7 +12,7 @@ from typing import cast
 
 from recognizer.prediction import Prediction
 from recognizer.scan import WorkerPayload
-from recognizer.scan.worker import Ready, Result, Step, Task, make_row
+from recognizer.scan.worker import Ready, Task, TaskResult, TaskStep, make_row
 from recognizer.status import Reason, Status
 
 SHA256 = "ab" * 32
@@ -47,7 +47,7 @@ class FakeProcess:
     def finish(self, task: Task) -> None:
         prediction = Prediction(status=Status.FAILED, reason=Reason.EMPTY)
         row = make_row(task.item, prediction, self.payload)
-        self.send(Result(index=task.index, key=task.key, row=row))
+        self.send(TaskResult(index=task.index, key=task.key, row=row))
 
     def die(self, code: int) -> None:
         self.exitcode = code
@@ -77,8 +77,8 @@ def ready_then(act: Callable[[FakeProcess, Task], None]) -> Script:
             task = process.take()
             if task.index == 3:
                 act(process, task)
-            process.send(Step((task.index,)))
-            process.send(Step((task.index,), SHA256))
+            process.send(TaskStep((task.index,)))
+            process.send(TaskStep((task.index,), SHA256))
             process.finish(task)
 
     return script

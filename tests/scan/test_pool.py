@@ -21,9 +21,9 @@ from recognizer.scan.pool import WorkerPool
 from recognizer.scan.worker import (
     Inbox,
     Ready,
-    Result,
-    Step,
     Task,
+    TaskResult,
+    TaskStep,
 )
 from recognizer.status import Reason
 from tests.scan.fake_workers import (
@@ -61,7 +61,7 @@ def tasks(count: int, **item: Any) -> Iterator[Task]:
     return (Task(index=i, key=i, item=Item.at(f"{i}.jpg", **item)) for i in range(count))
 
 
-Results = Iterator[Sequence[Result]]
+Results = Iterator[Sequence[TaskResult]]
 
 
 def reasons(done: Results) -> dict[int, Reason]:
@@ -130,7 +130,7 @@ def test_results_come_soon_however_long_another_takes(make: Any) -> None:
 
 @pytest.mark.parametrize(
     ("steps", "sha256"),
-    [([], None), ([Step((3,))], None), ([Step((3,)), Step((3,), SHA256)], SHA256)],
+    [([], None), ([TaskStep((3,))], None), ([TaskStep((3,)), TaskStep((3,), SHA256)], SHA256)],
 )
 @pytest.mark.parametrize(
     ("code", "words"),
@@ -142,7 +142,7 @@ def test_results_come_soon_however_long_another_takes(make: Any) -> None:
     ],
 )
 def test_the_image_that_a_worker_holds_when_it_dies_is_the_cause(
-    make: Any, steps: list[Step], sha256: str | None, code: int, words: str
+    make: Any, steps: list[TaskStep], sha256: str | None, code: int, words: str
 ) -> None:
     def crash(process: FakeProcess, _: Task) -> None:
         for step in steps:
@@ -159,7 +159,7 @@ def test_the_image_that_a_worker_holds_when_it_dies_is_the_cause(
 
 def test_a_step_that_takes_too_long_costs_one_image(make: Any) -> None:
     def hang(process: FakeProcess, _: Task) -> None:
-        process.send(Step((3,), SHA256))
+        process.send(TaskStep((3,), SHA256))
         process.hang()
 
     pool, factory = make(ready_then(hang), timeout=0.2)
@@ -199,7 +199,7 @@ def test_an_image_that_takes_too_much_memory(make: Any) -> None:
 def work_slowly(process: FakeProcess, _: Task) -> None:
     for _ in range(4):
         time.sleep(0.15)
-        process.send(Step((3,), SHA256))
+        process.send(TaskStep((3,), SHA256))
 
 
 @pytest.mark.usefixtures("memory")
@@ -290,7 +290,7 @@ def batched(act: Callable[[FakeProcess, list[Task]], None]) -> Script:
                 waiting += 1
             together = inbox.take()
             waiting -= len(together)
-            process.send(Step(tuple(task.index for task in together)))
+            process.send(TaskStep(tuple(task.index for task in together)))
             act(process, together)
             for task in together:
                 process.finish(task)
