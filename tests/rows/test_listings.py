@@ -176,19 +176,6 @@ def test_a_listing_without_images_is_a_row_too(write: Callable[..., list[dict]])
     assert (silent["listing"], silent["decision"], silent["images"]) == ("3", "clear", 1)
 
 
-def test_reports_by_users_come_first_within_a_level(write: Callable[..., list[dict]]) -> None:
-    found = write(
-        photo("a", "review", 0.7, id="strong"),
-        photo("b", "review", 0.5, id="reported", reports=1),
-        photo("c", "priority", 0.9, id="priority"),
-        photo("d", "review", 0.5, id="reported more", reports=2),
-        photo("e", "unscored", id="failed"),
-        photo("f", "clear", id="clear", reports=9),
-    )
-    order = ["priority", "reported more", "reported", "strong", "failed", "clear"]
-    assert [row["listing"] for row in found] == order
-
-
 HASHES = ["0" * 64, "0" * 63 + "1", "f" * 64]  # the first two are near
 
 

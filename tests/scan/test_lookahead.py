@@ -74,13 +74,3 @@ def test_an_error_comes_in_its_place() -> None:
         with pytest.raises(UsageError, match="no such column"):
             next(found)
         assert items.total is None
-
-
-def test_it_ends_when_it_is_closed() -> None:
-    before = threading.active_count()
-    with Lookahead(numbered()) as items:
-        next(iter(items))
-    end = time.monotonic() + 30
-    while threading.active_count() > before:
-        assert time.monotonic() < end
-        time.sleep(0.001)

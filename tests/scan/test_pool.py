@@ -16,7 +16,6 @@ from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
 from recognizer.rows.records import result_of
 from recognizer.scan import Item, ScanOptions, WorkerPayload
-from recognizer.scan.items import WebAddress
 from recognizer.scan.pool import WorkerPool
 from recognizer.scan.worker import (
     Inbox,
@@ -79,42 +78,6 @@ def detail(done: Results, index: int) -> tuple[str, str | None]:
 
 def all_but_3(reason: Reason, count: int = 10) -> dict[int, Reason]:
     return {index: reason if index == 3 else Reason.EMPTY for index in range(count)}
-
-
-@pytest.mark.parametrize(("count", "workers"), [(1, 1), (3, 1), (4, 2), (100, 4)])
-def test_workers_are_started_as_there_is_work(make: Any, count: int, workers: int) -> None:
-    def slow(process: FakeProcess) -> None:
-        time.sleep(0.05)  # until all is handed out
-        obedient(process)
-
-    pool, factory = make(slow, workers=4)
-    assert len(reasons(pool.work(tasks(count)))) == count
-    assert len(factory.started) == workers
-
-
-def test_few_tasks_wait_with_a_worker(make: Any) -> None:
-    taken: list[int] = []
-
-    def counted(given: Iterator[Task]) -> Iterator[Task]:
-        for task in given:
-            taken.append(task.index)
-            yield task
-
-    def waiting(process: FakeProcess) -> None:
-        process.send(Ready(provider="cpu", memory=1))
-        while True:
-            process.take()
-
-    def after_start(given: Iterator[Task]) -> int:
-        taken.clear()
-        pool, _ = make(waiting, timeout=0.2)
-        next(pool.work(counted(given)))
-        return len(taken)
-
-    local = after_start(tasks(40))
-    remote = (Task(index=i, key=i, item=Item(WebAddress(f"https://x/{i}"))) for i in range(40))
-    # By the bytes that they carry; and what is remote is read ahead of its turn.
-    assert after_start(tasks(40, data=bytes(5 << 20))) < local < after_start(remote) < 40
 
 
 def test_results_come_soon_however_long_another_takes(make: Any) -> None:

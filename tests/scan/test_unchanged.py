@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy, Probability, Rule
-from recognizer.rows import AuditSample, ScanSummary
+from recognizer.rows import ScanSummary
 from recognizer.scan import Item, worker
 from recognizer.scan.worker import Reader
 from tests.conftest import encoded, invoke, picture, read_rows
@@ -157,17 +156,6 @@ def test_the_file_says_which_rows_hold(
     read.clear()
     assert scan_all().scanned == 3
     assert len(read) == 3, "another file of the same name"
-
-
-def test_audits_are_drawn_from_unchanged_files_too(
-    scan_all: Scan, photo_folder: MakeFolder, read: list[str], tiny_bundle: Path
-) -> None:
-    photo_folder("green")
-    scan_all()
-    read.clear()
-    products = [label.name for label in load_bundle(tiny_bundle).labels if "ivory" in label.name]
-    assert scan_all(audit=AuditSample(rate=1.0, products=products)).audited == 1
-    assert read == []
 
 
 def test_the_command_line_keeps_the_states(

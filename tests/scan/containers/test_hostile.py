@@ -34,9 +34,6 @@ def files() -> dict[str, bytes]:
     return corpus()
 
 
-Items = list[Item]
-
-
 @pytest.fixture
 def opened(containers: Containers, tmp_path: Path, files: dict[str, bytes]) -> Any:
     def opened(name: str, data: bytes | None = None, **options: Any) -> dict[str, Item]:
