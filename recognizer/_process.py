@@ -126,13 +126,6 @@ class Child(Closes):
         except (EOFError, OSError):
             raise self.end(Reason.DECODER_CRASH, seconds) from None
 
-    def receive_bytes(self) -> bytes:
-        """Return the bytes that follow a message; raise as :meth:`receive`."""
-        try:
-            return self.connection.recv_bytes()
-        except (EOFError, OSError):
-            raise self.end(Reason.DECODER_CRASH, 0) from None
-
     def end(self, reason: Reason, seconds: float) -> DiedError:
         """End it for a reason, unless it has crashed, and return that as an error."""
         if reason is not Reason.DECODER_CRASH:

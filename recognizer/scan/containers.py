@@ -70,12 +70,9 @@ class Opening(TableOpening):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Batch:
-    """Items, perhaps none: then only how far the process has come.
+    """Items, perhaps none: then only how far the process has come."""
 
-    Their bytes follow, each by itself: so the parent holds few of them, and none twice.
-    """
-
-    items: list[tuple[Item, bool]]
+    items: list[Item]
     waiting: list[Item] = field(default_factory=list)  # for metadata that may follow them
     rest: str = "nothing of it was read"
 
@@ -112,10 +109,9 @@ class Containers(Closes):
                     if isinstance(message, RemoteError):
                         message.reraise(f"{opening.container} cannot be opened")
                     last = message
-                    for item, has_data in last.items:
-                        data = process.receive_bytes() if has_data else None
+                    for item in last.items:
                         found += 1
-                        yield replace(item, data=data) if has_data else item
+                        yield item
             except DiedError as died:
                 self._process = None
                 if self._is_closed:
@@ -211,13 +207,6 @@ class _Sender:
     def _send(self) -> None:
         waiting = [*self._progress.waiting] if self._opening.is_careful else []
         rest = self._progress.rest
-        items = [
-            (item, False) if item.data is None else (replace(item, data=None), True)
-            for item in self._items
-        ]
-        self._connection.send(_Batch(items=items, waiting=waiting, rest=rest))
-        for item in self._items:
-            if item.data is not None:
-                self._connection.send_bytes(item.data)
+        self._connection.send(_Batch(items=self._items, waiting=waiting, rest=rest))
         self._items, self._bytes = [], 0
         self._sent = time.monotonic()

@@ -159,7 +159,7 @@ class WorkerPool:
             worker.since = time.monotonic()
         worker.tasks[task.index] = task
         with suppress(OSError):  # it has died: the end of its connection will show it
-            task.send(worker.child.connection)
+            worker.child.connection.send(task)
 
     def _start(self) -> _Worker:
         with signals_held_back():

@@ -51,25 +51,6 @@ class Task:
     item: Item
     known: bytes | None = None  # the result key of its last row
     is_alone: bool = False  # it must not share a pass of the model
-    has_data: bool = False  # the bytes of its item follow it
-
-    def send(self, connection: Connection) -> None:
-        """Send it to a worker; its bytes follow it."""
-        data = self.item.data
-        if data is None:
-            connection.send(self)
-        else:  # not pickled: that would be one more copy of them
-            connection.send(replace(self, item=replace(self.item, data=None), has_data=True))
-            connection.send_bytes(data)
-
-    @classmethod
-    def receive(cls, connection: Connection) -> Self:
-        """Receive one with its bytes."""
-        task: Self = connection.recv()
-        if not task.has_data:
-            return task
-        item = replace(task.item, data=connection.recv_bytes())
-        return replace(task, item=item, has_data=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +96,7 @@ def run_worker(connection: Connection, payload: WorkerPayload) -> None:
     inbox = Inbox(options.batch_size)
 
     def receive() -> None:
-        task = Task.receive(connection)
+        task: Task = connection.recv()
         reader.expect(task.item)
         inbox.put(task)
 

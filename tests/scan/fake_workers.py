@@ -40,7 +40,7 @@ class FakeProcess:
         self.connection.close()
 
     def take(self) -> Task:
-        task = Task.receive(self.connection)
+        task: Task = self.connection.recv()
         self.received.append(task)
         return task
 
