@@ -128,7 +128,7 @@ def out_of_fold(
 def session(path: Path) -> onnxruntime.InferenceSession:
     """Open a file as it is served, with one thread."""
     return onnxruntime.InferenceSession(
-        path, session_options(1, exact=False), providers=["CPUExecutionProvider"]
+        path, session_options(1), providers=["CPUExecutionProvider"]
     )
 
 

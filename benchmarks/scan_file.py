@@ -63,7 +63,7 @@ def measured(what: str, count: Callable[[], int] | None = None) -> Iterator[None
 def made_rows(count: int, bundle: Bundle, step: int = 1) -> Iterator[NewRow]:
     """Yield rows as a scan writes them, with random scores; with a step of 10 the leads alone."""
     generator = np.random.default_rng(1)
-    limits = limits_of(bundle.candidates, bundle.any_product_thresholds, Policy())
+    limits = limits_of(bundle, Policy())
     products = [one.candidate.name for one in limits if len(one.members) == 1]
     decider = Decider(bundle, Policy())
     names = list(bundle.label_names)

@@ -20,7 +20,6 @@ TYPE_CHECKING = False  # typing would be a good part of what happens before Ctrl
 if TYPE_CHECKING:
     from typing import Any
 
-    from recognizer._policy_file import load_policy
     from recognizer.engine import Recognizer, ScoredImage
     from recognizer.errors import (
         BankError,
@@ -123,7 +122,6 @@ __all__ = [
     "Verdict",
     "__version__",
     "load_bundle",
-    "load_policy",
     "load_taxonomy",
     "prediction_schema",
     "share_bank",
@@ -131,7 +129,7 @@ __all__ = [
 
 _HOMES = (
     *("errors", "status", "taxonomy", "prediction", "listing_rules"),  # load nothing heavy
-    *("policy", "_policy_file"),
+    "policy",
     *("model.description", "model.bundle", "imaging", "engine", "known", "guarded"),
 )
 

@@ -6,7 +6,6 @@ survive a slip on the command line.
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -82,9 +81,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def free_name(path: Path, suffix: str) -> Path:
-    """Return the path with a suffix, and a number where there is a file of that name."""
-    names = (f"{path.name}{suffix}{number or ''}" for number in itertools.count())
-    return next(free for name in names if not (free := path.with_name(name)).exists())

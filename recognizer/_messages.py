@@ -3,6 +3,9 @@
 libtiff decodes past an error and returns success: that it was one, it only prints. Standard error
 is of the whole process, so the library never listens by itself: workers do, and commands that
 decode in their own process.
+
+What the package itself has to say goes to the logger ``recognizer``, of which nothing is shown
+unless the program has a handler for it.
 """
 
 from __future__ import annotations
@@ -14,8 +17,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+LOG = logging.getLogger("recognizer")
 _PIECE = 1 << 16
 _SILENCE = logging.NullHandler()
+LOG.addHandler(_SILENCE)
 
 
 class Messages:

@@ -20,7 +20,7 @@ import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -32,7 +32,7 @@ import cv2
 
 from recognizer import errors
 from recognizer._closing import Closes
-from recognizer._messages import MESSAGES
+from recognizer._messages import LOG, MESSAGES
 from recognizer.errors import RecognizerError, UsageError
 from recognizer.status import Reason
 
@@ -126,13 +126,6 @@ class Child(Closes):
         except (EOFError, OSError):
             raise self.end(Reason.DECODER_CRASH, seconds) from None
 
-    def receive_bytes(self) -> bytes:
-        """Return the bytes that follow a message; raise as :meth:`receive`."""
-        try:
-            return self.connection.recv_bytes()
-        except (EOFError, OSError):
-            raise self.end(Reason.DECODER_CRASH, 0) from None
-
     def end(self, reason: Reason, seconds: float) -> DiedError:
         """End it for a reason, unless it has crashed, and return that as an error."""
         if reason is not Reason.DECODER_CRASH:
@@ -147,6 +140,7 @@ class Child(Closes):
                 words = f"was killed: it held more than {mebibytes(self.memory_limit or 0)}"
             case _:
                 words = f"died ({_exit(self.process.exitcode)})"
+        LOG.warning("worker process %s %s (%s)", self.process.pid, words, reason)
         return DiedError(reason, words)
 
     def kill(self) -> None:
@@ -197,7 +191,11 @@ class ProcessPool(Closes):
         self._memory_limit = memory_limit
         self._owner = os.getpid()
         self._is_closed = False
+        self._replaced = 0
+        self.provider: str | None = None  # where onnxruntime really computes
         self._children: set[Child] = set()
+        self._futures: set[Future[Any]] = set()
+        self._lock = threading.Lock()
         self._served = threading.local()
         self._numbers = itertools.count()
         self._threads = ThreadPoolExecutor(processes)
@@ -211,13 +209,20 @@ class ProcessPool(Closes):
             for child in [*self._children]:
                 child.kill()
 
-    def call(self, request: object) -> Any:
-        """Return the answer to a request; wait for a free process.
+    def stats(self) -> dict[str, int]:
+        """Count the processes, the requests without an answer, and the processes that died."""
+        waiting = sum(not future.done() for future in [*self._futures])
+        return {
+            "processes": len(self._children),
+            "waiting": waiting,
+            "replaced": self._replaced,
+        }
 
-        Raises:
-            DiedError: the process that worked on it.
-            RecognizerError: as in ``answer``; or no process can be started.
-            UsageError: it is closed, or this process was forked since it was made.
+    def submit(self, request: object) -> Future[Any]:
+        """Return the answer to a request, which comes when a process is free.
+
+        It raises a DiedError if the process that works on it dies, a RecognizerError as in
+        ``answer`` or if no process can be started, and a UsageError if this is closed.
         """
         if os.getpid() != self._owner:
             raise UsageError(
@@ -225,10 +230,12 @@ class ProcessPool(Closes):
                 "each process (gunicorn: in post_fork or with the first request)"
             )
         try:
-            answer = self._threads.submit(self._answer, request)
+            future = self._threads.submit(self._answer, request)
         except RuntimeError:
             raise UsageError("closed already") from None
-        return answer.result()
+        self._futures.add(future)
+        future.add_done_callback(self._futures.discard)
+        return future
 
     def _answer(self, request: object) -> Any:
         child, is_new = self._served.__dict__.get("child"), False
@@ -243,6 +250,8 @@ class ProcessPool(Closes):
                 self._served.child = None
                 self._children.discard(child)
                 child = None
+                with self._lock:
+                    self._replaced += 1
                 # Its memory may have grown before: in a new process it is this request's.
                 if died.reason is not Reason.OUT_OF_MEMORY or is_new:
                     raise
@@ -267,6 +276,7 @@ class ProcessPool(Closes):
         if isinstance(first, RemoteError):
             child.close()
             first.reraise("the process cannot be prepared")
+        self.provider = first
         self._served.child = child
         self._children.add(child)
         if self._is_closed:
@@ -367,9 +377,7 @@ def inbox(connection: Connection) -> queue.SimpleQueue[Any]:
 
 
 def prepare(
-    connection: Connection,
-    make: Callable[[], _Made],
-    ready: Callable[[_Made], object] = lambda _: None,
+    connection: Connection, make: Callable[[], _Made], ready: Callable[[_Made], object]
 ) -> _Made:
     """Make what this process works with, and send its first message.
 
@@ -389,7 +397,7 @@ def _serve(
 ) -> None:
     settle()
     requests = inbox(connection)
-    made = prepare(connection, make)
+    made = prepare(connection, make, lambda made: getattr(made, "provider", None))
     while True:
         number, request = requests.get()
         found: object
@@ -398,6 +406,13 @@ def _serve(
         except RecognizerError as error:
             found = RemoteError.of(error)
         connection.send((number, found))
+
+
+def defect(error: Exception) -> tuple[Reason, str | None]:
+    """Return what an unexpected error makes of an image, and why."""
+    if isinstance(error, MemoryError):
+        return Reason.OUT_OF_MEMORY, str(error) or None
+    return Reason.INTERNAL_ERROR, describe(error)
 
 
 def describe(error: Exception) -> str:

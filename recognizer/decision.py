@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from recognizer.listing_columns import Role, as_count, value_of
 from recognizer.listing_rules import Reports
@@ -27,20 +27,30 @@ from recognizer.prediction import HASH_BITS, Prediction
 from recognizer.status import Reason, Status
 
 
+class _Thresholds(Protocol):
+    """What decisions need of a bundle."""
+
+    @property
+    def candidates(self) -> Sequence[Candidate]: ...
+    @property
+    def any_product_thresholds(self) -> Mapping[float, float]: ...
+    @property
+    def animals(self) -> Sequence[str]: ...
+
+
 def decide(
     prediction: Prediction,
-    candidates: Sequence[Candidate],
-    any_product_thresholds: Mapping[float, float],
+    bundle: _Thresholds,
     policy: Policy,
     known: Sequence[KnownMatch] = (),
+    columns: Mapping[str, Any] | None = None,
     *,
-    animals: Sequence[str] = (),
     limits: Sequence[LeadThresholds] | None = None,
 ) -> Verdict:
-    """Apply a policy; candidates without a rule of their own have the any-product thresholds.
+    """Apply a policy to an image, the known items that it is near and its listing's own columns.
 
-    :func:`with_listing` adds what the policy says of the listing. ``limits`` may be given where
-    there are many predictions (:func:`limits_of`).
+    Candidates without a rule of their own have the any-product thresholds. ``limits`` may be given
+    where there are many predictions (:func:`limits_of`).
     """
     if prediction.status is Status.FAILED:
         verdict = _verdict(Decision.UNSCORED)
@@ -48,13 +58,13 @@ def decide(
             verdict = _at_least(Decision.REVIEW, verdict, f"not scored: {prediction.reason}")
     else:
         if limits is None:
-            limits = limits_of(candidates, any_product_thresholds, policy)
+            limits = limits_of(bundle, policy)
         leads = _leads(prediction, limits)
         decision = max((lead.level for lead in leads), key=severity, default=Decision.CLEAR)
         why = tuple(_sentence(lead, prediction) for lead in leads)
         verdict = _with_known(_verdict(decision, leads, why), policy, known)
-        verdict = _always_reviewed(verdict, prediction, policy, animals)
-    return replace(verdict, image_decision=verdict.decision)
+        verdict = _always_reviewed(verdict, prediction, policy, bundle.animals)
+    return with_listing(replace(verdict, image_decision=verdict.decision), policy, columns)
 
 
 severity = [Decision.UNSCORED, Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY].index
@@ -140,18 +150,16 @@ class LeadThresholds(NamedTuple):
     priority: tuple[float, float | None]
 
 
-def limits_of(
-    candidates: Sequence[Candidate], any_product_thresholds: Mapping[float, float], policy: Policy
-) -> tuple[LeadThresholds, ...]:
+def limits_of(bundle: _Thresholds, policy: Policy) -> tuple[LeadThresholds, ...]:
     """Return the limits of all candidates that may become a lead; see :func:`decide`."""
     family_of = {
         member: candidate.name
-        for candidate in candidates
+        for candidate in bundle.candidates
         if candidate.kind is CandidateKind.FAMILY
         for member in candidate.members
     }
     found = []
-    for candidate in candidates:
+    for candidate in bundle.candidates:
         left = tuple(member for member in candidate.members if member not in policy.ignore)
         is_label = candidate.kind is CandidateKind.LABEL
         if not left or (not is_label and len(left) < 2):  # the one label speaks for itself
@@ -160,7 +168,7 @@ def limits_of(
         if own is None and is_label:
             own = policy.rules.get((CandidateKind.FAMILY, family_of.get(candidate.name, "")))
         rule = own or policy.default
-        thresholds = candidate.thresholds if own else any_product_thresholds
+        thresholds = candidate.thresholds if own else bundle.any_product_thresholds
         levels = [_threshold(level, thresholds) for level in (rule.review, rule.priority)]
         found.append(LeadThresholds(candidate, left, *levels))
     return tuple(found)

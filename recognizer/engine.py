@@ -16,8 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._policy_file import EXAMPLES, load_policy
-from recognizer.decision import decide, with_listing
+from recognizer.decision import decide
 from recognizer.errors import ProviderError, UsageError
 from recognizer.imaging import (
     Frame,
@@ -69,9 +68,7 @@ class DecisionMaker:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        self._checked: set[str] = set()  # digests of policies
-        self._policies: dict[str | os.PathLike[str], Policy] = {}
-        self._default_policy = Policy()
+        self._policies: dict[str | os.PathLike[str] | None, Policy] = {None: Policy()}
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -91,11 +88,7 @@ class DecisionMaker:
         The policy may be the name of one of this package (``"strict"``) or the path of a file,
         which is read once; without one, the default policy is applied. ``columns`` are those of the
         listing (``title``, ``description``, ``reports`` and the like), for the keywords and reports
-        of the policy.
-
-        Raises:
-            PolicyError: the policy cannot be read, or names a label or family that is unknown.
-            UsageError: the prediction comes from another model.
+        of the policy. A prediction of another model is a UsageError.
         """
         bundle, policy = self.bundle, self._checked_policy(policy)
         foreign = prediction.bundle_digest not in {None, bundle.digest}
@@ -108,32 +101,17 @@ class DecisionMaker:
                 f"the prediction comes from another model than {bundle.title}: use the recognizer "
                 "that made it"
             )
-        verdict = decide(
-            prediction,
-            bundle.candidates,
-            bundle.any_product_thresholds,
-            policy,
-            known,
-            animals=bundle.animals,
-        )
-        return with_listing(verdict, policy, columns)
+        return decide(prediction, bundle, policy, known, columns)
 
     def _checked_policy(self, policy: Policy | str | os.PathLike[str] | None) -> Policy:
-        if policy is None:
-            return self._default_policy
-        if isinstance(policy, str | os.PathLike):
-            if policy not in self._policies:
-                self._policies[policy] = load_policy(policy, self.bundle.taxonomy)
-            return self._policies[policy]
-        if not isinstance(policy, Policy):
-            raise UsageError(
-                f"policy = {policy!r}: give a Policy, the path of its file, or a name: "
-                f"{', '.join(EXAMPLES)}"
-            )
-        if policy.digest not in self._checked:
+        if isinstance(policy, Policy):
             policy.check(self.bundle.taxonomy)
-            self._checked.add(policy.digest)
-        return policy
+            return policy
+        try:
+            return self._policies[policy]
+        except (KeyError, TypeError):  # it is new, or no name at all
+            loaded = Policy.load(policy, self.bundle.taxonomy)  # type: ignore[arg-type]
+            return self._policies.setdefault(policy, loaded)
 
 
 class Recognizer(DecisionMaker):
@@ -191,10 +169,8 @@ class Recognizer(DecisionMaker):
             allow_fallback: use the CPU if the provider is unavailable, instead of raising.
             limits: byte, pixel and frame limits: what is refused before it is read or decoded.
 
-        Raises:
-            BundleError: there is no such bundle, its digest is wrong, or it cannot be used.
-            ProviderError: the provider is unavailable and no fallback is allowed.
-            UsageError: an argument makes no sense.
+        A bundle that is not there or was changed is a BundleError, a provider that is unavailable a
+        ProviderError.
         """
         return cls(
             load_bundle(bundle),
@@ -207,12 +183,9 @@ class Recognizer(DecisionMaker):
     def predict(self, image: ImageSource) -> Prediction:
         """Score one image (see :data:`recognizer.ImageSource`).
 
-        Bad input gives the status ``failed`` with a reason.
-
-        Raises:
-            UsageError: the argument is not an image (a ``str``, an array of a wrong shape), or a
-                file object that cannot be read from its start.
-            ProviderError: onnxruntime failed.
+        Bad input gives the status ``failed`` with a reason. What is not an image (a ``str``, an
+        array of a wrong shape, a file object that cannot be read from its start) is a UsageError; a
+        failure of onnxruntime is a ProviderError.
         """
         return self.predict_loaded([self.load_image(image)])[0]
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
+import threading
+from collections import Counter
+from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import NoReturn, Self
 
 from PIL import Image
 
 from recognizer._closing import Closes
-from recognizer._process import DiedError, ProcessPool, describe
+from recognizer._process import DiedError, ProcessPool, defect
 from recognizer.engine import DecisionMaker, Recognizer
 from recognizer.errors import RecognizerError, UsageError
 from recognizer.imaging import ImageSource, Limits
-from recognizer.imaging.sources import Refused, read_file
+from recognizer.imaging.load import read_bytes
+from recognizer.imaging.sources import Refused
 from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.session import log_fallback
 from recognizer.prediction import Prediction
-from recognizer.status import Reason, Status
+from recognizer.status import DEADLY, Status
 
 SERVICE_LIMITS = Limits(max_pixels=25_000_000)
 """What a service decodes by default: more than any camera's photo of a listing."""
@@ -39,6 +46,8 @@ class GuardedRecognizer(Closes, DecisionMaker):
         super().__init__(bundle)
         self._pool = _pool
         self._limits = _limits
+        self._lock = threading.Lock()
+        self._answered: Counter[str] = Counter()
 
     @classmethod
     def load(
@@ -76,10 +85,12 @@ class GuardedRecognizer(Closes, DecisionMaker):
         pool = ProcessPool(
             make, _predict, processes=processes, timeout=timeout, memory_limit=memory_limit
         )
+        if pool.provider != provider:
+            log_fallback(provider, pool.provider)
         return cls(loaded, pool, limits)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.bundle.title!r})"
+        return f"{type(self).__name__}({self.bundle.title!r}, provider={self._pool.provider!r})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("its processes cannot be pickled: load it where it is used")
@@ -95,27 +106,63 @@ class GuardedRecognizer(Closes, DecisionMaker):
         recognizer is closed, and if it was loaded before this process was forked; and a
         RecognizerError if no process can be started.
         """
+        request = self._request(image)
+        if isinstance(request, Prediction):
+            return self._counted(request)
+        return self._answer(request, self._pool.submit(request))
+
+    async def predict_async(self, image: ImageSource) -> Prediction:
+        """Score one image as :meth:`predict` does, while other tasks of the event loop go on."""
+        request = await asyncio.to_thread(self._request, image)
+        if isinstance(request, Prediction):
+            return self._counted(request)
+        future = self._pool.submit(request)
+        with suppress(Exception):  # raised below
+            await asyncio.wrap_future(future)
+        return self._answer(request, future)
+
+    def stats(self) -> dict[str, int]:
+        """Return counters for metrics.
+
+        How many ``processes`` there are, and images that are ``waiting`` or in work; and since it
+        was loaded, processes that were ``replaced``, and images answered, by status and by reason.
+        """
+        counts = dict.fromkeys((*map(str, Status), *map(str, DEADLY)), 0)
+        with self._lock:
+            return self._pool.stats() | counts | self._answered
+
+    def _request(self, image: ImageSource) -> tuple[ImageSource, str | None] | Prediction:
         if isinstance(image, Image.Image):
             raise UsageError("a Pillow image is decoded already: give its bytes")
         if hasattr(image, "read"):
             try:
-                image = read_file(image, self._limits)
+                image = read_bytes(image, self._limits)
             except Refused as refused:
                 return Prediction(
                     status=Status.FAILED, reason=refused.reason, detail=refused.detail
                 )
         if isinstance(image, bytearray | memoryview):
             image = bytes(image)
-        sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None
+        return image, hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None
+
+    def _answer(
+        self, request: tuple[ImageSource, str | None], future: Future[Prediction]
+    ) -> Prediction:
+        _, sha256 = request
         try:
-            prediction: Prediction = self._pool.call((image, sha256))
+            prediction = future.result()
         except DiedError as died:
             detail = f"the process that worked on it {died}"
-            return Prediction(
+            prediction = Prediction(
                 status=Status.FAILED, reason=died.reason, detail=detail, sha256=sha256
             )
         if sha256 is not None and prediction.sha256 not in {None, sha256}:
             raise RecognizerError("the prediction is that of another image")
+        return self._counted(prediction)
+
+    def _counted(self, prediction: Prediction) -> Prediction:
+        with self._lock:
+            self._answered.update(filter(None, (prediction.status, prediction.reason)))
         return prediction
 
 
@@ -126,10 +173,7 @@ def _predict(recognizer: Recognizer, request: tuple[ImageSource, str | None]) ->
         (prediction,) = recognizer.predict_loaded([loaded])
     except RecognizerError:
         raise
-    except MemoryError as error:
-        reason, detail = Reason.OUT_OF_MEMORY, str(error)
-        return Prediction(status=Status.FAILED, reason=reason, detail=detail)
     except Exception as error:
-        reason, detail = Reason.INTERNAL_ERROR, describe(error)
+        reason, detail = defect(error)
         return Prediction(status=Status.FAILED, reason=reason, detail=detail)
     return prediction

@@ -33,6 +33,8 @@ Score: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
 """A probability."""
 Natural: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 """A number that is counted from 0."""
+Digest: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
+"""A sha256, hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,3 +67,8 @@ class Reason(StrEnum):
     """The process that decoded this image died."""
     INTERNAL_ERROR = "internal_error"
     """A defect of this program; the detail names the exception. Please report it."""
+
+
+DEADLY = (Reason.DECODER_CRASH, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
+"""Reasons that cost a process. Each new try may cost one again, so a scan tries the same bytes
+again only on request, and any other failure always: the storage may be back, or limits wider."""

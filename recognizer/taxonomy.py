@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -82,19 +81,10 @@ class _LabelEntry(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Taxonomy:
-    """All labels and families by name, in the order of the file; the mappings are read-only."""
+    """All labels and families by name, in the order of the file."""
 
     labels: Mapping[str, Label]
     families: Mapping[str, Family]
-
-    def __post_init__(self) -> None:
-        # One taxonomy is shared by the whole process: nobody may change it under the others.
-        object.__setattr__(self, "labels", MappingProxyType(dict(self.labels)))
-        object.__setattr__(self, "families", MappingProxyType(dict(self.families)))
-
-    def __reduce__(self) -> tuple[type[Taxonomy], tuple[dict[str, Label], dict[str, Family]]]:
-        # A mapping proxy cannot be pickled, and a taxonomy has to reach worker processes.
-        return Taxonomy, (dict(self.labels), dict(self.families))
 
     @property
     def products(self) -> tuple[Label, ...]:

@@ -148,11 +148,12 @@ def jpeg_claiming(width: int, height: int, *, progressive: bool = False) -> byte
     return data[: start + 5] + struct.pack(">HH", height, width) + data[start + 9 :]
 
 
-def many_scans() -> bytes:
-    """A progressive JPEG whose last scan is repeated: little data, endless work."""
+def many_scans(count: int = 500) -> bytes:
+    """A progressive JPEG of so many scans, the last one repeated: little data, endless work."""
     data = jpeg(progressive=True)
     last = data.rindex(b"\xff\xda")
-    return data[:last] + data[last:-2] * 500 + data[-2:]
+    more = count - data.count(b"\xff\xda") + 1
+    return data[:last] + data[last:-2] * more + data[-2:]
 
 
 def lossless_jpeg(width: int, height: int, before: bytes = b"") -> bytes:

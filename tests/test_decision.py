@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,7 +44,7 @@ def prediction(worked: float, raw: float = 0.0, other: float = 0.0, **more: obje
 def verdict_of(
     prediction: Prediction, bundle: Bundle, policy: Policy, known: Sequence[KnownMatch] = ()
 ) -> Verdict:
-    return decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy, known)
+    return decide(prediction, bundle, policy, known)
 
 
 def labels_of(verdict: Verdict) -> tuple[str, ...]:
@@ -170,7 +171,8 @@ def decided(scores: tuple[float, float], policy: Policy) -> list[tuple[str, str]
         scores={"pangolin_scales": scales, "pangolin_skin": skin},
         families={"pangolin_scales": 1 - (1 - scales) * (1 - skin)},
     )
-    verdict = decide(found, NAMESAKES, THRESHOLDS, policy)
+    bundle = SimpleNamespace(candidates=NAMESAKES, any_product_thresholds=THRESHOLDS, animals=())
+    verdict = decide(found, bundle, policy)
     return [(lead.kind.value, lead.name) for lead in verdict.leads]
 
 

@@ -15,7 +15,6 @@ import pytest
 from onnx import helper, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state
 
-from recognizer._policy_file import load_policy
 from recognizer.engine import BATCH_SIZE, Recognizer
 from recognizer.errors import (
     BundleError,
@@ -259,7 +258,7 @@ def test_a_policy_may_be_a_name_a_path_or_the_default(
     prediction = recognizer.predict(picture("red"))
     assert recognizer.decide(prediction) == recognizer.decide(prediction, Policy())
     assert recognizer.decide(prediction, tmp_path / "own.toml").decision is Decision.CLEAR
-    strict = load_policy("strict", recognizer.bundle.taxonomy)
+    strict = Policy.load("strict", recognizer.bundle.taxonomy)
     assert recognizer.decide(prediction, "strict") == recognizer.decide(prediction, strict)
     with pytest.raises(PolicyError, match="stric: no such file, nor a policy of this package"):
         recognizer.decide(prediction, "stric")

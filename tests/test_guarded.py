@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import logging
 import pickle
 import subprocess
 import sys
@@ -12,11 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnxruntime import get_available_providers
 from PIL import Image
 
 from recognizer import GuardedRecognizer, Policy, Recognizer, UsageError
 from recognizer.errors import BundleNotFoundError, ProviderError, RecognizerError
 from recognizer.imaging import Limits
+from recognizer.model.session import PROVIDERS
+from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
 from tests.scan import engines
@@ -106,11 +111,73 @@ def test_an_interrupted_call_does_not_give_its_answer_to_the_next(
     assert [guarded.predict(image) for image in (GREEN, RED)] == [green, red]
 
 
-def test_a_closed_one_scores_nothing(tiny_bundle: Path) -> None:
-    guarded = GuardedRecognizer.load(tiny_bundle)
-    guarded.close()
-    with pytest.raises(UsageError, match="closed"):
-        guarded.predict(RED)
+def test_a_file_object_is_read_as_by_a_recognizer(
+    guarded: GuardedRecognizer, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    """From its start; a closed one is a mistake, and so is one in text mode."""
+    (tmp_path / "a.jpg").write_bytes(RED)
+    for one in (Recognizer.load(tiny_bundle), guarded):
+        with (tmp_path / "a.jpg").open("rb") as file:
+            file.read(100)
+            assert one.predict(file).scores
+        for wrong, words in ((file, "closed"), (io.StringIO("x"), "binary mode")):
+            with pytest.raises(UsageError, match=words):
+                one.predict(wrong)  # type: ignore[arg-type]
+
+
+def test_many_tasks_of_an_event_loop(guarded: GuardedRecognizer) -> None:
+    async def ask() -> tuple[list[Prediction | BaseException], int]:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.001)
+                ticks += 1
+
+        ticking = asyncio.create_task(tick())
+        images = [RED, GREEN, RED + engines.EXITS, 7] * 5
+        calls = (guarded.predict_async(image) for image in images)  # type: ignore[arg-type]
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        ticking.cancel()
+        return found, ticks
+
+    before = guarded.stats()
+    found, ticks = asyncio.run(ask())
+    red, green = guarded.predict(RED), guarded.predict(GREEN)
+    for start in range(0, 20, 4):
+        assert found[start : start + 2] == [red, green]
+        assert isinstance(dead := found[start + 2], Prediction)
+        assert dead.reason is Reason.DECODER_CRASH
+        assert isinstance(found[start + 3], UsageError)
+    assert ticks > 10
+    after = guarded.stats()
+    changes = {key: after[key] - before.get(key, 0) for key in after}
+    expected = {"ok": 12, "failed": 5, "decoder_crash": 5, "replaced": 5}
+    assert {key: changes[key] for key in expected} == expected
+    assert after["waiting"] == 0
+    assert after["processes"] in {1, 2}
+
+
+def test_what_happens_to_processes_is_logged_and_not_shown(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("recognizer.guarded.Recognizer", engines.Fragile)
+    with GuardedRecognizer.load(tiny_bundle) as guarded:
+        guarded.predict(RED + engines.EXITS)
+    (line,) = caplog.records
+    assert (line.name, line.levelname) == ("recognizer", "WARNING")
+    assert "died (exit code 7) (decoder_crash)" in line.getMessage()
+    assert any(
+        isinstance(one, logging.NullHandler) for one in logging.getLogger("recognizer").handlers
+    )
+
+
+def test_a_fallback_is_logged(tiny_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
+    missing = next(n for n, name in PROVIDERS.items() if name not in get_available_providers())
+    with GuardedRecognizer.load(tiny_bundle, provider=missing, allow_fallback=True) as guarded:
+        assert repr(guarded) == "GuardedRecognizer('tiny-v1', provider='cpu')"
+    assert caplog.messages == [f"the provider {missing} is not there: cpu computes instead"]
 
 
 def test_what_keeps_it_from_starting(
@@ -130,7 +197,7 @@ def test_what_keeps_it_from_starting(
 
 
 def test_it_is_named_and_cannot_be_pickled(guarded: GuardedRecognizer) -> None:
-    assert repr(guarded) == "GuardedRecognizer('tiny-v1')"
+    assert repr(guarded) == "GuardedRecognizer('tiny-v1', provider='cpu')"
     with pytest.raises(TypeError, match="load it where it is used"):
         pickle.dumps(guarded)
 

@@ -18,6 +18,7 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import Decision, KnownRule, Policy, Verdict
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
+from recognizer.taxonomy import Kind
 
 CLEAR, REVIEW, PRIORITY = Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY
 UNSCORED = Decision.UNSCORED
@@ -168,9 +169,9 @@ def scored(animal: float, status: Status = Status.OK, reason: Reason | None = No
 
 
 def decided(bundle: Bundle, prediction: Prediction, policy: Policy) -> Verdict:
-    thresholds = bundle.any_product_thresholds
-    animals = ("listing_other", "ceramic")
-    return decide(prediction, bundle.candidates, thresholds, policy, animals=animals)
+    kinds = {"listing_other": Kind.ANIMAL, "ceramic": Kind.ANIMAL}
+    labels = tuple(replace(one, kind=kinds.get(one.name, one.kind)) for one in bundle.labels)
+    return decide(prediction, replace(bundle, labels=labels), policy)
 
 
 def test_living_animals_and_damaged_images_are_reviewed_where_the_policy_says_so(

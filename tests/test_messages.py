@@ -15,7 +15,7 @@ from PIL import Image
 
 from recognizer._messages import Messages
 from recognizer.imaging import load_image
-from recognizer.imaging.damage import find_damage
+from recognizer.imaging.decode import find_damage
 from recognizer.status import Reason, Status
 from tests.pictures import encoded, photo
 

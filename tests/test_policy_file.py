@@ -9,17 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer._policy_file import (
-    EXAMPLES,
-    load_policy,
-    parse_policy,
-    policy_toml,
-    read_policy_text,
-)
 from recognizer.errors import PolicyError
 from recognizer.listing_rules import AlwaysReview, Keywords, Reports
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import (
+    EXAMPLES,
     CandidateKind,
     Decision,
     Effect,
@@ -28,6 +22,9 @@ from recognizer.policy import (
     Probability,
     Rate,
     Rule,
+    parse_policy,
+    policy_toml,
+    read_policy_text,
 )
 from recognizer.taxonomy import load_taxonomy
 from tests.rules import of_family, of_label, rule
@@ -35,7 +32,7 @@ from tests.rules import of_family, of_label, rule
 
 def loaded(folder: Path, text: str) -> Policy:
     (folder / "strict.toml").write_text(text, encoding="utf-8")
-    return load_policy(folder / "strict.toml")
+    return Policy.load(folder / "strict.toml")
 
 
 def test_a_profile(tmp_path: Path) -> None:
@@ -113,7 +110,7 @@ def test_a_practice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_examples_are_valid_for_the_released_model(name: str) -> None:
-    policy = load_policy(name)
+    policy = Policy.load(name)
     assert policy.name == name
     assert {*policy.actions} == {*Decision}
     assert read_policy_text(name).startswith("# For a platform")
@@ -124,7 +121,7 @@ def test_the_examples_are_valid_for_the_released_model(name: str) -> None:
     "policy",
     [
         Policy(),
-        *map(load_policy, EXAMPLES),
+        *map(Policy.load, EXAMPLES),
         Policy(
             name='"quoted"\n\x7f',
             default=Rule(review=Probability(0.25)),
@@ -137,7 +134,7 @@ def test_the_examples_are_valid_for_the_released_model(name: str) -> None:
 )
 def test_what_is_written_is_read_again(policy: Policy, tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(policy_toml(policy, ["A comment"]), encoding="utf-8")
-    assert load_policy(tmp_path / "p.toml") == policy
+    assert Policy.load(tmp_path / "p.toml") == policy
 
 
 def test_a_file_goes_before_an_example_of_its_name(
@@ -145,7 +142,7 @@ def test_a_file_goes_before_an_example_of_its_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "strict").write_text("name = 'mine'")
-    assert load_policy("strict").name == "mine"
+    assert Policy.load("strict").name == "mine"
 
 
 BROKEN = {
@@ -161,10 +158,8 @@ BROKEN = {
     ),
     "always": ("[always_review]\nanimals = 2", "always_review: animals = 2.0: a probability"),
     "an unknown decision": ("[actions]\nreviw = 'x'", "actions: unknown decision 'reviw'"),
-    "actions": ("actions = 'x'", "at `$.actions`"),
     "a time limit of clear": ("[time_limits]\nclear = 1", "time_limits: unknown decision 'clear'"),
     "no time": ("[time_limits]\nreview = 0", "time_limits.review = 0.0: a number of hours"),
-    "time limits": ("time_limits = 24", "at `$.time_limits`"),
     "not toml": ("review_rate =", "strict.toml"),
     "unknown key": ("threshold = 0.5", "unknown key 'threshold'; known: actions"),
     "a key with a typo": ("reveiw_rate = 0.05", "'reveiw_rate'; did you mean review_rate"),
@@ -175,13 +170,10 @@ BROKEN = {
     "unknown family": ("[rules.family.ivory_raw]", "rules.family.ivory_raw: unknown family"),
     "ambiguous": ("[rules.coral]", "write [rules.label.coral] or [rules.family.coral]"),
     "unknown rate": ("review_rate = 0.02", "review_rate: Rate(0.02): a false-positive rate is one"),
-    "a rate as text": ("review_rate = '0.01'", "Expected `float | null`, got `str`"),
     "a rate of another type": ("review_rate = true", "Expected `float | null`, got `bool`"),
     "no probability": ("review_probability = 1.5", "a number from 0 to 1"),
     "negative": ("priority_probability = -0.1", "priority_probability"),
     "NaN": ("priority_probability = nan", "priority_probability"),
-    "truth": ("review_probability = true", "got `bool`"),
-    "a list": ("review_probability = [0.5]", "review_probability"),
     "a rule twice": (
         "[rules.ivory]\n[rules.family.ivory]",
         "rules.family.ivory: there is another rule for family ivory",
@@ -193,14 +185,10 @@ BROKEN = {
     "rates upside down": ("review_rate = 0.001\npriority_rate = 0.05", "easier to reach"),
     "rule of another type": ("[rules]\nivory = 0.5", "got `float` - at `$.rules[...]`"),
     "rule of a kind, of another type": ("[rules.label]\ncoral = 0.5", "rules.label.coral: a table"),
-    "rules of another type": ("rules = 5", "at `$.rules`"),
-    "ignore of words": ("ignore = 'coral'", "at `$.ignore`"),
-    "a name that is none": ("name = 5", "at `$.name`"),
     "ignore of lists": ("ignore = [['coral']]", "at `$.ignore[0]`"),
     "ignore the unknown": ("ignore = ['unicorn_horn']", "unknown product 'unicorn_horn'"),
     "ignore with a typo": ("ignore = ['corral']", "did you mean coral"),
     "ignore a look-alike": ("ignore = ['ceramic']", "unknown product 'ceramic'"),
-    "known of another type": ("known = 3", "at `$.known`"),
     "known product cleared": ('[known]\nproduct = "clear"', "known: product = clear: one of"),
     "known cleared reviewed": ('[known]\ncleared = "review"', "known: cleared = review: one of"),
     "known product of another type": ("[known]\nproduct = []", "at `$.product`"),
@@ -222,10 +210,10 @@ def test_a_missing_profile_is_a_policy_error(tmp_path: Path) -> None:
     with pytest.raises(
         PolicyError, match=r"none\.toml: no such file, nor a policy of this package: small"
     ):
-        load_policy(tmp_path / "none.toml")
+        Policy.load(tmp_path / "none.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(PolicyError, match="not text in UTF-8"):
-        load_policy(tmp_path / "binary.toml")
+        Policy.load(tmp_path / "binary.toml")
     with pytest.raises(PolicyError, match=r"is not TOML: .*line 1"):
         loaded(tmp_path, "review_rate = =")
 
@@ -242,11 +230,11 @@ def test_a_policy_may_use_the_names_that_a_bundle_brings(tmp_path: Path) -> None
     path = tmp_path / "policy.toml"
     path.write_text("[rules.blue_ivory]\nreview_rate = 0.05\n")
     with pytest.raises(PolicyError, match="unknown label"):
-        load_policy(path)
+        Policy.load(path)
     entry = {"kind": "product", "display_name": "Blue", "cites": "-", "hint": "-"}
     own = {"label": {"blue_ivory": {**entry, "family": "ivory"}}}
     taxonomy = load_taxonomy().extended(own, "bundle.json")
-    assert load_policy(path, taxonomy).rules == of_label("blue_ivory", rule(0.05))
+    assert Policy.load(path, taxonomy).rules == of_label("blue_ivory", rule(0.05))
 
 
 SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.floats() | st.text(max_size=5)
@@ -317,4 +305,4 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) 
     os.mkfifo(tmp_path / "fifo.toml")
     for place in (tmp_path / "fifo.toml", Path("/dev/zero"), tmp_path):
         with pytest.raises(PolicyError, match=f"{place} is not a regular file"):
-            load_policy(place)
+            Policy.load(place)

@@ -11,64 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from recognizer._process import DiedError, ProcessPool
-from recognizer.errors import ProviderError, RecognizerError, UsageError
-from recognizer.status import Reason
+from recognizer._process import ProcessPool
 
 
-def make() -> str:
-    return f"{os.getpid()}"
+def nothing() -> None: ...
 
 
-def answer(made: str, request: object) -> object:
-    match request:
-        case "pid":
-            return made
-        case "exit":
-            os._exit(7)
-        case "fail":
-            raise ProviderError("no such thing")
-        case float() as seconds:
-            time.sleep(seconds)
-    return request
-
-
-def test_answers_go_to_those_who_asked() -> None:
-    with ProcessPool(make, answer, processes=2, timeout=20) as pool:
-        found: dict[int, int] = {}
-        threads = [
-            threading.Thread(target=lambda n=n: found.update({n: pool.call(n)})) for n in range(30)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert found == {n: n for n in range(30)}
-
-
-def test_a_death_and_an_error_cost_one_answer() -> None:
-    with ProcessPool(make, answer, processes=1, timeout=1) as pool:
-        first = pool.call("pid")
-        with pytest.raises(ProviderError, match="no such thing"):
-            pool.call("fail")
-        assert pool.call("pid") == first
-        for request, reason in (("exit", Reason.DECODER_CRASH), (60.0, Reason.TIMEOUT)):
-            with pytest.raises(DiedError) as caught:
-                pool.call(request)
-            assert caught.value.reason is reason
-        assert pool.call("pid") != first
-    with pytest.raises(UsageError, match="closed"):
-        pool.call("pid")
+def sleep(_: None, seconds: float) -> None:
+    time.sleep(seconds)
 
 
 def test_no_thread_starves() -> None:
     """Each asks again as soon as it has its answer."""
-    with ProcessPool(make, answer, processes=2, timeout=20) as pool:
+    with ProcessPool(nothing, sleep, processes=2, timeout=20) as pool:
         counts, end = [0] * 16, time.monotonic() + 2
 
         def ask(number: int) -> None:
             while time.monotonic() < end:
-                pool.call(0.002)
+                pool.submit(0.002).result()
                 counts[number] += 1
 
         threads = [threading.Thread(target=ask, args=[number]) for number in range(16)]
@@ -77,21 +37,6 @@ def test_no_thread_starves() -> None:
         for thread in threads:
             thread.join()
     assert min(counts) > sum(counts) / len(counts) / 2
-
-
-def stillborn() -> None:
-    os._exit(9)
-
-
-def unable() -> None:
-    raise ProviderError("no such accelerator")
-
-
-def test_what_cannot_start() -> None:
-    with pytest.raises(RecognizerError, match=r"cannot be started.*exit code 9"):
-        ProcessPool(stillborn, answer, processes=1, timeout=1)
-    with pytest.raises(ProviderError, match="no such accelerator"):
-        ProcessPool(unable, answer, processes=1, timeout=1)
 
 
 FORKED = """if True:

@@ -14,7 +14,7 @@ from recognizer import Policy, Recognizer, Status, load_taxonomy
 from recognizer.engine import BATCH_SIZE
 from recognizer.imaging import model_input
 from recognizer.model.numerics import sigmoid
-from recognizer.model.session import needs_exact, session_options
+from recognizer.model.session import session_options
 from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Kind
 from tests import golden
@@ -62,30 +62,20 @@ def test_samples_are_seen_as_when_the_model_was_released(
 
 def test_this_cpu_computes_what_the_file_says(released: Recognizer) -> None:
     """Weights of 8 bits saturate on x64 without VNNI, those of 7 do not; unfused, nothing does."""
-    levels, exact = onnxruntime.GraphOptimizationLevel, needs_exact(released.bundle)
+    levels = onnxruntime.GraphOptimizationLevel
     fused, unfused = (
-        sample_scores(released, exact, level)
-        for level in (levels.ORT_ENABLE_ALL, levels.ORT_DISABLE_ALL)
+        sample_scores(released, level) for level in (levels.ORT_ENABLE_ALL, levels.ORT_DISABLE_ALL)
     )
     assert np.abs(fused - unfused).max() < 0.05
 
 
-def test_the_option_for_cpus_without_vnni_changes_no_score(released: Recognizer) -> None:
-    """It matters only for weights of 8 bits on a CPU without VNNI, which need it."""
-    with_it = sample_scores(released, exact=True)
-    without = sample_scores(released, exact=needs_exact(released.bundle))
-    assert with_it == pytest.approx(without, abs=1e-6)
-
-
 def sample_scores(
-    released: Recognizer,
-    exact: bool,
-    level: onnxruntime.GraphOptimizationLevel = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    released: Recognizer, level: onnxruntime.GraphOptimizationLevel
 ) -> NDArray[np.float32]:
     size = released.bundle.input_size
     samples = [released.load_image(p) for p in sorted(golden.SAMPLES.glob("*.jpg"))]
     inputs = np.stack([model_input(image.frames[0].rgb, size) for image in samples])
-    options = session_options(threads=1, exact=exact)
+    options = session_options(threads=1)
     options.graph_optimization_level = level
     session = onnxruntime.InferenceSession(
         released.bundle.read_model(), options, providers=["CPUExecutionProvider"]

@@ -28,11 +28,11 @@ def command(
     No image is read and no model is run. The rows that change are changed in the scan's file, all
     or none of them.
     """
-    from recognizer._policy_file import load_policy
+    from recognizer.policy import Policy
     from recognizer.rows import ScanFile, decide_again, group_copies
 
     bundles = bundles_behind(bundle)
-    rules = load_policy(policy, bundles[0].taxonomy)
+    rules = Policy.load(policy, bundles[0].taxonomy)
     with ScanFile(scan, write=not dry_run) as file, working(f"Deciding {scan}"):
         diff = decide_again(file, rules, bundles, dry_run=dry_run)
         if not dry_run:

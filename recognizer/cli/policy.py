@@ -28,11 +28,11 @@ def command(
 
     The exit code is 2 if the policy breaks a rule.
     """
-    from recognizer._policy_file import load_policy, read_policy_text
     from recognizer.model.bundle import load_bundle
+    from recognizer.policy import Policy, read_policy_text
 
     model = load_bundle(bundle)
-    rules = load_policy(policy, model.taxonomy)
+    rules = Policy.load(policy, model.taxonomy)
     for line in _warnings(rules, model):
         typer.echo(f"warning: {line}", err=True)
     if toml:
@@ -69,7 +69,7 @@ def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[dict[str, Any]]:
     from recognizer.decision import limits_of
     from recognizer.policy import CandidateKind
 
-    for limits in limits_of(bundle.candidates, bundle.any_product_thresholds, policy):
+    for limits in limits_of(bundle, policy):
         kind, name = limits.candidate.kind, limits.candidate.name
         label = bundle.taxonomy.labels.get(name)
         family = label.family if label else None

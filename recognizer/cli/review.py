@@ -86,8 +86,8 @@ def command(
 
     import uvicorn
 
-    from recognizer._policy_file import load_policy
     from recognizer.cli.originals import read_original
+    from recognizer.policy import Policy
     from recognizer.review.photos import Photos
     from recognizer.review.server.app import Parts, make_app
     from recognizer.review.server.queue import Queue
@@ -105,7 +105,7 @@ def command(
     if not is_local and token is None:
         token = secrets.token_urlsafe(24)
     bundles = bundles_behind(bundle)
-    rules = None if policy is None else load_policy(policy, bundles[0].taxonomy)
+    rules = None if policy is None else Policy.load(policy, bundles[0].taxonomy)
     with (
         Queue(
             scan,

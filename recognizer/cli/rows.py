@@ -51,14 +51,14 @@ def command(
     and the like, its leads merged, and says in how many others a near-copy of its best image is.
     With --policy, the policy of the rows, it also has the text of the action.
     """
-    from recognizer._policy_file import load_policy
+    from recognizer.policy import Policy
     from recognizer.rows import ScanFile, write_listings, write_rows
 
     if policy is not None and not listings:
         raise UsageError("--policy needs --listings")
     with ScanFile(scan) as file, working(f"Writing {output}"):
         if listings:
-            rules = None if policy is None else load_policy(policy)
+            rules = None if policy is None else Policy.load(policy)
             written = _words(write_listings(file, output, rules, raw=raw))
         else:
             written = f"{write_rows(file, output, raw=raw):,} rows"

@@ -158,7 +158,6 @@ def command(
     The exit code is 0 when all is done, 3 when some images failed, 2 for a mistake in the
     command, 4 for a missing or altered model, 130 when interrupted.
     """
-    from recognizer._policy_file import load_policy
     from recognizer.cli.scan_files import check_outputs, default_output, require_sources
     from recognizer.cli.scan_output import Output, as_plain, warnings
     from recognizer.imaging import Limits
@@ -181,7 +180,7 @@ def command(
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is reported before any worker starts
-    rules = Policy() if policy is None else load_policy(policy, model.taxonomy)
+    rules = Policy() if policy is None else Policy.load(policy, model.taxonomy)
     output = output or default_output(sources)
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
     if engine not in [*Engine]:

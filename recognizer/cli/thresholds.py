@@ -81,11 +81,10 @@ def command(
     intervals. Needs the extra `evaluate`.
     """
     require_extra("evaluate", "scipy", "sklearn", *(("matplotlib",) if plot else ()))
-    from recognizer._policy_file import load_policy, policy_toml
     from recognizer.engine import Recognizer
     from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE
     from recognizer.model.bundle import load_bundle
-    from recognizer.policy import Policy
+    from recognizer.policy import Policy, policy_toml
     from recognizer.review.thresholds import choose, policy_of
 
     if (cases_per_reviewer is None) == (precision is None):
@@ -99,11 +98,11 @@ def command(
 
         with ScanFile(scan) as file:
             model = options.bundle_behind(next(file.rows(), None), bundle and [bundle])
-            base = load_policy(policy, model.taxonomy) if policy else Policy()
+            base = Policy.load(policy, model.taxonomy) if policy else Policy()
             images = _reviewed(model, file, outcomes or scan, photos_per_day, base.ignore)
     else:
         model = load_bundle(bundle)
-        base = load_policy(policy, model.taxonomy) if policy else Policy()
+        base = Policy.load(policy, model.taxonomy) if policy else Policy()
         share = DEFAULT_PREVALENCE if prevalence is None else prevalence
         recognizer, day = Recognizer(model, threads=threads), photos_per_day or 10_000
         images = _labelled(recognizer, data or (), split, day, share, base.ignore)

@@ -13,7 +13,7 @@ from recognizer.cli.progress import shown
 
 if TYPE_CHECKING:
     from recognizer.engine import Recognizer
-    from recognizer.rows.row import ModelReference
+    from recognizer.model.description import ModelReference
 
 
 def command(

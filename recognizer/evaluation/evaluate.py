@@ -17,7 +17,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from recognizer.dataset.manifest import Photo, fingerprint, training_images
 from recognizer.dataset.outputs import in_chunks
-from recognizer.decision import decide
+from recognizer.decision import decide, limits_of
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.by_photo import highest
@@ -205,8 +205,8 @@ def measure(
 
 def default_verdicts(bundle: Bundle, predictions: Sequence[Prediction]) -> list[Verdict]:
     """Return what the default policy decides, with the thresholds of a bundle."""
-    candidates, policy = bundle.candidates, Policy()
-    return [decide(p, candidates, bundle.any_product_thresholds, policy) for p in predictions]
+    policy, limits = Policy(), limits_of(bundle, Policy())
+    return [decide(p, bundle, policy, limits=limits) for p in predictions]
 
 
 def _reports(

@@ -68,7 +68,7 @@ def load_image(
         if isinstance(source, Image.Image):
             decoded = decode_image(source, min_side=min_side, limits=limits)
         else:
-            data = _read(source, limits)
+            data = read_bytes(source, limits)
             sha256 = sha256 or hashlib.sha256(data).hexdigest()
             decoded = decode(data, min_side=min_side, limits=limits)
     except Refused as refused:
@@ -87,7 +87,8 @@ def model_input(rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(rgb, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _read(source: object, limits: Limits) -> bytes:
+def read_bytes(source: object, limits: Limits) -> bytes:
+    """Return the encoded bytes of an image, or raise a Refused; for what is none, a UsageError."""
     if isinstance(source, str):
         raise UsageError("a str is not an image: to read a file, wrap it in pathlib.Path")
     if isinstance(source, os.PathLike):

@@ -14,7 +14,7 @@ import re
 import sqlite3
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._sqlite import Store
+from recognizer._closing import Closes
 from recognizer.errors import BankError
 from recognizer.known.hashes import HASH_BYTES, is_hash
 from recognizer.policy import Finding
@@ -92,26 +92,67 @@ def _utc(time: object) -> str:
 _FIELDS = tuple(field.name for field in fields(KnownItem))
 
 
-class Bank(Store):
+_APPLICATION_ID = 0x574C4B49  # says what the file is, its version how to read it
+_VERSION = 1
+_BUSY_SECONDS = 60.0  # to wait while another process writes
+_ADVICE = "name another file, or make a bank with `recognizer bank add`"
+_CREATE = f"""
+    BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_VERSION};
+    CREATE TABLE IF NOT EXISTS items (
+      id TEXT PRIMARY KEY, pdq BLOB NOT NULL, finding TEXT NOT NULL, time TEXT NOT NULL,
+      label TEXT, note TEXT, "by" TEXT, origin TEXT
+    ) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS items_of_hash ON items (pdq);
+    CREATE TABLE IF NOT EXISTS removed (id TEXT PRIMARY KEY) WITHOUT ROWID;
+    COMMIT;
+"""
+
+
+class Bank(Closes):
     """An open bank: created if ``create`` is set, otherwise only read. It raises BankErrors."""
 
-    APPLICATION_ID = 0x574C4B49
-    KIND = "bank of known items"
-    ADVICE = "name another file, or make a bank with `recognizer bank add`"
-    ERROR = BankError
-    TABLES = """
-        CREATE TABLE IF NOT EXISTS items (
-          id TEXT PRIMARY KEY, pdq BLOB NOT NULL, finding TEXT NOT NULL, time TEXT NOT NULL,
-          label TEXT, note TEXT, "by" TEXT, origin TEXT
-        ) WITHOUT ROWID;
-        CREATE INDEX IF NOT EXISTS items_of_hash ON items (pdq);
-        CREATE TABLE IF NOT EXISTS removed (id TEXT PRIMARY KEY) WITHOUT ROWID
-    """
-
     def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
-        if not create and not os.path.isfile(path):
-            raise BankError(f"{os.fspath(path)} does not exist; {self.ADVICE}")
-        super().__init__(path, create=create)
+        self.path = Path(path)
+        if not create and not self.path.is_file():
+            raise BankError(f"{self.path} does not exist; {_ADVICE}")
+        uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'ro'}"
+        with self._reported():
+            self._database = sqlite3.connect(
+                uri, timeout=_BUSY_SECONDS, check_same_thread=False, uri=True
+            )
+            try:
+                self._check(create=create)
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Release the file."""
+        self._database.close()
+
+    def _check(self, *, create: bool) -> None:
+        # In this order: another process may be making the very same file, all of it at once.
+        (tables,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        (application,) = self._database.execute("PRAGMA application_id").fetchone()
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        if create and not application and not tables:
+            self._database.executescript(_CREATE)
+        elif application != _APPLICATION_ID:
+            raise BankError(f"{self.path} is not a bank of known items; {_ADVICE}")
+        elif version != _VERSION:
+            raise BankError(
+                f"{self.path} is a bank of known items of version {version}; this program reads "
+                f"version {_VERSION}; {_ADVICE}"
+            )
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise BankError(
+                f"{self.path} cannot be used as a bank of known items: {error}; {_ADVICE}"
+            ) from error
 
     def __len__(self) -> int:
         with self._reported():

@@ -16,6 +16,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from recognizer.policy import FALSE_POSITIVE_RATES
+from recognizer.prediction import Digest, Natural
 from recognizer.taxonomy import Kind
 
 NEVER: Mapping[float, float] = dict.fromkeys(FALSE_POSITIVE_RATES, 1.0)
@@ -122,9 +123,6 @@ class Calibration:
     """The line that turns a label's log-odds into calibrated log-odds.
 
     It rises, so that a calibrated score ranks images as the model does.
-
-    Raises:
-        ValueError: it does not rise, or a number is not finite.
     """
 
     slope: float
@@ -334,12 +332,17 @@ class BundleFamily:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BundleReference:
-    """Which bundle."""
+class ModelReference:
+    """Which bundle; the digest is over the model and all calibrations and thresholds."""
 
     name: str
-    version: int
-    digest: str
+    version: Natural
+    digest: Digest
+
+    @property
+    def title(self) -> str:
+        """Name and version as the bundle's folder is called."""
+        return f"{self.name}-v{self.version}"
 
 
 class Exported(Struct, frozen=True, kw_only=True, tag_field="step", tag="exported"):
@@ -352,7 +355,7 @@ class Exported(Struct, frozen=True, kw_only=True, tag_field="step", tag="exporte
 class Calibrated(Struct, frozen=True, kw_only=True, tag_field="step", tag="calibrated"):
     """The parent was calibrated on other photos; its evaluation does not hold any more."""
 
-    parent: BundleReference
+    parent: ModelReference
     photos: CalibrationPhotos
     date: str
     program: str
@@ -362,7 +365,7 @@ class Calibrated(Struct, frozen=True, kw_only=True, tag_field="step", tag="calib
 class Enrolled(Struct, frozen=True, kw_only=True, tag_field="step", tag="enrolled"):
     """A product was added to the parent, or strengthened in it, from photos with these sha256."""
 
-    parent: BundleReference
+    parent: ModelReference
     label: str
     photos: tuple[str, ...]
     penalty: float

@@ -102,12 +102,8 @@ class NegativeBank:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
                     raise ValueError("more is packed into it than a bank holds")
-                arrays = {
-                    name.removesuffix(".npy"): np.lib.format.read_array(
-                        io.BytesIO(archive.read(name)), allow_pickle=False
-                    )
-                    for name in archive.namelist()
-                }
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                arrays = dict(file)
             bank = cls(
                 arrays["embeddings"].astype(np.float32) * arrays["scale"][:, None],
                 arrays["log_odds"].astype(np.float32),

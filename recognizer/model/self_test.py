@@ -57,12 +57,7 @@ def with_self_test(bundle: Bundle) -> Bundle:
 
 
 def self_test(bundle: Bundle, provider: str = "cpu") -> float | None:
-    """Return the largest difference from the recorded probabilities; None if none are recorded.
-
-    Raises:
-        BundleError: the model was changed, or cannot be loaded.
-        ProviderError: the provider is unavailable.
-    """
+    """Return the largest difference from the recorded probabilities; None if none are recorded."""
     found = sigmoid(_log_odds(bundle, provider))
     if bundle.self_test is None:
         return None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer._messages import LOG
 from recognizer.errors import BundleSchemaError, ProviderError, UsageError
 from recognizer.model.bundle import Bundle
 
@@ -33,20 +32,6 @@ PACKAGES = {
 }
 """The package with each provider; it replaces ``onnxruntime`` (see docs/speed.md)."""
 
-EXACT_ON_X64 = ("session.x64quantprecision", "1")
-"""Session option without which weights of 8 bits are wrong on x64 CPUs that lack VNNI.
-
-On AVX2 (Zen 3, Haswell) the fast products of unsigned and signed bytes saturate: scores of the same
-image differ by up to 0.6 from those elsewhere, and wildlife-v2 loses a fifth of its average
-precision for ivory. With the option onnxruntime uses unsigned weights. On a CPU with VNNI it
-changes no score, and wildlife-v3 takes almost three times as long (39 instead of 14 ms), so only
-CPUs without VNNI get it. Models with weights of 7 bits are exact without it.
-"""
-
-_CPUINFO = Path("/proc/cpuinfo")
-_VNNI = {"avx_vnni", "avx512_vnni"}
-"""Flags of /proc/cpuinfo for products of bytes that do not saturate."""
-
 
 def open_session(
     bundle: Bundle, provider: str, threads: int | None, allow_fallback: bool
@@ -59,7 +44,7 @@ def open_session(
         raise UsageError(f"provider {provider!r}: one of {', '.join(PROVIDERS)}")
     if threads is not None and threads < 1:
         raise UsageError(f"threads = {threads}: at least 1")
-    available = onnxruntime.get_available_providers()
+    wanted, available = provider, onnxruntime.get_available_providers()
     if PROVIDERS[provider] not in available:
         if not allow_fallback:
             there = [name for name, theirs in PROVIDERS.items() if theirs in available]
@@ -69,7 +54,10 @@ def open_session(
                 "onnxruntime, or allow a fallback to the CPU"
             )
         provider = "cpu"
-    options = session_options(threads, exact=needs_exact(bundle))
+    options = session_options(threads)
+    if bundle.model.precision == "int8" and bundle.model.weight_bits is None:
+        # Sums of weights of 8 bits overflow on x64 CPUs without VNNI, unless told not to.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     model = bundle.read_model()
     try:
         session = onnxruntime.InferenceSession(
@@ -87,7 +75,14 @@ def open_session(
             )
         provider = next(name for name, theirs in PROVIDERS.items() if theirs == used)
     _check_interface(session, bundle)
+    if provider != wanted:
+        log_fallback(wanted, provider)
     return session, provider
+
+
+def log_fallback(wanted: str, provider: str | None) -> None:
+    """Log that another provider computes than the one that was asked for."""
+    LOG.warning("the provider %s is not there: %s computes instead", wanted, provider)
 
 
 def run_session(
@@ -112,44 +107,19 @@ def run_session(
     return bound
 
 
-def needs_exact(bundle: Bundle, cpuinfo: Path = _CPUINFO) -> bool:
-    """Whether a bundle needs :data:`EXACT_ON_X64` on this CPU: also where its flags are unknown.
-
-    Windows and macOS have no ``cpuinfo``. Where the CPU is not x64, onnxruntime ignores the option.
-    """
-    return bundle.model.weight_bits is None and not _VNNI & cpu_flags(cpuinfo)
-
-
-def cpu_flags(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
-    """Return the instructions of this CPU, in the words of Linux; empty on other systems."""
-    with suppress(OSError), cpuinfo.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            name, _, value = line.partition(":")
-            if name.strip() in {"flags", "Features"}:  # of x64, of arm64
-                return frozenset(value.split())
-    return frozenset()
-
-
 def is_onnxruntime_error(error: Exception) -> bool:
     """Return whether onnxruntime raised an error; its exceptions share no base class."""
     # Those of C++ that it has no class for come as a RuntimeError.
     return type(error).__module__.startswith("onnxruntime") or type(error) is RuntimeError
 
 
-def session_options(
-    threads: int | None = None, *, exact: bool = True
-) -> onnxruntime.SessionOptions:
-    """Return the options with which every model is opened: serving, parity, benchmarks.
-
-    ``exact`` adds :data:`EXACT_ON_X64`; see :func:`needs_exact`.
-    """
+def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
+    """Return the options with which every model is opened: serving, parity, benchmarks."""
     import onnxruntime  # noqa: PLC0415 - as in open_session
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False  # it takes memory, and saves no time
-    if exact:
-        options.add_session_config_entry(*EXACT_ON_X64)
     if threads is not None:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

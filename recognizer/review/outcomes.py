@@ -25,10 +25,10 @@ import msgspec
 
 from recognizer._closing import Closes
 from recognizer.errors import UsageError
+from recognizer.prediction import Digest
 from recognizer.rows.export import Kind, schema_of, text_of_cell, write_records
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
-from recognizer.rows.row import Digest
 from recognizer.rows.scanfile import ScanFile
 
 MAX_CHARACTERS = {"note": 4000, "reviewer": 200, "listing": MAX_NAME, "label": 64, "origin": 200}

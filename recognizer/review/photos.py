@@ -161,7 +161,7 @@ class Photos(Closes):
                     memory_limit=_MEMORY_LIMIT,
                 )
         try:
-            answer = self._pool.call(request)
+            answer = self._pool.submit(request).result()
         except (DiedError, RecognizerError) as error:
             raise Unavailable("photo_undecoded") from error
         if isinstance(answer, Thumbnail):

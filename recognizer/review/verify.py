@@ -18,8 +18,9 @@ from pathlib import Path, PurePosixPath
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging import PREPROCESSING_VERSION
+from recognizer.model.description import ModelReference
 from recognizer.review.evidence import PHOTOS, ROWS_FILE, TAG_MANIFEST
-from recognizer.rows.row import ModelReference, Row
+from recognizer.rows.row import Row
 from recognizer.status import Status
 
 SCORE_TOLERANCE = 1e-3

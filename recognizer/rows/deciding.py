@@ -24,7 +24,7 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
 from recognizer.rows.ranking import Ranking
-from recognizer.rows.row import PolicyReference, Row, rounded_leads
+from recognizer.rows.row import Reference, Row, rounded_leads
 from recognizer.rows.scanfile import ScanFile
 
 _BLOCK = 4000  # rows whose scores are compared at a time
@@ -91,11 +91,8 @@ def decide_again(
 
     The scores, and the times of the scan, stay as they were. Leads that are new have no regions and
     no thumbnail. Scores have six digits in the file, so that one may come out otherwise than in a
-    scan that is as near as that to a threshold.
-
-    Raises:
-        PolicyError: the policy names what a model does not know.
-        UsageError: rows were made by a model that is not among the bundles.
+    scan that is as near as that to a threshold. A policy that names what a model does not know is a
+    PolicyError, a model that is not among the bundles a UsageError.
     """
     diff = DecisionDiff()
     changes = _changes(file, policy, {bundle.digest: bundle for bundle in bundles}, diff)
@@ -178,7 +175,7 @@ class Decider:
     def __init__(self, bundle: Bundle, policy: Policy) -> None:
         policy.check(bundle.taxonomy)
         self._bundle, self._policy = bundle, policy
-        self._limits = limits_of(bundle.candidates, bundle.any_product_thresholds, policy)
+        self._limits = limits_of(bundle, policy)
         looked_at = {member for limits in self._limits for member in limits.members}
         self._labels = [n for n in bundle.label_names if n in looked_at | {*bundle.animals}]
         self._families = [family.name for family in bundle.families]
@@ -241,7 +238,6 @@ class Decider:
 
     def decided(self, row: Row) -> Row:
         """Return a row with the decision of the policy."""
-        bundle = self._bundle
         frame = row.regions[0].frame if row.regions else None
         prediction = Prediction(
             status=row.status,
@@ -253,14 +249,12 @@ class Decider:
         )
         verdict = decide(
             prediction,
-            bundle.candidates,
-            bundle.any_product_thresholds,
+            self._bundle,
             self._policy,
             row.known or (),
-            animals=bundle.animals,
+            row.item,
             limits=self._limits,
         )
-        verdict = with_listing(verdict, self._policy, row.item)
         shown = {
             member
             for lead in verdict.leads
@@ -274,7 +268,7 @@ class Decider:
             decision=verdict.decision,
             why=verdict.why,
             regions=tuple(region for region in row.regions if region.label in shown),
-            policy=PolicyReference(name=self._policy.name, digest=self._policy.digest),
+            policy=Reference(name=self._policy.name, digest=self._policy.digest),
             image_decision=verdict.image_decision,
             keywords=verdict.keywords,
             audit=row.audit if verdict.decision is Decision.CLEAR else None,

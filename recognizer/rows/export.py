@@ -23,6 +23,7 @@ from recognizer._atomic import replacing, require_own
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.policy import Policy
 from recognizer.rows.listings import Listing, read_listings
+from recognizer.rows.records import valid
 from recognizer.rows.row import ROW_FIELDS, ROW_SCHEMA, Row, row_schema
 from recognizer.rows.scanfile import ScanFile
 
@@ -302,17 +303,12 @@ def _arrow_cell(value: Any, column: Any) -> Any:
     if types.is_timestamp(column.type):
         return value if isinstance(value, datetime) else datetime.fromisoformat(value)
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return [*map(_valid, value)]
+        return [*map(valid, value)]
     if isinstance(value, str):
-        return _valid(value)
+        return valid(value)
     if types.is_string(column.type):
         return json.dumps(msgspec.to_builtins(value))
     return [*value.items()] if types.is_map(column.type) else value
-
-
-def _valid(text: str) -> str:
-    """Return text that UTF-8 can hold."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def parquet_library() -> Any:

@@ -14,7 +14,9 @@ from recognizer.status import Reason
 MEMBER = "!/"
 """Separates an archive from its member, and a table from its row, in a row's source."""
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+"""How a URL begins, and its scheme."""
+
 _NOTHING = re.compile(r"(?<=.)/(?:\.?/)+")
 
 
@@ -47,7 +49,7 @@ def plain_name(source: str) -> str:
 
     What follows an archive or a table is the name of a member, and is left alone.
     """
-    if _URL.match(source):
+    if URL.match(source):
         return source
     path, mark, member = source.partition(MEMBER)
     while path.startswith("./"):

@@ -22,11 +22,12 @@ from recognizer.listing_columns import (
     value_of,
 )
 from recognizer.listing_rules import KeywordHit
+from recognizer.model.description import ModelReference
 from recognizer.policy import CandidateKind, Decision, Lead
 from recognizer.rows.copies import group_copies
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.records import to_json
-from recognizer.rows.row import ModelReference, PolicyReference, Row
+from recognizer.rows.row import Reference, Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
 
@@ -91,7 +92,7 @@ class Listing:
     item: Mapping[str, Any] | None
     scanned: datetime
     model: ModelReference
-    policy: PolicyReference
+    policy: Reference
 
     @classmethod
     def from_rows(
@@ -99,11 +100,7 @@ class Listing:
     ) -> Self:
         """Make a listing from the rows of its images, or the one that says that it has none.
 
-        Args:
-            listing: its identity.
-            rows: in the order of the view ``ranked``, the image that stands for it first.
-            product: of the lead by which it is ranked.
-            score: by which it is ranked.
+        They come in the order of the view ``ranked``; product and score are those of that view.
         """
         images = [row for row in rows if row.reason is not Reason.NO_IMAGE]
         ranked = images or list(rows)

@@ -52,14 +52,11 @@ def merge(
 
     The inputs are files of scans, or Parquet files with rows: of these ``only_pending`` takes what
     a reviewer looks at, which is what is not clear, and the audit sample. The output takes its
-    place in one step, and it may be one of the inputs.
+    place in one step, and it may be one of the inputs; else there must be no such file.
 
     Rows of several models, policies or banks of known items cannot be compared, and a queue that is
-    ranked by them would be wrong without a sign of it: without ``allow_mixed`` they are refused.
-
-    Raises:
-        ScanFileError: an input cannot be read, cannot be merged, or is dated in the future.
-        UsageError: the output exists and is not among the inputs.
+    ranked by them would be wrong without a sign of it: without ``allow_mixed`` they are refused. So
+    are rows that are dated in the future.
     """
     for path in inputs:
         if not path.is_file():

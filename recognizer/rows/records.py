@@ -25,11 +25,12 @@ from recognizer.listing_columns import (
     value_of,
 )
 from recognizer.listing_rules import KeywordHit
+from recognizer.model.description import ModelReference
 from recognizer.policy import Decision, KnownMatch, Lead
 from recognizer.prediction import Region
 from recognizer.rows.item_key import hash_of, item_key, plain_name
 from recognizer.rows.ranking import Ranking
-from recognizer.rows.row import BankReference, ModelReference, PolicyReference, Row
+from recognizer.rows.row import Reference, Row
 from recognizer.status import Reason, Status
 
 MAX_NAME = 8000
@@ -119,8 +120,8 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
         "listing": listing,
         "title": _shown(item, Role.TITLE),
         "seller": _shown(item, Role.SELLER),
-        "price": None if price is None else _valid(price),
-        "currency": None if currency is None else _valid(currency),
+        "price": None if price is None else valid(price),
+        "currency": None if currency is None else valid(currency),
         "url": as_url(value_of(item, Role.URL)) if item else None,
         "reports": as_count(value_of(item, Role.REPORTS)) if item else None,
         "listed": _listed(item),
@@ -128,7 +129,7 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
         "first": time,
         "time": time,
         **{name: getattr(row, name) for name in _PLAIN},
-        "detail": None if row.detail is None else _valid(row.detail),
+        "detail": None if row.detail is None else valid(row.detail),
         **{name: to_json(getattr(row, name)) for name in _JSON},
     }
 
@@ -153,8 +154,8 @@ def read_row(record: Sequence[Any]) -> Row:
     return Row(
         source=source if path is None else path.decode("utf-8", "surrogatepass"),
         model=ModelReference(name=name, version=version, digest=digest),
-        policy=PolicyReference(name=policy, digest=policy_digest),
-        bank=None if bank is None else BankReference(name=bank, digest=bank_digest),
+        policy=Reference(name=policy, digest=policy_digest),
+        bank=None if bank is None else Reference(name=bank, digest=bank_digest),
         time=datetime.fromisoformat(time),
         **values,
     )
@@ -230,9 +231,9 @@ def _listed(item: Mapping[str, Any]) -> str | None:
 
 def _shown(item: Mapping[str, Any], role: Role) -> str | None:
     text = as_text(value_of(item, role)) if item else None
-    return None if text is None else _valid(text)
+    return None if text is None else valid(text)
 
 
-def _valid(text: str) -> str:
+def valid(text: str) -> str:
     """Return text that UTF-8 can hold."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -19,8 +19,9 @@ from msgspec import Meta
 
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.listing_rules import KeywordHit
+from recognizer.model.description import ModelReference
 from recognizer.policy import CandidateKind, Decision, KnownMatch, Lead
-from recognizer.prediction import Natural, Region, Score, object_schema
+from recognizer.prediction import Digest, Region, Score, object_schema
 from recognizer.status import Reason, Status
 
 if TYPE_CHECKING:
@@ -35,35 +36,12 @@ ROW_SCHEMA = 6
 _DIGITS = 6  # of a probability: more would be noise
 
 
-Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelReference:
-    """The model behind a row; the digest is over it and all calibrations and thresholds."""
-
-    name: str
-    version: Natural
-    digest: Digest
-
-    @property
-    def title(self) -> str:
-        """Name and version as the bundle's folder is called."""
-        return f"{self.name}-v{self.version}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyReference:
-    """The policy behind a row; the digest is over all of it but the name."""
-
-    name: str
-    digest: Digest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BankReference:
-    """A bank of known items; the digest is over its content and the way of comparing."""
+class Reference:
+    """A policy, whose digest is over all of it but the name, or a bank of known items."""
 
     name: str
     digest: Digest
@@ -109,7 +87,7 @@ class Row:
         tuple[Region, ...], "Where in the image the leads are (of a family, its likeliest product)."
     ]
     model: Annotated[ModelReference, "What scored it."]
-    policy: Annotated[PolicyReference, "What decided."]
+    policy: Annotated[Reference, "What decided."]
     preprocessing: Annotated[Count, "The version of the steps from bytes to the model's input."]
     time: Annotated[datetime, Meta(tz=True), "When the row was made, with its time zone."]
     detail: Annotated[str | None, "More on the reason, in the words of a decoder or the system."]
@@ -121,7 +99,7 @@ class Row:
         "The known items that it is near, the nearest first; null if there was no bank.",
     ]
     bank: Annotated[
-        BankReference | None,
+        Reference | None,
         "The bank of known items that it was compared with, or null.",
     ]
     audit: Annotated[
@@ -179,13 +157,13 @@ class Row:
             regions=tuple(
                 replace(region, score=round(region.score, _DIGITS)) for region in prediction.regions
             ),
-            model=ModelReference(name=bundle.name, version=bundle.version, digest=bundle.digest),
-            policy=PolicyReference(name=policy.name, digest=policy.digest),
+            model=bundle.reference,
+            policy=Reference(name=policy.name, digest=policy.digest),
             preprocessing=PREPROCESSING_VERSION,
             time=time.replace(microsecond=0),
             detail=prediction.detail,
             known=tuple(known) if bank and is_scored else None,
-            bank=BankReference(name=bank.name, digest=bank.digest) if bank else None,
+            bank=Reference(name=bank.name, digest=bank.digest) if bank else None,
             audit=audit,
             image_decision=verdict.image_decision,
             keywords=verdict.keywords,
@@ -226,11 +204,7 @@ class Row:
 
     @classmethod
     def from_json(cls, values: Any) -> Self:
-        """Read a row from plain values.
-
-        Raises:
-            ValueError: they are not those of a row of this version.
-        """
+        """Read a row from plain values; those of no row of this version are a ValueError."""
         if not isinstance(values, dict) or values.get("schema") != ROW_SCHEMA:
             raise ValueError(f"not a row of schema {ROW_SCHEMA}")
         failed = values.get("status") == Status.FAILED

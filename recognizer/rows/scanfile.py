@@ -77,11 +77,8 @@ class NewRow:
 class ScanFile(Closes):
     """A scan's file, open for reading, or with ``write`` for outcomes, decisions and merging too.
 
-    With ``create`` it is made where it does not exist.
-
-    Raises:
-        ScanFileError: it does not exist, is another file or of another version, or cannot be used;
-            as from all methods.
+    With ``create`` it is made where it does not exist. All methods raise a ScanFileError if it
+    cannot be used.
     """
 
     def __init__(

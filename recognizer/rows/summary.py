@@ -42,18 +42,16 @@ class ScanSummary:
         """Images per second, 0 where there were none."""
         return self.images / self.seconds if self.seconds > 0 else 0.0
 
-    def add(self, row: Row, *, is_new: bool, count: int = 1) -> None:
-        """Count images that have such a row."""
-        if is_new:
-            self.scanned += count
-        else:
-            self.skipped += count
-        self.statuses[row.status] += count
+    def add(self, row: Row, *, is_new: bool) -> None:
+        """Count an image by its row."""
+        self.scanned += is_new
+        self.skipped += not is_new
+        self.statuses[row.status] += 1
         if row.reason is Reason.NO_IMAGE:
-            self.without_image += count
+            self.without_image += 1
         elif row.status is Status.FAILED and row.reason is not None:
-            self.failed[row.reason] += count
+            self.failed[row.reason] += 1
         if row.is_lead:
-            self.decisions[row.decision] += count
-            self.leads.update(dict.fromkeys(row.lead_labels, count))
-        self.audited += count * (row.audit is not None)
+            self.decisions[row.decision] += 1
+            self.leads.update(row.lead_labels)
+        self.audited += row.audit is not None

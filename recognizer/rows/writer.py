@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import sqlite3
@@ -11,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recognizer._atomic import free_name
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.rows.item_key import item_key
 from recognizer.rows.ranking import Ranking
@@ -160,7 +160,9 @@ class ScanWriter(ScanFile):
                 f"{self.path} was renamed or replaced while a scan wrote it; its rows are in "
                 f"{there}. Put it back in its place and give the same command again"
             )
-        target = free_name(self.path, ".recovered") if self.path.exists() else self.path
+        names = (f"{self.path.name}.recovered{number or ''}" for number in itertools.count())
+        places = itertools.chain([self.path], map(self.path.with_name, names))
+        target = next(place for place in places if not place.exists())
         with self._reported():
             copy = sqlite3.connect(target)
             try:

@@ -28,11 +28,10 @@ from functools import partial
 from itertools import pairwise
 from typing import IO, Any, BinaryIO, TypeAlias, cast
 
-from recognizer._sqlite import KeySet
 from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused
-from recognizer.scan.bounds import Bounds, Progress, Unpacked
+from recognizer.scan.bounds import Bounds, KeySet, Reading, Unpacked
 from recognizer.scan.items import (
     ArchiveMember,
     Container,
@@ -110,7 +109,7 @@ class _Group:
 
 
 def items_of(
-    members: Iterable[Member], limits: Limits, progress: Progress, skipped: Skipped
+    members: Iterable[Member], limits: Limits, progress: Reading, skipped: Skipped
 ) -> Iterator[Item]:
     """Yield an item for each image in an archive, and for each flaw.
 
@@ -172,7 +171,7 @@ def _is_apple_double(name: str, member: Member) -> bool:
 
 
 def _item(
-    name: str, member: Member, limits: Limits, progress: Progress, seen: KeySet
+    name: str, member: Member, limits: Limits, progress: Reading, seen: KeySet
 ) -> Item | None:
     """Return the member's item; None where it is not an image."""
     data, refused, bounds = None, member.flaw, progress.bounds
@@ -277,7 +276,7 @@ class _Forward:
                 return  # tarfile finds the end
 
 
-def tar_members(archive: Container, progress: Progress) -> Iterator[Member]:
+def tar_members(archive: Container, progress: Reading) -> Iterator[Member]:
     """Yield the members of a tar archive that are not folders, each to be read before the next.
 
     After a place that cannot be read, :class:`Refused` is raised: the rest is lost.
@@ -299,7 +298,7 @@ def tar_members(archive: Container, progress: Progress) -> Iterator[Member]:
 
 
 def _walk(
-    archive: Container, file: BinaryIO, progress: Progress, *, is_compressed: bool
+    archive: Container, file: BinaryIO, progress: Reading, *, is_compressed: bool
 ) -> Iterator[Member]:
     in_place = not is_compressed and isinstance(archive, FileLocation)
     stamp = stamp_of(file) if in_place else (0, 0)

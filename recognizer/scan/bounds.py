@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, BinaryIO
 
-from recognizer.errors import UsageError
+from recognizer._closing import Closes
+from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.sources import Refused
 from recognizer.scan.items import Item
 from recognizer.status import Reason
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _FREE_BYTES = 256 << 20  # unpacked before the ratio counts: small archives of blank images are many
+_CACHE_KIBIBYTES = 4096
 _MAX_SHOWN = 100  # characters of a name in a message
 
 
@@ -49,7 +52,7 @@ class Bounds:
                 raise UsageError(f"{field.name} = {value}: a number from 1")
 
 
-class Progress:
+class Reading:
     """How far a container has been read; ``on_progress`` is called whenever something was."""
 
     def __init__(self, bounds: Bounds, on_progress: Callable[[], None] = lambda: None) -> None:
@@ -92,13 +95,40 @@ class Progress:
         raise Refused(Reason.TOO_MANY_BYTES, f"{of}{self.unpacked} bytes, {limit}")
 
 
+class KeySet(Closes):
+    """A set of signed 64-bit keys in a temporary file without a name, with a small page cache."""
+
+    def __init__(self) -> None:
+        # One thread at a time, but not always the one that made it.
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._database.executescript(
+            f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}; PRAGMA journal_mode = OFF;"
+            "CREATE TABLE keys (key INTEGER PRIMARY KEY); BEGIN;"
+        )
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._database.close()
+
+    def add(self, key: int) -> bool:
+        """Add a key, and return whether it is a new one."""
+        try:
+            statement = "INSERT OR IGNORE INTO keys VALUES (?)"
+            return self._database.execute(statement, (key,)).rowcount > 0
+        except sqlite3.Error as error:
+            raise ScanFileError(
+                f"a table in the system's temporary folder: {error}; make room there (or name "
+                "another folder in TMPDIR) and give the same command again"
+            ) from error
+
+
 class Unpacked(io.RawIOBase):
     """A stream of unpacked bytes that keeps to the bounds of its container.
 
     ``stream`` unpacks; ``packed`` is the file behind it, None if it is the same.
     """
 
-    def __init__(self, stream: BinaryIO, packed: BinaryIO | None, progress: Progress) -> None:
+    def __init__(self, stream: BinaryIO, packed: BinaryIO | None, progress: Reading) -> None:
         self._stream = stream
         self._packed = packed
         self._progress = progress

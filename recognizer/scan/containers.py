@@ -22,7 +22,7 @@ from recognizer._process import Child, DiedError, RemoteError, describe, inbox, 
 from recognizer.errors import RecognizerError
 from recognizer.imaging.sources import Refused
 from recognizer.scan.archives import items_of, tar_members, zip_members
-from recognizer.scan.bounds import Progress
+from recognizer.scan.bounds import Reading
 from recognizer.scan.items import ZIP_SUFFIX, Item, Skipped, table_format
 from recognizer.scan.tables import TableOpening, table_items
 from recognizer.status import Reason
@@ -39,7 +39,7 @@ _BEAT_SECONDS = 1.0
 class Opening(TableOpening):
     """An archive or a table, and how it is opened; the options of tables leave archives alone."""
 
-    def items(self, progress: Progress, skipped: Skipped) -> Iterator[Item]:
+    def items(self, progress: Reading, skipped: Skipped) -> Iterator[Item]:
         """Yield the images of the container; one that cannot be read on ends in an item."""
         try:
             yield from self._items(progress, skipped)
@@ -57,7 +57,7 @@ class Opening(TableOpening):
             detail = f"{describe(error)}; {progress.rest}"
             yield Item.failed(self.container, Reason.CORRUPT_CONTAINER, detail)
 
-    def _items(self, progress: Progress, skipped: Skipped) -> Iterator[Item]:
+    def _items(self, progress: Reading, skipped: Skipped) -> Iterator[Item]:
         name = str(self.container)
         if table_format(name):
             return table_items(self, progress, skipped)
@@ -70,12 +70,9 @@ class Opening(TableOpening):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Batch:
-    """Items, perhaps none: then only how far the process has come.
+    """Items, perhaps none: then only how far the process has come."""
 
-    Their bytes follow, each by itself: so the parent holds few of them, and none twice.
-    """
-
-    items: list[tuple[Item, bool]]
+    items: list[Item]
     waiting: list[Item] = field(default_factory=list)  # for metadata that may follow them
     rest: str = "nothing of it was read"
 
@@ -112,10 +109,9 @@ class Containers(Closes):
                     if isinstance(message, RemoteError):
                         message.reraise(f"{opening.container} cannot be opened")
                     last = message
-                    for item, has_data in last.items:
-                        data = process.receive_bytes() if has_data else None
+                    for item in last.items:
                         found += 1
-                        yield replace(item, data=data) if has_data else item
+                        yield item
             except DiedError as died:
                 self._process = None
                 if self._is_closed:
@@ -181,7 +177,7 @@ class _Sender:
     def __init__(self, connection: Connection, opening: Opening) -> None:
         self._connection = connection
         self._opening = opening
-        self._progress = Progress(opening.bounds, self._beat)
+        self._progress = Reading(opening.bounds, self._beat)
         self._items: list[Item] = []
         self._bytes = 0
         self._sent = time.monotonic()
@@ -211,13 +207,6 @@ class _Sender:
     def _send(self) -> None:
         waiting = [*self._progress.waiting] if self._opening.is_careful else []
         rest = self._progress.rest
-        items = [
-            (item, False) if item.data is None else (replace(item, data=None), True)
-            for item in self._items
-        ]
-        self._connection.send(_Batch(items=items, waiting=waiting, rest=rest))
-        for item in self._items:
-            if item.data is not None:
-                self._connection.send_bytes(item.data)
+        self._connection.send(_Batch(items=self._items, waiting=waiting, rest=rest))
         self._items, self._bytes = [], 0
         self._sent = time.monotonic()

@@ -60,20 +60,12 @@ def expand(
     order of its names, once, whatever links lead to it; hidden entries, tables and other files are
     skipped. A pattern (``*``, ``?``, ``[``; ``**`` for any depth) that is not itself a file stands
     for what it matches. A URL names an object, a prefix, a table, an archive or a pattern in an
-    object store, or an image on the web.
+    object store, or an image on the web. ``-`` stands for a list of all these but patterns on
+    standard input, or on ``stdin``, separated by newlines or NULs.
 
-    Args:
-        sources: paths, patterns, URLs, and ``-`` for a list of all these but patterns on standard
-            input, separated by newlines or NULs.
-        options: those of the scan; None for the defaults.
-        stdin: read for ``-``; None for standard input.
-        skipped: counts what is skipped.
-
-    Raises:
-        MissingExtraError: a library for a table or a store is not installed.
-        UsageError: an empty name, a pattern that matches nothing, a web URL without permission, an
-            unknown kind of store, or a table without an image column that is the only source. The
-            first three are raised before anything is yielded.
+    An empty name, a pattern that matches nothing and a web URL without permission are a UsageError
+    before anything is yielded; so are an unknown kind of store, and a table without an image column
+    that is the only source, in their place.
     """
     options = options or ScanOptions()
     names = [os.fspath(name) for name in sources]

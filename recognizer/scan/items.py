@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from recognizer.errors import UsageError
 from recognizer.listing_columns import listing_of
-from recognizer.rows.item_key import MEMBER, alternate_path, item_key
+from recognizer.rows.item_key import MEMBER, URL, alternate_path, item_key
 from recognizer.status import Reason
 
 IMAGE_SUFFIXES = frozenset(
@@ -34,7 +34,6 @@ ZIP_SUFFIX = ".zip"
 FIRST_ROWS = 3
 """So many numbers of rows without an image are printed."""
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 Columns: TypeAlias = Mapping[str, Any] | None
 
 
@@ -131,7 +130,7 @@ def parse_location(name: str) -> FileLocation | StoreObject | WebAddress:
 
     The member of an archive is found by opening the archive, not by its name alone.
     """
-    match = _URL.match(name)
+    match = URL.match(name)
     scheme = match and match[1].lower()
     if scheme is None:
         return FileLocation(name)
@@ -190,16 +189,18 @@ class Item:
 
     def alternate_path(self) -> Self | None:
         """Return the same local image with an absolute path for a relative one, or the reverse."""
-        match self.location:
-            case FileLocation(path) if other := alternate_path(path):
-                return replace(self, location=FileLocation(other))
-            case ArchiveMember(archive=FileLocation(path)) as member if other := alternate_path(
-                path
-            ):
-                return replace(self, location=replace(member, archive=FileLocation(other)))
-            case TableCell(table=FileLocation(path)) as cell if other := alternate_path(path):
-                return replace(self, location=replace(cell, table=FileLocation(other)))
-        return None
+        own = self.location
+        place = getattr(own, "archive", None) or getattr(own, "table", None) or own
+        path = alternate_path(place.path) if isinstance(place, FileLocation) else None
+        if path is None:
+            return None
+        other = FileLocation(path)
+        match own:
+            case ArchiveMember():
+                return replace(self, location=replace(own, archive=other))
+            case TableCell():
+                return replace(self, location=replace(own, table=other))
+        return replace(self, location=other)
 
     @property
     def path(self) -> str | None:

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from recognizer.imaging.sources import MEBIBYTE
-from recognizer.model.session import cpu_flags
 
 KERNELS = {
     "amx_int8": "AMX",
@@ -35,47 +34,46 @@ _MIN_MEMORY = 768 * MEBIBYTE  # with less, photos would fail that decode today
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
-_V1_UNLIMITED = 1 << 60  # version 1 has a very large number where there is no limit
 
 
-def worker_count(workers: int = 0, *, cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int:
+def worker_count(workers: int = 0) -> int:
     """Return ``workers``; for 0, one for each CPU, or fewer if memory is short."""
     if workers:
         return workers
-    cpus, memory = available_cpus(cgroups, proc), available_memory(cgroups, proc)
+    cpus, memory = available_cpus(), available_memory()
     return cpus if memory is None else max(1, min(cpus, memory // WORKER_BYTES))
 
 
-def worker_memory(workers: int, *, cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int | None:
+def worker_memory(workers: int) -> int | None:
     """Return the bytes that each of so many workers may hold; None if unknown."""
-    memory = available_memory(cgroups, proc)
+    memory = available_memory()
     return None if memory is None else max(_MIN_MEMORY, (memory - _PARENT_BYTES) // workers)
 
 
-def available_cpus(cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int:
+def available_cpus() -> int:
     """Return the number of CPUs by affinity and by quota, at least 1."""
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
     else:
         count = os.cpu_count() or 1
-    quotas = [_quota(folder) for folder in _groups(cgroups, proc, "cpu")]
+    quotas = [_quota(folder) for folder in _groups()]
     return max(1, min([count, *(math.ceil(quota) for quota in quotas if quota is not None)]))
 
 
-def available_memory(cgroups: Path = _CGROUPS, proc: Path = _PROC) -> int | None:
+def available_memory() -> int | None:
     """Return the bytes that are free, within the limit of the control group; None if unknown."""
-    limits = [_limit(folder) for folder in _groups(cgroups, proc, "memory")]
-    found = [limit for limit in (*limits, _free(proc)) if limit is not None]
+    limits = [_limit(folder) for folder in _groups()]
+    found = [limit for limit in (*limits, _free()) if limit is not None]
     return min(found, default=None)
 
 
-def cpu_model(proc: Path = _PROC) -> tuple[str, tuple[str, ...]]:
+def cpu_model() -> tuple[str, tuple[str, ...]]:
     """Return the CPU's name, and which of :data:`KERNELS` it has (on Linux; else none)."""
     found: dict[str, str] = {}
-    for line in _text(proc / "cpuinfo").splitlines():
+    for line in _text(_PROC / "cpuinfo").splitlines():
         name, _, value = line.partition(":")
         found.setdefault(name.strip(), value.strip())
-    flags = cpu_flags(proc / "cpuinfo")
+    flags = (found.get("flags") or found.get("Features") or "").split()  # of x64, of arm64
     name = found.get("model name") or platform.processor() or platform.machine()
     return name, tuple(flag for flag in KERNELS if flag in flags)
 
@@ -85,26 +83,15 @@ def int8_kernel(instructions: Sequence[str]) -> str:
     return KERNELS[instructions[0]] if instructions else "unknown"
 
 
-def _groups(cgroups: Path, proc: Path, controller: str) -> Iterator[Path]:
-    # In a container the names in /proc may be those of the host; the group is then the root.
-    names = {"/"}
-    for line in _text(proc / "self" / "cgroup").splitlines():
-        _, _, rest = line.partition(":")
-        controllers, _, name = rest.partition(":")
-        if not controllers or controller in controllers.split(","):
-            names.add(name)
-    for name in names:
-        inner = PurePosixPath(name.lstrip("/"))
-        for group in (inner, *inner.parents):
-            yield cgroups / group
-            yield cgroups / controller / group
+def _groups() -> Iterator[Path]:
+    # In a container the name in /proc may be that of the host; the group is then the root.
+    for line in ("0::/", *_text(_PROC / "self" / "cgroup").splitlines()):
+        inner = PurePosixPath(line.removeprefix("0::").lstrip("/"))
+        yield from (_CGROUPS / group for group in (inner, *inner.parents))
 
 
 def _quota(group: Path) -> float | None:
     limit, _, period = _text(group / "cpu.max").partition(" ")
-    if not limit:
-        limit = _text(group / "cpu.cfs_quota_us")
-        period = _text(group / "cpu.cfs_period_us")
     try:
         return int(limit) / int(period) if int(limit) > 0 else None
     except (ValueError, ZeroDivisionError):  # "max"
@@ -113,14 +100,13 @@ def _quota(group: Path) -> float | None:
 
 def _limit(group: Path) -> int | None:
     try:
-        limit = int(_text(group / "memory.max") or _text(group / "memory.limit_in_bytes"))
+        return int(_text(group / "memory.max"))
     except ValueError:  # "max"
         return None
-    return limit if 0 < limit < _V1_UNLIMITED else None
 
 
-def _free(proc: Path) -> int | None:
-    for line in _text(proc / "meminfo").splitlines():
+def _free() -> int | None:
+    for line in _text(_PROC / "meminfo").splitlines():
         name, _, value = line.partition(":")
         if name == "MemAvailable":
             return int(value.split()[0]) * 1024

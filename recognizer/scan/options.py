@@ -21,12 +21,7 @@ from recognizer.rows.audit import AuditSample
 from recognizer.rows.records import result_key
 from recognizer.scan.bounds import Bounds
 from recognizer.scan.web import Access
-from recognizer.status import Reason
-
-COSTLY = (Reason.DECODER_CRASH, Reason.TIMEOUT, Reason.OUT_OF_MEMORY)
-"""Reasons that killed a worker. Each new try may kill one again, so the same bytes are tried again
-only on request; any other failure is tried again by the next scan: the storage may be back, or the
-limits wider."""
+from recognizer.status import DEADLY
 
 
 class Engine(StrEnum):
@@ -52,7 +47,7 @@ class ScanOptions:
             machine's memory (Linux), 0 for no limit.
         batch: images in one pass of the model; 0 to choose by the provider.
         rehash: read all files, even those that have not changed since their last row.
-        retry_failed: try again what cost a worker before; see :data:`COSTLY`.
+        retry_failed: try again what cost a worker before; see :data:`DEADLY`.
             Other failures are always tried again.
         embeddings: keep the embedding of each image; an image without one is scored again.
         audit: draws clear images for people to look at, those of earlier rows included; None leaves
@@ -121,7 +116,7 @@ class WorkerPayload:
         model, policy = self.bundle.digest, self.policy.digest
         return any(
             known == result_key(sha256, reason, model, policy, PREPROCESSING_VERSION, bank)
-            for reason in ((None,) if options.retry_failed else (None, *COSTLY))
+            for reason in ((None,) if options.retry_failed else (None, *DEADLY))
         )
 
     def make_recognizer(self) -> Recognizer:

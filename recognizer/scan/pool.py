@@ -35,6 +35,7 @@ from recognizer._process import (
 )
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle
+from recognizer.model.session import log_fallback
 from recognizer.policy import Policy
 from recognizer.prediction import Prediction
 from recognizer.rows.records import result_of
@@ -42,7 +43,7 @@ from recognizer.rows.row import Row
 from recognizer.scan.items import Item
 from recognizer.scan.machine import available_cpus, worker_count, worker_memory
 from recognizer.scan.options import ScanOptions, WorkerPayload
-from recognizer.scan.worker import Ready, Result, Step, Task, failed_row, run_worker
+from recognizer.scan.worker import Ready, Task, TaskResult, TaskStep, make_row, run_worker
 from recognizer.status import Reason, Status
 
 _WAITING = 7  # tasks with each worker beside those that it works on, while rows are written
@@ -58,7 +59,7 @@ _MAX_RESULTS = 32
 class _Worker:
     child: Child
     tasks: dict[int, Task] = field(default_factory=dict)
-    step: Step | None = None
+    step: TaskStep | None = None
     since: float = field(default_factory=time.monotonic)  # when its present step began
     is_ready: bool = False
     finished: int = 0
@@ -101,9 +102,9 @@ class WorkerPool:
         self._check_at = 0.0  # not with each message: to look at all workers takes longer
         self.provider: str | None = None
 
-    def work(self, tasks: Iterator[Task]) -> Iterator[Sequence[Result]]:
+    def work(self, tasks: Iterator[Task]) -> Iterator[Sequence[TaskResult]]:
         """Yield a result for each task, several at a time; take tasks as there is room."""
-        done: list[Result] = []
+        done: list[TaskResult] = []
         due = math.inf  # when they are to be yielded
         while True:
             self._hand_out(tasks)
@@ -158,7 +159,7 @@ class WorkerPool:
             worker.since = time.monotonic()
         worker.tasks[task.index] = task
         with suppress(OSError):  # it has died: the end of its connection will show it
-            task.send(worker.child.connection)
+            worker.child.connection.send(task)
 
     def _start(self) -> _Worker:
         with signals_held_back():
@@ -166,21 +167,23 @@ class WorkerPool:
             self._workers.append(_Worker(Child(*started, self._memory_limit)))
         return self._workers[-1]
 
-    def _receive(self, worker: _Worker) -> list[Result]:
+    def _receive(self, worker: _Worker) -> list[TaskResult]:
         try:
             message = worker.child.connection.recv()
         except (EOFError, OSError):
             return self._replace(worker, Reason.DECODER_CRASH)
         worker.since = time.monotonic()
         match message:
-            case Step():
+            case TaskStep():
                 worker.step = message
-            case Result(index=index):
+            case TaskResult(index=index):
                 worker.finished += 1
                 del worker.tasks[index]
                 return [message]
             case Ready(provider=provider, memory=held):
                 worker.is_ready = True
+                if self.provider is None and provider != self._options.provider:
+                    log_fallback(self._options.provider, provider)
                 self.provider = provider
                 self._failed_starts = 0
                 limit = self._memory_limit
@@ -211,8 +214,8 @@ class WorkerPool:
     def _deadline(self, worker: _Worker) -> float:
         return worker.since + self._seconds(worker)
 
-    def _stop_excessive(self) -> list[Result]:
-        done: list[Result] = []
+    def _stop_excessive(self) -> list[TaskResult]:
+        done: list[TaskResult] = []
         for worker in [w for w in self._workers if w.tasks]:
             if worker.child.connection.poll():  # it has got further, or died: that comes first
                 continue
@@ -222,7 +225,7 @@ class WorkerPool:
                 done += self._replace(worker, Reason.OUT_OF_MEMORY)
         return done
 
-    def _replace(self, worker: _Worker, reason: Reason) -> list[Result]:
+    def _replace(self, worker: _Worker, reason: Reason) -> list[TaskResult]:
         """Write off the image that cost a worker, if that is certain, and return all others."""
         self._workers.remove(worker)
         died = worker.child.end(reason, self._seconds(worker))
@@ -244,14 +247,14 @@ class WorkerPool:
             return [self._result(task, worker, died) for task in suspects]
         return []
 
-    def _result(self, task: Task, worker: _Worker, died: DiedError) -> Result:
+    def _result(self, task: Task, worker: _Worker, died: DiedError) -> TaskResult:
         detail = f"the process that worked on it {died}"
         step = worker.step
         sha256 = step.sha256 if step and step.indices == (task.index,) else None
         failed = Prediction(status=Status.FAILED, reason=died.reason, detail=detail, sha256=sha256)
-        row = failed_row(task.item, failed, self._payload)
+        row = make_row(task.item, failed, self._payload)
         is_new = result_of(row) != task.known
-        return Result(index=task.index, key=task.key, row=row if is_new else None)
+        return TaskResult(index=task.index, key=task.key, row=row if is_new else None)
 
 
 class Scorer(Closes):
@@ -296,7 +299,7 @@ class Scorer(Closes):
         rows = [result.row for result in self.work(tasks)]
         return [row for row in rows if row is not None]  # without earlier rows there are no others
 
-    def work(self, tasks: Sequence[Task]) -> list[Result]:
+    def work(self, tasks: Sequence[Task]) -> list[TaskResult]:
         """Return the result of each task, in order; raise as :meth:`score`."""
         done = {result.index: result for part in self._pool.work(iter(tasks)) for result in part}
         return [done[task.index] for task in tasks]

@@ -20,7 +20,7 @@ from recognizer._process import RemoteError
 from recognizer.errors import MissingExtraError, RecognizerError
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.pool import Scorer
-from recognizer.scan.worker import Result, Task
+from recognizer.scan.worker import Task, TaskResult
 
 GROUP_TASKS = 64
 """Images in one call of an actor: it then takes about a second, Ray's share of it is small, and
@@ -63,7 +63,7 @@ class RayPool:
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self._size = payload.options.workers or max(1, cpus)
 
-    def work(self, tasks: Iterator[Task]) -> Iterator[Sequence[Result]]:
+    def work(self, tasks: Iterator[Task]) -> Iterator[Sequence[TaskResult]]:
         """Yield a result for each task, a group at a time."""
         groups = _groups(tasks)
         while taken := list(itertools.islice(groups, _ROUND_GROUPS * self._size)):
@@ -74,7 +74,7 @@ class RayPool:
         if self._is_ours:
             self._ray.shutdown()
 
-    def _round(self, groups: list[list[Task]]) -> Iterator[Sequence[Result]]:
+    def _round(self, groups: list[list[Task]]) -> Iterator[Sequence[TaskResult]]:
         ray = self._ray
         dataset = ray.data.from_items(
             [{"tasks": pickle.dumps(group)} for group in groups],
@@ -120,7 +120,7 @@ class _Actor:
         """Score groups of tasks; both sides are pickled, so that Ray need not understand them."""
         return {"answer": [pickle.dumps(self._answer(packed)) for packed in groups["tasks"]]}
 
-    def _answer(self, packed: bytes) -> tuple[str | None, list[Result]] | RemoteError:
+    def _answer(self, packed: bytes) -> tuple[str | None, list[TaskResult]] | RemoteError:
         try:
             results = self._scorer.work(pickle.loads(packed))  # noqa: S301 - of our own driver
         except RecognizerError as error:  # Ray would keep its message, but not its class

@@ -19,9 +19,9 @@ from datetime import date, datetime, time, timedelta
 from itertools import chain
 from typing import Any, BinaryIO, TypeAlias, cast
 
-from recognizer.errors import MissingExtraError
 from recognizer.imaging.sources import Refused
-from recognizer.scan.bounds import Bounds, Progress, Unpacked
+from recognizer.rows.export import parquet_library
+from recognizer.scan.bounds import Bounds, Reading, Unpacked
 from recognizer.status import Reason
 
 Lines: TypeAlias = "io.BufferedReader[io.RawIOBase]"
@@ -42,7 +42,7 @@ class Record:
     detail: str = ""
 
 
-def text_records(file: BinaryIO, name: str, kind: str, progress: Progress) -> Iterator[Record]:
+def text_records(file: BinaryIO, name: str, kind: str, progress: Reading) -> Iterator[Record]:
     """Yield the rows of a table of text, by the suffix of its name."""
     is_packed = name.lower().endswith(".gz")
     try:
@@ -148,12 +148,11 @@ def _json_records(file: Lines) -> Iterator[Record]:
 
 _BATCH_ROWS = 256
 _BATCH_BYTES = 8 << 20  # on average, by what the table says of itself
-_SLACK_BYTES = 64  # for the offsets and null bits of a cell
 
 
 @dataclass(frozen=True, slots=True)
 class Oversized:
-    """A cell that is larger than an image may be, and was not read."""
+    """A cell of a column that was not read, since it holds more than an image may."""
 
     size: int
 
@@ -162,17 +161,14 @@ class Oversized:
 
 
 def parquet_records(
-    file: BinaryIO, limit: int, progress: Progress, *, is_careful: bool
+    file: BinaryIO, limit: int, progress: Reading, *, is_careful: bool
 ) -> Iterator[Record]:
-    """Yield the rows of a Parquet table; cells of more than ``limit`` bytes are not read.
+    """Yield the rows of a Parquet table.
 
-    Nor are those of a column that has as many in each row, on average: its pages may be larger than
-    the memory.
+    A column that has more than ``limit`` bytes in each row of a group, on average, is not read: its
+    pages may be larger than the memory.
     """
-    try:
-        import pyarrow.parquet as pq  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "parquet") from error
+    pq = parquet_library()
     number, max_columns = 0, progress.bounds.max_columns
     try:
         # Buffered, and nothing read ahead: a row group may hold gigabytes of images.
@@ -192,7 +188,7 @@ def parquet_records(
                 )
                 for batch in batches:
                     progress.unpack(batch.nbytes)
-                    columns = [_values(column, limit) for column in batch.columns]
+                    columns = map(_values, batch.columns)
                     for cells in zip(*columns, strict=True) if small else [()] * batch.num_rows:
                         number += 1
                         yield Record(number, dict(zip(small, cells, strict=True)) | large)
@@ -213,37 +209,10 @@ def _sizes(group: Any) -> dict[str, int]:
     return sizes
 
 
-def _values(column: Any, limit: int) -> list[Any]:
-    from pyarrow import types  # noqa: PLC0415 - an extra
-
-    if column.nbytes <= limit and not types.is_dictionary(column.type):
-        return _python_values(column)
-    return [_value(column.slice(row, 1), limit) for row in range(len(column))]
-
-
-def _value(cell: Any, limit: int) -> Any:
-    """Return the value of an array of one; each image of a list, and each field, is measured."""
-    from pyarrow import types  # noqa: PLC0415 - an extra
-
-    if types.is_dictionary(cell.type):
-        cell = cell.dictionary_decode()
-    kind = cell.type
-    is_list = types.is_list(kind) or types.is_large_list(kind)
-    if cell.nbytes <= limit + _SLACK_BYTES:
-        return _python_values(cell)[0]
-    if is_list and not types.is_primitive(kind.value_type):
-        images = cell.flatten()
-        return [_value(images.slice(number, 1), limit) for number in range(len(images))]
-    if types.is_struct(kind):
-        names = [field.name for field in kind]
-        values = (_value(field, limit) for field in cell.flatten())
-        return dict(zip(names, values, strict=True))
-    return Oversized(cell.nbytes)
-
-
-def _python_values(column: Any) -> list[Any]:
+def _values(column: Any) -> list[Any]:
+    values: list[Any]
     try:
-        values: list[Any] = column.to_pylist()
+        values = column.to_pylist()
     except (ValueError, OverflowError):  # times that Python has no class for
         values = column.cast("string").to_pylist()
     return values

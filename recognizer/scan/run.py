@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from recognizer._closing import Closes
-from recognizer._sqlite import KeySet
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
 from recognizer.rows.copies import group_copies
@@ -27,11 +26,11 @@ from recognizer.rows.row import Row
 from recognizer.rows.scanfile import NewRow
 from recognizer.rows.summary import ScanSummary
 from recognizer.rows.writer import Known, ScanWriter
-from recognizer.scan.file_state import FileState
+from recognizer.scan.bounds import KeySet
 from recognizer.scan.items import Columns, Item
 from recognizer.scan.options import Engine, ScanOptions, WorkerPayload
 from recognizer.scan.pool import WorkerPool
-from recognizer.scan.worker import Result, Task
+from recognizer.scan.worker import FileState, Task, TaskResult
 
 if TYPE_CHECKING:
     from recognizer.scan.ray_engine import RayPool
@@ -60,16 +59,9 @@ def scan(
     Workers are new (spawned) processes, so a script that calls this needs the usual ``if __name__
     == "__main__":``. An interrupt (:class:`KeyboardInterrupt`) passes through after the workers
     have been stopped; all rows but those of the last instant are then written.
-
-    Raises:
-        BundleError: the model cannot be used.
-        PolicyError: the policy names a label or family that is unknown.
-        ProviderError: the provider is unavailable.
-        ScanFileError: rows cannot be written, or the file was replaced meanwhile.
-        RecognizerError: worker processes cannot be started.
     """
     payload = WorkerPayload(bundle=bundle, policy=policy, options=options or ScanOptions())
-    run = _Run(items=items, payload=payload, file=file, on_rows=on_rows)
+    run = _ScanRun(items=items, payload=payload, file=file, on_rows=on_rows)
     pool = _make_pool(payload)
     try:
         for done in pool.work(run.tasks()):
@@ -92,7 +84,7 @@ def _make_pool(payload: WorkerPayload) -> WorkerPool | RayPool:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Run:
+class _ScanRun:
     items: Iterable[Item]
     payload: WorkerPayload
     file: ScanWriter
@@ -105,7 +97,7 @@ class _Run:
     def tasks(self) -> Iterator[Task]:
         """Yield the items that a worker has to look at, and record the others on the way."""
         index = 0
-        unchanged: list[Result] = []
+        unchanged: list[TaskResult] = []
         with KeySet() as seen:
             for item in self.items:
                 task, place, known = self._task(index, item)
@@ -117,14 +109,14 @@ class _Run:
                 if not self._is_unchanged(task, known):
                     yield task
                     continue
-                unchanged.append(Result(index=task.index, key=task.key))
+                unchanged.append(TaskResult(index=task.index, key=task.key))
                 if len(unchanged) == _MAX_UNCHANGED:
                     self.record(unchanged)
                     unchanged = []
         if unchanged:
             self.record(unchanged)
 
-    def record(self, done: Sequence[Result]) -> None:
+    def record(self, done: Sequence[TaskResult]) -> None:
         rows: list[tuple[int, Row]] = []
         new: list[NewRow] = []
         changed: list[tuple[int, Row]] = []

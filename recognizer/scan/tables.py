@@ -22,7 +22,8 @@ from typing import Any, Self
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.listing_columns import normal_name
-from recognizer.scan.bounds import Bounds, Progress
+from recognizer.rows.item_key import URL
+from recognizer.scan.bounds import Bounds, Reading
 from recognizer.scan.items import (
     FIRST_ROWS,
     Container,
@@ -139,7 +140,7 @@ class TableOpening:
     is_careful: bool = False
 
 
-def table_items(opening: TableOpening, progress: Progress, skipped: Skipped) -> Iterator[Item]:
+def table_items(opening: TableOpening, progress: Reading, skipped: Skipped) -> Iterator[Item]:
     """Yield the images of a table.
 
     A cell of an image column is a path (see :meth:`Roots.locate`), a URI, bytes,
@@ -192,7 +193,7 @@ def _record_items(
     opening: TableOpening,
     record: Record,
     chosen: Sequence[str],
-    progress: Progress,
+    progress: Reading,
     skipped: Skipped,
 ) -> Iterator[Item]:
     row = TableCell(table=opening.container, row=record.number)
@@ -335,7 +336,6 @@ _NUMBERED = re.compile(
 )
 _SURE = IMAGE_COLUMNS.index("path")  # the names before it can be nothing but images
 _SEPARATORS = ("|", ";")
-_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 @lru_cache(maxsize=256)
@@ -384,6 +384,6 @@ def _parts(text: str) -> list[str]:
     for separator in _SEPARATORS:
         parts = [part.strip() for part in text.split(separator)]
         parts = [part for part in parts if part]
-        if len(parts) > 1 and all(_URL.match(part) or has_image_suffix(part) for part in parts):
+        if len(parts) > 1 and all(URL.match(part) or has_image_suffix(part) for part in parts):
             return parts
     return [text]

@@ -11,7 +11,8 @@ import contextlib
 import hashlib
 import os
 import queue
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,20 +22,19 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._process import describe, listen, prepare, resident_bytes, settle
-from recognizer.decision import decide, with_listing
+from recognizer._process import defect, listen, prepare, resident_bytes, settle
+from recognizer.decision import decide
 from recognizer.engine import Recognizer, ScoredImage
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits, LoadedImage
 from recognizer.imaging.sources import Refused, open_regular, read_path, refusal
 from recognizer.imaging.thumbnail import THUMBNAIL_SIDE, Thumbnail, shrink
-from recognizer.policy import CandidateKind, KnownMatch, Verdict
-from recognizer.prediction import Prediction
+from recognizer.policy import CandidateKind, Verdict
+from recognizer.prediction import Prediction, Region
 from recognizer.rows.records import result_of
 from recognizer.rows.row import Row
 from recognizer.rows.similar import quantize
 from recognizer.scan.archives import extract
-from recognizer.scan.file_state import FileState
 from recognizer.scan.items import ArchiveMember, FileLocation, Item, StoreObject, WebAddress
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.stores import Store, stamp_of
@@ -51,29 +51,10 @@ class Task:
     item: Item
     known: bytes | None = None  # the result key of its last row
     is_alone: bool = False  # it must not share a pass of the model
-    has_data: bool = False  # the bytes of its item follow it
-
-    def send(self, connection: Connection) -> None:
-        """Send it to a worker; its bytes follow it."""
-        data = self.item.data
-        if data is None:
-            connection.send(self)
-        else:  # not pickled: that would be one more copy of them
-            connection.send(replace(self, item=replace(self.item, data=None), has_data=True))
-            connection.send_bytes(data)
-
-    @classmethod
-    def receive(cls, connection: Connection) -> Self:
-        """Receive one with its bytes."""
-        task: Self = connection.recv()
-        if not task.has_data:
-            return task
-        item = replace(task.item, data=connection.recv_bytes())
-        return replace(task, item=item, has_data=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class TaskResult:
     """What became of a task, by its number and key; ``row`` is None if the last one still holds.
 
     The thumbnail is that of a lead; the embedding is int8, (channels,).
@@ -96,7 +77,7 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TaskStep:
     """A step begins: if the worker dies or takes too long now, these tasks are the cause.
 
     They are one that is read or decoded, or all in a pass of the model. A single one comes with
@@ -115,7 +96,7 @@ def run_worker(connection: Connection, payload: WorkerPayload) -> None:
     inbox = Inbox(options.batch_size)
 
     def receive() -> None:
-        task = Task.receive(connection)
+        task: Task = connection.recv()
         reader.expect(task.item)
         inbox.put(task)
 
@@ -177,11 +158,11 @@ class Worker:
         loaded: list[_Loaded] = []
         for task in tasks:
             if len(tasks) > 1:
-                self.connection.send(Step((task.index,)))
+                self.connection.send(TaskStep((task.index,)))
             one = self._load(task)
             if one.image is None:
                 self.connection.send(
-                    Result(index=task.index, key=task.key, file_state=one.file_state)
+                    TaskResult(index=task.index, key=task.key, file_state=one.file_state)
                 )
             else:
                 loaded.append(one)
@@ -190,7 +171,7 @@ class Worker:
             return
         if len(tasks) > 1:  # the step of a single one goes on
             sha256 = images[0].sha256 if len(images) == 1 else None
-            self.connection.send(Step(tuple(one.task.index for one in loaded), sha256))
+            self.connection.send(TaskStep(tuple(one.task.index for one in loaded), sha256))
         for one, scored in zip(loaded, self._score(images), strict=True):
             self.connection.send(self._result(one, scored))
 
@@ -200,21 +181,20 @@ class Worker:
         try:
             data = self.reader.read(task.item)
         except Refused as refused:
-            image = LoadedImage(status=Status.FAILED, reason=refused.reason, detail=refused.detail)
-            return _Loaded(task, image)
+            return _Loaded(task, _failed(refused.reason, refused.detail))
         except Exception as error:
-            return _Loaded(task, _defect(error))
+            return _Loaded(task, _failed(*defect(error)))
         sha256 = hashlib.sha256(data).hexdigest()
         state = None
         if path is not None and before is not None and before.is_settled():
             state = before.digest if FileState.of(path) == before else None
         if self.payload.is_up_to_date(task.known, sha256):
             return _Loaded(task, None, state)
-        self.connection.send(Step((task.index,), sha256))
+        self.connection.send(TaskStep((task.index,), sha256))
         try:
             return _Loaded(task, self.recognizer.load_image(data, sha256=sha256), state)
         except Exception as error:
-            return _Loaded(task, replace(_defect(error), sha256=sha256), state)
+            return _Loaded(task, _failed(*defect(error), sha256), state)
 
     def _score(self, images: Sequence[LoadedImage]) -> list[ScoredImage]:
         """Score images; if that raises, each by itself, so that only the culprit fails."""
@@ -225,48 +205,55 @@ class Worker:
             if len(images) > 1:
                 return [self._score([image])[0] for image in images]
             (image,) = images
-            broken = _defect(error)
+            reason, detail = defect(error)
             failed = Prediction(
-                status=broken.status,
-                reason=broken.reason,
-                detail=broken.detail,
-                sha256=image.sha256,
+                status=Status.FAILED, reason=reason, detail=detail, sha256=image.sha256
             )
             return [ScoredImage(image=image, prediction=failed, outputs={})]
 
-    def _result(self, loaded: _Loaded, scored: ScoredImage) -> Result:
+    def _result(self, loaded: _Loaded, scored: ScoredImage) -> TaskResult:
         task, image, prediction = loaded.task, scored.image, scored.prediction
-        known, verdict = judge(prediction, self.payload)
-        if prediction.scores:
-            labels = lead_products(prediction, verdict, self.payload)
-            regions = (r for label in labels for r in self.recognizer.regions(scored, label))
-            prediction = replace(prediction, regions=tuple(regions))
-        row = make_row(task.item, prediction, known, verdict, self.payload)
-        result = Result(index=task.index, key=task.key, file_state=loaded.file_state)
+        row = make_row(
+            task.item,
+            prediction,
+            self.payload,
+            lambda label: self.recognizer.regions(scored, label),
+        )
+        result = TaskResult(index=task.index, key=task.key, file_state=loaded.file_state)
         if result_of(row) == task.known:  # failed again, for the same reason
             return result
         vector = scored.embedding if self.payload.options.embeddings else None
         result = replace(result, row=row, embedding=None if vector is None else quantize(vector))
         if not row.is_lead or not image.frames:
             return result
-        wanted = prediction.regions[0].frame if prediction.regions else prediction.frame
+        wanted = row.regions[0].frame if row.regions else prediction.frame
         frame = next(frame for frame in image.frames if frame.index == wanted)
         return replace(result, thumbnail=shrink(frame.rgb, THUMBNAIL_SIDE, frame.index))
 
 
-def judge(prediction: Prediction, payload: WorkerPayload) -> tuple[Sequence[KnownMatch], Verdict]:
-    """Compare a prediction with the known items, and apply the policy."""
+def make_row(
+    item: Item,
+    prediction: Prediction,
+    payload: WorkerPayload,
+    regions_of: Callable[[str], Sequence[Region]] = lambda _: (),
+) -> Row:
+    """Make an item's row, now: decided, and with the regions of what its leads may show."""
     bundle, policy, bank = payload.bundle, payload.policy, payload.options.known
     known = bank.match(prediction.phash, policy.known.distance) if bank else ()
-    verdict = decide(
-        prediction,
-        bundle.candidates,
-        bundle.any_product_thresholds,
-        policy,
-        known,
-        animals=bundle.animals,
+    verdict = decide(prediction, bundle, policy, known, item.columns)
+    labels = lead_products(prediction, verdict, payload)
+    regions = tuple(region for label in labels for region in regions_of(label))
+    return Row.from_prediction(
+        item.source,
+        replace(prediction, regions=regions),
+        verdict,
+        item=item.columns,
+        bundle=bundle,
+        policy=policy,
+        time=datetime.now(UTC),
+        bank=bank,
+        known=known,
     )
-    return known, verdict
 
 
 def lead_products(
@@ -283,38 +270,47 @@ def lead_products(
     return tuple(labels)
 
 
-def make_row(
-    item: Item,
-    prediction: Prediction,
-    known: Sequence[KnownMatch],
-    verdict: Verdict,
-    payload: WorkerPayload,
-) -> Row:
-    """Make an item's row, now."""
-    return Row.from_prediction(
-        item.source,
-        prediction,
-        with_listing(verdict, payload.policy, item.columns),
-        item=item.columns,
-        bundle=payload.bundle,
-        policy=payload.policy,
-        time=datetime.now(UTC),
-        bank=payload.options.known,
-        known=known,
-    )
+def _failed(reason: Reason, detail: str | None, sha256: str | None = None) -> LoadedImage:
+    return LoadedImage(status=Status.FAILED, reason=reason, detail=detail, sha256=sha256)
 
 
-def failed_row(item: Item, prediction: Prediction, payload: WorkerPayload) -> Row:
-    """Make the row of an item that was not scored."""
-    return make_row(item, prediction, *judge(prediction, payload), payload)
+# --- unchanged files -----------------------------------------------------------------------------
+
+RACY_NS = 2_000_000_000
+"""A file that changed so shortly before it was read is read again by the next scan: it may have
+changed once more within the same tick of its file system's clock, which is 2 s on FAT."""
+
+_STATE_BYTES = 16
 
 
-def _defect(error: Exception) -> LoadedImage:
-    if isinstance(error, MemoryError):
-        return LoadedImage(
-            status=Status.FAILED, reason=Reason.OUT_OF_MEMORY, detail=str(error) or None
-        )
-    return LoadedImage(status=Status.FAILED, reason=Reason.INTERNAL_ERROR, detail=describe(error))
+class FileState(NamedTuple):
+    """What changes with a file: its size in bytes, its times in ns since 1970, and its inode.
+
+    As git does, a file is taken to be unchanged if all of it is as it was when it was read.
+    """
+
+    size: int
+    modified: int
+    changed: int  # of anything, the name and the other times included; nobody can set it
+    inode: int
+
+    @classmethod
+    def of(cls, path: str) -> Self | None:
+        """Return the state of a file now; None where there is none."""
+        with contextlib.suppress(OSError, ValueError):
+            status = os.stat(path)
+            return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        return None
+
+    def is_settled(self) -> bool:
+        """Whether any later change shows."""
+        return max(self.modified, self.changed) < time.time_ns() - RACY_NS
+
+    @property
+    def digest(self) -> bytes:
+        """16 bytes that differ where any of it differs."""
+        text = " ".join(map(str, self))
+        return hashlib.blake2b(text.encode(), digest_size=_STATE_BYTES).digest()
 
 
 # --- reading -------------------------------------------------------------------------------------

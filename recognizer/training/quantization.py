@@ -207,7 +207,7 @@ def correct_head(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
 def run_file(path: Path, inputs: NDArray[np.uint8], output: str = "scores") -> NDArray[np.float32]:
     """Return an output of a model file for model inputs, uint8, (N, size, size, 3)."""
     session = onnxruntime.InferenceSession(
-        str(path), session_options(exact=False), providers=["CPUExecutionProvider"]
+        str(path), session_options(), providers=["CPUExecutionProvider"]
     )
     return np.concatenate([session.run([output], {"images": b})[0] for b in _batches(inputs)])
 

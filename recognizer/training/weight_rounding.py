@@ -181,7 +181,7 @@ def _observe(
     sources = sorted({own.source for own in found})
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sources)
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), session_options(exact=False), providers=["CPUExecutionProvider"]
+        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
     )
     drawn = np.random.default_rng(0)
     for first in range(0, len(inputs), _BATCH):

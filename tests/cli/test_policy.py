@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from recognizer._policy_file import EXAMPLES, load_policy
 from recognizer.cli import ExitCode
+from recognizer.policy import EXAMPLES, Policy
 from tests.cli.test_scan import invoke
 
 
@@ -21,7 +21,7 @@ def test_an_example_is_shown_and_copied(name: str, tmp_path: Path) -> None:
     assert ("family", "ivory") in {(row["kind"], row["name"]) for row in found["thresholds"]}
     copy = tmp_path / "mine.toml"
     copy.write_text(invoke("policy", name, "--toml").stdout, encoding="utf-8")
-    assert load_policy(copy).digest == load_policy(name).digest
+    assert Policy.load(copy).digest == Policy.load(name).digest
     assert invoke("policy", copy).exit_code == ExitCode.DONE
 
 

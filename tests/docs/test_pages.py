@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer._policy_file import load_policy
+from recognizer.policy import Policy
 from recognizer.scan.pool import WorkerPool
 from tests.conftest import invoke, read_rows
 from tests.docs.blocks import PAGES, ROOT, Block, blocks
@@ -129,7 +129,7 @@ def check_guide(folder: Path, runner: Runner) -> None:
 def test_a_policy_is_valid(block: Block, tmp_path: Path) -> None:
     (tmp_path / "policy.toml").write_text(block.text)
     if "whale_tooth" not in block.text:
-        load_policy(tmp_path / "policy.toml")
+        Policy.load(tmp_path / "policy.toml")
 
 
 def test_few_blocks_are_not_run() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer._policy_file import load_policy
+from recognizer.policy import Policy
 from tests.docs.blocks import ROOT, blocks
 from tests.docs.runner import Runner
 from tests.docs.world import SAMPLES
@@ -36,4 +36,4 @@ def test_from_listings_to_a_verified_case(tmp_path: Path, monkeypatch: pytest.Mo
     assert figures["misses"]["audited"] >= 1
     assert "unchanged" in printed["verify case-L1"]
     assert (tmp_path / "case-L1" / "data" / "index.html").exists()
-    assert load_policy("next.toml").keywords == load_policy("strict").keywords
+    assert Policy.load("next.toml").keywords == Policy.load("strict").keywords

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,10 +71,16 @@ def is_listening(port: int) -> Callable[[], bool]:
     return connect
 
 
-def post(port: int, path: str, body: bytes) -> tuple[int, bytes]:
+def post(
+    port: int,
+    path: str,
+    body: bytes,
+    headers: Mapping[str, str] | None = None,
+    method: str = "POST",
+) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        connection.request("POST", path, body)
+        connection.request(method, path, body, headers or {})
         response = connection.getresponse()
         return response.status, response.read()
     finally:

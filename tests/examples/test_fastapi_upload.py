@@ -64,9 +64,54 @@ def test_an_upload_that_is_too_large_is_refused_before_it_is_read(service: tuple
         assert client.recv(100).startswith(b"HTTP/1.1 413")
 
 
+FORM = "multipart/form-data; boundary=xyz"
+
+
+def form(*parts: tuple[str, bytes]) -> bytes:
+    """A form as browsers send it."""
+    return (
+        b"".join(
+            b'--xyz\r\nContent-Disposition: form-data; name="%b"\r\n'
+            b"Content-Type: image/jpeg\r\n\r\n%b\r\n" % (name.encode(), content)
+            for name, content in parts
+        )
+        + b"--xyz--\r\n"
+    )
+
+
+RED = UPLOADS["red"][0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status", "decision"),
+    [
+        (FORM, form(("title", b"vase"), ('photo"; filename="a.jpg', RED)), 200, "priority"),
+        (FORM, form(('photo"; filename="a.jpg', b"")), 200, "unscored"),
+        (FORM, form(('photo"; filename="', b"")), 422, None),  # no file was chosen
+        (FORM, form(("title", b"vase")), 422, None),
+        (FORM, form(*[('photo"; filename="a.jpg', RED)] * 2), 400, None),
+        (FORM, b"--xyz\r\nnonsense", 422, None),
+        ("multipart/form-data", b"", 400, None),
+        (FORM, form(('photo"; filename="a.jpg', bytes(11 << 20))), 413, None),
+        ("image/jpeg", RED, 200, "priority"),
+        ("application/octet-stream", RED, 200, "priority"),
+        ("application/x-www-form-urlencoded", b"photo=a.jpg", 415, None),
+        ("application/json", b"{}", 415, None),
+    ],
+)
+def test_forms_and_photos(
+    service: tuple[int, int], kind: str, body: bytes, status: int, decision: str | None
+) -> None:
+    found, answer = post(service[0], "/photos", body, {"Content-Type": kind})
+    assert (found, json.loads(answer).get("decision")) == (status, decision)
+
+
 def test_the_answer_has_words_for_the_seller(service: tuple[int, int]) -> None:
     status, answer = post(service[0], "/photos", UPLOADS["text"][0])
     assert status == 200
     found = json.loads(answer)
     assert found["reason"] == "not_an_image"
     assert "JPEG or PNG" in found["message"]
+    _, answer = post(service[0], "/health", b"", method="GET")
+    assert json.loads(answer)["waiting"] == json.loads(answer)["replaced"] == 0
+    assert json.loads(answer)["not_an_image"] >= 1

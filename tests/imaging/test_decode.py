@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import time
 import warnings
 
 import cv2
@@ -11,8 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from recognizer.imaging import Limits, load_image
-from recognizer.imaging.damage import MIN_RECOVERED
-from recognizer.imaging.decode import orient, to_rgb
+from recognizer.imaging.decode import MIN_RECOVERED, orient, to_rgb
 from recognizer.status import Reason, Status
 from tests.hostile import (
     animation,
@@ -22,6 +22,7 @@ from tests.hostile import (
     gif,
     gif_frame,
     jpeg,
+    many_scans,
     photo,
     png,
     png_chunk,
@@ -199,7 +200,7 @@ def test_a_small_picture_is_not_enlarged() -> None:
     assert decoded(jpeg(), 500).shape == (64, 96, 3)
 
 
-@pytest.mark.parametrize("name", ["GIF", "WEBP", "PNG", "TIFF"])
+@pytest.mark.parametrize("name", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
 @pytest.mark.parametrize(("count", "wanted"), [(4, 8), (20, 8), (20, 1), (9, 2)])
 def test_frames_are_sampled_from_the_first_to_the_last(name: str, count: int, wanted: int) -> None:
     image = load_image(animation(name, count), limits=Limits(max_frames=wanted))
@@ -212,7 +213,7 @@ def test_frames_are_sampled_from_the_first_to_the_last(name: str, count: int, wa
     if wanted > 1:
         assert indices[-1] == count - 1
     for frame in image.frames:
-        tolerance = 12 if name == "GIF" else 0.1
+        tolerance = {"GIF": 12, "AVIF": 15}.get(name, 0.1)
         assert difference(frame.rgb, np.array(frames(count)[frame.index])) < tolerance
 
 
@@ -221,6 +222,15 @@ def test_a_long_animation_of_large_frames_is_sampled_as_far_as_the_budget_goes()
     assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
     assert [frame.index for frame in image.frames] == [0, 1, 2, 3]
     assert image.frame_count == 20
+
+
+def test_a_jpeg_of_100_scans_is_decoded_and_one_of_more_is_not() -> None:
+    began = time.monotonic()
+    image = load_image(many_scans(100))
+    assert image.frames
+    assert difference(image.frames[0].rgb, decoded(jpeg(progressive=True))) < 20
+    assert load_image(many_scans(101)).reason is Reason.UNSUPPORTED_FORMAT
+    assert time.monotonic() - began < 2
 
 
 def test_an_mpo_is_its_first_picture() -> None:

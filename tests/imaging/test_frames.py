@@ -3,31 +3,12 @@ from __future__ import annotations
 import pytest
 
 from recognizer.imaging.frames import (
-    MAX_PAGES,
     count_tiff_pages,
     is_one_scan,
-    outline_gif,
     outline_jpeg,
 )
-from tests.hostile import animation, encode, gif, gif_frame, jpeg, many_scans, photo, tiff
+from tests.hostile import jpeg, many_scans, tiff
 from tests.pictures import lossless_jpeg
-
-
-def test_gif_outline() -> None:
-    assert outline_gif(animation("GIF", 5)) == (48, 32, 5)
-    grown = gif((10, 10), gif_frame(), b"!\xfe\x03abc\0", gif_frame(20, 30))
-    assert outline_gif(grown) == (20, 30, 2)
-    assert outline_gif(b"GIF89a") is None
-
-
-def test_tiff_pages() -> None:
-    first, *rest = (photo(32, 32), photo(32, 24), photo(16, 16))
-    data = encode(first, "TIFF", save_all=True, append_images=rest)
-    assert count_tiff_pages(data) == 3
-    assert count_tiff_pages(encode(first, "TIFF", big_tiff=True)) == 1
-    assert MAX_PAGES > 1000
-    empty = [b"\0\0" + (8 + 6 * number).to_bytes(4, "little") for number in range(1, 2 * MAX_PAGES)]
-    assert count_tiff_pages(b"II*\0\x08\0\0\0" + b"".join(empty)) == MAX_PAGES + 1
 
 
 def test_tiff_pages_that_overlap() -> None:

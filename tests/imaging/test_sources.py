@@ -8,7 +8,7 @@ import pytest
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits, load_image
 from recognizer.status import Reason, Status
-from tests.imaging.test_load import PNG, png_file
+from tests.imaging.test_load import PNG
 
 
 @pytest.mark.parametrize("key", ["max_bytes", "max_pixels", "max_frames"])
@@ -47,13 +47,3 @@ def test_a_name_that_becomes_a_fifo_does_not_block(
     regular = os.stat(tmp_path / "file")
     monkeypatch.setattr("recognizer.imaging.sources.os.stat", lambda _: regular)
     assert load_image(tmp_path / "pipe").reason is Reason.NOT_A_FILE
-
-
-def test_loading_leaves_no_file_open(tmp_path: Path) -> None:
-    path = png_file(tmp_path)
-    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
-    for _ in range(5):
-        load_image(path)
-        load_image(tmp_path)
-    after = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
-    assert before == after

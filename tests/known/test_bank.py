@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from recognizer.errors import BankError
 from recognizer.known import Bank, KnownItem
+from recognizer.rows import ScanFile
 from tests.known.items import HASH, TIME, item, items
 
 # --- items ----------------------------------------------------------------------------------------
@@ -101,3 +104,45 @@ def test_two_may_add_at_once(tmp_path: Path) -> None:
         list(threads.map(add, ("a", "b", "c")))
     with Bank(tmp_path / "bank") as bank:
         assert len(bank) == 60
+
+
+def execute(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(statement)
+        database.commit()
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_file_of_another_kind_is_refused_and_left_as_it_is(
+    tmp_path: Path, *, create: bool
+) -> None:
+    files = [b"\xff\xd8 photo", b'{"source": "a"}\n', b"notes of somebody" * 100]
+    files += [b"no database", b"SQLite format 3\0" + bytes(84)]
+    for number, content in enumerate(files):
+        (tmp_path / f"file-{number}").write_bytes(content)
+    execute(tmp_path / "database", "CREATE TABLE mine (x)")
+    with ScanFile(tmp_path / "scan", create=True):
+        pass
+    for path in [*tmp_path.iterdir()]:
+        before = path.read_bytes()
+        words = "" if path.name.startswith("file") else "bank of known items"
+        with pytest.raises(BankError, match=rf"{path.name} .*{words}"):
+            Bank(path, create=create)
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_file_of_another_version_is_refused(tmp_path: Path, *, create: bool) -> None:
+    for _ in range(2):
+        Bank(tmp_path / "it", create=True).close()
+    execute(tmp_path / "it", "PRAGMA user_version = 99")
+    with pytest.raises(BankError, match="version 99"):
+        Bank(tmp_path / "it", create=create)
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_place_where_no_store_can_be_is_told(tmp_path: Path, *, create: bool) -> None:
+    for place in ("missing/it", ".", *([] if create else ["none"])):
+        with pytest.raises(BankError, match="recognizer bank add"):
+            Bank(tmp_path / place, create=create)
+    assert not [*tmp_path.iterdir()]

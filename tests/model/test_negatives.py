@@ -46,19 +46,11 @@ def test_the_same_bank_is_the_same_file() -> None:
     assert make_bank().to_bytes() == make_bank().to_bytes()
 
 
-def test_a_few_thousand_photos_stay_under_three_megabytes() -> None:
-    assert len(make_bank(2200, 1280, 34).to_bytes()) < 3_000_000
-
-
 def test_joined_banks_keep_their_sources_apart() -> None:
     bank = make_bank()
     both = bank.joined(bank[np.array([0, 1])])
     assert len(both) == 7
     assert len(set(both.sources.tolist())) == 7
-
-
-def test_an_old_bundle_has_none(tiny_bundle: Path) -> None:
-    assert read_negatives(load_bundle(tiny_bundle)) is None
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, external_data_helper, numpy_helper
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from recognizer.engine import GPU_BATCH, Recognizer
 from recognizer.errors import (
@@ -21,7 +21,7 @@ from recognizer.errors import (
     UsageError,
 )
 from recognizer.model.description import InputFormat
-from recognizer.model.session import PACKAGES, PROVIDERS, needs_exact
+from recognizer.model.session import PACKAGES, PROVIDERS
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
 from tests.conftest import encoded, picture
@@ -100,30 +100,36 @@ def test_the_path_of_a_gpu_gives_the_same_scores_in_its_own_batches(
         assert one.embedding == pytest.approx(other.embedding, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("bits", "cpuinfo", "expected"),
-    [
-        (None, "processor : 0\nflags\t\t: fpu avx2 avx512_vnni\n", False),
-        (None, "processor : 0\nflags\t\t: fpu avx2 avx_vnni avx_vnni_int8\n", False),
-        (None, "processor : 0\nflags\t\t: fpu avx2 fma\n", True),
-        (None, "", True),  # unknown
-        (None, None, True),  # no Linux
-        (7, "flags : avx2\n", False),
-        (7, None, False),
-    ],
-)
-def test_only_weights_of_8_bits_on_a_cpu_without_vnni_need_the_exact_products(
-    tmp_path: Path, bits: int | None, cpuinfo: str | None, expected: bool
-) -> None:
-    bundle = describe(b"", tmp_path)
-    bundle = replace(bundle, model=replace(bundle.model, weight_bits=bits))
-    path = tmp_path / "cpuinfo"
-    if cpuinfo is not None:
-        path.write_text(cpuinfo)
-    assert needs_exact(bundle, path) is expected
-
-
 # --- bundles that are refused -----------------------------------------------------------------
+
+
+def with_initializer(tensor: TensorProto) -> onnx.ModelProto:
+    return helper.make_model(helper.make_graph([], "g", [], [], [tensor]))
+
+
+def with_branch(tensor: TensorProto) -> onnx.ModelProto:
+    branch = helper.make_graph([], "branch", [], [], [tensor])
+    node = helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
+    return helper.make_model(helper.make_graph([node], "g", [], []))
+
+
+def with_function(tensor: TensorProto) -> onnx.ModelProto:
+    model = helper.make_model(helper.make_graph([], "g", [], []))
+    node, opsets = (
+        helper.make_node("Constant", [], ["c"], value=tensor),
+        [helper.make_opsetid("", 18)],
+    )
+    model.functions.append(helper.make_function("d", "f", [], ["c"], [node], opsets))
+    return model
+
+
+def with_sparse(tensor: TensorProto) -> onnx.ModelProto:
+    model = helper.make_model(helper.make_graph([], "g", [], []))
+    model.graph.sparse_initializer.add().values.CopyFrom(tensor)
+    return model
+
+
+PLACES = [with_initializer, with_branch, with_function, with_sparse]
 
 
 @pytest.fixture
@@ -153,9 +159,22 @@ class TestBeforeAnySession:
         with pytest.raises(BundleSchemaError, match="other files"):
             Recognizer.load(write_tiny_bundle(tmp_path, (tmp_path / "model.onnx").read_bytes()))
 
-    def test_what_is_no_model(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
+    @pytest.mark.parametrize("length", [b"\x08", b"\x88\0", b"\x88\x80\0"])
+    def test_external_data_wherever_a_tensor_can_be(
+        self, place: Callable[[TensorProto], onnx.ModelProto], length: bytes, tmp_path: Path
+    ) -> None:
+        tensor = TensorProto(name="weight", data_type=TensorProto.FLOAT, dims=[1])
+        tensor.external_data.add(key="location", value="/etc/passwd")
+        model = place(tensor).SerializeToString()
+        assert b"\x08location" in model
+        model = model.replace(b"\x08location", length + b"location")
+        with pytest.raises(BundleSchemaError, match="other files"):
+            describe(model, write_tiny_bundle(tmp_path, model)).read_model()
+
+    def test_a_model_in_the_format_of_onnxruntime(self, tmp_path: Path) -> None:
         with pytest.raises(BundleSchemaError, match="not an ONNX model"):
-            Recognizer.load(write_tiny_bundle(tmp_path, b"<html>404</html>"))
+            Recognizer.load(write_tiny_bundle(tmp_path, b"\x1c\0\0\0ORTM" + bytes(50)))
 
     @pytest.mark.parametrize("name", ["../x", "no-such-bundle", ".."])
     def test_no_such_bundle(
@@ -196,6 +215,11 @@ def _flat_scores(model: onnx.ModelProto) -> None:
 
 def _unknown_operator(model: onnx.ModelProto) -> None:
     model.graph.node[1].op_type = "Teleport"
+
+
+def test_what_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(BundleSchemaError, match="cannot load"):
+        Recognizer.load(write_tiny_bundle(tmp_path, b"<html>404</html>"))
 
 
 SPOILS = [

@@ -16,7 +16,7 @@ from recognizer.model.bundle import load_bundle
 from recognizer.policy import Decision
 from recognizer.review.compare import Comparison, compare
 from recognizer.rows import Row, ScanFile
-from recognizer.rows.row import PolicyReference
+from recognizer.rows.row import Reference
 from tests.conftest import invoke
 from tests.rows.rows import MODEL, NOW, bare_row, write_scan
 
@@ -40,7 +40,7 @@ def compared(tmp_path: Path) -> Compared:
 
 
 def test_changed_decisions_have_both_reasons(compared: Compared) -> None:
-    policy = PolicyReference(name="other", digest="1" * 64)
+    policy = Reference(name="other", digest="1" * 64)
     before = [
         bare_row("a", 0.6, "review"),
         bare_row("b", 0.1, "clear"),

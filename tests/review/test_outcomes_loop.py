@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from recognizer import Recognizer
-from recognizer._policy_file import load_policy
 from recognizer.cli import ExitCode
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Calibrated
+from recognizer.policy import Policy
 from recognizer.review.outcomes import Occasion
 from tests.conftest import encoded, invoke, picture
 from tests.review.outcomes import outcome, store
@@ -97,10 +97,10 @@ def test_thresholds_and_a_calibration_come_from_a_scan(tmp_path: Path, tiny_bund
     done = invoke("thresholds", *options, "--precision", 0.285)
     assert done.exit_code == ExitCode.DONE, done.output
     assert "104 images, 104 of them decided" in " ".join(chosen.read_text().split())
-    assert load_policy(chosen).name == "chosen"
+    assert Policy.load(chosen).name == "chosen"
     done = invoke("thresholds", *options, "--precision", 0.9, "--json")
     assert json.loads(done.stdout)["chosen"] is None  # half of them were rejected
-    assert load_policy(chosen).rules == {}
+    assert Policy.load(chosen).rules == {}
 
     made = tmp_path / "again-v2"
     done = invoke("calibrate", tiny_bundle, "--scan", scanned, "--output", made)

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.stats import binom
 
-from recognizer import load_policy
 from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo
 from recognizer.decision import decide
@@ -34,7 +33,7 @@ from recognizer.review.thresholds import (
     choose,
     policy_of,
 )
-from recognizer.rows.row import ModelReference, Row
+from recognizer.rows.row import Row
 from recognizer.status import Status
 from tests.conftest import invoke
 from tests.review.outcomes import outcome
@@ -161,7 +160,7 @@ def test_the_policy_decides_as_chosen(bundle: Bundle, cases: int) -> None:
             scores=labels,
             families=dict(zip([f.name for f in bundle.families], families, strict=True)),
         )
-        verdict = decide(prediction, bundle.candidates, bundle.any_product_thresholds, policy)
+        verdict = decide(prediction, bundle, policy)
         assert (verdict.decision is not Decision.CLEAR) == (score > choice.step.threshold)
     assert (policy.ignore, policy.rules) == (base.ignore, {})
     # Not every lead has priority: that would be no order at all.
@@ -189,7 +188,7 @@ def reviewed(bundle: Bundle, images: Iterable[Image]) -> ReviewedScan:
     """A scan of which the policy reviewed what is over 0.5 as ivory."""
     rows: list[Row] = []
     outcomes = {}
-    model = ModelReference(name=bundle.name, version=bundle.version, digest=bundle.digest)
+    model = bundle.reference
     for number, (score, judgement, audit) in enumerate(images):
         row = bare_row(f"{number}.jpg", score, "review" if score > 0.5 else "clear", audit=audit)
         scores = dict.fromkeys(bundle.label_names, 0.0) | {"ivory_worked": score}
@@ -296,8 +295,8 @@ def test_labelled_photos_give_a_table_a_plot_and_a_policy(
     result = thresholds(*of_data, "-o", policy, "--plot", plot, "--policy", "strict")
     assert result.exit_code == ExitCode.DONE, result.output
     assert "36 labelled photos (all)" in result.stdout
-    assert load_policy(policy).name == "next"
-    assert load_policy(policy).keywords == load_policy("strict").keywords
+    assert Policy.load(policy).name == "next"
+    assert Policy.load(policy).keywords == Policy.load("strict").keywords
     assert plot.read_text().startswith("<?xml")
     result = thresholds(*of_data, "--json", "--prevalence", 0.001)
     choice = json.loads(result.stdout)

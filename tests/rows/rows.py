@@ -13,9 +13,10 @@ from typing import Any
 
 from recognizer.engine import Recognizer
 from recognizer.model.bundle import Bundle
+from recognizer.model.description import ModelReference
 from recognizer.policy import CandidateKind, Decision, Finding, KnownMatch, Lead, Policy
 from recognizer.rows import NewRow, Ranking, ScanFile, ScanWriter, group_copies
-from recognizer.rows.row import ModelReference, PolicyReference, Row
+from recognizer.rows.row import Reference, Row
 from recognizer.status import Reason, Status
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -75,7 +76,7 @@ def bare_row(source: str, score: float, decision: str, **changes: Any) -> Row:
         why=(f"ivory_worked {score}",) if is_lead else (),
         regions=(),
         model=MODEL,
-        policy=PolicyReference(name="default", digest="0" * 64),
+        policy=Reference(name="default", digest="0" * 64),
         preprocessing=1,
         time=NOW,
         detail=None,
@@ -125,7 +126,7 @@ def write_scan(path: Path, rows: Iterable[Row | NewRow], bundle: Bundle | None =
 
 
 def reference(bundle: Bundle) -> ModelReference:
-    return ModelReference(name=bundle.name, version=bundle.version, digest=bundle.digest)
+    return bundle.reference
 
 
 def read_scan(path: Path) -> list[Row]:

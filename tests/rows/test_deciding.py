@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.cli import ExitCode
-from recognizer.decision import decide, with_listing
+from recognizer.decision import decide
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
@@ -32,7 +32,7 @@ from recognizer.rows import (
     decide_again,
     deciding,
 )
-from recognizer.rows.row import PolicyReference
+from recognizer.rows.row import Reference
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, invoke, picture
 from tests.rows.rows import bare_row, quick_folder, read_scan, reference, row_of, write_scan
@@ -61,15 +61,7 @@ def decided_one_by_one(row: Row, bundle: Bundle, policy: Policy) -> tuple[Any, .
     prediction = Prediction(
         status=row.status, reason=row.reason, scores=row.scores or {}, families=row.family or {}
     )
-    verdict = decide(
-        prediction,
-        bundle.candidates,
-        bundle.any_product_thresholds,
-        policy,
-        row.known or (),
-        animals=bundle.animals,
-    )
-    verdict = with_listing(verdict, policy, row.item)
+    verdict = decide(prediction, bundle, policy, row.known or (), row.item)
     leads = tuple((one.kind, one.name, one.level) for one in verdict.leads)
     return verdict.decision, verdict.image_decision, leads, verdict.why, verdict.keywords
 
@@ -222,7 +214,7 @@ def test_all_rows_point_at_one_policy_and_keep_what_they_have(
 
 def test_a_scan_that_goes_on_meanwhile_keeps_its_policy(bundle: Bundle, tmp_path: Path) -> None:
     model = reference(bundle)
-    policy = PolicyReference(name="default", digest=Policy().digest)
+    policy = Reference(name="default", digest=Policy().digest)
     rows = [scored_row(f"{n}.jpg", 0.45, model=model, policy=policy) for n in range(2)]
     path = tmp_path / "a"
     with ScanWriter(path, Ranking([bundle])) as scan:

@@ -20,7 +20,7 @@ from recognizer.listing_rules import KeywordHit
 from recognizer.policy import Decision, Policy
 from recognizer.prediction import Region
 from recognizer.rows import ROW_SCHEMA, Row, ScanFile, write_listings, write_rows
-from recognizer.rows.row import ROW_FIELDS, PolicyReference
+from recognizer.rows.row import ROW_FIELDS, Reference
 from recognizer.status import Reason
 from tests.conftest import ROW_VALIDATOR, encoded, invoke, picture
 from tests.rows.rows import bare_row, row_of, write_scan
@@ -133,7 +133,7 @@ def test_the_columns_of_listings_are_flat(scan: Path, tmp_path: Path) -> None:
 
 def test_the_action_is_that_of_the_policy_that_decided(tmp_path: Path) -> None:
     policy = Policy(name="mine", actions={Decision.REVIEW: "Hold back."})
-    reference = PolicyReference(name="x", digest=policy.digest)
+    reference = Reference(name="x", digest=policy.digest)
     rows = [bare_row("a", 0.9, "review"), bare_row("b", 0, "clear")]
     scan = write_scan(tmp_path / "a", [replace(row, policy=reference) for row in rows])
     output = listings(scan, tmp_path / "l.jsonl", policy=policy)

@@ -159,16 +159,6 @@ def test_listings_are_told_apart(write: Callable[..., list[dict]]) -> None:
     assert found[2]["sources"] == ["\udcff.jpg", "a.jpg"]
 
 
-def test_the_last_row_of_a_photo_counts(write: Callable[..., list[dict]]) -> None:
-    (row,) = write(
-        photo("a.jpg", "priority", 0.9, id=1, reports=0),
-        photo("b.jpg", "unscored", id=1, reports=0),
-        photo("a.jpg", "clear", id=1, reports=4),  # another model, other columns
-        photo("b.jpg", "clear", id=1, reports=0),
-    )
-    assert (row["decision"], row["images"], row["reports"]) == ("clear", 2, 4)
-
-
 def test_a_listing_without_images_is_a_row_too(write: Callable[..., list[dict]]) -> None:
     text, both, silent = write(
         without_image("t.csv!/1", "review", id=1, title="ivory"),
@@ -184,19 +174,6 @@ def test_a_listing_without_images_is_a_row_too(write: Callable[..., list[dict]])
     assert (text["images"], text["failed"], text["best"], text["photos"]) == (0, 0, None, [])
     assert (both["listing"], both["decision"], both["status"]) == ("2", "unscored", "failed")
     assert (silent["listing"], silent["decision"], silent["images"]) == ("3", "clear", 1)
-
-
-def test_reports_by_users_come_first_within_a_level(write: Callable[..., list[dict]]) -> None:
-    found = write(
-        photo("a", "review", 0.7, id="strong"),
-        photo("b", "review", 0.5, id="reported", reports=1),
-        photo("c", "priority", 0.9, id="priority"),
-        photo("d", "review", 0.5, id="reported more", reports=2),
-        photo("e", "unscored", id="failed"),
-        photo("f", "clear", id="clear", reports=9),
-    )
-    order = ["priority", "reported more", "reported", "strong", "failed", "clear"]
-    assert [row["listing"] for row in found] == order
 
 
 HASHES = ["0" * 64, "0" * 63 + "1", "f" * 64]  # the first two are near

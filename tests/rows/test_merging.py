@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from recognizer.cli import ExitCode
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
+from recognizer.model.description import ModelReference
 from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.rows import (
     Merged,
@@ -32,7 +33,7 @@ from recognizer.rows import (
     read_listings,
     write_rows,
 )
-from recognizer.rows.row import BankReference, ModelReference, PolicyReference
+from recognizer.rows.row import Reference
 from tests.conftest import invoke
 from tests.rows.rows import NOW, bare_row, lead, quick_folder, read_scan, write_scan
 
@@ -185,9 +186,9 @@ def test_thumbnails_and_embeddings_go_along(scan: MakeScan) -> None:
     "other",
     [
         {"model": model(2)},
-        {"policy": PolicyReference(name="strict", digest="2" * 64)},
+        {"policy": Reference(name="strict", digest="2" * 64)},
         {"preprocessing": 2},
-        {"bank": BankReference(name="seized", digest="2" * 64)},
+        {"bank": Reference(name="seized", digest="2" * 64)},
     ],
 )
 def test_what_cannot_be_compared_is_refused(

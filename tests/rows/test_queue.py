@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.description import EvaluationPhotos, LabelEvidence
 from recognizer.policy import Decision, Policy
 from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.rows import (
@@ -377,3 +378,40 @@ def test_what_is_equal_comes_in_the_order_of_its_scan(tmp_path: Path) -> None:
         for view, name in [("queue", "name"), ("listings", "listing")]:
             assert file.select(f"SELECT {name} FROM {view}") == [("c",), ("a",), ("b",)]
         assert [one.listing for one in read_listings(file)] == ["c", "a", "b"]
+
+
+def best_and_age(path: Path) -> tuple[str, str]:
+    with ScanFile(path) as file:
+        ((source, first),) = file.select("SELECT source, first FROM queue")
+        return source, first
+
+
+def test_an_image_with_a_lead_stands_for_a_listing_that_reports_have_raised(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    found, evidence = (
+        load_bundle(tiny_bundle),
+        LabelEvidence(test=EvaluationPhotos(photos=9, sources=2)),
+    )
+    labels = (
+        replace(one, evidence=evidence if one.name == "ivory_worked" else None)
+        for one in found.labels
+    )
+    bundle = replace(found, labels=tuple(labels))
+    item = {"id": 1, "reports": 3}
+    # Reports raise all images; only one is a lead, of a product without evidence.
+    raised = {"item": item, "leads": (), "image_decision": Decision.CLEAR, "why": ("3 reports",)}
+    shows = {"item": item, "leads": (lead("ivory_raw", 0.3),)}
+    rows = [bare_row("a.jpg", 0.2, "review", **raised), bare_row("b.jpg", 0.3, "review", **shows)]
+    assert best_and_age(write_scan(tmp_path / "scan.sqlite", rows, bundle))[0] == "b.jpg"
+
+
+def test_a_listing_that_gets_an_image_has_waited_since_it_was_raised(tmp_path: Path) -> None:
+    def row(source: str, decision: str, hours: int, **changes: object) -> Row:
+        time = NOW + timedelta(hours=hours)
+        return bare_row(source, 0.5, decision, item={"id": 1}, time=time, **changes)
+
+    words = row("table.csv!/2", "unscored", 0, reason=Reason.NO_IMAGE)
+    path = write_scan(tmp_path / "scan.sqlite", [words])
+    write_scan(path, [row("a.jpg", "review", 700)])
+    assert best_and_age(path) == ("a.jpg", NOW.isoformat())

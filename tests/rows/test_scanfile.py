@@ -16,18 +16,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from recognizer.engine import Recognizer
 from recognizer.errors import RecognizerError, ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.listing_rules import KeywordHit
+from recognizer.model.description import ModelReference
 from recognizer.policy import CandidateKind, Decision, Finding, KnownMatch, Lead
 from recognizer.prediction import Region
 from recognizer.rows import NewRow, Ranking, Row, ScanFile, ScanWriter, read_listings
-from recognizer.rows.row import BankReference, ModelReference, PolicyReference
+from recognizer.rows.row import Reference
 from recognizer.rows.scanfile import is_open_here
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, invoke, picture
-from tests.rows.rows import NOW, bare_row, quick_folder, read_scan, row_of, write_scan
+from tests.rows.rows import NOW, bare_row, quick_folder, read_scan, write_scan
 
 # --- a row in the file ----------------------------------------------------------------------------
 
@@ -80,8 +80,8 @@ COMMON = {
     "sha256": st.one_of(st.none(), DIGESTS),
     "why": st.lists(TEXT, max_size=3).map(tuple),
     "model": st.builds(ModelReference, name=VALID, version=st.integers(1, 9), digest=DIGESTS),
-    "policy": st.builds(PolicyReference, name=VALID, digest=DIGESTS),
-    "bank": st.one_of(st.none(), st.builds(BankReference, name=VALID, digest=DIGESTS)),
+    "policy": st.builds(Reference, name=VALID, digest=DIGESTS),
+    "bank": st.one_of(st.none(), st.builds(Reference, name=VALID, digest=DIGESTS)),
     "preprocessing": st.integers(1, 9),
     "time": TIMES,
     "detail": st.one_of(st.none(), VALID),
@@ -144,15 +144,6 @@ def test_every_row_survives_the_file(row: Row) -> None:
             assert len([*read_listings(file)]) == 1
             for view in ("rows", "leads", "listings", "queue"):
                 file.select(f"SELECT * FROM {view}")
-
-
-def test_rows_of_the_engine_survive_the_file(recognizer: Recognizer, tmp_path: Path) -> None:
-    rows = [
-        row_of(recognizer, f"{color}.jpg", encoded(picture(color)), item={"id": 7})
-        for color in ("red", "green", "blue")
-    ]
-    rows.append(row_of(recognizer, "empty", b""))
-    assert read_scan(write_scan(tmp_path / "a.sqlite", rows)) == rows
 
 
 def test_a_time_is_one_whatever_its_zone(tmp_path: Path) -> None:

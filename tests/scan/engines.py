@@ -24,7 +24,7 @@ from recognizer.rows import Ranking, ScanSummary, ScanWriter
 from recognizer.scan import Item, ScanOptions, scan
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.run import OnRows
-from recognizer.scan.worker import Reader, Result, Task, Worker
+from recognizer.scan.worker import Reader, Task, TaskResult, Worker
 
 # Behind the end of a JPEG, where no decoder looks.
 EXITS = b"<exits>"
@@ -186,14 +186,14 @@ class InProcessPool:
         reader = Reader(options.limits, options.access)
         self._worker = Worker(self, payload, reader, recognizer)  # type: ignore[arg-type]
         self._batch = options.batch_size
-        self._results: list[Result] = []
+        self._results: list[TaskResult] = []
         self.provider: str | None = recognizer.provider
 
     def send(self, message: object) -> None:
-        if isinstance(message, Result):
+        if isinstance(message, TaskResult):
             self._results.append(message)
 
-    def work(self, tasks: Iterator[Task]) -> Iterator[list[Result]]:
+    def work(self, tasks: Iterator[Task]) -> Iterator[list[TaskResult]]:
         while batch := list(itertools.islice(tasks, self._batch)):
             self._worker.work(batch)
             done, self._results = self._results, []

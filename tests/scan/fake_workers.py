@@ -12,7 +12,7 @@ from typing import cast
 
 from recognizer.prediction import Prediction
 from recognizer.scan import WorkerPayload
-from recognizer.scan.worker import Ready, Result, Step, Task, failed_row
+from recognizer.scan.worker import Ready, Task, TaskResult, TaskStep, make_row
 from recognizer.status import Reason, Status
 
 SHA256 = "ab" * 32
@@ -40,14 +40,14 @@ class FakeProcess:
         self.connection.close()
 
     def take(self) -> Task:
-        task = Task.receive(self.connection)
+        task: Task = self.connection.recv()
         self.received.append(task)
         return task
 
     def finish(self, task: Task) -> None:
         prediction = Prediction(status=Status.FAILED, reason=Reason.EMPTY)
-        row = failed_row(task.item, prediction, self.payload)
-        self.send(Result(index=task.index, key=task.key, row=row))
+        row = make_row(task.item, prediction, self.payload)
+        self.send(TaskResult(index=task.index, key=task.key, row=row))
 
     def die(self, code: int) -> None:
         self.exitcode = code
@@ -77,8 +77,8 @@ def ready_then(act: Callable[[FakeProcess, Task], None]) -> Script:
             task = process.take()
             if task.index == 3:
                 act(process, task)
-            process.send(Step((task.index,)))
-            process.send(Step((task.index,), SHA256))
+            process.send(TaskStep((task.index,)))
+            process.send(TaskStep((task.index,), SHA256))
             process.finish(task)
 
     return script

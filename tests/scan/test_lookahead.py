@@ -16,26 +16,12 @@ def numbered(count: int | None = None, data: bytes | None = None) -> Iterator[It
     return (Item.at(f"{n}.jpg", {"id": n}, data=data) for n in numbers)
 
 
-def wait_for_total(items: Lookahead) -> int:
-    end = time.monotonic() + 30
-    while items.total is None:
-        assert time.monotonic() < end
-        time.sleep(0.001)
-    return items.total
-
-
 @pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 2000])
 @pytest.mark.parametrize("data", [None, b"x"])
 def test_all_items_come_in_their_order(count: int, data: bytes | None) -> None:
     with Lookahead(numbered(count, data)) as items:
         assert list(items) == list(numbered(count, data))
         assert items.total == count
-
-
-def test_the_number_is_known_before_the_items_are_asked_for() -> None:
-    with Lookahead(numbered(10_000)) as items:
-        assert wait_for_total(items) == 10_000
-        assert sum(1 for _ in items) == 10_000
 
 
 def test_what_is_found_comes_at_once() -> None:
@@ -88,13 +74,3 @@ def test_an_error_comes_in_its_place() -> None:
         with pytest.raises(UsageError, match="no such column"):
             next(found)
         assert items.total is None
-
-
-def test_it_ends_when_it_is_closed() -> None:
-    before = threading.active_count()
-    with Lookahead(numbered()) as items:
-        next(iter(items))
-    end = time.monotonic() + 30
-    while threading.active_count() > before:
-        assert time.monotonic() < end
-        time.sleep(0.001)

@@ -16,14 +16,13 @@ from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy
 from recognizer.rows.records import result_of
 from recognizer.scan import Item, ScanOptions, WorkerPayload
-from recognizer.scan.items import WebAddress
 from recognizer.scan.pool import WorkerPool
 from recognizer.scan.worker import (
     Inbox,
     Ready,
-    Result,
-    Step,
     Task,
+    TaskResult,
+    TaskStep,
 )
 from recognizer.status import Reason
 from tests.scan.fake_workers import (
@@ -61,7 +60,7 @@ def tasks(count: int, **item: Any) -> Iterator[Task]:
     return (Task(index=i, key=i, item=Item.at(f"{i}.jpg", **item)) for i in range(count))
 
 
-Results = Iterator[Sequence[Result]]
+Results = Iterator[Sequence[TaskResult]]
 
 
 def reasons(done: Results) -> dict[int, Reason]:
@@ -81,57 +80,6 @@ def all_but_3(reason: Reason, count: int = 10) -> dict[int, Reason]:
     return {index: reason if index == 3 else Reason.EMPTY for index in range(count)}
 
 
-def test_each_task_is_done_once(make: Any) -> None:
-    pool, _ = make(obedient, workers=2)
-    found = [result for part in pool.work(tasks(20, columns={"id": 1})) for result in part]
-    assert sorted(result.index for result in found) == list(range(20))
-    assert all(result.row.item == {"id": 1} for result in found)
-    assert all(result.row.source == f"{result.index}.jpg" for result in found)
-    assert pool.provider == "cpu"
-
-
-def test_nothing_to_do_starts_no_worker(make: Any) -> None:
-    pool, factory = make(obedient)
-    assert list(pool.work(tasks(0))) == []
-    assert factory.started == []
-
-
-@pytest.mark.parametrize(("count", "workers"), [(1, 1), (3, 1), (4, 2), (100, 4)])
-def test_workers_are_started_as_there_is_work(make: Any, count: int, workers: int) -> None:
-    def slow(process: FakeProcess) -> None:
-        time.sleep(0.05)  # until all is handed out
-        obedient(process)
-
-    pool, factory = make(slow, workers=4)
-    assert len(reasons(pool.work(tasks(count)))) == count
-    assert len(factory.started) == workers
-
-
-def test_few_tasks_wait_with_a_worker(make: Any) -> None:
-    taken: list[int] = []
-
-    def counted(given: Iterator[Task]) -> Iterator[Task]:
-        for task in given:
-            taken.append(task.index)
-            yield task
-
-    def waiting(process: FakeProcess) -> None:
-        process.send(Ready(provider="cpu", memory=1))
-        while True:
-            process.take()
-
-    def after_start(given: Iterator[Task]) -> int:
-        taken.clear()
-        pool, _ = make(waiting, timeout=0.2)
-        next(pool.work(counted(given)))
-        return len(taken)
-
-    local = after_start(tasks(40))
-    remote = (Task(index=i, key=i, item=Item(WebAddress(f"https://x/{i}"))) for i in range(40))
-    # By the bytes that they carry; and what is remote is read ahead of its turn.
-    assert after_start(tasks(40, data=bytes(5 << 20))) < local < after_start(remote) < 40
-
-
 def test_results_come_soon_however_long_another_takes(make: Any) -> None:
     pool, _ = make(ready_then(lambda process, _: process.hang()), timeout=30)
     began = time.monotonic()
@@ -140,19 +88,12 @@ def test_results_come_soon_however_long_another_takes(make: Any) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_results_come_several_at_a_time(make: Any) -> None:
-    pool, _ = make(obedient)
-    parts = list(pool.work(tasks(1000)))
-    assert sum(map(len, parts)) == 1000
-    assert len(parts) < 500
-
-
 # --- accidents --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("steps", "sha256"),
-    [([], None), ([Step((3,))], None), ([Step((3,)), Step((3,), SHA256)], SHA256)],
+    [([], None), ([TaskStep((3,))], None), ([TaskStep((3,)), TaskStep((3,), SHA256)], SHA256)],
 )
 @pytest.mark.parametrize(
     ("code", "words"),
@@ -164,7 +105,7 @@ def test_results_come_several_at_a_time(make: Any) -> None:
     ],
 )
 def test_the_image_that_a_worker_holds_when_it_dies_is_the_cause(
-    make: Any, steps: list[Step], sha256: str | None, code: int, words: str
+    make: Any, steps: list[TaskStep], sha256: str | None, code: int, words: str
 ) -> None:
     def crash(process: FakeProcess, _: Task) -> None:
         for step in steps:
@@ -179,22 +120,9 @@ def test_the_image_that_a_worker_holds_when_it_dies_is_the_cause(
     assert reasons(pool.work(tasks(10))) == all_but_3(Reason.DECODER_CRASH)
 
 
-def test_a_worker_that_dies_between_two_images_costs_the_next(make: Any) -> None:
-    """It had taken it already, and nothing else can be told."""
-
-    def script(process: FakeProcess) -> None:
-        process.send(Ready(provider="cpu", memory=1))
-        for _ in range(3):
-            process.finish(process.take())
-        process.die(1)
-
-    pool, _ = make(script, obedient)
-    assert reasons(pool.work(tasks(10))) == all_but_3(Reason.DECODER_CRASH)
-
-
 def test_a_step_that_takes_too_long_costs_one_image(make: Any) -> None:
     def hang(process: FakeProcess, _: Task) -> None:
-        process.send(Step((3,), SHA256))
+        process.send(TaskStep((3,), SHA256))
         process.hang()
 
     pool, factory = make(ready_then(hang), timeout=0.2)
@@ -234,7 +162,7 @@ def test_an_image_that_takes_too_much_memory(make: Any) -> None:
 def work_slowly(process: FakeProcess, _: Task) -> None:
     for _ in range(4):
         time.sleep(0.15)
-        process.send(Step((3,), SHA256))
+        process.send(TaskStep((3,), SHA256))
 
 
 @pytest.mark.usefixtures("memory")
@@ -325,7 +253,7 @@ def batched(act: Callable[[FakeProcess, list[Task]], None]) -> Script:
                 waiting += 1
             together = inbox.take()
             waiting -= len(together)
-            process.send(Step(tuple(task.index for task in together)))
+            process.send(TaskStep(tuple(task.index for task in together)))
             act(process, together)
             for task in together:
                 process.finish(task)
@@ -345,16 +273,6 @@ def test_a_batch_that_crashes_the_model_is_tried_one_by_one(make: Any) -> None:
     assert reasons(pool.work(tasks(20))) == all_but_3(Reason.DECODER_CRASH, 20)
     assert max(sizes) == 4
     assert sizes.count(1) >= 4
-
-
-def test_results_before_the_crash_of_a_batch_stand(make: Any) -> None:
-    def crash(process: FakeProcess, together: list[Task]) -> None:
-        if len(together) > 1:
-            process.finish(together.pop(0))
-            process.die(8)
-
-    pool, _ = make(batched(crash), batch=4)
-    assert set(reasons(pool.work(tasks(12))).values()) == {Reason.EMPTY}
 
 
 def test_the_inbox_gives_what_waits() -> None:

@@ -75,7 +75,10 @@ def test_what_an_actor_is_given_does_not_depend_on_the_memory_of_the_driver(
         def __call__(self, groups: dict[str, Any]) -> dict[str, Any]:
             tasks = ray_engine.pickle.loads(groups["tasks"][0])
             given.append(len(tasks))
-            answer = ("cpu", [ray_engine.Result(index=task.index, key=task.key) for task in tasks])
+            answer = (
+                "cpu",
+                [ray_engine.TaskResult(index=task.index, key=task.key) for task in tasks],
+            )
             return {"answer": [ray_engine.pickle.dumps(answer)]}
 
     monkeypatch.setattr(ray_engine, "_Actor", Actor)

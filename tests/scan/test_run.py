@@ -150,17 +150,6 @@ def test_thumbnails_of_leads_alone_are_kept(
     assert red > max(green, blue)
 
 
-def test_the_columns_of_a_listing_pass_through(
-    run: Run, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
-    photo = str(photo_folder("red") / "000_red.jpg")
-    items = [Item.at(photo, {"id": 1, "title": "x" * 200_000}), Item.at(photo, {"id": 2})]
-    assert run(*items).scanned == 2
-    assert run(*items).skipped == 2
-    rows = read_rows(tmp_path / "scan.sqlite")
-    assert [row["item"]["id"] for row in rows] == [1, 2]
-
-
 def test_bad_inputs_get_a_row_with_a_reason(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "bad"
     folder.mkdir()

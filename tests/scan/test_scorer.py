@@ -9,11 +9,10 @@ import pytest
 from recognizer.known import Bank, KnownItem, share_bank
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Finding, Policy
-from recognizer.scan import Access, Item, ScanOptions, Scorer, WorkerPayload
+from recognizer.scan import Item, ScanOptions, Scorer, WorkerPayload
 from tests.conftest import encoded, picture
 from tests.pictures import scene
 from tests.scan import engines
-from tests.scan.locations.web_server import LoopbackToo, serving
 
 
 def test_a_row_for_each_item_in_order(
@@ -63,16 +62,3 @@ def test_a_packed_payload_needs_nothing_of_the_machine_that_packed_it(
         (row,) = scorer.score([Item.at("photo", data=photo)])
     assert (row.scores, row.model) == (alone.scores, alone.model)
     assert [match.distance for match in row.known] == [0]
-
-
-@pytest.mark.parametrize(
-    ("access", "reason"),
-    [(LoopbackToo(allow_http=True), None), (Access(allow_http=True), "source_refused")],
-)
-def test_a_payload_says_which_places_may_be_read(
-    tiny_bundle: Path, access: Access, reason: str | None
-) -> None:
-    packed = pack(tiny_bundle, access=access)
-    with serving() as server, Scorer.of_packed(pickle.loads(packed)) as scorer:
-        (row,) = scorer.score([Item.at(f"{server.url}/1.jpg")])
-    assert row.reason == reason

@@ -66,12 +66,6 @@ def test_every_process_cuts_alike() -> None:
     assert told == {f"{here}\n"}
 
 
-def test_shards_are_of_much_the_same_size() -> None:
-    everything = [Item.at(f"photos/{n:05}.jpg") for n in range(8000)]
-    sizes = [sum(1 for _ in Shard(number, 8).of(everything)) for number in range(1, 9)]
-    assert max(sizes) - min(sizes) < 250  # eight times the standard deviation of about 30
-
-
 @pytest.mark.parametrize(("text", "shard"), [("1/1", Shard(1, 1)), ("3/16", Shard(3, 16))])
 def test_parse(text: str, shard: Shard) -> None:
     assert Shard.parse(text) == shard

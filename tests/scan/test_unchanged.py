@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from recognizer.model.bundle import load_bundle
 from recognizer.policy import Policy, Probability, Rule
-from recognizer.rows import AuditSample, ScanSummary
-from recognizer.scan import Item, file_state
+from recognizer.rows import ScanSummary
+from recognizer.scan import Item, worker
 from recognizer.scan.worker import Reader
 from tests.conftest import encoded, invoke, picture, read_rows
 from tests.scan.engines import InProcessPool, scan_into
@@ -25,7 +24,7 @@ RED, GREEN = (encoded(picture(color)) for color in ("red", "green"))
 
 @pytest.fixture(autouse=True)
 def _all_files_are_old_and_read_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_state, "RACY_NS", -(1 << 62))
+    monkeypatch.setattr(worker, "RACY_NS", -(1 << 62))
     monkeypatch.setattr("recognizer.scan.run.WorkerPool", InProcessPool)
 
 
@@ -111,12 +110,12 @@ def test_a_file_of_this_instant_is_read_again(
     scan_all: Scan, photo_folder: MakeFolder, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may change once more without a later time, as far as a clock tells them apart."""
-    monkeypatch.setattr(file_state, "RACY_NS", 3600 * 10**9)
+    monkeypatch.setattr(worker, "RACY_NS", 3600 * 10**9)
     photo_folder("red")
     scan_all()
     scan_all()
     assert len(read) == 2
-    monkeypatch.setattr(file_state, "RACY_NS", 0)
+    monkeypatch.setattr(worker, "RACY_NS", 0)
     monkeypatch.setattr(time, "time_ns", lambda: 1 << 62)
     scan_all()
     scan_all()
@@ -157,17 +156,6 @@ def test_the_file_says_which_rows_hold(
     read.clear()
     assert scan_all().scanned == 3
     assert len(read) == 3, "another file of the same name"
-
-
-def test_audits_are_drawn_from_unchanged_files_too(
-    scan_all: Scan, photo_folder: MakeFolder, read: list[str], tiny_bundle: Path
-) -> None:
-    photo_folder("green")
-    scan_all()
-    read.clear()
-    products = [label.name for label in load_bundle(tiny_bundle).labels if "ivory" in label.name]
-    assert scan_all(audit=AuditSample(rate=1.0, products=products)).audited == 1
-    assert read == []
 
 
 def test_the_command_line_keeps_the_states(

@@ -14,7 +14,7 @@ import pytest
 
 from recognizer.errors import MissingExtraError, RecognizerError
 from recognizer.imaging import Limits
-from recognizer.scan.bounds import Progress
+from recognizer.scan.bounds import Reading
 from recognizer.scan.containers import Containers, Opening
 from recognizer.scan.items import FileLocation, Item, Skipped
 from recognizer.status import Reason
@@ -32,7 +32,7 @@ class Trap(Opening):
 
     names: tuple[str, ...] = ()
 
-    def items(self, progress: Progress, skipped: Skipped) -> Iterator[Item]:
+    def items(self, progress: Reading, skipped: Skipped) -> Iterator[Item]:
         held = []
         for name in self.names:
             progress.begin()

@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recognizer.scan import expand
 from recognizer.scan.items import Item, Skipped
 from recognizer.scan.tables import (
-    IMAGE_COLUMNS,
     image_columns,
     images_of_cell,
     is_image_name,
@@ -51,18 +48,6 @@ def test_the_chosen_columns(names: tuple[str, ...], expected: tuple[str, ...]) -
     assert all(map(is_image_name, expected))
 
 
-@given(
-    st.lists(st.sampled_from([*IMAGE_COLUMNS, "title", "id", "image_1", "main_image"]), unique=True)
-)
-def test_a_url_is_never_taken_where_a_better_name_exists(names: list[str]) -> None:
-    chosen = image_columns(tuple(names))
-    assert set(chosen) <= set(names)
-    if {"url", "urls", "uri", "uris", "src"} & set(chosen):
-        assert len(chosen) == 1
-        assert not any(is_image_name(n) for n in names if n not in IMAGE_COLUMNS[-5:])
-    assert bool(chosen) == any(map(is_image_name, names))
-
-
 @pytest.mark.parametrize(
     ("cell", "images"),
     [
@@ -86,11 +71,6 @@ def test_a_url_is_never_taken_where_a_better_name_exists(names: list[str]) -> No
 def test_the_images_of_a_cell(cell: Any, images: list[Any] | None) -> None:
     expected = [part.strip() for part in cell.split("|")] if images is None else images
     assert list(images_of_cell(cell)) == expected
-
-
-@given(st.text())
-def test_any_text_is_one_image_or_several(text: str) -> None:
-    assert all(image not in (None, "") for image in images_of_cell(text))
 
 
 def scanned(path: Path, rows: list[dict[str, Any]]) -> tuple[list[Item], Skipped]:

@@ -266,15 +266,6 @@ def store_with(filesystem: object) -> Store:
     return store
 
 
-def test_no_try_begins_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stores, "MAX_SECONDS", 0.0)
-    failing = Failing(ConnectionResetError())
-    failing.info = failing.cat_file
-    with pytest.raises(Refused):
-        store_with(failing).is_object()
-    assert failing.tries == 1
-
-
 @pytest.mark.parametrize(
     ("error", "reason", "tries"),
     [
@@ -298,10 +289,6 @@ def test_errors_of_a_store(error: Exception, reason: Reason, tries: int) -> None
     with pytest.raises(Refused) as caught:
         next(found)
     assert caught.value.reason is reason
-
-
-def test_an_error_that_passes() -> None:
-    assert store_with(Failing(ConnectionResetError(), works_at=3)).read(Limits()) == RED
 
 
 def test_stores_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,7 @@ import decimal
 import gzip
 import io
 import json
-import uuid
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -96,30 +95,6 @@ def test_paths_and_columns(tmp_path: Path, name: str) -> None:
         without_image={str(path): RowsWithoutImage(1, [4])},
         image_columns={str(path): {"image_path": None}},
     )
-
-
-@pytest.mark.parametrize(
-    ("columns", "wanted", "expected"),
-    [
-        (["id", "url", "image"], None, "image"),
-        (["url", "title"], None, "url"),
-        (["Photo_URL", "url"], None, "Photo_URL"),
-        (["image", "other"], "other", "other"),
-        (["title", "price"], None, None),
-        (["title", "price"], "image", None),
-    ],
-)
-def test_the_column_of_images(
-    tmp_path: Path, columns: list[str], wanted: str | None, expected: str | None
-) -> None:
-    path = write(tmp_path / "t.csv", [{name: f"{name}.jpg" for name in columns}])
-    if expected is None:
-        with pytest.raises(UsageError, match="'title', 'price'"):
-            items_of(path, image_column=wanted)
-    else:
-        (item,) = items_of(path, image_column=wanted)
-        assert item.source == str(tmp_path / f"{expected}.jpg")
-        assert set(item.columns or ()) == set(columns) - {expected}
 
 
 def test_each_of_json_lines_has_its_own_keys(tmp_path: Path) -> None:
@@ -236,20 +211,6 @@ VALUES = st.recursive(
 def test_any_value_can_stand_in_a_row(value: Any) -> None:
     assert plain(plain(value)) == plain(value)
     assert json.loads(to_json({"item": plain(value)}))["item"] == plain(value)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (timedelta(minutes=1), 60.0),
-        (time(1, 2), "01:02:00"),
-        (bytes(5000), None),
-        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
-        (float("inf"), None),
-    ],
-)
-def test_values(value: Any, expected: Any) -> None:
-    assert plain(value) == expected
 
 
 # --- other people's files ---------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import threading
 import time
 from collections.abc import Iterator
 
@@ -199,15 +198,6 @@ def test_no_connection(server: Server) -> None:
         assert refused(url).reason is Reason.READ_ERROR
     # And one that speaks no TLS.
     assert refused(server.url.replace("http", "https")).reason is Reason.READ_ERROR
-
-
-def test_nothing_is_left_open(server: Server) -> None:
-    before = threading.active_count()
-    for _ in range(5):
-        fetch(f"{server.url}/photo", Limits(), LOOPBACK)
-        refused(f"{server.url}/status?404")
-    time.sleep(0.2)  # the server's own threads end
-    assert threading.active_count() <= before
 
 
 def test_the_web_needs_leave(server: Server) -> None:
