@@ -251,8 +251,11 @@ def _is_product(recipe: Recipe) -> NDArray[np.bool_]:
     return np.array([label in products for label in recipe.labels])
 
 
-def first_network(recipe: Recipe, folder: Path, fold: int | None, clock: _Clock) -> ProductNetwork:
+def first_network(
+    recipe: Recipe, folder: Path, fold: int | None, clock: _Clock | None = None
+) -> ProductNetwork:
     """Return the mean of the weights of all seeds, without a fold or with all photos."""
+    clock = clock or _Clock(recipe)
     photos = recipe.without(fold)
     found: list[Mapping[str, torch.Tensor]] = []
     for seed in range(recipe.config.seed, recipe.config.seed + recipe.config.seeds):
