@@ -15,7 +15,7 @@ from recognizer.review.views import View
 from recognizer.rows.row import Row
 from tests.review.outcomes import outcome, store
 from tests.review.server.queues import CONFIRMED, REJECTED, copy_of, listing, many, said_in
-from tests.rows.rows import NOW, bare_row, digest, write_scan
+from tests.rows.rows import bare_row, digest, write_scan
 
 ALL = View(state="all")
 
@@ -31,33 +31,6 @@ def unit(queue: Queue, name: str) -> int:
 @pytest.fixture
 def scan(tmp_path: Path) -> Path:
     return tmp_path / "scan.sqlite"
-
-
-def test_the_order_is_level_reports_score_and_age_and_what_is_late_comes_first(scan: Path) -> None:
-    rows = [
-        listing("low", 0.6),
-        listing("high", 0.9),
-        listing("reported", 0.5, reports=2),
-        listing("priority", 0.7, "priority"),
-        replace(listing("old", 0.5), time=NOW - timedelta(days=400)),
-        listing("clear", 0.1, "clear"),
-        bare_row("broken.jpg", 0, "unscored"),
-    ]
-    write_scan(scan, rows)
-    with Queue(scan) as queue:
-        assert names(queue) == ["priority", "reported", "high", "low", "old", "broken.jpg"]
-    hours = (datetime.now(UTC) - NOW) / timedelta(hours=1)
-    with Queue(scan, time_limits={Decision.REVIEW: hours + 24}) as queue:
-        assert names(queue)[:3] == ["priority", "old", "reported"]
-        first, second = queue.take("Anna", View()), queue.take("Ben", View())
-        assert (first.name, second.name, second.late) == ("priority", "old", True)
-        assert queue.open_counts() == {
-            "priority": 1,
-            "review": 4,
-            "unscored": 1,
-            "audit": 0,
-            "late": 1,
-        }
 
 
 def test_a_listing_is_with_one_person_until_the_hold_times_out(
@@ -110,8 +83,8 @@ def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None
         third, first = keys["a3.jpg"], keys["a.jpg"]
         queue.decide("Anna", one.unit, replace(CONFIRMED, also={third}, without={first}))
         with Outcomes(scan) as outcomes:
-            said = {outcome.sha256 for outcome in outcomes.standing()}
-        assert said == {digest("a2.jpg"), digest("a3.jpg")}
+            standing = {outcome.sha256 for outcome in outcomes.standing()}
+        assert standing == {digest("a2.jpg"), digest("a3.jpg")}
         assert queue.shift()[0].counts == {"confirmed": 1}
 
 
@@ -200,16 +173,13 @@ def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
 def test_several_are_decided_at_once_but_for_those_of_others(scan: Path) -> None:
     write_scan(scan, many(6))
     with Queue(scan) as queue:
-        held = queue.take("Ben", View())
-        assert held is not None
+        queue.take("Ben", View())
         units = [entry.unit for entry in queue.page(View(), 1)[0]]
         queue.decide("Cleo", units[5], CONFIRMED)
         picked = [*units, units[1], 12345]  # one twice; one that is not in the queue
         assert queue.decide_many("Anna", picked, Judgement.REJECTED) == 4
-        assert [(one.reviewer, one.judgement) for one in said_in(scan)] == [
-            ("Cleo", "confirmed"),
-            *[("Anna", "rejected")] * 4,
-        ]
+        said = [(one.reviewer, one.judgement) for one in said_in(scan)]
+        assert said == [("Cleo", "confirmed"), *[("Anna", "rejected")] * 4]
         assert queue.decide_many("Anna", picked, Judgement.REJECTED) == 0
         assert queue.undo("Anna") is not None  # all of them
         assert queue.page(View(), 1)[1] == 5
@@ -258,7 +228,7 @@ def test_a_scan_that_grows_and_outcomes_of_others_are_taken_over(
         path.unlink()
     write_scan(scan, [listing("d"), listing("a")])  # another scan under the same name
     with Queue(scan, team) as queue:
-        assert names(queue) == ["a", "d"] or names(queue) == ["d", "a"]
+        assert {*names(queue)} == {"a", "d"}
         assert unit(queue, "a") == key
 
 
@@ -267,17 +237,16 @@ def test_the_audit_sample_is_a_section_of_its_own(scan: Path) -> None:
     write_scan(scan, [*clear, bare_row("clear.jpg", 0.3, "clear"), listing("a")])
     audit = View(section="audit")
     with Queue(scan) as queue:
-        assert queue.page(View(), 1)[1] == 1
+        assert queue.open_counts() == {"review": 1, "audit": 5}
         found, total = queue.page(audit, 1)
-        assert total == queue.open_counts()["audit"] == 5
+        assert (queue.page(View(), 1)[1], total) == (1, 5)
         assert [entry.name for entry in found] != sorted(entry.name for entry in found)
         one = queue.take("Anna", audit)
         queue.decide("Anna", one.unit, REJECTED)
         (said,) = said_in(scan)
         assert (said.occasion, said.listing) == (Occasion.AUDIT, None)
         assert said.sha256 in {row.sha256 for row in clear}
-        again = queue.undo("Anna")
-        assert (again.unit, queue.page(audit, 1)[1]) == (one.unit, 5)
+        assert queue.undo("Anna").unit == one.unit
 
 
 @pytest.mark.parametrize("name", ["L 7", "x" * 9000, "a\nb\u202e", "\udc80"])
