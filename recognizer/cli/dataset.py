@@ -86,7 +86,7 @@ def split(
             min=0.0,
             max=0.9,
         ),
-    ] = 0.1,
+    ] = 0.0,
     seed: SeedOption = 0,
     layout: LayoutOption = None,
     photos: Annotated[
@@ -104,7 +104,7 @@ def split(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Split labelled photos into train, validation and test, and write their manifest.
+    """Split labelled photos into train and test, and write their manifest.
 
     No source is in two splits, nor are near-copies; each label has its share of each split, as far
     as its sources allow. The photos stay where they are. The same data and seed give the same

@@ -247,7 +247,7 @@ def test_the_command_explains_itself(photos: Path, tmp_path: Path) -> None:
 
 def test_the_command_as_json_and_with_photos_left_out(photos: Path, tmp_path: Path) -> None:
     (photos / "bone" / "shop-0" / "broken.jpg").write_bytes(b"nonsense")
-    done = invoke("dataset", "split", photos, "-o", tmp_path, "--json", "--validation", 0)
+    done = invoke("dataset", "split", photos, "-o", tmp_path, "--json")
     assert done.exit_code == ExitCode.SOME_FAILED
     found = json.loads(done.stdout)
     assert found["labels"]["bone"]["validation"] == {"photos": 0, "sources": 0}
