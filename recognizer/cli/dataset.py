@@ -16,6 +16,7 @@ from recognizer.cli.options import (
     LayoutOption,
     SeedOption,
     count_photos,
+    group,
     load_data,
     output_option,
     print_json,
@@ -36,12 +37,7 @@ if TYPE_CHECKING:
 MAX_SHOWN = 20
 """Suspects and files that are printed; the rest is counted."""
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Split labelled photos, check them, find labels that may be wrong.",
-)
+app = group("Split labelled photos, check them, find labels that may be wrong.")
 
 
 # --- split ----------------------------------------------------------------------------------------

@@ -213,13 +213,6 @@ def sources(root: Path, asked: str | None = None) -> tuple[list[str | None], str
     return [*found], words
 
 
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
-
-
 def test_the_source_is_a_column_that_is_called_so(root: Path) -> None:
     (root / "p.csv").write_text(
         "file,label,platform,Seller ID,row\na/1.jpg,bone,p,s,1\na/2.jpg,bone,p,t,2\n"
@@ -243,8 +236,8 @@ def test_a_column_with_one_value_says_nothing(root: Path) -> None:
 
 
 def test_the_source_is_a_folder_inside_each_label(tmp_path: Path) -> None:
-    touch(tmp_path, *(f"bone/{shop}/{i}.jpg" for shop in "ab" for i in range(2)), "wood/x.jpg")
-    assert sources(tmp_path) == (
-        ["a", "a", "b", "b", None],
-        "the folder inside each label's folder",
-    )
+    for name in (*(f"bone/{shop}/{i}.jpg" for shop in "ab" for i in range(2)), "wood/x.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    words = "the folder inside each label's folder"
+    assert sources(tmp_path) == (["a", "a", "b", "b", None], words)
