@@ -8,12 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognizer.dataset.folds import (
-    SourceFolds,
-    deal_to_splits,
-    read_folds,
-    stratified_folds,
-)
+from recognizer.dataset.folds import SourceFolds, deal_to_splits, read_folds, stratified_folds
 from recognizer.errors import DatasetError
 from recognizer.taxonomy import load_taxonomy
 from tests.labelled import photo

@@ -128,10 +128,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
         r"several tables list photos \(a\.csv, b\.csv\): name one",
     ),
     "two layouts": (
-        lambda root: [
-            (root / "a.csv").write_text(csv_of()),
-            write_json(root, "coco.json", coco()),
-        ],
+        lambda root: [(root / "a.csv").write_text(csv_of()), write_json(root, "coco.json", coco())],
         r"--layout coco\) and a CSV table \(--layout csv\): say which",
     ),
     "COCO with a category that is not there": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -18,12 +19,14 @@ from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo, fingerprint, load_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
+from recognizer.evaluation.card import UNSTATED, count_licenses, write_sources
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, Quality, evaluate
-from recognizer.evaluation.held_out import corrected, photos_of_split
+from recognizer.evaluation.figures import Truth, measure_living_animals
+from recognizer.evaluation.held_out import corrected
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Leads, Training
 from tests.conftest import encoded, invoke, picture
-from tests.labelled import write_manifest
+from tests.labelled import photo, write_manifest
 from tests.tiny import write_tiny_bundle
 
 HOSTILE = "<script>alert(1)</script>"
@@ -140,15 +143,6 @@ def test_precision_and_recall_label_by_label(evaluation: Evaluation) -> None:
 # --- which photos -----------------------------------------------------------------------------
 
 
-def test_a_split_is_the_manifests_and_own_photos_need_none(photos: list[Photo]) -> None:
-    own = [replace(p, split="validation") for p in photos if p.source == "board/one"]
-    assert photos_of_split([*photos, *own], "validation") == own
-    assert photos_of_split(photos, "all") == photos
-    train = [replace(photo, split="train") for photo in photos]
-    with pytest.raises(DatasetError, match="--split all"):
-        photos_of_split(train, "test")
-
-
 def test_labels_are_corrected_as_the_recipe_does(
     trained_bundle: Path, photos: list[Photo], tmp_path: Path
 ) -> None:
@@ -241,18 +235,6 @@ def test_the_report_needs_nothing_else_and_shows_no_source(
     assert figures["test"]["families"][0]["recall"]["0.01"]["value"] == 0.8
 
 
-def test_the_report_overwrites_nothing_but_a_report(
-    tiny_bundle: Path, data: Path, tmp_path: Path
-) -> None:
-    photo = tmp_path / "photo.html"
-    photo.write_bytes(encoded(picture()))
-    before = photo.read_bytes()
-    for place in (photo, tmp_path / "figures.json"):
-        run(tiny_bundle, "--data", data, "--output", place, code=ExitCode.USAGE)
-    assert photo.read_bytes() == before
-    assert sorted(tmp_path.iterdir()) == [photo]
-
-
 @pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
 @pytest.mark.parametrize("kind", ["fifo", "zero", "folder", "missing", "page", "changed", "huge"])
 def test_a_photo_that_cannot_be_scored_is_named(
@@ -277,3 +259,30 @@ def test_a_photo_that_cannot_be_scored_is_named(
     output = run(tiny_bundle, "--data", tmp_path, code=ExitCode.USAGE)
     assert "odd.jpg" in output
     assert "Traceback" not in output
+
+
+def test_living_animals_taken_for_products() -> None:
+    labels = ["animal_rhino", "rhino_horn", "animal_rhino", "animal_pangolin", "wood"]
+    best = ["rhino_horn", "rhino_horn", "animal_rhino", "wood", "rhino_horn"]  # wood: no product
+    truth = Truth.of([photo(i, label) for i, label in enumerate(labels)])
+    pangolin, rhino = sorted(
+        measure_living_animals(truth, best, [True, True, True, False, True]), key=lambda a: a.name
+    )
+    assert (pangolin.name, pangolin.photos) == ("animal_pangolin", 1)
+    assert pangolin.called_product.value == 0
+    assert (rhino.photos, rhino.called_product.value, rhino.flagged.value) == (2, 0.5, 1.0)
+    assert rhino.called_product.low < 0.5 < rhino.called_product.high
+    assert measure_living_animals(Truth.of([photo(0, "wood")]), ["wood"], [False]) == ()
+
+
+def test_licenses_are_told_as_they_were_found(tmp_path: Path) -> None:
+    one = Photo(tmp_path / "a.jpg", "a", "wood", "shop", "train", license="CC0")
+    photos = [one, replace(one, source="museum", split="test"), replace(one, license="")]
+    counts = count_licenses(photos)
+    assert list(counts.items()) == [("CC0", (2, 2)), (UNSTATED, (1, 1))]
+    write_sources(photos, tmp_path / "sources.csv")
+    with (tmp_path / "sources.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["source"] for row in rows] == ["museum", "shop"]
+    shop = {"source": "shop", "photos": "2", "splits": "train", "labels": "wood"}
+    assert rows[1] == shop | {"licenses": f"CC0; {UNSTATED}"}

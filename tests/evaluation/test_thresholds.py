@@ -10,11 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from recognizer.evaluation.thresholds import (
-    expected_threshold,
-    fit_thresholds,
-    threshold_at_fpr,
-)
+from recognizer.evaluation.thresholds import expected_threshold, fit_thresholds, threshold_at_fpr
 from recognizer.model.numerics import sigmoid
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]

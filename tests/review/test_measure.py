@@ -44,10 +44,7 @@ def test_precision_is_confirmed_among_decided_by_level_and_product() -> None:
     assert review.precision.low < 0.05
     assert review.precision.high > 0.95
     ivory = [p for p in found.precision if p.name == "ivory_worked"]
-    assert {(p.level, p.confirmed) for p in ivory} == {
-        (Decision.REVIEW, 1),
-        (Decision.PRIORITY, 1),
-    }
+    assert {(p.level, p.confirmed) for p in ivory} == {(Decision.REVIEW, 1), (Decision.PRIORITY, 1)}
 
 
 def test_what_was_confirmed_as_another_product_is_wildlife_and_not_this_product() -> None:

@@ -5,15 +5,12 @@ The server is the one of the command line, in a process of its own that can be k
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
-import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,9 +27,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from recognizer.cli import main
 from recognizer.rows.row import Row
-from tests.review.server.queues import Client, listing, said_in
+from tests.review.server.queues import Client, Server, listing, said_in
 from tests.rows.rows import NOW, digest, quick_folder, write_scan
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
@@ -41,15 +37,6 @@ PEOPLE = st.sampled_from(["Anna", "Ben", "Chloe"])
 PLACES = st.integers(0, 1)  # of the two servers
 DO = {"confirm": "confirmed", "reject": "rejected", "unsure": "unsure", "escalate": "escalated"}
 WITHDRAWAL = "withdrawal"
-
-
-def serve(scan: Path, team: Path, port: int) -> None:
-    """Run the command in this process."""
-    with (team.parent / "log").open("a") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    sys.argv = ["recognizer", "review", str(scan), "--outcomes", str(team), "--port", str(port)]
-    main()
 
 
 @dataclass(frozen=True)
@@ -72,39 +59,6 @@ class Page:
     @property
     def listing(self) -> str:
         return self.client.title.removeprefix("Title of ")
-
-
-class Server:
-    """A server that can be killed, always at the same address."""
-
-    def __init__(self, scan: Path, team: Path) -> None:
-        self._args = scan, team
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            self.port = free.getsockname()[1]
-        self.base = f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__, "uvicorn", "recognizer.review.server.app"])
-        self.process = context.Process(target=serve, args=(*self._args, self.port), daemon=False)
-        self.process.start()
-        end = time.monotonic() + 60
-        while True:
-            try:
-                httpx.get(f"{self.base}/login")
-                return
-            except httpx.TransportError:
-                assert self.process.is_alive(), (self._args[1].parent / "log").read_text()
-                assert time.monotonic() < end
-                time.sleep(0.02)
-
-    def stop(self, how: signal.Signals) -> None:
-        if self.process.is_alive():
-            assert self.process.pid is not None
-            os.kill(self.process.pid, how)
-        self.process.join(60)
-        assert not self.process.is_alive()
 
 
 class Desk(RuleBasedStateMachine):
