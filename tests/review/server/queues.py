@@ -121,12 +121,18 @@ class Client:
     """A reviewer without a browser; ``listing`` is the key of the one on the page."""
 
     def __init__(self, base: str, name: str, token: str = "") -> None:
+        self.base = base
         self.http = httpx.Client(base_url=base, timeout=60)
         answer = self.http.post("/login", data={"name": name, "token": token})
         assert answer.status_code == 303, answer.text
         self.listing: str | None = None
         self.title = ""
         self.photos: list[str] = []
+
+    @property
+    def shown(self) -> str:
+        """The name of the listing on the page, as :func:`listing` gives titles."""
+        return self.title.removeprefix("Title of ")
 
     def open(self, path: str = "/") -> str:
         page = self.http.get(path).raise_for_status().text
