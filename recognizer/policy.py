@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 import tomllib
@@ -159,8 +158,6 @@ class Policy:
             that have no rule themselves.
         ignore: products that are never a lead on this platform.
         actions: what the platform does at a decision, in its own words.
-        time_limits: hours after which a listing with a decision is late; in the queue it then comes
-            first in its level.
     """
 
     name: str = "default"
@@ -172,31 +169,23 @@ class Policy:
     reports: Reports = field(default_factory=Reports)
     always_review: AlwaysReview = field(default_factory=AlwaysReview)
     actions: Mapping[Decision, str] = field(default_factory=dict)
-    time_limits: Mapping[Decision, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for (kind, name), rule in self.rules.items():
             if not isinstance(rule, Rule):
                 raise PolicyError(f"rules.{kind}.{name} = {rule!r}: it must be a Rule")
-        waiting = [one for one in Decision if one is not Decision.CLEAR]
-        for field_name, known in (("actions", [*Decision]), ("time_limits", waiting)):
-            for key in getattr(self, field_name):
-                if key not in known:
-                    unknown = unknown_name("decision", str(key), known)
-                    raise PolicyError(f"{field_name}: {unknown}")
         for key, text in self.actions.items():
+            if key not in [*Decision]:
+                raise PolicyError(f"actions: {unknown_name('decision', str(key), [*Decision])}")
             if not text.strip():
                 raise PolicyError(f"actions.{key} = {text!r}: say in words what is done")
-        for key, hours in self.time_limits.items():
-            if not 0 < hours < math.inf:
-                raise PolicyError(f"time_limits.{key} = {hours!r}: a number of hours over 0")
-        for field_name in ("rules", "actions", "time_limits"):  # the digest is computed once
+        for field_name in ("rules", "actions"):  # the digest is computed once
             object.__setattr__(self, field_name, dict(getattr(self, field_name)))
         object.__setattr__(self, "ignore", frozenset(self.ignore))
 
     @cached_property
     def digest(self) -> str:
-        """A sha256 over all that decides (no name, action or time limit), hexadecimal."""
+        """A sha256 over all that decides (no name or action), hexadecimal."""
         content: dict[str, Any] = {
             "default": _content(self.default),
             "rules": {
@@ -364,7 +353,6 @@ class _PolicyTable(_RuleTable):
     reports: dict[str, Any] = {}
     always_review: dict[str, Any] = {}
     actions: dict[Any, str] = {}  # a decision, which Policy checks
-    time_limits: dict[Any, float] = {}
 
 
 def _read_toml(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
@@ -419,7 +407,6 @@ def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Po
         rules=rules,
         ignore=frozenset(table.ignore),
         actions=table.actions,
-        time_limits=table.time_limits,
         **{key: _read_table(key, getattr(table, key)) for key in _TABLES},
     )
     policy.check(taxonomy)
@@ -503,11 +490,11 @@ def policy_toml(policy: Policy, comments: Sequence[str] = ()) -> str:
         lines.append(f"ignore = {_value(sorted(policy.ignore))}")
     for (kind, name), rule in policy.rules.items():
         lines += ["", f"[rules.{kind}.{_value(name)}]", *_rule_lines(rule)]
-    tables: list[tuple[str, Mapping[str, Any]]] = []
+    tables: list[tuple[str, Mapping[Any, Any]]] = []
     for key, made in _TABLES.items():
         found, default = asdict(getattr(policy, key)), asdict(made())
         tables.append((key, {k: v for k, v in found.items() if v != default[k]}))
-    tables += [(key, getattr(policy, key)) for key in ("actions", "time_limits")]
+    tables.append(("actions", policy.actions))
     for key, values in tables:
         if values:
             lines += ["", f"[{key}]", *(f"{k} = {_value(v)}" for k, v in values.items())]

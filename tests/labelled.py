@@ -50,6 +50,14 @@ def write_manifest(folder: Path, rows: Iterable[Mapping[str, str]]) -> None:
     (folder / "manifest.csv").write_text(text, encoding="utf-8")
 
 
+def write_manifest_of(folder: Path, photos: Iterable[Photo]) -> None:
+    """Write a manifest of photos that may lie elsewhere."""
+    columns = ("sha256", "label", "source", "split")
+    write_manifest(
+        folder, [{"file": str(p.path)} | {c: getattr(p, c) for c in columns} for p in photos]
+    )
+
+
 def write_split_photos(folder: Path) -> Path:
     """Make a folder with a manifest: 12 training and 6 test photos a label, in six sources."""
     folder.mkdir()

@@ -33,7 +33,6 @@ DEFAULT = Policy()
         (lambda: Rule(priority="0.01"), "priority = '0.01': give a Rate"),
         (lambda: Policy(rules={("label", "coral"): 0.5}), "rules.label.coral = 0.5: it must be"),
         (lambda: Policy(actions={Decision.CLEAR: " "}), "say in words"),
-        (lambda: Policy(time_limits={Decision.CLEAR: 1}), "unknown decision 'clear'"),
         (lambda: rule(0.001, 0.05), "easier to reach"),
         (lambda: rule(0.5, 0.4, p=True), "easier to reach"),
     ],
@@ -93,7 +92,6 @@ def test_scans_of_earlier_versions_keep_their_policy() -> None:
     assert DEFAULT.digest == "b27f77d575e424877bab63e0a532b032f04b22cd36cefbc3fd670ebcdcf8b123"
     assert Policy(keywords=Keywords(columns=("title",))).digest == DEFAULT.digest  # no words
     assert Policy(actions={Decision.REVIEW: "Hold back."}).digest == DEFAULT.digest
-    assert Policy(time_limits={Decision.REVIEW: 24}).digest == DEFAULT.digest
 
 
 def test_the_digest_does_not_change_with_name_or_order() -> None:

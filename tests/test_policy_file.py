@@ -94,8 +94,6 @@ def test_a_practice(tmp_path: Path) -> None:
         animals = 0.5
         [actions]
         review = "Hold back."
-        [time_limits]
-        priority = 24
         """,
     )
     assert policy == Policy(
@@ -104,7 +102,6 @@ def test_a_practice(tmp_path: Path) -> None:
         reports=Reports(review=1),
         always_review=AlwaysReview(failed=True, animals=0.5),
         actions={Decision.REVIEW: "Hold back."},
-        time_limits={Decision.PRIORITY: 24},
     )
 
 
@@ -158,8 +155,6 @@ BROKEN = {
     ),
     "always": ("[always_review]\nanimals = 2", "always_review: animals = 2.0: a probability"),
     "an unknown decision": ("[actions]\nreviw = 'x'", "actions: unknown decision 'reviw'"),
-    "a time limit of clear": ("[time_limits]\nclear = 1", "time_limits: unknown decision 'clear'"),
-    "no time": ("[time_limits]\nreview = 0", "time_limits.review = 0.0: a number of hours"),
     "not toml": ("review_rate =", "strict.toml"),
     "unknown key": ("threshold = 0.5", "unknown key 'threshold'; known: actions"),
     "a key with a typo": ("reveiw_rate = 0.05", "'reveiw_rate'; did you mean review_rate"),

@@ -16,6 +16,7 @@ from recognizer.cli.options import (
     LayoutOption,
     SeedOption,
     count_photos,
+    group,
     load_data,
     output_option,
     print_json,
@@ -36,12 +37,7 @@ if TYPE_CHECKING:
 MAX_SHOWN = 20
 """Suspects and files that are printed; the rest is counted."""
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Split labelled photos, check them, find labels that may be wrong.",
-)
+app = group("Split labelled photos, check them, find labels that may be wrong.")
 
 
 # --- split ----------------------------------------------------------------------------------------
@@ -86,7 +82,7 @@ def split(
             min=0.0,
             max=0.9,
         ),
-    ] = 0.1,
+    ] = 0.0,
     seed: SeedOption = 0,
     layout: LayoutOption = None,
     photos: Annotated[
@@ -104,7 +100,7 @@ def split(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Split labelled photos into train, validation and test, and write their manifest.
+    """Split labelled photos into train and test, and write their manifest.
 
     No source is in two splits, nor are near-copies; each label has its share of each split, as far
     as its sources allow. The photos stay where they are. The same data and seed give the same

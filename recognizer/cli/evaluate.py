@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -19,13 +19,14 @@ from recognizer.cli.options import (
     output_option,
     require_extra,
 )
-from recognizer.cli.progress import show_stage
+from recognizer.cli.progress import show_stage, wide_console
 from recognizer.errors import DatasetError, TrainingError, UsageError
 
 if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
     from recognizer.engine import Recognizer
     from recognizer.evaluation.by_photo import Scored
+    from recognizer.evaluation.evaluate import Evaluation
     from recognizer.evaluation.html_report import ReportPart
     from recognizer.prediction import Prediction
 
@@ -195,7 +196,6 @@ def _evaluate(
     rounds: int,
     group_by_source: bool,
 ) -> tuple[_Found, list[ReportPart]]:
-    from recognizer.cli.evaluate_output import print_evaluation
     from recognizer.evaluation.by_photo import Scored
     from recognizer.evaluation.evaluate import default_verdicts, measure, to_json
     from recognizer.evaluation.html_report import ReportPart, write_report
@@ -252,7 +252,6 @@ def _write_by_photo(
 
 
 def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
-    from recognizer.cli.evaluate_output import print_evaluation, print_rendered
     from recognizer.dataset.out_of_fold import read_out_of_fold
     from recognizer.evaluation.evaluate import to_json
     from recognizer.evaluation.out_of_fold import SPLIT_CAVEATS, measure_out_of_fold
@@ -263,7 +262,7 @@ def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
 
     def show() -> None:
         print_evaluation(found.whole, SPLIT_CAVEATS)
-        print_rendered("folds.md.j2", found=found)
+        _print_rendered("folds.md.j2", found=found)
 
     return _Found(to_json(found), show)
 
@@ -276,7 +275,6 @@ def _compare(
     rounds: int,
     group_by_source: bool,
 ) -> _Found:
-    from recognizer.cli.evaluate_output import print_rendered
     from recognizer.evaluation.evaluate import to_json
     from recognizer.evaluation.held_out import photos_of_split
     from recognizer.evaluation.paired import compare
@@ -292,11 +290,12 @@ def _compare(
         rounds=rounds,
         group_by_source=group_by_source,
     )
-    return _Found(to_json(comparison), lambda: print_rendered("comparison.md.j2", found=comparison))
+    return _Found(
+        to_json(comparison), lambda: _print_rendered("comparison.md.j2", found=comparison)
+    )
 
 
 def _alter(recognizer: Recognizer, photos: Sequence[Photo], split: str) -> _Found:
-    from recognizer.cli.evaluate_output import print_rendered
     from recognizer.evaluation.evaluate import ANY_PRODUCT, to_json
     from recognizer.evaluation.held_out import photos_of_split
     from recognizer.evaluation.robustness import measure_robustness
@@ -308,7 +307,7 @@ def _alter(recognizer: Recognizer, photos: Sequence[Photo], split: str) -> _Foun
         measured = measure_robustness(recognizer, used, split, on_progress=progress)
     return _Found(
         to_json(measured),
-        lambda: print_rendered("robustness.md.j2", found=measured, name=ANY_PRODUCT),
+        lambda: _print_rendered("robustness.md.j2", found=measured, name=ANY_PRODUCT),
     )
 
 
@@ -317,3 +316,25 @@ def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[
 
     with show_stage(words) as progress:
         return score_photos(recognizer, photos, progress)
+
+
+def print_evaluation(evaluation: Evaluation, worth: str) -> None:
+    """Print the tables of an evaluation, and what its figures are worth."""
+    from recognizer.evaluation.figures import MIN_FOR_CALIBRATION
+    from recognizer.model.description import percent
+
+    _print_rendered(
+        "evaluation.md.j2",
+        e=evaluation,
+        worth=worth,
+        min_for_calibration=MIN_FOR_CALIBRATION,
+        percent=percent,
+    )
+
+
+def _print_rendered(template: str, **values: Any) -> None:
+    from rich.markdown import Markdown
+
+    from recognizer.evaluation.templates import render
+
+    wide_console().print(Markdown(render(template, **values)))

@@ -41,7 +41,7 @@ def command(
     from rich.console import Console
 
     require_extra("train")
-    from recognizer.cli.evaluate_output import print_evaluation
+    from recognizer.cli.evaluate import print_evaluation
     from recognizer.evaluation.held_out import SPLIT_CAVEATS
     from recognizer.evaluation.out_of_fold import SPLIT_CAVEATS as OUT_OF_FOLD
     from recognizer.training.export import export_bundle

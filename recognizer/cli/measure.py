@@ -21,19 +21,17 @@ def command(
     *,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Measure a scan by what reviewers found out: precision, appeals, times, misses.
+    """Measure a scan by what reviewers found out: precision, appeals, misses.
 
     Intervals are 95 % intervals. Misses need an audit sample (`recognizer scan --audit-rate`).
     Needs the extra `evaluate`.
     """
-    from datetime import UTC, datetime
-
     require_extra("evaluate", "scipy")
     from recognizer.review.measure import measure_outcomes
 
     with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
         rows = ((file.name_of(row), row) for row in file.rows())
-        found = measure_outcomes(rows, found_out.in_force(), now=datetime.now(UTC))
+        found = measure_outcomes(rows, found_out.in_force())
     if as_json:
         print_json(found)
     else:
@@ -52,15 +50,6 @@ def _print(found: Measurement) -> None:
         map(_cells, found.precision),
         "confirmed: as whatever wildlife product",
     )
-    for heading, spans in (
-        ("Time to the first outcome", found.time_to_decision),
-        ("Waiting without an outcome", found.waiting),
-    ):
-        for level, hours in spans.items():
-            typer.echo(
-                f"{heading}, {level}: {counted(hours.count, 'lead')}, median {hours.median:.1f} h, "
-                f"90th percentile {hours.p90:.1f} h"
-            )
     if found.overturned is not None:
         typer.echo(f"Appeals: {found.appeals}, overturned {found.overturned.as_percent()}")
     if found.misses is None:

@@ -75,7 +75,7 @@ def command(
 ) -> None:
     """Work through the leads of a scan as a team: a queue in the browser, served from here.
 
-    With --policy, its actions are shown with the listings, and its time limits hold.
+    With --policy, its actions are shown with the listings.
     What reviewers say is stored at once. The server can be stopped and started at any time, and new
     rows of a scan appear by themselves.
     """
@@ -110,7 +110,6 @@ def command(
         Queue(
             scan,
             outcomes,
-            time_limits=rules.time_limits if rules else None,
             lead_reviewers=[name for name in leads if name],
             on_outcomes=_print if print_outcomes else lambda _: None,
         ) as queue,

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -226,6 +226,35 @@ def fingerprint(photos: Iterable[Photo]) -> str:
     """Return a sha256 over the content hashes, labels, sources and splits, whatever their order."""
     rows = sorted(f"{p.sha256},{p.label},{p.source},{p.split}" for p in photos)
     return sha256("\n".join(rows).encode()).hexdigest()
+
+
+_EXCLUDE = "exclude"
+
+
+def corrected(photos: Sequence[Photo], table: str | Path) -> list[Photo]:
+    """Return photos with the labels of a table of corrections; their manifest stays as it is.
+
+    The table has ``sha256``, ``label`` (the right one, or ``exclude``: no label fits) and
+    ``reason``.
+
+    Raises:
+        DatasetError: the table cannot be read, or a row breaks a rule; the message names it.
+    """
+    known = taxonomy_of(photos).labels
+    right: dict[str, str] = {}
+    for where, row in read_rows(table, ("sha256", "label", "reason")):
+        if row["label"] != _EXCLUDE and row["label"] not in known:
+            raise DatasetError(f"{where}: unknown label {row['label']!r}")
+        if not row["reason"]:
+            raise DatasetError(f"{where}: no reason; write what the photo shows")
+        if row["sha256"] in right:
+            raise DatasetError(f"{where}: {row['sha256'][:12]}... is corrected twice")
+        right[row["sha256"]] = row["label"]
+    return [
+        replace(photo, label=right.get(photo.sha256, photo.label))
+        for photo in photos
+        if right.get(photo.sha256) != _EXCLUDE
+    ]
 
 
 def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | None = None) -> Path:

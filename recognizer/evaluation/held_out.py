@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recognizer.dataset import splits
+from recognizer.dataset import manifest
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import DatasetError
 from recognizer.model.bundle import Bundle
@@ -29,7 +29,7 @@ def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
     tables = bundle.training.recipe.get("corrections") if bundle.training else None
     found = list(photos)
     for table in [tables] if isinstance(tables, str) else tables or []:
-        found = splits.corrected(found, table) if table else found
+        found = manifest.corrected(found, table) if table else found
     return found
 
 

@@ -21,7 +21,7 @@ from recognizer._closing import Closes
 from recognizer.errors import ScanFileChangedError
 from recognizer.policy import Decision
 from recognizer.review.outcomes import Occasion
-from recognizer.review.views import AUDIT, ENTRIES, OPEN, QUEUE, View, late_conditions
+from recognizer.review.views import AUDIT, ENTRIES, OPEN, QUEUE, View
 from recognizer.rows.copies import group_copies
 from recognizer.rows.listings import QUEUE_ORDER, Listing
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
@@ -72,7 +72,7 @@ class Entry:
     """A listing of the queue.
 
     ``best`` is the number of the image that stands for it in this file, ``photo`` what tells that
-    image from others in any scan. ``held_by`` is who has it now, ``late`` beyond its time limit.
+    image from others in any scan. ``held_by`` is who has it now.
     """
 
     unit: int
@@ -92,7 +92,6 @@ class Entry:
     state: str
     judge: str | None
     held_by: str | None
-    late: bool
 
     @property
     def key(self) -> str:
@@ -166,19 +165,11 @@ class Said(NamedTuple):
 class Entries(Closes):
     """The listings of a scan and what was said of them, for reading.
 
-    ``outcomes`` is None for those in the scan's file. ``time_limits`` are the hours, by level,
-    after which a listing is late, and comes first in its level. All methods raise
-    :class:`ScanFileError` if a file cannot be used.
+    ``outcomes`` is None for those in the scan's file. All methods raise :class:`ScanFileError` if
+    a file cannot be used.
     """
 
-    def __init__(
-        self,
-        scan: Path,
-        outcomes: Path | None = None,
-        *,
-        time_limits: Mapping[Decision, float] | None = None,
-    ) -> None:
-        self._time_limits = dict(time_limits or {})
+    def __init__(self, scan: Path, outcomes: Path | None = None) -> None:
         self._cached: dict[str, tuple[float, list[tuple[Any, ...]]]] = {}
         self._lock = threading.RLock()
         self._heard = 0  # the number of the last outcome that the states know of
@@ -388,16 +379,10 @@ class Entries(Closes):
             order = f"said.unit IS NOT NULL, {ENTRY_ORDER}"
             if view.state not in {OPEN, "all"}:
                 order = "judged DESC, entry.unit"
-            elif self._time_limits:
-                order = f"said.unit IS NOT NULL, place, ({self._is_late}) DESC, {ENTRY_ORDER}"
             offset = (max(1, number) - 1) * size
             return self._select(
                 condition, values, view.source, limit=size, offset=offset, order=order
             ), total
-
-    @property
-    def _is_late(self) -> str:
-        return " OR ".join(late_conditions(self._time_limits).values()) or "0"
 
     def _select(
         self,
@@ -414,8 +399,7 @@ class Entries(Closes):
             " seller, product, best, (SELECT key FROM image WHERE id = best) AS photo, copies,"
             " ifnull(state, 'open'), judge,"
             " (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit"
-            " AND hold.until > :now) AS held_by,"
-            f" said.unit IS NULL AND section = 'queue' AND ({self._is_late}) AS late"
+            " AND hold.until > :now) AS held_by"
             f" FROM {source} WHERE {condition}"
             f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
             {**values, "now": time.time()},
@@ -432,14 +416,12 @@ class Entries(Closes):
         )
 
     def open_counts(self) -> dict[str, int]:
-        """Return how many listings are open by level, of the audit sample, and ``late``."""
+        """Return how many listings are open, by level and of the audit sample."""
         found = self._select_cached(
-            f"SELECT section, place, count(*), sum({self._is_late}) FROM temp.waiting"
-            " GROUP BY section, place"
+            "SELECT section, place, count(*) FROM temp.waiting GROUP BY section, place"
         )
-        counts = {str(QUEUE_ORDER[place]): n for section, place, n, _ in found if section == QUEUE}
-        counts[AUDIT] = sum(n for section, _, n, _ in found if section == AUDIT)
-        counts["late"] = sum(late for section, *_, late in found if section == QUEUE)
+        counts = {str(QUEUE_ORDER[place]): n for section, place, n in found if section == QUEUE}
+        counts[AUDIT] = sum(n for section, _, n in found if section == AUDIT)
         return counts
 
     def _select_cached(self, statement: str) -> list[tuple[Any, ...]]:
@@ -475,9 +457,7 @@ def _entry(*values: Any) -> Entry:
     names = list(Entry.__dataclass_fields__)
     found = dict(zip(names, values, strict=True))
     found["level"] = QUEUE_ORDER[found.pop("level")]
-    return Entry(
-        **found | {"first": datetime.fromisoformat(found["first"]), "late": bool(found["late"])}
-    )
+    return Entry(**found | {"first": datetime.fromisoformat(found["first"])})
 
 
 def _images_of(entry: Entry) -> tuple[str, tuple[int]]:

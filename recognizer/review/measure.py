@@ -1,4 +1,4 @@
-"""What the outcomes say of a scan: precision, overturned decisions, times, and misses.
+"""What the outcomes say of a scan: precision, overturned decisions, and misses.
 
 Precision is measured on leads that people have decided. What was *not* found is measured on an
 audit sample: clear images that were drawn at random with known probabilities
@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from enum import StrEnum
-from statistics import median, quantiles
 from typing import NamedTuple, TypeAlias
 
 from scipy.stats import chi2
@@ -61,15 +59,6 @@ class Precision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hours:
-    """A time span over several images, in hours: how many, their median, the 90th percentile."""
-
-    count: int
-    median: float
-    p90: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Misses:
     """What an audit sample says of the images that were cleared.
 
@@ -93,7 +82,7 @@ class Measurement:
 
     ``leads`` are images that are leads by themselves, and listings that keywords or reports alone
     have raised, each once. ``precision`` has levels as a whole first, then products. ``appeals``
-    counts decided ones. ``waiting`` is the age of leads without an outcome.
+    counts decided ones.
     """
 
     images: int
@@ -102,8 +91,6 @@ class Measurement:
     precision: tuple[Precision, ...]
     appeals: int
     overturned: Estimate | None
-    time_to_decision: Mapping[Decision, Hours]
-    waiting: Mapping[Decision, Hours]
     misses: Misses | None
 
 
@@ -115,7 +102,6 @@ class _Lead(NamedTuple):
     """An image, or a listing that text or reports alone have raised, and what was said of it."""
 
     level: Decision
-    time: datetime
     grounds: frozenset[_Grounds]
     history: Sequence[Outcome] = ()
 
@@ -124,13 +110,10 @@ class _Lead(NamedTuple):
         return self.history[-1] if self.history else None
 
 
-def measure_outcomes(
-    rows: Iterable[tuple[str, Row]], outcomes: Iterable[Outcome], *, now: datetime
-) -> Measurement:
+def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Iterable[Outcome]) -> Measurement:
     """Compare the rows of a scan with outcomes that were not withdrawn, in their order.
 
-    Each row comes with the identity of its listing. ``now`` is the time up to which leads have been
-    waiting.
+    Each row comes with the identity of its listing.
     """
     histories: dict[str, list[Outcome]] = defaultdict(list)
     of_listings: dict[str, list[Outcome]] = defaultdict(list)
@@ -146,7 +129,7 @@ def measure_outcomes(
     for images, (name, row) in enumerate(rows, 1):  # noqa: B007 - counted
         history = histories.get(row.sha256 or "", [])
         if row.is_lead:
-            lead = _Lead(row.decision, row.time, _grounds(row), history)
+            lead = _Lead(row.decision, _grounds(row), history)
             if row.is_image_lead:
                 has_image_lead.add(name)
                 leads.append(lead)
@@ -168,12 +151,6 @@ def measure_outcomes(
         precision=_precision(_judged(leads)),
         appeals=len(appeals),
         overturned=share(overturned, len(appeals)) if appeals else None,
-        time_to_decision=_hours(
-            (lead.level, max(timedelta(), lead.history[0].time - lead.time))
-            for lead in leads
-            if lead.history
-        ),
-        waiting=_hours((lead.level, now - lead.time) for lead in leads if not lead.history),
         misses=sample.misses(confirmed),
     )
 
@@ -191,7 +168,7 @@ def _together(lead: _Lead | None, other: _Lead) -> _Lead:
     if lead is None:
         return other
     level = min(lead.level, other.level, key=QUEUE_ORDER.index)
-    return _Lead(level, min(lead.time, other.time), lead.grounds | other.grounds)
+    return _Lead(level, lead.grounds | other.grounds)
 
 
 def _judged(leads: Sequence[_Lead]) -> Counter[tuple[_Grounds, str]]:
@@ -255,20 +232,6 @@ def _appealed(history: Sequence[Outcome]) -> bool:
         and history[-1].judgement in DECIDED
         and any(outcome.judgement is Judgement.CONFIRMED for outcome in history[:-1])
     )
-
-
-def _hours(spans: Iterable[tuple[Decision, timedelta]]) -> dict[Decision, Hours]:
-    by_level: dict[Decision, list[float]] = defaultdict(list)
-    for level, span in spans:
-        by_level[level].append(span.total_seconds() / 3600)
-    return {
-        level: Hours(
-            count=len(hours),
-            median=median(hours),
-            p90=quantiles(hours, n=10, method="inclusive")[-1] if len(hours) > 1 else hours[0],
-        )
-        for level, hours in by_level.items()
-    }
 
 
 def audit_weights(drawn: Mapping[float, int], audited: Mapping[float, int]) -> dict[float, float]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recognizer.policy import Decision
 from recognizer.review.outcomes import Judgement
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.queue import ENTRY_ORDER
-from recognizer.rows.records import as_utc
 
 QUEUE, AUDIT = "queue", "audit"
 """The sections: listings with leads or failures, and the audit sample."""
@@ -107,16 +105,3 @@ class View:
             parts.append(_HAS_WORD.format(word=f":word{place}"))
             values[f"word{place}"] = f"%{escaped}%"
         return " AND ".join(parts), values
-
-
-def late_conditions(limits: Mapping[Decision, float]) -> dict[int, str]:
-    """Return, by the place of a level, the SQL condition on which its listings are late.
-
-    ``limits`` are hours by level.
-    """
-    now = datetime.now(UTC)
-    return {
-        place: f"(place = {place} AND first < '{as_utc(now - timedelta(hours=hours))}')"
-        for level, hours in limits.items()
-        for place in [QUEUE_ORDER.index(level)]
-    }

@@ -27,9 +27,8 @@ from safetensors.torch import load_file, save_file
 
 from recognizer._atomic import replacing
 from recognizer.dataset.folds import read_folds, stratified_folds
-from recognizer.dataset.manifest import Photo, fingerprint
+from recognizer.dataset.manifest import Photo, corrected, fingerprint
 from recognizer.dataset.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
-from recognizer.dataset.splits import corrected
 from recognizer.errors import TrainingError
 from recognizer.training.cache import PhotoCache
 from recognizer.training.cascade import (

@@ -43,13 +43,8 @@ def test_the_steady_rate_is_free_of_the_start(
 
 
 def test_a_scan_is_timed(tiny_bundle: Path, tmp_path: Path) -> None:
-    bundle, (photo,) = (
-        load_bundle(tiny_bundle),
-        make_photos(tmp_path / "photos", (64, 48), 1, progressive=False),
-    )
-    assert scan_seconds(bundle, [photo], 20, 1, {}) > 0
-    with pytest.raises(UsageError, match="ended with 3"):
-        scan_seconds(bundle, [tmp_path / "photos" / "gone.jpg"], 1, 1, {})
+    (photo,) = make_photos(tmp_path / "photos", (64, 48), 1, progressive=False)
+    assert scan_seconds(load_bundle(tiny_bundle), [photo], 20, 1, {}) > 0
 
 
 def test_the_command(
@@ -69,29 +64,12 @@ def test_the_command(
     main([*given, "--no-peers", "--json", "--rounds", "2", "--markdown", str(page)])
     rounds = json.loads(capsys.readouterr().out)
     assert len(rounds) == 2
-    title = load_bundle(tiny_bundle).title
-    assert list(rounds[0]) == [f"160x120 {kind}, {title}" for kind in ("baseline", "progressive")]
     for figures in rounds[0].values():
         spent = [figures[f"{name}, ms"] for name in ("decode", "resize", "infer", "hash")]
         assert min(spent) > 0
         assert figures["scan, photos/s"] == pytest.approx(80)
         assert figures["scan / decoding alone"] == pytest.approx(80 * spent[0] / 1000)
-        assert figures["scan / roofline of the stages"] == pytest.approx(80 * sum(spent) / 1000)
         assert figures["CPU-hours for a million photos"] == pytest.approx(1e6 / 80 / 3600)
-        assert figures["first prediction of a process, ms"] > figures["one photo from bytes, ms"]
     lines = page.read_text().splitlines()
     assert (lines[0], lines[-1], "old" in lines) == ("before", "after", False)
     assert "| scan, photos/s | 80 | 80 |" in lines
-    assert any(line.startswith("Rounds: 2, ") for line in lines)
-
-
-@pytest.mark.parametrize(
-    ("given", "words"), [(("--size", "big"), "1600x1200"), (("--images", "256"), "at least 2000")]
-)
-def test_what_cannot_be_measured(
-    given: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(given)
-    assert ended.value.code == 2
-    assert words in capsys.readouterr().err

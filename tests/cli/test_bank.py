@@ -13,6 +13,7 @@ from recognizer.known import Bank
 from recognizer.taxonomy import load_taxonomy
 from tests.conftest import encoded, invoke, picture, read_rows
 from tests.pictures import scene
+from tests.rows.rows import FAR, HASH, NEAR, bare_row, write_scan
 from tests.tiny import write_tiny_bundle
 
 Scanned = Callable[..., list[dict]]
@@ -35,14 +36,6 @@ def bank(photos: Path, tmp_path: Path) -> Path:
     assert invoke("bank", "add", path, photos / "0.jpg", *options).exit_code == 0
     assert invoke("bank", "add", path, photos / "1.jpg", "--cleared").exit_code == 0
     return path
-
-
-def altered(seed: int) -> Image.Image:
-    """The scene, slightly cropped, resized."""
-    image = scene(seed)
-    width, height = image.size
-    cropped = image.crop((width // 100, height // 100, width * 99 // 100, height * 99 // 100))
-    return cropped.resize((int(width * 0.7), int(height * 0.7)))
 
 
 def test_a_bank_from_photos_to_a_partner_and_back(bank: Path, photos: Path, tmp_path: Path) -> None:
@@ -121,9 +114,7 @@ def test_mistakes(
 
 
 def test_a_label_of_ones_own_is_that_of_a_bundle(photos: Path, tmp_path: Path) -> None:
-    own = {
-        "label": {"whale_tooth": {"kind": "lookalike", "display_name": "Whale tooth"}},
-    }
+    own = {"label": {"whale_tooth": {"kind": "lookalike", "display_name": "Whale tooth"}}}
     taxonomy = load_taxonomy().extended(own, "own")
     bundle = write_tiny_bundle(tmp_path / "own-v1", taxonomy=taxonomy)
     given = ("bank", "add", tmp_path / "b", photos / "0.jpg", "--label", "whale_tooth")
@@ -137,8 +128,11 @@ def test_a_label_of_ones_own_is_that_of_a_bundle(photos: Path, tmp_path: Path) -
 def test_a_copy_of_a_known_item_is_a_lead(bank: Path, scanned: Scanned, tmp_path: Path) -> None:
     folder = tmp_path / "listings"
     folder.mkdir()
-    for seed in (0, 1, 2):
-        (folder / f"{seed}.jpg").write_bytes(encoded(altered(seed), quality=60))
+    for seed in (0, 1, 2):  # slightly cropped, resized
+        (width, height), image = scene(seed).size, scene(seed)
+        image = image.crop((width // 100, height // 100, width * 99 // 100, height * 99 // 100))
+        image = image.resize((int(width * 0.7), int(height * 0.7)))
+        (folder / f"{seed}.jpg").write_bytes(encoded(image, quality=60))
     (folder / "blank.jpg").write_bytes(encoded(picture("blue")))
     policy = tmp_path / "p.toml"
     policy.write_text("review_probability = 1.0\npriority_probability = 1.0\n")
@@ -182,18 +176,39 @@ def test_rows_are_made_anew_where_the_bank_has_changed(
     assert sum(bool(row["known"]) for row in rows()) == 3
 
 
-def test_turned_photos(bank: Path, scanned: Scanned, tmp_path: Path) -> None:
+def test_turned_photos_and_what_is_no_bank(bank: Path, scanned: Scanned, tmp_path: Path) -> None:
     photo = tmp_path / "turned.jpg"
     photo.write_bytes(encoded(scene(0).transpose(Image.Transpose.ROTATE_90)))
     assert scanned(photo, "--known", bank)[-1]["known"] == []
     (match,) = scanned(photo, "--known", bank, "--match-rotations")[-1]["known"]
     assert match["transform"] == "rotate_270"
+    for options in (("--known", photo), ("--match-rotations",)):
+        done = invoke("scan", photo, "-o", tmp_path / "x", *options)
+        assert done.exit_code == ExitCode.USAGE
+        assert not (tmp_path / "x").exists()
 
 
-def test_the_bank_has_to_be_one(tmp_path: Path, photos: Path) -> None:
-    done = invoke("scan", photos, "-o", tmp_path / "x", "--known", photos / "0.jpg")
-    assert done.exit_code == ExitCode.USAGE
-    assert "known items: file is not a database" in done.stderr
-    done = invoke("scan", photos, "-o", tmp_path / "x", "--match-rotations")
-    assert done.exit_code == ExitCode.USAGE
-    assert not (tmp_path / "x").exists()
+def test_the_command_lists_groups(tmp_path: Path) -> None:
+    rows = [
+        bare_row("a\x1b.jpg", 0.9, "review", phash=HASH),
+        bare_row("b.jpg", 0.1, "clear", phash=FAR),
+        bare_row("c.jpg", 0, "unscored", phash=None),
+        bare_row("d.jpg", 0.2, "clear", phash=NEAR),
+    ]
+    path = write_scan(tmp_path / "x.sqlite", rows)
+    done = invoke("similar", path)
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "1: 2 near-copies",
+        "  review  a\\x1b.jpg",
+        "  clear  d.jpg",
+        "4 images, 1 groups, 1 copies of others",
+    ]
+    (group,) = map(json.loads, invoke("similar", path, "--json").stdout.splitlines())
+    assert [photo["source"] for photo in group["images"]] == ["a\x1b.jpg", "d.jpg"]
+    assert invoke("similar", path, "--distance", 0, "--json").stdout == ""
+    assert invoke("similar", path, "--distance", 32).exit_code == 2
+    assert invoke("similar", tmp_path / "none").exit_code == 2
+    (tmp_path / "bundle.json").write_text('{"labels": []}\n')
+    other = invoke("similar", tmp_path / "bundle.json")
+    assert (other.exit_code, "not the file of a scan" in other.stderr) == (2, True)

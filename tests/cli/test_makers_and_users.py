@@ -33,17 +33,17 @@ def run(*arguments: object) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("makers")
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _few_negatives_are_enough() -> Iterator[None]:
     module = importlib.import_module("recognizer.enrolment.enroll")  # its name is a function's too
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MIN_NEGATIVES", 3)
         yield
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("makers")
 
 
 @pytest.fixture(scope="module")
@@ -63,28 +63,22 @@ def held(place: Path, data: Path) -> Path:
 @pytest.fixture(scope="module")
 def photos(place: Path) -> dict[str, Path]:
     """Product -> a folder with photos of it, which no network has seen."""
-    folders = {}
-    for number, product in enumerate(("rhino_horn", "seahorse", "coral")):
-        folders[product] = place / product
-        folders[product].mkdir()
+    folders = {name: place / name for name in ("rhino_horn", "seahorse", "coral")}
+    for number, folder in enumerate(folders.values()):
+        folder.mkdir()
         for i in range(3):
             photo = encoded(picture("gray", seed=1000 + 10 * number + i))
-            (folders[product] / f"{i}.jpg").write_bytes(photo)
+            (folder / f"{i}.jpg").write_bytes(photo)
     return folders
 
 
 @pytest.fixture(scope="module")
-def exported(place: Path, data: Path) -> Path:
+def bundles(place: Path, data: Path, held: Path, photos: dict[str, Path]) -> dict[str, Path]:
+    """What was done after the export -> the bundle."""
     recipe = write_recipe(place / "recipe.toml", photos=8, folds=2)
     run("train", recipe, "--data", data, "--output", place / "run")
     run("export", place / "run", "--data", data, "--output", place / "tiny-v1")
-    return place / "tiny-v1"
-
-
-@pytest.fixture(scope="module")
-def bundles(place: Path, exported: Path, held: Path, photos: dict[str, Path]) -> dict[str, Path]:
-    """What was done after the export -> the bundle."""
-    made = {(): exported}
+    made = {(): place / "tiny-v1"}
     for order in ORDERS[1:]:
         *before, maker = order
         parent, output = made[tuple(before)], place / f"tiny-v{len(made) + 1}"
@@ -102,47 +96,30 @@ def made(request: pytest.FixtureRequest, bundles: dict[str, Path]) -> tuple[str,
     return request.param, load_bundle(bundles[request.param])
 
 
-def test_its_lineage_is_what_was_done(made: tuple[str, Bundle]) -> None:
+def test_its_lineage_is_what_was_done(made: tuple[str, Bundle], bundles: dict[str, Path]) -> None:
     name, bundle = made
-    wanted = [STEPS[maker] for maker in name.split() if maker in STEPS]
     first, *steps = bundle.lineage
     assert isinstance(first, Exported)
-    assert [type(step) for step in steps] == wanted
-    assert (bundle.evaluation is None) == bool(wanted)
+    assert [type(step) for step in steps] == [STEPS[maker] for maker in name.split()]
+    if steps:
+        parent = load_bundle(bundles[" ".join(name.split()[:-1])])
+        assert (bundle.lineage[:-1], steps[-1].parent) == (parent.lineage, parent.reference)
+    assert (bundle.evaluation is None) == bool(steps)
     assert bundle.negatives is not None
     assert len(bundle.enrolled_photos()) == 3 * name.count("enroll")
 
 
-def test_it_is_evaluated(made: tuple[str, Bundle], data: Path) -> None:
-    folder, options = made[1].path, ("--data", data, "--rounds", 5)
-    assert "ivory_worked" in run("evaluate", folder, *options)
-    assert "ivory_worked" in run("evaluate", folder, *options, "--split", "all")
-
-
-def test_it_is_scanned_with_and_reported(
-    made: tuple[str, Bundle], photos: dict[str, Path], tmp_path: Path
+def test_everything_works_with_it(
+    made: tuple[str, Bundle], data: Path, photos: dict[str, Path], tmp_path: Path
 ) -> None:
     _, bundle = made
+    assert "ivory_worked" in run("evaluate", bundle.path, "--data", data, "--rounds", 5)
     scan, report = tmp_path / "scan.sqlite", tmp_path / "report.html"
-    options = ("--bundle", bundle.path, "--output", scan, "--workers", 1)
-    run("scan", photos["coral"], *options)
+    run("scan", photos["coral"], "--bundle", bundle.path, "--output", scan, "--workers", 1)
     rows = read_rows(scan)
     assert {row["model"]["digest"] for row in rows} == {bundle.digest}
     assert set(rows[0]["scores"]) == set(bundle.label_names)
     run("report", scan, "--bundle", bundle.path, "--output", report)
     assert bundle.title in report.read_text()
-
-
-def test_a_product_is_enrolled_in_it(made: tuple[str, Bundle], photos: dict[str, Path]) -> None:
-    told = run("enroll", "coral", photos["coral"], "--bundle", made[1].path, "--check")
+    told = run("enroll", "coral", photos["coral"], "--bundle", bundle.path, "--check")
     assert told.startswith("coral: 3 photos of 1 source")
-
-
-def test_it_is_calibrated(made: tuple[str, Bundle], held: Path, tmp_path: Path) -> None:
-    _, bundle = made
-    run("calibrate", bundle.path, "--data", held, "--output", tmp_path / "again-v1")
-    again = load_bundle(tmp_path / "again-v1")
-    assert again.lineage[:-1] == bundle.lineage
-    last = again.lineage[-1]
-    assert isinstance(last, Calibrated)
-    assert last.parent == bundle.reference

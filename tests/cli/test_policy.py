@@ -7,7 +7,7 @@ import pytest
 
 from recognizer.cli import ExitCode
 from recognizer.policy import EXAMPLES, Policy
-from tests.cli.test_scan import invoke
+from tests.conftest import invoke
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -30,9 +30,12 @@ def test_a_policy_is_checked_against_the_model(tiny_bundle: Path, tmp_path: Path
     policy.write_text(
         "[keywords]\nwords = ['象牙', 'งาช้าง', 'ivory']\n[always_review]\nanimals = 0.5\n"
         "[rules.label.rhino_horn]\nreview_rate = 0.05\n"
+        "[rules.family.ivory]\nreview_probability = 0.3\n"
     )
     checked = invoke("policy", policy, "--bundle", tiny_bundle)
     assert checked.exit_code == ExitCode.DONE
+    assert "of ivory" in checked.stdout
+    assert "0.300" in checked.stdout
     for words in (
         "rules.label.rhino_horn: tiny-v1 does not recognise it",
         "tiny-v1 knows no living animals",
@@ -44,11 +47,3 @@ def test_a_policy_is_checked_against_the_model(tiny_bundle: Path, tmp_path: Path
     assert refused.exit_code == ExitCode.USAGE
     assert "p.toml: review_rate" in refused.stderr
     assert invoke("policy", tmp_path / "gone.toml").exit_code == ExitCode.USAGE
-
-
-def test_the_rules_that_a_policy_has_are_shown(tiny_bundle: Path, tmp_path: Path) -> None:
-    policy = tmp_path / "p.toml"
-    policy.write_text("ignore = ['coral']\n[rules.family.ivory]\nreview_probability = 0.3\n")
-    shown = invoke("policy", policy, "--bundle", tiny_bundle).stdout
-    assert "of ivory" in shown
-    assert "0.300" in shown

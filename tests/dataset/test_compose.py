@@ -1,12 +1,13 @@
-"""Scenes of cut-out objects."""
+"""Objects are cut out, and put into scenes."""
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer.dataset.compose import compose, several
-from recognizer.dataset.cutout import Cutout, cut_out
+from recognizer.dataset.compose import compose
+from recognizer.dataset.cutout import Cutout, cut_out, find_object
 
 RED, GREEN = (220, 20, 20), (20, 200, 20)
 
@@ -56,14 +57,32 @@ def test_no_background_comes_along() -> None:
     assert (picture.min(axis=-1) > 100).mean() < 0.01  # white paper was all around it
 
 
-def test_several_draws_more_of_the_kind_and_copes_without() -> None:
-    first, second = disc(), disc(GREEN)
-    counts = set()
-    for seed in range(60):
-        found = several(first, lambda: second, 8, np.random.default_rng(seed))
-        assert found[0] is first
-        assert 2 <= len(found) <= 8
-        counts.add(len(found))
-    assert len(counts) > 4
-    alone = several(first, lambda: None, 8, np.random.default_rng(0))
-    assert all(one is first for one in alone)
+def studio(background: tuple[int, int, int] = (200, 200, 200), noise: int = 2) -> np.ndarray:
+    """A dark red disc on even paper with a gradient."""
+    rng = np.random.default_rng(0)
+    picture = np.full((240, 320, 3), background, np.int16)
+    picture += np.linspace(-15, 15, 320).astype(np.int16)[None, :, None]
+    picture += rng.integers(-noise, noise + 1, picture.shape, np.int16)
+    image = np.clip(picture, 0, 255).astype(np.uint8)
+    cv2.circle(image, (150, 130), 60, (140, 30, 30), -1)
+    return image
+
+
+@pytest.mark.parametrize("background", [(200, 200, 200), (20, 20, 25), (250, 250, 250)])
+def test_an_object_on_paper_is_found(background: tuple[int, int, int]) -> None:
+    mask = find_object(studio(background))
+    truth = np.zeros((240, 320), np.uint8)
+    cv2.circle(truth, (150, 130), 60, 255, -1)
+    truth = cv2.resize(truth, mask.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    both, either = (mask & truth > 0).sum(), (mask | truth > 0).sum()
+    assert both / either > 0.9
+
+
+def test_nothing_is_guessed_before_a_busy_background() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    assert find_object(cv2.blur(noise, (9, 9)) * 2) is None
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 300), (300, 2), (240, 320)])
+def test_empty_paper_has_no_object(shape: tuple[int, int]) -> None:
+    assert find_object(np.full((*shape, 3), 128, np.uint8)) is None

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from recognizer.dataset.folds import (
-    SourceFolds,
-    deal_to_splits,
-    read_folds,
-    stratified_folds,
-)
-from recognizer.dataset.manifest import Photo
+from recognizer.dataset.folds import SourceFolds, deal_to_splits, read_folds, stratified_folds
 from recognizer.errors import DatasetError
 from recognizer.taxonomy import load_taxonomy
 from tests.labelled import photo
@@ -72,14 +65,10 @@ def test_a_wrong_table_is_refused(tmp_path: Path, text: str, words: str) -> None
 SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}
 
 
-def of(labels: Sequence[str]) -> list[Photo]:
-    return [photo(i, label) for i, label in enumerate(labels)]
-
-
 def test_a_label_with_few_groups_trains_first_then_tests() -> None:
-    photos = of(["bone"] * 3 + ["wood"] * 4 + ["shell"] * 5)
+    labels = ["bone"] * 3 + ["wood"] * 4 + ["shell"] * 5
     groups = [0, 0, 0, 3, 3, 4, 4, 7, 7, 8, 8, 9]
-    split = deal_to_splits(photos, groups, SHARES)
+    split = deal_to_splits([photo(i, label) for i, label in enumerate(labels)], groups, SHARES)
     assert set(split[:3]) == {"train"}
     assert set(split[3:7]) == {"train", "test"}
     assert set(split[7:]) == {"train", "test", "validation"}
@@ -87,7 +76,8 @@ def test_a_label_with_few_groups_trains_first_then_tests() -> None:
 
 def test_the_deal_does_not_depend_on_the_order() -> None:
     rng = np.random.default_rng(0)
-    photos = of(rng.choice(["bone", "wood", "coral"], 300).tolist())
+    labels = rng.choice(["bone", "wood", "coral"], 300).tolist()
+    photos = [photo(i, label) for i, label in enumerate(labels)]
     groups = rng.integers(0, 90, 300).tolist()
     split = deal_to_splits(photos, groups, SHARES, 5)
     order = rng.permutation(300).tolist()
@@ -99,6 +89,6 @@ def test_the_deal_does_not_depend_on_the_order() -> None:
 
 def test_many_photos_that_are_their_own_sources() -> None:
     names = [*load_taxonomy().labels]
-    photos = of([names[i % 40] for i in range(20_000)])
+    photos = [photo(i, names[i % 40]) for i in range(20_000)]
     counts = Counter(deal_to_splits(photos, range(20_000), SHARES))
     assert counts == {"train": 14_000, "test": 4_000, "validation": 2_000}

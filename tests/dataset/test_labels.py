@@ -6,23 +6,8 @@ from pathlib import Path
 import pytest
 
 from recognizer.cli import ExitCode
-from recognizer.dataset.manifest import folder_taxonomy, load_photos
-from recognizer.taxonomy import Kind
+from recognizer.dataset.manifest import load_photos
 from tests.conftest import encoded, invoke, picture
-
-OWN = """
-[label.whale_tooth]
-kind = "product"
-family = "marine"
-confused_with = ["bone"]
-
-[label.resin_tooth]
-kind = "lookalike"
-
-[family.marine]
-display_name = "Marine ivory"
-note = "Teeth of whales."
-"""
 
 
 @pytest.fixture
@@ -38,7 +23,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def test_init_lists_what_the_package_does_not_know(photos: Path) -> None:
+def test_the_file_lists_what_the_package_does_not_know(photos: Path, tmp_path: Path) -> None:
     done = invoke("dataset", "labels", photos)
     assert done.exit_code == ExitCode.DONE, done.stderr
     assert "Say in it what these are: resin_tooth, whale_tooth" in done.stdout
@@ -47,34 +32,30 @@ def test_init_lists_what_the_package_does_not_know(photos: Path) -> None:
     assert "[label.whale_tooth]  # photos here: 8" in text
     again = invoke("dataset", "labels", photos, "whale_tooth=product")
     assert (again.exit_code, "exists already: edit it" in again.stderr) == (ExitCode.USAGE, True)
-
-
-def test_until_somebody_says_what_a_label_is_the_file_is_refused(
-    photos: Path, tmp_path: Path
-) -> None:
-    invoke("dataset", "labels", photos)
+    # Until somebody says what a label is, nothing uses the file.
     for verb in (("dataset", "labels"), ("dataset", "split", "-o", tmp_path / "data")):
         done = invoke(*verb, photos)
         assert done.exit_code == ExitCode.USAGE
         assert "taxonomy.toml: label.resin_tooth: unknown kind '?' (one of product" in done.stderr
 
 
-def test_init_takes_kinds(photos: Path, tmp_path: Path) -> None:
+def test_labels_with_kinds_go_into_the_manifest(photos: Path, tmp_path: Path) -> None:
     done = invoke("dataset", "labels", photos, "whale_tooth=product", "resin_tooth=lookalike")
     assert done.exit_code == ExitCode.DONE, done.stderr
     assert "Say in it" not in done.stdout
     checked = invoke("dataset", "labels", photos)
     assert checked.exit_code == ExitCode.DONE, checked.stderr
     assert "Warning: whale_tooth: confused_with is empty" in checked.stdout
-    labels = folder_taxonomy(photos).labels
-    assert labels["whale_tooth"].kind is Kind.PRODUCT
-    assert labels["whale_tooth"].family == "whale_tooth"
+    rows = [line.split("│")[1:-1] for line in checked.stdout.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["resin_tooth", "lookalike", "-", "Resin tooth", "8"],
+        ["whale_tooth", "product", "whale_tooth", "Whale tooth", "8"],
+    ]
     # The manifest takes the description with it, wherever it is.
     split = invoke("dataset", "split", photos, "-o", tmp_path / "data")
     assert split.exit_code == ExitCode.DONE, split.stderr
-    assert {p.label for p in load_photos(tmp_path / "data")} == {
-        *("bone", "whale_tooth", "resin_tooth")
-    }
+    labels = {"bone", "whale_tooth", "resin_tooth"}
+    assert {p.label for p in load_photos(tmp_path / "data")} == labels
     counted = invoke("dataset", "labels", tmp_path / "data")
     assert "│ Whale tooth │      8 │" in counted.stdout
 
@@ -88,18 +69,7 @@ def test_a_folder_without_photos_gets_an_example(tmp_path: Path) -> None:
     assert invoke("dataset", "labels", tmp_path).exit_code == ExitCode.DONE
 
 
-def test_check_prints_labels_and_photos(photos: Path) -> None:
-    (photos / "taxonomy.toml").write_text(OWN)
-    done = invoke("dataset", "labels", photos)
-    assert done.exit_code == ExitCode.DONE, done.stderr
-    rows = [line.split("│")[1:-1] for line in done.stdout.splitlines() if line.startswith("│")]
-    assert [[cell.strip() for cell in row] for row in rows] == [
-        ["whale_tooth", "product", "marine", "Whale tooth", "8"],
-        ["resin_tooth", "lookalike", "-", "Resin tooth", "8"],
-    ]
-
-
-def test_check_names_labels_that_nobody_describes(photos: Path) -> None:
+def test_labels_that_nobody_describes_are_named(photos: Path) -> None:
     (photos / "taxonomy.toml").write_text('[label.whale_tooth]\nkind = "product"\n')
     done = invoke("dataset", "labels", photos)
     assert done.exit_code == ExitCode.USAGE

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,27 +28,26 @@ def read_labels(found: Collection) -> dict[str, str]:
     return {e.path.relative_to(found.root).as_posix(): e.label for e in found.entries}
 
 
-def write_json(root: Path, name: str, content: Any) -> Path:
-    path = root / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(content))
-    return path
+def write_files(root: Path, files: Mapping[str, str | bytes]) -> None:
+    for name, content in files.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
-def coco(name: Callable[[str], str] = str) -> dict[str, Any]:
+def coco(place: str = "{}", **changes: Any) -> str:
     numbers = {"bone": 1, "wood": 7}
-    return {
-        "images": [{"id": i, "file_name": name(f), "license": 4} for i, f in enumerate(FILES)],
+    files = [*enumerate(FILES)]
+    boxes = [(i, numbers[LABELS[f]], 9) for i, f in files]
+    content = {
+        "images": [{"id": i, "file_name": place.format(f), "license": 4} for i, f in files],
         "categories": [{"id": n, "name": label} for label, n in numbers.items()],
         "annotations": [
-            *(
-                {"image_id": i, "category_id": numbers[LABELS[f]], "bbox": [0, 0, 9, 9]}
-                for i, f in enumerate(FILES)
-            ),
-            {"image_id": 0, "category_id": 7, "bbox": [0, 0, 2, 2]},  # smaller: does not count
+            {"image_id": i, "category_id": n, "bbox": [0, 0, side, side]}
+            for i, n, side in (*boxes, (0, 7, 2))  # smaller: does not count
         ],
         "licenses": [{"id": 4, "name": "CC BY 4.0"}],
     }
+    return json.dumps(content | changes)
 
 
 def csv_of(header: str = "file,label,source", separator: str = ",") -> str:
@@ -56,27 +55,22 @@ def csv_of(header: str = "file,label,source", separator: str = ",") -> str:
     return "\n".join([header.replace(",", separator), *rows]) + "\n"
 
 
-WRITERS: dict[str, Callable[[Path], object]] = {
-    "csv": lambda root: (root / "photos.csv").write_text(csv_of()),
-    "csv with semicolons, a byte-order mark and names of their own": lambda root: (
-        root / "photos.csv"
-    ).write_text("\ufeff" + csv_of("Image Path,Category,Seller ID", ";")),
-    "coco": lambda root: write_json(root, "annotations/instances.json", coco()),
-    "coco beside a folder": lambda root: write_json(
-        root, "annotations/instances.json", coco(lambda name: f"../{name}")
-    ),
-    "coco of another machine": lambda root: write_json(
-        root, "annotations/instances.json", coco(lambda name: f"/home/ann/set/{name}")
-    ),
-    "coco of addresses": lambda root: write_json(
-        root, "annotations/instances.json", coco(lambda name: f"https://a.example/{name}?w=9")
-    ),
+COCO = "annotations/instances.json"
+LAYOUTS: dict[str, dict[str, str]] = {
+    "csv": {"photos.csv": csv_of()},
+    "csv with semicolons, a byte-order mark and names of their own": {
+        "photos.csv": "\ufeff" + csv_of("Image Path,Category,Seller ID", ";")
+    },
+    "coco": {COCO: coco()},
+    "coco beside a folder": {COCO: coco("../{}")},
+    "coco of another machine": {COCO: coco("/home/ann/set/{}")},
+    "coco of addresses": {COCO: coco("https://a.example/{}?w=9")},
 }
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_layouts_are_found_and_read(root: Path, name: str) -> None:
-    WRITERS[name](root)
+    write_files(root, LAYOUTS[name])
     found = read_collection(root)
     assert found.layout == name.partition(" ")[0]
     assert read_labels(found) == LABELS
@@ -87,7 +81,7 @@ def test_what_a_list_says_besides_the_label(root: Path) -> None:
     (root / "photos.csv").write_text(csv_of())
     assert read_collection(root).entries[0].fields["source"] == "a"
     (root / "photos.csv").unlink()
-    write_json(root, "annotations/instances_val.json", coco())
+    write_files(root, {"annotations/instances_val.json": coco()})
     found = read_collection(root)
     assert found.entries[0].fields["license"] == "CC BY 4.0"
     assert "1 photos have several labels" in "".join(found.notes)
@@ -106,59 +100,41 @@ def test_a_folder_for_each_label_with_one_for_each_source(tmp_path: Path) -> Non
     assert "Skipped 1 files" in found.notes[0]
 
 
-HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "photos in no folder": (
-        lambda root: (root / "loose.jpg").touch(),
-        r"1 photos lie in no folder",
-    ),
-    "broken JSON": (
-        lambda root: (root / "labels.json").write_text('{"images": ['),
-        r"labels\.json: this is not JSON .*--layout",
-    ),
-    "deep JSON": (
-        lambda root: (root / "labels.json").write_text("[" * 100_000),
-        r"labels\.json: this is not JSON",
-    ),
-    "JSON that is not text": (
-        lambda root: (root / "labels.json").write_bytes(b"\xff\xfe\x00"),
-        r"labels\.json: this is not JSON",
-    ),
+HOSTILE: dict[str, tuple[dict[str, str | bytes], str]] = {
+    "photos in no folder": ({"loose.jpg": ""}, r"1 photos lie in no folder"),
+    "broken JSON": ({"labels.json": '{"images": ['}, r"labels\.json: this is not JSON .*--layout"),
+    "deep JSON": ({"labels.json": "[" * 100_000}, r"labels\.json: this is not JSON"),
+    "JSON that is not text": ({"labels.json": b"\xff\xfe\x00"}, r"labels\.json: this is not JSON"),
     "two tables": (
-        lambda root: [(root / f"{n}.csv").write_text(csv_of()) for n in "ab"],
+        {"a.csv": csv_of(), "b.csv": csv_of()},
         r"several tables list photos \(a\.csv, b\.csv\): name one",
     ),
     "two layouts": (
-        lambda root: [
-            (root / "a.csv").write_text(csv_of()),
-            write_json(root, "coco.json", coco()),
-        ],
+        {"a.csv": csv_of(), "coco.json": coco()},
         r"--layout coco\) and a CSV table \(--layout csv\): say which",
     ),
     "COCO with a category that is not there": (
-        lambda root: write_json(root, "c.json", {**coco(), "categories": []}),
+        {"c.json": coco(categories=[])},
         r"c\.json: this is not what COCO annotations look like \(KeyError",
     ),
     "names that lead out": (
-        lambda root: (root / "p.csv").write_text("file,label\n../../etc/passwd,bone\n"),
+        {"p.csv": "file,label\n../../etc/passwd,bone\n"},
         r"no photo with a label: .*p\.csv:2: '\.\./\.\./etc/passwd': leads out of",
     ),
     "an absolute path elsewhere": (
-        lambda root: (root / "p.csv").write_text("file,label\n/etc/passwd,bone\n"),
+        {"p.csv": "file,label\n/etc/passwd,bone\n"},
         r"'/etc/passwd': no such file",
     ),
     "files that are missing": (
-        lambda root: (root / "p.csv").write_text("file,label\nno.jpg,bone\n"),
+        {"p.csv": "file,label\nno.jpg,bone\n"},
         r"p\.csv:2: 'no\.jpg': no such file",
     ),
     "a name for several files": (
-        lambda root: [
-            (root / "b" / "1.jpg").touch(),
-            (root / "p.csv").write_text("file,label\n1.jpg,bone\n"),
-        ],
+        {"b/1.jpg": "", "p.csv": "file,label\n1.jpg,bone\n"},
         r"'1\.jpg': 2 files have this name",
     ),
     "rows without a file or a label": (
-        lambda root: (root / "p.csv").write_text("file,label\n,bone\na/1.jpg,\n"),
+        {"p.csv": "file,label\n,bone\na/1.jpg,\n"},
         r"'': no file name; .*a/1\.jpg: no label",
     ),
 }
@@ -166,8 +142,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_what_cannot_be_read_says_so(root: Path, case: str) -> None:
-    write, words = HOSTILE[case]
-    write(root)
+    files, words = HOSTILE[case]
+    write_files(root, files)
     with pytest.raises(DatasetError, match=words):
         read_collection(root)
 
@@ -213,13 +189,6 @@ def sources(root: Path, asked: str | None = None) -> tuple[list[str | None], str
     return [*found], words
 
 
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
-
-
 def test_the_source_is_a_column_that_is_called_so(root: Path) -> None:
     (root / "p.csv").write_text(
         "file,label,platform,Seller ID,row\na/1.jpg,bone,p,s,1\na/2.jpg,bone,p,t,2\n"
@@ -243,8 +212,8 @@ def test_a_column_with_one_value_says_nothing(root: Path) -> None:
 
 
 def test_the_source_is_a_folder_inside_each_label(tmp_path: Path) -> None:
-    touch(tmp_path, *(f"bone/{shop}/{i}.jpg" for shop in "ab" for i in range(2)), "wood/x.jpg")
-    assert sources(tmp_path) == (
-        ["a", "a", "b", "b", None],
-        "the folder inside each label's folder",
-    )
+    for name in (*(f"bone/{shop}/{i}.jpg" for shop in "ab" for i in range(2)), "wood/x.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    words = "the folder inside each label's folder"
+    assert sources(tmp_path) == (["a", "a", "b", "b", None], words)

@@ -1,34 +1,13 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from recognizer.dataset.manifest import Photo, fingerprint, load_photos
+from recognizer.dataset.manifest import corrected, fingerprint, load_photos
 from recognizer.errors import DatasetError
-from tests.labelled import COLOR_OF, photo, write_manifest
-
-
-def test_manifest_gives_its_rows(tmp_path: Path) -> None:
-    row = {"sha256": "ab", "file": "x/y.jpg", "label": "wood", "source": "s", "split": "test"}
-    write_manifest(tmp_path, [row])
-    assert load_photos(tmp_path) == [Photo(tmp_path / "x/y.jpg", "ab", "wood", "s", "test")]
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"label": "unicorn"}, "manifest.csv:2: unknown label 'unicorn'"),
-        ({"split": "holdout"}, "manifest.csv:2: unknown split 'holdout'"),
-    ],
-)
-def test_broken_rows_are_named(tmp_path: Path, change: dict[str, str], words: str) -> None:
-    row = {"sha256": "ab", "file": "x.jpg", "label": "wood", "source": "s", "split": "train"}
-    write_manifest(tmp_path, [{**row, **change}])
-    with pytest.raises(DatasetError, match=words):
-        load_photos(tmp_path)
+from tests.labelled import photo
 
 
 @pytest.mark.parametrize("content", [None, "file,label\n", "sha256,file,label,source,split\n"])
@@ -39,11 +18,6 @@ def test_folders_that_hold_no_data_are_refused(tmp_path: Path, content: str | No
         load_photos(tmp_path)
     with pytest.raises(DatasetError, match="no such folder"):
         load_photos(tmp_path / "nowhere")
-
-
-def test_a_folder_for_each_label(labelled_photos: list[Photo]) -> None:
-    assert Counter(p.label for p in labelled_photos) == dict.fromkeys(COLOR_OF, 12)
-    assert {p.split for p in labelled_photos} == {"train"}
 
 
 def test_a_folder_with_a_typo_is_not_left_out_silently(tmp_path: Path) -> None:
@@ -77,3 +51,36 @@ def test_fingerprint_is_of_the_content_not_the_order() -> None:
     photos = [photo(0), photo(1)]
     assert fingerprint(photos) == fingerprint(photos[::-1])
     assert fingerprint(photos) != fingerprint([photo(0), photo(1, "wood")])
+
+
+# --- corrections ---------------------------------------------------------------------------------
+
+
+def table(folder: Path, *rows: str, columns: str = "sha256,label,reason") -> Path:
+    path = folder / "corrections.csv"
+    path.write_text("\n".join([columns, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_corrected_photo_changes_its_label_and_nothing_else(tmp_path: Path) -> None:
+    photos = [photo(i, "wood") for i in range(4)]
+    rows = [f"{1:064x},bone,a bone bead", f"{2:064x},exclude,a page of text"]
+    found = corrected(photos, table(tmp_path, *rows, f"{9:064x},bone,a photo of other data"))
+    assert found == [photo(0, "wood"), photo(1, "bone"), photo(3, "wood")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["ab,unicorn,one horn"], "corrections.csv:2: unknown label 'unicorn'"),
+        (["ab,wood,"], "corrections.csv:2: no reason"),
+        (["ab,wood,x", "ab,bone,y"], "corrections.csv:3: ab... is corrected twice"),
+    ],
+)
+def test_broken_corrections_are_named(tmp_path: Path, rows: list[str], words: str) -> None:
+    with pytest.raises(DatasetError, match=words):
+        corrected([photo(0)], table(tmp_path, *rows))
+    with pytest.raises(DatasetError, match="no column reason"):
+        corrected([photo(0)], table(tmp_path, columns="sha256,label"))
+    with pytest.raises(DatasetError, match="nowhere"):
+        corrected([photo(0)], tmp_path / "nowhere.csv")

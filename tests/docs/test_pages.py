@@ -111,7 +111,7 @@ def check_guide(folder: Path, runner: Runner) -> None:
     """The guide to training does what it says."""
     printed = {" ".join(line.split()[1:3]): text for line, text in runner.printed.items()}
     assert "Source: the folder inside each label's folder" in printed["dataset split"]
-    assert "small-cpu: 30 photos of 3 labels" in printed["train --data"]
+    assert "small-cpu: 36 photos of 3 labels" in printed["train --data"]
     assert "any product" in printed["evaluate bundles/own-v1"]
     assert "Whale tooth" in (folder / "queue.html").read_text("utf-8")
     for row in read_rows(folder / "own.sqlite"):

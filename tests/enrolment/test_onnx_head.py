@@ -58,29 +58,18 @@ def test_maps_of_a_softmax_say_the_same_to_a_sigmoid(
     assert np.allclose(sigmoid(after), powers / powers.sum(axis=1, keepdims=True), atol=2e-6)
 
 
-@pytest.mark.parametrize("own_weight", [0.0, 0.5])
-def test_a_label_is_replaced_in_its_place(
-    model: bytes, own_weight: float, images: NDArray[np.uint8]
-) -> None:
-    head = Head(HEAD.weight, HEAD.bias, own_weight)
+def test_a_label_is_replaced_in_its_place(model: bytes, images: NDArray[np.uint8]) -> None:
+    head = Head(HEAD.weight, HEAD.bias, 0.5)
     before = run(model, images)
-    after = run(add_head(model, head, labels=4, softmax=False, replaced=1), images)
+    made = add_head(model, head, labels=4, softmax=False, replaced=1)
+    after = run(made, images)
     others = [0, 2, 3]
     assert (after["scores"][:, others] == before["scores"][:, others]).all()
     new = before["embedding"] @ HEAD.weight + HEAD.bias
-    assert np.allclose(after["scores"][:, 1], new + own_weight * before["scores"][:, 1], rtol=1e-4)
+    assert np.allclose(after["scores"][:, 1], new + 0.5 * before["scores"][:, 1], rtol=1e-4)
     assert after["maps"].shape == before["maps"].shape
-
-
-def test_heads_can_be_added_again_and_again(model: bytes, images: NDArray[np.uint8]) -> None:
-    for labels in (4, 5, 6):
-        model = add_head(model, HEAD, labels=labels, softmax=labels == 4)
-    model = add_head(model, HEAD, labels=7, softmax=False, replaced=2)
-    onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
-    scores = run(model, images)["scores"]
-    assert scores.shape == (3, 7)
-    assert np.allclose(scores[:, 2], scores[:, 6])
-    assert np.allclose(scores[:, 4], scores[:, 6])
+    again = run(add_head(made, HEAD, labels=4, softmax=False), images)["scores"]
+    assert np.allclose(again[:, 4], new, rtol=1e-5)
 
 
 SHAPELESS = helper.make_tensor_value_info("scores", TensorProto.FLOAT, None)
@@ -104,9 +93,6 @@ def test_another_form_is_refused(change: Callable[[onnx.ModelProto], None], word
     change(model)
     with pytest.raises(ValueError, match=words):
         add_head(model.SerializeToString(), HEAD, labels=4, softmax=False)
-
-
-@pytest.mark.parametrize("data", [b"", b"<html>", b"\xff" * 40])
-def test_what_is_no_model_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - whatever the words
-        add_head(data, HEAD, labels=4, softmax=False)
+    for data in (b"", b"<html>", b"\xff" * 40):
+        with pytest.raises(ValueError):  # noqa: PT011 - whatever the words
+            add_head(data, HEAD, labels=4, softmax=False)

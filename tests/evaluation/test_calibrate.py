@@ -8,24 +8,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from recognizer.cli import ExitCode, app
+from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.outputs import run_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.evaluation.calibrate import (
-    calibrated,
-    fit_calibration,
-)
+from recognizer.evaluation.calibrate import calibrated, fit_calibration
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Calibrated, Calibration, CalibrationFit
 from recognizer.model.numerics import sigmoid
-from tests.labelled import write_manifest
+from tests.conftest import invoke
+from tests.labelled import write_manifest_of
 from tests.tiny import LABELS, write_tiny_bundle
-
-# --- the line ---------------------------------------------------------------------------------
 
 
 @given(st.floats(0.001, 5), st.floats(-9, 9))
@@ -34,9 +30,6 @@ def test_a_line_never_ties_what_the_model_tells_apart(slope: float, intercept: f
     assert (np.diff(line(np.linspace(-30, 30, 601))) > 0).all()
     assert msgspec.json.decode(msgspec.json.encode(line), type=Calibration) == line
     assert Calibration(1e-9, intercept).rounded().slope == 1e-6
-
-
-# --- the fit ----------------------------------------------------------------------------------
 
 
 def fit_one(log_odds: np.ndarray, hit: np.ndarray) -> Calibration:
@@ -88,7 +81,7 @@ def held_out(labelled_photos: list[Photo]) -> list[Photo]:
 def test_the_same_network_is_another_bundle(
     recognizer: Recognizer, held_out: list[Photo], tmp_path: Path
 ) -> None:
-    _data(tmp_path, held_out)
+    write_manifest_of(tmp_path, held_out)
     for name, why in (("mine", "NAME-vN"), ("wildlife-v5", "released bundle")):
         wrong = _run(recognizer.bundle.path, tmp_path, name)
         assert (wrong.exit_code, why in wrong.stderr) == (ExitCode.USAGE, True)
@@ -143,34 +136,23 @@ def test_what_was_enrolled_keeps_its_thresholds(
     for rate, threshold in high.items():
         assert family.thresholds[rate] >= threshold
         assert made.any_product_thresholds[rate] >= threshold
-    _data(tmp_path, held_out)
+    write_manifest_of(tmp_path, held_out)
     done = _run(folder, tmp_path, "ours-v2")
     assert done.exit_code == ExitCode.DONE, done.output
     assert "enrolled" in done.stdout
 
 
-def test_there_must_be_negatives_and_photos(recognizer: Recognizer, held_out: list[Photo]) -> None:
+def test_there_must_be_negatives_and_the_photos_of_the_manifest(
+    recognizer: Recognizer, held_out: list[Photo]
+) -> None:
     with pytest.raises(DatasetError, match="no photos"):
         run_photos(recognizer, [])
+    with pytest.raises(DatasetError, match="sha256 is not that"):
+        run_photos(recognizer, [replace(held_out[0], sha256="0" * 64)])
     ivory = [p for p in held_out if p.label == "ivory_worked"]
     with pytest.raises(DatasetError, match="without a product"):
         calibrated(recognizer.bundle, np.zeros((len(ivory), 4)), ivory)
 
 
-def test_the_bytes_must_be_those_of_the_manifest(
-    recognizer: Recognizer, held_out: list[Photo]
-) -> None:
-    with pytest.raises(DatasetError, match="sha256 is not that"):
-        run_photos(recognizer, [replace(held_out[0], sha256="0" * 64)])
-
-
-def _data(folder: Path, photos: list[Photo]) -> None:
-    """Write a manifest of photos that lie elsewhere."""
-    columns = ("sha256", "label", "source", "split")
-    rows = [{"file": str(p.path)} | {c: getattr(p, c) for c in columns} for p in photos]
-    write_manifest(folder, rows)
-
-
 def _run(bundle: Path, data: Path, name: str) -> Result:
-    arguments = [bundle, "--data", data, "--output", data / name]
-    return CliRunner().invoke(app, ["calibrate", *map(str, arguments)])
+    return invoke("calibrate", bundle, "--data", data, "--output", data / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -13,18 +14,19 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from recognizer.cli import ExitCode, app
+from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo, fingerprint, load_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
+from recognizer.evaluation.card import UNSTATED, count_licenses, write_sources
 from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, Quality, evaluate
-from recognizer.evaluation.held_out import corrected, photos_of_split
+from recognizer.evaluation.figures import Truth, measure_living_animals
+from recognizer.evaluation.held_out import corrected
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Leads, Training
-from tests.conftest import encoded, picture
-from tests.labelled import write_manifest
+from tests.conftest import encoded, invoke, picture
+from tests.labelled import photo, write_manifest
 from tests.tiny import write_tiny_bundle
 
 HOSTILE = "<script>alert(1)</script>"
@@ -82,8 +84,7 @@ def trained_bundle(tmp_path_factory: pytest.TempPathFactory, photos: list[Photo]
 
 def run(*args: object, code: ExitCode = ExitCode.DONE) -> str:
     """Evaluate on the command line; return what is printed."""
-    arguments = ["evaluate", "--rounds", "20", *map(str, args)]
-    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    result = invoke("evaluate", "--rounds", 20, *args)
     assert result.exit_code == code, result.output
     return result.stdout if "--json" in args else result.output
 
@@ -91,27 +92,26 @@ def run(*args: object, code: ExitCode = ExitCode.DONE) -> str:
 # --- figures ----------------------------------------------------------------------------------
 
 
-def test_the_figures_of_a_family(evaluation: Evaluation) -> None:
+def test_the_figures(evaluation: Evaluation) -> None:
     (ivory,) = evaluation.families
     assert (ivory.name, ivory.photos, ivory.sources) == ("ivory", 5, 2)
     assert evaluation.negatives == 12
     assert ivory.recall[0.01].value == 0.8
     assert ivory.recall[0.01].low == pytest.approx(0.2836, abs=1e-4)  # exact, of 4 in 5
     assert 0.8 < ivory.average_precision.value < 1
+    assert ivory.calibration_error is None  # too few photos
     assert evaluation.leads == {"ivory_worked": Leads(photos=5, leads=4, named=4)}
-
-
-def test_a_lead_may_have_the_wrong_name(recognizer: Recognizer, photos: list[Photo]) -> None:
-    renamed = [
-        replace(p, label="rhino_horn") if p.label == "ivory_worked" and p.split == "test" else p
-        for p in photos
-    ]
-    found = evaluate(recognizer, renamed, "test", rounds=20)
-    assert found.leads == {"rhino_horn": Leads(photos=5, leads=4, named=0)}
-
-
-def test_what_cannot_be_measured_has_no_figures(evaluation: Evaluation) -> None:
-    assert all(f.calibration_error is None for f in evaluation.families)  # too few photos
+    group = evaluation.lookalikes
+    assert group.counts == {"ivory": 5, "ceramic": 6}  # other photos are not asked about
+    assert group.by_label["ivory"].value == 0.8
+    assert group.accuracy.value == pytest.approx(10 / 11)
+    assert group.mean_accuracy == pytest.approx(0.9)
+    assert evaluation.confusion["ivory_worked"] == {"ivory_worked": 4, "ceramic": 1}
+    assert sum(n for row in evaluation.confusion.values() for n in row.values()) == 17
+    assert evaluation.accuracy.value == pytest.approx(16 / 17)
+    points = evaluation.operating_points[ANY_PRODUCT]
+    assert [point.rate for point in points] == [0.05, 0.01, 0.001]
+    assert (points[0].false_positives, points[0].recall.value) == (0, 0.8)
 
 
 def test_only_labels_of_the_model_and_of_the_photos_are_listed(
@@ -119,14 +119,14 @@ def test_only_labels_of_the_model_and_of_the_photos_are_listed(
 ) -> None:
     assert {f.name for f in evaluation.labels} == {"ivory_raw", "ivory_worked"}
     assert [report.name for report in evaluation.reports] == list(recognizer.labels)
-    test = [p for p in photos if p.split == "test"]
-    renamed = [replace(p, label="rhino_horn") if p.source == "fitz/netsuke" else p for p in test]
-    rhino = next(
-        f
-        for f in evaluate(recognizer, renamed, "test", rounds=20).labels
-        if f.name == "rhino_horn"  # the model has no name for it
-    )
-    assert (rhino.photos, rhino.average_precision, rhino.recall) == (4, None, {})
+    renamed = [
+        replace(p, label="rhino_horn") if p.label == "ivory_worked" and p.split == "test" else p
+        for p in photos
+    ]
+    found = evaluate(recognizer, renamed, "test", rounds=20)
+    assert found.leads == {"rhino_horn": Leads(photos=5, leads=4, named=0)}
+    rhino = next(f for f in found.labels if f.name == "rhino_horn")  # the model has no such name
+    assert (rhino.photos, rhino.average_precision, rhino.recall) == (5, None, {})
 
 
 def test_precision_and_recall_label_by_label(evaluation: Evaluation) -> None:
@@ -140,53 +140,18 @@ def test_precision_and_recall_label_by_label(evaluation: Evaluation) -> None:
     assert reports["ivory_raw"].highest == Quality(None, None, None)  # never shown, never said
 
 
-def test_lookalike_accuracy(evaluation: Evaluation) -> None:
-    group = evaluation.lookalikes
-    assert group.counts == {"ivory": 5, "ceramic": 6}  # other photos are not asked about
-    assert group.by_label["ivory"].value == 0.8
-    assert group.accuracy.value == pytest.approx(10 / 11)
-    assert group.mean_accuracy == pytest.approx(0.9)
-
-
-def test_confusion_counts_every_photo(evaluation: Evaluation) -> None:
-    assert evaluation.confusion["ivory_worked"] == {"ivory_worked": 4, "ceramic": 1}
-    assert sum(n for row in evaluation.confusion.values() for n in row.values()) == 17
-    assert evaluation.accuracy.value == pytest.approx(16 / 17)
-
-
-def test_operating_points_end_with_the_strictest(evaluation: Evaluation) -> None:
-    points = evaluation.operating_points[ANY_PRODUCT]
-    assert [point.rate for point in points] == [0.05, 0.01, 0.001]
-    assert points[0].false_positives == 0
-    assert points[0].recall.value == 0.8
-
-
 # --- which photos -----------------------------------------------------------------------------
-
-
-def test_a_split_is_the_manifests_and_own_photos_need_none(photos: list[Photo]) -> None:
-    own = [replace(p, split="validation") for p in photos if p.source == "board/one"]
-    assert photos_of_split([*photos, *own], "validation") == own
-    assert photos_of_split(photos, "all") == photos
-    train = [replace(photo, split="train") for photo in photos]
-    with pytest.raises(DatasetError, match="--split all"):
-        photos_of_split(train, "test")
 
 
 def test_labels_are_corrected_as_the_recipe_does(
     trained_bundle: Path, photos: list[Photo], tmp_path: Path
 ) -> None:
-    wrong, shown = photos[0], photos[5]
     table = tmp_path / "corrections.csv"
-    table.write_text(
-        f"sha256,label,reason\n{wrong.sha256},exclude,blank\n{shown.sha256},bone,of bone\n"
-    )
+    table.write_text(f"sha256,label,reason\n{photos[0].sha256},exclude,blank\n")
     bundle = load_bundle(trained_bundle)
     recipe = {**bundle.training.recipe, "corrections": [str(table)]}
     bundle = replace(bundle, training=replace(bundle.training, recipe=recipe))
-    found = {p.sha256: p.label for p in corrected(bundle, photos)}
-    assert wrong.sha256 not in found
-    assert found[shown.sha256] == "bone"
+    assert corrected(bundle, photos) == photos[1:]
     table.unlink()
     with pytest.raises(DatasetError, match=r"corrections\.csv"):
         corrected(bundle, photos)
@@ -270,18 +235,6 @@ def test_the_report_needs_nothing_else_and_shows_no_source(
     assert figures["test"]["families"][0]["recall"]["0.01"]["value"] == 0.8
 
 
-def test_the_report_overwrites_nothing_but_a_report(
-    tiny_bundle: Path, data: Path, tmp_path: Path
-) -> None:
-    photo = tmp_path / "photo.html"
-    photo.write_bytes(encoded(picture()))
-    before = photo.read_bytes()
-    for place in (photo, tmp_path / "figures.json"):
-        run(tiny_bundle, "--data", data, "--output", place, code=ExitCode.USAGE)
-    assert photo.read_bytes() == before
-    assert sorted(tmp_path.iterdir()) == [photo]
-
-
 @pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
 @pytest.mark.parametrize("kind", ["fifo", "zero", "folder", "missing", "page", "changed", "huge"])
 def test_a_photo_that_cannot_be_scored_is_named(
@@ -306,3 +259,30 @@ def test_a_photo_that_cannot_be_scored_is_named(
     output = run(tiny_bundle, "--data", tmp_path, code=ExitCode.USAGE)
     assert "odd.jpg" in output
     assert "Traceback" not in output
+
+
+def test_living_animals_taken_for_products() -> None:
+    labels = ["animal_rhino", "rhino_horn", "animal_rhino", "animal_pangolin", "wood"]
+    best = ["rhino_horn", "rhino_horn", "animal_rhino", "wood", "rhino_horn"]  # wood: no product
+    truth = Truth.of([photo(i, label) for i, label in enumerate(labels)])
+    pangolin, rhino = sorted(
+        measure_living_animals(truth, best, [True, True, True, False, True]), key=lambda a: a.name
+    )
+    assert (pangolin.name, pangolin.photos) == ("animal_pangolin", 1)
+    assert pangolin.called_product.value == 0
+    assert (rhino.photos, rhino.called_product.value, rhino.flagged.value) == (2, 0.5, 1.0)
+    assert rhino.called_product.low < 0.5 < rhino.called_product.high
+    assert measure_living_animals(Truth.of([photo(0, "wood")]), ["wood"], [False]) == ()
+
+
+def test_licenses_are_told_as_they_were_found(tmp_path: Path) -> None:
+    one = Photo(tmp_path / "a.jpg", "a", "wood", "shop", "train", license="CC0")
+    photos = [one, replace(one, source="museum", split="test"), replace(one, license="")]
+    counts = count_licenses(photos)
+    assert list(counts.items()) == [("CC0", (2, 2)), (UNSTATED, (1, 1))]
+    write_sources(photos, tmp_path / "sources.csv")
+    with (tmp_path / "sources.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["source"] for row in rows] == ["museum", "shop"]
+    shop = {"source": "shop", "photos": "2", "splits": "train", "labels": "wood"}
+    assert rows[1] == shop | {"licenses": f"CC0; {UNSTATED}"}

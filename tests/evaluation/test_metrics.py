@@ -70,21 +70,6 @@ def test_counting_a_photo_twice_is_having_it_twice(
         assert both == pytest.approx(np.array([repeated, metric(rank(truth, scores))]))
 
 
-def test_bootstrap_interval_holds_the_value_and_narrows_with_more_photos() -> None:
-    rng = np.random.default_rng(0)
-
-    def interval(n: int) -> tuple[float, float, float]:
-        truth = np.arange(n) % 2 == 0
-        scores = rng.normal(truth * 1.0)
-        found = bootstrap(RankedCounts.average_precision, truth, scores, rounds=200)
-        return found.low, found.value, found.high
-
-    small, large = interval(40), interval(2000)
-    for low, value, high in (small, large):
-        assert low <= value <= high
-    assert large[2] - large[0] < small[2] - small[0]
-
-
 def test_drawing_whole_groups_is_wider_where_a_group_is_of_one_mind() -> None:
     truth = np.repeat([True, False], 50)
     groups = np.array([f"g{i // 10}" for i in range(100)])
@@ -117,14 +102,6 @@ def test_calibration_error_by_hand() -> None:
     error = expected_calibration_error(truth, predicted, bins=2, rounds=200)
     assert error.value == pytest.approx(0.1)
     assert error.low < 0.1 < error.high
-
-
-@given(st.integers(1, 12))
-def test_photos_of_the_same_probability_share_a_bin(bins: int) -> None:
-    predicted = np.repeat([0.0, 0.5, 1.0], 7)
-    found = calibration_bins(predicted > 0.2, predicted, bins)
-    assert sum(b.photos for b in found) == 21
-    assert all(b.photos % 7 == 0 for b in found)
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

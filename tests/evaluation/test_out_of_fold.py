@@ -8,26 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
 
-from recognizer.cli import ExitCode, app
+from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo
-from recognizer.dataset.out_of_fold import (
-    OutOfFold,
-    read_out_of_fold,
-    write_out_of_fold,
-)
+from recognizer.dataset.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
 from recognizer.errors import DatasetError
 from recognizer.evaluation.out_of_fold import measure_out_of_fold
 from recognizer.model.bundle import load_bundle
+from tests.conftest import invoke
 from tests.tiny import LABELS
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("sklearn")
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def predictions(photos: list[Photo], **changes: object) -> OutOfFold:
@@ -76,11 +68,9 @@ def test_a_file_is_read_as_it_was_written(photos: list[Photo], file: Path) -> No
 
 
 def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
-    import pyarrow  # noqa: PLC0415
-    from pyarrow import parquet  # noqa: PLC0415
-
+    pyarrow = pytest.importorskip("pyarrow")
     other = tmp_path / "other.parquet"
-    parquet.write_table(pyarrow.table({"a": [1]}), other)
+    pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table({"a": [1]}), other)
     with pytest.raises(DatasetError, match="no out-of-fold predictions"):
         read_out_of_fold(other)
     with pytest.raises(DatasetError, match="missing"):
@@ -107,11 +97,8 @@ def test_the_command_line_measures_a_file_alone(file: Path) -> None:
     assert content["whole"]["photos"] == 36
     assert set(content["folds"]) == {"0", "1", "2"}
     assert content["whole"]["leads"]["ivory_worked"]["photos"] == 12
-    wrong = invoke("evaluate", "--out-of-fold", file, "--split", "test")
-    assert wrong.exit_code == ExitCode.USAGE
-    nothing = invoke("evaluate")
-    assert nothing.exit_code == ExitCode.USAGE
-    assert "give --data" in " ".join(nothing.output.split())
+    for wrong in (("--out-of-fold", file, "--split", "test"), ()):
+        assert invoke("evaluate", *wrong).exit_code == ExitCode.USAGE
 
 
 def test_a_bundle_is_calibrated_on_them(
@@ -123,10 +110,6 @@ def test_a_bundle_is_calibrated_on_them(
     bundle = load_bundle(output)
     assert bundle.calibration is not None
     assert (bundle.calibration.photos, bundle.calibration.sources) == (36, 3)
-    both = invoke(
-        "calibrate", tiny_bundle, "--out-of-fold", file, "--data", tmp_path, "--output", output
-    )
-    assert both.exit_code == ExitCode.USAGE
     found = predictions(photos)
     other = replace(found, labels=LABELS[:3], log_odds=found.log_odds[:, :3])
     write_out_of_fold(other, file)

@@ -11,21 +11,14 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from recognizer.cli import ExitCode, app
+from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo
 from recognizer.engine import Recognizer
-from recognizer.errors import DatasetError
 from recognizer.evaluation.metrics import share
-from recognizer.evaluation.robustness import (
-    ALTERATIONS,
-    AlteredFigures,
-    alter,
-    measure_robustness,
-)
-from tests.conftest import encoded
-from tests.labelled import write_manifest
+from recognizer.evaluation.robustness import ALTERATIONS, AlteredFigures, alter, measure_robustness
+from tests.conftest import encoded, invoke
+from tests.labelled import write_manifest_of
 
 GRAY, RED, GREEN, BLUE = (200, 200, 200), (230, 20, 20), (20, 230, 20), (20, 20, 230)
 BLACK, DARK_RED = (5, 5, 5), (120, 5, 5)
@@ -117,21 +110,6 @@ def test_false_alarms_are_told_too(recognizer: Recognizer, make: Make) -> None:
     assert found.false_positive_rate == share(20, 20)
 
 
-def test_a_photo_is_altered_alike_whatever_the_others_are(
-    recognizer: Recognizer, ordinary: list[Photo]
-) -> None:
-    first = measure_robustness(recognizer, ordinary, "test")
-    turned = measure_robustness(recognizer, ordinary[::-1], "test", threads=1)
-    for one, other in zip(first.outcomes["ivory"], turned.outcomes["ivory"], strict=True):
-        if one.alteration not in {"collage", "background"}:  # which draw from the others
-            assert one.score_change == pytest.approx(other.score_change)
-
-
-def test_there_must_be_negatives(recognizer: Recognizer, ordinary: list[Photo]) -> None:
-    with pytest.raises(DatasetError, match="without a product"):
-        measure_robustness(recognizer, ordinary[:6], "test")
-
-
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (200, 3), (120, 90)])
 @pytest.mark.parametrize("alteration", ALTERATIONS, ids=": ".join)
 def test_pictures_of_any_shape_stay_pictures(
@@ -156,19 +134,14 @@ def test_only_the_background_is_swapped() -> None:
     assert (found[:9, :9] == (0, 255, 0)).all()
 
 
-# --- the command ------------------------------------------------------------------------------
-
-
 def test_the_command_prints(recognizer: Recognizer, ordinary: list[Photo], tmp_path: Path) -> None:
-    columns = ("sha256", "label", "source", "split")
-    rows = [{"file": p.path.name} | {c: getattr(p, c) for c in columns} for p in ordinary]
-    write_manifest(tmp_path, rows)
-    verb = ["evaluate", str(recognizer.bundle.path), "-d", str(tmp_path), "--split", "test"]
-    verb += ["--robustness"]
-    done = CliRunner().invoke(app, verb)
+    write_manifest_of(tmp_path, ordinary)
+    verb = ("evaluate", recognizer.bundle.path, "-d", tmp_path, "--split", "test", "--robustness")
+    done = invoke(*verb)
     assert done.exit_code == ExitCode.DONE, done.output
     assert "quality 20" in done.stdout
-    found = json.loads(CliRunner().invoke(app, [*verb, "--json"]).stdout)
+    found = json.loads(invoke(*verb, "--json").stdout)
     assert len(found["outcomes"]["ivory"]) == len(ALTERATIONS)
-    for other in (["--against", str(recognizer.bundle.path)], ["-o", str(tmp_path / "x.html")]):
-        assert CliRunner().invoke(app, [*verb, *other]).exit_code == ExitCode.USAGE
+    write_manifest_of(tmp_path, ordinary[:6])
+    refused = invoke(*verb)
+    assert (refused.exit_code, "without a product" in refused.stderr) == (ExitCode.USAGE, True)

@@ -74,9 +74,7 @@ def test_changed_decisions_have_both_reasons(compared: Compared) -> None:
     assert (found.common.before, found.common.after) == ({"ivory_worked": 1}, {"ivory_worked": 2})
 
 
-def test_images_with_other_bytes_or_of_other_listings_are_other_images(
-    compared: Compared,
-) -> None:
+def test_images_with_other_bytes_or_of_other_listings_are_other_images(compared: Compared) -> None:
     one = bare_row("\udcffa", 0.1, "clear", item={"id": 1})
     other_bytes = replace(one, sha256="1" * 64, decision=Decision.REVIEW)
     assert compared([one], [other_bytes]).replaced == 1

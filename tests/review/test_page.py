@@ -18,28 +18,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recognizer.cli import ExitCode
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import shrink
+from recognizer.model.bundle import load_bundle
 from recognizer.policy import CandidateKind
 from recognizer.prediction import Region
 from recognizer.review.page import write_report
 from recognizer.review.texts import catalogue
-from recognizer.rows import NewRow
+from recognizer.rows import NewRow, ScanFile
 from recognizer.rows.row import Row
-from tests.conftest import encoded, picture, write_file
+from tests.conftest import encoded, invoke, picture, write_file
 from tests.review.outcomes import outcome, store
-from tests.rows.rows import (
-    FAR,
-    HASH,
-    NEAR,
-    bare_row,
-    digest,
-    known_match,
-    lead,
-    row_of,
-    write_scan,
-)
+from tests.rows.rows import HASH, NEAR, bare_row, digest, known_match, lead, row_of, write_scan
 
 VOID = {"meta", "img", "input", "link", "br"}
 EVIL = ("<img src=x onerror=alert(1)>.jpg", '"><script>alert(1)<&>.jpg', "' onclick='x.jpg")
@@ -213,30 +205,22 @@ def test_a_photo_that_vanished_or_changed_is_not_shown(
     recognizer: Recognizer, report: Report, photos: list[Path]
 ) -> None:
     rows = [row_of(recognizer, path) for path in (photos[0], photos[3])]
+    kept = NewRow(row=rows[1], thumbnail=shrink(np.asarray(picture("blue", (512, 64))), 256, 0))
+    here = report([rows[0], kept])
+    assert [image.size for image in here.pictures][1] == (256, 32)
+    red, _, blue = np.asarray(here.pictures[1])[9, 9]
+    assert blue > red  # made by the scan, and not from the file
+    assert "the file has gone or has changed" not in here.text
     photos[0].write_bytes(encoded(picture("gray")))
     photos[3].unlink()
+    gone = report([rows[0], kept])
+    assert [image.size for image in gone.pictures] == [(256, 32)]
+    assert "From the scan: the file has gone or has changed." in gone.text
     page = report(rows)
     assert page.pictures == []
     assert "The file has changed since the scan and is not what was scored." in page.text
     assert "The file has gone since the scan." in page.text
     assert "file:" not in "".join(str(a.get("data-original")) for a in page.tags("img"))
-
-
-def test_a_lead_that_has_vanished_is_shown_from_what_its_scan_has_kept(
-    recognizer: Recognizer, report: Report, photos: list[Path]
-) -> None:
-    row = row_of(recognizer, photos[0])
-    kept = NewRow(row=row, thumbnail=shrink(np.asarray(picture("blue", (512, 64))), 256, 0))
-    page = report([kept])
-    (here,) = page.pictures
-    assert here.size == (256, 32)
-    red, _, blue = np.asarray(here)[9, 9]
-    assert blue > red  # not made from the file
-    assert "the file has gone or has changed" not in page.text
-    photos[0].unlink()
-    gone = report([kept])
-    assert [image.size for image in gone.pictures] == [(256, 32)]
-    assert "From the scan: the file has gone or has changed." in gone.text
 
 
 def test_a_picture_is_made_of_the_frame_of_the_lead(
@@ -289,20 +273,17 @@ def test_a_failure_leaves_the_old_page_and_no_scraps(
             write_report(scan, place, [recognizer.bundle])
 
 
-def test_near_copies_are_folded_and_known_items_named(report: Report, tmp_path: Path) -> None:
+def test_near_copies_and_known_items_are_named(report: Report, tmp_path: Path) -> None:
     known = known_match(label="ivory_raw", note="<b>seizure</b> 12", origin="customs", distance=4)
     rows = [
         bare_row("strong.jpg", 0.9, "priority", phash=HASH, known=(known,)),
         bare_row("weak<i>.jpg", 0.6, "review", phash=NEAR, item={"seller": "s<1>"}),
-        bare_row("other.jpg", 0.7, "review", phash=FAR),
     ]
     page = report(rows)
-    assert page.titles == ["strong.jpg", "other.jpg"]
-    first = page.rows[0]
-    assert [images["images"] for _, images in json.loads(first["data-copies"])] == [
-        [digest("weak<i>.jpg")]
-    ]
-    assert "weak<i>.jpg" in first["data-text"]
+    assert page.titles == ["strong.jpg"]
+    ((_, copy),) = json.loads(page.rows[0]["data-copies"])
+    assert copy["images"] == [digest("weak<i>.jpg")]
+    assert "weak<i>.jpg" in page.rows[0]["data-text"]
     for words in ("Also in 1 listings", "Decide for all 2", "near-copies: 1", "seizure"):
         assert words in page.text
     assert "4 of 256 bits apart" in page.text
@@ -340,3 +321,43 @@ def test_what_was_said_before_is_on_the_page(
         page = Page(output.read_text())
         assert [row["data-state"] for row in page.rows] == [state]
         assert ("Ama" in page.text) is (state == "rejected")
+
+
+@pytest.fixture
+def reported(tiny_bundle: Path, tmp_path: Path) -> Path:
+    rows = [bare_row("a.jpg", 0.6, "review")]
+    return write_scan(tmp_path / "scan.sqlite", rows, load_bundle(tiny_bundle))
+
+
+def test_the_command_writes_a_page(reported: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    output = tmp_path / "page.html"
+    always = ("report", reported, "--bundle", tiny_bundle, "--title", "T&T", "--output")
+    result = invoke(*always, output)
+    assert result.exit_code == ExitCode.DONE, result.output
+    assert str(output) in result.output.replace("\n", "")
+    page = output.read_text(encoding="utf-8")
+    assert "<title>T&amp;T</title>" in page
+    assert "by tiny-v1" in page  # what it does not recognise
+    assert invoke(*always, reported).exit_code == ExitCode.USAGE
+    with ScanFile(reported) as file:
+        assert len(file) == 1
+    # The words on evidence are those of the model behind the rows.
+    assert invoke("report", reported, "--output", output).exit_code == ExitCode.DONE
+    assert "The model tiny-v1 is not at hand" in output.read_text()
+    assert "<b>Not recognised</b>" not in output.read_text()
+
+
+def test_what_is_no_scan_and_what_cannot_be_served_is_refused(
+    reported: Path, tmp_path: Path
+) -> None:
+    none = tmp_path / "none.sqlite"
+    for verb in ("report", "review"):
+        refused = invoke(verb, none)
+        assert refused.exit_code == ExitCode.USAGE
+        assert "does not exist" in " ".join(refused.stderr.split())
+        assert not none.exists()
+    short = invoke("review", reported, "--token", "short")
+    assert "at least 16 characters" in " ".join(short.stderr.split())
+    nowhere = invoke("review", reported, "--host", "192.0.2.1", "--port", "0")
+    assert nowhere.exit_code == ExitCode.USAGE
+    assert "name another --port or --host" in " ".join(nowhere.stderr.split())

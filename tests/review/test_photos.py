@@ -8,21 +8,24 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
 
 from recognizer._process import resident_bytes
-from recognizer.engine import Recognizer
-from recognizer.review.photos import DEFAULT_THRESHOLD, Photos, Unavailable, heat_threshold
+from recognizer.cli.originals import read_original
+from recognizer.imaging.sources import Refused
+from recognizer.review.photos import Photos, Unavailable
 from recognizer.rows import ScanFile
 from recognizer.rows.row import Row
 from recognizer.status import Status
 from tests.conftest import encoded, picture
 from tests.review.server.queues import Client, served
-from tests.rows.rows import bare_row, lead, write_scan
+from tests.rows.rows import bare_row, write_scan
 
 SIDE = 8000
 
@@ -36,7 +39,7 @@ def large_png(path: Path, level: int) -> Row:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
 def test_many_large_images_at_once_leave_the_server_small_and_quick(tmp_path: Path) -> None:
-    rows = [large_png(tmp_path / f"{i}.png", i) for i in range(12)]
+    rows = [large_png(tmp_path / f"{i}.png", i) for i in range(8)]
     scan = write_scan(tmp_path / "scan.sqlite", rows)
     with ScanFile(scan) as file:
         keys = [f"{key & (1 << 64) - 1:016x}" for (key,) in file.select("SELECT key FROM image")]
@@ -85,9 +88,29 @@ def test_a_decoder_that_dies_costs_one_picture(tmp_path: Path) -> None:
             photos.picture(3, failed, "original")
 
 
-def test_a_heat_map_is_drawn_against_the_threshold_of_its_label(recognizer: Recognizer) -> None:
-    row = bare_row("a.jpg", 0.6, "review", leads=(lead("ivory_worked"),))
-    bundle = recognizer.bundle
-    assert heat_threshold(row, bundle, "ivory_worked") == 0.4
-    assert heat_threshold(row, bundle, "ivory_raw") == 0.4  # that of the bundle
-    assert heat_threshold(row, bundle, "ceramic") == DEFAULT_THRESHOLD
+@pytest.mark.parametrize("name", ["x.csv!", "x.zip!", "photos"])
+def test_a_folder_may_have_any_name(
+    name: str, scanned: Callable[..., list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    photo = encoded(picture("red"))
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "a.jpg").write_bytes(photo)
+    (row,) = scanned(tmp_path / name)
+    assert row["status"] == "ok"
+    assert read_original(Row.from_json(row), allow_http=False) == photo
+
+
+@pytest.mark.parametrize("allow_http", [True, False])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://127.0.0.1:8420/photo/1/original", "http://localhost/a.jpg", "http://[::1]/a.jpg"),
+        *("http://169.254.169.254/latest/meta-data", "http://10.0.0.1/a.jpg", "http://0/a.jpg"),
+        *("http://2130706433/a.jpg", "http://0x7f.1/a.jpg", "http://[::ffff:127.0.0.1]/a.jpg"),
+        *("http://user@127.0.0.1/a.jpg", "http://127.0.0.1#@shop.example/", "http://[::1/a.jpg"),
+        *("http:///etc/passwd", "https://127.0.0.1%2f@shop.example/", "http://shop.example:22/"),
+    ],
+)
+def test_no_address_in_a_row_leads_the_desk_to_this_machine(url: str, allow_http: bool) -> None:
+    with pytest.raises(Refused):
+        read_original(bare_row(url, 0.9, "review"), allow_http=allow_http)

@@ -61,14 +61,16 @@ def test_listings_have_the_same_order_everywhere(tmp_path: Path, bundle: Bundle)
         unproven("priority, unproven", 0.9, "priority"),
         listing("priority", 0.6, "priority"),
         bare_row("stray.jpg", 0.65, "review"),
+        listing("clear", 0.1, "clear"),
+        bare_row("broken.jpg", 0, "unscored"),
     ]
     order = [
         *("priority", "priority, unproven", "by reports alone", "reported", "two photos", "old"),
-        *("young", "stray.jpg", "low", "unproven, reported", "unproven"),
+        *("young", "stray.jpg", "low", "unproven, reported", "unproven", "broken.jpg"),
     ]
     scan = write_scan(tmp_path / "scan.sqlite", rows, bundle)
     with ScanFile(scan) as file:
-        assert [one.listing for one in read_listings(file)] == order
+        assert [one.listing for one in read_listings(file)] == [*order, "clear"]
     with Queue(scan) as queue:
         found = queue.page(View(), 1)[0]
         assert [entry.name for entry in found] == order

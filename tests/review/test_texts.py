@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from recognizer.review.texts import SCRIPT_TEXTS, Texts, catalogue, language_of
+from recognizer.review.texts import SCRIPT_TEXTS, catalogue, language_of
 from recognizer.status import Reason
 from recognizer.taxonomy import load_taxonomy
 
 REVIEW = Path(__file__).parents[2] / "recognizer" / "review"
 
 
-def test_both_languages_fill_in_the_same() -> None:
-    both = catalogue()["words"] | catalogue()["reasons"]
-    for key, (english, chinese) in both.items():
+def test_both_languages_fill_in_the_same_and_every_label_and_reason_has_a_name() -> None:
+    tables, taxonomy = catalogue(), load_taxonomy()
+    for key, (english, chinese) in (tables["words"] | tables["reasons"]).items():
         fields = [set(re.findall(r"{\w+}", text)) for text in (english, chinese)]
         assert fields[0] == fields[1], key
-
-
-def test_every_label_and_reason_has_a_name() -> None:
-    taxonomy = load_taxonomy()
-    tables = catalogue()
     assert tables["labels"].keys() == taxonomy.labels.keys()
     assert tables["families"].keys() == taxonomy.families.keys()
     assert tables["reasons"].keys() == {reason.value for reason in Reason}
@@ -42,13 +36,6 @@ def test_all_words_that_are_shown_are_there_and_none_is_left_over() -> None:
     assert {key.removeprefix("said_") for key in unused} <= {
         *("confirm", "reject", "unsure", "escalate", "skip")
     }
-
-
-def test_times_are_said_in_the_largest_unit() -> None:
-    chinese, now = Texts("zh"), datetime.now(UTC)
-    assert chinese.ago(now - timedelta(days=3, hours=5), now) == "3 天前"
-    assert Texts("en").ago(now, now) == "just now"
-    assert chinese.label("ivory", load_taxonomy(), family=True, mark=True) == "象牙（类）"  # noqa: RUF001
 
 
 def test_the_language_is_the_one_the_browser_wants_most() -> None:

@@ -17,11 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from recognizer.errors import ScanFileChangedError, ScanFileError
-from recognizer.policy import Decision
 from recognizer.review.entries import AFFECTED, Entries, Entry
 from recognizer.review.outcomes import Judgement, Occasion, Outcome, Outcomes
-from recognizer.review.views import AUDIT, OPEN, QUEUE, View, late_conditions
-from recognizer.rows.listings import QUEUE_ORDER
+from recognizer.review.views import AUDIT, OPEN, QUEUE, View
 from recognizer.rows.queue import ENTRY_ORDER
 from recognizer.rows.records import as_utc
 
@@ -87,7 +85,6 @@ class Queue(Entries):
         outcomes: Path | None = None,
         *,
         lead_reviewers: Collection[str] = (),
-        time_limits: Mapping[Decision, float] | None = None,
         on_outcomes: Callable[[Sequence[Outcome]], object] = lambda _: None,
     ) -> None:
         self._on_outcomes = on_outcomes
@@ -96,7 +93,7 @@ class Queue(Entries):
         is_own = outcomes is None or outcomes == scan
         self._outcomes = Outcomes(outcomes or scan, write=True, create=not is_own)
         try:
-            super().__init__(scan, outcomes, time_limits=time_limits)
+            super().__init__(scan, outcomes)
         except BaseException:
             self._outcomes.close()
             raise
@@ -211,24 +208,10 @@ class Queue(Entries):
         condition = f"{condition} AND {_IS_FREE}"
         if view.state not in {OPEN, "all"}:  # a second pair of eyes
             condition += " AND judge != :reviewer"
-        for further in (f"{condition} AND {_NOT_SKIPPED}", condition):
-            for part in self._parts(view):
-                chosen = f"{further} AND {part}"
-                if found := self._select(chosen, values, view.source, limit=1):
-                    return found[0]
+        for chosen in (f"{condition} AND {_NOT_SKIPPED}", condition):
+            if found := self._select(chosen, values, view.source, limit=1):
+                return found[0]
         return None
-
-    def _parts(self, view: View) -> list[str]:
-        """Return in which parts a view is worked through: level by level, what is late first."""
-        if not self._time_limits or view.section == AUDIT:
-            return ["1"]
-        late = late_conditions(self._time_limits)
-        return [
-            part
-            for place in range(len(QUEUE_ORDER))
-            for part in (late.get(place), f"place = {place}")
-            if part is not None
-        ]
 
     # --- what is said -----------------------------------------------------------------------------
 

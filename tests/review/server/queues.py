@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import re
+import signal
+import socket
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +18,7 @@ from typing import Any
 
 import httpx
 
+from recognizer.cli import main
 from recognizer.model.bundle import Bundle
 from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.review.photos import Photos
@@ -65,16 +72,67 @@ def served(
             yield url
 
 
+def serve(log: Path, *arguments: object) -> None:
+    """Run the command of the server in this process."""
+    with log.open("a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.argv = ["recognizer", "review", *map(str, arguments)]
+    main()
+
+
+class Server:
+    """A server in a process that can be killed, always at the same address.
+
+    ``log`` has what it prints.
+    """
+
+    def __init__(self, scan: Path, team: Path, *options: str) -> None:
+        with closing(socket.create_server(("127.0.0.1", 0))) as free:
+            port = free.getsockname()[1]
+        self.base, self.log = f"http://127.0.0.1:{port}", team.with_name("log")
+        self._args = (scan, "--outcomes", team, "--port", port, *options)
+        self.start()
+
+    def start(self) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__, "uvicorn"])
+        self.process = context.Process(target=serve, args=(self.log, *self._args), daemon=False)
+        self.process.start()
+        end = time.monotonic() + 60
+        while True:
+            try:
+                httpx.get(f"{self.base}/login")
+                return
+            except httpx.TransportError:
+                assert self.process.is_alive(), self.log.read_text()
+                assert time.monotonic() < end
+                time.sleep(0.02)
+
+    def stop(self, how: signal.Signals) -> None:
+        if self.process.is_alive():
+            assert self.process.pid is not None
+            os.kill(self.process.pid, how)
+        self.process.join(60)
+        assert not self.process.is_alive()
+
+
 class Client:
     """A reviewer without a browser; ``listing`` is the key of the one on the page."""
 
     def __init__(self, base: str, name: str, token: str = "") -> None:
+        self.base = base
         self.http = httpx.Client(base_url=base, timeout=60)
         answer = self.http.post("/login", data={"name": name, "token": token})
         assert answer.status_code == 303, answer.text
         self.listing: str | None = None
         self.title = ""
         self.photos: list[str] = []
+
+    @property
+    def shown(self) -> str:
+        """The name of the listing on the page, as :func:`listing` gives titles."""
+        return self.title.removeprefix("Title of ")
 
     def open(self, path: str = "/") -> str:
         page = self.http.get(path).raise_for_status().text

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from recognizer.engine import Recognizer
 from recognizer.imaging.thumbnail import shrink
-from recognizer.review.entries import as_key
+from recognizer.review.entries import MAX_IMAGES, as_key
 from recognizer.review.server.queue import Queue
 from recognizer.review.server.security import Guard
 from recognizer.rows import NewRow
@@ -143,6 +144,8 @@ def test_forms_and_addresses_that_make_no_sense_are_told_so(base: str) -> None:
     for path in (
         *("/listing/1", "/listing/" + "9" * 40, f"/listing/{SOME_KEY}", "/photo/x/small"),
         *(f"/photo/{SOME_KEY}/small", f"/photo/{SOME_KEY}/secret", "/listing/../etc/passwd"),
+        *(f"/listing/{key}" for key in ("g" * 16, "0" * 17, "+123456789012345", "A" * 16)),
+        *(f"/listing/{key}" for key in ("\uff10" * 16, "0" * 15 + "%00")),
         *(f"/listing/{SOME_KEY}/photos", "/static/../app.py", "/photo/1/..%2f..%2fetc%2fpasswd"),
     ):
         assert anna.http.get(path).status_code == 404, path
@@ -310,37 +313,46 @@ def test_a_lead_sees_what_was_escalated(tmp_path: Path) -> None:
 def test_several_listings_are_decided_from_their_list(tmp_path: Path) -> None:
     scan = write_scan(tmp_path / "scan.sqlite", many(60))
     with served(scan) as base:
-        anna = Client(base, "Anna")
+        anna, ben = Client(base, "Anna"), Client(base, "Ben")
+        ben.open()  # has the first, which nobody else can decide
         keys = re.findall(r'data-key="(\w+)"', anna.open("/listings"))
-        assert len(keys) == 50
-        answer = anna.http.post(
-            "/act?page=2", json={"do": "reject", "listings": keys[:48], "list": True}
-        ).json()
-        assert answer["notice"] == "48 listings: Rejected"
+        assert (len(keys), keys[0]) == (50, ben.listing)
+        picked = {"do": "reject", "listings": [*keys[1:49], keys[1], SOME_KEY], "list": True}
+        answer = anna.http.post("/act?page=2", json=picked).json()
+        assert answer["notice"].startswith("48 listings: Rejected")
         assert len(re.findall(r'data-key="(\w+)"', answer["html"])) == 12  # no page 2 is left
-        again = anna.http.post("/act", json={"do": "reject", "listings": keys[47:49]}).json()
-        assert again["notice"].startswith("1 listings: Rejected. 1 were not stored")
+        more = {"do": "reject", "listings": [keys[0], *keys[48:50]]}
+        again = anna.http.post("/act", json=more).json()
+        assert again["notice"].startswith("1 listings: Rejected. 2 were not stored")
+        assert {one.reviewer for one in said_in(scan)} == {"Anna"}
         for _ in range(2):
             undone = anna.http.post("/act", json={"do": "undo", "list": True}).json()
         assert "60 listings" in undone["html"]
 
 
-def test_photos_of_a_large_listing_come_in_pages(tmp_path: Path) -> None:
+def test_twenty_thousand_photos_of_a_listing_come_in_pages_and_are_undone_at_once(
+    tmp_path: Path,
+) -> None:
     rows = [
-        replace(listing("a", 0.9), source=f"{i}.jpg", sha256=digest(str(i))) for i in range(1000)
+        replace(listing("a", 0.9), source=f"{i}.jpg", sha256=digest(str(i))) for i in range(20_000)
     ]
-    scan = write_scan(tmp_path / "scan.sqlite", rows)
+    scan = write_scan(tmp_path / "scan.sqlite", [*rows, listing("b")])
     with served(scan) as base:
         anna = Client(base, "Anna")
         page = anna.open()
         assert len(page) < 100_000
         assert page.count("<figure") == 40
-        assert "Page 1 of 25" in page
-        last = anna.http.get(f"/listing/{anna.listing}/photos?page=25").text
+        assert "Page 1 of 500" in page
+        last = anna.http.get(f"/listing/{anna.listing}/photos?page=500").text
         assert last.count("<figure") == 40
-        assert {*re.findall(r'data-photo="(\w+)"', page)}.isdisjoint(
-            re.findall(r'data-photo="(\w+)"', last)
-        )
+        assert {*anna.photos}.isdisjoint(re.findall(r'data-photo="(\w+)"', last))
+        shown = anna.listing
+        assert anna.act("reject").status_code == 200
+        assert (len(said_in(scan)), anna.title) == (MAX_IMAGES, "Title of b")
+        begin = time.process_time()
+        assert anna.act("undo").status_code == 200
+        assert time.process_time() - begin < 1.0  # 0.2 s where nothing else runs
+        assert anna.listing == shown
 
 
 def test_a_full_disk_is_507_and_a_lost_file_503_and_the_end(tmp_path: Path) -> None:

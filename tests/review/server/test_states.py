@@ -5,15 +5,12 @@ The server is the one of the command line, in a process of its own that can be k
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
-import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,9 +27,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from recognizer.cli import main
 from recognizer.rows.row import Row
-from tests.review.server.queues import Client, listing, said_in
+from tests.review.server.queues import Client, Server, listing, said_in
 from tests.rows.rows import NOW, digest, quick_folder, write_scan
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
@@ -43,15 +39,6 @@ DO = {"confirm": "confirmed", "reject": "rejected", "unsure": "unsure", "escalat
 WITHDRAWAL = "withdrawal"
 
 
-def serve(scan: Path, team: Path, port: int) -> None:
-    """Run the command in this process."""
-    with (team.parent / "log").open("a") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    sys.argv = ["recognizer", "review", str(scan), "--outcomes", str(team), "--port", str(port)]
-    main()
-
-
 @dataclass(frozen=True)
 class Said:
     """What the store must hold of one verdict, or of its withdrawal."""
@@ -60,51 +47,6 @@ class Said:
     reviewer: str
     judgement: str
     occasion: str = "review"
-
-
-@dataclass
-class Page:
-    """What somebody has in front of them."""
-
-    client: Client
-    place: int
-
-    @property
-    def listing(self) -> str:
-        return self.client.title.removeprefix("Title of ")
-
-
-class Server:
-    """A server that can be killed, always at the same address."""
-
-    def __init__(self, scan: Path, team: Path) -> None:
-        self._args = scan, team
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            self.port = free.getsockname()[1]
-        self.base = f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__, "uvicorn", "recognizer.review.server.app"])
-        self.process = context.Process(target=serve, args=(*self._args, self.port), daemon=False)
-        self.process.start()
-        end = time.monotonic() + 60
-        while True:
-            try:
-                httpx.get(f"{self.base}/login")
-                return
-            except httpx.TransportError:
-                assert self.process.is_alive(), (self._args[1].parent / "log").read_text()
-                assert time.monotonic() < end
-                time.sleep(0.02)
-
-    def stop(self, how: signal.Signals) -> None:
-        if self.process.is_alive():
-            assert self.process.pid is not None
-            os.kill(self.process.pid, how)
-        self.process.join(60)
-        assert not self.process.is_alive()
 
 
 class Desk(RuleBasedStateMachine):
@@ -120,7 +62,7 @@ class Desk(RuleBasedStateMachine):
         self.said: list[Said] = []  # all that must be stored, in this order
         self.standing: list[Said] = []  # of it what was not withdrawn
         self.decided: set[str] = set()
-        self.pages: dict[str, Page] = {}
+        self.pages: dict[str, Client] = {}
         self.add_listings(4, NOW)
         self.servers: dict[int, Server] = {0: Server(self.scan, self.team)}
 
@@ -132,14 +74,14 @@ class Desk(RuleBasedStateMachine):
             last.open()
             left = set()
             while last.listing is not None:
-                left.add(last.title.removeprefix("Title of "))
+                left.add(last.shown)
                 assert last.act("reject").status_code == 200
             assert left == {*self.rows} - self.decided, (left, self.decided, self.said)
         finally:
             for server in self.servers.values():
                 server.stop(signal.SIGKILL)
             for page in self.pages.values():
-                page.client.http.close()
+                page.http.close()
             self.folder.cleanup()
 
     # --- the scan -----------------------------------------------------------------------------
@@ -208,46 +150,46 @@ class Desk(RuleBasedStateMachine):
 
     def nothing_is_stored(self, who: str) -> None:
         page = self.pages.get(who)
-        if page is not None and page.client.listing is not None:
+        if page is not None and page.listing is not None:
             with may_be_lost():
-                assert page.client.act("reject").status_code == 503
+                assert page.act("reject").status_code == 503
 
     # --- people -------------------------------------------------------------------------------
 
     @rule(who=PEOPLE, place=PLACES)
     def opens_the_desk(self, who: str, place: int) -> None:
-        place = place if place in self.servers else 0
+        server = self.servers.get(place, self.servers[0])
         page = self.pages.get(who)
-        if page is None or page.place != place:
+        if page is None or page.base != server.base:
             if page is not None:
-                page.client.http.close()
-            page = self.pages[who] = Page(Client(self.servers[place].base, who), place)
-        page.client.open()
+                page.http.close()
+            page = self.pages[who] = Client(server.base, who)
+        page.open()
         self.look(page)
 
     @rule(who=PEOPLE)
     def signs_out(self, who: str) -> None:
         page = self.pages.pop(who, None)
         if page is not None:
-            assert page.client.http.post("/logout", json={}).status_code == 200
-            page.client.http.close()
+            assert page.http.post("/logout", json={}).status_code == 200
+            page.http.close()
 
     @precondition(lambda self: self.pages)
     @rule(who=PEOPLE)
     def page_stays_open(self, who: str) -> None:
         page = self.pages.get(who)
         if page is not None:
-            page.client.http.post("/act", json={"do": "keep", "listing": page.client.listing})
+            page.http.post("/act", json={"do": "keep", "listing": page.listing})
 
     @precondition(lambda self: self.pages)
     @rule(who=PEOPLE, do=st.sampled_from([*DO]), is_part=st.booleans())
     def says(self, who: str, do: str, is_part: bool) -> None:
         page = self.pages.get(who)
-        if page is None or page.client.listing is None:
+        if page is None or page.listing is None:
             return
-        shown, photos = page.listing, page.client.photos
+        shown, photos = page.shown, page.photos
         without = photos[-1:] if is_part and len(photos) > 1 else []
-        answer = page.client.act(do, without=without)
+        answer = page.act(do, without=without)
         if answer.status_code == 200:
             self.stored(Said(shown, who, DO[do]))
         else:
@@ -261,35 +203,36 @@ class Desk(RuleBasedStateMachine):
         if page is None:
             return
         own = [one for one in self.standing if one.reviewer == who]
-        assert page.client.act("undo").status_code == 200
+        assert page.act("undo").status_code == 200
         if not own:
             self.look(page)
             return
         self.standing.remove(own[-1])
         self.said.append(replace(own[-1], occasion=WITHDRAWAL))
         self.decided.discard(own[-1].listing)
-        if page.client.listing is not None and own[-1].listing in self.rows:
-            assert page.listing == own[-1].listing
+        if page.listing is not None and own[-1].listing in self.rows:
+            assert page.shown == own[-1].listing
 
     @precondition(lambda self: self.pages)
     @rule(who=PEOPLE, delay=st.floats(0, 0.02))
     def says_while_the_server_is_killed(self, who: str, delay: float) -> None:
         page = self.pages.get(who)
-        if page is None or page.client.listing is None:
+        if page is None or page.listing is None:
             return
         answers: list[int] = []
-        shown = page.listing
+        shown = page.shown
 
         def act() -> None:
             with may_be_lost():
-                answers.append(page.client.act("reject").status_code)
+                answers.append(page.act("reject").status_code)
 
         thread = threading.Thread(target=act)
         thread.start()
         time.sleep(delay)
-        self.servers[page.place].stop(signal.SIGKILL)
+        (server,) = (one for one in self.servers.values() if one.base == page.base)
+        server.stop(signal.SIGKILL)
         thread.join()
-        self.servers[page.place].start()
+        server.start()
         is_new = len(verdicts_in(self.team)) > len(self.said)
         assert is_new or answers in ([], [409])
         if is_new:
@@ -302,9 +245,9 @@ class Desk(RuleBasedStateMachine):
         self.standing.append(said)
         self.decided.add(said.listing)
 
-    def look(self, page: Page) -> None:
-        if page.client.listing is not None:
-            assert page.listing not in self.decided, "what was decided comes back"
+    def look(self, page: Client) -> None:
+        if page.listing is not None:
+            assert page.shown not in self.decided, "what was decided comes back"
 
     @invariant()
     def what_was_acknowledged_is_stored_once(self) -> None:
@@ -328,7 +271,7 @@ def verdicts_in(team: Path) -> list[Said]:
 
 
 QUICK = settings(
-    max_examples=3,
+    max_examples=2,
     stateful_step_count=20,
     deadline=None,
     derandomize=True,

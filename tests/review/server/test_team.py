@@ -2,92 +2,43 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import statistics
-import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.review.server.queues import Client, many, said_in
+from tests.review.server.queues import Client, Server, many, said_in
 from tests.rows.rows import write_scan
 
 LISTINGS = 120
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_five_reviewers_lose_nothing_when_the_server_is_killed(tmp_path: Path) -> None:
-    scan = write_scan(tmp_path / "scan.sqlite", many(LISTINGS))
-    team = _Team(scan)
-    team.start()
-    try:
-        workers = [threading.Thread(target=team.work, args=(f"R{i}",)) for i in range(5)]
-        for worker in workers:
-            worker.start()
-        while len(team.stored) < LISTINGS // 3:
-            time.sleep(0.01)
-        team.server.send_signal(signal.SIGKILL)
-        team.server.wait()
-        team.start()
-        for worker in workers:
-            worker.join()
-    finally:
-        team.server.kill()
-        team.server.wait()
-    assert not team.errors
-    said = [(outcome.listing, outcome.reviewer) for outcome in said_in(scan)]
-    assert set(team.stored) <= set(said)  # whatever was acknowledged is there
-    assert {outcome.to_json_line() for outcome in said_in(scan)} >= {*team.printed}
-    assert len(team.printed) > LISTINGS // 2  # for a program that reads them
-    assert len(said) == len({name for name, _ in said}) == LISTINGS  # each once, by one person
-    cuts = statistics.quantiles(team.seconds, n=100)
-    print(
-        f"{len(team.seconds)} decisions of 5 reviewers at once: "
-        f"p50 {1000 * cuts[49]:.0f} ms, p99 {1000 * cuts[98]:.0f} ms"
-    )
-
-
-class _Team:
-    def __init__(self, scan: Path) -> None:
-        self.scan = scan
-        self.base = ""
-        self.printed: list[bytes] = []
+class Team:
+    def __init__(self, folder: Path) -> None:
+        scan = write_scan(folder / "scan.sqlite", many(LISTINGS))
+        self.server = Server(scan, folder / "team.sqlite", "--print-outcomes")
         self.stored: list[tuple[str, str]] = []
         self.seconds: list[float] = []
         self.errors: list[str] = []
         self.held: dict[str, str] = {}
         self.lock = threading.Lock()
 
-    def start(self) -> None:
-        self.server = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "recognizer", "review", str(self.scan), "--port", "0"),
-                "--print-outcomes",
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        threading.Thread(target=self.printed.extend, args=(self.server.stdout,)).start()
-        line = self.server.stderr.readline().decode()
-        self.base = line.partition("http://")[2].partition("/")[0]
-        assert self.base, line
-
     def work(self, name: str) -> None:
         """Sign in, decide until nothing is left, and come back after a crash."""
         while True:
             try:
-                client = Client(f"http://{self.base}", name)
+                client = Client(self.server.base, name)
                 client.open()
                 while client.listing is not None:
                     self._decide(client, name)
                 return
-            except (httpx.TransportError, httpx.InvalidURL):
+            except httpx.TransportError:
                 with self.lock:
                     self.held.pop(name, None)  # who has what is lost with the server
                 time.sleep(0.2)  # it is being started again
@@ -108,3 +59,37 @@ class _Team:
             self.stored.append((title, name))
             self.seconds.append(spent)
             del self.held[name]
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Iterator[Team]:
+    team = Team(tmp_path)
+    yield team
+    team.server.stop(signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_five_reviewers_lose_nothing_when_the_server_is_killed(team: Team, tmp_path: Path) -> None:
+    workers = [threading.Thread(target=team.work, args=(f"R{i}",)) for i in range(5)]
+    for worker in workers:
+        worker.start()
+    while len(team.stored) < LISTINGS // 3:
+        time.sleep(0.01)
+    team.server.stop(signal.SIGKILL)
+    team.server.start()
+    for worker in workers:
+        worker.join()
+    assert not team.errors
+    outcomes = said_in(tmp_path / "team.sqlite")
+    said = [(outcome.listing, outcome.reviewer) for outcome in outcomes]
+    assert set(team.stored) <= set(said)  # whatever was acknowledged is there
+    assert len(said) == len({name for name, _ in said}) == LISTINGS  # each once, by one person
+    lines = team.server.log.read_bytes().splitlines(keepends=True)
+    printed = {line for line in lines if line.startswith(b"{")}  # for a program that reads them
+    assert {outcome.to_json_line() for outcome in outcomes} >= printed
+    assert len(printed) > LISTINGS // 2
+    cuts = statistics.quantiles(team.seconds, n=100)
+    print(
+        f"{len(team.seconds)} decisions of 5 reviewers at once: "
+        f"p50 {1000 * cuts[49]:.0f} ms, p99 {1000 * cuts[98]:.0f} ms"
+    )
