@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from recognizer.dataset.manifest import Photo
 from recognizer.training.cache import PhotoCache
-from recognizer.training.model import ProductNetwork, choose_precision
+from recognizer.training.model import ProductNetwork
 
 Features = NDArray[np.float32]
 
@@ -23,7 +23,6 @@ UNSEEN_LOGIT = -20.0
 
 VIEWS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     "whole": lambda squares: squares,
-    "mirrored": lambda squares: squares[:, :, ::-1].copy(),
     "centre": lambda squares: np.stack([_centre(square) for square in squares]),
 }
 """Views of model inputs, from which a head learns more than from the photos alone."""
@@ -87,12 +86,11 @@ def features_of(
     known = cache.features(maker)
     missing = list({p.sha256: p for p in photos if p.sha256 not in known}.values())
     device = next(network.parameters()).device
-    kind = choose_precision("auto", device)
     for first in range(0, len(missing), _TOGETHER):
         some = missing[first : first + _TOGETHER]
         images = torch.from_numpy(VIEWS[view](cache.squares(some, size))).to(device)
-        with torch.inference_mode(), torch.autocast(device.type, kind, enabled=kind.itemsize < 4):
-            parts = [network(part).embedding.float().cpu() for part in torch.split(images, _PASS)]
+        with torch.inference_mode():  # in fp32: heads of bf16's features find less
+            parts = [network(part).embedding.float().cpu() for part in images.split(_PASS)]
         vectors = torch.cat(parts).numpy()
         cache.add_features(maker, some, vectors)
         known.update((p.sha256, v) for p, v in zip(some, vectors, strict=True))
