@@ -90,7 +90,7 @@ def features_of(
         some = missing[first : first + _TOGETHER]
         images = torch.from_numpy(VIEWS[view](cache.squares(some, size))).to(device)
         with torch.inference_mode():  # in fp32: heads of bf16's features find less
-            parts = [network(part).embedding.float().cpu() for part in images.split(_PASS)]
+            parts = [network(part).embedding.float().cpu() for part in torch.split(images, _PASS)]
         vectors = torch.cat(parts).numpy()
         cache.add_features(maker, some, vectors)
         known.update((p.sha256, v) for p, v in zip(some, vectors, strict=True))
