@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recognizer.listing_columns import (
-    NAMES,
     Role,
     as_time,
     as_url,
@@ -52,12 +51,6 @@ def test_the_surest_name_counts() -> None:
     assert value_of({"price": 0}, Role.TITLE) is None
 
 
-def test_no_name_has_two_roles() -> None:
-    names = [name for usual in NAMES.values() for name in usual]
-    assert len(names) == len(set(names))
-    assert all(normal_name(name) == name for name in names)
-
-
 @pytest.mark.parametrize(
     ("columns", "wanted", "expected"),
     [
@@ -79,12 +72,6 @@ def test_what_tells_listings_apart(
     columns: dict[str, Any] | None, wanted: str | None, expected: str | None
 ) -> None:
     assert listing_of(columns, wanted) == expected
-
-
-def test_a_listing_without_an_id_is_told_by_all_its_columns() -> None:
-    one, other = {"title": "vase", "price": 3}, {"title": "vase", "price": 4}
-    assert listing_of(one) == listing_of(dict(reversed(one.items())))
-    assert listing_of(one) != listing_of(other)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from recognizer.policy import (
     Rate,
     Rule,
 )
-from recognizer.taxonomy import load_taxonomy
 from tests.rules import of_family, of_label, rule
 
 DEFAULT = Policy()
@@ -41,22 +40,6 @@ DEFAULT = Policy()
 def test_rules_are_checked_where_they_are_made(make: Callable[[], object], words: str) -> None:
     with pytest.raises(PolicyError, match=words):
         make()
-
-
-@pytest.mark.parametrize(
-    ("policy", "words"),
-    [
-        (Policy(rules=of_label("ivory_wroked", rule())), "did you mean ivory_worked"),
-        (Policy(rules=of_label("ivory", rule())), "rules.label.ivory: unknown label 'ivory'"),
-        (Policy(rules=of_family("ivory_raw", rule())), "rules.family.ivory_raw: unknown family"),
-        (Policy(rules=of_family("ivroy", rule())), "did you mean ivory"),
-        (Policy(ignore=frozenset({"corral"})), "did you mean coral"),
-        (Policy(ignore=frozenset({"ceramic"})), "unknown product 'ceramic'"),
-    ],
-)
-def test_a_policy_made_in_code_is_checked_as_a_file_is(policy: Policy, words: str) -> None:
-    with pytest.raises(PolicyError, match=words):
-        policy.check(load_taxonomy())
 
 
 CHANGES = [

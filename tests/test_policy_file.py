@@ -16,7 +16,6 @@ from recognizer.policy import (
     EXAMPLES,
     CandidateKind,
     Decision,
-    Effect,
     KnownRule,
     Policy,
     Probability,
@@ -57,21 +56,6 @@ def test_a_profile(tmp_path: Path) -> None:
         },
         ignore=frozenset({"coral", "seahorse"}),
     )
-
-
-@pytest.mark.parametrize(
-    ("table", "key"),
-    [
-        ("rules.ivory_worked", (CandidateKind.LABEL, "ivory_worked")),
-        ("rules.ivory", (CandidateKind.FAMILY, "ivory")),
-        ("rules.label.coral", (CandidateKind.LABEL, "coral")),
-        ("rules.family.coral", (CandidateKind.FAMILY, "coral")),
-    ],
-)
-def test_a_rule_is_that_of_a_label_or_of_a_family(
-    table: str, key: tuple[CandidateKind, str], tmp_path: Path
-) -> None:
-    assert [*loaded(tmp_path, f"[{table}]\nreview_rate = 0.05\n").rules] == [key]
 
 
 def test_an_empty_profile_is_the_default(tmp_path: Path) -> None:
@@ -135,14 +119,6 @@ def test_the_examples_are_valid_for_the_released_model(name: str) -> None:
 def test_what_is_written_is_read_again(policy: Policy, tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(policy_toml(policy, ["A comment"]), encoding="utf-8")
     assert Policy.load(tmp_path / "p.toml") == policy
-
-
-def test_a_file_goes_before_an_example_of_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "strict").write_text("name = 'mine'")
-    assert Policy.load("strict").name == "mine"
 
 
 BROKEN = {
@@ -216,14 +192,6 @@ def test_a_missing_profile_is_a_policy_error(tmp_path: Path) -> None:
         Policy.load(tmp_path / "binary.toml")
     with pytest.raises(PolicyError, match=r"is not TOML: .*line 1"):
         loaded(tmp_path, "review_rate = =")
-
-
-def test_a_profile_says_what_known_items_mean(tmp_path: Path) -> None:
-    text = '[known]\nproduct = "priority"\ncleared = "clear"\ndistance = 12\n'
-    assert loaded(tmp_path, text).known == KnownRule(
-        product=Effect.PRIORITY, cleared=Effect.CLEAR, distance=12
-    )
-    assert loaded(tmp_path, "[known]\ndistance = 12\n").known == KnownRule(distance=12)
 
 
 def test_a_policy_may_use_the_names_that_a_bundle_brings(tmp_path: Path) -> None:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import pickle
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recognizer.errors import TaxonomyError
 from recognizer.taxonomy import (
-    Family,
     Kind,
     Label,
     Taxonomy,
@@ -122,23 +116,6 @@ class TestTaxonomy:
         thing = taxonomy.extended({"label": {"thing": THING}}, "here").label("thing")
         assert thing == Label(name="thing", kind=Kind.LOOKALIKE, display_name="Thing")
 
-    @pytest.mark.parametrize(
-        ("find", "words"),
-        [
-            (lambda t: t.label("ivory_row"), r"unknown label 'ivory_row'.*ivory_raw"),
-            (lambda t: t.members("big_cats"), r"unknown family 'big_cats'.*big_cat"),
-            (lambda t: t.label("xyz"), r"^unknown label 'xyz'$"),
-        ],
-    )
-    def test_an_unknown_name_names_the_closest(
-        self, taxonomy: Taxonomy, find: Callable[[Taxonomy], object], words: str
-    ) -> None:
-        with pytest.raises(TaxonomyError, match=words):
-            find(taxonomy)
-
-    def test_survives_a_pickle(self, taxonomy: Taxonomy) -> None:
-        assert pickle.loads(pickle.dumps(taxonomy)) == taxonomy
-
 
 class TestLoadTaxonomy:
     @pytest.mark.parametrize("kind", [str, Path])
@@ -170,53 +147,6 @@ def test_what_breaks_a_rule_is_refused(taxonomy: Taxonomy, case: str) -> None:
     own, words = BROKEN[case]
     with pytest.raises(TaxonomyError, match=f"^bundle.json: .*{words}"):
         taxonomy.extended(own, "bundle.json")
-
-
-NAMES = st.from_regex(r"[a-z][a-z0-9]{0,5}(_[a-z0-9]{1,3})?", fullmatch=True)
-TEXTS = (
-    st.text(st.characters(exclude_categories=["C"]), min_size=1)
-    .map(lambda text: " ".join(text.split()))
-    .filter(bool)
-)
-
-
-@st.composite
-def taxonomies(draw: st.DrawFn) -> Taxonomy:
-    families = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
-    names = draw(st.lists(NAMES, min_size=len(families), max_size=8, unique=True))
-    labels = []
-    for index, name in enumerate(names):
-        # The first labels give each family its product.
-        kind = Kind.PRODUCT if index < len(families) else draw(st.sampled_from(Kind))
-        product = kind is Kind.PRODUCT
-        others = st.sampled_from([other for other in names if other != name] or [""])
-        labels.append(
-            Label(
-                name=name,
-                kind=kind,
-                display_name=draw(TEXTS),
-                family=families[index % len(families)] if product else None,
-                cites=draw(TEXTS if product else st.none() | TEXTS),
-                hint=draw(TEXTS if product else st.none() | TEXTS),
-                confused_with=tuple(draw(st.lists(others, max_size=3))) if len(names) > 1 else (),
-            )
-        )
-    return Taxonomy(
-        labels={label.name: label for label in labels},
-        families={
-            name: Family(name=name, display_name=draw(TEXTS), note=draw(TEXTS)) for name in families
-        },
-    )
-
-
-@given(taxonomies())
-def test_what_is_written_is_read(own: Taxonomy) -> None:
-    packaged = load_taxonomy()
-    labels = {n: v for n, v in own.labels.items() if n not in packaged.labels}
-    families = {n: v for n, v in own.families.items() if n not in packaged.families}
-    every = Taxonomy({**packaged.labels, **labels}, {**packaged.families, **families})
-    table = json.loads(json.dumps(every.own_names()))
-    assert packaged.extended(table, "bundle.json") == every
 
 
 def test_a_bundle_adds_names_and_changes_none() -> None:

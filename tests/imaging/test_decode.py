@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from recognizer.imaging import Limits, load_image
-from recognizer.imaging.decode import MIN_RECOVERED, orient, to_rgb
+from recognizer.imaging.decode import MIN_RECOVERED, to_rgb
 from recognizer.status import Reason, Status
 from tests.hostile import (
     animation,
@@ -26,7 +26,6 @@ from tests.hostile import (
     photo,
     png,
     png_chunk,
-    sixteen_bit_rgb_png,
     tiff,
 )
 from tests.imaging.test_formats import MAGICS
@@ -74,12 +73,6 @@ class TestOrientation:
     def stored(self, orientation: int, size: tuple[int, int] = (96, 64)) -> Image.Image:
         array = STORED[orientation](np.array(smooth(*size)))
         return Image.fromarray(np.ascontiguousarray(array))
-
-    def test_arrays(self, orientation: int) -> None:
-        upright = np.array(photo())
-        found = orient(np.ascontiguousarray(STORED[orientation](upright)), orientation)
-        assert np.array_equal(found, upright)
-        assert found.flags.c_contiguous
 
     @pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
     def test_files(self, orientation: int, name: str) -> None:
@@ -168,10 +161,6 @@ def test_colors(data: object, color: tuple[int, int, int], tolerance: int) -> No
     assert np.abs(rgb[8, 8].astype(int) - color).max() <= tolerance
 
 
-def test_sixteen_bits_are_rounded_to_eight() -> None:
-    assert np.array_equal(decoded(sixteen_bit_rgb_png()), np.array(photo()))
-
-
 def test_an_adobe_cmyk_jpeg_and_a_plain_one_differ_by_inversion_only() -> None:
     adobe, plain = decoded(cmyk_jpeg(adobe=True)), decoded(cmyk_jpeg(adobe=False))
     # Without the segment nothing says that the values are inverted; no decoder agrees on what
@@ -194,10 +183,6 @@ def test_reduced_pictures(name: str, size: tuple[int, int]) -> None:
     )
     mine = cv2.resize(rgb, (side, side), interpolation=cv2.INTER_LINEAR)
     assert difference(mine, reference) < 3.0
-
-
-def test_a_small_picture_is_not_enlarged() -> None:
-    assert decoded(jpeg(), 500).shape == (64, 96, 3)
 
 
 @pytest.mark.parametrize("name", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])

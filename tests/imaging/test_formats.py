@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from recognizer.imaging.formats import OPENERS, sniff
-from tests.hostile import encode, photo
+from recognizer.imaging.formats import sniff
 
 MAGICS = {
     "jpeg": b"\xff\xd8\xff",
@@ -28,19 +27,8 @@ def test_formats_are_told_by_their_magic_bytes(name: str | None) -> None:
     assert sniff(MAGICS[name] + bytes(400)) == name
 
 
-@pytest.mark.parametrize("name", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF"])
-def test_what_pillow_writes_is_known(name: str) -> None:
-    data = encode(photo(), name)
-    assert sniff(data[:512]) == name.lower()
-    assert name.lower() in OPENERS
-
-
 @pytest.mark.parametrize(
     "text", [b"BMX bikes and other things", b"<!-- page --><html><svg>", b"RIFF"]
 )
 def test_words_that_look_like_magic(text: bytes) -> None:
     assert sniff(text) is None
-
-
-def test_a_brand_outside_its_box_does_not_count() -> None:
-    assert sniff(b"\0\0\0\x10ftypisom\0\0\0\0heicavif") is None

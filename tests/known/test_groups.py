@@ -52,7 +52,3 @@ def test_thousands_of_copies_of_one_picture_are_one_group() -> None:
     one, other = (hash_.tobytes().hex() for hash_ in random_hashes(2))
     groups = near_copies([one, other] * 20_000, [None] * 40_000)
     assert groups.tolist() == [0, 1] * 20_000
-
-
-def test_pictures_without_a_hash_are_copies_only_where_their_bytes_are_equal() -> None:
-    assert near_copies([None] * 4, ["a", "b", "a", None]).tolist() == [0, 1, 0, 3]

@@ -6,7 +6,7 @@ from PIL import Image
 
 from recognizer.imaging import perceptual_hash
 from recognizer.known import TRANSFORMS
-from recognizer.known.hashes import is_hash, to_bytes, transformed
+from recognizer.known.hashes import to_bytes, transformed
 from tests.pictures import distance, scene
 
 
@@ -23,11 +23,3 @@ def test_the_hash_of_a_turned_picture_can_be_told_without_it(
     estimate = transformed(to_bytes([hash_])[0])[way].tobytes().hex()
     is_exact = name in {"identity", "transpose"}
     assert distance(estimate, real) <= (0 if is_exact else 16)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("0" * 64, True), ("F" * 64, False), ("0" * 63, False), ("0" * 64 + "\n", False), (7, False)],
-)
-def test_what_is_a_hash(text: object, expected: bool) -> None:
-    assert is_hash(text) is expected

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer.errors import UsageError
 from recognizer.known import HashIndex, near_pairs
 from recognizer.prediction import MAX_DISTANCE
 from tests.known.hashes import brute_force, random_hashes, with_flips
@@ -52,39 +51,12 @@ def test_nothing_is_missed_at_the_very_distance(flips: int, seed: int) -> None:
         assert found(index, near, flips - 1) == []
 
 
-def test_every_way_to_spread_31_differences_over_the_chunks_is_found() -> None:
-    # The worst case for the search: each chunk but one differs in two bits.
-    hashes = random_hashes(2000, seed=3)
-    index = HashIndex(hashes)
-    for seed in range(300):
-        assert found(index, with_flips(hashes[7], 31, seed)[None], 31) == [(0, 7, 31)]
-
-
-def test_many_equal_hashes_are_all_found() -> None:
-    hashes = np.repeat(random_hashes(2), 5000, axis=0)
-    _, positions, apart = HashIndex(hashes).search(hashes[:1])
-    assert positions.tolist() == list(range(5000))
-    assert not apart.any()
-
-
 def test_an_empty_index_finds_nothing(tmp_path: Path) -> None:
     index = HashIndex(np.zeros((0, 32), np.uint8))
     assert found(index, random_hashes(2), 31) == []
     assert list(near_pairs(np.zeros((0, 32), np.uint8), match_orientations=True)) == []
     index.save(tmp_path)
     assert found(HashIndex.open(tmp_path), random_hashes(2), 31) == []
-
-
-@pytest.mark.parametrize("distance", [-1, 32])
-def test_what_cannot_be_searched_exactly_is_refused(distance: int) -> None:
-    with pytest.raises(UsageError, match=str(distance)):
-        HashIndex(random_hashes(1)).search(random_hashes(1), distance)
-
-
-def test_a_hash_can_be_had_back() -> None:
-    hashes = random_hashes(20)
-    index = HashIndex(hashes)
-    assert [index.hash_at(i) for i in range(20)] == [hash_.tobytes() for hash_ in hashes]
 
 
 def _search(folder: Path, sought: np.ndarray) -> tuple[list[int], bool]:

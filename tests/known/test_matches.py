@@ -79,11 +79,6 @@ def test_mirrored_and_turned_pictures_are_found_where_asked_for(seed: int, share
         assert known.digest != every_way
 
 
-def test_an_empty_bank_matches_nothing(share: Share) -> None:
-    with share([], match_rotations=True) as known:
-        assert known.match(HASH) == ()
-
-
 def test_a_match_becomes_a_decision(recognizer: Recognizer, share: Share) -> None:
     prediction = recognizer.predict(scene(1))
     assert recognizer.decide(prediction, Policy()).decision is Decision.CLEAR

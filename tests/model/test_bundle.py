@@ -15,9 +15,7 @@ from recognizer.model.bundle import Bundle, load_bundle, load_carried_bundles, w
 from recognizer.model.description import NegativesFile
 from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
 from recognizer.model.negatives import read_negatives
-from recognizer.model.numerics import sigmoid
-from recognizer.taxonomy import Kind
-from tests.tiny import LABELS, SIZE, change_by_hand, edit_description, write_tiny_bundle
+from tests.tiny import change_by_hand, edit_description, write_tiny_bundle
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -25,27 +23,6 @@ Change = Callable[[dict[str, Any]], object]
 @pytest.fixture
 def bundle(tiny_bundle: Path) -> Bundle:
     return load_bundle(tiny_bundle)
-
-
-def test_what_a_bundle_says(bundle: Bundle) -> None:
-    assert bundle.title == "tiny-v1"
-    assert bundle.label_names == LABELS
-    assert bundle.input_size == SIZE
-    assert bundle.labels[0].kind is Kind.PRODUCT
-    assert bundle.labels[0].thresholds[0.01] == 0.5
-    assert bundle.labels[2].thresholds == {}
-    assert [family.members for family in bundle.families] == [("ivory_worked", "ivory_raw")]
-    assert bundle.not_recognized == ("rhino_horn",)
-    assert len(bundle.digest) == 64
-    assert bundle.read_model()
-
-
-def test_calibration(bundle: Bundle) -> None:
-    log_odds = np.array([[-800.0, 0.0, 2.0, 800.0]])
-    found = bundle.calibrate(log_odds)
-    assert found.dtype == np.float64
-    assert np.allclose(found, [[0, 0.5, 1 / (1 + math.exp(-2)), 1]])
-    assert np.isfinite(sigmoid(np.array([-1e308, 1e308]))).all()
 
 
 def test_the_digest_covers_all_that_decides(tmp_path: Path) -> None:
@@ -106,10 +83,6 @@ def test_a_name_leads_nowhere_else(
     assert find_bundle("on-the-shelf") == shelf / "on-the-shelf"
     with pytest.raises(BundleNotFoundError, match="on-the-shelf"):
         find_bundle(name)
-
-
-def test_a_folder_is_taken_as_it_is(tiny_bundle: Path) -> None:
-    assert find_bundle(tiny_bundle) == find_bundle(str(tiny_bundle)) == tiny_bundle
 
 
 def test_a_folder_that_hides_a_bundle_of_the_package_is_told(
@@ -215,23 +188,6 @@ BROKEN: dict[str, Change] = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_description_is_a_schema_error(name: str, tmp_path: Path) -> None:
     with pytest.raises(BundleSchemaError, match=r"bundle\.json"):
-        load_bundle(changed(tmp_path, BROKEN[name]))
-
-
-@pytest.mark.parametrize(
-    ("name", "place"),
-    [
-        ("no version", "missing required field `version`"),
-        ("calibration not a number", r"got `str` - at `\$\.labels\[0\]\.calibration\.slope`"),
-        ("calibration upside down", r"above 0 - at `\$\.labels\[0\]\.calibration`"),
-        ("a family threshold missing", "family ivory has no threshold for"),
-        ("a step of no known kind", r"'guessed' - at `\$\.lineage\[0\]\.step`"),
-        ("another activation", r"'relu' - at `\$\.activation`"),
-        ("an escape in its name", r"control characters in 'x\\\\x1b\[2J\\\\x07'"),
-    ],
-)
-def test_the_message_names_the_place(name: str, place: str, tmp_path: Path) -> None:
-    with pytest.raises(BundleSchemaError, match=rf"bundle\.json: .*{place}"):
         load_bundle(changed(tmp_path, BROKEN[name]))
 
 

@@ -14,8 +14,6 @@ from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from recognizer.engine import GPU_BATCH, Recognizer
 from recognizer.errors import (
-    BundleDigestError,
-    BundleNotFoundError,
     BundleSchemaError,
     ProviderError,
     UsageError,
@@ -142,13 +140,6 @@ def no_session(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_session")
 class TestBeforeAnySession:
-    def test_a_wrong_digest(self, tmp_path: Path) -> None:
-        folder = write_tiny_bundle(tmp_path)
-        with (folder / "model.onnx").open("ab") as file:
-            file.write(b"\0")
-        with pytest.raises(BundleDigestError):
-            Recognizer.load(folder)
-
     def test_external_data(self, tmp_path: Path) -> None:
         model = tiny_model()
         external_data_helper.convert_model_to_external_data(
@@ -176,23 +167,6 @@ class TestBeforeAnySession:
         with pytest.raises(BundleSchemaError, match="not an ONNX model"):
             Recognizer.load(write_tiny_bundle(tmp_path, b"\x1c\0\0\0ORTM" + bytes(50)))
 
-    @pytest.mark.parametrize("name", ["../x", "no-such-bundle", ".."])
-    def test_no_such_bundle(
-        self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.chdir(tmp_path)
-        with pytest.raises(BundleNotFoundError):
-            Recognizer.load(name)
-
-
-def _renamed_output(model: onnx.ModelProto) -> None:
-    model.graph.output[2].name = "features"
-    model.graph.node[5].output[0] = "features"
-
-
-def _fewer_outputs(model: onnx.ModelProto) -> None:
-    del model.graph.output[1]
-
 
 def _float_input(model: onnx.ModelProto) -> None:
     model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
@@ -217,14 +191,8 @@ def _unknown_operator(model: onnx.ModelProto) -> None:
     model.graph.node[1].op_type = "Teleport"
 
 
-def test_what_is_no_model(tmp_path: Path) -> None:
-    with pytest.raises(BundleSchemaError, match="cannot load"):
-        Recognizer.load(write_tiny_bundle(tmp_path, b"<html>404</html>"))
-
-
 SPOILS = [
-    *(_renamed_output, _fewer_outputs, _float_input, _renamed_input),
-    *(_one_at_a_time, _flat_scores, _unknown_operator),
+    *(_float_input, _renamed_input, _one_at_a_time, _flat_scores, _unknown_operator),
 ]
 
 

@@ -30,7 +30,6 @@ from recognizer.rows import (
     ScanFile,
     ScanWriter,
     decide_again,
-    deciding,
 )
 from recognizer.rows.row import Reference
 from recognizer.status import Reason, Status
@@ -163,32 +162,6 @@ def test_it_comes_to_what_a_scan_with_the_policy_says(
     # And back: nothing was lost but the regions.
     again(path, Policy(), recognizer.bundle)
     assert read_scan(path) == [replace(row, regions=()) for row in rows]
-
-
-def test_what_is_clear_is_not_read_row_by_row(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = [scored_row(f"{n}.jpg", 0.1 if n else 0.6) for n in range(9)]
-    path = write_scan(tmp_path / "a", rows, bundle)
-    slow: list[int] = []
-    read_row = ScanFile.row
-    monkeypatch.setattr(ScanFile, "row", lambda *args: slow.append(args[1]) or read_row(*args))
-    again(path, Policy(), bundle)
-    assert slow == [1]
-
-
-def test_a_large_scan_is_decided_in_blocks(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    item = {"listing_id": "L", "policy": {"name": "tiny", "digest": "0" * 64}}
-    rows = [scored_row(f"{n}.jpg", (n % 10) / 10, item=item) for n in range(20)]
-    paths = [write_scan(tmp_path / name, rows, bundle) for name in ("whole", "blocks")]
-    policy = Policy(keywords=Keywords(words=("ivory",)))
-    whole = again(paths[0], policy, bundle)
-    monkeypatch.setattr(deciding, "_BLOCK", 3)
-    assert again(paths[1], policy, bundle) == whole
-    assert whole.rows == 20
-    assert read_scan(paths[0]) == read_scan(paths[1])
 
 
 def test_all_rows_point_at_one_policy_and_keep_what_they_have(

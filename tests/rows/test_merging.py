@@ -62,25 +62,6 @@ def scan(tmp_path: Path) -> MakeScan:
     return lambda name, *rows: write_scan(tmp_path / name, rows)
 
 
-def test_the_latest_row_of_each_item_in_the_order_of_the_inputs(
-    scan: MakeScan, tmp_path: Path
-) -> None:
-    one = scan("1", row("a", 5), row("b", 6), row("c", 9))
-    two = scan("2", row("d", 1), row("b", 5), row("a", 7), row("c", 8))
-    before = one.read_bytes(), two.read_bytes()
-    output, found = merged(one, two)
-    assert found == Merged(rows=4, superseded=3)
-    assert sorted(read_scan(output), key=str) == [
-        row("a", 7),
-        row("b", 6),
-        row("c", 9),
-        row("d", 1),
-    ]
-    assert (one.read_bytes(), two.read_bytes()) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "all"]
-    write_scan(output, [row("e")])  # a scan can go on from it
-
-
 @pytest.mark.parametrize(
     ("scans", "details"),
     [

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +25,6 @@ MATCH = known_match(note="seizure 12", origin="customs", transform="rotate_90")
 @pytest.fixture
 def row(recognizer: Recognizer) -> Row:
     return row_of(recognizer, "red.jpg", encoded(picture("red")), item={"id": 7})
-
-
-def test_a_row_has_the_keys_of_the_design_in_their_order(row: Row) -> None:
-    values = json.loads(row.to_json_line())
-    assert [*values] == [*ROW_FIELDS] == [key.name for key in fields(Row)]
-    assert values["item"] == {"id": 7}
-    assert [(one["kind"], one["name"]) for one in values["leads"]] == [
-        ("family", "ivory"),
-        ("label", "ivory_worked"),
-    ]
-    assert values["leads"][1]["score"] == values["scores"]["ivory_worked"]
-    assert values["decision"] == "priority"
-    assert values["family"]["ivory"] >= values["scores"]["ivory_worked"]
-    assert all(round(score, 6) == score for score in values["scores"].values())
-    assert values["time"] == "2026-01-02T03:04:05+00:00"
-    assert values["model"].keys() == {"name", "version", "digest"}
-    assert values["policy"].keys() == {"name", "digest"}
-    assert values["schema"] == 6
 
 
 def test_a_failed_row_is_never_clear(recognizer: Recognizer) -> None:
@@ -99,14 +80,6 @@ def test_every_kind_of_value_survives_the_line(row: Row) -> None:
         assert pickle.loads(pickle.dumps(one)) == one
 
 
-@pytest.mark.parametrize("name", [b"\xff\xfe.jpg", "象牙 \u202e.jpg".encode(), b"a\nb\tc.jpg"])
-def test_any_name_survives_the_line(row: Row, name: bytes) -> None:
-    line = replace(row, source=os.fsdecode(name)).to_json_line()
-    assert line.isascii()
-    assert line.count(b"\n") == 1
-    assert os.fsencode(Row.from_json(json.loads(line)).source) == name
-
-
 def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
     def change(values: dict[str, Any]) -> None:
         for step in path[:-1]:
@@ -120,27 +93,16 @@ def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
     ("change", "words"),
     [
         (lambda values: values.pop("width"), "missing required field `width`"),
-        (changed("source", to=7), r"Expected `str`, got `int` - at `\$\.source`"),
         (changed("status", to="new"), r"\$\.status"),
-        (changed("reason", to="new"), r"\$\.reason"),
-        (changed("sha256", to="abc"), r"matching regex .* at `\$\.sha256`"),
-        (changed("sha256", to="0" * 64 + "\n"), r"length <= 64 - at `\$\.sha256`"),
+        (changed("sha256", to="0" * 64 + "\n"), r"\$\.sha256"),
         (changed("width", to=0), r"\$\.width"),
-        (changed("width", to=1.5), r"\$\.width"),
         (changed("scores", to=None), "scores is null"),
-        (changed("scores", to=[]), r"Expected `object.*\$\.scores"),
-        (changed("scores", "bone", to="high"), r"Expected `float`.*\$\.scores"),
-        (changed("scores", "bone", to=1.5), r"`float` <= 1.0.*\$\.scores"),
-        (changed("leads", to=None), "leads is null"),
-        (changed("leads", 0, "kind", to="species"), r"\$\.leads\[0\]\.kind"),
-        (changed("leads", 0, "level", to="high"), r"\$\.leads\[0\]\.level"),
+        (changed("scores", "bone", to=1.5), r"\$\.scores"),
         (changed("leads", 0, "threshold", to=None), r"\$\.leads\[0\]\.threshold"),
-        (changed("decision", to=None), r"\$\.decision"),
         (changed("decision", to="unscored"), "decision unscored"),
         (changed("regions", 0, "box", to=[1]), r"\$\.regions\[0\]\.box"),
-        (changed("model", to={"name": "x"}), r"field `version` - at `\$\.model`"),
-        (changed("time", to="2026-01-01T00:00:00"), r"timezone component - at `\$\.time`"),
-        (changed("time", to=None), r"\$\.time"),
+        (changed("model", to={"name": "x"}), r"\$\.model"),
+        (changed("time", to="2026-01-01T00:00:00"), r"\$\.time"),
     ],
 )
 def test_what_is_no_row_is_told_by_its_key(
@@ -151,19 +113,6 @@ def test_what_is_no_row_is_told_by_its_key(
     change(values)
     with pytest.raises(ValueError, match=words):
         Row.from_json(values)
-
-
-def test_the_labels_of_a_lead_are_those_over_a_threshold_and_the_likeliest_of_a_family() -> None:
-    family = lead("ivory", kind=CandidateKind.FAMILY)
-    label = lead("rhino_horn")
-    assert bare_row("a", 0.1, "clear").lead_labels == ()
-    for leads, regions, labels in [
-        ((label,), (), ("rhino_horn",)),
-        ((family,), (REGION,), ("ivory_raw",)),
-        ((family, label), (REGION, REGION), ("rhino_horn", "ivory_raw")),
-    ]:
-        row = bare_row("a", 0.6, "review", leads=leads, regions=regions)
-        assert row.lead_labels == labels
 
 
 def test_every_key_is_documented() -> None:

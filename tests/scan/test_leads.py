@@ -7,13 +7,11 @@ from pathlib import Path
 import pytest
 
 from recognizer.engine import Recognizer
-from recognizer.errors import PolicyError
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import CandidateKind, Policy, Probability, Rule
 from recognizer.prediction import Region
-from recognizer.rows import Ranking, ScanSummary, ScanWriter
+from recognizer.rows import ScanSummary
 from recognizer.rows.row import Row
-from recognizer.scan import Item, scan
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.worker import lead_products
 from tests.conftest import encoded, picture
@@ -53,14 +51,3 @@ def test_what_a_lead_shows(
     summary = ScanSummary()
     summary.add(row, is_new=True)
     assert [*summary.leads] == shows
-
-
-def test_a_policy_with_a_name_that_is_unknown_is_refused_before_any_work(
-    tiny_bundle: Path, tmp_path: Path
-) -> None:
-    policy = Policy(ignore=frozenset({"ivory_wroked"}))
-    bundle = load_bundle(tiny_bundle)
-    with ScanWriter(tmp_path / "scan.sqlite", Ranking([bundle])) as file:
-        with pytest.raises(PolicyError, match="did you mean ivory_worked"):
-            scan(iter([Item.at("x.jpg")]), bundle, policy, file)
-        assert len(file) == 0

@@ -75,12 +75,6 @@ def test_cpus(place: Path, files: dict[str, str], expected: int) -> None:
     assert available_cpus() == expected
 
 
-def test_cpus_without_affinity(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(machine.os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(machine.os, "cpu_count", lambda: None)
-    assert available_cpus() == 1
-
-
 @pytest.mark.parametrize(
     ("files", "expected"),
     [

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer.errors import MissingExtraError, UsageError
+from recognizer.errors import UsageError
 from recognizer.rows.records import to_json
 from recognizer.scan import ScanOptions, expand
 from recognizer.scan.items import Item, RowsWithoutImage, Skipped
@@ -188,14 +188,6 @@ def test_values_of_a_parquet_table(tmp_path: Path) -> None:
     }
 
 
-def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "t.parquet"
-    path.touch()
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match=r"\[parquet\]"):
-        items_of(path)
-
-
 VALUES = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.decimals(),
@@ -304,14 +296,6 @@ def test_a_long_line_of_json_is_left_out(tmp_path: Path, monkeypatch: pytest.Mon
     assert found_in(tmp_path, items) == [("a.jpg", None), ("t.jsonl!/2", BAD), ("c.jpg", None)]
 
 
-def test_a_first_line_without_end_is_no_header(tmp_path: Path) -> None:
-    table = tmp_path / "t.csv"
-    table.write_bytes(b"path," + b"x" * (1 << 20) + b"\na.jpg,1\n")
-    (item,) = items_of(table)
-    assert (item.source, item.reason) == (str(table), BAD)
-    assert "first line has more than 1048576 characters" in str(item.detail)
-
-
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
@@ -320,6 +304,7 @@ def test_a_first_line_without_end_is_no_header(tmp_path: Path) -> None:
         ("t.csv", b"path,path\na,b\n", BAD),
         ("t.csv", b'"id" of it,path\n1,a.jpg\n', BAD),
         ("t.csv.gz", b"no gzip", BAD),
+        ("t.csv", b"path," + b"x" * (1 << 20) + b"\na.jpg,1\n", BAD),
         ("t.csv.gz", gzip.compress(b"path\n" + b"a.jpg\n" * 9, mtime=0)[:-12], Reason.TRUNCATED),
     ],
 )
@@ -330,14 +315,6 @@ def test_tables_that_cannot_be_read(
     path.write_bytes(content)
     item = items_of(path)[-1]
     assert (item.source, item.reason) == (str(path), reason)
-
-
-def test_a_damaged_parquet_table_says_where(tmp_path: Path) -> None:
-    path = write(tmp_path / "t.parquet", [{"path": f"{i}.jpg"} for i in range(1000)])
-    data = bytearray(path.read_bytes())
-    data[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
-    path.write_bytes(data)
-    assert items_of(path)[-1].reason in {BAD, Reason.READ_ERROR}
 
 
 def test_urls_in_a_table_lead_only_to_buckets(tmp_path: Path) -> None:
