@@ -328,12 +328,6 @@ def test_no_error_of_opencv_escapes(
     assert recognizer.explain(image).heatmap.size
 
 
-@pytest.mark.parametrize("shape", [(1, 65_536), (65_536, 1)])
-def test_a_side_that_is_too_long_is_refused(shape: tuple[int, int], recognizer: Recognizer) -> None:
-    prediction = recognizer.predict(np.zeros(shape, np.uint8))
-    assert prediction.reason is Reason.TOO_MANY_PIXELS
-
-
 def test_a_model_that_refuses_at_run_time_is_mapped(tmp_path: Path) -> None:
     model = tiny_model()  # says (N, 4) for what it reshapes to (1, 4): only a batch shows it
     model.graph.node[4].output[0] = "means"

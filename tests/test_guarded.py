@@ -108,20 +108,6 @@ def test_an_interrupted_call_does_not_give_its_answer_to_the_next(
     assert [guarded.predict(image) for image in (GREEN, RED)] == [green, red]
 
 
-def test_a_file_object_is_read_as_by_a_recognizer(
-    guarded: GuardedRecognizer, tiny_bundle: Path, tmp_path: Path
-) -> None:
-    """From its start; a closed one is a mistake, and so is one in text mode."""
-    (tmp_path / "a.jpg").write_bytes(RED)
-    for one in (Recognizer.load(tiny_bundle), guarded):
-        with (tmp_path / "a.jpg").open("rb") as file:
-            file.read(100)
-            assert one.predict(file).scores
-        for wrong, words in ((file, "closed"), (io.StringIO("x"), "binary mode")):
-            with pytest.raises(UsageError, match=words):
-                one.predict(wrong)  # type: ignore[arg-type]
-
-
 def test_many_tasks_of_an_event_loop(guarded: GuardedRecognizer) -> None:
     async def ask() -> tuple[list[Prediction | BaseException], int]:
         ticks = 0

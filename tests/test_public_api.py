@@ -2,14 +2,23 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 import recognizer
 import recognizer.imaging.load
+from recognizer import errors
+from recognizer.engine import Recognizer
+from recognizer.imaging import ImageSource
+from recognizer.prediction import Prediction, Region, prediction_schema
+from tests.conftest import encoded, picture
+from tests.pictures import animated
 
 
 def test_all_names_are_sorted_and_resolve() -> None:
@@ -58,3 +67,36 @@ def test_imports_are_as_light_as_they_can_be(statement: str, absent: tuple[str, 
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+OWN = {
+    name
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and value.__module__ == errors.__name__
+}
+
+
+def test_every_error_is_public() -> None:
+    assert set(recognizer.__all__) >= OWN
+    assert all(issubclass(getattr(errors, name), errors.RecognizerError) for name in OWN)
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    lines = (errors.__doc__ or "").splitlines()
+    drawn = {line.split("── ", 1)[1].split()[0] for line in lines if "── " in line}
+    assert drawn == OWN - {"RecognizerError"}
+
+
+@pytest.mark.parametrize("image", [encoded(picture()), animated("blue", "red"), b"", picture()])
+def test_a_prediction_as_json(image: ImageSource, recognizer: Recognizer) -> None:
+    prediction = recognizer.explain(image, "ivory_worked").prediction
+    found = json.loads(json.dumps(prediction.to_dict(), allow_nan=False))
+    schema = prediction_schema()
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(found)
+    names = [field.name for field in fields(Prediction)]
+    assert [*found] == [*schema["properties"]] == names
+    assert found["scores"] == prediction.scores
+    assert found["status"] == prediction.status
+    regions = [Region(**{**region, "box": tuple(region["box"])}) for region in found["regions"]]
+    assert tuple(regions) == prediction.regions

@@ -10,7 +10,6 @@ import pytest
 from numpy.typing import NDArray
 
 from recognizer import Policy, Recognizer, Status, load_taxonomy
-from recognizer.engine import BATCH_SIZE
 from recognizer.imaging import model_input
 from recognizer.model.numerics import sigmoid
 from recognizer.model.session import session_options
@@ -76,15 +75,6 @@ def sample_scores(
         released.bundle.read_model(), options, providers=["CPUExecutionProvider"]
     )
     return np.asarray(sigmoid(session.run(["scores"], {"images": inputs})[0]))
-
-
-def test_a_batch_says_what_single_calls_say(released: Recognizer) -> None:
-    paths = sorted(golden.SAMPLES.glob("*.jpg"))[: BATCH_SIZE + 3]
-    together = list(released.predict_many(paths))
-    for path, prediction in zip(paths, together, strict=True):
-        alone = released.predict(path)
-        assert prediction.sha256 == alone.sha256
-        assert prediction.scores == pytest.approx(alone.scores, abs=1e-5)
 
 
 def test_it_says_which_products_it_does_not_know(released: Recognizer) -> None:

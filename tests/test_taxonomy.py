@@ -56,90 +56,86 @@ def taxonomy() -> Taxonomy:
     return load_taxonomy()
 
 
-class TestPackagedFile:
-    def test_every_product_has_family_and_cites_and_every_label_a_hint(
-        self, taxonomy: Taxonomy
-    ) -> None:
-        assert len(taxonomy.products) == 16
-        for label in taxonomy.products:
-            assert label.family in taxonomy.families
-            assert "Appendix" in (label.cites or "")
-            assert len(label.hint or "") > 80
-        assert [label.name for label in taxonomy.labels.values() if not label.hint] == []
-
-    def test_families_roll_up(self, taxonomy: Taxonomy) -> None:
-        def names(family: str) -> list[str]:
-            return [label.name for label in taxonomy.members(family)]
-
-        assert names("ivory") == ["ivory_raw", "ivory_worked"]
-        assert names("big_cat") == ["big_cat_skin", "big_cat_parts"]
-        alone = set(taxonomy.families) - {"ivory", "big_cat"}
-        assert all(names(family) == [family] for family in alone)
-
-    def test_confusion_goes_both_ways(self, taxonomy: Taxonomy) -> None:
-        # Of these no test photo has the label, so the figures of ivory are not compared with them.
-        one_way = {"jewellery", "metalwork", "statue"}
-        pairs = [
-            (a.name, b)
-            for a in taxonomy.labels.values()
-            for b in a.confused_with
-            if a.name not in one_way
-        ]
-        assert len(set(pairs)) == len(pairs)
-        assert {(b, a) for a, b in pairs} == set(pairs)
-
-    def test_every_lookalike_is_like_a_product(self, taxonomy: Taxonomy) -> None:
-        for label in taxonomy.labels.values():
-            if label.kind is Kind.LOOKALIKE:
-                assert any(taxonomy.label(x).kind is Kind.PRODUCT for x in label.confused_with)
-
-    def test_no_text_claims_an_identification(self, taxonomy: Taxonomy) -> None:
-        claim = re.compile(
-            r"\b(prove[sdn]?|proof|confirm|certain|definite|guarantee|identif|always)"
-        )
-        labels, families = taxonomy.labels.values(), taxonomy.families.values()
-        texts = [text for label in labels for text in (label.hint, label.cites) if text]
-        texts += [family.note for family in families]
-        assert [text for text in texts if claim.search(text.lower())] == []
+def test_every_product_has_family_and_cites_and_every_label_a_hint(taxonomy: Taxonomy) -> None:
+    assert len(taxonomy.products) == 16
+    for label in taxonomy.products:
+        assert label.family in taxonomy.families
+        assert "Appendix" in (label.cites or "")
+        assert len(label.hint or "") > 80
+    assert [label.name for label in taxonomy.labels.values() if not label.hint] == []
 
 
-class TestTaxonomy:
-    def test_white_space_is_one_space_and_what_is_missing_has_a_default(
-        self, taxonomy: Taxonomy
-    ) -> None:
-        read = taxonomy.extended({"label": {"blue": BLUE, "x": {"kind": "product"}}}, "here")
-        assert read.label("blue").hint == "Look at it."
-        assert read.label("blue").display_name == "Blue"
-        assert read.label("x").family == "x"
-        assert "Not stated" in (read.label("x").cites or "")
-        assert [label.name for label in read.members("x")] == ["x"]
-        thing = taxonomy.extended({"label": {"thing": THING}}, "here").label("thing")
-        assert thing == Label(name="thing", kind=Kind.LOOKALIKE, display_name="Thing")
+def test_families_roll_up(taxonomy: Taxonomy) -> None:
+    def names(family: str) -> list[str]:
+        return [label.name for label in taxonomy.members(family)]
+
+    assert names("ivory") == ["ivory_raw", "ivory_worked"]
+    assert names("big_cat") == ["big_cat_skin", "big_cat_parts"]
+    alone = set(taxonomy.families) - {"ivory", "big_cat"}
+    assert all(names(family) == [family] for family in alone)
 
 
-class TestLoadTaxonomy:
-    @pytest.mark.parametrize("kind", [str, Path])
-    def test_a_file_adds_to_the_package(
-        self, taxonomy: Taxonomy, tmp_path: Path, kind: type[str] | type[Path]
-    ) -> None:
-        path = tmp_path / "own.toml"
-        path.write_text('[label.blue]\nkind = "other"\n', encoding="utf-8")
-        assert [*load_taxonomy(kind(path)).labels] == [*taxonomy.labels, "blue"]
+def test_confusion_goes_both_ways(taxonomy: Taxonomy) -> None:
+    # Of these no test photo has the label, so the figures of ivory are not compared with them.
+    one_way = {"jewellery", "metalwork", "statue"}
+    pairs = [
+        (a.name, b)
+        for a in taxonomy.labels.values()
+        for b in a.confused_with
+        if a.name not in one_way
+    ]
+    assert len(set(pairs)) == len(pairs)
+    assert {(b, a) for a, b in pairs} == set(pairs)
 
-    @pytest.mark.parametrize(
-        ("content", "words"),
-        [
-            (b"schema = 2\n", r"own\.toml: schema must be 1"),
-            (None, r"own\.toml"),
-            ("x = 'Kn\u00f6chel'".encode("latin-1"), r"own\.toml: 'utf-8' codec can't"),
-            (b"[label.x\n", r"own\.toml: .*\(at line 1, column 9\)"),
-        ],
-    )
-    def test_a_bad_file_is_named(self, tmp_path: Path, content: bytes | None, words: str) -> None:
-        if content is not None:
-            (tmp_path / "own.toml").write_bytes(content)
-        with pytest.raises(TaxonomyError, match=words):
-            load_taxonomy(tmp_path / "own.toml")
+
+def test_every_lookalike_is_like_a_product(taxonomy: Taxonomy) -> None:
+    for label in taxonomy.labels.values():
+        if label.kind is Kind.LOOKALIKE:
+            assert any(taxonomy.label(x).kind is Kind.PRODUCT for x in label.confused_with)
+
+
+def test_no_text_claims_an_identification(taxonomy: Taxonomy) -> None:
+    claim = re.compile(r"\b(prove[sdn]?|proof|confirm|certain|definite|guarantee|identif|always)")
+    labels, families = taxonomy.labels.values(), taxonomy.families.values()
+    texts = [text for label in labels for text in (label.hint, label.cites) if text]
+    texts += [family.note for family in families]
+    assert [text for text in texts if claim.search(text.lower())] == []
+
+
+def test_white_space_is_one_space_and_what_is_missing_has_a_default(taxonomy: Taxonomy) -> None:
+    read = taxonomy.extended({"label": {"blue": BLUE, "x": {"kind": "product"}}}, "here")
+    assert read.label("blue").hint == "Look at it."
+    assert read.label("blue").display_name == "Blue"
+    assert read.label("x").family == "x"
+    assert "Not stated" in (read.label("x").cites or "")
+    assert [label.name for label in read.members("x")] == ["x"]
+    thing = taxonomy.extended({"label": {"thing": THING}}, "here").label("thing")
+    assert thing == Label(name="thing", kind=Kind.LOOKALIKE, display_name="Thing")
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_file_adds_to_the_package(
+    taxonomy: Taxonomy, tmp_path: Path, kind: type[str] | type[Path]
+) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text('[label.blue]\nkind = "other"\n', encoding="utf-8")
+    assert [*load_taxonomy(kind(path)).labels] == [*taxonomy.labels, "blue"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"schema = 2\n", r"own\.toml: schema must be 1"),
+        (None, r"own\.toml"),
+        ("x = 'Kn\u00f6chel'".encode("latin-1"), r"own\.toml: 'utf-8' codec can't"),
+        (b"[label.x\n", r"own\.toml: .*\(at line 1, column 9\)"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path: Path, content: bytes | None, words: str) -> None:
+    if content is not None:
+        (tmp_path / "own.toml").write_bytes(content)
+    with pytest.raises(TaxonomyError, match=words):
+        load_taxonomy(tmp_path / "own.toml")
 
 
 @pytest.mark.parametrize("case", BROKEN)

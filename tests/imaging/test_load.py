@@ -165,15 +165,6 @@ def test_a_failure_names_format_and_digest() -> None:
 # --- the model's input ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (2, 5000), (5000, 2), (32, 32), (480, 640), (1, 70_000)])
-def test_the_input_is_square_whatever_the_picture(shape: tuple[int, int]) -> None:
-    rgb = np.full((*shape, 3), (10, 20, 30), np.uint8)
-    found = model_input(rgb, 32)
-    assert found.shape == (32, 32, 3)
-    assert found.dtype == np.uint8
-    assert (found == (10, 20, 30)).all()
-
-
 def test_nothing_is_cropped_away() -> None:
     rgb = np.zeros((100, 300, 3), np.uint8)
     rgb[:, :20] = 255
@@ -182,3 +173,41 @@ def test_nothing_is_cropped_away() -> None:
     assert (found[0, 0] == 255).all()
     assert (found[-1, -1] == 255).all()
     assert (found[5, 15] == 0).all()
+
+
+@pytest.mark.parametrize("key", ["max_bytes", "max_pixels", "max_frames"])
+@pytest.mark.parametrize("value", [0, -1, None, 1.5, "1"])
+def test_a_limit_is_a_number_from_one(key: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"{key} = "):
+        Limits(**{key: value})  # type: ignore[arg-type]
+
+
+class Named(os.PathLike[str]):
+    """A path that :class:`pathlib.Path` would tidy up."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __fspath__(self) -> str:
+        return self.name
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "nul\0inside.jpg", "\ud800.jpg", "/dev/null/x.jpg"],
+    ids=["empty", "nul", "lone", "dir"],
+)
+def test_paths_that_name_nothing(path: str) -> None:
+    image = load_image(Named(path))
+    assert (image.status, image.reason, image.sha256) == (Status.FAILED, Reason.NOT_FOUND, None)
+
+
+def test_a_name_that_becomes_a_fifo_does_not_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look and the opening the file may be replaced."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(PNG)
+    regular = os.stat(tmp_path / "file")
+    monkeypatch.setattr("recognizer.imaging.sources.os.stat", lambda _: regular)
+    assert load_image(tmp_path / "pipe").reason is Reason.NOT_A_FILE

@@ -11,8 +11,7 @@ from recognizer.engine import Recognizer
 from recognizer.imaging import perceptual_hash
 from recognizer.known import Bank, KnownItem, KnownItems, share_bank
 from recognizer.policy import Decision, Policy
-from tests.known.hashes import random_hashes, with_flips
-from tests.known.items import HASH, item
+from tests.known.items import HASH, item, random_hashes, with_flips
 from tests.pictures import scene
 
 Share = Callable[..., AbstractContextManager[KnownItems]]
