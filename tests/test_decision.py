@@ -19,7 +19,7 @@ from recognizer.policy import (
     Verdict,
 )
 from recognizer.prediction import Prediction
-from recognizer.status import Reason, Status
+from recognizer.status import Status
 from tests.rows.rows import known_match
 from tests.rules import of_family, of_label, rule
 
@@ -93,25 +93,6 @@ def test_decisions(
     assert verdict.decision is decision
     assert labels_of(verdict) == labels
     assert bool(verdict.why) == (decision is not CLEAR)
-
-
-@pytest.mark.parametrize("reason", list(Reason))
-def test_what_failed_is_never_clear(reason: Reason, bundle: Bundle) -> None:
-    failed = Prediction(status=Status.FAILED, reason=reason)
-    for policy, known in ((Policy(default=rule(1.0, 1.0, p=True)), ()), (DEFAULT, (PRODUCT,))):
-        verdict = verdict_of(failed, bundle, policy, known)
-        assert verdict.decision is Decision.UNSCORED
-        assert verdict.leads == ()
-
-
-def test_the_grounds_are_told(bundle: Bundle) -> None:
-    (family, label) = verdict_of(prediction(0.6, 0.1), bundle, DEFAULT).why
-    assert label == "review: ivory_worked 0.600 > 0.500 (false-positive rate 1.0%)"
-    assert family.startswith("review: ivory (family) 0.640")
-    animated = verdict_of(
-        prediction(0.6, frame=3, frames=9), bundle, Policy(default=rule(0.2, 0.5, p=True))
-    )
-    assert animated.why[0] == "priority: ivory_worked 0.600 > 0.500 in frame 3"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state
 
 from recognizer.engine import BATCH_SIZE, Recognizer
@@ -20,7 +20,6 @@ from recognizer.errors import (
     BundleSchemaError,
     PolicyError,
     ProviderError,
-    RecognizerError,
     UsageError,
 )
 from recognizer.model.description import Calibration
@@ -28,7 +27,6 @@ from recognizer.policy import CandidateKind, Decision, Policy, Probability, Rule
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
-from tests.hostile import gif, gif_frame
 from tests.pictures import animated
 from tests.tiny import LABELS, edit_description, tiny_model, write_tiny_bundle
 
@@ -328,18 +326,6 @@ def test_no_error_of_opencv_escapes(
     assert recognizer.explain(image).heatmap.size
 
 
-def test_a_model_that_refuses_at_run_time_is_mapped(tmp_path: Path) -> None:
-    model = tiny_model()  # says (N, 4) for what it reshapes to (1, 4): only a batch shows it
-    model.graph.node[4].output[0] = "means"
-    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 4], np.int64), "shape"))
-    model.graph.node.append(helper.make_node("Reshape", ["means", "shape"], ["scores"]))
-    model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "M"
-    loaded = Recognizer.load(write_tiny_bundle(tmp_path, model.SerializeToString()))
-    assert loaded.predict(encoded(picture())).status is Status.OK
-    with pytest.raises(RecognizerError):
-        list(loaded.predict_many([encoded(picture())] * 2))
-
-
 def test_a_score_that_is_no_number_is_never_clear(tmp_path: Path) -> None:
     model = tiny_model()
     for tensor in model.graph.initializer:
@@ -351,9 +337,3 @@ def test_a_score_that_is_no_number_is_never_clear(tmp_path: Path) -> None:
     assert prediction.scores == {}
     assert engine.decide(prediction, Policy()).decision is Decision.UNSCORED
     assert engine.explain(encoded(picture())).regions == ()
-
-
-def test_a_frame_of_one_pixel_is_scored(recognizer: Recognizer) -> None:
-    prediction = recognizer.predict(gif((1, 1), gif_frame()))
-    assert (prediction.status, prediction.reason) == (Status.DEGRADED, Reason.TOO_SMALL)
-    assert prediction.scores["ivory_worked"] > 0.9

@@ -10,7 +10,6 @@ from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from tests.conftest import encoded
 from tests.hostile import exif
-from tests.test_engine import assert_same, mixed
 
 
 def red_at(box: tuple[int, int, int, int], size: tuple[int, int] = (64, 64)) -> Image.Image:
@@ -90,14 +89,3 @@ def test_any_label_can_be_explained(recognizer: Recognizer) -> None:
     assert explanation.regions[0].box[0] == 0
     with pytest.raises(UsageError, match="ceramic"):
         recognizer.explain(b"", "unicorn_horn")
-
-
-def test_regions_come_from_the_same_pass(recognizer: Recognizer) -> None:
-    images = [recognizer.load_image(image) for image in mixed()]
-    scored = recognizer.score_loaded(images, ["scores", "maps"])
-    for found, plain in zip(scored, recognizer.predict_loaded(images), strict=True):
-        assert_same(found.prediction, plain)
-        if plain.scores.get("ivory_worked", 0) > 0.5:
-            regions = recognizer.regions(found, "ivory_worked")
-            assert regions
-            assert all(region.frame == plain.frame for region in regions)

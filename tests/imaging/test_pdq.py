@@ -38,13 +38,6 @@ def test_it_is_near_the_published_one_at_any_size(seed: int) -> None:
     assert distance(perceptual_hash(rgb) or "", published) <= MAX_DISTANCE // 2
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("quality", [95, 60, 30])
-def test_recompression(seed: int, quality: int) -> None:
-    original = scene(seed)
-    assert distance(hashed(original, "JPEG", quality=quality), hashed(original)) <= 8
-
-
 @pytest.mark.parametrize("seed", range(10))
 def test_a_small_crop_recompressed_and_reduced(seed: int) -> None:
     original = scene(seed)

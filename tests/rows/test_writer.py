@@ -144,57 +144,47 @@ def test_the_audit_sample_of_earlier_rows_is_drawn_and_given_up(
 # --- what happens to the process and the disk -----------------------------------------------------
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become somebody else")
-def test_a_place_that_may_not_be_written_is_told() -> None:
-    with tempfile.TemporaryDirectory() as folder:  # nobody else may enter that of pytest
-        Path(folder).chmod(0o755)
-        _try_as_nobody(write_scan(Path(folder) / "scan.sqlite", ROWS))
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become somebody else")
-def test_a_log_on_a_disk_that_may_not_be_written_is_told() -> None:
-    """Its rows are in the log: without it, a reader would miss them and not know it."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "scan.sqlite"
-        with ScanWriter(path, Ranking()) as file:
-            file.append([new(ROWS[0])])
-            (Path(folder) / "read-only").mkdir()
-            for name in ("scan.sqlite", "scan.sqlite-wal"):
-                shutil.copy(Path(folder) / name, Path(folder) / "read-only" / name)
-        Path(folder).chmod(0o755)
-        (Path(folder) / "read-only").chmod(0o555)
-        code = (
-            "import os, sys\nfrom recognizer.rows import ScanFile\nos.setuid(65534)\n"
-            "ScanFile(sys.argv[1])"
-        )
-        command = [sys.executable, "-c", code, str(path.parent / "read-only" / path.name)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert "or its folder cannot be read" in done.stderr.splitlines()[-1]
-
-
-def _try_as_nobody(path: Path) -> None:
-    code = """if True:
-        import os, sys
-        from recognizer.errors import ScanFileError
-        from recognizer.rows import Ranking, ScanFile, ScanWriter, read_listings
-        os.setuid(65534)
+_AS_NOBODY = """if True:
+    import os, sys
+    from recognizer.errors import ScanFileError
+    from recognizer.rows import Ranking, ScanFile, ScanWriter, read_listings
+    os.setuid(65534)
+    try:
         with ScanFile(sys.argv[1]) as file:
             print(len([*file.rows()]), len([*read_listings(file)]))
-        try:
-            ScanWriter(sys.argv[1], Ranking())
-        except ScanFileError as error:
-            print(error)
-        """
-    for mode in (0o444, 0o644):
-        path.chmod(mode)
-        done = subprocess.run(
-            [sys.executable, "-c", code, path], capture_output=True, text=True, check=False
-        )
+        ScanWriter(sys.argv[1], Ranking())
+    except ScanFileError as error:
+        print(error)
+    """
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become somebody else")
+def test_a_place_that_may_not_be_written_is_told() -> None:
+    def printed(path: Path) -> list[str]:
+        command = [sys.executable, "-c", _AS_NOBODY, path]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert done.stderr == ""
-        numbers, words = done.stdout.splitlines()
-        assert numbers == "9 9"
-        assert "cannot be written to" in words
-    assert [*path.parent.iterdir()] == [path]
+        return done.stdout.splitlines()
+
+    with tempfile.TemporaryDirectory() as folder:  # nobody else may enter that of pytest
+        Path(folder).chmod(0o755)
+        path = write_scan(Path(folder) / "scan.sqlite", ROWS)
+        for mode in (0o444, 0o644):
+            path.chmod(mode)
+            numbers, words = printed(path)
+            assert numbers == "9 9"
+            assert "cannot be written to" in words
+        assert [*path.parent.iterdir()] == [path]
+        # With rows in its log: without that, a reader would miss them and not know it.
+        closed = Path(folder) / "read-only"
+        closed.mkdir()
+        with ScanWriter(path, Ranking()) as file:
+            file.append([new(ROWS[0])])
+            for name in ("scan.sqlite", "scan.sqlite-wal"):
+                shutil.copy(path.with_name(name), closed / name)
+        closed.chmod(0o555)
+        (words,) = printed(closed / path.name)
+        assert "or its folder cannot be read" in words
 
 
 def test_a_second_scan_is_refused(tmp_path: Path) -> None:
