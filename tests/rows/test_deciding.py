@@ -34,7 +34,7 @@ from recognizer.rows import (
 from recognizer.rows.row import Reference
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, invoke, picture
-from tests.rows.rows import bare_row, quick_folder, read_scan, reference, row_of, write_scan
+from tests.rows.rows import bare_row, quick_folder, read_scan, row_of, write_scan
 from tests.rules import of_family, of_label, rule
 
 
@@ -186,7 +186,7 @@ def test_all_rows_point_at_one_policy_and_keep_what_they_have(
 
 
 def test_a_scan_that_goes_on_meanwhile_keeps_its_policy(bundle: Bundle, tmp_path: Path) -> None:
-    model = reference(bundle)
+    model = bundle.reference
     policy = Reference(name="default", digest=Policy().digest)
     rows = [scored_row(f"{n}.jpg", 0.45, model=model, policy=policy) for n in range(2)]
     path = tmp_path / "a"
@@ -203,7 +203,7 @@ def test_rows_of_several_models_are_decided_by_their_own_thresholds(
 ) -> None:
     other = replace(bundle, version=2)
     bundles = bundle, replace(other, any_product_thresholds={0.05: 0.1, 0.01: 0.2, 0.001: 0.3})
-    models = [reference(one) for one in bundles]
+    models = [one.reference for one in bundles]
     assert models[0].digest != models[1].digest
     rows = [scored_row(f"{n}.jpg", 0.25, model=model) for n, model in enumerate(models)]
     path = write_scan(tmp_path / "a", rows)

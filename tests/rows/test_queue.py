@@ -40,7 +40,6 @@ from tests.rows.rows import (
     bare_row,
     lead,
     quick_folder,
-    reference,
     write_scan,
 )
 from tests.rules import rule as rule_of
@@ -122,7 +121,7 @@ class Writes(RuleBasedStateMachine):
         self.folder = quick_folder()
         self.path = Path(self.folder.name) / "scan.sqlite"
         self.bundle = _bundle()
-        self.model = reference(self.bundle)
+        self.model = self.bundle.reference
         write_scan(self.path, [])
         self.keys: dict[int, Row] = {}
 
