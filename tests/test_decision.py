@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
 from recognizer.decision import decide
-from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.bundle import Bundle
 from recognizer.policy import (
     CandidateKind,
     Decision,
@@ -24,12 +23,6 @@ from tests.rows.rows import known_match
 from tests.rules import of_family, of_label, rule
 
 CLEAR, REVIEW, PRIORITY = Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY
-
-
-@pytest.fixture(scope="module")
-def bundle(tiny_bundle: Path) -> Bundle:
-    """Thresholds of each product and of the family: 0.4, 0.5 and 0.9 at 5, 1 and 0.1 %."""
-    return load_bundle(tiny_bundle)
 
 
 def prediction(worked: float, raw: float = 0.0, other: float = 0.0, **more: object) -> Prediction:

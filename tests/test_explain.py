@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.engine import Recognizer
+from recognizer.engine import Recognizer, local_probability
 from recognizer.errors import UsageError
+from recognizer.model.bundle import Bundle
 from tests.conftest import encoded
 from tests.hostile import exif
 
@@ -89,3 +91,10 @@ def test_any_label_can_be_explained(recognizer: Recognizer) -> None:
     assert explanation.regions[0].box[0] == 0
     with pytest.raises(UsageError, match="ceramic"):
         recognizer.explain(b"", "unicorn_horn")
+
+
+def test_a_softmax_map_is_a_probability_at_each_place(bundle: Bundle) -> None:
+    """As the released model has it."""
+    maps = np.random.default_rng(0).normal(0, 50, (4, 3, 5)).astype(np.float32)
+    found = local_probability(maps, replace(bundle, activation="softmax"))
+    assert np.allclose(found.sum(axis=0), 1)

@@ -13,27 +13,9 @@ from recognizer.listing_columns import (
     as_url,
     find_columns,
     listing_of,
-    normal_name,
     price_of,
     value_of,
 )
-
-
-@pytest.mark.parametrize(
-    ("name", "normal"),
-    [
-        ("Image URL", "image_url"),
-        ("imageUrl", "image_url"),
-        ("ImageURL1", "image_url1"),
-        ("  seller-ID ", "seller_id"),
-        ("Report  Count", "report_count"),
-        ("标题", "标题"),
-        ("", ""),
-    ],
-)
-def test_names_are_compared_without_case_and_blanks(name: str, normal: str) -> None:
-    assert normal_name(name) == normal
-    assert normal_name(normal) == normal
 
 
 def test_the_surest_name_counts() -> None:

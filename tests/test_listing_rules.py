@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from recognizer.decision import UNREADABLE_REASONS, decide, severity, with_listing
 from recognizer.errors import PolicyError
 from recognizer.listing_rules import AlwaysReview, Keywords, Reports, normalize
-from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision, KnownRule, Policy, Verdict
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
@@ -22,11 +21,6 @@ from recognizer.taxonomy import Kind
 
 CLEAR, REVIEW, PRIORITY = Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY
 UNSCORED = Decision.UNSCORED
-
-
-@pytest.fixture(scope="module")
-def bundle(tiny_bundle: Path) -> Bundle:
-    return load_bundle(tiny_bundle)
 
 
 def verdict(decision: Decision) -> Verdict:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.errors import PolicyError
-from recognizer.listing_rules import AlwaysReview, Keywords, Reports
+from recognizer.listing_rules import Keywords
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import (
     EXAMPLES,
@@ -61,35 +61,6 @@ def test_a_profile(tmp_path: Path) -> None:
 def test_an_empty_profile_is_the_default(tmp_path: Path) -> None:
     assert loaded(tmp_path, "").digest == Policy().digest
     assert loaded(tmp_path, "name = 'mine'").name == "mine"
-
-
-def test_a_practice(tmp_path: Path) -> None:
-    policy = loaded(
-        tmp_path,
-        """
-        [keywords]
-        words = ["Ivory"]
-        substrings = ["象牙"]
-        columns = ["title"]
-        [reports]
-        review = 1
-        [always_review]
-        failed = true
-        animals = 0.5
-        [actions]
-        review = "Hold back."
-        [time_limits]
-        priority = 24
-        """,
-    )
-    assert policy == Policy(
-        name="strict",
-        keywords=Keywords(words=("Ivory",), substrings=("象牙",), columns=("title",)),
-        reports=Reports(review=1),
-        always_review=AlwaysReview(failed=True, animals=0.5),
-        actions={Decision.REVIEW: "Hold back."},
-        time_limits={Decision.PRIORITY: 24},
-    )
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -5,14 +5,9 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import onnxruntime
 import pytest
-from numpy.typing import NDArray
 
 from recognizer import Policy, Recognizer, Status, load_taxonomy
-from recognizer.imaging import model_input
-from recognizer.model.numerics import sigmoid
-from recognizer.model.session import session_options
 from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Kind
 from tests import golden
@@ -52,29 +47,6 @@ def test_samples_are_seen_as_when_the_model_was_released(
             assert np.abs(difference).max() <= 2, file
         else:
             assert observed[file][key] == pytest.approx(expected[key], abs=0.02), file
-
-
-def test_this_cpu_computes_what_the_file_says(released: Recognizer) -> None:
-    """Weights of 8 bits saturate on x64 without VNNI, those of 7 do not; unfused, nothing does."""
-    levels = onnxruntime.GraphOptimizationLevel
-    fused, unfused = (
-        sample_scores(released, level) for level in (levels.ORT_ENABLE_ALL, levels.ORT_DISABLE_ALL)
-    )
-    assert np.abs(fused - unfused).max() < 0.05
-
-
-def sample_scores(
-    released: Recognizer, level: onnxruntime.GraphOptimizationLevel
-) -> NDArray[np.float32]:
-    size = released.bundle.input_size
-    samples = [released.load_image(p) for p in sorted(golden.SAMPLES.glob("*.jpg"))]
-    inputs = np.stack([model_input(image.frames[0].rgb, size) for image in samples])
-    options = session_options(threads=1)
-    options.graph_optimization_level = level
-    session = onnxruntime.InferenceSession(
-        released.bundle.read_model(), options, providers=["CPUExecutionProvider"]
-    )
-    return np.asarray(sigmoid(session.run(["scores"], {"images": inputs})[0]))
 
 
 def test_it_says_which_products_it_does_not_know(released: Recognizer) -> None:

@@ -65,16 +65,6 @@ def test_every_product_has_family_and_cites_and_every_label_a_hint(taxonomy: Tax
     assert [label.name for label in taxonomy.labels.values() if not label.hint] == []
 
 
-def test_families_roll_up(taxonomy: Taxonomy) -> None:
-    def names(family: str) -> list[str]:
-        return [label.name for label in taxonomy.members(family)]
-
-    assert names("ivory") == ["ivory_raw", "ivory_worked"]
-    assert names("big_cat") == ["big_cat_skin", "big_cat_parts"]
-    alone = set(taxonomy.families) - {"ivory", "big_cat"}
-    assert all(names(family) == [family] for family in alone)
-
-
 def test_confusion_goes_both_ways(taxonomy: Taxonomy) -> None:
     # Of these no test photo has the label, so the figures of ivory are not compared with them.
     one_way = {"jewellery", "metalwork", "statue"}

@@ -29,11 +29,6 @@ from tests.tiny import change_by_hand, edit_description, write_tiny_bundle
 Change = Callable[[dict[str, Any]], object]
 
 
-@pytest.fixture
-def bundle(tiny_bundle: Path) -> Bundle:
-    return load_bundle(tiny_bundle)
-
-
 def test_the_digest_covers_all_that_decides(tmp_path: Path) -> None:
     """Scans name the digest: the same network with other thresholds must not pass for the same."""
     changes: dict[str, Change] = {

@@ -38,12 +38,6 @@ from tests.rows.rows import bare_row, quick_folder, read_scan, row_of, write_sca
 from tests.rules import of_family, of_label, rule
 
 
-@pytest.fixture(scope="module")
-def bundle(tiny_bundle: Path) -> Bundle:
-    """Thresholds of each product and of the family: 0.4, 0.5 and 0.9 at 5, 1 and 0.1 %."""
-    return load_bundle(tiny_bundle)
-
-
 def again(path: Path, policy: Policy, *bundles: Bundle, dry_run: bool = False) -> DecisionDiff:
     with ScanFile(path, write=not dry_run) as file:
         return decide_again(file, policy, bundles, dry_run=dry_run)

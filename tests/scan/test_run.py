@@ -217,15 +217,6 @@ def test_an_accident_costs_one_photo(run: Run, photo_folder: MakeFolder, tmp_pat
     assert summary.statuses == {"ok": 26}
 
 
-def test_a_defect_while_a_batch_is_scored_costs_one_photo(
-    run: Run, photo_folder: MakeFolder
-) -> None:
-    folder = photo_folder(*["red", "green"] * 4)
-    (folder / "003_x.jpg").write_bytes(encoded(picture("red", (engines.BROKEN_WIDTH, 48))))
-    summary = run(folder, payload=engines.FragilePayload, batch=8)
-    assert (summary.statuses, summary.leads) == ({"ok": 8, "failed": 1}, {"ivory_worked": 4})
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="how memory is watched")
 def test_memory_that_earlier_photos_took_costs_none(run: Run, photo_folder: MakeFolder) -> None:
     summary = run(

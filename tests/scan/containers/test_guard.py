@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.cli import ExitCode
-from recognizer.errors import MissingExtraError, RecognizerError
+from recognizer.errors import MissingExtraError
 from recognizer.imaging import Limits
 from recognizer.scan.bounds import Reading
 from recognizer.scan.containers import Containers, Opening
@@ -153,9 +153,3 @@ def test_whoever_waits_for_items_ends_when_it_is_closed() -> None:
     assert next(items).source == "a"
     containers.close()
     assert list(items) == []
-
-
-def test_a_process_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recognizer.scan.containers._run", exit)
-    with Containers() as containers, pytest.raises(RecognizerError, match="cannot be started"):
-        list(containers.items(trap("a"), Skipped()))

@@ -8,7 +8,7 @@ import decimal
 import gzip
 import io
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -163,12 +163,9 @@ def test_values_of_a_parquet_table(tmp_path: Path) -> None:
     columns = {
         "path": ["a.jpg"],
         "price": [decimal.Decimal("12.50")],
-        "day": [date(2026, 1, 2)],
         "at": pa.array([datetime(2026, 1, 2, 3, 4, tzinfo=UTC)], pa.timestamp("us", "UTC")),
         "precise": pa.array([1_700_000_000_123_456_789], pa.timestamp("ns")),
         "far": pa.array([10**17], pa.timestamp("ms")),
-        "ratio": [float("nan")],
-        "tags": [["a", None]],
         "raw": [b"\0\xff"],
         "kind": pa.array(["x"]).dictionary_encode(),
     }
@@ -179,10 +176,7 @@ def test_values_of_a_parquet_table(tmp_path: Path) -> None:
     assert isinstance(found.pop("far"), str)
     assert found == {
         "price": "12.50",
-        "day": "2026-01-02",
         "at": "2026-01-02T03:04:00+00:00",
-        "ratio": None,
-        "tags": ["a", None],
         "raw": "AP8=",
         "kind": "x",
     }
