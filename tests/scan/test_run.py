@@ -228,6 +228,18 @@ def test_memory_that_earlier_photos_took_costs_none(run: Run, photo_folder: Make
     assert summary.statuses == {"ok": 12}
 
 
+def test_a_source_that_is_slower_than_the_timeout_costs_no_image(
+    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path
+) -> None:
+    def slowly() -> Iterator[Item]:
+        for path in sorted(photo_folder("red", "green").iterdir()):
+            yield Item.at(str(path))
+            time.sleep(2.5)
+
+    summary = scan_into(tmp_path / "scan.sqlite", slowly(), tiny_bundle, timeout=2)
+    assert summary.statuses == {"ok": 2}
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
