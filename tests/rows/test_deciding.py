@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from recognizer.cli import ExitCode
 from recognizer.decision import decide
-from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.known import COPY_DISTANCE
@@ -33,8 +32,8 @@ from recognizer.rows import (
 )
 from recognizer.rows.row import Reference
 from recognizer.status import Reason, Status
-from tests.conftest import encoded, invoke, picture
-from tests.rows.rows import bare_row, quick_folder, read_scan, row_of, write_scan
+from tests.conftest import invoke
+from tests.rows.rows import bare_row, quick_folder, read_scan, write_scan
 from tests.rules import of_family, of_label, rule
 
 
@@ -137,25 +136,6 @@ def test_whole_columns_decide_as_rows_one_by_one(
     for name in diff.products:
         change = diff.added[name] - diff.removed[name]
         assert diff.after[name] - diff.before[name] == change
-
-
-def test_it_comes_to_what_a_scan_with_the_policy_says(
-    recognizer: Recognizer, tmp_path: Path
-) -> None:
-    images = {color: encoded(picture(color)) for color in ("red", "green", "blue")}
-    rows = [row_of(recognizer, color, data) for color, data in images.items()]
-    path = write_scan(tmp_path / "a", rows)
-    policy = Policy(name="mine", ignore=frozenset({"ivory_worked"}))
-    diff = again(path, policy, recognizer.bundle)
-    for row, data in zip(read_scan(path), images.values(), strict=True):
-        verdict = recognizer.decide(recognizer.predict(data), policy)
-        assert (row.decision, row.why) == (verdict.decision, verdict.why)
-    product = {"before": 1, "after": 0, "added": 0, "removed": 1}
-    assert diff.to_json()["leads"]["ivory_worked"] == product
-    assert diff.decisions["priority", "clear"] == 1
-    # And back: nothing was lost but the regions.
-    again(path, Policy(), recognizer.bundle)
-    assert read_scan(path) == [replace(row, regions=()) for row in rows]
 
 
 def test_all_rows_point_at_one_policy_and_keep_what_they_have(

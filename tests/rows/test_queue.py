@@ -250,22 +250,6 @@ def test_products_with_evidence_come_first(tmp_path: Path, tiny_bundle: Path) ->
         ]
 
 
-def test_equal_bytes_are_audited_once(tmp_path: Path) -> None:
-    def audited(source: str, **changes: Any) -> Row:
-        return bare_row(source, 0.1, "clear", **{"audit": 0.5, "sha256": "1" * 64, **changes})
-
-    def entries(file: ScanFile) -> list[Any]:
-        return file.select("SELECT source FROM entry WHERE section = 'audit'")
-
-    with ScanWriter(tmp_path / "a", Ranking()) as file:
-        file.append([NewRow(row=audited("a")), NewRow(row=audited("b"))])
-        assert entries(file) == [("a",)]
-        file.append([NewRow(row=audited("a", audit=None))])
-        assert entries(file) == [("b",)]
-        file.append([NewRow(row=audited("b", sha256="2" * 64, audit=None))])
-        assert entries(file) == []
-
-
 def test_near_copies_that_come_while_others_are_compared_are_folded_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
