@@ -97,7 +97,9 @@ class PhotoCache(Closes):
             for first in range(0, len(missing), _TOGETHER):
                 rows = list(pool.map(self._decoded, missing[first : first + _TOGETHER]))
                 with self._database:
-                    self._database.executemany("INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?)", rows)
+                    self._database.executemany(
+                        "INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?)", rows
+                    )
                 done += len(rows)
                 on_progress(done, len(missing))
 
@@ -123,7 +125,9 @@ class PhotoCache(Closes):
             bits = None if mask is None or not mask.any() else np.packbits(mask > 0).tobytes()
             row = (*(mask.shape if mask is not None else (0, 0)), bits)
             with self._database:
-                self._database.execute("INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?)", (sha256, *row))
+                self._database.execute(
+                    "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?)", (sha256, *row)
+                )
         height, width, bits = row
         if bits is None:
             return None

@@ -180,7 +180,7 @@ def train_recipe(
     if not (folder / OUT_OF_FOLD_FILE).exists() and (recipe.folds >= 0).any():
         write_out_of_fold(_leave_out(recipe, folder, clock), folder / OUT_OF_FOLD_FILE)
     if not (folder / NETWORK_FILE).exists():
-        network = _with_ensemble(recipe, folder, _first_network(recipe, folder, None, clock), None)
+        network = _with_ensemble(recipe, folder, first_network(recipe, folder, None, clock), None)
         with replacing(folder / NETWORK_FILE) as partial:
             save_file({n: v.contiguous() for n, v in network.state_dict().items()}, partial)
 
@@ -191,7 +191,7 @@ def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
     held = [recipe.of_fold(fold) for fold in range(count)]
     first, second = [], []
     for fold, own in enumerate(held):
-        network = _first_network(recipe, folder, fold, clock)
+        network = first_network(recipe, folder, fold, clock)
         first.append(torch.from_numpy(predict(network, own, recipe.cache, config.input_size)))
         if config.cascade.backbones:
             ensemble = _ensemble(recipe, fold, clock.on_words)
@@ -218,7 +218,7 @@ def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
 
 def fold_network(recipe: Recipe, folder: Path, fold: int) -> ProductNetwork | Cascade:
     """Return the network that has seen nothing of a fold; it is trained if it was not yet."""
-    first = _first_network(recipe, folder, fold, _Clock(recipe))
+    first = first_network(recipe, folder, fold)
     return _with_ensemble(recipe, folder, first, fold)
 
 
@@ -251,8 +251,11 @@ def _is_product(recipe: Recipe) -> NDArray[np.bool_]:
     return np.array([label in products for label in recipe.labels])
 
 
-def _first_network(recipe: Recipe, folder: Path, fold: int | None, clock: _Clock) -> ProductNetwork:
+def first_network(
+    recipe: Recipe, folder: Path, fold: int | None, clock: _Clock | None = None
+) -> ProductNetwork:
     """Return the mean of the weights of all seeds, without a fold or with all photos."""
+    clock = clock or _Clock(recipe)
     photos = recipe.without(fold)
     found: list[Mapping[str, torch.Tensor]] = []
     for seed in range(recipe.config.seed, recipe.config.seed + recipe.config.seeds):
