@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from recognizer.cli import ExitCode, app
 from recognizer.dataset.manifest import Photo
 from recognizer.engine import Recognizer
+from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.rows import Row, ScanFile, row_schema
 from tests.pictures import encoded, picture
 from tests.tiny import write_tiny_bundle
@@ -54,6 +55,12 @@ def _processes_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a bundle for which red is ivory (see tests/tiny.py)."""
     return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny-v1")
+
+
+@pytest.fixture(scope="session")
+def bundle(tiny_bundle: Path) -> Bundle:
+    """Thresholds of each product and of the family: 0.4, 0.5 and 0.9 at 5, 1 and 0.1 %."""
+    return load_bundle(tiny_bundle)
 
 
 @pytest.fixture(scope="session")

@@ -153,16 +153,11 @@ def _file(
     return Hostile(name, build, status, (reason,), skip)
 
 
-def _ok(name: str, data: Callable[[], bytes], **more: str | None) -> Hostile:
-    return _file(name, Status.OK, None, data, **more)
-
-
-def _degraded(name: str, reason: Reason, data: Callable[[], bytes], **more: str | None) -> Hostile:
-    return _file(name, Status.DEGRADED, reason, data, **more)
-
-
-def _failed(name: str, reason: Reason, data: Callable[[], bytes], **more: str | None) -> Hostile:
-    return _file(name, Status.FAILED, reason, data, **more)
+def _files(
+    status: Status, reason: Reason | None, **named: Callable[[], bytes]
+) -> Iterator[Hostile]:
+    for name, data in named.items():
+        yield _file(name, status, reason, data)
 
 
 def _other(
@@ -285,105 +280,109 @@ _PNG_BOMB = png(30_000, 30_000, bytes(100))
 _TIFF_BOMB = tiff(np.array(photo()), claimed=(100_000, 100_000))
 _BIG_FRAME = gif((32, 32), gif_frame(32, 32), gif_frame(12_000, 12_000))
 
+_FAILED, _DEGRADED, _OK = Status.FAILED, Status.DEGRADED, Status.OK
+
 HOSTILE: tuple[Hostile, ...] = (
-    _failed("zero_bytes", Reason.EMPTY, lambda: b""),
-    _failed("one_byte", Reason.NOT_AN_IMAGE, lambda: b"\xff"),
     *_truncated_jpegs(),
     *_truncated_others(),
-    # Claims
-    _failed("png_bomb", Reason.TOO_MANY_PIXELS, lambda: _PNG_BOMB, filename="bomb.png"),
-    _failed("png_zero_width", Reason.CORRUPT_HEADER, lambda: png(0, 10, b"\0")),
-    _failed("png_claims_more_than_it_has", Reason.TRUNCATED, lambda: png(9000, 9000, bytes(40))),
-    _ok("png_pixels_without_end", lambda: png(32, 32, bytes(80 * 1024 * 1024))),
-    _failed("png_bomb_behind_damage", Reason.CORRUPT_DATA, _bomb_with_bad_filter),
-    _failed("jpeg_bomb", Reason.TOO_MANY_PIXELS, lambda: jpeg_claiming(65_500, 65_500)),
-    _failed("jpeg_zero_height", Reason.CORRUPT_HEADER, lambda: jpeg_claiming(96, 0)),
-    _failed("jpeg_many_scans", Reason.UNSUPPORTED_FORMAT, many_scans),
-    _failed("webp_bomb", Reason.TOO_MANY_PIXELS, lambda: webp_canvas(16_384, 16_384)),
-    _failed("webp_without_frames", Reason.CORRUPT_HEADER, lambda: webp_canvas(64, 64)),
-    _failed("gif_bomb", Reason.TOO_MANY_PIXELS, lambda: gif((65_535, 65_535), gif_frame())),
-    _failed("gif_frame_outgrows_screen", Reason.TOO_MANY_PIXELS, lambda: _BIG_FRAME),
-    _degraded(
-        "gif_thousands_of_frames", Reason.FRAMES_SKIPPED, lambda: gif((1, 1), gif_frame() * 5000)
+    *_files(_FAILED, Reason.EMPTY, zero_bytes=lambda: b""),
+    *_files(
+        *(_FAILED, Reason.NOT_AN_IMAGE),
+        one_byte=lambda: b"\xff",
+        html_named_jpg=lambda: _HTML,
+        pdf=lambda: b"%PDF-1.7\n" + bytes(200),
+        text=lambda: b"BMW for sale, hardly used, with ivory seats",
+        mp4=lambda: _brand(b"isom\0\0\2\0isommp42"),
     ),
-    _failed("gif_without_frames", Reason.TRUNCATED, lambda: gif((16, 16))),
-    _failed("tiff_bomb", Reason.TOO_MANY_PIXELS, lambda: _TIFF_BOMB),
-    _ok("tiff_ring_of_pages", lambda: tiff(np.array(photo()), next_page=8)),
-    _degraded("tiff_thousands_of_pages", Reason.CORRUPT_DATA, _many_pages),
-    # Modes
-    _ok("jpeg_cmyk_adobe", lambda: cmyk_jpeg(adobe=True)),
-    _ok("jpeg_cmyk_plain", lambda: cmyk_jpeg(adobe=False)),
-    _ok("jpeg_grey", lambda: encode(photo().convert("L"), "JPEG")),
-    # Reduced, it was written beyond the memory of its pixels.
-    _failed("jpeg_lossless", Reason.UNSUPPORTED_FORMAT, lambda: lossless_jpeg(400, 400)),
-    _failed(
-        "jpeg_lossless_claimed",
-        Reason.UNSUPPORTED_FORMAT,
-        lambda: _renamed_frame(b"\xff\xc3\0\x11\x08"),
+    *_files(
+        *(_FAILED, Reason.TOO_MANY_PIXELS),
+        png_bomb=lambda: _PNG_BOMB,
+        jpeg_bomb=lambda: jpeg_claiming(65_500, 65_500),
+        webp_bomb=lambda: webp_canvas(16_384, 16_384),
+        gif_bomb=lambda: gif((65_535, 65_535), gif_frame()),
+        gif_frame_outgrows_screen=lambda: _BIG_FRAME,
+        tiff_bomb=lambda: _TIFF_BOMB,
     ),
-    _failed(
-        "jpeg_12_bit", Reason.UNSUPPORTED_FORMAT, lambda: _renamed_frame(b"\xff\xc1\0\x11\x0c")
+    *_files(
+        *(_FAILED, Reason.CORRUPT_HEADER),
+        png_zero_width=lambda: png(0, 10, b"\0"),
+        jpeg_zero_height=lambda: jpeg_claiming(96, 0),
+        webp_without_frames=lambda: webp_canvas(64, 64),
+        noise_after_png_magic=lambda: _noise(b"\x89PNG\r\n\x1a\n"),
+        png_wrong_header_crc=lambda: _wrong_crc(b"IHDR"),
     ),
-    _ok("png_16_bit_grey", lambda: encode(Image.fromarray(_SIXTEEN_BITS), "PNG")),
-    _ok("png_16_bit_rgb", sixteen_bit_rgb_png),
-    _ok("tiff_16_bit_rgb", lambda: tiff(np.array(photo(), np.uint16) * 257)),
-    _ok("tiff_float", lambda: tiff(_FLOAT)),
-    _ok("tiff_float_not_numbers", lambda: tiff(_NOT_NUMBERS)),
-    _ok(
-        "png_palette_transparent", lambda: encode(photo().convert("P"), "PNG", transparency=_ALPHAS)
+    *_files(
+        *(_FAILED, Reason.TRUNCATED),
+        png_claims_more_than_it_has=lambda: png(9000, 9000, bytes(40)),
+        gif_without_frames=lambda: gif((16, 16)),
+        noise_after_jpeg_magic=lambda: _noise(b"\xff\xd8\xff\xe0"),
     ),
-    _ok("png_grey_alpha", lambda: encode(photo().convert("LA"), "PNG")),
-    _ok("png_1_bit", lambda: encode(photo().convert("1"), "PNG")),
-    _ok("tiff_cmyk", lambda: encode(photo().convert("CMYK"), "TIFF")),
-    _ok("tiff_lab", lambda: encode(Image.new("LAB", (32, 32), (50, 3, 4)), "TIFF")),
-    # Shapes
-    _degraded("one_pixel", Reason.TOO_SMALL, lambda: encode(photo(1, 1), "PNG")),
-    _degraded("wide", Reason.TOO_SMALL, lambda: encode(photo(20_000, 2), "PNG")),
-    _degraded("high", Reason.TOO_SMALL, lambda: encode(photo(2, 20_000), "JPEG")),
-    # Names and contents that disagree
-    _ok("png_named_jpg", lambda: encode(photo(), "PNG")),
-    _failed("html_named_jpg", Reason.NOT_AN_IMAGE, lambda: _HTML),
-    _failed("svg", Reason.UNSUPPORTED_FORMAT, lambda: _SVG, filename="drawing.svg"),
-    _failed("pdf", Reason.NOT_AN_IMAGE, lambda: b"%PDF-1.7\n" + bytes(200)),
-    _failed("text", Reason.NOT_AN_IMAGE, lambda: b"BMW for sale, hardly used, with ivory seats"),
-    _failed("mp4", Reason.NOT_AN_IMAGE, lambda: _brand(b"isom\0\0\2\0isommp42")),
-    _failed(
-        "heic_header", _NO_HEIF, lambda: _brand(b"heic\0\0\0\0mif1heic"), filename="photo.heic"
+    *_files(_FAILED, Reason.CORRUPT_DATA, png_bomb_behind_damage=_bomb_with_bad_filter),
+    *_files(
+        *(_FAILED, Reason.UNSUPPORTED_FORMAT),
+        jpeg_many_scans=many_scans,
+        # Reduced, it was written beyond the memory of its pixels.
+        jpeg_lossless=lambda: lossless_jpeg(400, 400),
+        jpeg_lossless_claimed=lambda: _renamed_frame(b"\xff\xc3\0\x11\x08"),
+        jpeg_12_bit=lambda: _renamed_frame(b"\xff\xc1\0\x11\x0c"),
+        svg=lambda: _SVG,
+        jxl=lambda: b"\xff\x0a" + bytes(200),
     ),
-    _failed("jxl", Reason.UNSUPPORTED_FORMAT, lambda: b"\xff\x0a" + bytes(200)),
-    # Damage
-    _failed("noise_after_jpeg_magic", Reason.TRUNCATED, lambda: _noise(b"\xff\xd8\xff\xe0")),
-    _failed("noise_after_png_magic", Reason.CORRUPT_HEADER, lambda: _noise(b"\x89PNG\r\n\x1a\n")),
-    _degraded("jpeg_zeroed_scan", Reason.CORRUPT_DATA, _zeroed_scan),
-    _ok("jpeg_trailing_garbage", lambda: _noise(jpeg(), 500)),
-    _ok("jpeg_twice", lambda: jpeg() + jpeg()),
-    _ok("jpeg_broken_exif", lambda: jpeg(exif=_BAD_EXIF)),
-    _ok("jpeg_orientation_99", lambda: jpeg(exif=exif(99))),
-    _failed("png_wrong_header_crc", Reason.CORRUPT_HEADER, lambda: _wrong_crc(b"IHDR")),
-    _ok("png_wrong_data_crc", lambda: _wrong_crc(b"IDAT")),
-    _ok("png_giant_text", lambda: _early_chunk_png(b"tEXt", _BIG_TEXT)),
-    _degraded(
-        "png_zipped_text_bomb",
-        Reason.CORRUPT_HEADER,
-        lambda: _early_chunk_png(b"zTXt", b"Comment\0\0" + _ZIPPED),
+    *_files(_FAILED, _NO_HEIF, heic_header=lambda: _brand(b"heic\0\0\0\0mif1heic")),
+    *_files(
+        *(_DEGRADED, Reason.TOO_SMALL),
+        one_pixel=lambda: encode(photo(1, 1), "PNG"),
+        wide=lambda: encode(photo(20_000, 2), "PNG"),
+        high=lambda: encode(photo(2, 20_000), "JPEG"),
     ),
-    _degraded(
-        "png_zipped_text_bomb_behind_pixels",
-        Reason.CORRUPT_DATA,
-        lambda: _text_png(b"zTXt", b"Comment\0\0" + _ZIPPED),
+    *_files(
+        *(_DEGRADED, Reason.CORRUPT_DATA),
+        tiff_thousands_of_pages=_many_pages,
+        jpeg_zeroed_scan=_zeroed_scan,
+        png_zipped_text_bomb_behind_pixels=lambda: _text_png(b"zTXt", b"Comment\0\0" + _ZIPPED),
     ),
-    _degraded(
-        "png_zipped_profile_bomb",
-        Reason.CORRUPT_HEADER,
-        lambda: _early_chunk_png(b"iCCP", b"icc\0\0" + _ZIPPED),
+    *_files(
+        *(_DEGRADED, Reason.CORRUPT_HEADER),
+        png_zipped_text_bomb=lambda: _early_chunk_png(b"zTXt", b"Comment\0\0" + _ZIPPED),
+        png_zipped_profile_bomb=lambda: _early_chunk_png(b"iCCP", b"icc\0\0" + _ZIPPED),
     ),
-    _ok("bmp_negative_height", _bottom_up),
-    # Animations
-    _ok("apng", lambda: animation("PNG")),
-    _ok("webp_animated", lambda: animation("WEBP")),
-    _ok("gif_animated", lambda: animation("GIF")),
-    _degraded("gif_broken_later_frame", Reason.TRUNCATED, _broken_later_frame),
+    *_files(
+        *(_DEGRADED, Reason.FRAMES_SKIPPED),
+        gif_thousands_of_frames=lambda: gif((1, 1), gif_frame() * 5000),
+    ),
+    *_files(_DEGRADED, Reason.TRUNCATED, gif_broken_later_frame=_broken_later_frame),
+    *_files(
+        *(_OK, None),
+        png_pixels_without_end=lambda: png(32, 32, bytes(80 * 1024 * 1024)),
+        tiff_ring_of_pages=lambda: tiff(np.array(photo()), next_page=8),
+        jpeg_cmyk_adobe=lambda: cmyk_jpeg(adobe=True),
+        jpeg_cmyk_plain=lambda: cmyk_jpeg(adobe=False),
+        jpeg_grey=lambda: encode(photo().convert("L"), "JPEG"),
+        png_16_bit_grey=lambda: encode(Image.fromarray(_SIXTEEN_BITS), "PNG"),
+        png_16_bit_rgb=sixteen_bit_rgb_png,
+        tiff_16_bit_rgb=lambda: tiff(np.array(photo(), np.uint16) * 257),
+        tiff_float=lambda: tiff(_FLOAT),
+        tiff_float_not_numbers=lambda: tiff(_NOT_NUMBERS),
+        png_palette_transparent=lambda: encode(photo().convert("P"), "PNG", transparency=_ALPHAS),
+        png_grey_alpha=lambda: encode(photo().convert("LA"), "PNG"),
+        png_1_bit=lambda: encode(photo().convert("1"), "PNG"),
+        tiff_cmyk=lambda: encode(photo().convert("CMYK"), "TIFF"),
+        tiff_lab=lambda: encode(Image.new("LAB", (32, 32), (50, 3, 4)), "TIFF"),
+        png_named_jpg=lambda: encode(photo(), "PNG"),
+        jpeg_trailing_garbage=lambda: _noise(jpeg(), 500),
+        jpeg_twice=lambda: jpeg() + jpeg(),
+        jpeg_broken_exif=lambda: jpeg(exif=_BAD_EXIF),
+        jpeg_orientation_99=lambda: jpeg(exif=exif(99)),
+        png_wrong_data_crc=lambda: _wrong_crc(b"IDAT"),
+        png_giant_text=lambda: _early_chunk_png(b"tEXt", _BIG_TEXT),
+        bmp_negative_height=_bottom_up,
+        apng=lambda: animation("PNG"),
+        webp_animated=lambda: animation("WEBP"),
+        gif_animated=lambda: animation("GIF"),
+    ),
     # The file system
+    _file("undecodable_name", _OK, None, jpeg, os.fsdecode(b"\xff\xfe.jpg"), _BYTE_NAMES),
+    _file("newline_in_name", _OK, None, jpeg, "two\nlines.jpg", _POSIX),
     _other("fifo", Reason.NOT_A_FILE, _fifo, _POSIX),
     _other("directory", Reason.NOT_A_FILE, _directory),
     _other("device", Reason.NOT_A_FILE, lambda _: "/dev/zero", _POSIX),
@@ -393,7 +392,5 @@ HOSTILE: tuple[Hostile, ...] = (
     _other("symlink_loop", Reason.NOT_FOUND, _loop, _POSIX),
     _other("no_permission", Reason.PERMISSION_DENIED, _forbidden, _POSIX or _ROOT),
     _other("name_too_long", Reason.NOT_FOUND, lambda folder: f"{folder}/{'n' * 300}.jpg"),
-    _ok("undecodable_name", jpeg, filename=os.fsdecode(b"\xff\xfe.jpg"), skip=_BYTE_NAMES),
-    _ok("newline_in_name", jpeg, filename="two\nlines.jpg", skip=_POSIX),
     _other("huge_file", Reason.TOO_MANY_BYTES, _huge_file),
 )

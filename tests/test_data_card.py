@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
-from benchmarks.data_card import COLUMNS, make_list, read_list, tables
+from benchmarks.data_card import COLUMNS, read_list, tables
 from recognizer.taxonomy import load_taxonomy
 
 DATASETS = Path(__file__).parents[1] / "datasets"
@@ -49,16 +46,3 @@ def test_the_list_has_the_corrections() -> None:
     of = {row["sha256"]: row["correction"] for row in read_list(LIST)}
     for row in read_list(DATASETS / "corrections.csv"):
         assert of[row["sha256"]] == row["label"]
-
-
-@pytest.mark.data
-@pytest.mark.skipif(
-    not (DATASETS / "folds.csv").is_file() or not (DATA / "manifest.csv").is_file(),
-    reason="no table of folds, or no data",
-)
-def test_the_list_is_that_of_the_data() -> None:
-    with (DATA / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        digests = {row["sha256"] for row in csv.DictReader(file)}
-    if digests != {row["sha256"] for row in read_list(LIST)}:
-        pytest.skip("the data is of another version than the list")
-    assert make_list(DATA, DATASETS) == read_list(LIST)

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from recognizer.decision import decide
-from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.bundle import Bundle
 from recognizer.policy import (
-    Candidate,
     CandidateKind,
     Decision,
     Effect,
@@ -22,17 +18,11 @@ from recognizer.policy import (
     Verdict,
 )
 from recognizer.prediction import Prediction
-from recognizer.status import Reason, Status
-from tests.rows.rows import known_match, lead
+from recognizer.status import Status
+from tests.rows.rows import known_match
 from tests.rules import of_family, of_label, rule
 
 CLEAR, REVIEW, PRIORITY = Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY
-
-
-@pytest.fixture(scope="module")
-def bundle(tiny_bundle: Path) -> Bundle:
-    """Thresholds of each product and of the family: 0.4, 0.5 and 0.9 at 5, 1 and 0.1 %."""
-    return load_bundle(tiny_bundle)
 
 
 def prediction(worked: float, raw: float = 0.0, other: float = 0.0, **more: object) -> Prediction:
@@ -98,42 +88,6 @@ def test_decisions(
     assert bool(verdict.why) == (decision is not CLEAR)
 
 
-def test_lookalikes_are_no_leads(bundle: Bundle) -> None:
-    assert verdict_of(prediction(0, 0, 1.0), bundle, DEFAULT).decision is CLEAR
-
-
-@pytest.mark.parametrize("reason", list(Reason))
-def test_what_failed_is_never_clear(reason: Reason, bundle: Bundle) -> None:
-    failed = Prediction(status=Status.FAILED, reason=reason)
-    for policy, known in ((Policy(default=rule(1.0, 1.0, p=True)), ()), (DEFAULT, (PRODUCT,))):
-        verdict = verdict_of(failed, bundle, policy, known)
-        assert verdict.decision is Decision.UNSCORED
-        assert verdict.leads == ()
-
-
-def test_what_is_degraded_is_decided(bundle: Bundle) -> None:
-    damaged = prediction(0.95)
-    damaged = replace(damaged, status=Status.DEGRADED, reason=Reason.TRUNCATED)
-    assert verdict_of(damaged, bundle, DEFAULT).decision is PRIORITY
-
-
-def test_the_grounds_are_told(bundle: Bundle) -> None:
-    (family, label) = verdict_of(prediction(0.6, 0.1), bundle, DEFAULT).why
-    assert label == "review: ivory_worked 0.600 > 0.500 (false-positive rate 1.0%)"
-    assert family.startswith("review: ivory (family) 0.640")
-    animated = verdict_of(
-        prediction(0.6, frame=3, frames=9), bundle, Policy(default=rule(0.2, 0.5, p=True))
-    )
-    assert animated.why[0] == "priority: ivory_worked 0.600 > 0.500 in frame 3"
-
-
-def test_a_lead_says_what_it_rests_on(bundle: Bundle) -> None:
-    family, label = verdict_of(prediction(0.6, 0.1), bundle, DEFAULT).leads
-    assert label == replace(lead(WORKED, 0.6), threshold=0.5)
-    assert (family.kind, family.name) == (CandidateKind.FAMILY, "ivory")
-    assert family.score == pytest.approx(0.64)
-
-
 @pytest.mark.parametrize(
     ("score", "level", "threshold", "rate"),
     [(0.95, PRIORITY, 0.9, 0.001), (0.6, REVIEW, 0.3, None)],
@@ -151,41 +105,6 @@ def test_a_priority_under_the_review_threshold_takes_that(bundle: Bundle) -> Non
     (found, _) = verdict_of(prediction(0.96), bundle, policy).leads
     assert (found.level, found.threshold, found.false_positive_rate) == (PRIORITY, 0.95, None)
     assert verdict_of(prediction(0.94), bundle, policy).decision is CLEAR
-
-
-THRESHOLDS = {0.01: 0.5, 0.001: 0.9}
-NAMESAKES = [
-    Candidate(kind=kind, name=members[0], members=tuple(members), thresholds=THRESHOLDS)
-    for kind, *members in [
-        (CandidateKind.LABEL, "pangolin_scales"),
-        (CandidateKind.LABEL, "pangolin_skin"),
-        (CandidateKind.FAMILY, "pangolin_scales", "pangolin_skin"),
-    ]
-]
-
-
-def decided(scores: tuple[float, float], policy: Policy) -> list[tuple[str, str]]:
-    scales, skin = scores
-    found = Prediction(
-        status=Status.OK,
-        scores={"pangolin_scales": scales, "pangolin_skin": skin},
-        families={"pangolin_scales": 1 - (1 - scales) * (1 - skin)},
-    )
-    bundle = SimpleNamespace(candidates=NAMESAKES, any_product_thresholds=THRESHOLDS, animals=())
-    verdict = decide(found, bundle, policy)
-    return [(lead.kind.value, lead.name) for lead in verdict.leads]
-
-
-def test_a_family_that_bears_the_name_of_a_label() -> None:
-    """The family's lead does not become the label's, nor its rule."""
-    family = ("family", "pangolin_scales")
-    assert decided((0.4, 0.4), DEFAULT) == [family]
-    assert decided((0.0, 0.6), DEFAULT) == [("label", "pangolin_skin"), family]
-    high = rule(0.99, 0.99, p=True)
-    label_only = Policy(rules=of_label("pangolin_scales", high))
-    assert decided((0.6, 0.0), label_only) == [family]
-    both = Policy(rules=of_family("pangolin_scales", high))
-    assert decided((0.6, 0.0), both) == []
 
 
 # --- known items ----------------------------------------------------------------------------------

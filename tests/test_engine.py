@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state
 
 from recognizer.engine import BATCH_SIZE, Recognizer
@@ -21,17 +20,14 @@ from recognizer.errors import (
     BundleSchemaError,
     PolicyError,
     ProviderError,
-    RecognizerError,
     UsageError,
 )
-from recognizer.imaging import Limits, perceptual_hash
 from recognizer.model.description import Calibration
 from recognizer.policy import CandidateKind, Decision, Policy, Probability, Rule
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
-from tests.hostile import gif, gif_frame
-from tests.pictures import animated, scene
+from tests.pictures import animated
 from tests.tiny import LABELS, edit_description, tiny_model, write_tiny_bundle
 
 
@@ -74,13 +70,6 @@ def test_a_photo(color: str, label: str, recognizer: Recognizer) -> None:
     assert prediction.phash is None  # nothing to see but one colour
 
 
-def test_the_hash_is_that_of_the_pixels_that_are_scored(recognizer: Recognizer) -> None:
-    photo = encoded(scene(1))
-    expected = perceptual_hash(recognizer.load_image(photo).frames[0].rgb)
-    assert re.fullmatch("[0-9a-f]{64}", expected or "")
-    assert recognizer.predict(photo).phash == expected
-
-
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
 def test_one_red_frame_is_enough_and_is_named(
     format: str,  # noqa: A002
@@ -93,11 +82,6 @@ def test_one_red_frame_is_enough_and_is_named(
     verdict = recognizer.decide(prediction, Policy())
     assert verdict.decision is Decision.PRIORITY
     assert "in frame 2" in verdict.why[0]
-
-
-def test_limits_are_those_of_the_recognizer(tiny_bundle: Path) -> None:
-    strict = Recognizer.load(tiny_bundle, limits=Limits(max_pixels=100))
-    assert strict.predict(encoded(picture())).reason is Reason.TOO_MANY_PIXELS
 
 
 # --- many -------------------------------------------------------------------------------------
@@ -132,13 +116,6 @@ def test_images_are_read_as_predictions_are_taken(recognizer: Recognizer) -> Non
     for _ in range(4):
         next(predictions)
     assert len(read) == 8
-
-
-def test_nothing_gives_nothing_and_a_batch_of_none_is_a_mistake(recognizer: Recognizer) -> None:
-    assert list(recognizer.predict_many([])) == []
-    assert recognizer.predict_loaded([]) == []
-    with pytest.raises(UsageError, match="batch_size"):
-        next(recognizer.predict_many([b""], batch_size=0))
 
 
 def test_eight_threads(recognizer: Recognizer) -> None:
@@ -242,13 +219,12 @@ def test_a_family_that_bears_the_name_of_a_label_is_a_lead_of_its_own(
         ("family", name),
     }
     never = Rule(review=Probability(1), priority=Probability(1))
-    for kind in CandidateKind:
-        silent = Policy(rules={(kind, name): never})
-        found = {(lead.kind, lead.name) for lead in engine.decide(prediction, silent).leads}
-        if kind is CandidateKind.FAMILY:  # holds for its products too
-            assert found == set()
-        else:
-            assert found == {("label", "ivory_worked"), ("family", name)} - {(kind, name)}
+    silent = {kind: Policy(rules={(kind, name): never}) for kind in CandidateKind}
+    assert engine.decide(prediction, silent[CandidateKind.FAMILY]).leads == ()  # and its products
+    assert ("family", name) in {
+        (lead.kind, lead.name)
+        for lead in engine.decide(prediction, silent[CandidateKind.LABEL]).leads
+    }
 
 
 def test_a_policy_may_be_a_name_a_path_or_the_default(
@@ -277,26 +253,7 @@ def test_a_recognizer_is_named_and_pickled(recognizer: Recognizer, tmp_path: Pat
         pickle.loads(pickled)
 
 
-def test_a_policy_is_checked_against_the_names_of_the_model(recognizer: Recognizer) -> None:
-    policy = Policy(ignore=frozenset({"ivory_wroked"}))
-    for image in (encoded(picture()), b""):
-        with pytest.raises(PolicyError, match="did you mean ivory_worked"):
-            recognizer.decide(recognizer.predict(image), policy)
-
-
 # --- nothing escapes --------------------------------------------------------------------------
-
-
-def broken(bundle: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> Recognizer:
-    """A recognizer whose every pass raises an error."""
-
-    class Session:
-        def run(self, *_: object) -> None:
-            raise error
-
-    loaded = Recognizer.load(bundle)
-    monkeypatch.setattr(loaded, "_session", Session())
-    return loaded
 
 
 ONNXRUNTIME_ERRORS = [
@@ -306,10 +263,7 @@ ONNXRUNTIME_ERRORS = [
 ]
 
 
-UNCHANGED = [
-    (kind("as it is"), kind, "^as it is$")
-    for kind in (MemoryError, TypeError, ValueError, RecursionError, OSError)
-]
+UNCHANGED = [(kind("as it is"), kind, "^as it is$") for kind in (MemoryError, TypeError, OSError)]
 """Memory and defects are not dressed up."""
 NO_MEMORY = onnxruntime_pybind11_state.Fail("... Failed to allocate memory for requested buffer")
 OF_A_PASS = [
@@ -323,18 +277,22 @@ OF_LOADING = [(kind("no"), BundleSchemaError, "cannot load") for kind in ONNXRUN
     ("error", "expected", "words"),
     [*OF_A_PASS, *UNCHANGED, (NO_MEMORY, MemoryError, "onnxruntime")],
 )
-@pytest.mark.parametrize("call", ["predict", "embed", "explain"])
 def test_what_becomes_of_an_error_of_a_pass(
     error: Exception,
     expected: type[Exception],
     words: str,
-    call: str,
     tiny_bundle: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    engine = broken(tiny_bundle, error, monkeypatch)
-    with pytest.raises(expected, match=words):
-        getattr(engine, call)(encoded(picture()))
+    class Session:
+        def run(self, *_: object) -> None:
+            raise error
+
+    engine = Recognizer.load(tiny_bundle)
+    monkeypatch.setattr(engine, "_session", Session())
+    for call in (engine.predict, engine.embed, engine.explain):
+        with pytest.raises(expected, match=words):
+            call(encoded(picture()))
 
 
 @pytest.mark.parametrize(("error", "expected", "words"), [*OF_LOADING, *UNCHANGED])
@@ -367,24 +325,6 @@ def test_no_error_of_opencv_escapes(
     assert recognizer.explain(image).heatmap.size
 
 
-@pytest.mark.parametrize("shape", [(1, 65_536), (65_536, 1)])
-def test_a_side_that_is_too_long_is_refused(shape: tuple[int, int], recognizer: Recognizer) -> None:
-    prediction = recognizer.predict(np.zeros(shape, np.uint8))
-    assert prediction.reason is Reason.TOO_MANY_PIXELS
-
-
-def test_a_model_that_refuses_at_run_time_is_mapped(tmp_path: Path) -> None:
-    model = tiny_model()  # says (N, 4) for what it reshapes to (1, 4): only a batch shows it
-    model.graph.node[4].output[0] = "means"
-    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 4], np.int64), "shape"))
-    model.graph.node.append(helper.make_node("Reshape", ["means", "shape"], ["scores"]))
-    model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "M"
-    loaded = Recognizer.load(write_tiny_bundle(tmp_path, model.SerializeToString()))
-    assert loaded.predict(encoded(picture())).status is Status.OK
-    with pytest.raises(RecognizerError):
-        list(loaded.predict_many([encoded(picture())] * 2))
-
-
 def test_a_score_that_is_no_number_is_never_clear(tmp_path: Path) -> None:
     model = tiny_model()
     for tensor in model.graph.initializer:
@@ -396,9 +336,3 @@ def test_a_score_that_is_no_number_is_never_clear(tmp_path: Path) -> None:
     assert prediction.scores == {}
     assert engine.decide(prediction, Policy()).decision is Decision.UNSCORED
     assert engine.explain(encoded(picture())).regions == ()
-
-
-def test_a_frame_of_one_pixel_is_scored(recognizer: Recognizer) -> None:
-    prediction = recognizer.predict(gif((1, 1), gif_frame()))
-    assert (prediction.status, prediction.reason) == (Status.DEGRADED, Reason.TOO_SMALL)
-    assert prediction.scores["ivory_worked"] > 0.9

@@ -2,19 +2,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.engine import Recognizer, find_regions, local_probability
+from recognizer.engine import Recognizer, local_probability
 from recognizer.errors import UsageError
-from recognizer.model.bundle import load_bundle
+from recognizer.model.bundle import Bundle
 from tests.conftest import encoded
 from tests.hostile import exif
-from tests.pictures import animated
-from tests.test_engine import assert_same, mixed
 
 
 def red_at(box: tuple[int, int, int, int], size: tuple[int, int] = (64, 64)) -> Image.Image:
@@ -96,32 +93,8 @@ def test_any_label_can_be_explained(recognizer: Recognizer) -> None:
         recognizer.explain(b"", "unicorn_horn")
 
 
-def test_the_frame_is_the_one_that_scored(recognizer: Recognizer) -> None:
-    explanation = recognizer.explain(animated("blue", "blue", "red", "blue"))
-    assert explanation.regions[0].frame == 2
-    assert explanation.rgb[5, 5, 0] > 200
-
-
-def test_regions_come_from_the_same_pass(recognizer: Recognizer) -> None:
-    images = [recognizer.load_image(image) for image in mixed()]
-    scored = recognizer.score_loaded(images, ["scores", "maps"])
-    for found, plain in zip(scored, recognizer.predict_loaded(images), strict=True):
-        assert_same(found.prediction, plain)
-        if plain.scores.get("ivory_worked", 0) > 0.5:
-            regions = recognizer.regions(found, "ivory_worked")
-            assert regions
-            assert all(region.frame == plain.frame for region in regions)
-
-
-def test_a_flat_map_has_no_end_of_regions() -> None:
-    assert find_regions(np.zeros((4, 4), np.float32), "x", (10, 10), 0) == ()
-    (region,) = find_regions(np.ones((4, 4), np.float32), "x", (10, 7), 3)
-    assert (region.box, region.frame, region.score) == ((0, 0, 10, 7), 3, 1.0)
-
-
-def test_a_softmax_map_is_a_probability_at_each_place(tiny_bundle: Path) -> None:
-    bundle = replace(load_bundle(tiny_bundle), activation="softmax")
+def test_a_softmax_map_is_a_probability_at_each_place(bundle: Bundle) -> None:
+    """As the released model has it."""
     maps = np.random.default_rng(0).normal(0, 50, (4, 3, 5)).astype(np.float32)
-    found = local_probability(maps, bundle)
-    assert found.dtype == np.float32
+    found = local_probability(maps, replace(bundle, activation="softmax"))
     assert np.allclose(found.sum(axis=0), 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,13 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnxruntime import get_available_providers
 from PIL import Image
 
 from recognizer import GuardedRecognizer, Policy, Recognizer, UsageError
 from recognizer.errors import BundleNotFoundError, ProviderError, RecognizerError
 from recognizer.imaging import Limits
-from recognizer.model.session import PROVIDERS
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
@@ -111,20 +108,6 @@ def test_an_interrupted_call_does_not_give_its_answer_to_the_next(
     assert [guarded.predict(image) for image in (GREEN, RED)] == [green, red]
 
 
-def test_a_file_object_is_read_as_by_a_recognizer(
-    guarded: GuardedRecognizer, tiny_bundle: Path, tmp_path: Path
-) -> None:
-    """From its start; a closed one is a mistake, and so is one in text mode."""
-    (tmp_path / "a.jpg").write_bytes(RED)
-    for one in (Recognizer.load(tiny_bundle), guarded):
-        with (tmp_path / "a.jpg").open("rb") as file:
-            file.read(100)
-            assert one.predict(file).scores
-        for wrong, words in ((file, "closed"), (io.StringIO("x"), "binary mode")):
-            with pytest.raises(UsageError, match=words):
-                one.predict(wrong)  # type: ignore[arg-type]
-
-
 def test_many_tasks_of_an_event_loop(guarded: GuardedRecognizer) -> None:
     async def ask() -> tuple[list[Prediction | BaseException], int]:
         ticks = 0
@@ -173,13 +156,6 @@ def test_what_happens_to_processes_is_logged_and_not_shown(
     )
 
 
-def test_a_fallback_is_logged(tiny_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
-    missing = next(n for n, name in PROVIDERS.items() if name not in get_available_providers())
-    with GuardedRecognizer.load(tiny_bundle, provider=missing, allow_fallback=True) as guarded:
-        assert repr(guarded) == "GuardedRecognizer('tiny-v1', provider='cpu')"
-    assert caplog.messages == [f"the provider {missing} is not there: cpu computes instead"]
-
-
 def test_what_keeps_it_from_starting(
     tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,12 +170,6 @@ def test_what_keeps_it_from_starting(
     monkeypatch.setattr("recognizer.guarded.Recognizer", engines.stillborn)
     with pytest.raises(RecognizerError, match=r"cannot be started.*exit code 9"):
         GuardedRecognizer.load(tiny_bundle)
-
-
-def test_it_is_named_and_cannot_be_pickled(guarded: GuardedRecognizer) -> None:
-    assert repr(guarded) == "GuardedRecognizer('tiny-v1', provider='cpu')"
-    with pytest.raises(TypeError, match="load it where it is used"):
-        pickle.dumps(guarded)
 
 
 def test_a_script_without_its_guard_says_so(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -8,33 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recognizer.listing_columns import (
-    NAMES,
     Role,
     as_time,
     as_url,
     find_columns,
     listing_of,
-    normal_name,
     price_of,
     value_of,
 )
-
-
-@pytest.mark.parametrize(
-    ("name", "normal"),
-    [
-        ("Image URL", "image_url"),
-        ("imageUrl", "image_url"),
-        ("ImageURL1", "image_url1"),
-        ("  seller-ID ", "seller_id"),
-        ("Report  Count", "report_count"),
-        ("标题", "标题"),
-        ("", ""),
-    ],
-)
-def test_names_are_compared_without_case_and_blanks(name: str, normal: str) -> None:
-    assert normal_name(name) == normal
-    assert normal_name(normal) == normal
 
 
 def test_the_surest_name_counts() -> None:
@@ -50,12 +31,6 @@ def test_the_surest_name_counts() -> None:
     assert value_of({"Flags": 3, "price": 0}, Role.REPORTS) == 3
     assert value_of({"price": 0}, Role.PRICE) == 0
     assert value_of({"price": 0}, Role.TITLE) is None
-
-
-def test_no_name_has_two_roles() -> None:
-    names = [name for usual in NAMES.values() for name in usual]
-    assert len(names) == len(set(names))
-    assert all(normal_name(name) == name for name in names)
 
 
 @pytest.mark.parametrize(
@@ -79,12 +54,6 @@ def test_what_tells_listings_apart(
     columns: dict[str, Any] | None, wanted: str | None, expected: str | None
 ) -> None:
     assert listing_of(columns, wanted) == expected
-
-
-def test_a_listing_without_an_id_is_told_by_all_its_columns() -> None:
-    one, other = {"title": "vase", "price": 3}, {"title": "vase", "price": 4}
-    assert listing_of(one) == listing_of(dict(reversed(one.items())))
-    assert listing_of(one) != listing_of(other)
 
 
 @pytest.mark.parametrize(

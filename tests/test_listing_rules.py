@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from recognizer.decision import UNREADABLE_REASONS, decide, severity, with_listing
 from recognizer.errors import PolicyError
 from recognizer.listing_rules import AlwaysReview, Keywords, Reports, normalize
-from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.bundle import Bundle
 from recognizer.policy import Decision, KnownRule, Policy, Verdict
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
@@ -22,11 +21,6 @@ from recognizer.taxonomy import Kind
 
 CLEAR, REVIEW, PRIORITY = Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY
 UNSCORED = Decision.UNSCORED
-
-
-@pytest.fixture(scope="module")
-def bundle(tiny_bundle: Path) -> Bundle:
-    return load_bundle(tiny_bundle)
 
 
 def verdict(decision: Decision) -> Verdict:
@@ -90,12 +84,6 @@ def test_a_keyword_is_found_in_any_spelling_of_itself(before: str, after: str, w
         spelled = unicodedata.normalize(form, title)
         assert found(Keywords(words=(word,)), spelled) == [word]
         assert found(Keywords(substrings=(word,)), spelled) == [word]
-
-
-@given(st.text(max_size=60))
-def test_normalising_twice_changes_nothing_more_that_counts(text: str) -> None:
-    assert normalize(f" {text}\n") == normalize(text)
-    assert not any(unicodedata.category(c) == "Cf" for c in normalize(text))
 
 
 COLUMNS = {
@@ -222,25 +210,3 @@ def test_text_and_reports_never_lower_a_level_nor_touch_the_evidence_of_the_imag
     assert severity(after.decision) >= severity(before)
     assert (after.decision == before) == (after.why == ()) or before is PRIORITY
     assert replace(after, decision=before, why=(), keywords=()) == verdict(before)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: Keywords(words="ivory"),  # type: ignore[arg-type]
-        lambda: Keywords(words=("",)),
-        lambda: Keywords(substrings=(" \u200b",)),
-        lambda: Keywords(words=("x" * 201,)),
-        lambda: Keywords(words=tuple(map(str, range(10_001)))),
-        lambda: Keywords(columns=()),
-        lambda: Reports(review=0),
-        lambda: Reports(review=3, priority=2),
-        lambda: AlwaysReview(animals=1.1),
-        lambda: AlwaysReview(animals=float("nan")),
-        lambda: Policy(actions={"reviwe": "x"}),  # type: ignore[dict-item]
-        lambda: Policy(actions={Decision.REVIEW: " "}),
-    ],
-)
-def test_rules_are_checked_where_they_are_made(make: Any) -> None:
-    with pytest.raises(PolicyError):
-        make()

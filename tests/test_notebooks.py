@@ -26,11 +26,6 @@ def code_of(path: Path) -> list[str]:
     return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
-def test_the_readme_names_each() -> None:
-    words = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert re.findall(r"\((\w+\.ipynb)\)", words) == [path.name for path in NOTEBOOKS]
-
-
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_short_and_runs_on_ones_own_folder(path: Path) -> None:
     code = "\n".join(code_of(path))

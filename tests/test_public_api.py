@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import ast
 import importlib
-import inspect
+import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
-from typing import get_args, get_type_hints
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
+from jsonschema import Draft202012Validator
 
 import recognizer
 import recognizer.imaging.load
+from recognizer import errors
+from recognizer.engine import Recognizer
+from recognizer.imaging import ImageSource
+from recognizer.prediction import Prediction, Region, prediction_schema
+from tests.conftest import encoded, picture
+from tests.pictures import animated
 
 
 def test_all_names_are_sorted_and_resolve() -> None:
@@ -45,62 +49,6 @@ def test_names_come_from_where_the_type_checker_sees_them() -> None:
         assert getattr(recognizer, name) is getattr(importlib.import_module(module), name)
 
 
-PARTS_OF_A_BUNDLE = ("recognizer.model.description", "recognizer.model.description")
-"""Public too: a score of values that are read from a bundle, and that nobody has to build."""
-
-
-def types_in(annotation: object) -> Iterator[type]:
-    """Yield the classes of this package that an annotation names."""
-    if isinstance(annotation, type) and annotation.__module__.startswith("recognizer"):
-        yield annotation
-    arguments = (*get_args(annotation), getattr(annotation, "__value__", None))
-    for argument in arguments:
-        if isinstance(argument, list | tuple):  # of a Callable
-            for one in argument:
-                yield from types_in(one)
-        elif argument is not None:
-            yield from types_in(argument)
-
-
-def signatures(public: object) -> Iterator[dict[str, object]]:
-    """Yield the annotations of a function, or of a class's fields, methods and properties."""
-    names = {**vars(np), "NDArray": NDArray, "np": np, **vars(recognizer.imaging.load)}
-    if not isinstance(public, type):
-        if callable(public):
-            yield get_type_hints(public, localns=names)
-        return
-    yield get_type_hints(public, localns=names)
-    for name, member in vars(public).items():
-        if name == "__init__" or not name.startswith("_"):
-            plain = member.__func__ if isinstance(member, classmethod) else member
-            plain = getattr(plain, "fget", None) or getattr(plain, "func", None) or plain
-            if inspect.isfunction(plain):
-                yield get_type_hints(plain, localns=names)
-
-
-@pytest.mark.parametrize("name", sorted(set(recognizer.__all__) - {"__version__", "ImageSource"}))
-def test_the_types_of_public_signatures_are_public(name: str) -> None:
-    for hints in signatures(getattr(recognizer, name)):
-        for key, annotation in hints.items():
-            if not key.startswith("_"):
-                for found in types_in(annotation):
-                    if found.__module__ in PARTS_OF_A_BUNDLE:
-                        continue
-                    assert getattr(recognizer, found.__name__, None) is found, (name, key)
-
-
-def test_star_import() -> None:
-    names: dict[str, object] = {}
-    exec("from recognizer import *", names)
-    assert set(recognizer.__all__) <= set(names)
-
-
-def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        recognizer.Nothing  # noqa: B018
-    assert not hasattr(recognizer, "Nothing")
-
-
 HEAVY = ("numpy", "cv2", "PIL", "onnxruntime", "torch", "simplejpeg", "sqlite3", "jinja2", "rich")
 
 
@@ -119,3 +67,36 @@ def test_imports_are_as_light_as_they_can_be(statement: str, absent: tuple[str, 
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+OWN = {
+    name
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and value.__module__ == errors.__name__
+}
+
+
+def test_every_error_is_public() -> None:
+    assert set(recognizer.__all__) >= OWN
+    assert all(issubclass(getattr(errors, name), errors.RecognizerError) for name in OWN)
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    lines = (errors.__doc__ or "").splitlines()
+    drawn = {line.split("── ", 1)[1].split()[0] for line in lines if "── " in line}
+    assert drawn == OWN - {"RecognizerError"}
+
+
+@pytest.mark.parametrize("image", [encoded(picture()), animated("blue", "red"), b"", picture()])
+def test_a_prediction_as_json(image: ImageSource, recognizer: Recognizer) -> None:
+    prediction = recognizer.explain(image, "ivory_worked").prediction
+    found = json.loads(json.dumps(prediction.to_dict(), allow_nan=False))
+    schema = prediction_schema()
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(found)
+    names = [field.name for field in fields(Prediction)]
+    assert [*found] == [*schema["properties"]] == names
+    assert found["scores"] == prediction.scores
+    assert found["status"] == prediction.status
+    regions = [Region(**{**region, "box": tuple(region["box"])}) for region in found["regions"]]
+    assert tuple(regions) == prediction.regions

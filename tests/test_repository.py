@@ -1,4 +1,4 @@
-"""What the repository as a whole promises."""
+"""What the repository as a whole promises, and the site of its documentation."""
 
 from __future__ import annotations
 
@@ -67,14 +67,30 @@ def test_notebooks_carry_no_outputs() -> None:
             assert not any(kept), (path.name, cell.get("id"))
 
 
-def test_links_and_paths_of_the_pages_exist() -> None:
+def anchors(page: Path) -> set[str]:
+    """The headings of a page, as links name them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", text).strip().lower().replace(" ", "-") for text in headings}
+
+
+def test_links_and_paths_of_the_pages_lead_somewhere() -> None:
     for page in tracked():
         if page.suffix not in {".md", ".ipynb"}:
             continue
         text = page.read_text(encoding="utf-8")
-        links = re.findall(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)", text)
         paths = re.findall(
             r"`((?:recognizer|tests|benchmarks|datasets|docs|export)/[\w/.-]+)`", text
         )
-        for place in [page.parent / link for link in links] + [ROOT / path for path in paths]:
-            assert place.exists(), f"{page.relative_to(ROOT)}: {place}"
+        missing = [path for path in paths if not (ROOT / path).exists()]
+        for link, anchor in re.findall(r"\]\(([^)#\s:]*)(?:#([\w-]+))?\)", text):
+            target = page.parent / link if link else page
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                missing.append(f"{link}#{anchor}")
+        assert missing == [], page.relative_to(ROOT)
+
+
+def test_every_page_of_the_site_is_in_its_menu() -> None:
+    docs = ROOT / "docs"
+    menu = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text("utf-8")))
+    made = set(re.findall(r'": "([\w-]+\.md)"', (docs / "hooks.py").read_text("utf-8")))
+    assert {page.name for page in docs.glob("*.md")} | made == menu

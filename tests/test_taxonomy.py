@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import pickle
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recognizer.errors import TaxonomyError
 from recognizer.taxonomy import (
-    Family,
     Kind,
     Label,
     Taxonomy,
@@ -62,107 +56,76 @@ def taxonomy() -> Taxonomy:
     return load_taxonomy()
 
 
-class TestPackagedFile:
-    def test_every_product_has_family_and_cites_and_every_label_a_hint(
-        self, taxonomy: Taxonomy
-    ) -> None:
-        assert len(taxonomy.products) == 16
-        for label in taxonomy.products:
-            assert label.family in taxonomy.families
-            assert "Appendix" in (label.cites or "")
-            assert len(label.hint or "") > 80
-        assert [label.name for label in taxonomy.labels.values() if not label.hint] == []
-
-    def test_families_roll_up(self, taxonomy: Taxonomy) -> None:
-        def names(family: str) -> list[str]:
-            return [label.name for label in taxonomy.members(family)]
-
-        assert names("ivory") == ["ivory_raw", "ivory_worked"]
-        assert names("big_cat") == ["big_cat_skin", "big_cat_parts"]
-        alone = set(taxonomy.families) - {"ivory", "big_cat"}
-        assert all(names(family) == [family] for family in alone)
-
-    def test_confusion_goes_both_ways(self, taxonomy: Taxonomy) -> None:
-        # Of these no test photo has the label, so the figures of ivory are not compared with them.
-        one_way = {"jewellery", "metalwork", "statue"}
-        pairs = [
-            (a.name, b)
-            for a in taxonomy.labels.values()
-            for b in a.confused_with
-            if a.name not in one_way
-        ]
-        assert len(set(pairs)) == len(pairs)
-        assert {(b, a) for a, b in pairs} == set(pairs)
-
-    def test_every_lookalike_is_like_a_product(self, taxonomy: Taxonomy) -> None:
-        for label in taxonomy.labels.values():
-            if label.kind is Kind.LOOKALIKE:
-                assert any(taxonomy.label(x).kind is Kind.PRODUCT for x in label.confused_with)
-
-    def test_no_text_claims_an_identification(self, taxonomy: Taxonomy) -> None:
-        claim = re.compile(
-            r"\b(prove[sdn]?|proof|confirm|certain|definite|guarantee|identif|always)"
-        )
-        labels, families = taxonomy.labels.values(), taxonomy.families.values()
-        texts = [text for label in labels for text in (label.hint, label.cites) if text]
-        texts += [family.note for family in families]
-        assert [text for text in texts if claim.search(text.lower())] == []
+def test_every_product_has_family_and_cites_and_every_label_a_hint(taxonomy: Taxonomy) -> None:
+    assert len(taxonomy.products) == 16
+    for label in taxonomy.products:
+        assert label.family in taxonomy.families
+        assert "Appendix" in (label.cites or "")
+        assert len(label.hint or "") > 80
+    assert [label.name for label in taxonomy.labels.values() if not label.hint] == []
 
 
-class TestTaxonomy:
-    def test_white_space_is_one_space_and_what_is_missing_has_a_default(
-        self, taxonomy: Taxonomy
-    ) -> None:
-        read = taxonomy.extended({"label": {"blue": BLUE, "x": {"kind": "product"}}}, "here")
-        assert read.label("blue").hint == "Look at it."
-        assert read.label("blue").display_name == "Blue"
-        assert read.label("x").family == "x"
-        assert "Not stated" in (read.label("x").cites or "")
-        assert [label.name for label in read.members("x")] == ["x"]
-        thing = taxonomy.extended({"label": {"thing": THING}}, "here").label("thing")
-        assert thing == Label(name="thing", kind=Kind.LOOKALIKE, display_name="Thing")
-
-    @pytest.mark.parametrize(
-        ("find", "words"),
-        [
-            (lambda t: t.label("ivory_row"), r"unknown label 'ivory_row'.*ivory_raw"),
-            (lambda t: t.members("big_cats"), r"unknown family 'big_cats'.*big_cat"),
-            (lambda t: t.label("xyz"), r"^unknown label 'xyz'$"),
-        ],
-    )
-    def test_an_unknown_name_names_the_closest(
-        self, taxonomy: Taxonomy, find: Callable[[Taxonomy], object], words: str
-    ) -> None:
-        with pytest.raises(TaxonomyError, match=words):
-            find(taxonomy)
-
-    def test_survives_a_pickle(self, taxonomy: Taxonomy) -> None:
-        assert pickle.loads(pickle.dumps(taxonomy)) == taxonomy
+def test_confusion_goes_both_ways(taxonomy: Taxonomy) -> None:
+    # Of these no test photo has the label, so the figures of ivory are not compared with them.
+    one_way = {"jewellery", "metalwork", "statue"}
+    pairs = [
+        (a.name, b)
+        for a in taxonomy.labels.values()
+        for b in a.confused_with
+        if a.name not in one_way
+    ]
+    assert len(set(pairs)) == len(pairs)
+    assert {(b, a) for a, b in pairs} == set(pairs)
 
 
-class TestLoadTaxonomy:
-    @pytest.mark.parametrize("kind", [str, Path])
-    def test_a_file_adds_to_the_package(
-        self, taxonomy: Taxonomy, tmp_path: Path, kind: type[str] | type[Path]
-    ) -> None:
-        path = tmp_path / "own.toml"
-        path.write_text('[label.blue]\nkind = "other"\n', encoding="utf-8")
-        assert [*load_taxonomy(kind(path)).labels] == [*taxonomy.labels, "blue"]
+def test_every_lookalike_is_like_a_product(taxonomy: Taxonomy) -> None:
+    for label in taxonomy.labels.values():
+        if label.kind is Kind.LOOKALIKE:
+            assert any(taxonomy.label(x).kind is Kind.PRODUCT for x in label.confused_with)
 
-    @pytest.mark.parametrize(
-        ("content", "words"),
-        [
-            (b"schema = 2\n", r"own\.toml: schema must be 1"),
-            (None, r"own\.toml"),
-            ("x = 'Kn\u00f6chel'".encode("latin-1"), r"own\.toml: 'utf-8' codec can't"),
-            (b"[label.x\n", r"own\.toml: .*\(at line 1, column 9\)"),
-        ],
-    )
-    def test_a_bad_file_is_named(self, tmp_path: Path, content: bytes | None, words: str) -> None:
-        if content is not None:
-            (tmp_path / "own.toml").write_bytes(content)
-        with pytest.raises(TaxonomyError, match=words):
-            load_taxonomy(tmp_path / "own.toml")
+
+def test_no_text_claims_an_identification(taxonomy: Taxonomy) -> None:
+    claim = re.compile(r"\b(prove[sdn]?|proof|confirm|certain|definite|guarantee|identif|always)")
+    labels, families = taxonomy.labels.values(), taxonomy.families.values()
+    texts = [text for label in labels for text in (label.hint, label.cites) if text]
+    texts += [family.note for family in families]
+    assert [text for text in texts if claim.search(text.lower())] == []
+
+
+def test_white_space_is_one_space_and_what_is_missing_has_a_default(taxonomy: Taxonomy) -> None:
+    read = taxonomy.extended({"label": {"blue": BLUE, "x": {"kind": "product"}}}, "here")
+    assert read.label("blue").hint == "Look at it."
+    assert read.label("blue").display_name == "Blue"
+    assert read.label("x").family == "x"
+    assert "Not stated" in (read.label("x").cites or "")
+    assert [label.name for label in read.members("x")] == ["x"]
+    thing = taxonomy.extended({"label": {"thing": THING}}, "here").label("thing")
+    assert thing == Label(name="thing", kind=Kind.LOOKALIKE, display_name="Thing")
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_file_adds_to_the_package(
+    taxonomy: Taxonomy, tmp_path: Path, kind: type[str] | type[Path]
+) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text('[label.blue]\nkind = "other"\n', encoding="utf-8")
+    assert [*load_taxonomy(kind(path)).labels] == [*taxonomy.labels, "blue"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"schema = 2\n", r"own\.toml: schema must be 1"),
+        (None, r"own\.toml"),
+        ("x = 'Kn\u00f6chel'".encode("latin-1"), r"own\.toml: 'utf-8' codec can't"),
+        (b"[label.x\n", r"own\.toml: .*\(at line 1, column 9\)"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path: Path, content: bytes | None, words: str) -> None:
+    if content is not None:
+        (tmp_path / "own.toml").write_bytes(content)
+    with pytest.raises(TaxonomyError, match=words):
+        load_taxonomy(tmp_path / "own.toml")
 
 
 @pytest.mark.parametrize("case", BROKEN)
@@ -170,53 +133,6 @@ def test_what_breaks_a_rule_is_refused(taxonomy: Taxonomy, case: str) -> None:
     own, words = BROKEN[case]
     with pytest.raises(TaxonomyError, match=f"^bundle.json: .*{words}"):
         taxonomy.extended(own, "bundle.json")
-
-
-NAMES = st.from_regex(r"[a-z][a-z0-9]{0,5}(_[a-z0-9]{1,3})?", fullmatch=True)
-TEXTS = (
-    st.text(st.characters(exclude_categories=["C"]), min_size=1)
-    .map(lambda text: " ".join(text.split()))
-    .filter(bool)
-)
-
-
-@st.composite
-def taxonomies(draw: st.DrawFn) -> Taxonomy:
-    families = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
-    names = draw(st.lists(NAMES, min_size=len(families), max_size=8, unique=True))
-    labels = []
-    for index, name in enumerate(names):
-        # The first labels give each family its product.
-        kind = Kind.PRODUCT if index < len(families) else draw(st.sampled_from(Kind))
-        product = kind is Kind.PRODUCT
-        others = st.sampled_from([other for other in names if other != name] or [""])
-        labels.append(
-            Label(
-                name=name,
-                kind=kind,
-                display_name=draw(TEXTS),
-                family=families[index % len(families)] if product else None,
-                cites=draw(TEXTS if product else st.none() | TEXTS),
-                hint=draw(TEXTS if product else st.none() | TEXTS),
-                confused_with=tuple(draw(st.lists(others, max_size=3))) if len(names) > 1 else (),
-            )
-        )
-    return Taxonomy(
-        labels={label.name: label for label in labels},
-        families={
-            name: Family(name=name, display_name=draw(TEXTS), note=draw(TEXTS)) for name in families
-        },
-    )
-
-
-@given(taxonomies())
-def test_what_is_written_is_read(own: Taxonomy) -> None:
-    packaged = load_taxonomy()
-    labels = {n: v for n, v in own.labels.items() if n not in packaged.labels}
-    families = {n: v for n, v in own.families.items() if n not in packaged.families}
-    every = Taxonomy({**packaged.labels, **labels}, {**packaged.families, **families})
-    table = json.loads(json.dumps(every.own_names()))
-    assert packaged.extended(table, "bundle.json") == every
 
 
 def test_a_bundle_adds_names_and_changes_none() -> None:

@@ -26,7 +26,7 @@ import msgspec
 from recognizer._closing import Closes
 from recognizer.errors import UsageError
 from recognizer.prediction import Digest
-from recognizer.rows.export import Kind, schema_of, text_of_cell, write_records
+from recognizer.rows.export import RecordKind, schema_of, text_of_cell, write_records
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.scanfile import ScanFile
@@ -162,7 +162,7 @@ def _is_text(text: str) -> bool:
 
 
 _FIELDS = tuple(field.name for field in fields(Outcome))
-_KIND = Kind(
+_KIND = RecordKind(
     name="outcomes",
     columns=_FIELDS,
     cells=Outcome.to_json,

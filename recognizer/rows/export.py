@@ -89,7 +89,7 @@ def _with_action(listing: Listing, policy: Policy) -> Listing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class RecordKind:
     """Records of one kind: their name, and the cells of each in CSV and Parquet."""
 
     name: str
@@ -198,8 +198,8 @@ def _arrow_type(kind: inspect.Type) -> Any:
     return found
 
 
-_ROWS = Kind(name="rows", columns=ROW_FIELDS, cells=Row.to_json, schema=arrow_schema)
-_LISTINGS = Kind(
+_ROWS = RecordKind(name="rows", columns=ROW_FIELDS, cells=Row.to_json, schema=arrow_schema)
+_LISTINGS = RecordKind(
     name="listings", columns=_LISTING_COLUMNS, cells=_listing_cells, schema=_listing_schema
 )
 
@@ -207,7 +207,7 @@ _LISTINGS = Kind(
 # --- formats --------------------------------------------------------------------------------------
 
 
-def _require(path: Path, kind: Kind) -> None:
+def _require(path: Path, kind: RecordKind) -> None:
     beginnings = {
         ".jsonl": f'{{"{kind.columns[0]}":'.encode(),
         ".csv": ",".join(kind.columns[:6]).encode(),
@@ -231,7 +231,7 @@ def _require(path: Path, kind: Kind) -> None:
     require_own(path, f"file of {kind.name}", is_own)
 
 
-def write_records(path: Path, kind: Kind, records: Iterable[Any], raw: bool) -> int:
+def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: bool) -> int:
     """Write records in one step, by the ending of the path, and return how many they are."""
     _require(path, kind)
     with replacing(path) as partial:
@@ -241,7 +241,7 @@ def write_records(path: Path, kind: Kind, records: Iterable[Any], raw: bool) -> 
         return write(partial, kind, records)
 
 
-def _write_json(path: Path, kind: Kind, records: Iterable[Any]) -> int:  # noqa: ARG001
+def _write_json(path: Path, kind: RecordKind, records: Iterable[Any]) -> int:  # noqa: ARG001
     count = 0
     with path.open("wb") as file:
         for count, record in enumerate(records, 1):  # noqa: B007 - counted
@@ -249,7 +249,7 @@ def _write_json(path: Path, kind: Kind, records: Iterable[Any]) -> int:  # noqa:
     return count
 
 
-def _write_csv(path: Path, kind: Kind, records: Iterable[Any], raw: bool) -> int:
+def _write_csv(path: Path, kind: RecordKind, records: Iterable[Any], raw: bool) -> int:
     count = 0
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file)
@@ -277,7 +277,7 @@ def text_of_cell(cell: str) -> str:
     return cell[1:] if is_marked else cell
 
 
-def _write_parquet(path: Path, kind: Kind, records: Iterable[Any]) -> int:
+def _write_parquet(path: Path, kind: RecordKind, records: Iterable[Any]) -> int:
     parquet = parquet_library()
     import pyarrow  # noqa: PLC0415 - an extra
 

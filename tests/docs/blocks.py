@@ -25,15 +25,7 @@ _SHELL = {"console", "bash", "sh"}
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block.
-
-    Attributes:
-        page: where it stands.
-        language: of the block; empty for plain text.
-        text: what is between the fences.
-        not_run: why it cannot be run in a test, from a comment above it; empty for all others.
-        run_by: the test that runs it instead, as a path in the repository.
-    """
+    """A fenced block; a comment above it may say why it is not run, or which test runs it."""
 
     page: Path
     language: str

@@ -21,9 +21,7 @@ _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 class Runner:
     """Runs blocks one after the other; Python blocks share their names, as on a page.
 
-    Attributes:
-        printed: what each command printed, by its line.
-        skip: lines that have been run before in this folder.
+    ``printed`` is by the line of a command; ``skip`` has those that ran before in this folder.
     """
 
     def __init__(self, skip: set[str] | None = None) -> None:

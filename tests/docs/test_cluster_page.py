@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from recognizer.cli import app
 from recognizer.scan import Item, Scorer
 from tests.conftest import encoded, picture
 
@@ -29,16 +27,6 @@ def photos(tmp_path: Path) -> list[str]:
         (tmp_path / f"{number}.jpg").write_bytes(encoded(picture("red", seed=number)))
     (tmp_path / "4.jpg").write_bytes(b"no picture")
     return [str(tmp_path / f"{number}.jpg") for number in range(6)]
-
-
-def test_the_options_of_the_page_exist() -> None:
-    for verb in ("scan", "merge"):
-        printed = re.sub(r"\x1b\[[0-9;]*m", "", CliRunner().invoke(app, [verb, "--help"]).stdout)
-        lines = [line for line in PAGE.splitlines() if f"recognizer {verb}" in line]
-        assert lines
-        for option in re.findall(r"(?<=\s)--[a-z-]+", "\n".join(lines)):
-            if option != "--jobs":
-                assert option in printed
 
 
 def test_the_callable_of_the_page(photos: list[str]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import shutil
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -137,15 +136,3 @@ def test_few_blocks_are_not_run() -> None:
     assert len(left_out) <= MAX_NOT_RUN, [(b.page.name, b.not_run) for b in left_out]
     for path in {*ELSEWHERE.values(), *(b.run_by for b in BLOCKS if b.run_by)}:
         assert (ROOT / path).is_file(), path
-
-
-def _blocks_without_a_marker() -> Iterator[str]:
-    """Yield fences that the pattern of blocks misses, because something is wrong with them."""
-    for page in PAGES:
-        fences = page.read_text("utf-8").count("```")
-        if fences != 2 * len([b for b in BLOCKS if b.page == page]):
-            yield page.name
-
-
-def test_every_fence_is_read() -> None:
-    assert list(_blocks_without_a_marker()) == []

@@ -15,14 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import encoded, picture
 
 ROOT = Path(__file__).parents[2]
 
-LOADS = pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.stress)])
-"""How many uploads a load test sends."""
 
 UPLOADS = {
     "red": (encoded(picture("red")), "review|priority"),
@@ -88,43 +84,12 @@ def post(
 
 
 def uploads_of(
-    send: Callable[[bytes], str], count: int, clients: int
-) -> tuple[Counter[tuple[str, str]], list[float]]:
-    """Send uploads from many threads; return (name, answer) -> how often, and all seconds."""
-
-    def one(name: str) -> tuple[str, str, float]:
-        begin = time.perf_counter()
-        answer = send(UPLOADS[name][0])
-        return name, answer, time.perf_counter() - begin
-
-    names = itertools.islice(itertools.cycle(UPLOADS), count)
+    send: Callable[[bytes], str], count: int = 300, clients: int = 64
+) -> Counter[tuple[str, str]]:
+    """Send uploads from many threads; return (name, answer) -> how often."""
+    names = [*itertools.islice(itertools.cycle(UPLOADS), count)]
     with ThreadPoolExecutor(clients) as threads:
-        done = [*threads.map(one, names)]
-    return Counter((name, answer) for name, answer, _ in done), sorted(s for *_, s in done)
-
-
-def resident_mebibytes(pid: int) -> int:
-    """Resident memory of a process and its children."""
-    children = [*Path("/proc").glob("[0-9]*/stat")]
-    total = 0
-    for stat in children:
-        try:
-            number, parent = (
-                int(stat.parent.name),
-                int(stat.read_text().rpartition(")")[2].split()[1]),
-            )
-            if pid in {number, parent}:
-                status = (stat.parent / "status").read_text()
-                total += int(status.partition("VmRSS:")[2].split()[0] or 0)
-        except (OSError, ValueError, IndexError):
-            continue
-    return total // 1024
-
-
-def report(what: str, seconds: list[float], pid: int) -> None:
-    """Print what a load test has measured; shown by ``pytest -s``."""
-    p50, p99 = (seconds[int(share * (len(seconds) - 1))] for share in (0.5, 0.99))
-    memory = f", {resident_mebibytes(pid)} MiB" if sys.platform == "linux" else ""
-    print(
-        f"{what}: {len(seconds)} uploads, p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms{memory}"
-    )
+        answers = threads.map(lambda name: send(UPLOADS[name][0]), names)
+        found = Counter(zip(names, answers, strict=True))
+    assert found.total() == count
+    return found

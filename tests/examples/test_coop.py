@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from examples import coop
 from recognizer.rows import ScanFile, write_listings
 from recognizer.rows.row import Row
-from tests.examples.coop_server import KEY, Coop
 from tests.rows.rows import bare_row, digest, write_scan
 from tests.serving import serving
 
@@ -21,6 +25,52 @@ def photo(number: int, source: str, score: float = 0.6, **changes: Any) -> Row:
     columns = {"listing_id": number, "title": f"Carving {number}", "seller": "s1"}
     decision = "review" if score > 0.5 else "clear"
     return bare_row(source, score, decision, item=columns, **changes)
+
+
+KEY = "secret-key"
+# As docs/api/report.md of Coop 1.0.2 describes a report.
+_TEXT = {"type": "string", "minLength": 1}
+_ITEM = {"id": _TEXT, "typeId": _TEXT, "data": {"type": "object"}}
+_REASON = {"policyId": _TEXT, "reason": _TEXT, "csam": {"const": False}}
+_REPORT = {
+    "required": ["reporter", "reportedAt", "reportedItem"],
+    "additionalProperties": False,
+    "properties": {
+        "reporter": {
+            "required": ["kind", "typeId", "id"],
+            "properties": {"kind": {"const": "user"}},
+        },
+        "reportedAt": {"type": "string", "format": "date-time"},
+        "reportedItem": {"required": [*_ITEM], "properties": _ITEM},
+        "reportedForReason": {"additionalProperties": False, "properties": _REASON},
+    },
+}
+
+
+@dataclass
+class Coop:
+    """A Coop on a real socket; ``troubles`` are statuses that are answered first."""
+
+    troubles: list[int] = field(default_factory=list)
+    invalid: set[str] = field(default_factory=set)
+    requests: list[Any] = field(default_factory=list)
+    jobs: dict[str, Any] = field(default_factory=dict)  # one for each item, as there
+    url: str = ""
+
+    async def report(self, request: Request) -> Response:
+        body = await request.json()
+        self.requests.append(body)
+        status = self.troubles.pop(0) if self.troubles else 0
+        if request.headers.get("x-api-key") != KEY:
+            status = 401
+        elif not status:
+            name = body["reportedItem"]["id"]
+            is_valid = Draft202012Validator(_REPORT).is_valid(body) and name not in self.invalid
+            status = 201 if is_valid else 400
+            if is_valid:
+                self.jobs[name] = body
+        headers = {302: {"Location": "http://127.0.0.1:9/"}, 429: {"Retry-After": "1"}}
+        return JSONResponse({}, status, headers.get(status))
 
 
 ROWS = [
@@ -32,7 +82,8 @@ ROWS = [
 @pytest.fixture
 def server() -> Iterator[Coop]:
     coop_server = Coop()
-    with serving(coop_server.app(), log_level="error", lifespan="off") as coop_server.url:
+    app = Starlette(routes=[Route("/api/v1/report", coop_server.report, methods=["POST"])])
+    with serving(app, log_level="error", lifespan="off") as coop_server.url:
         yield coop_server
 
 

@@ -29,31 +29,6 @@ def test_it_is_the_published_hash(seed: int, expected: str) -> None:
     assert perceptual_hash(np.asarray(scene(seed, (64, 64)))) == expected
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_it_is_near_the_published_one_at_any_size(seed: int) -> None:
-    pdqhash = pytest.importorskip("pdqhash", reason="needs a compiler where it has no wheel")
-    rgb = np.asarray(scene(seed, (300 + 31 * seed, 260 + 17 * seed)))
-    bits, _ = pdqhash.compute(rgb)
-    published = np.packbits(bits).tobytes().hex()
-    assert distance(perceptual_hash(rgb) or "", published) <= MAX_DISTANCE // 2
-
-
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("quality", [95, 60, 30])
-def test_recompression(seed: int, quality: int) -> None:
-    original = scene(seed)
-    assert distance(hashed(original, "JPEG", quality=quality), hashed(original)) <= 8
-
-
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("scale", [0.2, 0.5, 0.77, 1.6])
-def test_resizing(seed: int, scale: float) -> None:
-    original = scene(seed)
-    size = (round(original.width * scale), round(original.height * scale))
-    other = original.resize(size, Image.Resampling.BICUBIC)
-    assert distance(hashed(other), hashed(original)) <= 8
-
-
 @pytest.mark.parametrize("seed", range(10))
 def test_a_small_crop_recompressed_and_reduced(seed: int) -> None:
     original = scene(seed)
@@ -82,10 +57,3 @@ def test_different_pictures_are_far_apart() -> None:
 )
 def test_a_blank_picture_has_no_hash(rgb: np.ndarray) -> None:
     assert perceptual_hash(rgb) is None
-
-
-@pytest.mark.parametrize("shape", [(2, 5000), (5000, 2), (1, 70_000), (63, 65)])
-def test_odd_shapes(shape: tuple[int, int]) -> None:
-    rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
-    found = perceptual_hash(rgb)
-    assert len(bytes.fromhex(found)) == 32

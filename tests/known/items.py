@@ -1,11 +1,13 @@
-"""Known items for tests: one, and any."""
+"""Known items for tests, one and any; random hashes, and ones near to them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from recognizer.known import KnownItem
 from recognizer.policy import Finding
@@ -32,3 +34,21 @@ items = st.builds(
 
 def item(pdq: str = HASH, **changes: Any) -> KnownItem:
     return KnownItem(**{"pdq": pdq, "finding": Finding.PRODUCT, "time": TIME, **changes})
+
+
+def random_hashes(count: int, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (count, 32)).astype(np.uint8)
+
+
+def with_flips(hash_: NDArray[np.uint8], flips: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Return a hash that differs in exactly so many bits."""
+    bits = np.unpackbits(hash_)
+    bits[np.random.default_rng(seed).choice(256, flips, replace=False)] ^= 1
+    return np.packbits(bits)
+
+
+def brute_force(
+    hashes: NDArray[np.uint8], sought: NDArray[np.uint8], distance: int
+) -> list[tuple[int, int, int]]:
+    apart = np.unpackbits(hashes[None] ^ sought[:, None], axis=2).sum(axis=2)
+    return [(int(i), int(j), int(apart[i, j])) for i, j in np.argwhere(apart <= distance)]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from recognizer.errors import BankError
 from recognizer.known import Bank, KnownItem
 from recognizer.rows import ScanFile
-from tests.known.items import HASH, TIME, item, items
+from tests.known.items import HASH, item, items
 
 # --- items ----------------------------------------------------------------------------------------
 
@@ -38,10 +38,6 @@ def test_a_value_that_makes_no_sense_is_refused(key: str, value: object) -> None
         item(**{key: value})
 
 
-def test_times_are_told_in_utc() -> None:
-    assert item(time="2026-03-01T12:00:00.5+02:00") == item(time=TIME)
-
-
 @settings(deadline=None)  # a busy machine is not a defect
 @given(items, items)
 def test_equal_items_and_no_others_have_one_id(one: KnownItem, other: KnownItem) -> None:
@@ -50,20 +46,6 @@ def test_equal_items_and_no_others_have_one_id(one: KnownItem, other: KnownItem)
 
 
 # --- a bank ---------------------------------------------------------------------------------------
-
-
-def test_a_bank_holds_each_item_once(tmp_path: Path) -> None:
-    path = tmp_path / "bank"
-    first, second = item(note="seized"), item(note="seized again")
-    with Bank(path, create=True) as bank:
-        assert bank.add([first, second, first]) == 2
-        assert bank.add([second]) == 0
-    with Bank(path) as bank:
-        assert len(bank) == 2
-        assert set(bank) == {first, second}
-        assert bank.hashes().tobytes().hex() == HASH
-        found = sorted(bank.of_hash(bytes.fromhex(HASH)), key=lambda i: i.note or "")
-        assert found == [first, second]
 
 
 def test_an_addition_is_there_whole_or_not_at_all(tmp_path: Path) -> None:

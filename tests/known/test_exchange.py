@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer.errors import BankError, UsageError
+from recognizer.errors import BankError
 from recognizer.known import KnownItem, read_exchange, write_exchange
 from recognizer.policy import Finding
 from tests.known.items import HASH, TIME, item, items
@@ -85,35 +84,6 @@ def test_a_bad_exchange_file_is_refused(
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(BankError, match=rf"{name}.*{words}"):
         read_exchange(path)
-
-
-def test_an_export_that_fails_leaves_the_earlier_one(tmp_path: Path) -> None:
-    path = tmp_path / "x.csv"
-    write_exchange([item()], path)
-    before = path.read_bytes()
-
-    def broken() -> Iterator[KnownItem]:
-        yield item()
-        raise BankError("gone")
-
-    with pytest.raises(BankError, match="gone"):
-        write_exchange(broken(), path)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(UsageError, match="make it first"):
-        write_exchange([], tmp_path / "none" / "x.csv")
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".txt"])
-def test_only_an_exchange_file_is_overwritten(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"x{suffix}"
-    path.touch()
-    assert [write_exchange([item()], path), write_exchange([item()], path)] == [1, 1]
-    for other in (b'{"id": 7}\n', b"id,title,image\n7,tusk,a.jpg\n", b"a note\n", b"\xff\xd8\xff"):
-        path.write_bytes(other)
-        with pytest.raises(UsageError, match="will not be overwritten"):
-            write_exchange([item()], path)
-        assert path.read_bytes() == other
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")

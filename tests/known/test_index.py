@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 from pathlib import Path
 
@@ -7,11 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from recognizer.errors import UsageError
-from recognizer.known import HashIndex, near_pairs
+from recognizer.imaging import perceptual_hash
+from recognizer.known import TRANSFORMS, HashIndex, near_copies, near_pairs
+from recognizer.known.hashes import to_bytes, transformed
 from recognizer.prediction import MAX_DISTANCE
-from tests.known.hashes import brute_force, random_hashes, with_flips
+from tests.known.items import brute_force, random_hashes, with_flips
+from tests.pictures import distance, scene
 
 
 def found(index: HashIndex, sought: np.ndarray, distance: int) -> list[tuple[int, int, int]]:
@@ -52,39 +56,12 @@ def test_nothing_is_missed_at_the_very_distance(flips: int, seed: int) -> None:
         assert found(index, near, flips - 1) == []
 
 
-def test_every_way_to_spread_31_differences_over_the_chunks_is_found() -> None:
-    # The worst case for the search: each chunk but one differs in two bits.
-    hashes = random_hashes(2000, seed=3)
-    index = HashIndex(hashes)
-    for seed in range(300):
-        assert found(index, with_flips(hashes[7], 31, seed)[None], 31) == [(0, 7, 31)]
-
-
-def test_many_equal_hashes_are_all_found() -> None:
-    hashes = np.repeat(random_hashes(2), 5000, axis=0)
-    _, positions, apart = HashIndex(hashes).search(hashes[:1])
-    assert positions.tolist() == list(range(5000))
-    assert not apart.any()
-
-
 def test_an_empty_index_finds_nothing(tmp_path: Path) -> None:
     index = HashIndex(np.zeros((0, 32), np.uint8))
     assert found(index, random_hashes(2), 31) == []
     assert list(near_pairs(np.zeros((0, 32), np.uint8), match_orientations=True)) == []
     index.save(tmp_path)
     assert found(HashIndex.open(tmp_path), random_hashes(2), 31) == []
-
-
-@pytest.mark.parametrize("distance", [-1, 32])
-def test_what_cannot_be_searched_exactly_is_refused(distance: int) -> None:
-    with pytest.raises(UsageError, match=str(distance)):
-        HashIndex(random_hashes(1)).search(random_hashes(1), distance)
-
-
-def test_a_hash_can_be_had_back() -> None:
-    hashes = random_hashes(20)
-    index = HashIndex(hashes)
-    assert [index.hash_at(i) for i in range(20)] == [hash_.tobytes() for hash_ in hashes]
 
 
 def _search(folder: Path, sought: np.ndarray) -> tuple[list[int], bool]:
@@ -99,3 +76,60 @@ def test_other_processes_map_the_same_files(tmp_path: Path) -> None:
         positions, is_mapped = pool.apply(_search, (tmp_path, hashes[[5]]))
     assert positions == [5]
     assert is_mapped
+
+
+def parts(groups: np.ndarray) -> set[frozenset[int]]:
+    return {frozenset(np.flatnonzero(groups == root).tolist()) for root in set(groups.tolist())}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 25), st.data())
+def test_groups_are_what_follows_from_pairs_in_any_order(
+    seed: int, count: int, data: st.DataObject
+) -> None:
+    centres = random_hashes(3, seed)
+    rng = np.random.default_rng(seed)
+    hashes = [
+        with_flips(centres[i % 3], int(rng.integers(0, 25)), seed + i).tobytes().hex()
+        if rng.random() < 0.9
+        else None
+        for i in range(count)
+    ]
+    exact = [int(rng.integers(0, 30)) if rng.random() < 0.8 else None for _ in range(count)]
+
+    def linked(i: int, j: int) -> bool:
+        near = None not in (hashes[i], hashes[j]) and distance(hashes[i], hashes[j]) <= 20
+        return near or (exact[i] is not None and exact[i] == exact[j])
+
+    expected = [*range(count)]
+    for i, j in itertools.combinations(range(count), 2):
+        if linked(i, j):
+            expected = [expected[i] if part == expected[j] else part for part in expected]
+    groups = near_copies(hashes, exact, 20)
+    assert parts(groups) == parts(np.array(expected, int))
+    assert all(root == min(np.flatnonzero(groups == root)) for root in groups)
+
+    order = data.draw(st.permutations(range(count)))
+    shuffled = near_copies([hashes[i] for i in order], [exact[i] for i in order], 20)
+    assert {frozenset(order[i] for i in part) for part in parts(shuffled)} == parts(groups)
+
+
+def test_thousands_of_copies_of_one_picture_are_one_group() -> None:
+    one, other = (hash_.tobytes().hex() for hash_ in random_hashes(2))
+    groups = near_copies([one, other] * 20_000, [None] * 40_000)
+    assert groups.tolist() == [0, 1] * 20_000
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("way", "name"), list(enumerate(TRANSFORMS)))
+def test_the_hash_of_a_turned_picture_can_be_told_without_it(
+    seed: int, way: int, name: str
+) -> None:
+    picture = scene(seed)
+    laid = picture if name == "identity" else picture.transpose(Image.Transpose[name.upper()])
+    real, hash_ = (perceptual_hash(np.asarray(image)) for image in (laid, picture))
+    assert real is not None
+    assert hash_ is not None
+    estimate = transformed(to_bytes([hash_])[0])[way].tobytes().hex()
+    is_exact = name in {"identity", "transpose"}
+    assert distance(estimate, real) <= (0 if is_exact else 16)

@@ -11,8 +11,7 @@ from recognizer.engine import Recognizer
 from recognizer.imaging import perceptual_hash
 from recognizer.known import Bank, KnownItem, KnownItems, share_bank
 from recognizer.policy import Decision, Policy
-from tests.known.hashes import random_hashes, with_flips
-from tests.known.items import HASH, item
+from tests.known.items import HASH, item, random_hashes, with_flips
 from tests.pictures import scene
 
 Share = Callable[..., AbstractContextManager[KnownItems]]
@@ -77,11 +76,6 @@ def test_mirrored_and_turned_pictures_are_found_where_asked_for(seed: int, share
     with share([]) as known:
         assert known.match(mirrored) == ()
         assert known.digest != every_way
-
-
-def test_an_empty_bank_matches_nothing(share: Share) -> None:
-    with share([], match_rotations=True) as known:
-        assert known.match(HASH) == ()
 
 
 def test_a_match_becomes_a_decision(recognizer: Recognizer, share: Share) -> None:

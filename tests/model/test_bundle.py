@@ -1,51 +1,32 @@
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from recognizer.errors import BundleDigestError, BundleNotFoundError, BundleSchemaError
 from recognizer.model.bundle import Bundle, load_bundle, load_carried_bundles, write_bundle
 from recognizer.model.description import NegativesFile
 from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
 from recognizer.model.negatives import read_negatives
-from recognizer.model.numerics import sigmoid
-from recognizer.taxonomy import Kind
-from tests.tiny import LABELS, SIZE, change_by_hand, edit_description, write_tiny_bundle
+from recognizer.model.self_test import (
+    TOLERANCE,
+    self_test,
+    self_test_images,
+    with_self_test,
+)
+from tests.tiny import change_by_hand, edit_description, write_tiny_bundle
 
 Change = Callable[[dict[str, Any]], object]
-
-
-@pytest.fixture
-def bundle(tiny_bundle: Path) -> Bundle:
-    return load_bundle(tiny_bundle)
-
-
-def test_what_a_bundle_says(bundle: Bundle) -> None:
-    assert bundle.title == "tiny-v1"
-    assert bundle.label_names == LABELS
-    assert bundle.input_size == SIZE
-    assert bundle.labels[0].kind is Kind.PRODUCT
-    assert bundle.labels[0].thresholds[0.01] == 0.5
-    assert bundle.labels[2].thresholds == {}
-    assert [family.members for family in bundle.families] == [("ivory_worked", "ivory_raw")]
-    assert bundle.not_recognized == ("rhino_horn",)
-    assert len(bundle.digest) == 64
-    assert bundle.read_model()
-
-
-def test_calibration(bundle: Bundle) -> None:
-    log_odds = np.array([[-800.0, 0.0, 2.0, 800.0]])
-    found = bundle.calibrate(log_odds)
-    assert found.dtype == np.float64
-    assert np.allclose(found, [[0, 0.5, 1 / (1 + math.exp(-2)), 1]])
-    assert np.isfinite(sigmoid(np.array([-1e308, 1e308]))).all()
 
 
 def test_the_digest_covers_all_that_decides(tmp_path: Path) -> None:
@@ -106,10 +87,6 @@ def test_a_name_leads_nowhere_else(
     assert find_bundle("on-the-shelf") == shelf / "on-the-shelf"
     with pytest.raises(BundleNotFoundError, match="on-the-shelf"):
         find_bundle(name)
-
-
-def test_a_folder_is_taken_as_it_is(tiny_bundle: Path) -> None:
-    assert find_bundle(tiny_bundle) == find_bundle(str(tiny_bundle)) == tiny_bundle
 
 
 def test_a_folder_that_hides_a_bundle_of_the_package_is_told(
@@ -219,23 +196,6 @@ def test_a_broken_description_is_a_schema_error(name: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "place"),
-    [
-        ("no version", "missing required field `version`"),
-        ("calibration not a number", r"got `str` - at `\$\.labels\[0\]\.calibration\.slope`"),
-        ("calibration upside down", r"above 0 - at `\$\.labels\[0\]\.calibration`"),
-        ("a family threshold missing", "family ivory has no threshold for"),
-        ("a step of no known kind", r"'guessed' - at `\$\.lineage\[0\]\.step`"),
-        ("another activation", r"'relu' - at `\$\.activation`"),
-        ("an escape in its name", r"control characters in 'x\\\\x1b\[2J\\\\x07'"),
-    ],
-)
-def test_the_message_names_the_place(name: str, place: str, tmp_path: Path) -> None:
-    with pytest.raises(BundleSchemaError, match=rf"bundle\.json: .*{place}"):
-        load_bundle(changed(tmp_path, BROKEN[name]))
-
-
-@pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "null", "3", '"words"', "[" * 100_000, "\xff"],
     ids=lambda t: t[:3] or "-",
@@ -257,3 +217,28 @@ def test_another_model_or_none_is_told(change: Callable[[bytes], bytes], tmp_pat
     model.unlink()
     with pytest.raises(BundleNotFoundError, match=r"model\.onnx"):
         load_bundle(folder).read_model()
+
+
+def test_the_images_have_the_same_pixels_everywhere() -> None:
+    pixels = [np.asarray(Image.open(io.BytesIO(file))) for file in self_test_images()]
+    assert [sha256(image.tobytes()).hexdigest()[:12] for image in pixels] == [
+        "eb5cebb6aaa1",
+        "595cf5772a75",
+    ]
+
+
+def test_a_model_says_what_was_recorded_of_it(tiny_bundle: Path, tmp_path: Path) -> None:
+    bundle = load_bundle(tiny_bundle)
+    assert self_test(bundle) is None
+    tested = with_self_test(bundle)
+    assert tested.digest == bundle.digest
+    assert self_test(tested) == pytest.approx(0, abs=1e-4)
+    assert tested.self_test is not None
+    write_bundle(replace(tested, path=tmp_path))
+    assert load_bundle(tmp_path).self_test == tested.self_test
+
+
+def test_the_released_model_gives_its_recorded_scores() -> None:
+    difference = self_test(load_bundle())
+    assert difference is not None
+    assert difference <= TOLERANCE

@@ -112,7 +112,7 @@ def quick_folder() -> tempfile.TemporaryDirectory[str]:
 
 def write_scan(path: Path, rows: Iterable[Row | NewRow], bundle: Bundle | None = None) -> Path:
     """Write a scan's file; rows of :data:`MODEL` become rows of the bundle, where there is one."""
-    model = MODEL if bundle is None else reference(bundle)
+    model = MODEL if bundle is None else bundle.reference
     written = [row if isinstance(row, NewRow) else NewRow(row=row) for row in rows]
     with ScanWriter(path, Ranking(() if bundle is None else [bundle])) as file:
         file.append(
@@ -123,10 +123,6 @@ def write_scan(path: Path, rows: Iterable[Row | NewRow], bundle: Bundle | None =
         )
         group_copies(file)
     return path
-
-
-def reference(bundle: Bundle) -> ModelReference:
-    return bundle.reference
 
 
 def read_scan(path: Path) -> list[Row]:

@@ -31,11 +31,6 @@ def test_the_sample_is_that_of_the_digest_and_the_highest_product_score() -> Non
         assert found == audit_probability(digest(row.source), 0.02, 0.005)
 
 
-def test_a_row_that_is_not_drawn_any_more_loses_its_probability() -> None:
-    row = replace(bare_row("a", 0.001, "clear"), audit=0.5)
-    assert AuditSample(rate=1e-9, products=[]).drawn(row).audit is None
-
-
 @pytest.mark.parametrize("rate", [0, -1, 1.1, float("nan")])
 def test_a_rate_is_a_share(rate: float) -> None:
     with pytest.raises(UsageError, match="audit rate"):

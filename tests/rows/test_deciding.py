@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from recognizer.cli import ExitCode
 from recognizer.decision import decide
-from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.known import COPY_DISTANCE
@@ -30,19 +29,12 @@ from recognizer.rows import (
     ScanFile,
     ScanWriter,
     decide_again,
-    deciding,
 )
 from recognizer.rows.row import Reference
 from recognizer.status import Reason, Status
-from tests.conftest import encoded, invoke, picture
-from tests.rows.rows import bare_row, quick_folder, read_scan, reference, row_of, write_scan
+from tests.conftest import invoke
+from tests.rows.rows import bare_row, quick_folder, read_scan, write_scan
 from tests.rules import of_family, of_label, rule
-
-
-@pytest.fixture(scope="module")
-def bundle(tiny_bundle: Path) -> Bundle:
-    """Thresholds of each product and of the family: 0.4, 0.5 and 0.9 at 5, 1 and 0.1 %."""
-    return load_bundle(tiny_bundle)
 
 
 def again(path: Path, policy: Policy, *bundles: Bundle, dry_run: bool = False) -> DecisionDiff:
@@ -146,51 +138,6 @@ def test_whole_columns_decide_as_rows_one_by_one(
         assert diff.after[name] - diff.before[name] == change
 
 
-def test_it_comes_to_what_a_scan_with_the_policy_says(
-    recognizer: Recognizer, tmp_path: Path
-) -> None:
-    images = {color: encoded(picture(color)) for color in ("red", "green", "blue")}
-    rows = [row_of(recognizer, color, data) for color, data in images.items()]
-    path = write_scan(tmp_path / "a", rows)
-    policy = Policy(name="mine", ignore=frozenset({"ivory_worked"}))
-    diff = again(path, policy, recognizer.bundle)
-    for row, data in zip(read_scan(path), images.values(), strict=True):
-        verdict = recognizer.decide(recognizer.predict(data), policy)
-        assert (row.decision, row.why) == (verdict.decision, verdict.why)
-    product = {"before": 1, "after": 0, "added": 0, "removed": 1}
-    assert diff.to_json()["leads"]["ivory_worked"] == product
-    assert diff.decisions["priority", "clear"] == 1
-    # And back: nothing was lost but the regions.
-    again(path, Policy(), recognizer.bundle)
-    assert read_scan(path) == [replace(row, regions=()) for row in rows]
-
-
-def test_what_is_clear_is_not_read_row_by_row(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = [scored_row(f"{n}.jpg", 0.1 if n else 0.6) for n in range(9)]
-    path = write_scan(tmp_path / "a", rows, bundle)
-    slow: list[int] = []
-    read_row = ScanFile.row
-    monkeypatch.setattr(ScanFile, "row", lambda *args: slow.append(args[1]) or read_row(*args))
-    again(path, Policy(), bundle)
-    assert slow == [1]
-
-
-def test_a_large_scan_is_decided_in_blocks(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    item = {"listing_id": "L", "policy": {"name": "tiny", "digest": "0" * 64}}
-    rows = [scored_row(f"{n}.jpg", (n % 10) / 10, item=item) for n in range(20)]
-    paths = [write_scan(tmp_path / name, rows, bundle) for name in ("whole", "blocks")]
-    policy = Policy(keywords=Keywords(words=("ivory",)))
-    whole = again(paths[0], policy, bundle)
-    monkeypatch.setattr(deciding, "_BLOCK", 3)
-    assert again(paths[1], policy, bundle) == whole
-    assert whole.rows == 20
-    assert read_scan(paths[0]) == read_scan(paths[1])
-
-
 def test_all_rows_point_at_one_policy_and_keep_what_they_have(
     bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -213,7 +160,7 @@ def test_all_rows_point_at_one_policy_and_keep_what_they_have(
 
 
 def test_a_scan_that_goes_on_meanwhile_keeps_its_policy(bundle: Bundle, tmp_path: Path) -> None:
-    model = reference(bundle)
+    model = bundle.reference
     policy = Reference(name="default", digest=Policy().digest)
     rows = [scored_row(f"{n}.jpg", 0.45, model=model, policy=policy) for n in range(2)]
     path = tmp_path / "a"
@@ -230,7 +177,7 @@ def test_rows_of_several_models_are_decided_by_their_own_thresholds(
 ) -> None:
     other = replace(bundle, version=2)
     bundles = bundle, replace(other, any_product_thresholds={0.05: 0.1, 0.01: 0.2, 0.001: 0.3})
-    models = [reference(one) for one in bundles]
+    models = [one.reference for one in bundles]
     assert models[0].digest != models[1].digest
     rows = [scored_row(f"{n}.jpg", 0.25, model=model) for n, model in enumerate(models)]
     path = write_scan(tmp_path / "a", rows)

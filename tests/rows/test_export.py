@@ -105,15 +105,6 @@ def test_parquet(scan: Path, rows: list[Row], tmp_path: Path) -> None:
     assert (failed["decision"], failed["scores"], failed["reason"]) == ("unscored", None, "empty")
 
 
-def test_many_rows_are_written_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr("recognizer.rows.export._CHUNK_ROWS", 4)
-    scan = write_scan(tmp_path / "a", [bare_row(f"{n}", 0.9, "review") for n in range(10)])
-    with ScanFile(scan) as file:
-        assert write_rows(file, tmp_path / "rows.parquet") == 10
-    assert parquet.ParquetFile(tmp_path / "rows.parquet").num_row_groups == 3
-
-
 def test_the_columns_of_listings_are_flat(scan: Path, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     with listings(scan, tmp_path / "l.csv").open(newline="", encoding="utf-8") as file:

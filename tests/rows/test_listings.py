@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -10,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from recognizer.policy import CandidateKind, Decision
+from recognizer.policy import Decision
 from recognizer.rows import ScanFile, read_listings, write_listings
 from recognizer.rows.listings import Listing
 from recognizer.rows.row import Row
 from recognizer.status import Reason
-from tests.rows.rows import bare_row, lead, write_scan
+from tests.rows.rows import bare_row, write_scan
 
 LISTING_FIELDS = [key.name for key in fields(Listing)]
 
@@ -76,13 +75,6 @@ def test_the_highest_decision_counts(
     assert values["model"] == {"name": "tiny", "version": 1, "digest": "0" * 64}
 
 
-def test_the_page_describes_every_key() -> None:
-    page = (Path(__file__).parents[2] / "docs/rows.md").read_text(encoding="utf-8")
-    keys = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
-    start = keys.index("listing")
-    assert keys[start : start + len(LISTING_FIELDS)] == [*LISTING_FIELDS]
-
-
 def test_the_best_photo_and_the_highest_scores(tmp_path: Path) -> None:
     rows = [
         photo("a.jpg", "review", 0.6, id=1, title="old"),
@@ -98,22 +90,6 @@ def test_the_best_photo_and_the_highest_scores(tmp_path: Path) -> None:
     assert row.why == ("ivory_worked 0.95", "ivory_worked 0.9", "ivory_worked 0.6")
     assert row.sources == ("c.jpg", "b.jpg", "a.jpg", "d.jpg")
     assert [one.source for one in row.photos] == ["c.jpg", "b.jpg", "a.jpg", "d.jpg"]
-
-
-def test_each_label_and_family_is_a_lead_once_with_its_highest_score() -> None:
-    family = lead("ivory", 0.7, kind=CandidateKind.FAMILY)
-    rows = [
-        bare_row("a", 0.6, "review", leads=(lead("ivory_worked", 0.6), lead("coral", 0.5))),
-        bare_row("b", 0.8, "review", leads=(lead("ivory_worked", 0.8), family)),
-        bare_row("c", 0.65, "review", leads=(lead("ivory", 0.65),)),
-    ]
-    leads = Listing.from_rows("1", rows, product=None, score=None).leads
-    assert [(one.kind, one.name, one.score) for one in leads] == [
-        ("label", "ivory_worked", 0.8),
-        ("family", "ivory", 0.7),
-        ("label", "ivory", 0.65),
-        ("label", "coral", 0.5),
-    ]
 
 
 HOSTILE = "<script>alert('x')</script>\u202e\n\x00=cmd|' /C calc'!A0"

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import random
-import re
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +40,6 @@ from tests.rows.rows import (
     bare_row,
     lead,
     quick_folder,
-    reference,
     write_scan,
 )
 from tests.rules import rule as rule_of
@@ -125,7 +121,7 @@ class Writes(RuleBasedStateMachine):
         self.folder = quick_folder()
         self.path = Path(self.folder.name) / "scan.sqlite"
         self.bundle = _bundle()
-        self.model = reference(self.bundle)
+        self.model = self.bundle.reference
         write_scan(self.path, [])
         self.keys: dict[int, Row] = {}
 
@@ -232,38 +228,8 @@ TestWrites = Writes.TestCase
 TestWrites.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
 
 
-@pytest.mark.parametrize(
-    "before",
-    [
-        lambda path: write_scan(path, [without_image("t.csv!/1", 1)]),
-        lambda path: write_scan(
-            path, [without_image("t.csv!/1", 1), bare_row("c", 0.9, "review", item={"id": 1})]
-        ),
-    ],
-)
-def test_a_listing_whose_photos_are_clear_leaves_the_queue(
-    tmp_path: Path, before: Callable[[Path], Path]
-) -> None:
-    """Even if it was there without a photo before, which nobody could score."""
-    path = before(tmp_path / "scan.sqlite")
-    with ScanFile(path) as file:
-        assert len(file.select("SELECT * FROM queue")) == 1
-    write_scan(path, [bare_row("c", 0.1, "clear", item={"id": 1})])
-    with ScanFile(path) as file:
-        assert file.select("SELECT * FROM queue") == []
-        assert file.select("SELECT decision, images FROM listings") == [("clear", 1)]
-
-
 def without_image(source: str, listing: int) -> Row:
     return bare_row(source, 0, "unscored", item={"id": listing}, reason=Reason.NO_IMAGE)
-
-
-@pytest.mark.parametrize("other", ["./q//a.jpg", "q/./a.jpg"])
-def test_an_image_by_another_spelling_is_in_the_queue_once(tmp_path: Path, other: str) -> None:
-    path = write_scan(tmp_path / "a", [bare_row("q/a.jpg", 0.9, "review")])
-    write_scan(path, [bare_row(other, 0.9, "priority")])
-    with ScanFile(path) as file:
-        assert file.select("SELECT name, decision FROM queue") == [(other, "priority")]
 
 
 def test_products_with_evidence_come_first(tmp_path: Path, tiny_bundle: Path) -> None:
@@ -282,32 +248,6 @@ def test_products_with_evidence_come_first(tmp_path: Path, tiny_bundle: Path) ->
             ("both", "ivory_worked", 0.5, 0),
             ("unproven", "coral", 0.9, 1),
         ]
-
-
-def test_equal_bytes_are_audited_once(tmp_path: Path) -> None:
-    def audited(source: str, **changes: Any) -> Row:
-        return bare_row(source, 0.1, "clear", **{"audit": 0.5, "sha256": "1" * 64, **changes})
-
-    def entries(file: ScanFile) -> list[Any]:
-        return file.select("SELECT source FROM entry WHERE section = 'audit'")
-
-    with ScanWriter(tmp_path / "a", Ranking()) as file:
-        file.append([NewRow(row=audited("a")), NewRow(row=audited("b"))])
-        assert entries(file) == [("a",)]
-        file.append([NewRow(row=audited("a", audit=None))])
-        assert entries(file) == [("b",)]
-        file.append([NewRow(row=audited("b", sha256="2" * 64, audit=None))])
-        assert entries(file) == []
-
-
-def test_the_indexes_have_the_order_of_the_queue() -> None:
-    """So that the next listing is found without sorting them all."""
-    schema = resources.files("recognizer.rows").joinpath("schema.sql").read_text("utf-8")
-    orders = re.findall(r"ORDER BY (place, unproven.*?);", schema, re.DOTALL)
-    assert {order.replace("ranked.", "") for order in orders} == {ENTRY_ORDER}
-    assert [" ".join(one.split()) for one in re.findall(r"\(section, (place[^)]*)\)", schema)] == [
-        ENTRY_ORDER
-    ]
 
 
 def test_near_copies_that_come_while_others_are_compared_are_folded_later(

@@ -11,18 +11,16 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recognizer.errors import RecognizerError, ScanFileError, UsageError
-from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.listing_rules import KeywordHit
 from recognizer.model.description import ModelReference
 from recognizer.policy import CandidateKind, Decision, Finding, KnownMatch, Lead
 from recognizer.prediction import Region
-from recognizer.rows import NewRow, Ranking, Row, ScanFile, ScanWriter, read_listings
+from recognizer.rows import Ranking, Row, ScanFile, ScanWriter, read_listings
 from recognizer.rows.row import Reference
 from recognizer.rows.scanfile import is_open_here
 from recognizer.status import Reason, Status
@@ -155,20 +153,6 @@ def test_a_time_is_one_whatever_its_zone(tmp_path: Path) -> None:
 def test_words_of_the_system_that_are_no_text_are_escaped(tmp_path: Path) -> None:
     row = bare_row("a", 0, "unscored", detail="No such file: '\udcff'")
     assert read_scan(write_scan(tmp_path / "a", [row]))[0].detail == r"No such file: '\udcff'"
-
-
-def test_thumbnail_and_embedding_are_those_of_the_last_row(tmp_path: Path) -> None:
-    thumbnail, vector = Thumbnail(b"jpeg", 4, 3, 0), np.array([1, -2], np.int8)
-    new = NewRow(row=bare_row("a", 0.9, "review"), thumbnail=thumbnail, embedding=vector)
-    path = write_scan(tmp_path / "a.sqlite", [new])
-    with ScanFile(path) as file:
-        assert file.thumbnail(1) == thumbnail
-        assert file.select("SELECT image, vector FROM embedding") == [(1, b"\x01\xfe")]
-    write_scan(path, [bare_row("a", 0.1, "clear")])
-    with ScanFile(path) as file:
-        assert file.thumbnail(1) is None
-        assert file.select("SELECT count(*) FROM embedding") == [(0,)]
-        assert [row.decision for row in file.rows()] == ["clear"]
 
 
 def test_the_age_of_an_image_is_that_of_its_bytes(tmp_path: Path) -> None:

@@ -8,34 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 from recognizer.cli import ExitCode
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows import NewRow, ScanFile, find_copies, similar, similar_images
-from recognizer.rows.similar import quantize
 from recognizer.scan import Item
 from tests.conftest import encoded, invoke, picture
 from tests.rows.rows import FAR, HASH, MODEL, NEAR, bare_row, write_scan
 from tests.scan.engines import InProcessPool, scan_into
-
-
-@settings(max_examples=100, deadline=None)
-@given(arrays.arrays(np.float32, (2, 64), elements=st.floats(-100, 100, width=32)))
-def test_eight_bits_keep_the_cosine(vectors: np.ndarray) -> None:
-    def cosine(one: np.ndarray, other: np.ndarray) -> float:
-        one, other = one.astype(np.float64), other.astype(np.float64)
-        return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
-
-    if (np.abs(vectors).max(axis=1) < 1e-3).any():
-        assert quantize(np.zeros(3, np.float32)).tolist() == [0, 0, 0]
-        return
-    stored = quantize(vectors[1])
-    # Half a step in each of 64 channels, at worst, against the one that has 127 of them.
-    assert cosine(vectors[0], stored) == pytest.approx(cosine(*vectors), abs=8 * 0.5 / 127 * 2)
 
 
 @pytest.mark.parametrize("block", [1, 2, 4096])

@@ -134,6 +134,15 @@ class Fragile(Recognizer):
         return super().score_loaded(images, outputs)
 
 
+class Leaky(Recognizer):
+    """Keeps some memory for every image."""
+
+    def load_image(self, image: ImageSource, *, sha256: str | None = None) -> LoadedImage:
+        self.held = (getattr(self, "held", None), b"x" * (100 << 20))
+        time.sleep(0.2)
+        return super().load_image(image, sha256=sha256)
+
+
 class Slow(Recognizer):
     """Scores eight images, then takes its time; the file that the environment names tells when."""
 
@@ -152,6 +161,11 @@ class Slow(Recognizer):
 class FragilePayload(WorkerPayload):
     def make_recognizer(self) -> Recognizer:
         return Fragile(self.bundle, threads=1, limits=self.options.limits)
+
+
+class LeakyPayload(WorkerPayload):
+    def make_recognizer(self) -> Recognizer:
+        return Leaky(self.bundle, threads=1, limits=self.options.limits)
 
 
 class SlowPayload(WorkerPayload):

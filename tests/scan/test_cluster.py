@@ -1,10 +1,12 @@
-"""Needs the extra ``ray``, which ``make test`` does not install."""
+"""A scan on a cluster: by Ray, where the extra is installed, and by a stand-in for it."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,16 +20,52 @@ from tests.scan import engines
 from tests.scan.engines import Run, scan_into
 from tests.scan.locations.web_server import LoopbackToo, serving
 
-ray = pytest.importorskip("ray", reason="needs the extra: ray")
-cluster_utils = pytest.importorskip("ray.cluster_utils")
+
+class Dataset:
+    """A dataset of Ray with one actor, here and now."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.rows = rows
+
+    def map_batches(self, actor: type, *, fn_constructor_args: Any, **_: Any) -> Dataset:
+        self.actor = actor(*fn_constructor_args)
+        return self
+
+    def iter_rows(self) -> Iterator[dict[str, Any]]:
+        with self.actor._scorer:
+            for row in self.rows:
+                answer = self.actor({key: [value] for key, value in row.items()})
+                yield {key: value for key, (value,) in answer.items()}
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
+STAND_IN = SimpleNamespace(
+    is_initialized=lambda: True,
+    put=lambda value: value,
+    get=lambda value: value,
+    cluster_resources=lambda: {"CPU": 2.0},
+    exceptions=SimpleNamespace(RayError=RuntimeError),
+    data=SimpleNamespace(
+        DataContext=SimpleNamespace(get_current=SimpleNamespace),
+        from_items=lambda rows, **_: Dataset(rows),
+        ActorPoolStrategy=SimpleNamespace,
+    ),
+)
+
+
+@pytest.fixture(scope="module", params=["ray", "stand-in"])
+def cluster(request: pytest.FixtureRequest) -> Iterator[None]:
     """Two machines with a CPU each, as processes of this one."""
+    if request.param == "stand-in":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(sys.modules, "ray", STAND_IN)
+            patch.setitem(sys.modules, "ray.data", ModuleType("ray.data"))
+            yield
+        return
+    ray = pytest.importorskip("ray", reason="needs the extra: ray")
     root = Path(__file__).parents[2]  # the actors import tests.scan.engines
     os.environ["PYTHONPATH"] = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
     made = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     made.add_node(num_cpus=1)
     made.wait_for_nodes()

@@ -15,7 +15,8 @@ from recognizer.scan.machine import (
 )
 
 GIBIBYTE = 1024 * MEBIBYTE
-AVAILABLE = "MemAvailable:  4194304 kB"
+AVAILABLE = "MemTotal:  8 kB\nMemAvailable:  4194304 kB\n"
+GROUP = "proc/self/cgroup"
 
 
 @pytest.fixture
@@ -34,70 +35,38 @@ def write(root: Path, files: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "expected"),
+    ("quotas", "expected"),
     [
         ({}, 4),
-        ({"cgroup/cpu.max": "max 100000\n"}, 4),
-        ({"cgroup/cpu.max": "200000 100000\n"}, 2),
-        ({"cgroup/cpu.max": "150000 100000\n"}, 2),
-        ({"cgroup/cpu.max": "10000 100000\n"}, 1),
-        ({"cgroup/cpu.max": "900000 100000\n"}, 4),
-        ({"cgroup/cpu.max": "nonsense"}, 4),
-        ({"cgroup/cpu.max": "1 2 3"}, 4),
-        ({"cgroup/cpu.max": b"\xff\xfe".decode("latin-1")}, 4),
+        *(({"": text}, 4) for text in ("max 100000", "900000 100000", "nonsense", "1 2 3", "ÿþ")),
+        *(
+            ({"": f"{quota} 100000\n"}, cpus)
+            for quota, cpus in ((200000, 2), (150000, 2), (10000, 1))
+        ),
         # A service of systemd: the quota is its own, or its slice's; the root has no such file.
-        (
-            {
-                "proc/self/cgroup": "0::/system.slice/scan.service\n",
-                "cgroup/system.slice/scan.service/cpu.max": "300000 100000",
-                "cgroup/system.slice/cpu.max": "max 100000",
-            },
-            3,
-        ),
-        (
-            {
-                "proc/self/cgroup": "0::/jobs/42/task\n",
-                "cgroup/jobs/42/task/cpu.max": "max 100000",
-                "cgroup/jobs/cpu.max": "100000 100000",
-            },
-            1,
-        ),
+        ({"a/b.service": "300000 100000", "a": "max 100000"}, 3),
+        ({"jobs/42/task": "max 100000", "jobs": "100000 100000"}, 1),
         # In a container the name may be that of the host, which leads nowhere here.
-        (
-            {"proc/self/cgroup": "0::/../../kubepods/pod9\n", "cgroup/cpu.max": "200000 100000"},
-            2,
-        ),
-        ({"proc/self/cgroup": "nonsense\n\n::"}, 4),
+        ({"../../kubepods/pod9": None, "": "200000 100000"}, 2),
+        ({"nonsense\n\n::": None}, 4),
     ],
 )
-def test_cpus(place: Path, files: dict[str, str], expected: int) -> None:
-    write(place, files)
+def test_cpus(place: Path, quotas: dict[str, str | None], expected: int) -> None:
+    files = {f"cgroup/{name}/cpu.max": text for name, text in quotas.items() if text is not None}
+    write(place, files | {GROUP: f"0::/{next(iter(quotas), '')}\n"})
     assert available_cpus() == expected
-
-
-def test_cpus_without_affinity(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(machine.os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(machine.os, "cpu_count", lambda: None)
-    assert available_cpus() == 1
 
 
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
         ({}, None),
-        ({"proc/meminfo": f"MemTotal:  8 kB\n{AVAILABLE}\n"}, 4 * GIBIBYTE),
+        ({"proc/meminfo": AVAILABLE}, 4 * GIBIBYTE),
         ({"proc/meminfo": "MemTotal:  8 kB\n"}, None),
         ({"cgroup/memory.max": "1073741824\n", "proc/meminfo": AVAILABLE}, GIBIBYTE),
         ({"cgroup/memory.max": "9073741824\n", "proc/meminfo": AVAILABLE}, 4 * GIBIBYTE),
         ({"cgroup/memory.max": "max\n"}, None),
-        (
-            {
-                "proc/self/cgroup": "0::/jobs/42\n",
-                "cgroup/jobs/42/memory.max": "max",
-                "cgroup/jobs/memory.max": "1073741824",
-            },
-            GIBIBYTE,
-        ),
+        ({GROUP: "0::/jobs/42\n", "cgroup/jobs/memory.max": "1073741824"}, GIBIBYTE),
     ],
 )
 def test_memory(place: Path, files: dict[str, str], expected: int | None) -> None:
@@ -108,20 +77,12 @@ def test_memory(place: Path, files: dict[str, str], expected: int | None) -> Non
 @pytest.mark.parametrize(
     ("asked", "memory", "expected"),
     [
-        (0, None, 4),
-        (0, 100 * WORKER_BYTES, 4),
-        (0, 4 * WORKER_BYTES, 4),
-        (0, 4 * WORKER_BYTES - 1, 3),
-        (0, WORKER_BYTES, 1),
-        (0, 1, 1),
-        # Who asks for a number gets it.
-        (7, None, 7),
-        (4, 2 * WORKER_BYTES, 4),
+        *((0, 100 * WORKER_BYTES, 4), (0, 4 * WORKER_BYTES, 4), (0, 4 * WORKER_BYTES - 1, 3)),
+        *((0, 1, 1), (7, 1, 7), (4, 2 * WORKER_BYTES, 4)),  # who asks for a number gets it
     ],
 )
-def test_the_number_of_workers(place: Path, asked: int, memory: int | None, expected: int) -> None:
-    if memory is not None:
-        write(place, {"cgroup/memory.max": str(memory)})
+def test_the_number_of_workers(place: Path, asked: int, memory: int, expected: int) -> None:
+    write(place, {"cgroup/memory.max": str(memory)})
     assert worker_count(asked) == expected
 
 

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +16,10 @@ import pytest
 from PIL import Image
 
 from recognizer.engine import Recognizer
-from recognizer.errors import ProviderError, RecognizerError
+from recognizer.errors import MissingExtraError, ProviderError, RecognizerError, UsageError
 from recognizer.imaging import Limits
 from recognizer.rows import Row, ScanFile, ScanSummary
-from recognizer.scan import Item, WorkerPayload, expand
+from recognizer.scan import Engine, Item, ScanOptions, WorkerPayload, expand
 from recognizer.scan.pool import WorkerPool
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
@@ -197,7 +196,8 @@ def test_an_accident_costs_one_photo(run: Run, photo_folder: MakeFolder, tmp_pat
     for name, (tail, width, _, _) in ACCIDENTS.items():
         photo = picture("red", (width or 64, 48), seed=99)
         (folder / name).write_bytes(encoded(photo) + tail)
-    limits = {"timeout": 6, "memory_limit": engines.MEBIBYTES << 20}
+    # In batches: one that a single photo ends is tried again one by one.
+    limits = {"timeout": 6, "memory_limit": engines.MEBIBYTES << 20, "batch": 4}
     summary = run(folder, pool=WorkerPool, workers=2, payload=engines.FragilePayload, **limits)
     rows = by_name(tmp_path / "scan.sqlite")
     failed = {name: row for name, row in rows.items() if row["status"] == "failed"}
@@ -217,20 +217,53 @@ def test_an_accident_costs_one_photo(run: Run, photo_folder: MakeFolder, tmp_pat
     assert summary.statuses == {"ok": 26}
 
 
-def test_a_defect_while_a_batch_is_scored_costs_one_photo(
-    run: Run, photo_folder: MakeFolder
+@pytest.mark.skipif(sys.platform != "linux", reason="how memory is watched")
+def test_memory_that_earlier_photos_took_costs_none(run: Run, photo_folder: MakeFolder) -> None:
+    summary = run(
+        photo_folder(*["red"] * 12),
+        pool=WorkerPool,
+        payload=engines.LeakyPayload,
+        memory_limit=engines.MEBIBYTES << 20,
+    )
+    assert summary.statuses == {"ok": 12}
+
+
+def test_a_source_that_is_slower_than_the_timeout_costs_no_image(
+    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
-    folder = photo_folder(*["red", "green"] * 4)
-    (folder / "003_x.jpg").write_bytes(encoded(picture("red", (engines.BROKEN_WIDTH, 48))))
-    summary = run(folder, payload=engines.FragilePayload, batch=8)
-    assert (summary.statuses, summary.leads) == ({"ok": 8, "failed": 1}, {"ivory_worked": 4})
+    def slowly() -> Iterator[Item]:
+        for path in sorted(photo_folder("red", "green").iterdir()):
+            yield Item.at(str(path))
+            time.sleep(2.5)
+
+    summary = scan_into(tmp_path / "scan.sqlite", slowly(), tiny_bundle, timeout=2)
+    assert summary.statuses == {"ok": 2}
 
 
-def test_workers_that_cannot_start(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("timeout", seconds) for seconds in (0, -1, float("inf"), float("nan"))),
+        *[("memory_limit", -1), ("workers", -1)],
+    ],
+)
+def test_options_that_make_no_sense(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=name.partition("_")[0]):
+        ScanOptions(**{name: value})
+
+
+def test_workers_that_cannot_start(
+    run: Run, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(RecognizerError, match=r"cannot be started: .* \(exit code 9\)"):
         run("a.jpg", pool=WorkerPool, payload=engines.StillbornPayload)
     with pytest.raises(ProviderError, match="no such accelerator"):
         run("a.jpg", pool=WorkerPool, payload=engines.NoProviderPayload)
+    with pytest.raises(UsageError, match="8 MiB leaves no room for images"):
+        run("a.jpg", pool=WorkerPool, memory_limit=8 << 20)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"\[ray\]"):
+        scan_into(tmp_path / "scan.sqlite", [Item.at("a.jpg")], tiny_bundle, engine=Engine.RAY)
     assert read_rows(tmp_path / "scan.sqlite") == []
 
 
@@ -265,43 +298,6 @@ def group_is_gone(leader: int) -> bool:
     except ProcessLookupError:
         return True
     return False
-
-
-@pytest.mark.parametrize(
-    ("number", "lines"),
-    [(signal.SIGKILL, 1), (signal.SIGINT, 60)],  # more kills: tests/stress/test_kill.py
-)
-def test_a_scan_that_was_killed_goes_on(
-    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path, number: signal.Signals, lines: int
-) -> None:
-    folder = photo_folder(*["red", "green", "blue"] * 8)
-    for i in range(24):  # the same photos through many names
-        for photo in sorted(folder.glob("0*.jpg")):
-            os.link(photo, folder / f"{i}_{photo.name}") if i else None
-    output = tmp_path / "scan.sqlite"
-    names = sorted(os.listdir(folder))
-    command = scan_command(tiny_bundle, output, folder, "--workers", 2)
-    with started(command) as process:
-        wait_for(lambda: count_rows(output) >= lines)
-        if number == signal.SIGKILL:
-            process.kill()
-        else:
-            os.killpg(process.pid, number)  # as a terminal, or a service manager, does
-        _, errors = process.communicate(timeout=120)
-        wait_for(lambda: group_is_gone(process.pid))
-    if number != signal.SIGKILL:
-        assert process.returncode == 130
-        assert b"Run the same command again to resume" in errors
-    before = read_rows(output)
-    # The rows that an interrupt meets on their way to the disk are taken back.
-    assert lines - 64 <= len(before) < len(names)
-    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
-    assert read_rows(output)[: len(before)] == before
-    rows = by_name(output)
-    assert sorted(rows) == names
-    assert Counter(row["status"] for row in rows.values()) == {"ok": len(names)}
-    for name, row in rows.items():
-        assert max(row["scores"], key=row["scores"].get) == TOP[name[:-4].rsplit("_", 1)[-1]]
 
 
 def seconds_of_a_start() -> float:

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from recognizer.engine import Recognizer
 from recognizer.known import Bank, KnownItem, share_bank
-from recognizer.model.bundle import load_bundle
-from recognizer.policy import Finding, Policy
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.policy import CandidateKind, Finding, Policy, Probability, Rule
+from recognizer.prediction import Region
+from recognizer.rows import ScanSummary
 from recognizer.scan import Item, ScanOptions, Scorer, WorkerPayload
+from recognizer.scan.worker import make_row
 from tests.conftest import encoded, picture
 from tests.pictures import scene
 from tests.scan import engines
@@ -40,12 +43,6 @@ def test_a_row_for_each_item_in_order(
     assert [row.scores for row in again] == [row.scores for row in rows[1:3]]
 
 
-def pack(bundle: Path, **options: Any) -> bytes:
-    given = ScanOptions(**{"workers": 1} | options)
-    payload = WorkerPayload(bundle=load_bundle(bundle), policy=Policy(), options=given)
-    return pickle.dumps(payload.packed())
-
-
 def test_a_packed_payload_needs_nothing_of_the_machine_that_packed_it(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:
@@ -56,9 +53,46 @@ def test_a_packed_payload_needs_nothing_of_the_machine_that_packed_it(
     with Bank(tmp_path / "bank", create=True) as bank:
         bank.add([item])
     with share_bank(tmp_path / "bank") as known:
-        packed = pack(tiny_bundle, known=known)
+        options = ScanOptions(workers=1, known=known)
+        payload = WorkerPayload(bundle=load_bundle(tiny_bundle), policy=Policy(), options=options)
+        packed = pickle.dumps(payload.packed())
     # The folder of the known items is gone by now, as it would be elsewhere.
     with Scorer.of_packed(pickle.loads(packed)) as scorer:
         (row,) = scorer.score([Item.at("photo", data=photo)])
     assert (row.scores, row.model) == (alone.scores, alone.model)
     assert [match.distance for match in row.known] == [0]
+
+
+LABEL = CandidateKind.LABEL
+NEVER = Rule(review=Probability(1), priority=Probability(1))
+
+
+@pytest.mark.parametrize(
+    ("rules", "ignore", "labels", "shows"),
+    [
+        ({}, [], ["ivory_worked"], ["ivory_worked"]),
+        ({(LABEL, "ivory_worked"): NEVER, (LABEL, "ivory_raw"): NEVER}, [], [], ["ivory_worked"]),
+        ({(CandidateKind.FAMILY, "ivory"): NEVER}, ["ivory_worked"], [], []),
+    ],
+)
+def test_what_a_lead_shows(
+    bundle: Bundle,
+    recognizer: Recognizer,
+    rules: dict[tuple[CandidateKind, str], Rule],
+    ignore: list[str],
+    labels: list[str],
+    shows: list[str],
+) -> None:
+    payload = WorkerPayload(bundle=bundle, policy=Policy(rules=rules, ignore=frozenset(ignore)))
+    prediction = recognizer.predict(encoded(picture("red")))
+    row = make_row(
+        Item.at("x"),
+        prediction,
+        payload,
+        lambda label: [Region(label=label, score=1, box=(0, 0, 1, 1), frame=0)],
+    )
+    assert [lead.name for lead in row.leads if lead.kind is LABEL] == labels
+    assert [region.label for region in row.regions] == shows
+    summary = ScanSummary()
+    summary.add(row, is_new=True)
+    assert [*summary.leads] == shows

@@ -66,11 +66,6 @@ def test_every_process_cuts_alike() -> None:
     assert told == {f"{here}\n"}
 
 
-@pytest.mark.parametrize(("text", "shard"), [("1/1", Shard(1, 1)), ("3/16", Shard(3, 16))])
-def test_parse(text: str, shard: Shard) -> None:
-    assert Shard.parse(text) == shard
-
-
 @pytest.mark.parametrize(
     "text",
     ["", "1", "/", "0/4", "5/4", "1/0", "-1/4", "1/-4", "1.0/4", "1/4/2", "a/b", " 1/4", "²/3"],

@@ -14,7 +14,7 @@ from recognizer.policy import Policy, Probability, Rule
 from recognizer.rows import ScanSummary
 from recognizer.scan import Item, worker
 from recognizer.scan.worker import Reader
-from tests.conftest import encoded, invoke, picture, read_rows
+from tests.conftest import encoded, picture, read_rows
 from tests.scan.engines import InProcessPool, scan_into
 
 MakeFolder = Callable[..., Path]
@@ -156,13 +156,3 @@ def test_the_file_says_which_rows_hold(
     read.clear()
     assert scan_all().scanned == 3
     assert len(read) == 3, "another file of the same name"
-
-
-def test_the_command_line_keeps_the_states(
-    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path, read: list[str]
-) -> None:
-    output = ("--bundle", tiny_bundle, "--output", tmp_path / "scan.sqlite", "--quiet")
-    folder = photo_folder("red", "green")
-    for more, expected in (((), 2), ((), 2), (("--rehash",), 4)):
-        assert invoke("scan", folder, *output, *more).exit_code == 0
-        assert len(read) == expected

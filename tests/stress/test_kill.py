@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from recognizer.rows import ScanFile
 from tests.conftest import encoded, picture, read_rows
 from tests.rows.rows import read_scan
 from tests.scan.engines import count_rows, scan_command
@@ -73,3 +74,9 @@ def test_the_rows_of_a_scan_that_is_killed_are_those_of_one_that_is_not(
     )
     assert found == expected
     assert len(expected) == images
+    with ScanFile(output) as file:  # and the queue is that of the images
+        assert file.select("PRAGMA integrity_check") == [("ok",)]
+        shown = "unit, best, place, reports, score, first, listing"
+        assert file.select(f"SELECT {shown} FROM entry ORDER BY unit") == file.select(
+            f"SELECT {shown} FROM ranked WHERE place < 3 ORDER BY unit"
+        )

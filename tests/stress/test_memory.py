@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sqlite3
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +16,7 @@ import pytest
 from recognizer.rows import Row, ScanSummary
 from recognizer.scan import expand
 from tests.conftest import encoded, picture
-from tests.scan.engines import scan_into
+from tests.scan.engines import run_measured, scan_command, scan_into
 
 IMAGES = 100_000
 EARLY = 1_000
@@ -80,3 +82,19 @@ def test_memory_files_and_threads_are_those_of_a_short_scan(
         assert late.parent + late.workers < early.parent + early.workers + MOST_MEBIBYTES
         assert abs(late.files - early.files) <= 2
         assert late.threads == early.threads
+
+
+@pytest.mark.stress
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_a_report_of_a_file_with_huge_thumbnails(tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encoded(picture("red")))
+    output, report = tmp_path / "scan.sqlite", tmp_path / "report.html"
+    scan_into(output, expand([tmp_path / "a.jpg"]), tiny_bundle)
+    (tmp_path / "a.jpg").unlink()  # only the file has the picture now
+    with closing(sqlite3.connect(output)) as database, database:
+        database.execute("UPDATE thumbnail SET jpeg = zeroblob(200 << 20)")
+    command = [*scan_command(tiny_bundle, output)[:3], "report", str(output)]
+    done = run_measured([*command, "--output", str(report), "--bundle", str(tiny_bundle)])
+    assert done.code == 0, done.errors
+    assert done.parent_mebibytes < 300
+    assert report.stat().st_size < 10e6

@@ -65,22 +65,6 @@ def test_the_bound_of_nesting(opened: Any) -> None:
     assert reasons(opened("a.jsonl", nested(65), bounds=Bounds(max_nesting=65)))["b.jpg"] is None
 
 
-def test_a_name_that_is_too_long(opened: Any) -> None:
-    found = opened("long-name.tar")
-    assert sorted(map(len, found)) == [len("long-name.tar!/a.jpg"), len("long-name.tar!/") + 4096]
-    assert sorted(map(str, reasons(found).values())) == ["None", "corrupt_container"]
-    assert reasons(opened("long.csv")) == {"long.csv!/1": BAD}
-    assert len(opened("long.csv", bounds=Bounds(max_name=20_000))) == 1
-
-
-def test_cells_that_unpack_to_more_than_an_image(opened: Any) -> None:
-    found = opened("zeros.parquet")
-    assert len(found) == 8
-    assert {*reasons(found).values()} == {LARGE}
-    assert (found["zeros.parquet!/3"].columns or {})["id"] == 2
-    assert "limit 1048576" in found["zeros.parquet!/3"].detail
-
-
 def test_what_unpacks_without_end(opened: Any, files: dict[str, bytes]) -> None:
     name = "zeros.tar.gz"
     assert reasons(opened(name, files[name]))[f"{name}!/b.jpg"] is LARGE

@@ -101,9 +101,3 @@ def test_all_columns_of_images_are_read_each_image_once(tmp_path: Path) -> None:
     assert all(set(item.columns or ()) == {"id", "url"} for item in items)
     assert items[-1].reason is Reason.NO_IMAGE
     assert [*skipped.image_columns[str(table)]] == ["main_image", "image_1", "image_2"]
-
-
-def test_a_row_that_says_nothing_is_no_listing(tmp_path: Path) -> None:
-    items, skipped = scanned(tmp_path / "t.csv", [{"image": "", "title": ""}])
-    assert items == []
-    assert skipped.without_image[str(tmp_path / "t.csv")].count == 1

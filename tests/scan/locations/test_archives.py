@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.scan import ScanOptions, archives, expand
+from recognizer.scan import ScanOptions, expand
 from recognizer.scan.items import ArchiveMember, FileLocation, Skipped
 from recognizer.status import Reason
 from tests.scan.locations import conftest
@@ -126,13 +126,6 @@ def test_a_name_that_comes_twice_is_scanned_twice(make: Make) -> None:
         path = make([("a.jpg", RED), ("a.jpg", GREEN), ("a.jpg#2", BLUE), ("a.jpg", BLUE)])
     assert sorted(contents(path)) == ["a.jpg", "a.jpg#2", "a.jpg#2#2", "a.jpg#3"]
     assert sorted(map(bytes, contents(path).values())) == sorted([RED, GREEN, BLUE, BLUE])
-
-
-def test_nothing_is_held_for_long_where_all_have_one_key(make: Make) -> None:
-    path = make([(f"a.{i:03}.jpg", RED) for i in range(100)])
-    items = expand([path])
-    assert next(items).source.endswith("a.000.jpg")
-    assert len(list(items)) == 99
 
 
 def test_archives_of_a_folder_and_members_by_name(make: Make, tmp_path: Path) -> None:
@@ -254,16 +247,6 @@ def test_absurd_sizes_in_a_tar(
     assert {"archive" if name == str(path) else name for name in found} <= reasons
     assert str(path) in found
     assert all(isinstance(value, Reason) for value in found.values())
-
-
-def test_a_member_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "_MAX_SKIPPED_BYTES", 1 << 20)
-    members = [("a.jpg", RED), ("b.jpg", bytes(2 << 20)), ("c.jpg", RED)]
-    path = MAKERS[".tar.gz"](tmp_path / "a.tar.gz", members)
-    found = contents(path)
-    assert found["b.jpg"] is Reason.TOO_MANY_BYTES
-    assert found[str(path)] is Reason.CORRUPT_CONTAINER
-    assert "is not unpacked" in (details(path)[str(path)] or "")
 
 
 @pytest.mark.parametrize(

@@ -65,41 +65,39 @@ def decisions(rows: Rows) -> dict[str, str]:
     return {source: row["decision"] for source, row in rows.items()}
 
 
-def test_files(run: Run) -> None:
-    assert decisions(run(example("Files, folders and patterns"))) == {
-        "photos/a.jpg": "priority",
-        "photos/b.jpg": "clear",
-        "photos/sub/f3a9": "clear",
-        "more/c.png": "clear",
-        "one.jpg": "clear",
-    }
+OF_PHOTOS = {"photos/a.jpg": "priority", "photos/b.jpg": "clear"}
+OTHERS = {"photos/sub/f3a9": "clear", "more/c.png": "clear", "one.jpg": "clear"}
+MEMBER = "shards/shard-000.tar!/0001.jpg"
 
 
 @pytest.mark.skipif(shutil.which("find") is None, reason="needs find")
-def test_a_list(run: Run) -> None:
-    rows = run(example("A list on standard input"))
-    assert decisions(rows) == {"photos/a.jpg": "priority", "photos/b.jpg": "clear"}
+@pytest.mark.parametrize(
+    ("heading", "expected", "items"),
+    [
+        ("Files, folders and patterns", OF_PHOTOS | OTHERS, {}),
+        ("A list on standard input", OF_PHOTOS, {}),
+        (
+            "Tables of listings",
+            OF_PHOTOS | {"gone.jpg": "unscored"},
+            {"photos/a.jpg": {"id": "7", "title": "tusk"}},
+        ),
+        ("Archives", {MEMBER: "priority", "photos.zip!/x.jpg": "clear"}, {MEMBER: {"id": 1}}),
+    ],
+)
+def test_sources_on_disk(
+    run: Run, heading: str, expected: dict[str, str], items: dict[str, Any]
+) -> None:
+    rows = run(example(heading))
+    assert decisions(rows) == expected
+    assert {source: rows[source]["item"] for source in items} == items
+    assert run(example(heading)) == rows, "the next scan writes nothing"
 
 
-def test_tables(run: Run) -> None:
-    rows = run(example("Tables of listings"))
-    of_photos = {"photos/a.jpg": "priority", "photos/b.jpg": "clear"}
-    assert decisions(rows) == of_photos | {"gone.jpg": "unscored"}
-    assert rows["photos/a.jpg"]["item"] == {"id": "7", "title": "tusk"}
-
-
-def test_archives(run: Run) -> None:
-    rows, first = run(example("Archives")), "shards/shard-000.tar!/0001.jpg"
-    assert decisions(rows) == {first: "priority", "photos.zip!/x.jpg": "clear"}
-    assert rows[first]["item"] == {"id": 1}
-    # Streamed, the bytes travel with the items.
+def test_streamed_archives(run: Run) -> None:
+    """The bytes travel with the items."""
     make_tar(Path("packed.tgz"), [("0002.jpg", RED), ("0002.json", b'{"id": 2}')], "w:gz")
     row = run("recognizer scan packed.tgz shards")["packed.tgz!/0002.jpg"]
     assert (row["decision"], row["item"]) == ("priority", {"id": 2})
-    # Known by the next scan, which writes nothing.
-    before = read_rows(Path("scan.sqlite"))
-    run(example("Archives"))
-    assert read_rows(Path("scan.sqlite")) == before
 
 
 def test_object_stores(run: Run, s3_server: str, monkeypatch: pytest.MonkeyPatch) -> None:

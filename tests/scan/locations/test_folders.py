@@ -97,13 +97,6 @@ def test_a_tree_deeper_than_the_recursion_limit(tmp_path: Path) -> None:
     assert [item.source for item in found] == [str(deep / "photo.jpg")]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
-def test_a_closed_folder_is_an_item_that_failed(tmp_path: Path) -> None:
-    (tmp_path / "closed").mkdir(mode=0)
-    (item,) = expand([tmp_path])
-    assert (item.source, item.reason) == (str(tmp_path / "closed"), Reason.PERMISSION_DENIED)
-
-
 def test_a_folder_that_vanishes_is_an_item_that_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
