@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -52,11 +52,7 @@ def log_odds_of(logits: torch.Tensor) -> torch.Tensor:
 
 
 def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
-    """Write the network as one ONNX file with a free batch dimension.
-
-    Raises:
-        TrainingError: it is too large for one, or torch cannot export it.
-    """
+    """Write the network as one ONNX file with a free batch dimension."""
     megabytes = sum(4 * weight.numel() for weight in served.parameters()) / 1e6
     if megabytes > MAX_MEGABYTES:
         raise TrainingError(
@@ -76,9 +72,7 @@ def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
             dynamo=True,
             verbose=False,
         )
-    if program is None:
-        raise TrainingError("torch.onnx.export returned no program")
-    program.save(str(path), external_data=False)
+    cast("torch.onnx.ONNXProgram", program).save(str(path), external_data=False)
     model = onnx.load(str(path))
     for node in model.graph.node:  # the exporter notes the paths of this computer's source files
         del node.metadata_props[:]
@@ -152,15 +146,9 @@ cascade (uint8[N, {side}, {side}, 3] images) => (
 
 
 def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: Path) -> None:
-    """Join the files of the networks of a cascade into one.
+    """Join the files of a cascade's first network and of its ensemble into one.
 
     Each image is decided by itself; the ensemble runs if any image of a batch is suspected.
-
-    Args:
-        cascade: what the file computes.
-        first: the exported first network, with the outputs ``scores``, ``maps``, ``embedding``.
-        second: the exported networks of the ensemble.
-        path: of the new file, with the same outputs.
     """
     model, gate = onnx.load(str(first)), cascade.gate
     ensemble = [_maps_alone(file, f"ensemble_{i}_") for i, file in enumerate(second)]
