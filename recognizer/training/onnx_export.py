@@ -182,14 +182,13 @@ def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: P
         for tensors in (node.input, node.output):
             tensors[:] = [names.get(name, name) for name in tensors]
     place = next(i for i, node in enumerate(written.node) if "first_images" in node.output) + 1
-    nodes = [*written.node[:place], *own.node, *written.node[place:]]
-    del written.node[:]
-    written.node.extend(nodes)
+    for node in reversed(own.node):
+        written.node.insert(place, node)
     written.initializer.extend(own.initializer)
     branch = next(n for n in written.node if n.op_type == "If").attribute[0].g
-    nodes = [node for graph in ensemble for node in graph.node] + list(branch.node)
-    del branch.node[:]
-    branch.node.extend(nodes)
+    for graph in reversed(ensemble):
+        for node in reversed(graph.node):
+            branch.node.insert(0, node)
     branch.initializer.extend(tensor for graph in ensemble for tensor in graph.initializer)
     model.graph.CopyFrom(written)
     onnx.checker.check_model(model, full_check=True)

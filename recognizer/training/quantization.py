@@ -15,7 +15,7 @@ written as one. Both are a matter of shapes, and the sums stay the same to the l
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -209,26 +209,23 @@ def widen_stem(model: onnx.ModelProto) -> bool:
     del convolution.attribute[:]
     wide = {**_SHAPE, "kernel_shape": [3, 2], "strides": [2, 1]}
     convolution.attribute.extend([*kept, *(helper.make_attribute(*own) for own in wide.items())])
-
-    graph.initializer.extend(
-        [
-            _ints("stem_pixels", [0, height, width // PIXELS, 3 * PIXELS]),
-            _ints("stem_outputs", [0, height // STRIDE, width // STRIDE, outputs]),
-        ]
-    )
-    read = helper.make_node("Reshape", [transpose.input[0], "stem_pixels"], ["stem_read"])
-    transpose.input[0] = "stem_read"
-    rounded = rounding[0].output[0]
-    rounding[0].output[0] = "stem_wide"
-    written = [
-        helper.make_node("Transpose", ["stem_wide"], ["stem_last"], perm=[0, 2, 3, 1]),
-        helper.make_node("Reshape", ["stem_last", "stem_outputs"], ["stem_written"]),
+    shapes = {
+        "stem_pixels": [0, height, width // PIXELS, 3 * PIXELS],
+        "stem_outputs": [0, height // STRIDE, width // STRIDE, outputs],
+    }
+    graph.initializer.extend(numpy_helper.from_array(np.array(v), n) for n, v in shapes.items())
+    (last,) = rounding
+    behind, rounded = [*graph.node].index(last) + 1, last.output[0]
+    last.output[0] = "stem_wide"
+    for node in (
         helper.make_node("Transpose", ["stem_written"], [rounded], perm=[0, 3, 1, 2]),
-    ]
-    nodes = [*graph.node]
-    behind = nodes.index(rounding[0]) + 1
-    del graph.node[:]
-    graph.node.extend([read, *nodes[:behind], *written, *nodes[behind:]])
+        helper.make_node("Reshape", ["stem_last", "stem_outputs"], ["stem_written"]),
+        helper.make_node("Transpose", ["stem_wide"], ["stem_last"], perm=[0, 2, 3, 1]),
+    ):
+        graph.node.insert(behind, node)
+    read = helper.make_node("Reshape", [transpose.input[0], "stem_pixels"], ["stem_read"])
+    transpose.input[0] = read.output[0]
+    graph.node.insert(0, read)
     del graph.value_info[:]
     return True
 
@@ -248,10 +245,6 @@ def _first(graph: onnx.GraphProto, tensor: str, *kinds: str) -> list[onnx.NodePr
 def _replace(tensor: onnx.TensorProto, change: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
     values = change(numpy_helper.to_array(tensor))
     tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), tensor.name))
-
-
-def _ints(name: str, values: Sequence[int]) -> onnx.TensorProto:
-    return numpy_helper.from_array(np.array(values, np.int64), name)
 
 
 def wide_kernel(kernel: NDArray[np.int8]) -> NDArray[np.int8]:
