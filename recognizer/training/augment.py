@@ -24,9 +24,7 @@ from recognizer.training.config import AugmentConfig
 
 RGB = NDArray[np.uint8]
 
-_MIN_COMPOSED_CROP = 0.7
-"""Smallest crop of a composed image: its objects may be small, and a crop must not lose them."""
-
+_MIN_COMPOSED_CROP = 0.7  # objects of a composed image may be small: a crop must not lose them
 _MAX_CUT = 0.1  # share of a side that is cut off a photo that is hardly changed
 _PLAIN_BACKDROPS = 0.35  # share of the backdrops that are studio paper instead of a photo
 _SEVERAL, _MAX_OBJECTS, _WITH_OTHERS = 0.2, 8, 0.2

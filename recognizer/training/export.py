@@ -50,21 +50,11 @@ from recognizer.training.quantization import can_quantize, correct_head, quantiz
 from recognizer.training.runs import Recipe, answers, finished_network, fold_network
 from recognizer.training.weight_rounding import WEIGHT_BITS
 
-CALIBRATION_PHOTOS = 300
-"""Training photos from which the ranges of the int8 activations are read."""
-
-HEAD_PHOTOS = 1500
-"""Training photos on which the int8 network learns to answer as the exact one does."""
-
-PARITY_PHOTOS = 64
-"""Photos on which torch, fp32 and int8 are compared."""
-
-MAX_LOSS = 0.005
-"""Average precision that int8 may lose, in the mean of products with enough photos."""
-
-MIN_FOR_CHOICE = 20
-"""Products with fewer photos in the fold than this have no say in the choice of precision."""
-
+_CALIBRATION_PHOTOS = 300  # from which the ranges of the int8 activations are read
+_HEAD_PHOTOS = 1500  # on which the int8 network learns to answer as the exact one does
+_PARITY_PHOTOS = 64  # on which torch, fp32 and int8 are compared
+_MAX_LOSS = 0.005  # average precision that int8 may lose, in the mean of products
+_MIN_PHOTOS = 20  # of a product in the fold, with which it has a say in the choice of precision
 
 Described = TypeVar("Described", BundleLabel, BundleFamily)
 
@@ -117,9 +107,9 @@ def export_bundle(
         on_stage("exporting to ONNX")
         network = finished_network(recipe, folder)
         files = _export(recipe, network, work / "all")
-        inputs = recipe.cache.squares(_drawn(recipe)[-PARITY_PHOTOS:])
+        inputs = recipe.cache.squares(_drawn(recipe)[-_PARITY_PHOTOS:])
         proof = parity(ServedNetwork(network), files["fp32"], files.get("int8"), inputs)
-        is_good = "int8" in files and np.mean([0.0, *lost.values()]) <= MAX_LOSS
+        is_good = "int8" in files and np.mean([0.0, *lost.values()]) <= _MAX_LOSS
         precision = "int8" if is_good else "fp32"
         made = files[precision].parent
         on_stage(f"calibrating on {len(held.photos)} photos that were left out")
@@ -139,7 +129,7 @@ def export_bundle(
 
 def _drawn(recipe: Recipe) -> list[Photo]:
     rows = np.random.default_rng(recipe.config.seed).permutation(len(recipe.train))
-    return [recipe.train[i] for i in rows[:HEAD_PHOTOS]]
+    return [recipe.train[i] for i in rows[:_HEAD_PHOTOS]]
 
 
 def _export(recipe: Recipe, network: ProductNetwork | Cascade, work: Path) -> dict[str, Path]:
@@ -167,7 +157,7 @@ def _export_one(recipe: Recipe, network: ProductNetwork, size: int, work: Path) 
     export_fp32(ServedNetwork(network), size, files["fp32"])
     if can_quantize(files["fp32"]):
         inputs = recipe.cache.squares(_drawn(recipe), size)
-        quantize(files["fp32"], files["int8"], inputs[:CALIBRATION_PHOTOS])
+        quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS])
         correct_head(files["fp32"], files["int8"], inputs)
     else:
         del files["int8"]
@@ -186,7 +176,7 @@ def _int8_loss(recipe: Recipe, folder: Path, work: Path) -> dict[str, float]:
     lost = {}
     for column, name in enumerate(recipe.labels):
         positive = (truth == name) & ~negative
-        if positive.sum() < MIN_FOR_CHOICE:
+        if positive.sum() < _MIN_PHOTOS:
             continue
         some = positive | negative
         before, after = (

@@ -18,8 +18,7 @@ from recognizer.training.model import ProductNetwork, choose_precision
 
 Features = NDArray[np.float32]
 
-UNSEEN_LOGIT = -20.0
-"""The logit of a label without a training photo, which a fold may have."""
+UNSEEN_LOGIT = -20.0  # of a label without a training photo, which a fold may have
 
 VIEWS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     "whole": lambda squares: squares,

@@ -33,11 +33,8 @@ if TYPE_CHECKING:
     from recognizer.training.config import TrainingConfig
 
 
-CPU_PASS = 12
-"""Photos in a pass of training: the maps of more leave a processor's cache."""
-
-ROOT_FLOOR = 0.01
-"""Added to the means of features, whose root has no slope at 0."""
+CPU_PASS = 12  # photos in a pass of training: the maps of more leave a processor's cache
+ROOT_FLOOR = 0.01  # added to the means of features, whose root has no slope at 0
 
 
 class Outputs(NamedTuple):

@@ -26,12 +26,8 @@ from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests, 
 from recognizer.model.numerics import unit_norm
 from recognizer.taxonomy import Kind
 
-BANK_PHOTOS = 3000
-"""Photos in a bank: with 1280 channels about 2.4 MB."""
-
-PRODUCT_PHOTOS = 30
-"""Training photos of each product: enough to tell a product from the others."""
-
+BANK_PHOTOS = 3000  # with 1280 channels about 2.4 MB
+PRODUCT_PHOTOS = 30  # of each product: enough to tell it from the others
 _ONE_IN = 10  # sources without a product are held out
 _HARDEST = 0.5  # share of the training photos without a product that are the hardest
 

@@ -24,10 +24,8 @@ from recognizer.training.cascade import Cascade
 from recognizer.training.model import ProductNetwork
 from recognizer.training.quantization import run_file
 
-OPSET = 18
-MAX_MEGABYTES = 2000
-"""Of protobuf, in one file; a bundle's model keeps no weights in other files."""
-
+_OPSET = 18
+_MAX_MEGABYTES = 2000  # of protobuf, in one file; a bundle keeps no weights in other files
 _FAR_BELOW = -1e4  # stands for minus infinity, which not every runtime adds cleanly
 
 
@@ -54,10 +52,10 @@ def log_odds_of(logits: torch.Tensor) -> torch.Tensor:
 def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
     """Write the network as one ONNX file with a free batch dimension."""
     megabytes = sum(4 * weight.numel() for weight in served.parameters()) / 1e6
-    if megabytes > MAX_MEGABYTES:
+    if megabytes > _MAX_MEGABYTES:
         raise TrainingError(
             f"the network has {megabytes:.0f} MB of weights, and one ONNX file holds "
-            f"{MAX_MEGABYTES}: train a smaller backbone"
+            f"{_MAX_MEGABYTES}: train a smaller backbone"
         )
     example = torch.zeros((2, size, size, 3), dtype=torch.uint8)
     with warnings.catch_warnings():
@@ -68,7 +66,7 @@ def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
             input_names=["images"],
             output_names=["scores", "maps", "embedding"],
             dynamic_shapes={"images": {0: torch.export.Dim("N", min=1)}},
-            opset_version=OPSET,
+            opset_version=_OPSET,
             dynamo=True,
             verbose=False,
         )

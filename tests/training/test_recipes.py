@@ -20,7 +20,7 @@ SMALL: dict[str, dict[str, object]] = {
     "dinov2": {"backbone": "eva02_tiny_patch14_224", "input_size": 28},
     "siglip2": {"backbone": "test_vit", "input_size": 32},
     "wildlife": {
-        "backbone": "test_efficientnet",
+        "backbone": "tf_efficientnet_lite0",
         "input_size": 32,
         "folds": 2,
         "freeze_stages": 1,
