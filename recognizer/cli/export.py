@@ -33,6 +33,15 @@ def command(
             help="Markdown for the card: what is known about the data and about failures."
         ),
     ] = None,
+    spdx_license: Annotated[
+        str | None,
+        typer.Option(
+            "--license",
+            metavar="SPDX",
+            help="The licence of the bundle, as Apache-2.0.",
+            show_default="not stated",
+        ),
+    ] = None,
     cache: CacheOption = None,
     *,
     as_json: JsonOption = False,
@@ -53,21 +62,22 @@ def command(
         stage("reading the data")
         text = _text(notes) if notes else ""
         with (recipe := open_recipe(read_recipe(run), load_data(data), run, cache)).cache:
-            release = export_bundle(recipe, run, output, notes=text, on_stage=stage)
-    measured = release.measured
+            release = export_bundle(
+                recipe, run, output, notes=text, spdx_license=spdx_license, on_stage=stage
+            )
     if as_json:
         print_json(
             {
                 "bundle": release.path,
                 "precision": release.precision,
-                "test": measured.test,
-                "out_of_fold": measured.unseen.whole,
+                "test": release.test,
+                "out_of_fold": release.unseen.whole,
             }
         )
     else:
-        print_evaluation(measured.test, SPLIT_CAVEATS["test"])
-        print_evaluation(measured.unseen.whole, OUT_OF_FOLD)
-    lost = max(measured.lost.values(), default=0.0)
+        print_evaluation(release.test, SPLIT_CAVEATS["test"])
+        print_evaluation(release.unseen.whole, OUT_OF_FOLD)
+    lost = max(release.lost.values(), default=0.0)
     console.print(
         f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)"
     )

@@ -33,7 +33,7 @@ def command(bundle: BundleArgument = None, *, as_json: JsonOption = False) -> No
     if as_json:
         print_json({**about, "labels": labels})
         return
-    print_values(about)
+    print_values({**about, "license": found.license or "not stated"})
     _print_labels(labels)
     typer.echo("See also MODEL_CARD.md in the folder.")
 

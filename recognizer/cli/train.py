@@ -49,7 +49,7 @@ def command(
 ) -> None:
     """Train a network, and measure it on folds of sources that are left out in turn.
 
-    The same command again goes on where it was stopped.
+    The same command again resumes training where it was stopped.
     """
     from rich.console import Console
 
@@ -81,6 +81,9 @@ def command(
 
             def show(stage: Stage) -> None:
                 left = stage.seconds_left
+                if stage.progress and stage.progress.loss is None:
+                    console.print(stage.words, markup=False, soft_wrap=True)
+                    return
                 report(stage.words if left is None else f"{stage.words}; {duration(left)} left")
 
             train_recipe(opened, output, show)

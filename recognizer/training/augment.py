@@ -1,8 +1,8 @@
 """Random changes of training photos.
 
-Museum photos show one object on grey paper; sellers show it in a collage, under advertisement text,
-in front of anything, damaged as platforms and phones damage photos. Products and look-alikes are
-changed alike, so that none of it is a clue. Every draw depends only on the given generator.
+Museum photos show one object on grey paper; sellers show it in front of anything, damaged as
+platforms and phones damage photos. Products and look-alikes are changed alike, so that none of it
+is a clue. Every draw depends only on the given generator.
 """
 
 from __future__ import annotations
@@ -21,22 +21,16 @@ from recognizer.dataset.compose import compose, several
 from recognizer.dataset.cutout import Cutout, cut_out
 from recognizer.dataset.manifest import BACKDROP_LABELS, Photo
 from recognizer.training.config import AugmentConfig
-from recognizer.training.overlay import advertise, tile
 
 RGB = NDArray[np.uint8]
 
-_MIN_COMPOSED_CROP = 0.7
-"""Smallest crop of a composed image: its objects may be small, and a crop must not lose them."""
-
+_MIN_COMPOSED_CROP = 0.7  # objects of a composed image may be small: a crop must not lose them
 _MAX_CUT = 0.1  # share of a side that is cut off a photo that is hardly changed
 _PLAIN_BACKDROPS = 0.35  # share of the backdrops that are studio paper instead of a photo
 _SEVERAL, _MAX_OBJECTS, _WITH_OTHERS = 0.2, 8, 0.2
 _ROTATED, _MAX_DEGREES = 0.4, 20.0
 _RECOLOURED, _CONTRAST, _TINT = 0.8, 0.35, 0.05
-_TILES = (2, 3, 4, 5, 6, 8, 9, 12)
-_TILE_SHARES = (0.24, 0.16, 0.22, 0.1, 0.12, 0.06, 0.06, 0.04)
 _DAMAGE = {"gray": 0.08, "blur": 0.1, "shrink": 0.15, "noise": 0.08, "jpeg": 0.3, "erase": 0.1}
-_COLLAGE_SIDE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +44,18 @@ class Pictures:
 class Augmentation:
     """The changes of one recipe for one set of training photos.
 
-    Args:
-        config: how often each change is made.
-        size: side of the model's input in pixels.
-        photos: those that are drawn; backdrops, tiles and other objects come from them, too.
-        pictures: what they show.
+    Backdrops and other objects come from these photos, too; ``size`` is the side of the model's
+    input in pixels.
     """
 
     def __init__(
         self, config: AugmentConfig, size: int, photos: Sequence[Photo], pictures: Pictures
     ) -> None:
-        self.config, self.size, self._photos, self._pictures = config, size, photos, pictures
+        self.config, self.size, self._pictures = config, size, pictures
         self._backdrops = [p for p in photos if p.label in BACKDROP_LABELS] or list(photos)
-        self._of_label, self._of_source = (
-            defaultdict[str, list[Photo]](list),
-            defaultdict[tuple[str, str], list[Photo]](list),
-        )
+        self._of_label = defaultdict[str, list[Photo]](list)
         for photo in photos:
             self._of_label[photo.label].append(photo)
-            self._of_source[photo.label, photo.source].append(photo)
         self._ordinary = [p for p in photos if not p.is_product]
 
     def __call__(self, photo: Photo, rng: np.random.Generator) -> RGB:
@@ -76,22 +63,15 @@ class Augmentation:
         config, rgb = self.config, self._pictures.rgb(photo.sha256)
         if rng.random() < config.identity_prob:
             return self._gently(rgb, rng)
-        kind, is_composed = rng.random(), False
-        objects: list[Cutout] = []
-        if kind < config.collage_prob:
-            rgb, is_composed = tile(self._tiles(photo, rng), rng, _COLLAGE_SIDE), True
-        elif kind < config.collage_prob + config.object_prob:
-            objects = self._objects(photo, rng)
-        elif kind < config.collage_prob + config.object_prob + config.canvas_prob:
+        kind, smallest = rng.random(), config.min_crop
+        if kind < config.object_prob:
+            if objects := self._objects(photo, rng):
+                rgb = compose(self._backdrop(rng), objects, self._others(photo, rng), rng)
+                smallest = _MIN_COMPOSED_CROP
+        elif kind < config.object_prob + config.canvas_prob:
             rgb = put_photo(rgb, self._backdrop(rng), rng)
-        if objects:
-            rgb = compose(self._backdrop(rng), objects, self._others(photo, rng), rng)
-            is_composed = True
-        image = random_part(
-            rgb, self.size, rng, _MIN_COMPOSED_CROP if is_composed else config.min_crop
-        )
-        if rng.random() < config.text_prob:
-            image = advertise(image, rng)
+        image = random_part(rgb, self.size, rng, smallest)
+        rng.random()  # decided about something in earlier versions; the later draws stay the same
         return self._damage(_recolour(image, rng), rng)
 
     def _gently(self, rgb: RGB, rng: np.random.Generator) -> RGB:
@@ -104,22 +84,6 @@ class Augmentation:
             gain = rng.normal(1, 0.06, 3) * rng.uniform(0.8, 1.2)
             image = _map_levels(image, np.arange(256)[:, None] * gain + rng.uniform(-15, 15))
         return image
-
-    def _tiles(self, photo: Photo, rng: np.random.Generator) -> list[RGB]:
-        """Return the tiles of a collage: the photo and others, with a product of any kind."""
-        alike = self._of_source[photo.label, photo.source]
-        if len(alike) < 4:
-            alike = self._of_label[photo.label]
-        is_mixed = photo.is_product and rng.random() < 0.4
-        tiles = [self._pictures.rgb(photo.sha256)]
-        for _ in range(int(rng.choice(_TILES, p=_TILE_SHARES)) - 1):
-            if is_mixed and rng.random() < 0.7:
-                other = _any(self._backdrops, rng)
-            else:
-                other = photo if rng.random() < 0.3 else _any(alike, rng)
-            rgb = self._pictures.rgb(other.sha256)
-            tiles.append(_part(rgb, rng.uniform(0.5, 0.9), rng) if rng.random() < 0.4 else rgb)
-        return tiles
 
     def _objects(self, photo: Photo, rng: np.random.Generator) -> list[Cutout]:
         """Return the object of a photo, if it can be cut out, and perhaps more of its kind."""
@@ -231,13 +195,6 @@ def _resize(rgb: RGB, size: int, rng: np.random.Generator) -> RGB:
     method = cv2.INTER_AREA if rng.random() < 0.5 else cv2.INTER_LINEAR
     resized = cv2.resize(np.ascontiguousarray(rgb), (size, size), interpolation=method)
     return np.asarray(resized, np.uint8)
-
-
-def _part(rgb: RGB, share: float, rng: np.random.Generator) -> RGB:
-    height, width = (max(1, round(share * side)) for side in rgb.shape[:2])
-    top = int(rng.integers(rgb.shape[0] - height + 1))
-    left = int(rng.integers(rgb.shape[1] - width + 1))
-    return rgb[top : top + height, left : left + width]
 
 
 def _log_uniform(rng: np.random.Generator, largest: float) -> float:

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -36,14 +37,9 @@ _TOGETHER = 64  # photos in a transaction
 
 
 class PhotoCache(Closes):
-    """A file of decoded photos.
+    """A file of decoded photos, made if it is missing.
 
-    Args:
-        path: of the file; made if it is missing.
-        size: side of the model's input, to which photos are reduced as far as a JPEG allows.
-
-    Raises:
-        TrainingError: the file holds something else, or photos for another size.
+    Photos are reduced towards ``size``, the side of the model's input, as far as a JPEG allows.
     """
 
     def __init__(self, path: Path, size: int) -> None:
@@ -80,15 +76,7 @@ class PhotoCache(Closes):
         photos: Sequence[Photo],
         on_progress: Callable[[int, int], None] = lambda done, of: None,
     ) -> None:
-        """Decode the photos that are not there.
-
-        Args:
-            photos: of which patches are left out.
-            on_progress: called with the photos done and their number.
-
-        Raises:
-            DatasetError: a photo cannot be decoded, or its bytes are not those of the manifest.
-        """
+        """Decode the photos that are not there, or raise a DatasetError that names one."""
         known = {name for (name,) in self._database.execute("SELECT sha256 FROM photo")}
         missing = list({p.sha256: p for p in photos if p.sha256 not in known}.values())
         done = 0
@@ -96,10 +84,7 @@ class PhotoCache(Closes):
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             for first in range(0, len(missing), _TOGETHER):
                 rows = list(pool.map(self._decoded, missing[first : first + _TOGETHER]))
-                with self._database:
-                    self._database.executemany(
-                        "INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?)", rows
-                    )
+                self._insert("INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?)", rows)
                 done += len(rows)
                 on_progress(done, len(missing))
 
@@ -124,10 +109,7 @@ class PhotoCache(Closes):
             mask = find_object(self.rgb(sha256))
             bits = None if mask is None or not mask.any() else np.packbits(mask > 0).tobytes()
             row = (*(mask.shape if mask is not None else (0, 0)), bits)
-            with self._database:
-                self._database.execute(
-                    "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?)", (sha256, *row)
-                )
+            self._insert("INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?)", [(sha256, *row)])
         height, width, bits = row
         if bits is None:
             return None
@@ -158,5 +140,8 @@ class PhotoCache(Closes):
             (maker, p.sha256, v.astype("<f4").tobytes())
             for p, v in zip(photos, vectors, strict=True)
         ]
+        self._insert("INSERT OR REPLACE INTO feature VALUES (?, ?, ?)", rows)
+
+    def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         with self._database:
-            self._database.executemany("INSERT OR REPLACE INTO feature VALUES (?, ?, ?)", rows)
+            self._database.executemany(statement, rows)

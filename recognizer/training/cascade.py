@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,10 @@ from recognizer.training.model import Outputs, ProductNetwork, build_network
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Which photos the ensemble looks at.
+    """Which photos the ensemble looks at: those that the first network suspects more than ``bar``.
 
-    Attributes:
-        is_product: of each label, (labels,).
-        bar: the first network's probability of any product above which it does.
-        shift: taken from the first network's logits of products for all other photos, so that they
-            rank where the ensemble ranks as large a share of the photos without a product.
+    For all others ``shift`` is taken from the first network's logits of products, so that they rank
+    where the ensemble ranks as large a share of the photos without a product.
     """
 
     is_product: NDArray[np.bool_]
@@ -43,19 +41,12 @@ class Gate:
 
 
 def set_gate(
-    first: torch.Tensor,
-    second: torch.Tensor,
-    is_product: NDArray[np.bool_],
-    share: float,
+    first: torch.Tensor, second: torch.Tensor, is_product: NDArray[np.bool_], share: float
 ) -> Gate:
     """Return the gate that so large a share of photos without a product passes.
 
-    Args:
-        first: the first network's logits of photos without a product that it has not seen, (N,
-            labels).
-        second: the ensemble's logits of the same photos.
-        is_product: of each label.
-        share: above 0, below 1.
+    Takes the logits, (N, labels), of the first network and of the ensemble for such photos, which
+    neither has seen.
     """
     bars = [
         float(np.quantile(suspicion(z, is_product).numpy(), 1 - share)) for z in (first, second)
@@ -77,13 +68,9 @@ def pass_gate(gate: Gate, first: torch.Tensor, second: torch.Tensor) -> torch.Te
 
 
 class Cascade(nn.Module):
-    """The networks of a cascade, to be exported and compared with what was exported.
+    """A cascade, to be exported and compared with what was exported.
 
-    Args:
-        first: looks at every photo.
-        size: side of its input.
-        second: the ensemble, whose input is that of the cascade.
-        gate: between them.
+    ``size`` is the side of the first network's input; that of the ensemble is the cascade's.
     """
 
     def __init__(
@@ -114,26 +101,21 @@ def fit_ensemble(
     labels: Sequence[str],
     photos: Sequence[Photo],
     cache: PhotoCache,
-    on_progress: Callable[[str], None] = lambda _: None,
+    on_features: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> list[ProductNetwork]:
-    """Return the networks of an ensemble, whose heads have learned from several views of photos.
-
-    Args:
-        config: the recipe.
-        labels: the outputs, in order.
-        photos: to learn from, all of them in the cache.
-        cache: gets the features that are missing.
-        on_progress: called with what is being done.
-    """
-    own, networks = config.cascade, []
-    for backbone in own.backbones:
+    """Return the networks of an ensemble, whose heads have learned from several views of photos."""
+    networks = []
+    for backbone in config.cascade.backbones:
         network = build_ensemble_network(config, backbone, len(labels))
-
-        def report(done: int, of: int, backbone: str = backbone) -> None:
-            on_progress(f"features of {backbone}: {done} of {of} photos, {len(VIEWS)} times")
-
         views = [
-            features_of(network, photos, cache, own.input_size, view=view, on_progress=report)
+            features_of(
+                network,
+                photos,
+                cache,
+                cache.size,
+                view=view,
+                on_progress=partial(on_features, f"{backbone}, {view}"),
+            )
             for view in VIEWS
         ]
         weight, bias = fit_head(

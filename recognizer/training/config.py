@@ -6,13 +6,22 @@ Unknown keys and values out of range are errors, so that a misspelt key is never
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
 
 from recognizer.errors import TrainingError
+
+Count = Annotated[int, Meta(ge=0)]
+AtLeastOne = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +32,16 @@ class AugmentConfig:
         identity_prob: leave a photo nearly as it is: mirrored, a little cropped and recoloured.
         object_prob: cut the object out and lay it, or several of its kind, on another background.
         canvas_prob: put the photo, smaller, on another one (screenshot, distance).
-        collage_prob: make it one of 2 to 12 tiles.
-        text_prob: write over it as sellers do: advertisement, watermark, price tag, frame.
         min_crop: smallest share of the area that a random crop keeps.
         damage: factor on how often colour is dropped and photos are blurred, shrunk, recompressed,
             noisy or covered in part.
     """
 
-    identity_prob: float = 0.5
-    object_prob: float = 0.35
-    canvas_prob: float = 0.15
-    collage_prob: float = 0.0
-    text_prob: float = 0.0
-    min_crop: float = 0.4
-    damage: float = 1.0
+    identity_prob: Share = 0.5
+    object_prob: Share = 0.35
+    canvas_prob: Share = 0.15
+    min_crop: Share = 0.4
+    damage: NotNegative = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +56,8 @@ class CascadeConfig:
     """
 
     backbones: list[str] = field(default_factory=list)
-    input_size: int = 320
-    share: float = 0.1
+    input_size: AtLeastOne = 320
+    share: Annotated[float, Meta(ge=0.001, le=0.999)] = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +87,13 @@ class TrainingConfig:
             is, and the head is that regression.
         batch_size: photos in a step.
         learning_rate: peak rate of the head.
-        backbone_rate: the rate of the backbone's last layer, as a factor of it.
-        layer_decay: factor on the rate from each layer of the backbone to the one before it.
+        backbone_rate: the rate of the backbone, as a factor of it.
         freeze_stages: how many of the first stages of an EfficientNet, or blocks of a transformer,
             keep their weights, with the stem.
         pull: how strongly the backbone's weights are pulled towards where they began, per step and
             at the peak rate.
         weight_decay: AdamW's decay of weight matrices.
         label_smoothing: share of the target spread over all labels.
-        mixup: Beta parameter of mixup; 0 for none.
-        drop_path: stochastic depth.
         average_weight: how far the finished weights are on the way from the first to the averaged
             ones. Less than all of it finds more at sources that were never seen.
         label_power: labels are drawn in proportion to their photo count to this power (0: all
@@ -99,38 +101,33 @@ class TrainingConfig:
         source_power: the same for the sources within a label.
         label_weights: factors on how often a label is drawn, by label name.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        precision: ``fp32``, ``bf16`` or ``auto``: what is faster.
         augment: see :class:`AugmentConfig`.
         cascade: see :class:`CascadeConfig`.
     """
 
     name: str = "wildlife"
     corrections: list[str] = field(default_factory=list)
-    folds: int | str = 3
-    seeds: int = 1
-    seed: int = 0
+    folds: Count | str = 3
+    seeds: AtLeastOne = 1
+    seed: Count = 0
     backbone: str = "tf_efficientnet_lite0"
     weights: str = "imagenet"
-    input_size: int = 224
-    pooling: str = "mean"
-    head_c: float = 0.01
-    photos: int = 28800
-    batch_size: int = 48
-    learning_rate: float = 4e-4
-    backbone_rate: float = 0.625
-    layer_decay: float = 1.0
-    freeze_stages: int = 0
-    pull: float = 2e-4
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.05
-    mixup: float = 0.0
-    drop_path: float = 0.0
-    average_weight: float = 0.75
+    input_size: AtLeastOne = 224
+    pooling: Literal["mean", "sqrt_mean"] = "mean"
+    head_c: Annotated[float, Meta(gt=0)] = 0.01
+    photos: Count = 28800
+    batch_size: AtLeastOne = 48
+    learning_rate: NotNegative = 4e-4
+    backbone_rate: NotNegative = 0.625
+    freeze_stages: Count = 0
+    pull: NotNegative = 2e-4
+    weight_decay: NotNegative = 0.0
+    label_smoothing: Share = 0.05
+    average_weight: Share = 0.75
     label_power: float = 0.5
     source_power: float = 0.5
-    label_weights: dict[str, float] = field(default_factory=dict)
-    device: str = "auto"
-    precision: str = "auto"
+    label_weights: dict[str, NotNegative] = field(default_factory=dict)
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     cascade: CascadeConfig = field(default_factory=CascadeConfig)
 
@@ -140,52 +137,28 @@ class TrainingConfig:
         return self.cascade.input_size if self.cascade.backbones else self.input_size
 
     def __post_init__(self) -> None:
-        """Check the ranges.
-
-        Raises:
-            TrainingError: a value is out of range.
-        """
-        choices = {
-            "pooling": ("mean", "sqrt_mean"),
-            "device": ("auto", "cpu", "cuda", "mps"),
-            "precision": ("auto", "fp32", "bf16"),
-        }
-        for key, allowed in choices.items():
-            if getattr(self, key) not in allowed:
-                raise TrainingError(f"{key} = {getattr(self, key)!r}: one of {', '.join(allowed)}")
-        bounds = {
-            **dict.fromkeys(("input_size", "batch_size", "seeds"), (1, None)),
-            **dict.fromkeys(("photos", "freeze_stages", "seed", "pull", "weight_decay"), (0, None)),
-            **dict.fromkeys(("mixup", "learning_rate", "backbone_rate"), (0, None)),
-            **dict.fromkeys(("label_smoothing", "drop_path", "average_weight"), (0, 1)),
-        }
-        for key, (low, high) in bounds.items():
-            _check_range(key, getattr(self, key), low, high)
-        for key in ("layer_decay", "head_c"):
-            if getattr(self, key) <= 0:
-                raise TrainingError(f"{key} = {getattr(self, key)}: above 0")
-        if isinstance(self.folds, int) and (self.folds < 0 or self.folds == 1):
-            raise TrainingError(f"folds = {self.folds}: 0, or at least 2")
-        if self.cascade.backbones:
-            _check_range("cascade.input_size", self.cascade.input_size, self.input_size, None)
-        _check_range("cascade.share", self.cascade.share, 0.001, 0.999)
-        for part in dataclasses.fields(self.augment):
-            high = None if part.name == "damage" else 1
-            _check_range(f"augment.{part.name}", getattr(self.augment, part.name), 0, high)
+        if self.folds == 1:
+            raise TrainingError("folds = 1: 0, or at least 2")
+        if self.served_size < self.input_size:
+            raise TrainingError(
+                f"cascade.input_size = {self.served_size}: at least {self.input_size}, the "
+                "input_size of the first network"
+            )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the configuration as plain values, for checkpoints and ``bundle.json``."""
+        """Return the configuration as plain values, for ``recipe.json`` and ``bundle.json``."""
         return dataclasses.asdict(self)
-
-
-def _check_range(key: str, value: float, low: float, high: float | None) -> None:
-    if value < low or (high is not None and value > high):
-        words = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise TrainingError(f"{key} = {value}: {words}")
 
 
 DEFAULT_RECIPE = "small-cpu"
 """The recipe that is used where none is given."""
+
+_OFF: dict[str, Any] = {
+    "layer_decay": 1.0,
+    "precision": "auto",
+    **dict.fromkeys(("mixup", "drop_path", "collage_prob", "text_prob"), 0.0),
+}
+"""Keys of earlier versions, which a ``recipe.json`` may have with the values that did nothing."""
 
 
 def carried_recipes() -> dict[str, Path]:
@@ -197,15 +170,9 @@ def carried_recipes() -> dict[str, Path]:
 
 
 def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConfig:
-    """Read a recipe.
+    """Read a recipe: a file, or the name of one that this package carries.
 
-    Args:
-        recipe: a file, or the name of a recipe that this package carries.
-        changes: keys with other values, each as ``KEY=VALUE``; the value is TOML, or text.
-
-    Raises:
-        TrainingError: there is no such recipe, it has an unknown key, or a value of a wrong type or
-            out of range.
+    ``changes`` are other values of its keys, each as ``KEY=VALUE``; the value is TOML, or text.
     """
     carried = carried_recipes()
     path = carried.get(str(recipe), Path(recipe)) if not Path(recipe).is_file() else Path(recipe)
@@ -217,49 +184,49 @@ def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConf
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainingError(f"{path}: {error}") from error
+    values = _checked(TrainingConfig, values, str(path))
     for change in changes:
         key, equals, text = (part.strip() for part in change.partition("="))
         if not equals or not key:
-            raise TrainingError(f"{change!r}: write KEY=VALUE, as photos=9600")
+            raise TrainingError(f"--set {change}: write KEY=VALUE, as photos=9600")
         try:
             new = tomllib.loads(f"{key} = {text}")
         except tomllib.TOMLDecodeError:
             new = {key: text}
-        for name, value in new.items():
+        for name, value in _checked(TrainingConfig, new, f"--set {change}").items():
             is_table = isinstance(value, dict) and isinstance(values.get(name), dict)
             values[name] = {**values[name], **value} if is_table else value
-    return config_from_dict(values, str(path))
+    return msgspec.convert(values, TrainingConfig)
 
 
-def config_from_dict(values: Mapping[str, Any], where: str = "recipe") -> TrainingConfig:
-    """Return a configuration from plain values, as :meth:`TrainingConfig.to_dict` gives them.
-
-    Raises:
-        TrainingError: a key is unknown, or a value is of a wrong type or out of range.
-    """
-    rest, tables = dict(values), {}
-    _check_keys(TrainingConfig(), {k: v for k, v in rest.items() if k not in _TABLES}, where)
-    for name, kind in _TABLES.items():
-        table = rest.pop(name, {})
-        if not isinstance(table, dict):
-            raise TrainingError(f"{where}: {name} is a table: [{name}]")
-        _check_keys(kind(), table, f"{where}: {name}")
-        tables[name] = kind(**table)
-    return TrainingConfig(**rest, **tables)
+def config_from_dict(values: Mapping[str, Any], where: str) -> TrainingConfig:
+    """Return a configuration from what :meth:`TrainingConfig.to_dict` of any version gave."""
+    kept = dict(values)
+    kept["augment"] = dict(kept.get("augment", {}))
+    for table in (kept, kept["augment"]):
+        for key in [k for k, off in _OFF.items() if table.get(k) == off]:
+            del table[key]
+    return msgspec.convert(_checked(TrainingConfig, kept, where), TrainingConfig)
 
 
-_TABLES: dict[str, Any] = {"augment": AugmentConfig, "cascade": CascadeConfig}
-
-
-def _check_keys(defaults: Any, values: Mapping[str, Any], where: str) -> None:
-    known = {part.name for part in dataclasses.fields(defaults)}
+def _checked(kind: Any, values: Mapping[str, Any], where: str, table: str = "") -> dict[str, Any]:
+    """Return the values of a table, or raise a TrainingError that names the first wrong one."""
+    hints, found = get_type_hints(kind, include_extras=True), dict[str, Any]()
     for key, value in values.items():
-        if key not in known:
-            raise TrainingError(f"{where}: unknown key {key!r}; known: {', '.join(sorted(known))}")
-        expected: tuple[type, ...] = (type(getattr(defaults, key)),)
-        if expected == (float,):
-            expected = (int, float)
-        if key == "folds":
-            expected = (int, str)
-        if not isinstance(value, expected) or isinstance(value, bool):
-            raise TrainingError(f"{where}: {key} = {value!r} is of the wrong type")
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, 1)
+            words = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(hints))}"
+            raise TrainingError(f"{where}: unknown key {table + key!r}; {words}")
+        hint = hints[key]
+        if dataclasses.is_dataclass(hint):
+            if not isinstance(value, dict):
+                raise TrainingError(f"{where}: {key} is a table: [{key}]")
+            found[key] = _checked(hint, value, where, f"{key}.")
+            continue
+        try:
+            found[key] = msgspec.convert(value, hint)
+        except msgspec.ValidationError as error:
+            is_choice = get_origin(hint) is Literal
+            words = f"one of {', '.join(get_args(hint))}" if is_choice else str(error)
+            raise TrainingError(f"{where}: {table}{key} = {value!r}: {words}") from error
+    return found

@@ -15,7 +15,9 @@ import torch
 from timm.layers import pad_same
 from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
-from torch.nn import functional
+from torch.nn import functional, grad
+
+_torch: Any = grad  # which has no types
 
 
 def speed_up_gradients(module: nn.Module) -> None:
@@ -87,51 +89,29 @@ class _Convolve(torch.autograd.Function):
 def _input_gradient(
     x: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor, stride: int, padding: int
 ) -> torch.Tensor:
+    found: torch.Tensor
     if stride == 1:
         turned, border = weight.flip(2, 3), weight.shape[-1] - 1 - padding
         return functional.conv2d(gradient, turned, None, 1, border, groups=len(weight))
-    exact = _gradients(x.float(), weight.float(), gradient.float(), stride, padding, (True, False))
-    return exact[0].to(x.dtype)
+    found = _torch.conv2d_input(
+        x.shape, weight.float(), gradient.float(), stride, padding, groups=len(weight)
+    )
+    return found.to(x.dtype)
 
 
 def _weight_gradient(
     x: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor, stride: int, padding: int
 ) -> torch.Tensor:
+    groups, found = len(weight), torch.empty_like(weight)
     if weight.shape[-1] == 3:
-        return _gradients(x, weight, gradient, stride, padding, (False, True))[1]
+        found[:] = _torch.conv2d_weight(x, weight.shape, gradient, stride, padding, groups=groups)
+        return found
     padded = functional.pad(x, [padding] * 4)
     high, wide = (stride * (side - 1) + 3 for side in gradient.shape[2:])
-    part, found = weight[:, :, :3, :3], torch.empty_like(weight)
     for top in (0, 2):
         for left in (0, 2):
             window = padded[:, :, top : top + high, left : left + wide]
             window = window.contiguous(memory_format=torch.channels_last)
-            own = _gradients(window, part, gradient, stride, 0, (False, True))[1]
-            found[:, :, top : top + 3, left : left + 3] = own
+            part = found[:, :, top : top + 3, left : left + 3]
+            part[:] = _torch.conv2d_weight(window, part.shape, gradient, stride, groups=groups)
     return found
-
-
-def _gradients(
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    gradient: torch.Tensor,
-    stride: int,
-    padding: int,
-    wanted: tuple[bool, bool],
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return torch's own gradients of input and weights, those that are wanted."""
-    sides, borders = [stride] * 2, [padding] * 2
-    of_x, of_weight, _ = torch.ops.aten.convolution_backward(
-        gradient,
-        x,
-        weight,
-        [0],
-        sides,
-        borders,
-        [1, 1],
-        False,
-        [0, 0],
-        len(weight),
-        [*wanted, False],
-    )
-    return of_x, of_weight

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,6 +31,8 @@ from recognizer.evaluation.out_of_fold import FoldEvaluation, measure_out_of_fol
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
 from recognizer.model.description import (
+    BundleFamily,
+    BundleLabel,
     EvaluationSummary,
     Exported,
     InputFormat,
@@ -47,45 +50,28 @@ from recognizer.training.quantization import can_quantize, correct_head, quantiz
 from recognizer.training.runs import Recipe, answers, finished_network, fold_network
 from recognizer.training.weight_rounding import WEIGHT_BITS
 
-CALIBRATION_PHOTOS = 300
-"""Training photos from which the ranges of the int8 activations are read."""
+_CALIBRATION_PHOTOS = 300  # from which the ranges of the int8 activations are read
+_HEAD_PHOTOS = 1500  # on which the int8 network learns to answer as the exact one does
+_PARITY_PHOTOS = 64  # on which torch, fp32 and int8 are compared
+_MAX_LOSS = 0.005  # average precision that int8 may lose, in the mean of products
+_MIN_PHOTOS = 20  # of a product in the fold, with which it has a say in the choice of precision
 
-HEAD_PHOTOS = 1500
-"""Training photos on which the int8 network learns to answer as the exact one does."""
-
-PARITY_PHOTOS = 64
-"""Photos on which torch, fp32 and int8 are compared."""
-
-MAX_LOSS = 0.005
-"""Average precision that int8 may lose, in the mean of products with enough photos."""
-
-MIN_FOR_CHOICE = 20
-"""Products with fewer photos in the fold than this have no say in the choice of precision."""
+Described = TypeVar("Described", BundleLabel, BundleFamily)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What was measured of a bundle.
-
-    Attributes:
-        test: its figures on the test split.
-        unseen: those of its recipe on the folds of sources that were left out in turn.
-        lost: product -> average precision that int8 loses against fp32 on a fold that was left out
-            (negative: gains).
-    """
-
-    test: Evaluation
-    unseen: FoldEvaluation
-    lost: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
 class Release:
-    """A bundle that was exported: its folder, its precision (``int8`` or ``fp32``), its figures."""
+    """A bundle that was exported, and what was measured: on the test split, and out of fold.
+
+    ``precision`` is ``int8`` or ``fp32``; ``lost`` the average precision of each product that int8
+    loses against fp32 on a fold that was left out; negative: gains.
+    """
 
     path: Path
     precision: str
-    measured: Measured
+    test: Evaluation
+    unseen: FoldEvaluation
+    lost: Mapping[str, float]
 
 
 def export_bundle(
@@ -94,24 +80,14 @@ def export_bundle(
     output: Path,
     *,
     notes: str = "",
+    spdx_license: str | None = None,
     rounds: int = 1000,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> Release:
-    """Write the bundle of a recipe that was trained.
+    """Write the bundle of a recipe that was trained, which is replaced as a whole at the end.
 
-    Args:
-        recipe: of :func:`recognizer.training.runs.open_recipe`.
-        folder: of the recipe.
-        output: the bundle's folder, whose name NAME-vN gives it name and version; replaced as a
-            whole when everything else has worked.
-        notes: what the card says beside the figures, in Markdown.
-        rounds: bootstrap rounds behind the intervals.
-        on_stage: called with what is being done.
-
-    Raises:
-        UsageError: the folder is not called NAME-vN.
-        TrainingError: training has not ended, or nothing was left out by it.
-        DatasetError: there are too few photos to set thresholds with, or one cannot be read.
+    The name of its folder, NAME-vN, gives it name and version. ``notes``, Markdown, go into its
+    card; ``spdx_license`` names its licence; ``rounds`` are those of the bootstrap.
     """
     title, held = bundle_title(output), answers(folder)
     if held is None:
@@ -129,63 +105,59 @@ def export_bundle(
         on_stage("exporting without a fold, to see what int8 loses")
         lost = _int8_loss(recipe, folder, work)
         on_stage("exporting to ONNX")
-        files, proof = _export(recipe, finished_network(recipe, folder), work / "all")
-        is_good = "int8" in files and np.mean([0.0, *lost.values()]) <= MAX_LOSS
+        network = finished_network(recipe, folder)
+        files = _export(recipe, network, work / "all")
+        inputs = recipe.cache.squares(_drawn(recipe)[-_PARITY_PHOTOS:])
+        proof = parity(ServedNetwork(network), files["fp32"], files.get("int8"), inputs)
+        is_good = "int8" in files and np.mean([0.0, *lost.values()]) <= _MAX_LOSS
         precision = "int8" if is_good else "fp32"
         made = files[precision].parent
         on_stage(f"calibrating on {len(held.photos)} photos that were left out")
-        draft = draft_bundle(made, title, precision, recipe, proof)
+        draft = replace(_draft(made, title, precision, recipe, proof), license=spdx_license)
         write_bundle(calibrated(draft, held.columns(draft.label_names, "the run"), held.photos))
         on_stage("collecting negatives for enrolment")
-        attach_bank(made, recipe.train, read=lambda photo: recipe.cache.rgb(photo.sha256))
+        attach_bank(made, recipe.train, lambda photo: recipe.cache.rgb(photo.sha256))
         on_stage("measuring on the folds that were left out")
         unseen = measure_out_of_fold(held, recipe.config.name, rounds=rounds)
         on_stage("measuring on the test split")
         test = evaluate(Recognizer.load(made), recipe.photos, "test", rounds=rounds)
-        measured = Measured(test=test, unseen=unseen, lost=lost)
-        describe(made, measured, recipe, notes)
+        release = Release(path=output, precision=precision, test=test, unseen=unseen, lost=lost)
+        _describe(made, release, recipe, notes)
         install_bundle(made, output)
-    return Release(output, precision, measured)
+    return release
 
 
-def _export(
-    recipe: Recipe, network: ProductNetwork | Cascade, work: Path
-) -> tuple[dict[str, Path], Parity]:
-    """Write the model into ``fp32/`` and ``int8/``; return the files, and how far they agree.
-
-    A transformer is written in fp32 alone.
-    """
-    config, rng = recipe.config, np.random.default_rng(recipe.config.seed)
-    train = recipe.train
-    drawn = [train[i] for i in rng.permutation(len(train))[:HEAD_PHOTOS]]
-    if isinstance(network, Cascade):
-        first = _export_one(recipe, network.first, config.input_size, drawn, work / "first")
-        second = [
-            _export_one(recipe, one, config.served_size, drawn, work / f"second-{i}")
-            for i, one in enumerate(network.second)
-        ]
-        files = {}
-        for name in set.intersection(*(set(own) for own in (first, *second))):
-            files[name] = work / name / MODEL_FILE
-            files[name].parent.mkdir(parents=True)
-            write_cascade(network, first[name], [own[name] for own in second], files[name])
-    else:
-        files = _export_one(recipe, network, config.served_size, drawn, work)
-    inputs = recipe.cache.squares(drawn[-PARITY_PHOTOS:])
-    served = ServedNetwork(network).eval()
-    return files, parity(served, files["fp32"], files.get("int8"), inputs)
+def _drawn(recipe: Recipe) -> list[Photo]:
+    rows = np.random.default_rng(recipe.config.seed).permutation(len(recipe.train))
+    return [recipe.train[i] for i in rows[:_HEAD_PHOTOS]]
 
 
-def _export_one(
-    recipe: Recipe, network: ProductNetwork, size: int, drawn: Sequence[Photo], work: Path
-) -> dict[str, Path]:
+def _export(recipe: Recipe, network: ProductNetwork | Cascade, work: Path) -> dict[str, Path]:
+    """Write the model in fp32 and, unless it is a transformer, in int8."""
+    size = recipe.config.input_size
+    if not isinstance(network, Cascade):
+        return _export_one(recipe, network, size, work)
+    first = _export_one(recipe, network.first, size, work / "first")
+    second = [
+        _export_one(recipe, one, recipe.config.served_size, work / f"second-{i}")
+        for i, one in enumerate(network.second)
+    ]
+    files = {}
+    for name in set.intersection(*(set(own) for own in (first, *second))):
+        files[name] = work / name / MODEL_FILE
+        files[name].parent.mkdir(parents=True)
+        write_cascade(network, first[name], [own[name] for own in second], files[name])
+    return files
+
+
+def _export_one(recipe: Recipe, network: ProductNetwork, size: int, work: Path) -> dict[str, Path]:
     files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
     for file in files.values():
         file.parent.mkdir(parents=True)
-    export_fp32(ServedNetwork(network).eval(), size, files["fp32"])
+    export_fp32(ServedNetwork(network), size, files["fp32"])
     if can_quantize(files["fp32"]):
-        inputs = recipe.cache.squares(drawn, size)
-        quantize(files["fp32"], files["int8"], inputs[:CALIBRATION_PHOTOS])
+        inputs = recipe.cache.squares(_drawn(recipe), size)
+        quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS])
         correct_head(files["fp32"], files["int8"], inputs)
     else:
         del files["int8"]
@@ -193,11 +165,8 @@ def _export_one(
 
 
 def _int8_loss(recipe: Recipe, folder: Path, work: Path) -> dict[str, float]:
-    """Return the average precision that int8 loses on a fold that its network has not seen.
-
-    Products with few photos there are left out.
-    """
-    files, _ = _export(recipe, fold_network(recipe, folder, 0), work / "fold-0")
+    """Return the average precision that int8 loses on a fold, for products with enough photos."""
+    files = _export(recipe, fold_network(recipe, folder, 0), work / "fold-0")
     if "int8" not in files:
         return {}
     held = recipe.of_fold(0)
@@ -206,8 +175,8 @@ def _int8_loss(recipe: Recipe, folder: Path, work: Path) -> dict[str, float]:
     negative = np.array([not p.is_product for p in held])
     lost = {}
     for column, name in enumerate(recipe.labels):
-        positive = truth == name
-        if not (positive & ~negative).sum() >= MIN_FOR_CHOICE:
+        positive = (truth == name) & ~negative
+        if positive.sum() < _MIN_PHOTOS:
             continue
         some = positive | negative
         before, after = (
@@ -217,16 +186,10 @@ def _int8_loss(recipe: Recipe, folder: Path, work: Path) -> dict[str, float]:
     return lost
 
 
-# --- what bundle.json and the card say ------------------------------------------------------------
-
-
-def draft_bundle(
+def _draft(
     folder: Path, title: tuple[str, int], precision: str, recipe: Recipe, parity: Parity
 ) -> Bundle:
-    """Return the bundle of the model in a folder, before its calibration.
-
-    ``title`` is its name and version.
-    """
+    """Return the bundle of the model in a folder, before its calibration."""
     content, config = (folder / MODEL_FILE).read_bytes(), recipe.config
     today = datetime.now(UTC).date().isoformat()
     return uncalibrated(
@@ -235,7 +198,6 @@ def draft_bundle(
         path=folder,
         name=title[0],
         version=title[1],
-        license="Apache-2.0",
         created=today,
         model=ModelFile(
             sha256=hashlib.sha256(content).hexdigest(),
@@ -259,53 +221,35 @@ def draft_bundle(
     )
 
 
-def describe(folder: Path, measured: Measured, recipe: Recipe, notes: str) -> None:
-    """Write the evidence into ``bundle.json``, and the card and its table of sources beside it.
-
-    Args:
-        folder: of a calibrated bundle.
-        measured: see the class.
-        recipe: with all photos.
-        notes: Markdown for the card.
-    """
+def _describe(folder: Path, release: Release, recipe: Recipe, notes: str) -> None:
+    """Write the evidence into ``bundle.json``, and the card and its table of sources beside it."""
     bundle = load_bundle(folder)
-    figures = {f.name: f for f in measured.test.labels}
-    families = {f.name: f for f in measured.test.families}
+    figures = {label.name: Figures(name=label.name) for label in bundle.labels}
+    figures |= {f.name: f for f in release.test.labels}
+    families = {f.name: f for f in release.test.families}
     used = [p for p in recipe.photos if p.split in {"train", "test"}]
     write_sources(used, folder / SOURCES_FILE)
+
+    def described(one: Described, own: Figures, members: Sequence[str]) -> Described:
+        return replace(one, evidence=evidence(own, recipe.train, members))
+
     bundle = replace(
         bundle,
-        labels=tuple(
-            replace(
-                label,
-                evidence=evidence(
-                    figures.get(label.name, Figures(name=label.name)), recipe.train, [label.name]
-                ),
-            )
-            for label in bundle.labels
-        ),
+        labels=tuple(described(o, figures[o.name], [o.name]) for o in bundle.labels),
         families=tuple(
-            replace(
-                family,
-                evidence=evidence(
-                    # A family of one product is that product.
-                    families.get(family.name) or figures[family.members[0]],
-                    recipe.train,
-                    family.members,
-                ),
-            )
-            for family in bundle.families
+            # A family of one product is that product.
+            described(o, families.get(o.name) or figures[o.members[0]], o.members)
+            for o in bundle.families
         ),
-        evaluation=_summary(measured),
+        evaluation=_summary(release),
     )
     write_bundle(with_self_test(bundle))
-    card = render_card(bundle, measured.test, measured.unseen.whole, used, notes=notes)
+    card = render_card(bundle, release.test, release.unseen.whole, used, notes=notes)
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
 
 
-def _summary(measured: Measured) -> EvaluationSummary:
-    test = measured.test
-    lookalikes = test.lookalikes
+def _summary(release: Release) -> EvaluationSummary:
+    test, lookalikes = release.test, release.test.lookalikes
     return EvaluationSummary(
         split=test.split,
         fingerprint=test.data,
@@ -320,5 +264,5 @@ def _summary(measured: Measured) -> EvaluationSummary:
             for f in all_figures(test)
             if f.calibration_error is not None
         },
-        int8_ap_drop=dict(measured.lost),
+        int8_ap_drop=dict(release.lost),
     )

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from timm.optim import param_groups_layer_decay, param_groups_weight_decay
+from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.nn import functional
 
@@ -50,11 +50,17 @@ _BATCH = 32  # of predictions
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The progress of a run: photos seen and to see, the mean loss since the last report."""
+    """How far a run has come.
+
+    ``loss`` is the mean since the last report, and None where a run resumes; ``learning_rate``
+    that of the head.
+    """
 
     photos: int
     of: int
-    loss: float
+    loss: float | None
+    step: int
+    learning_rate: float
 
 
 def fit(
@@ -66,26 +72,15 @@ def fit(
     *,
     seed: int,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    on_features: Callable[[int, int], None] = lambda done, of: None,
 ) -> dict[str, torch.Tensor]:
-    """Train, or go on with a run that was stopped.
+    """Train, or resume a run that was stopped, and return the finished weights.
 
-    Args:
-        config: the recipe.
-        labels: the outputs, in order.
-        photos: to learn from, all of them in the cache.
-        cache: of the photos.
-        folder: of the run's checkpoint.
-        seed: of all draws.
-        on_progress: called every few seconds.
-
-    Returns:
-        The finished weights.
-
-    Raises:
-        TrainingError: the device is unavailable, or the loss is no number.
+    The photos are all in the cache, and the folder holds the run's checkpoint. ``on_features`` is
+    called with the photos whose features are known, ``on_progress`` about once a minute.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    run = _Run(config, labels, photos, cache, folder, seed)
+    run = _Run(config, labels, photos, cache, folder, seed, on_features)
     run.train(on_progress)
     return run.finished()
 
@@ -99,11 +94,12 @@ class _Run:
         cache: PhotoCache,
         folder: Path,
         seed: int,
+        on_features: Callable[[int, int], None],
     ) -> None:
         cv2.setNumThreads(1)
         self.config, self.photos, self.folder, self.seed = config, photos, folder, seed
         self.device = choose_device(config.device)
-        self.precision = choose_precision(config.precision, self.device)
+        self.precision = choose_precision(self.device)
         self.steps = math.ceil(config.photos / config.batch_size)
         self.targets = np.array([labels.index(p.label) for p in photos])
         self.weights = photo_weights(
@@ -113,11 +109,11 @@ class _Run:
         self.augment = Augmentation(config.augment, config.input_size, photos, pictures)
         torch.manual_seed(seed)
         network = build_network(config, len(labels)).eval().to(self.device)
-        features = features_of(network, photos, cache, config.input_size)
+        features = features_of(network, photos, cache, config.input_size, on_progress=on_features)
         network.set_head(*fit_head(features, photos, labels, config.label_power, config.head_c))
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.start = {n: p.detach().clone() for n, p in network.named_parameters()}
-        self.averaged = {n: p.detach().clone() for n, p in network.named_parameters()}
+        self.averaged = {n: p.clone() for n, p in self.start.items()}
         self.optimizer = _optimizer(network, config)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.step = 0
@@ -130,13 +126,17 @@ class _Run:
 
     def train(self, on_progress: Callable[[Progress], None]) -> None:
         """Take all steps that are left."""
+        if 0 < self.step < self.steps:
+            on_progress(self._progress(None))
         self.network.train()
         for module in self.network.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
         saved = time.monotonic()
         total, since = 0.0, self.step
-        with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(_workers(self.device)) as pool:
+        # The processor has one thread left where it computes the network, too.
+        threads = 1 if self.device.type == "cpu" else os.cpu_count()
+        with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(threads) as pool:
             coming = ahead.submit(self._draw, self.step, pool)
             while self.step < self.steps:
                 images, targets = coming.result()
@@ -148,9 +148,12 @@ class _Run:
                         raise TrainingError(f"the loss is {total}: lower learning_rate")
                     self._save()
                     saved = time.monotonic()
-                    batch, loss = self.config.batch_size, total / (self.step - since)
-                    on_progress(Progress(self.step * batch, self.steps * batch, loss))
+                    on_progress(self._progress(total / (self.step - since)))
                     total, since = 0.0, self.step
+
+    def _progress(self, loss: float | None) -> Progress:
+        batch, rate = self.config.batch_size, self.optimizer.param_groups[-1]["lr"]
+        return Progress(self.step * batch, self.steps * batch, loss, self.step, rate)
 
     def _draw(self, step: int, pool: ThreadPoolExecutor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the images and label numbers of a step."""
@@ -191,18 +194,12 @@ class _Run:
         return total
 
     def _loss(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        config, pixels = self.config, images.float()
         soft = functional.one_hot(targets, self.network.head.out_channels).float()
-        if config.mixup:
-            drawn = np.random.default_rng([self.seed, self.step, int(pixels.sum()) % 2**32])
-            share = float(drawn.beta(config.mixup, config.mixup))
-            pixels = share * pixels + (1 - share) * pixels.flip(0)
-            soft = share * soft + (1 - share) * soft.flip(0)
-        with torch.autocast(
-            self.device.type, self.precision, enabled=self.precision is not torch.float32
-        ):
-            logits = self.network(pixels).logits
-        return functional.cross_entropy(logits, soft, label_smoothing=config.label_smoothing)
+        is_half = self.precision is not torch.float32
+        with torch.autocast(self.device.type, self.precision, enabled=is_half):
+            logits = self.network(images).logits
+        smoothing = self.config.label_smoothing
+        return functional.cross_entropy(logits, soft, label_smoothing=smoothing)
 
     def _save(self) -> None:
         state = {
@@ -222,17 +219,8 @@ class _Run:
         return {name: value.cpu() for name, value in state.items()}
 
 
-def _workers(device: torch.device) -> int:
-    """Return how many threads change photos: all where the network is computed elsewhere."""
-    return 1 if device.type == "cpu" else os.cpu_count() or 1
-
-
 def first_stages(network: ProductNetwork, count: int) -> list[nn.Module]:
-    """Return the stem and the first stages or blocks of a backbone; nothing for a count of 0.
-
-    Raises:
-        TrainingError: the backbone has fewer, or none.
-    """
+    """Return the stem and the first stages or blocks of a backbone; nothing for a count of 0."""
     if count == 0:
         return []
     backbone: Any = network.backbone
@@ -244,24 +232,24 @@ def first_stages(network: ProductNetwork, count: int) -> list[nn.Module]:
 
 
 def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.AdamW:
-    """Return AdamW with a rate for each layer; biases and normalisations are not decayed."""
-    backbone, decay = network.backbone, config.weight_decay
+    """Freeze stages, and return AdamW; biases and normalisations are not decayed."""
+    backbone: Any = network.backbone
     for stage in first_stages(network, config.freeze_stages):
         stage.requires_grad_(False)
     if config.freeze_stages:
         for weight in backbone.parameters(recurse=False):  # what the first block adds to patches
             weight.requires_grad_(False)
     kept: Any = getattr(backbone, "no_weight_decay", set)
-    if config.layer_decay == 1:
-        groups = param_groups_weight_decay(backbone, decay, kept())
-    else:
-        groups = param_groups_layer_decay(backbone, decay, kept(), layer_decay=config.layer_decay)
-    for group in groups:
-        group["lr"] = config.learning_rate * config.backbone_rate * group.pop("lr_scale", 1.0)
-    groups += [
-        {**g, "lr": config.learning_rate} for g in param_groups_weight_decay(network.head, decay)
+    rate, decay = config.learning_rate, config.weight_decay
+    groups = [
+        {**group, "lr": own_rate}
+        for own_rate, own_groups in (
+            (rate * config.backbone_rate, param_groups_weight_decay(backbone, decay, kept())),
+            (rate, param_groups_weight_decay(network.head, decay)),
+        )
+        for group in own_groups
     ]
-    return torch.optim.AdamW([g for g in groups if g["params"]])
+    return torch.optim.AdamW([group for group in groups if group["params"]])
 
 
 @torch.no_grad()

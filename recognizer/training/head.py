@@ -18,8 +18,7 @@ from recognizer.training.model import ProductNetwork
 
 Features = NDArray[np.float32]
 
-UNSEEN_LOGIT = -20.0
-"""The logit of a label without a training photo, which a fold may have."""
+UNSEEN_LOGIT = -20.0  # of a label without a training photo, which a fold may have
 
 VIEWS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     "whole": lambda squares: squares,
@@ -72,15 +71,10 @@ def features_of(
     view: str = "whole",
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Features:
-    """Return what the head sees of photos, float32, (N, channels).
+    """Return what the head of an untrained network sees of photos, float32, (N, channels).
 
-    Args:
-        network: in evaluation mode, before any training.
-        photos: all of them in the cache.
-        cache: gets the features that are missing.
-        size: side of the network's input.
-        view: one of :data:`VIEWS`; photos are served whole.
-        on_progress: called with the photos done and their number.
+    The photos are in the cache, which also gets the features that are missing. ``view`` is one of
+    :data:`VIEWS`, photos being served whole; ``size`` the side of the network's input.
     """
     maker = f"{_digest(network)} {size} {view}"
     known = cache.features(maker)
@@ -117,15 +111,8 @@ def fit_head(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Fit a logistic regression on standardised features, the penalty being |W|^2 / (2 c N).
 
-    Args:
-        features: (N, channels).
-        photos: the N photos.
-        labels: the outputs, in order.
-        label_power: see :func:`photo_weights`.
-        c: the inverse of the penalty.
-
-    Returns:
-        Weight, (labels, channels), and bias, (labels,), for features that are not standardised.
+    The weights that are returned, (labels, channels), and the bias are for features of N photos,
+    (N, channels), that are not standardised.
     """
     mean, std = features.mean(0), features.std(0) + 1e-6
     inputs = torch.from_numpy(np.column_stack([(features - mean) / std, np.ones(len(features))]))

@@ -17,6 +17,7 @@ is folded into the convolutions before training: a step then takes a third less 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
@@ -32,20 +33,15 @@ if TYPE_CHECKING:
     from recognizer.training.config import TrainingConfig
 
 
-CPU_PASS = 12
-"""Photos in a pass of training: the maps of more leave a processor's cache."""
-
-ROOT_FLOOR = 0.01
-"""Added to the means of features, whose root has no slope at 0."""
+CPU_PASS = 12  # photos in a pass of training: the maps of more leave a processor's cache
+ROOT_FLOOR = 0.01  # added to the means of features, whose root has no slope at 0
 
 
 class Outputs(NamedTuple):
-    """The outputs of one pass.
+    """The outputs of one pass, float32.
 
-    Attributes:
-        logits: float32, (N, labels): each label's score before softmax or sigmoid.
-        maps: float32, (N, labels, h, w): the activation map of which each logit is the mean.
-        embedding: float32, (N, channels): the pooled features, or their roots.
+    Logits before softmax, (N, labels); the activation maps of which they are the means, (N, labels,
+    h, w); the pooled features, or their roots, (N, channels).
     """
 
     logits: torch.Tensor
@@ -54,30 +50,12 @@ class Outputs(NamedTuple):
 
 
 class ProductNetwork(nn.Module):
-    """Backbone, class activation maps, pooling.
+    """Backbone, class activation maps, pooling; ``is_root``: of the roots of pooled features."""
 
-    Args:
-        backbone: a timm model.
-        channels: of the backbone's features.
-        labels: how many labels there are.
-        normalize: from pixels of 0 to 255 to what the backbone takes.
-        is_root: whether the head sees the square roots of pooled features.
-    """
-
-    def __init__(
-        self,
-        backbone: nn.Module,
-        channels: int,
-        labels: int,
-        normalize: nn.Module | None = None,
-        *,
-        is_root: bool = False,
-    ) -> None:
+    def __init__(self, backbone: Any, labels: int, normalize: nn.Module, *, is_root: bool) -> None:
         super().__init__()
-        self.normalize = normalize or nn.Identity()
-        self.backbone = backbone
-        self.is_root = is_root
-        self.head = nn.Conv2d(channels, labels, kernel_size=1)
+        self.normalize, self.backbone, self.is_root = normalize, backbone, is_root
+        self.head = nn.Conv2d(backbone.num_features, labels, kernel_size=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
@@ -88,11 +66,7 @@ class ProductNetwork(nn.Module):
             self.head.bias.copy_(bias)  # type: ignore[union-attr]
 
     def forward(self, images: torch.Tensor) -> Outputs:
-        """Run one batch.
-
-        Args:
-            images: uint8 or float, (N, size, size, 3), RGB, 0 to 255.
-        """
+        """Run one batch, uint8 or float, (N, size, size, 3), RGB, 0 to 255."""
         pixels = self.normalize(images.permute(0, 3, 1, 2).float())
         features = feature_map(self.backbone, pixels).float()
         if self.is_root:
@@ -122,40 +96,33 @@ def feature_map(backbone: Any, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
-    """Build the network with the weights that it begins with, and a head of zeros.
-
-    Raises:
-        TrainingError: the backbone is unknown, does not fit, or its weights do not.
-    """
+    """Build the network with the weights that it begins with, and a head of zeros."""
     backbone = build_backbone(config)
     # timm keeps these on every model.
     mean, std = backbone.default_cfg["mean"], backbone.default_cfg["std"]
-    normalize = None
-    if can_fold(backbone):
+    stem = getattr(backbone, "conv_stem", None), getattr(backbone, "bn1", None)
+    can_fold = isinstance(stem[0], nn.Conv2d) and isinstance(stem[1], nn.BatchNorm2d)
+    if can_fold:
         fold_normalization(backbone, mean, std)
-    else:
-        normalize = Normalization(mean, std)
     fold_batch_norm(backbone.eval())
     load_released(backbone, config)
     speed_up_gradients(backbone)
     _check_backbone(backbone, config)
     return ProductNetwork(
-        backbone, backbone.num_features, labels, normalize, is_root=config.pooling == "sqrt_mean"
+        backbone,
+        labels,
+        nn.Identity() if can_fold else Normalization(mean, std),
+        is_root=config.pooling == "sqrt_mean",
     )
 
 
 class Normalization(nn.Module):
-    """From pixels of 0 to 255 to zero mean and unit variance, where that cannot be folded in.
-
-    Args:
-        mean: of each channel, as a share of 255.
-        std: of each channel, as a share of 255.
-    """
+    """From pixels of 0 to 255 to zero mean and unit variance, where that cannot be folded in."""
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         # Not in the state: they belong to the architecture, as the folded ones do.
         for name, values in (("mean", mean), ("std", std)):
@@ -170,9 +137,6 @@ def _check_backbone(backbone: Any, config: TrainingConfig) -> None:
     """Check that a backbone gives a map of features, by a pass over one black image.
 
     What has no part in the map (a pooling by attention, say) is not trained.
-
-    Raises:
-        TrainingError: it does not, or it takes no images of the recipe's size.
     """
     size = config.input_size
     patch = getattr(getattr(backbone, "patch_embed", None), "patch_size", None)
@@ -205,32 +169,14 @@ def _check_backbone(backbone: Any, config: TrainingConfig) -> None:
     backbone.zero_grad(set_to_none=True)
 
 
-def can_fold(backbone: nn.Module) -> bool:
-    """Whether a backbone begins as :func:`fold_normalization` needs it."""
-    norm = getattr(backbone, "bn1", None)
-    return (
-        isinstance(getattr(backbone, "conv_stem", None), nn.Conv2d)
-        and isinstance(norm, nn.BatchNorm2d)
-        and norm.running_mean is not None
-    )
-
-
-def fold_normalization(
-    backbone: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]
-) -> None:
+def fold_normalization(backbone: Any, mean: Sequence[float], std: Sequence[float]) -> None:
     """Make a timm EfficientNet take pixels of 0 to 255 instead of normalised ones.
 
     The scale goes into the weights of the first convolution, the shift into the statistics of the
     batch normalisation behind it. Only the border differs: its zero padding now means black
     instead of the mean colour, which is why this comes before fine-tuning and not after.
-
-    Args:
-        backbone: one that :func:`can_fold`; changed in place.
-        mean: of each channel, as a share of 255.
-        std: of each channel, as a share of 255.
     """
-    described: Any = backbone
-    stem, norm = described.conv_stem, described.bn1
+    stem, norm = backbone.conv_stem, backbone.bn1
     scale = 255 * torch.tensor(std)[None, :, None, None]
     shift = 255 * torch.tensor(mean)[None, :, None, None]
     with torch.no_grad():
@@ -254,9 +200,6 @@ def fold_batch_norm(backbone: nn.Module) -> None:
 
     The activations, which timm keeps in the normalisations, take their places. Other networks keep
     their layers, in evaluation mode.
-
-    Args:
-        backbone: in evaluation mode.
     """
     for module in list(backbone.modules()):
         inside = dict(module.named_children())
@@ -269,11 +212,7 @@ def fold_batch_norm(backbone: nn.Module) -> None:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device for ``auto``, ``cpu``, ``cuda`` or ``mps``.
-
-    Raises:
-        TrainingError: the named device is unavailable.
-    """
+    """Return the device for ``auto``, ``cpu``, ``cuda`` or ``mps``."""
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = next((device for device, is_there in available.items() if is_there), "cpu")
@@ -282,10 +221,8 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type for ``fp32``, ``bf16`` or ``auto``: bf16 where it is faster."""
-    if name != "auto":
-        return torch.bfloat16 if name == "bf16" else torch.float32
+def choose_precision(device: torch.device) -> torch.dtype:
+    """Return bfloat16 where a device computes faster with it, otherwise float32."""
     if device.type != "cpu":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     seconds = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -24,10 +24,8 @@ from recognizer.training.cascade import Cascade
 from recognizer.training.model import ProductNetwork
 from recognizer.training.quantization import run_file
 
-OPSET = 18
-MAX_MEGABYTES = 2000
-"""Of protobuf, in one file; a bundle's model keeps no weights in other files."""
-
+_OPSET = 18
+_MAX_MEGABYTES = 2000  # of protobuf, in one file; a bundle keeps no weights in other files
 _FAR_BELOW = -1e4  # stands for minus infinity, which not every runtime adds cleanly
 
 
@@ -52,16 +50,12 @@ def log_odds_of(logits: torch.Tensor) -> torch.Tensor:
 
 
 def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
-    """Write the network as one ONNX file with a free batch dimension.
-
-    Raises:
-        TrainingError: it is too large for one, or torch cannot export it.
-    """
+    """Write the network as one ONNX file with a free batch dimension."""
     megabytes = sum(4 * weight.numel() for weight in served.parameters()) / 1e6
-    if megabytes > MAX_MEGABYTES:
+    if megabytes > _MAX_MEGABYTES:
         raise TrainingError(
             f"the network has {megabytes:.0f} MB of weights, and one ONNX file holds "
-            f"{MAX_MEGABYTES}: train a smaller backbone"
+            f"{_MAX_MEGABYTES}: train a smaller backbone"
         )
     example = torch.zeros((2, size, size, 3), dtype=torch.uint8)
     with warnings.catch_warnings():
@@ -72,13 +66,11 @@ def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
             input_names=["images"],
             output_names=["scores", "maps", "embedding"],
             dynamic_shapes={"images": {0: torch.export.Dim("N", min=1)}},
-            opset_version=OPSET,
+            opset_version=_OPSET,
             dynamo=True,
             verbose=False,
         )
-    if program is None:
-        raise TrainingError("torch.onnx.export returned no program")
-    program.save(str(path), external_data=False)
+    cast("torch.onnx.ONNXProgram", program).save(str(path), external_data=False)
     model = onnx.load(str(path))
     for node in model.graph.node:  # the exporter notes the paths of this computer's source files
         del node.metadata_props[:]
@@ -152,15 +144,9 @@ cascade (uint8[N, {side}, {side}, 3] images) => (
 
 
 def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: Path) -> None:
-    """Join the files of the networks of a cascade into one.
+    """Join the files of a cascade's first network and of its ensemble into one.
 
     Each image is decided by itself; the ensemble runs if any image of a batch is suspected.
-
-    Args:
-        cascade: what the file computes.
-        first: the exported first network, with the outputs ``scores``, ``maps``, ``embedding``.
-        second: the exported networks of the ensemble.
-        path: of the new file, with the same outputs.
     """
     model, gate = onnx.load(str(first)), cascade.gate
     ensemble = [_maps_alone(file, f"ensemble_{i}_") for i, file in enumerate(second)]
@@ -194,14 +180,13 @@ def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: P
         for tensors in (node.input, node.output):
             tensors[:] = [names.get(name, name) for name in tensors]
     place = next(i for i, node in enumerate(written.node) if "first_images" in node.output) + 1
-    nodes = [*written.node[:place], *own.node, *written.node[place:]]
-    del written.node[:]
-    written.node.extend(nodes)
+    for node in reversed(own.node):
+        written.node.insert(place, node)
     written.initializer.extend(own.initializer)
     branch = next(n for n in written.node if n.op_type == "If").attribute[0].g
-    nodes = [node for graph in ensemble for node in graph.node] + list(branch.node)
-    del branch.node[:]
-    branch.node.extend(nodes)
+    for graph in reversed(ensemble):
+        for node in reversed(graph.node):
+            branch.node.insert(0, node)
     branch.initializer.extend(tensor for graph in ensemble for tensor in graph.initializer)
     model.graph.CopyFrom(written)
     onnx.checker.check_model(model, full_check=True)

@@ -15,7 +15,7 @@ written as one. Both are a matter of shapes, and the sums stay the same to the l
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,6 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from recognizer.errors import TrainingError
 from recognizer.model.session import session_options
 from recognizer.training.weight_rounding import fit_weights
 
@@ -45,17 +44,16 @@ _PENALTY = 10.0
 0.01 to 10 the last left the least difference on photos that the correction had not seen."""
 
 
-def _batches(inputs: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    return [inputs[i : i + _BATCH] for i in range(0, len(inputs), _BATCH)]
+def _batches(inputs: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.uint8]]]:
+    return ({"images": inputs[i : i + _BATCH]} for i in range(0, len(inputs), _BATCH))
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, inputs: NDArray[np.uint8]) -> None:
-        self._inputs: Iterator[NDArray[np.uint8]] = iter(_batches(inputs))
+        self._batches = _batches(inputs)
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        batch = next(self._inputs, None)
-        return None if batch is None else {"images": batch}
+        return next(self._batches, None)
 
 
 def can_quantize(fp32: Path) -> bool:
@@ -66,20 +64,13 @@ def can_quantize(fp32: Path) -> bool:
 def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
     """Write the int8 version of an fp32 file.
 
-    Args:
-        fp32: the file of :func:`export_fp32`.
-        int8: the new file.
-        inputs: model inputs from training photos, uint8, (N, size, size, 3): they give the ranges
-            of the activations.
-
-    Raises:
-        TrainingError: the graph does not begin as expected.
+    Model inputs from training photos, uint8, (N, size, size, 3), give the ranges of the
+    activations.
     """
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(fp32), str(prepared), skip_symbolic_shape=True)
         model = onnx.load(str(prepared))
-        pixels = _pixels_tensor(model)
         quantize_static(
             str(prepared),
             str(int8),
@@ -96,20 +87,15 @@ def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
             extra_options={"ActivationSymmetric": False},
         )
     quantized = onnx.load(str(int8))
-    _feed_pixels_directly(quantized, pixels)
+    _feed_pixels_directly(quantized)
     fit_weights(model, quantized, inputs)
     widen_stem(quantized)
     onnx.checker.check_model(quantized, full_check=True)
     onnx.save(quantized, str(int8))
 
 
-def _pixels_tensor(model: onnx.ModelProto) -> str:
-    """Return the name of the first convolution's input."""
-    return next(str(node.input[0]) for node in model.graph.node if node.op_type == "Conv")
-
-
 def _shifts(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the nodes that add a constant: those of the pooling, none of a block."""
+    """Return the nodes that add a constant: those of the pooling, none of a block."""
     constants = {weight.name for weight in model.graph.initializer}
     return [
         node.name
@@ -119,9 +105,8 @@ def _shifts(model: onnx.ModelProto) -> list[str]:
 
 
 def _head_nodes(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the nodes from ``maps`` on: log-odds need more than 8 bits."""
-    reached = {"maps"}
-    names = []
+    """Return the nodes from ``maps`` on: log-odds need more than 8 bits."""
+    reached, names = {"maps"}, []
     for node in model.graph.node:  # in topological order
         if "maps" in node.output or reached & set(node.input):
             reached.update(node.output)
@@ -129,55 +114,29 @@ def _head_nodes(model: onnx.ModelProto) -> list[str]:
     return names
 
 
-def _feed_pixels_directly(model: onnx.ModelProto, pixels: str) -> None:
+def _feed_pixels_directly(model: onnx.ModelProto) -> None:
     """Make the uint8 pixels the first quantised tensor: scale 1, zero point 0, no arithmetic.
 
     If a layer of its own normalises them, its output is quantised like any other tensor.
     """
-    nodes = model.graph.node
-    producer = {output: node for node in nodes for output in node.output}
-    quantizer = next(
-        (n for n in nodes if n.op_type == "QuantizeLinear" and n.input[0] == pixels), None
-    )
-    chain = []
-    tensor = pixels
-    while tensor in producer and producer[tensor].op_type in {"Cast", "Transpose", "Pad"}:
-        chain.append(producer[tensor])
-        tensor = producer[tensor].input[0]
-    if tensor != model.graph.input[0].name:
+    graph = model.graph
+    kinds = ("Transpose", "Cast", "QuantizeLinear", "DequantizeLinear")
+    if not (chain := _first(graph, graph.input[0].name, *kinds)):
         return
-    cast = next((n for n in chain if n.op_type == "Cast"), None)
-    if quantizer is None or cast is None or any(n.op_type == "Pad" for n in chain):
-        raise TrainingError("the graph does not begin with uint8 pixels, a cast and a convolution")
+    transpose, cast, quantizer, dequantizer = chain
+    for unused in [t for t in graph.initializer if t.name in quantizer.input[1:]]:
+        graph.initializer.remove(unused)
     one = numpy_helper.from_array(np.array(1, np.float32), "pixels_scale")
     zero = helper.make_tensor("pixels_zero_point", TensorProto.UINT8, [], [0])
-    unused = set(quantizer.input[1:])
-    kept = [i for i in model.graph.initializer if i.name not in unused]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend([*kept, one, zero])
-    dequantizer = next(
-        n for n in nodes if n.op_type == "DequantizeLinear" and n.input[0] == quantizer.output[0]
-    )
-    # Without the cast, what reaches the quantiser is the uint8 image already.
-    for node in nodes:
-        for i, name in enumerate(node.input):
-            if name == cast.output[0]:
-                node.input[i] = cast.input[0]
-    source = quantizer.input[0] if chain[0] is not cast else cast.input[0]
-    dequantizer.input[:] = [source, "pixels_scale", "pixels_zero_point"]
-    nodes.remove(cast)
-    nodes.remove(quantizer)
-    del model.graph.value_info[:]
+    graph.initializer.extend([one, zero])
+    dequantizer.input[:] = [transpose.output[0], one.name, zero.name]
+    graph.node.remove(cast)
+    graph.node.remove(quantizer)
+    del graph.value_info[:]
 
 
 def correct_head(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
-    """Change the head of an int8 file, by a ridge regression, so that it answers as fp32 does.
-
-    Args:
-        fp32: the exact file.
-        int8: the file that is changed.
-        inputs: model inputs from training photos, uint8, (N, size, size, 3).
-    """
+    """Change the head of an int8 file, by a ridge regression, so that it answers as fp32 does."""
     model = onnx.load(str(int8))
     head = next(node for node in model.graph.node if "maps" in node.output)
     if len(head.input) == 2:  # the exporter leaves out a bias of zeros
@@ -209,7 +168,7 @@ def run_file(path: Path, inputs: NDArray[np.uint8], output: str = "scores") -> N
     session = onnxruntime.InferenceSession(
         str(path), session_options(), providers=["CPUExecutionProvider"]
     )
-    return np.concatenate([session.run([output], {"images": b})[0] for b in _batches(inputs)])
+    return np.concatenate([session.run([output], batch)[0] for batch in _batches(inputs)])
 
 
 # --- the first convolution ----------------------------------------------------------------------
@@ -225,9 +184,8 @@ _SHAPE = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [0, 0, 1, 1], "grou
 def widen_stem(model: onnx.ModelProto) -> bool:
     """Change the first convolution; return whether it is one that can be widened.
 
-    Args:
-        model: an int8 file whose first tensor are the uint8 pixels, (N, height, width, 3). Networks
-            that begin otherwise, and widths that are no multiple of four, are left as they are.
+    Networks whose first quantised tensor is not the uint8 pixels, and widths that are no multiple
+    of four, are left as they are.
     """
     graph = model.graph
     _, height, width, _ = (d.dim_value for d in graph.input[0].type.tensor_type.shape.dim)
@@ -251,26 +209,23 @@ def widen_stem(model: onnx.ModelProto) -> bool:
     del convolution.attribute[:]
     wide = {**_SHAPE, "kernel_shape": [3, 2], "strides": [2, 1]}
     convolution.attribute.extend([*kept, *(helper.make_attribute(*own) for own in wide.items())])
-
-    graph.initializer.extend(
-        [
-            _ints("stem_pixels", [0, height, width // PIXELS, 3 * PIXELS]),
-            _ints("stem_outputs", [0, height // STRIDE, width // STRIDE, outputs]),
-        ]
-    )
-    read = helper.make_node("Reshape", [transpose.input[0], "stem_pixels"], ["stem_read"])
-    transpose.input[0] = "stem_read"
-    rounded = rounding[0].output[0]
-    rounding[0].output[0] = "stem_wide"
-    written = [
-        helper.make_node("Transpose", ["stem_wide"], ["stem_last"], perm=[0, 2, 3, 1]),
-        helper.make_node("Reshape", ["stem_last", "stem_outputs"], ["stem_written"]),
+    shapes = {
+        "stem_pixels": [0, height, width // PIXELS, 3 * PIXELS],
+        "stem_outputs": [0, height // STRIDE, width // STRIDE, outputs],
+    }
+    graph.initializer.extend(numpy_helper.from_array(np.array(v), n) for n, v in shapes.items())
+    (last,) = rounding
+    behind, rounded = [*graph.node].index(last) + 1, last.output[0]
+    last.output[0] = "stem_wide"
+    for node in (
         helper.make_node("Transpose", ["stem_written"], [rounded], perm=[0, 3, 1, 2]),
-    ]
-    nodes = [*graph.node]
-    behind = nodes.index(rounding[0]) + 1
-    del graph.node[:]
-    graph.node.extend([read, *nodes[:behind], *written, *nodes[behind:]])
+        helper.make_node("Reshape", ["stem_last", "stem_outputs"], ["stem_written"]),
+        helper.make_node("Transpose", ["stem_wide"], ["stem_last"], perm=[0, 2, 3, 1]),
+    ):
+        graph.node.insert(behind, node)
+    read = helper.make_node("Reshape", [transpose.input[0], "stem_pixels"], ["stem_read"])
+    transpose.input[0] = read.output[0]
+    graph.node.insert(0, read)
     del graph.value_info[:]
     return True
 
@@ -292,19 +247,10 @@ def _replace(tensor: onnx.TensorProto, change: Callable[[NDArray[Any]], NDArray[
     tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), tensor.name))
 
 
-def _ints(name: str, values: Sequence[int]) -> onnx.TensorProto:
-    return numpy_helper.from_array(np.array(values, np.int64), name)
-
-
 def wide_kernel(kernel: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Return the kernel of the widened convolution.
+    """Return the kernel of the widened convolution, (2 x outputs, 4 x channels, 3, 2).
 
-    Args:
-        kernel: (outputs, channels, 3, 3).
-
-    Returns:
-        (2 x outputs, 4 x channels, 3, 2): first all outputs of the left of two neighbours; the
-        channels of a pixel stay together.
+    All outputs of the left of two neighbours come first; the channels of a pixel stay together.
     """
     outputs, channels, rows, columns = kernel.shape
     wide = np.zeros((OUTPUTS, outputs, PIXELS, channels, rows, 2), kernel.dtype)

@@ -17,6 +17,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,23 +55,26 @@ GATE_FILE = "gate.json"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What is done, and how long all that is left will take; None until it is known."""
+    """What is done, and how long all that is left will take; None until it is known.
+
+    In training, ``run`` is the name of the run's folder, and ``progress`` has the numbers.
+    """
 
     words: str
     seconds_left: float | None = None
+    run: str | None = None
+    progress: Progress | None = None
+
+
+OnStage = Callable[[Stage], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """A recipe and its photos, as a folder holds it.
 
-    Attributes:
-        config: the keys.
-        labels: the outputs, in order.
-        photos: with corrected labels, ``source`` being the group of sources that stay together;
-            those of ``test`` are never trained on.
-        folds: (N,), the fold of each photo, -1 for those that belong to none.
-        cache: of decoded photos.
+    Photos have corrected labels, and as their ``source`` the group of sources that stay together;
+    those of ``test`` are never trained on. The fold of each, (N,), is -1 for those without one.
     """
 
     config: TrainingConfig
@@ -97,18 +101,10 @@ class Recipe:
 def open_recipe(
     config: TrainingConfig, photos: Sequence[Photo], folder: Path, cache: Path | None = None
 ) -> Recipe:
-    """Begin a recipe in a folder, or go on with it.
+    """Begin a recipe in a folder, or resume it, with photos of all splits.
 
-    Args:
-        config: the recipe.
-        photos: all photos with their splits.
-        folder: made if it is missing.
-        cache: a file of decoded photos; by default one in the folder.
-
-    Raises:
-        TrainingError: the folder holds another recipe or other photos, or there are fewer than two
-            labels.
-        DatasetError: a table of the recipe is wrong.
+    ``cache`` is a file of decoded photos, by default one in the folder. A folder that holds another
+    recipe, or one of other photos, is a TrainingError.
     """
     for table in config.corrections:
         photos = corrected(photos, table)
@@ -157,31 +153,20 @@ def _deal(photos: list[Photo], config: TrainingConfig) -> tuple[list[Photo], NDA
     return photos, folds
 
 
-def train_recipe(
-    recipe: Recipe, folder: Path, on_stage: Callable[[Stage], None] = lambda _: None
-) -> None:
+def train_recipe(recipe: Recipe, folder: Path, on_stage: OnStage = lambda _: None) -> None:
     """Do all runs of a recipe that are left, and write what they found.
 
-    Args:
-        recipe: of :func:`open_recipe`.
-        folder: the same.
-        on_stage: called every few seconds.
-
-    Raises:
-        DatasetError: a photo cannot be decoded, or its bytes are not those of the manifest.
-        TrainingError: training fails.
+    ``on_stage`` is called while photos are decoded and features computed, and about once a minute
+    while a network is trained.
     """
-    recipe.cache.fill(
-        recipe.train,
-        lambda done, of: on_stage(Stage(f"decoded {done} of {of} photos")),
-    )
     clock = _Clock(recipe, on_stage)
+    recipe.cache.fill(recipe.train, partial(clock.on_photos, "decoding"))
     if not (folder / OUT_OF_FOLD_FILE).exists() and (recipe.folds >= 0).any():
         write_out_of_fold(_leave_out(recipe, folder, clock), folder / OUT_OF_FOLD_FILE)
     if not (folder / NETWORK_FILE).exists():
-        network = _with_ensemble(recipe, folder, first_network(recipe, folder, None, clock), None)
-        with replacing(folder / NETWORK_FILE) as partial:
-            save_file({n: v.contiguous() for n, v in network.state_dict().items()}, partial)
+        network = _network(recipe, folder, None, clock)
+        with replacing(folder / NETWORK_FILE) as partial_file:
+            save_file({n: v.contiguous() for n, v in network.state_dict().items()}, partial_file)
 
 
 def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
@@ -192,8 +177,7 @@ def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
     for fold, own in enumerate(held):
         network = first_network(recipe, folder, fold, clock)
         first.append(torch.from_numpy(predict(network, own, recipe.cache, config.input_size)))
-        if config.cascade.backbones:
-            ensemble = _ensemble(recipe, fold, clock.on_words)
+        if ensemble := _ensemble(recipe, fold, clock):
             second.append(ensemble_logits(ensemble, own, recipe.cache))
     photos, logits = list(itertools.chain(*held)), torch.cat(first)
     if second:
@@ -217,32 +201,34 @@ def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
 
 def fold_network(recipe: Recipe, folder: Path, fold: int) -> ProductNetwork | Cascade:
     """Return the network that has seen nothing of a fold; it is trained if it was not yet."""
-    first = first_network(recipe, folder, fold)
-    return _with_ensemble(recipe, folder, first, fold)
+    return _network(recipe, folder, fold, _Clock(recipe))
 
 
-def _with_ensemble(
-    recipe: Recipe, folder: Path, first: ProductNetwork, fold: int | None
+def _network(
+    recipe: Recipe, folder: Path, fold: int | None, clock: _Clock
 ) -> ProductNetwork | Cascade:
-    if not recipe.config.cascade.backbones:
+    first = first_network(recipe, folder, fold, clock)
+    return _joined(recipe, folder, first, _ensemble(recipe, fold, clock))
+
+
+def _joined(
+    recipe: Recipe, folder: Path, first: ProductNetwork, ensemble: Sequence[ProductNetwork]
+) -> ProductNetwork | Cascade:
+    if not ensemble:
         return first
-    ensemble = _ensemble(recipe, fold, lambda _: None)
-    return Cascade(first, recipe.config.input_size, ensemble, _gate(recipe, folder)).eval()
-
-
-def _ensemble(
-    recipe: Recipe, fold: int | None, on_words: Callable[[str], None]
-) -> list[ProductNetwork]:
-    return fit_ensemble(recipe.config, recipe.labels, recipe.without(fold), recipe.cache, on_words)
-
-
-def _gate(recipe: Recipe, folder: Path) -> Gate:
     try:
-        return Gate(_is_product(recipe), **json.loads((folder / GATE_FILE).read_text("utf-8")))
+        values = json.loads((folder / GATE_FILE).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise TrainingError(
             f"{folder}: no {GATE_FILE}: a cascade needs folds that are left out"
         ) from error
+    gate = Gate(_is_product(recipe), **values)
+    return Cascade(first, recipe.config.input_size, ensemble, gate).eval()
+
+
+def _ensemble(recipe: Recipe, fold: int | None, clock: _Clock) -> list[ProductNetwork]:
+    photos = recipe.without(fold)
+    return fit_ensemble(recipe.config, recipe.labels, photos, recipe.cache, clock.on_features)
 
 
 def _is_product(recipe: Recipe) -> NDArray[np.bool_]:
@@ -260,18 +246,17 @@ def first_network(
     for seed in range(recipe.config.seed, recipe.config.seed + recipe.config.seeds):
         name = f"all-{seed}" if fold is None else f"fold-{fold}-{seed}"
         words = "all photos" if fold is None else f"without fold {fold}"
-        report = clock.begin(f"{words}, seed {seed}")
-        found.append(
-            fit(
-                recipe.config,
-                recipe.labels,
-                photos,
-                recipe.cache,
-                folder / name,
-                seed=seed,
-                on_progress=report,
-            )
+        state = fit(
+            recipe.config,
+            recipe.labels,
+            photos,
+            recipe.cache,
+            folder / name,
+            seed=seed,
+            on_progress=clock.begin(name, f"{words}, seed {seed}"),
+            on_features=partial(clock.on_features, recipe.config.backbone),
         )
+        found.append(state)
     mean = {
         name: torch.stack([state[name] for state in found]).mean(0)
         if value.dtype.is_floating_point
@@ -290,50 +275,52 @@ def _skeleton(recipe: Recipe) -> ProductNetwork:
 class _Clock:
     """Says what is done and how long the rest will take."""
 
-    def __init__(self, recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: None) -> None:
+    def __init__(self, recipe: Recipe, on_stage: OnStage = lambda _: None) -> None:
         config = recipe.config
         self._runs = config.seeds * (int(recipe.folds.max(initial=-1)) + 2)
         self._photos, self._on_stage = config.photos, on_stage
         self._begun = 0
         self._trained, self._seconds = 0, 0.0  # of this process alone
 
-    def on_words(self, words: str) -> None:
-        self._on_stage(Stage(words))
+    def on_photos(self, words: str, done: int, of: int) -> None:
+        self._on_stage(Stage(f"{words}: {done} of {of} photos"))
 
-    def begin(self, words: str) -> Callable[[Progress], None]:
+    def on_features(self, network: str, done: int, of: int) -> None:
+        self.on_photos(f"computing features of {network}", done, of)
+
+    def begin(self, name: str, words: str) -> Callable[[Progress], None]:
         self._begun += 1
-        last: list[float] = [time.monotonic(), 0.0]
+        words = f"run {self._begun} of {self._runs} ({words})"
+        last: Progress | None = None
+        reported = 0.0
 
         def report(progress: Progress) -> None:
-            now, (before, photos) = time.monotonic(), last
-            if photos:  # the first report also counts what a run needs to begin
-                self._trained += int(progress.photos - photos)
-                self._seconds += now - before
-            last[:] = [now, float(progress.photos)]
-            left = None
+            nonlocal last, reported
+            now, seen = time.monotonic(), f"{progress.photos} of {progress.of} photos"
+            if last:  # the first report also counts what a run needs to begin
+                self._trained += progress.photos - last.photos
+                self._seconds += now - reported
+            last, reported, left = progress, now, None
             if self._trained:
                 rest = (self._runs - self._begun) * self._photos + progress.of - progress.photos
                 left = rest * self._seconds / self._trained
-            of = f"{progress.photos} of {progress.of} photos, loss {progress.loss:.3f}"
-            run = f"run {self._begun} of {self._runs} ({words})"
-            self._on_stage(Stage(f"{run}: {of}", left))
+            if progress.loss is None:
+                text = f"{words}: resuming at {seen}"
+            else:
+                text = f"{words}: {seen}, loss {progress.loss:.3f}"
+            self._on_stage(Stage(text, left, name, progress))
 
         return report
 
 
 def finished_network(recipe: Recipe, folder: Path) -> ProductNetwork | Cascade:
-    """Return the network of a recipe, in evaluation mode.
-
-    Raises:
-        TrainingError: training has not ended.
-    """
+    """Return the network of a recipe that was trained, in evaluation mode."""
     config = recipe.config
-    network: ProductNetwork | Cascade = _skeleton(recipe)
-    if backbones := config.cascade.backbones:
-        ensemble = [build_ensemble_network(config, b, len(recipe.labels)) for b in backbones]
-        network = Cascade(
-            _skeleton(recipe), config.input_size, ensemble, _gate(recipe, folder)
-        ).eval()
+    ensemble = [
+        build_ensemble_network(config, backbone, len(recipe.labels))
+        for backbone in config.cascade.backbones
+    ]
+    network = _joined(recipe, folder, _skeleton(recipe), ensemble)
     try:
         network.load_state_dict(load_file(folder / NETWORK_FILE))
     except (OSError, SafetensorError) as error:
@@ -345,11 +332,7 @@ def finished_network(recipe: Recipe, folder: Path) -> ProductNetwork | Cascade:
 
 
 def read_recipe(folder: Path) -> TrainingConfig:
-    """Return the recipe that a folder was trained with.
-
-    Raises:
-        TrainingError: there is none.
-    """
+    """Return the recipe that a folder was trained with."""
     path = folder / RECIPE_FILE
     try:
         return config_from_dict(json.loads(path.read_text("utf-8"))["recipe"], str(path))

@@ -13,7 +13,7 @@ every CPU. All others get 7, which cannot overflow the 16-bit sums of CPUs witho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,28 +43,37 @@ _SMALLEST = 1e-12
 def fit_weights(
     exact: onnx.ModelProto, rounded: onnx.ModelProto, inputs: NDArray[np.uint8]
 ) -> None:
-    """Choose the weights and biases of an int8 file anew, in place.
+    """Choose the weights and biases of an int8 file of the exact one anew, in place.
 
     Convolutions in several groups are left as they are unless they are depthwise, and so are those
     that sum over more inputs than a covariance has room for.
-
-    Args:
-        exact: the file in fp32 that was quantised, with the same names.
-        rounded: the int8 file, in the form of QDQ, with scales for each channel.
-        inputs: model inputs from training photos, uint8, (N, size, size, 3).
     """
-    file = _QuantizedFile(rounded)
+    tensors = {tensor.name: tensor for tensor in rounded.graph.initializer}
+    makers = {output: node for node in rounded.graph.node for output in node.output}
+    takers = {
+        makers[node.input[1]].input[0]: node
+        for node in rounded.graph.node
+        if node.op_type == "Conv" and node.input[1] in makers
+    }
     values = {tensor.name: tensor for tensor in exact.graph.initializer}
     found = [
         _Convolution(node, *(numpy_helper.to_array(values[name]) for name in node.input[1:]))
         for node in exact.graph.node
-        if node.op_type == "Conv" and f"{node.input[1]}_quantized" in file.tensors
+        if node.op_type == "Conv" and f"{node.input[1]}_quantized" in takers
     ]
     found = [own for own in found if own.can_be_fitted]
     _observe(exact, found, inputs)
     for own in found:
-        input_scale = file.scale_of_input(own.name)
-        file.write(own.name, input_scale, *own.rounded(input_scale))
+        source, weight, *offset = (makers[n] for n in takers[f"{own.name}_quantized"].input)
+        input_scale = float(numpy_helper.to_array(tensors[source.input[1]]))
+        steps, scale, bias = own.rounded(input_scale)
+        changed: dict[str, NDArray[Any]] = {weight.input[0]: steps, weight.input[1]: scale}
+        if bias is not None:
+            of_bias = scale * np.float32(input_scale)
+            changed[offset[0].input[0]] = np.round(bias / of_bias).astype(np.int32)
+            changed[offset[0].input[1]] = of_bias
+        for name, array in changed.items():
+            tensors[name].CopyFrom(numpy_helper.from_array(array, name))
 
 
 class _Convolution:
@@ -133,10 +142,8 @@ class _Convolution:
 def round_together(weights: Floats, covariance: Floats, levels: int) -> Floats:
     """Return whole numbers of which the weighted sums of inputs differ least from the exact ones.
 
-    Args:
-        weights: in steps, -levels to levels, (groups, N, K).
-        covariance: of the K inputs of each group, (groups, K, K).
-        levels: the largest number.
+    Weights are in steps, -levels to levels, (groups, N, K); the covariance of the K inputs of each
+    group is (groups, K, K).
     """
     variance = np.einsum("gii->gi", covariance)
     damping = _DAMPING * variance.mean(1) + _SMALLEST
@@ -189,51 +196,3 @@ def _observe(
         of = dict(zip(sources, maps, strict=True))
         for own in found:
             own.see(of[own.source], drawn)
-
-
-class _QuantizedFile:
-    """The weights and biases of an int8 file, by the names of the exact ones."""
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self.tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._nodes = model.graph.node
-
-    def scale_of_input(self, name: str) -> float:
-        """Return the scale of what a convolution takes in, by the name of its weights."""
-        source = self._maker(self._taker(name).input[0])
-        return float(numpy_helper.to_array(self.tensors[source.input[1]]))
-
-    def write(
-        self,
-        name: str,
-        input_scale: float,
-        steps: NDArray[np.int8],
-        scale: NDArray[np.float32],
-        bias: NDArray[np.float32] | None,
-    ) -> None:
-        """Replace the weights of a convolution, their scales, and its bias."""
-        taker = self._taker(name)
-        weight = self._maker(taker.input[1])
-        self._set(weight.input[0], steps)
-        self._set(weight.input[1], scale)
-        if bias is not None:
-            offset, of_bias = self._maker(taker.input[2]), scale * np.float32(input_scale)
-            self._set(offset.input[0], np.round(bias / of_bias).astype(np.int32))
-            self._set(offset.input[1], of_bias)
-
-    def _taker(self, name: str) -> onnx.NodeProto:
-        """Return the convolution that takes weights."""
-        weight = _first(self._nodes, lambda n: f"{name}_quantized" in n.input)
-        return _first(self._nodes, lambda n: weight.output[0] in n.input)
-
-    def _maker(self, tensor: str) -> onnx.NodeProto:
-        return _first(self._nodes, lambda n: tensor in n.output)
-
-    def _set(self, name: str, values: NDArray[Any]) -> None:
-        self.tensors[name].CopyFrom(numpy_helper.from_array(values, name))
-
-
-def _first(
-    nodes: Iterable[onnx.NodeProto], is_meant: Callable[[onnx.NodeProto], bool]
-) -> onnx.NodeProto:
-    return next(node for node in nodes if is_meant(node))

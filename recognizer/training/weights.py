@@ -14,7 +14,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from recognizer.errors import BundleNotFoundError, MissingExtraError, TrainingError
+from recognizer.errors import BundleNotFoundError, TrainingError
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import MODEL_FILE, find_bundle
 from recognizer.training.quantization import narrow_kernel
@@ -34,42 +34,27 @@ _OTHERWISE = (
     "set weights to the path of its model.safetensors, fetched on another machine, or take a "
     f"backbone of which a package carries the weights: {', '.join(PACKAGED_WEIGHTS)}"
 )
-
-
-_RELEASED = "network.backbone."
-"""Before the names of the backbone's weights in the file of a bundle."""
+_RELEASED = "network.backbone."  # before the names of the backbone's weights in a bundle's file
 
 
 def build_backbone(config: TrainingConfig) -> Any:
-    """Build a recipe's backbone with its weights; those of a bundle come later.
-
-    Raises:
-        TrainingError: the backbone is unknown, or its weights cannot be had or do not fit.
-    """
-    weights, name = config.weights, config.backbone
-    if weights == "imagenet":
-        package = PACKAGED_WEIGHTS.get(name)
-        if not package or not importlib.util.find_spec(package):
+    """Build a recipe's backbone with its weights; those of a bundle come later."""
+    if config.weights == "imagenet":
+        package = PACKAGED_WEIGHTS.get(config.backbone)
+        spec = importlib.util.find_spec(package) if package else None
+        if spec is None or not spec.submodule_search_locations:
             return _from_hub(config)
-        backbone = _create(config)
-        backbone.load_state_dict(packaged_state(name, backbone), strict=False)
-        return backbone
-    if weights.endswith(".safetensors"):
-        return _from_file(config, Path(weights))
+        return _from_package(config, Path(spec.submodule_search_locations[0]))
+    if config.weights.endswith(".safetensors"):
+        return _from_file(config, Path(config.weights))
     return _create(config)
 
 
 def load_released(backbone: nn.Module, config: TrainingConfig) -> None:
     """Give a backbone the weights of the bundle that a recipe names, if it names one.
 
-    An int8 file has them rounded, which costs hardly anything.
-
-    Args:
-        backbone: with folded normalisation, as a bundle has it; changed in place.
-        config: its ``weights`` name a bundle, or are left alone.
-
-    Raises:
-        TrainingError: there is no such bundle, or it has another backbone.
+    The backbone's normalisation is folded, as a bundle has it. An int8 file has its weights
+    rounded, which costs hardly anything.
     """
     if config.weights in {"imagenet", "none"} or config.weights.endswith(".safetensors"):
         return
@@ -109,20 +94,23 @@ def _released_state(bundle: Bundle) -> dict[str, torch.Tensor]:
 
 
 def _create(config: TrainingConfig, **loading: Any) -> Any:
+    found = timm.models.get_pretrained_cfg(config.backbone)
+    if found is not None and found.fixed_input_size:
+        loading["img_size"] = config.input_size
     try:
-        return _timm_model(config, **loading)
+        return timm.create_model(config.backbone, num_classes=0, **loading)
     except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise TrainingError(f"backbone {config.backbone!r}: {error}") from error
 
 
-def _timm_model(config: TrainingConfig, **loading: Any) -> Any:
-    found = timm.models.get_pretrained_cfg(config.backbone)
-    choices: dict[str, Any] = {**loading, "num_classes": 0}
-    if found is not None and found.fixed_input_size:
-        choices["img_size"] = config.input_size
-    if config.drop_path:
-        choices["drop_path_rate"] = config.drop_path
-    return timm.create_model(config.backbone, **choices)
+def _from_package(config: TrainingConfig, folder: Path) -> Any:
+    """Load ImageNet weights, which are timm's in the same order under other names."""
+    backbone = _create(config)
+    (file,) = folder.rglob("*.pth")
+    theirs = torch.load(file, map_location="cpu", weights_only=True)
+    # The classifier comes last on their side and is absent on ours, hence no strict zip.
+    backbone.load_state_dict(dict(zip(backbone.state_dict(), theirs.values(), strict=False)))
+    return backbone
 
 
 def _from_hub(config: TrainingConfig) -> Any:
@@ -137,7 +125,7 @@ def _from_hub(config: TrainingConfig) -> Any:
             # A download would try again and again before it says that there is no network.
             address = huggingface_hub.constants.ENDPOINT
             huggingface_hub.get_session().head(address, timeout=_HUB_SECONDS)
-        return _timm_model(config, pretrained=True)
+        return _create(config, pretrained=True)
     except Exception as error:  # those of two libraries for the network share no class
         cause = (str(error) or type(error).__name__).splitlines()[0]
         raise TrainingError(
@@ -147,7 +135,7 @@ def _from_hub(config: TrainingConfig) -> Any:
 
 
 def _from_file(config: TrainingConfig, file: Path) -> Any:
-    if file.suffix != ".safetensors" or not file.is_file():
+    if not file.is_file():
         raise TrainingError(f"weights = {config.weights!r}: there is no such .safetensors file")
     built = []
     # Twice from the same seed: what is random after loading was not in the file.
@@ -164,39 +152,3 @@ def _from_file(config: TrainingConfig, file: Path) -> Any:
             "are they of another backbone?"
         )
     return after
-
-
-def packaged_state(name: str, backbone: nn.Module) -> dict[str, torch.Tensor]:
-    """Return the ImageNet weights that a package carries, under timm's names.
-
-    The package's tensors are those of timm's network in the same order under other names; each
-    shape is checked.
-
-    Raises:
-        TrainingError: there is no such package for this backbone, or a tensor does not fit.
-        MissingExtraError: the package is not installed.
-    """
-    package = PACKAGED_WEIGHTS.get(name)
-    if package is None:
-        raise TrainingError(
-            f"no package carries weights for {name!r}; known: {', '.join(PACKAGED_WEIGHTS)}"
-        )
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingExtraError(package, "train")
-    files = sorted(Path(spec.submodule_search_locations[0]).rglob("*.pth"))
-    if not files:
-        raise TrainingError(f"{package} carries no .pth file")
-    theirs = torch.load(files[0], map_location="cpu", weights_only=True)
-    ours = backbone.state_dict()
-    # The classifier comes last on their side and is absent on ours, hence no strict zip.
-    pairs = list(zip(ours.items(), theirs.items(), strict=False))
-    for (our_name, our), (their_name, their) in pairs:
-        if our.shape != their.shape:
-            raise TrainingError(
-                f"{package}: {their_name} {tuple(their.shape)} does not fit {our_name} "
-                f"{tuple(our.shape)}"
-            )
-    if len(pairs) != len(ours):
-        raise TrainingError(f"{package}: {len(theirs)} tensors, {len(ours)} needed")
-    return {our_name: their for (our_name, _), (_, their) in pairs}

@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from recognizer.dataset.manifest import Photo, read_photo
@@ -29,14 +28,6 @@ def test_photos_are_decoded_once_and_as_they_are_served(split: list[Photo], tmp_
             first, again = cache.mask(photo.sha256), cache.mask(photo.sha256)
             assert (first is None) == (again is None)
             assert first is None or (first == again).all()
-
-
-def test_features_are_kept_by_network(split: list[Photo], tmp_path: Path) -> None:
-    with PhotoCache(tmp_path / "photos.sqlite", 32) as cache:
-        vectors = np.arange(8, dtype=np.float32).reshape(2, 4)
-        cache.add_features("one", split[:2], vectors)
-        assert cache.features("another") == {}
-        assert (cache.features("one")[split[1].sha256] == vectors[1]).all()
 
 
 def test_a_photo_that_changed_is_refused(split: list[Photo], tmp_path: Path) -> None:

@@ -34,11 +34,6 @@ def test_weights_are_a_distribution_that_favours_rare_labels(
             assert share[one] / share[other] == pytest.approx(ratio)
 
 
-def test_label_weights_multiply() -> None:
-    photos = [photo(0, "wood"), photo(1, "ceramic")]
-    assert photo_weights(photos, 1, 1, {"wood": 3.0}) == pytest.approx(np.array([0.75, 0.25]))
-
-
 def test_labels_without_a_photo_and_pairs_of_labels() -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(40, 3)).astype(np.float32)
@@ -51,6 +46,8 @@ def test_labels_without_a_photo_and_pairs_of_labels() -> None:
 
 
 def test_the_prior_is_that_of_the_weights() -> None:
+    pair = [photo(0, "wood"), photo(1, "ceramic")]
+    assert photo_weights(pair, 1, 1, {"wood": 3.0}) == pytest.approx(np.array([0.75, 0.25]))
     photos = [photo(0, "bone"), *(photo(i, "wood") for i in range(1, 10))]
     _, bias = fit_head(np.zeros((10, 2), np.float32), photos, ["bone", "wood"], 0.5, 1.0)
     assert torch.softmax(bias, 0)[0] == pytest.approx(0.25, abs=0.01)

@@ -82,20 +82,28 @@ def _die(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_the_time_left_is_estimated(split: list[Photo], tmp_path: Path) -> None:
+def test_the_time_left_is_estimated_and_the_numbers_of_training_are_reported(
+    split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.training.fit._SAVE_SECONDS", 0.0)
     said: list[Stage] = []
-    module_seconds = pytest.MonkeyPatch()
-    module_seconds.setattr("recognizer.training.fit._SAVE_SECONDS", 0.0)
-    try:
-        with (recipe := open_recipe(small_config(folds=2), split, tmp_path)).cache:
-            train_recipe(recipe, tmp_path, said.append)
-    finally:
-        module_seconds.undo()
-    left = [stage.seconds_left for stage in said if stage.words.startswith("run")]
+    with (recipe := open_recipe(small_config(folds=2), split, tmp_path)).cache:
+        train_recipe(recipe, tmp_path, said.append)
+    assert [stage.words for stage in said][:2] == [
+        "decoding: 24 of 24 photos",
+        "computing features of test_efficientnet: 12 of 12 photos",
+    ]
+    trained = [stage for stage in said if stage.progress]
+    left = [stage.seconds_left for stage in trained]
     assert left[0] is None
-    assert left[1] is not None
-    assert left[1] > 0
+    assert left[1]
     assert left[-1] == 0
+    runs = ("fold-0-0", "fold-1-0", "all-0")
+    assert [stage.run for stage in trained] == [run for run in runs for _ in range(2)]
+    last = trained[-1].progress
+    assert last
+    assert (last.step, last.photos, last.loss is None) == (2, 16, False)
+    assert 0 < last.learning_rate < recipe.config.learning_rate
 
 
 @pytest.mark.parametrize("key", ["recipe", "photos"])
