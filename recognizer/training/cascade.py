@@ -23,7 +23,7 @@ from torch.nn import functional
 from recognizer.dataset.manifest import Photo
 from recognizer.training.cache import PhotoCache
 from recognizer.training.config import TrainingConfig
-from recognizer.training.head import VIEWS, features_of, fit_head
+from recognizer.training.head import features_of, fit_head
 from recognizer.training.model import Outputs, ProductNetwork, build_network
 
 
@@ -103,28 +103,14 @@ def fit_ensemble(
     cache: PhotoCache,
     on_features: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> list[ProductNetwork]:
-    """Return the networks of an ensemble, whose heads have learned from several views of photos."""
+    """Return the networks of an ensemble, each with a head of its own."""
     networks = []
     for backbone in config.cascade.backbones:
         network = build_ensemble_network(config, backbone, len(labels))
-        views = [
-            features_of(
-                network,
-                photos,
-                cache,
-                cache.size,
-                view=view,
-                on_progress=partial(on_features, f"{backbone}, {view}"),
-            )
-            for view in VIEWS
-        ]
-        weight, bias = fit_head(
-            np.concatenate(views),
-            list(photos) * len(VIEWS),
-            labels,
-            config.label_power,
-            config.head_c / len(VIEWS),
+        features = features_of(
+            network, photos, cache, cache.size, on_progress=partial(on_features, backbone)
         )
+        weight, bias = fit_head(features, photos, labels, config.label_power, config.head_c)
         network.set_head(weight, bias)
         networks.append(network)
     return networks

@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,13 +19,6 @@ Features = NDArray[np.float32]
 
 UNSEEN_LOGIT = -20.0  # of a label without a training photo, which a fold may have
 
-VIEWS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
-    "whole": lambda squares: squares,
-    "centre": lambda squares: np.stack([_centre(square) for square in squares]),
-}
-"""Views of model inputs, from which a head learns more than from the photos alone."""
-
-_CUT = 0.125  # of each side, by which the centre is smaller
 _ITERATIONS = 60
 _SOURCE_POWER = 0.25  # of the regression: with few photos of a source it learns more than training
 _TOGETHER, _PASS = 64, 4  # photos in a transaction, and in a pass
@@ -68,33 +60,27 @@ def features_of(
     cache: PhotoCache,
     size: int,
     *,
-    view: str = "whole",
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Features:
     """Return what the head of an untrained network sees of photos, float32, (N, channels).
 
-    The photos are in the cache, which also gets the features that are missing. ``view`` is one of
-    :data:`VIEWS`, photos being served whole; ``size`` the side of the network's input.
+    The photos are in the cache, which also gets the features that are missing; ``size`` is the side
+    of the network's input.
     """
-    maker = f"{_digest(network)} {size} {view}"
+    maker = f"{_digest(network)} {size}"
     known = cache.features(maker)
     missing = list({p.sha256: p for p in photos if p.sha256 not in known}.values())
     device = next(network.parameters()).device
     for first in range(0, len(missing), _TOGETHER):
         some = missing[first : first + _TOGETHER]
-        images = torch.from_numpy(VIEWS[view](cache.squares(some, size))).to(device)
-        with torch.inference_mode():  # in fp32: heads of bf16's features find less
+        images = torch.from_numpy(cache.squares(some, size)).to(device)
+        with torch.inference_mode():
             parts = [network(part).embedding.float().cpu() for part in torch.split(images, _PASS)]
         vectors = torch.cat(parts).numpy()
         cache.add_features(maker, some, vectors)
         known.update((p.sha256, v) for p, v in zip(some, vectors, strict=True))
         on_progress(first + len(some), len(missing))
     return np.stack([known[p.sha256] for p in photos]).astype(np.float32)
-
-
-def _centre(square: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    cut = round(_CUT * len(square))
-    return np.asarray(cv2.resize(square[cut:-cut, cut:-cut], square.shape[:2]), np.uint8)
 
 
 def _digest(network: ProductNetwork) -> str:
