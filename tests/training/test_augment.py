@@ -11,7 +11,7 @@ from recognizer.dataset.cutout import find_object
 from recognizer.dataset.manifest import Photo
 from recognizer.training.augment import Augmentation, Pictures
 from recognizer.training.config import AugmentConfig
-from tests.dataset.test_cutout import studio
+from tests.dataset.test_compose import studio
 
 SHAPES = [(264, 350), (32, 32), (20, 400), (60, 80)]
 PHOTOS = [

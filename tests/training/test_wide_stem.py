@@ -88,7 +88,8 @@ def test_the_numbers_stay_the_same(height: int, width: int, batch: int, seed: in
     found = _run(model, images)
     assert before.shape == (batch, OUTPUTS, height // 2, width // 2)
     np.testing.assert_array_equal(found, before)
-    assert len(np.unique(before)) > 1
+    # Of a few pixels all may be clipped to the same number.
+    assert before.size < 100 or len(np.unique(before)) > 1
 
 
 @pytest.mark.parametrize(
