@@ -1,4 +1,5 @@
-# The scanner and the library, without torch. Build: docker build -t wildlife-product-recognizer .
+# The scanner, the desk and the library, without torch; compose.yaml starts both on a folder.
+# Build: docker build -t wildlife-product-recognizer .
 # Scan a folder, with nothing writable but the results:
 #   docker run --rm --read-only --tmpfs /tmp -v "$PWD/photos:/photos:ro" -v "$PWD/out:/out" \
 #     wildlife-product-recognizer scan /photos --output /out/scan.sqlite --report /out/report.html
@@ -11,8 +12,9 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
 
 FROM python:3.12-slim
 RUN --mount=type=bind,from=build,source=/wheel,target=/wheel \
-    pip install --no-cache-dir --no-compile "$(echo /wheel/*.whl)[parquet,evidence]" \
-    && useradd --create-home --uid 10001 recognizer
+    pip install --no-cache-dir --no-compile "$(echo /wheel/*.whl)[cloud,evidence,parquet,review]" \
+    && useradd --create-home --uid 10001 recognizer \
+    && install --directory --owner recognizer /work
 USER 10001
 WORKDIR /home/recognizer
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from recognizer.status import Reason, Status
     from recognizer.taxonomy import Family, Kind, Label, Taxonomy, load_taxonomy
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "AlwaysReview",
