@@ -39,6 +39,10 @@ class Gate:
     bar: float
     shift: float
 
+    def suspects(self, first: torch.Tensor) -> torch.Tensor:
+        """Return which photos the ensemble looks at, (N,), from the first network's logits."""
+        return suspicion(first, self.is_product) > self.bar
+
 
 def set_gate(
     first: torch.Tensor, second: torch.Tensor, is_product: NDArray[np.bool_], share: float
@@ -63,8 +67,7 @@ def suspicion(logits: torch.Tensor, is_product: NDArray[np.bool_]) -> torch.Tens
 def pass_gate(gate: Gate, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Return the cascade's logits, (N, labels), from those of its parts."""
     products = torch.from_numpy(gate.is_product).float()
-    is_suspected = suspicion(first, gate.is_product) > gate.bar
-    return torch.where(is_suspected[:, None], second, first - gate.shift * products)
+    return torch.where(gate.suspects(first)[:, None], second, first - gate.shift * products)
 
 
 class Cascade(nn.Module):
@@ -88,9 +91,8 @@ class Cascade(nn.Module):
         weak: Outputs = self.first(small.permute(0, 2, 3, 1))
         strong = torch.stack([network(images).maps for network in self.second]).mean(0)
         logits = pass_gate(self.gate, weak.logits, strong.mean((2, 3)))
-        is_suspected = suspicion(weak.logits, self.gate.is_product) > self.gate.bar
         maps = functional.interpolate(weak.maps, strong.shape[2:], mode="bilinear")
-        maps = torch.where(is_suspected[:, None, None, None], strong, maps)
+        maps = torch.where(self.gate.suspects(weak.logits)[:, None, None, None], strong, maps)
         # Their mean stays the logit.
         maps = maps + (logits - maps.mean((2, 3)))[:, :, None, None]
         return Outputs(logits, maps, weak.embedding)
