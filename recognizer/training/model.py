@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 CPU_PASS = 12  # photos in a pass of training: the maps of more leave a processor's cache
+FAR_BELOW = -1e4  # stands for minus infinity, which not every runtime adds cleanly
 ROOT_FLOOR = 0.01  # added to the means of features, whose root has no slope at 0
 
 
@@ -209,6 +210,13 @@ def fold_batch_norm(backbone: nn.Module) -> None:
             if isinstance(old, nn.BatchNorm2d) and hasattr(old, "act"):
                 setattr(module, conv, fuse_conv_bn_eval(cast("nn.Conv2d", inside[conv]), old))
                 setattr(module, norm, old.act)
+
+
+def log_odds_of(logits: torch.Tensor) -> torch.Tensor:
+    """Return log(p / (1 - p)) of softmax probabilities, (N, labels)."""
+    # The logit against the log-sum-exp of all the others.
+    others = torch.eye(logits.shape[1]) * FAR_BELOW
+    return logits - torch.logsumexp(logits[:, None, :] + others, dim=2)
 
 
 def choose_device(name: str) -> torch.device:

@@ -21,12 +21,11 @@ from torch import nn
 from recognizer.errors import TrainingError
 from recognizer.model.description import Difference, Parity
 from recognizer.training.cascade import Cascade
-from recognizer.training.model import ProductNetwork
+from recognizer.training.model import FAR_BELOW, ProductNetwork, log_odds_of
 from recognizer.training.quantization import run_file
 
 _OPSET = 18
 _MAX_MEGABYTES = 2000  # of protobuf, in one file; a bundle keeps no weights in other files
-_FAR_BELOW = -1e4  # stands for minus infinity, which not every runtime adds cleanly
 
 
 class ServedNetwork(nn.Module):
@@ -40,13 +39,6 @@ class ServedNetwork(nn.Module):
         """Return log-odds (N, labels), maps (N, labels, h, w) and embedding (N, channels)."""
         logits, maps, embedding = self.network(images)
         return log_odds_of(logits), maps, embedding
-
-
-def log_odds_of(logits: torch.Tensor) -> torch.Tensor:
-    """Return log(p / (1 - p)) of softmax probabilities, (N, labels)."""
-    # The logit against the log-sum-exp of all the others.
-    others = torch.eye(logits.shape[1]) * _FAR_BELOW
-    return logits - torch.logsumexp(logits[:, None, :] + others, dim=2)
 
 
 def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
@@ -104,12 +96,11 @@ cascade (uint8[N, {side}, {side}, 3] images) => (
     float[N, {channels}] embedding
 ) {{
     first_images = Resize <mode = "linear", axes = [1, 2]> (images, , , first_size)
-    probability = Sigmoid (first_scores)
-    of_products = Gather <axis = 1> (probability, products)
-    suspicion = ReduceSum (of_products, label_axis)
-    is_suspected = Greater (suspicion, bar)
-    as_number = Cast <to = 1> (is_suspected)
-    largest = ReduceMax <keepdims = 0> (as_number)
+    is_over = Greater (first_scores, bars)
+    as_number = Cast <to = 1> (is_over)
+    of_photos = ReduceMax (as_number, label_axis)
+    is_suspected = Cast <to = 9> (of_photos)
+    largest = ReduceMax <keepdims = 0> (of_photos)
     is_any = Cast <to = 9> (largest)
     first_logits = ReduceMean <keepdims = 0> (first_maps, places)
     weak = Sub (first_logits, shift)
@@ -150,7 +141,7 @@ def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: P
     """
     model, gate = onnx.load(str(first)), cascade.gate
     ensemble = [_maps_alone(file, f"ensemble_{i}_") for i, file in enumerate(second)]
-    labels = len(gate.is_product)
+    labels = len(gate.bars)
     rows, columns = (d.dim_value for d in _shape(ensemble[0].output[0])[2:])
     written = onnx.parser.parse_graph(
         _GRAPH.format(
@@ -165,10 +156,9 @@ def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: P
     constants: dict[str, Any] = {
         "first_size": np.array([cascade.size] * 2),
         "map_size": np.array([rows, columns]),
-        "products": np.flatnonzero(gate.is_product),
-        "bar": np.array(gate.bar, np.float32),
+        "bars": np.minimum(gate.bars, -FAR_BELOW).astype(np.float32)[None],
         "shift": (gate.shift * gate.is_product).astype(np.float32)[None],
-        "not_itself": (np.eye(labels) * _FAR_BELOW).astype(np.float32)[None],
+        "not_itself": (np.eye(labels) * FAR_BELOW).astype(np.float32)[None],
         "label_axis": np.array([1]),
         "last_axis": np.array([2]),
         "places": np.array([2, 3]),

@@ -43,8 +43,7 @@ from recognizer.training.cascade import (
 )
 from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.fit import Progress, fit, predict
-from recognizer.training.model import ProductNetwork, build_network
-from recognizer.training.onnx_export import log_odds_of
+from recognizer.training.model import ProductNetwork, build_network, log_odds_of
 
 RECIPE_FILE = "recipe.json"
 CACHE_FILE = "photos.sqlite"
@@ -186,7 +185,8 @@ def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
             logits[is_negative], strong[is_negative], _is_product(recipe), config.cascade.share
         )
         with replacing(folder / GATE_FILE) as partial:
-            partial.write_text(json.dumps({"bar": gate.bar, "shift": gate.shift}) + "\n", "utf-8")
+            bars = {n: b for n, b in zip(recipe.labels, gate.bars, strict=True) if b < np.inf}
+            partial.write_text(json.dumps({"bars": bars, "shift": gate.shift}) + "\n", "utf-8")
         logits = pass_gate(gate, logits, strong)
     return OutOfFold(
         photos=photos,
@@ -218,11 +218,12 @@ def _joined(
         return first
     try:
         values = json.loads((folder / GATE_FILE).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        bars = np.array([values["bars"].get(label, np.inf) for label in recipe.labels])
+    except (OSError, ValueError, KeyError) as error:
         raise TrainingError(
             f"{folder}: no {GATE_FILE}: a cascade needs folds that are left out"
         ) from error
-    gate = Gate(_is_product(recipe), **values)
+    gate = Gate(bars, values["shift"])
     return Cascade(first, recipe.config.input_size, ensemble, gate).eval()
 
 

@@ -14,8 +14,8 @@ from recognizer.enrolment.onnx_head import Head, add_head
 from recognizer.errors import TrainingError
 from recognizer.imaging import load_image, model_input
 from recognizer.training.export import export_bundle
-from recognizer.training.model import build_network
-from recognizer.training.onnx_export import ServedNetwork, export_fp32, log_odds_of, parity
+from recognizer.training.model import build_network, log_odds_of
+from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity
 from recognizer.training.quantization import can_quantize, correct_head, quantize, run_file
 from recognizer.training.runs import finished_network
 from tests.training.conftest import TINY_DINOV3, Trained, needs_tiny_dinov3, small_config
