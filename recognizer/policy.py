@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from importlib import resources
@@ -209,9 +209,8 @@ class Policy:
         """Read a policy from TOML; docs/policy.md shows its keys.
 
         It is the path of a file, or the name of a policy of this package (:data:`EXAMPLES`).
-        ``[rules.NAME]`` is enough for a name that is only a label's or only a family's. The
-        taxonomy is that of the package unless one is given. A file that cannot be read or breaks a
-        rule is a PolicyError.
+        The taxonomy is that of the package unless one is given. A file that cannot be read or
+        breaks a rule is a PolicyError.
         """
         if not isinstance(policy, str | os.PathLike):
             raise UsageError(
@@ -327,32 +326,22 @@ _MAX_WORDS = 500  # of a message
 _LONG_KEY = re.compile(
     r"""(?:^|[\[{,])[ \t]*(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){16}""", re.MULTILINE
 )
-_TABLES: Mapping[str, type[Any]] = {
+_LEVELS: Mapping[str, tuple[str, type[Rate | Probability]]] = {
+    "review_rate": ("review", Rate),
+    "review_probability": ("review", Probability),
+    "priority_rate": ("priority", Rate),
+    "priority_probability": ("priority", Probability),
+}
+_PARTS: Mapping[str, Any] = {
+    "name": str,
+    "ignore": frozenset[str],
+    "rules": dict[str, dict[str, Any]],
     "known": KnownRule,
     "keywords": Keywords,
     "reports": Reports,
     "always_review": AlwaysReview,
+    "actions": dict[str, str],
 }
-
-
-class _RuleTable(msgspec.Struct):
-    """The thresholds of the file, or of one of its rules."""
-
-    review_rate: float | None = None
-    review_probability: float | None = None
-    priority_rate: float | None = None
-    priority_probability: float | None = None
-
-
-class _PolicyTable(_RuleTable):
-    name: str | None = None
-    ignore: list[str] = []
-    rules: dict[str, dict[str, Any]] = {}
-    known: dict[str, Any] = {}
-    keywords: dict[str, Any] = {}
-    reports: dict[str, Any] = {}
-    always_review: dict[str, Any] = {}
-    actions: dict[Any, str] = {}  # a decision, which Policy checks
 
 
 def _read_toml(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
@@ -368,9 +357,7 @@ def _read_toml(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
         ) from error
     except OSError as error:
         raise PolicyError(f"{where} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise PolicyError(f"{where} is not text in UTF-8") from error
-    except (ValueError, RecursionError) as error:  # also numbers without end, and nesting
+    except (ValueError, RecursionError) as error:  # also no UTF-8, endless numbers, and nesting
         raise PolicyError(f"{where} is not TOML: {str(error)[:_MAX_WORDS]}") from error
 
 
@@ -391,90 +378,47 @@ def read_policy_text(path: str | os.PathLike[str]) -> str:
 
 def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
     """Return the policy of a file's content, checked; ``name`` is its name unless it has one."""
-    table = _convert(values, _PolicyTable)
-    default = _rule(table, Rule())
+    _require_keys(values, [*_LEVELS, *_PARTS])
+    parts = {key: _part(key, values[key]) for key in _PARTS if key in values}
+    default = _rule(values, Rule())
     rules: dict[tuple[CandidateKind, str], Rule] = {}
-    for key, where, own in _rule_tables(table.rules, taxonomy):
-        if key in rules:
-            raise PolicyError(f"rules.{where}: there is another rule for {' '.join(key)}")
-        try:
-            rules[key] = _rule(_convert(own, _RuleTable), default)
-        except PolicyError as error:
-            raise PolicyError(f"rules.{where}: {error}") from error
-    policy = Policy(
-        name=name if table.name is None else table.name,
-        default=default,
-        rules=rules,
-        ignore=frozenset(table.ignore),
-        actions=table.actions,
-        **{key: _read_table(key, getattr(table, key)) for key in _TABLES},
-    )
+    for kind, tables in parts.get("rules", {}).items():
+        if kind not in [*CandidateKind]:
+            raise PolicyError(f"rules.{kind}: write [rules.label.{kind}] or [rules.family.{kind}]")
+        for own, table in tables.items():
+            try:
+                levels = msgspec.convert(table, dict[str, Any])
+                _require_keys(levels, [*_LEVELS])
+                rules[CandidateKind(kind), own] = _rule(levels, default)
+            except (PolicyError, msgspec.ValidationError) as error:
+                raise PolicyError(f"rules.{kind}.{own}: {error}") from error
+    policy = Policy(**{"name": name, **parts, "default": default, "rules": rules})
     policy.check(taxonomy)
     return policy
 
 
-def _convert(values: Mapping[str, Any], table: type[Any]) -> Any:
-    for key in ("review", "priority"):
-        if key in values:
-            kind = "rate" if isinstance(values[key], str) else "probability"
-            raise PolicyError(
-                f"{key} = {values[key]!r} is not a key: write {key}_{kind} = {values[key]}"
-            )
-    _require_keys(values, table.__struct_fields__)
+def _part(key: str, value: Any) -> Any:
+    kind = _PARTS[key]
     try:
-        return msgspec.convert(values, table)
-    except msgspec.ValidationError as error:
-        raise PolicyError(str(error)) from error
-
-
-def _rule(table: _RuleTable, default: Rule) -> Rule:
-    return Rule(
-        review=_level(table, "review") or default.review,
-        priority=_level(table, "priority") or default.priority,
-    )
-
-
-def _level(table: _RuleTable, key: str) -> Level | None:
-    rate, probability = getattr(table, f"{key}_rate"), getattr(table, f"{key}_probability")
-    if rate is not None and probability is not None:
-        raise PolicyError(f"give {key}_rate or {key}_probability, not both")
-    try:
-        if rate is not None:
-            return Rate(rate)
-        return None if probability is None else Probability(probability)
-    except PolicyError as error:
-        raise PolicyError(f"{key}_{'probability' if rate is None else 'rate'}: {error}") from error
-
-
-def _rule_tables(
-    rules: Mapping[str, Mapping[str, Any]], taxonomy: Taxonomy
-) -> Iterator[tuple[tuple[CandidateKind, str], str, Mapping[str, Any]]]:
-    """Yield the key of each rule, where it stands below ``rules``, and its table."""
-    for name, table in rules.items():
-        is_label, is_family = name in taxonomy.labels, name in taxonomy.families
-        if name in [*CandidateKind]:
-            for own, entry in table.items():
-                if not isinstance(entry, dict):
-                    raise PolicyError(f"rules.{name}.{own}: a table, not {entry!r}")
-                yield (CandidateKind(name), own), f"{name}.{own}", entry
-        elif is_label and is_family:
-            raise PolicyError(
-                f"rules.{name}: {name} is a label and a family: write [rules.label.{name}] or "
-                f"[rules.family.{name}]"
-            )
-        elif is_label or is_family:
-            yield (CandidateKind.LABEL if is_label else CandidateKind.FAMILY, name), name, table
-        else:
-            names = [*taxonomy.labels, *taxonomy.families]
-            raise PolicyError(f"rules.{name}: {unknown_name('label or family', name, names)}")
-
-
-def _read_table(key: str, values: Mapping[str, Any]) -> Any:
-    try:
-        _require_keys(values, [part.name for part in fields(_TABLES[key])])
-        return msgspec.convert(values, _TABLES[key])
+        if is_dataclass(kind) and isinstance(value, dict):
+            _require_keys(value, [part.name for part in fields(kind)])
+        return msgspec.convert(value, kind)
     except (PolicyError, msgspec.ValidationError) as error:
         raise PolicyError(f"{key}: {error}") from error
+
+
+def _rule(values: Mapping[str, Any], default: Rule) -> Rule:
+    levels: dict[str, Level] = {}
+    for key, (level, kind) in _LEVELS.items():
+        if key not in values:
+            continue
+        if level in levels:
+            raise PolicyError(f"give {level}_rate or {level}_probability, not both")
+        try:
+            levels[level] = kind(msgspec.convert(values[key], float))
+        except (PolicyError, msgspec.ValidationError) as error:
+            raise PolicyError(f"{key}: {error}") from error
+    return replace(default, **levels)
 
 
 def _require_keys(values: Mapping[str, Any], known: Sequence[str]) -> None:
@@ -491,8 +435,8 @@ def policy_toml(policy: Policy, comments: Sequence[str] = ()) -> str:
     for (kind, name), rule in policy.rules.items():
         lines += ["", f"[rules.{kind}.{_value(name)}]", *_rule_lines(rule)]
     tables: list[tuple[str, Mapping[Any, Any]]] = []
-    for key, made in _TABLES.items():
-        found, default = asdict(getattr(policy, key)), asdict(made())
+    for key in ("known", "keywords", "reports", "always_review"):
+        found, default = asdict(getattr(policy, key)), asdict(_PARTS[key]())
         tables.append((key, {k: v for k, v in found.items() if v != default[k]}))
     tables.append(("actions", policy.actions))
     for key, values in tables:

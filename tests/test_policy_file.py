@@ -42,7 +42,7 @@ def test_a_profile(tmp_path: Path) -> None:
         ignore = ["coral", "seahorse"]
         [rules.label.ivory_worked]
         priority_rate = 0.01
-        [rules.ivory]
+        [rules.family.ivory]
         review_probability = 0.25
         priority_probability = 0.5
         """,
@@ -105,18 +105,15 @@ BROKEN = [
     ("review_rate = 0.05\nreview_probability = 0.5", "not both"),
     ("review_probability = 0.9\npriority_probability = 0.5", "easier to reach"),
     ("review_rate = 0.001\npriority_rate = 0.05", "easier to reach"),
-    ("review = '0.01'", "write review_rate = 0.01"),
-    ("[rules.ivory]\nreview = 0.5", "review_probability = 0.5"),
-    ("[rules.ivory]\nname = 'x'", "rules.ivory: unknown key 'name'"),
-    ("[rules.unicorn_horn]\nreview_rate = 0.05", "unknown label or family"),
-    ("[rules.ivory_wroked]", "did you mean ivory_worked"),
+    ("review = '0.01'", "unknown key 'review'; did you mean"),
+    ("[rules.family.ivory]\nname = 'x'", "rules.family.ivory: unknown key 'name'"),
+    ("[rules.label.ivory_wroked]", "did you mean ivory_worked"),
     ("[rules.label.ivory]", "rules.label.ivory: unknown label"),
     ("[rules.family.ivory_raw]", "rules.family.ivory_raw: unknown family"),
     ("[rules.coral]", "write [rules.label.coral] or [rules.family.coral]"),
-    ("[rules.ivory]\n[rules.family.ivory]", "another rule for family ivory"),
-    ("[rules]\nivory = 0.5", "$.rules[...]"),
-    ("[rules.label]\ncoral = 0.5", "rules.label.coral: a table"),
-    ("ignore = [['coral']]", "$.ignore[0]"),
+    ("[rules]\nivory = 0.5", "rules: Expected `object`, got `float`"),
+    ("[rules.label]\ncoral = 0.5", "rules.label.coral: Expected `object`, got `float`"),
+    ("ignore = [['coral']]", "ignore: Expected `str`, got `array`"),
     ("ignore = ['corral']", "did you mean coral"),
     ("ignore = ['ceramic']", "unknown product 'ceramic'"),
     ('[known]\nproduct = "clear"', "known: product = clear"),
@@ -125,7 +122,7 @@ BROKEN = [
     ("[known]\ndistance = 32", "known: distance = 32"),
     ("[known]\ndistance = true", "known: Expected `int`"),
     ("[known]\nmore = 1", "unknown key 'more'"),
-    ("keywords = ['ivory']", "$.keywords"),
+    ("keywords = ['ivory']", "keywords: Expected `object`"),
     ("[keywords]\nregex = ['.*']", "keywords: unknown key 'regex'"),
     ("[keywords]\nwords = ['']", "keywords: words: ''"),
     (f"[keywords]\nwords = ['{'x' * 201}']", "keywords: words"),
@@ -154,7 +151,7 @@ def test_a_missing_profile_is_a_policy_error(tmp_path: Path) -> None:
     ):
         Policy.load(tmp_path / "none.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(PolicyError, match="not text in UTF-8"):
+    with pytest.raises(PolicyError, match="is not TOML: 'utf-8' codec"):
         Policy.load(tmp_path / "binary.toml")
     with pytest.raises(PolicyError, match=r"is not TOML: .*line 1"):
         loaded(tmp_path, "review_rate = =")
@@ -162,7 +159,7 @@ def test_a_missing_profile_is_a_policy_error(tmp_path: Path) -> None:
 
 def test_a_policy_may_use_the_names_that_a_bundle_brings(tmp_path: Path) -> None:
     path = tmp_path / "policy.toml"
-    path.write_text("[rules.blue_ivory]\nreview_rate = 0.05\n")
+    path.write_text("[rules.label.blue_ivory]\nreview_rate = 0.05\n")
     with pytest.raises(PolicyError, match="unknown label"):
         Policy.load(path)
     entry = {"kind": "product", "display_name": "Blue", "cites": "-", "hint": "-"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,27 +17,21 @@ from recognizer.cli.options import (
     JsonOption,
     LayoutOption,
     SeedOption,
-    count_photos,
     group,
-    load_data,
     output_option,
     print_json,
     require_extra,
 )
-from recognizer.cli.progress import new_table, show_stage, wide_console, working
+from recognizer.cli.progress import print_table, show_stage, shown, working
 from recognizer.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from recognizer.dataset.check import DataCheck
     from recognizer.dataset.labels import CustomLabels
     from recognizer.dataset.manifest import Photo
     from recognizer.dataset.new_manifest import NewManifest
-    from recognizer.dataset.suspects import Suspect
 
-MAX_SHOWN = 20
-"""Suspects and files that are printed; the rest is counted."""
+MAX_SHOWN = 20  # suspects and files that are printed; the rest is counted
+SHEET_PHOTOS = 64
 
 app = group("Split labelled photos, check them, find labels that may be wrong.")
 
@@ -60,8 +56,8 @@ def split(
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="The column that says where a photo comes from; or folder (inside the label's), "
-            "or photo (each is its own source).",
+            help="The column with the source of a photo; or folder (inside the label's), or photo "
+            "(each is its own source).",
             show_default="the first of these that fits",
         ),
     ] = None,
@@ -72,16 +68,10 @@ def split(
             help="Rename a label of the data; OLD= leaves its photos out. May be repeated.",
         ),
     ] = None,
-    test: Annotated[
-        float, typer.Option(help="The share of the photos for the test split.", min=0.0, max=0.9)
-    ] = 0.2,
+    test: Annotated[float, typer.Option(help="The share of the test split.", min=0, max=0.9)] = 0.2,
     validation: Annotated[
         float,
-        typer.Option(
-            help="The share for the validation split, which training leaves to `calibrate`.",
-            min=0.0,
-            max=0.9,
-        ),
+        typer.Option(help="The share that training leaves to `calibrate`.", min=0, max=0.9),
     ] = 0.0,
     seed: SeedOption = 0,
     layout: LayoutOption = None,
@@ -107,14 +97,20 @@ def split(
     split. The exit code is 3 if some photos had to be left out.
     """
     from recognizer.dataset.layouts import read_collection
-    from recognizer.dataset.manifest import LABELS, write_manifest
+    from recognizer.dataset.manifest import LABELS, MANIFEST, write_manifest
     from recognizer.dataset.new_manifest import make_manifest
 
     if test + validation >= 1:
         raise UsageError(
             f"--test {test} and --validation {validation}: nothing is left to train on"
         )
-    _check_output(output)
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"--output {output} is a file: name a folder for {MANIFEST}")
+    if (output / MANIFEST).exists():
+        raise UsageError(
+            f"{output / MANIFEST} exists already, and runs may rest on it: name another folder, or "
+            "delete it"
+        )
     found = read_collection(
         folder, layout, photos, file_column=file_column, label_column=label_column
     )
@@ -122,7 +118,7 @@ def split(
         made = make_manifest(
             found,
             source=source,
-            renamed=_renamed(rename or []),
+            renamed=_pairs(rename, "OLD=NEW"),
             shares={"train": 1 - test - validation, "test": test, "validation": validation},
             seed=seed,
             on_progress=progress,
@@ -136,7 +132,7 @@ def split(
             {
                 "manifest": str(path),
                 **{part: getattr(made, part) for part in parts},
-                "labels": count_photos(made.photos),
+                "labels": _count_photos(made.photos),
             }
         )
     else:
@@ -146,31 +142,17 @@ def split(
         raise SomeInputsFailedError
 
 
-def _check_output(output: Path) -> None:
-    from recognizer.dataset.manifest import MANIFEST
-
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"--output {output} is a file: name a folder for {MANIFEST}")
-    if (output / MANIFEST).exists():
-        raise UsageError(
-            f"{output / MANIFEST} exists already, and runs may rest on it: name another folder, or "
-            "delete it"
-        )
-
-
-def _renamed(given: list[str]) -> dict[str, str]:
-    renamed = {}
-    for text in given:
-        old, equals, new = text.partition("=")
-        if not equals or not old:
-            raise UsageError(f"--rename {text}: write OLD=NEW")
-        renamed[old] = new
-    return renamed
+def _pairs(given: Sequence[str] | None, form: str) -> dict[str, str]:
+    pairs = {}
+    for text in given or ():
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{text!r}: write {form}")
+        pairs[key] = value
+    return pairs
 
 
 def _print_split(made: NewManifest) -> None:
-    from recognizer.cli.progress import shown
-
     typer.echo(f"Layout: {shown(made.layout)}")
     typer.echo(f"Source: {shown(made.source)}")
     for note in made.notes:
@@ -185,18 +167,31 @@ def _print_split(made: NewManifest) -> None:
 
 
 def _print_counts(photos: Sequence[Photo]) -> None:
-    """Print how many photos and sources each label has in each split."""
-    splits = [s for s in ("train", "validation", "test") if any(p.split == s for p in photos)]
-    table = new_table(f"{len(photos)} photos", ("label", *splits), "photos (sources)")
-    for label, counts in count_photos(photos).items():
-        cells = (
-            f"{counts[split]['photos']} ({counts[split]['sources']})"
-            if counts[split]["photos"]
-            else "-"
-            for split in splits
-        )
-        table.add_row(label, *cells)
-    wide_console().print(table)
+    from recognizer.dataset.manifest import SPLITS
+
+    found = _count_photos(photos)
+    splits = [split for split in SPLITS if any(photo.split == split for photo in photos)]
+    rows = [[label, *(_shown(counts[s]) for s in splits)] for label, counts in found.items()]
+    print_table(f"{len(photos)} photos", ("label", *splits), rows, "photos (sources)")
+
+
+def _shown(count: dict[str, int]) -> str:
+    return f"{count['photos']} ({count['sources']})" if count["photos"] else "-"
+
+
+def _count_photos(photos: Iterable[Photo]) -> dict[str, dict[str, dict[str, int]]]:
+    """Return how many photos and sources each label has in each split."""
+    sources: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for photo in photos:
+        sources[photo.label, photo.split].append(photo.source)
+    return {
+        label: {
+            split: {"photos": len(found), "sources": len(set(found))}
+            for split in ("train", "validation", "test")
+            for found in (sources.get((label, split), []),)
+        }
+        for label in sorted({label for label, _ in sources})
+    }
 
 
 # --- custom labels --------------------------------------------------------------------------------
@@ -213,8 +208,6 @@ def labels(
         ),
     ] = None,
     layout: LayoutOption = None,
-    *,
-    as_json: JsonOption = False,
 ) -> None:
     """Describe custom labels in FOLDER/taxonomy.toml, and check that file.
 
@@ -224,11 +217,15 @@ def labels(
     """
     from recognizer.dataset.labels import UNDECIDED, check_labels, count_labels, write_template
     from recognizer.dataset.manifest import LABELS
-    from recognizer.taxonomy import load_taxonomy
+    from recognizer.taxonomy import Kind, load_taxonomy
 
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; make it first")
-    path, given = folder / LABELS, _kinds(kinds or [])
+    form = f"LABEL=KIND, the kind one of {', '.join(Kind)}"
+    path, given = folder / LABELS, _pairs(kinds, form)
+    for label, kind in given.items():
+        if kind not in [*Kind]:
+            raise UsageError(f"'{label}={kind}': write {form}")
     if path.exists() and given:
         raise UsageError(f"{path} exists already: edit it, or delete it first")
     counts: dict[str, int] = {}
@@ -241,10 +238,7 @@ def labels(
             typer.echo(f"Photos were not counted: {error}", err=True)
     if path.exists():
         found = check_labels(folder, counts)
-        if as_json:
-            print_json(found)
-        else:
-            _print_labels(found)
+        _print_labels(found)
         if found.missing:
             raise DatasetError(
                 f"{folder}: labels that neither {LABELS} nor the package has: "
@@ -262,27 +256,22 @@ def labels(
     typer.echo(f"Then run again: recognizer dataset labels {folder}")
 
 
-def _kinds(given: list[str]) -> dict[str, str]:
-    from recognizer.taxonomy import Kind
-
-    kinds = {}
-    for text in given:
-        name, equals, kind = text.partition("=")
-        if not equals or kind not in [*Kind]:
-            raise UsageError(f"{text!r}: write LABEL=KIND, the kind one of {', '.join(Kind)}")
-        kinds[name] = kind
-    return kinds
-
-
 def _print_labels(found: CustomLabels) -> None:
-    headings = ("label", "kind", "family", "shown as", "photos")
-    table = new_table(f"{len(found.labels)} custom labels", headings)
-    for column in table.columns[1:4]:
-        column.justify = "left"
-    for label in found.labels:
-        photos = str(found.photos.get(label.name, "-"))
-        table.add_row(label.name, label.kind, label.family or "-", label.display_name, photos)
-    wide_console().print(table)
+    print_table(
+        f"{len(found.labels)} custom labels",
+        ("label", "kind", "family", "shown as", "photos"),
+        (
+            [
+                label.name,
+                label.kind,
+                label.family or "-",
+                label.display_name,
+                str(found.photos.get(label.name, "-")),
+            ]
+            for label in found.labels
+        ),
+        text_columns=range(4),
+    )
     for warning in found.warnings:
         typer.echo(f"Warning: {warning}")
 
@@ -306,24 +295,17 @@ def check(
     with show_stage("reading photos") as progress:
         found = check_data(data, progress)
     if as_json:
-        parts = ("problems", "duplicates")
-        values = {part: getattr(found, part) for part in parts}
-        print_json({**values, "labels": count_photos(found.photos)})
+        labels = _count_photos(found.photos)
+        print_json({"problems": found.problems, "duplicates": found.duplicates, "labels": labels})
     else:
-        _print_check(found)
+        _print_counts(found.photos)
+        for line in (*found.problems, *(f"near-duplicates: {pair}" for pair in found.duplicates)):
+            typer.echo(line)
     if found.problems or found.duplicates:
         raise DatasetError(
             f"{len(found.problems)} problems and {len(found.duplicates)} near-duplicates across "
             "splits, listed above"
         )
-
-
-def _print_check(found: DataCheck) -> None:
-    _print_counts(found.photos)
-    for problem in found.problems:
-        typer.echo(problem)
-    for pair in found.duplicates:
-        typer.echo(f"near-duplicates: {pair}")
 
 
 # --- suspects -------------------------------------------------------------------------------------
@@ -336,48 +318,41 @@ def suspects(
     split: Annotated[str, typer.Option(help="The split to search.")] = "train",
     output: Annotated[Path | None, output_option("Write the whole list as CSV.")] = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="Also draw the first ones on a contact sheet (PNG).")
+        Path | None, typer.Option(help="Draw the first ones on a contact sheet (PNG).")
     ] = None,
-    sheet_photos: Annotated[int, typer.Option(help="How many photos the sheet has.", min=1)] = 64,
-    *,
-    as_json: JsonOption = False,
 ) -> None:
     """List photos that do not look like their label, the most confident first.
 
     Most of them are right and only unusual: look before you correct one.
     """
     require_extra("train", "cleanlab", "sklearn")
+    from recognizer.dataset.manifest import load_data
     from recognizer.dataset.outputs import run_photos
     from recognizer.dataset.suspects import draw_suspects, find_suspects, write_suspects
     from recognizer.engine import Recognizer
 
     photos = [p for p in load_data(data) if p.split == split]
-    recognizer = Recognizer.load(bundle, threads=1)
+    recognizer = Recognizer.load(bundle)
     with show_stage("features") as progress:
         _, embedding = run_photos(recognizer, photos, progress)
     with working("looking for wrong labels"):
         found = find_suspects(photos, embedding)
-    if as_json:
-        print_json({"photos": len(photos), "suspects": found})
-    else:
-        _print_suspects(found[:MAX_SHOWN], len(found), len(photos))
+    print_table(
+        f"{len(found)} of {len(photos)} photos do not look like their label",
+        ("sha256", "label", "looks like", "file"),
+        (
+            [
+                one.photo.sha256[:12],
+                f"{one.photo.label} {one.given_probability:.3f}",
+                f"{one.suggested} {one.suggested_probability:.3f}",
+                one.photo.path.name,
+            ]
+            for one in found[:MAX_SHOWN]
+        ),
+        text_columns=range(4),
+    )
     if output is not None:
         write_suspects(found, output)
         typer.echo(f"Wrote {output}", err=True)
     if sheet is not None:
-        draw_suspects(found[:sheet_photos], sheet)
-
-
-def _print_suspects(suspects: Sequence[Suspect], found: int, of: int) -> None:
-    from rich.table import Table
-
-    title = f"{found} of {of} photos do not look like their label"
-    table = Table("sha256", "label", "looks like", "file", title=title)
-    for s in suspects:
-        table.add_row(
-            s.photo.sha256[:12],
-            f"{s.photo.label} {s.given_probability:.3f}",
-            f"{s.suggested} {s.suggested_probability:.3f}",
-            s.photo.path.name,
-        )
-    wide_console().print(table)
+        draw_suspects(found[:SHEET_PHOTOS], sheet)

@@ -7,6 +7,7 @@ import io
 import os
 import platform
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from recognizer.cli.options import (
@@ -31,7 +32,6 @@ _MODULES = {
     "simplejpeg": "simplejpeg",
 }
 _SECONDS = 1.0  # of predictions, for the speed
-_MEBIBYTE = 1024 * 1024
 
 
 def command(
@@ -45,7 +45,11 @@ def command(
     The model scores two images that are made in code. The bundle records the scores that it gave
     them at export: the exit code is 4 if they differ here, or the model is missing or was changed.
     """
-    found: dict[str, Any] = {"versions": _versions(), "extras": _extras()}
+    extras = {
+        extra: {"for": words, "missing": missing_modules(modules), "install": pip_line(extra)}
+        for extra, (words, modules) in EXTRAS.items()
+    }
+    found: dict[str, Any] = {"versions": _versions(), "extras": extras}
     problems = [f"{name}: {text}" for name, text in found["versions"].items() if " " in text]
     error: RecognizerError | None = None
     if not problems:  # with a broken library nothing else can be imported
@@ -58,7 +62,12 @@ def command(
     if as_json:
         print_json({**found, "problems": problems})
     else:
-        _print(found)
+        print_values(found["versions"])
+        print_values(found.get("machine", {}), unknown="unknown")
+        for extra, one in extras.items():
+            words = f"not installed ({one['for']}; {one['install']})"
+            print_values({f"extra {extra}": words if one["missing"] else "installed"})
+        print_values(found.get("model", {}))
     if problems:
         raise RecognizerError(f"cannot be imported: {'; '.join(problems)}; install it again")
     if error is not None:
@@ -82,17 +91,15 @@ def _versions() -> dict[str, str]:
             found[name] = importlib.import_module(module).__version__
         except Exception as error:
             found[name] = f"broken: {error}"
-    try:
+    with suppress(ImportError):  # reported above
         from PIL import features
 
-        for codec in ("libjpeg_turbo", "webp", "avif"):
-            found[codec] = features.version(codec) or "missing"
-    except ImportError:
-        pass  # reported above
+        found |= {c: features.version(c) or "missing" for c in ("libjpeg_turbo", "webp", "avif")}
     return found
 
 
 def _machine() -> dict[str, Any]:
+    from recognizer.imaging.sources import MEBIBYTE
     from recognizer.scan import machine
 
     name, instructions = machine.cpu_model()
@@ -104,20 +111,8 @@ def _machine() -> dict[str, Any]:
         "int8_kernel": machine.int8_kernel(instructions),
         "cpus": machine.available_cpus(),
         "cpus_of_the_machine": os.cpu_count(),
-        "memory_available_mib": memory and memory // _MEBIBYTE,
+        "memory_available_mib": memory and memory // MEBIBYTE,
         "workers_of_a_scan": machine.worker_count(),
-    }
-
-
-def _extras() -> dict[str, dict[str, Any]]:
-    """Return what each extra is for, the modules that it lacks, and what installs it."""
-    return {
-        extra: {
-            "for": words,
-            "missing": (missing := missing_modules(modules)),
-            "install": pip_line(extra) if missing else None,
-        }
-        for extra, (words, modules) in EXTRAS.items()
     }
 
 
@@ -153,14 +148,3 @@ def _speed(recognizer: Recognizer) -> float:
         recognizer.predict(photo)
         count += 1
     return count / seconds
-
-
-def _print(found: dict[str, Any]) -> None:
-    print_values(found["versions"])
-    print_values(found.get("machine", {}), unknown="unknown")
-    for extra, one in found["extras"].items():
-        words = f"not installed ({one['for']})" if one["missing"] else "installed"
-        print_values({f"extra {extra}": words})
-    if lines := [one["install"] for one in found["extras"].values() if one["missing"]]:
-        print_values({"to add an extra": lines[0]})
-    print_values(found.get("model", {}))

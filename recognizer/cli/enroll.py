@@ -21,8 +21,8 @@ def command(
         list[str],
         typer.Argument(
             metavar="PHOTO",
-            help="Photos of it, at least 3 that differ: files, folders, patterns. Photos in "
-            "different folders count as different sources.",
+            help="At least 3 photos of it that differ: files, folders (each counts as a source), "
+            "patterns.",
         ),
     ],
     output: Annotated[Path | None, output_option("The new bundle: a folder NAME-vN.")] = None,
@@ -32,8 +32,7 @@ def command(
         typer.Option(
             "--negatives",
             "-n",
-            help="Photos that do not show it, in addition to the bundle's own: a file, a folder or "
-            "a pattern. May be repeated.",
+            help="A file, folder or pattern of photos that do not show it; repeatable.",
         ),
     ] = None,
     family: Annotated[
@@ -52,8 +51,6 @@ def command(
     Prints what to expect: each photo in turn is left out and scored. The new bundle is used like
     any other. The exit code is 3 if a photo could not be read. Needs the extra `enroll`.
     """
-    from rich.console import Console
-
     from recognizer.engine import Recognizer
     from recognizer.enrolment import Product, enroll, examine
     from recognizer.model.folders import check_output
@@ -69,8 +66,7 @@ def command(
     recognizer = Recognizer.load(bundle)
     paths = [item.source for item in expand(photos)]
     others = [item.source for item in expand(negatives or ())]
-    console = Console(stderr=True)
-    with show_progress(console, transient=True) as report:
+    with show_progress() as report:
         found = make(
             recognizer,
             Product(name=name, family=family, hint=hint),
@@ -79,7 +75,7 @@ def command(
             on_progress=report,
         )
     for note in found.notes:
-        console.print(note, markup=False, soft_wrap=True)
+        typer.echo(note, err=True)
     if as_json:
         print_json(found)
     else:

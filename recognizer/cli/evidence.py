@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import bundle_behind, open_reviewed, output_option, require_extra
-from recognizer.cli.originals import read_original
+from recognizer.cli.options import (
+    bundle_behind,
+    open_reviewed,
+    output_option,
+    read_original,
+    require_extra,
+)
 from recognizer.cli.progress import require_none_failed, working
 
 
@@ -19,8 +25,7 @@ def command(
         list[str] | None,
         typer.Option(
             "--lead",
-            help="An image: its sha256, at least the first 8 digits of it, or its source. May be "
-            "given several times.",
+            help="An image: the first 8 digits of its sha256 or more, or its source; repeatable.",
         ),
     ] = None,
     listings: Annotated[
@@ -50,7 +55,7 @@ def command(
             rows,
             output,
             recognizer=Recognizer(bundle_behind(rows[0], bundle)),
-            read=lambda row: read_original(row, allow_http=allow_http),
+            read=partial(read_original, allow_http=allow_http),
             outcomes_of=lambda row: found_out.about(row.sha256, file.name_of(row)),
             scan=scan.name,
             title=title,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections import defaultdict
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +19,9 @@ import typer
 from recognizer.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
-    from recognizer.dataset.manifest import Photo
     from recognizer.model.bundle import Bundle
     from recognizer.review.outcomes import Outcomes
     from recognizer.rows import Row, ScanFile
-    from recognizer.taxonomy import Taxonomy
 
 # --- scans and what they came from ----------------------------------------------------------------
 
@@ -37,8 +35,7 @@ OutcomesOption = Annotated[
     typer.Option(
         "--outcomes",
         metavar="FILE",
-        help="The file of what reviewers found out, such as a team's for many scans; review and "
-        "outcomes import make it.",
+        help="The file of what reviewers found out, if it is not in the scan's own file.",
         show_default="the scan's own",
     ),
 ]
@@ -60,7 +57,7 @@ AllowHttpOption = Annotated[
     bool,
     typer.Option(
         "--allow-http",
-        help="Fetch http:// and https:// URLs, from public addresses only. Without it they fail.",
+        help="Fetch http:// and https:// URLs, from public addresses only; else they fail.",
     ),
 ]
 
@@ -101,8 +98,7 @@ _DATA = typer.Option(
     "--data",
     "-d",
     metavar="FOLDER",
-    help="Labelled photos: a folder with a manifest.csv, or with a folder for each label. May be "
-    "repeated.",
+    help="A folder of labelled photos, with a manifest.csv or a folder for each label; repeatable.",
 )
 DataOption = Annotated[list[Path], _DATA]
 OptionalDataOption = Annotated[list[Path] | None, _DATA]
@@ -110,7 +106,7 @@ DataArgument = Annotated[
     list[Path],
     typer.Argument(
         metavar="FOLDER",
-        help="Labelled photos: folders with a manifest.csv, or with a folder for each label.",
+        help="Folders of labelled photos, with a manifest.csv or a folder for each label.",
     ),
 ]
 OutOfFoldOption = Annotated[
@@ -130,7 +126,6 @@ LayoutOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random draws.", min=0)]
-ThreadsOption = Annotated[int, typer.Option("--threads", help="Threads that score photos.", min=1)]
 
 # --- what is written and printed ------------------------------------------------------------------
 
@@ -149,8 +144,8 @@ RawOption = Annotated[
     bool,
     typer.Option(
         "--raw",
-        help="Write texts to CSV as they are. Without it, those that a spreadsheet would take for "
-        "a formula begin with an apostrophe.",
+        help="Write to CSV as it is what a spreadsheet would take for a formula; without it, such "
+        "a text begins with an apostrophe.",
     ),
 ]
 QuietOption = Annotated[
@@ -191,10 +186,7 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "evaluate": ("figures and plots", ("matplotlib", "scipy", "sklearn")),
     "train": (
         "training",
-        (
-            *("torch", "timm", "safetensors", "sklearn"),
-            *("onnx", "onnxscript", "pyarrow"),
-        ),
+        ("torch", "timm", "safetensors", "sklearn", "onnx", "onnxscript", "pyarrow"),
     ),
 }
 """Extra -> what it is for, and the modules that it brings."""
@@ -240,23 +232,27 @@ def open_reviewed(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile,
         yield file, found_out
 
 
-def count_photos(photos: Iterable[Photo]) -> dict[str, dict[str, dict[str, int]]]:
-    """Return how many photos and sources each label has in each split."""
-    sources: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for photo in photos:
-        sources[photo.label, photo.split].append(photo.source)
-    return {
-        label: {
-            split: {"photos": len(found), "sources": len(set(found))}
-            for split in ("train", "validation", "test")
-            for found in (sources.get((label, split), []),)
-        }
-        for label in sorted({label for label, _ in sources})
-    }
+def read_original(row: Row, *, allow_http: bool) -> bytes:
+    """Return the bytes of a row's image as they are now; raise a Refused if they cannot be read."""
+    from recognizer.errors import RecognizerError
+    from recognizer.imaging.sources import Refused
+    from recognizer.rows.item_key import MEMBER
+    from recognizer.scan.expand import expand
+    from recognizer.scan.items import table_format
+    from recognizer.scan.options import ScanOptions
+    from recognizer.scan.web import Access
+    from recognizer.scan.worker import Reader
+    from recognizer.status import Reason
 
-
-def load_data(folders: Iterable[Path], taxonomy: Taxonomy | None = None) -> list[Photo]:
-    """Return the photos of data folders (see :func:`recognizer.dataset.manifest.load_data`)."""
-    from recognizer.dataset import manifest
-
-    return manifest.load_data(folders, taxonomy)
+    options = ScanOptions(access=Access(allow_http=allow_http))
+    container = row.source.partition(MEMBER)[0]
+    # A folder may be called like a table, and "!".
+    is_in_table = table_format(container) is not None and not os.path.lexists(row.source)
+    source = container if is_in_table else row.source
+    try:
+        for item in expand([source], options):
+            if item.source == row.source:
+                return Reader(options.limits, options.access).read(item)
+    except RecognizerError as error:
+        raise Refused(Reason.SOURCE_REFUSED, str(error)) from error
+    raise Refused(Reason.NOT_FOUND, f"{container} has no such image now")

@@ -95,7 +95,7 @@ def _level(level: dict[str, float | None]) -> str:
 
 
 def _warnings(policy: Policy, bundle: Bundle) -> Iterator[str]:
-    """Yield what is allowed and yet may not be meant."""
+    # What is allowed, and yet may not be meant.
     for kind, name in policy.rules:
         if name not in {candidate.name for candidate in bundle.candidates}:
             yield f"rules.{kind}.{name}: {bundle.title} does not recognise it"

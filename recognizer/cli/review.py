@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import bundles_behind, require_extra
+from recognizer.cli.options import bundles_behind, read_original, require_extra
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def command(
     host: Annotated[
         str,
         typer.Option(
-            help="The address to listen on. Anything but this machine's own needs a token: one is "
-            "made and printed if none is given."
+            help="The address to listen on. Others than this machine's own need a token; without "
+            "--token one is made and printed."
         ),
     ] = "127.0.0.1",
     port: Annotated[
@@ -45,10 +46,7 @@ def command(
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(
-            "--allow-host",
-            help="A name by which browsers call this server, with --host. May be repeated.",
-        ),
+        typer.Option(help="A name by which browsers call this server, with --host; repeatable."),
     ] = None,
     certificate: Annotated[
         Path | None,
@@ -58,16 +56,15 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A reviewer who decides on what others have escalated: nobody else may then, nor "
-            "anybody on their own. May be repeated.",
+            help="A reviewer who decides on what others have escalated, as nobody else then may; "
+            "repeatable.",
         ),
     ] = None,
     print_outcomes: Annotated[
         bool,
         typer.Option(
             "--print-outcomes",
-            help="Print what reviewers say as JSON lines, for a program that reads them. What was "
-            "said before it listens is in recognizer outcomes export.",
+            help="Print what reviewers say from now on as JSON lines, for a program.",
         ),
     ] = False,
     allow_http: options.AllowHttpOption = False,
@@ -75,9 +72,8 @@ def command(
 ) -> None:
     """Work through the leads of a scan as a team: a queue in the browser, served from here.
 
-    With --policy, its actions are shown with the listings.
     What reviewers say is stored at once. The server can be stopped and started at any time, and new
-    rows of a scan appear by themselves.
+    rows of a scan appear by themselves. With --policy, its actions are shown with the listings.
     """
     require_extra("review")
     import secrets
@@ -86,7 +82,6 @@ def command(
 
     import uvicorn
 
-    from recognizer.cli.originals import read_original
     from recognizer.policy import Policy
     from recognizer.review.photos import Photos
     from recognizer.review.server.app import Parts, make_app
@@ -113,9 +108,7 @@ def command(
             lead_reviewers=[name for name in leads if name],
             on_outcomes=_print if print_outcomes else lambda _: None,
         ) as queue,
-        Photos(
-            queue.file, lambda row: read_original(row, allow_http=allow_http), bundles
-        ) as photos,
+        Photos(queue.file, partial(read_original, allow_http=allow_http), bundles) as photos,
         _listening(host, port) as listening,
     ):
         port = listening.getsockname()[1]
@@ -149,8 +142,7 @@ def command(
         scheme = "http" if certificate is None else "https"
         shown = names[1] if host in {"0.0.0.0", "::"} else host  # noqa: S104 - a comparison
         shown = f"[{shown}]" if ":" in shown else shown
-        address = f"{scheme}://{shown}:{port}/"
-        typer.echo(f"Reviewers open {address} (Ctrl-C stops)", err=print_outcomes)
+        typer.echo(f"Reviewers open {scheme}://{shown}:{port}/ (Ctrl-C stops)", err=print_outcomes)
         if token is not None:
             typer.echo(f"Token: {token}", err=print_outcomes)
         if not is_local and certificate is None:

@@ -12,6 +12,7 @@ import typer
 
 from recognizer.cli import SomeInputsFailedError, options
 from recognizer.cli.options import output_option, print_json
+from recognizer.cli.progress import show_progress, shown
 from recognizer.errors import UsageError
 
 
@@ -47,9 +48,8 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="PLACE",
-            help="A folder, or the beginning of URLs of an object store (s3://bucket/photos), from "
-            "which the paths in tables are taken, and where tables may name images; may be "
-            "repeated.",
+            help="A folder, or the beginning of URLs of an object store (s3://bucket/photos): there "
+            "the paths in tables begin, and tables may name images; repeatable.",
             show_default="the folder of the table, and folders and prefixes that are sources",
         ),
     ] = None,
@@ -66,8 +66,8 @@ def command(
         str,
         typer.Option(
             metavar="[local|ray]",
-            help="Run the workers on this machine, or on a Ray cluster (extra: ray), that of "
-            "RAY_ADDRESS if it is set; --workers is then the number of its actors.",
+            help="Run the workers here, or as actors on a Ray cluster (extra: ray), that of "
+            "RAY_ADDRESS if it is set.",
         ),
     ] = "local",
     provider: options.ProviderOption = "cpu",
@@ -79,8 +79,7 @@ def command(
         float,
         typer.Option(
             metavar="SECONDS",
-            help="An image fails with the reason timeout if reading it, or decoding and scoring "
-            "it, takes longer; the process that worked on it is replaced.",
+            help="An image fails (timeout) if reading, or decoding and scoring it, takes longer.",
         ),
     ] = 30.0,
     memory_limit: Annotated[
@@ -88,8 +87,8 @@ def command(
         typer.Option(
             metavar="MIB",
             min=0,
-            help="Memory of each process, model and libraries included; an image that takes more "
-            "fails with the reason out_of_memory; 0 for no limit (Linux only).",
+            help="Memory of each process, model and libraries included; an image that needs more "
+            "fails (out_of_memory); 0 for no limit (Linux only).",
             show_default="its share of the machine's",
         ),
     ] = None,
@@ -97,9 +96,8 @@ def command(
         float | None,
         typer.Option(
             metavar="RATE",
-            help="Draw this share of the clear images at random for people to look at, and those "
-            "with higher scores 10 to 100 times as often; recognizer measure estimates from them "
-            "what was missed.",
+            help="Draw this share of the clear images at random, those with higher scores 10 to 100 "
+            "times as often: recognizer measure estimates from them what was missed.",
             show_default="none",
         ),
     ] = None,
@@ -107,47 +105,40 @@ def command(
         bool,
         typer.Option(
             "--rehash",
-            help="Read all files. Without it, a file with the size, times and inode with which it "
-            "was read before is not read again.",
+            help="Read files again although their size, times and inode are as before.",
         ),
     ] = False,
     retry_failed: Annotated[
         bool,
         typer.Option(
             "--retry-failed",
-            help="Also try images again that cost a process before (decoder_crash, timeout, "
-            "out_of_memory). Other failures are always tried again.",
+            help="Also try again what cost a process (decoder_crash, timeout, out_of_memory); "
+            "other failures are always tried again.",
         ),
     ] = False,
     embeddings: Annotated[
         bool,
         typer.Option(
             "--embeddings",
-            help="Keep the embedding of each image, for recognizer similar. Images without one "
-            "are scored again.",
+            help="Keep the embedding of each image, for recognizer similar.",
         ),
     ] = False,
     known: Annotated[
         Path | None,
-        typer.Option(
-            metavar="BANK",
-            help="Compare each image with a bank of known items (see recognizer bank).",
-        ),
+        typer.Option(metavar="BANK", help="Compare each image with the known items of a bank."),
     ] = None,
     match_rotations: Annotated[
         bool,
         typer.Option(
-            "--match-rotations",
-            help="With --known: also match mirrored and rotated images. Slower.",
+            "--match-rotations", help="With --known: also match mirrored and rotated images."
         ),
     ] = False,
     shard: Annotated[
         str | None,
         typer.Option(
             metavar="I/N",
-            help="Scan only the I-th of N parts (from 1/N to N/N); a listing is never split. Jobs "
-            "with the same sources each scan their part into another --output; recognizer merge "
-            "puts them together.",
+            help="Scan only the I-th of N parts, without splitting a listing, into an --output of "
+            "its own; recognizer merge puts them together.",
         ),
     ] = None,
     quiet: options.QuietOption = False,
@@ -159,7 +150,13 @@ def command(
     command, 4 for a missing or altered model, 130 when interrupted.
     """
     from recognizer.cli.scan_files import check_outputs, default_output, require_sources
-    from recognizer.cli.scan_output import Output, as_plain, warnings
+    from recognizer.cli.scan_output import (
+        as_plain,
+        progress_line,
+        row_lines,
+        summary_lines,
+        warnings,
+    )
     from recognizer.imaging import Limits
     from recognizer.imaging.sources import MEBIBYTE
     from recognizer.known import share_bank
@@ -187,9 +184,9 @@ def command(
         raise UsageError(f"--engine {engine}: one of {', '.join(Engine)}")
     check_outputs(output, report)
     require_sources(sources)
-    skipped = Skipped()
     if match_rotations and known is None:
         raise UsageError("--match-rotations needs --known")
+    skipped = Skipped()
     with (
         _stoppable(output),
         share_bank(known, match_rotations=match_rotations) if known else nullcontext() as bank,
@@ -212,22 +209,30 @@ def command(
             known=bank,
         )
         found = part.of(expand(sources, settings, skipped=skipped), listing_column)
-        with (
-            ScanWriter(output, Ranking([model])) as file,
-            Lookahead(found) as items,
-            Output(items, quiet=quiet or as_json) as shown,
-        ):
+        with ScanWriter(output, Ranking([model])) as file, Lookahead(found) as items:
             if listing_column is not None:
                 file.set_listing_column(listing_column)
-            summary = scan(items, model, rules, file, settings, on_rows=shown.on_rows)
+            with show_progress(quiet=quiet or as_json) as show:
+                show("loading the model")
+                summary = scan(
+                    items,
+                    model,
+                    rules,
+                    file,
+                    settings,
+                    on_rows=lambda sums, _: show(progress_line(sums, items.total)),
+                )
             for line in warnings(skipped):
                 typer.echo(line, err=True)
             if report is not None:
                 write_report(output, report, [model, *load_carried_bundles()])
             if as_json:
                 print_json(as_plain(summary, skipped, model, output))
-            else:
-                shown.print_results(file, summary, skipped, model, report)
+            elif not quiet:
+                lines = [*row_lines(file, summary.decisions.total())]
+                lines += [*summary_lines(summary, skipped, model), f"Scan: {shown(str(output))}"]
+                lines += [] if report is None else [f"Report: {shown(str(report))}"]
+                typer.echo("\n".join(lines))
     if summary.failed:
         raise SomeInputsFailedError
 

@@ -9,7 +9,7 @@ import typer
 
 from recognizer.cli import options
 from recognizer.cli.options import print_json
-from recognizer.cli.progress import shown, working
+from recognizer.cli.progress import row_line, shown, working
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,7 +84,4 @@ def _print_similar(
         if json_lines:
             print_json({"cosine": round(one.cosine, 4), "row": row.to_json()}, on_one_line=True)
         else:
-            name, score = max((row.scores or {"": 0.0}).items(), key=lambda score: score[1])
-            typer.echo(
-                f"{one.cosine:6.3f}  {row.decision:10} {name} {score:.3f}  {shown(row.source)}"
-            )
+            typer.echo(f"{one.cosine:6.3f}  {row_line(row)}")

@@ -233,7 +233,7 @@ def test_the_command_as_json_and_with_photos_left_out(photos: Path, tmp_path: Pa
     ("options", "words"),
     [
         (["--test", 0.6, "--validation", 0.4], "nothing is left to train on"),
-        (["--rename", "bone"], "--rename bone: write OLD=NEW"),
+        (["--rename", "bone"], "'bone': write OLD=NEW"),
         (["--source", "shop"], "--source shop: no such column"),
         (["--layout", "voc"], "no layout 'voc'"),
         (["-o", "{photos}/bone/shop-0/0.jpg"], "is a file: name a folder"),
