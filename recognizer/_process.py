@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import itertools
-import math
 import multiprocessing
 import multiprocessing.process
 import os
@@ -172,9 +171,8 @@ class ProcessPool(Closes):
 
     Each holds what ``make`` returns, and answers with ``answer(made, request)``; both must be
     picklable. The first process is started at once, others as they are needed. A thread serves
-    each of them: were it the processes that the callers wait for, a caller that puts one back and
-    asks again would be faster than one that has to be woken. With 32 threads, two processes and
-    any queue of the standard library, 30 threads got nothing as long as the other two went on.
+    each of them: if callers took processes from a queue, those that put one back and ask again
+    would always be faster than those that have to be woken.
     """
 
     def __init__(
@@ -211,12 +209,8 @@ class ProcessPool(Closes):
 
     def stats(self) -> dict[str, int]:
         """Count the processes, the requests without an answer, and the processes that died."""
-        waiting = sum(not future.done() for future in [*self._futures])
-        return {
-            "processes": len(self._children),
-            "waiting": waiting,
-            "replaced": self._replaced,
-        }
+        waiting, replaced = sum(not f.done() for f in [*self._futures]), self._replaced
+        return {"processes": len(self._children), "waiting": waiting, "replaced": replaced}
 
     def submit(self, request: object) -> Future[Any]:
         """Return the answer to a request, which comes when a process is free.
@@ -433,7 +427,7 @@ def resident_bytes(pid: int | None) -> int:
 
 def mebibytes(count: int) -> str:
     """Return a number of bytes in words."""
-    return f"{math.ceil(count / _MEBIBYTE)} MiB"
+    return f"{-(-count // _MEBIBYTE)} MiB"
 
 
 def _exit(code: int | None) -> str:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from recognizer.listing_columns import Role, as_count, value_of
 from recognizer.listing_rules import Reports
+from recognizer.model.bundle import Bundle
 from recognizer.policy import (
     Candidate,
     CandidateKind,
@@ -27,20 +28,9 @@ from recognizer.prediction import HASH_BITS, Prediction
 from recognizer.status import Reason, Status
 
 
-class _Thresholds(Protocol):
-    """What decisions need of a bundle."""
-
-    @property
-    def candidates(self) -> Sequence[Candidate]: ...
-    @property
-    def any_product_thresholds(self) -> Mapping[float, float]: ...
-    @property
-    def animals(self) -> Sequence[str]: ...
-
-
 def decide(
     prediction: Prediction,
-    bundle: _Thresholds,
+    bundle: Bundle,
     policy: Policy,
     known: Sequence[KnownMatch] = (),
     columns: Mapping[str, Any] | None = None,
@@ -78,13 +68,6 @@ UNREADABLE_REASONS = frozenset(
 )
 """Why an image was not read at all: there is nothing that could be reviewed."""
 
-_RAISED = {
-    Decision.UNSCORED: Decision.REVIEW,
-    Decision.CLEAR: Decision.REVIEW,
-    Decision.REVIEW: Decision.PRIORITY,
-    Decision.PRIORITY: Decision.PRIORITY,
-}
-
 
 def _verdict(
     decision: Decision, leads: tuple[Lead, ...] = (), why: tuple[str, ...] = ()
@@ -93,7 +76,6 @@ def _verdict(
 
 
 def _at_least(level: Decision, verdict: Verdict, reason: str) -> Verdict:
-    """Return the verdict with this level at least, and the reason where that changes it."""
     if severity(verdict.decision) >= severity(level):
         return verdict
     return replace(verdict, decision=level, why=(*verdict.why, f"{level}: {reason}"))
@@ -116,7 +98,8 @@ def _always_reviewed(
 def with_listing(verdict: Verdict, policy: Policy, columns: Mapping[str, Any] | None) -> Verdict:
     """Return a verdict on an image after the keywords and the reports in its listing's columns."""
     if hits := policy.keywords.hits(columns):
-        raised = _RAISED[verdict.decision]
+        is_lead = severity(verdict.decision) >= severity(Decision.REVIEW)
+        raised = Decision.PRIORITY if is_lead else Decision.REVIEW
         named = ", ".join(f"{hit.keyword!r} in {hit.column!r}" for hit in hits[:_MAX_NAMED])
         more = f" and {len(hits) - _MAX_NAMED} more" if len(hits) > _MAX_NAMED else ""
         change = "" if raised is verdict.decision else f"one level up from {verdict.decision} for "
@@ -125,10 +108,8 @@ def with_listing(verdict: Verdict, policy: Policy, columns: Mapping[str, Any] | 
     if policy.reports == Reports() or not columns:
         return verdict
     count = as_count(value_of(columns, Role.REPORTS)) or 0
-    for level, least in (
-        (Decision.PRIORITY, policy.reports.priority),
-        (Decision.REVIEW, policy.reports.review),
-    ):
+    for level in (Decision.PRIORITY, Decision.REVIEW):
+        least = getattr(policy.reports, level)
         if least is not None and count >= least:
             verdict = _at_least(level, verdict, f"{count} reports by users")
     return verdict
@@ -150,7 +131,7 @@ class LeadThresholds(NamedTuple):
     priority: tuple[float, float | None]
 
 
-def limits_of(bundle: _Thresholds, policy: Policy) -> tuple[LeadThresholds, ...]:
+def limits_of(bundle: Bundle, policy: Policy) -> tuple[LeadThresholds, ...]:
     """Return the limits of all candidates that may become a lead; see :func:`decide`."""
     family_of = {
         member: candidate.name

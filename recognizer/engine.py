@@ -86,17 +86,17 @@ class DecisionMaker:
         """Apply a policy to a prediction of this model and the known items that the image is near.
 
         The policy may be the name of one of this package (``"strict"``) or the path of a file,
-        which is read once; without one, the default policy is applied. ``columns`` are those of the
-        listing (``title``, ``description``, ``reports`` and the like), for the keywords and reports
-        of the policy. A prediction of another model is a UsageError.
+        which is read once; without one, it is the default. ``columns`` are those of the listing
+        (``title``, ``description``, ``reports`` and the like). A prediction of another model is a
+        UsageError.
         """
         bundle, policy = self.bundle, self._checked_policy(policy)
-        foreign = prediction.bundle_digest not in {None, bundle.digest}
-        if prediction.status is not Status.FAILED:
-            families = {family.name for family in bundle.families}
-            foreign |= prediction.scores.keys() != {*self.labels}
-            foreign |= prediction.families.keys() != families
-        if foreign:
+        families = {family.name for family in bundle.families}
+        is_own = prediction.bundle_digest in {None, bundle.digest} and (
+            prediction.status is Status.FAILED
+            or (prediction.scores.keys(), prediction.families.keys()) == ({*self.labels}, families)
+        )
+        if not is_own:
             raise UsageError(
                 f"the prediction comes from another model than {bundle.title}: use the recognizer "
                 "that made it"
@@ -117,9 +117,8 @@ class DecisionMaker:
 class Recognizer(DecisionMaker):
     """A loaded model.
 
-    Use :meth:`load`; the constructor is for those who have a bundle already. ``provider`` is the
-    one that is used, perhaps after a fallback. A pickled recognizer is loaded again, from the
-    folder of its bundle, where it is unpickled.
+    Use :meth:`load`, or the constructor with a loaded bundle. ``provider`` is the one that is used,
+    perhaps after a fallback. A pickled recognizer is loaded again from the folder of its bundle.
     """
 
     def __init__(
@@ -160,17 +159,13 @@ class Recognizer(DecisionMaker):
         allow_fallback: bool = False,
         limits: Limits | None = None,
     ) -> Recognizer:
-        """Load a bundle.
+        """Load a bundle: a folder, or the name of one that the package carries, or the default.
 
-        Args:
-            bundle: a folder, or the name of one that the package carries; None for the default.
-            provider: ``cpu``, ``cuda``, ``coreml``, ``directml`` or ``openvino``.
-            threads: threads of onnxruntime for one pass; None leaves the choice to it.
-            allow_fallback: use the CPU if the provider is unavailable, instead of raising.
-            limits: byte, pixel and frame limits: what is refused before it is read or decoded.
-
-        A bundle that is not there or was changed is a BundleError, a provider that is unavailable a
-        ProviderError.
+        ``provider`` is ``cpu``, ``cuda``, ``coreml``, ``directml`` or ``openvino``; if it is
+        unavailable, that is a ProviderError, or with ``allow_fallback`` the CPU is used.
+        ``threads`` are those of one pass; None leaves their number to onnxruntime. ``limits`` say
+        what is refused before it is read or decoded. A bundle that is not there or was changed is a
+        BundleError.
         """
         return cls(
             load_bundle(bundle),
@@ -194,7 +189,7 @@ class Recognizer(DecisionMaker):
     ) -> Iterator[Prediction]:
         """Score images, lazily and in order, each as :meth:`predict` does.
 
-        The iterable is read ``batch_size`` ahead; so many images go through the model together.
+        ``batch_size`` images are read ahead, and go through the model together.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size = {batch_size}: at least 1")
@@ -211,8 +206,7 @@ class Recognizer(DecisionMaker):
     ) -> list[ScoredImage]:
         """Score images in one pass, and keep the outputs of the model that are named.
 
-        They are ``scores``, which is the first one, ``maps`` for :meth:`regions`, and
-        ``embedding``.
+        ``scores`` is the first of them; ``maps`` are for :meth:`regions`.
         """
         return list(self._scored(images, outputs))
 
@@ -263,10 +257,9 @@ class Recognizer(DecisionMaker):
     def features(
         self, inputs: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Run inputs of the model, uint8 (N, size, size, 3), RGB, at least one.
+        """Return log-odds before calibration, float32 (N, labels), and features (N, channels).
 
-        Returns the log-odds before calibration, float32 (N, labels), and the features, (N,
-        channels).
+        The inputs of the model are uint8 (N, size, size, 3), RGB, at least one.
         """
         log_odds, embedding = self._run(["scores", "embedding"], list(inputs))
         return log_odds, embedding
@@ -358,9 +351,6 @@ class Recognizer(DecisionMaker):
         frame = image.frames[place]
         size = (image.width or 0, image.height or 0)
         return frame, heatmap, find_regions(heatmap, label, size, frame.index)
-
-
-# --- regions --------------------------------------------------------------------------------------
 
 
 def local_probability(maps: NDArray[np.float32], bundle: Bundle) -> NDArray[np.float32]:

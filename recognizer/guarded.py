@@ -35,11 +35,10 @@ class GuardedRecognizer(Closes, DecisionMaker):
 
     Use :meth:`load`. An image that makes a decoder crash, or takes longer or more memory than it
     may, gives a ``failed`` prediction (``decoder_crash``, ``timeout``, ``out_of_memory``); its
-    process is replaced, and no other answer is lost. Many threads may call :meth:`predict`; as many
-    images as there are processes are scored at once, in the order of the calls. Processes are
-    spawned, so that a script needs the usual ``if __name__ == "__main__":``. A server that forks
-    loads it after the fork, in each of its processes. Close it when done, or use it in a ``with``
-    block.
+    process is replaced, and no other answer is lost. Many threads may call :meth:`predict`, which
+    answers in the order of the calls. Processes are spawned, so that a script needs the usual ``if
+    __name__ == "__main__":``. A server that forks loads it after the fork, in each of its
+    processes. Close it when done, or use it in a ``with`` block.
     """
 
     def __init__(self, bundle: Bundle, _pool: ProcessPool, _limits: Limits) -> None:
@@ -122,10 +121,9 @@ class GuardedRecognizer(Closes, DecisionMaker):
         return self._answer(request, future)
 
     def stats(self) -> dict[str, int]:
-        """Return counters for metrics.
+        """Return counters for metrics: ``processes``, and images that are ``waiting`` or in work.
 
-        How many ``processes`` there are, and images that are ``waiting`` or in work; and since it
-        was loaded, processes that were ``replaced``, and images answered, by status and by reason.
+        Since it was loaded: processes ``replaced``, and images answered, by status and reason.
         """
         counts = dict.fromkeys((*map(str, Status), *map(str, DEADLY)), 0)
         with self._lock:

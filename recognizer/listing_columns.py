@@ -157,7 +157,7 @@ def listing_of(columns: Mapping[str, Any] | None, column: str | None = None) -> 
 
 
 def _as_id(value: Any) -> str | None:
-    """Return an ID as text: of CSV it is text and of JSON perhaps a number, and yet the same."""
+    # Of CSV it is text and of JSON perhaps a number, and yet the same.
     if isinstance(value, bool):
         return None
     if isinstance(value, float) and value.is_integer():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -86,19 +86,15 @@ class Keywords:
         )
 
     @cached_property
-    def _sought_words(self) -> tuple[tuple[str, str], ...]:
-        return tuple((keyword, normalize(keyword)) for keyword in self.words)
+    def _sought(self) -> tuple[tuple[str, str, bool], ...]:
+        anywhere = {*self.substrings}
+        every = dict.fromkeys((*self.substrings, *self.words))
+        return tuple((keyword, normalize(keyword), keyword in anywhere) for keyword in every)
 
-    @cached_property
-    def _sought_substrings(self) -> tuple[tuple[str, str], ...]:
-        return tuple((keyword, normalize(keyword)) for keyword in self.substrings)
-
-    def _found(self, text: str) -> tuple[str, ...]:
-        found = [keyword for keyword, sought in self._sought_substrings if sought in text]
-        found += [
-            k for k, sought in self._sought_words if sought in text and _has_word(text, sought)
-        ]
-        return tuple(dict.fromkeys(found))
+    def _found(self, text: str) -> Iterator[str]:
+        for keyword, sought, is_anywhere in self._sought:
+            if sought in text and (is_anywhere or _has_word(text, sought)):
+                yield keyword
 
 
 def _has_word(text: str, word: str) -> bool:

@@ -46,9 +46,6 @@ class Decision(StrEnum):
     """There is no score, so nothing can be said: never to be read as *clear*."""
 
 
-# --- what a policy is made of ---------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Rate:
     """The threshold of a bundle for a false-positive rate, one of :data:`FALSE_POSITIVE_RATES`."""
@@ -133,12 +130,10 @@ class KnownRule:
     distance: int = MAX_DISTANCE
 
     def __post_init__(self) -> None:
-        for key, allowed in (
-            ("product", (Effect.REVIEW, Effect.PRIORITY, Effect.NOTHING)),
-            ("cleared", (Effect.NOTHING, Effect.CLEAR)),
-        ):
-            if getattr(self, key) not in allowed:
-                raise PolicyError(f"{key} = {getattr(self, key)}: one of {', '.join(allowed)}")
+        if self.product not in {Effect.REVIEW, Effect.PRIORITY, Effect.NOTHING}:
+            raise PolicyError(f"product = {self.product}: one of review, priority, nothing")
+        if self.cleared not in {Effect.NOTHING, Effect.CLEAR}:
+            raise PolicyError(f"cleared = {self.cleared}: one of nothing, clear")
         if not 0 <= self.distance <= MAX_DISTANCE:
             raise PolicyError(f"distance = {self.distance!r}: bits, from 0 to {MAX_DISTANCE}")
 
@@ -242,9 +237,6 @@ def _content(rule: Rule) -> list[tuple[str, float]]:
     return [(type(level).__name__, level.value) for level in (rule.review, rule.priority)]
 
 
-# --- what it decides on, and what comes of it -----------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """What may become a lead: a product of a bundle, or a family of products.
@@ -317,8 +309,6 @@ class Verdict:
     image_decision: Decision
     keywords: tuple[KeywordHit, ...] = ()
 
-
-# --- as TOML --------------------------------------------------------------------------------------
 
 _MAX_BYTES = 1 << 20
 _MAX_WORDS = 500  # of a message

@@ -141,9 +141,6 @@ class Explanation:
     rgb: NDArray[np.uint8]
 
 
-# --- as JSON --------------------------------------------------------------------------------------
-
-
 def prediction_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of :meth:`Prediction.to_dict`."""
     hints = get_type_hints(Prediction, include_extras=True)

@@ -111,11 +111,8 @@ class Taxonomy:
     def lookalikes(self, family: str) -> tuple[Label, ...]:
         """Return the look-alikes that a product of the family is confused with."""
         confused = {name for label in self.members(family) for name in label.confused_with}
-        return tuple(
-            label
-            for label in self.labels.values()
-            if label.name in confused and label.kind is Kind.LOOKALIKE
-        )
+        labels = (label for name, label in self.labels.items() if name in confused)
+        return tuple(label for label in labels if label.kind is Kind.LOOKALIKE)
 
     def extended(self, own: Mapping[str, Any], where: str) -> Taxonomy:
         """Return this taxonomy with the labels and families of a table like ``taxonomy.toml``.
@@ -131,16 +128,11 @@ class Taxonomy:
 
     def own_names(self) -> dict[str, dict[str, Any]]:
         """Return the names that the package does not have, as :meth:`extended` takes them."""
-        packaged = load_taxonomy()
-        parts: dict[str, list[Family] | list[Label]] = {
-            "family": [f for f in self.families.values() if f.name not in packaged.families],
-            "label": [n for n in self.labels.values() if n.name not in packaged.labels],
-        }
-        return {
-            table: {entry.name: _as_table(entry) for entry in entries}
-            for table, entries in parts.items()
-            if entries
-        }
+        known = load_taxonomy()
+        families = {n: _as_table(f) for n, f in self.families.items() if n not in known.families}
+        labels = {n: _as_table(v) for n, v in self.labels.items() if n not in known.labels}
+        tables = {"family": families, "label": labels}
+        return {table: entries for table, entries in tables.items() if entries}
 
 
 def _as_table(entry: Family | Label) -> dict[str, Any]:
@@ -170,9 +162,9 @@ def read_labels(path: str | os.PathLike[str], base: Taxonomy) -> Taxonomy:
 
 
 def _extended(base: Taxonomy, own: Mapping[str, Any]) -> Taxonomy:
-    for key in own:
-        if key not in {"schema", "family", "label"}:
-            raise TaxonomyError(unknown_name("key", key, ["schema", "family", "label"]))
+    keys = ("schema", "family", "label")
+    for key in own.keys() - {*keys}:
+        raise TaxonomyError(unknown_name("key", key, keys))
     schema = own.get("schema", SCHEMA)
     if type(schema) is not int or schema != SCHEMA:  # True and 1.0 equal 1
         raise TaxonomyError(f"schema must be {SCHEMA}, not {schema!r}")
@@ -194,19 +186,15 @@ def _extended(base: Taxonomy, own: Mapping[str, Any]) -> Taxonomy:
                 "choose another name"
             )
         if label.family == label.name and label.family not in base.families:
-            own_family = Family(
-                name=label.name, display_name=label.display_name, note=label.hint or ""
-            )
-            families.setdefault(label.name, own_family)
-    every = {**families, **base.families}
+            title, note = label.display_name, label.hint or ""
+            families.setdefault(label.name, Family(name=label.name, display_name=title, note=note))
+    # Known names stay as they are, and in their order.
+    every = {**base.families, **families, **base.families}
     for label in labels.values():
         if label.family is not None and label.family not in every:
             unknown = unknown_name("family", label.family, [*every])
             raise TaxonomyError(f"label.{label.name}: {unknown}")
-    return Taxonomy(
-        labels={**base.labels, **{n: v for n, v in labels.items() if n not in base.labels}},
-        families={**base.families, **{n: v for n, v in families.items() if n not in base.families}},
-    )
+    return Taxonomy(labels={**base.labels, **labels, **base.labels}, families=every)
 
 
 def _entries(own: Mapping[str, Any], table: str, entry: type[Any]) -> dict[str, Any]:
@@ -235,8 +223,7 @@ def _label(name: str, entry: _LabelEntry, base: Taxonomy, others: set[str]) -> L
     names = [*base.labels, *others]
     for other in entry.confused_with:
         if other not in names or other == name:
-            unknown = unknown_name("label", other, names)
-            raise TaxonomyError(f"{where}: confused_with: {unknown}")
+            raise TaxonomyError(f"{where}: confused_with: {unknown_name('label', other, names)}")
     texts = {key: getattr(entry, key) for key in ("display_name", "cites", "hint")}
     texts = {key: text and _text(text, f"{where}: {key}") for key, text in texts.items()}
     title = texts["display_name"] or name.replace("_", " ").capitalize()

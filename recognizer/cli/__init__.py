@@ -68,12 +68,8 @@ VERB_GROUPS = {
 }
 """Heading -> verb, which is also the name of its module -> its line in ``--help``."""
 
-VERBS = {
-    verb: (f"recognizer.cli.{verb}", line)
-    for group in VERB_GROUPS.values()
-    for verb, line in group.items()
-}
-"""Verb -> its module, and its line in ``--help``."""
+VERBS = {verb: line for group in VERB_GROUPS.values() for verb, line in group.items()}
+"""Verb -> its line in ``--help``."""
 
 
 class ExitCode(IntEnum):
@@ -122,16 +118,7 @@ class _Verbs(typer.core.TyperGroup):
             meant = f" Did you mean {' or '.join(close)}?" if close else ""
             ctx.fail(f"No such command '{args[0]}'.{meant}")
         name, stand_in, rest = super().resolve_command(ctx, args)
-        if name is None or stand_in is None:
-            return name, stand_in, rest
-        module = importlib.import_module(VERBS[name][0])
-        app = getattr(module, "app", None)
-        if app is None:
-            app = typer.Typer(add_completion=False, rich_markup_mode=None)
-            app.command(name)(module.command)
-        command = typer.main.get_command(app)
-        command.epilog = epilog(name)
-        return name, command, rest
+        return name, load_verb(name) if name and stand_in else stand_in, rest
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -140,6 +127,18 @@ class _Verbs(typer.core.TyperGroup):
             if str(error):
                 typer.echo(f"recognizer: {error}", err=True)
             raise typer.Exit(exit_code(error)) from error
+
+
+def load_verb(verb: str) -> Any:
+    """Import the module of a verb, and return its command or group."""
+    module = importlib.import_module(f"recognizer.cli.{verb}")
+    app = getattr(module, "app", None)
+    if app is None:
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command(verb)(module.command)
+    command = typer.main.get_command(app)
+    command.epilog = epilog(verb)
+    return command
 
 
 app = typer.Typer(
@@ -175,8 +174,8 @@ def _stand_in() -> None:
     """Be listed; the module of the verb has what is called."""
 
 
-for _name, (_, _line) in VERBS.items():
-    app.command(_name, help=_line)(_stand_in)
+for _verb, _line in VERBS.items():
+    app.command(_verb, help=_line)(_stand_in)
 
 
 def _note_interrupts() -> threading.Event:

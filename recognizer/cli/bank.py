@@ -31,8 +31,7 @@ def add(
     bank: BankArgument,
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos of the items.")],
     label: Annotated[
-        str | None,
-        typer.Option(help="The product or family that they show, as ivory_worked."),
+        str | None, typer.Option(help="The product or family that they show, as ivory_worked.")
     ] = None,
     note: Annotated[str | None, typer.Option(help="A note for reviewers.")] = None,
     by: Annotated[str | None, typer.Option(help="Who found it out.")] = None,
@@ -128,8 +127,7 @@ def remove(
 def import_items(
     bank: BankArgument,
     files: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="FILE", help="Other banks, or exchange files: .csv, .txt."),
+        list[Path] | None, typer.Argument(metavar="FILE", help="Banks, or exchange files.")
     ] = None,
     scan: options.OptionalScanOption = None,
     outcomes: options.OutcomesOption = None,

@@ -43,49 +43,37 @@ app = group("Split labelled photos, check them, find labels that may be wrong.")
 def split(
     folder: Annotated[
         Path,
-        typer.Argument(
-            metavar="FOLDER",
-            help="The folder with the photos, or the CSV or JSON file that lists them.",
-        ),
+        typer.Argument(metavar="FOLDER", help="The photos' folder, or their CSV or JSON list."),
     ],
     output: Annotated[
-        Path,
-        output_option("Where manifest.csv is put: a folder, which may be FOLDER itself."),
+        Path, output_option("The folder of manifest.csv, which may be FOLDER itself.")
     ],
     source: Annotated[
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="The column with the source of a photo; or folder (inside the label's), or photo "
-            "(each is its own source).",
+            help="The column with the source; or folder (in the label's), or photo (its own).",
             show_default="the first of these that fits",
         ),
     ] = None,
     rename: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="OLD=NEW",
-            help="Rename a label of the data; OLD= leaves its photos out. May be repeated.",
-        ),
+        typer.Option(metavar="OLD=NEW", help="Rename a label; OLD= leaves it out. Repeatable."),
     ] = None,
     test: Annotated[float, typer.Option(help="The share of the test split.", min=0, max=0.9)] = 0.2,
     validation: Annotated[
-        float,
-        typer.Option(help="The share that training leaves to `calibrate`.", min=0, max=0.9),
+        float, typer.Option(help="The share that is left to `calibrate`.", min=0, max=0.9)
     ] = 0.0,
     seed: SeedOption = 0,
     layout: LayoutOption = None,
     photos: Annotated[
-        Path | None,
-        typer.Option(help="The folder of the photos.", show_default="that of the list"),
+        Path | None, typer.Option(help="The photos' folder.", show_default="that of the list")
     ] = None,
     file_column: Annotated[
-        str | None,
-        typer.Option(help="The column of a table with the file.", show_default="by its name"),
+        str | None, typer.Option(help="The column with the file.", show_default="by its name")
     ] = None,
     label_column: Annotated[
-        str | None,
-        typer.Option(help="The column of a table with the label.", show_default="by its name"),
+        str | None, typer.Option(help="The column with the label.", show_default="by its name")
     ] = None,
     *,
     as_json: JsonOption = False,
@@ -202,10 +190,7 @@ def labels(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder with the photos.")],
     kinds: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="LABEL=KIND",
-            help="Labels for a new file, and their kinds: product, lookalike, animal or other.",
-        ),
+        typer.Argument(metavar="LABEL=KIND", help="Labels for a new file, and their kinds."),
     ] = None,
     layout: LayoutOption = None,
 ) -> None:

@@ -21,19 +21,14 @@ def command(
         list[str],
         typer.Argument(
             metavar="PHOTO",
-            help="At least 3 photos of it that differ: files, folders (each counts as a source), "
-            "patterns.",
+            help="3 photos of it or more: files, patterns, folders (each counts as a source).",
         ),
     ],
     output: Annotated[Path | None, output_option("The new bundle: a folder NAME-vN.")] = None,
     bundle: BundleOption = None,
     negatives: Annotated[
         list[str] | None,
-        typer.Option(
-            "--negatives",
-            "-n",
-            help="A file, folder or pattern of photos that do not show it; repeatable.",
-        ),
+        typer.Option(help="Photos that do not show it: a file, folder or pattern; repeatable."),
     ] = None,
     family: Annotated[
         str | None, typer.Option(help="The family of a new name.", show_default="its own")

@@ -35,14 +35,12 @@ def command(
     split: Annotated[
         str | None,
         typer.Option(
-            help="The photos to measure on: test, validation, or all, if training saw none of "
-            "them.",
+            help="The photos: test, validation, or all, if training saw none of them.",
             show_default="test, and validation if the data have it",
         ),
     ] = None,
     output: Annotated[
-        Path | None,
-        output_option("Write an HTML report with a gallery, and a .json file beside it."),
+        Path | None, output_option("Write an HTML report, and a .json file beside it.")
     ] = None,
     predictions: Annotated[
         Path | None,
@@ -50,10 +48,7 @@ def command(
     ] = None,
     errors: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE.png",
-            help="Draw photos on which another label has the highest score, with heat-maps.",
-        ),
+        typer.Option(metavar="FILE.png", help="Draw the photos that get another label."),
     ] = None,
     prevalence: Annotated[
         float, typer.Option(help="The share of photos with a product at which precision is stated.")
@@ -63,9 +58,7 @@ def command(
     ] = None,
     robustness: Annotated[
         bool,
-        typer.Option(
-            "--robustness", help="Measure on photos altered as phones and platforms alter them."
-        ),
+        typer.Option("--robustness", help="Measure on photos altered as phones and platforms do."),
     ] = False,
     out_of_fold: OutOfFoldOption = None,
     rounds: Annotated[int, typer.Option(help="Bootstrap rounds.", min=1)] = 1000,

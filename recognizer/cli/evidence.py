@@ -23,14 +23,11 @@ def command(
     scan: options.ScanArgument,
     leads: Annotated[
         list[str] | None,
-        typer.Option(
-            "--lead",
-            help="An image: the first 8 digits of its sha256 or more, or its source; repeatable.",
-        ),
+        typer.Option("--lead", help="An image: its source, or 8 digits of its sha256; repeatable."),
     ] = None,
     listings: Annotated[
         list[str] | None,
-        typer.Option("--listing", help="All scored images of a listing, by its identity."),
+        typer.Option("--listing", help="All scored images of a listing, by its ID."),
     ] = None,
     output: Annotated[Path, output_option("The folder of the case; it must not exist yet.")] = Path(
         "case"

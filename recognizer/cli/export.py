@@ -27,17 +27,11 @@ def command(
     data: DataOption,
     output: NewBundleOption,
     notes: Annotated[
-        Path | None,
-        typer.Option(help="Markdown for the card: what is known of the data and of failures."),
+        Path | None, typer.Option(help="Markdown for the card, on the data and on failures.")
     ] = None,
     spdx_license: Annotated[
         str | None,
-        typer.Option(
-            "--license",
-            metavar="SPDX",
-            help="The licence of the bundle, as Apache-2.0.",
-            show_default="not stated",
-        ),
+        typer.Option("--license", metavar="SPDX", help="As Apache-2.0.", show_default="not stated"),
     ] = None,
     cache: CacheOption = None,
     *,

@@ -35,7 +35,7 @@ OutcomesOption = Annotated[
     typer.Option(
         "--outcomes",
         metavar="FILE",
-        help="The file of what reviewers found out, if it is not in the scan's own file.",
+        help="The file of what reviewers found out.",
         show_default="the scan's own",
     ),
 ]
@@ -78,18 +78,15 @@ BundleOption = Annotated[
 RowsBundleOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--bundle",
-        "-b",
+        *("--bundle", "-b"),
         metavar="BUNDLE",
-        help="The bundle that made the rows: a folder or a name. May be repeated.",
+        help="The bundle that made the rows: a folder or a name; repeatable.",
         show_default="found by its digest among those of this package",
     ),
 ]
 ProviderOption = Annotated[
     str,
-    typer.Option(
-        "--provider", help="The provider of onnxruntime: cpu, cuda, coreml, directml or openvino."
-    ),
+    typer.Option("--provider", help="Of onnxruntime: cpu, cuda, coreml, directml or openvino."),
 ]
 
 # --- labelled photos ------------------------------------------------------------------------------
@@ -144,8 +141,7 @@ RawOption = Annotated[
     bool,
     typer.Option(
         "--raw",
-        help="Write to CSV as it is what a spreadsheet would take for a formula; without it, such "
-        "a text begins with an apostrophe.",
+        help="Put no apostrophe before what a spreadsheet would take for a formula (CSV).",
     ),
 ]
 QuietOption = Annotated[

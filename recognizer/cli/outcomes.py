@@ -43,9 +43,7 @@ def export(
     scan: options.ScanArgument,
     output: Annotated[
         Path,
-        typer.Argument(
-            metavar="FILE", help="A .jsonl, .csv or .parquet file, or - for JSON lines."
-        ),
+        typer.Argument(metavar="FILE", help="A .jsonl, .csv or .parquet file, or -: JSON lines."),
     ],
     outcomes: options.OutcomesOption = None,
     raw: options.RawOption = False,

@@ -28,10 +28,7 @@ def command(
     policy: options.OptionalPolicyOption = None,
     host: Annotated[
         str,
-        typer.Option(
-            help="The address to listen on. Others than this machine's own need a token; without "
-            "--token one is made and printed."
-        ),
+        typer.Option(help="Address to listen on; others than this machine's own need a token."),
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(help="The port to listen on; 0 for any.", min=0, max=65535)
@@ -41,31 +38,24 @@ def command(
         typer.Option(
             envvar="RECOGNIZER_REVIEW_TOKEN",
             help="What reviewers sign in with, at least 16 characters.",
-            show_default=False,
+            show_default="one is made if --host needs it",
         ),
     ] = None,
     allow_host: Annotated[
-        list[str] | None,
-        typer.Option(help="A name by which browsers call this server, with --host; repeatable."),
+        list[str] | None, typer.Option(help="A name by which browsers call this; repeatable.")
     ] = None,
     certificate: Annotated[
-        Path | None,
-        typer.Option(help="Serve HTTPS with this certificate (PEM, with its private key)."),
+        Path | None, typer.Option(help="Serve HTTPS with this certificate and its key (PEM).")
     ] = None,
     lead_reviewer: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME",
-            help="A reviewer who decides on what others have escalated, as nobody else then may; "
-            "repeatable.",
+            metavar="NAME", help="A reviewer who alone decides on what is escalated; repeatable."
         ),
     ] = None,
     print_outcomes: Annotated[
         bool,
-        typer.Option(
-            "--print-outcomes",
-            help="Print what reviewers say from now on as JSON lines, for a program.",
-        ),
+        typer.Option("--print-outcomes", help="Print what reviewers say as JSON lines."),
     ] = False,
     allow_http: options.AllowHttpOption = False,
     bundle: options.RowsBundleOption = None,

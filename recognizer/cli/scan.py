@@ -36,20 +36,18 @@ def command(
         ),
     ] = None,
     report: Annotated[
-        Path | None,
-        typer.Option(help="Also write the review queue, as recognizer report does."),
+        Path | None, typer.Option(help="Also write the queue, as recognizer report does.")
     ] = None,
     image_column: Annotated[
-        str | None,
-        typer.Option(help="The column of tables with the images.", show_default="by its name"),
+        str | None, typer.Option(help="The column with the images.", show_default="by its name")
     ] = None,
     listing_column: options.ListingColumnOption = None,
     image_root: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PLACE",
-            help="A folder, or the beginning of URLs of an object store (s3://bucket/photos): there "
-            "the paths in tables begin, and tables may name images; repeatable.",
+            help="A folder, or prefix of an object store (s3://bucket/photos), where the paths in "
+            "tables begin and tables may name images; repeatable.",
             show_default="the folder of the table, and folders and prefixes that are sources",
         ),
     ] = None,
@@ -57,17 +55,13 @@ def command(
     policy: options.OptionalPolicyOption = None,
     bundle: options.BundleOption = None,
     workers: Annotated[
-        int,
-        typer.Option(
-            "--workers", "-w", min=0, help="Processes; 0 for as many as CPUs and memory allow."
-        ),
+        int, typer.Option("--workers", "-w", min=0, help="0: as many as CPUs and memory allow.")
     ] = 0,
     engine: Annotated[
         str,
         typer.Option(
             metavar="[local|ray]",
-            help="Run the workers here, or as actors on a Ray cluster (extra: ray), that of "
-            "RAY_ADDRESS if it is set.",
+            help="Run the workers here, or on a Ray cluster (extra: ray; RAY_ADDRESS).",
         ),
     ] = "local",
     provider: options.ProviderOption = "cpu",
@@ -87,8 +81,8 @@ def command(
         typer.Option(
             metavar="MIB",
             min=0,
-            help="Memory of each process, model and libraries included; an image that needs more "
-            "fails (out_of_memory); 0 for no limit (Linux only).",
+            help="Of each process, model included; an image that needs more fails (out_of_memory); "
+            "0 for no limit (Linux only).",
             show_default="its share of the machine's",
         ),
     ] = None,
@@ -96,32 +90,27 @@ def command(
         float | None,
         typer.Option(
             metavar="RATE",
-            help="Draw this share of the clear images at random, those with higher scores 10 to 100 "
-            "times as often: recognizer measure estimates from them what was missed.",
+            help="Draw this share of the clear images at random, high scores up to 100 times as "
+            "often, for recognizer measure to estimate what was missed.",
             show_default="none",
         ),
     ] = None,
     rehash: Annotated[
         bool,
         typer.Option(
-            "--rehash",
-            help="Read files again although their size, times and inode are as before.",
+            "--rehash", help="Read files again whose size, times and inode are as before."
         ),
     ] = False,
     retry_failed: Annotated[
         bool,
         typer.Option(
             "--retry-failed",
-            help="Also try again what cost a process (decoder_crash, timeout, out_of_memory); "
-            "other failures are always tried again.",
+            help="Try again what cost a process too (decoder_crash, timeout, out_of_memory).",
         ),
     ] = False,
     embeddings: Annotated[
         bool,
-        typer.Option(
-            "--embeddings",
-            help="Keep the embedding of each image, for recognizer similar.",
-        ),
+        typer.Option("--embeddings", help="Keep the embeddings of images, for recognizer similar."),
     ] = False,
     known: Annotated[
         Path | None,
@@ -129,16 +118,13 @@ def command(
     ] = None,
     match_rotations: Annotated[
         bool,
-        typer.Option(
-            "--match-rotations", help="With --known: also match mirrored and rotated images."
-        ),
+        typer.Option("--match-rotations", help="With --known: match in any orientation."),
     ] = False,
     shard: Annotated[
         str | None,
         typer.Option(
             metavar="I/N",
-            help="Scan only the I-th of N parts, without splitting a listing, into an --output of "
-            "its own; recognizer merge puts them together.",
+            help="Scan only the I-th of N parts, for recognizer merge; no listing is split.",
         ),
     ] = None,
     quiet: options.QuietOption = False,

@@ -21,14 +21,11 @@ _KEYS = ("source", "item", "sha256", "phash", "decision")  # of a near-copy, as 
 def command(
     scan: options.ScanArgument,
     photo: Annotated[
-        Path | None,
-        typer.Argument(metavar="PHOTO", help="Rank the images by their similarity to this photo."),
+        Path | None, typer.Argument(metavar="PHOTO", help="Rank the images by similarity to it.")
     ] = None,
     distance: Annotated[
         int,
-        typer.Option(
-            min=0, max=31, help="Bits of 256 in which the hashes of near-copies differ at most."
-        ),
+        typer.Option(min=0, max=31, help="Bits of 256 in which hashes of near-copies may differ."),
     ] = 20,
     bundle: options.BundleOption = None,
     top: Annotated[int, typer.Option(min=1, help="How many to list, the most similar first.")] = 20,

@@ -35,10 +35,7 @@ def command(
         int | None, typer.Option(help="Leads that one reviewer works through in a day.", min=1)
     ] = None,
     precision: Annotated[
-        float | None,
-        typer.Option(
-            help="The share of the leads that must show a product (the interval's lower end)."
-        ),
+        float | None, typer.Option(help="The share of the leads that must show a product.")
     ] = None,
     photos_per_day: Annotated[
         int | None,
@@ -52,10 +49,7 @@ def command(
         float, typer.Option(help="With --data: the share of the photos that show a product.")
     ] = 0.0003,
     split: Annotated[
-        str,
-        typer.Option(
-            help="With --data: test, validation or, if training saw none of the photos, all."
-        ),
+        str, typer.Option(help="With --data: test, validation, or all, if training saw none.")
     ] = "test",
     output: Annotated[Path | None, output_option("The policy to write (TOML).")] = None,
     plot: Annotated[

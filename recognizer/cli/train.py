@@ -42,7 +42,7 @@ def command(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Change a key of the recipe, as photos=9600. May be repeated.",
+            help="Change a key of the recipe, as photos=9600; repeatable.",
         ),
     ] = None,
     cache: CacheOption = None,

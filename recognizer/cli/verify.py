@@ -20,8 +20,7 @@ def command(
     case: Annotated[Path, typer.Argument(metavar="CASE", help="The folder of a case.")],
     bundle: RowsBundleOption = None,
     digest: Annotated[
-        str | None,
-        typer.Option("--digest", help="The digest of the case, as it was noted elsewhere."),
+        str | None, typer.Option("--digest", help="The digest of the case, as noted elsewhere.")
     ] = None,
     json_lines: JsonLinesOption = False,
 ) -> None:
