@@ -1,7 +1,4 @@
-"""A process that works on the bytes of strangers, and what ends it: a crash, a timeout, its memory.
-
-What a death costs is for those to say who start one: an image, an archive, an answer.
-"""
+"""A process that works on the bytes of strangers, and what ends it: a crash, a timeout, its memory."""
 
 from __future__ import annotations
 
@@ -56,7 +53,7 @@ class RemoteError:
 
     @classmethod
     def of(cls, error: Exception) -> Self:
-        """Return the message for an error."""
+        """Return what to send for an error."""
         return cls(kind=type(error).__name__, message=str(error))
 
     def reraise(self, what: str) -> NoReturn:
@@ -132,13 +129,11 @@ class Child(Closes):
         self.process.join(JOIN_SECONDS)
         self.connection.close()
         _CHILDREN.discard(self)
-        match reason:
-            case Reason.TIMEOUT:
-                words = f"was killed after {seconds:g} s"
-            case Reason.OUT_OF_MEMORY:
-                words = f"was killed: it held more than {mebibytes(self.memory_limit or 0)}"
-            case _:
-                words = f"died ({_exit(self.process.exitcode)})"
+        words = f"died ({_exit(self.process.exitcode)})"
+        if reason is Reason.TIMEOUT:
+            words = f"was killed after {seconds:g} s"
+        elif reason is Reason.OUT_OF_MEMORY:
+            words = f"was killed: it held more than {mebibytes(self.memory_limit or 0)}"
         LOG.warning("worker process %s %s (%s)", self.process.pid, words, reason)
         return DiedError(reason, words)
 
@@ -300,10 +295,9 @@ def cannot_start(died: DiedError | None) -> RecognizerError:
 
 @contextmanager
 def signals_held_back() -> Iterator[None]:
-    """Block Ctrl-C and SIGTERM until the end.
+    """Block Ctrl-C and SIGTERM until the end, also in processes that are started meanwhile.
 
-    Both may be sent to the whole group, but a worker that they killed would look like one that
-    crashed. A process inherits the mask under which it was started.
+    Both may be sent to the whole group, but a worker that they killed would look like a crash.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -335,9 +329,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_disown_children)
 
 
-# --- in the process -------------------------------------------------------------------------------
-
-
 def settle() -> None:
     """Prepare this process as a worker: the parent stops it, and libraries print nothing."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -349,10 +340,7 @@ def settle() -> None:
 
 
 def listen(receive: Callable[[], object]) -> None:
-    """Call ``receive`` for what the parent sends; this process ends when the parent has died.
-
-    A thread always listens, so that the parent's sending never waits for work to be done.
-    """
+    """Call ``receive`` in a thread for what the parent sends; end this process with the parent."""
 
     def work() -> None:
         with suppress(EOFError, OSError):

@@ -91,12 +91,11 @@ class DecisionMaker:
         UsageError.
         """
         bundle, policy = self.bundle, self._checked_policy(policy)
-        families = {family.name for family in bundle.families}
-        is_own = prediction.bundle_digest in {None, bundle.digest} and (
-            prediction.status is Status.FAILED
-            or (prediction.scores.keys(), prediction.families.keys()) == ({*self.labels}, families)
-        )
-        if not is_own:
+        is_foreign = prediction.bundle_digest not in {None, bundle.digest}
+        if prediction.status is not Status.FAILED:
+            is_foreign |= prediction.scores.keys() != {*self.labels}
+            is_foreign |= prediction.families.keys() != {family.name for family in bundle.families}
+        if is_foreign:
             raise UsageError(
                 f"the prediction comes from another model than {bundle.title}: use the recognizer "
                 "that made it"

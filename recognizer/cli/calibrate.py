@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import open_reviewed, print_json, read_original, require_extra
+from recognizer.cli.options import open_reviewed, read_original, require_extra
 from recognizer.cli.progress import print_table, require_none_failed, show_stage
 from recognizer.errors import UsageError
 
@@ -27,8 +27,6 @@ def command(
     scan: options.OptionalScanOption = None,
     outcomes: options.OutcomesOption = None,
     allow_http: options.AllowHttpOption = False,
-    *,
-    as_json: options.JsonOption = False,
 ) -> None:
     """Fit calibration and thresholds again, on photos that the bundle was not trained on.
 
@@ -63,10 +61,7 @@ def command(
         held_out = photos_of_split(photos, "validation")
         with show_stage("scoring the validation split") as progress:
             made = calibrate_bundle(recognizer, held_out, output, on_progress=progress)
-    if as_json:
-        print_json({"bundle": made.title, "calibration": made.calibration, "labels": made.labels})
-    else:
-        _print_calibration(made)
+    _print_calibration(made)
     typer.echo(f"Wrote {output}", err=True)
     require_none_failed(f"{source}: not used: {why}" for source, why in missing.items())
 

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import (
-    BundleOption,
-    DataArgument,
-    DataOption,
-    JsonOption,
-    LayoutOption,
-    SeedOption,
-    group,
-    output_option,
-    print_json,
-    require_extra,
-)
+from recognizer.cli import SomeInputsFailedError, options
 from recognizer.cli.progress import print_table, show_stage, shown, working
 from recognizer.errors import DatasetError, UsageError
 
@@ -33,7 +21,7 @@ if TYPE_CHECKING:
 MAX_SHOWN = 20  # suspects and files that are printed; the rest is counted
 SHEET_PHOTOS = 64
 
-app = group("Split labelled photos, check them, find labels that may be wrong.")
+app = options.group("Split labelled photos, check them, find labels that may be wrong.")
 
 
 # --- split ----------------------------------------------------------------------------------------
@@ -46,7 +34,7 @@ def split(
         typer.Argument(metavar="FOLDER", help="The photos' folder, or their CSV or JSON list."),
     ],
     output: Annotated[
-        Path, output_option("The folder of manifest.csv, which may be FOLDER itself.")
+        Path, options.output_option("The folder of manifest.csv, which may be FOLDER itself.")
     ],
     source: Annotated[
         str | None,
@@ -64,8 +52,8 @@ def split(
     validation: Annotated[
         float, typer.Option(help="The share that is left to `calibrate`.", min=0, max=0.9)
     ] = 0.0,
-    seed: SeedOption = 0,
-    layout: LayoutOption = None,
+    seed: options.SeedOption = 0,
+    layout: options.LayoutOption = None,
     photos: Annotated[
         Path | None, typer.Option(help="The photos' folder.", show_default="that of the list")
     ] = None,
@@ -75,8 +63,6 @@ def split(
     label_column: Annotated[
         str | None, typer.Option(help="The column with the label.", show_default="by its name")
     ] = None,
-    *,
-    as_json: JsonOption = False,
 ) -> None:
     """Split labelled photos into train and test, and write their manifest.
 
@@ -114,18 +100,8 @@ def split(
     output.mkdir(parents=True, exist_ok=True)
     own = found.root / LABELS
     path = write_manifest(made.photos, output, own if own.is_file() else None)
-    if as_json:
-        parts = ("layout", "source", "notes", "warnings", "left_out")
-        print_json(
-            {
-                "manifest": str(path),
-                **{part: getattr(made, part) for part in parts},
-                "labels": _count_photos(made.photos),
-            }
-        )
-    else:
-        _print_split(made)
-        typer.echo(f"Wrote {path}", err=True)
+    _print_split(made)
+    typer.echo(f"Wrote {path}", err=True)
     if made.left_out:
         raise SomeInputsFailedError
 
@@ -157,29 +133,15 @@ def _print_split(made: NewManifest) -> None:
 def _print_counts(photos: Sequence[Photo]) -> None:
     from recognizer.dataset.manifest import SPLITS
 
-    found = _count_photos(photos)
-    splits = [split for split in SPLITS if any(photo.split == split for photo in photos)]
-    rows = [[label, *(_shown(counts[s]) for s in splits)] for label, counts in found.items()]
-    print_table(f"{len(photos)} photos", ("label", *splits), rows, "photos (sources)")
-
-
-def _shown(count: dict[str, int]) -> str:
-    return f"{count['photos']} ({count['sources']})" if count["photos"] else "-"
-
-
-def _count_photos(photos: Iterable[Photo]) -> dict[str, dict[str, dict[str, int]]]:
-    """Return how many photos and sources each label has in each split."""
     sources: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for photo in photos:
         sources[photo.label, photo.split].append(photo.source)
-    return {
-        label: {
-            split: {"photos": len(found), "sources": len(set(found))}
-            for split in ("train", "validation", "test")
-            for found in (sources.get((label, split), []),)
-        }
-        for label in sorted({label for label, _ in sources})
-    }
+    splits = [split for split in SPLITS if any(split == found for _, found in sources)]
+    rows = []
+    for label in sorted({label for label, _ in sources}):
+        cells = [sources.get((label, split), []) for split in splits]
+        rows.append([label, *(f"{len(c)} ({len({*c})})" if c else "-" for c in cells)])
+    print_table(f"{len(photos)} photos", ("label", *splits), rows, "photos (sources)")
 
 
 # --- custom labels --------------------------------------------------------------------------------
@@ -192,7 +154,7 @@ def labels(
         list[str] | None,
         typer.Argument(metavar="LABEL=KIND", help="Labels for a new file, and their kinds."),
     ] = None,
-    layout: LayoutOption = None,
+    layout: options.LayoutOption = None,
 ) -> None:
     """Describe custom labels in FOLDER/taxonomy.toml, and check that file.
 
@@ -265,11 +227,7 @@ def _print_labels(found: CustomLabels) -> None:
 
 
 @app.command()
-def check(
-    data: DataArgument,
-    *,
-    as_json: JsonOption = False,
-) -> None:
+def check(data: options.DataArgument) -> None:
     """Check that the manifests are true and that no photo is in two splits.
 
     Prints missing, changed or undecodable files, unknown labels, sources in test and another split,
@@ -279,13 +237,9 @@ def check(
 
     with show_stage("reading photos") as progress:
         found = check_data(data, progress)
-    if as_json:
-        labels = _count_photos(found.photos)
-        print_json({"problems": found.problems, "duplicates": found.duplicates, "labels": labels})
-    else:
-        _print_counts(found.photos)
-        for line in (*found.problems, *(f"near-duplicates: {pair}" for pair in found.duplicates)):
-            typer.echo(line)
+    _print_counts(found.photos)
+    for line in (*found.problems, *(f"near-duplicates: {pair}" for pair in found.duplicates)):
+        typer.echo(line)
     if found.problems or found.duplicates:
         raise DatasetError(
             f"{len(found.problems)} problems and {len(found.duplicates)} near-duplicates across "
@@ -298,10 +252,10 @@ def check(
 
 @app.command()
 def suspects(
-    data: DataOption,
-    bundle: BundleOption = None,
+    data: options.DataOption,
+    bundle: options.BundleOption = None,
     split: Annotated[str, typer.Option(help="The split to search.")] = "train",
-    output: Annotated[Path | None, output_option("Write the whole list as CSV.")] = None,
+    output: Annotated[Path | None, options.output_option("Write the whole list as CSV.")] = None,
     sheet: Annotated[
         Path | None, typer.Option(help="Draw the first ones on a contact sheet (PNG).")
     ] = None,
@@ -310,7 +264,7 @@ def suspects(
 
     Most of them are right and only unusual: look before you correct one.
     """
-    require_extra("train", "cleanlab", "sklearn")
+    options.require_extra("train", "cleanlab", "sklearn")
     from recognizer.dataset.manifest import load_data
     from recognizer.dataset.outputs import run_photos
     from recognizer.dataset.suspects import draw_suspects, find_suspects, write_suspects

@@ -10,14 +10,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from recognizer.cli.options import (
-    EXTRAS,
-    BundleArgument,
-    JsonOption,
-    ProviderOption,
-    missing_modules,
-    print_json,
-)
+from recognizer.cli import options
+from recognizer.cli.options import missing_modules
 from recognizer.cli.progress import print_values
 from recognizer.errors import BundleError, RecognizerError, pip_line
 
@@ -35,10 +29,10 @@ _SECONDS = 1.0  # of predictions, for the speed
 
 
 def command(
-    bundle: BundleArgument = None,
+    bundle: options.BundleArgument = None,
     *,
-    provider: ProviderOption = "cpu",
-    as_json: JsonOption = False,
+    provider: options.ProviderOption = "cpu",
+    as_json: options.JsonOption = False,
 ) -> None:
     """Check the installation: versions, machine, extras, and the scores of the model.
 
@@ -47,7 +41,7 @@ def command(
     """
     extras = {
         extra: {"for": words, "missing": missing_modules(modules), "install": pip_line(extra)}
-        for extra, (words, modules) in EXTRAS.items()
+        for extra, (words, modules) in options.EXTRAS.items()
     }
     found: dict[str, Any] = {"versions": _versions(), "extras": extras}
     problems = [f"{name}: {text}" for name, text in found["versions"].items() if " " in text]
@@ -60,7 +54,7 @@ def command(
             error = raised
             found["model"] = {"error": str(raised)}
     if as_json:
-        print_json({**found, "problems": problems})
+        options.print_json({**found, "problems": problems})
     else:
         print_values(found["versions"])
         print_values(found.get("machine", {}), unknown="unknown")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from recognizer.cli.options import BundleOption, JsonOption, output_option, print_json
+from recognizer.cli.options import BundleOption, output_option
 from recognizer.cli.progress import require_none_failed, show_progress
 from recognizer.errors import UsageError
 
@@ -39,7 +39,6 @@ def command(
     check: Annotated[
         bool, typer.Option("--check", help="Print what to expect, and write nothing.")
     ] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Add a product to a bundle, or strengthen one, from as few as three photos.
 
@@ -71,10 +70,7 @@ def command(
         )
     for note in found.notes:
         typer.echo(note, err=True)
-    if as_json:
-        print_json(found)
-    else:
-        typer.echo("\n".join(found.expectation.lines()))
-        if found.path is not None:
-            typer.echo(f"Wrote {found.path}; use it with --bundle {found.path}")
+    typer.echo("\n".join(found.expectation.lines()))
+    if found.path is not None:
+        typer.echo(f"Wrote {found.path}; use it with --bundle {found.path}")
     require_none_failed(f"Skipped {path}: {why}" for path, why in found.unreadable.items())

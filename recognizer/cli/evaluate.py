@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recognizer._atomic import check_place, replacing, require_own, require_page
-from recognizer.cli.options import (
-    BundleArgument,
-    JsonOption,
-    OptionalDataOption,
-    OutOfFoldOption,
-    output_option,
-    require_extra,
-)
+from recognizer.cli import options
 from recognizer.cli.progress import print_wide, show_stage
 from recognizer.errors import DatasetError, TrainingError, UsageError
 
@@ -30,8 +23,8 @@ _PICTURES = (".png", ".jpg", ".webp")
 
 
 def command(
-    bundle: BundleArgument = None,
-    data: OptionalDataOption = None,
+    bundle: options.BundleArgument = None,
+    data: options.OptionalDataOption = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -40,7 +33,7 @@ def command(
         ),
     ] = None,
     output: Annotated[
-        Path | None, output_option("Write an HTML report, and a .json file beside it.")
+        Path | None, options.output_option("Write an HTML report, and a .json file beside it.")
     ] = None,
     predictions: Annotated[
         Path | None,
@@ -60,19 +53,19 @@ def command(
         bool,
         typer.Option("--robustness", help="Measure on photos altered as phones and platforms do."),
     ] = False,
-    out_of_fold: OutOfFoldOption = None,
+    out_of_fold: options.OutOfFoldOption = None,
     rounds: Annotated[int, typer.Option(help="Bootstrap rounds.", min=1)] = 1000,
     *,
     group_by_source: Annotated[
         bool, typer.Option("--group-by-source", help="Bootstrap over sources, not photos.")
     ] = False,
-    as_json: JsonOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Print average precision, AUC and recall at fixed false-positive rates, with intervals.
 
     It runs the ONNX file of the bundle. Negatives are all photos without a product.
     """
-    require_extra("evaluate")
+    options.require_extra("evaluate")
     from recognizer.dataset.manifest import load_data
     from recognizer.engine import Recognizer
     from recognizer.evaluation.held_out import corrected
@@ -113,8 +106,8 @@ def command(
         splits = [split] if split else ["test"]
         if not split and any(photo.split == "validation" for photo in photos):
             splits.append("validation")
-        options = {"rounds": rounds, "prevalence": prevalence, "group_by_source": group_by_source}
-        _evaluate(recognizer, photos, splits, options, as_json, output, predictions, errors)
+        measuring = {"rounds": rounds, "prevalence": prevalence, "group_by_source": group_by_source}
+        _evaluate(recognizer, photos, splits, measuring, as_json, output, predictions, errors)
 
 
 def _check_places(output: Path | None, predictions: Path | None, errors: Path | None) -> None:
@@ -138,7 +131,7 @@ def _evaluate(
     recognizer: Recognizer,
     photos: Sequence[Photo],
     splits: Sequence[str],
-    options: dict[str, Any],
+    measuring: dict[str, Any],
     as_json: bool,
     output: Path | None,
     predictions: Path | None,
@@ -155,7 +148,7 @@ def _evaluate(
     for split, chosen in [(split, photos_of_split(photos, split)) for split in splits]:
         scores = _score(recognizer, chosen, f"scoring: {split}")
         verdicts = default_verdicts(recognizer.bundle, scores)
-        found = measure(recognizer.bundle, chosen, scores, split, verdicts=verdicts, **options)
+        found = measure(recognizer.bundle, chosen, scores, split, verdicts=verdicts, **measuring)
         scored = Scored(split, chosen, scores, verdicts)
         measured.append(ReportPart(evaluation=found, worth=SPLIT_CAVEATS[split], scored=scored))
     text = to_json({part.evaluation.split: part.evaluation for part in measured})

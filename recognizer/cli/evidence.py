@@ -9,13 +9,6 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import (
-    bundle_behind,
-    open_reviewed,
-    output_option,
-    read_original,
-    require_extra,
-)
 from recognizer.cli.progress import require_none_failed, working
 
 
@@ -29,9 +22,7 @@ def command(
         list[str] | None,
         typer.Option("--listing", help="All scored images of a listing, by its ID."),
     ] = None,
-    output: Annotated[Path, output_option("The folder of the case; it must not exist yet.")] = Path(
-        "case"
-    ),
+    output: Annotated[Path, options.output_option("The new folder of the case.")] = Path("case"),
     outcomes: options.OutcomesOption = None,
     bundle: options.RowsBundleOption = None,
     title: options.TitleOption = None,
@@ -45,14 +36,14 @@ def command(
     from recognizer import Recognizer
     from recognizer.review.evidence import find_leads, write_case
 
-    require_extra("evidence")
-    with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
+    options.require_extra("evidence")
+    with options.open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
         rows = find_leads(file, leads or [], listings or [])
         digest, missing = write_case(
             rows,
             output,
-            recognizer=Recognizer(bundle_behind(rows[0], bundle)),
-            read=partial(read_original, allow_http=allow_http),
+            recognizer=Recognizer(options.bundle_behind(rows[0], bundle)),
+            read=partial(options.read_original, allow_http=allow_http),
             outcomes_of=lambda row: found_out.about(row.sha256, file.name_of(row)),
             scan=scan.name,
             title=title,

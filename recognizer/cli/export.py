@@ -7,13 +7,7 @@ from typing import Annotated
 
 import typer
 
-from recognizer.cli.options import (
-    DataOption,
-    JsonOption,
-    NewBundleOption,
-    print_json,
-    require_extra,
-)
+from recognizer.cli import options
 from recognizer.cli.progress import show_progress
 from recognizer.cli.train import CacheOption
 from recognizer.errors import UsageError
@@ -24,8 +18,8 @@ def command(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="The folder of a recipe that was trained.")
     ],
-    data: DataOption,
-    output: NewBundleOption,
+    data: options.DataOption,
+    output: options.NewBundleOption,
     notes: Annotated[
         Path | None, typer.Option(help="Markdown for the card, on the data and on failures.")
     ] = None,
@@ -34,11 +28,9 @@ def command(
         typer.Option("--license", metavar="SPDX", help="As Apache-2.0.", show_default="not stated"),
     ] = None,
     cache: CacheOption = None,
-    *,
-    as_json: JsonOption = False,
 ) -> None:
     """Export to ONNX, set thresholds, measure on the test split and write the model card."""
-    require_extra("train")
+    options.require_extra("train")
     from recognizer.cli.evaluate import print_evaluation
     from recognizer.dataset.manifest import load_data
     from recognizer.evaluation.held_out import SPLIT_CAVEATS
@@ -57,18 +49,8 @@ def command(
             release = export_bundle(
                 recipe, run, output, notes=text, spdx_license=spdx_license, on_stage=stage
             )
-    if as_json:
-        print_json(
-            {
-                "bundle": release.path,
-                "precision": release.precision,
-                "test": release.test,
-                "out_of_fold": release.unseen.whole,
-            }
-        )
-    else:
-        print_evaluation(release.test, SPLIT_CAVEATS["test"])
-        print_evaluation(release.unseen.whole, OUT_OF_FOLD)
+    print_evaluation(release.test, SPLIT_CAVEATS["test"])
+    print_evaluation(release.unseen.whole, OUT_OF_FOLD)
     lost = max(release.lost.values(), default=0.0)
     typer.echo(
         f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)",

@@ -12,7 +12,7 @@ import typer
 
 from recognizer.cli import SomeInputsFailedError, options
 from recognizer.cli.options import output_option, print_json
-from recognizer.cli.progress import show_progress, shown
+from recognizer.cli.progress import show_progress
 from recognizer.errors import UsageError
 
 
@@ -135,14 +135,7 @@ def command(
     The exit code is 0 when all is done, 3 when some images failed, 2 for a mistake in the
     command, 4 for a missing or altered model, 130 when interrupted.
     """
-    from recognizer.cli.scan_files import check_outputs, default_output, require_sources
-    from recognizer.cli.scan_output import (
-        as_plain,
-        progress_line,
-        row_lines,
-        summary_lines,
-        warnings,
-    )
+    from recognizer.cli import scan_files, scan_output
     from recognizer.imaging import Limits
     from recognizer.imaging.sources import MEBIBYTE
     from recognizer.known import share_bank
@@ -150,26 +143,18 @@ def command(
     from recognizer.policy import Policy
     from recognizer.review.page import write_report
     from recognizer.rows import AuditSample, Ranking, ScanWriter
-    from recognizer.scan import (
-        Access,
-        Engine,
-        Lookahead,
-        ScanOptions,
-        Shard,
-        Skipped,
-        expand,
-        scan,
-    )
+    from recognizer.scan import Access, Engine, Lookahead, ScanOptions, Shard, Skipped, expand
+    from recognizer.scan import scan as run
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is reported before any worker starts
     rules = Policy() if policy is None else Policy.load(policy, model.taxonomy)
-    output = output or default_output(sources)
+    output = output or scan_files.default_output(sources)
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
     if engine not in [*Engine]:
         raise UsageError(f"--engine {engine}: one of {', '.join(Engine)}")
-    check_outputs(output, report)
-    require_sources(sources)
+    scan_files.check_outputs(output, report)
+    scan_files.require_sources(sources)
     if match_rotations and known is None:
         raise UsageError("--match-rotations needs --known")
     skipped = Skipped()
@@ -200,25 +185,22 @@ def command(
                 file.set_listing_column(listing_column)
             with show_progress(quiet=quiet or as_json) as show:
                 show("loading the model")
-                summary = scan(
+                summary = run(
                     items,
                     model,
                     rules,
                     file,
                     settings,
-                    on_rows=lambda sums, _: show(progress_line(sums, items.total)),
+                    on_rows=lambda sums, _: show(scan_output.progress_line(sums, items.total)),
                 )
-            for line in warnings(skipped):
+            for line in scan_output.warnings(skipped):
                 typer.echo(line, err=True)
             if report is not None:
                 write_report(output, report, [model, *load_carried_bundles()])
             if as_json:
-                print_json(as_plain(summary, skipped, model, output))
+                print_json(scan_output.as_plain(summary, skipped, model, output))
             elif not quiet:
-                lines = [*row_lines(file, summary.decisions.total())]
-                lines += [*summary_lines(summary, skipped, model), f"Scan: {shown(str(output))}"]
-                lines += [] if report is None else [f"Report: {shown(str(report))}"]
-                typer.echo("\n".join(lines))
+                scan_output.print_results(file, summary, skipped, model, report)
     if summary.failed:
         raise SomeInputsFailedError
 

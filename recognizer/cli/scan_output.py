@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from recognizer.cli.progress import duration, row_line, shown
 from recognizer.model.bundle import Bundle
 from recognizer.rows import ScanFile, ScanSummary
@@ -56,8 +58,17 @@ def progress_line(summary: ScanSummary, total: int | None) -> str:
     return ", ".join(parts)
 
 
-def row_lines(file: ScanFile, leads: int) -> Iterator[str]:
-    """Yield a line for each row, or for the first leads of many."""
+def print_results(
+    file: ScanFile, summary: ScanSummary, skipped: Skipped, bundle: Bundle, report: Path | None
+) -> None:
+    """Print a line for each row or for the first leads, a summary, and which files there are."""
+    lines = [*_row_lines(file, summary.decisions.total())]
+    lines += [*_summary_lines(summary, skipped, bundle), f"Scan: {shown(str(file.path))}"]
+    lines += [] if report is None else [f"Report: {shown(str(report))}"]
+    typer.echo("\n".join(lines))
+
+
+def _row_lines(file: ScanFile, leads: int) -> Iterator[str]:
     if len(file) <= LISTED_INPUTS:
         yield from map(row_line, file.rows())
         return
@@ -67,8 +78,7 @@ def row_lines(file: ScanFile, leads: int) -> Iterator[str]:
         yield row_line(row)
 
 
-def summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> Iterator[str]:
-    """Yield the closing summary, line by line."""
+def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> Iterator[str]:
     if not summary.images:
         yield "No images found."
     else:
