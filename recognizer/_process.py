@@ -1,4 +1,4 @@
-"""A process that works on the bytes of strangers, and what ends it: a crash, a timeout, its memory."""
+"""A process for the bytes of strangers, and what ends it: a crash, a timeout, its memory."""
 
 from __future__ import annotations
 
