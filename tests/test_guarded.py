@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from recognizer import GuardedRecognizer, Policy, Recognizer, UsageError
+from recognizer._messages import LOG
 from recognizer.errors import BundleNotFoundError, ProviderError, RecognizerError
 from recognizer.imaging import Limits
 from recognizer.prediction import Prediction
@@ -83,7 +84,9 @@ def test_an_accident_costs_one_answer(
     assert guarded.decide(bad, Policy()).decision == "unscored"
 
 
-def test_a_hanging_image_and_the_end(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_image_is_logged_not_shown_and_the_end(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("recognizer.guarded.Recognizer", engines.Fragile)
     with GuardedRecognizer.load(tiny_bundle, timeout=1) as guarded:
         found = guarded.predict(RED + engines.HANGS)
@@ -91,6 +94,10 @@ def test_a_hanging_image_and_the_end(tiny_bundle: Path, monkeypatch: pytest.Monk
         assert found.detail == "the process that worked on it was killed after 1 s"
     with pytest.raises(UsageError, match="closed"):
         guarded.predict(RED)
+    (line,) = caplog.records
+    assert (line.name, line.levelname) == ("recognizer", "WARNING")
+    assert "was killed after 1 s (timeout)" in line.getMessage()
+    assert any(isinstance(one, logging.NullHandler) for one in LOG.handlers)
 
 
 def test_an_interrupted_call_does_not_give_its_answer_to_the_next(
@@ -140,20 +147,6 @@ def test_many_tasks_of_an_event_loop(guarded: GuardedRecognizer) -> None:
     assert {key: changes[key] for key in expected} == expected
     assert after["waiting"] == 0
     assert after["processes"] in {1, 2}
-
-
-def test_what_happens_to_processes_is_logged_and_not_shown(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("recognizer.guarded.Recognizer", engines.Fragile)
-    with GuardedRecognizer.load(tiny_bundle) as guarded:
-        guarded.predict(RED + engines.EXITS)
-    (line,) = caplog.records
-    assert (line.name, line.levelname) == ("recognizer", "WARNING")
-    assert "died (exit code 7) (decoder_crash)" in line.getMessage()
-    assert any(
-        isinstance(one, logging.NullHandler) for one in logging.getLogger("recognizer").handlers
-    )
 
 
 def test_what_keeps_it_from_starting(
