@@ -140,19 +140,12 @@ def test_the_embedding_is_that_of_the_frame_that_scored(recognizer: Recognizer) 
     assert found.vector[0] > 200
 
 
-BAD = {
-    "nothing": b"",
-    "a page": b"<html>",
-    "half of a header": encoded(picture())[:300],
-    "no such file": Path("no/such/file.jpg"),
-    "a folder": Path(),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_a_status_of_every_call(name: str, recognizer: Recognizer) -> None:
-    prediction = recognizer.predict(BAD[name])
-    embedding, explanation = recognizer.embed(BAD[name]), recognizer.explain(BAD[name])
+@pytest.mark.parametrize(
+    "image", [b"", b"<html>", encoded(picture())[:300], Path("no/such/file.jpg"), Path()]
+)
+def test_bad_input_is_a_status_of_every_call(image: bytes | Path, recognizer: Recognizer) -> None:
+    prediction, embedding = recognizer.predict(image), recognizer.embed(image)
+    explanation = recognizer.explain(image)
     assert prediction.status is embedding.status is Status.FAILED
     assert prediction.reason is embedding.reason is not None
     assert prediction.detail == embedding.detail
