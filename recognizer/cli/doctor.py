@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import io
 import os
 import platform
-import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from recognizer.cli import options
 from recognizer.cli.options import missing_modules
 from recognizer.cli.progress import print_values
 from recognizer.errors import BundleError, RecognizerError, pip_line
-
-if TYPE_CHECKING:
-    from recognizer.engine import Recognizer
 
 _MODULES = {
     "onnxruntime": "onnxruntime",
@@ -25,7 +20,6 @@ _MODULES = {
     "pillow": "PIL",
     "simplejpeg": "simplejpeg",
 }
-_SECONDS = 1.0  # of predictions, for the speed
 
 
 def command(
@@ -122,23 +116,4 @@ def _model(bundle: str | None, provider: str) -> dict[str, Any]:
         "provider": recognizer.provider,
         "self_test_difference": None if difference is None else round(difference, 6),
         "self_test_passed": difference is None or difference <= TOLERANCE,
-        "photos_per_second": round(_speed(recognizer), 1),
     }
-
-
-def _speed(recognizer: Recognizer) -> float:
-    """Return how many JPEGs of 1600 x 1200 pixels one thread scores in a second."""
-    from PIL import Image
-
-    from recognizer.model.self_test import self_test_images
-
-    file = io.BytesIO()
-    with Image.open(io.BytesIO(self_test_images()[0])) as image:
-        image.resize((1600, 1200)).save(file, "JPEG", quality=85)
-    photo = file.getvalue()
-    recognizer.predict(photo)  # the first one takes longer
-    begin, count = time.perf_counter(), 0
-    while (seconds := time.perf_counter() - begin) < _SECONDS:
-        recognizer.predict(photo)
-        count += 1
-    return count / seconds

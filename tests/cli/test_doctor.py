@@ -18,11 +18,6 @@ from tests.tiny import write_tiny_bundle
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(autouse=True)
-def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_SECONDS", 0.01)
-
-
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     folder = write_tiny_bundle(tmp_path / "tiny-v1")
@@ -33,7 +28,7 @@ def bundle(tmp_path: Path) -> Path:
 def test_a_sound_installation(bundle: Path) -> None:
     done = invoke("doctor", bundle)
     assert done.exit_code == ExitCode.DONE, done.output
-    for words in ("self test passed:       True", "photos per second:", "onnxruntime:  "):
+    for words in ("self test passed:       True", "onnxruntime:  "):
         assert words in done.stdout
     found = json.loads(invoke("doctor", bundle, "--json").stdout)
     assert found["model"]["self_test_passed"] is True
