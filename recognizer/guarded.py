@@ -105,20 +105,14 @@ class GuardedRecognizer(Closes, DecisionMaker):
         recognizer is closed, and if it was loaded before this process was forked; and a
         RecognizerError if no process can be started.
         """
-        request = self._request(image)
-        if isinstance(request, Prediction):
-            return self._counted(request)
-        return self._answer(request, self._pool.submit(request))
+        return self._answer(*self._submit(image))
 
     async def predict_async(self, image: ImageSource) -> Prediction:
         """Score one image as :meth:`predict` does, while other tasks of the event loop go on."""
-        request = await asyncio.to_thread(self._request, image)
-        if isinstance(request, Prediction):
-            return self._counted(request)
-        future = self._pool.submit(request)
+        future, sha256 = await asyncio.to_thread(self._submit, image)
         with suppress(Exception):  # raised below
             await asyncio.wrap_future(future)
-        return self._answer(request, future)
+        return self._answer(future, sha256)
 
     def stats(self) -> dict[str, int]:
         """Return counters for metrics: ``processes``, and images that are ``waiting`` or in work.
@@ -129,24 +123,24 @@ class GuardedRecognizer(Closes, DecisionMaker):
         with self._lock:
             return self._pool.stats() | counts | self._answered
 
-    def _request(self, image: ImageSource) -> tuple[ImageSource, str | None] | Prediction:
+    def _submit(self, image: ImageSource) -> tuple[Future[Prediction], str | None]:
         if isinstance(image, Image.Image):
             raise UsageError("a Pillow image is decoded already: give its bytes")
         if hasattr(image, "read"):
             try:
                 image = read_bytes(image, self._limits)
             except Refused as refused:
-                return Prediction(
-                    status=Status.FAILED, reason=refused.reason, detail=refused.detail
+                answered: Future[Prediction] = Future()
+                answered.set_result(
+                    Prediction(status=Status.FAILED, reason=refused.reason, detail=refused.detail)
                 )
+                return answered, None
         if isinstance(image, bytearray | memoryview):
             image = bytes(image)
-        return image, hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None
+        sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None
+        return self._pool.submit((image, sha256)), sha256
 
-    def _answer(
-        self, request: tuple[ImageSource, str | None], future: Future[Prediction]
-    ) -> Prediction:
-        _, sha256 = request
+    def _answer(self, future: Future[Prediction], sha256: str | None) -> Prediction:
         try:
             prediction = future.result()
         except DiedError as died:
@@ -156,9 +150,6 @@ class GuardedRecognizer(Closes, DecisionMaker):
             )
         if sha256 is not None and prediction.sha256 not in {None, sha256}:
             raise RecognizerError("the prediction is that of another image")
-        return self._counted(prediction)
-
-    def _counted(self, prediction: Prediction) -> Prediction:
         with self._lock:
             self._answered.update(filter(None, (prediction.status, prediction.reason)))
         return prediction

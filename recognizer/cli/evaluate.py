@@ -68,7 +68,9 @@ def command(
     options.require_extra("evaluate")
     from recognizer.dataset.manifest import load_data
     from recognizer.engine import Recognizer
-    from recognizer.evaluation.held_out import corrected
+    from recognizer.evaluation.evaluate import ANY_PRODUCT
+    from recognizer.evaluation.held_out import corrected, photos_of_split
+    from recognizer.evaluation.robustness import measure_robustness
 
     if not 0 < prevalence < 1:
         raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
@@ -98,7 +100,12 @@ def command(
     except (DatasetError, TrainingError) as error:
         typer.echo(f"labels are not corrected: {error}", err=True)
     if robustness:
-        _alter(recognizer, photos, split or "test", as_json)
+        used = photos_of_split(photos, split or "test")
+        if not any(photo.is_product for photo in used):
+            raise DatasetError(f"no photo of a product in the {split or 'test'} split")
+        with show_stage("altering photos") as progress:
+            found = measure_robustness(recognizer, used, split or "test", on_progress=progress)
+        _print(found, "robustness.md.j2", as_json, name=ANY_PRODUCT)
     elif against:
         other = Recognizer.load(against)
         _compare(recognizer, other, photos, split or "test", rounds, group_by_source, as_json)
@@ -213,19 +220,6 @@ def _compare(
         group_by_source=group_by_source,
     )
     _print(found, "comparison.md.j2", as_json)
-
-
-def _alter(recognizer: Recognizer, photos: Sequence[Photo], split: str, as_json: bool) -> None:
-    from recognizer.evaluation.evaluate import ANY_PRODUCT
-    from recognizer.evaluation.held_out import photos_of_split
-    from recognizer.evaluation.robustness import measure_robustness
-
-    used = photos_of_split(photos, split)
-    if not any(p.is_product for p in used):
-        raise DatasetError(f"no photo of a product in the {split} split")
-    with show_stage("altering photos") as progress:
-        found = measure_robustness(recognizer, used, split, on_progress=progress)
-    _print(found, "robustness.md.j2", as_json, name=ANY_PRODUCT)
 
 
 def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:
