@@ -20,6 +20,7 @@ import sys
 import threading
 import traceback
 import warnings
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Annotated, Any, NoReturn
 
@@ -87,21 +88,13 @@ class SomeInputsFailedError(RecognizerError):
     """A verb has done its work and reported the inputs that failed; only the exit code is left."""
 
 
-def exit_code(error: BaseException) -> ExitCode:
-    """Return the exit code that an error stands for."""
-    match error:
-        case KeyboardInterrupt():
-            return ExitCode.INTERRUPTED
-        case SomeInputsFailedError():
-            return ExitCode.SOME_FAILED
-        case ScanFileChangedError():
-            return ExitCode.INTERNAL_ERROR
-        case BundleError():
-            return ExitCode.MODEL
-        case RecognizerError():
-            return ExitCode.USAGE
-        case _:
-            return ExitCode.INTERNAL_ERROR
+_CODES: Mapping[type[BaseException], ExitCode] = {  # the first that an error is one of
+    KeyboardInterrupt: ExitCode.INTERRUPTED,
+    SomeInputsFailedError: ExitCode.SOME_FAILED,
+    ScanFileChangedError: ExitCode.INTERNAL_ERROR,
+    BundleError: ExitCode.MODEL,
+    RecognizerError: ExitCode.USAGE,
+}
 
 
 class _Verbs(typer.core.TyperGroup):
@@ -126,7 +119,8 @@ class _Verbs(typer.core.TyperGroup):
         except (RecognizerError, KeyboardInterrupt) as error:
             if str(error):
                 typer.echo(f"recognizer: {error}", err=True)
-            raise typer.Exit(exit_code(error)) from error
+            code = next(code for kind, code in _CODES.items() if isinstance(error, kind))
+            raise typer.Exit(code) from error
 
 
 def load_verb(verb: str) -> Any:

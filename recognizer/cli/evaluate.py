@@ -11,7 +11,7 @@ import typer
 from recognizer._atomic import check_place, replacing, require_own, require_page
 from recognizer.cli import options
 from recognizer.cli.progress import print_wide, show_stage
-from recognizer.errors import DatasetError, TrainingError, UsageError
+from recognizer.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
@@ -66,10 +66,9 @@ def command(
     It runs the ONNX file of the bundle. Negatives are all photos without a product.
     """
     options.require_extra("evaluate")
-    from recognizer.dataset.manifest import load_data
     from recognizer.engine import Recognizer
     from recognizer.evaluation.evaluate import ANY_PRODUCT
-    from recognizer.evaluation.held_out import corrected, photos_of_split
+    from recognizer.evaluation.held_out import photos_of_split
     from recognizer.evaluation.robustness import measure_robustness
 
     if not 0 < prevalence < 1:
@@ -94,11 +93,7 @@ def command(
     if data is None:
         raise UsageError("give --data, the labelled photos, or --out-of-fold")
     recognizer = Recognizer.load(bundle)
-    photos = load_data(data, recognizer.bundle.taxonomy)
-    try:
-        photos = corrected(recognizer.bundle, photos)
-    except (DatasetError, TrainingError) as error:
-        typer.echo(f"labels are not corrected: {error}", err=True)
+    photos = options.load_corrected(data, recognizer.bundle)
     if robustness:
         used = photos_of_split(photos, split or "test")
         if not any(photo.is_product for photo in used):

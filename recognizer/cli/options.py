@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recognizer.errors import MissingExtraError, UsageError
+from recognizer.errors import DatasetError, MissingExtraError, RecognizerError, UsageError
 
 if TYPE_CHECKING:
+    from recognizer.dataset.manifest import Photo
     from recognizer.model.bundle import Bundle
     from recognizer.review.outcomes import Outcomes
     from recognizer.rows import Row, ScanFile
@@ -218,6 +219,19 @@ def bundle_behind(row: Row | None, given: Sequence[str] | None) -> Bundle:
     return bundle.bundle_behind(row.model.title, row.model.digest, bundles_behind(given))
 
 
+def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
+    """Return labelled photos, with the corrections of labels that a bundle was made with."""
+    from recognizer.dataset.manifest import load_data
+    from recognizer.evaluation.held_out import corrected
+
+    photos = load_data(data, bundle.taxonomy)
+    try:
+        return corrected(bundle, photos)
+    except DatasetError as error:
+        typer.echo(f"Labels are used without the bundle's corrections: {error}", err=True)
+        return photos
+
+
 @contextmanager
 def open_reviewed(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile, Outcomes]]:
     """Open a scan, and what was found out about it: in a file of outcomes, or in the scan's."""
@@ -230,13 +244,10 @@ def open_reviewed(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile,
 
 def read_original(row: Row, *, allow_http: bool) -> bytes:
     """Return the bytes of a row's image as they are now; raise a Refused if they cannot be read."""
-    from recognizer.errors import RecognizerError
     from recognizer.imaging.sources import Refused
     from recognizer.rows.item_key import MEMBER
-    from recognizer.scan.expand import expand
+    from recognizer.scan import Access, ScanOptions, expand
     from recognizer.scan.items import table_format
-    from recognizer.scan.options import ScanOptions
-    from recognizer.scan.web import Access
     from recognizer.scan.worker import Reader
     from recognizer.status import Reason
 

@@ -12,7 +12,7 @@ from recognizer._atomic import check_place, replacing, require_own
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json, require_extra
 from recognizer.cli.progress import print_table, show_stage, working
-from recognizer.errors import DatasetError, TrainingError, UsageError
+from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
@@ -124,20 +124,14 @@ def _labelled(
     prevalence: float,
     ignore: Collection[str],
 ) -> Images:
-    from recognizer.dataset.manifest import load_data
     from recognizer.engine import Recognizer
     from recognizer.evaluation.evaluate import score_photos
-    from recognizer.evaluation.held_out import SPLIT_CAVEATS, corrected, photos_of_split
+    from recognizer.evaluation.held_out import SPLIT_CAVEATS, photos_of_split
     from recognizer.review.thresholds import LabelledPhotos
 
     if split not in SPLIT_CAVEATS:
         raise UsageError(f"--split {split}: {', '.join(SPLIT_CAVEATS)}")
-    photos = load_data(data)
-    try:
-        photos = corrected(bundle, photos)
-    except (DatasetError, TrainingError) as error:
-        typer.echo(f"Labels are used without the bundle's corrections: {error}", err=True)
-    photos = photos_of_split(photos, split)
+    photos = photos_of_split(options.load_corrected(data, bundle), split)
     with show_stage("scoring photos") as progress:
         predictions = score_photos(Recognizer(bundle), photos, progress)
     return LabelledPhotos.of(
