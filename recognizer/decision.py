@@ -39,8 +39,7 @@ def decide(
 ) -> Verdict:
     """Apply a policy to an image, the known items that it is near and its listing's own columns.
 
-    Candidates without a rule of their own have the any-product thresholds. ``limits`` may be given
-    where there are many predictions (:func:`limits_of`).
+    For many predictions, ``limits`` are those of :func:`limits_of`.
     """
     if prediction.status is Status.FAILED:
         verdict = _verdict(Decision.UNSCORED)
@@ -121,8 +120,8 @@ _MAX_NAMED = 5  # keywords in a sentence; all of them are in the row
 class LeadThresholds(NamedTuple):
     """The thresholds of a candidate, and its ``members`` without those that are ignored.
 
-    A threshold comes with its false-positive rate, if it stands for one. If that of ``priority``
-    is lower than that of ``review``, ``review`` counts for both.
+    A threshold comes with its false-positive rate, if it stands for one. If ``priority`` is lower
+    than ``review``, ``review`` counts for both.
     """
 
     candidate: Candidate
@@ -132,7 +131,10 @@ class LeadThresholds(NamedTuple):
 
 
 def limits_of(bundle: Bundle, policy: Policy) -> tuple[LeadThresholds, ...]:
-    """Return the limits of all candidates that may become a lead; see :func:`decide`."""
+    """Return the limits of all candidates that may become a lead.
+
+    Those without a rule of their own have the any-product thresholds.
+    """
     family_of = {
         member: candidate.name
         for candidate in bundle.candidates

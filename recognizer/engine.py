@@ -234,12 +234,9 @@ class Recognizer(DecisionMaker):
         (scored,) = self.score_loaded([self.load_image(image)], ["scores", "maps"])
         prediction = scored.prediction
         if not prediction.scores:
+            heatmap, rgb = np.zeros((0, 0), np.float32), np.zeros((0, 0, 3), np.uint8)
             return Explanation(
-                prediction=prediction,
-                label=label,
-                heatmap=np.zeros((0, 0), np.float32),
-                regions=(),
-                rgb=np.zeros((0, 0, 3), np.uint8),
+                prediction=prediction, label=label, heatmap=heatmap, regions=(), rgb=rgb
             )
         if label is None:
             candidates = [self.labels[i] for i in self._products] or self.labels

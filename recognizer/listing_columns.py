@@ -125,9 +125,8 @@ def _named(names: tuple[str, ...], wanted: str) -> tuple[str, ...]:
 def listing_of(columns: Mapping[str, Any] | None, column: str | None = None) -> str | None:
     """Return what tells a listing from others; None for an image that belongs to none.
 
-    It is the value of an ID column, else the URL; of a listing that has neither but a title, a
-    digest of all its columns, which the images of one row of a table have in common. ``column``
-    names the column with the ID.
+    It is the value of an ID column (``column``, if given), else the URL; of a listing that has
+    neither but a title, a digest of all its columns.
     """
     if not columns:
         return None
@@ -161,10 +160,10 @@ def as_text(value: Any) -> str | None:
 
 
 def price_of(columns: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the price of a listing in digits, and its currency, as texts.
+    """Return the price of a listing in digits, and its currency: ``€2.264,50`` is 2264.50 and EUR.
 
-    ``€2.264,50`` is 2264.50 and EUR. A sign of several currencies stays as it is, and so does a
-    text that is not one number. A column with the currency is surer than the price's own.
+    A sign of several currencies stays as it is, and so does a text that is not one number. A column
+    with the currency is surer than the price's own.
     """
     price = as_text(value_of(columns, Role.PRICE))
     currency = as_text(value_of(columns, Role.CURRENCY))
@@ -208,10 +207,7 @@ def as_url(value: Any) -> str | None:
 
 
 def as_time(value: Any) -> datetime | None:
-    """Return a time with its zone: ISO 8601, or seconds or milliseconds of the epoch.
-
-    A time without a zone is taken for UTC.
-    """
+    """Return a time with its zone, or UTC: ISO 8601, or seconds or milliseconds of the epoch."""
     try:
         if isinstance(value, str) and not value.strip().lstrip("-").isdigit():
             time = datetime.fromisoformat(value.strip())

@@ -1,7 +1,6 @@
 """What a platform adds to scores: keywords, reports by users, images that are never clear.
 
-These rules look at the text of a listing, or at what an image is rather than what it shows. What
-they find is kept apart from the evidence of the image.
+What these rules find is kept apart from the evidence of the image.
 """
 
 from __future__ import annotations

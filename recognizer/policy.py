@@ -140,10 +140,7 @@ class KnownRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """A platform's profile.
-
-    :meth:`check` also checks the names in it, as :meth:`load` and
-    :meth:`recognizer.Recognizer.decide` do.
+    """A platform's profile; :meth:`check` also checks the names in it.
 
     Attributes:
         default: the rule for every product and family without its own rule. Its rates are
@@ -181,22 +178,19 @@ class Policy:
     @cached_property
     def digest(self) -> str:
         """A sha256 over all that decides (no name or action), hexadecimal."""
+        rules = {f"{kind}.{name}": _content(rule) for (kind, name), rule in self.rules.items()}
         content: dict[str, Any] = {
             "default": _content(self.default),
-            "rules": {
-                f"{kind}.{name}": _content(rule) for (kind, name), rule in self.rules.items()
-            },
+            "rules": rules,
             "ignore": sorted(self.ignore),
             "known": [self.known.product, self.known.cleared, self.known.distance],
         }
         # Left out where they rule nothing: the digests of policies without them stay as they were.
-        for key, rules in (("reports", self.reports), ("always_review", self.always_review)):
-            if rules != type(rules)():
-                content[key] = asdict(rules)
+        for key, part in (("reports", self.reports), ("always_review", self.always_review)):
+            if part != type(part)():
+                content[key] = asdict(part)
         if self.keywords:
-            content["keywords"] = {
-                key: sorted(words) for key, words in asdict(self.keywords).items()
-            }
+            content["keywords"] = {key: sorted(w) for key, w in asdict(self.keywords).items()}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @classmethod
@@ -221,13 +215,10 @@ class Policy:
 
     def check(self, taxonomy: Taxonomy) -> None:
         """Raise a PolicyError, with the closest names, for a name that is not in the taxonomy."""
-        names = {
-            CandidateKind.LABEL: [*taxonomy.labels],
-            CandidateKind.FAMILY: [*taxonomy.families],
-        }
         for kind, name in self.rules:
-            if name not in names[kind]:
-                raise PolicyError(f"rules.{kind}.{name}: {unknown_name(kind, name, names[kind])}")
+            names = [*(taxonomy.labels if kind == CandidateKind.LABEL else taxonomy.families)]
+            if name not in names:
+                raise PolicyError(f"rules.{kind}.{name}: {unknown_name(kind, name, names)}")
         products = [label.name for label in taxonomy.products]
         for name in sorted(self.ignore - set(products)):
             raise PolicyError(f"ignore: {unknown_name('product', name, products)}")

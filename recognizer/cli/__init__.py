@@ -2,13 +2,6 @@
 
 The module of a verb, with a function ``command`` or an ``app``, is imported when the verb is
 called: ``recognizer --help`` answers at once. Verbs raise; only here an error becomes an exit code.
-
-    0    all done
-    1    an internal error, or the scan's file was moved or replaced in mid-scan
-    2    usage: an option, a policy, a scan's file, a data folder, an extra that is not installed
-    3    some inputs failed
-    4    the model is missing, or is not the one that it should be
-    130  interrupted
 """
 
 from __future__ import annotations
@@ -60,12 +53,8 @@ VERB_GROUPS = {
         "train": "Train a model on labelled photos.",
         "export": "Make a model (a bundle) of a training run.",
     },
-    "Data": {
-        "dataset": "Split and check labelled photos, describe labels.",
-    },
-    "Maintenance": {
-        "doctor": "Check the installation, the machine and the model.",
-    },
+    "Data": {"dataset": "Split and check labelled photos, describe labels."},
+    "Maintenance": {"doctor": "Check the installation, the machine and the model."},
 }
 """Heading -> verb, which is also the name of its module -> its line in ``--help``."""
 
@@ -77,10 +66,10 @@ class ExitCode(IntEnum):
     """How the program ends."""
 
     DONE = 0
-    INTERNAL_ERROR = 1
-    USAGE = 2
+    INTERNAL_ERROR = 1  # or the scan's file was moved or replaced in mid-scan
+    USAGE = 2  # an option, a policy, a scan's file, a data folder, an extra that is not installed
     SOME_FAILED = 3
-    MODEL = 4
+    MODEL = 4  # it is missing, or is not the one that it should be
     INTERRUPTED = 130
 
 

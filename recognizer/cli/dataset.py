@@ -24,9 +24,6 @@ SHEET_PHOTOS = 64
 app = options.group("Split labelled photos, check them, find labels that may be wrong.")
 
 
-# --- split ----------------------------------------------------------------------------------------
-
-
 @app.command()
 def split(
     folder: Annotated[
@@ -144,9 +141,6 @@ def _print_counts(photos: Sequence[Photo]) -> None:
     print_table(f"{len(photos)} photos", ("label", *splits), rows, "photos (sources)")
 
 
-# --- custom labels --------------------------------------------------------------------------------
-
-
 @app.command()
 def labels(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder with the photos.")],
@@ -223,9 +217,6 @@ def _print_labels(found: CustomLabels) -> None:
         typer.echo(f"Warning: {warning}")
 
 
-# --- check ----------------------------------------------------------------------------------------
-
-
 @app.command()
 def check(data: options.DataArgument) -> None:
     """Check that the manifests are true and that no photo is in two splits.
@@ -245,9 +236,6 @@ def check(data: options.DataArgument) -> None:
             f"{len(found.problems)} problems and {len(found.duplicates)} near-duplicates across "
             "splits, listed above"
         )
-
-
-# --- suspects -------------------------------------------------------------------------------------
 
 
 @app.command()

@@ -54,11 +54,7 @@ def _about(bundle: Bundle) -> dict[str, Any]:
         "trained_on": training
         and {key: getattr(training, key) for key in ("photos", "sources", "patches")},
         "measured_on": evaluation
-        and {
-            "split": evaluation.split,
-            "photos_without_a_product": evaluation.negatives,
-            "of_these_sent_to_review": evaluation.flagged_negatives,
-        },
+        and {"split": evaluation.split, "photos_without_a_product": evaluation.negatives},
         "enrolment": "possible: the bundle has negatives"
         if bundle.negatives
         else "needs --negatives: the bundle has none",
@@ -69,13 +65,11 @@ def _about(bundle: Bundle) -> dict[str, Any]:
 def _step(step: Lineage) -> str:
     from recognizer.model.description import Calibrated, Enrolled
 
-    match step:
-        case Enrolled():
-            done = f"enrolled {step.label} from {len(step.photos)} photos"
-        case Calibrated():
-            done = f"calibrated on {step.photos.photos} photos"
-        case _:
-            done = "exported"
+    done = "exported"
+    if isinstance(step, Enrolled):
+        done = f"enrolled {step.label} from {len(step.photos)} photos"
+    elif isinstance(step, Calibrated):
+        done = f"calibrated on {step.photos.photos} photos"
     return f"{done} on {step.date} by version {step.program}"
 
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from recognizer.review.outcomes import Outcomes
     from recognizer.rows import Row, ScanFile
 
-# --- scans and what they came from ----------------------------------------------------------------
-
 _SCAN = "The file of a scan (SQLite)."
 ScanArgument = Annotated[Path, typer.Argument(metavar="SCAN", help=_SCAN)]
 OptionalScanOption = Annotated[
@@ -66,8 +64,6 @@ OriginOption = Annotated[
     str | None, typer.Option("--origin", help="The organisation that the items come from.")
 ]
 
-# --- bundles --------------------------------------------------------------------------------------
-
 _BUNDLE = "A bundle's folder or name."
 BundleArgument = Annotated[
     str | None, typer.Argument(metavar="BUNDLE", help=_BUNDLE, show_default="the released one")
@@ -86,11 +82,8 @@ RowsBundleOption = Annotated[
     ),
 ]
 ProviderOption = Annotated[
-    str,
-    typer.Option("--provider", help="Of onnxruntime: cpu, cuda, coreml, directml or openvino."),
+    str, typer.Option("--provider", help="Of onnxruntime: cpu, cuda, coreml, directml or openvino.")
 ]
-
-# --- labelled photos ------------------------------------------------------------------------------
 
 _DATA = typer.Option(
     "--data",
@@ -125,8 +118,6 @@ LayoutOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random draws.", min=0)]
 
-# --- what is written and printed ------------------------------------------------------------------
-
 
 def output_option(help: str, **more: Any) -> Any:  # noqa: A002 - as typer calls it
     """Return the declaration of ``--output``, which says what is written there."""
@@ -141,8 +132,7 @@ NewBundleOption = Annotated[Path, output_option("The new bundle: a folder NAME-v
 RawOption = Annotated[
     bool,
     typer.Option(
-        "--raw",
-        help="Put no apostrophe before what a spreadsheet would take for a formula (CSV).",
+        "--raw", help="Put no apostrophe before what a spreadsheet would take for a formula (CSV)."
     ),
 ]
 QuietOption = Annotated[
@@ -169,8 +159,6 @@ def group(help: str) -> typer.Typer:  # noqa: A002 - as typer calls it
     """Return the app of a verb that has verbs of its own."""
     return typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=help)
 
-
-# --- what options name ----------------------------------------------------------------------------
 
 EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cloud": ("object stores such as s3://", ("fsspec", "s3fs")),
@@ -201,10 +189,7 @@ def require_extra(extra: str, *modules: str) -> None:
 
 
 def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
-    """Return the bundles among which that of some rows is found: those given, then the package's.
-
-    The rows name theirs by its digest.
-    """
+    """Return the bundles among which rows find theirs: those given, then the package's."""
     from recognizer.model.bundle import load_bundle, load_carried_bundles
 
     return [*map(load_bundle, given or ()), *load_carried_bundles()]

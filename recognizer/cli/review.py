@@ -27,8 +27,7 @@ def command(
     outcomes: options.OutcomesOption = None,
     policy: options.OptionalPolicyOption = None,
     host: Annotated[
-        str,
-        typer.Option(help="Address to listen on; others than this machine's own need a token."),
+        str, typer.Option(help="Address to listen on; others than this machine's own need a token.")
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(help="The port to listen on; 0 for any.", min=0, max=65535)
@@ -54,8 +53,7 @@ def command(
         ),
     ] = None,
     print_outcomes: Annotated[
-        bool,
-        typer.Option("--print-outcomes", help="Print what reviewers say as JSON lines."),
+        bool, typer.Option("--print-outcomes", help="Print what reviewers say as JSON lines.")
     ] = False,
     allow_http: options.AllowHttpOption = False,
     bundle: options.RowsBundleOption = None,
@@ -82,9 +80,7 @@ def command(
         raise UsageError(f"--token: at least {MIN_TOKEN} characters")
     leads = [reviewer_name(name) for name in lead_reviewer or ()]
     if None in leads:
-        raise UsageError(
-            "--lead-reviewer: a name of 1 to 60 characters, as the reviewer signs in with it"
-        )
+        raise UsageError("--lead-reviewer: 1 to 60 characters, the name that the reviewer gives")
     is_local = is_loopback(host)
     names = (host, socket.gethostname(), *(allow_host or []))
     if not is_local and token is None:
@@ -120,15 +116,12 @@ def command(
                 stop=stop,
             )
         )
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_level="warning",
-                server_header=False,
-                proxy_headers=False,
-                ssl_certfile=certificate,
-            )
-        )
+        quiet: dict[str, Any] = {
+            "log_level": "warning",
+            "server_header": False,
+            "proxy_headers": False,
+        }
+        server = uvicorn.Server(uvicorn.Config(app, ssl_certfile=certificate, **quiet))
         scheme = "http" if certificate is None else "https"
         shown = names[1] if host in {"0.0.0.0", "::"} else host  # noqa: S104 - a comparison
         shown = f"[{shown}]" if ":" in shown else shown

@@ -117,8 +117,7 @@ def command(
         typer.Option(metavar="BANK", help="Compare each image with the known items of a bank."),
     ] = None,
     match_rotations: Annotated[
-        bool,
-        typer.Option("--match-rotations", help="With --known: match in any orientation."),
+        bool, typer.Option("--match-rotations", help="With --known: match in any orientation.")
     ] = False,
     shard: Annotated[
         str | None,

@@ -39,11 +39,7 @@ def command(
     ] = None,
     photos_per_day: Annotated[
         int | None,
-        typer.Option(
-            help="Photos scanned a day.",
-            min=1,
-            show_default="those of the scan; with --data, 10000",
-        ),
+        typer.Option(help="Photos a day.", min=1, show_default="as scanned; with --data, 10000"),
     ] = None,
     prevalence: Annotated[
         float, typer.Option(help="With --data: the share of the photos that show a product.")
