@@ -116,12 +116,9 @@ def command(
                 stop=stop,
             )
         )
-        quiet: dict[str, Any] = {
-            "log_level": "warning",
-            "server_header": False,
-            "proxy_headers": False,
-        }
-        server = uvicorn.Server(uvicorn.Config(app, ssl_certfile=certificate, **quiet))
+        config = uvicorn.Config(app, log_level="warning", server_header=False, proxy_headers=False)
+        config.ssl_certfile = certificate
+        server = uvicorn.Server(config)
         scheme = "http" if certificate is None else "https"
         shown = names[1] if host in {"0.0.0.0", "::"} else host  # noqa: S104 - a comparison
         shown = f"[{shown}]" if ":" in shown else shown
