@@ -63,10 +63,9 @@ class GuardedRecognizer(Closes, DecisionMaker):
         """Load a bundle, as :meth:`Recognizer.load`, and start the first process.
 
         There are ``processes`` at most, each with the model, started as they are needed. An image
-        may take ``timeout`` seconds, and a process ``memory_limit`` resident bytes, model and
-        libraries included (Linux only). ``limits`` say what is refused before it is decoded; by
-        default, more than 25 megapixels. A RecognizerError is raised if no process can be started,
-        and what :meth:`Recognizer.load` raises.
+        may take ``timeout`` seconds, and a process ``memory_limit`` resident bytes, model included
+        (Linux only). By default, ``limits`` refuse more than 25 megapixels. A RecognizerError is
+        raised if no process can be started.
         """
         if processes < 1:
             raise UsageError(f"processes = {processes}: at least 1")
@@ -101,9 +100,8 @@ class GuardedRecognizer(Closes, DecisionMaker):
     def predict(self, image: ImageSource) -> Prediction:
         """Score one image, as :meth:`Recognizer.predict` does; wait for a free process.
 
-        It also raises a UsageError for a Pillow image, which would have been decoded here, if this
-        recognizer is closed, and if it was loaded before this process was forked; and a
-        RecognizerError if no process can be started.
+        It also raises a UsageError for a Pillow image, which would have been decoded here, and if
+        this is closed or was loaded before a fork; and a RecognizerError if no process starts.
         """
         return self._answer(*self._submit(image))
 

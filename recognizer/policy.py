@@ -118,11 +118,9 @@ class Effect(StrEnum):
 class KnownRule:
     """What a match with a known item means (see :mod:`recognizer.known`).
 
-    Attributes:
-        product: near an item that is a product: ``review``, ``priority`` or ``nothing``.
-        cleared: near one that was cleared, and near none that is a product: ``nothing`` or
-            ``clear``. A similar image is not the same one, so by default it silences nothing.
-        distance: bits of 256 in which the hashes differ at most, 0 to 31.
+    Near a ``product``: ``review``, ``priority`` or ``nothing``. Near a ``cleared`` item alone:
+    ``nothing``, since a similar image is not the same one, or ``clear``. Near is a ``distance`` of
+    0 to 31 bits of 256.
     """
 
     product: Effect = Effect.REVIEW
@@ -142,14 +140,10 @@ class KnownRule:
 class Policy:
     """A platform's profile; :meth:`check` also checks the names in it.
 
-    Attributes:
-        default: the rule for every product and family without its own rule. Its rates are
-            those of an *image*: the share of images without any product that become leads.
-        rules: (kind, name) of a label or family -> its own rule, with the rates of this label or
-            family alone. That of a family holds for the family and for those of its products
-            that have no rule themselves.
-        ignore: products that are never a lead on this platform.
-        actions: what the platform does at a decision, in its own words.
+    The rates of ``default`` are those of an *image*: the share of images without any product that
+    become leads. ``rules`` by (kind, name) have the rates of this label or family alone; that of a
+    family also holds for its products without a rule. Products to ``ignore`` are never a lead.
+    ``actions`` say what the platform does at a decision, in its own words.
     """
 
     name: str = "default"
@@ -230,12 +224,10 @@ def _content(rule: Rule) -> list[tuple[str, float]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What may become a lead: a product of a bundle, or a family of products.
+    """What may become a lead: a product of a bundle, or a family of products, its ``members``.
 
-    Attributes:
-        members: a family's labels; of a label, itself. A family of one product never becomes a
-            lead, since its label is one already; but a rule for it holds for this label.
-        thresholds: false-positive rate of this candidate alone -> calibrated probability.
+    A family of one product never becomes a lead, since its label is one already; but a rule for it
+    holds for this label. ``thresholds`` are by the false-positive rate of this candidate alone.
     """
 
     kind: CandidateKind
