@@ -1,10 +1,8 @@
 """What C libraries print on standard error, kept off it where a process listens.
 
 libtiff decodes past an error and returns success: that it was one, it only prints. Standard error
-belongs to the process, so only workers listen, never the library by itself.
-
-What the package itself has to say goes to the logger ``recognizer``, of which nothing is shown
-unless the program has a handler for it.
+belongs to the process, so only workers listen. What the package itself has to say goes to the
+logger ``recognizer``, of which nothing is shown unless the program has a handler for it.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class Child(Closes):
     ) -> tuple[Self, Any]:
         """Start ``target(connection, *payload)``; return the process and its first message.
 
-        It raises a RecognizerError if three of them have died before their first message.
+        A RecognizerError is raised if three have died before it.
         """
         died: DiedError | None = None
         for _ in range(MAX_FAILED_STARTS):
@@ -361,10 +361,7 @@ def inbox(connection: Connection) -> queue.SimpleQueue[Any]:
 def prepare(
     connection: Connection, make: Callable[[], _Made], ready: Callable[[_Made], object]
 ) -> _Made:
-    """Make what this process works with, and send its first message.
-
-    That is ``ready`` of what was made, or :class:`RemoteError`; then the process ends.
-    """
+    """Return what this process works with, and send ``ready`` of it; or send why not, and end."""
     try:
         made = make()
     except Exception as error:

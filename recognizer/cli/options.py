@@ -148,10 +148,11 @@ def print_json(content: Any, *, on_one_line: bool = False) -> None:
     """Print an object of plain values and dataclasses as JSON, for ``--json``."""
     import msgspec
 
-    def plain(value: Any) -> Any:
-        return value.item() if hasattr(value, "item") else str(value)  # of numpy; a path
-
-    found = msgspec.to_builtins(content, str_keys=True, enc_hook=plain)
+    found = msgspec.to_builtins(
+        content,
+        str_keys=True,
+        enc_hook=lambda value: value.item() if hasattr(value, "item") else str(value),  # numpy's
+    )
     typer.echo(json.dumps(found, indent=None if on_one_line else 2))
 
 
