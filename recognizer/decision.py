@@ -65,7 +65,7 @@ UNREADABLE_REASONS = frozenset(
         *(Reason.READ_ERROR, Reason.SOURCE_REFUSED, Reason.INTERNAL_ERROR),
     }
 )
-"""Why an image was not read at all: there is nothing that could be reviewed."""
+"""Why an image was not read at all, so that nobody could review it."""
 
 
 def _verdict(

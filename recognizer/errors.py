@@ -37,7 +37,7 @@ class BundleError(RecognizerError):
 
 
 class BundleNotFoundError(BundleError):
-    """There is no such bundle."""
+    """No such bundle."""
 
 
 class BundleDigestError(BundleError):

@@ -99,7 +99,7 @@ def find_columns(names: tuple[str, ...]) -> Mapping[Role, tuple[str, ...]]:
 
 
 def value_of(columns: Mapping[str, Any], role: Role) -> Any:
-    """Return what the surest column of a role that is not empty holds; None where there is none."""
+    """Return the value of the surest column of a role that is not empty, or None."""
     names = find_columns(tuple(columns)).get(role, ())
     return next((columns[name] for name in names if columns[name] not in (None, "")), None)
 

@@ -43,7 +43,7 @@ class Decision(StrEnum):
     PRIORITY = "priority"
     """A strong lead: somebody should look first."""
     UNSCORED = "unscored"
-    """There is no score, so nothing can be said: never to be read as *clear*."""
+    """No score, so nothing can be said: never to be read as *clear*."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +345,7 @@ def read_policy_text(path: str | os.PathLike[str]) -> str:
     with place.open("rb") as file:
         data = file.read(_MAX_BYTES + 1)
     if len(data) > _MAX_BYTES:
-        raise PolicyError(f"{name}: more than {_MAX_BYTES:,} bytes are no policy")
+        raise PolicyError(f"{name} is larger than {_MAX_BYTES:,} bytes")
     return data.decode("utf-8")
 
 

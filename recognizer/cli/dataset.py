@@ -152,9 +152,9 @@ def labels(
 ) -> None:
     """Describe custom labels in FOLDER/taxonomy.toml, and check that file.
 
-    If there is no such file, it is written, with the labels that the photos have and the package
-    does not know: edit it, and run this again. The exit code is 2 if an entry breaks a rule, or a
-    label of the photos is not known.
+    Without that file, one is written with the labels that the photos have and the package does not
+    know: edit it, and run this again. The exit code is 2 if an entry breaks a rule, or a label of
+    the photos is not known.
     """
     from recognizer.dataset.labels import UNDECIDED, check_labels, count_labels, write_template
     from recognizer.dataset.manifest import LABELS

@@ -103,7 +103,7 @@ def _print_labels(rows: list[dict[str, Any]]) -> None:
         f"{len(known)} labels",
         headings,
         ([row["label"], row["kind"], row["family"] or "-", *_cells(row)] for row in known),
-        "photos (sources); p: patches of photos, which are no evidence",
+        "photos (sources); p: patches of photos, which are not evidence",
         text_columns=range(len(headings)),
     )
     for kind in Kind:

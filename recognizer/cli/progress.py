@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from recognizer.rows import Row
 
-LINE_EVERY = 10.0  # seconds between two lines of progress where there is no terminal
+LINE_EVERY = 10.0  # seconds between two lines of progress without a terminal
 _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
 
 
@@ -27,7 +27,7 @@ def show_progress(
 ) -> Iterator[Callable[..., None]]:
     """Yield what shows words, and how much is done of how much, beside a spinner.
 
-    Where there is no terminal it prints a line, but only one in ``every`` seconds.
+    Without a terminal it prints a line, but only one in ``every`` seconds.
     """
     from rich.console import Console
     from rich.markup import escape

@@ -11,6 +11,7 @@ import typer
 
 from recognizer.cli.progress import duration, row_line, shown
 from recognizer.model.bundle import Bundle
+from recognizer.model.description import counted
 from recognizer.rows import ScanFile, ScanSummary
 from recognizer.scan import Skipped
 from recognizer.status import Reason, Status
@@ -52,7 +53,7 @@ def progress_line(summary: ScanSummary, total: int | None) -> str:
     if total is not None and summary.rate > 0:
         left = max(0, total - summary.images - summary.repeated) / summary.rate
         parts.append(f"{duration(left)} left")
-    parts.append(_count(summary.decisions.total(), "lead"))
+    parts.append(counted(summary.decisions.total(), "lead"))
     if summary.failed:
         parts.append(f"{summary.failed.total():,} failed")
     return ", ".join(parts)
@@ -84,7 +85,7 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
     else:
         before = f", {summary.skipped:,} of them done before" if summary.skipped else ""
         yield (
-            f"{_count(summary.images, 'image')}{before}, in {duration(summary.seconds)} "
+            f"{counted(summary.images, 'image')}{before}, in {duration(summary.seconds)} "
             f"({summary.rate:.1f}/s) with {bundle.title}."
         )
     if summary.statuses[Status.DEGRADED]:
@@ -97,7 +98,7 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
         yield f"Named more than once: {summary.repeated:,}."
     if skipped.other_files or skipped.hidden:
         yield (
-            f"Skipped: {_count(skipped.other_files, 'other file')}, "
+            f"Skipped: {counted(skipped.other_files, 'other file')}, "
             f"{skipped.hidden:,} hidden. Name them to scan them."
         )
     for table, names in skipped.image_columns.items():
@@ -114,7 +115,7 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
         yield "No leads."
     if summary.audited:
         yield (
-            f"Audit sample: {_count(summary.audited, 'clear image')}, drawn at random. Look at "
+            f"Audit sample: {counted(summary.audited, 'clear image')}, drawn at random. Look at "
             "them too: what they show says how much was missed (recognizer measure)."
         )
 
@@ -124,7 +125,7 @@ def warnings(skipped: Skipped) -> Iterator[str]:
     for table, rows in skipped.without_image.items():
         numbers = ", ".join(map(str, rows.first))
         more = ", ..." if rows.count > len(rows.first) else ""
-        line = f"{table}: {_count(rows.count, 'row')} without an image ({numbers}{more})"
+        line = f"{table}: {counted(rows.count, 'row')} without an image ({numbers}{more})"
         if rows.other_columns:
             names = ", ".join(map(repr, sorted(rows.other_columns)))
             line += f"; some have a value in {names}, which was not read"
@@ -140,7 +141,3 @@ def _misplaced(table: str) -> str:
 
 def _listed(counts: Counter[Any]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
