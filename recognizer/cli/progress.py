@@ -17,14 +17,11 @@ if TYPE_CHECKING:
 
     from recognizer.rows import Row
 
-LINE_EVERY = 10.0  # seconds between two lines of progress without a terminal
 _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
 
 
 @contextmanager
-def show_progress(
-    every: float = LINE_EVERY, *, quiet: bool = False
-) -> Iterator[Callable[..., None]]:
+def show_progress(every: float = 10.0, *, quiet: bool = False) -> Iterator[Callable[..., None]]:
     """Yield what shows words, and how much is done of how much, beside a spinner.
 
     Without a terminal it prints a line, but only one in ``every`` seconds.

@@ -16,9 +16,7 @@ from recognizer.rows import ScanFile, ScanSummary
 from recognizer.scan import Skipped
 from recognizer.status import Reason, Status
 
-LISTED_INPUTS = 30
-"""Up to this many images, each has a line; of more, only the first leads are shown."""
-
+LISTED_INPUTS = 30  # up to so many images, each has a line; of more, only the first leads
 LISTED_LEADS = 20
 _NAMED_COLUMNS = 10  # of a table
 _MISPLACED = {Reason.NOT_FOUND, Reason.SOURCE_REFUSED}
