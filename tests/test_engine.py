@@ -17,13 +17,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state
 from PIL import Image
 
 from recognizer.engine import BATCH_SIZE, Recognizer, local_probability
-from recognizer.errors import (
-    BundleError,
-    BundleSchemaError,
-    PolicyError,
-    ProviderError,
-    UsageError,
-)
+from recognizer.errors import BundleError, BundleSchemaError, PolicyError, ProviderError, UsageError
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Calibration
 from recognizer.policy import CandidateKind, Decision, Policy, Probability, Rule

@@ -25,7 +25,7 @@ def command(
     ] = None,
     spdx_license: Annotated[
         str | None,
-        typer.Option("--license", metavar="SPDX", help="As Apache-2.0.", show_default="not stated"),
+        typer.Option("--license", metavar="SPDX", help="Its licence.", show_default="not stated"),
     ] = None,
     cache: CacheOption = None,
 ) -> None:

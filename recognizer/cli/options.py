@@ -82,7 +82,7 @@ RowsBundleOption = Annotated[
     ),
 ]
 ProviderOption = Annotated[
-    str, typer.Option("--provider", help="Of onnxruntime: cpu, cuda, coreml, directml or openvino.")
+    str, typer.Option("--provider", help="Provider: cpu, cuda, coreml, directml or openvino.")
 ]
 
 _DATA = typer.Option(

@@ -44,7 +44,7 @@ def command(
         list[str] | None, typer.Option(help="A name by which browsers call this; repeatable.")
     ] = None,
     certificate: Annotated[
-        Path | None, typer.Option(help="Serve HTTPS with this certificate and its key (PEM).")
+        Path | None, typer.Option(exists=True, help="Serve HTTPS with this certificate and key.")
     ] = None,
     lead_reviewer: Annotated[
         list[str] | None,

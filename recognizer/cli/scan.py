@@ -55,7 +55,7 @@ def command(
     policy: options.OptionalPolicyOption = None,
     bundle: options.BundleOption = None,
     workers: Annotated[
-        int, typer.Option("--workers", "-w", min=0, help="0: as many as CPUs and memory allow.")
+        int, typer.Option("--workers", "-w", min=0, help="Processes; 0: as CPUs and memory allow.")
     ] = 0,
     engine: Annotated[
         str,
@@ -81,8 +81,8 @@ def command(
         typer.Option(
             metavar="MIB",
             min=0,
-            help="Of each process, model included; an image that needs more fails (out_of_memory); "
-            "0 for no limit (Linux only).",
+            help="Memory of each process, model included; an image that needs more fails "
+            "(out_of_memory); 0 for no limit (Linux only).",
             show_default="its share of the machine's",
         ),
     ] = None,
