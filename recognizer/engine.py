@@ -181,7 +181,7 @@ class Recognizer(DecisionMaker):
         array of a wrong shape, a file object that cannot be read from its start) is a UsageError; a
         failure of onnxruntime is a ProviderError.
         """
-        return self.predict_loaded([self.load_image(image)])[0]
+        return self.score_loaded([self.load_image(image)])[0].prediction
 
     def predict_many(
         self, images: Iterable[ImageSource], *, batch_size: int = BATCH_SIZE
@@ -194,20 +194,32 @@ class Recognizer(DecisionMaker):
             raise UsageError(f"batch_size = {batch_size}: at least 1")
         source = iter(images)
         while loaded := [self.load_image(image) for image in itertools.islice(source, batch_size)]:
-            yield from self.predict_loaded(loaded)
-
-    def predict_loaded(self, images: Sequence[LoadedImage]) -> list[Prediction]:
-        """Score images that :meth:`load_image` has decoded."""
-        return [scored.prediction for scored in self.score_loaded(images, ["scores"])]
+            yield from (scored.prediction for scored in self.score_loaded(loaded))
 
     def score_loaded(
-        self, images: Sequence[LoadedImage], outputs: Sequence[str]
+        self, images: Sequence[LoadedImage], outputs: Sequence[str] = ("scores",)
     ) -> list[ScoredImage]:
-        """Score images in one pass, and keep the outputs of the model that are named.
+        """Score images of :meth:`load_image` in one pass, and keep the outputs that are named.
 
         ``scores`` is the first of them; ``maps`` are for :meth:`regions`.
         """
-        return list(self._scored(images, outputs))
+        size = self.bundle.input_size
+        inputs = [model_input(frame.rgb, size) for image in images for frame in image.frames]
+        nothing = [np.zeros((0, len(self.labels)), np.float32) for _ in outputs]
+        found = self._run(outputs, inputs) if inputs else nothing
+        # Of all images at once: for a few numbers, numpy's calls cost more than its arithmetic.
+        probabilities = self.bundle.calibrate(found[0])
+        families = self.bundle.family_scores(probabilities)
+        bounds = np.cumsum([0, *(len(image.frames) for image in images)])
+        scored = []
+        for image, (first, last) in zip(images, itertools.pairwise(bounds), strict=True):
+            own = slice(first, last)
+            arrays = {name: array[own] for name, array in zip(outputs, found, strict=True)}
+            prediction = self._prediction(
+                image, arrays["scores"], probabilities[own], families[own]
+            )
+            scored.append(ScoredImage(image=image, prediction=prediction, outputs=arrays))
+        return scored
 
     def regions(self, scored: ScoredImage, label: str) -> tuple[Region, ...]:
         """Return where a label was seen, by the maps of the pass that scored the image."""
@@ -280,25 +292,6 @@ class Recognizer(DecisionMaker):
                     raise MemoryError(f"onnxruntime: {error}") from error
                 raise ProviderError(f"the provider {self.provider!r} failed: {error}") from error
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
-
-    def _scored(
-        self, images: Sequence[LoadedImage], outputs: Sequence[str]
-    ) -> Iterator[ScoredImage]:
-        size = self.bundle.input_size
-        inputs = [model_input(frame.rgb, size) for image in images for frame in image.frames]
-        nothing = [np.zeros((0, len(self.labels)), np.float32) for _ in outputs]
-        found = self._run(outputs, inputs) if inputs else nothing
-        # Of all images at once: for a few numbers, numpy's calls cost more than its arithmetic.
-        probabilities = self.bundle.calibrate(found[0])
-        families = self.bundle.family_scores(probabilities)
-        bounds = np.cumsum([0, *(len(image.frames) for image in images)])
-        for image, (first, last) in zip(images, itertools.pairwise(bounds), strict=True):
-            own = slice(first, last)
-            arrays = {name: array[own] for name, array in zip(outputs, found, strict=True)}
-            prediction = self._prediction(
-                image, arrays["scores"], probabilities[own], families[own]
-            )
-            yield ScoredImage(image=image, prediction=prediction, outputs=arrays)
 
     def _prediction(
         self,

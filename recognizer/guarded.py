@@ -157,10 +157,10 @@ def _predict(recognizer: Recognizer, request: tuple[ImageSource, str | None]) ->
     image, sha256 = request
     try:
         loaded = recognizer.load_image(image, sha256=sha256)
-        (prediction,) = recognizer.predict_loaded([loaded])
+        (scored,) = recognizer.score_loaded([loaded])
     except RecognizerError:
         raise
     except Exception as error:
         reason, detail = defect(error)
         return Prediction(status=Status.FAILED, reason=reason, detail=detail)
-    return prediction
+    return scored.prediction
