@@ -75,8 +75,7 @@ def test_decisions(
     bundle: Bundle,
 ) -> None:
     verdict = decide(prediction(worked, raw), bundle, policy)
-    assert verdict.decision is decision
-    assert labels_of(verdict) == labels
+    assert (verdict.decision, labels_of(verdict)) == (decision, labels)
     assert bool(verdict.why) == (decision is not CLEAR)
 
 

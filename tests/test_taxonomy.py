@@ -95,27 +95,23 @@ def test_white_space_is_one_space_and_what_is_missing_has_a_default(taxonomy: Ta
     assert thing == Label(name="thing", kind=Kind.LOOKALIKE, display_name="Thing")
 
 
-def test_a_file_adds_to_the_package(taxonomy: Taxonomy, tmp_path: Path) -> None:
+def test_a_file_adds_to_the_package_and_a_bad_one_is_named(
+    taxonomy: Taxonomy, tmp_path: Path
+) -> None:
     path = tmp_path / "own.toml"
+    for content, words in (
+        (None, "No such file"),
+        (b"schema = 2\n", "schema must be 1"),
+        ("x = 'Kn\u00f6chel'".encode("latin-1"), "'utf-8' codec can't"),
+        (b"[label.x\n", r"\(at line 1, column 9\)"),
+    ):
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(TaxonomyError, match=rf"own\.toml: .*{words}"):
+            load_taxonomy(path)
     path.write_text('[label.blue]\nkind = "other"\n', encoding="utf-8")
     for place in (path, str(path)):
         assert [*load_taxonomy(place).labels] == [*taxonomy.labels, "blue"]
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"schema = 2\n", r"own\.toml: schema must be 1"),
-        (None, r"own\.toml"),
-        ("x = 'Kn\u00f6chel'".encode("latin-1"), r"own\.toml: 'utf-8' codec can't"),
-        (b"[label.x\n", r"own\.toml: .*\(at line 1, column 9\)"),
-    ],
-)
-def test_a_bad_file_is_named(tmp_path: Path, content: bytes | None, words: str) -> None:
-    if content is not None:
-        (tmp_path / "own.toml").write_bytes(content)
-    with pytest.raises(TaxonomyError, match=words):
-        load_taxonomy(tmp_path / "own.toml")
 
 
 @pytest.mark.parametrize("case", BROKEN)
