@@ -118,7 +118,7 @@ def _print_split(made: NewManifest) -> None:
     typer.echo(f"Source: {shown(made.source)}")
     for note in made.notes:
         typer.echo(shown(note))
-    _print_counts(made.photos)
+    print_counts(made.photos)
     for warning in made.warnings:
         typer.echo(f"Warning: {shown(warning)}")
     for line in made.left_out[:MAX_SHOWN]:
@@ -127,7 +127,8 @@ def _print_split(made: NewManifest) -> None:
         typer.echo(f"Left out: {len(made.left_out) - MAX_SHOWN} more", err=True)
 
 
-def _print_counts(photos: Sequence[Photo]) -> None:
+def print_counts(photos: Sequence[Photo]) -> None:
+    """Print how many photos and sources each label has in each split."""
     from recognizer.dataset.manifest import SPLITS
 
     sources: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
@@ -228,7 +229,7 @@ def check(data: options.DataArgument) -> None:
 
     with show_stage("reading photos") as progress:
         found = check_data(data, progress)
-    _print_counts(found.photos)
+    print_counts(found.photos)
     for line in (*found.problems, *(f"near-duplicates: {pair}" for pair in found.duplicates)):
         typer.echo(line)
     if found.problems or found.duplicates:
