@@ -6,10 +6,9 @@
     >>> prediction = recognizer.predict(Path("listing.jpg"))
     >>> recognizer.decide(prediction, Policy()).decision
 
-The public API are the names in ``__all__``, and in :mod:`recognizer.model.description` the
-types of the parts of a bundle; all else may change. Each name is imported when it is first used, so
-that ``import recognizer`` costs nothing, and the errors and values load neither numpy nor
-onnxruntime.
+The public API are the names in ``__all__``, and the types of the parts of a bundle in
+:mod:`recognizer.model.description`; all else may change. Each name is imported when it is first
+used; the errors and values load neither numpy nor onnxruntime.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Write a file so that there is the old one or the new one, whole, whatever happens.
 
-Only an earlier file of the same kind is overwritten: a photo, a scan or somebody's table must
-survive a slip on the command line.
+Only an earlier file of the same kind is overwritten, never somebody's photo, scan or table.
 """
 
 from __future__ import annotations
@@ -53,10 +52,9 @@ def require_page(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path to write to, which takes the place of ``path`` at the end.
+    """Yield a path to write to, which takes the place of ``path`` at the end, once it is on disk.
 
-    The file is on the disk (fsync) before it gets its name. Where the block raises, ``path`` is as
-    it was and nothing is left behind; an ``OSError`` becomes a UsageError.
+    If the block raises, ``path`` is as it was; an ``OSError`` becomes a UsageError.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

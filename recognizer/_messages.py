@@ -1,11 +1,8 @@
 """What C libraries print on standard error, kept off it where a process listens.
 
 libtiff decodes past an error and returns success: that it was one, it only prints. Standard error
-is of the whole process, so the library never listens by itself: workers do, and commands that
-decode in their own process.
-
-What the package itself has to say goes to the logger ``recognizer``, of which nothing is shown
-unless the program has a handler for it.
+belongs to the process, so only workers listen. What the package itself has to say goes to the
+logger ``recognizer``, of which nothing is shown unless the program has a handler for it.
 """
 
 from __future__ import annotations
@@ -13,9 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 LOG = logging.getLogger("recognizer")
 _PIECE = 1 << 16
@@ -44,31 +39,6 @@ class Messages:
             os.set_blocking(writer, False)
         os.dup2(writer, 2)
         os.close(writer)
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Listen until the end, and show none of Pillow's warnings either: they name no file."""
-        if self._reader is not None:
-            yield
-            return
-        before, stderr = os.dup(2), sys.stderr
-        own = None
-        try:
-            self.listen()
-            own, is_real = sys.stderr, stderr is sys.__stderr__
-            sys.stderr = own if is_real else stderr
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", module="PIL")
-                yield
-        finally:
-            os.dup2(before, 2)
-            os.close(before)
-            sys.stderr = stderr
-            if own is not None:
-                own.close()
-            if self._reader is not None:
-                os.close(self._reader)
-                self._reader = None
 
     def take(self) -> str:
         """Return what was printed since the last call; empty where nobody listens."""

@@ -1,13 +1,9 @@
-"""A process that works on the bytes of strangers, and what ends it: a crash, a timeout, its memory.
-
-What a death costs is for those to say who start one: an image, an archive, an answer.
-"""
+"""A process for the bytes of strangers, and what ends it: a crash, a timeout, its memory."""
 
 from __future__ import annotations
 
 import atexit
 import itertools
-import math
 import multiprocessing
 import multiprocessing.process
 import os
@@ -57,7 +53,7 @@ class RemoteError:
 
     @classmethod
     def of(cls, error: Exception) -> Self:
-        """Return the message for an error."""
+        """Return what to send for an error."""
         return cls(kind=type(error).__name__, message=str(error))
 
     def reraise(self, what: str) -> NoReturn:
@@ -96,7 +92,7 @@ class Child(Closes):
     ) -> tuple[Self, Any]:
         """Start ``target(connection, *payload)``; return the process and its first message.
 
-        It raises a RecognizerError if three of them have died before their first message.
+        A RecognizerError is raised if three have died before it.
         """
         died: DiedError | None = None
         for _ in range(MAX_FAILED_STARTS):
@@ -133,13 +129,11 @@ class Child(Closes):
         self.process.join(JOIN_SECONDS)
         self.connection.close()
         _CHILDREN.discard(self)
-        match reason:
-            case Reason.TIMEOUT:
-                words = f"was killed after {seconds:g} s"
-            case Reason.OUT_OF_MEMORY:
-                words = f"was killed: it held more than {mebibytes(self.memory_limit or 0)}"
-            case _:
-                words = f"died ({_exit(self.process.exitcode)})"
+        words = f"died ({_exit(self.process.exitcode)})"
+        if reason is Reason.TIMEOUT:
+            words = f"was killed after {seconds:g} s"
+        elif reason is Reason.OUT_OF_MEMORY:
+            words = f"was killed: it held more than {mebibytes(self.memory_limit or 0)}"
         LOG.warning("worker process %s %s (%s)", self.process.pid, words, reason)
         return DiedError(reason, words)
 
@@ -172,9 +166,8 @@ class ProcessPool(Closes):
 
     Each holds what ``make`` returns, and answers with ``answer(made, request)``; both must be
     picklable. The first process is started at once, others as they are needed. A thread serves
-    each of them: were it the processes that the callers wait for, a caller that puts one back and
-    asks again would be faster than one that has to be woken. With 32 threads, two processes and
-    any queue of the standard library, 30 threads got nothing as long as the other two went on.
+    each of them: if callers took processes from a queue, those that put one back and ask again
+    would always be faster than those that have to be woken.
     """
 
     def __init__(
@@ -211,12 +204,8 @@ class ProcessPool(Closes):
 
     def stats(self) -> dict[str, int]:
         """Count the processes, the requests without an answer, and the processes that died."""
-        waiting = sum(not future.done() for future in [*self._futures])
-        return {
-            "processes": len(self._children),
-            "waiting": waiting,
-            "replaced": self._replaced,
-        }
+        waiting, replaced = sum(not f.done() for f in [*self._futures]), self._replaced
+        return {"processes": len(self._children), "waiting": waiting, "replaced": replaced}
 
     def submit(self, request: object) -> Future[Any]:
         """Return the answer to a request, which comes when a process is free.
@@ -306,10 +295,9 @@ def cannot_start(died: DiedError | None) -> RecognizerError:
 
 @contextmanager
 def signals_held_back() -> Iterator[None]:
-    """Block Ctrl-C and SIGTERM until the end.
+    """Block Ctrl-C and SIGTERM until the end, also in processes that are started meanwhile.
 
-    Both may be sent to the whole group, but a worker that they killed would look like one that
-    crashed. A process inherits the mask under which it was started.
+    Both may be sent to the whole group, but a worker that they killed would look like a crash.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -341,9 +329,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_disown_children)
 
 
-# --- in the process -------------------------------------------------------------------------------
-
-
 def settle() -> None:
     """Prepare this process as a worker: the parent stops it, and libraries print nothing."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -355,10 +340,7 @@ def settle() -> None:
 
 
 def listen(receive: Callable[[], object]) -> None:
-    """Call ``receive`` for what the parent sends; this process ends when the parent has died.
-
-    A thread always listens, so that the parent's sending never waits for work to be done.
-    """
+    """Call ``receive`` in a thread for what the parent sends; end this process with the parent."""
 
     def work() -> None:
         with suppress(EOFError, OSError):
@@ -379,10 +361,7 @@ def inbox(connection: Connection) -> queue.SimpleQueue[Any]:
 def prepare(
     connection: Connection, make: Callable[[], _Made], ready: Callable[[_Made], object]
 ) -> _Made:
-    """Make what this process works with, and send its first message.
-
-    That is ``ready`` of what was made, or :class:`RemoteError`; then the process ends.
-    """
+    """Return what this process works with, and send ``ready`` of it; or send why not, and end."""
     try:
         made = make()
     except Exception as error:
@@ -433,7 +412,7 @@ def resident_bytes(pid: int | None) -> int:
 
 def mebibytes(count: int) -> str:
     """Return a number of bytes in words."""
-    return f"{math.ceil(count / _MEBIBYTE)} MiB"
+    return f"{-(-count // _MEBIBYTE)} MiB"
 
 
 def _exit(code: int | None) -> str:

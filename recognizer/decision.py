@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from recognizer.listing_columns import Role, as_count, value_of
 from recognizer.listing_rules import Reports
+from recognizer.model.bundle import Bundle
 from recognizer.policy import (
     Candidate,
     CandidateKind,
@@ -27,20 +28,9 @@ from recognizer.prediction import HASH_BITS, Prediction
 from recognizer.status import Reason, Status
 
 
-class _Thresholds(Protocol):
-    """What decisions need of a bundle."""
-
-    @property
-    def candidates(self) -> Sequence[Candidate]: ...
-    @property
-    def any_product_thresholds(self) -> Mapping[float, float]: ...
-    @property
-    def animals(self) -> Sequence[str]: ...
-
-
 def decide(
     prediction: Prediction,
-    bundle: _Thresholds,
+    bundle: Bundle,
     policy: Policy,
     known: Sequence[KnownMatch] = (),
     columns: Mapping[str, Any] | None = None,
@@ -49,8 +39,7 @@ def decide(
 ) -> Verdict:
     """Apply a policy to an image, the known items that it is near and its listing's own columns.
 
-    Candidates without a rule of their own have the any-product thresholds. ``limits`` may be given
-    where there are many predictions (:func:`limits_of`).
+    For many predictions, ``limits`` are those of :func:`limits_of`.
     """
     if prediction.status is Status.FAILED:
         verdict = _verdict(Decision.UNSCORED)
@@ -76,14 +65,7 @@ UNREADABLE_REASONS = frozenset(
         *(Reason.READ_ERROR, Reason.SOURCE_REFUSED, Reason.INTERNAL_ERROR),
     }
 )
-"""Why an image was not read at all: there is nothing that could be reviewed."""
-
-_RAISED = {
-    Decision.UNSCORED: Decision.REVIEW,
-    Decision.CLEAR: Decision.REVIEW,
-    Decision.REVIEW: Decision.PRIORITY,
-    Decision.PRIORITY: Decision.PRIORITY,
-}
+"""Why an image was not read at all, so that nobody could review it."""
 
 
 def _verdict(
@@ -93,7 +75,6 @@ def _verdict(
 
 
 def _at_least(level: Decision, verdict: Verdict, reason: str) -> Verdict:
-    """Return the verdict with this level at least, and the reason where that changes it."""
     if severity(verdict.decision) >= severity(level):
         return verdict
     return replace(verdict, decision=level, why=(*verdict.why, f"{level}: {reason}"))
@@ -116,7 +97,8 @@ def _always_reviewed(
 def with_listing(verdict: Verdict, policy: Policy, columns: Mapping[str, Any] | None) -> Verdict:
     """Return a verdict on an image after the keywords and the reports in its listing's columns."""
     if hits := policy.keywords.hits(columns):
-        raised = _RAISED[verdict.decision]
+        is_lead = severity(verdict.decision) >= severity(Decision.REVIEW)
+        raised = Decision.PRIORITY if is_lead else Decision.REVIEW
         named = ", ".join(f"{hit.keyword!r} in {hit.column!r}" for hit in hits[:_MAX_NAMED])
         more = f" and {len(hits) - _MAX_NAMED} more" if len(hits) > _MAX_NAMED else ""
         change = "" if raised is verdict.decision else f"one level up from {verdict.decision} for "
@@ -125,10 +107,8 @@ def with_listing(verdict: Verdict, policy: Policy, columns: Mapping[str, Any] | 
     if policy.reports == Reports() or not columns:
         return verdict
     count = as_count(value_of(columns, Role.REPORTS)) or 0
-    for level, least in (
-        (Decision.PRIORITY, policy.reports.priority),
-        (Decision.REVIEW, policy.reports.review),
-    ):
+    for level in (Decision.PRIORITY, Decision.REVIEW):
+        least = getattr(policy.reports, level)
         if least is not None and count >= least:
             verdict = _at_least(level, verdict, f"{count} reports by users")
     return verdict
@@ -140,8 +120,8 @@ _MAX_NAMED = 5  # keywords in a sentence; all of them are in the row
 class LeadThresholds(NamedTuple):
     """The thresholds of a candidate, and its ``members`` without those that are ignored.
 
-    A threshold comes with its false-positive rate, if it stands for one. If that of ``priority``
-    is lower than that of ``review``, ``review`` counts for both.
+    A threshold comes with its false-positive rate, if it stands for one. If ``priority`` is lower
+    than ``review``, ``review`` counts for both.
     """
 
     candidate: Candidate
@@ -150,8 +130,11 @@ class LeadThresholds(NamedTuple):
     priority: tuple[float, float | None]
 
 
-def limits_of(bundle: _Thresholds, policy: Policy) -> tuple[LeadThresholds, ...]:
-    """Return the limits of all candidates that may become a lead; see :func:`decide`."""
+def limits_of(bundle: Bundle, policy: Policy) -> tuple[LeadThresholds, ...]:
+    """Return the limits of all candidates that may become a lead.
+
+    Those without a rule of their own have the any-product thresholds.
+    """
     family_of = {
         member: candidate.name
         for candidate in bundle.candidates

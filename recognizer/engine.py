@@ -86,17 +86,16 @@ class DecisionMaker:
         """Apply a policy to a prediction of this model and the known items that the image is near.
 
         The policy may be the name of one of this package (``"strict"``) or the path of a file,
-        which is read once; without one, the default policy is applied. ``columns`` are those of the
-        listing (``title``, ``description``, ``reports`` and the like), for the keywords and reports
-        of the policy. A prediction of another model is a UsageError.
+        which is read once; without one, it is the default. ``columns`` are those of the listing
+        (``title``, ``description``, ``reports`` and the like). A prediction of another model is a
+        UsageError.
         """
         bundle, policy = self.bundle, self._checked_policy(policy)
-        foreign = prediction.bundle_digest not in {None, bundle.digest}
+        is_foreign = prediction.bundle_digest not in {None, bundle.digest}
         if prediction.status is not Status.FAILED:
-            families = {family.name for family in bundle.families}
-            foreign |= prediction.scores.keys() != {*self.labels}
-            foreign |= prediction.families.keys() != families
-        if foreign:
+            is_foreign |= prediction.scores.keys() != {*self.labels}
+            is_foreign |= prediction.families.keys() != {family.name for family in bundle.families}
+        if is_foreign:
             raise UsageError(
                 f"the prediction comes from another model than {bundle.title}: use the recognizer "
                 "that made it"
@@ -117,9 +116,8 @@ class DecisionMaker:
 class Recognizer(DecisionMaker):
     """A loaded model.
 
-    Use :meth:`load`; the constructor is for those who have a bundle already. ``provider`` is the
-    one that is used, perhaps after a fallback. A pickled recognizer is loaded again, from the
-    folder of its bundle, where it is unpickled.
+    Use :meth:`load`, or the constructor with a loaded bundle. ``provider`` is the one that is used,
+    perhaps after a fallback. A pickled recognizer is loaded again from the folder of its bundle.
     """
 
     def __init__(
@@ -160,17 +158,13 @@ class Recognizer(DecisionMaker):
         allow_fallback: bool = False,
         limits: Limits | None = None,
     ) -> Recognizer:
-        """Load a bundle.
+        """Load a bundle: a folder, or the name of one that the package carries, or the default.
 
-        Args:
-            bundle: a folder, or the name of one that the package carries; None for the default.
-            provider: ``cpu``, ``cuda``, ``coreml``, ``directml`` or ``openvino``.
-            threads: threads of onnxruntime for one pass; None leaves the choice to it.
-            allow_fallback: use the CPU if the provider is unavailable, instead of raising.
-            limits: byte, pixel and frame limits: what is refused before it is read or decoded.
-
-        A bundle that is not there or was changed is a BundleError, a provider that is unavailable a
-        ProviderError.
+        ``provider`` is ``cpu``, ``cuda``, ``coreml``, ``directml`` or ``openvino``; if it is
+        unavailable, that is a ProviderError, or with ``allow_fallback`` the CPU is used.
+        ``threads`` are those of one pass; None leaves their number to onnxruntime. ``limits`` say
+        what is refused before it is read or decoded. A bundle that is not there or was changed is a
+        BundleError.
         """
         return cls(
             load_bundle(bundle),
@@ -187,34 +181,45 @@ class Recognizer(DecisionMaker):
         array of a wrong shape, a file object that cannot be read from its start) is a UsageError; a
         failure of onnxruntime is a ProviderError.
         """
-        return self.predict_loaded([self.load_image(image)])[0]
+        return self.score_loaded([self.load_image(image)])[0].prediction
 
     def predict_many(
         self, images: Iterable[ImageSource], *, batch_size: int = BATCH_SIZE
     ) -> Iterator[Prediction]:
         """Score images, lazily and in order, each as :meth:`predict` does.
 
-        The iterable is read ``batch_size`` ahead; so many images go through the model together.
+        ``batch_size`` images are read ahead, and go through the model together.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size = {batch_size}: at least 1")
         source = iter(images)
         while loaded := [self.load_image(image) for image in itertools.islice(source, batch_size)]:
-            yield from self.predict_loaded(loaded)
-
-    def predict_loaded(self, images: Sequence[LoadedImage]) -> list[Prediction]:
-        """Score images that :meth:`load_image` has decoded."""
-        return [scored.prediction for scored in self.score_loaded(images, ["scores"])]
+            yield from (scored.prediction for scored in self.score_loaded(loaded))
 
     def score_loaded(
-        self, images: Sequence[LoadedImage], outputs: Sequence[str]
+        self, images: Sequence[LoadedImage], outputs: Sequence[str] = ("scores",)
     ) -> list[ScoredImage]:
-        """Score images in one pass, and keep the outputs of the model that are named.
+        """Score images of :meth:`load_image` in one pass, and keep the outputs that are named.
 
-        They are ``scores``, which is the first one, ``maps`` for :meth:`regions`, and
-        ``embedding``.
+        ``scores`` is the first of them; ``maps`` are for :meth:`regions`.
         """
-        return list(self._scored(images, outputs))
+        size = self.bundle.input_size
+        inputs = [model_input(frame.rgb, size) for image in images for frame in image.frames]
+        nothing = [np.zeros((0, len(self.labels)), np.float32) for _ in outputs]
+        found = self._run(outputs, inputs) if inputs else nothing
+        # Of all images at once: for a few numbers, numpy's calls cost more than its arithmetic.
+        probabilities = self.bundle.calibrate(found[0])
+        families = self.bundle.family_scores(probabilities)
+        bounds = np.cumsum([0, *(len(image.frames) for image in images)])
+        scored = []
+        for image, (first, last) in zip(images, itertools.pairwise(bounds), strict=True):
+            own = slice(first, last)
+            arrays = {name: array[own] for name, array in zip(outputs, found, strict=True)}
+            prediction = self._prediction(
+                image, arrays["scores"], probabilities[own], families[own]
+            )
+            scored.append(ScoredImage(image=image, prediction=prediction, outputs=arrays))
+        return scored
 
     def regions(self, scored: ScoredImage, label: str) -> tuple[Region, ...]:
         """Return where a label was seen, by the maps of the pass that scored the image."""
@@ -241,12 +246,9 @@ class Recognizer(DecisionMaker):
         (scored,) = self.score_loaded([self.load_image(image)], ["scores", "maps"])
         prediction = scored.prediction
         if not prediction.scores:
+            heatmap, rgb = np.zeros((0, 0), np.float32), np.zeros((0, 0, 3), np.uint8)
             return Explanation(
-                prediction=prediction,
-                label=label,
-                heatmap=np.zeros((0, 0), np.float32),
-                regions=(),
-                rgb=np.zeros((0, 0, 3), np.uint8),
+                prediction=prediction, label=label, heatmap=heatmap, regions=(), rgb=rgb
             )
         if label is None:
             candidates = [self.labels[i] for i in self._products] or self.labels
@@ -263,10 +265,9 @@ class Recognizer(DecisionMaker):
     def features(
         self, inputs: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Run inputs of the model, uint8 (N, size, size, 3), RGB, at least one.
+        """Return log-odds before calibration, float32 (N, labels), and features (N, channels).
 
-        Returns the log-odds before calibration, float32 (N, labels), and the features, (N,
-        channels).
+        The inputs of the model are uint8 (N, size, size, 3), RGB, at least one.
         """
         log_odds, embedding = self._run(["scores", "embedding"], list(inputs))
         return log_odds, embedding
@@ -291,25 +292,6 @@ class Recognizer(DecisionMaker):
                     raise MemoryError(f"onnxruntime: {error}") from error
                 raise ProviderError(f"the provider {self.provider!r} failed: {error}") from error
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
-
-    def _scored(
-        self, images: Sequence[LoadedImage], outputs: Sequence[str]
-    ) -> Iterator[ScoredImage]:
-        size = self.bundle.input_size
-        inputs = [model_input(frame.rgb, size) for image in images for frame in image.frames]
-        nothing = [np.zeros((0, len(self.labels)), np.float32) for _ in outputs]
-        found = self._run(outputs, inputs) if inputs else nothing
-        # Of all images at once: for a few numbers, numpy's calls cost more than its arithmetic.
-        probabilities = self.bundle.calibrate(found[0])
-        families = self.bundle.family_scores(probabilities)
-        bounds = np.cumsum([0, *(len(image.frames) for image in images)])
-        for image, (first, last) in zip(images, itertools.pairwise(bounds), strict=True):
-            own = slice(first, last)
-            arrays = {name: array[own] for name, array in zip(outputs, found, strict=True)}
-            prediction = self._prediction(
-                image, arrays["scores"], probabilities[own], families[own]
-            )
-            yield ScoredImage(image=image, prediction=prediction, outputs=arrays)
 
     def _prediction(
         self,
@@ -358,9 +340,6 @@ class Recognizer(DecisionMaker):
         frame = image.frames[place]
         size = (image.width or 0, image.height or 0)
         return frame, heatmap, find_regions(heatmap, label, size, frame.index)
-
-
-# --- regions --------------------------------------------------------------------------------------
 
 
 def local_probability(maps: NDArray[np.float32], bundle: Bundle) -> NDArray[np.float32]:

@@ -37,7 +37,7 @@ class BundleError(RecognizerError):
 
 
 class BundleNotFoundError(BundleError):
-    """There is no such bundle."""
+    """No such bundle."""
 
 
 class BundleDigestError(BundleError):
@@ -53,7 +53,7 @@ class ProviderError(RecognizerError):
 
 
 class TaxonomyError(RecognizerError):
-    """The taxonomy breaks one of its rules; the message names the line."""
+    """The taxonomy breaks one of its rules; the message names the entry."""
 
 
 class PolicyError(RecognizerError):

@@ -35,11 +35,10 @@ class GuardedRecognizer(Closes, DecisionMaker):
 
     Use :meth:`load`. An image that makes a decoder crash, or takes longer or more memory than it
     may, gives a ``failed`` prediction (``decoder_crash``, ``timeout``, ``out_of_memory``); its
-    process is replaced, and no other answer is lost. Many threads may call :meth:`predict`; as many
-    images as there are processes are scored at once, in the order of the calls. Processes are
-    spawned, so that a script needs the usual ``if __name__ == "__main__":``. A server that forks
-    loads it after the fork, in each of its processes. Close it when done, or use it in a ``with``
-    block.
+    process is replaced, and no other answer is lost. Many threads may call :meth:`predict`, which
+    answers in the order of the calls. Processes are spawned, so that a script needs the usual ``if
+    __name__ == "__main__":``. A server that forks loads it after the fork, in each of its
+    processes. Close it when done, or use it in a ``with`` block.
     """
 
     def __init__(self, bundle: Bundle, _pool: ProcessPool, _limits: Limits) -> None:
@@ -64,10 +63,9 @@ class GuardedRecognizer(Closes, DecisionMaker):
         """Load a bundle, as :meth:`Recognizer.load`, and start the first process.
 
         There are ``processes`` at most, each with the model, started as they are needed. An image
-        may take ``timeout`` seconds, and a process ``memory_limit`` resident bytes, model and
-        libraries included (Linux only). ``limits`` say what is refused before it is decoded; by
-        default, more than 25 megapixels. A RecognizerError is raised if no process can be started,
-        and what :meth:`Recognizer.load` raises.
+        may take ``timeout`` seconds, and a process ``memory_limit`` resident bytes, model included
+        (Linux only). By default, ``limits`` refuse more than 25 megapixels. A RecognizerError is
+        raised if no process can be started.
         """
         if processes < 1:
             raise UsageError(f"processes = {processes}: at least 1")
@@ -102,53 +100,45 @@ class GuardedRecognizer(Closes, DecisionMaker):
     def predict(self, image: ImageSource) -> Prediction:
         """Score one image, as :meth:`Recognizer.predict` does; wait for a free process.
 
-        It also raises a UsageError for a Pillow image, which would have been decoded here, if this
-        recognizer is closed, and if it was loaded before this process was forked; and a
-        RecognizerError if no process can be started.
+        It also raises a UsageError for a Pillow image, which would have been decoded here, and if
+        this is closed or was loaded before a fork; and a RecognizerError if no process starts.
         """
-        request = self._request(image)
-        if isinstance(request, Prediction):
-            return self._counted(request)
-        return self._answer(request, self._pool.submit(request))
+        return self._answer(*self._submit(image))
 
     async def predict_async(self, image: ImageSource) -> Prediction:
         """Score one image as :meth:`predict` does, while other tasks of the event loop go on."""
-        request = await asyncio.to_thread(self._request, image)
-        if isinstance(request, Prediction):
-            return self._counted(request)
-        future = self._pool.submit(request)
+        future, sha256 = await asyncio.to_thread(self._submit, image)
         with suppress(Exception):  # raised below
             await asyncio.wrap_future(future)
-        return self._answer(request, future)
+        return self._answer(future, sha256)
 
     def stats(self) -> dict[str, int]:
-        """Return counters for metrics.
+        """Return counters for metrics: ``processes``, and images that are ``waiting`` or in work.
 
-        How many ``processes`` there are, and images that are ``waiting`` or in work; and since it
-        was loaded, processes that were ``replaced``, and images answered, by status and by reason.
+        Since it was loaded: processes ``replaced``, and images answered, by status and reason.
         """
         counts = dict.fromkeys((*map(str, Status), *map(str, DEADLY)), 0)
         with self._lock:
             return self._pool.stats() | counts | self._answered
 
-    def _request(self, image: ImageSource) -> tuple[ImageSource, str | None] | Prediction:
+    def _submit(self, image: ImageSource) -> tuple[Future[Prediction], str | None]:
         if isinstance(image, Image.Image):
             raise UsageError("a Pillow image is decoded already: give its bytes")
         if hasattr(image, "read"):
             try:
                 image = read_bytes(image, self._limits)
             except Refused as refused:
-                return Prediction(
-                    status=Status.FAILED, reason=refused.reason, detail=refused.detail
+                answered: Future[Prediction] = Future()
+                answered.set_result(
+                    Prediction(status=Status.FAILED, reason=refused.reason, detail=refused.detail)
                 )
+                return answered, None
         if isinstance(image, bytearray | memoryview):
             image = bytes(image)
-        return image, hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None
+        sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None
+        return self._pool.submit((image, sha256)), sha256
 
-    def _answer(
-        self, request: tuple[ImageSource, str | None], future: Future[Prediction]
-    ) -> Prediction:
-        _, sha256 = request
+    def _answer(self, future: Future[Prediction], sha256: str | None) -> Prediction:
         try:
             prediction = future.result()
         except DiedError as died:
@@ -158,9 +148,6 @@ class GuardedRecognizer(Closes, DecisionMaker):
             )
         if sha256 is not None and prediction.sha256 not in {None, sha256}:
             raise RecognizerError("the prediction is that of another image")
-        return self._counted(prediction)
-
-    def _counted(self, prediction: Prediction) -> Prediction:
         with self._lock:
             self._answered.update(filter(None, (prediction.status, prediction.reason)))
         return prediction
@@ -170,10 +157,10 @@ def _predict(recognizer: Recognizer, request: tuple[ImageSource, str | None]) ->
     image, sha256 = request
     try:
         loaded = recognizer.load_image(image, sha256=sha256)
-        (prediction,) = recognizer.predict_loaded([loaded])
+        (scored,) = recognizer.score_loaded([loaded])
     except RecognizerError:
         raise
     except Exception as error:
         reason, detail = defect(error)
         return Prediction(status=Status.FAILED, reason=reason, detail=detail)
-    return prediction
+    return scored.prediction

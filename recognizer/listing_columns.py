@@ -32,37 +32,24 @@ class Role(StrEnum):
 
 
 NAMES: Mapping[Role, tuple[str, ...]] = {
-    Role.ID: (
-        *("listing_id", "listing", "item_id", "ad_id", "offer_id", "product_id", "id"),
-        *("商品编号", "商品id"),
-    ),
-    Role.TITLE: (
-        *("title", "listing_title", "item_title", "ad_title", "product_title", "product_name"),
-        *("subject", "headline", "name", "标题", "商品标题", "商品名称"),
-    ),
-    Role.DESCRIPTION: (
-        *("description", "listing_description", "item_description", "product_description"),
-        *("desc", "body", "details", "text", "content", "描述", "商品描述", "详情"),
-    ),
-    Role.PRICE: ("price", "asking_price", "current_price", "sale_price", "amount", "价格", "售价"),
-    Role.CURRENCY: ("currency", "price_currency", "currency_code", "币种"),
-    Role.SELLER: (
-        *("seller", "seller_id", "seller_name", "vendor", "vendor_id", "merchant", "merchant_id"),
-        *("shop", "shop_id", "shop_name", "store", "store_id", "account", "account_id"),
-        *("user", "user_id", "username", "卖家", "店铺"),
-    ),
-    Role.TIME: (
-        *("listed_at", "posted_at", "published_at", "created_at", "listed", "posted", "published"),
-        *("created", "time", "timestamp", "datetime", "date", "发布时间"),
-    ),
-    Role.URL: (
-        *("url", "listing_url", "item_url", "ad_url", "product_url", "page_url", "web_url"),
-        *("permalink", "link", "href", "链接", "商品链接"),
-    ),
-    Role.REPORTS: (
-        *("reports", "report_count", "reports_count", "user_reports", "num_reports", "n_reports"),
-        *("number_of_reports", "flags", "flag_count", "complaints", "举报", "举报数"),
-    ),
+    role: tuple(names.split())
+    for role, names in {
+        Role.ID: "listing_id listing item_id ad_id offer_id product_id id 商品编号 商品id",
+        Role.TITLE: "title listing_title item_title ad_title product_title product_name subject "
+        "headline name 标题 商品标题 商品名称",
+        Role.DESCRIPTION: "description listing_description item_description product_description "
+        "desc body details text content 描述 商品描述 详情",
+        Role.PRICE: "price asking_price current_price sale_price amount 价格 售价",
+        Role.CURRENCY: "currency price_currency currency_code 币种",
+        Role.SELLER: "seller seller_id seller_name vendor vendor_id merchant merchant_id shop "
+        "shop_id shop_name store store_id account account_id user user_id username 卖家 店铺",
+        Role.TIME: "listed_at posted_at published_at created_at listed posted published created "
+        "time timestamp datetime date 发布时间",
+        Role.URL: "url listing_url item_url ad_url product_url page_url web_url permalink link "
+        "href 链接 商品链接",
+        Role.REPORTS: "reports report_count reports_count user_reports num_reports n_reports "
+        "number_of_reports flags flag_count complaints 举报 举报数",
+    }.items()
 }
 """The names by which a column is found, the surest first."""
 
@@ -112,7 +99,7 @@ def find_columns(names: tuple[str, ...]) -> Mapping[Role, tuple[str, ...]]:
 
 
 def value_of(columns: Mapping[str, Any], role: Role) -> Any:
-    """Return what the surest column of a role that is not empty holds; None where there is none."""
+    """Return the value of the surest column of a role that is not empty, or None."""
     names = find_columns(tuple(columns)).get(role, ())
     return next((columns[name] for name in names if columns[name] not in (None, "")), None)
 
@@ -138,9 +125,8 @@ def _named(names: tuple[str, ...], wanted: str) -> tuple[str, ...]:
 def listing_of(columns: Mapping[str, Any] | None, column: str | None = None) -> str | None:
     """Return what tells a listing from others; None for an image that belongs to none.
 
-    It is the value of an ID column, else the URL; of a listing that has neither but a title, a
-    digest of all its columns, which the images of one row of a table have in common. ``column``
-    names the column with the ID.
+    It is the value of an ID column (``column``, if given), else the URL; of a listing that has
+    neither but a title, a digest of all its columns.
     """
     if not columns:
         return None
@@ -157,7 +143,7 @@ def listing_of(columns: Mapping[str, Any] | None, column: str | None = None) -> 
 
 
 def _as_id(value: Any) -> str | None:
-    """Return an ID as text: of CSV it is text and of JSON perhaps a number, and yet the same."""
+    # Of CSV it is text and of JSON perhaps a number, and yet the same.
     if isinstance(value, bool):
         return None
     if isinstance(value, float) and value.is_integer():
@@ -174,10 +160,10 @@ def as_text(value: Any) -> str | None:
 
 
 def price_of(columns: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the price of a listing in digits, and its currency, as texts.
+    """Return the price of a listing in digits, and its currency: ``€2.264,50`` is 2264.50 and EUR.
 
-    ``€2.264,50`` is 2264.50 and EUR. A sign of several currencies stays as it is, and so does a
-    text that is not one number. A column with the currency is surer than the price's own.
+    A sign of several currencies stays as it is, and so does a text that is not one number. A column
+    with the currency is surer than the price's own.
     """
     price = as_text(value_of(columns, Role.PRICE))
     currency = as_text(value_of(columns, Role.CURRENCY))
@@ -221,10 +207,7 @@ def as_url(value: Any) -> str | None:
 
 
 def as_time(value: Any) -> datetime | None:
-    """Return a time with its zone: ISO 8601, or seconds or milliseconds of the epoch.
-
-    A time without a zone is taken for UTC.
-    """
+    """Return a time with its zone, or UTC: ISO 8601, or seconds or milliseconds of the epoch."""
     try:
         if isinstance(value, str) and not value.strip().lstrip("-").isdigit():
             time = datetime.fromisoformat(value.strip())

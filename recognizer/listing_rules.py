@@ -1,14 +1,13 @@
 """What a platform adds to scores: keywords, reports by users, images that are never clear.
 
-These rules look at the text of a listing, or at what an image is rather than what it shows. What
-they find is kept apart from the evidence of the image.
+What these rules find is kept apart from the evidence of the image.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -40,15 +39,10 @@ class KeywordHit:
 class Keywords:
     """Words that raise the level of a listing by one, however many there are.
 
-    They are compared in NFKC, case-folded, and without characters that are not seen. They are
-    literal: no character in them has another meaning.
-
-    Attributes:
-        words: found where no letter or digit stands beside them. Write those of languages without
-            blanks between words as substrings.
-        substrings: found anywhere.
-        columns: where they are looked for: ``title`` and ``description`` by any of their usual
-            names, others by their own name.
+    They are literal, and compared in NFKC, case-folded, and without characters that are not seen.
+    ``words`` are found where no letter or digit stands beside them, ``substrings`` anywhere (for
+    languages without blanks between words). ``columns`` are where they are looked for: ``title``
+    and ``description`` by any of their usual names, others by their own name.
     """
 
     words: tuple[str, ...] = ()
@@ -86,34 +80,26 @@ class Keywords:
         )
 
     @cached_property
-    def _sought_words(self) -> tuple[tuple[str, str], ...]:
-        return tuple((keyword, normalize(keyword)) for keyword in self.words)
+    def _sought(self) -> tuple[tuple[str, str, bool], ...]:
+        anywhere = {*self.substrings}
+        every = dict.fromkeys((*self.substrings, *self.words))
+        return tuple((keyword, normalize(keyword), keyword in anywhere) for keyword in every)
 
-    @cached_property
-    def _sought_substrings(self) -> tuple[tuple[str, str], ...]:
-        return tuple((keyword, normalize(keyword)) for keyword in self.substrings)
-
-    def _found(self, text: str) -> tuple[str, ...]:
-        found = [keyword for keyword, sought in self._sought_substrings if sought in text]
-        found += [
-            k for k, sought in self._sought_words if sought in text and _has_word(text, sought)
-        ]
-        return tuple(dict.fromkeys(found))
+    def _found(self, text: str) -> Iterator[str]:
+        for keyword, sought, is_anywhere in self._sought:
+            if sought in text and (is_anywhere or _has_word(text, sought)):
+                yield keyword
 
 
 def _has_word(text: str, word: str) -> bool:
     start = text.find(word)
     while start >= 0:
         end = start + len(word)
-        if not (_is_of_word(text[max(0, start - 1) : start]) or _is_of_word(text[end : end + 1])):
+        beside = text[max(0, start - 1) : start] + text[end : end + 1]
+        if not any(unicodedata.category(character)[0] in "LMN" for character in beside):
             return True
         start = text.find(word, start + 1)
     return False
-
-
-def _is_of_word(character: str) -> bool:
-    """Whether a character is a letter, a digit, or a mark on one."""
-    return bool(character) and unicodedata.category(character)[0] in "LMN"
 
 
 def normalize(text: str) -> str:
@@ -145,11 +131,9 @@ class Reports:
 class AlwaysReview:
     """What is reviewed whatever the scores of products are.
 
-    Attributes:
-        degraded: images that are damaged or incomplete, though scored.
-        failed: images that are there and could not be scored: of an unsupported format, too large,
-            damaged. One that could not be read stays unscored, since the next scan may read it.
-        animals: images over this probability of a living animal; None for none.
+    ``degraded`` images are damaged or incomplete, though scored; ``failed`` ones are there but
+    could not be scored (one that could not be read stays unscored, since the next scan may read
+    it); ``animals`` are those over this probability of a living animal.
     """
 
     degraded: bool = False

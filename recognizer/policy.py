@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from importlib import resources
@@ -43,10 +43,7 @@ class Decision(StrEnum):
     PRIORITY = "priority"
     """A strong lead: somebody should look first."""
     UNSCORED = "unscored"
-    """There is no score, so nothing can be said: never to be read as *clear*."""
-
-
-# --- what a policy is made of ---------------------------------------------------------------------
+    """No score, so nothing can be said: never to be read as *clear*."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +118,9 @@ class Effect(StrEnum):
 class KnownRule:
     """What a match with a known item means (see :mod:`recognizer.known`).
 
-    Attributes:
-        product: near an item that is a product: ``review``, ``priority`` or ``nothing``.
-        cleared: near one that was cleared, and near none that is a product: ``nothing`` or
-            ``clear``. A similar image is not the same one, so by default it silences nothing.
-        distance: bits of 256 in which the hashes differ at most, 0 to 31.
+    Near a ``product``: ``review``, ``priority`` or ``nothing``. Near a ``cleared`` item alone:
+    ``nothing``, since a similar image is not the same one, or ``clear``. Near is a ``distance`` of
+    0 to 31 bits of 256.
     """
 
     product: Effect = Effect.REVIEW
@@ -133,31 +128,22 @@ class KnownRule:
     distance: int = MAX_DISTANCE
 
     def __post_init__(self) -> None:
-        for key, allowed in (
-            ("product", (Effect.REVIEW, Effect.PRIORITY, Effect.NOTHING)),
-            ("cleared", (Effect.NOTHING, Effect.CLEAR)),
-        ):
-            if getattr(self, key) not in allowed:
-                raise PolicyError(f"{key} = {getattr(self, key)}: one of {', '.join(allowed)}")
+        if self.product not in {Effect.REVIEW, Effect.PRIORITY, Effect.NOTHING}:
+            raise PolicyError(f"product = {self.product}: one of review, priority, nothing")
+        if self.cleared not in {Effect.NOTHING, Effect.CLEAR}:
+            raise PolicyError(f"cleared = {self.cleared}: one of nothing, clear")
         if not 0 <= self.distance <= MAX_DISTANCE:
             raise PolicyError(f"distance = {self.distance!r}: bits, from 0 to {MAX_DISTANCE}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """A platform's profile.
+    """A platform's profile; :meth:`check` also checks the names in it.
 
-    :meth:`check` also checks the names in it, as :meth:`load` and
-    :meth:`recognizer.Recognizer.decide` do.
-
-    Attributes:
-        default: the rule for every product and family without its own rule. Its rates are
-            those of an *image*: the share of images without any product that become leads.
-        rules: (kind, name) of a label or family -> its own rule, with the rates of this label or
-            family alone. That of a family holds for the family and for those of its products
-            that have no rule themselves.
-        ignore: products that are never a lead on this platform.
-        actions: what the platform does at a decision, in its own words.
+    The rates of ``default`` are those of an *image*: the share of images without any product that
+    become leads. ``rules`` by (kind, name) have the rates of this label or family alone; that of a
+    family also holds for its products without a rule. Products to ``ignore`` are never a lead.
+    ``actions`` say what the platform does at a decision, in its own words.
     """
 
     name: str = "default"
@@ -186,22 +172,19 @@ class Policy:
     @cached_property
     def digest(self) -> str:
         """A sha256 over all that decides (no name or action), hexadecimal."""
+        rules = {f"{kind}.{name}": _content(rule) for (kind, name), rule in self.rules.items()}
         content: dict[str, Any] = {
             "default": _content(self.default),
-            "rules": {
-                f"{kind}.{name}": _content(rule) for (kind, name), rule in self.rules.items()
-            },
+            "rules": rules,
             "ignore": sorted(self.ignore),
             "known": [self.known.product, self.known.cleared, self.known.distance],
         }
         # Left out where they rule nothing: the digests of policies without them stay as they were.
-        for key, rules in (("reports", self.reports), ("always_review", self.always_review)):
-            if rules != type(rules)():
-                content[key] = asdict(rules)
+        for key, part in (("reports", self.reports), ("always_review", self.always_review)):
+            if part != type(part)():
+                content[key] = asdict(part)
         if self.keywords:
-            content["keywords"] = {
-                key: sorted(words) for key, words in asdict(self.keywords).items()
-            }
+            content["keywords"] = {key: sorted(w) for key, w in asdict(self.keywords).items()}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @classmethod
@@ -209,9 +192,8 @@ class Policy:
         """Read a policy from TOML; docs/policy.md shows its keys.
 
         It is the path of a file, or the name of a policy of this package (:data:`EXAMPLES`).
-        ``[rules.NAME]`` is enough for a name that is only a label's or only a family's. The
-        taxonomy is that of the package unless one is given. A file that cannot be read or breaks a
-        rule is a PolicyError.
+        The taxonomy is that of the package unless one is given. A file that cannot be read or
+        breaks a rule is a PolicyError.
         """
         if not isinstance(policy, str | os.PathLike):
             raise UsageError(
@@ -227,13 +209,10 @@ class Policy:
 
     def check(self, taxonomy: Taxonomy) -> None:
         """Raise a PolicyError, with the closest names, for a name that is not in the taxonomy."""
-        names = {
-            CandidateKind.LABEL: [*taxonomy.labels],
-            CandidateKind.FAMILY: [*taxonomy.families],
-        }
         for kind, name in self.rules:
-            if name not in names[kind]:
-                raise PolicyError(f"rules.{kind}.{name}: {unknown_name(kind, name, names[kind])}")
+            names = [*(taxonomy.labels if kind == CandidateKind.LABEL else taxonomy.families)]
+            if name not in names:
+                raise PolicyError(f"rules.{kind}.{name}: {unknown_name(kind, name, names)}")
         products = [label.name for label in taxonomy.products]
         for name in sorted(self.ignore - set(products)):
             raise PolicyError(f"ignore: {unknown_name('product', name, products)}")
@@ -243,17 +222,12 @@ def _content(rule: Rule) -> list[tuple[str, float]]:
     return [(type(level).__name__, level.value) for level in (rule.review, rule.priority)]
 
 
-# --- what it decides on, and what comes of it -----------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What may become a lead: a product of a bundle, or a family of products.
+    """What may become a lead: a product of a bundle, or a family of products, its ``members``.
 
-    Attributes:
-        members: a family's labels; of a label, itself. A family of one product never becomes a
-            lead, since its label is one already; but a rule for it holds for this label.
-        thresholds: false-positive rate of this candidate alone -> calibrated probability.
+    A family of one product never becomes a lead, since its label is one already; but a rule for it
+    holds for this label. ``thresholds`` are by the false-positive rate of this candidate alone.
     """
 
     kind: CandidateKind
@@ -319,40 +293,28 @@ class Verdict:
     keywords: tuple[KeywordHit, ...] = ()
 
 
-# --- as TOML --------------------------------------------------------------------------------------
-
 _MAX_BYTES = 1 << 20
 _MAX_WORDS = 500  # of a message
 # tomllib's memory grows with the square of the parts of a key; those of a policy have four at most.
 _LONG_KEY = re.compile(
     r"""(?:^|[\[{,])[ \t]*(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){16}""", re.MULTILINE
 )
-_TABLES: Mapping[str, type[Any]] = {
+_LEVELS: Mapping[str, tuple[str, type[Rate | Probability]]] = {
+    "review_rate": ("review", Rate),
+    "review_probability": ("review", Probability),
+    "priority_rate": ("priority", Rate),
+    "priority_probability": ("priority", Probability),
+}
+_PARTS: Mapping[str, Any] = {
+    "name": str,
+    "ignore": frozenset[str],
+    "rules": dict[str, dict[str, Any]],
     "known": KnownRule,
     "keywords": Keywords,
     "reports": Reports,
     "always_review": AlwaysReview,
+    "actions": dict[str, str],
 }
-
-
-class _RuleTable(msgspec.Struct):
-    """The thresholds of the file, or of one of its rules."""
-
-    review_rate: float | None = None
-    review_probability: float | None = None
-    priority_rate: float | None = None
-    priority_probability: float | None = None
-
-
-class _PolicyTable(_RuleTable):
-    name: str | None = None
-    ignore: list[str] = []
-    rules: dict[str, dict[str, Any]] = {}
-    known: dict[str, Any] = {}
-    keywords: dict[str, Any] = {}
-    reports: dict[str, Any] = {}
-    always_review: dict[str, Any] = {}
-    actions: dict[Any, str] = {}  # a decision, which Policy checks
 
 
 def _read_toml(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
@@ -368,9 +330,7 @@ def _read_toml(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
         ) from error
     except OSError as error:
         raise PolicyError(f"{where} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise PolicyError(f"{where} is not text in UTF-8") from error
-    except (ValueError, RecursionError) as error:  # also numbers without end, and nesting
+    except (ValueError, RecursionError) as error:  # also no UTF-8, endless numbers, and nesting
         raise PolicyError(f"{where} is not TOML: {str(error)[:_MAX_WORDS]}") from error
 
 
@@ -385,96 +345,53 @@ def read_policy_text(path: str | os.PathLike[str]) -> str:
     with place.open("rb") as file:
         data = file.read(_MAX_BYTES + 1)
     if len(data) > _MAX_BYTES:
-        raise PolicyError(f"{name}: more than {_MAX_BYTES:,} bytes are no policy")
+        raise PolicyError(f"{name} is larger than {_MAX_BYTES:,} bytes")
     return data.decode("utf-8")
 
 
 def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
     """Return the policy of a file's content, checked; ``name`` is its name unless it has one."""
-    table = _convert(values, _PolicyTable)
-    default = _rule(table, Rule())
+    _require_keys(values, [*_LEVELS, *_PARTS])
+    parts = {key: _part(key, values[key]) for key in _PARTS if key in values}
+    default = _rule(values, Rule())
     rules: dict[tuple[CandidateKind, str], Rule] = {}
-    for key, where, own in _rule_tables(table.rules, taxonomy):
-        if key in rules:
-            raise PolicyError(f"rules.{where}: there is another rule for {' '.join(key)}")
-        try:
-            rules[key] = _rule(_convert(own, _RuleTable), default)
-        except PolicyError as error:
-            raise PolicyError(f"rules.{where}: {error}") from error
-    policy = Policy(
-        name=name if table.name is None else table.name,
-        default=default,
-        rules=rules,
-        ignore=frozenset(table.ignore),
-        actions=table.actions,
-        **{key: _read_table(key, getattr(table, key)) for key in _TABLES},
-    )
+    for kind, tables in parts.get("rules", {}).items():
+        if kind not in [*CandidateKind]:
+            raise PolicyError(f"rules.{kind}: write [rules.label.{kind}] or [rules.family.{kind}]")
+        for own, table in tables.items():
+            try:
+                levels = msgspec.convert(table, dict[str, Any])
+                _require_keys(levels, [*_LEVELS])
+                rules[CandidateKind(kind), own] = _rule(levels, default)
+            except (PolicyError, msgspec.ValidationError) as error:
+                raise PolicyError(f"rules.{kind}.{own}: {error}") from error
+    policy = Policy(**{"name": name, **parts, "default": default, "rules": rules})
     policy.check(taxonomy)
     return policy
 
 
-def _convert(values: Mapping[str, Any], table: type[Any]) -> Any:
-    for key in ("review", "priority"):
-        if key in values:
-            kind = "rate" if isinstance(values[key], str) else "probability"
-            raise PolicyError(
-                f"{key} = {values[key]!r} is not a key: write {key}_{kind} = {values[key]}"
-            )
-    _require_keys(values, table.__struct_fields__)
+def _part(key: str, value: Any) -> Any:
+    kind = _PARTS[key]
     try:
-        return msgspec.convert(values, table)
-    except msgspec.ValidationError as error:
-        raise PolicyError(str(error)) from error
-
-
-def _rule(table: _RuleTable, default: Rule) -> Rule:
-    return Rule(
-        review=_level(table, "review") or default.review,
-        priority=_level(table, "priority") or default.priority,
-    )
-
-
-def _level(table: _RuleTable, key: str) -> Level | None:
-    rate, probability = getattr(table, f"{key}_rate"), getattr(table, f"{key}_probability")
-    if rate is not None and probability is not None:
-        raise PolicyError(f"give {key}_rate or {key}_probability, not both")
-    try:
-        if rate is not None:
-            return Rate(rate)
-        return None if probability is None else Probability(probability)
-    except PolicyError as error:
-        raise PolicyError(f"{key}_{'probability' if rate is None else 'rate'}: {error}") from error
-
-
-def _rule_tables(
-    rules: Mapping[str, Mapping[str, Any]], taxonomy: Taxonomy
-) -> Iterator[tuple[tuple[CandidateKind, str], str, Mapping[str, Any]]]:
-    """Yield the key of each rule, where it stands below ``rules``, and its table."""
-    for name, table in rules.items():
-        is_label, is_family = name in taxonomy.labels, name in taxonomy.families
-        if name in [*CandidateKind]:
-            for own, entry in table.items():
-                if not isinstance(entry, dict):
-                    raise PolicyError(f"rules.{name}.{own}: a table, not {entry!r}")
-                yield (CandidateKind(name), own), f"{name}.{own}", entry
-        elif is_label and is_family:
-            raise PolicyError(
-                f"rules.{name}: {name} is a label and a family: write [rules.label.{name}] or "
-                f"[rules.family.{name}]"
-            )
-        elif is_label or is_family:
-            yield (CandidateKind.LABEL if is_label else CandidateKind.FAMILY, name), name, table
-        else:
-            names = [*taxonomy.labels, *taxonomy.families]
-            raise PolicyError(f"rules.{name}: {unknown_name('label or family', name, names)}")
-
-
-def _read_table(key: str, values: Mapping[str, Any]) -> Any:
-    try:
-        _require_keys(values, [part.name for part in fields(_TABLES[key])])
-        return msgspec.convert(values, _TABLES[key])
+        if is_dataclass(kind) and isinstance(value, dict):
+            _require_keys(value, [part.name for part in fields(kind)])
+        return msgspec.convert(value, kind)
     except (PolicyError, msgspec.ValidationError) as error:
         raise PolicyError(f"{key}: {error}") from error
+
+
+def _rule(values: Mapping[str, Any], default: Rule) -> Rule:
+    levels: dict[str, Level] = {}
+    for key, (level, kind) in _LEVELS.items():
+        if key not in values:
+            continue
+        if level in levels:
+            raise PolicyError(f"give {level}_rate or {level}_probability, not both")
+        try:
+            levels[level] = kind(msgspec.convert(values[key], float))
+        except (PolicyError, msgspec.ValidationError) as error:
+            raise PolicyError(f"{key}: {error}") from error
+    return replace(default, **levels)
 
 
 def _require_keys(values: Mapping[str, Any], known: Sequence[str]) -> None:
@@ -491,8 +408,8 @@ def policy_toml(policy: Policy, comments: Sequence[str] = ()) -> str:
     for (kind, name), rule in policy.rules.items():
         lines += ["", f"[rules.{kind}.{_value(name)}]", *_rule_lines(rule)]
     tables: list[tuple[str, Mapping[Any, Any]]] = []
-    for key, made in _TABLES.items():
-        found, default = asdict(getattr(policy, key)), asdict(made())
+    for key in ("known", "keywords", "reports", "always_review"):
+        found, default = asdict(getattr(policy, key)), asdict(_PARTS[key]())
         tables.append((key, {k: v for k, v in found.items() if v != default[k]}))
     tables.append(("actions", policy.actions))
     for key, values in tables:

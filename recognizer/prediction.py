@@ -108,9 +108,7 @@ _NAMES = tuple(field.name for field in fields(Prediction))
 class Embedding:
     """The model's features of one image, for search and enrolment; the rest is as in a prediction.
 
-    Attributes:
-        frame: number of the frame with the highest product score, from 0; None where failed.
-        vector: of that frame, float32, (channels,); None if and only if ``failed``.
+    ``vector``, float32 (channels,), is that of the frame; None if and only if ``failed``.
     """
 
     status: Status
@@ -122,16 +120,12 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Explanation:
-    """Where a score comes from.
+    """Where the score of a label comes from; all but the prediction is empty where it failed.
 
-    Attributes:
-        prediction: what the model says of the image; the rest is empty where it failed.
-        label: the label that is explained; None where it failed and none was asked for.
-        heatmap: float32, (h, w): the local probability of the label, 0 to 1, on the grid of the
-            model's last features, over the whole upright image; (0, 0) where failed.
-        regions: boxes around what stands out, highest first.
-        rgb: uint8, (height, width, 3), RGB: the upright frame, perhaps reduced, on which the
-            heat-map can be drawn; (0, 0, 3) where failed.
+    ``heatmap``, float32 (h, w), is the local probability of the label, 0 to 1, on the grid of the
+    model's last features, over the whole upright image. ``regions`` are boxes around what stands
+    out, highest first. ``rgb``, uint8 (height, width, 3), is the upright frame, perhaps reduced, on
+    which the heat-map can be drawn.
     """
 
     prediction: Prediction
@@ -139,9 +133,6 @@ class Explanation:
     heatmap: NDArray[np.float32]
     regions: tuple[Region, ...]
     rgb: NDArray[np.uint8]
-
-
-# --- as JSON --------------------------------------------------------------------------------------
 
 
 def prediction_schema() -> dict[str, Any]:

@@ -25,7 +25,7 @@ class Reason(StrEnum):
     NO_IMAGE = "no_image"
     """The row of a table names no image: a listing of text alone."""
     NOT_FOUND = "not_found"
-    """There is no such file."""
+    """No such file."""
     PERMISSION_DENIED = "permission_denied"
     """The file may not be read."""
     NOT_A_FILE = "not_a_file"

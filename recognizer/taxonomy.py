@@ -11,12 +11,12 @@ import functools
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -65,18 +65,7 @@ class Label:
     confused_with: tuple[str, ...] = ()
 
 
-class _FamilyEntry(msgspec.Struct, forbid_unknown_fields=True):
-    display_name: str
-    note: str
-
-
-class _LabelEntry(msgspec.Struct, forbid_unknown_fields=True):
-    kind: str
-    display_name: str | None = None
-    family: str | None = None
-    cites: str | None = None
-    hint: str | None = None
-    confused_with: tuple[str, ...] = ()
+_Entry = TypeVar("_Entry", Family, Label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +100,8 @@ class Taxonomy:
     def lookalikes(self, family: str) -> tuple[Label, ...]:
         """Return the look-alikes that a product of the family is confused with."""
         confused = {name for label in self.members(family) for name in label.confused_with}
-        return tuple(
-            label
-            for label in self.labels.values()
-            if label.name in confused and label.kind is Kind.LOOKALIKE
-        )
+        labels = (label for name, label in self.labels.items() if name in confused)
+        return tuple(label for label in labels if label.kind is Kind.LOOKALIKE)
 
     def extended(self, own: Mapping[str, Any], where: str) -> Taxonomy:
         """Return this taxonomy with the labels and families of a table like ``taxonomy.toml``.
@@ -131,16 +117,11 @@ class Taxonomy:
 
     def own_names(self) -> dict[str, dict[str, Any]]:
         """Return the names that the package does not have, as :meth:`extended` takes them."""
-        packaged = load_taxonomy()
-        parts: dict[str, list[Family] | list[Label]] = {
-            "family": [f for f in self.families.values() if f.name not in packaged.families],
-            "label": [n for n in self.labels.values() if n.name not in packaged.labels],
-        }
-        return {
-            table: {entry.name: _as_table(entry) for entry in entries}
-            for table, entries in parts.items()
-            if entries
-        }
+        known = load_taxonomy()
+        families = {n: _as_table(f) for n, f in self.families.items() if n not in known.families}
+        labels = {n: _as_table(v) for n, v in self.labels.items() if n not in known.labels}
+        tables = {"family": families, "label": labels}
+        return {table: entries for table, entries in tables.items() if entries}
 
 
 def _as_table(entry: Family | Label) -> dict[str, Any]:
@@ -170,96 +151,69 @@ def read_labels(path: str | os.PathLike[str], base: Taxonomy) -> Taxonomy:
 
 
 def _extended(base: Taxonomy, own: Mapping[str, Any]) -> Taxonomy:
-    for key in own:
-        if key not in {"schema", "family", "label"}:
-            raise TaxonomyError(unknown_name("key", key, ["schema", "family", "label"]))
+    keys = ("schema", "family", "label")
+    for key in sorted(own.keys() - {*keys}):
+        raise TaxonomyError(unknown_name("key", key, keys))
     schema = own.get("schema", SCHEMA)
     if type(schema) is not int or schema != SCHEMA:  # True and 1.0 equal 1
         raise TaxonomyError(f"schema must be {SCHEMA}, not {schema!r}")
-    families = {
-        name: Family(
-            name=name,
-            display_name=_text(entry.display_name, "display_name"),
-            note=_text(entry.note, "note"),
-        )
-        for name, entry in _entries(own, "family", _FamilyEntry).items()
-    }
-    entries = _entries(own, "label", _LabelEntry)
-    labels = {name: _label(name, entry, base, {*entries}) for name, entry in entries.items()}
-    for label in labels.values():
-        known = base.labels.get(label.name)
-        if known is not None and label.kind is not known.kind:
+    families = {name: _read("family", name, Family, v) for name, v in _entries(own, "family")}
+    labels = {name: _read("label", name, Label, v) for name, v in _entries(own, "label")}
+    names = [*base.labels, *labels]
+    for name, label in labels.items():
+        where = f"label.{name}"
+        if label.family is not None and label.kind is not Kind.PRODUCT:
+            raise TaxonomyError(f"{where}: only a product has a family")
+        for other in label.confused_with:
+            if other not in names or other == name:
+                unknown = unknown_name("label", other, names)
+                raise TaxonomyError(f"{where}: confused_with: {unknown}")
+        if name in base.labels and label.kind is not (kind := base.labels[name].kind):
             raise TaxonomyError(
-                f"label.{label.name} is a label of the package, a {known.kind}: take it out, or "
-                "choose another name"
+                f"{where} is a label of the package, a {kind}: take it out, or choose another name"
             )
-        if label.family == label.name and label.family not in base.families:
-            own_family = Family(
-                name=label.name, display_name=label.display_name, note=label.hint or ""
-            )
-            families.setdefault(label.name, own_family)
-    every = {**families, **base.families}
+        if label.kind is Kind.PRODUCT:
+            hint = label.hint or f"{label.display_name}: a custom label without a description."
+            family, cites = label.family or name, label.cites or _UNSTATED
+            labels[name] = replace(label, family=family, cites=cites, hint=hint)
+            if family == name and family not in base.families:
+                title = label.display_name
+                families.setdefault(name, Family(name=name, display_name=title, note=hint))
+    # Known names stay as they are, and in their order.
+    every = {**base.families, **families, **base.families}
     for label in labels.values():
         if label.family is not None and label.family not in every:
             unknown = unknown_name("family", label.family, [*every])
             raise TaxonomyError(f"label.{label.name}: {unknown}")
-    return Taxonomy(
-        labels={**base.labels, **{n: v for n, v in labels.items() if n not in base.labels}},
-        families={**base.families, **{n: v for n, v in families.items() if n not in base.families}},
-    )
+    return Taxonomy(labels={**base.labels, **labels, **base.labels}, families=every)
 
 
-def _entries(own: Mapping[str, Any], table: str, entry: type[Any]) -> dict[str, Any]:
+def _entries(own: Mapping[str, Any], table: str) -> Iterable[tuple[str, Any]]:
     tables = own.get(table, {})
     if not isinstance(tables, Mapping):
         raise TaxonomyError(f"{table!r} must hold tables")
-    found = {}
-    for name, values in tables.items():
-        if not NAME.fullmatch(name):
-            raise TaxonomyError(f"bad {table} name {name!r}: use snake_case")
-        try:
-            found[name] = msgspec.convert(values, entry)
-        except msgspec.ValidationError as error:
-            raise TaxonomyError(f"{table}.{name}: {error}") from error
-    return found
+    return tables.items()
 
 
-def _label(name: str, entry: _LabelEntry, base: Taxonomy, others: set[str]) -> Label:
-    where = f"label.{name}"
-    if entry.kind not in [*Kind]:
-        unknown = unknown_name("kind", entry.kind, [*Kind])
-        raise TaxonomyError(f"{where}: {unknown} (one of {', '.join(Kind)})")
-    product = entry.kind == Kind.PRODUCT
-    if entry.family is not None and not product:
-        raise TaxonomyError(f"{where}: only a product has a family")
-    names = [*base.labels, *others]
-    for other in entry.confused_with:
-        if other not in names or other == name:
-            unknown = unknown_name("label", other, names)
-            raise TaxonomyError(f"{where}: confused_with: {unknown}")
-    texts = {key: getattr(entry, key) for key in ("display_name", "cites", "hint")}
-    texts = {key: text and _text(text, f"{where}: {key}") for key, text in texts.items()}
-    title = texts["display_name"] or name.replace("_", " ").capitalize()
-    if product:
-        texts["cites"] = texts["cites"] or _UNSTATED
-        texts["hint"] = texts["hint"] or f"{title}: a custom label without a description."
-    return Label(
-        name=name,
-        kind=Kind(entry.kind),
-        display_name=title,
-        family=entry.family or name if product else None,
-        cites=texts["cites"],
-        hint=texts["hint"],
-        confused_with=entry.confused_with,
-    )
-
-
-def _text(value: str, where: str) -> str:
-    """Return a text with each run of white space as one space."""
-    text = " ".join(value.split())
-    if not text:
-        raise TaxonomyError(f"{where} must be text, and not empty")
-    return text
+def _read(table: str, name: str, entry: type[_Entry], values: Any) -> _Entry:
+    """Return a family or label; each run of white space in its texts becomes one space."""
+    if not NAME.fullmatch(name):
+        raise TaxonomyError(f"bad {table} name {name!r}: use snake_case")
+    found = {"display_name": name.replace("_", " ").capitalize()} if entry is Label else {}
+    keys = [field.name for field in fields(entry) if field.name != "name"]
+    try:
+        for key, value in msgspec.convert(values, dict[str, Any]).items():
+            if key not in keys:
+                raise TaxonomyError(unknown_name("key", key, keys))
+            found[key] = " ".join(value.split()) if isinstance(value, str) else value
+            if found[key] == "":
+                raise TaxonomyError(f"{key} must be text, and not empty")
+            if key == "kind" and isinstance(value, str) and value not in [*Kind]:
+                unknown = unknown_name("kind", value, [*Kind])
+                raise TaxonomyError(f"{unknown} (one of {', '.join(Kind)})")
+        return msgspec.convert({**found, "name": name}, entry)
+    except (TaxonomyError, msgspec.ValidationError) as error:
+        raise TaxonomyError(f"{table}.{name}: {error}") from error
 
 
 def unknown_name(what: str, name: object, names: Sequence[str]) -> str:

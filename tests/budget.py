@@ -5,15 +5,12 @@ It only goes down. Run by ``make check``: ``python -m tests.budget``.
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
-import typer
-
-from recognizer.cli import VERBS
+from recognizer.cli import VERBS, load_verb
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_FILES = 16  # in a folder of the package, but for the command line
@@ -33,7 +30,7 @@ def count() -> dict[str, int]:
         "package_lines": sum(map(_lines, package)),
         "python_lines": sum(map(_lines, sources)),
         "commands": sum(map(_commands, VERBS)),
-        "scan_options": sum(one.param_type_name == "option" for one in _command("scan").params),
+        "scan_options": sum(one.param_type_name == "option" for one in load_verb("scan").params),
         "pages": len(pages),
         "page_words": sum(len(page.read_text("utf-8").split()) for page in pages),
         "files_in_a_folder": max(
@@ -46,17 +43,8 @@ def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n")
 
 
-def _command(verb: str) -> typer.core.TyperCommand | typer.core.TyperGroup:
-    module = importlib.import_module(VERBS[verb][0])
-    app = getattr(module, "app", None)
-    if app is None:
-        app = typer.Typer(add_completion=False)
-        app.command(verb)(module.command)
-    return typer.main.get_command(app)  # type: ignore[return-value]
-
-
 def _commands(verb: str) -> int:
-    return len(getattr(_command(verb), "commands", [verb]))
+    return len(getattr(load_verb(verb), "commands", [verb]))
 
 
 def main() -> int:

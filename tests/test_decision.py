@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from recognizer.decision import decide
@@ -29,12 +27,6 @@ def prediction(worked: float, raw: float = 0.0, other: float = 0.0, **more: obje
     scores = {"ivory_worked": worked, "ivory_raw": raw, "ceramic": other, "listing_other": other}
     families = {"ivory": 1 - (1 - worked) * (1 - raw)}
     return Prediction(status=Status.OK, scores=scores, families=families, **more)
-
-
-def verdict_of(
-    prediction: Prediction, bundle: Bundle, policy: Policy, known: Sequence[KnownMatch] = ()
-) -> Verdict:
-    return decide(prediction, bundle, policy, known)
 
 
 def labels_of(verdict: Verdict) -> tuple[str, ...]:
@@ -82,29 +74,26 @@ def test_decisions(
     labels: tuple[str, ...],
     bundle: Bundle,
 ) -> None:
-    verdict = verdict_of(prediction(worked, raw), bundle, policy)
-    assert verdict.decision is decision
-    assert labels_of(verdict) == labels
+    verdict = decide(prediction(worked, raw), bundle, policy)
+    assert (verdict.decision, labels_of(verdict)) == (decision, labels)
     assert bool(verdict.why) == (decision is not CLEAR)
 
 
 @pytest.mark.parametrize(
-    ("score", "level", "threshold", "rate"),
-    [(0.95, PRIORITY, 0.9, 0.001), (0.6, REVIEW, 0.3, None)],
+    ("review", "score", "expected"),
+    [
+        (0.3, 0.95, (PRIORITY, 0.9, 0.001)),
+        (0.3, 0.6, (REVIEW, 0.3, None)),
+        (0.95, 0.96, (PRIORITY, 0.95, None)),  # priority is over both: 0.001 means 0.9 here
+    ],
 )
 def test_a_lead_names_the_threshold_of_its_level(
-    score: float, level: Decision, threshold: float, rate: float | None, bundle: Bundle
+    review: float, score: float, expected: tuple[Decision, float, float | None], bundle: Bundle
 ) -> None:
-    policy = Policy(default=Rule(review=Probability(0.3)))
-    found = verdict_of(prediction(score), bundle, policy).leads[0]
-    assert (found.level, found.threshold, found.false_positive_rate) == (level, threshold, rate)
-
-
-def test_a_priority_under_the_review_threshold_takes_that(bundle: Bundle) -> None:
-    policy = Policy(default=Rule(review=Probability(0.95)))  # 0.001 means 0.9 here
-    (found, _) = verdict_of(prediction(0.96), bundle, policy).leads
-    assert (found.level, found.threshold, found.false_positive_rate) == (PRIORITY, 0.95, None)
-    assert verdict_of(prediction(0.94), bundle, policy).decision is CLEAR
+    policy = Policy(default=Rule(review=Probability(review)))
+    found = decide(prediction(score), bundle, policy).leads[0]
+    assert (found.level, found.threshold, found.false_positive_rate) == expected
+    assert decide(prediction(review - 0.01), bundle, policy).leads == ()
 
 
 # --- known items ----------------------------------------------------------------------------------
@@ -141,17 +130,17 @@ def test_what_known_items_do(
     bundle: Bundle,
 ) -> None:
     policy = Policy(ignore=frozenset({RAW}), known=effects)
-    verdict = verdict_of(prediction(worked), bundle, policy, known)
+    verdict = decide(prediction(worked), bundle, policy, known)
     assert (verdict.decision, labels_of(verdict)) == (decision, labels)
     assert bool(verdict.why) == (decision is not CLEAR or worked > 0)
 
 
 def test_the_sentences_name_the_nearest_item_and_what_was_silenced(bundle: Bundle) -> None:
     known = (known_match(distance=9), known_match(distance=3, label="rhino_horn", id="beef"))
-    (why,) = verdict_of(prediction(0), bundle, DEFAULT, known).why
+    (why,) = decide(prediction(0), bundle, DEFAULT, known).why
     assert why == (
         f"review: near the known item {known[1].id} (rhino_horn), 3 of 256 bits apart, and 1 more"
     )
     silent = Policy(known=KnownRule(cleared=Effect.CLEAR))
-    (why,) = verdict_of(prediction(0.95), bundle, silent, (CLEARED,)).why
+    (why,) = decide(prediction(0.95), bundle, silent, (CLEARED,)).why
     assert "it would have been priority: ivory_worked" in why

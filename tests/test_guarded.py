@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from recognizer import GuardedRecognizer, Policy, Recognizer, UsageError
+from recognizer._messages import LOG
 from recognizer.errors import BundleNotFoundError, ProviderError, RecognizerError
 from recognizer.imaging import Limits
 from recognizer.prediction import Prediction
@@ -39,25 +40,21 @@ def guarded(tiny_bundle: Path) -> Iterator[GuardedRecognizer]:
         yield guarded
 
 
-def test_answers_are_those_of_a_recognizer(guarded: GuardedRecognizer, tiny_bundle: Path) -> None:
+def test_answers_are_those_of_a_recognizer(
+    guarded: GuardedRecognizer, tiny_bundle: Path, tmp_path: Path
+) -> None:
     plain = Recognizer.load(tiny_bundle, limits=Limits(max_bytes=100_000))
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(guarded.predict, [RED, GREEN, b"no image", b""] * 5))
     assert found == [plain.predict(image) for image in (RED, GREEN, b"no image", b"")] * 5
-    verdict = guarded.decide(found[0], Policy())
-    assert verdict == plain.decide(found[0], Policy())
+    assert guarded.decide(found[0], Policy()) == plain.decide(found[0], Policy())
     assert guarded.labels == plain.labels
-
-
-def test_what_may_be_given(guarded: GuardedRecognizer, tmp_path: Path) -> None:
-    path = tmp_path / "a.jpg"
-    path.write_bytes(RED)
-    wanted = guarded.predict(RED)
-    for image in (path, bytearray(RED), memoryview(RED), io.BytesIO(RED)):
-        assert guarded.predict(image) == wanted
+    (tmp_path / "a.jpg").write_bytes(RED)
+    for image in (tmp_path / "a.jpg", bytearray(RED), memoryview(RED), io.BytesIO(RED)):
+        assert guarded.predict(image) == found[0]
     assert guarded.predict(np.zeros((32, 32, 3), np.uint8)).scores
     assert guarded.predict(io.BytesIO(bytes(200_000))).reason is Reason.TOO_MANY_BYTES
-    for wrong in (str(path), Image.new("RGB", (8, 8)), np.zeros(3, np.uint8), 7):
+    for wrong in ("a.jpg", Image.new("RGB", (8, 8)), np.zeros(3, np.uint8), 7):
         with pytest.raises(UsageError):
             guarded.predict(wrong)  # type: ignore[arg-type]
 
@@ -83,7 +80,9 @@ def test_an_accident_costs_one_answer(
     assert guarded.decide(bad, Policy()).decision == "unscored"
 
 
-def test_a_hanging_image_and_the_end(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_image_is_logged_not_shown_and_the_end(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("recognizer.guarded.Recognizer", engines.Fragile)
     with GuardedRecognizer.load(tiny_bundle, timeout=1) as guarded:
         found = guarded.predict(RED + engines.HANGS)
@@ -91,6 +90,10 @@ def test_a_hanging_image_and_the_end(tiny_bundle: Path, monkeypatch: pytest.Monk
         assert found.detail == "the process that worked on it was killed after 1 s"
     with pytest.raises(UsageError, match="closed"):
         guarded.predict(RED)
+    (line,) = caplog.records
+    assert (line.name, line.levelname) == ("recognizer", "WARNING")
+    assert "was killed after 1 s (timeout)" in line.getMessage()
+    assert any(isinstance(one, logging.NullHandler) for one in LOG.handlers)
 
 
 def test_an_interrupted_call_does_not_give_its_answer_to_the_next(
@@ -142,20 +145,6 @@ def test_many_tasks_of_an_event_loop(guarded: GuardedRecognizer) -> None:
     assert after["processes"] in {1, 2}
 
 
-def test_what_happens_to_processes_is_logged_and_not_shown(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("recognizer.guarded.Recognizer", engines.Fragile)
-    with GuardedRecognizer.load(tiny_bundle) as guarded:
-        guarded.predict(RED + engines.EXITS)
-    (line,) = caplog.records
-    assert (line.name, line.levelname) == ("recognizer", "WARNING")
-    assert "died (exit code 7) (decoder_crash)" in line.getMessage()
-    assert any(
-        isinstance(one, logging.NullHandler) for one in logging.getLogger("recognizer").handlers
-    )
-
-
 def test_what_keeps_it_from_starting(
     tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,12 +153,13 @@ def test_what_keeps_it_from_starting(
         GuardedRecognizer.load(tmp_path / "none")
     with pytest.raises(UsageError, match="processes"):
         GuardedRecognizer.load(tiny_bundle, processes=0)
-    monkeypatch.setattr("recognizer.guarded.Recognizer", engines.without_provider)
-    with pytest.raises(ProviderError, match="no such accelerator"):
-        GuardedRecognizer.load(tiny_bundle)
-    monkeypatch.setattr("recognizer.guarded.Recognizer", engines.stillborn)
-    with pytest.raises(RecognizerError, match=r"cannot be started.*exit code 9"):
-        GuardedRecognizer.load(tiny_bundle)
+    for engine, error, words in (
+        (engines.without_provider, ProviderError, "no such accelerator"),
+        (engines.stillborn, RecognizerError, "cannot be started.*exit code 9"),
+    ):
+        monkeypatch.setattr("recognizer.guarded.Recognizer", engine)
+        with pytest.raises(error, match=words):
+            GuardedRecognizer.load(tiny_bundle)
 
 
 def test_a_script_without_its_guard_says_so(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -57,54 +57,28 @@ def test_what_tells_listings_apart(
 
 
 @pytest.mark.parametrize(
-    ("value", "url"),
+    "value",
     [
-        ("https://x.example/1?a=b#c", "https://x.example/1?a=b#c"),
-        (" HTTP://x.example ", "HTTP://x.example"),
-        ("javascript:alert(1)", None),
-        ("JaVaScRiPt://x.example/%0aalert(1)", None),
-        ("data:text/html,<script>", None),
-        ("https://", None),
-        ("https:///x", None),
-        ("//x.example", None),
-        ("x.example", None),
-        ("https://x.example/\u202egpj.exe", None),  # turns the text around
-        ("https://x.example/a b", None),
-        ("https://x.example/\n", "https://x.example/"),
-        ("java\nscript:alert(1)", None),
-        ("https://[::1", None),
-        ("https://x.example/" + "a" * 3000, None),
-        (7, None),
-        (None, None),
+        *("javascript:alert(1)", "JaVaScRiPt://x.example/%0aalert(1)", "java\nscript:alert(1)"),
+        *("data:text/html,<script>", "https://", "https:///x", "//x.example", "x.example"),
+        "https://x.example/\u202egpj.exe",  # turns the text around
+        *("https://x.example/a b", "https://[::1", "https://x.example/" + "a" * 3000, 7, None),
     ],
 )
-def test_only_web_addresses_become_links(value: Any, url: str | None) -> None:
-    assert as_url(value) == url
+def test_only_web_addresses_become_links(value: Any) -> None:
+    assert as_url(value) is None
+    for url in ("https://x.example/1?a=b#c", " HTTP://x.example ", "https://x.example/\n"):
+        assert as_url(url) == url.strip()
 
 
-DAY = datetime(2026, 1, 2, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("value", "time"),
-    [
-        ("2026-01-02", DAY),
-        ("2026-01-02T01:00:00+01:00", DAY),
-        ("2026-01-02T00:00:00Z", DAY),
-        (1767312000, DAY),
-        ("1767312000", DAY),
-        (1767312000000, DAY),
-        (1767312000.0, DAY),
-        ("yesterday", None),
-        (float("nan"), None),
-        (1e300, None),
-        (True, None),
-        ({}, None),
-        (None, None),
-    ],
-)
-def test_times(value: Any, time: datetime | None) -> None:
-    assert as_time(value) == time
+def test_times() -> None:
+    for value in (
+        *("2026-01-02", "2026-01-02T01:00:00+01:00", "2026-01-02T00:00:00Z"),
+        *(1767312000, "1767312000", 1767312000000, 1767312000.0),
+    ):
+        assert as_time(value) == datetime(2026, 1, 2, tzinfo=UTC)
+    for wrong in ("yesterday", float("nan"), 1e300, True, {}, None):
+        assert as_time(wrong) is None
 
 
 @given(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()))

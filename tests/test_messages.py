@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from recognizer._messages import Messages
 from recognizer.imaging.decode import find_damage
 from recognizer.status import Reason, Status
 from tests.pictures import encoded, photo
@@ -54,40 +51,27 @@ def test_a_fax_that_libtiff_only_complains_of_is_degraded(tmp_path: Path) -> Non
     assert done.stderr == "Python's own\n"
 
 
-def test_what_pillow_logs_is_not_shown() -> None:
+def test_messages_are_taken_once_and_never_block_and_pillow_is_not_shown() -> None:
     program = """if True:
         import logging
+        import os
         from recognizer._messages import MESSAGES
+        assert MESSAGES.take() == ""
         MESSAGES.listen()
+        os.write(2, b"tiff: bad\\n")
+        assert (MESSAGES.take(), MESSAGES.take()) == ("tiff: bad\\n", "")
+        for _ in range(2):
+            try:  # a C library goes on without a word
+                for _ in range(1000):
+                    os.write(2, b"x" * 4096)
+                raise SystemExit("it holds too much")
+            except BlockingIOError:
+                assert len(MESSAGES.take()) >= 4096
         logging.getLogger("PIL.TiffImagePlugin").error("More samples per pixel than can be decoded")
         logging.getLogger("other").error("somebody else's")
         """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert done.stderr == b"somebody else's\n"
-
-
-def test_messages_are_taken_once_and_do_not_block() -> None:
-    messages = Messages()
-    before = os.dup(2)
-    assert messages.take() == ""
-    try:
-        with messages.listening():
-            os.write(2, b"tiff: bad\n")
-            assert messages.take() == "tiff: bad\n"
-            assert messages.take() == ""
-            for _ in range(2):
-                with suppress(BlockingIOError):  # a C library goes on without a word
-                    for _ in range(1000):
-                        os.write(2, b"x" * 4096)
-                    pytest.fail("it holds too much")
-                assert len(messages.take()) >= 4096
-            with messages.listening():
-                os.write(2, b"inner")
-            assert messages.take() == "inner"
-        assert os.path.sameopenfile(before, 2)
-        assert messages.take() == ""
-    finally:
-        os.close(before)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"somebody else's\n")
 
 
 @pytest.mark.parametrize(

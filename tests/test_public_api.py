@@ -20,15 +20,6 @@ from recognizer.prediction import Prediction, Region, prediction_schema
 from tests.conftest import encoded, picture
 from tests.pictures import animated
 
-
-def test_all_names_are_sorted_and_resolve() -> None:
-    assert recognizer.__all__ == sorted(recognizer.__all__)
-    assert len(set(recognizer.__all__)) == len(recognizer.__all__)
-    for name in recognizer.__all__:
-        assert getattr(recognizer, name) is not None
-        assert name in dir(recognizer)
-
-
 TREE = ast.parse(Path(recognizer.__file__).read_text(encoding="utf-8"))
 HOMES = {
     alias.name: node.module or ""
@@ -43,8 +34,9 @@ HEAVY_HOMES = tuple(
 VALUES = sorted(name for name, home in HOMES.items() if not home.startswith(HEAVY_HOMES))
 
 
-def test_names_come_from_where_the_type_checker_sees_them() -> None:
-    assert HOMES.keys() == set(recognizer.__all__) - {"__version__"}
+def test_names_are_sorted_and_come_from_where_the_type_checker_sees_them() -> None:
+    assert recognizer.__all__ == sorted({*HOMES, "__version__"})
+    assert {*recognizer.__all__} <= {*dir(recognizer)}
     for name, module in HOMES.items():
         assert getattr(recognizer, name) is getattr(importlib.import_module(module), name)
 
@@ -76,12 +68,9 @@ OWN = {
 }
 
 
-def test_every_error_is_public() -> None:
+def test_every_error_is_public_and_in_the_tree_of_the_docstring() -> None:
     assert set(recognizer.__all__) >= OWN
     assert all(issubclass(getattr(errors, name), errors.RecognizerError) for name in OWN)
-
-
-def test_the_tree_in_the_docstring_is_the_tree() -> None:
     lines = (errors.__doc__ or "").splitlines()
     drawn = {line.split("── ", 1)[1].split()[0] for line in lines if "── " in line}
     assert drawn == OWN - {"RecognizerError"}

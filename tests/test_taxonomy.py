@@ -8,12 +8,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.errors import TaxonomyError
-from recognizer.taxonomy import (
-    Kind,
-    Label,
-    Taxonomy,
-    load_taxonomy,
-)
+from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy
 
 BLUE = {"kind": "product", "family": "ivory", "cites": "Appendix I.", "hint": " Look at\nit. "}
 THING = {"kind": "lookalike", "display_name": "Thing"}
@@ -22,8 +17,14 @@ BROKEN: dict[str, tuple[dict[str, object], str]] = {
     "schema unknown": ({"schema": 2}, "schema must be 1, not 2"),
     "schema of a wrong type": ({"schema": True}, "schema must be 1, not True"),
     "top key unknown": ({"labels": {}}, "unknown key 'labels'; did you mean label?"),
-    "label key unknown": ({"label": {"x": {**BLUE, "cite": ""}}}, "label.x: .*field `cite`"),
-    "family key unknown": ({"family": {"x": {"notes": ""}}}, "family.x: .*`notes`"),
+    "label key unknown": (
+        {"label": {"x": {**BLUE, "cite": ""}}},
+        "label.x: unknown key 'cite'; did you mean cites",
+    ),
+    "family key unknown": (
+        {"family": {"x": {"notes": ""}}},
+        "family.x: unknown key 'notes'; did you mean note",
+    ),
     "families in a list": ({"family": [{}]}, "'family' must hold tables"),
     "label that is no table": ({"label": {"x": 3}}, "label.x: Expected `object`, got `int`"),
     "family name": ({"family": {"Ivory": {}}}, "bad family name 'Ivory'"),
@@ -56,38 +57,29 @@ def taxonomy() -> Taxonomy:
     return load_taxonomy()
 
 
-def test_every_product_has_family_and_cites_and_every_label_a_hint(taxonomy: Taxonomy) -> None:
+def test_the_packaged_names(taxonomy: Taxonomy) -> None:
     assert len(taxonomy.products) == 16
     for label in taxonomy.products:
         assert label.family in taxonomy.families
         assert "Appendix" in (label.cites or "")
         assert len(label.hint or "") > 80
-    assert [label.name for label in taxonomy.labels.values() if not label.hint] == []
-
-
-def test_confusion_goes_both_ways(taxonomy: Taxonomy) -> None:
-    # Of these no test photo has the label, so the figures of ivory are not compared with them.
-    one_way = {"jewellery", "metalwork", "statue"}
-    pairs = [
-        (a.name, b)
-        for a in taxonomy.labels.values()
-        for b in a.confused_with
-        if a.name not in one_way
-    ]
-    assert len(set(pairs)) == len(pairs)
-    assert {(b, a) for a, b in pairs} == set(pairs)
-
-
-def test_every_lookalike_is_like_a_product(taxonomy: Taxonomy) -> None:
+    assert all(label.hint for label in taxonomy.labels.values())
     for label in taxonomy.labels.values():
         if label.kind is Kind.LOOKALIKE:
             assert any(taxonomy.label(x).kind is Kind.PRODUCT for x in label.confused_with)
+    # Of these no test photo has the label, so the figures of ivory are not compared with them.
+    labels = [
+        taxonomy.labels[n] for n in taxonomy.labels.keys() - {"jewellery", "metalwork", "statue"}
+    ]
+    pairs = [(label.name, other) for label in labels for other in label.confused_with]
+    assert len(set(pairs)) == len(pairs)
+    assert {(b, a) for a, b in pairs} == set(pairs)
 
 
 def test_no_text_claims_an_identification(taxonomy: Taxonomy) -> None:
     claim = re.compile(r"\b(prove[sdn]?|proof|confirm|certain|definite|guarantee|identif|always)")
     labels, families = taxonomy.labels.values(), taxonomy.families.values()
-    texts = [text for label in labels for text in (label.hint, label.cites) if text]
+    texts = [text or "" for label in labels for text in (label.hint, label.cites)]
     texts += [family.note for family in families]
     assert [text for text in texts if claim.search(text.lower())] == []
 
@@ -103,29 +95,23 @@ def test_white_space_is_one_space_and_what_is_missing_has_a_default(taxonomy: Ta
     assert thing == Label(name="thing", kind=Kind.LOOKALIKE, display_name="Thing")
 
 
-@pytest.mark.parametrize("kind", [str, Path])
-def test_a_file_adds_to_the_package(
-    taxonomy: Taxonomy, tmp_path: Path, kind: type[str] | type[Path]
+def test_a_file_adds_to_the_package_and_a_bad_one_is_named(
+    taxonomy: Taxonomy, tmp_path: Path
 ) -> None:
     path = tmp_path / "own.toml"
+    for content, words in (
+        (None, "No such file"),
+        (b"schema = 2\n", "schema must be 1"),
+        ("x = 'Kn\u00f6chel'".encode("latin-1"), "'utf-8' codec can't"),
+        (b"[label.x\n", r"\(at line 1, column 9\)"),
+    ):
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(TaxonomyError, match=rf"own\.toml: .*{words}"):
+            load_taxonomy(path)
     path.write_text('[label.blue]\nkind = "other"\n', encoding="utf-8")
-    assert [*load_taxonomy(kind(path)).labels] == [*taxonomy.labels, "blue"]
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"schema = 2\n", r"own\.toml: schema must be 1"),
-        (None, r"own\.toml"),
-        ("x = 'Kn\u00f6chel'".encode("latin-1"), r"own\.toml: 'utf-8' codec can't"),
-        (b"[label.x\n", r"own\.toml: .*\(at line 1, column 9\)"),
-    ],
-)
-def test_a_bad_file_is_named(tmp_path: Path, content: bytes | None, words: str) -> None:
-    if content is not None:
-        (tmp_path / "own.toml").write_bytes(content)
-    with pytest.raises(TaxonomyError, match=words):
-        load_taxonomy(tmp_path / "own.toml")
+    for place in (path, str(path)):
+        assert [*load_taxonomy(place).labels] == [*taxonomy.labels, "blue"]
 
 
 @pytest.mark.parametrize("case", BROKEN)

@@ -2,13 +2,6 @@
 
 The module of a verb, with a function ``command`` or an ``app``, is imported when the verb is
 called: ``recognizer --help`` answers at once. Verbs raise; only here an error becomes an exit code.
-
-    0    all done
-    1    an internal error, or the scan's file was moved or replaced in mid-scan
-    2    usage: an option, a policy, a scan's file, a data folder, an extra that is not installed
-    3    some inputs failed
-    4    the model is missing, or is not the one that it should be
-    130  interrupted
 """
 
 from __future__ import annotations
@@ -20,6 +13,7 @@ import sys
 import threading
 import traceback
 import warnings
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Annotated, Any, NoReturn
 
@@ -59,31 +53,23 @@ VERB_GROUPS = {
         "train": "Train a model on labelled photos.",
         "export": "Make a model (a bundle) of a training run.",
     },
-    "Data": {
-        "dataset": "Split and check labelled photos, describe labels.",
-    },
-    "Maintenance": {
-        "doctor": "Check the installation, the machine and the model.",
-    },
+    "Data": {"dataset": "Split and check labelled photos, describe labels."},
+    "Maintenance": {"doctor": "Check the installation, the machine and the model."},
 }
 """Heading -> verb, which is also the name of its module -> its line in ``--help``."""
 
-VERBS = {
-    verb: (f"recognizer.cli.{verb}", line)
-    for group in VERB_GROUPS.values()
-    for verb, line in group.items()
-}
-"""Verb -> its module, and its line in ``--help``."""
+VERBS = {verb: line for group in VERB_GROUPS.values() for verb, line in group.items()}
+"""Verb -> its line in ``--help``."""
 
 
 class ExitCode(IntEnum):
     """How the program ends."""
 
     DONE = 0
-    INTERNAL_ERROR = 1
-    USAGE = 2
+    INTERNAL_ERROR = 1  # or the scan's file was moved or replaced in mid-scan
+    USAGE = 2  # an option, a policy, a scan's file, a data folder, an extra that is not installed
     SOME_FAILED = 3
-    MODEL = 4
+    MODEL = 4  # it is missing, or is not the one that it should be
     INTERRUPTED = 130
 
 
@@ -91,21 +77,13 @@ class SomeInputsFailedError(RecognizerError):
     """A verb has done its work and reported the inputs that failed; only the exit code is left."""
 
 
-def exit_code(error: BaseException) -> ExitCode:
-    """Return the exit code that an error stands for."""
-    match error:
-        case KeyboardInterrupt():
-            return ExitCode.INTERRUPTED
-        case SomeInputsFailedError():
-            return ExitCode.SOME_FAILED
-        case ScanFileChangedError():
-            return ExitCode.INTERNAL_ERROR
-        case BundleError():
-            return ExitCode.MODEL
-        case RecognizerError():
-            return ExitCode.USAGE
-        case _:
-            return ExitCode.INTERNAL_ERROR
+_CODES: Mapping[type[BaseException], ExitCode] = {  # the first that an error is one of
+    KeyboardInterrupt: ExitCode.INTERRUPTED,
+    SomeInputsFailedError: ExitCode.SOME_FAILED,
+    ScanFileChangedError: ExitCode.INTERNAL_ERROR,
+    BundleError: ExitCode.MODEL,
+    RecognizerError: ExitCode.USAGE,
+}
 
 
 class _Verbs(typer.core.TyperGroup):
@@ -122,16 +100,7 @@ class _Verbs(typer.core.TyperGroup):
             meant = f" Did you mean {' or '.join(close)}?" if close else ""
             ctx.fail(f"No such command '{args[0]}'.{meant}")
         name, stand_in, rest = super().resolve_command(ctx, args)
-        if name is None or stand_in is None:
-            return name, stand_in, rest
-        module = importlib.import_module(VERBS[name][0])
-        app = getattr(module, "app", None)
-        if app is None:
-            app = typer.Typer(add_completion=False, rich_markup_mode=None)
-            app.command(name)(module.command)
-        command = typer.main.get_command(app)
-        command.epilog = epilog(name)
-        return name, command, rest
+        return name, load_verb(name) if name and stand_in else stand_in, rest
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -139,7 +108,20 @@ class _Verbs(typer.core.TyperGroup):
         except (RecognizerError, KeyboardInterrupt) as error:
             if str(error):
                 typer.echo(f"recognizer: {error}", err=True)
-            raise typer.Exit(exit_code(error)) from error
+            code = next(code for kind, code in _CODES.items() if isinstance(error, kind))
+            raise typer.Exit(code) from error
+
+
+def load_verb(verb: str) -> Any:
+    """Import the module of a verb, and return its command or group."""
+    module = importlib.import_module(f"recognizer.cli.{verb}")
+    app = getattr(module, "app", None)
+    if app is None:
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command(verb)(module.command)
+    command = typer.main.get_command(app)
+    command.epilog = epilog(verb)
+    return command
 
 
 app = typer.Typer(
@@ -175,8 +157,8 @@ def _stand_in() -> None:
     """Be listed; the module of the verb has what is called."""
 
 
-for _name, (_, _line) in VERBS.items():
-    app.command(_name, help=_line)(_stand_in)
+for _verb, _line in VERBS.items():
+    app.command(_verb, help=_line)(_stand_in)
 
 
 def _note_interrupts() -> threading.Event:

@@ -31,14 +31,10 @@ def add(
     bank: BankArgument,
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos of the items.")],
     label: Annotated[
-        str | None,
-        typer.Option(
-            "--label",
-            help="The product or family that they show, as ivory_worked; see `recognizer info`.",
-        ),
+        str | None, typer.Option(help="The product or family that they show, as ivory_worked.")
     ] = None,
-    note: Annotated[str | None, typer.Option("--note", help="A note for reviewers.")] = None,
-    by: Annotated[str | None, typer.Option("--by", help="Who found it out.")] = None,
+    note: Annotated[str | None, typer.Option(help="A note for reviewers.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who found it out.")] = None,
     origin: options.OriginOption = None,
     cleared: Annotated[
         bool, typer.Option("--cleared", help="Somebody looked at it: it is harmless.")
@@ -47,58 +43,42 @@ def add(
 ) -> None:
     """Add the hashes of photos to a bank, which is made if it is missing.
 
-    Labels are those that a policy takes; with --bundle, also a bundle's own. The exit code is 3 if
-    some photos have no hash.
+    Labels are those that `recognizer info` lists; with --bundle, also a bundle's own. The exit code
+    is 3 if some photos have no hash.
     """
     from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
     from recognizer.known import Bank, KnownItem
+    from recognizer.model.bundle import load_bundle
     from recognizer.policy import Finding
+    from recognizer.taxonomy import load_taxonomy, unknown_name
 
-    if label is not None:
-        _check_label(label, bundle)
-    item = partial(
-        KnownItem,
-        finding=Finding.CLEARED if cleared else Finding.PRODUCT,
-        time=datetime.now(UTC).isoformat(timespec="seconds"),
-        label=label,
-        note=note,
-        by=by,
-        origin=origin,
-    )
+    taxonomy = load_taxonomy() if bundle is None else load_bundle(bundle).taxonomy
+    names = [*taxonomy.labels, *taxonomy.families]
+    if label is not None and label not in names:
+        unknown = unknown_name("label or family", label, names)
+        raise UsageError(f"--label: {unknown} (see `recognizer info`)")
+    finding = Finding.CLEARED if cleared else Finding.PRODUCT
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    item = partial(KnownItem, label=label, note=note, by=by, origin=origin)
     items, failures = [], []
     for photo in photos:
         image = load_image(photo, min_side=MIN_HASH_SIDE)
         hash_ = perceptual_hash(image.frames[0].rgb) if image.frames else None
         if hash_ is None:
-            why = f"{image.reason}" if not image.frames else "too little to see for a hash"
+            why = "too little to see for a hash" if image.frames else image.reason
             failures.append(f"{photo}: not added: {why}")
         else:
-            items.append(item(pdq=hash_))
+            items.append(item(pdq=hash_, finding=finding, time=time))
     with Bank(bank, create=True) as opened:
         new = opened.add(items)
         typer.echo(f"{bank}: {new} new, {len(opened)} in all")
     require_none_failed(failures)
 
 
-def _check_label(name: str, bundle: str | None) -> None:
-    """Raise a UsageError, with the closest names, unless a policy would take a name."""
-    from recognizer.model.bundle import load_bundle
-    from recognizer.taxonomy import load_taxonomy, unknown_name
-
-    taxonomy = load_taxonomy() if bundle is None else load_bundle(bundle).taxonomy
-    names = [*taxonomy.labels, *taxonomy.families]
-    if name not in names:
-        raise UsageError(
-            f"--label: {unknown_name('label or family', name, names)} (see `recognizer info`)"
-        )
-
-
 @app.command("list")
 def list_items(
     bank: BankArgument,
-    label: Annotated[
-        str | None, typer.Option("--label", help="List only items with this label.")
-    ] = None,
+    label: Annotated[str | None, typer.Option(help="List only items with this label.")] = None,
     output: Annotated[
         Path | None, output_option("Write an exchange file instead: .csv or .txt.")
     ] = None,
@@ -147,8 +127,7 @@ def remove(
 def import_items(
     bank: BankArgument,
     files: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="FILE", help="Other banks, or exchange files: .csv, .txt."),
+        list[Path] | None, typer.Argument(metavar="FILE", help="Banks, or exchange files.")
     ] = None,
     scan: options.OptionalScanOption = None,
     outcomes: options.OutcomesOption = None,

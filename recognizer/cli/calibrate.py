@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import load_data, open_reviewed, print_json, require_extra
-from recognizer.cli.originals import read_original
-from recognizer.cli.progress import new_table, require_none_failed, show_stage, wide_console
+from recognizer.cli.options import open_reviewed, read_original, require_extra
+from recognizer.cli.progress import print_table, require_none_failed, show_stage
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from recognizer.engine import Recognizer
     from recognizer.model.bundle import Bundle
-    from recognizer.rows import Row
 
 
 def command(
@@ -28,10 +26,7 @@ def command(
     out_of_fold: options.OutOfFoldOption = None,
     scan: options.OptionalScanOption = None,
     outcomes: options.OutcomesOption = None,
-    threads: options.ThreadsOption = 1,
     allow_http: options.AllowHttpOption = False,
-    *,
-    as_json: options.JsonOption = False,
 ) -> None:
     """Fit calibration and thresholds again, on photos that the bundle was not trained on.
 
@@ -42,24 +37,19 @@ def command(
     could not be read.
     """
     require_extra("evaluate")
+    from recognizer.dataset.manifest import load_data
     from recognizer.engine import Recognizer
     from recognizer.evaluation.calibrate import calibrate_bundle
     from recognizer.evaluation.held_out import photos_of_split
     from recognizer.model.folders import check_output
 
-    recognizer = Recognizer.load(bundle, threads=threads)
+    recognizer = Recognizer.load(bundle)
     check_output(output)  # before any work is done
     if [data, out_of_fold, scan].count(None) != 2 or (outcomes and not scan):
         raise UsageError("give one of --data, --out-of-fold and --scan; --outcomes needs --scan")
     missing: dict[str, str] = {}
     if scan is not None:
-        made, missing = _calibrated_by_outcomes(
-            recognizer,
-            scan,
-            outcomes,
-            output,
-            lambda row: read_original(row, allow_http=allow_http),
-        )
+        made, missing = _calibrate_by_outcomes(recognizer, scan, outcomes, output, allow_http)
     elif out_of_fold is not None:
         from recognizer.dataset.out_of_fold import read_out_of_fold
 
@@ -71,20 +61,13 @@ def command(
         held_out = photos_of_split(photos, "validation")
         with show_stage("scoring the validation split") as progress:
             made = calibrate_bundle(recognizer, held_out, output, on_progress=progress)
-    if as_json:
-        print_json({"bundle": made.title, "calibration": made.calibration, "labels": made.labels})
-    else:
-        _print_calibration(made)
+    _print_calibration(made)
     typer.echo(f"Wrote {output}", err=True)
     require_none_failed(f"{source}: not used: {why}" for source, why in missing.items())
 
 
-def _calibrated_by_outcomes(
-    recognizer: Recognizer,
-    scan: Path,
-    outcomes: Path | None,
-    output: Path,
-    read: Callable[[Row], bytes],
+def _calibrate_by_outcomes(
+    recognizer: Recognizer, scan: Path, outcomes: Path | None, output: Path, allow_http: bool
 ) -> tuple[Bundle, dict[str, str]]:
     """Return the new bundle, and the images that could not be used, each with the reason."""
     import numpy as np
@@ -98,10 +81,12 @@ def _calibrated_by_outcomes(
         open_reviewed(scan, outcomes) as (file, found_out),
         show_stage("scoring the decided images") as progress,
     ):
-        report = write_dataset(file, found_out, Path(scratch) / "decided", read)
+        folder = Path(scratch) / "decided"
+        read = partial(read_original, allow_http=allow_http)
+        report = write_dataset(file, found_out, folder, read)
         if not report.labels:
             raise UsageError(f"no image of {scan} was confirmed or rejected")
-        photos = load_photos(Path(scratch) / "decided", recognizer.bundle.taxonomy)
+        photos = load_photos(folder, recognizer.bundle.taxonomy)
         weights = sample_weights(file, {photo.sha256 for photo in photos})
         photos = [photo for photo in photos if photo.sha256 in weights]
         stands_for = np.array([weights[photo.sha256] for photo in photos])
@@ -114,13 +99,14 @@ def _calibrated_by_outcomes(
 def _print_calibration(bundle: Bundle) -> None:
     from recognizer.policy import FALSE_POSITIVE_RATES
 
-    photos = bundle.calibration.photos if bundle.calibration else 0
-    table = new_table(
-        f"{bundle.title}, calibrated on {photos} photos",
-        ("", "photos", "method", *(f"at {rate:.1%}" for rate in FALSE_POSITIVE_RATES)),
-    )
+    rows = []
     for label in bundle.labels:
         thresholds = (label.thresholds.get(rate) for rate in FALSE_POSITIVE_RATES)
         fit = (str(label.fit.positives), label.fit.method) if label.fit else ("-", "-")
-        table.add_row(label.name, *fit, *("-" if t is None else f"{t:.4f}" for t in thresholds))
-    wide_console().print(table)
+        rows.append([label.name, *fit, *("-" if t is None else f"{t:.4f}" for t in thresholds)])
+    photos = bundle.calibration.photos if bundle.calibration else 0
+    print_table(
+        f"{bundle.title}, calibrated on {photos} photos",
+        ("", "photos", "method", *(f"at {rate:.1%}" for rate in FALSE_POSITIVE_RATES)),
+        rows,
+    )

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recognizer.cli.decide import print_diff
 from recognizer.cli.options import JsonOption, RowsBundleOption, bundles_behind, print_json
 from recognizer.cli.progress import shown, working
-
-if TYPE_CHECKING:
-    from recognizer.review.compare import Comparison
 
 
 def command(
@@ -23,25 +20,17 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Show which decisions changed between two scans, and the images that changed most."""
-    from recognizer.policy import CandidateKind
     from recognizer.review.compare import compare
     from recognizer.rows import ScanFile
 
-    products = {
-        one.digest: [c.name for c in one.candidates if c.kind is CandidateKind.LABEL]
-        for one in bundles_behind(bundle)
-    }
-    with ScanFile(before) as old, ScanFile(after) as new, working("Comparing"):
-        found = compare(old, new, products, top=top)
+    products = {one.digest: one.products for one in bundles_behind(bundle)}
+    with ScanFile(before) as one, ScanFile(after) as other, working("Comparing"):
+        found = compare(one, other, products, top=top)
     if as_json:
         print_json(found.to_json())
-    else:
-        _print(found)
-
-
-def _print(found: Comparison) -> None:
-    before, after = found.images
-    typer.echo(f"{before:,} images before, {after:,} after, {found.common.rows:,} in both")
+        return
+    was, now = found.images
+    typer.echo(f"{was:,} images before, {now:,} after, {found.common.rows:,} in both")
     if found.replaced:
         typer.echo(f"{found.replaced:,} have other bytes than before, and are not compared")
     print_diff(found.common)

@@ -2,103 +2,64 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import (
-    BundleOption,
-    DataArgument,
-    DataOption,
-    JsonOption,
-    LayoutOption,
-    SeedOption,
-    count_photos,
-    group,
-    load_data,
-    output_option,
-    print_json,
-    require_extra,
-)
-from recognizer.cli.progress import new_table, show_stage, wide_console, working
+from recognizer.cli import SomeInputsFailedError, options
+from recognizer.cli.progress import print_table, show_stage, shown, working
 from recognizer.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from recognizer.dataset.check import DataCheck
     from recognizer.dataset.labels import CustomLabels
     from recognizer.dataset.manifest import Photo
     from recognizer.dataset.new_manifest import NewManifest
-    from recognizer.dataset.suspects import Suspect
 
-MAX_SHOWN = 20
-"""Suspects and files that are printed; the rest is counted."""
+MAX_SHOWN = 20  # suspects and files that are printed; the rest is counted
+SHEET_PHOTOS = 64
 
-app = group("Split labelled photos, check them, find labels that may be wrong.")
-
-
-# --- split ----------------------------------------------------------------------------------------
+app = options.group("Split labelled photos, check them, find labels that may be wrong.")
 
 
 @app.command()
 def split(
     folder: Annotated[
         Path,
-        typer.Argument(
-            metavar="FOLDER",
-            help="The folder with the photos, or the CSV or JSON file that lists them.",
-        ),
+        typer.Argument(metavar="FOLDER", help="The photos' folder, or their CSV or JSON list."),
     ],
     output: Annotated[
-        Path,
-        output_option("Where manifest.csv is put: a folder, which may be FOLDER itself."),
+        Path, options.output_option("The folder of manifest.csv, which may be FOLDER itself.")
     ],
     source: Annotated[
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="The column that says where a photo comes from; or folder (inside the label's), "
-            "or photo (each is its own source).",
+            help="The column with the source; or folder (in the label's), or photo (its own).",
             show_default="the first of these that fits",
         ),
     ] = None,
     rename: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="OLD=NEW",
-            help="Rename a label of the data; OLD= leaves its photos out. May be repeated.",
-        ),
+        typer.Option(metavar="OLD=NEW", help="Rename a label; OLD= leaves it out. Repeatable."),
     ] = None,
-    test: Annotated[
-        float, typer.Option(help="The share of the photos for the test split.", min=0.0, max=0.9)
-    ] = 0.2,
+    test: Annotated[float, typer.Option(help="The share of the test split.", min=0, max=0.9)] = 0.2,
     validation: Annotated[
-        float,
-        typer.Option(
-            help="The share for the validation split, which training leaves to `calibrate`.",
-            min=0.0,
-            max=0.9,
-        ),
+        float, typer.Option(help="The share that is left to `calibrate`.", min=0, max=0.9)
     ] = 0.0,
-    seed: SeedOption = 0,
-    layout: LayoutOption = None,
+    seed: options.SeedOption = 0,
+    layout: options.LayoutOption = None,
     photos: Annotated[
-        Path | None,
-        typer.Option(help="The folder of the photos.", show_default="that of the list"),
+        Path | None, typer.Option(help="The photos' folder.", show_default="that of the list")
     ] = None,
     file_column: Annotated[
-        str | None,
-        typer.Option(help="The column of a table with the file.", show_default="by its name"),
+        str | None, typer.Option(help="The column with the file.", show_default="by its name")
     ] = None,
     label_column: Annotated[
-        str | None,
-        typer.Option(help="The column of a table with the label.", show_default="by its name"),
+        str | None, typer.Option(help="The column with the label.", show_default="by its name")
     ] = None,
-    *,
-    as_json: JsonOption = False,
 ) -> None:
     """Split labelled photos into train and test, and write their manifest.
 
@@ -107,48 +68,13 @@ def split(
     split. The exit code is 3 if some photos had to be left out.
     """
     from recognizer.dataset.layouts import read_collection
-    from recognizer.dataset.manifest import LABELS, write_manifest
+    from recognizer.dataset.manifest import LABELS, MANIFEST, write_manifest
     from recognizer.dataset.new_manifest import make_manifest
 
     if test + validation >= 1:
         raise UsageError(
             f"--test {test} and --validation {validation}: nothing is left to train on"
         )
-    _check_output(output)
-    found = read_collection(
-        folder, layout, photos, file_column=file_column, label_column=label_column
-    )
-    with show_stage("reading photos") as progress:
-        made = make_manifest(
-            found,
-            source=source,
-            renamed=_renamed(rename or []),
-            shares={"train": 1 - test - validation, "test": test, "validation": validation},
-            seed=seed,
-            on_progress=progress,
-        )
-    output.mkdir(parents=True, exist_ok=True)
-    own = found.root / LABELS
-    path = write_manifest(made.photos, output, own if own.is_file() else None)
-    if as_json:
-        parts = ("layout", "source", "notes", "warnings", "left_out")
-        print_json(
-            {
-                "manifest": str(path),
-                **{part: getattr(made, part) for part in parts},
-                "labels": count_photos(made.photos),
-            }
-        )
-    else:
-        _print_split(made)
-        typer.echo(f"Wrote {path}", err=True)
-    if made.left_out:
-        raise SomeInputsFailedError
-
-
-def _check_output(output: Path) -> None:
-    from recognizer.dataset.manifest import MANIFEST
-
     if output.exists() and not output.is_dir():
         raise UsageError(f"--output {output} is a file: name a folder for {MANIFEST}")
     if (output / MANIFEST).exists():
@@ -156,26 +82,43 @@ def _check_output(output: Path) -> None:
             f"{output / MANIFEST} exists already, and runs may rest on it: name another folder, or "
             "delete it"
         )
+    found = read_collection(
+        folder, layout, photos, file_column=file_column, label_column=label_column
+    )
+    with show_stage("reading photos") as progress:
+        made = make_manifest(
+            found,
+            source=source,
+            renamed=_pairs(rename, "OLD=NEW"),
+            shares={"train": 1 - test - validation, "test": test, "validation": validation},
+            seed=seed,
+            on_progress=progress,
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    own = found.root / LABELS
+    path = write_manifest(made.photos, output, own if own.is_file() else None)
+    _print_split(made)
+    typer.echo(f"Wrote {path}", err=True)
+    if made.left_out:
+        raise SomeInputsFailedError
 
 
-def _renamed(given: list[str]) -> dict[str, str]:
-    renamed = {}
-    for text in given:
-        old, equals, new = text.partition("=")
-        if not equals or not old:
-            raise UsageError(f"--rename {text}: write OLD=NEW")
-        renamed[old] = new
-    return renamed
+def _pairs(given: Sequence[str] | None, form: str) -> dict[str, str]:
+    pairs = {}
+    for text in given or ():
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{text!r}: write {form}")
+        pairs[key] = value
+    return pairs
 
 
 def _print_split(made: NewManifest) -> None:
-    from recognizer.cli.progress import shown
-
     typer.echo(f"Layout: {shown(made.layout)}")
     typer.echo(f"Source: {shown(made.source)}")
     for note in made.notes:
         typer.echo(shown(note))
-    _print_counts(made.photos)
+    print_counts(made.photos)
     for warning in made.warnings:
         typer.echo(f"Warning: {shown(warning)}")
     for line in made.left_out[:MAX_SHOWN]:
@@ -184,22 +127,19 @@ def _print_split(made: NewManifest) -> None:
         typer.echo(f"Left out: {len(made.left_out) - MAX_SHOWN} more", err=True)
 
 
-def _print_counts(photos: Sequence[Photo]) -> None:
+def print_counts(photos: Sequence[Photo]) -> None:
     """Print how many photos and sources each label has in each split."""
-    splits = [s for s in ("train", "validation", "test") if any(p.split == s for p in photos)]
-    table = new_table(f"{len(photos)} photos", ("label", *splits), "photos (sources)")
-    for label, counts in count_photos(photos).items():
-        cells = (
-            f"{counts[split]['photos']} ({counts[split]['sources']})"
-            if counts[split]["photos"]
-            else "-"
-            for split in splits
-        )
-        table.add_row(label, *cells)
-    wide_console().print(table)
+    from recognizer.dataset.manifest import SPLITS
 
-
-# --- custom labels --------------------------------------------------------------------------------
+    sources: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for photo in photos:
+        sources[photo.label, photo.split].append(photo.source)
+    splits = [split for split in SPLITS if any(split == found for _, found in sources)]
+    rows = []
+    for label in sorted({label for label, _ in sources}):
+        cells = [sources.get((label, split), []) for split in splits]
+        rows.append([label, *(f"{len(c)} ({len({*c})})" if c else "-" for c in cells)])
+    print_table(f"{len(photos)} photos", ("label", *splits), rows, "photos (sources)")
 
 
 @app.command()
@@ -207,28 +147,27 @@ def labels(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder with the photos.")],
     kinds: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="LABEL=KIND",
-            help="Labels for a new file, and their kinds: product, lookalike, animal or other.",
-        ),
+        typer.Argument(metavar="LABEL=KIND", help="Labels for a new file, and their kinds."),
     ] = None,
-    layout: LayoutOption = None,
-    *,
-    as_json: JsonOption = False,
+    layout: options.LayoutOption = None,
 ) -> None:
     """Describe custom labels in FOLDER/taxonomy.toml, and check that file.
 
-    If there is no such file, it is written, with the labels that the photos have and the package
-    does not know: edit it, and run this again. The exit code is 2 if an entry breaks a rule, or a
-    label of the photos is not known.
+    Without that file, one is written with the labels that the photos have and the package does not
+    know: edit it, and run this again. The exit code is 2 if an entry breaks a rule, or a label of
+    the photos is not known.
     """
     from recognizer.dataset.labels import UNDECIDED, check_labels, count_labels, write_template
     from recognizer.dataset.manifest import LABELS
-    from recognizer.taxonomy import load_taxonomy
+    from recognizer.taxonomy import Kind, load_taxonomy
 
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; make it first")
-    path, given = folder / LABELS, _kinds(kinds or [])
+    form = f"LABEL=KIND, the kind one of {', '.join(Kind)}"
+    path, given = folder / LABELS, _pairs(kinds, form)
+    for label, kind in given.items():
+        if kind not in [*Kind]:
+            raise UsageError(f"'{label}={kind}': write {form}")
     if path.exists() and given:
         raise UsageError(f"{path} exists already: edit it, or delete it first")
     counts: dict[str, int] = {}
@@ -241,10 +180,7 @@ def labels(
             typer.echo(f"Photos were not counted: {error}", err=True)
     if path.exists():
         found = check_labels(folder, counts)
-        if as_json:
-            print_json(found)
-        else:
-            _print_labels(found)
+        _print_labels(found)
         if found.missing:
             raise DatasetError(
                 f"{folder}: labels that neither {LABELS} nor the package has: "
@@ -262,40 +198,28 @@ def labels(
     typer.echo(f"Then run again: recognizer dataset labels {folder}")
 
 
-def _kinds(given: list[str]) -> dict[str, str]:
-    from recognizer.taxonomy import Kind
-
-    kinds = {}
-    for text in given:
-        name, equals, kind = text.partition("=")
-        if not equals or kind not in [*Kind]:
-            raise UsageError(f"{text!r}: write LABEL=KIND, the kind one of {', '.join(Kind)}")
-        kinds[name] = kind
-    return kinds
-
-
 def _print_labels(found: CustomLabels) -> None:
-    headings = ("label", "kind", "family", "shown as", "photos")
-    table = new_table(f"{len(found.labels)} custom labels", headings)
-    for column in table.columns[1:4]:
-        column.justify = "left"
-    for label in found.labels:
-        photos = str(found.photos.get(label.name, "-"))
-        table.add_row(label.name, label.kind, label.family or "-", label.display_name, photos)
-    wide_console().print(table)
+    print_table(
+        f"{len(found.labels)} custom labels",
+        ("label", "kind", "family", "shown as", "photos"),
+        (
+            [
+                label.name,
+                label.kind,
+                label.family or "-",
+                label.display_name,
+                str(found.photos.get(label.name, "-")),
+            ]
+            for label in found.labels
+        ),
+        text_columns=range(4),
+    )
     for warning in found.warnings:
         typer.echo(f"Warning: {warning}")
 
 
-# --- check ----------------------------------------------------------------------------------------
-
-
 @app.command()
-def check(
-    data: DataArgument,
-    *,
-    as_json: JsonOption = False,
-) -> None:
+def check(data: options.DataArgument) -> None:
     """Check that the manifests are true and that no photo is in two splits.
 
     Prints missing, changed or undecodable files, unknown labels, sources in test and another split,
@@ -305,12 +229,9 @@ def check(
 
     with show_stage("reading photos") as progress:
         found = check_data(data, progress)
-    if as_json:
-        parts = ("problems", "duplicates")
-        values = {part: getattr(found, part) for part in parts}
-        print_json({**values, "labels": count_photos(found.photos)})
-    else:
-        _print_check(found)
+    print_counts(found.photos)
+    for line in (*found.problems, *(f"near-duplicates: {pair}" for pair in found.duplicates)):
+        typer.echo(line)
     if found.problems or found.duplicates:
         raise DatasetError(
             f"{len(found.problems)} problems and {len(found.duplicates)} near-duplicates across "
@@ -318,66 +239,48 @@ def check(
         )
 
 
-def _print_check(found: DataCheck) -> None:
-    _print_counts(found.photos)
-    for problem in found.problems:
-        typer.echo(problem)
-    for pair in found.duplicates:
-        typer.echo(f"near-duplicates: {pair}")
-
-
-# --- suspects -------------------------------------------------------------------------------------
-
-
 @app.command()
 def suspects(
-    data: DataOption,
-    bundle: BundleOption = None,
+    data: options.DataOption,
+    bundle: options.BundleOption = None,
     split: Annotated[str, typer.Option(help="The split to search.")] = "train",
-    output: Annotated[Path | None, output_option("Write the whole list as CSV.")] = None,
+    output: Annotated[Path | None, options.output_option("Write the whole list as CSV.")] = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="Also draw the first ones on a contact sheet (PNG).")
+        Path | None, typer.Option(help="Draw the first ones on a contact sheet (PNG).")
     ] = None,
-    sheet_photos: Annotated[int, typer.Option(help="How many photos the sheet has.", min=1)] = 64,
-    *,
-    as_json: JsonOption = False,
 ) -> None:
     """List photos that do not look like their label, the most confident first.
 
     Most of them are right and only unusual: look before you correct one.
     """
-    require_extra("train", "cleanlab", "sklearn")
+    options.require_extra("train", "cleanlab", "sklearn")
+    from recognizer.dataset.manifest import load_data
     from recognizer.dataset.outputs import run_photos
     from recognizer.dataset.suspects import draw_suspects, find_suspects, write_suspects
     from recognizer.engine import Recognizer
 
     photos = [p for p in load_data(data) if p.split == split]
-    recognizer = Recognizer.load(bundle, threads=1)
+    recognizer = Recognizer.load(bundle)
     with show_stage("features") as progress:
         _, embedding = run_photos(recognizer, photos, progress)
     with working("looking for wrong labels"):
         found = find_suspects(photos, embedding)
-    if as_json:
-        print_json({"photos": len(photos), "suspects": found})
-    else:
-        _print_suspects(found[:MAX_SHOWN], len(found), len(photos))
+    print_table(
+        f"{len(found)} of {len(photos)} photos do not look like their label",
+        ("sha256", "label", "looks like", "file"),
+        (
+            [
+                one.photo.sha256[:12],
+                f"{one.photo.label} {one.given_probability:.3f}",
+                f"{one.suggested} {one.suggested_probability:.3f}",
+                one.photo.path.name,
+            ]
+            for one in found[:MAX_SHOWN]
+        ),
+        text_columns=range(4),
+    )
     if output is not None:
         write_suspects(found, output)
         typer.echo(f"Wrote {output}", err=True)
     if sheet is not None:
-        draw_suspects(found[:sheet_photos], sheet)
-
-
-def _print_suspects(suspects: Sequence[Suspect], found: int, of: int) -> None:
-    from rich.table import Table
-
-    title = f"{found} of {of} photos do not look like their label"
-    table = Table("sha256", "label", "looks like", "file", title=title)
-    for s in suspects:
-        table.add_row(
-            s.photo.sha256[:12],
-            f"{s.photo.label} {s.given_probability:.3f}",
-            f"{s.suggested} {s.suggested_probability:.3f}",
-            s.photo.path.name,
-        )
-    wide_console().print(table)
+        draw_suspects(found[:SHEET_PHOTOS], sheet)

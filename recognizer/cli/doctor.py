@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import io
 import os
 import platform
-import time
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import Any
 
-from recognizer.cli.options import (
-    EXTRAS,
-    BundleArgument,
-    JsonOption,
-    ProviderOption,
-    missing_modules,
-    print_json,
-)
+from recognizer.cli import options
+from recognizer.cli.options import missing_modules
 from recognizer.cli.progress import print_values
 from recognizer.errors import BundleError, RecognizerError, pip_line
-
-if TYPE_CHECKING:
-    from recognizer.engine import Recognizer
 
 _MODULES = {
     "onnxruntime": "onnxruntime",
@@ -30,22 +20,24 @@ _MODULES = {
     "pillow": "PIL",
     "simplejpeg": "simplejpeg",
 }
-_SECONDS = 1.0  # of predictions, for the speed
-_MEBIBYTE = 1024 * 1024
 
 
 def command(
-    bundle: BundleArgument = None,
+    bundle: options.BundleArgument = None,
     *,
-    provider: ProviderOption = "cpu",
-    as_json: JsonOption = False,
+    provider: options.ProviderOption = "cpu",
+    as_json: options.JsonOption = False,
 ) -> None:
     """Check the installation: versions, machine, extras, and the scores of the model.
 
     The model scores two images that are made in code. The bundle records the scores that it gave
     them at export: the exit code is 4 if they differ here, or the model is missing or was changed.
     """
-    found: dict[str, Any] = {"versions": _versions(), "extras": _extras()}
+    extras = {
+        extra: {"for": words, "missing": missing_modules(modules), "install": pip_line(extra)}
+        for extra, (words, modules) in options.EXTRAS.items()
+    }
+    found: dict[str, Any] = {"versions": _versions(), "extras": extras}
     problems = [f"{name}: {text}" for name, text in found["versions"].items() if " " in text]
     error: RecognizerError | None = None
     if not problems:  # with a broken library nothing else can be imported
@@ -56,9 +48,14 @@ def command(
             error = raised
             found["model"] = {"error": str(raised)}
     if as_json:
-        print_json({**found, "problems": problems})
+        options.print_json({**found, "problems": problems})
     else:
-        _print(found)
+        print_values(found["versions"])
+        print_values(found.get("machine", {}), unknown="unknown")
+        for extra, one in extras.items():
+            words = f"not installed ({one['for']}; {one['install']})"
+            print_values({f"extra {extra}": words if one["missing"] else "installed"})
+        print_values(found.get("model", {}))
     if problems:
         raise RecognizerError(f"cannot be imported: {'; '.join(problems)}; install it again")
     if error is not None:
@@ -82,17 +79,15 @@ def _versions() -> dict[str, str]:
             found[name] = importlib.import_module(module).__version__
         except Exception as error:
             found[name] = f"broken: {error}"
-    try:
+    with suppress(ImportError):  # reported above
         from PIL import features
 
-        for codec in ("libjpeg_turbo", "webp", "avif"):
-            found[codec] = features.version(codec) or "missing"
-    except ImportError:
-        pass  # reported above
+        found |= {c: features.version(c) or "missing" for c in ("libjpeg_turbo", "webp", "avif")}
     return found
 
 
 def _machine() -> dict[str, Any]:
+    from recognizer.imaging.sources import MEBIBYTE
     from recognizer.scan import machine
 
     name, instructions = machine.cpu_model()
@@ -104,20 +99,8 @@ def _machine() -> dict[str, Any]:
         "int8_kernel": machine.int8_kernel(instructions),
         "cpus": machine.available_cpus(),
         "cpus_of_the_machine": os.cpu_count(),
-        "memory_available_mib": memory and memory // _MEBIBYTE,
+        "memory_available_mib": memory and memory // MEBIBYTE,
         "workers_of_a_scan": machine.worker_count(),
-    }
-
-
-def _extras() -> dict[str, dict[str, Any]]:
-    """Return what each extra is for, the modules that it lacks, and what installs it."""
-    return {
-        extra: {
-            "for": words,
-            "missing": (missing := missing_modules(modules)),
-            "install": pip_line(extra) if missing else None,
-        }
-        for extra, (words, modules) in EXTRAS.items()
     }
 
 
@@ -133,34 +116,4 @@ def _model(bundle: str | None, provider: str) -> dict[str, Any]:
         "provider": recognizer.provider,
         "self_test_difference": None if difference is None else round(difference, 6),
         "self_test_passed": difference is None or difference <= TOLERANCE,
-        "photos_per_second": round(_speed(recognizer), 1),
     }
-
-
-def _speed(recognizer: Recognizer) -> float:
-    """Return how many JPEGs of 1600 x 1200 pixels one thread scores in a second."""
-    from PIL import Image
-
-    from recognizer.model.self_test import self_test_images
-
-    file = io.BytesIO()
-    with Image.open(io.BytesIO(self_test_images()[0])) as image:
-        image.resize((1600, 1200)).save(file, "JPEG", quality=85)
-    photo = file.getvalue()
-    recognizer.predict(photo)  # the first one takes longer
-    begin, count = time.perf_counter(), 0
-    while (seconds := time.perf_counter() - begin) < _SECONDS:
-        recognizer.predict(photo)
-        count += 1
-    return count / seconds
-
-
-def _print(found: dict[str, Any]) -> None:
-    print_values(found["versions"])
-    print_values(found.get("machine", {}), unknown="unknown")
-    for extra, one in found["extras"].items():
-        words = f"not installed ({one['for']})" if one["missing"] else "installed"
-        print_values({f"extra {extra}": words})
-    if lines := [one["install"] for one in found["extras"].values() if one["missing"]]:
-        print_values({"to add an extra": lines[0]})
-    print_values(found.get("model", {}))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from recognizer.cli.options import BundleOption, JsonOption, output_option, print_json
+from recognizer.cli.options import BundleOption, output_option
 from recognizer.cli.progress import require_none_failed, show_progress
 from recognizer.errors import UsageError
 
@@ -21,20 +21,14 @@ def command(
         list[str],
         typer.Argument(
             metavar="PHOTO",
-            help="Photos of it, at least 3 that differ: files, folders, patterns. Photos in "
-            "different folders count as different sources.",
+            help="3 photos of it or more: files, patterns, folders (each counts as a source).",
         ),
     ],
     output: Annotated[Path | None, output_option("The new bundle: a folder NAME-vN.")] = None,
     bundle: BundleOption = None,
     negatives: Annotated[
         list[str] | None,
-        typer.Option(
-            "--negatives",
-            "-n",
-            help="Photos that do not show it, in addition to the bundle's own: a file, a folder or "
-            "a pattern. May be repeated.",
-        ),
+        typer.Option(help="Photos that do not show it: a file, folder or pattern; repeatable."),
     ] = None,
     family: Annotated[
         str | None, typer.Option(help="The family of a new name.", show_default="its own")
@@ -45,15 +39,12 @@ def command(
     check: Annotated[
         bool, typer.Option("--check", help="Print what to expect, and write nothing.")
     ] = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Add a product to a bundle, or strengthen one, from as few as three photos.
 
     Prints what to expect: each photo in turn is left out and scored. The new bundle is used like
     any other. The exit code is 3 if a photo could not be read. Needs the extra `enroll`.
     """
-    from rich.console import Console
-
     from recognizer.engine import Recognizer
     from recognizer.enrolment import Product, enroll, examine
     from recognizer.model.folders import check_output
@@ -69,8 +60,7 @@ def command(
     recognizer = Recognizer.load(bundle)
     paths = [item.source for item in expand(photos)]
     others = [item.source for item in expand(negatives or ())]
-    console = Console(stderr=True)
-    with show_progress(console, transient=True) as report:
+    with show_progress() as report:
         found = make(
             recognizer,
             Product(name=name, family=family, hint=hint),
@@ -79,11 +69,8 @@ def command(
             on_progress=report,
         )
     for note in found.notes:
-        console.print(note, markup=False, soft_wrap=True)
-    if as_json:
-        print_json(found)
-    else:
-        typer.echo("\n".join(found.expectation.lines()))
-        if found.path is not None:
-            typer.echo(f"Wrote {found.path}; use it with --bundle {found.path}")
+        typer.echo(note, err=True)
+    typer.echo("\n".join(found.expectation.lines()))
+    if found.path is not None:
+        typer.echo(f"Wrote {found.path}; use it with --bundle {found.path}")
     require_none_failed(f"Skipped {path}: {why}" for path, why in found.unreadable.items())

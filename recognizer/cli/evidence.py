@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import bundle_behind, open_reviewed, output_option, require_extra
-from recognizer.cli.originals import read_original
 from recognizer.cli.progress import require_none_failed, working
 
 
@@ -17,19 +16,13 @@ def command(
     scan: options.ScanArgument,
     leads: Annotated[
         list[str] | None,
-        typer.Option(
-            "--lead",
-            help="An image: its sha256, at least the first 8 digits of it, or its source. May be "
-            "given several times.",
-        ),
+        typer.Option("--lead", help="An image: its source, or 8 digits of its sha256; repeatable."),
     ] = None,
     listings: Annotated[
         list[str] | None,
-        typer.Option("--listing", help="All scored images of a listing, by its identity."),
+        typer.Option("--listing", help="All scored images of a listing, by its ID."),
     ] = None,
-    output: Annotated[Path, output_option("The folder of the case; it must not exist yet.")] = Path(
-        "case"
-    ),
+    output: Annotated[Path, options.output_option("The new folder of the case.")] = Path("case"),
     outcomes: options.OutcomesOption = None,
     bundle: options.RowsBundleOption = None,
     title: options.TitleOption = None,
@@ -43,14 +36,14 @@ def command(
     from recognizer import Recognizer
     from recognizer.review.evidence import find_leads, write_case
 
-    require_extra("evidence")
-    with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
+    options.require_extra("evidence")
+    with options.open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
         rows = find_leads(file, leads or [], listings or [])
         digest, missing = write_case(
             rows,
             output,
-            recognizer=Recognizer(bundle_behind(rows[0], bundle)),
-            read=lambda row: read_original(row, allow_http=allow_http),
+            recognizer=Recognizer(options.bundle_behind(rows[0], bundle)),
+            read=partial(options.read_original, allow_http=allow_http),
             outcomes_of=lambda row: found_out.about(row.sha256, file.name_of(row)),
             scan=scan.name,
             title=title,

@@ -1,4 +1,4 @@
-"""The examples at the end of ``--help``."""
+"""The examples at the end of ``--help``: commands that work one after another."""
 
 from __future__ import annotations
 
@@ -8,17 +8,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "recognizer scan listings.csv --output scan.sqlite --policy strict",
         "find photos -name '*.jpg' -print0 | recognizer scan - --output scan.sqlite",
     ),
-    "decide": (
-        "recognizer decide scan.sqlite --policy strict --dry-run",
-        "recognizer decide scan.sqlite --policy strict",
-    ),
-    "rows": (
-        "recognizer rows scan.sqlite --output rows.csv",
-        "recognizer rows scan.sqlite --listings --output listings.csv",
-    ),
+    "decide": ("recognizer decide scan.sqlite --policy strict --dry-run",),
+    "rows": ("recognizer rows scan.sqlite --listings --output listings.csv",),
     "similar": (
         "recognizer scan photos/ --output scan.sqlite --embeddings",
-        "recognizer similar scan.sqlite",
         "recognizer similar scan.sqlite tusk.jpg",
     ),
     "merge": (
@@ -26,24 +19,16 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "recognizer scan photos/ --shard 2/2 --output 2.sqlite",
         "recognizer merge 1.sqlite 2.sqlite --output scan.sqlite",
     ),
-    "compare": ("recognizer compare before.sqlite after.sqlite --top 50",),
     "thresholds": (
         "recognizer thresholds --data photos/ --split all --photos-per-day 100000 --reviewers 2 "
         "--cases-per-reviewer 300 --output next.toml",
-        "recognizer thresholds --scan scan.sqlite --precision 0.5 --policy strict "
-        "--output next.toml",
+        "recognizer thresholds --scan scan.sqlite --precision 0.5 --output next.toml",
     ),
-    "policy": (
-        "recognizer policy strict --toml > mine.toml",
-        "recognizer policy mine.toml",
-    ),
-    "review": ("recognizer review scan.sqlite --policy strict",),
-    "report": ("recognizer report scan.sqlite --output report.html",),
+    "policy": ("recognizer policy strict --toml > mine.toml", "recognizer policy mine.toml"),
     "outcomes": (
         "recognizer outcomes import scan.sqlite outcomes.json",
         "recognizer outcomes dataset scan.sqlite decided/",
     ),
-    "measure": ("recognizer measure scan.sqlite",),
     "evidence": ("recognizer evidence scan.sqlite --lead photos/tusk.jpg --output case/",),
     "bank": (
         "recognizer bank add known.bank tusk.jpg --label ivory_raw --note 'seizure 12'",
@@ -52,12 +37,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "enroll": (
         "recognizer enroll shark_fin seized/ --check",
         "recognizer enroll shark_fin seized/ --output bundles/mine-v1",
-        "recognizer scan photos/ --bundle bundles/mine-v1",
     ),
-    "evaluate": (
-        "recognizer evaluate bundles/own-v1 --data data/ --output report.html",
-        "recognizer evaluate --data data/ --json > figures.json",
-    ),
+    "evaluate": ("recognizer evaluate bundles/own-v1 --data data/ --output report.html",),
     "train": (
         "recognizer dataset split photos/ --output data/",
         "recognizer train --data data/ --output runs/mine",
@@ -66,15 +47,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "dataset": (
         "recognizer dataset labels photos/ whale_tooth=product resin=lookalike",
         "recognizer dataset split photos/ --output data/",
-        "recognizer dataset check data/",
     ),
 }
-"""Verb -> commands, which work one after another."""
 
 
 def epilog(verb: str) -> str | None:
-    """Return the end of a verb's ``--help``; None where it has no examples."""
-    lines = EXAMPLES.get(verb)
-    return (
-        None if lines is None else "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
-    )
+    """Return the end of a verb's ``--help``; None without examples."""
+    lines = [f"  {line}" for line in EXAMPLES.get(verb, ())]
+    return "\n".join(["\b", "Examples:", *lines]) if lines else None

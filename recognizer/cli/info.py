@@ -12,7 +12,7 @@ from recognizer.cli.progress import print_table, print_values
 
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
-    from recognizer.model.description import BundleLabel, Lineage
+    from recognizer.model.description import Lineage
 
 _RATE = 0.01  # the false-positive rate at which recall is shown
 
@@ -21,9 +21,8 @@ def command(bundle: BundleArgument = None, *, as_json: JsonOption = False) -> No
     """Describe a bundle: how it was made, and its labels, with the evidence for each.
 
     Evidence is the number of photos and sources in training and in test, and recall on the test
-    photos at a false-positive rate of 1 %, with its 95 % interval. Policies and banks take these
-    names, and those of families. The files are checked against their digests first: the exit code
-    is 4 if one was changed.
+    photos at a false-positive rate of 1 %, with its 95 % interval. The exit code is 4 if a file was
+    changed.
     """
     from recognizer.model.bundle import load_bundle
 
@@ -35,11 +34,11 @@ def command(bundle: BundleArgument = None, *, as_json: JsonOption = False) -> No
         return
     print_values({**about, "license": found.license or "not stated"})
     _print_labels(labels)
-    typer.echo("See also MODEL_CARD.md in the folder.")
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:
     training, evaluation = bundle.training, bundle.evaluation
+    size, preprocessing = bundle.input.size, bundle.input.preprocessing
     return {
         "bundle": bundle.title,
         "folder": str(bundle.path),
@@ -49,25 +48,13 @@ def _about(bundle: Bundle) -> dict[str, Any]:
         "network": bundle.model.backbone,
         "precision": bundle.model.precision,
         "bytes": bundle.model.bytes,
-        "input": f"{bundle.input.size} x {bundle.input.size} pixels, preprocessing "
-        f"{bundle.input.preprocessing}",
+        "input": f"{size} x {size} pixels, preprocessing {preprocessing}",
         "families": [family.name for family in bundle.families],
-        "any_product_thresholds": {
-            f"{rate:g}": threshold for rate, threshold in bundle.any_product_thresholds.items()
-        },
+        "any_product_thresholds": {f"{r:g}": t for r, t in bundle.any_product_thresholds.items()},
         "trained_on": training
-        and {
-            "photos": training.photos,
-            "sources": training.sources,
-            "patches": training.patches,
-            "fingerprint": training.fingerprint[:12],
-        },
+        and {key: getattr(training, key) for key in ("photos", "sources", "patches")},
         "measured_on": evaluation
-        and {
-            "split": evaluation.split,
-            "photos_without_a_product": evaluation.negatives,
-            "of_these_sent_to_review": evaluation.flagged_negatives,
-        },
+        and {"split": evaluation.split, "photos_without_a_product": evaluation.negatives},
         "enrolment": "possible: the bundle has negatives"
         if bundle.negatives
         else "needs --negatives: the bundle has none",
@@ -78,43 +65,33 @@ def _about(bundle: Bundle) -> dict[str, Any]:
 def _step(step: Lineage) -> str:
     from recognizer.model.description import Calibrated, Enrolled
 
-    match step:
-        case Enrolled():
-            done = f"enrolled {step.label} from {len(step.photos)} photos"
-        case Calibrated():
-            done = f"calibrated on {step.photos.photos} photos"
-        case _:
-            done = "exported"
+    done = "exported"
+    if isinstance(step, Enrolled):
+        done = f"enrolled {step.label} from {len(step.photos)} photos"
+    elif isinstance(step, Calibrated):
+        done = f"calibrated on {step.photos.photos} photos"
     return f"{done} on {step.date} by version {step.program}"
 
 
 def _labels(bundle: Bundle) -> Iterator[dict[str, Any]]:
     """Yield a row for each label of the taxonomy, in its order, then for those it does not have."""
     of_bundle = {label.name: label for label in bundle.labels}
-    for name, label in bundle.taxonomy.labels.items():
+    named = bundle.taxonomy.labels
+    for name in dict.fromkeys([*named, *of_bundle]):
+        label, known = named.get(name), of_bundle.get(name)
+        evidence = known and known.evidence
         yield {
             "label": name,
-            "name": label.display_name,
-            "kind": label.kind.value,
-            "family": label.family,
-            "cites": label.cites,
-            **_evidence(of_bundle.pop(name, None), bundle),
+            "name": bundle.taxonomy.display_name(name),
+            "kind": (label or of_bundle[name]).kind.value,
+            "family": label and label.family,
+            "cites": label and label.cites,
+            "recognized": known is not None,
+            "train": evidence and evidence.train,
+            "test": evidence and evidence.test,
+            "recall": evidence and evidence.recall.get(_RATE),
+            "enrolled": (known and len(bundle.enrolled_photos(name))) or None,
         }
-    for name, known in of_bundle.items():
-        about = {"label": name, "name": name, "kind": known.kind.value}
-        yield about | dict.fromkeys(("family", "cites")) | _evidence(known, bundle)
-
-
-def _evidence(known: BundleLabel | None, bundle: Bundle) -> dict[str, Any]:
-    evidence = known.evidence if known else None
-    enrolled = len(bundle.enrolled_photos(known.name)) if known else 0
-    return {
-        "recognized": known is not None,
-        "train": evidence and evidence.train,
-        "test": evidence and evidence.test,
-        "recall": evidence and evidence.recall.get(_RATE),
-        "enrolled": enrolled or None,
-    }
 
 
 def _print_labels(rows: list[dict[str, Any]]) -> None:
@@ -126,7 +103,7 @@ def _print_labels(rows: list[dict[str, Any]]) -> None:
         f"{len(known)} labels",
         headings,
         ([row["label"], row["kind"], row["family"] or "-", *_cells(row)] for row in known),
-        "photos (sources); p: patches of photos, which are no evidence",
+        "photos (sources); p: patches of photos, which are not evidence",
         text_columns=range(len(headings)),
     )
     for kind in Kind:

@@ -11,7 +11,6 @@ from recognizer.cli.options import open_reviewed, print_json, require_extra
 from recognizer.cli.progress import print_table, working
 
 if TYPE_CHECKING:
-    from recognizer.model.description import Estimate
     from recognizer.review.measure import Measurement, Precision
 
 
@@ -75,12 +74,10 @@ _NAMES = {
 
 
 def _cells(found: Precision) -> list[str]:
-    """Return the row of the table for one rule and level."""
     as_product = found.as_product if found.kind in {None, "label", "family"} else "-"
     numbers = (found.confirmed, as_product, found.rejected, found.open)
-    shares = (_shown(found.precision), _shown(found.product_precision))
+    shares = (
+        "-" if share is None else share.as_percent().replace(" %", "")
+        for share in (found.precision, found.product_precision)
+    )
     return [_NAMES[found.kind].format(found.name), found.level, *map(str, numbers), *shares]
-
-
-def _shown(share: Estimate | None) -> str:
-    return "-" if share is None else share.as_percent().replace(" %", "")

@@ -14,26 +14,18 @@ from recognizer.cli.progress import working
 def command(
     inputs: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="INPUT",
-            help="Files of scans, or Parquet files with rows, as a cluster writes them.",
-        ),
+        typer.Argument(metavar="INPUT", help="Scans, or Parquet files with rows (of a cluster)."),
     ],
     output: Annotated[Path, output_option("The merged file; it may be one of those merged.")],
     leads: Annotated[
         bool,
-        typer.Option(
-            "--leads",
-            help="Of Parquet files take what reviewers need: what is not clear, and the audit "
-            "sample.",
-        ),
+        typer.Option("--leads", help="Of Parquet files, leave out what is clear and not audited."),
     ] = False,
     allow_mixed: Annotated[
         bool,
         typer.Option(
             "--allow-mixed",
-            help="Also merge rows of several models, policies, banks or versions of the "
-            "preprocessing, although they cannot be compared.",
+            help="Merge rows of several models, policies, banks or preprocessings all the same.",
         ),
     ] = False,
     bundle: RowsBundleOption = None,

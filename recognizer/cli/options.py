@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections import defaultdict
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,16 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recognizer.errors import MissingExtraError, UsageError
+from recognizer.errors import DatasetError, MissingExtraError, RecognizerError, UsageError
 
 if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
     from recognizer.model.bundle import Bundle
     from recognizer.review.outcomes import Outcomes
     from recognizer.rows import Row, ScanFile
-    from recognizer.taxonomy import Taxonomy
-
-# --- scans and what they came from ----------------------------------------------------------------
 
 _SCAN = "The file of a scan (SQLite)."
 ScanArgument = Annotated[Path, typer.Argument(metavar="SCAN", help=_SCAN)]
@@ -37,8 +34,7 @@ OutcomesOption = Annotated[
     typer.Option(
         "--outcomes",
         metavar="FILE",
-        help="The file of what reviewers found out, such as a team's for many scans; review and "
-        "outcomes import make it.",
+        help="The file of what reviewers found out.",
         show_default="the scan's own",
     ),
 ]
@@ -60,15 +56,13 @@ AllowHttpOption = Annotated[
     bool,
     typer.Option(
         "--allow-http",
-        help="Fetch http:// and https:// URLs, from public addresses only. Without it they fail.",
+        help="Fetch http:// and https:// URLs, from public addresses only; else they fail.",
     ),
 ]
 
 OriginOption = Annotated[
     str | None, typer.Option("--origin", help="The organisation that the items come from.")
 ]
-
-# --- bundles --------------------------------------------------------------------------------------
 
 _BUNDLE = "A bundle's folder or name."
 BundleArgument = Annotated[
@@ -81,28 +75,21 @@ BundleOption = Annotated[
 RowsBundleOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--bundle",
-        "-b",
+        *("--bundle", "-b"),
         metavar="BUNDLE",
-        help="The bundle that made the rows: a folder or a name. May be repeated.",
+        help="The bundle that made the rows: a folder or a name; repeatable.",
         show_default="found by its digest among those of this package",
     ),
 ]
 ProviderOption = Annotated[
-    str,
-    typer.Option(
-        "--provider", help="The provider of onnxruntime: cpu, cuda, coreml, directml or openvino."
-    ),
+    str, typer.Option("--provider", help="Provider: cpu, cuda, coreml, directml or openvino.")
 ]
-
-# --- labelled photos ------------------------------------------------------------------------------
 
 _DATA = typer.Option(
     "--data",
     "-d",
     metavar="FOLDER",
-    help="Labelled photos: a folder with a manifest.csv, or with a folder for each label. May be "
-    "repeated.",
+    help="A folder of labelled photos, with a manifest.csv or a folder for each label; repeatable.",
 )
 DataOption = Annotated[list[Path], _DATA]
 OptionalDataOption = Annotated[list[Path] | None, _DATA]
@@ -110,7 +97,7 @@ DataArgument = Annotated[
     list[Path],
     typer.Argument(
         metavar="FOLDER",
-        help="Labelled photos: folders with a manifest.csv, or with a folder for each label.",
+        help="Folders of labelled photos, with a manifest.csv or a folder for each label.",
     ),
 ]
 OutOfFoldOption = Annotated[
@@ -130,9 +117,6 @@ LayoutOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random draws.", min=0)]
-ThreadsOption = Annotated[int, typer.Option("--threads", help="Threads that score photos.", min=1)]
-
-# --- what is written and printed ------------------------------------------------------------------
 
 
 def output_option(help: str, **more: Any) -> Any:  # noqa: A002 - as typer calls it
@@ -148,9 +132,7 @@ NewBundleOption = Annotated[Path, output_option("The new bundle: a folder NAME-v
 RawOption = Annotated[
     bool,
     typer.Option(
-        "--raw",
-        help="Write texts to CSV as they are. Without it, those that a spreadsheet would take for "
-        "a formula begin with an apostrophe.",
+        "--raw", help="Put no apostrophe before what a spreadsheet would take for a formula (CSV)."
     ),
 ]
 QuietOption = Annotated[
@@ -166,10 +148,11 @@ def print_json(content: Any, *, on_one_line: bool = False) -> None:
     """Print an object of plain values and dataclasses as JSON, for ``--json``."""
     import msgspec
 
-    def plain(value: Any) -> Any:
-        return value.item() if hasattr(value, "item") else str(value)  # of numpy; a path
-
-    found = msgspec.to_builtins(content, str_keys=True, enc_hook=plain)
+    found = msgspec.to_builtins(
+        content,
+        str_keys=True,
+        enc_hook=lambda value: value.item() if hasattr(value, "item") else str(value),  # numpy's
+    )
     typer.echo(json.dumps(found, indent=None if on_one_line else 2))
 
 
@@ -177,8 +160,6 @@ def group(help: str) -> typer.Typer:  # noqa: A002 - as typer calls it
     """Return the app of a verb that has verbs of its own."""
     return typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=help)
 
-
-# --- what options name ----------------------------------------------------------------------------
 
 EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cloud": ("object stores such as s3://", ("fsspec", "s3fs")),
@@ -191,10 +172,7 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "evaluate": ("figures and plots", ("matplotlib", "scipy", "sklearn")),
     "train": (
         "training",
-        (
-            *("torch", "timm", "safetensors", "sklearn"),
-            *("onnx", "onnxscript", "pyarrow"),
-        ),
+        ("torch", "timm", "safetensors", "sklearn", "onnx", "onnxscript", "pyarrow"),
     ),
 }
 """Extra -> what it is for, and the modules that it brings."""
@@ -212,10 +190,7 @@ def require_extra(extra: str, *modules: str) -> None:
 
 
 def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
-    """Return the bundles among which that of some rows is found: those given, then the package's.
-
-    The rows name theirs by its digest.
-    """
+    """Return the bundles among which rows find theirs: those given, then the package's."""
     from recognizer.model.bundle import load_bundle, load_carried_bundles
 
     return [*map(load_bundle, given or ()), *load_carried_bundles()]
@@ -230,6 +205,19 @@ def bundle_behind(row: Row | None, given: Sequence[str] | None) -> Bundle:
     return bundle.bundle_behind(row.model.title, row.model.digest, bundles_behind(given))
 
 
+def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
+    """Return labelled photos, with the corrections of labels that a bundle was made with."""
+    from recognizer.dataset.manifest import load_data
+    from recognizer.evaluation.held_out import corrected
+
+    photos = load_data(data, bundle.taxonomy)
+    try:
+        return corrected(bundle, photos)
+    except DatasetError as error:
+        typer.echo(f"Labels are used without the bundle's corrections: {error}", err=True)
+        return photos
+
+
 @contextmanager
 def open_reviewed(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile, Outcomes]]:
     """Open a scan, and what was found out about it: in a file of outcomes, or in the scan's."""
@@ -240,23 +228,24 @@ def open_reviewed(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile,
         yield file, found_out
 
 
-def count_photos(photos: Iterable[Photo]) -> dict[str, dict[str, dict[str, int]]]:
-    """Return how many photos and sources each label has in each split."""
-    sources: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for photo in photos:
-        sources[photo.label, photo.split].append(photo.source)
-    return {
-        label: {
-            split: {"photos": len(found), "sources": len(set(found))}
-            for split in ("train", "validation", "test")
-            for found in (sources.get((label, split), []),)
-        }
-        for label in sorted({label for label, _ in sources})
-    }
+def read_original(row: Row, *, allow_http: bool) -> bytes:
+    """Return the bytes of a row's image as they are now; raise a Refused if they cannot be read."""
+    from recognizer.imaging.sources import Refused
+    from recognizer.rows.item_key import MEMBER
+    from recognizer.scan import Access, ScanOptions, expand
+    from recognizer.scan.items import table_format
+    from recognizer.scan.worker import Reader
+    from recognizer.status import Reason
 
-
-def load_data(folders: Iterable[Path], taxonomy: Taxonomy | None = None) -> list[Photo]:
-    """Return the photos of data folders (see :func:`recognizer.dataset.manifest.load_data`)."""
-    from recognizer.dataset import manifest
-
-    return manifest.load_data(folders, taxonomy)
+    options = ScanOptions(access=Access(allow_http=allow_http))
+    container = row.source.partition(MEMBER)[0]
+    # A folder may be called like a table, and "!".
+    is_in_table = table_format(container) is not None and not os.path.lexists(row.source)
+    source = container if is_in_table else row.source
+    try:
+        for item in expand([source], options):
+            if item.source == row.source:
+                return Reader(options.limits, options.access).read(item)
+    except RecognizerError as error:
+        raise Refused(Reason.SOURCE_REFUSED, str(error)) from error
+    raise Refused(Reason.NOT_FOUND, f"{container} has no such image now")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import open_reviewed
-from recognizer.cli.originals import read_original
+from recognizer.cli.options import open_reviewed, read_original
 from recognizer.cli.progress import require_none_failed, working
 
 app = options.group("Import, export and use what reviewers found out about leads.")
@@ -43,9 +43,7 @@ def export(
     scan: options.ScanArgument,
     output: Annotated[
         Path,
-        typer.Argument(
-            metavar="FILE", help="A .jsonl, .csv or .parquet file, or - for JSON lines."
-        ),
+        typer.Argument(metavar="FILE", help="A .jsonl, .csv or .parquet file, or -: JSON lines."),
     ],
     outcomes: options.OutcomesOption = None,
     raw: options.RawOption = False,
@@ -76,9 +74,8 @@ def dataset(
     from recognizer.review.decided import write_dataset
 
     with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
-        report = write_dataset(
-            file, found_out, output, lambda row: read_original(row, allow_http=allow_http)
-        )
+        read = partial(read_original, allow_http=allow_http)
+        report = write_dataset(file, found_out, output, read)
     for label, count in sorted(report.labels.items()):
         typer.echo(f"{count:6}  {label}")
     typer.echo(f"Wrote {output}: {report.labels.total()} images")

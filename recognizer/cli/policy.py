@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.options import BundleOption, JsonOption, PolicyArgument, print_json
+from recognizer.cli.options import BundleOption, PolicyArgument
 from recognizer.cli.progress import print_table
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ def command(
     toml: Annotated[
         bool, typer.Option("--toml", help="Print the file itself, to be copied and changed.")
     ] = False,
-    *,
-    as_json: JsonOption = False,
 ) -> None:
     """Check a policy, and show the thresholds of each product.
 
@@ -38,33 +36,16 @@ def command(
     if toml:
         typer.echo(read_policy_text(policy), nl=False)
         return
-    if as_json:
-        print_json(
-            {
-                "name": rules.name,
-                "digest": rules.digest,
-                "thresholds": [*_thresholds(rules, model)],
-            }
-        )
-        return
     typer.echo(f"Policy {rules.name!r} ({rules.digest})")
     print_table(
         f"Thresholds with {model.title}",
         ["product", "review over", "priority over", "rule"],
-        (
-            [
-                f"{row['name']} (family)" if row["kind"] == "family" else row["name"],
-                _level(row["review"]),
-                _level(row["priority"]),
-                row["rule"],
-            ]
-            for row in _thresholds(rules, model)
-        ),
+        _thresholds(rules, model),
         "--toml prints all other rules",
     )
 
 
-def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[dict[str, Any]]:
+def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[list[str]]:
     """Yield the thresholds of each product and family, and whose rule they are."""
     from recognizer.decision import limits_of
     from recognizer.policy import CandidateKind
@@ -73,29 +54,24 @@ def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[dict[str, Any]]:
         kind, name = limits.candidate.kind, limits.candidate.name
         label = bundle.taxonomy.labels.get(name)
         family = label.family if label else None
+        is_family = kind is CandidateKind.FAMILY
         own = (kind, name) in policy.rules
-        of_family = kind is CandidateKind.LABEL and (CandidateKind.FAMILY, family) in policy.rules
+        of_family = not is_family and (CandidateKind.FAMILY, family) in policy.rules
         priority = max(limits.review, limits.priority, key=lambda level: level[0])
-        yield {
-            "kind": kind.value,
-            "name": name,
-            "review": _named(limits.review),
-            "priority": _named(priority),
-            "rule": "its own" if own else f"of {family}" if of_family else "any product",
-        }
+        yield [
+            f"{name} (family)" if is_family else name,
+            *map(_level, (limits.review, priority)),
+            "its own" if own else f"of {family}" if of_family else "any product",
+        ]
 
 
-def _named(level: tuple[float, float | None]) -> dict[str, float | None]:
-    return dict(zip(("threshold", "false_positive_rate"), level, strict=True))
-
-
-def _level(level: dict[str, float | None]) -> str:
-    rate = level["false_positive_rate"]
-    return f"{level['threshold']:.3f}" + ("" if rate is None else f" (FPR {rate:.1%})")
+def _level(level: tuple[float, float | None]) -> str:
+    threshold, rate = level
+    return f"{threshold:.3f}" + ("" if rate is None else f" (FPR {rate:.1%})")
 
 
 def _warnings(policy: Policy, bundle: Bundle) -> Iterator[str]:
-    """Yield what is allowed and yet may not be meant."""
+    # What is allowed, and yet may not be meant.
     for kind, name in policy.rules:
         if name not in {candidate.name for candidate in bundle.candidates}:
             yield f"rules.{kind}.{name}: {bundle.title} does not recognise it"

@@ -1,4 +1,4 @@
-"""What a long command shows: its stages, its progress, and tables as wide as they need to be."""
+"""What commands show: progress on standard error, tables as wide as they need to be, failures."""
 
 from __future__ import annotations
 
@@ -13,75 +13,67 @@ import typer
 from recognizer.cli import SomeInputsFailedError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import TaskID
     from rich.status import Status
-    from rich.table import Table
 
-LINE_EVERY = 10.0  # seconds between two lines of progress where there is no terminal
+    from recognizer.rows import Row
 
 _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
 
 
 @contextmanager
-def show_stages(console: Console, every: float = 0.0) -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows a stage beside a spinner, or prints it elsewhere.
+def show_progress(every: float = 10.0, *, quiet: bool = False) -> Iterator[Callable[..., None]]:
+    """Yield what shows words, and how much is done of how much, beside a spinner.
 
-    There, one that comes less than ``every`` seconds after the last is not printed.
+    Without a terminal it prints a line, but only one in ``every`` seconds.
     """
+    from rich.console import Console
     from rich.markup import escape
 
-    printed = -every
+    console = Console(stderr=True, quiet=quiet)
+    printed = time.monotonic()
     with console.status("") as status:
 
-        def report(words: str) -> None:
+        def report(words: str, done: int | None = None, of: int | None = None) -> None:
             nonlocal printed
-            status.update(escape(words))
+            line = words if done is None else f"{words}: {done}/{of}"
+            status.update(escape(line))
             now = time.monotonic()
             if not console.is_terminal and now - printed >= every:
                 printed = now
-                console.print(words, markup=False, soft_wrap=True)
-
-        yield report
-
-
-@contextmanager
-def show_progress(
-    console: Console, *, transient: bool = False
-) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a function that shows bars on a terminal, and prints a line now and then elsewhere."""
-    from rich.progress import Progress
-
-    printed = time.monotonic()
-    tasks: dict[str, TaskID] = {}
-    with Progress(console=console, transient=transient, disable=not console.is_terminal) as bars:
-
-        def report(stage: str, done: int, of: int) -> None:
-            nonlocal printed
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage)
-            bars.update(tasks[stage], completed=done, total=of)
-            now = time.monotonic()
-            if not console.is_terminal and now - printed >= LINE_EVERY:
-                printed = now
-                console.print(f"{stage}: {done}/{of}", markup=False, soft_wrap=True)
+                console.print(line, markup=False, soft_wrap=True)
 
         yield report
 
 
 @contextmanager
 def show_stage(words: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function that reports the progress of one stage on standard error."""
+    """Yield what shows the progress of one stage."""
+    with show_progress() as report:
+        yield partial(report, words)
+
+
+def working(words: str) -> Status:
+    """Return a context in which a terminal shows what is being done."""
     from rich.console import Console
 
-    with show_progress(Console(stderr=True)) as report:
-        yield partial(report, words)
+    return Console(stderr=True).status(words)
 
 
 def shown(path: str) -> str:
     """Return a path as a terminal can show it: undecodable and control characters are escaped."""
     text = path.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def row_line(row: Row) -> str:
+    """Return a line about a row: its decision, the product or label behind it, its source."""
+    scores, parts = row.scores or {}, []
+    if scores:
+        name = next(iter(row.lead_labels), max(scores, key=lambda label: scores[label]))
+        parts.append(f"{name} {scores[name]:.3f}")
+    if row.reason is not None:
+        parts.append(f"{row.status}: {row.reason}")
+    return f"{row.decision:9} {', '.join(parts):28} {shown(row.source)}"
 
 
 def duration(seconds: float) -> str:
@@ -94,27 +86,19 @@ def duration(seconds: float) -> str:
 
 def require_none_failed(failures: Iterable[str]) -> None:
     """Print each failure on standard error; if there is one, end with the exit code for it."""
-    has_failed = False
-    for line in failures:
+    lines = [*failures]
+    for line in lines:
         typer.echo(shown(line), err=True)
-        has_failed = True
-    if has_failed:
+    if lines:
         raise SomeInputsFailedError
 
 
-def working(words: str) -> Status:
-    """Return a context in which a terminal shows what is being done."""
-    from rich.console import Console
-
-    return Console(stderr=True).status(words)
-
-
-def wide_console() -> Console:
-    """Return a console for tables."""
+def print_wide(content: Any) -> None:
+    """Print something of rich that has columns."""
     from rich.console import Console
 
     console = Console()
-    return console if console.is_terminal else Console(width=_WIDTH)
+    (console if console.is_terminal else Console(width=_WIDTH)).print(content)
 
 
 def print_values(values: Mapping[str, Any], unknown: str = "not recorded") -> None:
@@ -137,19 +121,11 @@ def print_table(
     text_columns: Collection[int] = (0,),
 ) -> None:
     """Print a table, whose columns are numbers but for ``text_columns``."""
-    table = new_table(title, headings, caption)
-    for place in text_columns:
-        table.columns[place].justify = "left"
-    for row in rows:
-        table.add_row(*row)
-    wide_console().print(table)
-
-
-def new_table(title: str, headings: Sequence[str], caption: str | None = None) -> Table:
-    """Return a table whose first column is text and whose other columns are numbers."""
     from rich.table import Table
 
     table = Table(title=title, caption=caption)
     for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place else "left")
-    return table
+        table.add_column(heading, justify="left" if place in text_columns else "right")
+    for row in rows:
+        table.add_row(*row)
+    print_wide(table)

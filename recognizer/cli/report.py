@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from recognizer._atomic import require_page
 from recognizer.cli import options
-from recognizer.cli.options import bundles_behind, output_option
+from recognizer.cli.options import bundles_behind, output_option, read_original
 from recognizer.cli.progress import working
 
 
@@ -29,7 +30,6 @@ def command(
     outcomes import reads the file. The page holds thumbnails of the images: keep it as
     confidential as they are.
     """
-    from recognizer.cli.originals import read_original
     from recognizer.review.page import write_report
 
     require_page(output)
@@ -41,6 +41,6 @@ def command(
             outcomes=outcomes,
             title=title,
             language=language,
-            read=lambda row: read_original(row, allow_http=False),
+            read=partial(read_original, allow_http=False),
         )
     typer.echo(f"Wrote {output}")

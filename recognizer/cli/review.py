@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import bundles_behind, require_extra
+from recognizer.cli.options import bundles_behind, read_original, require_extra
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,11 +27,7 @@ def command(
     outcomes: options.OutcomesOption = None,
     policy: options.OptionalPolicyOption = None,
     host: Annotated[
-        str,
-        typer.Option(
-            help="The address to listen on. Anything but this machine's own needs a token: one is "
-            "made and printed if none is given."
-        ),
+        str, typer.Option(help="Address to listen on; others than this machine's own need a token.")
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(help="The port to listen on; 0 for any.", min=0, max=65535)
@@ -40,44 +37,31 @@ def command(
         typer.Option(
             envvar="RECOGNIZER_REVIEW_TOKEN",
             help="What reviewers sign in with, at least 16 characters.",
-            show_default=False,
+            show_default="one is made if --host needs it",
         ),
     ] = None,
     allow_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow-host",
-            help="A name by which browsers call this server, with --host. May be repeated.",
-        ),
+        list[str] | None, typer.Option(help="A name by which browsers call this; repeatable.")
     ] = None,
     certificate: Annotated[
-        Path | None,
-        typer.Option(help="Serve HTTPS with this certificate (PEM, with its private key)."),
+        Path | None, typer.Option(exists=True, help="Serve HTTPS with this certificate and key.")
     ] = None,
     lead_reviewer: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME",
-            help="A reviewer who decides on what others have escalated: nobody else may then, nor "
-            "anybody on their own. May be repeated.",
+            metavar="NAME", help="A reviewer who alone decides on what is escalated; repeatable."
         ),
     ] = None,
     print_outcomes: Annotated[
-        bool,
-        typer.Option(
-            "--print-outcomes",
-            help="Print what reviewers say as JSON lines, for a program that reads them. What was "
-            "said before it listens is in recognizer outcomes export.",
-        ),
+        bool, typer.Option("--print-outcomes", help="Print what reviewers say as JSON lines.")
     ] = False,
     allow_http: options.AllowHttpOption = False,
     bundle: options.RowsBundleOption = None,
 ) -> None:
     """Work through the leads of a scan as a team: a queue in the browser, served from here.
 
-    With --policy, its actions are shown with the listings.
     What reviewers say is stored at once. The server can be stopped and started at any time, and new
-    rows of a scan appear by themselves.
+    rows of a scan appear by themselves. With --policy, its actions are shown with the listings.
     """
     require_extra("review")
     import secrets
@@ -86,7 +70,6 @@ def command(
 
     import uvicorn
 
-    from recognizer.cli.originals import read_original
     from recognizer.policy import Policy
     from recognizer.review.photos import Photos
     from recognizer.review.server.app import Parts, make_app
@@ -97,9 +80,7 @@ def command(
         raise UsageError(f"--token: at least {MIN_TOKEN} characters")
     leads = [reviewer_name(name) for name in lead_reviewer or ()]
     if None in leads:
-        raise UsageError(
-            "--lead-reviewer: a name of 1 to 60 characters, as the reviewer signs in with it"
-        )
+        raise UsageError("--lead-reviewer: 1 to 60 characters, the name that the reviewer gives")
     is_local = is_loopback(host)
     names = (host, socket.gethostname(), *(allow_host or []))
     if not is_local and token is None:
@@ -113,9 +94,7 @@ def command(
             lead_reviewers=[name for name in leads if name],
             on_outcomes=_print if print_outcomes else lambda _: None,
         ) as queue,
-        Photos(
-            queue.file, lambda row: read_original(row, allow_http=allow_http), bundles
-        ) as photos,
+        Photos(queue.file, partial(read_original, allow_http=allow_http), bundles) as photos,
         _listening(host, port) as listening,
     ):
         port = listening.getsockname()[1]
@@ -137,20 +116,13 @@ def command(
                 stop=stop,
             )
         )
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_level="warning",
-                server_header=False,
-                proxy_headers=False,
-                ssl_certfile=certificate,
-            )
-        )
+        config = uvicorn.Config(app, log_level="warning", server_header=False, proxy_headers=False)
+        config.ssl_certfile = certificate
+        server = uvicorn.Server(config)
         scheme = "http" if certificate is None else "https"
         shown = names[1] if host in {"0.0.0.0", "::"} else host  # noqa: S104 - a comparison
         shown = f"[{shown}]" if ":" in shown else shown
-        address = f"{scheme}://{shown}:{port}/"
-        typer.echo(f"Reviewers open {address} (Ctrl-C stops)", err=print_outcomes)
+        typer.echo(f"Reviewers open {scheme}://{shown}:{port}/ (Ctrl-C stops)", err=print_outcomes)
         if token is not None:
             typer.echo(f"Token: {token}", err=print_outcomes)
         if not is_local and certificate is None:

@@ -25,13 +25,9 @@ def _print_schema(is_asked: bool) -> None:
 
 def command(
     scan: options.ScanArgument,
-    output: Annotated[
-        Path,
-        options.output_option("The file to write: .jsonl, .csv or .parquet."),
-    ],
+    output: Annotated[Path, options.output_option("The file to write: .jsonl, .csv or .parquet.")],
     listings: Annotated[
-        bool,
-        typer.Option("--listings", help="Write listings, in the order of the queue, leads first."),
+        bool, typer.Option("--listings", help="Write listings, in the order of the queue.")
     ] = False,
     policy: options.OptionalPolicyOption = None,
     raw: options.RawOption = False,

@@ -12,6 +12,7 @@ import typer
 
 from recognizer.cli import SomeInputsFailedError, options
 from recognizer.cli.options import output_option, print_json
+from recognizer.cli.progress import show_progress
 from recognizer.errors import UsageError
 
 
@@ -35,21 +36,18 @@ def command(
         ),
     ] = None,
     report: Annotated[
-        Path | None,
-        typer.Option(help="Also write the review queue, as recognizer report does."),
+        Path | None, typer.Option(help="Also write the queue, as recognizer report does.")
     ] = None,
     image_column: Annotated[
-        str | None,
-        typer.Option(help="The column of tables with the images.", show_default="by its name"),
+        str | None, typer.Option(help="The column with the images.", show_default="by its name")
     ] = None,
     listing_column: options.ListingColumnOption = None,
     image_root: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PLACE",
-            help="A folder, or the beginning of URLs of an object store (s3://bucket/photos), from "
-            "which the paths in tables are taken, and where tables may name images; may be "
-            "repeated.",
+            help="A folder, or prefix of an object store (s3://bucket/photos), where the paths in "
+            "tables begin and tables may name images; repeatable.",
             show_default="the folder of the table, and folders and prefixes that are sources",
         ),
     ] = None,
@@ -57,17 +55,13 @@ def command(
     policy: options.OptionalPolicyOption = None,
     bundle: options.BundleOption = None,
     workers: Annotated[
-        int,
-        typer.Option(
-            "--workers", "-w", min=0, help="Processes; 0 for as many as CPUs and memory allow."
-        ),
+        int, typer.Option("--workers", "-w", min=0, help="Processes; 0: as CPUs and memory allow.")
     ] = 0,
     engine: Annotated[
         str,
         typer.Option(
             metavar="[local|ray]",
-            help="Run the workers on this machine, or on a Ray cluster (extra: ray), that of "
-            "RAY_ADDRESS if it is set; --workers is then the number of its actors.",
+            help="Run the workers here, or on a Ray cluster (extra: ray; RAY_ADDRESS).",
         ),
     ] = "local",
     provider: options.ProviderOption = "cpu",
@@ -79,8 +73,7 @@ def command(
         float,
         typer.Option(
             metavar="SECONDS",
-            help="An image fails with the reason timeout if reading it, or decoding and scoring "
-            "it, takes longer; the process that worked on it is replaced.",
+            help="An image fails (timeout) if reading, or decoding and scoring it, takes longer.",
         ),
     ] = 30.0,
     memory_limit: Annotated[
@@ -88,8 +81,8 @@ def command(
         typer.Option(
             metavar="MIB",
             min=0,
-            help="Memory of each process, model and libraries included; an image that takes more "
-            "fails with the reason out_of_memory; 0 for no limit (Linux only).",
+            help="Memory of each process, model included; an image that needs more fails "
+            "(out_of_memory); 0 for no limit (Linux only).",
             show_default="its share of the machine's",
         ),
     ] = None,
@@ -97,57 +90,40 @@ def command(
         float | None,
         typer.Option(
             metavar="RATE",
-            help="Draw this share of the clear images at random for people to look at, and those "
-            "with higher scores 10 to 100 times as often; recognizer measure estimates from them "
-            "what was missed.",
+            help="Draw this share of the clear images at random, high scores up to 100 times as "
+            "often, for recognizer measure to estimate what was missed.",
             show_default="none",
         ),
     ] = None,
     rehash: Annotated[
         bool,
         typer.Option(
-            "--rehash",
-            help="Read all files. Without it, a file with the size, times and inode with which it "
-            "was read before is not read again.",
+            "--rehash", help="Read files again whose size, times and inode are as before."
         ),
     ] = False,
     retry_failed: Annotated[
         bool,
         typer.Option(
             "--retry-failed",
-            help="Also try images again that cost a process before (decoder_crash, timeout, "
-            "out_of_memory). Other failures are always tried again.",
+            help="Try again what cost a process too (decoder_crash, timeout, out_of_memory).",
         ),
     ] = False,
     embeddings: Annotated[
         bool,
-        typer.Option(
-            "--embeddings",
-            help="Keep the embedding of each image, for recognizer similar. Images without one "
-            "are scored again.",
-        ),
+        typer.Option("--embeddings", help="Keep the embeddings of images, for recognizer similar."),
     ] = False,
     known: Annotated[
         Path | None,
-        typer.Option(
-            metavar="BANK",
-            help="Compare each image with a bank of known items (see recognizer bank).",
-        ),
+        typer.Option(metavar="BANK", help="Compare each image with the known items of a bank."),
     ] = None,
     match_rotations: Annotated[
-        bool,
-        typer.Option(
-            "--match-rotations",
-            help="With --known: also match mirrored and rotated images. Slower.",
-        ),
+        bool, typer.Option("--match-rotations", help="With --known: match in any orientation.")
     ] = False,
     shard: Annotated[
         str | None,
         typer.Option(
             metavar="I/N",
-            help="Scan only the I-th of N parts (from 1/N to N/N); a listing is never split. Jobs "
-            "with the same sources each scan their part into another --output; recognizer merge "
-            "puts them together.",
+            help="Scan only the I-th of N parts, for recognizer merge; no listing is split.",
         ),
     ] = None,
     quiet: options.QuietOption = False,
@@ -158,8 +134,7 @@ def command(
     The exit code is 0 when all is done, 3 when some images failed, 2 for a mistake in the
     command, 4 for a missing or altered model, 130 when interrupted.
     """
-    from recognizer.cli.scan_files import check_outputs, default_output, require_sources
-    from recognizer.cli.scan_output import Output, as_plain, warnings
+    from recognizer.cli import scan_files, scan_output
     from recognizer.imaging import Limits
     from recognizer.imaging.sources import MEBIBYTE
     from recognizer.known import share_bank
@@ -167,29 +142,21 @@ def command(
     from recognizer.policy import Policy
     from recognizer.review.page import write_report
     from recognizer.rows import AuditSample, Ranking, ScanWriter
-    from recognizer.scan import (
-        Access,
-        Engine,
-        Lookahead,
-        ScanOptions,
-        Shard,
-        Skipped,
-        expand,
-        scan,
-    )
+    from recognizer.scan import Access, Engine, Lookahead, ScanOptions, Shard, Skipped, expand
+    from recognizer.scan import scan as run
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is reported before any worker starts
     rules = Policy() if policy is None else Policy.load(policy, model.taxonomy)
-    output = output or default_output(sources)
+    output = output or scan_files.default_output(sources)
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
     if engine not in [*Engine]:
         raise UsageError(f"--engine {engine}: one of {', '.join(Engine)}")
-    check_outputs(output, report)
-    require_sources(sources)
-    skipped = Skipped()
+    scan_files.check_outputs(output, report)
+    scan_files.require_sources(sources)
     if match_rotations and known is None:
         raise UsageError("--match-rotations needs --known")
+    skipped = Skipped()
     with (
         _stoppable(output),
         share_bank(known, match_rotations=match_rotations) if known else nullcontext() as bank,
@@ -212,22 +179,27 @@ def command(
             known=bank,
         )
         found = part.of(expand(sources, settings, skipped=skipped), listing_column)
-        with (
-            ScanWriter(output, Ranking([model])) as file,
-            Lookahead(found) as items,
-            Output(items, quiet=quiet or as_json) as shown,
-        ):
+        with ScanWriter(output, Ranking([model])) as file, Lookahead(found) as items:
             if listing_column is not None:
                 file.set_listing_column(listing_column)
-            summary = scan(items, model, rules, file, settings, on_rows=shown.on_rows)
-            for line in warnings(skipped):
+            with show_progress(quiet=quiet or as_json) as show:
+                show("loading the model")
+                summary = run(
+                    items,
+                    model,
+                    rules,
+                    file,
+                    settings,
+                    on_rows=lambda sums, _: show(scan_output.progress_line(sums, items.total)),
+                )
+            for line in scan_output.warnings(skipped):
                 typer.echo(line, err=True)
             if report is not None:
                 write_report(output, report, [model, *load_carried_bundles()])
             if as_json:
-                print_json(as_plain(summary, skipped, model, output))
-            else:
-                shown.print_results(file, summary, skipped, model, report)
+                print_json(scan_output.as_plain(summary, skipped, model, output))
+            elif not quiet:
+                scan_output.print_results(file, summary, skipped, model, report)
     if summary.failed:
         raise SomeInputsFailedError
 

@@ -15,10 +15,7 @@ _SUFFIX = ".scan.sqlite"
 
 
 def default_output(sources: Sequence[str]) -> Path:
-    """Return the file in this folder that is named after what is scanned, if that is one thing.
-
-    Of several, of a pattern and of a list on standard input it is ``scan.sqlite``.
-    """
+    """Return a file in this folder, named after what is scanned if that is one thing."""
     from recognizer.scan.items import FileLocation, parse_location
 
     name = ""
@@ -58,10 +55,10 @@ def check_outputs(output: Path, report: Path | None) -> None:
     if str(output) == "-":
         raise UsageError("--output -: a scan is written to a file, from which it is resumed")
     if output.suffix.lower() in {".jsonl", ".csv", ".parquet"}:
+        scan = output.with_suffix(".sqlite")
         raise UsageError(
-            f"--output {output}: a scan is an SQLite file. Scan with --output "
-            f"{output.with_suffix('.sqlite')}, then: recognizer rows "
-            f"{output.with_suffix('.sqlite')} --output {output}"
+            f"--output {output}: a scan is an SQLite file. Scan with --output {scan}, then: "
+            f"recognizer rows {scan} --output {output}"
         )
     check_place(output)
     if report is not None:

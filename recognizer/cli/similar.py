@@ -9,7 +9,7 @@ import typer
 
 from recognizer.cli import options
 from recognizer.cli.options import print_json
-from recognizer.cli.progress import shown, working
+from recognizer.cli.progress import row_line, shown, working
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,14 +21,11 @@ _KEYS = ("source", "item", "sha256", "phash", "decision")  # of a near-copy, as 
 def command(
     scan: options.ScanArgument,
     photo: Annotated[
-        Path | None,
-        typer.Argument(metavar="PHOTO", help="Rank the images by their similarity to this photo."),
+        Path | None, typer.Argument(metavar="PHOTO", help="Rank the images by similarity to it.")
     ] = None,
     distance: Annotated[
         int,
-        typer.Option(
-            min=0, max=31, help="Bits of 256 in which the hashes of near-copies differ at most."
-        ),
+        typer.Option(min=0, max=31, help="Bits of 256 in which hashes of near-copies may differ."),
     ] = 20,
     bundle: options.BundleOption = None,
     top: Annotated[int, typer.Option(min=1, help="How many to list, the most similar first.")] = 20,
@@ -84,7 +81,4 @@ def _print_similar(
         if json_lines:
             print_json({"cosine": round(one.cosine, 4), "row": row.to_json()}, on_one_line=True)
         else:
-            name, score = max((row.scores or {"": 0.0}).items(), key=lambda score: score[1])
-            typer.echo(
-                f"{one.cosine:6.3f}  {row.decision:10} {name} {score:.3f}  {shown(row.source)}"
-            )
+            typer.echo(f"{one.cosine:6.3f}  {row_line(row)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,11 +11,10 @@ import typer
 from recognizer._atomic import check_place, replacing, require_own
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json, require_extra
-from recognizer.cli.progress import print_table, show_progress, working
-from recognizer.errors import DatasetError, TrainingError, UsageError
+from recognizer.cli.progress import print_table, show_stage, working
+from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
-    from recognizer.engine import Recognizer
     from recognizer.model.bundle import Bundle
     from recognizer.model.description import Estimate
     from recognizer.review.thresholds import Choice, Images
@@ -37,39 +35,22 @@ def command(
         int | None, typer.Option(help="Leads that one reviewer works through in a day.", min=1)
     ] = None,
     precision: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the leads that must show a product, by the lower end of its interval."
-        ),
+        float | None, typer.Option(help="The share of the leads that must show a product.")
     ] = None,
     photos_per_day: Annotated[
         int | None,
-        typer.Option(
-            help="Photos scanned a day.",
-            min=1,
-            show_default="those of the scan; with --data, 10000",
-        ),
+        typer.Option(help="Photos a day.", min=1, show_default="as scanned; with --data, 10000"),
     ] = None,
     prevalence: Annotated[
-        float | None,
-        typer.Option(
-            help="With --data: the share of the photos that show any product, mixed as in the "
-            "labelled photos.",
-            show_default="0.0003",
-        ),
-    ] = None,
+        float, typer.Option(help="With --data: the share of the photos that show a product.")
+    ] = 0.0003,
     split: Annotated[
-        str,
-        typer.Option(
-            help="With --data, the photos to measure on: test, validation or, if training saw none "
-            "of them, all."
-        ),
+        str, typer.Option(help="With --data: test, validation, or all, if training saw none.")
     ] = "test",
     output: Annotated[Path | None, output_option("The policy to write (TOML).")] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw recall and precision over leads here (.png or .svg).")
     ] = None,
-    threads: options.ThreadsOption = 1,
     *,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -77,25 +58,27 @@ def command(
 
     From labelled photos (--data), or from what reviewers found out about a scan (--scan). Chosen
     is the loosest threshold whose leads the team can work through, or of whose leads enough show a
-    product (--precision). --policy names the policy whose other rules are kept. Intervals are 95 %
-    intervals. Needs the extra `evaluate`.
+    product (--precision). The other rules are those of --policy. Intervals are 95 % intervals.
+    Needs the extra `evaluate`.
     """
     require_extra("evaluate", "scipy", "sklearn", *(("matplotlib",) if plot else ()))
-    from recognizer.engine import Recognizer
-    from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE
     from recognizer.model.bundle import load_bundle
     from recognizer.policy import Policy, policy_toml
     from recognizer.review.thresholds import choose, policy_of
+    from recognizer.rows import ScanFile
 
     if (cases_per_reviewer is None) == (precision is None):
         raise UsageError("give --reviewers and --cases-per-reviewer, or --precision")
-    _check_places(output, plot)
+    if output is not None:
+        require_own(output, "policy that this command wrote", lambda f: f.read(8) == b"# Chosen")
+    if plot is not None:
+        if plot.suffix.lower() not in PLOTS:
+            raise UsageError(f"--plot {plot}: the name must end in {' or '.join(PLOTS)}")
+        check_place(plot)
     if bool(data) == (scan is not None) or (data and outcomes):
         raise UsageError("give labelled photos (--data), or a scan that was reviewed (--scan)")
     images: Images
     if scan is not None:
-        from recognizer.rows import ScanFile
-
         with ScanFile(scan) as file:
             model = options.bundle_behind(next(file.rows(), None), bundle and [bundle])
             base = Policy.load(policy, model.taxonomy) if policy else Policy()
@@ -103,9 +86,8 @@ def command(
     else:
         model = load_bundle(bundle)
         base = Policy.load(policy, model.taxonomy) if policy else Policy()
-        share = DEFAULT_PREVALENCE if prevalence is None else prevalence
-        recognizer, day = Recognizer(model, threads=threads), photos_per_day or 10_000
-        images = _labelled(recognizer, data or (), split, day, share, base.ignore)
+        day = photos_per_day or 10_000
+        images = _labelled(model, data or (), split, day, prevalence, base.ignore)
     capacity = cases_per_reviewer and reviewers * cases_per_reviewer
     choice = choose(images, capacity=capacity, precision=precision)
     if as_json:
@@ -130,41 +112,24 @@ def command(
         typer.echo(f"Wrote {plot}", err=True)
 
 
-def _check_places(output: Path | None, plot: Path | None) -> None:
-    """Check before minutes of work that the files can be written."""
-    if output is not None:
-        require_own(output, "policy that this command wrote", lambda f: f.read(8) == b"# Chosen")
-    if plot is not None:
-        if plot.suffix.lower() not in PLOTS:
-            raise UsageError(f"--plot {plot}: the name must end in {' or '.join(PLOTS)}")
-        check_place(plot)
-
-
 def _labelled(
-    recognizer: Recognizer,
+    bundle: Bundle,
     data: Sequence[Path],
     split: str,
     photos_per_day: int,
     prevalence: float,
     ignore: Collection[str],
 ) -> Images:
-    from rich.console import Console
-
-    from recognizer.cli.options import load_data
+    from recognizer.engine import Recognizer
     from recognizer.evaluation.evaluate import score_photos
-    from recognizer.evaluation.held_out import SPLIT_CAVEATS, corrected, photos_of_split
+    from recognizer.evaluation.held_out import SPLIT_CAVEATS, photos_of_split
     from recognizer.review.thresholds import LabelledPhotos
 
     if split not in SPLIT_CAVEATS:
         raise UsageError(f"--split {split}: {', '.join(SPLIT_CAVEATS)}")
-    bundle, photos = recognizer.bundle, load_data(list(data))
-    try:
-        photos = corrected(bundle, photos)
-    except (DatasetError, TrainingError) as error:
-        typer.echo(f"Labels are used without the bundle's corrections: {error}", err=True)
-    photos = photos_of_split(photos, split)
-    with show_progress(Console(stderr=True)) as report:
-        predictions = score_photos(recognizer, photos, partial(report, "scoring photos"))
+    photos = photos_of_split(options.load_corrected(data, bundle), split)
+    with show_stage("scoring photos") as progress:
+        predictions = score_photos(Recognizer(bundle), photos, progress)
     return LabelledPhotos.of(
         bundle,
         [prediction.scores for prediction in predictions],
@@ -192,9 +157,6 @@ def _reviewed(
         return ReviewedScan.of(
             bundle, scan.rows(), found, images_per_day=photos_per_day, ignore=ignore
         )
-
-
-# --- what is printed ------------------------------------------------------------------------------
 
 
 def _print(choice: Choice, bundle: Bundle) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recognizer.cli.options import DataOption, load_data, output_option, require_extra
-from recognizer.cli.progress import LINE_EVERY, duration, show_stages
+from recognizer.cli.options import DataOption, output_option, require_extra
+from recognizer.cli.progress import duration, show_progress
 
 if TYPE_CHECKING:
     from recognizer.training.runs import Stage
@@ -42,7 +42,7 @@ def command(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Change a key of the recipe, as photos=9600. May be repeated.",
+            help="Change a key of the recipe, as photos=9600; repeatable.",
         ),
     ] = None,
     cache: CacheOption = None,
@@ -51,47 +51,44 @@ def command(
 
     The same command again resumes training where it was stopped.
     """
-    from rich.console import Console
-
+    from recognizer.dataset.manifest import load_data
     from recognizer.training.config import DEFAULT_RECIPE, load_config
 
     require_extra("train")
     from recognizer.training.runs import open_recipe, train_recipe
 
-    console = Console(stderr=True)
     config = load_config(recipe or DEFAULT_RECIPE, changes or ())
     output = output or Path("runs") / config.name
     opened = open_recipe(config, load_data(data), output, cache)
     has_test = any(p.split == "test" for p in opened.photos)
     with opened.cache:
         folds = int(opened.folds.max(initial=-1)) + 1
-        console.print(
+        typer.echo(
             f"{config.name}: {len(opened.train)} photos of {len(opened.labels)} labels, "
             f"{config.backbone} at {config.input_size} pixels, {config.seeds * (folds + 1)} runs "
             f"({folds} folds left out in turn)",
-            soft_wrap=True,
+            err=True,
         )
         if not has_test:
-            console.print(
-                "There are no test photos, which `recognizer export` needs: `recognizer dataset "
-                "split` holds some out.",
-                soft_wrap=True,
+            typer.echo(
+                "No test photos, which `recognizer export` needs: `recognizer dataset split` holds "
+                "some out.",
+                err=True,
             )
-        with show_stages(console, LINE_EVERY) as report:
+        with show_progress() as report:
 
             def show(stage: Stage) -> None:
                 left = stage.seconds_left
-                if stage.progress and stage.progress.loss is None:
-                    console.print(stage.words, markup=False, soft_wrap=True)
+                if stage.progress and stage.progress.loss is None:  # resumed
+                    typer.echo(stage.words, err=True)
                     return
                 report(stage.words if left is None else f"{stage.words}; {duration(left)} left")
 
             train_recipe(opened, output, show)
-    console.print(f"Wrote {output}")
+    typer.echo(f"Wrote {output}", err=True)
     if has_test:
         folders = " ".join(f"--data {folder}" for folder in data)
-        console.print(
+        typer.echo(
             f"Next: recognizer export {output} {folders} --output bundles/{output.name}-v1",
-            soft_wrap=True,
-            markup=False,
+            err=True,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import JsonLinesOption, RowsBundleOption, bundles_behind, print_json
+from recognizer.cli.options import RowsBundleOption, bundles_behind
 from recognizer.cli.progress import shown
 
 if TYPE_CHECKING:
@@ -20,10 +20,8 @@ def command(
     case: Annotated[Path, typer.Argument(metavar="CASE", help="The folder of a case.")],
     bundle: RowsBundleOption = None,
     digest: Annotated[
-        str | None,
-        typer.Option("--digest", help="The digest of the case, as it was noted elsewhere."),
+        str | None, typer.Option("--digest", help="The digest of the case, as noted elsewhere.")
     ] = None,
-    json_lines: JsonLinesOption = False,
 ) -> None:
     """Check that nothing in a case was changed, and that the photos score the same.
 
@@ -48,12 +46,9 @@ def command(
     for check in verify_case(case, load, digest):
         done += 1
         bad += check.result is not Result.OK
-        if json_lines:
-            print_json(check, on_one_line=True)
-        elif check.result is not Result.OK or not check.detail.startswith("sha256 "):
+        if check.result is not Result.OK or not check.detail.startswith("sha256 "):
             typer.echo(f"{check.result:8}  {shown(check.subject)}: {shown(check.detail)}")
     if bad:
         typer.echo(f"{case}: {bad} checks failed or could not be done", err=True)
         raise SomeInputsFailedError
-    if not json_lines:
-        typer.echo(f"{case}: unchanged, {done} checks")
+    typer.echo(f"{case}: unchanged, {done} checks")

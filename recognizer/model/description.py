@@ -196,7 +196,7 @@ def percent(value: float) -> str:
 
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun, in the plural if it is not one."""
-    return f"{count} {noun}{'s' * (count != 1)}"
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import typer
-import typer.main
 from typer.testing import CliRunner
 
-from recognizer.cli import VERBS, app
+from recognizer.cli import VERBS, app, load_verb
 from recognizer.cli.examples import EXAMPLES
 
 OWN_WORDS = {
@@ -31,13 +28,8 @@ OWN_WORDS = {
 
 def commands() -> Iterator[tuple[str, Any]]:
     """Every verb, and every verb of a group, with its command."""
-    for verb, (module, _) in VERBS.items():
-        found = importlib.import_module(module)
-        group = getattr(found, "app", None)
-        if group is None:
-            group = typer.Typer(add_completion=False)
-            group.command(verb)(found.command)
-        command = typer.main.get_command(group)
+    for verb in VERBS:
+        command = load_verb(verb)
         if not hasattr(command, "commands"):
             yield verb, command
             continue

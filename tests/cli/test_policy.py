@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,6 @@ def test_an_example_is_shown_and_copied(name: str, tmp_path: Path) -> None:
     assert shown.exit_code == ExitCode.DONE, shown.output
     assert f"Policy '{name}'" in shown.stdout
     assert "ivory (family)" in shown.stdout
-    found = json.loads(invoke("policy", name, "--json").stdout)
-    assert found["name"] == name
-    assert ("family", "ivory") in {(row["kind"], row["name"]) for row in found["thresholds"]}
     copy = tmp_path / "mine.toml"
     copy.write_text(invoke("policy", name, "--toml").stdout, encoding="utf-8")
     assert Policy.load(copy).digest == Policy.load(name).digest

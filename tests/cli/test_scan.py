@@ -51,10 +51,10 @@ def test_a_scan_prints_a_line_for_each_photo(
     (folder / "notes.txt").touch()
     result = scan(folder)
     assert result.exit_code == ExitCode.DONE
-    header, red, green, *rest = result.stdout.splitlines()
-    assert header.startswith(f"image in {folder}/")
-    assert red.split()[:4] == ["000_red.jpg", "ok", "priority", "ivory_worked"]
-    assert green.split()[:3] == ["001_green.jpg", "ok", "clear"]
+    red, green, *rest = result.stdout.splitlines()
+    assert red.split()[:2] == ["priority", "ivory_worked"]
+    assert green.split()[:2] == ["clear", "ceramic"]
+    assert (red.split()[3], green.split()[3]) == tuple(map(str, sorted(folder.glob("*.jpg"))))
     told = "\n".join(rest)
     assert "2 images, in" in told
     assert "Leads: priority 1. They may show: ivory_worked 1." in told
@@ -65,7 +65,7 @@ def test_a_scan_prints_a_line_for_each_photo(
     found = json.loads(scan(folder, "--json").stdout)
     assert (found["images"], found["new"], found["leads"]) == (2, 0, {"ivory_worked": 1})
     assert found["scan"] == str(tmp_path / "scan.sqlite")
-    assert again.stdout.splitlines()[:3] == [header, red, green]
+    assert again.stdout.splitlines()[:2] == [red, green]
     assert "2 of them done before" in again.stdout
     assert len(read_rows(tmp_path / "scan.sqlite")) == 2
 
@@ -96,7 +96,7 @@ def test_failed_inputs(scan: Scan, tmp_path: Path) -> None:
 
 
 def test_the_chosen_columns_are_printed_and_a_listing_of_text_is_no_failure(
-    scan: Callable[..., Result], photo_folder: Callable[..., Path], tmp_path: Path
+    scan: Scan, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
     (photo,) = photo_folder("green").iterdir()
     table = tmp_path / "t.csv"
@@ -107,12 +107,9 @@ def test_the_chosen_columns_are_printed_and_a_listing_of_text_is_no_failure(
     assert done.exit_code == ExitCode.DONE
     assert f"{table}: images from 'main_image', 'Image 1'." in done.stdout
     scored, text = read_rows(tmp_path / "scan.sqlite")
-    assert (scored["decision"], scored["reason"]) == ("clear", None)
-    assert (text["decision"], text["reason"], text["image_decision"]) == (
-        "review",
-        "no_image",
-        "unscored",
-    )
+    keys = ("decision", "reason", "image_decision")
+    assert [scored[key] for key in keys] == ["clear", None, "clear"]
+    assert [text[key] for key in keys] == ["review", "no_image", "unscored"]
     assert text["keywords"] == [{"keyword": "2", "column": "id"}]
 
 
@@ -133,19 +130,15 @@ def listed(photo_folder: MakeFolder, tmp_path: Path) -> tuple[Path, Path]:
     return photo, tmp_path / "sent" / "t.csv"
 
 
-def test_a_table_leads_where_the_options_say(scan: Scan, listed: tuple[Path, Path]) -> None:
+def test_tables_name_images_where_the_options_say(
+    scan: Scan, listed: tuple[Path, Path], tmp_path: Path
+) -> None:
     photo, table = listed
     table.write_text(f"image\n{photo}\n{photo}\n{photo.parent}/../{photo.parent.name}/x.jpg\n")
     result = scan(table)
     assert result.exit_code == ExitCode.SOME_FAILED
     assert "source_refused 2" in result.stdout
     assert "not_found 1" in scan(table, "--image-root", photo.parent).stdout
-
-
-def test_the_paths_of_a_database_are_taken_from_the_folder_of_its_photos(
-    scan: Scan, listed: tuple[Path, Path], tmp_path: Path
-) -> None:
-    photo, table = listed
     place = f"{photo.parent.name}/{photo.name}"
     table.write_text(f"id,image\n1,{place}\n2,/{place}\n")
     result = scan(table)
@@ -153,25 +146,9 @@ def test_the_paths_of_a_database_are_taken_from_the_folder_of_its_photos(
     assert f"No image of {table} was found" in result.stdout
     assert "--image-root" in result.stdout
     assert "No leads" not in result.stdout
-    assert "done" not in result.output
-    result = scan(table, "--image-root", tmp_path)
-    assert result.exit_code == ExitCode.DONE, result.output
+    assert scan(table, "--image-root", tmp_path).exit_code == ExitCode.DONE
     table.write_text("id,image\n1,../../../../../../etc/passwd\n2,/etc/passwd\n")
     assert "source_refused 2" in scan(table, "--image-root", tmp_path).stdout
-
-
-def test_shards_of_a_scan_do_each_photo_once(
-    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
-    folder = photo_folder(*["red"] * 6)
-    common = ("scan", folder, "--bundle", tiny_bundle, "--workers", 1)
-    for number in (1, 2):
-        output = tmp_path / f"{number}.sqlite"
-        assert invoke(*common, "--output", output, "--shard", f"{number}/2").exit_code == 0
-    parts = [{row["source"] for row in read_rows(tmp_path / f"{n}.sqlite")} for n in (1, 2)]
-    assert parts[0] | parts[1] == {str(path) for path in folder.iterdir()}
-    assert not parts[0] & parts[1]
-    assert invoke(*common, "--output", output, "--shard", "3/2").exit_code == ExitCode.USAGE
 
 
 def test_a_list_on_standard_input(
@@ -198,6 +175,7 @@ def test_a_list_on_standard_input(
         (f"photo.jpg --report {__file__}", "will not be overwritten"),
         ("photo.jpg --report nowhere/report.html", "nowhere"),
         ("photo.jpg --provider abacus", "abacus"),
+        ("photo.jpg --shard 3/2", "shard"),
         ("photo.jpg --engine abacus", "--engine abacus: one of local, ray"),
         ("photo.jpg --output -", "a scan is written to a file"),
         ("photo.jpg --output nowhere/scan.sqlite", "nowhere does not exist; make it first"),
@@ -271,7 +249,7 @@ def test_an_interrupt_ends_it_without_a_word(tmp_path: Path, arrives: str) -> No
 
 
 def test_clear_images_are_drawn_for_an_audit(
-    scan: Callable[..., Result], photo_folder: Callable[..., Path], tmp_path: Path
+    scan: Scan, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
     folder = photo_folder("red", "green", "blue")
     assert "Audit" not in scan(folder).stdout
@@ -290,19 +268,14 @@ def test_clear_images_are_drawn_for_an_audit(
 def test_the_file_is_named_after_what_is_scanned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for folder in ("q1/deep", "q2"):
-        (tmp_path / "work" / folder).mkdir(parents=True)
+    (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     for source, name in {
-        "q1": "q1.scan.sqlite",
         "q1/": "q1.scan.sqlite",
-        "q1/**/*.jpg": "scan.sqlite",
         ".": "work.scan.sqlite",
         "q1/list.csv": "list.csv.scan.sqlite",
-        "q1.zip": "q1.zip.scan.sqlite",
         "s3://bucket/photos/": "photos.scan.sqlite",
-        "-": "scan.sqlite",
-        "/": "scan.sqlite",
     }.items():
         assert default_output([source]) == Path(name)
-    assert default_output(["q1/a.jpg", "q1/b.jpg"]) == Path("scan.sqlite")
+    for sources in (["q1/**/*.jpg"], ["-"], ["/"], ["q1/a.jpg", "q1/b.jpg"]):
+        assert default_output(sources) == Path("scan.sqlite")

@@ -86,7 +86,10 @@ def test_labels_that_nobody_describes_are_named(photos: Path) -> None:
         ('[label.x]\nkind = "other"\nfamily = "ivory"\n', "label.x: only a product has a family"),
         ('[label.x]\nkind = "product"\nfamily = "ivry"\n', "unknown family 'ivry'; did you"),
         ('[label.x]\nkind = "other"\nconfused_with = ["bonne"]\n', "unknown label 'bonne'"),
-        ('[label.x]\nkind = "other"\nhints = "a"\n', "label.x: Object contains unknown field"),
+        (
+            '[label.x]\nkind = "other"\nhints = "a"\n',
+            "label.x: unknown key 'hints'; did you mean hint",
+        ),
         ('[label.bone]\nkind = "product"\n', "label.bone is a label of the package, a lookalike"),
         ("label = 3\n", "'label' must hold tables"),
         ("family = 3\n", "'family' must hold tables"),

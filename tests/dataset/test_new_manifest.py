@@ -219,21 +219,19 @@ def test_the_command_explains_itself(photos: Path, tmp_path: Path) -> None:
     assert "exists already, and runs may rest on it" in again.stderr
 
 
-def test_the_command_as_json_and_with_photos_left_out(photos: Path, tmp_path: Path) -> None:
+def test_photos_that_are_left_out_are_named(photos: Path, tmp_path: Path) -> None:
     (photos / "bone" / "shop-0" / "broken.jpg").write_bytes(b"nonsense")
-    done = invoke("dataset", "split", photos, "-o", tmp_path, "--json")
+    done = invoke("dataset", "split", photos, "-o", tmp_path)
     assert done.exit_code == ExitCode.SOME_FAILED
-    found = json.loads(done.stdout)
-    assert found["labels"]["bone"]["validation"] == {"photos": 0, "sources": 0}
-    assert found["labels"]["bone"]["test"] == {"photos": 4, "sources": 2}
-    assert "broken.jpg" in found["left_out"][0]
+    assert "│ wood      │ 16 (8) │ 4 (2) │" in done.stdout
+    assert "broken.jpg" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--test", 0.6, "--validation", 0.4], "nothing is left to train on"),
-        (["--rename", "bone"], "--rename bone: write OLD=NEW"),
+        (["--rename", "bone"], "'bone': write OLD=NEW"),
         (["--source", "shop"], "--source shop: no such column"),
         (["--layout", "voc"], "no layout 'voc'"),
         (["-o", "{photos}/bone/shop-0/0.jpg"], "is a file: name a folder"),

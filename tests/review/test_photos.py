@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from recognizer._process import resident_bytes
-from recognizer.cli.originals import read_original
+from recognizer.cli.options import read_original
 from recognizer.imaging.sources import Refused
 from recognizer.review.photos import Photos, Unavailable
 from recognizer.rows import ScanFile

@@ -122,7 +122,7 @@ class Fragile(Recognizer):
         return super().load_image(image, sha256=sha256)
 
     def score_loaded(
-        self, images: Sequence[LoadedImage], outputs: Sequence[str]
+        self, images: Sequence[LoadedImage], outputs: Sequence[str] = ("scores",)
     ) -> list[ScoredImage]:
         widths = [image.width for image in images]
         if DEADLY_WIDTH in widths:
@@ -149,7 +149,7 @@ class Slow(Recognizer):
     images = 0
 
     def score_loaded(
-        self, images: Sequence[LoadedImage], outputs: Sequence[str]
+        self, images: Sequence[LoadedImage], outputs: Sequence[str] = ("scores",)
     ) -> list[ScoredImage]:
         self.images += len(images)
         if self.images > 8:

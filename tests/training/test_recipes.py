@@ -100,7 +100,7 @@ def test_a_folder_for_each_label_is_enough_without_a_recipe(
     assert trained.exit_code == ExitCode.DONE, trained.output
     words = " ".join(trained.output.split())
     assert "small-cpu: 54 photos of 3 labels, test_resnet at 32 pixels, 6 runs" in words
-    assert "There are no test photos" in words
+    assert "No test photos" in words
     assert read_recipe(tmp_path / "runs" / "small-cpu").backbone == "test_resnet"
 
 
