@@ -26,7 +26,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
-from typing import IO, Any, BinaryIO, TypeAlias, cast
+from typing import IO, Any, BinaryIO, NamedTuple, TypeAlias, cast
 
 from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
@@ -34,6 +34,7 @@ from recognizer.imaging.sources import Refused
 from recognizer.scan.bounds import Bounds, KeySet, Reading, Unpacked
 from recognizer.scan.items import (
     ArchiveMember,
+    Columns,
     Container,
     FileLocation,
     Item,
@@ -60,6 +61,58 @@ _APPLE_DOUBLE = b"\0\5\x16\7"  # what a Mac keeps beside a file: RFC 1740
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.[^/]*", re.DOTALL)
 
 
+class Part(NamedTuple):
+    """An image of a container, or the metadata of the images of an archive that have its key."""
+
+    key: str | None = None
+    item: Item | None = None
+    metadata: tuple[Columns, Columns] = (None, None)
+    """Of the first images, and of those that follow many others."""
+
+
+@dataclass(slots=True)
+class _Group:
+    key: str | None = None
+    metadata: tuple[Columns, Columns] = (None, None)
+    images: int = 0
+    waiting: list[Item] = field(default_factory=list)
+    waiting_bytes: int = 0
+
+    def flush(self) -> Iterator[Item]:
+        for item in self.waiting:
+            self.images += 1
+            columns = self.metadata[self.images > _MANY_IMAGES]
+            yield item if columns is None else replace(item, columns=columns)
+        self.waiting.clear()
+        self.waiting_bytes = 0
+
+    def add(self, item: Item) -> Iterator[Item]:
+        self.waiting.append(item)
+        self.waiting_bytes += len(item.data or b"")
+        if (
+            self.key is None
+            or self.metadata[0] is not None
+            or len(self.waiting) >= _MAX_WAITING
+            or self.waiting_bytes >= _MAX_WAITING_BYTES
+        ):
+            yield from self.flush()
+
+
+def grouped(parts: Iterable[Part]) -> Iterator[Item]:
+    """Yield the images of a container, each with the metadata of its key."""
+    group = _Group()
+    for part in parts:
+        if part.key != group.key:
+            yield from group.flush()
+            group = _Group(part.key)
+        if part.item is not None:
+            yield from group.add(part.item)
+        else:
+            group.metadata = part.metadata
+            yield from group.flush()
+    yield from group.flush()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """A file in an archive, and why it cannot be read, as far as that is known already.
@@ -79,70 +132,26 @@ class Member:
         return self.location.size if self.location.zipped is None else self.location.zipped.size
 
 
-@dataclass(slots=True)
-class _Group:
-    key: str | None = None
-    columns: Mapping[str, Any] | None = None
-    short_columns: Mapping[str, Any] | None = None  # for those that follow many others
-    images: int = 0
-    waiting: list[Item] = field(default_factory=list)
-    waiting_bytes: int = 0
-
-    def flush(self) -> Iterator[Item]:
-        for item in self.waiting:
-            self.images += 1
-            is_one_of_many = self.images > _MANY_IMAGES
-            columns = self.short_columns if is_one_of_many else self.columns
-            yield item if columns is None else replace(item, columns=columns)
-        self.waiting.clear()
-        self.waiting_bytes = 0
-
-    def add(self, item: Item) -> Iterator[Item]:
-        self.waiting.append(item)
-        self.waiting_bytes += len(item.data or b"")
-        if (
-            self.columns is not None
-            or len(self.waiting) >= _MAX_WAITING
-            or self.waiting_bytes >= _MAX_WAITING_BYTES
-        ):
-            yield from self.flush()
-
-
-def items_of(
+def archive_parts(
     members: Iterable[Member], limits: Limits, progress: Reading, skipped: Skipped
-) -> Iterator[Item]:
-    """Yield an item for each image in an archive, and for each flaw.
-
-    ``members`` may raise where nothing more can be read: what was read until then comes first.
-    """
-    group = _Group()
-    try:
-        with KeySet() as seen:
-            for member in members:
-                number = progress.begin()
-                name = member.location.name.removeprefix("./")
-                key = key_of(name)
-                if key != group.key:
-                    yield from group.flush()
-                    group = _Group(key)
-                    progress.waiting = group.waiting
-                if name.lower().endswith(".json"):
-                    try:
-                        group.columns, group.short_columns = _metadata(member, progress.bounds)
-                    except (Refused, ValueError):
-                        skipped.bad_metadata += 1
-                    yield from group.flush()
-                elif _is_apple_double(name, member):
-                    skipped.hidden += 1
-                elif (item := _item(name, member, limits, progress, seen)) is None:
-                    skipped.other_files += 1
-                else:
-                    yield from group.add(item)
-                progress.passed(f"member {number}", name)
-    except Exception:
-        yield from group.flush()
-        raise
-    yield from group.flush()
+) -> Iterator[Part]:
+    """Yield the images of an archive, their metadata and its flaws, in the order of the members."""
+    with KeySet() as seen:
+        for member in members:
+            number = progress.begin()
+            name = member.location.name.removeprefix("./")
+            if name.lower().endswith(".json"):
+                try:
+                    yield Part(key_of(name), metadata=_metadata(member, progress.bounds))
+                except (Refused, ValueError):
+                    skipped.bad_metadata += 1
+            elif _is_apple_double(name, member):
+                skipped.hidden += 1
+            elif (item := _item(name, member, limits, progress, seen)) is None:
+                skipped.other_files += 1
+            else:
+                yield Part(key_of(name), item)
+            progress.passed(f"member {number}", name)
 
 
 def key_of(name: str) -> str:
@@ -151,14 +160,12 @@ def key_of(name: str) -> str:
     return name if match is None else match[1]
 
 
-def _metadata(member: Member, bounds: Bounds) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def _metadata(member: Member, bounds: Bounds) -> tuple[Columns, Columns]:
     if member.flaw or member.size > MAX_METADATA_BYTES:
         raise member.flaw or Refused(Reason.TOO_MANY_BYTES, f"{member.size} bytes")
-    cells = json_object(member.read(None))
-    return (
-        listing_columns(cells.items(), bounds, _MANY_IMAGES),
-        listing_columns(cells.items(), bounds, _MANY_IMAGES**2),
-    )
+    cells = json_object(member.read(None)).items()
+    first, later = (listing_columns(cells, bounds, _MANY_IMAGES**power) for power in (1, 2))
+    return first, later
 
 
 def _is_apple_double(name: str, member: Member) -> bool:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, BinaryIO
 from recognizer._closing import Closes
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.sources import Refused
-from recognizer.scan.items import Item
 from recognizer.status import Reason
 
 if TYPE_CHECKING:
@@ -59,7 +58,6 @@ class Reading:
         self.bounds = bounds
         self.count = 0
         self.unpacked = 0
-        self.waiting: list[Item] = []  # images of an archive, for metadata that may follow them
         self._last = ""
         self._on_progress = on_progress
 

@@ -59,8 +59,8 @@ def expand(
     compressed, ``.zip``) stand for the images that they name or hold. A folder is walked in the
     order of its names, once, whatever links lead to it; hidden entries, tables and other files are
     skipped. A pattern (``*``, ``?``, ``[``; ``**`` for any depth) that is not itself a file stands
-    for what it matches. A URL names an object, a prefix, a table, an archive or a pattern in an
-    object store, or an image on the web. ``-`` stands for a list of all these but patterns on
+    for what it matches. A URL names an object, a prefix, a table or an archive in an object store,
+    or an image on the web. ``-`` stands for a list of all these but patterns on
     standard input, or on ``stdin``, separated by newlines or NULs.
 
     An empty name, a pattern that matches nothing and a web URL without permission are a UsageError
@@ -194,13 +194,7 @@ class _Expansion:
     def _below_url(self, place: StoreObject) -> Iterator[Item]:
         store = Store(place)
         try:
-            if store.is_pattern:
-                found = None
-                for found in store.matches():
-                    yield from self._of_file(found)
-                if found is None:
-                    raise UsageError(f"{place}: nothing matches")
-            elif has_image_suffix(place.url) or store.is_object():
+            if has_image_suffix(place.url) or store.is_object():
                 yield from self._of_file(place)
             else:
                 for found in store.objects_below():

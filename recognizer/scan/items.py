@@ -49,7 +49,7 @@ class FileLocation:
 
 @dataclass(frozen=True, slots=True)
 class StoreObject:
-    """An object, a prefix or a pattern in an object store."""
+    """An object or a prefix in an object store."""
 
     url: str
 

@@ -146,7 +146,7 @@ def _json_records(file: Lines) -> Iterator[Record]:
 
 # --- Parquet -------------------------------------------------------------------------------------
 
-_BATCH_ROWS = 256
+_BATCH_ROWS = 64  # what is lost if a process dies of one of them
 _BATCH_BYTES = 8 << 20  # on average, by what the table says of itself
 
 
@@ -160,9 +160,7 @@ class Oversized:
         return f"[cut: {self.size} bytes]"
 
 
-def parquet_records(
-    file: BinaryIO, limit: int, progress: Reading, *, is_careful: bool
-) -> Iterator[Record]:
+def parquet_records(file: BinaryIO, limit: int, progress: Reading) -> Iterator[Record]:
     """Yield the rows of a Parquet table.
 
     A column that has more than ``limit`` bytes in each row of a group, on average, is not read: its
@@ -182,7 +180,7 @@ def parquet_records(
                 large = {name: Oversized(size) for name, size in sizes.items() if size > limit}
                 small = [name for name in names if name not in large]
                 rows = _BATCH_BYTES // max(1, sum(sizes[name] for name in small if name in sizes))
-                rows = 1 if is_careful else max(1, min(_BATCH_ROWS, rows))
+                rows = max(1, min(_BATCH_ROWS, rows))
                 batches = table.iter_batches(
                     rows, row_groups=[group], columns=small, use_threads=False
                 )

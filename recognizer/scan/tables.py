@@ -127,8 +127,7 @@ class TableOpening:
 
     ``image_column`` is None to find it by its name; ``roots`` say where the images that it names
     may lie. If it ``is_only_source``, a table without an image column is a mistake of the user, and
-    not one of many files of others. If it ``is_careful``, as little as possible is read at once:
-    the table has cost a process before.
+    not one of many files of others.
     """
 
     container: Container
@@ -137,7 +136,6 @@ class TableOpening:
     bounds: Bounds = field(default_factory=Bounds)
     roots: Roots = field(default_factory=Roots)
     is_only_source: bool = False
-    is_careful: bool = False
 
 
 def table_items(opening: TableOpening, progress: Reading, skipped: Skipped) -> Iterator[Item]:
@@ -155,8 +153,7 @@ def table_items(opening: TableOpening, progress: Reading, skipped: Skipped) -> I
     waiting: list[Item] = []
     with opened(table) as file:
         if kind == ".parquet":
-            limit = opening.limits.max_bytes
-            records = parquet_records(file, limit, progress, is_careful=opening.is_careful)
+            records = parquet_records(file, opening.limits.max_bytes, progress)
         else:
             records = text_records(file, name, kind, progress)
         for record in records:

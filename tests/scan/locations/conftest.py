@@ -11,6 +11,7 @@ import pytest
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.scan import Access, ScanOptions, expand
+from recognizer.scan.archives import grouped
 from recognizer.scan.bounds import Reading
 from recognizer.scan.containers import Opening
 from recognizer.scan.items import Item, Skipped
@@ -46,7 +47,7 @@ class InProcess:
     def __init__(self, *_: object) -> None: ...
 
     def items(self, opening: Opening, skipped: Skipped) -> Iterator[Item]:
-        return opening.items(Reading(opening.bounds), skipped)
+        return grouped(opening.parts(Reading(opening.bounds), skipped))
 
     def close(self) -> None: ...
 
