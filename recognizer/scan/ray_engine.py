@@ -1,17 +1,15 @@
 """The same scan on a Ray cluster: an actor on each CPU, each with the model loaded once.
 
-The driver is the scan itself: it names the images, deals them out in groups through Ray Data, and
-writes the file, so that a scan on a cluster is resumed like any other. Ray replaces actors and
-machines that are lost, and gives their groups to others.
+The driver is the scan itself: it names the images, deals them out in groups, and writes the file,
+so that a scan on a cluster is resumed like any other. Ray starts actors again that are lost with
+their machine, and repeats what they were at.
 """
 
 from __future__ import annotations
 
 import importlib
-import itertools
 import logging
 import os
-import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,9 +25,6 @@ GROUP_TASKS = 64
 rows are on the disk soon enough."""
 
 _MAX_GROUP_BYTES = 64 << 20  # of images whose bytes travel with them
-_ROUND_GROUPS = 256
-"""Groups for each actor before the driver takes new images: a bound to what it holds in memory.
-Actors are started again for each round, which costs seconds where the round takes minutes."""
 
 
 class RayPool:
@@ -43,7 +38,6 @@ class RayPool:
     def __init__(self, payload: WorkerPayload) -> None:
         try:
             ray: Any = importlib.import_module("ray")
-            importlib.import_module("ray.data")
         except ImportError as error:
             raise MissingExtraError("ray", "ray") from error
         self.provider: str | None = None
@@ -58,43 +52,35 @@ class RayPool:
             self._payload = ray.put(one_worker.packed())
         except (ConnectionError, ray.exceptions.RayError, RuntimeError) as error:
             raise RecognizerError(f"Ray: no cluster: {error}") from error
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.WARNING)  # the scan has progress of its own
-        cpus = int(ray.cluster_resources().get("CPU", 1))
-        self._size = payload.options.workers or max(1, cpus)
+        self._actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(_Actor)
+        self._size = payload.options.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def work(self, tasks: Iterator[Task]) -> Iterator[Sequence[TaskResult]]:
         """Yield a result for each task, a group at a time."""
         groups = _groups(tasks)
-        while taken := list(itertools.islice(groups, _ROUND_GROUPS * self._size)):
-            yield from self._round(taken)
+        idle: list[Any] = []
+        running: dict[Any, Any] = {}  # answer that is awaited -> actor
+        try:
+            while True:
+                while len(running) < self._size and (group := next(groups, None)):
+                    actor = idle.pop() if idle else self._actor.remote(self._payload)
+                    running[actor.answer.remote(group)] = actor
+                if not running:
+                    return
+                (done, *_), _ = self._ray.wait([*running])
+                idle.append(running.pop(done))
+                answer = self._ray.get(done)
+                if isinstance(answer, RemoteError):
+                    answer.reraise("a worker cannot load the model")
+                self.provider, results = answer
+                yield results
+        except self._ray.exceptions.RayError as error:
+            raise RecognizerError(f"Ray: {error}") from error
 
     def stop(self) -> None:
         """Leave the cluster; one that was started here ends."""
         if self._is_ours:
             self._ray.shutdown()
-
-    def _round(self, groups: list[list[Task]]) -> Iterator[Sequence[TaskResult]]:
-        ray = self._ray
-        dataset = ray.data.from_items(
-            [{"tasks": pickle.dumps(group)} for group in groups],
-            override_num_blocks=len(groups),
-        ).map_batches(
-            _Actor,
-            fn_constructor_args=(self._payload,),
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=min(self._size, len(groups))),
-            num_cpus=1,
-        )
-        try:
-            for row in dataset.iter_rows():
-                answer = pickle.loads(row["answer"])  # noqa: S301 - of our own actors
-                if isinstance(answer, RemoteError):
-                    answer.reraise("a worker cannot load the model")
-                self.provider, results = answer
-                yield results
-        except ray.exceptions.RayError as error:
-            raise RecognizerError(f"Ray: {error}") from error
 
 
 def _groups(tasks: Iterator[Task]) -> Iterator[list[Task]]:
@@ -112,17 +98,12 @@ def _groups(tasks: Iterator[Task]) -> Iterator[list[Task]]:
 
 
 class _Actor:
-    def __init__(self, payload: Any) -> None:
-        ray: Any = importlib.import_module("ray")
-        self._scorer = Scorer.of_packed(ray.get(payload))
+    def __init__(self, payload: WorkerPayload) -> None:
+        self._scorer = Scorer.of_packed(payload)
 
-    def __call__(self, groups: dict[str, Any]) -> dict[str, Any]:
-        """Score groups of tasks; both sides are pickled, so that Ray need not understand them."""
-        return {"answer": [pickle.dumps(self._answer(packed)) for packed in groups["tasks"]]}
-
-    def _answer(self, packed: bytes) -> tuple[str | None, list[TaskResult]] | RemoteError:
+    def answer(self, tasks: list[Task]) -> tuple[str | None, list[TaskResult]] | RemoteError:
         try:
-            results = self._scorer.work(pickle.loads(packed))  # noqa: S301 - of our own driver
+            results = self._scorer.work(tasks)
         except RecognizerError as error:  # Ray would keep its message, but not its class
             return RemoteError.of(error)
         return self._scorer.provider, results

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,34 +21,32 @@ from tests.scan.engines import Run, scan_into
 from tests.scan.locations.web_server import LoopbackToo, serving
 
 
-class Dataset:
-    """A dataset of Ray with one actor, here and now."""
+class Answer:
+    """What an actor has answered, here and now."""
 
-    def __init__(self, rows: list[dict[str, Any]]) -> None:
-        self.rows = rows
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
-    def map_batches(self, actor: type, *, fn_constructor_args: Any, **_: Any) -> Dataset:
-        self.actor = actor(*fn_constructor_args)
-        return self
 
-    def iter_rows(self) -> Iterator[dict[str, Any]]:
-        with self.actor._scorer:
-            for row in self.rows:
-                answer = self.actor({key: [value] for key, value in row.items()})
-                yield {key: value for key, (value,) in answer.items()}
+class Handle:
+    """An actor of Ray in this process; it stops its workers when it is forgotten."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+        self.answer = SimpleNamespace(remote=lambda tasks: Answer(actor.answer(tasks)))
+
+    def __del__(self) -> None:
+        self._actor._scorer.close()
 
 
 STAND_IN = SimpleNamespace(
     is_initialized=lambda: True,
     put=lambda value: value,
-    get=lambda value: value,
+    get=lambda answer: answer.value,
+    wait=lambda answers: (answers[:1], answers[1:]),
+    remote=lambda **_: lambda kind: SimpleNamespace(remote=lambda given: Handle(kind(given))),
     cluster_resources=lambda: {"CPU": 2.0},
     exceptions=SimpleNamespace(RayError=RuntimeError),
-    data=SimpleNamespace(
-        DataContext=SimpleNamespace(get_current=SimpleNamespace),
-        from_items=lambda rows, **_: Dataset(rows),
-        ActorPoolStrategy=SimpleNamespace,
-    ),
 )
 
 
@@ -58,7 +56,6 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.param == "stand-in":
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(sys.modules, "ray", STAND_IN)
-            patch.setitem(sys.modules, "ray.data", ModuleType("ray.data"))
             yield
         return
     ray = pytest.importorskip("ray", reason="needs the extra: ray")
