@@ -95,13 +95,12 @@ def _versions() -> dict[str, str]:
 def _machine() -> dict[str, Any]:
     from recognizer.scan import machine
 
-    name, instructions = machine.cpu_model()
+    name, kernel = machine.cpu_model()
     memory = machine.available_memory()
     return {
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "cpu": name,
-        "instructions": [*instructions],
-        "int8_kernel": machine.int8_kernel(instructions),
+        "int8_kernel": kernel,
         "cpus": machine.available_cpus(),
         "cpus_of_the_machine": os.cpu_count(),
         "memory_available_mib": memory and memory // _MEBIBYTE,

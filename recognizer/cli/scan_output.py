@@ -194,9 +194,6 @@ def summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> lis
             f"{skipped.hidden:,} hidden. Name them to scan them."
         )
     lines += [chosen_columns(table, names) for table, names in skipped.image_columns.items()]
-    if skipped.without_image:
-        count = sum(rows.count for rows in skipped.without_image.values())
-        lines.append(f"Rows of tables without an image: {count:,}.")
     if skipped.bad_metadata:
         lines.append(f"Metadata in archives that cannot be read: {skipped.bad_metadata:,}.")
     if summary.decisions:
@@ -222,12 +219,10 @@ def chosen_columns(table: str, names: Iterable[str]) -> str:
 def warnings(skipped: Skipped) -> list[str]:
     """Return a line for each table with rows that name no image: some may name one elsewhere."""
     lines = []
-    for table, rows in skipped.without_image.items():
-        numbers = ", ".join(map(str, rows.first))
-        more = ", ..." if rows.count > len(rows.first) else ""
-        line = f"{table}: {_count(rows.count, 'row')} without an image ({numbers}{more})"
-        if rows.other_columns:
-            names = ", ".join(map(repr, sorted(rows.other_columns)))
+    for table, count in skipped.without_image.items():
+        line = f"{table}: {_count(count, 'row')} without an image"
+        if others := skipped.other_columns.get(table):
+            names = ", ".join(map(repr, sorted(others)))
             line += f"; some have a value in {names}, which was not read"
         lines.append(shown(line))
     return lines

@@ -22,7 +22,6 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -180,7 +179,6 @@ def _is_apple_double(name: str, member: Member) -> bool:
 def _item(
     name: str, member: Member, limits: Limits, progress: Reading, seen: KeySet
 ) -> Item | None:
-    """Return the member's item; None where it is not an image."""
     data, refused, bounds = None, member.flaw, progress.bounds
     try:
         if not name:
@@ -209,7 +207,6 @@ def _item(
 
 
 def _unique(name: str, member: int, seen: KeySet) -> str:
-    """Return another name for the second member of a name, so that each has its row."""
     unique, number = name, 1
     while not seen.add(hash(unique)):
         # A stranger may give a million members one name.
@@ -226,7 +223,6 @@ _OPENERS: Mapping[bytes, Callable[[BinaryIO], Any]] = {
     b"\xfd7": lzma.open,
 }
 _MAX_HEADER_BYTES = 1 << 20  # of one record; a name or a comment may be as long as it likes
-_MAX_SKIPPED_BYTES = 1 << 30  # at once, of a compressed archive
 _READ_BYTES = 1 << 20
 _FAILURES = (
     *(tarfile.TarError, ValueError, OverflowError, EOFError),
@@ -237,16 +233,11 @@ _FAILURES = (
 class _Forward:
     """A file that is only ever read forward, for :mod:`tarfile`, which asks for no more."""
 
-    def __init__(
-        self, file: BinaryIO, max_headers: int, *, is_compressed: bool, can_jump: bool
-    ) -> None:
+    def __init__(self, file: BinaryIO, *, can_jump: bool) -> None:
         self._file = file
-        self._max_headers = max_headers
-        self.headers = 0  # before the next member
-        self._is_compressed = is_compressed
         self._can_jump = can_jump
         self._at = 0
-        self.last_block: bytes | None = None
+        self.last_block = b""
 
     def tell(self) -> int:
         return self._at
@@ -254,10 +245,6 @@ class _Forward:
     def read(self, size: int) -> bytes:
         if not 0 <= size <= _MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {size} bytes")
-        self.headers += 1
-        if self.headers > 2 * self._max_headers + 1:  # of each, its block and what it holds
-            detail = f"more than {self._max_headers} headers before one member (max_headers)"
-            raise tarfile.ReadError(detail)
         self.last_block = self.read_data(size)
         return self.last_block
 
@@ -269,18 +256,12 @@ class _Forward:
         return data
 
     def seek(self, position: int) -> None:
-        distance = position - self._at
-        if distance < 0:
+        if position < self._at:
             raise tarfile.ReadError("a member of negative size")
         if self._can_jump:
-            self._file.seek(position)
-            self._at = position
-            return
-        if self._is_compressed and distance > _MAX_SKIPPED_BYTES:
-            raise tarfile.ReadError(f"a member of {distance} bytes, which is not unpacked")
-        while self._at < position:
-            if not self.read_data(min(_READ_BYTES, position - self._at)):
-                return  # tarfile finds the end
+            self._at = self._file.seek(position)
+        while self._at < position and self.read_data(min(_READ_BYTES, position - self._at)):
+            pass
 
 
 def tar_members(archive: Container, progress: Reading) -> Iterator[Member]:
@@ -295,33 +276,22 @@ def tar_members(archive: Container, progress: Reading) -> Iterator[Member]:
             unpack = _OPENERS.get(buffered.read(2))
             buffered.seek(0)
             if unpack is None:
-                yield from _walk(archive, buffered, progress, is_compressed=False)
+                yield from _walk(archive, buffered, in_place=is_local)
             else:
                 with unpack(buffered) as unpacked:
                     stream = cast(BinaryIO, Unpacked(unpacked, buffered, progress))
-                    yield from _walk(archive, stream, progress, is_compressed=True)
+                    yield from _walk(archive, stream, in_place=False)
         except _FAILURES as error:
             raise _corrupt(error) from error
 
 
-def _walk(
-    archive: Container, file: BinaryIO, progress: Reading, *, is_compressed: bool
-) -> Iterator[Member]:
-    in_place = not is_compressed and isinstance(archive, FileLocation)
+def _walk(archive: Container, file: BinaryIO, *, in_place: bool) -> Iterator[Member]:
     stamp = stamp_of(file) if in_place else (0, 0)
-    limit = progress.bounds.max_headers
-    forward = _Forward(file, limit, is_compressed=is_compressed, can_jump=in_place)
-    with closing(
-        tarfile.TarFile(
-            mode="r",
-            fileobj=cast(IO[bytes], forward),
-            encoding="utf-8",
-            errors="surrogateescape",
-        )
-    ) as tar:
+    forward = _Forward(file, can_jump=in_place)
+    source = cast(IO[bytes], forward)
+    with tarfile.TarFile(fileobj=source, encoding="utf-8", errors="surrogateescape") as tar:
         while (entry := tar.next()) is not None:
             tar.members = []  # type: ignore[attr-defined] # it would remember them all
-            forward.headers = 0
             if entry.isdir():
                 continue
             end = entry.offset_data + entry.size
@@ -338,7 +308,7 @@ def _walk(
             read = _reader(location, forward)
             yield Member(location=location, flaw=flaw, read=read, is_streamed=not in_place)
     block = forward.last_block
-    if not block or len(block) < tarfile.BLOCKSIZE:
+    if len(block) < tarfile.BLOCKSIZE:
         raise Refused(Reason.TRUNCATED, "the archive ends without its end mark")
     if block.strip(b"\0"):  # no header, and tarfile takes it for the end
         raise Refused(Reason.CORRUPT_CONTAINER, "a header makes no sense")
@@ -439,10 +409,7 @@ def _directory(file: BinaryIO) -> Sequence[zipfile.ZipInfo]:
 
 
 def _overlapping(entries: Sequence[zipfile.ZipInfo]) -> set[int]:
-    """Return the offsets of members that share bytes: a small archive could be unpacked forever.
-
-    Source: David Fifield, "A better zip bomb", WOOT 2019.
-    """
+    # A small archive could be unpacked forever: David Fifield, "A better zip bomb", WOOT 2019.
     ordered = sorted(entries, key=lambda entry: entry.header_offset)
     return {
         offset

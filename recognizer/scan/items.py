@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Self, TypeAlias
@@ -31,15 +31,13 @@ that are not decoded are among them, so that such an image gets a row that says 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 ZIP_SUFFIX = ".zip"
-FIRST_ROWS = 3
-"""So many numbers of rows without an image are printed."""
 
 Columns: TypeAlias = Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class FileLocation:
-    """A local file, by its path as it was given (of :func:`os.fsdecode`)."""
+    """A local file, by its path as it was given."""
 
     path: str
 
@@ -158,11 +156,10 @@ def table_format(name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image to scan.
+    """One image to scan, with its listing's own columns, which are passed through to the row.
 
-    ``columns`` are the listing's own, passed through to the row. ``reason`` and ``detail`` say why
-    it cannot be read, if that is known already; ``data`` has its bytes, if they were read on the
-    way to it.
+    ``reason`` and ``detail`` say why it cannot be read, if that is known already; ``data`` has its
+    bytes, if they were read on the way to it.
     """
 
     location: Location
@@ -184,7 +181,7 @@ class Item:
 
     @property
     def source(self) -> str:
-        """Its name, in the row."""
+        """The name in the row."""
         return str(self.location)
 
     def alternate_path(self) -> Self | None:
@@ -220,40 +217,29 @@ class Item:
 
 
 @dataclass(slots=True)
-class RowsWithoutImage:
-    """The rows of a table that have no value in the image column."""
-
-    count: int = 0
-    first: list[int] = field(default_factory=list)  # of their numbers, from 1, without the header
-    other_columns: set[str] = field(default_factory=set)  # named like image columns, with a value
-
-
-@dataclass(slots=True)
 class Skipped:
     """What an expansion skipped, for the summary."""
 
     other_files: int = 0  # of folders and archives: not images by suffix and first bytes
     hidden: int = 0  # files and folders whose names begin with a dot
     bad_metadata: int = 0  # beside images in archives, which are scanned without it
-    without_image: defaultdict[str, RowsWithoutImage] = field(
-        default_factory=lambda: defaultdict(RowsWithoutImage)
-    )
-    """By table."""
+    without_image: Counter[str] = field(default_factory=Counter)
+    """The number of rows without a value in the image column, by table, as what follows."""
+    other_columns: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Of these rows: columns named like those of images, with a value."""
     image_columns: defaultdict[str, dict[str, None]] = field(
         default_factory=lambda: defaultdict(dict)
     )
-    """By table: the columns that were taken for those of images, in their order."""
+    """The columns that were taken for those of images, in their order."""
 
     def add(self, other: Skipped) -> None:
         """Add what was skipped in another process."""
         self.other_files += other.other_files
         self.hidden += other.hidden
         self.bad_metadata += other.bad_metadata
-        for table, rows in other.without_image.items():
-            mine = self.without_image[table]
-            mine.count += rows.count
-            mine.first = [*mine.first, *rows.first][:FIRST_ROWS]
-            mine.other_columns |= rows.other_columns
+        self.without_image += other.without_image
+        for table, names in other.other_columns.items():
+            self.other_columns[table] |= names
         for table, columns in other.image_columns.items():
             self.image_columns[table] |= columns
 

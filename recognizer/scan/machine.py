@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from recognizer.imaging.sources import MEBIBYTE
@@ -45,7 +45,7 @@ def worker_count(workers: int = 0) -> int:
 
 
 def worker_memory(workers: int) -> int | None:
-    """Return the bytes that each of so many workers may hold; None if unknown."""
+    """Return the bytes that each worker may hold; None if unknown."""
     memory = available_memory()
     return None if memory is None else max(_MIN_MEMORY, (memory - _PARENT_BYTES) // workers)
 
@@ -67,20 +67,15 @@ def available_memory() -> int | None:
     return min(found, default=None)
 
 
-def cpu_model() -> tuple[str, tuple[str, ...]]:
-    """Return the CPU's name, and which of :data:`KERNELS` it has (on Linux; else none)."""
+def cpu_model() -> tuple[str, str]:
+    """Return the CPU's name, and in words what multiplies bytes (of Linux; else unknown)."""
     found: dict[str, str] = {}
     for line in _text(_PROC / "cpuinfo").splitlines():
         name, _, value = line.partition(":")
         found.setdefault(name.strip(), value.strip())
     flags = (found.get("flags") or found.get("Features") or "").split()  # of x64, of arm64
     name = found.get("model name") or platform.processor() or platform.machine()
-    return name, tuple(flag for flag in KERNELS if flag in flags)
-
-
-def int8_kernel(instructions: Sequence[str]) -> str:
-    """Return in words what multiplies bytes, by the instructions of :func:`cpu_model`."""
-    return KERNELS[instructions[0]] if instructions else "unknown"
+    return name, next((words for flag, words in KERNELS.items() if flag in flags), "unknown")
 
 
 def _groups() -> Iterator[Path]:

@@ -25,12 +25,10 @@ from recognizer.listing_columns import normal_name
 from recognizer.rows.item_key import URL
 from recognizer.scan.bounds import Bounds, Reading
 from recognizer.scan.items import (
-    FIRST_ROWS,
     Container,
     FileLocation,
     Item,
     Location,
-    RowsWithoutImage,
     Skipped,
     StoreObject,
     TableCell,
@@ -126,8 +124,7 @@ class TableOpening:
     """A table, and how it is opened.
 
     ``image_column`` is None to find it by its name; ``roots`` say where the images that it names
-    may lie. If it ``is_only_source``, a table without an image column is a mistake of the user, and
-    not one of many files of others.
+    may lie. If it ``is_only_source``, to lack an image column is a mistake of the user.
     """
 
     container: Container
@@ -141,9 +138,8 @@ class TableOpening:
 def table_items(opening: TableOpening, progress: Reading, skipped: Skipped) -> Iterator[Item]:
     """Yield the images of a table.
 
-    A cell of an image column is a path (see :meth:`Roots.locate`), a URI, bytes,
-    an object with ``bytes`` or ``path``, or a list of these (:func:`images_of_cell`). Images that
-    are in the table itself have the location of their cell.
+    A cell of an image column is a path, a URI, bytes, an object with ``bytes`` or ``path``, or a
+    list of these. Images that are in the table itself have the location of their cell.
     """
     table = opening.container
     name = str(table)
@@ -206,7 +202,7 @@ def _record_items(
     if record.detail and all(cell is None for cell in named.values()):
         yield Item.failed(row, Reason.CORRUPT_CONTAINER, record.detail, columns)
     elif not images:
-        _count(record, chosen, skipped.without_image[str(opening.container)])
+        _count(record, chosen, str(opening.container), skipped)
         if any(value not in (None, "") for value in columns.values()):
             detail = f"no value in {', '.join(map(repr, named))}" if named else "no image column"
             yield Item.failed(row, Reason.NO_IMAGE, detail, columns)
@@ -218,7 +214,6 @@ def _record_items(
 
 
 def _images(cells: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the images of a row with their columns; one that is named twice once."""
     seen: set[str] = set()
     for name, cell in cells.items():
         for image in images_of_cell(cell):
@@ -228,14 +223,13 @@ def _images(cells: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 seen.add(image)
 
 
-def _count(record: Record, chosen: Sequence[str], rows: RowsWithoutImage) -> None:
-    rows.count += 1
-    if len(rows.first) < FIRST_ROWS:
-        rows.first.append(record.number)
+def _count(record: Record, chosen: Sequence[str], table: str, skipped: Skipped) -> None:
+    skipped.without_image[table] += 1
     for name, cell in (record.cells or {}).items():
-        is_other = cell and name not in chosen and len(rows.other_columns) < _MAX_NAMED
-        if is_other and is_image_name(name):
-            rows.other_columns.add(name[:_MAX_NAMED])
+        if cell and name not in chosen and is_image_name(name):
+            names = skipped.other_columns[table]
+            if len(names) < _MAX_NAMED:
+                names.add(name[:_MAX_NAMED])
 
 
 def _image_columns(cells: Mapping[str, Any], wanted: str | None) -> tuple[str, ...]:
@@ -246,15 +240,10 @@ def _image_columns(cells: Mapping[str, Any], wanted: str | None) -> tuple[str, .
 
 def _without_column(opening: TableOpening, cells: Mapping[str, Any]) -> Item:
     names = ", ".join(repr(name[:_MAX_NAMED]) for name in islice(cells, _MAX_NAMED)) or "none"
-    if len(cells) > _MAX_NAMED:
-        names += ", ..."
-    if opening.image_column is not None:
-        detail = f"no column {opening.image_column!r}, but {names}"
-    else:
-        detail = (
-            f"none of the columns ({names}) is named like one of images; name it with "
-            "--image-column"
-        )
+    names += ", ..." * (len(cells) > _MAX_NAMED)
+    detail = f"no column {opening.image_column!r}, but {names}"
+    if opening.image_column is None:
+        detail = f"no column ({names}) is named like one of images: name it with --image-column"
     if opening.is_only_source:
         raise UsageError(f"{opening.container}: {detail}")
     return Item.failed(opening.container, Reason.CORRUPT_CONTAINER, detail)
@@ -268,9 +257,7 @@ def _item(
     *,
     as_base64: bool,
 ) -> Item:
-    def failed(detail: str, reason: Reason = Reason.CORRUPT_CONTAINER) -> Item:
-        return Item.failed(cell, reason, detail, columns)
-
+    bad = Reason.CORRUPT_CONTAINER
     if isinstance(image, Mapping):
         places = (image[key] for key in _PLACES if image.get(key))
         image = image.get("bytes") or next(places, None)
@@ -278,20 +265,19 @@ def _item(
         try:
             image = base64.b64decode(image if as_base64 else image.partition(",")[2])
         except (binascii.Error, ValueError) as error:
-            return failed(f"not Base64: {error}")
+            return Item.failed(cell, bad, f"not Base64: {error}", columns)
     if isinstance(image, bytes | Oversized):
-        size, limit = (
-            len(image) if isinstance(image, bytes) else image.size,
-            opening.limits.max_bytes,
-        )
-        if isinstance(image, bytes) and size <= limit:
+        size = image.size if isinstance(image, Oversized) else len(image)
+        if isinstance(image, bytes) and size <= opening.limits.max_bytes:
             return Item(cell, columns=columns, data=image)
-        return failed(f"{size} bytes, limit {limit}", Reason.TOO_MANY_BYTES)
+        detail = f"{size} bytes, limit {opening.limits.max_bytes}"
+        return Item.failed(cell, Reason.TOO_MANY_BYTES, detail, columns)
     if not isinstance(image, str):
-        return failed(f"neither a path nor bytes, but {type(image).__name__}")
+        detail = f"neither a path nor bytes, but {type(image).__name__}"
+        return Item.failed(cell, bad, detail, columns)
     if len(image) > opening.bounds.max_name:
-        limit = opening.bounds.max_name
-        return failed(f"a path of {len(image)} characters, limit {limit} (max_name)")
+        detail = f"a path of {len(image)} characters, limit {opening.bounds.max_name} (max_name)"
+        return Item.failed(cell, bad, detail, columns)
     location = parse_location(image)
     if isinstance(location, FileLocation):
         location = opening.roots.locate(cell.table, location.path)
@@ -337,11 +323,10 @@ _SEPARATORS = ("|", ";")
 
 @lru_cache(maxsize=256)
 def image_columns(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns with the images, in the order of the images; empty where there are none.
+    """Return the columns with the images, in the order of the images.
 
     A main image comes first, then the surest of :data:`IMAGE_COLUMNS`, then ``image_1`` to
-    ``image_n``, by their numbers. Names that may mean something else count only where there is no
-    other.
+    ``image_n``, by their numbers. Names that may mean something else count only without others.
     """
     by_name = {normal_name(name): name for name in reversed(names)}
     main = [by_name[name] for name in _MAIN_COLUMNS if name in by_name][:1]
@@ -366,7 +351,7 @@ def images_of_cell(cell: Any) -> Sequence[Any]:
     """Return the images of a cell, without those that are empty.
 
     A text may list several: as JSON, or with ``|`` or ``;`` between them, if each is a URL or ends
-    like the name of an image. One name that has such a character in it stays whole.
+    like the name of an image.
     """
     if isinstance(cell, str) and cell.lstrip().startswith("["):
         with suppress(ValueError, RecursionError):  # a path may begin with a bracket

@@ -8,6 +8,7 @@ import decimal
 import gzip
 import io
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from recognizer.errors import UsageError
 from recognizer.rows.records import to_json
 from recognizer.scan import ScanOptions, expand
-from recognizer.scan.items import Item, RowsWithoutImage, Skipped
+from recognizer.scan.items import Item, Skipped
 from recognizer.scan.records import plain
 from recognizer.status import Reason
 from tests.scan.locations.conftest import GREEN, RED, read
@@ -92,7 +93,7 @@ def test_paths_and_columns(tmp_path: Path, name: str) -> None:
     assert read(items[0]) == RED
     assert items[3].reason is Reason.NO_IMAGE
     assert skipped == Skipped(
-        without_image={str(path): RowsWithoutImage(1, [4])},
+        without_image=Counter({str(path): 1}),
         image_columns={str(path): {"image_path": None}},
     )
 
@@ -104,7 +105,7 @@ def test_each_of_json_lines_has_its_own_keys(tmp_path: Path) -> None:
         skipped = Skipped()
         (item,) = images_of(path, image_column=wanted, skipped=skipped)
         assert item.columns == {"id": 2}
-        assert skipped.without_image == {str(path): RowsWithoutImage(2, [1, 3])}
+        assert skipped.without_image == {str(path): 2}
     with pytest.raises(UsageError, match="photo"):
         items_of(path, image_column="photo")
     path.write_text('{"url": "a.jpg"}\n{"image": "b.jpg", "url": "x"}\n{"photo_path": "c.jpg"}\n')
@@ -120,7 +121,8 @@ def test_an_image_in_another_column_is_told(tmp_path: Path, name: str, wanted: s
     path = write(tmp_path / name, rows)
     skipped = Skipped()
     assert len(images_of(path, image_column=wanted, skipped=skipped)) == 1
-    assert skipped.without_image == {str(path): RowsWithoutImage(5, [2, 3, 4], {"Photo_URL"})}
+    assert skipped.without_image == {str(path): 5}
+    assert skipped.other_columns == {str(path): {"Photo_URL"}}
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
@@ -245,7 +247,7 @@ def test_a_short_row_that_has_its_photo_is_scanned(tmp_path: Path) -> None:
     skipped = Skipped()
     (item,) = images_of(table, skipped=skipped)
     assert (item.reason, item.columns) == (None, {"title": "tusk", "price": None})
-    assert skipped.without_image == {str(table): RowsWithoutImage(1, [2])}
+    assert skipped.without_image == {str(table): 1}
 
 
 LONG = "lines 3 to 3: a line of more than 1000 characters"
