@@ -9,6 +9,7 @@ count their bits. Nothing is missed, and of a million hashes some four thousand 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -17,11 +18,54 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recognizer.errors import UsageError
-from recognizer.known.hashes import HASH_BYTES, to_bytes, transformed
 from recognizer.prediction import HASH_BITS, MAX_DISTANCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+HASH_BYTES = HASH_BITS // 8
+
+TRANSFORMS = (
+    *("identity", "flip_left_right", "flip_top_bottom", "rotate_180"),
+    *("transpose", "rotate_90", "rotate_270", "transverse"),
+)
+"""The eight ways to turn and mirror an image, by the names that Pillow has for them."""
+
+_DIGITS = re.compile(r"[0-9a-f]{64}")
+_HASH_SIDE = 16
+# Of a hash's 16 x 16 coefficients, the odd frequencies (the first, the third ...) change their
+# sign when the image is mirrored. They are written from the last to the first.
+_ODD = np.arange(_HASH_SIDE)[::-1] % 2 == 0
+_MIRRORS = np.zeros((4, _HASH_SIDE, _HASH_SIDE), np.uint8)
+_MIRRORS[1] = _ODD[None, :]
+_MIRRORS[2] = _ODD[:, None]
+_MIRRORS[3] = _MIRRORS[1] ^ _MIRRORS[2]
+
+
+def is_hash(text: object) -> bool:
+    """Return whether a value is a PDQ hash: 64 hexadecimal digits in lower case."""
+    return isinstance(text, str) and _DIGITS.fullmatch(text) is not None
+
+
+def to_bytes(hashes: Sequence[str]) -> NDArray[np.uint8]:
+    """Return hexadecimal hashes as uint8, (n, 32)."""
+    return np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(-1, HASH_BYTES)
+
+
+def transformed(hash_: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Estimate what a hash, uint8 (32,), would be after each of :data:`TRANSFORMS`: uint8 (8, 32).
+
+    Those that mirror are some 6 bits off: a bit is the side of the median on which a coefficient
+    lies, and the median is only near zero.
+    """
+    bits = np.unpackbits(hash_).reshape(_HASH_SIDE, _HASH_SIDE)
+    upright, transposed = bits ^ _MIRRORS, bits.T ^ _MIRRORS
+    # Transposed and then mirrored from top to bottom is turned by 90 degrees, counterclockwise.
+    every = np.concatenate([upright, transposed[[0, 2, 1, 3]]])
+    return np.packbits(every.reshape(len(TRANSFORMS), HASH_BITS), axis=1)
+
+
+# --- the index -----------------------------------------------------------------------------------
 
 _CHUNKS = 16
 _CHUNK_BITS = HASH_BITS // _CHUNKS

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recognizer.known.bank import Bank
-from recognizer.known.hashes import TRANSFORMS, to_bytes, transformed
-from recognizer.known.index import HashIndex
+from recognizer.known.index import TRANSFORMS, HashIndex, to_bytes, transformed
 from recognizer.policy import KnownMatch
 from recognizer.prediction import MAX_DISTANCE
 
