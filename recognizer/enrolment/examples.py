@@ -64,11 +64,6 @@ class Examples:
         }
         return kept, copies
 
-    @property
-    def places(self) -> int:
-        """How many folders the photos come from: what stands for their sources."""
-        return len({Path(path).parent for path in self.paths})
-
     def as_negatives(self, label: str, *, held_out: bool, together: bool) -> NegativeBank:
         """Return the photos as rows of a bank, together as one source or each as its own.
 
@@ -135,7 +130,7 @@ def known_already(
 ) -> NDArray[np.bool_]:
     """Return which photos a label was made of, (photos,): its score says nothing of them.
 
-    These are the label's rows of the bundle's bank, and the photos whose sha256 is in ``earlier``.
+    They are in the bundle's bank as that label, or their sha256 is in ``earlier``.
     """
     known = np.isin(photos.sha256, list(earlier))
     if bank is not None:
@@ -144,26 +139,16 @@ def known_already(
 
 
 def _copies(bank: NegativeBank, photos: Examples) -> NDArray[np.bool_]:
-    """Return which photos are rows of a bank, or near-copies of them: (photos, rows)."""
+    # (photos, rows of the bank): the same bytes, or near-copies by hash and by embedding. Without a
+    # hash (all zeros) nothing is near.
     directions = unit_norm(bank.embeddings)
     views = zip(
         short_digests(photos.sha256), photos.phash, unit_norm(photos.embeddings[:, 0]), strict=True
     )
-    same = [
-        (bank.sha256 == digest) | _are_near(bank.phash, phash, directions @ embedding)
-        for digest, phash, embedding in views
-    ]
+    same = []
+    for digest, phash, embedding in views:
+        bits = np.unpackbits(bank.phash ^ phash, axis=1).sum(axis=1)
+        alike = directions @ embedding >= NEAR_COPY_COSINE
+        near = (bits <= MAX_DISTANCE) & alike & phash.any()
+        same.append((bank.sha256 == digest) | near)
     return np.array(same, bool).reshape(len(photos), len(bank))
-
-
-def _are_near(
-    phash: NDArray[np.uint8], other: NDArray[np.uint8], cosine: NDArray[np.float32]
-) -> NDArray[np.bool_]:
-    """Return which of N photos are near-copies of another one, by hash and by embedding.
-
-    Hashes are (N, 32) and (32,): without a hash (all zeros) nothing is near. ``cosine``, (N,), is
-    the similarity of the embeddings.
-    """
-    bits = np.unpackbits(phash ^ other, axis=1).sum(axis=1)
-    near = (bits <= MAX_DISTANCE) & (cosine >= NEAR_COPY_COSINE) & other.any()
-    return np.asarray(near, bool)

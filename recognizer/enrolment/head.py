@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,26 +19,30 @@ from threadpoolctl import threadpool_limits
 
 from recognizer.enrolment.examples import Examples
 from recognizer.enrolment.onnx_head import Head
-from recognizer.evaluation.thresholds import expected_log_odds
+from recognizer.evaluation.metrics import share
+from recognizer.evaluation.templates import render
+from recognizer.evaluation.thresholds import MAX_FOR_RANKS, expected_log_odds, ranks_of
+from recognizer.model.description import Calibration, EnrolmentEvidence, Share, counted
 from recognizer.model.negatives import NegativeBank
+from recognizer.model.numerics import sigmoid
+from recognizer.policy import FALSE_POSITIVE_RATES
 
 OWN_WEIGHTS = (1.0, 0.5, 0.0)
 """How much of a known label's own log-odds may be added to its new head, in order of preference."""
 
-_FOLDS = 5
-_MIN_SPREAD = 0.1  # of a channel, of the mean over all channels
-
-
 PENALTY = 0.03
 """Of the coefficients, in units of each channel's spread; from 0.003 to 0.3 it hardly matters."""
+
+_FOLDS = 5
+_MIN_SPREAD = 0.1  # of a channel, of the mean over all channels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
     """A head, fitted on all photos and negatives, and how others score what they did not see.
 
-    ``left_out`` are the log-odds of each photo, left out with all its views; ``negatives`` those of
-    the held-out negatives without a product, which are ``rows`` of the bank.
+    These are log-odds: of each photo, ``left_out`` with all its views; and of the held-out
+    ``negatives`` without a product, which are ``rows`` of the bank.
     """
 
     head: Head
@@ -90,15 +95,13 @@ class Learner:
         self._rows = self._scaled(bank.embeddings)
         self._views = self._scaled(photos.embeddings)
         self._known = np.flatnonzero(bank.labels == name)
-        self.known = len(self._known)
-        """Photos of the label that the bank has."""
-        self.negatives = int(self._negative.sum())
-        """Photos of the bank that a head is fitted against."""
+        self.known = len(self._known)  # photos of the label that the bank has
+        self.negatives = int(self._negative.sum())  # photos that a head is fitted against
+        # Held-out photos without any product, which say how many false positives to expect.
         self.counted = len(self._counted)
-        """Held-out photos without any product, which say how many false positives to expect."""
 
     def fit(self) -> Head:
-        """Fit a head on all photos and negatives, without asking what it is worth."""
+        """Fit a head on all photos and negatives."""
         coefficients, intercept = self._fit(np.arange(len(self._photos)))
         weight = coefficients / self._spread
         return Head(weight.astype(np.float32), intercept - float(weight @ self._mean))
@@ -109,41 +112,38 @@ class Learner:
         ``column`` is the label's in the bundle, None for a new one. The log-odds that a known label
         has already are added to its head where that finds the photos better.
         """
+        everything = np.arange(len(self._photos))
+        scores = np.empty(len(self._bank))
         # The fits are so small that threads only wait for each other: three times as long.
         with threadpool_limits(1):
-            return self._learn(column)
-
-    def _learn(self, column: int | None) -> Learned:
-        everything = np.arange(len(self._photos))
-        left_out = np.array(
-            [
-                self._score(self._fit(everything[everything != i]), self._views[i, :1])[0]
-                for i in everything
-            ]
-        )
-        scores = np.empty(len(self._bank))
-        for fold in self._folds():
-            scores[fold] = self._score(self._fit(everything, but=fold), self._rows[fold])
+            left_out = np.array(
+                [
+                    _score(self._fit(everything[everything != i]), self._views[i, :1])[0]
+                    for i in everything
+                ]
+            )
+            for fold in self._folds():
+                scores[fold] = _score(self._fit(everything, but=fold), self._rows[fold])
+            plain = self.fit()
         negatives = scores[self._counted]
-        plain = self.fit()
         if column is None:
             return Learned(plain, left_out, negatives, self._counted)
         own = self._photos.log_odds[:, 0, column], self._bank.log_odds[self._counted, column]
         options = [
             Learned(
-                replace(plain, own_weight=share),
-                left_out + share * own[0],
-                negatives + share * own[1],
+                replace(plain, own_weight=weight),
+                left_out + weight * own[0],
+                negatives + weight * own[1],
                 self._counted,
             )
-            for share in OWN_WEIGHTS
+            for weight in OWN_WEIGHTS
         ]
         return min(options, key=lambda option: option.rank)  # the first of equals
 
     def _fit(
         self, photos: NDArray[np.int64], *, but: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.float64], float]:
-        """Fit on some photos and the negatives but some; both sides weigh the same."""
+        # Both sides weigh the same.
         views = self._views[photos]
         negative = self._negative if but is None else self._negative & ~but
         known, others = self._rows[self._known], self._rows[negative]
@@ -158,11 +158,6 @@ class Learner:
         found = LogisticRegression(C=1 / PENALTY, tol=1e-6, max_iter=500)
         found.fit(features, positive, np.concatenate(weights))
         return found.coef_[0], float(found.intercept_[0])
-
-    def _score(
-        self, head: tuple[NDArray[np.float64], float], rows: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        return np.asarray(rows @ head[0] + head[1])
 
     def _scaled(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.asarray((embeddings - self._mean) / self._spread, np.float64)
@@ -183,3 +178,69 @@ class Learner:
         folds = GroupKFold(min(_FOLDS, len(np.unique(counted))))
         for _, left_out in folds.split(counted, groups=counted):
             yield self._negative & np.isin(sources, counted[left_out])
+
+
+def _score(
+    head: tuple[NDArray[np.float64], float], rows: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return np.asarray(rows @ head[0] + head[1])
+
+
+# --- what to expect -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What ``recognizer enroll --check`` prints.
+
+    ``any_product_threshold`` is the default policy's review threshold, a probability.
+    """
+
+    name: str
+    evidence: EnrolmentEvidence
+    any_product_threshold: float
+
+    def lines(self) -> list[str]:
+        """Return the expectation as lines of text."""
+        text = render(
+            "expectation.txt.j2",
+            name=self.name,
+            e=self.evidence,
+            threshold=self.any_product_threshold,
+            counted=counted,
+        )
+        return text.splitlines()
+
+
+def expect(
+    name: str,
+    examples: Examples,
+    learner: Learner,
+    learned: Learned,
+    calibration: Calibration,
+    threshold: float,
+    *,
+    is_new: bool,
+) -> Expectation:
+    """Put what was learned from examples into figures."""
+    photos, held_out = len(learned.left_out), len(learned.negatives)
+    leads = int((sigmoid(calibration(learned.left_out)) > threshold).sum())
+    evidence = EnrolmentEvidence(
+        photos=photos,
+        sources=len({Path(path).parent for path in examples.paths}),
+        known=learner.known,
+        negatives=learner.negatives,
+        recall={r: _share(learned.found(r), photos) for r in FALSE_POSITIVE_RATES},
+        false_positives={
+            r: _share(learned.false_positives(r), held_out) for r in FALSE_POSITIVE_RATES
+        },
+        leads=_share(leads, photos),
+        own_weight=None if is_new else learned.head.own_weight,
+        ranks=ranks_of(learned.left_out, learned.negatives) if photos <= MAX_FOR_RANKS else (),
+    )
+    return Expectation(name=name, evidence=evidence, any_product_threshold=threshold)
+
+
+def _share(count: int, of: int) -> Share:
+    found = share(count, of)
+    return Share(count=count, of=of, low=round(found.low, 4), high=round(found.high, 4))

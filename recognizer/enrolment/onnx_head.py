@@ -49,11 +49,9 @@ def add_head(
     """Return a model with one label more, or with one replaced.
 
     The model has the outputs ``scores``, ``maps`` and ``embedding``, the last being pooled
-    features. ``softmax`` says how its maps are read; those of the result are read with a sigmoid.
-    ``replaced`` is the column of a label that is strengthened; a new one comes last.
-
-    Raises:
-        ValueError: this is not an ONNX model, or not of this form; the message says what differs.
+    features; bytes of another form are a ValueError. ``softmax`` says how its maps are read; those
+    of the result are read with a sigmoid. ``replaced`` is the column of a label that is
+    strengthened; a new one comes last.
     """
     try:
         proto = onnx.load_model_from_string(model)
@@ -86,7 +84,6 @@ def add_head(
 
 
 def _pooled_features(graph: onnx.GraphProto) -> str:
-    """Return the tensor from which the embedding is pooled."""
     node = next((n for n in graph.node if "embedding" in n.output), None)
     if node is None or node.op_type not in {"ReduceMean", "GlobalAveragePool"}:
         kind = "nothing" if node is None else node.op_type

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Set
 from itertools import groupby
 from typing import Any
 
-from recognizer.imaging.frames import JPEG_MARKER, START_OF_SCAN
+from recognizer.imaging.formats import JPEG_MARKER, START_OF_SCAN
 from recognizer.imaging.sources import Refused
 from recognizer.status import Reason
 

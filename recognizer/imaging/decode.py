@@ -23,16 +23,18 @@ from PIL import Image
 from recognizer._messages import MESSAGES
 from recognizer.imaging.bare import check_header, image_of_icon, without_metadata
 from recognizer.imaging.formats import (
+    MAX_PAGES,
     OPENERS,
     SNIFF_BYTES,
     Header,
     canvas_size,
     count_frames,
+    is_one_scan,
     open_image,
     orientation_of,
+    outline_jpeg,
     sniff,
 )
-from recognizer.imaging.frames import MAX_PAGES, is_one_scan, outline_jpeg
 from recognizer.imaging.memory import (
     WIDE_MODES,
     check_jpeg_memory,
@@ -68,14 +70,9 @@ class Frame:
 class LoadedImage:
     """An image on its way to the model.
 
-    Attributes:
-        status: ``ok``, ``degraded`` or ``failed``.
-        reason: why it is not ``ok``, else None; ``detail`` says the same in words.
-        frames: the sampled frames, upright RGB; empty if and only if ``failed``.
-        sha256: of the encoded bytes, hexadecimal; None for arrays and where nothing was read.
-        format: format name by magic bytes; None where unknown.
-        width: of the upright image in pixels, before any reduction, as ``height``; None if unknown.
-        frame_count: number of frames in the file; None where unknown.
+    ``reason`` and ``detail`` say why the status is not ``ok``. The sampled ``frames`` are empty if
+    and only if it is ``failed``. ``sha256`` is of the encoded bytes; ``width`` and ``height`` are
+    of the upright image in pixels, before any reduction. None stands for what is unknown.
     """
 
     status: Status
@@ -95,7 +92,6 @@ def _loaded(
     reason: Reason | None = None,
     detail: str | None = None,
 ) -> LoadedImage:
-    """Return an image with at least one frame; ``reason``: why it is degraded."""
     width, height = header.width, header.height
     if header.orientation >= 5:
         width, height = height, width
@@ -147,7 +143,7 @@ def _decode(data: bytes, name: str | None, min_side: int, limits: Limits) -> Loa
 
 
 def _with_damage(image: LoadedImage) -> LoadedImage:
-    """Return a TIFF as degraded where libtiff has printed an error that it returned as success."""
+    # What libtiff has printed is an error that it returned as success.
     damage = find_damage(MESSAGES.take())
     if damage is None or image.reason not in {None, Reason.TOO_SMALL}:
         return image
@@ -171,7 +167,7 @@ def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Loaded
 
 @contextlib.contextmanager
 def _refusing() -> Iterator[None]:
-    """The one boundary to the decoders, which raise all kinds of errors."""
+    # The one boundary to the decoders, which raise all kinds of errors.
     try:
         yield
     except Refused:
@@ -271,7 +267,6 @@ def _decode_jpeg(
 
 
 def _recover_jpeg(data: bytes, want: Mapping[str, int]) -> NDArray[np.uint8]:
-    """Decode what can be had of a damaged JPEG; what cannot stays black or grey."""
     height, width, *_ = simplejpeg.decode_jpeg_header(data, **want, strict=False)
     # After a fatal error, as in a table that was cut off, libjpeg leaves the memory that it was
     # given as it was; the scans before that table can still be decoded.
@@ -327,10 +322,7 @@ def _decode_frames(
 
 
 def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:
-    """Return what Pillow had decoded of a first frame when it gave up; None where it cannot.
-
-    Pillow can do this itself, but only by a switch for the whole process.
-    """
+    # What Pillow had decoded when it gave up. It does this itself only by a switch of the process.
     image.tile = []  # type: ignore[attr-defined]  # nothing is left to load: what is there stays
     try:
         return np.asarray(to_rgb(image, min_side))
@@ -341,16 +333,15 @@ def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:
 
 
 def _reachable(header: Header, limits: Limits) -> int:
-    """Return how many leading frames may be decoded: later ones build on earlier ones."""
+    # Frames from the first on: later ones build on earlier ones.
     budget = limits.max_pixels * limits.max_frames
     return min(header.frames, MAX_PAGES, max(1, budget // (header.width * header.height)))
 
 
 def _sampled(count: int, wanted: int) -> Iterator[int]:
-    """Yield at most ``wanted`` frame numbers, evenly from the first of ``count`` to the last."""
+    # Evenly from the first to the last.
     taken = max(1, min(count, wanted))
-    for i in range(taken):
-        yield round(i * (count - 1) / (taken - 1)) if taken > 1 else 0
+    return (round(i * (count - 1) / max(1, taken - 1)) for i in range(taken))
 
 
 def to_rgb(image: Image.Image, min_side: int) -> Image.Image:
@@ -380,7 +371,7 @@ def _has_alpha(image: Image.Image) -> bool:
 
 
 def _narrow(image: Image.Image) -> Image.Image:
-    """Return wide values in eight bits, a strip at a time: the arithmetic takes several copies."""
+    # A strip at a time: the arithmetic takes several copies.
     width, height = image.size
     rows = max(1, _STRIP_PIXELS // max(1, width))
     strips = [(0, top, width, min(height, top + rows)) for top in range(0, height, rows)]
@@ -436,18 +427,15 @@ _TIFF_ERROR = re.compile(r"JPEGLib: |[\w.]+: (?!Warning, )")
 MIN_RECOVERED = 0.5
 """Share of its rows that a damaged image must have to be scored at all.
 
-With less, a model sees mostly filling, for which no threshold was ever measured: the image would
-pass as clear for what it does not show. It fails instead, so that it is tried again when its file
-may be whole, or looked at by somebody.
+With less, a model sees mostly filling: the image would pass as clear for what it does not show.
 """
 
 
 def check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None:
     """Refuse an image of which a decoder came to too few rows, as stored, before it gave up.
 
-    What it did not come to is of one colour (libjpeg fills with grey, Pillow begins with black or
-    with what is transparent), and lies at the end; in a BMP, at the beginning. An image that ends
-    in one colour by itself counts as less than it is: it is rather looked at than cleared.
+    What it did not come to is of one colour, and lies at the end; in a BMP, at the beginning. An
+    image that ends in one colour by itself is rather looked at than cleared.
     """
     alike = [(part == part[0, 0]).all(axis=(1, 2)) for part in (rgb, rgb[::-1])]
     missing = max(len(rows) if rows.all() else int(rows.argmin()) for rows in alike)
@@ -471,10 +459,7 @@ def decoder_reason(error: Exception) -> Reason:
 
 
 def find_damage(messages: str) -> str | None:
-    """Return the first error among what libtiff has printed; its warnings are about metadata.
-
-    But for those of libjpeg, which go on with what is damaged.
-    """
+    """Return the first error among what libtiff has printed, or warning of libjpeg."""
     return next((line[:200] for line in messages.splitlines() if _TIFF_ERROR.match(line)), None)
 
 

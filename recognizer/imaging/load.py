@@ -55,7 +55,7 @@ def load_image(
     limits: Limits | None = None,
     sha256: str | None = None,
 ) -> LoadedImage:
-    """Read and decode an image. Bad input gives a status; only what is no image raises UsageError.
+    """Read and decode an image. Bad bytes give a status; another kind of object is a UsageError.
 
     The image may be reduced as long as its short side keeps ``min_side`` pixels; 0 decodes at full
     size. ``sha256`` is that of the encoded bytes, if the caller has it: they are not hashed again.
@@ -88,7 +88,7 @@ def model_input(rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def read_bytes(source: object, limits: Limits) -> bytes:
-    """Return the encoded bytes of an image, or raise a Refused; for what is none, a UsageError."""
+    """Return the encoded bytes of an image, or raise a Refused; of other objects, a UsageError."""
     if isinstance(source, str):
         raise UsageError("a str is not an image: to read a file, wrap it in pathlib.Path")
     if isinstance(source, os.PathLike):

@@ -25,7 +25,7 @@ _SAMPLES, _BITS = 277, 258
 
 
 def check_size(size: tuple[int, int] | None, limits: Limits) -> None:
-    """Raise a Refused where an image has too many pixels, none, or too long a side."""
+    """Raise a Refused if an image has too many pixels, none, or too long a side."""
     if size is None:
         return
     width, height = size
@@ -40,10 +40,7 @@ def check_size(size: tuple[int, int] | None, limits: Limits) -> None:
 
 
 def check_memory(image: Image.Image, name: str, frames: int, limits: Limits) -> None:
-    """Raise a Refused where decoding an opened image would take more memory than it may.
-
-    What is made of the pixels when they are decoded, and reduced, does not count.
-    """
+    """Raise a Refused if decoding an opened image would take more memory than it may."""
     what = f"of mode {image.mode}"
     _check_bytes(_decoded_bytes(image, name, frames), image.size, what, limits)
 
@@ -103,7 +100,7 @@ def _decoded_bytes(image: Image.Image, name: str, frames: int) -> int:
 
 
 def _strip_bytes(image: Any) -> int:
-    """Return what libtiff holds of a TIFF beside its pixels: a strip or a tile, of all samples."""
+    # What libtiff holds of a TIFF beside its pixels: a strip or a tile, of all samples.
     tags = image.tag_v2
 
     def number(tag: int, default: int) -> int:

@@ -31,11 +31,8 @@ class Limits:
     """What is refused before it is read or decoded.
 
     ``max_bytes`` is the largest encoded size, ``max_pixels`` the largest width x height that a
-    header may claim. An animation may have this many pixels in each frame, and ``max_frames`` times
-    it in all; so many frames are sampled, evenly from first to last.
-
-    No side may be longer than :data:`MAX_SIDE`. What decoding takes at its peak, by format and
-    mode, may be ten bytes for each of ``max_pixels``, and is never limited below 256 MiB.
+    header may claim, of each frame; ``max_frames`` are sampled, evenly from first to last. What
+    decoding takes at its peak may be ten bytes for each of ``max_pixels``, and at least 256 MiB.
     """
 
     max_bytes: int = 64 * MEBIBYTE
@@ -129,8 +126,8 @@ def read_path(path: str | os.PathLike[str], limits: Limits, *, head: int | None 
 def read_file(file: BinaryIO | object, limits: Limits, *, expected: int | None = None) -> bytes:
     """Read a binary file object to its end, at most one byte past the limit.
 
-    A raw file makes a buffer for all bytes that it is asked for: give the number that is
-    ``expected`` if it is known. A file object in text mode is a UsageError.
+    A raw file makes a buffer for all bytes that it is asked for, so give the ``expected`` number if
+    it is known. A file object in text mode is a UsageError.
     """
     chunks: list[bytes] = []
     left = limits.max_bytes + 1
