@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.cli import ExitCode
 from recognizer.errors import MissingExtraError
 from recognizer.imaging import Limits
 from recognizer.scan.archives import Part
@@ -20,8 +19,6 @@ from recognizer.scan.bounds import Reading
 from recognizer.scan.containers import Containers, Opening
 from recognizer.scan.items import FileLocation, Item, Skipped
 from recognizer.status import Reason
-from tests.conftest import read_rows
-from tests.scan.engines import run_measured, scan_command
 
 MIB = 1 << 20
 BAD = Reason.CORRUPT_CONTAINER
@@ -118,22 +115,6 @@ def test_a_table_that_lies_about_its_sizes(tmp_path: Path) -> None:
     assert (first.source, first.data) == (f"{path}!/1", b"first")
     assert (last.source, last.reason) == (str(path), BAD)
     assert str(last.detail).endswith("nothing after row 1 was read")
-
-
-@pytest.mark.stress
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
-def test_a_table_of_12_gigabytes_of_zeros(tiny_bundle: Path, tmp_path: Path) -> None:
-    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    one = pa.table({"id": [0], "image": pa.array([bytes(200 * MIB)], pa.large_binary())})
-    options = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
-    with pq.ParquetWriter(tmp_path / "zeros.parquet", one.schema, **options) as writer:
-        for _ in range(64):
-            writer.write_table(one)
-    output = tmp_path / "scan.sqlite"
-    done = run_measured(scan_command(tiny_bundle, output, tmp_path / "zeros.parquet", "--quiet"))
-    assert (done.code, done.errors) == (ExitCode.SOME_FAILED, "")
-    assert done.parent_mebibytes < 300
-    assert [row["reason"] for row in read_rows(output)] == ["too_many_bytes"] * 64
 
 
 def test_errors_of_the_installation_are_raised(containers: Containers) -> None:

@@ -93,13 +93,6 @@ def test_sources_on_disk(
     assert run(example(heading)) == rows, "the next scan writes nothing"
 
 
-def test_streamed_archives(run: Run) -> None:
-    """The bytes travel with the items."""
-    make_tar(Path("packed.tgz"), [("0002.jpg", RED), ("0002.json", b'{"id": 2}')], "w:gz")
-    row = run("recognizer scan packed.tgz shards")["packed.tgz!/0002.jpg"]
-    assert (row["decision"], row["item"]) == ("priority", {"id": 2})
-
-
 def test_object_stores(run: Run, s3_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Forked, a process would have the environment from before the server.
     monkeypatch.setattr("recognizer._process.START_METHOD", "spawn")

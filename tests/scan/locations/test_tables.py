@@ -184,6 +184,18 @@ def test_values_of_a_parquet_table(tmp_path: Path) -> None:
     }
 
 
+def test_all_columns_of_images_are_read_each_image_once(tmp_path: Path) -> None:
+    rows = [("b.jpg", "a.jpg", "b.jpg"), ("", "", "c.jpg|d.jpg"), ("", "", "")]
+    names = ("main_image", "image_1", "image_2")
+    listings = [{"url": "x", **dict(zip(names, row, strict=True))} for row in rows]
+    skipped = Skipped()
+    items = items_of(write(tmp_path / "t.csv", listings), skipped=skipped)
+    found = [Path(item.source).name for item in items]
+    assert found == ["b.jpg", "a.jpg", "c.jpg", "d.jpg", "3"]
+    assert all(set(item.columns or ()) == {"url"} for item in items)
+    assert [*skipped.image_columns[f"{tmp_path}/t.csv"]] == [*names]
+
+
 VALUES = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.decimals(),
