@@ -95,12 +95,10 @@ def _versions() -> dict[str, str]:
 def _machine() -> dict[str, Any]:
     from recognizer.scan import machine
 
-    name, kernel = machine.cpu_model()
     memory = machine.available_memory()
     return {
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
-        "cpu": name,
-        "int8_kernel": kernel,
+        "cpu": machine.cpu_name(),
         "cpus": machine.available_cpus(),
         "cpus_of_the_machine": os.cpu_count(),
         "memory_available_mib": memory and memory // _MEBIBYTE,

@@ -8,8 +8,14 @@ from functools import partial
 from pathlib import Path
 
 from recognizer.engine import Recognizer
-from recognizer.enrolment.examples import known_already, read_examples, without_copies
-from recognizer.enrolment.head import Expectation, Learner, expect
+from recognizer.enrolment.head import (
+    Expectation,
+    Learner,
+    expect,
+    known_already,
+    read_examples,
+    without_copies,
+)
 from recognizer.enrolment.writing import DEFAULT_RATE, Plan, calibrate, write_enrolled
 from recognizer.errors import TaxonomyError, UsageError
 from recognizer.model.bundle import Bundle
@@ -65,12 +71,8 @@ def resolve(bundle: Bundle, product: Product) -> Taxonomy:
                 f"{name} is a label of the kind {known.labels[name].kind}: only products are "
                 "enrolled; its photos can serve as --negatives"
             )
-        if product.family not in {None, known.labels[name].family}:
-            raise UsageError(
-                f"{name} belongs to the family {known.labels[name].family}; leave --family out"
-            )
-        if product.hint not in {None, known.labels[name].hint}:
-            raise UsageError(f"{name} is known, with a hint of its own: --hint is for a new name")
+        if product.hint is not None or product.family not in {None, known.labels[name].family}:
+            raise UsageError(f"{name} is known: --family and --hint are for a new name")
         return known
     try:
         known.label(name)

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from recognizer import __version__
 from recognizer.engine import Recognizer
-from recognizer.enrolment.examples import Examples
-from recognizer.enrolment.head import PENALTY, Expectation, Learned
+from recognizer.enrolment.head import PENALTY, Examples, Expectation, Learned
 from recognizer.enrolment.onnx_head import add_head
 from recognizer.errors import BundleSchemaError
 from recognizer.evaluation.calibrate import fit_platt

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import io
 import lzma
 import re
 import stat
@@ -43,7 +42,7 @@ from recognizer.scan.items import (
     has_image_suffix,
 )
 from recognizer.scan.records import json_object, listing_columns
-from recognizer.scan.stores import opened, reading, stamp_of
+from recognizer.scan.stores import opened, stamp_of
 from recognizer.status import Reason
 
 MAX_METADATA_BYTES = 1 << 20
@@ -224,10 +223,6 @@ _OPENERS: Mapping[bytes, Callable[[BinaryIO], Any]] = {
 }
 _MAX_HEADER_BYTES = 1 << 20  # of one record; a name or a comment may be as long as it likes
 _READ_BYTES = 1 << 20
-_FAILURES = (
-    *(tarfile.TarError, ValueError, OverflowError, EOFError),
-    *(zlib.error, lzma.LZMAError, gzip.BadGzipFile),
-)
 
 
 class _Forward:
@@ -265,24 +260,16 @@ class _Forward:
 
 
 def tar_members(archive: Container, progress: Reading) -> Iterator[Member]:
-    """Yield the members of a tar archive that are not folders, each to be read before the next.
-
-    After a place that cannot be read, :class:`Refused` is raised: the rest is lost.
-    """
-    with opened(archive) as raw:
-        try:
-            is_local = isinstance(archive, FileLocation)
-            buffered = io.BufferedReader(cast(io.FileIO, raw)) if is_local else raw
-            unpack = _OPENERS.get(buffered.read(2))
-            buffered.seek(0)
-            if unpack is None:
-                yield from _walk(archive, buffered, in_place=is_local)
-            else:
-                with unpack(buffered) as unpacked:
-                    stream = cast(BinaryIO, Unpacked(unpacked, buffered, progress))
-                    yield from _walk(archive, stream, in_place=False)
-        except _FAILURES as error:
-            raise _corrupt(error) from error
+    """Yield the members of a tar archive that are not folders, each to be read before the next."""
+    with opened(archive) as file:
+        unpack = _OPENERS.get(file.read(2))
+        file.seek(0)
+        if unpack is None:
+            yield from _walk(archive, file, in_place=isinstance(archive, FileLocation))
+        else:
+            with unpack(file) as unpacked:
+                stream = cast(BinaryIO, Unpacked(unpacked, file, progress))
+                yield from _walk(archive, stream, in_place=False)
 
 
 def _walk(archive: Container, file: BinaryIO, *, in_place: bool) -> Iterator[Member]:
@@ -320,11 +307,7 @@ def _reader(member: ArchiveMember, file: _Forward) -> Callable[[int | None], byt
     def read(size: int | None) -> bytes:
         nonlocal begun
         wanted = member.size if size is None else min(size, member.size)
-        with reading(member.archive):
-            try:
-                begun += file.read_data(wanted - len(begun))
-            except _FAILURES as error:
-                raise _corrupt(error) from error
+        begun += file.read_data(wanted - len(begun))
         if len(begun) < wanted:
             raise Refused(Reason.TRUNCATED, "the archive ends within it")
         return begun
@@ -342,12 +325,6 @@ def _tar_flaw(entry: tarfile.TarInfo) -> Refused | None:
     return Refused(Reason.NOT_A_FILE, "not a regular file")
 
 
-def _corrupt(error: Exception) -> Refused:
-    if isinstance(error, EOFError) or "unexpected end of data" in str(error):
-        return Refused(Reason.TRUNCATED, "the archive ends early")
-    return Refused(Reason.CORRUPT_CONTAINER, str(error)[:200] or type(error).__name__)
-
-
 # --- zip -----------------------------------------------------------------------------------------
 
 STORED, DEFLATED = 0, 8
@@ -363,16 +340,13 @@ _ENCRYPTED_FLAGS = 0x0041  # bit 0: encrypted; bit 6: strong encryption
 
 def zip_members(archive: Container) -> Iterator[Member]:
     """Yield the members of a zip archive that are files, those of one key together."""
-    with opened(archive) as raw:
-        is_local = isinstance(archive, FileLocation)
-        file = io.BufferedReader(cast(io.FileIO, raw)) if is_local else raw
-        entries = _directory(file)
-        stamp = stamp_of(file) if is_local else None
+    with opened(archive) as file:
+        entries = zipfile.ZipFile(file).infolist()
+        stamp = stamp_of(file) if isinstance(archive, FileLocation) else None
 
         def read_range(start: int, end: int) -> bytes:
-            with reading(archive):
-                file.seek(start)
-                return file.read(end - start)
+            file.seek(start)
+            return file.read(end - start)
 
         overlapping = _overlapping(entries)
         for entry in sorted(entries, key=lambda e: (key_of(e.filename), e.filename)):
@@ -391,21 +365,6 @@ def zip_members(archive: Container) -> Iterator[Member]:
             )
             read = partial(extract, read_range, location, Limits())
             yield Member(location=location, flaw=flaw, read=read)
-
-
-def _directory(file: BinaryIO) -> Sequence[zipfile.ZipInfo]:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return archive.infolist()
-    except OSError:
-        raise
-    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, EOFError) as error:
-        file.seek(0)
-        if file.read(4) == b"PK\3\4":
-            raise Refused(
-                Reason.TRUNCATED, "the archive ends without its directory, or that is damaged"
-            ) from error
-        raise Refused(Reason.CORRUPT_CONTAINER, str(error) or type(error).__name__) from error
 
 
 def _overlapping(entries: Sequence[zipfile.ZipInfo]) -> set[int]:

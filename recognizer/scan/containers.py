@@ -6,6 +6,7 @@ hangs or swells the process costs a row that says how far it was read.
 
 from __future__ import annotations
 
+import gzip
 import os
 import sys
 import time
@@ -16,7 +17,7 @@ from multiprocessing.connection import Connection
 from recognizer._closing import Closes
 from recognizer._process import Child, DiedError, RemoteError, describe, inbox, settle
 from recognizer.errors import RecognizerError
-from recognizer.imaging.sources import Refused
+from recognizer.imaging.sources import Refused, refusal
 from recognizer.scan.archives import Part, archive_parts, grouped, tar_members, zip_members
 from recognizer.scan.bounds import Reading
 from recognizer.scan.items import ZIP_SUFFIX, Item, Skipped, table_format
@@ -34,19 +35,14 @@ class Opening(TableOpening):
 
     def parts(self, progress: Reading, skipped: Skipped) -> Iterator[Part]:
         """Yield what is in the container; one that cannot be read on ends in an item."""
-        reason = Reason.CORRUPT_CONTAINER
         try:
             yield from self._parts(progress, skipped)
-            return
         except RecognizerError:
             raise
-        except Refused as refused:
-            reason, detail = refused.reason, refused.detail
-        except MemoryError:
-            detail = "it takes more memory than there is (--memory-limit)"
         except Exception as error:  # of any class: whatever a parser makes of damage
-            detail = describe(error)
-        yield Part(item=Item.failed(self.container, reason, f"{detail}; {progress.rest}"))
+            refused = _refusal(error)
+            detail = f"{refused.detail}; {progress.rest}"
+            yield Part(item=Item.failed(self.container, refused.reason, detail))
 
     def _parts(self, progress: Reading, skipped: Skipped) -> Iterator[Part]:
         name = str(self.container)
@@ -57,6 +53,19 @@ class Opening(TableOpening):
         else:
             members = tar_members(self.container, progress)
         return archive_parts(members, self.limits, progress, skipped)
+
+
+def _refusal(error: Exception) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, MemoryError):
+        detail = "it takes more memory than there is (--memory-limit)"
+        return Refused(Reason.CORRUPT_CONTAINER, detail)
+    if isinstance(error, EOFError) or "unexpected end of data" in str(error):
+        return Refused(Reason.TRUNCATED, "it ends early")
+    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+        return refusal(error)
+    return Refused(Reason.CORRUPT_CONTAINER, describe(error))
 
 
 class Containers(Closes):

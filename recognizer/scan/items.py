@@ -25,8 +25,8 @@ IMAGE_SUFFIXES = frozenset(
         *(".tif", ".tiff", ".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2"),
     }
 )
-"""Files of a folder with these suffixes (in lower case) are scanned without a look inside. Formats
-that are not decoded are among them, so that such an image gets a row that says so."""
+"""Files with these suffixes are scanned without a look inside. Formats that are not decoded are
+among them, so that such an image gets a row that says so."""
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -46,6 +46,16 @@ class FileLocation:
 
 
 @dataclass(frozen=True, slots=True)
+class WebAddress:
+    """An ``http://`` or ``https://`` URL."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclass(frozen=True, slots=True)
 class StoreObject:
     """An object or a prefix in an object store."""
 
@@ -58,16 +68,6 @@ class StoreObject:
     def scheme(self) -> str:
         """The scheme of the URL, in lower case."""
         return self.url.partition("://")[0].lower()
-
-
-@dataclass(frozen=True, slots=True)
-class WebAddress:
-    """An ``http://`` or ``https://`` URL."""
-
-    url: str
-
-    def __str__(self) -> str:
-        return self.url
 
 
 Container: TypeAlias = FileLocation | StoreObject
@@ -87,10 +87,9 @@ class ZipEntry:
 class ArchiveMember:
     """A member of an archive, and where its bytes lie, so that a worker can read them there.
 
-    ``offset`` is that of its bytes, in a zip archive of its local header; ``size`` how many there
-    are, as they are stored. ``stamp`` is the size and modification time (ns) of a local archive
-    when it was listed: one that has changed since is not read by old offsets. The second member of
-    a name is called ``name#2``.
+    ``offset`` is that of its bytes, in a zip archive of its local header; ``size`` how many are
+    stored. ``stamp`` is the size and modification time (ns) of a local archive when it was listed.
+    The second member of a name is called ``name#2``.
     """
 
     archive: Container
@@ -171,7 +170,7 @@ class Item:
 
     @classmethod
     def at(cls, name: str, columns: Columns = None, *, data: bytes | None = None) -> Self:
-        """Return the image at a path or URL, or the image of that name whose bytes are given."""
+        """Return the image at a path or URL, or of that name with these bytes."""
         return cls(parse_location(name), columns=columns, data=data)
 
     @classmethod
@@ -200,19 +199,19 @@ class Item:
         return replace(self, location=other)
 
     @property
+    def _unread(self) -> Location | None:
+        is_read = self.reason is not None or self.data is not None
+        return None if is_read else self.location
+
+    @property
     def path(self) -> str | None:
         """The path of the local file that it is and that is still to be read; else None."""
-        if self.reason is not None or self.data is not None:
-            return None
-        return self.location.path if isinstance(self.location, FileLocation) else None
+        return self._unread.path if isinstance(self._unread, FileLocation) else None
 
     @property
     def is_remote(self) -> bool:
         """Whether its bytes come over a network, so that waiting is most of the work."""
-        if self.reason is not None or self.data is not None:
-            return False
-        location = self.location
-        place = location.archive if isinstance(location, ArchiveMember) else location
+        place = self._unread.archive if isinstance(self._unread, ArchiveMember) else self._unread
         return isinstance(place, StoreObject | WebAddress)
 
 
@@ -246,12 +245,10 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One part of a scan.
+    """One part of a scan, numbered from 1; another number is a :class:`UsageError`.
 
     Every item is in exactly one of the ``count`` shards, and all items of a listing are in the
-    same. Which one depends only on the listing (without one, on the source), not on the order or
-    the machine, as long as all jobs use the same name for it. Shards are numbered from 1; another
-    number is a :class:`UsageError`.
+    same, which depends only on the name of the listing (without one, of the source).
     """
 
     number: int

@@ -15,17 +15,6 @@ from pathlib import Path, PurePosixPath
 
 from recognizer.imaging.sources import MEBIBYTE
 
-KERNELS = {
-    "amx_int8": "AMX",
-    "avx512_vnni": "AVX-512 VNNI",
-    "avx_vnni": "AVX VNNI",
-    "i8mm": "NEON i8mm",
-    "asimddp": "NEON dot product",
-    "avx512f": "AVX-512 without VNNI",
-    "avx2": "AVX2 without VNNI",
-}
-"""The products of bytes that onnxruntime can use, the fastest first, by flags of /proc/cpuinfo."""
-
 WORKER_BYTES = 256 * MEBIBYTE
 """What a worker is expected to hold: libraries, the model, and a large image being decoded."""
 
@@ -67,15 +56,13 @@ def available_memory() -> int | None:
     return min(found, default=None)
 
 
-def cpu_model() -> tuple[str, str]:
-    """Return the CPU's name, and in words what multiplies bytes (of Linux; else unknown)."""
-    found: dict[str, str] = {}
+def cpu_name() -> str:
+    """Return what the CPU is called."""
     for line in _text(_PROC / "cpuinfo").splitlines():
         name, _, value = line.partition(":")
-        found.setdefault(name.strip(), value.strip())
-    flags = (found.get("flags") or found.get("Features") or "").split()  # of x64, of arm64
-    name = found.get("model name") or platform.processor() or platform.machine()
-    return name, next((words for flag, words in KERNELS.items() if flag in flags), "unknown")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def _groups() -> Iterator[Path]:

@@ -7,13 +7,14 @@ first URL comes: a scan of files needs none of it.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, BinaryIO, cast
 
-from recognizer.errors import MissingExtraError, RecognizerError, UsageError
+from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused, open_regular, refusal
 from recognizer.scan.items import Container, FileLocation, StoreObject
@@ -151,30 +152,11 @@ def _refusing() -> Iterator[None]:
         raise refused from error
 
 
-@contextmanager
-def opened(location: Container) -> Iterator[BinaryIO]:
-    """Open a local file, unbuffered, or an object; what fails to be read is :class:`Refused`."""
+def opened(location: Container) -> BinaryIO:
+    """Open a local file or an object."""
     if isinstance(location, FileLocation):
-        file = cast(BinaryIO, open_regular(location.path))
-    else:
-        file = Store(location).open()
-    with file, reading(location):
-        yield file
-
-
-@contextmanager
-def reading(location: Container) -> Iterator[None]:
-    """Turn what fails while a file is read into :class:`Refused`, with its reason."""
-    try:
-        yield
-    except (Refused, RecognizerError):
-        raise
-    except OSError as error:
-        raise refusal(error) from error
-    except Exception as error:
-        if isinstance(location, FileLocation):
-            raise
-        raise refusal(error) from error  # libraries of stores have errors of their own
+        return io.BufferedReader(open_regular(location.path))
+    return Store(location).open()
 
 
 def stamp_of(file: BinaryIO) -> tuple[int, int]:

@@ -300,8 +300,8 @@ def test_photos_that_cannot_be_read_are_told(
         (Product("new_thing"), "--hint"),
         (Product("New Thing", hint="x"), "snake_case"),
         (Product("new_thing", "ivry", "x"), "unknown family 'ivry'; did you mean ivory"),
-        (Product("rhino_horn", "ivory"), "belongs to the family rhino_horn"),
-        (Product("rhino_horn", hint="grey"), "hint of its own"),
+        (Product("rhino_horn", "ivory"), "rhino_horn is known: --family"),
+        (Product("rhino_horn", hint="grey"), "are for a new name"),
         (Product("new_thing", hint=" "), "must be text"),
     ],
 )
