@@ -37,10 +37,9 @@ from recognizer.imaging.formats import (
 )
 from recognizer.imaging.memory import (
     WIDE_MODES,
-    check_jpeg_memory,
+    check_bytes,
     check_memory,
     check_size,
-    check_webp_memory,
     kept_frames,
     reduction,
 )
@@ -50,6 +49,8 @@ from recognizer.status import Reason, Status
 _DAMAGED = frozenset({Reason.CORRUPT_HEADER, Reason.CORRUPT_DATA, Reason.TRUNCATED})
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _MAX_SCANS = 100  # encoders write about ten
+_WEBP_BYTES = 16  # a pixel, with the canvases of an animation
+_COEFFICIENT_BYTES = 2
 _STRIP_PIXELS = 1 << 20
 _HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
@@ -189,7 +190,8 @@ def _read_header(data: bytes, name: str | None, limits: Limits) -> tuple[Header,
     canvas = canvas_size(data, name)
     check_size(canvas, limits)
     if canvas is not None and name == "webp":
-        check_webp_memory(canvas, limits)
+        # Before it is opened: that makes the canvases.
+        check_bytes(canvas[0] * canvas[1] * _WEBP_BYTES, canvas, "of a WebP", limits)
     try:
         image = _open_heif(data) if name == "heic" else open_image(data, name)
         check_size(image.size, limits)
@@ -251,7 +253,9 @@ def _decode_jpeg(
             raise Refused(Reason.CORRUPT_HEADER if ended else Reason.TRUNCATED, "no scan")
         if scans > _MAX_SCANS:
             raise Refused(Reason.UNSUPPORTED_FORMAT, f"a JPEG of more than {_MAX_SCANS} scans")
-        check_jpeg_memory(image, scans, limits)
+        if scans > 1:  # held whole, as coefficients
+            needed = header.width * header.height * len(image.getbands()) * _COEFFICIENT_BYTES
+            check_bytes(needed, image.size, f"in {scans} scans", limits)
     reason, detail = None, None
     try:
         rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=True)

@@ -12,7 +12,6 @@ import io
 import re
 import struct
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
@@ -118,7 +117,7 @@ def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
     """
     if name == "gif":
         outline = outline_gif(data)
-        return outline and (outline.width, outline.height)
+        return outline and outline[:2]
     if name != "webp" or len(data) < 30:
         return None
     chunk = data[12:16]
@@ -141,7 +140,7 @@ def count_frames(data: bytes, name: str, image: Image.Image) -> int:
         return 1
     if name == "gif":
         outline = outline_gif(data)
-        return max(1, outline.frames if outline else 1)
+        return max(1, outline[2] if outline else 1)
     if name == "tiff":
         return count_tiff_pages(data)
     return max(1, int(getattr(image, "n_frames", 1)))
@@ -182,16 +181,10 @@ _BASELINE = {0xC0, 0xC1}
 _UNUSUAL_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
 
 
-class Outline(NamedTuple):
-    """The largest canvas of any frame in pixels, and the number of frames."""
+def outline_gif(data: bytes) -> tuple[int, int, int] | None:
+    """Return the width and height of the largest canvas of any frame, and the number of frames.
 
-    width: int
-    height: int
-    frames: int
-
-
-def outline_gif(data: bytes) -> Outline | None:
-    """Walk the blocks of a GIF; return None if its logical screen descriptor is cut off.
+    None where the logical screen descriptor is cut off.
 
     Source: GIF89a specification, sections 17 to 27. As in all decoders, a frame that reaches
     beyond the logical screen enlarges it.
@@ -216,7 +209,7 @@ def outline_gif(data: bytes) -> Outline | None:
             position = _past_sub_blocks(data, position + 11 + _palette_bytes(flags))
         else:
             position += 1  # stray bytes between blocks are skipped
-    return Outline(width, height, frames)
+    return width, height, frames
 
 
 def _palette_bytes(flags: int) -> int:
@@ -258,16 +251,10 @@ def count_tiff_pages(data: bytes) -> int:
     return max(1, len(seen))
 
 
-class JpegOutline(NamedTuple):
-    """What the markers of a JPEG say."""
+def outline_jpeg(data: bytes, maximum: int) -> tuple[int, bool, bool]:
+    """Count the scans of a JPEG, up to ``maximum`` + 1; also, whether it has an end and is unusual.
 
-    scans: int  # up to the maximum + 1
-    has_end: bool
-    is_unusual: bool  # lossless or hierarchical
-
-
-def outline_jpeg(data: bytes, maximum: int) -> JpegOutline:
-    """Walk the markers of a JPEG, to ``maximum`` + 1 scans at most.
+    Unusual ones are lossless or hierarchical.
 
     A few bytes are a whole scan of a progressive JPEG, and a decoder goes through all pixels for
     each: no limit on bytes or pixels bounds the time. Source: ITU-T T.81, annex B.
@@ -282,7 +269,7 @@ def outline_jpeg(data: bytes, maximum: int) -> JpegOutline:
         is_unusual |= marker in _UNUSUAL_FRAMES
         # A segment's length includes its own two bytes; behind a scan's come the coded pixels.
         position += int.from_bytes(data[position : position + 2], "big")
-    return JpegOutline(scans, has_end, is_unusual)
+    return scans, has_end, is_unusual
 
 
 def is_one_scan(data: bytes) -> bool:

@@ -19,7 +19,6 @@ WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _RGB, _RGBA = 3, 4
 _OF_A_DECODER = {"webp": 12, "avif": 6, "heic": 6}  # planes, canvases and a copy, by pixel
 _OF_AN_ANIMATION = 8  # the canvas before, and what a frame leaves behind
-_COEFFICIENT = 2  # of a JPEG of several scans, by sample
 _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT, _PLANAR = 278, 322, 323, 284
 _SAMPLES, _BITS = 277, 258
 
@@ -41,25 +40,12 @@ def check_size(size: tuple[int, int] | None, limits: Limits) -> None:
 
 def check_memory(image: Image.Image, name: str, frames: int, limits: Limits) -> None:
     """Raise a Refused if decoding an opened image would take more memory than it may."""
-    what = f"of mode {image.mode}"
-    _check_bytes(_decoded_bytes(image, name, frames), image.size, what, limits)
+    needed = _decoded_bytes(image, name, frames)
+    check_bytes(needed, image.size, f"of mode {image.mode}", limits)
 
 
-def check_webp_memory(size: tuple[int, int], limits: Limits) -> None:
-    """As :func:`check_memory`, before the image is opened: that makes the canvases."""
-    needed = size[0] * size[1] * (_RGBA + _OF_A_DECODER["webp"])
-    _check_bytes(needed, size, "of a WebP", limits)
-
-
-def check_jpeg_memory(image: Any, scans: int, limits: Limits) -> None:
-    """As :func:`check_memory`: a JPEG of several scans is held whole, as coefficients."""
-    if scans > 1:
-        width, height = image.size
-        needed = width * height * len(image.layer) * _COEFFICIENT
-        _check_bytes(needed, image.size, f"in {scans} scans", limits)
-
-
-def _check_bytes(needed: int, size: tuple[int, int], what: str, limits: Limits) -> None:
+def check_bytes(needed: int, size: tuple[int, int], what: str, limits: Limits) -> None:
+    """Raise a Refused if decoding an image takes more bytes than it may."""
     if needed > limits.max_decoded:
         raise Refused(
             Reason.TOO_MANY_PIXELS,

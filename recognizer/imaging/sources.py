@@ -157,14 +157,6 @@ def read_file(file: BinaryIO | object, limits: Limits, *, expected: int | None =
 
 
 def _require_regular(status: os.stat_result) -> None:
-    if stat.S_ISREG(status.st_mode):
-        return
-    kinds = {
-        stat.S_IFDIR: "a directory",
-        stat.S_IFIFO: "a FIFO",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a character device",
-        stat.S_IFBLK: "a block device",
-    }
-    what = kinds.get(stat.S_IFMT(status.st_mode), "not a regular file")
-    raise Refused(Reason.NOT_A_FILE, what)
+    if not stat.S_ISREG(status.st_mode):
+        is_folder = stat.S_ISDIR(status.st_mode)
+        raise Refused(Reason.NOT_A_FILE, "a directory" if is_folder else "not a regular file")

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import PurePath
 from typing import BinaryIO, cast
 
@@ -111,40 +112,33 @@ class _Expansion:
     def items(self) -> Iterator[Item]:
         with closing(self.containers):
             for name in self.names:
-                yield from self.of_source(name)
+                yield from self._of_source(name)
 
-    def of_source(self, name: str) -> Iterator[Item]:
-        if name == LIST_ON_STDIN:
-            # Unbuffered: a thread may be reading when the program ends, and Python would wait in
-            # vain for the lock of its buffer.
-            file = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
-            for entry in read_list(self.stdin or cast(BinaryIO, file)):
-                yield from self._of_entry(entry)
-            return
+    def _of_source(self, name: str) -> Iterator[Item]:
+        if name != LIST_ON_STDIN:
+            return self._of_name(name)
+        # Unbuffered: a thread may be reading when the program ends, and Python would wait in vain
+        # for the lock of its buffer.
+        file = self.stdin or cast(BinaryIO, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
+        return chain.from_iterable(self._of_name(n, is_listed=True) for n in read_list(file))
+
+    def _of_name(self, name: str, *, is_listed: bool = False) -> Iterator[Item]:
         match parse_location(name):
             case WebAddress() as address:
                 yield Item(address)
+            case StoreObject() as place if is_listed and place.scheme not in BUCKET_SCHEMES:
+                detail = f"{place.scheme}:// URLs in a list or table are not followed"
+                yield Item.failed(place, Reason.SOURCE_REFUSED, detail)
+            # To ask the store of each entry of a list would take longer than to read it.
+            case StoreObject() as place if is_listed and not name.endswith("/"):
+                yield from self._of_file(place)
             case StoreObject() as place:
                 yield from self._below_url(place)
-            case FileLocation(pattern) as location if _is_pattern(location):
+            case FileLocation(pattern) as location if not is_listed and _is_pattern(location):
                 for path in _matches(pattern):
                     yield from self._of_path(FileLocation(path))
             case location:
                 yield from self._of_path(location)
-
-    def _of_entry(self, name: str) -> Iterator[Item]:
-        location = parse_location(name)
-        if isinstance(location, FileLocation):
-            yield from self._of_path(location)
-        elif isinstance(location, WebAddress):
-            yield Item(location)
-        elif location.scheme not in BUCKET_SCHEMES:
-            detail = f"{location.scheme}:// URLs in a list or table are not followed"
-            yield Item.failed(location, Reason.SOURCE_REFUSED, detail)
-        elif name.endswith("/"):
-            yield from self._below_url(location)
-        else:  # taken for an object: to ask the store of each would take longer than to read it
-            yield from self._of_file(location)
 
     def _of_path(self, location: FileLocation) -> Iterator[Item]:
         try:
