@@ -141,13 +141,12 @@ def table_items(opening: TableOpening, progress: Reading, skipped: Skipped) -> I
     A cell of an image column is a path, a URI, bytes, an object with ``bytes`` or ``path``, or a
     list of these. Images that are in the table itself have the location of their cell.
     """
-    table = opening.container
-    name = str(table)
+    name = str(opening.container)
     kind = table_format(name) or ""
     columns: tuple[str, ...] = ()
     without: Mapping[str, Any] | None = None
     waiting: list[Item] = []
-    with opened(table) as file:
+    with opened(opening.container) as file:
         if kind == ".parquet":
             records = parquet_records(file, opening.limits.max_bytes, progress)
         else:
@@ -155,28 +154,25 @@ def table_items(opening: TableOpening, progress: Reading, skipped: Skipped) -> I
         for record in records:
             progress.begin()
             if record.cells is None:
-                row = TableCell(table=table, row=record.number)
+                row = TableCell(table=opening.container, row=record.number)
                 yield Item.failed(row, Reason.CORRUPT_CONTAINER, record.detail)
-            elif (
-                found := columns
-                if kind not in _JSON_LINES and columns
-                else _image_columns(record.cells, opening.image_column)
-            ):  # of JSON lines, each has its own keys
-                columns = found
-                yield from waiting
-                waiting.clear()
-                skipped.image_columns[name] |= dict.fromkeys(columns)
-                yield from _record_items(opening, record, columns, progress, skipped)
-            else:
+                continue
+            own = columns
+            if not columns or kind in _JSON_LINES:  # there, each row has its own keys
+                own = _image_columns(record.cells, opening.image_column)
+            if not own:
                 without = record.cells
                 if kind not in _JSON_LINES:
                     break
-                others = _record_items(opening, record, (), progress, skipped)
-                if columns:
-                    yield from others
-                else:  # without any image column it is not a table of listings
-                    listings = list(others)
-                    waiting += listings[: _MAX_WAITING - len(waiting)]
+            items = _record_items(opening, record, own, progress, skipped)
+            if own or columns:
+                columns = own or columns
+                yield from waiting
+                waiting.clear()
+                skipped.image_columns[name] |= dict.fromkeys(own)
+                yield from items
+            else:  # without any image column it is not a table of listings
+                waiting += list(items)[: _MAX_WAITING - len(waiting)]
             progress.passed(f"row {record.number}")
     if not columns and without is not None:
         yield _without_column(opening, without)
@@ -192,8 +188,8 @@ def _record_items(
     row = TableCell(table=opening.container, row=record.number)
     cells = dict(record.cells or {})
     named = {name: cells.pop(name, None) for name in chosen}
+    images = list(_images(named))
     is_text = table_format(str(opening.container)) != ".parquet"
-    images = [(image, is_text and name.lower() in BYTES_COLUMNS) for name, image in _images(named)]
     try:
         columns = listing_columns(cells.items(), progress.bounds, max(1, len(images)))
     except ValueError as error:
@@ -206,10 +202,11 @@ def _record_items(
         if any(value not in (None, "") for value in columns.values()):
             detail = f"no value in {', '.join(map(repr, named))}" if named else "no image column"
             yield Item.failed(row, Reason.NO_IMAGE, detail, columns)
-    for number, (image, as_base64) in enumerate(images, 1):
+    for number, (name, image) in enumerate(images, 1):
         if number > 1:
             progress.begin()
         cell = row if len(images) == 1 else replace(row, number=number)
+        as_base64 = is_text and name.lower() in BYTES_COLUMNS
         yield _item(opening, cell, image, columns, as_base64=as_base64)
 
 

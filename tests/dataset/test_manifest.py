@@ -38,7 +38,7 @@ def test_what_is_no_photo_is_named_and_not_waited_for(tmp_path: Path) -> None:
     path = place / "a.jpg"
     for make, why in (
         (lambda: os.mkfifo(path), "not a regular file"),
-        (lambda: path.symlink_to("/dev/zero"), "a character device"),
+        (lambda: path.symlink_to("/dev/zero"), "not a regular file"),
         (lambda: path.symlink_to(path), "symbolic links"),
     ):
         make()
