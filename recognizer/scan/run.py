@@ -30,7 +30,7 @@ from recognizer.scan.bounds import KeySet
 from recognizer.scan.items import Columns, Item
 from recognizer.scan.options import Engine, ScanOptions, WorkerPayload
 from recognizer.scan.pool import WorkerPool
-from recognizer.scan.worker import FileState, Task, TaskResult
+from recognizer.scan.worker import Task, TaskResult, file_state
 
 _MAX_UNCHANGED = 256  # images whose rows are looked up together
 _PACKED_ITEMS = 256  # together
@@ -170,8 +170,8 @@ class _ScanRun:
         path = task.item.path
         if self.payload.options.rehash or path is None or task.known is None or known is None:
             return False
-        state = FileState.of(path)
-        if state is None or known.sha256 is None or state.digest != known.file_state:
+        state = file_state(path)
+        if state is None or known.sha256 is None or state[0] != known.file_state:
             return False
         return self.payload.is_up_to_date(task.known, known.sha256)
 

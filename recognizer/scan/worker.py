@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,7 +159,7 @@ class Worker:
 
     def _load(self, task: Task) -> _Loaded:
         path = task.item.path
-        before = None if path is None else FileState.of(path)
+        before = None if path is None else file_state(path)
         try:
             data = self.reader.read(task.item)
         except Refused as refused:
@@ -168,8 +168,8 @@ class Worker:
             return _Loaded(task, _failed(*defect(error)))
         sha256 = hashlib.sha256(data).hexdigest()
         state = None
-        if path is not None and before is not None and before.is_settled():
-            state = before.digest if FileState.of(path) == before else None
+        if path is not None and before is not None and before[1]:
+            state = before[0] if file_state(path) == before else None
         if self.payload.is_up_to_date(task.known, sha256):
             return _Loaded(task, None, state)
         self.connection.send(TaskStep((task.index,), sha256))
@@ -264,34 +264,20 @@ changed once more within the same tick of its file system's clock, which is 2 s 
 _STATE_BYTES = 16
 
 
-class FileState(NamedTuple):
-    """What changes with a file: its size in bytes, its times in ns since 1970, and its inode.
+def file_state(path: str) -> tuple[bytes, bool] | None:
+    """Return bytes that differ if a file has changed, and whether any later change shows.
 
-    As in git, a file is taken to be unchanged if all of it is as it was when it was read.
+    As in git, a file is taken to be unchanged if its size, times and inode are as they were when it
+    was read. None where there is no file.
     """
-
-    size: int
-    modified: int
-    changed: int  # of anything, the name and the other times included; nobody can set it
-    inode: int
-
-    @classmethod
-    def of(cls, path: str) -> Self | None:
-        """Return the state of a file now; None where there is none."""
-        with contextlib.suppress(OSError, ValueError):
-            status = os.stat(path)
-            return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        return None
-
-    def is_settled(self) -> bool:
-        """Whether any later change shows."""
-        return max(self.modified, self.changed) < time.time_ns() - RACY_NS
-
-    @property
-    def digest(self) -> bytes:
-        """16 bytes over all of it."""
-        text = " ".join(map(str, self))
-        return hashlib.blake2b(text.encode(), digest_size=_STATE_BYTES).digest()
+    with contextlib.suppress(OSError, ValueError):
+        found = os.stat(path)
+        # The second time is of any change, of the name and the other times, too; nobody can set it.
+        times = (found.st_mtime_ns, found.st_ctime_ns)
+        text = " ".join(map(str, (found.st_size, *times, found.st_ino)))
+        digest = hashlib.blake2b(text.encode(), digest_size=_STATE_BYTES).digest()
+        return digest, max(times) < time.time_ns() - RACY_NS
+    return None
 
 
 # --- reading -------------------------------------------------------------------------------------

@@ -112,28 +112,6 @@ def test_each_of_json_lines_has_its_own_keys(tmp_path: Path) -> None:
     assert [Path(item.source).name for item in items_of(path)] == ["a.jpg", "b.jpg", "c.jpg"]
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
-@pytest.mark.parametrize("wanted", [None, "image"])
-def test_an_image_in_another_column_is_told(tmp_path: Path, name: str, wanted: str | None) -> None:
-    none = {"id": "1", "image": "", "Photo_URL": "", "url": "", "title": "x"}
-    first, last = none | {"image": "a.jpg", "Photo_URL": "x"}, none | {"Photo_URL": "b.jpg"}
-    rows = [first, none, none, none, none, last]
-    path = write(tmp_path / name, rows)
-    skipped = Skipped()
-    assert len(images_of(path, image_column=wanted, skipped=skipped)) == 1
-    assert skipped.without_image == {str(path): 5}
-    assert skipped.other_columns == {str(path): {"Photo_URL"}}
-
-
-@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
-def test_several_images_for_one_listing(tmp_path: Path, name: str) -> None:
-    images = ["a.jpg", "", "b.jpg"]
-    row = {"id": 5, "images": json.dumps(images) if name == "t.csv" else images}
-    items = items_of(write(tmp_path / name, [row]))
-    assert [item.source for item in items] == [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg")]
-    assert [str((item.columns or {})["id"]) for item in items] == ["5", "5"]
-
-
 def test_images_inside_a_table(tmp_path: Path) -> None:
     text = [{"id": i, "bytes": base64.b64encode(d).decode()} for i, d in enumerate([RED, GREEN])]
     uris = [
