@@ -40,9 +40,8 @@ NEAR_COPY_COSINE = 0.95
 class Examples:
     """Photos of one kind, embedded. A photo that could not be read is not among them.
 
-    ``phash`` is uint8, (N, 32) (:func:`recognizer.model.negatives.hash_bytes`). ``embeddings``,
-    (N, views, channels), and ``log_odds`` before calibration, (N, views, labels), are float32, and
-    the first view is the photo itself. ``unreadable`` is path -> why it could not be read.
+    ``phash`` is (N, 32), ``embeddings`` (N, views, channels), ``log_odds`` before calibration (N,
+    views, labels); the first view is the photo itself. ``unreadable`` is path -> why.
     """
 
     paths: tuple[str, ...]
@@ -83,8 +82,7 @@ class Examples:
     def as_negatives(self, label: str, *, held_out: bool, together: bool) -> NegativeBank:
         """Return the photos as rows of a bank, together as one source or each as its own.
 
-        ``label`` is empty where all that is known is what they do not show; those ``held_out``
-        may say how many false positives to expect.
+        ``label`` is empty where all that is known is what they do not show.
         """
         count = len(self)
         return NegativeBank(
@@ -308,12 +306,8 @@ class Learner:
         return np.asarray((embeddings - self._mean) / self._spread, np.float64)
 
     def _folds(self) -> Iterator[NDArray[np.bool_]]:
-        """Yield which negatives are left out together: whole sources, counted or not.
-
-        A head that has seen training photos of a source has seen the source: it would give too
-        few false positives on held-out ones. If most are of one source, photos are dealt out
-        instead.
-        """
+        # Whole sources, counted or not: a head that has seen training photos of a source would give
+        # too few false positives on held-out ones. If most are of one source, photos are dealt out.
         sources = self._bank.sources
         _, sizes = np.unique(sources[self._negative], return_counts=True)
         is_one = len(np.unique(sources[self._counted])) < 2

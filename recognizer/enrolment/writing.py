@@ -106,9 +106,9 @@ def write_enrolled(plan: Plan, output: Path, title: tuple[str, int]) -> None:
 def calibrate(learned: Learned, bundle: Bundle, name: str) -> Calibration:
     """Return the line that makes the head's log-odds comparable with other labels'.
 
-    The slope is Platt's (1999), with his smoothed targets, on scores of heads that had not seen
-    what they scored. How common the product is, three photos cannot say; so the intercept is set
-    by its false positives: at the any-product threshold this label alone causes its even share.
+    The slope is Platt's (1999), with his smoothed targets. How common the product is, three photos
+    cannot say; so the intercept is set by its false positives: at the any-product threshold this
+    label alone causes its even share.
     """
     products = {label.name for label in bundle.labels if label.kind is Kind.PRODUCT} | {name}
     positives, negatives = len(learned.left_out), len(learned.negatives)

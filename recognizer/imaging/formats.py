@@ -149,8 +149,8 @@ def count_frames(data: bytes, name: str, image: Image.Image) -> int:
 def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 where there is none or where it is out of range.
 
-    A TIFF counts as upright: Pillow turns it while loading. A PNG may carry its EXIF behind the
-    pixels; one that is not loaded yet is not asked, for Pillow would decode it.
+    A TIFF counts as upright: Pillow turns it while loading. A PNG that may carry its EXIF behind
+    the pixels is not asked before it is loaded.
     """
     if image.format == "TIFF":
         return 1

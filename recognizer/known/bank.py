@@ -78,7 +78,7 @@ class KnownItem:
 
 
 def _is_one_line(text: str) -> bool:
-    """Return whether a text has neither control characters nor lone surrogates."""
+    # Without control characters and lone surrogates.
     return not {*map(unicodedata.category, text)} & {"Cc", "Cs", "Zl", "Zp"}
 
 

@@ -197,7 +197,7 @@ def _chunk_values(permuted: NDArray[np.uint8], chunk: int) -> NDArray[np.uint16]
 
 
 def _blocks(counts: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
-    """Cut a sequence where its sum passes :data:`_BLOCK`, so that memory stays flat."""
+    # Cut where the sum passes _BLOCK, so that memory stays flat.
     if not len(counts):
         yield np.arange(0)
         return
@@ -207,11 +207,8 @@ def _blocks(counts: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
 
 @lru_cache
 def _probes(distance: int) -> tuple[NDArray[np.intp], NDArray[np.uint16]]:
-    """Return which chunks to look up, and with which bit turned over.
-
-    With ``distance = 16 r + a`` differences, either one of the first ``a + 1`` chunks has at most
-    ``r`` of them, or one of the others has fewer than ``r``: else there would be more in all.
-    """
+    # Which chunks to look up, and with which bit turned over. With 16 r + a differences, either one
+    # of the first a + 1 chunks has at most r of them, or one of the others has fewer than r.
     if not 0 <= distance <= MAX_DISTANCE:
         raise UsageError(f"a distance of {distance} bits: it must be from 0 to {MAX_DISTANCE}")
     radius, rest = divmod(distance, _CHUNKS)
@@ -226,9 +223,8 @@ def _probes(distance: int) -> tuple[NDArray[np.intp], NDArray[np.uint16]]:
 COPY_DISTANCE = 20
 """Bits in which the hashes of near-copies differ at most.
 
-Less than :data:`recognizer.prediction.MAX_DISTANCE`, for a match with a known item only makes
-somebody look, while a decision that covers a copy has to be right for it. Resizing and
-recompression stay far below it.
+Less than :data:`recognizer.prediction.MAX_DISTANCE`: a match with a known item only makes somebody
+look, while a decision that covers a copy has to be right for it.
 """
 
 
@@ -239,12 +235,10 @@ def near_copies(
     *,
     match_orientations: bool = False,
 ) -> NDArray[np.intp]:
-    """Group images: those with equal bytes, those with near hashes, and what follows from that.
+    """Return for each image the position of the first one of its group of near-copies.
 
-    A near-copy of a near-copy is of the same group, so that two of its images may differ in more
-    than ``distance`` bits. ``exact`` holds what only images of one group share, such as a digest.
-    With ``match_orientations`` rotated and mirrored copies count, too. Returns the position of the
-    first image of each one's group.
+    A near-copy of a near-copy is of the same group. ``exact`` holds what only images of one group
+    share, such as a digest. With ``match_orientations`` rotated and mirrored copies count, too.
     """
     forest = _Forest(len(hashes))
     first_of: dict[Hashable, int] = {}

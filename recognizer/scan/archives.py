@@ -1,12 +1,10 @@
 """tar and zip archives, read without anything written to disk, and the images in them.
 
-Of a zip archive the directory is held in memory; of a plain local tar only the headers are read,
-from front to back. Workers read the members of both in place. A compressed tar, or one in an object
-store, is streamed, and members' bytes travel with their items.
+Workers read the members of a zip archive and of a plain local tar in place. A compressed tar, or
+one in an object store, is streamed, and members' bytes travel with their items.
 
 Members of one key (the name up to the first dot of its last part) belong together, as in
-WebDataset: the ``.json`` among them holds the columns of the images. Other members are skipped.
-Source: https://github.com/webdataset/webdataset, "The WebDataset Format".
+WebDataset: the ``.json`` among them holds the columns of the images.
 """
 
 from __future__ import annotations
@@ -115,8 +113,7 @@ def grouped(parts: Iterable[Part]) -> Iterator[Item]:
 class Member:
     """A file in an archive, and why it cannot be read, as far as that is known already.
 
-    ``read`` returns as many of its first bytes, or all for None, or raises :class:`Refused`. The
-    bytes of a streamed one travel with its item: no worker can read them in place.
+    ``read`` returns as many of its first bytes, or all for None, or raises :class:`Refused`.
     """
 
     location: ArchiveMember
@@ -330,8 +327,7 @@ def _tar_flaw(entry: tarfile.TarInfo) -> Refused | None:
 STORED, DEFLATED = 0, 8
 """The compression methods that are unpacked. No other is common, and each is one more decoder."""
 
-ReadRange: TypeAlias = Callable[[int, int], bytes]
-"""Reads from a start up to an end, or as much of that as there is."""
+ReadRange: TypeAlias = Callable[[int, int], bytes]  # from a start up to an end, if there is as much
 
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # APPNOTE.TXT, section 4.3.7
 _SLACK = 512  # for the name and the extra field: with it, one range of bytes is enough

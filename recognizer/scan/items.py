@@ -1,7 +1,6 @@
 """What a scan works on: images and where they lie, shards of them, and what was skipped.
 
-A location is made once, from a name or by a walk: nothing else asks a string whether it is a URL, a
-path or a member of an archive. ``str(location)`` is the ``source`` of the row.
+A location is made once, from a name or by a walk. ``str(location)`` is the ``source`` of the row.
 """
 
 from __future__ import annotations

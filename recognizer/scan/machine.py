@@ -1,8 +1,7 @@
 """The CPU, and the CPUs and the memory that this process may really use.
 
-In a container, a cluster's job or a service it is the control group that sets limits. Its files are
-read in the group of this process and in every group above it: the tightest limit counts. From them
-follows how many workers a scan has.
+In a container, a cluster's job or a service the control group sets limits: its files are read in
+the group of this process and in every group above it, and the tightest limit counts.
 """
 
 from __future__ import annotations

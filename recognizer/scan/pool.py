@@ -1,11 +1,11 @@
 """The worker pool: the processes of a scan, what each of them holds, and what ends one.
 
-The parent hands out single images and keeps a few waiting with each worker, so that none is idle
-and memory stays flat. A worker dies by itself (a decoder that crashes), or it is killed when
-one step takes longer than the timeout (a decoder that hangs), or when it holds more memory than the
-limit. Either way the image that it worked on gets a row that says so, and what waited goes to
-another worker. **No image is blamed on suspicion**: if it is uncertain which one was the cause
-(one of a GPU's batch; or the memory may have grown before), each is tried again by itself.
+The parent hands out single images and keeps a few waiting with each worker. A worker dies by itself
+(a decoder that crashes), or it is killed when one step takes longer than the timeout, or when it
+holds more memory than the limit. Either way the image that it worked on gets a row that says so,
+and what waited goes to another worker. **No image is blamed on suspicion**: if it is uncertain
+which one was the cause (one of a GPU's batch; or the memory may have grown before), each is tried
+again by itself.
 """
 
 from __future__ import annotations

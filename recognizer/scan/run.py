@@ -54,8 +54,7 @@ def scan(
 
     Items are read as workers become free, and rows are written in the order in which they are done.
     Workers are new (spawned) processes, so a script that calls this needs the usual ``if __name__
-    == "__main__":``. An interrupt (:class:`KeyboardInterrupt`) passes through after the workers
-    have been stopped; all rows but those of the last instant are then written.
+    == "__main__":``. An interrupt passes through after the workers have been stopped.
     """
     payload = WorkerPayload(bundle=bundle, policy=policy, options=options or ScanOptions())
     run = _ScanRun(items=items, payload=payload, file=file, on_rows=on_rows)

@@ -1,8 +1,8 @@
 """Tables of listings, read row by row: which images a row names or holds.
 
 Some columns name or hold the images; all others are the listing's and pass through to the rows of
-the scan. A row that cannot be read becomes an item that failed: it may have named an image. So does
-one that ends before the image column. A listing without an image is an item too: it has a text.
+the scan. A row that cannot be read becomes an item that failed: it may have named an image. A
+listing without an image is an item too: it has a text.
 """
 
 from __future__ import annotations

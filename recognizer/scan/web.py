@@ -1,12 +1,9 @@
 """Images from the web, fetched so that no URL can reach what only this machine may reach.
 
 URLs in listings are written by strangers. A host name is resolved once, every address that it
-has must be public, and the connection goes to an address that did: there is no second look-up
-that could answer otherwise (DNS rebinding). Each redirect is a new URL and goes the same way. No
-proxy is used, no cookie or credential is sent.
-
-Sources: OWASP, Server-Side Request Forgery Prevention Cheat Sheet; IANA's special-purpose address
-registries, as :mod:`ipaddress` knows them.
+has must be public, and the connection goes to one of these: no second look-up could answer
+otherwise (DNS rebinding). Each redirect goes the same way. No proxy, cookie or credential is used.
+Source: OWASP, Server-Side Request Forgery Prevention Cheat Sheet.
 """
 
 from __future__ import annotations
