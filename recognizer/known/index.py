@@ -13,7 +13,7 @@ import re
 from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -89,7 +89,18 @@ class HashIndex:
     number of processes share one copy in memory.
     """
 
-    def __init__(self, hashes: NDArray[np.uint8]) -> None:
+    def __init__(
+        self, permuted: NDArray[np.uint8], order: NDArray[np.uint32], starts: NDArray[np.uint32]
+    ) -> None:
+        self._hashes = permuted
+        self._words = permuted.view(np.uint64)
+        self._order = order
+        self._flat_order = order.reshape(-1)
+        self._starts = starts
+
+    @classmethod
+    def of(cls, hashes: NDArray[np.uint8]) -> Self:
+        """Make an index over hashes, uint8 (n, 32)."""
         count = len(hashes)
         permuted = np.empty((count, HASH_BYTES), np.uint8)
         for first in range(0, count, _BLOCK):
@@ -100,16 +111,7 @@ class HashIndex:
             values = _chunk_values(permuted, chunk)
             order[chunk] = np.argsort(values, kind="stable")
             np.cumsum(np.bincount(values, minlength=_VALUES), out=starts[chunk, 1:])
-        self._hold(permuted, order, starts)
-
-    def _hold(
-        self, permuted: NDArray[np.uint8], order: NDArray[np.uint32], starts: NDArray[np.uint32]
-    ) -> None:
-        self._hashes = permuted
-        self._words = permuted.view(np.uint64)
-        self._order = order
-        self._flat_order = order.reshape(-1)
-        self._starts = starts
+        return cls(permuted, order, starts)
 
     def __len__(self) -> int:
         return len(self._hashes)
@@ -121,16 +123,12 @@ class HashIndex:
             np.save(Path(folder) / f"{name}.npy", array)
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str]) -> HashIndex:
+    def open(cls, folder: str | os.PathLike[str]) -> Self:
         """Map an index that was saved; nothing is read before it is needed."""
-        index = cls.__new__(cls)
-        permuted, order, starts = (
-            # As plain arrays, which are faster; nothing is copied. An empty one cannot be mapped.
-            np.asarray(np.load(path, "r" if path.stat().st_size > _NPY_HEADER else None))
-            for path in (Path(folder) / f"{name}.npy" for name in _FILES)
-        )
-        index._hold(permuted, order, starts)
-        return index
+        paths = (Path(folder) / f"{name}.npy" for name in _FILES)
+        # As plain arrays, which are faster; nothing is copied. An empty one cannot be mapped.
+        arrays = (np.load(p, "r" if p.stat().st_size > _NPY_HEADER else None) for p in paths)
+        return cls(*map(np.asarray, arrays))
 
     def hash_at(self, position: int) -> bytes:
         """Return the hash at a position."""
@@ -266,7 +264,7 @@ def near_pairs(
     With them comes the distance. With ``match_orientations`` a pair may come several times, once
     for each orientation of one in which it is near the other.
     """
-    index = HashIndex(hashes)
+    index = HashIndex.of(hashes)
     for start in range(0, len(hashes), _SOUGHT):
         block = hashes[start : start + _SOUGHT]
         ways = [block]

@@ -87,7 +87,7 @@ def share_bank(
         with Bank(path) as bank:
             bank.copy_to(folder / _BANK)
         with Bank(folder / _BANK) as bank:
-            HashIndex(bank.hashes()).save(folder)
+            HashIndex.of(bank.hashes()).save(folder)
             what = f"{bank.digest} {'with rotations' if match_rotations else 'upright'}"
         yield KnownItems(
             folder=folder,

@@ -51,7 +51,7 @@ MAX_METADATA_BYTES = 1 << 20
 _MAX_WAITING = 32
 _MAX_WAITING_BYTES = 64 << 20
 
-_MANY_IMAGES = 64  # of one listing
+_MAX_IMAGES = 64  # of one key, that have its columns
 _MAX_TRIES = 100  # of names for one more member of a name
 _APPLE_DOUBLE = b"\0\5\x16\7"  # what a Mac keeps beside a file: RFC 1740
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.[^/]*", re.DOTALL)
@@ -62,14 +62,13 @@ class Part(NamedTuple):
 
     key: str | None = None
     item: Item | None = None
-    metadata: tuple[Columns, Columns] = (None, None)
-    """Of the first images, and of those that follow many others."""
+    columns: Columns = None
 
 
 @dataclass(slots=True)
 class _Group:
     key: str | None = None
-    metadata: tuple[Columns, Columns] = (None, None)
+    columns: Columns = None
     images: int = 0
     waiting: list[Item] = field(default_factory=list)
     waiting_bytes: int = 0
@@ -77,8 +76,8 @@ class _Group:
     def flush(self) -> Iterator[Item]:
         for item in self.waiting:
             self.images += 1
-            columns = self.metadata[self.images > _MANY_IMAGES]
-            yield item if columns is None else replace(item, columns=columns)
+            has_columns = self.columns is not None and self.images <= _MAX_IMAGES
+            yield replace(item, columns=self.columns) if has_columns else item
         self.waiting.clear()
         self.waiting_bytes = 0
 
@@ -87,7 +86,7 @@ class _Group:
         self.waiting_bytes += len(item.data or b"")
         if (
             self.key is None
-            or self.metadata[0] is not None
+            or self.columns is not None
             or len(self.waiting) >= _MAX_WAITING
             or self.waiting_bytes >= _MAX_WAITING_BYTES
         ):
@@ -104,7 +103,7 @@ def grouped(parts: Iterable[Part]) -> Iterator[Item]:
         if part.item is not None:
             yield from group.add(part.item)
         else:
-            group.metadata = part.metadata
+            group.columns = part.columns
             yield from group.flush()
     yield from group.flush()
 
@@ -137,7 +136,7 @@ def archive_parts(
             name = member.location.name.removeprefix("./")
             if name.lower().endswith(".json"):
                 try:
-                    yield Part(key_of(name), metadata=_metadata(member, progress.bounds))
+                    yield Part(key_of(name), columns=_columns(member, progress.bounds))
                 except (Refused, ValueError):
                     skipped.bad_metadata += 1
             elif _is_apple_double(name, member):
@@ -155,12 +154,10 @@ def key_of(name: str) -> str:
     return name if match is None else match[1]
 
 
-def _metadata(member: Member, bounds: Bounds) -> tuple[Columns, Columns]:
+def _columns(member: Member, bounds: Bounds) -> Columns:
     if member.flaw or member.size > MAX_METADATA_BYTES:
         raise member.flaw or Refused(Reason.TOO_MANY_BYTES, f"{member.size} bytes")
-    cells = json_object(member.read(None)).items()
-    first, later = (listing_columns(cells, bounds, _MANY_IMAGES**power) for power in (1, 2))
-    return first, later
+    return listing_columns(json_object(member.read(None)).items(), bounds, _MAX_IMAGES)
 
 
 def _is_apple_double(name: str, member: Member) -> bool:

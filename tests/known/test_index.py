@@ -34,7 +34,7 @@ def test_it_finds_exactly_what_comparing_all_finds(seed: int, distance: int, cou
         [with_flips(centres[i % 4], int(rng.integers(0, 40)), seed + i) for i in range(count)],
         np.uint8,
     ).reshape(-1, 32)
-    index = HashIndex(hashes)
+    index = HashIndex.of(hashes)
     assert len(index) == count
     assert found(index, centres, distance) == brute_force(hashes, centres, distance)
     pairs = {
@@ -46,7 +46,7 @@ def test_it_finds_exactly_what_comparing_all_finds(seed: int, distance: int, cou
 
 
 def test_an_empty_index_finds_nothing(tmp_path: Path) -> None:
-    index = HashIndex(np.zeros((0, 32), np.uint8))
+    index = HashIndex.of(np.zeros((0, 32), np.uint8))
     assert found(index, random_hashes(2), 31) == []
     assert list(near_pairs(np.zeros((0, 32), np.uint8), match_orientations=True)) == []
     index.save(tmp_path)
@@ -60,7 +60,7 @@ def _search(folder: Path, sought: np.ndarray) -> tuple[list[int], bool]:
 
 def test_other_processes_map_the_same_files(tmp_path: Path) -> None:
     hashes = random_hashes(3000)
-    HashIndex(hashes).save(tmp_path)
+    HashIndex.of(hashes).save(tmp_path)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         positions, is_mapped = pool.apply(_search, (tmp_path, hashes[[5]]))
     assert positions == [5]

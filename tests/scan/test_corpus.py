@@ -1,6 +1,6 @@
 """A folder of malformed images, scanned: a row for each, no crash, no hang, little memory.
 
-``RECOGNIZER_CORPUS`` names a folder of your own; else the hostile inputs and some mutants serve.
+``RECOGNIZER_CORPUS`` names a folder of your own; else the hostile inputs serve.
 Archives and tables in it have the rows of what they hold; every other file has one.
 """
 
@@ -17,7 +17,7 @@ from recognizer.cli import ExitCode
 from recognizer.scan.items import has_archive_suffix, table_format
 from recognizer.status import Reason
 from tests.conftest import read_rows
-from tests.fuzz.mutate import write_corpus
+from tests.hostile import HOSTILE
 from tests.scan.engines import run_measured, scan_command
 
 SECONDS = 10
@@ -32,7 +32,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read 
 def corpus(tmp_path: Path) -> Path:
     if folder := os.environ.get("RECOGNIZER_CORPUS"):
         return Path(folder)
-    write_corpus(tmp_path / "corpus", 60)
+    for hostile in HOSTILE:
+        if not hostile.skip:
+            hostile.make(tmp_path / "corpus" / hostile.name)
     return tmp_path / "corpus"
 
 
