@@ -8,7 +8,6 @@ steps: reduce, orient, RGB. An image of which no pixels can be had raises :class
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -184,7 +183,7 @@ def _read_header(data: bytes, name: str | None, limits: Limits) -> tuple[Header,
         raise Refused(Reason.EMPTY, "zero bytes")
     if name is None:
         raise Refused(Reason.NOT_AN_IMAGE, "no known magic bytes")
-    if name not in OPENERS and name != "heic":
+    if name not in OPENERS:
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"{name} is not decoded")
     check_header(data, name)
     canvas = canvas_size(data, name)
@@ -193,13 +192,16 @@ def _read_header(data: bytes, name: str | None, limits: Limits) -> tuple[Header,
         # Before it is opened: that makes the canvases.
         check_bytes(canvas[0] * canvas[1] * _WEBP_BYTES, canvas, "of a WebP", limits)
     try:
-        image = _open_heif(data) if name == "heic" else open_image(data, name)
+        image = open_image(data, name)
         check_size(image.size, limits)
         frames = count_frames(data, name, image)
     except Refused:
         raise
     except MemoryError as error:
         raise Refused(Reason.OUT_OF_MEMORY, "the header does not fit") from error
+    except ImportError as error:
+        words = f"{name} needs the extra: wildlife-product-recognizer[heif]"
+        raise Refused(Reason.UNSUPPORTED_FORMAT, words) from error
     except Exception as error:  # headers break in as many ways as there are parsers
         raise Refused(_header_reason(error, data, name), words_of(error)) from error
     header = Header(
@@ -220,19 +222,6 @@ def _header_reason(error: Exception, data: bytes, name: str) -> Reason:
         return Reason.TRUNCATED
     reason = decoder_reason(error)
     return Reason.CORRUPT_HEADER if reason is Reason.CORRUPT_DATA else reason
-
-
-def _open_heif(data: bytes) -> Image.Image:
-    try:
-        import pillow_heif  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise Refused(
-            Reason.UNSUPPORTED_FORMAT, "heic needs the extra: wildlife-product-recognizer[heif]"
-        ) from error
-    # pillow-heif applies the container's own rotation; convert_hdr_to_8bit is its default.
-    opener: Any = pillow_heif.HeifImageFile  # untyped
-    image: Image.Image = opener(io.BytesIO(data))
-    return image
 
 
 # --- JPEG -------------------------------------------------------------------------------------

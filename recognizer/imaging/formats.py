@@ -22,18 +22,16 @@ SNIFF_BYTES = 512
 EXIF_ORIENTATION = 0x0112
 
 OPENERS: dict[str, tuple[str, str]] = {
-    "jpeg": ("JpegImagePlugin", "JpegImageFile"),
-    "png": ("PngImagePlugin", "PngImageFile"),
-    "webp": ("WebPImagePlugin", "WebPImageFile"),
-    "gif": ("GifImagePlugin", "GifImageFile"),
-    "bmp": ("BmpImagePlugin", "BmpImageFile"),
-    "tiff": ("TiffImagePlugin", "TiffImageFile"),
-    "avif": ("AvifImagePlugin", "AvifImageFile"),
+    "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
+    "png": ("PIL.PngImagePlugin", "PngImageFile"),
+    "webp": ("PIL.WebPImagePlugin", "WebPImageFile"),
+    "gif": ("PIL.GifImagePlugin", "GifImageFile"),
+    "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
+    "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
+    "avif": ("PIL.AvifImagePlugin", "AvifImageFile"),
+    "heic": ("pillow_heif", "HeifImageFile"),  # an extra; it applies the file's own rotation
 }
-"""Format that is decoded without an optional dependency -> Pillow's module and class for it.
-
-Most processes see JPEGs alone, so a module is imported with the first file of its format.
-"""
+"""Format that is decoded -> module, imported with the first file of its format, and class."""
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -105,7 +103,7 @@ def open_image(data: bytes, name: str) -> ImageFile:
     On a header that makes no sense it raises errors of all kinds.
     """
     module, opener = OPENERS[name]
-    image: ImageFile = getattr(importlib.import_module(f"PIL.{module}"), opener)(io.BytesIO(data))
+    image: ImageFile = getattr(importlib.import_module(module), opener)(io.BytesIO(data))
     return image
 
 
