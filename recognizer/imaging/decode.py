@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import re
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -166,16 +167,16 @@ def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Loaded
 
 
 @contextlib.contextmanager
-def _refusing() -> Iterator[None]:
+def _refusing(reason_of: Callable[[Exception], Reason] | None = None) -> Iterator[None]:
     # The one boundary to the decoders, which raise all kinds of errors.
     try:
         yield
     except Refused:
         raise
     except MemoryError as error:
-        raise Refused(Reason.OUT_OF_MEMORY, "the pixels do not fit") from error
+        raise Refused(Reason.OUT_OF_MEMORY, "the image does not fit") from error
     except Exception as error:
-        raise Refused(decoder_reason(error), words_of(error)) from error
+        raise Refused((reason_of or decoder_reason)(error), words_of(error)) from error
 
 
 def _read_header(data: bytes, name: str | None, limits: Limits) -> tuple[Header, Any]:
@@ -191,30 +192,20 @@ def _read_header(data: bytes, name: str | None, limits: Limits) -> tuple[Header,
     if canvas is not None and name == "webp":
         # Before it is opened: that makes the canvases.
         check_bytes(canvas[0] * canvas[1] * _WEBP_BYTES, canvas, "of a WebP", limits)
-    try:
+    with _refusing(partial(_header_reason, data, name)):
         image = open_image(data, name)
         check_size(image.size, limits)
-        frames = count_frames(data, name, image)
-    except Refused:
-        raise
-    except MemoryError as error:
-        raise Refused(Reason.OUT_OF_MEMORY, "the header does not fit") from error
-    except ImportError as error:
-        words = f"{name} needs the extra: wildlife-product-recognizer[heif]"
-        raise Refused(Reason.UNSUPPORTED_FORMAT, words) from error
-    except Exception as error:  # headers break in as many ways as there are parsers
-        raise Refused(_header_reason(error, data, name), words_of(error)) from error
-    header = Header(
-        format=name,
-        width=image.size[0],
-        height=image.size[1],
-        frames=frames,
-        orientation=orientation_of(image),
-    )
+        header = Header(
+            format=name,
+            width=image.size[0],
+            height=image.size[1],
+            frames=count_frames(data, name, image),
+            orientation=orientation_of(image),
+        )
     return header, image
 
 
-def _header_reason(error: Exception, data: bytes, name: str) -> Reason:
+def _header_reason(data: bytes, name: str, error: Exception) -> Reason:
     # A WebP decoder says no more than that it fails; the container tells its length.
     if name == "webp" and 8 + int.from_bytes(data[4:8], "little") > len(data):
         return Reason.TRUNCATED

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
+from recognizer.imaging.sources import Refused
+from recognizer.status import Reason
+
 SNIFF_BYTES = 512
 """How many leading bytes :func:`sniff` wants: an SVG may begin with a long comment."""
 
@@ -103,7 +106,12 @@ def open_image(data: bytes, name: str) -> ImageFile:
     On a header that makes no sense it raises errors of all kinds.
     """
     module, opener = OPENERS[name]
-    image: ImageFile = getattr(importlib.import_module(module), opener)(io.BytesIO(data))
+    try:
+        plugin = importlib.import_module(module)
+    except ImportError as error:
+        words = f"{name} needs the extra: wildlife-product-recognizer[heif]"
+        raise Refused(Reason.UNSUPPORTED_FORMAT, words) from error
+    image: ImageFile = getattr(plugin, opener)(io.BytesIO(data))
     return image
 
 
