@@ -35,25 +35,22 @@ from recognizer.imaging.formats import (
     outline_jpeg,
     sniff,
 )
-from recognizer.imaging.memory import (
-    WIDE_MODES,
+from recognizer.imaging.pixels import (
     check_bytes,
     check_memory,
     check_size,
     kept_frames,
-    reduction,
+    orient,
+    to_rgb,
 )
 from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason, Status
 
 _DAMAGED = frozenset({Reason.CORRUPT_HEADER, Reason.CORRUPT_DATA, Reason.TRUNCATED})
-_ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _MAX_SCANS = 100  # encoders write about ten
 _WEBP_BYTES = 16  # a pixel, with the canvases of an animation
 _COEFFICIENT_BYTES = 2
-_STRIP_PIXELS = 1 << 20
 _HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
-_SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
 
 MIN_SIDE = 16
 """An image with a short side under this many pixels is scored, but counts as degraded."""
@@ -326,66 +323,6 @@ def _sampled(count: int, wanted: int) -> Iterator[int]:
     # Evenly from the first to the last.
     taken = max(1, min(count, wanted))
     return (round(i * (count - 1) / max(1, taken - 1)) for i in range(taken))
-
-
-def to_rgb(image: Image.Image, min_side: int) -> Image.Image:
-    """Reduce a Pillow image by a whole factor, as far as ``min_side`` allows, to 8-bit RGB.
-
-    Transparent pixels become white. 16-bit values are divided by 257. Floating-point values are
-    taken as 0 to 1 where none is larger than 1, else as 0 to 255; values outside are clipped.
-    """
-    if image.mode in WIDE_MODES:
-        image = _narrow(image)
-    if image.mode in {"P", "PA"} or "transparency" in image.info:
-        image = image.convert("RGBA" if _has_alpha(image) else "RGB")
-    elif image.mode in {"1", "La"}:  # neither reduces, nor becomes RGB at once
-        image = image.convert("L" if image.mode == "1" else "LA")
-    factor = reduction(image.size, min_side)
-    if factor > 1:
-        image = image.reduce(factor)  # a box filter; alpha is premultiplied for it
-    if _has_alpha(image):
-        white = Image.new("RGBA", image.size, "white")
-        white.alpha_composite(image.convert("RGBA"))
-        image = white
-    return image.convert("RGB")
-
-
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in _ALPHA_MODES or "transparency" in image.info
-
-
-def _narrow(image: Image.Image) -> Image.Image:
-    # A strip at a time: the arithmetic takes several copies.
-    width, height = image.size
-    rows = max(1, _STRIP_PIXELS // max(1, width))
-    strips = [(0, top, width, min(height, top + rows)) for top in range(0, height, rows)]
-    is_share = image.mode == "F" and all(
-        _from_float(image.crop(strip)).max(initial=0.0) <= 1.0 for strip in strips
-    )
-    eight = np.empty((height, width), np.uint8)
-    for strip in strips:
-        if image.mode == "F":
-            values = _from_float(image.crop(strip)) * (255.0 if is_share else 1.0)
-        else:
-            values = np.clip(np.asarray(image.crop(strip)), 0, 65535) // _SIXTEEN_TO_EIGHT
-        eight[strip[1] : strip[3]] = values.astype(np.uint8)
-    return Image.fromarray(eight)
-
-
-def _from_float(image: Image.Image) -> NDArray[Any]:
-    values: NDArray[Any] = np.clip(np.nan_to_num(np.asarray(image)), 0, 255)
-    return values
-
-
-def orient(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Turn an array, as stored, upright, by its EXIF orientation (Exif 3.0, tag 0x0112)."""
-    if orientation >= 5:
-        rgb = np.swapaxes(rgb, 0, 1)
-    if orientation in {3, 4, 7, 8}:
-        rgb = rgb[::-1]
-    if orientation in {2, 3, 6, 7}:
-        rgb = rgb[:, ::-1]
-    return np.ascontiguousarray(rgb)
 
 
 # --- damage -----------------------------------------------------------------------------------

@@ -19,10 +19,10 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import IO, Any, BinaryIO, NamedTuple, TypeAlias, cast
+from typing import IO, Any, BinaryIO, TypeAlias, cast
 
 from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
@@ -34,6 +34,7 @@ from recognizer.scan.items import (
     Container,
     FileLocation,
     Item,
+    Part,
     Skipped,
     ZipEntry,
     has_archive_suffix,
@@ -46,66 +47,12 @@ from recognizer.status import Reason
 MAX_METADATA_BYTES = 1 << 20
 """A larger ``.json`` is not metadata."""
 
-# An archive may have one key for all that it holds. Images that have waited so long are scanned
-# without metadata.
-_MAX_WAITING = 32
-_MAX_WAITING_BYTES = 64 << 20
+MAX_IMAGES = 64
+"""Of one key, that have its columns."""
 
-_MAX_IMAGES = 64  # of one key, that have its columns
 _MAX_TRIES = 100  # of names for one more member of a name
 _APPLE_DOUBLE = b"\0\5\x16\7"  # what a Mac keeps beside a file: RFC 1740
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.[^/]*", re.DOTALL)
-
-
-class Part(NamedTuple):
-    """An image of a container, or the metadata of the images of an archive that have its key."""
-
-    key: str | None = None
-    item: Item | None = None
-    columns: Columns = None
-
-
-@dataclass(slots=True)
-class _Group:
-    key: str | None = None
-    columns: Columns = None
-    images: int = 0
-    waiting: list[Item] = field(default_factory=list)
-    waiting_bytes: int = 0
-
-    def flush(self) -> Iterator[Item]:
-        for item in self.waiting:
-            self.images += 1
-            has_columns = self.columns is not None and self.images <= _MAX_IMAGES
-            yield replace(item, columns=self.columns) if has_columns else item
-        self.waiting.clear()
-        self.waiting_bytes = 0
-
-    def add(self, item: Item) -> Iterator[Item]:
-        self.waiting.append(item)
-        self.waiting_bytes += len(item.data or b"")
-        if (
-            self.key is None
-            or self.columns is not None
-            or len(self.waiting) >= _MAX_WAITING
-            or self.waiting_bytes >= _MAX_WAITING_BYTES
-        ):
-            yield from self.flush()
-
-
-def grouped(parts: Iterable[Part]) -> Iterator[Item]:
-    """Yield the images of a container, each with the metadata of its key."""
-    group = _Group()
-    for part in parts:
-        if part.key != group.key:
-            yield from group.flush()
-            group = _Group(part.key)
-        if part.item is not None:
-            yield from group.add(part.item)
-        else:
-            group.columns = part.columns
-            yield from group.flush()
-    yield from group.flush()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +104,7 @@ def key_of(name: str) -> str:
 def _columns(member: Member, bounds: Bounds) -> Columns:
     if member.flaw or member.size > MAX_METADATA_BYTES:
         raise member.flaw or Refused(Reason.TOO_MANY_BYTES, f"{member.size} bytes")
-    return listing_columns(json_object(member.read(None)).items(), bounds, _MAX_IMAGES)
+    return listing_columns(json_object(member.read(None)).items(), bounds, MAX_IMAGES)
 
 
 def _is_apple_double(name: str, member: Member) -> bool:

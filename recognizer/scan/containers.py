@@ -10,17 +10,18 @@ import gzip
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 
 from recognizer._closing import Closes
 from recognizer._process import Child, DiedError, RemoteError, describe, inbox, settle
 from recognizer.errors import RecognizerError
 from recognizer.imaging.sources import Refused, refusal
-from recognizer.scan.archives import Part, archive_parts, grouped, tar_members, zip_members
+from recognizer.scan.archives import MAX_IMAGES, archive_parts, tar_members, zip_members
 from recognizer.scan.bounds import Reading
-from recognizer.scan.items import ZIP_SUFFIX, Item, Skipped, table_format
+from recognizer.scan.items import ZIP_SUFFIX, Columns, Item, Part, Skipped, table_format
 from recognizer.scan.tables import TableOpening, table_items
 from recognizer.status import Reason
 
@@ -28,6 +29,11 @@ MEMORY_LIMIT = 2 << 30
 """What the process may hold, unless the scan's memory limit says otherwise."""
 
 _BEAT_SECONDS = 1.0
+
+# An archive may have one key for all that it holds. Images that have waited so long are scanned
+# without metadata.
+_MAX_WAITING = 32
+_MAX_WAITING_BYTES = 64 << 20
 
 
 class Opening(TableOpening):
@@ -53,6 +59,49 @@ class Opening(TableOpening):
         else:
             members = tar_members(self.container, progress)
         return archive_parts(members, self.limits, progress, skipped)
+
+
+@dataclass(slots=True)
+class _Group:
+    key: str | None = None
+    columns: Columns = None
+    images: int = 0
+    waiting: list[Item] = field(default_factory=list)
+    waiting_bytes: int = 0
+
+    def flush(self) -> Iterator[Item]:
+        for item in self.waiting:
+            self.images += 1
+            has_columns = self.columns is not None and self.images <= MAX_IMAGES
+            yield replace(item, columns=self.columns) if has_columns else item
+        self.waiting.clear()
+        self.waiting_bytes = 0
+
+    def add(self, item: Item) -> Iterator[Item]:
+        self.waiting.append(item)
+        self.waiting_bytes += len(item.data or b"")
+        if (
+            self.key is None
+            or self.columns is not None
+            or len(self.waiting) >= _MAX_WAITING
+            or self.waiting_bytes >= _MAX_WAITING_BYTES
+        ):
+            yield from self.flush()
+
+
+def grouped(parts: Iterable[Part]) -> Iterator[Item]:
+    """Yield the images of a container, each with the metadata of its key."""
+    group = _Group()
+    for part in parts:
+        if part.key != group.key:
+            yield from group.flush()
+            group = _Group(part.key)
+        if part.item is not None:
+            yield from group.add(part.item)
+        else:
+            group.columns = part.columns
+            yield from group.flush()
+    yield from group.flush()
 
 
 def _refusal(error: Exception) -> Refused:

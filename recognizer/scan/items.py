@@ -10,7 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any, Self, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from recognizer.errors import UsageError
@@ -212,6 +212,14 @@ class Item:
         """Whether its bytes come over a network, so that waiting is most of the work."""
         place = self._unread.archive if isinstance(self._unread, ArchiveMember) else self._unread
         return isinstance(place, StoreObject | WebAddress)
+
+
+class Part(NamedTuple):
+    """An image of a container, or the metadata of the images of an archive that have its key."""
+
+    key: str | None = None
+    item: Item | None = None
+    columns: Columns = None
 
 
 @dataclass(slots=True)

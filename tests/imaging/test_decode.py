@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from recognizer.imaging import Limits, load_image
-from recognizer.imaging.decode import MIN_RECOVERED, to_rgb
+from recognizer.imaging.decode import MIN_RECOVERED
 from recognizer.imaging.formats import sniff
+from recognizer.imaging.pixels import to_rgb
 from recognizer.status import Reason, Status
 from tests.hostile import (
     animation,

@@ -14,10 +14,9 @@ import pytest
 
 from recognizer.errors import MissingExtraError
 from recognizer.imaging import Limits
-from recognizer.scan.archives import Part
 from recognizer.scan.bounds import Reading
 from recognizer.scan.containers import Containers, Opening
-from recognizer.scan.items import FileLocation, Item, Skipped
+from recognizer.scan.items import FileLocation, Item, Part, Skipped
 from recognizer.status import Reason
 
 MIB = 1 << 20

@@ -11,9 +11,8 @@ import pytest
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.scan import Access, ScanOptions, expand
-from recognizer.scan.archives import grouped
 from recognizer.scan.bounds import Reading
-from recognizer.scan.containers import Opening
+from recognizer.scan.containers import Opening, grouped
 from recognizer.scan.items import Item, Skipped
 from recognizer.scan.worker import Reader
 from recognizer.status import Reason
