@@ -279,19 +279,6 @@ def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
         examine(parent, RHINO, [photos[0]] * 5)
 
 
-def test_photos_that_cannot_be_read_are_told(
-    parent: Recognizer, blue: list[str], tmp_path: Path
-) -> None:
-    (tmp_path / "page.jpg").write_bytes(b"<html>")
-    broken = [str(tmp_path / "page.jpg"), str(tmp_path / "missing.jpg")]
-    assert set(examine(parent, RHINO, [*blue, *broken]).unreadable) == set(broken)
-    with pytest.raises(UsageError, match=r"0 near-copies, 2 unread.*\n.*page\.jpg: not_an_image"):
-        examine(parent, RHINO, [*blue[:2], *broken])
-    for count in (0, 1, 2):
-        with pytest.raises(UsageError, match=f"{count} usable photo.*at least 3"):
-            examine(parent, RHINO, blue[:count])
-
-
 @pytest.mark.parametrize(
     ("product", "words"),
     [

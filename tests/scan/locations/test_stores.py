@@ -15,11 +15,8 @@ from pathlib import Path
 import pytest
 
 from recognizer.errors import MissingExtraError, UsageError
-from recognizer.imaging import Limits
-from recognizer.imaging.sources import Refused
 from recognizer.scan import expand, stores
-from recognizer.scan.items import Item, Skipped, StoreObject
-from recognizer.scan.stores import Store
+from recognizer.scan.items import Item, Skipped
 from recognizer.status import Reason
 from tests.scan.locations.conftest import GREEN, RED, contents, read
 from tests.scan.locations.test_archives import make_tar, make_zip
@@ -139,6 +136,18 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     forget()
 
 
+def test_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    s3fs = pytest.importorskip("s3fs")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/none")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/none")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    s3fs.S3FileSystem.clear_instance_cache()
+    assert read(Item.at("s3://bucket/a.jpg")) is Reason.PERMISSION_DENIED
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
 def test_an_end_point_that_is_busy_is_asked_three_times(requests: list[bytes]) -> None:
     """By one layer alone: fsspec's library does not try again as well."""
     for url in ("s3://b/p/", "s3://b/t.csv", "s3://b/t.zip"):
@@ -147,48 +156,6 @@ def test_an_end_point_that_is_busy_is_asked_three_times(requests: list[bytes]) -
     requests.clear()
     assert read(Item.at("s3://b/a.jpg")) is Reason.READ_ERROR
     assert len(requests) == 3
-
-
-class Failing:
-    """A file system whose objects cannot be read, and whose listing breaks off."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-    def cat_file(self, *_: object, **__: object) -> bytes:
-        raise self.error
-
-    def info(self, _: str) -> dict[str, int]:
-        return {"size": 5}
-
-    def walk(self, *_: object, **__: object) -> Iterator[object]:
-        yield "/b", ["x"], ["a.jpg"]
-        raise self.error
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (PermissionError("Access Denied"), Reason.PERMISSION_DENIED),
-        (FileNotFoundError("The specified key does not exist."), Reason.NOT_FOUND),
-        (TimeoutError(), Reason.READ_ERROR),
-        (type("NoCredentialsError", (Exception,), {})("none"), Reason.PERMISSION_DENIED),
-        (type("ClientError", (Exception,), {})("SlowDown"), Reason.READ_ERROR),
-        (MemoryError(), Reason.OUT_OF_MEMORY),
-    ],
-)
-def test_errors_of_a_store(error: Exception, reason: Reason) -> None:
-    pytest.importorskip("s3fs")
-    store = Store(StoreObject("s3://b/a.jpg"))
-    store._fs = Failing(error)
-    with pytest.raises(Refused) as caught:
-        store.read(Limits())
-    assert caught.value.reason is reason
-    found = store.objects_below()
-    next(found)
-    with pytest.raises(Refused) as caught:
-        next(found)
-    assert caught.value.reason is reason
 
 
 def test_stores_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
