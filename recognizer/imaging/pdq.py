@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 MIN_QUALITY = 50
 """PDQ's own measure of how much there is to see, 0 to 100. Under this, as its authors advise,
-there is no hash: all blank images would match one another."""
+an image has no hash: all blank ones would match one another."""
 
 MIN_HASH_SIDE = 128
 """An image that is decoded only for its hash may be reduced to this short side, in pixels."""

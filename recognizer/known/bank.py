@@ -229,7 +229,7 @@ _REST = _FIELDS[1:]
 _COLUMNS = ("signal_type", "signal_value", *_REST)
 _REQUIRED = _COLUMNS[:4]
 _SUFFIXES = (".csv", ".txt")
-_MAX_LINE = 1 << 16  # characters; what is longer is no item
+_MAX_LINE = 1 << 16  # characters; a longer line is not an item
 
 
 def is_exchange(path: Path) -> bool:

@@ -217,7 +217,7 @@ def _send(connection: Connection, opening: Opening) -> None:
 def _bound_memory(limit: int) -> None:
     """Let the system refuse what is over the limit; the parent looks only ten times a second."""
     if sys.platform == "linux":
-        import resource  # noqa: PLC0415 - there is none on Windows
+        import resource  # noqa: PLC0415 - not on Windows
 
         with open("/proc/self/statm", encoding="ascii") as statm:
             data = int(statm.read().split()[5]) * os.sysconf("SC_PAGE_SIZE")

@@ -283,7 +283,7 @@ class Scorer(Closes):
         """Return a row for each item, in their order; raise as :func:`recognizer.scan.scan`."""
         tasks = [Task(index=index, key=0, item=item) for index, item in enumerate(items)]
         rows = [result.row for result in self.work(tasks)]
-        return [row for row in rows if row is not None]  # without earlier rows there are no others
+        return [row for row in rows if row is not None]  # all, without earlier rows
 
     def work(self, tasks: Sequence[Task]) -> list[TaskResult]:
         """Return the result of each task, in order; raise as :meth:`score`."""

@@ -114,7 +114,7 @@ class Roots:
     def _holds(self, path: str) -> bool:
         try:
             real = os.path.realpath(path)
-        except ValueError:  # a NUL: the reader will say that there is no such file
+        except ValueError:  # a NUL: the reader will say that it does not exist
             return True
         return any(real == root or real.startswith(os.path.join(root, "")) for root in self.folders)
 

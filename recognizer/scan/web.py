@@ -186,7 +186,7 @@ def _connect(addresses: Sequence[IpAddress], port: int, deadline: float) -> sock
             break
         try:
             return socket.create_connection((str(address), port), timeout=seconds)
-        except OSError:  # an IPv6 address where there is no IPv6
+        except OSError:  # an IPv6 address without IPv6 here
             if number == len(addresses):
                 raise
     raise TimeoutError

@@ -1,4 +1,4 @@
-"""What a source gives: the bytes of each of its images, or the reason why there are none."""
+"""What a source gives: the bytes of each of its images, or the reason for a failure."""
 
 from __future__ import annotations
 
