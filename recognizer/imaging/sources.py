@@ -70,7 +70,6 @@ _OS_REASONS = {
     errno.EISDIR: Reason.NOT_A_FILE,
     errno.ENXIO: Reason.NOT_A_FILE,
 }
-_PIECE_BYTES = 1 << 16  # read at a time behind what is expected
 _MAX_DETAIL = 200  # of an error: libraries may quote a whole answer
 
 
@@ -120,23 +119,18 @@ def read_path(path: str | os.PathLike[str], limits: Limits, *, head: int | None 
         size = os.fstat(file.fileno()).st_size
         if size > limits.max_bytes:
             raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limits.max_bytes}")
-        return read_file(file, limits, expected=size)
+        return read_file(file, limits)
 
 
-def read_file(file: BinaryIO | object, limits: Limits, *, expected: int | None = None) -> bytes:
+def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
     """Read a binary file object to its end, at most one byte past the limit.
 
-    A raw file makes a buffer for all bytes that it is asked for, so give the ``expected`` number if
-    it is known. A file object in text mode is a UsageError.
+    A file object in text mode is a UsageError.
     """
     chunks: list[bytes] = []
     left = limits.max_bytes + 1
-    size = left if expected is None else expected + 1
     try:
-        while left > 0:
-            chunk = file.read(min(left, size))  # type: ignore[union-attr]
-            if not chunk:
-                break
+        while left > 0 and (chunk := file.read(left)):  # type: ignore[union-attr]
             if not isinstance(chunk, bytes | bytearray | memoryview):
                 raise UsageError(
                     f"the file object's read() gives {type(chunk).__name__}, not bytes: open it in "
@@ -144,7 +138,6 @@ def read_file(file: BinaryIO | object, limits: Limits, *, expected: int | None =
                 )
             chunks.append(bytes(chunk))
             left -= len(chunk)
-            size = _PIECE_BYTES
     except UsageError:
         raise
     except MemoryError as error:

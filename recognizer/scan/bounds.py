@@ -127,16 +127,10 @@ class Unpacked(io.RawIOBase):
         """Return True."""
         return True
 
-    def read(self, size: int = -1) -> bytes:
-        """Read up to ``size`` bytes."""
-        data = self._stream.read(size)
-        packed = None if self._packed is None else self._packed.tell()
-        self._progress.unpack(len(data), packed)
-        return data
-
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Read as many bytes as there is room for, or fewer."""
         view = memoryview(buffer)
-        data = self.read(len(view))
+        data = self._stream.read(len(view))
+        self._progress.unpack(len(data), None if self._packed is None else self._packed.tell())
         view[: len(data)] = data
         return len(data)

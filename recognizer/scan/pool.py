@@ -86,7 +86,8 @@ class WorkerPool:
         self._options = payload.options
         self._size = worker_count(payload.options.workers)
         self._memory_limit = payload.options.memory_limit or None
-        if payload.options.memory_limit is None:
+        is_cpu = payload.options.provider == "cpu"  # the libraries of a GPU take gigabytes
+        if payload.options.memory_limit is None and is_cpu:
             self._memory_limit = worker_memory(self._size)
         self._workers: list[_Worker] = []
         self._returned: deque[Task] = deque()
@@ -177,11 +178,6 @@ class WorkerPool:
                 self._failed_starts = 0
                 limit = self._memory_limit
                 if limit is not None and held > limit:
-                    if self._options.memory_limit is None:  # as with the libraries of a GPU
-                        self._memory_limit = None
-                        for one in self._workers:
-                            one.child.memory_limit = None
-                        return []
                     raise UsageError(
                         f"a memory limit of {mebibytes(limit)} leaves no room for images: a "
                         f"worker takes {mebibytes(held)} for itself; give another limit, or 0 for "

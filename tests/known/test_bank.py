@@ -108,11 +108,3 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path, *, create: bool) -
     execute(tmp_path / "it", "PRAGMA user_version = 99")
     with pytest.raises(BankError, match="version 99"):
         Bank(tmp_path / "it", create=create)
-
-
-@pytest.mark.parametrize("create", [True, False])
-def test_a_place_where_no_store_can_be_is_told(tmp_path: Path, *, create: bool) -> None:
-    for place in ("missing/it", ".", *([] if create else ["none"])):
-        with pytest.raises(BankError, match="recognizer bank add"):
-            Bank(tmp_path / place, create=create)
-    assert not [*tmp_path.iterdir()]

@@ -49,13 +49,6 @@ def test_matches_are_the_nearest_first_and_each_item_once(share: Share) -> None:
         assert known.match(None) == known.match("5" * 64) == ()
 
 
-def test_later_additions_are_for_the_next_scan(share: Share) -> None:
-    with share([item(note="first")]) as known, share([item(note="second")]) as later:
-        assert [m.note for m in known.match(HASH)] == ["first"]
-        assert later.digest != known.digest
-        assert len(later.match(HASH)) == 2
-
-
 def test_a_bank_with_thousands_of_findings_of_one_picture_does_not_swell_the_rows(
     share: Share,
 ) -> None:
