@@ -11,8 +11,10 @@ from recognizer.engine import Recognizer
 from recognizer.enrolment.head import (
     Expectation,
     Learner,
+    as_negatives,
+    distinct,
     expect,
-    known_already,
+    is_known,
     read_examples,
     without_copies,
 )
@@ -122,34 +124,32 @@ def enroll(
             f"--negatives (at least {MIN_NEGATIVES}, better a thousand of your ordinary listings)"
         )
     notes: list[str] = []
-    read = read_examples(
+    read, unreadable = read_examples(
         recognizer, photos, mirrored=True, on_progress=partial(on_progress, "reading photos")
     )
-    rows, copies = read.distinct()
+    rows, copies = distinct(read)
     notes += [f"{path} is a near-copy of {twin}: it counts once" for path, twin in copies.items()]
-    known = known_already(own_bank, read, name, sorted(bundle.enrolled_photos(name)))
+    earlier = bundle.enrolled_photos(name)
+    known = [photo.path for photo in rows if is_known(photo, name, own_bank, earlier)]
     notes += [
-        f"{read.paths[row]}: the bundle knows it as {name} already: it counts there, and is not "
-        "enrolled again"
-        for row in rows
-        if known[row]
+        f"{path}: the bundle knows it as {name} already: it counts there, and is not enrolled again"
+        for path in known
     ]
-    fresh = [row for row in rows if not known[row]]
-    if len(fresh) < MIN_PHOTOS:
-        why = "".join(f"\nnot used: {path}: {reason}" for path, reason in read.unreadable.items())
-        unused = [f"{len(photos) - len(rows) - len(read.unreadable)} near-copies"]
-        if len(fresh) < len(rows):
-            unused.append(f"{len(rows) - len(fresh)} that the bundle knows as {name} already")
-        unused.append(f"{len(read.unreadable)} unreadable")
+    examples = [photo for photo in rows if photo.path not in known]
+    if len(examples) < MIN_PHOTOS:
+        why = "".join(f"\nnot used: {path}: {reason}" for path, reason in unreadable.items())
+        unused = [f"{len(read) - len(rows)} near-copies"]
+        if known:
+            unused.append(f"{len(known)} that the bundle knows as {name} already")
+        unused.append(f"{len(unreadable)} unreadable")
         raise UsageError(
-            f"{len(fresh)} usable photo{'s' * (len(fresh) != 1)} of {len(photos)} "
+            f"{len(examples)} usable photo{'s' * (len(examples) != 1)} of {len(photos)} "
             f"({', '.join(unused)}): at least {MIN_PHOTOS} that differ are needed{why}"
         )
-    examples = read.chosen(fresh)
-    others = read_examples(
+    others, missing = read_examples(
         recognizer, negatives, mirrored=False, on_progress=partial(on_progress, "reading negatives")
     )
-    bank = others.as_negatives("", held_out=True, together=False) if len(others) else None
+    bank = as_negatives(others, "", held_out=True, together=False) if others else None
     parts = []
     for part, place in ((own_bank, _OWN_BANK), (bank, "--negatives")):
         if part is not None:
@@ -197,7 +197,7 @@ def enroll(
     return Enrolment(
         expectation=expectation,
         notes=plan.notes,
-        unreadable=read.unreadable | others.unreadable,
+        unreadable=unreadable | missing,
         path=output,
     )
 

@@ -7,9 +7,10 @@ its source. The head that is written has seen them all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from recognizer.model.description import Calibration, EnrolmentEvidence, Share, 
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
 from recognizer.model.numerics import sigmoid, unit_norm
 from recognizer.policy import FALSE_POSITIVE_RATES
-from recognizer.prediction import HASH_BITS, MAX_DISTANCE
+from recognizer.prediction import MAX_DISTANCE
 
 # --- photos ---------------------------------------------------------------------------------------
 
@@ -36,64 +37,18 @@ NEAR_COPY_COSINE = 0.95
 """Photos whose perceptual hashes match are near-copies where their embeddings are this similar."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Examples:
-    """Photos of one kind, embedded. A photo that could not be read is not among them.
+class Example(NamedTuple):
+    """A photo, embedded; the first view is the photo itself.
 
-    ``phash`` is (N, 32), ``embeddings`` (N, views, channels), ``log_odds`` before calibration (N,
-    views, labels); the first view is the photo itself. ``unreadable`` is path -> why.
+    ``phash`` is (32,), ``embeddings`` (views, channels), ``log_odds`` before calibration (views,
+    labels).
     """
 
-    paths: tuple[str, ...]
-    sha256: tuple[str, ...]
+    path: str
+    sha256: str
     phash: NDArray[np.uint8]
     embeddings: NDArray[np.float32]
     log_odds: NDArray[np.float32]
-    unreadable: dict[str, str]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def chosen(self, rows: Sequence[int]) -> Examples:
-        """Return some of the photos."""
-        index = np.array(rows, np.int64)
-        return Examples(
-            tuple(self.paths[i] for i in rows),
-            tuple(self.sha256[i] for i in rows),
-            self.phash[index],
-            self.embeddings[index],
-            self.log_odds[index],
-            self.unreadable,
-        )
-
-    def distinct(self) -> tuple[list[int], dict[str, str]]:
-        """Return the rows of the photos that are not near-copies of an earlier one.
-
-        For each of the others also path -> path of the photo that it is a copy of.
-        """
-        hashes = [phash.tobytes().hex() if phash.any() else None for phash in self.phash]
-        firsts = [int(first) for first in near_copies(hashes, self.sha256)]
-        kept = [row for row, first in enumerate(firsts) if row == first]
-        copies = {
-            self.paths[row]: self.paths[first] for row, first in enumerate(firsts) if row != first
-        }
-        return kept, copies
-
-    def as_negatives(self, label: str, *, held_out: bool, together: bool) -> NegativeBank:
-        """Return the photos as rows of a bank, together as one source or each as its own.
-
-        ``label`` is empty where all that is known is what they do not show.
-        """
-        count = len(self)
-        return NegativeBank(
-            self.embeddings[:, 0],
-            self.log_odds[:, 0],
-            np.full(count, label, dtype=f"<U{max(1, len(label))}"),
-            np.zeros(count, np.int32) if together else np.arange(count, dtype=np.int32),
-            np.full(count, held_out),
-            short_digests(self.sha256),
-            self.phash,
-        )
 
 
 def read_examples(
@@ -101,71 +56,80 @@ def read_examples(
     paths: Sequence[str],
     *,
     mirrored: bool,
-    on_progress: Callable[[int, int], None] = lambda done, of: None,
-) -> Examples:
+    on_progress: Callable[[int, int], None],
+) -> tuple[list[Example], dict[str, str]]:
     """Read photos and embed them, perhaps with the mirror image of each as a second view.
 
-    An animation counts with its first frame.
+    An animation counts with its first frame. Also return path -> why a photo cannot be read.
     """
-    found: list[tuple[str, str, NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]] = []
+    found: list[Example] = []
     unreadable: dict[str, str] = {}
-    size = recognizer.bundle.input_size
     for done, path in enumerate(paths, 1):
         image = recognizer.load_image(Path(path))
         if not image.frames or image.sha256 is None:
             unreadable[path] = ": ".join(filter(None, (image.reason, image.detail)))
         else:
             rgb = image.frames[0].rgb
-            whole = model_input(rgb, size)
+            whole = model_input(rgb, recognizer.bundle.input_size)
             views = np.stack([whole, whole[:, ::-1]] if mirrored else [whole])
-            log_odds, embedding = recognizer.features(views)
-            found.append((path, image.sha256, hash_bytes(rgb), embedding, log_odds))
+            log_odds, embeddings = recognizer.features(views)
+            found.append(Example(path, image.sha256, hash_bytes(rgb), embeddings, log_odds))
         on_progress(done, len(paths))
-    columns = list(zip(*found, strict=True)) or [()] * 5
-    labels = len(recognizer.labels)
-    return Examples(
-        tuple(columns[0]),
-        tuple(columns[1]),
-        np.stack(columns[2]) if found else np.zeros((0, HASH_BITS // 8), np.uint8),
-        np.stack(columns[3]) if found else np.zeros((0, 1, 1), np.float32),
-        np.stack(columns[4]) if found else np.zeros((0, 1, labels), np.float32),
-        unreadable,
+    return found, unreadable
+
+
+def distinct(photos: Sequence[Example]) -> tuple[list[Example], dict[str, str]]:
+    """Return photos without near-copies of earlier ones, and path of a copy -> of its photo."""
+    hashes = [photo.phash.tobytes().hex() if photo.phash.any() else None for photo in photos]
+    firsts = [photos[first] for first in near_copies(hashes, [photo.sha256 for photo in photos])]
+    pairs = list(zip(photos, firsts, strict=True))
+    copies = {photo.path: first.path for photo, first in pairs if photo is not first}
+    return [photo for photo, first in pairs if photo is first], copies
+
+
+def as_negatives(
+    photos: Sequence[Example], label: str, *, held_out: bool, together: bool
+) -> NegativeBank:
+    """Return photos as rows of a bank, together as one source or each as its own.
+
+    ``label`` is empty where all that is known is what they do not show.
+    """
+    count = len(photos)
+    return NegativeBank(
+        np.stack([photo.embeddings[0] for photo in photos]),
+        np.stack([photo.log_odds[0] for photo in photos]),
+        np.full(count, label, dtype=f"<U{max(1, len(label))}"),
+        np.zeros(count, np.int32) if together else np.arange(count, dtype=np.int32),
+        np.full(count, held_out),
+        short_digests([photo.sha256 for photo in photos]),
+        np.stack([photo.phash for photo in photos]),
     )
 
 
-def without_copies(bank: NegativeBank, photos: Examples) -> tuple[NegativeBank, list[str]]:
+def without_copies(bank: NegativeBank, photos: Sequence[Example]) -> tuple[NegativeBank, list[str]]:
     """Take photos out of a bank of negatives; also return the labels that they had in it."""
-    same = np.asarray(_copies(bank, photos).any(axis=0), bool)
+    same = np.any([_copies(bank, photo) for photo in photos], axis=0)
     return bank[~same], bank.labels[same].tolist()
 
 
-def known_already(
-    bank: NegativeBank | None, photos: Examples, name: str, earlier: Sequence[str]
-) -> NDArray[np.bool_]:
-    """Return which photos a label was made of, (photos,): its score says nothing of them.
+def is_known(photo: Example, name: str, bank: NegativeBank | None, earlier: Set[str]) -> bool:
+    """Whether a label was made of a photo: its score says nothing of it.
 
-    They are in the bundle's bank as that label, or their sha256 is in ``earlier``.
+    It is in the bundle's bank as that label, or its sha256 is in ``earlier``.
     """
-    known = np.isin(photos.sha256, list(earlier))
-    if bank is not None:
-        known |= _copies(bank[bank.labels == name], photos).any(axis=1)
-    return known
-
-
-def _copies(bank: NegativeBank, photos: Examples) -> NDArray[np.bool_]:
-    # (photos, rows of the bank): the same bytes, or near-copies by hash and by embedding. Without a
-    # hash (all zeros) nothing is near.
-    directions = unit_norm(bank.embeddings)
-    views = zip(
-        short_digests(photos.sha256), photos.phash, unit_norm(photos.embeddings[:, 0]), strict=True
+    of_label = None if bank is None else bank[bank.labels == name]
+    return photo.sha256 in earlier or (
+        of_label is not None and bool(_copies(of_label, photo).any())
     )
-    same = []
-    for digest, phash, embedding in views:
-        bits = np.unpackbits(bank.phash ^ phash, axis=1).sum(axis=1)
-        alike = directions @ embedding >= NEAR_COPY_COSINE
-        near = (bits <= MAX_DISTANCE) & alike & phash.any()
-        same.append((bank.sha256 == digest) | near)
-    return np.array(same, bool).reshape(len(photos), len(bank))
+
+
+def _copies(bank: NegativeBank, photo: Example) -> NDArray[np.bool_]:
+    # Rows with the same bytes, or near-copies by hash and by embedding. Without a hash (all zeros)
+    # nothing is near.
+    bits = np.unpackbits(bank.phash ^ photo.phash, axis=1).sum(axis=1)
+    cosine = unit_norm(bank.embeddings) @ unit_norm(photo.embeddings[:1])[0]
+    near = (bits <= MAX_DISTANCE) & (cosine >= NEAR_COPY_COSINE) & photo.phash.any()
+    return np.asarray((bank.sha256 == short_digests([photo.sha256])[0]) | near, bool)
 
 
 # --- heads ----------------------------------------------------------------------------------------
@@ -217,7 +181,7 @@ class Learner:
 
     def __init__(
         self,
-        photos: Examples,
+        photos: Sequence[Example],
         bank: NegativeBank,
         *,
         name: str,
@@ -236,7 +200,7 @@ class Learner:
         self._mean = rows.mean(axis=0)
         self._spread = np.maximum(spread, _MIN_SPREAD * spread.mean() + 1e-9)
         self._rows = self._scaled(bank.embeddings)
-        self._views = self._scaled(photos.embeddings)
+        self._views = self._scaled(np.stack([photo.embeddings for photo in photos]))
         self._known = np.flatnonzero(bank.labels == name)
         self.known = len(self._known)  # photos of the label that the bank has
         self.negatives = int(self._negative.sum())  # photos that a head is fitted against
@@ -271,7 +235,10 @@ class Learner:
         negatives = scores[self._counted]
         if column is None:
             return Learned(plain, left_out, negatives, self._counted)
-        own = self._photos.log_odds[:, 0, column], self._bank.log_odds[self._counted, column]
+        own = (
+            np.array([photo.log_odds[0, column] for photo in self._photos]),
+            self._bank.log_odds[self._counted, column],
+        )
         options = [
             Learned(
                 replace(plain, own_weight=weight),
@@ -353,7 +320,7 @@ class Expectation:
 
 def expect(
     name: str,
-    examples: Examples,
+    examples: Sequence[Example],
     learner: Learner,
     learned: Learned,
     calibration: Calibration,
@@ -366,7 +333,7 @@ def expect(
     leads = int((sigmoid(calibration(learned.left_out)) > threshold).sum())
     evidence = EnrolmentEvidence(
         photos=photos,
-        sources=len({Path(path).parent for path in examples.paths}),
+        sources=len({Path(photo.path).parent for photo in examples}),
         known=learner.known,
         negatives=learner.negatives,
         recall={r: _share(learned.found(r), photos) for r in FALSE_POSITIVE_RATES},

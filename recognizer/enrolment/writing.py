@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from recognizer import __version__
 from recognizer.engine import Recognizer
-from recognizer.enrolment.head import PENALTY, Examples, Expectation, Learned
+from recognizer.enrolment.head import PENALTY, Example, Expectation, Learned, as_negatives
 from recognizer.enrolment.onnx_head import add_head
 from recognizer.errors import BundleSchemaError
 from recognizer.evaluation.calibrate import fit_platt
@@ -55,7 +56,7 @@ class Plan:
     recognizer: Recognizer
     taxonomy: Taxonomy
     name: str
-    photos: Examples
+    photos: Sequence[Example]
     bank: NegativeBank
     own_bank: NegativeBank | None
     learned: Learned
@@ -145,7 +146,7 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
     step = Enrolled(
         parent=parent.reference,
         label=plan.name,
-        photos=plan.photos.sha256,
+        photos=tuple(photo.sha256 for photo in plan.photos),
         penalty=PENALTY,
         date=today,
         program=__version__,
@@ -216,7 +217,7 @@ def _evidence(before: LabelEvidence | None, expectation: Expectation) -> LabelEv
 def _remembered(plan: Plan) -> NegativeBank:
     bank, learned, column = plan.own_bank, plan.learned, plan.column
     assert bank is not None  # noqa: S101 - as the caller has seen
-    rows = plan.photos.as_negatives(plan.name, held_out=False, together=True)
+    rows = as_negatives(plan.photos, plan.name, held_out=False, together=True)
     scores = learned.head.log_odds(bank.embeddings, bank.log_odds[:, column or 0])
     # The caller's negatives come behind the bundle's, and are not remembered.
     mine = learned.rows < len(bank)
@@ -242,11 +243,12 @@ def _with_column(
 def _check(plan: Plan, draft: Path) -> None:
     made = Recognizer(load_bundle(draft), provider=plan.recognizer.provider)
     photos, column = plan.photos, plan.column
-    old = photos.log_odds[:, 0]
-    expected = plan.learned.head.log_odds(photos.embeddings[:, 0], old[:, column or 0])
+    old = np.stack([photo.log_odds[0] for photo in photos])
+    embeddings = np.stack([photo.embeddings[0] for photo in photos])
+    expected = plan.learned.head.log_odds(embeddings, old[:, column or 0])
     wanted = _with_column(old, expected, column)
-    for path, log_odds in zip(photos.paths, wanted, strict=True):
-        frame = made.load_image(Path(path)).frames[0]
+    for photo, log_odds in zip(photos, wanted, strict=True):
+        frame = made.load_image(Path(photo.path)).frames[0]
         (found,), _ = made.features(model_input(frame.rgb, made.bundle.input_size)[None])
         if not np.allclose(found, log_odds, rtol=_TOLERANCE, atol=_TOLERANCE):
             raise BundleSchemaError(
