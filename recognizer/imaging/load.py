@@ -16,7 +16,7 @@ from recognizer.errors import UsageError
 from recognizer.imaging.decode import LoadedImage, decode, decode_image
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Limits, Refused, read_file, read_path
-from recognizer.status import Reason, Status
+from recognizer.status import Status
 
 ImageSource: TypeAlias = (
     os.PathLike[str]
@@ -94,8 +94,7 @@ def read_bytes(source: object, limits: Limits) -> bytes:
     if isinstance(source, os.PathLike):
         return read_path(source, limits)
     if isinstance(source, bytes | bytearray | memoryview):
-        if (size := memoryview(source).nbytes) > limits.max_bytes:
-            raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limits.max_bytes}")
+        limits.check_bytes(memoryview(source).nbytes)
         return bytes(source)
     if hasattr(source, "read"):
         _rewind(source)

@@ -44,6 +44,11 @@ class Limits:
             if not (isinstance(value := getattr(self, field.name), int) and value >= 1):
                 raise UsageError(f"{field.name} = {value!r}: a number from 1")
 
+    def check_bytes(self, size: int) -> None:
+        """Raise a Refused if so many encoded bytes are too many."""
+        if size > self.max_bytes:
+            raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {self.max_bytes}")
+
     @property
     def max_decoded(self) -> int:
         """Bytes that decoding one image may take at its peak."""
@@ -116,9 +121,7 @@ def read_path(path: str | os.PathLike[str], limits: Limits, *, head: int | None 
                 return file.read(head)
             except OSError as error:
                 raise refusal(error) from error
-        size = os.fstat(file.fileno()).st_size
-        if size > limits.max_bytes:
-            raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limits.max_bytes}")
+        limits.check_bytes(os.fstat(file.fileno()).st_size)
         return read_file(file, limits)
 
 
@@ -144,8 +147,7 @@ def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
         raise Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit") from error
     except Exception as error:  # file objects of remote storage raise errors of their own
         raise refusal(error) from error
-    if left <= 0:
-        raise Refused(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes} bytes")
+    limits.check_bytes(sum(map(len, chunks)))
     return b"".join(chunks)
 
 

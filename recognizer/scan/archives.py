@@ -131,9 +131,7 @@ def _item(
         elif not has_image_suffix(name) and (refused or not sniff(member.read(SNIFF_BYTES))):
             return None
         if refused is None and member.is_streamed:
-            if member.size > limits.max_bytes:
-                detail = f"{member.size} bytes, limit {limits.max_bytes}"
-                raise Refused(Reason.TOO_MANY_BYTES, detail)
+            limits.check_bytes(member.size)
             data = member.read(None)
     except Refused as error:
         refused = error
@@ -335,9 +333,8 @@ def extract(
 
     The byte limit applies to the unpacked member. ``head`` is for its first bytes, unverified.
     """
-    size = member.size if member.zipped is None else member.zipped.size
-    if head is None and max(size, member.size) > limits.max_bytes:
-        raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limits.max_bytes}")
+    if head is None:
+        limits.check_bytes(max(member.size, member.zipped.size if member.zipped else 0))
     if member.zipped is not None:
         return _unzip(read_range, member, member.zipped, head)
     wanted = member.size if head is None else min(head, member.size)

@@ -64,8 +64,7 @@ class Store:
     def read(self, limits: Limits) -> bytes:
         """Read the object whole."""
         data = self.read_range(0, limits.max_bytes + 1)
-        if len(data) > limits.max_bytes:
-            raise Refused(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes} bytes")
+        limits.check_bytes(len(data))
         return data
 
     def read_range(self, start: int, end: int) -> bytes:

@@ -242,13 +242,11 @@ def _answer(response: http.client.HTTPResponse, limits: Limits, deadline: float)
     if encoding != "identity":
         raise Refused(Reason.READ_ERROR, f"the answer is compressed ({encoding}), unasked")
     announced = response.length
-    if announced is not None and announced > limits.max_bytes:
-        raise Refused(Reason.TOO_MANY_BYTES, f"{announced} bytes, limit {limits.max_bytes}")
+    limits.check_bytes(announced or 0)
     body = bytearray()
     while chunk := response.read1(_CHUNK):
         body += chunk
-        if len(body) > limits.max_bytes:
-            raise Refused(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes} bytes")
+        limits.check_bytes(len(body))
     if time.monotonic() >= deadline:  # shut down, which looks like an end
         raise TimeoutError
     if announced is not None and len(body) < announced:

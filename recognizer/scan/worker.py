@@ -308,10 +308,8 @@ class Reader:
     def _read(self, item: Item) -> bytes:
         if item.reason is not None:
             raise Refused(item.reason, item.detail or "")
-        size = len(item.data or b"")
-        if size > self._limits.max_bytes:
-            raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {self._limits.max_bytes}")
         if item.data is not None:
+            self._limits.check_bytes(len(item.data))
             return item.data
         try:
             match item.location:
