@@ -44,7 +44,7 @@ from recognizer.imaging import model_input, perceptual_hash
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import MODEL_FILE
 from recognizer.model.session import open_session
-from recognizer.scan.machine import available_cpus, cpu_model, int8_kernel, worker_count
+from recognizer.scan.machine import available_cpus, cpu_name, worker_count
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -379,14 +379,12 @@ def _cell(values: Sequence[float]) -> str:
 
 def machine() -> str:
     """Return what was measured on, and with."""
-    name, instructions = cpu_model()
     versions = {"recognizer": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
-    return (
-        f"{available_cpus()} CPUs ({name}, products of bytes by {int8_kernel(instructions)}), "
-        + ", ".join(f"{package} {version}" for package, version in versions.items())
+    return f"{available_cpus()} CPUs ({cpu_name()}), " + ", ".join(
+        f"{package} {version}" for package, version in versions.items()
     )
 
 

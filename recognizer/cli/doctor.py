@@ -90,13 +90,10 @@ def _machine() -> dict[str, Any]:
     from recognizer.imaging.sources import MEBIBYTE
     from recognizer.scan import machine
 
-    name, instructions = machine.cpu_model()
     memory = machine.available_memory()
     return {
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
-        "cpu": name,
-        "instructions": [*instructions],
-        "int8_kernel": machine.int8_kernel(instructions),
+        "cpu": machine.cpu_name(),
         "cpus": machine.available_cpus(),
         "cpus_of_the_machine": os.cpu_count(),
         "memory_available_mib": memory and memory // MEBIBYTE,

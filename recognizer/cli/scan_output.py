@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +100,7 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
             f"{skipped.hidden:,} hidden. Name them to scan them."
         )
     for table, names in skipped.image_columns.items():
-        columns = ", ".join(map(repr, [*names][:_NAMED_COLUMNS]))
-        more = f" and {len(names) - _NAMED_COLUMNS} more" if len(names) > _NAMED_COLUMNS else ""
-        yield shown(f"{table}: images from {columns}{more}.")
+        yield chosen_columns(table, names)
     if skipped.bad_metadata:
         yield f"Metadata in archives that cannot be read: {skipped.bad_metadata:,}."
     if summary.decisions:
@@ -118,14 +116,19 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
         )
 
 
+def chosen_columns(table: str, names: Iterable[str]) -> str:
+    """Return a line on the columns that were taken for those of images."""
+    quoted = [*map(repr, names)]
+    more = f" and {len(quoted) - _NAMED_COLUMNS} more" if len(quoted) > _NAMED_COLUMNS else ""
+    return shown(f"{table}: images from {', '.join(quoted[:_NAMED_COLUMNS])}{more}.")
+
+
 def warnings(skipped: Skipped) -> Iterator[str]:
     """Yield a line for each table with rows that name no image: some may name one elsewhere."""
-    for table, rows in skipped.without_image.items():
-        numbers = ", ".join(map(str, rows.first))
-        more = ", ..." if rows.count > len(rows.first) else ""
-        line = f"{table}: {counted(rows.count, 'row')} without an image ({numbers}{more})"
-        if rows.other_columns:
-            names = ", ".join(map(repr, sorted(rows.other_columns)))
+    for table, count in skipped.without_image.items():
+        line = f"{table}: {counted(count, 'row')} without an image"
+        if others := skipped.other_columns.get(table):
+            names = ", ".join(map(repr, sorted(others)))
             line += f"; some have a value in {names}, which was not read"
         yield shown(line)
 

@@ -25,7 +25,7 @@ from recognizer.dataset.manifest import (
 from recognizer.errors import DatasetError
 from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
 from recognizer.known import COPY_DISTANCE, near_pairs
-from recognizer.known.hashes import to_bytes
+from recognizer.known.index import to_bytes
 from recognizer.taxonomy import load_taxonomy
 
 

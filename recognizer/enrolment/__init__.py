@@ -14,6 +14,6 @@ for _module in ("sklearn", "onnx"):
         raise MissingExtraError(_module, "enroll")
 
 from recognizer.enrolment.enroll import Enrolment, Product, enroll, examine  # noqa: E402
-from recognizer.enrolment.expectation import Expectation  # noqa: E402
+from recognizer.enrolment.head import Expectation  # noqa: E402
 
 __all__ = ["Enrolment", "Expectation", "Product", "enroll", "examine"]

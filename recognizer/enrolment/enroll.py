@@ -8,9 +8,16 @@ from functools import partial
 from pathlib import Path
 
 from recognizer.engine import Recognizer
-from recognizer.enrolment.examples import known_already, read_examples, without_copies
-from recognizer.enrolment.expectation import Expectation, expect
-from recognizer.enrolment.head import Learner
+from recognizer.enrolment.head import (
+    Expectation,
+    Learner,
+    as_negatives,
+    distinct,
+    expect,
+    is_known,
+    read_examples,
+    without_copies,
+)
 from recognizer.enrolment.writing import DEFAULT_RATE, Plan, calibrate, write_enrolled
 from recognizer.errors import TaxonomyError, UsageError
 from recognizer.model.bundle import Bundle
@@ -44,8 +51,8 @@ class Product:
 class Enrolment:
     """What was done, or could be.
 
-    ``notes`` say what was left out or found odd, a sentence each; ``unreadable`` is path -> why a
-    photo or negative could not be read; ``path`` is None where no bundle was written.
+    ``notes`` say what was left out or found odd; ``unreadable`` is path -> why a photo or negative
+    could not be read; ``path`` is None if no bundle was written.
     """
 
     expectation: Expectation
@@ -54,50 +61,10 @@ class Enrolment:
     path: Path | None = None
 
 
-def enroll(
-    recognizer: Recognizer,
-    product: Product,
-    photos: Sequence[str],
-    output: Path | None,
-    *,
-    negatives: Sequence[str] = (),
-    on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
-) -> Enrolment:
-    """Write a bundle that knows a product more, or one better.
-
-    Args:
-        recognizer: the bundle that the new one is made of.
-        product: what the photos show.
-        photos: their paths, at least three that differ.
-        output: folder NAME-vN of the new bundle, which must not exist, or be empty; None to write
-            nothing.
-        negatives: paths of photos that do not show the product, in addition to the bundle's bank.
-        on_progress: called with what is being done, the photos done and their number.
-
-    Raises:
-        UsageError: there are too few photos or negatives, the name cannot be enrolled, or the
-            output exists already.
-        BundleError: the bundle's bank is not the one it describes, or its model cannot be added
-            to.
-    """
-    title = None if output is None else check_output(output)  # before any work is done
-    plan, unreadable = _prepare(recognizer, product, photos, negatives, on_progress)
-    if output is not None and title is not None:
-        write_enrolled(plan, output, title)
-    return Enrolment(
-        expectation=plan.expectation, notes=plan.notes, unreadable=unreadable, path=output
-    )
-
-
-examine = partial(enroll, output=None)
-"""Say what a label enrolled from these photos could be expected to do; nothing is written."""
-
-
 def resolve(bundle: Bundle, product: Product) -> Taxonomy:
     """Return the bundle's taxonomy with the product in it.
 
-    Raises:
-        UsageError: the name is that of something else, or is new and lacks a hint.
+    A name of something else, and a new one without a hint, are a UsageError.
     """
     known, name = bundle.taxonomy, product.name
     if name in known.labels:
@@ -106,12 +73,8 @@ def resolve(bundle: Bundle, product: Product) -> Taxonomy:
                 f"{name} is a label of the kind {known.labels[name].kind}: only products are "
                 "enrolled; its photos can serve as --negatives"
             )
-        if product.family not in {None, known.labels[name].family}:
-            raise UsageError(
-                f"{name} belongs to the family {known.labels[name].family}; leave --family out"
-            )
-        if product.hint not in {None, known.labels[name].hint}:
-            raise UsageError(f"{name} is known, with a hint of its own: --hint is for a new name")
+        if product.hint is not None or product.family not in {None, known.labels[name].family}:
+            raise UsageError(f"{name} is known: --family and --hint are for a new name")
         return known
     try:
         known.label(name)
@@ -132,14 +95,26 @@ def resolve(bundle: Bundle, product: Product) -> Taxonomy:
         raise UsageError(str(error)) from error
 
 
-def _prepare(
+def enroll(
     recognizer: Recognizer,
     product: Product,
     photos: Sequence[str],
-    negatives: Sequence[str],
-    on_progress: Callable[[str, int, int], None],
-) -> tuple[Plan, dict[str, str]]:
-    """Return what would be written, and path -> why a photo or negative could not be read."""
+    output: Path | None,
+    *,
+    negatives: Sequence[str] = (),
+    on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
+) -> Enrolment:
+    """Write a bundle that knows a product more, or one better than the recognizer's.
+
+    ``photos`` are paths, of at least three that differ; ``output`` is the folder NAME-vN of the new
+    bundle, which must not exist or be empty (None to write nothing); ``negatives`` are paths of
+    photos that do not show the product, in addition to the bundle's bank. ``on_progress`` is called
+    with what is being done, the photos done and their number.
+
+    A mistake in these is a UsageError; a bank that is not the one that the bundle describes, or a
+    model that cannot be added to, a BundleError.
+    """
+    title = None if output is None else check_output(output)  # before any work is done
     bundle, name = recognizer.bundle, product.name
     taxonomy = resolve(bundle, product)
     own_bank = read_negatives(bundle)
@@ -149,34 +124,32 @@ def _prepare(
             f"--negatives (at least {MIN_NEGATIVES}, better a thousand of your ordinary listings)"
         )
     notes: list[str] = []
-    read = read_examples(
+    read, unreadable = read_examples(
         recognizer, photos, mirrored=True, on_progress=partial(on_progress, "reading photos")
     )
-    rows, copies = read.distinct()
+    rows, copies = distinct(read)
     notes += [f"{path} is a near-copy of {twin}: it counts once" for path, twin in copies.items()]
-    known = known_already(own_bank, read, name, sorted(bundle.enrolled_photos(name)))
+    earlier = bundle.enrolled_photos(name)
+    known = [photo.path for photo in rows if is_known(photo, name, own_bank, earlier)]
     notes += [
-        f"{read.paths[row]}: the bundle knows it as {name} already: it counts there, and is not "
-        "enrolled again"
-        for row in rows
-        if known[row]
+        f"{path}: the bundle knows it as {name} already: it counts there, and is not enrolled again"
+        for path in known
     ]
-    fresh = [row for row in rows if not known[row]]
-    if len(fresh) < MIN_PHOTOS:
-        why = "".join(f"\nnot used: {path}: {reason}" for path, reason in read.unreadable.items())
-        unused = [f"{len(photos) - len(rows) - len(read.unreadable)} near-copies"]
-        if len(fresh) < len(rows):
-            unused.append(f"{len(rows) - len(fresh)} that the bundle knows as {name} already")
-        unused.append(f"{len(read.unreadable)} unreadable")
+    examples = [photo for photo in rows if photo.path not in known]
+    if len(examples) < MIN_PHOTOS:
+        why = "".join(f"\nnot used: {path}: {reason}" for path, reason in unreadable.items())
+        unused = [f"{len(read) - len(rows)} near-copies"]
+        if known:
+            unused.append(f"{len(known)} that the bundle knows as {name} already")
+        unused.append(f"{len(unreadable)} unreadable")
         raise UsageError(
-            f"{len(fresh)} usable photo{'s' * (len(fresh) != 1)} of {len(photos)} "
+            f"{len(examples)} usable photo{'s' * (len(examples) != 1)} of {len(photos)} "
             f"({', '.join(unused)}): at least {MIN_PHOTOS} that differ are needed{why}"
         )
-    examples = read.chosen(fresh)
-    others = read_examples(
+    others, missing = read_examples(
         recognizer, negatives, mirrored=False, on_progress=partial(on_progress, "reading negatives")
     )
-    bank = others.as_negatives("", held_out=True, together=False) if len(others) else None
+    bank = as_negatives(others, "", held_out=True, together=False) if others else None
     parts = []
     for part, place in ((own_bank, _OWN_BANK), (bank, "--negatives")):
         if part is not None:
@@ -204,8 +177,9 @@ def _prepare(
     on_progress("leaving out each photo in turn", 1, 1)
     calibration = calibrate(learned, bundle, name)
     threshold = bundle.any_product_thresholds[DEFAULT_RATE]
-    is_new = column is None
-    expectation = expect(name, examples, learner, learned, calibration, threshold, is_new=is_new)
+    expectation = expect(
+        name, examples, learner, learned, calibration, threshold, is_new=column is None
+    )
     plan = Plan(
         recognizer=recognizer,
         taxonomy=taxonomy,
@@ -218,7 +192,18 @@ def _prepare(
         expectation=expectation,
         notes=tuple(notes),
     )
-    return plan, {**read.unreadable, **others.unreadable}
+    if output is not None and title is not None:
+        write_enrolled(plan, output, title)
+    return Enrolment(
+        expectation=expectation,
+        notes=plan.notes,
+        unreadable=unreadable | missing,
+        path=output,
+    )
+
+
+examine = partial(enroll, output=None)
+"""Say what a label enrolled from these photos could be expected to do; nothing is written."""
 
 
 def _note_on_copies(labels: Sequence[str], place: str, name: str) -> str:

@@ -7,8 +7,10 @@ its source. The head that is written has seen them all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,28 +18,138 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
-from recognizer.enrolment.examples import Examples
+from recognizer.engine import Recognizer
 from recognizer.enrolment.onnx_head import Head
-from recognizer.evaluation.thresholds import expected_log_odds
-from recognizer.model.negatives import NegativeBank
+from recognizer.evaluation.metrics import share
+from recognizer.evaluation.templates import render
+from recognizer.evaluation.thresholds import MAX_FOR_RANKS, expected_log_odds, ranks_of
+from recognizer.imaging import model_input
+from recognizer.known import near_copies
+from recognizer.model.description import Calibration, EnrolmentEvidence, Share, counted
+from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
+from recognizer.model.numerics import sigmoid, unit_norm
+from recognizer.policy import FALSE_POSITIVE_RATES
+from recognizer.prediction import MAX_DISTANCE
+
+# --- photos ---------------------------------------------------------------------------------------
+
+NEAR_COPY_COSINE = 0.95
+"""Photos whose perceptual hashes match are near-copies where their embeddings are this similar."""
+
+
+class Example(NamedTuple):
+    """A photo, embedded; the first view is the photo itself.
+
+    ``phash`` is (32,), ``embeddings`` (views, channels), ``log_odds`` before calibration (views,
+    labels).
+    """
+
+    path: str
+    sha256: str
+    phash: NDArray[np.uint8]
+    embeddings: NDArray[np.float32]
+    log_odds: NDArray[np.float32]
+
+
+def read_examples(
+    recognizer: Recognizer,
+    paths: Sequence[str],
+    *,
+    mirrored: bool,
+    on_progress: Callable[[int, int], None],
+) -> tuple[list[Example], dict[str, str]]:
+    """Read photos and embed them, perhaps with the mirror image of each as a second view.
+
+    An animation counts with its first frame. Also return path -> why a photo cannot be read.
+    """
+    found: list[Example] = []
+    unreadable: dict[str, str] = {}
+    for done, path in enumerate(paths, 1):
+        image = recognizer.load_image(Path(path))
+        if not image.frames or image.sha256 is None:
+            unreadable[path] = ": ".join(filter(None, (image.reason, image.detail)))
+        else:
+            rgb = image.frames[0].rgb
+            whole = model_input(rgb, recognizer.bundle.input_size)
+            views = np.stack([whole, whole[:, ::-1]] if mirrored else [whole])
+            log_odds, embeddings = recognizer.features(views)
+            found.append(Example(path, image.sha256, hash_bytes(rgb), embeddings, log_odds))
+        on_progress(done, len(paths))
+    return found, unreadable
+
+
+def distinct(photos: Sequence[Example]) -> tuple[list[Example], dict[str, str]]:
+    """Return photos without near-copies of earlier ones, and path of a copy -> of its photo."""
+    hashes = [photo.phash.tobytes().hex() if photo.phash.any() else None for photo in photos]
+    firsts = [photos[first] for first in near_copies(hashes, [photo.sha256 for photo in photos])]
+    pairs = list(zip(photos, firsts, strict=True))
+    copies = {photo.path: first.path for photo, first in pairs if photo is not first}
+    return [photo for photo, first in pairs if photo is first], copies
+
+
+def as_negatives(
+    photos: Sequence[Example], label: str, *, held_out: bool, together: bool
+) -> NegativeBank:
+    """Return photos as rows of a bank, together as one source or each as its own.
+
+    ``label`` is empty where all that is known is what they do not show.
+    """
+    count = len(photos)
+    return NegativeBank(
+        np.stack([photo.embeddings[0] for photo in photos]),
+        np.stack([photo.log_odds[0] for photo in photos]),
+        np.full(count, label, dtype=f"<U{max(1, len(label))}"),
+        np.zeros(count, np.int32) if together else np.arange(count, dtype=np.int32),
+        np.full(count, held_out),
+        short_digests([photo.sha256 for photo in photos]),
+        np.stack([photo.phash for photo in photos]),
+    )
+
+
+def without_copies(bank: NegativeBank, photos: Sequence[Example]) -> tuple[NegativeBank, list[str]]:
+    """Take photos out of a bank of negatives; also return the labels that they had in it."""
+    same = np.any([_copies(bank, photo) for photo in photos], axis=0)
+    return bank[~same], bank.labels[same].tolist()
+
+
+def is_known(photo: Example, name: str, bank: NegativeBank | None, earlier: Set[str]) -> bool:
+    """Whether a label was made of a photo: its score says nothing of it.
+
+    It is in the bundle's bank as that label, or its sha256 is in ``earlier``.
+    """
+    of_label = None if bank is None else bank[bank.labels == name]
+    return photo.sha256 in earlier or (
+        of_label is not None and bool(_copies(of_label, photo).any())
+    )
+
+
+def _copies(bank: NegativeBank, photo: Example) -> NDArray[np.bool_]:
+    # Rows with the same bytes, or near-copies by hash and by embedding. Without a hash (all zeros)
+    # nothing is near.
+    bits = np.unpackbits(bank.phash ^ photo.phash, axis=1).sum(axis=1)
+    cosine = unit_norm(bank.embeddings) @ unit_norm(photo.embeddings[:1])[0]
+    near = (bits <= MAX_DISTANCE) & (cosine >= NEAR_COPY_COSINE) & photo.phash.any()
+    return np.asarray((bank.sha256 == short_digests([photo.sha256])[0]) | near, bool)
+
+
+# --- heads ----------------------------------------------------------------------------------------
 
 OWN_WEIGHTS = (1.0, 0.5, 0.0)
 """How much of a known label's own log-odds may be added to its new head, in order of preference."""
 
-_FOLDS = 5
-_MIN_SPREAD = 0.1  # of a channel, of the mean over all channels
-
-
 PENALTY = 0.03
 """Of the coefficients, in units of each channel's spread; from 0.003 to 0.3 it hardly matters."""
+
+_FOLDS = 5
+_MIN_SPREAD = 0.1  # of a channel, of the mean over all channels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
     """A head, fitted on all photos and negatives, and how others score what they did not see.
 
-    ``left_out`` are the log-odds of each photo, left out with all its views; ``negatives`` those of
-    the held-out negatives without a product, which are ``rows`` of the bank.
+    These are log-odds: of each photo, ``left_out`` with all its views; and of the held-out
+    ``negatives`` without a product, which are ``rows`` of the bank.
     """
 
     head: Head
@@ -69,7 +181,7 @@ class Learner:
 
     def __init__(
         self,
-        photos: Examples,
+        photos: Sequence[Example],
         bank: NegativeBank,
         *,
         name: str,
@@ -88,17 +200,15 @@ class Learner:
         self._mean = rows.mean(axis=0)
         self._spread = np.maximum(spread, _MIN_SPREAD * spread.mean() + 1e-9)
         self._rows = self._scaled(bank.embeddings)
-        self._views = self._scaled(photos.embeddings)
+        self._views = self._scaled(np.stack([photo.embeddings for photo in photos]))
         self._known = np.flatnonzero(bank.labels == name)
-        self.known = len(self._known)
-        """Photos of the label that the bank has."""
-        self.negatives = int(self._negative.sum())
-        """Photos of the bank that a head is fitted against."""
+        self.known = len(self._known)  # photos of the label that the bank has
+        self.negatives = int(self._negative.sum())  # photos that a head is fitted against
+        # Held-out photos without any product, which say how many false positives to expect.
         self.counted = len(self._counted)
-        """Held-out photos without any product, which say how many false positives to expect."""
 
     def fit(self) -> Head:
-        """Fit a head on all photos and negatives, without asking what it is worth."""
+        """Fit a head on all photos and negatives."""
         coefficients, intercept = self._fit(np.arange(len(self._photos)))
         weight = coefficients / self._spread
         return Head(weight.astype(np.float32), intercept - float(weight @ self._mean))
@@ -109,41 +219,41 @@ class Learner:
         ``column`` is the label's in the bundle, None for a new one. The log-odds that a known label
         has already are added to its head where that finds the photos better.
         """
+        everything = np.arange(len(self._photos))
+        scores = np.empty(len(self._bank))
         # The fits are so small that threads only wait for each other: three times as long.
         with threadpool_limits(1):
-            return self._learn(column)
-
-    def _learn(self, column: int | None) -> Learned:
-        everything = np.arange(len(self._photos))
-        left_out = np.array(
-            [
-                self._score(self._fit(everything[everything != i]), self._views[i, :1])[0]
-                for i in everything
-            ]
-        )
-        scores = np.empty(len(self._bank))
-        for fold in self._folds():
-            scores[fold] = self._score(self._fit(everything, but=fold), self._rows[fold])
+            left_out = np.array(
+                [
+                    _score(self._fit(everything[everything != i]), self._views[i, :1])[0]
+                    for i in everything
+                ]
+            )
+            for fold in self._folds():
+                scores[fold] = _score(self._fit(everything, but=fold), self._rows[fold])
+            plain = self.fit()
         negatives = scores[self._counted]
-        plain = self.fit()
         if column is None:
             return Learned(plain, left_out, negatives, self._counted)
-        own = self._photos.log_odds[:, 0, column], self._bank.log_odds[self._counted, column]
+        own = (
+            np.array([photo.log_odds[0, column] for photo in self._photos]),
+            self._bank.log_odds[self._counted, column],
+        )
         options = [
             Learned(
-                replace(plain, own_weight=share),
-                left_out + share * own[0],
-                negatives + share * own[1],
+                replace(plain, own_weight=weight),
+                left_out + weight * own[0],
+                negatives + weight * own[1],
                 self._counted,
             )
-            for share in OWN_WEIGHTS
+            for weight in OWN_WEIGHTS
         ]
         return min(options, key=lambda option: option.rank)  # the first of equals
 
     def _fit(
         self, photos: NDArray[np.int64], *, but: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.float64], float]:
-        """Fit on some photos and the negatives but some; both sides weigh the same."""
+        # Both sides weigh the same.
         views = self._views[photos]
         negative = self._negative if but is None else self._negative & ~but
         known, others = self._rows[self._known], self._rows[negative]
@@ -159,21 +269,12 @@ class Learner:
         found.fit(features, positive, np.concatenate(weights))
         return found.coef_[0], float(found.intercept_[0])
 
-    def _score(
-        self, head: tuple[NDArray[np.float64], float], rows: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        return np.asarray(rows @ head[0] + head[1])
-
     def _scaled(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.asarray((embeddings - self._mean) / self._spread, np.float64)
 
     def _folds(self) -> Iterator[NDArray[np.bool_]]:
-        """Yield which negatives are left out together: whole sources, counted or not.
-
-        A head that has seen training photos of a source has seen the source: it would give too
-        few false positives on held-out ones. If most are of one source, photos are dealt out
-        instead.
-        """
+        # Whole sources, counted or not: a head that has seen training photos of a source would give
+        # too few false positives on held-out ones. If most are of one source, photos are dealt out.
         sources = self._bank.sources
         _, sizes = np.unique(sources[self._negative], return_counts=True)
         is_one = len(np.unique(sources[self._counted])) < 2
@@ -183,3 +284,69 @@ class Learner:
         folds = GroupKFold(min(_FOLDS, len(np.unique(counted))))
         for _, left_out in folds.split(counted, groups=counted):
             yield self._negative & np.isin(sources, counted[left_out])
+
+
+def _score(
+    head: tuple[NDArray[np.float64], float], rows: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return np.asarray(rows @ head[0] + head[1])
+
+
+# --- what to expect -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What ``recognizer enroll --check`` prints.
+
+    ``any_product_threshold`` is the default policy's review threshold, a probability.
+    """
+
+    name: str
+    evidence: EnrolmentEvidence
+    any_product_threshold: float
+
+    def lines(self) -> list[str]:
+        """Return the expectation as lines of text."""
+        text = render(
+            "expectation.txt.j2",
+            name=self.name,
+            e=self.evidence,
+            threshold=self.any_product_threshold,
+            counted=counted,
+        )
+        return text.splitlines()
+
+
+def expect(
+    name: str,
+    examples: Sequence[Example],
+    learner: Learner,
+    learned: Learned,
+    calibration: Calibration,
+    threshold: float,
+    *,
+    is_new: bool,
+) -> Expectation:
+    """Put what was learned from examples into figures."""
+    photos, held_out = len(learned.left_out), len(learned.negatives)
+    leads = int((sigmoid(calibration(learned.left_out)) > threshold).sum())
+    evidence = EnrolmentEvidence(
+        photos=photos,
+        sources=len({Path(photo.path).parent for photo in examples}),
+        known=learner.known,
+        negatives=learner.negatives,
+        recall={r: _share(learned.found(r), photos) for r in FALSE_POSITIVE_RATES},
+        false_positives={
+            r: _share(learned.false_positives(r), held_out) for r in FALSE_POSITIVE_RATES
+        },
+        leads=_share(leads, photos),
+        own_weight=None if is_new else learned.head.own_weight,
+        ranks=ranks_of(learned.left_out, learned.negatives) if photos <= MAX_FOR_RANKS else (),
+    )
+    return Expectation(name=name, evidence=evidence, any_product_threshold=threshold)
+
+
+def _share(count: int, of: int) -> Share:
+    found = share(count, of)
+    return Share(count=count, of=of, low=round(found.low, 4), high=round(found.high, 4))

@@ -1,12 +1,10 @@
 """Giving a served model one label more, by writing into its ONNX graph.
 
 The new label becomes an output of the same single pass: a 1x1 convolution over the features from
-which the embedding is pooled, and the pooling. An enrolled model has the inputs and outputs of any
-other, and its digest covers the new head. Nothing that is there is changed, but for the names of
-the two outputs that grow. Where a label is strengthened, its old row is replaced by ``own_weight``
-times itself plus the new head. A softmax over the maps would let the new label take from the
-others; so the maps of a softmax model are turned into local log-odds, log(p / (1 - p)), within the
-graph, which say the same when read with a sigmoid.
+which the embedding is pooled, and the pooling. Nothing that is there is changed, but for the names
+of the two outputs that grow. Where a label is strengthened, its old row is replaced by
+``own_weight`` times itself plus the new head. A softmax over the maps would let the new label take
+from the others; so the maps of a softmax model are turned into local log-odds, log(p / (1 - p)).
 """
 
 from __future__ import annotations
@@ -49,11 +47,9 @@ def add_head(
     """Return a model with one label more, or with one replaced.
 
     The model has the outputs ``scores``, ``maps`` and ``embedding``, the last being pooled
-    features. ``softmax`` says how its maps are read; those of the result are read with a sigmoid.
-    ``replaced`` is the column of a label that is strengthened; a new one comes last.
-
-    Raises:
-        ValueError: this is not an ONNX model, or not of this form; the message says what differs.
+    features; bytes of another form are a ValueError. ``softmax`` says how its maps are read; those
+    of the result are read with a sigmoid. ``replaced`` is the column of a label that is
+    strengthened; a new one comes last.
     """
     try:
         proto = onnx.load_model_from_string(model)
@@ -86,7 +82,6 @@ def add_head(
 
 
 def _pooled_features(graph: onnx.GraphProto) -> str:
-    """Return the tensor from which the embedding is pooled."""
     node = next((n for n in graph.node if "embedding" in n.output), None)
     if node is None or node.op_type not in {"ReduceMean", "GlobalAveragePool"}:
         kind = "nothing" if node is None else node.op_type

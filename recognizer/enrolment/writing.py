@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +15,7 @@ from numpy.typing import NDArray
 
 from recognizer import __version__
 from recognizer.engine import Recognizer
-from recognizer.enrolment.examples import Examples
-from recognizer.enrolment.expectation import Expectation
-from recognizer.enrolment.head import PENALTY, Learned
+from recognizer.enrolment.head import PENALTY, Example, Expectation, Learned, as_negatives
 from recognizer.enrolment.onnx_head import add_head
 from recognizer.errors import BundleSchemaError
 from recognizer.evaluation.calibrate import fit_platt
@@ -51,14 +50,13 @@ class Plan:
     """What an enrolment is about to write.
 
     ``taxonomy`` has the label in it. ``bank`` are all negatives, those of the caller among them;
-    ``own_bank`` the bundle's alone, without the photos that are enrolled. ``calibration`` is of the
-    head's log-odds.
+    ``own_bank`` the bundle's alone, without the photos that are enrolled.
     """
 
     recognizer: Recognizer
     taxonomy: Taxonomy
     name: str
-    photos: Examples
+    photos: Sequence[Example]
     bank: NegativeBank
     own_bank: NegativeBank | None
     learned: Learned
@@ -73,16 +71,13 @@ class Plan:
 
     @property
     def column(self) -> int | None:
-        """The label's place in the parent; None for a new label."""
+        """The label's place in the parent; None for a new one."""
         names = self.parent.label_names
         return names.index(self.name) if self.name in names else None
 
 
 def write_enrolled(plan: Plan, output: Path, title: tuple[str, int]) -> None:
-    """Write the new bundle, check it by running it, and put it in place in one step.
-
-    The folder around ``output`` is there; ``title`` is the new bundle's name and version.
-    """
+    """Write the new bundle, check it by running it, and put it in place in one step."""
     parent = plan.parent
     try:
         model = add_head(
@@ -112,9 +107,9 @@ def write_enrolled(plan: Plan, output: Path, title: tuple[str, int]) -> None:
 def calibrate(learned: Learned, bundle: Bundle, name: str) -> Calibration:
     """Return the line that makes the head's log-odds comparable with other labels'.
 
-    The slope is Platt's (1999), with his smoothed targets, on scores of heads that had not seen
-    what they scored. How common the product is, three photos cannot say; so the intercept is set
-    by its false positives: at the any-product threshold this label alone causes its even share.
+    The slope is Platt's (1999), with his smoothed targets. How common the product is, three photos
+    cannot say; so the intercept is set by its false positives: at the any-product threshold this
+    label alone causes its even share.
     """
     products = {label.name for label in bundle.labels if label.kind is Kind.PRODUCT} | {name}
     positives, negatives = len(learned.left_out), len(learned.negatives)
@@ -133,11 +128,8 @@ def calibrate(learned: Learned, bundle: Bundle, name: str) -> Calibration:
 
 
 def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
-    """Return the new bundle, but for its folder and its bank.
-
-    Of the caller's negatives it is only known that they are not this label. What the parent takes
-    for a lead among them may be one, so it does not count where all products are counted.
-    """
+    # Of the caller's negatives it is only known that they are not this label. What the parent takes
+    # for a lead among them may be one, so it does not count where all products are counted.
     parent, learned, column = plan.parent, plan.learned, plan.column
     own = np.asarray(plan.calibration(learned.negatives))
     before = None if column is None else parent.labels[column].evidence
@@ -154,7 +146,7 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
     step = Enrolled(
         parent=parent.reference,
         label=plan.name,
-        photos=plan.photos.sha256,
+        photos=tuple(photo.sha256 for photo in plan.photos),
         penalty=PENALTY,
         date=today,
         program=__version__,
@@ -202,7 +194,6 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
 
 
 def _families(plan: Plan) -> tuple[BundleFamily, ...]:
-    """Return the families with the label in its own; that one's thresholds are set later."""
     name = plan.taxonomy.labels[plan.name].family or ""
     known = {family.name: family for family in plan.parent.families}
     old = known.get(name, BundleFamily(name=name, members=(), thresholds=NEVER))
@@ -212,7 +203,7 @@ def _families(plan: Plan) -> tuple[BundleFamily, ...]:
 
 
 def _evidence(before: LabelEvidence | None, expectation: Expectation) -> LabelEvidence:
-    """Add an enrolment to evidence. What was measured, was measured on another score."""
+    # What was measured before, was measured on another score.
     train, found = before.train if before else TrainingImages(), expectation.evidence
     return LabelEvidence(
         train=replace(
@@ -224,10 +215,9 @@ def _evidence(before: LabelEvidence | None, expectation: Expectation) -> LabelEv
 
 
 def _remembered(plan: Plan) -> NegativeBank:
-    """Return the bundle's bank as the new bundle carries it: with the label and its photos."""
     bank, learned, column = plan.own_bank, plan.learned, plan.column
     assert bank is not None  # noqa: S101 - as the caller has seen
-    rows = plan.photos.as_negatives(plan.name, held_out=False, together=True)
+    rows = as_negatives(plan.photos, plan.name, held_out=False, together=True)
     scores = learned.head.log_odds(bank.embeddings, bank.log_odds[:, column or 0])
     # The caller's negatives come behind the bundle's, and are not remembered.
     mine = learned.rows < len(bank)
@@ -243,7 +233,6 @@ def _remembered(plan: Plan) -> NegativeBank:
 def _with_column(
     table: NDArray[np.floating], values: NDArray[np.floating], column: int | None
 ) -> NDArray[np.float64]:
-    """Return a table with one column replaced; None for a new one, at the end."""
     wide = np.array(table, np.float64)
     if column is None:
         return np.column_stack([wide, values])
@@ -252,14 +241,14 @@ def _with_column(
 
 
 def _check(plan: Plan, draft: Path) -> None:
-    """Run the new bundle, and compare its log-odds with what they should be."""
     made = Recognizer(load_bundle(draft), provider=plan.recognizer.provider)
     photos, column = plan.photos, plan.column
-    old = photos.log_odds[:, 0]
-    expected = plan.learned.head.log_odds(photos.embeddings[:, 0], old[:, column or 0])
+    old = np.stack([photo.log_odds[0] for photo in photos])
+    embeddings = np.stack([photo.embeddings[0] for photo in photos])
+    expected = plan.learned.head.log_odds(embeddings, old[:, column or 0])
     wanted = _with_column(old, expected, column)
-    for path, log_odds in zip(photos.paths, wanted, strict=True):
-        frame = made.load_image(Path(path)).frames[0]
+    for photo, log_odds in zip(photos, wanted, strict=True):
+        frame = made.load_image(Path(photo.path)).frames[0]
         (found,), _ = made.features(model_input(frame.rgb, made.bundle.input_size)[None])
         if not np.allclose(found, log_odds, rtol=_TOLERANCE, atol=_TOLERANCE):
             raise BundleSchemaError(

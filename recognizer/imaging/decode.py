@@ -8,11 +8,11 @@ steps: reduce, orient, RGB. An image of which no pixels can be had raises :class
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,34 +23,34 @@ from PIL import Image
 from recognizer._messages import MESSAGES
 from recognizer.imaging.bare import check_header, image_of_icon, without_metadata
 from recognizer.imaging.formats import (
+    MAX_PAGES,
     OPENERS,
     SNIFF_BYTES,
     Header,
     canvas_size,
     count_frames,
+    is_one_scan,
     open_image,
     orientation_of,
+    outline_jpeg,
     sniff,
 )
-from recognizer.imaging.frames import MAX_PAGES, is_one_scan, outline_jpeg
-from recognizer.imaging.memory import (
-    WIDE_MODES,
-    check_jpeg_memory,
+from recognizer.imaging.pixels import (
+    check_bytes,
     check_memory,
     check_size,
-    check_webp_memory,
     kept_frames,
-    reduction,
+    orient,
+    to_rgb,
 )
 from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason, Status
 
 _DAMAGED = frozenset({Reason.CORRUPT_HEADER, Reason.CORRUPT_DATA, Reason.TRUNCATED})
-_ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _MAX_SCANS = 100  # encoders write about ten
-_STRIP_PIXELS = 1 << 20
+_WEBP_BYTES = 16  # a pixel, with the canvases of an animation
+_COEFFICIENT_BYTES = 2
 _HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
-_SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
 
 MIN_SIDE = 16
 """An image with a short side under this many pixels is scored, but counts as degraded."""
@@ -68,14 +68,9 @@ class Frame:
 class LoadedImage:
     """An image on its way to the model.
 
-    Attributes:
-        status: ``ok``, ``degraded`` or ``failed``.
-        reason: why it is not ``ok``, else None; ``detail`` says the same in words.
-        frames: the sampled frames, upright RGB; empty if and only if ``failed``.
-        sha256: of the encoded bytes, hexadecimal; None for arrays and where nothing was read.
-        format: format name by magic bytes; None where unknown.
-        width: of the upright image in pixels, before any reduction, as ``height``; None if unknown.
-        frame_count: number of frames in the file; None where unknown.
+    ``reason`` and ``detail`` say why the status is not ``ok``. The sampled ``frames`` are empty if
+    and only if it is ``failed``. ``sha256`` is of the encoded bytes; ``width`` and ``height`` are
+    of the upright image in pixels, before any reduction. None stands for what is unknown.
     """
 
     status: Status
@@ -95,7 +90,6 @@ def _loaded(
     reason: Reason | None = None,
     detail: str | None = None,
 ) -> LoadedImage:
-    """Return an image with at least one frame; ``reason``: why it is degraded."""
     width, height = header.width, header.height
     if header.orientation >= 5:
         width, height = height, width
@@ -147,7 +141,7 @@ def _decode(data: bytes, name: str | None, min_side: int, limits: Limits) -> Loa
 
 
 def _with_damage(image: LoadedImage) -> LoadedImage:
-    """Return a TIFF as degraded where libtiff has printed an error that it returned as success."""
+    # What libtiff has printed is an error that it returned as success.
     damage = find_damage(MESSAGES.take())
     if damage is None or image.reason not in {None, Reason.TOO_SMALL}:
         return image
@@ -170,16 +164,16 @@ def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Loaded
 
 
 @contextlib.contextmanager
-def _refusing() -> Iterator[None]:
-    """The one boundary to the decoders, which raise all kinds of errors."""
+def _refusing(reason_of: Callable[[Exception], Reason] | None = None) -> Iterator[None]:
+    # The one boundary to the decoders, which raise all kinds of errors.
     try:
         yield
     except Refused:
         raise
     except MemoryError as error:
-        raise Refused(Reason.OUT_OF_MEMORY, "the pixels do not fit") from error
+        raise Refused(Reason.OUT_OF_MEMORY, "the image does not fit") from error
     except Exception as error:
-        raise Refused(decoder_reason(error), words_of(error)) from error
+        raise Refused((reason_of or decoder_reason)(error), words_of(error)) from error
 
 
 def _read_header(data: bytes, name: str | None, limits: Limits) -> tuple[Header, Any]:
@@ -187,34 +181,28 @@ def _read_header(data: bytes, name: str | None, limits: Limits) -> tuple[Header,
         raise Refused(Reason.EMPTY, "zero bytes")
     if name is None:
         raise Refused(Reason.NOT_AN_IMAGE, "no known magic bytes")
-    if name not in OPENERS and name != "heic":
+    if name not in OPENERS:
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"{name} is not decoded")
     check_header(data, name)
     canvas = canvas_size(data, name)
     check_size(canvas, limits)
     if canvas is not None and name == "webp":
-        check_webp_memory(canvas, limits)
-    try:
-        image = _open_heif(data) if name == "heic" else open_image(data, name)
+        # Before it is opened: that makes the canvases.
+        check_bytes(canvas[0] * canvas[1] * _WEBP_BYTES, canvas, "of a WebP", limits)
+    with _refusing(partial(_header_reason, data, name)):
+        image = open_image(data, name)
         check_size(image.size, limits)
-        frames = count_frames(data, name, image)
-    except Refused:
-        raise
-    except MemoryError as error:
-        raise Refused(Reason.OUT_OF_MEMORY, "the header does not fit") from error
-    except Exception as error:  # headers break in as many ways as there are parsers
-        raise Refused(_header_reason(error, data, name), words_of(error)) from error
-    header = Header(
-        format=name,
-        width=image.size[0],
-        height=image.size[1],
-        frames=frames,
-        orientation=orientation_of(image),
-    )
+        header = Header(
+            format=name,
+            width=image.size[0],
+            height=image.size[1],
+            frames=count_frames(data, name, image),
+            orientation=orientation_of(image),
+        )
     return header, image
 
 
-def _header_reason(error: Exception, data: bytes, name: str) -> Reason:
+def _header_reason(data: bytes, name: str, error: Exception) -> Reason:
     # A WebP decoder says no more than that it fails; the container tells its length.
     if name == "webp" and 8 + int.from_bytes(data[4:8], "little") > len(data):
         return Reason.TRUNCATED
@@ -222,19 +210,6 @@ def _header_reason(error: Exception, data: bytes, name: str) -> Reason:
         return Reason.TRUNCATED
     reason = decoder_reason(error)
     return Reason.CORRUPT_HEADER if reason is Reason.CORRUPT_DATA else reason
-
-
-def _open_heif(data: bytes) -> Image.Image:
-    try:
-        import pillow_heif  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise Refused(
-            Reason.UNSUPPORTED_FORMAT, "heic needs the extra: wildlife-product-recognizer[heif]"
-        ) from error
-    # pillow-heif applies the container's own rotation; convert_hdr_to_8bit is its default.
-    opener: Any = pillow_heif.HeifImageFile  # untyped
-    image: Image.Image = opener(io.BytesIO(data))
-    return image
 
 
 # --- JPEG -------------------------------------------------------------------------------------
@@ -255,7 +230,9 @@ def _decode_jpeg(
             raise Refused(Reason.CORRUPT_HEADER if ended else Reason.TRUNCATED, "no scan")
         if scans > _MAX_SCANS:
             raise Refused(Reason.UNSUPPORTED_FORMAT, f"a JPEG of more than {_MAX_SCANS} scans")
-        check_jpeg_memory(image, scans, limits)
+        if scans > 1:  # held whole, as coefficients
+            needed = header.width * header.height * len(image.getbands()) * _COEFFICIENT_BYTES
+            check_bytes(needed, image.size, f"in {scans} scans", limits)
     reason, detail = None, None
     try:
         rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=True)
@@ -271,7 +248,6 @@ def _decode_jpeg(
 
 
 def _recover_jpeg(data: bytes, want: Mapping[str, int]) -> NDArray[np.uint8]:
-    """Decode what can be had of a damaged JPEG; what cannot stays black or grey."""
     height, width, *_ = simplejpeg.decode_jpeg_header(data, **want, strict=False)
     # After a fatal error, as in a table that was cut off, libjpeg leaves the memory that it was
     # given as it was; the scans before that table can still be decoded.
@@ -327,10 +303,7 @@ def _decode_frames(
 
 
 def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:
-    """Return what Pillow had decoded of a first frame when it gave up; None where it cannot.
-
-    Pillow can do this itself, but only by a switch for the whole process.
-    """
+    # What Pillow had decoded when it gave up. It does this itself only by a switch of the process.
     image.tile = []  # type: ignore[attr-defined]  # nothing is left to load: what is there stays
     try:
         return np.asarray(to_rgb(image, min_side))
@@ -341,76 +314,15 @@ def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:
 
 
 def _reachable(header: Header, limits: Limits) -> int:
-    """Return how many leading frames may be decoded: later ones build on earlier ones."""
+    # Frames from the first on: later ones build on earlier ones.
     budget = limits.max_pixels * limits.max_frames
     return min(header.frames, MAX_PAGES, max(1, budget // (header.width * header.height)))
 
 
 def _sampled(count: int, wanted: int) -> Iterator[int]:
-    """Yield at most ``wanted`` frame numbers, evenly from the first of ``count`` to the last."""
+    # Evenly from the first to the last.
     taken = max(1, min(count, wanted))
-    for i in range(taken):
-        yield round(i * (count - 1) / (taken - 1)) if taken > 1 else 0
-
-
-def to_rgb(image: Image.Image, min_side: int) -> Image.Image:
-    """Reduce a Pillow image by a whole factor, as far as ``min_side`` allows, to 8-bit RGB.
-
-    Transparent pixels become white. 16-bit values are divided by 257. Floating-point values are
-    taken as 0 to 1 where none is larger than 1, else as 0 to 255; values outside are clipped.
-    """
-    if image.mode in WIDE_MODES:
-        image = _narrow(image)
-    if image.mode in {"P", "PA"} or "transparency" in image.info:
-        image = image.convert("RGBA" if _has_alpha(image) else "RGB")
-    elif image.mode in {"1", "La"}:  # neither reduces, nor becomes RGB at once
-        image = image.convert("L" if image.mode == "1" else "LA")
-    factor = reduction(image.size, min_side)
-    if factor > 1:
-        image = image.reduce(factor)  # a box filter; alpha is premultiplied for it
-    if _has_alpha(image):
-        white = Image.new("RGBA", image.size, "white")
-        white.alpha_composite(image.convert("RGBA"))
-        image = white
-    return image.convert("RGB")
-
-
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in _ALPHA_MODES or "transparency" in image.info
-
-
-def _narrow(image: Image.Image) -> Image.Image:
-    """Return wide values in eight bits, a strip at a time: the arithmetic takes several copies."""
-    width, height = image.size
-    rows = max(1, _STRIP_PIXELS // max(1, width))
-    strips = [(0, top, width, min(height, top + rows)) for top in range(0, height, rows)]
-    is_share = image.mode == "F" and all(
-        _from_float(image.crop(strip)).max(initial=0.0) <= 1.0 for strip in strips
-    )
-    eight = np.empty((height, width), np.uint8)
-    for strip in strips:
-        if image.mode == "F":
-            values = _from_float(image.crop(strip)) * (255.0 if is_share else 1.0)
-        else:
-            values = np.clip(np.asarray(image.crop(strip)), 0, 65535) // _SIXTEEN_TO_EIGHT
-        eight[strip[1] : strip[3]] = values.astype(np.uint8)
-    return Image.fromarray(eight)
-
-
-def _from_float(image: Image.Image) -> NDArray[Any]:
-    values: NDArray[Any] = np.clip(np.nan_to_num(np.asarray(image)), 0, 255)
-    return values
-
-
-def orient(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Turn an array, as stored, upright, by its EXIF orientation (Exif 3.0, tag 0x0112)."""
-    if orientation >= 5:
-        rgb = np.swapaxes(rgb, 0, 1)
-    if orientation in {3, 4, 7, 8}:
-        rgb = rgb[::-1]
-    if orientation in {2, 3, 6, 7}:
-        rgb = rgb[:, ::-1]
-    return np.ascontiguousarray(rgb)
+    return (round(i * (count - 1) / max(1, taken - 1)) for i in range(taken))
 
 
 # --- damage -----------------------------------------------------------------------------------
@@ -436,18 +348,15 @@ _TIFF_ERROR = re.compile(r"JPEGLib: |[\w.]+: (?!Warning, )")
 MIN_RECOVERED = 0.5
 """Share of its rows that a damaged image must have to be scored at all.
 
-With less, a model sees mostly filling, for which no threshold was ever measured: the image would
-pass as clear for what it does not show. It fails instead, so that it is tried again when its file
-may be whole, or looked at by somebody.
+With less, a model sees mostly filling: the image would pass as clear for what it does not show.
 """
 
 
 def check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None:
     """Refuse an image of which a decoder came to too few rows, as stored, before it gave up.
 
-    What it did not come to is of one colour (libjpeg fills with grey, Pillow begins with black or
-    with what is transparent), and lies at the end; in a BMP, at the beginning. An image that ends
-    in one colour by itself counts as less than it is: it is rather looked at than cleared.
+    What it did not come to is of one colour, and lies at the end; in a BMP, at the beginning. An
+    image that ends in one colour by itself is rather looked at than cleared.
     """
     alike = [(part == part[0, 0]).all(axis=(1, 2)) for part in (rgb, rgb[::-1])]
     missing = max(len(rows) if rows.all() else int(rows.argmin()) for rows in alike)
@@ -471,10 +380,7 @@ def decoder_reason(error: Exception) -> Reason:
 
 
 def find_damage(messages: str) -> str | None:
-    """Return the first error among what libtiff has printed; its warnings are about metadata.
-
-    But for those of libjpeg, which go on with what is damaged.
-    """
+    """Return the first error among what libtiff has printed, or warning of libjpeg."""
     return next((line[:200] for line in messages.splitlines() if _TIFF_ERROR.match(line)), None)
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
 import struct
 from dataclasses import dataclass
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from recognizer.imaging.frames import count_tiff_pages, outline_gif
+from recognizer.imaging.sources import Refused
+from recognizer.status import Reason
 
 SNIFF_BYTES = 512
 """How many leading bytes :func:`sniff` wants: an SVG may begin with a long comment."""
@@ -23,18 +25,16 @@ SNIFF_BYTES = 512
 EXIF_ORIENTATION = 0x0112
 
 OPENERS: dict[str, tuple[str, str]] = {
-    "jpeg": ("JpegImagePlugin", "JpegImageFile"),
-    "png": ("PngImagePlugin", "PngImageFile"),
-    "webp": ("WebPImagePlugin", "WebPImageFile"),
-    "gif": ("GifImagePlugin", "GifImageFile"),
-    "bmp": ("BmpImagePlugin", "BmpImageFile"),
-    "tiff": ("TiffImagePlugin", "TiffImageFile"),
-    "avif": ("AvifImagePlugin", "AvifImageFile"),
+    "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
+    "png": ("PIL.PngImagePlugin", "PngImageFile"),
+    "webp": ("PIL.WebPImagePlugin", "WebPImageFile"),
+    "gif": ("PIL.GifImagePlugin", "GifImageFile"),
+    "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
+    "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
+    "avif": ("PIL.AvifImagePlugin", "AvifImageFile"),
+    "heic": ("pillow_heif", "HeifImageFile"),  # an extra; it applies the file's own rotation
 }
-"""Format that is decoded without an optional dependency -> Pillow's module and class for it.
-
-Most processes see JPEGs alone, so a module is imported with the first file of its format.
-"""
+"""Format that is decoded -> module, imported with the first file of its format, and class."""
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -64,11 +64,7 @@ _SVG_STARTS = (b"<svg", b"<?xml", b"<!--", b"<!doctype svg")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What an image file says of itself.
-
-    ``format`` is a lower-case name, None for pixels of no file; width and height, in pixels, are
-    before the EXIF orientation (1 to 8; 1: upright) is applied; a still image has one frame.
-    """
+    """What an image file says of itself; its size is before the EXIF orientation is applied."""
 
     format: str | None = None
     width: int
@@ -80,7 +76,7 @@ class Header:
 def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions
     """Return the image format by the first :data:`SNIFF_BYTES` bytes; None if it is unknown.
 
-    It is a lower-case name, perhaps of a format that is not decoded here (``"svg"``, ``"jxl"``).
+    The format may be one that is not decoded here (``"svg"``, ``"jxl"``).
     """
     for magic, name in _MAGIC:
         if head.startswith(magic):
@@ -107,11 +103,15 @@ def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions
 def open_image(data: bytes, name: str) -> ImageFile:
     """Open an image by its format, one of :data:`OPENERS`, reading headers only.
 
-    On a header that makes no sense it raises all kinds of things: OSError, SyntaxError, ValueError,
-    struct.error and others.
+    On a header that makes no sense it raises errors of all kinds.
     """
     module, opener = OPENERS[name]
-    image: ImageFile = getattr(importlib.import_module(f"PIL.{module}"), opener)(io.BytesIO(data))
+    try:
+        plugin = importlib.import_module(module)
+    except ImportError as error:
+        words = f"{name} needs the extra: wildlife-product-recognizer[heif]"
+        raise Refused(Reason.UNSUPPORTED_FORMAT, words) from error
+    image: ImageFile = getattr(plugin, opener)(io.BytesIO(data))
     return image
 
 
@@ -119,13 +119,11 @@ def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
     """Return width and height where Pillow would say them too late; else None.
 
     Its WebP class builds an animation decoder, two canvases of four bytes a pixel, when it opens
-    a file; its GIF class gives the size of the first frame, which later ones may exceed.
-
-    Source: RFC 9649, sections 2.5 to 2.7.
+    a file (RFC 9649, sections 2.5 to 2.7); its GIF class gives the size of the first frame.
     """
     if name == "gif":
         outline = outline_gif(data)
-        return outline and (outline.width, outline.height)
+        return outline and outline[:2]
     if name != "webp" or len(data) < 30:
         return None
     chunk = data[12:16]
@@ -148,7 +146,7 @@ def count_frames(data: bytes, name: str, image: Image.Image) -> int:
         return 1
     if name == "gif":
         outline = outline_gif(data)
-        return max(1, outline.frames if outline else 1)
+        return max(1, outline[2] if outline else 1)
     if name == "tiff":
         return count_tiff_pages(data)
     return max(1, int(getattr(image, "n_frames", 1)))
@@ -157,8 +155,8 @@ def count_frames(data: bytes, name: str, image: Image.Image) -> int:
 def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 where there is none or where it is out of range.
 
-    A TIFF counts as upright: Pillow turns it while loading. A PNG may carry its EXIF behind the
-    pixels; one that is not loaded yet is not asked, for Pillow would decode it.
+    A TIFF counts as upright: Pillow turns it while loading. A PNG that may carry its EXIF behind
+    the pixels is not asked before it is loaded.
     """
     if image.format == "TIFF":
         return 1
@@ -169,3 +167,128 @@ def orientation_of(image: Image.Image) -> int:
     except Exception:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+# --- frames and scans -----------------------------------------------------------------------------
+#
+# Pillow counts them only by seeking through the file: for GIF it lets a later frame enlarge the
+# canvas unasked, and for TIFF its search for cycles grows with the square of the number of pages.
+
+MAX_PAGES = 4096
+"""Pages of a TIFF that are counted; and the frames of any animation that are decoded."""
+
+# In all pages of a TIFF: pages may overlap, so the size of the file does not bound them.
+_MAX_TAGS = 200_000
+
+# Neither stuffing, fill bytes nor what has no length: the restart markers within a scan, and TEM.
+JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
+START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_BASELINE = {0xC0, 0xC1}
+_UNUSUAL_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
+
+
+def outline_gif(data: bytes) -> tuple[int, int, int] | None:
+    """Return the width and height of the largest canvas of any frame, and the number of frames.
+
+    None where the logical screen descriptor is cut off.
+
+    Source: GIF89a specification, sections 17 to 27. As in all decoders, a frame that reaches
+    beyond the logical screen enlarges it.
+    """
+    if len(data) < 13:
+        return None
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    position, frames = 13 + _palette_bytes(flags), 0
+    while position < len(data):
+        block = data[position : position + 1]
+        if block == b";":
+            break
+        if block == b"!":
+            position = _past_sub_blocks(data, position + 2)
+        elif block == b",":
+            if position + 10 > len(data):
+                break
+            left, top, wide, high, flags = struct.unpack_from("<HHHHB", data, position + 1)
+            width, height = max(width, left + wide), max(height, top + high)
+            frames += 1
+            # After the palette comes one byte, the initial code size.
+            position = _past_sub_blocks(data, position + 11 + _palette_bytes(flags))
+        else:
+            position += 1  # stray bytes between blocks are skipped
+    return width, height, frames
+
+
+def _palette_bytes(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _past_sub_blocks(data: bytes, position: int) -> int:
+    while position < len(data) and (length := data[position]):
+        position += 1 + length
+    return position + 1
+
+
+def count_tiff_pages(data: bytes) -> int:
+    """Follow the chain of image file directories, to :data:`MAX_PAGES` + 1 at most.
+
+    Source: TIFF 6.0, section 2; BigTIFF as in libtiff. A chain that ends in a circle or outside
+    the file ends there. Directories with more tags than any photo has raise a ValueError.
+    """
+    order = "<" if data[:2] == b"II" else ">"
+    big = data[2:4] in {b"+\x00", b"\x00+"}
+    count_format, offset_format, tag_bytes = ("Q", "Q", 20) if big else ("H", "I", 12)
+    count_bytes = struct.calcsize(order + count_format)
+    seen: set[int] = set()
+    tags = 0
+    position = 8 if big else 4
+    try:
+        while len(seen) <= MAX_PAGES:
+            (page,) = struct.unpack_from(order + offset_format, data, position)
+            if page == 0 or page in seen:
+                break
+            (entries,) = struct.unpack_from(order + count_format, data, page)
+            seen.add(page)
+            tags += entries
+            if tags > _MAX_TAGS:
+                raise ValueError(f"more than {_MAX_TAGS} tags")
+            position = page + count_bytes + tag_bytes * entries
+    except struct.error:  # the chain leaves the file
+        pass
+    return max(1, len(seen))
+
+
+def outline_jpeg(data: bytes, maximum: int) -> tuple[int, bool, bool]:
+    """Count the scans of a JPEG, up to ``maximum`` + 1; also, whether it has an end and is unusual.
+
+    Unusual ones are lossless or hierarchical.
+
+    A few bytes are a whole scan of a progressive JPEG, and a decoder goes through all pixels for
+    each: no limit on bytes or pixels bounds the time. Source: ITU-T T.81, annex B.
+    """
+    scans, position, has_end, is_unusual = 0, 2, False, False
+    while scans <= maximum and (match := JPEG_MARKER.search(data, position)):
+        marker, position = match.group()[1], match.end()
+        if marker == _END_OF_IMAGE:
+            has_end = True
+            break
+        scans += marker == START_OF_SCAN
+        is_unusual |= marker in _UNUSUAL_FRAMES
+        # A segment's length includes its own two bytes; behind a scan's come the coded pixels.
+        position += int.from_bytes(data[position : position + 2], "big")
+    return scans, has_end, is_unusual
+
+
+def is_one_scan(data: bytes) -> bool:
+    """Whether a JPEG is decoded from one scan: baseline, all components in the first one.
+
+    Then a decoder refuses any further scan, so that nobody needs to look for one in all bytes.
+    """
+    components, position = 0, 2
+    while match := JPEG_MARKER.match(data, position):
+        marker, position = match.group()[1], match.end()
+        if marker == START_OF_SCAN:
+            return components > 0 and data[position + 2 : position + 3] == bytes([components])
+        if marker in _BASELINE and position + 8 <= len(data):
+            components = data[position + 7]
+        position += int.from_bytes(data[position : position + 2], "big")
+    return False

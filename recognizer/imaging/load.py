@@ -16,7 +16,7 @@ from recognizer.errors import UsageError
 from recognizer.imaging.decode import LoadedImage, decode, decode_image
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Limits, Refused, read_file, read_path
-from recognizer.status import Reason, Status
+from recognizer.status import Status
 
 ImageSource: TypeAlias = (
     os.PathLike[str]
@@ -55,7 +55,7 @@ def load_image(
     limits: Limits | None = None,
     sha256: str | None = None,
 ) -> LoadedImage:
-    """Read and decode an image. Bad input gives a status; only what is no image raises UsageError.
+    """Read and decode an image. Bad bytes give a status; another kind of object is a UsageError.
 
     The image may be reduced as long as its short side keeps ``min_side`` pixels; 0 decodes at full
     size. ``sha256`` is that of the encoded bytes, if the caller has it: they are not hashed again.
@@ -88,14 +88,13 @@ def model_input(rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def read_bytes(source: object, limits: Limits) -> bytes:
-    """Return the encoded bytes of an image, or raise a Refused; for what is none, a UsageError."""
+    """Return the encoded bytes of an image, or raise a Refused; of other objects, a UsageError."""
     if isinstance(source, str):
         raise UsageError("a str is not an image: to read a file, wrap it in pathlib.Path")
     if isinstance(source, os.PathLike):
         return read_path(source, limits)
     if isinstance(source, bytes | bytearray | memoryview):
-        if (size := memoryview(source).nbytes) > limits.max_bytes:
-            raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limits.max_bytes}")
+        limits.check_bytes(memoryview(source).nbytes)
         return bytes(source)
     if hasattr(source, "read"):
         _rewind(source)

@@ -1,10 +1,9 @@
 """The perceptual hash of an image: PDQ, 256 bits, of which near-copies differ in few.
 
-PDQ (Meta, "TMK+PDQF", 2019) is the hash that platforms and hotlines share. What is here follows
-it but for one step: the image is brought to 64 x 64 by averaging areas, where the published
-program blurs with a window of whole pixels, whose centre moves with the size of the image. So a
-photo and its smaller copy get nearly the same hash, and hashes stay comparable with those of other
-programs (``benchmarks/perceptual_hash.py`` measures both).
+PDQ (Meta, "TMK+PDQF", 2019) is the hash that platforms and hotlines share. One step differs: the
+image is brought to 64 x 64 by averaging areas, where the published program blurs with a window of
+whole pixels, whose centre moves with the size of the image. So a photo and its smaller copy get
+nearly the same hash (``benchmarks/perceptual_hash.py``).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 MIN_QUALITY = 50
 """PDQ's own measure of how much there is to see, 0 to 100. Under this, as its authors advise,
-there is no hash: all blank images would match one another."""
+an image has no hash: all blank ones would match one another."""
 
 MIN_HASH_SIDE = 128
 """An image that is decoded only for its hash may be reduced to this short side, in pixels."""

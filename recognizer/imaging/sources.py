@@ -31,11 +31,8 @@ class Limits:
     """What is refused before it is read or decoded.
 
     ``max_bytes`` is the largest encoded size, ``max_pixels`` the largest width x height that a
-    header may claim. An animation may have this many pixels in each frame, and ``max_frames`` times
-    it in all; so many frames are sampled, evenly from first to last.
-
-    No side may be longer than :data:`MAX_SIDE`. What decoding takes at its peak, by format and
-    mode, may be ten bytes for each of ``max_pixels``, and is never limited below 256 MiB.
+    header may claim, of each frame; ``max_frames`` are sampled, evenly from first to last. What
+    decoding takes at its peak may be ten bytes for each of ``max_pixels``, and at least 256 MiB.
     """
 
     max_bytes: int = 64 * MEBIBYTE
@@ -46,6 +43,11 @@ class Limits:
         for field in fields(self):
             if not (isinstance(value := getattr(self, field.name), int) and value >= 1):
                 raise UsageError(f"{field.name} = {value!r}: a number from 1")
+
+    def check_bytes(self, size: int) -> None:
+        """Raise a Refused if so many encoded bytes are too many."""
+        if size > self.max_bytes:
+            raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {self.max_bytes}")
 
     @property
     def max_decoded(self) -> int:
@@ -73,7 +75,6 @@ _OS_REASONS = {
     errno.EISDIR: Reason.NOT_A_FILE,
     errno.ENXIO: Reason.NOT_A_FILE,
 }
-_PIECE_BYTES = 1 << 16  # read at a time behind what is expected
 _MAX_DETAIL = 200  # of an error: libraries may quote a whole answer
 
 
@@ -120,26 +121,19 @@ def read_path(path: str | os.PathLike[str], limits: Limits, *, head: int | None 
                 return file.read(head)
             except OSError as error:
                 raise refusal(error) from error
-        size = os.fstat(file.fileno()).st_size
-        if size > limits.max_bytes:
-            raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limits.max_bytes}")
-        return read_file(file, limits, expected=size)
+        limits.check_bytes(os.fstat(file.fileno()).st_size)
+        return read_file(file, limits)
 
 
-def read_file(file: BinaryIO | object, limits: Limits, *, expected: int | None = None) -> bytes:
+def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
     """Read a binary file object to its end, at most one byte past the limit.
 
-    A raw file makes a buffer for all bytes that it is asked for: give the number that is
-    ``expected`` if it is known. A file object in text mode is a UsageError.
+    A file object in text mode is a UsageError.
     """
     chunks: list[bytes] = []
     left = limits.max_bytes + 1
-    size = left if expected is None else expected + 1
     try:
-        while left > 0:
-            chunk = file.read(min(left, size))  # type: ignore[union-attr]
-            if not chunk:
-                break
+        while left > 0 and (chunk := file.read(left)):  # type: ignore[union-attr]
             if not isinstance(chunk, bytes | bytearray | memoryview):
                 raise UsageError(
                     f"the file object's read() gives {type(chunk).__name__}, not bytes: open it in "
@@ -147,27 +141,17 @@ def read_file(file: BinaryIO | object, limits: Limits, *, expected: int | None =
                 )
             chunks.append(bytes(chunk))
             left -= len(chunk)
-            size = _PIECE_BYTES
     except UsageError:
         raise
     except MemoryError as error:
         raise Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit") from error
     except Exception as error:  # file objects of remote storage raise errors of their own
         raise refusal(error) from error
-    if left <= 0:
-        raise Refused(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes} bytes")
+    limits.check_bytes(sum(map(len, chunks)))
     return b"".join(chunks)
 
 
 def _require_regular(status: os.stat_result) -> None:
-    if stat.S_ISREG(status.st_mode):
-        return
-    kinds = {
-        stat.S_IFDIR: "a directory",
-        stat.S_IFIFO: "a FIFO",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a character device",
-        stat.S_IFBLK: "a block device",
-    }
-    what = kinds.get(stat.S_IFMT(status.st_mode), "not a regular file")
-    raise Refused(Reason.NOT_A_FILE, what)
+    if not stat.S_ISREG(status.st_mode):
+        is_folder = stat.S_ISDIR(status.st_mode)
+        raise Refused(Reason.NOT_A_FILE, "a directory" if is_folder else "not a regular file")

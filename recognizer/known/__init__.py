@@ -3,10 +3,8 @@
 What a match means for an image is for :mod:`recognizer.policy` to say.
 """
 
-from recognizer.known.bank import Bank, KnownItem
-from recognizer.known.exchange import is_exchange, read_exchange, write_exchange
-from recognizer.known.hashes import TRANSFORMS
-from recognizer.known.index import COPY_DISTANCE, HashIndex, near_copies, near_pairs
+from recognizer.known.bank import Bank, KnownItem, is_exchange, read_exchange, write_exchange
+from recognizer.known.index import COPY_DISTANCE, TRANSFORMS, HashIndex, near_copies, near_pairs
 from recognizer.known.matches import KnownItems, share_bank
 
 __all__ = [

@@ -2,11 +2,12 @@
 
 Several people can add to it at once, and millions of items need no memory. It holds each item once:
 banks can be merged in any order, any number of times, and what was removed stays out. It holds no
-image.
+image, and neither do exchange files, by which two organisations share items.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -18,13 +19,15 @@ from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer._atomic import replacing, require_own
 from recognizer._closing import Closes
 from recognizer.errors import BankError
-from recognizer.known.hashes import HASH_BYTES, is_hash
+from recognizer.known.index import HASH_BYTES, is_hash
 from recognizer.policy import Finding
 
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
@@ -75,7 +78,7 @@ class KnownItem:
 
 
 def _is_one_line(text: str) -> bool:
-    """Return whether a text has neither control characters nor lone surrogates."""
+    # Without control characters and lone surrogates.
     return not {*map(unicodedata.category, text)} & {"Cc", "Cs", "Zl", "Zp"}
 
 
@@ -217,3 +220,110 @@ class Bank(Closes):
             rows = self._database.execute(f"SELECT * FROM items {clause}", values)
             for _, pdq, *rest in rows:
                 yield KnownItem(**dict(zip(_FIELDS, (pdq.hex(), *rest), strict=True)))
+
+
+# --- exchange files -------------------------------------------------------------------------------
+
+_SIGNAL_TYPE = "pdq"
+_REST = _FIELDS[1:]
+_COLUMNS = ("signal_type", "signal_value", *_REST)
+_REQUIRED = _COLUMNS[:4]
+_SUFFIXES = (".csv", ".txt")
+_MAX_LINE = 1 << 16  # characters; a longer line is not an item
+
+
+def is_exchange(path: Path) -> bool:
+    """Return whether a file is called as exchange files are."""
+    return path.suffix.lower() in _SUFFIXES
+
+
+def _is_list(path: Path) -> bool:
+    if not is_exchange(path):
+        raise BankError(f"{path}: the name must end in {' or '.join(_SUFFIXES)}")
+    return path.suffix.lower() == ".txt"
+
+
+def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
+    """Write items to a new exchange file, in one step, and return how many.
+
+    A ``.csv`` holds all of an item, a ``.txt`` its hash alone, one on a line, which is what
+    ThreatExchange's tools and most hash lists read and write.
+    """
+    is_list = _is_list(path)
+    require_own(path, "exchange file", _begins_as_one)
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        if is_list:
+            # A hash alone is read as a product: a cleared image must not come back as one.
+            hashes = {item.pdq: None for item in items if item.finding is Finding.PRODUCT}
+            file.writelines(f"{hash_}\n" for hash_ in hashes)
+            return len(hashes)
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        count = 0
+        for count, item in enumerate(items, 1):  # noqa: B007 - the last number is the count
+            writer.writerow((_SIGNAL_TYPE, *astuple(item)))
+        return count
+
+
+def _begins_as_one(file: BinaryIO) -> bool:
+    head = file.read(80).decode("utf-8", "replace")
+    return head.startswith(",".join(_COLUMNS[:3])) or is_hash(head.partition("\n")[0])
+
+
+def read_exchange(path: Path, *, origin: str | None = None) -> Iterator[KnownItem]:
+    """Read and check an exchange file, an item at a time.
+
+    ``origin``, or its name, is for items that have none.
+    """
+    is_list = _is_list(path)
+    try:
+        if path.exists() and not path.is_file():
+            raise BankError(f"{path} is not a regular file")
+        file = path.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise BankError(f"{path} cannot be read: {error}") from error
+    return _items_of(file, path, origin or path.name, is_list=is_list)
+
+
+def _items_of(file: TextIO, path: Path, origin: str, *, is_list: bool) -> Iterator[KnownItem]:
+    number = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal number
+        while line := file.readline(_MAX_LINE):
+            number += 1
+            yield line
+
+    try:
+        with file:
+            # Of a list, the file's time, not now: to read it twice must add nothing.
+            modified = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC).isoformat()
+            for row in _listed(lines(), modified) if is_list else _rows(lines()):
+                if row["signal_type"] != _SIGNAL_TYPE:
+                    raise BankError(f"signal_type = {row['signal_type']!r}: only pdq is read")
+                values: dict[str, Any] = {key: row.get(key) or None for key in _REST}
+                values["origin"] = values["origin"] or origin
+                yield KnownItem(pdq=row["signal_value"].lower(), **values)
+    except (BankError, csv.Error) as error:
+        raise BankError(f"{path}: line {max(1, number)}: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BankError(f"{path} cannot be read: {error}") from error
+
+
+def _rows(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    reader = csv.DictReader(lines, restval="", strict=True)
+    names = reader.fieldnames or ()
+    for name in _REQUIRED:
+        if name not in names:
+            raise BankError(f"no column {name}")
+    for row in reader:
+        if unknown := [name for name in row if name not in _COLUMNS]:
+            raise BankError(f"unknown column {unknown[0] or 'at its end'}")
+        yield row
+
+
+def _listed(lines: Iterator[str], modified: str) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        if line.strip():
+            cells = (_SIGNAL_TYPE, line.strip(), Finding.PRODUCT, modified)
+            yield dict(zip(_REQUIRED, cells, strict=True))

@@ -9,19 +9,63 @@ count their bits. Nothing is missed, and of a million hashes some four thousand 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from recognizer.errors import UsageError
-from recognizer.known.hashes import HASH_BYTES, to_bytes, transformed
 from recognizer.prediction import HASH_BITS, MAX_DISTANCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+HASH_BYTES = HASH_BITS // 8
+
+TRANSFORMS = (
+    *("identity", "flip_left_right", "flip_top_bottom", "rotate_180"),
+    *("transpose", "rotate_90", "rotate_270", "transverse"),
+)
+"""The eight ways to turn and mirror an image, by the names that Pillow has for them."""
+
+_DIGITS = re.compile(r"[0-9a-f]{64}")
+_HASH_SIDE = 16
+# Of a hash's 16 x 16 coefficients, the odd frequencies (the first, the third ...) change their
+# sign when the image is mirrored. They are written from the last to the first.
+_ODD = np.arange(_HASH_SIDE)[::-1] % 2 == 0
+_MIRRORS = np.zeros((4, _HASH_SIDE, _HASH_SIDE), np.uint8)
+_MIRRORS[1] = _ODD[None, :]
+_MIRRORS[2] = _ODD[:, None]
+_MIRRORS[3] = _MIRRORS[1] ^ _MIRRORS[2]
+
+
+def is_hash(text: object) -> bool:
+    """Return whether a value is a PDQ hash: 64 hexadecimal digits in lower case."""
+    return isinstance(text, str) and _DIGITS.fullmatch(text) is not None
+
+
+def to_bytes(hashes: Sequence[str]) -> NDArray[np.uint8]:
+    """Return hexadecimal hashes as uint8, (n, 32)."""
+    return np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(-1, HASH_BYTES)
+
+
+def transformed(hash_: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Estimate what a hash, uint8 (32,), would be after each of :data:`TRANSFORMS`: uint8 (8, 32).
+
+    Those that mirror are some 6 bits off: a bit is the side of the median on which a coefficient
+    lies, and the median is only near zero.
+    """
+    bits = np.unpackbits(hash_).reshape(_HASH_SIDE, _HASH_SIDE)
+    upright, transposed = bits ^ _MIRRORS, bits.T ^ _MIRRORS
+    # Transposed and then mirrored from top to bottom is turned by 90 degrees, counterclockwise.
+    every = np.concatenate([upright, transposed[[0, 2, 1, 3]]])
+    return np.packbits(every.reshape(len(TRANSFORMS), HASH_BITS), axis=1)
+
+
+# --- the index -----------------------------------------------------------------------------------
 
 _CHUNKS = 16
 _CHUNK_BITS = HASH_BITS // _CHUNKS
@@ -45,7 +89,18 @@ class HashIndex:
     number of processes share one copy in memory.
     """
 
-    def __init__(self, hashes: NDArray[np.uint8]) -> None:
+    def __init__(
+        self, permuted: NDArray[np.uint8], order: NDArray[np.uint32], starts: NDArray[np.uint32]
+    ) -> None:
+        self._hashes = permuted
+        self._words = permuted.view(np.uint64)
+        self._order = order
+        self._flat_order = order.reshape(-1)
+        self._starts = starts
+
+    @classmethod
+    def of(cls, hashes: NDArray[np.uint8]) -> Self:
+        """Make an index over hashes, uint8 (n, 32)."""
         count = len(hashes)
         permuted = np.empty((count, HASH_BYTES), np.uint8)
         for first in range(0, count, _BLOCK):
@@ -56,16 +111,7 @@ class HashIndex:
             values = _chunk_values(permuted, chunk)
             order[chunk] = np.argsort(values, kind="stable")
             np.cumsum(np.bincount(values, minlength=_VALUES), out=starts[chunk, 1:])
-        self._hold(permuted, order, starts)
-
-    def _hold(
-        self, permuted: NDArray[np.uint8], order: NDArray[np.uint32], starts: NDArray[np.uint32]
-    ) -> None:
-        self._hashes = permuted
-        self._words = permuted.view(np.uint64)
-        self._order = order
-        self._flat_order = order.reshape(-1)
-        self._starts = starts
+        return cls(permuted, order, starts)
 
     def __len__(self) -> int:
         return len(self._hashes)
@@ -77,16 +123,12 @@ class HashIndex:
             np.save(Path(folder) / f"{name}.npy", array)
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str]) -> HashIndex:
+    def open(cls, folder: str | os.PathLike[str]) -> Self:
         """Map an index that was saved; nothing is read before it is needed."""
-        index = cls.__new__(cls)
-        permuted, order, starts = (
-            # As plain arrays, which are faster; nothing is copied. An empty one cannot be mapped.
-            np.asarray(np.load(path, "r" if path.stat().st_size > _NPY_HEADER else None))
-            for path in (Path(folder) / f"{name}.npy" for name in _FILES)
-        )
-        index._hold(permuted, order, starts)
-        return index
+        paths = (Path(folder) / f"{name}.npy" for name in _FILES)
+        # As plain arrays, which are faster; nothing is copied. An empty one cannot be mapped.
+        arrays = (np.load(p, "r" if p.stat().st_size > _NPY_HEADER else None) for p in paths)
+        return cls(*map(np.asarray, arrays))
 
     def hash_at(self, position: int) -> bytes:
         """Return the hash at a position."""
@@ -153,7 +195,7 @@ def _chunk_values(permuted: NDArray[np.uint8], chunk: int) -> NDArray[np.uint16]
 
 
 def _blocks(counts: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
-    """Cut a sequence where its sum passes :data:`_BLOCK`, so that memory stays flat."""
+    # Cut where the sum passes _BLOCK, so that memory stays flat.
     if not len(counts):
         yield np.arange(0)
         return
@@ -163,11 +205,8 @@ def _blocks(counts: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
 
 @lru_cache
 def _probes(distance: int) -> tuple[NDArray[np.intp], NDArray[np.uint16]]:
-    """Return which chunks to look up, and with which bit turned over.
-
-    With ``distance = 16 r + a`` differences, either one of the first ``a + 1`` chunks has at most
-    ``r`` of them, or one of the others has fewer than ``r``: else there would be more in all.
-    """
+    # Which chunks to look up, and with which bit turned over. With 16 r + a differences, either one
+    # of the first a + 1 chunks has at most r of them, or one of the others has fewer than r.
     if not 0 <= distance <= MAX_DISTANCE:
         raise UsageError(f"a distance of {distance} bits: it must be from 0 to {MAX_DISTANCE}")
     radius, rest = divmod(distance, _CHUNKS)
@@ -182,9 +221,8 @@ def _probes(distance: int) -> tuple[NDArray[np.intp], NDArray[np.uint16]]:
 COPY_DISTANCE = 20
 """Bits in which the hashes of near-copies differ at most.
 
-Less than :data:`recognizer.prediction.MAX_DISTANCE`, for a match with a known item only makes
-somebody look, while a decision that covers a copy has to be right for it. Resizing and
-recompression stay far below it.
+Less than :data:`recognizer.prediction.MAX_DISTANCE`: a match with a known item only makes somebody
+look, while a decision that covers a copy has to be right for it.
 """
 
 
@@ -195,12 +233,10 @@ def near_copies(
     *,
     match_orientations: bool = False,
 ) -> NDArray[np.intp]:
-    """Group images: those with equal bytes, those with near hashes, and what follows from that.
+    """Return for each image the position of the first one of its group of near-copies.
 
-    A near-copy of a near-copy is of the same group, so that two of its images may differ in more
-    than ``distance`` bits. ``exact`` holds what only images of one group share, such as a digest.
-    With ``match_orientations`` rotated and mirrored copies count, too. Returns the position of the
-    first image of each one's group.
+    A near-copy of a near-copy is of the same group. ``exact`` holds what only images of one group
+    share, such as a digest. With ``match_orientations`` rotated and mirrored copies count, too.
     """
     forest = _Forest(len(hashes))
     first_of: dict[Hashable, int] = {}
@@ -228,7 +264,7 @@ def near_pairs(
     With them comes the distance. With ``match_orientations`` a pair may come several times, once
     for each orientation of one in which it is near the other.
     """
-    index = HashIndex(hashes)
+    index = HashIndex.of(hashes)
     for start in range(0, len(hashes), _SOUGHT):
         block = hashes[start : start + _SOUGHT]
         ways = [block]

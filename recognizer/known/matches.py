@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recognizer.known.bank import Bank
-from recognizer.known.hashes import TRANSFORMS, to_bytes, transformed
-from recognizer.known.index import HashIndex
+from recognizer.known.index import TRANSFORMS, HashIndex, to_bytes, transformed
 from recognizer.policy import KnownMatch
 from recognizer.prediction import MAX_DISTANCE
 
@@ -88,7 +87,7 @@ def share_bank(
         with Bank(path) as bank:
             bank.copy_to(folder / _BANK)
         with Bank(folder / _BANK) as bank:
-            HashIndex(bank.hashes()).save(folder)
+            HashIndex.of(bank.hashes()).save(folder)
             what = f"{bank.digest} {'with rotations' if match_rotations else 'upright'}"
         yield KnownItems(
             folder=folder,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.known import COPY_DISTANCE
-from recognizer.known.hashes import to_bytes
+from recognizer.known.index import to_bytes
 from recognizer.model.numerics import unit_norm
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile

@@ -1,19 +1,16 @@
 """tar and zip archives, read without anything written to disk, and the images in them.
 
-Of a zip archive the directory is held in memory; of a plain local tar only the headers are read,
-from front to back. Workers read the members of both in place. A compressed tar, or one in an object
-store, is streamed, and members' bytes travel with their items.
+Workers read the members of a zip archive and of a plain local tar in place. A compressed tar, or
+one in an object store, is streamed, and members' bytes travel with their items.
 
 Members of one key (the name up to the first dot of its last part) belong together, as in
-WebDataset: the ``.json`` among them holds the columns of the images. Other members are skipped.
-Source: https://github.com/webdataset/webdataset, "The WebDataset Format".
+WebDataset: the ``.json`` among them holds the columns of the images.
 """
 
 from __future__ import annotations
 
 import bz2
 import gzip
-import io
 import lzma
 import re
 import stat
@@ -22,8 +19,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import IO, Any, BinaryIO, TypeAlias, cast
@@ -34,27 +30,26 @@ from recognizer.imaging.sources import Refused
 from recognizer.scan.bounds import Bounds, KeySet, Reading, Unpacked
 from recognizer.scan.items import (
     ArchiveMember,
+    Columns,
     Container,
     FileLocation,
     Item,
+    Part,
     Skipped,
     ZipEntry,
     has_archive_suffix,
     has_image_suffix,
 )
 from recognizer.scan.records import json_object, listing_columns
-from recognizer.scan.stores import opened, reading, stamp_of
+from recognizer.scan.stores import opened, stamp_of
 from recognizer.status import Reason
 
 MAX_METADATA_BYTES = 1 << 20
 """A larger ``.json`` is not metadata."""
 
-# An archive may have one key for all that it holds. Images that have waited so long are scanned
-# without metadata.
-_MAX_WAITING = 32
-_MAX_WAITING_BYTES = 64 << 20
+MAX_IMAGES = 64
+"""Of one key, that have its columns."""
 
-_MANY_IMAGES = 64  # of one listing
 _MAX_TRIES = 100  # of names for one more member of a name
 _APPLE_DOUBLE = b"\0\5\x16\7"  # what a Mac keeps beside a file: RFC 1740
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.[^/]*", re.DOTALL)
@@ -64,8 +59,7 @@ _KEY = re.compile(r"((?:.*/)?[^/.]+)\.[^/]*", re.DOTALL)
 class Member:
     """A file in an archive, and why it cannot be read, as far as that is known already.
 
-    ``read`` returns as many of its first bytes, or all for None, or raises :class:`Refused`. The
-    bytes of a streamed one travel with its item: no worker can read them in place.
+    ``read`` returns as many of its first bytes, or all for None, or raises :class:`Refused`.
     """
 
     location: ArchiveMember
@@ -79,70 +73,26 @@ class Member:
         return self.location.size if self.location.zipped is None else self.location.zipped.size
 
 
-@dataclass(slots=True)
-class _Group:
-    key: str | None = None
-    columns: Mapping[str, Any] | None = None
-    short_columns: Mapping[str, Any] | None = None  # for those that follow many others
-    images: int = 0
-    waiting: list[Item] = field(default_factory=list)
-    waiting_bytes: int = 0
-
-    def flush(self) -> Iterator[Item]:
-        for item in self.waiting:
-            self.images += 1
-            is_one_of_many = self.images > _MANY_IMAGES
-            columns = self.short_columns if is_one_of_many else self.columns
-            yield item if columns is None else replace(item, columns=columns)
-        self.waiting.clear()
-        self.waiting_bytes = 0
-
-    def add(self, item: Item) -> Iterator[Item]:
-        self.waiting.append(item)
-        self.waiting_bytes += len(item.data or b"")
-        if (
-            self.columns is not None
-            or len(self.waiting) >= _MAX_WAITING
-            or self.waiting_bytes >= _MAX_WAITING_BYTES
-        ):
-            yield from self.flush()
-
-
-def items_of(
+def archive_parts(
     members: Iterable[Member], limits: Limits, progress: Reading, skipped: Skipped
-) -> Iterator[Item]:
-    """Yield an item for each image in an archive, and for each flaw.
-
-    ``members`` may raise where nothing more can be read: what was read until then comes first.
-    """
-    group = _Group()
-    try:
-        with KeySet() as seen:
-            for member in members:
-                number = progress.begin()
-                name = member.location.name.removeprefix("./")
-                key = key_of(name)
-                if key != group.key:
-                    yield from group.flush()
-                    group = _Group(key)
-                    progress.waiting = group.waiting
-                if name.lower().endswith(".json"):
-                    try:
-                        group.columns, group.short_columns = _metadata(member, progress.bounds)
-                    except (Refused, ValueError):
-                        skipped.bad_metadata += 1
-                    yield from group.flush()
-                elif _is_apple_double(name, member):
-                    skipped.hidden += 1
-                elif (item := _item(name, member, limits, progress, seen)) is None:
-                    skipped.other_files += 1
-                else:
-                    yield from group.add(item)
-                progress.passed(f"member {number}", name)
-    except Exception:
-        yield from group.flush()
-        raise
-    yield from group.flush()
+) -> Iterator[Part]:
+    """Yield the images of an archive, their metadata and its flaws, in the order of the members."""
+    with KeySet() as seen:
+        for member in members:
+            number = progress.begin()
+            name = member.location.name.removeprefix("./")
+            if name.lower().endswith(".json"):
+                try:
+                    yield Part(key_of(name), columns=_columns(member, progress.bounds))
+                except (Refused, ValueError):
+                    skipped.bad_metadata += 1
+            elif _is_apple_double(name, member):
+                skipped.hidden += 1
+            elif (item := _item(name, member, limits, progress, seen)) is None:
+                skipped.other_files += 1
+            else:
+                yield Part(key_of(name), item)
+            progress.passed(f"member {number}", name)
 
 
 def key_of(name: str) -> str:
@@ -151,14 +101,10 @@ def key_of(name: str) -> str:
     return name if match is None else match[1]
 
 
-def _metadata(member: Member, bounds: Bounds) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def _columns(member: Member, bounds: Bounds) -> Columns:
     if member.flaw or member.size > MAX_METADATA_BYTES:
         raise member.flaw or Refused(Reason.TOO_MANY_BYTES, f"{member.size} bytes")
-    cells = json_object(member.read(None))
-    return (
-        listing_columns(cells.items(), bounds, _MANY_IMAGES),
-        listing_columns(cells.items(), bounds, _MANY_IMAGES**2),
-    )
+    return listing_columns(json_object(member.read(None)).items(), bounds, MAX_IMAGES)
 
 
 def _is_apple_double(name: str, member: Member) -> bool:
@@ -173,7 +119,6 @@ def _is_apple_double(name: str, member: Member) -> bool:
 def _item(
     name: str, member: Member, limits: Limits, progress: Reading, seen: KeySet
 ) -> Item | None:
-    """Return the member's item; None where it is not an image."""
     data, refused, bounds = None, member.flaw, progress.bounds
     try:
         if not name:
@@ -186,9 +131,7 @@ def _item(
         elif not has_image_suffix(name) and (refused or not sniff(member.read(SNIFF_BYTES))):
             return None
         if refused is None and member.is_streamed:
-            if member.size > limits.max_bytes:
-                detail = f"{member.size} bytes, limit {limits.max_bytes}"
-                raise Refused(Reason.TOO_MANY_BYTES, detail)
+            limits.check_bytes(member.size)
             data = member.read(None)
     except Refused as error:
         refused = error
@@ -202,7 +145,6 @@ def _item(
 
 
 def _unique(name: str, member: int, seen: KeySet) -> str:
-    """Return another name for the second member of a name, so that each has its row."""
     unique, number = name, 1
     while not seen.add(hash(unique)):
         # A stranger may give a million members one name.
@@ -219,27 +161,17 @@ _OPENERS: Mapping[bytes, Callable[[BinaryIO], Any]] = {
     b"\xfd7": lzma.open,
 }
 _MAX_HEADER_BYTES = 1 << 20  # of one record; a name or a comment may be as long as it likes
-_MAX_SKIPPED_BYTES = 1 << 30  # at once, of a compressed archive
 _READ_BYTES = 1 << 20
-_FAILURES = (
-    *(tarfile.TarError, ValueError, OverflowError, EOFError),
-    *(zlib.error, lzma.LZMAError, gzip.BadGzipFile),
-)
 
 
 class _Forward:
     """A file that is only ever read forward, for :mod:`tarfile`, which asks for no more."""
 
-    def __init__(
-        self, file: BinaryIO, max_headers: int, *, is_compressed: bool, can_jump: bool
-    ) -> None:
+    def __init__(self, file: BinaryIO, *, can_jump: bool) -> None:
         self._file = file
-        self._max_headers = max_headers
-        self.headers = 0  # before the next member
-        self._is_compressed = is_compressed
         self._can_jump = can_jump
         self._at = 0
-        self.last_block: bytes | None = None
+        self.last_block = b""
 
     def tell(self) -> int:
         return self._at
@@ -247,10 +179,6 @@ class _Forward:
     def read(self, size: int) -> bytes:
         if not 0 <= size <= _MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {size} bytes")
-        self.headers += 1
-        if self.headers > 2 * self._max_headers + 1:  # of each, its block and what it holds
-            detail = f"more than {self._max_headers} headers before one member (max_headers)"
-            raise tarfile.ReadError(detail)
         self.last_block = self.read_data(size)
         return self.last_block
 
@@ -262,59 +190,34 @@ class _Forward:
         return data
 
     def seek(self, position: int) -> None:
-        distance = position - self._at
-        if distance < 0:
+        if position < self._at:
             raise tarfile.ReadError("a member of negative size")
         if self._can_jump:
-            self._file.seek(position)
-            self._at = position
-            return
-        if self._is_compressed and distance > _MAX_SKIPPED_BYTES:
-            raise tarfile.ReadError(f"a member of {distance} bytes, which is not unpacked")
-        while self._at < position:
-            if not self.read_data(min(_READ_BYTES, position - self._at)):
-                return  # tarfile finds the end
+            self._at = self._file.seek(position)
+        while self._at < position and self.read_data(min(_READ_BYTES, position - self._at)):
+            pass
 
 
 def tar_members(archive: Container, progress: Reading) -> Iterator[Member]:
-    """Yield the members of a tar archive that are not folders, each to be read before the next.
-
-    After a place that cannot be read, :class:`Refused` is raised: the rest is lost.
-    """
-    with opened(archive) as raw:
-        try:
-            is_local = isinstance(archive, FileLocation)
-            buffered = io.BufferedReader(cast(io.FileIO, raw)) if is_local else raw
-            unpack = _OPENERS.get(buffered.read(2))
-            buffered.seek(0)
-            if unpack is None:
-                yield from _walk(archive, buffered, progress, is_compressed=False)
-            else:
-                with unpack(buffered) as unpacked:
-                    stream = cast(BinaryIO, Unpacked(unpacked, buffered, progress))
-                    yield from _walk(archive, stream, progress, is_compressed=True)
-        except _FAILURES as error:
-            raise _corrupt(error) from error
+    """Yield the members of a tar archive that are not folders, each to be read before the next."""
+    with opened(archive) as file:
+        unpack = _OPENERS.get(file.read(2))
+        file.seek(0)
+        if unpack is None:
+            yield from _walk(archive, file, in_place=isinstance(archive, FileLocation))
+        else:
+            with unpack(file) as unpacked:
+                stream = cast(BinaryIO, Unpacked(unpacked, file, progress))
+                yield from _walk(archive, stream, in_place=False)
 
 
-def _walk(
-    archive: Container, file: BinaryIO, progress: Reading, *, is_compressed: bool
-) -> Iterator[Member]:
-    in_place = not is_compressed and isinstance(archive, FileLocation)
+def _walk(archive: Container, file: BinaryIO, *, in_place: bool) -> Iterator[Member]:
     stamp = stamp_of(file) if in_place else (0, 0)
-    limit = progress.bounds.max_headers
-    forward = _Forward(file, limit, is_compressed=is_compressed, can_jump=in_place)
-    with closing(
-        tarfile.TarFile(
-            mode="r",
-            fileobj=cast(IO[bytes], forward),
-            encoding="utf-8",
-            errors="surrogateescape",
-        )
-    ) as tar:
+    forward = _Forward(file, can_jump=in_place)
+    source = cast(IO[bytes], forward)
+    with tarfile.TarFile(fileobj=source, encoding="utf-8", errors="surrogateescape") as tar:
         while (entry := tar.next()) is not None:
             tar.members = []  # type: ignore[attr-defined] # it would remember them all
-            forward.headers = 0
             if entry.isdir():
                 continue
             end = entry.offset_data + entry.size
@@ -331,7 +234,7 @@ def _walk(
             read = _reader(location, forward)
             yield Member(location=location, flaw=flaw, read=read, is_streamed=not in_place)
     block = forward.last_block
-    if not block or len(block) < tarfile.BLOCKSIZE:
+    if len(block) < tarfile.BLOCKSIZE:
         raise Refused(Reason.TRUNCATED, "the archive ends without its end mark")
     if block.strip(b"\0"):  # no header, and tarfile takes it for the end
         raise Refused(Reason.CORRUPT_CONTAINER, "a header makes no sense")
@@ -343,11 +246,7 @@ def _reader(member: ArchiveMember, file: _Forward) -> Callable[[int | None], byt
     def read(size: int | None) -> bytes:
         nonlocal begun
         wanted = member.size if size is None else min(size, member.size)
-        with reading(member.archive):
-            try:
-                begun += file.read_data(wanted - len(begun))
-            except _FAILURES as error:
-                raise _corrupt(error) from error
+        begun += file.read_data(wanted - len(begun))
         if len(begun) < wanted:
             raise Refused(Reason.TRUNCATED, "the archive ends within it")
         return begun
@@ -365,19 +264,12 @@ def _tar_flaw(entry: tarfile.TarInfo) -> Refused | None:
     return Refused(Reason.NOT_A_FILE, "not a regular file")
 
 
-def _corrupt(error: Exception) -> Refused:
-    if isinstance(error, EOFError) or "unexpected end of data" in str(error):
-        return Refused(Reason.TRUNCATED, "the archive ends early")
-    return Refused(Reason.CORRUPT_CONTAINER, str(error)[:200] or type(error).__name__)
-
-
 # --- zip -----------------------------------------------------------------------------------------
 
 STORED, DEFLATED = 0, 8
 """The compression methods that are unpacked. No other is common, and each is one more decoder."""
 
-ReadRange: TypeAlias = Callable[[int, int], bytes]
-"""Reads from a start up to an end, or as much of that as there is."""
+ReadRange: TypeAlias = Callable[[int, int], bytes]  # from a start up to an end, if there is as much
 
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # APPNOTE.TXT, section 4.3.7
 _SLACK = 512  # for the name and the extra field: with it, one range of bytes is enough
@@ -386,16 +278,13 @@ _ENCRYPTED_FLAGS = 0x0041  # bit 0: encrypted; bit 6: strong encryption
 
 def zip_members(archive: Container) -> Iterator[Member]:
     """Yield the members of a zip archive that are files, those of one key together."""
-    with opened(archive) as raw:
-        is_local = isinstance(archive, FileLocation)
-        file = io.BufferedReader(cast(io.FileIO, raw)) if is_local else raw
-        entries = _directory(file)
-        stamp = stamp_of(file) if is_local else None
+    with opened(archive) as file:
+        entries = zipfile.ZipFile(file).infolist()
+        stamp = stamp_of(file) if isinstance(archive, FileLocation) else None
 
         def read_range(start: int, end: int) -> bytes:
-            with reading(archive):
-                file.seek(start)
-                return file.read(end - start)
+            file.seek(start)
+            return file.read(end - start)
 
         overlapping = _overlapping(entries)
         for entry in sorted(entries, key=lambda e: (key_of(e.filename), e.filename)):
@@ -416,26 +305,8 @@ def zip_members(archive: Container) -> Iterator[Member]:
             yield Member(location=location, flaw=flaw, read=read)
 
 
-def _directory(file: BinaryIO) -> Sequence[zipfile.ZipInfo]:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return archive.infolist()
-    except OSError:
-        raise
-    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, EOFError) as error:
-        file.seek(0)
-        if file.read(4) == b"PK\3\4":
-            raise Refused(
-                Reason.TRUNCATED, "the archive ends without its directory, or that is damaged"
-            ) from error
-        raise Refused(Reason.CORRUPT_CONTAINER, str(error) or type(error).__name__) from error
-
-
 def _overlapping(entries: Sequence[zipfile.ZipInfo]) -> set[int]:
-    """Return the offsets of members that share bytes: a small archive could be unpacked forever.
-
-    Source: David Fifield, "A better zip bomb", WOOT 2019.
-    """
+    # A small archive could be unpacked forever: David Fifield, "A better zip bomb", WOOT 2019.
     ordered = sorted(entries, key=lambda entry: entry.header_offset)
     return {
         offset
@@ -462,9 +333,8 @@ def extract(
 
     The byte limit applies to the unpacked member. ``head`` is for its first bytes, unverified.
     """
-    size = member.size if member.zipped is None else member.zipped.size
-    if head is None and max(size, member.size) > limits.max_bytes:
-        raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limits.max_bytes}")
+    if head is None:
+        limits.check_bytes(max(member.size, member.zipped.size if member.zipped else 0))
     if member.zipped is not None:
         return _unzip(read_range, member, member.zipped, head)
     wanted = member.size if head is None else min(head, member.size)

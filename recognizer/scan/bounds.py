@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, BinaryIO
 from recognizer._closing import Closes
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.sources import Refused
-from recognizer.scan.items import Item
 from recognizer.status import Reason
 
 if TYPE_CHECKING:
@@ -26,21 +25,13 @@ _MAX_SHOWN = 100  # characters of a name in a message
 class Bounds:
     """What an archive or a table may cost; beyond a bound, the rest of it is not read.
 
-    Attributes:
-        max_members: members of an archive; images and rows of a table.
-        max_nesting: lists and objects within each other in a listing's columns.
-        max_name: characters of a member's name, or of a path or URL in a table.
-        max_headers: extended headers before one member of a tar.
-        max_unpacked: bytes that a compressed archive or table unpacks to, all together.
-        max_ratio: unpacked bytes for each packed one, once 256 MiB are unpacked.
-        max_columns: columns of a table.
-        max_cell: characters of a listing's column in a row; what is longer is cut, and says so.
+    Members are those of an archive, or images and rows of a table; names are also paths and URLs in
+    tables; the ratio, of unpacked to packed bytes, counts once 256 MiB are unpacked.
     """
 
     max_members: int = 10_000_000
     max_nesting: int = 64
     max_name: int = 4096
-    max_headers: int = 64
     max_unpacked: int = 1 << 40
     max_ratio: int = 200
     max_columns: int = 4096
@@ -59,7 +50,6 @@ class Reading:
         self.bounds = bounds
         self.count = 0
         self.unpacked = 0
-        self.waiting: list[Item] = []  # images of an archive, for metadata that may follow them
         self._last = ""
         self._on_progress = on_progress
 
@@ -137,16 +127,10 @@ class Unpacked(io.RawIOBase):
         """Return True."""
         return True
 
-    def read(self, size: int = -1) -> bytes:
-        """Read up to ``size`` bytes."""
-        data = self._stream.read(size)
-        packed = None if self._packed is None else self._packed.tell()
-        self._progress.unpack(len(data), packed)
-        return data
-
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Read as many bytes as there is room for, or fewer."""
         view = memoryview(buffer)
-        data = self.read(len(view))
+        data = self._stream.read(len(view))
+        self._progress.unpack(len(data), None if self._packed is None else self._packed.tell())
         view[: len(data)] = data
         return len(data)

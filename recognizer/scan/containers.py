@@ -1,18 +1,16 @@
 """Archives and tables, opened in a process that may die of them: strangers wrote them.
 
-The parent parses nothing of them: it receives items, a batch at a time. A container that crashes,
-hangs or swells the process costs a row that says how far it was read. It is opened a second time
-then, one item at a time, so that what stands before that place is found, and the same rows come of
-every scan.
+The parent parses nothing of them: it receives what is found, at once. A container that crashes,
+hangs or swells the process costs a row that says how far it was read.
 """
 
 from __future__ import annotations
 
-import itertools
+import gzip
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
@@ -20,61 +18,103 @@ from multiprocessing.connection import Connection
 from recognizer._closing import Closes
 from recognizer._process import Child, DiedError, RemoteError, describe, inbox, settle
 from recognizer.errors import RecognizerError
-from recognizer.imaging.sources import Refused
-from recognizer.scan.archives import items_of, tar_members, zip_members
+from recognizer.imaging.sources import Refused, refusal
+from recognizer.scan.archives import MAX_IMAGES, archive_parts, tar_members, zip_members
 from recognizer.scan.bounds import Reading
-from recognizer.scan.items import ZIP_SUFFIX, Item, Skipped, table_format
+from recognizer.scan.items import ZIP_SUFFIX, Columns, Item, Part, Skipped, table_format
 from recognizer.scan.tables import TableOpening, table_items
 from recognizer.status import Reason
 
 MEMORY_LIMIT = 2 << 30
 """What the process may hold, unless the scan's memory limit says otherwise."""
 
-_BATCH_ITEMS = 256
-_BATCH_BYTES = 8 << 20
-_BATCH_SECONDS = 0.2  # items wait no longer for others, with which they are sent
 _BEAT_SECONDS = 1.0
+
+# An archive may have one key for all that it holds. Images that have waited so long are scanned
+# without metadata.
+_MAX_WAITING = 32
+_MAX_WAITING_BYTES = 64 << 20
 
 
 class Opening(TableOpening):
     """An archive or a table, and how it is opened; the options of tables leave archives alone."""
 
-    def items(self, progress: Reading, skipped: Skipped) -> Iterator[Item]:
-        """Yield the images of the container; one that cannot be read on ends in an item."""
+    def parts(self, progress: Reading, skipped: Skipped) -> Iterator[Part]:
+        """Yield what is in the container; one that cannot be read on ends in an item."""
         try:
-            yield from self._items(progress, skipped)
+            yield from self._parts(progress, skipped)
         except RecognizerError:
             raise
-        except Refused as refused:
-            detail = f"{refused.detail}; {progress.rest}"
-            yield Item.failed(self.container, refused.reason, detail)
-        except MemoryError:
-            if not self.is_careful:  # a process that has died of it is given another try
-                raise
-            detail = f"it takes more memory than there is (--memory-limit); {progress.rest}"
-            yield Item.failed(self.container, Reason.CORRUPT_CONTAINER, detail)
         except Exception as error:  # of any class: whatever a parser makes of damage
-            detail = f"{describe(error)}; {progress.rest}"
-            yield Item.failed(self.container, Reason.CORRUPT_CONTAINER, detail)
+            refused = _refusal(error)
+            detail = f"{refused.detail}; {progress.rest}"
+            yield Part(item=Item.failed(self.container, refused.reason, detail))
 
-    def _items(self, progress: Reading, skipped: Skipped) -> Iterator[Item]:
+    def _parts(self, progress: Reading, skipped: Skipped) -> Iterator[Part]:
         name = str(self.container)
         if table_format(name):
-            return table_items(self, progress, skipped)
+            return (Part(item=item) for item in table_items(self, progress, skipped))
         if name.lower().endswith(ZIP_SUFFIX):
             members = zip_members(self.container)
         else:
             members = tar_members(self.container, progress)
-        return items_of(members, self.limits, progress, skipped)
+        return archive_parts(members, self.limits, progress, skipped)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Batch:
-    """Items, perhaps none: then only how far the process has come."""
+@dataclass(slots=True)
+class _Group:
+    key: str | None = None
+    columns: Columns = None
+    images: int = 0
+    waiting: list[Item] = field(default_factory=list)
+    waiting_bytes: int = 0
 
-    items: list[Item]
-    waiting: list[Item] = field(default_factory=list)  # for metadata that may follow them
-    rest: str = "nothing of it was read"
+    def flush(self) -> Iterator[Item]:
+        for item in self.waiting:
+            self.images += 1
+            has_columns = self.columns is not None and self.images <= MAX_IMAGES
+            yield replace(item, columns=self.columns) if has_columns else item
+        self.waiting.clear()
+        self.waiting_bytes = 0
+
+    def add(self, item: Item) -> Iterator[Item]:
+        self.waiting.append(item)
+        self.waiting_bytes += len(item.data or b"")
+        if (
+            self.key is None
+            or self.columns is not None
+            or len(self.waiting) >= _MAX_WAITING
+            or self.waiting_bytes >= _MAX_WAITING_BYTES
+        ):
+            yield from self.flush()
+
+
+def grouped(parts: Iterable[Part]) -> Iterator[Item]:
+    """Yield the images of a container, each with the metadata of its key."""
+    group = _Group()
+    for part in parts:
+        if part.key != group.key:
+            yield from group.flush()
+            group = _Group(part.key)
+        if part.item is not None:
+            yield from group.add(part.item)
+        else:
+            group.columns = part.columns
+            yield from group.flush()
+    yield from group.flush()
+
+
+def _refusal(error: Exception) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, MemoryError):
+        detail = "it takes more memory than there is (--memory-limit)"
+        return Refused(Reason.CORRUPT_CONTAINER, detail)
+    if isinstance(error, EOFError) or "unexpected end of data" in str(error):
+        return Refused(Reason.TRUNCATED, "it ends early")
+    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+        return refusal(error)
+    return Refused(Reason.CORRUPT_CONTAINER, describe(error))
 
 
 class Containers(Closes):
@@ -98,34 +138,32 @@ class Containers(Closes):
 
     def items(self, opening: Opening, skipped: Skipped) -> Iterator[Item]:
         """Yield the images of a container; what is wrong with it is an item too."""
-        found, last = 0, _Batch(items=[])
-        while not self._is_closed:
-            process = self._ready()
-            self._is_idle = False
-            try:
-                with suppress(OSError):  # it has died: the end of its connection will show it
-                    process.connection.send((opening, found))
-                while not isinstance(message := process.receive(self._timeout), Skipped):
-                    if isinstance(message, RemoteError):
+        return grouped(self._parts(opening, skipped))
+
+    def _parts(self, opening: Opening, skipped: Skipped) -> Iterator[Part]:
+        rest = "nothing of it was read"
+        process = self._ready()
+        self._is_idle = False
+        try:
+            with suppress(OSError):  # it has died: the end of its connection will show it
+                process.connection.send(opening)
+            while not isinstance(message := process.receive(self._timeout), Skipped):
+                match message:
+                    case Part():
+                        yield message
+                    case RemoteError():
                         message.reraise(f"{opening.container} cannot be opened")
-                    last = message
-                    for item in last.items:
-                        found += 1
-                        yield item
-            except DiedError as died:
-                self._process = None
-                if self._is_closed:
-                    return
-                if opening.is_careful:
-                    yield from last.waiting
-                    detail = f"the process that opened it {died}; {last.rest}"
-                    yield Item.failed(opening.container, Reason.CORRUPT_CONTAINER, detail)
-                    return
-                opening = replace(opening, is_careful=True)
-            else:
-                self._is_idle = True
-                skipped.add(message)
-                return
+                    case _:
+                        rest = message
+        except DiedError as died:
+            self._process = None
+            if not self._is_closed:
+                detail = f"the process that opened it {died}; {rest}"
+                failed = Item.failed(opening.container, Reason.CORRUPT_CONTAINER, detail)
+                yield Part(item=failed)
+        else:
+            self._is_idle = True
+            skipped.add(message)
 
     def _ready(self) -> Child:
         if self._process is not None and not self._is_idle:  # its last container was left halfway
@@ -151,62 +189,37 @@ def _run(connection: Connection, memory_limit: int) -> None:
     requests = inbox(connection)
     connection.send(None)
     while True:
-        opening, skip = requests.get()
+        opening = requests.get()
         try:
-            _Sender(connection, opening).work(skip)
+            _send(connection, opening)
         except RecognizerError as error:
             connection.send(RemoteError.of(error))
-        except MemoryError:  # nothing to be printed: the container is opened once more
+        except MemoryError:  # nothing to be printed
             os._exit(1)
+
+
+def _send(connection: Connection, opening: Opening) -> None:
+    """Send what is found, how far the container was read, and at last what was skipped."""
+    said, sent = "", time.monotonic()
+
+    def beat() -> None:
+        nonlocal said, sent
+        if progress.rest != said or time.monotonic() - sent >= _BEAT_SECONDS:
+            said, sent = progress.rest, time.monotonic()
+            connection.send(said)
+
+    progress, skipped = Reading(opening.bounds, beat), Skipped()
+    for part in opening.parts(progress, skipped):
+        connection.send(part)
+    connection.send(skipped)
 
 
 def _bound_memory(limit: int) -> None:
     """Let the system refuse what is over the limit; the parent looks only ten times a second."""
     if sys.platform == "linux":
-        import resource  # noqa: PLC0415 - there is none on Windows
+        import resource  # noqa: PLC0415 - not on Windows
 
         with open("/proc/self/statm", encoding="ascii") as statm:
             data = int(statm.read().split()[5]) * os.sysconf("SC_PAGE_SIZE")
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (data + limit, hard))
-
-
-class _Sender:
-    """Sends the items of a request, and at least each second a sign that there is progress."""
-
-    def __init__(self, connection: Connection, opening: Opening) -> None:
-        self._connection = connection
-        self._opening = opening
-        self._progress = Reading(opening.bounds, self._beat)
-        self._items: list[Item] = []
-        self._bytes = 0
-        self._sent = time.monotonic()
-
-    def work(self, skip: int) -> None:
-        """Send all items but the first ones, which the parent has, and what was skipped."""
-        opening, skipped = self._opening, Skipped()
-        items = opening.items(self._progress, skipped)
-        for item in itertools.islice(items, skip, None):
-            self._items.append(item)
-            self._bytes += len(item.data or b"")
-            if (
-                opening.is_careful
-                or len(self._items) >= _BATCH_ITEMS
-                or self._bytes >= _BATCH_BYTES
-                or time.monotonic() - self._sent >= _BATCH_SECONDS
-            ):
-                self._send()
-        self._send()
-        self._connection.send(skipped)
-
-    def _beat(self) -> None:
-        is_due = time.monotonic() - self._sent >= _BEAT_SECONDS
-        if is_due or self._opening.is_careful:
-            self._send()
-
-    def _send(self) -> None:
-        waiting = [*self._progress.waiting] if self._opening.is_careful else []
-        rest = self._progress.rest
-        self._connection.send(_Batch(items=self._items, waiting=waiting, rest=rest))
-        self._items, self._bytes = [], 0
-        self._sent = time.monotonic()

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import PurePath
 from typing import BinaryIO, cast
 
@@ -55,14 +56,7 @@ def expand(
 ) -> Iterator[Item]:
     """Yield the images that ``sources`` name, lazily; what does not exist is an item too.
 
-    Tables (``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.parquet``) and archives (``.tar``, also
-    compressed, ``.zip``) stand for the images that they name or hold. A folder is walked in the
-    order of its names, once, whatever links lead to it; hidden entries, tables and other files are
-    skipped. A pattern (``*``, ``?``, ``[``; ``**`` for any depth) that is not itself a file stands
-    for what it matches. A URL names an object, a prefix, a table, an archive or a pattern in an
-    object store, or an image on the web. ``-`` stands for a list of all these but patterns on
-    standard input, or on ``stdin``, separated by newlines or NULs.
-
+    docs/sources.md says what a source may be. ``-`` is a list on standard input, or on ``stdin``.
     An empty name, a pattern that matches nothing and a web URL without permission are a UsageError
     before anything is yielded; so are an unknown kind of store, and a table without an image column
     that is the only source, in their place.
@@ -93,7 +87,7 @@ def _is_pattern(location: object) -> bool:
 
 
 def _matches(pattern: str) -> Iterator[str]:
-    return match_below(pattern) if "**" in pattern else iter(sorted(glob.iglob(pattern)))
+    return _match_below(pattern) if "**" in pattern else iter(sorted(glob.iglob(pattern)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,40 +112,33 @@ class _Expansion:
     def items(self) -> Iterator[Item]:
         with closing(self.containers):
             for name in self.names:
-                yield from self.of_source(name)
+                yield from self._of_source(name)
 
-    def of_source(self, name: str) -> Iterator[Item]:
-        if name == LIST_ON_STDIN:
-            # Unbuffered: a thread may be reading when the program ends, and Python would wait in
-            # vain for the lock of its buffer.
-            file = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
-            for entry in read_list(self.stdin or cast(BinaryIO, file)):
-                yield from self._of_entry(entry)
-            return
+    def _of_source(self, name: str) -> Iterator[Item]:
+        if name != LIST_ON_STDIN:
+            return self._of_name(name)
+        # Unbuffered: a thread may be reading when the program ends, and Python would wait in vain
+        # for the lock of its buffer.
+        file = self.stdin or cast(BinaryIO, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
+        return chain.from_iterable(self._of_name(n, is_listed=True) for n in read_list(file))
+
+    def _of_name(self, name: str, *, is_listed: bool = False) -> Iterator[Item]:
         match parse_location(name):
             case WebAddress() as address:
                 yield Item(address)
+            case StoreObject() as place if is_listed and place.scheme not in BUCKET_SCHEMES:
+                detail = f"{place.scheme}:// URLs in a list or table are not followed"
+                yield Item.failed(place, Reason.SOURCE_REFUSED, detail)
+            # To ask the store of each entry of a list would take longer than to read it.
+            case StoreObject() as place if is_listed and not name.endswith("/"):
+                yield from self._of_file(place)
             case StoreObject() as place:
                 yield from self._below_url(place)
-            case FileLocation(pattern) as location if _is_pattern(location):
+            case FileLocation(pattern) as location if not is_listed and _is_pattern(location):
                 for path in _matches(pattern):
                     yield from self._of_path(FileLocation(path))
             case location:
                 yield from self._of_path(location)
-
-    def _of_entry(self, name: str) -> Iterator[Item]:
-        location = parse_location(name)
-        if isinstance(location, FileLocation):
-            yield from self._of_path(location)
-        elif isinstance(location, WebAddress):
-            yield Item(location)
-        elif location.scheme not in BUCKET_SCHEMES:
-            detail = f"{location.scheme}:// URLs in a list or table are not followed"
-            yield Item.failed(location, Reason.SOURCE_REFUSED, detail)
-        elif name.endswith("/"):
-            yield from self._below_url(location)
-        else:  # taken for an object: to ask the store of each would take longer than to read it
-            yield from self._of_file(location)
 
     def _of_path(self, location: FileLocation) -> Iterator[Item]:
         try:
@@ -162,8 +149,13 @@ class _Expansion:
         if not stat.S_ISDIR(mode):
             yield from self._of_file(location)
             return
-        for item in images_below(location.path, self.skipped):
-            yield from [item] if item.reason else self._of_file(FileLocation(item.source))
+        for item in _walk(location.path, self.skipped):
+            if item.reason:
+                yield item
+            elif _is_image(item.source):
+                yield from self._of_file(FileLocation(item.source))
+            else:
+                self.skipped.other_files += 1
 
     def _of_missing(self, location: FileLocation) -> Iterator[Item]:
         # It may be the member of an archive, as a row calls it.
@@ -194,13 +186,7 @@ class _Expansion:
     def _below_url(self, place: StoreObject) -> Iterator[Item]:
         store = Store(place)
         try:
-            if store.is_pattern:
-                found = None
-                for found in store.matches():
-                    yield from self._of_file(found)
-                if found is None:
-                    raise UsageError(f"{place}: nothing matches")
-            elif has_image_suffix(place.url) or store.is_object():
+            if has_image_suffix(place.url) or store.is_object():
                 yield from self._of_file(place)
             else:
                 for found in store.objects_below():
@@ -215,69 +201,47 @@ class _Expansion:
 
 
 def read_list(file: BinaryIO) -> Iterator[str]:
-    """Yield the paths of a list, as they come.
+    """Yield the paths of a list, as they come; empty entries are left out.
 
     NUL separates them where one stands among the bytes up to the first separator that was read
-    with it, else newline (with or without a carriage return before it). Empty entries are left
-    out.
+    with it, else newline (with or without a carriage return before it).
     """
     read = getattr(file, "read1", file.read)
-    rest, separator = b"", None
-    while chunk := read(_READ_BYTES):
+    rest, separator, chunk = b"", None, b"..."
+    while chunk:
+        chunk = read(_READ_BYTES)
         rest += chunk
-        if separator is None:
-            separator = b"\0" if b"\0" in rest else b"\n" if b"\n" in rest else None
-        if separator is not None:
-            *entries, rest = rest.split(separator)
-            yield from _decoded(entries, separator)
-    yield from _decoded([rest], separator or b"\n")
-
-
-def _decoded(entries: Iterable[bytes], separator: bytes) -> Iterator[str]:
-    for entry in entries:
-        path = entry.removesuffix(b"\r") if separator == b"\n" else entry
-        if path:
-            yield os.fsdecode(path)
+        separator = separator or next((s for s in (b"\0", b"\n") if s in rest), None)
+        entries = rest.split(separator) if separator else [rest]
+        rest = entries.pop() if chunk else b""
+        for entry in entries:
+            if path := entry if separator == b"\0" else entry.removesuffix(b"\r"):
+                yield os.fsdecode(path)
 
 
 # --- folders ------------------------------------------------------------------------------------
 
 
-def images_below(folder: str, skipped: Skipped) -> Iterator[Item]:
-    """Yield the images and archives below a folder, in the order of names.
-
-    An image is a file that is named like one, or whose first bytes say so. Hidden entries are
-    skipped, and each folder is walked once, whatever links lead to it.
-    """
-    for item in _walk(folder, skipped):
-        name = item.source
-        if (
-            item.reason
-            or has_image_suffix(name)
-            or has_archive_suffix(name)
-            or _begins_as_image(name)
-        ):
-            yield item
-        else:
-            skipped.other_files += 1
-
-
-def _begins_as_image(path: str) -> bool:
-    if is_open_here(path):
-        return False
+def _is_image(path: str) -> bool:
+    """Whether a file of a folder is named like an image or an archive, or begins as an image."""
+    if has_image_suffix(path) or has_archive_suffix(path):
+        return True
     with suppress(Refused):
-        return sniff(read_path(path, Limits(), head=SNIFF_BYTES)) is not None
+        return not is_open_here(path) and bool(sniff(read_path(path, Limits(), head=SNIFF_BYTES)))
     return False
 
 
 def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
+    """Yield the files below a folder in the order of names, but for hidden ones.
+
+    Each folder is walked once, whatever links lead to it.
+    """
     walked: set[tuple[int, int]] = set()
     # A stack, because a tree may be deeper than Python's recursion limit.
-    first: list[tuple[str | None, bool]] = [(root, True)]
-    stack = [iter(first)]
+    stack = [iter([(root, True)])]
     while stack:
-        path, is_folder = next(stack[-1], (None, False))
-        if path is None:
+        path, is_folder = next(stack[-1], ("", False))
+        if not path:
             stack.pop()
         elif not is_folder:
             yield Item(FileLocation(path))
@@ -291,9 +255,7 @@ def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
                 yield Item.failed(FileLocation(path), reason, detail)
 
 
-def _entries(
-    folder: str, skipped: Skipped, walked: set[tuple[int, int]]
-) -> list[tuple[str | None, bool]]:
+def _entries(folder: str, skipped: Skipped, walked: set[tuple[int, int]]) -> list[tuple[str, bool]]:
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in walked:
         return []
@@ -312,17 +274,15 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def match_below(pattern: str) -> Iterator[str]:
+def _match_below(pattern: str) -> Iterator[str]:
     """Yield the files that a pattern with ``**`` matches, in the order of the walk.
 
-    The standard library's own ``**`` follows symbolic links round and round; the walk here does
-    not.
+    The standard library's own ``**`` follows symbolic links round and round.
     """
     parts = PurePath(pattern).parts
     first = next(i for i, part in enumerate(parts) if "**" in part)
     above = os.path.join(*parts[:first]) if first else ""
-    roots = sorted(glob.iglob(above)) if glob.has_magic(above) else [above]
-    for root in roots:
+    for root in sorted(glob.iglob(above)) if glob.has_magic(above) else [above]:
         for item in _walk(root or os.curdir, Skipped()):
             relative = PurePath(os.path.relpath(item.source, root or os.curdir)).parts
             if item.reason is None and _fits(relative, parts[first:]):

@@ -1,17 +1,16 @@
 """What a scan works on: images and where they lie, shards of them, and what was skipped.
 
-A location is made once, from a name or by a walk: nothing else asks a string whether it is a URL, a
-path or a member of an archive. ``str(location)`` is the ``source`` of the row.
+A location is made once, from a name or by a walk. ``str(location)`` is the ``source`` of the row.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any, Self, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from recognizer.errors import UsageError
@@ -25,41 +24,24 @@ IMAGE_SUFFIXES = frozenset(
         *(".tif", ".tiff", ".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2"),
     }
 )
-"""Files of a folder with these suffixes (in lower case) are scanned without a look inside. Formats
-that are not decoded are among them, so that such an image gets a row that says so."""
+"""Files with these suffixes are scanned without a look inside. Formats that are not decoded are
+among them, so that such an image gets a row that says so."""
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 ZIP_SUFFIX = ".zip"
-FIRST_ROWS = 3
-"""So many numbers of rows without an image are printed."""
 
 Columns: TypeAlias = Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class FileLocation:
-    """A local file, by its path as it was given (of :func:`os.fsdecode`)."""
+    """A local file, by its path as it was given."""
 
     path: str
 
     def __str__(self) -> str:
         return self.path
-
-
-@dataclass(frozen=True, slots=True)
-class StoreObject:
-    """An object, a prefix or a pattern in an object store."""
-
-    url: str
-
-    def __str__(self) -> str:
-        return self.url
-
-    @property
-    def scheme(self) -> str:
-        """The scheme of the URL, in lower case."""
-        return self.url.partition("://")[0].lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +52,21 @@ class WebAddress:
 
     def __str__(self) -> str:
         return self.url
+
+
+@dataclass(frozen=True, slots=True)
+class StoreObject:
+    """An object or a prefix in an object store."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the URL, in lower case."""
+        return self.url.partition("://")[0].lower()
 
 
 Container: TypeAlias = FileLocation | StoreObject
@@ -89,10 +86,9 @@ class ZipEntry:
 class ArchiveMember:
     """A member of an archive, and where its bytes lie, so that a worker can read them there.
 
-    ``offset`` is that of its bytes, in a zip archive of its local header; ``size`` how many there
-    are, as they are stored. ``stamp`` is the size and modification time (ns) of a local archive
-    when it was listed: one that has changed since is not read by old offsets. The second member of
-    a name is called ``name#2``.
+    ``offset`` is that of its bytes, in a zip archive of its local header; ``size`` how many are
+    stored. ``stamp`` is the size and modification time (ns) of a local archive when it was listed.
+    The second member of a name is called ``name#2``.
     """
 
     archive: Container
@@ -158,11 +154,10 @@ def table_format(name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image to scan.
+    """One image to scan, with its listing's own columns, which are passed through to the row.
 
-    ``columns`` are the listing's own, passed through to the row. ``reason`` and ``detail`` say why
-    it cannot be read, if that is known already; ``data`` has its bytes, if they were read on the
-    way to it.
+    ``reason`` and ``detail`` say why it cannot be read, if that is known already; ``data`` has its
+    bytes, if they were read on the way to it.
     """
 
     location: Location
@@ -174,7 +169,7 @@ class Item:
 
     @classmethod
     def at(cls, name: str, columns: Columns = None, *, data: bytes | None = None) -> Self:
-        """Return the image at a path or URL, or the image of that name whose bytes are given."""
+        """Return the image at a path or URL, or of that name with these bytes."""
         return cls(parse_location(name), columns=columns, data=data)
 
     @classmethod
@@ -184,7 +179,7 @@ class Item:
 
     @property
     def source(self) -> str:
-        """Its name, in the row."""
+        """The name in the row."""
         return str(self.location)
 
     def alternate_path(self) -> Self | None:
@@ -203,29 +198,28 @@ class Item:
         return replace(self, location=other)
 
     @property
+    def _unread(self) -> Location | None:
+        is_read = self.reason is not None or self.data is not None
+        return None if is_read else self.location
+
+    @property
     def path(self) -> str | None:
         """The path of the local file that it is and that is still to be read; else None."""
-        if self.reason is not None or self.data is not None:
-            return None
-        return self.location.path if isinstance(self.location, FileLocation) else None
+        return self._unread.path if isinstance(self._unread, FileLocation) else None
 
     @property
     def is_remote(self) -> bool:
         """Whether its bytes come over a network, so that waiting is most of the work."""
-        if self.reason is not None or self.data is not None:
-            return False
-        location = self.location
-        place = location.archive if isinstance(location, ArchiveMember) else location
+        place = self._unread.archive if isinstance(self._unread, ArchiveMember) else self._unread
         return isinstance(place, StoreObject | WebAddress)
 
 
-@dataclass(slots=True)
-class RowsWithoutImage:
-    """The rows of a table that have no value in the image column."""
+class Part(NamedTuple):
+    """An image of a container, or the metadata of the images of an archive that have its key."""
 
-    count: int = 0
-    first: list[int] = field(default_factory=list)  # of their numbers, from 1, without the header
-    other_columns: set[str] = field(default_factory=set)  # named like image columns, with a value
+    key: str | None = None
+    item: Item | None = None
+    columns: Columns = None
 
 
 @dataclass(slots=True)
@@ -235,37 +229,33 @@ class Skipped:
     other_files: int = 0  # of folders and archives: not images by suffix and first bytes
     hidden: int = 0  # files and folders whose names begin with a dot
     bad_metadata: int = 0  # beside images in archives, which are scanned without it
-    without_image: defaultdict[str, RowsWithoutImage] = field(
-        default_factory=lambda: defaultdict(RowsWithoutImage)
-    )
-    """By table."""
+    without_image: Counter[str] = field(default_factory=Counter)
+    """The number of rows without a value in the image column, by table, as what follows."""
+    other_columns: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Of these rows: columns named like those of images, with a value."""
     image_columns: defaultdict[str, dict[str, None]] = field(
         default_factory=lambda: defaultdict(dict)
     )
-    """By table: the columns that were taken for those of images, in their order."""
+    """The columns that were taken for those of images, in their order."""
 
     def add(self, other: Skipped) -> None:
         """Add what was skipped in another process."""
         self.other_files += other.other_files
         self.hidden += other.hidden
         self.bad_metadata += other.bad_metadata
-        for table, rows in other.without_image.items():
-            mine = self.without_image[table]
-            mine.count += rows.count
-            mine.first = [*mine.first, *rows.first][:FIRST_ROWS]
-            mine.other_columns |= rows.other_columns
+        self.without_image += other.without_image
+        for table, names in other.other_columns.items():
+            self.other_columns[table] |= names
         for table, columns in other.image_columns.items():
             self.image_columns[table] |= columns
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One part of a scan.
+    """One part of a scan, numbered from 1; another number is a :class:`UsageError`.
 
     Every item is in exactly one of the ``count`` shards, and all items of a listing are in the
-    same. Which one depends only on the listing (without one, on the source), not on the order or
-    the machine, as long as all jobs use the same name for it. Shards are numbered from 1; another
-    number is a :class:`UsageError`.
+    same, which depends only on the name of the listing (without one, of the source).
     """
 
     number: int

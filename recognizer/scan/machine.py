@@ -1,8 +1,7 @@
 """The CPU, and the CPUs and the memory that this process may really use.
 
-In a container, a cluster's job or a service it is the control group that sets limits. Its files are
-read in the group of this process and in every group above it: the tightest limit counts. From them
-follows how many workers a scan has.
+In a container, a cluster's job or a service the control group sets limits: its files are read in
+the group of this process and in every group above it, and the tightest limit counts.
 """
 
 from __future__ import annotations
@@ -10,21 +9,10 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from recognizer.imaging.sources import MEBIBYTE
-
-KERNELS = {
-    "amx_int8": "AMX",
-    "avx512_vnni": "AVX-512 VNNI",
-    "avx_vnni": "AVX VNNI",
-    "i8mm": "NEON i8mm",
-    "asimddp": "NEON dot product",
-    "avx512f": "AVX-512 without VNNI",
-    "avx2": "AVX2 without VNNI",
-}
-"""The products of bytes that onnxruntime can use, the fastest first, by flags of /proc/cpuinfo."""
 
 WORKER_BYTES = 256 * MEBIBYTE
 """What a worker is expected to hold: libraries, the model, and a large image being decoded."""
@@ -45,7 +33,7 @@ def worker_count(workers: int = 0) -> int:
 
 
 def worker_memory(workers: int) -> int | None:
-    """Return the bytes that each of so many workers may hold; None if unknown."""
+    """Return the bytes that each worker may hold; None if unknown."""
     memory = available_memory()
     return None if memory is None else max(_MIN_MEMORY, (memory - _PARENT_BYTES) // workers)
 
@@ -67,20 +55,13 @@ def available_memory() -> int | None:
     return min(found, default=None)
 
 
-def cpu_model() -> tuple[str, tuple[str, ...]]:
-    """Return the CPU's name, and which of :data:`KERNELS` it has (on Linux; else none)."""
-    found: dict[str, str] = {}
+def cpu_name() -> str:
+    """Return what the CPU is called."""
     for line in _text(_PROC / "cpuinfo").splitlines():
         name, _, value = line.partition(":")
-        found.setdefault(name.strip(), value.strip())
-    flags = (found.get("flags") or found.get("Features") or "").split()  # of x64, of arm64
-    name = found.get("model name") or platform.processor() or platform.machine()
-    return name, tuple(flag for flag in KERNELS if flag in flags)
-
-
-def int8_kernel(instructions: Sequence[str]) -> str:
-    """Return in words what multiplies bytes, by the instructions of :func:`cpu_model`."""
-    return KERNELS[instructions[0]] if instructions else "unknown"
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def _groups() -> Iterator[Path]:

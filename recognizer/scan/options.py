@@ -35,31 +35,16 @@ class Engine(StrEnum):
 class ScanOptions:
     """How a scan is done.
 
-    Attributes:
-        workers: processes, or a cluster's actors; 0 for as many as CPUs and memory allow.
-        provider: see :meth:`recognizer.engine.Recognizer.load`.
-        image_column: the column with the images of all tables; None to find it by its name.
-        timeout: seconds for one step: reading an image, or decoding and scoring it (two steps where
-            several share a pass). A worker that takes longer is replaced, and its image fails. An
-            archive or table may take as long without any progress.
-        memory_limit: resident memory of a worker in bytes, the model and all libraries included;
-            a worker that takes more is replaced, and its image fails. None for its share of the
-            machine's memory (Linux), 0 for no limit.
-        batch: images in one pass of the model; 0 to choose by the provider.
-        rehash: read all files, even those that have not changed since their last row.
-        retry_failed: try again what cost a worker before; see :data:`DEADLY`.
-            Other failures are always tried again.
-        embeddings: keep the embedding of each image; an image without one is scored again.
-        audit: draws clear images for people to look at, those of earlier rows included; None leaves
-            these as they are.
-        known: the known items that each image is compared with (see
-            :func:`recognizer.known.share_bank`); if they change, all rows are made again.
+    ``workers`` and ``batch`` (images in one pass of the model) may be 0: as many as CPUs and memory
+    allow, as many as are best for the provider. ``timeout`` is in seconds, for one step: reading
+    an image, or decoding and scoring it. ``memory_limit`` is in resident bytes of a worker: None
+    for its share of the machine's memory (Linux), 0 for no limit. A worker that takes more is
+    replaced, and its image fails. `recognizer scan --help` says what the other options do.
     """
 
     workers: int = 0
     engine: Engine = Engine.LOCAL
     provider: str = "cpu"
-    allow_fallback: bool = False
     limits: Limits = field(default_factory=Limits)
     bounds: Bounds = field(default_factory=Bounds)
     image_column: str | None = None
@@ -105,7 +90,7 @@ class WorkerPayload:
         self.policy.check(self.bundle.taxonomy)  # before any worker starts
 
     def is_up_to_date(self, known: bytes | None, sha256: str) -> bool:
-        """Whether an item's last row, of which ``known`` is the result key, holds for these bytes.
+        """Whether a row, of which ``known`` is the result key, holds for these bytes.
 
         Then they would give the same row again, or have cost a worker.
         """
@@ -121,14 +106,8 @@ class WorkerPayload:
 
     def make_recognizer(self) -> Recognizer:
         """Load the model, as a worker has it."""
-        options = self.options
-        return Recognizer(
-            self.bundle,
-            provider=options.provider,
-            threads=1,
-            allow_fallback=options.allow_fallback,
-            limits=options.limits,
-        )
+        provider, limits = self.options.provider, self.options.limits
+        return Recognizer(self.bundle, provider=provider, threads=1, limits=limits)
 
     def packed(self) -> Self:
         """Return a payload that carries all its files, for another machine."""

@@ -1,11 +1,11 @@
 """The worker pool: the processes of a scan, what each of them holds, and what ends one.
 
-The parent hands out single images and keeps a few waiting with each worker, so that none is idle
-and memory stays flat. A worker dies by itself (a decoder that crashes), or it is killed when
-one step takes longer than the timeout (a decoder that hangs), or when it holds more memory than the
-limit. Either way the image that it worked on gets a row that says so, and what waited goes to
-another worker. **No image is blamed on suspicion**: if it is uncertain which one was the cause
-(one of a GPU's batch; or the memory may have grown before), each is tried again by itself.
+The parent hands out single images and keeps a few waiting with each worker. A worker dies by itself
+(a decoder that crashes), or it is killed when one step takes longer than the timeout, or when it
+holds more memory than the limit. Either way the image that it worked on gets a row that says so,
+and what waited goes to another worker. **No image is blamed on suspicion**: if it is uncertain
+which one was the cause (one of a GPU's batch; or the memory may have grown before), each is tried
+again by itself.
 """
 
 from __future__ import annotations
@@ -49,8 +49,7 @@ from recognizer.status import Reason, Status
 _WAITING = 7  # tasks with each worker beside those that it works on, while rows are written
 _BUSY = 3  # a worker with so many tasks is helped by another one
 _WAITING_REMOTE = 15  # those that are read over a network: eight at once, and the next
-_MAX_WAITING_BYTES = 8 << 20  # with each worker, of tasks whose bytes travel with them
-_MAX_HELD_BYTES = 32 << 20  # of these, with all workers
+_MAX_WAITING_BYTES = 4 << 20  # with each worker, of tasks whose bytes travel with them
 _RESULTS_SECONDS = 0.2  # results wait no longer for others, with which they are written
 _MAX_RESULTS = 32
 
@@ -72,20 +71,14 @@ class _Worker:
 
     def has_room_for(self, task: Task, batch: int) -> bool:
         waiting = _WAITING_REMOTE if task.item.is_remote else max(_WAITING, batch)
-        if len(self.tasks) >= batch + waiting:
-            return False
-        return self.held < _MAX_WAITING_BYTES
-
-    @property
-    def held(self) -> int:
-        return sum(len(task.item.data or b"") for task in self.tasks.values())
+        held = sum(len(task.item.data or b"") for task in self.tasks.values())
+        return len(self.tasks) < batch + waiting and held < _MAX_WAITING_BYTES
 
 
 class WorkerPool:
-    """Worker processes, replaced as they die.
+    """Worker processes, replaced as they die; as many are started as there is work for.
 
-    As many are started as there is work for, up to the option ``workers``. ``provider`` says where
-    onnxruntime really computes; it is None before any worker has started.
+    ``provider`` says where onnxruntime really computes; it is None before any worker has started.
     """
 
     def __init__(self, payload: WorkerPayload) -> None:
@@ -93,7 +86,8 @@ class WorkerPool:
         self._options = payload.options
         self._size = worker_count(payload.options.workers)
         self._memory_limit = payload.options.memory_limit or None
-        if payload.options.memory_limit is None:
+        is_cpu = payload.options.provider == "cpu"  # the libraries of a GPU take gigabytes
+        if payload.options.memory_limit is None and is_cpu:
             self._memory_limit = worker_memory(self._size)
         self._workers: list[_Worker] = []
         self._returned: deque[Task] = deque()
@@ -144,10 +138,6 @@ class WorkerPool:
 
     def _worker_for(self, task: Task) -> _Worker | None:
         batch = self._options.batch_size
-        if task.item.data is not None:
-            held = sum(worker.held for worker in self._workers)
-            if held and held + len(task.item.data) > _MAX_HELD_BYTES:
-                return None
         worker = min(self._workers, key=lambda w: len(w.tasks), default=None)
         is_busy = worker is None or len(worker.tasks) >= max(_BUSY, batch)
         if is_busy and len(self._workers) < self._size:
@@ -188,11 +178,6 @@ class WorkerPool:
                 self._failed_starts = 0
                 limit = self._memory_limit
                 if limit is not None and held > limit:
-                    if self._options.memory_limit is None:  # as with the libraries of a GPU
-                        self._memory_limit = None
-                        for one in self._workers:
-                            one.child.memory_limit = None
-                        return []
                     raise UsageError(
                         f"a memory limit of {mebibytes(limit)} leaves no room for images: a "
                         f"worker takes {mebibytes(held)} for itself; give another limit, or 0 for "
@@ -203,30 +188,27 @@ class WorkerPool:
         return []
 
     def _patience(self, due: float) -> float:
-        until = min(self._deadline(worker) for worker in self._workers if worker.tasks)
-        if self._memory_limit is not None:
-            until = 0.0
+        until = 0.0
+        if self._memory_limit is None:
+            until = min(w.since + self._seconds(w) for w in self._workers if w.tasks)
         return max(0.0, min(due, max(until, self._check_at)) - time.monotonic())
 
     def _seconds(self, worker: _Worker) -> float:
         return self._options.timeout if worker.is_ready else _process.START_SECONDS
-
-    def _deadline(self, worker: _Worker) -> float:
-        return worker.since + self._seconds(worker)
 
     def _stop_excessive(self) -> list[TaskResult]:
         done: list[TaskResult] = []
         for worker in [w for w in self._workers if w.tasks]:
             if worker.child.connection.poll():  # it has got further, or died: that comes first
                 continue
-            if time.monotonic() >= self._deadline(worker):
+            if time.monotonic() >= worker.since + self._seconds(worker):
                 done += self._replace(worker, Reason.TIMEOUT)
             elif worker.is_ready and worker.child.exceeds_memory_limit:
                 done += self._replace(worker, Reason.OUT_OF_MEMORY)
         return done
 
     def _replace(self, worker: _Worker, reason: Reason) -> list[TaskResult]:
-        """Write off the image that cost a worker, if that is certain, and return all others."""
+        # The image that cost it is written off if that is certain; all others are returned.
         self._workers.remove(worker)
         died = worker.child.end(reason, self._seconds(worker))
         if not worker.is_ready:
@@ -297,7 +279,7 @@ class Scorer(Closes):
         """Return a row for each item, in their order; raise as :func:`recognizer.scan.scan`."""
         tasks = [Task(index=index, key=0, item=item) for index, item in enumerate(items)]
         rows = [result.row for result in self.work(tasks)]
-        return [row for row in rows if row is not None]  # without earlier rows there are no others
+        return [row for row in rows if row is not None]  # all, without earlier rows
 
     def work(self, tasks: Sequence[Task]) -> list[TaskResult]:
         """Return the result of each task, in order; raise as :meth:`score`."""

@@ -12,10 +12,10 @@ import gzip
 import io
 import json
 import math
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO, TypeAlias, cast
 
@@ -27,7 +27,7 @@ from recognizer.status import Reason
 Lines: TypeAlias = "io.BufferedReader[io.RawIOBase]"
 
 MAX_LINE_BYTES = 128 << 20
-"""Of a longer line nothing is read. An image of 64 MiB as Base64 fits."""
+"""A longer line is cut, and so are rows. An image of 64 MiB as Base64 fits."""
 
 _MAX_HEADER = 1 << 20  # characters
 _BUFFER_BYTES = 1 << 16
@@ -45,19 +45,13 @@ class Record:
 def text_records(file: BinaryIO, name: str, kind: str, progress: Reading) -> Iterator[Record]:
     """Yield the rows of a table of text, by the suffix of its name."""
     is_packed = name.lower().endswith(".gz")
-    try:
-        stream = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if is_packed else file
-        unpacked = Unpacked(stream, file if is_packed else None, progress)
-        lines: Lines = io.BufferedReader(unpacked, _BUFFER_BYTES)
-        if kind in {".csv", ".tsv"}:
-            delimiter = "\t" if kind == ".tsv" else None
-            yield from _csv_records(lines, delimiter, progress.bounds.max_columns)
-        else:
-            yield from _json_records(lines)
-    except EOFError as error:
-        raise Refused(Reason.TRUNCATED, str(error)) from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise Refused(Reason.CORRUPT_CONTAINER, str(error)) from error
+    stream = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if is_packed else file
+    unpacked = Unpacked(stream, file if is_packed else None, progress)
+    lines: Lines = io.BufferedReader(unpacked, _BUFFER_BYTES)
+    if kind in {".csv", ".tsv"}:
+        delimiter = "\t" if kind == ".tsv" else None
+        return _csv_records(lines, delimiter, progress.bounds.max_columns)
+    return _json_records(lines)
 
 
 def _csv_records(file: Lines, delimiter: str | None, max_columns: int) -> Iterator[Record]:
@@ -72,14 +66,11 @@ def _csv_records(file: Lines, delimiter: str | None, max_columns: int) -> Iterat
             detail = f"not a table: its first line has more than {_MAX_HEADER} characters"
             raise Refused(Reason.CORRUPT_CONTAINER, detail)
         delimiter = delimiter or max(",;\t|", key=first.count)
-        lines = _Lines(first, text)
+        lines = chain([first], iter(partial(text.readline, MAX_LINE_BYTES), ""))
         # Strict: a quote that is not closed swallows the rows behind it, and what follows the next
         # quote would be taken for the rest of a row.
         rows = csv.reader(lines, delimiter=delimiter, strict=True)
-        try:
-            header = next(rows, [])
-        except csv.Error as error:
-            raise Refused(Reason.CORRUPT_CONTAINER, f"the header: {error}") from error
+        header = next(rows, [])
         if len(set(header)) < len(header):
             raise Refused(Reason.CORRUPT_CONTAINER, "two columns have the same name")
         if len(header) > max_columns:
@@ -87,12 +78,12 @@ def _csv_records(file: Lines, delimiter: str | None, max_columns: int) -> Iterat
             raise Refused(Reason.CORRUPT_CONTAINER, detail)
         number = 0
         while True:
-            begin = lines.number + 1
+            begin = rows.line_num + 1
             try:
                 cells = next(rows, None)
             except csv.Error as error:
                 number += 1
-                yield Record(number, None, f"lines {begin} to {lines.number}: {error}")
+                yield Record(number, None, f"lines {begin} to {rows.line_num}: {error}")
                 continue
             if cells is None:
                 return
@@ -108,45 +99,18 @@ def _csv_records(file: Lines, delimiter: str | None, max_columns: int) -> Iterat
             yield Record(number, dict(zip(header, filled, strict=True)), detail)
 
 
-class _Lines:
-    """The lines of a CSV, counted in ``number``; one that is too long is an error of its row."""
-
-    def __init__(self, first: str, text: io.TextIOBase) -> None:
-        self.number = 0
-        self._lines = chain([first], iter(lambda: text.readline(MAX_LINE_BYTES), ""))
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        self.number += 1
-        if len(line) < MAX_LINE_BYTES or line.endswith("\n"):
-            return line
-        while len(line) == MAX_LINE_BYTES and not line.endswith("\n"):
-            line = next(self._lines, "")
-        raise csv.Error(f"a line of more than {MAX_LINE_BYTES} characters")
-
-
 def _json_records(file: Lines) -> Iterator[Record]:
-    number = 0
-    while line := file.readline(MAX_LINE_BYTES):
-        if not line.endswith(b"\n") and len(line) == MAX_LINE_BYTES:
-            while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
-                pass
-            number += 1
-            yield Record(number, None, f"a line of more than {MAX_LINE_BYTES} bytes")
-        elif line.strip():
-            number += 1
-            try:
-                yield Record(number, json_object(line.removeprefix(b"\xef\xbb\xbf")))
-            except ValueError as error:
-                yield Record(number, None, str(error)[:200])
+    lines = iter(partial(file.readline, MAX_LINE_BYTES), b"")
+    for number, line in enumerate(filter(bytes.strip, lines), 1):
+        try:
+            yield Record(number, json_object(line.removeprefix(b"\xef\xbb\xbf")))
+        except ValueError as error:
+            yield Record(number, None, str(error)[:200])
 
 
 # --- Parquet -------------------------------------------------------------------------------------
 
-_BATCH_ROWS = 256
+_BATCH_ROWS = 64  # what is lost if a process dies of one of them
 _BATCH_BYTES = 8 << 20  # on average, by what the table says of itself
 
 
@@ -160,9 +124,7 @@ class Oversized:
         return f"[cut: {self.size} bytes]"
 
 
-def parquet_records(
-    file: BinaryIO, limit: int, progress: Reading, *, is_careful: bool
-) -> Iterator[Record]:
+def parquet_records(file: BinaryIO, limit: int, progress: Reading) -> Iterator[Record]:
     """Yield the rows of a Parquet table.
 
     A column that has more than ``limit`` bytes in each row of a group, on average, is not read: its
@@ -170,32 +132,25 @@ def parquet_records(
     """
     pq = parquet_library()
     number, max_columns = 0, progress.bounds.max_columns
-    try:
-        # Buffered, and nothing read ahead: a row group may hold gigabytes of images.
-        with pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as table:
-            names = table.schema_arrow.names
-            if len(names) > max_columns:
-                detail = f"{len(names)} columns, limit {max_columns} (max_columns)"
-                raise Refused(Reason.CORRUPT_CONTAINER, detail)
-            for group in range(table.num_row_groups):
-                sizes = _sizes(table.metadata.row_group(group))
-                large = {name: Oversized(size) for name, size in sizes.items() if size > limit}
-                small = [name for name in names if name not in large]
-                rows = _BATCH_BYTES // max(1, sum(sizes[name] for name in small if name in sizes))
-                rows = 1 if is_careful else max(1, min(_BATCH_ROWS, rows))
-                batches = table.iter_batches(
-                    rows, row_groups=[group], columns=small, use_threads=False
-                )
-                for batch in batches:
-                    progress.unpack(batch.nbytes)
-                    columns = map(_values, batch.columns)
-                    for cells in zip(*columns, strict=True) if small else [()] * batch.num_rows:
-                        number += 1
-                        yield Record(number, dict(zip(small, cells, strict=True)) | large)
-    except (OSError, MemoryError, Refused):
-        raise
-    except Exception as error:  # of any class: what damage makes pyarrow raise is not all its own
-        raise Refused(Reason.CORRUPT_CONTAINER, str(error)[:200]) from error
+    # Buffered, and nothing read ahead: a row group may hold gigabytes of images.
+    with pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as table:
+        names = table.schema_arrow.names
+        if len(names) > max_columns:
+            detail = f"{len(names)} columns, limit {max_columns} (max_columns)"
+            raise Refused(Reason.CORRUPT_CONTAINER, detail)
+        for group in range(table.num_row_groups):
+            sizes = _sizes(table.metadata.row_group(group))
+            large = {name: Oversized(size) for name, size in sizes.items() if size > limit}
+            small = [name for name in names if name not in large]
+            rows = _BATCH_BYTES // max(1, sum(sizes[name] for name in small if name in sizes))
+            rows = max(1, min(_BATCH_ROWS, rows))
+            options = {"row_groups": [group], "columns": small, "use_threads": False}
+            for batch in table.iter_batches(rows, **options):
+                progress.unpack(batch.nbytes)
+                columns = map(_values, batch.columns)
+                for cells in zip(*columns, strict=True) if small else [()] * batch.num_rows:
+                    number += 1
+                    yield Record(number, dict(zip(small, cells, strict=True)) | large)
 
 
 def _sizes(group: Any) -> dict[str, int]:

@@ -14,7 +14,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from recognizer._closing import Closes
 from recognizer.model.bundle import Bundle
@@ -30,10 +30,7 @@ from recognizer.scan.bounds import KeySet
 from recognizer.scan.items import Columns, Item
 from recognizer.scan.options import Engine, ScanOptions, WorkerPayload
 from recognizer.scan.pool import WorkerPool
-from recognizer.scan.worker import FileState, Task, TaskResult
-
-if TYPE_CHECKING:
-    from recognizer.scan.ray_engine import RayPool
+from recognizer.scan.worker import Task, TaskResult, file_state
 
 _MAX_UNCHANGED = 256  # images whose rows are looked up together
 _PACKED_ITEMS = 256  # together
@@ -57,12 +54,17 @@ def scan(
 
     Items are read as workers become free, and rows are written in the order in which they are done.
     Workers are new (spawned) processes, so a script that calls this needs the usual ``if __name__
-    == "__main__":``. An interrupt (:class:`KeyboardInterrupt`) passes through after the workers
-    have been stopped; all rows but those of the last instant are then written.
+    == "__main__":``. An interrupt passes through after the workers have been stopped.
     """
     payload = WorkerPayload(bundle=bundle, policy=policy, options=options or ScanOptions())
     run = _ScanRun(items=items, payload=payload, file=file, on_rows=on_rows)
-    pool = _make_pool(payload)
+    pool: WorkerPool | RayPool
+    if payload.options.engine is Engine.RAY:
+        from recognizer.scan.ray_engine import RayPool  # noqa: PLC0415 - an extra
+
+        pool = RayPool(payload)
+    else:
+        pool = WorkerPool(payload)
     try:
         for done in pool.work(run.tasks()):
             run.record(done)
@@ -73,14 +75,6 @@ def scan(
         run.summary.seconds = time.monotonic() - run.started
         run.summary.provider = pool.provider
     return run.summary
-
-
-def _make_pool(payload: WorkerPayload) -> WorkerPool | RayPool:
-    if payload.options.engine is Engine.RAY:
-        from recognizer.scan.ray_engine import RayPool  # noqa: PLC0415 - an extra
-
-        return RayPool(payload)
-    return WorkerPool(payload)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -146,7 +140,6 @@ class _ScanRun:
         return row if audit is None else audit.drawn(row)
 
     def _with_columns(self, row: Row, columns: Columns) -> Row:
-        """Return a row of an unchanged image, decided again if its listing has changed."""
         if to_json(row.item) == to_json(columns):
             return row
         if self.decider is None:
@@ -154,7 +147,7 @@ class _ScanRun:
         return self.decider.decided(replace(row, item=columns))
 
     def _task(self, index: int, item: Item) -> tuple[Task, int, Known | None]:
-        """Return the task of an item, by the path that its row has, its place, and its row."""
+        """Return the task of an item, by the path that its row has; its key; and its row."""
         key = place = self._key(item)
         known = self.file.known(key)
         if (other := item.alternate_path()) is not None:
@@ -173,12 +166,11 @@ class _ScanRun:
         return self.file.key_of(item.source, item.columns, item.reason)
 
     def _is_unchanged(self, task: Task, known: Known | None) -> bool:
-        """Whether the last row of an item holds, as its file is the one that was read for it."""
         path = task.item.path
         if self.payload.options.rehash or path is None or task.known is None or known is None:
             return False
-        state = FileState.of(path)
-        if state is None or known.sha256 is None or state.digest != known.file_state:
+        state = file_state(path)
+        if state is None or known.sha256 is None or state[0] != known.file_state:
             return False
         return self.payload.is_up_to_date(task.known, known.sha256)
 
@@ -194,9 +186,8 @@ class Lookahead(Closes):
         self._items = items
         self._changed = threading.Condition()
         self._packed: deque[bytes] = deque()
-        self._held = 0  # bytes that are packed
         self._last: list[Item] = []  # behind those that are packed
-        self._found = 0
+        self._held = self._found = 0  # bytes that are packed; items
         self._is_done = False
         self._error: Exception | None = None
         threading.Thread(target=self._walk, daemon=True).start()
@@ -228,8 +219,7 @@ class Lookahead(Closes):
                     self._last.append(item)
                     self._found += 1
                     if len(self._last) == _PACKED_ITEMS or item.data:
-                        # Names compress well, and images do not.
-                        level = 0 if item.data else 1
+                        level = 0 if item.data else 1  # names compress well, and images do not
                         self._packed.append(zlib.compress(pickle.dumps(self._last), level))
                         self._held += len(self._packed[-1])
                         self._last = []

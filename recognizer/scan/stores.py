@@ -1,24 +1,20 @@
-"""Object stores, through fsspec: single objects, prefixes, patterns, and streamed files.
+"""Object stores, through fsspec: single objects, prefixes, and streamed files.
 
 Credentials, end points and regions are those of the store's own library, from its environment
-variables and files. fsspec is imported when the first URL comes: a scan of files needs none of it.
-
-Transient failures are retried here, within a deadline; S3's library is configured not to retry,
-or each of our tries would be a dozen of its own. A streamed file cannot be read again from its
-start; there the library retries itself.
+variables and files, and that library retries what fails for a moment. fsspec is imported when the
+first URL comes: a scan of files needs none of it.
 """
 
 from __future__ import annotations
 
+import io
 import os
-import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, cast
 
-from recognizer.errors import MissingExtraError, RecognizerError, UsageError
+from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused, open_regular, refusal
 from recognizer.scan.items import Container, FileLocation, StoreObject
@@ -29,29 +25,17 @@ BUCKET_SCHEMES = frozenset(
 )
 """Schemes whose URLs name a bucket or container, and no host that could be anywhere."""
 
-MAX_SECONDS = 20.0
-"""No try begins later than this after the first: less than a scan's timeout for an image."""
-
-PAUSES = (0.5, 2.0)  # seconds before the second and the third try
 _S3_SCHEMES = frozenset({"s3", "s3a"})
-
-_CONNECT_SECONDS = 5.0
-_READ_SECONDS = 10.0  # without a byte
-_MAGIC = re.compile(r"[*?\[]")
-_Result = TypeVar("_Result")
-
-# What no retry can mend. Libraries have errors of their own for missing credentials.
-_PERMANENT = (
-    *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ValueError),
-    *(TypeError, ImportError, NotImplementedError, MemoryError),
-)
+# All attempts together take less than a scan's timeout for an image.
+_S3_RETRIES = {"total_max_attempts": 3, "mode": "standard"}
+_S3_TIMEOUTS = {"connect_timeout": 5.0, "read_timeout": 8.0}  # seconds; of reading, without a byte
 _CREDENTIALS = frozenset(
     {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"}
 )
 
 
 class Store:
-    """The store of an object, a prefix or a pattern. All methods raise :class:`Refused`.
+    """The store of an object or a prefix. All methods raise :class:`Refused`.
 
     ``place`` is any URL that fsspec knows, except chained ones (``a::b``); others are a
     :class:`UsageError`.
@@ -67,10 +51,9 @@ class Store:
         if "::" in url:  # it could lead anywhere, past the gate for the web
             raise UsageError(f"{url}: chained URLs are not followed")
         try:
-            options = _s3_options() if is_s3 else {}
-            self._fs, self._path = fsspec.core.url_to_fs(url, **options)
-            if options:
-                self._fs.retries = 1  # the tries that s3fs adds to those of botocore
+            self._fs, self._path = fsspec.core.url_to_fs(url, **(_s3_options() if is_s3 else {}))
+            if is_s3:
+                self._fs.retries = 1  # the attempts that s3fs adds to those of botocore
         except ImportError as error:
             if is_s3:
                 raise MissingExtraError("s3fs", "cloud") from error
@@ -81,46 +64,30 @@ class Store:
     def read(self, limits: Limits) -> bytes:
         """Read the object whole."""
         data = self.read_range(0, limits.max_bytes + 1)
-        if len(data) > limits.max_bytes:
-            raise Refused(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes} bytes")
+        limits.check_bytes(len(data))
         return data
 
     def read_range(self, start: int, end: int) -> bytes:
         """Read the bytes from ``start`` up to ``end``, or up to the object's own end."""
-
-        def read() -> bytes:
+        with _refusing():
             try:
                 # One request; to ask for the size first would double the time of small objects.
                 return bytes(self._fs.cat_file(self._path, start=start, end=end))
-            except _PERMANENT:
-                raise
-            except Exception:
+            except Exception as error:
                 # To some stores a range of an empty object is an error.
-                if self._fs.info(self._path).get("size") == 0:
+                if "range" in str(error).lower() and self._fs.info(self._path).get("size") == 0:
                     return b""
                 raise
 
-        return _retried(read)
-
     def open(self) -> BinaryIO:
         """Open the object as a seekable stream."""
-        import fsspec  # noqa: PLC0415 - an extra
-
-        # With the library's own tries, as they are set: a read that fails is not begun anew here.
-        filesystem, path = fsspec.core.url_to_fs(self.url)
-        try:
-            return cast(BinaryIO, filesystem.open(path, "rb"))
-        except Exception as error:
-            raise _refusal(error) from error
+        with _refusing():
+            return cast(BinaryIO, self._fs.open(self._path, "rb"))
 
     def is_object(self) -> bool:
         """Whether the URL is that of an object, and not of what lies below it."""
-        return bool(_retried(lambda: self._fs.info(self._path))["type"] == "file")
-
-    @property
-    def is_pattern(self) -> bool:
-        """Whether the URL is a pattern."""
-        return _first_magic(self.url) < len(self.url)
+        with _refusing():
+            return bool(self._fs.info(self._path)["type"] == "file")
 
     def objects_below(self) -> Iterator[StoreObject]:
         """Yield all objects whose paths begin with this one and a slash.
@@ -131,24 +98,15 @@ class Store:
         base = self.url.rstrip("/")
         root = self._path.rstrip("/")
         paths = self._pages(root) if hasattr(self._fs, "call_s3") else self._walk(root)
-        for path in paths:
-            yield StoreObject(base + path[len(root) :])
-
-    def matches(self) -> Iterator[StoreObject]:
-        """Yield the objects that match the URL as a pattern."""
-        literal = self.url[: _first_magic(self.url)].rpartition("/")[0]
-        from fsspec.utils import glob_translate  # noqa: PLC0415 - an extra
-
-        pattern = re.compile(glob_translate(self.url[len(literal) + 1 :]))
-        for found in Store(StoreObject(literal)).objects_below():
-            if pattern.match(found.url[len(literal) + 1 :]):
-                yield found
+        with _refusing():
+            for path in paths:
+                yield StoreObject(base + path[len(root) :])
 
     def _pages(self, root: str) -> Iterator[str]:
         bucket, _, key = root.partition("/")
         options: dict[str, Any] = {"Bucket": bucket, "Prefix": f"{key}/" if key else ""}
         while True:
-            page = _retried(lambda: self._fs.call_s3("list_objects_v2", **options))
+            page = self._fs.call_s3("list_objects_v2", **options)
             for entry in page.get("Contents", ()):
                 if not entry["Key"].endswith("/"):  # a folder's stand-in
                     yield f"{bucket}/{entry['Key']}"
@@ -157,13 +115,10 @@ class Store:
             options["ContinuationToken"] = page["NextContinuationToken"]
 
     def _walk(self, root: str) -> Iterator[str]:
-        try:
-            for folder, folders, files in self._fs.walk(root, on_error="raise"):
-                folders.sort()  # walked in this order
-                for name in sorted(files):
-                    yield f"{folder.rstrip('/')}/{name}"
-        except Exception as error:
-            raise _refusal(error) from error
+        for folder, folders, files in self._fs.walk(root, on_error="raise"):
+            folders.sort()  # walked in this order
+            for name in sorted(files):
+                yield f"{folder.rstrip('/')}/{name}"
 
 
 @cache
@@ -172,88 +127,38 @@ def _s3_options() -> dict[str, Any]:
     import botocore.session  # noqa: PLC0415 - an extra
     from fsspec.config import conf  # noqa: PLC0415
 
-    options: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS}
+    options: dict[str, Any] = {**_S3_TIMEOUTS}
     # Of AWS_MAX_ATTEMPTS, or of max_attempts in ~/.aws/config.
     if botocore.session.Session().get_config_variable("max_attempts") is None:
-        options["retries"] = {"total_max_attempts": 1}
+        options["retries"] = _S3_RETRIES
     for scheme in _S3_SCHEMES:
         options |= conf.get(scheme, {}).get("config_kwargs", {})
     return {"config_kwargs": options}
 
 
-def _first_magic(url: str) -> int:
-    start = url.find("://") + 3
-    found = _MAGIC.search(url, start)
-    return len(url) if found is None else found.start()
-
-
-def _retried(action: Callable[[], _Result]) -> _Result:
-    def attempt(_: float) -> _Result:
-        try:
-            return action()
-        except Exception as error:
-            raise _refusal(error) from error
-
-    return with_retries(attempt)
-
-
-def _refusal(error: Exception) -> Refused:
-    if isinstance(error, Refused):
-        return error
-    if type(error).__name__ in _CREDENTIALS:
-        return Refused(Reason.PERMISSION_DENIED, f"{type(error).__name__}: {error}"[:200])
-    if isinstance(error, MemoryError):
-        return Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit")
-    refused = refusal(error)
-    if refused.reason is not Reason.READ_ERROR or isinstance(error, _PERMANENT):
-        return refused
-    return TransientRefusal(refused.reason, refused.detail)
-
-
 @contextmanager
-def opened(location: Container) -> Iterator[BinaryIO]:
-    """Open a local file, unbuffered, or an object; what fails to be read is :class:`Refused`."""
-    if isinstance(location, FileLocation):
-        file = cast(BinaryIO, open_regular(location.path))
-    else:
-        file = Store(location).open()
-    with file, reading(location):
-        yield file
-
-
-@contextmanager
-def reading(location: Container) -> Iterator[None]:
-    """Turn what fails while a file is read into :class:`Refused`, with its reason."""
+def _refusing() -> Iterator[None]:
     try:
         yield
-    except (Refused, RecognizerError):
+    except Refused:
         raise
-    except OSError as error:
-        raise refusal(error) from error
-    except Exception as error:
-        if isinstance(location, FileLocation):
-            raise
-        raise refusal(error) from error  # libraries of stores have errors of their own
+    except MemoryError as error:
+        raise Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit") from error
+    except Exception as error:  # libraries of stores have errors of their own
+        refused = refusal(error)
+        if type(error).__name__ in _CREDENTIALS:
+            refused = Refused(Reason.PERMISSION_DENIED, refused.detail)
+        raise refused from error
+
+
+def opened(location: Container) -> BinaryIO:
+    """Open a local file or an object."""
+    if isinstance(location, FileLocation):
+        return io.BufferedReader(open_regular(location.path))
+    return Store(location).open()
 
 
 def stamp_of(file: BinaryIO) -> tuple[int, int]:
     """Return the size and modification time (ns) of a local file."""
     status = os.fstat(file.fileno())
     return status.st_size, status.st_mtime_ns
-
-
-class TransientRefusal(Refused):
-    """A failure that another try may mend."""
-
-
-def with_retries(action: Callable[[float], _Result]) -> _Result:
-    """Call ``action`` with its deadline (of :func:`time.monotonic`); retry while there is time."""
-    deadline = time.monotonic() + MAX_SECONDS
-    for pause in PAUSES:
-        try:
-            return action(deadline)
-        except TransientRefusal:
-            if time.monotonic() + pause >= deadline:
-                raise
-        time.sleep(pause)
-    return action(deadline)

@@ -1,8 +1,8 @@
 """Tables of listings, read row by row: which images a row names or holds.
 
 Some columns name or hold the images; all others are the listing's and pass through to the rows of
-the scan. A row that cannot be read becomes an item that failed: it may have named an image. So does
-one that ends before the image column. A listing without an image is an item too: it has a text.
+the scan. A row that cannot be read becomes an item that failed: it may have named an image. A
+listing without an image is an item too: it has a text.
 """
 
 from __future__ import annotations
@@ -25,12 +25,10 @@ from recognizer.listing_columns import normal_name
 from recognizer.rows.item_key import URL
 from recognizer.scan.bounds import Bounds, Reading
 from recognizer.scan.items import (
-    FIRST_ROWS,
     Container,
     FileLocation,
     Item,
     Location,
-    RowsWithoutImage,
     Skipped,
     StoreObject,
     TableCell,
@@ -116,7 +114,7 @@ class Roots:
     def _holds(self, path: str) -> bool:
         try:
             real = os.path.realpath(path)
-        except ValueError:  # a NUL: the reader will say that there is no such file
+        except ValueError:  # a NUL: the reader will say that it does not exist
             return True
         return any(real == root or real.startswith(os.path.join(root, "")) for root in self.folders)
 
@@ -126,9 +124,7 @@ class TableOpening:
     """A table, and how it is opened.
 
     ``image_column`` is None to find it by its name; ``roots`` say where the images that it names
-    may lie. If it ``is_only_source``, a table without an image column is a mistake of the user, and
-    not one of many files of others. If it ``is_careful``, as little as possible is read at once:
-    the table has cost a process before.
+    may lie. If it ``is_only_source``, to lack an image column is a mistake of the user.
     """
 
     container: Container
@@ -137,53 +133,46 @@ class TableOpening:
     bounds: Bounds = field(default_factory=Bounds)
     roots: Roots = field(default_factory=Roots)
     is_only_source: bool = False
-    is_careful: bool = False
 
 
 def table_items(opening: TableOpening, progress: Reading, skipped: Skipped) -> Iterator[Item]:
     """Yield the images of a table.
 
-    A cell of an image column is a path (see :meth:`Roots.locate`), a URI, bytes,
-    an object with ``bytes`` or ``path``, or a list of these (:func:`images_of_cell`). Images that
-    are in the table itself have the location of their cell.
+    A cell of an image column is a path, a URI, bytes, an object with ``bytes`` or ``path``, or a
+    list of these. Images that are in the table itself have the location of their cell.
     """
-    table = opening.container
-    name = str(table)
+    name = str(opening.container)
     kind = table_format(name) or ""
     columns: tuple[str, ...] = ()
     without: Mapping[str, Any] | None = None
     waiting: list[Item] = []
-    with opened(table) as file:
+    with opened(opening.container) as file:
         if kind == ".parquet":
-            limit = opening.limits.max_bytes
-            records = parquet_records(file, limit, progress, is_careful=opening.is_careful)
+            records = parquet_records(file, opening.limits.max_bytes, progress)
         else:
             records = text_records(file, name, kind, progress)
         for record in records:
             progress.begin()
             if record.cells is None:
-                row = TableCell(table=table, row=record.number)
+                row = TableCell(table=opening.container, row=record.number)
                 yield Item.failed(row, Reason.CORRUPT_CONTAINER, record.detail)
-            elif (
-                found := columns
-                if kind not in _JSON_LINES and columns
-                else _image_columns(record.cells, opening.image_column)
-            ):  # of JSON lines, each has its own keys
-                columns = found
-                yield from waiting
-                waiting.clear()
-                skipped.image_columns[name] |= dict.fromkeys(columns)
-                yield from _record_items(opening, record, columns, progress, skipped)
-            else:
+                continue
+            own = columns
+            if not columns or kind in _JSON_LINES:  # there, each row has its own keys
+                own = _image_columns(record.cells, opening.image_column)
+            if not own:
                 without = record.cells
                 if kind not in _JSON_LINES:
                     break
-                others = _record_items(opening, record, (), progress, skipped)
-                if columns:
-                    yield from others
-                else:  # without any image column it is not a table of listings
-                    listings = list(others)
-                    waiting += listings[: _MAX_WAITING - len(waiting)]
+            items = _record_items(opening, record, own, progress, skipped)
+            if own or columns:
+                columns = own or columns
+                yield from waiting
+                waiting.clear()
+                skipped.image_columns[name] |= dict.fromkeys(own)
+                yield from items
+            else:  # without any image column it is not a table of listings
+                waiting += list(items)[: _MAX_WAITING - len(waiting)]
             progress.passed(f"row {record.number}")
     if not columns and without is not None:
         yield _without_column(opening, without)
@@ -199,8 +188,8 @@ def _record_items(
     row = TableCell(table=opening.container, row=record.number)
     cells = dict(record.cells or {})
     named = {name: cells.pop(name, None) for name in chosen}
+    images = list(_images(named))
     is_text = table_format(str(opening.container)) != ".parquet"
-    images = [(image, is_text and name.lower() in BYTES_COLUMNS) for name, image in _images(named)]
     try:
         columns = listing_columns(cells.items(), progress.bounds, max(1, len(images)))
     except ValueError as error:
@@ -209,19 +198,19 @@ def _record_items(
     if record.detail and all(cell is None for cell in named.values()):
         yield Item.failed(row, Reason.CORRUPT_CONTAINER, record.detail, columns)
     elif not images:
-        _count(record, chosen, skipped.without_image[str(opening.container)])
+        _count(record, chosen, str(opening.container), skipped)
         if any(value not in (None, "") for value in columns.values()):
             detail = f"no value in {', '.join(map(repr, named))}" if named else "no image column"
             yield Item.failed(row, Reason.NO_IMAGE, detail, columns)
-    for number, (image, as_base64) in enumerate(images, 1):
+    for number, (name, image) in enumerate(images, 1):
         if number > 1:
             progress.begin()
         cell = row if len(images) == 1 else replace(row, number=number)
+        as_base64 = is_text and name.lower() in BYTES_COLUMNS
         yield _item(opening, cell, image, columns, as_base64=as_base64)
 
 
 def _images(cells: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the images of a row with their columns; one that is named twice once."""
     seen: set[str] = set()
     for name, cell in cells.items():
         for image in images_of_cell(cell):
@@ -231,14 +220,13 @@ def _images(cells: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 seen.add(image)
 
 
-def _count(record: Record, chosen: Sequence[str], rows: RowsWithoutImage) -> None:
-    rows.count += 1
-    if len(rows.first) < FIRST_ROWS:
-        rows.first.append(record.number)
+def _count(record: Record, chosen: Sequence[str], table: str, skipped: Skipped) -> None:
+    skipped.without_image[table] += 1
     for name, cell in (record.cells or {}).items():
-        is_other = cell and name not in chosen and len(rows.other_columns) < _MAX_NAMED
-        if is_other and is_image_name(name):
-            rows.other_columns.add(name[:_MAX_NAMED])
+        if cell and name not in chosen and is_image_name(name):
+            names = skipped.other_columns[table]
+            if len(names) < _MAX_NAMED:
+                names.add(name[:_MAX_NAMED])
 
 
 def _image_columns(cells: Mapping[str, Any], wanted: str | None) -> tuple[str, ...]:
@@ -249,15 +237,10 @@ def _image_columns(cells: Mapping[str, Any], wanted: str | None) -> tuple[str, .
 
 def _without_column(opening: TableOpening, cells: Mapping[str, Any]) -> Item:
     names = ", ".join(repr(name[:_MAX_NAMED]) for name in islice(cells, _MAX_NAMED)) or "none"
-    if len(cells) > _MAX_NAMED:
-        names += ", ..."
-    if opening.image_column is not None:
-        detail = f"no column {opening.image_column!r}, but {names}"
-    else:
-        detail = (
-            f"none of the columns ({names}) is named like one of images; name it with "
-            "--image-column"
-        )
+    names += ", ..." * (len(cells) > _MAX_NAMED)
+    detail = f"no column {opening.image_column!r}, but {names}"
+    if opening.image_column is None:
+        detail = f"no column ({names}) is named like one of images: name it with --image-column"
     if opening.is_only_source:
         raise UsageError(f"{opening.container}: {detail}")
     return Item.failed(opening.container, Reason.CORRUPT_CONTAINER, detail)
@@ -271,9 +254,7 @@ def _item(
     *,
     as_base64: bool,
 ) -> Item:
-    def failed(detail: str, reason: Reason = Reason.CORRUPT_CONTAINER) -> Item:
-        return Item.failed(cell, reason, detail, columns)
-
+    bad = Reason.CORRUPT_CONTAINER
     if isinstance(image, Mapping):
         places = (image[key] for key in _PLACES if image.get(key))
         image = image.get("bytes") or next(places, None)
@@ -281,20 +262,19 @@ def _item(
         try:
             image = base64.b64decode(image if as_base64 else image.partition(",")[2])
         except (binascii.Error, ValueError) as error:
-            return failed(f"not Base64: {error}")
+            return Item.failed(cell, bad, f"not Base64: {error}", columns)
     if isinstance(image, bytes | Oversized):
-        size, limit = (
-            len(image) if isinstance(image, bytes) else image.size,
-            opening.limits.max_bytes,
-        )
-        if isinstance(image, bytes) and size <= limit:
+        size = image.size if isinstance(image, Oversized) else len(image)
+        if isinstance(image, bytes) and size <= opening.limits.max_bytes:
             return Item(cell, columns=columns, data=image)
-        return failed(f"{size} bytes, limit {limit}", Reason.TOO_MANY_BYTES)
+        detail = f"{size} bytes, limit {opening.limits.max_bytes}"
+        return Item.failed(cell, Reason.TOO_MANY_BYTES, detail, columns)
     if not isinstance(image, str):
-        return failed(f"neither a path nor bytes, but {type(image).__name__}")
+        detail = f"neither a path nor bytes, but {type(image).__name__}"
+        return Item.failed(cell, bad, detail, columns)
     if len(image) > opening.bounds.max_name:
-        limit = opening.bounds.max_name
-        return failed(f"a path of {len(image)} characters, limit {limit} (max_name)")
+        detail = f"a path of {len(image)} characters, limit {opening.bounds.max_name} (max_name)"
+        return Item.failed(cell, bad, detail, columns)
     location = parse_location(image)
     if isinstance(location, FileLocation):
         location = opening.roots.locate(cell.table, location.path)
@@ -340,11 +320,10 @@ _SEPARATORS = ("|", ";")
 
 @lru_cache(maxsize=256)
 def image_columns(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns with the images, in the order of the images; empty where there are none.
+    """Return the columns with the images, in the order of the images.
 
     A main image comes first, then the surest of :data:`IMAGE_COLUMNS`, then ``image_1`` to
-    ``image_n``, by their numbers. Names that may mean something else count only where there is no
-    other.
+    ``image_n``, by their numbers. Names that may mean something else count only without others.
     """
     by_name = {normal_name(name): name for name in reversed(names)}
     main = [by_name[name] for name in _MAIN_COLUMNS if name in by_name][:1]
@@ -369,7 +348,7 @@ def images_of_cell(cell: Any) -> Sequence[Any]:
     """Return the images of a cell, without those that are empty.
 
     A text may list several: as JSON, or with ``|`` or ``;`` between them, if each is a URL or ends
-    like the name of an image. One name that has such a character in it stays whole.
+    like the name of an image.
     """
     if isinstance(cell, str) and cell.lstrip().startswith("["):
         with suppress(ValueError, RecursionError):  # a path may begin with a bracket

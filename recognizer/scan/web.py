@@ -1,12 +1,9 @@
 """Images from the web, fetched so that no URL can reach what only this machine may reach.
 
 URLs in listings are written by strangers. A host name is resolved once, every address that it
-has must be public, and the connection goes to an address that did: there is no second look-up
-that could answer otherwise (DNS rebinding). Each redirect is a new URL and goes the same way. No
-proxy is used, no cookie or credential is sent.
-
-Sources: OWASP, Server-Side Request Forgery Prevention Cheat Sheet; IANA's special-purpose address
-registries, as :mod:`ipaddress` knows them.
+has must be public, and the connection goes to one of these: no second look-up could answer
+otherwise (DNS rebinding). Each redirect goes the same way. No proxy, cookie or credential is used.
+Source: OWASP, Server-Side Request Forgery Prevention Cheat Sheet.
 """
 
 from __future__ import annotations
@@ -27,11 +24,14 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from recognizer import __version__
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
-from recognizer.scan.stores import TransientRefusal, with_retries
 from recognizer.status import Reason
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+MAX_SECONDS = 20.0
+"""For an image, with all attempts and redirects: less than a scan's timeout for it."""
+
+PAUSES = (0.5, 2.0)  # seconds before the second and the third attempt
 MAX_REDIRECTS = 5
 _SOCKET_SECONDS = 10.0  # for connecting, and without a byte
 _CHUNK = 1 << 16
@@ -61,22 +61,6 @@ _NEVER = (
 _IPV6_IN_USE = ipaddress.ip_network("2000::/3")  # all that is given to anybody for unicast
 
 
-def public_only(address: IpAddress, port: int) -> str | None:
-    """Return why an address may not be connected to; None if anybody can reach it, by the web.
-
-    An IPv6 address that stands for an IPv4 one is judged by that.
-    """
-    if port not in _PORTS.values():
-        return f"port {port} is neither 80 nor 443"
-    for inner in _addresses_within(address):
-        is_public = inner.is_global and not (inner.is_multicast or inner.is_reserved)
-        if inner.version == 6:
-            is_public = is_public and inner in _IPV6_IN_USE
-        if not is_public or any(inner in network for network in _NEVER):
-            return f"{address} is not a public address"
-    return None
-
-
 def _addresses_within(address: IpAddress) -> Iterator[IpAddress]:
     if isinstance(address, ipaddress.IPv4Address):
         yield address
@@ -93,27 +77,48 @@ def _addresses_within(address: IpAddress) -> Iterator[IpAddress]:
 class Access:
     """Which places a scan may read from.
 
-    Attributes:
-        allow_http: whether ``http://`` and ``https://`` URLs are fetched.
-        roots: the folders, and the beginnings of URLs of object stores, where the paths in tables
-            begin, and where tables may name images; without folders, the table's own and those that
-            are sources. The prefix of a table in a store, and those that are sources, are always
-            among them.
+    With ``allow_http``, ``http://`` and ``https://`` URLs are fetched. ``roots`` are the folders,
+    and the beginnings of URLs of object stores, where the paths in tables begin, and where tables
+    may name images; without folders, the table's own and those that are sources. The prefix of a
+    table in a store, and those that are sources, are always among them.
     """
 
     allow_http: bool = False
     roots: tuple[str, ...] = ()
 
     def refusal(self, address: IpAddress, port: int) -> str | None:
-        """Return why an address may not be connected to; None if it may."""
-        return public_only(address, port)
+        """Return why an address may not be connected to; None if anybody can reach it, by the web.
+
+        An IPv6 address that stands for an IPv4 one is judged by that.
+        """
+        if port not in _PORTS.values():
+            return f"port {port} is neither 80 nor 443"
+        for inner in _addresses_within(address):
+            is_public = inner.is_global and not (inner.is_multicast or inner.is_reserved)
+            if inner.version == 6:
+                is_public = is_public and inner in _IPV6_IN_USE
+            if not is_public or any(inner in network for network in _NEVER):
+                return f"{address} is not a public address"
+        return None
+
+
+class _TransientRefusal(Refused):
+    """A failure that another attempt may mend."""
 
 
 def fetch(url: str, limits: Limits, access: Access) -> bytes:
     """Fetch an image; the byte limit applies to what the server announces, and to what it sends."""
     if not access.allow_http:
         raise Refused(Reason.SOURCE_REFUSED, "web URLs need --allow-http")
-    return with_retries(lambda deadline: _follow(url, limits, access, deadline))
+    deadline = time.monotonic() + MAX_SECONDS
+    for pause in PAUSES:
+        try:
+            return _follow(url, limits, access, deadline)
+        except _TransientRefusal:
+            if time.monotonic() + pause >= deadline:
+                raise
+        time.sleep(pause)
+    return _follow(url, limits, access, deadline)
 
 
 def _follow(url: str, limits: Limits, access: Access, deadline: float) -> bytes:
@@ -121,14 +126,14 @@ def _follow(url: str, limits: Limits, access: Access, deadline: float) -> bytes:
         try:
             answer = _request(_parsed(url), limits, access, deadline)
         except TimeoutError as error:
-            raise TransientRefusal(Reason.READ_ERROR, "no answer in time") from error
+            raise _TransientRefusal(Reason.READ_ERROR, "no answer in time") from error
         except ssl.SSLCertVerificationError as error:
             raise Refused(Reason.READ_ERROR, f"certificate: {error.verify_message}") from error
         except ValueError as error:  # what TLS or HTTP cannot carry
             raise Refused(Reason.SOURCE_REFUSED, f"not a valid URL: {error}") from error
         except (OSError, http.client.HTTPException) as error:
             words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            raise TransientRefusal(Reason.READ_ERROR, str(words)[:200]) from error
+            raise _TransientRefusal(Reason.READ_ERROR, str(words)[:200]) from error
         if isinstance(answer, bytes):
             return answer
         url = urljoin(url, answer)
@@ -181,7 +186,7 @@ def _connect(addresses: Sequence[IpAddress], port: int, deadline: float) -> sock
             break
         try:
             return socket.create_connection((str(address), port), timeout=seconds)
-        except OSError:  # an IPv6 address where there is no IPv6
+        except OSError:  # an IPv6 address without IPv6 here
             if number == len(addresses):
                 raise
     raise TimeoutError
@@ -231,19 +236,17 @@ def _answer(response: http.client.HTTPResponse, limits: Limits, deadline: float)
             raise Refused(Reason.READ_ERROR, f"HTTP {status} without a Location header")
         return target
     if status != http.client.OK:
-        kind = TransientRefusal if status in _TRANSIENT else Refused
+        kind = _TransientRefusal if status in _TRANSIENT else Refused
         raise kind(_REASONS.get(status, Reason.READ_ERROR), f"HTTP {status}")
     encoding = response.getheader("Content-Encoding", "identity").lower()
     if encoding != "identity":
         raise Refused(Reason.READ_ERROR, f"the answer is compressed ({encoding}), unasked")
     announced = response.length
-    if announced is not None and announced > limits.max_bytes:
-        raise Refused(Reason.TOO_MANY_BYTES, f"{announced} bytes, limit {limits.max_bytes}")
+    limits.check_bytes(announced or 0)
     body = bytearray()
     while chunk := response.read1(_CHUNK):
         body += chunk
-        if len(body) > limits.max_bytes:
-            raise Refused(Reason.TOO_MANY_BYTES, f"more than {limits.max_bytes} bytes")
+        limits.check_bytes(len(body))
     if time.monotonic() >= deadline:  # shut down, which looks like an end
         raise TimeoutError
     if announced is not None and len(body) < announced:

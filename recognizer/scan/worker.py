@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """What became of a task, by its number and key; ``row`` is None if the last one still holds.
+    """What became of a task; ``row`` is None if the last one still holds.
 
     The thumbnail is that of a lead; the embedding is int8, (channels,).
     """
@@ -81,7 +81,7 @@ class TaskStep:
     """A step begins: if the worker dies or takes too long now, these tasks are the cause.
 
     They are one that is read or decoded, or all in a pass of the model. A single one comes with
-    the digest of its bytes, once they are read. Without a step it is the first task.
+    the digest of its bytes, once they are read.
     """
 
     indices: tuple[int, ...]
@@ -89,16 +89,19 @@ class TaskStep:
 
 
 def run_worker(connection: Connection, payload: WorkerPayload) -> None:
-    """Serve tasks until the parent closes the connection, or dies."""
+    """Serve tasks until the parent closes the connection, or dies.
+
+    If fewer than a batch wait, the pass of the model is smaller: nothing waits to fill it.
+    """
     settle()
     options = payload.options
     reader = Reader(options.limits, options.access)
-    inbox = Inbox(options.batch_size)
+    waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
 
     def receive() -> None:
         task: Task = connection.recv()
         reader.expect(task.item)
-        inbox.put(task)
+        waiting.put(task)
 
     def ready(recognizer: Recognizer) -> Ready:
         return Ready(provider=recognizer.provider, memory=resident_bytes(os.getpid()))
@@ -107,33 +110,13 @@ def run_worker(connection: Connection, payload: WorkerPayload) -> None:
     recognizer = prepare(connection, payload.make_recognizer, ready)
     worker = Worker(connection, payload, reader, recognizer)
     while True:
-        worker.work(inbox.take())
-
-
-class Inbox:
-    """The tasks that wait in a worker, at most ``batch`` of them for a pass of the model.
-
-    If fewer wait, the pass is smaller: nothing waits to fill it.
-    """
-
-    def __init__(self, batch: int) -> None:
-        self._batch = batch
-        self._waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
-        self.put = self._waiting.put  # by another thread
-        self._next: Task | None = None
-
-    def take(self) -> list[Task]:
-        """Wait for a task, and return it with those that share its pass."""
-        tasks = [self._next or self._waiting.get()]
-        self._next = None
-        with contextlib.suppress(queue.Empty):
-            while len(tasks) < self._batch and not tasks[0].is_alone:
-                task = self._waiting.get_nowait()
-                if task.is_alone:
-                    self._next = task
-                    break
-                tasks.append(task)
-        return tasks
+        tasks = [waiting.get()]
+        while len(tasks) < options.batch_size and not waiting.empty():
+            tasks.append(waiting.get())
+        alone = [[task] for task in tasks if task.is_alone]
+        for batch in ([task for task in tasks if not task.is_alone], *alone):
+            if batch:
+                worker.work(batch)
 
 
 class _Loaded(NamedTuple):
@@ -157,8 +140,7 @@ class Worker:
         """Score images in one pass of the model, and send their results."""
         loaded: list[_Loaded] = []
         for task in tasks:
-            if len(tasks) > 1:
-                self.connection.send(TaskStep((task.index,)))
+            self.connection.send(TaskStep((task.index,)))
             one = self._load(task)
             if one.image is None:
                 self.connection.send(
@@ -177,7 +159,7 @@ class Worker:
 
     def _load(self, task: Task) -> _Loaded:
         path = task.item.path
-        before = None if path is None else FileState.of(path)
+        before = None if path is None else file_state(path)
         try:
             data = self.reader.read(task.item)
         except Refused as refused:
@@ -186,8 +168,8 @@ class Worker:
             return _Loaded(task, _failed(*defect(error)))
         sha256 = hashlib.sha256(data).hexdigest()
         state = None
-        if path is not None and before is not None and before.is_settled():
-            state = before.digest if FileState.of(path) == before else None
+        if path is not None and before is not None and before[1]:
+            state = before[0] if file_state(path) == before else None
         if self.payload.is_up_to_date(task.known, sha256):
             return _Loaded(task, None, state)
         self.connection.send(TaskStep((task.index,), sha256))
@@ -197,7 +179,6 @@ class Worker:
             return _Loaded(task, _failed(*defect(error), sha256), state)
 
     def _score(self, images: Sequence[LoadedImage]) -> list[ScoredImage]:
-        """Score images; if that raises, each by itself, so that only the culprit fails."""
         outputs = ["scores", "maps"] + ["embedding"] * self.payload.options.embeddings
         try:
             return self.recognizer.score_loaded(images, outputs)
@@ -259,7 +240,7 @@ def make_row(
 def lead_products(
     prediction: Prediction, verdict: Verdict, payload: WorkerPayload
 ) -> tuple[str, ...]:
-    """Return the products whose place in the picture a reviewer will want to see."""
+    """Return the products whose place in the image a reviewer will want to see."""
     members = {family.name: family.members for family in payload.bundle.families}
     scores, ignored = prediction.scores, payload.policy.ignore
     labels: dict[str, None] = {}
@@ -283,34 +264,20 @@ changed once more within the same tick of its file system's clock, which is 2 s 
 _STATE_BYTES = 16
 
 
-class FileState(NamedTuple):
-    """What changes with a file: its size in bytes, its times in ns since 1970, and its inode.
+def file_state(path: str) -> tuple[bytes, bool] | None:
+    """Return bytes that differ if a file has changed, and whether any later change shows.
 
-    As git does, a file is taken to be unchanged if all of it is as it was when it was read.
+    As in git, a file is taken to be unchanged if its size, times and inode are as they were when it
+    was read. None where there is no file.
     """
-
-    size: int
-    modified: int
-    changed: int  # of anything, the name and the other times included; nobody can set it
-    inode: int
-
-    @classmethod
-    def of(cls, path: str) -> Self | None:
-        """Return the state of a file now; None where there is none."""
-        with contextlib.suppress(OSError, ValueError):
-            status = os.stat(path)
-            return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        return None
-
-    def is_settled(self) -> bool:
-        """Whether any later change shows."""
-        return max(self.modified, self.changed) < time.time_ns() - RACY_NS
-
-    @property
-    def digest(self) -> bytes:
-        """16 bytes that differ where any of it differs."""
-        text = " ".join(map(str, self))
-        return hashlib.blake2b(text.encode(), digest_size=_STATE_BYTES).digest()
+    with contextlib.suppress(OSError, ValueError):
+        found = os.stat(path)
+        # The second time is of any change, of the name and the other times, too; nobody can set it.
+        times = (found.st_mtime_ns, found.st_ctime_ns)
+        text = " ".join(map(str, (found.st_size, *times, found.st_ino)))
+        digest = hashlib.blake2b(text.encode(), digest_size=_STATE_BYTES).digest()
+        return digest, max(times) < time.time_ns() - RACY_NS
+    return None
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -341,10 +308,8 @@ class Reader:
     def _read(self, item: Item) -> bytes:
         if item.reason is not None:
             raise Refused(item.reason, item.detail or "")
-        size = len(item.data or b"")
-        if size > self._limits.max_bytes:
-            raise Refused(Reason.TOO_MANY_BYTES, f"{size} bytes, limit {self._limits.max_bytes}")
         if item.data is not None:
+            self._limits.check_bytes(len(item.data))
             return item.data
         try:
             match item.location:

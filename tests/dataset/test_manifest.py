@@ -37,8 +37,8 @@ def test_what_is_no_photo_is_named_and_not_waited_for(tmp_path: Path) -> None:
     place.mkdir()
     path = place / "a.jpg"
     for make, why in (
-        (lambda: os.mkfifo(path), "a FIFO"),
-        (lambda: path.symlink_to("/dev/zero"), "a character device"),
+        (lambda: os.mkfifo(path), "not a regular file"),
+        (lambda: path.symlink_to("/dev/zero"), "not a regular file"),
         (lambda: path.symlink_to(path), "symbolic links"),
     ):
         make()

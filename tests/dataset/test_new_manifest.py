@@ -113,8 +113,8 @@ def test_what_cannot_be_used_is_left_out_and_named(photos: Path) -> None:
         "broken.jpg: ",
         "gone.jpg: No such file or directory",
         "loop.jpg: Too many levels of symbolic links",
-        "zero.jpg: a character device",
-        "fifo.jpg: a FIFO",
+        "zero.jpg: not a regular file",
+        "fifo.jpg: not a regular file",
         "bone/shop-1/yy.jpg: the same file has several labels: bone, wood",
         "wood/shop-0/0.jpg: the same file has several labels",
     ):

@@ -28,10 +28,7 @@ NAMES = ("data", "evaluation", "training")
 NEED_TRAINING = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in NAMES)]
 """Pages with commands that need a data folder or a trained bundle."""
 MAX_NOT_RUN = 8
-ELSEWHERE = {
-    "practice.md": "tests/docs/test_practice_page.py",
-    "sources.md": "tests/scan/locations/test_documentation.py",
-}
+ELSEWHERE = {"practice.md": "tests/docs/test_practice_page.py"}
 """Pages whose blocks another test runs, one by one."""
 
 
@@ -80,7 +77,7 @@ def test_a_page_runs(
     shutil.copytree(world, tmp_path / "world")
     monkeypatch.chdir(tmp_path / "world")
     monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
-    monkeypatch.setattr("recognizer.scan.run._make_pool", WorkerPool)  # in the place of Ray's
+    monkeypatch.setattr("recognizer.scan.ray_engine.RayPool", WorkerPool)
     run(Runner(), page)
 
 

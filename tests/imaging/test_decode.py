@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from recognizer.imaging import Limits, load_image
-from recognizer.imaging.decode import MIN_RECOVERED, to_rgb
+from recognizer.imaging.decode import MIN_RECOVERED
 from recognizer.imaging.formats import sniff
+from recognizer.imaging.pixels import to_rgb
 from recognizer.status import Reason, Status
 from tests.hostile import (
     animation,
@@ -167,14 +168,6 @@ def test_colors(data: object, color: tuple[int, int, int], tolerance: int) -> No
     assert np.abs(rgb[8, 8].astype(int) - color).max() <= tolerance
 
 
-def test_an_adobe_cmyk_jpeg_and_a_plain_one_differ_by_inversion_only() -> None:
-    adobe, plain = decoded(cmyk_jpeg(adobe=True)), decoded(cmyk_jpeg(adobe=False))
-    # Without the segment nothing says that the values are inverted; no decoder agrees on what
-    # they mean then, but it is a picture, and one of a single colour.
-    assert adobe.shape == plain.shape
-    assert plain.std(axis=(0, 1)).max() < 2
-
-
 @pytest.mark.parametrize("size", [(640, 480), (481, 777), (1000, 301)])
 @pytest.mark.parametrize("name", ["JPEG", "PNG"])
 def test_reduced_pictures(name: str, size: tuple[int, int]) -> None:
@@ -228,15 +221,6 @@ def test_an_mpo_is_its_first_picture() -> None:
     data = encode(photo(), "MPO", save_all=True, append_images=[photo(32, 32)])
     image = load_image(data)
     assert (image.format, image.frame_count, len(image.frames)) == ("jpeg", 1, 1)
-
-
-@pytest.mark.parametrize("name", ["PNG", "GIF", "BMP", "TIFF"])
-def test_the_rows_before_a_cut_are_kept(name: str) -> None:
-    whole = encode(photo(), name, **({"interlace": 0} if name == "GIF" else {}))
-    image = load_image(whole[: len(whole) * 2 // 3])
-    assert (image.status, image.reason) == (Status.DEGRADED, Reason.TRUNCATED)
-    rows = slice(-20, None) if name == "BMP" else slice(0, 20)  # BMP begins at the bottom
-    assert np.array_equal(image.frames[0].rgb[rows], decoded(whole)[rows])
 
 
 @pytest.mark.parametrize("share", np.linspace(0.02, 0.98, 13))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from recognizer.imaging import Limits, load_image
-from recognizer.imaging.memory import check_memory, kept_frames
+from recognizer.imaging.pixels import check_memory, kept_frames
 from recognizer.imaging.sources import MAX_SIDE, MEBIBYTE, Refused
 from recognizer.status import Reason, Status
 from tests.pictures import encoded, gif, gif_frame, jpeg_claiming, png, tiff, webp_canvas

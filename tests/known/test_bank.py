@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -46,17 +45,6 @@ def test_equal_items_and_no_others_have_one_id(one: KnownItem, other: KnownItem)
 
 
 # --- a bank ---------------------------------------------------------------------------------------
-
-
-def test_an_addition_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
-    def broken() -> Iterator[KnownItem]:
-        yield item(note="one")
-        raise BankError("the next one makes no sense")
-
-    with Bank(tmp_path / "bank", create=True) as bank:
-        with pytest.raises(BankError, match="no sense"):
-            bank.add(broken())
-        assert len(bank) == 0
 
 
 @settings(max_examples=25, deadline=None)
@@ -120,11 +108,3 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path, *, create: bool) -
     execute(tmp_path / "it", "PRAGMA user_version = 99")
     with pytest.raises(BankError, match="version 99"):
         Bank(tmp_path / "it", create=create)
-
-
-@pytest.mark.parametrize("create", [True, False])
-def test_a_place_where_no_store_can_be_is_told(tmp_path: Path, *, create: bool) -> None:
-    for place in ("missing/it", ".", *([] if create else ["none"])):
-        with pytest.raises(BankError, match="recognizer bank add"):
-            Bank(tmp_path / place, create=create)
-    assert not [*tmp_path.iterdir()]

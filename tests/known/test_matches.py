@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognizer.engine import Recognizer
 from recognizer.imaging import perceptual_hash
 from recognizer.known import Bank, KnownItem, KnownItems, share_bank
-from recognizer.policy import Decision, Policy
 from tests.known.items import HASH, item, random_hashes, with_flips
 from tests.pictures import scene
 
@@ -51,13 +49,6 @@ def test_matches_are_the_nearest_first_and_each_item_once(share: Share) -> None:
         assert known.match(None) == known.match("5" * 64) == ()
 
 
-def test_later_additions_are_for_the_next_scan(share: Share) -> None:
-    with share([item(note="first")]) as known, share([item(note="second")]) as later:
-        assert [m.note for m in known.match(HASH)] == ["first"]
-        assert later.digest != known.digest
-        assert len(later.match(HASH)) == 2
-
-
 def test_a_bank_with_thousands_of_findings_of_one_picture_does_not_swell_the_rows(
     share: Share,
 ) -> None:
@@ -76,14 +67,3 @@ def test_mirrored_and_turned_pictures_are_found_where_asked_for(seed: int, share
     with share([]) as known:
         assert known.match(mirrored) == ()
         assert known.digest != every_way
-
-
-def test_a_match_becomes_a_decision(recognizer: Recognizer, share: Share) -> None:
-    prediction = recognizer.predict(scene(1))
-    assert recognizer.decide(prediction, Policy()).decision is Decision.CLEAR
-    with share([item(hash_of(1), label="ivory_worked")]) as known:
-        matches = known.match(prediction.phash)
-    verdict = recognizer.decide(prediction, Policy(), matches)
-    assert (verdict.decision, verdict.leads) == (Decision.REVIEW, ())
-    assert f"near the known item {matches[0].id} (ivory_worked)" in verdict.why[0]
-    assert recognizer.decide(recognizer.predict(b""), Policy(), matches).decision == "unscored"

@@ -39,10 +39,7 @@ def write(root: Path, files: dict[str, str]) -> None:
     [
         ({}, 4),
         *(({"": text}, 4) for text in ("max 100000", "900000 100000", "nonsense", "1 2 3", "ÿþ")),
-        *(
-            ({"": f"{quota} 100000\n"}, cpus)
-            for quota, cpus in ((200000, 2), (150000, 2), (10000, 1))
-        ),
+        *(({"": f"{quota}0000 100000\n"}, cpus) for quota, cpus in ((20, 2), (15, 2), (1, 1))),
         # A service of systemd: the quota is its own, or its slice's; the root has no such file.
         ({"a/b.service": "300000 100000", "a": "max 100000"}, 3),
         ({"jobs/42/task": "max 100000", "jobs": "100000 100000"}, 1),
@@ -76,13 +73,11 @@ def test_memory(place: Path, files: dict[str, str], expected: int | None) -> Non
 
 @pytest.mark.parametrize(
     ("asked", "memory", "expected"),
-    [
-        *((0, 100 * WORKER_BYTES, 4), (0, 4 * WORKER_BYTES, 4), (0, 4 * WORKER_BYTES - 1, 3)),
-        *((0, 1, 1), (7, 1, 7), (4, 2 * WORKER_BYTES, 4)),  # who asks for a number gets it
-    ],
+    [(0, 100, 4), (0, 4, 4), (0, 3.9, 3), (0, 0.1, 1), (7, 0.1, 7), (4, 2, 4)],
 )
-def test_the_number_of_workers(place: Path, asked: int, memory: int, expected: int) -> None:
-    write(place, {"cgroup/memory.max": str(memory)})
+def test_the_number_of_workers(place: Path, asked: int, memory: float, expected: int) -> None:
+    """Who asks for a number gets it."""
+    write(place, {"cgroup/memory.max": str(int(memory * WORKER_BYTES))})
     assert worker_count(asked) == expected
 
 

@@ -106,31 +106,6 @@ def test_a_photo_is_one_however_its_path_is_written(
     assert rows[0]["decision"] == "clear"
 
 
-def test_a_second_scan_writes_only_what_is_new(
-    run: Run, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
-    folder = photo_folder("red", "green", "blue")
-    (folder / "broken.jpg").touch()
-    first, second, missing = folder / "000_red.jpg", folder / "001_green.jpg", folder / "gone.jpg"
-    photos = [Item.at(str(path)) for path in (*sorted(folder.iterdir()), missing, first)]
-    output = tmp_path / "scan.sqlite"
-    summary = run(*photos)
-    assert (summary.scanned, summary.skipped, summary.repeated) == (5, 0, 1)
-    before = read_rows(output)
-    summary = run(*photos)
-    assert (summary.scanned, summary.skipped, summary.repeated) == (0, 5, 1)
-    assert summary.failed == {"empty": 1, "not_found": 1}
-    assert summary.leads == {"ivory_worked": 1}
-    assert read_rows(output) == before
-    second.write_bytes(first.read_bytes())
-    summary = run(*photos)
-    assert (summary.scanned, summary.skipped) == (1, 4)
-    (row,) = [row for row in read_rows(output) if row not in before]
-    assert (row["source"], row["leads"][1]["name"]) == (str(second), "ivory_worked")
-    assert len(read_rows(output)) == len(before)
-    assert summary.leads == {"ivory_worked": 2}
-
-
 def test_thumbnails_of_leads_alone_are_kept(
     run: Run, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:

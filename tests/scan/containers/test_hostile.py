@@ -14,14 +14,7 @@ from recognizer.scan.bounds import Bounds
 from recognizer.scan.containers import Containers
 from recognizer.scan.items import Item
 from recognizer.status import Reason
-from tests.scan.containers.hostile import (
-    END,
-    PHOTO,
-    corpus,
-    long_link,
-    nested,
-    tar,
-)
+from tests.scan.containers.hostile import corpus, nested
 
 BAD, LARGE, REFUSED = Reason.CORRUPT_CONTAINER, Reason.TOO_MANY_BYTES, Reason.SOURCE_REFUSED
 MIB = 1 << 20
@@ -50,13 +43,6 @@ def opened(containers: Containers, tmp_path: Path, files: dict[str, bytes]) -> A
 
 def reasons(found: dict[str, Item]) -> dict[str, Reason | None]:
     return {name: item.reason for name, item in found.items()}
-
-
-def test_a_chain_within_the_bound_is_read(opened: Any) -> None:
-    data = long_link(b"b.jpg") * 64 + tar(("x", PHOTO)) + END
-    assert reasons(opened("a.tar", data)) == {"a.tar!/b.jpg": None}
-    data = long_link(b"b.jpg") * 65 + tar(("x", PHOTO)) + END
-    assert reasons(opened("a.tar", data)) == {"a.tar": BAD}
 
 
 def test_the_bound_of_nesting(opened: Any) -> None:

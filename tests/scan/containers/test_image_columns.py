@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recognizer.scan import expand
-from recognizer.scan.items import Item, Skipped
 from recognizer.scan.tables import (
     image_columns,
     images_of_cell,
     is_image_name,
 )
-from recognizer.status import Reason
 
 
 @pytest.mark.parametrize(
@@ -71,33 +66,3 @@ def test_the_chosen_columns(names: tuple[str, ...], expected: tuple[str, ...]) -
 def test_the_images_of_a_cell(cell: Any, images: list[Any] | None) -> None:
     expected = [part.strip() for part in cell.split("|")] if images is None else images
     assert list(images_of_cell(cell)) == expected
-
-
-def scanned(path: Path, rows: list[dict[str, Any]]) -> tuple[list[Item], Skipped]:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*rows[0]])
-        writer.writeheader()
-        writer.writerows(rows)
-    skipped = Skipped()
-    return list(expand([path], skipped=skipped)), skipped
-
-
-def test_all_columns_of_images_are_read_each_image_once(tmp_path: Path) -> None:
-    rows = [
-        {
-            "id": 1,
-            "url": "https://x",
-            "main_image": "b.jpg",
-            "image_1": "a.jpg",
-            "image_2": "b.jpg",
-        },
-        {"id": 2, "url": "https://y", "main_image": "", "image_1": "", "image_2": "c.jpg|d.jpg"},
-        {"id": 3, "url": "https://z", "main_image": "", "image_1": "", "image_2": ""},
-    ]
-    table = tmp_path / "t.csv"
-    items, skipped = scanned(table, rows)
-    names = [(Path(item.source).name, (item.columns or {})["id"]) for item in items]
-    assert names == [("b.jpg", "1"), ("a.jpg", "1"), ("c.jpg", "2"), ("d.jpg", "2"), ("3", "3")]
-    assert all(set(item.columns or ()) == {"id", "url"} for item in items)
-    assert items[-1].reason is Reason.NO_IMAGE
-    assert [*skipped.image_columns[str(table)]] == ["main_image", "image_1", "image_2"]

@@ -1,4 +1,4 @@
-"""What a source gives: the bytes of each of its images, or the reason why there are none."""
+"""What a source gives: the bytes of each of its images, or the reason for a failure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.scan import Access, ScanOptions, expand
 from recognizer.scan.bounds import Reading
-from recognizer.scan.containers import Opening
+from recognizer.scan.containers import Opening, grouped
 from recognizer.scan.items import Item, Skipped
 from recognizer.scan.worker import Reader
 from recognizer.status import Reason
@@ -46,7 +46,7 @@ class InProcess:
     def __init__(self, *_: object) -> None: ...
 
     def items(self, opening: Opening, skipped: Skipped) -> Iterator[Item]:
-        return opening.items(Reading(opening.bounds), skipped)
+        return grouped(opening.parts(Reading(opening.bounds), skipped))
 
     def close(self) -> None: ...
 

@@ -176,15 +176,6 @@ def test_damage_in_the_middle_of_a_tar(tmp_path: Path) -> None:
     assert contents(path) == {"a.jpg": RED, str(path): Reason.CORRUPT_CONTAINER}
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\3\4", os.urandom(5000), b"\x1f\x8b"])
-@pytest.mark.parametrize("suffix", [".tar", ".tgz", ".zip"])
-def test_what_is_no_archive(tmp_path: Path, suffix: str, content: bytes) -> None:
-    path = tmp_path / f"a{suffix}"
-    path.write_bytes(content)
-    ((source, reason),) = contents(path).items()
-    assert (source, type(reason)) == (str(path), Reason)
-
-
 def test_archives_that_cannot_be_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.tar")
     (tmp_path / "gone.zip").symlink_to("nowhere")

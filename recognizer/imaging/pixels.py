@@ -1,4 +1,4 @@
-"""What decoding an image takes at its peak, estimated from its header.
+"""What decoding takes at its peak, estimated from the header; and RGB from pixels of any mode.
 
 Pixels alone do not bound it: the same number takes a byte each in a palette, four in CMYK, and up
 to four times as much where a decoder holds canvases or planes of its own.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from recognizer.imaging.sources import MAX_SIDE, MEBIBYTE, Limits, Refused
@@ -19,13 +21,15 @@ WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _RGB, _RGBA = 3, 4
 _OF_A_DECODER = {"webp": 12, "avif": 6, "heic": 6}  # planes, canvases and a copy, by pixel
 _OF_AN_ANIMATION = 8  # the canvas before, and what a frame leaves behind
-_COEFFICIENT = 2  # of a JPEG of several scans, by sample
 _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT, _PLANAR = 278, 322, 323, 284
 _SAMPLES, _BITS = 277, 258
+_ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+_STRIP_PIXELS = 1 << 20
+_SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
 
 
 def check_size(size: tuple[int, int] | None, limits: Limits) -> None:
-    """Raise a Refused where an image has too many pixels, none, or too long a side."""
+    """Raise a Refused if an image has too many pixels, none, or too long a side."""
     if size is None:
         return
     width, height = size
@@ -40,29 +44,13 @@ def check_size(size: tuple[int, int] | None, limits: Limits) -> None:
 
 
 def check_memory(image: Image.Image, name: str, frames: int, limits: Limits) -> None:
-    """Raise a Refused where decoding an opened image would take more memory than it may.
-
-    What is made of the pixels when they are decoded, and reduced, does not count.
-    """
-    what = f"of mode {image.mode}"
-    _check_bytes(_decoded_bytes(image, name, frames), image.size, what, limits)
+    """Raise a Refused if decoding an opened image would take more memory than it may."""
+    needed = _decoded_bytes(image, name, frames)
+    check_bytes(needed, image.size, f"of mode {image.mode}", limits)
 
 
-def check_webp_memory(size: tuple[int, int], limits: Limits) -> None:
-    """As :func:`check_memory`, before the image is opened: that makes the canvases."""
-    needed = size[0] * size[1] * (_RGBA + _OF_A_DECODER["webp"])
-    _check_bytes(needed, size, "of a WebP", limits)
-
-
-def check_jpeg_memory(image: Any, scans: int, limits: Limits) -> None:
-    """As :func:`check_memory`: a JPEG of several scans is held whole, as coefficients."""
-    if scans > 1:
-        width, height = image.size
-        needed = width * height * len(image.layer) * _COEFFICIENT
-        _check_bytes(needed, image.size, f"in {scans} scans", limits)
-
-
-def _check_bytes(needed: int, size: tuple[int, int], what: str, limits: Limits) -> None:
+def check_bytes(needed: int, size: tuple[int, int], what: str, limits: Limits) -> None:
+    """Raise a Refused if decoding an image takes more bytes than it may."""
     if needed > limits.max_decoded:
         raise Refused(
             Reason.TOO_MANY_PIXELS,
@@ -103,7 +91,7 @@ def _decoded_bytes(image: Image.Image, name: str, frames: int) -> int:
 
 
 def _strip_bytes(image: Any) -> int:
-    """Return what libtiff holds of a TIFF beside its pixels: a strip or a tile, of all samples."""
+    # What libtiff holds of a TIFF beside its pixels: a strip or a tile, of all samples.
     tags = image.tag_v2
 
     def number(tag: int, default: int) -> int:
@@ -118,3 +106,66 @@ def _strip_bytes(image: Any) -> int:
         pixels = width * min(height, number(_ROWS_PER_STRIP, height))
     samples = 1 if number(_PLANAR, 1) == 2 else number(_SAMPLES, 1)
     return pixels * samples * max(1, -(-number(_BITS, 1) // 8))
+
+
+# --- to RGB ---------------------------------------------------------------------------------------
+
+
+def to_rgb(image: Image.Image, min_side: int) -> Image.Image:
+    """Reduce a Pillow image by a whole factor, as far as ``min_side`` allows, to 8-bit RGB.
+
+    Transparent pixels become white. 16-bit values are divided by 257. Floating-point values are
+    taken as 0 to 1 where none is larger than 1, else as 0 to 255; values outside are clipped.
+    """
+    if image.mode in WIDE_MODES:
+        image = _narrow(image)
+    if image.mode in {"P", "PA"} or "transparency" in image.info:
+        image = image.convert("RGBA" if _has_alpha(image) else "RGB")
+    elif image.mode in {"1", "La"}:  # neither reduces, nor becomes RGB at once
+        image = image.convert("L" if image.mode == "1" else "LA")
+    factor = reduction(image.size, min_side)
+    if factor > 1:
+        image = image.reduce(factor)  # a box filter; alpha is premultiplied for it
+    if _has_alpha(image):
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        image = white
+    return image.convert("RGB")
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in _ALPHA_MODES or "transparency" in image.info
+
+
+def _narrow(image: Image.Image) -> Image.Image:
+    # A strip at a time: the arithmetic takes several copies.
+    width, height = image.size
+    rows = max(1, _STRIP_PIXELS // max(1, width))
+    strips = [(0, top, width, min(height, top + rows)) for top in range(0, height, rows)]
+    is_share = image.mode == "F" and all(
+        _from_float(image.crop(strip)).max(initial=0.0) <= 1.0 for strip in strips
+    )
+    eight = np.empty((height, width), np.uint8)
+    for strip in strips:
+        if image.mode == "F":
+            values = _from_float(image.crop(strip)) * (255.0 if is_share else 1.0)
+        else:
+            values = np.clip(np.asarray(image.crop(strip)), 0, 65535) // _SIXTEEN_TO_EIGHT
+        eight[strip[1] : strip[3]] = values.astype(np.uint8)
+    return Image.fromarray(eight)
+
+
+def _from_float(image: Image.Image) -> NDArray[Any]:
+    values: NDArray[Any] = np.clip(np.nan_to_num(np.asarray(image)), 0, 255)
+    return values
+
+
+def orient(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Turn an array, as stored, upright, by its EXIF orientation (Exif 3.0, tag 0x0112)."""
+    if orientation >= 5:
+        rgb = np.swapaxes(rgb, 0, 1)
+    if orientation in {3, 4, 7, 8}:
+        rgb = rgb[::-1]
+    if orientation in {2, 3, 6, 7}:
+        rgb = rgb[:, ::-1]
+    return np.ascontiguousarray(rgb)
