@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from recognizer.engine import Recognizer
     from recognizer.model.bundle import Bundle
     from recognizer.model.description import Estimate
-    from recognizer.review.thresholds import Choice, Images
+    from recognizer.review.thresholds import Choice
     from recognizer.rows import ScanFile
 
 PLOTS = (".png", ".svg")
@@ -92,22 +92,21 @@ def command(
     _check_places(output, plot)
     if bool(data) == (scan is not None) or (data and outcomes):
         raise UsageError("give labelled photos (--data), or a scan that was reviewed (--scan)")
-    images: Images
     if scan is not None:
         from recognizer.rows import ScanFile
 
         with ScanFile(scan) as file:
             model = options.bundle_behind(next(file.rows(), None), bundle and [bundle])
             base = Policy.load(policy, model.taxonomy) if policy else Policy()
-            images = _reviewed(model, file, outcomes or scan, photos_per_day, base.ignore)
+            measured = _reviewed(model, file, outcomes or scan, photos_per_day, base.ignore)
     else:
         model = load_bundle(bundle)
         base = Policy.load(policy, model.taxonomy) if policy else Policy()
         share = DEFAULT_PREVALENCE if prevalence is None else prevalence
         recognizer, day = Recognizer(model, threads=threads), photos_per_day or 10_000
-        images = _labelled(recognizer, data or (), split, day, share, base.ignore)
+        measured = _labelled(recognizer, data or (), split, day, share, base.ignore)
     capacity = cases_per_reviewer and reviewers * cases_per_reviewer
-    choice = choose(images, capacity=capacity, precision=precision)
+    choice = choose(measured, capacity=capacity, precision=precision)
     if as_json:
         print_json(choice)
     else:
@@ -147,13 +146,13 @@ def _labelled(
     photos_per_day: int,
     prevalence: float,
     ignore: Collection[str],
-) -> Images:
+) -> Choice:
     from rich.console import Console
 
     from recognizer.cli.options import load_data
     from recognizer.evaluation.evaluate import score_photos
     from recognizer.evaluation.held_out import SPLIT_CAVEATS, corrected, photos_of_split
-    from recognizer.review.thresholds import LabelledPhotos
+    from recognizer.review.thresholds import measure_labelled
 
     if split not in SPLIT_CAVEATS:
         raise UsageError(f"--split {split}: {', '.join(SPLIT_CAVEATS)}")
@@ -165,7 +164,7 @@ def _labelled(
     photos = photos_of_split(photos, split)
     with show_progress(Console(stderr=True)) as report:
         predictions = score_photos(recognizer, photos, partial(report, "scoring photos"))
-    return LabelledPhotos.of(
+    return measure_labelled(
         bundle,
         [prediction.scores for prediction in predictions],
         [photo.label for photo in photos],
@@ -183,13 +182,13 @@ def _reviewed(
     outcomes: Path,
     photos_per_day: int | None,
     ignore: Collection[str],
-) -> Images:
+) -> Choice:
     from recognizer.review.outcomes import Outcomes
-    from recognizer.review.thresholds import ReviewedScan
+    from recognizer.review.thresholds import measure_reviewed
 
     with Outcomes(outcomes) as found_out, working(f"Reading {scan.path}"):
         found = {one.sha256: one for one in found_out.standing() if one.sha256 is not None}
-        return ReviewedScan.of(
+        return measure_reviewed(
             bundle, scan.rows(), found, images_per_day=photos_per_day, ignore=ignore
         )
 
