@@ -134,7 +134,7 @@ class CardMaker:
         """
         images = self._entries.photos(entry, self._photos_on_a_card)
         rows = [image.row for image in images]
-        listing = self._entries.listing(entry, rows)
+        listing = Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
         bundle = next((b for row in rows if (b := self._bundles.get(row.model.digest))), None)
         taxonomy = bundle.taxonomy if bundle else load_taxonomy()
         blind = entry.is_blind

@@ -162,7 +162,7 @@ FROM (
 ) AS last JOIN standing ON standing.number = last.number
 WHERE judgement = 'confirmed' OR NOT EXISTS (
   SELECT 1 FROM image WHERE image.unit = last.unit AND image_decision IN ('priority', 'review')
-    AND (image.first > standing.time OR standing.time > strftime('%Y-%m-%dT%H:%M:%S', 'now', '+1 day'))
+    AND (image.first > standing.time OR standing.time > strftime('%Y-%m-%dT%H:%M:%S', 'now', '+2 days'))
     AND image.sha256 NOT IN (
       SELECT sha256 FROM outcome WHERE outcome.sha256 = image.sha256
         AND ifnull(outcome.listing, last.name) = last.name));

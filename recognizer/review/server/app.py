@@ -174,15 +174,10 @@ class _Pages:
         except ValueError as error:
             raise HTTPException(400) from error
         form = {key: values[0] for key, values in given.items()}
-        token, name = self._parts.token, reviewer_name(form.get("name", ""))
-        wrong = None
-        if token is not None and not hmac.compare_digest(
-            token.encode(), form.get("token", "").encode()
-        ):
-            wrong = "wrong_token"
-        elif name is None:
-            wrong = "wrong_name"
-        if wrong is not None:
+        token, name = self._parts.token or "", reviewer_name(form.get("name", ""))
+        is_known = hmac.compare_digest(token.encode(), form.get("token", "").encode())
+        if name is None or (token and not is_known):
+            wrong = "wrong_token" if token and not is_known else "wrong_name"
             return self._render(request, "login.html.j2", 403, error=wrong)
         request.session["name"] = name
         return RedirectResponse("/", 303)
@@ -194,15 +189,12 @@ class _Pages:
         return JSONResponse({"url": "/login"})
 
     def desk(self, request: Request) -> Response:
-        if (reviewer := _reviewer(request)) is None:
-            return RedirectResponse("/login", 303)
+        reviewer = _signed_in(request)
         view = View.from_query(request.query_params)
-        if "key" in request.path_params:
-            entry = self._queue.take(reviewer, view, self._unit(request))
-            if entry is None:
-                raise HTTPException(404)
-        else:
-            entry = self._queue.take(reviewer, view)
+        unit = _number(request) if "key" in request.path_params else None
+        entry = self._queue.take(reviewer, view, unit)
+        if entry is None and unit is not None:
+            raise HTTPException(404)
         context = self._desk(request, reviewer, view, entry)
         return self._render(request, "desk.html.j2", **context)
 
@@ -210,30 +202,23 @@ class _Pages:
         """Return a page of the photos of a listing, to be put into its card."""
         if _reviewer(request) is None:
             raise HTTPException(403)
-        entry = self._queue.entry(self._unit(request))
-        if entry is None:
+        if (entry := self._queue.entry(_number(request))) is None:
             raise HTTPException(404)
         strip = self._cards.strip(entry, _page_number(request), self._texts(request))
         return self._render(request, "stage.html.j2", strip=strip, blind=entry.is_blind)
 
     def listings(self, request: Request) -> Response:
-        if (reviewer := _reviewer(request)) is None:
-            return RedirectResponse("/login", 303)
-        context = self._list(request, reviewer) | self._filters(request)
+        context = self._list(request, _signed_in(request)) | self._filters(request)
         return self._render(request, "listings.html.j2", **context)
 
     def similar(self, request: Request) -> Response:
-        if _reviewer(request) is None:
-            return RedirectResponse("/login", 303)
-        image = self._queue.image(self._unit(request))
-        if image is None:
-            raise HTTPException(404)
+        _signed_in(request)
+        image = self._image(request)
         found = self._queue.similar(image)
         return self._render(request, "similar.html.j2", image=image, found=found)
 
     def shift(self, request: Request) -> Response:
-        if _reviewer(request) is None:
-            return RedirectResponse("/login", 303)
+        _signed_in(request)
         now = time.monotonic()
         if now > self._summary_until:
             self._summary = scan_in_numbers(self._queue.file)
@@ -252,9 +237,7 @@ class _Pages:
             return await run_in_threadpool(self._photo, request, kind)
 
     def _photo(self, request: Request, kind: str) -> Response:
-        image = self._queue.image(self._unit(request))
-        if image is None:
-            raise HTTPException(404)
+        image = self._image(request)
         try:
             label = request.query_params.get("label", "")
             picture = self._parts.photos.picture(image.number, image.row, kind, label)
@@ -268,6 +251,8 @@ class _Pages:
 
     def failure(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 409
+        if status == 303:
+            return RedirectResponse("/login", 303)
         keys = {400: "bad_request", 401: "signed_out", 404: "not_found", 409: "conflict"}
         return self._say(request, status, self._texts(request)(keys.get(status, "refused")))
 
@@ -292,7 +277,10 @@ class _Pages:
 
     async def act(self, request: Request) -> Response:
         reviewer = self._reviewer_who_acts(request)
-        data = _decoded(await request.body(), Act)
+        try:
+            data = msgspec.json.decode(await request.body(), type=Act)
+        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+            raise HTTPException(400) from error
         return await run_in_threadpool(self._act, request, reviewer, data)
 
     def _reviewer_who_acts(self, request: Request) -> str:
@@ -362,10 +350,9 @@ class _Pages:
         if judgement is None:
             raise HTTPException(400)
         count = self._queue.decide_many(reviewer, sorted(_numbers(data.listings)), judgement)
-        left, state = len({*data.listings}) - count, texts(judgement)
-        if left:
-            return texts("some_not_stored", n=count, left=left, state=state)
-        return texts("said_bulk", n=count, state=state)
+        left = len({*data.listings}) - count
+        key = "some_not_stored" if left else "said_bulk"
+        return texts(key, n=count, left=left, state=texts(judgement))
 
     def _fragment(
         self, request: Request, name: str, context: dict[str, Any], status: int = 200, **more: str
@@ -380,12 +367,11 @@ class _Pages:
         self, request: Request, reviewer: str, view: View, entry: Entry | None
     ) -> dict[str, Any]:
         texts = self._texts(request)
-        mine = self._queue.shift(reviewer)
         return {
             "view": view,
             "card": None if entry is None else self._cards.card(entry, reviewer, texts),
             "for_lead": entry is not None and self._queue.is_for_others(reviewer, entry),
-            "done": mine[0].total if mine else 0,
+            "done": sum(count.total() for count in self._queue.shift(reviewer).values()),
             **self._filters(request),
         }
 
@@ -413,11 +399,10 @@ class _Pages:
     def _filters(self, request: Request) -> dict[str, Any]:
         return filters(self._queue, self._parts.bundles, self._texts(request))
 
-    def _unit(self, request: Request) -> int:
-        unit = from_key(request.path_params["key"])
-        if unit is None:
+    def _image(self, request: Request) -> Image:
+        if (image := self._queue.image(_number(request))) is None:
             raise HTTPException(404)
-        return unit
+        return image
 
     def _texts(self, request: Request) -> Texts:
         given = (request.query_params.get("lang"), request.cookies.get("lang"))
@@ -487,11 +472,17 @@ def _reviewer(request: Request) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _decoded(body: bytes, kind: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        raise HTTPException(400) from error
+def _signed_in(request: Request) -> str:
+    if (name := _reviewer(request)) is None:
+        raise HTTPException(303, headers={"location": "/login"})
+    return name
+
+
+def _number(request: Request) -> int:
+    """Return the number behind the key in an address."""
+    if (number := from_key(request.path_params["key"])) is None:
+        raise HTTPException(404)
+    return number
 
 
 def _numbers(keys: Sequence[str]) -> set[int]:

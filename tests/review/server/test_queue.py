@@ -77,7 +77,7 @@ def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None
         with Outcomes(scan) as outcomes:
             standing = {outcome.sha256 for outcome in outcomes.standing()}
         assert standing == {digest("a2.jpg"), digest("a3.jpg")}
-        assert queue.shift()[0].counts == {"confirmed": 1}
+        assert queue.shift()["Anna"] == {"confirmed": 1}
 
 
 def test_a_rejected_listing_comes_back_with_a_new_lead(scan: Path) -> None:
