@@ -19,14 +19,14 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, AnyStr, BinaryIO, Self
+from typing import IO, Any, AnyStr, BinaryIO, Self, get_type_hints
 
 import msgspec
 
 from recognizer._closing import Closes
 from recognizer.errors import UsageError
 from recognizer.prediction import Digest
-from recognizer.rows.export import RecordKind, schema_of, text_of_cell, write_records
+from recognizer.rows.export import RecordKind, text_of_cell, write_records
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.scanfile import ScanFile
@@ -162,12 +162,7 @@ def _is_text(text: str) -> bool:
 
 
 _FIELDS = tuple(field.name for field in fields(Outcome))
-_KIND = RecordKind(
-    name="outcomes",
-    columns=_FIELDS,
-    cells=Outcome.to_json,
-    schema=lambda: schema_of(Outcome, "outcomes"),
-)
+_KIND = RecordKind(name="outcomes", columns=get_type_hints(Outcome), cells=Outcome.to_json)
 _COLUMNS = ", ".join(_FIELDS)
 _INSERT = f"INSERT OR IGNORE INTO outcome (id, {_COLUMNS}) VALUES (:id, :{', :'.join(_FIELDS)})"
 
