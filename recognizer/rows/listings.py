@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
-from recognizer.errors import ScanFileError
 from recognizer.listing_columns import (
     Role,
     as_count,
@@ -159,14 +158,11 @@ def read_listings(file: ScanFile) -> Iterator[Listing]:
     """
     group_copies(file)
     for unit, name, product, score, copies in file.stream(
-        "SELECT ranked.unit, ifnull(ranked.listing, ranked.source), ranked.product,"
-        " ranked.score, copies FROM ranked LEFT JOIN entry ON entry.unit = ranked.unit"
-        " ORDER BY ranked.place, ranked.unproven, ranked.reports DESC, ranked.score DESC,"
-        " ranked.first, ranked.best"
+        "SELECT unit, ifnull(listing, source), product, score,"
+        " (SELECT copies FROM entry WHERE entry.unit = ranked.unit) FROM ranked"
+        f" ORDER BY {ENTRY_ORDER}"
     ):
         rows = [row for _, row in file.numbered_rows("unit = ?", (unit,), IMAGE_ORDER)]
-        if not rows:
-            raise ScanFileError(f"{file.path} is damaged: {name} has no rows")
         listing = Listing.from_rows(name, rows, product=product, score=score)
         if copies is not None:
             listing = replace(listing, **_copies_of(file, unit, copies))
@@ -174,20 +170,15 @@ def read_listings(file: ScanFile) -> Iterator[Listing]:
 
 
 def _copies_of(file: ScanFile, unit: int, copies: int) -> dict[str, Any]:
-    ((listings, sellers),) = file.select(
-        "SELECT count(*), count(DISTINCT seller) FROM entry WHERE copies = ? AND unit != ?",
+    ((listings, sellers, first, name),) = file.select(
+        "SELECT (SELECT count(*) FROM entry WHERE copies = ?1 AND unit != ?2),"
+        " (SELECT count(DISTINCT seller) FROM entry WHERE copies = ?1 AND unit != ?2),"
+        " unit, ifnull(listing, source) FROM entry WHERE copies = ?1"
+        f" ORDER BY {ENTRY_ORDER} LIMIT 1",
         (copies, unit),
     )
-    ((first, name),) = file.select(
-        "SELECT unit, ifnull(listing, source) FROM entry WHERE copies = ?"
-        f" ORDER BY {ENTRY_ORDER} LIMIT 1",
-        (copies,),
-    )
-    return {
-        "also_in_listings": listings,
-        "also_in_sellers": sellers,
-        "copy_of": None if first == unit else name,
-    }
+    copy_of = None if first == unit else name
+    return {"also_in_listings": listings, "also_in_sellers": sellers, "copy_of": copy_of}
 
 
 def _most_reports(rows: Iterable[Row]) -> int | None:
@@ -196,15 +187,9 @@ def _most_reports(rows: Iterable[Row]) -> int | None:
 
 
 def _photo(row: Row) -> ListingPhoto:
-    return ListingPhoto(
-        source=row.source,
-        decision=row.decision,
-        score=row.leads[0].score if row.leads else max((row.family or {}).values(), default=None),
-        status=row.status,
-        reason=row.reason,
-        sha256=row.sha256,
-        phash=row.phash,
-    )
+    names = ("source", "decision", "status", "reason", "sha256", "phash")
+    score = row.leads[0].score if row.leads else max((row.family or {}).values(), default=None)
+    return ListingPhoto(score=score, **{name: getattr(row, name) for name in names})
 
 
 def _strongest(leads: Iterable[Lead]) -> tuple[Lead, ...]:
@@ -216,16 +201,8 @@ def _strongest(leads: Iterable[Lead]) -> tuple[Lead, ...]:
 
 
 def _highest(scores: Iterable[Mapping[str, float] | None]) -> dict[str, float] | None:
-    found = [image for image in scores if image]
-    if not found:
-        return None
-    first, *others = found
-    if all(tuple(image) == tuple(first) for image in others):  # as those of one model are
-        columns = (image.values() for image in found)
-        return dict(zip(first, map(max, *columns), strict=True)) if others else dict(first)
     highest: dict[str, float] = {}
-    for image in found:
-        for name, score in image.items():
-            if score > highest.get(name, -1.0):
-                highest[name] = score
-    return highest
+    for image in scores:
+        for name, score in (image or {}).items():
+            highest[name] = max(score, highest.get(name, score))
+    return highest or None
