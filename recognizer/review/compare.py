@@ -39,21 +39,13 @@ class Change:
 
     def to_json(self) -> dict[str, Any]:
         """Return what matters of both rows."""
-
-        def side(row: Row) -> dict[str, Any]:
+        found: dict[str, Any] = {"product": self.product, "by": round(self.by, 6)}
+        for name, row in (("before", self.before), ("after", self.after)):
+            found |= {key: getattr(row, key) for key in ("source", "item", "sha256")}
             leads = [f"{lead.kind} {lead.name}" for lead in row.leads]
             score = (row.scores or {}).get(self.product or "")
-            return {"decision": row.decision, "why": row.why, "score": score, "leads": leads}
-
-        return {
-            "source": self.after.source,
-            "item": self.after.item,
-            "sha256": self.after.sha256,
-            "product": self.product,
-            "by": round(self.by, 6),
-            "before": side(self.before),
-            "after": side(self.after),
-        }
+            found[name] = {"decision": row.decision, "why": row.why, "score": score, "leads": leads}
+        return found
 
 
 @dataclass(slots=True)

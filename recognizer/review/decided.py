@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -11,11 +10,11 @@ from pathlib import Path
 
 from recognizer.dataset.manifest import Photo, write_manifest
 from recognizer.errors import UsageError
-from recognizer.imaging.sources import Refused
 from recognizer.known import KnownItem
 from recognizer.listing_columns import Role, as_text, listing_of, value_of
 from recognizer.policy import Finding
 from recognizer.review.outcomes import DECIDED, Judgement, Occasion, Outcome, Outcomes
+from recognizer.review.photos import Unavailable, read_scored
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
@@ -90,49 +89,36 @@ def write_dataset(
     reported as missing.
     """
     report = DatasetReport()
+
+    def photos() -> Iterator[Photo]:
+        for row, outcome in decided_rows(scan, outcomes):
+            if (label := label_of(row, outcome)) is None:
+                report.missing[row.source] = "it was confirmed without a label"
+                continue
+            path = folder / label / f"{row.sha256}.{row.format or 'image'}"
+            try:
+                data = read_scored(row, read)
+            except Unavailable as error:
+                report.missing[row.source] = str(error)
+                continue
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+            report.labels[label] += 1
+            yield Photo(
+                path=path,
+                sha256=row.sha256 or "",
+                label=label,
+                source=_source_of(row),
+                split="train",
+                subtype=outcome.judgement.value,
+            )
+
     try:
         folder.mkdir()
-        photos = (
-            _write_photo(row, outcome, folder, read, report)
-            for row, outcome in decided_rows(scan, outcomes)
-        )
-        write_manifest(filter(None, photos), folder)
+        write_manifest(photos(), folder)
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from error
     return report
-
-
-def _write_photo(
-    row: Row,
-    outcome: Outcome,
-    folder: Path,
-    read: Callable[[Row], bytes],
-    report: DatasetReport,
-) -> Photo | None:
-    sha256, label = row.sha256 or "", label_of(row, outcome)
-    if label is None:
-        report.missing[row.source] = "it was confirmed without a label"
-        return None
-    try:
-        data = read(row)
-    except Refused as refused:
-        report.missing[row.source] = f"{refused.reason}: {refused.detail}"
-        return None
-    if hashlib.sha256(data).hexdigest() != sha256:
-        report.missing[row.source] = "the file has changed since the scan"
-        return None
-    path = folder / label / f"{sha256}.{row.format or 'image'}"
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)
-    report.labels[label] += 1
-    return Photo(
-        path=path,
-        sha256=sha256,
-        label=label,
-        source=_source_of(row),
-        split="train",
-        subtype=outcome.judgement.value,
-    )
 
 
 def _source_of(row: Row) -> str:

@@ -31,12 +31,11 @@ from recognizer._atomic import sync_folder
 from recognizer.engine import Recognizer
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.evaluation.templates import render
-from recognizer.imaging.sources import Refused
 from recognizer.imaging.thumbnail import draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
 from recognizer.review.cards import make_guides
 from recognizer.review.outcomes import Outcome
-from recognizer.review.photos import heat_threshold
+from recognizer.review.photos import Unavailable, heat_threshold, read_scored
 from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
@@ -174,9 +173,12 @@ def _write_photos(
     (folder / HEATMAPS).mkdir()
     for row in rows:
         file = f"{PHOTOS}/{row.sha256}{_SUFFIXES.get(row.format or '', '')}"
-        missing = _copy(row, folder / file, read)
-        preview = drawn = explained = None
-        if missing is None:
+        missing = preview = drawn = explained = None
+        try:
+            (folder / file).write_bytes(read_scored(row, read))
+        except Unavailable as error:
+            missing = str(error)
+        else:
             products = row.lead_labels
             explanation = recognizer.explain(folder / file, products[0] if products else None)
             threshold = heat_threshold(row, recognizer.bundle, explanation.label or "")
@@ -194,17 +196,6 @@ def _write_photos(
             "explained": explained,
             "outcomes": [*outcomes_of(row)],
         }
-
-
-def _copy(row: Row, target: Path, read: Callable[[Row], bytes]) -> str | None:
-    try:
-        data = read(row)
-    except Refused as refused:
-        return f"{refused.reason}: {refused.detail}"
-    if hashlib.sha256(data).hexdigest() != row.sha256:
-        return "the file has changed since the scan and is not what was scored"
-    target.write_bytes(data)
-    return None
 
 
 def _preview(rgb: NDArray[np.uint8]) -> str:

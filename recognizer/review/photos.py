@@ -48,14 +48,26 @@ class Picture(NamedTuple):
 class Unavailable(Exception):  # noqa: N818 - says something of a photo, not of the program
     """There is no such picture; ``key`` names the text that says why."""
 
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
+    def __init__(self, key: str, detail: str = "") -> None:
+        super().__init__(detail or key)
         self.key = key
 
 
 def read_local(row: Row) -> bytes:
     """Return the bytes of an image that is a file on this machine, or raise ``Refused``."""
     return read_path(row.source, Limits())
+
+
+def read_scored(row: Row, read: Callable[[Row], bytes]) -> bytes:
+    """Return what ``read`` does if it is what was scored; else raise :class:`Unavailable`."""
+    try:
+        data = read(row)
+    except Refused as error:
+        key = "photo_gone" if error.reason is Reason.NOT_FOUND else "photo_unread"
+        raise Unavailable(key, f"{error.reason}: {error.detail}") from error
+    if hashlib.sha256(data).hexdigest() != row.sha256:
+        raise Unavailable("photo_changed", "the file has changed since the scan")
+    return data
 
 
 class Photos(Closes):
@@ -91,18 +103,19 @@ class Photos(Closes):
         """
         if row.status is Status.FAILED:  # what may have cost the scan a process is not tried here
             raise Unavailable("photo_undecoded")
-        if kind == "original":
-            return self._original(row)
         if kind == "small":
             return Picture(self.thumbnail(image, row).jpeg)
         try:
             data = self.original(row)
             if kind == "heat":
                 return self._heatmap(row, data, label)
-            return Picture(self._decoded(row, data, SIDES[kind]).jpeg)
+            if kind == "original" and row.format in SHOWN_BY_BROWSERS:
+                return Picture(data, media_type=f"image/{row.format}")
+            side = SIDES.get(kind) or max(row.width or 1, row.height or 1)
+            return Picture(self._decoded(row, data, side).jpeg)
         except Unavailable:
             stored = self._file.thumbnail(image)
-            if stored is None or kind == "heat":
+            if stored is None or kind in {"heat", "original"}:
                 raise
             return Picture(stored.jpeg)
 
@@ -116,20 +129,7 @@ class Photos(Closes):
 
     def original(self, row: Row) -> bytes:
         """Return the bytes of an image if they are those that were scored."""
-        try:
-            data = self._read(row)
-        except Refused as error:
-            is_gone = error.reason is Reason.NOT_FOUND
-            raise Unavailable("photo_gone" if is_gone else "photo_unread") from error
-        if hashlib.sha256(data).hexdigest() != row.sha256:
-            raise Unavailable("photo_changed")
-        return data
-
-    def _original(self, row: Row) -> Picture:
-        data = self.original(row)
-        if row.format in SHOWN_BY_BROWSERS:
-            return Picture(data, media_type=f"image/{row.format}")
-        return Picture(self._decoded(row, data, max(row.width or 1, row.height or 1)).jpeg)
+        return read_scored(row, self._read)
 
     def _heatmap(self, row: Row, data: bytes, label: str) -> Picture:
         bundle = self.bundles.get(row.model.digest)
@@ -137,12 +137,9 @@ class Photos(Closes):
             raise Unavailable("no_model")
         if label not in bundle.label_names:
             raise Unavailable("no_heatmap")
+        threshold = heat_threshold(row, bundle, label)
         request = _Request(
-            data=data,
-            side=SIDES["heat"],
-            bundle=bundle.digest,
-            label=label,
-            threshold=heat_threshold(row, bundle, label),
+            data=data, side=SIDES["heat"], bundle=bundle.digest, label=label, threshold=threshold
         )
         return Picture(self._ask(request).jpeg)
 

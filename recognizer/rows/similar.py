@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.errors import ScanFileError, UsageError
+from recognizer.errors import ScanFileError
 from recognizer.known import COPY_DISTANCE
 from recognizer.known.hashes import to_bytes
 from recognizer.model.numerics import unit_norm
@@ -49,12 +49,10 @@ def similar_images(
     Embeddings of another model than that with this digest cannot be compared; where the scan has
     none of it, a ScanFileError says what to do.
     """
-    if top < 1:
-        raise UsageError(f"top = {top}: give at least 1")
     return [
         SimilarImage(cosine=cosine, row=row)
         for cosine, image in _nearest(file, vector, model, top)
-        if (row := file.row(image)) is not None
+        for row in file.rows("image.id = ?", (image,))
     ]
 
 
@@ -82,21 +80,14 @@ def _nearest(
     direction = unit_norm(vector[None].astype(np.float32))[0]
 
     def cosines(vectors: list[bytes]) -> NDArray[np.float32]:
-        stored = np.frombuffer(b"".join(vectors), np.int8)
-        if stored.size != len(vectors) * direction.size:
-            raise file.damaged(ValueError("an embedding of another length"))
-        return np.asarray(
-            unit_norm(stored.reshape(len(vectors), -1).astype(np.float32)) @ direction
-        )
+        stored = np.frombuffer(b"".join(vectors), np.int8).reshape(len(vectors), direction.size)
+        return np.asarray(unit_norm(stored.astype(np.float32)) @ direction)
 
-    nearest = _highest(
-        file,
+    statement = (
         "SELECT image.id, vector FROM embedding JOIN image ON image.id = embedding.image"
-        " JOIN model ON model.id = image.model WHERE model.digest = ?",
-        (model,),
-        cosines,
-        top,
+        " JOIN model ON model.id = image.model WHERE model.digest = ?"
     )
+    nearest = _highest(file, statement, (model,), cosines, top)
     if not nearest:
         raise ScanFileError(f"{file.path} has no embeddings of this model: scan with --embeddings")
     return nearest
@@ -104,10 +95,7 @@ def _nearest(
 
 def _near_copies(file: ScanFile, phash: str, top: int) -> list[tuple[float, int]]:
     def likeness(hashes: list[str]) -> NDArray[np.int64]:
-        try:
-            bits = to_bytes(hashes) ^ to_bytes([phash])
-        except ValueError as error:
-            raise file.damaged(error) from error
+        bits = to_bytes(hashes) ^ to_bytes([phash])
         return np.asarray(-np.bitwise_count(bits).sum(axis=1, dtype=np.int64))
 
     statement = "SELECT image.id, phash FROM image WHERE phash IS NOT NULL"
@@ -129,7 +117,10 @@ def _highest(
         f"{statement} AND image.id > ? ORDER BY image.id LIMIT {_BLOCK}", (*values, last)
     ):
         last = block[-1][0]
-        scores = score([value for _, value in block]).tolist()
+        try:
+            scores = score([value for _, value in block]).tolist()
+        except ValueError as error:  # a hash or an embedding of another length
+            raise file.damaged(error) from error
         found = ((one, -image) for one, (image, _) in zip(scores, block, strict=True))
         highest = heapq.nlargest(top, [*highest, *found])
     return [(one, -image) for one, image in highest]

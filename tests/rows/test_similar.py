@@ -11,7 +11,7 @@ import pytest
 
 from recognizer.cli import ExitCode
 from recognizer.engine import Recognizer
-from recognizer.errors import ScanFileError, UsageError
+from recognizer.errors import ScanFileError
 from recognizer.rows import NewRow, ScanFile, find_copies, similar, similar_images
 from recognizer.scan import Item
 from tests.conftest import encoded, invoke, picture
@@ -39,8 +39,6 @@ def test_similar_images_are_ranked(
 
         assert found(1) == ["b"]
         assert found(9) == ["b", "b again", "a", "c", "zero"]
-        with pytest.raises(UsageError, match="at least 1"):
-            found(0)
         with pytest.raises(ScanFileError, match=r"no embeddings of this model.*--embeddings"):
             similar_images(file, np.array([1, 0], np.float32), "1" * 64, 1)
         with pytest.raises(ScanFileError, match="is damaged"):
