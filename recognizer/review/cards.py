@@ -135,7 +135,7 @@ class CardMaker:
         images = self._entries.photos(entry, self._photos_on_a_card)
         rows = [image.row for image in images]
         listing = Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
-        bundle = next((b for row in rows if (b := self._bundles.get(row.model.digest))), None)
+        bundle = next(filter(None, (self._bundles.get(row.model.digest) for row in rows)), None)
         taxonomy = bundle.taxonomy if bundle else load_taxonomy()
         blind = entry.is_blind
         leads = () if blind else _leads(listing, entry, taxonomy, texts)
@@ -167,9 +167,7 @@ class CardMaker:
     def _strip(
         self, entry: Entry, images: Sequence[Image], page: int, texts: Texts
     ) -> dict[str, Any]:
-        total = len(images)
-        if page > 1 or total == self._photos_on_a_card:
-            total = self._entries.photo_count(entry)
+        total = self._entries.photo_count(entry)
         shown = (image for image in images if image.row.reason is not Reason.NO_IMAGE)
         return {
             "photos": [self._photo(image, entry, texts) for image in shown],
@@ -213,31 +211,30 @@ class CardMaker:
             self._guides[bundle.digest] = make_guides(bundle)
         guides = self._guides[bundle.digest]
         members = {family.name: family.members for family in bundle.families}
-        names: dict[str, None] = {}
+        scores = listing.scores or {}
+        names: list[str] = []
         for lead in listing.leads:
-            if lead.kind is CandidateKind.LABEL:
-                names[lead.name] = None
-            elif not names.keys() & {*members.get(lead.name, ())}:
-                scores = listing.scores or {}
-                best = max(members.get(lead.name, ()), key=lambda n: scores.get(n, 0), default=None)
-                names |= {best: None} if best else {}
+            labels = (
+                (lead.name,) if lead.kind is CandidateKind.LABEL else members.get(lead.name, ())
+            )
+            if not {*names} & {*labels}:
+                names += sorted(labels, key=lambda name: -scores.get(name, 0))[:1]
         return tuple(guides[name] for name in names if name in guides)[:3]
 
 
 def _leads(listing: Listing, entry: Entry, taxonomy: Taxonomy, texts: Texts) -> tuple[Bar, ...]:
     """Return the leads, first the one by which the listing is ranked: it has evidence behind it."""
-    bars = []
-    for lead in sorted(listing.leads, key=lambda lead: lead.name != entry.product):
-        is_family = lead.kind is CandidateKind.FAMILY
-        bars.append(
-            Bar(
-                label="" if is_family else lead.name,
-                name=texts.label(lead.name, taxonomy, family=is_family, mark=True),
-                score=lead.score,
-                threshold=lead.threshold,
-            )
+    return tuple(
+        Bar(
+            label="" if lead.kind is CandidateKind.FAMILY else lead.name,
+            name=texts.label(
+                lead.name, taxonomy, family=lead.kind is CandidateKind.FAMILY, mark=True
+            ),
+            score=lead.score,
+            threshold=lead.threshold,
         )
-    return tuple(bars)
+        for lead in sorted(listing.leads, key=lambda lead: lead.name != entry.product)
+    )
 
 
 def _instead(
@@ -255,20 +252,20 @@ def _instead(
 
 def _choices(bars: Sequence[Bar], taxonomy: Taxonomy, texts: Texts) -> tuple[Names, Names]:
     """Return the labels that a reviewer is likely to choose, and all others, products first."""
-    labels = dict.fromkeys(bar.label for bar in bars if bar.label)
-    for bar in bars:  # what the leads are confused with, though it scored low
-        if bar.label in taxonomy.labels:
-            labels |= dict.fromkeys(taxonomy.labels[bar.label].confused_with)
-    likely = [*labels][:MAX_LABELS]
+    labels = [bar.label for bar in bars if bar.label]
+    for label in [*labels]:  # what the leads are confused with, though it scored low
+        if label in taxonomy.labels:
+            labels += taxonomy.labels[label].confused_with
+    likely = [*dict.fromkeys(labels)][:MAX_LABELS]
     ranked = sorted(taxonomy.labels.values(), key=lambda label: label.kind is not Kind.PRODUCT)
-    others = [label.name for label in ranked if label.name not in likely]
-    named = [[(name, texts.label(name, taxonomy)) for name in names] for names in (likely, others)]
-    return named[0], named[1]
+    named = {
+        one: texts.label(one, taxonomy) for one in (*likely, *(label.name for label in ranked))
+    }
+    return [*named.items()][: len(likely)], [*named.items()][len(likely) :]
 
 
-def _columns(listing: Listing) -> tuple[tuple[str, str], ...]:
-    given: Mapping[str, Any] = listing.item or {}
-    found = [(str(k), str(v)) for k, v in given.items() if v not in (None, "")]
-    shown = [(key[:MAX_TEXT], text[:MAX_TEXT]) for key, text in found[:MAX_COLUMNS]]
+def _columns(listing: Listing) -> list[tuple[str, str]]:
+    found = [(k, v) for k, v in (listing.item or {}).items() if v not in (None, "")]
+    shown = [(str(k)[:MAX_TEXT], str(v)[:MAX_TEXT]) for k, v in found[:MAX_COLUMNS]]
     more = len(found) - len(shown)
-    return tuple([*shown, ("...", f"+ {more}")] if more > 0 else shown)
+    return [*shown, ("...", f"+ {more}")] if more else shown

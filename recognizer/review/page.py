@@ -31,6 +31,7 @@ from recognizer.review.rendering import (
 from recognizer.review.texts import Texts
 from recognizer.review.views import AUDIT, QUEUE, View
 from recognizer.rows.item_key import MEMBER
+from recognizer.rows.records import location_of
 from recognizer.rows.row import Row
 from recognizer.status import Status
 
@@ -140,12 +141,9 @@ class _Report:
         words = [text for value in columns.values() if (text := as_text(value))]
         words += [image.row.source for image in images]
         words += [f"{copy.name} {copy.title or ''}" for copy in others]
-        ((location,),) = self._entries.file.select(
-            "SELECT location FROM entry WHERE unit = ?", (entry.unit,)
-        )
         return {
             "entry": entry,
-            "location": location,
+            "location": location_of(entry.source),
             "text": " ".join(words).lower()[:MAX_SEARCHED],
             "about": json.dumps(_plain(self._entries.about(entry))),
             "copies": json.dumps([(one.key, _plain(self._entries.about(one))) for one in others]),

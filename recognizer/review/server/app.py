@@ -195,8 +195,7 @@ class _Pages:
         entry = self._queue.take(reviewer, view, unit)
         if entry is None and unit is not None:
             raise HTTPException(404)
-        context = self._desk(request, reviewer, view, entry)
-        return self._render(request, "desk.html.j2", **context)
+        return self._render(request, "desk.html.j2", **self._desk(request, reviewer, view, entry))
 
     def strip(self, request: Request) -> Response:
         """Return a page of the photos of a listing, to be put into its card."""
@@ -208,7 +207,8 @@ class _Pages:
         return self._render(request, "stage.html.j2", strip=strip, blind=entry.is_blind)
 
     def listings(self, request: Request) -> Response:
-        context = self._list(request, _signed_in(request)) | self._filters(request)
+        context = self._list(request, _signed_in(request))
+        context |= filters(self._queue, self._parts.bundles, self._texts(request))
         return self._render(request, "listings.html.j2", **context)
 
     def similar(self, request: Request) -> Response:
@@ -243,10 +243,7 @@ class _Pages:
             picture = self._parts.photos.picture(image.number, image.row, kind, label)
         except Unavailable as error:
             return Response(self._texts(request)(error.key), 404, media_type="text/plain")
-        headers = {
-            "content-security-policy": "default-src 'none'; sandbox",
-            "content-disposition": "inline",
-        }
+        headers = {"content-security-policy": "default-src 'none'; sandbox"}
         return Response(picture.data, media_type=picture.media_type, headers=headers)
 
     def failure(self, request: Request, error: Exception) -> Response:
@@ -372,7 +369,7 @@ class _Pages:
             "card": None if entry is None else self._cards.card(entry, reviewer, texts),
             "for_lead": entry is not None and self._queue.is_for_others(reviewer, entry),
             "done": sum(count.total() for count in self._queue.shift(reviewer).values()),
-            **self._filters(request),
+            **filters(self._queue, self._parts.bundles, texts),
         }
 
     def _list(self, request: Request, reviewer: str) -> dict[str, Any]:
@@ -396,9 +393,6 @@ class _Pages:
             "pages": pages,
         }
 
-    def _filters(self, request: Request) -> dict[str, Any]:
-        return filters(self._queue, self._parts.bundles, self._texts(request))
-
     def _image(self, request: Request) -> Image:
         if (image := self._queue.image(_number(request))) is None:
             raise HTTPException(404)
@@ -413,28 +407,25 @@ class _Pages:
         texts = self._texts(request)
         query = {k: v for k, v in request.query_params.items() if k != "lang"}
         now = datetime.now(UTC)
-        is_page = request.method == "GET"
         counts = self._queue.open_counts() if reviewer else {}
         path = request.url.path
         for name, value in (("section", AUDIT), ("state", Judgement.ESCALATED)):
             if path == "/" and query.get(name) == value:
                 path = f"/?{name}={value}"
-        audit = [("/?section=audit", "audit", counts[AUDIT])] if counts.get(AUDIT) else []
-        is_lead = reviewer in self._queue.lead_reviewers
-        escalated = [("/?state=escalated", "escalated", 0)] if is_lead else []
+        tabs = [("/", "queue", 0), ("/listings", "listings", 0)]
+        if reviewer in self._queue.lead_reviewers:
+            tabs.append(("/?state=escalated", "escalated", 0))
+        if counts.get(AUDIT):
+            tabs.append(("/?section=audit", "audit", counts[AUDIT]))
         return {
             **base_context(texts, self._parts.bundles, is_report=False),
             "reviewer": reviewer,
             "tab": path,
-            "tabs": [
-                ("/", "queue", 0),
-                ("/listings", "listings", 0),
-                *escalated,
-                *audit,
-                ("/shift", "shift", 0),
-            ],
+            "tabs": [*tabs, ("/shift", "shift", 0)],
             "languages": {
-                code: f"?{urlencode({**query, 'lang': code})}" for code in LANGUAGES if is_page
+                code: f"?{urlencode({**query, 'lang': code})}"
+                for code in LANGUAGES
+                if request.method == "GET"
             },
             "language_names": LANGUAGES,
             "needs_token": self._parts.token is not None,
