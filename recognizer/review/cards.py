@@ -32,10 +32,7 @@ MIN_TEST_PHOTOS = 20
 
 
 class Guide(NamedTuple):
-    """One label for reviewers.
-
-    ``evidence`` says how well a product is known, and ``mark`` is a warning in two words.
-    """
+    """One label for reviewers: how well a product is known, and a warning in two words."""
 
     label: Label
     evidence: str | None = None
@@ -89,11 +86,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """Where a page finds the pictures of an image; empty for none.
-
-    ``size`` is the width and height at which it is drawn, if that is not its own. ``missing`` says
-    why there is none, ``note`` what else there is to say.
-    """
+    """Where a page finds the pictures of an image, at which size, and why there is none."""
 
     src: str = ""
     small: str = ""
@@ -108,7 +101,7 @@ class CardMaker:
     """Makes the cards of listings.
 
     ``show`` returns where a page finds the pictures of an image; its second argument says whether
-    it is the one that stands for its listing. ``actions`` is what the platform does at a level.
+    it is the one that stands for its listing.
     """
 
     def __init__(

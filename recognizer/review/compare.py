@@ -21,10 +21,7 @@ _NO_CHANGE = 1e-6  # of a score
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An image whose decision or scores changed; ``product`` is the one whose score changed most.
-
-    ``by`` is how much that score changed.
-    """
+    """An image that changed; ``by`` is how much the score of ``product`` did, the most of all."""
 
     before: Row
     after: Row
@@ -50,11 +47,7 @@ class Change:
 
 @dataclass(slots=True)
 class Comparison:
-    """Two scans side by side: images before and after, and ``replaced`` ones, with other bytes.
-
-    ``common`` counts those with the same bytes in both; ``changes`` are the largest of them, the
-    largest first.
-    """
+    """Two scans; ``common`` images have the same bytes in both, ``replaced`` ones others."""
 
     images: tuple[int, int]
     replaced: int = 0

@@ -161,10 +161,7 @@ def sample_weights(scan: ScanFile, decided: Collection[str]) -> dict[str, float]
 def known_items(
     scan: ScanFile, outcomes: Outcomes, origin: str | None = None
 ) -> Iterator[KnownItem]:
-    """Yield the decided images that have a perceptual hash as items for a bank.
-
-    ``origin`` is the organisation that they come from.
-    """
+    """Yield the decided images that have a perceptual hash as items for a bank."""
     for row, outcome in decided_rows(scan, outcomes):
         if row.phash is None:
             continue

@@ -76,8 +76,7 @@ _KEY = re.compile("[0-9a-f]{16}")
 class Entry:
     """A listing of the queue.
 
-    ``best`` is the number of the image that stands for it in this file, ``photo`` what tells that
-    image from others in any scan. ``held_by`` is who has it now.
+    ``best`` is the number in this file of the image that stands for it, ``photo`` its key in any.
     """
 
     unit: int
@@ -168,11 +167,7 @@ class Said(NamedTuple):
 
 
 class Entries(Closes):
-    """The listings of a scan and what was said of them, for reading.
-
-    ``outcomes`` is None for those in the scan's file. All methods raise :class:`ScanFileError` if
-    a file cannot be used.
-    """
+    """The listings of a scan and what was said of them, in its own file or another."""
 
     def __init__(self, scan: Path, outcomes: Path | None = None) -> None:
         self._cached: dict[str, tuple[float, list[tuple[Any, ...]]]] = {}
@@ -279,10 +274,7 @@ class Entries(Closes):
         return found[0] if found else None
 
     def similar(self, image: Image) -> list[tuple[Image, str | None]]:
-        """Return the photos that are most like one, each with the key of its listing.
-
-        The key is None for a listing that is not in the queue.
-        """
+        """Return the photos most like one, each with its listing's key; None outside the queue."""
         numbers = nearest_images(self.file, image.number, MAX_SIMILAR)
         some = ", ".join(map(str, numbers))
         found = {one.number: one for one in self._images(f"image.id IN ({some})", (), "image.id")}
@@ -309,9 +301,8 @@ class Entries(Closes):
     ) -> About:
         """Return what a verdict on a listing is about.
 
-        That is its images that are leads, and those with the keys ``also``, but for those
-        ``without``; where none of them is, as words or reports alone have raised it, the listing
-        and no image. Of an image without a listing it is that image.
+        Its images that are leads, and those with the keys ``also``, but for those ``without``; if there
+        are none, as words or reports alone have raised it, the listing and no image.
         """
         rows = self.file.select(
             "SELECT key, sha256, image_decision IN ('priority', 'review') FROM image"

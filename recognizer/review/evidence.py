@@ -55,9 +55,8 @@ _DIGITS = re.compile(r"[0-9a-f]{8,64}")
 def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = ()) -> list[Row]:
     """Return the rows of the images that are named, in the order of the scan.
 
-    ``leads`` are digests (sha256, or their first 8 digits or more) or sources; of ``listings``, all
-    images that were scored are meant. A name that fits no image, or images with different content,
-    is a :class:`UsageError`.
+    ``leads`` are digests (sha256, or their first 8 digits or more) or sources. A name that fits no
+    image, or images with different content, is a :class:`UsageError`.
     """
     if not leads and not listings:
         raise UsageError("name at least one image (--lead) or listing (--listing)")
@@ -92,10 +91,9 @@ def write_case(
 ) -> tuple[str, dict[str, str]]:
     """Write a case into a new folder, which appears whole or not at all.
 
-    All rows must be of one model, the ``recognizer``'s, and one policy. ``read`` returns the bytes
-    of a row's image as they are now, or raises ``Refused``. Bytes that are not those of the row are
-    left out, and the case says so. Returns the case digest, and the sources of the images that are
-    missing, each with the reason.
+    All rows must be of the ``recognizer``'s model and of one policy. Bytes that are not those of
+    the row are left out, and the case says so. Returns the case digest, and the sources of the
+    images that are missing, each with the reason.
     """
     try:
         import bagit  # noqa: PLC0415 - an extra

@@ -40,10 +40,8 @@ class Grounds(StrEnum):
 class Precision:
     """How many of the decided leads with the same grounds were confirmed.
 
-    ``kind`` and ``name`` are those of the grounds; both are None for all leads of a level together.
-    ``confirmed`` counts whatever product was confirmed; ``as_product`` those confirmed as the
-    product of the lead, or without saying which. ``open``: without an outcome, or with one that
-    does not decide (unsure, escalated).
+    ``kind`` and ``name`` are None for all leads of a level together. ``as_product`` were confirmed
+    as the product of the lead, or without saying which; ``open`` ones are not decided.
     """
 
     kind: Grounds | None
@@ -62,9 +60,7 @@ class Misses:
     """What an audit sample says of the images that were cleared.
 
     ``drawn`` of them are in the sample, ``audited`` of these were decided, and ``found`` of these
-    show a product after all; ``rate`` is the estimated share of all cleared images that do.
-    ``recall`` leaves out leads that nobody has decided yet: it is an estimate for a queue that is
-    worked through.
+    show a product after all. ``recall`` leaves out leads that nobody has decided yet.
     """
 
     cleared: int
@@ -80,8 +76,7 @@ class Measurement:
     """What the outcomes say of a scan.
 
     ``leads`` are images that are leads by themselves, and listings that keywords or reports alone
-    have raised, each once. ``precision`` has levels as a whole first, then products. ``appeals``
-    counts decided ones.
+    have raised, each once.
     """
 
     images: int

@@ -1,9 +1,8 @@
 """Outcomes: what people found out about leads, in a table that only grows.
 
-An outcome belongs to the bytes of an image (their sha256), so that it outlives scans, models and
-policies; where there is no image, to a listing. Nothing is ever changed or removed: who changes
-their mind adds an outcome, or one that withdraws the earlier one. What was added last counts,
-whatever the clocks said. The table is in the file of a scan, or in a team's file for many scans.
+An outcome belongs to the bytes of an image (their sha256), or where there is no image to a listing.
+Who changes their mind adds an outcome, or one that withdraws the earlier one. What was added last
+counts, whatever the clocks said.
 """
 
 from __future__ import annotations
@@ -79,9 +78,8 @@ class Occasion(StrEnum):
 class Outcome:
     """What somebody found out about one image, or about a listing without images.
 
-    ``sha256`` is that of the image's bytes, or None for a listing as a whole; ``origin`` the
-    program or organisation that it comes from; ``withdraws`` the ``id`` of an outcome that this one
-    takes back. A value that makes no sense is a :class:`UsageError`.
+    ``origin`` is the program or organisation that it comes from, ``withdraws`` the ``id`` of an
+    outcome that this one takes back. A value that makes no sense is a :class:`UsageError`.
     """
 
     time: datetime
@@ -168,11 +166,7 @@ _INSERT = f"INSERT OR IGNORE INTO outcome (id, {_COLUMNS}) VALUES (:id, :{', :'.
 
 
 class Outcomes(Closes):
-    """The outcomes in a scan's file or a team's file, to which several programs may add at once.
-
-    ``create`` makes the file if it does not exist. If it cannot be used, all methods raise
-    :class:`ScanFileError`.
-    """
+    """The outcomes in a scan's or a team's file, to which several programs may add at once."""
 
     def __init__(self, path: Path, *, write: bool = False, create: bool = False) -> None:
         self.file = ScanFile(path, write=write, create=create)
@@ -191,10 +185,7 @@ class Outcomes(Closes):
         return self._select("outcome", "1")
 
     def add(self, outcomes: Iterable[Outcome]) -> int:
-        """Add outcomes, all or none of them, and return how many of them are new.
-
-        They are on the disk when this returns.
-        """
+        """Add outcomes, on the disk and all or none of them; return how many of them are new."""
         with self.file.transaction() as database:
             before = database.total_changes
             database.executemany(_INSERT, (one.to_record() for one in outcomes))

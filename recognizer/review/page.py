@@ -1,6 +1,5 @@
 """The report: the pages of the desk as one HTML file that needs nothing else, not even a network.
 
-It is rendered by the templates of the server, with the pictures in it, and run by the same script.
 Everything that comes from a row is escaped by the templates, and the page's own security policy
 runs no script but its own and fetches nothing.
 """
@@ -61,10 +60,8 @@ def write_report(
 ) -> None:
     """Write the review queue of a scan, in one step, as a file on which a reviewer decides.
 
-    The pictures are the thumbnails that the scan has kept. If there is none, it is made from the
-    image as it is now, as ``read`` returns it; if its bytes have changed since, the page says so
-    and does not show it. ``bundles`` are the models that may be behind the rows; ``outcomes`` is
-    None for those in the scan's file.
+    The pictures are the thumbnails that the scan has kept, or are made from what ``read`` returns
+    if its bytes have not changed. ``outcomes`` is None for those in the scan's file.
     """
     texts = Texts(language)
     # A name that is not valid text comes with lone surrogates, which UTF-8 cannot hold.

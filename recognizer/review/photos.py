@@ -73,9 +73,8 @@ def read_scored(row: Row, read: Callable[[Row], bytes]) -> bytes:
 class Photos(Closes):
     """Makes the pictures of images.
 
-    ``read`` returns the bytes of a row's image as they are now, or raises ``Refused``; ``bundles``
-    are the models that may be behind the rows. What has gone, has changed or cannot be decoded is
-    :class:`Unavailable`.
+    ``read`` returns the bytes of a row's image as they are now, or raises ``Refused``. What has
+    gone, has changed or cannot be decoded is :class:`Unavailable`.
     """
 
     def __init__(

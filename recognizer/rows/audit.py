@@ -1,8 +1,7 @@
 """The audit sample: clear images, drawn at random, whose review shows what a scan has missed.
 
-An image is drawn by a hash of its bytes, so that the sample is the same in every run and
-nobody can choose it. What the model was less sure of is drawn more often: the probability is part
-of the row, and each audited image stands for 1 / probability of those like it (Horvitz and
+An image is drawn by a hash of its bytes, the same in every run. What the model was less sure of is
+drawn more often: each audited image stands for 1 / probability of those like it (Horvitz and
 Thompson, 1952).
 """
 

@@ -89,10 +89,9 @@ def decide_again(
 ) -> DecisionDiff:
     """Apply another policy to all rows of a scan, in one transaction.
 
-    The scores, and the times of the scan, stay as they were. Leads that are new have no regions and
-    no thumbnail. Scores have six digits in the file, so that one may come out otherwise than in a
-    scan that is as near as that to a threshold. A policy that names what a model does not know is a
-    PolicyError, a model that is not among the bundles a UsageError.
+    Leads that are new have no regions and no thumbnail. Scores have six digits in the file, so that
+    one may come out otherwise than in a scan that is as near as that to a threshold. A policy that
+    names what a model does not know is a PolicyError, a model without its bundle a UsageError.
     """
     diff = DecisionDiff()
     changes = _changes(file, policy, {bundle.digest: bundle for bundle in bundles}, diff)

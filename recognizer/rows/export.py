@@ -45,11 +45,10 @@ class ListingCounts:
 
 
 def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
-    """Write the rows of a scan, and return how many they are.
+    """Write the rows of a scan in one step, and return how many they are.
 
-    The export takes its place in one step. Names of files that are not valid text are written with
-    escapes. With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a
-    formula. A place that has another ending or is somebody else's file is a UsageError.
+    With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a formula. A place
+    that has another ending or is somebody else's file is a UsageError.
     """
     return write_records(output, _ROWS, file.rows(), raw)
 

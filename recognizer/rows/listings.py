@@ -97,10 +97,7 @@ class Listing:
     def from_rows(
         cls, listing: str, rows: Sequence[Row], *, product: str | None, score: float | None
     ) -> Self:
-        """Make a listing from the rows of its images, or the one that says that it has none.
-
-        They come in the order of the view ``ranked``; product and score are those of that view.
-        """
+        """Make a listing from rows in the order of the view ``ranked``, and what that says of it."""
         images = [row for row in rows if row.reason is not Reason.NO_IMAGE]
         ranked = images or list(rows)
         best = ranked[0]

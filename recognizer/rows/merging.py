@@ -51,13 +51,10 @@ def merge(
 ) -> Merged:
     """Merge scans into one file, with which a scan, a review or a report can go on.
 
-    The inputs are files of scans, or Parquet files with rows: of these ``only_pending`` takes what
-    a reviewer looks at, which is what is not clear, and the audit sample. The output takes its
-    place in one step, and it may be one of the inputs; else there must be no such file.
-
-    Rows of several models, policies or banks of known items cannot be compared, and a queue that is
-    ranked by them would be wrong without a sign of it: without ``allow_mixed`` they are refused. So
-    are rows that are dated in the future.
+    Of Parquet files with rows ``only_pending`` takes what is not clear, and the audit sample. The
+    output takes its place in one step, and it may be one of the inputs; else there must be no such
+    file. Without ``allow_mixed``, rows of several models, policies or banks are refused: a queue
+    that is ranked by them would be wrong without a sign of it. So are rows dated in the future.
     """
     for path in inputs:
         if not path.is_file():

@@ -1,9 +1,8 @@
 r"""The row: what a scan says of one image, whatever became of it.
 
 The fields of :class:`Row` are the one table from which its JSON, its JSON Schema, the columns of
-CSV and Parquet files and the list in ``docs/rows.md`` are made. Keys are added, never renamed. As
-JSON a row is ASCII on one line: a path that is not valid text is written with the escapes of its
-lone surrogates (``\udcff``), which ``json.loads`` and ``os.fsencode`` turn back into its bytes.
+CSV and Parquet files and the list in ``docs/rows.md`` are made. As JSON a row is ASCII on one line:
+a path that is not valid text has the escapes of its lone surrogates (``\udcff``).
 """
 
 from __future__ import annotations

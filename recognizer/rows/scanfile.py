@@ -76,8 +76,7 @@ class NewRow:
 class ScanFile(Closes):
     """A scan's file, open for reading, or with ``write`` for outcomes, decisions and merging too.
 
-    With ``create`` it is made where it does not exist. All methods raise a ScanFileError if it
-    cannot be used.
+    All methods raise a ScanFileError if it cannot be used.
     """
 
     def __init__(

@@ -65,8 +65,7 @@ Keys = Annotated[tuple[Key, ...], Meta(max_length=MAX_GROUP)]
 class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a page asks for: a verdict on a listing, its near-copies or several; to skip or to undo.
 
-    With ``keep`` it says that a listing is still open. ``is_list`` is true on the page of listings,
-    which wants itself as the answer and not a card.
+    With ``keep`` it says that a listing is still open; with ``is_list`` it wants no card but itself.
     """
 
     do: Literal["confirm", "reject", "unsure", "escalate", "skip", "undo", "keep"]
@@ -85,9 +84,8 @@ class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class Parts:
     """What the server is made of.
 
-    ``secret`` signs cookies; whoever has it can be anybody. ``token`` is what one has to know to
-    sign in, or None where the machine's users are trusted. ``bundles`` are the models that may be
-    behind the rows. ``stop`` is called when the server has lost a file.
+    ``secret`` signs cookies. ``token`` is what one has to know to sign in, or None where the
+    machine's users are trusted. ``stop`` is called when the server has lost a file.
     """
 
     queue: Queue

@@ -45,11 +45,7 @@ class ConflictError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """What a reviewer says of a listing.
-
-    It is about the images of the listing that are leads, and those that have the keys ``also``,
-    but for those ``without``.
-    """
+    """What a reviewer says of the leads of a listing and ``also`` others, ``without`` some."""
 
     judgement: Judgement
     note: str | None = None
@@ -61,10 +57,8 @@ class Assessment:
 class Queue(Entries):
     """A queue that several people work through at once.
 
-    Somebody who does nothing has a listing for :data:`HOLD_SECONDS`. If there are
-    ``lead_reviewers``, they alone decide on what was escalated, and never on what they escalated
-    themselves. ``on_outcomes`` is called with outcomes once they are on the disk. See
-    :class:`Entries` for the rest.
+    If there are ``lead_reviewers``, they alone decide on what was escalated, and never on what they
+    escalated themselves. ``on_outcomes`` is called with outcomes once they are on the disk.
     """
 
     def __init__(
@@ -196,11 +190,10 @@ class Queue(Entries):
         copies: bool = False,
         expected: int = 1,
     ) -> int:
-        """Store what a reviewer says of a listing that they have; return of how many.
+        """Store what a reviewer says of a listing, with ``copies`` of its open near-copies too.
 
-        With ``copies`` it is said of its open near-copies, too; ``expected`` is how many listings
-        the page has named. It is a :class:`ConflictError` if there are more or fewer, if the
-        listing is gone, or if somebody else has it or has decided it since the page was made.
+        It is a :class:`ConflictError` if that is not about as many as ``expected``, if the listing is
+        gone, or if somebody else has it or has decided it since the page was made.
         """
         with self._current():
             entry = self.entry(unit)

@@ -55,8 +55,8 @@ def reviewer_name(text: str) -> str | None:
 class Guard:
     """Refuses requests for other hosts, from other sites or too large; adds the headers of safety.
 
-    ``hosts`` are names by which the server may be called, besides IP addresses: an attacker's name
-    that resolves to this machine is none of them. None allows this machine alone.
+    ``hosts`` are names by which the server may be called, besides IP addresses, which an attacker's
+    name is not; None allows this machine alone.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
