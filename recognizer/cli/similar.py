@@ -79,12 +79,9 @@ def _print_similar(
         if embedding.vector is None:
             raise UsageError(f"{photo} has no embedding: {embedding.reason}: {embedding.detail}")
         similar = similar_images(file, embedding.vector, recognizer.bundle.digest, top)
-    for one in similar:
-        row = one.row
+    for cosine, row in similar:
         if json_lines:
-            print_json({"cosine": round(one.cosine, 4), "row": row.to_json()}, on_one_line=True)
+            print_json({"cosine": round(cosine, 4), "row": row.to_json()}, on_one_line=True)
         else:
             name, score = max((row.scores or {"": 0.0}).items(), key=lambda score: score[1])
-            typer.echo(
-                f"{one.cosine:6.3f}  {row.decision:10} {name} {score:.3f}  {shown(row.source)}"
-            )
+            typer.echo(f"{cosine:6.3f}  {row.decision:10} {name} {score:.3f}  {shown(row.source)}")

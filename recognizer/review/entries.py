@@ -301,8 +301,8 @@ class Entries(Closes):
     ) -> About:
         """Return what a verdict on a listing is about.
 
-        Its images that are leads, and those with the keys ``also``, but for those ``without``; if there
-        are none, as words or reports alone have raised it, the listing and no image.
+        Its images that are leads, and those with the keys ``also``, but for those ``without``; if
+        words or reports alone have raised it, the listing and no image.
         """
         rows = self.file.select(
             "SELECT key, sha256, image_decision IN ('priority', 'review') FROM image"

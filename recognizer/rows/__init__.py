@@ -3,7 +3,7 @@
 from recognizer.rows.audit import AuditSample
 from recognizer.rows.copies import find_copies, group_copies
 from recognizer.rows.deciding import DecisionDiff, decide_again
-from recognizer.rows.export import ListingCounts, write_listings, write_rows
+from recognizer.rows.export import write_listings, write_rows
 from recognizer.rows.listings import Listing, ListingPhoto, read_listings
 from recognizer.rows.merging import Merged, merge
 from recognizer.rows.ranking import Ranking
@@ -18,7 +18,6 @@ __all__ = [
     "AuditSample",
     "DecisionDiff",
     "Listing",
-    "ListingCounts",
     "ListingPhoto",
     "Merged",
     "NewRow",

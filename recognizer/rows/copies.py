@@ -6,6 +6,7 @@ place that says which: the report, the desk and tables of listings read the grou
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 
@@ -23,23 +24,21 @@ def group_copies(file: ScanFile) -> None:
         file.execute("DROP TABLE IF EXISTS temp.entry")
     if file.setting("grouped") == "1":
         return
+    update = "UPDATE entry SET copies = ? WHERE unit = ? AND best = ?"
     if file.is_writable:  # others may write while the hashes are compared
         mark = os.urandom(8).hex()
         file.set_setting("grouped", mark)
         changes = _changed_groups(file)
         with file.transaction() as database:
-            database.executemany(_UPDATE, changes)
+            database.executemany(update, changes)
             database.execute(
                 "UPDATE setting SET value = '1' WHERE name = 'grouped' AND value = ?", (mark,)
             )
     else:
         file.execute("CREATE TEMP TABLE entry AS SELECT * FROM main.entry")
         for change in _changed_groups(file):
-            file.execute(_UPDATE, change)
+            file.execute(update, change)
         file.execute("CREATE INDEX temp.entry_copies ON entry (copies)")
-
-
-_UPDATE = "UPDATE entry SET copies = ? WHERE unit = ? AND best = ?"
 
 
 def _changed_groups(file: ScanFile) -> list[tuple[int | None, int, int]]:
@@ -71,4 +70,5 @@ def find_copies(file: ScanFile, distance: int = COPY_DISTANCE) -> Iterator[list[
         groups.setdefault(at, []).append(image)
     for members in groups.values():
         if len(members) > 1:
-            yield [row for image in members if (row := file.row(image)) is not None]
+            some = json.dumps(members)
+            yield [*file.rows("image.id IN (SELECT value FROM json_each(?))", (some,))]

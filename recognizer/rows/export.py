@@ -34,16 +34,6 @@ _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _CHUNK_ROWS = 2000  # a row group of Parquet
 
 
-@dataclass(slots=True, kw_only=True)
-class ListingCounts:
-    """How many listings were written, and how many of them are what."""
-
-    listings: int = 0
-    leads: int = 0
-    folded: int = 0
-    without_image: int = 0
-
-
 def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
     """Write the rows of a scan in one step, and return how many they are.
 
@@ -55,23 +45,15 @@ def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
 
 def write_listings(
     file: ScanFile, output: Path, policy: Policy | None = None, *, raw: bool = False
-) -> ListingCounts:
-    """Write the listings of a scan in the order of the queue; it raises as :func:`write_rows`.
+) -> int:
+    """Write the listings of a scan in the order of the queue, as :func:`write_rows` does rows.
 
     ``policy`` is that of the rows, for the platform's action on each listing.
     """
-    counts = ListingCounts()
-
-    def counted() -> Iterator[Listing]:
-        for listing in read_listings(file):
-            counts.listings += 1
-            counts.leads += listing.is_lead
-            counts.folded += listing.copy_of is not None
-            counts.without_image += not listing.images
-            yield listing if policy is None else _with_action(listing, policy)
-
-    write_records(output, _LISTINGS, counted(), raw)
-    return counts
+    listings = read_listings(file)
+    if policy is not None:
+        listings = (_with_action(listing, policy) for listing in listings)
+    return write_records(output, _LISTINGS, listings, raw)
 
 
 def _with_action(listing: Listing, policy: Policy) -> Listing:

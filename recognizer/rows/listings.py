@@ -97,7 +97,7 @@ class Listing:
     def from_rows(
         cls, listing: str, rows: Sequence[Row], *, product: str | None, score: float | None
     ) -> Self:
-        """Make a listing from rows in the order of the view ``ranked``, and what that says of it."""
+        """Make a listing from rows in the order of the view ``ranked``, with what that says."""
         images = [row for row in rows if row.reason is not Reason.NO_IMAGE]
         ranked = images or list(rows)
         best = ranked[0]

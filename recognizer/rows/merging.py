@@ -19,7 +19,7 @@ from recognizer._atomic import replacing
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows.copies import group_copies
 from recognizer.rows.export import parquet_library
-from recognizer.rows.queue import refresh_all_entries
+from recognizer.rows.queue import refresh_entries
 from recognizer.rows.ranking import Ranking
 from recognizer.rows.records import IMAGE_COLUMNS, as_utc
 from recognizer.rows.row import Row
@@ -79,7 +79,9 @@ def merge(
                 f"INSERT OR IGNORE INTO outcome ({_OUTCOME}) SELECT {_OUTCOME} FROM said"
                 " ORDER BY arrival, rowid"
             )
-            refresh_all_entries(database)
+            units = database.execute("SELECT DISTINCT unit FROM image WHERE place < 3").fetchall()
+            audited = database.execute("SELECT sha256 FROM image WHERE audit IS NOT NULL")
+            refresh_entries(database, (unit for (unit,) in units), (one for (one,) in audited))
         _check_kinds(file, allow_mixed)
         group_copies(file)
         ((rows, outcomes),) = file.select(

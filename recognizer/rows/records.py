@@ -95,7 +95,7 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
     item = row.item or {}
     source, name = as_name(row.source), listing_of(row.item, listing_column)
     listing = None if name is None else as_name(name)
-    lead, score = ranking.lead_and_score(row)
+    product, unproven, score = ranking.of(row)
     time = as_utc(row.time)
     price, currency = price_of(item)
     return {
@@ -106,8 +106,8 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
         "source": source,
         "path": None if source == row.source else row.source.encode("utf-8", "surrogatepass"),
         "score": score,
-        "unproven": None if lead is None else int(ranking.is_unproven(row.model.digest, lead)),
-        "product": None if lead is None else lead.name,
+        "unproven": unproven,
+        "product": product,
         "listing": listing,
         "title": valid(as_text(value_of(item, Role.TITLE))),
         "seller": valid(as_text(value_of(item, Role.SELLER))),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,24 +32,16 @@ def quantize(vector: NDArray[np.float32]) -> NDArray[np.int8]:
     return np.asarray(np.rint(vector * (_MAX_CHANNEL / largest)), np.int8)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimilarImage:
-    """An image of a scan, and the cosine of its embedding with a photo's."""
-
-    cosine: float
-    row: Row
-
-
 def similar_images(
     file: ScanFile, vector: NDArray[np.float32], model: str, top: int
-) -> list[SimilarImage]:
-    """Return the ``top`` images of a scan by the cosine of their embeddings with a photo's.
+) -> list[tuple[float, Row]]:
+    """Return the ``top`` cosines of embeddings of a scan with a photo's, each with its row.
 
     Embeddings of another model than that with this digest cannot be compared; where the scan has
     none of it, a ScanFileError says what to do.
     """
     return [
-        SimilarImage(cosine=cosine, row=row)
+        (cosine, row)
         for cosine, image in _nearest(file, vector, model, top)
         for row in file.rows("image.id = ?", (image,))
     ]

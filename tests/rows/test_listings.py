@@ -33,12 +33,9 @@ def write(tmp_path: Path) -> Callable[..., list[dict]]:
     def write(*rows: Row) -> list[dict]:
         output = tmp_path / "listings.jsonl"
         with ScanFile(write_scan(tmp_path / "scan.sqlite", rows)) as file:
-            counts = write_listings(file, output)
+            count = write_listings(file, output)
         found = [json.loads(line) for line in output.read_bytes().splitlines()]
-        assert counts.listings == len(found)
-        assert counts.leads == sum(row["decision"] in {"review", "priority"} for row in found)
-        assert counts.folded == sum(row["copy_of"] is not None for row in found)
-        assert counts.without_image == sum(not row["images"] for row in found)
+        assert count == len(found)
         return found
 
     return write

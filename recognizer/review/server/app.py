@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import math
 import sqlite3
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,13 +32,7 @@ from recognizer.review.cards import CardMaker, Shown
 from recognizer.review.entries import MAX_GROUP, PAGE_SIZE, Entry, Image, from_key
 from recognizer.review.outcomes import MAX_CHARACTERS, Judgement
 from recognizer.review.photos import SIDES, Photos, Unavailable
-from recognizer.review.rendering import (
-    base_context,
-    environment,
-    filters,
-    models_behind,
-    scan_in_numbers,
-)
+from recognizer.review.rendering import base_context, environment, filters
 from recognizer.review.server.queue import Assessment, ConflictError, Queue
 from recognizer.review.server.security import Guard, reviewer_name
 from recognizer.review.texts import LANGUAGES, Texts, language_of
@@ -55,7 +48,6 @@ JUDGEMENTS: Mapping[str, Judgement] = {
 
 _STATIC = {"app.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _YEAR, _WEEK = 365 * 86400, 7 * 86400
-_SUMMARY_SECONDS = 300.0  # that the scan in numbers may be old
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
 
 Key = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", max_length=16)]
@@ -65,7 +57,7 @@ Keys = Annotated[tuple[Key, ...], Meta(max_length=MAX_GROUP)]
 class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a page asks for: a verdict on a listing, its near-copies or several; to skip or to undo.
 
-    With ``keep`` it says that a listing is still open; with ``is_list`` it wants no card but itself.
+    With ``keep`` it says that a listing is still open; with ``is_list`` it wants itself, no card.
     """
 
     do: Literal["confirm", "reject", "unsure", "escalate", "skip", "undo", "keep"]
@@ -157,8 +149,6 @@ class _Pages:
             parts.policy.actions if parts.policy else None,
         )
         self._environment = environment()
-        self._summary: dict[str, Any] = {}
-        self._summary_until = 0.0
         self._slots = {kind: asyncio.Semaphore(count) for kind, count in _PHOTOS_AT_ONCE.items()}
 
     # --- pages ------------------------------------------------------------------------------------
@@ -217,13 +207,7 @@ class _Pages:
 
     def shift(self, request: Request) -> Response:
         _signed_in(request)
-        now = time.monotonic()
-        if now > self._summary_until:
-            self._summary = scan_in_numbers(self._queue.file)
-            self._summary_until = now + _SUMMARY_SECONDS
-        models = models_behind(self._summary, self._parts.bundles, self._texts(request))
-        done = self._queue.shift()
-        return self._render(request, "shift.html.j2", done=done, summary=self._summary, **models)
+        return self._render(request, "shift.html.j2", done=self._queue.shift())
 
     async def photo(self, request: Request) -> Response:
         if _reviewer(request) is None:

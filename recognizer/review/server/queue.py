@@ -192,7 +192,7 @@ class Queue(Entries):
     ) -> int:
         """Store what a reviewer says of a listing, with ``copies`` of its open near-copies too.
 
-        It is a :class:`ConflictError` if that is not about as many as ``expected``, if the listing is
+        It is a :class:`ConflictError` if these are not as many as ``expected``, if the listing is
         gone, or if somebody else has it or has decided it since the page was made.
         """
         with self._current():
