@@ -65,11 +65,7 @@ class Comparison:
 
 
 def compare(
-    before: ScanFile,
-    after: ScanFile,
-    products: Mapping[str, Collection[str]],
-    *,
-    top: int = 100,
+    before: ScanFile, after: ScanFile, products: Mapping[str, Collection[str]], *, top: int = 100
 ) -> Comparison:
     """Compare two scans, and keep the ``top`` largest changes.
 

@@ -32,11 +32,8 @@ class DatasetReport:
 
 def decided_rows(scan: ScanFile, outcomes: Outcomes) -> Iterator[tuple[Row, Outcome]]:
     """Yield the images that were confirmed or rejected, once each, with what stands."""
-    standing = {
-        outcome.sha256: outcome
-        for outcome in outcomes.standing()
-        if outcome.sha256 and outcome.judgement in DECIDED
-    }
+    decided = (one for one in outcomes.standing() if one.judgement in DECIDED)
+    standing = {outcome.sha256: outcome for outcome in decided if outcome.sha256}
     digests = json.dumps([*standing])
     for row in scan.rows("sha256 IN (SELECT value FROM json_each(?))", (digests,)):
         outcome = standing.pop(row.sha256 or "", None)
@@ -52,22 +49,16 @@ def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcom
     without such an image, or of another scan, stays as it is.
     """
     for outcome in outcomes:
-        digests: list[tuple[str]] = []
+        digests: list[tuple[str | None]] = []
         if outcome.sha256 is None and outcome.occasion is not Occasion.WITHDRAWAL:
-            is_chosen = (
-                "audit IS NOT NULL"
-                if outcome.occasion is Occasion.AUDIT
-                else "image_decision IN ('priority', 'review')"
-            )
             digests = scan.select(
                 "SELECT DISTINCT sha256 FROM image WHERE (listing = :name OR (listing IS NULL"
-                f" AND source = :name)) AND sha256 IS NOT NULL AND {is_chosen}",
-                {"name": outcome.listing},
+                " AND source = :name)) AND sha256 IS NOT NULL AND iif(:occasion = 'audit',"
+                " audit IS NOT NULL, image_decision IN ('priority', 'review'))",
+                {"name": outcome.listing, "occasion": outcome.occasion},
             )
-        if digests:
-            yield from (replace(outcome, sha256=sha256) for (sha256,) in digests)
-        else:
-            yield outcome
+        for (sha256,) in digests or [(outcome.sha256,)]:
+            yield replace(outcome, sha256=sha256)
 
 
 def label_of(row: Row, outcome: Outcome) -> str | None:
@@ -122,8 +113,7 @@ def write_dataset(
 
 
 def _source_of(row: Row) -> str:
-    seller = as_text(value_of(row.item or {}, Role.SELLER))
-    if seller is not None:
+    if (seller := as_text(value_of(row.item or {}, Role.SELLER))) is not None:
         return f"seller {seller}"
     listing = listing_of(row.item)
     return f"listing {listing}" if listing is not None else str(Path(row.source).parent)

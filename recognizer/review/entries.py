@@ -22,12 +22,11 @@ from recognizer.errors import ScanFileChangedError
 from recognizer.policy import Decision
 from recognizer.review.outcomes import Occasion
 from recognizer.review.views import AUDIT, ENTRIES, OPEN, QUEUE, View
-from recognizer.rows.copies import group_copies
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
-from recognizer.rows.similar import nearest_images
+from recognizer.rows.similar import group_copies, nearest_images
 
 MAX_GROUP = 500
 """Listings that one decision can settle."""

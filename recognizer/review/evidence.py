@@ -123,7 +123,13 @@ def write_case(
             "Made-With": [f"{name} {version}" for name, version in _versions().items()],
         }
         bagit.make_bag(str(partial), about, checksums=["sha256"])
-        digest = _seal(partial)
+        tags = partial / TAG_MANIFEST
+        entries = sorted(tags.read_text("ascii").splitlines(), key=lambda line: line.split()[1])
+        tags.write_text("".join(f"{line}\n" for line in entries), "ascii", newline="\n")
+        digest = hashlib.sha256(tags.read_bytes()).hexdigest()
+        for path in filter(Path.is_file, partial.rglob("*")):
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
         os.rename(partial, output)
         sync_folder(output.absolute().parent)
     except (OSError, bagit.BagError) as error:
@@ -132,18 +138,6 @@ def write_case(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return digest, {one["row"].source: one["missing"] for one in photos if one["missing"]}
-
-
-def _seal(folder: Path) -> str:
-    """Give the tag manifest an order, put all files on the disk, and return the case digest."""
-    tags = folder / TAG_MANIFEST
-    lines = sorted(tags.read_text("ascii").splitlines(), key=lambda line: line.split()[1])
-    tags.write_text("".join(f"{line}\n" for line in lines), "ascii", newline="\n")
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-    return hashlib.sha256(tags.read_bytes()).hexdigest()
 
 
 def _require_one_origin(rows: Sequence[Row], bundle: Bundle) -> None:

@@ -170,9 +170,7 @@ def measure_photos(
 
 
 def _likeness(
-    sides: Sequence[NDArray[np.bool_]],
-    sources: NDArray[np.str_],
-    clusterings: Sequence[Clustering],
+    sides: Sequence[NDArray[np.bool_]], sources: NDArray[np.str_], clusterings: Sequence[Clustering]
 ) -> Iterator[str]:
     names = ("photos without a product", "photos of products")
     for name, side, clustering in zip(names, sides, clusterings, strict=True):

@@ -49,9 +49,7 @@ class Check:
 
 
 def verify_case(
-    folder: Path,
-    load: Callable[[ModelReference], Recognizer | None],
-    digest: str | None = None,
+    folder: Path, load: Callable[[ModelReference], Recognizer | None], digest: str | None = None
 ) -> Iterator[Check]:
     """Check a case, and yield what came of each check.
 

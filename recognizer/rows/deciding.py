@@ -7,7 +7,6 @@ All others are decided by the same code as in a scan.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -100,18 +99,13 @@ def decide_again(
         return diff
     with file.transaction() as database:
         file.change(changes, Ranking(bundles))
-        _replace_policies(file, database, policy)
+        # All rows point at the policy, by a change of the one that most of them point at.
+        most = "SELECT policy FROM image GROUP BY policy ORDER BY count(*) DESC LIMIT 1"
+        for (id_,) in database.execute(most).fetchall():
+            database.execute("UPDATE image SET policy = ?1 WHERE policy != ?1", (id_,))
+            database.execute("DELETE FROM policy WHERE id != ?", (id_,))
+            database.execute("UPDATE policy SET name = ?, digest = ?", (policy.name, policy.digest))
     return diff
-
-
-def _replace_policies(file: ScanFile, database: sqlite3.Connection, policy: Policy) -> None:
-    """Have all rows point at the policy, by changing the one row that most of them point at."""
-    most = "SELECT policy FROM image GROUP BY policy ORDER BY count(*) DESC LIMIT 1"
-    for (id_,) in database.execute(most).fetchall():
-        database.execute("UPDATE image SET policy = ?1 WHERE policy != ?1", (id_,))
-        database.execute("DELETE FROM policy WHERE id != ?", (id_,))
-        database.execute("UPDATE policy SET name = ?, digest = ?", (policy.name, policy.digest))
-    file.forget_ids()
 
 
 def _changes(

@@ -206,10 +206,11 @@ def csv_cell(value: object, *, raw: bool = False) -> object:
     return value
 
 
-def text_of_cell(cell: str) -> str:
-    """Return the text of which :func:`csv_cell` has made a cell."""
-    is_marked = cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA_SIGNS)
-    return cell[1:] if is_marked else cell
+def text_of_cell(cell: object) -> object:
+    """Return the text of which :func:`csv_cell` has made a cell; other values as they are."""
+    if isinstance(cell, str) and cell[:1] == "'" and cell.lstrip("'").startswith(_FORMULA_SIGNS):
+        return cell[1:]
+    return cell
 
 
 def _write_parquet(path: Path, kind: RecordKind, records: Iterator[Any], parquet: Any) -> None:

@@ -11,23 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
-from recognizer.listing_columns import (
-    Role,
-    as_count,
-    as_text,
-    as_time,
-    as_url,
-    price_of,
-    value_of,
-)
+from recognizer.listing_columns import Role, as_count, as_text, as_time, as_url, price_of, value_of
 from recognizer.listing_rules import KeywordHit
 from recognizer.model.description import ModelReference
 from recognizer.policy import CandidateKind, Decision, Lead
-from recognizer.rows.copies import group_copies
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.records import to_json
 from recognizer.rows.row import Reference, Row
 from recognizer.rows.scanfile import ScanFile
+from recognizer.rows.similar import group_copies
 from recognizer.status import Reason, Status
 
 QUEUE_ORDER = (Decision.PRIORITY, Decision.REVIEW, Decision.UNSCORED, Decision.CLEAR)

@@ -17,13 +17,13 @@ from typing import Any
 
 from recognizer._atomic import replacing
 from recognizer.errors import ScanFileError, UsageError
-from recognizer.rows.copies import group_copies
 from recognizer.rows.export import parquet_library
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.ranking import Ranking
 from recognizer.rows.records import IMAGE_COLUMNS, as_utc
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import NewRow, ScanFile
+from recognizer.rows.similar import group_copies
 from recognizer.rows.writer import ScanWriter
 
 CLOCK_TOLERANCE = timedelta(days=1)
@@ -166,7 +166,6 @@ def _add_scan(file: ScanFile, path: Path) -> int:
         with file.attached(other, "other"), file.transaction() as database:
             for statement in _MERGE.split(";\n"):
                 database.execute(statement)
-            file.forget_ids()
         return len(other)
 
 

@@ -84,7 +84,6 @@ class ScanFile(Closes):
     ) -> None:
         self.path = Path(path)
         self.lock = threading.RLock()
-        self._depth, self._version = 0, 0
         self._ids: dict[object, int] = {}
         self.is_writable = write or create
         _require_place(self.path, create=create)
@@ -209,25 +208,18 @@ class ScanFile(Closes):
         if not self.is_writable:
             raise ScanFileError(f"{self.path} is open for reading only")
         with self.lock, self._reported():
-            if self._depth:
+            if self._database.in_transaction:
                 yield self._database
                 return
             self._database.execute("BEGIN IMMEDIATE")
-            self._depth = 1
+            self._ids.clear()  # another policy may have their place
             try:
-                (version,) = self._database.execute("PRAGMA data_version").fetchone()
-                if version != self._version:  # others wrote: perhaps policies
-                    self._ids.clear()
-                    self._version = version
                 yield self._database
                 self._database.execute("COMMIT")
             except BaseException:
-                self._ids.clear()
                 with suppress(sqlite3.Error):  # it may have been rolled back already
                     self._database.execute("ROLLBACK")
                 raise
-            finally:
-                self._depth = 0
 
     def select(
         self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()
@@ -382,10 +374,6 @@ class ScanFile(Closes):
             "policy": self._id("policy", row.policy.name, row.policy.digest),
             "bank": row.bank and self._id("bank", row.bank.name, row.bank.digest),
         }
-
-    def forget_ids(self) -> None:
-        """Look up models, policies and banks anew, since they were changed."""
-        self._ids.clear()
 
     def _id(self, table: str, *values: object) -> int:
         """Return the number of a model, policy or bank, which is added where it is new."""

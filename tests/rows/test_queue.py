@@ -226,7 +226,7 @@ TestWrites.settings = settings(max_examples=15, stateful_step_count=12, deadline
 def test_near_copies_that_come_while_others_are_compared_are_folded_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recognizer.rows import copies  # noqa: PLC0415
+    from recognizer.rows import similar as copies  # noqa: PLC0415
 
     path = write_scan(tmp_path / "a", [bare_row(name, 0.9, "review", phash=HASH) for name in "ab"])
     near_copies = copies.near_copies

@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlencode
 
@@ -23,7 +22,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
 from recognizer.model.bundle import Bundle
@@ -46,7 +46,6 @@ JUDGEMENTS: Mapping[str, Judgement] = {
 }
 """What a page calls a judgement."""
 
-_STATIC = {"app.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _YEAR, _WEEK = 365 * 86400, 7 * 86400
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
 
@@ -109,7 +108,7 @@ def make_app(parts: Parts) -> Starlette:
             Route("/shift", pages.shift),
             Route("/act", pages.act, methods=["POST"]),
             Route("/photo/{key}/{kind}", pages.photo),
-            Route("/static/{name}", _static),
+            Mount("/static", StaticFiles(packages=[("recognizer.review", "static")])),
         ],
         middleware=[
             Middleware(Guard, hosts=parts.hosts),
@@ -128,14 +127,6 @@ def make_app(parts: Parts) -> Starlette:
             ScanFileError: pages.broken,
         },
     )
-
-
-def _static(request: Request) -> Response:
-    name = request.path_params["name"]
-    if name not in _STATIC:
-        raise HTTPException(404)
-    data = (resources.files("recognizer.review") / "static" / name).read_bytes()
-    return Response(data, media_type=_STATIC[name])
 
 
 class _Pages:
@@ -433,10 +424,7 @@ class _Pages:
 def _addresses(image: Image, _: bool) -> Shown:
     path = f"/photo/{image.key}"
     return Shown(
-        src=f"{path}/large",
-        small=f"{path}/small",
-        heat=f"{path}/heat",
-        original=f"{path}/original",
+        src=f"{path}/large", small=f"{path}/small", heat=f"{path}/heat", original=f"{path}/original"
     )
 
 
