@@ -382,16 +382,17 @@ class Entries(Closes):
         offset: int = 0,
         order: str = ENTRY_ORDER,
     ) -> list[Entry]:
-        rows = self.file.select(
-            "SELECT entry.unit, section, place, reports, score, first, listing, source, title,"
-            " seller, product, best, (SELECT key FROM image WHERE id = best) AS photo, copies,"
-            " ifnull(state, 'open'), judge,"
-            " (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit"
-            " AND hold.until > :now) AS held_by"
-            f" FROM {source} WHERE {condition}"
-            f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
-            {**values, "now": time.time()},
-        )
+        with self._lock:
+            rows = self.file.select(
+                "SELECT entry.unit, section, place, reports, score, first, listing, source, title,"
+                " seller, product, best, (SELECT key FROM image WHERE id = best) AS photo, copies,"
+                " ifnull(state, 'open'), judge,"
+                " (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit"
+                " AND hold.until > :now) AS held_by"
+                f" FROM {source} WHERE {condition}"
+                f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
+                {**values, "now": time.time()},
+            )
         return [_entry(*row) for row in rows]
 
     # --- figures ----------------------------------------------------------------------------------
@@ -414,11 +415,12 @@ class Entries(Closes):
 
     def _select_cached(self, statement: str) -> list[tuple[Any, ...]]:
         """Return what a statement selected at most :data:`_STALE_SECONDS` ago."""
-        until, found = self._cached.get(statement, (0.0, []))
-        if time.monotonic() > until:
-            found = self.file.select(statement)
-            self._cached[statement] = time.monotonic() + _STALE_SECONDS, found
-        return found
+        with self._lock:
+            until, found = self._cached.get(statement, (0.0, []))
+            if time.monotonic() > until:
+                found = self.file.select(statement)
+                self._cached[statement] = time.monotonic() + _STALE_SECONDS, found
+            return found
 
     def said_of(self, entry: Entry) -> list[Said]:
         """Return what was said of a listing and of the bytes of its leads, the last first."""
