@@ -225,10 +225,3 @@ def test_a_million_are_imported_in_little_time_and_memory(tmp_path: Path) -> Non
     print(f"a million outcomes: {seconds:.0f} s of CPU, {peak / 1024:.0f} MiB")
     assert seconds < 40  # 20 s where nothing else runs
     assert peak < 110 << 10
-
-
-def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
-    path = tmp_path / "photo.jsonl"
-    path.write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(UsageError, match="not a file of outcomes"):
-        write_outcomes([outcome()], path)

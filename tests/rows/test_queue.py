@@ -31,16 +31,7 @@ from recognizer.rows import (
 )
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.status import Reason
-from tests.rows.rows import (
-    FAR,
-    HASH,
-    NEAR,
-    NOW,
-    bare_row,
-    lead,
-    quick_folder,
-    write_scan,
-)
+from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, lead, quick_folder, write_scan
 from tests.rules import rule as rule_of
 from tests.tiny import write_tiny_bundle
 
