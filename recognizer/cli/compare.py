@@ -12,7 +12,7 @@ from recognizer.cli.options import JsonOption, RowsBundleOption, bundles_behind,
 from recognizer.cli.progress import shown, working
 
 if TYPE_CHECKING:
-    from recognizer.review.compare import Comparison
+    from recognizer.rows.deciding import Comparison
 
 
 def command(
@@ -24,8 +24,8 @@ def command(
 ) -> None:
     """Show which decisions changed between two scans, and the images that changed most."""
     from recognizer.policy import CandidateKind
-    from recognizer.review.compare import compare
     from recognizer.rows import ScanFile
+    from recognizer.rows.deciding import compare
 
     products = {
         one.digest: [c.name for c in one.candidates if c.kind is CandidateKind.LABEL]

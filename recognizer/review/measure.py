@@ -101,7 +101,7 @@ def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Iterable[Outcome
     histories: dict[str, list[Outcome]] = defaultdict(list)
     of_listings: dict[str, Outcome] = {}
     for outcome in outcomes:
-        histories[outcome.subject].append(outcome)
+        histories[outcome.sha256 or f"listing:{outcome.listing}"].append(outcome)
         if outcome.listing is not None:
             of_listings[outcome.listing] = outcome
     leads: list[tuple[set[_Grounds], Decision, Outcome | None]] = []

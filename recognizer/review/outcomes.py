@@ -113,11 +113,6 @@ class Outcome:
         """32 hexadecimal digits over all of it: the same outcome is one, wherever it comes from."""
         return hashlib.blake2b(self.to_json_line(), digest_size=16).hexdigest()
 
-    @property
-    def subject(self) -> str:
-        """What it is about: the digest of an image, else the identity of a listing."""
-        return self.sha256 or f"listing:{self.listing}"
-
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as plain values."""
         values: dict[str, Any] = msgspec.to_builtins(self)

@@ -213,11 +213,11 @@ class _Pages:
         image = self._image(request)
         try:
             label = request.query_params.get("label", "")
-            picture = self._parts.photos.picture(image.number, image.row, kind, label)
+            data, media_type = self._parts.photos.picture(image.number, image.row, kind, label)
         except Unavailable as error:
             return Response(self._texts(request)(error.key), 404, media_type="text/plain")
         headers = {"content-security-policy": "default-src 'none'; sandbox"}
-        return Response(picture.data, media_type=picture.media_type, headers=headers)
+        return Response(data, media_type=media_type, headers=headers)
 
     def failure(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 409

@@ -9,8 +9,8 @@ from pathlib import Path
 from recognizer.cli import ExitCode
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Decision
-from recognizer.review.compare import Comparison, compare
 from recognizer.rows import Row, ScanFile
+from recognizer.rows.deciding import Comparison, compare
 from tests.conftest import invoke
 from tests.rows.rows import bare_row, write_scan
 
