@@ -58,7 +58,7 @@ def describe_evidence(evidence: LabelEvidence | None) -> tuple[str, str | None]:
     if enrolment := evidence.enrolment:
         text = f"{text}: {enrolment.words}" if train.photos else enrolment.words
     if not test.photos:
-        return f"{text}; not measured: there are no test photos", "not measured"
+        return f"{text}; not measured: no test photos", "not measured"
     text += f"; measured on {_count(test.photos, test.sources, 'test photo')}"
     if found := evidence.average_precision:
         text += f": average precision {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"

@@ -1,6 +1,6 @@
 """Outcomes: what people found out about leads, in a table that only grows.
 
-An outcome belongs to the bytes of an image (their sha256), or where there is no image to a listing.
+An outcome belongs to the bytes of an image (their sha256), or without one to a listing.
 Who changes their mind adds an outcome, or one that withdraws the earlier one. What was added last
 counts, whatever the clocks said.
 """

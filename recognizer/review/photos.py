@@ -39,7 +39,7 @@ _MEMORY_LIMIT = 2 << 30  # bytes of one process
 
 
 class Unavailable(Exception):  # noqa: N818 - says something of a photo, not of the program
-    """There is no such picture; ``key`` names the text that says why."""
+    """No such picture; ``key`` names the text that says why."""
 
     def __init__(self, key: str, detail: str = "") -> None:
         super().__init__(detail or key)

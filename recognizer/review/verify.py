@@ -64,7 +64,7 @@ def verify_case(
 
 
 def _entries(folder: Path, below: str = "") -> Iterator[tuple[str, str | None]]:
-    """Yield each entry that is no folder of others, with what is wrong about its kind."""
+    """Yield each entry that is not a folder of others, with what is wrong about its kind."""
     with os.scandir(folder / below) as found:
         entries = [*found]
     if not entries and below:
@@ -106,7 +106,7 @@ def _check_files(
             yield Check(name, result, detail)
         is_own = [*listed] == covered if manifest == TAG_MANIFEST else {*listed} == {*covered}
         if not is_own or "".join(f"{d}{between}{name}\n" for name, d in listed.items()) != text:
-            detail = "it has lines that are no entries, in another order, or twice"
+            detail = "it has lines that are not entries, in another order, or twice"
             yield Check(manifest, Result.FAILED, detail)
     own_files = digests.keys() & {*payload, *_TAGS, TAG_MANIFEST}
     for name in sorted(present.keys() - own_files):
@@ -185,7 +185,9 @@ def _check_rows(
     }
     files = sum(name.startswith(f"data/{PHOTOS}/") for name in present)
     if files != len(originals):
-        yield Check(f"data/{PHOTOS}", Result.FAILED, "two files have one name, or one is no file")
+        yield Check(
+            f"data/{PHOTOS}", Result.FAILED, "two files have one name, or one is not a file"
+        )
     for row in rows:
         name = originals.get(row.sha256 or "")
         if name is None:

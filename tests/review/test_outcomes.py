@@ -191,7 +191,7 @@ def test_a_line_ends_where_its_newline_is(tmp_path: Path) -> None:
     assert [one.note for one in read_outcomes(path)] == notes
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
+@pytest.mark.skipif(os.name == "nt", reason="no FIFOs there")
 def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.jsonl")
     for place in (tmp_path / "fifo.jsonl", Path("/dev/zero"), tmp_path):

@@ -271,7 +271,7 @@ def test_a_threshold_is_raised_over_what_was_rejected(bundle: Bundle) -> None:
     assert choice.step.leads.value == 20
     assert 0.8 <= choice.step.precision.low < choice.step.precision.value == 1
     assert choice.step.recall is None
-    assert any("no recall and no lower threshold" in note for note in choice.notes)
+    assert any("neither recall nor a lower threshold" in note for note in choice.notes)
     # Open leads at the bottom do not hide what is over them.
     choice = precise(bundle, [*GOOD, *BAD, *[(0.55, None, None)] * 20])
     assert choice.step.leads.value == 20
