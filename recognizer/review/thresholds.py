@@ -272,8 +272,8 @@ def measure_reviewed(
     caveats = [*_unknown(shown, families)]
     if not sample.any():
         caveats.append(
-            "No audit sample was decided: nothing is known of what was cleared, so neither recall nor "
-            "a lower threshold can be told (recognizer scan --audit-rate)."
+            "No audit sample was decided: nothing is known of what was cleared, so neither "
+            "recall nor a lower threshold can be told (recognizer scan --audit-rate)."
         )
     caveats.append(
         "The same outcomes choose the threshold and measure it: measure it again on the next scan."

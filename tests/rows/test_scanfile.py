@@ -1,4 +1,4 @@
-"""A row survives the file whole, and what is not a scan's file is told in one line and left alone."""
+"""A row survives the file whole, and what is not a scan is told in one line and left alone."""
 
 from __future__ import annotations
 
