@@ -1,4 +1,4 @@
-"""What a card says of a listing: plain values for the template, which escapes all of them."""
+"""What pages and cards say: plain values for the templates, which escape all of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import LabelEvidence, counted
@@ -13,7 +16,8 @@ from recognizer.policy import CandidateKind, Decision
 from recognizer.review.entries import Entries, Entry, Image
 from recognizer.review.photos import heat_threshold
 from recognizer.review.texts import Texts
-from recognizer.rows.listings import Listing
+from recognizer.review.views import AUDIT, STATES, View
+from recognizer.rows.listings import QUEUE_ORDER, Listing
 from recognizer.rows.row import Row
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy
@@ -29,6 +33,44 @@ _MIN_SCORE = 0.02  # below this a bar would be empty
 
 MIN_TEST_PHOTOS = 20
 """Measured on fewer test photos than this, a share is uncertain by more than 20 points."""
+
+
+def environment() -> Environment:
+    """Return the environment of the templates, which escape every value."""
+    return Environment(
+        loader=PackageLoader("recognizer.review"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def base_context(texts: Texts, bundles: Sequence[Bundle], *, is_report: bool) -> dict[str, Any]:
+    """Return what every page needs; the addresses of a report are in its fragment."""
+    taxonomy = bundles[0].taxonomy if bundles else load_taxonomy()
+    return {
+        "t": texts,
+        "script_texts": texts.of_script,
+        "is_report": is_report,
+        "base": "#" if is_report else "",
+        "view": View(),
+        "product_name": lambda name: texts.label(
+            name, taxonomy, family=name not in taxonomy.labels
+        ),
+        "query": lambda view, **changes: urlencode(view.to_query(**changes)),
+        "AUDIT": AUDIT,
+    }
+
+
+def filters(entries: Entries) -> dict[str, Any]:
+    """Return what the form of filters offers."""
+    return {
+        "products": entries.choices("product"),
+        "locations": entries.choices("location"),
+        "levels": [str(level) for level in QUEUE_ORDER[:3]],
+        "states": [*STATES, "all"],
+    }
 
 
 class Guide(NamedTuple):

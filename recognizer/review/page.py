@@ -17,10 +17,9 @@ from typing import Any
 from recognizer._atomic import replacing
 from recognizer.listing_columns import as_text, as_url
 from recognizer.model.bundle import Bundle
-from recognizer.review.cards import CardMaker, Shown
+from recognizer.review.cards import CardMaker, Shown, base_context, environment, filters
 from recognizer.review.entries import About, Entries, Entry, Image
 from recognizer.review.photos import Photos, Unavailable, read_local
-from recognizer.review.rendering import base_context, environment, filters
 from recognizer.review.texts import Texts
 from recognizer.review.views import AUDIT, QUEUE, View
 from recognizer.rows.item_key import MEMBER
@@ -116,7 +115,7 @@ class _Report:
             "cards": (self._maker.card(entry, None, texts) for entry in shown),
             "counts": {},
             "ago": lambda time: time.strftime("%Y-%m-%d"),
-            **filters(entries, self._bundles, texts),
+            **filters(entries),
             "summary": summary,
             **_models_behind(summary, self._bundles, texts),
         }

@@ -28,11 +28,10 @@ from starlette.staticfiles import StaticFiles
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
-from recognizer.review.cards import CardMaker, Shown
+from recognizer.review.cards import CardMaker, Shown, base_context, environment, filters
 from recognizer.review.entries import MAX_GROUP, PAGE_SIZE, Entry, Image, from_key
 from recognizer.review.outcomes import MAX_CHARACTERS, Judgement
 from recognizer.review.photos import SIDES, Photos, Unavailable
-from recognizer.review.rendering import base_context, environment, filters
 from recognizer.review.server.queue import Assessment, ConflictError, Queue
 from recognizer.review.server.security import Guard, reviewer_name
 from recognizer.review.texts import LANGUAGES, Texts, language_of
@@ -186,8 +185,7 @@ class _Pages:
         return self._render(request, "stage.html.j2", strip=strip, blind=entry.is_blind)
 
     def listings(self, request: Request) -> Response:
-        context = self._list(request, _signed_in(request))
-        context |= filters(self._queue, self._parts.bundles, self._texts(request))
+        context = self._list(request, _signed_in(request)) | filters(self._queue)
         return self._render(request, "listings.html.j2", **context)
 
     def similar(self, request: Request) -> Response:
@@ -342,7 +340,7 @@ class _Pages:
             "card": None if entry is None else self._cards.card(entry, reviewer, texts),
             "for_lead": entry is not None and self._queue.is_for_others(reviewer, entry),
             "done": sum(count.total() for count in self._queue.shift(reviewer).values()),
-            **filters(self._queue, self._parts.bundles, texts),
+            **filters(self._queue),
         }
 
     def _list(self, request: Request, reviewer: str) -> dict[str, Any]:
