@@ -49,7 +49,7 @@ def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcom
     without such an image, or of another scan, stays as it is.
     """
     for outcome in outcomes:
-        digests: list[tuple[str | None]] = []
+        digests: list[tuple[str]] = []
         if outcome.sha256 is None and outcome.occasion is not Occasion.WITHDRAWAL:
             digests = scan.select(
                 "SELECT DISTINCT sha256 FROM image WHERE (listing = :name OR (listing IS NULL"
@@ -57,8 +57,9 @@ def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcom
                 " audit IS NOT NULL, image_decision IN ('priority', 'review'))",
                 {"name": outcome.listing, "occasion": outcome.occasion},
             )
-        for (sha256,) in digests or [(outcome.sha256,)]:
-            yield replace(outcome, sha256=sha256)
+        yield from (replace(outcome, sha256=sha256) for (sha256,) in digests)
+        if not digests:
+            yield outcome
 
 
 def label_of(row: Row, outcome: Outcome) -> str | None:
