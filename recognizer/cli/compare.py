@@ -20,8 +20,8 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Show which decisions changed between two scans, and the images that changed most."""
-    from recognizer.review.compare import compare
     from recognizer.rows import ScanFile
+    from recognizer.rows.deciding import compare
 
     products = {one.digest: one.products for one in bundles_behind(bundle)}
     with ScanFile(before) as one, ScanFile(after) as other, working("Comparing"):

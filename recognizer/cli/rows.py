@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recognizer.cli import options
 from recognizer.cli.progress import working
 from recognizer.errors import UsageError
-
-if TYPE_CHECKING:
-    from recognizer.rows import ListingCounts
 
 
 def _print_schema(is_asked: bool) -> None:
@@ -55,14 +52,7 @@ def command(
     with ScanFile(scan) as file, working(f"Writing {output}"):
         if listings:
             rules = None if policy is None else Policy.load(policy)
-            written = _words(write_listings(file, output, rules, raw=raw))
+            written = f"{write_listings(file, output, rules, raw=raw):,} listings"
         else:
             written = f"{write_rows(file, output, raw=raw):,} rows"
     typer.echo(f"Wrote {output}: {written}")
-
-
-def _words(counts: ListingCounts) -> str:
-    parts = [f"{counts.listings:,} listings", f"{counts.leads:,} of them leads"]
-    parts += [f"{counts.folded:,} near-copies of others"] if counts.folded else []
-    parts += [f"{counts.without_image:,} without an image"] if counts.without_image else []
-    return ", ".join(parts)

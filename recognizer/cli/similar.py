@@ -76,9 +76,8 @@ def _print_similar(
         if embedding.vector is None:
             raise UsageError(f"{photo} has no embedding: {embedding.reason}: {embedding.detail}")
         similar = similar_images(file, embedding.vector, recognizer.bundle.digest, top)
-    for one in similar:
-        row = one.row
+    for cosine, row in similar:
         if json_lines:
-            print_json({"cosine": round(one.cosine, 4), "row": row.to_json()}, on_one_line=True)
+            print_json({"cosine": round(cosine, 4), "row": row.to_json()}, on_one_line=True)
         else:
-            typer.echo(f"{one.cosine:6.3f}  {row_line(row)}")
+            typer.echo(f"{cosine:6.3f}  {row_line(row)}")

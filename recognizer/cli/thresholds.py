@@ -17,7 +17,7 @@ from recognizer.errors import UsageError
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
     from recognizer.model.description import Estimate
-    from recognizer.review.thresholds import Choice, Images
+    from recognizer.review.thresholds import Choice
     from recognizer.rows import ScanFile
 
 PLOTS = (".png", ".svg")
@@ -77,19 +77,18 @@ def command(
         check_place(plot)
     if bool(data) == (scan is not None) or (data and outcomes):
         raise UsageError("give labelled photos (--data), or a scan that was reviewed (--scan)")
-    images: Images
     if scan is not None:
         with ScanFile(scan) as file:
             model = options.bundle_behind(next(file.rows(), None), bundle and [bundle])
             base = Policy.load(policy, model.taxonomy) if policy else Policy()
-            images = _reviewed(model, file, outcomes or scan, photos_per_day, base.ignore)
+            measured = _reviewed(model, file, outcomes or scan, photos_per_day, base.ignore)
     else:
         model = load_bundle(bundle)
         base = Policy.load(policy, model.taxonomy) if policy else Policy()
         day = photos_per_day or 10_000
-        images = _labelled(model, data or (), split, day, prevalence, base.ignore)
+        measured = _labelled(model, data or (), split, day, prevalence, base.ignore)
     capacity = cases_per_reviewer and reviewers * cases_per_reviewer
-    choice = choose(images, capacity=capacity, precision=precision)
+    choice = choose(measured, capacity=capacity, precision=precision)
     if as_json:
         print_json(choice)
     else:
@@ -119,18 +118,18 @@ def _labelled(
     photos_per_day: int,
     prevalence: float,
     ignore: Collection[str],
-) -> Images:
+) -> Choice:
     from recognizer.engine import Recognizer
     from recognizer.evaluation.evaluate import score_photos
     from recognizer.evaluation.held_out import SPLIT_CAVEATS, photos_of_split
-    from recognizer.review.thresholds import LabelledPhotos
+    from recognizer.review.thresholds import measure_labelled
 
     if split not in SPLIT_CAVEATS:
         raise UsageError(f"--split {split}: {', '.join(SPLIT_CAVEATS)}")
     photos = photos_of_split(options.load_corrected(data, bundle), split)
     with show_stage("scoring photos") as progress:
         predictions = score_photos(Recognizer(bundle), photos, progress)
-    return LabelledPhotos.of(
+    return measure_labelled(
         bundle,
         [prediction.scores for prediction in predictions],
         [photo.label for photo in photos],
@@ -148,13 +147,13 @@ def _reviewed(
     outcomes: Path,
     photos_per_day: int | None,
     ignore: Collection[str],
-) -> Images:
+) -> Choice:
     from recognizer.review.outcomes import Outcomes
-    from recognizer.review.thresholds import ReviewedScan
+    from recognizer.review.thresholds import measure_reviewed
 
     with Outcomes(outcomes) as found_out, working(f"Reading {scan.path}"):
         found = {one.sha256: one for one in found_out.standing() if one.sha256 is not None}
-        return ReviewedScan.of(
+        return measure_reviewed(
             bundle, scan.rows(), found, images_per_day=photos_per_day, ignore=ignore
         )
 

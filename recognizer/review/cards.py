@@ -1,4 +1,4 @@
-"""What a card says of a listing: plain values for the template, which escapes all of them."""
+"""What pages and cards say: plain values for the templates, which escape all of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import LabelEvidence, counted
@@ -13,7 +16,8 @@ from recognizer.policy import CandidateKind, Decision
 from recognizer.review.entries import Entries, Entry, Image
 from recognizer.review.photos import heat_threshold
 from recognizer.review.texts import Texts
-from recognizer.rows.listings import Listing
+from recognizer.review.views import AUDIT, STATES, View
+from recognizer.rows.listings import QUEUE_ORDER, Listing
 from recognizer.rows.row import Row
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy
@@ -31,11 +35,46 @@ MIN_TEST_PHOTOS = 20
 """Measured on fewer test photos than this, a share is uncertain by more than 20 points."""
 
 
-class Guide(NamedTuple):
-    """One label for reviewers.
+def environment() -> Environment:
+    """Return the environment of the templates, which escape every value."""
+    return Environment(
+        loader=PackageLoader("recognizer.review"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
-    ``evidence`` says how well a product is known, and ``mark`` is a warning in two words.
-    """
+
+def base_context(texts: Texts, bundles: Sequence[Bundle], *, is_report: bool) -> dict[str, Any]:
+    """Return what every page needs; the addresses of a report are in its fragment."""
+    taxonomy = bundles[0].taxonomy if bundles else load_taxonomy()
+    return {
+        "t": texts,
+        "script_texts": texts.of_script,
+        "is_report": is_report,
+        "base": "#" if is_report else "",
+        "view": View(),
+        "product_name": lambda name: texts.label(
+            name, taxonomy, family=name not in taxonomy.labels
+        ),
+        "query": lambda view, **changes: urlencode(view.to_query(**changes)),
+        "AUDIT": AUDIT,
+    }
+
+
+def filters(entries: Entries) -> dict[str, Any]:
+    """Return what the form of filters offers."""
+    return {
+        "products": entries.choices("product"),
+        "locations": entries.choices("location"),
+        "levels": [str(level) for level in QUEUE_ORDER[:3]],
+        "states": [*STATES, "all"],
+    }
+
+
+class Guide(NamedTuple):
+    """One label for reviewers: how well a product is known, and a warning in two words."""
 
     label: Label
     evidence: str | None = None
@@ -61,7 +100,7 @@ def describe_evidence(evidence: LabelEvidence | None) -> tuple[str, str | None]:
     if enrolment := evidence.enrolment:
         text = f"{text}: {enrolment.words}" if train.photos else enrolment.words
     if not test.photos:
-        return f"{text}; not measured: there are no test photos", "not measured"
+        return f"{text}; not measured: no test photos", "not measured"
     text += f"; measured on {_count(test.photos, test.sources, 'test photo')}"
     if found := evidence.average_precision:
         text += f": average precision {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
@@ -89,11 +128,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """Where a page finds the pictures of an image; empty for none.
-
-    ``size`` is the width and height at which it is drawn, if that is not its own. ``missing`` says
-    why there is none, ``note`` what else there is to say.
-    """
+    """Where a page finds the pictures of an image, at which size, and why there is none."""
 
     src: str = ""
     small: str = ""
@@ -108,7 +143,7 @@ class CardMaker:
     """Makes the cards of listings.
 
     ``show`` returns where a page finds the pictures of an image; its second argument says whether
-    it is the one that stands for its listing. ``actions`` is what the platform does at a level.
+    it is the one that stands for its listing.
     """
 
     def __init__(
@@ -134,8 +169,8 @@ class CardMaker:
         """
         images = self._entries.photos(entry, self._photos_on_a_card)
         rows = [image.row for image in images]
-        listing = self._entries.listing(entry, rows)
-        bundle = next((b for row in rows if (b := self._bundles.get(row.model.digest))), None)
+        listing = Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
+        bundle = next(filter(None, (self._bundles.get(row.model.digest) for row in rows)), None)
         taxonomy = bundle.taxonomy if bundle else load_taxonomy()
         blind = entry.is_blind
         leads = () if blind else _leads(listing, entry, taxonomy, texts)
@@ -167,9 +202,7 @@ class CardMaker:
     def _strip(
         self, entry: Entry, images: Sequence[Image], page: int, texts: Texts
     ) -> dict[str, Any]:
-        total = len(images)
-        if page > 1 or total == self._photos_on_a_card:
-            total = self._entries.photo_count(entry)
+        total = self._entries.photo_count(entry)
         shown = (image for image in images if image.row.reason is not Reason.NO_IMAGE)
         return {
             "photos": [self._photo(image, entry, texts) for image in shown],
@@ -213,31 +246,30 @@ class CardMaker:
             self._guides[bundle.digest] = make_guides(bundle)
         guides = self._guides[bundle.digest]
         members = {family.name: family.members for family in bundle.families}
-        names: dict[str, None] = {}
+        scores = listing.scores or {}
+        names: list[str] = []
         for lead in listing.leads:
-            if lead.kind is CandidateKind.LABEL:
-                names[lead.name] = None
-            elif not names.keys() & {*members.get(lead.name, ())}:
-                scores = listing.scores or {}
-                best = max(members.get(lead.name, ()), key=lambda n: scores.get(n, 0), default=None)
-                names |= {best: None} if best else {}
+            labels = (
+                (lead.name,) if lead.kind is CandidateKind.LABEL else members.get(lead.name, ())
+            )
+            if not {*names} & {*labels}:
+                names += sorted(labels, key=lambda name: -scores.get(name, 0))[:1]
         return tuple(guides[name] for name in names if name in guides)[:3]
 
 
 def _leads(listing: Listing, entry: Entry, taxonomy: Taxonomy, texts: Texts) -> tuple[Bar, ...]:
     """Return the leads, first the one by which the listing is ranked: it has evidence behind it."""
-    bars = []
-    for lead in sorted(listing.leads, key=lambda lead: lead.name != entry.product):
-        is_family = lead.kind is CandidateKind.FAMILY
-        bars.append(
-            Bar(
-                label="" if is_family else lead.name,
-                name=texts.label(lead.name, taxonomy, family=is_family, mark=True),
-                score=lead.score,
-                threshold=lead.threshold,
-            )
+    return tuple(
+        Bar(
+            label="" if lead.kind is CandidateKind.FAMILY else lead.name,
+            name=texts.label(
+                lead.name, taxonomy, family=lead.kind is CandidateKind.FAMILY, mark=True
+            ),
+            score=lead.score,
+            threshold=lead.threshold,
         )
-    return tuple(bars)
+        for lead in sorted(listing.leads, key=lambda lead: lead.name != entry.product)
+    )
 
 
 def _instead(
@@ -255,20 +287,20 @@ def _instead(
 
 def _choices(bars: Sequence[Bar], taxonomy: Taxonomy, texts: Texts) -> tuple[Names, Names]:
     """Return the labels that a reviewer is likely to choose, and all others, products first."""
-    labels = dict.fromkeys(bar.label for bar in bars if bar.label)
-    for bar in bars:  # what the leads are confused with, though it scored low
-        if bar.label in taxonomy.labels:
-            labels |= dict.fromkeys(taxonomy.labels[bar.label].confused_with)
-    likely = [*labels][:MAX_LABELS]
+    labels = [bar.label for bar in bars if bar.label]
+    for label in [*labels]:  # what the leads are confused with, though it scored low
+        if label in taxonomy.labels:
+            labels += taxonomy.labels[label].confused_with
+    likely = [*dict.fromkeys(labels)][:MAX_LABELS]
     ranked = sorted(taxonomy.labels.values(), key=lambda label: label.kind is not Kind.PRODUCT)
-    others = [label.name for label in ranked if label.name not in likely]
-    named = [[(name, texts.label(name, taxonomy)) for name in names] for names in (likely, others)]
-    return named[0], named[1]
+    named = {
+        one: texts.label(one, taxonomy) for one in (*likely, *(label.name for label in ranked))
+    }
+    return [*named.items()][: len(likely)], [*named.items()][len(likely) :]
 
 
-def _columns(listing: Listing) -> tuple[tuple[str, str], ...]:
-    given: Mapping[str, Any] = listing.item or {}
-    found = [(str(k), str(v)) for k, v in given.items() if v not in (None, "")]
-    shown = [(key[:MAX_TEXT], text[:MAX_TEXT]) for key, text in found[:MAX_COLUMNS]]
+def _columns(listing: Listing) -> list[tuple[str, str]]:
+    found = [(k, v) for k, v in (listing.item or {}).items() if v not in (None, "")]
+    shown = [(str(k)[:MAX_TEXT], str(v)[:MAX_TEXT]) for k, v in found[:MAX_COLUMNS]]
     more = len(found) - len(shown)
-    return tuple([*shown, ("...", f"+ {more}")] if more > 0 else shown)
+    return [*shown, ("...", f"+ {more}")] if more else shown

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -11,11 +10,11 @@ from pathlib import Path
 
 from recognizer.dataset.manifest import Photo, write_manifest
 from recognizer.errors import UsageError
-from recognizer.imaging.sources import Refused
 from recognizer.known import KnownItem
 from recognizer.listing_columns import Role, as_text, listing_of, value_of
 from recognizer.policy import Finding
 from recognizer.review.outcomes import DECIDED, Judgement, Occasion, Outcome, Outcomes
+from recognizer.review.photos import Unavailable, read_scored
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
@@ -33,11 +32,8 @@ class DatasetReport:
 
 def decided_rows(scan: ScanFile, outcomes: Outcomes) -> Iterator[tuple[Row, Outcome]]:
     """Yield the images that were confirmed or rejected, once each, with what stands."""
-    standing = {
-        outcome.sha256: outcome
-        for outcome in outcomes.standing()
-        if outcome.sha256 and outcome.judgement in DECIDED
-    }
+    decided = (one for one in outcomes.standing() if one.judgement in DECIDED)
+    standing = {outcome.sha256: outcome for outcome in decided if outcome.sha256}
     digests = json.dumps([*standing])
     for row in scan.rows("sha256 IN (SELECT value FROM json_each(?))", (digests,)):
         outcome = standing.pop(row.sha256 or "", None)
@@ -55,19 +51,14 @@ def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcom
     for outcome in outcomes:
         digests: list[tuple[str]] = []
         if outcome.sha256 is None and outcome.occasion is not Occasion.WITHDRAWAL:
-            is_chosen = (
-                "audit IS NOT NULL"
-                if outcome.occasion is Occasion.AUDIT
-                else "image_decision IN ('priority', 'review')"
-            )
             digests = scan.select(
                 "SELECT DISTINCT sha256 FROM image WHERE (listing = :name OR (listing IS NULL"
-                f" AND source = :name)) AND sha256 IS NOT NULL AND {is_chosen}",
-                {"name": outcome.listing},
+                " AND source = :name)) AND sha256 IS NOT NULL AND iif(:occasion = 'audit',"
+                " audit IS NOT NULL, image_decision IN ('priority', 'review'))",
+                {"name": outcome.listing, "occasion": outcome.occasion},
             )
-        if digests:
-            yield from (replace(outcome, sha256=sha256) for (sha256,) in digests)
-        else:
+        yield from (replace(outcome, sha256=sha256) for (sha256,) in digests)
+        if not digests:
             yield outcome
 
 
@@ -90,54 +81,40 @@ def write_dataset(
     reported as missing.
     """
     report = DatasetReport()
+
+    def photos() -> Iterator[Photo]:
+        for row, outcome in decided_rows(scan, outcomes):
+            if (label := label_of(row, outcome)) is None:
+                report.missing[row.source] = "it was confirmed without a label"
+                continue
+            path = folder / label / f"{row.sha256}.{row.format or 'image'}"
+            try:
+                data = read_scored(row, read)
+            except Unavailable as error:
+                report.missing[row.source] = str(error)
+                continue
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+            report.labels[label] += 1
+            yield Photo(
+                path=path,
+                sha256=row.sha256 or "",
+                label=label,
+                source=_source_of(row),
+                split="train",
+                subtype=outcome.judgement.value,
+            )
+
     try:
         folder.mkdir()
-        photos = (
-            _write_photo(row, outcome, folder, read, report)
-            for row, outcome in decided_rows(scan, outcomes)
-        )
-        write_manifest(filter(None, photos), folder)
+        write_manifest(photos(), folder)
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from error
     return report
 
 
-def _write_photo(
-    row: Row,
-    outcome: Outcome,
-    folder: Path,
-    read: Callable[[Row], bytes],
-    report: DatasetReport,
-) -> Photo | None:
-    sha256, label = row.sha256 or "", label_of(row, outcome)
-    if label is None:
-        report.missing[row.source] = "it was confirmed without a label"
-        return None
-    try:
-        data = read(row)
-    except Refused as refused:
-        report.missing[row.source] = f"{refused.reason}: {refused.detail}"
-        return None
-    if hashlib.sha256(data).hexdigest() != sha256:
-        report.missing[row.source] = "the file has changed since the scan"
-        return None
-    path = folder / label / f"{sha256}.{row.format or 'image'}"
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)
-    report.labels[label] += 1
-    return Photo(
-        path=path,
-        sha256=sha256,
-        label=label,
-        source=_source_of(row),
-        split="train",
-        subtype=outcome.judgement.value,
-    )
-
-
 def _source_of(row: Row) -> str:
-    seller = as_text(value_of(row.item or {}, Role.SELLER))
-    if seller is not None:
+    if (seller := as_text(value_of(row.item or {}, Role.SELLER))) is not None:
         return f"seller {seller}"
     listing = listing_of(row.item)
     return f"listing {listing}" if listing is not None else str(Path(row.source).parent)
@@ -175,10 +152,7 @@ def sample_weights(scan: ScanFile, decided: Collection[str]) -> dict[str, float]
 def known_items(
     scan: ScanFile, outcomes: Outcomes, origin: str | None = None
 ) -> Iterator[KnownItem]:
-    """Yield the decided images that have a perceptual hash as items for a bank.
-
-    ``origin`` is the organisation that they come from.
-    """
+    """Yield the decided images that have a perceptual hash as items for a bank."""
     for row, outcome in decided_rows(scan, outcomes):
         if row.phash is None:
             continue

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,12 +22,11 @@ from recognizer.errors import ScanFileChangedError
 from recognizer.policy import Decision
 from recognizer.review.outcomes import Occasion
 from recognizer.review.views import AUDIT, ENTRIES, OPEN, QUEUE, View
-from recognizer.rows.copies import group_copies
-from recognizer.rows.listings import QUEUE_ORDER, Listing
+from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
-from recognizer.rows.similar import nearest_images
+from recognizer.rows.similar import group_copies, nearest_images
 
 MAX_GROUP = 500
 """Listings that one decision can settle."""
@@ -53,8 +52,14 @@ CREATE UNIQUE INDEX temp.waiting_unit ON waiting (unit);
 CREATE INDEX temp.waiting_order ON waiting (section, {order});
 CREATE INDEX temp.waiting_copies ON waiting (copies, {order}) WHERE copies IS NOT NULL
 """
-# Those of which nothing was said, at hand in their order: of the others there may be ever so many.
-_WAIT = "INSERT INTO temp.waiting SELECT * FROM entry WHERE unit NOT IN (SELECT unit FROM state)"
+# Listings of which nothing was said wait, at hand in their order: of the others there may be ever
+# so many.
+_SETTLE = (
+    "DELETE FROM temp.state WHERE",
+    "INSERT INTO temp.state SELECT * FROM verdict WHERE",
+    "DELETE FROM temp.waiting WHERE",
+    "INSERT INTO temp.waiting SELECT * FROM entry WHERE unit NOT IN (SELECT unit FROM state) AND",
+)
 AFFECTED = """
 SELECT unit FROM entry WHERE listing = :listing OR (listing IS NULL AND source = :listing)
 UNION SELECT unit FROM image WHERE sha256 = :sha256
@@ -64,15 +69,13 @@ UNION SELECT entry.unit FROM entry JOIN image ON image.id = entry.best
 """The units that an outcome on a listing or an image is about, in SQL."""
 
 _KEY = re.compile("[0-9a-f]{16}")
-_MAX_NUMBER = "SELECT coalesce(max(number), 0) FROM outcome"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A listing of the queue.
 
-    ``best`` is the number of the image that stands for it in this file, ``photo`` what tells that
-    image from others in any scan. ``held_by`` is who has it now.
+    ``best`` is the number in this file of the image that stands for it, ``photo`` its key in any.
     """
 
     unit: int
@@ -99,14 +102,14 @@ class Entry:
         return as_key(self.unit)
 
     @property
-    def is_blind(self) -> bool:
-        """Whether its scores are hidden until it is decided, as in the audit sample."""
-        return self.section == AUDIT and self.state == OPEN
-
-    @property
     def photo_key(self) -> str:
         """The same for the image that stands for it."""
         return as_key(self.photo)
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether its scores are hidden until it is decided, as in the audit sample."""
+        return self.section == AUDIT and self.state == OPEN
 
     @property
     def name(self) -> str:
@@ -163,11 +166,7 @@ class Said(NamedTuple):
 
 
 class Entries(Closes):
-    """The listings of a scan and what was said of them, for reading.
-
-    ``outcomes`` is None for those in the scan's file. All methods raise :class:`ScanFileError` if
-    a file cannot be used.
-    """
+    """The listings of a scan and what was said of them, in its own file or another."""
 
     def __init__(self, scan: Path, outcomes: Path | None = None) -> None:
         self._cached: dict[str, tuple[float, list[tuple[Any, ...]]]] = {}
@@ -198,12 +197,10 @@ class Entries(Closes):
             begin = time.monotonic()
             group_copies(self.file)
             ((version,),) = self.file.select("PRAGMA data_version")
-            ((heard,),) = self.file.select(_MAX_NUMBER)
+            ((heard,),) = self.file.select("SELECT coalesce(max(number), 0) FROM outcome")
             if (version, heard) != (self._version, self._heard):
-                self.file.execute("DELETE FROM temp.state")
-                self.file.execute("INSERT INTO temp.state SELECT * FROM verdict")
-                self.file.execute("DELETE FROM temp.waiting")
-                self.file.execute(_WAIT)
+                for statement in _SETTLE:
+                    self.file.execute(f"{statement} 1")
             self._version, self._heard = version, heard
             now = time.monotonic()
             self._refresh_at = now + max(_REFRESH_SECONDS, (now - begin) / _REFRESH_SHARE)
@@ -211,11 +208,13 @@ class Entries(Closes):
     def check(self) -> None:
         """Raise :class:`ScanFileChangedError` unless the files are where they were."""
         for path, place in self._places.items():
-            if not _is_there(path, place):
-                raise ScanFileChangedError(
-                    f"{path} was moved, removed or replaced while it was in use: put it back in "
-                    "its place and start again"
-                )
+            with suppress(OSError):
+                if os.path.samestat(path.stat(), place):
+                    continue
+            raise ScanFileChangedError(
+                f"{path} was moved, removed or replaced while it was in use: put it back in "
+                "its place and start again"
+            )
 
     @contextmanager
     def _current(self) -> Iterator[None]:
@@ -229,35 +228,30 @@ class Entries(Closes):
 
     def _hear(self) -> None:
         """Take over the outcomes that were added since the last time."""
-        new = self.file.select(
+        heard = self._heard
+        units: set[int] = set()
+        for number, listing, sha256 in self.file.select(
             "SELECT max(number), listing, sha256 FROM outcome WHERE number > ?"
             " GROUP BY listing, sha256",
             (self._heard,),
-        )
-        units: set[int] = set()
-        for _, listing, sha256 in new:
+        ):
+            heard = max(heard, number)
             about = {"listing": listing, "sha256": sha256}
             units.update(unit for (unit,) in self.file.select(AFFECTED, about))
         self._settle(units)
-        self._heard = max((number for number, *_ in new), default=self._heard)
+        self._heard = heard
 
     def _settle(self, units: Iterable[int]) -> None:
         """Look up what was said of listings."""
         for unit in units:
-            self.file.execute("DELETE FROM temp.state WHERE unit = ?", (unit,))
-            self.file.execute(
-                "INSERT INTO temp.state SELECT * FROM verdict WHERE unit = ?", (unit,)
-            )
-            self.file.execute("DELETE FROM temp.waiting WHERE unit = ?", (unit,))
-            self.file.execute(f"{_WAIT} AND unit = ?", (unit,))
+            for statement in _SETTLE:
+                self.file.execute(f"{statement} unit = ?", (unit,))
 
     # --- what there is ----------------------------------------------------------------------------
 
     def entry(self, unit: int) -> Entry | None:
         """Return a listing by its unit."""
-        with self._lock:
-            found = self._select("entry.unit = :unit", {"unit": unit}, limit=1)
-            return found[0] if found else None
+        return self._first("entry.unit = :unit", {"unit": unit})
 
     def photos(self, entry: Entry, limit: int = -1, offset: int = 0) -> list[Image]:
         """Return the images of a listing, the one that stands for it first."""
@@ -268,11 +262,10 @@ class Entries(Closes):
     def photo_count(self, entry: Entry) -> int:
         """Return how many images a listing has."""
         condition, values = _images_of(entry)
-        with self._lock:
-            ((count,),) = self.file.select(
-                f"SELECT count(*) FROM image WHERE {condition} AND reason IS NOT 'no_image'", values
-            )
-            return int(count)
+        ((count,),) = self.file.select(
+            f"SELECT count(*) FROM image WHERE {condition} AND reason IS NOT 'no_image'", values
+        )
+        return int(count)
 
     def image(self, key: int) -> Image | None:
         """Return an image by its key."""
@@ -280,10 +273,7 @@ class Entries(Closes):
         return found[0] if found else None
 
     def similar(self, image: Image) -> list[tuple[Image, str | None]]:
-        """Return the photos that are most like one, each with the key of its listing.
-
-        The key is None for a listing that is not in the queue.
-        """
+        """Return the photos most like one, each with its listing's key; None outside the queue."""
         numbers = nearest_images(self.file, image.number, MAX_SIMILAR)
         some = ", ".join(map(str, numbers))
         found = {one.number: one for one in self._images(f"image.id IN ({some})", (), "image.id")}
@@ -296,7 +286,6 @@ class Entries(Closes):
         return [
             (found[number], as_key(units[number]) if number in units else None)
             for number in numbers
-            if number in found
         ]
 
     def _images(self, condition: str, values: Sequence[object], order: str) -> list[Image]:
@@ -311,9 +300,8 @@ class Entries(Closes):
     ) -> About:
         """Return what a verdict on a listing is about.
 
-        That is its images that are leads, and those with the keys ``also``, but for those
-        ``without``; where none of them is, as words or reports alone have raised it, the listing
-        and no image. Of an image without a listing it is that image.
+        Its images that are leads, and those with the keys ``also``, but for those ``without``; if
+        words or reports alone have raised it, the listing and no image.
         """
         rows = self.file.select(
             "SELECT key, sha256, image_decision IN ('priority', 'review') FROM image"
@@ -321,34 +309,29 @@ class Entries(Closes):
             (entry.unit, entry.best),
         )
         is_all = entry.section == AUDIT or entry.listing is None
-        default = [(key, sha256) for key, sha256, is_lead in rows if is_lead or is_all]
+        default = [sha256 for _, sha256, is_lead in rows if is_lead or is_all]
         chosen = [
-            (key, sha256)
+            sha256
             for key, sha256, is_lead in rows
             if (is_lead or is_all or key in also) and key not in without
         ]
-        found = [*dict.fromkeys(sha256 for _, sha256 in chosen or default)][:MAX_IMAGES]
+        found = [*dict.fromkeys(chosen or default)][:MAX_IMAGES]
         return About(
             images=found or [None],
             listing=None if entry.listing is None and found else entry.name,
             occasion=Occasion.AUDIT if entry.section == AUDIT else Occasion.REVIEW,
         )
 
-    def listing(self, entry: Entry, rows: Sequence[Row]) -> Listing:
-        """Return what the images of a listing come to."""
-        return Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
-
     def group(self, entry: Entry, reviewer: str | None) -> Group:
         """Return how many listings a decision on a listing and its near-copies would settle."""
         if entry.copies is None:
             return Group(0, 1, 1)
-        with self._lock:
-            ((listings, sellers),) = self.file.select(
-                "SELECT count(*), count(DISTINCT seller) FROM entry WHERE copies = ?"
-                " AND +section = 'queue'",
-                (entry.copies,),
-            )
-            return Group(len(self.members(entry, reviewer)), listings, sellers)
+        ((listings, sellers),) = self.file.select(
+            "SELECT count(*), count(DISTINCT seller) FROM entry WHERE copies = ?"
+            " AND +section = 'queue'",
+            (entry.copies,),
+        )
+        return Group(len(self.members(entry, reviewer)), listings, sellers)
 
     def members(self, entry: Entry, reviewer: str | None) -> list[Entry]:
         """Return a listing and its near-copies that are open and in nobody else's hands."""
@@ -384,6 +367,11 @@ class Entries(Closes):
                 condition, values, view.source, limit=size, offset=offset, order=order
             ), total
 
+    def _first(
+        self, condition: str, values: Mapping[str, Any], source: str = ENTRIES
+    ) -> Entry | None:
+        return next(iter(self._select(condition, values, source, limit=1)), None)
+
     def _select(
         self,
         condition: str,
@@ -394,16 +382,17 @@ class Entries(Closes):
         offset: int = 0,
         order: str = ENTRY_ORDER,
     ) -> list[Entry]:
-        rows = self.file.select(
-            "SELECT entry.unit, section, place, reports, score, first, listing, source, title,"
-            " seller, product, best, (SELECT key FROM image WHERE id = best) AS photo, copies,"
-            " ifnull(state, 'open'), judge,"
-            " (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit"
-            " AND hold.until > :now) AS held_by"
-            f" FROM {source} WHERE {condition}"
-            f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
-            {**values, "now": time.time()},
-        )
+        with self._lock:
+            rows = self.file.select(
+                "SELECT entry.unit, section, place, reports, score, first, listing, source, title,"
+                " seller, product, best, (SELECT key FROM image WHERE id = best) AS photo, copies,"
+                " ifnull(state, 'open'), judge,"
+                " (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit"
+                " AND hold.until > :now) AS held_by"
+                f" FROM {source} WHERE {condition}"
+                f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
+                {**values, "now": time.time()},
+            )
         return [_entry(*row) for row in rows]
 
     # --- figures ----------------------------------------------------------------------------------
@@ -427,36 +416,32 @@ class Entries(Closes):
     def _select_cached(self, statement: str) -> list[tuple[Any, ...]]:
         """Return what a statement selected at most :data:`_STALE_SECONDS` ago."""
         with self._lock:
-            at, found = self._cached.get(statement, (0.0, []))
-            if statement not in self._cached or time.monotonic() - at > _STALE_SECONDS:
+            until, found = self._cached.get(statement, (0.0, []))
+            if time.monotonic() > until:
                 found = self.file.select(statement)
-                self._cached[statement] = time.monotonic(), found
+                self._cached[statement] = time.monotonic() + _STALE_SECONDS, found
             return found
 
     def said_of(self, entry: Entry) -> list[Said]:
         """Return what was said of a listing and of the bytes of its leads, the last first."""
-        with self._lock:
-            rows = self.file.select(
-                "SELECT DISTINCT time, reviewer, judgement, label, note,"
-                " listing IS NOT NULL AND listing != :name FROM standing"
-                " WHERE listing = :name OR sha256 IN (SELECT sha256 FROM image"
-                " WHERE (unit = :unit OR id = :best)"
-                " AND (image_decision IN ('priority', 'review') OR :audit))"
-                " ORDER BY number DESC LIMIT 20",
-                {
-                    "name": entry.name,
-                    "unit": entry.unit,
-                    "best": entry.best,
-                    "audit": entry.section == AUDIT,
-                },
-            )
+        rows = self.file.select(
+            "SELECT DISTINCT time, reviewer, judgement, label, note,"
+            " listing IS NOT NULL AND listing != :name FROM standing"
+            " WHERE listing = :name OR sha256 IN (SELECT sha256 FROM image"
+            " WHERE (unit = :unit OR id = :best)"
+            " AND (image_decision IN ('priority', 'review') OR :section = 'audit'))"
+            " ORDER BY number DESC LIMIT 20",
+            {
+                "name": entry.name,
+                **{key: getattr(entry, key) for key in ("unit", "best", "section")},
+            },
+        )
         return [Said(datetime.fromisoformat(at), *rest) for at, *rest in rows]
 
 
 def _entry(*values: Any) -> Entry:
-    names = list(Entry.__dataclass_fields__)
-    found = dict(zip(names, values, strict=True))
-    found["level"] = QUEUE_ORDER[found.pop("level")]
+    found = dict(zip(Entry.__dataclass_fields__, values, strict=True))
+    found["level"] = QUEUE_ORDER[found["level"]]
     return Entry(**found | {"first": datetime.fromisoformat(found["first"])})
 
 
@@ -472,10 +457,3 @@ def _is_same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return one.absolute() == other.absolute()
-
-
-def _is_there(path: Path, place: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(path.stat(), place)
-    except OSError:
-        return False

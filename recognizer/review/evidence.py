@@ -31,12 +31,11 @@ from recognizer._atomic import sync_folder
 from recognizer.engine import Recognizer
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.evaluation.templates import render
-from recognizer.imaging.sources import Refused
 from recognizer.imaging.thumbnail import draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
 from recognizer.review.cards import make_guides
 from recognizer.review.outcomes import Outcome
-from recognizer.review.photos import heat_threshold
+from recognizer.review.photos import Unavailable, heat_threshold, read_scored
 from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
@@ -56,9 +55,8 @@ _DIGITS = re.compile(r"[0-9a-f]{8,64}")
 def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = ()) -> list[Row]:
     """Return the rows of the images that are named, in the order of the scan.
 
-    ``leads`` are digests (sha256, or their first 8 digits or more) or sources; of ``listings``, all
-    images that were scored are meant. A name that fits no image, or images with different content,
-    is a :class:`UsageError`.
+    ``leads`` are digests (sha256, or their first 8 digits or more) or sources. A name that fits no
+    image, or images with different content, is a :class:`UsageError`.
     """
     if not leads and not listings:
         raise UsageError("name at least one image (--lead) or listing (--listing)")
@@ -93,10 +91,9 @@ def write_case(
 ) -> tuple[str, dict[str, str]]:
     """Write a case into a new folder, which appears whole or not at all.
 
-    All rows must be of one model, the ``recognizer``'s, and one policy. ``read`` returns the bytes
-    of a row's image as they are now, or raises ``Refused``. Bytes that are not those of the row are
-    left out, and the case says so. Returns the case digest, and the sources of the images that are
-    missing, each with the reason.
+    All rows must be of the ``recognizer``'s model and of one policy. Bytes that are not those of
+    the row are left out, and the case says so. Returns the case digest, and the sources of the
+    images that are missing, each with the reason.
     """
     try:
         import bagit  # noqa: PLC0415 - an extra
@@ -126,7 +123,13 @@ def write_case(
             "Made-With": [f"{name} {version}" for name, version in _versions().items()],
         }
         bagit.make_bag(str(partial), about, checksums=["sha256"])
-        digest = _seal(partial)
+        tags = partial / TAG_MANIFEST
+        entries = sorted(tags.read_text("ascii").splitlines(), key=lambda line: line.split()[1])
+        tags.write_text("".join(f"{line}\n" for line in entries), "ascii", newline="\n")
+        digest = hashlib.sha256(tags.read_bytes()).hexdigest()
+        for path in filter(Path.is_file, partial.rglob("*")):
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
         os.rename(partial, output)
         sync_folder(output.absolute().parent)
     except (OSError, bagit.BagError) as error:
@@ -135,18 +138,6 @@ def write_case(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return digest, {one["row"].source: one["missing"] for one in photos if one["missing"]}
-
-
-def _seal(folder: Path) -> str:
-    """Give the tag manifest an order, put all files on the disk, and return the case digest."""
-    tags = folder / TAG_MANIFEST
-    lines = sorted(tags.read_text("ascii").splitlines(), key=lambda line: line.split()[1])
-    tags.write_text("".join(f"{line}\n" for line in lines), "ascii", newline="\n")
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-    return hashlib.sha256(tags.read_bytes()).hexdigest()
 
 
 def _require_one_origin(rows: Sequence[Row], bundle: Bundle) -> None:
@@ -174,9 +165,12 @@ def _write_photos(
     (folder / HEATMAPS).mkdir()
     for row in rows:
         file = f"{PHOTOS}/{row.sha256}{_SUFFIXES.get(row.format or '', '')}"
-        missing = _copy(row, folder / file, read)
-        preview = drawn = explained = None
-        if missing is None:
+        missing = preview = drawn = explained = None
+        try:
+            (folder / file).write_bytes(read_scored(row, read))
+        except Unavailable as error:
+            missing = str(error)
+        else:
             products = row.lead_labels
             explanation = recognizer.explain(folder / file, products[0] if products else None)
             threshold = heat_threshold(row, recognizer.bundle, explanation.label or "")
@@ -194,17 +188,6 @@ def _write_photos(
             "explained": explained,
             "outcomes": [*outcomes_of(row)],
         }
-
-
-def _copy(row: Row, target: Path, read: Callable[[Row], bytes]) -> str | None:
-    try:
-        data = read(row)
-    except Refused as refused:
-        return f"{refused.reason}: {refused.detail}"
-    if hashlib.sha256(data).hexdigest() != row.sha256:
-        return "the file has changed since the scan and is not what was scored"
-    target.write_bytes(data)
-    return None
 
 
 def _preview(rgb: NDArray[np.uint8]) -> str:

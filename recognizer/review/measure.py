@@ -8,10 +8,10 @@ audit sample: clear images that were drawn at random with known probabilities
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from scipy.stats import chi2
 
@@ -22,7 +22,6 @@ from recognizer.policy import Decision
 from recognizer.review.outcomes import DECIDED, Judgement, Occasion, Outcome
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.row import Row
-from recognizer.status import Status
 from recognizer.taxonomy import load_taxonomy
 
 
@@ -41,10 +40,8 @@ class Grounds(StrEnum):
 class Precision:
     """How many of the decided leads with the same grounds were confirmed.
 
-    ``kind`` and ``name`` are those of the grounds; both are None for all leads of a level together.
-    ``confirmed`` counts whatever product was confirmed; ``as_product`` those confirmed as the
-    product of the lead, or without saying which. ``open``: without an outcome, or with one that
-    does not decide (unsure, escalated).
+    ``kind`` and ``name`` are None for all leads of a level together. ``as_product`` were confirmed
+    as the product of the lead, or without saying which; ``open`` ones are not decided.
     """
 
     kind: Grounds | None
@@ -63,9 +60,7 @@ class Misses:
     """What an audit sample says of the images that were cleared.
 
     ``drawn`` of them are in the sample, ``audited`` of these were decided, and ``found`` of these
-    show a product after all; ``rate`` is the estimated share of all cleared images that do.
-    ``recall`` leaves out leads that nobody has decided yet: it is an estimate for a queue that is
-    worked through.
+    show a product after all. ``recall`` leaves out leads that nobody has decided yet.
     """
 
     cleared: int
@@ -81,8 +76,7 @@ class Measurement:
     """What the outcomes say of a scan.
 
     ``leads`` are images that are leads by themselves, and listings that keywords or reports alone
-    have raised, each once. ``precision`` has levels as a whole first, then products. ``appeals``
-    counts decided ones.
+    have raised, each once.
     """
 
     images: int
@@ -96,18 +90,7 @@ class Measurement:
 
 _Grounds: TypeAlias = tuple[Grounds | None, str | None, Decision]
 _AS_PRODUCT = "as product"  # beside the judgements, for what was confirmed as the lead's product
-
-
-class _Lead(NamedTuple):
-    """An image, or a listing that text or reports alone have raised, and what was said of it."""
-
-    level: Decision
-    grounds: frozenset[_Grounds]
-    history: Sequence[Outcome] = ()
-
-    @property
-    def last(self) -> Outcome | None:
-        return self.history[-1] if self.history else None
+_BY_TEXT = {Grounds.KEYWORD, Grounds.REPORTS}
 
 
 def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Iterable[Outcome]) -> Measurement:
@@ -116,63 +99,69 @@ def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Iterable[Outcome
     Each row comes with the identity of its listing.
     """
     histories: dict[str, list[Outcome]] = defaultdict(list)
-    of_listings: dict[str, list[Outcome]] = defaultdict(list)
+    of_listings: dict[str, Outcome] = {}
     for outcome in outcomes:
-        histories[outcome.subject].append(outcome)
+        histories[outcome.sha256 or f"listing:{outcome.listing}"].append(outcome)
         if outcome.listing is not None:
-            of_listings[outcome.listing].append(outcome)
-    leads: list[_Lead] = []
-    raised: dict[str, _Lead] = {}  # listings of which images are raised by text or reports alone
+            of_listings[outcome.listing] = outcome
+    leads: list[tuple[set[_Grounds], Decision, Outcome | None]] = []
+    raised: dict[str, tuple[set[_Grounds], Decision]] = {}  # listings, by text or reports alone
     has_image_lead: set[str] = set()
-    sample = _Sample()
-    images = 0
+    images = cleared = 0
+    drawn, audited, found = Counter[float](), Counter[float](), Counter[float]()
     for images, (name, row) in enumerate(rows, 1):  # noqa: B007 - counted
-        history = histories.get(row.sha256 or "", [])
-        if row.is_lead:
-            lead = _Lead(row.decision, _grounds(row), history)
-            if row.is_image_lead:
-                has_image_lead.add(name)
-                leads.append(lead)
-            else:
-                raised[name] = _together(raised.get(name), lead)
-        elif row.decision is Decision.CLEAR and row.status is not Status.FAILED:
-            sample.add(row.audit, history)
-    leads += [
-        raised[name]._replace(history=of_listings[name]) for name in raised.keys() - has_image_lead
-    ]
-    appeals = [history for history in histories.values() if _appealed(history)]
-    overturned = sum(history[-1].judgement is Judgement.REJECTED for history in appeals)
-    decided = [one for lead in leads if (one := lead.last) and one.judgement in DECIDED]
-    confirmed = sum(one.judgement is Judgement.CONFIRMED for one in decided)
+        history = histories.get(row.sha256 or "")
+        last = history[-1] if history else None
+        if row.is_image_lead:
+            has_image_lead.add(name)
+            leads.append((_grounds(row), row.decision, last))
+        elif row.is_lead:
+            grounds, level = raised.get(name, (set(), row.decision))
+            level = min(level, row.decision, key=QUEUE_ORDER.index)
+            raised[name] = grounds | _grounds(row), level
+        elif row.decision is Decision.CLEAR:
+            cleared += 1
+            if row.audit is not None:
+                drawn[row.audit] += 1
+                audited[row.audit] += last is not None and last.judgement in DECIDED
+                found[row.audit] += last is not None and last.judgement is Judgement.CONFIRMED
+    leads += [(*raised[name], of_listings.get(name)) for name in raised.keys() - has_image_lead]
+    appeals = [history[-1] for history in histories.values() if _is_appealed(history)]
+    overturned = sum(appeal.judgement is Judgement.REJECTED for appeal in appeals)
+    decided = [last for *_, last in leads if last is not None and last.judgement in DECIDED]
+    confirmed = sum(last.judgement is Judgement.CONFIRMED for last in decided)
     return Measurement(
         images=images,
         leads=len(leads),
         decided=len(decided),
-        precision=_precision(_judged(leads)),
+        precision=_precision(leads),
         appeals=len(appeals),
         overturned=share(overturned, len(appeals)) if appeals else None,
-        misses=sample.misses(confirmed),
+        misses=_misses(cleared, drawn, audited, found, confirmed),
     )
 
 
-def _grounds(row: Row) -> frozenset[_Grounds]:
+def _grounds(row: Row) -> set[_Grounds]:
     grounds: set[_Grounds] = {(Grounds(one.kind), one.name, one.level) for one in row.leads}
     grounds |= {(Grounds.KEYWORD, hit.keyword, row.decision) for hit in row.keywords}
     if as_count(value_of(row.item or {}, Role.REPORTS)):
         grounds.add((Grounds.REPORTS, None, row.decision))
-    return frozenset(grounds)
+    return grounds
 
 
-def _together(lead: _Lead | None, other: _Lead) -> _Lead:
-    """Return two images of a listing as one lead."""
-    if lead is None:
-        return other
-    level = min(lead.level, other.level, key=QUEUE_ORDER.index)
-    return _Lead(level, lead.grounds | other.grounds)
+def _is_appealed(history: Sequence[Outcome]) -> bool:
+    """Whether a confirmed lead was appealed against, and the appeal decided."""
+    *before, last = history
+    return (
+        last.occasion is Occasion.APPEAL
+        and last.judgement in DECIDED
+        and any(outcome.judgement is Judgement.CONFIRMED for outcome in before)
+    )
 
 
-def _judged(leads: Sequence[_Lead]) -> Counter[tuple[_Grounds, str]]:
-    """Count leads by what raised them and what was said last, ``open`` if that decides nothing."""
+def _precision(
+    leads: Iterable[tuple[set[_Grounds], Decision, Outcome | None]],
+) -> tuple[Precision, ...]:
     family_of = {name: label.family for name, label in load_taxonomy().labels.items()}
 
     def is_named(ground: _Grounds, label: str | None) -> bool:
@@ -182,55 +171,69 @@ def _judged(leads: Sequence[_Lead]) -> Counter[tuple[_Grounds, str]]:
             return label in {None, name}
         return kind is Grounds.FAMILY and (label is None or family_of.get(label) == name)
 
-    counts: Counter[tuple[_Grounds, str]] = Counter()
-    for lead in leads:
-        everything: _Grounds = (None, None, lead.level)
-        last = lead.last
+    counts: dict[_Grounds, Counter[str]] = defaultdict(Counter)
+    for grounds, level, last in leads:
+        everything: _Grounds = (None, None, level)
         state = str(last.judgement) if last and last.judgement in DECIDED else "open"
-        counts.update((ground, state) for ground in {everything, *lead.grounds})
+        for ground in {everything, *grounds}:
+            counts[ground][state] += 1
         if last is not None and last.judgement is Judgement.CONFIRMED:
-            named = {ground for ground in lead.grounds if is_named(ground, last.label)}
-            counts.update((ground, _AS_PRODUCT) for ground in named)
-            counts[everything, _AS_PRODUCT] += bool(named)
-    return counts
-
-
-def _precision(judged: Counter[tuple[_Grounds, str]]) -> tuple[Precision, ...]:
-    by_text = {Grounds.KEYWORD, Grounds.REPORTS}
-    found = []
-    for ground in sorted(
-        {ground for ground, _ in judged},
-        key=lambda one: (one[0] in by_text, one[1] or "", one[0] or "", one[2]),
-    ):
-        kind, name, level = ground
-        states = (*DECIDED, "open", _AS_PRODUCT)
-        confirmed, rejected, open_, as_product = (judged[ground, str(state)] for state in states)
-        decided = confirmed + rejected
-        found.append(
-            Precision(
-                kind=kind,
-                name=name,
-                level=level,
-                confirmed=confirmed,
-                as_product=as_product,
-                rejected=rejected,
-                open=open_,
-                precision=share(confirmed, decided) if decided else None,
-                product_precision=share(as_product, decided)
-                if decided and kind not in by_text
-                else None,
-            )
+            named = {ground for ground in grounds if is_named(ground, last.label)}
+            for ground in {everything, *named} if named else ():
+                counts[ground][_AS_PRODUCT] += 1
+    return tuple(
+        _precision_of(ground, counts[ground])
+        for ground in sorted(
+            counts, key=lambda one: (one[0] in _BY_TEXT, one[1] or "", one[0] or "", one[2])
         )
-    return tuple(found)
+    )
 
 
-def _appealed(history: Sequence[Outcome]) -> bool:
-    """Whether a confirmed lead was appealed against, and the appeal decided."""
-    return (
-        len(history) > 1
-        and history[-1].occasion is Occasion.APPEAL
-        and history[-1].judgement in DECIDED
-        and any(outcome.judgement is Judgement.CONFIRMED for outcome in history[:-1])
+def _precision_of(ground: _Grounds, count: Counter[str]) -> Precision:
+    kind, name, level = ground
+    confirmed, rejected = (count[str(judgement)] for judgement in DECIDED)
+    decided, as_product = confirmed + rejected, count[_AS_PRODUCT]
+    return Precision(
+        kind=kind,
+        name=name,
+        level=level,
+        confirmed=confirmed,
+        as_product=as_product,
+        rejected=rejected,
+        open=count["open"],
+        precision=share(confirmed, decided) if decided else None,
+        product_precision=share(as_product, decided) if decided and kind not in _BY_TEXT else None,
+    )
+
+
+# --- misses ---------------------------------------------------------------------------------------
+
+
+def _misses(
+    cleared: int,
+    drawn: Counter[float],
+    audited: Counter[float],
+    found: Counter[float],
+    confirmed: int,
+) -> Misses | None:
+    """Estimate misses from clear images, counted by the probability with which they were drawn."""
+    weights = audit_weights(drawn, audited)
+    if not weights:
+        return None
+    counts = Counter[float]()
+    for probability, weight in weights.items():
+        counts[weight] += found[probability]
+    missed = weighted_count(counts)
+    value, low, high = missed.value, missed.low, min(missed.high, cleared)
+    return Misses(
+        cleared=cleared,
+        drawn=drawn.total(),
+        audited=audited.total(),
+        found=found.total(),
+        rate=Estimate(value / cleared, low / cleared, high / cleared),
+        recall=Estimate(*(confirmed / (confirmed + n) for n in (value, high, low)))
+        if confirmed
+        else None,
     )
 
 
@@ -261,42 +264,3 @@ def weighted_count(found: Mapping[float, int]) -> Estimate:
     value_up, variance_up = value + largest, variance + largest**2
     high = variance_up / (2 * value_up) * chi2.ppf(1 - tail, 2 * value_up**2 / variance_up)
     return Estimate(float(value), float(low), max(float(high), of_none))
-
-
-@dataclass(slots=True)
-class _Sample:
-    """Clear images; drawn, audited and found ones by the probability of being drawn."""
-
-    cleared: int = 0
-    drawn: Counter[float] = field(default_factory=Counter)
-    audited: Counter[float] = field(default_factory=Counter)
-    found: Counter[float] = field(default_factory=Counter)
-
-    def add(self, probability: float | None, history: Sequence[Outcome]) -> None:
-        self.cleared += 1
-        if probability is not None:
-            last = history[-1].judgement if history else None
-            self.drawn[probability] += 1
-            self.audited[probability] += last in DECIDED
-            self.found[probability] += last is Judgement.CONFIRMED
-
-    def misses(self, confirmed: int) -> Misses | None:
-        audited = self.audited.total()
-        if not audited:
-            return None
-        weights = audit_weights(self.drawn, self.audited)
-        missed = weighted_count({weights[p]: n for p, n in self.found.items() if p in weights})
-        missed = Estimate(missed.value, missed.low, min(missed.high, self.cleared))
-
-        def to_share(of: Callable[[float], float]) -> Estimate:
-            low, high = sorted((of(missed.low), of(missed.high)))
-            return Estimate(of(missed.value), low, high)
-
-        return Misses(
-            cleared=self.cleared,
-            drawn=self.drawn.total(),
-            audited=audited,
-            found=self.found.total(),
-            rate=to_share(lambda n: n / self.cleared),
-            recall=to_share(lambda n: confirmed / (confirmed + n)) if confirmed else None,
-        )

@@ -1,9 +1,8 @@
 """Outcomes: what people found out about leads, in a table that only grows.
 
-An outcome belongs to the bytes of an image (their sha256), so that it outlives scans, models and
-policies; where there is no image, to a listing. Nothing is ever changed or removed: who changes
-their mind adds an outcome, or one that withdraws the earlier one. What was added last counts,
-whatever the clocks said. The table is in the file of a scan, or in a team's file for many scans.
+An outcome belongs to the bytes of an image (their sha256), or without one to a listing.
+Who changes their mind adds an outcome, or one that withdraws the earlier one. What was added last
+counts, whatever the clocks said.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, AnyStr, BinaryIO, Self
+from typing import IO, Any, AnyStr, BinaryIO, Self, get_type_hints
 
 import msgspec
 
 from recognizer._closing import Closes
 from recognizer.errors import UsageError
 from recognizer.prediction import Digest
-from recognizer.rows.export import RecordKind, schema_of, text_of_cell, write_records
+from recognizer.rows.export import RecordKind, text_of_cell, write_records
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.scanfile import ScanFile
@@ -40,7 +39,6 @@ MAX_LINE = 1 << 20
 MAX_ARRAY_BYTES = 64 << 20
 """Bytes of a file of outcomes that is one JSON array."""
 
-_DIGEST_BYTES = 16
 _CACHE_KIBIBYTES = 16 << 10  # a million outcomes are imported within 100 MB
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # what an ID is a digest of
 
@@ -79,9 +77,8 @@ class Occasion(StrEnum):
 class Outcome:
     """What somebody found out about one image, or about a listing without images.
 
-    ``sha256`` is that of the image's bytes, or None for a listing as a whole; ``origin`` the
-    program or organisation that it comes from; ``withdraws`` the ``id`` of an outcome that this one
-    takes back. A value that makes no sense is a :class:`UsageError`.
+    ``origin`` is the program or organisation that it comes from, ``withdraws`` the ``id`` of an
+    outcome that this one takes back. A value that makes no sense is a :class:`UsageError`.
     """
 
     time: datetime
@@ -114,12 +111,7 @@ class Outcome:
     @property
     def id(self) -> str:
         """32 hexadecimal digits over all of it: the same outcome is one, wherever it comes from."""
-        return str(self.to_record()["id"])
-
-    @property
-    def subject(self) -> str:
-        """What it is about: the digest of an image, else the identity of a listing."""
-        return self.sha256 or f"listing:{self.listing}"
+        return hashlib.blake2b(self.to_json_line(), digest_size=16).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as plain values."""
@@ -128,15 +120,7 @@ class Outcome:
 
     def to_json_line(self) -> bytes:
         """Return the outcome as one line of ASCII, with its newline."""
-        return _line(self.to_json())
-
-    def to_record(self) -> dict[str, Any]:
-        """Return the outcome as plain values, with its ID."""
-        values = self.to_json()
-        return {
-            "id": hashlib.blake2b(_line(values), digest_size=_DIGEST_BYTES).hexdigest(),
-            **values,
-        }
+        return _encode(self.to_json()).encode("ascii") + b"\n"
 
     @classmethod
     def from_json(cls, values: object) -> Self:
@@ -149,35 +133,20 @@ class Outcome:
             raise UsageError(f"not an outcome: {error}") from error
 
 
-def _line(values: dict[str, Any]) -> bytes:
-    return _encode(values).encode("ascii") + b"\n"
-
-
 def _is_text(text: str) -> bool:
     """Whether a text has neither halves of surrogate pairs nor control characters but newlines."""
-    return text.isprintable() or not {*map(unicodedata.category, text.replace("\n", ""))} & {
-        "Cc",
-        "Cs",
-    }
+    categories = {*map(unicodedata.category, text.replace("\n", ""))}
+    return text.isprintable() or not categories & {"Cc", "Cs"}
 
 
 _FIELDS = tuple(field.name for field in fields(Outcome))
-_KIND = RecordKind(
-    name="outcomes",
-    columns=_FIELDS,
-    cells=Outcome.to_json,
-    schema=lambda: schema_of(Outcome, "outcomes"),
-)
+_KIND = RecordKind(name="outcomes", columns=get_type_hints(Outcome), cells=Outcome.to_json)
 _COLUMNS = ", ".join(_FIELDS)
 _INSERT = f"INSERT OR IGNORE INTO outcome (id, {_COLUMNS}) VALUES (:id, :{', :'.join(_FIELDS)})"
 
 
 class Outcomes(Closes):
-    """The outcomes in a scan's file or a team's file, to which several programs may add at once.
-
-    ``create`` makes the file if it does not exist. If it cannot be used, all methods raise
-    :class:`ScanFileError`.
-    """
+    """The outcomes in a scan's or a team's file, to which several programs may add at once."""
 
     def __init__(self, path: Path, *, write: bool = False, create: bool = False) -> None:
         self.file = ScanFile(path, write=write, create=create)
@@ -196,13 +165,10 @@ class Outcomes(Closes):
         return self._select("outcome", "1")
 
     def add(self, outcomes: Iterable[Outcome]) -> int:
-        """Add outcomes, all or none of them, and return how many of them are new.
-
-        They are on the disk when this returns.
-        """
+        """Add outcomes, on the disk and all or none of them; return how many of them are new."""
         with self.file.transaction() as database:
             before = database.total_changes
-            database.executemany(_INSERT, (one.to_record() for one in outcomes))
+            database.executemany(_INSERT, ({"id": one.id, **one.to_json()} for one in outcomes))
             return database.total_changes - before
 
     def about(self, sha256: str | None, listing: str) -> Iterator[Outcome]:
@@ -212,8 +178,8 @@ class Outcomes(Closes):
 
     def by_id(self, ids: Iterable[str]) -> Iterator[Outcome]:
         """Yield the outcomes with these IDs, in the order in which they were added."""
-        condition = "id IN (SELECT value FROM json_each(?))"
-        return self._select("outcome", condition, (json.dumps([*ids]),))
+        some = json.dumps([*ids])
+        return self._select("outcome", "id IN (SELECT value FROM json_each(?))", (some,))
 
     def in_force(self) -> Iterator[Outcome]:
         """Yield all outcomes that were not withdrawn, in the order in which they were added."""
@@ -237,23 +203,21 @@ def read_outcomes(path: Path) -> Iterator[Outcome]:
 
     One that is dated in the future is a :class:`UsageError`, since it would stand for ever.
     """
-    limit = datetime.now(UTC) + CLOCK_TOLERANCE
+    limit, place = datetime.now(UTC) + CLOCK_TOLERANCE, f"{path}"
     try:
         if not path.is_file():
             raise UsageError("not a regular file")
         with path.open("rb") as file:
             for number, values in _records(path, file):
-                try:
-                    outcome = Outcome.from_json(values)
-                except UsageError as error:
-                    raise UsageError(f"entry {number}: {error}") from error
+                place = f"{path}: entry {number}"
+                outcome = Outcome.from_json(values)
                 if outcome.time > limit:
-                    raise UsageError(f"entry {number}: its time {outcome.time} is ahead of now")
+                    raise UsageError(f"its time {outcome.time} is ahead of now")
                 yield outcome
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{place}: {error}") from error
     except (ValueError, RecursionError, csv.Error) as error:
         raise UsageError(f"{path}: neither JSON nor CSV in UTF-8: {error}") from error
 
@@ -262,11 +226,7 @@ def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:
     if path.suffix.lower() == ".csv":
         with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
             for number, cells in enumerate(csv.DictReader(_bounded_lines(text)), 1):
-                texts = {
-                    name: text_of_cell(cell) if isinstance(cell, str) else cell
-                    for name, cell in cells.items()
-                }
-                yield number, texts
+                yield number, {name: text_of_cell(cell) for name, cell in cells.items()}
         return
     begin = len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0
     file.seek(begin)

@@ -1,6 +1,5 @@
 """The report: the pages of the desk as one HTML file that needs nothing else, not even a network.
 
-It is rendered by the templates of the server, with the pictures in it, and run by the same script.
 Everything that comes from a row is escaped by the templates, and the page's own security policy
 runs no script but its own and fetches nothing.
 """
@@ -18,21 +17,17 @@ from typing import Any
 from recognizer._atomic import replacing
 from recognizer.listing_columns import as_text, as_url
 from recognizer.model.bundle import Bundle
-from recognizer.review.cards import CardMaker, Shown
+from recognizer.review.cards import CardMaker, Shown, base_context, environment, filters
 from recognizer.review.entries import About, Entries, Entry, Image
 from recognizer.review.photos import Photos, Unavailable, read_local
-from recognizer.review.rendering import (
-    base_context,
-    environment,
-    filters,
-    models_behind,
-    scan_in_numbers,
-)
 from recognizer.review.texts import Texts
 from recognizer.review.views import AUDIT, QUEUE, View
 from recognizer.rows.item_key import MEMBER
+from recognizer.rows.listings import QUEUE_ORDER
+from recognizer.rows.records import location_of
 from recognizer.rows.row import Row
-from recognizer.status import Status
+from recognizer.rows.scanfile import ScanFile
+from recognizer.status import Reason, Status
 
 PHOTOS_ON_A_CARD = 13
 """Of a listing; a file has no further pages."""
@@ -60,10 +55,8 @@ def write_report(
 ) -> None:
     """Write the review queue of a scan, in one step, as a file on which a reviewer decides.
 
-    The pictures are the thumbnails that the scan has kept. If there is none, it is made from the
-    image as it is now, as ``read`` returns it; if its bytes have changed since, the page says so
-    and does not show it. ``bundles`` are the models that may be behind the rows; ``outcomes`` is
-    None for those in the scan's file.
+    The pictures are the thumbnails that the scan has kept, or are made from what ``read`` returns
+    if its bytes have not changed. ``outcomes`` is None for those in the scan's file.
     """
     texts = Texts(language)
     # A name that is not valid text comes with lone surrogates, which UTF-8 cannot hold.
@@ -95,7 +88,7 @@ class _Report:
         """Return what the template shows; cards are made one by one while it is written."""
         texts, entries = self._texts, self._entries
         style, script = _resource("app.css"), _resource("app.js")
-        summary = scan_in_numbers(entries.file)
+        summary = _scan_in_numbers(entries.file)
         queue, audit_sample = (View(section=name, state="all") for name in (QUEUE, AUDIT))
         leads, total = entries.page(queue, also="place < 2", size=MAX_LEADS)
         unscored, _ = entries.page(queue, also="place = 2", size=MAX_UNSCORED)
@@ -122,9 +115,9 @@ class _Report:
             "cards": (self._maker.card(entry, None, texts) for entry in shown),
             "counts": {},
             "ago": lambda time: time.strftime("%Y-%m-%d"),
-            **filters(entries, self._bundles, texts),
+            **filters(entries),
             "summary": summary,
-            **models_behind(summary, self._bundles, texts),
+            **_models_behind(summary, self._bundles, texts),
         }
 
     def _digest(self) -> str:
@@ -140,12 +133,9 @@ class _Report:
         words = [text for value in columns.values() if (text := as_text(value))]
         words += [image.row.source for image in images]
         words += [f"{copy.name} {copy.title or ''}" for copy in others]
-        ((location,),) = self._entries.file.select(
-            "SELECT location FROM entry WHERE unit = ?", (entry.unit,)
-        )
         return {
             "entry": entry,
-            "location": location,
+            "location": location_of(entry.source),
             "text": " ".join(words).lower()[:MAX_SEARCHED],
             "about": json.dumps(_plain(self._entries.about(entry))),
             "copies": json.dumps([(one.key, _plain(self._entries.about(one))) for one in others]),
@@ -192,3 +182,60 @@ def _digest_of(text: str) -> str:
 
 def _resource(name: str) -> str:
     return (resources.files("recognizer.review") / "static" / name).read_text(encoding="utf-8")
+
+
+def _scan_in_numbers(file: ScanFile) -> dict[str, Any]:
+    """Count what ``summary.html.j2`` shows of a scan: of listings, unless it says images."""
+    ((images, listings, degraded, begin, end),) = file.select(
+        "SELECT ifnull(sum(reason IS NOT 'no_image'), 0), count(DISTINCT unit),"
+        " ifnull(sum(status = 'degraded'), 0), substr(min(time), 1, 16), substr(max(time), 1, 16)"
+        " FROM image"
+    )
+    counts = dict(
+        file.select("SELECT place, count(*) FROM entry WHERE section = 'queue' GROUP BY 1")
+    )
+    counts[len(QUEUE_ORDER) - 1] = listings - sum(counts.values())
+    failed = file.select(
+        "SELECT reason, count(*) FROM image WHERE status = 'failed' AND reason != 'no_image'"
+        " GROUP BY 1 ORDER BY 2 DESC, 1"
+    )
+    return {
+        "images": images,
+        "listings": listings,
+        "levels": [(str(level), counts.get(at, 0)) for at, level in enumerate(QUEUE_ORDER)],
+        "products": file.select(
+            "SELECT product, count(*) FROM entry WHERE section = 'queue' AND place < 2"
+            " AND product IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+        ),
+        "degraded": degraded,
+        "reasons": [(Reason(name), count) for name, count in failed],
+        "models": file.select(
+            "SELECT name, version, digest, count(*) FROM image JOIN model ON model.id = model"
+            " GROUP BY model.id ORDER BY 4 DESC, 3"
+        ),
+        "policies": file.select(
+            "SELECT name, digest, count(*) FROM image JOIN policy ON policy.id = policy"
+            " GROUP BY policy.id ORDER BY 3 DESC, 2"
+        ),
+        "times": [time.replace("T", " ") for time in dict.fromkeys([begin, end]) if time],
+    }
+
+
+def _models_behind(
+    summary: dict[str, Any], bundles: Sequence[Bundle], texts: Texts
+) -> dict[str, Any]:
+    """Return what ``summary.html.j2`` says of the models behind the rows."""
+    known = {bundle.digest: bundle for bundle in bundles}
+    here = [known[digest] for *_, digest, _ in summary["models"] if digest in known]
+    return {
+        "not_recognized": [
+            (one.title, [texts.label(name, one.taxonomy) for name in one.not_recognized])
+            for one in here
+            if one.not_recognized
+        ],
+        "missing_models": [
+            f"{name}-v{version}"
+            for name, version, digest, _ in summary["models"]
+            if digest not in known
+        ],
+    }

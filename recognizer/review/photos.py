@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 from recognizer._closing import Closes
 from recognizer._process import DiedError, ProcessPool
@@ -33,23 +32,17 @@ SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "gif", "avif")
 DEFAULT_THRESHOLD = 0.5
 """Of a label that has none, on the scale of a heat-map."""
 
+_JPEG = "image/jpeg"
 _PROCESSES = 2
 _TIMEOUT = 30.0  # seconds for one picture
 _MEMORY_LIMIT = 2 << 30  # bytes of one process
 
 
-class Picture(NamedTuple):
-    """An encoded image."""
-
-    data: bytes
-    media_type: str = "image/jpeg"
-
-
 class Unavailable(Exception):  # noqa: N818 - says something of a photo, not of the program
-    """There is no such picture; ``key`` names the text that says why."""
+    """No such picture; ``key`` names the text that says why."""
 
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
+    def __init__(self, key: str, detail: str = "") -> None:
+        super().__init__(detail or key)
         self.key = key
 
 
@@ -58,12 +51,23 @@ def read_local(row: Row) -> bytes:
     return read_path(row.source, Limits())
 
 
+def read_scored(row: Row, read: Callable[[Row], bytes]) -> bytes:
+    """Return what ``read`` does if it is what was scored; else raise :class:`Unavailable`."""
+    try:
+        data = read(row)
+    except Refused as error:
+        key = "photo_gone" if error.reason is Reason.NOT_FOUND else "photo_unread"
+        raise Unavailable(key, f"{error.reason}: {error.detail}") from error
+    if hashlib.sha256(data).hexdigest() != row.sha256:
+        raise Unavailable("photo_changed", "the file has changed since the scan")
+    return data
+
+
 class Photos(Closes):
     """Makes the pictures of images.
 
-    ``read`` returns the bytes of a row's image as they are now, or raises ``Refused``; ``bundles``
-    are the models that may be behind the rows. What has gone, has changed or cannot be decoded is
-    :class:`Unavailable`.
+    ``read`` returns the bytes of a row's image as they are now, or raises ``Refused``. What has
+    gone, has changed or cannot be decoded is :class:`Unavailable`.
     """
 
     def __init__(
@@ -84,27 +88,28 @@ class Photos(Closes):
             if self._pool is not None:
                 self._pool.close()
 
-    def picture(self, image: int, row: Row, kind: str, label: str = "") -> Picture:
-        """Return a picture of an image, by its number in the scan's file and its row.
+    def picture(self, image: int, row: Row, kind: str, label: str = "") -> tuple[bytes, str]:
+        """Return a picture of an image and its media type, by the image's number and row.
 
         ``kind`` is a key of :data:`SIDES`, or ``original``; a heat-map is that of ``label``.
         """
         if row.status is Status.FAILED:  # what may have cost the scan a process is not tried here
             raise Unavailable("photo_undecoded")
-        if kind == "original":
-            return self._original(row)
         if kind == "small":
-            return Picture(self.thumbnail(image, row).jpeg)
+            return self.thumbnail(image, row).jpeg, _JPEG
         try:
             data = self.original(row)
             if kind == "heat":
                 return self._heatmap(row, data, label)
-            return Picture(self._decoded(row, data, SIDES[kind]).jpeg)
+            if kind == "original" and row.format in SHOWN_BY_BROWSERS:
+                return data, f"image/{row.format}"
+            side = SIDES.get(kind) or max(row.width or 1, row.height or 1)
+            return self._decoded(row, data, side).jpeg, _JPEG
         except Unavailable:
             stored = self._file.thumbnail(image)
-            if stored is None or kind == "heat":
+            if stored is None or kind in {"heat", "original"}:
                 raise
-            return Picture(stored.jpeg)
+            return stored.jpeg, _JPEG
 
     def thumbnail(self, image: int, row: Row) -> Thumbnail:
         """Return what the scan has kept of an image, else what is made of the file as it is now."""
@@ -116,35 +121,19 @@ class Photos(Closes):
 
     def original(self, row: Row) -> bytes:
         """Return the bytes of an image if they are those that were scored."""
-        try:
-            data = self._read(row)
-        except Refused as error:
-            is_gone = error.reason is Reason.NOT_FOUND
-            raise Unavailable("photo_gone" if is_gone else "photo_unread") from error
-        if hashlib.sha256(data).hexdigest() != row.sha256:
-            raise Unavailable("photo_changed")
-        return data
+        return read_scored(row, self._read)
 
-    def _original(self, row: Row) -> Picture:
-        data = self.original(row)
-        if row.format in SHOWN_BY_BROWSERS:
-            return Picture(data, media_type=f"image/{row.format}")
-        return Picture(self._decoded(row, data, max(row.width or 1, row.height or 1)).jpeg)
-
-    def _heatmap(self, row: Row, data: bytes, label: str) -> Picture:
+    def _heatmap(self, row: Row, data: bytes, label: str) -> tuple[bytes, str]:
         bundle = self.bundles.get(row.model.digest)
         if bundle is None:
             raise Unavailable("no_model")
         if label not in bundle.label_names:
             raise Unavailable("no_heatmap")
+        threshold = heat_threshold(row, bundle, label)
         request = _Request(
-            data=data,
-            side=SIDES["heat"],
-            bundle=bundle.digest,
-            label=label,
-            threshold=heat_threshold(row, bundle, label),
+            data=data, side=SIDES["heat"], bundle=bundle.digest, label=label, threshold=threshold
         )
-        return Picture(self._ask(request).jpeg)
+        return self._ask(request).jpeg, _JPEG
 
     def _decoded(self, row: Row, data: bytes, side: int) -> Thumbnail:
         frame = row.regions[0].frame if row.regions else None

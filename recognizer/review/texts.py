@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from importlib import resources
@@ -81,10 +82,9 @@ class Texts:
 def language_of(accepted: str) -> str:
     """Return the first language of an Accept-Language header that there is; else English."""
     ranked = []
-    for place, part in enumerate(accepted.split(",")[:20]):
+    for part in accepted.split(",")[:20]:
         name, _, weight = part.strip().partition(";q=")
-        try:
-            ranked.append((-float(weight or 1), place, name.lower().split("-")[0]))
-        except ValueError:
-            continue
-    return next((name for _, _, name in sorted(ranked) if name in LANGUAGES), "en")
+        with suppress(ValueError):
+            ranked.append((float(weight or 1), name.lower().split("-")[0]))
+    ranked.sort(key=lambda one: -one[0])
+    return next((name for _, name in ranked if name in LANGUAGES), "en")

@@ -1,22 +1,18 @@
 """Thresholds for a review team: what each choice finds, and how many leads it makes.
 
-There are two grounds for it. :class:`LabelledPhotos` with their scores tell recall and
-false-positive rate; with a prevalence, that is leads a day. :class:`ReviewedScan` is what people
-found out about a scan: of leads they decide on what is there, and only the audit sample, clear
-images drawn with known probabilities, tells what a lower threshold would add and what was missed.
-Of both, the threshold is chosen whose leads a team can work through, or of which enough show a
-product. It is one for all products: on the highest score of an image.
+Labelled photos with their scores tell recall and false-positive rate; with a prevalence, that is
+leads a day. Of a reviewed scan, leads tell what is there, and only the audit sample, clear images
+drawn with known probabilities, what a lower threshold would add and what was missed. The threshold
+is chosen whose leads a team can work through, or of which enough show a product. It is one for all
+products: on the highest score of an image.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +20,7 @@ from scipy.special import expit
 
 from recognizer.errors import UsageError
 from recognizer.evaluation.metrics import CONFIDENCE, Clustering, share
-from recognizer.evaluation.prevalence import negatives_without_error
+from recognizer.evaluation.prevalence import negatives_without_error, precision_estimate
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
 from recognizer.policy import Policy, Probability, Rate, Rule
@@ -46,6 +42,9 @@ begin with the highest scores, so that the decided ones do not stand for the oth
 GRID = tuple(float(x) for x in np.round(expit(np.arange(-4, 9.01, 0.25)), 6)[::-1])
 """Thresholds to choose from, strictest first, at equal distances in log-odds."""
 
+_JOINT = 1 - (1 - CONFIDENCE) / 2
+"""Confidence of recall and of false-positive rate, so that both hold at once with 95 %."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -59,16 +58,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The thresholds to choose from, strictest first, and the one that was chosen.
+    """Thresholds to choose from, strictest first, with 95 % intervals.
 
-    ``chosen`` is its place in ``steps``, or None if no step reaches the target; ``notes`` say what
-    a reader must know of the figures. ``images`` is their number in a day, or in the scan.
+    ``chosen`` is the place of one in ``steps``, or None; ``notes`` say what a reader must know of
+    the figures. ``images`` is their number in a day, or in the scan.
     """
 
     origin: str
     images: float
     steps: tuple[Step, ...]
-    chosen: int | None
+    chosen: int | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -77,328 +76,226 @@ class Choice:
         return None if self.chosen is None else self.steps[self.chosen]
 
 
-class _Totals(NamedTuple):
-    """Leads, those that show a product and those that do not, and the products that are missed."""
-
-    leads: Estimate
-    found: Estimate
-    wrong: Estimate
-    missed: Estimate | None
-
-    @property
-    def recall(self) -> Estimate | None:
-        return None if self.missed is None else _ratio(self.found, self.missed)
-
-
-def _ratio(found: Estimate, other: Estimate) -> Estimate | None:
-    """Return the share of what was found among both, with a conservative interval."""
-    if not found.value + other.value:
-        return None
-    if found.low == found.high and other.low == other.high:  # counted one by one
-        return share(found.value, found.value + other.value)
-    low = found.low / (found.low + other.high) if found.low else 0.0
-    high = found.high / (found.high + other.low) if found.high else 0.0
-    return Estimate(found.value / (found.value + other.value), low, high)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Images(ABC):
-    """N images with the highest score of any family, and what is known of them.
-
-    ``scores`` (N,) are calibrated probabilities; ``shown`` (N,) is the family that an image shows,
-    or :data:`NO_PRODUCT`. ``images`` is their number in a day, or in the scan. ``families`` are
-    those of the bundle that are not ignored, and ``named`` its any-product thresholds by
-    false-positive rate.
-    """
-
-    origin: str
-    families: tuple[str, ...]
-    named: Mapping[float, float]
-    scores: NDArray[np.float64]
-    shown: NDArray[np.str_]
-    images: float
-
-    @abstractmethod
-    def _totals(self, threshold: float) -> _Totals:
-        """Return what a threshold makes leads."""
-
-    @abstractmethod
-    def caveats(self) -> Iterator[str]:
-        """Yield what a reader must know of the figures, as sentences."""
-
-    @abstractmethod
-    def _is_supported(self, threshold: float) -> bool:
-        """Whether enough is known of the images over a threshold."""
-
-    @cached_property
-    def positive(self) -> NDArray[np.bool_]:
-        """Which images are known to show a product, (N,)."""
-        return np.asarray(self.shown != NO_PRODUCT)
-
-    def steps(self) -> tuple[Step, ...]:
-        """Measure all thresholds of which enough is known, with intervals of 95 %."""
-        wanted = sorted({*GRID, *self.named.values()}, reverse=True)
-        found = []
-        for threshold in filter(self._is_supported, wanted):
-            total = self._totals(threshold)
-            found.append(
-                Step(
-                    threshold=threshold,
-                    leads=total.leads,
-                    recall=total.recall,
-                    precision=_ratio(total.found, total.wrong),
-                )
-            )
-        return tuple(found)
-
-
 # --- labelled photos ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class LabelledPhotos(Images):
-    """Photos of which somebody knows what they show, as a sample of those that come in.
+def measure_labelled(
+    bundle: Bundle,
+    scores: Sequence[Mapping[str, float]],
+    labels: Sequence[str],
+    sources: Sequence[str],
+    *,
+    images_per_day: float,
+    prevalence: float,
+    origin: str = "labelled photos",
+    ignore: Collection[str] = (),
+) -> Choice:
+    """Measure thresholds on photos of which somebody knows what they show.
 
-    Photos of one source (N,) are alike. Their intervals are exact binomial ones (Clopper and
-    Pearson) for the *effective* number of photos, as surveys compute them (Korn and Graubard,
-    1998). ``prevalence`` is the share of all images that show a product, in the mix of the photos.
+    ``scores`` are calibrated probabilities by label, ``ignore`` the labels that the policy ignores.
+    ``prevalence`` is the share of all images that show a product, in the mix of the photos.
     """
+    families = _family_members(bundle, ignore)
+    return measure_photos(
+        np.array([_highest_score(one, families) for one in scores]),
+        np.array([_family_shown(label, bundle.taxonomy) for label in labels]),
+        np.array(sources),
+        families=[*families],
+        named=bundle.any_product_thresholds,
+        images_per_day=images_per_day,
+        prevalence=prevalence,
+        origin=origin,
+    )
 
-    sources: NDArray[np.str_]
-    prevalence: float
 
-    @classmethod
-    def of(
-        cls,
-        bundle: Bundle,
-        scores: Sequence[Mapping[str, float]],
-        labels: Sequence[str],
-        sources: Sequence[str],
-        *,
-        images_per_day: float,
-        prevalence: float,
-        origin: str = "labelled photos",
-        ignore: Collection[str] = (),
-    ) -> LabelledPhotos:
-        """Gather photos that a bundle has scored, with and without a product.
+def measure_photos(
+    scores: NDArray[np.float64],
+    shown: NDArray[np.str_],
+    sources: NDArray[np.str_],
+    *,
+    families: Collection[str],
+    named: Mapping[float, float],
+    images_per_day: float,
+    prevalence: float,
+    origin: str,
+) -> Choice:
+    """Measure thresholds on the highest score of each photo, (N,), and the family that it shows.
 
-        ``scores`` are calibrated probabilities by label; ``ignore`` are the labels that the policy
-        ignores.
-        """
-        families = family_members(bundle, ignore)
-        shown = np.array([family_shown(label, bundle.taxonomy) for label in labels])
-        positive = shown != NO_PRODUCT
-        if positive.all():
-            raise UsageError(
-                f"{origin}: none without a product, so that nothing says how long the queue will be"
+    Photos of one source, (N,), are alike. Their intervals are exact binomial ones (Clopper and
+    Pearson) for the *effective* number of photos, as surveys compute them (Korn and Graubard,
+    1998). ``named`` has the any-product thresholds of the bundle by false-positive rate.
+    """
+    positive = shown != NO_PRODUCT
+    if positive.all():
+        raise UsageError(
+            f"{origin}: none without a product, so that nothing says how long the queue will be"
+        )
+    if not positive.any():
+        raise UsageError(f"{origin}: none with a product, so that nothing is known of recall")
+    if not 0 < prevalence < 1:
+        raise UsageError(f"prevalence = {prevalence}: a share between 0 and 1")
+    over = scores > np.array([*named.values()])[:, None]
+    sides, clusterings, numbers = (~positive, positive), [], []
+    for side in sides:
+        clustering = Clustering.of(over[:, side], sources[side], shown[side])
+        sizes = np.unique(sources[side], return_counts=True)[1]
+        clusterings.append(clustering)
+        numbers.append(clustering.effective(sizes, _JOINT))
+
+    def measured(threshold: float) -> Step:
+        rate, recall = (
+            share((scores[side] > threshold).mean() * number, number, _JOINT)
+            for side, number in zip(sides, numbers, strict=True)
+        )
+        leads = (
+            images_per_day * (prevalence * found + (1 - prevalence) * wrong)
+            for found, wrong in (
+                (recall.value, rate.value),
+                (recall.low, rate.low),
+                (recall.high, rate.high),
             )
-        if not positive.any():
-            raise UsageError(f"{origin}: none with a product, so that nothing is known of recall")
-        if not 0 < prevalence < 1:
-            raise UsageError(f"prevalence = {prevalence}: a share between 0 and 1")
-        return cls(
-            origin=origin,
-            families=tuple(families),
-            named=bundle.any_product_thresholds,
-            scores=np.array([highest_score(one, families) for one in scores]),
-            shown=shown,
-            images=images_per_day,
-            sources=np.array(sources),
-            prevalence=prevalence,
         )
+        precision = precision_estimate(recall, rate, prevalence)
+        return Step(threshold=threshold, leads=Estimate(*leads), recall=recall, precision=precision)
 
-    def _totals(self, threshold: float) -> _Totals:
-        recall = self._share(self.positive, threshold)
-        products = self.images * self.prevalence
-        found = _scaled(recall, products)
-        wrong = _scaled(self._share(~self.positive, threshold), self.images - products)
-        missed = Estimate(1 - recall.value, 1 - recall.high, 1 - recall.low)
-        return _Totals(
-            leads=Estimate(
-                found.value + wrong.value, found.low + wrong.low, found.high + wrong.high
-            ),
-            found=found,
-            wrong=wrong,
-            missed=_scaled(missed, products),
-        )
-
-    def _is_supported(self, threshold: float) -> bool:
-        is_named = threshold in self.named.values()
-        return is_named or (self.scores[~self.positive] > threshold).sum() >= MIN_OVER
-
-    def _share(self, which: NDArray[np.bool_], threshold: float) -> Estimate:
-        # 97.5 % for each of recall and false-positive rate, so that both hold with 95 %.
-        confidence = 1 - (1 - CONFIDENCE) / 2
-        clustering = self._clusterings[bool(self.positive[which].any())]
-        sizes = np.unique(self.sources[which], return_counts=True)[1]
-        number = clustering.effective(sizes, confidence)
-        return share((self.scores[which] > threshold).mean() * number, number, confidence)
-
-    @cached_property
-    def _clusterings(self) -> tuple[Clustering, Clustering]:
-        over = self.scores > np.array([*self.named.values()])[:, None]
-        first, second = (
-            Clustering.of(over[:, side], self.sources[side], self.shown[side])
-            for side in (~self.positive, self.positive)
-        )
-        return first, second
-
-    def caveats(self) -> Iterator[str]:
-        """Yield what the sources of the photos mean for the figures."""
-        for clustering, what, side in zip(
-            self._clusterings,
-            ("photos without a product", "photos of products"),
-            (~self.positive, self.positive),
-            strict=True,
-        ):
-            photos, sources = int(side.sum()), len(np.unique(self.sources[side]))
-            if sources == 1:
-                yield (
-                    f"All {photos:,} {what} come from one source: the figures hold for photos like "
-                    "these, and say nothing of others."
-                )
-            elif clustering.correlation > 0:
-                yield (
-                    f"The {photos:,} {what} come from {sources} sources and are alike within one "
-                    f"(correlation {clustering.correlation:.2f}); the intervals allow for it."
-                )
-        none = [name for name in self.families if name not in self.shown]
-        if none:
-            yield f"No labelled photos: {', '.join(none)}. Nothing is known of their recall."
+    steps = [
+        measured(threshold)
+        for threshold in _candidates(named)
+        if threshold in named.values() or (scores[~positive] > threshold).sum() >= MIN_OVER
+    ]
+    caveats = [*_unknown(shown, families), *_likeness(sides, sources, clusterings)]
+    if none := [name for name in families if name not in shown]:
+        caveats.append(f"No labelled photos: {', '.join(none)}. Nothing is known of their recall.")
+    return Choice(origin=origin, images=images_per_day, steps=tuple(steps), notes=tuple(caveats))
 
 
-def _scaled(share: Estimate, total: float) -> Estimate:
-    return Estimate(total * share.value, total * share.low, total * share.high)
+def _likeness(
+    sides: Sequence[NDArray[np.bool_]], sources: NDArray[np.str_], clusterings: Sequence[Clustering]
+) -> Iterator[str]:
+    names = ("photos without a product", "photos of products")
+    for name, side, clustering in zip(names, sides, clusterings, strict=True):
+        photos, count = int(side.sum()), len(np.unique(sources[side]))
+        if count == 1:
+            yield (
+                f"All {photos:,} {name} come from one source: the figures hold for photos like "
+                "these, and say nothing of others."
+            )
+        elif clustering.correlation > 0:
+            yield (
+                f"The {photos:,} {name} come from {count} sources and are alike within one "
+                f"(correlation {clustering.correlation:.2f}); the intervals allow for it."
+            )
 
 
 # --- what reviewers found out ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class ReviewedScan(Images):
-    """A scan and what people found out: leads are counted, products are known where decided.
+def measure_reviewed(
+    bundle: Bundle,
+    rows: Iterable[Row],
+    outcomes: Mapping[str, Outcome],
+    *,
+    images_per_day: float | None = None,
+    ignore: Collection[str] = (),
+) -> Choice:
+    """Measure thresholds on a scan: leads are counted, products are known where decided.
 
-    ``lead`` says which images were leads, (N,); ``weights`` how many images of the scan a decided
-    one stands for: 1 for a lead, more in the audit sample, 0 if it was not decided, (N,). Nothing
-    is known of images under ``floor``, the lowest threshold of a lead or score of the audit sample.
-    ``factor`` is how many images of a day each stands for.
+    Rows of other models are left out. ``outcomes`` has what stands of an image by its digest;
+    ``images_per_day`` is by default the number of images of the scan.
     """
-
-    lead: NDArray[np.bool_]
-    weights: NDArray[np.float64]
-    factor: float
-    floor: float
-
-    @classmethod
-    def of(
-        cls,
-        bundle: Bundle,
-        rows: Iterable[Row],
-        outcomes: Mapping[str, Outcome],
-        *,
-        images_per_day: float | None = None,
-        ignore: Collection[str] = (),
-    ) -> ReviewedScan:
-        """Gather the images of a scan that may be over a threshold or were decided.
-
-        Rows of other models are left out. ``outcomes`` has what stands of an image by its digest;
-        ``images_per_day`` is by default the number of images of the scan.
-        """
-        families = family_members(bundle, ignore)
-        drawn, audited = Counter[float](), Counter[float]()
-        kept: list[tuple[float, str, bool, float | None]] = []
-        scanned, floor = 0, 1.0
-        for row in rows:
-            if row.scores is None or row.model.digest != bundle.digest:
-                continue
-            scanned += 1
-            outcome = outcomes.get(row.sha256 or "")
-            is_decided = outcome is not None and outcome.judgement in DECIDED
-            audit = None if row.is_image_lead else row.audit
-            if audit is not None:
-                drawn[audit] += 1
-                audited[audit] += is_decided
-            score = highest_score(row.scores, families)
-            weight = (1.0 if row.is_image_lead else audit) if is_decided else None
-            if weight is not None:
-                known = [score] if audit else [lead.threshold for lead in row.leads]
-                floor = min([floor, *known])
-            if weight is not None or score > GRID[-1]:
-                family = _shown(row, outcome, bundle.taxonomy) if outcome else NO_PRODUCT
-                kept.append((score, family, row.is_image_lead, weight))
-        if not kept:
-            raise UsageError(
-                f"no scored row was made by {bundle.title}, or none is near a threshold: name the "
-                "--bundle of the scan"
-            )
-        scores, shown, leads = map(np.array, zip(*(one[:3] for one in kept), strict=True))
-        stands_for = audit_weights(drawn, audited)
-        weights = np.array(
-            [
-                0.0 if given is None else 1.0 if is_lead else stands_for[given]
-                for _, _, is_lead, given in kept
-            ]
+    families = _family_members(bundle, ignore)
+    drawn, audited = Counter[float](), Counter[float]()
+    kept: list[tuple[float, str, bool, float | None]] = []
+    scanned, floor = 0, 1.0  # the floor: nothing is known of images under it
+    for row in rows:
+        if row.scores is None or row.model.digest != bundle.digest:
+            continue
+        scanned += 1
+        outcome = outcomes.get(row.sha256 or "")
+        is_decided = outcome is not None and outcome.judgement in DECIDED
+        audit = None if row.is_image_lead else row.audit
+        if audit is not None:
+            drawn[audit] += 1
+            audited[audit] += is_decided
+        score = _highest_score(row.scores, families)
+        weight = (1.0 if row.is_image_lead else audit) if is_decided else None
+        if weight is not None:
+            known = [score] if audit else [lead.threshold for lead in row.leads]
+            floor = min([floor, *known])
+        if weight is not None or score > GRID[-1]:
+            family = _shown(row, outcome, bundle.taxonomy) if outcome else NO_PRODUCT
+            kept.append((score, family, row.is_image_lead, weight))
+    if not kept:
+        raise UsageError(
+            f"no scored row was made by {bundle.title}, or none is near a threshold: name the "
+            "--bundle of the scan"
         )
-        factor = 1.0 if images_per_day is None else images_per_day / scanned
-        return cls(
-            origin=f"{scanned:,} images, {int((weights > 0).sum()):,} of them decided",
-            families=tuple(families),
-            named=bundle.any_product_thresholds,
-            scores=scores,
-            shown=shown,
-            images=factor * scanned,
-            lead=leads,
-            weights=weights,
-            factor=factor,
-            floor=floor,
-        )
+    scores, shown, lead = map(np.array, zip(*(one[:3] for one in kept), strict=True))
+    stands_for = audit_weights(drawn, audited)
+    weights = np.array(  # how many images a decided one stands for
+        [
+            0.0 if given is None else 1.0 if is_lead else stands_for[given]
+            for _, _, is_lead, given in kept
+        ]
+    )
+    decided, positive = weights > 0, shown != NO_PRODUCT
+    sample = decided & ~lead
+    factor = 1.0 if images_per_day is None else images_per_day / scanned
 
-    @cached_property
-    def has_audit(self) -> bool:
-        """Whether anybody looked at images that were cleared."""
-        return bool((~self.lead & (self.weights > 0)).any())
-
-    def _totals(self, threshold: float) -> _Totals:
-        over, positive = self.scores > threshold, self.positive
-        negative = ~positive & (self.weights > 0)
-        leads = self.factor * float(over.sum())
-        return _Totals(
-            leads=Estimate(leads, leads, leads),
-            found=self._count(positive & over, over),
-            wrong=self._count(negative & over, over),
-            missed=self._count(positive & ~over, ~over) if self.has_audit else None,
-        )
-
-    def _count(self, which: NDArray[np.bool_], among: NDArray[np.bool_]) -> Estimate:
+    def count(which: NDArray[np.bool_], among: NDArray[np.bool_]) -> Estimate:
         """Return how many images some stand for; leads were decided one by one."""
-        audited = ~self.lead & (self.weights > 0)
-        weights: Counter[float] = Counter(dict.fromkeys(self.weights[audited & among].tolist(), 0))
-        weights.update(self.weights[audited & which].tolist())
-        whole = int((which & self.lead & (self.weights > 0)).sum())
-        found = weighted_count(weights)
-        return Estimate(whole + found.value, whole + found.low, whole + found.high)
+        found = Counter(dict.fromkeys(weights[sample & among].tolist(), 0))
+        found.update(weights[sample & among & which].tolist())
+        whole, rest = int((decided & lead & among & which).sum()), weighted_count(found)
+        return Estimate(whole + rest.value, whole + rest.low, whole + rest.high)
 
-    def _is_supported(self, threshold: float) -> bool:
-        over, decided = self.scores > threshold, self.weights > 0
-        leads, clear = over & self.lead, over & ~self.lead
+    def measured(threshold: float, over: NDArray[np.bool_]) -> Step:
+        leads = factor * float(over.sum())
+        found = count(positive, over)
+        return Step(
+            threshold=threshold,
+            leads=Estimate(leads, leads, leads),
+            recall=_ratio(found, count(positive, ~over)) if sample.any() else None,
+            precision=_ratio(found, count(~positive, over)),
+        )
+
+    def is_supported(threshold: float, over: NDArray[np.bool_]) -> bool:
+        leads, clear = over & lead, over & ~lead
         return bool(
             (over & decided).sum() >= MIN_OVER
-            and threshold >= self.floor
+            and threshold >= floor
             and (leads & decided).sum() >= MIN_DECIDED * leads.sum()
             and ((clear & decided).sum() >= MIN_OVER or clear.sum() <= 0.1 * over.sum())
         )
 
-    def caveats(self) -> Iterator[str]:
-        """Yield what outcomes can say, and what not."""
-        if not self.has_audit:
-            yield (
-                "No audit sample was decided: nothing is known of what was cleared, so there is no "
-                "recall and no lower threshold (recognizer scan --audit-rate)."
-            )
-        yield (
-            "The same outcomes choose the threshold and measure it: measure it again on the next "
-            "scan."
+    over_each = ((one, scores > one) for one in _candidates(bundle.any_product_thresholds))
+    caveats = [*_unknown(shown, families)]
+    if not sample.any():
+        caveats.append(
+            "No audit sample was decided: nothing is known of what was cleared, so neither "
+            "recall nor a lower threshold can be told (recognizer scan --audit-rate)."
         )
+    caveats.append(
+        "The same outcomes choose the threshold and measure it: measure it again on the next scan."
+    )
+    return Choice(
+        origin=f"{scanned:,} images, {int(decided.sum()):,} of them decided",
+        images=factor * scanned,
+        steps=tuple(measured(*one) for one in over_each if is_supported(*one)),
+        notes=tuple(caveats),
+    )
+
+
+def _ratio(found: Estimate, other: Estimate) -> Estimate | None:
+    """Return the share of what was found among both, with a conservative interval."""
+    both = found.value + other.value
+    if not both:
+        return None
+    if found.low == found.high and other.low == other.high:  # counted one by one
+        return share(found.value, both)
+    low = found.low / (found.low + other.high) if found.low else 0.0
+    high = found.high / (found.high + other.low) if found.high else 0.0
+    return Estimate(found.value / both, low, high)
 
 
 def _shown(row: Row, outcome: Outcome, taxonomy: Taxonomy) -> str:
@@ -406,28 +303,38 @@ def _shown(row: Row, outcome: Outcome, taxonomy: Taxonomy) -> str:
     if outcome.judgement is not Judgement.CONFIRMED:
         return NO_PRODUCT
     for label in (outcome.label, *row.lead_labels):
-        if label and label in taxonomy.labels and (family := family_shown(label, taxonomy)):
+        if label and label in taxonomy.labels and (family := _family_shown(label, taxonomy)):
             return family
     families = row.family or {NO_PRODUCT: 0.0}
     return max(families, key=lambda name: families[name])
 
 
-# --- families -------------------------------------------------------------------------------------
+# --- both -----------------------------------------------------------------------------------------
 
 
-def family_members(bundle: Bundle, ignore: Collection[str]) -> dict[str, list[str]]:
-    """Return family -> its labels, without those that a policy ignores."""
+def _candidates(named: Mapping[float, float]) -> list[float]:
+    return sorted({*GRID, *named.values()}, reverse=True)
+
+
+def _unknown(shown: NDArray[np.str_], families: Collection[str]) -> Iterator[str]:
+    if unknown := sorted({*shown.tolist()} - {*families, NO_PRODUCT}):
+        yield (
+            f"The bundle does not know {', '.join(unknown)}, or the policy ignores it: found only "
+            "by mistake."
+        )
+
+
+def _family_members(bundle: Bundle, ignore: Collection[str]) -> dict[str, list[str]]:
     members = {f.name: [m for m in f.members if m not in ignore] for f in bundle.families}
     return {name: labels for name, labels in members.items() if labels}
 
 
-def highest_score(scores: Mapping[str, float], families: Mapping[str, Sequence[str]]) -> float:
+def _highest_score(scores: Mapping[str, float], families: Mapping[str, Sequence[str]]) -> float:
     """Return the highest probability of any member of a family, from those of labels."""
     return 1 - min(math.prod(1 - scores[one] for one in labels) for labels in families.values())
 
 
-def family_shown(label: str, taxonomy: Taxonomy) -> str:
-    """Return the family of a product's label, or :data:`NO_PRODUCT`."""
+def _family_shown(label: str, taxonomy: Taxonomy) -> str:
     entry = taxonomy.labels[label]
     return str(entry.family) if entry.kind is Kind.PRODUCT else NO_PRODUCT
 
@@ -436,7 +343,7 @@ def family_shown(label: str, taxonomy: Taxonomy) -> str:
 
 
 def choose(
-    images: Images, *, capacity: float | None = None, precision: float | None = None
+    measured: Choice, *, capacity: float | None = None, precision: float | None = None
 ) -> Choice:
     """Choose the loosest threshold that fits a team, or whose leads are precise enough.
 
@@ -445,7 +352,7 @@ def choose(
     """
     if precision is not None and not 0 < precision < 1:
         raise UsageError(f"precision = {precision}: a share over 0 and under 1, such as 0.5")
-    steps = images.steps()
+    steps = measured.steps
     fitting = [
         place
         for place, step in enumerate(steps)
@@ -454,22 +361,8 @@ def choose(
     ]
     # If none fits a team, it is the strictest, of which the highest scores are reached.
     chosen = max(fitting, default=0 if steps and precision is None else None)
-    made = Choice(
-        origin=images.origin,
-        images=images.images,
-        steps=steps,
-        chosen=chosen,
-    )
-    notes = (*_notes(made, capacity, precision), *_unknown(images), *images.caveats())
-    return replace(made, notes=notes)
-
-
-def _unknown(images: Images) -> Iterator[str]:
-    if unknown := sorted({*images.shown.tolist()} - {*images.families, NO_PRODUCT}):
-        yield (
-            f"The bundle does not know {', '.join(unknown)}, or the policy ignores it: found only "
-            "by mistake."
-        )
+    made = replace(measured, chosen=chosen)
+    return replace(made, notes=(*_notes(made, capacity, precision), *measured.notes))
 
 
 def _notes(choice: Choice, capacity: float | None, precision: float | None) -> Iterator[str]:
@@ -478,7 +371,7 @@ def _notes(choice: Choice, capacity: float | None, precision: float | None) -> I
         yield "Too few images were decided to say anything of a threshold: review more."
     elif step is None:
         yield (
-            f"There is no threshold over which at least {precision:.0%} of the leads show a "
+            f"No threshold is known over which at least {precision:.0%} of the leads show a "
             "product for certain (the lower end of the 95 % interval): review more."
         )
     elif capacity is not None and step.leads.value > capacity:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -50,9 +49,7 @@ class Check:
 
 
 def verify_case(
-    folder: Path,
-    load: Callable[[ModelReference], Recognizer | None],
-    digest: str | None = None,
+    folder: Path, load: Callable[[ModelReference], Recognizer | None], digest: str | None = None
 ) -> Iterator[Check]:
     """Check a case, and yield what came of each check.
 
@@ -67,7 +64,7 @@ def verify_case(
 
 
 def _entries(folder: Path, below: str = "") -> Iterator[tuple[str, str | None]]:
-    """Yield each entry that is no folder of others, with what is wrong about its kind."""
+    """Yield each entry that is not a folder of others, with what is wrong about its kind."""
     with os.scandir(folder / below) as found:
         entries = [*found]
     if not entries and below:
@@ -97,20 +94,19 @@ def _check_files(
         lines = [line.partition(between) for line in text.split("\n")[:-1]]
         listed = {name: sha256 for sha256, _, name in lines}
         for name in dict.fromkeys([*listed, *covered]):
-            found = digests.get(name)
+            found, result = digests.get(name), Result.FAILED
             if found is None:
-                detail = f"it is {present[name]}" if present.get(name) else "it is missing"
+                detail = f"it is {present.get(name) or 'missing'}"
             elif name not in listed:
                 detail = "a file that was added later"
             elif listed[name] != found:
                 detail = f"it was changed: sha256 {found}, not {listed[name]}"
             else:
-                yield Check(name, Result.OK, f"sha256 {found}")
-                continue
-            yield Check(name, Result.FAILED, detail)
+                detail, result = f"sha256 {found}", Result.OK
+            yield Check(name, result, detail)
         is_own = [*listed] == covered if manifest == TAG_MANIFEST else {*listed} == {*covered}
         if not is_own or "".join(f"{d}{between}{name}\n" for name, d in listed.items()) != text:
-            detail = "it has lines that are no entries, in another order, or twice"
+            detail = "it has lines that are not entries, in another order, or twice"
             yield Check(manifest, Result.FAILED, detail)
     own_files = digests.keys() & {*payload, *_TAGS, TAG_MANIFEST}
     for name in sorted(present.keys() - own_files):
@@ -144,9 +140,10 @@ def _check_scores(
     present: dict[str, str | None],
     load: Callable[[ModelReference], Recognizer | None],
 ) -> Iterator[Check]:
-    rows, problem = _read_rows(folder, present)
-    if problem:
-        yield Check(f"data/{ROWS_FILE}", Result.FAILED, problem)
+    try:
+        rows = _read_rows(folder, present)
+    except (OSError, ValueError) as error:
+        yield Check(f"data/{ROWS_FILE}", Result.FAILED, str(error))
         return
     model = rows[0].model
     recognizer = load(model)
@@ -154,28 +151,28 @@ def _check_scores(
         detail = f"give the bundle {model.title} ({model.digest[:12]})"
         yield Check("scores", Result.NOT_DONE, detail)
         return
-    results: Counter[Result] = Counter()
+    has_same = False
     for check in _check_rows(folder, present, rows, recognizer):
-        results[check.result] += 1
+        has_same |= check.result is Result.OK
         yield check
-    if not results[Result.OK]:
+    if not has_same:
         yield Check("scores", Result.FAILED, "no photo was scored again with the same scores")
 
 
-def _read_rows(folder: Path, present: dict[str, str | None]) -> tuple[list[Row], str | None]:
+def _read_rows(folder: Path, present: dict[str, str | None]) -> list[Row]:
     name = f"data/{ROWS_FILE}"
-    if name not in present or present[name]:
-        return [], "there are no rows"
+    lines = _read(folder / name).splitlines(keepends=True) if present.get(name, "") is None else []
     rows: list[Row] = []
-    try:
-        for number, line in enumerate(_read(folder / name).splitlines(keepends=True), 1):
-            row = Row.from_json(json.loads(line))
-            if row.to_json_line() != line:
-                return [], f"line {number} is not as a scan writes it"
-            rows.append(row)
-    except (OSError, ValueError) as error:
-        return [], f"line {len(rows) + 1} is not a row: {error}"
-    return rows, None if rows else "there are no rows"
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(Row.from_json(json.loads(line)))
+        except ValueError as error:
+            raise ValueError(f"line {number} is not a row: {error}") from error
+        if rows[-1].to_json_line() != line:
+            raise ValueError(f"line {number} is not as a scan writes it")
+    if not rows:
+        raise ValueError("it has no rows")
+    return rows
 
 
 def _check_rows(
@@ -188,7 +185,9 @@ def _check_rows(
     }
     files = sum(name.startswith(f"data/{PHOTOS}/") for name in present)
     if files != len(originals):
-        yield Check(f"data/{PHOTOS}", Result.FAILED, "two files have one name, or one is no file")
+        yield Check(
+            f"data/{PHOTOS}", Result.FAILED, "two files have one name, or one is not a file"
+        )
     for row in rows:
         name = originals.get(row.sha256 or "")
         if name is None:
@@ -207,14 +206,11 @@ def _check_score(path: Path, name: str, row: Row, recognizer: Recognizer) -> Che
     if row.preprocessing != PREPROCESSING_VERSION:
         detail = f"it needs preprocessing {row.preprocessing}; this program has "
         return Check(name, Result.NOT_DONE, f"{detail}{PREPROCESSING_VERSION}")
-    prediction = recognizer.predict(path)
-    if prediction.status is Status.FAILED or prediction.scores.keys() != (row.scores or {}).keys():
+    prediction, scores = recognizer.predict(path), row.scores or {}
+    if prediction.status is Status.FAILED or prediction.scores.keys() != scores.keys():
         detail = f"it cannot be scored again: {prediction.reason or 'other labels'}"
         return Check(name, Result.FAILED, detail)
-    difference = max(
-        abs(round(prediction.scores[label], 6) - score)
-        for label, score in (row.scores or {}).items()
-    )
+    difference = max(abs(round(prediction.scores[one], 6) - scores[one]) for one in scores)
     is_same = difference <= SCORE_TOLERANCE and prediction.sha256 == row.sha256
     detail = f"scored again: the largest difference of a score is {difference:.6f}"
     return Check(name, Result.OK if is_same else Result.FAILED, detail)

@@ -40,8 +40,7 @@ _HAS_WORD = (
 class View:
     """Which listings are looked at; empty texts mean any.
 
-    ``section`` is ``queue`` or ``audit``, ``state`` one of :data:`STATES` or ``all``. ``reported``
-    means what users have reported, and ``q`` are words of which each is in some column.
+    ``reported`` means what users have reported; each of the words ``q`` is in some column.
     """
 
     section: str = QUEUE

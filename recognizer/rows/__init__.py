@@ -1,15 +1,14 @@
 """Rows: what is remembered of a scan, in one SQLite file, and what is made of it."""
 
 from recognizer.rows.audit import AuditSample
-from recognizer.rows.copies import find_copies, group_copies
 from recognizer.rows.deciding import DecisionDiff, decide_again
-from recognizer.rows.export import ListingCounts, write_listings, write_rows
+from recognizer.rows.export import write_listings, write_rows
 from recognizer.rows.listings import Listing, ListingPhoto, read_listings
 from recognizer.rows.merging import Merged, merge
 from recognizer.rows.ranking import Ranking
 from recognizer.rows.row import ROW_SCHEMA, Row, row_schema
 from recognizer.rows.scanfile import NewRow, ScanFile
-from recognizer.rows.similar import similar_images
+from recognizer.rows.similar import find_copies, group_copies, similar_images
 from recognizer.rows.summary import ScanSummary
 from recognizer.rows.writer import ScanWriter
 
@@ -18,7 +17,6 @@ __all__ = [
     "AuditSample",
     "DecisionDiff",
     "Listing",
-    "ListingCounts",
     "ListingPhoto",
     "Merged",
     "NewRow",

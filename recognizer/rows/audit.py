@@ -1,8 +1,7 @@
 """The audit sample: clear images, drawn at random, whose review shows what a scan has missed.
 
-An image is drawn by a hash of its bytes, so that the sample is the same in every run and
-nobody can choose it. What the model was less sure of is drawn more often: the probability is part
-of the row, and each audited image stands for 1 / probability of those like it (Horvitz and
+An image is drawn by a hash of its bytes, the same in every run. What the model was less sure of is
+drawn more often: each audited image stands for 1 / probability of those like it (Horvitz and
 Thompson, 1952).
 """
 
@@ -20,20 +19,9 @@ STRATA = ((0.1, 100.0), (0.01, 10.0), (0.0, 1.0))
 """From which product score on an image is drawn how many times as often as the others."""
 
 
-def audit_probability(sha256: str, score: float, rate: float) -> float | None:
-    """Return with which probability a clear image was drawn; None where it was not.
-
-    ``score`` is its highest product score, and ``rate`` the probability for images with low ones.
-    """
-    factor = next(factor for least, factor in STRATA if score >= least)
-    probability = min(1.0, factor * rate)
-    digest = hashlib.blake2b(f"0 {sha256}".encode(), digest_size=8).digest()
-    return probability if int.from_bytes(digest, "big") < probability * 2**64 else None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSample:
-    """How clear images are drawn: see :func:`audit_probability`; ``products`` are the labels."""
+    """How clear images are drawn: with the probability ``rate`` if ``products`` score low."""
 
     rate: float
     products: Sequence[str]
@@ -44,8 +32,12 @@ class AuditSample:
 
     def drawn(self, row: Row) -> Row:
         """Return a row with the probability with which it was drawn, or without one."""
-        probability = None
+        drawn = None
         if row.decision is Decision.CLEAR and row.sha256 is not None and row.scores:
             score = max((row.scores.get(name, 0.0) for name in self.products), default=0.0)
-            probability = audit_probability(row.sha256, score, self.rate)
-        return row if row.audit == probability else replace(row, audit=probability)
+            factor = next(factor for least, factor in STRATA if score >= least)
+            probability = min(1.0, factor * self.rate)
+            digest = hashlib.blake2b(f"0 {row.sha256}".encode(), digest_size=8).digest()
+            if int.from_bytes(digest, "big") < probability * 2**64:
+                drawn = probability
+        return row if row.audit == drawn else replace(row, audit=drawn)

@@ -1,15 +1,16 @@
 """Decide again: another policy applied to the scores of a scan, without an image or a model.
 
 Most images are clear under any policy: the matrix of their scores is compared with the thresholds.
-All others are decided by the same code as in a scan.
+All others are decided by the same code as in a scan. To compare two scans tells what another model
+or another month has changed.
 """
 
 from __future__ import annotations
 
+import heapq
 import json
-import sqlite3
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,12 +18,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.decision import LeadThresholds, decide, limits_of, with_listing
+from recognizer.decision import decide, limits_of, severity, with_listing
 from recognizer.errors import UsageError
 from recognizer.listing_rules import Reports
 from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
+from recognizer.rows.item_key import item_key
 from recognizer.rows.ranking import Ranking
 from recognizer.rows.row import Reference, Row, rounded_leads
 from recognizer.rows.scanfile import ScanFile
@@ -69,12 +71,12 @@ class DecisionDiff:
                 for (before, after), count in sorted(self.decisions.items())
             ],
             "leads": {
-                name: {key: getattr(self, key)[name] for key in _COUNTED} for name in self.products
+                name: {
+                    key: getattr(self, key)[name] for key in ("before", "after", "added", "removed")
+                }
+                for name in self.products
             },
         }
-
-
-_COUNTED = ("before", "after", "added", "removed")
 
 
 def _lead_names(row: Row) -> set[str]:
@@ -89,10 +91,9 @@ def decide_again(
 ) -> DecisionDiff:
     """Apply another policy to all rows of a scan, in one transaction.
 
-    The scores, and the times of the scan, stay as they were. Leads that are new have no regions and
-    no thumbnail. Scores have six digits in the file, so that one may come out otherwise than in a
-    scan that is as near as that to a threshold. A policy that names what a model does not know is a
-    PolicyError, a model that is not among the bundles a UsageError.
+    Leads that are new have no regions and no thumbnail. Scores have six digits in the file, so that
+    one may come out otherwise than in a scan that is as near as that to a threshold. A policy that
+    names what a model does not know is a PolicyError, a model without its bundle a UsageError.
     """
     diff = DecisionDiff()
     changes = _changes(file, policy, {bundle.digest: bundle for bundle in bundles}, diff)
@@ -101,24 +102,13 @@ def decide_again(
         return diff
     with file.transaction() as database:
         file.change(changes, Ranking(bundles))
-        _replace_policies(file, database, policy)
+        # All rows point at the policy, by a change of the one that most of them point at.
+        most = "SELECT policy FROM image GROUP BY policy ORDER BY count(*) DESC LIMIT 1"
+        for (id_,) in database.execute(most).fetchall():
+            database.execute("UPDATE image SET policy = ?1 WHERE policy != ?1", (id_,))
+            database.execute("DELETE FROM policy WHERE id != ?", (id_,))
+            database.execute("UPDATE policy SET name = ?, digest = ?", (policy.name, policy.digest))
     return diff
-
-
-def _replace_policies(file: ScanFile, database: sqlite3.Connection, policy: Policy) -> None:
-    """Have all rows point at the policy, by changing the one row that most of them point at."""
-    ((most, _), *others) = database.execute(
-        "SELECT policy, count(*) FROM image GROUP BY policy ORDER BY 2 DESC"
-    ).fetchall() or [(None, 0)]
-    if most is None:
-        return
-    for other, _ in others:
-        database.execute("UPDATE image SET policy = ? WHERE policy = ?", (most, other))
-    database.execute("DELETE FROM policy WHERE id != ?", (most,))
-    database.execute(
-        "UPDATE policy SET name = ?, digest = ? WHERE id = ?", (policy.name, policy.digest, most)
-    )
-    file.forget_ids()
 
 
 def _changes(
@@ -134,39 +124,27 @@ def _changes(
         (last,),
     ):
         last = block[-1][0]
-        by_model: dict[str, list[tuple[Any, ...]]] = {}
-        for record in block:
-            by_model.setdefault(record[1], []).append(record)
-        for model, records in by_model.items():
+        for model in {record[1] for record in block}:
             if model not in bundles:
                 raise UsageError(
                     f"rows were made by the model {model[:12]}, and its thresholds are needed: "
                     "give its folder with --bundle"
                 )
-            if model not in deciders:
-                deciders[model] = Decider(bundles[model], policy)
+            decider = deciders.setdefault(model, Decider(bundles[model], policy))
+            records = [record for record in block if record[1] == model]
             try:
-                yield from _changes_of(file, deciders[model], records, diff)
+                is_clear = decider.stay_clear(records)
             except (msgspec.MsgspecError, ValueError, KeyError) as error:
                 raise file.damaged(error) from error
-
-
-def _changes_of(
-    file: ScanFile, decider: Decider, records: Sequence[tuple[Any, ...]], diff: DecisionDiff
-) -> Iterator[tuple[int, Row]]:
-    is_clear = decider.stays_clear(records)
-    unchanged = int(is_clear.sum())
-    diff.rows += unchanged
-    diff.decisions["clear", "clear"] += unchanged
-    for at in np.flatnonzero(~is_clear).tolist():
-        image = records[at][0]
-        before = file.row(image)
-        if before is None:
-            continue
-        after = decider.decided(before)
-        diff.add(before, after)
-        if after != replace(before, policy=after.policy):
-            yield image, after
+            unchanged = int(is_clear.sum())
+            diff.rows += unchanged
+            diff.decisions["clear", "clear"] += unchanged
+            for at in np.flatnonzero(~is_clear).tolist():
+                (before,) = file.rows("image.id = ?", (records[at][0],))
+                after = decider.decided(before)
+                diff.add(before, after)
+                if after != replace(before, policy=after.policy):
+                    yield records[at][0], after
 
 
 class Decider:
@@ -181,11 +159,8 @@ class Decider:
         self._families = [family.name for family in bundle.families]
         self._members = {f.name: f.members for f in bundle.families}
         self._reads_listings = bool(policy.keywords) or policy.reports != Reports()
-        self._last_item = "", True
-        self._scores = _numbers_decoder(self._labels)
-        self._family_scores = _numbers_decoder(self._families)
 
-    def stays_clear(self, records: Sequence[tuple[Any, ...]]) -> NDArray[np.bool_]:
+    def stay_clear(self, records: Sequence[tuple[Any, ...]]) -> NDArray[np.bool_]:
         """Return which images were clear for no reason, and certainly stay so.
 
         The others are decided one by one: what is a lead, not scored, damaged or near a known item,
@@ -203,38 +178,28 @@ class Decider:
         places = np.flatnonzero(is_clear).tolist()
         if not places:
             return is_clear
-        scores = np.array([self._scores(records[place][4]) for place in places])
-        families = np.array([self._family_scores(records[place][5]) for place in places])
-        families = families.reshape(len(places), len(self._families))
+        scores = _columns([records[place][4] for place in places], self._labels)
+        families = _columns([records[place][5] for place in places], self._families)
         for limits in self._limits:
-            is_clear[places] &= self._column(limits, scores, families) <= limits.review[0]
+            name = limits.candidate.name
+            if limits.candidate.kind is CandidateKind.LABEL:
+                column = scores[name]
+            elif len(limits.members) == len(limits.candidate.members):
+                column = families[name]
+            else:  # of a part of a family, at least as much
+                column = 1 - np.prod([1 - scores[one] for one in limits.members], axis=0) + 1e-9
+            is_clear[places] &= column <= limits.review[0]
         animals = self._policy.always_review.animals
-        if animals is not None and self._bundle.animals:
-            columns = [self._labels.index(name) for name in self._bundle.animals]
-            is_clear[places] &= scores[:, columns].max(axis=1) <= animals
+        if animals is not None:
+            for name in self._bundle.animals:
+                is_clear[places] &= scores[name] <= animals
         return is_clear
 
     def _ignores(self, item: str | None) -> bool:
         """Whether the words and the reports of a listing change nothing."""
         if item is None or not self._reads_listings:
             return True
-        if item != self._last_item[0]:  # the images of a listing come together
-            verdict = with_listing(_CLEAR, self._policy, json.loads(item))
-            self._last_item = item, verdict is _CLEAR
-        return self._last_item[1]
-
-    def _column(
-        self, limits: LeadThresholds, scores: NDArray[np.float64], families: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return the scores of a candidate; of a part of a family, at least as much."""
-        candidate = limits.candidate
-        if candidate.kind is CandidateKind.LABEL:
-            return scores[:, self._labels.index(candidate.name)]
-        if len(limits.members) == len(candidate.members):
-            return families[:, self._families.index(candidate.name)]
-        columns = [self._labels.index(member) for member in limits.members]
-        combined: NDArray[np.float64] = 1 - np.prod(1 - scores[:, columns], axis=1)
-        return combined + 1e-9
+        return with_listing(_CLEAR, self._policy, json.loads(item)) is _CLEAR
 
     def decided(self, row: Row) -> Row:
         """Return a row with the decision of the policy."""
@@ -247,21 +212,12 @@ class Decider:
             frame=frame,
             frames=row.frames if frame is not None else None,
         )
-        verdict = decide(
-            prediction,
-            self._bundle,
-            self._policy,
-            row.known or (),
-            row.item,
-            limits=self._limits,
-        )
-        shown = {
-            member
-            for lead in verdict.leads
-            for member in (
-                (lead.name,) if lead.kind is CandidateKind.LABEL else self._members[lead.name]
-            )
-        }
+        known, limits = row.known or (), self._limits
+        verdict = decide(prediction, self._bundle, self._policy, known, row.item, limits=limits)
+        shown = {lead.name for lead in verdict.leads if lead.kind is CandidateKind.LABEL}
+        for lead in verdict.leads:
+            if lead.kind is CandidateKind.FAMILY:
+                shown |= {*self._members[lead.name]}
         return replace(
             row,
             leads=rounded_leads(verdict),
@@ -275,10 +231,97 @@ class Decider:
         )
 
 
-def _numbers_decoder(names: Sequence[str]) -> Any:
-    """Return a function that reads a JSON object of numbers, in the order of the names."""
-    # Fields are numbered: a label may be called as no field can be.
-    fields = [(f"f{place}", float) for place in range(len(names))]
-    renamed = {f"f{place}": name for place, name in enumerate(names)}
-    decoder = msgspec.json.Decoder(msgspec.defstruct("_Scores", fields, rename=renamed.get))
-    return lambda text: msgspec.structs.astuple(decoder.decode(text))
+def _columns(texts: Sequence[str], names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Return the numbers with these names of JSON objects, each as a column."""
+    decoder = msgspec.json.Decoder(dict[str, float])
+    rows = [[scores[name] for name in names] for scores in map(decoder.decode, texts)]
+    return dict(zip(names, np.array(rows, np.float64).T, strict=True))
+
+
+# --- two scans ------------------------------------------------------------------------------------
+
+_NO_CHANGE = 1e-6  # of a score
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An image that changed; ``by`` is how much the score of ``product`` did, the most of all."""
+
+    before: Row
+    after: Row
+    product: str | None
+    by: float
+
+    @property
+    def size(self) -> tuple[int, float]:
+        """Its rank: first the distance of the decisions, then that of the scores."""
+        apart = abs(severity(self.before.decision) - severity(self.after.decision))
+        return apart, abs(self.by)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what matters of both rows."""
+        found: dict[str, Any] = {"product": self.product, "by": round(self.by, 6)}
+        for name, row in (("before", self.before), ("after", self.after)):
+            found |= {key: getattr(row, key) for key in ("source", "item", "sha256")}
+            leads = [f"{lead.kind} {lead.name}" for lead in row.leads]
+            score = (row.scores or {}).get(self.product or "")
+            found[name] = {"decision": row.decision, "why": row.why, "score": score, "leads": leads}
+        return found
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Two scans; ``common`` images have the same bytes in both, ``replaced`` ones others."""
+
+    images: tuple[int, int]
+    replaced: int = 0
+    common: DecisionDiff = field(default_factory=DecisionDiff)
+    changes: list[Change] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison as values for JSON."""
+        return {
+            "images": dict(zip(("before", "after"), self.images, strict=True)),
+            "replaced": self.replaced,
+            "common": self.common.to_json(),
+            "changes": [change.to_json() for change in self.changes],
+        }
+
+
+def compare(
+    before: ScanFile, after: ScanFile, products: Mapping[str, Collection[str]], *, top: int = 100
+) -> Comparison:
+    """Compare two scans, and keep the ``top`` largest changes.
+
+    ``products`` are those of each model, by its digest; of other models all labels are compared.
+    """
+    found = Comparison((len(before), len(after)))
+    largest: list[tuple[tuple[int, float], int, Change]] = []
+    for number, row in enumerate(after.rows()):
+        key = item_key(row.source, row.item, before.listing_column, row.reason)
+        for old in before.rows("key = ?", (key,)):
+            if old.sha256 != row.sha256 and None not in {old.sha256, row.sha256}:
+                found.replaced += 1
+                continue
+            found.common.add(old, row)
+            change = _change(old, row, products)
+            if change is not None and top > 0:
+                push = heapq.heappush if len(largest) < top else heapq.heappushpop
+                push(largest, (change.size, -number, change))
+    found.changes = [change for _, _, change in sorted(largest, reverse=True)]
+    return found
+
+
+def _change(old: Row, new: Row, products: Mapping[str, Collection[str]]) -> Change | None:
+    before, after = (_product_scores(row, products) for row in (old, new))
+    changes = {name: after[name] - before[name] for name in before.keys() & after.keys()}
+    product = max(changes, key=lambda name: (abs(changes[name]), after[name], name), default=None)
+    by = 0.0 if product is None else changes[product]
+    if old.decision is new.decision and abs(by) <= _NO_CHANGE:
+        return None
+    return Change(old, new, product, by)
+
+
+def _product_scores(row: Row, products: Mapping[str, Collection[str]]) -> dict[str, float]:
+    scores = row.scores or {}
+    return {name: scores[name] for name in products.get(row.model.digest, scores) if name in scores}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from recognizer.errors import MissingExtraError, UsageError
 from recognizer.policy import Policy
 from recognizer.rows.listings import Listing, read_listings
 from recognizer.rows.records import valid
-from recognizer.rows.row import ROW_FIELDS, ROW_SCHEMA, Row, row_schema
+from recognizer.rows.row import ROW_SCHEMA, Row
 from recognizer.rows.scanfile import ScanFile
 
 EXPORT_SUFFIXES = (".jsonl", ".csv", ".parquet")
@@ -34,45 +34,26 @@ _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _CHUNK_ROWS = 2000  # a row group of Parquet
 
 
-@dataclass(slots=True, kw_only=True)
-class ListingCounts:
-    """How many listings were written, and how many of them are what."""
-
-    listings: int = 0
-    leads: int = 0
-    folded: int = 0
-    without_image: int = 0
-
-
 def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
-    """Write the rows of a scan, and return how many they are.
+    """Write the rows of a scan in one step, and return how many they are.
 
-    The export takes its place in one step. Names of files that are not valid text are written with
-    escapes. With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a
-    formula. A place that has another ending or is somebody else's file is a UsageError.
+    With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a formula. A place
+    that has another ending or is somebody else's file is a UsageError.
     """
     return write_records(output, _ROWS, file.rows(), raw)
 
 
 def write_listings(
     file: ScanFile, output: Path, policy: Policy | None = None, *, raw: bool = False
-) -> ListingCounts:
-    """Write the listings of a scan in the order of the queue; it raises as :func:`write_rows`.
+) -> int:
+    """Write the listings of a scan in the order of the queue, as :func:`write_rows` does rows.
 
     ``policy`` is that of the rows, for the platform's action on each listing.
     """
-    counts = ListingCounts()
-
-    def counted() -> Iterator[Listing]:
-        for listing in read_listings(file):
-            counts.listings += 1
-            counts.leads += listing.is_lead
-            counts.folded += listing.copy_of is not None
-            counts.without_image += not listing.images
-            yield listing if policy is None else _with_action(listing, policy)
-
-    write_records(output, _LISTINGS, counted(), raw)
-    return counts
+    listings = read_listings(file)
+    if policy is not None:
+        listings = (_with_action(listing, policy) for listing in listings)
+    return write_records(output, _LISTINGS, listings, raw)
 
 
 def _with_action(listing: Listing, policy: Policy) -> Listing:
@@ -90,17 +71,17 @@ def _with_action(listing: Listing, policy: Policy) -> Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordKind:
-    """Records of one kind: their name, and the cells of each in CSV and Parquet."""
+    """Records of one kind: the types of their columns in CSV and Parquet, and the cells of one."""
 
     name: str
-    columns: tuple[str, ...]
-    cells: Callable[[Any], dict[str, Any]]
-    schema: Callable[[], Any]
+    columns: Mapping[str, Any]
+    cells: Callable[[Any], Mapping[str, Any]]
+    version: object = __version__
 
     @property
-    def key(self) -> bytes:
+    def key(self) -> str:
         """What a Parquet file of them has in its metadata."""
-        return f"recognizer.{self.name}".encode()
+        return f"recognizer.{self.name}"
 
 
 def _listing_cells(listing: Listing) -> dict[str, Any]:
@@ -125,51 +106,22 @@ _LISTING_COLUMNS = (
     *("best", "images", "scored", "failed", "lead_images", "status", "sources", "item", "scanned"),
     *("model", "model_digest", "policy", "policy_digest"),
 )
-_TEXTS = frozenset({"products", "keywords", "why", "sources"})
-_HIDDEN = frozenset({"item", "model", "policy"})  # objects, that columns hold as text
-
-
-def _listing_schema() -> Any:
-    import pyarrow  # noqa: PLC0415 - an extra
-
-    hints = get_type_hints(Listing)
-    kinds = {
-        name: _arrow_type(inspect.type_info(hints.get(name, str)))
-        for name in _LISTING_COLUMNS
-        if name not in _TEXTS | _HIDDEN
-    }
-    kinds |= dict.fromkeys(_TEXTS, pyarrow.list_(pyarrow.string()))
-    return pyarrow.schema(
-        [(name, kinds.get(name, pyarrow.string())) for name in _LISTING_COLUMNS],
-        metadata={"recognizer.listings": __version__},
-    )
-
-
-def arrow_schema() -> Any:
-    """Return the ``pyarrow.Schema`` of rows; the listing's own columns are one, as JSON."""
-    import pyarrow  # noqa: PLC0415 - an extra
-
-    descriptions = row_schema()["properties"]
-    fields = [
-        pyarrow.field(
-            key,
-            pyarrow.string() if key == "item" else _arrow_type(inspect.type_info(hint)),
-            metadata={"description": descriptions[key]["description"]},
-        )
-        for key, hint in get_type_hints(Row, include_extras=True).items()
-    ]
-    return pyarrow.schema(
-        fields, metadata={"recognizer.rows": str(ROW_SCHEMA), "recognizer.version": __version__}
-    )
-
-
-def schema_of(kind: type, name: str) -> Any:
-    """Return the ``pyarrow.Schema`` of the fields of a dataclass."""
-    import pyarrow  # noqa: PLC0415 - an extra
-
-    hints = get_type_hints(kind, include_extras=True).items()
-    fields = [(key, _arrow_type(inspect.type_info(hint))) for key, hint in hints]
-    return pyarrow.schema(fields, metadata={f"recognizer.{name}": __version__})
+_TYPES = {
+    **get_type_hints(Listing),
+    **dict.fromkeys(("products", "keywords", "why", "sources"), tuple[str, ...]),
+    **dict.fromkeys(("item", "model", "policy"), str),  # objects, that columns hold as text
+}
+_ROWS = RecordKind(
+    name="rows",
+    columns=get_type_hints(Row, include_extras=True) | {"item": str},
+    cells=Row.to_json,
+    version=ROW_SCHEMA,
+)
+_LISTINGS = RecordKind(
+    name="listings",
+    columns={name: _TYPES.get(name, str) for name in _LISTING_COLUMNS},
+    cells=_listing_cells,
+)
 
 
 def _arrow_type(kind: inspect.Type) -> Any:
@@ -198,65 +150,48 @@ def _arrow_type(kind: inspect.Type) -> Any:
     return found
 
 
-_ROWS = RecordKind(name="rows", columns=ROW_FIELDS, cells=Row.to_json, schema=arrow_schema)
-_LISTINGS = RecordKind(
-    name="listings", columns=_LISTING_COLUMNS, cells=_listing_cells, schema=_listing_schema
-)
-
-
 # --- formats --------------------------------------------------------------------------------------
-
-
-def _require(path: Path, kind: RecordKind) -> None:
-    beginnings = {
-        ".jsonl": f'{{"{kind.columns[0]}":'.encode(),
-        ".csv": ",".join(kind.columns[:6]).encode(),
-    }
-    suffix = path.suffix.lower()
-    if suffix not in EXPORT_SUFFIXES:
-        raise UsageError(f"{path}: give a name that ends in {', '.join(EXPORT_SUFFIXES)}")
-
-    def is_own(file: BinaryIO) -> bool:
-        if suffix != ".parquet":
-            return file.read(100).startswith(beginnings[suffix])
-        try:
-            return kind.key in (parquet_library().read_schema(file).metadata or {})
-        except MissingExtraError:
-            raise
-        except Exception:  # pyarrow raises many classes for what is not Parquet
-            return False
-
-    if suffix == ".parquet":
-        parquet_library()
-    require_own(path, f"file of {kind.name}", is_own)
 
 
 def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: bool) -> int:
     """Write records in one step, by the ending of the path, and return how many they are."""
-    _require(path, kind)
+    suffix = path.suffix.lower()
+    if suffix not in EXPORT_SUFFIXES:
+        raise UsageError(f"{path}: give a name that ends in {', '.join(EXPORT_SUFFIXES)}")
+    parquet = parquet_library() if suffix == ".parquet" else None
+    beginning = {
+        ".jsonl": f'{{"{next(iter(kind.columns))}":',
+        ".csv": ",".join([*kind.columns][:6]),
+    }
+
+    def is_own(file: BinaryIO) -> bool:
+        if parquet is None:
+            return file.read(100).startswith(beginning[suffix].encode())
+        try:
+            return kind.key.encode() in (parquet.read_schema(file).metadata or {})
+        except Exception:  # pyarrow raises many classes for what is not Parquet
+            return False
+
+    require_own(path, f"file of {kind.name}", is_own)
+    count = itertools.count()
+    counted = (record for record, _ in zip(records, count, strict=False))
     with replacing(path) as partial:
-        if path.suffix.lower() == ".csv":
-            return _write_csv(partial, kind, records, raw)
-        write = _write_parquet if path.suffix.lower() == ".parquet" else _write_json
-        return write(partial, kind, records)
+        if parquet is not None:
+            _write_parquet(partial, kind, counted, parquet)
+        elif suffix == ".csv":
+            _write_csv(partial, kind, counted, raw)
+        else:
+            with partial.open("wb") as file:
+                file.writelines(record.to_json_line() for record in counted)
+    return next(count)
 
 
-def _write_json(path: Path, kind: RecordKind, records: Iterable[Any]) -> int:  # noqa: ARG001
-    count = 0
-    with path.open("wb") as file:
-        for count, record in enumerate(records, 1):  # noqa: B007 - counted
-            file.write(record.to_json_line())
-    return count
-
-
-def _write_csv(path: Path, kind: RecordKind, records: Iterable[Any], raw: bool) -> int:
-    count = 0
+def _write_csv(path: Path, kind: RecordKind, records: Iterable[Any], raw: bool) -> None:
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(kind.columns)
-        for count, record in enumerate(records, 1):  # noqa: B007 - counted
+        for record in records:
             writer.writerow(csv_cell(value, raw=raw) for value in kind.cells(record).values())
-    return count
 
 
 def csv_cell(value: object, *, raw: bool = False) -> object:
@@ -271,44 +206,41 @@ def csv_cell(value: object, *, raw: bool = False) -> object:
     return value
 
 
-def text_of_cell(cell: str) -> str:
-    """Return the text of which :func:`csv_cell` has made a cell."""
-    is_marked = cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA_SIGNS)
-    return cell[1:] if is_marked else cell
+def text_of_cell(cell: object) -> object:
+    """Return the text of which :func:`csv_cell` has made a cell; other values as they are."""
+    if isinstance(cell, str) and cell[:1] == "'" and cell.lstrip("'").startswith(_FORMULA_SIGNS):
+        return cell[1:]
+    return cell
 
 
-def _write_parquet(path: Path, kind: RecordKind, records: Iterable[Any]) -> int:
-    parquet = parquet_library()
+def _write_parquet(path: Path, kind: RecordKind, records: Iterator[Any], parquet: Any) -> None:
     import pyarrow  # noqa: PLC0415 - an extra
 
-    schema, count = kind.schema(), 0
-    source = iter(records)
+    fields = [(key, _arrow_type(inspect.type_info(hint))) for key, hint in kind.columns.items()]
+    schema = pyarrow.schema(fields, metadata={kind.key: str(kind.version)})
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
-        while chunk := list(itertools.islice(source, _CHUNK_ROWS)):
-            cells = zip(*(kind.cells(record).values() for record in chunk), strict=True)
-            columns = [
-                pyarrow.array([_arrow_cell(value, column) for value in values], column.type)
-                for column, values in zip(schema, cells, strict=True)
+        while chunk := [*itertools.islice(records, _CHUNK_ROWS)]:
+            cells = [
+                {key: _arrow_cell(value, schema.field(key).type) for key, value in record.items()}
+                for record in map(kind.cells, chunk)
             ]
-            writer.write_batch(pyarrow.RecordBatch.from_arrays(columns, schema=schema))
-            count += len(chunk)
-    return count
+            writer.write_batch(pyarrow.RecordBatch.from_pylist(cells, schema))
 
 
-def _arrow_cell(value: Any, column: Any) -> Any:
+def _arrow_cell(value: Any, kind: Any) -> Any:
     from pyarrow import types  # noqa: PLC0415 - an extra
 
     if value is None:
         return None
-    if types.is_timestamp(column.type):
+    if types.is_timestamp(kind):
         return value if isinstance(value, datetime) else datetime.fromisoformat(value)
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return [*map(valid, value)]
     if isinstance(value, str):
         return valid(value)
-    if types.is_string(column.type):
+    if types.is_string(kind):
         return json.dumps(msgspec.to_builtins(value))
-    return [*value.items()] if types.is_map(column.type) else value
+    return [*value.items()] if types.is_map(kind) else value
 
 
 def parquet_library() -> Any:

@@ -28,9 +28,8 @@ def item_key(
 ) -> int:
     """Return the signed 64 bits that tell an image in its listing from others, in any scan.
 
-    ``./q1//a.jpg`` is ``q1/a.jpg``. A URL counts as it is: a store may have both names. The other
-    columns of the listing do not count: they may change. A listing without an image is the same
-    wherever it stands.
+    The other columns of the listing do not count: they may change. A listing without an image is
+    the same wherever it stands.
     """
     listing = listing_of(columns, listing_column)
     if listing is None:

@@ -11,24 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
-from recognizer.errors import ScanFileError
-from recognizer.listing_columns import (
-    Role,
-    as_count,
-    as_text,
-    as_time,
-    as_url,
-    price_of,
-    value_of,
-)
+from recognizer.listing_columns import Role, as_count, as_text, as_time, as_url, price_of, value_of
 from recognizer.listing_rules import KeywordHit
 from recognizer.model.description import ModelReference
 from recognizer.policy import CandidateKind, Decision, Lead
-from recognizer.rows.copies import group_copies
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.records import to_json
 from recognizer.rows.row import Reference, Row
 from recognizer.rows.scanfile import ScanFile
+from recognizer.rows.similar import group_copies
 from recognizer.status import Reason, Status
 
 QUEUE_ORDER = (Decision.PRIORITY, Decision.REVIEW, Decision.UNSCORED, Decision.CLEAR)
@@ -98,10 +89,7 @@ class Listing:
     def from_rows(
         cls, listing: str, rows: Sequence[Row], *, product: str | None, score: float | None
     ) -> Self:
-        """Make a listing from the rows of its images, or the one that says that it has none.
-
-        They come in the order of the view ``ranked``; product and score are those of that view.
-        """
+        """Make a listing from rows in the order of the view ``ranked``, with what that says."""
         images = [row for row in rows if row.reason is not Reason.NO_IMAGE]
         ranked = images or list(rows)
         best = ranked[0]
@@ -159,14 +147,11 @@ def read_listings(file: ScanFile) -> Iterator[Listing]:
     """
     group_copies(file)
     for unit, name, product, score, copies in file.stream(
-        "SELECT ranked.unit, ifnull(ranked.listing, ranked.source), ranked.product,"
-        " ranked.score, copies FROM ranked LEFT JOIN entry ON entry.unit = ranked.unit"
-        " ORDER BY ranked.place, ranked.unproven, ranked.reports DESC, ranked.score DESC,"
-        " ranked.first, ranked.best"
+        "SELECT unit, ifnull(listing, source), product, score,"
+        " (SELECT copies FROM entry WHERE entry.unit = ranked.unit) FROM ranked"
+        f" ORDER BY {ENTRY_ORDER}"
     ):
         rows = [row for _, row in file.numbered_rows("unit = ?", (unit,), IMAGE_ORDER)]
-        if not rows:
-            raise ScanFileError(f"{file.path} is damaged: {name} has no rows")
         listing = Listing.from_rows(name, rows, product=product, score=score)
         if copies is not None:
             listing = replace(listing, **_copies_of(file, unit, copies))
@@ -174,20 +159,15 @@ def read_listings(file: ScanFile) -> Iterator[Listing]:
 
 
 def _copies_of(file: ScanFile, unit: int, copies: int) -> dict[str, Any]:
-    ((listings, sellers),) = file.select(
-        "SELECT count(*), count(DISTINCT seller) FROM entry WHERE copies = ? AND unit != ?",
+    ((listings, sellers, first, name),) = file.select(
+        "SELECT (SELECT count(*) FROM entry WHERE copies = ?1 AND unit != ?2),"
+        " (SELECT count(DISTINCT seller) FROM entry WHERE copies = ?1 AND unit != ?2),"
+        " unit, ifnull(listing, source) FROM entry WHERE copies = ?1"
+        f" ORDER BY {ENTRY_ORDER} LIMIT 1",
         (copies, unit),
     )
-    ((first, name),) = file.select(
-        "SELECT unit, ifnull(listing, source) FROM entry WHERE copies = ?"
-        f" ORDER BY {ENTRY_ORDER} LIMIT 1",
-        (copies,),
-    )
-    return {
-        "also_in_listings": listings,
-        "also_in_sellers": sellers,
-        "copy_of": None if first == unit else name,
-    }
+    copy_of = None if first == unit else name
+    return {"also_in_listings": listings, "also_in_sellers": sellers, "copy_of": copy_of}
 
 
 def _most_reports(rows: Iterable[Row]) -> int | None:
@@ -196,15 +176,9 @@ def _most_reports(rows: Iterable[Row]) -> int | None:
 
 
 def _photo(row: Row) -> ListingPhoto:
-    return ListingPhoto(
-        source=row.source,
-        decision=row.decision,
-        score=row.leads[0].score if row.leads else max((row.family or {}).values(), default=None),
-        status=row.status,
-        reason=row.reason,
-        sha256=row.sha256,
-        phash=row.phash,
-    )
+    names = ("source", "decision", "status", "reason", "sha256", "phash")
+    score = row.leads[0].score if row.leads else max((row.family or {}).values(), default=None)
+    return ListingPhoto(score=score, **{name: getattr(row, name) for name in names})
 
 
 def _strongest(leads: Iterable[Lead]) -> tuple[Lead, ...]:
@@ -216,16 +190,8 @@ def _strongest(leads: Iterable[Lead]) -> tuple[Lead, ...]:
 
 
 def _highest(scores: Iterable[Mapping[str, float] | None]) -> dict[str, float] | None:
-    found = [image for image in scores if image]
-    if not found:
-        return None
-    first, *others = found
-    if all(tuple(image) == tuple(first) for image in others):  # as those of one model are
-        columns = (image.values() for image in found)
-        return dict(zip(first, map(max, *columns), strict=True)) if others else dict(first)
     highest: dict[str, float] = {}
-    for image in found:
-        for name, score in image.items():
-            if score > highest.get(name, -1.0):
-                highest[name] = score
-    return highest
+    for image in scores:
+        for name, score in (image or {}).items():
+            highest[name] = max(score, highest.get(name, score))
+    return highest or None

@@ -6,9 +6,10 @@ is named last.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,13 +17,13 @@ from typing import Any
 
 from recognizer._atomic import replacing
 from recognizer.errors import ScanFileError, UsageError
-from recognizer.rows.copies import group_copies
 from recognizer.rows.export import parquet_library
-from recognizer.rows.queue import refresh_all_entries
+from recognizer.rows.queue import refresh_entries
 from recognizer.rows.ranking import Ranking
 from recognizer.rows.records import IMAGE_COLUMNS, as_utc
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import NewRow, ScanFile
+from recognizer.rows.similar import group_copies
 from recognizer.rows.writer import ScanWriter
 
 CLOCK_TOLERANCE = timedelta(days=1)
@@ -31,7 +32,7 @@ CLOCK_TOLERANCE = timedelta(days=1)
 _ROWS_AT_A_TIME = 1000
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
     """The numbers of a merge; ``superseded`` rows had a later one in another input."""
 
@@ -50,13 +51,10 @@ def merge(
 ) -> Merged:
     """Merge scans into one file, with which a scan, a review or a report can go on.
 
-    The inputs are files of scans, or Parquet files with rows: of these ``only_pending`` takes what
-    a reviewer looks at, which is what is not clear, and the audit sample. The output takes its
-    place in one step, and it may be one of the inputs; else there must be no such file.
-
-    Rows of several models, policies or banks of known items cannot be compared, and a queue that is
-    ranked by them would be wrong without a sign of it: without ``allow_mixed`` they are refused. So
-    are rows that are dated in the future.
+    Of Parquet files with rows ``only_pending`` takes what is not clear, and the audit sample. The
+    output takes its place in one step, and it may be one of the inputs; else there must be no such
+    file. Without ``allow_mixed``, rows of several models, policies or banks are refused: a queue
+    that is ranked by them would be wrong without a sign of it. So are rows dated in the future.
     """
     for path in inputs:
         if not path.is_file():
@@ -66,29 +64,30 @@ def merge(
             f"{output} exists: name it among the inputs too, so that its rows are kept, or name "
             "another --output"
         )
-    merged = Merged()
-    with ExitStack() as stack:
-        if output.exists():
-            stack.enter_context(_still(output, ranking))
-        partial = stack.enter_context(replacing(output))
-        with ScanFile(partial, create=True) as file:
-            file.execute(_SAID)
-            read = 0
-            for path in inputs:
-                if path.suffix.lower() == ".parquet":
-                    read += _add_rows(file, path, ranking, only_pending)
-                else:
-                    read += _add_scan(file, path)
-            _add_outcomes(file)
-            with file.transaction() as database:
-                refresh_all_entries(database)
-            _check_kinds(file, allow_mixed)
-            group_copies(file)
-            ((merged.rows, merged.outcomes),) = file.select(
-                "SELECT (SELECT count(*) FROM image), (SELECT count(*) FROM outcome)"
+    still = _still(output, ranking) if output.exists() else nullcontext()
+    with still, replacing(output) as partial, ScanFile(partial, create=True) as file:
+        file.execute(f"CREATE TEMP TABLE said (arrival, {_OUTCOME})")
+        read = 0
+        for path in inputs:
+            if path.suffix.lower() == ".parquet":
+                read += _add_rows(file, path, ranking, only_pending)
+            else:
+                read += _add_scan(file, path)
+        with file.transaction() as database:
+            # By time, and by the order within a file.
+            database.execute(
+                f"INSERT OR IGNORE INTO outcome ({_OUTCOME}) SELECT {_OUTCOME} FROM said"
+                " ORDER BY arrival, rowid"
             )
-            merged.superseded = read - merged.rows
-    return merged
+            units = database.execute("SELECT DISTINCT unit FROM image WHERE place < 3").fetchall()
+            audited = database.execute("SELECT sha256 FROM image WHERE audit IS NOT NULL")
+            refresh_entries(database, (unit for (unit,) in units), (one for (one,) in audited))
+        _check_kinds(file, allow_mixed)
+        group_copies(file)
+        ((rows, outcomes),) = file.select(
+            "SELECT (SELECT count(*) FROM image), (SELECT count(*) FROM outcome)"
+        )
+    return Merged(rows=rows, superseded=read - rows, outcomes=outcomes)
 
 
 @contextmanager
@@ -116,7 +115,6 @@ _OUTCOME = (
     "id, time, reviewer, judgement, occasion, sha256, listing, label, note, origin, withdraws"
 )
 _FIRST = "CASE WHEN {0}.sha256 != {1}.sha256 THEN {0}.first ELSE min({0}.first, {1}.first) END"
-_SAID = f"CREATE TEMP TABLE said (arrival, {_OUTCOME})"
 _MERGE = f"""
 INSERT OR IGNORE INTO model (name, version, digest)
   SELECT name, version, digest FROM other.model ORDER BY id;
@@ -168,28 +166,15 @@ def _add_scan(file: ScanFile, path: Path) -> int:
         with file.attached(other, "other"), file.transaction() as database:
             for statement in _MERGE.split(";\n"):
                 database.execute(statement)
-            file.forget_ids()
         return len(other)
 
 
-def _add_outcomes(file: ScanFile) -> None:
-    """Add what was said in all files: by time, and by the order within a file."""
-    with file.transaction() as database:
-        database.execute(
-            f"INSERT OR IGNORE INTO outcome ({_OUTCOME}) SELECT {_OUTCOME} FROM said"
-            " ORDER BY arrival, rowid"
-        )
-
-
 def _check_times(file: ScanFile) -> None:
-    now = as_utc(datetime.now(UTC) + CLOCK_TOLERANCE)
-    found = file.select(
+    for name, time in file.select(
         "SELECT source, time FROM image WHERE time > ?1"
         " UNION ALL SELECT reviewer, time FROM outcome WHERE time > ?1 LIMIT 1",
-        (now,),
-    )
-    if found:
-        name, time = found[0]
+        (as_utc(datetime.now(UTC) + CLOCK_TOLERANCE),),
+    ):
         raise ScanFileError(
             f"{file.path}: {name} is dated {time}, which is ahead of now, and would win over all "
             "later rows and outcomes: the clock of the machine that wrote it was wrong. Scan these "
@@ -199,20 +184,21 @@ def _check_times(file: ScanFile) -> None:
 
 def _add_rows(file: ScanFile, path: Path, ranking: Ranking, only_pending: bool) -> int:
     """Add the rows of a Parquet file, and return how many they are."""
-    count = 0
     limit = datetime.now(UTC) + CLOCK_TOLERANCE
-    waiting: list[NewRow] = []
-    for row in read_parquet(path):
-        if row.time > limit:
-            raise ScanFileError(f"{path}: {row.source} is dated {row.time}, which is ahead of now")
-        if only_pending and not row.is_pending and row.audit is None:
-            continue
-        count += 1
-        waiting.append(NewRow(row=row))
-        if len(waiting) == _ROWS_AT_A_TIME:
-            file.write(waiting, ranking, only_later=True)
-            waiting = []
-    file.write(waiting, ranking, only_later=True)
+
+    def wanted() -> Iterator[NewRow]:
+        for row in read_parquet(path):
+            if row.time > limit:
+                raise ScanFileError(
+                    f"{path}: {row.source} is dated {row.time}, which is ahead of now"
+                )
+            if not only_pending or row.is_pending or row.audit is not None:
+                yield NewRow(row=row)
+
+    count, rows = 0, wanted()
+    while batch := [*itertools.islice(rows, _ROWS_AT_A_TIME)]:
+        file.write(batch, ranking, only_later=True)
+        count += len(batch)
     return count
 
 
@@ -244,15 +230,14 @@ def _row_values(record: dict[str, Any]) -> Any:
 def _check_kinds(file: ScanFile, allow_mixed: bool) -> None:
     kinds = file.select(
         "SELECT count(*), model.name || '-v' || version, model.digest, policy.name, policy.digest,"
-        " preprocessing, bank.name FROM image JOIN model ON model.id = image.model"
+        " preprocessing, ifnull(bank.name, 'none') FROM image JOIN model ON model.id = image.model"
         " JOIN policy ON policy.id = image.policy LEFT JOIN bank ON bank.id = image.bank"
         " GROUP BY image.model, image.policy, preprocessing, bank ORDER BY 1 DESC"
     )
     if len(kinds) > 1 and not allow_mixed:
         titles = [
             f"{count:,} rows of model {model} ({digest[:12]}), policy {policy} "
-            f"({policy_digest[:12]}), preprocessing {preprocessing}"
-            + ("" if bank is None else f", bank {bank}")
+            f"({policy_digest[:12]}), preprocessing {preprocessing}, bank {bank}"
             for count, model, digest, policy, policy_digest, preprocessing, bank in kinds
         ]
         raise ScanFileError(

@@ -36,8 +36,16 @@ def refresh_entries(
     ``audited`` are the digests of images that are or were in the audit sample.
     """
     left = sorted({*units})
+    columns = "listing, source, title, seller, product, location, listed"
     for sha256 in {*audited}:
-        _refresh_audit(database, sha256)
+        unit = hash_of(f"audit {sha256}")  # equal bytes are looked at once
+        database.execute("DELETE FROM entry WHERE unit = ?", (unit,))
+        database.execute(  # in an order that says nothing of scores
+            "INSERT INTO entry (unit, section, best, place, unproven, reports, score, first,"
+            f" {columns}) SELECT ?, 'audit', id, 0, 0, 0, ?, first, {columns} FROM image"
+            " WHERE sha256 = ? AND audit IS NOT NULL ORDER BY id LIMIT 1",
+            (unit, int(sha256[:12], 16) / 16**12, sha256),
+        )
     for start in range(0, len(left), _UNITS_AT_A_TIME):
         some = ", ".join(map(str, left[start : start + _UNITS_AT_A_TIME]))
         database.execute(
@@ -51,30 +59,3 @@ def refresh_entries(
         )
     if left:
         database.execute("INSERT OR REPLACE INTO setting VALUES ('grouped', '0')")
-
-
-def refresh_all_entries(database: sqlite3.Connection) -> None:
-    """Write all entries anew, in the transaction that changed the images."""
-    names = ", ".join(_RANKED)
-    database.execute("DELETE FROM entry")
-    database.execute(
-        f"INSERT INTO entry (unit, section, {names}) SELECT unit, 'queue', {names} FROM ranked"
-        " WHERE place < 3"
-    )
-    audited = database.execute("SELECT DISTINCT sha256 FROM image WHERE audit IS NOT NULL")
-    for (sha256,) in audited.fetchall():
-        _refresh_audit(database, sha256)
-    database.execute("INSERT OR REPLACE INTO setting VALUES ('grouped', '0')")
-
-
-def _refresh_audit(database: sqlite3.Connection, sha256: str) -> None:
-    """Write the entry of an image of the audit sample, in an order that says nothing of scores."""
-    unit = hash_of(f"audit {sha256}")  # equal bytes are looked at once
-    database.execute("DELETE FROM entry WHERE unit = ?", (unit,))
-    columns = "listing, source, title, seller, product, location, listed"
-    database.execute(
-        "INSERT INTO entry (unit, section, best, place, unproven, reports, score, first,"
-        f" {columns}) SELECT ?, 'audit', id, 0, 0, 0, ?, first, {columns} FROM image"
-        " WHERE sha256 = ? AND audit IS NOT NULL ORDER BY id LIMIT 1",
-        (unit, int(sha256[:12], 16) / 16**12, sha256),
-    )

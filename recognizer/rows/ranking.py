@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from recognizer.model.bundle import Bundle
-from recognizer.policy import CandidateKind, Lead
+from recognizer.policy import CandidateKind
 from recognizer.rows.row import Row
 from recognizer.taxonomy import Kind
 
@@ -20,20 +20,17 @@ class Ranking:
     def __init__(self, bundles: Iterable[Bundle] = ()) -> None:
         self._unproven = {bundle.digest: _unproven(bundle) for bundle in bundles}
 
-    def is_unproven(self, model: str, lead: Lead) -> bool:
-        """Whether the model with this digest was measured on no photo of a lead's product."""
-        return (lead.kind, lead.name) in self._unproven.get(model, ())
+    def of(self, row: Row) -> tuple[str | None, bool | None, float | None]:
+        """Return the product of the lead by which an image is ranked, if unproven, and its score.
 
-    def sorted(self, model: str, leads: Iterable[Lead]) -> list[Lead]:
-        """Return leads with evidence first, the highest score first."""
-        return sorted(leads, key=lambda lead: (self.is_unproven(model, lead), -lead.score))
-
-    def lead_and_score(self, row: Row) -> tuple[Lead | None, float | None]:
-        """Return the lead by which an image is ranked, and its score; else that of a family."""
-        if row.leads:
-            lead = self.sorted(row.model.digest, row.leads)[0]
-            return lead, lead.score
-        return None, max(row.family.values(), default=None) if row.family else None
+        Without a lead it is the highest score of a family.
+        """
+        unproven = self._unproven.get(row.model.digest, ())
+        ranked = [((one.kind, one.name) in unproven, -one.score, one.name) for one in row.leads]
+        if not ranked:
+            return None, None, max((row.family or {}).values(), default=None)
+        is_unproven, score, product = min(ranked)
+        return product, is_unproven, -score
 
 
 def _unproven(bundle: Bundle) -> set[tuple[CandidateKind, str]]:

@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -24,10 +24,8 @@ from recognizer.listing_columns import (
     price_of,
     value_of,
 )
-from recognizer.listing_rules import KeywordHit
 from recognizer.model.description import ModelReference
-from recognizer.policy import Decision, KnownMatch, Lead
-from recognizer.prediction import Region
+from recognizer.policy import Decision
 from recognizer.rows.item_key import hash_of, item_key, plain_name
 from recognizer.rows.ranking import Ranking
 from recognizer.rows.row import Reference, Row
@@ -61,7 +59,8 @@ FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image
   LEFT JOIN bank ON bank.id = image.bank
 """
 SELECT_KNOWN = """
-SELECT sha256, status, reason, preprocessing, file_state, model.digest, policy.digest, bank.digest,
+SELECT sha256, iif(status = 'failed', reason, NULL), model.digest, policy.digest, preprocessing,
+  bank.digest, file_state,
   status != 'failed' AND NOT EXISTS (SELECT 1 FROM embedding WHERE image = image.id)
 FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy
   LEFT JOIN bank ON bank.id = image.bank
@@ -87,15 +86,7 @@ _KINDS: dict[str, type[StrEnum]] = {
     "decision": Decision,
     "image_decision": Decision,
 }
-_TYPES: dict[str, Any] = {
-    "scores": dict[str, float],
-    "family": dict[str, float],
-    "leads": tuple[Lead, ...],
-    "why": tuple[str, ...],
-    "regions": tuple[Region, ...],
-    "known": tuple[KnownMatch, ...],
-    "keywords": tuple[KeywordHit, ...],
-}
+_TYPES = {key: get_type_hints(Row)[key] for key in _JSON if key != "item"}
 _DECODERS = {key: msgspec.json.Decoder(kind) for key, kind in _TYPES.items()}
 
 
@@ -104,7 +95,7 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
     item = row.item or {}
     source, name = as_name(row.source), listing_of(row.item, listing_column)
     listing = None if name is None else as_name(name)
-    lead, score = ranking.lead_and_score(row)
+    product, unproven, score = ranking.of(row)
     time = as_utc(row.time)
     price, currency = price_of(item)
     return {
@@ -115,21 +106,21 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
         "source": source,
         "path": None if source == row.source else row.source.encode("utf-8", "surrogatepass"),
         "score": score,
-        "unproven": None if lead is None else int(ranking.is_unproven(row.model.digest, lead)),
-        "product": None if lead is None else lead.name,
+        "unproven": unproven,
+        "product": product,
         "listing": listing,
-        "title": _shown(item, Role.TITLE),
-        "seller": _shown(item, Role.SELLER),
-        "price": None if price is None else valid(price),
-        "currency": None if currency is None else valid(currency),
-        "url": as_url(value_of(item, Role.URL)) if item else None,
-        "reports": as_count(value_of(item, Role.REPORTS)) if item else None,
-        "listed": _listed(item),
+        "title": valid(as_text(value_of(item, Role.TITLE))),
+        "seller": valid(as_text(value_of(item, Role.SELLER))),
+        "price": valid(price),
+        "currency": valid(currency),
+        "url": as_url(value_of(item, Role.URL)),
+        "reports": as_count(value_of(item, Role.REPORTS)),
+        "listed": _listed(as_time(value_of(item, Role.TIME))),
         "location": location_of(source),
         "first": time,
         "time": time,
         **{name: getattr(row, name) for name in _PLAIN},
-        "detail": None if row.detail is None else valid(row.detail),
+        "detail": valid(row.detail),
         **{name: to_json(getattr(row, name)) for name in _JSON},
     }
 
@@ -222,18 +213,12 @@ def location_of(source: str) -> str:
     return os.path.dirname(source) or "."
 
 
-def _listed(item: Mapping[str, Any]) -> str | None:
-    listed = as_time(value_of(item, Role.TIME)) if item else None
+def _listed(time: datetime | None) -> str | None:
     with suppress(OverflowError):  # of the years 1 and 9999
-        return None if listed is None else as_utc(listed)
+        return None if time is None else as_utc(time)
     return None
 
 
-def _shown(item: Mapping[str, Any], role: Role) -> str | None:
-    text = as_text(value_of(item, role)) if item else None
-    return None if text is None else valid(text)
-
-
-def valid(text: str) -> str:
+def valid(text: str | None) -> str | None:
     """Return text that UTF-8 can hold."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text and text.encode("utf-8", "backslashreplace").decode()

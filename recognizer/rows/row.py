@@ -1,9 +1,8 @@
 r"""The row: what a scan says of one image, whatever became of it.
 
 The fields of :class:`Row` are the one table from which its JSON, its JSON Schema, the columns of
-CSV and Parquet files and the list in ``docs/rows.md`` are made. Keys are added, never renamed. As
-JSON a row is ASCII on one line: a path that is not valid text is written with the escapes of its
-lone surrogates (``\udcff``), which ``json.loads`` and ``os.fsencode`` turn back into its bytes.
+CSV and Parquet files and the list in ``docs/rows.md`` are made. As JSON a row is ASCII on one line:
+a path that is not valid text has the escapes of its lone surrogates (``\udcff``).
 """
 
 from __future__ import annotations
@@ -34,7 +33,9 @@ ROW_SCHEMA = 6
 """The version of the row. It grows when keys are added, or hold something else."""
 
 _DIGITS = 6  # of a probability: more would be noise
-
+_OF_PREDICTION = (
+    *("status", "reason", "sha256", "phash", "format", "width", "height", "frames", "detail"),
+)
 
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 
@@ -75,13 +76,9 @@ class Row:
     family: Annotated[
         Mapping[str, Score] | None, "Family -> probability that one of its products is shown."
     ]
-    decision: Annotated[
-        Decision,
-        "What the policy decided: clear, review, priority, or unscored.",
-    ]
+    decision: Annotated[Decision, "What the policy decided: clear, review, priority, or unscored."]
     why: Annotated[
-        tuple[str, ...],
-        "A sentence for each lead, and for each other reason for the decision.",
+        tuple[str, ...], "A sentence for each lead, and for each other reason for the decision."
     ]
     regions: Annotated[
         tuple[Region, ...], "Where in the image the leads are (of a family, its likeliest product)."
@@ -98,21 +95,15 @@ class Row:
         tuple[KnownMatch, ...] | None,
         "The known items that it is near, the nearest first; null if there was no bank.",
     ]
-    bank: Annotated[
-        Reference | None,
-        "The bank of known items that it was compared with, or null.",
-    ]
+    bank: Annotated[Reference | None, "The bank of known items that it was compared with, or null."]
     audit: Annotated[
-        Score | None,
-        "The probability with which it was drawn for the audit sample, or null.",
+        Score | None, "The probability with which it was drawn for the audit sample, or null."
     ] = None
     image_decision: Annotated[
-        Decision,
-        "The decision without the keywords and reports of its listing.",
+        Decision, "The decision without the keywords and reports of its listing."
     ]
     keywords: Annotated[
-        tuple[KeywordHit, ...],
-        "The policy's keywords that the listing has, and in which columns.",
+        tuple[KeywordHit, ...], "The policy's keywords that the listing has, and in which columns."
     ]
 
     def __post_init__(self) -> None:
@@ -141,14 +132,7 @@ class Row:
         return cls(
             source=source,
             item=item,
-            status=prediction.status,
-            reason=prediction.reason,
-            sha256=prediction.sha256,
-            phash=prediction.phash,
-            format=prediction.format,
-            width=prediction.width,
-            height=prediction.height,
-            frames=prediction.frames,
+            **{name: getattr(prediction, name) for name in _OF_PREDICTION},
             scores=_rounded(prediction.scores) if is_scored else None,
             leads=rounded_leads(verdict),
             family=_rounded(prediction.families) if is_scored else None,
@@ -161,7 +145,6 @@ class Row:
             policy=Reference(name=policy.name, digest=policy.digest),
             preprocessing=PREPROCESSING_VERSION,
             time=time.replace(microsecond=0),
-            detail=prediction.detail,
             known=tuple(known) if bank and is_scored else None,
             bank=Reference(name=bank.name, digest=bank.digest) if bank else None,
             audit=audit,
@@ -194,9 +177,9 @@ class Row:
         """Return the row as plain values, as ``json.loads`` would."""
         values: dict[str, Any] = msgspec.to_builtins(self)
         values["time"] = self.time.isoformat(timespec="seconds")
-        if self.status is not Status.FAILED:
-            return values
-        return values | _NULLS | ({"why": None} if not self.why else {})
+        if self.status is Status.FAILED:
+            values |= _NULLS | {"why": values["why"] or None}
+        return values
 
     def to_json_line(self) -> bytes:
         """Return the row as one line of ASCII, with its newline."""
@@ -219,7 +202,6 @@ class Row:
 
 
 _NULLS = dict.fromkeys(("scores", "leads", "family", "regions"))  # where the image failed
-
 _EMPTY = ("leads", "why", "regions")  # null in JSON where the image failed
 
 ROW_FIELDS = tuple(field.name for field in fields(Row))
@@ -240,8 +222,11 @@ def _rounded(values: Mapping[str, float]) -> dict[str, float]:
 
 def row_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a row of the present version."""
-    null, no_null, unscored = {"type": "null"}, {"not": {"type": "null"}}, Decision.UNSCORED.value
-    failed = {"not": {"const": Decision.CLEAR.value}}
+    null, no_null = {"type": "null"}, {"not": {"type": "null"}}
+    decisions = ("decision", "image_decision")
+    no_clear, no_unscored = (
+        {"not": {"const": one.value}} for one in (Decision.CLEAR, Decision.UNSCORED)
+    )
     schema = object_schema(Row)
     properties = {
         key: {"description": hint.__metadata__[-1], **schema["properties"][key]}
@@ -258,16 +243,14 @@ def row_schema() -> dict[str, Any]:
         "if": {"properties": {"status": {"const": Status.FAILED.value}}},
         "then": {
             "properties": {
-                "reason": no_null,
-                "decision": failed,
-                "image_decision": failed,
+                **dict.fromkeys(decisions, no_clear),
                 **dict.fromkeys(_NULLS, null),
+                "reason": no_null,
             }
         },
         "else": {
             "properties": {
-                "decision": {"not": {"const": unscored}},
-                "image_decision": {"not": {"const": unscored}},
+                **dict.fromkeys(decisions, no_unscored),
                 **dict.fromkeys([*_NULLS, "why"], no_null),
             },
             "if": {"properties": {"status": {"const": Status.OK.value}}},

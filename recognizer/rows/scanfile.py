@@ -45,7 +45,6 @@ from recognizer.rows.row import Row
 
 APPLICATION_ID = 0x574C5343  # "WLSC"
 VERSION = 1
-_SQLITE_VERSION = (3, 31)  # generated columns
 _BUSY_SECONDS = 60.0
 _CACHE_KIBIBYTES = 64 << 10
 _LOG_PAGES = 4000  # of the write-ahead log, before they are copied into the file
@@ -77,8 +76,7 @@ class NewRow:
 class ScanFile(Closes):
     """A scan's file, open for reading, or with ``write`` for outcomes, decisions and merging too.
 
-    With ``create`` it is made where it does not exist. All methods raise a ScanFileError if it
-    cannot be used.
+    All methods raise a ScanFileError if it cannot be used.
     """
 
     def __init__(
@@ -86,17 +84,13 @@ class ScanFile(Closes):
     ) -> None:
         self.path = Path(path)
         self.lock = threading.RLock()
-        self._depth, self._version = 0, 0
         self._ids: dict[object, int] = {}
-        self._write = write or create
-        self._real_path = ""
-        if sqlite3.sqlite_version_info < _SQLITE_VERSION:
-            raise ScanFileError(
-                f"SQLite {sqlite3.sqlite_version} is too old: 3.31 or newer is needed"
-            )
+        self.is_writable = write or create
         _require_place(self.path, create=create)
         with self._reported():
             self._database, self._uri = self._connect(create=create)
+        self._real_path = os.path.realpath(self.path)
+        _open_here[self._real_path] += 1
         try:
             with self._reported():
                 self._check(create=create)
@@ -104,16 +98,13 @@ class ScanFile(Closes):
         except BaseException:
             self.close()
             raise
-        self._real_path = os.path.realpath(self.path)
-        _open_here[self._real_path] += 1
 
     def close(self) -> None:
         """Release the file."""
         with suppress(sqlite3.Error):  # nothing is left to be written
             self._database.close()
-        if self._real_path:
-            _open_here[self._real_path] -= 1
-            self._real_path = ""
+        _open_here[self._real_path] -= bool(self._real_path)
+        self._real_path = ""
 
     # --- opening ----------------------------------------------------------------------------------
 
@@ -122,7 +113,9 @@ class ScanFile(Closes):
         uri = self.path.absolute().as_uri()
         if create:
             return _open(f"{uri}?mode=rwc")
-        if self._write or (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
+        if self.is_writable or (
+            os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+        ):
             # For reading, too: who closes it last takes the log away.
             return _open(f"{uri}?mode=rw")
         try:
@@ -148,7 +141,7 @@ class ScanFile(Closes):
             raise ScanFileError(
                 f"{self.path} is of version {version}, this program reads version {VERSION}: {todo}"
             )
-        if self._write:
+        if self.is_writable:
             (mode,) = self._database.execute("PRAGMA journal_mode = WAL").fetchone()
             if mode != "wal":
                 raise ScanFileError(f"{self.path}: {_NO_LOCKS}")
@@ -159,11 +152,11 @@ class ScanFile(Closes):
             self._create()
 
     def _create(self) -> None:
-        statements = resources.files("recognizer.rows").joinpath("schema.sql").read_text("utf-8")
+        schema = resources.files("recognizer.rows").joinpath("schema.sql").read_text("utf-8")
         self._database.execute("BEGIN IMMEDIATE")
         # Another process may have made the very same file meanwhile.
         if not self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            for statement in _statements(statements):
+            for statement in schema.split(";\n"):
                 self._database.execute(statement)
             self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             self._database.execute(f"PRAGMA user_version = {VERSION}")
@@ -185,7 +178,7 @@ class ScanFile(Closes):
         if primary == sqlite3.SQLITE_CORRUPT:
             return self.damaged(error)
         if primary == sqlite3.SQLITE_NOTADB:
-            return ScanFileError(_what_it_is(self.path))
+            return ScanFileError(f"{self.path} exists and is not the file of a scan")
         if code in _LOCK_ERRORS:
             return ScanFileError(f"{self.path}: {_NO_LOCKS}")
         words = {
@@ -193,7 +186,9 @@ class ScanFile(Closes):
             sqlite3.SQLITE_IOERR: f": {error}; {_SAFE}: make room or see to the disk",
             sqlite3.SQLITE_BUSY: " is locked by another program: try again later",
         }
-        access = f" or its folder cannot be {'written to' if self._write else 'read'} ({error})"
+        access = (
+            f" or its folder cannot be {'written to' if self.is_writable else 'read'} ({error})"
+        )
         for denied in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
             words[denied] = access
         return ScanFileError(f"{self.path}{words.get(primary, f': {error}')}")
@@ -210,28 +205,21 @@ class ScanFile(Closes):
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Yield the connection inside a transaction that is on the disk when the block ends."""
-        if not self._write:
+        if not self.is_writable:
             raise ScanFileError(f"{self.path} is open for reading only")
         with self.lock, self._reported():
-            if self._depth:
+            if self._database.in_transaction:
                 yield self._database
                 return
             self._database.execute("BEGIN IMMEDIATE")
-            self._depth = 1
+            self._ids.clear()  # another policy may have their place
             try:
-                (version,) = self._database.execute("PRAGMA data_version").fetchone()
-                if version != self._version:  # others wrote: perhaps policies
-                    self._ids.clear()
-                    self._version = version
                 yield self._database
                 self._database.execute("COMMIT")
             except BaseException:
-                self._ids.clear()
                 with suppress(sqlite3.Error):  # it may have been rolled back already
                     self._database.execute("ROLLBACK")
                 raise
-            finally:
-                self._depth = 0
 
     def select(
         self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()
@@ -273,11 +261,6 @@ class ScanFile(Closes):
             )
         self.set_setting("listing_column", name)
         self.listing_column = name
-
-    @property
-    def is_writable(self) -> bool:
-        """Whether it was opened for writing."""
-        return self._write
 
     def use_outcomes_of(self, path: Path) -> None:
         """Have the views tell what was said in another file of outcomes."""
@@ -392,22 +375,17 @@ class ScanFile(Closes):
             "bank": row.bank and self._id("bank", row.bank.name, row.bank.digest),
         }
 
-    def forget_ids(self) -> None:
-        """Look up models, policies and banks anew, since they were changed."""
-        self._ids.clear()
-
     def _id(self, table: str, *values: object) -> int:
         """Return the number of a model, policy or bank, which is added where it is new."""
         if (found := self._ids.get((table, *values))) is None:
-            columns = ("name", "version", "digest") if len(values) == 3 else ("name", "digest")
-            names, places = ", ".join(columns), ", ".join("?" * len(columns))
+            names = "name, version, digest" if table == "model" else "name, digest"
             self._database.execute(
-                f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({places})", values
+                f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({', '.join('?' * len(values))})",
+                values,
             )
-            condition = "digest = ?" if table == "model" else "name = ? AND digest = ?"
-            key = values[2:] if table == "model" else values
+            condition = "digest = ?2" if table == "model" else "name = ?1 AND digest = ?2"
             statement = f"SELECT id FROM {table} WHERE {condition}"
-            (found,) = self._database.execute(statement, key).fetchone()
+            (found,) = self._database.execute(statement, (values[0], values[-1])).fetchone()
             self._ids[table, *values] = found
         return found
 
@@ -466,26 +444,10 @@ def is_open_here(path: str) -> bool:
     Another descriptor of it must not be opened in this process: POSIX ends all locks that a process
     has on a file, those of SQLite too, when it closes any.
     """
-    is_open = {
-        f"{real}{suffix}"
-        for real, count in _open_here.items()
-        for suffix in ("", "-wal", "-shm")
-        if count
-    }
+    suffixes = ("", "-wal", "-shm")
+    is_open = {real + suffix for real, count in _open_here.items() if count for suffix in suffixes}
     is_named_so = os.path.basename(path) in map(os.path.basename, is_open)
     return is_named_so and os.path.realpath(path) in is_open
-
-
-def _what_it_is(path: Path) -> str:
-    """Say what a file is that SQLite cannot read."""
-    with suppress(OSError), path.open("rb") as file:
-        if file.read(10) == b'{"source":':
-            return (
-                f"{path} is the journal of an earlier version. Scan again into a file: recognizer "
-                "scan ... --output scan.sqlite; JSON Lines are then written by: recognizer rows "
-                "scan.sqlite --output rows.jsonl"
-            )
-    return f"{path} exists and is not the file of a scan"
 
 
 def _open(uri: str) -> tuple[sqlite3.Connection, str]:
@@ -498,13 +460,3 @@ def _open(uri: str) -> tuple[sqlite3.Connection, str]:
         database.close()
         raise
     return database, uri
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Yield the statements of a script one by one, to be run in one transaction."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

@@ -139,7 +139,9 @@ FROM (
 ) AS image JOIN image AS best ON best.id = image.best;
 
 -- What people said last of each entry, and still say: of the listing, or of one of its lead images where
--- they saw no listing. An image of which nobody has said anything opens it again, unless it was confirmed.
+-- they saw no listing. An image that came later, and of which nobody has said anything, opens it again,
+-- unless it was confirmed. A date that is far ahead of now came from a wrong clock, so that no image is
+-- later: what was said then stands for the images that it names.
 CREATE VIEW standing AS
 SELECT * FROM outcome WHERE occasion != 'withdrawal'
   AND NOT EXISTS (SELECT 1 FROM outcome AS later WHERE later.withdraws = outcome.id);
@@ -160,7 +162,8 @@ FROM (
 ) AS last JOIN standing ON standing.number = last.number
 WHERE judgement = 'confirmed' OR NOT EXISTS (
   SELECT 1 FROM image WHERE image.unit = last.unit AND image_decision IN ('priority', 'review')
-    AND image.first > standing.time AND image.sha256 NOT IN (
+    AND (image.first > standing.time OR standing.time > strftime('%Y-%m-%dT%H:%M:%S', 'now', '+2 days'))
+    AND image.sha256 NOT IN (
       SELECT sha256 FROM outcome WHERE outcome.sha256 = image.sha256
         AND ifnull(outcome.listing, last.name) = last.name));
 

@@ -1,21 +1,23 @@
-"""Similar images: those of a scan whose embeddings are near that of a photo.
+"""Images that are alike: near-copies by their hash or equal bytes, others by their embeddings.
 
-A scan keeps embeddings in 8 bits for each channel: a quarter of the size, with nearly the same
-cosines.
+In the queue, listings are folded whose best images are near-copies of one another: the report, the
+desk and tables of listings read these groups from the file. Embeddings are kept in 8 bits for each
+channel: a quarter of the size, with nearly the same cosines.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.errors import ScanFileError, UsageError
-from recognizer.known import COPY_DISTANCE
+from recognizer.errors import ScanFileError
+from recognizer.known import COPY_DISTANCE, near_copies
 from recognizer.known.index import to_bytes
 from recognizer.model.numerics import unit_norm
 from recognizer.rows.row import Row
@@ -23,6 +25,68 @@ from recognizer.rows.scanfile import ScanFile
 
 _MAX_CHANNEL = 127  # the largest channel is scaled to it
 _BLOCK = 4096  # embeddings that are compared at a time
+
+
+def group_copies(file: ScanFile) -> None:
+    """Fold the entries of the queue whose best images are near-copies, if that is out of date.
+
+    In a file that is open for reading only, this connection alone has them folded.
+    """
+    if not file.is_writable:
+        file.execute("DROP TABLE IF EXISTS temp.entry")
+    if file.setting("grouped") == "1":
+        return
+    update = "UPDATE entry SET copies = ? WHERE unit = ? AND best = ?"
+    if file.is_writable:  # others may write while the hashes are compared
+        mark = os.urandom(8).hex()
+        file.set_setting("grouped", mark)
+        changes = _changed_groups(file)
+        with file.transaction() as database:
+            database.executemany(update, changes)
+            database.execute(
+                "UPDATE setting SET value = '1' WHERE name = 'grouped' AND value = ?", (mark,)
+            )
+    else:
+        file.execute("CREATE TEMP TABLE entry AS SELECT * FROM main.entry")
+        for change in _changed_groups(file):
+            file.execute(update, change)
+        file.execute("CREATE INDEX temp.entry_copies ON entry (copies)")
+
+
+def _changed_groups(file: ScanFile) -> list[tuple[int | None, int, int]]:
+    """Return the group, unit and best image of entries whose group has changed."""
+    entries = file.select(
+        "SELECT entry.unit, best, entry.copies, phash, sha256 FROM entry"
+        " JOIN image ON image.id = best WHERE section = 'queue' ORDER BY best"
+    )
+    first = near_copies([e[3] for e in entries], [e[4] for e in entries]).tolist()
+    groups = {at for position, at in enumerate(first) if at != position}
+    return [
+        (group, unit, best)
+        for (unit, best, before, *_), at in zip(entries, first, strict=True)
+        if (group := entries[at][0] if at in groups else None) != before
+    ]
+
+
+def find_copies(file: ScanFile, distance: int = COPY_DISTANCE) -> Iterator[list[Row]]:
+    """Yield the rows of each group of near-copies among all images of a scan.
+
+    Two near-copies differ in at most ``distance`` bits of their hashes, or have equal bytes.
+    """
+    images = file.select(
+        "SELECT id, phash, sha256 FROM image WHERE coalesce(phash, sha256) IS NOT NULL ORDER BY id"
+    )
+    first = near_copies([i[1] for i in images], [i[2] for i in images], distance).tolist()
+    groups: dict[int, list[int]] = {}
+    for (image, *_), at in zip(images, first, strict=True):
+        groups.setdefault(at, []).append(image)
+    for members in groups.values():
+        if len(members) > 1:
+            some = json.dumps(members)
+            yield [*file.rows("image.id IN (SELECT value FROM json_each(?))", (some,))]
+
+
+# --- embeddings -----------------------------------------------------------------------------------
 
 
 def quantize(vector: NDArray[np.float32]) -> NDArray[np.int8]:
@@ -33,28 +97,18 @@ def quantize(vector: NDArray[np.float32]) -> NDArray[np.int8]:
     return np.asarray(np.rint(vector * (_MAX_CHANNEL / largest)), np.int8)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimilarImage:
-    """An image of a scan, and the cosine of its embedding with a photo's."""
-
-    cosine: float
-    row: Row
-
-
 def similar_images(
     file: ScanFile, vector: NDArray[np.float32], model: str, top: int
-) -> list[SimilarImage]:
-    """Return the ``top`` images of a scan by the cosine of their embeddings with a photo's.
+) -> list[tuple[float, Row]]:
+    """Return the ``top`` cosines of embeddings of a scan with a photo's, each with its row.
 
     Embeddings of another model than that with this digest cannot be compared; where the scan has
     none of it, a ScanFileError says what to do.
     """
-    if top < 1:
-        raise UsageError(f"top = {top}: give at least 1")
     return [
-        SimilarImage(cosine=cosine, row=row)
+        (cosine, row)
         for cosine, image in _nearest(file, vector, model, top)
-        if (row := file.row(image)) is not None
+        for row in file.rows("image.id = ?", (image,))
     ]
 
 
@@ -82,21 +136,14 @@ def _nearest(
     direction = unit_norm(vector[None].astype(np.float32))[0]
 
     def cosines(vectors: list[bytes]) -> NDArray[np.float32]:
-        stored = np.frombuffer(b"".join(vectors), np.int8)
-        if stored.size != len(vectors) * direction.size:
-            raise file.damaged(ValueError("an embedding of another length"))
-        return np.asarray(
-            unit_norm(stored.reshape(len(vectors), -1).astype(np.float32)) @ direction
-        )
+        stored = np.frombuffer(b"".join(vectors), np.int8).reshape(len(vectors), direction.size)
+        return np.asarray(unit_norm(stored.astype(np.float32)) @ direction)
 
-    nearest = _highest(
-        file,
+    statement = (
         "SELECT image.id, vector FROM embedding JOIN image ON image.id = embedding.image"
-        " JOIN model ON model.id = image.model WHERE model.digest = ?",
-        (model,),
-        cosines,
-        top,
+        " JOIN model ON model.id = image.model WHERE model.digest = ?"
     )
+    nearest = _highest(file, statement, (model,), cosines, top)
     if not nearest:
         raise ScanFileError(f"{file.path} has no embeddings of this model: scan with --embeddings")
     return nearest
@@ -104,10 +151,7 @@ def _nearest(
 
 def _near_copies(file: ScanFile, phash: str, top: int) -> list[tuple[float, int]]:
     def likeness(hashes: list[str]) -> NDArray[np.int64]:
-        try:
-            bits = to_bytes(hashes) ^ to_bytes([phash])
-        except ValueError as error:
-            raise file.damaged(error) from error
+        bits = to_bytes(hashes) ^ to_bytes([phash])
         return np.asarray(-np.bitwise_count(bits).sum(axis=1, dtype=np.int64))
 
     statement = "SELECT image.id, phash FROM image WHERE phash IS NOT NULL"
@@ -129,7 +173,10 @@ def _highest(
         f"{statement} AND image.id > ? ORDER BY image.id LIMIT {_BLOCK}", (*values, last)
     ):
         last = block[-1][0]
-        scores = score([value for _, value in block]).tolist()
+        try:
+            scores = score([value for _, value in block]).tolist()
+        except ValueError as error:  # a hash or an embedding of another length
+            raise file.damaged(error) from error
         found = ((one, -image) for one, (image, _) in zip(scores, block, strict=True))
         highest = heapq.nlargest(top, [*highest, *found])
     return [(one, -image) for one, image in highest]

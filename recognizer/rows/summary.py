@@ -15,9 +15,7 @@ class ScanSummary:
     """The sums of a scan. All but the first two count new rows and earlier ones alike.
 
     ``skipped`` images have an earlier row that still holds; ``repeated`` inputs were given more
-    than once; ``without_image`` listings consist of text alone, which is not a failure; ``leads``
-    counts those that may show a product, by product; ``audited`` clear ones are in the audit
-    sample.
+    than once; ``without_image`` listings consist of text alone, which is not a failure.
     """
 
     scanned: int = 0

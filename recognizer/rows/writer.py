@@ -8,7 +8,7 @@ import secrets
 import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,7 +52,7 @@ class ScanWriter(ScanFile):
             self._token = secrets.token_hex(16).encode()
             self.set_setting("writer", self._token.decode())
             self.select("PRAGMA wal_checkpoint(PASSIVE)")
-            self._has_token = self._is_own()  # unless somebody reads an older state
+            self._has_token = self._is_own(self._file)  # unless somebody reads an older state
         except BaseException:
             self.close()
             raise
@@ -68,13 +68,9 @@ class ScanWriter(ScanFile):
 
     def known(self, key: int) -> Known | None:
         """Return what is known of an image by its :func:`item_key <recognizer.rows.item_key>`."""
-        found = self.select(SELECT_KNOWN, (key,))
-        if not found:
-            return None
-        sha256, status, reason, preprocessing, state, model, policy, bank, lacks = found[0]
-        failure = reason if status == "failed" else None
-        result = result_key(sha256, failure, model, policy, preprocessing, bank)
-        return Known(result, sha256, state, bool(lacks))
+        for sha256, *result, state, lacks in self.select(SELECT_KNOWN, (key,)):
+            return Known(result_key(sha256, *result), sha256, state, bool(lacks))
+        return None
 
     def key_of(
         self, source: str, columns: Mapping[str, Any] | None, reason: Reason | None = None
@@ -115,39 +111,32 @@ class ScanWriter(ScanFile):
         """
         if self._file is None:
             raise ScanFileError(f"{self.path} is closed")
-        own = os.fstat(self._file)
-        try:
-            found = os.stat(self.path)
-            in_place = (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino)
-        except OSError:
-            in_place = False
+        own, in_place = os.fstat(self._file), False
+        with suppress(OSError):
+            in_place = os.path.samestat(os.stat(self.path), own)
         if not in_place:
             raise ScanFileChangedError(self._where_rows_are(own))
-        if own.st_size < self._size:
+        damage = "truncated" if own.st_size < self._size else None
+        if own.st_mtime_ns != self._changed:  # in write-ahead mode, a few times an hour
+            if self._has_token and not damage and not self._is_own(self._file):
+                damage = "overwritten"
+            self._changed = own.st_mtime_ns
+        self._size = own.st_size
+        if damage:
             raise ScanFileChangedError(
-                f"{self.path} was truncated by another program while a scan wrote it: put a copy "
+                f"{self.path} was {damage} by another program while a scan wrote it: put a copy "
                 "of it in its place and give the same command again"
             )
-        self._size = own.st_size
-        if own.st_mtime_ns != self._changed:  # in write-ahead mode, a few times an hour
-            if self._has_token and not self._is_own():
-                raise ScanFileChangedError(
-                    f"{self.path} was overwritten by another program while a scan wrote it: put a "
-                    "copy of it in its place and give the same command again"
-                )
-            self._changed = own.st_mtime_ns
 
-    def _is_own(self) -> bool:
+    def _is_own(self, descriptor: int) -> bool:
         """Whether the file on the disk, without its log, is this one.
 
         SQLite does not notice another that is copied over it: it would mix the two.
         """
         ((page,),) = self.select("SELECT rootpage FROM sqlite_schema WHERE name = 'setting'")
         ((size,),) = self.select("PRAGMA page_size")
-        if self._file is None:
-            raise ScanFileError(f"{self.path} is closed")
-        os.lseek(self._file, (page - 1) * size, os.SEEK_SET)
-        return self._token in os.read(self._file, size)
+        os.lseek(descriptor, (page - 1) * size, os.SEEK_SET)
+        return self._token in os.read(descriptor, size)
 
     def _where_rows_are(self, own: os.stat_result) -> str:
         # The log stays at the old path, and belongs to no file that is put there.
@@ -163,26 +152,20 @@ class ScanWriter(ScanFile):
         names = (f"{self.path.name}.recovered{number or ''}" for number in itertools.count())
         places = itertools.chain([self.path], map(self.path.with_name, names))
         target = next(place for place in places if not place.exists())
-        with self._reported():
-            copy = sqlite3.connect(target)
-            try:
-                self._database.backup(copy)
-            finally:
-                copy.close()
+        with self._reported(), closing(sqlite3.connect(target)) as copy:
+            self._database.backup(copy)
         return (
             f"{self.path} was removed while a scan wrote it; its rows were written again to "
             f"{target}. With that file in its place, give the same command again"
         )
 
 
-_IN_USE = "{} is in use by another scan: wait for it, or name another --output"
-
-
 def _lock(path: Path) -> int:
     """Lock the file against other scans until the descriptor that is returned is closed."""
     found = os.stat(path)
+    in_use = f"{path} is in use by another scan: wait for it, or name another --output"
     if (found.st_dev, found.st_ino) in _locked:
-        raise ScanFileError(_IN_USE.format(path))
+        raise ScanFileError(in_use)
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
     try:
         if sys.platform == "win32":
@@ -190,13 +173,10 @@ def _lock(path: Path) -> int:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _LOCKED_BYTE)
-    except (BlockingIOError, PermissionError) as error:
-        os.close(descriptor)
-        raise ScanFileError(_IN_USE.format(path)) from error
     except OSError as error:
         os.close(descriptor)
-        raise ScanFileError(
-            f"{path} cannot be locked ({error.strerror}): name an --output on a local disk"
-        ) from error
+        is_locked = isinstance(error, BlockingIOError | PermissionError)
+        why = f"{path} cannot be locked ({error.strerror}): name an --output on a local disk"
+        raise ScanFileError(in_use if is_locked else why) from error
     _locked.add((found.st_dev, found.st_ino))
     return descriptor

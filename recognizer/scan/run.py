@@ -19,11 +19,11 @@ from typing import TypeAlias
 from recognizer._closing import Closes
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
-from recognizer.rows.copies import group_copies
 from recognizer.rows.deciding import Decider
 from recognizer.rows.records import to_json
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import NewRow
+from recognizer.rows.similar import group_copies
 from recognizer.rows.summary import ScanSummary
 from recognizer.rows.writer import Known, ScanWriter
 from recognizer.scan.bounds import KeySet

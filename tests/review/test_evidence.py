@@ -143,26 +143,6 @@ def every_file(case: Path) -> list[str]:
     return sorted(p.relative_to(case).as_posix() for p in case.rglob("*") if p.is_file())
 
 
-def test_a_changed_byte_or_a_link_is_named_in_any_file(
-    case: Path, recognizer: Recognizer, tmp_path: Path
-) -> None:
-    for name in every_file(case):
-        path, content = case / name, (case / name).read_bytes()
-        for place in {0, len(content) // 2, len(content) - 1}:
-            changed = bytearray(content)
-            changed[place] ^= 1
-            path.write_bytes(changed)
-            # A digest in the tag manifest that is not that of its file names the file.
-            assert failed(case, None) & ({*TAGS} if name == TAG_MANIFEST else {name})
-        path.unlink()
-        (tmp_path / "same").write_bytes(content)
-        path.symlink_to(tmp_path / "same")
-        assert name in failed(case, None)
-        path.unlink()
-        path.write_bytes(content)
-    assert failed(case, recognizer) == set()
-
-
 def _link(folder: Path) -> None:
     folder.symlink_to(folder.rename(folder.parents[2] / "moved"))
 
@@ -213,10 +193,12 @@ def test_any_change_under_a_case_ends_with_exit_code_3(
     original: Path, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     case = Path(shutil.copytree(original, tmp_path_factory.mktemp("changed") / "case"))
-    path = case / data.draw(st.sampled_from(every_file(case)))
+    name = data.draw(st.sampled_from(every_file(case)))
+    path = case / name
     content = path.read_bytes()
     place = data.draw(st.integers(0, len(content) - 1))
-    match data.draw(st.sampled_from(["byte", "cut", "insert", "drop", "rename", "link", "add"])):
+    change = data.draw(st.sampled_from(["byte", "cut", "insert", "drop", "rename", "link", "add"]))
+    match change:
         case "byte":
             other = data.draw(st.integers(0, 255).filter(lambda byte: byte != content[place]))
             path.write_bytes(content[:place] + bytes([other]) + content[place + 1 :])
@@ -240,6 +222,8 @@ def test_any_change_under_a_case_ends_with_exit_code_3(
             data.draw(st.sampled_from([new.mkdir, new.touch]))()
     done = invoke("verify", case, "--bundle", tiny_bundle)
     assert done.exit_code == ExitCode.SOME_FAILED, done.output
+    if change in {"byte", "link"} and name != TAG_MANIFEST:  # a changed digest names its file
+        assert name in done.stdout
 
 
 def test_a_case_whose_digests_were_all_made_again_scores_differently(

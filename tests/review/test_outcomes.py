@@ -191,7 +191,7 @@ def test_a_line_ends_where_its_newline_is(tmp_path: Path) -> None:
     assert [one.note for one in read_outcomes(path)] == notes
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
+@pytest.mark.skipif(os.name == "nt", reason="no FIFOs there")
 def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.jsonl")
     for place in (tmp_path / "fifo.jsonl", Path("/dev/zero"), tmp_path):
@@ -225,10 +225,3 @@ def test_a_million_are_imported_in_little_time_and_memory(tmp_path: Path) -> Non
     print(f"a million outcomes: {seconds:.0f} s of CPU, {peak / 1024:.0f} MiB")
     assert seconds < 40  # 20 s where nothing else runs
     assert peak < 110 << 10
-
-
-def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
-    path = tmp_path / "photo.jsonl"
-    path.write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(UsageError, match="not a file of outcomes"):
-        write_outcomes([outcome()], path)

@@ -290,26 +290,6 @@ def test_near_copies_and_known_items_are_named(report: Report, tmp_path: Path) -
     assert "<b>seizure" not in (tmp_path / "report.html").read_text()
 
 
-def test_a_listing_is_one_card(report: Report) -> None:
-    item = {"id": 7, "title": "Old <b>carving", "price": 40, "currency": "EUR", "reports": 3}
-    item |= {"seller": "anna", "url": "https://market.example/7", "colour": "Cream"}
-    rows = [bare_row(f"{i}.jpg", 0.6 + i / 10, "review", item=item) for i in range(3)]
-    rows += [bare_row("x.jpg", 0.6, "review", item={"id": 8, "url": "javascript:alert(1)"})]
-    page = report(rows)
-    for words in ("Old <b>carving", "40 EUR", "3 user reports", "Cream"):
-        assert words in page.text
-    first, second = page.rows
-    assert "cream" in first["data-text"]
-    about = json.loads(first["data-about"])
-    assert about["listing"] == "7"
-    assert about["images"] == [digest(f"{i}.jpg") for i in (2, 1, 0)]
-    assert about["occasion"] == "review"
-    assert json.loads(second["data-about"])["listing"] == "8"
-    (link,) = [a for a in page.tags("a") if str(a.get("href")).startswith("https:")]
-    assert link["href"] == "https://market.example/7"
-    assert {"noopener", "noreferrer"} <= {*str(link["rel"]).split()}
-
-
 def test_what_was_said_before_is_on_the_page(
     report: Report, recognizer: Recognizer, tmp_path: Path
 ) -> None:

@@ -76,12 +76,12 @@ def test_a_decoder_that_dies_costs_one_picture(tmp_path: Path) -> None:
         rows.append(bare_row(str(path), 0.9, "review", sha256=sha256))
     scan = write_scan(tmp_path / "scan.sqlite", rows)
     with ScanFile(scan) as file, Photos(file) as photos:
-        assert photos.picture(1, rows[0], "large").data.startswith(b"\xff\xd8")
+        assert photos.picture(1, rows[0], "large")[0].startswith(b"\xff\xd8")
         for child in [*photos._pool._children]:
             os.kill(child.process.pid, signal.SIGKILL)
         with pytest.raises(Unavailable, match="photo_undecoded"):
             photos.picture(2, rows[1], "large")
-        assert photos.picture(2, rows[1], "large").data.startswith(b"\xff\xd8")
+        assert photos.picture(2, rows[1], "large")[0].startswith(b"\xff\xd8")
         failed = bare_row(str(paths[1]), 0, "unscored", sha256=rows[1].sha256)
         assert failed.status is Status.FAILED
         with pytest.raises(Unavailable, match="photo_undecoded"):  # is never tried again

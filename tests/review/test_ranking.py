@@ -171,7 +171,9 @@ def test_a_desk_shows_what_its_own_file_of_outcomes_says(tmp_path: Path) -> None
                 queue.decide("Anna", entry.unit, verdict)
             handed += [entry.name for entry in queue.page(View(), 1)[0]]
             assert sum(queue.open_counts().values()) == 3 - len(said_in(team or scan))
-            assert sum(done.total for done in queue.shift()) == len(said_in(team or scan))
+            assert sum(done.total() for done in queue.shift().values()) == len(
+                said_in(team or scan)
+            )
         return handed
 
     assert decide(first, [REJECTED]) == ["a", "b", "c"]

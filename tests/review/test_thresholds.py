@@ -28,9 +28,10 @@ from recognizer.review.thresholds import (
     MIN_OVER,
     NO_PRODUCT,
     Choice,
-    LabelledPhotos,
-    ReviewedScan,
     choose,
+    measure_labelled,
+    measure_photos,
+    measure_reviewed,
     policy_of,
 )
 from recognizer.rows.row import Row
@@ -63,8 +64,11 @@ class World:
 
     def draw(
         self, rng: np.random.Generator, sources: Mapping[str, int] = SOURCES, photos: int = 6
-    ) -> LabelledPhotos:
-        """Return labelled photos of new sources, those without a product four times as large."""
+    ) -> tuple[Choice, np.ndarray, np.ndarray]:
+        """Return what photos of new sources say, their highest scores, and what they show.
+
+        Sources without a product are four times as large.
+        """
         scores, shown, names = [], [], []
         for family, number in sources.items():
             for source in range(number):
@@ -75,16 +79,18 @@ class World:
                 scores.append(expit(values))
                 shown += [family] * count
                 names += [f"{family}/{source}"] * count
-        return LabelledPhotos(
-            origin="a simulation",
+        highest, families = np.concatenate(scores).max(axis=1), np.array(shown)
+        measured = measure_photos(
+            highest,
+            families,
+            np.array(names),
             families=FAMILIES,
             named=self.named,
-            scores=np.concatenate(scores).max(axis=1),
-            shown=np.array(shown),
-            sources=np.array(names),
-            images=DAY,
+            images_per_day=DAY,
             prevalence=PREVALENCE,
+            origin="a simulation",
         )
+        return measured, highest, families
 
     def truth(self, threshold: float) -> tuple[float, dict[str, float]]:
         """Return the false-positive rate, and the recall of each product."""
@@ -123,10 +129,10 @@ def test_the_intervals_hold_the_truth(spread: float) -> None:
     world, rng, rounds = world_of(spread), np.random.default_rng(1), 40
     held = dict.fromkeys(("recall", "leads", "precision"), 0)
     for i in range(rounds):
-        drawn = world.draw(rng)
+        drawn, _, shown = world.draw(rng)
         step = choose(drawn, capacity=(100, 400, 1500)[i % 3]).step
         rate, by_family = world.truth(step.threshold)
-        recall = float(np.mean([by_family[name] for name in drawn.shown[drawn.positive]]))
+        recall = float(np.mean([by_family[name] for name in shown[shown != NO_PRODUCT]]))
         found, alarms = PREVALENCE * recall, (1 - PREVALENCE) * rate
         held["recall"] += holds(step.recall, recall)
         held["leads"] += holds(step.leads, DAY * (found + alarms))
@@ -139,7 +145,7 @@ def test_the_intervals_hold_the_truth(spread: float) -> None:
 @example(seed=3334, cases=1)
 @given(st.integers(0, 2**16), st.integers(1, 4000))
 def test_a_choice_fits_the_team_and_a_larger_team_misses_no_more(seed: int, cases: int) -> None:
-    photos = world_of(1.0).draw(np.random.default_rng(seed))
+    photos, scores, shown = world_of(1.0).draw(np.random.default_rng(seed))
     choice = choose(photos, capacity=cases)
     leads = [step.leads.value for step in choice.steps]
     recalls = [step.recall.value for step in choice.steps if step.recall]
@@ -154,24 +160,24 @@ def test_a_choice_fits_the_team_and_a_larger_team_misses_no_more(seed: int, case
     for step in choice.steps:
         for estimate in (step.leads, step.recall):
             assert 0 <= estimate.low <= estimate.value <= estimate.high
-        if step.threshold not in photos.named.values():
-            assert (photos.scores[~photos.positive] > step.threshold).sum() >= MIN_OVER
+        if step.threshold not in world_of(1.0).named.values():
+            assert (scores[shown == NO_PRODUCT] > step.threshold).sum() >= MIN_OVER
 
 
 def test_one_source_says_nothing_of_how_alike_photos_are() -> None:
     one = {NO_PRODUCT: 1, "ivory": 1}
-    notes = choose(world_of(1.0).draw(np.random.default_rng(0), one, 200), capacity=400).notes
+    notes = choose(world_of(1.0).draw(np.random.default_rng(0), one, 200)[0], capacity=400).notes
     assert any("come from one source" in note for note in notes)
     assert any("No labelled photos: big_cat, feather" in note for note in notes)
 
 
 def labelled(
     bundle: Bundle, photos: Iterable[tuple[str, float]], prevalence: float = 0.001
-) -> LabelledPhotos:
+) -> Choice:
     labels, scores = zip(*photos, strict=True)
     every = [dict.fromkeys(bundle.label_names, 0.0) | {"ivory_raw": score} for score in scores]
     sources = [str(i % 7) for i in range(len(labels))]
-    return LabelledPhotos.of(
+    return measure_labelled(
         bundle, every, labels, sources, images_per_day=DAY, prevalence=prevalence
     )
 
@@ -234,7 +240,7 @@ def test_a_named_any_product_threshold_is_a_rate(bundle: Bundle) -> None:
 Image = tuple[float, Judgement | None, float | None]
 
 
-def reviewed(bundle: Bundle, images: Iterable[Image]) -> ReviewedScan:
+def reviewed(bundle: Bundle, images: Iterable[Image]) -> Choice:
     """A scan of which the policy reviewed what is over 0.5 as ivory."""
     rows: list[Row] = []
     outcomes = {}
@@ -245,7 +251,7 @@ def reviewed(bundle: Bundle, images: Iterable[Image]) -> ReviewedScan:
         rows.append(replace(row, scores=scores, model=model))
         if judgement is not None:
             outcomes[row.sha256 or ""] = outcome(judgement, sha256=row.sha256)
-    return ReviewedScan.of(bundle, rows, outcomes)
+    return measure_reviewed(bundle, rows, outcomes)
 
 
 GOOD: list[Image] = [(0.8 + i / 1000, C, None) for i in range(20)]
@@ -265,7 +271,7 @@ def test_a_threshold_is_raised_over_what_was_rejected(bundle: Bundle) -> None:
     assert choice.step.leads.value == 20
     assert 0.8 <= choice.step.precision.low < choice.step.precision.value == 1
     assert choice.step.recall is None
-    assert any("no recall and no lower threshold" in note for note in choice.notes)
+    assert any("neither recall nor a lower threshold" in note for note in choice.notes)
     # Open leads at the bottom do not hide what is over them.
     choice = precise(bundle, [*GOOD, *BAD, *[(0.55, None, None)] * 20])
     assert choice.step.leads.value == 20
@@ -315,7 +321,7 @@ def test_nothing_is_chosen_that_the_outcomes_do_not_show(
 
 def test_rows_of_another_model_are_no_ground(bundle: Bundle) -> None:
     with pytest.raises(UsageError, match="name the --bundle"):
-        ReviewedScan.of(bundle, [bare_row("a", 0.9, "review")], {})
+        measure_reviewed(bundle, [bare_row("a", 0.9, "review")], {})
     with pytest.raises(UsageError, match="a share over 0"):
         precise(bundle, GOOD, 50)
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from recognizer.errors import UsageError
-from recognizer.rows.audit import AuditSample, audit_probability
-from tests.rows.rows import bare_row, digest
+from recognizer.rows.audit import AuditSample
+from tests.rows.rows import NOW, bare_row
 
 
 def test_clear_images_are_drawn_and_no_others() -> None:
@@ -26,9 +27,9 @@ def test_the_sample_is_that_of_the_digest_and_the_highest_product_score() -> Non
     sample = AuditSample(rate=0.005, products=["ivory_worked"])
     drawn = [row for row in rows if sample.drawn(row).audit is not None]
     assert 0.03 < len(drawn) / len(rows) < 0.07  # ten times the rate
-    for row in rows[:200]:
-        found = sample.drawn(row).audit
-        assert found == audit_probability(digest(row.source), 0.02, 0.005)
+    assert {row.audit for row in map(sample.drawn, rows)} == {None, 0.05}
+    again = [replace(row, source="other", time=NOW + timedelta(1)) for row in drawn]
+    assert all(sample.drawn(row).audit for row in again)
 
 
 @pytest.mark.parametrize("rate", [0, -1, 1.1, float("nan")])

@@ -21,15 +21,7 @@ from recognizer.listing_rules import AlwaysReview, Keywords, Reports
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import Effect, Finding, KnownMatch, KnownRule, Policy
 from recognizer.prediction import Prediction
-from recognizer.rows import (
-    DecisionDiff,
-    NewRow,
-    Ranking,
-    Row,
-    ScanFile,
-    ScanWriter,
-    decide_again,
-)
+from recognizer.rows import DecisionDiff, NewRow, Ranking, Row, ScanFile, ScanWriter, decide_again
 from recognizer.rows.row import Reference
 from recognizer.status import Reason, Status
 from tests.conftest import invoke

@@ -53,7 +53,7 @@ def test_sql(scan: Path, query: str) -> None:
     database.close()
 
 
-@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="there is no sqlite3 here")
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="sqlite3 is not installed")
 def test_the_shell_of_sqlite(scan: Path) -> None:
     for query in QUERIES:
         done = subprocess.run(

@@ -18,7 +18,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import EvaluationPhotos, LabelEvidence
 from recognizer.policy import Decision, Policy
-from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.rows import (
     NewRow,
     Ranking,
@@ -30,18 +29,9 @@ from recognizer.rows import (
     merge,
     read_listings,
 )
-from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER, refresh_all_entries
+from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.status import Reason
-from tests.rows.rows import (
-    FAR,
-    HASH,
-    NEAR,
-    NOW,
-    bare_row,
-    lead,
-    quick_folder,
-    write_scan,
-)
+from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, lead, quick_folder, write_scan
 from tests.rules import rule as rule_of
 from tests.tiny import write_tiny_bundle
 
@@ -180,10 +170,6 @@ class Writes(RuleBasedStateMachine):
                 "SELECT sha256 FROM entry JOIN image ON image.id = best WHERE section = 'audit'"
             )
             assert sorted(shown) == sorted(audited)
-            before = file.select(f"SELECT {ENTRIES}, section FROM entry ORDER BY unit")
-            with file.transaction() as database:
-                refresh_all_entries(database)
-            assert file.select(f"SELECT {ENTRIES}, section FROM entry ORDER BY unit") == before
 
     @invariant()
     def the_order_is_said_once(self) -> None:
@@ -228,32 +214,10 @@ TestWrites = Writes.TestCase
 TestWrites.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
 
 
-def without_image(source: str, listing: int) -> Row:
-    return bare_row(source, 0, "unscored", item={"id": listing}, reason=Reason.NO_IMAGE)
-
-
-def test_products_with_evidence_come_first(tmp_path: Path, tiny_bundle: Path) -> None:
-    """Within a level, and whatever the scores of the others are."""
-    ranking = Ranking()
-    ranking._unproven = {"0" * 64: {("label", "coral")}}
-    leads = {"proven": lead(score=0.5), "unproven": lead("coral", 0.9)}
-    with ScanWriter(tmp_path / "a", ranking) as file:
-        for name, one in leads.items():
-            row = bare_row(f"{name}.jpg", one.score, "review", leads=(one,), item={"id": name})
-            file.append([NewRow(row=row)])
-        both = bare_row("both.jpg", 0.9, "review", leads=(*leads.values(),), item={"id": "both"})
-        file.append([NewRow(row=both)])
-        assert file.select("SELECT name, product, score, unproven FROM queue") == [
-            ("proven", "ivory_worked", 0.5, 0),
-            ("both", "ivory_worked", 0.5, 0),
-            ("unproven", "coral", 0.9, 1),
-        ]
-
-
 def test_near_copies_that_come_while_others_are_compared_are_folded_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recognizer.rows import copies  # noqa: PLC0415
+    from recognizer.rows import similar as copies  # noqa: PLC0415
 
     path = write_scan(tmp_path / "a", [bare_row(name, 0.9, "review", phash=HASH) for name in "ab"])
     near_copies = copies.near_copies
@@ -284,40 +248,6 @@ def test_a_reader_follows_what_others_fold(tmp_path: Path) -> None:
                 assert [one.also_in_listings for one in read_listings(reader)] == [
                     folded - 1
                 ] * folded
-
-
-@pytest.mark.parametrize(
-    ("judgement", "later", "state"),
-    [
-        ("rejected", {"sha256": "2" * 64}, "open"),  # another photo, which nobody has seen
-        ("confirmed", {"sha256": "2" * 64}, "confirmed"),
-        ("rejected", {"preprocessing": 2}, "rejected"),
-        ("rejected", {"decision": Decision.PRIORITY}, "rejected"),
-    ],
-)
-def test_what_was_said_of_a_listing_stands_for_the_photos_that_were_there(
-    tmp_path: Path, judgement: str, later: dict[str, Any], state: str
-) -> None:
-    row = bare_row("a", 0.9, "review", item={"id": 7}, sha256="1" * 64)
-    path = write_scan(tmp_path / "a", [row])
-    said = Outcome(
-        time=NOW + timedelta(hours=1), reviewer="ann", judgement=Judgement(judgement), listing="7"
-    )
-    with Outcomes(path, write=True) as outcomes:
-        outcomes.add([said])
-    with ScanFile(path) as file:
-        assert file.select("SELECT state FROM queue") == [(judgement,)]
-    write_scan(path, [replace(row, time=NOW + timedelta(hours=2), **later)])
-    with ScanFile(path) as file:
-        assert file.select("SELECT state FROM queue") == [(state,)]
-
-
-def test_what_is_equal_comes_in_the_order_of_its_scan(tmp_path: Path) -> None:
-    path = write_scan(tmp_path / "a", [bare_row(name, 0.9, "review") for name in "cab"])
-    with ScanFile(path) as file:
-        for view, name in [("queue", "name"), ("listings", "listing")]:
-            assert file.select(f"SELECT {name} FROM {view}") == [("c",), ("a",), ("b",)]
-        assert [one.listing for one in read_listings(file)] == ["c", "a", "b"]
 
 
 def best_and_age(path: Path) -> tuple[str, str]:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +10,13 @@ from typing import Any
 import pytest
 
 from recognizer.engine import Recognizer
-from recognizer.listing_rules import KeywordHit
-from recognizer.policy import CandidateKind, Decision
+from recognizer.policy import Decision
 from recognizer.prediction import Region
 from recognizer.rows.item_key import alternate_path, item_key
-from recognizer.rows.row import ROW_FIELDS, Reference, Row, row_schema
-from recognizer.status import Reason, Status
+from recognizer.rows.row import ROW_FIELDS, Row, row_schema
+from recognizer.status import Status
 from tests.conftest import encoded, picture
-from tests.rows.rows import bare_row, known_match, lead, row_of
+from tests.rows.rows import known_match, row_of
 
 REGION = Region(label="ivory_raw", score=0.5, box=(0, 1, 2, 3), frame=1)
 MATCH = known_match(note="seizure 12", origin="customs", transform="rotate_90")
@@ -61,25 +59,6 @@ def test_a_policy_may_have_a_failed_image_reviewed(recognizer: Recognizer) -> No
 def test_a_row_of_another_version_is_none(row: Row, schema: object) -> None:
     with pytest.raises(ValueError, match="not a row of schema 6"):
         Row.from_json(row.to_json() | {"schema": schema})
-
-
-def test_every_kind_of_value_survives_the_line(row: Row) -> None:
-    rows = [
-        row,
-        replace(row, known=(MATCH,), bank=Reference(name="b", digest="0" * 64)),
-        replace(row, known=(), regions=(REGION,), detail="é\n", item={"a": [1, None, {"b": "象"}]}),
-        replace(row, leads=(lead(kind=CandidateKind.FAMILY),), why=("because",), frames=3),
-        replace(row, status=Status.DEGRADED, reason=Reason.TRUNCATED),
-        replace(row, keywords=(KeywordHit(keyword="象牙", column="Título"),)),
-        bare_row("failed", 0, "unscored"),
-    ]
-    for one in rows:
-        line = one.to_json_line()
-        assert line.isascii()
-        assert line.count(b"\n") == 1
-        assert Row.from_json(json.loads(line)) == one
-        assert Row.from_json(json.loads(line)).to_json_line() == line
-        assert pickle.loads(pickle.dumps(one)) == one
 
 
 def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:

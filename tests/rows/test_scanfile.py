@@ -1,8 +1,10 @@
-"""A row survives the file whole, and what is no scan's file is told in one line and left alone."""
+"""A row survives the file whole, and what is not a scan is told in one line and left alone."""
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -134,7 +136,10 @@ SCORED = st.builds(
 @example(bare_row("a", 0.5, "clear", item={"listed": "9999-12-31T23:59:59-05:00"}))
 @example(bare_row("a", 0.5, "clear", why=("keywords: 'tusk' in '\ud800'",)))
 @example(bare_row("https://[::1/a.jpg", 0.5, "clear", item={"url": "https://[::1/"}))
-def test_every_row_survives_the_file(row: Row) -> None:
+def test_every_row_survives_the_file_and_the_line(row: Row) -> None:
+    line = row.to_json_line()
+    assert (line.isascii(), line.count(b"\n")) == (True, 1)
+    assert Row.from_json(json.loads(line)) == pickle.loads(pickle.dumps(row)) == row
     with quick_folder() as folder:
         path = write_scan(Path(folder) / "a.sqlite", [row])
         assert read_scan(path) == [row]
@@ -206,7 +211,6 @@ def _newer(path: Path) -> None:
 
 
 OTHERS: list[tuple[Callable[[Path], object], str]] = [
-    (lambda path: path.write_bytes(b'{"source":"a.jpg","item":null}\n'), "journal of an earlier"),
     (lambda path: path.write_bytes(b"\xff\xd8\xff\xe0 a photo"), "is not the file of a scan"),
     (lambda path: path.write_bytes(encoded(picture("red"))), "is not the file of a scan"),
     (lambda path: path.write_bytes(b"SQLite format 3\0"), "is not the file of a scan"),

@@ -18,7 +18,6 @@ import pytest
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import load_bundle
-from recognizer.policy import Policy
 from recognizer.rows import AuditSample, NewRow, Ranking, Row, ScanFile, ScanWriter
 from recognizer.scan import Item
 from recognizer.status import Reason
@@ -73,48 +72,11 @@ def test_what_cost_a_worker_is_not_tried_again_for_its_embedding(
     scan_again(path, tiny_bundle, items)
     (row,) = read_scan(path)
     killer = bare_row(
-        row.source,
-        0,
-        "unscored",
-        reason=Reason.DECODER_CRASH,
-        sha256=row.sha256,
-        policy=row.policy,
+        row.source, 0, "unscored", reason=Reason.DECODER_CRASH, sha256=row.sha256, policy=row.policy
     )
     write_scan(path, [killer], bundle)
     assert scan_again(path, tiny_bundle, items, embeddings=True) == (0, 1)
     assert scan_again(path, tiny_bundle, items, embeddings=True, retry_failed=True) == (1, 0)
-
-
-def test_columns_that_changed_are_decided_anew_without_the_photo(
-    photos: Path, tiny_bundle: Path, tmp_path: Path
-) -> None:
-    """And the listing has each photo once, the new title, reason and count of reports."""
-    from recognizer.listing_rules import Keywords, Reports  # noqa: PLC0415
-    from recognizer.rows import read_listings  # noqa: PLC0415
-
-    path = tmp_path / "scan.sqlite"
-    policy = Policy(keywords=Keywords(words=("tusk",)), reports=Reports(review=3))
-
-    def scan(**columns: object) -> tuple[int, int]:
-        items = [Item.at(f"{name}.jpg", {"id": 1, **columns}) for name in ("green", "blue")]
-        return scan_again(path, tiny_bundle, items, policy=policy)
-
-    def listing() -> tuple[object, ...]:
-        with ScanFile(path) as file:
-            (one,) = read_listings(file)
-            entries = file.select("SELECT title, reports, reason FROM entry, (SELECT 1 AS reason)")
-            assert entries == ([(one.title, one.reports or 0, 1)] if one.is_lead else [])
-            return one.title, one.reports, one.decision, len(one.why), sorted(one.sources)
-
-    sources = ["blue.jpg", "green.jpg"]
-    assert scan(title="Vase", reports=1) == (2, 0)
-    assert listing() == ("Vase", 1, "clear", 0, sources)
-    assert scan(title="Tusk", reports=2) == (0, 2)
-    assert listing() == ("Tusk", 2, "review", 1, sources)
-    assert scan(title="Vase", reports=5) == (0, 2)
-    assert listing() == ("Vase", 5, "review", 1, sources)
-    assert scan(title="Vase", reports=1) == (0, 2)
-    assert listing() == ("Vase", 1, "clear", 0, sources)
 
 
 def test_the_audit_sample_of_earlier_rows_is_drawn_and_given_up(

@@ -7,11 +7,9 @@ import hashlib
 import hmac
 import math
 import sqlite3
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlencode
 
@@ -24,22 +22,16 @@ from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
-from recognizer.review.cards import CardMaker, Shown
+from recognizer.review.cards import CardMaker, Shown, base_context, environment, filters
 from recognizer.review.entries import MAX_GROUP, PAGE_SIZE, Entry, Image, from_key
 from recognizer.review.outcomes import MAX_CHARACTERS, Judgement
 from recognizer.review.photos import SIDES, Photos, Unavailable
-from recognizer.review.rendering import (
-    base_context,
-    environment,
-    filters,
-    models_behind,
-    scan_in_numbers,
-)
 from recognizer.review.server.queue import Assessment, ConflictError, Queue
 from recognizer.review.server.security import Guard, reviewer_name
 from recognizer.review.texts import LANGUAGES, Texts, language_of
@@ -53,9 +45,7 @@ JUDGEMENTS: Mapping[str, Judgement] = {
 }
 """What a page calls a judgement."""
 
-_STATIC = {"app.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _YEAR, _WEEK = 365 * 86400, 7 * 86400
-_SUMMARY_SECONDS = 300.0  # that the scan in numbers may be old
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
 
 Key = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", max_length=16)]
@@ -65,8 +55,7 @@ Keys = Annotated[tuple[Key, ...], Meta(max_length=MAX_GROUP)]
 class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a page asks for: a verdict on a listing, its near-copies or several; to skip or to undo.
 
-    With ``keep`` it says that a listing is still open. ``is_list`` is true on the page of listings,
-    which wants itself as the answer and not a card.
+    With ``keep`` it says that a listing is still open; with ``is_list`` it wants itself, no card.
     """
 
     do: Literal["confirm", "reject", "unsure", "escalate", "skip", "undo", "keep"]
@@ -85,9 +74,8 @@ class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class Parts:
     """What the server is made of.
 
-    ``secret`` signs cookies; whoever has it can be anybody. ``token`` is what one has to know to
-    sign in, or None where the machine's users are trusted. ``bundles`` are the models that may be
-    behind the rows. ``stop`` is called when the server has lost a file.
+    ``secret`` signs cookies. ``token`` is what one has to know to sign in, or None where the
+    machine's users are trusted. ``stop`` is called when the server has lost a file.
     """
 
     queue: Queue
@@ -119,7 +107,7 @@ def make_app(parts: Parts) -> Starlette:
             Route("/shift", pages.shift),
             Route("/act", pages.act, methods=["POST"]),
             Route("/photo/{key}/{kind}", pages.photo),
-            Route("/static/{name}", _static),
+            Mount("/static", StaticFiles(packages=[("recognizer.review", "static")])),
         ],
         middleware=[
             Middleware(Guard, hosts=parts.hosts),
@@ -140,14 +128,6 @@ def make_app(parts: Parts) -> Starlette:
     )
 
 
-def _static(request: Request) -> Response:
-    name = request.path_params["name"]
-    if name not in _STATIC:
-        raise HTTPException(404)
-    data = (resources.files("recognizer.review") / "static" / name).read_bytes()
-    return Response(data, media_type=_STATIC[name])
-
-
 class _Pages:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -159,8 +139,6 @@ class _Pages:
             parts.policy.actions if parts.policy else None,
         )
         self._environment = environment()
-        self._summary: dict[str, Any] = {}
-        self._summary_until = 0.0
         self._slots = {kind: asyncio.Semaphore(count) for kind, count in _PHOTOS_AT_ONCE.items()}
 
     # --- pages ------------------------------------------------------------------------------------
@@ -174,15 +152,10 @@ class _Pages:
         except ValueError as error:
             raise HTTPException(400) from error
         form = {key: values[0] for key, values in given.items()}
-        token, name = self._parts.token, reviewer_name(form.get("name", ""))
-        wrong = None
-        if token is not None and not hmac.compare_digest(
-            token.encode(), form.get("token", "").encode()
-        ):
-            wrong = "wrong_token"
-        elif name is None:
-            wrong = "wrong_name"
-        if wrong is not None:
+        token, name = self._parts.token or "", reviewer_name(form.get("name", ""))
+        is_known = hmac.compare_digest(token.encode(), form.get("token", "").encode())
+        if name is None or (token and not is_known):
+            wrong = "wrong_token" if token and not is_known else "wrong_name"
             return self._render(request, "login.html.j2", 403, error=wrong)
         request.session["name"] = name
         return RedirectResponse("/", 303)
@@ -194,53 +167,36 @@ class _Pages:
         return JSONResponse({"url": "/login"})
 
     def desk(self, request: Request) -> Response:
-        if (reviewer := _reviewer(request)) is None:
-            return RedirectResponse("/login", 303)
+        reviewer = _signed_in(request)
         view = View.from_query(request.query_params)
-        if "key" in request.path_params:
-            entry = self._queue.take(reviewer, view, self._unit(request))
-            if entry is None:
-                raise HTTPException(404)
-        else:
-            entry = self._queue.take(reviewer, view)
-        context = self._desk(request, reviewer, view, entry)
-        return self._render(request, "desk.html.j2", **context)
+        unit = _number(request) if "key" in request.path_params else None
+        entry = self._queue.take(reviewer, view, unit)
+        if entry is None and unit is not None:
+            raise HTTPException(404)
+        return self._render(request, "desk.html.j2", **self._desk(request, reviewer, view, entry))
 
     def strip(self, request: Request) -> Response:
         """Return a page of the photos of a listing, to be put into its card."""
         if _reviewer(request) is None:
             raise HTTPException(403)
-        entry = self._queue.entry(self._unit(request))
-        if entry is None:
+        if (entry := self._queue.entry(_number(request))) is None:
             raise HTTPException(404)
         strip = self._cards.strip(entry, _page_number(request), self._texts(request))
         return self._render(request, "stage.html.j2", strip=strip, blind=entry.is_blind)
 
     def listings(self, request: Request) -> Response:
-        if (reviewer := _reviewer(request)) is None:
-            return RedirectResponse("/login", 303)
-        context = self._list(request, reviewer) | self._filters(request)
+        context = self._list(request, _signed_in(request)) | filters(self._queue)
         return self._render(request, "listings.html.j2", **context)
 
     def similar(self, request: Request) -> Response:
-        if _reviewer(request) is None:
-            return RedirectResponse("/login", 303)
-        image = self._queue.image(self._unit(request))
-        if image is None:
-            raise HTTPException(404)
+        _signed_in(request)
+        image = self._image(request)
         found = self._queue.similar(image)
         return self._render(request, "similar.html.j2", image=image, found=found)
 
     def shift(self, request: Request) -> Response:
-        if _reviewer(request) is None:
-            return RedirectResponse("/login", 303)
-        now = time.monotonic()
-        if now > self._summary_until:
-            self._summary = scan_in_numbers(self._queue.file)
-            self._summary_until = now + _SUMMARY_SECONDS
-        models = models_behind(self._summary, self._parts.bundles, self._texts(request))
-        done = self._queue.shift()
-        return self._render(request, "shift.html.j2", done=done, summary=self._summary, **models)
+        _signed_in(request)
+        return self._render(request, "shift.html.j2", done=self._queue.shift())
 
     async def photo(self, request: Request) -> Response:
         if _reviewer(request) is None:
@@ -252,22 +208,19 @@ class _Pages:
             return await run_in_threadpool(self._photo, request, kind)
 
     def _photo(self, request: Request, kind: str) -> Response:
-        image = self._queue.image(self._unit(request))
-        if image is None:
-            raise HTTPException(404)
+        image = self._image(request)
         try:
             label = request.query_params.get("label", "")
-            picture = self._parts.photos.picture(image.number, image.row, kind, label)
+            data, media_type = self._parts.photos.picture(image.number, image.row, kind, label)
         except Unavailable as error:
             return Response(self._texts(request)(error.key), 404, media_type="text/plain")
-        headers = {
-            "content-security-policy": "default-src 'none'; sandbox",
-            "content-disposition": "inline",
-        }
-        return Response(picture.data, media_type=picture.media_type, headers=headers)
+        headers = {"content-security-policy": "default-src 'none'; sandbox"}
+        return Response(data, media_type=media_type, headers=headers)
 
     def failure(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 409
+        if status == 303:
+            return RedirectResponse("/login", 303)
         keys = {400: "bad_request", 401: "signed_out", 404: "not_found", 409: "conflict"}
         return self._say(request, status, self._texts(request)(keys.get(status, "refused")))
 
@@ -292,7 +245,10 @@ class _Pages:
 
     async def act(self, request: Request) -> Response:
         reviewer = self._reviewer_who_acts(request)
-        data = _decoded(await request.body(), Act)
+        try:
+            data = msgspec.json.decode(await request.body(), type=Act)
+        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+            raise HTTPException(400) from error
         return await run_in_threadpool(self._act, request, reviewer, data)
 
     def _reviewer_who_acts(self, request: Request) -> str:
@@ -362,10 +318,9 @@ class _Pages:
         if judgement is None:
             raise HTTPException(400)
         count = self._queue.decide_many(reviewer, sorted(_numbers(data.listings)), judgement)
-        left, state = len({*data.listings}) - count, texts(judgement)
-        if left:
-            return texts("some_not_stored", n=count, left=left, state=state)
-        return texts("said_bulk", n=count, state=state)
+        left = len({*data.listings}) - count
+        key = "some_not_stored" if left else "said_bulk"
+        return texts(key, n=count, left=left, state=texts(judgement))
 
     def _fragment(
         self, request: Request, name: str, context: dict[str, Any], status: int = 200, **more: str
@@ -380,13 +335,12 @@ class _Pages:
         self, request: Request, reviewer: str, view: View, entry: Entry | None
     ) -> dict[str, Any]:
         texts = self._texts(request)
-        mine = self._queue.shift(reviewer)
         return {
             "view": view,
             "card": None if entry is None else self._cards.card(entry, reviewer, texts),
             "for_lead": entry is not None and self._queue.is_for_others(reviewer, entry),
-            "done": mine[0].total if mine else 0,
-            **self._filters(request),
+            "done": sum(count.total() for count in self._queue.shift(reviewer).values()),
+            **filters(self._queue),
         }
 
     def _list(self, request: Request, reviewer: str) -> dict[str, Any]:
@@ -410,14 +364,10 @@ class _Pages:
             "pages": pages,
         }
 
-    def _filters(self, request: Request) -> dict[str, Any]:
-        return filters(self._queue, self._parts.bundles, self._texts(request))
-
-    def _unit(self, request: Request) -> int:
-        unit = from_key(request.path_params["key"])
-        if unit is None:
+    def _image(self, request: Request) -> Image:
+        if (image := self._queue.image(_number(request))) is None:
             raise HTTPException(404)
-        return unit
+        return image
 
     def _texts(self, request: Request) -> Texts:
         given = (request.query_params.get("lang"), request.cookies.get("lang"))
@@ -428,28 +378,25 @@ class _Pages:
         texts = self._texts(request)
         query = {k: v for k, v in request.query_params.items() if k != "lang"}
         now = datetime.now(UTC)
-        is_page = request.method == "GET"
         counts = self._queue.open_counts() if reviewer else {}
         path = request.url.path
         for name, value in (("section", AUDIT), ("state", Judgement.ESCALATED)):
             if path == "/" and query.get(name) == value:
                 path = f"/?{name}={value}"
-        audit = [("/?section=audit", "audit", counts[AUDIT])] if counts.get(AUDIT) else []
-        is_lead = reviewer in self._queue.lead_reviewers
-        escalated = [("/?state=escalated", "escalated", 0)] if is_lead else []
+        tabs = [("/", "queue", 0), ("/listings", "listings", 0)]
+        if reviewer in self._queue.lead_reviewers:
+            tabs.append(("/?state=escalated", "escalated", 0))
+        if counts.get(AUDIT):
+            tabs.append(("/?section=audit", "audit", counts[AUDIT]))
         return {
             **base_context(texts, self._parts.bundles, is_report=False),
             "reviewer": reviewer,
             "tab": path,
-            "tabs": [
-                ("/", "queue", 0),
-                ("/listings", "listings", 0),
-                *escalated,
-                *audit,
-                ("/shift", "shift", 0),
-            ],
+            "tabs": [*tabs, ("/shift", "shift", 0)],
             "languages": {
-                code: f"?{urlencode({**query, 'lang': code})}" for code in LANGUAGES if is_page
+                code: f"?{urlencode({**query, 'lang': code})}"
+                for code in LANGUAGES
+                if request.method == "GET"
             },
             "language_names": LANGUAGES,
             "needs_token": self._parts.token is not None,
@@ -475,10 +422,7 @@ class _Pages:
 def _addresses(image: Image, _: bool) -> Shown:
     path = f"/photo/{image.key}"
     return Shown(
-        src=f"{path}/large",
-        small=f"{path}/small",
-        heat=f"{path}/heat",
-        original=f"{path}/original",
+        src=f"{path}/large", small=f"{path}/small", heat=f"{path}/heat", original=f"{path}/original"
     )
 
 
@@ -487,11 +431,17 @@ def _reviewer(request: Request) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _decoded(body: bytes, kind: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        raise HTTPException(400) from error
+def _signed_in(request: Request) -> str:
+    if (name := _reviewer(request)) is None:
+        raise HTTPException(303, headers={"location": "/login"})
+    return name
+
+
+def _number(request: Request) -> int:
+    """Return the number behind the key in an address."""
+    if (number := from_key(request.path_params["key"])) is None:
+        raise HTTPException(404)
+    return number
 
 
 def _numbers(keys: Sequence[str]) -> set[int]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -44,11 +45,7 @@ class ConflictError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """What a reviewer says of a listing.
-
-    It is about the images of the listing that are leads, and those that have the keys ``also``,
-    but for those ``without``.
-    """
+    """What a reviewer says of the leads of a listing and ``also`` others, ``without`` some."""
 
     judgement: Judgement
     note: str | None = None
@@ -57,26 +54,11 @@ class Assessment:
     without: Collection[int] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What somebody has done in this shift, by judgement."""
-
-    reviewer: str
-    counts: Mapping[str, int]
-
-    @property
-    def total(self) -> int:
-        """All listings."""
-        return sum(self.counts.values())
-
-
 class Queue(Entries):
     """A queue that several people work through at once.
 
-    Somebody who does nothing has a listing for :data:`HOLD_SECONDS`. If there are
-    ``lead_reviewers``, they alone decide on what was escalated, and never on what they escalated
-    themselves. ``on_outcomes`` is called with outcomes once they are on the disk. See
-    :class:`Entries` for the rest.
+    If there are ``lead_reviewers``, they alone decide on what was escalated, and never on what they
+    escalated themselves. ``on_outcomes`` is called with outcomes once they are on the disk.
     """
 
     def __init__(
@@ -106,11 +88,7 @@ class Queue(Entries):
         self._outcomes.close()
 
     def check(self) -> None:
-        """Check that the files are where they were.
-
-        Raises:
-            ScanFileChangedError: one is not.
-        """
+        """Also keep what is in the log of a file that is not where it was."""
         try:
             super().check()
         except ScanFileChangedError:
@@ -122,11 +100,9 @@ class Queue(Entries):
 
     def secret(self, new: str) -> str:
         """Return what signs the cookies of this desk: the new one, where there is none yet."""
-        store = self._outcomes.file
-        if (secret := store.setting("desk")) is None:
-            store.set_setting("desk", new)
-            secret = new
-        return secret
+        if (secret := self._outcomes.file.setting("desk")) is None:
+            self._outcomes.file.set_setting("desk", new)
+        return secret or new
 
     # --- handing out ------------------------------------------------------------------------------
 
@@ -163,35 +139,28 @@ class Queue(Entries):
 
     def release(self, reviewer: str) -> None:
         """Take back what a reviewer has."""
-        with self._lock:
-            self.file.execute("DELETE FROM temp.hold WHERE reviewer = ?", (reviewer,))
+        self.file.execute("DELETE FROM temp.hold WHERE reviewer = ?", (reviewer,))
 
     def is_for_others(self, reviewer: str, entry: Entry) -> bool:
         """Whether a listing was escalated and is not for this reviewer to decide."""
         if not self.lead_reviewers or entry.state != Judgement.ESCALATED:
             return False
-        return reviewer not in self.lead_reviewers or any(
-            said.reviewer == reviewer and said.judgement == Judgement.ESCALATED
-            for said in self.said_of(entry)
-            if not said.elsewhere
-        )
+        own = (reviewer, Judgement.ESCALATED, False)
+        said = ((said.reviewer, said.judgement, said.elsewhere) for said in self.said_of(entry))
+        return reviewer not in self.lead_reviewers or own in said
 
     def _hold(self, reviewer: str, entry: Entry) -> Entry:
         if entry.held_by not in {None, reviewer} or self.is_for_others(reviewer, entry):
             self.release(reviewer)
             return entry
-        now, images = time.time(), self._images_about(entry)
-        self.file.execute(
-            "DELETE FROM temp.hold WHERE reviewer = ? OR unit = ?", (reviewer, entry.unit)
-        )
-        self.file.execute(
-            "INSERT INTO temp.hold VALUES (?, ?, ?, ?, ?)",
-            (reviewer, entry.unit, now + HOLD_SECONDS, self._heard, images),
+        self.file.execute(  # with neither the reviewer's last one nor another's, which is over
+            "REPLACE INTO temp.hold VALUES (?, ?, ?, ?, ?)",
+            (
+                *(reviewer, entry.unit, time.time() + HOLD_SECONDS, self._heard),
+                json.dumps(self.about(entry).images),
+            ),
         )
         return replace(entry, held_by=reviewer)
-
-    def _images_about(self, entry: Entry) -> str:
-        return json.dumps(self.about(entry).images)
 
     def _held(self, reviewer: str, view: View) -> Entry | None:
         condition, values = view.condition(folded=True)
@@ -199,8 +168,7 @@ class Queue(Entries):
             " AND entry.unit = (SELECT unit FROM temp.hold WHERE reviewer = :reviewer"
             " AND until > :now)"
         )
-        found = self._select(condition, values | {"reviewer": reviewer}, limit=1)
-        return found[0] if found else None
+        return self._first(condition, values | {"reviewer": reviewer})
 
     def _next(self, reviewer: str, view: View) -> Entry | None:
         condition, values = view.condition(folded=False)
@@ -208,10 +176,8 @@ class Queue(Entries):
         condition = f"{condition} AND {_IS_FREE}"
         if view.state not in {OPEN, "all"}:  # a second pair of eyes
             condition += " AND judge != :reviewer"
-        for chosen in (f"{condition} AND {_NOT_SKIPPED}", condition):
-            if found := self._select(chosen, values, view.source, limit=1):
-                return found[0]
-        return None
+        first = self._first(f"{condition} AND {_NOT_SKIPPED}", values, view.source)
+        return first or self._first(condition, values, view.source)
 
     # --- what is said -----------------------------------------------------------------------------
 
@@ -224,11 +190,10 @@ class Queue(Entries):
         copies: bool = False,
         expected: int = 1,
     ) -> int:
-        """Store what a reviewer says of a listing that they have; return of how many.
+        """Store what a reviewer says of a listing, with ``copies`` of its open near-copies too.
 
-        With ``copies`` it is said of its open near-copies, too; ``expected`` is how many listings
-        the page has named. It is a :class:`ConflictError` if there are more or fewer, if the
-        listing is gone, or if somebody else has it or has decided it since the page was made.
+        It is a :class:`ConflictError` if these are not as many as ``expected``, if the listing is
+        gone, or if somebody else has it or has decided it since the page was made.
         """
         with self._current():
             entry = self.entry(unit)
@@ -244,7 +209,7 @@ class Queue(Entries):
                 "SELECT seen, unit, images FROM temp.hold WHERE reviewer = ?", (reviewer,)
             )
             seen, held_unit, images = held[0] if held else (self._heard, None, None)
-            if held_unit == unit and images != self._images_about(entry):
+            if held_unit == unit and images != json.dumps(self.about(entry).images):
                 raise ConflictError  # the reviewer has not seen all that it would be said of
             self._store(reviewer, members, verdict, seen)
             self.release(reviewer)
@@ -283,18 +248,15 @@ class Queue(Entries):
             for about in [self.about(member, verdict.also, verdict.without)]
             for sha256 in about.images
         ]
-        subjects = {
-            "listings": json.dumps([member.name for member in members]),
-            "images": json.dumps([one.sha256 for one in outcomes if one.listing is None]),
-        }
+        names = json.dumps([member.name for member in members])
+        images = json.dumps([one.sha256 for one in outcomes if one.listing is None])
         with self._outcomes.file.transaction() as database:  # nobody else adds any meanwhile
-            other = database.execute(
-                "SELECT 1 FROM outcome WHERE number > :seen AND (listing IN (SELECT value"
-                " FROM json_each(:listings)) OR (listing IS NULL AND sha256 IN (SELECT value"
-                " FROM json_each(:images))))",
-                {"seen": seen, **subjects},
-            ).fetchone()
-            if other is not None:
+            if database.execute(
+                "SELECT 1 FROM outcome WHERE number > ? AND (listing IN (SELECT value"
+                " FROM json_each(?)) OR (listing IS NULL AND sha256 IN (SELECT value"
+                " FROM json_each(?))))",
+                (seen, names, images),
+            ).fetchone():
                 raise ConflictError
             self._outcomes.add(outcomes)
         self._added(outcomes)
@@ -307,8 +269,8 @@ class Queue(Entries):
             "SELECT max(first) FROM image WHERE unit IN (SELECT value FROM json_each(?))",
             (json.dumps([member.unit for member in members]),),
         )
-        came = datetime.fromisoformat(newest) if newest else self._said_at
         after = self._said_at + timedelta(microseconds=1)
+        came = datetime.fromisoformat(newest) if newest else after
         self._said_at = max(datetime.now(UTC), came, after)
         return self._said_at
 
@@ -322,10 +284,8 @@ class Queue(Entries):
     def skip(self, reviewer: str, unit: int) -> None:
         """Give a listing back; the reviewer gets it again when nothing else is left."""
         with self._lock:
-            self.file.execute(
-                "REPLACE INTO temp.skip VALUES (?, ?, ?)",
-                (unit, reviewer, self._now().timestamp()),
-            )
+            skipped = (unit, reviewer, self._now().timestamp())
+            self.file.execute("REPLACE INTO temp.skip VALUES (?, ?, ?)", skipped)
             self.release(reviewer)
 
     def undo(self, reviewer: str) -> Entry | None:
@@ -333,7 +293,7 @@ class Queue(Entries):
         with self._current():
             since = time.time() - SHIFT_SECONDS
             said = self.file.select(
-                "SELECT number, id, time, listing, sha256, occasion FROM standing"
+                "SELECT id, time, listing, sha256, occasion FROM standing"
                 " WHERE reviewer = ?1 AND time = (SELECT time FROM standing WHERE reviewer = ?1"
                 " AND time > ?2 ORDER BY number DESC LIMIT 1) ORDER BY number",
                 (reviewer, _iso(since)),
@@ -343,52 +303,44 @@ class Queue(Entries):
                 " ORDER BY time DESC LIMIT 1",
                 (reviewer, since),
             )
-            if skipped and (not said or _iso(skipped[0][1]) > said[0][2]):
+            unit = None
+            if skipped and (not said or _iso(skipped[0][1]) > said[0][1]):
                 unit = skipped[0][0]
                 self.file.execute(
                     "DELETE FROM temp.skip WHERE unit = ? AND reviewer = ?", (unit, reviewer)
                 )
             elif said:
                 unit = self._withdraw(said)
-            else:
-                return None
             return None if unit is None else self.take(reviewer, View(), unit)
 
     def _withdraw(self, said: Sequence[tuple[Any, ...]]) -> int | None:
         """Withdraw outcomes, and return the unit of the listing that the first is about."""
-        ids = {id_ for _, id_, *_ in said}
         now = self._now()
         withdrawals = [
             replace(one, time=now, occasion=Occasion.WITHDRAWAL, withdraws=one.id)
-            for one in self._outcomes.by_id(ids)
+            for one in self._outcomes.by_id({id_ for id_, *_ in said})
         ]
         self._outcomes.add(withdrawals)
         self._added(withdrawals)
-        _, _, _, listing, sha256, occasion = said[0]
+        _, _, listing, sha256, occasion = said[0]
+        section = AUDIT if occasion == Occasion.AUDIT else QUEUE
         found = self.file.select(
             f"SELECT unit FROM entry WHERE section = :section AND unit IN ({AFFECTED})"
             f" ORDER BY ifnull(listing, source) IS :listing DESC, {ENTRY_ORDER} LIMIT 1",
-            {
-                "section": AUDIT if occasion == Occasion.AUDIT else QUEUE,
-                "listing": listing,
-                "sha256": sha256,
-            },
+            {"section": section, "listing": listing, "sha256": sha256},
         )
         return found[0][0] if found else None
 
-    def shift(self, reviewer: str | None = None) -> list[Done]:
-        """Return what each has done in this shift, or only one; the most first."""
-        with self._lock:
-            rows = self.file.select(
-                "SELECT reviewer, judgement, count(DISTINCT coalesce(listing, sha256))"
-                " FROM standing WHERE time > ?1 AND (?2 IS NULL OR reviewer = ?2) GROUP BY 1, 2",
-                (_iso(time.time() - SHIFT_SECONDS), reviewer),
-            )
-        counts: dict[str, dict[str, int]] = {}
-        for name, judgement, number in rows:
-            counts.setdefault(name, {})[judgement] = number
-        done = [Done(name, of_name) for name, of_name in counts.items()]
-        return sorted(done, key=lambda one: (-one.total, one.reviewer))
+    def shift(self, reviewer: str | None = None) -> dict[str, Counter[str]]:
+        """Return what each has done in this shift, or only one, by judgement; the most first."""
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for name, judgement, number in self.file.select(
+            "SELECT reviewer, judgement, count(DISTINCT coalesce(listing, sha256))"
+            " FROM standing WHERE time > ?1 AND (?2 IS NULL OR reviewer = ?2) GROUP BY 1, 2",
+            (_iso(time.time() - SHIFT_SECONDS), reviewer),
+        ):
+            counts[name][judgement] = number
+        return dict(sorted(counts.items(), key=lambda one: (-one[1].total(), one[0])))
 
 
 def _iso(seconds: float) -> str:

@@ -21,7 +21,6 @@ MAX_NAME = 60
 MIN_TOKEN = 16
 """Characters of an access token."""
 
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _HEADERS = {
     "content-security-policy": "default-src 'none'; img-src 'self'; style-src 'self';"
@@ -56,8 +55,8 @@ def reviewer_name(text: str) -> str | None:
 class Guard:
     """Refuses requests for other hosts, from other sites or too large; adds the headers of safety.
 
-    ``hosts`` are names by which the server may be called, besides IP addresses: an attacker's name
-    that resolves to this machine is none of them. None allows this machine alone.
+    ``hosts`` are names by which the server may be called, besides IP addresses, which an attacker's
+    name is not; None allows this machine alone.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
@@ -89,10 +88,7 @@ class Guard:
             return None
         origin = headers.get("origin")
         is_foreign = origin is not None and origin.lower().partition("://")[2] != host.lower()
-        if is_foreign or headers.get("sec-fetch-site", "same-origin") not in {
-            "same-origin",
-            "none",
-        }:
+        if is_foreign or headers.get("sec-fetch-site") not in {None, "same-origin", "none"}:
             return 403, "This request comes from another site."
         length = headers.get("content-length", "")
         if not (length.isascii() and length.isdecimal()):
@@ -103,14 +99,10 @@ class Guard:
 
     def _is_ours(self, host: str) -> bool:
         try:
-            name = urlsplit(f"//{host}").hostname
+            name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        if name is None:
-            return False
-        if name in _LOCAL_NAMES:
-            return True
-        if self._hosts is None:
+        if self._hosts is None or is_loopback(name):
             return is_loopback(name)
         try:
             ipaddress.ip_address(name)

@@ -77,7 +77,7 @@ def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None
         with Outcomes(scan) as outcomes:
             standing = {outcome.sha256 for outcome in outcomes.standing()}
         assert standing == {digest("a2.jpg"), digest("a3.jpg")}
-        assert queue.shift()[0].counts == {"confirmed": 1}
+        assert queue.shift()["Anna"] == {"confirmed": 1}
 
 
 def test_a_rejected_listing_comes_back_with_a_new_lead(scan: Path) -> None:
@@ -96,20 +96,27 @@ def test_a_rejected_listing_comes_back_with_a_new_lead(scan: Path) -> None:
         assert names(queue) == ["a"]
 
 
+@pytest.mark.parametrize("file", ["scan.sqlite", "team.sqlite"])
 def test_a_new_lead_reopens_a_listing_that_was_rejected_by_a_clock_ahead(
-    scan: Path, monkeypatch: pytest.MonkeyPatch
+    scan: Path, file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_scan(scan, [listing("a")])
-    with Queue(scan) as queue:
+    write_scan(scan, [listing("a"), listing("b")])
+    with Queue(scan, scan.with_name(file)) as queue:
         monkeypatch.setattr(queue, "_now", lambda _: datetime.now(UTC) + timedelta(days=400))
-        one = queue.take("Anna", View())
-        queue.decide("Anna", one.unit, REJECTED)
-        write_scan(scan, [replace(listing("a"), source="new.jpg", sha256=digest("new"))])
+        for _ in "ab":
+            queue.decide("Anna", queue.take("Anna", View()).unit, REJECTED)
+        assert names(queue) == []
+        another = scan.with_name("another.sqlite")
+        new = replace(listing("a"), source="new.jpg", sha256=digest("new"))
+        for path, rows in ((scan, [new]), (another, [new, listing("b")])):
+            write_scan(path, rows)
         queue.refresh()
         assert names(queue) == ["a"]
         monkeypatch.undo()  # the clock is right again
-        one = queue.take("Ben", View())
-        queue.decide("Ben", one.unit, CONFIRMED)
+        if file == "team.sqlite":
+            with Queue(another, scan.with_name(file)) as beside:
+                assert names(beside) == ["a"]
+        queue.decide("Ben", queue.take("Ben", View()).unit, CONFIRMED)
         assert names(queue, View(state="confirmed")) == ["a"]
 
 

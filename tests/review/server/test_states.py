@@ -31,7 +31,7 @@ from recognizer.rows.row import Row
 from tests.review.server.queues import Client, Server, listing, said_in
 from tests.rows.rows import NOW, digest, quick_folder, write_scan
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
 
 PEOPLE = st.sampled_from(["Anna", "Ben", "Chloe"])
 PLACES = st.integers(0, 1)  # of the two servers

@@ -68,7 +68,7 @@ def team(tmp_path: Path) -> Iterator[Team]:
     team.server.stop(signal.SIGKILL)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 def test_five_reviewers_lose_nothing_when_the_server_is_killed(team: Team, tmp_path: Path) -> None:
     workers = [threading.Thread(target=team.work, args=(f"R{i}",)) for i in range(5)]
     for worker in workers:
