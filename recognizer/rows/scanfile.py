@@ -178,7 +178,7 @@ class ScanFile(Closes):
         if primary == sqlite3.SQLITE_CORRUPT:
             return self.damaged(error)
         if primary == sqlite3.SQLITE_NOTADB:
-            return ScanFileError(f"{self.path} exists and is not the file of a scan")
+            return ScanFileError(_what_it_is(self.path))
         if code in _LOCK_ERRORS:
             return ScanFileError(f"{self.path}: {_NO_LOCKS}")
         words = {
@@ -448,6 +448,18 @@ def is_open_here(path: str) -> bool:
     is_open = {real + suffix for real, count in _open_here.items() if count for suffix in suffixes}
     is_named_so = os.path.basename(path) in map(os.path.basename, is_open)
     return is_named_so and os.path.realpath(path) in is_open
+
+
+def _what_it_is(path: Path) -> str:
+    """Say what a file is that SQLite cannot read."""
+    with suppress(OSError), path.open("rb") as file:
+        if file.read(10) == b'{"source":':
+            return (
+                f"{path} is the journal of an earlier version. Scan again into a file: recognizer "
+                "scan ... --output scan.sqlite; JSON Lines are then written by: recognizer rows "
+                "scan.sqlite --output rows.jsonl"
+            )
+    return f"{path} exists and is not the file of a scan"
 
 
 def _open(uri: str) -> tuple[sqlite3.Connection, str]:
