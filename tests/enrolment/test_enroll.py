@@ -324,7 +324,7 @@ def test_a_bundle_is_never_overwritten(parent: Recognizer, blue: list[str], tmp_
         enroll(parent, RHINO, [], tmp_path / "out-v1" / "bundle.json" / "a-v1")
 
 
-@pytest.mark.parametrize("name", ["mine", "mine-v0", "mine.v1", "mine-v01", "-v1", "wildlife-v5"])
+@pytest.mark.parametrize("name", ["mine", "mine-v0", "mine.v1", "mine-v01", "-v1", "wildlife-v6"])
 def test_a_bundle_that_could_pass_for_another_is_not_made(
     parent: Recognizer, blue: list[str], tmp_path: Path, name: str
 ) -> None:
