@@ -1,7 +1,7 @@
 """How fast the recognizer is on this machine, beside the loops that people write by hand.
 
     python -m benchmarks.speed --markdown docs/speed.md
-    python -m benchmarks.speed --bundle wildlife-v5 --bundle wildlife-v6   # both in one run
+    python -m benchmarks.speed --bundle wildlife-v6 --bundle bundles/own-v1   # both in one run
 
 It takes some minutes, in which nothing else should run. Each measurement runs in a process of its
 own, so that its memory is its own; scans run by the command line, as a user starts them.

@@ -8,7 +8,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 # Files of the repository that are pages of the site, too.
-PAGES = {"export/wildlife-v5/MODEL_CARD.md": "model-card.md", "CHANGELOG.md": "changelog.md"}
+PAGES = {"export/wildlife-v6/MODEL_CARD.md": "model-card.md", "CHANGELOG.md": "changelog.md"}
 
 # Docstrings name other parts with Sphinx's roles.
 _ROLE = re.compile(r":(?:class|meth|func|attr|data|mod|exc):<code>~?([^<]+)</code>")

@@ -11,7 +11,7 @@ from pathlib import Path
 from recognizer._atomic import replacing
 from recognizer.errors import BundleDigestError, BundleNotFoundError, UsageError
 
-DEFAULT_BUNDLE = "wildlife-v5"
+DEFAULT_BUNDLE = "wildlife-v6"
 """The bundle that is used if none is named."""
 
 DESCRIPTION_FILE = "bundle.json"

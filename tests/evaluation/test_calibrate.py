@@ -82,7 +82,7 @@ def test_the_same_network_is_another_bundle(
     recognizer: Recognizer, held_out: list[Photo], tmp_path: Path
 ) -> None:
     write_manifest_of(tmp_path, held_out)
-    for name, why in (("mine", "NAME-vN"), ("wildlife-v5", "released bundle")):
+    for name, why in (("mine", "NAME-vN"), ("wildlife-v6", "released bundle")):
         wrong = _run(recognizer.bundle.path, tmp_path, name)
         assert (wrong.exit_code, why in wrong.stderr) == (ExitCode.USAGE, True)
     done = _run(recognizer.bundle.path, tmp_path, "ours-v2")

@@ -40,7 +40,7 @@ from tests.conftest import invoke
 from tests.review.outcomes import outcome
 from tests.rows.rows import bare_row
 
-RELEASED = Path(__file__).parents[2] / "export" / "wildlife-v5"
+RELEASED = Path(__file__).parents[2] / "export" / "wildlife-v6"
 FAMILIES = ("ivory", "big_cat", "feather")
 PREVALENCE = 0.001
 SOURCES = {NO_PRODUCT: 40, "ivory": 10, "big_cat": 5, "feather": 1}
