@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from recognizer.review.outcomes import Outcome
 
 DEFAULT_PORT = 8420
+GRACE_SECONDS = 5  # for answers that are under way when the server is stopped
 
 
 def command(
@@ -143,6 +144,7 @@ def command(
                 log_level="warning",
                 server_header=False,
                 proxy_headers=False,
+                timeout_graceful_shutdown=GRACE_SECONDS,
                 ssl_certfile=certificate,
             )
         )
