@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recognizer._atomic import make_folder
 from recognizer.cli import SomeInputsFailedError
 from recognizer.cli.options import (
     BundleOption,
@@ -127,7 +128,7 @@ def split(
             seed=seed,
             on_progress=progress,
         )
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     own = found.root / LABELS
     path = write_manifest(made.photos, output, own if own.is_file() else None)
     if as_json:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from recognizer._atomic import make_folder
 from recognizer.cli.options import (
     DataOption,
     JsonOption,
@@ -57,6 +58,7 @@ def command(
     from recognizer.training.runs import open_recipe, read_recipe
 
     bundle_title(output)
+    make_folder(output.parent)
     console = Console(stderr=True)
     with show_stages(console) as stage:
         stage("reading the data")
