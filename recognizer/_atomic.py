@@ -23,6 +23,16 @@ def check_place(path: Path) -> None:
         raise UsageError(f"{path}: the folder {path.parent} does not exist; make it first")
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder unless there is one; raise a UsageError unless it can be written to."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+    if not os.access(path, os.W_OK):
+        raise UsageError(f"{path}: the folder cannot be written to")
+
+
 def require_own(path: Path, kind: str, is_own: Callable[[BinaryIO], bool]) -> None:
     """Raise a UsageError unless a file can be written that replaces nothing but a ``kind``."""
     check_place(path)

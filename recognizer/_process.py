@@ -6,6 +6,7 @@ import atexit
 import itertools
 import multiprocessing
 import multiprocessing.process
+import multiprocessing.resource_tracker
 import os
 import queue
 import signal
@@ -323,6 +324,9 @@ def _disown_children() -> None:
     known: set[BaseProcess] = getattr(multiprocessing.process, "_children", set())
     known.difference_update([child.process for child in _CHILDREN])
     _CHILDREN.clear()
+    # From Python 3.13 on, the exit of the forked process would wait for this one, and fail.
+    tracker: Any = multiprocessing.resource_tracker._resource_tracker
+    tracker._pid = None
 
 
 if hasattr(os, "register_at_fork"):

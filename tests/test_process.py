@@ -76,6 +76,7 @@ FORKED = """if True:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_forked_process_is_refused_and_disturbs_nobody(tiny_bundle: Path) -> None:
-    command = [sys.executable, "-c", FORKED, str(tiny_bundle)]
+    # Newer versions of Python warn of a fork beside threads.
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, str(tiny_bundle)]
     done = subprocess.run(command, capture_output=True, check=False, timeout=120)
     assert (done.returncode, done.stderr.decode()) == (0, "")

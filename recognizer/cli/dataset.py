@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recognizer._atomic import make_folder
 from recognizer.cli import SomeInputsFailedError, options
 from recognizer.cli.progress import print_table, show_stage, shown, working
 from recognizer.errors import DatasetError, UsageError
@@ -94,7 +95,7 @@ def split(
             seed=seed,
             on_progress=progress,
         )
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     own = found.root / LABELS
     path = write_manifest(made.photos, output, own if own.is_file() else None)
     _print_split(made)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from recognizer._atomic import make_folder
 from recognizer.cli import options
 from recognizer.cli.progress import show_progress
 from recognizer.cli.train import CacheOption
@@ -39,6 +40,7 @@ def command(
     from recognizer.training.runs import open_recipe, read_recipe
 
     bundle_title(output)
+    make_folder(output.parent)
     with show_progress(every=0) as stage:
         stage("reading the data")
         try:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recognizer.review.outcomes import Outcome
 
 DEFAULT_PORT = 8420
+GRACE_SECONDS = 5  # for answers that are under way when the server is stopped
 
 
 def command(
@@ -118,6 +119,7 @@ def command(
         )
         config = uvicorn.Config(app, log_level="warning", server_header=False, proxy_headers=False)
         config.ssl_certfile = certificate
+        config.timeout_graceful_shutdown = GRACE_SECONDS
         server = uvicorn.Server(config)
         scheme = "http" if certificate is None else "https"
         shown = names[1] if host in {"0.0.0.0", "::"} else host  # noqa: S104 - a comparison

@@ -7,6 +7,7 @@ of 64 MB costs half a minute.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Set
@@ -19,17 +20,33 @@ from recognizer.status import Reason
 
 _MAX_PARTS = 20_000  # chunks or segments that Pillow has to go through
 _MAX_PADDING = 4096  # bytes between segments
-_MAX_WALKED = 200_000  # parts that are kept or skipped
+_MAX_WALKED = 1_000_000  # parts that are kept or skipped, in a second or so
+_SHORT = 64  # bytes of a part that is skipped together with its neighbours
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _PNG_SHOWN = _PNG_CRITICAL | {b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT"}
 """What changes the picture: transparency, the orientation, and the frames of an animation."""
 
+# Many parts that change nothing, in one step: a part is only twelve bytes, or four of a JPEG.
+_PNG_SKIPPED = re.compile(
+    rb"(?s)(?:(?!.{4}(?:%s))\0\0\0(?:%s))++"
+    % (
+        b"|".join(sorted(_PNG_SHOWN)),
+        b"|".join(rb"\x%02x.{%d}" % (size, size + 8) for size in range(_SHORT)),
+    )
+)
+
 _START = 0xD8
-_JPEG_METADATA = frozenset({_START, *range(0xE0, 0xF0), 0xFE})  # and a second start
+_JPEG_METADATA = frozenset({_START, 0xDC, *range(0xE0, 0xF0), 0xFE})  # and a second start
+_HUFFMAN, _QUANTIZATION, _RESTART = 0xC4, 0xDB, 0xDD
 _JPEG_SHOWN = ((b"\xff\xe0", b"JFIF\0", 16), (b"\xff\xee", b"Adobe", 14))
 """Segments that say what the colours are: a shorter one says nothing."""
+
+_JPEG_SKIPPED = re.compile(
+    rb"(?s)(?:(?!..(?:..JFIF\0|..Exif\0|..Adobe))\xff[\xdc\xe0-\xef\xfe]\0(?:%s))++"
+    % b"|".join(rb"\x%02x.{%d}" % (size, size - 2) for size in range(2, _SHORT))
+)
 
 
 def check_header(data: bytes, name: str) -> None:
@@ -55,7 +72,8 @@ def without_metadata(data: bytes, name: str) -> Iterator[bytes]:
 
 def _bare_png(data: bytes, kept: Set[bytes]) -> bytes:
     found = [_PNG_SIGNATURE]
-    chunks = (chunk for chunk in islice(_png_chunks(data), _MAX_WALKED) if chunk[0] in kept)
+    walked = islice(_png_chunks(data, is_bare=True), _MAX_WALKED)
+    chunks = (chunk for chunk in walked if chunk[0] in kept)
     for kind, group in groupby(chunks, key=lambda chunk: chunk[0]):
         if kind != b"IDAT":
             found += [data[begin:end] for _, begin, end in group]
@@ -66,9 +84,11 @@ def _bare_png(data: bytes, kept: Set[bytes]) -> bytes:
     return b"".join(found)
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+def _png_chunks(data: bytes, *, is_bare: bool = False) -> Iterator[tuple[bytes, int, int]]:
     position, kind = len(_PNG_SIGNATURE), b""
     while position + 12 <= len(data) and kind != b"IEND":
+        if is_bare and (skipped := _PNG_SKIPPED.match(data, position)):
+            position = skipped.end()
         size = int.from_bytes(data[position : position + 4], "big")
         kind = data[position + 4 : position + 8]
         yield kind, position, position + 12 + size
@@ -76,7 +96,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _bare_jpeg(data: bytes, *, keep_exif: bool) -> bytes:
-    found = [data[:2]]
+    found: dict[object, bytes] = {}  # of several tables of one number the last one counts
     shown = (*_JPEG_SHOWN, (b"\xff\xe1", b"Exif\0", 10)) if keep_exif else _JPEG_SHOWN
     for marker, begin, end in islice(_jpeg_segments(data), _MAX_WALKED):
         if marker in _JPEG_METADATA and not any(
@@ -86,16 +106,39 @@ def _bare_jpeg(data: bytes, *, keep_exif: bool) -> bytes:
             for start, label, size in shown
         ):
             continue
-        found.append(data[begin:end])
-    return b"".join(found)
+        for name, segment in _jpeg_tables(marker, data[begin:end]):
+            found.pop(name, None)
+            found[name or begin] = segment
+    return data[:2] + b"".join(found.values())
+
+
+def _jpeg_tables(marker: int, segment: bytes) -> Iterator[tuple[object, bytes]]:
+    """Yield the tables of a segment, each as a segment with its name; or the segment, and None."""
+    if marker not in {_HUFFMAN, _QUANTIZATION}:
+        yield (marker,) if marker == _RESTART else None, segment
+        return
+    position = 4
+    while position < len(segment):
+        size = 129 if segment[position] >> 4 else 65
+        if marker == _HUFFMAN:
+            size = 17 + sum(segment[position + 1 : position + 17])
+        table = segment[position : position + size]
+        yield (marker, table[0]), segment[:2] + struct.pack(">H", 2 + len(table)) + table
+        position += size
 
 
 def _jpeg_segments(data: bytes, max_padding: int | None = None) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, begin and end of each segment; the last one is the first scan with the rest."""
+    """Yield marker, begin and end of each segment; the last one is the first scan with the rest.
+
+    Without a limit on the padding between them, short ones of metadata may be left out.
+    """
     position = 2
-    while match := JPEG_MARKER.search(
-        data, position, len(data) if max_padding is None else position + max_padding
-    ):
+    while True:
+        end = len(data) if max_padding is None else position + max_padding
+        if max_padding is None and (skipped := _JPEG_SKIPPED.match(data, position)):
+            position = skipped.end()
+        if (match := JPEG_MARKER.search(data, position, end)) is None:
+            break
         marker = data[match.end() - 1]
         if marker == START_OF_SCAN:
             yield marker, match.start(), len(data)

@@ -8,7 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
-from recognizer._atomic import replacing
+from recognizer._atomic import make_folder, replacing
 from recognizer.errors import BundleDigestError, BundleNotFoundError, UsageError
 
 DEFAULT_BUNDLE = "wildlife-v6"
@@ -52,10 +52,7 @@ def check_output(output: Path) -> tuple[str, int]:
     title = bundle_title(output)
     if output.resolve().name in carried_bundles():
         raise UsageError(f"{output}: that is the name of a released bundle; choose another")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{output}: {error.strerror or error}") from error
+    make_folder(output.parent)
     is_empty = output.is_dir() and not any(output.iterdir())
     if not is_empty and (output.exists() or output.is_symlink()):
         raise UsageError(f"{output} exists already: a bundle is never overwritten; name another")
@@ -106,7 +103,7 @@ def read_verified(path: Path, sha256: str, max_bytes: int = -1) -> bytes:
 
 def install_bundle(source: Path, target: Path) -> None:
     """Put a bundle's files in place, each in one step; other files there (a recipe) stay."""
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     for file in source.iterdir():
         with replacing(target / file.name) as partial:
             shutil.copyfile(file, partial)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from recognizer._atomic import replacing
+from recognizer._atomic import make_folder, replacing
 from recognizer.dataset.folds import read_folds, stratified_folds
 from recognizer.dataset.manifest import Photo, corrected, fingerprint
 from recognizer.dataset.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
@@ -127,7 +127,7 @@ def open_recipe(
                 "or delete it"
             )
     else:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with replacing(path) as partial:
             partial.write_text(json.dumps(state, indent=2) + "\n", "utf-8")
     decoded = PhotoCache(cache or folder / CACHE_FILE, config.served_size)

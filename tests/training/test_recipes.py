@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
 
@@ -108,6 +109,28 @@ def test_a_bundle_may_have_any_name_but_one_without_a_version(tmp_path: Path) ->
     early = invoke("export", tmp_path / "no-run", "--data", tmp_path, "--output", tmp_path / "mine")
     assert early.exit_code == ExitCode.USAGE
     assert "is called NAME-vN, N a number from 1; try mine-v1" in " ".join(early.output.split())
+
+
+def test_a_place_that_cannot_be_written_to_is_an_error_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = folders(write_split_photos(tmp_path / "data"), tmp_path / "photos")
+    (tmp_path / "file").touch()
+    commands = (
+        ("dataset", "split", photos, "--source", "photo"),
+        ("train", "--data", photos, *settings(**QUICK, **SMALL["small-cpu"])),
+        ("export", tmp_path / "no-run", "--data", photos),
+        ("enroll", "ivory_raw", next(photos.rglob("*.jpg"))),
+    )
+    for command in commands:
+        done = invoke(*command, "--output", tmp_path / "file" / "mine-v1")
+        assert done.exit_code == ExitCode.USAGE, done.exception
+    # As of a folder that may only be read.
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
+    for command in commands:
+        done = invoke(*command, "--output", tmp_path / "mine" / "mine-v1")
+        assert done.exit_code == ExitCode.USAGE, done.exception
+        assert "cannot be written to" in " ".join(done.output.split())
 
 
 def test_own_labels_are_trained_exported_and_measured(tmp_path: Path) -> None:

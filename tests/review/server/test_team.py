@@ -1,8 +1,10 @@
-"""Five reviewers at once, over a real socket, while the server is killed under them."""
+"""Five reviewers at once, over a real socket, while the server is killed under them; its end."""
 
 from __future__ import annotations
 
+import hashlib
 import signal
+import socket
 import statistics
 import sys
 import threading
@@ -14,7 +16,7 @@ import httpx
 import pytest
 
 from tests.review.server.queues import Client, Server, many, said_in
-from tests.rows.rows import write_scan
+from tests.rows.rows import bare_row, write_scan
 
 LISTINGS = 120
 
@@ -93,3 +95,23 @@ def test_five_reviewers_lose_nothing_when_the_server_is_killed(team: Team, tmp_p
         f"{len(team.seconds)} decisions of 5 reviewers at once: "
         f"p50 {1000 * cuts[49]:.0f} ms, p99 {1000 * cuts[98]:.0f} ms"
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM")
+def test_who_reads_no_answer_does_not_keep_the_server_from_ending(tmp_path: Path) -> None:
+    photo, content = tmp_path / "large.png", bytes(32 << 20)
+    photo.write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    rows = [bare_row(str(photo), 0.9, "review", sha256=sha256, format="png")]
+    scan = write_scan(tmp_path / "scan.sqlite", rows)
+    server = Server(scan, tmp_path / "team.sqlite")
+    anna = Client(server.base, "Anna")
+    anna.open()
+    url = httpx.URL(f"{server.base}/photo/{anna.photos[0]}/original")
+    ((name, cookie),) = anna.http.cookies.items()
+    request = f"GET {url.path} HTTP/1.1\r\nHost: {url.host}\r\nCookie: {name}={cookie}\r\n\r\n"
+    with socket.create_connection((url.host, url.port)) as stalled:
+        stalled.sendall(request.encode())
+        assert stalled.recv(15) == b"HTTP/1.1 200 OK"
+        server.stop(signal.SIGTERM)
+    assert "Traceback" not in server.log.read_text()
