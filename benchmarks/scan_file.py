@@ -60,7 +60,9 @@ def measured(what: str, count: Callable[[], int] | None = None) -> Iterator[None
     print(f"{what:44}{seconds:9.2f} s{busy:9.2f} s CPU{rate:>14}{peak:8,} MiB", flush=True)
 
 
-def made_rows(count: int, bundle: Bundle, step: int = 1) -> Iterator[NewRow]:
+def made_rows(
+    count: int, bundle: Bundle, step: int = 1, *, embeddings: bool = True
+) -> Iterator[NewRow]:
     """Yield rows as a scan writes them, with random scores; with a step of 10 the leads alone."""
     generator = np.random.default_rng(1)
     limits = limits_of(bundle, Policy())
@@ -112,7 +114,7 @@ def made_rows(count: int, bundle: Bundle, step: int = 1) -> Iterator[NewRow]:
         yield NewRow(
             row=row,
             thumbnail=Thumbnail(jpeg, 256, 192, 0) if row.is_lead else None,
-            embedding=generator.integers(-127, 127, CHANNELS, np.int8),
+            embedding=generator.integers(-127, 127, CHANNELS, np.int8) if embeddings else None,
             file_state=bytes.fromhex(digest[:32]),
         )
 
@@ -124,11 +126,12 @@ def main() -> None:
     )
     parser.add_argument("file", type=Path)
     parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--without-embeddings", action="store_true")
     parser.add_argument("--entries", type=int, default=100_000, help="at the desk, in another file")
     given = parser.parse_args()
     bundle, count = load_bundle(), given.rows
     if not given.file.exists():
-        write(given.file, count, bundle)
+        write(given.file, made_rows(count, bundle, embeddings=not given.without_embeddings), bundle)
     look_up(given.file, count)
     with ScanFile(given.file, write=True) as file:
         strict = Policy(name="strict", default=Rule(review=Probability(0.7)))
@@ -146,19 +149,20 @@ def main() -> None:
     review(given.file.with_name(f"{given.file.name}.desk"), given.entries, bundle)
 
 
-def write(path: Path, count: int, bundle: Bundle) -> None:
+def write(path: Path, rows: Iterator[NewRow], bundle: Bundle) -> None:
     """Write rows in batches, and print how long that takes without making them."""
     seconds = slowest = busy = 0.0
-    rows = made_rows(count, bundle)
+    count = 0
     with ScanWriter(path, Ranking([bundle])) as file:
         while batch := [new for new, _ in zip(rows, range(BATCH), strict=False)]:
             begun, cpu = time.perf_counter(), time.process_time()
             file.append(batch)
+            count += len(batch)
             took = time.perf_counter() - begun
             seconds, slowest = seconds + took, max(slowest, took)
             busy += time.process_time() - cpu
     print(
-        f"{'append, 64 rows with embeddings':44}{seconds:9.2f} s{busy:9.2f} s CPU"
+        f"{'append, 64 rows a transaction':44}{seconds:9.2f} s{busy:9.2f} s CPU"
         f"{count / seconds:12,.0f}/s  slowest {slowest * 1000:.0f} ms, "
         f"{os.path.getsize(path) >> 20:,} MiB",
         flush=True,
