@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "datasets" / "samples"
 PICTURES = ROOT / "docs" / "pictures"
 LIST = PICTURES / "renderings.json"
-SHOWN = ("ivory-bangles", "tusk-stack", "cow-horn", "mug")
+SHOWN = ("ivory-bangles", "pangolin-heap", "cow-horn", "mug")
 COLORS = {"priority": "#b3402e", "review": "#a86a00", "clear": "#57606c"}
 
 
