@@ -11,7 +11,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator, Set
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any
 
 from recognizer.imaging.formats import JPEG_MARKER, START_OF_SCAN
@@ -20,7 +20,7 @@ from recognizer.status import Reason
 
 _MAX_PARTS = 20_000  # chunks or segments that Pillow has to go through
 _MAX_PADDING = 4096  # bytes between segments
-_MAX_WALKED = 1_000_000  # parts that are kept or skipped, in a second or so
+_MAX_WALKED = 1_000_000  # parts, in a second or so; a file of more is given up
 _SHORT = 64  # bytes of a part that is skipped together with its neighbours
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -62,18 +62,20 @@ def check_header(data: bytes, name: str) -> None:
 
 def without_metadata(data: bytes, name: str) -> Iterator[bytes]:
     """Yield a PNG or JPEG without what does not change its picture, then with less."""
-    if name == "png":
-        yield _bare_png(data, _PNG_SHOWN)
-        yield _bare_png(data, _PNG_CRITICAL)
-    elif name == "jpeg":
-        yield _bare_jpeg(data, keep_exif=True)
-        yield _bare_jpeg(data, keep_exif=False)
+    try:
+        if name == "png":
+            yield _bare_png(data, _PNG_SHOWN)
+            yield _bare_png(data, _PNG_CRITICAL)
+        elif name == "jpeg":
+            yield _bare_jpeg(data, keep_exif=True)
+            yield _bare_jpeg(data, keep_exif=False)
+    except OverflowError:  # more parts than anybody waits for
+        return
 
 
 def _bare_png(data: bytes, kept: Set[bytes]) -> bytes:
     found = [_PNG_SIGNATURE]
-    walked = islice(_png_chunks(data, is_bare=True), _MAX_WALKED)
-    chunks = (chunk for chunk in walked if chunk[0] in kept)
+    chunks = (chunk for chunk in _bounded(_png_chunks(data, is_bare=True)) if chunk[0] in kept)
     for kind, group in groupby(chunks, key=lambda chunk: chunk[0]):
         if kind != b"IDAT":
             found += [data[begin:end] for _, begin, end in group]
@@ -98,7 +100,7 @@ def _png_chunks(data: bytes, *, is_bare: bool = False) -> Iterator[tuple[bytes, 
 def _bare_jpeg(data: bytes, *, keep_exif: bool) -> bytes:
     found: dict[object, bytes] = {}  # of several tables of one number the last one counts
     shown = (*_JPEG_SHOWN, (b"\xff\xe1", b"Exif\0", 10)) if keep_exif else _JPEG_SHOWN
-    for marker, begin, end in islice(_jpeg_segments(data), _MAX_WALKED):
+    for marker, begin, end in _bounded(_jpeg_segments(data)):
         if marker in _JPEG_METADATA and not any(
             data.startswith(start, begin)
             and data.startswith(label, begin + 4)
@@ -148,6 +150,13 @@ def _jpeg_segments(data: bytes, max_padding: int | None = None) -> Iterator[tupl
         yield marker, match.start(), position
     if max_padding is not None and position + max_padding < len(data):
         raise Refused(Reason.CORRUPT_HEADER, f"more than {max_padding} bytes of padding")
+
+
+def _bounded(parts: Iterator[tuple[Any, int, int]]) -> Iterator[tuple[Any, int, int]]:
+    for number, part in enumerate(parts):
+        if number == _MAX_WALKED:
+            raise OverflowError
+        yield part
 
 
 def image_of_icon(data: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import cv2
 import huggingface_hub
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from recognizer.imaging import load_image, model_input
 from recognizer.model.bundle import load_bundle
 from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
 from recognizer.training import weights
+from recognizer.training.config import load_config
 from recognizer.training.model import build_network
 from recognizer.training.weights import build_backbone
 from tests.training.conftest import small_config
@@ -59,16 +61,18 @@ def test_what_is_no_source_of_weights_is_named(name: str, words: str) -> None:
 
 def test_a_released_bundle_gives_its_weights() -> None:
     bundle = load_bundle(find_bundle())
+    size = load_config("wildlife").input_size  # of the cascade's first network
     config = small_config(
         backbone=bundle.model.backbone,
         weights=DEFAULT_BUNDLE,
-        input_size=bundle.input_size,
+        input_size=size,
         pooling="sqrt_mean",
     )
     network, recognizer = build_network(config, 3).eval(), Recognizer(bundle)
     for file in sorted((ROOT / "datasets" / "samples").glob("*.jpg"))[:3]:
-        rgb = load_image(file, min_side=config.input_size).frames[0].rgb
-        images = torch.from_numpy(model_input(rgb, config.input_size))[None]
+        rgb = load_image(file, min_side=bundle.input_size).frames[0].rgb
+        small = cv2.resize(model_input(rgb, bundle.input_size), (size, size))
+        images = torch.from_numpy(small)[None]
         with torch.no_grad():
             found = network(images).embedding[0].numpy()
         assert np.corrcoef(found, recognizer.embed(file).vector)[0, 1] > 0.99
