@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
@@ -23,6 +23,7 @@ import numpy as np
 import onnxruntime
 import torch
 from matplotlib.figure import Figure
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import Photo, load_data

@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 
@@ -78,7 +79,8 @@ def main() -> None:
     asked = parser.parse_args()
     config = read_recipe(asked.recipe)
     recipe = open_recipe(config, load_data([asked.data]), asked.recipe, asked.cache)
-    imagenet = build_network(replace(config, weights="imagenet"), len(recipe.labels)).eval()
+    plain = msgspec.structs.replace(config, weights="imagenet")
+    imagenet = build_network(plain, len(recipe.labels)).eval()
     for fold in range(int(recipe.folds.max()) + 1):
         trained = first_network(recipe, asked.recipe, fold)
         both = np.array(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from recognizer._atomic import check_place, replacing, require_own, require_page
+from recognizer._atomic import require_own, require_page
 from recognizer.cli.options import (
     BundleArgument,
     JsonOption,
@@ -20,14 +20,14 @@ from recognizer.cli.options import (
     require_extra,
 )
 from recognizer.cli.progress import show_stage, wide_console
-from recognizer.errors import DatasetError, TrainingError, UsageError
+from recognizer.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
     from recognizer.dataset.manifest import Photo
     from recognizer.engine import Recognizer
-    from recognizer.evaluation.by_photo import Scored
     from recognizer.evaluation.evaluate import Evaluation
-    from recognizer.evaluation.html_report import ReportPart
+    from recognizer.evaluation.html_report import Measured
+    from recognizer.model.bundle import Bundle
     from recognizer.prediction import Prediction
 
 
@@ -49,13 +49,6 @@ def command(
     predictions: Annotated[
         Path | None,
         typer.Option(metavar="FILE.parquet", help="Write a row for each photo, with all scores."),
-    ] = None,
-    errors: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.png",
-            help="Draw photos on which another label has the highest score, with heat-maps.",
-        ),
     ] = None,
     prevalence: Annotated[
         float | None,
@@ -88,14 +81,17 @@ def command(
     """
     require_extra("evaluate")
     from recognizer.engine import Recognizer
+    from recognizer.evaluation.evaluate import photos_of_split, to_json
     from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE
 
     prevalence = DEFAULT_PREVALENCE if prevalence is None else prevalence
     if not 0 < prevalence < 1:
         raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
-    files = [file for file in (output, predictions, errors) if file is not None]
-    _check_modes(split, files, against, robustness)
-    _check_places(output, predictions, errors)
+    _check_split(split)
+    files = output or predictions
+    if bool(files) + bool(against) + robustness > 1:
+        raise UsageError("give only one of --against, --robustness, and --output or --predictions")
+    _check_places(output, predictions)
     if out_of_fold is not None:
         if data or bundle or files or split or against or robustness:
             raise UsageError(
@@ -107,47 +103,41 @@ def command(
         raise UsageError("give --data, the labelled photos, or --out-of-fold")
     else:
         recognizer = Recognizer.load(bundle, threads=threads)
-        photos = _corrected(recognizer, load_data(data, recognizer.bundle.taxonomy))
+        photos = load_corrected(data, recognizer.bundle)
+        name = split or "test"
+        used = photos_of_split(photos, name)
         if robustness:
-            found = _alter(recognizer, photos, split or "test")
+            found = _alter(recognizer, used, name)
         elif against:
             other = Recognizer.load(against, threads=threads)
-            found = _compare(recognizer, other, photos, split or "test", rounds, group_by_source)
+            found = _compare(recognizer, other, used, name, rounds, group_by_source)
         else:
-            found, measured = _evaluate(
-                recognizer, _choose(photos, split), prevalence, output, rounds, group_by_source
-            )
-            _write_by_photo(recognizer, [part.scored for part in measured], predictions, errors)
+            chosen = {name: used}
+            if not split and any(p.split == "validation" for p in photos):
+                chosen["validation"] = photos_of_split(photos, "validation")
+            found, measured = _evaluate(recognizer, chosen, prevalence, rounds, group_by_source)
+            _write(recognizer, measured, output, predictions, to_json(found.figures))
     if as_json:
-        typer.echo(found.json)
+        typer.echo(to_json(found.figures))
     else:
-        found.show()
-
-
-_PICTURES = (".png", ".jpg", ".webp")
+        _print_pages(found.pages)
 
 
 class _Found(NamedTuple):
-    """What was measured, as JSON, and what prints its tables."""
+    """What was measured, and Markdown that shows it."""
 
-    json: str
-    show: Callable[[], object]
+    figures: object
+    pages: list[str]
 
 
-def _check_modes(
-    split: str | None, files: Sequence[Path], against: str | None, robustness: bool
-) -> None:
-    if split not in {None, "test", "validation", "all"}:
+def _check_split(split: str | None) -> None:
+    from recognizer.evaluation.evaluate import SPLIT_CAVEATS
+
+    if split not in {None, *SPLIT_CAVEATS}:
         raise UsageError(f"--split {split}: give test, validation or all")
-    if against and robustness:
-        raise UsageError("give either --against or --robustness")
-    if files and (against or robustness):
-        raise UsageError(
-            "--output, --predictions and --errors go with neither --against nor --robustness"
-        )
 
 
-def _check_places(output: Path | None, predictions: Path | None, errors: Path | None) -> None:
+def _check_places(output: Path | None, predictions: Path | None) -> None:
     """Check before minutes of work that the files can be written."""
     if output is not None:
         require_page(output)
@@ -158,53 +148,34 @@ def _check_places(output: Path | None, predictions: Path | None, errors: Path | 
 
         import_pyarrow()
         require_own(predictions, "Parquet file", lambda file: file.read(4) == b"PAR1")
-    if errors is not None:
-        if errors.suffix.lower() not in _PICTURES:
-            raise UsageError(f"--errors {errors}: the name must end in {', '.join(_PICTURES)}")
-        check_place(errors)
 
 
-def _corrected(recognizer: Recognizer, photos: list[Photo]) -> list[Photo]:
-    """Correct labels as the bundle's recipe does, or print why that is impossible."""
-    from recognizer.evaluation.held_out import corrected
+def load_corrected(data: list[Path], bundle: Bundle) -> list[Photo]:
+    """Load photos with the corrections of the bundle's recipe, or print why that is impossible."""
+    from recognizer.evaluation.evaluate import corrected
 
+    photos = load_data(data, bundle.taxonomy)
     try:
-        return corrected(recognizer.bundle, photos)
-    except (DatasetError, TrainingError) as error:
-        typer.echo(f"labels are not corrected: {error}", err=True)
+        return corrected(bundle, photos)
+    except DatasetError as error:
+        typer.echo(f"Labels are used without the bundle's corrections: {error}", err=True)
         return photos
-
-
-def _choose(photos: Sequence[Photo], split: str | None) -> list[tuple[str, str, list[Photo]]]:
-    """Return for each split its name, what figures on it mean, and its photos."""
-    from recognizer.evaluation import held_out
-
-    names = [split] if split else ["test"]
-    if not split and any(p.split == "validation" for p in photos):
-        names.append("validation")
-    return [
-        (name, held_out.SPLIT_CAVEATS[name], held_out.photos_of_split(photos, name))
-        for name in names
-    ]
 
 
 def _evaluate(
     recognizer: Recognizer,
-    chosen: Sequence[tuple[str, str, list[Photo]]],
+    photos_of: dict[str, list[Photo]],
     prevalence: float,
-    output: Path | None,
     rounds: int,
     group_by_source: bool,
-) -> tuple[_Found, list[ReportPart]]:
-    from recognizer.evaluation.by_photo import Scored
-    from recognizer.evaluation.evaluate import default_verdicts, measure, to_json
-    from recognizer.evaluation.html_report import ReportPart, write_report
+) -> tuple[_Found, list[Measured]]:
+    from recognizer.evaluation.evaluate import SPLIT_CAVEATS, default_verdicts, measure
+    from recognizer.evaluation.html_report import Measured
 
-    measured: list[ReportPart] = []
-    for name, worth, photos in chosen:
+    measured = []
+    for name, photos in photos_of.items():
         predictions = _score(recognizer, photos, f"scoring: {name}")
         verdicts = default_verdicts(recognizer.bundle, predictions)
-        scored = Scored(name, photos, predictions, verdicts)
         evaluation = measure(
             recognizer.bundle,
             photos,
@@ -215,56 +186,41 @@ def _evaluate(
             group_by_source=group_by_source,
             verdicts=verdicts,
         )
-        measured.append(ReportPart(evaluation=evaluation, worth=worth, scored=scored))
-    text = to_json({part.evaluation.split: part.evaluation for part in measured})
+        part = Measured(evaluation, SPLIT_CAVEATS[name], photos, predictions, verdicts)
+        measured.append(part)
+    figures = {part.evaluation.split: part.evaluation for part in measured}
+    return _Found(figures, [_page_of(part.evaluation, part.worth) for part in measured]), measured
+
+
+def _write(
+    recognizer: Recognizer,
+    measured: Sequence[Measured],
+    output: Path | None,
+    predictions: Path | None,
+    figures: str,
+) -> None:
+    from recognizer.evaluation.html_report import write_predictions, write_report
+
     if output is not None:
         with show_stage("report") as progress:
             write_report(output, recognizer, measured, progress)
         beside = output.with_suffix(".json")
-        beside.write_text(text, encoding="utf-8")
+        beside.write_text(figures, encoding="utf-8")
         typer.echo(f"Wrote {output} and {beside}", err=True)
-
-    def show() -> None:
-        for part in measured:
-            print_evaluation(part.evaluation, part.worth)
-
-    return _Found(text, show), measured
-
-
-def _write_by_photo(
-    recognizer: Recognizer, scored: Sequence[Scored], predictions: Path | None, errors: Path | None
-) -> None:
-    from PIL import Image
-
-    from recognizer.evaluation.by_photo import draw_errors, write_predictions
-
     if predictions is not None:
-        write_predictions(scored, recognizer.labels, predictions)
+        write_predictions(measured, recognizer.labels, predictions)
         typer.echo(f"Wrote {predictions}", err=True)
-    if errors is not None:
-        drawn = draw_errors(recognizer, scored[0])
-        if drawn is None:
-            typer.echo("There are no errors to draw", err=True)
-            return
-        with replacing(errors) as partial:
-            Image.fromarray(drawn).save(partial, errors.suffix[1:].lower().replace("jpg", "jpeg"))
-        typer.echo(f"Wrote {errors}", err=True)
 
 
 def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
     from recognizer.dataset.out_of_fold import read_out_of_fold
-    from recognizer.evaluation.evaluate import to_json
     from recognizer.evaluation.out_of_fold import SPLIT_CAVEATS, measure_out_of_fold
+    from recognizer.evaluation.templates import render
 
     found = measure_out_of_fold(
         read_out_of_fold(file), file.name, rounds=rounds, group_by_source=group_by_source
     )
-
-    def show() -> None:
-        print_evaluation(found.whole, SPLIT_CAVEATS)
-        _print_rendered("folds.md.j2", found=found)
-
-    return _Found(to_json(found), show)
+    return _Found(found, [_page_of(found.whole, SPLIT_CAVEATS), render("folds.md.j2", found=found)])
 
 
 def _compare(
@@ -275,40 +231,32 @@ def _compare(
     rounds: int,
     group_by_source: bool,
 ) -> _Found:
-    from recognizer.evaluation.evaluate import to_json
-    from recognizer.evaluation.held_out import photos_of_split
     from recognizer.evaluation.paired import compare
+    from recognizer.evaluation.templates import render
 
-    used = photos_of_split(photos, split)
-    comparison = compare(
+    found = compare(
         recognizer.bundle,
         other.bundle,
         split,
-        used,
-        _score(recognizer, used, recognizer.bundle.title),
-        _score(other, used, other.bundle.title),
+        photos,
+        _score(recognizer, photos, recognizer.bundle.title),
+        _score(other, photos, other.bundle.title),
         rounds=rounds,
         group_by_source=group_by_source,
     )
-    return _Found(
-        to_json(comparison), lambda: _print_rendered("comparison.md.j2", found=comparison)
-    )
+    return _Found(found, [render("comparison.md.j2", found=found)])
 
 
 def _alter(recognizer: Recognizer, photos: Sequence[Photo], split: str) -> _Found:
-    from recognizer.evaluation.evaluate import ANY_PRODUCT, to_json
-    from recognizer.evaluation.held_out import photos_of_split
+    from recognizer.evaluation.evaluate import ANY_PRODUCT
     from recognizer.evaluation.robustness import measure_robustness
+    from recognizer.evaluation.templates import render
 
-    used = photos_of_split(photos, split)
-    if not any(p.is_product for p in used):
+    if not any(p.is_product for p in photos):
         raise DatasetError(f"no photo of a product in the {split} split")
     with show_stage("altering photos") as progress:
-        measured = measure_robustness(recognizer, used, split, on_progress=progress)
-    return _Found(
-        to_json(measured),
-        lambda: _print_rendered("robustness.md.j2", found=measured, name=ANY_PRODUCT),
-    )
+        found = measure_robustness(recognizer, photos, split, on_progress=progress)
+    return _Found(found, [render("robustness.md.j2", found=found, name=ANY_PRODUCT)])
 
 
 def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:
@@ -320,21 +268,19 @@ def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[
 
 def print_evaluation(evaluation: Evaluation, worth: str) -> None:
     """Print the tables of an evaluation, and what its figures are worth."""
+    _print_pages([_page_of(evaluation, worth)])
+
+
+def _page_of(evaluation: Evaluation, worth: str) -> str:
     from recognizer.evaluation.figures import MIN_FOR_CALIBRATION
+    from recognizer.evaluation.templates import render
     from recognizer.model.description import percent
 
-    _print_rendered(
-        "evaluation.md.j2",
-        e=evaluation,
-        worth=worth,
-        min_for_calibration=MIN_FOR_CALIBRATION,
-        percent=percent,
-    )
+    values: dict[str, Any] = {"min_for_calibration": MIN_FOR_CALIBRATION, "percent": percent}
+    return render("evaluation.md.j2", e=evaluation, worth=worth, **values)
 
 
-def _print_rendered(template: str, **values: Any) -> None:
+def _print_pages(pages: Sequence[str]) -> None:
     from rich.markdown import Markdown
 
-    from recognizer.evaluation.templates import render
-
-    wide_console().print(Markdown(render(template, **values)))
+    wide_console().print(*map(Markdown, pages))

@@ -59,7 +59,6 @@ def _about(bundle: Bundle) -> dict[str, Any]:
         and {
             "photos": training.photos,
             "sources": training.sources,
-            "patches": training.patches,
             "fingerprint": training.fingerprint[:12],
         },
         "measured_on": evaluation
@@ -126,7 +125,7 @@ def _print_labels(rows: list[dict[str, Any]]) -> None:
         f"{len(known)} labels",
         headings,
         ([row["label"], row["kind"], row["family"] or "-", *_cells(row)] for row in known),
-        "photos (sources); p: patches of photos, which are no evidence",
+        "photos (sources)",
         text_columns=range(len(headings)),
     )
     for kind in Kind:
@@ -140,7 +139,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
     learned = "not recorded"
     if train:
         learned = f"{train.photos:,} ({train.sources})"
-        learned += f" + {train.patches} p" if train.patches else ""
     if row["enrolled"]:
         learned += f", {row['enrolled']} enrolled"
     tested = f"{test.photos} ({test.sources})" if test and test.photos else "-"

@@ -13,7 +13,7 @@ from recognizer._atomic import check_place, replacing, require_own
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json, require_extra
 from recognizer.cli.progress import print_table, show_progress, working
-from recognizer.errors import DatasetError, TrainingError, UsageError
+from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from recognizer.engine import Recognizer
@@ -150,19 +150,14 @@ def _labelled(
 ) -> Images:
     from rich.console import Console
 
-    from recognizer.cli.options import load_data
-    from recognizer.evaluation.evaluate import score_photos
-    from recognizer.evaluation.held_out import SPLIT_CAVEATS, corrected, photos_of_split
+    from recognizer.cli.evaluate import load_corrected
+    from recognizer.evaluation.evaluate import SPLIT_CAVEATS, photos_of_split, score_photos
     from recognizer.review.thresholds import LabelledPhotos
 
     if split not in SPLIT_CAVEATS:
         raise UsageError(f"--split {split}: {', '.join(SPLIT_CAVEATS)}")
-    bundle, photos = recognizer.bundle, load_data(list(data))
-    try:
-        photos = corrected(bundle, photos)
-    except (DatasetError, TrainingError) as error:
-        typer.echo(f"Labels are used without the bundle's corrections: {error}", err=True)
-    photos = photos_of_split(photos, split)
+    bundle = recognizer.bundle
+    photos = photos_of_split(load_corrected(list(data), bundle), split)
     with show_progress(Console(stderr=True)) as report:
         predictions = score_photos(recognizer, photos, partial(report, "scoring photos"))
     return LabelledPhotos.of(

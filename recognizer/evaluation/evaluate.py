@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support
 
+from recognizer.dataset import manifest
 from recognizer.dataset.manifest import Photo, fingerprint, training_images
 from recognizer.dataset.outputs import in_chunks
 from recognizer.decision import decide, limits_of
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.evaluation.by_photo import highest
 from recognizer.evaluation.figures import (
     COMPARED_RATE,
     Figures,
@@ -40,6 +40,16 @@ from recognizer.prediction import Prediction
 
 ANY_PRODUCT = "any product"
 """The name of the target that stands for all products."""
+
+SPLIT_CAVEATS = {
+    "test": "Photos from sources that training never saw.",
+    "validation": (
+        "Photos that the data hold out of training. A bundle that was calibrated on them cannot be "
+        "tested on them."
+    ),
+    "all": "All photos that you gave: worth something if training saw none of them.",
+}
+"""What the figures of a split mean, in a sentence or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +111,24 @@ class Evaluation:
 def to_json(figures: object) -> str:
     """Return figures of this package, or a mapping of them, as JSON."""
     return json.dumps(figures, indent=2, default=asdict) + "\n"
+
+
+def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
+    """Return photos with the labels that the bundle's recipe corrects, or raise a DatasetError."""
+    tables = bundle.training.recipe.get("corrections") if bundle.training else None
+    found = list(photos)
+    for table in [tables] if isinstance(tables, str) else tables or []:
+        found = manifest.corrected(found, table) if table else found
+    return found
+
+
+def photos_of_split(photos: Sequence[Photo], split: str) -> list[Photo]:
+    """Return the photos of a split, or of ``all``; none is a DatasetError."""
+    found = [p for p in photos if split in {p.split, "all"}]
+    if not found:
+        hint = ": give --split all if training saw none of these" if split == "test" else ""
+        raise DatasetError(f"no photos in the split {split!r}{hint}")
+    return found
 
 
 def score_photos(
@@ -201,6 +229,11 @@ def measure(
             for target in wanted
         },
     )
+
+
+def highest(prediction: Prediction) -> str:
+    """Return the label with the highest score."""
+    return max(prediction.scores, key=prediction.scores.__getitem__)
 
 
 def default_verdicts(bundle: Bundle, predictions: Sequence[Prediction]) -> list[Verdict]:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.alterations import plain_backdrop, recompress
+from recognizer.dataset.compose import plain_backdrop, recompress
 from recognizer.dataset.cutout import Picture, find_object, soft_mask
 from recognizer.dataset.manifest import BACKDROP_LABELS, Photo, read_photo
 from recognizer.engine import Recognizer

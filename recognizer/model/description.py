@@ -63,19 +63,16 @@ class InputFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What the network was trained on: photos, by their fingerprint, and patches of photos.
+    """What the network was trained on: photos, by their fingerprint.
 
-    ``recipe`` is the training configuration (:mod:`recognizer.training.config`), ``held_out`` the
-    fingerprint of the photos that training held out, ``averaged_runs`` how many runs the weights
-    are the mean of, and ``versions`` those of the packages that made them.
+    ``recipe`` is the training configuration (:mod:`recognizer.training.config`), ``averaged_runs``
+    how many runs the weights are the mean of, ``versions`` those of the packages that made them.
     """
 
     fingerprint: str
     recipe: Mapping[str, Any]
-    held_out: str | None = None
     photos: int = 0
     sources: int = 0
-    patches: int = 0
     averaged_runs: int = 1
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -154,7 +151,6 @@ class CalibrationFit:
 
     method: str
     positives: int
-    log_loss: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,11 +207,10 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingImages:
-    """What a label was learned from: photos and their sources, and cut-out patches."""
+    """The photos that a label was learned from, and their sources."""
 
     photos: int = 0
     sources: int = 0
-    patches: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.alterations import plain_backdrop, put_photo, recompress
-from recognizer.dataset.compose import compose, several
+from recognizer.dataset.compose import compose, plain_backdrop, put_photo, recompress, several
 from recognizer.dataset.cutout import Cutout, cut_out
 from recognizer.dataset.manifest import BACKDROP_LABELS, Photo
 from recognizer.training.config import AugmentConfig

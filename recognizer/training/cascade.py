@@ -10,10 +10,11 @@ idea.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -137,7 +138,7 @@ def build_ensemble_network(config: TrainingConfig, backbone: str, labels: int) -
 
     Its weights are those of ImageNet, or random if the recipe begins with random ones.
     """
-    own = replace(
+    own = msgspec.structs.replace(
         config,
         backbone=backbone,
         weights="none" if config.weights == "none" else "imagenet",

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -270,7 +271,8 @@ def first_network(
 
 
 def _skeleton(recipe: Recipe) -> ProductNetwork:
-    return build_network(replace(recipe.config, weights="none"), len(recipe.labels)).eval()
+    config = msgspec.structs.replace(recipe.config, weights="none")
+    return build_network(config, len(recipe.labels)).eval()
 
 
 class _Clock:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recognizer.dataset.layouts import Collection, read_collection
-from recognizer.dataset.origins import find_origins
+from recognizer.dataset.new_manifest import find_origins
 from recognizer.errors import DatasetError, RecognizerError, UsageError
 
 FILES = ("a/1.jpg", "a/2.jpg", "b/3.jpg")

@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo, fingerprint, load_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.card import UNSTATED, count_licenses, write_sources
-from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, Quality, evaluate
+from recognizer.evaluation.evaluate import (
+    ANY_PRODUCT,
+    Evaluation,
+    Quality,
+    corrected,
+    evaluate,
+)
 from recognizer.evaluation.figures import Truth, measure_living_animals
-from recognizer.evaluation.held_out import corrected
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Leads, Training
 from tests.conftest import encoded, invoke, picture
@@ -182,8 +186,8 @@ def test_both_splits_are_printed_if_the_data_have_both(
         ["--split", "train"],
         ["--against", "tiny", "--output", "report.html"],
         ["--against", "tiny", "--predictions", "x.parquet"],
-        ["--robustness", "--errors", "x.png"],
-        ["--errors", "x.tusk"],
+        ["--robustness", "--output", "x.html"],
+        ["--robustness", "--against", "tiny"],
         ["--output", "no/such/folder/x.html"],
         ["--split", "validation"],
     ],
@@ -203,13 +207,12 @@ def test_against_itself_nothing_differs(tiny_bundle: Path, data: Path) -> None:
             assert set(family[figure]["difference"].values()) == {0}
 
 
-def test_each_photo_has_a_row_and_errors_a_picture(
+def test_each_photo_has_a_row(
     tiny_bundle: Path, recognizer: Recognizer, data: Path, tmp_path: Path
 ) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    table, sheet = tmp_path / "x.parquet", tmp_path / "errors.png"
-    output = run(tiny_bundle, "--data", data, "--predictions", table, "--errors", sheet)
-    assert "errors.png" in output
+    table = tmp_path / "x.parquet"
+    run(tiny_bundle, "--data", data, "--predictions", table)
     rows = parquet.read_table(table).to_pylist()
     assert len(rows) == 17
     (missed,) = [row for row in rows if row["label"] != row["highest"]]
@@ -217,8 +220,6 @@ def test_each_photo_has_a_row_and_errors_a_picture(
     said = recognizer.predict(Path(missed["path"]))
     assert said.sha256 == missed["sha256"]
     assert {name: missed[f"score.{name}"] for name in said.scores} == pytest.approx(said.scores)
-    with Image.open(sheet) as drawn:
-        assert drawn.format == "PNG"
 
 
 def test_the_report_needs_nothing_else_and_shows_no_source(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -112,7 +112,7 @@ def test_another_recipe_or_other_photos_do_not_go_on(
 ) -> None:
     config, photos = trained.recipe.config, split
     if key == "recipe":
-        config = replace(config, learning_rate=0.1)
+        config = msgspec.structs.replace(config, learning_rate=0.1)
     else:
         photos = [p for p in split if p is not next(q for q in split if q.split == "train")]
     with pytest.raises(TrainingError, match=f"trained with other {key}"):
