@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from recognizer.dataset.manifest import Photo, load_data
-from recognizer.evaluation.metrics import average_precision
+from recognizer.evaluation.metrics import rank
 from recognizer.training.head import features_of, fit_head
 from recognizer.training.model import ProductNetwork, build_network
 from recognizer.training.runs import Recipe, first_network, open_recipe, read_recipe
@@ -61,9 +61,9 @@ def measure(network: ProductNetwork, recipe: Recipe, fold: int, seed: int) -> fl
     x = torch.from_numpy(features_of(network, test, recipe.cache, size))
     scores = (x @ weight.T + bias).softmax(1).numpy()
     found = [
-        average_precision(
+        rank(
             np.array([p.label == label for p in test]), scores[:, labels.index(label)]
-        )
+        ).average_precision()
         for label in own
         if label in labels and any(p.label == label for p in test)
     ]

@@ -47,7 +47,6 @@ def lay(
 
 
 def _turned(rgb: Picture, opacity: Picture, degrees: float) -> tuple[Picture, Picture]:
-    """Rotate a cut-out; the frame grows so that nothing is lost."""
     height, width = opacity.shape
     angle = math.radians(degrees)
     wide = math.ceil(width * abs(math.cos(angle)) + height * abs(math.sin(angle)))

@@ -39,16 +39,13 @@ def stratified_folds(
 
     The photos of labels that come from one or two sources are not grouped: to leave one of these
     sources out would leave nothing to learn from. A fold is the rows to learn from, and the others.
-
-    Raises:
-        DatasetError: there are too few photos to split.
     """
     from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415 - an extra
 
     photos_of = Counter(truth)
-    sources_of: dict[str, Counter[str]] = {}
+    sources_of = defaultdict[str, Counter[str]](Counter)
     for label, source in zip(truth, sources, strict=True):
-        sources_of.setdefault(label, Counter())[source] += 1
+        sources_of[label][source] += 1
     by_source = {
         label: len(found) >= _MIN_SOURCES and max(found.values()) <= photos_of[label] / 2
         for label, found in sources_of.items()
@@ -168,11 +165,7 @@ class SourceFolds:
 
 
 def read_folds(path: Path) -> SourceFolds:
-    """Read a table of folds; the column ``group`` may be missing.
-
-    Raises:
-        DatasetError: it cannot be read, or a row breaks a rule; the message names it.
-    """
+    """Read a table of folds, or raise a DatasetError; the column ``group`` may be missing."""
     fold_of, group_of = dict[str, int](), dict[str, str]()
     folds_of_group = defaultdict[str, set[int]](set)
     for where, row in read_rows(path, ("source", "fold")):

@@ -50,10 +50,7 @@ _HEAD = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomLabels:
-    """The labels that a file describes, those of the data that it lacks, and warnings.
-
-    ``photos`` counts the photos of each label in the data.
-    """
+    """The labels that a file describes, photos by label, labels that it lacks, and warnings."""
 
     labels: tuple[Label, ...]
     photos: Mapping[str, int]
@@ -74,10 +71,7 @@ def count_labels(folder: Path, layout: str | None) -> Counter[str]:
 
 
 def write_template(path: Path, kinds: Mapping[str, str], photos: Mapping[str, int]) -> None:
-    """Write a file to edit, which must not exist.
-
-    ``kinds`` is label -> its kind, or :data:`UNDECIDED`; ``photos`` are the counts of the data.
-    """
+    """Write a file to edit, from label -> its kind, or :data:`UNDECIDED`, and label -> photos."""
     packaged = load_taxonomy()
     for name in kinds:
         if name in packaged.labels:

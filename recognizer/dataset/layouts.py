@@ -111,7 +111,6 @@ def _raise(error: OSError) -> None:
 
 
 def _detect(place: Path, asked: str | None) -> tuple[str, list[Path]]:
-    """Return the name of the layout, and the files that list the photos."""
     if asked == "folders":
         return asked, []
     fits: dict[str, list[Path]] = {}
@@ -241,7 +240,6 @@ def _add_label(folder: Path, fields: dict[str, str], found: Collection, others: 
 
 
 def _tables(place: Path) -> list[Path]:
-    """Return the CSV files that have a column for a file and one for a label."""
     if place.is_file():
         return [place] if place.suffix.lower() in {".csv", ".tsv"} else []
     tables = [p for p in sorted(place.iterdir()) if p.suffix.lower() in {".csv", ".tsv"}]
@@ -292,7 +290,6 @@ def _require(
 
 
 def _columns(path: Path) -> tuple[list[str], str]:
-    """Return the columns of a table, and what separates them."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             first = file.readline(1 << 20)

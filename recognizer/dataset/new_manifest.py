@@ -159,7 +159,6 @@ def plain_label(name: str) -> str:
 
 
 def _look_at(path: Path) -> tuple[str, str | None] | str:
-    """Return a file's sha256 and perceptual hash, or what is wrong with it."""
     try:
         str(path).encode("utf-8")
         content = read_path(path, Limits())
@@ -196,7 +195,6 @@ def _leave_copies_out(made: NewManifest, root: Path) -> None:
 
 
 def _name_sources(made: NewManifest, root: Path) -> None:
-    """Give each photo without a source one of its own."""
     without = sum(not photo.source for photo in made.photos)
     if not without:
         return

@@ -33,10 +33,7 @@ _STRENGTH = 0.3  # inverse of the penalty on the head's weights
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A photo that does not look like its label.
-
-    ``suggested`` is the likeliest label by a head that had not seen the photo.
-    """
+    """A photo, and the likeliest label by a head that had not seen it."""
 
     photo: Photo
     suggested: str

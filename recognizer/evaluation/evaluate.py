@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import partial
 
 import numpy as np
@@ -63,10 +63,9 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelReport:
-    """How good a label is among all photos, ``photos`` of which have it.
+    """How good a label is: where it has the highest score, and where it passes a threshold.
 
-    ``highest`` is about the photos on which it has the highest score, ``over`` about those that
-    are over a product's threshold of the bundle for :data:`COMPARED_RATE`.
+    The threshold is the bundle's for :data:`COMPARED_RATE`, which products have.
     """
 
     name: str
@@ -343,4 +342,4 @@ def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -
 
 
 def _rounded(estimate: Estimate) -> Estimate:
-    return Estimate(*(round(v, 4) for v in (estimate.value, estimate.low, estimate.high)))
+    return Estimate(*(round(v, 4) for v in astuple(estimate)))

@@ -19,7 +19,7 @@ from recognizer.evaluation.metrics import (
     bootstrap,
     calibration_bins,
     expected_calibration_error,
-    recall_at_fpr,
+    rank,
     share,
 )
 from recognizer.evaluation.thresholds import MAX_FOR_RANKS, ranks_of
@@ -107,7 +107,7 @@ def figures_of(
         rounds=rounds,
         groups=truth.sources[used] if group_by_source else None,
     )
-    recall = partial(recall_at_fpr, positive[used], scores[used])
+    ranking = rank(positive[used], scores[used])
     calibrated = calibrated and photos >= MIN_FOR_CALIBRATION
     return Figures(
         name=name,
@@ -116,7 +116,8 @@ def figures_of(
         average_precision=estimate(RankedCounts.average_precision),
         area_under_roc=estimate(RankedCounts.area_under_roc),
         recall={
-            rate: share(round(photos * recall(rate=rate)), photos) for rate in FALSE_POSITIVE_RATES
+            rate: share(round(photos * float(ranking.recall_at(rate))), photos)
+            for rate in FALSE_POSITIVE_RATES
         },
         ranks=ranks_of(scores[positive], scores[truth.negative]) if photos <= MAX_FOR_RANKS else (),
         calibration=calibration_bins(positive, scores) if calibrated else (),

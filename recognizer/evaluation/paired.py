@@ -96,8 +96,14 @@ def compare(
             )
             for name, metric in _METRICS.items()
         }
-        of = {"photos": int(positive.sum()), "sources": len(np.unique(sources[positive]))}
-        found.append(PairedFigures(name=target.name, **of, **changes))
+        found.append(
+            PairedFigures(
+                name=target.name,
+                photos=int(positive.sum()),
+                sources=len(np.unique(sources[positive])),
+                **changes,
+            )
+        )
     return PairedEvaluation(
         bundle=bundle.title,
         against=against.title,

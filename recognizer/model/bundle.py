@@ -222,7 +222,6 @@ class Bundle:
 
     @cached_property
     def _lines(self) -> tuple[NDArray[np.float64], ...]:
-        """Slope and intercept of each label's calibration."""
         pairs = [astuple(label.calibration) for label in self.labels]
         slope, intercept = np.array(pairs).T
         return slope, intercept

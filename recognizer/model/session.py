@@ -127,7 +127,6 @@ def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
 
 
 def _providers(name: str, threads: int | None) -> list[str | tuple[str, dict[str, str]]]:
-    """Return a provider with its options, and the CPU for what the provider cannot compute."""
     if name == "cpu":
         return [PROVIDERS["cpu"]]
     # OpenVINO has threads of its own.

@@ -85,7 +85,6 @@ class Augmentation:
         return image
 
     def _objects(self, photo: Photo, rng: np.random.Generator) -> list[Cutout]:
-        """Return the object of a photo, if it can be cut out, and perhaps more of its kind."""
         first = self._cutout(photo)
         if first is None or rng.random() >= _SEVERAL:
             return [] if first is None else [first]
@@ -93,7 +92,6 @@ class Augmentation:
         return several(first, lambda: self._cutout(_any(alike, rng)), _MAX_OBJECTS, rng)
 
     def _others(self, photo: Photo, rng: np.random.Generator) -> list[Cutout]:
-        """Return ordinary things to lie beside a product."""
         if not photo.is_product or not self._ordinary or rng.random() >= _WITH_OTHERS:
             return []
         found = [self._cutout(_any(self._ordinary, rng)) for _ in range(int(rng.integers(1, 4)))]

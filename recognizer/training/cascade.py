@@ -74,7 +74,6 @@ def set_gate(
 
 
 def _any_product(logits: torch.Tensor, is_product: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the log-odds of any product, (N,), from logits (N, labels)."""
     inside, outside = (logits[:, torch.from_numpy(m)] for m in (is_product, ~is_product))
     return (inside.logsumexp(1) - outside.logsumexp(1)).numpy()
 

@@ -156,7 +156,6 @@ class _Run:
         return Progress(self.step * batch, self.steps * batch, loss, self.step, rate)
 
     def _draw(self, step: int, pool: ThreadPoolExecutor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the images and label numbers of a step."""
         drawn = np.random.default_rng([self.seed, step])
         rows = drawn.choice(len(self.photos), self.config.batch_size, p=self.weights)
         seeds = drawn.integers(2**62, size=len(rows))

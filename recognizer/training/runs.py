@@ -55,10 +55,7 @@ GATE_FILE = "gate.json"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What is done, and how long all that is left will take; None until it is known.
-
-    In training, ``run`` is the name of the run's folder, and ``progress`` has the numbers.
-    """
+    """What is done, how long the rest will take, and, in training, the run's folder and numbers."""
 
     words: str
     seconds_left: float | None = None
@@ -136,7 +133,6 @@ def open_recipe(
 
 
 def _deal(photos: list[Photo], config: TrainingConfig) -> tuple[list[Photo], NDArray[np.int64]]:
-    """Return the photos under their groups of sources, and the fold of each, -1 for none."""
     folds = np.full(len(photos), -1)
     train = [i for i, p in enumerate(photos) if p.split == "train"]
     if isinstance(config.folds, str):
@@ -170,7 +166,6 @@ def train_recipe(recipe: Recipe, folder: Path, on_stage: OnStage = lambda _: Non
 
 
 def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
-    """Train without each fold, and return what is said of the photos that were left out."""
     config, count = recipe.config, int(recipe.folds.max()) + 1
     held = [recipe.of_fold(fold) for fold in range(count)]
     first, second = [], []
@@ -276,8 +271,6 @@ def _skeleton(recipe: Recipe) -> ProductNetwork:
 
 
 class _Clock:
-    """Says what is done and how long the rest will take."""
-
     def __init__(self, recipe: Recipe, on_stage: OnStage = lambda _: None) -> None:
         config = recipe.config
         self._runs = config.seeds * (int(recipe.folds.max(initial=-1)) + 2)
