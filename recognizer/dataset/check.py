@@ -7,16 +7,14 @@ hashes and are not found.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from recognizer.dataset.manifest import Photo, data_rows, folder_taxonomy, read_file
+from recognizer.dataset.manifest import Photo, data_rows, folder_taxonomy, read_hashes
 from recognizer.errors import DatasetError
-from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
 from recognizer.known import COPY_DISTANCE, near_pairs
 from recognizer.known.hashes import to_bytes
 from recognizer.taxonomy import load_taxonomy
@@ -91,15 +89,12 @@ def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
 
 def _look_at(photo: Photo) -> tuple[str | None, str | None]:
     try:
-        content = read_file(photo.path)
+        digest, phash = read_hashes(photo.path)
     except DatasetError as error:
         return None, str(error)
-    if hashlib.sha256(content).hexdigest() != photo.sha256:
+    if digest != photo.sha256:
         return None, f"{photo.path}: its sha256 is not that of the manifest"
-    image = load_image(content, min_side=MIN_HASH_SIDE)
-    if not image.frames:
-        return None, f"{photo.path}: {image.reason}: {image.detail}"
-    return perceptual_hash(image.frames[0].rgb), None
+    return phash, None
 
 
 def _duplicates(photos: Sequence[Photo], hashes: Sequence[str]) -> list[NearDuplicate]:

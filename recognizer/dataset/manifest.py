@@ -9,7 +9,7 @@ import csv
 import os
 import re
 import shutil
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
 from recognizer.errors import DatasetError
-from recognizer.imaging import Limits, LoadedImage, load_image
+from recognizer.imaging import MIN_HASH_SIDE, Limits, LoadedImage, load_image, perceptual_hash
 from recognizer.imaging.sources import Refused, read_path
-from recognizer.model.description import TrainingImages
 from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy, read_labels, unknown_name
 
 MANIFEST = "manifest.csv"
@@ -75,6 +74,8 @@ def first_frame(photo: Photo, image: LoadedImage) -> NDArray[np.uint8]:
     """Return the first frame of a photo that was loaded, or raise a DatasetError."""
     if not image.frames:
         raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
+    if image.sha256 != photo.sha256:
+        raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
     return image.frames[0].rgb
 
 
@@ -169,6 +170,15 @@ def read_file(path: Path) -> bytes:
         raise DatasetError(f"{path}: {error.detail}") from error
 
 
+def read_hashes(path: Path) -> tuple[str, str | None]:
+    """Return the sha256 of a photo and its perceptual hash, if it has one."""
+    content = read_file(path)
+    image = load_image(content, min_side=MIN_HASH_SIDE)
+    if not image.frames:
+        raise DatasetError(f"{path}: {image.reason}: {image.detail}")
+    return sha256(content).hexdigest(), perceptual_hash(image.frames[0].rgb)
+
+
 def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:
     own = re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") or "my_label"
     rename = "" if own == name else f"call it {own}, and "
@@ -208,12 +218,6 @@ def _wrong(row: Mapping[str, str], taxonomy: Taxonomy, root: Path) -> str | None
     if row["split"] not in SPLITS:
         return f"unknown split {row['split']!r}"
     return None
-
-
-def training_images(photos: Iterable[Photo], members: Container[str]) -> TrainingImages:
-    """Return the numbers of photos and sources of some labels."""
-    found = [p for p in photos if p.label in members]
-    return TrainingImages(photos=len(found), sources=len({p.source for p in found}))
 
 
 def fingerprint(photos: Iterable[Photo]) -> str:

@@ -10,15 +10,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 
 from recognizer.dataset.folds import deal_to_splits
 from recognizer.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
-from recognizer.dataset.manifest import Photo, folder_taxonomy, photo_of_row
+from recognizer.dataset.manifest import Photo, folder_taxonomy, photo_of_row, read_hashes
 from recognizer.errors import DatasetError, UsageError
-from recognizer.imaging import MIN_HASH_SIDE, Limits, load_image, perceptual_hash
-from recognizer.imaging.sources import Refused, read_path
 from recognizer.known import near_copies
 from recognizer.taxonomy import Taxonomy, unknown_name
 
@@ -88,7 +85,7 @@ def make_manifest(
         looks = pool.map(_look_at, [entry.path for entry, _ in pairs])
         for done, ((entry, origin), look) in enumerate(zip(pairs, looks, strict=True), 1):
             if isinstance(look, str):
-                made.left_out.append(f"{entry.path}: {look}")
+                made.left_out.append(look)
             else:
                 digest, hashes[digest] = look
                 about = {"sha256": digest, "label": labels[entry.label], "source": origin or ""}
@@ -161,15 +158,11 @@ def plain_label(name: str) -> str:
 def _look_at(path: Path) -> tuple[str, str | None] | str:
     try:
         str(path).encode("utf-8")
-        content = read_path(path, Limits())
+        return read_hashes(path)
     except UnicodeEncodeError:
-        return "its name is not UTF-8: rename it"
-    except Refused as error:
-        return error.detail
-    image = load_image(content, min_side=MIN_HASH_SIDE)
-    if not image.frames:
-        return f"{image.reason}: {image.detail}"
-    return sha256(content).hexdigest(), perceptual_hash(image.frames[0].rgb)
+        return f"{path}: its name is not UTF-8: rename it"
+    except DatasetError as error:
+        return str(error)
 
 
 def _leave_copies_out(made: NewManifest, root: Path) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support
 
 from recognizer.dataset import manifest
-from recognizer.dataset.manifest import Photo, fingerprint, training_images
+from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.outputs import in_chunks
 from recognizer.decision import decide, limits_of
 from recognizer.engine import Recognizer
@@ -34,7 +34,7 @@ from recognizer.evaluation.figures import (
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE, OperatingPoint, operating_point
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import Estimate, EvaluationPhotos, LabelEvidence, Leads
+from recognizer.model.description import Estimate, LabelEvidence, Leads, PhotoCounts
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
 
@@ -332,9 +332,10 @@ def all_figures(evaluation: Evaluation) -> Iterator[Figures]:
 
 def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -> LabelEvidence:
     """Return the evidence for ``bundle.json`` of labels that were measured on the test split."""
+    learned = [p.source for p in train if p.label in members]
     return LabelEvidence(
-        train=training_images(train, members),
-        test=EvaluationPhotos(photos=figures.photos, sources=figures.sources),
+        train=PhotoCounts(photos=len(learned), sources=len(set(learned))),
+        test=PhotoCounts(photos=figures.photos, sources=figures.sources),
         average_precision=figures.average_precision and _rounded(figures.average_precision),
         area_under_roc=figures.area_under_roc and _rounded(figures.area_under_roc),
         recall={rate: _rounded(estimate) for rate, estimate in figures.recall.items()},

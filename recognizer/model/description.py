@@ -206,16 +206,8 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingImages:
-    """The photos that a label was learned from, and their sources."""
-
-    photos: int = 0
-    sources: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationPhotos:
-    """The test photos of a label, and their sources."""
+class PhotoCounts:
+    """How many photos of a label there were, and how many sources."""
 
     photos: int = 0
     sources: int = 0
@@ -260,8 +252,8 @@ class EnrolmentEvidence:
 class LabelEvidence:
     """What stands behind a label or family; a figure is None if it was not measured."""
 
-    train: TrainingImages = field(default_factory=TrainingImages)
-    test: EvaluationPhotos = field(default_factory=EvaluationPhotos)
+    train: PhotoCounts = field(default_factory=PhotoCounts)
+    test: PhotoCounts = field(default_factory=PhotoCounts)
     average_precision: Estimate | None = None
     area_under_roc: Estimate | None = None
     recall: Mapping[float, Estimate] = field(default_factory=dict)
