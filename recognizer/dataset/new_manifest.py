@@ -40,19 +40,14 @@ Origins = tuple[Sequence[str | None], str]
 
 @dataclass(slots=True, kw_only=True)
 class NewManifest:
-    """A manifest that was made: its photos with their splits, ordered by file.
-
-    ``layout`` and ``source`` say what the data look like and where the sources come from;
-    ``notes`` what was decided, ``warnings`` what makes the result worth less, and ``left_out``
-    which files are not in it, and why: one line each.
-    """
+    """A manifest that was made: photos with their splits, ordered by file, and lines of text."""
 
     photos: list[Photo] = field(default_factory=list)
     layout: str
-    source: str = ""
-    notes: list[str]
-    warnings: list[str] = field(default_factory=list)
-    left_out: list[str]
+    source: str = ""  # where the sources come from, in words
+    notes: list[str]  # what was decided
+    warnings: list[str] = field(default_factory=list)  # what makes the result worth less
+    left_out: list[str]  # which files are not in it, and why
 
 
 def make_manifest(
@@ -64,15 +59,10 @@ def make_manifest(
     seed: int = 0,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> NewManifest:
-    """Split the photos of a collection by source.
+    """Split the photos of a collection by source (see :func:`find_origins`).
 
-    Args:
-        found: the collection.
-        source: where sources come from, see :func:`find_origins`.
-        renamed: label of the collection -> the label that it stands for; empty to leave it out.
-        shares: split -> its share of the photos.
-        seed: of the draw.
-        on_progress: called with the number of files that were read, and of all.
+    ``renamed`` is label of the collection -> the label that it stands for, empty to leave it out;
+    ``shares`` is split -> its share of the photos.
     """
     made = NewManifest(layout=found.words, notes=[*found.notes], left_out=[*found.left_out])
     taxonomy, root = folder_taxonomy(found.root), found.root

@@ -180,9 +180,7 @@ def measure(
     negatives = int(truth.negative.sum())
     if not negatives:
         raise DatasetError(f"no negatives in the split {split!r}")
-    figures = partial(
-        figures_of, truth=truth, rounds=rounds, group_by_source=group_by_source, calibrated=True
-    )
+    figures = partial(figures_of, truth=truth, rounds=rounds, group_by_source=group_by_source)
     shown = {*bundle.label_names, *truth.labels.tolist()}
     products = [label.name for label in truth.taxonomy.products if label.name in shown]
     score = {n: np.array([p.scores[n] for p in predictions]) for n in bundle.label_names}
@@ -270,16 +268,12 @@ def _quality(found: Sequence[float]) -> Quality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a platform looks for: a family, or any product.
-
-    ``positive`` is bool, (N,), ``scores`` calibrated probabilities, (N,), and ``thresholds`` the
-    bundle's, by false-positive rate.
-    """
+    """What a platform looks for: a family, or any product."""
 
     name: str
-    positive: NDArray[np.bool_]
-    scores: NDArray[np.float64]
-    thresholds: Mapping[float, float]
+    positive: NDArray[np.bool_]  # (N,)
+    scores: NDArray[np.float64]  # (N,): calibrated probabilities
+    thresholds: Mapping[float, float]  # the bundle's, by false-positive rate
 
 
 def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> tuple[Target, ...]:

@@ -144,12 +144,9 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationFit:
-    """How a label's calibration was found.
+    """How a label's calibration was found."""
 
-    ``method`` is ``platt_shared``, the line of all labels, or ``enrolled``.
-    """
-
-    method: str
+    method: str  # ``platt_shared``, the line of all labels, or ``enrolled``
     positives: int
 
 
@@ -215,27 +212,17 @@ class PhotoCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentEvidence:
-    """What an enrolment showed: each photo was scored by a head that had not seen it.
-
-    Attributes:
-        known: photos of the label that the bundle's bank had already.
-        negatives: photos that the head was fitted against.
-        recall, false_positives: how many of the photos, and of the held-out negatives, pass the
-            threshold for a rate.
-        leads: how many photos become a lead with the default policy.
-        own_weight: share of a known label's old log-odds in its new score; None for a new label.
-        ranks: place of each photo among the held-out negatives, 1 being above all; empty for many.
-    """
+    """What an enrolment showed: each photo was scored by a head that had not seen it."""
 
     photos: int
     sources: int
-    known: int
-    negatives: int
-    recall: Mapping[float, Share]
-    false_positives: Mapping[float, Share]
-    leads: Share | None = None
-    own_weight: float | None = None
-    ranks: tuple[int, ...] = ()
+    known: int  # photos of the label that the bundle's bank had already
+    negatives: int  # photos that the head was fitted against
+    recall: Mapping[float, Share]  # of the photos, at the threshold for a rate
+    false_positives: Mapping[float, Share]  # of the held-out negatives, there
+    leads: Share | None = None  # with the default policy
+    own_weight: float | None = None  # of a known label's old log-odds in its new score
+    ranks: tuple[int, ...] = ()  # among the held-out negatives, 1 being above all; empty for many
 
     @property
     def words(self) -> str:
@@ -291,16 +278,12 @@ class EvaluationSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleLabel:
-    """One output of the model.
-
-    ``thresholds`` are the calibrated probabilities that shares of photos like the validation
-    negatives exceed; only products have them.
-    """
+    """One output of the model."""
 
     name: str
     kind: Kind
     calibration: Calibration
-    thresholds: Mapping[float, float]
+    thresholds: Mapping[float, float]  # on calibrated probabilities; only products have them
     fit: CalibrationFit | None = None
     evidence: LabelEvidence | None = None
 

@@ -61,17 +61,13 @@ Described = TypeVar("Described", BundleLabel, BundleFamily)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A bundle that was exported, and what was measured: on the test split, and out of fold.
-
-    ``precision`` is ``int8`` or ``fp32``; ``lost`` the average precision of each product that int8
-    loses against fp32 on a fold that was left out; negative: gains.
-    """
+    """A bundle that was exported, and what was measured: on the test split, and out of fold."""
 
     path: Path
-    precision: str
+    precision: str  # int8 or fp32
     test: Evaluation
     unseen: FoldEvaluation
-    lost: Mapping[str, float]
+    lost: Mapping[str, float]  # average precision by product that int8 loses on a fold left out
 
 
 def export_bundle(

@@ -43,7 +43,7 @@ from recognizer.training.cascade import (
     set_gate,
 )
 from recognizer.training.config import TrainingConfig, config_from_dict
-from recognizer.training.fit import Progress, fit, predict
+from recognizer.training.fit import Progress, Run, predict
 from recognizer.training.model import ProductNetwork, build_network, log_odds_of
 
 RECIPE_FILE = "recipe.json"
@@ -160,7 +160,7 @@ def train_recipe(recipe: Recipe, folder: Path, on_stage: OnStage = lambda _: Non
     if not (folder / OUT_OF_FOLD_FILE).exists() and (recipe.folds >= 0).any():
         write_out_of_fold(_leave_out(recipe, folder, clock), folder / OUT_OF_FOLD_FILE)
     if not (folder / NETWORK_FILE).exists():
-        network = _network(recipe, folder, None, clock)
+        network = fold_network(recipe, folder, None, clock)
         with replacing(folder / NETWORK_FILE) as partial_file:
             save_file({n: v.contiguous() for n, v in network.state_dict().items()}, partial_file)
 
@@ -195,14 +195,11 @@ def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
     )
 
 
-def fold_network(recipe: Recipe, folder: Path, fold: int) -> ProductNetwork | Cascade:
-    """Return the network that has seen nothing of a fold; it is trained if it was not yet."""
-    return _network(recipe, folder, fold, _Clock(recipe))
-
-
-def _network(
-    recipe: Recipe, folder: Path, fold: int | None, clock: _Clock
+def fold_network(
+    recipe: Recipe, folder: Path, fold: int | None, clock: _Clock | None = None
 ) -> ProductNetwork | Cascade:
+    """Return the network that has seen nothing of a fold; it is trained if it was not yet."""
+    clock = clock or _Clock(recipe)
     first = first_network(recipe, folder, fold, clock)
     return _joined(recipe, folder, first, _ensemble(recipe, fold, clock))
 
@@ -243,17 +240,17 @@ def first_network(
     for seed in range(recipe.config.seed, recipe.config.seed + recipe.config.seeds):
         name = f"all-{seed}" if fold is None else f"fold-{fold}-{seed}"
         words = "all photos" if fold is None else f"without fold {fold}"
-        state = fit(
+        report = clock.begin(name, f"{words}, seed {seed}")
+        run = Run(
             recipe.config,
             recipe.labels,
             photos,
             recipe.cache,
             folder / name,
             seed=seed,
-            on_progress=clock.begin(name, f"{words}, seed {seed}"),
             on_features=partial(clock.on_features, recipe.config.backbone),
         )
-        found.append(state)
+        found.append(run.train(report))
     mean = {
         name: torch.stack([state[name] for state in found]).mean(0)
         if value.dtype.is_floating_point

@@ -14,7 +14,7 @@ from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
 from recognizer.model.numerics import sigmoid
 from recognizer.training import runs as module
-from recognizer.training.fit import fit, predict
+from recognizer.training.fit import Run, predict
 from recognizer.training.model import ProductNetwork
 from recognizer.training.runs import (
     Stage,
@@ -47,7 +47,9 @@ def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Trained) -> 
 def test_the_weights_are_the_mean_of_the_seeds(trained: Trained, tmp_path: Path) -> None:
     recipe = trained.recipe
     one, two = (
-        fit(recipe.config, recipe.labels, recipe.train, recipe.cache, tmp_path / str(s), seed=s)
+        Run(
+            recipe.config, recipe.labels, recipe.train, recipe.cache, tmp_path / str(s), seed=s
+        ).train()
         for s in (0, 1)
     )
     assert any(not torch.equal(value, two[name]) for name, value in one.items())
