@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
-from recognizer.training.augment import Augmentation, Pictures
+from recognizer.training.augment import Augmentation
 from recognizer.training.cache import PhotoCache
 from recognizer.training.config import TrainingConfig
 from recognizer.training.head import features_of, fit_head, photo_weights
@@ -87,8 +87,7 @@ class Run:
         self.weights = photo_weights(
             photos, config.label_power, config.source_power, config.label_weights
         )
-        pictures = Pictures(cache.rgb, cache.mask)
-        self.augment = Augmentation(config.augment, config.input_size, photos, pictures)
+        self.augment = Augmentation(config.augment, config.input_size, photos, cache)
         torch.manual_seed(seed)
         network = build_network(config, len(labels)).eval().to(self.device)
         features = features_of(network, photos, cache, config.input_size, on_progress=on_features)
