@@ -210,7 +210,7 @@ def _read_folders(found: Collection) -> None:
                 _add_label(folder, fields, found, others)
     if others:
         found.notes.append(
-            f"Skipped {len(others)} files that are no images by their name, as "
+            f"Skipped {len(others)} files that are not images by their name, as "
             f"{others[0].relative_to(root)}"
         )
 

@@ -87,7 +87,7 @@ def read_out_of_fold(path: Path) -> OutOfFold:
         table = parquet.read_table(path)
         about = json.loads((table.schema.metadata or {})[_KEY])
     except KeyError as error:
-        raise DatasetError(f"{path}: these are no out-of-fold predictions") from error
+        raise DatasetError(f"{path}: not out-of-fold predictions") from error
     except (OSError, pyarrow.ArrowException) as error:
         raise DatasetError(f"{path}: {error}") from error
     if about["schema"] != SCHEMA:

@@ -29,6 +29,7 @@ from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.outputs import run_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
+from recognizer.evaluation.templates import render
 from recognizer.evaluation.thresholds import expected_log_odds, fit_thresholds, raised
 from recognizer.model.bundle import Bundle, write_bundle
 from recognizer.model.description import (
@@ -259,32 +260,14 @@ def calibrate_bundle(
         )
         write_bundle(new)
         card = old.path / CARD_FILE
-        (work / CARD_FILE).write_text(
-            _CARD.format(
-                new=new,
-                old=old,
-                photos=step.photos,
-                origin="held-out photos" if weights is None else _DECIDED,
-                digest=old.digest[:16],
-                card=card.read_text(encoding="utf-8") if card.is_file() else "",
-            ),
-            encoding="utf-8",
+        text = render(
+            "calibrated.md.j2",
+            new=new,
+            old=old,
+            photos=step.photos,
+            by_reviewers=weights is not None,
+            card=card.read_text(encoding="utf-8") if card.is_file() else "",
         )
+        (work / CARD_FILE).write_text(text, encoding="utf-8")
         install_bundle(work, output)
     return replace(new, path=output)
-
-
-_DECIDED = "photos that reviewers decided on, weighted to stand for their scan,"
-
-_CARD = """\
-# {new.title}
-
-The network of {old.title} (digest `{digest}…`), calibrated again on {photos.photos} {origin}
-from {photos.sources} sources, {photos.negatives} of them without a product. Each label ranks
-photos as before. What the card of {old.title} says below of families, of thresholds, of
-probabilities and of the default policy was measured with the old calibration; `recognizer evaluate`
-on this bundle measures it again.
-
----
-
-{card}"""

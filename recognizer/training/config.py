@@ -115,7 +115,7 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 DEFAULT_RECIPE = "small-cpu"
-"""The recipe that is used where none is given."""
+"""The recipe that is used by default."""
 
 _OFF: dict[str, Any] = {
     "layer_decay": 1.0,

@@ -171,13 +171,6 @@ def test_without_sources_each_photo_is_its_own_with_a_warning(tmp_path: Path) ->
         make(tmp_path / "q", source="folder")
 
 
-def test_labels_with_few_sources_are_named(photos: Path) -> None:
-    for i in range(3):
-        write(photos / "antler" / "shop-3" / f"{i}.jpg", 900 + i)
-    warnings = make(photos).warnings
-    assert any("antler: only" in line or "antler: no photo to test" in line for line in warnings)
-
-
 # --- labels --------------------------------------------------------------------------------------
 
 
@@ -207,18 +200,6 @@ def test_labels_are_renamed_left_out_and_written_as_labels_are(photos: Path) -> 
 # --- the command ---------------------------------------------------------------------------------
 
 
-def test_the_command_explains_itself(photos: Path, tmp_path: Path) -> None:
-    done = invoke("dataset", "split", photos, "-o", tmp_path / "data")
-    assert done.exit_code == ExitCode.DONE, done.stderr
-    assert "Layout: a folder for each label\n" in done.stdout
-    assert "Source: the folder inside each label's folder\n" in done.stdout
-    assert "60 photos" in done.stdout
-    assert f"Wrote {tmp_path / 'data' / 'manifest.csv'}" in done.stderr
-    again = invoke("dataset", "split", photos, "-o", tmp_path / "data")
-    assert again.exit_code == ExitCode.USAGE
-    assert "exists already, and runs may rest on it" in again.stderr
-
-
 def test_the_command_as_json_and_with_photos_left_out(photos: Path, tmp_path: Path) -> None:
     (photos / "bone" / "shop-0" / "broken.jpg").write_bytes(b"nonsense")
     done = invoke("dataset", "split", photos, "-o", tmp_path, "--json")
@@ -227,6 +208,9 @@ def test_the_command_as_json_and_with_photos_left_out(photos: Path, tmp_path: Pa
     assert found["labels"]["bone"]["validation"] == {"photos": 0, "sources": 0}
     assert found["labels"]["bone"]["test"] == {"photos": 4, "sources": 2}
     assert "broken.jpg" in found["left_out"][0]
+    again = invoke("dataset", "split", photos, "-o", tmp_path)
+    assert again.exit_code == ExitCode.USAGE
+    assert "exists already, and runs may rest on it" in again.stderr
 
 
 @pytest.mark.parametrize(

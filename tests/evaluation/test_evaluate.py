@@ -31,7 +31,7 @@ from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Leads, Training
 from tests.conftest import encoded, invoke, picture
 from tests.labelled import photo, write_manifest
-from tests.tiny import write_tiny_bundle
+from tests.tiny import LABELS, write_tiny_bundle
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -118,29 +118,29 @@ def test_the_figures(evaluation: Evaluation) -> None:
     assert (points[0].false_positives, points[0].recall.value) == (0, 0.8)
 
 
-def test_only_labels_of_the_model_and_of_the_photos_are_listed(
-    evaluation: Evaluation, recognizer: Recognizer, photos: list[Photo]
+def test_a_product_that_the_model_does_not_know(
+    recognizer: Recognizer, photos: list[Photo]
 ) -> None:
-    assert {f.name for f in evaluation.labels} == {"ivory_raw", "ivory_worked"}
-    assert [report.name for report in evaluation.reports] == list(recognizer.labels)
     renamed = [
         replace(p, label="rhino_horn") if p.label == "ivory_worked" and p.split == "test" else p
         for p in photos
     ]
     found = evaluate(recognizer, renamed, "test", rounds=20)
     assert found.leads == {"rhino_horn": Leads(photos=5, leads=4, named=0)}
-    rhino = next(f for f in found.labels if f.name == "rhino_horn")  # the model has no such name
+    rhino = next(f for f in found.labels if f.name == "rhino_horn")
     assert (rhino.photos, rhino.average_precision, rhino.recall) == (5, None, {})
 
 
 def test_precision_and_recall_label_by_label(evaluation: Evaluation) -> None:
+    assert {f.name for f in evaluation.labels} == {"ivory_raw", "ivory_worked"}
     reports = {report.name: report for report in evaluation.reports}
+    assert tuple(reports) == LABELS
     worked, ceramic = reports["ivory_worked"], reports["ceramic"]
     assert (worked.photos, worked.highest) == (5, Quality(1.0, 0.8, 0.8889))
     assert worked.over is not None
     assert worked.over.recall == 0.8
-    assert (ceramic.photos, ceramic.over) == (6, None)  # a look-alike has no threshold
-    assert ceramic.highest == Quality(0.8571, 1.0, 0.9231)
+    # A look-alike has no threshold.
+    assert (ceramic.photos, ceramic.highest, ceramic.over) == (6, Quality(0.8571, 1, 0.9231), None)
     assert reports["ivory_raw"].highest == Quality(None, None, None)  # never shown, never said
 
 

@@ -68,7 +68,7 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     other = tmp_path / "other.parquet"
     pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table({"a": [1]}), other)
-    with pytest.raises(DatasetError, match="no out-of-fold predictions"):
+    with pytest.raises(DatasetError, match="not out-of-fold predictions"):
         read_out_of_fold(other)
     with pytest.raises(DatasetError, match="missing"):
         read_out_of_fold(tmp_path / "missing.parquet")

@@ -97,20 +97,6 @@ def test_finished_weights_lie_part_of_the_way(
     torch.testing.assert_close(middle, (first + last) / 2)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"backbone": "test_resnet"},  # keeps its batch normalisation
-        {"backbone": "test_vit", "weight_decay": 0.05},
-    ],
-)
-def test_other_recipes_train_too(
-    train: list[Photo], cache: PhotoCache, tmp_path: Path, changes: dict[str, object]
-) -> None:
-    found = run(small_config(**changes), train, cache, tmp_path)
-    assert all(bool(torch.isfinite(v.float()).all()) for v in found.values())
-
-
 def test_a_device_that_is_not_there_is_named() -> None:
     if not torch.backends.mps.is_available():
         with pytest.raises(TrainingError, match="device 'mps' is unavailable"):

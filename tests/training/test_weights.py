@@ -47,7 +47,7 @@ def test_a_file_of_another_backbone_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("missing.safetensors", "there is no such .safetensors file"),
+        ("missing.safetensors", "no such .safetensors file"),
         ("imagnet", "imagenet, none, a safetensors file or a bundle"),
         ("model.pth", "imagenet, none, a safetensors file or a bundle"),
     ],
