@@ -31,7 +31,7 @@ MIN_FOR_CALIBRATION = 30
 """Positives below which no calibration error is given: it would measure chance."""
 
 COMPARED_RATE = 0.01
-"""The false-positive rate at which bundles are compared, by default and under alterations."""
+"""The false-positive rate of figures label by label, and under alterations."""
 
 
 @dataclass(frozen=True, slots=True)
