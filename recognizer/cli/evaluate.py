@@ -84,11 +84,10 @@ def command(
     prevalence = DEFAULT_PREVALENCE if prevalence is None else prevalence
     if not 0 < prevalence < 1:
         raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
-    _check_split(split)
     files = output or predictions
     if files and robustness:
         raise UsageError("give either --robustness or --output and --predictions")
-    _check_places(output, predictions)
+    _check(split, output, predictions)
     if out_of_fold is not None:
         if data or bundle or files or split or robustness:
             raise UsageError(
@@ -124,15 +123,12 @@ class _Found(NamedTuple):
     pages: list[str]
 
 
-def _check_split(split: str | None) -> None:
+def _check(split: str | None, output: Path | None, predictions: Path | None) -> None:
+    """Check before minutes of work that there is such a split and that files can be written."""
     from recognizer.evaluation.evaluate import SPLIT_CAVEATS
 
     if split not in {None, *SPLIT_CAVEATS}:
         raise UsageError(f"--split {split}: give test, validation or all")
-
-
-def _check_places(output: Path | None, predictions: Path | None) -> None:
-    """Check before minutes of work that the files can be written."""
     if output is not None:
         require_page(output)
         if output.suffix == ".json":

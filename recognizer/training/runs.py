@@ -138,8 +138,13 @@ def _deal(photos: list[Photo], config: TrainingConfig) -> tuple[list[Photo], NDA
     if isinstance(config.folds, str):
         table = read_folds(Path(config.folds))
         for i in train:
-            folds[i] = table.of(photos[i])
-        groups = table.group_of
+            if photos[i].source not in table:
+                raise TrainingError(
+                    f"the source {photos[i].source!r} is in no fold: deal the sources again, or "
+                    f"add it to {config.folds}"
+                )
+            folds[i] = table[photos[i].source][1]
+        groups = {source: group for source, (group, _) in table.items()}
         return [replace(p, source=groups.get(p.source, p.source)) for p in photos], folds
     if config.folds:
         truth, sources = [photos[i].label for i in train], [photos[i].source for i in train]
@@ -177,9 +182,9 @@ def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
     photos, logits = list(itertools.chain(*held)), torch.cat(first)
     if second:
         strong, is_negative = torch.cat(second), np.array([not p.is_product for p in photos])
-        gate = set_gate(
-            logits[is_negative], strong[is_negative], _is_product(recipe), config.cascade.share
-        )
+        products = {p.label for p in recipe.photos if p.is_product}
+        is_product = np.array([label in products for label in recipe.labels])
+        gate = set_gate(logits[is_negative], strong[is_negative], is_product, config.cascade.share)
         with replacing(folder / GATE_FILE) as partial:
             bars = {n: b for n, b in zip(recipe.labels, gate.bars, strict=True) if b < np.inf}
             partial.write_text(json.dumps({"bars": bars, "shift": gate.shift}) + "\n", "utf-8")
@@ -223,11 +228,6 @@ def _joined(
 def _ensemble(recipe: Recipe, fold: int | None, clock: _Clock) -> list[ProductNetwork]:
     photos = recipe.without(fold)
     return fit_ensemble(recipe.config, recipe.labels, photos, recipe.cache, clock.on_features)
-
-
-def _is_product(recipe: Recipe) -> NDArray[np.bool_]:
-    products = {p.label for p in recipe.photos if p.is_product}
-    return np.array([label in products for label in recipe.labels])
 
 
 def first_network(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -132,6 +133,9 @@ def test_a_table_deals_the_folds_and_groups_the_sources(split: list[Photo], tmp_
             group = {"a": "shops", "b": "museums"}.get(before.source, before.source)
             assert photo.source == group
             assert fold == {"shops": 0, "museums": 1}.get(group, -1)
+    others = [replace(p, source="d") for p in split]
+    with pytest.raises(TrainingError, match="'d' is in no fold: deal the sources again"):
+        open_recipe(small_config(folds=str(table)), others, tmp_path / "other")
 
 
 def test_one_label_is_too_few(split: list[Photo], tmp_path: Path) -> None:
