@@ -57,6 +57,9 @@ def command(
             show_default="0.0003",
         ),
     ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Another bundle: print paired differences to it.")
+    ] = None,
     robustness: Annotated[
         bool,
         typer.Option(
@@ -85,11 +88,11 @@ def command(
     if not 0 < prevalence < 1:
         raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
     files = output or predictions
-    if files and robustness:
-        raise UsageError("give either --robustness or --output and --predictions")
+    if bool(files) + bool(against) + robustness > 1:
+        raise UsageError("give only one of --against, --robustness, and --output or --predictions")
     _check(split, output, predictions)
     if out_of_fold is not None:
-        if data or bundle or files or split or robustness:
+        if data or bundle or files or split or against or robustness:
             raise UsageError(
                 "--out-of-fold goes with --json, --rounds and --group-by-source alone: the file "
                 "has all that is measured"
@@ -104,6 +107,9 @@ def command(
         used = photos_of_split(photos, name)
         if robustness:
             found = _alter(recognizer, used, name)
+        elif against:
+            other = Recognizer.load(against, threads=threads)
+            found = _compare(recognizer, other, used, name, rounds, group_by_source)
         else:
             chosen = {name: used}
             if not split and any(p.split == "validation" for p in photos):
@@ -211,6 +217,30 @@ def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
         read_out_of_fold(file), file.name, rounds=rounds, group_by_source=group_by_source
     )
     return _Found(found, [_page_of(found.whole, SPLIT_CAVEATS), render("folds.md.j2", found=found)])
+
+
+def _compare(
+    recognizer: Recognizer,
+    other: Recognizer,
+    photos: Sequence[Photo],
+    split: str,
+    rounds: int,
+    group_by_source: bool,
+) -> _Found:
+    from recognizer.evaluation.paired import compare
+    from recognizer.evaluation.templates import render
+
+    found = compare(
+        recognizer.bundle,
+        other.bundle,
+        split,
+        photos,
+        _score(recognizer, photos, recognizer.bundle.title),
+        _score(other, photos, other.bundle.title),
+        rounds=rounds,
+        group_by_source=group_by_source,
+    )
+    return _Found(found, [render("comparison.md.j2", found=found)])
 
 
 def _alter(recognizer: Recognizer, photos: Sequence[Photo], split: str) -> _Found:

@@ -148,17 +148,23 @@ def bootstrap(
     positive: Positive,
     scores: Scores,
     *,
+    against: Scores | None = None,
     rounds: int = 1000,
     groups: NDArray[np.str_] | None = None,
 ) -> Estimate:
     """Return a metric, as :meth:`RankedCounts.average_precision`, with its percentile interval.
 
-    ``positive``, bool, (N,), has both values. ``groups``, (N,), are sources to draw whole, instead
-    of photos.
+    ``positive``, bool, (N,), has both values. The metric of the scores ``against``, if any, is
+    subtracted: every round draws the same photos for both, so that photos that are hard for both
+    do not blur the difference. ``groups``, (N,), are sources to draw whole, instead of photos.
     """
-    counts = _counts(positive, rounds, groups)
-    draws = [metric(rank(positive, scores, part)) for part in counts]
-    return _estimate(float(metric(rank(positive, scores))), np.concatenate(draws))
+
+    def value(counts: NDArray[np.int64] | None) -> NDArray[np.float64]:
+        found = metric(rank(positive, scores, counts))
+        return found if against is None else found - metric(rank(positive, against, counts))
+
+    draws = [value(counts) for counts in _counts(positive, rounds, groups)]
+    return _estimate(float(value(None)), np.concatenate(draws))
 
 
 def _estimate(value: float, draws: NDArray[np.float64]) -> Estimate:

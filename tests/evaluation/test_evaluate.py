@@ -184,8 +184,10 @@ def test_both_splits_are_printed_if_the_data_have_both(
         ["--prevalence", 0],
         ["--prevalence", 1.5],
         ["--split", "train"],
+        ["--against", "tiny", "--output", "report.html"],
+        ["--against", "tiny", "--predictions", "x.parquet"],
         ["--robustness", "--output", "x.html"],
-        ["--robustness", "--predictions", "x.parquet"],
+        ["--robustness", "--against", "tiny"],
         ["--output", "no/such/folder/x.html"],
         ["--split", "validation"],
     ],
@@ -193,6 +195,16 @@ def test_both_splits_are_printed_if_the_data_have_both(
 def test_mistakes_are_told(tiny_bundle: Path, data: Path, options: list[Any]) -> None:
     output = run(tiny_bundle, "--data", data, *options, code=ExitCode.USAGE)
     assert len(output.strip().splitlines()) <= 2
+
+
+def test_against_itself_nothing_differs(tiny_bundle: Path, data: Path) -> None:
+    pairs = json.loads(run(tiny_bundle, "--data", data, "--against", tiny_bundle, "--json"))
+    families = pairs["families"]
+    assert [f["name"] for f in families] == [ANY_PRODUCT, "ivory"]
+    for family in families:
+        assert family["recall"]["now"] == 0.8
+        for figure in ("average_precision", "recall"):
+            assert set(family[figure]["difference"].values()) == {0}
 
 
 def test_each_photo_has_a_row(

@@ -77,6 +77,20 @@ def test_drawing_whole_groups_is_wider_where_a_group_is_of_one_mind() -> None:
     assert together.high - together.low > alone.high - alone.low
 
 
+def test_a_paired_interval_knows_what_is_hard_for_both() -> None:
+    rng = np.random.default_rng(2)
+    truth = np.arange(300) % 3 == 0
+    before = rng.normal(size=300) + truth
+    now = before + 0.1 * truth  # a little better on the same photos
+    paired = bootstrap(RankedCounts.average_precision, truth, now, against=before, rounds=300)
+    one, other = (
+        bootstrap(RankedCounts.average_precision, truth, s, rounds=300) for s in (now, before)
+    )
+    assert paired.value == pytest.approx(one.value - other.value)
+    assert 0 < paired.low < paired.value < paired.high
+    assert other.high > one.low  # apart, the two intervals could not tell them
+
+
 def test_calibration_error_by_hand() -> None:
     predicted = np.array([0.1] * 10 + [0.8] * 10)
     truth = np.array([True] + [False] * 9 + [True] * 6 + [False] * 4)
