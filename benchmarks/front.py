@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
@@ -23,7 +23,9 @@ import numpy as np
 import onnxruntime
 import torch
 from matplotlib.figure import Figure
+from msgspec.structs import replace
 from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_curve
 
 from recognizer.dataset.manifest import Photo, load_data
 from recognizer.dataset.out_of_fold import read_out_of_fold
@@ -105,20 +107,14 @@ def _figures(
     product: NDArray[np.bool_],
     source: NDArray[np.str_],
 ) -> float:
-    def weights(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+    used, weights = positive | ~product, np.zeros(len(scores))
+    for rows, total in ((positive, PREVALENCE), (~product, 1 - PREVALENCE)):
         _, place, counts = np.unique(source[rows], return_inverse=True, return_counts=True)
         each = counts[place] ** -0.5
-        return np.asarray(each / each.sum())
-
-    order = np.argsort(-scores[~product], kind="stable")
-    passed = np.concatenate([[0.0], np.cumsum(weights(~product)[order])])
-    rate = passed[np.searchsorted(-scores[~product][order], -scores[positive], side="right")]
-    best = np.argsort(-scores[positive], kind="stable")
-    share = weights(positive)
-    found = np.cumsum(share[best])
-    precision = PREVALENCE * found / (PREVALENCE * found + (1 - PREVALENCE) * rate[best])
-    average = float((share[best] * precision).sum())
-    return (average + float(share[rate <= 0.01].sum())) / 2
+        weights[rows] = total * each / each.sum()
+    given = {"y_true": positive[used], "y_score": scores[used], "sample_weight": weights[used]}
+    rates, recalls, _ = roc_curve(**given, drop_intermediate=False)
+    return float(average_precision_score(**given) + recalls[rates <= 0.01].max()) / 2
 
 
 def backbone_of(network: int) -> str:

@@ -15,11 +15,12 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 
 from recognizer.dataset.manifest import Photo, load_data
-from recognizer.evaluation.metrics import average_precision
+from recognizer.evaluation.metrics import rank
 from recognizer.training.head import features_of, fit_head
 from recognizer.training.model import ProductNetwork, build_network
 from recognizer.training.runs import Recipe, first_network, open_recipe, read_recipe
@@ -60,9 +61,9 @@ def measure(network: ProductNetwork, recipe: Recipe, fold: int, seed: int) -> fl
     x = torch.from_numpy(features_of(network, test, recipe.cache, size))
     scores = (x @ weight.T + bias).softmax(1).numpy()
     found = [
-        average_precision(
+        rank(
             np.array([p.label == label for p in test]), scores[:, labels.index(label)]
-        )
+        ).average_precision()
         for label in own
         if label in labels and any(p.label == label for p in test)
     ]
@@ -78,7 +79,8 @@ def main() -> None:
     asked = parser.parse_args()
     config = read_recipe(asked.recipe)
     recipe = open_recipe(config, load_data([asked.data]), asked.recipe, asked.cache)
-    imagenet = build_network(replace(config, weights="imagenet"), len(recipe.labels)).eval()
+    plain = msgspec.structs.replace(config, weights="imagenet")
+    imagenet = build_network(plain, len(recipe.labels)).eval()
     for fold in range(int(recipe.folds.max()) + 1):
         trained = first_network(recipe, asked.recipe, fold)
         both = np.array(

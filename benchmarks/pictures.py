@@ -101,15 +101,18 @@ def draw_precision() -> Figure:
     return figure
 
 
+def record(path: Path, command: str) -> None:
+    """Note in the list of renderings what a picture is, and what drew it."""
+    entries = [e for e in json.loads(LIST.read_text("utf-8")) if e["file"] != path.name]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    entries.append({"file": path.name, "sha256": digest, "command": command})
+    LIST.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Write the pictures."""
-    leads = draw_leads()
-    (PICTURES / "leads.jpg").write_bytes(leads)
-    entries = [e for e in json.loads(LIST.read_text("utf-8")) if e["file"] != "leads.jpg"]
-    digest = hashlib.sha256(leads).hexdigest()
-    command = "python -m benchmarks.pictures"
-    entries.append({"file": "leads.jpg", "sha256": digest, "command": command})
-    LIST.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    (PICTURES / "leads.jpg").write_bytes(draw_leads())
+    record(PICTURES / "leads.jpg", "python -m benchmarks.pictures")
     draw_precision().savefig(PICTURES / "precision.svg", metadata={"Date": None})
 
 

@@ -11,9 +11,7 @@ renderings alone, no photo.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import json
 import os
 import subprocess
 import sys
@@ -26,9 +24,8 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).resolve().parents[1]
-SAMPLES = ROOT / "datasets" / "samples"
-PICTURES = ROOT / "docs" / "pictures"
+from benchmarks.pictures import PICTURES, SAMPLES, record
+
 QUALITY = 82  # of WebP
 
 LISTINGS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
@@ -132,12 +129,7 @@ def _save(page: Any, name: str, **options: Any) -> None:
     image = Image.open(io.BytesIO(page.screenshot(**options))).convert("RGB")
     path = PICTURES / f"{name}.webp"
     image.save(path, quality=QUALITY, method=6)
-    listed = PICTURES / "renderings.json"
-    entries = [one for one in json.loads(listed.read_text()) if one["file"] != path.name]
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    command = "python -m benchmarks.review_pictures"
-    entries.append({"file": path.name, "sha256": digest, "command": command})
-    listed.write_text(json.dumps(entries, indent=2) + "\n")
+    record(path, "python -m benchmarks.review_pictures")
     print(f"Wrote {path}")
 
 

@@ -40,7 +40,7 @@ def command(
     from recognizer.dataset.manifest import load_data
     from recognizer.engine import Recognizer
     from recognizer.evaluation.calibrate import calibrate_bundle
-    from recognizer.evaluation.held_out import photos_of_split
+    from recognizer.evaluation.evaluate import photos_of_split
     from recognizer.model.folders import check_output
 
     recognizer = Recognizer.load(bundle)

@@ -34,7 +34,7 @@ def command(
     options.require_extra("train")
     from recognizer.cli.evaluate import print_evaluation
     from recognizer.dataset.manifest import load_data
-    from recognizer.evaluation.held_out import SPLIT_CAVEATS
+    from recognizer.evaluation.evaluate import SPLIT_CAVEATS
     from recognizer.evaluation.out_of_fold import SPLIT_CAVEATS as OUT_OF_FOLD
     from recognizer.training.export import export_bundle
     from recognizer.training.runs import open_recipe, read_recipe

@@ -51,8 +51,7 @@ def _about(bundle: Bundle) -> dict[str, Any]:
         "input": f"{size} x {size} pixels, preprocessing {preprocessing}",
         "families": [family.name for family in bundle.families],
         "any_product_thresholds": {f"{r:g}": t for r, t in bundle.any_product_thresholds.items()},
-        "trained_on": training
-        and {key: getattr(training, key) for key in ("photos", "sources", "patches")},
+        "trained_on": training and {key: getattr(training, key) for key in ("photos", "sources")},
         "measured_on": evaluation
         and {"split": evaluation.split, "photos_without_a_product": evaluation.negatives},
         "enrolment": "possible: the bundle has negatives"
@@ -103,7 +102,7 @@ def _print_labels(rows: list[dict[str, Any]]) -> None:
         f"{len(known)} labels",
         headings,
         ([row["label"], row["kind"], row["family"] or "-", *_cells(row)] for row in known),
-        "photos (sources); p: patches of photos, which are not evidence",
+        "photos (sources)",
         text_columns=range(len(headings)),
     )
     for kind in Kind:
@@ -117,7 +116,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
     learned = "not recorded"
     if train:
         learned = f"{train.photos:,} ({train.sources})"
-        learned += f" + {train.patches} p" if train.patches else ""
     if row["enrolled"]:
         learned += f", {row['enrolled']} enrolled"
     tested = f"{test.photos} ({test.sources})" if test and test.photos else "-"

@@ -208,7 +208,7 @@ def bundle_behind(row: Row | None, given: Sequence[str] | None) -> Bundle:
 def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
     """Return labelled photos, with the corrections of labels that a bundle was made with."""
     from recognizer.dataset.manifest import load_data
-    from recognizer.evaluation.held_out import corrected
+    from recognizer.evaluation.evaluate import corrected
 
     photos = load_data(data, bundle.taxonomy)
     try:

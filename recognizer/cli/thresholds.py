@@ -120,8 +120,7 @@ def _labelled(
     ignore: Collection[str],
 ) -> Choice:
     from recognizer.engine import Recognizer
-    from recognizer.evaluation.evaluate import score_photos
-    from recognizer.evaluation.held_out import SPLIT_CAVEATS, photos_of_split
+    from recognizer.evaluation.evaluate import SPLIT_CAVEATS, photos_of_split, score_photos
     from recognizer.review.thresholds import measure_labelled
 
     if split not in SPLIT_CAVEATS:

@@ -7,23 +7,14 @@ hashes and are not found.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from recognizer.dataset.manifest import (
-    MANIFEST,
-    Photo,
-    folder_taxonomy,
-    load_photos,
-    read_file,
-    read_manifest,
-)
+from recognizer.dataset.manifest import Photo, data_rows, folder_taxonomy, read_hashes
 from recognizer.errors import DatasetError
-from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
 from recognizer.known import COPY_DISTANCE, near_pairs
 from recognizer.known.index import to_bytes
 from recognizer.taxonomy import load_taxonomy
@@ -31,10 +22,7 @@ from recognizer.taxonomy import load_taxonomy
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicate:
-    """A photo that is in two splits.
-
-    ``distance`` is in bits of the perceptual hashes, in the orientation that brings them nearest.
-    """
+    """A photo that is in two splits, and in how many bits the two hashes differ at least."""
 
     one: Photo
     other: Photo
@@ -47,11 +35,7 @@ class NearDuplicate:
 
 @dataclass(frozen=True, slots=True)
 class DataCheck:
-    """The result of a check.
-
-    ``photos`` are those of all rows that could be read, ``duplicates`` the near-duplicates across
-    splits, the nearest first.
-    """
+    """The photos of all rows that could be read, and what is wrong; the nearest pairs first."""
 
     photos: tuple[Photo, ...]
     problems: tuple[str, ...]
@@ -68,10 +52,7 @@ def check_data(
     for folder in folders:
         taxonomy = folder_taxonomy(folder, taxonomy)
     for folder in folders:
-        if not (folder / MANIFEST).is_file():
-            photos += load_photos(folder, taxonomy)
-            continue
-        for row in read_manifest(folder, taxonomy):
+        for row in data_rows(folder, taxonomy):
             if isinstance(row, str):
                 problems.append(row)
             else:
@@ -107,21 +88,16 @@ def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
 
 
 def _look_at(photo: Photo) -> tuple[str | None, str | None]:
-    """Return a photo's perceptual hash, and what is wrong with the file."""
     try:
-        content = read_file(photo.path)
+        digest, phash = read_hashes(photo.path)
     except DatasetError as error:
         return None, str(error)
-    if hashlib.sha256(content).hexdigest() != photo.sha256:
+    if digest != photo.sha256:
         return None, f"{photo.path}: its sha256 is not that of the manifest"
-    image = load_image(content, min_side=MIN_HASH_SIDE)
-    if not image.frames:
-        return None, f"{photo.path}: {image.reason}: {image.detail}"
-    return perceptual_hash(image.frames[0].rgb), None
+    return phash, None
 
 
 def _duplicates(photos: Sequence[Photo], hashes: Sequence[str]) -> list[NearDuplicate]:
-    """Return the near-duplicates across splits."""
     nearest: dict[tuple[int, int], int] = {}
     pairs = near_pairs(to_bytes(hashes), COPY_DISTANCE, match_orientations=True)
     for left, right, apart in pairs:

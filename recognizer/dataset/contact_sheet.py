@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
-
-from recognizer.dataset.manifest import Photo, read_photo
-from recognizer.errors import UsageError
 
 TILE = 168
 """Side of a photo on a sheet, in pixels."""
@@ -20,13 +16,9 @@ _LINE, _GAP = 14, 4  # of a line of text, and around a photo, in pixels
 
 
 def contact_sheet(
-    pictures: Sequence[tuple[str, NDArray[np.uint8]]], tile: int = TILE, columns: int = 0
+    pictures: Sequence[tuple[str, NDArray[np.uint8]]], columns: int, tile: int = TILE
 ) -> NDArray[np.uint8]:
-    """Return pictures, RGB, above their captions; ``tile`` is the side of one in pixels.
-
-    Without ``columns`` the sheet is a little wider than high.
-    """
-    columns = columns or max(1, math.ceil(math.sqrt(len(pictures) * 1.5)))
+    """Return pictures, RGB, above their captions; ``tile`` is the side of one in pixels."""
     lines = max((words.count("\n") + 1 for words, _ in pictures), default=0)
     high, wide = tile + _LINE * lines + _GAP, tile + _GAP
     size = (columns * wide, max(1, math.ceil(len(pictures) / columns)) * high)
@@ -37,12 +29,3 @@ def contact_sheet(
         sheet.paste(ImageOps.pad(Image.fromarray(picture), (tile, tile)), (left, top))
         draw.multiline_text((left, top + tile), words, fill="#e1e1e1")
     return np.asarray(sheet)
-
-
-def write_sheet(photos: Iterable[tuple[str, Photo]], path: Path, columns: int = 8) -> None:
-    """Write photos with captions as a picture, in the format that the name ends with."""
-    pictures = [(words, read_photo(photo, TILE)) for words, photo in photos]
-    try:
-        Image.fromarray(contact_sheet(pictures, TILE, columns)).save(path)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be written as a picture: {error}") from error

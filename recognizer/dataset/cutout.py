@@ -30,13 +30,10 @@ _BORDER_CONTACT = 0.25  # an object over more of the border than this was not ph
 
 @dataclass(frozen=True, slots=True)
 class Cutout:
-    """An object without its background, and its opacity: 255 on the object, 0 off it, soft edges.
+    """An object without its background, no larger than the object."""
 
-    ``rgb`` is uint8, (height, width, 3), no larger than the object; ``opacity`` (height, width).
-    """
-
-    rgb: Picture
-    opacity: Picture
+    rgb: Picture  # (height, width, 3)
+    opacity: Picture  # (height, width): 255 on the object, 0 off it, soft edges
 
 
 def soft_mask(mask: Picture, height: int, width: int) -> Picture:

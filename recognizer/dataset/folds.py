@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,16 +38,13 @@ def stratified_folds(
 
     The photos of labels that come from one or two sources are not grouped: to leave one of these
     sources out would leave nothing to learn from. A fold is the rows to learn from, and the others.
-
-    Raises:
-        DatasetError: there are too few photos to split.
     """
     from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415 - an extra
 
     photos_of = Counter(truth)
-    sources_of: dict[str, Counter[str]] = {}
+    sources_of = defaultdict[str, Counter[str]](Counter)
     for label, source in zip(truth, sources, strict=True):
-        sources_of.setdefault(label, Counter())[source] += 1
+        sources_of[label][source] += 1
     by_source = {
         label: len(found) >= _MIN_SOURCES and max(found.values()) <= photos_of[label] / 2
         for label, found in sources_of.items()
@@ -150,43 +146,22 @@ def _deal(
 # --- folds of sources -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFolds:
-    """Which source is in which fold (from 0), and in which group."""
-
-    fold_of: Mapping[str, int]
-    group_of: Mapping[str, str]
-
-    def of(self, photo: Photo) -> int:
-        """Return the fold of a photo; a DatasetError if its source has none."""
-        if photo.source not in self.fold_of:
-            raise DatasetError(
-                f"the source {photo.source!r} is in no fold: deal the sources again, or add it to "
-                "the table"
-            )
-        return self.fold_of[photo.source]
-
-
-def read_folds(path: Path) -> SourceFolds:
-    """Read a table of folds; the column ``group`` may be missing.
-
-    Raises:
-        DatasetError: it cannot be read, or a row breaks a rule; the message names it.
-    """
-    fold_of, group_of = dict[str, int](), dict[str, str]()
+def read_folds(path: Path) -> dict[str, tuple[str, int]]:
+    """Read a table of folds: source -> its group and fold; the column ``group`` may be missing."""
+    table = dict[str, tuple[str, int]]()
     folds_of_group = defaultdict[str, set[int]](set)
     for where, row in read_rows(path, ("source", "fold")):
         source, group = row["source"], row.get("group") or row["source"]
         if not row["fold"].isdecimal():
             raise DatasetError(f"{where}: fold {row['fold']!r}: a number from 0")
-        if source in fold_of:
+        if source in table:
             raise DatasetError(f"{where}: the source {source!r} is there twice")
-        fold_of[source], group_of[source] = int(row["fold"]), group
-        folds_of_group[group].add(fold_of[source])
+        table[source] = group, int(row["fold"])
+        folds_of_group[group].add(int(row["fold"]))
     torn = [group for group, folds in folds_of_group.items() if len(folds) > 1]
     if torn:
         raise DatasetError(f"{path}: the group {torn[0]!r} is in more than one fold")
-    numbers = set(fold_of.values())
+    numbers = {fold for _, fold in table.values()}
     if numbers != set(range(len(numbers))) or len(numbers) < 2:
         raise DatasetError(f"{path}: folds are numbered 0, 1, ... without a gap, at least two")
-    return SourceFolds(fold_of, group_of)
+    return table

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from jinja2 import Template
 
 from recognizer._atomic import replacing
 from recognizer.dataset.layouts import read_collection
@@ -19,41 +20,10 @@ from recognizer.taxonomy import NAME, Kind, Label, load_taxonomy
 UNDECIDED = "?"
 """The kind of a label of which nobody has said yet what it is."""
 
-_HEAD = """\
-# Custom labels, for the photos in this folder. Edit the file, then run
-#
-#     recognizer dataset labels {folder}
-#
-# The labels of the package are known without it (`recognizer info` lists them); do not repeat
-# them here. Of a label only `kind` is needed:
-#
-#   kind           "product"    may become a lead
-#                  "lookalike"  what a product is confused with, as resin with ivory
-#                  "animal"     alive, or a whole body
-#                  "other"      anything else that listings show
-#   display_name   what people read
-#   family         of a product: one of {families},
-#                  or a custom one, as below; without it the product is a family of its own
-#   cites          of a product: its listing, in words
-#   hint           what a reviewer should look at
-#   confused_with  labels that look alike, as ["bone", "plastic_resin"]
-#
-# The bundle that is trained carries these labels with it, for scan, report and policy.
-#
-# A custom family:
-#
-#   [family.marine_ivory]
-#   display_name = "Marine ivory"
-#   note = "Teeth of whales, and tusks of walrus and narwhal."
-"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomLabels:
-    """The labels that a file describes, those of the data that it lacks, and warnings.
-
-    ``photos`` counts the photos of each label in the data.
-    """
+    """The labels that a file describes, photos by label, labels that it lacks, and warnings."""
 
     labels: tuple[Label, ...]
     photos: Mapping[str, int]
@@ -74,10 +44,7 @@ def count_labels(folder: Path, layout: str | None) -> Counter[str]:
 
 
 def write_template(path: Path, kinds: Mapping[str, str], photos: Mapping[str, int]) -> None:
-    """Write a file to edit, which must not exist.
-
-    ``kinds`` is label -> its kind, or :data:`UNDECIDED`; ``photos`` are the counts of the data.
-    """
+    """Write a file to edit, from label -> its kind, or :data:`UNDECIDED`, and label -> photos."""
     packaged = load_taxonomy()
     for name in kinds:
         if name in packaged.labels:
@@ -86,23 +53,16 @@ def write_template(path: Path, kinds: Mapping[str, str], photos: Mapping[str, in
             raise UsageError(f"{name!r} cannot be a label: use a-z, 0-9 and _, a letter first")
     indent = "#" + 18 * " "
     families = textwrap.fill(", ".join(packaged.families), 72, subsequent_indent=indent)
-    parts = [_HEAD.format(folder=path.parent, families=families)]
-    parts += [_entry(name, kind, photos.get(name)) for name, kind in sorted(kinds.items())]
-    if not kinds:
-        parts.append('# [label.whale_tooth]\n# kind = "product"\n# display_name = "Whale tooth"\n')
+    template = Path(__file__).with_name("labels.toml.j2").read_text("utf-8")
+    text = Template(template, trim_blocks=True).render(
+        folder=path.parent,
+        families=families,
+        kinds=sorted(kinds.items()),
+        photos=photos,
+        undecided=UNDECIDED,
+    )
     with replacing(path) as partial:
-        partial.write_text("\n".join(parts), encoding="utf-8")
-
-
-def _entry(name: str, kind: str, photos: int | None) -> str:
-    title = name.replace("_", " ").capitalize()
-    count = f"  # photos here: {photos}" if photos else ""
-    choice = "" if kind != UNDECIDED else '  # say "product", "lookalike", "animal" or "other"'
-    lines = [f"[label.{name}]{count}", f'kind = "{kind}"{choice}']
-    lines += [f"display_name = {json.dumps(title)}"]
-    if kind in {UNDECIDED, Kind.PRODUCT}:
-        lines += ['# family = ""', '# cites = ""', '# hint = ""']
-    return "\n".join([*lines, "# confused_with = []", ""])
+        partial.write_text(text.rstrip() + "\n", encoding="utf-8")
 
 
 def check_labels(folder: Path, photos: Mapping[str, int]) -> CustomLabels:

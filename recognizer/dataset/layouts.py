@@ -48,18 +48,14 @@ class CollectionEntry(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Collection:
-    """Labelled photos below a folder, before anything is known about their content.
-
-    ``words`` names the layout; ``left_out`` and ``notes`` have a line for each photo that cannot be
-    used, and for each decision.
-    """
+    """Labelled photos below a folder, before anything is known about their content."""
 
     root: Path
     layout: str
-    words: str
+    words: str  # what the layout is called
     entries: list[CollectionEntry] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)  # a line for each photo that cannot be used
+    notes: list[str] = field(default_factory=list)  # a line for each decision
 
 
 def read_collection(
@@ -70,14 +66,10 @@ def read_collection(
     file_column: str | None = None,
     label_column: str | None = None,
 ) -> Collection:
-    """Read labelled photos.
+    """Read the labelled photos of a folder, or of the CSV or JSON file that lists them.
 
-    Args:
-        place: a folder, or the CSV or JSON file in it that lists the photos.
-        layout: one of :data:`LAYOUTS`; None to find out.
-        photos: the folder that holds the photos; None for the one with the list.
-        file_column: the column of a table that holds the file; None to find out.
-        label_column: the same for the label.
+    ``layout`` is one of :data:`LAYOUTS`, ``photos`` the folder that holds the photos, if it is not
+    that of the list; the columns are those of a table. What is None is found out.
     """
     place = Path(place)
     if layout is not None and layout not in LAYOUTS:
@@ -105,13 +97,11 @@ def read_collection(
     return found
 
 
-def _raise(error: OSError) -> None:
-    """Let a folder that cannot be read be an error, which os.walk skips otherwise."""
+def _raise(error: OSError) -> None:  # os.walk would skip a folder that cannot be read
     raise error
 
 
 def _detect(place: Path, asked: str | None) -> tuple[str, list[Path]]:
-    """Return the name of the layout, and the files that list the photos."""
     if asked == "folders":
         return asked, []
     fits: dict[str, list[Path]] = {}
@@ -220,7 +210,7 @@ def _read_folders(found: Collection) -> None:
                 _add_label(folder, fields, found, others)
     if others:
         found.notes.append(
-            f"Skipped {len(others)} files that are no images by their name, as "
+            f"Skipped {len(others)} files that are not images by their name, as "
             f"{others[0].relative_to(root)}"
         )
 
@@ -241,7 +231,6 @@ def _add_label(folder: Path, fields: dict[str, str], found: Collection, others: 
 
 
 def _tables(place: Path) -> list[Path]:
-    """Return the CSV files that have a column for a file and one for a label."""
     if place.is_file():
         return [place] if place.suffix.lower() in {".csv", ".tsv"} else []
     tables = [p for p in sorted(place.iterdir()) if p.suffix.lower() in {".csv", ".tsv"}]
@@ -292,7 +281,6 @@ def _require(
 
 
 def _columns(path: Path) -> tuple[list[str], str]:
-    """Return the columns of a table, and what separates them."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             first = file.readline(1 << 20)

@@ -9,7 +9,7 @@ import csv
 import os
 import re
 import shutil
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
 from recognizer.errors import DatasetError
-from recognizer.imaging import Limits, LoadedImage, load_image
+from recognizer.imaging import MIN_HASH_SIDE, Limits, LoadedImage, load_image, perceptual_hash
 from recognizer.imaging.sources import Refused, read_path
-from recognizer.model.description import TrainingImages
 from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy, read_labels, unknown_name
 
 MANIFEST = "manifest.csv"
@@ -42,12 +41,8 @@ IMAGE_SUFFIXES = frozenset(
 class Photo:
     """One labelled photo; the photos of one source are not independent.
 
-    Attributes:
-        sha256: of the file's bytes, hexadecimal.
-        split: ``train``, ``validation``, ``test``, or ``excluded`` (by a recipe).
-        subtype: the source's own words for what is shown.
-        license: as stated by the source; empty if it stated none.
-        taxonomy: the labels of its data.
+    ``sha256`` is of the file's bytes, hexadecimal; ``subtype`` and ``license`` are as the source
+    states them, or empty; ``taxonomy`` has the labels of its data.
     """
 
     path: Path
@@ -79,6 +74,8 @@ def first_frame(photo: Photo, image: LoadedImage) -> NDArray[np.uint8]:
     """Return the first frame of a photo that was loaded, or raise a DatasetError."""
     if not image.frames:
         raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
+    if image.sha256 != photo.sha256:
+        raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
     return image.frames[0].rgb
 
 
@@ -129,26 +126,30 @@ def load_photos(folder: str | Path, taxonomy: Taxonomy | None = None) -> list[Ph
 
     Without a manifest every photo is in the split ``train``, and its source is the data folder.
     """
-    root = Path(folder)
-    try:
-        photos = list(_photos_of(root, taxonomy))
-    except OSError as error:
-        raise DatasetError(f"{error.filename or root}: {error.strerror or error}") from error
-    if not photos:
-        raise DatasetError(f"{root}: no {MANIFEST} with rows, and no folders named after labels")
+    photos = []
+    for row in data_rows(Path(folder), taxonomy):
+        if isinstance(row, str):
+            raise DatasetError(row)
+        photos.append(row)
     return photos
 
 
-def _photos_of(root: Path, taxonomy: Taxonomy | None) -> Iterator[Photo]:
-    if (root / MANIFEST).is_file():
-        for row in read_manifest(root, taxonomy):
-            if isinstance(row, str):
-                raise DatasetError(row)
+def data_rows(root: Path, taxonomy: Taxonomy | None = None) -> Iterator[Photo | str]:
+    """Yield the photos of a data folder, or in words what is wrong with a row of its manifest."""
+    is_empty, rows = True, _in_manifest if (root / MANIFEST).is_file() else _in_folders
+    try:
+        for row in rows(root, folder_taxonomy(root, taxonomy)):
+            is_empty = False
             yield row
-        return
+    except OSError as error:
+        raise DatasetError(f"{error.filename or root}: {error.strerror or error}") from error
+    if is_empty:
+        raise DatasetError(f"{root}: no {MANIFEST} with rows, and no folders named after labels")
+
+
+def _in_folders(root: Path, taxonomy: Taxonomy) -> Iterator[Photo | str]:
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder")
-    taxonomy = folder_taxonomy(root, taxonomy)
     for inside in sorted(root.iterdir()):
         if not inside.is_dir() or inside.name.startswith("."):
             continue
@@ -169,8 +170,16 @@ def read_file(path: Path) -> bytes:
         raise DatasetError(f"{path}: {error.detail}") from error
 
 
+def read_hashes(path: Path) -> tuple[str, str | None]:
+    """Return the sha256 of a photo and its perceptual hash, if it has one."""
+    content = read_file(path)
+    image = load_image(content, min_side=MIN_HASH_SIDE)
+    if not image.frames:
+        raise DatasetError(f"{path}: {image.reason}: {image.detail}")
+    return sha256(content).hexdigest(), perceptual_hash(image.frames[0].rgb)
+
+
 def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:
-    """Say that there is no such label, and how to add it."""
     own = re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") or "my_label"
     rename = "" if own == name else f"call it {own}, and "
     unknown = unknown_name("label", name, [*taxonomy.labels])
@@ -183,15 +192,10 @@ def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:
     )
 
 
-def read_manifest(root: Path, taxonomy: Taxonomy | None = None) -> Iterator[Photo | str]:
-    """Yield the photo of each row of a manifest, or in words what is wrong with the row."""
-    taxonomy = folder_taxonomy(root, taxonomy)
+def _in_manifest(root: Path, taxonomy: Taxonomy) -> Iterator[Photo | str]:
     for where, row in read_rows(root / MANIFEST, REQUIRED_COLUMNS):
         wrong = _wrong(row, taxonomy, root)
-        if wrong:
-            yield f"{where}: {wrong}"
-            continue
-        yield photo_of_row(row, root / row["file"], taxonomy)
+        yield f"{where}: {wrong}" if wrong else photo_of_row(row, root / row["file"], taxonomy)
 
 
 def photo_of_row(row: Mapping[str, str], path: Path, taxonomy: Taxonomy) -> Photo:
@@ -216,12 +220,6 @@ def _wrong(row: Mapping[str, str], taxonomy: Taxonomy, root: Path) -> str | None
     return None
 
 
-def training_images(photos: Iterable[Photo], members: Container[str]) -> TrainingImages:
-    """Return the numbers of photos and sources of some labels."""
-    found = [p for p in photos if p.label in members]
-    return TrainingImages(photos=len(found), sources=len({p.source for p in found}))
-
-
 def fingerprint(photos: Iterable[Photo]) -> str:
     """Return a sha256 over the content hashes, labels, sources and splits, whatever their order."""
     rows = sorted(f"{p.sha256},{p.label},{p.source},{p.split}" for p in photos)
@@ -232,13 +230,9 @@ _EXCLUDE = "exclude"
 
 
 def corrected(photos: Sequence[Photo], table: str | Path) -> list[Photo]:
-    """Return photos with the labels of a table of corrections; their manifest stays as it is.
+    """Return photos with the labels of a table of corrections, or raise a DatasetError.
 
-    The table has ``sha256``, ``label`` (the right one, or ``exclude``: no label fits) and
-    ``reason``.
-
-    Raises:
-        DatasetError: the table cannot be read, or a row breaks a rule; the message names it.
+    It has ``sha256``, ``label`` (the right one, or ``exclude``: no label fits) and ``reason``.
     """
     known = taxonomy_of(photos).labels
     right: dict[str, str] = {}

@@ -10,20 +10,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 
 from recognizer.dataset.folds import deal_to_splits
-from recognizer.dataset.layouts import Collection
-from recognizer.dataset.manifest import (
-    Photo,
-    folder_taxonomy,
-    photo_of_row,
-)
-from recognizer.dataset.origins import find_origins
-from recognizer.errors import DatasetError
-from recognizer.imaging import MIN_HASH_SIDE, Limits, load_image, perceptual_hash
-from recognizer.imaging.sources import Refused, read_path
+from recognizer.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
+from recognizer.dataset.manifest import Photo, folder_taxonomy, photo_of_row, read_hashes
+from recognizer.errors import DatasetError, UsageError
 from recognizer.known import near_copies
 from recognizer.taxonomy import Taxonomy, unknown_name
 
@@ -32,22 +24,30 @@ FEW_PHOTOS = 10
 
 _SHOWN = 3  # examples in a message
 
+SOURCE_COLUMNS = (
+    *("source", "seller", "seller_id", "seller_name", "shop", "store", "account", "user"),
+    *("user_id", "username", "owner", "photographer", "author", "listing", "listing_id", "case"),
+    *("case_id", "site", "website", "domain", "platform", "repository", "collection", "dataset"),
+)
+"""Columns that are taken for the source, the first one first."""
+
+MODES = ("folder", "photo")
+"""What ``source`` may be besides the name of a column."""
+
+Origins = tuple[Sequence[str | None], str]
+"""The source of each entry, or None, and in words how it was found."""
+
 
 @dataclass(slots=True, kw_only=True)
 class NewManifest:
-    """A manifest that was made: its photos with their splits, ordered by file.
-
-    ``layout`` and ``source`` say what the data look like and where the sources come from;
-    ``notes`` what was decided, ``warnings`` what makes the result worth less, and ``left_out``
-    which files are not in it, and why: one line each.
-    """
+    """A manifest that was made: photos with their splits, ordered by file, and lines of text."""
 
     photos: list[Photo] = field(default_factory=list)
     layout: str
-    source: str = ""
-    notes: list[str]
-    warnings: list[str] = field(default_factory=list)
-    left_out: list[str]
+    source: str = ""  # where the sources come from, in words
+    notes: list[str]  # what was decided
+    warnings: list[str] = field(default_factory=list)  # what makes the result worth less
+    left_out: list[str]  # which files are not in it, and why
 
 
 def make_manifest(
@@ -59,15 +59,10 @@ def make_manifest(
     seed: int = 0,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> NewManifest:
-    """Split the photos of a collection by source.
+    """Split the photos of a collection by source (see :func:`find_origins`).
 
-    Args:
-        found: the collection.
-        source: where sources come from, see :func:`recognizer.dataset.origins.find_origins`.
-        renamed: label of the collection -> the label that it stands for; empty to leave it out.
-        shares: split -> its share of the photos.
-        seed: of the draw.
-        on_progress: called with the number of files that were read, and of all.
+    ``renamed`` is label of the collection -> the label that it stands for, empty to leave it out;
+    ``shares`` is split -> its share of the photos.
     """
     made = NewManifest(layout=found.words, notes=[*found.notes], left_out=[*found.left_out])
     taxonomy, root = folder_taxonomy(found.root), found.root
@@ -80,7 +75,7 @@ def make_manifest(
         looks = pool.map(_look_at, [entry.path for entry, _ in pairs])
         for done, ((entry, origin), look) in enumerate(zip(pairs, looks, strict=True), 1):
             if isinstance(look, str):
-                made.left_out.append(f"{entry.path}: {look}")
+                made.left_out.append(look)
             else:
                 digest, hashes[digest] = look
                 about = {"sha256": digest, "label": labels[entry.label], "source": origin or ""}
@@ -151,18 +146,13 @@ def plain_label(name: str) -> str:
 
 
 def _look_at(path: Path) -> tuple[str, str | None] | str:
-    """Return a file's sha256 and perceptual hash, or what is wrong with it."""
     try:
         str(path).encode("utf-8")
-        content = read_path(path, Limits())
+        return read_hashes(path)
     except UnicodeEncodeError:
-        return "its name is not UTF-8: rename it"
-    except Refused as error:
-        return error.detail
-    image = load_image(content, min_side=MIN_HASH_SIDE)
-    if not image.frames:
-        return f"{image.reason}: {image.detail}"
-    return sha256(content).hexdigest(), perceptual_hash(image.frames[0].rgb)
+        return f"{path}: its name is not UTF-8: rename it"
+    except DatasetError as error:
+        return str(error)
 
 
 def _leave_copies_out(made: NewManifest, root: Path) -> None:
@@ -188,7 +178,6 @@ def _leave_copies_out(made: NewManifest, root: Path) -> None:
 
 
 def _name_sources(made: NewManifest, root: Path) -> None:
-    """Give each photo without a source one of its own."""
     without = sum(not photo.source for photo in made.photos)
     if not without:
         return
@@ -251,3 +240,76 @@ def _warn_of_few(made: NewManifest) -> None:
 
 def _name(photo: Photo, root: Path) -> str:
     return photo.path.relative_to(root).as_posix()
+
+
+# --- sources --------------------------------------------------------------------------------------
+# Photos of one seller, shop or camera are alike. A model that is tested on the sources that it was
+# trained on looks better than it is, so a source has to be known, or taken from what there is.
+
+
+def find_origins(found: Collection, asked: str | None = None) -> Origins:
+    """Return the source of each photo: of a column, one of :data:`MODES`, or None to find out."""
+    entries = found.entries
+    columns = list(dict.fromkeys(key for entry in entries for key in entry.fields))
+    if asked in columns and asked != FOLDER:
+        return _of_column(entries, asked)
+    if asked == "photo":
+        return [None] * len(entries), "each photo is its own source"
+    if asked == "folder":
+        return _of_folder(found)
+    if asked is not None:
+        given = ", ".join(name for name in columns if name != FOLDER)
+        raise UsageError(
+            f"--source {asked}: no such column{f' (there are {given})' if given else ''}; "
+            f"give a column, or one of: {', '.join(MODES)}"
+        )
+    return _guess(found, columns)
+
+
+def _guess(found: Collection, columns: Sequence[str]) -> Origins:
+    """Return the sources of the first way that tells photos of a label apart."""
+    entries = found.entries
+    plain = {name.strip().lower().replace(" ", "_"): name for name in columns}
+    same = ""
+    for name in SOURCE_COLUMNS:
+        if name in plain:
+            sources, words = _of_column(entries, plain[name])
+            if len(set(sources) - {None}) > 1:
+                return sources, words + same
+            same += f" ({words} says the same of all)"
+    sources, words = _of_folder(found)
+    if _tells_apart(sources, [entry.label for entry in entries]):
+        return sources, words + same
+    words = "nothing says where the photos come from: each is its own source"
+    return [None] * len(entries), words + same
+
+
+def _tells_apart(sources: Sequence[str | None], labels: Sequence[str]) -> bool:
+    """Return whether folders are more than another name of the labels.
+
+    At least half of the photos must have a source, shared by another photo, and some label must
+    have two.
+    """
+    counts = Counter(source for source in sources if source is not None)
+    pairs = {(label, s) for label, s in zip(labels, sources, strict=True) if s is not None}
+    of_label = Counter(label for label, _ in pairs).values()
+    shared = sum(n for n in counts.values() if n > 1)
+    return max(of_label, default=0) > 1 and 2 * shared >= len(sources)
+
+
+def _of_column(entries: Sequence[CollectionEntry], column: str) -> Origins:
+    sources = [(entry.fields.get(column) or "").strip() or None for entry in entries]
+    return sources, f"the column {column!r}"
+
+
+def _of_folder(found: Collection) -> Origins:
+    if found.layout == "folders":
+        sources = [entry.fields.get(FOLDER) for entry in found.entries]
+        return sources, "the folder inside each label's folder"
+    return [_parent(e, found.root) for e in found.entries], "the folder that a photo lies in"
+
+
+def _parent(entry: CollectionEntry, root: Path) -> str | None:
+    parts = entry.path.relative_to(root).parts[:-1]
+    names = [p for p in parts if p.lower() not in SPLIT_FOLDERS | {"images", "data", entry.label}]
+    return names[-1] if names else None

@@ -6,9 +6,7 @@
   were in training;
 - ``fold`` (int16): the fold that was left out, from 0;
 - ``log_odds.LABEL`` (float32), one column for each label: log-odds before calibration; the
-  probability is 1 / (1 + exp(-x)), and of a softmax these sum to 1;
-- ``embedding`` (fixed-size list of float32), the pooled features, if they were asked for. Each
-  fold has a network of its own, unless the recipe's backbone is frozen.
+  probability is 1 / (1 + exp(-x)), and of a softmax these sum to 1.
 
 The metadata of its schema has, under ``recognizer.out_of_fold``, a JSON object with ``schema``
 (1), ``labels`` in order, ``activation`` (``softmax`` or ``sigmoid``), ``input_size``, ``recipe``
@@ -41,15 +39,13 @@ _PREFIX = "log_odds."
 class OutOfFold:
     """Out-of-fold predictions of N photos, which were held out and need no file.
 
-    ``folds`` is (N,), from 0; ``log_odds``, before calibration, (N, labels); ``embedding``
-    (N, channels), if it was kept.
+    ``folds`` is (N,), from 0; ``log_odds``, before calibration, (N, labels).
     """
 
     photos: Sequence[Photo]
     folds: NDArray[np.int16]
     labels: Sequence[str]
     log_odds: NDArray[np.float32]
-    embedding: NDArray[np.float32] | None = None
     activation: Literal["softmax", "sigmoid"]
     input_size: int
     recipe: Mapping[str, Any]
@@ -71,10 +67,6 @@ def write_out_of_fold(found: OutOfFold, path: Path) -> None:
     arrays["fold"] = pyarrow.array(found.folds.astype(np.int16))
     for label, column in zip(found.labels, found.log_odds.T, strict=True):
         arrays[_PREFIX + label] = pyarrow.array(np.ascontiguousarray(column, np.float32))
-    if found.embedding is not None:
-        flat = pyarrow.array(found.embedding.astype(np.float32).ravel())
-        size = found.embedding.shape[1]
-        arrays["embedding"] = pyarrow.FixedSizeListArray.from_arrays(flat, size)
     about = {
         "schema": SCHEMA,
         "labels": list(found.labels),
@@ -95,7 +87,7 @@ def read_out_of_fold(path: Path) -> OutOfFold:
         table = parquet.read_table(path)
         about = json.loads((table.schema.metadata or {})[_KEY])
     except KeyError as error:
-        raise DatasetError(f"{path}: these are no out-of-fold predictions") from error
+        raise DatasetError(f"{path}: not out-of-fold predictions") from error
     except (OSError, pyarrow.ArrowException) as error:
         raise DatasetError(f"{path}: {error}") from error
     if about["schema"] != SCHEMA:
@@ -105,10 +97,6 @@ def read_out_of_fold(path: Path) -> OutOfFold:
         )
     taxonomy = load_taxonomy().extended(about.get("taxonomy", {}), str(path))
     texts = zip(*(table[name].to_pylist() for name in _TEXTS), strict=True)
-    embedding = None
-    if "embedding" in table.column_names and len(table):
-        vectors = table["embedding"].combine_chunks()
-        embedding = vectors.flatten().to_numpy().reshape(len(table), -1)
     return OutOfFold(
         photos=[
             Photo(Path(), sha256, label, source, "validation", subtype, taxonomy=taxonomy)
@@ -117,7 +105,6 @@ def read_out_of_fold(path: Path) -> OutOfFold:
         folds=table["fold"].to_numpy(),
         labels=about["labels"],
         log_odds=np.stack([table[_PREFIX + name].to_numpy() for name in about["labels"]], axis=1),
-        embedding=embedding,
         activation=about["activation"],
         input_size=about["input_size"],
         recipe=about["recipe"],

@@ -32,7 +32,8 @@ def run_photos(
         raise DatasetError("no photos")
 
     def run(part: Sequence[Photo]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return run_frames(recognizer, read_frames(recognizer, part))
+        frames = [first_frame(p, recognizer.load_image(p.path)) for p in part]
+        return run_frames(recognizer, frames)
 
     chunks = in_chunks(run, photos, on_progress)
     log_odds, embedding = zip(*chunks, strict=True)
@@ -53,17 +54,6 @@ def in_chunks(
             done += len(chunk)
             on_progress(done, len(photos))
             yield found
-
-
-def read_frames(recognizer: Recognizer, photos: Sequence[Photo]) -> list[NDArray[np.uint8]]:
-    """Return the first frame of each photo, decoded as in serving."""
-    frames = []
-    for photo in photos:
-        image = recognizer.load_image(photo.path)
-        frames.append(first_frame(photo, image))
-        if image.sha256 != photo.sha256:
-            raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
-    return frames
 
 
 def run_frames(

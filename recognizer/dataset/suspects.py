@@ -17,15 +17,16 @@ from pathlib import Path
 import numpy as np
 from cleanlab.filter import find_label_issues
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import normalize
 
-from recognizer.dataset.contact_sheet import write_sheet
+from recognizer.dataset.contact_sheet import TILE, contact_sheet
 from recognizer.dataset.folds import stratified_folds
-from recognizer.dataset.manifest import Photo
-from recognizer.errors import DatasetError
+from recognizer.dataset.manifest import Photo, read_photo
+from recognizer.errors import DatasetError, UsageError
 
 _DIRECTIONS = 200  # of the features: the rest is noise, and takes most of the time
 _STRENGTH = 0.3  # inverse of the penalty on the head's weights
@@ -33,10 +34,7 @@ _STRENGTH = 0.3  # inverse of the penalty on the head's weights
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A photo that does not look like its label.
-
-    ``suggested`` is the likeliest label by a head that had not seen the photo.
-    """
+    """A photo, and the likeliest label by a head that had not seen it."""
 
     photo: Photo
     suggested: str
@@ -94,5 +92,11 @@ def write_suspects(suspects: Sequence[Suspect], path: Path) -> None:
 
 def draw_suspects(suspects: Sequence[Suspect], path: Path) -> None:
     """Draw the photos with their rank, given and suggested label."""
-    ranked = enumerate(suspects, 1)
-    write_sheet(((f"{i} {s.photo.label}\n{s.suggested}", s.photo) for i, s in ranked), path)
+    pictures = [
+        (f"{i} {s.photo.label}\n{s.suggested}", read_photo(s.photo, TILE))
+        for i, s in enumerate(suspects, 1)
+    ]
+    try:
+        Image.fromarray(contact_sheet(pictures, 8)).save(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be written as a picture: {error}") from error

@@ -30,7 +30,7 @@ from recognizer.model.description import (
     CalibrationFit,
     Enrolled,
     LabelEvidence,
-    TrainingImages,
+    PhotoCounts,
 )
 from recognizer.model.folders import CARD_FILE, MODEL_FILE
 from recognizer.model.negatives import NegativeBank, write_negatives
@@ -204,7 +204,7 @@ def _families(plan: Plan) -> tuple[BundleFamily, ...]:
 
 def _evidence(before: LabelEvidence | None, expectation: Expectation) -> LabelEvidence:
     # What was measured before, was measured on another score.
-    train, found = before.train if before else TrainingImages(), expectation.evidence
+    train, found = before.train if before else PhotoCounts(), expectation.evidence
     return LabelEvidence(
         train=replace(
             train, photos=train.photos + found.photos, sources=train.sources + found.sources

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.outputs import run_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
+from recognizer.evaluation.templates import render
 from recognizer.evaluation.thresholds import expected_log_odds, fit_thresholds, raised
 from recognizer.model.bundle import Bundle, write_bundle
 from recognizer.model.description import (
@@ -159,26 +160,30 @@ def calibrated(
         stands_for = np.maximum(1, weights[negative].round().astype(np.intp))
     family_scores = bundle.family_scores(scores)
 
-    def label_with_thresholds(label: BundleLabel, own: NDArray[np.float64]) -> BundleLabel:
+    def with_thresholds(label: BundleLabel, own: NDArray[np.float64]) -> BundleLabel:
         # These photos may have been the negatives of an enrolled head, which then scores them too
         # low: its own thresholds stay, and none that it counts in becomes lower.
         if label.kind is not Kind.PRODUCT or label.name in kept:
             return label
         return replace(label, thresholds=fit_thresholds(np.repeat(own, stands_for)))
 
-    def family_with_thresholds(family: BundleFamily, own: NDArray[np.float64]) -> BundleFamily:
-        before = family.thresholds if kept & set(family.members) else {}
-        return replace(
-            family, thresholds=raised(before, fit_thresholds(np.repeat(own, stands_for)))
-        )
+    def not_lower(
+        before: Mapping[float, float], members: Iterable[str], own: NDArray[np.float64]
+    ) -> dict[float, float]:
+        now = fit_thresholds(np.repeat(own, stands_for))
+        return raised(before if kept.intersection(members) else {}, now)
 
     return replace(
         bundle,
-        labels=tuple(map(label_with_thresholds, bundle.labels, scores.T)),
-        families=tuple(map(family_with_thresholds, bundle.families, family_scores.T)),
-        any_product_thresholds=raised(
-            bundle.any_product_thresholds if kept else {},
-            fit_thresholds(np.repeat(family_scores.max(axis=1, initial=0), stands_for)),
+        labels=tuple(map(with_thresholds, bundle.labels, scores.T)),
+        families=tuple(
+            replace(family, thresholds=not_lower(family.thresholds, family.members, own))
+            for family, own in zip(bundle.families, family_scores.T, strict=True)
+        ),
+        any_product_thresholds=not_lower(
+            bundle.any_product_thresholds,
+            bundle.label_names,
+            family_scores.max(axis=1, initial=0),
         ),
         calibration=CalibrationPhotos(
             photos=len(photos),
@@ -190,18 +195,13 @@ def calibrated(
 
 
 def _evened(bundle: Bundle, negatives: NDArray[np.floating], kept: Container[str]) -> Bundle:
-    """Return a bundle whose products share the false positives more evenly."""
-    moved = [
-        column
+    limits = {
+        column: expected_log_odds(label.calibration(negatives[:, column]), _SHARE)
         for column, label in enumerate(bundle.labels)
         if label.kind is Kind.PRODUCT and label.name not in kept
-    ]
-    if not moved:
-        return bundle
-    limits = {
-        column: expected_log_odds(bundle.labels[column].calibration(negatives[:, column]), _SHARE)
-        for column in moved
     }
+    if not limits:
+        return bundle
     middle, labels = float(np.median([*limits.values()])), list(bundle.labels)
     for column, limit in limits.items():
         slope, intercept = labels[column].calibration.slope, labels[column].calibration.intercept
@@ -260,32 +260,14 @@ def calibrate_bundle(
         )
         write_bundle(new)
         card = old.path / CARD_FILE
-        (work / CARD_FILE).write_text(
-            _CARD.format(
-                new=new,
-                old=old,
-                photos=step.photos,
-                origin="held-out photos" if weights is None else _DECIDED,
-                digest=old.digest[:16],
-                card=card.read_text(encoding="utf-8") if card.is_file() else "",
-            ),
-            encoding="utf-8",
+        text = render(
+            "calibrated.md.j2",
+            new=new,
+            old=old,
+            photos=step.photos,
+            by_reviewers=weights is not None,
+            card=card.read_text(encoding="utf-8") if card.is_file() else "",
         )
+        (work / CARD_FILE).write_text(text, encoding="utf-8")
         install_bundle(work, output)
     return replace(new, path=output)
-
-
-_DECIDED = "photos that reviewers decided on, weighted to stand for their scan,"
-
-_CARD = """\
-# {new.title}
-
-The network of {old.title} (digest `{digest}…`), calibrated again on {photos.photos} {origin}
-from {photos.sources} sources, {photos.negatives} of them without a product. Each label ranks
-photos as before. What the card of {old.title} says below of families, of thresholds, of
-probabilities and of the default policy was measured with the old calibration; `recognizer evaluate`
-on this bundle measures it again.
-
----
-
-{card}"""

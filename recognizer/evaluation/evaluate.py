@@ -8,19 +8,19 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support
 
-from recognizer.dataset.manifest import Photo, fingerprint, training_images
+from recognizer.dataset import manifest
+from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.outputs import in_chunks
 from recognizer.decision import decide, limits_of
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.evaluation.by_photo import highest
 from recognizer.evaluation.figures import (
     COMPARED_RATE,
     Figures,
@@ -34,12 +34,22 @@ from recognizer.evaluation.figures import (
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE, OperatingPoint, operating_point
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import Estimate, EvaluationPhotos, LabelEvidence, Leads
+from recognizer.model.description import Estimate, LabelEvidence, Leads, PhotoCounts
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
 
 ANY_PRODUCT = "any product"
 """The name of the target that stands for all products."""
+
+SPLIT_CAVEATS = {
+    "test": "Photos from sources that training never saw.",
+    "validation": (
+        "Photos that the data hold out of training. A bundle that was calibrated on them cannot be "
+        "tested on them."
+    ),
+    "all": "All photos that you gave: worth something if training saw none of them.",
+}
+"""What the figures of a split mean, in a sentence or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +63,9 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelReport:
-    """How good a label is among all photos, ``photos`` of which have it.
+    """How good a label is: where it has the highest score, and where it passes a threshold.
 
-    ``highest`` is about the photos on which it has the highest score, ``over`` about those that
-    are over a product's threshold of the bundle for :data:`COMPARED_RATE`.
+    The threshold is the bundle's for :data:`COMPARED_RATE`, which products have.
     """
 
     name: str
@@ -101,6 +110,24 @@ class Evaluation:
 def to_json(figures: object) -> str:
     """Return figures of this package, or a mapping of them, as JSON."""
     return json.dumps(figures, indent=2, default=asdict) + "\n"
+
+
+def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
+    """Return photos with the labels that the bundle's recipe corrects, or raise a DatasetError."""
+    tables = bundle.training.recipe.get("corrections") if bundle.training else None
+    found = list(photos)
+    for table in [tables] if isinstance(tables, str) else tables or []:
+        found = manifest.corrected(found, table) if table else found
+    return found
+
+
+def photos_of_split(photos: Sequence[Photo], split: str) -> list[Photo]:
+    """Return the photos of a split, or of ``all``; none is a DatasetError."""
+    found = [p for p in photos if split in {p.split, "all"}]
+    if not found:
+        hint = ": give --split all if training saw none of these" if split == "test" else ""
+        raise DatasetError(f"no photos in the split {split!r}{hint}")
+    return found
 
 
 def score_photos(
@@ -153,9 +180,7 @@ def measure(
     negatives = int(truth.negative.sum())
     if not negatives:
         raise DatasetError(f"no negatives in the split {split!r}")
-    figures = partial(
-        figures_of, truth=truth, rounds=rounds, group_by_source=group_by_source, calibrated=True
-    )
+    figures = partial(figures_of, truth=truth, rounds=rounds, group_by_source=group_by_source)
     shown = {*bundle.label_names, *truth.labels.tolist()}
     products = [label.name for label in truth.taxonomy.products if label.name in shown]
     score = {n: np.array([p.scores[n] for p in predictions]) for n in bundle.label_names}
@@ -203,6 +228,11 @@ def measure(
     )
 
 
+def highest(prediction: Prediction) -> str:
+    """Return the label with the highest score."""
+    return max(prediction.scores, key=prediction.scores.__getitem__)
+
+
 def default_verdicts(bundle: Bundle, predictions: Sequence[Prediction]) -> list[Verdict]:
     """Return what the default policy decides, with the thresholds of a bundle."""
     policy, limits = Policy(), limits_of(bundle, Policy())
@@ -238,16 +268,12 @@ def _quality(found: Sequence[float]) -> Quality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a platform looks for: a family, or any product.
-
-    ``positive`` is bool, (N,), ``scores`` calibrated probabilities, (N,), and ``thresholds`` the
-    bundle's, by false-positive rate.
-    """
+    """What a platform looks for: a family, or any product."""
 
     name: str
-    positive: NDArray[np.bool_]
-    scores: NDArray[np.float64]
-    thresholds: Mapping[float, float]
+    positive: NDArray[np.bool_]  # (N,)
+    scores: NDArray[np.float64]  # (N,): calibrated probabilities
+    thresholds: Mapping[float, float]  # the bundle's, by false-positive rate
 
 
 def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> tuple[Target, ...]:
@@ -300,9 +326,10 @@ def all_figures(evaluation: Evaluation) -> Iterator[Figures]:
 
 def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -> LabelEvidence:
     """Return the evidence for ``bundle.json`` of labels that were measured on the test split."""
+    learned = [p.source for p in train if p.label in members]
     return LabelEvidence(
-        train=training_images(train, members),
-        test=EvaluationPhotos(photos=figures.photos, sources=figures.sources),
+        train=PhotoCounts(photos=len(learned), sources=len(set(learned))),
+        test=PhotoCounts(photos=figures.photos, sources=figures.sources),
         average_precision=figures.average_precision and _rounded(figures.average_precision),
         area_under_roc=figures.area_under_roc and _rounded(figures.area_under_roc),
         recall={rate: _rounded(estimate) for rate, estimate in figures.recall.items()},
@@ -310,4 +337,4 @@ def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -
 
 
 def _rounded(estimate: Estimate) -> Estimate:
-    return Estimate(*(round(v, 4) for v in (estimate.value, estimate.low, estimate.high)))
+    return Estimate(*(round(v, 4) for v in astuple(estimate)))

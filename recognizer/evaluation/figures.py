@@ -19,7 +19,7 @@ from recognizer.evaluation.metrics import (
     bootstrap,
     calibration_bins,
     expected_calibration_error,
-    recall_at_fpr,
+    rank,
     share,
 )
 from recognizer.evaluation.thresholds import MAX_FOR_RANKS, ranks_of
@@ -31,7 +31,7 @@ MIN_FOR_CALIBRATION = 30
 """Positives below which no calibration error is given: it would measure chance."""
 
 COMPARED_RATE = 0.01
-"""The false-positive rate at which bundles are compared, by default and under alterations."""
+"""The false-positive rate of figures label by label, and under alterations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,9 @@ class Truth:
 class Figures:
     """How well one label or family is distinguished from the negatives.
 
-    Areas and recall are None or empty without positives. ``recall`` is by false-positive rate, with
-    the threshold taken as fixed. ``ranks`` are the places of the positives among the negatives, 1
-    being above all; empty with more than :data:`MAX_FOR_RANKS`. ``calibration`` is over the
-    positives and *all* other photos, with its expected error; none with fewer than
-    :data:`MIN_FOR_CALIBRATION` positives.
+    ``recall`` is by false-positive rate, with the threshold taken as fixed. ``ranks`` are the
+    places of up to :data:`MAX_FOR_RANKS` positives among the negatives, 1 being above all.
+    ``calibration`` is over *all* photos, of :data:`MIN_FOR_CALIBRATION` positives or more.
     """
 
     name: str
@@ -88,13 +86,11 @@ def figures_of(
     *,
     rounds: int,
     group_by_source: bool = False,
-    calibrated: bool = False,
 ) -> Figures:
     """Measure how well positives, bool, (N,), are distinguished from negatives.
 
-    ``scores`` are None if the model does not know the name; their calibration can be measured if
-    they are ``calibrated`` probabilities. Of the N photos of ``truth`` those that are neither
-    positive nor negative count only against the calibration.
+    ``scores``, calibrated probabilities, are None if the model does not know the name. Photos that
+    are neither positive nor negative count only against the calibration.
     """
     photos, sources = int(positive.sum()), len(set(truth.sources[positive]))
     if scores is None or not photos:
@@ -107,8 +103,8 @@ def figures_of(
         rounds=rounds,
         groups=truth.sources[used] if group_by_source else None,
     )
-    recall = partial(recall_at_fpr, positive[used], scores[used])
-    calibrated = calibrated and photos >= MIN_FOR_CALIBRATION
+    ranking = rank(positive[used], scores[used])
+    is_enough = photos >= MIN_FOR_CALIBRATION
     return Figures(
         name=name,
         photos=photos,
@@ -116,12 +112,13 @@ def figures_of(
         average_precision=estimate(RankedCounts.average_precision),
         area_under_roc=estimate(RankedCounts.area_under_roc),
         recall={
-            rate: share(round(photos * recall(rate=rate)), photos) for rate in FALSE_POSITIVE_RATES
+            rate: share(round(photos * float(ranking.recall_at(rate))), photos)
+            for rate in FALSE_POSITIVE_RATES
         },
         ranks=ranks_of(scores[positive], scores[truth.negative]) if photos <= MAX_FOR_RANKS else (),
-        calibration=calibration_bins(positive, scores) if calibrated else (),
+        calibration=calibration_bins(positive, scores) if is_enough else (),
         calibration_error=expected_calibration_error(positive, scores, rounds=rounds)
-        if calibrated
+        if is_enough
         else None,
     )
 
@@ -188,11 +185,7 @@ class LivingAnimal:
 def measure_living_animals(
     truth: Truth, best: Sequence[str], flagged: Sequence[bool]
 ) -> tuple[LivingAnimal, ...]:
-    """Measure how often living animals are taken for products.
-
-    ``best`` are the labels with the highest scores, ``flagged`` whether the default policy sends
-    the photos to review.
-    """
+    """Measure how often living animals are taken for products, by label on top and by policy."""
     labels = truth.taxonomy.labels
     animals = [name for name, label in labels.items() if label.kind is Kind.ANIMAL]
     rows = {name: np.flatnonzero(truth.labels == name).tolist() for name in animals}

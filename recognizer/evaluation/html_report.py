@@ -1,43 +1,55 @@
-"""An evaluation as one self-contained HTML file.
+"""What a bundle says of each photo: a self-contained HTML report, and a Parquet file for analyses.
 
-It shows photos of the data, small, with heat-maps: it is for people who may see the data.
+The page shows photos of the data, small, with heat-maps: it is for people who may see the data.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
 from recognizer._atomic import replacing
+from recognizer.dataset.contact_sheet import contact_sheet
+from recognizer.dataset.manifest import Photo
+from recognizer.dataset.out_of_fold import import_pyarrow
 from recognizer.engine import Recognizer
 from recognizer.evaluation import plots
-from recognizer.evaluation.by_photo import Scored, draw_errors
-from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, all_figures, targets
+from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, all_figures, highest, targets
 from recognizer.evaluation.figures import COMPARED_RATE, Truth
 from recognizer.evaluation.templates import render
+from recognizer.imaging.thumbnail import draw_heatmap
 from recognizer.model.description import percent
+from recognizer.policy import Verdict
+from recognizer.prediction import Prediction
+
+MAX_ERRORS = 12
+"""Errors of each label that are drawn, the most confident first."""
+
+_TILE = 240  # pixels, of a photo and its heat-map
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportPart:
-    """One split of the report: figures, what they mean, photos and their predictions."""
+class Measured(NamedTuple):
+    """A split: figures, what they mean, photos, and what bundle and default policy say of them."""
 
     evaluation: Evaluation
     worth: str
-    scored: Scored
+    photos: Sequence[Photo]
+    predictions: Sequence[Prediction]
+    verdicts: Sequence[Verdict]
 
 
 def write_report(
     output: Path,
     recognizer: Recognizer,
-    measured: Sequence[ReportPart],
+    measured: Sequence[Measured],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> None:
     """Write the report of one bundle on one or more splits, the most important first.
@@ -46,7 +58,7 @@ def write_report(
     """
     parts = []
     for part in measured:
-        parts.append(_part(recognizer, part))
+        parts.append(_shown(recognizer, part))
         on_progress(len(parts), len(measured))
     page = render(
         "report.html.j2",
@@ -62,20 +74,73 @@ def write_report(
         partial.write_text(page, encoding="utf-8", newline="\n")
 
 
-def _part(recognizer: Recognizer, measured: ReportPart) -> dict[str, Any]:
-    """Return what the page shows of one split."""
-    truth = Truth.of(measured.scored.photos)
-    wanted = targets(recognizer.bundle, truth, measured.scored.predictions)
-    evaluation = measured.evaluation
-    errors = draw_errors(recognizer, measured.scored)
-    picture = io.BytesIO()
-    if errors is not None:
-        Image.fromarray(errors).save(picture, "JPEG", quality=85)
+def _shown(recognizer: Recognizer, part: Measured) -> dict[str, Any]:
+    truth = Truth.of(part.photos)
     return {
-        "evaluation": evaluation,
-        "worth": measured.worth,
-        "curves": plots.curves(wanted, truth.negative),
-        "reliability": plots.reliability([*all_figures(evaluation)]),
-        "confusion": plots.confusion(evaluation.confusion, recognizer.labels),
-        "errors": base64.b64encode(picture.getvalue()).decode("ascii"),
+        "evaluation": part.evaluation,
+        "worth": part.worth,
+        "curves": plots.curves(targets(recognizer.bundle, truth, part.predictions), truth.negative),
+        "reliability": plots.reliability([*all_figures(part.evaluation)]),
+        "confusion": plots.confusion(part.evaluation.confusion, recognizer.labels),
+        "errors": base64.b64encode(_draw_errors(recognizer, part)).decode("ascii"),
     }
+
+
+def _draw_errors(recognizer: Recognizer, part: Measured) -> bytes:
+    """Draw the photos whose own label has not the highest score, by label; empty without any.
+
+    Each is beside its heat-map: of its own label, or of the one with the highest score if the model
+    does not know its own.
+    """
+    wrong: defaultdict[str, list[tuple[float, str, Photo]]] = defaultdict(list)
+    for photo, said in zip(part.photos, part.predictions, strict=True):
+        if (best := highest(said)) != photo.label:
+            wrong[photo.label].append((said.scores[best], best, photo))
+    drawn = []
+    for label in sorted(wrong):
+        for score, best, photo in sorted(wrong[label], key=lambda one: -one[0])[:MAX_ERRORS]:
+            known = label if label in recognizer.labels else best
+            explained = recognizer.explain(photo.path, known)
+            pair = np.hstack([explained.rgb, draw_heatmap(explained.rgb, explained.heatmap)])
+            drawn.append((f"{label}\n{best} {score:.2f}", pair))
+    picture = io.BytesIO()
+    if drawn:
+        sheet = Image.fromarray(contact_sheet(drawn, 6, _TILE))
+        sheet.save(picture, "JPEG", quality=85)
+    return picture.getvalue()
+
+
+def write_predictions(parts: Iterable[Measured], labels: Sequence[str], path: Path) -> None:
+    """Write a row for each photo, in a group of rows for each split.
+
+    The columns are ``path``, ``sha256``, ``split``, ``label``, ``source``, ``highest`` (the label
+    with the highest score), ``decision``, and ``score.LABEL`` (float32) for each label.
+    """
+    parquet, pyarrow = import_pyarrow()
+    texts = ("path", "sha256", "split", "label", "source", "highest", "decision")
+    schema = pyarrow.schema(
+        [(name, pyarrow.string()) for name in texts]
+        + [(f"score.{name}", pyarrow.float32()) for name in labels]
+    )
+    with (
+        replacing(path) as partial,
+        parquet.ParquetWriter(partial, schema, compression="zstd") as writer,
+    ):
+        for part in parts:
+            rows = (
+                (p.path, p.sha256, part.evaluation.split, p.label, p.source, best, v.decision)
+                for p, best, v in zip(
+                    part.photos, map(highest, part.predictions), part.verdicts, strict=True
+                )
+            )
+            columns = [[_text(str(cell)) for cell in column] for column in zip(*rows, strict=True)]
+            scores = [
+                np.array([said.scores[name] for said in part.predictions], np.float32)
+                for name in labels
+            ]
+            writer.write_table(pyarrow.table([*columns, *scores], schema=schema))
+
+
+def _text(text: str) -> str:
+    # File names that are not Unicode have lone surrogates, which UTF-8 cannot encode.
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -22,7 +22,7 @@ Positive: TypeAlias = NDArray[np.bool_]
 Scores: TypeAlias = NDArray[np.floating]
 
 CONFIDENCE = 0.95
-"""Of every interval."""
+"""Coverage of all intervals."""
 
 CALIBRATION_BINS = 10
 _ROUNDS_AT_ONCE = 100  # bounds the memory of the bootstrap
@@ -41,7 +41,7 @@ class RankedCounts:
     negatives: NDArray[np.int64]
 
     def average_precision(self) -> NDArray[np.float64]:
-        """Return the area under the precision-recall curve as a sum of steps, (...)."""
+        """Return the area under the precision-recall curve, as scikit-learn does, (...)."""
         found = np.diff(self.positives, prepend=0)
         precision = self.positives / np.maximum(self.positives + self.negatives, 1)
         area = (found * precision).sum(axis=-1) / self.positives[..., -1]
@@ -83,16 +83,6 @@ def rank(
     )
 
 
-def average_precision(positive: Positive, scores: Scores) -> float:
-    """Return the area under the precision-recall curve (a sum of steps, as scikit-learn's)."""
-    return float(rank(positive, scores).average_precision())
-
-
-def recall_at_fpr(positive: Positive, scores: Scores, rate: float) -> float:
-    """Return the recall at the threshold for a false-positive rate (see thresholds.py)."""
-    return float(rank(positive, scores).recall_at(rate))
-
-
 def share(count: float, of: float, confidence: float = CONFIDENCE) -> Estimate:
     """Return a share with its exact two-sided interval (Clopper and Pearson, 1934).
 
@@ -108,10 +98,8 @@ def share(count: float, of: float, confidence: float = CONFIDENCE) -> Estimate:
 class Clustering:
     """How alike the photos of one source are (Korn and Graubard, 1998).
 
-    Attributes:
-        correlation: of two photos of one source, in being over a threshold; 0 to 1.
-        degrees: sources that say so, less the groups that they were compared within; 0 if nothing
-            can be said.
+    ``correlation``, 0 to 1, is of two photos of one source, in being over a threshold; ``degrees``
+    are the sources that say so, less the groups that they were compared within.
     """
 
     correlation: float
@@ -234,7 +222,6 @@ def calibration_bins(
 def _binned(
     positive: Positive, probabilities: Scores, bins: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the photos, the sum of their probabilities and the positives of each bin."""
     edges = np.quantile(probabilities, np.linspace(0, 1, bins + 1)[1:-1])
     place = np.searchsorted(edges, probabilities, side="right")
     sums = [np.bincount(place, weights=w) for w in (None, probabilities, positive)]
@@ -243,11 +230,7 @@ def _binned(
 
 
 def expected_calibration_error(
-    positive: Positive,
-    probabilities: Scores,
-    *,
-    bins: int = CALIBRATION_BINS,
-    rounds: int = 1000,
+    positive: Positive, probabilities: Scores, *, bins: int = CALIBRATION_BINS, rounds: int = 1000
 ) -> Estimate:
     """Return the mean distance between predicted and observed, over photos (Naeini et al. 2015).
 

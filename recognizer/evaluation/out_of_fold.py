@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,62 +43,11 @@ class FoldEvaluation:
 def measure_out_of_fold(
     found: OutOfFold, title: str, *, rounds: int = 1000, group_by_source: bool = False
 ) -> FoldEvaluation:
-    """Measure out-of-fold predictions, calibrated across folds.
-
-    Args:
-        found: the predictions.
-        title: what the tables call them.
-        rounds: bootstrap rounds behind the intervals.
-        group_by_source: let the bootstrap draw whole sources.
-    """
+    """Measure out-of-fold predictions, calibrated across folds; ``title`` is for the tables."""
     numbers = sorted(set(found.folds.tolist()))
     if len(numbers) < 2:
         raise DatasetError(f"{title}: {len(numbers)} folds; at least 2 are needed")
-    draft = _draft(found)
-    judge = partial(_measure, title=title, rounds=rounds, group_by_source=group_by_source)
-    every = list(range(len(found.photos)))
-    scored: dict[int, tuple[Prediction, Verdict]] = {}
-    folds = {}
-    for number in numbers:
-        inside = np.flatnonzero(found.folds == number).tolist()
-        outside = np.flatnonzero(found.folds != number).tolist()
-        bundle = calibrated(draft, found.log_odds[outside], [found.photos[i] for i in outside])
-        predictions = _predict(bundle, found, inside)
-        verdicts = default_verdicts(bundle, predictions)
-        scored.update(zip(inside, zip(predictions, verdicts, strict=True), strict=True))
-        if any(not found.photos[i].is_product for i in inside):
-            folds[number] = judge(bundle, found, inside, scored, f"fold {number}")
-    whole = calibrated(draft, found.log_odds, found.photos)
-    return FoldEvaluation(whole=judge(whole, found, every, scored, "out of fold"), folds=folds)
-
-
-def _measure(
-    bundle: Bundle,
-    found: OutOfFold,
-    rows: Sequence[int],
-    scored: Mapping[int, tuple[Prediction, Verdict]],
-    split: str,
-    *,
-    title: str,
-    rounds: int,
-    group_by_source: bool,
-) -> Evaluation:
-    predictions, verdicts = zip(*(scored[row] for row in rows), strict=True)
-    photos = [found.photos[row] for row in rows]
-    evaluation = measure(
-        bundle,
-        photos,
-        predictions,
-        split,
-        rounds,
-        group_by_source=group_by_source,
-        verdicts=verdicts,
-    )
-    return replace(evaluation, bundle=title)
-
-
-def _draft(found: OutOfFold) -> Bundle:
-    return uncalibrated(
+    draft = uncalibrated(
         found.labels,
         taxonomy_of(found.photos),
         path=Path(),
@@ -109,6 +57,33 @@ def _draft(found: OutOfFold) -> Bundle:
         input=InputFormat(size=found.input_size, preprocessing=PREPROCESSING_VERSION),
         activation=found.activation,
     )
+    scored: dict[int, tuple[Prediction, Verdict]] = {}
+
+    def judge(bundle: Bundle, rows: Sequence[int], split: str) -> Evaluation:
+        predictions, verdicts = zip(*(scored[row] for row in rows), strict=True)
+        evaluation = measure(
+            bundle,
+            [found.photos[row] for row in rows],
+            predictions,
+            split,
+            rounds,
+            group_by_source=group_by_source,
+            verdicts=verdicts,
+        )
+        return replace(evaluation, bundle=title)
+
+    folds = {}
+    for number in numbers:
+        inside = np.flatnonzero(found.folds == number).tolist()
+        outside = np.flatnonzero(found.folds != number).tolist()
+        bundle = calibrated(draft, found.log_odds[outside], [found.photos[i] for i in outside])
+        predictions = _predict(bundle, found, inside)
+        verdicts = default_verdicts(bundle, predictions)
+        scored.update(zip(inside, zip(predictions, verdicts, strict=True), strict=True))
+        if any(not found.photos[i].is_product for i in inside):
+            folds[number] = judge(bundle, inside, f"fold {number}")
+    whole = calibrated(draft, found.log_odds, found.photos)
+    return FoldEvaluation(whole=judge(whole, range(len(found.photos)), "out of fold"), folds=folds)
 
 
 def _predict(bundle: Bundle, found: OutOfFold, rows: Sequence[int]) -> list[Prediction]:

@@ -16,6 +16,12 @@ from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
 from recognizer.prediction import Prediction
 
+_METRICS: dict[str, Metric] = {
+    "average_precision": RankedCounts.average_precision,
+    # At the threshold that each bundle needs for the rate.
+    "recall": partial(RankedCounts.recall_at, rate=COMPARED_RATE),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class PairedChange:
@@ -30,7 +36,7 @@ class PairedChange:
 class PairedFigures:
     """Two bundles on one family, or on any product, with the photos and sources of its positives.
 
-    Recall is at the :data:`COMPARED_RATE`, with the threshold that each bundle needs for it.
+    Recall is at the :data:`COMPARED_RATE`.
     """
 
     name: str
@@ -73,38 +79,29 @@ def compare(
     ``rounds`` and ``group_by_source`` are as in :func:`recognizer.evaluation.evaluate.measure`.
     """
     truth = Truth.of(photos)
-    earlier = {t.name: t for t in targets(against, truth, against_predictions)}
+    earlier = {t.name: t.scores for t in targets(against, truth, against_predictions)}
     found = []
     for target in targets(bundle, truth, predictions):
         if target.name not in earlier or not target.positive.any():
             continue
         used = target.positive | truth.negative
         positive, sources = target.positive[used], truth.sources[used]
-        now, before = target.scores[used], earlier[target.name].scores[used]
-        draw = partial(
-            bootstrap,
-            positive=positive,
-            scores=now,
-            against=before,
-            rounds=rounds,
-            groups=sources if group_by_source else None,
-        )
-        ranks = rank(positive, before), rank(positive, now)
-        metrics: tuple[Metric, ...] = (
-            RankedCounts.average_precision,
-            partial(RankedCounts.recall_at, rate=COMPARED_RATE),
-        )
-        precision, recall = (
-            PairedChange(float(metric(ranks[0])), float(metric(ranks[1])), draw(metric))
-            for metric in metrics
-        )
+        before, now = earlier[target.name][used], target.scores[used]
+        groups = sources if group_by_source else None
+        changes = {
+            name: PairedChange(
+                float(metric(rank(positive, before))),
+                float(metric(rank(positive, now))),
+                bootstrap(metric, positive, now, against=before, rounds=rounds, groups=groups),
+            )
+            for name, metric in _METRICS.items()
+        }
         found.append(
             PairedFigures(
                 name=target.name,
                 photos=int(positive.sum()),
                 sources=len(np.unique(sources[positive])),
-                average_precision=precision,
-                recall=recall,
+                **changes,
             )
         )
     return PairedEvaluation(

@@ -140,12 +140,9 @@ def draw_steps(
     chosen: int | None = None,
     capacity: float | None = None,
 ) -> Figure:
-    """Draw recall and precision over leads.
+    """Draw recall and precision over leads, which ``steps`` has for each choice of thresholds.
 
-    Args:
-        steps: leads, recall and precision of each choice of thresholds.
-        chosen: the place of the one that was made.
-        capacity: leads that the team can look at.
+    ``chosen`` is the place of the one that was made, ``capacity`` the leads that the team can do.
     """
     leads = np.maximum([one.value for one, _, _ in steps], _LEAST_LEADS)
     with mpl.rc_context(STYLE):

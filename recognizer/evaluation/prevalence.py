@@ -54,20 +54,15 @@ def negatives_without_error(rate: float, confidence: float = CONFIDENCE) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatingPoint:
-    """The effect of one threshold of a bundle on photos that were not used to set it.
+    """The effect of one threshold of a bundle on photos that were not used to set it."""
 
-    ``rate`` is the false-positive rate that it was set for, and ``negatives_without_error`` how
-    many negatives, none over the threshold, would show it. Without positives there is no recall,
-    and without leads no precision (at the chosen prevalence).
-    """
-
-    rate: float
+    rate: float  # of false positives, that it was set for
     threshold: float
-    recall: Estimate | None
+    recall: Estimate | None  # None without positives
     false_positives: int
     false_positive_rate: Estimate
-    precision: Estimate | None
-    negatives_without_error: int
+    precision: Estimate | None  # at the chosen prevalence; None without leads
+    negatives_without_error: int  # that would show the rate
 
     @property
     def precision_in_words(self) -> str:

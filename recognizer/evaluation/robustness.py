@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.alterations import plain_backdrop, recompress
+from recognizer.dataset.compose import plain_backdrop, recompress
 from recognizer.dataset.cutout import Picture, find_object, soft_mask
 from recognizer.dataset.manifest import BACKDROP_LABELS, Photo, read_photo
 from recognizer.engine import Recognizer
@@ -103,7 +103,6 @@ def alter(  # noqa: PLR0911 - one for each alteration
 
 
 def _written(rgb: Picture, lines: int, rng: np.random.Generator) -> Picture:
-    """Write lines of a seller's text across a photo."""
     height, width = rgb.shape[:2]
     for _ in range(lines):
         words = _WORDS[int(rng.integers(len(_WORDS)))]
@@ -145,10 +144,9 @@ def _backdrop(kind: str, gray: float, draw: Draw, rng: np.random.Generator) -> P
 
 @dataclass(frozen=True, slots=True)
 class AlteredFigures:
-    """The effect of one alteration on one family, or on any product.
+    """The effect of one alteration on one family, or on any product, with exact intervals.
 
-    ``before`` is of the same photos unaltered. Shares have exact intervals, with the threshold
-    taken as fixed; changes of score are means, -1 to 1.
+    ``before`` is of the same photos unaltered; changes of score are means, -1 to 1.
     """
 
     alteration: str
@@ -165,10 +163,7 @@ class AlteredFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Robustness:
-    """A bundle's robustness: thresholds (on the unaltered photos) and outcomes by family.
-
-    The thresholds are for the false-positive rate :data:`COMPARED_RATE`.
-    """
+    """Thresholds for :data:`COMPARED_RATE` on the unaltered photos, and outcomes, by family."""
 
     bundle: str
     digest: str
@@ -184,7 +179,6 @@ def measure_robustness(
     split: str,
     *,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
-    threads: int = 2,
 ) -> Robustness:
     """Score the photos of a split before and after each alteration.
 
@@ -194,7 +188,7 @@ def measure_robustness(
     if not truth.negative.any():
         raise DatasetError("no photos without a product; a threshold needs negatives")
     pairs: list[tuple[Prediction, list[Prediction | None]]] = []
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(2) as pool:
         draw = partial(_draw, photos, bundle.input_size)
         for pair in pool.map(partial(_score, recognizer, draw), photos):
             pairs.append(pair)
@@ -225,7 +219,6 @@ def measure_robustness(
 
 
 def _draw(photos: Sequence[Photo], min_side: int, kind: str, rng: np.random.Generator) -> Picture:
-    """Return a ``listing`` or a ``texture``, or a plain colour if no photo shows one."""
     labels = {"texture"} if kind == "texture" else BACKDROP_LABELS - {"texture"}
     found = [p for p in photos if p.label in labels]
     if not found:

@@ -73,19 +73,12 @@ _ORT_FORMAT = b"ORTM"  # onnxruntime would open it, too
 class Bundle:
     """A bundle: the content of ``bundle.json``, and the folder where it lies.
 
-    Attributes:
-        taxonomy: the names of the package, and those that the bundle adds.
-        activation: how the maps are to be read.
-        labels: the model's outputs, in order.
-        families: the families with at least one label.
-        any_product_thresholds: false-positive rate -> the probability that the *highest* family
-            of this share of photos like the validation negatives exceeds. If a platform looks for
-            everything at once, the false positives of the single products add up to no more.
-        not_recognized: products of the taxonomy that the model does not know.
-        license: SPDX identifier.
-        created: ISO 8601 date.
-        evaluation: the figures on the test split; None if these scores were not measured.
-        lineage: how it was made, the latest step last.
+    ``taxonomy`` has the names of the package, and those that the bundle adds; ``labels`` are the
+    model's outputs, in order. ``any_product_thresholds`` is false-positive rate -> the probability
+    that the *highest* family of this share of photos like the validation negatives exceeds: if a
+    platform looks for everything at once, the false positives of the single products add up to no
+    more. ``evaluation`` is None if these scores were not measured; ``lineage`` has the latest step
+    last.
     """
 
     path: Path
@@ -222,7 +215,6 @@ class Bundle:
 
     @cached_property
     def _lines(self) -> tuple[NDArray[np.float64], ...]:
-        """Slope and intercept of each label's calibration."""
         pairs = [astuple(label.calibration) for label in self.labels]
         slope, intercept = np.array(pairs).T
         return slope, intercept

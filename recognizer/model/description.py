@@ -63,19 +63,16 @@ class InputFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What the network was trained on: photos, by their fingerprint, and patches of photos.
+    """What the network was trained on: photos, by their fingerprint.
 
-    ``recipe`` is the training configuration (:mod:`recognizer.training.config`), ``held_out`` the
-    fingerprint of the photos that training held out, ``averaged_runs`` how many runs the weights
-    are the mean of, and ``versions`` those of the packages that made them.
+    ``recipe`` is the training configuration (:mod:`recognizer.training.config`), ``averaged_runs``
+    how many runs the weights are the mean of, ``versions`` those of the packages that made them.
     """
 
     fingerprint: str
     recipe: Mapping[str, Any]
-    held_out: str | None = None
     photos: int = 0
     sources: int = 0
-    patches: int = 0
     averaged_runs: int = 1
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -147,14 +144,10 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationFit:
-    """How a label's calibration was found.
+    """How a label's calibration was found."""
 
-    ``method`` is ``platt_shared``, the line of all labels, or ``enrolled``.
-    """
-
-    method: str
+    method: str  # ``platt_shared``, the line of all labels, or ``enrolled``
     positives: int
-    log_loss: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,17 +203,8 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingImages:
-    """What a label was learned from: photos and their sources, and cut-out patches."""
-
-    photos: int = 0
-    sources: int = 0
-    patches: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationPhotos:
-    """The test photos of a label, and their sources."""
+class PhotoCounts:
+    """How many photos of a label there were, and how many sources."""
 
     photos: int = 0
     sources: int = 0
@@ -228,27 +212,17 @@ class EvaluationPhotos:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentEvidence:
-    """What an enrolment showed: each photo was scored by a head that had not seen it.
-
-    Attributes:
-        known: photos of the label that the bundle's bank had already.
-        negatives: photos that the head was fitted against.
-        recall, false_positives: how many of the photos, and of the held-out negatives, pass the
-            threshold for a rate.
-        leads: how many photos become a lead with the default policy.
-        own_weight: share of a known label's old log-odds in its new score; None for a new label.
-        ranks: place of each photo among the held-out negatives, 1 being above all; empty for many.
-    """
+    """What an enrolment showed: each photo was scored by a head that had not seen it."""
 
     photos: int
     sources: int
-    known: int
-    negatives: int
-    recall: Mapping[float, Share]
-    false_positives: Mapping[float, Share]
-    leads: Share | None = None
-    own_weight: float | None = None
-    ranks: tuple[int, ...] = ()
+    known: int  # photos of the label that the bundle's bank had already
+    negatives: int  # photos that the head was fitted against
+    recall: Mapping[float, Share]  # of the photos, at the threshold for a rate
+    false_positives: Mapping[float, Share]  # of the held-out negatives, there
+    leads: Share | None = None  # with the default policy
+    own_weight: float | None = None  # of a known label's old log-odds in its new score
+    ranks: tuple[int, ...] = ()  # among the held-out negatives, 1 being above all; empty for many
 
     @property
     def words(self) -> str:
@@ -265,8 +239,8 @@ class EnrolmentEvidence:
 class LabelEvidence:
     """What stands behind a label or family; a figure is None if it was not measured."""
 
-    train: TrainingImages = field(default_factory=TrainingImages)
-    test: EvaluationPhotos = field(default_factory=EvaluationPhotos)
+    train: PhotoCounts = field(default_factory=PhotoCounts)
+    test: PhotoCounts = field(default_factory=PhotoCounts)
     average_precision: Estimate | None = None
     area_under_roc: Estimate | None = None
     recall: Mapping[float, Estimate] = field(default_factory=dict)
@@ -304,16 +278,12 @@ class EvaluationSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleLabel:
-    """One output of the model.
-
-    ``thresholds`` are the calibrated probabilities that shares of photos like the validation
-    negatives exceed; only products have them.
-    """
+    """One output of the model."""
 
     name: str
     kind: Kind
     calibration: Calibration
-    thresholds: Mapping[float, float]
+    thresholds: Mapping[float, float]  # on calibrated probabilities; only products have them
     fit: CalibrationFit | None = None
     evidence: LabelEvidence | None = None
 

@@ -29,22 +29,16 @@ def carried_bundles() -> dict[str, Path]:
     }
 
 
-def split_title(title: str) -> tuple[str, int] | None:
-    """Return name and version of a title like ``wildlife-v2``; None for any other text."""
-    name, _, version = title.rpartition("-v")
-    return (name, int(version)) if name and re.fullmatch("[1-9][0-9]*", version) else None
-
-
 def bundle_title(folder: Path) -> tuple[str, int]:
     """Return the name and version in the name NAME-vN of a bundle's folder."""
     folder = folder.resolve()
-    title = split_title(folder.name)
-    if title is None:
+    name, _, version = folder.name.rpartition("-v")
+    if not name or not re.fullmatch("[1-9][0-9]*", version):
         raise UsageError(
             f"{folder}: a bundle's folder is called NAME-vN, N a number from 1; "
             f"try {folder.name or 'mine'}-v1"
         )
-    return title
+    return name, int(version)
 
 
 def check_output(output: Path) -> tuple[str, int]:

@@ -36,24 +36,16 @@ class NegativeBank:
 
     Photos of products are among them: for another product they are negatives too.
 
-    Attributes:
-        embeddings: float32, (N, channels).
-        log_odds: float32, (N, labels): the ``scores`` output of the bundle's model.
-        labels: str, (N,): what the photos show.
-        sources: int32, (N,): photos with the same number come from one source.
-        held_out: bool, (N,): the model was not trained on these photos; only they show how many
-            false positives to expect.
-        sha256: uint64, (N,): see :func:`short_digests`.
-        phash: uint8, (N, 32): see :func:`hash_bytes`.
+    Of the photos that are held out only false positives are counted: heads do not learn from them.
     """
 
-    embeddings: NDArray[np.float32]
-    log_odds: NDArray[np.float32]
-    labels: NDArray[np.str_]
-    sources: NDArray[np.int32]
-    held_out: NDArray[np.bool_]
-    sha256: NDArray[np.uint64]
-    phash: NDArray[np.uint8]
+    embeddings: NDArray[np.float32]  # (N, channels)
+    log_odds: NDArray[np.float32]  # (N, labels): the ``scores`` output of the bundle's model
+    labels: NDArray[np.str_]  # (N,): what the photos show
+    sources: NDArray[np.int32]  # (N,): photos with the same number come from one source
+    held_out: NDArray[np.bool_]  # (N,)
+    sha256: NDArray[np.uint64]  # (N,): see short_digests()
+    phash: NDArray[np.uint8]  # (N, 32): see hash_bytes()
 
     def __len__(self) -> int:
         return len(self.embeddings)

@@ -65,7 +65,6 @@ def self_test(bundle: Bundle, provider: str = "cpu") -> float | None:
 
 
 def _log_odds(bundle: Bundle, provider: str) -> NDArray[np.float64]:
-    """Return the log-odds before calibration, (images, labels)."""
     size = bundle.input_size
     session, _ = open_session(bundle, provider, threads=1, allow_fallback=False)
     images = [load_image(file, min_side=size).frames[0].rgb for file in self_test_images()]

@@ -127,7 +127,6 @@ def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
 
 
 def _providers(name: str, threads: int | None) -> list[str | tuple[str, dict[str, str]]]:
-    """Return a provider with its options, and the CPU for what the provider cannot compute."""
     if name == "cpu":
         return [PROVIDERS["cpu"]]
     # OpenVINO has threads of its own.
@@ -146,21 +145,12 @@ def _check_interface(session: onnxruntime.InferenceSession, bundle: Bundle) -> N
         raise BundleSchemaError(
             f"{bundle.path}: the model does not take uint8 images of shape (N, {size}, {size}, 3)"
         )
-    outputs = {output.name: output.shape for output in session.get_outputs()}
-    # None stands for any number.
-    wanted: dict[str, list[int | None]] = {
-        "scores": [None, count],
-        "maps": [None, count, None, None],
-        "embedding": [None, None],
-    }
-    for name, shape in wanted.items():
-        found = outputs.get(name)
-        if (
-            found is None
-            or len(found) != len(shape)
-            or any(w is not None and f != w for f, w in zip(found, shape, strict=True))
-        ):
-            raise BundleSchemaError(
-                f"{bundle.path}: the output {name!r} is of shape {found}, not {shape} "
-                f"(the model has the outputs {list(outputs)}, the bundle {count} labels)"
-            )
+    found = {output.name: output.shape for output in session.get_outputs()}
+    dimensions = {name: len(found.get(name, [])) for name in ("scores", "maps", "embedding")}
+    if dimensions != {"scores": 2, "maps": 4, "embedding": 2} or any(
+        found[name][1] != count for name in ("scores", "maps")
+    ):
+        raise BundleSchemaError(
+            f"{bundle.path}: the outputs are of the shapes {found}, not scores (N, {count}), maps "
+            f"(N, {count}, h, w) and embedding (N, channels)"
+        )

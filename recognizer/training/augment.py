@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.alterations import plain_backdrop, put_photo, recompress
-from recognizer.dataset.compose import compose, several
+from recognizer.dataset.compose import compose, plain_backdrop, put_photo, recompress, several
 from recognizer.dataset.cutout import Cutout, cut_out
 from recognizer.dataset.manifest import BACKDROP_LABELS, Photo
+from recognizer.training.cache import PhotoCache
 from recognizer.training.config import AugmentConfig
 
 RGB = NDArray[np.uint8]
@@ -33,14 +32,6 @@ _RECOLOURED, _CONTRAST, _TINT = 0.8, 0.35, 0.05
 _DAMAGE = {"gray": 0.08, "blur": 0.1, "shrink": 0.15, "noise": 0.08, "jpeg": 0.3, "erase": 0.1}
 
 
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """Where the changes find pictures: photos and masks of their objects, by sha256."""
-
-    rgb: Callable[[str], RGB]
-    mask: Callable[[str], RGB | None]
-
-
 class Augmentation:
     """The changes of one recipe for one set of training photos.
 
@@ -49,9 +40,9 @@ class Augmentation:
     """
 
     def __init__(
-        self, config: AugmentConfig, size: int, photos: Sequence[Photo], pictures: Pictures
+        self, config: AugmentConfig, size: int, photos: Sequence[Photo], cache: PhotoCache
     ) -> None:
-        self.config, self.size, self._pictures = config, size, pictures
+        self.config, self.size, self._pictures = config, size, cache
         self._backdrops = [p for p in photos if p.label in BACKDROP_LABELS] or list(photos)
         self._of_label = defaultdict[str, list[Photo]](list)
         for photo in photos:
@@ -86,7 +77,6 @@ class Augmentation:
         return image
 
     def _objects(self, photo: Photo, rng: np.random.Generator) -> list[Cutout]:
-        """Return the object of a photo, if it can be cut out, and perhaps more of its kind."""
         first = self._cutout(photo)
         if first is None or rng.random() >= _SEVERAL:
             return [] if first is None else [first]
@@ -94,7 +84,6 @@ class Augmentation:
         return several(first, lambda: self._cutout(_any(alike, rng)), _MAX_OBJECTS, rng)
 
     def _others(self, photo: Photo, rng: np.random.Generator) -> list[Cutout]:
-        """Return ordinary things to lie beside a product."""
         if not photo.is_product or not self._ordinary or rng.random() >= _WITH_OTHERS:
             return []
         found = [self._cutout(_any(self._ordinary, rng)) for _ in range(int(rng.integers(1, 4)))]

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from recognizer._closing import Closes
 from recognizer.dataset.cutout import find_object
-from recognizer.dataset.manifest import Photo, first_frame
-from recognizer.errors import DatasetError, TrainingError
-from recognizer.imaging import PREPROCESSING_VERSION, load_image, model_input
+from recognizer.dataset.manifest import Photo, read_photo
+from recognizer.errors import TrainingError
+from recognizer.imaging import PREPROCESSING_VERSION, model_input
 
 RGB = NDArray[np.uint8]
 
@@ -89,10 +89,7 @@ class PhotoCache(Closes):
                 on_progress(done, len(missing))
 
     def _decoded(self, photo: Photo) -> tuple[str, int, int, bytes]:
-        image = load_image(photo.path, min_side=self.size)
-        rgb = first_frame(photo, image)
-        if image.sha256 != photo.sha256:
-            raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
+        rgb = read_photo(photo, self.size)
         return photo.sha256, *rgb.shape[:2], rgb.tobytes()
 
     def rgb(self, sha256: str) -> RGB:

@@ -10,10 +10,11 @@ idea.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -73,7 +74,6 @@ def set_gate(
 
 
 def _any_product(logits: torch.Tensor, is_product: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the log-odds of any product, (N,), from logits (N, labels)."""
     inside, outside = (logits[:, torch.from_numpy(m)] for m in (is_product, ~is_product))
     return (inside.logsumexp(1) - outside.logsumexp(1)).numpy()
 
@@ -137,7 +137,7 @@ def build_ensemble_network(config: TrainingConfig, backbone: str, labels: int) -
 
     Its weights are those of ImageNet, or random if the recipe begins with random ones.
     """
-    own = replace(
+    own = msgspec.structs.replace(
         config,
         backbone=backbone,
         weights="none" if config.weights == "none" else "imagenet",

@@ -26,7 +26,7 @@ from recognizer.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.evaluation.card import SOURCES_FILE, render_card, write_sources
 from recognizer.evaluation.evaluate import Evaluation, all_figures, evaluate, evidence
 from recognizer.evaluation.figures import Figures
-from recognizer.evaluation.metrics import average_precision
+from recognizer.evaluation.metrics import rank
 from recognizer.evaluation.out_of_fold import FoldEvaluation, measure_out_of_fold
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
@@ -61,17 +61,13 @@ Described = TypeVar("Described", BundleLabel, BundleFamily)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A bundle that was exported, and what was measured: on the test split, and out of fold.
-
-    ``precision`` is ``int8`` or ``fp32``; ``lost`` the average precision of each product that int8
-    loses against fp32 on a fold that was left out; negative: gains.
-    """
+    """A bundle that was exported, and what was measured: on the test split, and out of fold."""
 
     path: Path
-    precision: str
+    precision: str  # int8 or fp32
     test: Evaluation
     unseen: FoldEvaluation
-    lost: Mapping[str, float]
+    lost: Mapping[str, float]  # average precision by product that int8 loses on a fold left out
 
 
 def export_bundle(
@@ -133,7 +129,6 @@ def _drawn(recipe: Recipe) -> list[Photo]:
 
 
 def _export(recipe: Recipe, network: ProductNetwork | Cascade, work: Path) -> dict[str, Path]:
-    """Write the model in fp32 and, unless it is a transformer, in int8."""
     size = recipe.config.input_size
     if not isinstance(network, Cascade):
         return _export_one(recipe, network, size, work)
@@ -165,7 +160,6 @@ def _export_one(recipe: Recipe, network: ProductNetwork, size: int, work: Path) 
 
 
 def _int8_loss(recipe: Recipe, folder: Path, work: Path) -> dict[str, float]:
-    """Return the average precision that int8 loses on a fold, for products with enough photos."""
     files = _export(recipe, fold_network(recipe, folder, 0), work / "fold-0")
     if "int8" not in files:
         return {}
@@ -180,7 +174,8 @@ def _int8_loss(recipe: Recipe, folder: Path, work: Path) -> dict[str, float]:
             continue
         some = positive | negative
         before, after = (
-            average_precision(positive[some], odds[some, column]) for odds in (exact, rounded)
+            float(rank(positive[some], odds[some, column]).average_precision())
+            for odds in (exact, rounded)
         )
         lost[name] = round(before - after, 4)
     return lost
@@ -189,7 +184,6 @@ def _int8_loss(recipe: Recipe, folder: Path, work: Path) -> dict[str, float]:
 def _draft(
     folder: Path, title: tuple[str, int], precision: str, recipe: Recipe, parity: Parity
 ) -> Bundle:
-    """Return the bundle of the model in a folder, before its calibration."""
     content, config = (folder / MODEL_FILE).read_bytes(), recipe.config
     today = datetime.now(UTC).date().isoformat()
     return uncalibrated(
@@ -222,7 +216,6 @@ def _draft(
 
 
 def _describe(folder: Path, release: Release, recipe: Recipe, notes: str) -> None:
-    """Write the evidence into ``bundle.json``, and the card and its table of sources beside it."""
     bundle = load_bundle(folder)
     figures = {label.name: Figures(name=label.name) for label in bundle.labels}
     figures |= {f.name: f for f in release.test.labels}

@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
-from recognizer.training.augment import Augmentation, Pictures
+from recognizer.training.augment import Augmentation
 from recognizer.training.cache import PhotoCache
 from recognizer.training.config import TrainingConfig
 from recognizer.training.head import features_of, fit_head, photo_weights
@@ -50,42 +50,22 @@ _BATCH = 32  # of predictions
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come.
-
-    ``loss`` is the mean since the last report, and None where a run resumes; ``learning_rate``
-    that of the head.
-    """
+    """How far a run has come."""
 
     photos: int
     of: int
-    loss: float | None
+    loss: float | None  # the mean since the last report; None where a run resumes
     step: int
-    learning_rate: float
+    learning_rate: float  # of the head
 
 
-def fit(
-    config: TrainingConfig,
-    labels: Sequence[str],
-    photos: Sequence[Photo],
-    cache: PhotoCache,
-    folder: Path,
-    *,
-    seed: int,
-    on_progress: Callable[[Progress], None] = lambda _: None,
-    on_features: Callable[[int, int], None] = lambda done, of: None,
-) -> dict[str, torch.Tensor]:
-    """Train, or resume a run that was stopped, and return the finished weights.
+class Run:
+    """A run, or what is left of one that was stopped.
 
     The photos are all in the cache, and the folder holds the run's checkpoint. ``on_features`` is
-    called with the photos whose features are known, ``on_progress`` about once a minute.
+    called with the photos whose features are known.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    run = _Run(config, labels, photos, cache, folder, seed, on_features)
-    run.train(on_progress)
-    return run.finished()
 
-
-class _Run:
     def __init__(
         self,
         config: TrainingConfig,
@@ -93,9 +73,11 @@ class _Run:
         photos: Sequence[Photo],
         cache: PhotoCache,
         folder: Path,
+        *,
         seed: int,
-        on_features: Callable[[int, int], None],
+        on_features: Callable[[int, int], None] = lambda done, of: None,
     ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         cv2.setNumThreads(1)
         self.config, self.photos, self.folder, self.seed = config, photos, folder, seed
         self.device = choose_device(config.device)
@@ -105,8 +87,7 @@ class _Run:
         self.weights = photo_weights(
             photos, config.label_power, config.source_power, config.label_weights
         )
-        pictures = Pictures(cache.rgb, cache.mask)
-        self.augment = Augmentation(config.augment, config.input_size, photos, pictures)
+        self.augment = Augmentation(config.augment, config.input_size, photos, cache)
         torch.manual_seed(seed)
         network = build_network(config, len(labels)).eval().to(self.device)
         features = features_of(network, photos, cache, config.input_size, on_progress=on_features)
@@ -124,8 +105,14 @@ class _Run:
             self.optimizer.load_state_dict(state["optimizer"])
             self.averaged, self.step = state["averaged"], state["step"]
 
-    def train(self, on_progress: Callable[[Progress], None]) -> None:
-        """Take all steps that are left."""
+    def train(
+        self, on_progress: Callable[[Progress], None] = lambda _: None
+    ) -> dict[str, torch.Tensor]:
+        """Take all steps that are left, and return the finished weights.
+
+        They are part of the way from where they began to the averaged ones. ``on_progress`` is
+        called about once a minute.
+        """
         if 0 < self.step < self.steps:
             on_progress(self._progress(None))
         self.network.train()
@@ -150,13 +137,16 @@ class _Run:
                     saved = time.monotonic()
                     on_progress(self._progress(total / (self.step - since)))
                     total, since = 0.0, self.step
+        state = dict(self.network.state_dict())
+        for name, value in self.averaged.items():
+            state[name] = self.start[name].lerp(value, self.config.average_weight)
+        return {name: value.cpu() for name, value in state.items()}
 
     def _progress(self, loss: float | None) -> Progress:
         batch, rate = self.config.batch_size, self.optimizer.param_groups[-1]["lr"]
         return Progress(self.step * batch, self.steps * batch, loss, self.step, rate)
 
     def _draw(self, step: int, pool: ThreadPoolExecutor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the images and label numbers of a step."""
         drawn = np.random.default_rng([self.seed, step])
         rows = drawn.choice(len(self.photos), self.config.batch_size, p=self.weights)
         seeds = drawn.integers(2**62, size=len(rows))
@@ -210,13 +200,6 @@ class _Run:
         }
         torch.save(state, self.folder / f"{CHECKPOINT}.part")
         os.replace(self.folder / f"{CHECKPOINT}.part", self.folder / CHECKPOINT)
-
-    def finished(self) -> dict[str, torch.Tensor]:
-        """Return all weights, part of the way from where they began to the averaged ones."""
-        state = dict(self.network.state_dict())
-        for name, value in self.averaged.items():
-            state[name] = self.start[name].lerp(value, self.config.average_weight)
-        return {name: value.cpu() for name, value in state.items()}
 
 
 def first_stages(network: ProductNetwork, count: int) -> list[nn.Module]:

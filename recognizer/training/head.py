@@ -84,7 +84,6 @@ def features_of(
 
 
 def _digest(network: ProductNetwork) -> str:
-    """Return a sha256 of all that makes features, apart from preprocessing."""
     digest = hashlib.sha256(str(network.is_root).encode())
     for name, value in network.backbone.state_dict().items():
         digest.update(name.encode())

@@ -1,17 +1,12 @@
 """The network: a timm backbone, a 1x1 convolution and global pooling.
 
-The convolution gives each label's activation map, and pooling commutes with it: the mean of a
-label's map *is* its logit, so the heat-map is a by-product of the score. In a vision transformer
-the map is that of the patches; class and register tokens are left out. The input is uint8 RGB; its
-normalisation is folded into the first convolution before training begins, where that is followed
-by a batch normalisation, and is a layer of its own otherwise.
+The convolution gives each label's activation map, and the mean of a label's map *is* its logit, so
+the heat-map is a by-product of the score. In a vision transformer the map is that of the patches.
 
 The head sees the means of the features, or their square roots: by those a linear head distinguishes
 more. So that a label's score stays the mean of its map, features are then divided, place by place,
-by the roots of their means.
-
-Batch normalisation keeps the statistics with which a network begins, so in a timm EfficientNet it
-is folded into the convolutions before training: a step then takes a third less time.
+by the roots of their means. Batch normalisation keeps the statistics with which a network begins,
+so in a timm EfficientNet it is folded into the convolutions: a step takes a third less time.
 """
 
 from __future__ import annotations
@@ -39,15 +34,11 @@ ROOT_FLOOR = 0.01  # added to the means of features, whose root has no slope at 
 
 
 class Outputs(NamedTuple):
-    """The outputs of one pass, float32.
+    """The outputs of one pass, float32."""
 
-    Logits before softmax, (N, labels); the activation maps of which they are the means, (N, labels,
-    h, w); the pooled features, or their roots, (N, channels).
-    """
-
-    logits: torch.Tensor
-    maps: torch.Tensor
-    embedding: torch.Tensor
+    logits: torch.Tensor  # (N, labels), before softmax
+    maps: torch.Tensor  # (N, labels, h, w): activation maps, of which logits are the means
+    embedding: torch.Tensor  # (N, channels): pooled features, or their roots
 
 
 class ProductNetwork(nn.Module):

@@ -188,7 +188,6 @@ def _shape(value: onnx.ValueInfoProto) -> Any:
 
 
 def _maps_alone(file: Path, prefix: str) -> onnx.GraphProto:
-    """Return the part of an exported network that makes its maps, under names of its own."""
     alone = Extractor(onnx.load(str(file))).extract_model(["images"], ["maps"])
     graph: onnx.GraphProto = compose.add_prefix(alone, prefix).graph
     for node in graph.node:

@@ -184,8 +184,8 @@ _SHAPE = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [0, 0, 1, 1], "grou
 def widen_stem(model: onnx.ModelProto) -> bool:
     """Change the first convolution; return whether it is one that can be widened.
 
-    Networks whose first quantised tensor is not the uint8 pixels, and widths that are no multiple
-    of four, are left as they are.
+    Networks whose first quantised tensor is not the uint8 pixels, and widths that four does not
+    divide, are left as they are.
     """
     graph = model.graph
     _, height, width, _ = (d.dim_value for d in graph.input[0].type.tensor_type.shape.dim)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ from recognizer.training.cascade import (
     set_gate,
 )
 from recognizer.training.config import TrainingConfig, config_from_dict
-from recognizer.training.fit import Progress, fit, predict
+from recognizer.training.fit import Progress, Run, predict
 from recognizer.training.model import ProductNetwork, build_network, log_odds_of
 
 RECIPE_FILE = "recipe.json"
@@ -54,10 +55,7 @@ GATE_FILE = "gate.json"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What is done, and how long all that is left will take; None until it is known.
-
-    In training, ``run`` is the name of the run's folder, and ``progress`` has the numbers.
-    """
+    """What is done, how long the rest will take, and, in training, the run's folder and numbers."""
 
     words: str
     seconds_left: float | None = None
@@ -135,14 +133,18 @@ def open_recipe(
 
 
 def _deal(photos: list[Photo], config: TrainingConfig) -> tuple[list[Photo], NDArray[np.int64]]:
-    """Return the photos under their groups of sources, and the fold of each, -1 for none."""
     folds = np.full(len(photos), -1)
     train = [i for i, p in enumerate(photos) if p.split == "train"]
     if isinstance(config.folds, str):
         table = read_folds(Path(config.folds))
         for i in train:
-            folds[i] = table.of(photos[i])
-        groups = table.group_of
+            if photos[i].source not in table:
+                raise TrainingError(
+                    f"the source {photos[i].source!r} is in no fold: deal the sources again, or "
+                    f"add it to {config.folds}"
+                )
+            folds[i] = table[photos[i].source][1]
+        groups = {source: group for source, (group, _) in table.items()}
         return [replace(p, source=groups.get(p.source, p.source)) for p in photos], folds
     if config.folds:
         truth, sources = [photos[i].label for i in train], [photos[i].source for i in train]
@@ -163,13 +165,12 @@ def train_recipe(recipe: Recipe, folder: Path, on_stage: OnStage = lambda _: Non
     if not (folder / OUT_OF_FOLD_FILE).exists() and (recipe.folds >= 0).any():
         write_out_of_fold(_leave_out(recipe, folder, clock), folder / OUT_OF_FOLD_FILE)
     if not (folder / NETWORK_FILE).exists():
-        network = _network(recipe, folder, None, clock)
+        network = fold_network(recipe, folder, None, clock)
         with replacing(folder / NETWORK_FILE) as partial_file:
             save_file({n: v.contiguous() for n, v in network.state_dict().items()}, partial_file)
 
 
 def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
-    """Train without each fold, and return what is said of the photos that were left out."""
     config, count = recipe.config, int(recipe.folds.max()) + 1
     held = [recipe.of_fold(fold) for fold in range(count)]
     first, second = [], []
@@ -181,9 +182,9 @@ def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
     photos, logits = list(itertools.chain(*held)), torch.cat(first)
     if second:
         strong, is_negative = torch.cat(second), np.array([not p.is_product for p in photos])
-        gate = set_gate(
-            logits[is_negative], strong[is_negative], _is_product(recipe), config.cascade.share
-        )
+        products = {p.label for p in recipe.photos if p.is_product}
+        is_product = np.array([label in products for label in recipe.labels])
+        gate = set_gate(logits[is_negative], strong[is_negative], is_product, config.cascade.share)
         with replacing(folder / GATE_FILE) as partial:
             bars = {n: b for n, b in zip(recipe.labels, gate.bars, strict=True) if b < np.inf}
             partial.write_text(json.dumps({"bars": bars, "shift": gate.shift}) + "\n", "utf-8")
@@ -199,14 +200,11 @@ def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
     )
 
 
-def fold_network(recipe: Recipe, folder: Path, fold: int) -> ProductNetwork | Cascade:
-    """Return the network that has seen nothing of a fold; it is trained if it was not yet."""
-    return _network(recipe, folder, fold, _Clock(recipe))
-
-
-def _network(
-    recipe: Recipe, folder: Path, fold: int | None, clock: _Clock
+def fold_network(
+    recipe: Recipe, folder: Path, fold: int | None, clock: _Clock | None = None
 ) -> ProductNetwork | Cascade:
+    """Return the network that has seen nothing of a fold; it is trained if it was not yet."""
+    clock = clock or _Clock(recipe)
     first = first_network(recipe, folder, fold, clock)
     return _joined(recipe, folder, first, _ensemble(recipe, fold, clock))
 
@@ -232,11 +230,6 @@ def _ensemble(recipe: Recipe, fold: int | None, clock: _Clock) -> list[ProductNe
     return fit_ensemble(recipe.config, recipe.labels, photos, recipe.cache, clock.on_features)
 
 
-def _is_product(recipe: Recipe) -> NDArray[np.bool_]:
-    products = {p.label for p in recipe.photos if p.is_product}
-    return np.array([label in products for label in recipe.labels])
-
-
 def first_network(
     recipe: Recipe, folder: Path, fold: int | None, clock: _Clock | None = None
 ) -> ProductNetwork:
@@ -247,17 +240,17 @@ def first_network(
     for seed in range(recipe.config.seed, recipe.config.seed + recipe.config.seeds):
         name = f"all-{seed}" if fold is None else f"fold-{fold}-{seed}"
         words = "all photos" if fold is None else f"without fold {fold}"
-        state = fit(
+        report = clock.begin(name, f"{words}, seed {seed}")
+        run = Run(
             recipe.config,
             recipe.labels,
             photos,
             recipe.cache,
             folder / name,
             seed=seed,
-            on_progress=clock.begin(name, f"{words}, seed {seed}"),
             on_features=partial(clock.on_features, recipe.config.backbone),
         )
-        found.append(state)
+        found.append(run.train(report))
     mean = {
         name: torch.stack([state[name] for state in found]).mean(0)
         if value.dtype.is_floating_point
@@ -270,12 +263,11 @@ def first_network(
 
 
 def _skeleton(recipe: Recipe) -> ProductNetwork:
-    return build_network(replace(recipe.config, weights="none"), len(recipe.labels)).eval()
+    config = msgspec.structs.replace(recipe.config, weights="none")
+    return build_network(config, len(recipe.labels)).eval()
 
 
 class _Clock:
-    """Says what is done and how long the rest will take."""
-
     def __init__(self, recipe: Recipe, on_stage: OnStage = lambda _: None) -> None:
         config = recipe.config
         self._runs = config.seeds * (int(recipe.folds.max(initial=-1)) + 2)

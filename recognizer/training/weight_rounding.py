@@ -182,7 +182,6 @@ def _error(missing: Floats, covariance: Floats) -> Floats:
 def _observe(
     exact: onnx.ModelProto, found: Sequence[_Convolution], inputs: NDArray[np.uint8]
 ) -> None:
-    """Let convolutions see what they take in when the exact file is run."""
     model = onnx.ModelProto()
     model.CopyFrom(exact)
     sources = sorted({own.source for own in found})

@@ -116,13 +116,13 @@ def _from_package(config: TrainingConfig, folder: Path) -> Any:
 def _from_hub(config: TrainingConfig) -> Any:
     found = timm.models.get_pretrained_cfg(config.backbone)
     if found is None:
-        return _create(config)  # says that there is no such backbone
+        return _create(config)  # which names the unknown backbone
     place = found.hf_hub_id
     if place is None:
         raise TrainingError(f"timm's hub has no weights for {config.backbone!r}; {_OTHERWISE}")
     try:
         if not huggingface_hub.try_to_load_from_cache(place, "model.safetensors"):
-            # A download would try again and again before it says that there is no network.
+            # A download would try again and again before it names the missing network.
             address = huggingface_hub.constants.ENDPOINT
             huggingface_hub.get_session().head(address, timeout=_HUB_SECONDS)
         return _create(config, pretrained=True)
@@ -136,7 +136,7 @@ def _from_hub(config: TrainingConfig) -> Any:
 
 def _from_file(config: TrainingConfig, file: Path) -> Any:
     if not file.is_file():
-        raise TrainingError(f"weights = {config.weights!r}: there is no such .safetensors file")
+        raise TrainingError(f"weights = {config.weights!r}: no such .safetensors file")
     built = []
     # Twice from the same seed: what is random after loading was not in the file.
     for loading in ({}, {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}):

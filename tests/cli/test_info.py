@@ -31,7 +31,7 @@ def test_it_says_what_a_bundle_is_and_the_evidence_for_its_labels() -> None:
     assert about["bundle"] == bundle.title
     assert about["any_product_thresholds"]["0.01"] == bundle.any_product_thresholds[0.01]
     found = next(row for row in about["labels"] if row["label"] == "ivory_worked")
-    assert found["train"].keys() == {"photos", "sources", "patches"}
+    assert found["train"].keys() == {"photos", "sources"}
     assert found["recall"]["value"] == pytest.approx(recall.value)
 
 

@@ -5,7 +5,6 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
@@ -14,17 +13,9 @@ from recognizer.dataset.check import DataCheck, check_data
 from recognizer.errors import DatasetError
 from tests.conftest import encoded, invoke
 from tests.labelled import write_manifest
+from tests.pictures import scene
 
 Write = Callable[..., dict[str, str]]
-
-
-def scene(seed: int) -> Image.Image:
-    """A picture with structure, another for each seed."""
-    rng = np.random.default_rng(seed)
-    small = rng.integers(0, 256, (12, 16), np.uint8)
-    red = np.asarray(Image.fromarray(small).resize((240, 180), Image.Resampling.BICUBIC))
-    dark = np.full_like(red, 20)
-    return Image.fromarray(np.stack([red, dark, dark], axis=-1))
 
 
 @pytest.fixture

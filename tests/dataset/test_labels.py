@@ -58,6 +58,10 @@ def test_labels_with_kinds_go_into_the_manifest(photos: Path, tmp_path: Path) ->
     assert {p.label for p in load_photos(tmp_path / "data")} == labels
     counted = invoke("dataset", "labels", tmp_path / "data")
     assert "│ Whale tooth │      8 │" in counted.stdout
+    (photos / "taxonomy.toml").write_text('[label.whale_tooth]\nkind = "product"\n')
+    done = invoke("dataset", "labels", photos)
+    assert done.exit_code == ExitCode.USAGE
+    assert "labels that neither taxonomy.toml nor the package has: resin_tooth" in done.stderr
 
 
 def test_a_folder_without_photos_gets_an_example(tmp_path: Path) -> None:
@@ -67,13 +71,6 @@ def test_a_folder_without_photos_gets_an_example(tmp_path: Path) -> None:
     example = "\n".join(line[2:] for line in text.splitlines()[-3:])
     (tmp_path / "taxonomy.toml").write_text(example)
     assert invoke("dataset", "labels", tmp_path).exit_code == ExitCode.DONE
-
-
-def test_labels_that_nobody_describes_are_named(photos: Path) -> None:
-    (photos / "taxonomy.toml").write_text('[label.whale_tooth]\nkind = "product"\n')
-    done = invoke("dataset", "labels", photos)
-    assert done.exit_code == ExitCode.USAGE
-    assert "labels that neither taxonomy.toml nor the package has: resin_tooth" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recognizer.dataset.layouts import Collection, read_collection
-from recognizer.dataset.origins import find_origins
+from recognizer.dataset.new_manifest import find_origins
 from recognizer.errors import DatasetError, RecognizerError, UsageError
 
 FILES = ("a/1.jpg", "a/2.jpg", "b/3.jpg")
@@ -203,17 +203,13 @@ def test_the_source_is_a_column_that_is_called_so(root: Path) -> None:
         sources(root, "shop")
 
 
-def test_a_column_with_one_value_says_nothing(root: Path) -> None:
-    (root / "p.csv").write_text(
-        "file,label,source\n" + "".join(f"{f},bone,scrape\n" for f in FILES)
-    )
+def test_otherwise_it_is_a_folder(root: Path) -> None:
+    rows = "".join(f"{f},bone,scrape\n" for f in FILES)
+    (root / "p.csv").write_text("file,label,source\n" + rows)
     words = "the folder that a photo lies in (the column 'source' says the same of all)"
     assert sources(root) == (["a", "a", "b"], words)
-
-
-def test_the_source_is_a_folder_inside_each_label(tmp_path: Path) -> None:
     for name in (*(f"bone/{shop}/{i}.jpg" for shop in "ab" for i in range(2)), "wood/x.jpg"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
+        (root / "labels" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "labels" / name).touch()
     words = "the folder inside each label's folder"
-    assert sources(tmp_path) == (["a", "a", "b", "b", None], words)
+    assert sources(root / "labels") == (["a", "a", "b", "b", None], words)

@@ -171,13 +171,6 @@ def test_without_sources_each_photo_is_its_own_with_a_warning(tmp_path: Path) ->
         make(tmp_path / "q", source="folder")
 
 
-def test_labels_with_few_sources_are_named(photos: Path) -> None:
-    for i in range(3):
-        write(photos / "antler" / "shop-3" / f"{i}.jpg", 900 + i)
-    warnings = make(photos).warnings
-    assert any("antler: only" in line or "antler: no photo to test" in line for line in warnings)
-
-
 # --- labels --------------------------------------------------------------------------------------
 
 

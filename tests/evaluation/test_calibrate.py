@@ -106,17 +106,6 @@ def test_the_same_network_is_another_bundle(
     assert after.scores != before.scores
 
 
-def test_thresholds_are_those_of_the_new_scores(
-    recognizer: Recognizer, held_out: list[Photo]
-) -> None:
-    log_odds, _ = run_photos(recognizer, held_out)
-    shifted = calibrated(recognizer.bundle, log_odds + 5, held_out)
-    plain = calibrated(recognizer.bundle, log_odds, held_out)
-    for one, other in zip(plain.labels, shifted.labels, strict=True):
-        for rate, threshold in one.thresholds.items():
-            assert other.thresholds[rate] == pytest.approx(threshold, abs=0.1)
-
-
 def test_what_was_enrolled_keeps_its_thresholds(
     recognizer: Recognizer, held_out: list[Photo], tmp_path: Path
 ) -> None:

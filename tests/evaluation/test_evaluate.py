@@ -13,21 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo, fingerprint, load_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.card import UNSTATED, count_licenses, write_sources
-from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, Quality, evaluate
+from recognizer.evaluation.evaluate import (
+    ANY_PRODUCT,
+    Evaluation,
+    Quality,
+    corrected,
+    evaluate,
+)
 from recognizer.evaluation.figures import Truth, measure_living_animals
-from recognizer.evaluation.held_out import corrected
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Leads, Training
 from tests.conftest import encoded, invoke, picture
 from tests.labelled import photo, write_manifest
-from tests.tiny import write_tiny_bundle
+from tests.tiny import LABELS, write_tiny_bundle
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -114,29 +118,29 @@ def test_the_figures(evaluation: Evaluation) -> None:
     assert (points[0].false_positives, points[0].recall.value) == (0, 0.8)
 
 
-def test_only_labels_of_the_model_and_of_the_photos_are_listed(
-    evaluation: Evaluation, recognizer: Recognizer, photos: list[Photo]
+def test_a_product_that_the_model_does_not_know(
+    recognizer: Recognizer, photos: list[Photo]
 ) -> None:
-    assert {f.name for f in evaluation.labels} == {"ivory_raw", "ivory_worked"}
-    assert [report.name for report in evaluation.reports] == list(recognizer.labels)
     renamed = [
         replace(p, label="rhino_horn") if p.label == "ivory_worked" and p.split == "test" else p
         for p in photos
     ]
     found = evaluate(recognizer, renamed, "test", rounds=20)
     assert found.leads == {"rhino_horn": Leads(photos=5, leads=4, named=0)}
-    rhino = next(f for f in found.labels if f.name == "rhino_horn")  # the model has no such name
+    rhino = next(f for f in found.labels if f.name == "rhino_horn")
     assert (rhino.photos, rhino.average_precision, rhino.recall) == (5, None, {})
 
 
 def test_precision_and_recall_label_by_label(evaluation: Evaluation) -> None:
+    assert {f.name for f in evaluation.labels} == {"ivory_raw", "ivory_worked"}
     reports = {report.name: report for report in evaluation.reports}
+    assert tuple(reports) == LABELS
     worked, ceramic = reports["ivory_worked"], reports["ceramic"]
     assert (worked.photos, worked.highest) == (5, Quality(1.0, 0.8, 0.8889))
     assert worked.over is not None
     assert worked.over.recall == 0.8
-    assert (ceramic.photos, ceramic.over) == (6, None)  # a look-alike has no threshold
-    assert ceramic.highest == Quality(0.8571, 1.0, 0.9231)
+    # A look-alike has no threshold.
+    assert (ceramic.photos, ceramic.highest, ceramic.over) == (6, Quality(0.8571, 1, 0.9231), None)
     assert reports["ivory_raw"].highest == Quality(None, None, None)  # never shown, never said
 
 
@@ -182,8 +186,8 @@ def test_both_splits_are_printed_if_the_data_have_both(
         ["--split", "train"],
         ["--against", "tiny", "--output", "report.html"],
         ["--against", "tiny", "--predictions", "x.parquet"],
-        ["--robustness", "--errors", "x.png"],
-        ["--errors", "x.tusk"],
+        ["--robustness", "--output", "x.html"],
+        ["--robustness", "--against", "tiny"],
         ["--output", "no/such/folder/x.html"],
         ["--split", "validation"],
     ],
@@ -203,13 +207,12 @@ def test_against_itself_nothing_differs(tiny_bundle: Path, data: Path) -> None:
             assert set(family[figure]["difference"].values()) == {0}
 
 
-def test_each_photo_has_a_row_and_errors_a_picture(
+def test_each_photo_has_a_row(
     tiny_bundle: Path, recognizer: Recognizer, data: Path, tmp_path: Path
 ) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    table, sheet = tmp_path / "x.parquet", tmp_path / "errors.png"
-    output = run(tiny_bundle, "--data", data, "--predictions", table, "--errors", sheet)
-    assert "errors.png" in output
+    table = tmp_path / "x.parquet"
+    run(tiny_bundle, "--data", data, "--predictions", table)
     rows = parquet.read_table(table).to_pylist()
     assert len(rows) == 17
     (missed,) = [row for row in rows if row["label"] != row["highest"]]
@@ -217,8 +220,6 @@ def test_each_photo_has_a_row_and_errors_a_picture(
     said = recognizer.predict(Path(missed["path"]))
     assert said.sha256 == missed["sha256"]
     assert {name: missed[f"score.{name}"] for name in said.scores} == pytest.approx(said.scores)
-    with Image.open(sheet) as drawn:
-        assert drawn.format == "PNG"
 
 
 def test_the_report_needs_nothing_else_and_shows_no_source(

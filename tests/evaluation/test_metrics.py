@@ -11,12 +11,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from recognizer.evaluation.metrics import (
     Clustering,
     RankedCounts,
-    average_precision,
     bootstrap,
     calibration_bins,
     expected_calibration_error,
     rank,
-    recall_at_fpr,
     share,
 )
 from recognizer.evaluation.thresholds import threshold_at_fpr
@@ -41,10 +39,9 @@ def ranked_photos(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 @given(ranked_photos())
 def test_areas_are_those_of_scikit_learn(photos: tuple[np.ndarray, np.ndarray]) -> None:
     truth, scores = photos
-    assert average_precision(truth, scores) == pytest.approx(average_precision_score(truth, scores))
-    assert float(rank(truth, scores).area_under_roc()) == pytest.approx(
-        roc_auc_score(truth, scores)
-    )
+    found = rank(truth, scores)
+    assert found.average_precision() == pytest.approx(average_precision_score(truth, scores))
+    assert found.area_under_roc() == pytest.approx(roc_auc_score(truth, scores))
 
 
 @given(ranked_photos(), st.floats(0, 1))
@@ -54,7 +51,7 @@ def test_recall_is_what_is_over_the_threshold(
     truth, scores = photos
     threshold = threshold_at_fpr(scores[~truth], rate)
     expected = (scores[truth] > threshold).mean()
-    assert recall_at_fpr(truth, scores, rate) == pytest.approx(expected)
+    assert rank(truth, scores).recall_at(rate) == pytest.approx(expected)
 
 
 @given(ranked_photos(), st.data())

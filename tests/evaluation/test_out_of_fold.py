@@ -51,8 +51,7 @@ def photos(labelled_photos: list[Photo]) -> list[Photo]:
 @pytest.fixture
 def file(photos: list[Photo], tmp_path: Path) -> Path:
     path = tmp_path / "out-of-fold.parquet"
-    embedding = np.arange(3 * len(photos), dtype=np.float32).reshape(-1, 3)
-    write_out_of_fold(predictions(photos, embedding=embedding), path)
+    write_out_of_fold(predictions(photos), path)
     return path
 
 
@@ -60,8 +59,6 @@ def test_a_file_is_read_as_it_was_written(photos: list[Photo], file: Path) -> No
     before, found = predictions(photos), read_out_of_fold(file)
     assert (found.log_odds == before.log_odds).all()
     assert (found.folds == before.folds).all()
-    assert found.embedding is not None
-    assert found.embedding[1].tolist() == [3, 4, 5]
     assert (tuple(found.labels), found.recipe) == (LABELS, {"backbone": "any"})
     for one, other in zip(photos, found.photos, strict=True):
         assert replace(one, path=Path(), split="validation") == other
@@ -71,7 +68,7 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     other = tmp_path / "other.parquet"
     pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table({"a": [1]}), other)
-    with pytest.raises(DatasetError, match="no out-of-fold predictions"):
+    with pytest.raises(DatasetError, match="not out-of-fold predictions"):
         read_out_of_fold(other)
     with pytest.raises(DatasetError, match="missing"):
         read_out_of_fold(tmp_path / "missing.parquet")

@@ -43,18 +43,15 @@ def test_a_bank_comes_back_nearly_as_it_was(tmp_path: Path) -> None:
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
+    other_model = with_bank(tmp_path / "other-v1", make_bank(labels=9))
+    with pytest.raises(BundleSchemaError, match="other labels"):
+        read_negatives(load_bundle(other_model))
     folder = with_bank(tmp_path, make_bank())
     (folder / NEGATIVES_FILE).write_bytes(make_bank(6).to_bytes())
     with pytest.raises(BundleDigestError, match=r"negatives\.npz"):
         read_negatives(load_bundle(folder))
     (folder / NEGATIVES_FILE).unlink()
     with pytest.raises(BundleNotFoundError, match=r"negatives\.npz"):
-        read_negatives(load_bundle(folder))
-
-
-def test_a_bank_of_another_model_is_refused(tmp_path: Path) -> None:
-    folder = with_bank(tmp_path, make_bank(labels=9))
-    with pytest.raises(BundleSchemaError, match="other labels"):
         read_negatives(load_bundle(folder))
 
 

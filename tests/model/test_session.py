@@ -19,7 +19,7 @@ from recognizer.errors import (
     UsageError,
 )
 from recognizer.model.description import InputFormat
-from recognizer.model.session import PACKAGES, PROVIDERS
+from recognizer.model.session import PACKAGES
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
 from tests.conftest import encoded, picture
@@ -44,18 +44,6 @@ def test_a_missing_provider_is_told_with_its_package_unless_a_fallback_is_allowe
     fallback = Recognizer.load(tiny_bundle, provider=provider, allow_fallback=True)
     assert fallback.provider == "cpu"
     assert fallback.predict(encoded(picture())).status is Status.OK
-
-
-@pytest.mark.skipif(
-    PROVIDERS["openvino"] not in onnxruntime.get_available_providers(),
-    reason="needs onnxruntime-openvino in place of onnxruntime",
-)
-def test_openvino_scores_as_the_cpu_does(tiny_bundle: Path, recognizer: Recognizer) -> None:
-    other = Recognizer.load(tiny_bundle, provider="openvino", threads=1)
-    assert other.provider == "openvino"
-    for color in ("red", "green", "blue"):
-        found, expected = other.predict(picture(color)), recognizer.predict(picture(color))
-        assert found.scores == pytest.approx(expected.scores, abs=1e-3)
 
 
 def test_a_provider_that_does_not_start_is_told(

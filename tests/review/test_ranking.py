@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.description import EvaluationPhotos, LabelEvidence
+from recognizer.model.description import LabelEvidence, PhotoCounts
 from recognizer.policy import Decision
 from recognizer.review.page import write_report
 from recognizer.review.server.queue import Queue
@@ -29,7 +29,7 @@ from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, lead, write_
 def bundle(tiny_bundle: Path) -> Bundle:
     """With evidence for worked ivory, and none for raw ivory."""
     found = load_bundle(tiny_bundle)
-    evidence = LabelEvidence(test=EvaluationPhotos(photos=9, sources=2))
+    evidence = LabelEvidence(test=PhotoCounts(photos=9, sources=2))
     labels = tuple(
         replace(one, evidence=evidence if one.name == "ivory_worked" else None)
         for one in found.labels

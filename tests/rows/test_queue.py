@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.description import EvaluationPhotos, LabelEvidence
+from recognizer.model.description import LabelEvidence, PhotoCounts
 from recognizer.policy import Decision, Policy
 from recognizer.rows import (
     NewRow,
@@ -261,7 +261,7 @@ def test_an_image_with_a_lead_stands_for_a_listing_that_reports_have_raised(
 ) -> None:
     found, evidence = (
         load_bundle(tiny_bundle),
-        LabelEvidence(test=EvaluationPhotos(photos=9, sources=2)),
+        LabelEvidence(test=PhotoCounts(photos=9, sources=2)),
     )
     labels = (
         replace(one, evidence=evidence if one.name == "ivory_worked" else None)

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from recognizer.dataset.cutout import find_object
 from recognizer.dataset.manifest import Photo
-from recognizer.training.augment import Augmentation, Pictures
+from recognizer.training.augment import Augmentation
 from recognizer.training.config import AugmentConfig
 from tests.dataset.test_compose import studio
 
@@ -29,9 +31,8 @@ def augmentation(config: AugmentConfig) -> Augmentation:
     } | {"3": studio()}
     for picture in rgb.values():
         picture.flags.writeable = False  # as the cache's
-    return Augmentation(
-        config, 48, PHOTOS, Pictures(rgb.__getitem__, lambda s: find_object(rgb[s]))
-    )
+    cache: Any = SimpleNamespace(rgb=rgb.__getitem__, mask=lambda s: find_object(rgb[s]))
+    return Augmentation(config, 48, PHOTOS, cache)
 
 
 @pytest.mark.parametrize(
@@ -57,9 +58,8 @@ def test_changes_keep_type_and_range_and_depend_on_the_generator_alone(
 
 def test_a_photo_may_be_left_nearly_as_it_is() -> None:
     rgb = np.full((60, 80, 3), 120, np.uint8)
-    change = Augmentation(
-        AugmentConfig(identity_prob=1), 48, PHOTOS, Pictures(lambda _: rgb, lambda _: None)
-    )
+    cache: Any = SimpleNamespace(rgb=lambda _: rgb, mask=lambda _: None)
+    change = Augmentation(AugmentConfig(identity_prob=1), 48, PHOTOS, cache)
     made = [change(PHOTOS[0], np.random.default_rng(seed)) for seed in range(20)]
     assert all(np.ptp(one, axis=(0, 1)).max() == 0 for one in made)
     assert {80 < float(one.mean()) < 170 for one in made} == {True}

@@ -35,17 +35,16 @@ def test_an_empty_file_is_a_recipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("photos = -1", "photos = -1: Expected `int` >= 0"),
-        ("photos = '3'", "photos = '3': Expected `int`, got `str`"),
+        ("photos = -1", "train.toml: Expected `int` >= 0 - at `$.photos`"),
+        ("photos = '3'", "Expected `int`, got `str` - at `$.photos`"),
         ("photos = true", "got `bool`"),
-        ("photo = 3", "unknown key 'photo'; did you mean 'photos'?"),
-        ("augment = 3", "augment is a table"),
-        ("pooling = 'root'", "one of mean, sqrt_mean"),
+        ("photo = 3", "train.toml: unknown key 'photo'; did you mean photos?"),
+        ("augment = 3", "Expected `object`, got `int` - at `$.augment`"),
+        ("pooling = 'root'", "Invalid enum value 'root' - at `$.pooling`"),
         ("folds = 1", "folds = 1: 0, or at least 2"),
-        ("folds = 1.5", "folds = 1.5: Expected `int | str`"),
-        ("average_weight = 1.5", "average_weight = 1.5: Expected `float` <= 1"),
-        ("[augment]\nmin_crop = 2", "augment.min_crop = 2: Expected `float` <= 1"),
-        ("[augment]\njpg = 0.5", "unknown key 'augment.jpg'; known: canvas_prob, "),
+        ("folds = 1.5", "Expected `int | str`, got `float` - at `$.folds`"),
+        ("[augment]\nmin_crop = 2", "Expected `float` <= 1.0 - at `$.augment.min_crop`"),
+        ("[augment]\nmincrop = 0.5", "unknown key 'mincrop'; did you mean min_crop?"),
         ("[cascade]\nbackbones = ['a']\ninput_size = 32", "cascade.input_size = 32: at least 224"),
         ("photos =", "Invalid value"),
     ],
@@ -65,8 +64,8 @@ def test_keys_are_changed_on_the_command_line() -> None:
     for change, words in (
         ("seeds", "--set seeds: write KEY=VALUE"),
         ("epoch=3", "--set epoch=3: unknown key 'epoch'"),
-        ("photo=3", "--set photo=3: unknown key 'photo'; did you mean 'photos'?"),
-        ("device=tpu", "--set device=tpu: device = 'tpu': one of auto, cpu, cuda, mps"),
+        ("photo=3", "--set photo=3: unknown key 'photo'; did you mean photos?"),
+        ("device=tpu", "--set device=tpu: Invalid enum value 'tpu' - at `$.device`"),
     ):
         with pytest.raises(TrainingError, match=re.escape(words)):
             load_config("dinov2", [change])

@@ -41,7 +41,7 @@ def test_a_recipe_becomes_a_bundle_that_the_engine_serves(trained: Trained, tmp_
     assert description["training"]["averaged_runs"] == 2
     assert description["calibration"]["photos"] == 24
     evidence = {e["name"]: e["evidence"] for e in description["labels"]}
-    assert evidence["ivory_worked"]["train"] == {"photos": 8, "sources": 2, "patches": 0}
+    assert evidence["ivory_worked"]["train"] == {"photos": 8, "sources": 2}
     assert evidence["ivory_worked"]["test"] == {"photos": 4, "sources": 1}
     assert "rhino_horn" in recognizer.bundle.not_recognized
     card = (release.path / "MODEL_CARD.md").read_text()

@@ -8,13 +8,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from recognizer import Recognizer
-from recognizer.cli import ExitCode, app
+from recognizer.cli import ExitCode
 from recognizer.training.config import carried_recipes, load_config
 from recognizer.training.runs import read_recipe
-from tests.labelled import COLOR_OF, write_split_photos
+from tests.conftest import invoke
+from tests.labelled import COLOR_OF, write_photos, write_split_photos
 
 SMALL: dict[str, dict[str, object]] = {
     "small-cpu": {"backbone": "test_resnet", "input_size": 32},
@@ -39,10 +39,6 @@ QUICK = {
     "batch_size": 8,
     "device": "cpu",
 }
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def settings(**values: object) -> list[str]:
@@ -82,20 +78,11 @@ def test_it_trains_a_bundle_that_is_served(name: str, tmp_path: Path) -> None:
     assert recognizer.bundle.input_size == (48 if name == "wildlife" else values["input_size"])
 
 
-def folders(data: Path, root: Path, **renamed: str) -> Path:
-    """A folder for each label."""
-    for file in data.glob("*.jpg"):
-        label = file.name.rsplit("-", 1)[0]
-        folder = root / renamed.get(label, label)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / file.name).write_bytes(file.read_bytes())
-    return root
-
-
 def test_a_folder_for_each_label_is_enough_without_a_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    photos = folders(write_split_photos(tmp_path / "data"), tmp_path / "photos")
+    photos = tmp_path / "photos"
+    write_photos(photos, 18)
     monkeypatch.chdir(tmp_path)
     changes = settings(**QUICK, **SMALL["small-cpu"])
     trained = invoke("train", "--data", photos, *changes)
@@ -104,18 +91,17 @@ def test_a_folder_for_each_label_is_enough_without_a_recipe(
     assert "small-cpu: 54 photos of 3 labels, test_resnet at 32 pixels, 6 runs" in words
     assert "No test photos" in words
     assert read_recipe(tmp_path / "runs" / "small-cpu").backbone == "test_resnet"
-
-
-def test_a_bundle_may_have_any_name_but_one_without_a_version(tmp_path: Path) -> None:
-    early = invoke("export", tmp_path / "no-run", "--data", tmp_path, "--output", tmp_path / "mine")
-    assert early.exit_code == ExitCode.USAGE
-    assert "is called NAME-vN, N a number from 1; try mine-v1" in " ".join(early.output.split())
+    (photos / "ivory_worked").rename(photos / "Whale Tooth")
+    words = " ".join(invoke("train", "--data", photos).output.split())
+    assert "unknown label 'Whale Tooth'" in words
+    assert "call it whale_tooth, and write into" in words
 
 
 def test_a_place_that_cannot_be_written_to_is_an_error_of_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    photos = folders(write_split_photos(tmp_path / "data"), tmp_path / "photos")
+    photos = tmp_path / "photos"
+    write_photos(photos, 3)
     (tmp_path / "file").touch()
     commands = (
         ("dataset", "split", photos, "--source", "photo"),
@@ -159,13 +145,3 @@ def test_own_labels_are_trained_exported_and_measured(tmp_path: Path) -> None:
     assert set(description["taxonomy"]["label"]) == {"whale_tooth"}
     evidence = {e["name"]: e["evidence"] for e in description["labels"]}
     assert evidence["whale_tooth"]["test"]["photos"] == 6
-
-
-def test_a_folder_with_the_name_of_no_label_says_what_to_do(tmp_path: Path) -> None:
-    photos = folders(
-        write_split_photos(tmp_path / "data"), tmp_path / "photos", ivory_worked="Whale Tooth"
-    )
-    refused = invoke("train", "--data", photos)
-    words = " ".join(refused.output.split())
-    assert "unknown label 'Whale Tooth'" in words
-    assert "call it whale_tooth, and write into" in words

@@ -6,6 +6,7 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,7 @@ from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
 from recognizer.model.numerics import sigmoid
 from recognizer.training import runs as module
-from recognizer.training.fit import fit, predict
+from recognizer.training.fit import Run, predict
 from recognizer.training.model import ProductNetwork
 from recognizer.training.runs import (
     Stage,
@@ -47,7 +48,9 @@ def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Trained) -> 
 def test_the_weights_are_the_mean_of_the_seeds(trained: Trained, tmp_path: Path) -> None:
     recipe = trained.recipe
     one, two = (
-        fit(recipe.config, recipe.labels, recipe.train, recipe.cache, tmp_path / str(s), seed=s)
+        Run(
+            recipe.config, recipe.labels, recipe.train, recipe.cache, tmp_path / str(s), seed=s
+        ).train()
         for s in (0, 1)
     )
     assert any(not torch.equal(value, two[name]) for name, value in one.items())
@@ -112,7 +115,7 @@ def test_another_recipe_or_other_photos_do_not_go_on(
 ) -> None:
     config, photos = trained.recipe.config, split
     if key == "recipe":
-        config = replace(config, learning_rate=0.1)
+        config = msgspec.structs.replace(config, learning_rate=0.1)
     else:
         photos = [p for p in split if p is not next(q for q in split if q.split == "train")]
     with pytest.raises(TrainingError, match=f"trained with other {key}"):
@@ -130,6 +133,9 @@ def test_a_table_deals_the_folds_and_groups_the_sources(split: list[Photo], tmp_
             group = {"a": "shops", "b": "museums"}.get(before.source, before.source)
             assert photo.source == group
             assert fold == {"shops": 0, "museums": 1}.get(group, -1)
+    others = [replace(p, source="d") for p in split]
+    with pytest.raises(TrainingError, match="'d' is in no fold: deal the sources again"):
+        open_recipe(small_config(folds=str(table)), others, tmp_path / "other")
 
 
 def test_one_label_is_too_few(split: list[Photo], tmp_path: Path) -> None:

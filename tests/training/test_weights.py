@@ -39,24 +39,20 @@ def test_a_local_file_is_loaded(backbone: str, tmp_path: Path) -> None:
             torch.testing.assert_close(value, theirs.state_dict()[name])
 
 
-def test_a_file_of_another_backbone_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "model.safetensors"
-    save_file({"conv.weight": torch.zeros(3, 3)}, file)
-    with pytest.raises(TrainingError, match=r"lacks \d+ weights .* of another backbone"):
-        build_backbone(small_config(weights=str(file)))
-
-
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("missing.safetensors", "there is no such .safetensors file"),
+        ("missing.safetensors", "no such .safetensors file"),
+        ("{folder}/other.safetensors", r"lacks \d+ weights .* of another backbone"),
         ("imagnet", "imagenet, none, a safetensors file or a bundle"),
         ("model.pth", "imagenet, none, a safetensors file or a bundle"),
     ],
 )
-def test_what_is_no_source_of_weights_is_named(name: str, words: str) -> None:
+def test_what_is_no_source_of_weights_is_named(tmp_path: Path, name: str, words: str) -> None:
+    save_file({"conv.weight": torch.zeros(3, 3)}, tmp_path / "other.safetensors")
+    given = name.format(folder=tmp_path)
     with pytest.raises(TrainingError, match=words):
-        build_network(small_config(weights=name), 3)
+        build_network(small_config(weights=given), 3)
 
 
 def test_a_released_bundle_gives_its_weights() -> None:
