@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -185,8 +185,10 @@ def _checked(values: Mapping[str, Any], where: str) -> TrainingConfig:
         return msgspec.convert(values, TrainingConfig)
     except msgspec.ValidationError as error:
         words = str(error)
+        kinds = (TrainingConfig, AugmentConfig, CascadeConfig)
+        types = {field.name: field.type for kind in kinds for field in msgspec.structs.fields(kind)}
         if unknown := re.search("unknown field `([^`]*)`", words):
-            kinds = (TrainingConfig, AugmentConfig, CascadeConfig)
-            keys = [field.name for kind in kinds for field in msgspec.structs.fields(kind)]
-            words = unknown_name("key", unknown[1], keys)
+            words = unknown_name("key", unknown[1], list(types))
+        elif choice := re.search(r"enum value .*\.(\w+)`", words):
+            words += f"; one of {', '.join(get_args(types[choice[1]]))}"
         raise TrainingError(f"{where}: {words}") from error
