@@ -41,7 +41,7 @@ from recognizer.training.onnx_export import ServedNetwork, export_fp32
 from recognizer.training.quantization import quantize
 from recognizer.training.runs import Recipe, open_recipe
 
-NETWORKS = (
+NETWORKS = ((0, 192), (0, 208), (0, 224), (0, 320), (1, 240), (1, 320))
     (0, 192),
     (0, 208),
     (0, 224),
