@@ -42,16 +42,6 @@ from recognizer.training.quantization import quantize
 from recognizer.training.runs import Recipe, open_recipe
 
 NETWORKS = ((0, 192), (0, 208), (0, 224), (0, 320), (1, 240), (1, 320))
-    (0, 192),
-    (0, 208),
-    (0, 224),
-    (0, 320),
-    (1, 208),
-    (1, 224),
-    (1, 240),
-    (1, 320),
-    (2, 240),
-)
 TOGETHER = ((0, 320), (1, 320))  # whose mean is a point of its own
 REFERENCE = (1, 240)
 PREVALENCE = 0.02
