@@ -39,13 +39,15 @@ def command(bundle: BundleArgument = None, *, as_json: JsonOption = False) -> No
 def _about(bundle: Bundle) -> dict[str, Any]:
     training, evaluation = bundle.training, bundle.evaluation
     size, preprocessing = bundle.input.size, bundle.input.preprocessing
+    cascade = (training.recipe.get("cascade") if training else None) or {}
+    second = " and ".join(cascade.get("backbones", ()))
     return {
         "bundle": bundle.title,
         "folder": str(bundle.path),
         "digest": bundle.digest,
         "created": bundle.created,
         "license": bundle.license,
-        "network": bundle.model.backbone,
+        "network": ", then ".join(filter(None, (bundle.model.backbone, second))) or None,
         "precision": bundle.model.precision,
         "bytes": bundle.model.bytes,
         "input": f"{size} x {size} pixels, preprocessing {preprocessing}",
@@ -103,7 +105,7 @@ def _print_labels(rows: list[dict[str, Any]]) -> None:
         f"{len(known)} labels",
         headings,
         ([row["label"], row["kind"], row["family"] or "-", *_cells(row)] for row in known),
-        "photos (sources); p: patches of photos, which are not evidence",
+        "photos (sources)",
         text_columns=range(len(headings)),
     )
     for kind in Kind:
@@ -117,7 +119,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
     learned = "not recorded"
     if train:
         learned = f"{train.photos:,} ({train.sources})"
-        learned += f" + {train.patches} p" if train.patches else ""
+        learned += f" + {train.patches} patches" if train.patches else ""
     if row["enrolled"]:
         learned += f", {row['enrolled']} enrolled"
     tested = f"{test.photos} ({test.sources})" if test and test.photos else "-"
