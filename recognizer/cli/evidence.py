@@ -10,6 +10,7 @@ import typer
 
 from recognizer.cli import options
 from recognizer.cli.progress import require_none_failed, working
+from recognizer.model.description import counted
 
 
 def command(
@@ -48,6 +49,6 @@ def command(
             scan=scan.name,
             title=title,
         )
-    typer.echo(f"Wrote {output}: {len(rows)} images")
+    typer.echo(f"Wrote {output}: {counted(len(rows), 'image')}")
     typer.echo(f"Case digest: {digest}")
     require_none_failed(f"{source}: not in the case: {why}" for source, why in missing.items())

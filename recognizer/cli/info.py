@@ -39,13 +39,15 @@ def command(bundle: BundleArgument = None, *, as_json: JsonOption = False) -> No
 def _about(bundle: Bundle) -> dict[str, Any]:
     training, evaluation = bundle.training, bundle.evaluation
     size, preprocessing = bundle.input.size, bundle.input.preprocessing
+    cascade = (training.recipe.get("cascade") if training else None) or {}
+    second = " and ".join(cascade.get("backbones", ()))
     return {
         "bundle": bundle.title,
         "folder": str(bundle.path),
         "digest": bundle.digest,
         "created": bundle.created,
         "license": bundle.license,
-        "network": bundle.model.backbone,
+        "network": ", then ".join(filter(None, (bundle.model.backbone, second))) or None,
         "precision": bundle.model.precision,
         "bytes": bundle.model.bytes,
         "input": f"{size} x {size} pixels, preprocessing {preprocessing}",

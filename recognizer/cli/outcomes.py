@@ -11,6 +11,7 @@ import typer
 from recognizer.cli import options
 from recognizer.cli.options import open_reviewed, read_original
 from recognizer.cli.progress import require_none_failed, working
+from recognizer.model.description import counted
 
 app = options.group("Import, export and use what reviewers found out about leads.")
 
@@ -78,5 +79,5 @@ def dataset(
         report = write_dataset(file, found_out, output, read)
     for label, count in sorted(report.labels.items()):
         typer.echo(f"{count:6}  {label}")
-    typer.echo(f"Wrote {output}: {report.labels.total()} images")
+    typer.echo(f"Wrote {output}: {counted(report.labels.total(), 'image')}")
     require_none_failed(f"{source}: not used: {why}" for source, why in report.missing.items())

@@ -84,7 +84,7 @@ def command(
         raise UsageError("--lead-reviewer: 1 to 60 characters, the name that the reviewer gives")
     is_local = is_loopback(host)
     names = (host, socket.gethostname(), *(allow_host or []))
-    if not is_local and token is None:
+    if makes_token := not is_local and token is None:
         token = secrets.token_urlsafe(24)
     bundles = bundles_behind(bundle)
     rules = None if policy is None else Policy.load(policy, bundles[0].taxonomy)
@@ -125,7 +125,7 @@ def command(
         shown = names[1] if host in {"0.0.0.0", "::"} else host  # noqa: S104 - a comparison
         shown = f"[{shown}]" if ":" in shown else shown
         typer.echo(f"Reviewers open {scheme}://{shown}:{port}/ (Ctrl-C stops)", err=print_outcomes)
-        if token is not None:
+        if makes_token:  # one that is given is a secret, and stays out of logs
             typer.echo(f"Token: {token}", err=print_outcomes)
         if not is_local and certificate is None:
             typer.echo(

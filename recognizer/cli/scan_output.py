@@ -71,7 +71,8 @@ def _row_lines(file: ScanFile, leads: int) -> Iterator[str]:
     if len(file) <= LISTED_INPUTS:
         yield from map(row_line, file.rows())
         return
-    yield f"The first {min(LISTED_LEADS, leads)} of {leads:,} leads:"
+    if leads:
+        yield f"The first {min(LISTED_LEADS, leads)} of {leads:,} leads:"
     order = f"place, score DESC, image.id LIMIT {LISTED_LEADS}"
     for _, row in file.numbered_rows("place < 2", (), order):
         yield row_line(row)
@@ -90,7 +91,8 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
         yield f"Damaged or incomplete, but scored: {summary.statuses[Status.DEGRADED]:,}."
     if summary.failed:
         yield f"Failed, and so not cleared: {_listed(summary.failed)}."
-        if {*summary.failed} <= _MISPLACED and summary.failed.total() == summary.images:
+        ((most, _),) = summary.failed.most_common(1)
+        if most in _MISPLACED and summary.failed.total() == summary.images:
             yield from map(_misplaced, skipped.image_columns)
     if summary.repeated:
         yield f"Named more than once: {summary.repeated:,}."
@@ -135,7 +137,7 @@ def warnings(skipped: Skipped) -> Iterator[str]:
 
 def _misplaced(table: str) -> str:
     return (
-        f"No image of {shown(table)} was found: name the folder where its paths begin "
+        f"No image of {shown(table)} could be read: name the folder where its paths begin "
         "(--image-root), and a new --output."
     )
 

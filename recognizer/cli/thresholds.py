@@ -95,14 +95,16 @@ def command(
         _print(choice, model)
     if output is not None:
         goal = f"{capacity:,} leads" if capacity else f"a precision of {precision:.0%}"
+        kept = "" if choice.step else ", with the thresholds of before"
         comments = (
-            f"Chosen for {model.title} ({model.digest[:12]}) and {goal}, from {choice.origin}.",
+            f"Chosen for {model.title} ({model.digest[:12]}) and {goal}, from {choice.origin}"
+            f"{kept}.",
             "Probabilities hold for this bundle alone; rates, for any.",
         )
         chosen = policy_of(choice, model, base, output.stem)
         with replacing(output) as partial_file:
             partial_file.write_text(policy_toml(chosen, comments), encoding="utf-8")
-        typer.echo(f"Wrote {output}", err=True)
+        typer.echo(f"Wrote {output}{kept}", err=True)
     if plot is not None and choice.steps:
         from recognizer.evaluation.plots import draw_steps, write_figure
 

@@ -10,6 +10,7 @@ import typer
 from recognizer.cli import SomeInputsFailedError
 from recognizer.cli.options import RowsBundleOption, bundles_behind
 from recognizer.cli.progress import shown
+from recognizer.model.description import counted
 
 if TYPE_CHECKING:
     from recognizer.engine import Recognizer
@@ -49,6 +50,6 @@ def command(
         if check.result is not Result.OK or not check.detail.startswith("sha256 "):
             typer.echo(f"{check.result:8}  {shown(check.subject)}: {shown(check.detail)}")
     if bad:
-        typer.echo(f"{case}: {bad} checks failed or could not be done", err=True)
+        typer.echo(f"{case}: {counted(bad, 'check')} failed or could not be done", err=True)
         raise SomeInputsFailedError
-    typer.echo(f"{case}: unchanged, {done} checks")
+    typer.echo(f"{case}: unchanged, {counted(done, 'check')}")

@@ -31,6 +31,7 @@ SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "gif", "avif")
 
 DEFAULT_THRESHOLD = 0.5
 """Of a label that has none, on the scale of a heat-map."""
+_DEFAULT_RATE = 0.01  # at which the default policy sends images without a product to review
 
 _JPEG = "image/jpeg"
 _PROCESSES = 2
@@ -159,12 +160,15 @@ class Photos(Closes):
 
 
 def heat_threshold(row: Row, bundle: Bundle, label: str) -> float:
-    """Return the threshold that the heat-map of a label is drawn against."""
+    """Return the threshold that the heat-map of a label is drawn against.
+
+    Of a label that is no lead, it is that of the default policy. The label's own may be far lower,
+    and a map would glow where there is nothing.
+    """
     of_leads = {lead.name: lead.threshold for lead in row.leads if lead.kind == "label"}
     if (threshold := of_leads.get(label)) is not None:
         return threshold
-    own = next((one.thresholds for one in bundle.labels if one.name == label), {})
-    return min(own.values(), default=DEFAULT_THRESHOLD)
+    return bundle.any_product_thresholds.get(_DEFAULT_RATE, DEFAULT_THRESHOLD)
 
 
 # --- in the processes -----------------------------------------------------------------------------

@@ -37,3 +37,4 @@ def test_from_listings_to_a_verified_case(tmp_path: Path, monkeypatch: pytest.Mo
     assert "unchanged" in printed["verify case-L1"]
     assert (tmp_path / "case-L1" / "data" / "index.html").exists()
     assert Policy.load("next.toml").keywords == Policy.load("strict").keywords
+    assert "with the thresholds of before" in Path("next.toml").read_text()  # of so few outcomes

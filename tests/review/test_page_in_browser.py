@@ -99,6 +99,7 @@ def test_decide_reload_undo_export(page: Any, tmp_path: Path) -> None:
     page.keyboard.type('a\x07"tusk", 牙')
     page.keyboard.press("Escape")
     press(page, "c")  # no name was given yet
+    assert page.input_value("#who [name=name]") == ""
     sign(page, "Ama")
     page.locator("h1", has_text="Carving 2").wait_for()  # and nothing is lost
     press(page, "r")

@@ -19,7 +19,8 @@ from PIL import Image
 from recognizer._process import resident_bytes
 from recognizer.cli.options import read_original
 from recognizer.imaging.sources import Refused
-from recognizer.review.photos import Photos, Unavailable
+from recognizer.model.bundle import load_bundle
+from recognizer.review.photos import Photos, Unavailable, heat_threshold
 from recognizer.rows import ScanFile
 from recognizer.rows.row import Row
 from recognizer.status import Status
@@ -35,6 +36,15 @@ def large_png(path: Path, level: int) -> Row:
     Image.new("L", (SIDE, SIDE), level).save(path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return bare_row(str(path), 0.9, "review", sha256=sha256, format="png", width=SIDE, height=SIDE)
+
+
+def test_a_heat_map_is_drawn_against_the_threshold_of_the_policy() -> None:
+    """That of a lead, else the default policy's: at a score of 0.06 nothing glows."""
+    bundle = load_bundle()
+    row = bare_row("a.jpg", 0.9, "review")
+    (lead,) = [one for one in row.leads if one.kind == "label"]
+    assert heat_threshold(row, bundle, lead.name) == lead.threshold
+    assert heat_threshold(row, bundle, "coral") == bundle.any_product_thresholds[0.01]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")

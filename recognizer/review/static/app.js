@@ -362,6 +362,7 @@ document.addEventListener("keydown", (event) => {
   if (typing || event.repeat || $("dialog[open]:not(#zoom)")) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if ($("#zoom")?.open && key !== "o") return;
+  if (KEYS[key]) event.preventDefault(); // else the letter lands in the dialog that asks for a name
   if (key === "l" || key === "g") $(`[data-toggle=${key === "l" ? "blur" : "grey"}]`)?.click();
   else if (key === "?") $("#keys")?.showModal();
   else if (key === "/") {
