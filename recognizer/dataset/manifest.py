@@ -127,7 +127,8 @@ def folder_taxonomy(folder: Path, base: Taxonomy | None = None) -> Taxonomy:
 def load_photos(folder: str | Path, taxonomy: Taxonomy | None = None) -> list[Photo]:
     """Read one data folder (see :func:`load_data`).
 
-    Without a manifest every photo is in the split ``train``, and its source is the data folder.
+    Without a manifest every photo is in the split ``train``; its source is the folder inside the
+    label's, or without one the data folder.
     """
     root = Path(folder)
     try:
@@ -158,7 +159,9 @@ def _photos_of(root: Path, taxonomy: Taxonomy | None) -> Iterator[Photo]:
             raise DatasetError(f"{inside} (images: {len(paths)}): {unknown}")
         for path in paths:
             digest = sha256(read_file(path)).hexdigest()
-            yield Photo(path, digest, inside.name, root.name, "train", taxonomy=taxonomy)
+            source, *file = path.relative_to(inside).parts
+            source = source if file else root.name
+            yield Photo(path, digest, inside.name, source, "train", taxonomy=taxonomy)
 
 
 def read_file(path: Path) -> bytes:
