@@ -222,7 +222,7 @@ class ProcessPool(Closes):
         try:
             future = self._threads.submit(self._answer, request)
         except RuntimeError:
-            raise UsageError("closed already") from None
+            raise UsageError("the worker processes were closed already") from None
         self._futures.add(future)
         future.add_done_callback(self._futures.discard)
         return future
@@ -231,7 +231,7 @@ class ProcessPool(Closes):
         child, is_new = self._served.__dict__.get("child"), False
         while True:
             if self._is_closed:
-                raise UsageError("closed already")
+                raise UsageError("the worker processes were closed already")
             if child is None:
                 child, is_new = self._start(), True
             try:

@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn, Self
 
@@ -91,7 +92,9 @@ class GuardedRecognizer(Closes, DecisionMaker):
         return f"{type(self).__name__}({self.bundle.title!r}, provider={self._pool.provider!r})"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("its processes cannot be pickled: load it where it is used")
+        raise TypeError(
+            f"the processes of a {type(self).__name__} cannot be pickled: load it where it is used"
+        )
 
     def close(self) -> None:
         """End all processes; images that they work on give ``decoder_crash``."""
@@ -143,14 +146,13 @@ class GuardedRecognizer(Closes, DecisionMaker):
             prediction = future.result()
         except DiedError as died:
             detail = f"the process that worked on it {died}"
-            prediction = Prediction(
-                status=Status.FAILED, reason=died.reason, detail=detail, sha256=sha256
-            )
+            prediction = Prediction(status=Status.FAILED, reason=died.reason, detail=detail)
         if sha256 is not None and prediction.sha256 not in {None, sha256}:
             raise RecognizerError("the prediction is that of another image")
         with self._lock:
-            self._answered.update(filter(None, (prediction.status, prediction.reason)))
-        return prediction
+            self._answered.update(map(str, filter(None, (prediction.status, prediction.reason))))
+        digest = self.bundle.digest  # for appeals, also of an image that ended its process
+        return replace(prediction, sha256=prediction.sha256 or sha256, bundle_digest=digest)
 
 
 def _predict(recognizer: Recognizer, request: tuple[ImageSource, str | None]) -> Prediction:

@@ -135,9 +135,12 @@ def test_many_tasks_of_an_event_loop(guarded: GuardedRecognizer) -> None:
         assert found[start : start + 2] == [red, green]
         assert isinstance(dead := found[start + 2], Prediction)
         assert dead.reason is Reason.DECODER_CRASH
+        assert dead.sha256
+        assert dead.bundle_digest == guarded.bundle.digest
         assert isinstance(found[start + 3], UsageError)
     assert ticks > 10
     after = guarded.stats()
+    assert {type(key) for key in after} == {str}
     changes = {key: after[key] - before.get(key, 0) for key in after}
     expected = {"ok": 12, "failed": 5, "decoder_crash": 5, "replaced": 5}
     assert {key: changes[key] for key in expected} == expected

@@ -132,9 +132,8 @@ def _labelled(
         predictions = score_photos(Recognizer(bundle), photos, progress)
     return measure_labelled(
         bundle,
+        photos,
         [prediction.scores for prediction in predictions],
-        [photo.label for photo in photos],
-        [photo.source for photo in photos],
         images_per_day=photos_per_day,
         prevalence=prevalence,
         origin=f"{len(photos):,} labelled photos ({split})",

@@ -124,7 +124,8 @@ def folder_taxonomy(folder: Path, base: Taxonomy | None = None) -> Taxonomy:
 def load_photos(folder: str | Path, taxonomy: Taxonomy | None = None) -> list[Photo]:
     """Read one data folder (see :func:`load_data`).
 
-    Without a manifest every photo is in the split ``train``, and its source is the data folder.
+    Without a manifest every photo is in the split ``train``; its source is the folder inside the
+    label's, or without one the data folder.
     """
     photos = []
     for row in data_rows(Path(folder), taxonomy):
@@ -159,7 +160,9 @@ def _in_folders(root: Path, taxonomy: Taxonomy) -> Iterator[Photo | str]:
             raise DatasetError(f"{inside} (images: {len(paths)}): {unknown}")
         for path in paths:
             digest = sha256(read_file(path)).hexdigest()
-            yield Photo(path, digest, inside.name, root.name, "train", taxonomy=taxonomy)
+            source, *file = path.relative_to(inside).parts
+            source = source if file else root.name
+            yield Photo(path, digest, inside.name, source, "train", taxonomy=taxonomy)
 
 
 def read_file(path: Path) -> bytes:

@@ -202,8 +202,16 @@ def enroll(
     )
 
 
-examine = partial(enroll, output=None)
-"""Say what a label enrolled from these photos could be expected to do; nothing is written."""
+def examine(
+    recognizer: Recognizer,
+    product: Product,
+    photos: Sequence[str],
+    *,
+    negatives: Sequence[str] = (),
+    on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
+) -> Enrolment:
+    """Say what a label that :func:`enroll` learns from these photos could be expected to do."""
+    return enroll(recognizer, product, photos, None, negatives=negatives, on_progress=on_progress)
 
 
 def _note_on_copies(labels: Sequence[str], place: str, name: str) -> str:

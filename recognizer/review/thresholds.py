@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from recognizer.dataset.manifest import Photo
 from recognizer.errors import UsageError
 from recognizer.evaluation.metrics import CONFIDENCE, Clustering, share
 from recognizer.evaluation.prevalence import negatives_without_error, precision_estimate
@@ -81,9 +82,8 @@ class Choice:
 
 def measure_labelled(
     bundle: Bundle,
+    photos: Sequence[Photo],
     scores: Sequence[Mapping[str, float]],
-    labels: Sequence[str],
-    sources: Sequence[str],
     *,
     images_per_day: float,
     prevalence: float,
@@ -98,8 +98,8 @@ def measure_labelled(
     families = _family_members(bundle, ignore)
     return measure_photos(
         np.array([_highest_score(one, families) for one in scores]),
-        np.array([_family_shown(label, bundle.taxonomy) for label in labels]),
-        np.array(sources),
+        np.array([_family_shown(photo.label, photo.taxonomy) for photo in photos]),
+        np.array([photo.source for photo in photos]),
         families=[*families],
         named=bundle.any_product_thresholds,
         images_per_day=images_per_day,

@@ -52,6 +52,8 @@ OUT_OF_FOLD_FILE = "out-of-fold.parquet"
 NETWORK_FILE = "network.safetensors"
 GATE_FILE = "gate.json"
 
+_CHANGED = {"recipe": "another recipe", "labels": "other labels", "photos": "other photos"}
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -121,15 +123,22 @@ def open_recipe(
         others = [key for key, value in state.items() if its.get(key) != value]
         if others:
             raise TrainingError(
-                f"{folder} was trained with other {' and '.join(others)}: choose another folder, "
-                "or delete it"
+                f"{folder} is of {' and '.join(_CHANGED[key] for key in others)}: choose another "
+                "folder, or delete it"
             )
     else:
+        _build_all(config, len(labels))  # what is wrong with them is said before a folder is made
         make_folder(folder)
         with replacing(path) as partial:
             partial.write_text(json.dumps(state, indent=2) + "\n", "utf-8")
     decoded = PhotoCache(cache or folder / CACHE_FILE, config.served_size)
     return Recipe(config=config, labels=labels, photos=photos, folds=folds, cache=decoded)
+
+
+def _build_all(config: TrainingConfig, labels: int) -> None:
+    build_network(config, labels)
+    for backbone in config.cascade.backbones:
+        build_ensemble_network(config, backbone, labels)
 
 
 def _deal(photos: list[Photo], config: TrainingConfig) -> tuple[list[Photo], NDArray[np.int64]]:

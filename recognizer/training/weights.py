@@ -66,8 +66,11 @@ def load_released(backbone: nn.Module, config: TrainingConfig) -> None:
             f"{error}"
         ) from error
     if bundle.model.backbone != config.backbone:
+        recipe = bundle.training.recipe if bundle.training else {}
+        size = f" and input_size={recipe['input_size']}" if "input_size" in recipe else ""
         raise TrainingError(
-            f"{bundle.title} has the backbone {bundle.model.backbone}: set backbone to it"
+            f"weights = {config.weights!r} are not of {config.backbone}: set "
+            f"backbone={bundle.model.backbone}{size}, as they were trained"
         )
     found, wanted = _released_state(bundle), backbone.state_dict()
     wrong = [n for n, v in wanted.items() if n not in found or found[n].shape != v.shape]

@@ -31,6 +31,15 @@ def test_a_folder_with_a_typo_is_not_left_out_silently(tmp_path: Path) -> None:
     assert [p.label for p in load_photos(tmp_path)] == ["ivory_raw"]
 
 
+def test_the_source_is_the_folder_inside_the_labels_folder(tmp_path: Path) -> None:
+    for name in ("anna/1.jpg", "anna/more/2.jpg", "bert/3.jpg", "4.jpg"):
+        path = tmp_path / "ivory_raw" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    found = {p.path.name: p.source for p in load_photos(tmp_path)}
+    assert found == {"1.jpg": "anna", "2.jpg": "anna", "3.jpg": "bert", "4.jpg": tmp_path.name}
+
+
 @pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
 def test_what_is_no_photo_is_named_and_not_waited_for(tmp_path: Path) -> None:
     place = tmp_path / "ivory_raw"

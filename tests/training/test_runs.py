@@ -13,6 +13,7 @@ import torch
 
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import TrainingError
+from recognizer.model.folders import DEFAULT_BUNDLE
 from recognizer.model.numerics import sigmoid
 from recognizer.training import runs as module
 from recognizer.training.fit import Run, predict
@@ -109,18 +110,30 @@ def test_the_time_left_is_estimated_and_the_numbers_of_training_are_reported(
     assert 0 < last.learning_rate < recipe.config.learning_rate
 
 
-@pytest.mark.parametrize("key", ["recipe", "photos"])
+@pytest.mark.parametrize("key", ["another recipe", "other photos"])
 def test_another_recipe_or_other_photos_do_not_go_on(
     trained: Trained, split: list[Photo], key: str
 ) -> None:
     config, photos = trained.recipe.config, split
-    if key == "recipe":
+    if key == "another recipe":
         config = msgspec.structs.replace(config, learning_rate=0.1)
     else:
         photos = [p for p in split if p is not next(q for q in split if q.split == "train")]
-    with pytest.raises(TrainingError, match=f"trained with other {key}"):
+    with pytest.raises(TrainingError, match=f"is of {key}: choose"):
         open_recipe(config, photos, trained.folder)
     assert read_recipe(trained.folder) == trained.recipe.config
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"backbone": "resnet999"}, {"weights": "lost.safetensors"}, {"weights": DEFAULT_BUNDLE}],
+)
+def test_a_network_that_cannot_be_built_leaves_no_folder(
+    split: list[Photo], tmp_path: Path, changes: dict[str, str]
+) -> None:
+    with pytest.raises(TrainingError):
+        open_recipe(small_config(**changes), split, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_table_deals_the_folds_and_groups_the_sources(split: list[Photo], tmp_path: Path) -> None:
