@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from recognizer.listing_columns import Role, as_count, value_of
 from recognizer.listing_rules import Reports
 from recognizer.model.bundle import Bundle
+from recognizer.model.description import counted
 from recognizer.policy import (
     Candidate,
     CandidateKind,
@@ -110,7 +111,7 @@ def with_listing(verdict: Verdict, policy: Policy, columns: Mapping[str, Any] | 
     for level in (Decision.PRIORITY, Decision.REVIEW):
         least = getattr(policy.reports, level)
         if least is not None and count >= least:
-            verdict = _at_least(level, verdict, f"{count} reports by users")
+            verdict = _at_least(level, verdict, f"{counted(count, 'report')} by users")
     return verdict
 
 
