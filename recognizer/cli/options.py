@@ -214,7 +214,11 @@ def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
     try:
         return corrected(bundle, photos)
     except DatasetError as error:
-        typer.echo(f"Labels are used without the bundle's corrections: {error}", err=True)
+        typer.echo(
+            f"Labels are used without the bundle's corrections ({error}), which concern only the "
+            "photos that it was made and measured with.",
+            err=True,
+        )
         return photos
 
 
