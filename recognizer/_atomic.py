@@ -5,6 +5,7 @@ Only an earlier file of the same kind is overwritten, never somebody's photo, sc
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from recognizer.errors import UsageError
+
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def check_place(path: Path) -> None:
@@ -89,3 +92,22 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def csv_cell(value: object, *, raw: bool = False) -> object:
+    """Return a cell of CSV: null is empty, what is neither text nor number JSON.
+
+    A text that a spreadsheet would take for a formula begins with an apostrophe, unless ``raw``.
+    """
+    if isinstance(value, dict | list | tuple):
+        value = json.dumps(value)
+    if isinstance(value, str) and not raw and value.lstrip("'").startswith(_FORMULA_SIGNS):
+        return f"'{value}"
+    return value
+
+
+def text_of_cell(cell: object) -> object:
+    """Return the text of which :func:`csv_cell` has made a cell; other values as they are."""
+    if isinstance(cell, str) and cell[:1] == "'" and cell.lstrip("'").startswith(_FORMULA_SIGNS):
+        return cell[1:]
+    return cell

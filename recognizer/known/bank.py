@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._atomic import replacing, require_own
+from recognizer._atomic import csv_cell, replacing, require_own, text_of_cell
 from recognizer._closing import Closes
 from recognizer.errors import BankError
 from recognizer.known.index import HASH_BYTES, is_hash
@@ -261,7 +261,7 @@ def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
         writer.writerow(_COLUMNS)
         count = 0
         for count, item in enumerate(items, 1):  # noqa: B007 - the last number is the count
-            writer.writerow((_SIGNAL_TYPE, *astuple(item)))
+            writer.writerow(map(csv_cell, (_SIGNAL_TYPE, *astuple(item))))
         return count
 
 
@@ -301,7 +301,7 @@ def _items_of(file: TextIO, path: Path, origin: str, *, is_list: bool) -> Iterat
             for row in _listed(lines(), modified) if is_list else _rows(lines()):
                 if row["signal_type"] != _SIGNAL_TYPE:
                     raise BankError(f"signal_type = {row['signal_type']!r}: only pdq is read")
-                values: dict[str, Any] = {key: row.get(key) or None for key in _REST}
+                values: dict[str, Any] = {key: text_of_cell(row.get(key)) or None for key in _REST}
                 values["origin"] = values["origin"] or origin
                 yield KnownItem(pdq=row["signal_value"].lower(), **values)
     except (BankError, csv.Error) as error:

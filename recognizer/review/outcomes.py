@@ -22,10 +22,11 @@ from typing import IO, Any, AnyStr, BinaryIO, Self, get_type_hints
 
 import msgspec
 
+from recognizer._atomic import text_of_cell
 from recognizer._closing import Closes
 from recognizer.errors import UsageError
 from recognizer.prediction import Digest
-from recognizer.rows.export import RecordKind, text_of_cell, write_records
+from recognizer.rows.export import RecordKind, write_records
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.scanfile import ScanFile

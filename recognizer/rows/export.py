@@ -19,7 +19,7 @@ import msgspec
 from msgspec import inspect
 
 from recognizer import __version__
-from recognizer._atomic import replacing, require_own
+from recognizer._atomic import csv_cell, replacing, require_own
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.policy import Policy
 from recognizer.rows.listings import Listing, read_listings
@@ -30,7 +30,6 @@ from recognizer.rows.scanfile import ScanFile
 EXPORT_SUFFIXES = (".jsonl", ".csv", ".parquet")
 """What the name of an export ends in."""
 
-_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _CHUNK_ROWS = 2000  # a row group of Parquet
 
 
@@ -192,25 +191,6 @@ def _write_csv(path: Path, kind: RecordKind, records: Iterable[Any], raw: bool) 
         writer.writerow(kind.columns)
         for record in records:
             writer.writerow(csv_cell(value, raw=raw) for value in kind.cells(record).values())
-
-
-def csv_cell(value: object, *, raw: bool = False) -> object:
-    """Return a cell of CSV: null is empty, what is neither text nor number JSON.
-
-    A text that a spreadsheet would take for a formula begins with an apostrophe, unless ``raw``.
-    """
-    if isinstance(value, dict | list | tuple):
-        value = json.dumps(value)
-    if isinstance(value, str) and not raw and value.lstrip("'").startswith(_FORMULA_SIGNS):
-        return f"'{value}"
-    return value
-
-
-def text_of_cell(cell: object) -> object:
-    """Return the text of which :func:`csv_cell` has made a cell; other values as they are."""
-    if isinstance(cell, str) and cell[:1] == "'" and cell.lstrip("'").startswith(_FORMULA_SIGNS):
-        return cell[1:]
-    return cell
 
 
 def _write_parquet(path: Path, kind: RecordKind, records: Iterator[Any], parquet: Any) -> None:

@@ -26,6 +26,13 @@ def test_what_is_exported_is_what_is_imported(
     assert [*read_exchange(path)] == sent
 
 
+def test_a_note_that_a_spreadsheet_would_run_is_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "items.csv"
+    write_exchange([item(note="=1+1")], path)
+    assert ",'=1+1" in path.read_text()
+    assert next(read_exchange(path)).note == "=1+1"
+
+
 def test_the_hashes_alone_can_be_exchanged(tmp_path: Path) -> None:
     path = tmp_path / "partner.txt"
     other = "f" * 64
