@@ -16,7 +16,7 @@ _LINE, _GAP = 14, 4  # of a line of text, and around a photo, in pixels
 
 
 def contact_sheet(
-    pictures: Sequence[tuple[str, NDArray[np.uint8]]], columns: int, tile: int = TILE
+    pictures: Sequence[tuple[str, NDArray[np.uint8]]], tile: int = TILE, columns: int = 6
 ) -> NDArray[np.uint8]:
     """Return pictures, RGB, above their captions; ``tile`` is the side of one in pixels."""
     lines = max((words.count("\n") + 1 for words, _ in pictures), default=0)

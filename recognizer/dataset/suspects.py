@@ -97,6 +97,6 @@ def draw_suspects(suspects: Sequence[Suspect], path: Path) -> None:
         for i, s in enumerate(suspects, 1)
     ]
     try:
-        Image.fromarray(contact_sheet(pictures, 8)).save(path)
+        Image.fromarray(contact_sheet(pictures, columns=8)).save(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be written as a picture: {error}") from error

@@ -105,7 +105,7 @@ def _draw_errors(recognizer: Recognizer, part: Measured) -> bytes:
             drawn.append((f"{label}\n{best} {score:.2f}", pair))
     picture = io.BytesIO()
     if drawn:
-        sheet = Image.fromarray(contact_sheet(drawn, 6, _TILE))
+        sheet = Image.fromarray(contact_sheet(drawn, _TILE))
         sheet.save(picture, "JPEG", quality=85)
     return picture.getvalue()
 
