@@ -177,9 +177,8 @@ def write(path: Path, rows: Iterator[NewRow], bundle: Bundle) -> None:
 
 def multiply(path: Path, count: int, times: int) -> None:
     """Copy all rows in SQL, so that there are so many times as many, each with its own digest."""
-    moved, next_, named, digest = (
-        *("{} + :shift", "{} + :n", "{} || '-' || :n", ":start || substr({}, 17)"),
-    )
+    moved, next_ = "{} + :shift", "{} + :n"
+    named, digest = "{} || '-' || :n", ":start || substr({}, 17)"
     changes = {
         "image": {
             "id": moved,
