@@ -162,7 +162,7 @@ class Photos(Closes):
 def heat_threshold(row: Row, bundle: Bundle, label: str) -> float:
     """Return the threshold that the heat-map of a label is drawn against.
 
-    Of a label that is not a lead, it is that of the default policy. The label's own may be far lower,
+    Of a label that is not a lead, it is that of the default policy: its own may be far lower,
     and a map would glow where there is nothing.
     """
     of_leads = {lead.name: lead.threshold for lead in row.leads if lead.kind == "label"}
