@@ -1,8 +1,7 @@
 """Measure a bundle on altered photos.
 
 Positives and negatives are altered in the same way, at set strengths, and the threshold stays that
-of the unaltered photos. The background swap shows whether a score depends on the background: the
-shortcut that photos of two museums invite.
+of the unaltered photos.
 """
 
 from __future__ import annotations
@@ -11,14 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.compose import plain_backdrop, recompress
-from recognizer.dataset.cutout import Picture, find_object, soft_mask
-from recognizer.dataset.manifest import BACKDROP_LABELS, Photo, read_photo
+from recognizer.dataset.manifest import Photo, read_photo
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.evaluate import targets
@@ -28,7 +26,9 @@ from recognizer.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.description import Estimate
 from recognizer.prediction import Prediction
 
-_BACKGROUND = "background"
+Picture: TypeAlias = NDArray[np.uint8]
+Draw: TypeAlias = Callable[[np.random.Generator], Picture]
+
 _STRENGTHS: Mapping[str, Mapping[str, float]] = {
     "recompression": {"quality 50": 50, "quality 20": 20, "quality 10": 10},
     "downscaling": {"to a half": 1 / 2, "to a quarter": 1 / 4},
@@ -38,45 +38,32 @@ _STRENGTHS: Mapping[str, Mapping[str, float]] = {
     "crop": {"70 % of the area": 0.7, "40 % of the area": 0.4},
     "rotation": {"10 degrees": 10, "30 degrees": 30, "90 degrees": 90},
     "blur": {"0.5 % of the side": 0.005, "1 %": 0.01, "2 %": 0.02},
-    _BACKGROUND: {
-        "white": 255,
-        "black": 0,
-        **dict.fromkeys(("plain colours", "textures", "listing photos"), 0),
-    },
 }
 ALTERATIONS = tuple((name, strength) for name, of in _STRENGTHS.items() for strength in of)
 """Name and strength of all that are measured."""
 
 _WORDS = ("FOR SALE", "price in description", "(c) 2024", "SHOP", "no reserve", "DM me", "original")
 
-Draw = Callable[[str, np.random.Generator], Picture]
-
 
 def alter(  # noqa: PLR0911 - one for each alteration
-    name: str,
-    strength: str,
-    rgb: Picture,
-    mask: Picture | None,
-    draw: Draw,
-    rng: np.random.Generator,
+    name: str, strength: str, rgb: Picture, draw: Draw, rng: np.random.Generator
 ) -> Picture:
-    """Return an altered copy of a photo.
-
-    ``mask``, of any size with its aspect, is that of its object, which stays where the background
-    changes; ``draw`` returns other photos, a ``listing`` or a ``texture``.
-    """
+    """Return an altered copy of a photo; ``draw`` returns other photos, for a collage."""
     value = _STRENGTHS[name][strength]
     height, width = rgb.shape[:2]
     match name:
         case "recompression":
-            return recompress(rgb, int(value))
+            quality = [cv2.IMWRITE_JPEG_QUALITY, int(value)]
+            _, data = cv2.imencode(".jpg", rgb[..., ::-1], quality)
+            bgr = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+            return np.ascontiguousarray(bgr[..., ::-1])
         case "downscaling":
             size = (max(1, round(width * value)), max(1, round(height * value)))
             return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
         case "watermark":
             return _written(rgb, int(value), rng)
         case "collage":
-            fields = [draw("listing", rng) for _ in range(int(value) - 1)]
+            fields = [draw(rng) for _ in range(int(value) - 1)]
             fields.insert(int(rng.integers(len(fields) + 1)), rgb)
             fields = [np.asarray(cv2.resize(field, (width, height)), np.uint8) for field in fields]
             return np.vstack([np.hstack(fields[i : i + 2]) for i in range(0, len(fields), 2)])
@@ -92,14 +79,9 @@ def alter(  # noqa: PLR0911 - one for each alteration
             turn = cv2.getRotationMatrix2D((width / 2, height / 2), value, 1.0)
             edge = cv2.BORDER_REPLICATE
             return np.asarray(cv2.warpAffine(rgb, turn, (width, height), borderMode=edge), np.uint8)
-        case "blur":
+        case _:  # blur
             sigma = max(value * min(height, width), 1e-3)
             return np.asarray(cv2.GaussianBlur(rgb, (0, 0), sigma), np.uint8)
-        case _:
-            mask = np.zeros((8, 8), np.uint8) if mask is None else mask
-            opacity = soft_mask(mask, height, width)[..., None].astype(np.float32) / 255
-            behind = cv2.resize(_backdrop(strength, value, draw, rng), (width, height))
-            return np.asarray(np.rint(rgb * opacity + behind * (1 - opacity)), np.uint8)
 
 
 def _written(rgb: Picture, lines: int, rng: np.random.Generator) -> Picture:
@@ -129,14 +111,6 @@ def _screenshot(rgb: Picture, share: float, rng: np.random.Generator) -> Picture
     for y in range(top + height + line, tall - line, 2 * line):  # text, seen from afar
         screen[y : y + line, line : round(width * rng.uniform(0.4, 0.95))] = ink
     return screen
-
-
-def _backdrop(kind: str, gray: float, draw: Draw, rng: np.random.Generator) -> Picture:
-    if kind == "plain colours":
-        return plain_backdrop(rng)
-    if kind in {"textures", "listing photos"}:
-        return draw(kind.partition(" ")[0].removesuffix("s"), rng)
-    return np.full((8, 8, 3), gray, np.uint8)
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -182,32 +156,32 @@ def measure_robustness(
 ) -> Robustness:
     """Score the photos of a split before and after each alteration.
 
-    How a photo is altered depends on its content alone, not on the other photos.
+    How a photo is altered depends on its content; collages have other photos without a product.
     """
     truth, bundle = Truth.of(photos), recognizer.bundle
     if not truth.negative.any():
         raise DatasetError("no photos without a product; a threshold needs negatives")
-    pairs: list[tuple[Prediction, list[Prediction | None]]] = []
+    others = [photo for photo in photos if not photo.is_product]
+    scored: list[list[Prediction]] = []
     with ThreadPoolExecutor(2) as pool:
-        draw = partial(_draw, photos, bundle.input_size)
-        for pair in pool.map(partial(_score, recognizer, draw), photos):
-            pairs.append(pair)
-            on_progress(len(pairs), len(photos))
-    before = [t for t in targets(bundle, truth, [p for p, _ in pairs]) if t.positive.any()]
-    thresholds = {t.name: threshold_at_fpr(t.scores[truth.negative], COMPARED_RATE) for t in before}
-    outcomes: dict[str, list[AlteredFigures]] = {target.name: [] for target in before}
-    for i, alteration in enumerate(ALTERATIONS):
-        there = np.array([after[i] is not None for _, after in pairs])
-        # If a photo could not be altered, its own prediction fills the place, and is left out.
-        altered = targets(bundle, truth, [after[i] or plain for plain, after in pairs])
-        scores = {target.name: target.scores for target in altered}
-        for target in before:
-            positive, negative = target.positive & there, truth.negative & there
-            if positive.any() and negative.any():
-                now, threshold = scores[target.name], thresholds[target.name]
-                outcomes[target.name].append(
-                    _figures(alteration, positive, negative, target.scores, now, threshold)
+        for predictions in pool.map(partial(_score, recognizer, others), photos):
+            scored.append(predictions)
+            on_progress(len(scored), len(photos))
+    before, *after = (
+        targets(bundle, truth, predictions) for predictions in zip(*scored, strict=True)
+    )
+    outcomes: dict[str, list[AlteredFigures]] = {}
+    thresholds: dict[str, float] = {}
+    for place, target in enumerate(before):
+        if target.positive.any():
+            threshold = threshold_at_fpr(target.scores[truth.negative], COMPARED_RATE)
+            thresholds[target.name] = threshold
+            outcomes[target.name] = [
+                _figures(alteration, target.positive, truth.negative, target.scores, now, threshold)
+                for alteration, now in zip(
+                    ALTERATIONS, (one[place].scores for one in after), strict=True
                 )
+            ]
     return Robustness(
         bundle=bundle.title,
         digest=bundle.digest,
@@ -218,29 +192,20 @@ def measure_robustness(
     )
 
 
-def _draw(photos: Sequence[Photo], min_side: int, kind: str, rng: np.random.Generator) -> Picture:
-    labels = {"texture"} if kind == "texture" else BACKDROP_LABELS - {"texture"}
-    found = [p for p in photos if p.label in labels]
-    if not found:
-        return plain_backdrop(rng)
-    return read_photo(found[rng.integers(len(found))], min_side)
-
-
-def _score(
-    recognizer: Recognizer, draw: Draw, photo: Photo
-) -> tuple[Prediction, list[Prediction | None]]:
-    """Return the predictions of a photo before and after each alteration (None: impossible)."""
-    rgb = read_photo(photo, recognizer.bundle.input_size)
-    mask = find_object(rgb)
-    key = int(photo.sha256[:15], 16)
-    pictures: dict[int, Picture] = {}
-    for place, alteration in enumerate(ALTERATIONS):
-        if mask is not None or alteration[0] != _BACKGROUND:
-            rng = np.random.default_rng([key, place])
-            pictures[place] = alter(*alteration, rgb, mask, draw, rng)
-    before, *rest = recognizer.predict_many([rgb, *pictures.values()])
-    after = dict(zip(pictures, rest, strict=True))
-    return before, [after.get(place) for place in range(len(ALTERATIONS))]
+def _score(recognizer: Recognizer, others: Sequence[Photo], photo: Photo) -> list[Prediction]:
+    """Return the predictions of a photo as it is, and after each alteration."""
+    size, key = recognizer.bundle.input_size, int(photo.sha256[:15], 16)
+    rgb = read_photo(photo, size)
+    altered = [
+        alter(
+            *alteration,
+            rgb,
+            lambda rng: read_photo(others[rng.integers(len(others))], size),
+            np.random.default_rng([key, place]),
+        )
+        for place, alteration in enumerate(ALTERATIONS)
+    ]
+    return recognizer.predict_many([rgb, *altered])
 
 
 def _figures(
