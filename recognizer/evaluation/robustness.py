@@ -200,12 +200,12 @@ def _score(recognizer: Recognizer, others: Sequence[Photo], photo: Photo) -> lis
         alter(
             *alteration,
             rgb,
-            lambda rng: read_photo(others[rng.integers(len(others))], size),
+            lambda rng: read_photo(others[int(rng.integers(len(others)))], size),
             np.random.default_rng([key, place]),
         )
         for place, alteration in enumerate(ALTERATIONS)
     ]
-    return recognizer.predict_many([rgb, *altered])
+    return list(recognizer.predict_many([rgb, *altered]))
 
 
 def _figures(
