@@ -14,6 +14,11 @@ used; the errors and values load neither numpy nor onnxruntime.
 from __future__ import annotations
 
 import importlib
+import os
+
+# onnxruntime sends telemetry, and its forked processes hang at exit, unless this is set before it
+# is imported (as of 1.29).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 TYPE_CHECKING = False  # typing would be a good part of what happens before Ctrl-C is seen to
 if TYPE_CHECKING:
