@@ -180,9 +180,9 @@ class Recognizer(DecisionMaker):
         """Score one image (see :data:`recognizer.ImageSource`).
 
         Bad input gives the status ``failed`` with a reason. What is not an image (a ``str``, an
-        array of a wrong shape, a file object that cannot be read from its start) is a UsageError, as
-        is any call in a process that was forked after this was loaded; a failure of onnxruntime is
-        a ProviderError.
+        array of a wrong shape, a file object that cannot be read from its start) is a UsageError,
+        and so is a call in a process that was forked after this was loaded; a failure of
+        onnxruntime is a ProviderError.
         """
         return self.score_loaded([self.load_image(image)])[0].prediction
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from recognizer.engine import Recognizer
     from recognizer.model.bundle import Bundle
 
+_MIN_NEGATIVES = 100  # of fewer, not even one is the 1 % that the default policy lets pass
+
 
 def command(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder or name.")],
@@ -97,6 +99,7 @@ def _calibrate_by_outcomes(
 
 
 def _print_calibration(bundle: Bundle) -> None:
+    from recognizer.evaluation.figures import MIN_FOR_CALIBRATION
     from recognizer.policy import FALSE_POSITIVE_RATES
 
     rows = []
@@ -104,9 +107,18 @@ def _print_calibration(bundle: Bundle) -> None:
         thresholds = (label.thresholds.get(rate) for rate in FALSE_POSITIVE_RATES)
         fit = (str(label.fit.positives), label.fit.method) if label.fit else ("-", "-")
         rows.append([label.name, *fit, *("-" if t is None else f"{t:.4f}" for t in thresholds)])
-    photos = bundle.calibration.photos if bundle.calibration else 0
+    used = bundle.calibration
+    assert used is not None  # noqa: S101 - it was just made
     print_table(
-        f"{bundle.title}, calibrated on {photos} photos",
+        f"{bundle.title}, calibrated on {used.photos} photos",
         ("", "photos", "method", *(f"at {rate:.1%}" for rate in FALSE_POSITIVE_RATES)),
         rows,
     )
+    products = used.photos - used.negatives
+    if products < MIN_FOR_CALIBRATION or used.negatives < _MIN_NEGATIVES:
+        typer.echo(
+            f"Warning: so few photos say little: {products} with a product (probabilities need "
+            f"{MIN_FOR_CALIBRATION}) and {used.negatives} without (thresholds need "
+            f"{_MIN_NEGATIVES}).",
+            err=True,
+        )
