@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
+from rich.markdown import Markdown
 
 from recognizer._atomic import require_own, require_page
 from recognizer.cli.options import (
@@ -14,19 +15,22 @@ from recognizer.cli.options import (
     JsonOption,
     OptionalDataOption,
     OutOfFoldOption,
-    load_corrected,
     output_option,
     require_extra,
 )
 from recognizer.cli.progress import print_wide, show_stage
+from recognizer.dataset.manifest import Photo, load_data
+from recognizer.dataset.out_of_fold import import_pyarrow, read_out_of_fold
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError, UsageError
+from recognizer.evaluation.templates import render
+from recognizer.model.bundle import Bundle
+from recognizer.model.description import percent
+from recognizer.prediction import Prediction
 
 if TYPE_CHECKING:
-    from recognizer.dataset.manifest import Photo
-    from recognizer.engine import Recognizer
     from recognizer.evaluation.evaluate import Evaluation
     from recognizer.evaluation.html_report import Measured
-    from recognizer.prediction import Prediction
 
 
 def command(
@@ -73,7 +77,6 @@ def command(
     It runs the ONNX file of the bundle. Negatives are all photos without a product.
     """
     require_extra("evaluate")
-    from recognizer.engine import Recognizer
     from recognizer.evaluation.evaluate import photos_of_split, to_json
 
     if not 0 < prevalence < 1:
@@ -113,6 +116,22 @@ def command(
         _print_pages(found.pages)
 
 
+def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
+    """Return labelled photos, with the corrections of labels that a bundle was made with."""
+    from recognizer.evaluation.evaluate import corrected
+
+    photos = load_data(data, bundle.taxonomy)
+    try:
+        return corrected(bundle, photos)
+    except DatasetError as error:
+        typer.echo(
+            f"Labels are used without the bundle's corrections ({error}), which concern only the "
+            "photos that it was made and measured with.",
+            err=True,
+        )
+        return photos
+
+
 class _Found(NamedTuple):
     """What was measured, and Markdown that shows it."""
 
@@ -131,8 +150,6 @@ def _check(split: str | None, output: Path | None, predictions: Path | None) -> 
         if output.suffix == ".json":
             raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
     if predictions is not None:
-        from recognizer.dataset.out_of_fold import import_pyarrow
-
         import_pyarrow()
         require_own(predictions, "Parquet file", lambda file: file.read(4) == b"PAR1")
 
@@ -188,9 +205,7 @@ def _write(
 
 
 def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
-    from recognizer.dataset.out_of_fold import read_out_of_fold
     from recognizer.evaluation.out_of_fold import SPLIT_CAVEATS, measure_out_of_fold
-    from recognizer.evaluation.templates import render
 
     found = measure_out_of_fold(
         read_out_of_fold(file), file.name, rounds=rounds, group_by_source=group_by_source
@@ -207,7 +222,6 @@ def _compare(
     group_by_source: bool,
 ) -> _Found:
     from recognizer.evaluation.paired import compare
-    from recognizer.evaluation.templates import render
 
     found = compare(
         recognizer.bundle,
@@ -225,7 +239,6 @@ def _compare(
 def _alter(recognizer: Recognizer, photos: Sequence[Photo], split: str) -> _Found:
     from recognizer.evaluation.evaluate import ANY_PRODUCT
     from recognizer.evaluation.robustness import measure_robustness
-    from recognizer.evaluation.templates import render
 
     if not any(p.is_product for p in photos):
         raise DatasetError(f"no photo of a product in the {split} split")
@@ -248,15 +261,13 @@ def print_evaluation(evaluation: Evaluation, worth: str) -> None:
 
 def _page_of(evaluation: Evaluation, worth: str) -> str:
     from recognizer.evaluation.figures import MIN_FOR_CALIBRATION
-    from recognizer.evaluation.templates import render
-    from recognizer.model.description import percent
 
-    values: dict[str, Any] = {"min_for_calibration": MIN_FOR_CALIBRATION, "percent": percent}
-    return render("evaluation.md.j2", e=evaluation, worth=worth, **values)
+    least = MIN_FOR_CALIBRATION
+    return render(
+        "evaluation.md.j2", e=evaluation, worth=worth, min_for_calibration=least, percent=percent
+    )
 
 
 def _print_pages(pages: Sequence[str]) -> None:
-    from rich.markdown import Markdown
-
     for page in pages:
         print_wide(Markdown(page))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from recognizer.cli.options import BundleArgument, JsonOption, print_json
 from recognizer.cli.progress import print_table, print_values
-
-if TYPE_CHECKING:
-    from recognizer.model.bundle import Bundle
-    from recognizer.model.description import Lineage
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.description import Calibrated, Enrolled, Lineage
+from recognizer.taxonomy import Kind
 
 _RATE = 0.01  # the false-positive rate at which recall is shown
 
@@ -24,8 +23,6 @@ def command(bundle: BundleArgument = None, *, as_json: JsonOption = False) -> No
     photos at a false-positive rate of 1 %, with its 95 % interval. The exit code is 4 if a file was
     changed.
     """
-    from recognizer.model.bundle import load_bundle
-
     found = load_bundle(bundle)
     found.read_model()  # verified
     about, labels = _about(found), [*_labels(found)]
@@ -64,8 +61,6 @@ def _about(bundle: Bundle) -> dict[str, Any]:
 
 
 def _step(step: Lineage) -> str:
-    from recognizer.model.description import Calibrated, Enrolled
-
     done = "exported"
     if isinstance(step, Enrolled):
         done = f"enrolled {step.label} from {len(step.photos)} photos"
@@ -96,8 +91,6 @@ def _labels(bundle: Bundle) -> Iterator[dict[str, Any]]:
 
 
 def _print_labels(rows: list[dict[str, Any]]) -> None:
-    from recognizer.taxonomy import Kind
-
     headings = ("label", "kind", "family", "trained on", "tested on", "recall at 1 % FPR")
     known = [row for row in rows if row["recognized"]]
     print_table(

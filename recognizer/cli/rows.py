@@ -10,12 +10,12 @@ import typer
 from recognizer.cli import options
 from recognizer.cli.progress import working
 from recognizer.errors import UsageError
+from recognizer.policy import Policy
+from recognizer.rows import ScanFile, row_schema, write_listings, write_rows
 
 
 def _print_schema(is_asked: bool) -> None:
     if is_asked:
-        from recognizer.rows import row_schema
-
         options.print_json(row_schema())
         raise typer.Exit
 
@@ -44,9 +44,6 @@ def command(
     and the like, its leads merged, and says in how many others a near-copy of its best image is.
     With --policy, the policy of the rows, it also has the text of the action.
     """
-    from recognizer.policy import Policy
-    from recognizer.rows import ScanFile, write_listings, write_rows
-
     if policy is not None and not listings:
         raise UsageError("--policy needs --listings")
     with ScanFile(scan) as file, working(f"Writing {output}"):

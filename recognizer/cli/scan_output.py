@@ -9,10 +9,10 @@ from typing import Any
 
 import typer
 
-from recognizer.cli.progress import duration, row_line, shown
+from recognizer.cli.progress import duration, shown
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import counted
-from recognizer.rows import ScanFile, ScanSummary
+from recognizer.rows import Row, ScanFile, ScanSummary
 from recognizer.scan import Skipped
 from recognizer.status import Reason, Status
 
@@ -65,6 +65,17 @@ def print_results(
     lines += [*_summary_lines(summary, skipped, bundle), f"Scan: {shown(str(file.path))}"]
     lines += [] if report is None else [f"Report: {shown(str(report))}"]
     typer.echo("\n".join(lines))
+
+
+def row_line(row: Row) -> str:
+    """Return a line about a row: its decision, the product or label behind it, its source."""
+    scores, parts = row.scores or {}, []
+    if scores:
+        name = next(iter(row.lead_labels), max(scores, key=lambda label: scores[label]))
+        parts.append(f"{name} {scores[name]:.3f}")
+    if row.reason is not None:
+        parts.append(f"{row.status}: {row.reason}")
+    return f"{row.decision:9} {', '.join(parts):28} {shown(row.source)}"
 
 
 def _row_lines(file: ScanFile, leads: int) -> Iterator[str]:

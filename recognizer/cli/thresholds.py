@@ -10,15 +10,20 @@ import typer
 
 from recognizer._atomic import check_place, replacing, require_own
 from recognizer.cli import options
+from recognizer.cli.evaluate import load_corrected
+from recognizer.cli.inputs import bundle_behind
 from recognizer.cli.options import output_option, print_json, require_extra
 from recognizer.cli.progress import print_table, show_stage, working
+from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.description import Estimate
+from recognizer.policy import Policy, policy_toml
+from recognizer.review.outcomes import Outcomes
+from recognizer.rows import ScanFile
 
 if TYPE_CHECKING:
-    from recognizer.model.bundle import Bundle
-    from recognizer.model.description import Estimate
     from recognizer.review.thresholds import Choice
-    from recognizer.rows import ScanFile
 
 PLOTS = (".png", ".svg")
 MAX_STEPS = 12  # choices that are printed
@@ -62,10 +67,7 @@ def command(
     Needs the extra `evaluate`.
     """
     require_extra("evaluate", "scipy", "sklearn", *(("matplotlib",) if plot else ()))
-    from recognizer.model.bundle import load_bundle
-    from recognizer.policy import Policy, policy_toml
     from recognizer.review.thresholds import choose, policy_of
-    from recognizer.rows import ScanFile
 
     if (cases_per_reviewer is None) == (precision is None):
         raise UsageError("give --reviewers and --cases-per-reviewer, or --precision")
@@ -79,7 +81,7 @@ def command(
         raise UsageError("give labelled photos (--data), or a scan that was reviewed (--scan)")
     if scan is not None:
         with ScanFile(scan) as file:
-            model = options.bundle_behind(next(file.rows(), None), bundle and [bundle])
+            model = bundle_behind(next(file.rows(), None), bundle and [bundle])
             base = Policy.load(policy, model.taxonomy) if policy else Policy()
             measured = _reviewed(model, file, outcomes or scan, photos_per_day, base.ignore)
     else:
@@ -121,13 +123,12 @@ def _labelled(
     prevalence: float,
     ignore: Collection[str],
 ) -> Choice:
-    from recognizer.engine import Recognizer
     from recognizer.evaluation.evaluate import SPLIT_CAVEATS, photos_of_split, score_photos
     from recognizer.review.thresholds import measure_labelled
 
     if split not in SPLIT_CAVEATS:
         raise UsageError(f"--split {split}: {', '.join(SPLIT_CAVEATS)}")
-    photos = photos_of_split(options.load_corrected(data, bundle), split)
+    photos = photos_of_split(load_corrected(data, bundle), split)
     with show_stage("scoring photos") as progress:
         predictions = score_photos(Recognizer(bundle), photos, progress)
     return measure_labelled(
@@ -148,7 +149,6 @@ def _reviewed(
     photos_per_day: int | None,
     ignore: Collection[str],
 ) -> Choice:
-    from recognizer.review.outcomes import Outcomes
     from recognizer.review.thresholds import measure_reviewed
 
     with Outcomes(outcomes) as found_out, working(f"Reading {scan.path}"):

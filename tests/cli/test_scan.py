@@ -13,7 +13,7 @@ from typer.testing import Result
 
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode
-from recognizer.cli.scan_files import default_output
+from recognizer.cli.scan import default_output
 from recognizer.rows import row_schema
 from tests.conftest import invoke, read_rows
 
