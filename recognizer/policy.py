@@ -102,35 +102,23 @@ class CandidateKind(StrEnum):
     FAMILY = "family"
 
 
-class Effect(StrEnum):
-    """What a match with a known item does to a decision."""
-
-    NOTHING = "nothing"
-    REVIEW = "review"
-    """The image is at least to be reviewed."""
-    PRIORITY = "priority"
-    """The image has priority."""
-    CLEAR = "clear"
-    """The image is clear, whatever the model says."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRule:
     """What a match with a known item means (see :mod:`recognizer.known`).
 
-    Near a ``product``: ``review``, ``priority`` or ``nothing``. Near a ``cleared`` item alone:
-    ``nothing``, since a similar image is not the same one, or ``clear``. Near is a ``distance`` of
-    0 to 31 bits of 256.
+    Near a ``product``, an image is at least ``review`` or ``priority``, or ``nothing`` changes.
+    Near a ``cleared`` item alone, ``nothing`` changes, since a similar image is not the same one,
+    or it is ``clear``, whatever the model says. Near is a ``distance`` of 0 to 31 bits of 256.
     """
 
-    product: Effect = Effect.REVIEW
-    cleared: Effect = Effect.NOTHING
+    product: str = "review"
+    cleared: str = "nothing"
     distance: int = MAX_DISTANCE
 
     def __post_init__(self) -> None:
-        if self.product not in {Effect.REVIEW, Effect.PRIORITY, Effect.NOTHING}:
+        if self.product not in {"review", "priority", "nothing"}:
             raise PolicyError(f"product = {self.product}: one of review, priority, nothing")
-        if self.cleared not in {Effect.NOTHING, Effect.CLEAR}:
+        if self.cleared not in {"nothing", "clear"}:
             raise PolicyError(f"cleared = {self.cleared}: one of nothing, clear")
         if not 0 <= self.distance <= MAX_DISTANCE:
             raise PolicyError(f"distance = {self.distance!r}: bits, from 0 to {MAX_DISTANCE}")
