@@ -11,7 +11,7 @@ import typer
 from recognizer._atomic import check_place, replacing, require_own
 from recognizer.cli import options
 from recognizer.cli.evaluate import load_corrected
-from recognizer.cli.inputs import bundle_behind
+from recognizer.cli.inputs import bundle_behind, open_reviewed
 from recognizer.cli.options import output_option, print_json, require_extra
 from recognizer.cli.progress import print_table, show_stage, working
 from recognizer.engine import Recognizer
@@ -19,8 +19,6 @@ from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Estimate
 from recognizer.policy import Policy, policy_toml
-from recognizer.review.outcomes import Outcomes
-from recognizer.rows import ScanFile
 
 if TYPE_CHECKING:
     from recognizer.review.thresholds import Choice
@@ -67,7 +65,7 @@ def command(
     Needs the extra `evaluate`.
     """
     require_extra("evaluate", "scipy", "sklearn", *(("matplotlib",) if plot else ()))
-    from recognizer.review.thresholds import choose, policy_of
+    from recognizer.review.thresholds import choose, measure_reviewed, policy_of
 
     if (cases_per_reviewer is None) == (precision is None):
         raise UsageError("give --reviewers and --cases-per-reviewer, or --precision")
@@ -80,10 +78,13 @@ def command(
     if bool(data) == (scan is not None) or (data and outcomes):
         raise UsageError("give labelled photos (--data), or a scan that was reviewed (--scan)")
     if scan is not None:
-        with ScanFile(scan) as file:
+        with open_reviewed(scan, outcomes) as (file, found_out), working(f"Reading {scan}"):
             model = bundle_behind(next(file.rows(), None), bundle and [bundle])
             base = Policy.load(policy, model.taxonomy) if policy else Policy()
-            measured = _reviewed(model, file, outcomes or scan, photos_per_day, base.ignore)
+            found = {one.sha256: one for one in found_out.standing() if one.sha256 is not None}
+            measured = measure_reviewed(
+                model, file.rows(), found, images_per_day=photos_per_day, ignore=base.ignore
+            )
     else:
         model = load_bundle(bundle)
         base = Policy.load(policy, model.taxonomy) if policy else Policy()
@@ -140,22 +141,6 @@ def _labelled(
         origin=f"{len(photos):,} labelled photos ({split})",
         ignore=ignore,
     )
-
-
-def _reviewed(
-    bundle: Bundle,
-    scan: ScanFile,
-    outcomes: Path,
-    photos_per_day: int | None,
-    ignore: Collection[str],
-) -> Choice:
-    from recognizer.review.thresholds import measure_reviewed
-
-    with Outcomes(outcomes) as found_out, working(f"Reading {scan.path}"):
-        found = {one.sha256: one for one in found_out.standing() if one.sha256 is not None}
-        return measure_reviewed(
-            bundle, scan.rows(), found, images_per_day=photos_per_day, ignore=ignore
-        )
 
 
 def _print(choice: Choice, bundle: Bundle) -> None:
