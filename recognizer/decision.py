@@ -133,7 +133,7 @@ class LeadThresholds(NamedTuple):
 def limits_of(bundle: Bundle, policy: Policy) -> tuple[LeadThresholds, ...]:
     """Return the limits of all candidates that may become a lead.
 
-    Those without a rule of their own have the any-product thresholds.
+    Those without a rule have the any-product thresholds.
     """
     family_of = {
         member: candidate.name

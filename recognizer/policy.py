@@ -30,7 +30,7 @@ FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001)
 """The false-positive rates for which bundles hold thresholds."""
 
 EXAMPLES = ("small-platform", "strict")
-"""The policies that this package brings along."""
+"""The names of the policies in this package."""
 
 
 class Decision(StrEnum):

@@ -65,15 +65,15 @@ class Prediction:
         scores: every label of the bundle -> calibrated probability, 0 to 1; empty if and only if
             ``failed``.
         families: every family of the bundle -> probability that one of its products is shown.
-        frame: number of the frame with the highest product score, from 0; None where failed. For
+        frame: number of the frame with the highest product score, from 0; None if it failed. For
             animations each score is the highest of the sampled frames.
         sha256: of the encoded bytes, hexadecimal; None for arrays and unread files.
-        phash: PDQ hash of that frame, 64 hexadecimal digits; None where failed, and where the image
+        phash: PDQ hash of that frame, 64 hexadecimal digits; None if it failed, or if the image
             has too little structure for one.
-        format: image format by magic bytes; None where unknown.
-        width: of the upright image in pixels; None where unknown.
-        height: of the upright image in pixels; None where unknown.
-        frames: number of frames in the file; None where unknown.
+        format: image format by magic bytes; None if unknown.
+        width: of the upright image in pixels; None if unknown.
+        height: of the upright image in pixels; None if unknown.
+        frames: number of frames in the file; None if unknown.
         regions: where the leads were seen; empty unless asked for.
         bundle_digest: of the model that made it (see :class:`recognizer.Bundle`).
     """

@@ -76,7 +76,7 @@ def _jpeg_cuts(data: bytes) -> dict[str, int]:
     }
 
 
-# --- things that are no regular files ---------------------------------------------------------
+# --- what is not a regular file ----------------------------------------------------------------
 
 
 def _fifo(folder: Path) -> Path:

@@ -364,7 +364,7 @@ def test_the_box_is_around_the_red_object(
         assert abs(found - true) <= size[side % 2] / 8 + 1
     assert 0 <= region.box[0] < region.box[2] <= size[0]
     assert 0 <= region.box[1] < region.box[3] <= size[1]
-    # The picture that comes along has the same proportions, upright.
+    # The picture with it has the same proportions, upright.
     high, wide = explanation.rgb.shape[:2]
     assert wide / high == pytest.approx(size[0] / size[1], rel=0.02)
     middle = explanation.rgb[

@@ -6,7 +6,6 @@ called: ``recognizer --help`` answers at once. Verbs raise; only here an error b
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import signal
 import sys
@@ -95,10 +94,6 @@ class _Verbs(typer.core.TyperGroup):
                 formatter.write_dl([*verbs.items()], col_max=14)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            close = difflib.get_close_matches(args[0], VERBS, n=2)
-            meant = f" Did you mean {' or '.join(close)}?" if close else ""
-            ctx.fail(f"No such command '{args[0]}'.{meant}")
         name, stand_in, rest = super().resolve_command(ctx, args)
         return name, load_verb(name) if name and stand_in else stand_in, rest
 

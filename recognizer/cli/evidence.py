@@ -35,7 +35,7 @@ def command(
     """Make a case, a BagIt bag: the originals, and what the model and people said of them.
 
     The exit code is 3 if an original could not be read. The case digest that is printed stands
-    for every byte of the folder: keep it somewhere else. Needs the extra `evidence`.
+    for every byte of the folder: note it elsewhere. Needs the extra `evidence`.
     """
     options.require_extra("evidence")
     with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):

@@ -49,7 +49,7 @@ AllowHttpOption = Annotated[
     bool,
     typer.Option(
         "--allow-http",
-        help="Fetch http:// and https:// URLs, from public addresses only; else they fail.",
+        help="Fetch http:// and https:// URLs, from public addresses only. Without it they fail.",
     ),
 ]
 
@@ -148,7 +148,7 @@ def print_json(content: Any, *, on_one_line: bool = False) -> None:
 
 
 def group(help: str) -> typer.Typer:  # noqa: A002 - as typer calls it
-    """Return the app of a verb that has verbs of its own."""
+    """Return the app of a verb with subcommands."""
     return typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=help)
 
 

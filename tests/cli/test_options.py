@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -48,6 +50,16 @@ def given_options() -> Iterator[tuple[str, str, list[str], Any]]:
                 (long,) = [name for name in parameter.opts if name.startswith("--")]
                 letters = [name for name in parameter.opts if not name.startswith("--")]
                 yield verb, long, letters, parameter
+
+
+def test_help_needs_no_extra() -> None:
+    script = (
+        "import sys; from recognizer.cli import VERBS, load_verb;"
+        "from recognizer.cli.options import EXTRAS;"
+        "sys.modules.update({name: None for _, modules in EXTRAS.values() for name in modules});"
+        "[load_verb(verb) for verb in VERBS]"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_an_option_has_one_letter_and_a_letter_one_option() -> None:

@@ -14,7 +14,6 @@ from typer.testing import Result
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode
 from recognizer.cli.scan import default_output
-from recognizer.rows import row_schema
 from tests.conftest import invoke, read_rows
 
 Scan = Callable[..., Result]
@@ -37,11 +36,11 @@ def test_help_loads_nothing_heavy() -> None:
     assert "A lead is no" in done.stdout
 
 
-def test_version_usage_and_schema() -> None:
+def test_version_and_usage() -> None:
     assert invoke("--version").stdout == f"recognizer {__version__}\n"
     for wrong in (("scam",), ("scan",), ("scan", "x", "--workers", "-1")):
         assert invoke(*wrong).exit_code == ExitCode.USAGE
-    assert json.loads(invoke("rows", "--schema").stdout) == row_schema()
+    assert "Did you mean 'scan'" in invoke("scam").stderr
 
 
 def test_a_scan_prints_a_line_for_each_photo(
