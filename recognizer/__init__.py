@@ -62,7 +62,7 @@ if TYPE_CHECKING:
         Rule,
         Verdict,
     )
-    from recognizer.prediction import Embedding, Explanation, Prediction, Region, prediction_schema
+    from recognizer.prediction import Explanation, Prediction, Region, prediction_schema
     from recognizer.status import Reason, Status
     from recognizer.taxonomy import Family, Kind, Label, Taxonomy, load_taxonomy
 
@@ -83,7 +83,6 @@ __all__ = [
     "CandidateKind",
     "DatasetError",
     "Decision",
-    "Embedding",
     "Explanation",
     "Family",
     "Finding",

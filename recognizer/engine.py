@@ -31,7 +31,7 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.numerics import sigmoid
 from recognizer.model.session import is_onnxruntime_error, open_session, run_session
 from recognizer.policy import KnownMatch, Policy, Verdict
-from recognizer.prediction import Embedding, Explanation, Prediction, Region
+from recognizer.prediction import Explanation, Prediction, Region
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 
@@ -55,7 +55,7 @@ class ScoredImage:
 
     @property
     def embedding(self) -> NDArray[np.float32] | None:
-        """The embedding of the frame that scored highest; None for a failed image."""
+        """The features, (channels,), of the frame that scored highest; None for a failed image."""
         if not self.prediction.scores:
             return None
         place = [frame.index for frame in self.image.frames].index(self.prediction.frame or 0)
@@ -225,16 +225,9 @@ class Recognizer(DecisionMaker):
         """Return where a label was seen, by the maps of the pass that scored the image."""
         return self._locate(scored, label)[2]
 
-    def embed(self, image: ImageSource) -> Embedding:
-        """Return the model's features of an image; it takes and raises what ``predict`` does."""
-        (scored,) = self.score_loaded([self.load_image(image)], ["scores", "embedding"])
-        return Embedding(
-            status=scored.prediction.status,
-            reason=scored.prediction.reason,
-            detail=scored.prediction.detail,
-            frame=scored.prediction.frame,
-            vector=scored.embedding,
-        )
+    def embed(self, image: ImageSource) -> ScoredImage:
+        """Score an image and keep its ``embedding``; it takes and raises what ``predict`` does."""
+        return self.score_loaded([self.load_image(image)], ["scores", "embedding"])[0]
 
     def explain(self, image: ImageSource, label: str | None = None) -> Explanation:
         """Show where in an image the score of a label comes from, by default of the top product.

@@ -1,4 +1,4 @@
-"""The values that the engine returns: predictions, regions, embeddings, explanations.
+"""The values that the engine returns: predictions, regions, explanations.
 
 A prediction is what the *model* says; what a platform makes of it is a decision, in
 :mod:`recognizer.policy`.
@@ -102,20 +102,6 @@ class Prediction:
 
 
 _NAMES = tuple(field.name for field in fields(Prediction))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Embedding:
-    """The model's features of one image, for search and enrolment; the rest is as in a prediction.
-
-    ``vector``, float32 (channels,), is that of the frame; None if and only if ``failed``.
-    """
-
-    status: Status
-    reason: Reason | None
-    detail: str | None
-    frame: int | None
-    vector: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

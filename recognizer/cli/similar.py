@@ -65,10 +65,11 @@ def _print_similar(
 ) -> None:
     recognizer = Recognizer.load(bundle)
     with working("Comparing"):
-        embedding = recognizer.embed(photo)
-        if embedding.vector is None:
-            raise UsageError(f"{photo} has no embedding: {embedding.reason}: {embedding.detail}")
-        similar = similar_images(file, embedding.vector, recognizer.bundle.digest, top)
+        scored = recognizer.embed(photo)
+        if scored.embedding is None:
+            found = scored.prediction
+            raise UsageError(f"{photo} has no embedding: {found.reason}: {found.detail}")
+        similar = similar_images(file, scored.embedding, recognizer.bundle.digest, top)
     for cosine, row in similar:
         if json_lines:
             print_json({"cosine": round(cosine, 4), "row": row.to_json()}, on_one_line=True)
