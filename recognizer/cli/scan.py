@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from recognizer._atomic import check_place, require_page
@@ -203,7 +204,9 @@ def command(
             if report is not None:
                 write_report(output, report, [model, *load_carried_bundles()])
             if as_json:
-                print_json(scan_output.as_plain(summary, skipped, model, output))
+                counts = {"images": summary.images, **msgspec.to_builtins(summary)}
+                counts |= {"other_files": skipped.other_files, "hidden_files": skipped.hidden}
+                print_json({"scan": output, "bundle": model.title, **counts})
             elif not quiet:
                 scan_output.print_results(file, summary, skipped, model, report)
     if summary.failed:

@@ -22,28 +22,6 @@ _NAMED_COLUMNS = 10  # of a table
 _MISPLACED = {Reason.NOT_FOUND, Reason.SOURCE_REFUSED}
 
 
-def as_plain(
-    summary: ScanSummary, skipped: Skipped, bundle: Bundle, output: Path
-) -> dict[str, Any]:
-    """Return the results as values for JSON; the rows are in the file."""
-    return {
-        "scan": output,
-        "bundle": bundle.title,
-        "images": summary.images,
-        "new": summary.scanned,
-        "repeated": summary.repeated,
-        "seconds": round(summary.seconds, 3),
-        "provider": summary.provider,
-        "statuses": summary.statuses,
-        "failed": summary.failed,
-        "decisions": summary.decisions,
-        "leads": summary.leads,
-        "audited": summary.audited,
-        "without_image": summary.without_image,
-        "skipped": {"other_files": skipped.other_files, "hidden": skipped.hidden},
-    }
-
-
 def progress_line(summary: ScanSummary, total: int | None) -> str:
     """Return one line on how far a scan is."""
     of = "" if total is None else f" of {total:,}"

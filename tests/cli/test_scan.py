@@ -62,7 +62,7 @@ def test_a_scan_prints_a_line_for_each_photo(
     assert f"Scan: {tmp_path}/scan.sqlite" in told
     again = scan(folder)
     found = json.loads(scan(folder, "--json").stdout)
-    assert (found["images"], found["new"], found["leads"]) == (2, 0, {"ivory_worked": 1})
+    assert (found["images"], found["scanned"], found["leads"]) == (2, 0, {"ivory_worked": 1})
     assert found["scan"] == str(tmp_path / "scan.sqlite")
     assert again.stdout.splitlines()[:2] == [red, green]
     assert "2 of them done before" in again.stdout
