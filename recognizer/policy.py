@@ -145,9 +145,6 @@ class Policy:
     actions: Mapping[Decision, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for (kind, name), rule in self.rules.items():
-            if not isinstance(rule, Rule):
-                raise PolicyError(f"rules.{kind}.{name} = {rule!r}: it must be a Rule")
         for key, text in self.actions.items():
             if key not in [*Decision]:
                 raise PolicyError(f"actions: {unknown_name('decision', str(key), [*Decision])}")

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from recognizer.errors import PolicyError
 from recognizer.listing_rules import AlwaysReview, Keywords, Reports
-from recognizer.model.bundle import load_bundle
 from recognizer.policy import (
     EXAMPLES,
     CandidateKind,
@@ -24,7 +23,6 @@ from recognizer.policy import (
     Rule,
     parse_policy,
     policy_toml,
-    read_policy_text,
 )
 from recognizer.taxonomy import load_taxonomy
 from tests.rules import of_family, of_label, rule
@@ -61,15 +59,6 @@ def test_a_profile(tmp_path: Path) -> None:
     assert loaded(tmp_path, "").digest == Policy().digest
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_the_examples_are_valid_for_the_released_model(name: str) -> None:
-    policy = Policy.load(name)
-    assert policy.name == name
-    assert {*policy.actions} == {*Decision}
-    assert read_policy_text(name).startswith("# For a platform")
-    policy.check(load_bundle().taxonomy)
-
-
 @pytest.mark.parametrize(
     "policy",
     [
@@ -92,7 +81,7 @@ def test_what_is_written_is_read_again(policy: Policy, tmp_path: Path) -> None:
 
 BROKEN = [
     # What is written, and what the message must say of it.
-    ("review_rate =", "strict.toml"),
+    ("review_rate =", "is not TOML: Invalid value (at line 1"),
     ("threshold = 0.5", "unknown key 'threshold'"),
     ("reveiw_rate = 0.05", "did you mean review_rate"),
     ("review_rate = 0.02", "a false-positive rate is one"),
@@ -140,16 +129,10 @@ def test_a_broken_profile_is_a_policy_error(text: str, words: str, tmp_path: Pat
     assert all(part in str(caught.value) for part in (words, "strict.toml"))
 
 
-def test_a_missing_profile_is_a_policy_error(tmp_path: Path) -> None:
-    with pytest.raises(
-        PolicyError, match=r"none\.toml: no such file, nor a policy of this package: small"
-    ):
-        Policy.load(tmp_path / "none.toml")
+def test_a_profile_in_another_encoding_is_a_policy_error(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(PolicyError, match="is not TOML: 'utf-8' codec"):
         Policy.load(tmp_path / "binary.toml")
-    with pytest.raises(PolicyError, match=r"is not TOML: .*line 1"):
-        loaded(tmp_path, "review_rate = =")
 
 
 def test_a_policy_may_use_the_names_that_a_bundle_brings(tmp_path: Path) -> None:
@@ -241,7 +224,6 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) 
     [
         (lambda: Rate("0.01"), "one of 0.05"),
         (lambda: Rule(review=0.01), r"review = 0.01: give a Rate\(...\) or a Probability"),
-        (lambda: Policy(rules={("label", "coral"): 0.5}), "rules.label.coral = 0.5"),
     ],
 )
 def test_rules_of_other_types_are_refused(make: Callable[[], object], words: str) -> None:

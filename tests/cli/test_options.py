@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from recognizer.cli import VERBS, app, load_verb
-from recognizer.cli.examples import EXAMPLES
+from recognizer.cli import EXAMPLES, VERBS, app, load_verb
 
 OWN_WORDS = {
     "--output": "what is written there",
