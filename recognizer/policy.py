@@ -157,20 +157,8 @@ class Policy:
     @cached_property
     def digest(self) -> str:
         """A sha256 over all that decides (no name or action), hexadecimal."""
-        rules = {f"{kind}.{name}": _content(rule) for (kind, name), rule in self.rules.items()}
-        content: dict[str, Any] = {
-            "default": _content(self.default),
-            "rules": rules,
-            "ignore": sorted(self.ignore),
-            "known": [self.known.product, self.known.cleared, self.known.distance],
-        }
-        # Left out where they rule nothing: the digests of policies without them stay as they were.
-        for key, part in (("reports", self.reports), ("always_review", self.always_review)):
-            if part != type(part)():
-                content[key] = asdict(part)
-        if self.keywords:
-            content["keywords"] = {key: sorted(w) for key, w in asdict(self.keywords).items()}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        deciding = replace(self, name="", actions={})
+        return hashlib.sha256(policy_toml(deciding).encode()).hexdigest()
 
     @classmethod
     def load(cls, policy: str | os.PathLike[str], taxonomy: Taxonomy | None = None) -> Policy:
@@ -201,10 +189,6 @@ class Policy:
         products = [label.name for label in taxonomy.products]
         for name in sorted(self.ignore - set(products)):
             raise PolicyError(f"ignore: {unknown_name('product', name, products)}")
-
-
-def _content(rule: Rule) -> list[tuple[str, float]]:
-    return [(type(level).__name__, level.value) for level in (rule.review, rule.priority)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -390,7 +374,7 @@ def policy_toml(policy: Policy, comments: Sequence[str] = ()) -> str:
     lines += _rule_lines(policy.default)
     if policy.ignore:
         lines.append(f"ignore = {_value(sorted(policy.ignore))}")
-    for (kind, name), rule in policy.rules.items():
+    for (kind, name), rule in sorted(policy.rules.items()):
         lines += ["", f"[rules.{kind}.{_value(name)}]", *_rule_lines(rule)]
     tables: list[tuple[str, Mapping[Any, Any]]] = []
     for key in ("known", "keywords", "reports", "always_review"):
