@@ -15,7 +15,6 @@ from recognizer.cli.progress import print_table, show_stage, shown, working
 from recognizer.dataset.check import check_data
 from recognizer.dataset.labels import (
     UNDECIDED,
-    CustomLabels,
     check_labels,
     count_labels,
     write_template,
@@ -187,7 +186,12 @@ def labels(
             typer.echo(f"Photos were not counted: {error}", err=True)
     if path.exists():
         found = check_labels(folder, counts)
-        _print_labels(found)
+        for label in found.labels:
+            family = f" ({label.family})" if label.family else ""
+            count = found.photos.get(label.name, 0)
+            typer.echo(f"{label.name}: {label.kind}{family}, {count} photos")
+        for warning in found.warnings:
+            typer.echo(f"Warning: {warning}")
         if found.missing:
             raise DatasetError(
                 f"{folder}: labels that neither {LABELS} nor the package has: "
@@ -203,26 +207,6 @@ def labels(
     if undecided:
         typer.echo(f"Say in it what these are: {', '.join(undecided)}")
     typer.echo(f"Then run again: recognizer dataset labels {folder}")
-
-
-def _print_labels(found: CustomLabels) -> None:
-    print_table(
-        f"{len(found.labels)} custom labels",
-        ("label", "kind", "family", "shown as", "photos"),
-        (
-            [
-                label.name,
-                label.kind,
-                label.family or "-",
-                label.display_name,
-                str(found.photos.get(label.name, "-")),
-            ]
-            for label in found.labels
-        ),
-        text_columns=range(4),
-    )
-    for warning in found.warnings:
-        typer.echo(f"Warning: {warning}")
 
 
 @app.command()
