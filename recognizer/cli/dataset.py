@@ -186,10 +186,10 @@ def labels(
             typer.echo(f"Photos were not counted: {error}", err=True)
     if path.exists():
         found = check_labels(folder, counts)
-        for label in found.labels:
-            family = f" ({label.family})" if label.family else ""
-            count = found.photos.get(label.name, 0)
-            typer.echo(f"{label.name}: {label.kind}{family}, {count} photos")
+        for own in found.labels:
+            family = f" ({own.family})" if own.family else ""
+            count = found.photos.get(own.name, 0)
+            typer.echo(f"{own.name}: {own.kind}{family}, {count} photos")
         for warning in found.warnings:
             typer.echo(f"Warning: {warning}")
         if found.missing:
