@@ -76,12 +76,9 @@ def command(
         int, typer.Option("--workers", "-w", min=0, help="Processes; 0: as CPUs and memory allow.")
     ] = 0,
     engine: Annotated[
-        str,
-        typer.Option(
-            metavar="[local|ray]",
-            help="Run the workers here, or on a Ray cluster (extra: ray; RAY_ADDRESS).",
-        ),
-    ] = "local",
+        Engine,
+        typer.Option(help="Run the workers here, or on a Ray cluster (extra: ray; RAY_ADDRESS)."),
+    ] = Engine.LOCAL,
     provider: options.ProviderOption = "cpu",
     max_pixels: Annotated[
         int | None,
@@ -157,8 +154,6 @@ def command(
     rules = Policy() if policy is None else Policy.load(policy, model.taxonomy)
     output = output or default_output(sources)
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
-    if engine not in [*Engine]:
-        raise UsageError(f"--engine {engine}: one of {', '.join(Engine)}")
     _check_outputs(output, report)
     _require_sources(sources)
     if match_rotations and known is None:
@@ -170,7 +165,7 @@ def command(
     ):
         settings = ScanOptions(
             workers=workers,
-            engine=Engine(engine),
+            engine=engine,
             provider=provider,
             limits=Limits() if max_pixels is None else Limits(max_pixels=max_pixels),
             image_column=image_column,

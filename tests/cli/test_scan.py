@@ -177,7 +177,7 @@ def test_a_list_on_standard_input(
         ("photo.jpg --report nowhere/report.html", "nowhere"),
         ("photo.jpg --provider abacus", "abacus"),
         ("photo.jpg --shard 3/2", "shard"),
-        ("photo.jpg --engine abacus", "--engine abacus: one of local, ray"),
+        ("photo.jpg --engine abacus", "'abacus' is not one of 'local', 'ray'"),
         ("photo.jpg --output -", "a scan is written to a file"),
         ("photo.jpg --output nowhere/scan.sqlite", "nowhere does not exist; make it first"),
         (f"photo.jpg --output {__file__}", "not the file of a scan"),
