@@ -15,6 +15,7 @@ from recognizer.cli.options import (
     JsonOption,
     OptionalDataOption,
     OutOfFoldOption,
+    Split,
     output_option,
     require_extra,
 )
@@ -37,10 +38,9 @@ def command(
     bundle: BundleArgument = None,
     data: OptionalDataOption = None,
     split: Annotated[
-        str | None,
+        Split | None,
         typer.Option(
-            help="The photos to measure on: test, validation, or all, if training saw none of "
-            "them.",
+            help="The photos to measure on; all, if training saw none of them.",
             show_default="test, and validation if the data have it",
         ),
     ] = None,
@@ -85,7 +85,7 @@ def command(
     files = output or predictions
     if bool(files) + bool(against) + robustness > 1:
         raise UsageError("give only one of --against, --robustness, and --output or --predictions")
-    _check(split, prevalence, output, predictions)
+    _check(prevalence, output, predictions)
     name = split or "test"
     how: dict[str, Any] = {"rounds": rounds, "group_by_source": group_by_source}
     figures: object
@@ -146,16 +146,10 @@ def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
         return photos
 
 
-def _check(
-    split: str | None, prevalence: float, output: Path | None, predictions: Path | None
-) -> None:
-    """Check before minutes of work that there is such a split and that files can be written."""
-    from recognizer.evaluation.evaluate import SPLIT_CAVEATS
-
+def _check(prevalence: float, output: Path | None, predictions: Path | None) -> None:
+    """Check before minutes of work that files can be written."""
     if not 0 < prevalence < 1:
         raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
-    if split not in {None, *SPLIT_CAVEATS}:
-        raise UsageError(f"--split {split}: give test, validation or all")
     if output is not None:
         require_page(output)
         if output.suffix == ".json":

@@ -10,7 +10,7 @@ import importlib.util
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -109,6 +109,7 @@ LayoutOption = Annotated[
         show_default="by what the folder holds",
     ),
 ]
+Split = Literal["test", "validation", "all"]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random draws.", min=0)]
 
 

@@ -12,7 +12,7 @@ from recognizer._atomic import check_place, replacing, require_own
 from recognizer.cli import options
 from recognizer.cli.evaluate import load_corrected
 from recognizer.cli.inputs import bundle_behind, open_reviewed
-from recognizer.cli.options import output_option, print_json, require_extra
+from recognizer.cli.options import Split, output_option, print_json, require_extra
 from recognizer.cli.progress import print_table, show_stage, working
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
@@ -48,7 +48,7 @@ def command(
         float, typer.Option(help="With --data: the share of the photos that show a product.")
     ] = 0.0003,
     split: Annotated[
-        str, typer.Option(help="With --data: test, validation, or all, if training saw none.")
+        Split, typer.Option(help="With --data: the photos; all, if training saw none of them.")
     ] = "test",
     output: Annotated[Path | None, output_option("The policy to write (TOML).")] = None,
     plot: Annotated[
@@ -124,11 +124,9 @@ def _labelled(
     prevalence: float,
     ignore: Collection[str],
 ) -> Choice:
-    from recognizer.evaluation.evaluate import SPLIT_CAVEATS, photos_of_split, score_photos
+    from recognizer.evaluation.evaluate import photos_of_split, score_photos
     from recognizer.review.thresholds import measure_labelled
 
-    if split not in SPLIT_CAVEATS:
-        raise UsageError(f"--split {split}: {', '.join(SPLIT_CAVEATS)}")
     photos = photos_of_split(load_corrected(data, bundle), split)
     with show_stage("scoring photos") as progress:
         predictions = score_photos(Recognizer(bundle), photos, progress)
