@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,7 +64,8 @@ def command(
     Needs the extra `evaluate`.
     """
     require_extra("evaluate", "scipy", "sklearn", *(("matplotlib",) if plot else ()))
-    from recognizer.review.thresholds import choose, measure_reviewed, policy_of
+    from recognizer.evaluation.evaluate import photos_of_split, score_photos
+    from recognizer.review.thresholds import choose, measure_labelled, measure_reviewed, policy_of
 
     if (cases_per_reviewer is None) == (precision is None):
         raise UsageError("give --reviewers and --cases-per-reviewer, or --precision")
@@ -88,8 +88,18 @@ def command(
     else:
         model = load_bundle(bundle)
         base = Policy.load(policy, model.taxonomy) if policy else Policy()
-        day = photos_per_day or 10_000
-        measured = _labelled(model, data or (), split, day, prevalence, base.ignore)
+        photos = photos_of_split(load_corrected(data or (), model), split)
+        with show_stage("scoring photos") as progress:
+            predictions = score_photos(Recognizer(model), photos, progress)
+        measured = measure_labelled(
+            model,
+            photos,
+            [prediction.scores for prediction in predictions],
+            images_per_day=photos_per_day or 10_000,
+            prevalence=prevalence,
+            origin=f"{len(photos):,} labelled photos ({split})",
+            ignore=base.ignore,
+        )
     capacity = cases_per_reviewer and reviewers * cases_per_reviewer
     choice = choose(measured, capacity=capacity, precision=precision)
     if as_json:
@@ -114,31 +124,6 @@ def command(
         steps = [(step.leads, step.recall, step.precision) for step in choice.steps]
         write_figure(draw_steps(steps, choice.chosen, capacity), plot)
         typer.echo(f"Wrote {plot}", err=True)
-
-
-def _labelled(
-    bundle: Bundle,
-    data: Sequence[Path],
-    split: str,
-    photos_per_day: int,
-    prevalence: float,
-    ignore: Collection[str],
-) -> Choice:
-    from recognizer.evaluation.evaluate import photos_of_split, score_photos
-    from recognizer.review.thresholds import measure_labelled
-
-    photos = photos_of_split(load_corrected(data, bundle), split)
-    with show_stage("scoring photos") as progress:
-        predictions = score_photos(Recognizer(bundle), photos, progress)
-    return measure_labelled(
-        bundle,
-        photos,
-        [prediction.scores for prediction in predictions],
-        images_per_day=photos_per_day,
-        prevalence=prevalence,
-        origin=f"{len(photos):,} labelled photos ({split})",
-        ignore=ignore,
-    )
 
 
 def _print(choice: Choice, bundle: Bundle) -> None:
