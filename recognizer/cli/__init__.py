@@ -59,54 +59,32 @@ VERB_GROUPS = {
 VERBS = {verb: line for group in VERB_GROUPS.values() for verb, line in group.items()}
 """Verb -> its line in ``--help``."""
 
-EXAMPLES: dict[str, tuple[str, ...]] = {
-    "scan": (
-        "recognizer scan photos/ --report report.html",
-        "recognizer scan listings.csv --output scan.sqlite --policy strict",
-        "find photos -name '*.jpg' -print0 | recognizer scan - --output scan.sqlite",
-    ),
-    "decide": ("recognizer decide scan.sqlite --policy strict --dry-run",),
-    "rows": ("recognizer rows scan.sqlite --listings --output listings.csv",),
-    "similar": (
-        "recognizer scan photos/ --output scan.sqlite --embeddings",
-        "recognizer similar scan.sqlite tusk.jpg",
-    ),
-    "merge": (
-        "recognizer scan photos/ --shard 1/2 --output 1.sqlite",
-        "recognizer scan photos/ --shard 2/2 --output 2.sqlite",
-        "recognizer merge 1.sqlite 2.sqlite --output scan.sqlite",
-    ),
-    "thresholds": (
-        "recognizer thresholds --data photos/ --split all --photos-per-day 100000 --reviewers 2 "
-        "--cases-per-reviewer 300 --output next.toml",
-        "recognizer thresholds --scan scan.sqlite --precision 0.5 --output next.toml",
-    ),
-    "policy": ("recognizer policy strict --toml > mine.toml", "recognizer policy mine.toml"),
-    "outcomes": (
-        "recognizer outcomes import scan.sqlite outcomes.json",
-        "recognizer outcomes dataset scan.sqlite decided/",
-    ),
-    "evidence": ("recognizer evidence scan.sqlite --lead photos/tusk.jpg --output case/",),
-    "bank": (
-        "recognizer bank add known.bank tusk.jpg --label ivory_raw --note 'seizure 12'",
-        "recognizer scan photos/ --known known.bank",
-    ),
-    "enroll": (
-        "recognizer enroll shark_fin seized/ --check",
-        "recognizer enroll shark_fin seized/ --output bundles/mine-v1",
-    ),
-    "evaluate": ("recognizer evaluate bundles/own-v1 --data data/ --output report.html",),
-    "train": (
-        "recognizer dataset split photos/ --output data/",
-        "recognizer train --data data/ --output runs/mine",
-        "recognizer export runs/mine --data data/ --output bundles/own-v1",
-    ),
-    "dataset": (
-        "recognizer dataset labels photos/ whale_tooth=product resin=lookalike",
-        "recognizer dataset split photos/ --output data/",
-    ),
-}
-"""Verb -> the examples at the end of its ``--help``: commands that work one after another."""
+EXAMPLES = (
+    "recognizer scan photos/ --report report.html",
+    "recognizer scan listings.csv --output scan.sqlite --policy strict",
+    "recognizer scan photos/ --output scan.sqlite --embeddings --known known.bank",
+    "find photos -name '*.jpg' -print0 | recognizer scan - --output scan.sqlite",
+    "recognizer decide scan.sqlite --policy strict --dry-run",
+    "recognizer rows scan.sqlite --listings --output listings.csv",
+    "recognizer similar scan.sqlite tusk.jpg",
+    "recognizer merge 1.sqlite 2.sqlite --output scan.sqlite",
+    "recognizer thresholds --data photos/ --split all --photos-per-day 100000 --reviewers 2 "
+    "--cases-per-reviewer 300 --output next.toml",
+    "recognizer thresholds --scan scan.sqlite --precision 0.5 --output next.toml",
+    "recognizer policy strict --toml > mine.toml",
+    "recognizer outcomes import scan.sqlite outcomes.json",
+    "recognizer outcomes dataset scan.sqlite decided/",
+    "recognizer evidence scan.sqlite --lead photos/tusk.jpg --output case/",
+    "recognizer bank add known.bank tusk.jpg --label ivory_raw --note 'seizure 12'",
+    "recognizer enroll shark_fin seized/ --check",
+    "recognizer enroll shark_fin seized/ --output bundles/mine-v1",
+    "recognizer evaluate bundles/own-v1 --data data/ --output report.html",
+    "recognizer train --data data/ --output runs/mine",
+    "recognizer export runs/mine --data data/ --output bundles/own-v1",
+    "recognizer dataset labels photos/ whale_tooth=product resin=lookalike",
+    "recognizer dataset split photos/ --output data/",
+)
+"""Each stands at the end of the ``--help`` of its verb."""
 
 
 class ExitCode(IntEnum):
@@ -163,8 +141,8 @@ def load_verb(verb: str) -> Any:
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
         app.command(verb)(module.command)
     command = typer.main.get_command(app)
-    if verb in EXAMPLES:
-        command.epilog = "\n  ".join(["\b\nExamples:", *EXAMPLES[verb]])
+    if examples := [line for line in EXAMPLES if f"recognizer {verb} " in line]:
+        command.epilog = "\n  ".join(["\b\nExamples:", *examples])
     return command
 
 

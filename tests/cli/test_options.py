@@ -82,7 +82,7 @@ def test_an_option_means_the_same_everywhere() -> None:
     assert [verb for verb, command in COMMANDS.items() if not command.help] == []
 
 
-@pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
+@pytest.mark.parametrize("line", EXAMPLES)
 def test_examples_have_the_options_of_their_verbs(line: str) -> None:
     words = shlex.split(line.partition("recognizer ")[2].partition(" > ")[0])
     verb = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
