@@ -1,4 +1,4 @@
-"""A recognizer in worker processes: a hostile image costs one answer, not the service."""
+"""A recognizer in processes of its own, of which a hostile image costs one answer."""
 
 from __future__ import annotations
 

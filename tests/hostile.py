@@ -76,7 +76,7 @@ def _jpeg_cuts(data: bytes) -> dict[str, int]:
     }
 
 
-# --- what is not a regular file ----------------------------------------------------------------
+# --- things that are no regular files ---------------------------------------------------------
 
 
 def _fifo(folder: Path) -> Path:
