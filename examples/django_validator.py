@@ -23,7 +23,7 @@ _LOCK = Lock()
 
 def recognizer() -> GuardedRecognizer:
     """Start the processes with the first photo: a forked web server must not share them."""
-    with _LOCK:  # a cache alone would let each thread of a busy server load one of its own
+    with _LOCK:  # a cache alone would let each thread of a busy server load one
         return _load()
 
 

@@ -14,6 +14,11 @@ used; the errors and values load neither numpy nor onnxruntime.
 from __future__ import annotations
 
 import importlib
+import os
+
+# onnxruntime sends telemetry, and its forked processes hang at exit, unless this is set before it
+# is imported (as of 1.29).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 TYPE_CHECKING = False  # typing would be a good part of what happens before Ctrl-C is seen to
 if TYPE_CHECKING:
@@ -47,7 +52,6 @@ if TYPE_CHECKING:
         Candidate,
         CandidateKind,
         Decision,
-        Effect,
         Finding,
         KnownMatch,
         KnownRule,
@@ -58,7 +62,7 @@ if TYPE_CHECKING:
         Rule,
         Verdict,
     )
-    from recognizer.prediction import Embedding, Explanation, Prediction, Region, prediction_schema
+    from recognizer.prediction import Explanation, Prediction, Region, prediction_schema
     from recognizer.status import Reason, Status
     from recognizer.taxonomy import Family, Kind, Label, Taxonomy, load_taxonomy
 
@@ -79,8 +83,6 @@ __all__ = [
     "CandidateKind",
     "DatasetError",
     "Decision",
-    "Effect",
-    "Embedding",
     "Explanation",
     "Family",
     "Finding",

@@ -30,7 +30,7 @@ import cv2
 from recognizer import errors
 from recognizer._closing import Closes
 from recognizer._messages import LOG, MESSAGES
-from recognizer.errors import RecognizerError, UsageError
+from recognizer.errors import RecognizerError, UsageError, require_owner
 from recognizer.status import Reason
 
 START_SECONDS = 300.0
@@ -214,11 +214,7 @@ class ProcessPool(Closes):
         It raises a DiedError if the process that works on it dies, a RecognizerError as in
         ``answer`` or if no process can be started, and a UsageError if this is closed.
         """
-        if os.getpid() != self._owner:
-            raise UsageError(
-                "this process was forked after the model was loaded: load it after the fork, in "
-                "each process (gunicorn: in post_fork or with the first request)"
-            )
+        require_owner(self._owner)
         try:
             future = self._threads.submit(self._answer, request)
         except RuntimeError:

@@ -16,7 +16,6 @@ from recognizer.policy import (
     Candidate,
     CandidateKind,
     Decision,
-    Effect,
     Finding,
     KnownMatch,
     Lead,
@@ -134,7 +133,7 @@ class LeadThresholds(NamedTuple):
 def limits_of(bundle: Bundle, policy: Policy) -> tuple[LeadThresholds, ...]:
     """Return the limits of all candidates that may become a lead.
 
-    Those without a rule of their own have the any-product thresholds.
+    Those without a rule have the any-product thresholds.
     """
     family_of = {
         member: candidate.name
@@ -209,13 +208,13 @@ def _sentence(lead: Lead, prediction: Prediction) -> str:
 def _with_known(verdict: Verdict, policy: Policy, known: Sequence[KnownMatch]) -> Verdict:
     near = [match for match in known if match.distance <= policy.known.distance]
     products = [m for m in near if m.finding is Finding.PRODUCT and m.label not in policy.ignore]
-    if products and policy.known.product is not Effect.NOTHING:
-        effect = Decision(policy.known.product.value)
+    if products and policy.known.product != "nothing":
+        effect = Decision(policy.known.product)
         strongest = max(verdict.decision, effect, key=severity)
         why = (*verdict.why, _match_sentence(effect, products))
         return replace(verdict, decision=strongest, why=why)
     cleared = [match for match in near if match.finding is Finding.CLEARED]
-    if cleared and not products and policy.known.cleared is Effect.CLEAR:
+    if cleared and not products and policy.known.cleared == "clear":
         silenced = "; it would have been " + "; ".join(verdict.why) if verdict.why else ""
         why = (_match_sentence(Decision.CLEAR, cleared) + silenced,)
         return _verdict(Decision.CLEAR, why=why)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.decision import decide
-from recognizer.errors import ProviderError, UsageError
+from recognizer.errors import ProviderError, UsageError, require_owner
 from recognizer.imaging import (
     Frame,
     ImageSource,
@@ -31,7 +31,7 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.numerics import sigmoid
 from recognizer.model.session import is_onnxruntime_error, open_session, run_session
 from recognizer.policy import KnownMatch, Policy, Verdict
-from recognizer.prediction import Embedding, Explanation, Prediction, Region
+from recognizer.prediction import Explanation, Prediction, Region
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 
@@ -55,7 +55,7 @@ class ScoredImage:
 
     @property
     def embedding(self) -> NDArray[np.float32] | None:
-        """The embedding of the frame that scored highest; None for a failed image."""
+        """The features, (channels,), of the frame that scored highest; None for a failed image."""
         if not self.prediction.scores:
             return None
         place = [frame.index for frame in self.image.frames].index(self.prediction.frame or 0)
@@ -131,6 +131,7 @@ class Recognizer(DecisionMaker):
     ) -> None:
         super().__init__(bundle)
         self.limits = limits or Limits()
+        self._owner = os.getpid()
         self._load_again = partial(
             type(self),
             bundle,
@@ -140,6 +141,7 @@ class Recognizer(DecisionMaker):
             limits=limits,
         )
         self._session, self.provider = open_session(bundle, provider, threads, allow_fallback)
+        self._families = [family.name for family in bundle.families]
         self._products = [i for i, label in enumerate(bundle.labels) if label.kind is Kind.PRODUCT]
 
     def __repr__(self) -> str:
@@ -178,8 +180,9 @@ class Recognizer(DecisionMaker):
         """Score one image (see :data:`recognizer.ImageSource`).
 
         Bad input gives the status ``failed`` with a reason. What is not an image (a ``str``, an
-        array of a wrong shape, a file object that cannot be read from its start) is a UsageError; a
-        failure of onnxruntime is a ProviderError.
+        array of a wrong shape, a file object that cannot be read from its start) is a UsageError,
+        and so is a call in a process that was forked after this was loaded; a failure of
+        onnxruntime is a ProviderError.
         """
         return self.score_loaded([self.load_image(image)])[0].prediction
 
@@ -203,17 +206,14 @@ class Recognizer(DecisionMaker):
 
         ``scores`` is the first of them; ``maps`` are for :meth:`regions`.
         """
-        size = self.bundle.input_size
-        inputs = [model_input(frame.rgb, size) for image in images for frame in image.frames]
-        nothing = [np.zeros((0, len(self.labels)), np.float32) for _ in outputs]
-        found = self._run(outputs, inputs) if inputs else nothing
+        found = self._run(outputs, [frame.rgb for image in images for frame in image.frames])
         # Of all images at once: for a few numbers, numpy's calls cost more than its arithmetic.
         probabilities = self.bundle.calibrate(found[0])
         families = self.bundle.family_scores(probabilities)
-        bounds = np.cumsum([0, *(len(image.frames) for image in images)])
-        scored = []
-        for image, (first, last) in zip(images, itertools.pairwise(bounds), strict=True):
-            own = slice(first, last)
+        scored, last = [], 0
+        for image in images:
+            own = slice(last, last + len(image.frames))
+            last = own.stop
             arrays = {name: array[own] for name, array in zip(outputs, found, strict=True)}
             prediction = self._prediction(
                 image, arrays["scores"], probabilities[own], families[own]
@@ -225,16 +225,9 @@ class Recognizer(DecisionMaker):
         """Return where a label was seen, by the maps of the pass that scored the image."""
         return self._locate(scored, label)[2]
 
-    def embed(self, image: ImageSource) -> Embedding:
-        """Return the model's features of an image; it takes and raises what ``predict`` does."""
-        (scored,) = self.score_loaded([self.load_image(image)], ["scores", "embedding"])
-        return Embedding(
-            status=scored.prediction.status,
-            reason=scored.prediction.reason,
-            detail=scored.prediction.detail,
-            frame=scored.prediction.frame,
-            vector=scored.embedding,
-        )
+    def embed(self, image: ImageSource) -> ScoredImage:
+        """Score an image and keep its ``embedding``; it takes and raises what ``predict`` does."""
+        return self.score_loaded([self.load_image(image)], ["scores", "embedding"])[0]
 
     def explain(self, image: ImageSource, label: str | None = None) -> Explanation:
         """Show where in an image the score of a label comes from, by default of the top product.
@@ -277,20 +270,28 @@ class Recognizer(DecisionMaker):
         return load_image(image, min_side=self.bundle.input_size, limits=self.limits, sha256=sha256)
 
     def _run(
-        self, outputs: Sequence[str], inputs: Sequence[NDArray[np.uint8]]
+        self, outputs: Sequence[str], images: Sequence[NDArray[np.uint8]]
     ) -> list[NDArray[np.float32]]:
+        require_owner(self._owner)
         parts: list[list[NDArray[np.float32]]] = []
-        size = BATCH_SIZE if self.provider == "cpu" else GPU_BATCH
-        for first in range(0, len(inputs), size):
-            images = np.stack(inputs[first : first + size])
+        size, step = self.bundle.input_size, BATCH_SIZE if self.provider == "cpu" else GPU_BATCH
+        for first in range(0, len(images), step):
+            batch = images[first : first + step]
+            inputs = np.empty((len(batch), size, size, 3), np.uint8)
+            for rgb, own in zip(batch, inputs, strict=True):
+                model_input(rgb, size, out=own)
             try:
-                parts.append(run_session(self._session, self.provider, outputs, images))
+                parts.append(run_session(self._session, self.provider, outputs, inputs))
             except Exception as error:
                 if not is_onnxruntime_error(error):
                     raise
                 if "Failed to allocate memory" in str(error):
                     raise MemoryError(f"onnxruntime: {error}") from error
                 raise ProviderError(f"the provider {self.provider!r} failed: {error}") from error
+        if not parts:
+            return [np.zeros((0, len(self.labels)), np.float32)] * len(outputs)
+        if len(parts) == 1:
+            return parts[0]
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
     def _prediction(
@@ -300,35 +301,32 @@ class Recognizer(DecisionMaker):
         probabilities: NDArray[np.float64],
         families: NDArray[np.float64],
     ) -> Prediction:
-        prediction = Prediction(
-            status=image.status,
-            reason=image.reason,
-            detail=image.detail,
+        status, reason, detail = image.status, image.reason, image.detail
+        found: dict[str, Any] = {}
+        if status is not Status.FAILED and not np.isfinite(log_odds).all():
+            # No threshold would ever stop it.
+            status, reason = Status.FAILED, Reason.INTERNAL_ERROR
+            detail = "the model gave a score that is not a number"
+        if status is not Status.FAILED:
+            products = probabilities[:, self._products]
+            frame = image.frames[int(products.max(axis=1).argmax()) if self._products else 0]
+            found = {
+                "scores": dict(zip(self.labels, probabilities.max(axis=0).tolist(), strict=True)),
+                "families": dict(zip(self._families, families.max(axis=0).tolist(), strict=True)),
+                "frame": frame.index,
+                "phash": perceptual_hash(frame.rgb),
+            }
+        return Prediction(
+            status=status,
+            reason=reason,
+            detail=detail,
             sha256=image.sha256,
             format=image.format,
             width=image.width,
             height=image.height,
             frames=image.frame_count,
             bundle_digest=self.bundle.digest,
-        )
-        if image.status is Status.FAILED:
-            return prediction
-        if not np.isfinite(log_odds).all():  # no threshold would ever stop it
-            return replace(
-                prediction,
-                status=Status.FAILED,
-                reason=Reason.INTERNAL_ERROR,
-                detail="the model gave a score that is not a number",
-            )
-        best = int(probabilities[:, self._products].max(axis=1).argmax()) if self._products else 0
-        frame = image.frames[best]
-        names = [family.name for family in self.bundle.families]
-        return replace(
-            prediction,
-            scores=dict(zip(self.labels, probabilities.max(axis=0).tolist(), strict=True)),
-            families=dict(zip(names, families.max(axis=0).tolist(), strict=True)),
-            frame=frame.index,
-            phash=perceptual_hash(frame.rgb),
+            **found,
         )
 
     def _locate(

@@ -23,6 +23,8 @@ with a file that the program wrote.
 
 from __future__ import annotations
 
+import os
+
 
 class RecognizerError(Exception):
     """The base of every error that this package raises on purpose."""
@@ -30,6 +32,15 @@ class RecognizerError(Exception):
 
 class UsageError(RecognizerError):
     """An argument or option that makes no sense."""
+
+
+def require_owner(pid: int) -> None:
+    """Raise a UsageError unless this process is the one that loaded a model, ``pid``."""
+    if os.getpid() != pid:  # whose threads it does not have
+        raise UsageError(
+            "this process was forked after the model was loaded: load it after the fork, in each "
+            "process (gunicorn: in post_fork or with the first request)"
+        )
 
 
 class BundleError(RecognizerError):

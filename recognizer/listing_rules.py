@@ -113,7 +113,7 @@ def normalize(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reports:
-    """From how many reports by users on a level is certain; None: no number of them."""
+    """How many reports by users make a listing at least ``review`` or ``priority``; None: never."""
 
     review: int | None = None
     priority: int | None = None

@@ -30,7 +30,7 @@ FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001)
 """The false-positive rates for which bundles hold thresholds."""
 
 EXAMPLES = ("small-platform", "strict")
-"""The policies that this package brings along."""
+"""The names of the policies in this package."""
 
 
 class Decision(StrEnum):
@@ -102,35 +102,23 @@ class CandidateKind(StrEnum):
     FAMILY = "family"
 
 
-class Effect(StrEnum):
-    """What a match with a known item does to a decision."""
-
-    NOTHING = "nothing"
-    REVIEW = "review"
-    """The image is at least to be reviewed."""
-    PRIORITY = "priority"
-    """The image has priority."""
-    CLEAR = "clear"
-    """The image is clear, whatever the model says."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRule:
     """What a match with a known item means (see :mod:`recognizer.known`).
 
-    Near a ``product``: ``review``, ``priority`` or ``nothing``. Near a ``cleared`` item alone:
-    ``nothing``, since a similar image is not the same one, or ``clear``. Near is a ``distance`` of
-    0 to 31 bits of 256.
+    Near a ``product``, an image is at least ``review`` or ``priority``, or ``nothing`` changes.
+    Near a ``cleared`` item alone, ``nothing`` changes, since a similar image is not the same one,
+    or it is ``clear``, whatever the model says. Near is a ``distance`` of 0 to 31 bits of 256.
     """
 
-    product: Effect = Effect.REVIEW
-    cleared: Effect = Effect.NOTHING
+    product: str = "review"
+    cleared: str = "nothing"
     distance: int = MAX_DISTANCE
 
     def __post_init__(self) -> None:
-        if self.product not in {Effect.REVIEW, Effect.PRIORITY, Effect.NOTHING}:
+        if self.product not in {"review", "priority", "nothing"}:
             raise PolicyError(f"product = {self.product}: one of review, priority, nothing")
-        if self.cleared not in {Effect.NOTHING, Effect.CLEAR}:
+        if self.cleared not in {"nothing", "clear"}:
             raise PolicyError(f"cleared = {self.cleared}: one of nothing, clear")
         if not 0 <= self.distance <= MAX_DISTANCE:
             raise PolicyError(f"distance = {self.distance!r}: bits, from 0 to {MAX_DISTANCE}")
@@ -157,9 +145,6 @@ class Policy:
     actions: Mapping[Decision, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for (kind, name), rule in self.rules.items():
-            if not isinstance(rule, Rule):
-                raise PolicyError(f"rules.{kind}.{name} = {rule!r}: it must be a Rule")
         for key, text in self.actions.items():
             if key not in [*Decision]:
                 raise PolicyError(f"actions: {unknown_name('decision', str(key), [*Decision])}")
@@ -172,20 +157,8 @@ class Policy:
     @cached_property
     def digest(self) -> str:
         """A sha256 over all that decides (no name or action), hexadecimal."""
-        rules = {f"{kind}.{name}": _content(rule) for (kind, name), rule in self.rules.items()}
-        content: dict[str, Any] = {
-            "default": _content(self.default),
-            "rules": rules,
-            "ignore": sorted(self.ignore),
-            "known": [self.known.product, self.known.cleared, self.known.distance],
-        }
-        # Left out where they rule nothing: the digests of policies without them stay as they were.
-        for key, part in (("reports", self.reports), ("always_review", self.always_review)):
-            if part != type(part)():
-                content[key] = asdict(part)
-        if self.keywords:
-            content["keywords"] = {key: sorted(w) for key, w in asdict(self.keywords).items()}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        deciding = replace(self, name="", actions={})
+        return hashlib.sha256(policy_toml(deciding).encode()).hexdigest()
 
     @classmethod
     def load(cls, policy: str | os.PathLike[str], taxonomy: Taxonomy | None = None) -> Policy:
@@ -216,10 +189,6 @@ class Policy:
         products = [label.name for label in taxonomy.products]
         for name in sorted(self.ignore - set(products)):
             raise PolicyError(f"ignore: {unknown_name('product', name, products)}")
-
-
-def _content(rule: Rule) -> list[tuple[str, float]]:
-    return [(type(level).__name__, level.value) for level in (rule.review, rule.priority)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -405,7 +374,7 @@ def policy_toml(policy: Policy, comments: Sequence[str] = ()) -> str:
     lines += _rule_lines(policy.default)
     if policy.ignore:
         lines.append(f"ignore = {_value(sorted(policy.ignore))}")
-    for (kind, name), rule in policy.rules.items():
+    for (kind, name), rule in sorted(policy.rules.items()):
         lines += ["", f"[rules.{kind}.{_value(name)}]", *_rule_lines(rule)]
     tables: list[tuple[str, Mapping[Any, Any]]] = []
     for key in ("known", "keywords", "reports", "always_review"):

@@ -1,4 +1,4 @@
-"""The values that the engine returns: predictions, regions, embeddings, explanations.
+"""The values that the engine returns: predictions, regions, explanations.
 
 A prediction is what the *model* says; what a platform makes of it is a decision, in
 :mod:`recognizer.policy`.
@@ -65,15 +65,15 @@ class Prediction:
         scores: every label of the bundle -> calibrated probability, 0 to 1; empty if and only if
             ``failed``.
         families: every family of the bundle -> probability that one of its products is shown.
-        frame: number of the frame with the highest product score, from 0; None where failed. For
+        frame: number of the frame with the highest product score, from 0; None if it failed. For
             animations each score is the highest of the sampled frames.
         sha256: of the encoded bytes, hexadecimal; None for arrays and unread files.
-        phash: PDQ hash of that frame, 64 hexadecimal digits; None where failed, and where the image
+        phash: PDQ hash of that frame, 64 hexadecimal digits; None if it failed, or if the image
             has too little structure for one.
-        format: image format by magic bytes; None where unknown.
-        width: of the upright image in pixels; None where unknown.
-        height: of the upright image in pixels; None where unknown.
-        frames: number of frames in the file; None where unknown.
+        format: image format by magic bytes; None if unknown.
+        width: of the upright image in pixels; None if unknown.
+        height: of the upright image in pixels; None if unknown.
+        frames: number of frames in the file; None if unknown.
         regions: where the leads were seen; empty unless asked for.
         bundle_digest: of the model that made it (see :class:`recognizer.Bundle`).
     """
@@ -102,20 +102,6 @@ class Prediction:
 
 
 _NAMES = tuple(field.name for field in fields(Prediction))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Embedding:
-    """The model's features of one image, for search and enrolment; the rest is as in a prediction.
-
-    ``vector``, float32 (channels,), is that of the frame; None if and only if ``failed``.
-    """
-
-    status: Status
-    reason: Reason | None
-    detail: str | None
-    frame: int | None
-    vector: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

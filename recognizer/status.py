@@ -1,4 +1,4 @@
-"""What became of an input: its status, and the reason where it is not ``ok``.
+"""What became of an input: its status, and the reason if it is not ``ok``.
 
 The codes are part of the row format: codes are added, never renamed.
 """

@@ -7,7 +7,6 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy import (
     CandidateKind,
     Decision,
-    Effect,
     KnownMatch,
     KnownRule,
     Policy,
@@ -100,22 +99,22 @@ def test_a_lead_names_the_threshold_of_its_level(
 
 
 PRODUCT, CLEARED = known_match("product"), known_match("cleared")
-NEITHER = KnownRule(product=Effect.NOTHING, cleared=Effect.CLEAR)
+NEITHER = KnownRule(product="nothing", cleared="clear")
 KNOWN_TABLE = [
     # worked, matches, rule, decision, labels
     (0.0, (), KnownRule(), CLEAR, ()),
     (0.0, (PRODUCT,), KnownRule(), REVIEW, ()),
     (0.95, (PRODUCT,), KnownRule(), PRIORITY, (WORKED,)),  # never less than the model says
-    (0.0, (PRODUCT,), KnownRule(product=Effect.PRIORITY), PRIORITY, ()),
-    (0.0, (PRODUCT,), KnownRule(product=Effect.NOTHING), CLEAR, ()),
+    (0.0, (PRODUCT,), KnownRule(product="priority"), PRIORITY, ()),
+    (0.0, (PRODUCT,), KnownRule(product="nothing"), CLEAR, ()),
     (0.0, (PRODUCT,), KnownRule(distance=4), CLEAR, ()),
     (0.0, (PRODUCT,), KnownRule(distance=5), REVIEW, ()),
     (0.0, (known_match(label="ivory_raw"),), KnownRule(), CLEAR, ()),  # ignored, see below
     (0.6, (CLEARED,), KnownRule(), REVIEW, (WORKED,)),  # silences nothing on its own
     (0.0, (CLEARED,), KnownRule(), CLEAR, ()),
-    (0.95, (CLEARED,), KnownRule(cleared=Effect.CLEAR), CLEAR, ()),
-    (0.95, (CLEARED,), KnownRule(cleared=Effect.CLEAR, distance=4), PRIORITY, (WORKED,)),
-    (0.0, (CLEARED, PRODUCT), KnownRule(cleared=Effect.CLEAR), REVIEW, ()),
+    (0.95, (CLEARED,), KnownRule(cleared="clear"), CLEAR, ()),
+    (0.95, (CLEARED,), KnownRule(cleared="clear", distance=4), PRIORITY, (WORKED,)),
+    (0.0, (CLEARED, PRODUCT), KnownRule(cleared="clear"), REVIEW, ()),
     (0.95, (CLEARED, PRODUCT), NEITHER, PRIORITY, (WORKED,)),
 ]
 
@@ -141,6 +140,6 @@ def test_the_sentences_name_the_nearest_item_and_what_was_silenced(bundle: Bundl
     assert why == (
         f"review: near the known item {known[1].id} (rhino_horn), 3 of 256 bits apart, and 1 more"
     )
-    silent = Policy(known=KnownRule(cleared=Effect.CLEAR))
+    silent = Policy(known=KnownRule(cleared="clear"))
     (why,) = decide(prediction(0.95), bundle, silent, (CLEARED,)).why
     assert "it would have been priority: ivory_worked" in why

@@ -123,31 +123,29 @@ def test_eight_threads(recognizer: Recognizer) -> None:
 
 def test_the_embedding_is_that_of_the_frame_that_scored(recognizer: Recognizer) -> None:
     found = recognizer.embed(encoded(picture("red", seed=3), "PNG"))
-    assert (found.status, found.reason, found.frame) == (Status.OK, None, 0)
-    assert found.vector is not None
-    assert found.vector.dtype == np.float32
-    assert found.vector == pytest.approx((230, 20, 20), abs=4)
+    assert found.embedding is not None
+    assert found.embedding.dtype == np.float32
+    assert found.embedding == pytest.approx((230, 20, 20), abs=4)
     image = animated("blue", "blue", "red", "blue")
     found = recognizer.embed(image)
-    assert found.frame == recognizer.predict(image).frame == 2
-    assert found.vector is not None
-    assert found.vector[0] > 200
+    assert found.prediction == recognizer.predict(image)
+    assert found.embedding is not None
+    assert found.embedding[0] > 200
 
 
 @pytest.mark.parametrize(
     "image", [b"", b"<html>", encoded(picture())[:300], Path("no/such/file.jpg"), Path()]
 )
 def test_bad_input_is_a_status_of_every_call(image: bytes | Path, recognizer: Recognizer) -> None:
-    prediction, embedding = recognizer.predict(image), recognizer.embed(image)
+    prediction, embedded = recognizer.predict(image), recognizer.embed(image)
     explanation = recognizer.explain(image)
-    assert prediction.status is embedding.status is Status.FAILED
-    assert prediction.reason is embedding.reason is not None
-    assert prediction.detail == embedding.detail
+    assert prediction.status is Status.FAILED
+    assert prediction.reason is not None
     assert prediction.scores == prediction.families == {}
     assert prediction.frame is prediction.phash is None
     assert recognizer.decide(prediction, Policy()).decision is Decision.UNSCORED
-    assert embedding.vector is embedding.frame is None
-    assert explanation.prediction == prediction
+    assert embedded.embedding is None
+    assert explanation.prediction == embedded.prediction == prediction
     assert explanation.label is None
     assert explanation.heatmap.size == explanation.rgb.size == 0
     assert explanation.regions == ()
@@ -295,7 +293,7 @@ def test_no_error_of_opencv_escapes(
 ) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*shape, *channels), np.uint8)
     assert recognizer.predict(image).status is not Status.FAILED
-    assert recognizer.embed(image).vector is not None
+    assert recognizer.embed(image).embedding is not None
     assert recognizer.explain(image).heatmap.size
 
 
@@ -364,7 +362,7 @@ def test_the_box_is_around_the_red_object(
         assert abs(found - true) <= size[side % 2] / 8 + 1
     assert 0 <= region.box[0] < region.box[2] <= size[0]
     assert 0 <= region.box[1] < region.box[3] <= size[1]
-    # The picture that comes along has the same proportions, upright.
+    # The picture with it has the same proportions, upright.
     high, wide = explanation.rgb.shape[:2]
     assert wide / high == pytest.approx(size[0] / size[1], rel=0.02)
     middle = explanation.rgb[

@@ -12,12 +12,10 @@ from hypothesis import strategies as st
 
 from recognizer.errors import PolicyError
 from recognizer.listing_rules import AlwaysReview, Keywords, Reports
-from recognizer.model.bundle import load_bundle
 from recognizer.policy import (
     EXAMPLES,
     CandidateKind,
     Decision,
-    Effect,
     KnownRule,
     Policy,
     Probability,
@@ -25,7 +23,6 @@ from recognizer.policy import (
     Rule,
     parse_policy,
     policy_toml,
-    read_policy_text,
 )
 from recognizer.taxonomy import load_taxonomy
 from tests.rules import of_family, of_label, rule
@@ -62,15 +59,6 @@ def test_a_profile(tmp_path: Path) -> None:
     assert loaded(tmp_path, "").digest == Policy().digest
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_the_examples_are_valid_for_the_released_model(name: str) -> None:
-    policy = Policy.load(name)
-    assert policy.name == name
-    assert {*policy.actions} == {*Decision}
-    assert read_policy_text(name).startswith("# For a platform")
-    policy.check(load_bundle().taxonomy)
-
-
 @pytest.mark.parametrize(
     "policy",
     [
@@ -93,7 +81,7 @@ def test_what_is_written_is_read_again(policy: Policy, tmp_path: Path) -> None:
 
 BROKEN = [
     # What is written, and what the message must say of it.
-    ("review_rate =", "strict.toml"),
+    ("review_rate =", "is not TOML: "),
     ("threshold = 0.5", "unknown key 'threshold'"),
     ("reveiw_rate = 0.05", "did you mean review_rate"),
     ("review_rate = 0.02", "a false-positive rate is one"),
@@ -141,16 +129,10 @@ def test_a_broken_profile_is_a_policy_error(text: str, words: str, tmp_path: Pat
     assert all(part in str(caught.value) for part in (words, "strict.toml"))
 
 
-def test_a_missing_profile_is_a_policy_error(tmp_path: Path) -> None:
-    with pytest.raises(
-        PolicyError, match=r"none\.toml: no such file, nor a policy of this package: small"
-    ):
-        Policy.load(tmp_path / "none.toml")
+def test_a_profile_in_another_encoding_is_a_policy_error(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(PolicyError, match="is not TOML: 'utf-8' codec"):
         Policy.load(tmp_path / "binary.toml")
-    with pytest.raises(PolicyError, match=r"is not TOML: .*line 1"):
-        loaded(tmp_path, "review_rate = =")
 
 
 def test_a_policy_may_use_the_names_that_a_bundle_brings(tmp_path: Path) -> None:
@@ -242,7 +224,6 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) 
     [
         (lambda: Rate("0.01"), "one of 0.05"),
         (lambda: Rule(review=0.01), r"review = 0.01: give a Rate\(...\) or a Probability"),
-        (lambda: Policy(rules={("label", "coral"): 0.5}), "rules.label.coral = 0.5"),
     ],
 )
 def test_rules_of_other_types_are_refused(make: Callable[[], object], words: str) -> None:
@@ -256,8 +237,8 @@ CHANGES = [
     *(Policy(rules=of_family("ivory", own)) for own in (Rule(), rule(0.05))),
     *(Policy(rules=of("coral", rule(0.05))) for of in (of_family, of_label)),
     Policy(ignore=frozenset({"coral"})),
-    Policy(known=KnownRule(product=Effect.PRIORITY)),
-    Policy(known=KnownRule(cleared=Effect.CLEAR)),
+    Policy(known=KnownRule(product="priority")),
+    Policy(known=KnownRule(cleared="clear")),
     Policy(known=KnownRule(distance=10)),
     Policy(keywords=Keywords(words=("a",))),
     Policy(keywords=Keywords(substrings=("a",))),
@@ -270,14 +251,8 @@ CHANGES = [
 
 def test_the_digest_stands_for_what_decides() -> None:
     assert len({policy.digest for policy in (Policy(), *CHANGES)}) == 1 + len(CHANGES)
-    # Rules that came later are left out where they rule nothing: earlier scans keep their policy.
-    default = "b27f77d575e424877bab63e0a532b032f04b22cd36cefbc3fd670ebcdcf8b123"
-    for policy in (
-        Policy(),
-        Policy(name="two", keywords=Keywords(columns=("title",))),  # no words
-        Policy(actions={Decision.REVIEW: "Hold back."}),
-    ):
-        assert policy.digest == default
+    named = Policy(name="two", actions={Decision.REVIEW: "Hold back."})
+    assert named.digest == Policy().digest
     two = {**of_family("ivory", rule(0.05)), **of_label("coral", rule(0.001))}
     turned = dict(reversed(two.items()))
     assert Policy(rules=two).digest == Policy(rules=turned).digest

@@ -43,13 +43,15 @@ FORKED = """if True:
     import os
     import sys
 
-    from recognizer import GuardedRecognizer, UsageError
+    from recognizer import GuardedRecognizer, Recognizer, UsageError
     from tests.pictures import encoded, picture
 
     def main():
         photos = [encoded(picture(color)) for color in ("red", "green")]
         recognizer = GuardedRecognizer.load(sys.argv[1], processes=2)
+        plain = Recognizer.load(sys.argv[1])  # with threads of onnxruntime
         wanted = [recognizer.predict(photo) for photo in photos]
+        assert [plain.predict(photo) for photo in photos] == wanted
         parent, children = os.getpid(), []
         while os.getpid() == parent and len(children) < 4:
             children.append(os.fork())
@@ -57,7 +59,7 @@ FORKED = """if True:
             refused = 0
             for photo in photos * 20:
                 try:
-                    recognizer.predict(photo)
+                    (plain if refused % 2 else recognizer).predict(photo)
                 except UsageError as error:
                     assert "after the fork" in str(error)
                     refused += 1
@@ -80,3 +82,16 @@ def test_a_forked_process_is_refused_and_disturbs_nobody(tiny_bundle: Path) -> N
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, str(tiny_bundle)]
     done = subprocess.run(command, capture_output=True, check=False, timeout=120)
     assert (done.returncode, done.stderr.decode()) == (0, "")
+
+
+def test_nothing_is_sent_or_kept_of_what_is_scored(tiny_bundle: Path, tmp_path: Path) -> None:
+    """The telemetry of onnxruntime would make an identifier and a store in the user's cache."""
+    script = (
+        "import sys, recognizer; from pathlib import Path;"
+        "recognizer.Recognizer.load(sys.argv[1]).predict(Path('none'))"
+    )
+    places = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    left_out = ("CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS")  # they turn it off too
+    environment = {key: text for key, text in os.environ.items() if key not in left_out} | places
+    subprocess.run([sys.executable, "-c", script, tiny_bundle], check=True, env=environment)
+    assert [*tmp_path.rglob("*")] == []

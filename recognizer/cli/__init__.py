@@ -6,7 +6,6 @@ called: ``recognizer --help`` answers at once. Verbs raise; only here an error b
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import signal
 import sys
@@ -22,7 +21,6 @@ import typer.core
 import typer.main
 
 from recognizer import __version__
-from recognizer.cli.examples import epilog
 from recognizer.errors import BundleError, RecognizerError, ScanFileChangedError
 
 VERB_GROUPS = {
@@ -61,6 +59,33 @@ VERB_GROUPS = {
 VERBS = {verb: line for group in VERB_GROUPS.values() for verb, line in group.items()}
 """Verb -> its line in ``--help``."""
 
+EXAMPLES = (
+    "recognizer scan photos/ --report report.html",
+    "recognizer scan listings.csv --output scan.sqlite --policy strict",
+    "recognizer scan photos/ --output scan.sqlite --embeddings --known known.bank",
+    "find photos -name '*.jpg' -print0 | recognizer scan - --output scan.sqlite",
+    "recognizer decide scan.sqlite --policy strict --dry-run",
+    "recognizer rows scan.sqlite --listings --output listings.csv",
+    "recognizer similar scan.sqlite tusk.jpg",
+    "recognizer merge 1.sqlite 2.sqlite --output scan.sqlite",
+    "recognizer thresholds --data photos/ --split all --photos-per-day 100000 --reviewers 2 "
+    "--cases-per-reviewer 300 --output next.toml",
+    "recognizer thresholds --scan scan.sqlite --precision 0.5 --output next.toml",
+    "recognizer policy strict --toml > mine.toml",
+    "recognizer outcomes import scan.sqlite outcomes.json",
+    "recognizer outcomes dataset scan.sqlite decided/",
+    "recognizer evidence scan.sqlite --lead photos/tusk.jpg --output case/",
+    "recognizer bank add known.bank tusk.jpg --label ivory_raw --note 'seizure 12'",
+    "recognizer enroll shark_fin seized/ --check",
+    "recognizer enroll shark_fin seized/ --output bundles/mine-v1",
+    "recognizer evaluate bundles/own-v1 --data data/ --output report.html",
+    "recognizer train --data data/ --output runs/mine",
+    "recognizer export runs/mine --data data/ --output bundles/own-v1",
+    "recognizer dataset labels photos/ whale_tooth=product resin=lookalike",
+    "recognizer dataset split photos/ --output data/",
+)
+"""Each stands at the end of the ``--help`` of its verb."""
+
 
 class ExitCode(IntEnum):
     """How the program ends."""
@@ -95,10 +120,6 @@ class _Verbs(typer.core.TyperGroup):
                 formatter.write_dl([*verbs.items()], col_max=14)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            close = difflib.get_close_matches(args[0], VERBS, n=2)
-            meant = f" Did you mean {' or '.join(close)}?" if close else ""
-            ctx.fail(f"No such command '{args[0]}'.{meant}")
         name, stand_in, rest = super().resolve_command(ctx, args)
         return name, load_verb(name) if name and stand_in else stand_in, rest
 
@@ -120,7 +141,8 @@ def load_verb(verb: str) -> Any:
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
         app.command(verb)(module.command)
     command = typer.main.get_command(app)
-    command.epilog = epilog(verb)
+    if examples := [line for line in EXAMPLES if f"recognizer {verb} " in line]:
+        command.epilog = "\n  ".join(["\b\nExamples:", *examples])
     return command
 
 

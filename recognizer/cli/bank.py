@@ -7,17 +7,21 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import open_reviewed, output_option, print_json
+from recognizer.cli.inputs import open_reviewed
+from recognizer.cli.options import output_option, print_json
 from recognizer.cli.progress import require_none_failed
 from recognizer.errors import UsageError
-
-if TYPE_CHECKING:
-    from recognizer.known import KnownItem
+from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
+from recognizer.known import Bank, KnownItem, is_exchange, read_exchange, write_exchange
+from recognizer.model.bundle import load_bundle
+from recognizer.policy import Finding
+from recognizer.review.decided import known_items
+from recognizer.taxonomy import load_taxonomy, unknown_name
 
 app = options.group(
     "Keep, merge and exchange known items. A bank holds hashes and notes, never a photo."
@@ -46,12 +50,6 @@ def add(
     Labels are those that `recognizer info` lists; with --bundle, also a bundle's own. The exit code
     is 3 if some photos have no hash.
     """
-    from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
-    from recognizer.known import Bank, KnownItem
-    from recognizer.model.bundle import load_bundle
-    from recognizer.policy import Finding
-    from recognizer.taxonomy import load_taxonomy, unknown_name
-
     taxonomy = load_taxonomy() if bundle is None else load_bundle(bundle).taxonomy
     names = [*taxonomy.labels, *taxonomy.families]
     if label is not None and label not in names:
@@ -88,8 +86,6 @@ def list_items(
 
     An exchange file holds hashes and notes, and no photo.
     """
-    from recognizer.known import Bank, write_exchange
-
     with Bank(bank) as opened:
         items = (item for item in opened if label is None or item.label == label)
         if output is not None:
@@ -115,8 +111,6 @@ def remove(
 
     The next scan with this bank makes all rows again.
     """
-    from recognizer.known import Bank
-
     if not bank.is_file():
         raise UsageError(f"{bank} does not exist")
     with Bank(bank, create=True) as opened:
@@ -138,9 +132,6 @@ def import_items(
     Each file is added completely or not at all; known items are skipped. Of a scan these are the
     confirmed and the rejected images. A bank is made if it is missing.
     """
-    from recognizer.known import Bank, is_exchange, read_exchange
-    from recognizer.review.decided import known_items
-
     if not (files or scan) or (outcomes and not scan):
         raise UsageError("give other banks, exchange files or a scan; --outcomes needs --scan")
 

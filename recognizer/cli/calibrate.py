@@ -5,18 +5,25 @@ from __future__ import annotations
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import numpy as np
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import open_reviewed, read_original, require_extra
+from recognizer.cli.inputs import open_reviewed, read_original
+from recognizer.cli.options import require_extra
 from recognizer.cli.progress import print_table, require_none_failed, show_stage
+from recognizer.dataset.manifest import load_data, load_photos
+from recognizer.dataset.out_of_fold import read_out_of_fold
+from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
+from recognizer.model.bundle import Bundle
+from recognizer.model.folders import check_output
+from recognizer.policy import FALSE_POSITIVE_RATES
+from recognizer.review.decided import sample_weights, write_dataset
 
-if TYPE_CHECKING:
-    from recognizer.engine import Recognizer
-    from recognizer.model.bundle import Bundle
+_MIN_NEGATIVES = 100  # of fewer, not even one is the 1 % that the default policy lets pass
 
 
 def command(
@@ -37,11 +44,8 @@ def command(
     could not be read.
     """
     require_extra("evaluate")
-    from recognizer.dataset.manifest import load_data
-    from recognizer.engine import Recognizer
     from recognizer.evaluation.calibrate import calibrate_bundle
     from recognizer.evaluation.evaluate import photos_of_split
-    from recognizer.model.folders import check_output
 
     recognizer = Recognizer.load(bundle)
     check_output(output)  # before any work is done
@@ -51,8 +55,6 @@ def command(
     if scan is not None:
         made, missing = _calibrate_by_outcomes(recognizer, scan, outcomes, output, allow_http)
     elif out_of_fold is not None:
-        from recognizer.dataset.out_of_fold import read_out_of_fold
-
         found = read_out_of_fold(out_of_fold)
         log_odds = found.columns(recognizer.labels, recognizer.bundle.title)
         made = calibrate_bundle(recognizer, found.photos, output, log_odds=log_odds)
@@ -70,11 +72,7 @@ def _calibrate_by_outcomes(
     recognizer: Recognizer, scan: Path, outcomes: Path | None, output: Path, allow_http: bool
 ) -> tuple[Bundle, dict[str, str]]:
     """Return the new bundle, and the images that could not be used, each with the reason."""
-    import numpy as np
-
-    from recognizer.dataset.manifest import load_photos
     from recognizer.evaluation.calibrate import calibrate_bundle
-    from recognizer.review.decided import sample_weights, write_dataset
 
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -97,16 +95,25 @@ def _calibrate_by_outcomes(
 
 
 def _print_calibration(bundle: Bundle) -> None:
-    from recognizer.policy import FALSE_POSITIVE_RATES
+    from recognizer.evaluation.figures import MIN_FOR_CALIBRATION
 
     rows = []
     for label in bundle.labels:
         thresholds = (label.thresholds.get(rate) for rate in FALSE_POSITIVE_RATES)
         fit = (str(label.fit.positives), label.fit.method) if label.fit else ("-", "-")
         rows.append([label.name, *fit, *("-" if t is None else f"{t:.4f}" for t in thresholds)])
-    photos = bundle.calibration.photos if bundle.calibration else 0
+    used = bundle.calibration
+    assert used is not None  # noqa: S101 - it was just made
     print_table(
-        f"{bundle.title}, calibrated on {photos} photos",
+        f"{bundle.title}, calibrated on {used.photos} photos",
         ("", "photos", "method", *(f"at {rate:.1%}" for rate in FALSE_POSITIVE_RATES)),
         rows,
     )
+    products = used.photos - used.negatives
+    if products < MIN_FOR_CALIBRATION or used.negatives < _MIN_NEGATIVES:
+        typer.echo(
+            f"Warning: so few photos say little: {products} with a product (probabilities need "
+            f"{MIN_FOR_CALIBRATION}) and {used.negatives} without (thresholds need "
+            f"{_MIN_NEGATIVES}).",
+            err=True,
+        )

@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 from recognizer.cli.decide import print_diff
-from recognizer.cli.options import JsonOption, RowsBundleOption, bundles_behind, print_json
+from recognizer.cli.inputs import bundles_behind
+from recognizer.cli.options import JsonOption, RowsBundleOption, print_json
 from recognizer.cli.progress import shown, working
+from recognizer.rows import ScanFile
+from recognizer.rows.deciding import compare
 
 
 def command(
@@ -20,9 +23,6 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Show which decisions changed between two scans, and the images that changed most."""
-    from recognizer.rows import ScanFile
-    from recognizer.rows.deciding import compare
-
     products = {one.digest: one.products for one in bundles_behind(bundle)}
     with ScanFile(before) as one, ScanFile(after) as other, working("Comparing"):
         found = compare(one, other, products, top=top)

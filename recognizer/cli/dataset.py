@@ -5,19 +5,34 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recognizer._atomic import make_folder
 from recognizer.cli import SomeInputsFailedError, options
 from recognizer.cli.progress import print_table, show_stage, shown, working
+from recognizer.dataset.check import check_data
+from recognizer.dataset.labels import (
+    UNDECIDED,
+    check_labels,
+    count_labels,
+    write_template,
+)
+from recognizer.dataset.layouts import read_collection
+from recognizer.dataset.manifest import (
+    LABELS,
+    MANIFEST,
+    SPLITS,
+    Photo,
+    load_data,
+    write_manifest,
+)
+from recognizer.dataset.new_manifest import NewManifest, make_manifest
+from recognizer.dataset.outputs import run_photos
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError, UsageError
-
-if TYPE_CHECKING:
-    from recognizer.dataset.labels import CustomLabels
-    from recognizer.dataset.manifest import Photo
-    from recognizer.dataset.new_manifest import NewManifest
+from recognizer.taxonomy import Kind, load_taxonomy
 
 MAX_SHOWN = 20  # suspects and files that are printed; the rest is counted
 SHEET_PHOTOS = 64
@@ -68,10 +83,6 @@ def split(
     as its sources allow. The photos stay where they are. The same data and seed give the same
     split. The exit code is 3 if some photos had to be left out.
     """
-    from recognizer.dataset.layouts import read_collection
-    from recognizer.dataset.manifest import LABELS, MANIFEST, write_manifest
-    from recognizer.dataset.new_manifest import make_manifest
-
     if test + validation >= 1:
         raise UsageError(
             f"--test {test} and --validation {validation}: nothing is left to train on"
@@ -130,8 +141,6 @@ def _print_split(made: NewManifest) -> None:
 
 def print_counts(photos: Sequence[Photo]) -> None:
     """Print how many photos and sources each label has in each split."""
-    from recognizer.dataset.manifest import SPLITS
-
     sources: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for photo in photos:
         sources[photo.label, photo.split].append(photo.source)
@@ -158,10 +167,6 @@ def labels(
     know: edit it, and run this again. The exit code is 2 if an entry breaks a rule, or a label of
     the photos is not known.
     """
-    from recognizer.dataset.labels import UNDECIDED, check_labels, count_labels, write_template
-    from recognizer.dataset.manifest import LABELS
-    from recognizer.taxonomy import Kind, load_taxonomy
-
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; make it first")
     form = f"LABEL=KIND, the kind one of {', '.join(Kind)}"
@@ -181,7 +186,12 @@ def labels(
             typer.echo(f"Photos were not counted: {error}", err=True)
     if path.exists():
         found = check_labels(folder, counts)
-        _print_labels(found)
+        for own in found.labels:
+            family = f" ({own.family})" if own.family else ""
+            count = found.photos.get(own.name, 0)
+            typer.echo(f"{own.name}: {own.kind}{family}, {count} photos")
+        for warning in found.warnings:
+            typer.echo(f"Warning: {warning}")
         if found.missing:
             raise DatasetError(
                 f"{folder}: labels that neither {LABELS} nor the package has: "
@@ -199,26 +209,6 @@ def labels(
     typer.echo(f"Then run again: recognizer dataset labels {folder}")
 
 
-def _print_labels(found: CustomLabels) -> None:
-    print_table(
-        f"{len(found.labels)} custom labels",
-        ("label", "kind", "family", "shown as", "photos"),
-        (
-            [
-                label.name,
-                label.kind,
-                label.family or "-",
-                label.display_name,
-                str(found.photos.get(label.name, "-")),
-            ]
-            for label in found.labels
-        ),
-        text_columns=range(4),
-    )
-    for warning in found.warnings:
-        typer.echo(f"Warning: {warning}")
-
-
 @app.command()
 def check(data: options.DataArgument) -> None:
     """Check that the manifests are true and that no photo is in two splits.
@@ -226,8 +216,6 @@ def check(data: options.DataArgument) -> None:
     Prints missing, changed or undecodable files, unknown labels, sources in test and another split,
     and near-duplicates across splits; the exit code is then 2.
     """
-    from recognizer.dataset.check import check_data
-
     with show_stage("reading photos") as progress:
         found = check_data(data, progress)
     print_counts(found.photos)
@@ -255,10 +243,7 @@ def suspects(
     Most of them are right and only unusual: look before you correct one.
     """
     options.require_extra("train", "cleanlab", "sklearn")
-    from recognizer.dataset.manifest import load_data
-    from recognizer.dataset.outputs import run_photos
     from recognizer.dataset.suspects import draw_suspects, find_suspects, write_suspects
-    from recognizer.engine import Recognizer
 
     photos = [p for p in load_data(data) if p.split == split]
     recognizer = Recognizer.load(bundle)

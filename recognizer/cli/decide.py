@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import bundles_behind, print_json
+from recognizer.cli.inputs import bundles_behind
+from recognizer.cli.options import print_json
 from recognizer.cli.progress import print_table, working
-
-if TYPE_CHECKING:
-    from recognizer.rows import DecisionDiff
+from recognizer.policy import Policy
+from recognizer.rows import DecisionDiff, ScanFile, decide_again, group_copies
 
 
 def command(
@@ -28,9 +28,6 @@ def command(
     No image is read and no model is run. The rows that change are changed in the scan's file, all
     or none of them.
     """
-    from recognizer.policy import Policy
-    from recognizer.rows import ScanFile, decide_again, group_copies
-
     bundles = bundles_behind(bundle)
     rules = Policy.load(policy, bundles[0].taxonomy)
     with ScanFile(scan, write=not dry_run) as file, working(f"Deciding {scan}"):

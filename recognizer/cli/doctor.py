@@ -6,7 +6,6 @@ import importlib
 import os
 import platform
 from contextlib import suppress
-from typing import Any
 
 from recognizer.cli import options
 from recognizer.cli.options import missing_modules
@@ -23,49 +22,52 @@ _MODULES = {
 
 
 def command(
-    bundle: options.BundleArgument = None,
-    *,
-    provider: options.ProviderOption = "cpu",
-    as_json: options.JsonOption = False,
+    bundle: options.BundleArgument = None, provider: options.ProviderOption = "cpu"
 ) -> None:
-    """Check the installation: versions, machine, extras, and the scores of the model.
+    """Check the installation: versions, extras, machine, and the scores of the model.
 
     The model scores two images that are made in code. The bundle records the scores that it gave
     them at export: the exit code is 4 if they differ here, or the model is missing or was changed.
     """
-    extras = {
-        extra: {"for": words, "missing": missing_modules(modules), "install": pip_line(extra)}
-        for extra, (words, modules) in options.EXTRAS.items()
-    }
-    found: dict[str, Any] = {"versions": _versions(), "extras": extras}
-    problems = [f"{name}: {text}" for name, text in found["versions"].items() if " " in text]
-    error: RecognizerError | None = None
-    if not problems:  # with a broken library nothing else can be imported
-        found["machine"] = _machine()
-        try:
-            found["model"] = _model(bundle, provider)
-        except RecognizerError as raised:
-            error = raised
-            found["model"] = {"error": str(raised)}
-    if as_json:
-        options.print_json({**found, "problems": problems})
-    else:
-        print_values(found["versions"])
-        print_values(found.get("machine", {}), unknown="unknown")
-        for extra, one in extras.items():
-            words = f"not installed ({one['for']}; {one['install']})"
-            print_values({f"extra {extra}": words if one["missing"] else "installed"})
-        print_values(found.get("model", {}))
-    if problems:
+    versions = _versions()
+    print_values(versions)
+    for extra, (words, modules) in options.EXTRAS.items():
+        missing = f"not installed ({words}; {pip_line(extra)})"
+        print_values({f"extra {extra}": missing if missing_modules(modules) else "installed"})
+    if problems := [f"{name}: {text}" for name, text in versions.items() if " " in text]:
         raise RecognizerError(f"cannot be imported: {'; '.join(problems)}; install it again")
-    if error is not None:
-        raise error
-    model = found["model"]
-    if not model["self_test_passed"]:
+    # With a broken library none of this can be imported.
+    from recognizer.engine import Recognizer
+    from recognizer.imaging.sources import MEBIBYTE
+    from recognizer.model.self_test import TOLERANCE, self_test
+    from recognizer.scan import machine
+
+    memory = machine.available_memory()
+    about = {
+        "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "cpu": machine.cpu_name(),
+        "cpus": f"{machine.available_cpus()} of {os.cpu_count()}",
+        "available memory, MiB": memory and memory // MEBIBYTE,
+        "workers of a scan": machine.worker_count(),
+    }
+    print_values(about, unknown="unknown")
+    recognizer = Recognizer.load(bundle, provider=provider, threads=1)
+    difference = self_test(recognizer.bundle, provider)
+    title, is_same = recognizer.bundle.title, difference is None or difference <= TOLERANCE
+    print_values(
+        {
+            "bundle": title,
+            "digest": recognizer.bundle.digest,
+            "provider": recognizer.provider,
+            "self-test difference": None if difference is None else round(difference, 6),
+            "self-test": "passed" if is_same else "failed",
+        }
+    )
+    if not is_same:
         raise BundleError(
-            f"{model['bundle']}: scores differ from those recorded at export by up to "
-            f"{model['self_test_difference']:.3f}: with this CPU or provider it cannot be relied "
-            "on; try another version of onnxruntime, or --provider cpu"
+            f"{title}: scores differ from those recorded at export by up to {difference:.3f}: "
+            "with this CPU or provider it cannot be relied on; try another version of onnxruntime, "
+            "or --provider cpu"
         )
 
 
@@ -84,33 +86,3 @@ def _versions() -> dict[str, str]:
 
         found |= {c: features.version(c) or "missing" for c in ("libjpeg_turbo", "webp", "avif")}
     return found
-
-
-def _machine() -> dict[str, Any]:
-    from recognizer.imaging.sources import MEBIBYTE
-    from recognizer.scan import machine
-
-    memory = machine.available_memory()
-    return {
-        "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
-        "cpu": machine.cpu_name(),
-        "cpus": machine.available_cpus(),
-        "cpus_of_the_machine": os.cpu_count(),
-        "memory_available_mib": memory and memory // MEBIBYTE,
-        "workers_of_a_scan": machine.worker_count(),
-    }
-
-
-def _model(bundle: str | None, provider: str) -> dict[str, Any]:
-    from recognizer.engine import Recognizer
-    from recognizer.model.self_test import TOLERANCE, self_test
-
-    recognizer = Recognizer.load(bundle, provider=provider, threads=1)
-    difference = self_test(recognizer.bundle, provider)
-    return {
-        "bundle": recognizer.bundle.title,
-        "digest": recognizer.bundle.digest,
-        "provider": recognizer.provider,
-        "self_test_difference": None if difference is None else round(difference, 6),
-        "self_test_passed": difference is None or difference <= TOLERANCE,
-    }

@@ -10,7 +10,10 @@ import typer
 
 from recognizer.cli.options import BundleOption, output_option
 from recognizer.cli.progress import require_none_failed, show_progress
+from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
+from recognizer.model.folders import check_output
+from recognizer.scan import expand
 
 
 def command(
@@ -45,10 +48,7 @@ def command(
     Prints what to expect: each photo in turn is left out and scored. The new bundle is used like
     any other. The exit code is 3 if a photo could not be read. Needs the extra `enroll`.
     """
-    from recognizer.engine import Recognizer
     from recognizer.enrolment import Product, enroll, examine
-    from recognizer.model.folders import check_output
-    from recognizer.scan import expand
 
     if check:
         make = examine

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markdown import Markdown
 
 from recognizer._atomic import require_own, require_page
 from recognizer.cli.options import (
@@ -14,29 +15,32 @@ from recognizer.cli.options import (
     JsonOption,
     OptionalDataOption,
     OutOfFoldOption,
-    load_corrected,
+    Split,
     output_option,
     require_extra,
 )
 from recognizer.cli.progress import print_wide, show_stage
+from recognizer.dataset.manifest import Photo, load_data
+from recognizer.dataset.out_of_fold import import_pyarrow, read_out_of_fold
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError, UsageError
+from recognizer.evaluation.templates import render
+from recognizer.model.bundle import Bundle
+from recognizer.model.description import percent
+from recognizer.prediction import Prediction
 
 if TYPE_CHECKING:
-    from recognizer.dataset.manifest import Photo
-    from recognizer.engine import Recognizer
     from recognizer.evaluation.evaluate import Evaluation
     from recognizer.evaluation.html_report import Measured
-    from recognizer.prediction import Prediction
 
 
 def command(
     bundle: BundleArgument = None,
     data: OptionalDataOption = None,
     split: Annotated[
-        str | None,
+        Split | None,
         typer.Option(
-            help="The photos to measure on: test, validation, or all, if training saw none of "
-            "them.",
+            help="The photos to measure on; all, if training saw none of them.",
             show_default="test, and validation if the data have it",
         ),
     ] = None,
@@ -73,98 +77,103 @@ def command(
     It runs the ONNX file of the bundle. Negatives are all photos without a product.
     """
     require_extra("evaluate")
-    from recognizer.engine import Recognizer
-    from recognizer.evaluation.evaluate import photos_of_split, to_json
+    from recognizer.evaluation.evaluate import ANY_PRODUCT, photos_of_split, to_json
+    from recognizer.evaluation.out_of_fold import SPLIT_CAVEATS, measure_out_of_fold
+    from recognizer.evaluation.paired import compare
+    from recognizer.evaluation.robustness import measure_robustness
 
-    if not 0 < prevalence < 1:
-        raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
     files = output or predictions
     if bool(files) + bool(against) + robustness > 1:
         raise UsageError("give only one of --against, --robustness, and --output or --predictions")
-    _check(split, output, predictions)
+    _check(prevalence, output, predictions)
+    name = split or "test"
+    how: dict[str, Any] = {"rounds": rounds, "group_by_source": group_by_source}
+    figures: object
     if out_of_fold is not None:
         if data or bundle or files or split or against or robustness:
             raise UsageError(
                 "--out-of-fold goes with --json, --rounds and --group-by-source alone: the file "
                 "has all that is measured"
             )
-        found = _evaluate_folds(out_of_fold, rounds, group_by_source)
+        figures = folds = measure_out_of_fold(
+            read_out_of_fold(out_of_fold), out_of_fold.name, **how
+        )
+        pages = [_page_of(folds.whole, SPLIT_CAVEATS), render("folds.md.j2", found=folds)]
     elif data is None:
         raise UsageError("give --data, the labelled photos, or --out-of-fold")
     else:
         recognizer = Recognizer.load(bundle)
         photos = load_corrected(data, recognizer.bundle)
-        name = split or "test"
         used = photos_of_split(photos, name)
         if robustness:
-            found = _alter(recognizer, used, name)
+            if not any(p.is_product for p in used):
+                raise DatasetError(f"no photo of a product in the {name} split")
+            with show_stage("altering photos") as progress:
+                figures = measure_robustness(recognizer, used, name, on_progress=progress)
+            pages = [render("robustness.md.j2", found=figures, name=ANY_PRODUCT)]
         elif against:
             other = Recognizer.load(against)
-            found = _compare(recognizer, other, used, name, rounds, group_by_source)
+            scored = [_score(one, used, one.bundle.title) for one in (recognizer, other)]
+            figures = compare(recognizer.bundle, other.bundle, name, used, *scored, **how)
+            pages = [render("comparison.md.j2", found=figures)]
         else:
             chosen = {name: used}
             if not split and any(p.split == "validation" for p in photos):
                 chosen["validation"] = photos_of_split(photos, "validation")
-            found, measured = _evaluate(recognizer, chosen, prevalence, rounds, group_by_source)
-            _write(recognizer, measured, output, predictions, to_json(found.figures))
+            measured = [_measure(recognizer, prevalence, how, *part) for part in chosen.items()]
+            figures = {part.evaluation.split: part.evaluation for part in measured}
+            pages = [_page_of(part.evaluation, part.worth) for part in measured]
+            _write(recognizer, measured, output, predictions, to_json(figures))
     if as_json:
-        typer.echo(to_json(found.figures))
+        typer.echo(to_json(figures))
     else:
-        _print_pages(found.pages)
+        _print_pages(pages)
 
 
-class _Found(NamedTuple):
-    """What was measured, and Markdown that shows it."""
+def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
+    """Return labelled photos, with the corrections of labels that a bundle was made with."""
+    from recognizer.evaluation.evaluate import corrected
 
-    figures: object
-    pages: list[str]
+    photos = load_data(data, bundle.taxonomy)
+    try:
+        return corrected(bundle, photos)
+    except DatasetError as error:
+        typer.echo(
+            f"Labels are used without the bundle's corrections ({error}), which concern only the "
+            "photos that it was made and measured with.",
+            err=True,
+        )
+        return photos
 
 
-def _check(split: str | None, output: Path | None, predictions: Path | None) -> None:
-    """Check before minutes of work that there is such a split and that files can be written."""
-    from recognizer.evaluation.evaluate import SPLIT_CAVEATS
-
-    if split not in {None, *SPLIT_CAVEATS}:
-        raise UsageError(f"--split {split}: give test, validation or all")
+def _check(prevalence: float, output: Path | None, predictions: Path | None) -> None:
+    """Check before minutes of work that files can be written."""
+    if not 0 < prevalence < 1:
+        raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
     if output is not None:
         require_page(output)
         if output.suffix == ".json":
             raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
     if predictions is not None:
-        from recognizer.dataset.out_of_fold import import_pyarrow
-
         import_pyarrow()
         require_own(predictions, "Parquet file", lambda file: file.read(4) == b"PAR1")
 
 
-def _evaluate(
-    recognizer: Recognizer,
-    photos_of: dict[str, list[Photo]],
-    prevalence: float,
-    rounds: int,
-    group_by_source: bool,
-) -> tuple[_Found, list[Measured]]:
+def _measure(
+    recognizer: Recognizer, prevalence: float, how: dict[str, Any], split: str, photos: list[Photo]
+) -> Measured:
     from recognizer.evaluation.evaluate import SPLIT_CAVEATS, default_verdicts, measure
     from recognizer.evaluation.html_report import Measured
 
-    measured = []
-    for name, photos in photos_of.items():
-        predictions = _score(recognizer, photos, f"scoring: {name}")
-        verdicts = default_verdicts(recognizer.bundle, predictions)
-        evaluation = measure(
-            recognizer.bundle,
-            photos,
-            predictions,
-            name,
-            rounds,
-            prevalence=prevalence,
-            group_by_source=group_by_source,
-            verdicts=verdicts,
-        )
-        part = Measured(evaluation, SPLIT_CAVEATS[name], photos, predictions, verdicts)
-        measured.append(part)
-    figures = {part.evaluation.split: part.evaluation for part in measured}
-    return _Found(figures, [_page_of(part.evaluation, part.worth) for part in measured]), measured
+    found = _score(recognizer, photos, f"scoring: {split}")
+    verdicts = default_verdicts(recognizer.bundle, found)
+    evaluation = measure(
+        *(recognizer.bundle, photos, found, split),
+        prevalence=prevalence,
+        verdicts=verdicts,
+        **how,
+    )
+    return Measured(evaluation, SPLIT_CAVEATS[split], photos, found, verdicts)
 
 
 def _write(
@@ -187,53 +196,6 @@ def _write(
         typer.echo(f"Wrote {predictions}", err=True)
 
 
-def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
-    from recognizer.dataset.out_of_fold import read_out_of_fold
-    from recognizer.evaluation.out_of_fold import SPLIT_CAVEATS, measure_out_of_fold
-    from recognizer.evaluation.templates import render
-
-    found = measure_out_of_fold(
-        read_out_of_fold(file), file.name, rounds=rounds, group_by_source=group_by_source
-    )
-    return _Found(found, [_page_of(found.whole, SPLIT_CAVEATS), render("folds.md.j2", found=found)])
-
-
-def _compare(
-    recognizer: Recognizer,
-    other: Recognizer,
-    photos: Sequence[Photo],
-    split: str,
-    rounds: int,
-    group_by_source: bool,
-) -> _Found:
-    from recognizer.evaluation.paired import compare
-    from recognizer.evaluation.templates import render
-
-    found = compare(
-        recognizer.bundle,
-        other.bundle,
-        split,
-        photos,
-        _score(recognizer, photos, recognizer.bundle.title),
-        _score(other, photos, other.bundle.title),
-        rounds=rounds,
-        group_by_source=group_by_source,
-    )
-    return _Found(found, [render("comparison.md.j2", found=found)])
-
-
-def _alter(recognizer: Recognizer, photos: Sequence[Photo], split: str) -> _Found:
-    from recognizer.evaluation.evaluate import ANY_PRODUCT
-    from recognizer.evaluation.robustness import measure_robustness
-    from recognizer.evaluation.templates import render
-
-    if not any(p.is_product for p in photos):
-        raise DatasetError(f"no photo of a product in the {split} split")
-    with show_stage("altering photos") as progress:
-        found = measure_robustness(recognizer, photos, split, on_progress=progress)
-    return _Found(found, [render("robustness.md.j2", found=found, name=ANY_PRODUCT)])
-
-
 def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:
     from recognizer.evaluation.evaluate import score_photos
 
@@ -248,15 +210,13 @@ def print_evaluation(evaluation: Evaluation, worth: str) -> None:
 
 def _page_of(evaluation: Evaluation, worth: str) -> str:
     from recognizer.evaluation.figures import MIN_FOR_CALIBRATION
-    from recognizer.evaluation.templates import render
-    from recognizer.model.description import percent
 
-    values: dict[str, Any] = {"min_for_calibration": MIN_FOR_CALIBRATION, "percent": percent}
-    return render("evaluation.md.j2", e=evaluation, worth=worth, **values)
+    least = MIN_FOR_CALIBRATION
+    return render(
+        "evaluation.md.j2", e=evaluation, worth=worth, min_for_calibration=least, percent=percent
+    )
 
 
 def _print_pages(pages: Sequence[str]) -> None:
-    from rich.markdown import Markdown
-
     for page in pages:
         print_wide(Markdown(page))

@@ -9,8 +9,11 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import options
+from recognizer.cli.inputs import bundle_behind, open_reviewed, read_original
 from recognizer.cli.progress import require_none_failed, working
+from recognizer.engine import Recognizer
 from recognizer.model.description import counted
+from recognizer.review.evidence import find_leads, write_case
 
 
 def command(
@@ -32,19 +35,16 @@ def command(
     """Make a case, a BagIt bag: the originals, and what the model and people said of them.
 
     The exit code is 3 if an original could not be read. The case digest that is printed stands
-    for every byte of the folder: keep it somewhere else. Needs the extra `evidence`.
+    for every byte of the folder: note it elsewhere. Needs the extra `evidence`.
     """
-    from recognizer import Recognizer
-    from recognizer.review.evidence import find_leads, write_case
-
     options.require_extra("evidence")
-    with options.open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
+    with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
         rows = find_leads(file, leads or [], listings or [])
         digest, missing = write_case(
             rows,
             output,
-            recognizer=Recognizer(options.bundle_behind(rows[0], bundle)),
-            read=partial(options.read_original, allow_http=allow_http),
+            recognizer=Recognizer(bundle_behind(rows[0], bundle)),
+            read=partial(read_original, allow_http=allow_http),
             outcomes_of=lambda row: found_out.about(row.sha256, file.name_of(row)),
             scan=scan.name,
             title=title,

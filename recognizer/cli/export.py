@@ -11,6 +11,7 @@ from recognizer._atomic import make_folder
 from recognizer.cli import options
 from recognizer.cli.progress import show_progress
 from recognizer.cli.train import CacheOption
+from recognizer.dataset.manifest import load_data
 from recognizer.errors import UsageError
 from recognizer.model.folders import bundle_title
 
@@ -33,7 +34,6 @@ def command(
     """Export to ONNX, set thresholds, measure on the test split and write the model card."""
     options.require_extra("train")
     from recognizer.cli.evaluate import print_evaluation
-    from recognizer.dataset.manifest import load_data
     from recognizer.evaluation.evaluate import SPLIT_CAVEATS
     from recognizer.evaluation.out_of_fold import SPLIT_CAVEATS as OUT_OF_FOLD
     from recognizer.training.export import export_bundle

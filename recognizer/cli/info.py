@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
-from recognizer.cli.options import BundleArgument, JsonOption, print_json
+from recognizer.cli.options import BundleArgument
 from recognizer.cli.progress import print_table, print_values
-
-if TYPE_CHECKING:
-    from recognizer.model.bundle import Bundle
-    from recognizer.model.description import Lineage
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.description import BundleLabel, Calibrated, Enrolled, Lineage
+from recognizer.taxonomy import Kind
 
 _RATE = 0.01  # the false-positive rate at which recall is shown
 
 
-def command(bundle: BundleArgument = None, *, as_json: JsonOption = False) -> None:
+def command(bundle: BundleArgument = None) -> None:
     """Describe a bundle: how it was made, and its labels, with the evidence for each.
 
     Evidence is the number of photos and sources in training and in test, and recall on the test
     photos at a false-positive rate of 1 %, with its 95 % interval. The exit code is 4 if a file was
     changed.
     """
-    from recognizer.model.bundle import load_bundle
-
     found = load_bundle(bundle)
     found.read_model()  # verified
-    about, labels = _about(found), [*_labels(found)]
-    if as_json:
-        print_json({**about, "labels": labels})
-        return
-    print_values({**about, "license": found.license or "not stated"})
-    _print_labels(labels)
+    print_values(_about(found))
+    order = {name: place for place, name in enumerate(found.taxonomy.labels)}
+    headings = ("label", "kind", "family", "trained on", "tested on", "recall at 1 % FPR")
+    print_table(
+        f"{len(found.labels)} labels",
+        headings,
+        (
+            _cells(found, label)
+            for label in sorted(found.labels, key=lambda one: order.get(one.name, len(order)))
+        ),
+        "photos (sources)",
+        text_columns=range(len(headings)),
+    )
+    for kind in Kind:
+        of_kind = [name for name, label in found.taxonomy.labels.items() if label.kind is kind]
+        if others := [name for name in of_kind if name not in found.label_names]:
+            typer.echo(f"Not yet recognised, {kind}: {', '.join(others)}")
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:
@@ -46,7 +53,7 @@ def _about(bundle: Bundle) -> dict[str, Any]:
         "folder": str(bundle.path),
         "digest": bundle.digest,
         "created": bundle.created,
-        "license": bundle.license,
+        "license": bundle.license or "not stated",
         "network": ", then ".join(filter(None, (bundle.model.backbone, second))) or None,
         "precision": bundle.model.precision,
         "bytes": bundle.model.bytes,
@@ -64,8 +71,6 @@ def _about(bundle: Bundle) -> dict[str, Any]:
 
 
 def _step(step: Lineage) -> str:
-    from recognizer.model.description import Calibrated, Enrolled
-
     done = "exported"
     if isinstance(step, Enrolled):
         done = f"enrolled {step.label} from {len(step.photos)} photos"
@@ -74,52 +79,16 @@ def _step(step: Lineage) -> str:
     return f"{done} on {step.date} by version {step.program}"
 
 
-def _labels(bundle: Bundle) -> Iterator[dict[str, Any]]:
-    """Yield a row for each label of the taxonomy, in its order, then for those it does not have."""
-    of_bundle = {label.name: label for label in bundle.labels}
-    named = bundle.taxonomy.labels
-    for name in dict.fromkeys([*named, *of_bundle]):
-        label, known = named.get(name), of_bundle.get(name)
-        evidence = known and known.evidence
-        yield {
-            "label": name,
-            "name": bundle.taxonomy.display_name(name),
-            "kind": (label or of_bundle[name]).kind.value,
-            "family": label and label.family,
-            "cites": label and label.cites,
-            "recognized": known is not None,
-            "train": evidence and evidence.train,
-            "test": evidence and evidence.test,
-            "recall": evidence and evidence.recall.get(_RATE),
-            "enrolled": (known and len(bundle.enrolled_photos(name))) or None,
-        }
-
-
-def _print_labels(rows: list[dict[str, Any]]) -> None:
-    from recognizer.taxonomy import Kind
-
-    headings = ("label", "kind", "family", "trained on", "tested on", "recall at 1 % FPR")
-    known = [row for row in rows if row["recognized"]]
-    print_table(
-        f"{len(known)} labels",
-        headings,
-        ([row["label"], row["kind"], row["family"] or "-", *_cells(row)] for row in known),
-        "photos (sources)",
-        text_columns=range(len(headings)),
-    )
-    for kind in Kind:
-        others = [r["label"] for r in rows if r["kind"] == kind and not r["recognized"]]
-        if others:
-            typer.echo(f"Not yet recognised, {kind}: {', '.join(others)}")
-
-
-def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
-    train, test, recall = row["train"], row["test"], row["recall"]
-    learned = "not recorded"
-    if train:
-        learned = f"{train.photos:,} ({train.sources})"
-    if row["enrolled"]:
-        learned += f", {row['enrolled']} enrolled"
-    tested = f"{test.photos} ({test.sources})" if test and test.photos else "-"
-    share = f"{recall.value:.0%} ({recall.low:.0%} to {recall.high:.0%})" if recall else "-"
-    return learned, tested, share
+def _cells(bundle: Bundle, label: BundleLabel) -> list[str]:
+    known, evidence = bundle.taxonomy.labels.get(label.name), label.evidence
+    learned, tested, share = "not recorded", "-", "-"
+    if evidence:
+        learned = f"{evidence.train.photos:,} ({evidence.train.sources})"
+        if evidence.test.photos:
+            tested = f"{evidence.test.photos} ({evidence.test.sources})"
+        if recall := evidence.recall.get(_RATE):
+            share = f"{recall.value:.0%} ({recall.low:.0%} to {recall.high:.0%})"
+    if enrolled := len(bundle.enrolled_photos(label.name)):
+        learned += f", {enrolled} enrolled"
+    family = (known and known.family) or "-"
+    return [label.name, label.kind, family, learned, tested, share]

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import open_reviewed, print_json, require_extra
+from recognizer.cli.inputs import open_reviewed
+from recognizer.cli.options import print_json, require_extra
 from recognizer.cli.progress import print_table, working
+from recognizer.model.description import counted
 
 if TYPE_CHECKING:
     from recognizer.review.measure import Measurement, Precision
@@ -38,8 +40,6 @@ def command(
 
 
 def _print(found: Measurement) -> None:
-    from recognizer.model.description import counted
-
     print_table(
         f"{found.leads:,} leads of {counted(found.images, 'image')}, {found.decided:,} decided",
         [

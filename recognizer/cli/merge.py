@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from recognizer.cli.options import RowsBundleOption, bundles_behind, output_option
+from recognizer.cli.inputs import bundles_behind
+from recognizer.cli.options import RowsBundleOption, output_option
 from recognizer.cli.progress import working
+from recognizer.rows import Ranking, merge
 
 
 def command(
@@ -35,8 +37,6 @@ def command(
     Of each image the latest row counts, and outcomes, thumbnails and embeddings are merged too. The
     inputs stay as they are.
     """
-    from recognizer.rows import Ranking, merge
-
     with working(f"Merging {len(inputs)} files"):
         merged = merge(
             inputs,

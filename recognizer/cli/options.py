@@ -1,4 +1,4 @@
-"""What verbs share: options and arguments, each declared once, data folders, extras.
+"""What verbs share: options and arguments, each declared once, JSON, extras.
 
 An option that several verbs have is called the same everywhere, has the same letter and means the
 same: a test walks all verbs. Only what is written to ``--output`` differs (:func:`output_option`).
@@ -8,21 +8,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import typer
 
-from recognizer.errors import DatasetError, MissingExtraError, RecognizerError, UsageError
-
-if TYPE_CHECKING:
-    from recognizer.dataset.manifest import Photo
-    from recognizer.model.bundle import Bundle
-    from recognizer.review.outcomes import Outcomes
-    from recognizer.rows import Row, ScanFile
+from recognizer.errors import MissingExtraError
 
 _SCAN = "The file of a scan (SQLite)."
 ScanArgument = Annotated[Path, typer.Argument(metavar="SCAN", help=_SCAN)]
@@ -56,7 +49,7 @@ AllowHttpOption = Annotated[
     bool,
     typer.Option(
         "--allow-http",
-        help="Fetch http:// and https:// URLs, from public addresses only; else they fail.",
+        help="Fetch http:// and https:// URLs, from public addresses only. Without it they fail.",
     ),
 ]
 
@@ -116,6 +109,7 @@ LayoutOption = Annotated[
         show_default="by what the folder holds",
     ),
 ]
+Split = Literal["test", "validation", "all"]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random draws.", min=0)]
 
 
@@ -146,8 +140,6 @@ JsonLinesOption = Annotated[
 
 def print_json(content: Any, *, on_one_line: bool = False) -> None:
     """Print an object of plain values and dataclasses as JSON, for ``--json``."""
-    import msgspec
-
     found = msgspec.to_builtins(
         content,
         str_keys=True,
@@ -157,7 +149,7 @@ def print_json(content: Any, *, on_one_line: bool = False) -> None:
 
 
 def group(help: str) -> typer.Typer:  # noqa: A002 - as typer calls it
-    """Return the app of a verb that has verbs of its own."""
+    """Return the app of a verb with subcommands."""
     return typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=help)
 
 
@@ -187,69 +179,3 @@ def require_extra(extra: str, *modules: str) -> None:
     """Raise a MissingExtraError unless all modules of an extra, or the given ones, are there."""
     for module in missing_modules(modules or EXTRAS[extra][1]):
         raise MissingExtraError(module, extra)
-
-
-def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
-    """Return the bundles among which rows find theirs: those given, then the package's."""
-    from recognizer.model.bundle import load_bundle, load_carried_bundles
-
-    return [*map(load_bundle, given or ()), *load_carried_bundles()]
-
-
-def bundle_behind(row: Row | None, given: Sequence[str] | None) -> Bundle:
-    """Return the bundle that made a row of a scan."""
-    from recognizer.model import bundle
-
-    if row is None:
-        raise UsageError("the scan has no rows")
-    return bundle.bundle_behind(row.model.title, row.model.digest, bundles_behind(given))
-
-
-def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
-    """Return labelled photos, with the corrections of labels that a bundle was made with."""
-    from recognizer.dataset.manifest import load_data
-    from recognizer.evaluation.evaluate import corrected
-
-    photos = load_data(data, bundle.taxonomy)
-    try:
-        return corrected(bundle, photos)
-    except DatasetError as error:
-        typer.echo(
-            f"Labels are used without the bundle's corrections ({error}), which concern only the "
-            "photos that it was made and measured with.",
-            err=True,
-        )
-        return photos
-
-
-@contextmanager
-def open_reviewed(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile, Outcomes]]:
-    """Open a scan, and what was found out about it: in a file of outcomes, or in the scan's."""
-    from recognizer.review.outcomes import Outcomes
-    from recognizer.rows import ScanFile
-
-    with ScanFile(scan) as file, Outcomes(outcomes or scan) as found_out:
-        yield file, found_out
-
-
-def read_original(row: Row, *, allow_http: bool) -> bytes:
-    """Return the bytes of a row's image as they are now; raise a Refused if they cannot be read."""
-    from recognizer.imaging.sources import Refused
-    from recognizer.rows.item_key import MEMBER
-    from recognizer.scan import Access, ScanOptions, expand
-    from recognizer.scan.items import table_format
-    from recognizer.scan.worker import Reader
-    from recognizer.status import Reason
-
-    options = ScanOptions(access=Access(allow_http=allow_http))
-    container = row.source.partition(MEMBER)[0]
-    # A folder may be called like a table, and "!".
-    is_in_table = table_format(container) is not None and not os.path.lexists(row.source)
-    source = container if is_in_table else row.source
-    try:
-        for item in expand([source], options):
-            if item.source == row.source:
-                return Reader(options.limits, options.access).read(item)
-    except RecognizerError as error:
-        raise Refused(Reason.SOURCE_REFUSED, str(error)) from error
-    raise Refused(Reason.NOT_FOUND, f"{container} has no such image now")

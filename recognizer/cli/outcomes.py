@@ -9,9 +9,12 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import open_reviewed, read_original
+from recognizer.cli.inputs import open_reviewed, read_original
 from recognizer.cli.progress import require_none_failed, working
 from recognizer.model.description import counted
+from recognizer.review.decided import about_images, write_dataset
+from recognizer.review.outcomes import Outcomes, read_outcomes, write_outcomes
+from recognizer.rows import ScanFile
 
 app = options.group("Import, export and use what reviewers found out about leads.")
 
@@ -27,10 +30,6 @@ def import_(
     An outcome that names a listing of the scan and no image is about those images of the listing
     that are leads.
     """
-    from recognizer.review.decided import about_images
-    from recognizer.review.outcomes import Outcomes, read_outcomes
-    from recognizer.rows import ScanFile
-
     target = outcomes or scan
     with ScanFile(scan) as file, Outcomes(target, write=True, create=True) as found_out:
         with found_out.file.transaction(), working(f"Reading {len(files)} files"):
@@ -50,8 +49,6 @@ def export(
     raw: options.RawOption = False,
 ) -> None:
     """Write all outcomes, in the order in which they were added, to a file."""
-    from recognizer.review.outcomes import Outcomes, write_outcomes
-
     with Outcomes(outcomes or scan) as found_out:
         if str(output) == "-":
             for outcome in found_out:
@@ -72,8 +69,6 @@ def dataset(
 
     The exit code is 3 if an image could not be read.
     """
-    from recognizer.review.decided import write_dataset
-
     with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
         read = partial(read_original, allow_http=allow_http)
         report = write_dataset(file, found_out, output, read)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recognizer.cli.options import BundleOption, PolicyArgument
 from recognizer.cli.progress import print_table
-
-if TYPE_CHECKING:
-    from recognizer.model.bundle import Bundle
-    from recognizer.policy import Policy
+from recognizer.decision import limits_of
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.policy import CandidateKind, Policy, read_policy_text
 
 
 def command(
@@ -26,9 +26,6 @@ def command(
 
     The exit code is 2 if the policy breaks a rule.
     """
-    from recognizer.model.bundle import load_bundle
-    from recognizer.policy import Policy, read_policy_text
-
     model = load_bundle(bundle)
     rules = Policy.load(policy, model.taxonomy)
     for line in _warnings(rules, model):
@@ -47,9 +44,6 @@ def command(
 
 def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[list[str]]:
     """Yield the thresholds of each product and family, and whose rule they are."""
-    from recognizer.decision import limits_of
-    from recognizer.policy import CandidateKind
-
     for limits in limits_of(bundle, policy):
         kind, name = limits.candidate.kind, limits.candidate.name
         label = bundle.taxonomy.labels.get(name)
@@ -87,8 +81,6 @@ def _warnings(policy: Policy, bundle: Bundle) -> Iterator[str]:
 
 def _is_unspaced(word: str) -> bool:
     """Whether a word is in a script that is written without blanks between words."""
-    import unicodedata
-
     names = (unicodedata.name(character, "").split()[:1] for character in word)
     scripts = {"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"}
     return any(name and name[0] in scripts for name in names)

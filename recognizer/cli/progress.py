@@ -6,16 +6,15 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
 
 from recognizer.cli import SomeInputsFailedError
-
-if TYPE_CHECKING:
-    from rich.status import Status
-
-    from recognizer.rows import Row
 
 _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
 
@@ -26,9 +25,6 @@ def show_progress(every: float = 10.0, *, quiet: bool = False) -> Iterator[Calla
 
     Without a terminal it prints a line, but only one in ``every`` seconds.
     """
-    from rich.console import Console
-    from rich.markup import escape
-
     console = Console(stderr=True, quiet=quiet)
     printed = time.monotonic()
     with console.status("") as status:
@@ -54,8 +50,6 @@ def show_stage(words: str) -> Iterator[Callable[[int, int], None]]:
 
 def working(words: str) -> Status:
     """Return a context in which a terminal shows what is being done."""
-    from rich.console import Console
-
     return Console(stderr=True).status(words)
 
 
@@ -63,17 +57,6 @@ def shown(path: str) -> str:
     """Return a path as a terminal can show it: undecodable and control characters are escaped."""
     text = path.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def row_line(row: Row) -> str:
-    """Return a line about a row: its decision, the product or label behind it, its source."""
-    scores, parts = row.scores or {}, []
-    if scores:
-        name = next(iter(row.lead_labels), max(scores, key=lambda label: scores[label]))
-        parts.append(f"{name} {scores[name]:.3f}")
-    if row.reason is not None:
-        parts.append(f"{row.status}: {row.reason}")
-    return f"{row.decision:9} {', '.join(parts):28} {shown(row.source)}"
 
 
 def duration(seconds: float) -> str:
@@ -95,8 +78,6 @@ def require_none_failed(failures: Iterable[str]) -> None:
 
 def print_wide(content: Any) -> None:
     """Print something of rich that has columns."""
-    from rich.console import Console
-
     console = Console()
     (console if console.is_terminal else Console(width=_WIDTH)).print(content)
 
@@ -121,8 +102,6 @@ def print_table(
     text_columns: Collection[int] = (0,),
 ) -> None:
     """Print a table, whose columns are numbers but for ``text_columns``."""
-    from rich.table import Table
-
     table = Table(title=title, caption=caption)
     for place, heading in enumerate(headings):
         table.add_column(heading, justify="left" if place in text_columns else "right")

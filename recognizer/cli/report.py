@@ -10,8 +10,10 @@ import typer
 
 from recognizer._atomic import require_page
 from recognizer.cli import options
-from recognizer.cli.options import bundles_behind, output_option, read_original
+from recognizer.cli.inputs import bundles_behind, read_original
+from recognizer.cli.options import output_option
 from recognizer.cli.progress import working
+from recognizer.review.page import write_report
 
 
 def command(
@@ -30,8 +32,6 @@ def command(
     outcomes import reads the file. The page holds thumbnails of the images: keep it as
     confidential as they are.
     """
-    from recognizer.review.page import write_report
-
     require_page(output)
     with working(f"Writing {output}"):
         write_report(

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import secrets
+import signal
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import bundles_behind, read_original, require_extra
+from recognizer.cli.inputs import bundles_behind, read_original
+from recognizer.cli.options import require_extra
 from recognizer.errors import UsageError
-
-if TYPE_CHECKING:
-    import socket
-
-    from recognizer.review.outcomes import Outcome
+from recognizer.policy import Policy
+from recognizer.review.outcomes import Outcome
 
 DEFAULT_PORT = 8420
 GRACE_SECONDS = 5  # for answers that are under way when the server is stopped
@@ -65,13 +66,8 @@ def command(
     rows of a scan appear by themselves. With --policy, its actions are shown with the listings.
     """
     require_extra("review")
-    import secrets
-    import signal
-    import socket
-
     import uvicorn
 
-    from recognizer.policy import Policy
     from recognizer.review.photos import Photos
     from recognizer.review.server.app import Parts, make_app
     from recognizer.review.server.queue import Queue
@@ -145,8 +141,6 @@ def _print(outcomes: Sequence[Outcome]) -> None:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    import socket
-
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)

@@ -10,14 +10,8 @@ import typer
 from recognizer.cli import options
 from recognizer.cli.progress import working
 from recognizer.errors import UsageError
-
-
-def _print_schema(is_asked: bool) -> None:
-    if is_asked:
-        from recognizer.rows import row_schema
-
-        options.print_json(row_schema())
-        raise typer.Exit
+from recognizer.policy import Policy
+from recognizer.rows import ScanFile, write_listings, write_rows
 
 
 def command(
@@ -28,25 +22,13 @@ def command(
     ] = False,
     policy: options.OptionalPolicyOption = None,
     raw: options.RawOption = False,
-    schema: Annotated[  # noqa: ARG001 - its callback has printed it
-        bool,
-        typer.Option(
-            "--schema",
-            callback=_print_schema,
-            is_eager=True,
-            help="Print the JSON Schema of a row, and do nothing else.",
-        ),
-    ] = False,
 ) -> None:
     """Export a scan: a row for each image, or with --listings for each listing.
 
-    The keys of rows are those of --schema. A listing has all its images, its title, price, seller
-    and the like, its leads merged, and says in how many others a near-copy of its best image is.
-    With --policy, the policy of the rows, it also has the text of the action.
+    A listing has all its images, its title, price, seller and the like, its leads merged, and says
+    in how many others a near-copy of its best image is. With --policy, the policy of the rows, it
+    also has the text of the action.
     """
-    from recognizer.policy import Policy
-    from recognizer.rows import ScanFile, write_listings, write_rows
-
     if policy is not None and not listings:
         raise UsageError("--policy needs --listings")
     with ScanFile(scan) as file, working(f"Writing {output}"):

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import difflib
+import glob
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
-from recognizer.cli import SomeInputsFailedError, options
+from recognizer._atomic import check_place, require_page
+from recognizer.cli import SomeInputsFailedError, options, scan_output
 from recognizer.cli.options import output_option, print_json
 from recognizer.cli.progress import show_progress
 from recognizer.errors import UsageError
+from recognizer.imaging import Limits
+from recognizer.imaging.sources import MEBIBYTE
+from recognizer.known import share_bank
+from recognizer.model.bundle import load_bundle, load_carried_bundles
+from recognizer.policy import Policy
+from recognizer.review.page import write_report
+from recognizer.rows import AuditSample, Ranking, ScanWriter
+from recognizer.rows.item_key import MEMBER
+from recognizer.scan import Access, Engine, Lookahead, ScanOptions, Shard, Skipped, expand
+from recognizer.scan import scan as run
+from recognizer.scan.items import FileLocation, parse_location
+
+_SUFFIX = ".scan.sqlite"
 
 
 def command(
@@ -58,12 +76,9 @@ def command(
         int, typer.Option("--workers", "-w", min=0, help="Processes; 0: as CPUs and memory allow.")
     ] = 0,
     engine: Annotated[
-        str,
-        typer.Option(
-            metavar="[local|ray]",
-            help="Run the workers here, or on a Ray cluster (extra: ray; RAY_ADDRESS).",
-        ),
-    ] = "local",
+        Engine,
+        typer.Option(help="Run the workers here, or on a Ray cluster (extra: ray; RAY_ADDRESS)."),
+    ] = Engine.LOCAL,
     provider: options.ProviderOption = "cpu",
     max_pixels: Annotated[
         int | None,
@@ -134,26 +149,13 @@ def command(
     The exit code is 0 when all is done, 3 when some images failed, 2 for a mistake in the
     command, 4 for a missing or altered model, 130 when interrupted.
     """
-    from recognizer.cli import scan_files, scan_output
-    from recognizer.imaging import Limits
-    from recognizer.imaging.sources import MEBIBYTE
-    from recognizer.known import share_bank
-    from recognizer.model.bundle import load_bundle, load_carried_bundles
-    from recognizer.policy import Policy
-    from recognizer.review.page import write_report
-    from recognizer.rows import AuditSample, Ranking, ScanWriter
-    from recognizer.scan import Access, Engine, Lookahead, ScanOptions, Shard, Skipped, expand
-    from recognizer.scan import scan as run
-
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is reported before any worker starts
     rules = Policy() if policy is None else Policy.load(policy, model.taxonomy)
-    output = output or scan_files.default_output(sources)
+    output = output or default_output(sources)
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
-    if engine not in [*Engine]:
-        raise UsageError(f"--engine {engine}: one of {', '.join(Engine)}")
-    scan_files.check_outputs(output, report)
-    scan_files.require_sources(sources)
+    _check_outputs(output, report)
+    _require_sources(sources)
     if match_rotations and known is None:
         raise UsageError("--match-rotations needs --known")
     skipped = Skipped()
@@ -163,7 +165,7 @@ def command(
     ):
         settings = ScanOptions(
             workers=workers,
-            engine=Engine(engine),
+            engine=engine,
             provider=provider,
             limits=Limits() if max_pixels is None else Limits(max_pixels=max_pixels),
             image_column=image_column,
@@ -197,7 +199,9 @@ def command(
             if report is not None:
                 write_report(output, report, [model, *load_carried_bundles()])
             if as_json:
-                print_json(scan_output.as_plain(summary, skipped, model, output))
+                counts = {"images": summary.images, **msgspec.to_builtins(summary)}
+                counts |= {"other_files": skipped.other_files, "hidden_files": skipped.hidden}
+                print_json({"scan": output, "bundle": model.title, **counts})
             elif not quiet:
                 scan_output.print_results(file, summary, skipped, model, report)
     if summary.failed:
@@ -216,3 +220,51 @@ def _stoppable(output: Path) -> Iterator[None]:
         ) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def default_output(sources: Sequence[str]) -> Path:
+    """Return a file in this folder, named after what is scanned if that is one thing."""
+    name = ""
+    if len(sources) == 1 and sources[0] != "-" and not glob.has_magic(sources[0]):
+        place = parse_location(sources[0])
+        if isinstance(place, FileLocation):
+            name = os.path.basename(os.path.abspath(place.path))
+        else:
+            name = str(place).rstrip("/").rpartition("/")[2]
+    name = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name)
+    return Path(f"{name}{_SUFFIX}" if name.strip("._") else _SUFFIX[1:])
+
+
+def _require_sources(sources: Sequence[str]) -> None:
+    """Raise a UsageError if no local source exists. If only some are missing, each has its row."""
+    for source in sources:
+        location = parse_location(source)
+        is_plain = isinstance(location, FileLocation) and source != "-" and MEMBER not in source
+        if not is_plain or glob.has_magic(source) or os.path.lexists(str(location)):
+            return
+    if sources and sources[0]:
+        folder, name = os.path.split(sources[0].rstrip(os.sep))
+        try:
+            names = os.listdir(folder or os.curdir)
+        except OSError:
+            names = []
+        close = difflib.get_close_matches(name, names, n=1)
+        meant = f"; did you mean {os.path.join(folder, close[0])}?" if close else ""
+        raise UsageError(f"{sources[0]}: no such file or folder{meant}")
+
+
+def _check_outputs(output: Path, report: Path | None) -> None:
+    """Raise a UsageError, before the scan, unless its files can be written."""
+    if str(output) == "-":
+        raise UsageError("--output -: a scan is written to a file, from which it is resumed")
+    if output.suffix.lower() in {".jsonl", ".csv", ".parquet"}:
+        scan = output.with_suffix(".sqlite")
+        raise UsageError(
+            f"--output {output}: a scan is an SQLite file. Scan with --output {scan}, then: "
+            f"recognizer rows {scan} --output {output}"
+        )
+    check_place(output)
+    if report is not None:
+        if report.resolve() == output.resolve():
+            raise UsageError(f"--report and --output are the same file: {output}")
+        require_page(report)

@@ -9,10 +9,10 @@ from typing import Any
 
 import typer
 
-from recognizer.cli.progress import duration, row_line, shown
+from recognizer.cli.progress import duration, shown
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import counted
-from recognizer.rows import ScanFile, ScanSummary
+from recognizer.rows import Row, ScanFile, ScanSummary
 from recognizer.scan import Skipped
 from recognizer.status import Reason, Status
 
@@ -20,28 +20,6 @@ LISTED_INPUTS = 30  # up to so many images, each has a line; of more, only the f
 LISTED_LEADS = 20
 _NAMED_COLUMNS = 10  # of a table
 _MISPLACED = {Reason.NOT_FOUND, Reason.SOURCE_REFUSED}
-
-
-def as_plain(
-    summary: ScanSummary, skipped: Skipped, bundle: Bundle, output: Path
-) -> dict[str, Any]:
-    """Return the results as values for JSON; the rows are in the file."""
-    return {
-        "scan": output,
-        "bundle": bundle.title,
-        "images": summary.images,
-        "new": summary.scanned,
-        "repeated": summary.repeated,
-        "seconds": round(summary.seconds, 3),
-        "provider": summary.provider,
-        "statuses": summary.statuses,
-        "failed": summary.failed,
-        "decisions": summary.decisions,
-        "leads": summary.leads,
-        "audited": summary.audited,
-        "without_image": summary.without_image,
-        "skipped": {"other_files": skipped.other_files, "hidden": skipped.hidden},
-    }
 
 
 def progress_line(summary: ScanSummary, total: int | None) -> str:
@@ -65,6 +43,17 @@ def print_results(
     lines += [*_summary_lines(summary, skipped, bundle), f"Scan: {shown(str(file.path))}"]
     lines += [] if report is None else [f"Report: {shown(str(report))}"]
     typer.echo("\n".join(lines))
+
+
+def row_line(row: Row) -> str:
+    """Return a line about a row: its decision, the product or label behind it, its source."""
+    scores, parts = row.scores or {}, []
+    if scores:
+        name = next(iter(row.lead_labels), max(scores, key=lambda label: scores[label]))
+        parts.append(f"{name} {scores[name]:.3f}")
+    if row.reason is not None:
+        parts.append(f"{row.status}: {row.reason}")
+    return f"{row.decision:9} {', '.join(parts):28} {shown(row.source)}"
 
 
 def _row_lines(file: ScanFile, leads: int) -> Iterator[str]:

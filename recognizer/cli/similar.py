@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recognizer.cli import options
 from recognizer.cli.options import print_json
-from recognizer.cli.progress import row_line, shown, working
+from recognizer.cli.progress import shown, working
+from recognizer.cli.scan_output import row_line
+from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
-
-if TYPE_CHECKING:
-    from recognizer.rows import ScanFile
+from recognizer.rows import ScanFile, find_copies, similar_images
 
 _KEYS = ("source", "item", "sha256", "phash", "decision")  # of a near-copy, as JSON
 
@@ -37,8 +37,6 @@ def command(
     their rows. With PHOTO, similarity is the cosine of the model's features (scan --embeddings):
     1.0 is the same image or a near-copy; a similar image need not show the same product.
     """
-    from recognizer.rows import ScanFile
-
     with ScanFile(scan) as file:
         if photo is None:
             _print_copies(file, distance, json_lines)
@@ -47,8 +45,6 @@ def command(
 
 
 def _print_copies(file: ScanFile, distance: int, json_lines: bool) -> None:
-    from recognizer.rows import find_copies
-
     with working(f"Comparing the images of {file.path}"):
         count, groups = len(file), [*find_copies(file, distance)]
     for number, rows in enumerate(groups, 1):
@@ -67,15 +63,13 @@ def _print_copies(file: ScanFile, distance: int, json_lines: bool) -> None:
 def _print_similar(
     file: ScanFile, photo: Path, bundle: str | None, top: int, json_lines: bool
 ) -> None:
-    from recognizer import Recognizer
-    from recognizer.rows import similar_images
-
     recognizer = Recognizer.load(bundle)
     with working("Comparing"):
-        embedding = recognizer.embed(photo)
-        if embedding.vector is None:
-            raise UsageError(f"{photo} has no embedding: {embedding.reason}: {embedding.detail}")
-        similar = similar_images(file, embedding.vector, recognizer.bundle.digest, top)
+        scored = recognizer.embed(photo)
+        if scored.embedding is None:
+            found = scored.prediction
+            raise UsageError(f"{photo} has no embedding: {found.reason}: {found.detail}")
+        similar = similar_images(file, scored.embedding, recognizer.bundle.digest, top)
     for cosine, row in similar:
         if json_lines:
             print_json({"cosine": round(cosine, 4), "row": row.to_json()}, on_one_line=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,15 +9,18 @@ import typer
 
 from recognizer._atomic import check_place, replacing, require_own
 from recognizer.cli import options
-from recognizer.cli.options import output_option, print_json, require_extra
+from recognizer.cli.evaluate import load_corrected
+from recognizer.cli.inputs import bundle_behind, open_reviewed
+from recognizer.cli.options import Split, output_option, print_json, require_extra
 from recognizer.cli.progress import print_table, show_stage, working
+from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.description import Estimate
+from recognizer.policy import Policy, policy_toml
 
 if TYPE_CHECKING:
-    from recognizer.model.bundle import Bundle
-    from recognizer.model.description import Estimate
     from recognizer.review.thresholds import Choice
-    from recognizer.rows import ScanFile
 
 PLOTS = (".png", ".svg")
 MAX_STEPS = 12  # choices that are printed
@@ -45,7 +47,7 @@ def command(
         float, typer.Option(help="With --data: the share of the photos that show a product.")
     ] = 0.0003,
     split: Annotated[
-        str, typer.Option(help="With --data: test, validation, or all, if training saw none.")
+        Split, typer.Option(help="With --data: the photos; all, if training saw none of them.")
     ] = "test",
     output: Annotated[Path | None, output_option("The policy to write (TOML).")] = None,
     plot: Annotated[
@@ -62,10 +64,8 @@ def command(
     Needs the extra `evaluate`.
     """
     require_extra("evaluate", "scipy", "sklearn", *(("matplotlib",) if plot else ()))
-    from recognizer.model.bundle import load_bundle
-    from recognizer.policy import Policy, policy_toml
-    from recognizer.review.thresholds import choose, policy_of
-    from recognizer.rows import ScanFile
+    from recognizer.evaluation.evaluate import photos_of_split, score_photos
+    from recognizer.review.thresholds import choose, measure_labelled, measure_reviewed, policy_of
 
     if (cases_per_reviewer is None) == (precision is None):
         raise UsageError("give --reviewers and --cases-per-reviewer, or --precision")
@@ -78,15 +78,28 @@ def command(
     if bool(data) == (scan is not None) or (data and outcomes):
         raise UsageError("give labelled photos (--data), or a scan that was reviewed (--scan)")
     if scan is not None:
-        with ScanFile(scan) as file:
-            model = options.bundle_behind(next(file.rows(), None), bundle and [bundle])
+        with open_reviewed(scan, outcomes) as (file, found_out), working(f"Reading {scan}"):
+            model = bundle_behind(next(file.rows(), None), bundle and [bundle])
             base = Policy.load(policy, model.taxonomy) if policy else Policy()
-            measured = _reviewed(model, file, outcomes or scan, photos_per_day, base.ignore)
+            found = {one.sha256: one for one in found_out.standing() if one.sha256 is not None}
+            measured = measure_reviewed(
+                model, file.rows(), found, images_per_day=photos_per_day, ignore=base.ignore
+            )
     else:
         model = load_bundle(bundle)
         base = Policy.load(policy, model.taxonomy) if policy else Policy()
-        day = photos_per_day or 10_000
-        measured = _labelled(model, data or (), split, day, prevalence, base.ignore)
+        photos = photos_of_split(load_corrected(data or (), model), split)
+        with show_stage("scoring photos") as progress:
+            predictions = score_photos(Recognizer(model), photos, progress)
+        measured = measure_labelled(
+            model,
+            photos,
+            [prediction.scores for prediction in predictions],
+            images_per_day=photos_per_day or 10_000,
+            prevalence=prevalence,
+            origin=f"{len(photos):,} labelled photos ({split})",
+            ignore=base.ignore,
+        )
     capacity = cases_per_reviewer and reviewers * cases_per_reviewer
     choice = choose(measured, capacity=capacity, precision=precision)
     if as_json:
@@ -111,51 +124,6 @@ def command(
         steps = [(step.leads, step.recall, step.precision) for step in choice.steps]
         write_figure(draw_steps(steps, choice.chosen, capacity), plot)
         typer.echo(f"Wrote {plot}", err=True)
-
-
-def _labelled(
-    bundle: Bundle,
-    data: Sequence[Path],
-    split: str,
-    photos_per_day: int,
-    prevalence: float,
-    ignore: Collection[str],
-) -> Choice:
-    from recognizer.engine import Recognizer
-    from recognizer.evaluation.evaluate import SPLIT_CAVEATS, photos_of_split, score_photos
-    from recognizer.review.thresholds import measure_labelled
-
-    if split not in SPLIT_CAVEATS:
-        raise UsageError(f"--split {split}: {', '.join(SPLIT_CAVEATS)}")
-    photos = photos_of_split(options.load_corrected(data, bundle), split)
-    with show_stage("scoring photos") as progress:
-        predictions = score_photos(Recognizer(bundle), photos, progress)
-    return measure_labelled(
-        bundle,
-        photos,
-        [prediction.scores for prediction in predictions],
-        images_per_day=photos_per_day,
-        prevalence=prevalence,
-        origin=f"{len(photos):,} labelled photos ({split})",
-        ignore=ignore,
-    )
-
-
-def _reviewed(
-    bundle: Bundle,
-    scan: ScanFile,
-    outcomes: Path,
-    photos_per_day: int | None,
-    ignore: Collection[str],
-) -> Choice:
-    from recognizer.review.outcomes import Outcomes
-    from recognizer.review.thresholds import measure_reviewed
-
-    with Outcomes(outcomes) as found_out, working(f"Reading {scan.path}"):
-        found = {one.sha256: one for one in found_out.standing() if one.sha256 is not None}
-        return measure_reviewed(
-            bundle, scan.rows(), found, images_per_day=photos_per_day, ignore=ignore
-        )
 
 
 def _print(choice: Choice, bundle: Bundle) -> None:

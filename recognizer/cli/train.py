@@ -9,6 +9,8 @@ import typer
 
 from recognizer.cli.options import DataOption, output_option, require_extra
 from recognizer.cli.progress import duration, show_progress
+from recognizer.dataset.manifest import load_data
+from recognizer.training.config import DEFAULT_RECIPE, load_config
 
 if TYPE_CHECKING:
     from recognizer.training.runs import Stage
@@ -51,9 +53,6 @@ def command(
 
     The same command again resumes training where it was stopped.
     """
-    from recognizer.dataset.manifest import load_data
-    from recognizer.training.config import DEFAULT_RECIPE, load_config
-
     require_extra("train")
     from recognizer.training.runs import open_recipe, train_recipe
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recognizer.cli import SomeInputsFailedError
-from recognizer.cli.options import RowsBundleOption, bundles_behind
+from recognizer.cli.inputs import bundles_behind
+from recognizer.cli.options import RowsBundleOption
 from recognizer.cli.progress import shown
-from recognizer.model.description import counted
-
-if TYPE_CHECKING:
-    from recognizer.engine import Recognizer
-    from recognizer.model.description import ModelReference
+from recognizer.engine import Recognizer
+from recognizer.errors import BundleNotFoundError
+from recognizer.model.bundle import bundle_behind
+from recognizer.model.description import ModelReference, counted
+from recognizer.review.verify import Result, verify_case
 
 
 def command(
@@ -29,13 +30,8 @@ def command(
     The exit code is 3 if a check failed or could not be done. Without --digest, a case that was
     made anew as a whole is not noticed.
     """
-    from recognizer.review.verify import Result, verify_case
 
     def load(reference: ModelReference) -> Recognizer | None:
-        from recognizer import Recognizer
-        from recognizer.errors import BundleNotFoundError
-        from recognizer.model.bundle import bundle_behind
-
         try:
             found = bundle_behind(reference.title, reference.digest, bundles_behind(bundle))
         except BundleNotFoundError as error:

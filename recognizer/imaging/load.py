@@ -82,9 +82,12 @@ def load_image(
     return replace(decoded, sha256=sha256)
 
 
-def model_input(rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def model_input(
+    rgb: NDArray[np.uint8], size: int, out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
     """Resize an image to the model's square input, uint8, (size, size, 3), RGB, 0 to 255."""
-    return np.asarray(cv2.resize(rgb, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+    resized = cv2.resize(rgb, (size, size), dst=out, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8)
 
 
 def read_bytes(source: object, limits: Limits) -> bytes:

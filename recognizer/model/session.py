@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +40,10 @@ def open_session(
     bundle: Bundle, provider: str, threads: int | None, allow_fallback: bool
 ) -> tuple[onnxruntime.InferenceSession, str]:
     """Verify and load a bundle's model; return the session and the provider that is really used."""
-    # Not above: a process that imports it and then forks leaves children that hang at their exit.
+    # Not above: what starts workers does not need it.
     import onnxruntime  # noqa: PLC0415
 
+    onnxruntime.disable_telemetry_events()  # also if it was imported before this package
     if provider not in PROVIDERS:
         raise UsageError(f"provider {provider!r}: one of {', '.join(PROVIDERS)}")
     if threads is not None and threads < 1:
@@ -67,6 +71,7 @@ def open_session(
         if not is_onnxruntime_error(error):
             raise
         raise BundleSchemaError(f"onnxruntime cannot load {bundle.path}: {error}") from error
+    _SESSIONS.add(session)
     used = session.get_providers()[0]
     if used != PROVIDERS[provider]:
         if not allow_fallback:
@@ -78,6 +83,19 @@ def open_session(
     if provider != wanted:
         log_fallback(wanted, provider)
     return session, provider
+
+
+_SESSIONS: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def _keep_sessions() -> None:
+    """Keep them for ever in a forked process: their end waits for threads that it does not have."""
+    for session in _SESSIONS:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_sessions)
 
 
 def log_fallback(wanted: str, provider: str | None) -> None:

@@ -152,7 +152,7 @@ def test_rows_are_made_again_if_the_bank_has_changed(
     bank: Path, photos: Path, scan: Callable[..., Result], tmp_path: Path
 ) -> None:
     def count_new(*options: object) -> int:
-        return int(json.loads(scan(photos, *options, "--json").stdout)["new"])
+        return int(json.loads(scan(photos, *options, "--json").stdout)["scanned"])
 
     assert count_new() == 4
     assert all(row["known"] is row["bank"] is None for row in read_rows(tmp_path / "scan.sqlite"))

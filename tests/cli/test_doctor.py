@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -28,12 +27,8 @@ def bundle(tmp_path: Path) -> Path:
 def test_a_sound_installation(bundle: Path) -> None:
     done = invoke("doctor", bundle)
     assert done.exit_code == ExitCode.DONE, done.output
-    for words in ("self test passed:       True", "onnxruntime:  "):
+    for words in ("self-test:              passed", "onnxruntime:  ", "workers of a scan:  "):
         assert words in done.stdout
-    found = json.loads(invoke("doctor", bundle, "--json").stdout)
-    assert found["model"]["self_test_passed"] is True
-    assert found["machine"]["cpus"] >= 1
-    assert found["problems"] == []
 
 
 def test_a_model_that_says_something_else_here_or_was_changed(bundle: Path) -> None:
@@ -43,7 +38,7 @@ def test_a_model_that_says_something_else_here_or_was_changed(bundle: Path) -> N
     write_bundle(replace(described, self_test=SelfTest(log_odds=others)))
     done = invoke("doctor", bundle)
     assert done.exit_code == ExitCode.MODEL
-    assert "self test passed:       False" in done.stdout
+    assert "self-test:              failed" in done.stdout
     assert "cannot be relied on" in done.stderr
     (bundle / "model.onnx").write_bytes(b"")
     done = invoke("doctor", bundle)
@@ -57,7 +52,6 @@ def test_a_broken_library(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None
     done = invoke("doctor", bundle)
     assert done.exit_code == ExitCode.USAGE
     assert "opencv-python-headless: broken: No module named" in done.stderr
-    assert json.loads(invoke("doctor", bundle, "--json").stdout)["problems"]
 
 
 def test_missing_extras_come_with_what_installs_them(

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
-
-import pytest
 
 from recognizer.cli import ExitCode
 from recognizer.model.bundle import load_bundle
-from recognizer.taxonomy import load_taxonomy
 from tests.conftest import invoke
-from tests.tiny import LABELS, write_tiny_bundle
+from tests.tiny import write_tiny_bundle
 
 
 def test_it_says_what_a_bundle_is_and_the_evidence_for_its_labels() -> None:
@@ -30,21 +26,6 @@ def test_it_says_what_a_bundle_is_and_the_evidence_for_its_labels() -> None:
     shown = f"{test.photos} ({test.sources}) │ {recall.value:.0%} ({recall.low:.0%} to"
     for part in ("product", "ivory", f"{worked.evidence.train.photos:,} (", shown):
         assert part in " ".join(lines["ivory_worked"].split())
-    about = json.loads(invoke("info", "--json").stdout)
-    assert about["bundle"] == bundle.title
-    assert about["any_product_thresholds"]["0.01"] == bundle.any_product_thresholds[0.01]
-    found = next(row for row in about["labels"] if row["label"] == "ivory_worked")
-    assert found["train"].keys() == {"photos", "sources"}
-    assert found["recall"]["value"] == pytest.approx(recall.value)
-
-
-def test_a_label_without_evidence_has_none(tiny_bundle: Path) -> None:
-    rows = json.loads(invoke("info", tiny_bundle, "--json").stdout)["labels"]
-    assert {row["label"] for row in rows if row["recognized"]} == {*LABELS}
-    assert {row["label"] for row in rows} == {*load_taxonomy().labels}
-    raw = next(row for row in rows if row["label"] == "ivory_raw")
-    assert (raw["kind"], raw["family"], raw["train"]) == ("product", "ivory", None)
-    assert raw["recall"] is None
 
 
 def test_a_changed_model_is_noticed(tmp_path: Path) -> None:

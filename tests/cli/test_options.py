@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from recognizer.cli import VERBS, app, load_verb
-from recognizer.cli.examples import EXAMPLES
+from recognizer.cli import EXAMPLES, VERBS, app, load_verb
 
 OWN_WORDS = {
     "--output": "what is written there",
@@ -50,6 +51,16 @@ def given_options() -> Iterator[tuple[str, str, list[str], Any]]:
                 yield verb, long, letters, parameter
 
 
+def test_help_needs_no_extra() -> None:
+    script = (
+        "import sys; from recognizer.cli import VERBS, load_verb;"
+        "from recognizer.cli.options import EXTRAS;"
+        "sys.modules.update({name: None for _, modules in EXTRAS.values() for name in modules});"
+        "[load_verb(verb) for verb in VERBS]"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_an_option_has_one_letter_and_a_letter_one_option() -> None:
     letters: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
     options_of: defaultdict[str, set[str]] = defaultdict(set)
@@ -71,7 +82,7 @@ def test_an_option_means_the_same_everywhere() -> None:
     assert [verb for verb, command in COMMANDS.items() if not command.help] == []
 
 
-@pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])
+@pytest.mark.parametrize("line", EXAMPLES)
 def test_examples_have_the_options_of_their_verbs(line: str) -> None:
     words = shlex.split(line.partition("recognizer ")[2].partition(" > ")[0])
     verb = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]

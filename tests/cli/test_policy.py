@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.cli import ExitCode
-from recognizer.policy import EXAMPLES, Policy
+from recognizer.policy import EXAMPLES, Decision, Policy
 from tests.conftest import invoke
 
 
@@ -18,6 +18,7 @@ def test_an_example_is_shown_and_copied(name: str, tmp_path: Path) -> None:
     copy = tmp_path / "mine.toml"
     copy.write_text(invoke("policy", name, "--toml").stdout, encoding="utf-8")
     assert Policy.load(copy).digest == Policy.load(name).digest
+    assert {*Policy.load(name).actions} == {*Decision}
     assert invoke("policy", copy).exit_code == ExitCode.DONE
 
 

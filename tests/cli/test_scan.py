@@ -13,8 +13,7 @@ from typer.testing import Result
 
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode
-from recognizer.cli.scan_files import default_output
-from recognizer.rows import row_schema
+from recognizer.cli.scan import default_output
 from tests.conftest import invoke, read_rows
 
 Scan = Callable[..., Result]
@@ -37,11 +36,11 @@ def test_help_loads_nothing_heavy() -> None:
     assert "A lead is no" in done.stdout
 
 
-def test_version_usage_and_schema() -> None:
+def test_version_and_usage() -> None:
     assert invoke("--version").stdout == f"recognizer {__version__}\n"
     for wrong in (("scam",), ("scan",), ("scan", "x", "--workers", "-1")):
         assert invoke(*wrong).exit_code == ExitCode.USAGE
-    assert json.loads(invoke("rows", "--schema").stdout) == row_schema()
+    assert "Did you mean 'scan'" in invoke("scam").stderr
 
 
 def test_a_scan_prints_a_line_for_each_photo(
@@ -63,7 +62,7 @@ def test_a_scan_prints_a_line_for_each_photo(
     assert f"Scan: {tmp_path}/scan.sqlite" in told
     again = scan(folder)
     found = json.loads(scan(folder, "--json").stdout)
-    assert (found["images"], found["new"], found["leads"]) == (2, 0, {"ivory_worked": 1})
+    assert (found["images"], found["scanned"], found["leads"]) == (2, 0, {"ivory_worked": 1})
     assert found["scan"] == str(tmp_path / "scan.sqlite")
     assert again.stdout.splitlines()[:2] == [red, green]
     assert "2 of them done before" in again.stdout
@@ -178,7 +177,7 @@ def test_a_list_on_standard_input(
         ("photo.jpg --report nowhere/report.html", "nowhere"),
         ("photo.jpg --provider abacus", "abacus"),
         ("photo.jpg --shard 3/2", "shard"),
-        ("photo.jpg --engine abacus", "--engine abacus: one of local, ray"),
+        ("photo.jpg --engine abacus", "'abacus' is not one of 'local', 'ray'"),
         ("photo.jpg --output -", "a scan is written to a file"),
         ("photo.jpg --output nowhere/scan.sqlite", "nowhere does not exist; make it first"),
         (f"photo.jpg --output {__file__}", "not the file of a scan"),

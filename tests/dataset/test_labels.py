@@ -46,10 +46,9 @@ def test_labels_with_kinds_go_into_the_manifest(photos: Path, tmp_path: Path) ->
     checked = invoke("dataset", "labels", photos)
     assert checked.exit_code == ExitCode.DONE, checked.stderr
     assert "Warning: whale_tooth: confused_with is empty" in checked.stdout
-    rows = [line.split("│")[1:-1] for line in checked.stdout.splitlines() if line.startswith("│")]
-    assert [[cell.strip() for cell in row] for row in rows] == [
-        ["resin_tooth", "lookalike", "-", "Resin tooth", "8"],
-        ["whale_tooth", "product", "whale_tooth", "Whale tooth", "8"],
+    assert checked.stdout.splitlines()[:2] == [
+        "resin_tooth: lookalike, 8 photos",
+        "whale_tooth: product (whale_tooth), 8 photos",
     ]
     # The manifest takes the description with it, wherever it is.
     split = invoke("dataset", "split", photos, "-o", tmp_path / "data")
@@ -57,7 +56,7 @@ def test_labels_with_kinds_go_into_the_manifest(photos: Path, tmp_path: Path) ->
     labels = {"bone", "whale_tooth", "resin_tooth"}
     assert {p.label for p in load_photos(tmp_path / "data")} == labels
     counted = invoke("dataset", "labels", tmp_path / "data")
-    assert "│ Whale tooth │      8 │" in counted.stdout
+    assert "whale_tooth: product (whale_tooth), 8 photos" in counted.stdout
     (photos / "taxonomy.toml").write_text('[label.whale_tooth]\nkind = "product"\n')
     done = invoke("dataset", "labels", photos)
     assert done.exit_code == ExitCode.USAGE

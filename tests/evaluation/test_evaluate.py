@@ -183,7 +183,6 @@ def test_both_splits_are_printed_if_the_data_have_both(
     [
         ["--prevalence", 0],
         ["--prevalence", 1.5],
-        ["--split", "train"],
         ["--against", "tiny", "--output", "report.html"],
         ["--against", "tiny", "--predictions", "x.parquet"],
         ["--robustness", "--output", "x.html"],

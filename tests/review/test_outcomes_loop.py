@@ -106,6 +106,7 @@ def test_thresholds_and_a_calibration_come_from_a_scan(tmp_path: Path, tiny_bund
     done = invoke("calibrate", tiny_bundle, "--scan", scanned, "--output", made)
     assert done.exit_code == ExitCode.DONE, done.output
     assert "calibrated on 104 photos" in done.stdout
+    assert "12 with a product (probabilities need 30) and 92 without" in done.stderr
     old, new = load_bundle(tiny_bundle), load_bundle(made)
     step = new.lineage[-1]
     assert isinstance(step, Calibrated)

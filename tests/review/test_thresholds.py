@@ -372,7 +372,7 @@ def test_labelled_photos_give_a_table_a_plot_and_a_policy(
     [
         (["--prevalence", "2"], "between 0 and 1"),
         (["--prevalence", "nan"], "between 0 and 1"),
-        (["--split", "train"], "test, validation, all"),
+        (["--split", "train"], "'train' is not one of 'test', 'validation', 'all'"),
         (["--split", "test"], "give --split all if training saw none of these"),
         (["--plot", "plan.gif"], "must end in .png or .svg"),
         (["--output", "nowhere/p.toml"], "make it first"),

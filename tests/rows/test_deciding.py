@@ -19,7 +19,7 @@ from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.known import COPY_DISTANCE
 from recognizer.listing_rules import AlwaysReview, Keywords, Reports
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.policy import Effect, Finding, KnownMatch, KnownRule, Policy
+from recognizer.policy import Finding, KnownMatch, KnownRule, Policy
 from recognizer.prediction import Prediction
 from recognizer.rows import DecisionDiff, NewRow, Ranking, Row, ScanFile, ScanWriter, decide_again
 from recognizer.rows.row import Reference
@@ -62,7 +62,7 @@ POLICIES = [
     Policy(keywords=Keywords(words=("ivory",))),
     Policy(reports=Reports(review=1, priority=3)),
     Policy(always_review=AlwaysReview(degraded=True, failed=True, animals=0.5)),
-    Policy(known=KnownRule(product=Effect.PRIORITY, cleared=Effect.CLEAR)),
+    Policy(known=KnownRule(product="priority", cleared="clear")),
 ]
 MATCH = KnownMatch(
     id="0" * 16,
