@@ -243,6 +243,7 @@ class Queue(Entries):
                 listing=about.listing,
                 label=verdict.label,
                 note=verdict.note,
+                origin="recognizer review",
             )
             for member in members
             for about in [self.about(member, verdict.also, verdict.without)]

@@ -59,8 +59,9 @@ def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None
         one = queue.take("Anna", View())
         verdict = replace(CONFIRMED, note="A tusk", label="ivory_raw")
         queue.decide("Anna", one.unit, verdict)
-        assert {(o.sha256, o.listing, o.note, o.label) for o in said_in(scan)} == {
-            (digest(f"{name}.jpg"), "a", "A tusk", "ivory_raw") for name in ("a", "a2")
+        assert {(o.sha256, o.listing, o.note, o.label, o.origin) for o in said_in(scan)} == {
+            (digest(f"{name}.jpg"), "a", "A tusk", "ivory_raw", "recognizer review")
+            for name in ("a", "a2")
         }
         other = queue.take("Anna", View())
         queue.skip("Anna", other.unit)
