@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, NamedTuple, TypeAlias
@@ -12,9 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import LabelEvidence, counted
-from recognizer.policy import CandidateKind, Decision
+from recognizer.policy import CandidateKind
 from recognizer.review.entries import Entries, Entry, Image
-from recognizer.review.photos import heat_threshold
+from recognizer.review.photos import Photos, heat_threshold
 from recognizer.review.texts import Texts
 from recognizer.review.views import AUDIT, STATES, View
 from recognizer.rows.listings import QUEUE_ORDER, Listing
@@ -46,9 +46,9 @@ def environment() -> Environment:
     )
 
 
-def base_context(texts: Texts, bundles: Sequence[Bundle], *, is_report: bool) -> dict[str, Any]:
+def base_context(texts: Texts, photos: Photos, *, is_report: bool) -> dict[str, Any]:
     """Return what every page needs; the addresses of a report are in its fragment."""
-    taxonomy = bundles[0].taxonomy if bundles else load_taxonomy()
+    taxonomy = next((bundle.taxonomy for bundle in photos.bundles.values()), load_taxonomy())
     return {
         "t": texts,
         "script_texts": texts.of_script,
@@ -149,16 +149,15 @@ class CardMaker:
     def __init__(
         self,
         entries: Entries,
-        bundles: Mapping[str, Bundle],
+        photos: Photos,
         show: Callable[[Image, bool], Shown],
-        actions: Mapping[Decision, str] | None = None,
         *,
         photos_on_a_card: int = PHOTOS_ON_A_CARD,
     ) -> None:
         self._entries = entries
-        self._bundles = bundles
+        self._bundles = photos.bundles
+        self._policy = photos.policy
         self._show = show
-        self._actions = actions or {}
         self._photos_on_a_card = photos_on_a_card
         self._guides: dict[str, dict[str, Guide]] = {}
 
@@ -187,7 +186,7 @@ class CardMaker:
             "choices": choices,
             "other_choices": other_choices,
             "guides": () if blind or bundle is None else self._guides_of(listing, bundle),
-            "action": None if blind else self._actions.get(entry.level),
+            "action": None if blind or not self._policy else self._policy.actions.get(entry.level),
             "columns": _columns(listing),
             "copies": self._entries.group(entry, reviewer),
             "said": () if blind else self._entries.said_of(entry),
@@ -238,7 +237,7 @@ class CardMaker:
             label=label,
             name=texts.label(label, bundle.taxonomy),
             score=row.scores.get(label, 0),
-            threshold=heat_threshold(row, bundle, label),
+            threshold=heat_threshold(row, bundle, label, self._policy),
         )
 
     def _guides_of(self, listing: Listing, bundle: Bundle) -> tuple[Guide, ...]:

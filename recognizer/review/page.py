@@ -66,23 +66,18 @@ def write_report(
         replacing(output) as partial,
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
-        report = _Report(entries, photos, bundles, texts)
+        report = _Report(entries, photos, texts)
         context = report.context(title or texts("report_title", name=scan.name))
         file.writelines(environment().get_template("report.html.j2").generate(context))
 
 
 class _Report:
-    def __init__(
-        self, entries: Entries, photos: Photos, bundles: Sequence[Bundle], texts: Texts
-    ) -> None:
+    def __init__(self, entries: Entries, photos: Photos, texts: Texts) -> None:
         self._entries = entries
         self._photos = photos
-        self._bundles = bundles
         self._texts = texts
         self._size = 0
-        self._maker = CardMaker(
-            entries, photos.bundles, self._inline, photos_on_a_card=PHOTOS_ON_A_CARD
-        )
+        self._maker = CardMaker(entries, photos, self._inline, photos_on_a_card=PHOTOS_ON_A_CARD)
 
     def context(self, title: str) -> dict[str, Any]:
         """Return what the template shows; cards are made one by one while it is written."""
@@ -97,7 +92,7 @@ class _Report:
         tabs = [("/", "queue", len(leads) + len(unscored)), ("/listings", "listings", 0)]
         tabs += [("/?section=audit", "audit", len(audit))] if audit else []
         return {
-            **base_context(texts, self._bundles, is_report=True),
+            **base_context(texts, self._photos, is_report=True),
             "title": title,
             "reviewer": None,
             "needs_token": False,
@@ -114,10 +109,9 @@ class _Report:
             "rows": [self._row(entry) for entry in shown],
             "cards": (self._maker.card(entry, None, texts) for entry in shown),
             "counts": {},
-            "ago": lambda time: time.strftime("%Y-%m-%d"),
             **filters(entries),
             "summary": summary,
-            **_models_behind(summary, self._bundles, texts),
+            **_models_behind(summary, self._photos, texts),
         }
 
     def _digest(self) -> str:
@@ -221,11 +215,9 @@ def _scan_in_numbers(file: ScanFile) -> dict[str, Any]:
     }
 
 
-def _models_behind(
-    summary: dict[str, Any], bundles: Sequence[Bundle], texts: Texts
-) -> dict[str, Any]:
+def _models_behind(summary: dict[str, Any], photos: Photos, texts: Texts) -> dict[str, Any]:
     """Return what ``summary.html.j2`` says of the models behind the rows."""
-    known = {bundle.digest: bundle for bundle in bundles}
+    known = photos.bundles
     here = [known[digest] for *_, digest, _ in summary["models"] if digest in known]
     return {
         "not_recognized": [

@@ -9,17 +9,19 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from recognizer._closing import Closes
 from recognizer._process import DiedError, ProcessPool
+from recognizer.decision import limits_of
 from recognizer.engine import Recognizer
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits, load_image
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
+from recognizer.policy import EXAMPLES, Policy
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
@@ -30,8 +32,7 @@ SIDES: Mapping[str, int] = {"small": 320, "large": 1280, "heat": 1280}
 SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "gif", "avif")
 
 DEFAULT_THRESHOLD = 0.5
-"""Of a label that has none, on the scale of a heat-map."""
-_DEFAULT_RATE = 0.01  # at which the default policy sends images without a product to review
+"""Of a label that can never be a lead, on the scale of a heat-map."""
 
 _JPEG = "image/jpeg"
 _PROCESSES = 2
@@ -68,7 +69,8 @@ class Photos(Closes):
     """Makes the pictures of images.
 
     ``read`` returns the bytes of a row's image as they are now, or raises ``Refused``. What has
-    gone, has changed or cannot be decoded is :class:`Unavailable`.
+    gone, has changed or cannot be decoded is :class:`Unavailable`. ``policy`` is the one that its
+    users have named.
     """
 
     def __init__(
@@ -76,10 +78,12 @@ class Photos(Closes):
         file: ScanFile,
         read: Callable[[Row], bytes] = read_local,
         bundles: Sequence[Bundle] = (),
+        policy: Policy | None = None,
     ) -> None:
         self._file = file
         self._read = read
         self.bundles = {bundle.digest: bundle for bundle in bundles}
+        self.policy = policy
         self._pool: ProcessPool | None = None
         self._starting = threading.Lock()
 
@@ -130,7 +134,7 @@ class Photos(Closes):
             raise Unavailable("no_model")
         if label not in bundle.label_names:
             raise Unavailable("no_heatmap")
-        threshold = heat_threshold(row, bundle, label)
+        threshold = heat_threshold(row, bundle, label, self.policy)
         request = _Request(
             data=data, side=SIDES["heat"], bundle=bundle.digest, label=label, threshold=threshold
         )
@@ -159,16 +163,25 @@ class Photos(Closes):
         raise Unavailable(answer)
 
 
-def heat_threshold(row: Row, bundle: Bundle, label: str) -> float:
+def heat_threshold(row: Row, bundle: Bundle, label: str, policy: Policy | None = None) -> float:
     """Return the threshold that the heat-map of a label is drawn against.
 
-    Of a label that is not a lead, it is that of the default policy: its own may be far lower,
-    and a map would glow where there is nothing.
+    If the label is not a lead, it is that of the row's policy: the given one or one of this
+    package, known by its digest. If it is neither, it is that of the default policy.
     """
-    of_leads = {lead.name: lead.threshold for lead in row.leads if lead.kind == "label"}
-    if (threshold := of_leads.get(label)) is not None:
-        return threshold
-    return bundle.any_product_thresholds.get(_DEFAULT_RATE, DEFAULT_THRESHOLD)
+    named = {lead.name: lead.threshold for lead in row.leads if lead.kind == "label"}
+    if label not in named:
+        policies = (*filter(None, [policy]), *_policies())
+        own = next((one for one in policies if one.digest == row.policy.digest), Policy())
+        limits = limits_of(bundle, replace(own, ignore=frozenset()))
+        labels = (limit for limit in limits if limit.candidate.kind == "label")
+        named = {limit.candidate.name: limit.review[0] for limit in labels}
+    return named.get(label, DEFAULT_THRESHOLD)
+
+
+@cache
+def _policies() -> list[Policy]:
+    return [Policy.load(name) for name in EXAMPLES]
 
 
 # --- in the processes -----------------------------------------------------------------------------

@@ -284,7 +284,12 @@ def test_near_copies_and_known_items_are_named(report: Report, tmp_path: Path) -
     ((_, copy),) = json.loads(page.rows[0]["data-copies"])
     assert copy["images"] == [digest("weak<i>.jpg")]
     assert "weak<i>.jpg" in page.rows[0]["data-text"]
-    for words in ("Also in 1 listings", "Decide for all 2", "near-copies: 1", "seizure"):
+    for words in (
+        "Also in 1 open listings, of 1 sellers",
+        "Decide for all 2",
+        "near-copies: 1",
+        "seizure",
+    ):
         assert words in page.text
     assert "4 of 256 bits apart" in page.text
     assert "<b>seizure" not in (tmp_path / "report.html").read_text()

@@ -163,7 +163,7 @@ class Queue(Entries):
         return replace(entry, held_by=reviewer)
 
     def _held(self, reviewer: str, view: View) -> Entry | None:
-        condition, values = view.condition(folded=True)
+        condition, values = view.condition(also_copies=True)
         condition += (
             " AND entry.unit = (SELECT unit FROM temp.hold WHERE reviewer = :reviewer"
             " AND until > :now)"
@@ -171,7 +171,7 @@ class Queue(Entries):
         return self._first(condition, values | {"reviewer": reviewer})
 
     def _next(self, reviewer: str, view: View) -> Entry | None:
-        condition, values = view.condition(folded=False)
+        condition, values = view.condition()
         values["reviewer"] = reviewer
         condition = f"{condition} AND {_IS_FREE}"
         if view.state not in {OPEN, "all"}:  # a second pair of eyes
