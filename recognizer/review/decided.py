@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -118,35 +118,6 @@ def _source_of(row: Row) -> str:
         return f"seller {seller}"
     listing = listing_of(row.item)
     return f"listing {listing}" if listing is not None else str(Path(row.source).parent)
-
-
-def sample_weights(scan: ScanFile, decided: Collection[str]) -> dict[str, float]:
-    """Return for how many images of a scan each decided one that is at hand stands, by its digest.
-
-    A lead stands for the leads of its level, a clear image of the audit sample for the clear ones
-    like it. Others were chosen in ways of which nobody knows the probability: they are left out.
-    Without an image of the audit sample it is a :class:`UsageError`.
-    """
-    sizes = Counter[str | float]()
-    strata: dict[str, str | float] = {}
-    for sha256, stratum, count in scan.select(
-        "SELECT sha256, CASE WHEN image_decision IN ('priority', 'review') THEN decision"
-        " ELSE audit END AS stratum, count(*) FROM image"
-        " WHERE stratum IS NOT NULL AND sha256 IS NOT NULL AND scores IS NOT NULL GROUP BY 1, 2"
-    ):
-        sizes[stratum] += count
-        if sha256 in decided:
-            strata[sha256] = stratum
-    found = Counter(strata.values())
-    if all(isinstance(stratum, str) for stratum in found):
-        raise UsageError(
-            "no image of an audit sample was decided, so nothing is known of what was cleared: "
-            "scan with --audit-rate, and decide on the audit sample"
-        )
-    return {
-        sha256: sizes[stratum] / found[stratum] / (1 if isinstance(stratum, str) else stratum)
-        for sha256, stratum in strata.items()
-    }
 
 
 def known_items(

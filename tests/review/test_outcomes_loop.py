@@ -8,10 +8,7 @@ from typing import Any
 
 import pytest
 
-from recognizer import Recognizer
 from recognizer.cli import ExitCode
-from recognizer.model.bundle import load_bundle
-from recognizer.model.description import Calibrated
 from recognizer.policy import Policy
 from recognizer.review.outcomes import Occasion
 from tests.conftest import encoded, invoke, picture
@@ -87,7 +84,7 @@ def test_what_reviewers_find_makes_the_next_scan_better(tmp_path: Path, tiny_bun
     assert all(one["precision"][0]["precision"]["value"] == 1 for one in figures)
 
 
-def test_thresholds_and_a_calibration_come_from_a_scan(tmp_path: Path, tiny_bundle: Path) -> None:
+def test_thresholds_come_from_a_scan(tmp_path: Path, tiny_bundle: Path) -> None:
     """Of 24 red photos 12 are worked ivory, which the model takes all of them for."""
     chosen = tmp_path / "chosen.toml"
     folder = write_photos(tmp_path / "photos", 0, red=24, green=40, gray=40)
@@ -101,30 +98,3 @@ def test_thresholds_and_a_calibration_come_from_a_scan(tmp_path: Path, tiny_bund
     done = invoke("thresholds", *options, "--precision", 0.9, "--json")
     assert json.loads(done.stdout)["chosen"] is None  # half of them were rejected
     assert Policy.load(chosen).rules == {}
-
-    made = tmp_path / "again-v2"
-    done = invoke("calibrate", tiny_bundle, "--scan", scanned, "--output", made)
-    assert done.exit_code == ExitCode.DONE, done.output
-    assert "calibrated on 104 photos" in done.stdout
-    old, new = load_bundle(tiny_bundle), load_bundle(made)
-    step = new.lineage[-1]
-    assert isinstance(step, Calibrated)
-    assert (step.photos.photos, step.photos.negatives) == (104, 92)
-    assert "photos that reviewers decided on" in (made / "MODEL_CARD.md").read_text()
-    kept = [b.labels[b.label_names.index("ceramic")].calibration for b in (old, new)]
-    assert kept[0] == kept[1]  # nobody said what else the rejected photos show
-    scores = [
-        Recognizer(b).predict(folder / "red-020.jpg").scores["ivory_worked"] for b in (old, new)
-    ]
-    assert scores[0] > 0.9
-    assert scores[1] == pytest.approx(0.5, abs=0.1)  # half of such photos were confirmed
-
-
-def test_a_calibration_needs_an_audit_sample(tmp_path: Path, tiny_bundle: Path) -> None:
-    folder = write_photos(tmp_path / "photos", 0, red=2)
-    scanned = scan(folder, tiny_bundle, tmp_path / "scan.sqlite")
-    review(scanned, scanned, {"red": "ivory_worked"})
-    done = invoke("calibrate", tiny_bundle, "--scan", scanned, "--output", tmp_path / "x-v1")
-    assert done.exit_code == ExitCode.USAGE
-    assert "scan with --audit-rate" in " ".join(done.stderr.split())
-    assert not (tmp_path / "x-v1").exists()
