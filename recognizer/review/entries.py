@@ -46,7 +46,7 @@ CREATE TEMP TABLE state (unit INTEGER PRIMARY KEY, number INTEGER, state TEXT, j
   judged TEXT);
 CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until REAL, seen INTEGER,
   images TEXT);
-CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, time REAL, PRIMARY KEY (unit, reviewer));
+CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, PRIMARY KEY (unit, reviewer));
 CREATE TEMP TABLE waiting AS SELECT * FROM entry LIMIT 0;
 CREATE UNIQUE INDEX temp.waiting_unit ON waiting (unit);
 CREATE INDEX temp.waiting_order ON waiting (section, {order});

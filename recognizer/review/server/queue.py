@@ -285,33 +285,19 @@ class Queue(Entries):
     def skip(self, reviewer: str, unit: int) -> None:
         """Give a listing back; the reviewer gets it again when nothing else is left."""
         with self._lock:
-            skipped = (unit, reviewer, self._now().timestamp())
-            self.file.execute("REPLACE INTO temp.skip VALUES (?, ?, ?)", skipped)
+            self.file.execute("REPLACE INTO temp.skip VALUES (?, ?)", (unit, reviewer))
             self.release(reviewer)
 
     def undo(self, reviewer: str) -> Entry | None:
-        """Take back what a reviewer did last in this shift, and hand the listing to them again."""
+        """Take back what a reviewer said last in this shift, and hand the listing to them again."""
         with self._current():
-            since = time.time() - SHIFT_SECONDS
             said = self.file.select(
-                "SELECT id, time, listing, sha256, occasion FROM standing"
+                "SELECT id, listing, sha256, occasion FROM standing"
                 " WHERE reviewer = ?1 AND time = (SELECT time FROM standing WHERE reviewer = ?1"
                 " AND time > ?2 ORDER BY number DESC LIMIT 1) ORDER BY number",
-                (reviewer, _iso(since)),
+                (reviewer, _shift_begin()),
             )
-            skipped = self.file.select(
-                "SELECT unit, time FROM temp.skip WHERE reviewer = ? AND time > ?"
-                " ORDER BY time DESC LIMIT 1",
-                (reviewer, since),
-            )
-            unit = None
-            if skipped and (not said or _iso(skipped[0][1]) > said[0][1]):
-                unit = skipped[0][0]
-                self.file.execute(
-                    "DELETE FROM temp.skip WHERE unit = ? AND reviewer = ?", (unit, reviewer)
-                )
-            elif said:
-                unit = self._withdraw(said)
+            unit = self._withdraw(said) if said else None
             return None if unit is None else self.take(reviewer, View(), unit)
 
     def _withdraw(self, said: Sequence[tuple[Any, ...]]) -> int | None:
@@ -323,7 +309,7 @@ class Queue(Entries):
         ]
         self._outcomes.add(withdrawals)
         self._added(withdrawals)
-        _, _, listing, sha256, occasion = said[0]
+        _, listing, sha256, occasion = said[0]
         section = AUDIT if occasion == Occasion.AUDIT else QUEUE
         found = self.file.select(
             f"SELECT unit FROM entry WHERE section = :section AND unit IN ({AFFECTED})"
@@ -338,11 +324,11 @@ class Queue(Entries):
         for name, judgement, number in self.file.select(
             "SELECT reviewer, judgement, count(DISTINCT coalesce(listing, sha256))"
             " FROM standing WHERE time > ?1 AND (?2 IS NULL OR reviewer = ?2) GROUP BY 1, 2",
-            (_iso(time.time() - SHIFT_SECONDS), reviewer),
+            (_shift_begin(), reviewer),
         ):
             counts[name][judgement] = number
         return dict(sorted(counts.items(), key=lambda one: (-one[1].total(), one[0])))
 
 
-def _iso(seconds: float) -> str:
-    return as_utc(datetime.fromtimestamp(seconds, UTC))
+def _shift_begin() -> str:
+    return as_utc(datetime.now(UTC) - timedelta(seconds=SHIFT_SECONDS))

@@ -65,10 +65,7 @@ def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None
         }
         other = queue.take("Anna", View())
         queue.skip("Anna", other.unit)
-        again = queue.take("Anna", View())  # nothing else is left
-        assert again.unit == other.unit
-        queue.skip("Anna", other.unit)
-        assert queue.undo("Anna") == replace(again, held_by="Anna")
+        assert queue.take("Anna", View()).unit == other.unit  # nothing else is left
         undone = queue.undo("Anna")
         assert (undone.name, undone.state) == ("a", "open")
         assert queue.undo("Anna") is None
