@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlencode
@@ -30,9 +29,6 @@ MAX_LABELS = 6  # more would crowd out what they are about
 MAX_INSTEAD = 4
 MAX_BOXES = 8  # more than this hides the image
 _MIN_SCORE = 0.02  # below this a bar would be empty
-
-MIN_TEST_PHOTOS = 20
-"""Measured on fewer test photos than this, a share is uncertain by more than 20 points."""
 
 
 def environment() -> Environment:
@@ -74,37 +70,36 @@ def filters(entries: Entries) -> dict[str, Any]:
 
 
 class Guide(NamedTuple):
-    """One label for reviewers: how well a product is known, and a warning in two words."""
+    """One label for reviewers, and how well a product is known."""
 
     label: Label
-    evidence: str | None = None
-    mark: str | None = None
+    evidence: str | None
 
 
 def make_guides(bundle: Bundle) -> dict[str, Guide]:
     """Return a guide for each label of the taxonomy, also for those that the bundle lacks."""
     known = {label.name: describe_evidence(label.evidence) for label in bundle.labels}
-    unknown = ("none: this model does not recognise it", "not recognised")
+    unknown = "none: this model does not recognise it"
     return {
-        name: Guide(label, *known.get(name, unknown) if label.kind is Kind.PRODUCT else ())
+        name: Guide(label, known.get(name, unknown) if label.kind is Kind.PRODUCT else None)
         for name, label in bundle.taxonomy.labels.items()
     }
 
 
-def describe_evidence(evidence: LabelEvidence | None) -> tuple[str, str | None]:
-    """Return the evidence of a bundle's label in words, and a warning."""
+def describe_evidence(evidence: LabelEvidence | None) -> str:
+    """Return the evidence of a bundle's label in words."""
     if evidence is None:
-        return "not recorded in the bundle", "not measured"
+        return "not recorded in the bundle"
     train, test = evidence.train, evidence.test
     text = _count(train.photos, train.sources, "training photo")
     if enrolment := evidence.enrolment:
         text = f"{text}: {enrolment.words}" if train.photos else enrolment.words
     if not test.photos:
-        return f"{text}; not measured: no test photos", "not measured"
+        return f"{text}; not measured: no test photos"
     text += f"; measured on {_count(test.photos, test.sources, 'test photo')}"
     if found := evidence.average_precision:
         text += f": average precision {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
-    return text, "thin evidence" if test.photos < MIN_TEST_PHOTOS else None
+    return text
 
 
 def _count(photos: int, sources: int, noun: str) -> str:
@@ -116,9 +111,8 @@ Names: TypeAlias = Sequence[tuple[str, str]]
 """Labels, each with its name for people."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    """A score, with its threshold where it is over one; ``name`` is for people."""
+class Bar(NamedTuple):
+    """A score, with its threshold if it is over one; ``name`` is for people."""
 
     label: str
     name: str
@@ -126,31 +120,24 @@ class Bar:
     threshold: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """Where a page finds the pictures of an image, at which size, and why there is none."""
+class Shown(NamedTuple):
+    """Where a page finds the pictures of an image, and why there is none."""
 
     src: str = ""
     small: str = ""
     heat: str = ""
     original: str = ""
-    size: tuple[int, int] | None = None
     missing: str = ""
-    note: str = ""
 
 
 class CardMaker:
-    """Makes the cards of listings.
-
-    ``show`` returns where a page finds the pictures of an image; its second argument says whether
-    it is the one that stands for its listing.
-    """
+    """Makes the cards of listings; ``show`` returns where a page finds the pictures of an image."""
 
     def __init__(
         self,
         entries: Entries,
         photos: Photos,
-        show: Callable[[Image, bool], Shown],
+        show: Callable[[Image], Shown],
         *,
         photos_on_a_card: int = PHOTOS_ON_A_CARD,
     ) -> None:
@@ -222,7 +209,7 @@ class CardMaker:
             "problem": None if row.status is Status.OK else texts.reason(row.reason),
             "heat": self._heat(row, texts),
             "boxes": () if entry.is_blind else boxes[:MAX_BOXES],
-            "shown": self._show(image, image.number == entry.best),
+            "shown": self._show(image),
         }
 
     def _heat(self, row: Row, texts: Texts) -> Bar | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from recognizer.dataset.manifest import Photo, write_manifest
@@ -20,14 +20,6 @@ from recognizer.rows.scanfile import ScanFile
 
 REJECTED_LABEL = "listing_other"
 """The label of a rejected image for which the reviewer named none."""
-
-
-@dataclass(slots=True)
-class DatasetReport:
-    """What became of the decided images: photos by label, and those that are missing."""
-
-    labels: Counter[str] = field(default_factory=Counter)
-    missing: dict[str, str] = field(default_factory=dict)
 
 
 def decided_rows(scan: ScanFile, outcomes: Outcomes) -> Iterator[tuple[Row, Outcome]]:
@@ -73,29 +65,29 @@ def label_of(row: Row, outcome: Outcome) -> str | None:
 
 def write_dataset(
     scan: ScanFile, outcomes: Outcomes, folder: Path, read: Callable[[Row], bytes]
-) -> DatasetReport:
+) -> tuple[Counter[str], dict[str, str]]:
     """Write the decided images into a new data folder with a manifest, all for training.
 
     The source of a photo is its seller, else its listing, else its place: photos of one seller are
-    not independent. Confirmed images without any label, and those that ``read`` refuses, are
-    reported as missing.
+    not independent. Returns the number of photos by label, and the sources of the others, confirmed
+    without any label or refused by ``read``, each with the reason.
     """
-    report = DatasetReport()
+    labels, missing = Counter[str](), dict[str, str]()
 
     def photos() -> Iterator[Photo]:
         for row, outcome in decided_rows(scan, outcomes):
             if (label := label_of(row, outcome)) is None:
-                report.missing[row.source] = "it was confirmed without a label"
+                missing[row.source] = "it was confirmed without a label"
                 continue
             path = folder / label / f"{row.sha256}.{row.format or 'image'}"
             try:
                 data = read_scored(row, read)
             except Unavailable as error:
-                report.missing[row.source] = str(error)
+                missing[row.source] = str(error)
                 continue
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
-            report.labels[label] += 1
+            labels[label] += 1
             yield Photo(
                 path=path,
                 sha256=row.sha256 or "",
@@ -110,7 +102,7 @@ def write_dataset(
         write_manifest(photos(), folder)
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from error
-    return report
+    return labels, missing
 
 
 def _source_of(row: Row) -> str:

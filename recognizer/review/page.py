@@ -32,9 +32,6 @@ from recognizer.status import Reason, Status
 PHOTOS_ON_A_CARD = 13
 """Of a listing; a file has no further pages."""
 
-DRAWN_SIDE = 400
-"""Of a picture on a card, in pixels."""
-
 MAX_LEADS, MAX_UNSCORED, MAX_AUDIT = 2000, 500, 200
 """Of the listings in one file."""
 
@@ -136,33 +133,22 @@ class _Report:
             "folded": len(others),
         }
 
-    def _inline(self, image: Image, is_best: bool) -> Shown:
+    def _inline(self, image: Image) -> Shown:
         row, texts = image.row, self._texts
-        is_file = "://" not in row.source and MEMBER not in row.source
         if row.status is Status.FAILED:
             return Shown(missing=texts.reason(row.reason))
         if self._size >= MAX_PICTURES:
             return Shown(missing=texts("page_full"))
         original = as_url(row.source) or ""
-        note = ""
+        if "://" not in row.source and MEMBER not in row.source:
+            original = Path(row.source).absolute().as_uri()
         try:
             thumbnail = self._photos.thumbnail(image.number, row)
-            if is_best and is_file:
-                original, note = self._original(row)
         except Unavailable as error:
-            return Shown(missing=texts(error.key), original=original)
+            return Shown(missing=texts(error.key))
         uri = "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii")
         self._size += len(uri)
-        scale = DRAWN_SIDE / max(thumbnail.width, thumbnail.height)
-        size = (round(thumbnail.width * scale), round(thumbnail.height * scale))
-        return Shown(src=uri, size=size, original=original, note=note)
-
-    def _original(self, row: Row) -> tuple[str, str]:
-        try:
-            self._photos.original(row)
-        except Unavailable:
-            return "", self._texts("photo_kept")
-        return Path(row.source).absolute().as_uri(), ""
+        return Shown(src=uri, original=original)
 
 
 def _plain(about: About) -> dict[str, Any]:

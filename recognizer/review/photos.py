@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
+from typing import NamedTuple
 
 from recognizer._closing import Closes
 from recognizer._process import DiedError, ProcessPool
@@ -103,7 +104,7 @@ class Photos(Closes):
         if kind == "small":
             return self.thumbnail(image, row).jpeg, _JPEG
         try:
-            data = self.original(row)
+            data = read_scored(row, self._read)
             if kind == "heat":
                 return self._heatmap(row, data, label)
             if kind == "original" and row.format in SHOWN_BY_BROWSERS:
@@ -122,11 +123,7 @@ class Photos(Closes):
             return kept
         if row.status is Status.FAILED:
             raise Unavailable("photo_undecoded")
-        return self._decoded(row, self.original(row), SIDES["small"])
-
-    def original(self, row: Row) -> bytes:
-        """Return the bytes of an image if they are those that were scored."""
-        return read_scored(row, self._read)
+        return self._decoded(row, read_scored(row, self._read), SIDES["small"])
 
     def _heatmap(self, row: Row, data: bytes, label: str) -> tuple[bytes, str]:
         bundle = self.bundles.get(row.model.digest)
@@ -135,20 +132,18 @@ class Photos(Closes):
         if label not in bundle.label_names:
             raise Unavailable("no_heatmap")
         threshold = heat_threshold(row, bundle, label, self.policy)
-        request = _Request(
-            data=data, side=SIDES["heat"], bundle=bundle.digest, label=label, threshold=threshold
-        )
+        request = _Request(data, SIDES["heat"], None, bundle.digest, label, threshold)
         return self._ask(request).jpeg, _JPEG
 
     def _decoded(self, row: Row, data: bytes, side: int) -> Thumbnail:
         frame = row.regions[0].frame if row.regions else None
-        return self._ask(_Request(data=data, side=side, frame=frame))
+        return self._ask(_Request(data, side, frame))
 
     def _ask(self, request: _Request) -> Thumbnail:
         with self._starting:
             if self._pool is None:
                 self._pool = ProcessPool(
-                    partial(_Decoder, [*self.bundles.values()]),
+                    partial(_Decoder, self.bundles),
                     _Decoder.answer,
                     processes=_PROCESSES,
                     timeout=_TIMEOUT,
@@ -187,8 +182,7 @@ def _policies() -> list[Policy]:
 # --- in the processes -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
+class _Request(NamedTuple):
     """What is made of an image: a frame (else the first) that fits ``side``, or a heat-map."""
 
     data: bytes
@@ -202,8 +196,8 @@ class _Request:
 class _Decoder:
     """Answers requests with a JPEG, or with the key of the text that says why there is none."""
 
-    def __init__(self, bundles: Sequence[Bundle]) -> None:
-        self._bundles = {bundle.digest: bundle for bundle in bundles}
+    def __init__(self, bundles: Mapping[str, Bundle]) -> None:
+        self._bundles = bundles
         self._recognizers: dict[str, Recognizer] = {}
 
     def answer(self, request: _Request) -> Thumbnail | str:

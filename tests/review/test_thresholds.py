@@ -23,7 +23,7 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Estimate
 from recognizer.policy import FALSE_POSITIVE_RATES, Decision, Policy, Probability, Rate
 from recognizer.prediction import Prediction
-from recognizer.review.outcomes import Judgement
+from recognizer.review.outcomes import Judgement, Outcome
 from recognizer.review.thresholds import (
     MIN_OVER,
     NO_PRODUCT,
@@ -37,8 +37,8 @@ from recognizer.review.thresholds import (
 from recognizer.rows.row import Row
 from recognizer.status import Status
 from tests.conftest import invoke
-from tests.review.outcomes import outcome
-from tests.rows.rows import bare_row
+from tests.review.outcomes import outcome, store
+from tests.rows.rows import bare_row, write_scan
 
 RELEASED = Path(__file__).parents[2] / "export" / "wildlife-v6"
 FAMILIES = ("ivory", "big_cat", "feather")
@@ -246,10 +246,10 @@ def test_a_named_any_product_threshold_is_a_rate(bundle: Bundle) -> None:
 Image = tuple[float, Judgement | None, float | None]
 
 
-def reviewed(bundle: Bundle, images: Iterable[Image]) -> Choice:
-    """A scan of which the policy reviewed what is over 0.5 as ivory."""
+def said_of(bundle: Bundle, images: Iterable[Image]) -> tuple[list[Row], dict[str, Outcome]]:
+    """A scan of which the policy reviewed what is over 0.5 as ivory, and what was said of it."""
     rows: list[Row] = []
-    outcomes = {}
+    outcomes: dict[str, Outcome] = {}
     model = bundle.reference
     for number, (score, judgement, audit) in enumerate(images):
         row = bare_row(f"{number}.jpg", score, "review" if score > 0.5 else "clear", audit=audit)
@@ -257,7 +257,11 @@ def reviewed(bundle: Bundle, images: Iterable[Image]) -> Choice:
         rows.append(replace(row, scores=scores, model=model))
         if judgement is not None:
             outcomes[row.sha256 or ""] = outcome(judgement, sha256=row.sha256)
-    return measure_reviewed(bundle, rows, outcomes)
+    return rows, outcomes
+
+
+def reviewed(bundle: Bundle, images: Iterable[Image]) -> Choice:
+    return measure_reviewed(bundle, *said_of(bundle, images))
 
 
 GOOD: list[Image] = [(0.8 + i / 1000, C, None) for i in range(20)]
@@ -365,6 +369,24 @@ def test_labelled_photos_give_a_table_a_plot_and_a_policy(
     result = invoke("thresholds", *of_data, "-o", policy)
     assert result.exit_code == ExitCode.USAGE
     assert "will not be overwritten" in result.stderr
+
+
+@pytest.mark.parametrize("precision", [0.8, 0.99])
+def test_outcomes_give_a_policy_if_they_say_enough(
+    bundle: Bundle, tmp_path: Path, precision: float
+) -> None:
+    rows, outcomes = said_of(bundle, [*GOOD, *BAD])
+    scan, policy = write_scan(tmp_path / "scan.sqlite", rows, bundle), tmp_path / "next.toml"
+    store(scan, outcomes.values())
+    result = invoke("thresholds", "-s", scan, "--precision", precision, "-o", policy, "--json")
+    assert result.exit_code == ExitCode.DONE, result.output
+    choice = json.loads(result.stdout)
+    assert choice["origin"] == "40 images, 40 of them decided"
+    chosen = Policy.load(policy)
+    if precision == 0.8:
+        assert chosen.default.review == Probability(choice["steps"][choice["chosen"]]["threshold"])
+    else:
+        assert (choice["chosen"], chosen.default) == (None, Policy().default)
 
 
 @pytest.mark.parametrize(

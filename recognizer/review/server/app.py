@@ -379,7 +379,7 @@ class _Pages:
         return HTMLResponse(self._html(request, _reviewer(request), name, **context), status)
 
 
-def _addresses(image: Image, _: bool) -> Shown:
+def _addresses(image: Image) -> Shown:
     path = f"/photo/{image.key}"
     return Shown(
         src=f"{path}/large", small=f"{path}/small", heat=f"{path}/heat", original=f"{path}/original"
