@@ -123,7 +123,7 @@ class Outcome:
 
     def to_json_line(self) -> bytes:
         """Return the outcome as one line of ASCII, with its newline."""
-        return _line_of(self.to_json())
+        return _encode(self.to_json()).encode() + b"\n"
 
     @classmethod
     def from_json(cls, values: object) -> Self:
@@ -136,12 +136,8 @@ class Outcome:
             raise UsageError(f"not an outcome: {error}") from error
 
 
-def _line_of(values: dict[str, Any]) -> bytes:
-    return _encode(values).encode("ascii") + b"\n"
-
-
 def _id_of(values: dict[str, Any]) -> str:
-    return hashlib.blake2b(_line_of(values), digest_size=16).hexdigest()
+    return hashlib.blake2b(_encode(values).encode() + b"\n", digest_size=16).hexdigest()
 
 
 def _is_text(text: str) -> bool:

@@ -80,7 +80,6 @@ class _Report:
         """Return what the template shows; cards are made one by one while it is written."""
         texts, entries = self._texts, self._entries
         style, script = _resource("app.css"), _resource("app.js")
-        summary = _scan_in_numbers(entries.file)
         queue, audit_sample = (View(section=name, state="all") for name in (QUEUE, AUDIT))
         leads, total = entries.page(queue, also="place < 2", size=MAX_LEADS)
         unscored, _ = entries.page(queue, also="place = 2", size=MAX_UNSCORED)
@@ -107,8 +106,8 @@ class _Report:
             "cards": (self._maker.card(entry, None, texts) for entry in shown),
             "counts": {},
             **filters(entries),
-            "summary": summary,
-            **_models_behind(summary, self._photos, texts),
+            "summary": _scan_in_numbers(entries.file),
+            "bundles": self._photos.bundles,
         }
 
     def _digest(self) -> str:
@@ -198,22 +197,4 @@ def _scan_in_numbers(file: ScanFile) -> dict[str, Any]:
             " GROUP BY policy.id ORDER BY 3 DESC, 2"
         ),
         "times": [time.replace("T", " ") for time in dict.fromkeys([begin, end]) if time],
-    }
-
-
-def _models_behind(summary: dict[str, Any], photos: Photos, texts: Texts) -> dict[str, Any]:
-    """Return what ``summary.html.j2`` says of the models behind the rows."""
-    known = photos.bundles
-    here = [known[digest] for *_, digest, _ in summary["models"] if digest in known]
-    return {
-        "not_recognized": [
-            (one.title, [texts.label(name, one.taxonomy) for name in one.not_recognized])
-            for one in here
-            if one.not_recognized
-        ],
-        "missing_models": [
-            f"{name}-v{version}"
-            for name, version, digest, _ in summary["models"]
-            if digest not in known
-        ],
     }
