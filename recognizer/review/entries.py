@@ -175,7 +175,7 @@ class Entries(Closes):
         try:
             for statement in _TABLES.format(order=ENTRY_ORDER).split(";"):
                 self.file.execute(statement)
-            if outcomes is not None and not _is_same(scan, outcomes):
+            if outcomes is not None and os.path.realpath(outcomes) != os.path.realpath(scan):
                 self.file.use_outcomes_of(outcomes)
             self._places = {path: path.stat() for path in {scan, outcomes or scan}}
             self.refresh()
@@ -445,10 +445,3 @@ def _images_of(entry: Entry) -> tuple[str, tuple[int]]:
     return (
         ("image.id = ?", (entry.best,)) if entry.section == AUDIT else ("unit = ?", (entry.unit,))
     )
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return one.absolute() == other.absolute()

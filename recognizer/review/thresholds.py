@@ -94,37 +94,15 @@ def measure_labelled(
 
     ``scores`` are calibrated probabilities by label, ``ignore`` the labels that the policy ignores.
     ``prevalence`` is the share of all images that show a product, in the mix of the photos.
+
+    Photos of one source are alike. Their intervals are exact binomial ones (Clopper and Pearson)
+    for the *effective* number of photos, as surveys compute them (Korn and Graubard, 1998).
     """
     families = _family_members(bundle, ignore)
-    return measure_photos(
-        np.array([_highest_score(one, families) for one in scores]),
-        np.array([_family_shown(photo.label, photo.taxonomy) for photo in photos]),
-        np.array([photo.source for photo in photos]),
-        families=[*families],
-        named=bundle.any_product_thresholds,
-        images_per_day=images_per_day,
-        prevalence=prevalence,
-        origin=origin,
-    )
-
-
-def measure_photos(
-    scores: NDArray[np.float64],
-    shown: NDArray[np.str_],
-    sources: NDArray[np.str_],
-    *,
-    families: Collection[str],
-    named: Mapping[float, float],
-    images_per_day: float,
-    prevalence: float,
-    origin: str,
-) -> Choice:
-    """Measure thresholds on the highest score of each photo, (N,), and the family that it shows.
-
-    Photos of one source, (N,), are alike. Their intervals are exact binomial ones (Clopper and
-    Pearson) for the *effective* number of photos, as surveys compute them (Korn and Graubard,
-    1998). ``named`` has the any-product thresholds of the bundle by false-positive rate.
-    """
+    named = bundle.any_product_thresholds
+    highest = np.array([_highest_score(one, families) for one in scores])
+    shown = np.array([_family_shown(photo.label, photo.taxonomy) for photo in photos])
+    sources = np.array([photo.source for photo in photos])
     positive = shown != NO_PRODUCT
     if positive.all():
         raise UsageError(
@@ -134,7 +112,7 @@ def measure_photos(
         raise UsageError(f"{origin}: none with a product, so that nothing is known of recall")
     if not 0 < prevalence < 1:
         raise UsageError(f"prevalence = {prevalence}: a share between 0 and 1")
-    over = scores > np.array([*named.values()])[:, None]
+    over = highest > np.array([*named.values()])[:, None]
     sides, numbers, caveats = (~positive, positive), [], [*_unknown(shown, families)]
     for side, what in zip(sides, ("without a product", "of products"), strict=True):
         clustering = Clustering.of(over[:, side], sources[side], shown[side])
@@ -148,7 +126,7 @@ def measure_photos(
 
     def measured(threshold: float) -> Step:
         rate, recall = (
-            share((scores[side] > threshold).mean() * number, number, _JOINT)
+            share((highest[side] > threshold).mean() * number, number, _JOINT)
             for side, number in zip(sides, numbers, strict=True)
         )
         leads = (
@@ -161,7 +139,7 @@ def measure_photos(
     steps = [
         measured(threshold)
         for threshold in _candidates(named)
-        if threshold in named.values() or (scores[~positive] > threshold).sum() >= MIN_OVER
+        if threshold in named.values() or (highest[~positive] > threshold).sum() >= MIN_OVER
     ]
     if none := [name for name in families if name not in shown]:
         caveats.append(f"No labelled photos: {', '.join(none)}. Nothing is known of their recall.")

@@ -30,7 +30,6 @@ from recognizer.review.thresholds import (
     Choice,
     choose,
     measure_labelled,
-    measure_photos,
     measure_reviewed,
     policy_of,
 )
@@ -41,7 +40,8 @@ from tests.review.outcomes import outcome, store
 from tests.rows.rows import bare_row, write_scan
 
 RELEASED = Path(__file__).parents[2] / "export" / "wildlife-v6"
-FAMILIES = ("ivory", "big_cat", "feather")
+LABELS = {"ivory": "ivory_raw", "big_cat": "big_cat_skin", "feather": "feather"}
+FAMILIES = (*LABELS,)
 PREVALENCE = 0.001
 SOURCES = {NO_PRODUCT: 40, "ivory": 10, "big_cat": 5, "feather": 1}
 DAY = 10_000
@@ -61,6 +61,13 @@ class World:
         tame = rng.normal(-6, 0.3 * spread, (200_000, 3)) + rng.logistic(size=(200_000, 3))
         highest = tame.max(axis=1)
         self.named = {r: float(expit(np.quantile(highest, 1 - r))) for r in FALSE_POSITIVE_RATES}
+        released = load_bundle(RELEASED)
+        families = (one for one in released.families if one.name in LABELS)
+        self.bundle = replace(
+            released,
+            families=tuple(replace(one, members=(LABELS[one.name],)) for one in families),
+            any_product_thresholds=self.named,
+        )
 
     def draw(
         self, rng: np.random.Generator, sources: Mapping[str, int] = SOURCES, photos: int = 6
@@ -69,8 +76,9 @@ class World:
 
         Sources without a product are four times as large.
         """
-        scores, shown, names = [], [], []
+        scores, drawn, shown = [], [], []
         for family, number in sources.items():
+            label = LABELS.get(family, "listing_other")
             for source in range(number):
                 count = int(rng.geometric(1 / (photos if family else 4 * photos)))
                 values = rng.normal(-6, self.spread, 3) + rng.logistic(size=(count, 3))
@@ -78,19 +86,16 @@ class World:
                     values[:, FAMILIES.index(family)] += rng.normal(8, 1.5 * self.spread)
                 scores.append(expit(values))
                 shown += [family] * count
-                names += [f"{family}/{source}"] * count
-        highest, families = np.concatenate(scores).max(axis=1), np.array(shown)
-        measured = measure_photos(
-            highest,
-            families,
-            np.array(names),
-            families=FAMILIES,
-            named=self.named,
+                drawn += [Photo(Path("a.jpg"), "", label, f"{family}/{source}", "test")] * count
+        every = np.concatenate(scores)
+        measured = measure_labelled(
+            self.bundle,
+            drawn,
+            [dict(zip(LABELS.values(), one, strict=True)) for one in every.tolist()],
             images_per_day=DAY,
             prevalence=PREVALENCE,
-            origin="a simulation",
         )
-        return measured, highest, families
+        return measured, every.max(axis=1), np.array(shown)
 
     def truth(self, threshold: float) -> tuple[float, dict[str, float]]:
         """Return the false-positive rate, and the recall of each product."""
