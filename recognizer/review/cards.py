@@ -27,6 +27,7 @@ MAX_COLUMNS = 50
 MAX_TEXT = 1000  # characters of one of them
 MAX_LABELS = 6  # more would crowd out what they are about
 MAX_INSTEAD = 4
+MAX_GUIDES = 3
 MAX_BOXES = 8  # more than this hides the image
 _MIN_SCORE = 0.02  # below this a bar would be empty
 
@@ -159,8 +160,8 @@ class CardMaker:
         bundle = next(filter(None, (self._bundles.get(row.model.digest) for row in rows)), None)
         taxonomy = bundle.taxonomy if bundle else load_taxonomy()
         blind = entry.is_blind
-        leads = () if blind else _leads(listing, entry, taxonomy, texts)
-        instead = () if blind else _instead(listing, leads, taxonomy, texts)
+        leads = [] if blind else _leads(listing, entry, taxonomy, texts)
+        instead = [] if blind else _instead(listing, leads, taxonomy, texts)
         choices, other_choices = _choices([*leads, *instead], taxonomy, texts)
         return {
             "entry": entry,
@@ -220,55 +221,40 @@ class CardMaker:
         names = [lead.name for lead in row.leads if lead.kind is CandidateKind.LABEL]
         names = names or [one.name for one in bundle.labels if one.kind is Kind.PRODUCT]
         label = max(names, key=lambda name: row.scores.get(name, 0) if row.scores else 0)
-        return Bar(
-            label=label,
-            name=texts.label(label, bundle.taxonomy),
-            score=row.scores.get(label, 0),
-            threshold=heat_threshold(row, bundle, label, self._policy),
-        )
+        name, score = texts.label(label, bundle.taxonomy), row.scores.get(label, 0)
+        return Bar(label, name, score, heat_threshold(row, bundle, label, self._policy))
 
-    def _guides_of(self, listing: Listing, bundle: Bundle) -> tuple[Guide, ...]:
+    def _guides_of(self, listing: Listing, bundle: Bundle) -> list[Guide]:
         if bundle.digest not in self._guides:
             self._guides[bundle.digest] = make_guides(bundle)
-        guides = self._guides[bundle.digest]
         members = {family.name: family.members for family in bundle.families}
         scores = listing.scores or {}
         names: list[str] = []
         for lead in listing.leads:
-            labels = (
-                (lead.name,) if lead.kind is CandidateKind.LABEL else members.get(lead.name, ())
-            )
+            is_label = lead.kind is CandidateKind.LABEL
+            labels = (lead.name,) if is_label else members.get(lead.name, ())
             if not {*names} & {*labels}:
                 names += sorted(labels, key=lambda name: -scores.get(name, 0))[:1]
-        return tuple(guides[name] for name in names if name in guides)[:3]
+        guides = self._guides[bundle.digest]
+        return [guides[name] for name in names if name in guides][:MAX_GUIDES]
 
 
-def _leads(listing: Listing, entry: Entry, taxonomy: Taxonomy, texts: Texts) -> tuple[Bar, ...]:
+def _leads(listing: Listing, entry: Entry, taxonomy: Taxonomy, texts: Texts) -> list[Bar]:
     """Return the leads, first the one by which the listing is ranked: it has evidence behind it."""
-    return tuple(
-        Bar(
-            label="" if lead.kind is CandidateKind.FAMILY else lead.name,
-            name=texts.label(
-                lead.name, taxonomy, family=lead.kind is CandidateKind.FAMILY, mark=True
-            ),
-            score=lead.score,
-            threshold=lead.threshold,
-        )
-        for lead in sorted(listing.leads, key=lambda lead: lead.name != entry.product)
-    )
+    bars = []
+    for lead in sorted(listing.leads, key=lambda lead: lead.name != entry.product):
+        family = lead.kind is CandidateKind.FAMILY
+        name = texts.label(lead.name, taxonomy, family=family, mark=True)
+        bars.append(Bar("" if family else lead.name, name, lead.score, lead.threshold))
+    return bars
 
 
-def _instead(
-    listing: Listing, leads: tuple[Bar, ...], taxonomy: Taxonomy, texts: Texts
-) -> tuple[Bar, ...]:
+def _instead(listing: Listing, leads: Sequence[Bar], taxonomy: Taxonomy, texts: Texts) -> list[Bar]:
     """Return the highest scores other than those of leads: look-alikes, animals, other products."""
     named = {bar.label for bar in leads}
     ranked = sorted((listing.scores or {}).items(), key=lambda pair: -pair[1])
-    return tuple(
-        Bar(label=label, name=texts.label(label, taxonomy), score=score)
-        for label, score in ranked
-        if label not in named and score >= _MIN_SCORE
-    )[:MAX_INSTEAD]
+    others = [one for one in ranked if one[0] not in named and one[1] >= _MIN_SCORE]
+    return [Bar(one, texts.label(one, taxonomy), score) for one, score in others[:MAX_INSTEAD]]
 
 
 def _choices(bars: Sequence[Bar], taxonomy: Taxonomy, texts: Texts) -> tuple[Names, Names]:
@@ -279,10 +265,9 @@ def _choices(bars: Sequence[Bar], taxonomy: Taxonomy, texts: Texts) -> tuple[Nam
             labels += taxonomy.labels[label].confused_with
     likely = [*dict.fromkeys(labels)][:MAX_LABELS]
     ranked = sorted(taxonomy.labels.values(), key=lambda label: label.kind is not Kind.PRODUCT)
-    named = {
-        one: texts.label(one, taxonomy) for one in (*likely, *(label.name for label in ranked))
-    }
-    return [*named.items()][: len(likely)], [*named.items()][len(likely) :]
+    every = dict.fromkeys([*likely, *(label.name for label in ranked)])
+    named = [(one, texts.label(one, taxonomy)) for one in every]
+    return named[: len(likely)], named[len(likely) :]
 
 
 def _columns(listing: Listing) -> list[tuple[str, str]]:

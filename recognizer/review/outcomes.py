@@ -41,7 +41,7 @@ MAX_ARRAY_BYTES = 64 << 20
 """Bytes of a file of outcomes that is one JSON array."""
 
 _CACHE_KIBIBYTES = 16 << 10  # a million outcomes are imported within 100 MB
-_encode = json.JSONEncoder(separators=(",", ":")).encode  # what an ID is a digest of
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Judgement(StrEnum):
@@ -123,7 +123,7 @@ class Outcome:
 
     def to_json_line(self) -> bytes:
         """Return the outcome as one line of ASCII, with its newline."""
-        return _encode(self.to_json()).encode() + b"\n"
+        return _line_of(self.to_json())
 
     @classmethod
     def from_json(cls, values: object) -> Self:
@@ -136,8 +136,13 @@ class Outcome:
             raise UsageError(f"not an outcome: {error}") from error
 
 
+def _line_of(values: dict[str, Any]) -> bytes:
+    line = msgspec.json.encode(values)  # many times as fast, and the same but for other letters
+    return (line if line.isascii() else _encode(values).encode()) + b"\n"
+
+
 def _id_of(values: dict[str, Any]) -> str:
-    return hashlib.blake2b(_encode(values).encode() + b"\n", digest_size=16).hexdigest()
+    return hashlib.blake2b(_line_of(values), digest_size=16).hexdigest()
 
 
 def _is_text(text: str) -> bool:
