@@ -21,7 +21,7 @@ from recognizer.rows.row import Row
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy
 
-PHOTOS_ON_A_CARD = 40
+PHOTOS_ON_A_CARD = 40  # the desk has pages of them, the report only the first
 
 MAX_COLUMNS = 50
 MAX_TEXT = 1000  # characters of one of them
@@ -134,19 +134,11 @@ class Shown(NamedTuple):
 class CardMaker:
     """Makes the cards of listings; ``show`` returns where a page finds the pictures of an image."""
 
-    def __init__(
-        self,
-        entries: Entries,
-        photos: Photos,
-        show: Callable[[Image], Shown],
-        *,
-        photos_on_a_card: int = PHOTOS_ON_A_CARD,
-    ) -> None:
+    def __init__(self, entries: Entries, photos: Photos, show: Callable[[Image], Shown]) -> None:
         self._entries = entries
         self._bundles = photos.bundles
         self._policy = photos.policy
         self._show = show
-        self._photos_on_a_card = photos_on_a_card
         self._guides: dict[str, dict[str, Guide]] = {}
 
     def card(self, entry: Entry, reviewer: str | None, texts: Texts) -> dict[str, Any]:
@@ -154,7 +146,7 @@ class CardMaker:
 
         In the audit sample nothing of its scores is there until it is decided.
         """
-        images = self._entries.photos(entry, self._photos_on_a_card)
+        images = self._entries.photos(entry, PHOTOS_ON_A_CARD)
         rows = [image.row for image in images]
         listing = Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
         bundle = next(filter(None, (self._bundles.get(row.model.digest) for row in rows)), None)
@@ -182,8 +174,8 @@ class CardMaker:
 
     def strip(self, entry: Entry, page: int, texts: Texts) -> dict[str, Any]:
         """Return a page of the photos of a listing, counted from 1."""
-        offset = (page - 1) * self._photos_on_a_card
-        images = self._entries.photos(entry, self._photos_on_a_card, offset)
+        offset = (page - 1) * PHOTOS_ON_A_CARD
+        images = self._entries.photos(entry, PHOTOS_ON_A_CARD, offset)
         return self._strip(entry, images, page, texts)
 
     def _strip(
@@ -195,7 +187,7 @@ class CardMaker:
             "photos": [self._photo(image, entry, texts) for image in shown],
             "total": total,
             "page": page,
-            "pages": max(1, -(-total // self._photos_on_a_card)),
+            "pages": max(1, -(-total // PHOTOS_ON_A_CARD)),
         }
 
     def _photo(self, image: Image, entry: Entry, texts: Texts) -> dict[str, Any]:

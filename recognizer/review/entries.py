@@ -340,7 +340,7 @@ class Entries(Closes):
     ) -> tuple[list[Entry], int]:
         """Return a page of a view, counted from 1, and how many listings the view has.
 
-        ``also`` is another SQL condition.
+        It is the last one if there are fewer; ``also`` is another SQL condition.
         """
         with self._current():
             condition, values = view.condition()
@@ -351,7 +351,7 @@ class Entries(Closes):
             order = f"said.unit IS NOT NULL, {ENTRY_ORDER}"
             if view.state not in {OPEN, "all"}:
                 order = "judged DESC, entry.unit"
-            offset = (max(1, number) - 1) * size
+            offset = (min(max(1, number), max(1, -(-total // size))) - 1) * size
             return self._select(
                 condition, values, view.source, limit=size, offset=offset, order=order
             ), total

@@ -17,7 +17,14 @@ from typing import Any
 from recognizer._atomic import replacing
 from recognizer.listing_columns import as_text, as_url
 from recognizer.model.bundle import Bundle
-from recognizer.review.cards import CardMaker, Shown, base_context, environment, filters
+from recognizer.review.cards import (
+    PHOTOS_ON_A_CARD,
+    CardMaker,
+    Shown,
+    base_context,
+    environment,
+    filters,
+)
 from recognizer.review.entries import About, Entries, Entry, Image
 from recognizer.review.photos import Photos, Unavailable, read_local
 from recognizer.review.texts import Texts
@@ -28,9 +35,6 @@ from recognizer.rows.records import location_of
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
-
-PHOTOS_ON_A_CARD = 13
-"""Of a listing; a file has no further pages."""
 
 MAX_LEADS, MAX_UNSCORED, MAX_AUDIT = 2000, 500, 200
 """Of the listings in one file."""
@@ -74,7 +78,7 @@ class _Report:
         self._photos = photos
         self._texts = texts
         self._size = 0
-        self._maker = CardMaker(entries, photos, self._inline, photos_on_a_card=PHOTOS_ON_A_CARD)
+        self._maker = CardMaker(entries, photos, self._inline)
 
     def context(self, title: str) -> dict[str, Any]:
         """Return what the template shows; cards are made one by one while it is written."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import math
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -314,10 +313,7 @@ class _Pages:
     def _list(self, request: Request, reviewer: str) -> dict[str, Any]:
         view, number = View.from_query(request.query_params), _page_number(request)
         entries, total = self._queue.page(view, number)
-        pages = max(1, math.ceil(total / PAGE_SIZE))
-        if number > pages:  # fewer are left than when somebody saw the link
-            number = pages
-            entries, total = self._queue.page(view, number)
+        pages = max(1, -(-total // PAGE_SIZE))
         folded = {
             entry.key: self._queue.group(entry, reviewer)[0] - 1
             for entry in entries
@@ -328,7 +324,7 @@ class _Pages:
             "entries": entries,
             "folded": folded,
             "total": total,
-            "number": number,
+            "number": min(number, pages),  # fewer may be left than when somebody saw the link
             "pages": pages,
         }
 
