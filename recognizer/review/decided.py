@@ -55,7 +55,7 @@ def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcom
 
 
 def label_of(row: Row, outcome: Outcome) -> str | None:
-    """Return the label of a decided image; None where nobody said and the model did not either."""
+    """Return the label of a decided image, or None if neither reviewer nor model named one."""
     if outcome.label is not None:
         return outcome.label
     if outcome.judgement is Judgement.REJECTED:

@@ -71,6 +71,6 @@ class Texts:
 
 
 def language_of(accepted: str) -> str:
-    """Return the first language of an Accept-Language header that there is; else English."""
+    """Return the first of our languages in an Accept-Language header, else English."""
     names = (part.strip().lower()[:2] for part in accepted.split(","))
     return next((name for name in names if name in LANGUAGES), "en")

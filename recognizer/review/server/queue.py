@@ -99,7 +99,7 @@ class Queue(Entries):
             raise
 
     def secret(self, new: str) -> str:
-        """Return what signs the cookies of this desk: the new one, where there is none yet."""
+        """Return what signs the cookies of this desk: the stored secret, or the new one, stored."""
         if (secret := self._outcomes.file.setting("desk")) is None:
             self._outcomes.file.set_setting("desk", new)
         return secret or new
@@ -109,7 +109,7 @@ class Queue(Entries):
     def take(self, reviewer: str, view: View, unit: int | None = None) -> Entry | None:
         """Hand a listing to a reviewer: the one they have, the given one, or the next of a view.
 
-        None where there is none left that is free; a given one may be held by somebody else.
+        None if nothing free is left; a given one may be held by somebody else.
         """
         with self._current():
             if unit is not None:
