@@ -21,8 +21,8 @@ LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
 SCRIPT_TEXTS = (  # that the script of the pages fills in
     *("confirmed", "rejected", "unsure", "escalated", "picked", "found", "page", "progress"),
     *("unexported", "offline", "no_heatmap", "wrong_name", "not_kept", "nothing_to_export"),
-    *("nothing_to_undo", "was_exported", "undone", "said_skip", "said_confirm", "said_reject"),
-    *("said_unsure", "said_escalate", "said_bulk", "your_name"),
+    *("nothing_to_undo", "was_exported", "undone", "said_skip", "said_one", "said_bulk"),
+    "your_name",
 )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlencode
 
@@ -32,14 +32,6 @@ from recognizer.review.server.security import Guard, reviewer_name
 from recognizer.review.texts import LANGUAGES, Texts, language_of
 from recognizer.review.views import AUDIT, OPEN, View
 
-JUDGEMENTS: Mapping[str, Judgement] = {
-    "confirm": Judgement.CONFIRMED,
-    "reject": Judgement.REJECTED,
-    "unsure": Judgement.UNSURE,
-    "escalate": Judgement.ESCALATED,
-}
-"""What a page calls a judgement."""
-
 _WEEK = 7 * 86400
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
 
@@ -53,7 +45,7 @@ class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     With ``keep`` it says that a listing is still open; with ``is_list`` it wants itself, no card.
     """
 
-    do: Literal["confirm", "reject", "unsure", "escalate", "skip", "undo", "keep"]
+    do: Literal["confirmed", "rejected", "unsure", "escalated", "skip", "undo", "keep"]
     listing: Key | None = None
     listings: Keys = ()
     is_list: bool = msgspec.field(default=False, name="list")
@@ -274,7 +266,7 @@ class _Pages:
             self._queue.skip(reviewer, unit)
             return texts("said_skip", title=title)
         verdict = Assessment(
-            judgement=JUDGEMENTS[data.do],
+            judgement=Judgement(data.do),
             note=(data.note or "").strip().replace("\r\n", "\n") or None,
             label=data.label or None,
             also=_numbers(data.also),
@@ -283,14 +275,15 @@ class _Pages:
         count = self._queue.decide(
             reviewer, unit, verdict, copies=data.copies, expected=data.expected
         )
+        state = texts(verdict.judgement)
         if count > 1:
-            return texts("said_bulk", n=count, state=texts(verdict.judgement))
-        return texts(f"said_{data.do}", title=title)
+            return texts("said_bulk", n=count, state=state)
+        return texts("said_one", state=state, title=title)
 
     def _decide_many(self, reviewer: str, data: Act, texts: Texts) -> str:
-        judgement = JUDGEMENTS.get(data.do)
-        if judgement is None:
+        if data.do == "skip":
             raise HTTPException(400)
+        judgement = Judgement(data.do)
         count = self._queue.decide_many(reviewer, sorted(_numbers(data.listings)), judgement)
         left = len({*data.listings}) - count
         key = "some_not_stored" if left else "said_bulk"

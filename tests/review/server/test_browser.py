@@ -172,5 +172,5 @@ def test_a_phone_shows_everything_in_its_width(
             for one in page.locator(".rows .empty, .rows .what").all():
                 assert one.evaluate("one => one.scrollWidth - one.clientWidth") <= 0, path
         page.wait_for_timeout(450)
-        page.click("[data-do=reject]")
+        page.click("[data-do=rejected]")
         shown(page, "b")
