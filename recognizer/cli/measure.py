@@ -22,7 +22,7 @@ def command(
     *,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Measure a scan by what reviewers found out: precision, appeals, misses.
+    """Measure a scan by what reviewers found out: precision and misses.
 
     Intervals are 95 % intervals. Misses need an audit sample (`recognizer scan --audit-rate`).
     Needs the extra `evaluate`.
@@ -49,8 +49,6 @@ def _print(found: Measurement) -> None:
         map(_cells, found.precision),
         "confirmed: as whatever wildlife product",
     )
-    if found.overturned is not None:
-        typer.echo(f"Appeals: {found.appeals}, overturned {found.overturned.as_percent()}")
     if found.misses is None:
         typer.echo("Misses: unknown; no image of an audit sample was decided.")
         return

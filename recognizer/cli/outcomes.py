@@ -71,8 +71,8 @@ def dataset(
     """
     with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
         read = partial(read_original, allow_http=allow_http)
-        report = write_dataset(file, found_out, output, read)
-    for label, count in sorted(report.labels.items()):
+        labels, missing = write_dataset(file, found_out, output, read)
+    for label, count in sorted(labels.items()):
         typer.echo(f"{count:6}  {label}")
-    typer.echo(f"Wrote {output}: {counted(report.labels.total(), 'image')}")
-    require_none_failed(f"{source}: not used: {why}" for source, why in report.missing.items())
+    typer.echo(f"Wrote {output}: {counted(labels.total(), 'image')}")
+    require_none_failed(f"{source}: not used: {why}" for source, why in missing.items())

@@ -69,7 +69,7 @@ def command(
     import uvicorn
 
     from recognizer.review.photos import Photos
-    from recognizer.review.server.app import Parts, make_app
+    from recognizer.review.server.app import make_app
     from recognizer.review.server.queue import Queue
     from recognizer.review.server.security import MIN_TOKEN, is_loopback, reviewer_name
 
@@ -91,7 +91,7 @@ def command(
             lead_reviewers=[name for name in leads if name],
             on_outcomes=_print if print_outcomes else lambda _: None,
         ) as queue,
-        Photos(queue.file, partial(read_original, allow_http=allow_http), bundles) as photos,
+        Photos(queue.file, partial(read_original, allow_http=allow_http), bundles, rules) as photos,
         _listening(host, port) as listening,
     ):
         port = listening.getsockname()[1]
@@ -100,18 +100,14 @@ def command(
             server.should_exit = True
 
         app = make_app(
-            Parts(
-                queue=queue,
-                photos=photos,
-                secret=queue.secret(secrets.token_urlsafe(24)),
-                port=port,
-                token=token,
-                bundles=bundles,
-                policy=rules,
-                hosts=None if is_local else {name.lower() for name in names},
-                is_encrypted=certificate is not None,
-                stop=stop,
-            )
+            queue,
+            photos,
+            secret=queue.secret(secrets.token_urlsafe(24)),
+            port=port,
+            token=token,
+            hosts=None if is_local else {name.lower() for name in names},
+            is_encrypted=certificate is not None,
+            stop=stop,
         )
         config = uvicorn.Config(app, log_level="warning", server_header=False, proxy_headers=False)
         config.ssl_certfile = certificate

@@ -53,28 +53,26 @@ fold: the mean over products 0.18 > 0.28, of all photos with one 0.29 as before.
 
 _SHARE = 0.001  # of the photos without a product, at which products are compared
 
-Weights = NDArray[np.float64]
 
-
-def fit_calibration(
-    log_odds: NDArray[np.floating], positive: NDArray[np.bool_], weights: Weights | None = None
-) -> Calibration:
+def fit_calibration(log_odds: NDArray[np.floating], positive: NDArray[np.bool_]) -> Calibration:
     """Fit the line of all labels.
 
-    ``log_odds`` are the model's, (N, labels), ``positive`` says which photo has which label;
-    ``weights`` (None: all alike) are of the N photos.
+    ``log_odds`` are the model's, (N, labels), ``positive`` says which photo has which label.
     """
     values, hit = np.asarray(log_odds, np.float64).ravel(), positive.ravel()
-    each = np.ones(len(values)) if weights is None else np.repeat(weights, positive.shape[1])
     # Platt's targets are off 0 and 1, of which no number of photos can assure us. They do what a
     # penalty would: the slope stays finite if the model makes no mistake.
-    of_positive, of_negative = each[hit].sum(), each[~hit].sum()
-    targets = np.where(hit, (of_positive + 1) / (of_positive + 2), 1 / (of_negative + 2))
-    return Calibration(*fit_platt(values, targets, each, c=1e6)).rounded()
+    positives, negatives = hit.sum(), (~hit).sum()
+    targets = np.where(hit, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    return Calibration(*fit_platt(values, targets, np.ones(len(values)), c=1e6)).rounded()
 
 
 def fit_platt(
-    log_odds: NDArray[np.float64], targets: NDArray[np.float64], weights: Weights, *, c: float
+    log_odds: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    *,
+    c: float,
 ) -> tuple[float, float]:
     """Return the slope (at least 0.001) and the intercept of Platt's line through N targets.
 
@@ -122,42 +120,29 @@ def uncalibrated(labels: Sequence[str], taxonomy: Taxonomy, **values: Any) -> Bu
     )
 
 
-def calibrated(
-    bundle: Bundle,
-    log_odds: NDArray[np.floating],
-    photos: Sequence[Photo],
-    weights: Weights | None = None,
-) -> Bundle:
+def calibrated(bundle: Bundle, log_odds: NDArray[np.floating], photos: Sequence[Photo]) -> Bundle:
     """Return a bundle with calibrations and thresholds fitted on N held-out photos.
 
-    ``log_odds`` are theirs, (N, labels), whatever the bundle's calibration is. ``weights`` say how
-    many images each photo stands for, where reviewers have decided on a sample of a scan. Then only
-    products are calibrated: of a rejected photo nobody says for certain what else it shows.
+    ``log_odds`` are theirs, (N, labels), whatever the bundle's calibration is.
     """
     negative = np.array([not p.is_product for p in photos])
     if not negative.any():
         raise DatasetError("no held-out photos without a product: thresholds cannot be set")
     truth = np.array([p.label for p in photos])[:, None]
     positive = truth == np.array(bundle.label_names)
-    fitted = [weights is None or label.kind is Kind.PRODUCT for label in bundle.labels]
-    line = fit_calibration(log_odds[:, fitted], positive[:, fitted], weights)
+    line = fit_calibration(log_odds, positive)
     labels, kept = [], set[str]()
-    for label, is_fitted, count in zip(bundle.labels, fitted, positive.sum(axis=0), strict=True):
+    for label, count in zip(bundle.labels, positive.sum(axis=0), strict=True):
         is_enrolled = label.fit is not None and label.fit.method == "enrolled"
-        if is_enrolled and (not is_fitted or count < MIN_POSITIVES):
+        if is_enrolled and count < MIN_POSITIVES:
             kept.add(label.name)
-        elif is_fitted:
+        else:
             fit = CalibrationFit(method="platt_shared", positives=int(count))
             label = replace(label, calibration=line, fit=fit)  # noqa: PLW2901
         labels.append(label)
-    bundle = replace(bundle, labels=tuple(labels))
-    if weights is None:
-        bundle = _evened(bundle, log_odds[negative], kept)
+    bundle = _evened(replace(bundle, labels=tuple(labels)), log_odds[negative], kept)
     # Thresholds hold for what users see: the calibrated scores, label by label and by family.
     scores = bundle.calibrate(log_odds[negative])
-    stands_for = np.ones(len(scores), np.intp)
-    if weights is not None:
-        stands_for = np.maximum(1, weights[negative].round().astype(np.intp))
     family_scores = bundle.family_scores(scores)
 
     def with_thresholds(label: BundleLabel, own: NDArray[np.float64]) -> BundleLabel:
@@ -165,13 +150,12 @@ def calibrated(
         # low: its own thresholds stay, and none that it counts in becomes lower.
         if label.kind is not Kind.PRODUCT or label.name in kept:
             return label
-        return replace(label, thresholds=fit_thresholds(np.repeat(own, stands_for)))
+        return replace(label, thresholds=fit_thresholds(own))
 
     def not_lower(
         before: Mapping[float, float], members: Iterable[str], own: NDArray[np.float64]
     ) -> dict[float, float]:
-        now = fit_thresholds(np.repeat(own, stands_for))
-        return raised(before if kept.intersection(members) else {}, now)
+        return raised(before if kept.intersection(members) else {}, fit_thresholds(own))
 
     return replace(
         bundle,
@@ -217,13 +201,11 @@ def calibrate_bundle(
     on_progress: Callable[[int, int], None] = lambda done, of: None,
     *,
     log_odds: NDArray[np.floating] | None = None,
-    weights: Weights | None = None,
 ) -> Bundle:
     """Write a bundle with the same network, calibrated on other photos.
 
     ``log_odds``, (N, labels), are those of the photos by other runs of the bundle's recipe, which
-    did not learn from them; without any, the bundle scores the photos itself. ``weights`` are for
-    photos that reviewers decided (:func:`calibrated`).
+    did not learn from them; without any, the bundle scores the photos itself.
 
     A label ranks photos as before, so the evidence of single products stays. What the families and
     the policy made of the scores was measured with the old calibration, and is dropped.
@@ -232,7 +214,7 @@ def calibrate_bundle(
     old = recognizer.bundle
     if log_odds is None:
         log_odds, _ = run_photos(recognizer, photos, on_progress)
-    found = calibrated(old, log_odds, photos, weights)
+    found = calibrated(old, log_odds, photos)
     assert found.calibration is not None  # noqa: S101 - as calibrated() leaves it
     today = datetime.now(UTC).date().isoformat()
     step = Calibrated(
@@ -265,7 +247,6 @@ def calibrate_bundle(
             new=new,
             old=old,
             photos=step.photos,
-            by_reviewers=weights is not None,
             card=card.read_text(encoding="utf-8") if card.is_file() else "",
         )
         (work / CARD_FILE).write_text(text, encoding="utf-8")

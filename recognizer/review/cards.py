@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlencode
@@ -12,9 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import LabelEvidence, counted
-from recognizer.policy import CandidateKind, Decision
+from recognizer.policy import CandidateKind
 from recognizer.review.entries import Entries, Entry, Image
-from recognizer.review.photos import heat_threshold
+from recognizer.review.photos import Photos, heat_threshold
 from recognizer.review.texts import Texts
 from recognizer.review.views import AUDIT, STATES, View
 from recognizer.rows.listings import QUEUE_ORDER, Listing
@@ -22,17 +21,15 @@ from recognizer.rows.row import Row
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy
 
-PHOTOS_ON_A_CARD = 40
+PHOTOS_ON_A_CARD = 40  # the desk has pages of them, the report only the first
 
 MAX_COLUMNS = 50
 MAX_TEXT = 1000  # characters of one of them
 MAX_LABELS = 6  # more would crowd out what they are about
 MAX_INSTEAD = 4
+MAX_GUIDES = 3
 MAX_BOXES = 8  # more than this hides the image
 _MIN_SCORE = 0.02  # below this a bar would be empty
-
-MIN_TEST_PHOTOS = 20
-"""Measured on fewer test photos than this, a share is uncertain by more than 20 points."""
 
 
 def environment() -> Environment:
@@ -46,9 +43,9 @@ def environment() -> Environment:
     )
 
 
-def base_context(texts: Texts, bundles: Sequence[Bundle], *, is_report: bool) -> dict[str, Any]:
+def base_context(texts: Texts, photos: Photos, *, is_report: bool) -> dict[str, Any]:
     """Return what every page needs; the addresses of a report are in its fragment."""
-    taxonomy = bundles[0].taxonomy if bundles else load_taxonomy()
+    taxonomy = next((bundle.taxonomy for bundle in photos.bundles.values()), load_taxonomy())
     return {
         "t": texts,
         "script_texts": texts.of_script,
@@ -74,37 +71,36 @@ def filters(entries: Entries) -> dict[str, Any]:
 
 
 class Guide(NamedTuple):
-    """One label for reviewers: how well a product is known, and a warning in two words."""
+    """One label for reviewers, and how well a product is known."""
 
     label: Label
-    evidence: str | None = None
-    mark: str | None = None
+    evidence: str | None
 
 
 def make_guides(bundle: Bundle) -> dict[str, Guide]:
     """Return a guide for each label of the taxonomy, also for those that the bundle lacks."""
     known = {label.name: describe_evidence(label.evidence) for label in bundle.labels}
-    unknown = ("none: this model does not recognise it", "not recognised")
+    unknown = "none: this model does not recognise it"
     return {
-        name: Guide(label, *known.get(name, unknown) if label.kind is Kind.PRODUCT else ())
+        name: Guide(label, known.get(name, unknown) if label.kind is Kind.PRODUCT else None)
         for name, label in bundle.taxonomy.labels.items()
     }
 
 
-def describe_evidence(evidence: LabelEvidence | None) -> tuple[str, str | None]:
-    """Return the evidence of a bundle's label in words, and a warning."""
+def describe_evidence(evidence: LabelEvidence | None) -> str:
+    """Return the evidence of a bundle's label in words."""
     if evidence is None:
-        return "not recorded in the bundle", "not measured"
+        return "not recorded in the bundle"
     train, test = evidence.train, evidence.test
     text = _count(train.photos, train.sources, "training photo")
     if enrolment := evidence.enrolment:
         text = f"{text}: {enrolment.words}" if train.photos else enrolment.words
     if not test.photos:
-        return f"{text}; not measured: no test photos", "not measured"
+        return f"{text}; not measured: no test photos"
     text += f"; measured on {_count(test.photos, test.sources, 'test photo')}"
     if found := evidence.average_precision:
         text += f": average precision {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
-    return text, "thin evidence" if test.photos < MIN_TEST_PHOTOS else None
+    return text
 
 
 def _count(photos: int, sources: int, noun: str) -> str:
@@ -116,9 +112,8 @@ Names: TypeAlias = Sequence[tuple[str, str]]
 """Labels, each with its name for people."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    """A score, with its threshold where it is over one; ``name`` is for people."""
+class Bar(NamedTuple):
+    """A score, with its threshold if it is over one; ``name`` is for people."""
 
     label: str
     name: str
@@ -126,40 +121,24 @@ class Bar:
     threshold: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """Where a page finds the pictures of an image, at which size, and why there is none."""
+class Shown(NamedTuple):
+    """Where a page finds the pictures of an image, and why there is none."""
 
     src: str = ""
     small: str = ""
     heat: str = ""
     original: str = ""
-    size: tuple[int, int] | None = None
     missing: str = ""
-    note: str = ""
 
 
 class CardMaker:
-    """Makes the cards of listings.
+    """Makes the cards of listings; ``show`` returns where a page finds the pictures of an image."""
 
-    ``show`` returns where a page finds the pictures of an image; its second argument says whether
-    it is the one that stands for its listing.
-    """
-
-    def __init__(
-        self,
-        entries: Entries,
-        bundles: Mapping[str, Bundle],
-        show: Callable[[Image, bool], Shown],
-        actions: Mapping[Decision, str] | None = None,
-        *,
-        photos_on_a_card: int = PHOTOS_ON_A_CARD,
-    ) -> None:
+    def __init__(self, entries: Entries, photos: Photos, show: Callable[[Image], Shown]) -> None:
         self._entries = entries
-        self._bundles = bundles
+        self._bundles = photos.bundles
+        self._policy = photos.policy
         self._show = show
-        self._actions = actions or {}
-        self._photos_on_a_card = photos_on_a_card
         self._guides: dict[str, dict[str, Guide]] = {}
 
     def card(self, entry: Entry, reviewer: str | None, texts: Texts) -> dict[str, Any]:
@@ -167,14 +146,14 @@ class CardMaker:
 
         In the audit sample nothing of its scores is there until it is decided.
         """
-        images = self._entries.photos(entry, self._photos_on_a_card)
+        images = self._entries.photos(entry, PHOTOS_ON_A_CARD)
         rows = [image.row for image in images]
         listing = Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
         bundle = next(filter(None, (self._bundles.get(row.model.digest) for row in rows)), None)
         taxonomy = bundle.taxonomy if bundle else load_taxonomy()
         blind = entry.is_blind
-        leads = () if blind else _leads(listing, entry, taxonomy, texts)
-        instead = () if blind else _instead(listing, leads, taxonomy, texts)
+        leads = [] if blind else _leads(listing, entry, taxonomy, texts)
+        instead = [] if blind else _instead(listing, leads, taxonomy, texts)
         choices, other_choices = _choices([*leads, *instead], taxonomy, texts)
         return {
             "entry": entry,
@@ -187,7 +166,7 @@ class CardMaker:
             "choices": choices,
             "other_choices": other_choices,
             "guides": () if blind or bundle is None else self._guides_of(listing, bundle),
-            "action": None if blind else self._actions.get(entry.level),
+            "action": None if blind or not self._policy else self._policy.actions.get(entry.level),
             "columns": _columns(listing),
             "copies": self._entries.group(entry, reviewer),
             "said": () if blind else self._entries.said_of(entry),
@@ -195,8 +174,8 @@ class CardMaker:
 
     def strip(self, entry: Entry, page: int, texts: Texts) -> dict[str, Any]:
         """Return a page of the photos of a listing, counted from 1."""
-        offset = (page - 1) * self._photos_on_a_card
-        images = self._entries.photos(entry, self._photos_on_a_card, offset)
+        offset = (page - 1) * PHOTOS_ON_A_CARD
+        images = self._entries.photos(entry, PHOTOS_ON_A_CARD, offset)
         return self._strip(entry, images, page, texts)
 
     def _strip(
@@ -208,7 +187,7 @@ class CardMaker:
             "photos": [self._photo(image, entry, texts) for image in shown],
             "total": total,
             "page": page,
-            "pages": max(1, -(-total // self._photos_on_a_card)),
+            "pages": max(1, -(-total // PHOTOS_ON_A_CARD)),
         }
 
     def _photo(self, image: Image, entry: Entry, texts: Texts) -> dict[str, Any]:
@@ -223,7 +202,7 @@ class CardMaker:
             "problem": None if row.status is Status.OK else texts.reason(row.reason),
             "heat": self._heat(row, texts),
             "boxes": () if entry.is_blind else boxes[:MAX_BOXES],
-            "shown": self._show(image, image.number == entry.best),
+            "shown": self._show(image),
         }
 
     def _heat(self, row: Row, texts: Texts) -> Bar | None:
@@ -234,55 +213,40 @@ class CardMaker:
         names = [lead.name for lead in row.leads if lead.kind is CandidateKind.LABEL]
         names = names or [one.name for one in bundle.labels if one.kind is Kind.PRODUCT]
         label = max(names, key=lambda name: row.scores.get(name, 0) if row.scores else 0)
-        return Bar(
-            label=label,
-            name=texts.label(label, bundle.taxonomy),
-            score=row.scores.get(label, 0),
-            threshold=heat_threshold(row, bundle, label),
-        )
+        name, score = texts.label(label, bundle.taxonomy), row.scores.get(label, 0)
+        return Bar(label, name, score, heat_threshold(row, bundle, label, self._policy))
 
-    def _guides_of(self, listing: Listing, bundle: Bundle) -> tuple[Guide, ...]:
+    def _guides_of(self, listing: Listing, bundle: Bundle) -> list[Guide]:
         if bundle.digest not in self._guides:
             self._guides[bundle.digest] = make_guides(bundle)
-        guides = self._guides[bundle.digest]
         members = {family.name: family.members for family in bundle.families}
         scores = listing.scores or {}
         names: list[str] = []
         for lead in listing.leads:
-            labels = (
-                (lead.name,) if lead.kind is CandidateKind.LABEL else members.get(lead.name, ())
-            )
+            is_label = lead.kind is CandidateKind.LABEL
+            labels = (lead.name,) if is_label else members.get(lead.name, ())
             if not {*names} & {*labels}:
                 names += sorted(labels, key=lambda name: -scores.get(name, 0))[:1]
-        return tuple(guides[name] for name in names if name in guides)[:3]
+        guides = self._guides[bundle.digest]
+        return [guides[name] for name in names if name in guides][:MAX_GUIDES]
 
 
-def _leads(listing: Listing, entry: Entry, taxonomy: Taxonomy, texts: Texts) -> tuple[Bar, ...]:
+def _leads(listing: Listing, entry: Entry, taxonomy: Taxonomy, texts: Texts) -> list[Bar]:
     """Return the leads, first the one by which the listing is ranked: it has evidence behind it."""
-    return tuple(
-        Bar(
-            label="" if lead.kind is CandidateKind.FAMILY else lead.name,
-            name=texts.label(
-                lead.name, taxonomy, family=lead.kind is CandidateKind.FAMILY, mark=True
-            ),
-            score=lead.score,
-            threshold=lead.threshold,
-        )
-        for lead in sorted(listing.leads, key=lambda lead: lead.name != entry.product)
-    )
+    bars = []
+    for lead in sorted(listing.leads, key=lambda lead: lead.name != entry.product):
+        family = lead.kind is CandidateKind.FAMILY
+        name = texts.label(lead.name, taxonomy, family=family, mark=True)
+        bars.append(Bar("" if family else lead.name, name, lead.score, lead.threshold))
+    return bars
 
 
-def _instead(
-    listing: Listing, leads: tuple[Bar, ...], taxonomy: Taxonomy, texts: Texts
-) -> tuple[Bar, ...]:
+def _instead(listing: Listing, leads: Sequence[Bar], taxonomy: Taxonomy, texts: Texts) -> list[Bar]:
     """Return the highest scores other than those of leads: look-alikes, animals, other products."""
     named = {bar.label for bar in leads}
     ranked = sorted((listing.scores or {}).items(), key=lambda pair: -pair[1])
-    return tuple(
-        Bar(label=label, name=texts.label(label, taxonomy), score=score)
-        for label, score in ranked
-        if label not in named and score >= _MIN_SCORE
-    )[:MAX_INSTEAD]
+    others = [one for one in ranked if one[0] not in named and one[1] >= _MIN_SCORE]
+    return [Bar(one, texts.label(one, taxonomy), score) for one, score in others[:MAX_INSTEAD]]
 
 
 def _choices(bars: Sequence[Bar], taxonomy: Taxonomy, texts: Texts) -> tuple[Names, Names]:
@@ -293,10 +257,9 @@ def _choices(bars: Sequence[Bar], taxonomy: Taxonomy, texts: Texts) -> tuple[Nam
             labels += taxonomy.labels[label].confused_with
     likely = [*dict.fromkeys(labels)][:MAX_LABELS]
     ranked = sorted(taxonomy.labels.values(), key=lambda label: label.kind is not Kind.PRODUCT)
-    named = {
-        one: texts.label(one, taxonomy) for one in (*likely, *(label.name for label in ranked))
-    }
-    return [*named.items()][: len(likely)], [*named.items()][len(likely) :]
+    every = dict.fromkeys([*likely, *(label.name for label in ranked)])
+    named = [(one, texts.label(one, taxonomy)) for one in every]
+    return named[: len(likely)], named[len(likely) :]
 
 
 def _columns(listing: Listing) -> list[tuple[str, str]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from recognizer.dataset.manifest import Photo, write_manifest
@@ -20,14 +20,6 @@ from recognizer.rows.scanfile import ScanFile
 
 REJECTED_LABEL = "listing_other"
 """The label of a rejected image for which the reviewer named none."""
-
-
-@dataclass(slots=True)
-class DatasetReport:
-    """What became of the decided images: photos by label, and those that are missing."""
-
-    labels: Counter[str] = field(default_factory=Counter)
-    missing: dict[str, str] = field(default_factory=dict)
 
 
 def decided_rows(scan: ScanFile, outcomes: Outcomes) -> Iterator[tuple[Row, Outcome]]:
@@ -63,7 +55,7 @@ def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcom
 
 
 def label_of(row: Row, outcome: Outcome) -> str | None:
-    """Return the label of a decided image; None where nobody said and the model did not either."""
+    """Return the label of a decided image, or None if neither reviewer nor model named one."""
     if outcome.label is not None:
         return outcome.label
     if outcome.judgement is Judgement.REJECTED:
@@ -73,29 +65,29 @@ def label_of(row: Row, outcome: Outcome) -> str | None:
 
 def write_dataset(
     scan: ScanFile, outcomes: Outcomes, folder: Path, read: Callable[[Row], bytes]
-) -> DatasetReport:
+) -> tuple[Counter[str], dict[str, str]]:
     """Write the decided images into a new data folder with a manifest, all for training.
 
     The source of a photo is its seller, else its listing, else its place: photos of one seller are
-    not independent. Confirmed images without any label, and those that ``read`` refuses, are
-    reported as missing.
+    not independent. Returns the number of photos by label, and the sources of the others, confirmed
+    without any label or refused by ``read``, each with the reason.
     """
-    report = DatasetReport()
+    labels, missing = Counter[str](), dict[str, str]()
 
     def photos() -> Iterator[Photo]:
         for row, outcome in decided_rows(scan, outcomes):
             if (label := label_of(row, outcome)) is None:
-                report.missing[row.source] = "it was confirmed without a label"
+                missing[row.source] = "it was confirmed without a label"
                 continue
             path = folder / label / f"{row.sha256}.{row.format or 'image'}"
             try:
                 data = read_scored(row, read)
             except Unavailable as error:
-                report.missing[row.source] = str(error)
+                missing[row.source] = str(error)
                 continue
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
-            report.labels[label] += 1
+            labels[label] += 1
             yield Photo(
                 path=path,
                 sha256=row.sha256 or "",
@@ -110,7 +102,7 @@ def write_dataset(
         write_manifest(photos(), folder)
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from error
-    return report
+    return labels, missing
 
 
 def _source_of(row: Row) -> str:
@@ -118,35 +110,6 @@ def _source_of(row: Row) -> str:
         return f"seller {seller}"
     listing = listing_of(row.item)
     return f"listing {listing}" if listing is not None else str(Path(row.source).parent)
-
-
-def sample_weights(scan: ScanFile, decided: Collection[str]) -> dict[str, float]:
-    """Return for how many images of a scan each decided one that is at hand stands, by its digest.
-
-    A lead stands for the leads of its level, a clear image of the audit sample for the clear ones
-    like it. Others were chosen in ways of which nobody knows the probability: they are left out.
-    Without an image of the audit sample it is a :class:`UsageError`.
-    """
-    sizes = Counter[str | float]()
-    strata: dict[str, str | float] = {}
-    for sha256, stratum, count in scan.select(
-        "SELECT sha256, CASE WHEN image_decision IN ('priority', 'review') THEN decision"
-        " ELSE audit END AS stratum, count(*) FROM image"
-        " WHERE stratum IS NOT NULL AND sha256 IS NOT NULL AND scores IS NOT NULL GROUP BY 1, 2"
-    ):
-        sizes[stratum] += count
-        if sha256 in decided:
-            strata[sha256] = stratum
-    found = Counter(strata.values())
-    if all(isinstance(stratum, str) for stratum in found):
-        raise UsageError(
-            "no image of an audit sample was decided, so nothing is known of what was cleared: "
-            "scan with --audit-rate, and decide on the audit sample"
-        )
-    return {
-        sha256: sizes[stratum] / found[stratum] / (1 if isinstance(stratum, str) else stratum)
-        for sha256, stratum in strata.items()
-    }
 
 
 def known_items(

@@ -21,7 +21,7 @@ from recognizer._closing import Closes
 from recognizer.errors import ScanFileChangedError
 from recognizer.policy import Decision
 from recognizer.review.outcomes import Occasion
-from recognizer.review.views import AUDIT, ENTRIES, OPEN, QUEUE, View
+from recognizer.review.views import AUDIT, ENTRIES, IS_FIRST, OPEN, QUEUE, View
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.row import Row
@@ -46,7 +46,7 @@ CREATE TEMP TABLE state (unit INTEGER PRIMARY KEY, number INTEGER, state TEXT, j
   judged TEXT);
 CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until REAL, seen INTEGER,
   images TEXT);
-CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, time REAL, PRIMARY KEY (unit, reviewer));
+CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, PRIMARY KEY (unit, reviewer));
 CREATE TEMP TABLE waiting AS SELECT * FROM entry LIMIT 0;
 CREATE UNIQUE INDEX temp.waiting_unit ON waiting (unit);
 CREATE INDEX temp.waiting_order ON waiting (section, {order});
@@ -68,6 +68,12 @@ UNION SELECT entry.unit FROM entry JOIN image ON image.id = entry.best
 """
 """The units that an outcome on a listing or an image is about, in SQL."""
 
+# The plus keeps SQLite from walking the whole queue, which is in the order that is wanted.
+_IS_MEMBER = (
+    "copies = :copies AND +section = 'queue' AND (said.unit IS NULL OR entry.unit = :own)"
+    " AND NOT EXISTS (SELECT 1 FROM temp.hold WHERE hold.unit = entry.unit AND hold.until > :now"
+    " AND hold.reviewer IS NOT :reviewer)"
+)
 _KEY = re.compile("[0-9a-f]{16}")
 
 
@@ -146,14 +152,6 @@ class About(NamedTuple):
     occasion: Occasion
 
 
-class Group(NamedTuple):
-    """A listing and its near-copies: those that are open and free, and all of them."""
-
-    free: int
-    listings: int
-    sellers: int
-
-
 class Said(NamedTuple):
     """What was said of a listing or, ``elsewhere``, of its lead images in another listing."""
 
@@ -177,7 +175,7 @@ class Entries(Closes):
         try:
             for statement in _TABLES.format(order=ENTRY_ORDER).split(";"):
                 self.file.execute(statement)
-            if outcomes is not None and not _is_same(scan, outcomes):
+            if outcomes is not None and os.path.realpath(outcomes) != os.path.realpath(scan):
                 self.file.use_outcomes_of(outcomes)
             self._places = {path: path.stat() for path in {scan, outcomes or scan}}
             self.refresh()
@@ -322,39 +320,30 @@ class Entries(Closes):
             occasion=Occasion.AUDIT if entry.section == AUDIT else Occasion.REVIEW,
         )
 
-    def group(self, entry: Entry, reviewer: str | None) -> Group:
-        """Return how many listings a decision on a listing and its near-copies would settle."""
+    def group(self, entry: Entry, reviewer: str | None) -> tuple[int, int]:
+        """Return how many listings :meth:`members` has, and of how many sellers they are."""
         if entry.copies is None:
-            return Group(0, 1, 1)
-        ((listings, sellers),) = self.file.select(
-            "SELECT count(*), count(DISTINCT seller) FROM entry WHERE copies = ?"
-            " AND +section = 'queue'",
-            (entry.copies,),
-        )
-        return Group(len(self.members(entry, reviewer)), listings, sellers)
+            return 1, 1
+        with self._lock:
+            statement = f"SELECT seller FROM {ENTRIES} WHERE {_IS_MEMBER} LIMIT {MAX_GROUP}"
+            sellers = self.file.select(statement, _member_values(entry, reviewer))
+        return len(sellers), len({*sellers} - {(None,)})
 
     def members(self, entry: Entry, reviewer: str | None) -> list[Entry]:
         """Return a listing and its near-copies that are open and in nobody else's hands."""
         if entry.copies is None:
             return [entry]
-        # The plus keeps SQLite from walking the whole queue, which is in the order that is wanted.
-        condition = (
-            "copies = :copies AND +section = 'queue' AND (said.unit IS NULL OR entry.unit = :own)"
-        )
-        values = {"copies": entry.copies, "own": entry.unit}
-        members = self._select(condition, values, limit=MAX_GROUP)
-        return [member for member in members if member.held_by in {None, reviewer}]
+        return self._select(_IS_MEMBER, _member_values(entry, reviewer), limit=MAX_GROUP)
 
     def page(
         self, view: View, number: int = 1, *, size: int = PAGE_SIZE, also: str = "1"
     ) -> tuple[list[Entry], int]:
         """Return a page of a view, counted from 1, and how many listings the view has.
 
-        Of near-copies that are open, only the first is there, unless a seller or words are asked
-        for. ``also`` is another SQL condition.
+        It is the last one if there are fewer; ``also`` is another SQL condition.
         """
         with self._current():
-            condition, values = view.condition(folded=bool(view.seller or view.q))
+            condition, values = view.condition()
             condition = f"{condition} AND {also}"
             ((total,),) = self.file.select(
                 f"SELECT count(*) FROM {view.source} WHERE {condition}", values
@@ -362,7 +351,7 @@ class Entries(Closes):
             order = f"said.unit IS NOT NULL, {ENTRY_ORDER}"
             if view.state not in {OPEN, "all"}:
                 order = "judged DESC, entry.unit"
-            offset = (max(1, number) - 1) * size
+            offset = (min(max(1, number), max(1, -(-total // size))) - 1) * size
             return self._select(
                 condition, values, view.source, limit=size, offset=offset, order=order
             ), total
@@ -405,9 +394,10 @@ class Entries(Closes):
         )
 
     def open_counts(self) -> dict[str, int]:
-        """Return how many listings are open, by level and of the audit sample."""
+        """Return how many listings wait, folded as in a list, by level and of the audit sample."""
         found = self._select_cached(
-            "SELECT section, place, count(*) FROM temp.waiting GROUP BY section, place"
+            f"SELECT section, place, count(*) FROM {View().source} WHERE {IS_FIRST}"
+            " GROUP BY section, place"
         )
         counts = {str(QUEUE_ORDER[place]): n for section, place, n in found if section == QUEUE}
         counts[AUDIT] = sum(n for section, _, n in found if section == AUDIT)
@@ -445,15 +435,13 @@ def _entry(*values: Any) -> Entry:
     return Entry(**found | {"first": datetime.fromisoformat(found["first"])})
 
 
+def _member_values(entry: Entry, reviewer: str | None) -> dict[str, Any]:
+    own = {"copies": entry.copies, "own": entry.unit, "reviewer": reviewer}
+    return own | {"now": time.time()}
+
+
 def _images_of(entry: Entry) -> tuple[str, tuple[int]]:
     """Return the SQL condition for the images of a listing: in the audit sample it has one."""
     return (
         ("image.id = ?", (entry.best,)) if entry.section == AUDIT else ("unit = ?", (entry.unit,))
     )
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return one.absolute() == other.absolute()

@@ -32,7 +32,6 @@ from recognizer.engine import Recognizer
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.evaluation.templates import render
 from recognizer.imaging.thumbnail import draw_heatmap, shrink
-from recognizer.model.bundle import Bundle
 from recognizer.review.cards import make_guides
 from recognizer.review.outcomes import Outcome
 from recognizer.review.photos import Unavailable, heat_threshold, read_scored
@@ -100,7 +99,16 @@ def write_case(
     except ImportError as error:
         raise MissingExtraError("bagit", "evidence") from error
     logging.getLogger("bagit").addHandler(logging.NullHandler())  # errors are raised, too
-    _require_one_origin(rows, recognizer.bundle)
+    bundle = recognizer.bundle
+    if {row.model.digest for row in rows} != {bundle.digest}:
+        raise UsageError(
+            f"the rows were made by {rows[0].model.title} ({rows[0].model.digest[:12]}), or by "
+            f"several models, and not by {bundle.title}: name leads of one model, and its bundle"
+        )
+    if len({(row.policy, row.preprocessing) for row in rows}) > 1:
+        raise UsageError("the rows were made by several policies: make a case for each")
+    if any(row.sha256 is None or row.status is Status.FAILED for row in rows):
+        raise UsageError("an image that failed is not evidence of anything: name others")
     if output.exists() or not output.absolute().parent.is_dir():
         raise UsageError(f"{output}: name a new folder, inside one that exists")
     partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
@@ -112,7 +120,19 @@ def write_case(
         if outcomes := dict.fromkeys(outcome for one in photos for outcome in one["outcomes"]):
             lines = b"".join(outcome.to_json_line() for outcome in outcomes)
             (partial / OUTCOMES_FILE).write_bytes(lines)
-        page = _page(title, scan, photos, recognizer.bundle)
+        versions = _versions()
+        page = render(
+            "case.html.j2",
+            title=title,
+            made=datetime.now(UTC).replace(microsecond=0),
+            clock=_CLOCK,
+            scan=scan,
+            versions=versions,
+            photos=photos,
+            bundle=bundle,
+            guides=make_guides(bundle),
+            name=lambda source: PurePath(source).name or source,
+        )
         (partial / PAGE_FILE).write_text(page, "utf-8", "xmlcharrefreplace")
         model = rows[0].model
         about = {
@@ -120,7 +140,7 @@ def write_case(
             "Bagging-Clock": _CLOCK,
             "Model": f"{model.title} {model.digest}",
             "Policy": f"{rows[0].policy.name} {rows[0].policy.digest}",
-            "Made-With": [f"{name} {version}" for name, version in _versions().items()],
+            "Made-With": [f"{name} {version}" for name, version in versions.items()],
         }
         bagit.make_bag(str(partial), about, checksums=["sha256"])
         tags = partial / TAG_MANIFEST
@@ -138,20 +158,6 @@ def write_case(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return digest, {one["row"].source: one["missing"] for one in photos if one["missing"]}
-
-
-def _require_one_origin(rows: Sequence[Row], bundle: Bundle) -> None:
-    if not rows:
-        raise UsageError("a case needs at least one lead")
-    if {row.model.digest for row in rows} != {bundle.digest}:
-        raise UsageError(
-            f"the rows were made by {rows[0].model.title} ({rows[0].model.digest[:12]}), or by "
-            f"several models, and not by {bundle.title}: name leads of one model, and its bundle"
-        )
-    if len({(row.policy, row.preprocessing) for row in rows}) > 1:
-        raise UsageError("the rows were made by several policies: make a case for each")
-    if any(row.sha256 is None or row.status is Status.FAILED for row in rows):
-        raise UsageError("an image that failed is not evidence of anything: name others")
 
 
 def _write_photos(
@@ -201,18 +207,3 @@ def _versions() -> dict[str, str]:
         with suppress(importlib.metadata.PackageNotFoundError):  # another build of the same
             versions[name] = importlib.metadata.version(name)
     return versions | {"system": platform.platform(), "machine": platform.machine()}
-
-
-def _page(title: str, scan: str, photos: Sequence[dict[str, Any]], bundle: Bundle) -> str:
-    return render(
-        "case.html.j2",
-        title=title,
-        made=datetime.now(UTC).replace(microsecond=0),
-        clock=_CLOCK,
-        scan=scan,
-        versions=_versions(),
-        photos=photos,
-        bundle=bundle,
-        guides=make_guides(bundle),
-        name=lambda source: PurePath(source).name or source,
-    )

@@ -1,4 +1,4 @@
-"""What the outcomes say of a scan: precision, overturned decisions, and misses.
+"""What the outcomes say of a scan: precision and misses.
 
 Precision is measured on leads that people have decided. What was *not* found is measured on an
 audit sample: clear images that were drawn at random with known probabilities
@@ -8,9 +8,8 @@ audit sample: clear images that were drawn at random with known probabilities
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeAlias
 
 from scipy.stats import chi2
@@ -18,33 +17,25 @@ from scipy.stats import chi2
 from recognizer.evaluation.metrics import CONFIDENCE, share
 from recognizer.listing_columns import Role, as_count, value_of
 from recognizer.model.description import Estimate
-from recognizer.policy import Decision
-from recognizer.review.outcomes import DECIDED, Judgement, Occasion, Outcome
+from recognizer.policy import CandidateKind, Decision
+from recognizer.review.outcomes import DECIDED, Judgement, Outcome
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.row import Row
 from recognizer.taxonomy import load_taxonomy
 
-
-class Grounds(StrEnum):
-    """What raised a lead: a product of the model, or what the policy adds."""
-
-    LABEL = "label"
-    FAMILY = "family"
-    KEYWORD = "keyword"
-    """A keyword of the policy in the text of the listing."""
-    REPORTS = "reports"
-    """At least one report by a user."""
+KEYWORD, REPORTS = "keyword", "reports"
+"""What raises a lead besides the model: a keyword in the listing's text, reports by users."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Precision:
-    """How many of the decided leads with the same grounds were confirmed.
+    """How many of the decided leads that were raised by the same were confirmed.
 
-    ``kind`` and ``name`` are None for all leads of a level together. ``as_product`` were confirmed
-    as the product of the lead, or without saying which; ``open`` ones are not decided.
+    ``kind`` is ``label`` or ``family``, :data:`KEYWORD` or :data:`REPORTS`, or None for all leads
+    of a level. ``as_product`` were confirmed as the product of the lead, or without saying which.
     """
 
-    kind: Grounds | None
+    kind: str | None
     name: str | None
     level: Decision
     confirmed: int
@@ -83,14 +74,11 @@ class Measurement:
     leads: int
     decided: int
     precision: tuple[Precision, ...]
-    appeals: int
-    overturned: Estimate | None
     misses: Misses | None
 
 
-_Grounds: TypeAlias = tuple[Grounds | None, str | None, Decision]
-_AS_PRODUCT = "as product"  # beside the judgements, for what was confirmed as the lead's product
-_BY_TEXT = {Grounds.KEYWORD, Grounds.REPORTS}
+_Grounds: TypeAlias = tuple[str | None, str | None, Decision]
+_Lead: TypeAlias = tuple[set[_Grounds], Decision, Judgement | None, str | None]
 
 
 def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Iterable[Outcome]) -> Measurement:
@@ -98,23 +86,23 @@ def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Iterable[Outcome
 
     Each row comes with the identity of its listing.
     """
-    histories: dict[str, list[Outcome]] = defaultdict(list)
+    of_images: dict[str, Outcome] = {}
     of_listings: dict[str, Outcome] = {}
     for outcome in outcomes:
-        histories[outcome.sha256 or f"listing:{outcome.listing}"].append(outcome)
+        if outcome.sha256 is not None:
+            of_images[outcome.sha256] = outcome
         if outcome.listing is not None:
             of_listings[outcome.listing] = outcome
-    leads: list[tuple[set[_Grounds], Decision, Outcome | None]] = []
+    leads: list[_Lead] = []
     raised: dict[str, tuple[set[_Grounds], Decision]] = {}  # listings, by text or reports alone
     has_image_lead: set[str] = set()
     images = cleared = 0
     drawn, audited, found = Counter[float](), Counter[float](), Counter[float]()
     for images, (name, row) in enumerate(rows, 1):  # noqa: B007 - counted
-        history = histories.get(row.sha256 or "")
-        last = history[-1] if history else None
+        last = _decided(of_images.get(row.sha256 or ""))
         if row.is_image_lead:
             has_image_lead.add(name)
-            leads.append((_grounds(row), row.decision, last))
+            leads.append((_grounds(row), row.decision, *last))
         elif row.is_lead:
             grounds, level = raised.get(name, (set(), row.decision))
             level = min(level, row.decision, key=QUEUE_ORDER.index)
@@ -123,87 +111,78 @@ def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Iterable[Outcome
             cleared += 1
             if row.audit is not None:
                 drawn[row.audit] += 1
-                audited[row.audit] += last is not None and last.judgement in DECIDED
-                found[row.audit] += last is not None and last.judgement is Judgement.CONFIRMED
-    leads += [(*raised[name], of_listings.get(name)) for name in raised.keys() - has_image_lead]
-    appeals = [history[-1] for history in histories.values() if _is_appealed(history)]
-    overturned = sum(appeal.judgement is Judgement.REJECTED for appeal in appeals)
-    decided = [last for *_, last in leads if last is not None and last.judgement in DECIDED]
-    confirmed = sum(last.judgement is Judgement.CONFIRMED for last in decided)
+                audited[row.audit] += last[0] is not None
+                found[row.audit] += last[0] is Judgement.CONFIRMED
+    by_text = raised.keys() - has_image_lead
+    leads += [(*raised[name], *_decided(of_listings.get(name))) for name in by_text]
+    judgements = Counter(judgement for _, _, judgement, _ in leads)
+    confirmed = judgements[Judgement.CONFIRMED]
     return Measurement(
         images=images,
         leads=len(leads),
-        decided=len(decided),
+        decided=confirmed + judgements[Judgement.REJECTED],
         precision=_precision(leads),
-        appeals=len(appeals),
-        overturned=share(overturned, len(appeals)) if appeals else None,
         misses=_misses(cleared, drawn, audited, found, confirmed),
     )
 
 
+def _decided(last: Outcome | None) -> tuple[Judgement | None, str | None]:
+    """Return what was decided last, and the label; None if nothing was."""
+    if last is None or last.judgement not in DECIDED:
+        return None, None
+    return last.judgement, last.label
+
+
 def _grounds(row: Row) -> set[_Grounds]:
-    grounds: set[_Grounds] = {(Grounds(one.kind), one.name, one.level) for one in row.leads}
-    grounds |= {(Grounds.KEYWORD, hit.keyword, row.decision) for hit in row.keywords}
+    grounds: set[_Grounds] = {(one.kind, one.name, one.level) for one in row.leads}
+    grounds |= {(KEYWORD, hit.keyword, row.decision) for hit in row.keywords}
     if as_count(value_of(row.item or {}, Role.REPORTS)):
-        grounds.add((Grounds.REPORTS, None, row.decision))
+        grounds.add((REPORTS, None, row.decision))
     return grounds
 
 
-def _is_appealed(history: Sequence[Outcome]) -> bool:
-    """Whether a confirmed lead was appealed against, and the appeal decided."""
-    *before, last = history
-    return (
-        last.occasion is Occasion.APPEAL
-        and last.judgement in DECIDED
-        and any(outcome.judgement is Judgement.CONFIRMED for outcome in before)
-    )
-
-
-def _precision(
-    leads: Iterable[tuple[set[_Grounds], Decision, Outcome | None]],
-) -> tuple[Precision, ...]:
+def _precision(leads: Iterable[_Lead]) -> tuple[Precision, ...]:
     family_of = {name: label.family for name, label in load_taxonomy().labels.items()}
-
-    def is_named(ground: _Grounds, label: str | None) -> bool:
-        """Whether a reviewer confirmed the product that raised a lead, or did not say which."""
-        kind, name, _ = ground
-        if kind is Grounds.LABEL:
-            return label in {None, name}
-        return kind is Grounds.FAMILY and (label is None or family_of.get(label) == name)
-
-    counts: dict[_Grounds, Counter[str]] = defaultdict(Counter)
-    for grounds, level, last in leads:
+    states: dict[_Grounds, Counter[Judgement | None]] = defaultdict(Counter)
+    as_product = Counter[_Grounds]()  # confirmed as the lead's product, or without saying which
+    for grounds, level, judgement, label in leads:
         everything: _Grounds = (None, None, level)
-        state = str(last.judgement) if last and last.judgement in DECIDED else "open"
         for ground in {everything, *grounds}:
-            counts[ground][state] += 1
-        if last is not None and last.judgement is Judgement.CONFIRMED:
-            named = {ground for ground in grounds if is_named(ground, last.label)}
-            for ground in {everything, *named} if named else ():
-                counts[ground][_AS_PRODUCT] += 1
-    return tuple(
-        _precision_of(ground, counts[ground])
-        for ground in sorted(
-            counts, key=lambda one: (one[0] in _BY_TEXT, one[1] or "", one[0] or "", one[2])
+            states[ground][judgement] += 1
+        if judgement is Judgement.CONFIRMED:
+            names: dict[str | None, str | None] = {
+                CandidateKind.LABEL: label,
+                CandidateKind.FAMILY: family_of.get(label or ""),
+            }
+            named = {
+                (kind, name, at)
+                for kind, name, at in grounds
+                if kind in names and (label is None or name == names[kind])
+            }
+            as_product.update({everything, *named} if named else ())
+    order = sorted(
+        states, key=lambda one: (one[0] in {KEYWORD, REPORTS}, one[1] or "", one[0] or "", one[2])
+    )
+    found = []
+    for ground in order:
+        kind, name, level = ground
+        confirmed, rejected = (states[ground][judgement] for judgement in DECIDED)
+        decided, of_product = confirmed + rejected, as_product[ground]
+        is_model = kind not in {KEYWORD, REPORTS}
+        found.append(
+            Precision(
+                kind=kind,
+                name=name,
+                level=level,
+                confirmed=confirmed,
+                as_product=of_product,
+                rejected=rejected,
+                open=states[ground][None],
+                precision=share(confirmed, decided) if decided else None,
+                product_precision=share(of_product, decided) if decided and is_model else None,
+            )
         )
-    )
-
-
-def _precision_of(ground: _Grounds, count: Counter[str]) -> Precision:
-    kind, name, level = ground
-    confirmed, rejected = (count[str(judgement)] for judgement in DECIDED)
-    decided, as_product = confirmed + rejected, count[_AS_PRODUCT]
-    return Precision(
-        kind=kind,
-        name=name,
-        level=level,
-        confirmed=confirmed,
-        as_product=as_product,
-        rejected=rejected,
-        open=count["open"],
-        precision=share(confirmed, decided) if decided else None,
-        product_precision=share(as_product, decided) if decided and kind not in _BY_TEXT else None,
-    )
+    return tuple(found)
 
 
 # --- misses ---------------------------------------------------------------------------------------

@@ -17,7 +17,14 @@ from typing import Any
 from recognizer._atomic import replacing
 from recognizer.listing_columns import as_text, as_url
 from recognizer.model.bundle import Bundle
-from recognizer.review.cards import CardMaker, Shown, base_context, environment, filters
+from recognizer.review.cards import (
+    PHOTOS_ON_A_CARD,
+    CardMaker,
+    Shown,
+    base_context,
+    environment,
+    filters,
+)
 from recognizer.review.entries import About, Entries, Entry, Image
 from recognizer.review.photos import Photos, Unavailable, read_local
 from recognizer.review.texts import Texts
@@ -28,12 +35,6 @@ from recognizer.rows.records import location_of
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
-
-PHOTOS_ON_A_CARD = 13
-"""Of a listing; a file has no further pages."""
-
-DRAWN_SIDE = 400
-"""Of a picture on a card, in pixels."""
 
 MAX_LEADS, MAX_UNSCORED, MAX_AUDIT = 2000, 500, 200
 """Of the listings in one file."""
@@ -66,29 +67,23 @@ def write_report(
         replacing(output) as partial,
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
-        report = _Report(entries, photos, bundles, texts)
+        report = _Report(entries, photos, texts)
         context = report.context(title or texts("report_title", name=scan.name))
         file.writelines(environment().get_template("report.html.j2").generate(context))
 
 
 class _Report:
-    def __init__(
-        self, entries: Entries, photos: Photos, bundles: Sequence[Bundle], texts: Texts
-    ) -> None:
+    def __init__(self, entries: Entries, photos: Photos, texts: Texts) -> None:
         self._entries = entries
         self._photos = photos
-        self._bundles = bundles
         self._texts = texts
         self._size = 0
-        self._maker = CardMaker(
-            entries, photos.bundles, self._inline, photos_on_a_card=PHOTOS_ON_A_CARD
-        )
+        self._maker = CardMaker(entries, photos, self._inline)
 
     def context(self, title: str) -> dict[str, Any]:
         """Return what the template shows; cards are made one by one while it is written."""
         texts, entries = self._texts, self._entries
         style, script = _resource("app.css"), _resource("app.js")
-        summary = _scan_in_numbers(entries.file)
         queue, audit_sample = (View(section=name, state="all") for name in (QUEUE, AUDIT))
         leads, total = entries.page(queue, also="place < 2", size=MAX_LEADS)
         unscored, _ = entries.page(queue, also="place = 2", size=MAX_UNSCORED)
@@ -97,7 +92,7 @@ class _Report:
         tabs = [("/", "queue", len(leads) + len(unscored)), ("/listings", "listings", 0)]
         tabs += [("/?section=audit", "audit", len(audit))] if audit else []
         return {
-            **base_context(texts, self._bundles, is_report=True),
+            **base_context(texts, self._photos, is_report=True),
             "title": title,
             "reviewer": None,
             "needs_token": False,
@@ -114,10 +109,9 @@ class _Report:
             "rows": [self._row(entry) for entry in shown],
             "cards": (self._maker.card(entry, None, texts) for entry in shown),
             "counts": {},
-            "ago": lambda time: time.strftime("%Y-%m-%d"),
             **filters(entries),
-            "summary": summary,
-            **_models_behind(summary, self._bundles, texts),
+            "summary": _scan_in_numbers(entries.file),
+            "bundles": self._photos.bundles,
         }
 
     def _digest(self) -> str:
@@ -142,33 +136,22 @@ class _Report:
             "folded": len(others),
         }
 
-    def _inline(self, image: Image, is_best: bool) -> Shown:
+    def _inline(self, image: Image) -> Shown:
         row, texts = image.row, self._texts
-        is_file = "://" not in row.source and MEMBER not in row.source
         if row.status is Status.FAILED:
             return Shown(missing=texts.reason(row.reason))
         if self._size >= MAX_PICTURES:
             return Shown(missing=texts("page_full"))
         original = as_url(row.source) or ""
-        note = ""
+        if "://" not in row.source and MEMBER not in row.source:
+            original = Path(row.source).absolute().as_uri()
         try:
             thumbnail = self._photos.thumbnail(image.number, row)
-            if is_best and is_file:
-                original, note = self._original(row)
         except Unavailable as error:
-            return Shown(missing=texts(error.key), original=original)
+            return Shown(missing=texts(error.key))
         uri = "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii")
         self._size += len(uri)
-        scale = DRAWN_SIDE / max(thumbnail.width, thumbnail.height)
-        size = (round(thumbnail.width * scale), round(thumbnail.height * scale))
-        return Shown(src=uri, size=size, original=original, note=note)
-
-    def _original(self, row: Row) -> tuple[str, str]:
-        try:
-            self._photos.original(row)
-        except Unavailable:
-            return "", self._texts("photo_kept")
-        return Path(row.source).absolute().as_uri(), ""
+        return Shown(src=uri, original=original)
 
 
 def _plain(about: About) -> dict[str, Any]:
@@ -218,24 +201,4 @@ def _scan_in_numbers(file: ScanFile) -> dict[str, Any]:
             " GROUP BY policy.id ORDER BY 3 DESC, 2"
         ),
         "times": [time.replace("T", " ") for time in dict.fromkeys([begin, end]) if time],
-    }
-
-
-def _models_behind(
-    summary: dict[str, Any], bundles: Sequence[Bundle], texts: Texts
-) -> dict[str, Any]:
-    """Return what ``summary.html.j2`` says of the models behind the rows."""
-    known = {bundle.digest: bundle for bundle in bundles}
-    here = [known[digest] for *_, digest, _ in summary["models"] if digest in known]
-    return {
-        "not_recognized": [
-            (one.title, [texts.label(name, one.taxonomy) for name in one.not_recognized])
-            for one in here
-            if one.not_recognized
-        ],
-        "missing_models": [
-            f"{name}-v{version}"
-            for name, version, digest, _ in summary["models"]
-            if digest not in known
-        ],
     }

@@ -9,17 +9,20 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
+from typing import NamedTuple
 
 from recognizer._closing import Closes
 from recognizer._process import DiedError, ProcessPool
+from recognizer.decision import limits_of
 from recognizer.engine import Recognizer
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits, load_image
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
+from recognizer.policy import EXAMPLES, Policy
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
@@ -30,8 +33,7 @@ SIDES: Mapping[str, int] = {"small": 320, "large": 1280, "heat": 1280}
 SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "gif", "avif")
 
 DEFAULT_THRESHOLD = 0.5
-"""Of a label that has none, on the scale of a heat-map."""
-_DEFAULT_RATE = 0.01  # at which the default policy sends images without a product to review
+"""Of a label that can never be a lead, on the scale of a heat-map."""
 
 _JPEG = "image/jpeg"
 _PROCESSES = 2
@@ -68,7 +70,8 @@ class Photos(Closes):
     """Makes the pictures of images.
 
     ``read`` returns the bytes of a row's image as they are now, or raises ``Refused``. What has
-    gone, has changed or cannot be decoded is :class:`Unavailable`.
+    gone, has changed or cannot be decoded is :class:`Unavailable`. ``policy`` is the one that its
+    users have named.
     """
 
     def __init__(
@@ -76,10 +79,12 @@ class Photos(Closes):
         file: ScanFile,
         read: Callable[[Row], bytes] = read_local,
         bundles: Sequence[Bundle] = (),
+        policy: Policy | None = None,
     ) -> None:
         self._file = file
         self._read = read
         self.bundles = {bundle.digest: bundle for bundle in bundles}
+        self.policy = policy
         self._pool: ProcessPool | None = None
         self._starting = threading.Lock()
 
@@ -99,7 +104,7 @@ class Photos(Closes):
         if kind == "small":
             return self.thumbnail(image, row).jpeg, _JPEG
         try:
-            data = self.original(row)
+            data = read_scored(row, self._read)
             if kind == "heat":
                 return self._heatmap(row, data, label)
             if kind == "original" and row.format in SHOWN_BY_BROWSERS:
@@ -118,11 +123,7 @@ class Photos(Closes):
             return kept
         if row.status is Status.FAILED:
             raise Unavailable("photo_undecoded")
-        return self._decoded(row, self.original(row), SIDES["small"])
-
-    def original(self, row: Row) -> bytes:
-        """Return the bytes of an image if they are those that were scored."""
-        return read_scored(row, self._read)
+        return self._decoded(row, read_scored(row, self._read), SIDES["small"])
 
     def _heatmap(self, row: Row, data: bytes, label: str) -> tuple[bytes, str]:
         bundle = self.bundles.get(row.model.digest)
@@ -130,21 +131,19 @@ class Photos(Closes):
             raise Unavailable("no_model")
         if label not in bundle.label_names:
             raise Unavailable("no_heatmap")
-        threshold = heat_threshold(row, bundle, label)
-        request = _Request(
-            data=data, side=SIDES["heat"], bundle=bundle.digest, label=label, threshold=threshold
-        )
+        threshold = heat_threshold(row, bundle, label, self.policy)
+        request = _Request(data, SIDES["heat"], None, bundle.digest, label, threshold)
         return self._ask(request).jpeg, _JPEG
 
     def _decoded(self, row: Row, data: bytes, side: int) -> Thumbnail:
         frame = row.regions[0].frame if row.regions else None
-        return self._ask(_Request(data=data, side=side, frame=frame))
+        return self._ask(_Request(data, side, frame))
 
     def _ask(self, request: _Request) -> Thumbnail:
         with self._starting:
             if self._pool is None:
                 self._pool = ProcessPool(
-                    partial(_Decoder, [*self.bundles.values()]),
+                    partial(_Decoder, self.bundles),
                     _Decoder.answer,
                     processes=_PROCESSES,
                     timeout=_TIMEOUT,
@@ -159,23 +158,31 @@ class Photos(Closes):
         raise Unavailable(answer)
 
 
-def heat_threshold(row: Row, bundle: Bundle, label: str) -> float:
+def heat_threshold(row: Row, bundle: Bundle, label: str, policy: Policy | None = None) -> float:
     """Return the threshold that the heat-map of a label is drawn against.
 
-    Of a label that is not a lead, it is that of the default policy: its own may be far lower,
-    and a map would glow where there is nothing.
+    If the label is not a lead, it is that of the row's policy: the given one or one of this
+    package, known by its digest. If it is neither, it is that of the default policy.
     """
-    of_leads = {lead.name: lead.threshold for lead in row.leads if lead.kind == "label"}
-    if (threshold := of_leads.get(label)) is not None:
-        return threshold
-    return bundle.any_product_thresholds.get(_DEFAULT_RATE, DEFAULT_THRESHOLD)
+    named = {lead.name: lead.threshold for lead in row.leads if lead.kind == "label"}
+    if label not in named:
+        policies = (*filter(None, [policy]), *_policies())
+        own = next((one for one in policies if one.digest == row.policy.digest), Policy())
+        limits = limits_of(bundle, replace(own, ignore=frozenset()))
+        labels = (limit for limit in limits if limit.candidate.kind == "label")
+        named = {limit.candidate.name: limit.review[0] for limit in labels}
+    return named.get(label, DEFAULT_THRESHOLD)
+
+
+@cache
+def _policies() -> list[Policy]:
+    return [Policy.load(name) for name in EXAMPLES]
 
 
 # --- in the processes -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
+class _Request(NamedTuple):
     """What is made of an image: a frame (else the first) that fits ``side``, or a heat-map."""
 
     data: bytes
@@ -189,8 +196,8 @@ class _Request:
 class _Decoder:
     """Answers requests with a JPEG, or with the key of the text that says why there is none."""
 
-    def __init__(self, bundles: Sequence[Bundle]) -> None:
-        self._bundles = {bundle.digest: bundle for bundle in bundles}
+    def __init__(self, bundles: Mapping[str, Bundle]) -> None:
+        self._bundles = bundles
         self._recognizers: dict[str, Recognizer] = {}
 
     def answer(self, request: _Request) -> Thumbnail | str:

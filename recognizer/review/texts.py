@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -23,10 +21,9 @@ LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
 SCRIPT_TEXTS = (  # that the script of the pages fills in
     *("confirmed", "rejected", "unsure", "escalated", "picked", "found", "page", "progress"),
     *("unexported", "offline", "no_heatmap", "wrong_name", "not_kept", "nothing_to_export"),
-    *("nothing_to_undo", "was_exported", "undone", "said_skip", "said_confirm", "said_reject"),
-    *("said_unsure", "said_escalate", "said_bulk", "your_name"),
+    *("nothing_to_undo", "was_exported", "undone", "said_skip", "said_one", "said_bulk"),
+    "your_name",
 )
-_UNITS = ((86400, "days_ago"), (3600, "hours_ago"), (60, "minutes_ago"), (1, "just_now"))
 
 
 @cache
@@ -72,19 +69,8 @@ class Texts:
         meaning: str = catalogue()["reasons"][reason][self._place]
         return meaning
 
-    def ago(self, time: datetime, now: datetime) -> str:
-        """Return how long ago a time was, in the largest unit."""
-        passed = max(1.0, (now - time).total_seconds())
-        seconds, key = next(unit for unit in _UNITS if passed >= unit[0])
-        return self(key, n=int(passed // seconds))
-
 
 def language_of(accepted: str) -> str:
-    """Return the first language of an Accept-Language header that there is; else English."""
-    ranked = []
-    for part in accepted.split(",")[:20]:
-        name, _, weight = part.strip().partition(";q=")
-        with suppress(ValueError):
-            ranked.append((float(weight or 1), name.lower().split("-")[0]))
-    ranked.sort(key=lambda one: -one[0])
-    return next((name for _, name in ranked if name in LANGUAGES), "en")
+    """Return the first of our languages in an Accept-Language header, else English."""
+    names = (part.strip().lower()[:2] for part in accepted.split(","))
+    return next((name for name in names if name in LANGUAGES), "en")

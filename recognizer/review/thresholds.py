@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from scipy.special import expit
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import UsageError
 from recognizer.evaluation.metrics import CONFIDENCE, Clustering, share
-from recognizer.evaluation.prevalence import negatives_without_error, precision_estimate
+from recognizer.evaluation.prevalence import precision_estimate
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
 from recognizer.policy import Policy, Probability, Rate, Rule
@@ -94,37 +94,15 @@ def measure_labelled(
 
     ``scores`` are calibrated probabilities by label, ``ignore`` the labels that the policy ignores.
     ``prevalence`` is the share of all images that show a product, in the mix of the photos.
+
+    Photos of one source are alike. Their intervals are exact binomial ones (Clopper and Pearson)
+    for the *effective* number of photos, as surveys compute them (Korn and Graubard, 1998).
     """
     families = _family_members(bundle, ignore)
-    return measure_photos(
-        np.array([_highest_score(one, families) for one in scores]),
-        np.array([_family_shown(photo.label, photo.taxonomy) for photo in photos]),
-        np.array([photo.source for photo in photos]),
-        families=[*families],
-        named=bundle.any_product_thresholds,
-        images_per_day=images_per_day,
-        prevalence=prevalence,
-        origin=origin,
-    )
-
-
-def measure_photos(
-    scores: NDArray[np.float64],
-    shown: NDArray[np.str_],
-    sources: NDArray[np.str_],
-    *,
-    families: Collection[str],
-    named: Mapping[float, float],
-    images_per_day: float,
-    prevalence: float,
-    origin: str,
-) -> Choice:
-    """Measure thresholds on the highest score of each photo, (N,), and the family that it shows.
-
-    Photos of one source, (N,), are alike. Their intervals are exact binomial ones (Clopper and
-    Pearson) for the *effective* number of photos, as surveys compute them (Korn and Graubard,
-    1998). ``named`` has the any-product thresholds of the bundle by false-positive rate.
-    """
+    named = bundle.any_product_thresholds
+    highest = np.array([_highest_score(one, families) for one in scores])
+    shown = np.array([_family_shown(photo.label, photo.taxonomy) for photo in photos])
+    sources = np.array([photo.source for photo in photos])
     positive = shown != NO_PRODUCT
     if positive.all():
         raise UsageError(
@@ -134,26 +112,26 @@ def measure_photos(
         raise UsageError(f"{origin}: none with a product, so that nothing is known of recall")
     if not 0 < prevalence < 1:
         raise UsageError(f"prevalence = {prevalence}: a share between 0 and 1")
-    over = scores > np.array([*named.values()])[:, None]
-    sides, clusterings, numbers = (~positive, positive), [], []
-    for side in sides:
+    over = highest > np.array([*named.values()])[:, None]
+    sides, numbers, caveats = (~positive, positive), [], [*_unknown(shown, families)]
+    for side, what in zip(sides, ("without a product", "of products"), strict=True):
         clustering = Clustering.of(over[:, side], sources[side], shown[side])
         sizes = np.unique(sources[side], return_counts=True)[1]
-        clusterings.append(clustering)
         numbers.append(clustering.effective(sizes, _JOINT))
+        if len(sizes) == 1:
+            caveats.append(
+                f"All {sizes[0]:,} photos {what} come from one source: the figures hold for photos "
+                "like these, and say nothing of others."
+            )
 
     def measured(threshold: float) -> Step:
         rate, recall = (
-            share((scores[side] > threshold).mean() * number, number, _JOINT)
+            share((highest[side] > threshold).mean() * number, number, _JOINT)
             for side, number in zip(sides, numbers, strict=True)
         )
         leads = (
             images_per_day * (prevalence * found + (1 - prevalence) * wrong)
-            for found, wrong in (
-                (recall.value, rate.value),
-                (recall.low, rate.low),
-                (recall.high, rate.high),
-            )
+            for found, wrong in zip(astuple(recall), astuple(rate), strict=True)
         )
         precision = precision_estimate(recall, rate, prevalence)
         return Step(threshold=threshold, leads=Estimate(*leads), recall=recall, precision=precision)
@@ -161,30 +139,11 @@ def measure_photos(
     steps = [
         measured(threshold)
         for threshold in _candidates(named)
-        if threshold in named.values() or (scores[~positive] > threshold).sum() >= MIN_OVER
+        if threshold in named.values() or (highest[~positive] > threshold).sum() >= MIN_OVER
     ]
-    caveats = [*_unknown(shown, families), *_likeness(sides, sources, clusterings)]
     if none := [name for name in families if name not in shown]:
         caveats.append(f"No labelled photos: {', '.join(none)}. Nothing is known of their recall.")
     return Choice(origin=origin, images=images_per_day, steps=tuple(steps), notes=tuple(caveats))
-
-
-def _likeness(
-    sides: Sequence[NDArray[np.bool_]], sources: NDArray[np.str_], clusterings: Sequence[Clustering]
-) -> Iterator[str]:
-    names = ("photos without a product", "photos of products")
-    for name, side, clustering in zip(names, sides, clusterings, strict=True):
-        photos, count = int(side.sum()), len(np.unique(sources[side]))
-        if count == 1:
-            yield (
-                f"All {photos:,} {name} come from one source: the figures hold for photos like "
-                "these, and say nothing of others."
-            )
-        elif clustering.correlation > 0:
-            yield (
-                f"The {photos:,} {name} come from {count} sources and are alike within one "
-                f"(correlation {clustering.correlation:.2f}); the intervals allow for it."
-            )
 
 
 # --- what reviewers found out ---------------------------------------------------------------------
@@ -232,11 +191,9 @@ def measure_reviewed(
         )
     scores, shown, lead = map(np.array, zip(*(one[:3] for one in kept), strict=True))
     stands_for = audit_weights(drawn, audited)
-    weights = np.array(  # how many images a decided one stands for
-        [
-            0.0 if given is None else 1.0 if is_lead else stands_for[given]
-            for _, _, is_lead, given in kept
-        ]
+    # How many images each stands for: a lead for itself, and none that nobody has decided.
+    weights = np.array(
+        [1.0 if one[2] and one[3] else stands_for.get(one[3] or 0.0, 0.0) for one in kept]
     )
     decided, positive = weights > 0, shown != NO_PRODUCT
     sample = decided & ~lead
@@ -384,18 +341,6 @@ def _notes(choice: Choice, capacity: float | None, precision: float | None) -> I
         yield f"The queue is expected to fit, but may have up to {step.leads.high:,.0f} leads."
     elif choice.chosen == len(choice.steps) - 1:
         yield "This is the loosest threshold of which enough is known."
-    if step is not None and step.precision and 0 < step.leads.value < choice.images:
-        found = step.leads.value * step.precision.value / (choice.images - step.leads.value)
-        claims = {
-            claim: negatives_without_error(min(found * (1 - claim) / claim, 0.999))
-            for claim in (0.25, 0.5, 0.75)
-            if found
-        }
-        words = ", ".join(f"{claim:.0%}: {images:,}" for claim, images in claims.items())
-        yield (
-            "Cleared images to look at, drawn at random, of which none may show a product, to "
-            f"claim a recall with a confidence of 95 %: {words or 'unknown'}."
-        )
 
 
 def policy_of(choice: Choice, bundle: Bundle, base: Policy, name: str) -> Policy:

@@ -151,10 +151,24 @@ def _check_scores(
         detail = f"give the bundle {model.title} ({model.digest[:12]})"
         yield Check("scores", Result.NOT_DONE, detail)
         return
+    files = [name for name in present if name.startswith(f"data/{PHOTOS}/")]
+    originals = {
+        PurePosixPath(name).name.partition(".")[0]: name for name in files if not present[name]
+    }
+    if len(files) != len(originals):
+        detail = "two files have one name, or one is not a file"
+        yield Check(f"data/{PHOTOS}", Result.FAILED, detail)
     has_same = False
-    for check in _check_rows(folder, present, rows, recognizer):
-        has_same |= check.result is Result.OK
-        yield check
+    for row in rows:
+        if (name := originals.get(row.sha256 or "")) is None:
+            detail = "the original is not in the case"
+            yield Check(row.sha256 or "a row", Result.NOT_DONE, detail)
+        else:
+            result, detail = _score_again(folder / name, row, recognizer)
+            has_same |= result is Result.OK
+            yield Check(name, result, detail)
+    for sha256 in originals.keys() - {row.sha256 for row in rows}:
+        yield Check(originals[sha256], Result.FAILED, f"{ROWS_FILE} has no row of it")
     if not has_same:
         yield Check("scores", Result.FAILED, "no photo was scored again with the same scores")
 
@@ -175,42 +189,16 @@ def _read_rows(folder: Path, present: dict[str, str | None]) -> list[Row]:
     return rows
 
 
-def _check_rows(
-    folder: Path, present: dict[str, str | None], rows: list[Row], recognizer: Recognizer
-) -> Iterator[Check]:
-    originals = {
-        PurePosixPath(name).name.partition(".")[0]: name
-        for name, wrong in present.items()
-        if name.startswith(f"data/{PHOTOS}/") and not wrong
-    }
-    files = sum(name.startswith(f"data/{PHOTOS}/") for name in present)
-    if files != len(originals):
-        yield Check(
-            f"data/{PHOTOS}", Result.FAILED, "two files have one name, or one is not a file"
-        )
-    for row in rows:
-        name = originals.get(row.sha256 or "")
-        if name is None:
-            detail = "the original is not in the case"
-            yield Check(row.sha256 or "a row", Result.NOT_DONE, detail)
-        else:
-            yield _check_score(folder / name, name, row, recognizer)
-    for sha256 in originals.keys() - {row.sha256 for row in rows}:
-        yield Check(originals[sha256], Result.FAILED, f"{ROWS_FILE} has no row of it")
-
-
-def _check_score(path: Path, name: str, row: Row, recognizer: Recognizer) -> Check:
+def _score_again(path: Path, row: Row, recognizer: Recognizer) -> tuple[Result, str]:
     if row.model.digest != recognizer.bundle.digest:
-        detail = f"{recognizer.bundle.title} is not the model behind the scores"
-        return Check(name, Result.FAILED, detail)
+        return Result.FAILED, f"{recognizer.bundle.title} is not the model behind the scores"
     if row.preprocessing != PREPROCESSING_VERSION:
-        detail = f"it needs preprocessing {row.preprocessing}; this program has "
-        return Check(name, Result.NOT_DONE, f"{detail}{PREPROCESSING_VERSION}")
+        own = f"this program has {PREPROCESSING_VERSION}"
+        return Result.NOT_DONE, f"it needs preprocessing {row.preprocessing}; {own}"
     prediction, scores = recognizer.predict(path), row.scores or {}
     if prediction.status is Status.FAILED or prediction.scores.keys() != scores.keys():
-        detail = f"it cannot be scored again: {prediction.reason or 'other labels'}"
-        return Check(name, Result.FAILED, detail)
+        return Result.FAILED, f"it cannot be scored again: {prediction.reason or 'other labels'}"
     difference = max(abs(round(prediction.scores[one], 6) - scores[one]) for one in scores)
     is_same = difference <= SCORE_TOLERANCE and prediction.sha256 == row.sha256
     detail = f"scored again: the largest difference of a score is {difference:.6f}"
-    return Check(name, Result.OK if is_same else Result.FAILED, detail)
+    return Result.OK if is_same else Result.FAILED, detail

@@ -23,11 +23,11 @@ MAX_WORDS = 8  # that are searched
 ENTRIES = "entry LEFT JOIN temp.state AS said ON said.unit = entry.unit"
 """All entries of the queue in SQL, with what was said of them."""
 
-# Of near-copies that are open, the first one is shown.
-_IS_FIRST = (
+IS_FIRST = (
     "(copies IS NULL OR said.unit IS NOT NULL OR entry.unit = (SELECT unit FROM waiting AS copy"
     f" WHERE copy.copies = entry.copies ORDER BY {ENTRY_ORDER} LIMIT 1))"
 )
+"""Whether an entry is the first of its near-copies that are open, or is not open itself, in SQL."""
 _HAS_WORD = (
     "EXISTS (SELECT 1 FROM image, json_each(ifnull(item, '[]')) AS value"
     " WHERE image.unit = entry.unit AND value.value LIKE {word} ESCAPE '\\'"
@@ -79,8 +79,13 @@ class View:
         """The entries among which those of the view are, in SQL."""
         return f"temp.waiting AS {ENTRIES}" if self.state == OPEN else ENTRIES
 
-    def condition(self, *, folded: bool) -> tuple[str, dict[str, Any]]:
-        """Return an SQL condition on listings, and its values; ``folded``: near-copies too."""
+    @property
+    def is_folded(self) -> bool:
+        """Whether of near-copies that are open only the first is in it: not if one is asked for."""
+        return not (self.seller or self.q)
+
+    def condition(self, *, also_copies: bool = False) -> tuple[str, dict[str, Any]]:
+        """Return an SQL condition on listings, and its values; ``also_copies``: folded ones too."""
         values: dict[str, Any] = {"section": self.section}
         parts = ["section = :section"]
         for name in ("product", "seller", "location"):
@@ -92,8 +97,8 @@ class View:
         elif self.state != "all":
             parts.append("state = :state")
             values["state"] = self.state
-        if not folded:
-            parts.append(_IS_FIRST)
+        if self.is_folded and not also_copies:
+            parts.append(IS_FIRST)
         if self.level and self.section == QUEUE:
             parts.append("place = :place")
             values["place"] = QUEUE_ORDER.index(Decision(self.level))

@@ -57,17 +57,6 @@ def test_a_label_told_without_a_mistake_keeps_some_doubt() -> None:
     assert 0.001 < low < 0.05
 
 
-def test_a_photo_of_weight_two_counts_as_two() -> None:
-    log_odds, hit = drawn(np.random.default_rng(1), 200)
-    weights = np.where(np.arange(200) < 50, 2.0, 1.0)
-    rows = np.repeat(np.arange(200), weights.astype(int))
-    twice = fit_calibration(log_odds[:, None], hit[:, None], weights)
-    repeated = fit_one(log_odds[rows], hit[rows])
-    assert (twice.slope, twice.intercept) == pytest.approx(
-        (repeated.slope, repeated.intercept), 1e-3
-    )
-
-
 # --- the bundle -------------------------------------------------------------------------------
 
 

@@ -324,7 +324,6 @@ def test_a_case_is_whole_or_not_there(
     with pytest.raises(KeyboardInterrupt):
         write_case(rows, tmp_path / "case", recognizer=recognizer, read=interrupted)
     for some, output, message in (
-        ([], tmp_path / "a", "at least one lead"),
         ([bare_row("x", 0.6, "review")], tmp_path / "a", "made by tiny-v1"),
         (rows[:1], folder, "name a new folder"),
         (rows[:1], tmp_path / "none" / "a", "name a new folder"),

@@ -137,7 +137,7 @@ def test_copies_the_audit_sample_and_failures_are_decided_too(page: Any, tmp_pat
     go(page, "#/listings?q=bamboo")
     page.click(".rows li:not([hidden]) a.row")
     page.click("[data-bulk]")
-    page.click("[data-bulk-dialog] input[value=confirm]")
+    page.click("[data-bulk-dialog] input[value=confirmed]")
     page.click("[data-bulk-do]")
     page.locator("#notice", has_text="2 listings: Confirmed").wait_for()
     go(page, "#/listings?level=unscored")

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from recognizer._process import resident_bytes
 from recognizer.cli.options import read_original
 from recognizer.imaging.sources import Refused
 from recognizer.model.bundle import load_bundle
+from recognizer.policy import CandidateKind, Policy, Probability, Rule
 from recognizer.review.photos import Photos, Unavailable, heat_threshold
 from recognizer.rows import ScanFile
 from recognizer.rows.row import Row
@@ -39,12 +41,23 @@ def large_png(path: Path, level: int) -> Row:
 
 
 def test_a_heat_map_is_drawn_against_the_threshold_of_the_policy() -> None:
-    """That of a lead, else the default policy's; the label's own may be 0.01."""
+    """That of a lead, else the one of the row's policy; the label's own may be 0.01."""
     bundle = load_bundle()
     row = bare_row("a.jpg", 0.9, "review")
     (lead,) = [one for one in row.leads if one.kind == "label"]
     assert heat_threshold(row, bundle, lead.name) == lead.threshold
-    assert heat_threshold(row, bundle, "coral") == bundle.any_product_thresholds[0.01]
+    default = bundle.any_product_thresholds[0.01]
+    assert heat_threshold(row, bundle, "coral") == default
+    rules = {(CandidateKind.LABEL, "coral"): Rule(review=Probability(0.25))}
+    own = Policy(rules=rules, ignore=frozenset({"coral"}))
+    strict = Policy.load("strict")
+    for given, policy, threshold in (
+        (own, own, 0.25),
+        (None, strict, bundle.any_product_thresholds[0.05]),
+        (own, Policy(), default),  # the scan was made with another one
+    ):
+        of_policy = replace(row, policy=replace(row.policy, digest=policy.digest))
+        assert heat_threshold(of_policy, bundle, "coral", given) == threshold
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")

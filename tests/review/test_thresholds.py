@@ -23,25 +23,25 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Estimate
 from recognizer.policy import FALSE_POSITIVE_RATES, Decision, Policy, Probability, Rate
 from recognizer.prediction import Prediction
-from recognizer.review.outcomes import Judgement
+from recognizer.review.outcomes import Judgement, Outcome
 from recognizer.review.thresholds import (
     MIN_OVER,
     NO_PRODUCT,
     Choice,
     choose,
     measure_labelled,
-    measure_photos,
     measure_reviewed,
     policy_of,
 )
 from recognizer.rows.row import Row
 from recognizer.status import Status
 from tests.conftest import invoke
-from tests.review.outcomes import outcome
-from tests.rows.rows import bare_row
+from tests.review.outcomes import outcome, store
+from tests.rows.rows import bare_row, write_scan
 
 RELEASED = Path(__file__).parents[2] / "export" / "wildlife-v6"
-FAMILIES = ("ivory", "big_cat", "feather")
+LABELS = {"ivory": "ivory_raw", "big_cat": "big_cat_skin", "feather": "feather"}
+FAMILIES = (*LABELS,)
 PREVALENCE = 0.001
 SOURCES = {NO_PRODUCT: 40, "ivory": 10, "big_cat": 5, "feather": 1}
 DAY = 10_000
@@ -61,6 +61,13 @@ class World:
         tame = rng.normal(-6, 0.3 * spread, (200_000, 3)) + rng.logistic(size=(200_000, 3))
         highest = tame.max(axis=1)
         self.named = {r: float(expit(np.quantile(highest, 1 - r))) for r in FALSE_POSITIVE_RATES}
+        released = load_bundle(RELEASED)
+        families = (one for one in released.families if one.name in LABELS)
+        self.bundle = replace(
+            released,
+            families=tuple(replace(one, members=(LABELS[one.name],)) for one in families),
+            any_product_thresholds=self.named,
+        )
 
     def draw(
         self, rng: np.random.Generator, sources: Mapping[str, int] = SOURCES, photos: int = 6
@@ -69,8 +76,9 @@ class World:
 
         Sources without a product are four times as large.
         """
-        scores, shown, names = [], [], []
+        scores, drawn, shown = [], [], []
         for family, number in sources.items():
+            label = LABELS.get(family, "listing_other")
             for source in range(number):
                 count = int(rng.geometric(1 / (photos if family else 4 * photos)))
                 values = rng.normal(-6, self.spread, 3) + rng.logistic(size=(count, 3))
@@ -78,19 +86,16 @@ class World:
                     values[:, FAMILIES.index(family)] += rng.normal(8, 1.5 * self.spread)
                 scores.append(expit(values))
                 shown += [family] * count
-                names += [f"{family}/{source}"] * count
-        highest, families = np.concatenate(scores).max(axis=1), np.array(shown)
-        measured = measure_photos(
-            highest,
-            families,
-            np.array(names),
-            families=FAMILIES,
-            named=self.named,
+                drawn += [Photo(Path("a.jpg"), "", label, f"{family}/{source}", "test")] * count
+        every = np.concatenate(scores)
+        measured = measure_labelled(
+            self.bundle,
+            drawn,
+            [dict(zip(LABELS.values(), one, strict=True)) for one in every.tolist()],
             images_per_day=DAY,
             prevalence=PREVALENCE,
-            origin="a simulation",
         )
-        return measured, highest, families
+        return measured, every.max(axis=1), np.array(shown)
 
     def truth(self, threshold: float) -> tuple[float, dict[str, float]]:
         """Return the false-positive rate, and the recall of each product."""
@@ -246,10 +251,10 @@ def test_a_named_any_product_threshold_is_a_rate(bundle: Bundle) -> None:
 Image = tuple[float, Judgement | None, float | None]
 
 
-def reviewed(bundle: Bundle, images: Iterable[Image]) -> Choice:
-    """A scan of which the policy reviewed what is over 0.5 as ivory."""
+def said_of(bundle: Bundle, images: Iterable[Image]) -> tuple[list[Row], dict[str, Outcome]]:
+    """A scan of which the policy reviewed what is over 0.5 as ivory, and what was said of it."""
     rows: list[Row] = []
-    outcomes = {}
+    outcomes: dict[str, Outcome] = {}
     model = bundle.reference
     for number, (score, judgement, audit) in enumerate(images):
         row = bare_row(f"{number}.jpg", score, "review" if score > 0.5 else "clear", audit=audit)
@@ -257,7 +262,11 @@ def reviewed(bundle: Bundle, images: Iterable[Image]) -> Choice:
         rows.append(replace(row, scores=scores, model=model))
         if judgement is not None:
             outcomes[row.sha256 or ""] = outcome(judgement, sha256=row.sha256)
-    return measure_reviewed(bundle, rows, outcomes)
+    return rows, outcomes
+
+
+def reviewed(bundle: Bundle, images: Iterable[Image]) -> Choice:
+    return measure_reviewed(bundle, *said_of(bundle, images))
 
 
 GOOD: list[Image] = [(0.8 + i / 1000, C, None) for i in range(20)]
@@ -365,6 +374,24 @@ def test_labelled_photos_give_a_table_a_plot_and_a_policy(
     result = invoke("thresholds", *of_data, "-o", policy)
     assert result.exit_code == ExitCode.USAGE
     assert "will not be overwritten" in result.stderr
+
+
+@pytest.mark.parametrize("precision", [0.8, 0.99])
+def test_outcomes_give_a_policy_if_they_say_enough(
+    bundle: Bundle, tmp_path: Path, precision: float
+) -> None:
+    rows, outcomes = said_of(bundle, [*GOOD, *BAD])
+    scan, policy = write_scan(tmp_path / "scan.sqlite", rows, bundle), tmp_path / "next.toml"
+    store(scan, outcomes.values())
+    result = invoke("thresholds", "-s", scan, "--precision", precision, "-o", policy, "--json")
+    assert result.exit_code == ExitCode.DONE, result.output
+    choice = json.loads(result.stdout)
+    assert choice["origin"] == "40 images, 40 of them decided"
+    chosen = Policy.load(policy)
+    if precision == 0.8:
+        assert chosen.default.review == Probability(choice["steps"][choice["chosen"]]["threshold"])
+    else:
+        assert (choice["chosen"], chosen.default) == (None, Policy().default)
 
 
 @pytest.mark.parametrize(

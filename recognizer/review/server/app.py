@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import math
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlencode
 
@@ -26,8 +23,6 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
-from recognizer.model.bundle import Bundle
-from recognizer.policy import Policy
 from recognizer.review.cards import CardMaker, Shown, base_context, environment, filters
 from recognizer.review.entries import MAX_GROUP, PAGE_SIZE, Entry, Image, from_key
 from recognizer.review.outcomes import MAX_CHARACTERS, Judgement
@@ -35,17 +30,9 @@ from recognizer.review.photos import SIDES, Photos, Unavailable
 from recognizer.review.server.queue import Assessment, ConflictError, Queue
 from recognizer.review.server.security import Guard, reviewer_name
 from recognizer.review.texts import LANGUAGES, Texts, language_of
-from recognizer.review.views import AUDIT, View
+from recognizer.review.views import AUDIT, OPEN, View
 
-JUDGEMENTS: Mapping[str, Judgement] = {
-    "confirm": Judgement.CONFIRMED,
-    "reject": Judgement.REJECTED,
-    "unsure": Judgement.UNSURE,
-    "escalate": Judgement.ESCALATED,
-}
-"""What a page calls a judgement."""
-
-_YEAR, _WEEK = 365 * 86400, 7 * 86400
+_WEEK = 7 * 86400
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
 
 Key = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", max_length=16)]
@@ -58,7 +45,7 @@ class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     With ``keep`` it says that a listing is still open; with ``is_list`` it wants itself, no card.
     """
 
-    do: Literal["confirm", "reject", "unsure", "escalate", "skip", "undo", "keep"]
+    do: Literal["confirmed", "rejected", "unsure", "escalated", "skip", "undo", "keep"]
     listing: Key | None = None
     listings: Keys = ()
     is_list: bool = msgspec.field(default=False, name="list")
@@ -70,30 +57,24 @@ class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     expected: Annotated[int, Meta(ge=1, le=MAX_GROUP)] = 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """What the server is made of.
+def make_app(
+    queue: Queue,
+    photos: Photos,
+    *,
+    secret: str,
+    port: int,
+    token: str | None = None,
+    hosts: Collection[str] | None = None,
+    is_encrypted: bool = False,
+    stop: Callable[[], None] = lambda: None,
+) -> Starlette:
+    """Return the application.
 
-    ``secret`` signs cookies. ``token`` is what one has to know to sign in, or None where the
-    machine's users are trusted. ``stop`` is called when the server has lost a file.
+    ``secret`` signs cookies. ``token`` is what one has to know to sign in, or None if the machine's
+    users are trusted. ``stop`` is called when the server has lost a file.
     """
-
-    queue: Queue
-    photos: Photos
-    secret: str
-    port: int
-    token: str | None = None
-    bundles: Sequence[Bundle] = ()
-    policy: Policy | None = None
-    hosts: Collection[str] | None = None
-    is_encrypted: bool = False
-    stop: Callable[[], None] = lambda: None
-
-
-def make_app(parts: Parts) -> Starlette:
-    """Return the application."""
-    pages = _Pages(parts)
-    key = hashlib.sha256(f"{parts.secret}\n{parts.token or ''}".encode()).hexdigest()
+    pages = _Pages(queue, photos, token, stop)
+    key = hashlib.sha256(f"{secret}\n{token or ''}".encode()).hexdigest()
     return Starlette(
         routes=[
             Route("/", pages.desk),
@@ -110,14 +91,14 @@ def make_app(parts: Parts) -> Starlette:
             Mount("/static", StaticFiles(packages=[("recognizer.review", "static")])),
         ],
         middleware=[
-            Middleware(Guard, hosts=parts.hosts),
+            Middleware(Guard, hosts=hosts),
             Middleware(
                 SessionMiddleware,
                 secret_key=key,
-                session_cookie=f"recognizer_review_{parts.port}",  # ports share their cookies
+                session_cookie=f"recognizer_review_{port}",  # ports share their cookies
                 max_age=_WEEK,
                 same_site="strict",
-                https_only=parts.is_encrypted,
+                https_only=is_encrypted,
             ),
         ],
         exception_handlers={
@@ -129,15 +110,14 @@ def make_app(parts: Parts) -> Starlette:
 
 
 class _Pages:
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._queue = parts.queue
-        self._cards = CardMaker(
-            parts.queue,
-            parts.photos.bundles,
-            _addresses,
-            parts.policy.actions if parts.policy else None,
-        )
+    def __init__(
+        self, queue: Queue, photos: Photos, token: str | None, stop: Callable[[], None]
+    ) -> None:
+        self._queue = queue
+        self._photos = photos
+        self._token = token
+        self._stop = stop
+        self._cards = CardMaker(queue, photos, _addresses)
         self._environment = environment()
         self._slots = {kind: asyncio.Semaphore(count) for kind, count in _PHOTOS_AT_ONCE.items()}
 
@@ -152,7 +132,7 @@ class _Pages:
         except ValueError as error:
             raise HTTPException(400) from error
         form = {key: values[0] for key, values in given.items()}
-        token, name = self._parts.token or "", reviewer_name(form.get("name", ""))
+        token, name = self._token or "", reviewer_name(form.get("name", ""))
         is_known = hmac.compare_digest(token.encode(), form.get("token", "").encode())
         if name is None or (token and not is_known):
             wrong = "wrong_token" if token and not is_known else "wrong_name"
@@ -161,9 +141,8 @@ class _Pages:
         return RedirectResponse("/", 303)
 
     async def sign_out(self, request: Request) -> Response:
-        reviewer = self._reviewer_who_acts(request)
-        await run_in_threadpool(self._queue.release, reviewer)
-        request.session.clear()
+        await run_in_threadpool(self._queue.release, _who_acts(request))
+        del request.session["name"]
         return JSONResponse({"url": "/login"})
 
     def desk(self, request: Request) -> Response:
@@ -177,8 +156,7 @@ class _Pages:
 
     def strip(self, request: Request) -> Response:
         """Return a page of the photos of a listing, to be put into its card."""
-        if _reviewer(request) is None:
-            raise HTTPException(403)
+        _signed_in(request, 403)
         if (entry := self._queue.entry(_number(request))) is None:
             raise HTTPException(404)
         strip = self._cards.strip(entry, _page_number(request), self._texts(request))
@@ -191,16 +169,16 @@ class _Pages:
     def similar(self, request: Request) -> Response:
         _signed_in(request)
         image = self._image(request)
-        found = self._queue.similar(image)
-        return self._render(request, "similar.html.j2", image=image, found=found)
+        return self._render(
+            request, "similar.html.j2", image=image, found=self._queue.similar(image)
+        )
 
     def shift(self, request: Request) -> Response:
         _signed_in(request)
         return self._render(request, "shift.html.j2", done=self._queue.shift())
 
     async def photo(self, request: Request) -> Response:
-        if _reviewer(request) is None:
-            raise HTTPException(403)
+        _signed_in(request, 403)
         kind = request.path_params["kind"]
         if kind not in {*SIDES, "original"}:
             raise HTTPException(404)
@@ -211,7 +189,7 @@ class _Pages:
         image = self._image(request)
         try:
             label = request.query_params.get("label", "")
-            data, media_type = self._parts.photos.picture(image.number, image.row, kind, label)
+            data, media_type = self._photos.picture(image.number, image.row, kind, label)
         except Unavailable as error:
             return Response(self._texts(request)(error.key), 404, media_type="text/plain")
         headers = {"content-security-policy": "default-src 'none'; sandbox"}
@@ -227,7 +205,7 @@ class _Pages:
     def broken(self, request: Request, error: Exception) -> Response:
         texts = self._texts(request)
         if isinstance(error, ScanFileChangedError):  # nothing may be stored in another file
-            self._parts.stop()
+            self._stop()
             return self._say(request, 503, texts("lost", why=error))
         code = getattr(error.__cause__, "sqlite_errorcode", 0)
         if code & 0xFF == sqlite3.SQLITE_FULL:
@@ -237,30 +215,17 @@ class _Pages:
     def _say(self, request: Request, status: int, words: str) -> Response:
         if request.method == "POST":
             return JSONResponse({"notice": words}, status)
-        context = self._context(request, None)
-        page = self._environment.get_template("failure.html.j2").render(context, message=words)
-        return HTMLResponse(page, status)
+        return HTMLResponse(self._html(request, None, "failure.html.j2", message=words), status)
 
     # --- what changes something -------------------------------------------------------------------
 
     async def act(self, request: Request) -> Response:
-        reviewer = self._reviewer_who_acts(request)
+        reviewer = _who_acts(request)
         try:
             data = msgspec.json.decode(await request.body(), type=Act)
         except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             raise HTTPException(400) from error
         return await run_in_threadpool(self._act, request, reviewer, data)
-
-    def _reviewer_who_acts(self, request: Request) -> str:
-        """Return who sends a request that changes something.
-
-        Another site cannot send one of this type without asking first, which nobody answers.
-        """
-        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-            raise HTTPException(400)
-        if (reviewer := _reviewer(request)) is None:
-            raise HTTPException(401)
-        return reviewer
 
     def _act(self, request: Request, reviewer: str, data: Act) -> Response:
         texts = self._texts(request)
@@ -282,12 +247,13 @@ class _Pages:
         except ConflictError:
             notice, status = texts("conflict"), 409
         if data.is_list:
-            context = self._list(request, reviewer)
-            return self._fragment(request, "list.html.j2", context, notice=notice)
+            rows = self._html(request, reviewer, "list.html.j2", **self._list(request, reviewer))
+            return JSONResponse({"html": rows, "notice": notice})
         entry = entry or self._queue.take(reviewer, view)
         context = self._desk(request, reviewer, view, entry)
+        card = self._html(request, reviewer, "card.html.j2", **context)
         url = f"/?{urlencode(view.to_query())}".rstrip("?")
-        return self._fragment(request, "card.html.j2", context, status, notice=notice, url=url)
+        return JSONResponse({"html": card, "notice": notice, "url": url}, status)
 
     def _decide(self, reviewer: str, data: Act, texts: Texts) -> str:
         unit = from_key(data.listing or "")
@@ -300,7 +266,7 @@ class _Pages:
             self._queue.skip(reviewer, unit)
             return texts("said_skip", title=title)
         verdict = Assessment(
-            judgement=JUDGEMENTS[data.do],
+            judgement=Judgement(data.do),
             note=(data.note or "").strip().replace("\r\n", "\n") or None,
             label=data.label or None,
             also=_numbers(data.also),
@@ -309,25 +275,19 @@ class _Pages:
         count = self._queue.decide(
             reviewer, unit, verdict, copies=data.copies, expected=data.expected
         )
+        state = texts(verdict.judgement)
         if count > 1:
-            return texts("said_bulk", n=count, state=texts(verdict.judgement))
-        return texts(f"said_{data.do}", title=title)
+            return texts("said_bulk", n=count, state=state)
+        return texts("said_one", state=state, title=title)
 
     def _decide_many(self, reviewer: str, data: Act, texts: Texts) -> str:
-        judgement = JUDGEMENTS.get(data.do)
-        if judgement is None:
+        if data.do == "skip":
             raise HTTPException(400)
+        judgement = Judgement(data.do)
         count = self._queue.decide_many(reviewer, sorted(_numbers(data.listings)), judgement)
         left = len({*data.listings}) - count
         key = "some_not_stored" if left else "said_bulk"
         return texts(key, n=count, left=left, state=texts(judgement))
-
-    def _fragment(
-        self, request: Request, name: str, context: dict[str, Any], status: int = 200, **more: str
-    ) -> Response:
-        values = self._context(request, _reviewer(request)) | context
-        html = self._environment.get_template(name).render(values)
-        return JSONResponse({"html": html, **more}, status)
 
     # --- what pages are made of -------------------------------------------------------------------
 
@@ -346,21 +306,18 @@ class _Pages:
     def _list(self, request: Request, reviewer: str) -> dict[str, Any]:
         view, number = View.from_query(request.query_params), _page_number(request)
         entries, total = self._queue.page(view, number)
-        pages = max(1, math.ceil(total / PAGE_SIZE))
-        if number > pages:  # fewer are left than when somebody saw the link
-            number = pages
-            entries, total = self._queue.page(view, number)
-        groups = {
-            entry.key: self._queue.group(entry, reviewer).listings
+        pages = max(1, -(-total // PAGE_SIZE))
+        folded = {
+            entry.key: self._queue.group(entry, reviewer)[0] - 1
             for entry in entries
-            if entry.copies is not None and not view.seller and not view.q
+            if entry.state == OPEN and view.is_folded
         }
         return {
             "view": view,
             "entries": entries,
-            "groups": groups,
+            "folded": folded,
             "total": total,
-            "number": number,
+            "number": min(number, pages),  # fewer may be left than when somebody saw the link
             "pages": pages,
         }
 
@@ -370,14 +327,14 @@ class _Pages:
         return image
 
     def _texts(self, request: Request) -> Texts:
-        given = (request.query_params.get("lang"), request.cookies.get("lang"))
-        chosen = next((code for code in given if code in LANGUAGES), None)
-        return Texts(chosen or language_of(request.headers.get("accept-language", "")))
+        if (asked := request.query_params.get("lang")) in LANGUAGES:
+            request.session["lang"] = asked
+        wanted = language_of(request.headers.get("accept-language", ""))
+        return Texts(request.session.get("lang", wanted))
 
     def _context(self, request: Request, reviewer: str | None) -> dict[str, Any]:
         texts = self._texts(request)
         query = {k: v for k, v in request.query_params.items() if k != "lang"}
-        now = datetime.now(UTC)
         counts = self._queue.open_counts() if reviewer else {}
         path = request.url.path
         for name, value in (("section", AUDIT), ("state", Judgement.ESCALATED)):
@@ -389,7 +346,7 @@ class _Pages:
         if counts.get(AUDIT):
             tabs.append(("/?section=audit", "audit", counts[AUDIT]))
         return {
-            **base_context(texts, self._parts.bundles, is_report=False),
+            **base_context(texts, self._photos, is_report=False),
             "reviewer": reviewer,
             "tab": path,
             "tabs": [*tabs, ("/shift", "shift", 0)],
@@ -399,27 +356,19 @@ class _Pages:
                 if request.method == "GET"
             },
             "language_names": LANGUAGES,
-            "needs_token": self._parts.token is not None,
+            "needs_token": self._token is not None,
             "counts": counts,
-            "ago": lambda time: texts.ago(time, now),
         }
 
+    def _html(self, request: Request, reviewer: str | None, name: str, /, **context: Any) -> str:
+        values = self._context(request, reviewer) | context
+        return self._environment.get_template(name).render(values)
+
     def _render(self, request: Request, name: str, status: int = 200, **context: Any) -> Response:
-        values = {**self._context(request, _reviewer(request)), **context}
-        response = HTMLResponse(self._environment.get_template(name).render(values), status)
-        if (language := request.query_params.get("lang")) in LANGUAGES:
-            response.set_cookie(
-                "lang",
-                str(language),
-                max_age=_YEAR,
-                httponly=True,
-                samesite="strict",
-                secure=self._parts.is_encrypted,
-            )
-        return response
+        return HTMLResponse(self._html(request, _reviewer(request), name, **context), status)
 
 
-def _addresses(image: Image, _: bool) -> Shown:
+def _addresses(image: Image) -> Shown:
     path = f"/photo/{image.key}"
     return Shown(
         src=f"{path}/large", small=f"{path}/small", heat=f"{path}/heat", original=f"{path}/original"
@@ -431,10 +380,20 @@ def _reviewer(request: Request) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _signed_in(request: Request) -> str:
+def _signed_in(request: Request, otherwise: int = 303) -> str:
     if (name := _reviewer(request)) is None:
-        raise HTTPException(303, headers={"location": "/login"})
+        raise HTTPException(otherwise)
     return name
+
+
+def _who_acts(request: Request) -> str:
+    """Return who sends a request that changes something.
+
+    Another site cannot send one of this type without asking first, which nobody answers.
+    """
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        raise HTTPException(400)
+    return _signed_in(request, 401)
 
 
 def _number(request: Request) -> int:

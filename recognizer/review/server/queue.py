@@ -99,7 +99,7 @@ class Queue(Entries):
             raise
 
     def secret(self, new: str) -> str:
-        """Return what signs the cookies of this desk: the new one, where there is none yet."""
+        """Return what signs the cookies of this desk: the stored secret, or the new one, stored."""
         if (secret := self._outcomes.file.setting("desk")) is None:
             self._outcomes.file.set_setting("desk", new)
         return secret or new
@@ -109,7 +109,7 @@ class Queue(Entries):
     def take(self, reviewer: str, view: View, unit: int | None = None) -> Entry | None:
         """Hand a listing to a reviewer: the one they have, the given one, or the next of a view.
 
-        None where there is none left that is free; a given one may be held by somebody else.
+        None if nothing free is left; a given one may be held by somebody else.
         """
         with self._current():
             if unit is not None:
@@ -163,7 +163,7 @@ class Queue(Entries):
         return replace(entry, held_by=reviewer)
 
     def _held(self, reviewer: str, view: View) -> Entry | None:
-        condition, values = view.condition(folded=True)
+        condition, values = view.condition(also_copies=True)
         condition += (
             " AND entry.unit = (SELECT unit FROM temp.hold WHERE reviewer = :reviewer"
             " AND until > :now)"
@@ -171,7 +171,7 @@ class Queue(Entries):
         return self._first(condition, values | {"reviewer": reviewer})
 
     def _next(self, reviewer: str, view: View) -> Entry | None:
-        condition, values = view.condition(folded=False)
+        condition, values = view.condition()
         values["reviewer"] = reviewer
         condition = f"{condition} AND {_IS_FREE}"
         if view.state not in {OPEN, "all"}:  # a second pair of eyes
@@ -243,6 +243,7 @@ class Queue(Entries):
                 listing=about.listing,
                 label=verdict.label,
                 note=verdict.note,
+                origin="recognizer review",
             )
             for member in members
             for about in [self.about(member, verdict.also, verdict.without)]
@@ -284,33 +285,19 @@ class Queue(Entries):
     def skip(self, reviewer: str, unit: int) -> None:
         """Give a listing back; the reviewer gets it again when nothing else is left."""
         with self._lock:
-            skipped = (unit, reviewer, self._now().timestamp())
-            self.file.execute("REPLACE INTO temp.skip VALUES (?, ?, ?)", skipped)
+            self.file.execute("REPLACE INTO temp.skip VALUES (?, ?)", (unit, reviewer))
             self.release(reviewer)
 
     def undo(self, reviewer: str) -> Entry | None:
-        """Take back what a reviewer did last in this shift, and hand the listing to them again."""
+        """Take back what a reviewer said last in this shift, and hand the listing to them again."""
         with self._current():
-            since = time.time() - SHIFT_SECONDS
             said = self.file.select(
-                "SELECT id, time, listing, sha256, occasion FROM standing"
+                "SELECT id, listing, sha256, occasion FROM standing"
                 " WHERE reviewer = ?1 AND time = (SELECT time FROM standing WHERE reviewer = ?1"
                 " AND time > ?2 ORDER BY number DESC LIMIT 1) ORDER BY number",
-                (reviewer, _iso(since)),
+                (reviewer, _shift_begin()),
             )
-            skipped = self.file.select(
-                "SELECT unit, time FROM temp.skip WHERE reviewer = ? AND time > ?"
-                " ORDER BY time DESC LIMIT 1",
-                (reviewer, since),
-            )
-            unit = None
-            if skipped and (not said or _iso(skipped[0][1]) > said[0][1]):
-                unit = skipped[0][0]
-                self.file.execute(
-                    "DELETE FROM temp.skip WHERE unit = ? AND reviewer = ?", (unit, reviewer)
-                )
-            elif said:
-                unit = self._withdraw(said)
+            unit = self._withdraw(said) if said else None
             return None if unit is None else self.take(reviewer, View(), unit)
 
     def _withdraw(self, said: Sequence[tuple[Any, ...]]) -> int | None:
@@ -322,7 +309,7 @@ class Queue(Entries):
         ]
         self._outcomes.add(withdrawals)
         self._added(withdrawals)
-        _, _, listing, sha256, occasion = said[0]
+        _, listing, sha256, occasion = said[0]
         section = AUDIT if occasion == Occasion.AUDIT else QUEUE
         found = self.file.select(
             f"SELECT unit FROM entry WHERE section = :section AND unit IN ({AFFECTED})"
@@ -337,11 +324,11 @@ class Queue(Entries):
         for name, judgement, number in self.file.select(
             "SELECT reviewer, judgement, count(DISTINCT coalesce(listing, sha256))"
             " FROM standing WHERE time > ?1 AND (?2 IS NULL OR reviewer = ?2) GROUP BY 1, 2",
-            (_iso(time.time() - SHIFT_SECONDS), reviewer),
+            (_shift_begin(), reviewer),
         ):
             counts[name][judgement] = number
         return dict(sorted(counts.items(), key=lambda one: (-one[1].total(), one[0])))
 
 
-def _iso(seconds: float) -> str:
-    return as_utc(datetime.fromtimestamp(seconds, UTC))
+def _shift_begin() -> str:
+    return as_utc(datetime.now(UTC) - timedelta(seconds=SHIFT_SECONDS))

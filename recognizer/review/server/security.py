@@ -47,7 +47,7 @@ def is_loopback(host: str) -> bool:
 
 
 def reviewer_name(text: str) -> str | None:
-    """Return the name of a reviewer in one form; None where it is none."""
+    """Return the name of a reviewer in one form, or None if it cannot be one."""
     name = " ".join(unicodedata.normalize("NFC", text).split())
     return name if 0 < len(name) <= MAX_NAME and name.isprintable() else None
 

@@ -10,13 +10,7 @@ const say = (key, values = {}) =>
 const isReport = "report" in document.body.dataset;
 const QUIET_MS = 350; // after a new listing, so that a double press does not decide it unseen
 const PAGE_SIZE = 50;
-const JUDGEMENTS = {
-  confirm: "confirmed",
-  reject: "rejected",
-  unsure: "unsure",
-  escalate: "escalated",
-};
-const KEYS = { c: "confirm", r: "reject", u: "unsure", e: "escalate", s: "skip", z: "undo" };
+const KEYS = { c: "confirmed", r: "rejected", u: "unsure", e: "escalated", s: "skip", z: "undo" };
 let busy = false;
 let shownAt = 0;
 let active = 0;
@@ -562,7 +556,7 @@ const file = {
     for (const [key, { images, listing, occasion }] of found) {
       const outcome = {
         ...{ time: new Date().toISOString(), reviewer: reviewer() },
-        ...{ judgement: JUDGEMENTS[data.do], occasion, listing },
+        ...{ judgement: data.do, occasion, listing },
         ...{ label: data.label ?? null, note: clean(data.note ?? "") || null },
         ...{ origin: "recognizer report", withdraws: null },
       };
@@ -571,9 +565,9 @@ const file = {
     keepLog();
     if (data.list) go();
     else this.next();
-    const state = say(JUDGEMENTS[data.do]);
+    const state = say(data.do);
     const many = say("said_bulk", { n: found.length, state });
-    return { ok, notice: found.length > 1 ? many : say(`said_${data.do}`, { title: title ?? "" }) };
+    return { ok, notice: found.length > 1 ? many : say("said_one", { state, title: title ?? "" }) };
   },
   next() {
     if (route().path.startsWith("/listing/")) location.hash = "#/";

@@ -22,7 +22,7 @@ from recognizer.cli import main
 from recognizer.model.bundle import Bundle
 from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.review.photos import Photos
-from recognizer.review.server.app import Parts, make_app
+from recognizer.review.server.app import make_app
 from recognizer.review.server.queue import Assessment, Queue
 from recognizer.rows.row import Row
 from tests.rows.rows import NOW, bare_row, digest
@@ -66,8 +66,7 @@ def served(
     """A server over a scan, in a thread; its address."""
     with Queue(scan, outcomes, **queue) as desk, Photos(desk.file, bundles=[*bundles]) as photos:
         prepare(desk)
-        options = {"secret": "secret of a test", "port": 0, "bundles": [*bundles], **parts}
-        app = make_app(Parts(queue=desk, photos=photos, **options))
+        app = make_app(desk, photos, **{"secret": "secret of a test", "port": 0, **parts})
         with serving(app, log_level="warning") as url:
             yield url
 

@@ -78,7 +78,7 @@ def test_other_names_sites_and_forged_requests_are_refused(base: str) -> None:
     assert httpx.get(f"{base}/login", headers={"host": f"localhost:{port}"}).status_code == 200
     anna = Client(base, "Anna")
     anna.open()
-    data = {"do": "confirm", "listing": anna.listing}
+    data = {"do": "confirmed", "listing": anna.listing}
     for headers in (
         {"origin": "https://evil.example"},
         {"origin": "null"},
@@ -105,15 +105,15 @@ def test_other_names_sites_and_forged_requests_are_refused(base: str) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        *(b"", b"{", b"[]", b"1", b"null", b'{"do": 1}', b'{"do": ["confirm"]}', b"\xff\xfe"),
-        *(b'{"do": "drop"}', b'{"do": "confirm"}', b'{"do": "skip"}', b"[" * 30_000),
-        b'{"do": "confirm", "listing": 7}',
-        b'{"do": "confirm", "listing": "0x00000000000001"}',
-        b'{"do": "confirm", "listing": "%s", "expected": 1e400}' % SOME_KEY.encode(),
-        b'{"do": "confirm", "listing": "%s", "copies": 7}' % SOME_KEY.encode(),
-        b'{"do": "confirm", "listing": "%s", "also": [99999999999999999999]}' % SOME_KEY.encode(),
-        b'{"do": "confirm", "listing": "%s", "note": "\\ud800"}' % SOME_KEY.encode(),
-        b'{"do": "confirm", "listing": "%s", "more": 1}' % SOME_KEY.encode(),
+        *(b"", b"{", b"[]", b"1", b"null", b'{"do": 1}', b'{"do": ["confirmed"]}', b"\xff\xfe"),
+        *(b'{"do": "drop"}', b'{"do": "confirmed"}', b'{"do": "skip"}', b"[" * 30_000),
+        b'{"do": "confirmed", "listing": 7}',
+        b'{"do": "confirmed", "listing": "0x00000000000001"}',
+        b'{"do": "confirmed", "listing": "%s", "expected": 1e400}' % SOME_KEY.encode(),
+        b'{"do": "confirmed", "listing": "%s", "copies": 7}' % SOME_KEY.encode(),
+        b'{"do": "confirmed", "listing": "%s", "also": [99999999999999999999]}' % SOME_KEY.encode(),
+        b'{"do": "confirmed", "listing": "%s", "note": "\\ud800"}' % SOME_KEY.encode(),
+        b'{"do": "confirmed", "listing": "%s", "more": 1}' % SOME_KEY.encode(),
         b'{"do": "undo", "listings": ["%s"], "listings": [{}]}' % SOME_KEY.encode(),
         b'{"do": "skip", "listings": ["%s"]}' % SOME_KEY.encode(),
     ],
@@ -150,8 +150,8 @@ def test_forms_and_addresses_that_make_no_sense_are_told_so(base: str) -> None:
     ):
         assert anna.http.get(path).status_code == 404, path
     anna.open()
-    assert anna.act("confirm", note="x" * 5000).status_code == 400  # longer than a note may be
-    assert anna.act("confirm", label="a\x00b").status_code == 400
+    assert anna.act("confirmed", note="x" * 5000).status_code == 400  # longer than a note may be
+    assert anna.act("confirmed", label="a\x00b").status_code == 400
 
 
 def test_a_listing_that_is_gone_is_a_conflict_with_a_fresh_card(tmp_path: Path) -> None:
@@ -168,12 +168,12 @@ def test_a_listing_that_is_gone_is_a_conflict_with_a_fresh_card(tmp_path: Path) 
     with served(scan, outcomes=team) as base:
         anna.http = httpx.Client(base_url=base, cookies=cookies)
         anna.listing = page
-        answer = anna.act("confirm")
+        answer = anna.act("confirmed")
         assert answer.status_code == 409
         assert "Not stored" in answer.json()["notice"]
         assert said_in(team) == []
         assert anna.title == "Title of B3"  # the fresh card
-        assert anna.act("confirm").status_code == 200
+        assert anna.act("confirmed").status_code == 200
     assert [one.listing for one in said_in(team)] == ["B3"]
 
 
@@ -301,12 +301,12 @@ def test_a_lead_sees_what_was_escalated(tmp_path: Path) -> None:
         anna, lea = Client(base, "Anna"), Client(base, "Lea")
         anna.open()
         page = f"/listing/{anna.listing}"
-        assert anna.act("escalate").status_code == 200
+        assert anna.act("escalated").status_code == 200
         assert "/?state=escalated" not in anna.open()
         assert "a lead reviewer decides" in anna.open(page)
         assert anna.listing is None
         assert 'href="/?state=escalated" aria-current="page"' in lea.open("/?state=escalated")
-        assert lea.act("confirm").status_code == 200
+        assert lea.act("confirmed").status_code == 200
     assert [one.judgement for one in said_in(scan)] == ["escalated", "confirmed"]
 
 
@@ -317,11 +317,11 @@ def test_several_listings_are_decided_from_their_list(tmp_path: Path) -> None:
         ben.open()  # has the first, which nobody else can decide
         keys = re.findall(r'data-key="(\w+)"', anna.open("/listings"))
         assert (len(keys), keys[0]) == (50, ben.listing)
-        picked = {"do": "reject", "listings": [*keys[1:49], keys[1], SOME_KEY], "list": True}
+        picked = {"do": "rejected", "listings": [*keys[1:49], keys[1], SOME_KEY], "list": True}
         answer = anna.http.post("/act?page=2", json=picked).json()
         assert answer["notice"].startswith("48 listings: Rejected")
         assert len(re.findall(r'data-key="(\w+)"', answer["html"])) == 12  # no page 2 is left
-        more = {"do": "reject", "listings": [keys[0], *keys[48:50]]}
+        more = {"do": "rejected", "listings": [keys[0], *keys[48:50]]}
         again = anna.http.post("/act", json=more).json()
         assert again["notice"].startswith("1 listings: Rejected. 2 were not stored")
         assert {one.reviewer for one in said_in(scan)} == {"Anna"}
@@ -347,7 +347,7 @@ def test_twenty_thousand_photos_of_a_listing_come_in_pages_and_are_undone_at_onc
         assert last.count("<figure") == 40
         assert {*anna.photos}.isdisjoint(re.findall(r'data-photo="(\w+)"', last))
         shown = anna.listing
-        assert anna.act("reject").status_code == 200
+        assert anna.act("rejected").status_code == 200
         assert (len(said_in(scan)), anna.title) == (MAX_IMAGES, "Title of b")
         begin = time.process_time()
         assert anna.act("undo").status_code == 200
@@ -369,14 +369,14 @@ def test_a_full_disk_is_507_and_a_lost_file_503_and_the_end(tmp_path: Path) -> N
     with served(scan, outcomes=team, prepare=fill, stop=lambda: stopped.append(True)) as base:
         anna = Client(base, "Anna")
         anna.open()
-        full = anna.act("reject", note="x" * 4000)
+        full = anna.act("rejected", note="x" * 4000)
         assert full.status_code == 507
         assert full.json()["notice"].startswith("Not stored: the disk of the server is full")
         stores[0].execute("PRAGMA max_page_count = 1073741823")
-        assert anna.act("reject", note="x" * 4000).status_code == 200
+        assert anna.act("rejected", note="x" * 4000).status_code == 200
         assert not stopped
         team.rename(tmp_path / "moved.sqlite")
-        lost = anna.act("reject")
+        lost = anna.act("rejected")
         assert lost.status_code == 503
         assert "put it back in its place and start again" in lost.json()["notice"]
         assert anna.http.get("/").status_code == 503

@@ -162,10 +162,15 @@ def test_a_phone_shows_everything_in_its_width(
     browser: Browser, scan: Path, recognizer: Recognizer
 ) -> None:
     with served(scan, [recognizer.bundle]) as base, signed_in(browser, base, 390, 844) as page:
-        for path in ("/", "/listings", "/shift", "/?lang=zh"):
+        similar = page.locator("a[href^='/similar/']").first.get_attribute("href") or ""
+        page.goto(f"{base}/listings")
+        page.keyboard.press("v")  # the grid, on every page
+        for path in ("/", "/listings", similar, "/shift", f"{similar}?lang=zh", "/?lang=zh"):
             page.goto(base + path)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
             assert page.title() != "owned"
+            for one in page.locator(".rows .empty, .rows .what").all():
+                assert one.evaluate("one => one.scrollWidth - one.clientWidth") <= 0, path
         page.wait_for_timeout(450)
-        page.click("[data-do=reject]")
+        page.click("[data-do=rejected]")
         shown(page, "b")

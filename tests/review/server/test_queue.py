@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.policy import Decision
-from recognizer.review.entries import Group, from_key
+from recognizer.review.entries import from_key
 from recognizer.review.outcomes import Judgement, Occasion, Outcomes
 from recognizer.review.server.queue import Assessment, ConflictError, Queue
 from recognizer.review.views import View
@@ -59,15 +59,13 @@ def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None
         one = queue.take("Anna", View())
         verdict = replace(CONFIRMED, note="A tusk", label="ivory_raw")
         queue.decide("Anna", one.unit, verdict)
-        assert {(o.sha256, o.listing, o.note, o.label) for o in said_in(scan)} == {
-            (digest(f"{name}.jpg"), "a", "A tusk", "ivory_raw") for name in ("a", "a2")
+        assert {(o.sha256, o.listing, o.note, o.label, o.origin) for o in said_in(scan)} == {
+            (digest(f"{name}.jpg"), "a", "A tusk", "ivory_raw", "recognizer review")
+            for name in ("a", "a2")
         }
         other = queue.take("Anna", View())
         queue.skip("Anna", other.unit)
-        again = queue.take("Anna", View())  # nothing else is left
-        assert again.unit == other.unit
-        queue.skip("Anna", other.unit)
-        assert queue.undo("Anna") == replace(again, held_by="Anna")
+        assert queue.take("Anna", View()).unit == other.unit  # nothing else is left
         undone = queue.undo("Anna")
         assert (undone.name, undone.state) == ("a", "open")
         assert queue.undo("Anna") is None
@@ -157,7 +155,7 @@ def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
         assert names(queue) == ["c0", "other"]
         one, two = queue.take("Anna", View()), queue.take("Ben", View())
         assert (one.name, two.name) == ("c0", "other")  # nobody gets a copy of what Anna has
-        assert queue.group(one, "Anna") == Group(free=4, listings=4, sellers=2)
+        assert queue.group(one, "Anna") == (4, 2)
         with pytest.raises(ConflictError):  # her page has named another number
             queue.decide("Anna", one.unit, REJECTED, copies=True, expected=3)
         assert queue.decide("Anna", one.unit, REJECTED, copies=True, expected=4) == 4
@@ -167,6 +165,12 @@ def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
         assert queue.page(View(), 1)[1] == 2
         queue.decide("Anna", undone.unit, REJECTED)
         assert names(queue) == ["c1", "other"]
+        left = queue.take("Anna", View())
+        assert queue.group(left, "Anna") == (3, 2)  # what one decision would settle, no more
+        theirs = View(seller="S0")  # of whom all listings are shown
+        assert names(queue, theirs) == ["c2"]
+        queue.release("Ben")
+        assert queue.take("Anna", theirs).name == "c2"
 
 
 def test_filters_and_words_look_at_every_column(scan: Path) -> None:

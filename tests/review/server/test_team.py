@@ -52,7 +52,7 @@ class Team:
                 self.errors.append(f"listing {key} was handed to two people")
             self.held[name] = key
         begin = time.perf_counter()
-        answer = client.act("confirm" if int(key, 16) % 3 else "reject")
+        answer = client.act("confirmed" if int(key, 16) % 3 else "rejected")
         spent = time.perf_counter() - begin
         with self.lock:
             if answer.status_code != 200:
