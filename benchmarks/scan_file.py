@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -160,7 +161,7 @@ def write(path: Path, rows: Iterator[NewRow], bundle: Bundle) -> None:
     seconds = slowest = busy = 0.0
     count = 0
     with ScanWriter(path, Ranking([bundle])) as file:
-        while batch := [new for new, _ in zip(rows, range(BATCH), strict=False)]:
+        while batch := [*islice(rows, BATCH)]:
             begun, cpu = time.perf_counter(), time.process_time()
             file.append(batch)
             count += len(batch)

@@ -30,6 +30,10 @@ from recognizer.rows.row import Reference, Row, rounded_leads
 from recognizer.rows.scanfile import ScanFile
 
 _BLOCK = 4000  # rows whose scores are compared at a time
+_CLEAR_FOR_NO_REASON = (
+    "status = 'ok' AND place = 3 AND leads = '[]' AND why = '[]' AND keywords = '[]'"
+    " AND ifnull(known, '[]') = '[]'"
+)
 _CLEAR = Verdict(decision=Decision.CLEAR, leads=(), why=(), image_decision=Decision.CLEAR)
 
 
@@ -101,13 +105,14 @@ def decide_again(
         deque(changes, maxlen=0)
         return diff
     with file.transaction() as database:
+        ((policies,),) = database.execute("SELECT count(*) FROM policy")
+        if policies > 1:  # all rows point at the one that most of them point at, which changes
+            most = "SELECT policy FROM image GROUP BY policy ORDER BY count(*) DESC LIMIT 1"
+            for (id_,) in database.execute(most).fetchall():
+                database.execute("UPDATE image SET policy = ?1 WHERE policy != ?1", (id_,))
+                database.execute("DELETE FROM policy WHERE id != ?", (id_,))
+        database.execute("UPDATE policy SET name = ?, digest = ?", (policy.name, policy.digest))
         file.change(changes, Ranking(bundles))
-        # All rows point at the policy, by a change of the one that most of them point at.
-        most = "SELECT policy FROM image GROUP BY policy ORDER BY count(*) DESC LIMIT 1"
-        for (id_,) in database.execute(most).fetchall():
-            database.execute("UPDATE image SET policy = ?1 WHERE policy != ?1", (id_,))
-            database.execute("DELETE FROM policy WHERE id != ?", (id_,))
-            database.execute("UPDATE policy SET name = ?, digest = ?", (policy.name, policy.digest))
     return diff
 
 
@@ -118,8 +123,8 @@ def _changes(
     last = 0
     deciders: dict[str, Decider] = {}
     while block := file.select(
-        "SELECT image.id, model.digest, status, place, scores, family, leads, why, keywords, known,"
-        " item FROM image JOIN model ON model.id = image.model WHERE image.id > ?"
+        f"SELECT image.id, model.digest, {_CLEAR_FOR_NO_REASON}, scores, family, item FROM image"
+        " JOIN model ON model.id = image.model WHERE image.id > ?"
         f" ORDER BY image.id LIMIT {_BLOCK}",
         (last,),
     ):
@@ -134,17 +139,18 @@ def _changes(
             records = [record for record in block if record[1] == model]
             try:
                 is_clear = decider.stay_clear(records)
-            except (msgspec.MsgspecError, ValueError, KeyError) as error:
+            except (msgspec.MsgspecError, ValueError, TypeError) as error:
                 raise file.damaged(error) from error
             unchanged = int(is_clear.sum())
             diff.rows += unchanged
             diff.decisions["clear", "clear"] += unchanged
-            for at in np.flatnonzero(~is_clear).tolist():
-                (before,) = file.rows("image.id = ?", (records[at][0],))
+            others = json.dumps([records[at][0] for at in np.flatnonzero(~is_clear).tolist()])
+            of_these = "image.id IN (SELECT value FROM json_each(?))"
+            for image, before in [*file.numbered_rows(of_these, (others,))]:
                 after = decider.decided(before)
                 diff.add(before, after)
-                if after != replace(before, policy=after.policy):
-                    yield records[at][0], after
+                if after != before:
+                    yield image, after
 
 
 class Decider:
@@ -167,19 +173,13 @@ class Decider:
         or has words or reports in its listing that the policy looks at.
         """
         is_clear = np.array(
-            [
-                (status, place, leads, why, keywords) == ("ok", 3, "[]", "[]", "[]")
-                and known in {None, "[]"}
-                and self._ignores(item)
-                for _, _, status, place, _, _, leads, why, keywords, known, item in records
-            ],
-            np.bool_,
+            [is_clear and self._ignores(item) for *_, is_clear, _, _, item in records], np.bool_
         )
         places = np.flatnonzero(is_clear).tolist()
         if not places:
             return is_clear
-        scores = _columns([records[place][4] for place in places], self._labels)
-        families = _columns([records[place][5] for place in places], self._families)
+        scores = _columns([records[place][3] for place in places], self._labels)
+        families = _columns([records[place][4] for place in places], self._families)
         for limits in self._limits:
             name = limits.candidate.name
             if limits.candidate.kind is CandidateKind.LABEL:
@@ -233,9 +233,10 @@ class Decider:
 
 def _columns(texts: Sequence[str], names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Return the numbers with these names of JSON objects, each as a column."""
-    decoder = msgspec.json.Decoder(dict[str, float])
-    rows = [[scores[name] for name in names] for scores in map(decoder.decode, texts)]
-    return dict(zip(names, np.array(rows, np.float64).T, strict=True))
+    keys = {f"n{number}": name for number, name in enumerate(names)}
+    numbers = msgspec.defstruct("Numbers", [(key, float) for key in keys], rename=keys, gc=False)
+    rows = map(msgspec.structs.astuple, map(msgspec.json.Decoder(numbers).decode, texts))
+    return dict(zip(names, np.array([*rows], np.float64).T, strict=True))
 
 
 # --- two scans ------------------------------------------------------------------------------------

@@ -66,10 +66,10 @@ FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image
   LEFT JOIN bank ON bank.id = image.bank
 WHERE key = ?
 """
+_CHANGED_JSON = ("leads", "why", "regions", "keywords", "item")
 _CHANGED_COLUMNS = (
-    *("decision", "image_decision", "audit", "score", "unproven", "product", "leads", "why"),
-    *("regions", "keywords", "policy", "title", "seller", "price", "currency", "url", "reports"),
-    *("listed", "item"),
+    *("decision", "image_decision", "audit", "score", "unproven", "product", "policy", "title"),
+    *("seller", "price", "currency", "url", "reports", "listed", *_CHANGED_JSON),
 )
 CHANGE_IMAGE = (
     "UPDATE image SET "
@@ -92,12 +92,9 @@ _DECODERS = {key: msgspec.json.Decoder(kind) for key, kind in _TYPES.items()}
 
 def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict[str, Any]:
     """Return the columns of ``image`` for a row, but for the models, policies and banks."""
-    item = row.item or {}
     source, name = as_name(row.source), listing_of(row.item, listing_column)
     listing = None if name is None else as_name(name)
-    product, unproven, score = ranking.of(row)
     time = as_utc(row.time)
-    price, currency = price_of(item)
     return {
         "key": item_key(row.source, row.item, listing_column, row.reason),
         "unit": hash_of(
@@ -105,10 +102,29 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
         ),
         "source": source,
         "path": None if source == row.source else row.source.encode("utf-8", "surrogatepass"),
+        "listing": listing,
+        "location": location_of(source),
+        "first": time,
+        "time": time,
+        **{name: getattr(row, name) for name in _PLAIN},
+        "detail": valid(row.detail),
+        **{name: to_json(getattr(row, name)) for name in ("scores", "family", "known")},
+        **changed_values(row, ranking),
+    }
+
+
+def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
+    """Return the columns that :data:`CHANGE_IMAGE` changes, but for the policy."""
+    item = row.item or {}
+    product, unproven, score = ranking.of(row)
+    price, currency = price_of(item)
+    return {
+        "decision": row.decision,
+        "image_decision": row.image_decision,
+        "audit": row.audit,
         "score": score,
         "unproven": unproven,
         "product": product,
-        "listing": listing,
         "title": valid(as_text(value_of(item, Role.TITLE))),
         "seller": valid(as_text(value_of(item, Role.SELLER))),
         "price": valid(price),
@@ -116,12 +132,7 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
         "url": as_url(value_of(item, Role.URL)),
         "reports": as_count(value_of(item, Role.REPORTS)),
         "listed": _listed(as_time(value_of(item, Role.TIME))),
-        "location": location_of(source),
-        "first": time,
-        "time": time,
-        **{name: getattr(row, name) for name in _PLAIN},
-        "detail": valid(row.detail),
-        **{name: to_json(getattr(row, name)) for name in _JSON},
+        **{name: to_json(getattr(row, name)) for name in _CHANGED_JSON},
     }
 
 
