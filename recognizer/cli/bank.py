@@ -117,7 +117,7 @@ def remove(
     """
     from recognizer.known import Bank
 
-    if not bank.is_file():
+    if not bank.exists():
         raise UsageError(f"{bank} does not exist")
     with Bank(bank, create=True) as opened:
         typer.echo(f"{bank}: {opened.remove(ids)} removed, {len(opened)} in all")

@@ -115,6 +115,10 @@ def enroll(
     model that cannot be added to, a BundleError.
     """
     title = None if output is None else check_output(output)  # before any work is done
+    if not photos:
+        raise UsageError(
+            f"no photos: give at least {MIN_PHOTOS} of {product.name} that differ, or a folder with them"
+        )
     bundle, name = recognizer.bundle, product.name
     taxonomy = resolve(bundle, product)
     own_bank = read_negatives(bundle)

@@ -96,6 +96,8 @@ def test_what_cannot_be_known_is_told_and_the_rest_is_added(photos: Path, tmp_pa
         ("list b -o x.csv", "does not exist"),
         ("import b x.xml", "does not exist"),
         ("import b x.csv", "cannot be read"),
+        ("import b /dev/zero", "/dev/zero is not a regular file"),
+        ("list .", ". is not a regular file"),
     ],
 )
 def test_mistakes(

@@ -277,6 +277,8 @@ def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
     assert all(f"- {note}\n" in card for note in found.notes)
     with pytest.raises(UsageError, match=r"1 usable photo of 5 \(4 near-copies, 0 unreadable\)"):
         examine(parent, RHINO, [photos[0]] * 5)
+    with pytest.raises(UsageError, match="no photos: give at least 3 of rhino_horn"):
+        examine(parent, RHINO, [])
 
 
 @pytest.mark.parametrize(
