@@ -79,9 +79,7 @@ def add(
 def list_items(
     bank: BankArgument,
     label: Annotated[str | None, typer.Option(help="List only items with this label.")] = None,
-    output: Annotated[
-        Path | None, output_option("Write an exchange file instead: .csv or .txt.")
-    ] = None,
+    output: Annotated[Path | None, output_option("Write an exchange file instead: a .csv.")] = None,
     json_lines: options.JsonLinesOption = False,
 ) -> None:
     """List the items of a bank, the oldest first, or write them into an exchange file.

@@ -13,15 +13,13 @@ import re
 from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recognizer.errors import UsageError
 from recognizer.prediction import HASH_BITS, MAX_DISTANCE
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 HASH_BYTES = HASH_BITS // 8
 
@@ -238,22 +236,31 @@ def near_copies(
     A near-copy of a near-copy is of the same group. ``exact`` holds what only images of one group
     share, such as a digest. With ``match_orientations`` rotated and mirrored copies count, too.
     """
-    forest = _Forest(len(hashes))
-    first_of: dict[Hashable, int] = {}
-    for position, subject in enumerate(exact):
-        if subject is not None:
-            forest.join(first_of.setdefault(subject, position), position)
+    above = list(range(len(hashes)))  # disjoint sets, each known by its first member
+
+    def root(member: int) -> int:
+        while above[member] != member:
+            above[member] = above[above[member]]
+            member = above[member]
+        return member
+
+    def join(one: int, other: int) -> None:
+        one, other = root(one), root(other)
+        above[max(one, other)] = min(one, other)
+
+    firsts: dict[Any, int] = {}
     # Equal hashes once: there may be thousands of copies of one banner, and they are many pairs.
-    first_with: dict[str, int] = {}
-    for position, hash_ in enumerate(hashes):
-        if hash_ is not None:
-            forest.join(first_with.setdefault(hash_, position), position)
-    firsts = list(first_with.values())
-    pairs = near_pairs(to_bytes(list(first_with)), distance, match_orientations=match_orientations)
+    for keys in (exact, hashes):
+        firsts = {}
+        for position, key in enumerate(keys):
+            if key is not None:
+                join(firsts.setdefault(key, position), position)
+    places = [*firsts.values()]
+    pairs = near_pairs(to_bytes([*firsts]), distance, match_orientations=match_orientations)
     for left, right, _ in pairs:
         for one, other in zip(left.tolist(), right.tolist(), strict=True):
-            forest.join(firsts[one], firsts[other])
-    return np.array([forest.root(position) for position in range(len(hashes))], np.intp)
+            join(places[one], places[other])
+    return np.array([*map(root, above)], np.intp)
 
 
 def near_pairs(
@@ -274,21 +281,3 @@ def near_pairs(
             left, right, apart = index.search(sought, distance)
             later = right > left + start
             yield left[later] + start, right[later], apart[later]
-
-
-class _Forest:
-    """Disjoint sets, each known by its smallest member."""
-
-    def __init__(self, size: int) -> None:
-        self._above = list(range(size))
-
-    def root(self, member: int) -> int:
-        above = self._above
-        while above[member] != member:
-            above[member] = above[above[member]]
-            member = above[member]
-        return member
-
-    def join(self, one: int, other: int) -> None:
-        one, other = self.root(one), self.root(other)
-        self._above[max(one, other)] = min(one, other)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,6 +29,9 @@ from recognizer.rows.ranking import Ranking
 from recognizer.rows.row import Reference, Row, rounded_leads
 from recognizer.rows.scanfile import ScanFile
 
+LEAD_COUNTS = ("before", "after", "added", "removed")
+"""What is counted of the leads of a product."""
+
 _BLOCK = 4000  # rows whose scores are compared at a time
 _CLEAR_FOR_NO_REASON = (
     "status = 'ok' AND place = 3 AND leads = '[]' AND why = '[]' AND keywords = '[]'"
@@ -39,32 +42,25 @@ _CLEAR = Verdict(decision=Decision.CLEAR, leads=(), why=(), image_decision=Decis
 
 @dataclass(slots=True, kw_only=True)
 class DecisionDiff:
-    """What a new policy changes: decisions as (before, after) -> images, and leads by product.
+    """What a new policy changes.
 
-    Products are named as ``NAME`` or ``NAME (family)``.
+    ``decisions`` are (before, after) -> images; ``leads`` are, of each product, ``NAME`` or ``NAME
+    (family)``, how many there were ``before`` and ``after``, and how many were ``added`` and
+    ``removed``.
     """
 
     rows: int = 0
     decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
-    before: Counter[str] = field(default_factory=Counter)
-    after: Counter[str] = field(default_factory=Counter)
-    added: Counter[str] = field(default_factory=Counter)
-    removed: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def products(self) -> list[str]:
-        """All products with a lead before or now, by name."""
-        return sorted({*self.before, *self.after})
+    leads: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     def add(self, before: Row, after: Row) -> None:
         """Count an image."""
         self.rows += 1
         self.decisions[before.decision.value, after.decision.value] += 1
         old, new = _lead_names(before), _lead_names(after)
-        self.before.update(old)
-        self.after.update(new)
-        self.added.update(new - old)
-        self.removed.update(old - new)
+        for key, names in zip(LEAD_COUNTS, (old, new, new - old, old - new), strict=True):
+            for name in names:
+                self.leads[name][key] += 1
 
     def to_json(self) -> dict[str, Any]:
         """Return it as ``json.loads`` would."""
@@ -75,10 +71,8 @@ class DecisionDiff:
                 for (before, after), count in sorted(self.decisions.items())
             ],
             "leads": {
-                name: {
-                    key: getattr(self, key)[name] for key in ("before", "after", "added", "removed")
-                }
-                for name in self.products
+                name: {key: counts[key] for key in LEAD_COUNTS}
+                for name, counts in sorted(self.leads.items())
             },
         }
 
@@ -253,12 +247,6 @@ class Change:
     product: str | None
     by: float
 
-    @property
-    def size(self) -> tuple[int, float]:
-        """Its rank: first the distance of the decisions, then that of the scores."""
-        apart = abs(severity(self.before.decision) - severity(self.after.decision))
-        return apart, abs(self.by)
-
     def to_json(self) -> dict[str, Any]:
         """Return what matters of both rows."""
         found: dict[str, Any] = {"product": self.product, "by": round(self.by, 6)}
@@ -292,24 +280,28 @@ class Comparison:
 def compare(
     before: ScanFile, after: ScanFile, products: Mapping[str, Collection[str]], *, top: int = 100
 ) -> Comparison:
-    """Compare two scans, and keep the ``top`` largest changes.
+    """Compare two scans, and keep the ``top`` largest changes: of decisions, then of scores.
 
     ``products`` are those of each model, by its digest; of other models all labels are compared.
     """
     found = Comparison((len(before), len(after)))
-    largest: list[tuple[tuple[int, float], int, Change]] = []
-    for number, row in enumerate(after.rows()):
-        key = item_key(row.source, row.item, before.listing_column, row.reason)
-        for old in before.rows("key = ?", (key,)):
-            if old.sha256 != row.sha256 and None not in {old.sha256, row.sha256}:
-                found.replaced += 1
-                continue
-            found.common.add(old, row)
-            change = _change(old, row, products)
-            if change is not None and top > 0:
-                push = heapq.heappush if len(largest) < top else heapq.heappushpop
-                push(largest, (change.size, -number, change))
-    found.changes = [change for _, _, change in sorted(largest, reverse=True)]
+
+    def changes() -> Iterator[Change]:
+        for row in after.rows():
+            key = item_key(row.source, row.item, before.listing_column, row.reason)
+            for old in before.rows("key = ?", (key,)):
+                if old.sha256 != row.sha256 and None not in {old.sha256, row.sha256}:
+                    found.replaced += 1
+                    continue
+                found.common.add(old, row)
+                if (change := _change(old, row, products)) is not None:
+                    yield change
+
+    def size(change: Change) -> tuple[int, float]:
+        apart = severity(change.before.decision) - severity(change.after.decision)
+        return abs(apart), abs(change.by)
+
+    found.changes = heapq.nlargest(top, changes(), size)
     return found
 
 

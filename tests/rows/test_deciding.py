@@ -124,10 +124,9 @@ def test_whole_columns_decide_as_rows_one_by_one(
         assert (row.policy.digest, row.policy.name) == (policy.digest, policy.name)
         same = ("source", "item", "scores", "family", "sha256", "time", "status", "reason", "known")
         assert all(getattr(row, key) == getattr(before, key) for key in same)
-    assert sum(diff.after.values()) == sum(len(row.leads) for row in found)
-    for name in diff.products:
-        change = diff.added[name] - diff.removed[name]
-        assert diff.after[name] - diff.before[name] == change
+    assert sum(one["after"] for one in diff.leads.values()) == sum(len(row.leads) for row in found)
+    for one in diff.leads.values():
+        assert one["after"] - one["before"] == one["added"] - one["removed"]
 
 
 def test_all_rows_point_at_one_policy_and_keep_what_they_have(
