@@ -116,9 +116,7 @@ def enroll(
     """
     title = None if output is None else check_output(output)  # before any work is done
     if not photos:
-        raise UsageError(
-            f"no photos: give at least {MIN_PHOTOS} of {product.name} that differ, or a folder with them"
-        )
+        raise UsageError(f"no photos: give at least {MIN_PHOTOS} of {product.name} that differ")
     bundle, name = recognizer.bundle, product.name
     taxonomy = resolve(bundle, product)
     own_bank = read_negatives(bundle)
@@ -178,7 +176,6 @@ def enroll(
     on_progress("leaving out each photo in turn", 0, 1)
     column = bundle.label_names.index(name) if name in bundle.label_names else None
     learned = learner.learn(column)
-    on_progress("leaving out each photo in turn", 1, 1)
     calibration = calibrate(learned, bundle, name)
     threshold = bundle.any_product_thresholds[DEFAULT_RATE]
     expectation = expect(
@@ -188,6 +185,7 @@ def enroll(
         recognizer=recognizer,
         taxonomy=taxonomy,
         name=name,
+        column=column,
         photos=examples,
         bank=whole,
         own_bank=parts[0] if own_bank is not None else None,

@@ -22,7 +22,7 @@ from recognizer.engine import Recognizer
 from recognizer.enrolment.onnx_head import Head
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.templates import render
-from recognizer.evaluation.thresholds import MAX_FOR_RANKS, expected_log_odds, ranks_of
+from recognizer.evaluation.thresholds import expected_log_odds
 from recognizer.imaging import model_input
 from recognizer.known import near_copies
 from recognizer.model.description import Calibration, EnrolmentEvidence, Share, counted
@@ -33,8 +33,7 @@ from recognizer.prediction import MAX_DISTANCE
 
 # --- photos ---------------------------------------------------------------------------------------
 
-NEAR_COPY_COSINE = 0.95
-"""Photos whose perceptual hashes match are near-copies where their embeddings are this similar."""
+_NEAR_COPY_COSINE = 0.95  # of the embeddings of photos whose hashes match
 
 
 class Example(NamedTuple):
@@ -117,10 +116,9 @@ def is_known(photo: Example, name: str, bank: NegativeBank | None, earlier: Set[
 
     It is in the bundle's bank as that label, or its sha256 is in ``earlier``.
     """
-    of_label = None if bank is None else bank[bank.labels == name]
-    return photo.sha256 in earlier or (
-        of_label is not None and bool(_copies(of_label, photo).any())
-    )
+    if photo.sha256 in earlier:
+        return True
+    return bank is not None and bool((_copies(bank, photo) & (bank.labels == name)).any())
 
 
 def _copies(bank: NegativeBank, photo: Example) -> NDArray[np.bool_]:
@@ -128,18 +126,14 @@ def _copies(bank: NegativeBank, photo: Example) -> NDArray[np.bool_]:
     # nothing is near.
     bits = np.unpackbits(bank.phash ^ photo.phash, axis=1).sum(axis=1)
     cosine = unit_norm(bank.embeddings) @ unit_norm(photo.embeddings[:1])[0]
-    near = (bits <= MAX_DISTANCE) & (cosine >= NEAR_COPY_COSINE) & photo.phash.any()
+    near = (bits <= MAX_DISTANCE) & (cosine >= _NEAR_COPY_COSINE) & photo.phash.any()
     return np.asarray((bank.sha256 == short_digests([photo.sha256])[0]) | near, bool)
 
 
 # --- heads ----------------------------------------------------------------------------------------
 
-OWN_WEIGHTS = (1.0, 0.5, 0.0)
-"""How much of a known label's own log-odds may be added to its new head, in order of preference."""
-
-PENALTY = 0.03
-"""Of the coefficients, in units of each channel's spread; from 0.003 to 0.3 it hardly matters."""
-
+_OWN_WEIGHTS = (1.0, 0.5, 0.0)  # of a known label's old log-odds, in order of preference
+_PENALTY = 0.03  # of coefficients, in units of each channel's spread; 0.003 to 0.3 do as well
 _FOLDS = 5
 _MIN_SPREAD = 0.1  # of a channel, of the mean over all channels
 
@@ -156,14 +150,6 @@ class Learned:
     left_out: NDArray[np.float64]
     negatives: NDArray[np.float64]
     rows: NDArray[np.int64]
-
-    def found(self, rate: float) -> int:
-        """Count the photos that, left out, pass the threshold for a false-positive rate."""
-        return int((self.left_out > expected_log_odds(self.negatives, rate)).sum())
-
-    def false_positives(self, rate: float) -> int:
-        """Count the held-out negatives that pass that threshold."""
-        return int((self.negatives > expected_log_odds(self.negatives, rate)).sum())
 
     @property
     def rank(self) -> float:
@@ -207,12 +193,6 @@ class Learner:
         # Held-out photos without any product, which say how many false positives to expect.
         self.counted = len(self._counted)
 
-    def fit(self) -> Head:
-        """Fit a head on all photos and negatives."""
-        coefficients, intercept = self._fit(np.arange(len(self._photos)))
-        weight = coefficients / self._spread
-        return Head(weight.astype(np.float32), intercept - float(weight @ self._mean))
-
     def learn(self, column: int | None) -> Learned:
         """Fit the head, and others that leave out what they score.
 
@@ -231,7 +211,9 @@ class Learner:
             )
             for fold in self._folds():
                 scores[fold] = _score(self._fit(everything, but=fold), self._rows[fold])
-            plain = self.fit()
+            coefficients, intercept = self._fit(everything)
+        weight = coefficients / self._spread
+        plain = Head(weight.astype(np.float32), intercept - float(weight @ self._mean))
         negatives = scores[self._counted]
         if column is None:
             return Learned(plain, left_out, negatives, self._counted)
@@ -246,7 +228,7 @@ class Learner:
                 negatives + weight * own[1],
                 self._counted,
             )
-            for weight in OWN_WEIGHTS
+            for weight in _OWN_WEIGHTS
         ]
         return min(options, key=lambda option: option.rank)  # the first of equals
 
@@ -265,7 +247,7 @@ class Learner:
         ]
         features = np.concatenate([views.reshape(-1, views.shape[2]), known, others])
         positive = np.arange(len(features)) < len(weights[0]) + len(known)
-        found = LogisticRegression(C=1 / PENALTY, tol=1e-6, max_iter=500)
+        found = LogisticRegression(C=1 / _PENALTY, tol=1e-6, max_iter=500)
         found.fit(features, positive, np.concatenate(weights))
         return found.coef_[0], float(found.intercept_[0])
 
@@ -329,24 +311,22 @@ def expect(
     is_new: bool,
 ) -> Expectation:
     """Put what was learned from examples into figures."""
-    photos, held_out = len(learned.left_out), len(learned.negatives)
-    leads = int((sigmoid(calibration(learned.left_out)) > threshold).sum())
+    found, negatives = learned.left_out, learned.negatives
+    limits = {rate: expected_log_odds(negatives, rate) for rate in FALSE_POSITIVE_RATES}
     evidence = EnrolmentEvidence(
-        photos=photos,
+        photos=len(found),
         sources=len({Path(photo.path).parent for photo in examples}),
         known=learner.known,
         negatives=learner.negatives,
-        recall={r: _share(learned.found(r), photos) for r in FALSE_POSITIVE_RATES},
-        false_positives={
-            r: _share(learned.false_positives(r), held_out) for r in FALSE_POSITIVE_RATES
-        },
-        leads=_share(leads, photos),
+        recall={rate: _share(found > limit) for rate, limit in limits.items()},
+        false_positives={rate: _share(negatives > limit) for rate, limit in limits.items()},
+        leads=_share(sigmoid(calibration(found)) > threshold),
         own_weight=None if is_new else learned.head.own_weight,
-        ranks=ranks_of(learned.left_out, learned.negatives) if photos <= MAX_FOR_RANKS else (),
     )
     return Expectation(name=name, evidence=evidence, any_product_threshold=threshold)
 
 
-def _share(count: int, of: int) -> Share:
-    found = share(count, of)
-    return Share(count=count, of=of, low=round(found.low, 4), high=round(found.high, 4))
+def _share(is_above: NDArray[np.bool_]) -> Share:
+    count = int(is_above.sum())
+    found = share(count, len(is_above))
+    return Share(count=count, of=len(is_above), low=round(found.low, 4), high=round(found.high, 4))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from recognizer import __version__
 from recognizer.engine import Recognizer
-from recognizer.enrolment.head import PENALTY, Example, Expectation, Learned, as_negatives
+from recognizer.enrolment.head import Example, Expectation, Learned, as_negatives
 from recognizer.enrolment.onnx_head import add_head
 from recognizer.errors import BundleSchemaError
 from recognizer.evaluation.calibrate import fit_platt
@@ -49,13 +49,15 @@ _TOLERANCE = 2e-3  # of log-odds: the head is float32, and features are summed i
 class Plan:
     """What an enrolment is about to write.
 
-    ``taxonomy`` has the label in it. ``bank`` are all negatives, those of the caller among them;
-    ``own_bank`` the bundle's alone, without the photos that are enrolled.
+    ``taxonomy`` has the label in it; ``column`` is its place in the parent, None for a new one.
+    ``bank`` are all negatives, those of the caller among them; ``own_bank`` the bundle's alone,
+    without the photos that are enrolled.
     """
 
     recognizer: Recognizer
     taxonomy: Taxonomy
     name: str
+    column: int | None
     photos: Sequence[Example]
     bank: NegativeBank
     own_bank: NegativeBank | None
@@ -68,12 +70,6 @@ class Plan:
     def parent(self) -> Bundle:
         """The bundle that the new one is made of."""
         return self.recognizer.bundle
-
-    @property
-    def column(self) -> int | None:
-        """The label's place in the parent; None for a new one."""
-        names = self.parent.label_names
-        return names.index(self.name) if self.name in names else None
 
 
 def write_enrolled(plan: Plan, output: Path, title: tuple[str, int]) -> None:
@@ -147,10 +143,8 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
         parent=parent.reference,
         label=plan.name,
         photos=tuple(photo.sha256 for photo in plan.photos),
-        penalty=PENALTY,
         date=today,
         program=__version__,
-        parent_evaluation=parent.evaluation,
     )
     new = replace(
         parent,
@@ -210,7 +204,6 @@ def _evidence(before: LabelEvidence | None, expectation: Expectation) -> LabelEv
             train, photos=train.photos + found.photos, sources=train.sources + found.sources
         ),
         enrolment=found,
-        before_enrolment=before,
     )
 
 
