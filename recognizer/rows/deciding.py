@@ -1,8 +1,7 @@
 """Decide again: another policy applied to the scores of a scan, without an image or a model.
 
 Most images are clear under any policy: the matrix of their scores is compared with the thresholds.
-All others are decided by the same code as in a scan. To compare two scans tells what another model
-or another month has changed.
+All others are decided by the same code as in a scan. To compare two scans tells what has changed.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections import Counter, defaultdict, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,7 +24,7 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
 from recognizer.rows.item_key import item_key
-from recognizer.rows.ranking import Ranking
+from recognizer.rows.records import Ranking
 from recognizer.rows.row import Reference, Row, rounded_leads
 from recognizer.rows.scanfile import ScanFile
 
@@ -240,21 +239,19 @@ _NO_CHANGE = 1e-6  # of a score
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An image that changed; ``by`` is how much the score of ``product`` did, the most of all."""
+    """An image that changed; ``by`` is how much its highest score of a family did."""
 
     before: Row
     after: Row
-    product: str | None
     by: float
 
     def to_json(self) -> dict[str, Any]:
         """Return what matters of both rows."""
-        found: dict[str, Any] = {"product": self.product, "by": round(self.by, 6)}
+        found: dict[str, Any] = {"by": round(self.by, 6)}
         for name, row in (("before", self.before), ("after", self.after)):
-            found |= {key: getattr(row, key) for key in ("source", "item", "sha256")}
+            keys = ("source", "item", "sha256", "decision", "why", "family")
             leads = [f"{lead.kind} {lead.name}" for lead in row.leads]
-            score = (row.scores or {}).get(self.product or "")
-            found[name] = {"decision": row.decision, "why": row.why, "score": score, "leads": leads}
+            found[name] = {key: getattr(row, key) for key in keys} | {"leads": leads}
         return found
 
 
@@ -277,13 +274,8 @@ class Comparison:
         }
 
 
-def compare(
-    before: ScanFile, after: ScanFile, products: Mapping[str, Collection[str]], *, top: int = 100
-) -> Comparison:
-    """Compare two scans, and keep the ``top`` largest changes: of decisions, then of scores.
-
-    ``products`` are those of each model, by its digest; of other models all labels are compared.
-    """
+def compare(before: ScanFile, after: ScanFile, *, top: int = 100) -> Comparison:
+    """Compare two scans, and keep the ``top`` largest changes: of decisions, then of scores."""
     found = Comparison((len(before), len(after)))
 
     def changes() -> Iterator[Change]:
@@ -294,8 +286,9 @@ def compare(
                     found.replaced += 1
                     continue
                 found.common.add(old, row)
-                if (change := _change(old, row, products)) is not None:
-                    yield change
+                was, now = (max((one.family or {}).values(), default=0.0) for one in (old, row))
+                if old.decision is not row.decision or abs(now - was) > _NO_CHANGE:
+                    yield Change(old, row, now - was)
 
     def size(change: Change) -> tuple[int, float]:
         apart = severity(change.before.decision) - severity(change.after.decision)
@@ -303,18 +296,3 @@ def compare(
 
     found.changes = heapq.nlargest(top, changes(), size)
     return found
-
-
-def _change(old: Row, new: Row, products: Mapping[str, Collection[str]]) -> Change | None:
-    before, after = (_product_scores(row, products) for row in (old, new))
-    changes = {name: after[name] - before[name] for name in before.keys() & after.keys()}
-    product = max(changes, key=lambda name: (abs(changes[name]), after[name], name), default=None)
-    by = 0.0 if product is None else changes[product]
-    if old.decision is new.decision and abs(by) <= _NO_CHANGE:
-        return None
-    return Change(old, new, product, by)
-
-
-def _product_scores(row: Row, products: Mapping[str, Collection[str]]) -> dict[str, float]:
-    scores = row.scores or {}
-    return {name: scores[name] for name in products.get(row.model.digest, scores) if name in scores}

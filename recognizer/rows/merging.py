@@ -19,8 +19,7 @@ from recognizer._atomic import replacing
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows.export import parquet_library
 from recognizer.rows.queue import refresh_entries
-from recognizer.rows.ranking import Ranking
-from recognizer.rows.records import IMAGE_COLUMNS, as_utc
+from recognizer.rows.records import IMAGE_COLUMNS, Ranking, as_utc
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import NewRow, ScanFile
 from recognizer.rows.similar import group_copies

@@ -31,13 +31,13 @@ from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.listing_columns import listing_of
 from recognizer.rows.queue import refresh_entries
-from recognizer.rows.ranking import Ranking
 from recognizer.rows.records import (
     CHANGE_IMAGE,
     CLEAR_PLACE,
     INSERT_IMAGE,
     SELECT_ROW,
     UPDATE_IMAGE,
+    Ranking,
     as_name,
     as_utc,
     changed_values,

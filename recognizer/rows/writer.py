@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.rows.item_key import item_key
-from recognizer.rows.ranking import Ranking
-from recognizer.rows.records import SELECT_KNOWN, result_key
+from recognizer.rows.records import SELECT_KNOWN, Ranking, result_key
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import NewRow, ScanFile
 from recognizer.status import Reason
