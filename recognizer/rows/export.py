@@ -10,10 +10,10 @@ import csv
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, get_type_hints
+from typing import Any, BinaryIO, NamedTuple, get_type_hints
 
 import msgspec
 from msgspec import inspect
@@ -49,27 +49,27 @@ def write_listings(
 
     ``policy`` is that of the rows, for the platform's action on each listing.
     """
-    listings = read_listings(file)
-    if policy is not None:
-        listings = (_with_action(listing, policy) for listing in listings)
-    return write_records(output, _LISTINGS, listings, raw)
 
+    def listings() -> Iterator[Listing]:
+        for one in read_listings(file):
+            if policy is None:
+                yield one
+            elif one.policy.digest == policy.digest:
+                yield replace(one, action=policy.actions.get(one.decision))
+            else:
+                raise UsageError(
+                    f"listing {one.listing!r} was decided by the policy {one.policy.name!r} "
+                    f"({one.policy.digest[:12]}), not by {policy.name!r} ({policy.digest[:12]}): "
+                    "decide again with recognizer decide --policy"
+                )
 
-def _with_action(listing: Listing, policy: Policy) -> Listing:
-    if listing.policy.digest != policy.digest:
-        raise UsageError(
-            f"listing {listing.listing!r} was decided by the policy {listing.policy.name!r} "
-            f"({listing.policy.digest[:12]}), not by {policy.name!r} ({policy.digest[:12]}): "
-            "decide again with recognizer decide --policy"
-        )
-    return replace(listing, action=policy.actions.get(listing.decision))
+    return write_records(output, _LISTINGS, listings(), raw)
 
 
 # --- what is exported -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordKind:
+class RecordKind(NamedTuple):
     """Records of one kind: the types of their columns in CSV and Parquet, and the cells of one."""
 
     name: str
@@ -178,19 +178,15 @@ def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: boo
         if parquet is not None:
             _write_parquet(partial, kind, counted, parquet)
         elif suffix == ".csv":
-            _write_csv(partial, kind, counted, raw)
+            with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as text:
+                writer = csv.writer(text)
+                writer.writerow(kind.columns)
+                for record in counted:
+                    writer.writerow(csv_cell(one, raw=raw) for one in kind.cells(record).values())
         else:
             with partial.open("wb") as file:
                 file.writelines(record.to_json_line() for record in counted)
     return next(count)
-
-
-def _write_csv(path: Path, kind: RecordKind, records: Iterable[Any], raw: bool) -> None:
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(kind.columns)
-        for record in records:
-            writer.writerow(csv_cell(value, raw=raw) for value in kind.cells(record).values())
 
 
 def _write_parquet(path: Path, kind: RecordKind, records: Iterator[Any], parquet: Any) -> None:

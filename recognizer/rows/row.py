@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Self, TypeAlias, get_type_hints
 
@@ -198,9 +198,6 @@ class Row:
 
 _NULLS = dict.fromkeys(("scores", "leads", "family", "regions"))  # where the image failed
 _EMPTY = ("leads", "why", "regions")  # null in JSON where the image failed
-
-ROW_FIELDS = tuple(field.name for field in fields(Row))
-"""The keys of a row, in their order."""
 
 
 def rounded_leads(verdict: Verdict) -> tuple[Lead, ...]:

@@ -20,10 +20,10 @@ from recognizer.listing_rules import KeywordHit
 from recognizer.policy import Decision, Policy
 from recognizer.prediction import Region
 from recognizer.rows import ROW_SCHEMA, Row, ScanFile, write_listings, write_rows
-from recognizer.rows.row import ROW_FIELDS, Reference
+from recognizer.rows.row import Reference
 from recognizer.status import Reason
 from tests.conftest import ROW_VALIDATOR, encoded, invoke, picture
-from tests.rows.rows import bare_row, row_of, write_scan
+from tests.rows.rows import ROW_FIELDS, bare_row, row_of, write_scan
 
 HOSTILE = "<script>alert('x')</script>\u202e\n\x00=cmd|' /C calc'!A0"
 SUFFIXES = [".jsonl", ".csv", ".parquet"]

@@ -66,7 +66,7 @@ def test_the_highest_decision_counts(
     assert (row.images, row.failed) == (len(rows), decisions.count("unscored"))
     assert row.scored == row.images - row.failed
     assert row.lead_images == decisions.count("review") + decisions.count("priority")
-    assert bool(row.why) == bool(row.leads) == bool(row.lead_images) == row.is_lead
+    assert bool(row.why) == bool(row.leads) == bool(row.lead_images)
     values = json.loads(row.to_json_line())
     assert [*values] == [*LISTING_FIELDS]
     assert values["model"] == {"name": "tiny", "version": 1, "digest": "0" * 64}

@@ -13,10 +13,10 @@ from recognizer.engine import Recognizer
 from recognizer.policy import Decision
 from recognizer.prediction import Region
 from recognizer.rows.item_key import alternate_path, item_key
-from recognizer.rows.row import ROW_FIELDS, Row, row_schema
+from recognizer.rows.row import Row, row_schema
 from recognizer.status import Status
 from tests.conftest import encoded, picture
-from tests.rows.rows import known_match, row_of
+from tests.rows.rows import ROW_FIELDS, known_match, row_of
 
 REGION = Region(label="ivory_raw", score=0.5, box=(0, 1, 2, 3), frame=1)
 MATCH = known_match(note="seizure 12", origin="customs", transform="rotate_90")
