@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -46,25 +45,20 @@ def command(
     any other. The exit code is 3 if a photo could not be read. Needs the extra `enroll`.
     """
     from recognizer.engine import Recognizer
-    from recognizer.enrolment import Product, enroll, examine
-    from recognizer.model.folders import check_output
+    from recognizer.enrolment import Product, enroll
     from recognizer.scan import expand
 
-    if check:
-        make = examine
-    elif output is None:
+    if output is None and not check:
         raise UsageError("give --output, the folder of the new bundle, or --check")
-    else:
-        check_output(output)  # before any work is done
-        make = partial(enroll, output=output)
     recognizer = Recognizer.load(bundle)
     paths = [item.source for item in expand(photos)]
     others = [item.source for item in expand(negatives or ())]
     with show_progress() as report:
-        found = make(
+        found = enroll(
             recognizer,
             Product(name=name, family=family, hint=hint),
             paths,
+            None if check else output,
             negatives=others,
             on_progress=report,
         )

@@ -13,7 +13,7 @@ for _module in ("sklearn", "onnx"):
     if importlib.util.find_spec(_module) is None:
         raise MissingExtraError(_module, "enroll")
 
-from recognizer.enrolment.enroll import Enrolment, Product, enroll, examine  # noqa: E402
-from recognizer.enrolment.head import Expectation  # noqa: E402
+from recognizer.enrolment.enroll import Enrolment, Product, enroll  # noqa: E402
+from recognizer.enrolment.writing import Expectation  # noqa: E402
 
-__all__ = ["Enrolment", "Expectation", "Product", "enroll", "examine"]
+__all__ = ["Enrolment", "Expectation", "Product", "enroll"]

@@ -20,15 +20,10 @@ from threadpoolctl import threadpool_limits
 
 from recognizer.engine import Recognizer
 from recognizer.enrolment.onnx_head import Head
-from recognizer.evaluation.metrics import share
-from recognizer.evaluation.templates import render
-from recognizer.evaluation.thresholds import expected_log_odds
 from recognizer.imaging import model_input
 from recognizer.known import near_copies
-from recognizer.model.description import Calibration, EnrolmentEvidence, Share, counted
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
-from recognizer.model.numerics import sigmoid, unit_norm
-from recognizer.policy import FALSE_POSITIVE_RATES
+from recognizer.model.numerics import unit_norm
 from recognizer.prediction import MAX_DISTANCE
 
 # --- photos ---------------------------------------------------------------------------------------
@@ -174,12 +169,11 @@ class Learner:
         family: Sequence[str],
         products: Sequence[str],
     ) -> None:
-        self._photos = photos
+        self.name, self.photos, self.bank = name, photos, bank
         self._negative = ~np.isin(bank.labels, [name, *family])
         self._counted = np.flatnonzero(
             self._negative & bank.held_out & ~np.isin(bank.labels, list(products))
         )
-        self._bank = bank
         rows = bank.embeddings[self._negative].astype(np.float64)
         # A channel that hardly varies means little, however far another image is out.
         spread = rows.std(axis=0)
@@ -199,8 +193,8 @@ class Learner:
         ``column`` is the label's in the bundle, None for a new one. The log-odds that a known label
         has already are added to its head where that finds the photos better.
         """
-        everything = np.arange(len(self._photos))
-        scores = np.empty(len(self._bank))
+        everything = np.arange(len(self.photos))
+        scores = np.empty(len(self.bank))
         # The fits are so small that threads only wait for each other: three times as long.
         with threadpool_limits(1):
             left_out = np.array(
@@ -218,8 +212,8 @@ class Learner:
         if column is None:
             return Learned(plain, left_out, negatives, self._counted)
         own = (
-            np.array([photo.log_odds[0, column] for photo in self._photos]),
-            self._bank.log_odds[self._counted, column],
+            np.array([photo.log_odds[0, column] for photo in self.photos]),
+            self.bank.log_odds[self._counted, column],
         )
         options = [
             Learned(
@@ -257,7 +251,7 @@ class Learner:
     def _folds(self) -> Iterator[NDArray[np.bool_]]:
         # Whole sources, counted or not: a head that has seen training photos of a source would give
         # too few false positives on held-out ones. If most are of one source, photos are dealt out.
-        sources = self._bank.sources
+        sources = self.bank.sources
         _, sizes = np.unique(sources[self._negative], return_counts=True)
         is_one = len(np.unique(sources[self._counted])) < 2
         if is_one or sizes.max() > sizes.sum() / 2:  # too little would be left to fit against
@@ -272,61 +266,3 @@ def _score(
     head: tuple[NDArray[np.float64], float], rows: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     return np.asarray(rows @ head[0] + head[1])
-
-
-# --- what to expect -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
-    """What ``recognizer enroll --check`` prints.
-
-    ``any_product_threshold`` is the default policy's review threshold, a probability.
-    """
-
-    name: str
-    evidence: EnrolmentEvidence
-    any_product_threshold: float
-
-    def lines(self) -> list[str]:
-        """Return the expectation as lines of text."""
-        text = render(
-            "expectation.txt.j2",
-            name=self.name,
-            e=self.evidence,
-            threshold=self.any_product_threshold,
-            counted=counted,
-        )
-        return text.splitlines()
-
-
-def expect(
-    name: str,
-    examples: Sequence[Example],
-    learner: Learner,
-    learned: Learned,
-    calibration: Calibration,
-    threshold: float,
-    *,
-    is_new: bool,
-) -> Expectation:
-    """Put what was learned from examples into figures."""
-    found, negatives = learned.left_out, learned.negatives
-    limits = {rate: expected_log_odds(negatives, rate) for rate in FALSE_POSITIVE_RATES}
-    evidence = EnrolmentEvidence(
-        photos=len(found),
-        sources=len({Path(photo.path).parent for photo in examples}),
-        known=learner.known,
-        negatives=learner.negatives,
-        recall={rate: _share(found > limit) for rate, limit in limits.items()},
-        false_positives={rate: _share(negatives > limit) for rate, limit in limits.items()},
-        leads=_share(sigmoid(calibration(found)) > threshold),
-        own_weight=None if is_new else learned.head.own_weight,
-    )
-    return Expectation(name=name, evidence=evidence, any_product_threshold=threshold)
-
-
-def _share(is_above: NDArray[np.bool_]) -> Share:
-    count = int(is_above.sum())
-    found = share(count, len(is_above))
-    return Share(count=count, of=len(is_above), low=round(found.low, 4), high=round(found.high, 4))
