@@ -19,13 +19,13 @@ from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.known import COPY_DISTANCE
 from recognizer.listing_rules import AlwaysReview, Keywords, Reports
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.policy import Effect, Finding, KnownMatch, KnownRule, Policy
+from recognizer.policy import Effect, KnownRule, Policy
 from recognizer.prediction import Prediction
 from recognizer.rows import DecisionDiff, NewRow, Ranking, Row, ScanFile, ScanWriter, decide_again
 from recognizer.rows.row import Reference
 from recognizer.status import Reason, Status
 from tests.conftest import invoke
-from tests.rows.rows import bare_row, quick_folder, read_scan, write_scan
+from tests.rows.rows import bare_row, known_match, quick_folder, read_scan, write_scan
 from tests.rules import of_family, of_label, rule
 
 
@@ -64,15 +64,7 @@ POLICIES = [
     Policy(always_review=AlwaysReview(degraded=True, failed=True, animals=0.5)),
     Policy(known=KnownRule(product=Effect.PRIORITY, cleared=Effect.CLEAR)),
 ]
-MATCH = KnownMatch(
-    id="0" * 16,
-    finding=Finding.CLEARED,
-    label=None,
-    note=None,
-    origin=None,
-    distance=COPY_DISTANCE,
-    transform="identity",
-)
+MATCH = known_match("cleared", distance=COPY_DISTANCE)
 SCORES = st.sampled_from([0.0, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.501, 0.9, 0.95])
 ITEMS = st.sampled_from([None, {"id": 1, "title": "Ivory"}, {"reports": 2}, {"title": "\udcff"}])
 ROWS = st.lists(

@@ -182,7 +182,9 @@ def test_what_cannot_be_compared_is_refused(
     with pytest.raises(ScanFileError, match=r"2 rows of .*; 1 rows of .*--allow-mixed"):
         merged(one, two)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
-    assert merged(one, two, allow_mixed=True)[1].rows == 3
+    command = ("merge", one, two, "--output", tmp_path / "all")
+    assert invoke(*command).exit_code == ExitCode.USAGE
+    assert ": 3 rows" in invoke(*command, "--allow-mixed").stdout
     newer = scan("3", row("c", 9))  # what is superseded does no harm
     assert merged(one, two, newer)[1].rows == 3
 
@@ -387,14 +389,3 @@ def test_parquet_that_holds_something_else_is_refused(
     with pytest.raises(ScanFileError, match=words):
         merged(path)
     assert [*tmp_path.iterdir()] == [path]
-
-
-def test_the_command(scan: MakeScan, tmp_path: Path) -> None:
-    one, two = scan("1", row("a")), scan("2", row("b", preprocessing=2))
-    command = ("merge", one, two, "--output", tmp_path / "all")
-    refused = invoke(*command)
-    assert refused.exit_code == ExitCode.USAGE
-    assert "preprocessing 2" in refused.stderr
-    done = invoke(*command, "--allow-mixed")
-    assert done.exit_code == ExitCode.DONE
-    assert "2 rows" in done.stdout
