@@ -68,7 +68,10 @@ def add_head(
         if len(shape) < 2:
             raise ValueError(f"the output {name!r} has no shape (N, labels, ...)")
         shape[1].dim_value = labels if replaced is not None else labels + 1
-    features = _pooled_features(graph)
+    pooling = next((n for n in graph.node if "embedding" in n.output), None)
+    if pooling is None or pooling.op_type not in {"ReduceMean", "GlobalAveragePool"}:
+        kind = "nothing" if pooling is None else pooling.op_type
+        raise ValueError(f"the embedding comes from {kind}, not from pooled features")
     additions = _Additions(graph)
     old = {name: additions.prefix + name for name in _GROWN}
     for node in graph.node:
@@ -77,16 +80,8 @@ def add_head(
     declared = [info for info in graph.value_info if info.name not in _GROWN]
     del graph.value_info[:]
     graph.value_info.extend(declared)
-    _add(additions, head, features, old, labels, softmax, replaced)
+    _add(additions, head, pooling.input[0], old, labels, softmax, replaced)
     return bytes(proto.SerializeToString())
-
-
-def _pooled_features(graph: onnx.GraphProto) -> str:
-    node = next((n for n in graph.node if "embedding" in n.output), None)
-    if node is None or node.op_type not in {"ReduceMean", "GlobalAveragePool"}:
-        kind = "nothing" if node is None else node.op_type
-        raise ValueError(f"the embedding comes from {kind}, not from pooled features")
-    return str(node.input[0])
 
 
 class _Additions:

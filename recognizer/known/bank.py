@@ -65,8 +65,10 @@ class KnownItem:
             raise BankError(f"label = {label!r}: lower-case letters, digits and _")
         for key, maximum in _MAX_CHARACTERS.items():
             text = getattr(self, key)
+            is_text = isinstance(text, str) and 0 < len(text) <= maximum
+            # Without control characters and lone surrogates.
             if text is not None and not (
-                isinstance(text, str) and 0 < len(text) <= maximum and _is_one_line(text)
+                is_text and not {*map(unicodedata.category, text)} & {"Cc", "Cs", "Zl", "Zp"}
             ):
                 raise BankError(f"{key} = {text!r}: one line of text, 1 to {maximum} characters")
 
@@ -75,11 +77,6 @@ class KnownItem:
         """16 hexadecimal digits over all of it: equal findings are one, wherever they come from."""
         text = json.dumps(astuple(self))
         return hashlib.blake2b(text.encode(), digest_size=_ID_BYTES).hexdigest()
-
-
-def _is_one_line(text: str) -> bool:
-    # Without control characters and lone surrogates.
-    return not {*map(unicodedata.category, text)} & {"Cc", "Cs", "Zl", "Zp"}
 
 
 def _utc(time: object) -> str:

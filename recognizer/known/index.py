@@ -123,14 +123,15 @@ class HashIndex:
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Self:
         """Map an index that was saved; nothing is read before it is needed."""
-        paths = (Path(folder) / f"{name}.npy" for name in _FILES)
+        paths = [Path(folder) / f"{name}.npy" for name in _FILES]
         # As plain arrays, which are faster; nothing is copied. An empty one cannot be mapped.
         arrays = (np.load(p, "r" if p.stat().st_size > _NPY_HEADER else None) for p in paths)
         return cls(*map(np.asarray, arrays))
 
     def hash_at(self, position: int) -> bytes:
         """Return the hash at a position."""
-        return _restore(self._hashes[position : position + 1]).tobytes()
+        bits = np.unpackbits(self._hashes[position])
+        return np.packbits(bits[np.argsort(_PERMUTATION)]).tobytes()
 
     def search(
         self, sought: NDArray[np.uint8], distance: int = MAX_DISTANCE
@@ -179,12 +180,6 @@ class HashIndex:
 
 def _permute(hashes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.packbits(np.take(np.unpackbits(hashes, axis=1), _PERMUTATION, axis=1), axis=1)
-
-
-def _restore(permuted: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.packbits(
-        np.take(np.unpackbits(permuted, axis=1), np.argsort(_PERMUTATION), axis=1), axis=1
-    )
 
 
 def _chunk_values(permuted: NDArray[np.uint8], chunk: int) -> NDArray[np.uint16]:

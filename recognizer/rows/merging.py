@@ -13,7 +13,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from recognizer._atomic import replacing
 from recognizer.errors import ScanFileError, UsageError
@@ -212,18 +211,14 @@ def read_parquet(path: Path) -> Iterator[Row]:
             for batch in table.iter_batches(_ROWS_AT_A_TIME):
                 for record in batch.to_pylist(maps_as_pydicts="strict"):
                     number += 1
-                    yield Row.from_json(_row_values(record))
+                    text, item = record.get("row"), record.get("item")
+                    if isinstance(item, str):
+                        record["item"] = json.loads(item)
+                    yield Row.from_json(json.loads(text) if isinstance(text, str) else record)
     except (pyarrow.ArrowException, OSError) as error:
         raise ScanFileError(f"{path} cannot be read as Parquet: {error}") from error
     except (ValueError, RecursionError) as error:
         raise ScanFileError(f"{path}, row {number}: not a row of a scan ({error})") from error
-
-
-def _row_values(record: dict[str, Any]) -> Any:
-    if isinstance(text := record.get("row"), str):
-        return json.loads(text)
-    item = record.get("item")
-    return {**record, "item": json.loads(item) if isinstance(item, str) else item}
 
 
 def _check_kinds(file: ScanFile, allow_mixed: bool) -> None:
