@@ -188,17 +188,6 @@ def test_what_cannot_be_decided_is_left_as_it_is(bundle: Bundle, tmp_path: Path)
     assert [row.policy.name for row in read_scan(path)] == ["default", "default"]
 
 
-def test_an_image_that_becomes_a_lead_leaves_the_audit_sample(
-    bundle: Bundle, tmp_path: Path
-) -> None:
-    path = write_scan(tmp_path / "a", [scored_row("a.jpg", 0.45, audit=0.5)], bundle)
-    sections = "SELECT section FROM entry"
-    with ScanFile(path, write=True) as file:
-        assert file.select(sections) == [("audit",)]
-        decide_again(file, Policy(default=rule(0.05)), [bundle])
-        assert file.select(sections) == [("queue",)]
-
-
 def test_the_command_prints_what_changes(tiny_bundle: Path, tmp_path: Path) -> None:
     rows = [scored_row("a.jpg", 0.45), scored_row("b.jpg", 0.1)]
     path = write_scan(tmp_path / "a.sqlite", rows, load_bundle(tiny_bundle))
