@@ -1,8 +1,7 @@
 """Few-shot enrolment: a product added to a bundle, or strengthened, from as few as three photos.
 
-It needs the extra ``enroll`` (scikit-learn and onnx), and no torch: the photos and their mirror
-images go through the bundle's own network, a linear head is fitted against a bank of negatives,
-and the head is written into the model file.
+It needs the extra ``enroll`` (scikit-learn and onnx), and no torch: a linear head on the features
+of the bundle's own network is fitted against a bank of negatives, and written into the model file.
 """
 
 import importlib.util

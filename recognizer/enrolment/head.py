@@ -1,8 +1,7 @@
 """Learning a head from a few photos, and from the same photos what it is worth.
 
-Every figure comes from heads that did not see what they score: each photo is scored by a head
-that was fitted without any view of it, and each held-out negative by one that was fitted without
-its source. The head that is written has seen them all.
+Each photo is scored by a head that was fitted without any view of it, and each held-out negative by
+one that was fitted without its source. The head that is written has seen them all.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Giving a served model one label more, by writing into its ONNX graph.
 
-The new label becomes an output of the same single pass: a 1x1 convolution over the features from
-which the embedding is pooled, and the pooling. Nothing that is there is changed, but for the names
-of the two outputs that grow. Where a label is strengthened, its old row is replaced by
-``own_weight`` times itself plus the new head. A softmax over the maps would let the new label take
-from the others; so the maps of a softmax model are turned into local log-odds, log(p / (1 - p)).
+The new label is a 1x1 convolution over the features from which the embedding is pooled, in the
+same pass. A softmax over the maps would let it take from the others; so the maps of a softmax model
+are turned into local log-odds, log(p / (1 - p)).
 """
 
 from __future__ import annotations

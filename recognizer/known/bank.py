@@ -1,8 +1,7 @@
 """A bank: the known items of an organisation, in one SQLite file.
 
-Several people can add to it at once, and millions of items need no memory. It holds each item once:
-banks can be merged in any order, any number of times, and what was removed stays out. It holds no
-image, and neither do exchange files, by which two organisations share items.
+It holds each item once: banks can be merged in any order, any number of times, and what was removed
+stays out. Neither banks nor exchange files hold images.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Exact search among millions of 256-bit hashes for those within a small Hamming distance.
 
-Multi-index hashing (Norouzi, Punjani, Fleet 2012): the bits are split into 16 chunks of 16. Where
-two hashes differ in at most 31 bits, some chunk differs in at most one of them, so it is enough
-to look at the hashes that share one of 16 x 17 chunk values with the one that is sought, and to
-count their bits. Nothing is missed, and of a million hashes some four thousand are looked at.
+Multi-index hashing (Norouzi, Punjani, Fleet 2012): of hashes that differ in at most 31 bits, some
+chunk of 16 bits differs in at most one. So only those that share one of 16 x 17 chunk values with
+the one that is sought are looked at: some four thousand of a million.
 """
 
 from __future__ import annotations

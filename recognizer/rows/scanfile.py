@@ -1,8 +1,7 @@
 """The file of a scan: one SQLite database, written by one scan and read by whoever wants to.
 
-``schema.sql`` is its contract. What is acknowledged is on the disk: each batch of rows is one
-transaction in write-ahead mode with an fsync, and the entries of the review queue are written in
-the transaction that writes their images. A team's file of outcomes is a file of the same kind.
+``schema.sql`` is its contract. Each batch of rows is one transaction in write-ahead mode with an
+fsync, with the entries of the queue. A team's file of outcomes is a file of the same kind.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Images that are alike: near-copies by their hash or equal bytes, others by their embeddings.
 
-In the queue, listings are folded whose best images are near-copies of one another: the report, the
-desk and tables of listings read these groups from the file. Embeddings are kept in 8 bits for each
-channel: a quarter of the size, with nearly the same cosines.
+Listings whose best images are near-copies of one another are folded in the queue: the report, the
+desk and tables of listings read these groups from the file.
 """
 
 from __future__ import annotations
@@ -90,7 +89,7 @@ def find_copies(file: ScanFile, distance: int = COPY_DISTANCE) -> Iterator[list[
 
 
 def quantize(vector: NDArray[np.float32]) -> NDArray[np.int8]:
-    """Return an embedding in 8 bits for each channel; its length is lost, its direction stays."""
+    """Return an embedding in 8 bits a channel: its length is lost, cosines are nearly the same."""
     largest = float(np.abs(vector).max(initial=0))
     if not largest:
         return np.zeros(vector.shape, np.int8)
