@@ -71,7 +71,7 @@ _ORT_FORMAT = b"ORTM"  # onnxruntime would open it, too
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A bundle: the content of ``bundle.json``, and the folder where it lies.
+    """A bundle: the content of ``bundle.json``, and its folder.
 
     ``taxonomy`` has the names of the package, and those that the bundle adds; ``labels`` are the
     model's outputs, in order. ``any_product_thresholds`` is false-positive rate -> the probability

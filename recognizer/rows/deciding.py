@@ -113,31 +113,29 @@ def _changes(
     file: ScanFile, policy: Policy, bundles: Mapping[str, Bundle], diff: DecisionDiff
 ) -> Iterator[tuple[int, Row]]:
     """Yield the new rows of images of which more than the policy changes, by number."""
-    last = 0
-    deciders: dict[str, Decider] = {}
-    while block := file.select(
-        f"SELECT image.id, model.digest, {_CLEAR_FOR_NO_REASON}, scores, family, item FROM image"
-        " JOIN model ON model.id = image.model WHERE image.id > ?"
-        f" ORDER BY image.id LIMIT {_BLOCK}",
-        (last,),
+    for number, digest in file.select(
+        "SELECT id, digest FROM model WHERE EXISTS (SELECT 1 FROM image WHERE model = model.id)"
     ):
-        last = block[-1][0]
-        for model in {record[1] for record in block}:
-            if model not in bundles:
-                raise UsageError(
-                    f"rows were made by the model {model[:12]}, and its thresholds are needed: "
-                    "give its folder with --bundle"
-                )
-            decider = deciders.setdefault(model, Decider(bundles[model], policy))
-            records = [record for record in block if record[1] == model]
+        if digest not in bundles:
+            raise UsageError(
+                f"rows were made by the model {digest[:12]}, and its thresholds are needed: give "
+                "its folder with --bundle"
+            )
+        decider, last = Decider(bundles[digest], policy), 0
+        while block := file.select(
+            f"SELECT id, {_CLEAR_FOR_NO_REASON}, scores, family, item FROM image"
+            f" WHERE id > ? AND model = ? ORDER BY id LIMIT {_BLOCK}",
+            (last, number),
+        ):
+            last = block[-1][0]
             try:
-                is_clear = decider.stay_clear(records)
+                is_clear = decider.stay_clear(block)
             except (msgspec.MsgspecError, ValueError, TypeError) as error:
                 raise file.damaged(error) from error
             unchanged = int(is_clear.sum())
             diff.rows += unchanged
             diff.decisions["clear", "clear"] += unchanged
-            others = json.dumps([records[at][0] for at in np.flatnonzero(~is_clear).tolist()])
+            others = json.dumps([block[at][0] for at in np.flatnonzero(~is_clear).tolist()])
             of_these = "image.id IN (SELECT value FROM json_each(?))"
             for image, before in [*file.numbered_rows(of_these, (others,))]:
                 after = decider.decided(before)
@@ -166,13 +164,13 @@ class Decider:
         or has words or reports in its listing that the policy looks at.
         """
         is_clear = np.array(
-            [is_clear and self._ignores(item) for *_, is_clear, _, _, item in records], np.bool_
+            [is_clear and self._ignores(item) for _, is_clear, _, _, item in records], np.bool_
         )
         places = np.flatnonzero(is_clear).tolist()
         if not places:
             return is_clear
-        scores = _columns([records[place][3] for place in places], self._labels)
-        families = _columns([records[place][4] for place in places], self._families)
+        scores = _columns([records[place][2] for place in places], self._labels)
+        families = _columns([records[place][3] for place in places], self._families)
         for limits in self._limits:
             name = limits.candidate.name
             if limits.candidate.kind is CandidateKind.LABEL:

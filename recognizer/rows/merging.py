@@ -50,13 +50,13 @@ def merge(
     """Merge scans into one file, with which a scan, a review or a report can go on.
 
     Of Parquet files with rows ``only_pending`` takes what is not clear, and the audit sample. The
-    output takes its place in one step, and it may be one of the inputs; else there must be no such
-    file. Without ``allow_mixed``, rows of several models, policies or banks are refused: a queue
+    output takes its place in one step, and it may be one of the inputs; any other existing file is
+    refused. Without ``allow_mixed``, rows of several models, policies or banks are refused: a queue
     that is ranked by them would be wrong without a sign of it. So are rows dated in the future.
     """
     for path in inputs:
         if not path.is_file():
-            raise ScanFileError(f"{path}: no such file")
+            raise ScanFileError(f"{path} does not exist, or is not a regular file")
     if output.exists() and not any(output.samefile(path) for path in inputs):
         raise UsageError(
             f"{output} exists: name it among the inputs too, so that its rows are kept, or name "

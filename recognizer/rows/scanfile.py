@@ -389,7 +389,7 @@ class ScanFile(Closes):
             refresh_entries(database, units, audited)
 
     def _id(self, table: str, *values: object) -> int:
-        """Return the number of a model, policy or bank, which is added where it is new."""
+        """Return the number of a model, policy or bank, which is added if it is new."""
         if (found := self._ids.get((table, *values))) is None:
             names = "name, version, digest" if table == "model" else "name, digest"
             self._database.execute(

@@ -38,7 +38,7 @@ class Known(NamedTuple):
 
 
 class ScanWriter(ScanFile):
-    """The file of a scan that writes it, made where it does not exist; no second scan may."""
+    """The file of a scan that writes it, made if it does not exist; a second scan is refused."""
 
     _file: int | None = None  # a descriptor, with the lock
 
@@ -104,7 +104,7 @@ class ScanWriter(ScanFile):
             )
 
     def check(self) -> None:
-        """Raise a ScanFileChangedError unless the file is where it was, and no shorter.
+        """Raise a ScanFileChangedError if the file was moved, replaced or truncated.
 
         Rows that nobody else has are written to another file, which the message names.
         """

@@ -85,7 +85,7 @@ def test_a_name_leads_nowhere_else(
         find_bundle(name)
 
 
-def test_a_folder_that_hides_a_bundle_of_the_package_is_told(
+def test_a_folder_that_hides_a_bundle_of_the_package_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise a folder of that name would quietly serve in its place."""
@@ -192,7 +192,9 @@ def test_an_unreadable_description_is_a_schema_error(text: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("change", [lambda b: b + b"\0", lambda b: b[:-1], lambda _: b""])
-def test_another_model_or_none_is_told(change: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_another_model_or_a_missing_one_is_reported(
+    change: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
     folder = write_tiny_bundle(tmp_path)
     model = folder / "model.onnx"
     model.write_bytes(change(model.read_bytes()))

@@ -34,7 +34,7 @@ def test_an_unknown_provider_is_a_mistake(tiny_bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(("provider", "package"), [*PACKAGES.items()])
-def test_a_missing_provider_is_told_with_its_package_unless_a_fallback_is_allowed(
+def test_a_missing_provider_is_reported_with_its_package_unless_a_fallback_is_allowed(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, provider: str, package: str
 ) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
@@ -46,7 +46,7 @@ def test_a_missing_provider_is_told_with_its_package_unless_a_fallback_is_allowe
     assert fallback.predict(encoded(picture())).status is Status.OK
 
 
-def test_a_provider_that_does_not_start_is_told(
+def test_a_provider_that_does_not_start_is_reported(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """onnxruntime lists a provider that it then silently replaces (no driver, for one)."""

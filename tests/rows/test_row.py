@@ -82,7 +82,7 @@ def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
         (changed("time", to="2026-01-01T00:00:00"), r"\$\.time"),
     ],
 )
-def test_what_is_no_row_is_told_by_its_key(
+def test_what_is_not_a_row_is_refused_with_its_key(
     row: Row, change: Callable[[dict[str, Any]], object], words: str
 ) -> None:
     values = json.loads(replace(row, regions=(REGION,)).to_json_line())

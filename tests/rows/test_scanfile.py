@@ -216,7 +216,7 @@ OTHERS: list[tuple[Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("make", "words"), OTHERS)
-def test_what_is_no_scan_is_left_as_it_is(
+def test_what_is_not_a_scan_is_left_as_it_is(
     tmp_path: Path, make: Callable[[Path], object], words: str
 ) -> None:
     path = tmp_path / "scan.sqlite"
@@ -248,7 +248,7 @@ def test_places_where_no_scan_can_be(tmp_path: Path, place: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
-def test_a_file_without_tables_becomes_a_scan_and_is_none_before(tmp_path: Path, mode: str) -> None:
+def test_a_file_without_tables_becomes_a_scan(tmp_path: Path, mode: str) -> None:
     """An empty one, or one in write-ahead mode: somebody was killed while making it."""
     path = tmp_path / "scan.sqlite"
     database = sqlite3.connect(path)
@@ -324,7 +324,7 @@ class _WithoutLocks(sqlite3.Connection):
         return super().execute(statement, *values)
 
 
-def test_a_file_system_without_locks_is_told(
+def test_a_file_system_without_locks_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect = sqlite3.connect
