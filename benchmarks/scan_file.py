@@ -43,6 +43,7 @@ from recognizer.rows import (
     read_listings,
 )
 from recognizer.rows.deciding import Decider
+from recognizer.rows.item_key import item_key
 from recognizer.status import Status
 
 BATCH = 64
@@ -220,9 +221,9 @@ def look_up(path: Path, count: int) -> None:
         with measured("unchanged images: known, and the last row", lambda: LOOKED_UP):
             for row in rows:
                 if row is not None:
-                    key = file.key_of(row.source, row.item)
+                    key = item_key(row.source, row.item)
                     if file.known(key) is not None:
-                        file.last_row(key)
+                        next(file.numbered_rows("key = ?", (key,)))
 
 
 def review(path: Path, entries: int, bundle: Bundle) -> None:

@@ -24,12 +24,10 @@ from recognizer.errors import MissingExtraError, UsageError
 from recognizer.policy import Policy
 from recognizer.rows.listings import Listing, read_listings
 from recognizer.rows.records import valid
-from recognizer.rows.row import ROW_SCHEMA, Row
+from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
-EXPORT_SUFFIXES = (".jsonl", ".csv", ".parquet")
-"""What the name of an export ends in."""
-
+_SUFFIXES = (".jsonl", ".csv", ".parquet")
 _CHUNK_ROWS = 2000  # a row group of Parquet
 
 
@@ -75,7 +73,6 @@ class RecordKind(NamedTuple):
     name: str
     columns: Mapping[str, Any]
     cells: Callable[[Any], Mapping[str, Any]]
-    version: object = __version__
 
     @property
     def key(self) -> str:
@@ -114,7 +111,6 @@ _ROWS = RecordKind(
     name="rows",
     columns=get_type_hints(Row, include_extras=True) | {"item": str},
     cells=Row.to_json,
-    version=ROW_SCHEMA,
 )
 _LISTINGS = RecordKind(
     name="listings",
@@ -155,8 +151,8 @@ def _arrow_type(kind: inspect.Type) -> Any:
 def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: bool) -> int:
     """Write records in one step, by the ending of the path, and return how many they are."""
     suffix = path.suffix.lower()
-    if suffix not in EXPORT_SUFFIXES:
-        raise UsageError(f"{path}: give a name that ends in {', '.join(EXPORT_SUFFIXES)}")
+    if suffix not in _SUFFIXES:
+        raise UsageError(f"{path}: give a name that ends in {', '.join(_SUFFIXES)}")
     parquet = parquet_library() if suffix == ".parquet" else None
     beginning = {
         ".jsonl": f'{{"{next(iter(kind.columns))}":',
@@ -193,7 +189,7 @@ def _write_parquet(path: Path, kind: RecordKind, records: Iterator[Any], parquet
     import pyarrow  # noqa: PLC0415 - an extra
 
     fields = [(key, _arrow_type(inspect.type_info(hint))) for key, hint in kind.columns.items()]
-    schema = pyarrow.schema(fields, metadata={kind.key: str(kind.version)})
+    schema = pyarrow.schema(fields, metadata={kind.key: __version__})
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
         while chunk := [*itertools.islice(records, _CHUNK_ROWS)]:
             cells = [

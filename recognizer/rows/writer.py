@@ -7,17 +7,15 @@ import os
 import secrets
 import sqlite3
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from recognizer.errors import ScanFileChangedError, ScanFileError
-from recognizer.rows.item_key import item_key
 from recognizer.rows.records import SELECT_KNOWN, Ranking, result_key
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import NewRow, ScanFile
-from recognizer.status import Reason
 
 if sys.platform == "win32":
     import msvcrt
@@ -70,16 +68,6 @@ class ScanWriter(ScanFile):
         for sha256, *result, state, lacks in self.select(SELECT_KNOWN, (key,)):
             return Known(result_key(sha256, *result), sha256, state, bool(lacks))
         return None
-
-    def key_of(
-        self, source: str, columns: Mapping[str, Any] | None, reason: Reason | None = None
-    ) -> int:
-        """Return the key of an image by its source and its listing's own columns."""
-        return item_key(source, columns, self.listing_column, reason)
-
-    def last_row(self, key: int) -> tuple[int, Row]:
-        """Return the number and the row of an image that has one."""
-        return next(self.numbered_rows("key = ?", (key,)))
 
     def append(
         self,

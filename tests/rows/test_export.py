@@ -19,7 +19,7 @@ from recognizer.errors import ScanFileError, UsageError
 from recognizer.listing_rules import KeywordHit
 from recognizer.policy import Decision, Policy
 from recognizer.prediction import Region
-from recognizer.rows import ROW_SCHEMA, Row, ScanFile, write_listings, write_rows
+from recognizer.rows import Row, ScanFile, write_listings, write_rows
 from recognizer.rows.row import Reference
 from recognizer.status import Reason
 from tests.conftest import ROW_VALIDATOR, encoded, invoke, picture
@@ -94,7 +94,7 @@ def test_parquet(scan: Path, rows: list[Row], tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     table = parquet.read_table(export(scan, tmp_path / "rows.parquet"))
     assert table.column_names == [*ROW_FIELDS]
-    assert table.schema.metadata[b"recognizer.rows"] == str(ROW_SCHEMA).encode()
+    assert b"recognizer.rows" in table.schema.metadata
     lead, failed, _ = table.to_pylist()
     assert (lead["source"], failed["source"]) == (rows[0].source, "\\udcff.jpg")
     assert dict(lead["scores"]) == rows[0].scores
