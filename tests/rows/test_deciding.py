@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -186,6 +188,10 @@ def test_what_cannot_be_decided_is_left_as_it_is(bundle: Bundle, tmp_path: Path)
     with pytest.raises(ScanFileError, match=r"is damaged.*ivory_raw"):
         again(path, Policy(ignore=frozenset({"ivory_worked"})), bundle)
     assert [row.policy.name for row in read_scan(path)] == ["default", "default"]
+    with closing(sqlite3.connect(path)) as edited, edited:
+        edited.execute("UPDATE image SET scores = NULL")
+    with pytest.raises(ScanFileError, match="is damaged"):
+        again(path, Policy(), bundle)
 
 
 def test_the_command_prints_what_changes(tiny_bundle: Path, tmp_path: Path) -> None:
