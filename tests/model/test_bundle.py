@@ -15,11 +15,7 @@ from recognizer.model.bundle import Bundle, load_bundle, load_carried_bundles, w
 from recognizer.model.description import NegativesFile
 from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
 from recognizer.model.negatives import read_negatives
-from recognizer.model.self_test import (
-    TOLERANCE,
-    self_test,
-    with_self_test,
-)
+from recognizer.model.self_test import TOLERANCE, self_test, with_self_test
 from tests.tiny import change_by_hand, edit_description, write_tiny_bundle
 
 Change = Callable[[dict[str, Any]], object]
