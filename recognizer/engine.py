@@ -29,7 +29,7 @@ from recognizer.imaging import (
 )
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.numerics import sigmoid
-from recognizer.model.session import is_onnxruntime_error, open_session, run_session
+from recognizer.model.session import is_onnxruntime_error, open_session
 from recognizer.policy import KnownMatch, Policy, Verdict
 from recognizer.prediction import Embedding, Explanation, Prediction, Region
 from recognizer.status import Reason, Status
@@ -284,7 +284,7 @@ class Recognizer(DecisionMaker):
         for first in range(0, len(inputs), size):
             images = np.stack(inputs[first : first + size])
             try:
-                parts.append(run_session(self._session, self.provider, outputs, images))
+                parts.append(self._session.run([*outputs], {"images": images}))
             except Exception as error:
                 if not is_onnxruntime_error(error):
                     raise
