@@ -112,9 +112,11 @@ class Bank(Closes):
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
         self.path = Path(path)
-        if not self.path.is_file() and (not create or self.path.exists()):
-            what = "is not a regular file" if self.path.exists() else "does not exist"
-            raise BankError(f"{self.path} {what}; {_ADVICE}")
+        if self.path.exists():
+            if not self.path.is_file():
+                raise BankError(f"{self.path} is not a regular file; {_ADVICE}")
+        elif not create:
+            raise BankError(f"{self.path} does not exist; {_ADVICE}")
         uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'ro'}"
         with self._reported():
             self._database = sqlite3.connect(
