@@ -221,7 +221,6 @@ look, while a decision that covers a copy has to be right for it.
 def near_copies(
     hashes: Sequence[str | None],
     exact: Sequence[Hashable | None],
-    distance: int = COPY_DISTANCE,
     *,
     match_orientations: bool = False,
 ) -> NDArray[np.intp]:
@@ -250,7 +249,7 @@ def near_copies(
             if key is not None:
                 join(firsts.setdefault(key, position), position)
     places = [*firsts.values()]
-    pairs = near_pairs(to_bytes([*firsts]), distance, match_orientations=match_orientations)
+    pairs = near_pairs(to_bytes([*firsts]), COPY_DISTANCE, match_orientations=match_orientations)
     for left, right, _ in pairs:
         for one, other in zip(left.tolist(), right.tolist(), strict=True):
             join(places[one], places[other])

@@ -67,15 +67,12 @@ def _changed_groups(file: ScanFile) -> list[tuple[int | None, int, int]]:
     ]
 
 
-def find_copies(file: ScanFile, distance: int = COPY_DISTANCE) -> Iterator[list[Row]]:
-    """Yield the rows of each group of near-copies among all images of a scan.
-
-    Two near-copies differ in at most ``distance`` bits of their hashes, or have equal bytes.
-    """
+def find_copies(file: ScanFile) -> Iterator[list[Row]]:
+    """Yield the rows of each group of near-copies, or of equal bytes, among a scan's images."""
     images = file.select(
         "SELECT id, phash, sha256 FROM image WHERE coalesce(phash, sha256) IS NOT NULL ORDER BY id"
     )
-    first = near_copies([i[1] for i in images], [i[2] for i in images], distance).tolist()
+    first = near_copies([i[1] for i in images], [i[2] for i in images]).tolist()
     groups: dict[int, list[int]] = {}
     for (image, *_), at in zip(images, first, strict=True):
         groups.setdefault(at, []).append(image)
