@@ -154,7 +154,7 @@ class Decider:
         looked_at = {member for limits in self._limits for member in limits.members}
         self._labels = [n for n in bundle.label_names if n in looked_at | {*bundle.animals}]
         self._families = [family.name for family in bundle.families]
-        self._members = {f.name: f.members for f in bundle.families}
+        self._members = {(one.kind, one.name): one.members for one in bundle.candidates}
         self._reads_listings = bool(policy.keywords) or policy.reports != Reports()
 
     def stay_clear(self, records: Sequence[tuple[Any, ...]]) -> NDArray[np.bool_]:
@@ -205,10 +205,7 @@ class Decider:
         )
         known, limits = row.known or (), self._limits
         verdict = decide(prediction, self._bundle, self._policy, known, row.item, limits=limits)
-        shown = {lead.name for lead in verdict.leads if lead.kind is CandidateKind.LABEL}
-        for lead in verdict.leads:
-            if lead.kind is CandidateKind.FAMILY:
-                shown |= {*self._members[lead.name]}
+        shown = {name for one in verdict.leads for name in self._members[one.kind, one.name]}
         return replace(
             row,
             leads=rounded_leads(verdict),
