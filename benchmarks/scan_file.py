@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ from recognizer.rows import (
     read_listings,
 )
 from recognizer.rows.deciding import Decider
+from recognizer.rows.item_key import item_key
 from recognizer.status import Status
 
 BATCH = 64
@@ -160,7 +162,7 @@ def write(path: Path, rows: Iterator[NewRow], bundle: Bundle) -> None:
     seconds = slowest = busy = 0.0
     count = 0
     with ScanWriter(path, Ranking([bundle])) as file:
-        while batch := [new for new, _ in zip(rows, range(BATCH), strict=False)]:
+        while batch := [*islice(rows, BATCH)]:
             begun, cpu = time.perf_counter(), time.process_time()
             file.append(batch)
             count += len(batch)
@@ -219,9 +221,9 @@ def look_up(path: Path, count: int) -> None:
         with measured("unchanged images: known, and the last row", lambda: LOOKED_UP):
             for row in rows:
                 if row is not None:
-                    key = file.key_of(row.source, row.item)
+                    key = item_key(row.source, row.item)
                     if file.known(key) is not None:
-                        file.last_row(key)
+                        next(file.numbered_rows("key = ?", (key,)))
 
 
 def review(path: Path, entries: int, bundle: Bundle) -> None:

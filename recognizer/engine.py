@@ -29,7 +29,7 @@ from recognizer.imaging import (
 )
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.numerics import sigmoid
-from recognizer.model.session import is_onnxruntime_error, open_session, run_session
+from recognizer.model.session import is_onnxruntime_error, open_session
 from recognizer.policy import KnownMatch, Policy, Verdict
 from recognizer.prediction import Explanation, Prediction, Region
 from recognizer.status import Reason, Status
@@ -281,7 +281,7 @@ class Recognizer(DecisionMaker):
             for rgb, own in zip(batch, inputs, strict=True):
                 model_input(rgb, size, out=own)
             try:
-                parts.append(run_session(self._session, self.provider, outputs, inputs))
+                parts.append(self._session.run([*outputs], {"images": inputs}))
             except Exception as error:
                 if not is_onnxruntime_error(error):
                     raise

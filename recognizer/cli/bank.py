@@ -77,9 +77,7 @@ def add(
 def list_items(
     bank: BankArgument,
     label: Annotated[str | None, typer.Option(help="List only items with this label.")] = None,
-    output: Annotated[
-        Path | None, output_option("Write an exchange file instead: .csv or .txt.")
-    ] = None,
+    output: Annotated[Path | None, output_option("Write an exchange file instead: a .csv.")] = None,
     json_lines: options.JsonLinesOption = False,
 ) -> None:
     """List the items of a bank, the oldest first, or write them into an exchange file.
@@ -111,7 +109,7 @@ def remove(
 
     The next scan with this bank makes all rows again.
     """
-    if not bank.is_file():
+    if not bank.exists():
         raise UsageError(f"{bank} does not exist")
     with Bank(bank, create=True) as opened:
         typer.echo(f"{bank}: {opened.remove(ids)} removed, {len(opened)} in all")

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli.decide import print_diff
-from recognizer.cli.inputs import bundles_behind
-from recognizer.cli.options import JsonOption, RowsBundleOption, print_json
+from recognizer.cli.options import JsonOption, print_json
 from recognizer.cli.progress import shown, working
 from recognizer.rows import ScanFile
 from recognizer.rows.deciding import compare
@@ -19,13 +18,11 @@ def command(
     before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The file of a scan.")],
     after: Annotated[Path, typer.Argument(metavar="AFTER", help="That of another.")],
     top: Annotated[int, typer.Option(min=0, help="How many of the largest changes to show.")] = 20,
-    bundle: RowsBundleOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show which decisions changed between two scans, and the images that changed most."""
-    products = {one.digest: one.products for one in bundles_behind(bundle)}
     with ScanFile(before) as one, ScanFile(after) as other, working("Comparing"):
-        found = compare(one, other, products, top=top)
+        found = compare(one, other, top=top)
     if as_json:
         print_json(found.to_json())
         return
@@ -36,7 +33,6 @@ def command(
     print_diff(found.common)
     for change in found.changes:
         old, new = change.before, change.after
-        score = f", {change.product} {change.by:+.3f}" if change.product else ""
-        typer.echo(f"{shown(new.source)}: {old.decision} to {new.decision}{score}")
+        typer.echo(f"{shown(new.source)}: {old.decision} to {new.decision}, {change.by:+.3f}")
         for sentence in new.why or old.why:
             typer.echo(f"    {'' if new.why else 'was '}{shown(sentence)}")

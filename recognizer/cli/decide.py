@@ -44,12 +44,16 @@ def command(
 
 def print_diff(diff: DecisionDiff) -> None:
     """Print which decisions and leads changed."""
-    if diff.products:
-        counts = (diff.before, diff.after, diff.added, diff.removed)
+    from recognizer.rows.deciding import LEAD_COUNTS
+
+    if diff.leads:
         print_table(
             "Leads by product",
-            ["product", "before", "after", "added", "removed"],
-            ([name, *(f"{count[name]:,}" for count in counts)] for name in diff.products),
+            ["product", *LEAD_COUNTS],
+            (
+                [name, *(f"{counts[key]:,}" for key in LEAD_COUNTS)]
+                for name, counts in sorted(diff.leads.items())
+            ),
         )
     for (before, after), count in sorted(diff.decisions.items()):
         if before != after:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,6 @@ from recognizer.cli.options import BundleOption, output_option
 from recognizer.cli.progress import require_none_failed, show_progress
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
-from recognizer.model.folders import check_output
 from recognizer.scan import expand
 
 
@@ -48,23 +46,19 @@ def command(
     Prints what to expect: each photo in turn is left out and scored. The new bundle is used like
     any other. The exit code is 3 if a photo could not be read. Needs the extra `enroll`.
     """
-    from recognizer.enrolment import Product, enroll, examine
+    from recognizer.enrolment import Product, enroll
 
-    if check:
-        make = examine
-    elif output is None:
+    if output is None and not check:
         raise UsageError("give --output, the folder of the new bundle, or --check")
-    else:
-        check_output(output)  # before any work is done
-        make = partial(enroll, output=output)
     recognizer = Recognizer.load(bundle)
     paths = [item.source for item in expand(photos)]
     others = [item.source for item in expand(negatives or ())]
     with show_progress() as report:
-        found = make(
+        found = enroll(
             recognizer,
             Product(name=name, family=family, hint=hint),
             paths,
+            None if check else output,
             negatives=others,
             on_progress=report,
         )

@@ -23,10 +23,6 @@ def command(
     photo: Annotated[
         Path | None, typer.Argument(metavar="PHOTO", help="Rank the images by similarity to it.")
     ] = None,
-    distance: Annotated[
-        int,
-        typer.Option(min=0, max=31, help="Bits of 256 in which hashes of near-copies may differ."),
-    ] = 20,
     bundle: options.BundleOption = None,
     top: Annotated[int, typer.Option(min=1, help="How many to list, the most similar first.")] = 20,
     json_lines: options.JsonLinesOption = False,
@@ -39,14 +35,14 @@ def command(
     """
     with ScanFile(scan) as file:
         if photo is None:
-            _print_copies(file, distance, json_lines)
+            _print_copies(file, json_lines)
         else:
             _print_similar(file, photo, bundle, top, json_lines)
 
 
-def _print_copies(file: ScanFile, distance: int, json_lines: bool) -> None:
+def _print_copies(file: ScanFile, json_lines: bool) -> None:
     with working(f"Comparing the images of {file.path}"):
-        count, groups = len(file), [*find_copies(file, distance)]
+        count, groups = len(file), [*find_copies(file)]
     for number, rows in enumerate(groups, 1):
         if json_lines:
             images = [{key: row.to_json()[key] for key in _KEYS} for row in rows]

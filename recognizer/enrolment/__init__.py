@@ -1,8 +1,7 @@
 """Few-shot enrolment: a product added to a bundle, or strengthened, from as few as three photos.
 
-It needs the extra ``enroll`` (scikit-learn and onnx), and no torch: the photos and their mirror
-images go through the bundle's own network, a linear head is fitted against a bank of negatives,
-and the head is written into the model file.
+It needs the extra ``enroll`` (scikit-learn and onnx), and no torch: a linear head on the features
+of the bundle's own network is fitted against a bank of negatives, and written into the model file.
 """
 
 import importlib.util
@@ -13,7 +12,7 @@ for _module in ("sklearn", "onnx"):
     if importlib.util.find_spec(_module) is None:
         raise MissingExtraError(_module, "enroll")
 
-from recognizer.enrolment.enroll import Enrolment, Product, enroll, examine  # noqa: E402
-from recognizer.enrolment.head import Expectation  # noqa: E402
+from recognizer.enrolment.enroll import Enrolment, Product, enroll  # noqa: E402
+from recognizer.enrolment.writing import Expectation  # noqa: E402
 
-__all__ = ["Enrolment", "Expectation", "Product", "enroll", "examine"]
+__all__ = ["Enrolment", "Expectation", "Product", "enroll"]

@@ -9,16 +9,14 @@ from pathlib import Path
 
 from recognizer.engine import Recognizer
 from recognizer.enrolment.head import (
-    Expectation,
     Learner,
     as_negatives,
     distinct,
-    expect,
     is_known,
     read_examples,
     without_copies,
 )
-from recognizer.enrolment.writing import DEFAULT_RATE, Plan, calibrate, write_enrolled
+from recognizer.enrolment.writing import Expectation, Plan, write_enrolled
 from recognizer.errors import TaxonomyError, UsageError
 from recognizer.model.bundle import Bundle
 from recognizer.model.folders import check_output
@@ -30,8 +28,6 @@ MIN_PHOTOS = 3
 
 MIN_NEGATIVES = 50
 """With fewer held-out negatives no threshold means anything: 1 of 50 is a rate of 2 %."""
-
-_OWN_BANK = "the bundle's bank"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +95,7 @@ def enroll(
     recognizer: Recognizer,
     product: Product,
     photos: Sequence[str],
-    output: Path | None,
+    output: Path | None = None,
     *,
     negatives: Sequence[str] = (),
     on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
@@ -107,14 +103,17 @@ def enroll(
     """Write a bundle that knows a product more, or one better than the recognizer's.
 
     ``photos`` are paths, of at least three that differ; ``output`` is the folder NAME-vN of the new
-    bundle, which must not exist or be empty (None to write nothing); ``negatives`` are paths of
-    photos that do not show the product, in addition to the bundle's bank. ``on_progress`` is called
-    with what is being done, the photos done and their number.
+    bundle, which must not exist or be empty; without one, nothing is written, and the result says
+    what to expect. ``negatives`` are paths of photos that do not show the product, in addition to
+    the bundle's bank. ``on_progress`` is called with what is being done, the photos done and their
+    number.
 
     A mistake in these is a UsageError; a bank that is not the one that the bundle describes, or a
     model that cannot be added to, a BundleError.
     """
     title = None if output is None else check_output(output)  # before any work is done
+    if not photos:
+        raise UsageError(f"no photos: give at least {MIN_PHOTOS} of {product.name} that differ")
     bundle, name = recognizer.bundle, product.name
     taxonomy = resolve(bundle, product)
     own_bank = read_negatives(bundle)
@@ -151,11 +150,16 @@ def enroll(
     )
     bank = as_negatives(others, "", held_out=True, together=False) if others else None
     parts = []
-    for part, place in ((own_bank, _OWN_BANK), (bank, "--negatives")):
+    for part, place in ((own_bank, "the bundle's bank"), (bank, "--negatives")):
         if part is not None:
             rest, labels = without_copies(part, examples)
-            notes += [_note_on_copies(labels, place, name)] if labels else []
             parts.append(rest)
+            if labels:
+                as_what = ", ".join(sorted({label or "a negative" for label in labels}))
+                note = f"photos in {place} (as {as_what}): {len(labels)}; they count as {name} here"
+                if part is own_bank:
+                    note += "; the model may have been trained on them, and promise too much"
+                notes.append(note)
     if not parts:
         raise UsageError("none of the negatives could be read")
     whole = parts[0] if len(parts) == 1 else parts[0].joined(parts[1])
@@ -173,50 +177,20 @@ def enroll(
         )
     on_progress("leaving out each photo in turn", 0, 1)
     column = bundle.label_names.index(name) if name in bundle.label_names else None
-    learned = learner.learn(column)
-    on_progress("leaving out each photo in turn", 1, 1)
-    calibration = calibrate(learned, bundle, name)
-    threshold = bundle.any_product_thresholds[DEFAULT_RATE]
-    expectation = expect(
-        name, examples, learner, learned, calibration, threshold, is_new=column is None
-    )
     plan = Plan(
         recognizer=recognizer,
         taxonomy=taxonomy,
-        name=name,
-        photos=examples,
-        bank=whole,
+        learner=learner,
+        learned=learner.learn(column),
+        column=column,
         own_bank=parts[0] if own_bank is not None else None,
-        learned=learned,
-        calibration=calibration,
-        expectation=expectation,
         notes=tuple(notes),
     )
     if output is not None and title is not None:
         write_enrolled(plan, output, title)
     return Enrolment(
-        expectation=expectation,
+        expectation=plan.expectation,
         notes=plan.notes,
         unreadable=unreadable | missing,
         path=output,
     )
-
-
-def examine(
-    recognizer: Recognizer,
-    product: Product,
-    photos: Sequence[str],
-    *,
-    negatives: Sequence[str] = (),
-    on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
-) -> Enrolment:
-    """Say what a label that :func:`enroll` learns from these photos could be expected to do."""
-    return enroll(recognizer, product, photos, None, negatives=negatives, on_progress=on_progress)
-
-
-def _note_on_copies(labels: Sequence[str], place: str, name: str) -> str:
-    as_what = ", ".join(sorted({label or "a negative" for label in labels}))
-    text = f"photos in {place} (as {as_what}): {len(labels)}; they count as {name} here"
-    if place == _OWN_BANK:
-        text += "; the model may have been trained on them, and promise too much"
-    return text

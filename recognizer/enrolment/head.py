@@ -1,8 +1,7 @@
 """Learning a head from a few photos, and from the same photos what it is worth.
 
-Every figure comes from heads that did not see what they score: each photo is scored by a head
-that was fitted without any view of it, and each held-out negative by one that was fitted without
-its source. The head that is written has seen them all.
+Each photo is scored by a head that was fitted without any view of it, and each held-out negative by
+one that was fitted without its source. The head that is written has seen them all.
 """
 
 from __future__ import annotations
@@ -20,21 +19,15 @@ from threadpoolctl import threadpool_limits
 
 from recognizer.engine import Recognizer
 from recognizer.enrolment.onnx_head import Head
-from recognizer.evaluation.metrics import share
-from recognizer.evaluation.templates import render
-from recognizer.evaluation.thresholds import MAX_FOR_RANKS, expected_log_odds, ranks_of
 from recognizer.imaging import model_input
 from recognizer.known import near_copies
-from recognizer.model.description import Calibration, EnrolmentEvidence, Share, counted
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
-from recognizer.model.numerics import sigmoid, unit_norm
-from recognizer.policy import FALSE_POSITIVE_RATES
+from recognizer.model.numerics import unit_norm
 from recognizer.prediction import MAX_DISTANCE
 
 # --- photos ---------------------------------------------------------------------------------------
 
-NEAR_COPY_COSINE = 0.95
-"""Photos whose perceptual hashes match are near-copies where their embeddings are this similar."""
+_NEAR_COPY_COSINE = 0.95  # of the embeddings of photos whose hashes match
 
 
 class Example(NamedTuple):
@@ -117,10 +110,9 @@ def is_known(photo: Example, name: str, bank: NegativeBank | None, earlier: Set[
 
     It is in the bundle's bank as that label, or its sha256 is in ``earlier``.
     """
-    of_label = None if bank is None else bank[bank.labels == name]
-    return photo.sha256 in earlier or (
-        of_label is not None and bool(_copies(of_label, photo).any())
-    )
+    if photo.sha256 in earlier:
+        return True
+    return bank is not None and bool((_copies(bank, photo) & (bank.labels == name)).any())
 
 
 def _copies(bank: NegativeBank, photo: Example) -> NDArray[np.bool_]:
@@ -128,18 +120,14 @@ def _copies(bank: NegativeBank, photo: Example) -> NDArray[np.bool_]:
     # nothing is near.
     bits = np.unpackbits(bank.phash ^ photo.phash, axis=1).sum(axis=1)
     cosine = unit_norm(bank.embeddings) @ unit_norm(photo.embeddings[:1])[0]
-    near = (bits <= MAX_DISTANCE) & (cosine >= NEAR_COPY_COSINE) & photo.phash.any()
+    near = (bits <= MAX_DISTANCE) & (cosine >= _NEAR_COPY_COSINE) & photo.phash.any()
     return np.asarray((bank.sha256 == short_digests([photo.sha256])[0]) | near, bool)
 
 
 # --- heads ----------------------------------------------------------------------------------------
 
-OWN_WEIGHTS = (1.0, 0.5, 0.0)
-"""How much of a known label's own log-odds may be added to its new head, in order of preference."""
-
-PENALTY = 0.03
-"""Of the coefficients, in units of each channel's spread; from 0.003 to 0.3 it hardly matters."""
-
+_OWN_WEIGHTS = (1.0, 0.5, 0.0)  # of a known label's old log-odds, in order of preference
+_PENALTY = 0.03  # of coefficients, in units of each channel's spread; 0.003 to 0.3 do as well
 _FOLDS = 5
 _MIN_SPREAD = 0.1  # of a channel, of the mean over all channels
 
@@ -156,14 +144,6 @@ class Learned:
     left_out: NDArray[np.float64]
     negatives: NDArray[np.float64]
     rows: NDArray[np.int64]
-
-    def found(self, rate: float) -> int:
-        """Count the photos that, left out, pass the threshold for a false-positive rate."""
-        return int((self.left_out > expected_log_odds(self.negatives, rate)).sum())
-
-    def false_positives(self, rate: float) -> int:
-        """Count the held-out negatives that pass that threshold."""
-        return int((self.negatives > expected_log_odds(self.negatives, rate)).sum())
 
     @property
     def rank(self) -> float:
@@ -188,12 +168,11 @@ class Learner:
         family: Sequence[str],
         products: Sequence[str],
     ) -> None:
-        self._photos = photos
+        self.name, self.photos, self.bank = name, photos, bank
         self._negative = ~np.isin(bank.labels, [name, *family])
         self._counted = np.flatnonzero(
             self._negative & bank.held_out & ~np.isin(bank.labels, list(products))
         )
-        self._bank = bank
         rows = bank.embeddings[self._negative].astype(np.float64)
         # A channel that hardly varies means little, however far another image is out.
         spread = rows.std(axis=0)
@@ -207,20 +186,14 @@ class Learner:
         # Held-out photos without any product, which say how many false positives to expect.
         self.counted = len(self._counted)
 
-    def fit(self) -> Head:
-        """Fit a head on all photos and negatives."""
-        coefficients, intercept = self._fit(np.arange(len(self._photos)))
-        weight = coefficients / self._spread
-        return Head(weight.astype(np.float32), intercept - float(weight @ self._mean))
-
     def learn(self, column: int | None) -> Learned:
         """Fit the head, and others that leave out what they score.
 
         ``column`` is the label's in the bundle, None for a new one. The log-odds that a known label
         has already are added to its head where that finds the photos better.
         """
-        everything = np.arange(len(self._photos))
-        scores = np.empty(len(self._bank))
+        everything = np.arange(len(self.photos))
+        scores = np.empty(len(self.bank))
         # The fits are so small that threads only wait for each other: three times as long.
         with threadpool_limits(1):
             left_out = np.array(
@@ -231,13 +204,15 @@ class Learner:
             )
             for fold in self._folds():
                 scores[fold] = _score(self._fit(everything, but=fold), self._rows[fold])
-            plain = self.fit()
+            coefficients, intercept = self._fit(everything)
+        weight = coefficients / self._spread
+        plain = Head(weight.astype(np.float32), intercept - float(weight @ self._mean))
         negatives = scores[self._counted]
         if column is None:
             return Learned(plain, left_out, negatives, self._counted)
         own = (
-            np.array([photo.log_odds[0, column] for photo in self._photos]),
-            self._bank.log_odds[self._counted, column],
+            np.array([photo.log_odds[0, column] for photo in self.photos]),
+            self.bank.log_odds[self._counted, column],
         )
         options = [
             Learned(
@@ -246,7 +221,7 @@ class Learner:
                 negatives + weight * own[1],
                 self._counted,
             )
-            for weight in OWN_WEIGHTS
+            for weight in _OWN_WEIGHTS
         ]
         return min(options, key=lambda option: option.rank)  # the first of equals
 
@@ -265,7 +240,7 @@ class Learner:
         ]
         features = np.concatenate([views.reshape(-1, views.shape[2]), known, others])
         positive = np.arange(len(features)) < len(weights[0]) + len(known)
-        found = LogisticRegression(C=1 / PENALTY, tol=1e-6, max_iter=500)
+        found = LogisticRegression(C=1 / _PENALTY, tol=1e-6, max_iter=500)
         found.fit(features, positive, np.concatenate(weights))
         return found.coef_[0], float(found.intercept_[0])
 
@@ -275,7 +250,7 @@ class Learner:
     def _folds(self) -> Iterator[NDArray[np.bool_]]:
         # Whole sources, counted or not: a head that has seen training photos of a source would give
         # too few false positives on held-out ones. If most are of one source, photos are dealt out.
-        sources = self._bank.sources
+        sources = self.bank.sources
         _, sizes = np.unique(sources[self._negative], return_counts=True)
         is_one = len(np.unique(sources[self._counted])) < 2
         if is_one or sizes.max() > sizes.sum() / 2:  # too little would be left to fit against
@@ -290,63 +265,3 @@ def _score(
     head: tuple[NDArray[np.float64], float], rows: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     return np.asarray(rows @ head[0] + head[1])
-
-
-# --- what to expect -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
-    """What ``recognizer enroll --check`` prints.
-
-    ``any_product_threshold`` is the default policy's review threshold, a probability.
-    """
-
-    name: str
-    evidence: EnrolmentEvidence
-    any_product_threshold: float
-
-    def lines(self) -> list[str]:
-        """Return the expectation as lines of text."""
-        text = render(
-            "expectation.txt.j2",
-            name=self.name,
-            e=self.evidence,
-            threshold=self.any_product_threshold,
-            counted=counted,
-        )
-        return text.splitlines()
-
-
-def expect(
-    name: str,
-    examples: Sequence[Example],
-    learner: Learner,
-    learned: Learned,
-    calibration: Calibration,
-    threshold: float,
-    *,
-    is_new: bool,
-) -> Expectation:
-    """Put what was learned from examples into figures."""
-    photos, held_out = len(learned.left_out), len(learned.negatives)
-    leads = int((sigmoid(calibration(learned.left_out)) > threshold).sum())
-    evidence = EnrolmentEvidence(
-        photos=photos,
-        sources=len({Path(photo.path).parent for photo in examples}),
-        known=learner.known,
-        negatives=learner.negatives,
-        recall={r: _share(learned.found(r), photos) for r in FALSE_POSITIVE_RATES},
-        false_positives={
-            r: _share(learned.false_positives(r), held_out) for r in FALSE_POSITIVE_RATES
-        },
-        leads=_share(leads, photos),
-        own_weight=None if is_new else learned.head.own_weight,
-        ranks=ranks_of(learned.left_out, learned.negatives) if photos <= MAX_FOR_RANKS else (),
-    )
-    return Expectation(name=name, evidence=evidence, any_product_threshold=threshold)
-
-
-def _share(count: int, of: int) -> Share:
-    found = share(count, of)
-    return Share(count=count, of=of, low=round(found.low, 4), high=round(found.high, 4))

@@ -1,10 +1,8 @@
 """Giving a served model one label more, by writing into its ONNX graph.
 
-The new label becomes an output of the same single pass: a 1x1 convolution over the features from
-which the embedding is pooled, and the pooling. Nothing that is there is changed, but for the names
-of the two outputs that grow. Where a label is strengthened, its old row is replaced by
-``own_weight`` times itself plus the new head. A softmax over the maps would let the new label take
-from the others; so the maps of a softmax model are turned into local log-odds, log(p / (1 - p)).
+The new label is a 1x1 convolution over the features from which the embedding is pooled, in the
+same pass. A softmax over the maps would let it take from the others; so the maps of a softmax model
+are turned into local log-odds, log(p / (1 - p)).
 """
 
 from __future__ import annotations
@@ -68,7 +66,10 @@ def add_head(
         if len(shape) < 2:
             raise ValueError(f"the output {name!r} has no shape (N, labels, ...)")
         shape[1].dim_value = labels if replaced is not None else labels + 1
-    features = _pooled_features(graph)
+    pooling = next((n for n in graph.node if "embedding" in n.output), None)
+    if pooling is None or pooling.op_type not in {"ReduceMean", "GlobalAveragePool"}:
+        kind = "nothing" if pooling is None else pooling.op_type
+        raise ValueError(f"the embedding comes from {kind}, not from pooled features")
     additions = _Additions(graph)
     old = {name: additions.prefix + name for name in _GROWN}
     for node in graph.node:
@@ -77,16 +78,8 @@ def add_head(
     declared = [info for info in graph.value_info if info.name not in _GROWN]
     del graph.value_info[:]
     graph.value_info.extend(declared)
-    _add(additions, head, features, old, labels, softmax, replaced)
+    _add(additions, head, pooling.input[0], old, labels, softmax, replaced)
     return bytes(proto.SerializeToString())
-
-
-def _pooled_features(graph: onnx.GraphProto) -> str:
-    node = next((n for n in graph.node if "embedding" in n.output), None)
-    if node is None or node.op_type not in {"ReduceMean", "GlobalAveragePool"}:
-        kind = "nothing" if node is None else node.op_type
-        raise ValueError(f"the embedding comes from {kind}, not from pooled features")
-    return str(node.input[0])
 
 
 class _Additions:

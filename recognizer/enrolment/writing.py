@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,18 @@ from numpy.typing import NDArray
 
 from recognizer import __version__
 from recognizer.engine import Recognizer
-from recognizer.enrolment.head import PENALTY, Example, Expectation, Learned, as_negatives
+from recognizer.enrolment.head import Learned, Learner, as_negatives
 from recognizer.enrolment.onnx_head import add_head
 from recognizer.errors import BundleSchemaError
 from recognizer.evaluation.calibrate import fit_platt
-from recognizer.evaluation.thresholds import fit_thresholds, raised, threshold_at_fpr
+from recognizer.evaluation.metrics import share
+from recognizer.evaluation.templates import render
+from recognizer.evaluation.thresholds import (
+    expected_log_odds,
+    fit_thresholds,
+    raised,
+    threshold_at_fpr,
+)
 from recognizer.imaging import model_input
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
 from recognizer.model.description import (
@@ -29,39 +36,62 @@ from recognizer.model.description import (
     Calibration,
     CalibrationFit,
     Enrolled,
+    EnrolmentEvidence,
     LabelEvidence,
     PhotoCounts,
+    Share,
+    counted,
 )
 from recognizer.model.folders import CARD_FILE, MODEL_FILE
 from recognizer.model.negatives import NegativeBank, write_negatives
 from recognizer.model.numerics import sigmoid
 from recognizer.model.self_test import with_self_test
+from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Kind, Taxonomy
 
-DEFAULT_RATE = 0.01
-"""At the any-product threshold for this rate the new label alone causes at most its even share of
-the false positives: it is one of several products, and what it takes all the others lose."""
-
+# At the any-product threshold for this rate, the new label alone causes at most its even share of
+# the false positives: it is one of several products, and what it takes all the others lose.
+_DEFAULT_RATE = 0.01
 _TOLERANCE = 2e-3  # of log-odds: the head is float32, and features are summed in another order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What ``recognizer enroll --check`` prints.
+
+    ``any_product_threshold`` is the default policy's review threshold, a probability.
+    """
+
+    name: str
+    evidence: EnrolmentEvidence
+    any_product_threshold: float
+
+    def lines(self) -> list[str]:
+        """Return the expectation as lines of text."""
+        text = render(
+            "expectation.txt.j2",
+            name=self.name,
+            e=self.evidence,
+            threshold=self.any_product_threshold,
+            counted=counted,
+        )
+        return text.splitlines()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What an enrolment is about to write.
 
-    ``taxonomy`` has the label in it. ``bank`` are all negatives, those of the caller among them;
-    ``own_bank`` the bundle's alone, without the photos that are enrolled.
+    ``taxonomy`` has the label in it; ``column`` is its place in the parent, None for a new one;
+    ``own_bank`` are the bundle's negatives, without the photos that are enrolled.
     """
 
     recognizer: Recognizer
     taxonomy: Taxonomy
-    name: str
-    photos: Sequence[Example]
-    bank: NegativeBank
-    own_bank: NegativeBank | None
+    learner: Learner
     learned: Learned
-    calibration: Calibration
-    expectation: Expectation
+    column: int | None
+    own_bank: NegativeBank | None
     notes: tuple[str, ...]
 
     @property
@@ -70,10 +100,57 @@ class Plan:
         return self.recognizer.bundle
 
     @property
-    def column(self) -> int | None:
-        """The label's place in the parent; None for a new one."""
-        names = self.parent.label_names
-        return names.index(self.name) if self.name in names else None
+    def name(self) -> str:
+        """The label."""
+        return self.learner.name
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """The line that makes the head's log-odds comparable with other labels'.
+
+        The slope is Platt's (1999), with his smoothed targets. How common the product is, three
+        photos cannot say; so the intercept is set by its false positives: at the any-product
+        threshold this label alone causes its even share.
+        """
+        products = {*self.parent.products, self.name}
+        found, wrong = self.learned.left_out, self.learned.negatives
+        scores = np.concatenate([found, wrong])
+        spread = float(scores.std()) or 1.0
+        counts = [len(found), len(wrong)]
+        scaled_slope, _ = fit_platt(
+            scores / spread,
+            np.repeat([(counts[0] + 1) / (counts[0] + 2), 1 / (counts[1] + 2)], counts),
+            np.repeat([0.5 / counts[0], 0.5 / counts[1]], counts),
+            c=1e4,
+        )
+        slope = max(round(scaled_slope / spread, 6), 1e-3)
+        aim = min(max(self.parent.any_product_thresholds[_DEFAULT_RATE], 0.05), 0.95)
+        place = threshold_at_fpr(wrong, _DEFAULT_RATE / len(products))
+        return Calibration(slope, round(float(np.log(aim / (1 - aim))) - slope * place, 6))
+
+    @cached_property
+    def expectation(self) -> Expectation:
+        """What was learned, in figures."""
+        learner, found, wrong = self.learner, self.learned.left_out, self.learned.negatives
+        limits = {rate: expected_log_odds(wrong, rate) for rate in FALSE_POSITIVE_RATES}
+        threshold = self.parent.any_product_thresholds[_DEFAULT_RATE]
+        evidence = EnrolmentEvidence(
+            photos=len(found),
+            sources=len({Path(photo.path).parent for photo in learner.photos}),
+            known=learner.known,
+            negatives=learner.negatives,
+            recall={rate: _share(found > limit) for rate, limit in limits.items()},
+            false_positives={rate: _share(wrong > limit) for rate, limit in limits.items()},
+            leads=_share(sigmoid(self.calibration(found)) > threshold),
+            own_weight=None if self.column is None else self.learned.head.own_weight,
+        )
+        return Expectation(name=self.name, evidence=evidence, any_product_threshold=threshold)
+
+
+def _share(is_above: NDArray[np.bool_]) -> Share:
+    count = int(is_above.sum())
+    found = share(count, len(is_above))
+    return Share(count=count, of=len(is_above), low=round(found.low, 4), high=round(found.high, 4))
 
 
 def write_enrolled(plan: Plan, output: Path, title: tuple[str, int]) -> None:
@@ -104,29 +181,6 @@ def write_enrolled(plan: Plan, output: Path, title: tuple[str, int]) -> None:
         os.replace(draft, output)
 
 
-def calibrate(learned: Learned, bundle: Bundle, name: str) -> Calibration:
-    """Return the line that makes the head's log-odds comparable with other labels'.
-
-    The slope is Platt's (1999), with his smoothed targets. How common the product is, three photos
-    cannot say; so the intercept is set by its false positives: at the any-product threshold this
-    label alone causes its even share.
-    """
-    products = {label.name for label in bundle.labels if label.kind is Kind.PRODUCT} | {name}
-    positives, negatives = len(learned.left_out), len(learned.negatives)
-    scores = np.concatenate([learned.left_out, learned.negatives])
-    spread = float(scores.std()) or 1.0
-    scaled_slope, _ = fit_platt(
-        scores / spread,
-        np.repeat([(positives + 1) / (positives + 2), 1 / (negatives + 2)], [positives, negatives]),
-        np.repeat([0.5 / positives, 0.5 / negatives], [positives, negatives]),
-        c=1e4,
-    )
-    slope = max(round(scaled_slope / spread, 6), 1e-3)
-    aim = min(max(bundle.any_product_thresholds[DEFAULT_RATE], 0.05), 0.95)
-    place = threshold_at_fpr(learned.negatives, DEFAULT_RATE / len(products))
-    return Calibration(slope, round(float(np.log(aim / (1 - aim))) - slope * place, 6))
-
-
 def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
     # Of the caller's negatives it is only known that they are not this label. What the parent takes
     # for a lead among them may be one, so it does not count where all products are counted.
@@ -138,7 +192,7 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
         kind=Kind.PRODUCT,
         calibration=plan.calibration,
         thresholds=fit_thresholds(sigmoid(own)),
-        fit=CalibrationFit(method="enrolled", positives=len(plan.photos)),
+        fit=CalibrationFit(method="enrolled", positives=len(plan.learner.photos)),
         evidence=_evidence(before, plan.expectation),
     )
     labels = {old.name: old for old in parent.labels} | {plan.name: label}
@@ -146,11 +200,9 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
     step = Enrolled(
         parent=parent.reference,
         label=plan.name,
-        photos=tuple(photo.sha256 for photo in plan.photos),
-        penalty=PENALTY,
+        photos=tuple(photo.sha256 for photo in plan.learner.photos),
         date=today,
         program=__version__,
-        parent_evaluation=parent.evaluation,
     )
     new = replace(
         parent,
@@ -170,10 +222,10 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
         evaluation=None,  # they are of the parent, whose card follows in this one's
         lineage=(*parent.lineage, step),
     )
-    others = parent.calibrate(plan.bank.log_odds[learned.rows])
+    others = parent.calibrate(plan.learner.bank.log_odds[learned.rows])
     highest = parent.family_scores(others).max(axis=1, initial=0)
-    led = highest > parent.any_product_thresholds[DEFAULT_RATE]
-    certain = ~(led & (plan.bank.labels[learned.rows] == ""))
+    led = highest > parent.any_product_thresholds[_DEFAULT_RATE]
+    certain = ~(led & (plan.learner.bank.labels[learned.rows] == ""))
     families = new.family_scores(_with_column(others, sigmoid(own), column))[certain]
     earlier = {family.name: family.thresholds for family in parent.families}
     return replace(
@@ -210,14 +262,13 @@ def _evidence(before: LabelEvidence | None, expectation: Expectation) -> LabelEv
             train, photos=train.photos + found.photos, sources=train.sources + found.sources
         ),
         enrolment=found,
-        before_enrolment=before,
     )
 
 
 def _remembered(plan: Plan) -> NegativeBank:
     bank, learned, column = plan.own_bank, plan.learned, plan.column
     assert bank is not None  # noqa: S101 - as the caller has seen
-    rows = as_negatives(plan.photos, plan.name, held_out=False, together=True)
+    rows = as_negatives(plan.learner.photos, plan.name, held_out=False, together=True)
     scores = learned.head.log_odds(bank.embeddings, bank.log_odds[:, column or 0])
     # The caller's negatives come behind the bundle's, and are not remembered.
     mine = learned.rows < len(bank)
@@ -242,7 +293,7 @@ def _with_column(
 
 def _check(plan: Plan, draft: Path) -> None:
     made = Recognizer(load_bundle(draft), provider=plan.recognizer.provider)
-    photos, column = plan.photos, plan.column
+    photos, column = plan.learner.photos, plan.column
     old = np.stack([photo.log_odds[0] for photo in photos])
     embeddings = np.stack([photo.embeddings[0] for photo in photos])
     expected = plan.learned.head.log_odds(embeddings, old[:, column or 0])
@@ -265,7 +316,7 @@ def _card(plan: Plan, bundle: Bundle) -> str:
     return (
         f"# {bundle.title}\n\n"
         f"Made of {parent.title} (digest `{parent.digest[:16]}…`) on {bundle.created}: "
-        f"**{plan.name} was enrolled from {len(plan.photos)} photos**. Network and other "
+        f"**{plan.name} was enrolled from {len(plan.learner.photos)} photos**. Network and other "
         f"labels are those of that bundle. What to expect of the label:\n\n{lines}\n\n---\n\n"
         f"**What follows is the card of {parent.title}**, as it was: file, labels and figures are "
         "that bundle's, and the files that it names lie beside it.\n\n"

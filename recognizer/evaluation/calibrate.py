@@ -222,7 +222,6 @@ def calibrate_bundle(
         photos=found.calibration,
         date=today,
         program=__version__,
-        parent_evaluation=old.evaluation,
     )
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch) / "bundle"

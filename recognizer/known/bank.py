@@ -1,8 +1,7 @@
 """A bank: the known items of an organisation, in one SQLite file.
 
-Several people can add to it at once, and millions of items need no memory. It holds each item once:
-banks can be merged in any order, any number of times, and what was removed stays out. It holds no
-image, and neither do exchange files, by which two organisations share items.
+It holds each item once: banks can be merged in any order, any number of times, and what was removed
+stays out. Neither banks nor exchange files hold images.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,8 +64,10 @@ class KnownItem:
             raise BankError(f"label = {label!r}: lower-case letters, digits and _")
         for key, maximum in _MAX_CHARACTERS.items():
             text = getattr(self, key)
+            is_text = isinstance(text, str) and 0 < len(text) <= maximum
+            # Without control characters and lone surrogates.
             if text is not None and not (
-                isinstance(text, str) and 0 < len(text) <= maximum and _is_one_line(text)
+                is_text and not {*map(unicodedata.category, text)} & {"Cc", "Cs", "Zl", "Zp"}
             ):
                 raise BankError(f"{key} = {text!r}: one line of text, 1 to {maximum} characters")
 
@@ -75,11 +76,6 @@ class KnownItem:
         """16 hexadecimal digits over all of it: equal findings are one, wherever they come from."""
         text = json.dumps(astuple(self))
         return hashlib.blake2b(text.encode(), digest_size=_ID_BYTES).hexdigest()
-
-
-def _is_one_line(text: str) -> bool:
-    # Without control characters and lone surrogates.
-    return not {*map(unicodedata.category, text)} & {"Cc", "Cs", "Zl", "Zp"}
 
 
 def _utc(time: object) -> str:
@@ -116,7 +112,10 @@ class Bank(Closes):
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
         self.path = Path(path)
-        if not create and not self.path.is_file():
+        if self.path.exists():
+            if not self.path.is_file():
+                raise BankError(f"{self.path} is not a regular file; {_ADVICE}")
+        elif not create:
             raise BankError(f"{self.path} does not exist; {_ADVICE}")
         uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'ro'}"
         with self._reported():
@@ -237,55 +236,39 @@ def is_exchange(path: Path) -> bool:
     return path.suffix.lower() in _SUFFIXES
 
 
-def _is_list(path: Path) -> bool:
-    if not is_exchange(path):
-        raise BankError(f"{path}: the name must end in {' or '.join(_SUFFIXES)}")
-    return path.suffix.lower() == ".txt"
-
-
 def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
-    """Write items to a new exchange file, in one step, and return how many.
-
-    A ``.csv`` holds all of an item, a ``.txt`` its hash alone, one on a line, which is what
-    ThreatExchange's tools and most hash lists read and write.
-    """
-    is_list = _is_list(path)
-    require_own(path, "exchange file", _begins_as_one)
+    """Write items to a new exchange file, a ``.csv``, in one step, and return how many."""
+    if path.suffix.lower() != _SUFFIXES[0]:
+        raise BankError(f"{path}: the name must end in {_SUFFIXES[0]}")
+    beginning = ",".join(_COLUMNS[:3]).encode()
+    require_own(path, "exchange file", lambda file: file.read(80).startswith(beginning))
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        if is_list:
-            # A hash alone is read as a product: a cleared image must not come back as one.
-            hashes = {item.pdq: None for item in items if item.finding is Finding.PRODUCT}
-            file.writelines(f"{hash_}\n" for hash_ in hashes)
-            return len(hashes)
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_COLUMNS)
         count = 0
         for count, item in enumerate(items, 1):  # noqa: B007 - the last number is the count
             writer.writerow(map(csv_cell, (_SIGNAL_TYPE, *astuple(item))))
-        return count
-
-
-def _begins_as_one(file: BinaryIO) -> bool:
-    head = file.read(80).decode("utf-8", "replace")
-    return head.startswith(",".join(_COLUMNS[:3])) or is_hash(head.partition("\n")[0])
+    return count
 
 
 def read_exchange(path: Path, *, origin: str | None = None) -> Iterator[KnownItem]:
     """Read and check an exchange file, an item at a time.
 
-    ``origin``, or its name, is for items that have none.
+    A ``.csv`` holds all of an item; a ``.txt`` has the hash of a product on each line, as most hash
+    lists do. ``origin``, or its name, is for items that have none.
     """
-    is_list = _is_list(path)
+    if not is_exchange(path):
+        raise BankError(f"{path}: the name must end in {' or '.join(_SUFFIXES)}")
     try:
         if path.exists() and not path.is_file():
             raise BankError(f"{path} is not a regular file")
         file = path.open(encoding="utf-8-sig", newline="")
     except OSError as error:
         raise BankError(f"{path} cannot be read: {error}") from error
-    return _items_of(file, path, origin or path.name, is_list=is_list)
+    return _items_of(file, path, origin or path.name)
 
 
-def _items_of(file: TextIO, path: Path, origin: str, *, is_list: bool) -> Iterator[KnownItem]:
+def _items_of(file: TextIO, path: Path, origin: str) -> Iterator[KnownItem]:
     number = 0
 
     def lines() -> Iterator[str]:
@@ -298,6 +281,7 @@ def _items_of(file: TextIO, path: Path, origin: str, *, is_list: bool) -> Iterat
         with file:
             # Of a list, the file's time, not now: to read it twice must add nothing.
             modified = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC).isoformat()
+            is_list = path.suffix.lower() == ".txt"
             for row in _listed(lines(), modified) if is_list else _rows(lines()):
                 if row["signal_type"] != _SIGNAL_TYPE:
                     raise BankError(f"signal_type = {row['signal_type']!r}: only pdq is read")

@@ -1,9 +1,8 @@
 """Exact search among millions of 256-bit hashes for those within a small Hamming distance.
 
-Multi-index hashing (Norouzi, Punjani, Fleet 2012): the bits are split into 16 chunks of 16. Where
-two hashes differ in at most 31 bits, some chunk differs in at most one of them, so it is enough
-to look at the hashes that share one of 16 x 17 chunk values with the one that is sought, and to
-count their bits. Nothing is missed, and of a million hashes some four thousand are looked at.
+Multi-index hashing (Norouzi, Punjani, Fleet 2012): of hashes that differ in at most 31 bits, some
+chunk of 16 bits differs in at most one. So only those that share one of 16 x 17 chunk values with
+the one that is sought are looked at: some four thousand of a million.
 """
 
 from __future__ import annotations
@@ -13,15 +12,13 @@ import re
 from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recognizer.errors import UsageError
 from recognizer.prediction import HASH_BITS, MAX_DISTANCE
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 HASH_BYTES = HASH_BITS // 8
 
@@ -125,14 +122,15 @@ class HashIndex:
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Self:
         """Map an index that was saved; nothing is read before it is needed."""
-        paths = (Path(folder) / f"{name}.npy" for name in _FILES)
+        paths = [Path(folder) / f"{name}.npy" for name in _FILES]
         # As plain arrays, which are faster; nothing is copied. An empty one cannot be mapped.
         arrays = (np.load(p, "r" if p.stat().st_size > _NPY_HEADER else None) for p in paths)
         return cls(*map(np.asarray, arrays))
 
     def hash_at(self, position: int) -> bytes:
         """Return the hash at a position."""
-        return _restore(self._hashes[position : position + 1]).tobytes()
+        bits = np.unpackbits(self._hashes[position])
+        return np.packbits(bits[np.argsort(_PERMUTATION)]).tobytes()
 
     def search(
         self, sought: NDArray[np.uint8], distance: int = MAX_DISTANCE
@@ -183,12 +181,6 @@ def _permute(hashes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.packbits(np.take(np.unpackbits(hashes, axis=1), _PERMUTATION, axis=1), axis=1)
 
 
-def _restore(permuted: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.packbits(
-        np.take(np.unpackbits(permuted, axis=1), np.argsort(_PERMUTATION), axis=1), axis=1
-    )
-
-
 def _chunk_values(permuted: NDArray[np.uint8], chunk: int) -> NDArray[np.uint16]:
     values: NDArray[np.uint16] = np.ascontiguousarray(permuted[:, 2 * chunk : 2 * chunk + 2])
     return values.view(np.uint16)[:, 0]
@@ -229,7 +221,6 @@ look, while a decision that covers a copy has to be right for it.
 def near_copies(
     hashes: Sequence[str | None],
     exact: Sequence[Hashable | None],
-    distance: int = COPY_DISTANCE,
     *,
     match_orientations: bool = False,
 ) -> NDArray[np.intp]:
@@ -238,22 +229,31 @@ def near_copies(
     A near-copy of a near-copy is of the same group. ``exact`` holds what only images of one group
     share, such as a digest. With ``match_orientations`` rotated and mirrored copies count, too.
     """
-    forest = _Forest(len(hashes))
-    first_of: dict[Hashable, int] = {}
-    for position, subject in enumerate(exact):
-        if subject is not None:
-            forest.join(first_of.setdefault(subject, position), position)
+    above = list(range(len(hashes)))  # disjoint sets, each known by its first member
+
+    def root(member: int) -> int:
+        while above[member] != member:
+            above[member] = above[above[member]]
+            member = above[member]
+        return member
+
+    def join(one: int, other: int) -> None:
+        one, other = root(one), root(other)
+        above[max(one, other)] = min(one, other)
+
+    firsts: dict[Any, int] = {}
     # Equal hashes once: there may be thousands of copies of one banner, and they are many pairs.
-    first_with: dict[str, int] = {}
-    for position, hash_ in enumerate(hashes):
-        if hash_ is not None:
-            forest.join(first_with.setdefault(hash_, position), position)
-    firsts = list(first_with.values())
-    pairs = near_pairs(to_bytes(list(first_with)), distance, match_orientations=match_orientations)
+    for keys in (exact, hashes):
+        firsts = {}
+        for position, key in enumerate(keys):
+            if key is not None:
+                join(firsts.setdefault(key, position), position)
+    places = [*firsts.values()]
+    pairs = near_pairs(to_bytes([*firsts]), COPY_DISTANCE, match_orientations=match_orientations)
     for left, right, _ in pairs:
         for one, other in zip(left.tolist(), right.tolist(), strict=True):
-            forest.join(firsts[one], firsts[other])
-    return np.array([forest.root(position) for position in range(len(hashes))], np.intp)
+            join(places[one], places[other])
+    return np.array([*map(root, above)], np.intp)
 
 
 def near_pairs(
@@ -274,21 +274,3 @@ def near_pairs(
             left, right, apart = index.search(sought, distance)
             later = right > left + start
             yield left[later] + start, right[later], apart[later]
-
-
-class _Forest:
-    """Disjoint sets, each known by its smallest member."""
-
-    def __init__(self, size: int) -> None:
-        self._above = list(range(size))
-
-    def root(self, member: int) -> int:
-        above = self._above
-        while above[member] != member:
-            above[member] = above[above[member]]
-            member = above[member]
-        return member
-
-    def join(self, one: int, other: int) -> None:
-        one, other = self.root(one), self.root(other)
-        self._above[max(one, other)] = min(one, other)

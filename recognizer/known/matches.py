@@ -21,6 +21,7 @@ MAX_MATCHES = 20
 """Matches of one image that are reported, the nearest."""
 
 _BANK = "bank.sqlite"
+_SAID = ("id", "finding", "label", "note", "origin")  # of an item, in a match
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,15 +61,8 @@ class KnownItems:
         nearest = sorted(zip(apart.tolist(), ways.tolist(), positions.tolist(), strict=True))
         for bits, way, position in nearest[: MAX_MATCHES * len(TRANSFORMS)]:
             for item in self._bank.of_hash(self._index.hash_at(position)):
-                match = KnownMatch(
-                    id=item.id,
-                    finding=item.finding,
-                    label=item.label,
-                    note=item.note,
-                    origin=item.origin,
-                    distance=bits,
-                    transform=TRANSFORMS[way],
-                )
+                said = {key: getattr(item, key) for key in _SAID}
+                match = KnownMatch(distance=bits, transform=TRANSFORMS[way], **said)
                 found.setdefault(item.id, match)
         ranked = sorted(found.values(), key=lambda match: (match.distance, match.id))
         return tuple(ranked[:MAX_MATCHES])

@@ -71,7 +71,7 @@ _ORT_FORMAT = b"ORTM"  # onnxruntime would open it, too
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A bundle: the content of ``bundle.json``, and the folder where it lies.
+    """A bundle: the content of ``bundle.json``, and its folder.
 
     ``taxonomy`` has the names of the package, and those that the bundle adds; ``labels`` are the
     model's outputs, in order. ``any_product_thresholds`` is false-positive rate -> the probability
@@ -293,10 +293,11 @@ def bundle_behind(title: str, digest: str, bundles: Sequence[Bundle]) -> Bundle:
 
 def write_bundle(bundle: Bundle) -> None:
     """Write ``bundle.json`` into the bundle's folder, with the digest by which it is checked."""
-    names = [key.name for key in fields(bundle) if key.name not in {"path", "taxonomy"}]
+    own = {"path", "taxonomy"}
+    values = {one.name: getattr(bundle, one.name) for one in fields(bundle) if one.name not in own}
     content = {
         "schema": SCHEMA,
-        **_to_json({name: getattr(bundle, name) for name in names}),
+        **_without_nulls(msgspec.to_builtins(values, str_keys=True, enc_hook=float)),  # of numpy
         "taxonomy": bundle.taxonomy.own_names(),
         "digest": bundle.digest,
     }
@@ -322,10 +323,6 @@ def _require_printable(value: Any) -> None:
         unicodedata.category(c) == "Cc" for c in value.replace("\n", "")
     ):
         raise ValueError(f"control characters in {value[:80]!a}")
-
-
-def _to_json(value: Any) -> Any:
-    return _without_nulls(msgspec.to_builtins(value, str_keys=True, enc_hook=float))  # of numpy
 
 
 def _without_nulls(value: Any) -> Any:

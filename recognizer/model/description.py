@@ -106,10 +106,7 @@ class NegativesFile:
     """What ``negatives.npz`` is (see :mod:`recognizer.model.negatives`)."""
 
     sha256: str
-    bytes: int
     photos: int
-    held_out: int
-    sources: int
 
 
 # --- calibration ----------------------------------------------------------------------------------
@@ -222,7 +219,6 @@ class EnrolmentEvidence:
     false_positives: Mapping[float, Share]  # of the held-out negatives, there
     leads: Share | None = None  # with the default policy
     own_weight: float | None = None  # of a known label's old log-odds in its new score
-    ranks: tuple[int, ...] = ()  # among the held-out negatives, 1 being above all; empty for many
 
     @property
     def words(self) -> str:
@@ -242,10 +238,8 @@ class LabelEvidence:
     train: PhotoCounts = field(default_factory=PhotoCounts)
     test: PhotoCounts = field(default_factory=PhotoCounts)
     average_precision: Estimate | None = None
-    area_under_roc: Estimate | None = None
     recall: Mapping[float, Estimate] = field(default_factory=dict)
     enrolment: EnrolmentEvidence | None = None
-    before_enrolment: LabelEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,12 +258,8 @@ class EvaluationSummary:
     split: str
     fingerprint: str
     negatives: int
-    negative_sources: int
     flagged_negatives: float
-    accuracy: float
     leads: Mapping[str, Leads] = field(default_factory=dict)
-    lookalike_accuracy: float | None = None
-    calibration_error: Mapping[str, float] = field(default_factory=dict)
     int8_ap_drop: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -329,7 +319,6 @@ class Calibrated(Struct, frozen=True, kw_only=True, tag_field="step", tag="calib
     photos: CalibrationPhotos
     date: str
     program: str
-    parent_evaluation: EvaluationSummary | None = None
 
 
 class Enrolled(Struct, frozen=True, kw_only=True, tag_field="step", tag="enrolled"):
@@ -338,10 +327,8 @@ class Enrolled(Struct, frozen=True, kw_only=True, tag_field="step", tag="enrolle
     parent: ModelReference
     label: str
     photos: tuple[str, ...]
-    penalty: float
     date: str
     program: str
-    parent_evaluation: EvaluationSummary | None = None
 
 
 Lineage: TypeAlias = Exported | Calibrated | Enrolled

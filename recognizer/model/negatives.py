@@ -1,7 +1,7 @@
 """The bank of negatives: what a bundle remembers of the photos that a new product is not.
 
 A few thousand embeddings of training and validation photos, with the model's scores, in
-``negatives.npz``. With them a product can be enrolled where none of these photos is at hand.
+``negatives.npz``. With them a product can be enrolled without these photos.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ NEGATIVES_FILE = "negatives.npz"
 
 _MAX_BYTES = 16_000_000  # bytes, also of what is unpacked from it
 _LEVELS = 127  # of int8
+_AS_THEY_ARE = ("sources", "held_out", "sha256", "phash")  # of the columns in the file
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NegativeBank:
-    """Embedded photos, one row for each in every array.
-
-    Photos of products are among them: for another product they are negatives too.
+    """Embedded photos, one row for each in every array, also of products: negatives for others.
 
     Of the photos that are held out only false positives are counted: heads do not learn from them.
     """
@@ -66,25 +65,15 @@ class NegativeBank:
     def to_bytes(self) -> bytes:
         """Return the file: embeddings as int8 with a scale for each, log-odds as float16."""
         scale = np.maximum(np.abs(self.embeddings).max(axis=1), 1e-12) / _LEVELS
-        arrays = {
-            "embeddings": np.rint(self.embeddings / scale[:, None]).astype(np.int8),
-            "scale": scale.astype(np.float32),
-            "log_odds": self.log_odds.astype(np.float16),
-            "labels": np.char.encode(self.labels, "ascii"),
-            "sources": self.sources,
-            "held_out": self.held_out,
-            "sha256": self.sha256,
-            "phash": self.phash,
-        }
         buffer = io.BytesIO()
-        # np.savez would write the time of day into the file.
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, array in arrays.items():
-                content = io.BytesIO()
-                np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
-                archive.writestr(
-                    zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED
-                )
+        np.savez_compressed(
+            buffer,
+            embeddings=np.rint(self.embeddings / scale[:, None]).astype(np.int8),
+            scale=scale.astype(np.float32),
+            log_odds=self.log_odds.astype(np.float16),
+            labels=np.char.encode(self.labels, "ascii"),
+            **{name: getattr(self, name) for name in _AS_THEY_ARE},
+        )
         return buffer.getvalue()
 
     @classmethod
@@ -100,10 +89,7 @@ class NegativeBank:
                 arrays["embeddings"].astype(np.float32) * arrays["scale"][:, None],
                 arrays["log_odds"].astype(np.float32),
                 np.char.decode(arrays["labels"], "ascii"),
-                arrays["sources"],
-                arrays["held_out"],
-                arrays["sha256"],
-                arrays["phash"],
+                *(arrays[name] for name in _AS_THEY_ARE),
             )
         except (KeyError, IndexError, TypeError, NotImplementedError, zipfile.BadZipFile) as error:
             raise ValueError(f"not a bank of negatives: {error!r}") from error
@@ -145,10 +131,4 @@ def write_negatives(folder: Path, bank: NegativeBank) -> NegativesFile:
     """Write a bank into a bundle's folder; return what ``bundle.json`` says of it."""
     data = bank.to_bytes()
     (folder / NEGATIVES_FILE).write_bytes(data)
-    return NegativesFile(
-        sha256=hashlib.sha256(data).hexdigest(),
-        bytes=len(data),
-        photos=len(bank),
-        held_out=int(bank.held_out.sum()),
-        sources=len(set(bank.sources.tolist())),
-    )
+    return NegativesFile(sha256=hashlib.sha256(data).hexdigest(), photos=len(bank))

@@ -5,11 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import weakref
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from recognizer._messages import LOG
 from recognizer.errors import BundleSchemaError, ProviderError, UsageError
@@ -101,28 +97,6 @@ if hasattr(os, "register_at_fork"):
 def log_fallback(wanted: str, provider: str | None) -> None:
     """Log that another provider computes than the one that was asked for."""
     LOG.warning("the provider %s is not there: %s computes instead", wanted, provider)
-
-
-def run_session(
-    session: onnxruntime.InferenceSession,
-    provider: str,
-    outputs: Sequence[str],
-    images: NDArray[np.uint8],
-) -> list[NDArray[np.float32]]:
-    """Run a model on its input, uint8 (N, size, size, 3), and return the outputs that are named.
-
-    With CUDA the inputs and outputs are bound: each is copied once, and nothing else is.
-    """
-    if provider != "cuda":
-        found: list[NDArray[np.float32]] = session.run(list(outputs), {"images": images})
-        return found
-    binding = session.io_binding()
-    binding.bind_cpu_input("images", images)
-    for name in outputs:
-        binding.bind_output(name)  # in the memory of the CPU
-    session.run_with_iobinding(binding)
-    bound: list[NDArray[np.float32]] = binding.copy_outputs_to_cpu()
-    return bound
 
 
 def is_onnxruntime_error(error: Exception) -> bool:

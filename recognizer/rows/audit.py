@@ -1,8 +1,7 @@
 """The audit sample: clear images, drawn at random, whose review shows what a scan has missed.
 
-An image is drawn by a hash of its bytes, the same in every run. What the model was less sure of is
-drawn more often: each audited image stands for 1 / probability of those like it (Horvitz and
-Thompson, 1952).
+An image is drawn by a hash of its bytes, the same in every run; each stands for 1 / probability of
+those like it (Horvitz and Thompson, 1952).
 """
 
 from __future__ import annotations

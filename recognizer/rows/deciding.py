@@ -1,16 +1,15 @@
 """Decide again: another policy applied to the scores of a scan, without an image or a model.
 
 Most images are clear under any policy: the matrix of their scores is compared with the thresholds.
-All others are decided by the same code as in a scan. To compare two scans tells what another model
-or another month has changed.
+All others are decided by the same code as in a scan. To compare two scans tells what has changed.
 """
 
 from __future__ import annotations
 
 import heapq
 import json
-from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,42 +24,42 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
 from recognizer.rows.item_key import item_key
-from recognizer.rows.ranking import Ranking
+from recognizer.rows.records import Ranking
 from recognizer.rows.row import Reference, Row, rounded_leads
 from recognizer.rows.scanfile import ScanFile
 
+LEAD_COUNTS = ("before", "after", "added", "removed")
+"""What is counted of the leads of a product."""
+
 _BLOCK = 4000  # rows whose scores are compared at a time
+_CLEAR_FOR_NO_REASON = (
+    "status = 'ok' AND place = 3 AND leads = '[]' AND why = '[]' AND keywords = '[]'"
+    " AND ifnull(known, '[]') = '[]'"
+)
 _CLEAR = Verdict(decision=Decision.CLEAR, leads=(), why=(), image_decision=Decision.CLEAR)
 
 
 @dataclass(slots=True, kw_only=True)
 class DecisionDiff:
-    """What a new policy changes: decisions as (before, after) -> images, and leads by product.
+    """What a new policy changes.
 
-    Products are named as ``NAME`` or ``NAME (family)``.
+    ``decisions`` are (before, after) -> images; ``leads`` are, of each product, ``NAME`` or ``NAME
+    (family)``, how many there were ``before`` and ``after``, and how many were ``added`` and
+    ``removed``.
     """
 
     rows: int = 0
     decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
-    before: Counter[str] = field(default_factory=Counter)
-    after: Counter[str] = field(default_factory=Counter)
-    added: Counter[str] = field(default_factory=Counter)
-    removed: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def products(self) -> list[str]:
-        """All products with a lead before or now, by name."""
-        return sorted({*self.before, *self.after})
+    leads: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     def add(self, before: Row, after: Row) -> None:
         """Count an image."""
         self.rows += 1
         self.decisions[before.decision.value, after.decision.value] += 1
         old, new = _lead_names(before), _lead_names(after)
-        self.before.update(old)
-        self.after.update(new)
-        self.added.update(new - old)
-        self.removed.update(old - new)
+        for key, names in zip(LEAD_COUNTS, (old, new, new - old, old - new), strict=True):
+            for name in names:
+                self.leads[name][key] += 1
 
     def to_json(self) -> dict[str, Any]:
         """Return it as ``json.loads`` would."""
@@ -71,10 +70,8 @@ class DecisionDiff:
                 for (before, after), count in sorted(self.decisions.items())
             ],
             "leads": {
-                name: {
-                    key: getattr(self, key)[name] for key in ("before", "after", "added", "removed")
-                }
-                for name in self.products
+                name: {key: counts[key] for key in LEAD_COUNTS}
+                for name, counts in sorted(self.leads.items())
             },
         }
 
@@ -101,13 +98,14 @@ def decide_again(
         deque(changes, maxlen=0)
         return diff
     with file.transaction() as database:
+        ((policies,),) = database.execute("SELECT count(*) FROM policy")
+        if policies > 1:  # all rows point at the one that most of them point at, which changes
+            most = "SELECT policy FROM image GROUP BY policy ORDER BY count(*) DESC LIMIT 1"
+            for (id_,) in database.execute(most).fetchall():
+                database.execute("UPDATE image SET policy = ?1 WHERE policy != ?1", (id_,))
+                database.execute("DELETE FROM policy WHERE id != ?", (id_,))
+        database.execute("UPDATE policy SET name = ?, digest = ?", (policy.name, policy.digest))
         file.change(changes, Ranking(bundles))
-        # All rows point at the policy, by a change of the one that most of them point at.
-        most = "SELECT policy FROM image GROUP BY policy ORDER BY count(*) DESC LIMIT 1"
-        for (id_,) in database.execute(most).fetchall():
-            database.execute("UPDATE image SET policy = ?1 WHERE policy != ?1", (id_,))
-            database.execute("DELETE FROM policy WHERE id != ?", (id_,))
-            database.execute("UPDATE policy SET name = ?, digest = ?", (policy.name, policy.digest))
     return diff
 
 
@@ -115,36 +113,35 @@ def _changes(
     file: ScanFile, policy: Policy, bundles: Mapping[str, Bundle], diff: DecisionDiff
 ) -> Iterator[tuple[int, Row]]:
     """Yield the new rows of images of which more than the policy changes, by number."""
-    last = 0
-    deciders: dict[str, Decider] = {}
-    while block := file.select(
-        "SELECT image.id, model.digest, status, place, scores, family, leads, why, keywords, known,"
-        " item FROM image JOIN model ON model.id = image.model WHERE image.id > ?"
-        f" ORDER BY image.id LIMIT {_BLOCK}",
-        (last,),
+    for number, digest in file.select(
+        "SELECT id, digest FROM model WHERE EXISTS (SELECT 1 FROM image WHERE model = model.id)"
     ):
-        last = block[-1][0]
-        for model in {record[1] for record in block}:
-            if model not in bundles:
-                raise UsageError(
-                    f"rows were made by the model {model[:12]}, and its thresholds are needed: "
-                    "give its folder with --bundle"
-                )
-            decider = deciders.setdefault(model, Decider(bundles[model], policy))
-            records = [record for record in block if record[1] == model]
+        if digest not in bundles:
+            raise UsageError(
+                f"rows were made by the model {digest[:12]}, and its thresholds are needed: give "
+                "its folder with --bundle"
+            )
+        decider, last = Decider(bundles[digest], policy), 0
+        while block := file.select(
+            f"SELECT id, {_CLEAR_FOR_NO_REASON}, scores, family, item FROM image"
+            f" WHERE id > ? AND model = ? ORDER BY id LIMIT {_BLOCK}",
+            (last, number),
+        ):
+            last = block[-1][0]
             try:
-                is_clear = decider.stay_clear(records)
-            except (msgspec.MsgspecError, ValueError, KeyError) as error:
+                is_clear = decider.stay_clear(block)
+            except (msgspec.MsgspecError, ValueError, TypeError) as error:
                 raise file.damaged(error) from error
             unchanged = int(is_clear.sum())
             diff.rows += unchanged
             diff.decisions["clear", "clear"] += unchanged
-            for at in np.flatnonzero(~is_clear).tolist():
-                (before,) = file.rows("image.id = ?", (records[at][0],))
+            others = json.dumps([block[at][0] for at in np.flatnonzero(~is_clear).tolist()])
+            of_these = "image.id IN (SELECT value FROM json_each(?))"
+            for image, before in [*file.numbered_rows(of_these, (others,))]:
                 after = decider.decided(before)
                 diff.add(before, after)
-                if after != replace(before, policy=after.policy):
-                    yield records[at][0], after
+                if after != before:
+                    yield image, after
 
 
 class Decider:
@@ -157,7 +154,7 @@ class Decider:
         looked_at = {member for limits in self._limits for member in limits.members}
         self._labels = [n for n in bundle.label_names if n in looked_at | {*bundle.animals}]
         self._families = [family.name for family in bundle.families]
-        self._members = {f.name: f.members for f in bundle.families}
+        self._members = {(one.kind, one.name): one.members for one in bundle.candidates}
         self._reads_listings = bool(policy.keywords) or policy.reports != Reports()
 
     def stay_clear(self, records: Sequence[tuple[Any, ...]]) -> NDArray[np.bool_]:
@@ -167,19 +164,13 @@ class Decider:
         or has words or reports in its listing that the policy looks at.
         """
         is_clear = np.array(
-            [
-                (status, place, leads, why, keywords) == ("ok", 3, "[]", "[]", "[]")
-                and known in {None, "[]"}
-                and self._ignores(item)
-                for _, _, status, place, _, _, leads, why, keywords, known, item in records
-            ],
-            np.bool_,
+            [is_clear and self._ignores(item) for _, is_clear, _, _, item in records], np.bool_
         )
         places = np.flatnonzero(is_clear).tolist()
         if not places:
             return is_clear
-        scores = _columns([records[place][4] for place in places], self._labels)
-        families = _columns([records[place][5] for place in places], self._families)
+        scores = _columns([records[place][2] for place in places], self._labels)
+        families = _columns([records[place][3] for place in places], self._families)
         for limits in self._limits:
             name = limits.candidate.name
             if limits.candidate.kind is CandidateKind.LABEL:
@@ -214,10 +205,7 @@ class Decider:
         )
         known, limits = row.known or (), self._limits
         verdict = decide(prediction, self._bundle, self._policy, known, row.item, limits=limits)
-        shown = {lead.name for lead in verdict.leads if lead.kind is CandidateKind.LABEL}
-        for lead in verdict.leads:
-            if lead.kind is CandidateKind.FAMILY:
-                shown |= {*self._members[lead.name]}
+        shown = {name for one in verdict.leads for name in self._members[one.kind, one.name]}
         return replace(
             row,
             leads=rounded_leads(verdict),
@@ -233,9 +221,10 @@ class Decider:
 
 def _columns(texts: Sequence[str], names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Return the numbers with these names of JSON objects, each as a column."""
-    decoder = msgspec.json.Decoder(dict[str, float])
-    rows = [[scores[name] for name in names] for scores in map(decoder.decode, texts)]
-    return dict(zip(names, np.array(rows, np.float64).T, strict=True))
+    keys = {f"n{number}": name for number, name in enumerate(names)}
+    numbers = msgspec.defstruct("Numbers", [(key, float) for key in keys], rename=keys, gc=False)
+    rows = map(msgspec.structs.astuple, map(msgspec.json.Decoder(numbers).decode, texts))
+    return dict(zip(names, np.array([*rows], np.float64).T, strict=True))
 
 
 # --- two scans ------------------------------------------------------------------------------------
@@ -245,27 +234,19 @@ _NO_CHANGE = 1e-6  # of a score
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An image that changed; ``by`` is how much the score of ``product`` did, the most of all."""
+    """An image that changed; ``by`` is how much its highest score of a family did."""
 
     before: Row
     after: Row
-    product: str | None
     by: float
-
-    @property
-    def size(self) -> tuple[int, float]:
-        """Its rank: first the distance of the decisions, then that of the scores."""
-        apart = abs(severity(self.before.decision) - severity(self.after.decision))
-        return apart, abs(self.by)
 
     def to_json(self) -> dict[str, Any]:
         """Return what matters of both rows."""
-        found: dict[str, Any] = {"product": self.product, "by": round(self.by, 6)}
+        found: dict[str, Any] = {"by": round(self.by, 6)}
         for name, row in (("before", self.before), ("after", self.after)):
-            found |= {key: getattr(row, key) for key in ("source", "item", "sha256")}
+            keys = ("source", "item", "sha256", "decision", "why", "family")
             leads = [f"{lead.kind} {lead.name}" for lead in row.leads]
-            score = (row.scores or {}).get(self.product or "")
-            found[name] = {"decision": row.decision, "why": row.why, "score": score, "leads": leads}
+            found[name] = {key: getattr(row, key) for key in keys} | {"leads": leads}
         return found
 
 
@@ -288,40 +269,25 @@ class Comparison:
         }
 
 
-def compare(
-    before: ScanFile, after: ScanFile, products: Mapping[str, Collection[str]], *, top: int = 100
-) -> Comparison:
-    """Compare two scans, and keep the ``top`` largest changes.
-
-    ``products`` are those of each model, by its digest; of other models all labels are compared.
-    """
+def compare(before: ScanFile, after: ScanFile, *, top: int = 100) -> Comparison:
+    """Compare two scans, and keep the ``top`` largest changes: of decisions, then of scores."""
     found = Comparison((len(before), len(after)))
-    largest: list[tuple[tuple[int, float], int, Change]] = []
-    for number, row in enumerate(after.rows()):
-        key = item_key(row.source, row.item, before.listing_column, row.reason)
-        for old in before.rows("key = ?", (key,)):
-            if old.sha256 != row.sha256 and None not in {old.sha256, row.sha256}:
-                found.replaced += 1
-                continue
-            found.common.add(old, row)
-            change = _change(old, row, products)
-            if change is not None and top > 0:
-                push = heapq.heappush if len(largest) < top else heapq.heappushpop
-                push(largest, (change.size, -number, change))
-    found.changes = [change for _, _, change in sorted(largest, reverse=True)]
+
+    def changes() -> Iterator[Change]:
+        for row in after.rows():
+            key = item_key(row.source, row.item, before.listing_column, row.reason)
+            for old in before.rows("key = ?", (key,)):
+                if old.sha256 != row.sha256 and None not in {old.sha256, row.sha256}:
+                    found.replaced += 1
+                    continue
+                found.common.add(old, row)
+                was, now = (max((one.family or {}).values(), default=0.0) for one in (old, row))
+                if old.decision is not row.decision or abs(now - was) > _NO_CHANGE:
+                    yield Change(old, row, now - was)
+
+    def size(change: Change) -> tuple[int, float]:
+        apart = severity(change.before.decision) - severity(change.after.decision)
+        return abs(apart), abs(change.by)
+
+    found.changes = heapq.nlargest(top, changes(), size)
     return found
-
-
-def _change(old: Row, new: Row, products: Mapping[str, Collection[str]]) -> Change | None:
-    before, after = (_product_scores(row, products) for row in (old, new))
-    changes = {name: after[name] - before[name] for name in before.keys() & after.keys()}
-    product = max(changes, key=lambda name: (abs(changes[name]), after[name], name), default=None)
-    by = 0.0 if product is None else changes[product]
-    if old.decision is new.decision and abs(by) <= _NO_CHANGE:
-        return None
-    return Change(old, new, product, by)
-
-
-def _product_scores(row: Row, products: Mapping[str, Collection[str]]) -> dict[str, float]:
-    scores = row.scores or {}
-    return {name: scores[name] for name in products.get(row.model.digest, scores) if name in scores}

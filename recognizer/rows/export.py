@@ -10,10 +10,10 @@ import csv
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, get_type_hints
+from typing import Any, BinaryIO, NamedTuple, get_type_hints
 
 import msgspec
 from msgspec import inspect
@@ -24,12 +24,10 @@ from recognizer.errors import MissingExtraError, UsageError
 from recognizer.policy import Policy
 from recognizer.rows.listings import Listing, read_listings
 from recognizer.rows.records import valid
-from recognizer.rows.row import ROW_SCHEMA, Row
+from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
-EXPORT_SUFFIXES = (".jsonl", ".csv", ".parquet")
-"""What the name of an export ends in."""
-
+_SUFFIXES = (".jsonl", ".csv", ".parquet")
 _CHUNK_ROWS = 2000  # a row group of Parquet
 
 
@@ -49,33 +47,32 @@ def write_listings(
 
     ``policy`` is that of the rows, for the platform's action on each listing.
     """
-    listings = read_listings(file)
-    if policy is not None:
-        listings = (_with_action(listing, policy) for listing in listings)
-    return write_records(output, _LISTINGS, listings, raw)
 
+    def listings() -> Iterator[Listing]:
+        for one in read_listings(file):
+            if policy is None:
+                yield one
+            elif one.policy.digest == policy.digest:
+                yield replace(one, action=policy.actions.get(one.decision))
+            else:
+                raise UsageError(
+                    f"listing {one.listing!r} was decided by the policy {one.policy.name!r} "
+                    f"({one.policy.digest[:12]}), not by {policy.name!r} ({policy.digest[:12]}): "
+                    "decide again with recognizer decide --policy"
+                )
 
-def _with_action(listing: Listing, policy: Policy) -> Listing:
-    if listing.policy.digest != policy.digest:
-        raise UsageError(
-            f"listing {listing.listing!r} was decided by the policy {listing.policy.name!r} "
-            f"({listing.policy.digest[:12]}), not by {policy.name!r} ({policy.digest[:12]}): "
-            "decide again with recognizer decide --policy"
-        )
-    return replace(listing, action=policy.actions.get(listing.decision))
+    return write_records(output, _LISTINGS, listings(), raw)
 
 
 # --- what is exported -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordKind:
+class RecordKind(NamedTuple):
     """Records of one kind: the types of their columns in CSV and Parquet, and the cells of one."""
 
     name: str
     columns: Mapping[str, Any]
     cells: Callable[[Any], Mapping[str, Any]]
-    version: object = __version__
 
     @property
     def key(self) -> str:
@@ -114,7 +111,6 @@ _ROWS = RecordKind(
     name="rows",
     columns=get_type_hints(Row, include_extras=True) | {"item": str},
     cells=Row.to_json,
-    version=ROW_SCHEMA,
 )
 _LISTINGS = RecordKind(
     name="listings",
@@ -155,8 +151,8 @@ def _arrow_type(kind: inspect.Type) -> Any:
 def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: bool) -> int:
     """Write records in one step, by the ending of the path, and return how many they are."""
     suffix = path.suffix.lower()
-    if suffix not in EXPORT_SUFFIXES:
-        raise UsageError(f"{path}: give a name that ends in {', '.join(EXPORT_SUFFIXES)}")
+    if suffix not in _SUFFIXES:
+        raise UsageError(f"{path}: give a name that ends in {', '.join(_SUFFIXES)}")
     parquet = parquet_library() if suffix == ".parquet" else None
     beginning = {
         ".jsonl": f'{{"{next(iter(kind.columns))}":',
@@ -178,26 +174,22 @@ def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: boo
         if parquet is not None:
             _write_parquet(partial, kind, counted, parquet)
         elif suffix == ".csv":
-            _write_csv(partial, kind, counted, raw)
+            with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as text:
+                writer = csv.writer(text)
+                writer.writerow(kind.columns)
+                for record in counted:
+                    writer.writerow(csv_cell(one, raw=raw) for one in kind.cells(record).values())
         else:
             with partial.open("wb") as file:
                 file.writelines(record.to_json_line() for record in counted)
     return next(count)
 
 
-def _write_csv(path: Path, kind: RecordKind, records: Iterable[Any], raw: bool) -> None:
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(kind.columns)
-        for record in records:
-            writer.writerow(csv_cell(value, raw=raw) for value in kind.cells(record).values())
-
-
 def _write_parquet(path: Path, kind: RecordKind, records: Iterator[Any], parquet: Any) -> None:
     import pyarrow  # noqa: PLC0415 - an extra
 
     fields = [(key, _arrow_type(inspect.type_info(hint))) for key, hint in kind.columns.items()]
-    schema = pyarrow.schema(fields, metadata={kind.key: str(kind.version)})
+    schema = pyarrow.schema(fields, metadata={kind.key: __version__})
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
         while chunk := [*itertools.islice(records, _CHUNK_ROWS)]:
             cells = [

@@ -59,7 +59,7 @@ def plain_name(source: str) -> str:
 def alternate_path(path: str) -> str | None:
     """Return the absolute path of a relative one, and the reverse, from this folder.
 
-    None where that may be another file, because a link comes before a ``..``.
+    Or return None if that may be another file, because a link comes before a ``..``.
     """
     try:
         other = os.path.relpath(path) if os.path.isabs(path) else os.path.abspath(path)

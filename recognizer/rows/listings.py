@@ -25,8 +25,7 @@ from recognizer.status import Reason, Status
 QUEUE_ORDER = (Decision.PRIORITY, Decision.REVIEW, Decision.UNSCORED, Decision.CLEAR)
 """Decisions in the order in which listings are worked through."""
 
-MAX_REASONS = 20
-"""Sentences of ``why`` at most: a listing may have many images."""
+_MAX_REASONS = 20  # a listing may have many images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +94,7 @@ class Listing:
         best = ranked[0]
         scored = [row for row in images if row.status is not Status.FAILED]
         is_ok = bool(images) and all(row.status is Status.OK for row in images)
+        reports = [as_count(value_of(row.item, Role.REPORTS)) for row in ranked if row.item]
         item = best.item or {}
         price, currency = price_of(item)
         return cls(
@@ -105,14 +105,14 @@ class Listing:
             seller=as_text(value_of(item, Role.SELLER)),
             time=as_time(value_of(item, Role.TIME)),
             url=as_url(value_of(item, Role.URL)),
-            reports=_most_reports(ranked),
+            reports=max((count for count in reports if count is not None), default=None),
             description=as_text(value_of(item, Role.DESCRIPTION)),
             decision=best.decision,
             image_decision=min((row.image_decision for row in ranked), key=QUEUE_ORDER.index),
             product=product,
             score=score,
             keywords=tuple(dict.fromkeys(hit for row in ranked for hit in row.keywords)),
-            why=tuple(dict.fromkeys(text for row in ranked for text in row.why))[:MAX_REASONS],
+            why=tuple(dict.fromkeys(text for row in ranked for text in row.why))[:_MAX_REASONS],
             best=best.source if images else None,
             images=len(images),
             scored=len(scored),
@@ -129,11 +129,6 @@ class Listing:
             model=best.model,
             policy=best.policy,
         )
-
-    @property
-    def is_lead(self) -> bool:
-        """Whether somebody should look at it."""
-        return self.decision in {Decision.REVIEW, Decision.PRIORITY}
 
     def to_json_line(self) -> bytes:
         """Return the listing as one line of JSON, with its newline."""
@@ -154,25 +149,20 @@ def read_listings(file: ScanFile) -> Iterator[Listing]:
         rows = [row for _, row in file.numbered_rows("unit = ?", (unit,), IMAGE_ORDER)]
         listing = Listing.from_rows(name, rows, product=product, score=score)
         if copies is not None:
-            listing = replace(listing, **_copies_of(file, unit, copies))
+            ((listings, sellers, first, copy_of),) = file.select(
+                "SELECT (SELECT count(*) FROM entry WHERE copies = ?1 AND unit != ?2),"
+                " (SELECT count(DISTINCT seller) FROM entry WHERE copies = ?1 AND unit != ?2),"
+                " unit, ifnull(listing, source) FROM entry WHERE copies = ?1"
+                f" ORDER BY {ENTRY_ORDER} LIMIT 1",
+                (copies, unit),
+            )
+            listing = replace(
+                listing,
+                also_in_listings=listings,
+                also_in_sellers=sellers,
+                copy_of=None if first == unit else copy_of,
+            )
         yield listing
-
-
-def _copies_of(file: ScanFile, unit: int, copies: int) -> dict[str, Any]:
-    ((listings, sellers, first, name),) = file.select(
-        "SELECT (SELECT count(*) FROM entry WHERE copies = ?1 AND unit != ?2),"
-        " (SELECT count(DISTINCT seller) FROM entry WHERE copies = ?1 AND unit != ?2),"
-        " unit, ifnull(listing, source) FROM entry WHERE copies = ?1"
-        f" ORDER BY {ENTRY_ORDER} LIMIT 1",
-        (copies, unit),
-    )
-    copy_of = None if first == unit else name
-    return {"also_in_listings": listings, "also_in_sellers": sellers, "copy_of": copy_of}
-
-
-def _most_reports(rows: Iterable[Row]) -> int | None:
-    counts = (as_count(value_of(row.item, Role.REPORTS)) for row in rows if row.item)
-    return max((count for count in counts if count is not None), default=None)
 
 
 def _photo(row: Row) -> ListingPhoto:

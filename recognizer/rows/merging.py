@@ -13,14 +13,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from recognizer._atomic import replacing
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows.export import parquet_library
 from recognizer.rows.queue import refresh_entries
-from recognizer.rows.ranking import Ranking
-from recognizer.rows.records import IMAGE_COLUMNS, as_utc
+from recognizer.rows.records import IMAGE_COLUMNS, Ranking, as_utc
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import NewRow, ScanFile
 from recognizer.rows.similar import group_copies
@@ -52,13 +50,13 @@ def merge(
     """Merge scans into one file, with which a scan, a review or a report can go on.
 
     Of Parquet files with rows ``only_pending`` takes what is not clear, and the audit sample. The
-    output takes its place in one step, and it may be one of the inputs; else there must be no such
-    file. Without ``allow_mixed``, rows of several models, policies or banks are refused: a queue
+    output takes its place in one step, and it may be one of the inputs; any other existing file is
+    refused. Without ``allow_mixed``, rows of several models, policies or banks are refused: a queue
     that is ranked by them would be wrong without a sign of it. So are rows dated in the future.
     """
     for path in inputs:
         if not path.is_file():
-            raise ScanFileError(f"{path}: no such file")
+            raise ScanFileError(f"{path} does not exist, or is not a regular file")
     if output.exists() and not any(output.samefile(path) for path in inputs):
         raise UsageError(
             f"{output} exists: name it among the inputs too, so that its rows are kept, or name "
@@ -213,18 +211,14 @@ def read_parquet(path: Path) -> Iterator[Row]:
             for batch in table.iter_batches(_ROWS_AT_A_TIME):
                 for record in batch.to_pylist(maps_as_pydicts="strict"):
                     number += 1
-                    yield Row.from_json(_row_values(record))
+                    text, item = record.get("row"), record.get("item")
+                    if isinstance(item, str):
+                        record["item"] = json.loads(item)
+                    yield Row.from_json(json.loads(text) if isinstance(text, str) else record)
     except (pyarrow.ArrowException, OSError) as error:
         raise ScanFileError(f"{path} cannot be read as Parquet: {error}") from error
     except (ValueError, RecursionError) as error:
         raise ScanFileError(f"{path}, row {number}: not a row of a scan ({error})") from error
-
-
-def _row_values(record: dict[str, Any]) -> Any:
-    if isinstance(text := record.get("row"), str):
-        return json.loads(text)
-    item = record.get("item")
-    return {**record, "item": json.loads(item) if isinstance(item, str) else item}
 
 
 def _check_kinds(file: ScanFile, allow_mixed: bool) -> None:

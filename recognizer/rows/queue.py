@@ -1,8 +1,7 @@
 """The order of the queue, and the entries of which it is made.
 
-An entry is a listing of which some image is not clear, or an image of the audit sample. Entries are
-written with their images; which image stands for a listing, and where it comes in the queue, is
-said by the view ``ranked`` of the file.
+Entries are written with their images; which image stands for a listing, and where it comes in the
+queue, is said by the view ``ranked`` of the file.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -24,12 +24,13 @@ from recognizer.listing_columns import (
     price_of,
     value_of,
 )
+from recognizer.model.bundle import Bundle
 from recognizer.model.description import ModelReference
-from recognizer.policy import Decision
+from recognizer.policy import CandidateKind, Decision
 from recognizer.rows.item_key import hash_of, item_key, plain_name
-from recognizer.rows.ranking import Ranking
 from recognizer.rows.row import Reference, Row
 from recognizer.status import Reason, Status
+from recognizer.taxonomy import Kind
 
 MAX_NAME = 8000
 """Characters of a source or of the identity of a listing, as the file and outcomes hold them."""
@@ -66,10 +67,10 @@ FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image
   LEFT JOIN bank ON bank.id = image.bank
 WHERE key = ?
 """
+_CHANGED_JSON = ("leads", "why", "regions", "keywords", "item")
 _CHANGED_COLUMNS = (
-    *("decision", "image_decision", "audit", "score", "unproven", "product", "leads", "why"),
-    *("regions", "keywords", "policy", "title", "seller", "price", "currency", "url", "reports"),
-    *("listed", "item"),
+    *("decision", "image_decision", "audit", "score", "unproven", "product", "policy", "title"),
+    *("seller", "price", "currency", "url", "reports", "listed", *_CHANGED_JSON),
 )
 CHANGE_IMAGE = (
     "UPDATE image SET "
@@ -90,14 +91,47 @@ _TYPES = {key: get_type_hints(Row)[key] for key in _JSON if key != "item"}
 _DECODERS = {key: msgspec.json.Decoder(kind) for key, kind in _TYPES.items()}
 
 
+class Ranking:
+    """By which lead and score an image is ranked: products that were measured come before others.
+
+    The products of a model that is not among the bundles rank alike, and so do those of a bundle
+    that records no evidence for any product.
+    """
+
+    def __init__(self, bundles: Iterable[Bundle] = ()) -> None:
+        self._unproven = {bundle.digest: _unproven(bundle) for bundle in bundles}
+
+    def of(self, row: Row) -> tuple[str | None, bool | None, float | None]:
+        """Return the product of the lead by which an image is ranked, if unproven, and its score.
+
+        Without a lead it is the highest score of a family.
+        """
+        unproven = self._unproven.get(row.model.digest, ())
+        ranked = [((one.kind, one.name) in unproven, -one.score, one.name) for one in row.leads]
+        if not ranked:
+            return None, None, max((row.family or {}).values(), default=None)
+        is_unproven, score, product = min(ranked)
+        return product, is_unproven, -score
+
+
+def _unproven(bundle: Bundle) -> set[tuple[CandidateKind, str]]:
+    measured = {
+        label.name
+        for label in bundle.labels
+        if label.kind is Kind.PRODUCT and label.evidence and label.evidence.test.photos
+    }
+    return {
+        (one.kind, one.name)
+        for one in bundle.candidates
+        if measured and not measured & {*one.members}
+    }
+
+
 def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict[str, Any]:
     """Return the columns of ``image`` for a row, but for the models, policies and banks."""
-    item = row.item or {}
     source, name = as_name(row.source), listing_of(row.item, listing_column)
     listing = None if name is None else as_name(name)
-    product, unproven, score = ranking.of(row)
     time = as_utc(row.time)
-    price, currency = price_of(item)
     return {
         "key": item_key(row.source, row.item, listing_column, row.reason),
         "unit": hash_of(
@@ -105,10 +139,29 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
         ),
         "source": source,
         "path": None if source == row.source else row.source.encode("utf-8", "surrogatepass"),
+        "listing": listing,
+        "location": location_of(source),
+        "first": time,
+        "time": time,
+        **{name: getattr(row, name) for name in _PLAIN},
+        "detail": valid(row.detail),
+        **{name: to_json(getattr(row, name)) for name in ("scores", "family", "known")},
+        **changed_values(row, ranking),
+    }
+
+
+def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
+    """Return the columns that :data:`CHANGE_IMAGE` changes, but for the policy."""
+    item = row.item or {}
+    product, unproven, score = ranking.of(row)
+    price, currency = price_of(item)
+    return {
+        "decision": row.decision,
+        "image_decision": row.image_decision,
+        "audit": row.audit,
         "score": score,
         "unproven": unproven,
         "product": product,
-        "listing": listing,
         "title": valid(as_text(value_of(item, Role.TITLE))),
         "seller": valid(as_text(value_of(item, Role.SELLER))),
         "price": valid(price),
@@ -116,12 +169,7 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
         "url": as_url(value_of(item, Role.URL)),
         "reports": as_count(value_of(item, Role.REPORTS)),
         "listed": _listed(as_time(value_of(item, Role.TIME))),
-        "location": location_of(source),
-        "first": time,
-        "time": time,
-        **{name: getattr(row, name) for name in _PLAIN},
-        "detail": valid(row.detail),
-        **{name: to_json(getattr(row, name)) for name in _JSON},
+        **{name: to_json(getattr(row, name)) for name in _CHANGED_JSON},
     }
 
 

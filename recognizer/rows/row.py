@@ -1,33 +1,28 @@
-r"""The row: what a scan says of one image, whatever became of it.
+"""The row: what a scan says of one image, whatever became of it.
 
-The fields of :class:`Row` are the one table from which its JSON, its JSON Schema, the columns of
-CSV and Parquet files and the list in ``docs/rows.md`` are made. As JSON a row is ASCII on one line:
-a path that is not valid text has the escapes of its lone surrogates (``\udcff``).
+From the fields of :class:`Row` follow its JSON, its JSON Schema, the columns of CSV and Parquet
+files and the list in ``docs/rows.md``.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, get_type_hints
+from typing import Annotated, Any, Self, TypeAlias, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
 from recognizer.imaging import PREPROCESSING_VERSION
+from recognizer.known import KnownItems
 from recognizer.listing_rules import KeywordHit
+from recognizer.model.bundle import Bundle
 from recognizer.model.description import ModelReference
-from recognizer.policy import CandidateKind, Decision, KnownMatch, Lead
-from recognizer.prediction import Digest, Region, Score, object_schema
+from recognizer.policy import CandidateKind, Decision, KnownMatch, Lead, Policy, Verdict
+from recognizer.prediction import Digest, Prediction, Region, Score, object_schema
 from recognizer.status import Reason, Status
-
-if TYPE_CHECKING:
-    from recognizer.known import KnownItems
-    from recognizer.model.bundle import Bundle
-    from recognizer.policy import Policy, Verdict
-    from recognizer.prediction import Prediction
 
 ROW_SCHEMA = 6
 """The version of the row. It grows when keys are added, or hold something else."""
@@ -204,9 +199,6 @@ class Row:
 _NULLS = dict.fromkeys(("scores", "leads", "family", "regions"))  # where the image failed
 _EMPTY = ("leads", "why", "regions")  # null in JSON where the image failed
 
-ROW_FIELDS = tuple(field.name for field in fields(Row))
-"""The keys of a row, in their order."""
-
 
 def rounded_leads(verdict: Verdict) -> tuple[Lead, ...]:
     """Return the leads of a verdict with the digits that rows have."""
@@ -222,11 +214,6 @@ def _rounded(values: Mapping[str, float]) -> dict[str, float]:
 
 def row_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a row of the present version."""
-    null, no_null = {"type": "null"}, {"not": {"type": "null"}}
-    decisions = ("decision", "image_decision")
-    no_clear, no_unscored = (
-        {"not": {"const": one.value}} for one in (Decision.CLEAR, Decision.UNSCORED)
-    )
     schema = object_schema(Row)
     properties = {
         key: {"description": hint.__metadata__[-1], **schema["properties"][key]}
@@ -237,24 +224,6 @@ def row_schema() -> dict[str, Any]:
     return {
         **schema,
         "properties": properties,
-        "required": [*ROW_FIELDS],
         "title": f"Row of a scan, version {ROW_SCHEMA}",
         "description": "What recognizer scan says of one image. Keys are added, never renamed.",
-        "if": {"properties": {"status": {"const": Status.FAILED.value}}},
-        "then": {
-            "properties": {
-                **dict.fromkeys(decisions, no_clear),
-                **dict.fromkeys(_NULLS, null),
-                "reason": no_null,
-            }
-        },
-        "else": {
-            "properties": {
-                **dict.fromkeys(decisions, no_unscored),
-                **dict.fromkeys([*_NULLS, "why"], no_null),
-            },
-            "if": {"properties": {"status": {"const": Status.OK.value}}},
-            "then": {"properties": {"reason": null}},
-            "else": {"properties": {"reason": no_null}},
-        },
     }

@@ -1,12 +1,13 @@
 """The file of a scan: one SQLite database, written by one scan and read by whoever wants to.
 
-``schema.sql`` is its contract. What is acknowledged is on the disk: each batch of rows is one
-transaction in write-ahead mode with an fsync, and the entries of the review queue are written in
-the transaction that writes their images. A team's file of outcomes is a file of the same kind.
+``schema.sql`` is its contract. Each batch of rows is one transaction in write-ahead mode with an
+fsync, with the entries of the queue. A team's file of outcomes is a file of the same kind.
 """
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import sqlite3
 import threading
@@ -29,15 +30,16 @@ from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.listing_columns import listing_of
 from recognizer.rows.queue import refresh_entries
-from recognizer.rows.ranking import Ranking
 from recognizer.rows.records import (
     CHANGE_IMAGE,
     CLEAR_PLACE,
     INSERT_IMAGE,
     SELECT_ROW,
     UPDATE_IMAGE,
+    Ranking,
     as_name,
     as_utc,
+    changed_values,
     image_values,
     read_row,
 )
@@ -334,7 +336,13 @@ class ScanFile(Closes):
             units: set[int] = set()
             audited: set[str] = set()
             for one in new:
-                values = self.values_of(one.row, ranking) | {"file_state": one.file_state}
+                row, bank = one.row, one.row.bank
+                values = image_values(row, ranking, self.listing_column) | {
+                    "model": self._id("model", row.model.name, row.model.version, row.model.digest),
+                    "policy": self._id("policy", row.policy.name, row.policy.digest),
+                    "bank": bank and self._id("bank", bank.name, bank.digest),
+                    "file_state": one.file_state,
+                }
                 old = database.execute(
                     "SELECT id, place, sha256, audit, first, time FROM image WHERE key = ?",
                     (values["key"],),
@@ -343,10 +351,10 @@ class ScanFile(Closes):
                     continue
                 _put(database, one, values, old)
                 was_pending = old is not None and old[1] < CLEAR_PLACE
-                if one.row.is_pending or was_pending or values["listing"] is not None:
+                if row.is_pending or was_pending or values["listing"] is not None:
                     units.add(values["unit"])
-                if one.row.audit is not None and one.row.sha256 is not None:
-                    audited.add(one.row.sha256)
+                if row.audit is not None and row.sha256 is not None:
+                    audited.add(row.sha256)
                 if old is not None and old[3] is not None:
                     audited.add(old[2])
             refresh_entries(database, units, audited)
@@ -356,27 +364,32 @@ class ScanFile(Closes):
         with self.transaction() as database:
             units: set[int] = set()
             audited: set[str] = set()
-            for image, row in rows:
-                values = self.values_of(row, ranking)
-                ((was_audited,),) = database.execute(
-                    "SELECT audit IS NOT NULL FROM image WHERE id = ?", (image,)
+            left = iter(rows)
+            while some := [*itertools.islice(left, _ROWS_AT_A_TIME)]:
+                values = [
+                    changed_values(row, ranking)
+                    | {
+                        "id": image,
+                        "policy": self._id("policy", row.policy.name, row.policy.digest),
+                    }
+                    for image, row in some
+                ]
+                for unit, was_audited in database.execute(
+                    "SELECT unit, iif(audit IS NULL, NULL, sha256) FROM image"
+                    " WHERE id IN (SELECT value FROM json_each(?))",
+                    (json.dumps([image for image, _ in some]),),
+                ):
+                    units.add(unit)
+                    if was_audited is not None:
+                        audited.add(was_audited)
+                audited.update(
+                    row.sha256 for _, row in some if row.audit is not None and row.sha256
                 )
-                database.execute(CHANGE_IMAGE, values | {"id": image})
-                units.add(values["unit"])
-                if row.sha256 is not None and (was_audited or row.audit is not None):
-                    audited.add(row.sha256)
+                database.executemany(CHANGE_IMAGE, values)
             refresh_entries(database, units, audited)
 
-    def values_of(self, row: Row, ranking: Ranking) -> dict[str, Any]:
-        """Return the columns of ``image`` for a row, inside a transaction: it may add a model."""
-        return image_values(row, ranking, self.listing_column) | {
-            "model": self._id("model", row.model.name, row.model.version, row.model.digest),
-            "policy": self._id("policy", row.policy.name, row.policy.digest),
-            "bank": row.bank and self._id("bank", row.bank.name, row.bank.digest),
-        }
-
     def _id(self, table: str, *values: object) -> int:
-        """Return the number of a model, policy or bank, which is added where it is new."""
+        """Return the number of a model, policy or bank, which is added if it is new."""
         if (found := self._ids.get((table, *values))) is None:
             names = "name, version, digest" if table == "model" else "name, digest"
             self._database.execute(

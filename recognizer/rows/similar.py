@@ -1,8 +1,7 @@
 """Images that are alike: near-copies by their hash or equal bytes, others by their embeddings.
 
-In the queue, listings are folded whose best images are near-copies of one another: the report, the
-desk and tables of listings read these groups from the file. Embeddings are kept in 8 bits for each
-channel: a quarter of the size, with nearly the same cosines.
+Listings whose best images are near-copies of one another are folded in the queue: the report, the
+desk and tables of listings read these groups from the file.
 """
 
 from __future__ import annotations
@@ -68,15 +67,12 @@ def _changed_groups(file: ScanFile) -> list[tuple[int | None, int, int]]:
     ]
 
 
-def find_copies(file: ScanFile, distance: int = COPY_DISTANCE) -> Iterator[list[Row]]:
-    """Yield the rows of each group of near-copies among all images of a scan.
-
-    Two near-copies differ in at most ``distance`` bits of their hashes, or have equal bytes.
-    """
+def find_copies(file: ScanFile) -> Iterator[list[Row]]:
+    """Yield the rows of each group of near-copies, or of equal bytes, among a scan's images."""
     images = file.select(
         "SELECT id, phash, sha256 FROM image WHERE coalesce(phash, sha256) IS NOT NULL ORDER BY id"
     )
-    first = near_copies([i[1] for i in images], [i[2] for i in images], distance).tolist()
+    first = near_copies([i[1] for i in images], [i[2] for i in images]).tolist()
     groups: dict[int, list[int]] = {}
     for (image, *_), at in zip(images, first, strict=True):
         groups.setdefault(at, []).append(image)
@@ -90,7 +86,7 @@ def find_copies(file: ScanFile, distance: int = COPY_DISTANCE) -> Iterator[list[
 
 
 def quantize(vector: NDArray[np.float32]) -> NDArray[np.int8]:
-    """Return an embedding in 8 bits for each channel; its length is lost, its direction stays."""
+    """Return an embedding in 8 bits a channel: its length is lost, cosines are nearly the same."""
     largest = float(np.abs(vector).max(initial=0))
     if not largest:
         return np.zeros(vector.shape, np.int8)

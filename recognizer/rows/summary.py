@@ -37,7 +37,7 @@ class ScanSummary:
 
     @property
     def rate(self) -> float:
-        """Images per second, 0 where there were none."""
+        """Images per second; 0 if there were none."""
         return self.images / self.seconds if self.seconds > 0 else 0.0
 
     def add(self, row: Row, *, is_new: bool) -> None:

@@ -7,18 +7,15 @@ import os
 import secrets
 import sqlite3
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from recognizer.errors import ScanFileChangedError, ScanFileError
-from recognizer.rows.item_key import item_key
-from recognizer.rows.ranking import Ranking
-from recognizer.rows.records import SELECT_KNOWN, result_key
+from recognizer.rows.records import SELECT_KNOWN, Ranking, result_key
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import NewRow, ScanFile
-from recognizer.status import Reason
 
 if sys.platform == "win32":
     import msvcrt
@@ -39,7 +36,7 @@ class Known(NamedTuple):
 
 
 class ScanWriter(ScanFile):
-    """The file of a scan that writes it, made where it does not exist; no second scan may."""
+    """The file of a scan that writes it, made if it does not exist; a second scan is refused."""
 
     _file: int | None = None  # a descriptor, with the lock
 
@@ -72,16 +69,6 @@ class ScanWriter(ScanFile):
             return Known(result_key(sha256, *result), sha256, state, bool(lacks))
         return None
 
-    def key_of(
-        self, source: str, columns: Mapping[str, Any] | None, reason: Reason | None = None
-    ) -> int:
-        """Return the key of an image by its source and its listing's own columns."""
-        return item_key(source, columns, self.listing_column, reason)
-
-    def last_row(self, key: int) -> tuple[int, Row]:
-        """Return the number and the row of an image that has one."""
-        return next(self.numbered_rows("key = ?", (key,)))
-
     def append(
         self,
         new: Sequence[NewRow],
@@ -105,7 +92,7 @@ class ScanWriter(ScanFile):
             )
 
     def check(self) -> None:
-        """Raise a ScanFileChangedError unless the file is where it was, and no shorter.
+        """Raise a ScanFileChangedError if the file was moved, replaced or truncated.
 
         Rows that nobody else has are written to another file, which the message names.
         """

@@ -20,6 +20,7 @@ from recognizer._closing import Closes
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
 from recognizer.rows.deciding import Decider
+from recognizer.rows.item_key import item_key
 from recognizer.rows.records import to_json
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import NewRow
@@ -122,7 +123,7 @@ class _ScanRun:
                 kept = (result.thumbnail, result.embedding, result.file_state)
                 new.append(NewRow(row, *kept))
             else:
-                image, before = self.file.last_row(result.key)
+                image, before = next(self.file.numbered_rows("key = ?", (result.key,)))
                 row = self._drawn(self._with_columns(before, columns))
                 if row is not before:
                     changed.append((image, row))
@@ -163,7 +164,7 @@ class _ScanRun:
         return Task(index=index, key=key, item=item, known=result), place, known
 
     def _key(self, item: Item) -> int:
-        return self.file.key_of(item.source, item.columns, item.reason)
+        return item_key(item.source, item.columns, self.file.listing_column, item.reason)
 
     def _is_unchanged(self, task: Task, known: Known | None) -> bool:
         path = task.item.path

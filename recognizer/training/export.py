@@ -24,7 +24,7 @@ from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
 from recognizer.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.evaluation.card import SOURCES_FILE, render_card, write_sources
-from recognizer.evaluation.evaluate import Evaluation, all_figures, evaluate, evidence
+from recognizer.evaluation.evaluate import Evaluation, evaluate, evidence
 from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.metrics import rank
 from recognizer.evaluation.out_of_fold import FoldEvaluation, measure_out_of_fold
@@ -242,20 +242,12 @@ def _describe(folder: Path, release: Release, recipe: Recipe, notes: str) -> Non
 
 
 def _summary(release: Release) -> EvaluationSummary:
-    test, lookalikes = release.test, release.test.lookalikes
+    test = release.test
     return EvaluationSummary(
         split=test.split,
         fingerprint=test.data,
         negatives=test.negatives,
-        negative_sources=test.negative_sources,
         flagged_negatives=round(test.flagged_negatives.value, 4),
         leads=test.leads,
-        accuracy=round(test.accuracy.value, 4),
-        lookalike_accuracy=None if lookalikes is None else round(lookalikes.accuracy.value, 4),
-        calibration_error={
-            f.name: round(f.calibration_error.value, 4)
-            for f in all_figures(test)
-            if f.calibration_error is not None
-        },
         int8_ap_drop=dict(release.lost),
     )

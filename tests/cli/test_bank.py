@@ -13,7 +13,6 @@ from recognizer.known import Bank
 from recognizer.taxonomy import load_taxonomy
 from tests.conftest import encoded, invoke, picture, read_rows
 from tests.pictures import scene
-from tests.rows.rows import FAR, HASH, NEAR, bare_row, write_scan
 from tests.tiny import write_tiny_bundle
 
 Scanned = Callable[..., list[dict]]
@@ -96,6 +95,8 @@ def test_what_cannot_be_known_is_told_and_the_rest_is_added(photos: Path, tmp_pa
         ("list b -o x.csv", "does not exist"),
         ("import b x.xml", "does not exist"),
         ("import b x.csv", "cannot be read"),
+        ("import b /dev/zero", "/dev/zero is not a regular file"),
+        ("list .", ". is not a regular file"),
     ],
 )
 def test_mistakes(
@@ -174,27 +175,3 @@ def test_turned_photos_and_what_is_no_bank(bank: Path, scanned: Scanned, tmp_pat
     for options in (("--known", photo), ("--match-rotations",)):
         assert invoke("scan", photo, "-o", tmp_path / "x", *options).exit_code == ExitCode.USAGE
         assert not (tmp_path / "x").exists()
-
-
-def test_the_command_lists_groups(tmp_path: Path) -> None:
-    rows = [
-        bare_row("a\x1b.jpg", 0.9, "review", phash=HASH),
-        bare_row("b.jpg", 0.1, "clear", phash=FAR),
-        bare_row("c.jpg", 0, "unscored", phash=None),
-        bare_row("d.jpg", 0.2, "clear", phash=NEAR),
-    ]
-    path = write_scan(tmp_path / "x.sqlite", rows)
-    assert invoke("similar", path).stdout.splitlines() == [
-        "1: 2 near-copies",
-        "  review  a\\x1b.jpg",
-        "  clear  d.jpg",
-        "4 images, 1 groups, 1 copies of others",
-    ]
-    (group,) = map(json.loads, invoke("similar", path, "--json").stdout.splitlines())
-    assert [photo["source"] for photo in group["images"]] == ["a\x1b.jpg", "d.jpg"]
-    assert invoke("similar", path, "--distance", 0, "--json").stdout == ""
-    assert invoke("similar", path, "--distance", 32).exit_code == 2
-    assert invoke("similar", tmp_path / "none").exit_code == 2
-    (tmp_path / "bundle.json").write_text('{"labels": []}\n')
-    other = invoke("similar", tmp_path / "bundle.json")
-    assert (other.exit_code, "not the file of a scan" in other.stderr) == (2, True)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from recognizer.engine import Recognizer
-from recognizer.enrolment import Product, enroll, examine
+from recognizer.enrolment import Product, enroll
 from recognizer.errors import BundleSchemaError, UsageError
 from recognizer.model.bundle import load_bundle, write_bundle
 from recognizer.model.description import Enrolled
@@ -161,7 +161,7 @@ def test_negatives_of_one_source_are_left_out_one_by_one(
     one_source = replace(bank, sources=np.zeros_like(bank.sources))
     negatives = write_negatives(folder, one_source)
     write_bundle(replace(load_bundle(folder), negatives=negatives))
-    found = examine(Recognizer.load(folder, threads=1), RHINO, write_photos("blue", 4))
+    found = enroll(Recognizer.load(folder, threads=1), RHINO, write_photos("blue", 4))
     assert found.expectation.evidence.recall[0.01].count == 4
 
 
@@ -174,7 +174,7 @@ def test_an_enrolled_bundle_remembers_its_photos_and_can_be_enrolled_in(
     old, new = write_photos("blue", 4), write_photos("blue", 3, seed=50)
     for photos in (old, [*old, *new[:2]]):
         with pytest.raises(UsageError, match="4 that the bundle knows as rhino_horn already"):
-            examine(enrolled, RHINO, photos)
+            enroll(enrolled, RHINO, photos)
     done = enroll(enrolled, RHINO, [*old, *new], tmp_path / "again-v1")
     assert (done.expectation.evidence.photos, done.expectation.evidence.known) == (3, 4)
     assert [note.split(":")[0] for note in done.notes] == old
@@ -238,13 +238,13 @@ def test_negatives_of_the_caller_serve_where_the_bundle_has_none(
         (["missing.jpg"], "none of the negatives"),
     ):
         with pytest.raises(UsageError, match=words):
-            examine(recognizer, RHINO, photos, negatives=given)
+            enroll(recognizer, RHINO, photos, negatives=given)
 
 
 def test_a_check_writes_nothing(
     parent: Recognizer, blue: list[str], write_photos: WritePhotos, tmp_path: Path
 ) -> None:
-    found = examine(parent, RHINO, blue)
+    found = enroll(parent, RHINO, blue)
     assert found.path is None
     assert not [p for p in tmp_path.iterdir() if p.name != "photos"]
     first, five, one, *rest = found.expectation.lines()
@@ -254,7 +254,7 @@ def test_a_check_writes_nothing(
     for words in ("one source", "with the default policy 3 of 3 are leads:", "review_rate = 0.01"):
         assert any(words in line for line in rest)
     # What cannot be told from negatives promises nothing.
-    found = examine(parent, RHINO, write_photos("gray", 4))
+    found = enroll(parent, RHINO, write_photos("gray", 4))
     assert found.expectation.evidence.recall[0.01].count <= 1
 
 
@@ -276,7 +276,9 @@ def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
     card = (tmp_path / "out-v1" / "MODEL_CARD.md").read_text()
     assert all(f"- {note}\n" in card for note in found.notes)
     with pytest.raises(UsageError, match=r"1 usable photo of 5 \(4 near-copies, 0 unreadable\)"):
-        examine(parent, RHINO, [photos[0]] * 5)
+        enroll(parent, RHINO, [photos[0]] * 5)
+    with pytest.raises(UsageError, match="no photos: give at least 3 of rhino_horn"):
+        enroll(parent, RHINO, [])
 
 
 @pytest.mark.parametrize(
@@ -296,7 +298,7 @@ def test_names_that_cannot_be_enrolled(
     product: Product, words: str, parent: Recognizer, blue: list[str]
 ) -> None:
     with pytest.raises(UsageError, match=words):
-        examine(parent, product, blue)
+        enroll(parent, product, blue)
 
 
 def test_a_bundle_is_never_overwritten(parent: Recognizer, blue: list[str], tmp_path: Path) -> None:

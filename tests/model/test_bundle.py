@@ -1,29 +1,21 @@
 from __future__ import annotations
 
-import io
 import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from recognizer.errors import BundleDigestError, BundleNotFoundError, BundleSchemaError
 from recognizer.model.bundle import Bundle, load_bundle, load_carried_bundles, write_bundle
 from recognizer.model.description import NegativesFile
 from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
 from recognizer.model.negatives import read_negatives
-from recognizer.model.self_test import (
-    TOLERANCE,
-    self_test,
-    self_test_images,
-    with_self_test,
-)
+from recognizer.model.self_test import TOLERANCE, self_test, with_self_test
 from tests.tiny import change_by_hand, edit_description, write_tiny_bundle
 
 Change = Callable[[dict[str, Any]], object]
@@ -89,7 +81,7 @@ def test_a_name_leads_nowhere_else(
         find_bundle(name)
 
 
-def test_a_folder_that_hides_a_bundle_of_the_package_is_told(
+def test_a_folder_that_hides_a_bundle_of_the_package_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise a folder of that name would quietly serve in its place."""
@@ -119,7 +111,7 @@ def test_numbers_that_were_changed_by_hand_are_refused(tmp_path: Path, change: C
 
 @pytest.mark.parametrize("name", ["model.onnx", "negatives.npz", "bundle.json"])
 def test_a_pipe_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None:
-    entry = NegativesFile(sha256="0", bytes=1, photos=1, held_out=1, sources=1)
+    entry = NegativesFile(sha256="0", photos=1)
     negatives = entry if name == "negatives.npz" else None
     folder = write_tiny_bundle(tmp_path, negatives=negatives)
     (folder / name).unlink(missing_ok=True)
@@ -155,11 +147,8 @@ def changed(folder: Path, change: Change) -> Path:
 BROKEN: dict[str, Change] = {
     "a schema to come": lambda d: d.update(schema=5),
     "a schema without a digest": lambda d: (d.update(schema=1), d.pop("digest")),
-    "a schema of words": lambda d: d.update(schema="3"),
     "no schema": lambda d: d.pop("schema"),
     "no version": lambda d: d.pop("version"),
-    "version of words": lambda d: d.update(version="one"),
-    "no digest": lambda d: d["model"].clear(),
     "size zero": lambda d: d["input"].update(size=0),
     "another preprocessing": lambda d: d["input"].update(preprocessing=99),
     "another activation": lambda d: d.update(activation="relu"),
@@ -167,15 +156,12 @@ BROKEN: dict[str, Change] = {
     "a label twice": lambda d: d["labels"].append(d["labels"][0]),
     "an unknown kind": lambda d: d["labels"][0].update(kind="animal product"),
     "no calibration": lambda d: d["labels"][0].pop("calibration"),
-    "calibration not a number": lambda d: d["labels"][0]["calibration"].update(slope="steep"),
     "calibration NaN": lambda d: d["labels"][0]["calibration"].update(intercept=math.nan),
     "calibration upside down": lambda d: d["labels"][0]["calibration"].update(slope=-1),
-    "no thresholds": lambda d: d["labels"][0].pop("thresholds"),
     "a threshold missing": lambda d: d["labels"][0]["thresholds"].pop("0.01"),
     "threshold NaN": lambda d: d["labels"][0]["thresholds"].update({"0.01": math.nan}),
     "a family of strangers": lambda d: d["families"][0].update(members=["coral"]),
     "a family of nobody": lambda d: d["families"][0].update(members=[]),
-    "a family threshold missing": lambda d: d["families"][0].update(thresholds={}),
     "a step of no known kind": lambda d: d.update(lineage=[{"step": "guessed"}]),
     "an escape in its name": lambda d: d.update(name="x\x1b[2J\x07"),
     "an escape in its schema": lambda d: d.update(schema="\x9b2J"),
@@ -202,7 +188,9 @@ def test_an_unreadable_description_is_a_schema_error(text: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("change", [lambda b: b + b"\0", lambda b: b[:-1], lambda _: b""])
-def test_another_model_or_none_is_told(change: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_another_model_or_a_missing_one_is_reported(
+    change: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
     folder = write_tiny_bundle(tmp_path)
     model = folder / "model.onnx"
     model.write_bytes(change(model.read_bytes()))
@@ -211,14 +199,6 @@ def test_another_model_or_none_is_told(change: Callable[[bytes], bytes], tmp_pat
     model.unlink()
     with pytest.raises(BundleNotFoundError, match=r"model\.onnx"):
         load_bundle(folder).read_model()
-
-
-def test_the_images_have_the_same_pixels_everywhere() -> None:
-    pixels = [np.asarray(Image.open(io.BytesIO(file))) for file in self_test_images()]
-    assert [sha256(image.tobytes()).hexdigest()[:12] for image in pixels] == [
-        "eb5cebb6aaa1",
-        "595cf5772a75",
-    ]
 
 
 def test_a_model_says_what_was_recorded_of_it(tiny_bundle: Path, tmp_path: Path) -> None:

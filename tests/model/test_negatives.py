@@ -87,6 +87,6 @@ def columns() -> dict[str, np.ndarray]:
     ],
     ids=["empty", "torn", "bomb", "columns", "lengths", "nan", "pickle", "ascii"],
 )
-def test_what_is_no_bank_is_a_value_error(data: bytes) -> None:
+def test_what_is_not_a_bank_is_a_value_error(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever the words
         NegativeBank.from_bytes(data)

@@ -119,7 +119,7 @@ def test_near_copies_are_folded_in_the_same_way_everywhere(tmp_path: Path) -> No
     }
     assert folded == {name: count - 1 for name, count in desk.items()}
     with ScanFile(scan) as file:
-        listings = [one for one in read_listings(file) if one.is_lead]
+        listings = [one for one in read_listings(file) if one.lead_images]
     assert [one.listing for one in listings if one.copy_of is None] == [*desk]
     counted = {name: 1 + sum(one.copy_of == name for one in listings) for name in desk}
     assert counted == desk

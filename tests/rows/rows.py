@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from recognizer.status import Reason, Status
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HASH, NEAR, FAR = "0f" * 32, "0e" + "0f" * 31, "f0" * 32
 """Perceptual hashes, of which two are those of near-copies."""
+ROW_FIELDS = [field.name for field in fields(Row)]
 MODEL = ModelReference(name="tiny", version=1, digest="0" * 64)
 
 

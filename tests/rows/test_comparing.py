@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from recognizer.cli import ExitCode
-from recognizer.model.bundle import load_bundle
 from recognizer.policy import Decision
 from recognizer.rows import Row, ScanFile
 from recognizer.rows.deciding import Comparison, compare
@@ -20,7 +19,7 @@ def compared(folder: Path, before: Row, after: Row) -> Comparison:
         (folder / name).unlink(missing_ok=True)
         write_scan(folder / name, [row])
     with ScanFile(folder / "before") as old, ScanFile(folder / "after") as new:
-        return compare(old, new, {})
+        return compare(old, new)
 
 
 def test_images_with_other_bytes_or_of_other_listings_are_other_images(tmp_path: Path) -> None:
@@ -33,7 +32,7 @@ def test_images_with_other_bytes_or_of_other_listings_are_other_images(tmp_path:
     assert compared(tmp_path, one, later).common.rows == 1
 
 
-def test_decisions_and_scores_that_changed_are_printed(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_decisions_and_scores_that_changed_are_printed(tmp_path: Path) -> None:
     scores = {"a\x1b": (0.1, 0.6), "b": (0.9, 0.9), "c": (0.6, 0.3), "d": (0.2, 0.25)}
 
     def written(name: str, of: int, *more: Row) -> Path:
@@ -41,22 +40,21 @@ def test_decisions_and_scores_that_changed_are_printed(tiny_bundle: Path, tmp_pa
             bare_row(source, both[of], "review" if both[of] > 0.5 else "clear")
             for source, both in scores.items()
         ]
-        return write_scan(tmp_path / name, [*rows, *more], load_bundle(tiny_bundle))
+        return write_scan(tmp_path / name, [*rows, *more])
 
     before = written("before.sqlite", 0, bare_row("e", 0, "unscored"), bare_row("x", 0.9, "review"))
     after = written("after.sqlite", 1, bare_row("e", 0.7, "review"))
-    command = ("compare", before, after, "--bundle", tiny_bundle)
-    done = invoke(*command)
+    done = invoke("compare", before, after)
     assert done.exit_code == ExitCode.DONE, done.output
     assert "6 images before, 5 after, 5 in both" in done.stdout
     assert "clear to review: 1" in done.stdout
-    assert "a\\x1b: clear to review, ivory_worked +0.500\n    ivory_worked 0.6" in done.stdout
-    told = json.loads(invoke(*command, "--json").stdout)
-    assert [(one["source"], one["product"], one["by"]) for one in told["changes"]] == [
-        ("e", None, 0.0),
-        ("a\x1b", "ivory_worked", 0.5),
-        ("c", "ivory_worked", -0.3),
-        ("d", "ivory_worked", 0.05),
+    assert "a\\x1b: clear to review, +0.500\n    ivory_worked 0.6" in done.stdout
+    told = json.loads(invoke("compare", before, after, "--json").stdout)
+    assert [(one["after"]["source"], one["by"]) for one in told["changes"]] == [
+        ("e", 0.7),
+        ("a\x1b", 0.5),
+        ("c", -0.3),
+        ("d", 0.05),
     ]
     assert told["changes"][1]["before"]["why"] == []
     assert {"before": "review", "after": "clear", "images": 1} in told["common"]["decisions"]

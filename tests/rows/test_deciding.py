@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,13 @@ from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.known import COPY_DISTANCE
 from recognizer.listing_rules import AlwaysReview, Keywords, Reports
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.policy import Finding, KnownMatch, KnownRule, Policy
+from recognizer.policy import KnownRule, Policy
 from recognizer.prediction import Prediction
 from recognizer.rows import DecisionDiff, NewRow, Ranking, Row, ScanFile, ScanWriter, decide_again
 from recognizer.rows.row import Reference
 from recognizer.status import Reason, Status
 from tests.conftest import invoke
-from tests.rows.rows import bare_row, quick_folder, read_scan, write_scan
+from tests.rows.rows import bare_row, known_match, quick_folder, read_scan, write_scan
 from tests.rules import of_family, of_label, rule
 
 
@@ -64,15 +66,7 @@ POLICIES = [
     Policy(always_review=AlwaysReview(degraded=True, failed=True, animals=0.5)),
     Policy(known=KnownRule(product="priority", cleared="clear")),
 ]
-MATCH = KnownMatch(
-    id="0" * 16,
-    finding=Finding.CLEARED,
-    label=None,
-    note=None,
-    origin=None,
-    distance=COPY_DISTANCE,
-    transform="identity",
-)
+MATCH = known_match("cleared", distance=COPY_DISTANCE)
 SCORES = st.sampled_from([0.0, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.501, 0.9, 0.95])
 ITEMS = st.sampled_from([None, {"id": 1, "title": "Ivory"}, {"reports": 2}, {"title": "\udcff"}])
 ROWS = st.lists(
@@ -124,10 +118,9 @@ def test_whole_columns_decide_as_rows_one_by_one(
         assert (row.policy.digest, row.policy.name) == (policy.digest, policy.name)
         same = ("source", "item", "scores", "family", "sha256", "time", "status", "reason", "known")
         assert all(getattr(row, key) == getattr(before, key) for key in same)
-    assert sum(diff.after.values()) == sum(len(row.leads) for row in found)
-    for name in diff.products:
-        change = diff.added[name] - diff.removed[name]
-        assert diff.after[name] - diff.before[name] == change
+    assert sum(one["after"] for one in diff.leads.values()) == sum(len(row.leads) for row in found)
+    for one in diff.leads.values():
+        assert one["after"] - one["before"] == one["added"] - one["removed"]
 
 
 def test_all_rows_point_at_one_policy_and_keep_what_they_have(
@@ -195,17 +188,10 @@ def test_what_cannot_be_decided_is_left_as_it_is(bundle: Bundle, tmp_path: Path)
     with pytest.raises(ScanFileError, match=r"is damaged.*ivory_raw"):
         again(path, Policy(ignore=frozenset({"ivory_worked"})), bundle)
     assert [row.policy.name for row in read_scan(path)] == ["default", "default"]
-
-
-def test_an_image_that_becomes_a_lead_leaves_the_audit_sample(
-    bundle: Bundle, tmp_path: Path
-) -> None:
-    path = write_scan(tmp_path / "a", [scored_row("a.jpg", 0.45, audit=0.5)], bundle)
-    sections = "SELECT section FROM entry"
-    with ScanFile(path, write=True) as file:
-        assert file.select(sections) == [("audit",)]
-        decide_again(file, Policy(default=rule(0.05)), [bundle])
-        assert file.select(sections) == [("queue",)]
+    with closing(sqlite3.connect(path)) as edited, edited:
+        edited.execute("UPDATE image SET scores = NULL")
+    with pytest.raises(ScanFileError, match="is damaged"):
+        again(path, Policy(), bundle)
 
 
 def test_the_command_prints_what_changes(tiny_bundle: Path, tmp_path: Path) -> None:

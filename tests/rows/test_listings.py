@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from recognizer.policy import Decision
-from recognizer.rows import ScanFile, read_listings, write_listings
+from recognizer.rows import ScanFile, read_listings
 from recognizer.rows.listings import Listing
 from recognizer.rows.row import Row
 from recognizer.status import Reason
@@ -26,19 +25,6 @@ def photo(source: str, decision: str, score: float = 0.0, **item: Any) -> Row:
 def without_image(source: str, decision: str = "unscored", **item: Any) -> Row:
     row = bare_row(source, 0.0, "unscored", item=item, reason=Reason.NO_IMAGE)
     return replace(row, decision=Decision(decision))
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[..., list[dict]]:
-    def write(*rows: Row) -> list[dict]:
-        output = tmp_path / "listings.jsonl"
-        with ScanFile(write_scan(tmp_path / "scan.sqlite", rows)) as file:
-            count = write_listings(file, output)
-        found = [json.loads(line) for line in output.read_bytes().splitlines()]
-        assert count == len(found)
-        return found
-
-    return write
 
 
 def listings_of(path: Path, *rows: Row) -> list[Listing]:
@@ -66,7 +52,7 @@ def test_the_highest_decision_counts(
     assert (row.images, row.failed) == (len(rows), decisions.count("unscored"))
     assert row.scored == row.images - row.failed
     assert row.lead_images == decisions.count("review") + decisions.count("priority")
-    assert bool(row.why) == bool(row.leads) == bool(row.lead_images) == row.is_lead
+    assert bool(row.why) == bool(row.leads) == bool(row.lead_images)
     values = json.loads(row.to_json_line())
     assert [*values] == [*LISTING_FIELDS]
     assert values["model"] == {"name": "tiny", "version": 1, "digest": "0" * 64}
@@ -113,8 +99,9 @@ def test_what_the_columns_of_a_listing_say(tmp_path: Path) -> None:
     assert json.loads(row.to_json_line())["title"] == HOSTILE
 
 
-def test_listings_are_told_apart(write: Callable[..., list[dict]]) -> None:
-    found = write(
+def test_listings_are_told_apart(tmp_path: Path) -> None:
+    found = listings_of(
+        tmp_path,
         photo("a.jpg", "clear", id=1),
         photo("b.jpg", "priority", 0.9, id="2"),
         photo("\udcff.jpg", "review", 0.5, id="1"),  # text in a CSV, a number in JSON
@@ -122,41 +109,43 @@ def test_listings_are_told_apart(write: Callable[..., list[dict]]) -> None:
         photo("same.jpg", "clear", id="象牙"),
         photo("other.jpg", "clear", id="\udcff"),
     )
-    assert [(row["listing"], row["decision"], row["images"]) for row in found] == [
+    assert [(row.listing, row.decision, row.images) for row in found] == [
         ("no listing.jpg", "priority", 1),
         ("2", "priority", 1),
         ("1", "review", 2),
         ("象牙", "clear", 1),
         (r"\udcff", "clear", 1),
     ]
-    assert found[2]["sources"] == ["\udcff.jpg", "a.jpg"]
+    assert found[2].sources == ("\udcff.jpg", "a.jpg")
 
 
-def test_a_listing_without_images_is_a_row_too(write: Callable[..., list[dict]]) -> None:
-    text, both, silent = write(
+def test_a_listing_without_images_is_a_row_too(tmp_path: Path) -> None:
+    text, both, silent = listings_of(
+        tmp_path,
         without_image("t.csv!/1", "review", id=1, title="ivory"),
         without_image("t.csv!/2", "unscored", id=2, title="vase"),
         without_image("t.csv!/3", "review", id=3),
         photo("c.jpg", "clear", id=3),  # it has one now
     )
-    assert (text["listing"], text["decision"], text["image_decision"]) == (
+    assert (text.listing, text.decision, text.image_decision) == (
         "1",
         "review",
         "unscored",
     )
-    assert (text["images"], text["failed"], text["best"], text["photos"]) == (0, 0, None, [])
-    assert (both["listing"], both["decision"], both["status"]) == ("2", "unscored", "failed")
-    assert (silent["listing"], silent["decision"], silent["images"]) == ("3", "clear", 1)
+    assert (text.images, text.failed, text.best, text.photos) == (0, 0, None, ())
+    assert (both.listing, both.decision, both.status) == ("2", "unscored", "failed")
+    assert (silent.listing, silent.decision, silent.images) == ("3", "clear", 1)
 
 
 HASHES = ["0" * 64, "0" * 63 + "1", "f" * 64]  # the first two are near
 
 
-def test_near_copies_across_listings_are_folded(write: Callable[..., list[dict]]) -> None:
+def test_near_copies_across_listings_are_folded(tmp_path: Path) -> None:
     def copy(source: str, score: float, hash_: str, **item: Any) -> Row:
         return replace(photo(source, "review", score, **item), phash=hash_)
 
-    found = write(
+    found = listings_of(
+        tmp_path,
         copy("a", 0.9, HASHES[0], id=1, seller="ann"),
         copy("b", 0.8, HASHES[1], id=2, seller="bob"),
         copy("c", 0.7, HASHES[0], id=3, seller="bob"),
@@ -164,7 +153,6 @@ def test_near_copies_across_listings_are_folded(write: Callable[..., list[dict]]
         copy("g", 0.3, HASHES[0], id=1, seller="ann"),  # twice in one listing
     )
     folded = [
-        (row["listing"], row["also_in_listings"], row["also_in_sellers"], row["copy_of"])
-        for row in found
+        (row.listing, row.also_in_listings, row.also_in_sellers, row.copy_of) for row in found
     ]
     assert folded == [("1", 2, 1, None), ("2", 2, 2, "1"), ("3", 2, 2, "1"), ("4", 0, 0, None)]

@@ -38,7 +38,7 @@ from recognizer.rows import (
 )
 from recognizer.rows.row import Reference
 from tests.conftest import invoke
-from tests.rows.rows import NOW, bare_row, lead, quick_folder, read_scan, write_scan
+from tests.rows.rows import NOW, bare_row, quick_folder, read_scan, write_scan
 
 
 def model(version: int) -> ModelReference:
@@ -182,7 +182,9 @@ def test_what_cannot_be_compared_is_refused(
     with pytest.raises(ScanFileError, match=r"2 rows of .*; 1 rows of .*--allow-mixed"):
         merged(one, two)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
-    assert merged(one, two, allow_mixed=True)[1].rows == 3
+    command = ("merge", one, two, "--output", tmp_path / "all")
+    assert invoke(*command).exit_code == ExitCode.USAGE
+    assert ": 3 rows" in invoke(*command, "--allow-mixed").stdout
     newer = scan("3", row("c", 9))  # what is superseded does no harm
     assert merged(one, two, newer)[1].rows == 3
 
@@ -305,38 +307,37 @@ def test_what_is_dated_ahead_of_now_is_refused(scan: MakeScan, tmp_path: Path) -
 
 # --- what a cluster wrote -------------------------------------------------------------------------
 
-REVIEWED = lead(score=0.9)
 CLUSTER = [
     row("a", item={"id": 1, "title": "象牙"}),
-    bare_row("b", 0.9, "review", model=model(1), leads=(REVIEWED,)),
+    bare_row("b", 0.9, "review", model=model(1)),
     bare_row("c", 0, "unscored", model=model(1)),
     row("d", audit=0.5),
     row("\udcff"),
 ]
 
 
+def to_parquet(path: Path, records: list[dict[str, Any]]) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet")
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), path)
+
+
 def as_columns(path: Path, rows: list[Row]) -> list[Row]:
-    write_scan(path.with_name("x.sqlite"), rows)
-    with ScanFile(path.with_name("x.sqlite")) as file:
+    pytest.importorskip("pyarrow.parquet")
+    with ScanFile(write_scan(path.with_name("x.sqlite"), rows)) as file:
         write_rows(file, path)
     return [replace(one, source=one.source.replace("\udcff", "\\udcff")) for one in rows]
 
 
 def as_structures(path: Path, rows: list[Row]) -> list[Row]:
     """As Ray Data writes dictionaries: pyarrow finds the types."""
-    pyarrow = pytest.importorskip("pyarrow")
-    pytest.importorskip("pyarrow.parquet")
     valid = [one for one in rows if one.source.isascii()]
-    table = pyarrow.Table.from_pylist([one.to_json() for one in valid])
-    pyarrow.parquet.write_table(table, path)
+    to_parquet(path, [one.to_json() for one in valid])
     return valid
 
 
 def as_json(path: Path, rows: list[Row]) -> list[Row]:
-    pyarrow = pytest.importorskip("pyarrow")
-    pytest.importorskip("pyarrow.parquet")
-    lines = [json.dumps(one.to_json()) for one in rows]
-    pyarrow.parquet.write_table(pyarrow.table({"row": lines, "shard": [0] * len(rows)}), path)
+    to_parquet(path, [{"row": json.dumps(one.to_json()), "shard": 0} for one in rows])
     return rows
 
 
@@ -345,7 +346,6 @@ def as_json(path: Path, rows: list[Row]) -> list[Row]:
 def test_parquet_is_merged(
     tmp_path: Path, write: Callable[[Path, list[Row]], list[Row]], *, leads: bool
 ) -> None:
-    pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "rows.parquet"
     rows = write(path, CLUSTER)
     output, found = merged(path, only_pending=leads)
@@ -379,22 +379,9 @@ def test_the_latest_row_of_parquet_counts_wherever_it_is(tmp_path: Path, scan: M
 def test_parquet_that_holds_something_else_is_refused(
     tmp_path: Path, change: dict[str, Any], words: str
 ) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    pytest.importorskip("pyarrow.parquet")
-    lines = [json.dumps(values) for values in (row("a").to_json(), row("b").to_json() | change)]
     path = tmp_path / "rows.parquet"
-    pyarrow.parquet.write_table(pyarrow.table({"row": lines}), path)
+    records = (row("a").to_json(), row("b").to_json() | change)
+    to_parquet(path, [{"row": json.dumps(one)} for one in records])
     with pytest.raises(ScanFileError, match=words):
         merged(path)
     assert [*tmp_path.iterdir()] == [path]
-
-
-def test_the_command(scan: MakeScan, tmp_path: Path) -> None:
-    one, two = scan("1", row("a")), scan("2", row("b", preprocessing=2))
-    command = ("merge", one, two, "--output", tmp_path / "all")
-    refused = invoke(*command)
-    assert refused.exit_code == ExitCode.USAGE
-    assert "preprocessing 2" in refused.stderr
-    done = invoke(*command, "--allow-mixed")
-    assert done.exit_code == ExitCode.DONE
-    assert "2 rows" in done.stdout

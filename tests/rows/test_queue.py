@@ -113,7 +113,6 @@ class Writes(RuleBasedStateMachine):
         self.bundle = _bundle()
         self.model = self.bundle.reference
         write_scan(self.path, [])
-        self.keys: dict[int, Row] = {}
 
     def teardown(self) -> None:
         self.folder.cleanup()
@@ -124,9 +123,7 @@ class Writes(RuleBasedStateMachine):
     @rule(rows=st.lists(ROWS, max_size=5))
     def scans(self, rows: list[Row]) -> None:
         with self.writer() as file:
-            own = [replace(row, model=self.model) for row in rows]
-            file.append([NewRow(row=row) for row in own])
-            self.keys |= {file.key_of(row.source, row.item, row.reason): row for row in own}
+            file.append([NewRow(row=replace(row, model=self.model)) for row in rows])
 
     @rule(title=st.sampled_from(["New", None]), reports=st.integers(0, 5), seed=st.integers(0, 9))
     def columns_change(self, title: str | None, reports: int, seed: int) -> None:

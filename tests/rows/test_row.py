@@ -13,10 +13,10 @@ from recognizer.engine import Recognizer
 from recognizer.policy import Decision
 from recognizer.prediction import Region
 from recognizer.rows.item_key import alternate_path, item_key
-from recognizer.rows.row import ROW_FIELDS, Row, row_schema
+from recognizer.rows.row import Row, row_schema
 from recognizer.status import Status
 from tests.conftest import encoded, picture
-from tests.rows.rows import known_match, row_of
+from tests.rows.rows import ROW_FIELDS, known_match, row_of
 
 REGION = Region(label="ivory_raw", score=0.5, box=(0, 1, 2, 3), frame=1)
 MATCH = known_match(note="seizure 12", origin="customs", transform="rotate_90")
@@ -55,12 +55,6 @@ def test_a_policy_may_have_a_failed_image_reviewed(recognizer: Recognizer) -> No
     assert Row.from_json(row.to_json()) == row
 
 
-@pytest.mark.parametrize("schema", [4, 7, "6", 6.5, None])
-def test_a_row_of_another_version_is_none(row: Row, schema: object) -> None:
-    with pytest.raises(ValueError, match="not a row of schema 6"):
-        Row.from_json(row.to_json() | {"schema": schema})
-
-
 def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
     def change(values: dict[str, Any]) -> None:
         for step in path[:-1]:
@@ -74,6 +68,8 @@ def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
     ("change", "words"),
     [
         (lambda values: values.pop("width"), "missing required field `width`"),
+        (changed("schema", to=7), "not a row of schema 6"),
+        (changed("schema", to="6"), "not a row of schema 6"),
         (changed("status", to="new"), r"\$\.status"),
         (changed("sha256", to="0" * 64 + "\n"), r"\$\.sha256"),
         (changed("width", to=0), r"\$\.width"),
@@ -86,7 +82,7 @@ def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
         (changed("time", to="2026-01-01T00:00:00"), r"\$\.time"),
     ],
 )
-def test_what_is_no_row_is_told_by_its_key(
+def test_what_is_not_a_row_is_refused_with_its_key(
     row: Row, change: Callable[[dict[str, Any]], object], words: str
 ) -> None:
     values = json.loads(replace(row, regions=(REGION,)).to_json_line())
@@ -106,38 +102,29 @@ def test_every_key_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("one", "other", "is_same"),
     [
-        ("q1/a.jpg", "./q1/a.jpg"),
-        ("q1/a.jpg", "././q1//./a.jpg"),
-        ("/q1/a.jpg", "/q1//a.jpg"),
-        ("q1.zip!/a.jpg", ".//q1.zip!/a.jpg"),
+        ("q1/a.jpg", "./q1/a.jpg", True),
+        ("q1/a.jpg", "././q1//./a.jpg", True),
+        ("/q1/a.jpg", "/q1//a.jpg", True),
+        ("q1.zip!/a.jpg", ".//q1.zip!/a.jpg", True),
+        ("s3://bucket/a.jpg", "s3://bucket//a.jpg", False),
+        ("https://example.org/./a.jpg", "https://example.org/a.jpg", False),
+        ("q1.zip!/a.jpg", "q1.zip!/./a.jpg", False),
+        ("q1/a.jpg", "q1/../q1/a.jpg", False),
+        (".q1/a.jpg", "q1/a.jpg", False),
+        ("/q1/a.jpg", "q1/a.jpg", False),
     ],
 )
-def test_a_path_is_one_however_it_is_written(one: str, other: str) -> None:
-    assert item_key(one, None) == item_key(other, None)
-    assert item_key(one, {"id": 1}) == item_key(other, {"id": 1}) != item_key(one, None)
+def test_a_path_is_one_however_it_is_written(one: str, other: str, is_same: bool) -> None:
+    assert (item_key(one, None) == item_key(other, None)) == is_same
+    assert (item_key(one, {"id": 1}) == item_key(other, {"id": 1})) == is_same
 
 
 def test_a_source_and_a_listing_tell_images_apart() -> None:
     images = [("a", None), ("b", None), ("a", {"id": 1}), ("a", {"id": 2}), ("b", {"id": 1})]
     assert len({item_key(*image) for image in images}) == len(images)
     assert item_key("a", {"id": 1, "title": "x"}) == item_key("a", {"title": "y", "id": "1"})
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("s3://bucket/a.jpg", "s3://bucket//a.jpg"),
-        ("https://example.org/./a.jpg", "https://example.org/a.jpg"),
-        ("q1.zip!/a.jpg", "q1.zip!/./a.jpg"),
-        ("q1/a.jpg", "q1/../q1/a.jpg"),
-        (".q1/a.jpg", "q1/a.jpg"),
-        ("/q1/a.jpg", "q1/a.jpg"),
-    ],
-)
-def test_what_may_be_another_stays_another(one: str, other: str) -> None:
-    assert item_key(one, None) != item_key(other, None)
 
 
 def test_the_other_way_to_write_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,8 +52,9 @@ ITEMS = st.one_of(
         max_size=5,
     ),
 )
+ZONES = [UTC, timezone(timedelta(hours=-7))]
 TIMES = st.datetimes(
-    datetime(1000, 1, 2), datetime(9999, 12, 30), timezones=st.sampled_from([UTC])
+    datetime(1000, 1, 2), datetime(9999, 12, 30), timezones=st.sampled_from(ZONES)
 ).map(lambda time: time.replace(microsecond=0))
 LEADS = st.builds(
     Lead,
@@ -149,12 +150,6 @@ def test_every_row_survives_the_file_and_the_line(row: Row) -> None:
                 file.select(f"SELECT * FROM {view}")
 
 
-def test_a_time_is_one_whatever_its_zone(tmp_path: Path) -> None:
-    at = NOW.astimezone(timezone(timedelta(hours=-7)))
-    (row,) = read_scan(write_scan(tmp_path / "a", [bare_row("a", 0.5, "clear", time=at)]))
-    assert (row.time, row.time.utcoffset()) == (NOW, timedelta(0))
-
-
 def test_words_of_the_system_that_are_no_text_are_escaped(tmp_path: Path) -> None:
     row = bare_row("a", 0, "unscored", detail="No such file: '\udcff'")
     assert read_scan(write_scan(tmp_path / "a", [row]))[0].detail == r"No such file: '\udcff'"
@@ -221,7 +216,7 @@ OTHERS: list[tuple[Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("make", "words"), OTHERS)
-def test_what_is_no_scan_is_left_as_it_is(
+def test_what_is_not_a_scan_is_left_as_it_is(
     tmp_path: Path, make: Callable[[Path], object], words: str
 ) -> None:
     path = tmp_path / "scan.sqlite"
@@ -252,23 +247,16 @@ def test_places_where_no_scan_can_be(tmp_path: Path, place: str) -> None:
         ScanFile(tmp_path / place)
 
 
-def test_an_empty_file_becomes_a_scan_and_is_none_before(tmp_path: Path) -> None:
-    path = tmp_path / "scan.sqlite"
-    path.touch()
-    with pytest.raises(ScanFileError, match="is not the file of a scan"):
-        ScanFile(path)
-    assert path.stat().st_size == 0
-    write_scan(path, [bare_row("a", 0.5, "clear")])
-    assert len(read_scan(path)) == 1
-
-
-def test_a_file_whose_making_was_cut_short_is_made(tmp_path: Path) -> None:
-    """A kill between the two steps: the file is in write-ahead mode, and has no tables."""
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_a_file_without_tables_becomes_a_scan(tmp_path: Path, mode: str) -> None:
+    """An empty one, or one in write-ahead mode: somebody was killed while making it."""
     path = tmp_path / "scan.sqlite"
     database = sqlite3.connect(path)
-    database.execute("PRAGMA journal_mode = WAL")
+    database.execute(f"PRAGMA journal_mode = {mode}")
     database.close()
-    assert path.stat().st_size > 0
+    assert bool(path.stat().st_size) == (mode == "WAL")
+    with pytest.raises(ScanFileError, match="is not the file of a scan"):
+        ScanFile(path)
     write_scan(path, [bare_row("a", 0.5, "clear")])
     assert len(read_scan(path)) == 1
 
@@ -336,7 +324,7 @@ class _WithoutLocks(sqlite3.Connection):
         return super().execute(statement, *values)
 
 
-def test_a_file_system_without_locks_is_told(
+def test_a_file_system_without_locks_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect = sqlite3.connect

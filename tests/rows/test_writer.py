@@ -121,7 +121,7 @@ _AS_NOBODY = """if True:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become somebody else")
-def test_a_place_that_may_not_be_written_is_told() -> None:
+def test_a_place_that_cannot_be_written_is_reported() -> None:
     def printed(path: Path) -> list[str]:
         command = [sys.executable, "-c", _AS_NOBODY, path]
         done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -81,4 +81,3 @@ def test_it_is_attached_to_a_bundle(train: list[Photo], read: Read, tmp_path: Pa
     assert bundle.digest == digest
     assert bundle.negatives is not None
     assert bundle.negatives.photos == len(found)
-    assert bundle.negatives.bytes == (folder / "negatives.npz").stat().st_size
