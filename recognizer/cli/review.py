@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import signal
 import socket
+import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -75,6 +76,14 @@ def command(
 
     if token is not None and len(token) < MIN_TOKEN:
         raise UsageError(f"--token: at least {MIN_TOKEN} characters")
+    if certificate is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, password="")
+        except OSError as error:
+            raise UsageError(
+                f"--certificate {certificate}: a certificate and its private key, which needs no "
+                "password, as PEM in one file"
+            ) from error
     leads = [reviewer_name(name) for name in lead_reviewer or ()]
     if None in leads:
         raise UsageError("--lead-reviewer: 1 to 60 characters, the name that the reviewer gives")

@@ -339,6 +339,10 @@ def test_what_is_no_scan_and_what_cannot_be_served_is_refused(
         assert not none.exists()
     short = invoke("review", reported, "--token", "short")
     assert "at least 16 characters" in " ".join(short.stderr.split())
+    (broken := tmp_path / "broken.pem").write_text("neither a certificate nor a key")
+    unencrypted = invoke("review", reported, "--port", "0", "--certificate", broken)
+    assert unencrypted.exit_code == ExitCode.USAGE
+    assert "a certificate and its private key" in " ".join(unencrypted.stderr.split())
     nowhere = invoke("review", reported, "--host", "192.0.2.1", "--port", "0")
     assert nowhere.exit_code == ExitCode.USAGE
     assert "name another --port or --host" in " ".join(nowhere.stderr.split())
