@@ -189,13 +189,12 @@ def _write(
 
 def _evaluate_folds(file: Path, rounds: int, group_by_source: bool) -> _Found:
     from recognizer.dataset.out_of_fold import read_out_of_fold
-    from recognizer.evaluation.out_of_fold import SPLIT_CAVEATS, measure_out_of_fold
-    from recognizer.evaluation.templates import render
+    from recognizer.evaluation.out_of_fold import CAVEAT, measure_out_of_fold
 
     found = measure_out_of_fold(
         read_out_of_fold(file), file.name, rounds=rounds, group_by_source=group_by_source
     )
-    return _Found(found, [_page_of(found.whole, SPLIT_CAVEATS), render("folds.md.j2", found=found)])
+    return _Found({found.split: found}, [_page_of(found, CAVEAT)])
 
 
 def _compare(

@@ -22,7 +22,7 @@ from recognizer.dataset.manifest import Photo
 from recognizer.dataset.out_of_fold import import_pyarrow
 from recognizer.engine import Recognizer
 from recognizer.evaluation import plots
-from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, all_figures, highest, targets
+from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, highest, targets
 from recognizer.evaluation.figures import COMPARED_RATE, Truth
 from recognizer.evaluation.templates import render
 from recognizer.imaging.thumbnail import draw_heatmap
@@ -65,7 +65,6 @@ def write_report(
         style=Markup(render("report.css.j2")),  # noqa: S704 - ours
         bundle=recognizer.bundle,
         parts=parts,
-        all_figures=all_figures,
         any_product=ANY_PRODUCT,
         percent=percent,
         compared_rate=f"{100 * COMPARED_RATE:g}",
@@ -80,7 +79,6 @@ def _shown(recognizer: Recognizer, part: Measured) -> dict[str, Any]:
         "evaluation": part.evaluation,
         "worth": part.worth,
         "curves": plots.curves(targets(recognizer.bundle, truth, part.predictions), truth.negative),
-        "reliability": plots.reliability([*all_figures(part.evaluation)]),
         "confusion": plots.confusion(part.evaluation.confusion, recognizer.labels),
         "errors": base64.b64encode(_draw_errors(recognizer, part)).decode("ascii"),
     }

@@ -16,7 +16,6 @@ from sklearn.metrics import ConfusionMatrixDisplay
 
 from recognizer._atomic import replacing
 from recognizer.evaluation.evaluate import Target
-from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.metrics import rank
 from recognizer.model.description import Estimate
 
@@ -77,30 +76,6 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
         right.set_title("Recall and false-positive rate (left edge: 0)", fontsize=10)
         for rate in drawn[0].thresholds:
             right.axvline(rate, color=_GRAY, linestyle=":", linewidth=1)
-        return data_uri(figure)
-
-
-def reliability(figures: Sequence[Figures]) -> str | None:
-    """Draw observed over predicted shares, as a ``data:`` URI; None without calibration errors."""
-    drawn = [f for f in figures if f.calibration][:MAX_CURVES]
-    if not drawn:
-        return None
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.4 * len(drawn), 3.4), layout="constrained")
-        for axes, f, color in zip(
-            figure.subplots(1, len(drawn), squeeze=False)[0], drawn, _COLORS[1:], strict=False
-        ):
-            predicted = [b.predicted for b in f.calibration]
-            observed = np.array([b.observed.value for b in f.calibration])
-            low = observed - [b.observed.low for b in f.calibration]
-            high = [b.observed.high for b in f.calibration] - observed
-            axes.plot([0, 1], [0, 1], color=_GRAY, linestyle=":", linewidth=1)
-            axes.errorbar(
-                predicted, observed, np.stack([low, high]), fmt="o-", color=color, markersize=4
-            )
-            axes.set(xlabel="predicted", ylabel="observed", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-            axes.set_aspect("equal")
-            axes.set_title(f"{f.name}: error {f.calibration_error}", fontsize=10)
         return data_uri(figure)
 
 

@@ -24,10 +24,10 @@ from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
 from recognizer.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.evaluation.card import SOURCES_FILE, render_card, write_sources
-from recognizer.evaluation.evaluate import Evaluation, all_figures, evaluate, evidence
+from recognizer.evaluation.evaluate import Evaluation, evaluate, evidence
 from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.metrics import rank
-from recognizer.evaluation.out_of_fold import FoldEvaluation, measure_out_of_fold
+from recognizer.evaluation.out_of_fold import measure_out_of_fold
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
 from recognizer.model.description import (
@@ -66,7 +66,7 @@ class Release:
     path: Path
     precision: str  # int8 or fp32
     test: Evaluation
-    unseen: FoldEvaluation
+    unseen: Evaluation
     lost: Mapping[str, float]  # average precision by product that int8 loses on a fold left out
 
 
@@ -237,7 +237,7 @@ def _describe(folder: Path, release: Release, recipe: Recipe, notes: str) -> Non
         evaluation=_summary(release),
     )
     write_bundle(with_self_test(bundle))
-    card = render_card(bundle, release.test, release.unseen.whole, used, notes=notes)
+    card = render_card(bundle, release.test, release.unseen, used, notes=notes)
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
 
 
@@ -253,8 +253,8 @@ def _summary(release: Release) -> EvaluationSummary:
         accuracy=round(test.accuracy.value, 4),
         lookalike_accuracy=None if lookalikes is None else round(lookalikes.accuracy.value, 4),
         calibration_error={
-            f.name: round(f.calibration_error.value, 4)
-            for f in all_figures(test)
+            f.name: round(f.calibration_error, 4)
+            for f in (*test.families, *test.labels)
             if f.calibration_error is not None
         },
         int8_ap_drop=dict(release.lost),
