@@ -183,12 +183,12 @@ def main() -> None:
         parser.error("--cascade and --bundle belong together")
     recipe = open_recipe(load_config("wildlife"), load_data([asked.data]), asked.runs)
     recipe.cache.fill(recipe.train)
-    reference = int8_session(recipe, *REFERENCE)
+    sessions = {one: int8_session(recipe, *one) for one in NETWORKS}
     points, answers = [], {}
     for one in NETWORKS:
         photos, answers[one] = out_of_fold(recipe, *one)
         found = objective(photos, softmax(answers[one]), recipe.labels)
-        cost = ratio(int8_session(recipe, *one), reference, recipe)
+        cost = ratio(sessions[one], sessions[REFERENCE], recipe)
         points.append(Point("lite{} at {}".format(*one), found, cost))
         print(points[-1], flush=True)
     mean = np.mean([answers[one] for one in TOGETHER], axis=0)
@@ -197,7 +197,7 @@ def main() -> None:
     if asked.cascade:
         told, bundle = read_out_of_fold(asked.cascade), load_bundle(asked.bundle)
         found = objective(list(told.photos), sigmoid(told.log_odds), list(told.labels))
-        cost = ratio(session(bundle.path / MODEL_FILE), reference, recipe)
+        cost = ratio(session(bundle.path / MODEL_FILE), sessions[REFERENCE], recipe)
         points.append(Point(bundle.title, found, cost))
     print("| | objective | pass |\n|---|---|---|")
     for point in sorted(points, key=lambda p: p.ratio):

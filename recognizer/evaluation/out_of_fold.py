@@ -49,23 +49,24 @@ def measure_out_of_fold(
         input=InputFormat(size=found.input_size, preprocessing=PREPROCESSING_VERSION),
         activation=found.activation,
     )
-    judged: dict[int, tuple[Prediction, Verdict]] = {}
+    predictions: dict[int, Prediction] = {}
+    verdicts: dict[int, Verdict] = {}
     for number in numbers:
         inside = np.flatnonzero(found.folds == number).tolist()
         outside = np.flatnonzero(found.folds != number).tolist()
         bundle = calibrated(draft, found.log_odds[outside], [found.photos[i] for i in outside])
-        predictions = _predict(bundle, found, inside)
-        verdicts = default_verdicts(bundle, predictions)
-        judged.update(zip(inside, zip(predictions, verdicts, strict=True), strict=True))
-    predictions, verdicts = zip(*(judged[row] for row in range(len(found.photos))), strict=True)
+        own = _predict(bundle, found, inside)
+        predictions.update(zip(inside, own, strict=True))
+        verdicts.update(zip(inside, default_verdicts(bundle, own), strict=True))
+    rows = range(len(found.photos))
     whole = measure(
         calibrated(draft, found.log_odds, found.photos),
         found.photos,
-        predictions,
+        [predictions[row] for row in rows],
         "out of fold",
         rounds,
         group_by_source=group_by_source,
-        verdicts=verdicts,
+        verdicts=[verdicts[row] for row in rows],
     )
     return replace(whole, bundle=title)
 

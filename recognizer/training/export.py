@@ -7,8 +7,10 @@ gives the figures of the model card; nothing is chosen by it.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,11 +25,11 @@ from recognizer.dataset.manifest import Photo, fingerprint, taxonomy_of
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
 from recognizer.evaluation.calibrate import calibrated, uncalibrated
-from recognizer.evaluation.card import SOURCES_FILE, render_card, write_sources
 from recognizer.evaluation.evaluate import Evaluation, evaluate, evidence
 from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.metrics import rank
 from recognizer.evaluation.out_of_fold import measure_out_of_fold
+from recognizer.evaluation.templates import render
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
 from recognizer.model.description import (
@@ -39,6 +41,7 @@ from recognizer.model.description import (
     ModelFile,
     Parity,
     Training,
+    percent,
 )
 from recognizer.model.folders import CARD_FILE, MODEL_FILE, bundle_title, install_bundle
 from recognizer.model.self_test import with_self_test
@@ -49,6 +52,10 @@ from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, 
 from recognizer.training.quantization import can_quantize, correct_head, quantize, run_file
 from recognizer.training.runs import Recipe, answers, finished_network, fold_network
 from recognizer.training.weight_rounding import WEIGHT_BITS
+
+SOURCES_FILE = "sources.csv"
+UNSTATED = "unstated"
+"""Stands for the licence of photos for which none is stated."""
 
 _CALIBRATION_PHOTOS = 300  # from which the ranges of the int8 activations are read
 _HEAD_PHOTOS = 1500  # on which the int8 network learns to answer as the exact one does
@@ -237,8 +244,42 @@ def _describe(folder: Path, release: Release, recipe: Recipe, notes: str) -> Non
         evaluation=_summary(release),
     )
     write_bundle(with_self_test(bundle))
-    card = render_card(bundle, release.test, release.unseen, used, notes=notes)
+    card = render(
+        "model_card.md.j2",
+        bundle=bundle,
+        evaluation=release.test,
+        seen=release.unseen,
+        licenses=count_licenses(used),
+        sources=SOURCES_FILE,
+        percent=percent,
+        notes=notes.strip(),
+    )
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
+
+
+def count_licenses(photos: Sequence[Photo]) -> dict[str, tuple[int, int]]:
+    """Return licence -> its photos and its sources, the most common first."""
+    counts = Counter(photo.license or UNSTATED for photo in photos)
+    pairs = {(photo.license or UNSTATED, photo.source) for photo in photos}
+    sources = Counter(name for name, _ in pairs)
+    return {name: (count, sources[name]) for name, count in counts.most_common()}
+
+
+def write_sources(photos: Sequence[Photo], path: Path) -> None:
+    """Write a table of the sources: licences, splits, labels, and how many photos."""
+    by_source: defaultdict[str, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        by_source[photo.source].append(photo)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["source", "photos", "splits", "labels", "licenses"])
+        for source, own in sorted(by_source.items()):
+            columns = (
+                {p.split for p in own},
+                {p.label for p in own},
+                {p.license or UNSTATED for p in own},
+            )
+            writer.writerow([source, len(own), *("; ".join(sorted(c)) for c in columns)])
 
 
 def _summary(release: Release) -> EvaluationSummary:

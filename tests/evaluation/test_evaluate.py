@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -18,7 +17,6 @@ from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo, fingerprint, load_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.evaluation.card import UNSTATED, count_licenses, write_sources
 from recognizer.evaluation.evaluate import (
     ANY_PRODUCT,
     Evaluation,
@@ -299,16 +297,3 @@ def test_living_animals_taken_for_products() -> None:
     assert (rhino.photos, rhino.called_product.value, rhino.flagged.value) == (2, 0.5, 1.0)
     assert rhino.called_product.low < 0.5 < rhino.called_product.high
     assert measure_living_animals(Truth.of([photo(0, "wood")]), ["wood"], [False]) == ()
-
-
-def test_licenses_are_told_as_they_were_found(tmp_path: Path) -> None:
-    one = Photo(tmp_path / "a.jpg", "a", "wood", "shop", "train", license="CC0")
-    photos = [one, replace(one, source="museum", split="test"), replace(one, license="")]
-    counts = count_licenses(photos)
-    assert list(counts.items()) == [("CC0", (2, 2)), (UNSTATED, (1, 1))]
-    write_sources(photos, tmp_path / "sources.csv")
-    with (tmp_path / "sources.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["source"] for row in rows] == ["museum", "shop"]
-    shop = {"source": "shop", "photos": "2", "splits": "train", "labels": "wood"}
-    assert rows[1] == shop | {"licenses": f"CC0; {UNSTATED}"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from recognizer.engine import Recognizer
 from recognizer.enrolment.onnx_head import Head, add_head
 from recognizer.errors import TrainingError
 from recognizer.imaging import load_image, model_input
-from recognizer.training.export import export_bundle
+from recognizer.training.export import UNSTATED, count_licenses, export_bundle, write_sources
 from recognizer.training.model import build_network, log_odds_of
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity
 from recognizer.training.quantization import can_quantize, correct_head, quantize, run_file
@@ -121,3 +122,16 @@ def test_any_network_and_its_files_say_the_same(
     found = parity(served, files[0], files[-1] if len(files) > 1 else None, inputs)
     assert found.fp32.largest < 1e-4
     assert found.int8 is None or found.int8.largest < 0.1
+
+
+def test_licenses_are_told_as_they_were_found(tmp_path: Path) -> None:
+    one = Photo(tmp_path / "a.jpg", "a", "wood", "shop", "train", license="CC0")
+    photos = [one, replace(one, source="museum", split="test"), replace(one, license="")]
+    counts = count_licenses(photos)
+    assert list(counts.items()) == [("CC0", (2, 2)), (UNSTATED, (1, 1))]
+    write_sources(photos, tmp_path / "sources.csv")
+    with (tmp_path / "sources.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["source"] for row in rows] == ["museum", "shop"]
+    shop = {"source": "shop", "photos": "2", "splits": "train", "labels": "wood"}
+    assert rows[1] == shop | {"licenses": f"CC0; {UNSTATED}"}
