@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,9 +15,9 @@ from recognizer.cli.progress import print_table, show_stage, shown, working
 from recognizer.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
-    from recognizer.dataset.labels import CustomLabels
     from recognizer.dataset.manifest import Photo
     from recognizer.dataset.new_manifest import NewManifest
+    from recognizer.taxonomy import Label
 
 MAX_SHOWN = 20  # suspects and files that are printed; the rest is counted
 SHEET_PHOTOS = 64
@@ -55,12 +55,6 @@ def split(
     photos: Annotated[
         Path | None, typer.Option(help="The photos' folder.", show_default="that of the list")
     ] = None,
-    file_column: Annotated[
-        str | None, typer.Option(help="The column with the file.", show_default="by its name")
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option(help="The column with the label.", show_default="by its name")
-    ] = None,
 ) -> None:
     """Split labelled photos into train and test, and write their manifest.
 
@@ -83,9 +77,7 @@ def split(
             f"{output / MANIFEST} exists already, and runs may rest on it: name another folder, or "
             "delete it"
         )
-    found = read_collection(
-        folder, layout, photos, file_column=file_column, label_column=label_column
-    )
+    found = read_collection(folder, layout, photos)
     with show_stage("reading photos") as progress:
         made = make_manifest(
             found,
@@ -180,14 +172,7 @@ def labels(
                 raise
             typer.echo(f"Photos were not counted: {error}", err=True)
     if path.exists():
-        found = check_labels(folder, counts)
-        _print_labels(found)
-        if found.missing:
-            raise DatasetError(
-                f"{folder}: labels that neither {LABELS} nor the package has: "
-                f"{', '.join(found.missing)}; describe them in {LABELS}, or rename them with "
-                "`recognizer dataset split --rename`"
-            )
+        _print_labels(*check_labels(folder, counts), counts)
         return
     known = load_taxonomy().labels
     kind_of = {name: UNDECIDED for name in counts if name not in known} | given
@@ -199,9 +184,11 @@ def labels(
     typer.echo(f"Then run again: recognizer dataset labels {folder}")
 
 
-def _print_labels(found: CustomLabels) -> None:
+def _print_labels(
+    found: Sequence[Label], warnings: Sequence[str], photos: Mapping[str, int]
+) -> None:
     print_table(
-        f"{len(found.labels)} custom labels",
+        f"{len(found)} custom labels",
         ("label", "kind", "family", "shown as", "photos"),
         (
             [
@@ -209,13 +196,13 @@ def _print_labels(found: CustomLabels) -> None:
                 label.kind,
                 label.family or "-",
                 label.display_name,
-                str(found.photos.get(label.name, "-")),
+                str(photos.get(label.name, "-")),
             ]
-            for label in found.labels
+            for label in found
         ),
         text_columns=range(4),
     )
-    for warning in found.warnings:
+    for warning in warnings:
         typer.echo(f"Warning: {warning}")
 
 
@@ -231,7 +218,7 @@ def check(data: options.DataArgument) -> None:
     with show_stage("reading photos") as progress:
         found = check_data(data, progress)
     print_counts(found.photos)
-    for line in (*found.problems, *(f"near-duplicates: {pair}" for pair in found.duplicates)):
+    for line in (*found.problems, *found.duplicates):
         typer.echo(line)
     if found.problems or found.duplicates:
         raise DatasetError(
