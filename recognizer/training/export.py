@@ -119,7 +119,7 @@ def export_bundle(
         draft = replace(_draft(made, title, precision, recipe, proof), license=spdx_license)
         write_bundle(calibrated(draft, held.columns(draft.label_names, "the run"), held.photos))
         on_stage("collecting negatives for enrolment")
-        attach_bank(made, recipe.train, lambda photo: recipe.cache.rgb(photo.sha256))
+        attach_bank(made, recipe.train, recipe.cache)
         on_stage("measuring on the folds that were left out")
         unseen = measure_out_of_fold(held, recipe.config.name, rounds=rounds)
         on_stage("measuring on the test split")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -21,12 +21,9 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from recognizer.errors import TrainingError
+from recognizer.training.config import TrainingConfig
 from recognizer.training.depthwise import speed_up_gradients
 from recognizer.training.weights import build_backbone, load_released
-
-if TYPE_CHECKING:
-    from recognizer.training.config import TrainingConfig
-
 
 CPU_PASS = 12  # photos in a pass of training: the maps of more leave a processor's cache
 FAR_BELOW = -1e4  # stands for minus infinity, which not every runtime adds cleanly

