@@ -10,15 +10,6 @@ from recognizer.model.bundle import load_bundle
 from recognizer.model.folders import find_bundle
 from recognizer.training.config import TrainingConfig, config_from_dict, load_config
 
-ROOT = Path(__file__).parents[2]
-RECIPES = sorted((ROOT / "export" / "recipes").glob("*.toml"))
-
-
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda p: p.stem)
-def test_the_recipes_of_the_repository_load_and_survive_the_round_trip(recipe: Path) -> None:
-    config = load_config(recipe)
-    assert config_from_dict(config.to_dict(), "here") == config
-
 
 def test_the_recipe_of_the_released_model_is_read() -> None:
     training = load_bundle(find_bundle()).training

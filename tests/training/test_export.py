@@ -69,13 +69,6 @@ def _agrees_with_torch(recognizer: Recognizer, trained: Trained, precision: str)
         assert [found[n] for n in recipe.labels] == pytest.approx(expected, abs=tolerance)
 
 
-def test_log_odds_are_those_of_the_softmax() -> None:
-    logits = torch.randn(4, 5, dtype=torch.float64) * 8
-    probability = logits.softmax(1)
-    expected = torch.log(probability) - torch.log1p(-probability)
-    torch.testing.assert_close(log_odds_of(logits), expected)
-
-
 def test_nothing_untested_is_released(trained: Trained, tmp_path: Path) -> None:
     folder = tmp_path / "wildlife-v7"
     train = [p for p in trained.recipe.photos if p.split == "train"]

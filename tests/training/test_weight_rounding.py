@@ -51,11 +51,6 @@ def test_sums_are_nearer_than_with_the_nearest_steps(
     assert (error(found) <= error(np.round(weights)) + 1e-3 * size).all()
 
 
-def test_inputs_that_have_nothing_in_common_are_rounded_to_the_nearest_step() -> None:
-    weights = np.random.default_rng(0).uniform(-9, 9, (1, 4, 6))
-    np.testing.assert_array_equal(round_together(weights, np.eye(6)[None], 9), np.round(weights))
-
-
 def test_inputs_that_never_vary_do_no_harm() -> None:
     found = round_together(np.full((2, 1, 3), 2.4), np.zeros((2, 3, 3)), 9)
     np.testing.assert_array_equal(found, np.full((2, 1, 3), 2))
