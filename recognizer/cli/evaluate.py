@@ -68,7 +68,7 @@ def command(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print average precision, AUC and recall at fixed false-positive rates, with intervals.
+    """Print average precision and recall at fixed false-positive rates, with intervals.
 
     It runs the ONNX file of the bundle. Negatives are all photos without a product.
     """

@@ -341,7 +341,6 @@ def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -
         train=PhotoCounts(photos=len(learned), sources=len(set(learned))),
         test=PhotoCounts(photos=figures.photos, sources=figures.sources),
         average_precision=figures.average_precision and _rounded(figures.average_precision),
-        area_under_roc=figures.area_under_roc and _rounded(figures.area_under_roc),
         recall={rate: _rounded(estimate) for rate, estimate in figures.recall.items()},
     )
 

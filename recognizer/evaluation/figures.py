@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +68,6 @@ class Figures:
     photos: int = 0
     sources: int = 0
     average_precision: Estimate | None = None
-    area_under_roc: Estimate | None = None
     recall: Mapping[float, Estimate] = field(default_factory=dict)
     ranks: tuple[int, ...] = ()
     calibration_error: float | None = None
@@ -93,20 +91,18 @@ def figures_of(
     if scores is None or not photos:
         return Figures(name=name, photos=photos, sources=sources)
     used = positive | truth.negative
-    estimate = partial(
-        bootstrap,
-        positive=positive[used],
-        scores=scores[used],
-        rounds=rounds,
-        groups=truth.sources[used] if group_by_source else None,
-    )
     ranking = rank(positive[used], scores[used])
     return Figures(
         name=name,
         photos=photos,
         sources=sources,
-        average_precision=estimate(RankedCounts.average_precision),
-        area_under_roc=estimate(RankedCounts.area_under_roc),
+        average_precision=bootstrap(
+            RankedCounts.average_precision,
+            positive[used],
+            scores[used],
+            rounds=rounds,
+            groups=truth.sources[used] if group_by_source else None,
+        ),
         recall={
             rate: share(round(photos * float(ranking.recall_at(rate))), photos)
             for rate in FALSE_POSITIVE_RATES

@@ -1,8 +1,8 @@
 """Detection metrics with their intervals.
 
-Shares (recall, false-positive rate, accuracy) have exact binomial intervals. Areas under curves
-have bootstrap intervals, which are too narrow for fewer than about ten positives: a bootstrap knows
-only the photos that it has.
+Shares (recall, false-positive rate, accuracy) have exact binomial intervals. Average precision has
+a bootstrap interval, which is too narrow for fewer than about ten positives: a bootstrap knows only
+the photos that it has.
 """
 
 from __future__ import annotations
@@ -46,13 +46,6 @@ class RankedCounts:
         precision = self.positives / np.maximum(self.positives + self.negatives, 1)
         area = (found * precision).sum(axis=-1) / self.positives[..., -1]
         return np.asarray(area, np.float64)
-
-    def area_under_roc(self) -> NDArray[np.float64]:
-        """Return the probability that a positive scores above a negative, ties by half, (...)."""
-        wrong = np.diff(self.negatives, prepend=0)
-        found = np.diff(self.positives, prepend=0)
-        won = (wrong * (self.positives - found / 2)).sum(axis=-1)
-        return np.asarray(won / (self.positives[..., -1] * self.negatives[..., -1]), np.float64)
 
     def recall_at(self, rate: float) -> NDArray[np.float64]:
         """Return the recall over the threshold for a rate (see thresholds.py), (...)."""

@@ -26,12 +26,12 @@ from recognizer.evaluation.evaluate import (
 )
 from recognizer.evaluation.figures import Truth, measure_living_animals
 from recognizer.model.bundle import load_bundle
-from recognizer.model.description import Enrolled, Leads, Training
-from recognizer.model.negatives import short_digests, write_negatives
+from recognizer.model.description import Leads, Training
+from recognizer.model.negatives import short_digests
 from tests.conftest import encoded, invoke, picture
 from tests.labelled import photo, write_manifest
-from tests.model.test_negatives import make_bank
-from tests.tiny import LABELS, write_tiny_bundle
+from tests.model.test_negatives import make_bank, with_bank
+from tests.tiny import LABELS, edit_description, write_tiny_bundle
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -210,18 +210,12 @@ def test_photos_of_the_training_are_noticed(
     tiny_bundle: Path, data: Path, photos: list[Photo], tmp_path: Path
 ) -> None:
     digests = [p.sha256 for p in photos if p.split == "test"]
-    step = Enrolled(
-        parent=load_bundle(tiny_bundle).reference,
-        label="ivory_worked",
-        photos=tuple(digests[:2]),
-        penalty=1.0,
-        date="2026-11-28",
-        program="0.3",
-    )
+    parent = {"name": "tiny", "version": 1, "digest": "0" * 64}
+    step = {"step": "enrolled", "label": "ivory_worked", "photos": digests[:2], "penalty": 1.0}
+    step |= {"parent": parent, "date": "2026-11-28", "program": "0.3"}
     bank = replace(make_bank(), sha256=short_digests([*digests[1:4], "f" * 64, "0" * 64]))
-    grown = tmp_path / "grown-v1"
-    grown.mkdir()
-    write_tiny_bundle(grown, negatives=write_negatives(grown, bank), lineage=(step,))
+    grown = with_bank(tmp_path / "grown-v1", bank)
+    edit_description(grown, lambda content: content.update(lineage=[step]))
     page = run(grown, "--data", data, "--output", tmp_path / "x.html")
     assert "4 or more of these photos were in training" in " ".join(page.split())
     assert "4 or more of these photos were in training" in (tmp_path / "x.html").read_text()

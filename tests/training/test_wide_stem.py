@@ -42,8 +42,9 @@ def _file(
             pixels = DequantizeLinear (turned, one, zero)
             w = DequantizeLinear <axis = 0> (weight, weight_scale, weight_zero)
             b = DequantizeLinear <axis = 0> (bias, bias_scale, bias_zero)
-            sums = Conv <pads = [{pads}], strides = [{stride}, {stride}], kernel_shape = [{side}, {side}]>
-                (pixels, w, b)
+            sums = Conv <
+                pads = [{pads}], strides = [{stride}, {stride}], kernel_shape = [{side}, {side}]
+            > (pixels, w, b)
             rounded = QuantizeLinear (sums, scale, zero)
             found = DequantizeLinear (rounded, scale, zero)
         }}
