@@ -116,10 +116,9 @@ def to_json(figures: object) -> str:
 
 def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
     """Return photos with the labels that the bundle's recipe corrects, or raise a DatasetError."""
-    tables = bundle.training.recipe.get("corrections") if bundle.training else None
     found = list(photos)
-    for table in [tables] if isinstance(tables, str) else tables or []:
-        found = manifest.corrected(found, table) if table else found
+    for table in bundle.training.recipe.get("corrections", []) if bundle.training else []:
+        found = manifest.corrected(found, table)
     return found
 
 

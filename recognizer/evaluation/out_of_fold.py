@@ -46,8 +46,8 @@ def measure_out_of_fold(
         name="out-of-fold",
         version=1,
         model=ModelFile(sha256=""),
-        input=InputFormat(size=found.input_size, preprocessing=PREPROCESSING_VERSION),
-        activation=found.activation,
+        input=InputFormat(size=1, preprocessing=PREPROCESSING_VERSION),
+        activation="softmax",
     )
     predictions: dict[int, Prediction] = {}
     verdicts: dict[int, Verdict] = {}

@@ -203,9 +203,6 @@ def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
         folds=np.repeat(np.arange(count, dtype=np.int16), [len(own) for own in held]),
         labels=recipe.labels,
         log_odds=log_odds_of(logits).numpy(),
-        activation="softmax",
-        input_size=config.served_size,
-        recipe=config.to_dict(),
     )
 
 
