@@ -49,7 +49,7 @@ def command(
             raise UsageError(f"--notes {notes}: {error}") from error
         with (recipe := open_recipe(read_recipe(run), load_data(data), run, cache)).cache:
             release = export_bundle(
-                recipe, run, output, notes=text, spdx_license=spdx_license, on_stage=stage
+                recipe, output, notes=text, spdx_license=spdx_license, on_stage=stage
             )
     print_evaluation(release.test, SPLIT_CAVEATS["test"])
     print_evaluation(release.unseen, CAVEAT)

@@ -79,7 +79,6 @@ class Release:
 
 def export_bundle(
     recipe: Recipe,
-    folder: Path,
     output: Path,
     *,
     notes: str = "",
@@ -92,10 +91,11 @@ def export_bundle(
     The name of its folder, NAME-vN, gives it name and version. ``notes``, Markdown, go into its
     card; ``spdx_license`` names its licence; ``rounds`` are those of the bootstrap.
     """
-    title, held = bundle_title(output), answers(folder)
+    title, held = bundle_title(output), answers(recipe)
     if held is None:
         raise TrainingError(
-            f"{folder}: no fold was left out, so that thresholds cannot be set; train with folds"
+            f"{recipe.folder}: no fold was left out, so that thresholds cannot be set; train with "
+            "folds"
         )
     if not any(p.split == "test" and not p.is_product for p in recipe.photos):
         raise TrainingError(
@@ -106,9 +106,9 @@ def export_bundle(
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         on_stage("exporting without a fold, to see what int8 loses")
-        lost = _int8_loss(recipe, folder, work)
+        lost = _int8_loss(recipe, work)
         on_stage("exporting to ONNX")
-        network = finished_network(recipe, folder)
+        network = finished_network(recipe)
         files = _export(recipe, network, work / "all")
         inputs = recipe.cache.squares(_drawn(recipe)[-_PARITY_PHOTOS:])
         proof = parity(ServedNetwork(network), files["fp32"], files.get("int8"), inputs)
@@ -166,8 +166,8 @@ def _export_one(recipe: Recipe, network: ProductNetwork, size: int, work: Path) 
     return files
 
 
-def _int8_loss(recipe: Recipe, folder: Path, work: Path) -> dict[str, float]:
-    files = _export(recipe, fold_network(recipe, folder, 0), work / "fold-0")
+def _int8_loss(recipe: Recipe, work: Path) -> dict[str, float]:
+    files = _export(recipe, fold_network(recipe, 0), work / "fold-0")
     if "int8" not in files:
         return {}
     held = recipe.of_fold(0)

@@ -77,6 +77,7 @@ class Recipe:
     """
 
     config: TrainingConfig
+    folder: Path
     labels: list[str]
     photos: list[Photo]
     folds: NDArray[np.int64]
@@ -132,7 +133,9 @@ def open_recipe(
         with replacing(path) as partial:
             partial.write_text(json.dumps(state, indent=2) + "\n", "utf-8")
     decoded = PhotoCache(cache or folder / CACHE_FILE, config.served_size)
-    return Recipe(config=config, labels=labels, photos=photos, folds=folds, cache=decoded)
+    return Recipe(
+        config=config, folder=folder, labels=labels, photos=photos, folds=folds, cache=decoded
+    )
 
 
 def _build_all(config: TrainingConfig, labels: int) -> None:
@@ -163,28 +166,29 @@ def _deal(photos: list[Photo], config: TrainingConfig) -> tuple[list[Photo], NDA
     return photos, folds
 
 
-def train_recipe(recipe: Recipe, folder: Path, on_stage: OnStage = lambda _: None) -> None:
+def train_recipe(recipe: Recipe, on_stage: OnStage = lambda _: None) -> None:
     """Do all runs of a recipe that are left, and write what they found.
 
     ``on_stage`` is called while photos are decoded and features computed, and about once a minute
     while a network is trained.
     """
-    clock = _Clock(recipe, on_stage)
+    clock, path = _Clock(recipe, on_stage), recipe.folder / NETWORK_FILE
     recipe.cache.fill(recipe.train, partial(clock.on_photos, "decoding"))
-    if not (folder / OUT_OF_FOLD_FILE).exists() and (recipe.folds >= 0).any():
-        write_out_of_fold(_leave_out(recipe, folder, clock), folder / OUT_OF_FOLD_FILE)
-    if not (folder / NETWORK_FILE).exists():
-        network = fold_network(recipe, folder, None, clock)
-        with replacing(folder / NETWORK_FILE) as partial_file:
+    held = recipe.folder / OUT_OF_FOLD_FILE
+    if not held.exists() and (recipe.folds >= 0).any():
+        write_out_of_fold(_leave_out(recipe, clock), held)
+    if not path.exists():
+        network = fold_network(recipe, None, clock)
+        with replacing(path) as partial_file:
             save_file({n: v.contiguous() for n, v in network.state_dict().items()}, partial_file)
 
 
-def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
+def _leave_out(recipe: Recipe, clock: _Clock) -> OutOfFold:
     config, count = recipe.config, int(recipe.folds.max()) + 1
     held = [recipe.of_fold(fold) for fold in range(count)]
     first, second = [], []
     for fold, own in enumerate(held):
-        network = first_network(recipe, folder, fold, clock)
+        network = _first_network(recipe, fold, clock)
         first.append(torch.from_numpy(predict(network, own, recipe.cache, config.input_size)))
         if ensemble := _ensemble(recipe, fold, clock):
             second.append(ensemble_logits(ensemble, own, recipe.cache))
@@ -194,7 +198,7 @@ def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
         products = {p.label for p in recipe.photos if p.is_product}
         is_product = np.array([label in products for label in recipe.labels])
         gate = set_gate(logits[is_negative], strong[is_negative], is_product, config.cascade.share)
-        with replacing(folder / GATE_FILE) as partial:
+        with replacing(recipe.folder / GATE_FILE) as partial:
             bars = {n: b for n, b in zip(recipe.labels, gate.bars, strict=True) if b < np.inf}
             partial.write_text(json.dumps({"bars": bars, "shift": gate.shift}) + "\n", "utf-8")
         logits = pass_gate(gate, logits, strong)
@@ -207,25 +211,25 @@ def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
 
 
 def fold_network(
-    recipe: Recipe, folder: Path, fold: int | None, clock: _Clock | None = None
+    recipe: Recipe, fold: int | None, clock: _Clock | None = None
 ) -> ProductNetwork | Cascade:
     """Return the network that has seen nothing of a fold; it is trained if it was not yet."""
     clock = clock or _Clock(recipe)
-    first = first_network(recipe, folder, fold, clock)
-    return _joined(recipe, folder, first, _ensemble(recipe, fold, clock))
+    first = _first_network(recipe, fold, clock)
+    return _joined(recipe, first, _ensemble(recipe, fold, clock))
 
 
 def _joined(
-    recipe: Recipe, folder: Path, first: ProductNetwork, ensemble: Sequence[ProductNetwork]
+    recipe: Recipe, first: ProductNetwork, ensemble: Sequence[ProductNetwork]
 ) -> ProductNetwork | Cascade:
     if not ensemble:
         return first
     try:
-        values = json.loads((folder / GATE_FILE).read_text("utf-8"))
+        values = json.loads((recipe.folder / GATE_FILE).read_text("utf-8"))
         bars = np.array([values["bars"].get(label, np.inf) for label in recipe.labels])
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(
-            f"{folder}: no {GATE_FILE}: a cascade needs folds that are left out"
+            f"{recipe.folder}: no {GATE_FILE}: a cascade needs folds that are left out"
         ) from error
     gate = Gate(bars, values["shift"])
     return Cascade(first, recipe.config.input_size, ensemble, gate).eval()
@@ -236,11 +240,8 @@ def _ensemble(recipe: Recipe, fold: int | None, clock: _Clock) -> list[ProductNe
     return fit_ensemble(recipe.config, recipe.labels, photos, recipe.cache, clock.on_features)
 
 
-def first_network(
-    recipe: Recipe, folder: Path, fold: int | None, clock: _Clock | None = None
-) -> ProductNetwork:
+def _first_network(recipe: Recipe, fold: int | None, clock: _Clock) -> ProductNetwork:
     """Return the mean of the weights of all seeds, without a fold or with all photos."""
-    clock = clock or _Clock(recipe)
     photos = recipe.without(fold)
     found: list[Mapping[str, torch.Tensor]] = []
     for seed in range(recipe.config.seed, recipe.config.seed + recipe.config.seeds):
@@ -252,7 +253,7 @@ def first_network(
             recipe.labels,
             photos,
             recipe.cache,
-            folder / name,
+            recipe.folder / name,
             seed=seed,
             on_features=partial(clock.on_features, recipe.config.backbone),
         )
@@ -312,20 +313,20 @@ class _Clock:
         return report
 
 
-def finished_network(recipe: Recipe, folder: Path) -> ProductNetwork | Cascade:
+def finished_network(recipe: Recipe) -> ProductNetwork | Cascade:
     """Return the network of a recipe that was trained, in evaluation mode."""
     config = recipe.config
     ensemble = [
         build_ensemble_network(config, backbone, len(recipe.labels))
         for backbone in config.cascade.backbones
     ]
-    network = _joined(recipe, folder, _skeleton(recipe), ensemble)
+    network = _joined(recipe, _skeleton(recipe), ensemble)
     try:
-        network.load_state_dict(load_file(folder / NETWORK_FILE))
+        network.load_state_dict(load_file(recipe.folder / NETWORK_FILE))
     except (OSError, SafetensorError) as error:
         raise TrainingError(
-            f"{folder}: no {NETWORK_FILE}; give the same training command again, which goes on "
-            "where it stopped"
+            f"{recipe.folder}: no {NETWORK_FILE}; give the same training command again, which "
+            "goes on where it stopped"
         ) from error
     return network
 
@@ -339,7 +340,7 @@ def read_recipe(folder: Path) -> TrainingConfig:
         raise TrainingError(f"{folder}: no {RECIPE_FILE}; train first") from error
 
 
-def answers(folder: Path) -> OutOfFold | None:
+def answers(recipe: Recipe) -> OutOfFold | None:
     """Return what the folds' networks say of the photos that they have not seen, if any were."""
-    path = folder / OUT_OF_FOLD_FILE
+    path = recipe.folder / OUT_OF_FOLD_FILE
     return read_out_of_fold(path) if path.exists() else None

@@ -111,4 +111,4 @@ def test_a_cascade_needs_folds(split: list[Photo], tmp_path: Path) -> None:
     config = small_config(folds=0, cascade=SECOND)
     recipe = open_recipe(config, split, tmp_path)
     with recipe.cache, pytest.raises(TrainingError, match="a cascade needs folds"):
-        train_recipe(recipe, tmp_path)
+        train_recipe(recipe)

@@ -18,15 +18,14 @@ from recognizer.training.export import UNSTATED, count_licenses, export_bundle, 
 from recognizer.training.model import build_network, log_odds_of
 from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity
 from recognizer.training.quantization import can_quantize, correct_head, quantize, run_file
-from recognizer.training.runs import finished_network
-from tests.training.conftest import TINY_DINOV3, Trained, needs_tiny_dinov3, small_config
+from recognizer.training.runs import Recipe, finished_network
+from tests.training.conftest import TINY_DINOV3, needs_tiny_dinov3, small_config
 
 
-def test_a_recipe_becomes_a_bundle_that_the_engine_serves(trained: Trained, tmp_path: Path) -> None:
+def test_a_recipe_becomes_a_bundle_that_the_engine_serves(trained: Recipe, tmp_path: Path) -> None:
     stages: list[str] = []
     release = export_bundle(
-        trained.recipe,
-        trained.folder,
+        trained,
         tmp_path / "wildlife-v7",
         notes="- Reddish pieces are missed.",
         rounds=20,
@@ -52,30 +51,26 @@ def test_a_recipe_becomes_a_bundle_that_the_engine_serves(trained: Trained, tmp_
     assert "- Reddish pieces are missed." in card
     assert (release.path / "sources.csv").is_file()
     assert release.unseen.photos == 24
-    _agrees_with_torch(recognizer, trained, release.precision)
-
-
-def _agrees_with_torch(recognizer: Recognizer, trained: Trained, precision: str) -> None:
-    """Golden reference: from file bytes, the engine and torch say the same."""
-    network, recipe = finished_network(trained.recipe, trained.folder), trained.recipe
-    assert tuple(recipe.labels) == recognizer.labels
-    size, tolerance = recipe.config.input_size, 1e-4 if precision == "fp32" else 0.1
-    for photo in recipe.photos[::6]:
+    # Golden reference: from file bytes, the engine and torch say the same.
+    network = finished_network(trained)
+    assert tuple(trained.labels) == recognizer.labels
+    size, tolerance = trained.config.input_size, 1e-4 if release.precision == "fp32" else 0.1
+    for photo in trained.photos[::6]:
         rgb = load_image(photo.path, min_side=size).frames[0].rgb
         with torch.no_grad():
             logits = network(torch.from_numpy(model_input(rgb, size))[None]).logits
         expected = recognizer.bundle.calibrate(log_odds_of(logits).numpy()[0])
         found = recognizer.predict(photo.path).scores
-        assert [found[n] for n in recipe.labels] == pytest.approx(expected, abs=tolerance)
+        assert [found[n] for n in trained.labels] == pytest.approx(expected, abs=tolerance)
 
 
-def test_nothing_untested_is_released(trained: Trained, tmp_path: Path) -> None:
+def test_nothing_untested_is_released(trained: Recipe, tmp_path: Path) -> None:
     folder = tmp_path / "wildlife-v7"
-    train = [p for p in trained.recipe.photos if p.split == "train"]
+    train = [p for p in trained.photos if p.split == "train"]
     with pytest.raises(TrainingError, match="a split called test"):
-        export_bundle(replace(trained.recipe, photos=train), trained.folder, folder)
+        export_bundle(replace(trained, photos=train), folder)
     with pytest.raises(TrainingError, match="no fold was left out"):
-        export_bundle(trained.recipe, tmp_path, folder)
+        export_bundle(replace(trained, folder=tmp_path), folder)
     assert not folder.exists()
 
 
