@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from recognizer.cli import ExitCode
-from recognizer.dataset.manifest import Photo, fingerprint, load_photos
+from recognizer.dataset.manifest import Photo, load_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.evaluation.evaluate import (
@@ -25,13 +25,13 @@ from recognizer.evaluation.evaluate import (
     evaluate,
 )
 from recognizer.evaluation.figures import Truth, measure_living_animals
-from recognizer.model.bundle import load_bundle
+from recognizer.model.bundle import Bundle
 from recognizer.model.description import Leads, Training
 from recognizer.model.negatives import short_digests
 from tests.conftest import encoded, invoke, picture
 from tests.labelled import photo, write_manifest
 from tests.model.test_negatives import make_bank, with_bank
-from tests.tiny import LABELS, edit_description, write_tiny_bundle
+from tests.tiny import LABELS, edit_description
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -74,16 +74,6 @@ def photos(data: Path) -> list[Photo]:
 @pytest.fixture(scope="module")
 def evaluation(recognizer: Recognizer, photos: list[Photo]) -> Evaluation:
     return evaluate(recognizer, photos, "test", rounds=20)
-
-
-@pytest.fixture(scope="module")
-def trained_bundle(tmp_path_factory: pytest.TempPathFactory, photos: list[Photo]) -> Path:
-    """The tiny bundle, with the words of a release on how it was trained and calibrated."""
-    folder = tmp_path_factory.mktemp("trained") / "tiny-v1"
-    recipe = {"corrections": [], "probe": True}  # also of another version
-    return write_tiny_bundle(
-        folder, training=Training(fingerprint=fingerprint(photos), recipe=recipe)
-    )
 
 
 def run(*args: object, code: ExitCode = ExitCode.DONE) -> str:
@@ -147,13 +137,11 @@ def test_precision_and_recall_label_by_label(evaluation: Evaluation) -> None:
 
 
 def test_labels_are_corrected_as_the_recipe_does(
-    trained_bundle: Path, photos: list[Photo], tmp_path: Path
+    bundle: Bundle, photos: list[Photo], tmp_path: Path
 ) -> None:
     table = tmp_path / "corrections.csv"
     table.write_text(f"sha256,label,reason\n{photos[0].sha256},exclude,blank\n")
-    bundle = load_bundle(trained_bundle)
-    recipe = {**bundle.training.recipe, "corrections": [str(table)]}
-    bundle = replace(bundle, training=replace(bundle.training, recipe=recipe))
+    bundle = replace(bundle, training=Training(fingerprint="", recipe={"corrections": [table]}))
     assert corrected(bundle, photos) == photos[1:]
     table.unlink()
     with pytest.raises(DatasetError, match=r"corrections\.csv"):
@@ -240,10 +228,10 @@ def test_each_photo_has_a_row(
 
 
 def test_the_report_needs_nothing_else_and_shows_no_source(
-    trained_bundle: Path, data: Path, tmp_path: Path
+    tiny_bundle: Path, data: Path, tmp_path: Path
 ) -> None:
     page = tmp_path / "report.html"
-    run(trained_bundle, "--data", data, "--output", page)
+    run(tiny_bundle, "--data", data, "--output", page)
     text = page.read_text(encoding="utf-8")
     assert "Do not publish this page" in text
     assert HOSTILE not in text
