@@ -195,8 +195,8 @@ def main() -> None:
     cost = sum(p.ratio for p, one in zip(points, NETWORKS, strict=True) if one in TOGETHER)
     points.append(Point("both at 320", objective(photos, softmax(mean), recipe.labels), cost))
     if asked.cascade:
-        told, bundle = read_out_of_fold(asked.cascade), load_bundle(asked.bundle)
-        found = objective(list(told.photos), sigmoid(told.log_odds), list(told.labels))
+        held, bundle = read_out_of_fold(asked.cascade), load_bundle(asked.bundle)
+        found = objective(list(held.photos), sigmoid(held.log_odds), list(held.labels))
         cost = ratio(session(bundle.path / MODEL_FILE), sessions[REFERENCE], recipe)
         points.append(Point(bundle.title, found, cost))
     print("| | objective | pass |\n|---|---|---|")

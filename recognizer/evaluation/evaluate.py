@@ -55,7 +55,7 @@ SPLIT_CAVEATS = {
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Precision, recall and their harmonic mean; None where there is nothing to divide by."""
+    """Precision, recall and their harmonic mean; None if undefined."""
 
     precision: float | None
     recall: float | None

@@ -107,7 +107,7 @@ def data_uri(figure: Figure) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-_LEAST_LEADS = 0.1  # stands for none, which a logarithm does not have
+_MIN_LEADS = 0.1  # stands for none, which a logarithm does not have
 
 
 def draw_steps(
@@ -119,7 +119,7 @@ def draw_steps(
 
     ``chosen`` is the place of the one that was made, ``capacity`` the leads that the team can do.
     """
-    leads = np.maximum([one.value for one, _, _ in steps], _LEAST_LEADS)
+    leads = np.maximum([one.value for one, _, _ in steps], _MIN_LEADS)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10, 4), layout="constrained")
         for place, (axes, title) in enumerate(

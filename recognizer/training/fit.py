@@ -54,7 +54,7 @@ class Progress:
 
     photos: int
     of: int
-    loss: float | None  # the mean since the last report; None where a run resumes
+    loss: float | None  # the mean since the last report; None when a run resumes
     step: int
     learning_rate: float  # of the head
 

@@ -3,7 +3,7 @@
 The folder of a recipe holds ``recipe.json``, the cache of photos, a folder for each run, what the
 folds' networks say of the photos that they have not seen (``out-of-fold.parquet``), and the weights
 (``network.safetensors``). Whatever is finished is not done again, so that a recipe that was stopped
-goes on where it was.
+resumes there.
 
 The weights are the mean of all seeds': runs that begin at the same point end near each other, and
 their mean does better than each away from the training data, at the cost of one (a "model soup":
@@ -326,7 +326,7 @@ def finished_network(recipe: Recipe) -> ProductNetwork | Cascade:
     except (OSError, SafetensorError) as error:
         raise TrainingError(
             f"{recipe.folder}: no {NETWORK_FILE}; give the same training command again, which "
-            "goes on where it stopped"
+            "resumes where it stopped"
         ) from error
     return network
 

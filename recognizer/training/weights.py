@@ -127,7 +127,7 @@ def _from_hub(config: TrainingConfig) -> Any:
             address = huggingface_hub.constants.ENDPOINT
             huggingface_hub.get_session().head(address, timeout=_HUB_SECONDS)
         return _create(config, pretrained=True)
-    except Exception as error:  # those of two libraries for the network share no class
+    except Exception as error:  # the errors of two HTTP libraries share no class
         cause = (str(error) or type(error).__name__).splitlines()[0]
         raise TrainingError(
             f"the weights of {config.backbone!r} could not be fetched from timm's hub ({cause}); "

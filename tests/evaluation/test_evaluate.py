@@ -179,7 +179,7 @@ def test_both_splits_are_printed_if_the_data_have_both(
         ["--split", "validation"],
     ],
 )
-def test_mistakes_are_told(tiny_bundle: Path, data: Path, options: list[Any]) -> None:
+def test_mistakes_are_named(tiny_bundle: Path, data: Path, options: list[Any]) -> None:
     output = run(tiny_bundle, "--data", data, *options, code=ExitCode.USAGE)
     assert len(output.strip().splitlines()) <= 2
 

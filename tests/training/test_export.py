@@ -112,7 +112,7 @@ def test_any_network_and_its_files_say_the_same(
     assert found.int8 is None or found.int8.largest < 0.1
 
 
-def test_licenses_are_told_as_they_were_found(tmp_path: Path) -> None:
+def test_licenses_are_counted_as_they_were_found(tmp_path: Path) -> None:
     one = Photo(tmp_path / "a.jpg", "a", "wood", "shop", "train", license="CC0")
     photos = [one, replace(one, source="museum", split="test"), replace(one, license="")]
     counts = count_licenses(photos)
