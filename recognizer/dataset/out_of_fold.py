@@ -1,15 +1,8 @@
-"""Out-of-fold predictions: each photo scored by a run that left out its source, in one file.
+"""Out-of-fold predictions: each photo scored by a run that left out its source.
 
-``recognizer train`` writes the Parquet file. It has one row for each photo:
-
-- ``sha256`` (string), of the photo's bytes, ``source``, ``label``, ``subtype`` (string), as they
-  were in training;
-- ``fold`` (int16): the fold that was left out, from 0;
-- ``log_odds.LABEL`` (float32), one column for each label: log-odds before calibration; the
-  probability is 1 / (1 + exp(-x)), and of a softmax these sum to 1.
-
-The metadata of its schema has, under ``recognizer.out_of_fold``, a JSON object with ``schema``
-(1), ``labels`` in order, and ``taxonomy``, which describes custom labels.
+``docs/training.md`` has the columns of the Parquet file. The metadata of its schema has, under
+``recognizer.out_of_fold``, a JSON object with ``schema`` (1), ``labels`` in order, and
+``taxonomy``, which describes custom labels.
 """
 
 from __future__ import annotations

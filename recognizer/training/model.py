@@ -1,12 +1,10 @@
 """The network: a timm backbone, a 1x1 convolution and global pooling.
 
-The convolution gives each label's activation map, and the mean of a label's map *is* its logit, so
-the heat-map is a by-product of the score. In a vision transformer the map is that of the patches.
-
-The head sees the means of the features, or their square roots: by those a linear head distinguishes
-more. So that a label's score stays the mean of its map, features are then divided, place by place,
-by the roots of their means. Batch normalisation keeps the statistics with which a network begins,
-so in a timm EfficientNet it is folded into the convolutions: a step takes a third less time.
+The mean of a label's map *is* its logit, so the heat-map is a by-product of the score. The head
+sees the means of the features, or their square roots, by which it distinguishes more; the features
+are then divided, place by place, by the roots of their means. Batch normalisation keeps the
+statistics with which a network begins, so in a timm EfficientNet it is folded into the
+convolutions: a step takes a third less time.
 """
 
 from __future__ import annotations

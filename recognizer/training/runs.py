@@ -1,13 +1,8 @@
 """All runs of a recipe: each fold of sources left out in turn, then none, with several seeds.
 
-The folder of a recipe holds ``recipe.json``, the cache of photos, a folder for each run, what the
-folds' networks say of the photos that they have not seen (``out-of-fold.parquet``), and the weights
-(``network.safetensors``). Whatever is finished is not done again, so that a recipe that was stopped
-resumes there.
-
-The weights are the mean of all seeds': runs that begin at the same point end near each other, and
-their mean does better than each away from the training data, at the cost of one (a "model soup":
-Wortsman et al., 2022).
+What is finished is not done again, so that a recipe that was stopped resumes there. The weights are
+the mean of all seeds': runs that begin at the same point end near each other, and their mean does
+better away from the training data (a "model soup": Wortsman et al., 2022).
 """
 
 from __future__ import annotations
@@ -46,11 +41,9 @@ from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.fit import Progress, Run, predict
 from recognizer.training.model import ProductNetwork, build_network, log_odds_of
 
-RECIPE_FILE = "recipe.json"
-CACHE_FILE = "photos.sqlite"
-OUT_OF_FOLD_FILE = "out-of-fold.parquet"
-NETWORK_FILE = "network.safetensors"
-GATE_FILE = "gate.json"
+RECIPE_FILE, CACHE_FILE = "recipe.json", "photos.sqlite"
+OUT_OF_FOLD_FILE = "out-of-fold.parquet"  # what the folds' networks say of photos they left out
+NETWORK_FILE, GATE_FILE = "network.safetensors", "gate.json"
 
 _CHANGED = {"recipe": "another recipe", "labels": "other labels", "photos": "other photos"}
 

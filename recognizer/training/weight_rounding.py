@@ -1,14 +1,12 @@
 """Rounding the weights of an int8 file so that their errors cancel on real photos.
 
-Rounded to the nearest step, each weight is off by itself; but what neighbouring pixels show is
-nearly the same, so that what counts is how far the *sums* are off. Here the steps are chosen by
-the second moments of each convolution's inputs: each weight in turn, the others making up for its
-error as far as they can (optimal brain quantisation: Frantar et al., GPTQ, 2022), then again and
-again until no single step helps. What is left of the mean error goes into the bias. No labels and
-no training are needed.
+Neighbouring pixels are nearly the same, so what counts is how far *sums* are off. The steps are
+chosen by the second moments of each convolution's inputs: each weight in turn, the others making up
+for its error (optimal brain quantisation: Frantar et al., GPTQ, 2022), until no single step helps.
+What is left of the mean error goes into the bias.
 
-Depthwise convolutions get weights of 8 bits, since onnxruntime sums their products in 32 bits on
-every CPU. All others get 7, which cannot overflow the 16-bit sums of CPUs without VNNI.
+Depthwise convolutions get weights of 8 bits, since onnxruntime sums their products in 32 bits. All
+others get 7, which cannot overflow the 16-bit sums of CPUs without VNNI.
 """
 
 from __future__ import annotations
