@@ -98,7 +98,12 @@ def _detect(place: Path, asked: str | None) -> tuple[str, list[Path]]:
         return asked, []
     fits: dict[str, list[Path]] = {}
     if asked != "csv":
-        fits["coco"] = [path for path in _json_files(place) if _is_coco(_read_json(path))]
+        keys = {"images", "annotations", "categories"}
+        fits["coco"] = [
+            path
+            for path in _json_files(place)
+            if isinstance(content := _read_json(path), dict) and keys <= content.keys()
+        ]
     if asked != "coco":
         fits["csv"] = _tables(place)
     fits = {name: paths for name, paths in fits.items() if paths}
@@ -287,11 +292,6 @@ def _read_json(path: Path) -> Any:
             f"{path}: this is not JSON ({error}). Export it again; if it has nothing to do with "
             "the labels, name the layout with --layout"
         ) from error
-
-
-def _is_coco(content: Any) -> bool:
-    keys = {"images", "annotations", "categories"}
-    return isinstance(content, dict) and keys <= content.keys()
 
 
 def _read_coco(path: Path, files: _Files, found: Collection) -> None:

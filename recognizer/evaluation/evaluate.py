@@ -137,18 +137,18 @@ def score_photos(
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[Prediction]:
     """Score photos through the engine, in order."""
-    chunks = in_chunks(partial(_score_chunk, recognizer), photos, on_progress)
+
+    def score(chunk: Sequence[Photo]) -> list[Prediction]:
+        found = list(recognizer.predict_many([p.path for p in chunk]))
+        for photo, prediction in zip(chunk, found, strict=True):
+            if not prediction.scores:
+                raise DatasetError(f"{photo.path}: {prediction.reason}: {prediction.detail}")
+            if prediction.sha256 != photo.sha256:
+                raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
+        return found
+
+    chunks = in_chunks(score, photos, on_progress)
     return [prediction for chunk in chunks for prediction in chunk]
-
-
-def _score_chunk(recognizer: Recognizer, photos: Sequence[Photo]) -> list[Prediction]:
-    found = list(recognizer.predict_many([p.path for p in photos]))
-    for photo, prediction in zip(photos, found, strict=True):
-        if not prediction.scores:
-            raise DatasetError(f"{photo.path}: {prediction.reason}: {prediction.detail}")
-        if prediction.sha256 != photo.sha256:
-            raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
-    return found
 
 
 def evaluate(

@@ -10,7 +10,7 @@ import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -58,7 +58,17 @@ def write_report(
     """
     parts = []
     for part in measured:
-        parts.append(_shown(recognizer, part))
+        truth, evaluation = Truth.of(part.photos), part.evaluation
+        wanted = targets(recognizer.bundle, truth, part.predictions)
+        parts.append(
+            {
+                "evaluation": evaluation,
+                "worth": part.worth,
+                "curves": plots.curves(wanted, truth.negative),
+                "confusion": plots.confusion(evaluation.confusion, recognizer.labels),
+                "errors": base64.b64encode(_draw_errors(recognizer, part)).decode("ascii"),
+            }
+        )
         on_progress(len(parts), len(measured))
     page = render(
         "report.html.j2",
@@ -71,17 +81,6 @@ def write_report(
     )
     with replacing(output) as partial:
         partial.write_text(page, encoding="utf-8", newline="\n")
-
-
-def _shown(recognizer: Recognizer, part: Measured) -> dict[str, Any]:
-    truth = Truth.of(part.photos)
-    return {
-        "evaluation": part.evaluation,
-        "worth": part.worth,
-        "curves": plots.curves(targets(recognizer.bundle, truth, part.predictions), truth.negative),
-        "confusion": plots.confusion(part.evaluation.confusion, recognizer.labels),
-        "errors": base64.b64encode(_draw_errors(recognizer, part)).decode("ascii"),
-    }
 
 
 def _draw_errors(recognizer: Recognizer, part: Measured) -> bytes:

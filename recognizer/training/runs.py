@@ -121,7 +121,9 @@ def open_recipe(
                 "folder, or delete it"
             )
     else:
-        _build_all(config, len(labels))  # what is wrong with them is said before a folder is made
+        build_network(config, len(labels))  # what is wrong is said before a folder is made
+        for backbone in config.cascade.backbones:
+            build_ensemble_network(config, backbone, len(labels))
         make_folder(folder)
         with replacing(path) as partial:
             partial.write_text(json.dumps(state, indent=2) + "\n", "utf-8")
@@ -129,12 +131,6 @@ def open_recipe(
     return Recipe(
         config=config, folder=folder, labels=labels, photos=photos, folds=folds, cache=decoded
     )
-
-
-def _build_all(config: TrainingConfig, labels: int) -> None:
-    build_network(config, labels)
-    for backbone in config.cascade.backbones:
-        build_ensemble_network(config, backbone, labels)
 
 
 def _deal(photos: list[Photo], config: TrainingConfig) -> tuple[list[Photo], NDArray[np.int64]]:
