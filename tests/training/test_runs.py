@@ -59,55 +59,43 @@ def test_the_weights_are_the_mean_of_the_seeds(trained: Recipe, tmp_path: Path) 
         torch.testing.assert_close(value, (one[name] + two[name]) / 2)
 
 
-def test_what_is_finished_is_not_done_again(
-    split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = small_config(folds=2)
-
-    def train() -> list[str]:
-        said: list[Stage] = []
-        with (recipe := open_recipe(config, split, tmp_path)).cache:
-            train_recipe(recipe, said.append)
-        return [stage.words for stage in said]
-
-    with monkeypatch.context() as patched:
-        patched.setattr(module, "write_out_of_fold", _die)
-        with pytest.raises(KeyboardInterrupt):
-            train()
-    written = {f: f.stat().st_mtime_ns for f in tmp_path.glob("fold-*/checkpoint.pt")}
-    assert len(written) == 2
-    said = train()
-    assert {f: f.stat().st_mtime_ns for f in tmp_path.glob("fold-*/checkpoint.pt")} == written
-    assert said[-1].startswith("run 3 of 3 (all photos, seed 0): 16 of 16 photos, loss ")
-    assert train() == []
-
-
-def _die(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def test_the_time_left_is_estimated_and_the_numbers_of_training_are_reported(
+def test_what_is_finished_is_not_done_again_and_the_rest_is_estimated(
     split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recognizer.training.fit._SAVE_SECONDS", 0.0)
-    said: list[Stage] = []
-    with (recipe := open_recipe(small_config(folds=2), split, tmp_path)).cache:
-        train_recipe(recipe, said.append)
+    config, said = small_config(folds=2), list[Stage]()
+
+    def train() -> dict[Path, int]:
+        said.clear()
+        with (recipe := open_recipe(config, split, tmp_path)).cache:
+            train_recipe(recipe, said.append)
+        return {f: f.stat().st_mtime_ns for f in tmp_path.glob("fold-*/checkpoint.pt")}
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "write_out_of_fold", die)
+        with pytest.raises(KeyboardInterrupt):
+            train()
     assert [stage.words for stage in said][:2] == [
         "decoding: 24 of 24 photos",
         "computing features of test_efficientnet: 12 of 12 photos",
     ]
     trained = [stage for stage in said if stage.progress]
-    left = [stage.seconds_left for stage in trained]
-    assert left[0] is None
-    assert left[1]
-    assert left[-1] == 0
-    runs = ("fold-0-0", "fold-1-0", "all-0")
-    assert [stage.run for stage in trained] == [run for run in runs for _ in range(2)]
-    last = trained[-1].progress
-    assert last
-    assert (last.step, last.photos, last.loss is None) == (2, 16, False)
-    assert 0 < last.learning_rate < recipe.config.learning_rate
+    assert [stage.run for stage in trained] == ["fold-0-0"] * 2 + ["fold-1-0"] * 2
+    assert trained[0].seconds_left is None
+    assert trained[1].seconds_left
+    written = {f: f.stat().st_mtime_ns for f in tmp_path.glob("fold-*/checkpoint.pt")}
+    assert train() == written
+    last = said[-1]
+    assert last.words.startswith("run 3 of 3 (all photos, seed 0): 16 of 16 photos, loss ")
+    assert (last.run, last.seconds_left) == ("all-0", 0)
+    assert last.progress
+    assert (last.progress.step, last.progress.photos) == (2, 16)
+    assert 0 < last.progress.learning_rate < config.learning_rate
+    train()
+    assert not said
 
 
 @pytest.mark.parametrize("key", ["another recipe", "other photos"])
