@@ -18,14 +18,12 @@ from onnx import compose, numpy_helper
 from onnx.utils import Extractor
 from torch import nn
 
-from recognizer.errors import TrainingError
 from recognizer.model.description import Difference, Parity
 from recognizer.training.cascade import Cascade
 from recognizer.training.model import FAR_BELOW, ProductNetwork, log_odds_of
 from recognizer.training.quantization import run_file
 
 _OPSET = 18
-_MAX_MEGABYTES = 2000  # of protobuf, in one file; a bundle keeps no weights in other files
 
 
 class ServedNetwork(nn.Module):
@@ -43,12 +41,6 @@ class ServedNetwork(nn.Module):
 
 def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
     """Write the network as one ONNX file with a free batch dimension."""
-    megabytes = sum(4 * weight.numel() for weight in served.parameters()) / 1e6
-    if megabytes > _MAX_MEGABYTES:
-        raise TrainingError(
-            f"the network has {megabytes:.0f} MB of weights, and one ONNX file holds "
-            f"{_MAX_MEGABYTES}: train a smaller backbone"
-        )
     example = torch.zeros((2, size, size, 3), dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's notes on its own future
