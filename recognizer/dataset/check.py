@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from recognizer.dataset.manifest import Photo, data_rows, folder_taxonomy, read_hashes
-from recognizer.errors import DatasetError
+from recognizer.dataset.manifest import Photo, data_rows, folder_taxonomy, hash_photos
 from recognizer.known import COPY_DISTANCE, near_pairs
 from recognizer.known.index import to_bytes
 from recognizer.taxonomy import load_taxonomy
@@ -46,14 +44,15 @@ def check_data(
     problems += _contradictions(photos)
     hashed: list[Photo] = []
     hashes: list[str] = []
-    with ThreadPoolExecutor(2) as pool:
-        looks = zip(photos, pool.map(_look_at, photos), strict=True)
-        for done, (photo, (phash, wrong)) in enumerate(looks, 1):
-            problems += [wrong] if wrong else []
-            if phash is not None:
-                hashed.append(photo)
-                hashes.append(phash)
-            on_progress(done, len(photos))
+    looks = hash_photos([photo.path for photo in photos], on_progress)
+    for photo, look in zip(photos, looks, strict=True):
+        if isinstance(look, str):
+            problems.append(look)
+        elif look[0] != photo.sha256:
+            problems.append(f"{photo.path}: its sha256 is not that of the manifest")
+        elif look[1] is not None:
+            hashed.append(photo)
+            hashes.append(look[1])
     return DataCheck(photos, problems, _duplicates(hashed, hashes))
 
 
@@ -71,16 +70,6 @@ def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
         if "test" in where and len(where) > 1:
             seen = ", ".join(sorted(where - {"test"}))
             yield f"the source {source} is in test and in {seen}; keep a source in one of them"
-
-
-def _look_at(photo: Photo) -> tuple[str | None, str | None]:
-    try:
-        digest, phash = read_hashes(photo.path)
-    except DatasetError as error:
-        return None, str(error)
-    if digest != photo.sha256:
-        return None, f"{photo.path}: its sha256 is not that of the manifest"
-    return phash, None
 
 
 def _duplicates(photos: Sequence[Photo], hashes: Sequence[str]) -> list[str]:
