@@ -37,7 +37,7 @@ from recognizer.model.session import session_options
 from recognizer.training.config import load_config
 from recognizer.training.head import features_of, fit_head
 from recognizer.training.model import build_network
-from recognizer.training.onnx_export import ServedNetwork, export_fp32
+from recognizer.training.onnx_export import export_fp32
 from recognizer.training.quantization import quantize
 from recognizer.training.runs import Recipe, open_recipe
 
@@ -138,7 +138,7 @@ def int8_session(recipe: Recipe, network: int, size: int) -> onnxruntime.Inferen
     config = replace(recipe.config, backbone=backbone_of(network), input_size=size)
     with tempfile.TemporaryDirectory() as folder:
         fp32, int8 = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        export_fp32(ServedNetwork(build_network(config, 8).eval()), size, fp32)
+        export_fp32(build_network(config, 8).eval(), size, fp32)
         quantize(fp32, int8, recipe.cache.squares([recipe.train[i] for i in drawn], size))
         return session(int8)
 

@@ -107,8 +107,6 @@ def _pairs(given: Sequence[str] | None, form: str) -> dict[str, str]:
 
 
 def _print_split(made: NewManifest) -> None:
-    typer.echo(f"Layout: {shown(made.layout)}")
-    typer.echo(f"Source: {shown(made.source)}")
     for note in made.notes:
         typer.echo(shown(note))
     print_counts(made.photos)

@@ -42,8 +42,6 @@ class NewManifest:
     """A manifest that was made: photos with their splits, ordered by file, and lines of text."""
 
     photos: list[Photo] = field(default_factory=list)
-    layout: str
-    source: str = ""  # where the sources come from, in words
     notes: list[str]  # what was decided
     warnings: list[str] = field(default_factory=list)  # what makes the result worth less
     left_out: list[str]  # which files are not in it, and why
@@ -63,10 +61,11 @@ def make_manifest(
     ``renamed`` is label of the collection -> the label that it stands for, empty to leave it out;
     ``shares`` is split -> its share of the photos.
     """
-    made = NewManifest(layout=found.words, notes=[*found.notes], left_out=[*found.left_out])
+    sources, words = find_origins(found, source)
+    notes = [f"Layout: {found.words}", f"Source: {words}", *found.notes]
+    made = NewManifest(notes=notes, left_out=[*found.left_out])
     taxonomy, root = folder_taxonomy(found.root), found.root
     labels = _labels(found, renamed or {}, taxonomy, made.notes)
-    sources, made.source = find_origins(found, source)
     pairs = [pair for pair in zip(found.entries, sources, strict=True) if pair[0].label in labels]
     pairs.sort(key=lambda pair: (pair[0].path.as_posix(), pair[0].label))
     hashes: dict[str, str | None] = {}

@@ -48,7 +48,7 @@ from recognizer.model.self_test import with_self_test
 from recognizer.training.cascade import Cascade
 from recognizer.training.model import ProductNetwork
 from recognizer.training.negative_bank import attach_bank
-from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, write_cascade
+from recognizer.training.onnx_export import export_fp32, parity, write_cascade
 from recognizer.training.quantization import can_quantize, correct_head, quantize, run_file
 from recognizer.training.runs import Recipe, answers, finished_network, fold_network
 from recognizer.training.weight_rounding import WEIGHT_BITS
@@ -111,7 +111,7 @@ def export_bundle(
         network = finished_network(recipe)
         files = _export(recipe, network, work / "all")
         inputs = recipe.cache.squares(_drawn(recipe)[-_PARITY_PHOTOS:])
-        proof = parity(ServedNetwork(network), files["fp32"], files.get("int8"), inputs)
+        proof = parity(network, files["fp32"], files.get("int8"), inputs)
         is_good = "int8" in files and np.mean([0.0, *lost.values()]) <= _MAX_LOSS
         precision = "int8" if is_good else "fp32"
         made = files[precision].parent
@@ -156,7 +156,7 @@ def _export_one(recipe: Recipe, network: ProductNetwork, size: int, work: Path) 
     files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
     for file in files.values():
         file.parent.mkdir(parents=True)
-    export_fp32(ServedNetwork(network), size, files["fp32"])
+    export_fp32(network, size, files["fp32"])
     if can_quantize(files["fp32"]):
         inputs = recipe.cache.squares(_drawn(recipe), size)
         quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS])

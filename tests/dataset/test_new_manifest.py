@@ -58,7 +58,7 @@ def test_a_source_is_in_one_split_and_each_label_in_all(photos: Path, tmp_path: 
     counts = Counter((p.label, p.split) for p in made.photos)
     for label in ("bone", "ivory_raw", "wood"):
         assert [counts[label, split] for split in SHARES] == [14, 4, 2]
-    assert made.source == "the folder inside each label's folder"
+    assert made.notes[1] == "Source: the folder inside each label's folder"
     assert not made.warnings
     assert not made.left_out
     # The same data and seed give the same split, wherever the photos lie.

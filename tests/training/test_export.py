@@ -16,7 +16,7 @@ from recognizer.errors import TrainingError
 from recognizer.imaging import load_image, model_input
 from recognizer.training.export import UNSTATED, count_licenses, export_bundle, write_sources
 from recognizer.training.model import build_network, log_odds_of
-from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity
+from recognizer.training.onnx_export import export_fp32, parity
 from recognizer.training.quantization import can_quantize, correct_head, quantize, run_file
 from recognizer.training.runs import Recipe, finished_network
 from tests.training.conftest import TINY_DINOV3, needs_tiny_dinov3, small_config
@@ -87,13 +87,12 @@ def test_any_network_and_its_files_say_the_same(
 ) -> None:
     config = small_config(**choices)
     torch.manual_seed(0)
-    network = build_network(config, 3)
+    network = build_network(config, 3).eval()
     torch.nn.init.normal_(network.head.weight, std=0.1)
-    served = ServedNetwork(network.eval())
     size = config.input_size
     inputs = np.stack([model_input(read_photo(p, size), size) for p in split[::3]])
     files = [tmp_path / "fp32.onnx", tmp_path / "int8.onnx"]
-    export_fp32(served, size, files[0])
+    export_fp32(network, size, files[0])
     if can_quantize(files[0]):
         quantize(*files, inputs)
         correct_head(*files, inputs)
@@ -107,7 +106,7 @@ def test_any_network_and_its_files_say_the_same(
         channels = run_file(file, inputs[:1], "embedding").shape[1]
         head = Head(weight=np.ones(channels, np.float32), bias=0.0)
         add_head(file.read_bytes(), head, labels=3, softmax=True)
-    found = parity(served, files[0], files[-1] if len(files) > 1 else None, inputs)
+    found = parity(network, files[0], files[-1] if len(files) > 1 else None, inputs)
     assert found.fp32.largest < 1e-4
     assert found.int8 is None or found.int8.largest < 0.1
 

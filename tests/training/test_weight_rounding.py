@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from recognizer.training import quantization
-from recognizer.training.onnx_export import ServedNetwork, export_fp32
+from recognizer.training.onnx_export import export_fp32
 from recognizer.training.quantization import quantize, run_file
 from recognizer.training.weight_rounding import (
     DEPTHWISE_LEVELS,
@@ -90,7 +90,7 @@ def test_weights_are_fitted_to_photos_and_keep_to_the_bits_that_no_cpu_overflows
     photos = np.stack([np.asarray(scene(n).resize((32, 32)))[..., :3] for n in range(16)])
     shown, unseen = photos[:10], photos[10:]
     exact, fitted, nearest = (tmp_path / f"{name}.onnx" for name in ("exact", "fitted", "nearest"))
-    export_fp32(ServedNetwork(_Network()), 32, exact)
+    export_fp32(_Network(), 32, exact)
     changed = {}
 
     def fit(given: onnx.ModelProto, rounded: onnx.ModelProto, inputs: NDArray[np.uint8]) -> None:
