@@ -37,7 +37,7 @@ from recognizer.model.session import session_options
 from recognizer.training.config import load_config
 from recognizer.training.head import features_of, fit_head
 from recognizer.training.model import build_network
-from recognizer.training.onnx_export import ServedNetwork, export_fp32
+from recognizer.training.onnx_export import export_fp32
 from recognizer.training.quantization import quantize
 from recognizer.training.runs import Recipe, open_recipe
 
@@ -141,7 +141,7 @@ def int8_session(recipe: Recipe, network: int, size: int) -> onnxruntime.Inferen
     config = replace(recipe.config, backbone=backbone_of(network), input_size=size)
     with tempfile.TemporaryDirectory() as folder:
         fp32, int8 = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        export_fp32(ServedNetwork(build_network(config, 8).eval()), size, fp32)
+        export_fp32(build_network(config, 8).eval(), size, fp32)
         quantize(fp32, int8, recipe.cache.squares([recipe.train[i] for i in drawn], size))
         return session(int8)
 
@@ -191,21 +191,21 @@ def main() -> None:
         parser.error("--cascade and --bundle belong together")
     recipe = open_recipe(load_config("wildlife"), load_data([asked.data]), asked.runs)
     recipe.cache.fill([*recipe.train, *timed_photos(recipe)])
-    reference = int8_session(recipe, *REFERENCE)
+    sessions = {one: int8_session(recipe, *one) for one in NETWORKS}
     points, answers = [], {}
     for one in NETWORKS:
         photos, answers[one] = out_of_fold(recipe, *one)
         found = objective(photos, softmax(answers[one]), recipe.labels)
-        cost = ratio(int8_session(recipe, *one), reference, recipe)
+        cost = ratio(sessions[one], sessions[REFERENCE], recipe)
         points.append(Point("lite{} at {}".format(*one), found, cost))
         print(points[-1], flush=True)
     mean = np.mean([answers[one] for one in TOGETHER], axis=0)
     cost = sum(p.ratio for p, one in zip(points, NETWORKS, strict=True) if one in TOGETHER)
     points.append(Point("both at 320", objective(photos, softmax(mean), recipe.labels), cost))
     if asked.cascade:
-        told, bundle = read_out_of_fold(asked.cascade), load_bundle(asked.bundle)
-        found = objective(list(told.photos), sigmoid(told.log_odds), list(told.labels))
-        cost = ratio(session(bundle.path / MODEL_FILE), reference, recipe)
+        held, bundle = read_out_of_fold(asked.cascade), load_bundle(asked.bundle)
+        found = objective(list(held.photos), sigmoid(held.log_odds), list(held.labels))
+        cost = ratio(session(bundle.path / MODEL_FILE), sessions[REFERENCE], recipe)
         points.append(Point(bundle.title, found, cost))
     print("| | objective | pass |\n|---|---|---|")
     for point in sorted(points, key=lambda p: p.ratio):

@@ -70,12 +70,6 @@ def split(
     photos: Annotated[
         Path | None, typer.Option(help="The photos' folder.", show_default="that of the list")
     ] = None,
-    file_column: Annotated[
-        str | None, typer.Option(help="The column with the file.", show_default="by its name")
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option(help="The column with the label.", show_default="by its name")
-    ] = None,
 ) -> None:
     """Split labelled photos into train and test, and write their manifest.
 
@@ -94,9 +88,7 @@ def split(
             f"{output / MANIFEST} exists already, and runs may rest on it: name another folder, or "
             "delete it"
         )
-    found = read_collection(
-        folder, layout, photos, file_column=file_column, label_column=label_column
-    )
+    found = read_collection(folder, layout, photos)
     with show_stage("reading photos") as progress:
         made = make_manifest(
             found,
@@ -126,8 +118,6 @@ def _pairs(given: Sequence[str] | None, form: str) -> dict[str, str]:
 
 
 def _print_split(made: NewManifest) -> None:
-    typer.echo(f"Layout: {shown(made.layout)}")
-    typer.echo(f"Source: {shown(made.source)}")
     for note in made.notes:
         typer.echo(shown(note))
     print_counts(made.photos)
@@ -185,19 +175,12 @@ def labels(
                 raise
             typer.echo(f"Photos were not counted: {error}", err=True)
     if path.exists():
-        found = check_labels(folder, counts)
-        for own in found.labels:
+        described, warnings = check_labels(folder, counts)
+        for own in described:
             family = f" ({own.family})" if own.family else ""
-            count = found.photos.get(own.name, 0)
-            typer.echo(f"{own.name}: {own.kind}{family}, {count} photos")
-        for warning in found.warnings:
+            typer.echo(f"{own.name}: {own.kind}{family}, {counts.get(own.name, 0)} photos")
+        for warning in warnings:
             typer.echo(f"Warning: {warning}")
-        if found.missing:
-            raise DatasetError(
-                f"{folder}: labels that neither {LABELS} nor the package has: "
-                f"{', '.join(found.missing)}; describe them in {LABELS}, or rename them with "
-                "`recognizer dataset split --rename`"
-            )
         return
     known = load_taxonomy().labels
     kind_of = {name: UNDECIDED for name in counts if name not in known} | given
@@ -219,7 +202,7 @@ def check(data: options.DataArgument) -> None:
     with show_stage("reading photos") as progress:
         found = check_data(data, progress)
     print_counts(found.photos)
-    for line in (*found.problems, *(f"near-duplicates: {pair}" for pair in found.duplicates)):
+    for line in (*found.problems, *found.duplicates):
         typer.echo(line)
     if found.problems or found.duplicates:
         raise DatasetError(

@@ -72,13 +72,13 @@ def command(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print average precision, AUC and recall at fixed false-positive rates, with intervals.
+    """Print average precision and recall at fixed false-positive rates, with intervals.
 
     It runs the ONNX file of the bundle. Negatives are all photos without a product.
     """
     require_extra("evaluate")
     from recognizer.evaluation.evaluate import ANY_PRODUCT, photos_of_split, to_json
-    from recognizer.evaluation.out_of_fold import SPLIT_CAVEATS, measure_out_of_fold
+    from recognizer.evaluation.out_of_fold import CAVEAT, measure_out_of_fold
     from recognizer.evaluation.paired import compare
     from recognizer.evaluation.robustness import measure_robustness
 
@@ -95,10 +95,8 @@ def command(
                 "--out-of-fold goes with --json, --rounds and --group-by-source alone: the file "
                 "has all that is measured"
             )
-        figures = folds = measure_out_of_fold(
-            read_out_of_fold(out_of_fold), out_of_fold.name, **how
-        )
-        pages = [_page_of(folds.whole, SPLIT_CAVEATS), render("folds.md.j2", found=folds)]
+        found = measure_out_of_fold(read_out_of_fold(out_of_fold), out_of_fold.name, **how)
+        figures, pages = {found.split: found}, [_page_of(found, CAVEAT)]
     elif data is None:
         raise UsageError("give --data, the labelled photos, or --out-of-fold")
     else:

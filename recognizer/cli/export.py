@@ -35,7 +35,7 @@ def command(
     options.require_extra("train")
     from recognizer.cli.evaluate import print_evaluation
     from recognizer.evaluation.evaluate import SPLIT_CAVEATS
-    from recognizer.evaluation.out_of_fold import SPLIT_CAVEATS as OUT_OF_FOLD
+    from recognizer.evaluation.out_of_fold import CAVEAT
     from recognizer.training.export import export_bundle
     from recognizer.training.runs import open_recipe, read_recipe
 
@@ -49,10 +49,10 @@ def command(
             raise UsageError(f"--notes {notes}: {error}") from error
         with (recipe := open_recipe(read_recipe(run), load_data(data), run, cache)).cache:
             release = export_bundle(
-                recipe, run, output, notes=text, spdx_license=spdx_license, on_stage=stage
+                recipe, output, notes=text, spdx_license=spdx_license, on_stage=stage
             )
     print_evaluation(release.test, SPLIT_CAVEATS["test"])
-    print_evaluation(release.unseen.whole, OUT_OF_FOLD)
+    print_evaluation(release.unseen, CAVEAT)
     lost = max(release.lost.values(), default=0.0)
     typer.echo(
         f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)",

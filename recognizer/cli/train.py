@@ -83,7 +83,7 @@ def command(
                     return
                 report(stage.words if left is None else f"{stage.words}; {duration(left)} left")
 
-            train_recipe(opened, output, show)
+            train_recipe(opened, show)
     typer.echo(f"Wrote {output}", err=True)
     if has_test:
         folders = " ".join(f"--data {folder}" for folder in data)

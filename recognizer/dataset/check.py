@@ -9,37 +9,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from recognizer.dataset.manifest import Photo, data_rows, folder_taxonomy, read_hashes
-from recognizer.errors import DatasetError
+from recognizer.dataset.manifest import Photo, data_rows, folder_taxonomy, hash_photos
 from recognizer.known import COPY_DISTANCE, near_pairs
 from recognizer.known.index import to_bytes
 from recognizer.taxonomy import load_taxonomy
 
 
-@dataclass(frozen=True, slots=True)
-class NearDuplicate:
-    """A photo that is in two splits, and in how many bits the two hashes differ at least."""
-
-    one: Photo
-    other: Photo
-    distance: int
-
-    def __str__(self) -> str:
-        one, other = self.one, self.other
-        return f"{one.split} {one.path} and {other.split} {other.path}: {self.distance} bits apart"
-
-
-@dataclass(frozen=True, slots=True)
-class DataCheck:
+class DataCheck(NamedTuple):
     """The photos of all rows that could be read, and what is wrong; the nearest pairs first."""
 
-    photos: tuple[Photo, ...]
-    problems: tuple[str, ...]
-    duplicates: tuple[NearDuplicate, ...]
+    photos: list[Photo]
+    problems: list[str]
+    duplicates: list[str]
 
 
 def check_data(
@@ -60,15 +44,16 @@ def check_data(
     problems += _contradictions(photos)
     hashed: list[Photo] = []
     hashes: list[str] = []
-    with ThreadPoolExecutor(2) as pool:
-        looks = zip(photos, pool.map(_look_at, photos), strict=True)
-        for done, (photo, (phash, wrong)) in enumerate(looks, 1):
-            problems += [wrong] if wrong else []
-            if phash is not None:
-                hashed.append(photo)
-                hashes.append(phash)
-            on_progress(done, len(photos))
-    return DataCheck(tuple(photos), tuple(problems), tuple(_duplicates(hashed, hashes)))
+    looks = hash_photos([photo.path for photo in photos], on_progress)
+    for photo, look in zip(photos, looks, strict=True):
+        if isinstance(look, str):
+            problems.append(look)
+        elif look[0] != photo.sha256:
+            problems.append(f"{photo.path}: its sha256 is not that of the manifest")
+        elif look[1] is not None:
+            hashed.append(photo)
+            hashes.append(look[1])
+    return DataCheck(photos, problems, _duplicates(hashed, hashes))
 
 
 def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
@@ -87,22 +72,15 @@ def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
             yield f"the source {source} is in test and in {seen}; keep a source in one of them"
 
 
-def _look_at(photo: Photo) -> tuple[str | None, str | None]:
-    try:
-        digest, phash = read_hashes(photo.path)
-    except DatasetError as error:
-        return None, str(error)
-    if digest != photo.sha256:
-        return None, f"{photo.path}: its sha256 is not that of the manifest"
-    return phash, None
-
-
-def _duplicates(photos: Sequence[Photo], hashes: Sequence[str]) -> list[NearDuplicate]:
+def _duplicates(photos: Sequence[Photo], hashes: Sequence[str]) -> list[str]:
     nearest: dict[tuple[int, int], int] = {}
     pairs = near_pairs(to_bytes(hashes), COPY_DISTANCE, match_orientations=True)
     for left, right, apart in pairs:
         for a, b, bits in zip(left.tolist(), right.tolist(), apart.tolist(), strict=True):
             if photos[a].split != photos[b].split:
                 nearest[a, b] = min(bits, nearest.get((a, b), bits))
-    found = [NearDuplicate(photos[a], photos[b], bits) for (a, b), bits in nearest.items()]
-    return sorted(found, key=lambda pair: pair.distance)
+    return [
+        f"near-duplicates: {photos[a].split} {photos[a].path} and {photos[b].split} "
+        f"{photos[b].path}: {bits} bits apart"
+        for (a, b), bits in sorted(nearest.items(), key=lambda pair: pair[1])
+    ]

@@ -5,30 +5,19 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Template
 
 from recognizer._atomic import replacing
 from recognizer.dataset.layouts import read_collection
-from recognizer.dataset.manifest import MANIFEST, folder_taxonomy, read_rows
+from recognizer.dataset.manifest import LABELS, MANIFEST, folder_taxonomy, read_rows
 from recognizer.dataset.new_manifest import plain_label
-from recognizer.errors import UsageError
+from recognizer.errors import DatasetError, UsageError
 from recognizer.taxonomy import NAME, Kind, Label, load_taxonomy
 
 UNDECIDED = "?"
 """The kind of a label of which nobody has said yet what it is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CustomLabels:
-    """The labels that a file describes, photos by label, labels that it lacks, and warnings."""
-
-    labels: tuple[Label, ...]
-    photos: Mapping[str, int]
-    missing: tuple[str, ...]
-    warnings: tuple[str, ...]
 
 
 def count_labels(folder: Path, layout: str | None) -> Counter[str]:
@@ -65,10 +54,18 @@ def write_template(path: Path, kinds: Mapping[str, str], photos: Mapping[str, in
         partial.write_text(text.rstrip() + "\n", encoding="utf-8")
 
 
-def check_labels(folder: Path, photos: Mapping[str, int]) -> CustomLabels:
-    """Check the file of a folder, and the labels of its photos against it."""
+def check_labels(folder: Path, photos: Mapping[str, int]) -> tuple[list[Label], list[str]]:
+    """Return the labels that a folder's file describes, and warnings.
+
+    ``photos`` has the labels of the folder's photos, all of which must be known.
+    """
     packaged, known = load_taxonomy().labels, folder_taxonomy(folder).labels
-    labels = tuple(label for name, label in known.items() if name not in packaged)
+    if missing := sorted(photos.keys() - known.keys()):
+        raise DatasetError(
+            f"{folder}: labels that neither {LABELS} nor the package has: {', '.join(missing)}; "
+            f"describe them in {LABELS}, or rename them with `recognizer dataset split --rename`"
+        )
+    labels = [label for name, label in known.items() if name not in packaged]
     warnings = []
     for label in labels:
         if photos and not photos.get(label.name):
@@ -78,9 +75,4 @@ def check_labels(folder: Path, photos: Mapping[str, int]) -> CustomLabels:
                 f"{label.name}: confused_with is empty; with look-alikes to train on, the model "
                 "learns what it is not"
             )
-    return CustomLabels(
-        labels=labels,
-        photos=photos,
-        missing=tuple(sorted(name for name in photos if name not in known)),
-        warnings=tuple(warnings),
-    )
+    return labels, warnings

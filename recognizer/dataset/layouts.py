@@ -59,17 +59,12 @@ class Collection:
 
 
 def read_collection(
-    place: str | Path,
-    layout: str | None = None,
-    photos: Path | None = None,
-    *,
-    file_column: str | None = None,
-    label_column: str | None = None,
+    place: str | Path, layout: str | None = None, photos: Path | None = None
 ) -> Collection:
     """Read the labelled photos of a folder, or of the CSV or JSON file that lists them.
 
-    ``layout`` is one of :data:`LAYOUTS`, ``photos`` the folder that holds the photos, if it is not
-    that of the list; the columns are those of a table. What is None is found out.
+    ``layout`` is one of :data:`LAYOUTS`, or found out; ``photos`` the folder that holds the photos,
+    if it is not that of the list.
     """
     place = Path(place)
     if layout is not None and layout not in LAYOUTS:
@@ -85,10 +80,7 @@ def read_collection(
         if name == "folders":
             _read_folders(found)
         for path in lists:
-            if name == "csv":
-                _read_table(path, files, found, file_column, label_column)
-            else:
-                _read_coco(path, files, found)
+            (_read_table if name == "csv" else _read_coco)(path, files, found)
     except OSError as error:
         raise DatasetError(f"{error.filename or place}: {error.strerror or error}") from error
     if not found.entries:
@@ -106,7 +98,12 @@ def _detect(place: Path, asked: str | None) -> tuple[str, list[Path]]:
         return asked, []
     fits: dict[str, list[Path]] = {}
     if asked != "csv":
-        fits["coco"] = [path for path in _json_files(place) if _is_coco(_read_json(path))]
+        keys = {"images", "annotations", "categories"}
+        fits["coco"] = [
+            path
+            for path in _json_files(place)
+            if isinstance(content := _read_json(path), dict) and keys <= content.keys()
+        ]
     if asked != "coco":
         fits["csv"] = _tables(place)
     fits = {name: paths for name, paths in fits.items() if paths}
@@ -123,8 +120,7 @@ def _detect(place: Path, asked: str | None) -> tuple[str, list[Path]]:
     if asked is not None or place.is_file():
         raise DatasetError(
             f"{place}: this is not {LAYOUTS[asked] if asked else 'a list of labelled photos'}; a "
-            "CSV table needs the columns file and label, or their names with --file-column and "
-            "--label-column"
+            "CSV table needs the columns file and label"
         )
     return "folders", []
 
@@ -242,12 +238,14 @@ def _tables(place: Path) -> list[Path]:
     ]
 
 
-def _read_table(
-    path: Path, files: _Files, found: Collection, file: str | None, label: str | None
-) -> None:
+def _read_table(path: Path, files: _Files, found: Collection) -> None:
     names, delimiter = _columns(path)
-    file = _require(path, names, FILE_COLUMNS, file, "--file-column")
-    label = _require(path, names, LABEL_COLUMNS, label, "--label-column")
+    file, label = (_pick(names, known) for known in (FILE_COLUMNS, LABEL_COLUMNS))
+    if file is None or label is None:
+        raise DatasetError(
+            f"{path}: none of the columns {', '.join(names) or '(none)'} is called "
+            f"{'label' if file else 'file'}: rename the one that is"
+        )
     found.notes.append(f"The column {file!r} names the file, {label!r} the label")
     for where, row in read_rows(path, (file, label), delimiter):
         photo = files.find(row[file], path.parent)
@@ -264,20 +262,6 @@ def _pick(names: Sequence[str], known: Sequence[str]) -> str | None:
     """Return the first known column that a table has, as the table writes it."""
     plain = {name.strip().lower().replace(" ", "_").replace("-", "_"): name for name in names}
     return next((plain[name] for name in known if name in plain), None)
-
-
-def _require(
-    path: Path, names: Sequence[str], known: Sequence[str], asked: str | None, option: str
-) -> str:
-    if asked is not None and asked not in names:
-        raise DatasetError(f"{path}: no column {asked!r}; there are: {', '.join(names)}")
-    found = asked or _pick(names, known)
-    if found is None:
-        raise DatasetError(
-            f"{path}: none of the columns {', '.join(names) or '(none)'} is called "
-            f"{known[0]}; name one with {option}"
-        )
-    return found
 
 
 def _columns(path: Path) -> tuple[list[str], str]:
@@ -308,11 +292,6 @@ def _read_json(path: Path) -> Any:
             f"{path}: this is not JSON ({error}). Export it again; if it has nothing to do with "
             "the labels, name the layout with --layout"
         ) from error
-
-
-def _is_coco(content: Any) -> bool:
-    keys = {"images", "annotations", "categories"}
-    return isinstance(content, dict) and keys <= content.keys()
 
 
 def _read_coco(path: Path, files: _Files, found: Collection) -> None:

@@ -9,7 +9,8 @@ import csv
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -170,13 +171,28 @@ def read_file(path: Path) -> bytes:
         raise DatasetError(f"{path}: {error.detail}") from error
 
 
-def read_hashes(path: Path) -> tuple[str, str | None]:
-    """Return the sha256 of a photo and its perceptual hash, if it has one."""
-    content = read_file(path)
-    image = load_image(content, min_side=MIN_HASH_SIDE)
-    if not image.frames:
-        raise DatasetError(f"{path}: {image.reason}: {image.detail}")
-    return sha256(content).hexdigest(), perceptual_hash(image.frames[0].rgb)
+def hash_photos(
+    paths: Sequence[Path], on_progress: Callable[[int, int], None]
+) -> Iterator[tuple[str, str | None] | str]:
+    """Yield the sha256 and the perceptual hash, if any, of each photo, or what is wrong with it."""
+
+    def look_at(path: Path) -> tuple[str, str | None] | str:
+        try:
+            str(path).encode("utf-8")
+            content = read_file(path)
+        except UnicodeEncodeError:
+            return f"{path}: its name is not UTF-8: rename it"
+        except DatasetError as error:
+            return str(error)
+        image = load_image(content, min_side=MIN_HASH_SIDE)
+        if not image.frames:
+            return f"{path}: {image.reason}: {image.detail}"
+        return sha256(content).hexdigest(), perceptual_hash(image.frames[0].rgb)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done, found in enumerate(pool.map(look_at, paths), 1):
+            yield found
+            on_progress(done, len(paths))
 
 
 def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:

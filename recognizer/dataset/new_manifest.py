@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from recognizer.dataset.folds import deal_to_splits
 from recognizer.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
-from recognizer.dataset.manifest import Photo, folder_taxonomy, photo_of_row, read_hashes
+from recognizer.dataset.manifest import Photo, folder_taxonomy, hash_photos, photo_of_row
 from recognizer.errors import DatasetError, UsageError
 from recognizer.known import near_copies
 from recognizer.taxonomy import Taxonomy, unknown_name
@@ -43,8 +42,6 @@ class NewManifest:
     """A manifest that was made: photos with their splits, ordered by file, and lines of text."""
 
     photos: list[Photo] = field(default_factory=list)
-    layout: str
-    source: str = ""  # where the sources come from, in words
     notes: list[str]  # what was decided
     warnings: list[str] = field(default_factory=list)  # what makes the result worth less
     left_out: list[str]  # which files are not in it, and why
@@ -64,25 +61,24 @@ def make_manifest(
     ``renamed`` is label of the collection -> the label that it stands for, empty to leave it out;
     ``shares`` is split -> its share of the photos.
     """
-    made = NewManifest(layout=found.words, notes=[*found.notes], left_out=[*found.left_out])
+    sources, words = find_origins(found, source)
+    notes = [f"Layout: {found.words}", f"Source: {words}", *found.notes]
+    made = NewManifest(notes=notes, left_out=[*found.left_out])
     taxonomy, root = folder_taxonomy(found.root), found.root
     labels = _labels(found, renamed or {}, taxonomy, made.notes)
-    sources, made.source = find_origins(found, source)
     pairs = [pair for pair in zip(found.entries, sources, strict=True) if pair[0].label in labels]
     pairs.sort(key=lambda pair: (pair[0].path.as_posix(), pair[0].label))
     hashes: dict[str, str | None] = {}
-    with ThreadPoolExecutor(2) as pool:
-        looks = pool.map(_look_at, [entry.path for entry, _ in pairs])
-        for done, ((entry, origin), look) in enumerate(zip(pairs, looks, strict=True), 1):
-            if isinstance(look, str):
-                made.left_out.append(look)
-            else:
-                digest, hashes[digest] = look
-                about = {"sha256": digest, "label": labels[entry.label], "source": origin or ""}
-                row = {**entry.fields, **about, "split": ""}
-                row["license"] = entry.fields.get("license") or entry.fields.get("licence", "")
-                made.photos.append(photo_of_row(row, entry.path, taxonomy))
-            on_progress(done, len(pairs))
+    looks = hash_photos([entry.path for entry, _ in pairs], on_progress)
+    for (entry, origin), look in zip(pairs, looks, strict=True):
+        if isinstance(look, str):
+            made.left_out.append(look)
+            continue
+        digest, hashes[digest] = look
+        about = {"sha256": digest, "label": labels[entry.label], "source": origin or ""}
+        row = {**entry.fields, **about, "split": ""}
+        row["license"] = entry.fields.get("license") or entry.fields.get("licence", "")
+        made.photos.append(photo_of_row(row, entry.path, taxonomy))
     _leave_copies_out(made, root)
     if not made.photos:
         raise DatasetError(f"{root}: no photo can be read: {'; '.join(made.left_out[:_SHOWN])}")
@@ -143,16 +139,6 @@ def _labels(
 def plain_label(name: str) -> str:
     """Return a label's name in lower case with underscores, as labels are written."""
     return re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") or name
-
-
-def _look_at(path: Path) -> tuple[str, str | None] | str:
-    try:
-        str(path).encode("utf-8")
-        return read_hashes(path)
-    except UnicodeEncodeError:
-        return f"{path}: its name is not UTF-8: rename it"
-    except DatasetError as error:
-        return str(error)
 
 
 def _leave_copies_out(made: NewManifest, root: Path) -> None:

@@ -1,25 +1,17 @@
-"""Out-of-fold predictions: each photo scored by a run that left out its source, in one file.
+"""Out-of-fold predictions: each photo scored by a run that left out its source.
 
-``recognizer train`` writes the Parquet file. It has one row for each photo:
-
-- ``sha256`` (string), of the photo's bytes, ``source``, ``label``, ``subtype`` (string), as they
-  were in training;
-- ``fold`` (int16): the fold that was left out, from 0;
-- ``log_odds.LABEL`` (float32), one column for each label: log-odds before calibration; the
-  probability is 1 / (1 + exp(-x)), and of a softmax these sum to 1.
-
-The metadata of its schema has, under ``recognizer.out_of_fold``, a JSON object with ``schema``
-(1), ``labels`` in order, ``activation`` (``softmax`` or ``sigmoid``), ``input_size``, ``recipe``
-and ``taxonomy``, which describes custom labels.
+``docs/training.md`` has the columns of the Parquet file. The metadata of its schema has, under
+``recognizer.out_of_fold``, a JSON object with ``schema`` (1), ``labels`` in order, and
+``taxonomy``, which describes custom labels.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +38,6 @@ class OutOfFold:
     folds: NDArray[np.int16]
     labels: Sequence[str]
     log_odds: NDArray[np.float32]
-    activation: Literal["softmax", "sigmoid"]
-    input_size: int
-    recipe: Mapping[str, Any]
 
     def columns(self, labels: Sequence[str], whose: str) -> NDArray[np.float32]:
         """Return the log-odds with the labels of a model, in its order."""
@@ -70,9 +59,6 @@ def write_out_of_fold(found: OutOfFold, path: Path) -> None:
     about = {
         "schema": SCHEMA,
         "labels": list(found.labels),
-        "activation": found.activation,
-        "input_size": found.input_size,
-        "recipe": found.recipe,
         "taxonomy": taxonomy_of(found.photos).own_names(),
     }
     table = pyarrow.table(arrays).replace_schema_metadata({_KEY: json.dumps(about)})
@@ -105,9 +91,6 @@ def read_out_of_fold(path: Path) -> OutOfFold:
         folds=table["fold"].to_numpy(),
         labels=about["labels"],
         log_odds=np.stack([table[_PREFIX + name].to_numpy() for name in about["labels"]], axis=1),
-        activation=about["activation"],
-        input_size=about["input_size"],
-        recipe=about["recipe"],
     )
 
 

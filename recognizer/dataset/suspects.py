@@ -1,9 +1,8 @@
 """Find photos whose label may be wrong, for a person to look at.
 
 Confident learning (Northcutt et al., 2021; the package cleanlab) on out-of-fold probabilities of a
-linear head on a bundle's features: a photo is suspect if the head is confident of another label.
-Most suspects are right and only unusual. Wrong ones belong into a table of corrections
-(:func:`recognizer.dataset.manifest.corrected`).
+linear head on a bundle's features. Most suspects are right and only unusual; wrong ones belong into
+a table of corrections (:func:`recognizer.dataset.manifest.corrected`).
 """
 
 from __future__ import annotations

@@ -1,13 +1,9 @@
 """Turn log-odds into probabilities, on held-out photos, and write them into a bundle.
 
-All labels share one line through their log-odds (Platt, 1999): a line for each is noise where
-products are few, and found fewer of them out of fold by the threshold that is one for all. Enrolled
-labels with few photos keep what enrolment gave them. The probabilities hold for a mix of photos
-like the held-out ones; in a backlog, where products are rarer, they are too high.
-
-Products are then moved a little, so that they share the false positives of the one threshold more
-evenly: otherwise the look-alikes of the commonest product set it, and rare products, which are
-mistaken less, hardly pass.
+All labels share one line through their log-odds (Platt, 1999): with a line for each, the one
+threshold for all found fewer products out of fold. Products are then moved a little, so that they
+share its false positives more evenly: otherwise rare products, which are mistaken less, hardly
+pass. Enrolled labels with few photos keep what enrolment gave them.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from functools import partial
 
@@ -34,7 +34,8 @@ from recognizer.evaluation.figures import (
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE, OperatingPoint, operating_point
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import Estimate, LabelEvidence, Leads, PhotoCounts
+from recognizer.model.description import Enrolled, Estimate, LabelEvidence, Leads, PhotoCounts
+from recognizer.model.negatives import read_negatives, short_digests
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
 
@@ -54,7 +55,7 @@ SPLIT_CAVEATS = {
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Precision, recall and their harmonic mean; None where there is nothing to divide by."""
+    """Precision, recall and their harmonic mean; None if undefined."""
 
     precision: float | None
     recall: float | None
@@ -78,18 +79,19 @@ class LabelReport:
 class Evaluation:
     """All figures of a bundle on one split.
 
-    ``data`` is the photos' fingerprint, ``intervals`` the unit of the bootstrap (``photos`` or
-    ``sources``). ``families`` are those with more than one product in the bundle, ``labels`` its
-    products and those of the photos, ``reports`` about all its labels. ``accuracy`` is the share of
-    photos whose label has the highest score; ``confusion`` is true label -> label with the highest
-    score -> photos. ``operating_points`` are by family, or :data:`ANY_PRODUCT`, the strictest
-    threshold last, with precision at ``prevalence``.
+    ``data`` is the photos' fingerprint, ``learned`` :func:`count_learned` of them, ``intervals``
+    the unit of the bootstrap (``photos`` or ``sources``). ``families`` are those with more than one
+    product in the bundle, ``labels`` its products and those of the photos, ``reports`` about all
+    its labels. ``accuracy`` is the share of photos whose label has the highest score; ``confusion``
+    is true label -> label with the highest score -> photos. ``operating_points`` are by family, or
+    :data:`ANY_PRODUCT`, the strictest threshold last, with precision at ``prevalence``.
     """
 
     bundle: str
     digest: str
     split: str
     data: str
+    learned: int
     photos: int
     negatives: int
     negative_sources: int
@@ -114,10 +116,9 @@ def to_json(figures: object) -> str:
 
 def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
     """Return photos with the labels that the bundle's recipe corrects, or raise a DatasetError."""
-    tables = bundle.training.recipe.get("corrections") if bundle.training else None
     found = list(photos)
-    for table in [tables] if isinstance(tables, str) else tables or []:
-        found = manifest.corrected(found, table) if table else found
+    for table in bundle.training.recipe.get("corrections", []) if bundle.training else []:
+        found = manifest.corrected(found, table)
     return found
 
 
@@ -136,18 +137,18 @@ def score_photos(
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[Prediction]:
     """Score photos through the engine, in order."""
-    chunks = in_chunks(partial(_score_chunk, recognizer), photos, on_progress)
+
+    def score(chunk: Sequence[Photo]) -> list[Prediction]:
+        found = list(recognizer.predict_many([p.path for p in chunk]))
+        for photo, prediction in zip(chunk, found, strict=True):
+            if not prediction.scores:
+                raise DatasetError(f"{photo.path}: {prediction.reason}: {prediction.detail}")
+            if prediction.sha256 != photo.sha256:
+                raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
+        return found
+
+    chunks = in_chunks(score, photos, on_progress)
     return [prediction for chunk in chunks for prediction in chunk]
-
-
-def _score_chunk(recognizer: Recognizer, photos: Sequence[Photo]) -> list[Prediction]:
-    found = list(recognizer.predict_many([p.path for p in photos]))
-    for photo, prediction in zip(photos, found, strict=True):
-        if not prediction.scores:
-            raise DatasetError(f"{photo.path}: {prediction.reason}: {prediction.detail}")
-        if prediction.sha256 != photo.sha256:
-            raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
-    return found
 
 
 def evaluate(
@@ -194,6 +195,7 @@ def measure(
         digest=bundle.digest,
         split=split,
         data=fingerprint(photos),
+        learned=count_learned(bundle, photos),
         photos=len(photos),
         negatives=negatives,
         negative_sources=len(set(truth.sources[truth.negative])),
@@ -226,6 +228,19 @@ def measure(
             for target in wanted
         },
     )
+
+
+def count_learned(bundle: Bundle, photos: Sequence[Photo]) -> int:
+    """Return how many photos a bundle is known to have learned from, which may be more.
+
+    Those that were enrolled are all known, and up to 3,000 of training: its bank of negatives.
+    """
+    bank = read_negatives(bundle)
+    known = set() if bank is None else set(bank.sha256.tolist())
+    for step in bundle.lineage:
+        if isinstance(step, Enrolled):
+            known.update(short_digests(step.photos).tolist())
+    return sum(digest in known for digest in short_digests([p.sha256 for p in photos]).tolist())
 
 
 def highest(prediction: Prediction) -> str:
@@ -316,12 +331,6 @@ def _confusion(truth: Truth, best: Sequence[str]) -> dict[str, dict[str, int]]:
     return {
         row: {column: pairs[row, column] for column in order if pairs[row, column]} for row in rows
     }
-
-
-def all_figures(evaluation: Evaluation) -> Iterator[Figures]:
-    """Yield the figures of the families, then those of the products."""
-    yield from evaluation.families
-    yield from evaluation.labels
 
 
 def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -> LabelEvidence:

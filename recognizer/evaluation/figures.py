@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import Photo, taxonomy_of
 from recognizer.evaluation.metrics import (
-    CalibrationBin,
     RankedCounts,
     bootstrap,
-    calibration_bins,
     expected_calibration_error,
     rank,
     share,
@@ -64,18 +61,16 @@ class Figures:
 
     ``recall`` is by false-positive rate, with the threshold taken as fixed. ``ranks`` are the
     places of up to :data:`MAX_FOR_RANKS` positives among the negatives, 1 being above all.
-    ``calibration`` is over *all* photos, of :data:`MIN_FOR_CALIBRATION` positives or more.
+    ``calibration_error`` is over *all* photos, with :data:`MIN_FOR_CALIBRATION` positives or more.
     """
 
     name: str
     photos: int = 0
     sources: int = 0
     average_precision: Estimate | None = None
-    area_under_roc: Estimate | None = None
     recall: Mapping[float, Estimate] = field(default_factory=dict)
     ranks: tuple[int, ...] = ()
-    calibration: tuple[CalibrationBin, ...] = ()
-    calibration_error: Estimate | None = None
+    calibration_error: float | None = None
 
 
 def figures_of(
@@ -96,29 +91,25 @@ def figures_of(
     if scores is None or not photos:
         return Figures(name=name, photos=photos, sources=sources)
     used = positive | truth.negative
-    estimate = partial(
-        bootstrap,
-        positive=positive[used],
-        scores=scores[used],
-        rounds=rounds,
-        groups=truth.sources[used] if group_by_source else None,
-    )
     ranking = rank(positive[used], scores[used])
-    is_enough = photos >= MIN_FOR_CALIBRATION
     return Figures(
         name=name,
         photos=photos,
         sources=sources,
-        average_precision=estimate(RankedCounts.average_precision),
-        area_under_roc=estimate(RankedCounts.area_under_roc),
+        average_precision=bootstrap(
+            RankedCounts.average_precision,
+            positive[used],
+            scores[used],
+            rounds=rounds,
+            groups=truth.sources[used] if group_by_source else None,
+        ),
         recall={
             rate: share(round(photos * float(ranking.recall_at(rate))), photos)
             for rate in FALSE_POSITIVE_RATES
         },
         ranks=ranks_of(scores[positive], scores[truth.negative]) if photos <= MAX_FOR_RANKS else (),
-        calibration=calibration_bins(positive, scores) if is_enough else (),
-        calibration_error=expected_calibration_error(positive, scores, rounds=rounds)
-        if is_enough
+        calibration_error=expected_calibration_error(positive, scores)
+        if photos >= MIN_FOR_CALIBRATION
         else None,
     )
 
@@ -127,14 +118,12 @@ def figures_of(
 class Lookalikes:
     """How well a family is distinguished from its look-alikes: the question that a reviewer has.
 
-    The prediction is the name with the highest score among the family and these look-alikes. In
-    ``mean_accuracy`` rare look-alikes count as much as common ones.
+    The prediction is the name with the highest score among the family and these look-alikes.
     """
 
     family: str
     photos: int
     accuracy: Estimate
-    mean_accuracy: float
     by_label: Mapping[str, Estimate]
     counts: Mapping[str, int]
 
@@ -166,7 +155,6 @@ def measure_lookalikes(
         family=family,
         photos=sum(counts.values()),
         accuracy=share(sum(right.values()), sum(counts.values())),
-        mean_accuracy=float(np.mean([estimate.value for estimate in by_label.values()])),
         by_label=by_label,
         counts=counts,
     )

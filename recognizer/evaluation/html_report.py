@@ -10,7 +10,7 @@ import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -22,7 +22,7 @@ from recognizer.dataset.manifest import Photo
 from recognizer.dataset.out_of_fold import import_pyarrow
 from recognizer.engine import Recognizer
 from recognizer.evaluation import plots
-from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, all_figures, highest, targets
+from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, highest, targets
 from recognizer.evaluation.figures import COMPARED_RATE, Truth
 from recognizer.evaluation.templates import render
 from recognizer.imaging.thumbnail import draw_heatmap
@@ -58,32 +58,29 @@ def write_report(
     """
     parts = []
     for part in measured:
-        parts.append(_shown(recognizer, part))
+        truth, evaluation = Truth.of(part.photos), part.evaluation
+        wanted = targets(recognizer.bundle, truth, part.predictions)
+        parts.append(
+            {
+                "evaluation": evaluation,
+                "worth": part.worth,
+                "curves": plots.curves(wanted, truth.negative),
+                "confusion": plots.confusion(evaluation.confusion, recognizer.labels),
+                "errors": base64.b64encode(_draw_errors(recognizer, part)).decode("ascii"),
+            }
+        )
         on_progress(len(parts), len(measured))
     page = render(
         "report.html.j2",
         style=Markup(render("report.css.j2")),  # noqa: S704 - ours
         bundle=recognizer.bundle,
         parts=parts,
-        all_figures=all_figures,
         any_product=ANY_PRODUCT,
         percent=percent,
         compared_rate=f"{100 * COMPARED_RATE:g}",
     )
     with replacing(output) as partial:
         partial.write_text(page, encoding="utf-8", newline="\n")
-
-
-def _shown(recognizer: Recognizer, part: Measured) -> dict[str, Any]:
-    truth = Truth.of(part.photos)
-    return {
-        "evaluation": part.evaluation,
-        "worth": part.worth,
-        "curves": plots.curves(targets(recognizer.bundle, truth, part.predictions), truth.negative),
-        "reliability": plots.reliability([*all_figures(part.evaluation)]),
-        "confusion": plots.confusion(part.evaluation.confusion, recognizer.labels),
-        "errors": base64.b64encode(_draw_errors(recognizer, part)).decode("ascii"),
-    }
 
 
 def _draw_errors(recognizer: Recognizer, part: Measured) -> bytes:

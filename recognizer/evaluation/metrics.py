@@ -1,8 +1,8 @@
 """Detection metrics with their intervals.
 
-Shares (recall, false-positive rate, accuracy) have exact binomial intervals. Areas under curves
-have bootstrap intervals, which are too narrow for fewer than about ten positives: a bootstrap knows
-only the photos that it has.
+Shares (recall, false-positive rate, accuracy) have exact binomial intervals. Average precision has
+a bootstrap interval, which is too narrow for fewer than about ten positives: a bootstrap knows only
+the photos that it has.
 """
 
 from __future__ import annotations
@@ -46,13 +46,6 @@ class RankedCounts:
         precision = self.positives / np.maximum(self.positives + self.negatives, 1)
         area = (found * precision).sum(axis=-1) / self.positives[..., -1]
         return np.asarray(area, np.float64)
-
-    def area_under_roc(self) -> NDArray[np.float64]:
-        """Return the probability that a positive scores above a negative, ties by half, (...)."""
-        wrong = np.diff(self.negatives, prepend=0)
-        found = np.diff(self.positives, prepend=0)
-        won = (wrong * (self.positives - found / 2)).sum(axis=-1)
-        return np.asarray(won / (self.positives[..., -1] * self.negatives[..., -1]), np.float64)
 
     def recall_at(self, rate: float) -> NDArray[np.float64]:
         """Return the recall over the threshold for a rate (see thresholds.py), (...)."""
@@ -163,14 +156,10 @@ def bootstrap(
         found = metric(rank(positive, scores, counts))
         return found if against is None else found - metric(rank(positive, against, counts))
 
-    draws = [value(counts) for counts in _counts(positive, rounds, groups)]
-    return _estimate(float(value(None)), np.concatenate(draws))
-
-
-def _estimate(value: float, draws: NDArray[np.float64]) -> Estimate:
+    draws = np.concatenate([value(counts) for counts in _counts(positive, rounds, groups)])
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
-    return Estimate(value, float(low), float(high))
+    return Estimate(float(value(None)), float(low), float(high))
 
 
 def _counts(
@@ -196,52 +185,14 @@ def _counts(
         yield counts
 
 
-@dataclass(frozen=True, slots=True)
-class CalibrationBin:
-    """Photos of about the same predicted probability: its mean, and the share of positives."""
-
-    photos: int
-    predicted: float
-    observed: Estimate
-
-
-def calibration_bins(
-    positive: Positive, probabilities: Scores, bins: int = CALIBRATION_BINS
-) -> tuple[CalibrationBin, ...]:
-    """Return the predicted and observed shares, in at most ``bins`` bins of about equal size.
-
-    Photos of the same probability share a bin, so there may be fewer bins.
-    """
-    photos, predicted, found = _binned(positive, probabilities, bins)
-    return tuple(
-        CalibrationBin(int(n), float(sum_of / n), share(int(count), int(n)))
-        for n, sum_of, count in zip(photos, predicted, found, strict=True)
-    )
-
-
-def _binned(
-    positive: Positive, probabilities: Scores, bins: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    edges = np.quantile(probabilities, np.linspace(0, 1, bins + 1)[1:-1])
-    place = np.searchsorted(edges, probabilities, side="right")
-    sums = [np.bincount(place, weights=w) for w in (None, probabilities, positive)]
-    photos, predicted, found = (s[sums[0] > 0].astype(np.float64) for s in sums)
-    return photos, predicted, found
-
-
 def expected_calibration_error(
-    positive: Positive, probabilities: Scores, *, bins: int = CALIBRATION_BINS, rounds: int = 1000
-) -> Estimate:
+    positive: Positive, probabilities: Scores, bins: int = CALIBRATION_BINS
+) -> float:
     """Return the mean distance between predicted and observed, over photos (Naeini et al. 2015).
 
-    The interval is a bootstrap over photos. Chance alone makes the error of a resample a little
-    larger, so the interval leans upwards.
+    The bins have about equally many photos; those of the same probability share a bin.
     """
-
-    def error(rows: NDArray[np.intp] | slice) -> float:
-        _, predicted, found = _binned(positive[rows], probabilities[rows], bins)
-        return float(np.abs(predicted - found).sum() / len(positive))
-
-    rng = np.random.default_rng(0)
-    draws = [error(rng.integers(len(positive), size=len(positive))) for _ in range(rounds)]
-    return _estimate(error(slice(None)), np.array(draws))
+    edges = np.quantile(probabilities, np.linspace(0, 1, bins + 1)[1:-1])
+    place = np.searchsorted(edges, probabilities, side="right")
+    predicted, found = (np.bincount(place, weights=w) for w in (probabilities, positive))
+    return float(np.abs(predicted - found).sum() / len(positive))

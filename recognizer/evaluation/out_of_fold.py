@@ -7,8 +7,8 @@ of the recipe finds, and sends to review, at sources that nobody has seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,24 +25,16 @@ from recognizer.policy import Verdict
 from recognizer.prediction import Prediction
 from recognizer.status import Status
 
-SPLIT_CAVEATS = (
+CAVEAT = (
     "Photos of sources that the run which scored them never saw. Calibration and thresholds are "
     "those of the other folds; only the table of thresholds below uses those of all folds."
 )
 """What the figures mean."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoldEvaluation:
-    """The figures over all folds, and those of each fold with photos without a product."""
-
-    whole: Evaluation
-    folds: Mapping[int, Evaluation]
-
-
 def measure_out_of_fold(
     found: OutOfFold, title: str, *, rounds: int = 1000, group_by_source: bool = False
-) -> FoldEvaluation:
+) -> Evaluation:
     """Measure out-of-fold predictions, calibrated across folds; ``title`` is for the tables."""
     numbers = sorted(set(found.folds.tolist()))
     if len(numbers) < 2:
@@ -54,36 +46,29 @@ def measure_out_of_fold(
         name="out-of-fold",
         version=1,
         model=ModelFile(sha256=""),
-        input=InputFormat(size=found.input_size, preprocessing=PREPROCESSING_VERSION),
-        activation=found.activation,
+        input=InputFormat(size=1, preprocessing=PREPROCESSING_VERSION),
+        activation="softmax",
     )
-    scored: dict[int, tuple[Prediction, Verdict]] = {}
-
-    def judge(bundle: Bundle, rows: Sequence[int], split: str) -> Evaluation:
-        predictions, verdicts = zip(*(scored[row] for row in rows), strict=True)
-        evaluation = measure(
-            bundle,
-            [found.photos[row] for row in rows],
-            predictions,
-            split,
-            rounds,
-            group_by_source=group_by_source,
-            verdicts=verdicts,
-        )
-        return replace(evaluation, bundle=title)
-
-    folds = {}
+    predictions: dict[int, Prediction] = {}
+    verdicts: dict[int, Verdict] = {}
     for number in numbers:
         inside = np.flatnonzero(found.folds == number).tolist()
         outside = np.flatnonzero(found.folds != number).tolist()
         bundle = calibrated(draft, found.log_odds[outside], [found.photos[i] for i in outside])
-        predictions = _predict(bundle, found, inside)
-        verdicts = default_verdicts(bundle, predictions)
-        scored.update(zip(inside, zip(predictions, verdicts, strict=True), strict=True))
-        if any(not found.photos[i].is_product for i in inside):
-            folds[number] = judge(bundle, inside, f"fold {number}")
-    whole = calibrated(draft, found.log_odds, found.photos)
-    return FoldEvaluation(whole=judge(whole, range(len(found.photos)), "out of fold"), folds=folds)
+        own = _predict(bundle, found, inside)
+        predictions.update(zip(inside, own, strict=True))
+        verdicts.update(zip(inside, default_verdicts(bundle, own), strict=True))
+    rows = range(len(found.photos))
+    whole = measure(
+        calibrated(draft, found.log_odds, found.photos),
+        found.photos,
+        [predictions[row] for row in rows],
+        "out of fold",
+        rounds,
+        group_by_source=group_by_source,
+        verdicts=[verdicts[row] for row in rows],
+    )
+    return replace(whole, bundle=title)
 
 
 def _predict(bundle: Bundle, found: OutOfFold, rows: Sequence[int]) -> list[Prediction]:

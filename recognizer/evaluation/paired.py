@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from recognizer.dataset.manifest import Photo, fingerprint
-from recognizer.evaluation.evaluate import targets
+from recognizer.evaluation.evaluate import count_learned, targets
 from recognizer.evaluation.figures import COMPARED_RATE, Truth
 from recognizer.evaluation.metrics import Metric, RankedCounts, bootstrap, rank
 from recognizer.model.bundle import Bundle
@@ -50,14 +50,15 @@ class PairedFigures:
 class PairedEvaluation:
     """Two bundles on one split: any product, then each family that both know and photos show.
 
-    ``data`` is the photos' fingerprint, ``intervals`` the unit of the bootstrap (``photos`` or
-    ``sources``).
+    ``data`` is the photos' fingerprint, ``learned`` how many of them each bundle is known to have
+    learned from, if any, ``intervals`` the unit of the bootstrap (``photos`` or ``sources``).
     """
 
     bundle: str
     against: str
     split: str
     data: str
+    learned: Mapping[str, int]
     negatives: int
     intervals: str
     families: tuple[PairedFigures, ...]
@@ -109,6 +110,7 @@ def compare(
         against=against.title,
         split=split,
         data=fingerprint(photos),
+        learned={b.title: n for b in (bundle, against) if (n := count_learned(b, photos))},
         negatives=int(truth.negative.sum()),
         intervals="sources" if group_by_source else "photos",
         families=tuple(found),

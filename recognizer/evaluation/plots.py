@@ -16,7 +16,6 @@ from sklearn.metrics import ConfusionMatrixDisplay
 
 from recognizer._atomic import replacing
 from recognizer.evaluation.evaluate import Target
-from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.metrics import rank
 from recognizer.model.description import Estimate
 
@@ -80,30 +79,6 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
         return data_uri(figure)
 
 
-def reliability(figures: Sequence[Figures]) -> str | None:
-    """Draw observed over predicted shares, as a ``data:`` URI; None without calibration errors."""
-    drawn = [f for f in figures if f.calibration][:MAX_CURVES]
-    if not drawn:
-        return None
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.4 * len(drawn), 3.4), layout="constrained")
-        for axes, f, color in zip(
-            figure.subplots(1, len(drawn), squeeze=False)[0], drawn, _COLORS[1:], strict=False
-        ):
-            predicted = [b.predicted for b in f.calibration]
-            observed = np.array([b.observed.value for b in f.calibration])
-            low = observed - [b.observed.low for b in f.calibration]
-            high = [b.observed.high for b in f.calibration] - observed
-            axes.plot([0, 1], [0, 1], color=_GRAY, linestyle=":", linewidth=1)
-            axes.errorbar(
-                predicted, observed, np.stack([low, high]), fmt="o-", color=color, markersize=4
-            )
-            axes.set(xlabel="predicted", ylabel="observed", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-            axes.set_aspect("equal")
-            axes.set_title(f"{f.name}: error {f.calibration_error}", fontsize=10)
-        return data_uri(figure)
-
-
 def confusion(table: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> str:
     """Draw the confusion of a bundle's labels, as a ``data:`` URI."""
     names = [*labels, *(name for name in table if name not in labels)]
@@ -132,7 +107,7 @@ def data_uri(figure: Figure) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-_LEAST_LEADS = 0.1  # stands for none, which a logarithm does not have
+_MIN_LEADS = 0.1  # stands for none, which a logarithm does not have
 
 
 def draw_steps(
@@ -144,7 +119,7 @@ def draw_steps(
 
     ``chosen`` is the place of the one that was made, ``capacity`` the leads that the team can do.
     """
-    leads = np.maximum([one.value for one, _, _ in steps], _LEAST_LEADS)
+    leads = np.maximum([one.value for one, _, _ in steps], _MIN_LEADS)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10, 4), layout="constrained")
         for place, (axes, title) in enumerate(

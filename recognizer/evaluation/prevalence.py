@@ -62,7 +62,6 @@ class OperatingPoint:
     false_positives: int
     false_positive_rate: Estimate
     precision: Estimate | None  # at the chosen prevalence; None without leads
-    negatives_without_error: int  # that would show the rate
 
     @property
     def precision_in_words(self) -> str:
@@ -95,5 +94,4 @@ def operating_point(
         false_positives=errors,
         false_positive_rate=share(errors, negatives),
         precision=precision,
-        negatives_without_error=negatives_without_error(rate),
     )

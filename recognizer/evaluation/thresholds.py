@@ -1,10 +1,8 @@
 """Thresholds for false-positive rates, from photos that show no product.
 
-If the rate allows five negatives or more, the threshold is the empirical one. At 0.1 % of some
-hundred negatives it would be the highest score, which the next hundred exceed two or three times as
-often as the rate says. There the tail is smoothed: above a high score, log-odds fall off about
-exponentially (a generalised Pareto distribution with shape 0; Pickands, 1975), and their mean
-excess is better known than the maximum. ``tests/evaluation/test_thresholds.py`` compares the two.
+If a rate allows fewer than five negatives, the tail is smoothed: above a high score, log-odds fall
+off about exponentially (a generalised Pareto distribution with shape 0; Pickands, 1975), and their
+mean excess is better known than the maximum, which further photos exceed too often.
 """
 
 from __future__ import annotations

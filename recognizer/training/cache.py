@@ -2,7 +2,7 @@
 
 All steps of a recipe (drawing, folds, rounding, figures) take a photo from here, as it is decoded
 when it is served. The file may be shared by recipes of the same input size, and a command that was
-stopped goes on with what is there.
+stopped resumes with what is there.
 """
 
 from __future__ import annotations

@@ -115,13 +115,6 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 DEFAULT_RECIPE = "small-cpu"
 """The recipe that is used by default."""
 
-_OFF: dict[str, Any] = {
-    "layer_decay": 1.0,
-    "precision": "auto",
-    **dict.fromkeys(("mixup", "drop_path", "collage_prob", "text_prob"), 0.0),
-}
-"""Keys of earlier versions, which a ``recipe.json`` may have with the values that did nothing."""
-
 
 def carried_recipes() -> dict[str, Path]:
     """Return the recipes that this package carries, by name."""
@@ -146,7 +139,7 @@ def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConf
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainingError(f"{path}: {error}") from error
-    config = _checked(values, str(path))
+    config = config_from_dict(values, str(path))
     for change in changes:
         key, equals, text = (part.strip() for part in change.partition("="))
         if not equals or not key:
@@ -159,7 +152,7 @@ def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConf
         for name, value in new.items():
             is_table = isinstance(value, dict) and isinstance(merged.get(name), dict)
             merged[name] = {**merged[name], **value} if is_table else value
-        config = _checked(merged, f"--set {change}")
+        config = config_from_dict(merged, f"--set {change}")
     if config.served_size < config.input_size:
         raise TrainingError(
             f"cascade.input_size = {config.served_size}: at least {config.input_size}, the "
@@ -169,16 +162,7 @@ def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConf
 
 
 def config_from_dict(values: Mapping[str, Any], where: str) -> TrainingConfig:
-    """Return a configuration from what :meth:`TrainingConfig.to_dict` of any version gave."""
-    kept = dict(values)
-    kept["augment"] = dict(kept.get("augment", {}))
-    for table in (kept, kept["augment"]):
-        for key in [k for k, off in _OFF.items() if table.get(k) == off]:
-            del table[key]
-    return _checked(kept, where)
-
-
-def _checked(values: Mapping[str, Any], where: str) -> TrainingConfig:
+    """Return the configuration that values describe; ``where`` they are from is for messages."""
     try:
         return msgspec.convert(values, TrainingConfig)
     except msgspec.ValidationError as error:

@@ -7,8 +7,10 @@ gives the figures of the model card; nothing is chosen by it.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,11 +25,11 @@ from recognizer.dataset.manifest import Photo, fingerprint, taxonomy_of
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
 from recognizer.evaluation.calibrate import calibrated, uncalibrated
-from recognizer.evaluation.card import SOURCES_FILE, render_card, write_sources
 from recognizer.evaluation.evaluate import Evaluation, evaluate, evidence
 from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.metrics import rank
-from recognizer.evaluation.out_of_fold import FoldEvaluation, measure_out_of_fold
+from recognizer.evaluation.out_of_fold import measure_out_of_fold
+from recognizer.evaluation.templates import render
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
 from recognizer.model.description import (
@@ -39,16 +41,21 @@ from recognizer.model.description import (
     ModelFile,
     Parity,
     Training,
+    percent,
 )
 from recognizer.model.folders import CARD_FILE, MODEL_FILE, bundle_title, install_bundle
 from recognizer.model.self_test import with_self_test
 from recognizer.training.cascade import Cascade
 from recognizer.training.model import ProductNetwork
 from recognizer.training.negative_bank import attach_bank
-from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, write_cascade
+from recognizer.training.onnx_export import export_fp32, parity, write_cascade
 from recognizer.training.quantization import can_quantize, correct_head, quantize, run_file
 from recognizer.training.runs import Recipe, answers, finished_network, fold_network
 from recognizer.training.weight_rounding import WEIGHT_BITS
+
+SOURCES_FILE = "sources.csv"
+UNSTATED = "unstated"
+"""Stands for the licence of photos for which none is stated."""
 
 _CALIBRATION_PHOTOS = 300  # from which the ranges of the int8 activations are read
 _HEAD_PHOTOS = 1500  # on which the int8 network learns to answer as the exact one does
@@ -66,13 +73,12 @@ class Release:
     path: Path
     precision: str  # int8 or fp32
     test: Evaluation
-    unseen: FoldEvaluation
+    unseen: Evaluation
     lost: Mapping[str, float]  # average precision by product that int8 loses on a fold left out
 
 
 def export_bundle(
     recipe: Recipe,
-    folder: Path,
     output: Path,
     *,
     notes: str = "",
@@ -85,10 +91,11 @@ def export_bundle(
     The name of its folder, NAME-vN, gives it name and version. ``notes``, Markdown, go into its
     card; ``spdx_license`` names its licence; ``rounds`` are those of the bootstrap.
     """
-    title, held = bundle_title(output), answers(folder)
+    title, held = bundle_title(output), answers(recipe)
     if held is None:
         raise TrainingError(
-            f"{folder}: no fold was left out, so that thresholds cannot be set; train with folds"
+            f"{recipe.folder}: no fold was left out, so that thresholds cannot be set; train with "
+            "folds"
         )
     if not any(p.split == "test" and not p.is_product for p in recipe.photos):
         raise TrainingError(
@@ -99,12 +106,12 @@ def export_bundle(
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         on_stage("exporting without a fold, to see what int8 loses")
-        lost = _int8_loss(recipe, folder, work)
+        lost = _int8_loss(recipe, work)
         on_stage("exporting to ONNX")
-        network = finished_network(recipe, folder)
+        network = finished_network(recipe)
         files = _export(recipe, network, work / "all")
         inputs = recipe.cache.squares(_drawn(recipe)[-_PARITY_PHOTOS:])
-        proof = parity(ServedNetwork(network), files["fp32"], files.get("int8"), inputs)
+        proof = parity(network, files["fp32"], files.get("int8"), inputs)
         is_good = "int8" in files and np.mean([0.0, *lost.values()]) <= _MAX_LOSS
         precision = "int8" if is_good else "fp32"
         made = files[precision].parent
@@ -112,7 +119,7 @@ def export_bundle(
         draft = replace(_draft(made, title, precision, recipe, proof), license=spdx_license)
         write_bundle(calibrated(draft, held.columns(draft.label_names, "the run"), held.photos))
         on_stage("collecting negatives for enrolment")
-        attach_bank(made, recipe.train, lambda photo: recipe.cache.rgb(photo.sha256))
+        attach_bank(made, recipe.train, recipe.cache)
         on_stage("measuring on the folds that were left out")
         unseen = measure_out_of_fold(held, recipe.config.name, rounds=rounds)
         on_stage("measuring on the test split")
@@ -149,7 +156,7 @@ def _export_one(recipe: Recipe, network: ProductNetwork, size: int, work: Path) 
     files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
     for file in files.values():
         file.parent.mkdir(parents=True)
-    export_fp32(ServedNetwork(network), size, files["fp32"])
+    export_fp32(network, size, files["fp32"])
     if can_quantize(files["fp32"]):
         inputs = recipe.cache.squares(_drawn(recipe), size)
         quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS])
@@ -159,8 +166,8 @@ def _export_one(recipe: Recipe, network: ProductNetwork, size: int, work: Path) 
     return files
 
 
-def _int8_loss(recipe: Recipe, folder: Path, work: Path) -> dict[str, float]:
-    files = _export(recipe, fold_network(recipe, folder, 0), work / "fold-0")
+def _int8_loss(recipe: Recipe, work: Path) -> dict[str, float]:
+    files = _export(recipe, fold_network(recipe, 0), work / "fold-0")
     if "int8" not in files:
         return {}
     held = recipe.of_fold(0)
@@ -237,8 +244,42 @@ def _describe(folder: Path, release: Release, recipe: Recipe, notes: str) -> Non
         evaluation=_summary(release),
     )
     write_bundle(with_self_test(bundle))
-    card = render_card(bundle, release.test, release.unseen.whole, used, notes=notes)
+    card = render(
+        "model_card.md.j2",
+        bundle=bundle,
+        evaluation=release.test,
+        seen=release.unseen,
+        licenses=count_licenses(used),
+        sources=SOURCES_FILE,
+        percent=percent,
+        notes=notes.strip(),
+    )
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
+
+
+def count_licenses(photos: Sequence[Photo]) -> dict[str, tuple[int, int]]:
+    """Return licence -> its photos and its sources, the most common first."""
+    counts = Counter(photo.license or UNSTATED for photo in photos)
+    pairs = {(photo.license or UNSTATED, photo.source) for photo in photos}
+    sources = Counter(name for name, _ in pairs)
+    return {name: (count, sources[name]) for name, count in counts.most_common()}
+
+
+def write_sources(photos: Sequence[Photo], path: Path) -> None:
+    """Write a table of the sources: licences, splits, labels, and how many photos."""
+    by_source: defaultdict[str, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        by_source[photo.source].append(photo)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["source", "photos", "splits", "labels", "licenses"])
+        for source, own in sorted(by_source.items()):
+            columns = (
+                {p.split for p in own},
+                {p.label for p in own},
+                {p.license or UNSTATED for p in own},
+            )
+            writer.writerow([source, len(own), *("; ".join(sorted(c)) for c in columns)])
 
 
 def _summary(release: Release) -> EvaluationSummary:

@@ -1,9 +1,8 @@
 """One run: a head fitted to frozen features, then gentle training, then averaged weights.
 
-Training begins where a linear head ends, and the finished weights lie between these first ones and
-the averages over the last steps: what ImageNet taught is most of what is known of sources that
-nobody has seen. What a step draws depends on the seed and its number alone, so a run that was
-stopped and resumed ends with the weights of an unbroken one.
+The finished weights lie between the first ones and the averages over the last steps: what ImageNet
+taught is most of what is known of new sources. What a step draws depends on the seed and its number
+alone, so a run that was stopped and resumed ends with the weights of an unbroken one.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class Progress:
 
     photos: int
     of: int
-    loss: float | None  # the mean since the last report; None where a run resumes
+    loss: float | None  # the mean since the last report; None when a run resumes
     step: int
     learning_rate: float  # of the head
 

@@ -1,19 +1,17 @@
 """The network: a timm backbone, a 1x1 convolution and global pooling.
 
-The convolution gives each label's activation map, and the mean of a label's map *is* its logit, so
-the heat-map is a by-product of the score. In a vision transformer the map is that of the patches.
-
-The head sees the means of the features, or their square roots: by those a linear head distinguishes
-more. So that a label's score stays the mean of its map, features are then divided, place by place,
-by the roots of their means. Batch normalisation keeps the statistics with which a network begins,
-so in a timm EfficientNet it is folded into the convolutions: a step takes a third less time.
+The mean of a label's map *is* its logit, so the heat-map is a by-product of the score. The head
+sees the means of the features, or their square roots, by which it distinguishes more; the features
+are then divided, place by place, by the roots of their means. Batch normalisation keeps the
+statistics with which a network begins, so in a timm EfficientNet it is folded into the
+convolutions: a step takes a third less time.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -21,12 +19,9 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from recognizer.errors import TrainingError
+from recognizer.training.config import TrainingConfig
 from recognizer.training.depthwise import speed_up_gradients
 from recognizer.training.weights import build_backbone, load_released
-
-if TYPE_CHECKING:
-    from recognizer.training.config import TrainingConfig
-
 
 CPU_PASS = 12  # photos in a pass of training: the maps of more leave a processor's cache
 FAR_BELOW = -1e4  # stands for minus infinity, which not every runtime adds cleanly

@@ -8,7 +8,7 @@ the ones that the model takes for products most, and the ones that differ most f
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +25,7 @@ from recognizer.model.bundle import write_bundle
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests, write_negatives
 from recognizer.model.numerics import unit_norm
 from recognizer.taxonomy import Kind
+from recognizer.training.cache import PhotoCache
 
 BANK_PHOTOS = 3000  # with 1280 channels about 2.4 MB
 PRODUCT_PHOTOS = 30  # of each product: enough to tell it from the others
@@ -32,23 +33,19 @@ _ONE_IN = 10  # sources without a product are held out
 _HARDEST = 0.5  # share of the training photos without a product that are the hardest
 
 
-Read = Callable[[Photo], NDArray[np.uint8]]
-"""Returns a decoded photo."""
-
-
-def attach_bank(folder: Path, photos: Sequence[Photo], read: Read) -> NegativeBank:
+def attach_bank(folder: Path, photos: Sequence[Photo], cache: PhotoCache) -> NegativeBank:
     """Give a bundle its bank of negatives, from the photos that it was trained with."""
     recognizer = Recognizer.load(folder)
-    bank = build_bank(recognizer, photos, read)
+    bank = build_bank(recognizer, photos, cache)
     write_bundle(replace(recognizer.bundle, negatives=write_negatives(folder, bank)))
     return bank
 
 
 def build_bank(
-    recognizer: Recognizer, photos: Sequence[Photo], read: Read, size: int = BANK_PHOTOS
+    recognizer: Recognizer, photos: Sequence[Photo], cache: PhotoCache, size: int = BANK_PHOTOS
 ) -> NegativeBank:
     """Embed photos, and choose up to ``size`` of them."""
-    whole = _embed(recognizer, photos, read)
+    whole = _embed(recognizer, photos, cache)
     product = np.array([p.is_product for p in photos])
     columns = [i for i, label in enumerate(recognizer.bundle.labels) if label.kind is Kind.PRODUCT]
     suspicion = recognizer.bundle.calibrate(whole.log_odds)[:, columns].max(axis=1, initial=0)
@@ -94,11 +91,11 @@ def _held_out(photos: Sequence[Photo]) -> NDArray[np.bool_]:
     return np.array([keys.get(p.sha256) in chosen for p in photos])
 
 
-def _embed(recognizer: Recognizer, photos: Sequence[Photo], read: Read) -> NegativeBank:
+def _embed(recognizer: Recognizer, photos: Sequence[Photo], cache: PhotoCache) -> NegativeBank:
     held_out = _held_out(photos)
 
     def run(chunk: Sequence[Photo]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        frames = [read(p) for p in chunk]
+        frames = [cache.rgb(p.sha256) for p in chunk]
         return *run_frames(recognizer, frames), np.stack([hash_bytes(rgb) for rgb in frames])
 
     chunks = in_chunks(run, photos, lambda done, of: None, threads=1)

@@ -18,20 +18,18 @@ from onnx import compose, numpy_helper
 from onnx.utils import Extractor
 from torch import nn
 
-from recognizer.errors import TrainingError
 from recognizer.model.description import Difference, Parity
 from recognizer.training.cascade import Cascade
-from recognizer.training.model import FAR_BELOW, ProductNetwork, log_odds_of
+from recognizer.training.model import FAR_BELOW, log_odds_of
 from recognizer.training.quantization import run_file
 
 _OPSET = 18
-_MAX_MEGABYTES = 2000  # of protobuf, in one file; a bundle keeps no weights in other files
 
 
-class ServedNetwork(nn.Module):
+class _Served(nn.Module):
     """The network as it is served: log-odds instead of logits."""
 
-    def __init__(self, network: ProductNetwork | Cascade) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
@@ -41,19 +39,13 @@ class ServedNetwork(nn.Module):
         return log_odds_of(logits), maps, embedding
 
 
-def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
+def export_fp32(network: nn.Module, size: int, path: Path) -> None:
     """Write the network as one ONNX file with a free batch dimension."""
-    megabytes = sum(4 * weight.numel() for weight in served.parameters()) / 1e6
-    if megabytes > _MAX_MEGABYTES:
-        raise TrainingError(
-            f"the network has {megabytes:.0f} MB of weights, and one ONNX file holds "
-            f"{_MAX_MEGABYTES}: train a smaller backbone"
-        )
     example = torch.zeros((2, size, size, 3), dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's notes on its own future
         program = torch.onnx.export(
-            served.eval(),
+            _Served(network).eval(),
             (example,),
             input_names=["images"],
             output_names=["scores", "maps", "embedding"],
@@ -70,10 +62,9 @@ def export_fp32(served: ServedNetwork, size: int, path: Path) -> None:
     onnx.checker.check_model(str(path), full_check=True)
 
 
-def parity(
-    served: ServedNetwork, fp32: Path, int8: Path | None, inputs: NDArray[np.uint8]
-) -> Parity:
+def parity(network: nn.Module, fp32: Path, int8: Path | None, inputs: NDArray[np.uint8]) -> Parity:
     """Compare the ONNX files with the network on model inputs, uint8, (N, size, size, 3)."""
+    served = _Served(network)
     with torch.no_grad():
         batches = [torch.from_numpy(inputs[i : i + 8]) for i in range(0, len(inputs), 8)]
         reference = torch.cat([served(batch)[0] for batch in batches]).sigmoid().numpy()

@@ -1,15 +1,12 @@
 """The int8 version of an ONNX file: static, QDQ, per channel, the same on every CPU.
 
-Weights have as many bits as overflow nowhere, and are rounded so that their errors cancel
-(:mod:`recognizer.training.weight_rounding`). The head stays in fp32, and is corrected so that it
-answers to rounded features as it did to exact ones. Where the network takes raw pixels, the uint8
-input itself is the first quantised tensor, so that nothing is converted.
+The head stays in fp32, and is corrected so that it answers to rounded features as it did to exact
+ones. Where the network takes raw pixels, the uint8 input itself is the first quantised tensor.
 
-Its first convolution is computed four pixels at a time. A stem takes 3 x 3 pixels of three
-channels: nine pieces of three bytes for each output, which onnxruntime collects more slowly than it
-multiplies them. The same numbers come from six pieces of twelve bytes for two outputs: four
-neighbours of a row are read as one pixel of twelve channels, and two neighbouring outputs are
-written as one. Both are a matter of shapes, and the sums stay the same to the last bit.
+Its first convolution is computed four pixels at a time. Of a 3 x 3 stem, onnxruntime collects nine
+pieces of three bytes for each output more slowly than it multiplies them. Six pieces of twelve
+bytes give two outputs: four neighbours of a row are read as one pixel of twelve channels. This is a
+matter of shapes, and the sums stay the same to the last bit.
 """
 
 from __future__ import annotations

@@ -1,13 +1,8 @@
 """All runs of a recipe: each fold of sources left out in turn, then none, with several seeds.
 
-The folder of a recipe holds ``recipe.json``, the cache of photos, a folder for each run, what the
-folds' networks say of the photos that they have not seen (``out-of-fold.parquet``), and the weights
-(``network.safetensors``). Whatever is finished is not done again, so that a recipe that was stopped
-goes on where it was.
-
-The weights are the mean of all seeds': runs that begin at the same point end near each other, and
-their mean does better than each away from the training data, at the cost of one (a "model soup":
-Wortsman et al., 2022).
+What is finished is not done again, so that a recipe that was stopped resumes there. The weights are
+the mean of all seeds': runs that begin at the same point end near each other, and their mean does
+better away from the training data (a "model soup": Wortsman et al., 2022).
 """
 
 from __future__ import annotations
@@ -46,11 +41,9 @@ from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.fit import Progress, Run, predict
 from recognizer.training.model import ProductNetwork, build_network, log_odds_of
 
-RECIPE_FILE = "recipe.json"
-CACHE_FILE = "photos.sqlite"
-OUT_OF_FOLD_FILE = "out-of-fold.parquet"
-NETWORK_FILE = "network.safetensors"
-GATE_FILE = "gate.json"
+RECIPE_FILE, CACHE_FILE = "recipe.json", "photos.sqlite"
+OUT_OF_FOLD_FILE = "out-of-fold.parquet"  # what the folds' networks say of photos they left out
+NETWORK_FILE, GATE_FILE = "network.safetensors", "gate.json"
 
 _CHANGED = {"recipe": "another recipe", "labels": "other labels", "photos": "other photos"}
 
@@ -77,6 +70,7 @@ class Recipe:
     """
 
     config: TrainingConfig
+    folder: Path
     labels: list[str]
     photos: list[Photo]
     folds: NDArray[np.int64]
@@ -127,18 +121,16 @@ def open_recipe(
                 "folder, or delete it"
             )
     else:
-        _build_all(config, len(labels))  # what is wrong with them is said before a folder is made
+        build_network(config, len(labels))  # what is wrong is said before a folder is made
+        for backbone in config.cascade.backbones:
+            build_ensemble_network(config, backbone, len(labels))
         make_folder(folder)
         with replacing(path) as partial:
             partial.write_text(json.dumps(state, indent=2) + "\n", "utf-8")
     decoded = PhotoCache(cache or folder / CACHE_FILE, config.served_size)
-    return Recipe(config=config, labels=labels, photos=photos, folds=folds, cache=decoded)
-
-
-def _build_all(config: TrainingConfig, labels: int) -> None:
-    build_network(config, labels)
-    for backbone in config.cascade.backbones:
-        build_ensemble_network(config, backbone, labels)
+    return Recipe(
+        config=config, folder=folder, labels=labels, photos=photos, folds=folds, cache=decoded
+    )
 
 
 def _deal(photos: list[Photo], config: TrainingConfig) -> tuple[list[Photo], NDArray[np.int64]]:
@@ -163,28 +155,29 @@ def _deal(photos: list[Photo], config: TrainingConfig) -> tuple[list[Photo], NDA
     return photos, folds
 
 
-def train_recipe(recipe: Recipe, folder: Path, on_stage: OnStage = lambda _: None) -> None:
+def train_recipe(recipe: Recipe, on_stage: OnStage = lambda _: None) -> None:
     """Do all runs of a recipe that are left, and write what they found.
 
     ``on_stage`` is called while photos are decoded and features computed, and about once a minute
     while a network is trained.
     """
-    clock = _Clock(recipe, on_stage)
+    clock, path = _Clock(recipe, on_stage), recipe.folder / NETWORK_FILE
     recipe.cache.fill(recipe.train, partial(clock.on_photos, "decoding"))
-    if not (folder / OUT_OF_FOLD_FILE).exists() and (recipe.folds >= 0).any():
-        write_out_of_fold(_leave_out(recipe, folder, clock), folder / OUT_OF_FOLD_FILE)
-    if not (folder / NETWORK_FILE).exists():
-        network = fold_network(recipe, folder, None, clock)
-        with replacing(folder / NETWORK_FILE) as partial_file:
+    held = recipe.folder / OUT_OF_FOLD_FILE
+    if not held.exists() and (recipe.folds >= 0).any():
+        write_out_of_fold(_leave_out(recipe, clock), held)
+    if not path.exists():
+        network = fold_network(recipe, None, clock)
+        with replacing(path) as partial_file:
             save_file({n: v.contiguous() for n, v in network.state_dict().items()}, partial_file)
 
 
-def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
+def _leave_out(recipe: Recipe, clock: _Clock) -> OutOfFold:
     config, count = recipe.config, int(recipe.folds.max()) + 1
     held = [recipe.of_fold(fold) for fold in range(count)]
     first, second = [], []
     for fold, own in enumerate(held):
-        network = first_network(recipe, folder, fold, clock)
+        network = _first_network(recipe, fold, clock)
         first.append(torch.from_numpy(predict(network, own, recipe.cache, config.input_size)))
         if ensemble := _ensemble(recipe, fold, clock):
             second.append(ensemble_logits(ensemble, own, recipe.cache))
@@ -194,7 +187,7 @@ def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
         products = {p.label for p in recipe.photos if p.is_product}
         is_product = np.array([label in products for label in recipe.labels])
         gate = set_gate(logits[is_negative], strong[is_negative], is_product, config.cascade.share)
-        with replacing(folder / GATE_FILE) as partial:
+        with replacing(recipe.folder / GATE_FILE) as partial:
             bars = {n: b for n, b in zip(recipe.labels, gate.bars, strict=True) if b < np.inf}
             partial.write_text(json.dumps({"bars": bars, "shift": gate.shift}) + "\n", "utf-8")
         logits = pass_gate(gate, logits, strong)
@@ -203,32 +196,29 @@ def _leave_out(recipe: Recipe, folder: Path, clock: _Clock) -> OutOfFold:
         folds=np.repeat(np.arange(count, dtype=np.int16), [len(own) for own in held]),
         labels=recipe.labels,
         log_odds=log_odds_of(logits).numpy(),
-        activation="softmax",
-        input_size=config.served_size,
-        recipe=config.to_dict(),
     )
 
 
 def fold_network(
-    recipe: Recipe, folder: Path, fold: int | None, clock: _Clock | None = None
+    recipe: Recipe, fold: int | None, clock: _Clock | None = None
 ) -> ProductNetwork | Cascade:
     """Return the network that has seen nothing of a fold; it is trained if it was not yet."""
     clock = clock or _Clock(recipe)
-    first = first_network(recipe, folder, fold, clock)
-    return _joined(recipe, folder, first, _ensemble(recipe, fold, clock))
+    first = _first_network(recipe, fold, clock)
+    return _joined(recipe, first, _ensemble(recipe, fold, clock))
 
 
 def _joined(
-    recipe: Recipe, folder: Path, first: ProductNetwork, ensemble: Sequence[ProductNetwork]
+    recipe: Recipe, first: ProductNetwork, ensemble: Sequence[ProductNetwork]
 ) -> ProductNetwork | Cascade:
     if not ensemble:
         return first
     try:
-        values = json.loads((folder / GATE_FILE).read_text("utf-8"))
+        values = json.loads((recipe.folder / GATE_FILE).read_text("utf-8"))
         bars = np.array([values["bars"].get(label, np.inf) for label in recipe.labels])
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(
-            f"{folder}: no {GATE_FILE}: a cascade needs folds that are left out"
+            f"{recipe.folder}: no {GATE_FILE}: a cascade needs folds that are left out"
         ) from error
     gate = Gate(bars, values["shift"])
     return Cascade(first, recipe.config.input_size, ensemble, gate).eval()
@@ -239,11 +229,8 @@ def _ensemble(recipe: Recipe, fold: int | None, clock: _Clock) -> list[ProductNe
     return fit_ensemble(recipe.config, recipe.labels, photos, recipe.cache, clock.on_features)
 
 
-def first_network(
-    recipe: Recipe, folder: Path, fold: int | None, clock: _Clock | None = None
-) -> ProductNetwork:
+def _first_network(recipe: Recipe, fold: int | None, clock: _Clock) -> ProductNetwork:
     """Return the mean of the weights of all seeds, without a fold or with all photos."""
-    clock = clock or _Clock(recipe)
     photos = recipe.without(fold)
     found: list[Mapping[str, torch.Tensor]] = []
     for seed in range(recipe.config.seed, recipe.config.seed + recipe.config.seeds):
@@ -255,7 +242,7 @@ def first_network(
             recipe.labels,
             photos,
             recipe.cache,
-            folder / name,
+            recipe.folder / name,
             seed=seed,
             on_features=partial(clock.on_features, recipe.config.backbone),
         )
@@ -315,20 +302,20 @@ class _Clock:
         return report
 
 
-def finished_network(recipe: Recipe, folder: Path) -> ProductNetwork | Cascade:
+def finished_network(recipe: Recipe) -> ProductNetwork | Cascade:
     """Return the network of a recipe that was trained, in evaluation mode."""
     config = recipe.config
     ensemble = [
         build_ensemble_network(config, backbone, len(recipe.labels))
         for backbone in config.cascade.backbones
     ]
-    network = _joined(recipe, folder, _skeleton(recipe), ensemble)
+    network = _joined(recipe, _skeleton(recipe), ensemble)
     try:
-        network.load_state_dict(load_file(folder / NETWORK_FILE))
+        network.load_state_dict(load_file(recipe.folder / NETWORK_FILE))
     except (OSError, SafetensorError) as error:
         raise TrainingError(
-            f"{folder}: no {NETWORK_FILE}; give the same training command again, which goes on "
-            "where it stopped"
+            f"{recipe.folder}: no {NETWORK_FILE}; give the same training command again, which "
+            "resumes where it stopped"
         ) from error
     return network
 
@@ -342,7 +329,7 @@ def read_recipe(folder: Path) -> TrainingConfig:
         raise TrainingError(f"{folder}: no {RECIPE_FILE}; train first") from error
 
 
-def answers(folder: Path) -> OutOfFold | None:
+def answers(recipe: Recipe) -> OutOfFold | None:
     """Return what the folds' networks say of the photos that they have not seen, if any were."""
-    path = folder / OUT_OF_FOLD_FILE
+    path = recipe.folder / OUT_OF_FOLD_FILE
     return read_out_of_fold(path) if path.exists() else None

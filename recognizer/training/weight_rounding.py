@@ -1,14 +1,12 @@
 """Rounding the weights of an int8 file so that their errors cancel on real photos.
 
-Rounded to the nearest step, each weight is off by itself; but what neighbouring pixels show is
-nearly the same, so that what counts is how far the *sums* are off. Here the steps are chosen by
-the second moments of each convolution's inputs: each weight in turn, the others making up for its
-error as far as they can (optimal brain quantisation: Frantar et al., GPTQ, 2022), then again and
-again until no single step helps. What is left of the mean error goes into the bias. No labels and
-no training are needed.
+Neighbouring pixels are nearly the same, so what counts is how far *sums* are off. The steps are
+chosen by the second moments of each convolution's inputs: each weight in turn, the others making up
+for its error (optimal brain quantisation: Frantar et al., GPTQ, 2022), until no single step helps.
+What is left of the mean error goes into the bias.
 
-Depthwise convolutions get weights of 8 bits, since onnxruntime sums their products in 32 bits on
-every CPU. All others get 7, which cannot overflow the 16-bit sums of CPUs without VNNI.
+Depthwise convolutions get weights of 8 bits, since onnxruntime sums their products in 32 bits. All
+others get 7, which cannot overflow the 16-bit sums of CPUs without VNNI.
 """
 
 from __future__ import annotations
@@ -34,16 +32,16 @@ LEVELS, DEPTHWISE_LEVELS = 1 << (WEIGHT_BITS - 1), 127
 _BATCH = 8
 _PLACES = 16  # of a photo: neighbours are much alike
 _DAMPING = 1e-3  # of the mean variance: a direction that no photo shows is not free
-_MOST_INPUTS = 2304  # 256 channels of 3 x 3: a covariance of 42 MB
+_MAX_INPUTS = 2304  # 256 channels of 3 x 3: a covariance of 42 MB
 _SWEEPS = 20
-_MOST_STEPS = 1 << 30  # of a bias; channels without weights have one all the same
+_MAX_STEPS = 1 << 30  # of a bias; channels without weights have one, too
 _SMALLEST = 1e-12
 
 
 def fit_weights(
     exact: onnx.ModelProto, rounded: onnx.ModelProto, inputs: NDArray[np.uint8]
 ) -> None:
-    """Choose the weights and biases of an int8 file of the exact one anew, in place.
+    """Choose new weights and biases for the int8 file of an exact one, in place.
 
     Convolutions in several groups are left as they are unless they are depthwise, and so are those
     that sum over more inputs than a covariance has room for.
@@ -97,7 +95,7 @@ class _Convolution:
         self.weight = weight.reshape(groups, len(weight) // groups, -1).astype(float)
         self.bias = None if bias is None else bias.astype(float)
         size = self.weight.shape[2]
-        self.can_be_fitted = size <= _MOST_INPUTS and parts in {1, len(weight)}
+        self.can_be_fitted = size <= _MAX_INPUTS and parts in {1, len(weight)}
         self.count = 0
         if self.can_be_fitted:
             self.sums = np.zeros((groups, size))
@@ -127,7 +125,7 @@ class _Convolution:
         levels = DEPTHWISE_LEVELS if self.is_depthwise else LEVELS
         scale = np.maximum(np.abs(self.weight).max(2) / levels, _SMALLEST)
         if self.bias is not None:
-            least = np.abs(self.bias).reshape(scale.shape) / (input_scale * _MOST_STEPS)
+            least = np.abs(self.bias).reshape(scale.shape) / (input_scale * _MAX_STEPS)
             scale = np.maximum(scale, least)
         mean = self.sums / self.count
         covariance = self.products / self.count - mean[:, :, None] * mean[:, None, :]

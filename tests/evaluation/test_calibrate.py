@@ -49,7 +49,7 @@ def test_the_odds_are_recovered() -> None:
     assert found(shown) == pytest.approx((shown - 2) / 3, abs=0.25)
 
 
-def test_a_label_told_without_a_mistake_keeps_some_doubt() -> None:
+def test_a_label_predicted_without_a_mistake_keeps_some_doubt() -> None:
     hit = np.arange(200) < 20
     found = fit_one(np.where(hit, 10.0, -10.0) + np.linspace(0, 1, 200), hit)
     high, low = sigmoid(found(np.array([10.0, -10.0])))

@@ -34,9 +34,6 @@ def predictions(photos: list[Photo], **changes: object) -> OutOfFold:
         "folds": np.array([sources.index(p.source) for p in photos], np.int16),
         "labels": LABELS,
         "log_odds": log_odds.astype(np.float32),
-        "activation": "softmax",
-        "input_size": 32,
-        "recipe": {"backbone": "any"},
     }
     return OutOfFold(**{**values, **changes})
 
@@ -59,7 +56,7 @@ def test_a_file_is_read_as_it_was_written(photos: list[Photo], file: Path) -> No
     before, found = predictions(photos), read_out_of_fold(file)
     assert (found.log_odds == before.log_odds).all()
     assert (found.folds == before.folds).all()
-    assert (tuple(found.labels), found.recipe) == (LABELS, {"backbone": "any"})
+    assert tuple(found.labels) == LABELS
     for one, other in zip(photos, found.photos, strict=True):
         assert replace(one, path=Path(), split="validation") == other
 
@@ -79,21 +76,18 @@ def test_a_fold_is_calibrated_on_the_others(photos: list[Photo]) -> None:
     shifted = np.where(found.folds[:, None] == 0, found.log_odds + 9, found.log_odds)
     measured = measure_out_of_fold(predictions(photos, log_odds=shifted), "x", rounds=20)
     # Whatever the fold that drifts does to itself, the thresholds come from the others.
-    assert measured.folds[0].flagged_negatives.value == 1
-    assert measured.folds[1].flagged_negatives.value == 0
-    assert measured.whole.flagged_negatives.value == pytest.approx(1 / 3)
-    assert measured.whole.bundle == "x"
+    assert measured.flagged_negatives.value == pytest.approx(1 / 3)
+    assert measured.bundle == "x"
 
 
 def test_the_command_line_measures_a_file_alone(file: Path) -> None:
     done = invoke("evaluate", "--out-of-fold", file, "--rounds", 20)
     assert done.exit_code == ExitCode.DONE, done.output
-    assert "fold 2" in done.output
+    assert "out-of-fold.parquet, out of fold" in done.output
     done = invoke("evaluate", "--out-of-fold", file, "--rounds", 20, "--json")
     content = json.loads(done.stdout)
-    assert content["whole"]["photos"] == 36
-    assert set(content["folds"]) == {"0", "1", "2"}
-    assert content["whole"]["leads"]["ivory_worked"]["photos"] == 12
+    assert content["out of fold"]["photos"] == 36
+    assert content["out of fold"]["leads"]["ivory_worked"]["photos"] == 12
     for wrong in (("--out-of-fold", file, "--split", "test"), ()):
         assert invoke("evaluate", *wrong).exit_code == ExitCode.USAGE
 

@@ -1,4 +1,4 @@
-"""Thresholds at named false-alarm rates; and whether a smoothed tail holds its rate better."""
+"""Thresholds at named false-positive rates; and whether a smoothed tail holds its rate better."""
 
 from __future__ import annotations
 

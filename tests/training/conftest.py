@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,21 +37,12 @@ def split(labelled_photos: list[Photo]) -> list[Photo]:
     return deal(labelled_photos, "train", "train", "test", sources=("a", "b", "c"))
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A recipe of two folds and two seeds that was trained; tests that change it take a copy."""
-
-    folder: Path
-    recipe: Recipe
-
-
 @pytest.fixture(scope="session")
-def trained(split: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def trained(split: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    """A recipe of two folds and two seeds that was trained; tests that change it take a copy."""
     # Test photos must not even be opened.
     hidden = [replace(p, path=Path("/nonexistent.jpg")) if p.split == "test" else p for p in split]
     folder = tmp_path_factory.mktemp("runs")
-    train_recipe(
-        open_recipe(small_config(folds=2, seeds=2, freeze_stages=1), hidden, folder), folder
-    )
     config = small_config(folds=2, seeds=2, freeze_stages=1)
-    return Trained(folder, open_recipe(config, split, folder))
+    train_recipe(open_recipe(config, hidden, folder))
+    return open_recipe(config, split, folder)

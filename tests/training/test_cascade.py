@@ -24,7 +24,7 @@ from recognizer.training.cascade import (
 )
 from recognizer.training.config import CascadeConfig
 from recognizer.training.model import build_network, log_odds_of
-from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity, write_cascade
+from recognizer.training.onnx_export import export_fp32, parity, write_cascade
 from recognizer.training.quantization import run_file
 from recognizer.training.runs import open_recipe, train_recipe
 from tests.training.conftest import small_config
@@ -75,8 +75,8 @@ def test_the_file_of_a_cascade_says_what_its_networks_say(tmp_path: Path) -> Non
     bars = [float(odds[g : g + 2, label].mean()) for label, g in enumerate(gaps)]
     cascade.gate = replace(cascade.gate, bars=np.where(IS_PRODUCT, bars, np.inf))
     files = [tmp_path / f"{i}.onnx" for i in range(3)]
-    export_fp32(ServedNetwork(first), 32, files[0])
-    export_fp32(ServedNetwork(strong), 48, files[1])
+    export_fp32(first, 32, files[0])
+    export_fp32(strong, 48, files[1])
     # Another member of the ensemble, which differs in its head alone.
     model, another = onnx.load(str(files[1])), copy.deepcopy(strong)
     torch.nn.init.normal_(another.head.weight, std=0.3)
@@ -87,7 +87,7 @@ def test_the_file_of_a_cascade_says_what_its_networks_say(tmp_path: Path) -> Non
     path = tmp_path / "cascade.onnx"
     write_cascade(cascade, files[0], files[1:], path)
     # The file shrinks whole numbers to whole numbers, torch does not.
-    assert parity(ServedNetwork(cascade), path, None, inputs).fp32.largest < 0.05
+    assert parity(cascade, path, None, inputs).fp32.largest < 0.05
     together, maps = (run_file(path, inputs, name) for name in ("scores", "maps"))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for image, scores, own in zip(inputs, together, maps, strict=True):
@@ -111,4 +111,4 @@ def test_a_cascade_needs_folds(split: list[Photo], tmp_path: Path) -> None:
     config = small_config(folds=0, cascade=SECOND)
     recipe = open_recipe(config, split, tmp_path)
     with recipe.cache, pytest.raises(TrainingError, match="a cascade needs folds"):
-        train_recipe(recipe, tmp_path)
+        train_recipe(recipe)

@@ -6,25 +6,15 @@ from pathlib import Path
 import pytest
 
 from recognizer.errors import TrainingError
+from recognizer.model.bundle import load_bundle
+from recognizer.model.folders import find_bundle
 from recognizer.training.config import TrainingConfig, config_from_dict, load_config
 
-ROOT = Path(__file__).parents[2]
-RECIPES = sorted((ROOT / "export" / "recipes").glob("*.toml"))
 
-
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda p: p.stem)
-def test_the_recipes_of_the_repository_load_and_survive_the_round_trip(recipe: Path) -> None:
-    config = load_config(recipe)
-    assert config_from_dict(config.to_dict(), "here") == config
-
-
-def test_what_earlier_versions_left_switched_off_may_stand_in_a_saved_recipe() -> None:
-    config = load_config("wildlife")
-    saved = config.to_dict() | {"mixup": 0.0, "layer_decay": 1.0, "precision": "auto"}
-    saved["augment"]["text_prob"] = 0.0
-    assert config_from_dict(saved, "here") == config
-    with pytest.raises(TrainingError, match="here: unknown key 'mixup'"):
-        config_from_dict({**saved, "mixup": 0.2}, "here")
+def test_the_recipe_of_the_released_model_is_read() -> None:
+    training = load_bundle(find_bundle()).training
+    assert training is not None
+    assert config_from_dict(training.recipe, "bundle.json").name == "wildlife"
 
 
 def test_an_empty_file_is_a_recipe(tmp_path: Path) -> None:

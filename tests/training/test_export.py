@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,19 +14,18 @@ from recognizer.engine import Recognizer
 from recognizer.enrolment.onnx_head import Head, add_head
 from recognizer.errors import TrainingError
 from recognizer.imaging import load_image, model_input
-from recognizer.training.export import export_bundle
+from recognizer.training.export import UNSTATED, count_licenses, export_bundle, write_sources
 from recognizer.training.model import build_network, log_odds_of
-from recognizer.training.onnx_export import ServedNetwork, export_fp32, parity
+from recognizer.training.onnx_export import export_fp32, parity
 from recognizer.training.quantization import can_quantize, correct_head, quantize, run_file
-from recognizer.training.runs import finished_network
-from tests.training.conftest import TINY_DINOV3, Trained, needs_tiny_dinov3, small_config
+from recognizer.training.runs import Recipe, finished_network
+from tests.training.conftest import TINY_DINOV3, needs_tiny_dinov3, small_config
 
 
-def test_a_recipe_becomes_a_bundle_that_the_engine_serves(trained: Trained, tmp_path: Path) -> None:
+def test_a_recipe_becomes_a_bundle_that_the_engine_serves(trained: Recipe, tmp_path: Path) -> None:
     stages: list[str] = []
     release = export_bundle(
-        trained.recipe,
-        trained.folder,
+        trained,
         tmp_path / "wildlife-v7",
         notes="- Reddish pieces are missed.",
         rounds=20,
@@ -50,38 +50,27 @@ def test_a_recipe_becomes_a_bundle_that_the_engine_serves(trained: Trained, tmp_
     assert recognizer.bundle.model.sha256[:16] in card
     assert "- Reddish pieces are missed." in card
     assert (release.path / "sources.csv").is_file()
-    assert release.unseen.folds.keys() == {0, 1}
-    _agrees_with_torch(recognizer, trained, release.precision)
-
-
-def _agrees_with_torch(recognizer: Recognizer, trained: Trained, precision: str) -> None:
-    """Golden reference: from file bytes, the engine and torch say the same."""
-    network, recipe = finished_network(trained.recipe, trained.folder), trained.recipe
-    assert tuple(recipe.labels) == recognizer.labels
-    size, tolerance = recipe.config.input_size, 1e-4 if precision == "fp32" else 0.1
-    for photo in recipe.photos[::6]:
+    assert release.unseen.photos == 24
+    # Golden reference: from file bytes, the engine and torch say the same.
+    network = finished_network(trained)
+    assert tuple(trained.labels) == recognizer.labels
+    size, tolerance = trained.config.input_size, 1e-4 if release.precision == "fp32" else 0.1
+    for photo in trained.photos[::6]:
         rgb = load_image(photo.path, min_side=size).frames[0].rgb
         with torch.no_grad():
             logits = network(torch.from_numpy(model_input(rgb, size))[None]).logits
         expected = recognizer.bundle.calibrate(log_odds_of(logits).numpy()[0])
         found = recognizer.predict(photo.path).scores
-        assert [found[n] for n in recipe.labels] == pytest.approx(expected, abs=tolerance)
+        assert [found[n] for n in trained.labels] == pytest.approx(expected, abs=tolerance)
 
 
-def test_log_odds_are_those_of_the_softmax() -> None:
-    logits = torch.randn(4, 5, dtype=torch.float64) * 8
-    probability = logits.softmax(1)
-    expected = torch.log(probability) - torch.log1p(-probability)
-    torch.testing.assert_close(log_odds_of(logits), expected)
-
-
-def test_nothing_untested_is_released(trained: Trained, tmp_path: Path) -> None:
+def test_nothing_untested_is_released(trained: Recipe, tmp_path: Path) -> None:
     folder = tmp_path / "wildlife-v7"
-    train = [p for p in trained.recipe.photos if p.split == "train"]
+    train = [p for p in trained.photos if p.split == "train"]
     with pytest.raises(TrainingError, match="a split called test"):
-        export_bundle(replace(trained.recipe, photos=train), trained.folder, folder)
+        export_bundle(replace(trained, photos=train), folder)
     with pytest.raises(TrainingError, match="no fold was left out"):
-        export_bundle(trained.recipe, tmp_path, folder)
+        export_bundle(replace(trained, folder=tmp_path), folder)
     assert not folder.exists()
 
 
@@ -98,13 +87,12 @@ def test_any_network_and_its_files_say_the_same(
 ) -> None:
     config = small_config(**choices)
     torch.manual_seed(0)
-    network = build_network(config, 3)
+    network = build_network(config, 3).eval()
     torch.nn.init.normal_(network.head.weight, std=0.1)
-    served = ServedNetwork(network.eval())
     size = config.input_size
     inputs = np.stack([model_input(read_photo(p, size), size) for p in split[::3]])
     files = [tmp_path / "fp32.onnx", tmp_path / "int8.onnx"]
-    export_fp32(served, size, files[0])
+    export_fp32(network, size, files[0])
     if can_quantize(files[0]):
         quantize(*files, inputs)
         correct_head(*files, inputs)
@@ -118,6 +106,19 @@ def test_any_network_and_its_files_say_the_same(
         channels = run_file(file, inputs[:1], "embedding").shape[1]
         head = Head(weight=np.ones(channels, np.float32), bias=0.0)
         add_head(file.read_bytes(), head, labels=3, softmax=True)
-    found = parity(served, files[0], files[-1] if len(files) > 1 else None, inputs)
+    found = parity(network, files[0], files[-1] if len(files) > 1 else None, inputs)
     assert found.fp32.largest < 1e-4
     assert found.int8 is None or found.int8.largest < 0.1
+
+
+def test_licenses_are_counted_as_they_were_found(tmp_path: Path) -> None:
+    one = Photo(tmp_path / "a.jpg", "a", "wood", "shop", "train", license="CC0")
+    photos = [one, replace(one, source="museum", split="test"), replace(one, license="")]
+    counts = count_licenses(photos)
+    assert list(counts.items()) == [("CC0", (2, 2)), (UNSTATED, (1, 1))]
+    write_sources(photos, tmp_path / "sources.csv")
+    with (tmp_path / "sources.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["source"] for row in rows] == ["museum", "shop"]
+    shop = {"source": "shop", "photos": "2", "splits": "train", "labels": "wood"}
+    assert rows[1] == shop | {"licenses": f"CC0; {UNSTATED}"}

@@ -67,7 +67,7 @@ TRANSFORMERS = {
     "eva02_tiny_patch14_224": 1,  # normalises after pooling
     "swin_tiny_patch4_window7_224": 0,  # channels last
 }
-"""Small ones of each make -> tokens that are no patches."""
+"""Small ones of each make -> tokens that are not patches."""
 
 
 def transformer(name: str, **changes: object) -> TrainingConfig:

@@ -19,6 +19,7 @@ from recognizer.training import runs as module
 from recognizer.training.fit import Run, predict
 from recognizer.training.model import ProductNetwork
 from recognizer.training.runs import (
+    Recipe,
     Stage,
     answers,
     finished_network,
@@ -27,11 +28,11 @@ from recognizer.training.runs import (
     read_recipe,
     train_recipe,
 )
-from tests.training.conftest import Trained, small_config
+from tests.training.conftest import small_config
 
 
-def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Trained) -> None:
-    found, recipe = answers(trained.folder), trained.recipe
+def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Recipe) -> None:
+    found, recipe = answers(trained), trained
     assert found is not None
     assert {p.sha256 for p in found.photos} == {p.sha256 for p in recipe.train}
     assert set(found.folds.tolist()) == {0, 1}
@@ -40,88 +41,75 @@ def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Trained) -> 
     assert probabilities.sum(axis=1) == pytest.approx(np.ones(len(found.photos)), abs=1e-5)
     rows = np.flatnonzero(found.folds == 1)
     held = [found.photos[i] for i in rows]
-    network = fold_network(recipe, trained.folder, 1)
+    network = fold_network(recipe, 1)
     assert isinstance(network, ProductNetwork)
     logits = torch.from_numpy(predict(network, held, recipe.cache, recipe.config.input_size))
     assert probabilities[rows] == pytest.approx(logits.softmax(1).numpy(), abs=1e-4)
 
 
-def test_the_weights_are_the_mean_of_the_seeds(trained: Trained, tmp_path: Path) -> None:
-    recipe = trained.recipe
+def test_the_weights_are_the_mean_of_the_seeds(trained: Recipe, tmp_path: Path) -> None:
     one, two = (
         Run(
-            recipe.config, recipe.labels, recipe.train, recipe.cache, tmp_path / str(s), seed=s
+            trained.config, trained.labels, trained.train, trained.cache, tmp_path / str(s), seed=s
         ).train()
         for s in (0, 1)
     )
     assert any(not torch.equal(value, two[name]) for name, value in one.items())
-    for name, value in finished_network(recipe, trained.folder).named_parameters():
+    for name, value in finished_network(trained).named_parameters():
         torch.testing.assert_close(value, (one[name] + two[name]) / 2)
 
 
-def test_what_is_finished_is_not_done_again(
-    split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = small_config(folds=2)
-
-    def train() -> list[str]:
-        said: list[Stage] = []
-        with (recipe := open_recipe(config, split, tmp_path)).cache:
-            train_recipe(recipe, tmp_path, said.append)
-        return [stage.words for stage in said]
-
-    with monkeypatch.context() as patched:
-        patched.setattr(module, "write_out_of_fold", _die)
-        with pytest.raises(KeyboardInterrupt):
-            train()
-    written = {f: f.stat().st_mtime_ns for f in tmp_path.glob("fold-*/checkpoint.pt")}
-    assert len(written) == 2
-    said = train()
-    assert {f: f.stat().st_mtime_ns for f in tmp_path.glob("fold-*/checkpoint.pt")} == written
-    assert said[-1].startswith("run 3 of 3 (all photos, seed 0): 16 of 16 photos, loss ")
-    assert train() == []
-
-
-def _die(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def test_the_time_left_is_estimated_and_the_numbers_of_training_are_reported(
+def test_what_is_finished_is_not_done_again_and_the_rest_is_estimated(
     split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recognizer.training.fit._SAVE_SECONDS", 0.0)
-    said: list[Stage] = []
-    with (recipe := open_recipe(small_config(folds=2), split, tmp_path)).cache:
-        train_recipe(recipe, tmp_path, said.append)
+    config, said = small_config(folds=2), list[Stage]()
+
+    def train() -> dict[Path, int]:
+        said.clear()
+        with (recipe := open_recipe(config, split, tmp_path)).cache:
+            train_recipe(recipe, said.append)
+        return {f: f.stat().st_mtime_ns for f in tmp_path.glob("fold-*/checkpoint.pt")}
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "write_out_of_fold", die)
+        with pytest.raises(KeyboardInterrupt):
+            train()
     assert [stage.words for stage in said][:2] == [
         "decoding: 24 of 24 photos",
         "computing features of test_efficientnet: 12 of 12 photos",
     ]
     trained = [stage for stage in said if stage.progress]
-    left = [stage.seconds_left for stage in trained]
-    assert left[0] is None
-    assert left[1]
-    assert left[-1] == 0
-    runs = ("fold-0-0", "fold-1-0", "all-0")
-    assert [stage.run for stage in trained] == [run for run in runs for _ in range(2)]
-    last = trained[-1].progress
-    assert last
-    assert (last.step, last.photos, last.loss is None) == (2, 16, False)
-    assert 0 < last.learning_rate < recipe.config.learning_rate
+    assert [stage.run for stage in trained] == ["fold-0-0"] * 2 + ["fold-1-0"] * 2
+    assert trained[0].seconds_left is None
+    assert trained[1].seconds_left
+    written = {f: f.stat().st_mtime_ns for f in tmp_path.glob("fold-*/checkpoint.pt")}
+    assert train() == written
+    last = said[-1]
+    assert last.words.startswith("run 3 of 3 (all photos, seed 0): 16 of 16 photos, loss ")
+    assert (last.run, last.seconds_left) == ("all-0", 0)
+    assert last.progress
+    assert (last.progress.step, last.progress.photos) == (2, 16)
+    assert 0 < last.progress.learning_rate < config.learning_rate
+    train()
+    assert not said
 
 
 @pytest.mark.parametrize("key", ["another recipe", "other photos"])
 def test_another_recipe_or_other_photos_do_not_go_on(
-    trained: Trained, split: list[Photo], key: str
+    trained: Recipe, split: list[Photo], key: str
 ) -> None:
-    config, photos = trained.recipe.config, split
+    config, photos = trained.config, split
     if key == "another recipe":
         config = msgspec.structs.replace(config, learning_rate=0.1)
     else:
         photos = [p for p in split if p is not next(q for q in split if q.split == "train")]
     with pytest.raises(TrainingError, match=f"is of {key}: choose"):
         open_recipe(config, photos, trained.folder)
-    assert read_recipe(trained.folder) == trained.recipe.config
+    assert read_recipe(trained.folder) == trained.config
 
 
 @pytest.mark.parametrize(
@@ -156,8 +144,8 @@ def test_one_label_is_too_few(split: list[Photo], tmp_path: Path) -> None:
         open_recipe(small_config(), [p for p in split if p.label == "ceramic"], tmp_path)
 
 
-def test_a_folder_without_a_network_says_what_to_do(trained: Trained, tmp_path: Path) -> None:
+def test_a_folder_without_a_network_says_what_to_do(trained: Recipe, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="give the same training command again"):
-        finished_network(trained.recipe, tmp_path)
+        finished_network(replace(trained, folder=tmp_path))
     with pytest.raises(TrainingError, match="train first"):
         read_recipe(tmp_path)

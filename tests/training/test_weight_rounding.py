@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from recognizer.training import quantization
-from recognizer.training.onnx_export import ServedNetwork, export_fp32
+from recognizer.training.onnx_export import export_fp32
 from recognizer.training.quantization import quantize, run_file
 from recognizer.training.weight_rounding import (
     DEPTHWISE_LEVELS,
@@ -49,11 +49,6 @@ def test_sums_are_nearer_than_with_the_nearest_steps(
 
     # Each kernel's, but for what the damping of the covariance allows.
     assert (error(found) <= error(np.round(weights)) + 1e-3 * size).all()
-
-
-def test_inputs_that_have_nothing_in_common_are_rounded_to_the_nearest_step() -> None:
-    weights = np.random.default_rng(0).uniform(-9, 9, (1, 4, 6))
-    np.testing.assert_array_equal(round_together(weights, np.eye(6)[None], 9), np.round(weights))
 
 
 def test_inputs_that_never_vary_do_no_harm() -> None:
@@ -95,7 +90,7 @@ def test_weights_are_fitted_to_photos_and_keep_to_the_bits_that_no_cpu_overflows
     photos = np.stack([np.asarray(scene(n).resize((32, 32)))[..., :3] for n in range(16)])
     shown, unseen = photos[:10], photos[10:]
     exact, fitted, nearest = (tmp_path / f"{name}.onnx" for name in ("exact", "fitted", "nearest"))
-    export_fp32(ServedNetwork(_Network()), 32, exact)
+    export_fp32(_Network(), 32, exact)
     changed = {}
 
     def fit(given: onnx.ModelProto, rounded: onnx.ModelProto, inputs: NDArray[np.uint8]) -> None:
