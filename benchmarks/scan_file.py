@@ -217,7 +217,7 @@ def look_up(path: Path, count: int) -> None:
     """Look up what is known of images, as a scan of an unchanged folder does."""
     chosen = np.random.default_rng(2).integers(1, count, LOOKED_UP).tolist()
     with ScanWriter(path, Ranking()) as file:
-        rows = [file.row(number) for number in chosen]
+        rows = [next(file.rows("image.id = ?", (number,))) for number in chosen]
         with measured("unchanged images: known, and the last row", lambda: LOOKED_UP):
             for row in rows:
                 if row is not None:

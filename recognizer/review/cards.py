@@ -48,7 +48,6 @@ def base_context(texts: Texts, photos: Photos, *, is_report: bool) -> dict[str, 
     taxonomy = next((bundle.taxonomy for bundle in photos.bundles.values()), load_taxonomy())
     return {
         "t": texts,
-        "script_texts": texts.of_script,
         "is_report": is_report,
         "base": "#" if is_report else "",
         "view": View(),

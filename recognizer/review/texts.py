@@ -18,13 +18,6 @@ from recognizer.taxonomy import Taxonomy
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
 
-SCRIPT_TEXTS = (  # that the script of the pages fills in
-    *("confirmed", "rejected", "unsure", "escalated", "picked", "found", "page", "progress"),
-    *("unexported", "offline", "no_heatmap", "wrong_name", "not_kept", "nothing_to_export"),
-    *("nothing_to_undo", "was_exported", "undone", "said_skip", "said_one", "said_bulk"),
-    "your_name",
-)
-
 
 @cache
 def catalogue() -> dict[str, Any]:
@@ -34,24 +27,22 @@ def catalogue() -> dict[str, Any]:
 
 
 class Texts:
-    """The words of a language of :data:`LANGUAGES`; called with a key, it returns a text."""
+    """The words of a language of :data:`LANGUAGES`; called with a key, it returns a text.
+
+    ``words`` are all of them by key, for the script of the pages, with the values to be filled in.
+    """
 
     def __init__(self, language: str) -> None:
         if language not in LANGUAGES:
             raise UsageError(f"language {language!r}: {' or '.join(LANGUAGES)}")
         self.language = language
-        self._words: dict[str, list[str]] = catalogue()["words"]
         self._place = [*LANGUAGES].index(language)
+        self.words = {key: both[self._place] for key, both in catalogue()["words"].items()}
 
     def __call__(self, key: str, **values: object) -> str:
         """Return a text with its values filled in; numbers get separators."""
         shown = {k: f"{v:,}" if isinstance(v, int) else v for k, v in values.items()}
-        return self._words[key][self._place].format(**shown)
-
-    @property
-    def of_script(self) -> dict[str, str]:
-        """What the script of the pages says, with its values to be filled in."""
-        return {key: self._words[key][self._place] for key in SCRIPT_TEXTS}
+        return str(self.words[key]).format(**shown)
 
     def label(
         self, name: str, taxonomy: Taxonomy, *, family: bool = False, mark: bool = False

@@ -154,14 +154,12 @@ def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: boo
     if suffix not in _SUFFIXES:
         raise UsageError(f"{path}: give a name that ends in {', '.join(_SUFFIXES)}")
     parquet = parquet_library() if suffix == ".parquet" else None
-    beginning = {
-        ".jsonl": f'{{"{next(iter(kind.columns))}":',
-        ".csv": ",".join([*kind.columns][:6]),
-    }
+    names = [*kind.columns]
+    beginning = ",".join(names[:6]) if suffix == ".csv" else f'{{"{names[0]}":'
 
     def is_own(file: BinaryIO) -> bool:
         if parquet is None:
-            return file.read(100).startswith(beginning[suffix].encode())
+            return file.read(100).startswith(beginning.encode())
         try:
             return kind.key.encode() in (parquet.read_schema(file).metadata or {})
         except Exception:  # pyarrow raises many classes for what is not Parquet

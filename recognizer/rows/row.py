@@ -190,10 +190,7 @@ class Row:
             if (values.get(name) is None) is not failed:
                 raise ValueError(f"{name} is null exactly where the status is failed")
         values = values | {name: () for name in _EMPTY if values.get(name) is None}
-        try:
-            return msgspec.convert(values, cls)
-        except msgspec.ValidationError as error:  # a ValueError in later versions only
-            raise ValueError(str(error)) from error
+        return msgspec.convert(values, cls)
 
 
 _NULLS = dict.fromkeys(("scores", "leads", "family", "regions"))  # where the image failed

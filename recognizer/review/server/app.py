@@ -223,7 +223,7 @@ class _Pages:
         reviewer = _who_acts(request)
         try:
             data = msgspec.json.decode(await request.body(), type=Act)
-        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        except (ValueError, RecursionError) as error:
             raise HTTPException(400) from error
         return await run_in_threadpool(self._act, request, reviewer, data)
 
