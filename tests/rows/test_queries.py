@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from recognizer.listing_rules import KeywordHit
 from recognizer.rows import ScanFile
 from tests.rows.rows import HASH, bare_row, write_scan
 
@@ -35,6 +36,7 @@ def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             level,
             item={"id": n // 2, "seller": "ann", "title": "象牙"},
             phash=None if level == "unscored" else HASH,
+            keywords=(KeywordHit(keyword="象牙", column="title"),),
         )
         for n, level in enumerate(levels)
     ]
