@@ -31,7 +31,7 @@ def command(
     from recognizer.review.measure import measure_outcomes
 
     with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
-        found = measure_outcomes(file.rows(), found_out.in_force())
+        found = measure_outcomes(file.rows(), found_out.decided())
     if as_json:
         print_json(found)
     else:

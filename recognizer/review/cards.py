@@ -235,7 +235,8 @@ def _leads(listing: Listing, entry: Entry, taxonomy: Taxonomy, texts: Texts) -> 
     bars = []
     for lead in sorted(listing.leads, key=lambda lead: lead.name != entry.product):
         family = lead.kind is CandidateKind.FAMILY
-        name = texts.label(lead.name, taxonomy, family=family, mark=True)
+        name = texts.label(lead.name, taxonomy, family=family)
+        name = texts("family", name=name) if family else name
         bars.append(Bar("" if family else lead.name, name, lead.score, lead.threshold))
     return bars
 

@@ -71,17 +71,15 @@ class Measurement:
 _Group: TypeAlias = tuple[CandidateKind | None, str | None, Decision]
 
 
-def measure_outcomes(rows: Iterable[Row], outcomes: Iterable[Outcome]) -> Measurement:
-    """Compare the rows of a scan with outcomes that were not withdrawn, in their order."""
-    last = {one.sha256: one for one in outcomes if one.sha256 is not None}
-    said = {sha256: one for sha256, one in last.items() if one.judgement in DECIDED}
+def measure_outcomes(rows: Iterable[Row], decided: Mapping[str, Outcome]) -> Measurement:
+    """Compare the rows of a scan with what was decided on images, by their digests."""
     family_of = {name: label.family for name, label in load_taxonomy().labels.items()}
     groups: dict[_Group, Counter[Judgement | None]] = defaultdict(Counter)
     as_product, judgements = Counter[_Group](), Counter[Judgement | None]()
     drawn, audited, found = Counter[float](), Counter[float](), Counter[float]()
     images = cleared = 0
     for images, row in enumerate(rows, 1):  # noqa: B007 - counted
-        outcome = said.get(row.sha256 or "")
+        outcome = decided.get(row.sha256 or "")
         judgement = None if outcome is None else outcome.judgement
         if row.is_image_lead:
             judgements[judgement] += 1

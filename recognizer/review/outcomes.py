@@ -196,14 +196,18 @@ class Outcomes(Closes):
         some = json.dumps([*ids])
         return self._select("outcome", "id IN (SELECT value FROM json_each(?))", (some,))
 
-    def in_force(self) -> Iterator[Outcome]:
-        """Yield all outcomes that were not withdrawn, in the order in which they were added."""
-        return self._select("standing", "1")
-
     def standing(self) -> Iterator[Outcome]:
         """Yield what counts of each image or listing: the last outcome that was not withdrawn."""
         last = "SELECT max(number) FROM standing GROUP BY sha256, iif(sha256 IS NULL, listing, 0)"
         return self._select("standing", f"number IN ({last})")
+
+    def decided(self) -> dict[str, Outcome]:
+        """Return what counts of each image that was confirmed or rejected, by its digest."""
+        return {
+            one.sha256: one
+            for one in self.standing()
+            if one.sha256 is not None and one.judgement in DECIDED
+        }
 
     def _select(
         self, table: str, condition: str, values: Sequence[object] = ()

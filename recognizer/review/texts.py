@@ -21,37 +21,33 @@ LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
 
 @cache
 def catalogue() -> dict[str, Any]:
-    """Return what ``texts.toml`` holds: its tables, of which ``words`` is key -> both languages."""
+    """Return the tables of ``texts.toml``: ``words`` and ``script`` are key -> both languages."""
     file = resources.files("recognizer.review") / "texts.toml"
     return tomllib.loads(file.read_text("utf-8"))
 
 
 class Texts:
-    """The words of a language of :data:`LANGUAGES`; called with a key, it returns a text.
-
-    ``words`` are all of them by key, for the script of the pages, with the values to be filled in.
-    """
+    """The words of a language of :data:`LANGUAGES`; called with a key, it returns a text."""
 
     def __init__(self, language: str) -> None:
         if language not in LANGUAGES:
             raise UsageError(f"language {language!r}: {' or '.join(LANGUAGES)}")
         self.language = language
         self._place = [*LANGUAGES].index(language)
-        self.words = {key: both[self._place] for key, both in catalogue()["words"].items()}
+        tables = catalogue()
+        self._words: dict[str, list[str]] = tables["words"] | tables["script"]
+        self.of_script = {key: both[self._place] for key, both in tables["script"].items()}
 
     def __call__(self, key: str, **values: object) -> str:
         """Return a text with its values filled in; numbers get separators."""
         shown = {k: f"{v:,}" if isinstance(v, int) else v for k, v in values.items()}
-        return str(self.words[key]).format(**shown)
+        return self._words[key][self._place].format(**shown)
 
-    def label(
-        self, name: str, taxonomy: Taxonomy, *, family: bool = False, mark: bool = False
-    ) -> str:
-        """Return the name of a label or family for people; ``mark`` says that it is a family."""
+    def label(self, name: str, taxonomy: Taxonomy, *, family: bool = False) -> str:
+        """Return the name of a label or family for people."""
         # English names are those of the taxonomy.
         own = catalogue()["families" if family else "labels"] if self.language == "zh" else {}
-        shown = own.get(name) or taxonomy.display_name(name, family=family)
-        return self("family", name=shown) if family and mark else shown
+        return own.get(name) or taxonomy.display_name(name, family=family)
 
     def reason(self, reason: Reason | None) -> str:
         """Return what the reason of a failure means."""

@@ -11,7 +11,7 @@ import pytest
 from recognizer.listing_rules import KeywordHit
 from recognizer.policy import CandidateKind, Decision
 from recognizer.review.measure import Measurement, measure_outcomes, weighted_count
-from recognizer.review.outcomes import Judgement, Occasion, Outcome
+from recognizer.review.outcomes import DECIDED, Judgement, Occasion, Outcome
 from recognizer.rows.row import Row
 from tests.review.outcomes import outcome
 from tests.rows.rows import NOW, bare_row, digest, lead
@@ -25,7 +25,7 @@ def said(name: str, judgement: Judgement, hours: float = 1, **values: Any) -> Ou
 
 
 def measure(rows: Sequence[Row], *outcomes: Outcome) -> Measurement:
-    return measure_outcomes(rows, outcomes)
+    return measure_outcomes(rows, {o.sha256 or "": o for o in outcomes if o.judgement in DECIDED})
 
 
 def leads(*names: str, decision: str = "review") -> list[Row]:
