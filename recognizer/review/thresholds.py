@@ -1,10 +1,7 @@
 """Thresholds for a review team: what each choice finds, and how many leads it makes.
 
-Labelled photos with their scores tell recall and false-positive rate; with a prevalence, that is
-leads a day. Of a reviewed scan, leads tell what is there, and only the audit sample, clear images
-drawn with known probabilities, what a lower threshold would add and what was missed. The threshold
-is chosen whose leads a team can work through, or of which enough show a product. It is one for all
-products: on the highest score of an image.
+They are measured on labelled photos, or on a reviewed scan, whose audit sample alone tells what a
+lower threshold would add and what was missed. One threshold holds for all products.
 """
 
 from __future__ import annotations

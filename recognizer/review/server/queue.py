@@ -1,8 +1,7 @@
 """The queue at the desk: who gets which listing, what they say of it, and how far the team is.
 
-A listing is handed to one person at a time. What somebody says is on the disk before the next
-listing is handed out. Who has what is known to the server alone: after a restart the pages that are
-open ask for their listings again.
+What somebody says is on the disk before the next listing is handed out. Who has what is known to
+the server alone: after a restart the pages that are open ask for their listings again.
 """
 
 from __future__ import annotations
@@ -187,13 +186,12 @@ class Queue(Entries):
         unit: int,
         verdict: Assessment,
         *,
-        copies: bool = False,
         expected: int = 1,
     ) -> int:
-        """Store what a reviewer says of a listing, with ``copies`` of its open near-copies too.
+        """Store what a reviewer says of a listing, or of it and its copies if more are ``expected``.
 
-        It is a :class:`ConflictError` if these are not as many as ``expected``, if the listing is
-        gone, or if somebody else has it or has decided it since the page was made.
+        It is a :class:`ConflictError` if these are not as many, if the listing is gone, or if
+        somebody else has it or has decided it since the page was made.
         """
         with self._current():
             entry = self.entry(unit)
@@ -202,7 +200,7 @@ class Queue(Entries):
                 entry.held_by == reviewer or (entry.held_by is None and entry.state == OPEN)
             ):
                 raise ConflictError
-            members = self.members(entry, reviewer) if copies else [entry]
+            members = self.members(entry, reviewer) if expected > 1 else [entry]
             if len(members) != expected:
                 raise ConflictError
             held = self.file.select(
