@@ -191,10 +191,6 @@ def test_a_clock_that_goes_back_does_not_stop_a_scan(tmp_path: Path) -> None:
 # --- what happens to the file ---------------------------------------------------------------------
 
 
-def _removed(path: Path) -> None:
-    path.unlink()
-
-
 def _renamed(path: Path) -> None:
     path.rename(path.with_name("moved"))
 
@@ -208,10 +204,6 @@ def _replaced(path: Path) -> None:
     write_scan(path.with_name("other"), ROWS[8:]).rename(path)
 
 
-def _truncated(path: Path) -> None:
-    os.truncate(path, 0)
-
-
 def _overwritten(path: Path) -> None:
     # Once what was written is in the file itself, and not in its log alone.
     with closing(sqlite3.connect(path)) as database:
@@ -223,11 +215,11 @@ def _overwritten(path: Path) -> None:
 @pytest.mark.parametrize(
     ("happens", "words", "rows_in"),
     [
-        (_removed, r"was removed .* written again to .*scan\.sqlite\. ", "scan.sqlite"),
+        (Path.unlink, r"was removed .* written again to .*scan\.sqlite\. ", "scan.sqlite"),
         (_renamed, r"was renamed .* in .*moved\. Put it back", "moved"),
         (_rotated, r"was renamed .* in .*moved\. Put it back", "moved"),
         (_replaced, r"was removed .*scan\.sqlite\.recovered", "scan.sqlite.recovered"),
-        (_truncated, "was truncated by another program.*put a copy", None),
+        (lambda path: os.truncate(path, 0), "was truncated by another program.*put a copy", None),
         (_overwritten, "was overwritten by another program.*put a copy", None),
     ],
 )

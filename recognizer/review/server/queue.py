@@ -188,7 +188,7 @@ class Queue(Entries):
         *,
         expected: int = 1,
     ) -> int:
-        """Store what a reviewer says of a listing, or of it and its copies if more are ``expected``.
+        """Store what a reviewer says of a listing, and of its copies if more than it are expected.
 
         It is a :class:`ConflictError` if these are not as many, if the listing is gone, or if
         somebody else has it or has decided it since the page was made.
