@@ -182,10 +182,13 @@ class Outcomes(Closes):
         condition = "sha256 = ? OR (sha256 IS NULL AND listing = ?)"
         return self._select("outcome", condition, (sha256, listing))
 
-    def by_id(self, ids: Iterable[str]) -> Iterator[Outcome]:
-        """Yield the outcomes with these IDs, in the order in which they were added."""
-        some = json.dumps([*ids])
-        return self._select("outcome", "id IN (SELECT value FROM json_each(?))", (some,))
+    def last_of(self, reviewer: str, since: str) -> Iterator[Outcome]:
+        """Yield what a reviewer said last, at one time after this one, and has not withdrawn."""
+        last = (
+            "SELECT time FROM standing WHERE reviewer = ?1 AND time > ?2"
+            " ORDER BY number DESC LIMIT 1"
+        )
+        return self._select("standing", f"reviewer = ?1 AND time = ({last})", (reviewer, since))
 
     def standing(self) -> Iterator[Outcome]:
         """Yield what counts of each image or listing: the last outcome that was not withdrawn."""
