@@ -140,7 +140,6 @@ def command(
     from recognizer.known import share_bank
     from recognizer.model.bundle import load_bundle, load_carried_bundles
     from recognizer.policy import Policy
-    from recognizer.review.page import write_report
     from recognizer.rows import AuditSample, Ranking, ScanWriter
     from recognizer.scan import Access, Engine, Lookahead, ScanOptions, Shard, Skipped, expand
     from recognizer.scan import scan as run
@@ -195,6 +194,8 @@ def command(
             for line in scan_output.warnings(skipped):
                 typer.echo(line, err=True)
             if report is not None:
+                from recognizer.review.page import write_report
+
                 write_report(output, report, [model, *load_carried_bundles()])
             if as_json:
                 print_json(scan_output.as_plain(summary, skipped, model, output))

@@ -10,6 +10,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator, Set
+from functools import cache
 
 from recognizer.imaging.sources import Refused
 from recognizer.status import Reason
@@ -23,22 +24,28 @@ _PNG_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _PNG_SHOWN = _PNG_CRITICAL | {b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT"}
 """What changes the picture: transparency, the orientation, and the frames of an animation."""
 
-# Many chunks in one step: one of them is only twelve bytes.
-_PNG_SKIPPED = re.compile(
-    rb"(?s)(?:(?!.{4}(?:%s))\0\0\0(?:%s))++"
-    % (
-        b"|".join(sorted(_PNG_SHOWN)),
-        b"|".join(rb"\x%02x.{%d}" % (size, size + 8) for size in range(_SHORT)),
+
+@cache
+def _patterns() -> tuple[re.Pattern[bytes], ...]:
+    """Return patterns of short chunks: many to leave out, many with pixels, and one's pixels."""
+    payloads = [(size, rb"\x%02x" % size) for size in range(_SHORT)]
+    return (
+        re.compile(
+            rb"(?s)(?:(?!.{4}(?:%b))\0\0\0(?:%b))++"
+            % (
+                b"|".join(sorted(_PNG_SHOWN)),
+                b"|".join(rb"%b.{%d}" % (code, size + 8) for size, code in payloads),
+            )
+        ),
+        re.compile(
+            rb"(?s)(?:\0\0\0(?:%b))++"
+            % b"|".join(rb"%bIDAT.{%d}" % (code, size + 4) for size, code in payloads)
+        ),
+        re.compile(
+            rb"(?s)\0\0\0.IDAT(%b)...."
+            % b"|".join(rb"(?<=%bIDAT).{%d}" % (code, size) for size, code in payloads)
+        ),
     )
-)
-_PNG_PIXELS = re.compile(
-    rb"(?s)(?:\0\0\0(?:%s))++"
-    % b"|".join(rb"\x%02xIDAT.{%d}" % (size, size + 4) for size in range(_SHORT))
-)
-_PNG_PAYLOAD = re.compile(
-    rb"(?s)\0\0\0.IDAT(%s)...."
-    % b"|".join(rb"(?<=\x%02xIDAT).{%d}" % (size, size) for size in range(_SHORT))
-)
 
 
 def check_chunks(data: bytes) -> None:
@@ -60,12 +67,13 @@ def without_metadata(data: bytes) -> Iterator[bytes]:
 def _bare_png(data: bytes, kept: Set[bytes]) -> bytes:
     found, pixels, place = [_PNG_SIGNATURE], list[bytes](), 0
     position, kind = len(_PNG_SIGNATURE), b""
+    left_out, with_pixels, payload = _patterns()
     for _ in range(_MAX_STEPS):
-        if skipped := _PNG_SKIPPED.match(data, position):
+        if skipped := left_out.match(data, position):
             position = skipped.end()
-        if run := _PNG_PIXELS.match(data, position):
+        if run := with_pixels.match(data, position):
             place = place or len(found)
-            pixels += _PNG_PAYLOAD.findall(data, position, run.end())
+            pixels += payload.findall(data, position, run.end())
             position = run.end()
         if position + 12 > len(data) or kind == b"IEND":
             break

@@ -23,6 +23,7 @@ from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.listing_columns import normal_name
 from recognizer.rows.item_key import URL
+from recognizer.scan.access import Access
 from recognizer.scan.bounds import Bounds, Reading
 from recognizer.scan.items import (
     Container,
@@ -45,7 +46,6 @@ from recognizer.scan.records import (
     text_records,
 )
 from recognizer.scan.stores import BUCKET_SCHEMES, opened
-from recognizer.scan.web import Access
 from recognizer.status import Reason
 
 _JSON_LINES = (".jsonl", ".ndjson")

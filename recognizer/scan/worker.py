@@ -34,11 +34,11 @@ from recognizer.prediction import Prediction, Region
 from recognizer.rows.records import result_of
 from recognizer.rows.row import Row
 from recognizer.rows.similar import quantize
+from recognizer.scan.access import Access
 from recognizer.scan.archives import extract
 from recognizer.scan.items import ArchiveMember, FileLocation, Item, StoreObject, WebAddress
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.stores import Store, stamp_of
-from recognizer.scan.web import Access, fetch
 from recognizer.status import Reason, Status
 
 
@@ -320,6 +320,8 @@ class Reader:
                 case StoreObject() as place:
                     return Store(place).read(self._limits)
                 case WebAddress(url):
+                    from recognizer.scan.web import fetch  # noqa: PLC0415 - TLS loads slowly
+
                     return fetch(url, self._limits, self._access)
                 case cell:
                     raise Refused(Reason.NOT_FOUND, f"{cell}: the table is not read again")
