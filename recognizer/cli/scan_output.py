@@ -126,13 +126,9 @@ def chosen_columns(table: str, names: Iterable[str]) -> str:
 
 
 def warnings(skipped: Skipped) -> Iterator[str]:
-    """Yield a line for each table with rows that name no image: some may name one elsewhere."""
+    """Yield a line for each table with rows that name no image."""
     for table, count in skipped.without_image.items():
-        line = f"{table}: {counted(count, 'row')} without an image"
-        if others := skipped.other_columns.get(table):
-            names = ", ".join(map(repr, sorted(others)))
-            line += f"; some have a value in {names}, which was not read"
-        yield shown(line)
+        yield shown(f"{table}: {counted(count, 'row')} without an image")
 
 
 def _misplaced(table: str) -> str:

@@ -6,23 +6,21 @@ hangs or swells the process costs a row that says how far it was read.
 
 from __future__ import annotations
 
-import gzip
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 from recognizer._closing import Closes
-from recognizer._process import Child, DiedError, RemoteError, describe, inbox, settle
+from recognizer._process import Child, DiedError, RemoteError, inbox, settle
 from recognizer.errors import RecognizerError
-from recognizer.imaging.sources import Refused, refusal
-from recognizer.scan.archives import MAX_IMAGES, archive_parts, tar_members, zip_members
+from recognizer.scan.archives import MAX_IMAGES
 from recognizer.scan.bounds import Reading
-from recognizer.scan.items import ZIP_SUFFIX, Columns, Item, Part, Skipped, table_format
-from recognizer.scan.tables import TableOpening, table_items
+from recognizer.scan.items import Columns, Item, Part, Skipped
+from recognizer.scan.tables import Opening
 from recognizer.status import Reason
 
 MEMORY_LIMIT = 2 << 30
@@ -36,85 +34,35 @@ _MAX_WAITING = 32
 _MAX_WAITING_BYTES = 64 << 20
 
 
-class Opening(TableOpening):
-    """An archive or a table, and how it is opened; the options of tables leave archives alone."""
-
-    def parts(self, progress: Reading, skipped: Skipped) -> Iterator[Part]:
-        """Yield what is in the container; one that cannot be read on ends in an item."""
-        try:
-            yield from self._parts(progress, skipped)
-        except RecognizerError:
-            raise
-        except Exception as error:  # of any class: whatever a parser makes of damage
-            refused = _refusal(error)
-            detail = f"{refused.detail}; {progress.rest}"
-            yield Part(item=Item.failed(self.container, refused.reason, detail))
-
-    def _parts(self, progress: Reading, skipped: Skipped) -> Iterator[Part]:
-        name = str(self.container)
-        if table_format(name):
-            return (Part(item=item) for item in table_items(self, progress, skipped))
-        if name.lower().endswith(ZIP_SUFFIX):
-            members = zip_members(self.container)
-        else:
-            members = tar_members(self.container, progress)
-        return archive_parts(members, self.limits, progress, skipped)
-
-
-@dataclass(slots=True)
-class _Group:
-    key: str | None = None
-    columns: Columns = None
-    images: int = 0
-    waiting: list[Item] = field(default_factory=list)
-    waiting_bytes: int = 0
-
-    def flush(self) -> Iterator[Item]:
-        for item in self.waiting:
-            self.images += 1
-            has_columns = self.columns is not None and self.images <= MAX_IMAGES
-            yield replace(item, columns=self.columns) if has_columns else item
-        self.waiting.clear()
-        self.waiting_bytes = 0
-
-    def add(self, item: Item) -> Iterator[Item]:
-        self.waiting.append(item)
-        self.waiting_bytes += len(item.data or b"")
-        if (
-            self.key is None
-            or self.columns is not None
-            or len(self.waiting) >= _MAX_WAITING
-            or self.waiting_bytes >= _MAX_WAITING_BYTES
-        ):
-            yield from self.flush()
-
-
 def grouped(parts: Iterable[Part]) -> Iterator[Item]:
     """Yield the images of a container, each with the metadata of its key."""
-    group = _Group()
+    key: str | None = None
+    columns: Columns = None
+    waiting: list[Item] = []
+    held = given = 0
+
+    def flush() -> Iterator[Item]:
+        nonlocal held, given
+        for item in waiting:
+            given += 1
+            has_columns = columns is not None and given <= MAX_IMAGES
+            yield replace(item, columns=columns) if has_columns else item
+        waiting.clear()
+        held = 0
+
     for part in parts:
-        if part.key != group.key:
-            yield from group.flush()
-            group = _Group(part.key)
-        if part.item is not None:
-            yield from group.add(part.item)
+        if part.key != key:
+            yield from flush()
+            key, columns, given = part.key, None, 0
+        if part.item is None:
+            columns = part.columns
         else:
-            group.columns = part.columns
-            yield from group.flush()
-    yield from group.flush()
-
-
-def _refusal(error: Exception) -> Refused:
-    if isinstance(error, Refused):
-        return error
-    if isinstance(error, MemoryError):
-        detail = "it takes more memory than there is (--memory-limit)"
-        return Refused(Reason.CORRUPT_CONTAINER, detail)
-    if isinstance(error, EOFError) or "unexpected end of data" in str(error):
-        return Refused(Reason.TRUNCATED, "it ends early")
-    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
-        return refusal(error)
-    return Refused(Reason.CORRUPT_CONTAINER, describe(error))
+            waiting.append(part.item)
+            held += len(part.item.data or b"")
+        is_full = len(waiting) >= _MAX_WAITING or held >= _MAX_WAITING_BYTES
+        if key is None or columns is not None or is_full:
+            yield from flush()
+    yield from flush()
 
 
 class Containers(Closes):

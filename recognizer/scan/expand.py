@@ -25,7 +25,7 @@ from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.rows.item_key import MEMBER
 from recognizer.rows.scanfile import is_open_here
-from recognizer.scan.containers import Containers, Opening
+from recognizer.scan.containers import Containers
 from recognizer.scan.items import (
     Container,
     FileLocation,
@@ -40,7 +40,7 @@ from recognizer.scan.items import (
 )
 from recognizer.scan.options import ScanOptions
 from recognizer.scan.stores import BUCKET_SCHEMES, Store
-from recognizer.scan.tables import Roots
+from recognizer.scan.tables import Opening, Roots
 from recognizer.status import Reason
 
 LIST_ON_STDIN = "-"

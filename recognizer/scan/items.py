@@ -230,13 +230,11 @@ class Skipped:
     hidden: int = 0  # files and folders whose names begin with a dot
     bad_metadata: int = 0  # beside images in archives, which are scanned without it
     without_image: Counter[str] = field(default_factory=Counter)
-    """The number of rows without a value in the image column, by table, as what follows."""
-    other_columns: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """Of these rows: columns named like those of images, with a value."""
+    """The number of rows without a value in the image column, by table."""
     image_columns: defaultdict[str, dict[str, None]] = field(
         default_factory=lambda: defaultdict(dict)
     )
-    """The columns that were taken for those of images, in their order."""
+    """The columns that were taken for those of images, in their order, by table."""
 
     def add(self, other: Skipped) -> None:
         """Add what was skipped in another process."""
@@ -244,8 +242,6 @@ class Skipped:
         self.hidden += other.hidden
         self.bad_metadata += other.bad_metadata
         self.without_image += other.without_image
-        for table, names in other.other_columns.items():
-            self.other_columns[table] |= names
         for table, columns in other.image_columns.items():
             self.image_columns[table] |= columns
 

@@ -1,4 +1,4 @@
-"""Tables of listings, read row by row: which images a row names or holds.
+"""Archives and tables, opened; and of each row of a table the images that it names or holds.
 
 Some columns name or hold the images; all others are the listing's and pass through to the rows of
 the scan. A row that cannot be read becomes an item that failed: it may have named an image. A
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gzip
 import json
 import os
 import re
@@ -19,17 +20,22 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, Self
 
-from recognizer.errors import UsageError
+from recognizer._process import describe
+from recognizer.errors import RecognizerError, UsageError
 from recognizer.imaging import Limits
+from recognizer.imaging.sources import Refused, refusal
 from recognizer.listing_columns import normal_name
 from recognizer.rows.item_key import URL
 from recognizer.scan.access import Access
+from recognizer.scan.archives import archive_parts, tar_members, zip_members
 from recognizer.scan.bounds import Bounds, Reading
 from recognizer.scan.items import (
+    ZIP_SUFFIX,
     Container,
     FileLocation,
     Item,
     Location,
+    Part,
     Skipped,
     StoreObject,
     TableCell,
@@ -120,11 +126,11 @@ class Roots:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableOpening:
-    """A table, and how it is opened.
+class Opening:
+    """An archive or a table, and how it is opened.
 
-    ``image_column`` is None to find it by its name; ``roots`` say where the images that it names
-    may lie. If it ``is_only_source``, to lack an image column is a mistake of the user.
+    Of a table, ``image_column`` is None to find it by its name; ``roots`` say where the images that
+    it names may lie. If it ``is_only_source``, to lack an image column is a mistake of the user.
     """
 
     container: Container
@@ -134,8 +140,39 @@ class TableOpening:
     roots: Roots = field(default_factory=Roots)
     is_only_source: bool = False
 
+    def parts(self, progress: Reading, skipped: Skipped) -> Iterator[Part]:
+        """Yield what is in it; a container that cannot be read on ends in an item."""
+        name = str(self.container)
+        try:
+            if table_format(name):
+                yield from (Part(item=item) for item in table_items(self, progress, skipped))
+                return
+            is_zip = name.lower().endswith(ZIP_SUFFIX)
+            container = self.container
+            members = zip_members(container) if is_zip else tar_members(container, progress)
+            yield from archive_parts(members, self.limits, progress, skipped)
+        except RecognizerError:
+            raise
+        except Exception as error:  # of any class: whatever a parser makes of damage
+            refused = _refusal(error)
+            detail = f"{refused.detail}; {progress.rest}"
+            yield Part(item=Item.failed(self.container, refused.reason, detail))
 
-def table_items(opening: TableOpening, progress: Reading, skipped: Skipped) -> Iterator[Item]:
+
+def _refusal(error: Exception) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, MemoryError):
+        detail = "it takes more memory than there is (--memory-limit)"
+        return Refused(Reason.CORRUPT_CONTAINER, detail)
+    if isinstance(error, EOFError) or "unexpected end of data" in str(error):
+        return Refused(Reason.TRUNCATED, "it ends early")
+    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+        return refusal(error)
+    return Refused(Reason.CORRUPT_CONTAINER, describe(error))
+
+
+def table_items(opening: Opening, progress: Reading, skipped: Skipped) -> Iterator[Item]:
     """Yield the images of a table.
 
     A cell of an image column is a path, a URI, bytes, an object with ``bytes`` or ``path``, or a
@@ -179,7 +216,7 @@ def table_items(opening: TableOpening, progress: Reading, skipped: Skipped) -> I
 
 
 def _record_items(
-    opening: TableOpening,
+    opening: Opening,
     record: Record,
     chosen: Sequence[str],
     progress: Reading,
@@ -198,7 +235,7 @@ def _record_items(
     if record.detail and all(cell is None for cell in named.values()):
         yield Item.failed(row, Reason.CORRUPT_CONTAINER, record.detail, columns)
     elif not images:
-        _count(record, chosen, str(opening.container), skipped)
+        skipped.without_image[str(opening.container)] += 1
         if any(value not in (None, "") for value in columns.values()):
             detail = f"no value in {', '.join(map(repr, named))}" if named else "no image column"
             yield Item.failed(row, Reason.NO_IMAGE, detail, columns)
@@ -220,22 +257,13 @@ def _images(cells: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 seen.add(image)
 
 
-def _count(record: Record, chosen: Sequence[str], table: str, skipped: Skipped) -> None:
-    skipped.without_image[table] += 1
-    for name, cell in (record.cells or {}).items():
-        if cell and name not in chosen and is_image_name(name):
-            names = skipped.other_columns[table]
-            if len(names) < _MAX_NAMED:
-                names.add(name[:_MAX_NAMED])
-
-
 def _image_columns(cells: Mapping[str, Any], wanted: str | None) -> tuple[str, ...]:
     if wanted is not None:
         return (wanted,) if wanted in cells else ()
     return image_columns(tuple(cells))
 
 
-def _without_column(opening: TableOpening, cells: Mapping[str, Any]) -> Item:
+def _without_column(opening: Opening, cells: Mapping[str, Any]) -> Item:
     names = ", ".join(repr(name[:_MAX_NAMED]) for name in islice(cells, _MAX_NAMED)) or "none"
     names += ", ..." * (len(cells) > _MAX_NAMED)
     detail = f"no column {opening.image_column!r}, but {names}"
@@ -247,7 +275,7 @@ def _without_column(opening: TableOpening, cells: Mapping[str, Any]) -> Item:
 
 
 def _item(
-    opening: TableOpening,
+    opening: Opening,
     cell: TableCell,
     image: Any,
     columns: Mapping[str, Any],
@@ -336,12 +364,6 @@ def image_columns(names: tuple[str, ...]) -> tuple[str, ...]:
     sure = [name for place, name in usual if place < _SURE]
     found = [*main, *sure, *(name for _, _, name in numbered)]
     return tuple(dict.fromkeys(found)) or tuple(name for _, name in usual)
-
-
-def is_image_name(name: str) -> bool:
-    """Whether a column is called as those of images are."""
-    normal = normal_name(name)
-    return normal in {*IMAGE_COLUMNS, *_MAIN_COLUMNS} or bool(_NUMBERED.fullmatch(normal))
 
 
 def images_of_cell(cell: Any) -> Sequence[Any]:

@@ -15,8 +15,9 @@ import pytest
 from recognizer.errors import MissingExtraError
 from recognizer.imaging import Limits
 from recognizer.scan.bounds import Reading
-from recognizer.scan.containers import Containers, Opening
+from recognizer.scan.containers import Containers
 from recognizer.scan.items import FileLocation, Item, Part, Skipped
+from recognizer.scan.tables import Opening
 from recognizer.status import Reason
 
 MIB = 1 << 20

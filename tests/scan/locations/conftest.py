@@ -12,8 +12,9 @@ from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.scan import Access, ScanOptions, expand
 from recognizer.scan.bounds import Reading
-from recognizer.scan.containers import Opening, grouped
+from recognizer.scan.containers import grouped
 from recognizer.scan.items import Item, Skipped
+from recognizer.scan.tables import Opening
 from recognizer.scan.worker import Reader
 from recognizer.status import Reason
 from tests.conftest import encoded, picture
