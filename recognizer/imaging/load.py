@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, BinaryIO, TypeAlias
 
@@ -108,18 +109,8 @@ def read_bytes(source: object, limits: Limits) -> bytes:
 def _rewind(file: Any) -> None:
     if getattr(file, "closed", False) is True:
         raise UsageError("the file object is closed")
-    try:
+    with suppress(Exception):  # a stream; those of remote storage raise errors of their own
         file.seek(0)
-    except Exception:  # a stream; those of remote storage raise errors of their own
-        try:
-            position = file.tell()
-        except Exception:
-            return
-        if position:
-            raise UsageError(
-                f"{position} bytes of the file object were read already and it cannot be rewound: "
-                "give all of its bytes instead"
-            ) from None
 
 
 def _array_image(array: NDArray[np.uint8] | NDArray[np.uint16]) -> Image.Image:

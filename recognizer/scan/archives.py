@@ -27,7 +27,7 @@ from typing import IO, Any, BinaryIO, TypeAlias, cast
 from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused
-from recognizer.scan.bounds import Bounds, KeySet, Reading, Unpacked
+from recognizer.scan.bounds import MAX_NAME, KeySet, Reading, Unpacked
 from recognizer.scan.items import (
     ArchiveMember,
     Columns,
@@ -83,7 +83,7 @@ def archive_parts(
             name = member.location.name.removeprefix("./")
             if name.lower().endswith(".json"):
                 try:
-                    yield Part(key_of(name), columns=_columns(member, progress.bounds))
+                    yield Part(key_of(name), columns=_columns(member))
                 except (Refused, ValueError):
                     skipped.bad_metadata += 1
             elif _is_apple_double(name, member):
@@ -101,10 +101,10 @@ def key_of(name: str) -> str:
     return name if match is None else match[1]
 
 
-def _columns(member: Member, bounds: Bounds) -> Columns:
+def _columns(member: Member) -> Columns:
     if member.flaw or member.size > MAX_METADATA_BYTES:
         raise member.flaw or Refused(Reason.TOO_MANY_BYTES, f"{member.size} bytes")
-    return listing_columns(json_object(member.read(None)).items(), bounds, MAX_IMAGES)
+    return listing_columns(json_object(member.read(None)).items(), MAX_IMAGES)
 
 
 def _is_apple_double(name: str, member: Member) -> bool:
@@ -119,12 +119,12 @@ def _is_apple_double(name: str, member: Member) -> bool:
 def _item(
     name: str, member: Member, limits: Limits, progress: Reading, seen: KeySet
 ) -> Item | None:
-    data, refused, bounds = None, member.flaw, progress.bounds
+    data, refused = None, member.flaw
     try:
         if not name:
             refused = Refused(Reason.CORRUPT_CONTAINER, f"member {progress.count} has no name")
-        elif len(name) > bounds.max_name:
-            detail = f"its name has {len(name)} characters, limit {bounds.max_name} (max_name)"
+        elif len(name) > MAX_NAME:
+            detail = f"its name has {len(name)} characters, limit {MAX_NAME}"
             refused = Refused(Reason.CORRUPT_CONTAINER, detail)
         elif has_archive_suffix(name):
             raise Refused(Reason.UNSUPPORTED_FORMAT, "archives within archives are not opened")
@@ -135,7 +135,7 @@ def _item(
             data = member.read(None)
     except Refused as error:
         refused = error
-    name = _unique(name[: bounds.max_name], progress.count, seen)
+    name = _unique(name[:MAX_NAME], progress.count, seen)
     location = member.location
     if name != location.name:
         location = replace(location, name=name)

@@ -236,7 +236,7 @@ class WorkerPool:
         failed = Prediction(status=Status.FAILED, reason=died.reason, detail=detail, sha256=sha256)
         row = make_row(task.item, failed, self._payload)
         is_new = result_of(row) != task.known
-        return TaskResult(index=task.index, key=task.key, row=row if is_new else None)
+        return TaskResult(index=task.index, row=row if is_new else None)
 
 
 class Scorer(Closes):
@@ -277,7 +277,7 @@ class Scorer(Closes):
 
     def score(self, items: Iterable[Item]) -> list[Row]:
         """Return a row for each item, in their order; raise as :func:`recognizer.scan.scan`."""
-        tasks = [Task(index=index, key=0, item=item) for index, item in enumerate(items)]
+        tasks = [Task(index=index, item=item) for index, item in enumerate(items)]
         rows = [result.row for result in self.work(tasks)]
         return [row for row in rows if row is not None]  # all, without earlier rows
 

@@ -28,7 +28,7 @@ from recognizer.listing_columns import normal_name
 from recognizer.rows.item_key import URL
 from recognizer.scan.access import Access
 from recognizer.scan.archives import archive_parts, tar_members, zip_members
-from recognizer.scan.bounds import Bounds, Reading
+from recognizer.scan.bounds import MAX_NAME, Bounds, Reading
 from recognizer.scan.items import (
     ZIP_SUFFIX,
     Container,
@@ -228,7 +228,7 @@ def _record_items(
     images = list(_images(named))
     is_text = table_format(str(opening.container)) != ".parquet"
     try:
-        columns = listing_columns(cells.items(), progress.bounds, max(1, len(images)))
+        columns = listing_columns(cells.items(), max(1, len(images)))
     except ValueError as error:
         yield Item.failed(row, Reason.CORRUPT_CONTAINER, str(error))
         return
@@ -300,8 +300,8 @@ def _item(
     if not isinstance(image, str):
         detail = f"neither a path nor bytes, but {type(image).__name__}"
         return Item.failed(cell, bad, detail, columns)
-    if len(image) > opening.bounds.max_name:
-        detail = f"a path of {len(image)} characters, limit {opening.bounds.max_name} (max_name)"
+    if len(image) > MAX_NAME:
+        detail = f"a path of {len(image)} characters, limit {MAX_NAME}"
         return Item.failed(cell, bad, detail, columns)
     location = parse_location(image)
     if isinstance(location, FileLocation):

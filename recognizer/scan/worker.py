@@ -47,7 +47,6 @@ class Task:
     """An item on its way through a worker; its result is paired with it by its number."""
 
     index: int
-    key: int
     item: Item
     known: bytes | None = None  # the result key of its last row
     is_alone: bool = False  # it must not share a pass of the model
@@ -61,7 +60,6 @@ class TaskResult:
     """
 
     index: int
-    key: int
     row: Row | None = None
     thumbnail: Thumbnail | None = None
     embedding: NDArray[np.int8] | None = None
@@ -143,9 +141,7 @@ class Worker:
             self.connection.send(TaskStep((task.index,)))
             one = self._load(task)
             if one.image is None:
-                self.connection.send(
-                    TaskResult(index=task.index, key=task.key, file_state=one.file_state)
-                )
+                self.connection.send(TaskResult(index=task.index, file_state=one.file_state))
             else:
                 loaded.append(one)
         images = [one.image for one in loaded if one.image is not None]
@@ -200,7 +196,7 @@ class Worker:
             self.payload,
             lambda label: self.recognizer.regions(scored, label),
         )
-        result = TaskResult(index=task.index, key=task.key, file_state=loaded.file_state)
+        result = TaskResult(index=task.index, file_state=loaded.file_state)
         if result_of(row) == task.known:  # failed again, for the same reason
             return result
         vector = scored.embedding if self.payload.options.embeddings else None
