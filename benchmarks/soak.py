@@ -5,7 +5,7 @@
 Shards of 10,000 images are tar archives and Parquet tables by turns. One image in a hundred is
 hostile. The command line scans them; at a third and at two thirds of the rows it is killed with
 SIGKILL, once by itself and once with all its processes, and started again. Then each image must
-have one row, and it must be the row that its bytes get in a scan of their own.
+have one row, and it must be the row that its bytes get in a separate scan.
 
 The images are tiny, and so is the model, that of the tests (``--bundle`` names another): the scan
 itself is tried here, on Linux.

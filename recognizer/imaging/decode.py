@@ -243,7 +243,7 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
         try:
             rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=True)
         except ValueError as error:
-            # libjpeg's warnings: once more, taking what can be had, but for warnings of the header.
+            # libjpeg's warnings: try again without those of the header, and take what it gives.
             reason, detail = reason_of(error), words_of(error)
             rgb = _recover_jpeg(bare_jpeg(data, outline), want)
             check_recovered(rgb, reason, detail)
@@ -373,7 +373,7 @@ def check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None
 
 
 def decoder_reason(error: Exception) -> Reason:
-    """Return the reason that an error of a decoder comes to."""
+    """Return the reason for an error of a decoder."""
     words = str(error).lower()
     # Pillow wraps these in a SyntaxError: a field was read that is not there.
     missing = isinstance(error.__cause__ or error, EOFError | IndexError | struct.error)

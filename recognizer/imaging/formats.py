@@ -148,7 +148,7 @@ def count_frames(data: bytes, name: str, image: Image.Image) -> int:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 where there is none or where it is out of range.
+    """Return the EXIF orientation, 1 if it is missing or out of range.
 
     A TIFF counts as upright: Pillow turns it while loading. A PNG that may carry its EXIF behind
     the pixels is not asked before it is loaded.
@@ -179,7 +179,7 @@ _MAX_TAGS = 200_000
 def outline_gif(data: bytes) -> tuple[int, int, int] | None:
     """Return the width and height of the largest canvas of any frame, and the number of frames.
 
-    None where the logical screen descriptor is cut off.
+    Return None if the logical screen descriptor is cut off.
 
     Source: GIF89a specification, sections 17 to 27. As in all decoders, a frame that reaches
     beyond the logical screen enlarges it.

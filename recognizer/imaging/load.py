@@ -109,7 +109,7 @@ def read_bytes(source: object, limits: Limits) -> bytes:
 def _rewind(file: Any) -> None:
     if getattr(file, "closed", False) is True:
         raise UsageError("the file object is closed")
-    with suppress(Exception):  # a stream; those of remote storage raise errors of their own
+    with suppress(Exception):  # a stream; remote storage raises errors of any class
         file.seek(0)
 
 

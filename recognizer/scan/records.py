@@ -90,7 +90,7 @@ def _csv_records(file: Lines, delimiter: str | None) -> Iterator[Record]:
             number += 1
             missing = len(header) - len(cells)
             detail = f"{len(cells)} cells for {len(header)} columns" if missing else ""
-            if missing < 0:  # a comma without quotes: nobody knows which cell is which
+            if missing < 0:  # a comma without quotes: which cell is which is unknown
                 yield Record(number, None, detail)
                 continue
             filled = [*cells, *[None] * missing]

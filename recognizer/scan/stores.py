@@ -135,7 +135,7 @@ def _refusing() -> Iterator[None]:
         raise
     except MemoryError as error:
         raise Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit") from error
-    except Exception as error:  # libraries of stores have errors of their own
+    except Exception as error:  # each store has its own classes of errors
         refused = refusal(error)
         if type(error).__name__ in _CREDENTIALS:
             refused = Refused(Reason.PERMISSION_DENIED, refused.detail)

@@ -105,7 +105,7 @@ class Roots:
         return own if os.path.isabs(path) else below[0]
 
     def refusal(self, location: Location) -> str | None:
-        """Return why a table may not name a location; None where it may."""
+        """Return why a table may not name a location; None if it may."""
         if isinstance(location, FileLocation) and not self._holds(location.path):
             return "a table names it, outside the table's folder: allow another by --image-root"
         if not isinstance(location, StoreObject):

@@ -255,7 +255,7 @@ def _failed(reason: Reason, detail: str | None, sha256: str | None = None) -> Lo
 
 RACY_NS = 2_000_000_000
 """A file that changed so shortly before it was read is read again by the next scan: it may have
-changed once more within the same tick of its file system's clock, which is 2 s on FAT."""
+changed again within the same tick of its file system's clock, which is 2 s on FAT."""
 
 _STATE_BYTES = 16
 
@@ -264,11 +264,11 @@ def file_state(path: str) -> tuple[bytes, bool] | None:
     """Return bytes that differ if a file has changed, and whether any later change shows.
 
     As in git, a file is taken to be unchanged if its size, times and inode are as they were when it
-    was read. None where there is no file.
+    was read. Without a file, return None.
     """
     with contextlib.suppress(OSError, ValueError):
         found = os.stat(path)
-        # The second time is of any change, of the name and the other times, too; nobody can set it.
+        # The second time is of any change, also of the name and the first time; it cannot be set.
         times = (found.st_mtime_ns, found.st_ctime_ns)
         text = " ".join(map(str, (found.st_size, *times, found.st_ino)))
         digest = hashlib.blake2b(text.encode(), digest_size=_STATE_BYTES).digest()

@@ -312,7 +312,7 @@ def test_valid_files_with_bytes_flipped_or_cut(
 
 
 @pytest.mark.parametrize("name", MAGICS)
-def test_formats_are_told_by_their_magic_bytes(name: str | None) -> None:
+def test_formats_are_known_by_their_magic_bytes(name: str | None) -> None:
     assert sniff(MAGICS[name]) == name
     assert sniff(MAGICS[name] + bytes(400)) == name
 
