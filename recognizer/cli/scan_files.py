@@ -22,7 +22,7 @@ def default_output(sources: Sequence[str]) -> Path:
     if len(sources) == 1 and sources[0] != "-" and not glob.has_magic(sources[0]):
         place = parse_location(sources[0])
         if isinstance(place, FileLocation):
-            name = os.path.basename(os.path.abspath(place.path))
+            name = os.path.basename(os.path.abspath(place))
         else:
             name = str(place).rstrip("/").rpartition("/")[2]
     name = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name)

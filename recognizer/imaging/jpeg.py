@@ -19,8 +19,9 @@ from recognizer.imaging.formats import orientation_of
 MAX_SCANS = 100
 """Scans that are decoded; encoders write about ten."""
 
-# Neither stuffing, fill bytes nor what has no length: the restart markers within a scan, and TEM.
-_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
+# Neither stuffing, fill bytes, restart markers nor those that are reserved: with restart intervals,
+# libjpeg passes over these in a scan.
+_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 _START_OF_SCAN = 0xDA
 _BASELINE = frozenset({0xC0, 0xC1})
 _UNUSUAL = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
@@ -150,5 +151,5 @@ def _short(markers: Set[int], but: bytes) -> bytes:
     """Return a pattern of a short segment, or of what lies between segments."""
     kinds = re.escape(bytes(sorted(markers)))
     sizes = b"|".join(rb"\x%02x.{%d}" % (size, size - 2) for size in range(2, _SHORT))
-    between = rb"[^\xff]++|\xff(?=\xff)|\xff[\0\1\xd0-\xd7]"
+    between = rb"[^\xff]++|\xff+(?=\xff)|\xff[\0-\xbf\xd0-\xd7]"
     return rb"%b|(?!%b)\xff[%b]\0(?:%b)" % (between, but or rb"(?!)", kinds, sizes)

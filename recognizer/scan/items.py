@@ -34,39 +34,32 @@ ZIP_SUFFIX = ".zip"
 Columns: TypeAlias = Mapping[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class FileLocation:
-    """A local file, by its path as it was given."""
+class FileLocation(str):
+    """The path of a local file, as it was given."""
 
-    path: str
-
-    def __str__(self) -> str:
-        return self.path
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class WebAddress:
+class WebAddress(str):
     """An ``http://`` or ``https://`` URL."""
 
-    url: str
-
-    def __str__(self) -> str:
-        return self.url
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StoreObject:
-    """An object or a prefix in an object store."""
+class StoreObject(str):
+    """The URL of an object or a prefix in an object store."""
 
-    url: str
-
-    def __str__(self) -> str:
-        return self.url
+    __slots__ = ()
 
     @property
     def scheme(self) -> str:
         """The scheme of the URL, in lower case."""
-        return self.url.partition("://")[0].lower()
+        return self.partition("://")[0].lower()
+
+    @property
+    def folder(self) -> str:
+        """What comes before the last slash."""
+        return self.rpartition("/")[0]
 
 
 Container: TypeAlias = FileLocation | StoreObject
@@ -186,7 +179,7 @@ class Item:
         """Return the same local image with an absolute path for a relative one, or the reverse."""
         own = self.location
         place = getattr(own, "archive", None) or getattr(own, "table", None) or own
-        path = alternate_path(place.path) if isinstance(place, FileLocation) else None
+        path = alternate_path(place) if isinstance(place, FileLocation) else None
         if path is None:
             return None
         other = FileLocation(path)
@@ -205,7 +198,7 @@ class Item:
     @property
     def path(self) -> str | None:
         """The path of the local file that it is and that is still to be read; else None."""
-        return self._unread.path if isinstance(self._unread, FileLocation) else None
+        return str(self._unread) if isinstance(self._unread, FileLocation) else None
 
     @property
     def is_remote(self) -> bool:

@@ -44,7 +44,7 @@ class Store:
     """
 
     def __init__(self, place: StoreObject) -> None:
-        self.url = url = place.url
+        self.place = url = place
         is_s3 = place.scheme in _S3_SCHEMES
         try:
             import fsspec  # noqa: PLC0415 - an extra
@@ -101,7 +101,7 @@ class Store:
         They come in the order of the store's own listing, which for S3 is that of their names.
         S3 lists them by pages; of other stores, one folder is held in memory at a time.
         """
-        base = self.url.rstrip("/")
+        base = self.place.rstrip("/")
         root = self._path.rstrip("/")
         paths = self._pages(root) if hasattr(self._fs, "call_s3") else self._walk(root)
         with _refusing():
@@ -145,7 +145,7 @@ def _refusing() -> Iterator[None]:
 def opened(location: Container) -> BinaryIO:
     """Open a local file or an object."""
     if isinstance(location, FileLocation):
-        return io.BufferedReader(open_regular(location.path))
+        return io.BufferedReader(open_regular(location))
     return Store(location).open()
 
 

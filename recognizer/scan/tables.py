@@ -72,14 +72,14 @@ class Roots:
     def of(cls, table: Container, sources: Iterable[Container], access: Access) -> Self:
         """Return the roots of a table: what was allowed, else its folder and those named."""
         given = [g for g in map(parse_location, access.roots) if not isinstance(g, WebAddress)]
-        prefixes = [place.url for place in given if isinstance(place, StoreObject)]
-        folders = [place.path for place in given if isinstance(place, FileLocation)]
+        prefixes: list[str] = [place for place in given if isinstance(place, StoreObject)]
+        folders: list[str] = [place for place in given if isinstance(place, FileLocation)]
         has_folders = bool(folders)
         for place in (table, *sources):
             if isinstance(place, StoreObject):
-                prefixes.append(place.url.rpartition("/")[0] if place is table else place.url)
+                prefixes.append(place.folder if place is table else place)
             elif not has_folders:
-                folders.append(place.path if place is not table else os.path.dirname(place.path))
+                folders.append(place if place is not table else os.path.dirname(place))
         real = (os.path.realpath(folder or os.curdir) for folder in folders)
         slashed = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
         return cls(tuple(dict.fromkeys(real)), slashed, tuple(given))
@@ -88,32 +88,32 @@ class Roots:
         """Return what a path in a table names: below a given root, else in the table's folder."""
         own: FileLocation | StoreObject
         if isinstance(table, StoreObject):
-            own = StoreObject(f"{table.url.rpartition('/')[0]}/{path.lstrip('/')}")
+            own = StoreObject(f"{table.folder}/{path.lstrip('/')}")
         else:
-            own = FileLocation(os.path.join(os.path.dirname(table.path), path))
+            own = FileLocation(os.path.join(os.path.dirname(table), path))
         if not self.given or (os.path.isabs(path) and self.refusal(own) is None):
             return own
         below = [
-            StoreObject(f"{root.url.rstrip('/')}/{path.lstrip('/')}")
+            StoreObject(f"{root.rstrip('/')}/{path.lstrip('/')}")
             if isinstance(root, StoreObject)
-            else FileLocation(os.path.join(root.path, path.lstrip("/")))
+            else FileLocation(os.path.join(root, path.lstrip("/")))
             for root in self.given
         ]
         for place in (*below, own):
-            if isinstance(place, FileLocation) and os.path.lexists(place.path):
+            if isinstance(place, FileLocation) and os.path.lexists(place):
                 return place
         return own if os.path.isabs(path) else below[0]
 
     def refusal(self, location: Location) -> str | None:
         """Return why a table may not name a location; None if it may."""
-        if isinstance(location, FileLocation) and not self._holds(location.path):
+        if isinstance(location, FileLocation) and not self._holds(location):
             return "a table names it, outside the table's folder: allow another by --image-root"
         if not isinstance(location, StoreObject):
             return None
         if location.scheme not in BUCKET_SCHEMES:
             return f"{location.scheme}:// URLs in a list or table are not followed"
-        is_plain = not {".", ".."} & {*location.url.split("/")}
-        if is_plain and location.url.startswith(self.prefixes):
+        is_plain = not {".", ".."} & {*location.split("/")}
+        if is_plain and location.startswith(self.prefixes):
             return None
         return "a table names it: allow what its URL begins with by --image-root"
 
@@ -305,7 +305,7 @@ def _item(
         return Item.failed(cell, bad, detail, columns)
     location = parse_location(image)
     if isinstance(location, FileLocation):
-        location = opening.roots.locate(cell.table, location.path)
+        location = opening.roots.locate(cell.table, location)
     refusal = opening.roots.refusal(location)
     reason = None if refusal is None else Reason.SOURCE_REFUSED
     return Item(location, columns=columns, reason=reason, detail=refusal)

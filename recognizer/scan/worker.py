@@ -309,13 +309,13 @@ class Reader:
             return item.data
         try:
             match item.location:
-                case FileLocation(path):
+                case FileLocation() as path:
                     return read_path(path, self._limits)
                 case ArchiveMember() as member:
                     return _read_member(member, self._limits)
                 case StoreObject() as place:
                     return Store(place).read(self._limits)
-                case WebAddress(url):
+                case WebAddress() as url:
                     from recognizer.scan.web import fetch  # noqa: PLC0415 - TLS loads slowly
 
                     return fetch(url, self._limits, self._access)
@@ -328,7 +328,7 @@ class Reader:
 def _read_member(member: ArchiveMember, limits: Limits) -> bytes:
     if isinstance(member.archive, StoreObject):
         return extract(Store(member.archive).read_range, member, limits)
-    with open_regular(member.archive.path) as file:
+    with open_regular(member.archive) as file:
         if stamp_of(file) != member.stamp:
             raise Refused(Reason.READ_ERROR, "the archive has changed since it was listed")
 
