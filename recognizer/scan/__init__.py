@@ -1,9 +1,8 @@
 """Scan many images: items in, one row for each, on all CPUs, through any crash."""
 
-from recognizer.scan.access import Access
 from recognizer.scan.bounds import Bounds
 from recognizer.scan.expand import expand
-from recognizer.scan.items import Item, Shard, Skipped
+from recognizer.scan.items import Access, Item, Shard, Skipped
 from recognizer.scan.options import Engine, ScanOptions, WorkerPayload
 from recognizer.scan.pool import Scorer
 from recognizer.scan.run import Lookahead, scan

@@ -9,17 +9,15 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from multiprocessing.connection import Connection
 
 from recognizer._closing import Closes
 from recognizer._process import Child, DiedError, RemoteError, inbox, settle
 from recognizer.errors import RecognizerError
-from recognizer.scan.archives import MAX_IMAGES
 from recognizer.scan.bounds import Reading
-from recognizer.scan.items import Columns, Item, Part, Skipped
+from recognizer.scan.items import Item, Skipped
 from recognizer.scan.tables import Opening
 from recognizer.status import Reason
 
@@ -27,42 +25,6 @@ MEMORY_LIMIT = 2 << 30
 """What the process may hold, unless the scan's memory limit says otherwise."""
 
 _BEAT_SECONDS = 1.0
-
-# An archive may have one key for all that it holds. Images that have waited so long are scanned
-# without metadata.
-_MAX_WAITING = 32
-_MAX_WAITING_BYTES = 64 << 20
-
-
-def grouped(parts: Iterable[Part]) -> Iterator[Item]:
-    """Yield the images of a container, each with the metadata of its key."""
-    key: str | None = None
-    columns: Columns = None
-    waiting: list[Item] = []
-    held = given = 0
-
-    def flush() -> Iterator[Item]:
-        nonlocal held, given
-        for item in waiting:
-            given += 1
-            has_columns = columns is not None and given <= MAX_IMAGES
-            yield replace(item, columns=columns) if has_columns else item
-        waiting.clear()
-        held = 0
-
-    for part in parts:
-        if part.key != key:
-            yield from flush()
-            key, columns, given = part.key, None, 0
-        if part.item is None:
-            columns = part.columns
-        else:
-            waiting.append(part.item)
-            held += len(part.item.data or b"")
-        is_full = len(waiting) >= _MAX_WAITING or held >= _MAX_WAITING_BYTES
-        if key is None or columns is not None or is_full:
-            yield from flush()
-    yield from flush()
 
 
 class Containers(Closes):
@@ -86,9 +48,6 @@ class Containers(Closes):
 
     def items(self, opening: Opening, skipped: Skipped) -> Iterator[Item]:
         """Yield the images of a container; what is wrong with it is an item too."""
-        return grouped(self._parts(opening, skipped))
-
-    def _parts(self, opening: Opening, skipped: Skipped) -> Iterator[Part]:
         rest = "nothing of it was read"
         process = self._ready()
         self._is_idle = False
@@ -97,7 +56,7 @@ class Containers(Closes):
                 process.connection.send(opening)
             while not isinstance(message := process.receive(self._timeout), Skipped):
                 match message:
-                    case Part():
+                    case Item():
                         yield message
                     case RemoteError():
                         message.reraise(f"{opening.container} cannot be opened")
@@ -107,8 +66,7 @@ class Containers(Closes):
             self._process = None
             if not self._is_closed:
                 detail = f"the process that opened it {died}; {rest}"
-                failed = Item.failed(opening.container, Reason.CORRUPT_CONTAINER, detail)
-                yield Part(item=failed)
+                yield Item.failed(opening.container, Reason.CORRUPT_CONTAINER, detail)
         else:
             self._is_idle = True
             skipped.add(message)
@@ -157,8 +115,8 @@ def _send(connection: Connection, opening: Opening) -> None:
             connection.send(said)
 
     progress, skipped = Reading(opening.bounds, beat), Skipped()
-    for part in opening.parts(progress, skipped):
-        connection.send(part)
+    for item in opening.items(progress, skipped):
+        connection.send(item)
     connection.send(skipped)
 
 

@@ -19,8 +19,8 @@ from recognizer.model.folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE
 from recognizer.policy import Policy
 from recognizer.rows.audit import AuditSample
 from recognizer.rows.records import result_key
-from recognizer.scan.access import Access
 from recognizer.scan.bounds import Bounds
+from recognizer.scan.items import Access
 from recognizer.status import DEADLY
 
 

@@ -26,16 +26,15 @@ from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused, refusal
 from recognizer.listing_columns import normal_name
 from recognizer.rows.item_key import URL
-from recognizer.scan.access import Access
-from recognizer.scan.archives import archive_parts, tar_members, zip_members
+from recognizer.scan.archives import archive_items, tar_members, zip_members
 from recognizer.scan.bounds import MAX_NAME, Bounds, Reading
 from recognizer.scan.items import (
     ZIP_SUFFIX,
+    Access,
     Container,
     FileLocation,
     Item,
     Location,
-    Part,
     Skipped,
     StoreObject,
     TableCell,
@@ -140,23 +139,23 @@ class Opening:
     roots: Roots = field(default_factory=Roots)
     is_only_source: bool = False
 
-    def parts(self, progress: Reading, skipped: Skipped) -> Iterator[Part]:
+    def items(self, progress: Reading, skipped: Skipped) -> Iterator[Item]:
         """Yield what is in it; a container that cannot be read on ends in an item."""
         name = str(self.container)
         try:
             if table_format(name):
-                yield from (Part(item=item) for item in table_items(self, progress, skipped))
+                yield from table_items(self, progress, skipped)
                 return
             is_zip = name.lower().endswith(ZIP_SUFFIX)
             container = self.container
             members = zip_members(container) if is_zip else tar_members(container, progress)
-            yield from archive_parts(members, self.limits, progress, skipped)
+            yield from archive_items(members, self.limits, progress, skipped)
         except RecognizerError:
             raise
         except Exception as error:  # of any class: whatever a parser makes of damage
             refused = _refusal(error)
             detail = f"{refused.detail}; {progress.rest}"
-            yield Part(item=Item.failed(self.container, refused.reason, detail))
+            yield Item.failed(self.container, refused.reason, detail)
 
 
 def _refusal(error: Exception) -> Refused:

@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from recognizer import __version__
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
-from recognizer.scan.access import PORTS, Access, IpAddress
+from recognizer.scan.items import PORTS, Access, IpAddress
 from recognizer.status import Reason
 
 MAX_SECONDS = 20.0

@@ -34,9 +34,8 @@ from recognizer.prediction import Prediction, Region
 from recognizer.rows.records import result_of
 from recognizer.rows.row import Row
 from recognizer.rows.similar import quantize
-from recognizer.scan.access import Access
 from recognizer.scan.archives import extract
-from recognizer.scan.items import ArchiveMember, FileLocation, Item, StoreObject, WebAddress
+from recognizer.scan.items import Access, ArchiveMember, FileLocation, Item, StoreObject, WebAddress
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.stores import Store, stamp_of
 from recognizer.status import Reason, Status
