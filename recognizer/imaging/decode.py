@@ -13,7 +13,6 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -112,12 +111,18 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
     If something in the header of a PNG keeps it from being decoded, it is tried without its
     metadata.
     """
+    if not data:
+        raise Refused(Reason.EMPTY, "zero bytes")
     name = sniff(data[:SNIFF_BYTES])
+    if name is None:
+        raise Refused(Reason.NOT_AN_IMAGE, "no known magic bytes")
     if name == "ico":
         image = decode(image_of_icon(data), min_side=min_side, limits=limits)
         return replace(image, format=name)
     if name == "jpeg":
         return _decode_jpeg(data, min_side, limits)
+    if name not in OPENERS:
+        raise Refused(Reason.UNSUPPORTED_FORMAT, f"{name} is not decoded")
     try:
         return _decode(data, name, min_side, limits)
     except Refused as refused:
@@ -131,11 +136,27 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
         raise
 
 
-def _decode(data: bytes, name: str | None, min_side: int, limits: Limits) -> LoadedImage:
+def _decode(data: bytes, name: str, min_side: int, limits: Limits) -> LoadedImage:
     MESSAGES.take()  # of another image
-    header, image = _read_header(data, name, limits)
+    if name == "png":
+        check_chunks(data)
+    canvas = canvas_size(data, name)
+    check_size(canvas, limits)
+    if canvas is not None and name == "webp":
+        # Before it is opened: that makes the canvases.
+        check_bytes(canvas[0] * canvas[1] * _WEBP_BYTES, canvas, "of a WebP", limits)
+    with _refusing(partial(_header_reason, data, name)):
+        image = open_image(data, name)
+        check_size(image.size, limits)
+        header = Header(
+            format=name,
+            width=image.size[0],
+            height=image.size[1],
+            frames=count_frames(data, name, image),
+            orientation=orientation_of(image),
+        )
     with _refusing():
-        check_memory(image, name or "", header.frames, limits)
+        check_memory(image, name, header.frames, limits)
         loaded = _decode_frames(image, header, min_side, limits)
     return _with_damage(loaded) if name == "tiff" else loaded
 
@@ -174,33 +195,6 @@ def _refusing(reason_of: Callable[[Exception], Reason] | None = None) -> Iterato
         raise Refused(Reason.OUT_OF_MEMORY, "the image does not fit") from error
     except Exception as error:
         raise Refused((reason_of or decoder_reason)(error), words_of(error)) from error
-
-
-def _read_header(data: bytes, name: str | None, limits: Limits) -> tuple[Header, Any]:
-    if not data:
-        raise Refused(Reason.EMPTY, "zero bytes")
-    if name is None:
-        raise Refused(Reason.NOT_AN_IMAGE, "no known magic bytes")
-    if name not in OPENERS:
-        raise Refused(Reason.UNSUPPORTED_FORMAT, f"{name} is not decoded")
-    if name == "png":
-        check_chunks(data)
-    canvas = canvas_size(data, name)
-    check_size(canvas, limits)
-    if canvas is not None and name == "webp":
-        # Before it is opened: that makes the canvases.
-        check_bytes(canvas[0] * canvas[1] * _WEBP_BYTES, canvas, "of a WebP", limits)
-    with _refusing(partial(_header_reason, data, name)):
-        image = open_image(data, name)
-        check_size(image.size, limits)
-        header = Header(
-            format=name,
-            width=image.size[0],
-            height=image.size[1],
-            frames=count_frames(data, name, image),
-            orientation=orientation_of(image),
-        )
-    return header, image
 
 
 def _header_reason(data: bytes, name: str, error: Exception) -> Reason:
