@@ -6,7 +6,7 @@ import hashlib
 import os
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import cv2
 import numpy as np
@@ -98,19 +98,15 @@ def read_bytes(source: object, limits: Limits) -> bytes:
         limits.check_bytes(memoryview(source).nbytes)
         return bytes(source)
     if hasattr(source, "read"):
-        _rewind(source)
+        if getattr(source, "closed", False) is True:
+            raise UsageError("the file object is closed")
+        with suppress(Exception):  # a stream; remote storage raises errors of any class
+            source.seek(0)  # type: ignore[attr-defined]
         return read_file(source, limits)
     raise UsageError(
         f"cannot read an image from {type(source).__name__}: give a pathlib.Path, bytes, a binary "
         "file object, a uint8 array or a Pillow image"
     )
-
-
-def _rewind(file: Any) -> None:
-    if getattr(file, "closed", False) is True:
-        raise UsageError("the file object is closed")
-    with suppress(Exception):  # a stream; remote storage raises errors of any class
-        file.seek(0)
 
 
 def _array_image(array: NDArray[np.uint8] | NDArray[np.uint16]) -> Image.Image:

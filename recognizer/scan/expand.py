@@ -261,17 +261,13 @@ def _entries(folder: str, skipped: Skipped, walked: set[tuple[int, int]]) -> lis
         return []
     walked.add((status.st_dev, status.st_ino))
     with os.scandir(folder) as entries:
-        names = sorted((entry.name, _is_folder(entry)) for entry in entries)
+        # Of a link that leads round, DirEntry would raise.
+        names = sorted(
+            (e.name, os.path.isdir(e) if e.is_symlink() else e.is_dir()) for e in entries
+        )
     shown = [(name, is_folder) for name, is_folder in names if not name.startswith(".")]
     skipped.hidden += len(names) - len(shown)
     return [(os.path.join(folder, name), is_folder) for name, is_folder in shown]
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
 
 
 def _match_below(pattern: str) -> Iterator[str]:

@@ -195,7 +195,9 @@ def table_items(opening: Opening, progress: Reading, skipped: Skipped) -> Iterat
                 continue
             own = columns
             if not columns or kind in _JSON_LINES:  # there, each row has its own keys
-                own = _image_columns(record.cells, opening.image_column)
+                given = opening.image_column
+                own = image_columns(tuple(record.cells)) if given is None else (given,)
+                own = tuple(name for name in own if name in record.cells)
             if not own:
                 without = record.cells
                 if kind not in _JSON_LINES:
@@ -254,12 +256,6 @@ def _images(cells: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 yield name, image
             if isinstance(image, str):
                 seen.add(image)
-
-
-def _image_columns(cells: Mapping[str, Any], wanted: str | None) -> tuple[str, ...]:
-    if wanted is not None:
-        return (wanted,) if wanted in cells else ()
-    return image_columns(tuple(cells))
 
 
 def _without_column(opening: Opening, cells: Mapping[str, Any]) -> Item:
