@@ -33,6 +33,8 @@ _EXIF, _XMP, _JFIF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"JFIF\0"
 _LABELS = {0xE0: (_JFIF,), 0xE1: (_EXIF, _XMP)}
 _LABELLED = rb"\xff\xe1..(?:Exif|http)|\xff\xe0\0[\x10-\xff]JFIF\0"
 _ADOBE = rb"\xff\xee\0[\x0e-\xff]Adobe"
+_BETWEEN = rb"[^\xff]++|\xff+(?=\xff)|\xff[\0-\xbf\xd0-\xd7]"
+_NOTHING = rb"(?!)"
 _SOUND_JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
 
 _MAX_STEPS = 500_000  # half a second; what metadata is left then stays
@@ -71,8 +73,8 @@ def outline_jpeg(data: bytes, *, is_whole: bool = False) -> JpegOutline:
     while scans <= MAX_SCANS:
         steps += 1
         if steps > _MANY:
-            but = _LABELLED if len(labelled) < _MAX_LABELLED else b""
-            if run := _run(_TABLES | _METADATA, but).match(data, position):
+            but = _LABELLED if len(labelled) < _MAX_LABELLED else _NOTHING
+            if run := _segments(_TABLES | _METADATA, but).match(data, position):
                 position = run.end()
         if (match := _MARKER.search(data, position)) is None:
             is_cut = True
@@ -120,27 +122,31 @@ def bare_jpeg(data: bytes, outline: JpegOutline) -> bytes:
     for _ in range(_MAX_STEPS):
         if run := _dropped().match(data, position):
             position = run.end()
-        if run := _run(_TABLES | {0xEE}).match(data, position):
+        if run := _segments(_TABLES | {0xEE}, between=_NOTHING).match(data, position):
             kept.append(run[0])
             position = run.end()
+            continue
         match = _MARKER.match(data, position)
         if match is None or match[0][1] == _START_OF_SCAN:
             break
         end = match.end() + int.from_bytes(data[match.end() : match.end() + 2], "big")
-        if match[0][1] not in _METADATA:
+        if match[0][1] not in _METADATA or data.startswith(b"Adobe", position + 4):
             kept.append(data[position:end])
         position = end
     return b"".join([*kept, data[position:]])
 
 
 @cache
-def _run(markers: Set[int], but: bytes = b"") -> re.Pattern[bytes]:
-    return re.compile(rb"(?s)(?:%s)++" % _short(markers, but))
+def _segments(
+    markers: Set[int], but: bytes = _NOTHING, between: bytes = _BETWEEN
+) -> re.Pattern[bytes]:
+    """Return a pattern of short segments, and what is between them."""
+    return re.compile(rb"(?s)(?:%b|%b)++" % (_short(markers, but), between))
 
 
 @cache
 def _dropped() -> re.Pattern[bytes]:
-    metadata = _short(_METADATA, _ADOBE)
+    metadata = rb"%b|%b" % (_short(_METADATA, _ADOBE), _BETWEEN)
     interval = rb"\xff\xdd\0\x04"  # of several the last one counts
     return re.compile(
         rb"(?s)(?:%b|%b..(?=(?:%b)*+%b))++" % (metadata, interval, metadata, interval)
@@ -148,8 +154,6 @@ def _dropped() -> re.Pattern[bytes]:
 
 
 def _short(markers: Set[int], but: bytes) -> bytes:
-    """Return a pattern of a short segment, or of what lies between segments."""
     kinds = re.escape(bytes(sorted(markers)))
     sizes = b"|".join(rb"\x%02x.{%d}" % (size, size - 2) for size in range(2, _SHORT))
-    between = rb"[^\xff]++|\xff+(?=\xff)|\xff[\0-\xbf\xd0-\xd7]"
-    return rb"%b|(?!%b)\xff[%b]\0(?:%b)" % (between, but or rb"(?!)", kinds, sizes)
+    return rb"(?!%b)\xff[%b]\0(?:%b)" % (but, kinds, sizes)

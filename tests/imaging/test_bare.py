@@ -78,6 +78,10 @@ SHOWN: dict[str, bytes] = {
     "restart marker": jpeg(b"\xff\xd0\0\2"),
     "marker without a length": jpeg(b"\xff\x01"),
     "padding": jpeg(b"\xff" * 100_000),
+    "padding of tables": JPEG.replace(b"\xff\xc4", b"abc\xff\xc4").replace(
+        b"\xff\xdb", b"\xff\0\xff\xdb"
+    ),
+    "long Adobe": jpeg(b"abc", segment(0xEE, b"Adobe\0\x64\0\0\0\0\1" + bytes(500))),
     "icon": icon(),
     "bitmap icon": icon(bitmap_format="bmp"),
     "cursor": b"\0\0\2\0" + icon(bitmap_format="bmp")[4:],
