@@ -81,7 +81,7 @@ SHOWN: dict[str, bytes] = {
     "padding of tables": JPEG.replace(b"\xff\xc4", b"abc\xff\xc4").replace(
         b"\xff\xdb", b"\xff\0\xff\xdb"
     ),
-    "long Adobe": jpeg(b"abc", segment(0xEE, b"Adobe\0\x64\0\0\0\0\1" + bytes(500))),
+    "long Adobe": jpeg(segment(0xEE, b"Adobe\0\x64\0\0\0\0\1" + bytes(500)), b"abc"),
     "icon": icon(),
     "bitmap icon": icon(bitmap_format="bmp"),
     "cursor": b"\0\0\2\0" + icon(bitmap_format="bmp")[4:],
