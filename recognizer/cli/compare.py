@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from recognizer.cli.decide import print_diff
+from recognizer.cli.options import JsonOption, print_json
 from recognizer.cli.progress import shown, working
 from recognizer.rows import ScanFile
 from recognizer.rows.deciding import compare
@@ -17,10 +18,14 @@ def command(
     before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The file of a scan.")],
     after: Annotated[Path, typer.Argument(metavar="AFTER", help="That of another.")],
     top: Annotated[int, typer.Option(min=0, help="How many of the largest changes to show.")] = 20,
+    as_json: JsonOption = False,
 ) -> None:
     """Show which decisions changed between two scans, and the images that changed most."""
     with ScanFile(before) as one, ScanFile(after) as other, working("Comparing"):
         found = compare(one, other, top=top)
+    if as_json:
+        print_json(found.to_json())
+        return
     was, now = found.images
     typer.echo(f"{was:,} images before, {now:,} after, {found.common.rows:,} in both")
     if found.replaced:

@@ -8,10 +8,10 @@ import typer
 
 from recognizer.cli import options
 from recognizer.cli.inputs import bundles_behind
+from recognizer.cli.options import print_json
 from recognizer.cli.progress import print_table, working
 from recognizer.policy import Policy
 from recognizer.rows import DecisionDiff, ScanFile, decide_again, group_copies
-from recognizer.rows.deciding import LEAD_COUNTS
 
 
 def command(
@@ -21,6 +21,7 @@ def command(
         bool, typer.Option("--dry-run", help="Print what would change, and change nothing.")
     ] = False,
     bundle: options.RowsBundleOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Apply another policy to the scores of a scan, and print which decisions change.
 
@@ -33,6 +34,9 @@ def command(
         diff = decide_again(file, rules, bundles, dry_run=dry_run)
         if not dry_run:
             group_copies(file)
+    if as_json:
+        print_json(diff.to_json())
+        return
     print_diff(diff)
     done = "would be decided" if dry_run else "decided"
     typer.echo(f"{scan}: {diff.rows:,} rows {done} by {rules.name!r}")
@@ -40,6 +44,8 @@ def command(
 
 def print_diff(diff: DecisionDiff) -> None:
     """Print which decisions and leads changed."""
+    from recognizer.rows.deciding import LEAD_COUNTS
+
     if diff.leads:
         print_table(
             "Leads by product",

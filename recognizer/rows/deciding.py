@@ -11,7 +11,7 @@ import json
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -60,6 +60,20 @@ class DecisionDiff:
         for key, names in zip(LEAD_COUNTS, (old, new, new - old, old - new), strict=True):
             for name in names:
                 self.leads[name][key] += 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as ``json.loads`` would."""
+        return {
+            "rows": self.rows,
+            "decisions": [
+                {"before": before, "after": after, "images": count}
+                for (before, after), count in sorted(self.decisions.items())
+            ],
+            "leads": {
+                name: {key: counts[key] for key in LEAD_COUNTS}
+                for name, counts in sorted(self.leads.items())
+            },
+        }
 
 
 def _lead_names(row: Row) -> set[str]:
@@ -116,7 +130,7 @@ def _changes(
             last = block[-1][0]
             try:
                 is_clear = decider.stay_clear(block)
-            except (ValueError, TypeError) as error:
+            except (msgspec.MsgspecError, ValueError, TypeError) as error:
                 raise file.damaged(error) from error
             unchanged = int(is_clear.sum())
             diff.rows += unchanged
@@ -218,12 +232,22 @@ def _columns(texts: Sequence[str], names: Sequence[str]) -> dict[str, NDArray[np
 _NO_CHANGE = 1e-6  # of a score
 
 
-class Change(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Change:
     """An image that changed; ``by`` is how much its highest score of a family did."""
 
     before: Row
     after: Row
     by: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what matters of both rows."""
+        found: dict[str, Any] = {"by": round(self.by, 6)}
+        for name, row in (("before", self.before), ("after", self.after)):
+            keys = ("source", "item", "sha256", "decision", "why", "family")
+            leads = [f"{lead.kind} {lead.name}" for lead in row.leads]
+            found[name] = {key: getattr(row, key) for key in keys} | {"leads": leads}
+        return found
 
 
 @dataclass(slots=True)
@@ -234,6 +258,15 @@ class Comparison:
     replaced: int = 0
     common: DecisionDiff = field(default_factory=DecisionDiff)
     changes: list[Change] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison as values for JSON."""
+        return {
+            "images": dict(zip(("before", "after"), self.images, strict=True)),
+            "replaced": self.replaced,
+            "common": self.common.to_json(),
+            "changes": [change.to_json() for change in self.changes],
+        }
 
 
 def compare(before: ScanFile, after: ScanFile, *, top: int = 100) -> Comparison:

@@ -20,6 +20,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -179,7 +180,7 @@ class ScanFile(Closes):
         if primary == sqlite3.SQLITE_CORRUPT:
             return self.damaged(error)
         if primary == sqlite3.SQLITE_NOTADB:
-            return ScanFileError(f"{self.path} exists and is not the file of a scan")
+            return ScanFileError(_what_it_is(self.path))
         if code in _LOCK_ERRORS:
             return ScanFileError(f"{self.path}: {_NO_LOCKS}")
         access = (
@@ -306,9 +307,13 @@ class ScanFile(Closes):
         for record in self.stream(f"{SELECT_ROW} WHERE {condition} ORDER BY {order}", values):
             try:
                 row = read_row(record[1:])
-            except (ValueError, TypeError, RecursionError) as error:
+            except (ValueError, TypeError, msgspec.MsgspecError, RecursionError) as error:
                 raise self.damaged(error) from error
             yield record[0], row
+
+    def row(self, image: int) -> Row | None:
+        """Return the row of an image by its number, or None."""
+        return next(self.rows("image.id = ?", (image,)), None)
 
     def thumbnail(self, image: int) -> Thumbnail | None:
         """Return the thumbnail of an image, or None."""
@@ -455,6 +460,18 @@ def is_open_here(path: str) -> bool:
     is_open = {real + suffix for real, count in _open_here.items() if count for suffix in suffixes}
     is_named_so = os.path.basename(path) in map(os.path.basename, is_open)
     return is_named_so and os.path.realpath(path) in is_open
+
+
+def _what_it_is(path: Path) -> str:
+    """Say what a file is that SQLite cannot read."""
+    with suppress(OSError), path.open("rb") as file:
+        if file.read(10) == b'{"source":':
+            return (
+                f"{path} is the journal of an earlier version. Scan again into a file: recognizer "
+                "scan ... --output scan.sqlite; JSON Lines are then written by: recognizer rows "
+                "scan.sqlite --output rows.jsonl"
+            )
+    return f"{path} exists and is not the file of a scan"
 
 
 def _open(uri: str) -> tuple[sqlite3.Connection, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +49,13 @@ def test_decisions_and_scores_that_changed_are_printed(tmp_path: Path) -> None:
     assert "6 images before, 5 after, 5 in both" in done.stdout
     assert "clear to review: 1" in done.stdout
     assert "a\\x1b: clear to review, +0.500\n    ivory_worked 0.6" in done.stdout
-    assert "review to clear: 1" in done.stdout
-    changed = re.findall(r"^(\S+): \w+ to \w+, (.+)$", done.stdout, re.MULTILINE)
-    assert changed == [("e", "+0.700"), ("a\\x1b", "+0.500"), ("c", "-0.300"), ("d", "+0.050")]
+    told = json.loads(invoke("compare", before, after, "--json").stdout)
+    assert [(one["after"]["source"], one["by"]) for one in told["changes"]] == [
+        ("e", 0.7),
+        ("a\x1b", 0.5),
+        ("c", -0.3),
+        ("d", 0.05),
+    ]
+    assert told["changes"][1]["before"]["why"] == []
+    assert {"before": "review", "after": "clear", "images": 1} in told["common"]["decisions"]
     assert invoke("compare", before, tmp_path / "gone").exit_code == ExitCode.USAGE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -208,3 +209,5 @@ def test_the_command_prints_what_changes(tiny_bundle: Path, tmp_path: Path) -> N
         assert "As before: 1" in result.stdout
         assert f"2 rows {done} by 'p'" in result.stdout
     assert [row.decision for row in read_scan(path)] == ["review", "clear"]
+    told = json.loads(invoke(*arguments, "--json").stdout)
+    assert told["leads"]["ivory_worked"] == {"before": 1, "after": 1, "added": 0, "removed": 0}
