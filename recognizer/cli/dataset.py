@@ -66,7 +66,6 @@ def split(
         float, typer.Option(help="The share that is left to `calibrate`.", min=0, max=0.9)
     ] = 0.0,
     seed: options.SeedOption = 0,
-    layout: options.LayoutOption = None,
     photos: Annotated[
         Path | None, typer.Option(help="The photos' folder.", show_default="that of the list")
     ] = None,
@@ -88,7 +87,7 @@ def split(
             f"{output / MANIFEST} exists already, and runs may rest on it: name another folder, or "
             "delete it"
         )
-    found = read_collection(folder, layout, photos)
+    found = read_collection(folder, photos)
     with show_stage("reading photos") as progress:
         made = make_manifest(
             found,
@@ -149,7 +148,6 @@ def labels(
         list[str] | None,
         typer.Argument(metavar="LABEL=KIND", help="Labels for a new file, and their kinds."),
     ] = None,
-    layout: options.LayoutOption = None,
 ) -> None:
     """Describe custom labels in FOLDER/taxonomy.toml, and check that file.
 
@@ -168,7 +166,7 @@ def labels(
         raise UsageError(f"{path} exists already: edit it, or delete it first")
     counts: dict[str, int] = {}
     try:
-        counts = dict(count_labels(folder, layout))
+        counts = dict(count_labels(folder))
     except DatasetError as error:
         if any(folder.iterdir()):
             if not (path.exists() or given):

@@ -101,14 +101,6 @@ OutOfFoldOption = Annotated[
         help="Use the out-of-fold predictions that `train` keeps, instead of a bundle's.",
     ),
 ]
-LayoutOption = Annotated[
-    str | None,
-    typer.Option(
-        "--layout",
-        help="How the photos are labelled: folders, csv or coco.",
-        show_default="by what the folder holds",
-    ),
-]
 Split = Literal["test", "validation", "all"]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random draws.", min=0)]
 

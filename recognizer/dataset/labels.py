@@ -20,12 +20,12 @@ UNDECIDED = "?"
 """The kind of a label of which nobody has said yet what it is."""
 
 
-def count_labels(folder: Path, layout: str | None) -> Counter[str]:
+def count_labels(folder: Path) -> Counter[str]:
     """Return how many photos a folder has of each label, as labels are written."""
     if (folder / MANIFEST).is_file():  # whose photos may lie elsewhere
         return Counter(row["label"] for _, row in read_rows(folder / MANIFEST, ("label",)))
     known = load_taxonomy().labels
-    names = Counter(entry.label for entry in read_collection(folder, layout).entries)
+    names = Counter(entry.label for entry in read_collection(folder).entries)
     counts: Counter[str] = Counter()
     for name, count in names.items():
         counts[name if name in known else plain_label(name)] += count

@@ -62,7 +62,7 @@ def make_manifest(
     ``shares`` is split -> its share of the photos.
     """
     sources, words = find_origins(found, source)
-    notes = [f"Layout: {found.words}", f"Source: {words}", *found.notes]
+    notes = [f"Layout: {found.layout}", f"Source: {words}", *found.notes]
     made = NewManifest(notes=notes, left_out=[*found.left_out])
     taxonomy, root = folder_taxonomy(found.root), found.root
     labels = _labels(found, renamed or {}, taxonomy, made.notes)
@@ -289,7 +289,7 @@ def _of_column(entries: Sequence[CollectionEntry], column: str) -> Origins:
 
 
 def _of_folder(found: Collection) -> Origins:
-    if found.layout == "folders":
+    if not found.has_list:
         sources = [entry.fields.get(FOLDER) for entry in found.entries]
         return sources, "the folder inside each label's folder"
     return [_parent(e, found.root) for e in found.entries], "the folder that a photo lies in"
