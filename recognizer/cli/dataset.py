@@ -204,8 +204,8 @@ def check(data: options.DataArgument) -> None:
         typer.echo(line)
     if found.problems or found.duplicates:
         raise DatasetError(
-            f"{len(found.problems)} problems and {len(found.duplicates)} near-duplicates across "
-            "splits, listed above"
+            f"{len(found.problems)} problems and {len(found.duplicates)} groups of "
+            "near-duplicates across splits, listed above"
         )
 
 
