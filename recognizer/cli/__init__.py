@@ -4,8 +4,6 @@ The module of a verb, with a function ``command`` or an ``app``, is imported whe
 called: ``recognizer --help`` answers at once. Verbs raise; only here an error becomes an exit code.
 """
 
-from __future__ import annotations
-
 import importlib
 import signal
 import sys

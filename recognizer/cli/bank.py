@@ -1,7 +1,5 @@
 """``recognizer bank``: known items, recognised by the hashes of their photos."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial

@@ -1,7 +1,5 @@
 """``recognizer dataset``: split and check labelled photos, and describe custom labels."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path

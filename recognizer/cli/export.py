@@ -1,7 +1,5 @@
 """``recognizer export``: a trained recipe becomes a bundle."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -4,8 +4,6 @@ An option that several verbs have is called the same everywhere, has the same le
 same: a test walks all verbs. Only what is written to ``--output`` differs (:func:`output_option`).
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """``recognizer policy``: check a policy, and show what it decides."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Iterator
 from typing import Annotated

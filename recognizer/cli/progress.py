@@ -1,7 +1,5 @@
 """What commands show: progress on standard error, tables as wide as they need to be, failures."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """``recognizer scan``: find leads in images, one row for each."""
 
-from __future__ import annotations
-
 import difflib
 import glob
 import os

@@ -1,7 +1,5 @@
 """What ``recognizer scan`` says: how far it is, its results, and a summary."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path

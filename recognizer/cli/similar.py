@@ -1,7 +1,5 @@
 """``recognizer similar``: near-copies in a scan, or the images that resemble a photo."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``recognizer verify``: check that a case was not changed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -4,8 +4,6 @@ A test photo with a copy in training measures memory. Near-copies are found as w
 made; crops and other views of one object are not.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

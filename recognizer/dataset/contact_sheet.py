@@ -1,7 +1,5 @@
 """Contact sheets: photos with captions in a grid, for people who may see the data."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

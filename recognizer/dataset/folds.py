@@ -5,8 +5,6 @@ predicting that fold, for each fold in turn. Sources that show the same objects,
 are a *group* and stay together.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path

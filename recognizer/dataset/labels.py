@@ -1,7 +1,5 @@
 """Custom labels: the file in a data folder that describes them, to be edited by people."""
 
-from __future__ import annotations
-
 import textwrap
 from collections import Counter
 from collections.abc import Mapping

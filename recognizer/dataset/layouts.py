@@ -3,8 +3,6 @@
 :func:`read_collection` finds out which layout a folder has, and reads it. No image is opened.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import os

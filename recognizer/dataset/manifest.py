@@ -3,8 +3,6 @@
 A manifest is the CSV of ``datasets/README.md``; the unit of independence is the *source*.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 import re

@@ -3,8 +3,6 @@
 The photos stay where they are. Nothing depends on the order in which files are listed.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence

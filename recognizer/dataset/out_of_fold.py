@@ -5,8 +5,6 @@
 ``taxonomy``, which describes custom labels.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ linear head on a bundle's features. Most suspects are right and only unusual; wr
 a table of corrections (:func:`recognizer.dataset.manifest.corrected`).
 """
 
-from __future__ import annotations
-
 import csv
 import warnings
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What holds for the options of all verbs."""
 
-from __future__ import annotations
-
 import shlex
 import subprocess
 import sys
