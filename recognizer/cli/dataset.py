@@ -33,7 +33,6 @@ from recognizer.errors import DatasetError, UsageError
 from recognizer.taxonomy import Kind, load_taxonomy
 
 MAX_SHOWN = 20  # suspects and files that are printed; the rest is counted
-SHEET_PHOTOS = 64
 
 app = options.group("Split labelled photos, check them, find labels that may be wrong.")
 
@@ -213,16 +212,13 @@ def suspects(
     bundle: options.BundleOption = None,
     split: Annotated[str, typer.Option(help="The split to search.")] = "train",
     output: Annotated[Path | None, options.output_option("Write the whole list as CSV.")] = None,
-    sheet: Annotated[
-        Path | None, typer.Option(help="Draw the first ones on a contact sheet (PNG).")
-    ] = None,
 ) -> None:
     """List photos that do not look like their label, the most confident first.
 
     Most of them are right and only unusual: look before you correct one.
     """
     options.require_extra("train", "cleanlab", "sklearn")
-    from recognizer.dataset.suspects import draw_suspects, find_suspects, write_suspects
+    from recognizer.dataset.suspects import find_suspects, write_suspects
 
     photos = [p for p in load_data(data) if p.split == split]
     recognizer = Recognizer.load(bundle)
@@ -247,5 +243,3 @@ def suspects(
     if output is not None:
         write_suspects(found, output)
         typer.echo(f"Wrote {output}", err=True)
-    if sheet is not None:
-        draw_suspects(found[:SHEET_PHOTOS], sheet)

@@ -123,19 +123,16 @@ QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
-JsonLinesOption = Annotated[
-    bool, typer.Option("--json", help="Print JSON instead: one object on each line.")
-]
 
 
-def print_json(content: Any, *, on_one_line: bool = False) -> None:
+def print_json(content: Any) -> None:
     """Print an object of plain values and dataclasses as JSON, for ``--json``."""
     found = msgspec.to_builtins(
         content,
         str_keys=True,
         enc_hook=lambda value: value.item() if hasattr(value, "item") else str(value),  # numpy's
     )
-    typer.echo(json.dumps(found, indent=None if on_one_line else 2))
+    typer.echo(json.dumps(found, indent=2))
 
 
 def group(help: str) -> typer.Typer:  # noqa: A002 - as typer calls it

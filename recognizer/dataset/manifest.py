@@ -37,8 +37,8 @@ IMAGE_SUFFIXES = frozenset(
 class Photo:
     """One labelled photo; the photos of one source are not independent.
 
-    ``sha256`` is of the file's bytes, hexadecimal; ``subtype`` and ``license`` are as the source
-    states them, or empty; ``taxonomy`` has the labels of its data.
+    ``sha256`` is of the file's bytes, hexadecimal; ``license`` is as the source states it, or
+    empty; ``taxonomy`` has the labels of its data.
     """
 
     path: Path
@@ -46,7 +46,6 @@ class Photo:
     label: str
     source: str
     split: str
-    subtype: str = ""
     license: str = ""
     taxonomy: Taxonomy = field(default_factory=load_taxonomy, repr=False, compare=False)
 
@@ -217,7 +216,6 @@ def photo_of_row(row: Mapping[str, str], path: Path, taxonomy: Taxonomy) -> Phot
     return Photo(
         path=path,
         **{key: row[key] for key in ("sha256", "label", "source", "split")},
-        subtype=row.get("subtype") or "",
         license=row.get("license") or "",
         taxonomy=taxonomy,
     )
@@ -279,8 +277,8 @@ def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | Non
         partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*REQUIRED_COLUMNS, "subtype", "license"))
+        writer.writerow((*REQUIRED_COLUMNS, "license"))
         for p in photos:
             place = Path(os.path.relpath(p.path.absolute(), folder.absolute())).as_posix()
-            writer.writerow([p.sha256, place, p.label, p.source, p.split, p.subtype, p.license])
+            writer.writerow([p.sha256, place, p.label, p.source, p.split, p.license])
     return path
