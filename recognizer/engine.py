@@ -3,14 +3,12 @@
 It never imports torch, and one instance may be used by many threads at once.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -147,7 +145,7 @@ class Recognizer(DecisionMaker):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.bundle.title!r}, provider={self.provider!r})"
 
-    def __reduce__(self) -> tuple[Callable[[], Recognizer], tuple[()]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return self._load_again, ()
 
     @classmethod
@@ -159,7 +157,7 @@ class Recognizer(DecisionMaker):
         threads: int | None = None,
         allow_fallback: bool = False,
         limits: Limits | None = None,
-    ) -> Recognizer:
+    ) -> Self:
         """Load a bundle: a folder, or the name of one that the package carries, or the default.
 
         ``provider`` is ``cpu``, ``cuda``, ``coreml``, ``directml`` or ``openvino``; if it is

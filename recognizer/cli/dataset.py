@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from recognizer._atomic import make_folder
-from recognizer.cli import SomeInputsFailedError, options
+from recognizer.cli import ExitCode, options
 from recognizer.cli.progress import print_table, show_stage, shown, working
 from recognizer.dataset.check import check_data
 from recognizer.dataset.labels import (
@@ -100,7 +100,7 @@ def split(
     _print_split(made)
     typer.echo(f"Wrote {path}", err=True)
     if made.left_out:
-        raise SomeInputsFailedError
+        raise typer.Exit(ExitCode.SOME_FAILED)
 
 
 def _pairs(given: Sequence[str] | None, form: str) -> dict[str, str]:

@@ -9,8 +9,7 @@ from jinja2 import Template
 
 from recognizer._atomic import replacing
 from recognizer.dataset.layouts import read_collection
-from recognizer.dataset.manifest import LABELS, MANIFEST, folder_taxonomy, read_rows
-from recognizer.dataset.new_manifest import plain_label
+from recognizer.dataset.manifest import LABELS, MANIFEST, folder_taxonomy, plain_label, read_rows
 from recognizer.errors import DatasetError, UsageError
 from recognizer.taxonomy import NAME, Kind, Label, load_taxonomy
 
@@ -26,7 +25,7 @@ def count_labels(folder: Path) -> Counter[str]:
     names = Counter(entry.label for entry in read_collection(folder).entries)
     counts: Counter[str] = Counter()
     for name, count in names.items():
-        counts[name if name in known else plain_label(name)] += count
+        counts[name if name in known else plain_label(name) or name] += count
     return counts
 
 

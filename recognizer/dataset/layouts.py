@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from recognizer.dataset.manifest import IMAGE_SUFFIXES, MANIFEST, read_rows
 from recognizer.errors import DatasetError
+from recognizer.listing_columns import normal_name
 
 SPLIT_FOLDERS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test"})
 FOLDER = "folder"
@@ -97,8 +98,7 @@ def _raise(error: OSError) -> None:  # os.walk would skip a folder that cannot b
 # --- files ----------------------------------------------------------------------------------------
 
 
-def is_image(path: Path) -> bool:
-    """Return whether a file is an image by its name."""
+def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
@@ -159,7 +159,7 @@ def _read_folders(found: Collection) -> None:
     """Add the photos below the folders of labels; folders of splits may lie above these."""
     root = found.root
     inside = [p for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith((".", "_"))]
-    loose = [p for p in sorted(root.iterdir()) if p.is_file() and is_image(p)]
+    loose = [p for p in sorted(root.iterdir()) if p.is_file() and _is_image(p)]
     if loose:
         raise DatasetError(
             f"{root}: {len(loose)} photos lie in no folder (as {loose[0].name}); put each into a "
@@ -186,7 +186,7 @@ def _add_label(folder: Path, fields: dict[str, str], found: Collection, others: 
         below = Path(place).relative_to(folder).parts
         source = {FOLDER: below[0]} if below else {}
         for path in (Path(place) / name for name in sorted(names)):
-            if is_image(path):
+            if _is_image(path):
                 found.entries.append(CollectionEntry(path, folder.name, {**fields, **source}))
             elif not path.name.startswith("."):
                 others.append(path)
@@ -229,7 +229,7 @@ def _read_table(path: Path, files: _Files, found: Collection) -> None:
 
 def _pick(names: Sequence[str], known: Sequence[str]) -> str | None:
     """Return the first known column that a table has, as the table writes it."""
-    plain = {name.strip().lower().replace(" ", "_").replace("-", "_"): name for name in names}
+    plain = {normal_name(name): name for name in names}
     return next((plain[name] for name in known if name in plain), None)
 
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
 from recognizer.errors import DatasetError
-from recognizer.imaging import MIN_HASH_SIDE, Limits, LoadedImage, load_image, perceptual_hash
+from recognizer.imaging import MIN_HASH_SIDE, Limits, load_image, perceptual_hash
 from recognizer.imaging.sources import Refused, read_path
-from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy, read_labels, unknown_name
+from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy, unknown_name
 
 MANIFEST = "manifest.csv"
 LABELS = "taxonomy.toml"
@@ -65,18 +65,17 @@ def taxonomy_of(photos: Sequence[Photo]) -> Taxonomy:
     return photos[0].taxonomy if photos else load_taxonomy()
 
 
-def first_frame(photo: Photo, image: LoadedImage) -> NDArray[np.uint8]:
-    """Return the first frame of a photo that was loaded, or raise a DatasetError."""
+def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
+    """Return the first frame of a photo, decoded as in serving, uint8, (height, width, 3), RGB.
+
+    A photo that cannot be decoded or has changed is a DatasetError.
+    """
+    image = load_image(photo.path, min_side=min_side)
     if not image.frames:
         raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
     if image.sha256 != photo.sha256:
         raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
     return image.frames[0].rgb
-
-
-def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
-    """Return the first frame of a photo, decoded as in serving, uint8, (height, width, 3), RGB."""
-    return first_frame(photo, load_image(photo.path, min_side=min_side))
 
 
 def read_rows(
@@ -113,7 +112,7 @@ def load_data(folders: Iterable[str | Path], taxonomy: Taxonomy | None = None) -
 def folder_taxonomy(folder: Path, base: Taxonomy | None = None) -> Taxonomy:
     """Return a taxonomy with the labels that a data folder describes itself, if it does."""
     base = base or load_taxonomy()
-    return read_labels(folder / LABELS, base) if (folder / LABELS).is_file() else base
+    return load_taxonomy(folder / LABELS, base) if (folder / LABELS).is_file() else base
 
 
 def load_photos(folder: str | Path, taxonomy: Taxonomy | None = None) -> list[Photo]:
@@ -192,8 +191,13 @@ def hash_photos(
             on_progress(done, len(paths))
 
 
+def plain_label(name: str) -> str:
+    """Return a name as labels are written; empty if it has no letter or digit of ASCII."""
+    return re.sub("[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
 def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:
-    own = re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") or "my_label"
+    own = plain_label(name) or "my_label"
     rename = "" if own == name else f"call it {own}, and "
     unknown = unknown_name("label", name, [*taxonomy.labels])
     stop = "" if unknown.endswith("?") else "."

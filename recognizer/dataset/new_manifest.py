@@ -3,7 +3,6 @@
 The photos stay where they are. Nothing depends on the order in which files are listed.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,9 +10,16 @@ from pathlib import Path
 
 from recognizer.dataset.folds import deal_to_splits
 from recognizer.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
-from recognizer.dataset.manifest import Photo, folder_taxonomy, hash_photos, photo_of_row
+from recognizer.dataset.manifest import (
+    Photo,
+    folder_taxonomy,
+    hash_photos,
+    photo_of_row,
+    plain_label,
+)
 from recognizer.errors import DatasetError, UsageError
 from recognizer.known import near_copies
+from recognizer.listing_columns import normal_name
 from recognizer.taxonomy import Taxonomy, unknown_name
 
 FEW_PHOTOS = 10
@@ -110,7 +116,7 @@ def _labels(
     known = taxonomy.labels
     label_of = {}
     for name in sorted(counts):
-        label = renamed.get(name, name if name in known else plain_label(name))
+        label = renamed.get(name, name if name in known else plain_label(name) or name)
         if label:
             label_of[name] = label
         if label != name:
@@ -132,11 +138,6 @@ def _labels(
             f"out, --rename {one}="
         )
     return label_of
-
-
-def plain_label(name: str) -> str:
-    """Return a label's name in lower case with underscores, as labels are written."""
-    return re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") or name
 
 
 def _leave_copies_out(made: NewManifest, root: Path) -> None:
@@ -253,7 +254,7 @@ def find_origins(found: Collection, asked: str | None = None) -> Origins:
 def _guess(found: Collection, columns: Sequence[str]) -> Origins:
     """Return the sources of the first way that tells photos of a label apart."""
     entries = found.entries
-    plain = {name.strip().lower().replace(" ", "_"): name for name in columns}
+    plain = {normal_name(name): name for name in columns}
     same = ""
     for name in SOURCE_COLUMNS:
         if name in plain:
