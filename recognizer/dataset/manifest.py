@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
 from recognizer.errors import DatasetError
-from recognizer.imaging import MIN_HASH_SIDE, Limits, load_image, perceptual_hash
+from recognizer.imaging import MIN_HASH_SIDE, Limits, LoadedImage, load_image, perceptual_hash
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy, unknown_name
 
@@ -65,17 +65,18 @@ def taxonomy_of(photos: Sequence[Photo]) -> Taxonomy:
     return photos[0].taxonomy if photos else load_taxonomy()
 
 
-def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
-    """Return the first frame of a photo, decoded as in serving, uint8, (height, width, 3), RGB.
-
-    A photo that cannot be decoded or has changed is a DatasetError.
-    """
-    image = load_image(photo.path, min_side=min_side)
+def first_frame(photo: Photo, image: LoadedImage) -> NDArray[np.uint8]:
+    """Return the first frame of a photo that was loaded, or raise a DatasetError."""
     if not image.frames:
         raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
     if image.sha256 != photo.sha256:
         raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
     return image.frames[0].rgb
+
+
+def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
+    """Return the first frame of a photo, decoded as in serving, uint8, (height, width, 3), RGB."""
+    return first_frame(photo, load_image(photo.path, min_side=min_side))
 
 
 def read_rows(

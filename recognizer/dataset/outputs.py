@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.dataset.manifest import Photo, read_photo
+from recognizer.dataset.manifest import Photo, first_frame
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.imaging import model_input
@@ -30,7 +30,8 @@ def run_photos(
         raise DatasetError("no photos")
 
     def run(part: Sequence[Photo]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return run_frames(recognizer, [read_photo(p, recognizer.bundle.input_size) for p in part])
+        frames = [first_frame(p, recognizer.load_image(p.path)) for p in part]
+        return run_frames(recognizer, frames)
 
     chunks = in_chunks(run, photos, on_progress)
     log_odds, embedding = zip(*chunks, strict=True)
