@@ -137,6 +137,8 @@ def load_taxonomy(
     if own is None:
         return base
     where = os.fspath(own)
+    if os.path.exists(own) and not os.path.isfile(own):  # a FIFO would be waited for
+        raise TaxonomyError(f"{where} is not a regular file")
     try:
         content = tomllib.loads(Path(own).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # no UTF-8, no TOML, nested too deeply
