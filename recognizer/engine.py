@@ -29,7 +29,7 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.numerics import sigmoid
 from recognizer.model.session import is_onnxruntime_error, open_session
 from recognizer.policy import KnownMatch, Policy, Verdict
-from recognizer.prediction import Explanation, Prediction, Region
+from recognizer.prediction import Prediction, Region
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 
@@ -59,6 +59,23 @@ class ScoredImage:
         place = [frame.index for frame in self.image.frames].index(self.prediction.frame or 0)
         vector: NDArray[np.float32] = self.outputs["embedding"][place]
         return vector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Explanation:
+    """Where the score of a label comes from; all but the prediction is empty where it failed.
+
+    ``heatmap``, float32 (h, w), is the local probability of the label, 0 to 1, on the grid of the
+    model's last features, over the whole upright image. ``regions`` are boxes around what stands
+    out, highest first. ``rgb``, uint8 (height, width, 3), is the upright frame, perhaps reduced, on
+    which the heat-map can be drawn.
+    """
+
+    prediction: Prediction
+    label: str | None
+    heatmap: NDArray[np.float32]
+    regions: tuple[Region, ...]
+    rgb: NDArray[np.uint8]
 
 
 class DecisionMaker:

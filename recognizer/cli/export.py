@@ -8,7 +8,6 @@ import typer
 from recognizer._atomic import make_folder
 from recognizer.cli import options
 from recognizer.cli.progress import show_progress
-from recognizer.cli.train import CacheOption
 from recognizer.dataset.manifest import load_data
 from recognizer.errors import UsageError
 from recognizer.model.folders import bundle_title
@@ -27,7 +26,6 @@ def command(
         str | None,
         typer.Option("--license", metavar="SPDX", help="Its licence.", show_default="not stated"),
     ] = None,
-    cache: CacheOption = None,
 ) -> None:
     """Export to ONNX, set thresholds, measure on the test split and write the model card."""
     options.require_extra("train")
@@ -45,7 +43,7 @@ def command(
             text = notes.read_text(encoding="utf-8") if notes else ""
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--notes {notes}: {error}") from error
-        with (recipe := open_recipe(read_recipe(run), load_data(data), run, cache)).cache:
+        with (recipe := open_recipe(read_recipe(run), load_data(data), run)).cache:
             release = export_bundle(
                 recipe, output, notes=text, spdx_license=spdx_license, on_stage=stage
             )

@@ -34,9 +34,6 @@ SOURCE_COLUMNS = (
 )
 """Columns that are taken for the source, the first one first."""
 
-MODES = ("folder", "photo")
-"""What ``source`` may be besides the name of a column."""
-
 Origins = tuple[Sequence[str | None], str]
 """The source of each entry, or None, and in words how it was found."""
 
@@ -233,7 +230,7 @@ def _name(photo: Photo, root: Path) -> str:
 
 
 def find_origins(found: Collection, asked: str | None = None) -> Origins:
-    """Return the source of each photo: of a column, one of :data:`MODES`, or None to find out."""
+    """Return the source of each photo: of the column asked for, ``folder``, ``photo``, or a guess."""
     entries = found.entries
     columns = list(dict.fromkeys(key for entry in entries for key in entry.fields))
     if asked in columns and asked != FOLDER:
@@ -246,7 +243,7 @@ def find_origins(found: Collection, asked: str | None = None) -> Origins:
         given = ", ".join(name for name in columns if name != FOLDER)
         raise UsageError(
             f"--source {asked}: no such column{f' (there are {given})' if given else ''}; "
-            f"give a column, or one of: {', '.join(MODES)}"
+            "give a column, or one of: folder, photo"
         )
     return _guess(found, columns)
 
