@@ -230,7 +230,7 @@ def _name(photo: Photo, root: Path) -> str:
 
 
 def find_origins(found: Collection, asked: str | None = None) -> Origins:
-    """Return the source of each photo, as it was asked for or by a guess; None where there is none."""
+    """Return the source of each photo, and how it was found: as ``asked``, or by a guess."""
     entries = found.entries
     columns = list(dict.fromkeys(key for entry in entries for key in entry.fields))
     if asked in columns and asked != FOLDER:
