@@ -1,5 +1,7 @@
 """What C libraries print: it is kept off standard error where a process listens, and is heeded."""
 
+from __future__ import annotations
+
 import random
 import subprocess
 import sys

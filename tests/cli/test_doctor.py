@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import importlib.util
 import tomllib
 from dataclasses import replace

@@ -4,6 +4,8 @@ A bundle is exported from a tiny network; then it is calibrated or given a produ
 of two.
 """
 
+from __future__ import annotations
+
 import importlib
 import itertools
 import shutil
