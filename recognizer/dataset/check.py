@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recognizer.dataset.manifest import Photo, data_rows, folder_taxonomy, hash_photos
-from recognizer.known import near_copies
+from recognizer.known.index import near_copies
 from recognizer.taxonomy import load_taxonomy
 
 

@@ -18,7 +18,7 @@ from recognizer.dataset.manifest import (
     plain_label,
 )
 from recognizer.errors import DatasetError, UsageError
-from recognizer.known import near_copies
+from recognizer.known.index import near_copies
 from recognizer.listing_columns import normal_name
 from recognizer.taxonomy import Taxonomy, unknown_name
 
