@@ -30,8 +30,6 @@ def command(
     """Export to ONNX, set thresholds, measure on the test split and write the model card."""
     options.require_extra("train")
     from recognizer.cli.evaluate import print_evaluation
-    from recognizer.evaluation.evaluate import SPLIT_CAVEATS
-    from recognizer.evaluation.out_of_fold import CAVEAT
     from recognizer.training.export import export_bundle
     from recognizer.training.runs import open_recipe, read_recipe
 
@@ -47,8 +45,8 @@ def command(
             release = export_bundle(
                 recipe, output, notes=text, spdx_license=spdx_license, on_stage=stage
             )
-    print_evaluation(release.test, SPLIT_CAVEATS["test"])
-    print_evaluation(release.unseen, CAVEAT)
+    print_evaluation(release.test)
+    print_evaluation(release.unseen)
     lost = max(release.lost.values(), default=0.0)
     typer.echo(
         f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)",
