@@ -51,7 +51,7 @@ CHANNELS = 1280
 LOOKED_UP = 20_000
 DECIDED = 0.9  # of the entries, before the next one is asked for
 START = datetime(2026, 1, 1, tzinfo=UTC)
-CLEAR = Verdict(decision=Decision.CLEAR, leads=(), why=(), image_decision=Decision.CLEAR)
+CLEAR = Verdict(decision=Decision.CLEAR, image_decision=Decision.CLEAR)
 
 
 @contextmanager

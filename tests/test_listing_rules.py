@@ -1,7 +1,5 @@
 """Keywords, reports and images that are never clear: what they raise, and what they never do."""
 
-from __future__ import annotations
-
 import unicodedata
 from dataclasses import replace
 from typing import Any
@@ -24,7 +22,7 @@ UNSCORED = Decision.UNSCORED
 
 
 def verdict(decision: Decision) -> Verdict:
-    return Verdict(decision=decision, leads=(), why=(), image_decision=decision)
+    return Verdict(decision=decision, image_decision=decision)
 
 
 def found(keywords: Keywords, title: str) -> list[str]:

@@ -87,14 +87,7 @@ def write_dataset(
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
             labels[label] += 1
-            yield Photo(
-                path=path,
-                sha256=row.sha256 or "",
-                label=label,
-                source=_source_of(row),
-                split="train",
-                subtype=outcome.judgement.value,
-            )
+            yield Photo(path, row.sha256 or "", label, _source_of(row), "train")
 
     try:
         folder.mkdir()

@@ -1,7 +1,5 @@
 """What holds for the options of all verbs."""
 
-from __future__ import annotations
-
 import shlex
 import subprocess
 import sys
@@ -17,7 +15,6 @@ from recognizer.cli import EXAMPLES, VERBS, app, load_verb
 OWN_WORDS = {
     "--output": "what is written there",
     "--bundle": "the released one, or that which made the rows",
-    "--json": "one object, or one on each line",
     "--label": "of what is added, or of what is listed",
     "--top": "of what",
     "--split": "which there are",

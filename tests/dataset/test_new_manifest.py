@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import os
 from collections import Counter, defaultdict
@@ -221,7 +219,6 @@ def test_the_command_explains_itself(photos: Path, tmp_path: Path) -> None:
         (["--test", 0.6, "--validation", 0.4], "nothing is left to train on"),
         (["--rename", "bone"], "'bone': write OLD=NEW"),
         (["--source", "shop"], "--source shop: no such column"),
-        (["--layout", "voc"], "no layout 'voc'"),
         (["-o", "{photos}/bone/shop-0/0.jpg"], "is a file: name a folder"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,10 +82,8 @@ def test_near_copies_are_found_in_any_listing(tmp_path: Path) -> None:
     with ScanFile(scan) as file:
         groups = [[row.source for row in group] for group in find_copies(file)]
         assert groups == [["a\x1b", "c"], ["d", "e"]]
-    done = invoke("similar", scan, "--json")
+    done = invoke("similar", scan)
     assert done.exit_code == ExitCode.DONE, done.stderr
-    found = [json.loads(line)["images"] for line in done.stdout.splitlines()]
-    assert [[one["source"] for one in group] for group in found] == groups
-    first, one, *_, summary = invoke("similar", scan).stdout.splitlines()
+    first, one, *_, summary = done.stdout.splitlines()
     assert (first, one) == ("1: 2 near-copies", "  clear  a\\x1b")
     assert summary == "6 images, 2 groups, 2 copies of others"
