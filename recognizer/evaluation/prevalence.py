@@ -7,7 +7,6 @@ than any small test set can show.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from recognizer.evaluation.metrics import CONFIDENCE, Scores, share
@@ -42,14 +41,6 @@ def precision_estimate(
     low = precision(recall.low, false_positive_rate.high, prevalence)
     high = precision(recall.high, false_positive_rate.low, prevalence)
     return Estimate(value, low or 0.0, 1.0 if high is None else high)
-
-
-def negatives_without_error(rate: float, confidence: float = CONFIDENCE) -> int:
-    """Return how many negatives, none over the threshold, show a false-positive rate of ``rate``.
-
-    About 3 / rate at a one-sided confidence of 95 % (the rule of three).
-    """
-    return math.ceil(math.log(1 - confidence) / math.log1p(-rate))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
