@@ -64,7 +64,7 @@ def read_examples(
         else:
             rgb = image.frames[0].rgb
             whole = model_input(rgb, recognizer.bundle.input_size)
-            views = np.stack([whole, whole[:, ::-1]] if mirrored else [whole])
+            views = [whole, whole[:, ::-1]] if mirrored else [whole]
             log_odds, embeddings = recognizer.features(views)
             found.append(Example(path, image.sha256, hash_bytes(rgb), embeddings, log_odds))
         on_progress(done, len(paths))

@@ -27,7 +27,6 @@ from recognizer.evaluation.thresholds import (
     raised,
     threshold_at_fpr,
 )
-from recognizer.imaging import model_input
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
 from recognizer.model.description import (
     NEVER,
@@ -300,7 +299,7 @@ def _check(plan: Plan, draft: Path) -> None:
     wanted = _with_column(old, expected, column)
     for photo, log_odds in zip(photos, wanted, strict=True):
         frame = made.load_image(Path(photo.path)).frames[0]
-        (found,), _ = made.features(model_input(frame.rgb, made.bundle.input_size)[None])
+        (found,), _ = made.features([frame.rgb])
         if not np.allclose(found, log_odds, rtol=_TOLERANCE, atol=_TOLERANCE):
             raise BundleSchemaError(
                 f"{plan.parent.path}: the model's embedding is not the mean of a map of features; "

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import Photo
-from recognizer.dataset.outputs import in_chunks, run_frames
+from recognizer.dataset.outputs import in_chunks
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.model.bundle import write_bundle
@@ -96,7 +96,7 @@ def _embed(recognizer: Recognizer, photos: Sequence[Photo], cache: PhotoCache) -
 
     def run(chunk: Sequence[Photo]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         frames = [cache.rgb(p.sha256) for p in chunk]
-        return *run_frames(recognizer, frames), np.stack([hash_bytes(rgb) for rgb in frames])
+        return *recognizer.features(frames), np.stack([hash_bytes(rgb) for rgb in frames])
 
     chunks = in_chunks(run, photos, lambda done, of: None, threads=1)
     log_odds, embeddings, hashes = map(np.concatenate, zip(*chunks, strict=True))
