@@ -46,7 +46,7 @@ def command(
     Prints what to expect: each photo in turn is left out and scored. The new bundle is used like
     any other. The exit code is 3 if a photo could not be read. Needs the extra `enroll`.
     """
-    from recognizer.enrolment import Product, enroll
+    from recognizer.enrolment import enroll
 
     if output is None and not check:
         raise UsageError("give --output, the folder of the new bundle, or --check")
@@ -56,9 +56,11 @@ def command(
     with show_progress() as report:
         found = enroll(
             recognizer,
-            Product(name=name, family=family, hint=hint),
+            name,
             paths,
             None if check else output,
+            family=family,
+            hint=hint,
             negatives=others,
             on_progress=report,
         )

@@ -34,7 +34,7 @@ from recognizer.evaluation.figures import (
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE, OperatingPoint, operating_point
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import Enrolled, Estimate, LabelEvidence, Leads, PhotoCounts
+from recognizer.model.description import Estimate, LabelEvidence, Leads, PhotoCounts
 from recognizer.model.negatives import read_negatives, short_digests
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
@@ -237,9 +237,7 @@ def count_learned(bundle: Bundle, photos: Sequence[Photo]) -> int:
     """
     bank = read_negatives(bundle)
     known = set() if bank is None else set(bank.sha256.tolist())
-    for step in bundle.lineage:
-        if isinstance(step, Enrolled):
-            known.update(short_digests(step.photos).tolist())
+    known.update(short_digests([*bundle.enrolled_photos()]).tolist())
     return sum(digest in known for digest in short_digests([p.sha256 for p in photos]).tolist())
 
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from recognizer.engine import Recognizer
-from recognizer.enrolment import Product, enroll
+from recognizer.enrolment import enroll
 from recognizer.errors import BundleSchemaError, UsageError
 from recognizer.model.bundle import load_bundle, write_bundle
 from recognizer.model.description import Enrolled
@@ -79,7 +79,7 @@ def banked_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-RHINO = Product("rhino_horn")
+RHINO = "rhino_horn"
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_a_known_label_is_strengthened(
     """The model has never seen blue raw ivory; what it said of the rest stays."""
     photos = write_photos("blue", 4)
     before = parent.predict(Path(photos[0]))
-    done = enroll(parent, Product("ivory_raw"), photos, tmp_path / "out-v1")
+    done = enroll(parent, "ivory_raw", photos, tmp_path / "out-v1")
     assert done.expectation.evidence.own_weight is not None
     strengthened = Recognizer.load(tmp_path / "out-v1", threads=1)
     assert strengthened.labels == parent.labels
@@ -208,7 +208,8 @@ def test_a_known_label_is_strengthened(
 def test_a_new_name_brings_its_entry_of_the_taxonomy(
     parent: Recognizer, blue: list[str], tmp_path: Path, family: str | None
 ) -> None:
-    enroll(parent, Product("blue_ivory", family, "Look at the blue."), blue, tmp_path / "out-v1")
+    new = {"family": family, "hint": "Look at the blue."}
+    enroll(parent, "blue_ivory", blue, tmp_path / "out-v1", **new)
     bundle = load_bundle(tmp_path / "out-v1")
     assert bundle.taxonomy.label("blue_ivory").family == (family or "blue_ivory")
     assert bundle.taxonomy.display_name("blue_ivory") == "Blue ivory"
@@ -282,23 +283,23 @@ def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("product", "words"),
+    ("name", "family", "hint", "words"),
     [
-        (Product("ceramic"), "kind lookalike"),
-        (Product("rhino_hron"), "did you mean rhino_horn"),
-        (Product("new_thing"), "--hint"),
-        (Product("New Thing", hint="x"), "snake_case"),
-        (Product("new_thing", "ivry", "x"), "unknown family 'ivry'; did you mean ivory"),
-        (Product("rhino_horn", "ivory"), "rhino_horn is known: --family"),
-        (Product("rhino_horn", hint="grey"), "are for a new name"),
-        (Product("new_thing", hint=" "), "must be text"),
+        ("ceramic", None, None, "kind lookalike"),
+        ("rhino_hron", None, None, "did you mean rhino_horn"),
+        ("new_thing", None, None, "--hint"),
+        ("New Thing", None, "x", "snake_case"),
+        ("new_thing", "ivry", "x", "unknown family 'ivry'; did you mean ivory"),
+        ("rhino_horn", "ivory", None, "rhino_horn is known: --family"),
+        ("rhino_horn", None, "grey", "are for a new name"),
+        ("new_thing", None, " ", "must be text"),
     ],
 )
 def test_names_that_cannot_be_enrolled(
-    product: Product, words: str, parent: Recognizer, blue: list[str]
+    parent: Recognizer, blue: list[str], name: str, family: str | None, hint: str | None, words: str
 ) -> None:
     with pytest.raises(UsageError, match=words):
-        enroll(parent, product, blue)
+        enroll(parent, name, blue, family=family, hint=hint)
 
 
 def test_a_bundle_is_never_overwritten(parent: Recognizer, blue: list[str], tmp_path: Path) -> None:
