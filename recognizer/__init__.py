@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     )
     from recognizer.guarded import GuardedRecognizer
     from recognizer.imaging import Frame, ImageSource, Limits, LoadedImage
-    from recognizer.known import KnownItems, share_bank
+    from recognizer.known.matches import KnownItems, share_bank
     from recognizer.listing_rules import AlwaysReview, KeywordHit, Keywords, Reports
     from recognizer.model.bundle import Bundle, load_bundle
     from recognizer.model.description import BundleFamily, BundleLabel, Calibration

@@ -20,7 +20,7 @@ from recognizer.cli.options import (
     require_extra,
 )
 from recognizer.cli.progress import print_wide, show_stage
-from recognizer.dataset.manifest import Photo, load_data
+from recognizer.dataset.manifest import Photo, corrected, load_data
 from recognizer.dataset.out_of_fold import import_pyarrow, read_out_of_fold
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError, UsageError
@@ -130,11 +130,10 @@ def command(
 
 def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
     """Return labelled photos, with the corrections of labels that a bundle was made with."""
-    from recognizer.evaluation.evaluate import corrected
-
-    photos = load_data(data, bundle.taxonomy)
+    photos = found = load_data(data, bundle.taxonomy)
     try:
-        return corrected(bundle, photos)
+        for table in bundle.training.recipe.get("corrections", []) if bundle.training else []:
+            found = corrected(found, table)
     except DatasetError as error:
         typer.echo(
             f"Labels are used without the bundle's corrections ({error}), which concern only the "
@@ -142,6 +141,7 @@ def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
             err=True,
         )
         return photos
+    return found
 
 
 def _check(prevalence: float, output: Path | None, predictions: Path | None) -> None:

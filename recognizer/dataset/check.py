@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recognizer.dataset.manifest import Photo, data_rows, folder_taxonomy, hash_photos
-from recognizer.known import COPY_DISTANCE, near_pairs
-from recognizer.known.index import to_bytes
+from recognizer.known.index import COPY_DISTANCE, near_pairs, to_bytes
 from recognizer.taxonomy import load_taxonomy
 
 

@@ -15,7 +15,7 @@ from recognizer.dataset.folds import deal_to_splits
 from recognizer.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
 from recognizer.dataset.manifest import Photo, folder_taxonomy, hash_photos, photo_of_row
 from recognizer.errors import DatasetError, UsageError
-from recognizer.known import near_copies
+from recognizer.known.index import near_copies
 from recognizer.taxonomy import Taxonomy, unknown_name
 
 FEW_PHOTOS = 10

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from recognizer.engine import Recognizer
 from recognizer.enrolment.onnx_head import Head
 from recognizer.imaging import model_input
-from recognizer.known import near_copies
+from recognizer.known.index import near_copies
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
 from recognizer.model.numerics import unit_norm
 from recognizer.prediction import MAX_DISTANCE

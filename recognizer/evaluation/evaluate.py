@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support
 
-from recognizer.dataset import manifest
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.outputs import in_chunks
 from recognizer.decision import decide, limits_of
@@ -112,14 +111,6 @@ class Evaluation:
 def to_json(figures: object) -> str:
     """Return figures of this package, or a mapping of them, as JSON."""
     return json.dumps(figures, indent=2, default=asdict) + "\n"
-
-
-def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
-    """Return photos with the labels that the bundle's recipe corrects, or raise a DatasetError."""
-    found = list(photos)
-    for table in bundle.training.recipe.get("corrections", []) if bundle.training else []:
-        found = manifest.corrected(found, table)
-    return found
 
 
 def photos_of_split(photos: Sequence[Photo], split: str) -> list[Photo]:

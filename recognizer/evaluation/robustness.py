@@ -167,10 +167,8 @@ def measure_robustness(
             on_progress(len(scored), len(photos))
     thresholds: dict[str, float] = {}
     outcomes: dict[str, list[AlteredFigures]] = {}
-    for alteration, predictions in zip(
-        (UNALTERED, *ALTERATIONS), zip(*scored, strict=True), strict=True
-    ):
-        for target in targets(bundle, truth, predictions):
+    for alteration, found in zip((UNALTERED, *ALTERATIONS), zip(*scored, strict=True), strict=True):
+        for target in targets(bundle, truth, found):
             if target.positive.any():
                 name, scores = target.name, target.scores
                 if alteration is UNALTERED:

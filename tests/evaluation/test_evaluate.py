@@ -14,14 +14,13 @@ from typing import Any
 import pytest
 
 from recognizer.cli import ExitCode
+from recognizer.cli.evaluate import load_corrected
 from recognizer.dataset.manifest import Photo, load_photos
 from recognizer.engine import Recognizer
-from recognizer.errors import DatasetError
 from recognizer.evaluation.evaluate import (
     ANY_PRODUCT,
     Evaluation,
     Quality,
-    corrected,
     evaluate,
 )
 from recognizer.evaluation.figures import Truth, measure_living_animals
@@ -137,15 +136,19 @@ def test_precision_and_recall_label_by_label(evaluation: Evaluation) -> None:
 
 
 def test_labels_are_corrected_as_the_recipe_does(
-    bundle: Bundle, photos: list[Photo], tmp_path: Path
+    bundle: Bundle,
+    data: Path,
+    photos: list[Photo],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     table = tmp_path / "corrections.csv"
     table.write_text(f"sha256,label,reason\n{photos[0].sha256},exclude,blank\n")
     bundle = replace(bundle, training=Training(fingerprint="", recipe={"corrections": [table]}))
-    assert corrected(bundle, photos) == photos[1:]
+    assert load_corrected([data], bundle) == photos[1:]
     table.unlink()
-    with pytest.raises(DatasetError, match=r"corrections\.csv"):
-        corrected(bundle, photos)
+    assert load_corrected([data], bundle) == photos
+    assert "corrections.csv" in capsys.readouterr().err
 
 
 # --- the command ------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.errors import BankError
-from recognizer.known import Bank, KnownItem, read_exchange, write_exchange
+from recognizer.known.bank import Bank, KnownItem, read_exchange, write_exchange
 from tests.known.items import HASH, TIME, item, items
 
 
