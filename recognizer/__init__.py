@@ -131,7 +131,7 @@ __all__ = [
 _HOMES = (
     *("errors", "status", "taxonomy", "prediction", "listing_rules"),  # load nothing heavy
     "policy",
-    *("model.description", "model.bundle", "imaging", "engine", "known", "guarded"),
+    *("model.description", "model.bundle", "imaging", "engine", "known.matches", "guarded"),
 )
 
 
