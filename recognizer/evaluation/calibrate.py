@@ -1,9 +1,8 @@
 """Turn log-odds into probabilities, on held-out photos, and write them into a bundle.
 
-All labels share one line through their log-odds (Platt, 1999): with a line for each, the one
-threshold for all found fewer products out of fold. Products are then moved a little, so that they
-share its false positives more evenly: otherwise rare products, which are mistaken less, hardly
-pass. Enrolled labels with few photos keep what enrolment gave them.
+All labels share one line through their log-odds (Platt, 1999). Products are then moved a little, so
+that they share the false positives of the one threshold more evenly. Enrolled labels with few
+photos keep what enrolment gave them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""Detection metrics with their intervals.
+"""Detection metrics with their intervals: exact ones of shares, by bootstrap of average precision.
 
-Shares (recall, false-positive rate, accuracy) have exact binomial intervals. Average precision has
-a bootstrap interval, which is too narrow for fewer than about ten positives: a bootstrap knows only
-the photos that it has.
+The latter are too narrow for fewer than about ten positives: a bootstrap knows only its photos.
 """
 
 from __future__ import annotations

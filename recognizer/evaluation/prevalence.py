@@ -1,8 +1,7 @@
 """Precision where products are rare.
 
 In a test set one photo in twenty may show a product, in a marketplace one in thousands: there,
-almost every photo over a threshold is a false positive, unless the false-positive rate is far lower
-than any small test set can show.
+almost every photo over a threshold is a false positive.
 """
 
 from __future__ import annotations

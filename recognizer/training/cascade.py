@@ -1,8 +1,7 @@
 """A cascade: a small network looks at every photo, an ensemble only at those that it suspects.
 
-The ensemble is the mean of linear heads on the frozen features of several ImageNet networks, at a
-larger input. On sources that nobody has seen it ranks better than any one network; the trained
-network in front of it is cheap (the idea is that of Viola and Jones, 2001).
+The ensemble is the mean of linear heads on the frozen features of ImageNet networks, at a larger
+input (the idea is that of Viola and Jones, 2001).
 """
 
 from __future__ import annotations

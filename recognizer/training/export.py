@@ -1,8 +1,7 @@
 """From a trained recipe to a bundle: ONNX, int8, calibration, thresholds, figures, card.
 
-The order matters. Calibration and thresholds come from what the folds' networks say of photos that
-they have not seen, and whether int8 is good enough from one of these networks. The test split then
-gives the figures of the model card; nothing is chosen by it.
+Calibration, thresholds and the choice of int8 come from photos that the folds' networks have not
+seen. The test split then gives the figures of the model card; nothing is chosen by it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Choose the photos of a bundle's bank of negatives, which later enrolments need.
 
-They are the photos without a product of one source in ten, on which an enrolment counts false
-positives, and does not learn from them; some photos of each product; and of those without a product
-the ones that the model takes for products most, and the ones that differ most from each other.
+Photos of one source in ten without a product, for counting false positives; some photos of each
+product; and of the others those most like a product to the model, and those that differ most.
 """
 
 from __future__ import annotations

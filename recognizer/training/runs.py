@@ -1,8 +1,7 @@
 """All runs of a recipe: each fold of sources left out in turn, then none, with several seeds.
 
-What is finished is not done again, so that a recipe that was stopped resumes there. The weights are
-the mean of all seeds': runs that begin at the same point end near each other, and their mean does
-better away from the training data (a "model soup": Wortsman et al., 2022).
+What is finished is not done again. The weights are the mean of all seeds', which does better away
+from the training data (a "model soup": Wortsman et al., 2022).
 """
 
 from __future__ import annotations
