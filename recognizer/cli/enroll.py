@@ -66,7 +66,7 @@ def command(
         )
     for note in found.notes:
         typer.echo(note, err=True)
-    typer.echo("\n".join(found.expectation.lines()))
+    typer.echo("\n".join(found.lines()))
     if found.path is not None:
         typer.echo(f"Wrote {found.path}; use it with --bundle {found.path}")
     require_none_failed(f"Skipped {path}: {why}" for path, why in found.unreadable.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from recognizer.enrolment.head import (
     read_examples,
     without_copies,
 )
-from recognizer.enrolment.writing import Expectation, Plan, write_enrolled
+from recognizer.enrolment.writing import Enrolment, Plan, write_enrolled
 from recognizer.errors import TaxonomyError, UsageError
 from recognizer.model.folders import check_output
 from recognizer.model.negatives import read_negatives
@@ -27,20 +27,6 @@ MIN_PHOTOS = 3
 
 MIN_NEGATIVES = 50
 """With fewer held-out negatives no threshold means anything: 1 of 50 is a rate of 2 %."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolment:
-    """What was done, or could be.
-
-    ``notes`` say what was left out or found odd; ``unreadable`` is path -> why a photo or negative
-    could not be read; ``path`` is None if no bundle was written.
-    """
-
-    expectation: Expectation
-    notes: tuple[str, ...]
-    unreadable: dict[str, str]
-    path: Path | None = None
 
 
 def _resolve(known: Taxonomy, name: str, family: str | None, hint: str | None) -> Taxonomy:
@@ -171,12 +157,8 @@ def enroll(
         column=column,
         own_bank=parts[0] if own_bank is not None else None,
         notes=tuple(notes),
+        unreadable=unreadable | missing,
     )
     if output is not None and title is not None:
         write_enrolled(plan, output, title)
-    return Enrolment(
-        expectation=plan.expectation,
-        notes=plan.notes,
-        unreadable=unreadable | missing,
-        path=output,
-    )
+    return replace(plan.enrolment, path=output)
