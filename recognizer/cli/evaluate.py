@@ -207,12 +207,7 @@ def print_evaluation(evaluation: Evaluation, worth: str) -> None:
 
 
 def _page_of(evaluation: Evaluation, worth: str) -> str:
-    from recognizer.evaluation.figures import MIN_FOR_CALIBRATION
-
-    least = MIN_FOR_CALIBRATION
-    return render(
-        "evaluation.md.j2", e=evaluation, worth=worth, min_for_calibration=least, percent=percent
-    )
+    return render("evaluation.md.j2", e=evaluation, worth=worth, percent=percent)
 
 
 def _print_pages(pages: Sequence[str]) -> None:

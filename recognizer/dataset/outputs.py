@@ -41,13 +41,12 @@ def run_photos(
 def in_chunks(
     work: Callable[[Sequence[Photo]], Result],
     photos: Sequence[Photo],
-    on_progress: Callable[[int, int], None],
-    threads: int = 2,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Iterator[Result]:
     """Yield what ``work`` returns for each chunk of photos, in order."""
     chunks = [photos[i : i + _CHUNK] for i in range(0, len(photos), _CHUNK)]
     done = 0
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(2) as pool:
         for chunk, found in zip(chunks, pool.map(work, chunks), strict=True):
             done += len(chunk)
             on_progress(done, len(photos))

@@ -97,7 +97,7 @@ def _embed(recognizer: Recognizer, photos: Sequence[Photo], cache: PhotoCache) -
         frames = [cache.rgb(p.sha256) for p in chunk]
         return *recognizer.features(frames), np.stack([hash_bytes(rgb) for rgb in frames])
 
-    chunks = in_chunks(run, photos, lambda done, of: None, threads=1)
+    chunks = in_chunks(run, photos)
     log_odds, embeddings, hashes = map(np.concatenate, zip(*chunks, strict=True))
     sources = {name: i for i, name in enumerate(sorted({p.source for p in photos}))}
     return NegativeBank(
