@@ -19,7 +19,7 @@ from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -260,16 +260,22 @@ def read_exchange(path: Path, *, origin: str | None = None) -> Iterator[KnownIte
 
     ``origin``, or the file's name, is for items that have none.
     """
-    if path.exists() and not path.is_file():
-        raise BankError(f"{path} is not a regular file")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = iter(partial(file.readline, _MAX_LINE), "")
-            rows = csv.DictReader(lines, restval="", strict=True)
-            try:
-                yield from _items_of(rows, origin or path.name)
-            except (BankError, csv.Error) as error:
-                raise BankError(f"{path}: line {max(1, rows.line_num)}: {error}") from error
+        if path.exists() and not path.is_file():
+            raise BankError(f"{path} is not a regular file")
+        file = path.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise BankError(f"{path} cannot be read: {error}") from error
+    return _read(file, path, origin or path.name)
+
+
+def _read(file: TextIO, path: Path, origin: str) -> Iterator[KnownItem]:
+    rows = csv.DictReader(iter(partial(file.readline, _MAX_LINE), ""), restval="", strict=True)
+    try:
+        with file:
+            yield from _items_of(rows, origin)
+    except (BankError, csv.Error) as error:
+        raise BankError(f"{path}: line {max(1, rows.line_num)}: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BankError(f"{path} cannot be read: {error}") from error
 
