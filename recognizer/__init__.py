@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     )
     from recognizer.guarded import GuardedRecognizer
     from recognizer.imaging import Frame, ImageSource, Limits, LoadedImage
-    from recognizer.known import KnownItems, share_bank
+    from recognizer.known.matches import KnownItems, share_bank
     from recognizer.listing_rules import AlwaysReview, KeywordHit, Keywords, Reports
     from recognizer.model.bundle import Bundle, load_bundle
     from recognizer.model.description import BundleFamily, BundleLabel, Calibration
@@ -131,7 +131,7 @@ __all__ = [
 _HOMES = (
     *("errors", "status", "taxonomy", "prediction", "listing_rules"),  # load nothing heavy
     "policy",
-    *("model.description", "model.bundle", "imaging", "engine", "known", "guarded"),
+    *("model.description", "model.bundle", "imaging", "engine", "known.matches", "guarded"),
 )
 
 

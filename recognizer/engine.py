@@ -271,13 +271,13 @@ class Recognizer(DecisionMaker):
         )
 
     def features(
-        self, inputs: NDArray[np.uint8]
+        self, images: Sequence[NDArray[np.uint8]]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return log-odds before calibration, float32 (N, labels), and features (N, channels).
 
-        The inputs of the model are uint8 (N, size, size, 3), RGB, at least one.
+        Images are uint8 (height, width, 3), RGB; give at least one.
         """
-        log_odds, embedding = self._run(["scores", "embedding"], list(inputs))
+        log_odds, embedding = self._run(["scores", "embedding"], images)
         return log_odds, embedding
 
     def load_image(self, image: ImageSource, *, sha256: str | None = None) -> LoadedImage:

@@ -95,13 +95,7 @@ def describe(model: bytes, folder: Path) -> Bundle:
 
 
 def write_tiny_bundle(folder: Path, model: bytes | None = None, **changes: Any) -> Path:
-    """Write the bundle into ``folder`` and return it.
-
-    Args:
-        folder: made where it is missing.
-        model: the model file; None for :func:`tiny_model`.
-        changes: fields of the bundle that differ from those of :func:`describe`.
-    """
+    """Write the bundle, with :func:`tiny_model` by default, into a folder and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     content = tiny_model().SerializeToString() if model is None else model
     (folder / "model.onnx").write_bytes(content)

@@ -14,7 +14,7 @@ from recognizer.cli.options import output_option
 from recognizer.cli.progress import require_none_failed
 from recognizer.errors import UsageError
 from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
-from recognizer.known import Bank, KnownItem, is_exchange, read_exchange, write_exchange
+from recognizer.known.bank import Bank, KnownItem, is_exchange, read_exchange, write_exchange
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import Finding
 from recognizer.review.decided import known_items

@@ -8,9 +8,7 @@ from recognizer.cli import options
 from recognizer.cli.options import require_extra
 from recognizer.cli.progress import print_table, show_stage
 from recognizer.dataset.manifest import load_data
-from recognizer.dataset.out_of_fold import read_out_of_fold
 from recognizer.engine import Recognizer
-from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle
 from recognizer.model.folders import check_output
 from recognizer.policy import FALSE_POSITIVE_RATES
@@ -21,13 +19,11 @@ _MIN_NEGATIVES = 100  # of fewer, not even one is the 1 % that the default polic
 def command(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder or name.")],
     output: options.NewBundleOption,
-    data: options.OptionalDataOption = None,
-    out_of_fold: options.OutOfFoldOption = None,
+    data: options.DataOption,
 ) -> None:
     """Fit calibration and thresholds again, on photos that the bundle was not trained on.
 
-    With --data these are the photos of the split `validation`, with --out-of-fold all training
-    photos, each scored by a network that left its source out.
+    These are the photos of the split `validation`.
     """
     require_extra("evaluate")
     from recognizer.evaluation.calibrate import calibrate_bundle
@@ -35,17 +31,9 @@ def command(
 
     recognizer = Recognizer.load(bundle)
     check_output(output)  # before any work is done
-    if (data is None) == (out_of_fold is None):
-        raise UsageError("give --data or --out-of-fold")
-    if out_of_fold is not None:
-        found = read_out_of_fold(out_of_fold)
-        log_odds = found.columns(recognizer.labels, recognizer.bundle.title)
-        made = calibrate_bundle(recognizer, found.photos, output, log_odds=log_odds)
-    else:
-        photos = load_data(data or [], recognizer.bundle.taxonomy)
-        held_out = photos_of_split(photos, "validation")
-        with show_stage("scoring the validation split") as progress:
-            made = calibrate_bundle(recognizer, held_out, output, on_progress=progress)
+    held_out = photos_of_split(load_data(data, recognizer.bundle.taxonomy), "validation")
+    with show_stage("scoring the validation split") as progress:
+        made = calibrate_bundle(recognizer, held_out, output, on_progress=progress)
     _print_calibration(made)
     typer.echo(f"Wrote {output}", err=True)
 

@@ -44,7 +44,7 @@ def command(
     Prints what to expect: each photo in turn is left out and scored. The new bundle is used like
     any other. The exit code is 3 if a photo could not be read. Needs the extra `enroll`.
     """
-    from recognizer.enrolment import Product, enroll
+    from recognizer.enrolment import enroll
 
     if output is None and not check:
         raise UsageError("give --output, the folder of the new bundle, or --check")
@@ -54,15 +54,17 @@ def command(
     with show_progress() as report:
         found = enroll(
             recognizer,
-            Product(name=name, family=family, hint=hint),
+            name,
             paths,
             None if check else output,
+            family=family,
+            hint=hint,
             negatives=others,
             on_progress=report,
         )
     for note in found.notes:
         typer.echo(note, err=True)
-    typer.echo("\n".join(found.expectation.lines()))
+    typer.echo("\n".join(found.lines()))
     if found.path is not None:
         typer.echo(f"Wrote {found.path}; use it with --bundle {found.path}")
     require_none_failed(f"Skipped {path}: {why}" for path, why in found.unreadable.items())

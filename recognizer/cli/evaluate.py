@@ -20,7 +20,7 @@ from recognizer.cli.options import (
     require_extra,
 )
 from recognizer.cli.progress import print_wide, show_stage
-from recognizer.dataset.manifest import Photo, load_data
+from recognizer.dataset.manifest import Photo, corrected, load_data
 from recognizer.dataset.out_of_fold import import_pyarrow, read_out_of_fold
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError, UsageError
@@ -56,7 +56,7 @@ def command(
         float, typer.Option(help="The share of photos with a product at which precision is stated.")
     ] = 0.0003,
     against: Annotated[
-        str | None, typer.Option(help="Another bundle: print paired differences to it.")
+        str | None, typer.Option(help="Another bundle: print its figures beside these.")
     ] = None,
     robustness: Annotated[
         bool,
@@ -110,10 +110,11 @@ def command(
                 figures = measure_robustness(recognizer, used, name, on_progress=progress)
             pages = [render("robustness.md.j2", found=figures, name=ANY_PRODUCT)]
         elif against:
-            other = Recognizer.load(against)
-            scored = [_score(one, used, one.bundle.title) for one in (recognizer, other)]
-            figures = compare(recognizer.bundle, other.bundle, name, used, *scored, **how)
-            pages = [render("comparison.md.j2", found=figures)]
+            both = [recognizer, Recognizer.load(against)]
+            figures = one, other = [
+                _measure(each, prevalence, how, name, used).evaluation for each in both
+            ]
+            pages = [render("comparison.md.j2", one=one, other=other)]
         else:
             chosen = {name: used}
             if not split and any(p.split == "validation" for p in photos):
@@ -130,11 +131,10 @@ def command(
 
 def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
     """Return labelled photos, with the corrections of labels that a bundle was made with."""
-    from recognizer.evaluation.evaluate import corrected
-
-    photos = load_data(data, bundle.taxonomy)
+    photos = found = load_data(data, bundle.taxonomy)
     try:
-        return corrected(bundle, photos)
+        for table in bundle.training.recipe.get("corrections", []) if bundle.training else []:
+            found = corrected(found, table)
     except DatasetError as error:
         typer.echo(
             f"Labels are used without the bundle's corrections ({error}), which concern only the "
@@ -142,6 +142,7 @@ def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
             err=True,
         )
         return photos
+    return found
 
 
 def _check(prevalence: float, output: Path | None, predictions: Path | None) -> None:

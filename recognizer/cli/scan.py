@@ -19,7 +19,7 @@ from recognizer.cli.progress import show_progress
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import MEBIBYTE
-from recognizer.known import share_bank
+from recognizer.known.matches import share_bank
 from recognizer.model.bundle import load_bundle, load_carried_bundles
 from recognizer.policy import Policy
 from recognizer.rows import AuditSample, Ranking, ScanWriter

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from recognizer.dataset.manifest import Photo, first_frame
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.imaging import model_input
 
 _CHUNK = 32
 
@@ -30,8 +29,7 @@ def run_photos(
         raise DatasetError("no photos")
 
     def run(part: Sequence[Photo]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        frames = [first_frame(p, recognizer.load_image(p.path)) for p in part]
-        return run_frames(recognizer, frames)
+        return recognizer.features([first_frame(p, recognizer.load_image(p.path)) for p in part])
 
     chunks = in_chunks(run, photos, on_progress)
     log_odds, embedding = zip(*chunks, strict=True)
@@ -41,22 +39,13 @@ def run_photos(
 def in_chunks(
     work: Callable[[Sequence[Photo]], Result],
     photos: Sequence[Photo],
-    on_progress: Callable[[int, int], None],
-    threads: int = 2,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Iterator[Result]:
     """Yield what ``work`` returns for each chunk of photos, in order."""
     chunks = [photos[i : i + _CHUNK] for i in range(0, len(photos), _CHUNK)]
     done = 0
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(2) as pool:
         for chunk, found in zip(chunks, pool.map(work, chunks), strict=True):
             done += len(chunk)
             on_progress(done, len(photos))
             yield found
-
-
-def run_frames(
-    recognizer: Recognizer, frames: Sequence[NDArray[np.uint8]]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return log-odds before calibration, (N, labels), and embeddings, (N, channels)."""
-    size = recognizer.bundle.input_size
-    return recognizer.features(np.stack([model_input(rgb, size) for rgb in frames]))

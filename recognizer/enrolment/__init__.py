@@ -12,7 +12,7 @@ for _module in ("sklearn", "onnx"):
     if importlib.util.find_spec(_module) is None:
         raise MissingExtraError(_module, "enroll")
 
-from recognizer.enrolment.enroll import Enrolment, Product, enroll  # noqa: E402
-from recognizer.enrolment.writing import Expectation  # noqa: E402
+from recognizer.enrolment.enroll import enroll  # noqa: E402
+from recognizer.enrolment.writing import Enrolment  # noqa: E402
 
-__all__ = ["Enrolment", "Expectation", "Product", "enroll"]
+__all__ = ["Enrolment", "enroll"]

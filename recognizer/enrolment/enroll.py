@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +16,8 @@ from recognizer.enrolment.head import (
     read_examples,
     without_copies,
 )
-from recognizer.enrolment.writing import Expectation, Plan, write_enrolled
+from recognizer.enrolment.writing import Enrolment, Plan, write_enrolled
 from recognizer.errors import TaxonomyError, UsageError
-from recognizer.model.bundle import Bundle
 from recognizer.model.folders import check_output
 from recognizer.model.negatives import read_negatives
 from recognizer.taxonomy import NAME, Kind, Taxonomy
@@ -30,53 +29,22 @@ MIN_NEGATIVES = 50
 """With fewer held-out negatives no threshold means anything: 1 of 50 is a rate of 2 %."""
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
-    """What is enrolled: a product of the taxonomy, or a new one.
-
-    A new product needs a name in snake_case and a hint, what a reviewer should look at; its family
-    is one of the taxonomy, or None for a family of its own.
-    """
-
-    name: str
-    family: str | None = None
-    hint: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolment:
-    """What was done, or could be.
-
-    ``notes`` say what was left out or found odd; ``unreadable`` is path -> why a photo or negative
-    could not be read; ``path`` is None if no bundle was written.
-    """
-
-    expectation: Expectation
-    notes: tuple[str, ...]
-    unreadable: dict[str, str]
-    path: Path | None = None
-
-
-def resolve(bundle: Bundle, product: Product) -> Taxonomy:
-    """Return the bundle's taxonomy with the product in it.
-
-    A name of something else, and a new one without a hint, are a UsageError.
-    """
-    known, name = bundle.taxonomy, product.name
+def _resolve(known: Taxonomy, name: str, family: str | None, hint: str | None) -> Taxonomy:
+    """Return a taxonomy with the product in it, or raise a UsageError."""
     if name in known.labels:
         if known.labels[name].kind is not Kind.PRODUCT:
             raise UsageError(
                 f"{name} is a label of the kind {known.labels[name].kind}: only products are "
                 "enrolled; its photos can serve as --negatives"
             )
-        if product.hint is not None or product.family not in {None, known.labels[name].family}:
+        if hint is not None or family not in {None, known.labels[name].family}:
             raise UsageError(f"{name} is known: --family and --hint are for a new name")
         return known
     try:
         known.label(name)
     except TaxonomyError as error:
         unknown = str(error)
-    if product.hint is None:
+    if hint is None:
         stop = "" if unknown.endswith("?") else "."
         raise UsageError(
             f"{unknown}{stop} For a new product give --hint, what a reviewer should look at, and "
@@ -84,7 +52,7 @@ def resolve(bundle: Bundle, product: Product) -> Taxonomy:
         )
     if not NAME.fullmatch(name):
         raise UsageError(f"bad name {name!r}: use snake_case, like shark_fin")
-    label = {"kind": "product", "family": product.family or name, "hint": product.hint}
+    label = {"kind": "product", "family": family or name, "hint": hint}
     try:
         return known.extended({"label": {name: label}}, "the new product")
     except TaxonomyError as error:
@@ -93,16 +61,20 @@ def resolve(bundle: Bundle, product: Product) -> Taxonomy:
 
 def enroll(
     recognizer: Recognizer,
-    product: Product,
+    name: str,
     photos: Sequence[str],
     output: Path | None = None,
     *,
+    family: str | None = None,
+    hint: str | None = None,
     negatives: Sequence[str] = (),
     on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
 ) -> Enrolment:
     """Write a bundle that knows a product more, or one better than the recognizer's.
 
-    ``photos`` are paths, of at least three that differ; ``output`` is the folder NAME-vN of the new
+    ``name`` is a product of the taxonomy, or a new one in snake_case with a ``hint``, what a
+    reviewer should look at; its ``family`` is one of the taxonomy, by default its own. ``photos``
+    are paths, of at least three that differ; ``output`` is the folder NAME-vN of the new
     bundle, which must not exist or be empty; without one, nothing is written, and the result says
     what to expect. ``negatives`` are paths of photos that do not show the product, in addition to
     the bundle's bank. ``on_progress`` is called with what is being done, the photos done and their
@@ -113,9 +85,9 @@ def enroll(
     """
     title = None if output is None else check_output(output)  # before any work is done
     if not photos:
-        raise UsageError(f"no photos: give at least {MIN_PHOTOS} of {product.name} that differ")
-    bundle, name = recognizer.bundle, product.name
-    taxonomy = resolve(bundle, product)
+        raise UsageError(f"no photos: give at least {MIN_PHOTOS} of {name} that differ")
+    bundle = recognizer.bundle
+    taxonomy = _resolve(bundle.taxonomy, name, family, hint)
     own_bank = read_negatives(bundle)
     if own_bank is None and not negatives:
         raise UsageError(
@@ -185,12 +157,8 @@ def enroll(
         column=column,
         own_bank=parts[0] if own_bank is not None else None,
         notes=tuple(notes),
+        unreadable=unreadable | missing,
     )
     if output is not None and title is not None:
         write_enrolled(plan, output, title)
-    return Enrolment(
-        expectation=plan.expectation,
-        notes=plan.notes,
-        unreadable=unreadable | missing,
-        path=output,
-    )
+    return replace(plan.enrolment, path=output)

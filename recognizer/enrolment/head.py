@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from recognizer.engine import Recognizer
 from recognizer.enrolment.onnx_head import Head
 from recognizer.imaging import model_input
-from recognizer.known import near_copies
+from recognizer.known.index import near_copies
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
 from recognizer.model.numerics import unit_norm
 from recognizer.prediction import MAX_DISTANCE
@@ -64,7 +64,7 @@ def read_examples(
         else:
             rgb = image.frames[0].rgb
             whole = model_input(rgb, recognizer.bundle.input_size)
-            views = np.stack([whole, whole[:, ::-1]] if mirrored else [whole])
+            views = [whole, whole[:, ::-1]] if mirrored else [whole]
             log_odds, embeddings = recognizer.features(views)
             found.append(Example(path, image.sha256, hash_bytes(rgb), embeddings, log_odds))
         on_progress(done, len(paths))

@@ -27,7 +27,6 @@ from recognizer.evaluation.thresholds import (
     raised,
     threshold_at_fpr,
 )
-from recognizer.imaging import model_input
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
 from recognizer.model.description import (
     NEVER,
@@ -56,18 +55,23 @@ _TOLERANCE = 2e-3  # of log-odds: the head is float32, and features are summed i
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
-    """What ``recognizer enroll --check`` prints.
+class Enrolment:
+    """What was done, or could be.
 
-    ``any_product_threshold`` is the default policy's review threshold, a probability.
+    ``any_product_threshold`` is the default policy's review threshold, a probability; ``notes`` say
+    what was left out or found odd; ``unreadable`` is path -> why a photo or negative could not be
+    read; ``path`` is None if no bundle was written.
     """
 
     name: str
     evidence: EnrolmentEvidence
     any_product_threshold: float
+    notes: tuple[str, ...]
+    unreadable: dict[str, str]
+    path: Path | None = None
 
     def lines(self) -> list[str]:
-        """Return the expectation as lines of text."""
+        """Return what to expect of the product, as lines of text."""
         text = render(
             "expectation.txt.j2",
             name=self.name,
@@ -93,6 +97,7 @@ class Plan:
     column: int | None
     own_bank: NegativeBank | None
     notes: tuple[str, ...]
+    unreadable: dict[str, str]
 
     @property
     def parent(self) -> Bundle:
@@ -129,7 +134,7 @@ class Plan:
         return Calibration(slope, round(float(np.log(aim / (1 - aim))) - slope * place, 6))
 
     @cached_property
-    def expectation(self) -> Expectation:
+    def enrolment(self) -> Enrolment:
         """What was learned, in figures."""
         learner, found, wrong = self.learner, self.learned.left_out, self.learned.negatives
         limits = {rate: expected_log_odds(wrong, rate) for rate in FALSE_POSITIVE_RATES}
@@ -144,7 +149,13 @@ class Plan:
             leads=_share(sigmoid(self.calibration(found)) > threshold),
             own_weight=None if self.column is None else self.learned.head.own_weight,
         )
-        return Expectation(name=self.name, evidence=evidence, any_product_threshold=threshold)
+        return Enrolment(
+            name=self.name,
+            evidence=evidence,
+            any_product_threshold=threshold,
+            notes=self.notes,
+            unreadable=self.unreadable,
+        )
 
 
 def _share(is_above: NDArray[np.bool_]) -> Share:
@@ -193,7 +204,7 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
         calibration=plan.calibration,
         thresholds=fit_thresholds(sigmoid(own)),
         fit=CalibrationFit(method="enrolled", positives=len(plan.learner.photos)),
-        evidence=_evidence(before, plan.expectation),
+        evidence=_evidence(before, plan.enrolment.evidence),
     )
     labels = {old.name: old for old in parent.labels} | {plan.name: label}
     today = datetime.now(UTC).date().isoformat()
@@ -250,13 +261,13 @@ def _families(plan: Plan) -> tuple[BundleFamily, ...]:
     known = {family.name: family for family in plan.parent.families}
     old = known.get(name, BundleFamily(name=name, members=(), thresholds=NEVER))
     members = old.members if plan.name in old.members else (*old.members, plan.name)
-    evidence = _evidence(old.evidence, plan.expectation)
+    evidence = _evidence(old.evidence, plan.enrolment.evidence)
     return tuple((known | {name: replace(old, members=members, evidence=evidence)}).values())
 
 
-def _evidence(before: LabelEvidence | None, expectation: Expectation) -> LabelEvidence:
+def _evidence(before: LabelEvidence | None, found: EnrolmentEvidence) -> LabelEvidence:
     # What was measured before, was measured on another score.
-    train, found = before.train if before else PhotoCounts(), expectation.evidence
+    train = before.train if before else PhotoCounts()
     return LabelEvidence(
         train=replace(
             train, photos=train.photos + found.photos, sources=train.sources + found.sources
@@ -300,7 +311,7 @@ def _check(plan: Plan, draft: Path) -> None:
     wanted = _with_column(old, expected, column)
     for photo, log_odds in zip(photos, wanted, strict=True):
         frame = made.load_image(Path(photo.path)).frames[0]
-        (found,), _ = made.features(model_input(frame.rgb, made.bundle.input_size)[None])
+        (found,), _ = made.features([frame.rgb])
         if not np.allclose(found, log_odds, rtol=_TOLERANCE, atol=_TOLERANCE):
             raise BundleSchemaError(
                 f"{plan.parent.path}: the model's embedding is not the mean of a map of features; "
@@ -310,7 +321,7 @@ def _check(plan: Plan, draft: Path) -> None:
 
 def _card(plan: Plan, bundle: Bundle) -> str:
     parent = plan.parent
-    lines = "\n".join(f"- {line}" for line in (*plan.expectation.lines(), *plan.notes))
+    lines = "\n".join(f"- {line}" for line in (*plan.enrolment.lines(), *plan.notes))
     card = parent.path / CARD_FILE
     before = card.read_text(encoding="utf-8") if card.is_file() else ""
     return (

@@ -1,9 +1,8 @@
 """Turn log-odds into probabilities, on held-out photos, and write them into a bundle.
 
-All labels share one line through their log-odds (Platt, 1999): with a line for each, the one
-threshold for all found fewer products out of fold. Products are then moved a little, so that they
-share its false positives more evenly: otherwise rare products, which are mistaken less, hardly
-pass. Enrolled labels with few photos keep what enrolment gave them.
+All labels share one line through their log-odds (Platt, 1999). Products are then moved a little, so
+that they share the false positives of the one threshold more evenly. Enrolled labels with few
+photos keep what enrolment gave them.
 """
 
 from __future__ import annotations
@@ -195,21 +194,15 @@ def calibrate_bundle(
     photos: Sequence[Photo],
     output: Path,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
-    *,
-    log_odds: NDArray[np.floating] | None = None,
 ) -> Bundle:
     """Write a bundle with the same network, calibrated on other photos.
-
-    ``log_odds``, (N, labels), are those of the photos by other runs of the bundle's recipe, which
-    did not learn from them; without any, the bundle scores the photos itself.
 
     A label ranks photos as before, so the evidence of single products stays. What the families and
     the policy made of the scores was measured with the old calibration, and is dropped.
     """
     name, version = check_output(output)
     old = recognizer.bundle
-    if log_odds is None:
-        log_odds, _ = run_photos(recognizer, photos, on_progress)
+    log_odds, _ = run_photos(recognizer, photos, on_progress)
     found = calibrated(old, log_odds, photos)
     assert found.calibration is not None  # noqa: S101 - as calibrated() leaves it
     today = datetime.now(UTC).date().isoformat()

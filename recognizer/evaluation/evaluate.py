@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support
 
-from recognizer.dataset import manifest
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.outputs import in_chunks
 from recognizer.decision import decide, limits_of
@@ -34,7 +33,7 @@ from recognizer.evaluation.figures import (
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE, OperatingPoint, operating_point
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import Enrolled, Estimate, LabelEvidence, Leads, PhotoCounts
+from recognizer.model.description import Estimate, LabelEvidence, Leads, PhotoCounts
 from recognizer.model.negatives import read_negatives, short_digests
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
@@ -121,14 +120,6 @@ class Evaluation:
 def to_json(figures: object) -> str:
     """Return figures of this package, or a mapping of them, as JSON."""
     return json.dumps(figures, indent=2, default=asdict) + "\n"
-
-
-def corrected(bundle: Bundle, photos: Sequence[Photo]) -> list[Photo]:
-    """Return photos with the labels that the bundle's recipe corrects, or raise a DatasetError."""
-    found = list(photos)
-    for table in bundle.training.recipe.get("corrections", []) if bundle.training else []:
-        found = manifest.corrected(found, table)
-    return found
 
 
 def photos_of_split(photos: Sequence[Photo], split: str) -> list[Photo]:
@@ -246,9 +237,7 @@ def count_learned(bundle: Bundle, photos: Sequence[Photo]) -> int:
     """
     bank = read_negatives(bundle)
     known = set() if bank is None else set(bank.sha256.tolist())
-    for step in bundle.lineage:
-        if isinstance(step, Enrolled):
-            known.update(short_digests(step.photos).tolist())
+    known.update(short_digests([*bundle.enrolled_photos()]).tolist())
     return sum(digest in known for digest in short_digests([p.sha256 for p in photos]).tolist())
 
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import Photo, taxonomy_of
 from recognizer.evaluation.metrics import (
-    RankedCounts,
-    bootstrap,
+    average_precision,
     expected_calibration_error,
     rank,
     share,
@@ -96,15 +95,14 @@ def figures_of(
         name=name,
         photos=photos,
         sources=sources,
-        average_precision=bootstrap(
-            RankedCounts.average_precision,
+        average_precision=average_precision(
             positive[used],
             scores[used],
             rounds=rounds,
             groups=truth.sources[used] if group_by_source else None,
         ),
         recall={
-            rate: share(round(photos * float(ranking.recall_at(rate))), photos)
+            rate: share(round(photos * ranking.recall_at(rate)), photos)
             for rate in FALSE_POSITIVE_RATES
         },
         ranks=ranks_of(scores[positive], scores[truth.negative]) if photos <= MAX_FOR_RANKS else (),
@@ -140,22 +138,21 @@ def measure_lookalikes(
     name_of = {label.name: label.name for label in taxonomy.lookalikes(family)}
     name_of |= {label.name: family for label in taxonomy.members(family)}
     names = list(dict.fromkeys([family, *name_of.values()]))
-    answers: dict[str, list[str]] = {}
+    hits, counts = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     for label, own in zip(truth.labels.tolist(), scores, strict=True):
         if label in name_of and family in own:
-            answer = max((name for name in own if name in names), key=own.__getitem__)
-            answers.setdefault(name_of[label], []).append(answer)
-    if not answers:
+            name = name_of[label]
+            counts[name] += 1
+            hits[name] += name == max((n for n in own if n in hits), key=own.__getitem__)
+    counts = {name: count for name, count in counts.items() if count}
+    if not counts:
         return None
-    given = {name: answers[name] for name in names if name in answers}
-    right = {name: found.count(name) for name, found in given.items()}
-    counts = {name: len(found) for name, found in given.items()}
-    by_label = {name: share(right[name], counts[name]) for name in given}
+    photos = sum(counts.values())
     return Lookalikes(
         family=family,
-        photos=sum(counts.values()),
-        accuracy=share(sum(right.values()), sum(counts.values())),
-        by_label=by_label,
+        photos=photos,
+        accuracy=share(sum(hits.values()), photos),
+        by_label={name: share(hits[name], count) for name, count in counts.items()},
         counts=counts,
     )
 

@@ -1,8 +1,7 @@
 """Measure a recipe by its out-of-fold predictions.
 
-Each photo was scored by a run that left out its source. Its calibration and thresholds leave the
-fold out, too: they come from the predictions of the other folds. So the figures say what a model
-of the recipe finds, and sends to review, at sources that nobody has seen.
+Each photo was scored by a run that left out its source, and calibration and thresholds come from
+the predictions of the other folds: the figures hold for sources that nobody has seen.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
 """Precision where products are rare.
 
 In a test set one photo in twenty may show a product, in a marketplace one in thousands: there,
-almost every photo over a threshold is a false positive, unless the false-positive rate is far lower
-than any small test set can show.
+almost every photo over a threshold is a false positive.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from recognizer.evaluation.metrics import CONFIDENCE, Scores, share
@@ -42,14 +40,6 @@ def precision_estimate(
     low = precision(recall.low, false_positive_rate.high, prevalence)
     high = precision(recall.high, false_positive_rate.low, prevalence)
     return Estimate(value, low or 0.0, 1.0 if high is None else high)
-
-
-def negatives_without_error(rate: float, confidence: float = CONFIDENCE) -> int:
-    """Return how many negatives, none over the threshold, show a false-positive rate of ``rate``.
-
-    About 3 / rate at a one-sided confidence of 95 % (the rule of three).
-    """
-    return math.ceil(math.log(1 - confidence) / math.log1p(-rate))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

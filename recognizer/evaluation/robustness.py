@@ -39,6 +39,7 @@ _STRENGTHS: Mapping[str, Mapping[str, float]] = {
     "rotation": {"10 degrees": 10, "30 degrees": 30, "90 degrees": 90},
     "blur": {"0.5 % of the side": 0.005, "1 %": 0.01, "2 %": 0.02},
 }
+UNALTERED = ("unaltered", "")
 ALTERATIONS = tuple((name, strength) for name, of in _STRENGTHS.items() for strength in of)
 """Name and strength of all that are measured."""
 
@@ -118,26 +119,22 @@ def _screenshot(rgb: Picture, share: float, rng: np.random.Generator) -> Picture
 
 @dataclass(frozen=True, slots=True)
 class AlteredFigures:
-    """The effect of one alteration on one family, or on any product, with exact intervals.
-
-    ``before`` is of the same photos unaltered; changes of score are means, -1 to 1.
-    """
+    """One family, or any product, on photos that are altered alike, with exact intervals."""
 
     alteration: str
     strength: str
     positives: int
     negatives: int
-    recall_before: Estimate
     recall: Estimate
-    score_change: float
-    negative_score_change: float
-    false_positive_rate_before: Estimate
     false_positive_rate: Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Robustness:
-    """Thresholds for :data:`COMPARED_RATE` on the unaltered photos, and outcomes, by family."""
+    """Thresholds for :data:`COMPARED_RATE` on the unaltered photos, and outcomes, by family.
+
+    The first outcome of each is that of the unaltered photos.
+    """
 
     bundle: str
     digest: str
@@ -159,7 +156,8 @@ def measure_robustness(
     How a photo is altered depends on its content; collages have other photos without a product.
     """
     truth, bundle = Truth.of(photos), recognizer.bundle
-    if not truth.negative.any():
+    negative = truth.negative
+    if not negative.any():
         raise DatasetError("no photos without a product; a threshold needs negatives")
     others = [photo for photo in photos if not photo.is_product]
     scored: list[list[Prediction]] = []
@@ -167,21 +165,24 @@ def measure_robustness(
         for predictions in pool.map(partial(_score, recognizer, others), photos):
             scored.append(predictions)
             on_progress(len(scored), len(photos))
-    before, *after = (
-        targets(bundle, truth, predictions) for predictions in zip(*scored, strict=True)
-    )
-    outcomes: dict[str, list[AlteredFigures]] = {}
     thresholds: dict[str, float] = {}
-    for place, target in enumerate(before):
-        if target.positive.any():
-            threshold = threshold_at_fpr(target.scores[truth.negative], COMPARED_RATE)
-            thresholds[target.name] = threshold
-            outcomes[target.name] = [
-                _figures(alteration, target.positive, truth.negative, target.scores, now, threshold)
-                for alteration, now in zip(
-                    ALTERATIONS, (one[place].scores for one in after), strict=True
+    outcomes: dict[str, list[AlteredFigures]] = {}
+    for alteration, found in zip((UNALTERED, *ALTERATIONS), zip(*scored, strict=True), strict=True):
+        for target in targets(bundle, truth, found):
+            if target.positive.any():
+                name, scores = target.name, target.scores
+                if alteration is UNALTERED:
+                    thresholds[name] = threshold_at_fpr(scores[negative], COMPARED_RATE)
+                over = scores > thresholds[name]
+                counts = int(target.positive.sum()), int(negative.sum())
+                outcomes.setdefault(name, []).append(
+                    AlteredFigures(
+                        *alteration,
+                        *counts,
+                        recall=share(int(over[target.positive].sum()), counts[0]),
+                        false_positive_rate=share(int(over[negative].sum()), counts[1]),
+                    )
                 )
-            ]
     return Robustness(
         bundle=bundle.title,
         digest=bundle.digest,
@@ -206,27 +207,3 @@ def _score(recognizer: Recognizer, others: Sequence[Photo], photo: Photo) -> lis
         for place, alteration in enumerate(ALTERATIONS)
     ]
     return list(recognizer.predict_many([rgb, *altered]))
-
-
-def _figures(
-    alteration: tuple[str, str],
-    positive: NDArray[np.bool_],
-    negative: NDArray[np.bool_],
-    before: NDArray[np.float64],
-    after: NDArray[np.float64],
-    threshold: float,
-) -> AlteredFigures:
-    def over(scores: NDArray[np.float64], photos: NDArray[np.bool_]) -> Estimate:
-        return share(int((scores[photos] > threshold).sum()), int(photos.sum()))
-
-    return AlteredFigures(
-        *alteration,
-        positives=int(positive.sum()),
-        negatives=int(negative.sum()),
-        recall_before=over(before, positive),
-        recall=over(after, positive),
-        score_change=float((after - before)[positive].mean()),
-        negative_score_change=float((after - before)[negative].mean()),
-        false_positive_rate_before=over(before, negative),
-        false_positive_rate=over(after, negative),
-    )

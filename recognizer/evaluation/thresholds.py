@@ -1,8 +1,7 @@
 """Thresholds for false-positive rates, from photos that show no product.
 
 If a rate allows fewer than five negatives, the tail is smoothed: above a high score, log-odds fall
-off about exponentially (a generalised Pareto distribution with shape 0; Pickands, 1975), and their
-mean excess is better known than the maximum, which further photos exceed too often.
+off about exponentially (Pickands, 1975), and their mean excess is better known than the maximum.
 """
 
 from __future__ import annotations

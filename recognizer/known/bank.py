@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -227,22 +228,25 @@ _SIGNAL_TYPE = "pdq"
 _REST = _FIELDS[1:]
 _COLUMNS = ("signal_type", "signal_value", *_REST)
 _REQUIRED = _COLUMNS[:4]
-_SUFFIXES = (".csv", ".txt")
+_SUFFIX = ".csv"
 _MAX_LINE = 1 << 16  # characters; a longer line is not an item
 
 
 def is_exchange(path: Path) -> bool:
     """Return whether a file is called as exchange files are."""
-    return path.suffix.lower() in _SUFFIXES
+    return path.suffix.lower() == _SUFFIX
 
 
 def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
     """Write items to a new exchange file, a ``.csv``, in one step, and return how many."""
-    if path.suffix.lower() != _SUFFIXES[0]:
-        raise BankError(f"{path}: the name must end in {_SUFFIXES[0]}")
+    if not is_exchange(path):
+        raise BankError(f"{path}: the name must end in {_SUFFIX}")
     beginning = ",".join(_COLUMNS[:3]).encode()
     require_own(path, "exchange file", lambda file: file.read(80).startswith(beginning))
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with (
+        replacing(path) as partial_file,
+        partial_file.open("w", encoding="utf-8", newline="") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_COLUMNS)
         count = 0
@@ -254,60 +258,37 @@ def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
 def read_exchange(path: Path, *, origin: str | None = None) -> Iterator[KnownItem]:
     """Read and check an exchange file, an item at a time.
 
-    A ``.csv`` holds all of an item; a ``.txt`` has the hash of a product on each line, as most hash
-    lists do. ``origin``, or its name, is for items that have none.
+    ``origin``, or the file's name, is for items that have none.
     """
-    if not is_exchange(path):
-        raise BankError(f"{path}: the name must end in {' or '.join(_SUFFIXES)}")
     try:
         if path.exists() and not path.is_file():
             raise BankError(f"{path} is not a regular file")
         file = path.open(encoding="utf-8-sig", newline="")
     except OSError as error:
         raise BankError(f"{path} cannot be read: {error}") from error
-    return _items_of(file, path, origin or path.name)
+    return _read(file, path, origin or path.name)
 
 
-def _items_of(file: TextIO, path: Path, origin: str) -> Iterator[KnownItem]:
-    number = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal number
-        while line := file.readline(_MAX_LINE):
-            number += 1
-            yield line
-
+def _read(file: TextIO, path: Path, origin: str) -> Iterator[KnownItem]:
+    rows = csv.DictReader(iter(partial(file.readline, _MAX_LINE), ""), restval="", strict=True)
     try:
         with file:
-            # Of a list, the file's time, not now: to read it twice must add nothing.
-            modified = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC).isoformat()
-            is_list = path.suffix.lower() == ".txt"
-            for row in _listed(lines(), modified) if is_list else _rows(lines()):
-                if row["signal_type"] != _SIGNAL_TYPE:
-                    raise BankError(f"signal_type = {row['signal_type']!r}: only pdq is read")
-                values: dict[str, Any] = {key: text_of_cell(row.get(key)) or None for key in _REST}
-                values["origin"] = values["origin"] or origin
-                yield KnownItem(pdq=row["signal_value"].lower(), **values)
+            yield from _items_of(rows, origin)
     except (BankError, csv.Error) as error:
-        raise BankError(f"{path}: line {max(1, number)}: {error}") from error
+        raise BankError(f"{path}: line {max(1, rows.line_num)}: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BankError(f"{path} cannot be read: {error}") from error
 
 
-def _rows(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    reader = csv.DictReader(lines, restval="", strict=True)
-    names = reader.fieldnames or ()
+def _items_of(rows: csv.DictReader[str], origin: str) -> Iterator[KnownItem]:
     for name in _REQUIRED:
-        if name not in names:
+        if name not in (rows.fieldnames or ()):
             raise BankError(f"no column {name}")
-    for row in reader:
+    for row in rows:
         if unknown := [name for name in row if name not in _COLUMNS]:
             raise BankError(f"unknown column {unknown[0] or 'at its end'}")
-        yield row
-
-
-def _listed(lines: Iterator[str], modified: str) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        if line.strip():
-            cells = (_SIGNAL_TYPE, line.strip(), Finding.PRODUCT, modified)
-            yield dict(zip(_REQUIRED, cells, strict=True))
+        if row["signal_type"] != _SIGNAL_TYPE:
+            raise BankError(f"signal_type = {row['signal_type']!r}: only pdq is read")
+        values: dict[str, Any] = {key: text_of_cell(row.get(key)) or None for key in _REST}
+        values["origin"] = values["origin"] or origin
+        yield KnownItem(pdq=row["signal_value"].lower(), **values)

@@ -1,8 +1,7 @@
 """Exact search among millions of 256-bit hashes for those within a small Hamming distance.
 
 Multi-index hashing (Norouzi, Punjani, Fleet 2012): of hashes that differ in at most 31 bits, some
-chunk of 16 bits differs in at most one. So only those that share one of 16 x 17 chunk values with
-the one that is sought are looked at: some four thousand of a million.
+chunk of 16 bits differs in at most one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""A bundle: a model with all that it needs, verified before it is loaded.
+"""A bundle: a folder with a model and all that it needs, verified before it is loaded.
 
-A folder with ``model.onnx``, ``bundle.json`` and ``MODEL_CARD.md``. Here are the one reader and the
-one writer of ``bundle.json``, whose form follows from the dataclasses of
-:mod:`recognizer.model.description`. Unknown keys are left out.
+The form of ``bundle.json`` follows from the dataclasses of :mod:`recognizer.model.description`;
+here are its one reader, which leaves out unknown keys, and its one writer.
 """
 
 from __future__ import annotations

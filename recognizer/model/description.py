@@ -132,11 +132,9 @@ class Calibration:
         """Return calibrated log-odds, float64 of the shape of ``log_odds``."""
         return np.asarray(self.slope * np.asarray(log_odds, np.float64) + self.intercept)
 
-    def rounded(self, digits: int = 6) -> Calibration:
+    def rounded(self) -> Calibration:
         """Return the line as it is written into files."""
-        return Calibration(
-            max(round(self.slope, digits), 10.0**-digits), round(self.intercept, digits)
-        )
+        return Calibration(max(round(self.slope, 6), 1e-6), round(self.intercept, 6))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from recognizer.dataset.manifest import Photo, write_manifest
 from recognizer.errors import UsageError
-from recognizer.known import KnownItem
+from recognizer.known.bank import KnownItem
 from recognizer.listing_columns import Role, as_text, listing_of, value_of
 from recognizer.policy import Finding
 from recognizer.review.outcomes import Judgement, Occasion, Outcome, Outcomes

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from recognizer.imaging import PREPROCESSING_VERSION
-from recognizer.known import KnownItems
+from recognizer.known.matches import KnownItems
 from recognizer.listing_rules import KeywordHit
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import ModelReference

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.errors import ScanFileError
-from recognizer.known import COPY_DISTANCE, near_copies
-from recognizer.known.index import to_bytes
+from recognizer.known.index import COPY_DISTANCE, near_copies, to_bytes
 from recognizer.model.numerics import unit_norm
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile

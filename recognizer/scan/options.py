@@ -13,7 +13,7 @@ from typing import Self
 from recognizer.engine import GPU_BATCH, Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging import PREPROCESSING_VERSION, Limits
-from recognizer.known import KnownItems
+from recognizer.known.matches import KnownItems
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE
 from recognizer.policy import Policy

@@ -1,8 +1,6 @@
-"""Random changes of training photos.
+"""Random changes of training photos, of products and look-alikes alike, so that none is a clue.
 
-Sellers show a product nearer, farther, turned, in other light, and platforms and phones damage
-photos. Products and look-alikes are changed alike, so that none of it is a clue. Every draw depends
-only on the given generator.
+Every draw depends only on the given generator.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""Photos that are decoded once, and the features that frozen networks have of them.
+"""Photos that are decoded once, as they are served, and what frozen networks see in them.
 
-All steps of a recipe (drawing, folds, rounding, figures) take a photo from here, as it is decoded
-when it is served. The file may be shared by recipes of the same input size, and a command that was
-stopped resumes with what is there.
+Recipes of the same input size may share the file; a command that was stopped resumes with it.
 """
 
 from __future__ import annotations

@@ -1,15 +1,13 @@
 """A cascade: a small network looks at every photo, an ensemble only at those that it suspects.
 
-The ensemble is the mean of linear heads on the frozen features of several ImageNet networks, at a
-larger input. On sources that nobody has seen it ranks better than any one network; the trained
-network in front of it is cheap (the idea is that of Viola and Jones, 2001).
+The ensemble is the mean of linear heads on the frozen features of ImageNet networks, at a larger
+input (the idea is that of Viola and Jones, 2001).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,7 +20,7 @@ from torch.nn import functional
 from recognizer.dataset.manifest import Photo
 from recognizer.training.cache import PhotoCache
 from recognizer.training.config import TrainingConfig
-from recognizer.training.head import features_of, fit_head
+from recognizer.training.head import features_of
 from recognizer.training.model import Outputs, ProductNetwork, build_network, log_odds_of
 
 EVENNESS = 0.3
@@ -108,26 +106,6 @@ class Cascade(nn.Module):
         # Their mean stays the logit.
         maps = maps + (logits - maps.mean((2, 3)))[:, :, None, None]
         return Outputs(logits, maps, weak.embedding)
-
-
-def fit_ensemble(
-    config: TrainingConfig,
-    labels: Sequence[str],
-    photos: Sequence[Photo],
-    cache: PhotoCache,
-    on_features: Callable[[str, int, int], None] = lambda what, done, of: None,
-) -> list[ProductNetwork]:
-    """Return the networks of an ensemble, each with a head of its own."""
-    networks = []
-    for backbone in config.cascade.backbones:
-        network = build_ensemble_network(config, backbone, len(labels))
-        features = features_of(
-            network, photos, cache, cache.size, on_progress=partial(on_features, backbone)
-        )
-        weight, bias = fit_head(features, photos, labels, config.label_power, config.head_c)
-        network.set_head(weight, bias)
-        networks.append(network)
-    return networks
 
 
 def build_ensemble_network(config: TrainingConfig, backbone: str, labels: int) -> ProductNetwork:

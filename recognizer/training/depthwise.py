@@ -1,9 +1,8 @@
 """Depthwise convolutions with gradients that a CPU computes as fast as their forward pass.
 
-oneDNN's gradients of 5x5 depthwise kernels, and in bfloat16 those of strides of 2, take 30 to 70
-times as long. The same numbers come from fast operations: the gradient of a 5x5 kernel from those
-of four 3x3 kernels that see shifted inputs, that of the input from a convolution with the kernel
-turned around.
+oneDNN's gradients of 5x5 kernels, and in bfloat16 those of strides of 2, take 30 to 70 times as
+long. The gradient of a 5x5 kernel comes from those of four 3x3 kernels that see shifted inputs,
+that of the input from a convolution with the kernel turned around.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """From a trained recipe to a bundle: ONNX, int8, calibration, thresholds, figures, card.
 
-The order matters. Calibration and thresholds come from what the folds' networks say of photos that
-they have not seen, and whether int8 is good enough from one of these networks. The test split then
-gives the figures of the model card; nothing is chosen by it.
+Calibration, thresholds and the choice of int8 come from photos that the folds' networks have not
+seen. The test split then gives the figures of the model card; nothing is chosen by it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -33,8 +31,6 @@ from recognizer.evaluation.templates import render
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.bundle import Bundle, load_bundle, write_bundle
 from recognizer.model.description import (
-    BundleFamily,
-    BundleLabel,
     EvaluationSummary,
     Exported,
     InputFormat,
@@ -62,8 +58,6 @@ _HEAD_PHOTOS = 1500  # on which the int8 network learns to answer as the exact o
 _PARITY_PHOTOS = 64  # on which torch, fp32 and int8 are compared
 _MAX_LOSS = 0.005  # average precision that int8 may lose, in the mean of products
 _MIN_PHOTOS = 20  # of a product in the fold, with which it has a say in the choice of precision
-
-Described = TypeVar("Described", BundleLabel, BundleFamily)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,31 +217,43 @@ def _draft(
 
 
 def _describe(folder: Path, release: Release, recipe: Recipe, notes: str) -> None:
-    bundle = load_bundle(folder)
+    bundle, test = load_bundle(folder), release.test
     figures = {label.name: Figures(name=label.name) for label in bundle.labels}
-    figures |= {f.name: f for f in release.test.labels}
-    families = {f.name: f for f in release.test.families}
+    figures |= {f.name: f for f in test.labels}
+    families = {f.name: f for f in test.families}
     used = [p for p in recipe.photos if p.split in {"train", "test"}]
     write_sources(used, folder / SOURCES_FILE)
 
-    def described(one: Described, own: Figures, members: Sequence[str]) -> Described:
-        return replace(one, evidence=evidence(own, recipe.train, members))
-
     bundle = replace(
         bundle,
-        labels=tuple(described(o, figures[o.name], [o.name]) for o in bundle.labels),
+        labels=tuple(
+            replace(one, evidence=evidence(figures[one.name], recipe.train, [one.name]))
+            for one in bundle.labels
+        ),
         families=tuple(
             # A family of one product is that product.
-            described(o, families.get(o.name) or figures[o.members[0]], o.members)
-            for o in bundle.families
+            replace(
+                one,
+                evidence=evidence(
+                    families.get(one.name) or figures[one.members[0]], recipe.train, one.members
+                ),
+            )
+            for one in bundle.families
         ),
-        evaluation=_summary(release),
+        evaluation=EvaluationSummary(
+            split=test.split,
+            fingerprint=test.data,
+            negatives=test.negatives,
+            flagged_negatives=round(test.flagged_negatives.value, 4),
+            leads=test.leads,
+            int8_ap_drop=dict(release.lost),
+        ),
     )
     write_bundle(with_self_test(bundle))
     card = render(
         "model_card.md.j2",
         bundle=bundle,
-        evaluation=release.test,
+        evaluation=test,
         seen=release.unseen,
         licenses=count_licenses(used),
         sources=SOURCES_FILE,
@@ -280,15 +286,3 @@ def write_sources(photos: Sequence[Photo], path: Path) -> None:
                 {p.license or UNSTATED for p in own},
             )
             writer.writerow([source, len(own), *("; ".join(sorted(c)) for c in columns)])
-
-
-def _summary(release: Release) -> EvaluationSummary:
-    test = release.test
-    return EvaluationSummary(
-        split=test.split,
-        fingerprint=test.data,
-        negatives=test.negatives,
-        flagged_negatives=round(test.flagged_negatives.value, 4),
-        leads=test.leads,
-        int8_ap_drop=dict(release.lost),
-    )

@@ -1,8 +1,7 @@
 """One run: a head fitted to frozen features, then gentle training, then averaged weights.
 
-The finished weights lie between the first ones and the averages over the last steps: what ImageNet
-taught is most of what is known of new sources. What a step draws depends on the seed and its number
-alone, so a run that was stopped and resumed ends with the weights of an unbroken one.
+What a step draws depends on the seed and its number alone, so a run that was stopped and resumed
+ends with the weights of an unbroken one.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """The network: a timm backbone, a 1x1 convolution and global pooling.
 
-The mean of a label's map *is* its logit, so the heat-map is a by-product of the score. The head
-sees the means of the features, or their square roots, by which it distinguishes more; the features
-are then divided, place by place, by the roots of their means. Batch normalisation keeps the
-statistics with which a network begins, so in a timm EfficientNet it is folded into the
-convolutions: a step takes a third less time.
+The mean of a label's map *is* its logit, so the heat-map is a by-product of the score; if the head
+sees the roots of pooled features, these are divided, place by place, by the roots of their means.
+Batch normalisation keeps its first statistics, and is folded into convolutions if it can be.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Choose the photos of a bundle's bank of negatives, which later enrolments need.
 
-They are the photos without a product of one source in ten, on which an enrolment counts false
-positives, and does not learn from them; some photos of each product; and of those without a product
-the ones that the model takes for products most, and the ones that differ most from each other.
+Photos of one source in ten without a product, for counting false positives; some photos of each
+product; and of the others those most like a product to the model, and those that differ most.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import Photo
-from recognizer.dataset.outputs import in_chunks, run_frames
+from recognizer.dataset.outputs import in_chunks
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.model.bundle import write_bundle
@@ -96,9 +95,9 @@ def _embed(recognizer: Recognizer, photos: Sequence[Photo], cache: PhotoCache) -
 
     def run(chunk: Sequence[Photo]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         frames = [cache.rgb(p.sha256) for p in chunk]
-        return *run_frames(recognizer, frames), np.stack([hash_bytes(rgb) for rgb in frames])
+        return *recognizer.features(frames), np.stack([hash_bytes(rgb) for rgb in frames])
 
-    chunks = in_chunks(run, photos, lambda done, of: None, threads=1)
+    chunks = in_chunks(run, photos)
     log_odds, embeddings, hashes = map(np.concatenate, zip(*chunks, strict=True))
     sources = {name: i for i, name in enumerate(sorted({p.source for p in photos}))}
     return NegativeBank(

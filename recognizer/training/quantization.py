@@ -1,12 +1,7 @@
 """The int8 version of an ONNX file: static, QDQ, per channel, the same on every CPU.
 
 The head stays in fp32, and is corrected so that it answers to rounded features as it did to exact
-ones. Where the network takes raw pixels, the uint8 input itself is the first quantised tensor.
-
-Its first convolution is computed four pixels at a time. Of a 3 x 3 stem, onnxruntime collects nine
-pieces of three bytes for each output more slowly than it multiplies them. Six pieces of twelve
-bytes give two outputs: four neighbours of a row are read as one pixel of twelve channels. This is a
-matter of shapes, and the sums stay the same to the last bit.
+ones. If the network takes raw pixels, the uint8 input itself is the first quantised tensor.
 """
 
 from __future__ import annotations
@@ -169,6 +164,10 @@ def run_file(path: Path, inputs: NDArray[np.uint8], output: str = "scores") -> N
 
 
 # --- the first convolution ----------------------------------------------------------------------
+
+# Of a 3 x 3 stem, onnxruntime collects nine pieces of three bytes for each output more slowly than
+# it multiplies them. Six pieces of twelve bytes give two outputs: four neighbours of a row are read
+# as one pixel of twelve channels. The sums stay the same to the last bit.
 
 PIXELS = 4  # that are read as one
 STRIDE = 2

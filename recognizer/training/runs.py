@@ -1,8 +1,7 @@
 """All runs of a recipe: each fold of sources left out in turn, then none, with several seeds.
 
-What is finished is not done again, so that a recipe that was stopped resumes there. The weights are
-the mean of all seeds': runs that begin at the same point end near each other, and their mean does
-better away from the training data (a "model soup": Wortsman et al., 2022).
+What is finished is not done again. The weights are the mean of all seeds', which does better away
+from the training data (a "model soup": Wortsman et al., 2022).
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ from recognizer.training.cascade import (
     Gate,
     build_ensemble_network,
     ensemble_logits,
-    fit_ensemble,
     pass_gate,
     set_gate,
 )
 from recognizer.training.config import TrainingConfig, config_from_dict
 from recognizer.training.fit import Progress, Run, predict
+from recognizer.training.head import features_of, fit_head
 from recognizer.training.model import ProductNetwork, build_network, log_odds_of
 
 RECIPE_FILE, CACHE_FILE = "recipe.json", "photos.sqlite"
@@ -56,9 +55,6 @@ class Stage:
     seconds_left: float | None = None
     run: str | None = None
     progress: Progress | None = None
-
-
-OnStage = Callable[[Stage], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +148,7 @@ def _deal(photos: list[Photo], config: TrainingConfig) -> tuple[list[Photo], NDA
     return photos, folds
 
 
-def train_recipe(recipe: Recipe, on_stage: OnStage = lambda _: None) -> None:
+def train_recipe(recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: None) -> None:
     """Do all runs of a recipe that are left, and write what they found.
 
     ``on_stage`` is called while photos are decoded and features computed, and about once a minute
@@ -222,8 +218,18 @@ def _joined(
 
 
 def _ensemble(recipe: Recipe, fold: int | None, clock: _Clock) -> list[ProductNetwork]:
-    photos = recipe.without(fold)
-    return fit_ensemble(recipe.config, recipe.labels, photos, recipe.cache, clock.on_features)
+    """Return the networks of the ensemble, each with a head of its own, in evaluation mode."""
+    config, cache, photos = recipe.config, recipe.cache, recipe.without(fold)
+    networks = []
+    for backbone in config.cascade.backbones:
+        network = build_ensemble_network(config, backbone, len(recipe.labels))
+        report = partial(clock.on_features, backbone)
+        features = features_of(network, photos, cache, cache.size, on_progress=report)
+        network.set_head(
+            *fit_head(features, photos, recipe.labels, config.label_power, config.head_c)
+        )
+        networks.append(network)
+    return networks
 
 
 def _first_network(recipe: Recipe, fold: int | None, clock: _Clock) -> ProductNetwork:
@@ -261,7 +267,7 @@ def _skeleton(recipe: Recipe) -> ProductNetwork:
 
 
 class _Clock:
-    def __init__(self, recipe: Recipe, on_stage: OnStage = lambda _: None) -> None:
+    def __init__(self, recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: None) -> None:
         config = recipe.config
         self._runs = config.seeds * (int(recipe.folds.max(initial=-1)) + 2)
         self._photos, self._on_stage = config.photos, on_stage

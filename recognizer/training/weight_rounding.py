@@ -1,12 +1,8 @@
 """Rounding the weights of an int8 file so that their errors cancel on real photos.
 
-Neighbouring pixels are nearly the same, so what counts is how far *sums* are off. The steps are
-chosen by the second moments of each convolution's inputs: each weight in turn, the others making up
-for its error (optimal brain quantisation: Frantar et al., GPTQ, 2022), until no single step helps.
-What is left of the mean error goes into the bias.
-
-Depthwise convolutions get weights of 8 bits, since onnxruntime sums their products in 32 bits. All
-others get 7, which cannot overflow the 16-bit sums of CPUs without VNNI.
+The steps are chosen by the second moments of each convolution's inputs: each weight in turn, the
+others making up for its error (optimal brain quantisation: Frantar et al., GPTQ, 2022), until no
+single step helps. What is left of the mean error goes into the bias.
 """
 
 from __future__ import annotations
@@ -27,7 +23,8 @@ Floats = NDArray[np.float64]
 
 WEIGHT_BITS = 7
 LEVELS, DEPTHWISE_LEVELS = 1 << (WEIGHT_BITS - 1), 127
-"""Steps from zero to the largest weight of a channel."""
+"""Steps from zero to the largest weight of a channel: 7 bits cannot overflow the 16-bit sums of
+CPUs without VNNI, and the products of depthwise convolutions are summed in 32 bits."""
 
 _BATCH = 8
 _PLACES = 16  # of a photo: neighbours are much alike

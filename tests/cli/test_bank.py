@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import Result
 
 from recognizer.cli import ExitCode
-from recognizer.known import Bank
+from recognizer.known.bank import Bank
 from recognizer.taxonomy import load_taxonomy
 from tests.conftest import encoded, invoke, picture, read_rows
 from tests.pictures import scene

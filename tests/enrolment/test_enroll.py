@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from recognizer.engine import Recognizer
-from recognizer.enrolment import Product, enroll
+from recognizer.enrolment import enroll
 from recognizer.errors import BundleSchemaError, UsageError
 from recognizer.model.bundle import load_bundle, write_bundle
 from recognizer.model.description import Enrolled
@@ -79,7 +79,7 @@ def banked_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-RHINO = Product("rhino_horn")
+RHINO = "rhino_horn"
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_negatives_of_one_source_are_left_out_one_by_one(
     negatives = write_negatives(folder, one_source)
     write_bundle(replace(load_bundle(folder), negatives=negatives))
     found = enroll(Recognizer.load(folder, threads=1), RHINO, write_photos("blue", 4))
-    assert found.expectation.evidence.recall[0.01].count == 4
+    assert found.evidence.recall[0.01].count == 4
 
 
 def test_an_enrolled_bundle_remembers_its_photos_and_can_be_enrolled_in(
@@ -176,7 +176,7 @@ def test_an_enrolled_bundle_remembers_its_photos_and_can_be_enrolled_in(
         with pytest.raises(UsageError, match="4 that the bundle knows as rhino_horn already"):
             enroll(enrolled, RHINO, photos)
     done = enroll(enrolled, RHINO, [*old, *new], tmp_path / "again-v1")
-    assert (done.expectation.evidence.photos, done.expectation.evidence.known) == (3, 4)
+    assert (done.evidence.photos, done.evidence.known) == (3, 4)
     assert [note.split(":")[0] for note in done.notes] == old
     again = Recognizer.load(tmp_path / "again-v1", threads=1)
     assert again.labels == enrolled.labels
@@ -190,8 +190,8 @@ def test_a_known_label_is_strengthened(
     """The model has never seen blue raw ivory; what it said of the rest stays."""
     photos = write_photos("blue", 4)
     before = parent.predict(Path(photos[0]))
-    done = enroll(parent, Product("ivory_raw"), photos, tmp_path / "out-v1")
-    assert done.expectation.evidence.own_weight is not None
+    done = enroll(parent, "ivory_raw", photos, tmp_path / "out-v1")
+    assert done.evidence.own_weight is not None
     strengthened = Recognizer.load(tmp_path / "out-v1", threads=1)
     assert strengthened.labels == parent.labels
     after = strengthened.predict(Path(photos[0]))
@@ -201,14 +201,15 @@ def test_a_known_label_is_strengthened(
     assert after.families["ivory"] >= after.scores["ivory_raw"]
     evidence = strengthened.bundle.labels[1].evidence
     assert evidence.train.photos == 4
-    assert evidence.enrolment == done.expectation.evidence
+    assert evidence.enrolment == done.evidence
 
 
 @pytest.mark.parametrize("family", ["ivory", None])
 def test_a_new_name_brings_its_entry_of_the_taxonomy(
     parent: Recognizer, blue: list[str], tmp_path: Path, family: str | None
 ) -> None:
-    enroll(parent, Product("blue_ivory", family, "Look at the blue."), blue, tmp_path / "out-v1")
+    new = {"family": family, "hint": "Look at the blue."}
+    enroll(parent, "blue_ivory", blue, tmp_path / "out-v1", **new)
     bundle = load_bundle(tmp_path / "out-v1")
     assert bundle.taxonomy.label("blue_ivory").family == (family or "blue_ivory")
     assert bundle.taxonomy.display_name("blue_ivory") == "Blue ivory"
@@ -227,7 +228,7 @@ def test_negatives_of_the_caller_serve_where_the_bundle_has_none(
     # A photo among the negatives is taken out of them.
     negatives = [*negatives, photos[0]]
     done = enroll(recognizer, RHINO, photos, tmp_path / "out-v1", negatives=negatives)
-    assert done.expectation.evidence.negatives == 60
+    assert done.evidence.negatives == 60
     assert any("--negatives" in note for note in done.notes)
     found = Recognizer.load(tmp_path / "out-v1", threads=1)
     assert found.bundle.negatives is None
@@ -247,7 +248,7 @@ def test_a_check_writes_nothing(
     found = enroll(parent, RHINO, blue)
     assert found.path is None
     assert not [p for p in tmp_path.iterdir() if p.name != "photos"]
-    first, five, one, *rest = found.expectation.lines()
+    first, five, one, *rest = found.lines()
     assert first == "rhino_horn: 3 photos of 1 source; 180 negatives, 80 of them held out"
     assert one.startswith("recall 3 of 3 at 1 % (0.29-1.00); false positives 0 of 80 (0.00-4.51 %)")
     assert five.startswith("recall 3 of 3 at 5 %")
@@ -255,7 +256,7 @@ def test_a_check_writes_nothing(
         assert any(words in line for line in rest)
     # What cannot be told from negatives promises nothing.
     found = enroll(parent, RHINO, write_photos("gray", 4))
-    assert found.expectation.evidence.recall[0.01].count <= 1
+    assert found.evidence.recall[0.01].count <= 1
 
 
 # --- hostile ----------------------------------------------------------------------------------
@@ -271,7 +272,7 @@ def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
     with Image.open(photos[0]) as photo:  # in another format, with a loss
         photo.save(photos[-1], quality=90, subsampling=0)
     found = enroll(parent, RHINO, photos, tmp_path / "out-v1")
-    assert found.expectation.evidence.photos == 3
+    assert found.evidence.photos == 3
     assert sum("near-copy" in note for note in found.notes) == 2
     card = (tmp_path / "out-v1" / "MODEL_CARD.md").read_text()
     assert all(f"- {note}\n" in card for note in found.notes)
@@ -282,23 +283,23 @@ def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("product", "words"),
+    ("name", "family", "hint", "words"),
     [
-        (Product("ceramic"), "kind lookalike"),
-        (Product("rhino_hron"), "did you mean rhino_horn"),
-        (Product("new_thing"), "--hint"),
-        (Product("New Thing", hint="x"), "snake_case"),
-        (Product("new_thing", "ivry", "x"), "unknown family 'ivry'; did you mean ivory"),
-        (Product("rhino_horn", "ivory"), "rhino_horn is known: --family"),
-        (Product("rhino_horn", hint="grey"), "are for a new name"),
-        (Product("new_thing", hint=" "), "must be text"),
+        ("ceramic", None, None, "kind lookalike"),
+        ("rhino_hron", None, None, "did you mean rhino_horn"),
+        ("new_thing", None, None, "--hint"),
+        ("New Thing", None, "x", "snake_case"),
+        ("new_thing", "ivry", "x", "unknown family 'ivry'; did you mean ivory"),
+        ("rhino_horn", "ivory", None, "rhino_horn is known: --family"),
+        ("rhino_horn", None, "grey", "are for a new name"),
+        ("new_thing", None, " ", "must be text"),
     ],
 )
 def test_names_that_cannot_be_enrolled(
-    product: Product, words: str, parent: Recognizer, blue: list[str]
+    parent: Recognizer, blue: list[str], name: str, family: str | None, hint: str | None, words: str
 ) -> None:
     with pytest.raises(UsageError, match=words):
-        enroll(parent, product, blue)
+        enroll(parent, name, blue, family=family, hint=hint)
 
 
 def test_a_bundle_is_never_overwritten(parent: Recognizer, blue: list[str], tmp_path: Path) -> None:

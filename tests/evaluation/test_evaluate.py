@@ -14,14 +14,13 @@ from typing import Any
 import pytest
 
 from recognizer.cli import ExitCode
+from recognizer.cli.evaluate import load_corrected
 from recognizer.dataset.manifest import Photo, load_photos
 from recognizer.engine import Recognizer
-from recognizer.errors import DatasetError
 from recognizer.evaluation.evaluate import (
     ANY_PRODUCT,
     Evaluation,
     Quality,
-    corrected,
     evaluate,
 )
 from recognizer.evaluation.figures import Truth, measure_living_animals
@@ -31,7 +30,7 @@ from recognizer.model.negatives import short_digests
 from tests.conftest import encoded, invoke, picture
 from tests.labelled import photo, write_manifest
 from tests.model.test_negatives import make_bank, with_bank
-from tests.tiny import LABELS, edit_description
+from tests.tiny import LABELS, edit_description, write_tiny_bundle
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -137,15 +136,19 @@ def test_precision_and_recall_label_by_label(evaluation: Evaluation) -> None:
 
 
 def test_labels_are_corrected_as_the_recipe_does(
-    bundle: Bundle, photos: list[Photo], tmp_path: Path
+    bundle: Bundle,
+    data: Path,
+    photos: list[Photo],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     table = tmp_path / "corrections.csv"
     table.write_text(f"sha256,label,reason\n{photos[0].sha256},exclude,blank\n")
     bundle = replace(bundle, training=Training(fingerprint="", recipe={"corrections": [table]}))
-    assert corrected(bundle, photos) == photos[1:]
+    assert load_corrected([data], bundle) == photos[1:]
     table.unlink()
-    with pytest.raises(DatasetError, match=r"corrections\.csv"):
-        corrected(bundle, photos)
+    assert load_corrected([data], bundle) == photos
+    assert "corrections.csv" in capsys.readouterr().err
 
 
 # --- the command ------------------------------------------------------------------------------
@@ -183,14 +186,18 @@ def test_mistakes_are_named(tiny_bundle: Path, data: Path, options: list[Any]) -
     assert len(output.strip().splitlines()) <= 2
 
 
-def test_against_itself_nothing_differs(tiny_bundle: Path, data: Path) -> None:
-    pairs = json.loads(run(tiny_bundle, "--data", data, "--against", tiny_bundle, "--json"))
-    families = pairs["families"]
-    assert [f["name"] for f in families] == [ANY_PRODUCT, "ivory"]
-    for family in families:
-        assert family["recall"]["now"] == 0.8
-        for figure in ("average_precision", "recall"):
-            assert set(family[figure]["difference"].values()) == {0}
+def test_two_bundles_are_printed_side_by_side(
+    tiny_bundle: Path, data: Path, tmp_path: Path
+) -> None:
+    verb = (tiny_bundle, "--data", data, "--against", tiny_bundle)
+    one, other = json.loads(run(*verb, "--json"))
+    assert one == other
+    assert one["families"][0]["recall"]["0.01"]["value"] == 0.8
+    words = " ".join(run(*verb).split())
+    assert "ivory (5): average precision" in words
+    assert words.count("0.800 (0.28-0.99)") == 4  # of the family and of its product, for both
+    without = write_tiny_bundle(tmp_path / "other-v1", name="other", families=())
+    assert "recall at 1 % 0.800 (0.28-0.99) - " in " ".join(run(*verb[:-1], without).split())
 
 
 def test_photos_of_the_training_are_noticed(

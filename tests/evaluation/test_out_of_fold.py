@@ -14,7 +14,6 @@ from recognizer.dataset.manifest import Photo
 from recognizer.dataset.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
 from recognizer.errors import DatasetError
 from recognizer.evaluation.out_of_fold import measure_out_of_fold
-from recognizer.model.bundle import load_bundle
 from tests.conftest import invoke
 from tests.tiny import LABELS
 
@@ -90,18 +89,8 @@ def test_the_command_line_measures_a_file_alone(file: Path) -> None:
         assert invoke("evaluate", *wrong).exit_code == ExitCode.USAGE
 
 
-def test_a_bundle_is_calibrated_on_them(
-    photos: list[Photo], file: Path, tiny_bundle: Path, tmp_path: Path
-) -> None:
-    output = tmp_path / "ours-v1"
-    done = invoke("calibrate", tiny_bundle, "--out-of-fold", file, "--output", output)
-    assert done.exit_code == ExitCode.DONE, done.output
-    bundle = load_bundle(output)
-    assert bundle.calibration is not None
-    assert (bundle.calibration.photos, bundle.calibration.sources) == (36, 3)
+def test_other_labels_are_named(photos: list[Photo]) -> None:
     found = predictions(photos)
-    other = replace(found, labels=LABELS[:3], log_odds=found.log_odds[:, :3])
-    write_out_of_fold(other, file)
-    refused = invoke("calibrate", tiny_bundle, "--out-of-fold", file, "--output", tmp_path / "b-v1")
-    assert refused.exit_code == ExitCode.USAGE
-    assert "different labels: listing_other" in " ".join(refused.output.split())
+    assert (found.columns(LABELS[::-1], "tiny-v1") == found.log_odds[:, ::-1]).all()
+    with pytest.raises(DatasetError, match="and tiny-v1 have different labels: listing_other"):
+        found.columns(LABELS[:3], "tiny-v1")

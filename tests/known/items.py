@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from recognizer.known import KnownItem
+from recognizer.known.bank import KnownItem
 from recognizer.policy import Finding
 
 TIME = "2026-03-01T10:00:00+00:00"

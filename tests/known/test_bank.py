@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.errors import BankError
-from recognizer.known import Bank, KnownItem
+from recognizer.known.bank import Bank, KnownItem
 from recognizer.rows import ScanFile
 from tests.known.items import HASH, item, items
 

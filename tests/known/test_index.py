@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from recognizer.imaging import perceptual_hash
-from recognizer.known import TRANSFORMS, HashIndex, near_copies, near_pairs
-from recognizer.known.index import to_bytes, transformed
+from recognizer.known.index import (
+    TRANSFORMS,
+    HashIndex,
+    near_copies,
+    near_pairs,
+    to_bytes,
+    transformed,
+)
 from recognizer.prediction import MAX_DISTANCE
 from tests.known.items import brute_force, random_hashes, with_flips
 from tests.pictures import distance, scene

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from recognizer.imaging import perceptual_hash
-from recognizer.known import Bank, KnownItem, KnownItems, share_bank
+from recognizer.known.bank import Bank, KnownItem
+from recognizer.known.matches import KnownItems, share_bank
 from tests.known.items import HASH, item, random_hashes, with_flips
 from tests.pictures import scene
 

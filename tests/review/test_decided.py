@@ -11,7 +11,7 @@ import pytest
 from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import load_photos
 from recognizer.engine import Recognizer
-from recognizer.known import Bank
+from recognizer.known.bank import Bank
 from recognizer.policy import Finding
 from recognizer.rows.row import Row
 from tests.conftest import encoded, invoke, picture

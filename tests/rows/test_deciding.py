@@ -18,7 +18,7 @@ from recognizer.cli import ExitCode
 from recognizer.decision import decide
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
-from recognizer.known import COPY_DISTANCE
+from recognizer.known.index import COPY_DISTANCE
 from recognizer.listing_rules import AlwaysReview, Keywords, Reports
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import KnownRule, Policy

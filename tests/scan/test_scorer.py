@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from recognizer.engine import Recognizer
-from recognizer.known import Bank, KnownItem, share_bank
+from recognizer.known.bank import Bank, KnownItem
+from recognizer.known.matches import share_bank
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import CandidateKind, Finding, Policy, Probability, Rule
 from recognizer.prediction import Region
