@@ -56,7 +56,7 @@ def command(
         float, typer.Option(help="The share of photos with a product at which precision is stated.")
     ] = 0.0003,
     against: Annotated[
-        str | None, typer.Option(help="Another bundle: print its figures beside these.")
+        str | None, typer.Option(help="Another bundle: print paired differences to it.")
     ] = None,
     robustness: Annotated[
         bool,
@@ -110,11 +110,10 @@ def command(
                 figures = measure_robustness(recognizer, used, name, on_progress=progress)
             pages = [render("robustness.md.j2", found=figures, name=ANY_PRODUCT)]
         elif against:
-            both = [recognizer, Recognizer.load(against)]
-            figures = one, other = [
-                _measure(each, prevalence, how, name, used).evaluation for each in both
-            ]
-            pages = [render("comparison.md.j2", one=one, other=other)]
+            other = Recognizer.load(against)
+            scored = [_score(one, used, one.bundle.title) for one in (recognizer, other)]
+            figures = compare(recognizer.bundle, other.bundle, name, used, *scored, **how)
+            pages = [render("comparison.md.j2", found=figures)]
         else:
             chosen = {name: used}
             if not split and any(p.split == "validation" for p in photos):

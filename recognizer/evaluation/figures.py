@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from recognizer.dataset.manifest import Photo, taxonomy_of
 from recognizer.evaluation.metrics import (
-    average_precision,
+    RankedCounts,
+    bootstrap,
     expected_calibration_error,
     rank,
     share,
@@ -95,14 +96,15 @@ def figures_of(
         name=name,
         photos=photos,
         sources=sources,
-        average_precision=average_precision(
+        average_precision=bootstrap(
+            RankedCounts.average_precision,
             positive[used],
             scores[used],
             rounds=rounds,
             groups=truth.sources[used] if group_by_source else None,
         ),
         recall={
-            rate: share(round(photos * ranking.recall_at(rate)), photos)
+            rate: share(round(photos * float(ranking.recall_at(rate))), photos)
             for rate in FALSE_POSITIVE_RATES
         },
         ranks=ranks_of(scores[positive], scores[truth.negative]) if photos <= MAX_FOR_RANKS else (),

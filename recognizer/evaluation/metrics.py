@@ -5,7 +5,7 @@ The latter are too narrow for fewer than about ten positives: a bootstrap knows 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -30,9 +30,9 @@ _ROUNDS_AT_ONCE = 100  # bounds the memory of the bootstrap
 class RankedCounts:
     """How many photos score at least as high as each distinct score, highest first.
 
-    The form from which metrics are computed, for the photos as they are and, with leading axes, for
-    many resamples of them at once: (..., S), for S distinct scores, the last entry being the number
-    of all positives or negatives.
+    The one form from which all metrics are computed, for the photos as they are and, with leading
+    axes, for many resamples of them at once: (..., S), for S distinct scores, the last entry being
+    the number of all positives or negatives.
     """
 
     positives: NDArray[np.int64]
@@ -45,13 +45,18 @@ class RankedCounts:
         area = (found * precision).sum(axis=-1) / self.positives[..., -1]
         return np.asarray(area, np.float64)
 
-    def recall_at(self, rate: float) -> float:
-        """Return the recall over the threshold for a rate, of photos that are no resamples."""
-        total = self.negatives[-1]
-        allowed = min(np.floor(rate * total + 1e-9), total - 1)
+    def recall_at(self, rate: float) -> NDArray[np.float64]:
+        """Return the recall over the threshold for a rate (see thresholds.py), (...)."""
+        total = self.negatives[..., -1:]
+        allowed = np.minimum(np.floor(rate * total + 1e-9), total - 1)
         # The threshold is the first score at which more than that would pass.
-        place = (self.negatives > allowed).argmax()
-        return float(np.append(0, self.positives)[place] / self.positives[-1])
+        place = (self.negatives > allowed).argmax(axis=-1)[..., None]
+        found = np.take_along_axis(np.diff(self.positives, prepend=0), place, axis=-1)
+        over = np.take_along_axis(self.positives, place, axis=-1) - found
+        return np.asarray((over / self.positives[..., -1:])[..., 0], np.float64)
+
+
+Metric: TypeAlias = Callable[[RankedCounts], NDArray[np.float64]]
 
 
 def rank(
@@ -129,24 +134,30 @@ class Clustering:
         return float(number)
 
 
-def average_precision(
+def bootstrap(
+    metric: Metric,
     positive: Positive,
     scores: Scores,
     *,
+    against: Scores | None = None,
     rounds: int = 1000,
     groups: NDArray[np.str_] | None = None,
 ) -> Estimate:
-    """Return the average precision of N photos with the percentile interval of a bootstrap.
+    """Return a metric, as :meth:`RankedCounts.average_precision`, with its percentile interval.
 
-    ``positive``, bool, (N,), has both values. ``groups``, (N,), are sources to draw whole, instead
-    of photos.
+    ``positive``, bool, (N,), has both values. The metric of the scores ``against``, if any, is
+    subtracted: every round draws the same photos for both, so that photos that are hard for both
+    do not blur the difference. ``groups``, (N,), are sources to draw whole, instead of photos.
     """
-    parts = _counts(positive, rounds, groups)
-    draws = [rank(positive, scores, counts).average_precision() for counts in parts]
+
+    def value(counts: NDArray[np.int64] | None) -> NDArray[np.float64]:
+        found = metric(rank(positive, scores, counts))
+        return found if against is None else found - metric(rank(positive, against, counts))
+
+    draws = np.concatenate([value(counts) for counts in _counts(positive, rounds, groups)])
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(np.concatenate(draws), [tail, 1 - tail])
-    value = rank(positive, scores).average_precision()
-    return Estimate(float(value), float(low), float(high))
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return Estimate(float(value(None)), float(low), float(high))
 
 
 def _counts(

@@ -10,7 +10,8 @@ from sklearn.metrics import average_precision_score
 
 from recognizer.evaluation.metrics import (
     Clustering,
-    average_precision,
+    RankedCounts,
+    bootstrap,
     expected_calibration_error,
     rank,
     share,
@@ -57,9 +58,11 @@ def test_counting_a_photo_twice_is_having_it_twice(
 ) -> None:
     truth, scores = photos
     counts = data.draw(arrays(np.int64, len(truth), elements=st.integers(1, 3)))
-    repeated = rank(np.repeat(truth, counts), np.repeat(scores, counts)).average_precision()
-    both = rank(truth, scores, np.stack([counts, np.ones_like(counts)])).average_precision()
-    assert both == pytest.approx(np.array([repeated, rank(truth, scores).average_precision()]))
+    recall = lambda ranking: ranking.recall_at(0.3)  # noqa: E731
+    for metric in (RankedCounts.average_precision, recall):
+        repeated = metric(rank(np.repeat(truth, counts), np.repeat(scores, counts)))
+        both = metric(rank(truth, scores, np.stack([counts, np.ones_like(counts)])))
+        assert both == pytest.approx(np.array([repeated, metric(rank(truth, scores))]))
 
 
 def test_drawing_whole_groups_is_wider_where_a_group_is_of_one_mind() -> None:
@@ -67,9 +70,23 @@ def test_drawing_whole_groups_is_wider_where_a_group_is_of_one_mind() -> None:
     groups = np.array([f"g{i // 10}" for i in range(100)])
     rng = np.random.default_rng(1)
     scores = np.repeat(rng.normal(size=10), 10) + truth
-    alone = average_precision(truth, scores, rounds=300)
-    together = average_precision(truth, scores, rounds=300, groups=groups)
+    alone = bootstrap(RankedCounts.average_precision, truth, scores, rounds=300)
+    together = bootstrap(RankedCounts.average_precision, truth, scores, rounds=300, groups=groups)
     assert together.high - together.low > alone.high - alone.low
+
+
+def test_a_paired_interval_knows_what_is_hard_for_both() -> None:
+    rng = np.random.default_rng(2)
+    truth = np.arange(300) % 3 == 0
+    before = rng.normal(size=300) + truth
+    now = before + 0.1 * truth  # a little better on the same photos
+    paired = bootstrap(RankedCounts.average_precision, truth, now, against=before, rounds=300)
+    one, other = (
+        bootstrap(RankedCounts.average_precision, truth, s, rounds=300) for s in (now, before)
+    )
+    assert paired.value == pytest.approx(one.value - other.value)
+    assert 0 < paired.low < paired.value < paired.high
+    assert other.high > one.low  # apart, the two intervals could not tell them
 
 
 def test_calibration_error_by_hand() -> None:

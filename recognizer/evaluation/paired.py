@@ -1,0 +1,117 @@
+"""Compare two bundles on the same photos, pair by pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from recognizer.dataset.manifest import Photo, fingerprint
+from recognizer.evaluation.evaluate import count_learned, targets
+from recognizer.evaluation.figures import COMPARED_RATE, Truth
+from recognizer.evaluation.metrics import Metric, RankedCounts, bootstrap, rank
+from recognizer.model.bundle import Bundle
+from recognizer.model.description import Estimate
+from recognizer.prediction import Prediction
+
+_METRICS: dict[str, Metric] = {
+    "average_precision": RankedCounts.average_precision,
+    # At the threshold that each bundle needs for the rate.
+    "recall": partial(RankedCounts.recall_at, rate=COMPARED_RATE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PairedChange:
+    """A figure of both bundles, and now - before with its paired bootstrap interval."""
+
+    before: float
+    now: float
+    difference: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedFigures:
+    """Two bundles on one family, or on any product, with the photos and sources of its positives.
+
+    Recall is at the :data:`COMPARED_RATE`.
+    """
+
+    name: str
+    photos: int
+    sources: int
+    average_precision: PairedChange
+    recall: PairedChange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedEvaluation:
+    """Two bundles on one split: any product, then each family that both know and photos show.
+
+    ``data`` is the photos' fingerprint, ``learned`` how many of them each bundle is known to have
+    learned from, if any, ``intervals`` the unit of the bootstrap (``photos`` or ``sources``).
+    """
+
+    bundle: str
+    against: str
+    split: str
+    data: str
+    learned: Mapping[str, int]
+    negatives: int
+    intervals: str
+    families: tuple[PairedFigures, ...]
+
+
+def compare(
+    bundle: Bundle,
+    against: Bundle,
+    split: str,
+    photos: Sequence[Photo],
+    predictions: Sequence[Prediction],
+    against_predictions: Sequence[Prediction],
+    *,
+    rounds: int = 1000,
+    group_by_source: bool = False,
+) -> PairedEvaluation:
+    """Compare two bundles on the same photos, by their predictions in the same order.
+
+    ``rounds`` and ``group_by_source`` are as in :func:`recognizer.evaluation.evaluate.measure`.
+    """
+    truth = Truth.of(photos)
+    earlier = {t.name: t.scores for t in targets(against, truth, against_predictions)}
+    found = []
+    for target in targets(bundle, truth, predictions):
+        if target.name not in earlier or not target.positive.any():
+            continue
+        used = target.positive | truth.negative
+        positive, sources = target.positive[used], truth.sources[used]
+        before, now = earlier[target.name][used], target.scores[used]
+        groups = sources if group_by_source else None
+        changes = {
+            name: PairedChange(
+                float(metric(rank(positive, before))),
+                float(metric(rank(positive, now))),
+                bootstrap(metric, positive, now, against=before, rounds=rounds, groups=groups),
+            )
+            for name, metric in _METRICS.items()
+        }
+        found.append(
+            PairedFigures(
+                name=target.name,
+                photos=int(positive.sum()),
+                sources=len(np.unique(sources[positive])),
+                **changes,
+            )
+        )
+    return PairedEvaluation(
+        bundle=bundle.title,
+        against=against.title,
+        split=split,
+        data=fingerprint(photos),
+        learned={b.title: n for b in (bundle, against) if (n := count_learned(b, photos))},
+        negatives=int(truth.negative.sum()),
+        intervals="sources" if group_by_source else "photos",
+        families=tuple(found),
+    )
