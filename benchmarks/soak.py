@@ -26,7 +26,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -262,7 +262,7 @@ def main() -> None:
         path.unlink()
     print(f"{given.images:,} images in {len(shards)} shards", flush=True)
     print("| rows | parent | other processes together |\n|---:|---:|---:|", flush=True)
-    with served(shards) if given.store else _local(shards) as sources:
+    with served(shards) if given.store else nullcontext([*map(str, shards)]) as sources:
         began, before = time.monotonic(), os.times()
         soak(command_of(sources, output, bundle, given.workers), output, given.images)
         seconds, after = time.monotonic() - began, os.times()
@@ -271,11 +271,6 @@ def main() -> None:
     size = output.stat().st_size / 1e6
     print(f"all rows are as they must be, one for each image; {size:,.0f} MB")
     print(f"{seconds:,.0f} s, {cpu:,.0f} s of CPU without what was killed")
-
-
-@contextmanager
-def _local(shards: Sequence[Path]) -> Iterator[list[str]]:
-    yield [*map(str, shards)]
 
 
 if __name__ == "__main__":

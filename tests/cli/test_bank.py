@@ -123,11 +123,11 @@ def test_a_label_of_ones_own_is_that_of_a_bundle(photos: Path, tmp_path: Path) -
 def test_a_copy_of_a_known_item_is_a_lead(bank: Path, scanned: Scanned, tmp_path: Path) -> None:
     folder = tmp_path / "listings"
     folder.mkdir()
-    for seed in (0, 1, 2):  # slightly cropped, resized
+    for seed in (0, 1, 2):  # slightly cropped, resized, grey
         (width, height), image = scene(seed).size, scene(seed)
         image = image.crop((width // 100, height // 100, width * 99 // 100, height * 99 // 100))
         image = image.resize((int(width * 0.7), int(height * 0.7)))
-        (folder / f"{seed}.jpg").write_bytes(encoded(image, quality=60))
+        (folder / f"{seed}.jpg").write_bytes(encoded(image.convert("L"), quality=60))
     (folder / "blank.jpg").write_bytes(encoded(picture("blue")))
     policy = tmp_path / "p.toml"
     policy.write_text("review_probability = 1.0\npriority_probability = 1.0\n")

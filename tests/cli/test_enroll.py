@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,20 +48,6 @@ def test_a_product_is_enrolled_and_scanned_for(
     assert (other["leads"], other["model"]["name"]) == ([], "mine")
     assert found[0]["regions"][0]["label"] == "rhino_horn"
     assert "enrolled from 3 photos" in report.read_text()
-
-
-def test_the_extra_is_named_where_it_is_missing(
-    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "onnx" else find_spec(name)
-    )
-    monkeypatch.delitem(sys.modules, "recognizer.enrolment", raising=False)
-    result = invoke("enroll", "rhino_horn", tmp_path, "--bundle", tiny_bundle, "--check")
-    assert result.exit_code == ExitCode.USAGE
-    assert "onnx is not installed" in result.stderr
-    assert "wildlife-product-recognizer[enroll]" in " ".join(result.stderr.split())
 
 
 def test_a_check_needs_no_output_and_a_broken_photo_is_told(

@@ -77,7 +77,8 @@ def bundles(place: Path, data: Path, held: Path, photos: dict[str, Path]) -> dic
     """What was done after the export -> the bundle."""
     recipe = write_recipe(place / "recipe.toml", photos=8, folds=2)
     run("train", recipe, "--data", data, "--output", place / "run")
-    run("export", place / "run", "--data", data, "--output", place / "tiny-v1")
+    output = ("--output", place / "tiny-v1", "--license", "CC0-1.0")
+    run("export", place / "run", "--data", data, *output)
     made = {(): place / "tiny-v1"}
     for order in ORDERS[1:]:
         *before, maker = order
@@ -106,6 +107,7 @@ def test_its_lineage_is_what_was_done(made: tuple[str, Bundle], bundles: dict[st
         assert (bundle.lineage[:-1], steps[-1].parent) == (parent.lineage, parent.reference)
     assert (bundle.evaluation is None) == bool(steps)
     assert bundle.negatives is not None
+    assert bundle.license == "CC0-1.0"
     assert len(bundle.enrolled_photos()) == 3 * name.count("enroll")
 
 

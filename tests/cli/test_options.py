@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from recognizer.cli import EXAMPLES, VERBS, app, load_verb
+from recognizer.cli import EXAMPLES, VERBS, load_verb
 
 OWN_WORDS = {
     "--output": "what is written there",
@@ -88,18 +87,3 @@ def test_examples_have_the_options_of_their_verbs(line: str) -> None:
     verb = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
     known = {name for parameter in COMMANDS[verb].params for name in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= known
-
-
-@pytest.mark.parametrize(
-    ("words", "completions"),
-    [("sca", {"scan"}), ("scan --rep", {"--report"}), ("bank rem", {"remove"})],
-)
-def test_verbs_and_options_are_completed(words: str, completions: set[str]) -> None:
-    line = f"recognizer {words}"
-    env = {
-        "_RECOGNIZER_COMPLETE": "complete_bash",
-        "COMP_WORDS": line,
-        "COMP_CWORD": str(len(line.split()) - 1),
-    }
-    done = CliRunner().invoke(app, [], env=env, prog_name="recognizer")
-    assert set(done.stdout.split()) == completions

@@ -10,7 +10,6 @@ import pytest
 
 from recognizer.dataset.folds import deal_to_splits, read_folds, stratified_folds
 from recognizer.errors import DatasetError
-from recognizer.taxonomy import load_taxonomy
 from tests.labelled import photo
 
 
@@ -81,10 +80,3 @@ def test_the_deal_does_not_depend_on_the_order() -> None:
     assert shuffled == [split[i] for i in order]
     counts = Counter(split)
     assert [round(counts[s] / 300, 1) for s in SHARES] == [0.7, 0.2, 0.1]
-
-
-def test_many_photos_that_are_their_own_sources() -> None:
-    names = [*load_taxonomy().labels]
-    photos = [photo(i, names[i % 40]) for i in range(20_000)]
-    counts = Counter(deal_to_splits(photos, range(20_000), SHARES))
-    assert counts == {"train": 14_000, "test": 4_000, "validation": 2_000}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.dataset.manifest import corrected, fingerprint, load_photos
+from recognizer.dataset.manifest import corrected, load_photos
 from recognizer.errors import DatasetError
 from tests.labelled import photo
 
@@ -54,12 +54,6 @@ def test_what_is_no_photo_is_named_and_not_waited_for(tmp_path: Path) -> None:
         with pytest.raises(DatasetError, match=rf"a\.jpg: .*{why}"):
             load_photos(tmp_path)
         path.unlink()
-
-
-def test_fingerprint_is_of_the_content_not_the_order() -> None:
-    photos = [photo(0), photo(1)]
-    assert fingerprint(photos) == fingerprint(photos[::-1])
-    assert fingerprint(photos) != fingerprint([photo(0), photo(1, "wood")])
 
 
 # --- corrections ---------------------------------------------------------------------------------

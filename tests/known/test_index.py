@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -51,20 +50,6 @@ def test_an_empty_index_finds_nothing(tmp_path: Path) -> None:
     assert list(near_pairs(np.zeros((0, 32), np.uint8), match_orientations=True)) == []
     index.save(tmp_path)
     assert found(HashIndex.open(tmp_path), random_hashes(2), 31) == []
-
-
-def _search(folder: Path, sought: np.ndarray) -> tuple[list[int], bool]:
-    index = HashIndex.open(folder)
-    return index.search(sought)[1].tolist(), isinstance(index._order.base, np.memmap)
-
-
-def test_other_processes_map_the_same_files(tmp_path: Path) -> None:
-    hashes = random_hashes(3000)
-    HashIndex.of(hashes).save(tmp_path)
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        positions, is_mapped = pool.apply(_search, (tmp_path, hashes[[5]]))
-    assert positions == [5]
-    assert is_mapped
 
 
 def parts(groups: np.ndarray) -> set[frozenset[int]]:

@@ -8,7 +8,10 @@ import io
 import json
 import os
 import re
+import sqlite3
+import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -29,9 +32,11 @@ from recognizer.review.page import write_report
 from recognizer.review.texts import catalogue
 from recognizer.rows import NewRow, ScanFile
 from recognizer.rows.row import Row
+from recognizer.scan import expand
 from tests.conftest import encoded, invoke, picture, write_file
 from tests.review.outcomes import outcome, store
 from tests.rows.rows import HASH, NEAR, bare_row, digest, known_match, lead, row_of, write_scan
+from tests.scan.engines import run_measured, scan_command, scan_into
 
 VOID = {"meta", "img", "input", "link", "br"}
 EVIL = ("<img src=x onerror=alert(1)>.jpg", '"><script>alert(1)<&>.jpg', "' onclick='x.jpg")
@@ -346,3 +351,19 @@ def test_what_is_no_scan_and_what_cannot_be_served_is_refused(
     nowhere = invoke("review", reported, "--host", "192.0.2.1", "--port", "0")
     assert nowhere.exit_code == ExitCode.USAGE
     assert "name another --port or --host" in " ".join(nowhere.stderr.split())
+
+
+@pytest.mark.stress
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_a_report_of_a_file_with_huge_thumbnails(tiny_bundle: Path, tmp_path: Path) -> None:
+    write_file(tmp_path / "a.jpg", encoded(picture("red")))
+    output, report = tmp_path / "scan.sqlite", tmp_path / "report.html"
+    scan_into(output, expand([tmp_path / "a.jpg"]), tiny_bundle)
+    (tmp_path / "a.jpg").unlink()  # only the file has the picture now
+    with closing(sqlite3.connect(output)) as database, database:
+        database.execute("UPDATE thumbnail SET jpeg = zeroblob(200 << 20)")
+    command = [*scan_command(tiny_bundle, output)[:3], "report", str(output)]
+    done = run_measured([*command, "--output", str(report), "--bundle", str(tiny_bundle)])
+    assert done.code == 0, done.errors
+    assert done.parent_mebibytes < 300
+    assert report.stat().st_size < 10e6

@@ -69,16 +69,11 @@ def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
     [
         (lambda values: values.pop("width"), "missing required field `width`"),
         (changed("schema", to=7), "not a row of schema 6"),
-        (changed("schema", to="6"), "not a row of schema 6"),
-        (changed("status", to="new"), r"\$\.status"),
         (changed("sha256", to="0" * 64 + "\n"), r"\$\.sha256"),
-        (changed("width", to=0), r"\$\.width"),
         (changed("scores", to=None), "scores is null"),
         (changed("scores", "bone", to=1.5), r"\$\.scores"),
         (changed("leads", 0, "threshold", to=None), r"\$\.leads\[0\]\.threshold"),
         (changed("decision", to="unscored"), "decision unscored"),
-        (changed("regions", 0, "box", to=[1]), r"\$\.regions\[0\]\.box"),
-        (changed("model", to={"name": "x"}), r"\$\.model"),
         (changed("time", to="2026-01-01T00:00:00"), r"\$\.time"),
     ],
 )

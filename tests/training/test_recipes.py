@@ -57,7 +57,7 @@ def test_it_loads_and_survives_the_round_trip(name: str) -> None:
     assert config_from_dict(config.to_dict(), "here") == config == load_config(RECIPES[name])
 
 
-@pytest.mark.parametrize("name", [*SMALL][1:])  # the first gets labels of its own below
+@pytest.mark.parametrize("name", [*SMALL][1:])  # the first is that of the guide
 def test_it_trains_a_bundle_that_is_served(name: str, tmp_path: Path) -> None:
     data = write_split_photos(tmp_path / "data")
     run, output = tmp_path / "run", tmp_path / "own-name-v3"
@@ -117,24 +117,3 @@ def test_a_place_that_cannot_be_written_to_is_an_error_of_the_user(
         done = invoke(*command, "--output", tmp_path / "mine" / "mine-v1")
         assert done.exit_code == ExitCode.USAGE, done.exception
         assert "cannot be written to" in " ".join(done.output.split())
-
-
-def test_own_labels_are_trained_exported_and_measured(tmp_path: Path) -> None:
-    data = write_split_photos(tmp_path / "data")
-    manifest = data / "manifest.csv"
-    manifest.write_text(manifest.read_text().replace(",ivory_worked,", ",whale_tooth,"))
-    run, output = tmp_path / "run", tmp_path / "whales-v1"
-    values = settings(**QUICK, **SMALL["small-cpu"])
-    (data / "taxonomy.toml").write_text('[label.whale_tooth]\nkind = "product"\n')
-    trained = invoke("train", "small-cpu", "--data", data, "--output", run, *values)
-    assert trained.exit_code == ExitCode.DONE, trained.output
-    exported = invoke("export", run, "--data", data, "--output", output, "--license", "CC0-1.0")
-    assert exported.exit_code == ExitCode.DONE, exported.output
-    assert "| licence | CC0-1.0 |" in (output / "MODEL_CARD.md").read_text()
-    bundle = Recognizer.load(output).bundle
-    assert bundle.taxonomy.labels["whale_tooth"].family == "whale_tooth"
-    assert "whale_tooth" in {family.name for family in bundle.families}
-    description = json.loads((output / "bundle.json").read_text())
-    assert set(description["taxonomy"]["label"]) == {"whale_tooth"}
-    evidence = {e["name"]: e["evidence"] for e in description["labels"]}
-    assert evidence["whale_tooth"]["test"]["photos"] == 6
