@@ -1,16 +1,14 @@
 """A soak test: very many photos in archives and tables, hostile ones among them, killed twice.
 
     python -m benchmarks.soak /tmp/soak --images 1000000
-    python -m benchmarks.soak /tmp/soak --images 100000 --store
 
 Shards of 10,000 images are tar archives and Parquet tables by turns. One image in a hundred is
 hostile. The command line scans them; at a third and at two thirds of the rows it is killed with
 SIGKILL, once by itself and once with all its processes, and started again. Then each image must
-have one row, and it must be the row that its bytes get in a scan of their own.
+have one row, and it must be the row that its bytes get in a separate scan.
 
 The images are tiny, and so is the model, that of the tests (``--bundle`` names another): the scan
-itself is tried here, on Linux. ``--store`` puts the shards into an S3 server on this machine
-(``pip install 'moto[server]' s3fs``).
+itself is tried here, on Linux.
 """
 
 from __future__ import annotations
@@ -25,8 +23,8 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +39,6 @@ GOOD, HOSTILE_EVERY = 97, 100
 SIDE = 32
 MEBIBYTE = 1 << 20
 SOME_FAILED = 3  # the exit code
-BUCKET = "soak"
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -221,27 +218,6 @@ def check(output: Path, images: int, contents: Contents, expected: Sequence[Row]
         raise SystemExit(f"{seen.count(0)} images without a row, or some with several")
 
 
-@contextmanager
-def served(shards: Sequence[Path]) -> Iterator[list[str]]:
-    """Put the shards into a bucket on this machine, and yield their URLs."""
-    server = importlib.import_module("moto.server").ThreadedMotoServer(
-        "127.0.0.1", 0, verbose=False
-    )
-    server.start()
-    host, port = server.get_host_and_port()
-    os.environ |= {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "soak"),
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    store = importlib.import_module("s3fs").S3FileSystem()
-    store.mkdir(BUCKET)
-    for shard in shards:
-        store.put(str(shard), f"{BUCKET}/{shard.name}")
-    yield [f"s3://{BUCKET}/{shard.name}" for shard in shards]
-    server.stop()
-
-
 def main() -> None:
     """Run the soak test, and print what it took."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -249,7 +225,6 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--bundle", type=Path, help="default: the model of the tests")
-    parser.add_argument("--store", action="store_true", help="through S3 on this machine")
     given = parser.parse_args()
     folder: Path = given.folder
     contents = Contents()
@@ -262,10 +237,10 @@ def main() -> None:
         path.unlink()
     print(f"{given.images:,} images in {len(shards)} shards", flush=True)
     print("| rows | parent | other processes together |\n|---:|---:|---:|", flush=True)
-    with served(shards) if given.store else nullcontext([*map(str, shards)]) as sources:
-        began, before = time.monotonic(), os.times()
-        soak(command_of(sources, output, bundle, given.workers), output, given.images)
-        seconds, after = time.monotonic() - began, os.times()
+    began, before = time.monotonic(), os.times()
+    sources = [*map(str, shards)]
+    soak(command_of(sources, output, bundle, given.workers), output, given.images)
+    seconds, after = time.monotonic() - began, os.times()
     check(output, given.images, contents, expected)
     cpu = sum(getattr(after, k) - getattr(before, k) for k in ("children_user", "children_system"))
     size = output.stat().st_size / 1e6

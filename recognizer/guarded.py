@@ -1,4 +1,4 @@
-"""A recognizer in processes of its own, of which a hostile image costs one answer."""
+"""A recognizer in separate processes, where a hostile image costs one answer."""
 
 from __future__ import annotations
 

@@ -143,6 +143,8 @@ def _packaged() -> Taxonomy:
 def read_labels(path: str | os.PathLike[str], base: Taxonomy) -> Taxonomy:
     """Return a taxonomy with the labels of a TOML file added (see :meth:`Taxonomy.extended`)."""
     where = os.fspath(path)
+    if os.path.exists(path) and not os.path.isfile(path):  # a FIFO would be waited for
+        raise TaxonomyError(f"{where} is not a regular file")
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # no UTF-8, no TOML, nested too deeply

@@ -2,7 +2,7 @@
 
 The table serves the tests of imaging and of scan alike: ``entry.make(folder)`` puts the input into
 a folder of its own and returns its path; ``entry.status`` and ``entry.reasons`` say what a row
-about it may say. Where ``entry.skip`` holds words, the input cannot be made or bites nobody here.
+about it may say. Where ``entry.skip`` holds words, the input cannot be made or is harmless here.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _jpeg_cuts(data: bytes) -> dict[str, int]:
     }
 
 
-# --- things that are no regular files ---------------------------------------------------------
+# --- not regular files ---------------------------------------------------------
 
 
 def _fifo(folder: Path) -> Path:

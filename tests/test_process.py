@@ -76,7 +76,7 @@ FORKED = """if True:
     """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_is_refused_and_disturbs_nobody(tiny_bundle: Path) -> None:
     # Newer versions of Python warn of a fork beside threads.
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, str(tiny_bundle)]

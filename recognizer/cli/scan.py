@@ -24,7 +24,6 @@ from recognizer.imaging.sources import MEBIBYTE
 from recognizer.known import share_bank
 from recognizer.model.bundle import load_bundle, load_carried_bundles
 from recognizer.policy import Policy
-from recognizer.review.page import write_report
 from recognizer.rows import AuditSample, Ranking, ScanWriter
 from recognizer.rows.item_key import MEMBER
 from recognizer.scan import Access, Engine, Lookahead, ScanOptions, Shard, Skipped, expand
@@ -197,6 +196,9 @@ def command(
             for line in scan_output.warnings(skipped):
                 typer.echo(line, err=True)
             if report is not None:
+                # With its templates: most scans write none.
+                from recognizer.review.page import write_report
+
                 write_report(output, report, [model, *load_carried_bundles()])
             if as_json:
                 counts = {"images": summary.images, **msgspec.to_builtins(summary)}
@@ -228,7 +230,7 @@ def default_output(sources: Sequence[str]) -> Path:
     if len(sources) == 1 and sources[0] != "-" and not glob.has_magic(sources[0]):
         place = parse_location(sources[0])
         if isinstance(place, FileLocation):
-            name = os.path.basename(os.path.abspath(place.path))
+            name = os.path.basename(os.path.abspath(place))
         else:
             name = str(place).rstrip("/").rpartition("/")[2]
     name = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name)

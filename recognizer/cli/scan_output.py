@@ -92,8 +92,6 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
         )
     for table, names in skipped.image_columns.items():
         yield chosen_columns(table, names)
-    if skipped.bad_metadata:
-        yield f"Metadata in archives that cannot be read: {skipped.bad_metadata:,}."
     if summary.decisions:
         products = f" They may show: {_listed(summary.leads)}." if summary.leads else ""
         yield f"Leads: {_listed(summary.decisions)}.{products}"
@@ -115,13 +113,9 @@ def chosen_columns(table: str, names: Iterable[str]) -> str:
 
 
 def warnings(skipped: Skipped) -> Iterator[str]:
-    """Yield a line for each table with rows that name no image: some may name one elsewhere."""
+    """Yield a line for each table with rows that name no image."""
     for table, count in skipped.without_image.items():
-        line = f"{table}: {counted(count, 'row')} without an image"
-        if others := skipped.other_columns.get(table):
-            names = ", ".join(map(repr, sorted(others)))
-            line += f"; some have a value in {names}, which was not read"
-        yield shown(line)
+        yield shown(f"{table}: {counted(count, 'row')} without an image")
 
 
 def _misplaced(table: str) -> str:

@@ -22,7 +22,7 @@ UNDECIDED = "?"
 
 def count_labels(folder: Path, layout: str | None) -> Counter[str]:
     """Return how many photos a folder has of each label, as labels are written."""
-    if (folder / MANIFEST).is_file():  # whose photos may lie elsewhere
+    if (folder / MANIFEST).exists():  # whose photos may lie elsewhere
         return Counter(row["label"] for _, row in read_rows(folder / MANIFEST, ("label",)))
     known = load_taxonomy().labels
     names = Counter(entry.label for entry in read_collection(folder, layout).entries)

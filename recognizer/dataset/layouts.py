@@ -285,6 +285,8 @@ def _json_files(place: Path) -> list[Path]:
 
 
 def _read_json(path: Path) -> Any:
+    if not path.is_file():  # a FIFO would be waited for
+        raise DatasetError(f"{path} is not a regular file")
     try:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:

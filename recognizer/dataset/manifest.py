@@ -86,6 +86,8 @@ def read_rows(
     path: str | os.PathLike[str], columns: Sequence[str], delimiter: str = ","
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the place (``file:line``) and the cells of each row of a table in UTF-8."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a FIFO would be waited for
+        raise DatasetError(f"{path} is not a regular file")
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="", delimiter=delimiter)
@@ -116,7 +118,7 @@ def load_data(folders: Iterable[str | Path], taxonomy: Taxonomy | None = None) -
 def folder_taxonomy(folder: Path, base: Taxonomy | None = None) -> Taxonomy:
     """Return a taxonomy with the labels that a data folder describes itself, if it does."""
     base = base or load_taxonomy()
-    return read_labels(folder / LABELS, base) if (folder / LABELS).is_file() else base
+    return read_labels(folder / LABELS, base) if (folder / LABELS).exists() else base
 
 
 def load_photos(folder: str | Path, taxonomy: Taxonomy | None = None) -> list[Photo]:
@@ -135,7 +137,7 @@ def load_photos(folder: str | Path, taxonomy: Taxonomy | None = None) -> list[Ph
 
 def data_rows(root: Path, taxonomy: Taxonomy | None = None) -> Iterator[Photo | str]:
     """Yield the photos of a data folder, or in words what is wrong with a row of its manifest."""
-    is_empty, rows = True, _in_manifest if (root / MANIFEST).is_file() else _in_folders
+    is_empty, rows = True, _in_manifest if (root / MANIFEST).exists() else _in_folders
     try:
         for row in rows(root, folder_taxonomy(root, taxonomy)):
             is_empty = False

@@ -13,7 +13,6 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from recognizer._messages import MESSAGES
-from recognizer.imaging.bare import check_header, image_of_icon, without_metadata
+from recognizer.imaging.bare import check_chunks, image_of_icon, without_metadata
 from recognizer.imaging.formats import (
     MAX_PAGES,
     OPENERS,
@@ -29,12 +28,11 @@ from recognizer.imaging.formats import (
     Header,
     canvas_size,
     count_frames,
-    is_one_scan,
     open_image,
     orientation_of,
-    outline_jpeg,
     sniff,
 )
+from recognizer.imaging.jpeg import MAX_SCANS, bare_jpeg, outline_jpeg
 from recognizer.imaging.pixels import (
     check_bytes,
     check_memory,
@@ -47,9 +45,9 @@ from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason, Status
 
 _DAMAGED = frozenset({Reason.CORRUPT_HEADER, Reason.CORRUPT_DATA, Reason.TRUNCATED})
-_MAX_SCANS = 100  # encoders write about ten
 _WEBP_BYTES = 16  # a pixel, with the canvases of an animation
 _COEFFICIENT_BYTES = 2
+_MAX_JPEG_HEADER = 1 << 20  # bytes; libjpeg takes a hundred for each segment of a colour profile
 _HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
 
 MIN_SIDE = 16
@@ -110,18 +108,27 @@ def _loaded(
 def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
     """Decode an image, reduced only as far as its short side keeps ``min_side`` pixels.
 
-    If something in its header keeps it from being decoded, it is tried without its metadata.
+    If something in the header of a PNG keeps it from being decoded, it is tried without its
+    metadata.
     """
+    if not data:
+        raise Refused(Reason.EMPTY, "zero bytes")
     name = sniff(data[:SNIFF_BYTES])
+    if name is None:
+        raise Refused(Reason.NOT_AN_IMAGE, "no known magic bytes")
     if name == "ico":
         image = decode(image_of_icon(data), min_side=min_side, limits=limits)
         return replace(image, format=name)
+    if name == "jpeg":
+        return _decode_jpeg(data, min_side, limits)
+    if name not in OPENERS:
+        raise Refused(Reason.UNSUPPORTED_FORMAT, f"{name} is not decoded")
     try:
         return _decode(data, name, min_side, limits)
     except Refused as refused:
-        if name is None or refused.reason not in _DAMAGED:
+        if name != "png" or refused.reason not in _DAMAGED:
             raise
-        for bare in without_metadata(data, name):
+        for bare in without_metadata(data):
             with contextlib.suppress(Refused):
                 image = _decode(bare, name, min_side, limits)
                 reason, detail = image.reason or refused.reason, image.detail or refused.detail
@@ -129,15 +136,29 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
         raise
 
 
-def _decode(data: bytes, name: str | None, min_side: int, limits: Limits) -> LoadedImage:
+def _decode(data: bytes, name: str, min_side: int, limits: Limits) -> LoadedImage:
     MESSAGES.take()  # of another image
-    header, image = _read_header(data, name, limits)
+    if name == "png":
+        check_chunks(data)
+    canvas = canvas_size(data, name)
+    check_size(canvas, limits)
+    if canvas is not None and name == "webp":
+        # Before it is opened: that makes the canvases.
+        check_bytes(canvas[0] * canvas[1] * _WEBP_BYTES, canvas, "of a WebP", limits)
+    with _refusing(partial(_header_reason, data, name)):
+        image = open_image(data, name)
+        check_size(image.size, limits)
+        header = Header(
+            format=name,
+            width=image.size[0],
+            height=image.size[1],
+            frames=count_frames(data, name, image),
+            orientation=orientation_of(image),
+        )
     with _refusing():
-        if header.format == "jpeg":
-            return _decode_jpeg(data, image, header, min_side, limits)
-        check_memory(image, header.format or "", header.frames, limits)
+        check_memory(image, name, header.frames, limits)
         loaded = _decode_frames(image, header, min_side, limits)
-    return _with_damage(loaded) if header.format == "tiff" else loaded
+    return _with_damage(loaded) if name == "tiff" else loaded
 
 
 def _with_damage(image: LoadedImage) -> LoadedImage:
@@ -176,75 +197,53 @@ def _refusing(reason_of: Callable[[Exception], Reason] | None = None) -> Iterato
         raise Refused((reason_of or decoder_reason)(error), words_of(error)) from error
 
 
-def _read_header(data: bytes, name: str | None, limits: Limits) -> tuple[Header, Any]:
-    if not data:
-        raise Refused(Reason.EMPTY, "zero bytes")
-    if name is None:
-        raise Refused(Reason.NOT_AN_IMAGE, "no known magic bytes")
-    if name not in OPENERS:
-        raise Refused(Reason.UNSUPPORTED_FORMAT, f"{name} is not decoded")
-    check_header(data, name)
-    canvas = canvas_size(data, name)
-    check_size(canvas, limits)
-    if canvas is not None and name == "webp":
-        # Before it is opened: that makes the canvases.
-        check_bytes(canvas[0] * canvas[1] * _WEBP_BYTES, canvas, "of a WebP", limits)
-    with _refusing(partial(_header_reason, data, name)):
-        image = open_image(data, name)
-        check_size(image.size, limits)
-        header = Header(
-            format=name,
-            width=image.size[0],
-            height=image.size[1],
-            frames=count_frames(data, name, image),
-            orientation=orientation_of(image),
-        )
-    return header, image
-
-
 def _header_reason(data: bytes, name: str, error: Exception) -> Reason:
     # A WebP decoder says no more than that it fails; the container tells its length.
     if name == "webp" and 8 + int.from_bytes(data[4:8], "little") > len(data):
         return Reason.TRUNCATED
-    if name == "jpeg" and outline_jpeg(data, _MAX_SCANS)[:2] == (0, False):
-        return Reason.TRUNCATED
-    reason = decoder_reason(error)
+    return _of_header(decoder_reason(error))
+
+
+def _of_header(reason: Reason) -> Reason:
     return Reason.CORRUPT_HEADER if reason is Reason.CORRUPT_DATA else reason
 
 
 # --- JPEG -------------------------------------------------------------------------------------
 
 
-def _decode_jpeg(
-    data: bytes, image: Image.Image, header: Header, min_side: int, limits: Limits
-) -> LoadedImage:
-    want = {
-        "min_height": min(min_side, header.height),
-        "min_width": min(min_side, header.width),
-    }
-    if not is_one_scan(data):
-        scans, ended, is_unusual = outline_jpeg(data, _MAX_SCANS)
-        if is_unusual:  # reduced, a lossless one would be written beyond the pixels' memory
-            raise Refused(Reason.UNSUPPORTED_FORMAT, "a lossless or hierarchical JPEG")
-        if scans == 0:
-            raise Refused(Reason.CORRUPT_HEADER if ended else Reason.TRUNCATED, "no scan")
-        if scans > _MAX_SCANS:
-            raise Refused(Reason.UNSUPPORTED_FORMAT, f"a JPEG of more than {_MAX_SCANS} scans")
-        if scans > 1:  # held whole, as coefficients
-            needed = header.width * header.height * len(image.getbands()) * _COEFFICIENT_BYTES
-            check_bytes(needed, image.size, f"in {scans} scans", limits)
+def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
+    outline = outline_jpeg(data)
+    if outline.is_unusual:  # reduced, a lossless one would be written beyond the pixels' memory
+        raise Refused(Reason.UNSUPPORTED_FORMAT, "a lossless or hierarchical JPEG")
+    if outline.scans > MAX_SCANS:
+        raise Refused(Reason.UNSUPPORTED_FORMAT, f"a JPEG of more than {MAX_SCANS} scans")
+
+    def reason_of(error: Exception) -> Reason:
+        reason = decoder_reason(error)
+        is_cut = reason is Reason.CORRUPT_DATA and outline_jpeg(data, is_whole=True).is_cut
+        return Reason.TRUNCATED if is_cut else reason
+
+    if outline.header_bytes > _MAX_JPEG_HEADER:
+        data = bare_jpeg(data, outline)
+    with _refusing(lambda error: _of_header(reason_of(error))):
+        height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=False)
+    check_size((width, height), limits)
+    if outline.scans > 1:  # held whole, as coefficients
+        needed = width * height * outline.components * _COEFFICIENT_BYTES
+        check_bytes(needed, (width, height), f"in {outline.scans} scans", limits)
+    want = {"min_height": min(min_side, height), "min_width": min(min_side, width)}
     reason, detail = None, None
-    try:
-        rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=True)
-    except ValueError as error:
-        # libjpeg's warnings: the same data once more, taking what can be had.
-        reason, detail = decoder_reason(error), words_of(error)
-        if reason is Reason.CORRUPT_DATA and not outline_jpeg(data, _MAX_SCANS)[1]:
-            reason = Reason.TRUNCATED
-        rgb = _recover_jpeg(data, want)
-        check_recovered(rgb, reason, detail)
-    frame = Frame(index=0, rgb=orient(rgb, header.orientation))
-    return _loaded(header, [frame], reason, detail)
+    with _refusing():
+        try:
+            rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=True)
+        except ValueError as error:
+            # libjpeg's warnings: try again without those of the header, and take what it gives.
+            reason, detail = reason_of(error), words_of(error)
+            rgb = _recover_jpeg(bare_jpeg(data, outline), want)
+            check_recovered(rgb, reason, detail)
+    # Its further images (MPO) are previews or the other eye: the first one is the photo.
+    header = Header(format="jpeg", width=width, height=height, orientation=outline.orientation)
+    return _loaded(header, [Frame(index=0, rgb=orient(rgb, header.orientation))], reason, detail)
 
 
 def _recover_jpeg(data: bytes, want: Mapping[str, int]) -> NDArray[np.uint8]:
@@ -368,7 +367,7 @@ def check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None
 
 
 def decoder_reason(error: Exception) -> Reason:
-    """Return the reason that an error of a decoder comes to."""
+    """Return the reason for an error of a decoder."""
     words = str(error).lower()
     # Pillow wraps these in a SyntaxError: a field was read that is not there.
     missing = isinstance(error.__cause__ or error, EOFError | IndexError | struct.error)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import re
 import struct
 from dataclasses import dataclass
 
@@ -25,7 +24,6 @@ SNIFF_BYTES = 512
 EXIF_ORIENTATION = 0x0112
 
 OPENERS: dict[str, tuple[str, str]] = {
-    "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
     "png": ("PIL.PngImagePlugin", "PngImageFile"),
     "webp": ("PIL.WebPImagePlugin", "WebPImageFile"),
     "gif": ("PIL.GifImagePlugin", "GifImageFile"),
@@ -34,7 +32,7 @@ OPENERS: dict[str, tuple[str, str]] = {
     "avif": ("PIL.AvifImagePlugin", "AvifImageFile"),
     "heic": ("pillow_heif", "HeifImageFile"),  # an extra; it applies the file's own rotation
 }
-"""Format that is decoded -> module, imported with the first file of its format, and class."""
+"""Format that Pillow decodes -> module, imported with its first file, and class."""
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -141,9 +139,6 @@ def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
 
 def count_frames(data: bytes, name: str, image: Image.Image) -> int:
     """Return how many frames or pages an opened image has, at least 1."""
-    if name == "jpeg":
-        # Its further images (MPO) are previews or the other eye: the first one is the photo.
-        return 1
     if name == "gif":
         outline = outline_gif(data)
         return max(1, outline[2] if outline else 1)
@@ -153,7 +148,7 @@ def count_frames(data: bytes, name: str, image: Image.Image) -> int:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 where there is none or where it is out of range.
+    """Return the EXIF orientation, 1 if it is missing or out of range.
 
     A TIFF counts as upright: Pillow turns it while loading. A PNG that may carry its EXIF behind
     the pixels is not asked before it is loaded.
@@ -169,7 +164,7 @@ def orientation_of(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-# --- frames and scans -----------------------------------------------------------------------------
+# --- frames -----------------------------------------------------------------------------
 #
 # Pillow counts them only by seeking through the file: for GIF it lets a later frame enlarge the
 # canvas unasked, and for TIFF its search for cycles grows with the square of the number of pages.
@@ -180,17 +175,11 @@ MAX_PAGES = 4096
 # In all pages of a TIFF: pages may overlap, so the size of the file does not bound them.
 _MAX_TAGS = 200_000
 
-# Neither stuffing, fill bytes nor what has no length: the restart markers within a scan, and TEM.
-JPEG_MARKER = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
-START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-_BASELINE = {0xC0, 0xC1}
-_UNUSUAL_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
-
 
 def outline_gif(data: bytes) -> tuple[int, int, int] | None:
     """Return the width and height of the largest canvas of any frame, and the number of frames.
 
-    None where the logical screen descriptor is cut off.
+    Return None if the logical screen descriptor is cut off.
 
     Source: GIF89a specification, sections 17 to 27. As in all decoders, a frame that reaches
     beyond the logical screen enlarges it.
@@ -255,40 +244,3 @@ def count_tiff_pages(data: bytes) -> int:
     except struct.error:  # the chain leaves the file
         pass
     return max(1, len(seen))
-
-
-def outline_jpeg(data: bytes, maximum: int) -> tuple[int, bool, bool]:
-    """Count the scans of a JPEG, up to ``maximum`` + 1; also, whether it has an end and is unusual.
-
-    Unusual ones are lossless or hierarchical.
-
-    A few bytes are a whole scan of a progressive JPEG, and a decoder goes through all pixels for
-    each: no limit on bytes or pixels bounds the time. Source: ITU-T T.81, annex B.
-    """
-    scans, position, has_end, is_unusual = 0, 2, False, False
-    while scans <= maximum and (match := JPEG_MARKER.search(data, position)):
-        marker, position = match.group()[1], match.end()
-        if marker == _END_OF_IMAGE:
-            has_end = True
-            break
-        scans += marker == START_OF_SCAN
-        is_unusual |= marker in _UNUSUAL_FRAMES
-        # A segment's length includes its own two bytes; behind a scan's come the coded pixels.
-        position += int.from_bytes(data[position : position + 2], "big")
-    return scans, has_end, is_unusual
-
-
-def is_one_scan(data: bytes) -> bool:
-    """Whether a JPEG is decoded from one scan: baseline, all components in the first one.
-
-    Then a decoder refuses any further scan, so that nobody needs to look for one in all bytes.
-    """
-    components, position = 0, 2
-    while match := JPEG_MARKER.match(data, position):
-        marker, position = match.group()[1], match.end()
-        if marker == START_OF_SCAN:
-            return components > 0 and data[position + 2 : position + 3] == bytes([components])
-        if marker in _BASELINE and position + 8 <= len(data):
-            components = data[position + 7]
-        position += int.from_bytes(data[position : position + 2], "big")
-    return False

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any, BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import cv2
 import numpy as np
@@ -100,29 +101,15 @@ def read_bytes(source: object, limits: Limits) -> bytes:
         limits.check_bytes(memoryview(source).nbytes)
         return bytes(source)
     if hasattr(source, "read"):
-        _rewind(source)
+        if getattr(source, "closed", False) is True:
+            raise UsageError("the file object is closed")
+        with suppress(Exception):  # a stream; remote storage raises errors of any class
+            source.seek(0)  # type: ignore[attr-defined]
         return read_file(source, limits)
     raise UsageError(
         f"cannot read an image from {type(source).__name__}: give a pathlib.Path, bytes, a binary "
         "file object, a uint8 array or a Pillow image"
     )
-
-
-def _rewind(file: Any) -> None:
-    if getattr(file, "closed", False) is True:
-        raise UsageError("the file object is closed")
-    try:
-        file.seek(0)
-    except Exception:  # a stream; those of remote storage raise errors of their own
-        try:
-            position = file.tell()
-        except Exception:
-            return
-        if position:
-            raise UsageError(
-                f"{position} bytes of the file object were read already and it cannot be rewound: "
-                "give all of its bytes instead"
-            ) from None
 
 
 def _array_image(array: NDArray[np.uint8] | NDArray[np.uint16]) -> Image.Image:

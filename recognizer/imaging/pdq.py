@@ -33,7 +33,7 @@ _DCT = (
 def perceptual_hash(rgb: NDArray[np.uint8]) -> str | None:
     """Return the PDQ hash of an RGB image of any size: 64 hexadecimal digits, as in hash lists.
 
-    None where the image has too little structure (see :data:`MIN_QUALITY`).
+    Return None if the image has too little structure (see :data:`MIN_QUALITY`).
     """
     # Averaged while it is small in memory, and only then weighed: the order makes no difference.
     small = cv2.resize(rgb, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)

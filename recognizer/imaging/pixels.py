@@ -1,7 +1,7 @@
 """What decoding takes at its peak, estimated from the header; and RGB from pixels of any mode.
 
 Pixels alone do not bound it: the same number takes a byte each in a palette, four in CMYK, and up
-to four times as much where a decoder holds canvases or planes of its own.
+to four times as much where a decoder holds its own canvases or planes.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ _MAX_DETAIL = 200  # of an error: libraries may quote a whole answer
 
 
 def refusal(error: Exception) -> Refused:
-    """Return what an error of the operating system, or of a storage's library, comes to."""
+    """Return the refusal for an error of the operating system or of a storage's library."""
     reason = Reason.READ_ERROR
     if isinstance(error, OSError):
         # A library may raise the class without the number.
@@ -92,7 +92,7 @@ def refusal(error: Exception) -> Refused:
 def open_regular(path: str | os.PathLike[str]) -> FileIO:
     """Open a regular file for reading, unbuffered, without ever blocking on another."""
     try:
-        # Looked at before it is opened: opening some devices has effects of its own.
+        # Looked at before it is opened: opening some devices has side effects.
         _require_regular(os.stat(path))
         # Between the two calls the name may have become a FIFO, so opening must not block either.
         descriptor = os.open(
@@ -145,7 +145,7 @@ def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
         raise
     except MemoryError as error:
         raise Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit") from error
-    except Exception as error:  # file objects of remote storage raise errors of their own
+    except Exception as error:  # remote storage raises errors of any class
         raise refusal(error) from error
     limits.check_bytes(sum(map(len, chunks)))
     return b"".join(chunks)

@@ -2,11 +2,10 @@
 
 from recognizer.scan.bounds import Bounds
 from recognizer.scan.expand import expand
-from recognizer.scan.items import Item, Shard, Skipped
+from recognizer.scan.items import Access, Item, Shard, Skipped
 from recognizer.scan.options import Engine, ScanOptions, WorkerPayload
 from recognizer.scan.pool import Scorer
 from recognizer.scan.run import Lookahead, scan
-from recognizer.scan.web import Access
 
 __all__ = [
     "Access",

@@ -2,9 +2,6 @@
 
 Workers read the members of a zip archive and of a plain local tar in place. A compressed tar, or
 one in an object store, is streamed, and members' bytes travel with their items.
-
-Members of one key (the name up to the first dot of its last part) belong together, as in
-WebDataset: the ``.json`` among them holds the columns of the images.
 """
 
 from __future__ import annotations
@@ -12,7 +9,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import re
 import stat
 import struct
 import tarfile
@@ -27,32 +23,22 @@ from typing import IO, Any, BinaryIO, TypeAlias, cast
 from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused
-from recognizer.scan.bounds import Bounds, KeySet, Reading, Unpacked
+from recognizer.scan.bounds import MAX_NAME, KeySet, Reading, Unpacked
 from recognizer.scan.items import (
     ArchiveMember,
-    Columns,
     Container,
     FileLocation,
     Item,
-    Part,
     Skipped,
     ZipEntry,
     has_archive_suffix,
     has_image_suffix,
 )
-from recognizer.scan.records import json_object, listing_columns
 from recognizer.scan.stores import opened, stamp_of
 from recognizer.status import Reason
 
-MAX_METADATA_BYTES = 1 << 20
-"""A larger ``.json`` is not metadata."""
-
-MAX_IMAGES = 64
-"""Of one key, that have its columns."""
-
 _MAX_TRIES = 100  # of names for one more member of a name
 _APPLE_DOUBLE = b"\0\5\x16\7"  # what a Mac keeps beside a file: RFC 1740
-_KEY = re.compile(r"((?:.*/)?[^/.]+)\.[^/]*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,38 +59,21 @@ class Member:
         return self.location.size if self.location.zipped is None else self.location.zipped.size
 
 
-def archive_parts(
+def archive_items(
     members: Iterable[Member], limits: Limits, progress: Reading, skipped: Skipped
-) -> Iterator[Part]:
-    """Yield the images of an archive, their metadata and its flaws, in the order of the members."""
+) -> Iterator[Item]:
+    """Yield the images of an archive, and its flaws, in the order of the members."""
     with KeySet() as seen:
         for member in members:
             number = progress.begin()
             name = member.location.name.removeprefix("./")
-            if name.lower().endswith(".json"):
-                try:
-                    yield Part(key_of(name), columns=_columns(member, progress.bounds))
-                except (Refused, ValueError):
-                    skipped.bad_metadata += 1
-            elif _is_apple_double(name, member):
+            if _is_apple_double(name, member):
                 skipped.hidden += 1
             elif (item := _item(name, member, limits, progress, seen)) is None:
                 skipped.other_files += 1
             else:
-                yield Part(key_of(name), item)
+                yield item
             progress.passed(f"member {number}", name)
-
-
-def key_of(name: str) -> str:
-    """Return the key under which WebDataset groups a member."""
-    match = _KEY.fullmatch(name)
-    return name if match is None else match[1]
-
-
-def _columns(member: Member, bounds: Bounds) -> Columns:
-    if member.flaw or member.size > MAX_METADATA_BYTES:
-        raise member.flaw or Refused(Reason.TOO_MANY_BYTES, f"{member.size} bytes")
-    return listing_columns(json_object(member.read(None)).items(), bounds, MAX_IMAGES)
 
 
 def _is_apple_double(name: str, member: Member) -> bool:
@@ -119,12 +88,12 @@ def _is_apple_double(name: str, member: Member) -> bool:
 def _item(
     name: str, member: Member, limits: Limits, progress: Reading, seen: KeySet
 ) -> Item | None:
-    data, refused, bounds = None, member.flaw, progress.bounds
+    data, refused = None, member.flaw
     try:
         if not name:
             refused = Refused(Reason.CORRUPT_CONTAINER, f"member {progress.count} has no name")
-        elif len(name) > bounds.max_name:
-            detail = f"its name has {len(name)} characters, limit {bounds.max_name} (max_name)"
+        elif len(name) > MAX_NAME:
+            detail = f"its name has {len(name)} characters, limit {MAX_NAME}"
             refused = Refused(Reason.CORRUPT_CONTAINER, detail)
         elif has_archive_suffix(name):
             raise Refused(Reason.UNSUPPORTED_FORMAT, "archives within archives are not opened")
@@ -135,7 +104,7 @@ def _item(
             data = member.read(None)
     except Refused as error:
         refused = error
-    name = _unique(name[: bounds.max_name], progress.count, seen)
+    name = _unique(name[:MAX_NAME], progress.count, seen)
     location = member.location
     if name != location.name:
         location = replace(location, name=name)
@@ -277,7 +246,7 @@ _ENCRYPTED_FLAGS = 0x0041  # bit 0: encrypted; bit 6: strong encryption
 
 
 def zip_members(archive: Container) -> Iterator[Member]:
-    """Yield the members of a zip archive that are files, those of one key together."""
+    """Yield the members of a zip archive that are files."""
     with opened(archive) as file:
         entries = zipfile.ZipFile(file).infolist()
         stamp = stamp_of(file) if isinstance(archive, FileLocation) else None
@@ -287,7 +256,7 @@ def zip_members(archive: Container) -> Iterator[Member]:
             return file.read(end - start)
 
         overlapping = _overlapping(entries)
-        for entry in sorted(entries, key=lambda e: (key_of(e.filename), e.filename)):
+        for entry in entries:
             if entry.filename.endswith("/"):
                 continue
             flaw = _zip_flaw(entry)

@@ -16,6 +16,12 @@ from recognizer.status import Reason
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+MAX_NAME = 4096
+"""Characters of the name of a member, and of a path or URL in a table."""
+
+MAX_COLUMNS = 4096
+"""Of a table."""
+
 _FREE_BYTES = 256 << 20  # unpacked before the ratio counts: small archives of blank images are many
 _CACHE_KIBIBYTES = 4096
 _MAX_SHOWN = 100  # characters of a name in a message
@@ -25,17 +31,13 @@ _MAX_SHOWN = 100  # characters of a name in a message
 class Bounds:
     """What an archive or a table may cost; beyond a bound, the rest of it is not read.
 
-    Members are those of an archive, or images and rows of a table; names are also paths and URLs in
-    tables; the ratio, of unpacked to packed bytes, counts once 256 MiB are unpacked.
+    Members are those of an archive, or images and rows of a table; the ratio, of unpacked to packed
+    bytes, counts once 256 MiB are unpacked.
     """
 
     max_members: int = 10_000_000
-    max_nesting: int = 64
-    max_name: int = 4096
     max_unpacked: int = 1 << 40
     max_ratio: int = 200
-    max_columns: int = 4096
-    max_cell: int = 16 << 10
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -6,115 +6,25 @@ hangs or swells the process costs a row that says how far it was read.
 
 from __future__ import annotations
 
-import gzip
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 
 from recognizer._closing import Closes
-from recognizer._process import Child, DiedError, RemoteError, describe, inbox, settle
+from recognizer._process import Child, DiedError, RemoteError, inbox, settle
 from recognizer.errors import RecognizerError
-from recognizer.imaging.sources import Refused, refusal
-from recognizer.scan.archives import MAX_IMAGES, archive_parts, tar_members, zip_members
 from recognizer.scan.bounds import Reading
-from recognizer.scan.items import ZIP_SUFFIX, Columns, Item, Part, Skipped, table_format
-from recognizer.scan.tables import TableOpening, table_items
+from recognizer.scan.items import Item, Skipped
+from recognizer.scan.tables import Opening
 from recognizer.status import Reason
 
 MEMORY_LIMIT = 2 << 30
 """What the process may hold, unless the scan's memory limit says otherwise."""
 
 _BEAT_SECONDS = 1.0
-
-# An archive may have one key for all that it holds. Images that have waited so long are scanned
-# without metadata.
-_MAX_WAITING = 32
-_MAX_WAITING_BYTES = 64 << 20
-
-
-class Opening(TableOpening):
-    """An archive or a table, and how it is opened; the options of tables leave archives alone."""
-
-    def parts(self, progress: Reading, skipped: Skipped) -> Iterator[Part]:
-        """Yield what is in the container; one that cannot be read on ends in an item."""
-        try:
-            yield from self._parts(progress, skipped)
-        except RecognizerError:
-            raise
-        except Exception as error:  # of any class: whatever a parser makes of damage
-            refused = _refusal(error)
-            detail = f"{refused.detail}; {progress.rest}"
-            yield Part(item=Item.failed(self.container, refused.reason, detail))
-
-    def _parts(self, progress: Reading, skipped: Skipped) -> Iterator[Part]:
-        name = str(self.container)
-        if table_format(name):
-            return (Part(item=item) for item in table_items(self, progress, skipped))
-        if name.lower().endswith(ZIP_SUFFIX):
-            members = zip_members(self.container)
-        else:
-            members = tar_members(self.container, progress)
-        return archive_parts(members, self.limits, progress, skipped)
-
-
-@dataclass(slots=True)
-class _Group:
-    key: str | None = None
-    columns: Columns = None
-    images: int = 0
-    waiting: list[Item] = field(default_factory=list)
-    waiting_bytes: int = 0
-
-    def flush(self) -> Iterator[Item]:
-        for item in self.waiting:
-            self.images += 1
-            has_columns = self.columns is not None and self.images <= MAX_IMAGES
-            yield replace(item, columns=self.columns) if has_columns else item
-        self.waiting.clear()
-        self.waiting_bytes = 0
-
-    def add(self, item: Item) -> Iterator[Item]:
-        self.waiting.append(item)
-        self.waiting_bytes += len(item.data or b"")
-        if (
-            self.key is None
-            or self.columns is not None
-            or len(self.waiting) >= _MAX_WAITING
-            or self.waiting_bytes >= _MAX_WAITING_BYTES
-        ):
-            yield from self.flush()
-
-
-def grouped(parts: Iterable[Part]) -> Iterator[Item]:
-    """Yield the images of a container, each with the metadata of its key."""
-    group = _Group()
-    for part in parts:
-        if part.key != group.key:
-            yield from group.flush()
-            group = _Group(part.key)
-        if part.item is not None:
-            yield from group.add(part.item)
-        else:
-            group.columns = part.columns
-            yield from group.flush()
-    yield from group.flush()
-
-
-def _refusal(error: Exception) -> Refused:
-    if isinstance(error, Refused):
-        return error
-    if isinstance(error, MemoryError):
-        detail = "it takes more memory than there is (--memory-limit)"
-        return Refused(Reason.CORRUPT_CONTAINER, detail)
-    if isinstance(error, EOFError) or "unexpected end of data" in str(error):
-        return Refused(Reason.TRUNCATED, "it ends early")
-    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
-        return refusal(error)
-    return Refused(Reason.CORRUPT_CONTAINER, describe(error))
 
 
 class Containers(Closes):
@@ -138,9 +48,6 @@ class Containers(Closes):
 
     def items(self, opening: Opening, skipped: Skipped) -> Iterator[Item]:
         """Yield the images of a container; what is wrong with it is an item too."""
-        return grouped(self._parts(opening, skipped))
-
-    def _parts(self, opening: Opening, skipped: Skipped) -> Iterator[Part]:
         rest = "nothing of it was read"
         process = self._ready()
         self._is_idle = False
@@ -149,7 +56,7 @@ class Containers(Closes):
                 process.connection.send(opening)
             while not isinstance(message := process.receive(self._timeout), Skipped):
                 match message:
-                    case Part():
+                    case Item():
                         yield message
                     case RemoteError():
                         message.reraise(f"{opening.container} cannot be opened")
@@ -159,8 +66,7 @@ class Containers(Closes):
             self._process = None
             if not self._is_closed:
                 detail = f"the process that opened it {died}; {rest}"
-                failed = Item.failed(opening.container, Reason.CORRUPT_CONTAINER, detail)
-                yield Part(item=failed)
+                yield Item.failed(opening.container, Reason.CORRUPT_CONTAINER, detail)
         else:
             self._is_idle = True
             skipped.add(message)
@@ -209,8 +115,8 @@ def _send(connection: Connection, opening: Opening) -> None:
             connection.send(said)
 
     progress, skipped = Reading(opening.bounds, beat), Skipped()
-    for part in opening.parts(progress, skipped):
-        connection.send(part)
+    for item in opening.items(progress, skipped):
+        connection.send(item)
     connection.send(skipped)
 
 

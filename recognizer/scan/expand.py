@@ -25,7 +25,7 @@ from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.rows.item_key import MEMBER
 from recognizer.rows.scanfile import is_open_here
-from recognizer.scan.containers import Containers, Opening
+from recognizer.scan.containers import Containers
 from recognizer.scan.items import (
     Container,
     FileLocation,
@@ -40,7 +40,7 @@ from recognizer.scan.items import (
 )
 from recognizer.scan.options import ScanOptions
 from recognizer.scan.stores import BUCKET_SCHEMES, Store
-from recognizer.scan.tables import Roots
+from recognizer.scan.tables import Opening, Roots
 from recognizer.status import Reason
 
 LIST_ON_STDIN = "-"
@@ -83,7 +83,7 @@ def expand(
 def _is_pattern(location: object) -> bool:
     if not isinstance(location, FileLocation):
         return False
-    return glob.has_magic(location.path) and not os.path.lexists(location.path)
+    return glob.has_magic(location) and not os.path.lexists(location)
 
 
 def _matches(pattern: str) -> Iterator[str]:
@@ -106,7 +106,7 @@ class _Expansion:
             place
             for place in places
             if isinstance(place, StoreObject)
-            or (isinstance(place, FileLocation) and os.path.isdir(place.path))
+            or (isinstance(place, FileLocation) and os.path.isdir(place))
         ]
 
     def items(self) -> Iterator[Item]:
@@ -134,22 +134,22 @@ class _Expansion:
                 yield from self._of_file(place)
             case StoreObject() as place:
                 yield from self._below_url(place)
-            case FileLocation(pattern) as location if not is_listed and _is_pattern(location):
-                for path in _matches(pattern):
+            case FileLocation() as location if not is_listed and _is_pattern(location):
+                for path in _matches(location):
                     yield from self._of_path(FileLocation(path))
             case location:
                 yield from self._of_path(location)
 
     def _of_path(self, location: FileLocation) -> Iterator[Item]:
         try:
-            mode = os.stat(location.path).st_mode
+            mode = os.stat(location).st_mode
         except (OSError, ValueError):  # not there, not allowed, a NUL: the row will say
             yield from self._of_missing(location)
             return
         if not stat.S_ISDIR(mode):
             yield from self._of_file(location)
             return
-        for item in _walk(location.path, self.skipped):
+        for item in _walk(location, self.skipped):
             if item.reason:
                 yield item
             elif _is_image(item.source):
@@ -159,11 +159,11 @@ class _Expansion:
 
     def _of_missing(self, location: FileLocation) -> Iterator[Item]:
         # It may be the member of an archive, as a row calls it.
-        archive, mark, _ = location.path.partition(MEMBER)
+        archive, mark, _ = location.partition(MEMBER)
         if not (mark and has_archive_suffix(archive)):
             yield Item(location)
             return
-        wanted = {archive, location.path}
+        wanted = {archive, location}
         found = (item for item in self._of_file(FileLocation(archive)) if item.source in wanted)
         missing = Item.failed(location, Reason.NOT_FOUND, "the archive has no such member")
         yield next(found, missing)
@@ -186,11 +186,11 @@ class _Expansion:
     def _below_url(self, place: StoreObject) -> Iterator[Item]:
         store = Store(place)
         try:
-            if has_image_suffix(place.url) or store.is_object():
+            if has_image_suffix(place) or store.is_object():
                 yield from self._of_file(place)
             else:
                 for found in store.objects_below():
-                    name = found.url.rpartition("/")[2]
+                    name = found.rpartition("/")[2]
                     # A name without a suffix may be that of an image: its row will say.
                     if has_image_suffix(name) or has_archive_suffix(name) or "." not in name:
                         yield from self._of_file(found)
@@ -261,17 +261,13 @@ def _entries(folder: str, skipped: Skipped, walked: set[tuple[int, int]]) -> lis
         return []
     walked.add((status.st_dev, status.st_ino))
     with os.scandir(folder) as entries:
-        names = sorted((entry.name, _is_folder(entry)) for entry in entries)
+        # Of a link that leads round, DirEntry would raise.
+        names = sorted(
+            (e.name, os.path.isdir(e) if e.is_symlink() else e.is_dir()) for e in entries
+        )
     shown = [(name, is_folder) for name, is_folder in names if not name.startswith(".")]
     skipped.hidden += len(names) - len(shown)
     return [(os.path.join(folder, name), is_folder) for name, is_folder in shown]
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
 
 
 def _match_below(pattern: str) -> Iterator[str]:

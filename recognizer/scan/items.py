@@ -5,12 +5,13 @@ A location is made once, from a name or by a walk. ``str(location)`` is the ``so
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from recognizer.errors import UsageError
@@ -34,39 +35,32 @@ ZIP_SUFFIX = ".zip"
 Columns: TypeAlias = Mapping[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class FileLocation:
-    """A local file, by its path as it was given."""
+class FileLocation(str):
+    """The path of a local file, as it was given."""
 
-    path: str
-
-    def __str__(self) -> str:
-        return self.path
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class WebAddress:
+class WebAddress(str):
     """An ``http://`` or ``https://`` URL."""
 
-    url: str
-
-    def __str__(self) -> str:
-        return self.url
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StoreObject:
-    """An object or a prefix in an object store."""
+class StoreObject(str):
+    """The URL of an object or a prefix in an object store."""
 
-    url: str
-
-    def __str__(self) -> str:
-        return self.url
+    __slots__ = ()
 
     @property
     def scheme(self) -> str:
         """The scheme of the URL, in lower case."""
-        return self.url.partition("://")[0].lower()
+        return self.partition("://")[0].lower()
+
+    @property
+    def folder(self) -> str:
+        """What comes before the last slash."""
+        return self.rpartition("/")[0]
 
 
 Container: TypeAlias = FileLocation | StoreObject
@@ -186,7 +180,7 @@ class Item:
         """Return the same local image with an absolute path for a relative one, or the reverse."""
         own = self.location
         place = getattr(own, "archive", None) or getattr(own, "table", None) or own
-        path = alternate_path(place.path) if isinstance(place, FileLocation) else None
+        path = alternate_path(place) if isinstance(place, FileLocation) else None
         if path is None:
             return None
         other = FileLocation(path)
@@ -205,7 +199,7 @@ class Item:
     @property
     def path(self) -> str | None:
         """The path of the local file that it is and that is still to be read; else None."""
-        return self._unread.path if isinstance(self._unread, FileLocation) else None
+        return str(self._unread) if isinstance(self._unread, FileLocation) else None
 
     @property
     def is_remote(self) -> bool:
@@ -214,38 +208,24 @@ class Item:
         return isinstance(place, StoreObject | WebAddress)
 
 
-class Part(NamedTuple):
-    """An image of a container, or the metadata of the images of an archive that have its key."""
-
-    key: str | None = None
-    item: Item | None = None
-    columns: Columns = None
-
-
 @dataclass(slots=True)
 class Skipped:
     """What an expansion skipped, for the summary."""
 
     other_files: int = 0  # of folders and archives: not images by suffix and first bytes
     hidden: int = 0  # files and folders whose names begin with a dot
-    bad_metadata: int = 0  # beside images in archives, which are scanned without it
     without_image: Counter[str] = field(default_factory=Counter)
-    """The number of rows without a value in the image column, by table, as what follows."""
-    other_columns: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """Of these rows: columns named like those of images, with a value."""
+    """The number of rows without a value in the image column, by table."""
     image_columns: defaultdict[str, dict[str, None]] = field(
         default_factory=lambda: defaultdict(dict)
     )
-    """The columns that were taken for those of images, in their order."""
+    """The columns that were taken for those of images, in their order, by table."""
 
     def add(self, other: Skipped) -> None:
         """Add what was skipped in another process."""
         self.other_files += other.other_files
         self.hidden += other.hidden
-        self.bad_metadata += other.bad_metadata
         self.without_image += other.without_image
-        for table, names in other.other_columns.items():
-            self.other_columns[table] |= names
         for table, columns in other.image_columns.items():
             self.image_columns[table] |= columns
 
@@ -283,3 +263,58 @@ class Shard:
             key = item_key(item.source if listing is None else listing, None)
             if key % self.count == self.number - 1:
                 yield item
+
+
+# --- permission ----------------------------------------------------------------------------------
+
+IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+PORTS = {"http": 80, "https": 443}
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Beside what ipaddress knows, which differs between its versions.
+_NEVER = (
+    ipaddress.ip_network("192.0.0.0/24"),
+    ipaddress.ip_network("168.63.129.16/32"),  # Azure's wire server
+)
+_IPV6_IN_USE = ipaddress.ip_network("2000::/3")  # all that is given to anybody for unicast
+
+
+def _addresses_within(address: IpAddress) -> Iterator[IpAddress]:
+    if isinstance(address, ipaddress.IPv4Address):
+        yield address
+    elif address.ipv4_mapped is not None:
+        yield address.ipv4_mapped
+    elif address in _NAT64:
+        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    else:
+        yield address
+        yield from filter(None, (address.sixtofour, *(address.teredo or ())))
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Which places a scan may read from.
+
+    With ``allow_http``, ``http://`` and ``https://`` URLs are fetched. ``roots`` are the folders,
+    and the beginnings of URLs of object stores, where the paths in tables begin, and where tables
+    may name images; without folders, the table's own and those that are sources. The prefix of a
+    table in a store, and those that are sources, are always among them.
+    """
+
+    allow_http: bool = False
+    roots: tuple[str, ...] = ()
+
+    def refusal(self, address: IpAddress, port: int) -> str | None:
+        """Return why an address may not be connected to; None if anybody can reach it, by the web.
+
+        An IPv6 address that stands for an IPv4 one is judged by that.
+        """
+        if port not in PORTS.values():
+            return f"port {port} is neither 80 nor 443"
+        for inner in _addresses_within(address):
+            is_public = inner.is_global and not (inner.is_multicast or inner.is_reserved)
+            if inner.version == 6:
+                is_public = is_public and inner in _IPV6_IN_USE
+            if not is_public or any(inner in network for network in _NEVER):
+                return f"{address} is not a public address"
+        return None

@@ -20,7 +20,7 @@ from recognizer.policy import Policy
 from recognizer.rows.audit import AuditSample
 from recognizer.rows.records import result_key
 from recognizer.scan.bounds import Bounds
-from recognizer.scan.web import Access
+from recognizer.scan.items import Access
 from recognizer.status import DEADLY
 
 

@@ -99,7 +99,7 @@ class WorkerPool:
     def work(self, tasks: Iterator[Task]) -> Iterator[Sequence[TaskResult]]:
         """Yield a result for each task, several at a time; take tasks as there is room."""
         done: list[TaskResult] = []
-        due = math.inf  # when they are to be yielded
+        due, patience = math.inf, 0.0  # when they are to be yielded: the first ones at once
         while True:
             self._hand_out(tasks)
             if not any(worker.tasks for worker in self._workers):
@@ -111,10 +111,10 @@ class WorkerPool:
             if now >= self._check_at:
                 done += self._stop_excessive()
                 self._check_at = now + _process.MEMORY_CHECK_SECONDS
-            due = min(due, now + _RESULTS_SECONDS) if done else math.inf
+            due = min(due, now + patience) if done else math.inf
             if len(done) >= _MAX_RESULTS or now >= due:
                 yield done
-                done, due = [], math.inf
+                done, due, patience = [], math.inf, _RESULTS_SECONDS
         if done:
             yield done
 
@@ -236,7 +236,7 @@ class WorkerPool:
         failed = Prediction(status=Status.FAILED, reason=died.reason, detail=detail, sha256=sha256)
         row = make_row(task.item, failed, self._payload)
         is_new = result_of(row) != task.known
-        return TaskResult(index=task.index, key=task.key, row=row if is_new else None)
+        return TaskResult(index=task.index, row=row if is_new else None)
 
 
 class Scorer(Closes):
@@ -277,7 +277,7 @@ class Scorer(Closes):
 
     def score(self, items: Iterable[Item]) -> list[Row]:
         """Return a row for each item, in their order; raise as :func:`recognizer.scan.scan`."""
-        tasks = [Task(index=index, key=0, item=item) for index, item in enumerate(items)]
+        tasks = [Task(index=index, item=item) for index, item in enumerate(items)]
         rows = [result.row for result in self.work(tasks)]
         return [row for row in rows if row is not None]  # all, without earlier rows
 

@@ -12,7 +12,7 @@ import gzip
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import partial
@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 from recognizer.imaging.sources import Refused
 from recognizer.rows.export import parquet_library
-from recognizer.scan.bounds import Bounds, Reading, Unpacked
+from recognizer.scan.bounds import MAX_COLUMNS, MAX_NAME, Reading, Unpacked
 from recognizer.status import Reason
 
 Lines: TypeAlias = "io.BufferedReader[io.RawIOBase]"
@@ -50,11 +50,11 @@ def text_records(file: BinaryIO, name: str, kind: str, progress: Reading) -> Ite
     lines: Lines = io.BufferedReader(unpacked, _BUFFER_BYTES)
     if kind in {".csv", ".tsv"}:
         delimiter = "\t" if kind == ".tsv" else None
-        return _csv_records(lines, delimiter, progress.bounds.max_columns)
+        return _csv_records(lines, delimiter)
     return _json_records(lines)
 
 
-def _csv_records(file: Lines, delimiter: str | None, max_columns: int) -> Iterator[Record]:
+def _csv_records(file: Lines, delimiter: str | None) -> Iterator[Record]:
     # A description may be long. The limit is one of the whole process; nothing else reads CSV.
     csv.field_size_limit(MAX_LINE_BYTES)
     utf16 = file.peek(2)[:2] in {b"\xff\xfe", b"\xfe\xff"}
@@ -73,9 +73,7 @@ def _csv_records(file: Lines, delimiter: str | None, max_columns: int) -> Iterat
         header = next(rows, [])
         if len(set(header)) < len(header):
             raise Refused(Reason.CORRUPT_CONTAINER, "two columns have the same name")
-        if len(header) > max_columns:
-            detail = f"{len(header)} columns, limit {max_columns} (max_columns)"
-            raise Refused(Reason.CORRUPT_CONTAINER, detail)
+        _check_columns(header)
         number = 0
         while True:
             begin = rows.line_num + 1
@@ -92,11 +90,17 @@ def _csv_records(file: Lines, delimiter: str | None, max_columns: int) -> Iterat
             number += 1
             missing = len(header) - len(cells)
             detail = f"{len(cells)} cells for {len(header)} columns" if missing else ""
-            if missing < 0:  # a comma without quotes: nobody knows which cell is which
+            if missing < 0:  # a comma without quotes: which cell is which is unknown
                 yield Record(number, None, detail)
                 continue
             filled = [*cells, *[None] * missing]
             yield Record(number, dict(zip(header, filled, strict=True)), detail)
+
+
+def _check_columns(names: Sequence[str]) -> None:
+    if len(names) > MAX_COLUMNS:
+        detail = f"{len(names)} columns, limit {MAX_COLUMNS}"
+        raise Refused(Reason.CORRUPT_CONTAINER, detail)
 
 
 def _json_records(file: Lines) -> Iterator[Record]:
@@ -131,13 +135,11 @@ def parquet_records(file: BinaryIO, limit: int, progress: Reading) -> Iterator[R
     pages may be larger than the memory.
     """
     pq = parquet_library()
-    number, max_columns = 0, progress.bounds.max_columns
+    number = 0
     # Buffered, and nothing read ahead: a row group may hold gigabytes of images.
     with pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as table:
         names = table.schema_arrow.names
-        if len(names) > max_columns:
-            detail = f"{len(names)} columns, limit {max_columns} (max_columns)"
-            raise Refused(Reason.CORRUPT_CONTAINER, detail)
+        _check_columns(names)
         for group in range(table.num_row_groups):
             sizes = _sizes(table.metadata.row_group(group))
             large = {name: Oversized(size) for name, size in sizes.items() if size > limit}
@@ -176,11 +178,13 @@ def _values(column: Any) -> list[Any]:
 # --- values --------------------------------------------------------------------------------------
 
 _MAX_BYTES = 4096  # of a binary value: rows are not for files
+_MAX_NESTING = 64
+_MAX_CELL = 16 << 10  # characters
 _MAX_CELLS = 16  # of full length in a row: there is room for many that are shorter
 _MAX_LISTING_CELLS = 256  # of full length in all rows of a listing
 
 
-def plain(value: Any, nesting: int = 64) -> Any:  # noqa: PLR0911 - a table
+def plain(value: Any, nesting: int = _MAX_NESTING) -> Any:  # noqa: PLR0911 - a table
     """Return a value as JSON has it; lists and objects that are nested deeper are a ValueError.
 
     Dates and times are ISO 8601, durations seconds, bytes Base64 (long ones are null), numbers that
@@ -199,7 +203,7 @@ def plain(value: Any, nesting: int = 64) -> Any:  # noqa: PLR0911 - a table
             data = bytes(value)
             return base64.b64encode(data).decode() if len(data) <= _MAX_BYTES else None
         case Mapping() | list() | tuple() | set() if nesting == 0:
-            raise ValueError("lists and objects are nested too deep (max_nesting)")
+            raise ValueError("lists and objects are nested too deep")
         case Mapping():
             return {str(key): plain(inner, nesting - 1) for key, inner in value.items()}
         case list() | tuple() | set():
@@ -219,27 +223,25 @@ def json_object(text: bytes | str) -> dict[str, Any]:
     return found
 
 
-def listing_columns(
-    cells: Iterable[tuple[str, Any]], bounds: Bounds, images: int = 1
-) -> dict[str, Any]:
+def listing_columns(cells: Iterable[tuple[str, Any]], images: int = 1) -> dict[str, Any]:
     """Return a listing's own columns; what is too long ends in a note that it was cut.
 
     Each row of its images has them, so they have less room if there are many ``images``. A cell
     that is nested too deep is a ValueError.
     """
     columns: dict[str, Any] = {}
-    left = min(_MAX_CELLS, _MAX_LISTING_CELLS // images) * bounds.max_cell
-    left = left or max(1, _MAX_LISTING_CELLS * bounds.max_cell // images)
+    left = min(_MAX_CELLS, _MAX_LISTING_CELLS // images) * _MAX_CELL
+    left = left or max(1, _MAX_LISTING_CELLS * _MAX_CELL // images)
     for name, cell in cells:
-        if left <= 0 or len(columns) >= bounds.max_columns:
+        if left <= 0 or len(columns) >= MAX_COLUMNS:
             columns["..."] = "[cut: the listing has more columns]"
             break
-        value = plain(cell, bounds.max_nesting)
+        value = plain(cell)
         text = json.dumps(value) if isinstance(value, dict | list) else value
         size = len(text) if isinstance(text, str) else 0
-        limit = min(bounds.max_cell, left)
+        limit = min(_MAX_CELL, left)
         if size > limit:
-            value = f"{text[:limit]}... [cut: {size} characters, limit {limit} (max_cell)]"
-        columns[name[: bounds.max_name]] = value
+            value = f"{text[:limit]}... [cut: {size} characters, limit {limit}]"
+        columns[name[:MAX_NAME]] = value
         left -= min(size, limit) + len(name) + 8
     return columns

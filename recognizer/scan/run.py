@@ -87,7 +87,8 @@ class _ScanRun:
     summary: ScanSummary = field(default_factory=ScanSummary)
     started: float = field(default_factory=time.monotonic)
     decider: Decider | None = None
-    columns: dict[int, Columns] = field(default_factory=dict)  # of tasks under way, by number
+    under_way: dict[int, tuple[int, Columns]] = field(default_factory=dict)
+    """By its number, the key and the columns of each task."""
 
     def tasks(self) -> Iterator[Task]:
         """Yield the items that a worker has to look at, and record the others on the way."""
@@ -95,16 +96,16 @@ class _ScanRun:
         unchanged: list[TaskResult] = []
         with KeySet() as seen:
             for item in self.items:
-                task, place, known = self._task(index, item)
+                task, key, place, known = self._task(index, item)
                 if not seen.add(place):  # a file may be named twice, but it gets one row
                     self.summary.repeated += 1
                     continue
                 index += 1
-                self.columns[task.index] = task.item.columns
+                self.under_way[task.index] = key, task.item.columns
                 if not self._is_unchanged(task, known):
                     yield task
                     continue
-                unchanged.append(TaskResult(index=task.index, key=task.key))
+                unchanged.append(TaskResult(index=task.index))
                 if len(unchanged) == _MAX_UNCHANGED:
                     self.record(unchanged)
                     unchanged = []
@@ -117,13 +118,13 @@ class _ScanRun:
         changed: list[tuple[int, Row]] = []
         states: list[tuple[int, bytes]] = []
         for result in done:
-            columns = self.columns.pop(result.index)
+            key, columns = self.under_way.pop(result.index)
             if result.row is not None:
                 row = self._drawn(result.row)
                 kept = (result.thumbnail, result.embedding, result.file_state)
                 new.append(NewRow(row, *kept))
             else:
-                image, before = next(self.file.numbered_rows("key = ?", (result.key,)))
+                image, before = next(self.file.numbered_rows("key = ?", (key,)))
                 row = self._drawn(self._with_columns(before, columns))
                 if row is not before:
                     changed.append((image, row))
@@ -147,8 +148,8 @@ class _ScanRun:
             self.decider = Decider(self.payload.bundle, self.payload.policy)
         return self.decider.decided(replace(row, item=columns))
 
-    def _task(self, index: int, item: Item) -> tuple[Task, int, Known | None]:
-        """Return the task of an item, by the path that its row has; its key; and its row."""
+    def _task(self, index: int, item: Item) -> tuple[Task, int, int, Known | None]:
+        """Return the task of an item, by the path that its row has; its keys; and its row."""
         key = place = self._key(item)
         known = self.file.known(key)
         if (other := item.alternate_path()) is not None:
@@ -161,7 +162,7 @@ class _ScanRun:
             self.payload.options.embeddings and known.lacks_embedding
         )
         result = known.result if known is not None and is_complete else None
-        return Task(index=index, key=key, item=item, known=result), place, known
+        return Task(index=index, item=item, known=result), key, place, known
 
     def _key(self, item: Item) -> int:
         return item_key(item.source, item.columns, self.file.listing_column, item.reason)

@@ -11,7 +11,6 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, BinaryIO, cast
 
 from recognizer.errors import MissingExtraError, UsageError
@@ -27,8 +26,11 @@ BUCKET_SCHEMES = frozenset(
 
 _S3_SCHEMES = frozenset({"s3", "s3a"})
 # All attempts together take less than a scan's timeout for an image.
-_S3_RETRIES = {"total_max_attempts": 3, "mode": "standard"}
-_S3_TIMEOUTS = {"connect_timeout": 5.0, "read_timeout": 8.0}  # seconds; of reading, without a byte
+_S3_CONFIG = {  # seconds; of reading, without a byte
+    "retries": {"total_max_attempts": 3, "mode": "standard"},
+    "connect_timeout": 5.0,
+    "read_timeout": 8.0,
+}
 _CREDENTIALS = frozenset(
     {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"}
 )
@@ -42,7 +44,7 @@ class Store:
     """
 
     def __init__(self, place: StoreObject) -> None:
-        self.url = url = place.url
+        self.place = url = place
         is_s3 = place.scheme in _S3_SCHEMES
         try:
             import fsspec  # noqa: PLC0415 - an extra
@@ -51,7 +53,11 @@ class Store:
         if "::" in url:  # it could lead anywhere, past the gate for the web
             raise UsageError(f"{url}: chained URLs are not followed")
         try:
-            self._fs, self._path = fsspec.core.url_to_fs(url, **(_s3_options() if is_s3 else {}))
+            options = {}
+            if is_s3:  # the user's own configuration takes precedence
+                own = fsspec.config.conf.get(place.scheme, {}).get("config_kwargs", {})
+                options = {"config_kwargs": _S3_CONFIG | own}
+            self._fs, self._path = fsspec.core.url_to_fs(url, **options)
             if is_s3:
                 self._fs.retries = 1  # the attempts that s3fs adds to those of botocore
         except ImportError as error:
@@ -95,7 +101,7 @@ class Store:
         They come in the order of the store's own listing, which for S3 is that of their names.
         S3 lists them by pages; of other stores, one folder is held in memory at a time.
         """
-        base = self.url.rstrip("/")
+        base = self.place.rstrip("/")
         root = self._path.rstrip("/")
         paths = self._pages(root) if hasattr(self._fs, "call_s3") else self._walk(root)
         with _refusing():
@@ -121,21 +127,6 @@ class Store:
                 yield f"{folder.rstrip('/')}/{name}"
 
 
-@cache
-def _s3_options() -> dict[str, Any]:
-    """Return the options of S3's library; the user's own configuration takes precedence."""
-    import botocore.session  # noqa: PLC0415 - an extra
-    from fsspec.config import conf  # noqa: PLC0415
-
-    options: dict[str, Any] = {**_S3_TIMEOUTS}
-    # Of AWS_MAX_ATTEMPTS, or of max_attempts in ~/.aws/config.
-    if botocore.session.Session().get_config_variable("max_attempts") is None:
-        options["retries"] = _S3_RETRIES
-    for scheme in _S3_SCHEMES:
-        options |= conf.get(scheme, {}).get("config_kwargs", {})
-    return {"config_kwargs": options}
-
-
 @contextmanager
 def _refusing() -> Iterator[None]:
     try:
@@ -144,7 +135,7 @@ def _refusing() -> Iterator[None]:
         raise
     except MemoryError as error:
         raise Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit") from error
-    except Exception as error:  # libraries of stores have errors of their own
+    except Exception as error:  # each store has its own classes of errors
         refused = refusal(error)
         if type(error).__name__ in _CREDENTIALS:
             refused = Refused(Reason.PERMISSION_DENIED, refused.detail)
@@ -154,7 +145,7 @@ def _refusing() -> Iterator[None]:
 def opened(location: Container) -> BinaryIO:
     """Open a local file or an object."""
     if isinstance(location, FileLocation):
-        return io.BufferedReader(open_regular(location.path))
+        return io.BufferedReader(open_regular(location))
     return Store(location).open()
 
 

@@ -1,4 +1,4 @@
-"""Tables of listings, read row by row: which images a row names or holds.
+"""Archives and tables, opened; and of each row of a table the images that it names or holds.
 
 Some columns name or hold the images; all others are the listing's and pass through to the rows of
 the scan. A row that cannot be read becomes an item that failed: it may have named an image. A
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gzip
 import json
 import os
 import re
@@ -19,12 +20,17 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, Self
 
-from recognizer.errors import UsageError
+from recognizer._process import describe
+from recognizer.errors import RecognizerError, UsageError
 from recognizer.imaging import Limits
+from recognizer.imaging.sources import Refused, refusal
 from recognizer.listing_columns import normal_name
 from recognizer.rows.item_key import URL
-from recognizer.scan.bounds import Bounds, Reading
+from recognizer.scan.archives import archive_items, tar_members, zip_members
+from recognizer.scan.bounds import MAX_NAME, Bounds, Reading
 from recognizer.scan.items import (
+    ZIP_SUFFIX,
+    Access,
     Container,
     FileLocation,
     Item,
@@ -45,7 +51,6 @@ from recognizer.scan.records import (
     text_records,
 )
 from recognizer.scan.stores import BUCKET_SCHEMES, opened
-from recognizer.scan.web import Access
 from recognizer.status import Reason
 
 _JSON_LINES = (".jsonl", ".ndjson")
@@ -66,14 +71,14 @@ class Roots:
     def of(cls, table: Container, sources: Iterable[Container], access: Access) -> Self:
         """Return the roots of a table: what was allowed, else its folder and those named."""
         given = [g for g in map(parse_location, access.roots) if not isinstance(g, WebAddress)]
-        prefixes = [place.url for place in given if isinstance(place, StoreObject)]
-        folders = [place.path for place in given if isinstance(place, FileLocation)]
+        prefixes: list[str] = [place for place in given if isinstance(place, StoreObject)]
+        folders: list[str] = [place for place in given if isinstance(place, FileLocation)]
         has_folders = bool(folders)
         for place in (table, *sources):
             if isinstance(place, StoreObject):
-                prefixes.append(place.url.rpartition("/")[0] if place is table else place.url)
+                prefixes.append(place.folder if place is table else place)
             elif not has_folders:
-                folders.append(place.path if place is not table else os.path.dirname(place.path))
+                folders.append(place if place is not table else os.path.dirname(place))
         real = (os.path.realpath(folder or os.curdir) for folder in folders)
         slashed = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
         return cls(tuple(dict.fromkeys(real)), slashed, tuple(given))
@@ -82,32 +87,32 @@ class Roots:
         """Return what a path in a table names: below a given root, else in the table's folder."""
         own: FileLocation | StoreObject
         if isinstance(table, StoreObject):
-            own = StoreObject(f"{table.url.rpartition('/')[0]}/{path.lstrip('/')}")
+            own = StoreObject(f"{table.folder}/{path.lstrip('/')}")
         else:
-            own = FileLocation(os.path.join(os.path.dirname(table.path), path))
+            own = FileLocation(os.path.join(os.path.dirname(table), path))
         if not self.given or (os.path.isabs(path) and self.refusal(own) is None):
             return own
         below = [
-            StoreObject(f"{root.url.rstrip('/')}/{path.lstrip('/')}")
+            StoreObject(f"{root.rstrip('/')}/{path.lstrip('/')}")
             if isinstance(root, StoreObject)
-            else FileLocation(os.path.join(root.path, path.lstrip("/")))
+            else FileLocation(os.path.join(root, path.lstrip("/")))
             for root in self.given
         ]
         for place in (*below, own):
-            if isinstance(place, FileLocation) and os.path.lexists(place.path):
+            if isinstance(place, FileLocation) and os.path.lexists(place):
                 return place
         return own if os.path.isabs(path) else below[0]
 
     def refusal(self, location: Location) -> str | None:
-        """Return why a table may not name a location; None where it may."""
-        if isinstance(location, FileLocation) and not self._holds(location.path):
+        """Return why a table may not name a location; None if it may."""
+        if isinstance(location, FileLocation) and not self._holds(location):
             return "a table names it, outside the table's folder: allow another by --image-root"
         if not isinstance(location, StoreObject):
             return None
         if location.scheme not in BUCKET_SCHEMES:
             return f"{location.scheme}:// URLs in a list or table are not followed"
-        is_plain = not {".", ".."} & {*location.url.split("/")}
-        if is_plain and location.url.startswith(self.prefixes):
+        is_plain = not {".", ".."} & {*location.split("/")}
+        if is_plain and location.startswith(self.prefixes):
             return None
         return "a table names it: allow what its URL begins with by --image-root"
 
@@ -120,11 +125,11 @@ class Roots:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableOpening:
-    """A table, and how it is opened.
+class Opening:
+    """An archive or a table, and how it is opened.
 
-    ``image_column`` is None to find it by its name; ``roots`` say where the images that it names
-    may lie. If it ``is_only_source``, to lack an image column is a mistake of the user.
+    Of a table, ``image_column`` is None to find it by its name; ``roots`` say where the images that
+    it names may lie. If it ``is_only_source``, to lack an image column is a mistake of the user.
     """
 
     container: Container
@@ -134,8 +139,39 @@ class TableOpening:
     roots: Roots = field(default_factory=Roots)
     is_only_source: bool = False
 
+    def items(self, progress: Reading, skipped: Skipped) -> Iterator[Item]:
+        """Yield what is in it; a container that cannot be read on ends in an item."""
+        name = str(self.container)
+        try:
+            if table_format(name):
+                yield from table_items(self, progress, skipped)
+                return
+            is_zip = name.lower().endswith(ZIP_SUFFIX)
+            container = self.container
+            members = zip_members(container) if is_zip else tar_members(container, progress)
+            yield from archive_items(members, self.limits, progress, skipped)
+        except RecognizerError:
+            raise
+        except Exception as error:  # of any class: whatever a parser makes of damage
+            refused = _refusal(error)
+            detail = f"{refused.detail}; {progress.rest}"
+            yield Item.failed(self.container, refused.reason, detail)
 
-def table_items(opening: TableOpening, progress: Reading, skipped: Skipped) -> Iterator[Item]:
+
+def _refusal(error: Exception) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, MemoryError):
+        detail = "it takes more memory than there is (--memory-limit)"
+        return Refused(Reason.CORRUPT_CONTAINER, detail)
+    if isinstance(error, EOFError) or "unexpected end of data" in str(error):
+        return Refused(Reason.TRUNCATED, "it ends early")
+    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+        return refusal(error)
+    return Refused(Reason.CORRUPT_CONTAINER, describe(error))
+
+
+def table_items(opening: Opening, progress: Reading, skipped: Skipped) -> Iterator[Item]:
     """Yield the images of a table.
 
     A cell of an image column is a path, a URI, bytes, an object with ``bytes`` or ``path``, or a
@@ -159,7 +195,9 @@ def table_items(opening: TableOpening, progress: Reading, skipped: Skipped) -> I
                 continue
             own = columns
             if not columns or kind in _JSON_LINES:  # there, each row has its own keys
-                own = _image_columns(record.cells, opening.image_column)
+                given = opening.image_column
+                own = image_columns(tuple(record.cells)) if given is None else (given,)
+                own = tuple(name for name in own if name in record.cells)
             if not own:
                 without = record.cells
                 if kind not in _JSON_LINES:
@@ -179,7 +217,7 @@ def table_items(opening: TableOpening, progress: Reading, skipped: Skipped) -> I
 
 
 def _record_items(
-    opening: TableOpening,
+    opening: Opening,
     record: Record,
     chosen: Sequence[str],
     progress: Reading,
@@ -191,14 +229,14 @@ def _record_items(
     images = list(_images(named))
     is_text = table_format(str(opening.container)) != ".parquet"
     try:
-        columns = listing_columns(cells.items(), progress.bounds, max(1, len(images)))
+        columns = listing_columns(cells.items(), max(1, len(images)))
     except ValueError as error:
         yield Item.failed(row, Reason.CORRUPT_CONTAINER, str(error))
         return
     if record.detail and all(cell is None for cell in named.values()):
         yield Item.failed(row, Reason.CORRUPT_CONTAINER, record.detail, columns)
     elif not images:
-        _count(record, chosen, str(opening.container), skipped)
+        skipped.without_image[str(opening.container)] += 1
         if any(value not in (None, "") for value in columns.values()):
             detail = f"no value in {', '.join(map(repr, named))}" if named else "no image column"
             yield Item.failed(row, Reason.NO_IMAGE, detail, columns)
@@ -220,22 +258,7 @@ def _images(cells: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 seen.add(image)
 
 
-def _count(record: Record, chosen: Sequence[str], table: str, skipped: Skipped) -> None:
-    skipped.without_image[table] += 1
-    for name, cell in (record.cells or {}).items():
-        if cell and name not in chosen and is_image_name(name):
-            names = skipped.other_columns[table]
-            if len(names) < _MAX_NAMED:
-                names.add(name[:_MAX_NAMED])
-
-
-def _image_columns(cells: Mapping[str, Any], wanted: str | None) -> tuple[str, ...]:
-    if wanted is not None:
-        return (wanted,) if wanted in cells else ()
-    return image_columns(tuple(cells))
-
-
-def _without_column(opening: TableOpening, cells: Mapping[str, Any]) -> Item:
+def _without_column(opening: Opening, cells: Mapping[str, Any]) -> Item:
     names = ", ".join(repr(name[:_MAX_NAMED]) for name in islice(cells, _MAX_NAMED)) or "none"
     names += ", ..." * (len(cells) > _MAX_NAMED)
     detail = f"no column {opening.image_column!r}, but {names}"
@@ -247,7 +270,7 @@ def _without_column(opening: TableOpening, cells: Mapping[str, Any]) -> Item:
 
 
 def _item(
-    opening: TableOpening,
+    opening: Opening,
     cell: TableCell,
     image: Any,
     columns: Mapping[str, Any],
@@ -272,12 +295,12 @@ def _item(
     if not isinstance(image, str):
         detail = f"neither a path nor bytes, but {type(image).__name__}"
         return Item.failed(cell, bad, detail, columns)
-    if len(image) > opening.bounds.max_name:
-        detail = f"a path of {len(image)} characters, limit {opening.bounds.max_name} (max_name)"
+    if len(image) > MAX_NAME:
+        detail = f"a path of {len(image)} characters, limit {MAX_NAME}"
         return Item.failed(cell, bad, detail, columns)
     location = parse_location(image)
     if isinstance(location, FileLocation):
-        location = opening.roots.locate(cell.table, location.path)
+        location = opening.roots.locate(cell.table, location)
     refusal = opening.roots.refusal(location)
     reason = None if refusal is None else Reason.SOURCE_REFUSED
     return Item(location, columns=columns, reason=reason, detail=refusal)
@@ -336,12 +359,6 @@ def image_columns(names: tuple[str, ...]) -> tuple[str, ...]:
     sure = [name for place, name in usual if place < _SURE]
     found = [*main, *sure, *(name for _, _, name in numbered)]
     return tuple(dict.fromkeys(found)) or tuple(name for _, name in usual)
-
-
-def is_image_name(name: str) -> bool:
-    """Whether a column is called as those of images are."""
-    normal = normal_name(name)
-    return normal in {*IMAGE_COLUMNS, *_MAIN_COLUMNS} or bool(_NUMBERED.fullmatch(normal))
 
 
 def images_of_cell(cell: Any) -> Sequence[Any]:

@@ -16,17 +16,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
-from typing import TypeAlias
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from recognizer import __version__
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
+from recognizer.scan.items import PORTS, Access, IpAddress
 from recognizer.status import Reason
-
-IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_SECONDS = 20.0
 """For an image, with all attempts and redirects: less than a scan's timeout for it."""
@@ -51,55 +48,6 @@ _HEADERS = {
     "Connection": "close",
 }
 _UNQUOTED = "/%:@!$&'()*+,;=~-._"
-_PORTS = {"http": 80, "https": 443}
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# Beside what ipaddress knows, which differs between its versions.
-_NEVER = (
-    ipaddress.ip_network("192.0.0.0/24"),
-    ipaddress.ip_network("168.63.129.16/32"),  # Azure's wire server
-)
-_IPV6_IN_USE = ipaddress.ip_network("2000::/3")  # all that is given to anybody for unicast
-
-
-def _addresses_within(address: IpAddress) -> Iterator[IpAddress]:
-    if isinstance(address, ipaddress.IPv4Address):
-        yield address
-    elif address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
-    elif address in _NAT64:
-        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    else:
-        yield address
-        yield from filter(None, (address.sixtofour, *(address.teredo or ())))
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Which places a scan may read from.
-
-    With ``allow_http``, ``http://`` and ``https://`` URLs are fetched. ``roots`` are the folders,
-    and the beginnings of URLs of object stores, where the paths in tables begin, and where tables
-    may name images; without folders, the table's own and those that are sources. The prefix of a
-    table in a store, and those that are sources, are always among them.
-    """
-
-    allow_http: bool = False
-    roots: tuple[str, ...] = ()
-
-    def refusal(self, address: IpAddress, port: int) -> str | None:
-        """Return why an address may not be connected to; None if anybody can reach it, by the web.
-
-        An IPv6 address that stands for an IPv4 one is judged by that.
-        """
-        if port not in _PORTS.values():
-            return f"port {port} is neither 80 nor 443"
-        for inner in _addresses_within(address):
-            is_public = inner.is_global and not (inner.is_multicast or inner.is_reserved)
-            if inner.version == 6:
-                is_public = is_public and inner in _IPV6_IN_USE
-            if not is_public or any(inner in network for network in _NEVER):
-                return f"{address} is not a public address"
-        return None
 
 
 class _TransientRefusal(Refused):
@@ -146,7 +94,7 @@ def _parsed(url: str) -> SplitResult:
         has_port = parts.port is None or parts.port > 0
     except ValueError as error:
         raise Refused(Reason.SOURCE_REFUSED, f"not a valid URL: {error}") from error
-    if parts.scheme not in _PORTS or not parts.hostname or not has_port:
+    if parts.scheme not in PORTS or not parts.hostname or not has_port:
         raise Refused(Reason.SOURCE_REFUSED, "not a web URL")
     if parts.username is not None or parts.password is not None:
         raise Refused(Reason.SOURCE_REFUSED, "the URL carries credentials")
@@ -154,7 +102,7 @@ def _parsed(url: str) -> SplitResult:
 
 
 def _request(url: SplitResult, limits: Limits, access: Access, deadline: float) -> bytes | str:
-    host, port = url.hostname or "", url.port or _PORTS[url.scheme]
+    host, port = url.hostname or "", url.port or PORTS[url.scheme]
     sock = _connect(_resolve(host, port, access), port, deadline)
     try:
         with _shut_down_at(deadline, sock):

@@ -35,10 +35,9 @@ from recognizer.rows.records import result_of
 from recognizer.rows.row import Row
 from recognizer.rows.similar import quantize
 from recognizer.scan.archives import extract
-from recognizer.scan.items import ArchiveMember, FileLocation, Item, StoreObject, WebAddress
+from recognizer.scan.items import Access, ArchiveMember, FileLocation, Item, StoreObject, WebAddress
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.stores import Store, stamp_of
-from recognizer.scan.web import Access, fetch
 from recognizer.status import Reason, Status
 
 
@@ -47,7 +46,6 @@ class Task:
     """An item on its way through a worker; its result is paired with it by its number."""
 
     index: int
-    key: int
     item: Item
     known: bytes | None = None  # the result key of its last row
     is_alone: bool = False  # it must not share a pass of the model
@@ -61,7 +59,6 @@ class TaskResult:
     """
 
     index: int
-    key: int
     row: Row | None = None
     thumbnail: Thumbnail | None = None
     embedding: NDArray[np.int8] | None = None
@@ -143,9 +140,7 @@ class Worker:
             self.connection.send(TaskStep((task.index,)))
             one = self._load(task)
             if one.image is None:
-                self.connection.send(
-                    TaskResult(index=task.index, key=task.key, file_state=one.file_state)
-                )
+                self.connection.send(TaskResult(index=task.index, file_state=one.file_state))
             else:
                 loaded.append(one)
         images = [one.image for one in loaded if one.image is not None]
@@ -200,7 +195,7 @@ class Worker:
             self.payload,
             lambda label: self.recognizer.regions(scored, label),
         )
-        result = TaskResult(index=task.index, key=task.key, file_state=loaded.file_state)
+        result = TaskResult(index=task.index, file_state=loaded.file_state)
         if result_of(row) == task.known:  # failed again, for the same reason
             return result
         vector = scored.embedding if self.payload.options.embeddings else None
@@ -259,7 +254,7 @@ def _failed(reason: Reason, detail: str | None, sha256: str | None = None) -> Lo
 
 RACY_NS = 2_000_000_000
 """A file that changed so shortly before it was read is read again by the next scan: it may have
-changed once more within the same tick of its file system's clock, which is 2 s on FAT."""
+changed again within the same tick of its file system's clock, which is 2 s on FAT."""
 
 _STATE_BYTES = 16
 
@@ -268,11 +263,11 @@ def file_state(path: str) -> tuple[bytes, bool] | None:
     """Return bytes that differ if a file has changed, and whether any later change shows.
 
     As in git, a file is taken to be unchanged if its size, times and inode are as they were when it
-    was read. None where there is no file.
+    was read. Without a file, return None.
     """
     with contextlib.suppress(OSError, ValueError):
         found = os.stat(path)
-        # The second time is of any change, of the name and the other times, too; nobody can set it.
+        # The second time is of any change, also of the name and the first time; it cannot be set.
         times = (found.st_mtime_ns, found.st_ctime_ns)
         text = " ".join(map(str, (found.st_size, *times, found.st_ino)))
         digest = hashlib.blake2b(text.encode(), digest_size=_STATE_BYTES).digest()
@@ -313,13 +308,15 @@ class Reader:
             return item.data
         try:
             match item.location:
-                case FileLocation(path):
+                case FileLocation() as path:
                     return read_path(path, self._limits)
                 case ArchiveMember() as member:
                     return _read_member(member, self._limits)
                 case StoreObject() as place:
                     return Store(place).read(self._limits)
-                case WebAddress(url):
+                case WebAddress() as url:
+                    from recognizer.scan.web import fetch  # noqa: PLC0415 - TLS loads slowly
+
                     return fetch(url, self._limits, self._access)
                 case cell:
                     raise Refused(Reason.NOT_FOUND, f"{cell}: the table is not read again")
@@ -330,7 +327,7 @@ class Reader:
 def _read_member(member: ArchiveMember, limits: Limits) -> bytes:
     if isinstance(member.archive, StoreObject):
         return extract(Store(member.archive).read_range, member, limits)
-    with open_regular(member.archive.path) as file:
+    with open_regular(member.archive) as file:
         if stamp_of(file) != member.stamp:
             raise Refused(Reason.READ_ERROR, "the archive has changed since it was listed")
 

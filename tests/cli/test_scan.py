@@ -114,13 +114,14 @@ def test_the_chosen_columns_are_printed_and_a_listing_of_text_is_no_failure(
     assert text["keywords"] == [{"keyword": "2", "column": "id"}]
 
 
-def test_rows_of_a_table_without_an_image_are_told(scan: Scan, listed: tuple[Path, Path]) -> None:
+def test_rows_of_a_table_without_an_image_are_counted(
+    scan: Scan, listed: tuple[Path, Path]
+) -> None:
     photo, table = listed
-    table.write_text(f"image,url\n{photo},\n" + ",\n" * 3 + ",b.jpg\n")
+    table.write_text(f"image,url\n{photo},\n" + ",\n" * 4)
     result = scan(table, "--image-root", photo.parent, "--quiet")
     assert result.exit_code == ExitCode.DONE
-    told = "4 rows without an image; some have a value in 'url', which was not read"
-    assert result.stderr == f"{table}: {told}\n"
+    assert result.stderr == f"{table}: 4 rows without an image\n"
 
 
 @pytest.fixture

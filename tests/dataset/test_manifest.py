@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from recognizer.dataset.manifest import corrected, load_photos
-from recognizer.errors import DatasetError
+from recognizer.dataset.layouts import read_collection
+from recognizer.dataset.manifest import corrected, fingerprint, load_photos
+from recognizer.errors import DatasetError, TaxonomyError
 from tests.labelled import photo
 
 
@@ -54,6 +56,30 @@ def test_what_is_no_photo_is_named_and_not_waited_for(tmp_path: Path) -> None:
         with pytest.raises(DatasetError, match=rf"a\.jpg: .*{why}"):
             load_photos(tmp_path)
         path.unlink()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("taxonomy.toml", load_photos),
+        ("manifest.csv", load_photos),
+        ("photos.json", read_collection),
+    ],
+)
+def test_what_is_not_a_file_of_data_is_named_and_not_waited_for(
+    name: str, read: Callable[[Path], object], tmp_path: Path
+) -> None:
+    (tmp_path / "ivory_raw").mkdir()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises((DatasetError, TaxonomyError), match=rf"{name} is not a regular file"):
+        read(tmp_path)
+
+
+def test_fingerprint_is_of_the_content_not_the_order() -> None:
+    photos = [photo(0), photo(1)]
+    assert fingerprint(photos) == fingerprint(photos[::-1])
+    assert fingerprint(photos) != fingerprint([photo(0), photo(1, "wood")])
 
 
 # --- corrections ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""HEIC, where the extra ``heif`` is installed: decoded by the same road as everything else."""
+"""HEIC, where the extra ``heif`` is installed: decoded as everything else."""
 
 from __future__ import annotations
 

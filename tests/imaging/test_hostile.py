@@ -41,7 +41,7 @@ def alarm() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda h: h.name)
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, on EXIF: told by the status
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, on EXIF
 def test_status_and_reason(hostile: Hostile, tmp_path: Path) -> None:
     if hostile.skip:
         pytest.skip(hostile.skip)
@@ -94,7 +94,7 @@ def test_storage_that_fails() -> None:
 
     class Cloud:
         def read(self, _: int) -> bytes:
-            raise RuntimeError("403")  # the libraries of object stores have errors of their own
+            raise RuntimeError("403")  # the libraries of object stores have their own classes
 
     for source in (Storage(), Cloud()):
         image = load_image(source)  # type: ignore[arg-type]

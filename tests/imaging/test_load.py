@@ -130,14 +130,6 @@ def test_a_stream_is_read_from_where_it_stands() -> None:
         assert load_image(file).status is Status.OK
 
 
-@pytest.mark.parametrize("count", [1, len(PNG)])
-def test_a_stream_that_was_read_already_is_a_mistake_of_the_caller(count: int) -> None:
-    stream = Stream(PNG)
-    stream.read(count)
-    with pytest.raises(UsageError, match=f"{count} bytes .* were read already"):
-        load_image(stream)
-
-
 @pytest.mark.parametrize("source", [PNG, bytearray(PNG), memoryview(PNG), io.BytesIO(PNG)])
 def test_the_byte_limit_holds_for_every_source(source: object) -> None:
     image = load_image(source, limits=Limits(max_bytes=len(PNG) - 1))

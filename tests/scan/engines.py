@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from recognizer.engine import Recognizer, ScoredImage
 from recognizer.errors import ProviderError
@@ -158,37 +158,35 @@ class Slow(Recognizer):
         return super().score_loaded(images, outputs)
 
 
-class FragilePayload(WorkerPayload):
-    def make_recognizer(self) -> Recognizer:
-        return Fragile(self.bundle, threads=1, limits=self.options.limits)
-
-
-class LeakyPayload(WorkerPayload):
-    def make_recognizer(self) -> Recognizer:
-        return Leaky(self.bundle, threads=1, limits=self.options.limits)
-
-
-class SlowPayload(WorkerPayload):
-    def make_recognizer(self) -> Recognizer:
-        return Slow(self.bundle, threads=1, limits=self.options.limits)
-
-
-class StillbornPayload(WorkerPayload):
-    def make_recognizer(self) -> Recognizer:
-        return stillborn()
-
-
-class NoProviderPayload(WorkerPayload):
-    def make_recognizer(self) -> Recognizer:
-        return without_provider()
-
-
 def stillborn(*_: object, **__: object) -> Recognizer:
     os._exit(9)
 
 
 def without_provider(*_: object, **__: object) -> Recognizer:
     raise ProviderError("no such accelerator")
+
+
+class FragilePayload(WorkerPayload):
+    engine: ClassVar[Callable[..., Recognizer]] = Fragile
+
+    def make_recognizer(self) -> Recognizer:
+        return type(self).engine(self.bundle, threads=1, limits=self.options.limits)
+
+
+class LeakyPayload(FragilePayload):
+    engine = Leaky
+
+
+class SlowPayload(FragilePayload):
+    engine = Slow
+
+
+class StillbornPayload(FragilePayload):
+    engine = stillborn
+
+
+class NoProviderPayload(FragilePayload):
+    engine = without_provider
 
 
 class InProcessPool:

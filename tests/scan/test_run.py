@@ -66,12 +66,12 @@ def test_each_photo_gets_its_own_score(
 ) -> None:
     colors = [("red", "green", "blue")[i * i % 7 % 3] for i in range(30)]
     folder = photo_folder(*colors)
-    told: dict[int, Row] = {}
-    record = lambda _, rows: told.update(rows)  # noqa: E731
+    seen: dict[int, Row] = {}
+    record = lambda _, rows: seen.update(rows)  # noqa: E731
     summary = run(folder, workers=2, batch=batch, pool=pool, on_rows=record)
     rows = by_name(tmp_path / "scan.sqlite")
     assert sorted(rows) == sorted(os.listdir(folder))
-    assert [os.path.basename(told[i].source) for i in range(30)] == sorted(rows)
+    assert [os.path.basename(seen[i].source) for i in range(30)] == sorted(rows)
     for name, row in rows.items():
         color = name[4:-4]
         prediction = recognizer.predict(folder / name)
@@ -82,6 +82,16 @@ def test_each_photo_gets_its_own_score(
     assert (summary.scanned, summary.skipped) == (30, 0)
     assert summary.leads == {"ivory_worked": colors.count("red")}
     assert summary.decisions.total() == colors.count("red")
+
+
+def test_the_first_rows_wait_for_no_others(
+    run: Run, photo_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.scan.pool._RESULTS_SECONDS", 3600)
+    written: list[int] = []
+    run(photo_folder(*["red"] * 40), pool=WorkerPool, on_rows=lambda _, r: written.append(len(r)))
+    assert sum(written) == 40
+    assert written[0] < 32
 
 
 def test_a_photo_is_one_however_its_path_is_written(

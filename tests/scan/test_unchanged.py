@@ -60,12 +60,12 @@ def test_no_byte_is_read_again(
     scan_all()
     before = read_rows(tmp_path / "scan.sqlite")
     read.clear()
-    told: dict[int, str] = {}
-    summary = scan_all(on_rows=lambda _, rows: told.update((i, row.source) for i, row in rows))
+    seen: dict[int, str] = {}
+    summary = scan_all(on_rows=lambda _, rows: seen.update((i, row.source) for i, row in rows))
     assert read == []
     assert (summary.scanned, summary.skipped) == (0, 3)
     assert summary.leads == {"ivory_worked": 1}
-    assert [os.path.basename(told[i])[4:-4] for i in range(3)] == ["red", "green", "blue"]
+    assert [os.path.basename(seen[i])[4:-4] for i in range(3)] == ["red", "green", "blue"]
     assert read_rows(tmp_path / "scan.sqlite") == before
     scan_all(rehash=True)
     assert len(read) == 3

@@ -15,8 +15,9 @@ import pytest
 from recognizer.errors import MissingExtraError
 from recognizer.imaging import Limits
 from recognizer.scan.bounds import Reading
-from recognizer.scan.containers import Containers, Opening
-from recognizer.scan.items import FileLocation, Item, Part, Skipped
+from recognizer.scan.containers import Containers
+from recognizer.scan.items import FileLocation, Item, Skipped
+from recognizer.scan.tables import Opening
 from recognizer.status import Reason
 
 MIB = 1 << 20
@@ -32,7 +33,7 @@ class Trap(Opening):
 
     names: tuple[str, ...] = ()
 
-    def parts(self, progress: Reading, skipped: Skipped) -> Iterator[Part]:
+    def items(self, progress: Reading, skipped: Skipped) -> Iterator[Item]:
         held = []
         for name in self.names:
             progress.begin()
@@ -49,11 +50,8 @@ class Trap(Opening):
                         time.sleep(0.01)
                 case "raises":
                     raise MissingExtraError("pyarrow", "parquet")
-                case "waits":
-                    yield Part("key", Item.at("waiting"))  # for metadata that may follow
-                    continue
             skipped.other_files += 1
-            yield Part(item=Item.at(name))
+            yield Item.at(name)
             progress.passed(f"member {progress.count}", name)
 
 
@@ -77,8 +75,8 @@ def test_an_accident_costs_one_row_and_all_before_it_is_found(accident: str, how
     seconds = 2 if accident == "hangs" else 30
     with Containers(timeout=seconds, memory_limit=400 * MIB) as containers:
         for _ in range(2):
-            *found, last = containers.items(trap(*NAMES, "waits", accident, "lost"), skipped)
-            assert [item.source for item in found] == [*NAMES, "waiting"]
+            *found, last = containers.items(trap(*NAMES, accident, "lost"), skipped)
+            assert [item.source for item in found] == NAMES
             assert (last.source, last.reason) == ("trap.tar", BAD)
             assert str(last.detail).startswith(f"the process that opened it {how}")
             assert str(last.detail).endswith("; nothing after member 600, '599.jpg', was read")

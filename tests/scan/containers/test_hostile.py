@@ -48,7 +48,6 @@ def reasons(found: dict[str, Item]) -> dict[str, Reason | None]:
 def test_the_bound_of_nesting(opened: Any) -> None:
     assert reasons(opened("a.jsonl", nested(64)))["b.jpg"] is None
     assert reasons(opened("a.jsonl", nested(65)))["a.jsonl!/2"] is BAD
-    assert reasons(opened("a.jsonl", nested(65), bounds=Bounds(max_nesting=65)))["b.jpg"] is None
 
 
 def test_what_unpacks_without_end(opened: Any, files: dict[str, bytes]) -> None:
@@ -66,7 +65,7 @@ def test_too_many_members_and_columns(opened: Any) -> None:
     assert Counter(reasons(found).values()) == {None: 100, BAD: 1}
     assert "max_members" in found["same.zip"].detail
     assert len(opened("same.zip")) == 300
-    assert "max_columns" in opened("columns.csv")["columns.csv"].detail
+    assert "10001 columns, limit 4096" in opened("columns.csv")["columns.csv"].detail
     found = opened("listing.csv", bounds=Bounds(max_members=50))
     assert Counter(reasons(found).values()) == {None: 50, BAD: 1}
 
@@ -77,8 +76,6 @@ def test_cells_are_cut(opened: Any) -> None:
     assert columns["id"] == "1"
     assert columns["text"].startswith("x" * 16000)
     assert "x... [cut: 100000 characters, limit 163" in columns["text"]
-    found = opened("listing.csv", bounds=Bounds(max_cell=200_000))
-    assert found["7.jpg"].columns["text"] == "x" * 100_000
 
 
 def test_a_table_leads_nowhere_else(opened: Any, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.scan import Access, ScanOptions, expand
 from recognizer.scan.bounds import Reading
-from recognizer.scan.containers import Opening, grouped
 from recognizer.scan.items import Item, Skipped
+from recognizer.scan.tables import Opening
 from recognizer.scan.worker import Reader
 from recognizer.status import Reason
 from tests.conftest import encoded, picture
@@ -46,7 +46,7 @@ class InProcess:
     def __init__(self, *_: object) -> None: ...
 
     def items(self, opening: Opening, skipped: Skipped) -> Iterator[Item]:
-        return grouped(opening.parts(Reading(opening.bounds), skipped))
+        return opening.items(Reading(opening.bounds), skipped)
 
     def close(self) -> None: ...
 

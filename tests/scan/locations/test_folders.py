@@ -128,13 +128,3 @@ def test_a_list_on_standard_input(tree: Path) -> None:
     found = expand(["-"], stdin=io.BytesIO(b"notes.txt\nsub\n*.jpg\ngone.jpg\n"))
     expected = ["notes.txt", "sub/c.webp", "sub/deep/d.heic", "*.jpg", "gone.jpg"]
     assert [item.source for item in found] == expected  # a name in a list is not a pattern
-
-
-def test_undecodable_names_keep_their_bytes(tmp_path: Path) -> None:
-    name = os.fsencode(tmp_path) + b"/\xff\xfe.jpg"
-    try:
-        os.close(os.open(name, os.O_CREAT))
-    except OSError:
-        pytest.skip("this file system takes only valid names")
-    (item,) = expand([tmp_path])
-    assert os.fsencode(item.source) == name

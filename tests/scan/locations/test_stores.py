@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.errors import MissingExtraError, UsageError
-from recognizer.scan import expand, stores
+from recognizer.scan import expand
 from recognizer.scan.items import Item, Skipped
 from recognizer.status import Reason
 from tests.scan.locations.conftest import GREEN, RED, contents, read
@@ -122,18 +122,14 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
                     served.append(connection.recv(1 << 16))
                     connection.sendall(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n")
 
-    def forget() -> None:
-        s3fs.S3FileSystem.clear_instance_cache()
-        stores._s3_options.cache_clear()
-
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
         monkeypatch.setenv(name, "us-east-1")
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
         threading.Thread(target=be_busy, args=[server], daemon=True).start()
-        forget()
+        s3fs.S3FileSystem.clear_instance_cache()
         yield served
-    forget()
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def test_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:

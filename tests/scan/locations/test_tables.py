@@ -241,29 +241,22 @@ def test_a_short_row_that_has_its_photo_is_scanned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damaged", "detail"),
+    ("damaged", "detail", "rest"),
     [
-        (b'1,"big tusk,lost.jpg\n2,"carved",lost.jpg\n', "lines 3 to 4: "),
-        (b'1,"big" tusk,lost.jpg\n', "lines 3 to 3: "),
+        (b'1,"big tusk,lost.jpg\n2,"carved",lost.jpg\n', "lines 3 to 4: ", b'3,"b\nb",b.jpg\n'),
+        (b'1,"big" tusk,lost.jpg\n', "lines 3 to 3: ", b'3,"b\nb",b.jpg\n'),
+        (b'1,"big tusk,b.jpg\n2,c,c.jpg\n', "lines 3 to 4: unexpected end of data", b""),
     ],
 )
 def test_a_damaged_line_gives_no_photo_to_another_listing(
-    tmp_path: Path, damaged: bytes, detail: str
+    tmp_path: Path, damaged: bytes, detail: str, rest: bytes
 ) -> None:
     table = tmp_path / "t.csv"
-    table.write_bytes(b"id,title,photo\n0,a,a.jpg\n" + damaged + b'3,"b\nb",b.jpg\n')
-    items = items_of(table)
-    assert found_in(tmp_path, items) == [("a.jpg", None), ("t.csv!/2", BAD), ("b.jpg", None)]
-    assert items[2].columns == {"id": "3", "title": "b\nb"}
-    assert str(items[1].detail).startswith(detail)
-
-
-def test_a_quote_that_is_never_closed_is_told(tmp_path: Path) -> None:
-    table = tmp_path / "t.csv"
-    table.write_bytes(b'id,title,photo\n0,a,a.jpg\n1,"big tusk,b.jpg\n2,c,c.jpg\n')
-    items = items_of(table)
-    assert found_in(tmp_path, items) == [("a.jpg", None), ("t.csv!/2", BAD)]
-    assert items[1].detail == "lines 3 to 4: unexpected end of data"
+    table.write_bytes(b"id,title,photo\n0,a,a.jpg\n" + damaged + rest)
+    first, bad, *others = items_of(table)
+    assert found_in(tmp_path, [first, bad]) == [("a.jpg", None), ("t.csv!/2", BAD)]
+    assert str(bad.detail).startswith(detail)
+    assert [item.columns for item in others] == [{"id": "3", "title": "b\nb"}] * bool(rest)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from recognizer.scan.web import Access, IpAddress
+from recognizer.scan.items import Access, IpAddress
 from tests.conftest import encoded, picture
 
 PHOTO = encoded(picture("red"))
