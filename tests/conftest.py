@@ -3,7 +3,10 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +79,21 @@ def labelled_photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
     return write_photos(tmp_path_factory.mktemp("labelled"))
 
 
-def invoke(*arguments: object) -> Result:
-    """Run the command line in this process."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+def invoke(*arguments: object, code: ExitCode | None = None) -> Result:
+    """Run the command line in this process, and expect its exit code if one is given."""
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert code in {None, done.exit_code}, (arguments, done.output, done.exception)
+    return done
+
+
+succeed = partial(invoke, code=ExitCode.DONE)
+refuse = partial(invoke, code=ExitCode.USAGE)
+
+
+def run_python(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run Python in another process; what it prints is captured."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 @pytest.fixture

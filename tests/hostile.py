@@ -76,9 +76,6 @@ def _jpeg_cuts(data: bytes) -> dict[str, int]:
     }
 
 
-# --- not regular files ---------------------------------------------------------
-
-
 def _fifo(folder: Path) -> Path:
     os.mkfifo(folder / "pipe.jpg")
     return folder / "pipe.jpg"
@@ -127,8 +124,6 @@ def _huge_file(folder: Path) -> Path:
         file.truncate(65 * 1024 * 1024)  # sparse: it takes no room
     return path
 
-
-# --- the table --------------------------------------------------------------------------------
 
 _POSIX = None if hasattr(os, "mkfifo") else "POSIX only"
 _ROOT = "root may read everything" if getattr(os, "geteuid", lambda: 0)() == 0 else None

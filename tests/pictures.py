@@ -54,9 +54,6 @@ def animated(*colors: str, format: str = "GIF") -> bytes:  # noqa: A002
     return encoded(first, format, save_all=True, append_images=rest, duration=50)
 
 
-# --- files of all formats ------------------------------------------------------------------------
-
-
 def photo(width: int = 96, height: int = 64) -> Image.Image:
     """A picture with structure in all channels and at all scales, always the same."""
     y, x = np.mgrid[0:height, 0:width] / max(width, height)

@@ -95,9 +95,6 @@ def test_a_lead_names_the_threshold_of_its_level(
     assert decide(prediction(review - 0.01), bundle, policy).leads == ()
 
 
-# --- known items ----------------------------------------------------------------------------------
-
-
 PRODUCT, CLEARED = known_match("product"), known_match("cleared")
 NEITHER = KnownRule(product="nothing", cleared="clear")
 KNOWN_TABLE = [

@@ -208,9 +208,6 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) 
             Policy.load(place)
 
 
-# --- made in Python -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import Result
 
 from recognizer.cli import ExitCode
-from tests.conftest import encoded, invoke, picture, read_rows
+from tests.conftest import encoded, invoke, picture, read_rows, succeed
 
 
 @pytest.fixture
@@ -41,8 +41,7 @@ def test_a_product_is_enrolled_and_scanned_for(
     assert f"Wrote {made}" in result.stdout
     scanned, report = tmp_path / "scan.sqlite", tmp_path / "report.html"
     options = ("--bundle", made, "--output", scanned, "--report", report, "--workers", 1)
-    result = invoke("scan", photos, others / "001.jpg", *options)
-    assert result.exit_code == ExitCode.DONE, result.output
+    result = succeed("scan", photos, others / "001.jpg", *options)
     *found, other = read_rows(scanned)
     assert [row["leads"][0]["name"] for row in found] == ["rhino_horn"] * 3
     assert (other["leads"], other["model"]["name"]) == ([], "mine")

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.cli import ExitCode
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Calibrated, Enrolled, Exported
-from tests.conftest import encoded, invoke, picture, read_rows
+from tests.conftest import encoded, picture, read_rows, succeed
 from tests.labelled import write_recipe, write_split_photos
 
 pytest.importorskip("onnxscript", reason="the extra `train` is not installed")
@@ -28,8 +27,7 @@ STEPS = {"calibrate": Calibrated, "enroll": Enrolled}
 
 
 def run(*arguments: object) -> str:
-    done = invoke(*arguments)
-    assert done.exit_code == ExitCode.DONE, (arguments, done.output, done.exception)
+    done = succeed(*arguments)
     return done.stdout
 
 

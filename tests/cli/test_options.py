@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 
 from recognizer.cli import EXAMPLES, VERBS, load_verb
+from tests.conftest import run_python
 
 OWN_WORDS = {
     "--output": "what is written there",
@@ -57,7 +56,7 @@ def test_help_needs_no_extra() -> None:
         "sys.modules.update({name: None for _, modules in EXTRAS.values() for name in modules});"
         "[load_verb(verb) for verb in VERBS]"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    assert run_python("-c", script).returncode == 0
 
 
 def test_an_option_has_one_letter_and_a_letter_one_option() -> None:

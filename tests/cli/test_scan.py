@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import Result
@@ -14,16 +11,11 @@ from typer.testing import Result
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode
 from recognizer.cli.scan import default_output
-from tests.conftest import invoke, read_rows
+from tests.conftest import invoke, read_rows, refuse, run_python
 
 Scan = Callable[..., Result]
 MakeFolder = Callable[..., Path]
 HEAVY = {"numpy", "cv2", "onnxruntime", "torch", "PIL", "jinja2"}
-
-
-def run_python(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -39,7 +31,7 @@ def test_help_loads_nothing_heavy() -> None:
 def test_version_and_usage() -> None:
     assert invoke("--version").stdout == f"recognizer {__version__}\n"
     for wrong in (("scam",), ("scan",), ("scan", "x", "--workers", "-1")):
-        assert invoke(*wrong).exit_code == ExitCode.USAGE
+        refuse(*wrong)
     assert "Did you mean 'scan'" in invoke("scam").stderr
 
 

@@ -55,8 +55,6 @@ def test_a_wrong_table_is_refused(tmp_path: Path, text: str, words: str) -> None
         read_folds(path)
 
 
-# --- splits -----------------------------------------------------------------------------------
-
 SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}
 
 

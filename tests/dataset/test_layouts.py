@@ -171,9 +171,6 @@ def test_the_photos_may_be_in_another_folder(root: Path, tmp_path_factory: Any) 
         read_collection(path)
 
 
-# --- sources -------------------------------------------------------------------------------------
-
-
 def sources(root: Path, asked: str | None = None) -> tuple[list[str | None], str]:
     found, words = find_origins(read_collection(root), asked)
     return [*found], words

@@ -82,9 +82,6 @@ def test_fingerprint_is_of_the_content_not_the_order() -> None:
     assert fingerprint(photos) != fingerprint([photo(0), photo(1, "wood")])
 
 
-# --- corrections ---------------------------------------------------------------------------------
-
-
 def table(folder: Path, *rows: str, columns: str = "sha256,label,reason") -> Path:
     path = folder / "corrections.csv"
     path.write_text("\n".join([columns, *rows]) + "\n", encoding="utf-8")

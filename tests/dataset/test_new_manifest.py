@@ -16,7 +16,7 @@ from recognizer.dataset.layouts import read_collection
 from recognizer.dataset.manifest import Photo, load_photos, write_manifest
 from recognizer.dataset.new_manifest import NewManifest, make_manifest
 from recognizer.errors import DatasetError
-from tests.conftest import invoke
+from tests.conftest import invoke, refuse, succeed
 
 SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}
 
@@ -151,8 +151,7 @@ def test_half_characters_of_json_are_written_as_what_they_are(photos: Path, tmp_
         "categories": [{"id": i, "name": label} for i, label in enumerate(labels)],
     }
     (photos / "export.json").write_text(json.dumps(coco))
-    done = invoke("dataset", "split", photos, "-o", tmp_path / "data")
-    assert done.exit_code == ExitCode.DONE, done.exception
+    succeed("dataset", "split", photos, "-o", tmp_path / "data")
     assert load_photos(tmp_path / "data")[0].source == "\\ud800 shop-0"
 
 
@@ -169,9 +168,6 @@ def test_without_sources_each_photo_is_its_own_with_a_warning(tmp_path: Path) ->
     words = r"all 20 photos are of one source, 'shop'.*--source photo"
     with pytest.raises(DatasetError, match=words):
         make(tmp_path / "q", source="folder")
-
-
-# --- labels --------------------------------------------------------------------------------------
 
 
 def test_an_unknown_label_says_exactly_what_to_do(photos: Path) -> None:
@@ -197,9 +193,6 @@ def test_labels_are_renamed_left_out_and_written_as_labels_are(photos: Path) -> 
         make(photos, renamed={"elfenbien": "wood"})
 
 
-# --- the command ---------------------------------------------------------------------------------
-
-
 def test_the_command_explains_itself(photos: Path, tmp_path: Path) -> None:
     (photos / "bone" / "shop-0" / "broken.jpg").write_bytes(b"nonsense")
     done = invoke("dataset", "split", photos, "-o", tmp_path / "data")
@@ -210,8 +203,7 @@ def test_the_command_explains_itself(photos: Path, tmp_path: Path) -> None:
     assert "60 photos" in done.stdout
     assert "│ wood      │ 16 (8) │ 4 (2) │" in done.stdout
     assert f"Wrote {tmp_path / 'data' / 'manifest.csv'}" in done.stderr
-    again = invoke("dataset", "split", photos, "-o", tmp_path / "data")
-    assert again.exit_code == ExitCode.USAGE
+    again = refuse("dataset", "split", photos, "-o", tmp_path / "data")
     assert "exists already, and runs may rest on it" in again.stderr
 
 
@@ -229,7 +221,5 @@ def test_the_command_refuses_what_makes_no_sense(
     photos: Path, tmp_path: Path, options: list[object], words: str
 ) -> None:
     given = [str(option).format(photos=photos) for option in options]
-    done = invoke("dataset", "split", photos, "-o", tmp_path / "data", *given)
-    assert done.exit_code == ExitCode.USAGE
-    assert words in done.stderr
+    assert words in refuse("dataset", "split", photos, "-o", tmp_path / "data", *given).stderr
     assert not (tmp_path / "data").exists()

@@ -9,12 +9,11 @@ import pytest
 
 pytest.importorskip("cleanlab", reason="the extra `train` is not installed")
 
-from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo, load_photos
 from recognizer.dataset.suspects import draw_suspects, find_suspects
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError, UsageError
-from tests.conftest import encoded, invoke, picture
+from tests.conftest import encoded, picture, succeed
 from tests.labelled import COLOR_OF, photo, write_photos
 
 
@@ -50,8 +49,7 @@ def test_the_command_lists_draws_and_writes(recognizer: Recognizer, tmp_path: Pa
     (root / "ceramic" / "03.jpg").write_bytes(encoded(picture("red", seed=703)))
     table, sheet = tmp_path / "suspects.csv", tmp_path / "sheet.png"
     options = ("-d", root, "-b", recognizer.bundle.path, "-o", table, "--sheet", sheet)
-    done = invoke("dataset", "suspects", *options)
-    assert done.exit_code == ExitCode.DONE, done.output
+    succeed("dataset", "suspects", *options)
     with table.open() as file:
         first = next(csv.DictReader(file))
     assert (first["label"], first["suggested"]) == ("ceramic", "ivory_worked")

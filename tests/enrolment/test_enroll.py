@@ -258,9 +258,6 @@ def test_a_check_writes_nothing(
     assert found.expectation.evidence.recall[0.01].count <= 1
 
 
-# --- hostile ----------------------------------------------------------------------------------
-
-
 def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
     photos = []
     for seed in range(3):

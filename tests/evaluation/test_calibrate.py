@@ -57,9 +57,6 @@ def test_a_label_predicted_without_a_mistake_keeps_some_doubt() -> None:
     assert 0.001 < low < 0.05
 
 
-# --- the bundle -------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def held_out(labelled_photos: list[Photo]) -> list[Photo]:
     return [

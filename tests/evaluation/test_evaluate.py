@@ -83,9 +83,6 @@ def run(*args: object, code: ExitCode = ExitCode.DONE) -> str:
     return result.stdout if "--json" in args else result.output
 
 
-# --- figures ----------------------------------------------------------------------------------
-
-
 def test_the_figures(evaluation: Evaluation) -> None:
     (ivory,) = evaluation.families
     assert (ivory.name, ivory.photos, ivory.sources) == ("ivory", 5, 2)
@@ -133,9 +130,6 @@ def test_precision_and_recall_label_by_label(evaluation: Evaluation) -> None:
     assert reports["ivory_raw"].highest == Quality(None, None, None)  # never shown, never said
 
 
-# --- which photos -----------------------------------------------------------------------------
-
-
 def test_labels_are_corrected_as_the_recipe_does(
     bundle: Bundle, photos: list[Photo], tmp_path: Path
 ) -> None:
@@ -146,9 +140,6 @@ def test_labels_are_corrected_as_the_recipe_does(
     table.unlink()
     with pytest.raises(DatasetError, match=r"corrections\.csv"):
         corrected(bundle, photos)
-
-
-# --- the command ------------------------------------------------------------------------------
 
 
 def test_both_splits_are_printed_if_the_data_have_both(

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
 from recognizer.errors import DatasetError
 from recognizer.evaluation.out_of_fold import measure_out_of_fold
 from recognizer.model.bundle import load_bundle
-from tests.conftest import invoke
+from tests.conftest import invoke, refuse, succeed
 from tests.tiny import LABELS
 
 pytest.importorskip("pyarrow")
@@ -81,29 +80,26 @@ def test_a_fold_is_calibrated_on_the_others(photos: list[Photo]) -> None:
 
 
 def test_the_command_line_measures_a_file_alone(file: Path) -> None:
-    done = invoke("evaluate", "--out-of-fold", file, "--rounds", 20)
-    assert done.exit_code == ExitCode.DONE, done.output
+    done = succeed("evaluate", "--out-of-fold", file, "--rounds", 20)
     assert "out-of-fold.parquet, out of fold" in done.output
     done = invoke("evaluate", "--out-of-fold", file, "--rounds", 20, "--json")
     content = json.loads(done.stdout)
     assert content["out of fold"]["photos"] == 36
     assert content["out of fold"]["leads"]["ivory_worked"]["photos"] == 12
     for wrong in (("--out-of-fold", file, "--split", "test"), ()):
-        assert invoke("evaluate", *wrong).exit_code == ExitCode.USAGE
+        refuse("evaluate", *wrong)
 
 
 def test_a_bundle_is_calibrated_on_them(
     photos: list[Photo], file: Path, tiny_bundle: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "ours-v1"
-    done = invoke("calibrate", tiny_bundle, "--out-of-fold", file, "--output", output)
-    assert done.exit_code == ExitCode.DONE, done.output
+    succeed("calibrate", tiny_bundle, "--out-of-fold", file, "--output", output)
     bundle = load_bundle(output)
     assert bundle.calibration is not None
     assert (bundle.calibration.photos, bundle.calibration.sources) == (36, 3)
     found = predictions(photos)
     other = replace(found, labels=LABELS[:3], log_odds=found.log_odds[:, :3])
     write_out_of_fold(other, file)
-    refused = invoke("calibrate", tiny_bundle, "--out-of-fold", file, "--output", tmp_path / "b-v1")
-    assert refused.exit_code == ExitCode.USAGE
+    refused = refuse("calibrate", tiny_bundle, "--out-of-fold", file, "--output", tmp_path / "b-v1")
     assert "different labels: listing_other" in " ".join(refused.output.split())

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo
 from recognizer.engine import Recognizer
 from recognizer.evaluation.metrics import share
 from recognizer.evaluation.robustness import ALTERATIONS, AlteredFigures, alter, measure_robustness
-from tests.conftest import encoded, invoke
+from tests.conftest import encoded, invoke, refuse, succeed
 from tests.labelled import write_manifest_of
 
 GRAY, RED, GREEN, BLUE = (200, 200, 200), (230, 20, 20), (20, 230, 20), (20, 20, 230)
@@ -97,9 +96,7 @@ def test_the_command_prints(recognizer: Recognizer, make: Make, tmp_path: Path) 
     )
     write_manifest_of(tmp_path, ordinary)
     verb = ("evaluate", recognizer.bundle.path, "-d", tmp_path, "--split", "test", "--robustness")
-    done = invoke(*verb)
-    assert done.exit_code == ExitCode.DONE, done.output
-    assert "quality 20" in done.stdout
+    assert "quality 20" in succeed(*verb).stdout
     found = json.loads(invoke(*verb, "--json").stdout)
     rows = {(o["alteration"], o["strength"]): o for o in found["outcomes"]["ivory"]}
     assert tuple(rows) == ALTERATIONS
@@ -109,5 +106,4 @@ def test_the_command_prints(recognizer: Recognizer, make: Make, tmp_path: Path) 
         assert of["recall_before"]["value"] == of["recall"]["value"] == 1
         assert abs(of["score_change"]) < 0.05
     write_manifest_of(tmp_path, ordinary[:6])
-    refused = invoke(*verb)
-    assert (refused.exit_code, "without a product" in refused.stderr) == (ExitCode.USAGE, True)
+    assert "without a product" in refuse(*verb).stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from recognizer.imaging import load_image
 from recognizer.status import Reason, Status
+from tests.conftest import run_python
 from tests.hostile import HOSTILE, Hostile, jpeg
 
 SECONDS = 60  # a bound on hanging, not on speed: the machine may be busy
@@ -68,11 +68,8 @@ def test_a_bomb_costs_little_memory(tmp_path: Path) -> None:
             image = load_image(Path(path), min_side=260)
             print(image.reason, peak() - before, path)
         """
-    done = subprocess.run(
-        [sys.executable, "-c", program, *paths], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    done = run_python("-c", program, *paths)
+    assert (done.returncode, done.stderr) == (0, "")
     costs = [line.split(" ", 2) for line in done.stdout.splitlines()]
     assert len(costs) == len(paths)
     assert all(reason != Reason.OUT_OF_MEMORY for reason, _, _ in costs)

@@ -145,9 +145,6 @@ def test_the_pixel_limit_holds_for_every_source(source: object) -> None:
     assert (image.status, image.reason) == (Status.FAILED, Reason.TOO_MANY_PIXELS)
 
 
-# --- the model's input ------------------------------------------------------------------------
-
-
 def test_nothing_is_cropped_away() -> None:
     rgb = np.zeros((100, 300, 3), np.uint8)
     rgb[:, :20] = 255

@@ -16,8 +16,6 @@ from recognizer.known import Bank, KnownItem
 from recognizer.rows import ScanFile
 from tests.known.items import HASH, item, items
 
-# --- items ----------------------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize(
     ("key", "value"),
@@ -42,9 +40,6 @@ def test_a_value_that_makes_no_sense_is_refused(key: str, value: object) -> None
 def test_equal_items_and_no_others_have_one_id(one: KnownItem, other: KnownItem) -> None:
     assert (one.id == other.id) == (one == other)
     assert replace(one).id == one.id
-
-
-# --- a bank ---------------------------------------------------------------------------------------
 
 
 @settings(max_examples=25, deadline=None)

@@ -57,9 +57,6 @@ def test_what_was_read_is_written(bundle: Bundle, tmp_path: Path) -> None:
         assert copy.digest == original.digest
 
 
-# --- finding ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "name", ["nothing", "../x", "..", ".", "", "/", "a/../b", "wildlife-v6/..", "nul\0", "*"]
 )
@@ -134,9 +131,6 @@ def test_the_bundles_of_the_package_are_loaded_but_for_those_that_cannot_be_read
     }
     monkeypatch.setattr("recognizer.model.bundle.carried_bundles", lambda: folders)
     assert [bundle.name for bundle in load_carried_bundles()] == ["tiny", "a"]
-
-
-# --- refusing ---------------------------------------------------------------------------------
 
 
 def changed(folder: Path, change: Change) -> Path:

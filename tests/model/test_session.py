@@ -86,9 +86,6 @@ def test_the_path_of_a_gpu_gives_the_same_scores_in_its_own_batches(
         assert one.embedding == pytest.approx(other.embedding, abs=1e-6)
 
 
-# --- bundles that are refused -----------------------------------------------------------------
-
-
 # In one byte, or in more than it needs: how protobuf may write the length of a key.
 @pytest.mark.parametrize("length", [b"\x08", b"\x88\0", b"\x88\x80\0"])
 @pytest.mark.parametrize("is_ort", [False, True])

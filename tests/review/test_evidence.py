@@ -25,7 +25,7 @@ from recognizer.review.evidence import TAG_MANIFEST, find_leads, write_case
 from recognizer.review.verify import Result, verify_case
 from recognizer.rows import Row, ScanFile
 from recognizer.status import Reason
-from tests.conftest import encoded, invoke, picture
+from tests.conftest import encoded, invoke, picture, succeed
 from tests.review.outcomes import outcome, store
 from tests.rows.rows import bare_row, row_of, write_scan
 
@@ -70,8 +70,7 @@ def original(folder: Path, scan: Path, rows: list[Row], tiny_bundle: Path) -> Pa
     ]
     store(scan, said)
     of_listing = (scan, "--listing", "L7", "--title", HOSTILE, "-b", tiny_bundle)
-    made = invoke("evidence", *of_listing, "-o", folder / "case")
-    assert made.exit_code == ExitCode.DONE, made.stderr
+    made = succeed("evidence", *of_listing, "-o", folder / "case")
     assert f"Case digest: {digest_of(folder / 'case')}" in made.stdout
     return folder / "case"
 
@@ -124,8 +123,7 @@ def test_a_case_holds_all_of_it_and_verifies(
     assert len((case / "data" / "outcomes.jsonl").read_text().splitlines()) == 3
     found = results(case, recognizer, digest_of(case).upper())
     assert set(found.values()) == {Result.OK}
-    verified = invoke("verify", case, "-b", tiny_bundle, "--digest", digest_of(case))
-    assert verified.exit_code == ExitCode.DONE, verified.stderr
+    verified = succeed("verify", case, "-b", tiny_bundle, "--digest", digest_of(case))
     assert "unchanged" in verified.stdout
     assert verified.stdout.count("scored again") == 2
     unknown = invoke("verify", case)
@@ -368,8 +366,7 @@ def test_a_verdict_on_a_listing_that_words_have_raised_is_in_its_case(
     said = outcome(listing="L9")
     store(scan, [said])
     case = tmp_path / "case"
-    made = invoke("evidence", scan, "--listing", "L9", "-o", case, "-b", tiny_bundle)
-    assert made.exit_code == ExitCode.DONE, made.stderr
+    succeed("evidence", scan, "--listing", "L9", "-o", case, "-b", tiny_bundle)
     page = (case / "data" / "index.html").read_text()
     assert "<td>confirmed</td>" in page
     assert "Nothing yet" not in page

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,6 +26,7 @@ from recognizer.review.outcomes import (
     read_outcomes,
     write_outcomes,
 )
+from tests.conftest import run_python
 from tests.rows.rows import write_scan
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -200,12 +200,7 @@ def test_a_million_are_imported_in_little_time_and_memory(tmp_path: Path) -> Non
         "try: main()\n"
         "finally: print(open('/proc/self/status').read(), 'seconds', time.process_time())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "outcomes", "import", scan, file.name],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_python("-c", code, "outcomes", "import", scan, file.name)
     assert done.stdout.startswith(f"{scan}: 1,000,000 new")
     seconds, peak = (
         float(re.findall(rf"{name}:?\s+([\d.]+)", done.stdout)[0]) for name in ("seconds", "VmHWM")

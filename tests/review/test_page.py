@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.cli import ExitCode
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import shrink
@@ -33,7 +32,7 @@ from recognizer.review.texts import catalogue
 from recognizer.rows import NewRow, ScanFile
 from recognizer.rows.row import Row
 from recognizer.scan import expand
-from tests.conftest import encoded, invoke, picture, write_file
+from tests.conftest import encoded, invoke, picture, refuse, succeed, write_file
 from tests.review.outcomes import outcome, store
 from tests.rows.rows import HASH, NEAR, bare_row, digest, known_match, lead, row_of, write_scan
 from tests.scan.engines import run_measured, scan_command, scan_into
@@ -318,17 +317,16 @@ def reported(tiny_bundle: Path, tmp_path: Path) -> Path:
 def test_the_command_writes_a_page(reported: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     output = tmp_path / "page.html"
     always = ("report", reported, "--bundle", tiny_bundle, "--title", "T&T", "--output")
-    result = invoke(*always, output)
-    assert result.exit_code == ExitCode.DONE, result.output
+    result = succeed(*always, output)
     assert str(output) in result.output.replace("\n", "")
     page = output.read_text(encoding="utf-8")
     assert "<title>T&amp;T</title>" in page
     assert "by tiny-v1" in page  # what it does not recognise
-    assert invoke(*always, reported).exit_code == ExitCode.USAGE
+    refuse(*always, reported)
     with ScanFile(reported) as file:
         assert len(file) == 1
     # The words on evidence are those of the model behind the rows.
-    assert invoke("report", reported, "--output", output).exit_code == ExitCode.DONE
+    succeed("report", reported, "--output", output)
     assert "The model tiny-v1 is not at hand" in output.read_text()
     assert "<b>Not recognised</b>" not in output.read_text()
 
@@ -338,18 +336,15 @@ def test_what_is_no_scan_and_what_cannot_be_served_is_refused(
 ) -> None:
     none = tmp_path / "none.sqlite"
     for verb in ("report", "review"):
-        refused = invoke(verb, none)
-        assert refused.exit_code == ExitCode.USAGE
+        refused = refuse(verb, none)
         assert "does not exist" in " ".join(refused.stderr.split())
         assert not none.exists()
     short = invoke("review", reported, "--token", "short")
     assert "at least 16 characters" in " ".join(short.stderr.split())
     (broken := tmp_path / "broken.pem").write_text("neither a certificate nor a key")
-    unencrypted = invoke("review", reported, "--port", "0", "--certificate", broken)
-    assert unencrypted.exit_code == ExitCode.USAGE
+    unencrypted = refuse("review", reported, "--port", "0", "--certificate", broken)
     assert "a certificate and its private key" in " ".join(unencrypted.stderr.split())
-    nowhere = invoke("review", reported, "--host", "192.0.2.1", "--port", "0")
-    assert nowhere.exit_code == ExitCode.USAGE
+    nowhere = refuse("review", reported, "--host", "192.0.2.1", "--port", "0")
     assert "name another --port or --host" in " ".join(nowhere.stderr.split())
 
 

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer.cli import ExitCode
 from recognizer.decision import decide
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
@@ -26,7 +25,7 @@ from recognizer.prediction import Prediction
 from recognizer.rows import DecisionDiff, NewRow, Ranking, Row, ScanFile, ScanWriter, decide_again
 from recognizer.rows.row import Reference
 from recognizer.status import Reason, Status
-from tests.conftest import invoke
+from tests.conftest import invoke, refuse, succeed
 from tests.rows.rows import bare_row, known_match, quick_folder, read_scan, write_scan
 from tests.rules import of_family, of_label, rule
 
@@ -200,11 +199,10 @@ def test_the_command_prints_what_changes(tiny_bundle: Path, tmp_path: Path) -> N
     policy = tmp_path / "p.toml"
     policy.write_text("review_rate = 0.05\n")
     arguments = ("decide", path, "--policy", policy)
-    assert invoke(*arguments).exit_code == ExitCode.USAGE
+    refuse(*arguments)
     arguments = (*arguments, "--bundle", tiny_bundle)
     for options, done in [(("--dry-run",), "would be decided"), ((), "decided")]:
-        result = invoke(*arguments, *options)
-        assert result.exit_code == ExitCode.DONE, result.output
+        result = succeed(*arguments, *options)
         assert "clear to review: 1" in result.stdout
         assert "As before: 1" in result.stdout
         assert f"2 rows {done} by 'p'" in result.stdout

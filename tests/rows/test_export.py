@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from recognizer.cli import ExitCode
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.listing_rules import KeywordHit
@@ -22,7 +21,7 @@ from recognizer.prediction import Region
 from recognizer.rows import Row, ScanFile, write_listings, write_rows
 from recognizer.rows.row import Reference
 from recognizer.status import Reason
-from tests.conftest import ROW_VALIDATOR, encoded, invoke, picture
+from tests.conftest import ROW_VALIDATOR, encoded, invoke, picture, refuse, succeed
 from tests.rows.rows import ROW_FIELDS, bare_row, row_of, write_scan
 
 HOSTILE = "<script>alert('x')</script>\u202e\n\x00=cmd|' /C calc'!A0"
@@ -186,10 +185,9 @@ def test_an_export_that_cannot_be_made_leaves_what_was_there(
 
 
 def test_the_command(scan: Path, tmp_path: Path) -> None:
-    result = invoke("rows", scan, "-o", tmp_path / "rows.parquet")
-    assert result.exit_code == ExitCode.DONE
+    result = succeed("rows", scan, "-o", tmp_path / "rows.parquet")
     assert result.stdout == f"Wrote {tmp_path}/rows.parquet: 3 rows\n"
     result = invoke("rows", scan, "-o", tmp_path / "l.csv", "--listings")
     assert result.stdout == f"Wrote {tmp_path}/l.csv: 3 listings\n"
     assert "ends in .jsonl, .csv, .parquet" in invoke("rows", scan, "-o", "rows.xlsx").stderr
-    assert invoke("rows", tmp_path / "gone", "-o", "r.csv").exit_code == ExitCode.USAGE
+    refuse("rows", tmp_path / "gone", "-o", "r.csv")

@@ -29,8 +29,6 @@ from recognizer.status import Reason, Status
 from tests.conftest import encoded, invoke, picture
 from tests.rows.rows import NOW, bare_row, quick_folder, read_scan, write_scan
 
-# --- a row in the file ----------------------------------------------------------------------------
-
 TEXT = st.text(st.characters(), max_size=12)  # halves of surrogate pairs, NULs and all
 VALID = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 NAMES = st.one_of(
@@ -187,9 +185,6 @@ def test_a_row_that_was_edited_by_hand_is_one_line(
             [*file.rows()]
         except ScanFileError as error:
             assert str(path) in str(error)  # noqa: PT017 - some of it is still a row
-
-
-# --- files ----------------------------------------------------------------------------------------
 
 
 def _database(path: Path) -> None:

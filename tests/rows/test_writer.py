@@ -6,7 +6,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -21,6 +20,7 @@ from recognizer.model.bundle import load_bundle
 from recognizer.rows import AuditSample, NewRow, Ranking, Row, ScanFile, ScanWriter
 from recognizer.scan import Item
 from recognizer.status import Reason
+from tests.conftest import run_python
 from tests.pictures import encoded, picture
 from tests.rows.rows import NOW, bare_row, read_scan, write_scan
 from tests.scan.engines import InProcessPool, scan_into
@@ -30,9 +30,6 @@ ROWS = [bare_row(f"{number}.jpg", 0.9, "review") for number in range(9)]
 
 def new(row: Row, **others: object) -> NewRow:
     return NewRow(row=row, **others)
-
-
-# --- resuming -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -103,9 +100,6 @@ def test_the_audit_sample_of_earlier_rows_is_drawn_and_given_up(
     assert audited(audit=AuditSample(rate=1e-9, products=[])) == []
 
 
-# --- what happens to the process and the disk -----------------------------------------------------
-
-
 _AS_NOBODY = """if True:
     import os, sys
     from recognizer.errors import ScanFileError
@@ -123,9 +117,8 @@ _AS_NOBODY = """if True:
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become somebody else")
 def test_a_place_that_cannot_be_written_is_reported() -> None:
     def printed(path: Path) -> list[str]:
-        command = [sys.executable, "-c", _AS_NOBODY, path]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert done.stderr == ""
+        done = run_python("-c", _AS_NOBODY, path)
+        assert (done.returncode, done.stderr) == (0, "")
         return done.stdout.splitlines()
 
     with tempfile.TemporaryDirectory() as folder:  # nobody else may enter that of pytest
@@ -158,9 +151,7 @@ def test_a_second_scan_is_refused(tmp_path: Path) -> None:
         for _ in range(2):  # nor does a reader of this process end the lock
             assert len(read_scan(path)) == 1
             code = "import sys; from recognizer.rows import *; ScanWriter(sys.argv[1], Ranking())"
-            command = [sys.executable, "-c", code, path]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert "in use by another scan" in done.stderr
+            assert "in use by another scan" in run_python("-c", code, path).stderr
         file.append([new(ROWS[1])])
     write_scan(path, ROWS[:3])
     assert read_scan(path) == ROWS[:3]
@@ -174,10 +165,7 @@ def test_a_reader_that_closes_leaves_the_log_of_a_writer(tmp_path: Path) -> None
         for number, row in enumerate(ROWS[:3], 1):
             file.append([new(row)])
             assert len(read_scan(path)) == number
-            done = subprocess.run(
-                [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
-            )
-            assert done.stdout.split() == [str(number)]
+            assert run_python("-c", code, path).stdout.split() == [str(number)]
     assert len(read_scan(path)) == 3
 
 
@@ -186,9 +174,6 @@ def test_a_clock_that_goes_back_does_not_stop_a_scan(tmp_path: Path) -> None:
     earlier = [replace(row, time=NOW.replace(year=2020), preprocessing=2) for row in ROWS]
     write_scan(path, earlier)
     assert read_scan(path) == earlier
-
-
-# --- what happens to the file ---------------------------------------------------------------------
 
 
 def _removed(path: Path) -> None:

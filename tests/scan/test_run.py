@@ -252,9 +252,6 @@ def test_workers_that_cannot_start(
     assert read_rows(tmp_path / "scan.sqlite") == []
 
 
-# --- killed -----------------------------------------------------------------------------------
-
-
 @contextmanager
 def started(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     # A handler of ours, so that a Ctrl-C that this process itself ignores is not ignored there.

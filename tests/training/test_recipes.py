@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from recognizer import Recognizer
-from recognizer.cli import ExitCode
 from recognizer.training.config import carried_recipes, config_from_dict, load_config
 from recognizer.training.runs import read_recipe
-from tests.conftest import invoke
+from tests.conftest import invoke, refuse, succeed
 from tests.labelled import COLOR_OF, write_photos, write_split_photos
 
 RECIPES = carried_recipes()
@@ -62,10 +61,8 @@ def test_it_trains_a_bundle_that_is_served(name: str, tmp_path: Path) -> None:
     data = write_split_photos(tmp_path / "data")
     run, output = tmp_path / "run", tmp_path / "own-name-v3"
     values = {**QUICK, **SMALL[name]}
-    trained = invoke("train", name, "--data", data, "--output", run, *settings(**values))
-    assert trained.exit_code == ExitCode.DONE, trained.output
-    exported = invoke("export", run, "--data", data, "--output", output)
-    assert exported.exit_code == ExitCode.DONE, exported.output
+    succeed("train", name, "--data", data, "--output", run, *settings(**values))
+    succeed("export", run, "--data", data, "--output", output)
     recognizer = Recognizer.load(output)
     assert recognizer.bundle.title == "own-name-v3"
     prediction = recognizer.predict(next(data.glob("*.jpg")))
@@ -84,8 +81,7 @@ def test_a_folder_for_each_label_is_enough_without_a_recipe(
     write_photos(photos, 18)
     monkeypatch.chdir(tmp_path)
     changes = settings(**QUICK, **SMALL["small-cpu"])
-    trained = invoke("train", "--data", photos, *changes)
-    assert trained.exit_code == ExitCode.DONE, trained.output
+    trained = succeed("train", "--data", photos, *changes)
     words = " ".join(trained.output.split())
     assert "small-cpu: 54 photos of 3 labels, test_resnet at 32 pixels, 6 runs" in words
     assert "No test photos" in words
@@ -109,11 +105,9 @@ def test_a_place_that_cannot_be_written_to_is_an_error_of_the_user(
         ("enroll", "ivory_raw", next(photos.rglob("*.jpg"))),
     )
     for command in commands:
-        done = invoke(*command, "--output", tmp_path / "file" / "mine-v1")
-        assert done.exit_code == ExitCode.USAGE, done.exception
+        done = refuse(*command, "--output", tmp_path / "file" / "mine-v1")
     # As of a folder that may only be read.
     monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
     for command in commands:
-        done = invoke(*command, "--output", tmp_path / "mine" / "mine-v1")
-        assert done.exit_code == ExitCode.USAGE, done.exception
+        done = refuse(*command, "--output", tmp_path / "mine" / "mine-v1")
         assert "cannot be written to" in " ".join(done.output.split())

@@ -101,9 +101,6 @@ def test_tables_and_archives_in_a_store(bucket: str, tmp_path: Path) -> None:
     assert contents(f"{bucket}/gone.csv") == {f"{bucket}/gone.csv": Reason.NOT_FOUND}
 
 
-# --- S3 ---------------------------------------------------------------------------------------
-
-
 def test_a_bucket_that_is_not_there(s3_server: str) -> None:
     for url in ("s3://no-such-bucket", "s3://no-such-bucket/x/", "s3://no-such-bucket/a.jpg"):
         assert contents(url) == {url: Reason.NOT_FOUND}

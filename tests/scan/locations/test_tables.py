@@ -191,9 +191,6 @@ def test_any_value_can_stand_in_a_row(value: Any) -> None:
     assert json.loads(to_json({"item": plain(value)}))["item"] == plain(value)
 
 
-# --- other people's files ---------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "text",
     [
