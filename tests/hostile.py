@@ -125,7 +125,6 @@ def _huge_file(folder: Path) -> Path:
     return path
 
 
-_POSIX = None if hasattr(os, "mkfifo") else "POSIX only"
 _ROOT = "root may read everything" if getattr(os, "geteuid", lambda: 0)() == 0 else None
 _BYTE_NAMES = None if sys.platform == "linux" else "file names are Unicode here"
 _HEIF = importlib.util.find_spec("pillow_heif") is not None
@@ -377,15 +376,15 @@ HOSTILE: tuple[Hostile, ...] = (
     ),
     # The file system
     _file("undecodable_name", _OK, None, jpeg, os.fsdecode(b"\xff\xfe.jpg"), _BYTE_NAMES),
-    _file("newline_in_name", _OK, None, jpeg, "two\nlines.jpg", _POSIX),
-    _other("fifo", Reason.NOT_A_FILE, _fifo, _POSIX),
+    _file("newline_in_name", _OK, None, jpeg, "two\nlines.jpg"),
+    _other("fifo", Reason.NOT_A_FILE, _fifo),
     _other("directory", Reason.NOT_A_FILE, _directory),
-    _other("device", Reason.NOT_A_FILE, lambda _: "/dev/zero", _POSIX),
-    _other("unix_socket", Reason.NOT_A_FILE, _socket, _POSIX),
+    _other("device", Reason.NOT_A_FILE, lambda _: "/dev/zero"),
+    _other("unix_socket", Reason.NOT_A_FILE, _socket),
     _other("vanished", Reason.NOT_FOUND, lambda folder: folder / "gone.jpg"),
-    _other("dangling_symlink", Reason.NOT_FOUND, _dangling, _POSIX),
-    _other("symlink_loop", Reason.NOT_FOUND, _loop, _POSIX),
-    _other("no_permission", Reason.PERMISSION_DENIED, _forbidden, _POSIX or _ROOT),
+    _other("dangling_symlink", Reason.NOT_FOUND, _dangling),
+    _other("symlink_loop", Reason.NOT_FOUND, _loop),
+    _other("no_permission", Reason.PERMISSION_DENIED, _forbidden, _ROOT),
     _other("name_too_long", Reason.NOT_FOUND, lambda folder: f"{folder}/{'n' * 300}.jpg"),
     _other("huge_file", Reason.TOO_MANY_BYTES, _huge_file),
 )

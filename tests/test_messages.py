@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,6 @@ from recognizer.imaging.decode import find_damage
 from recognizer.status import Reason, Status
 from tests.conftest import run_python
 from tests.pictures import encoded, photo
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nobody listens there")
 
 PROGRAM = """if True:
     import sys

@@ -200,7 +200,6 @@ def test_sentences_of_many_points_are_read(tmp_path: Path) -> None:
     assert loaded(tmp_path, f"# {words}\n[actions]\nreview = '{words}'").actions
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
 def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.toml")
     for place in (tmp_path / "fifo.toml", Path("/dev/zero"), tmp_path):

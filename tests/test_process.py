@@ -7,8 +7,6 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
-
 from recognizer._process import ProcessPool
 from tests.conftest import run_python
 
@@ -75,7 +73,6 @@ FORKED = """if True:
     """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_is_refused_and_disturbs_nobody(tiny_bundle: Path) -> None:
     # Newer versions of Python warn of a fork beside threads.
     command = ("-W", "ignore::DeprecationWarning", "-c", FORKED, tiny_bundle)

@@ -15,8 +15,6 @@ from tests.conftest import encoded, picture, read_rows, run_python
 
 ROOT = Path(__file__).parents[1]
 
-pytest.importorskip("hatchling", reason="the extra `dev` is not installed")
-
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:

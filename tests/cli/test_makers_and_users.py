@@ -19,8 +19,6 @@ from recognizer.model.description import Calibrated, Enrolled, Exported
 from tests.conftest import encoded, picture, read_rows, succeed
 from tests.labelled import write_recipe, write_split_photos
 
-pytest.importorskip("onnxscript", reason="the extra `train` is not installed")
-
 MAKERS = ("calibrate", "enroll")
 ORDERS = [order for count in range(3) for order in itertools.product(MAKERS, repeat=count)]
 STEPS = {"calibrate": Calibrated, "enroll": Enrolled}

@@ -42,7 +42,6 @@ def test_the_source_is_the_folder_inside_the_labels_folder(tmp_path: Path) -> No
     assert found == {"1.jpg": "anna", "2.jpg": "anna", "3.jpg": "bert", "4.jpg": tmp_path.name}
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
 def test_what_is_no_photo_is_named_and_not_waited_for(tmp_path: Path) -> None:
     place = tmp_path / "ivory_raw"
     place.mkdir()
@@ -58,7 +57,6 @@ def test_what_is_no_photo_is_named_and_not_waited_for(tmp_path: Path) -> None:
         path.unlink()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
 @pytest.mark.parametrize(
     ("name", "read"),
     [

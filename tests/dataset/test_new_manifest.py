@@ -97,7 +97,6 @@ def test_near_copies_stay_together_with_their_sources(
     assert any(words in line for line in made.warnings)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
 def test_what_cannot_be_used_is_left_out_and_named(photos: Path) -> None:
     bone, wood = (photos / label / "shop-0" / "0.jpg" for label in ("bone", "wood"))
     (bone.with_name("broken.jpg")).write_bytes(b"\xff\xd8\xff nonsense")

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("cleanlab", reason="the extra `train` is not installed")
-
 from recognizer.dataset.manifest import Photo, load_photos
 from recognizer.dataset.suspects import draw_suspects, find_suspects
 from recognizer.engine import Recognizer

@@ -87,8 +87,6 @@ def test_the_pages_about_training_run(
 
     The recipe is the default one with a small network of random weights in place of its own.
     """
-    for module in ("torch", "onnxscript", "timm"):
-        pytest.importorskip(module, reason="the extra `train` is not installed")
     trained = tmp_path / "trained"
     shutil.copytree(world, trained)
     monkeypatch.chdir(trained)

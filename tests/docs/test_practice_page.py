@@ -15,7 +15,6 @@ from tests.docs.world import SAMPLES
 
 
 def test_from_listings_to_a_verified_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
     for photo in SAMPLES.glob("*.jpg"):

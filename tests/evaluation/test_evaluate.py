@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo, load_photos
@@ -205,7 +206,6 @@ def test_photos_of_the_training_are_noticed(
 def test_each_photo_has_a_row(
     tiny_bundle: Path, recognizer: Recognizer, data: Path, tmp_path: Path
 ) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
     table = tmp_path / "x.parquet"
     run(tiny_bundle, "--data", data, "--predictions", table)
     rows = parquet.read_table(table).to_pylist()
@@ -231,7 +231,6 @@ def test_the_report_needs_nothing_else_and_shows_no_source(
     assert figures["test"]["families"][0]["recall"]["0.01"]["value"] == 0.8
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
 @pytest.mark.parametrize("kind", ["fifo", "zero", "folder", "missing", "page", "changed", "huge"])
 def test_a_photo_that_cannot_be_scored_is_named(
     tiny_bundle: Path, data: Path, tmp_path: Path, kind: str

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
@@ -16,9 +18,6 @@ from recognizer.evaluation.out_of_fold import measure_out_of_fold
 from recognizer.model.bundle import load_bundle
 from tests.conftest import invoke, refuse, succeed
 from tests.tiny import LABELS
-
-pytest.importorskip("pyarrow")
-pytest.importorskip("sklearn")
 
 
 def predictions(photos: list[Photo], **changes: object) -> OutOfFold:
@@ -61,9 +60,8 @@ def test_a_file_is_read_as_it_was_written(photos: list[Photo], file: Path) -> No
 
 
 def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
     other = tmp_path / "other.parquet"
-    pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table({"a": [1]}), other)
+    parquet.write_table(pyarrow.table({"a": [1]}), other)
     with pytest.raises(DatasetError, match="not out-of-fold predictions"):
         read_out_of_fold(other)
     with pytest.raises(DatasetError, match="missing"):

@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from tests.examples.load import (
     free_port,
     is_listening,
@@ -12,8 +10,6 @@ from tests.examples.load import (
     running,
     uploads_of,
 )
-
-pytest.importorskip("django")
 
 
 def test_64_clients_validate_photos(tiny_bundle: Path) -> None:

@@ -18,9 +18,6 @@ from tests.examples.load import (
     uploads_of,
 )
 
-pytest.importorskip("fastapi")
-pytest.importorskip("uvicorn")
-
 
 @pytest.fixture(scope="module")
 def service(tiny_bundle: Path) -> Iterator[int]:

@@ -87,7 +87,6 @@ def test_a_bad_exchange_file_is_refused(
         list(read_exchange(path))
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs FIFOs")
 def test_what_is_not_a_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.txt")
     (tmp_path / "zero.txt").symlink_to("/dev/zero")

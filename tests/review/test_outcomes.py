@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from recognizer.errors import UsageError
 from recognizer.review.outcomes import (
@@ -82,7 +83,6 @@ def test_a_json_array_is_read_and_parquet_written_too(tmp_path: Path) -> None:
     assert [*read_outcomes(path)] == [outcome(), outcome(1, listing="L1")]
     path.write_text(json.dumps([outcome(note="x" * 4000).to_json()] * 300))  # one line of it
     assert len([*read_outcomes(path)]) == 300
-    parquet = pytest.importorskip("pyarrow.parquet")
     write_outcomes([outcome(note="=1")], tmp_path / "x.parquet")
     (read,) = parquet.read_table(tmp_path / "x.parquet").to_pylist()
     assert Outcome.from_json(read) == outcome(note="=1")
@@ -179,7 +179,6 @@ def test_a_line_ends_where_its_newline_is(tmp_path: Path) -> None:
     assert [one.note for one in read_outcomes(path)] == notes
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no FIFOs there")
 def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.jsonl")
     for place in (tmp_path / "fifo.jsonl", Path("/dev/zero"), tmp_path):

@@ -190,7 +190,6 @@ def test_names_are_escaped(
     assert page.text.count(evil) > 8
 
 
-@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX alone")
 def test_undecodable_names_do_not_break_the_page(
     recognizer: Recognizer, report: Report, tmp_path: Path
 ) -> None:

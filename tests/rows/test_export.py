@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
@@ -62,7 +64,6 @@ def read(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".csv":
         with path.open(encoding="utf-8", newline="") as file:
             return [*csv.DictReader(file)]
-    parquet = pytest.importorskip("pyarrow.parquet")
     return parquet.read_table(path).to_pylist(maps_as_pydicts="strict")
 
 
@@ -130,12 +131,10 @@ def test_the_action_is_that_of_the_policy_that_decided(tmp_path: Path) -> None:
 def test_only_an_earlier_export_is_overwritten(
     scan: Path, tmp_path: Path, write: Any, suffix: str
 ) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    pytest.importorskip("pyarrow.parquet")
     target = tmp_path / f"x{suffix}"
     target.touch()
     before = [write(scan, target).read_bytes() for _ in range(2)][1]
-    pyarrow.parquet.write_table(pyarrow.table({"id": [1]}), tmp_path / "theirs")
+    parquet.write_table(pyarrow.table({"id": [1]}), tmp_path / "theirs")
     other = {export: listings, listings: export}[write](scan, tmp_path / f"y{suffix}")
     theirs = [
         *(b"id,title,image\n7,tusk,a.jpg\n", (tmp_path / "theirs").read_bytes()),

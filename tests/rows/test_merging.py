@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
@@ -312,13 +314,10 @@ CLUSTER = [
 
 
 def to_parquet(path: Path, records: list[dict[str, Any]]) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    pytest.importorskip("pyarrow.parquet")
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), path)
+    parquet.write_table(pyarrow.Table.from_pylist(records), path)
 
 
 def as_columns(path: Path, rows: list[Row]) -> list[Row]:
-    pytest.importorskip("pyarrow.parquet")
     with ScanFile(write_scan(path.with_name("x.sqlite"), rows)) as file:
         write_rows(file, path)
     return [replace(one, source=one.source.replace("\udcff", "\\udcff")) for one in rows]

@@ -204,7 +204,6 @@ def _overwritten(path: Path) -> None:
     shutil.copyfile(write_scan(path.with_name("other"), ROWS[8:]), path)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be moved or removed there")
 @pytest.mark.parametrize(
     ("happens", "words", "rows_in"),
     [

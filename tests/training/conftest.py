@@ -4,9 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("torch", reason="the extra `train` is not installed")
-
 import timm
 import torch
 

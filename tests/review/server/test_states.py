@@ -5,7 +5,6 @@ The server is the one of the command line, in a process of its own that can be k
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -30,8 +29,6 @@ from hypothesis.stateful import (
 from recognizer.rows.row import Row
 from tests.review.server.queues import Client, Server, listing, said_in
 from tests.rows.rows import NOW, digest, quick_folder, write_scan
-
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
 
 PEOPLE = st.sampled_from(["Anna", "Ben", "Chloe"])
 PLACES = st.integers(0, 1)  # of the two servers

@@ -6,7 +6,6 @@ import hashlib
 import signal
 import socket
 import statistics
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -70,7 +69,6 @@ def team(tmp_path: Path) -> Iterator[Team]:
     team.server.stop(signal.SIGKILL)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 def test_five_reviewers_lose_nothing_when_the_server_is_killed(team: Team, tmp_path: Path) -> None:
     workers = [threading.Thread(target=team.work, args=(f"R{i}",)) for i in range(5)]
     for worker in workers:
@@ -97,7 +95,6 @@ def test_five_reviewers_lose_nothing_when_the_server_is_killed(team: Team, tmp_p
     )
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM")
 def test_who_reads_no_answer_does_not_keep_the_server_from_ending(tmp_path: Path) -> None:
     photo, content = tmp_path / "large.png", bytes(32 << 20)
     photo.write_bytes(content)

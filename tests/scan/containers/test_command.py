@@ -36,7 +36,6 @@ PLACES = ("/etc/shadow", "/proc/self/environ", "s3://bucket/a.jpg")
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_all_that_strangers_send_ends_in_rows(tiny_bundle: Path, tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow")
     folder, output = tmp_path / "sent", tmp_path / "scan.sqlite"
     folder.mkdir()
     files = corpus(size=1 << 20)

@@ -87,7 +87,6 @@ def check(path: Path, data: bytes) -> None:
 
 
 def fuzz(suffix: str, cases: int, folder: Path) -> None:
-    pytest.importorskip("pyarrow")
     bases = seeds()[suffix]
     for base in bases:
         check(folder / f"a{suffix}", base)

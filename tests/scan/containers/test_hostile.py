@@ -23,7 +23,6 @@ LIMITS = Limits(max_bytes=1 * MIB)
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
-    pytest.importorskip("pyarrow")
     return corpus()
 
 
