@@ -7,8 +7,6 @@ It takes some minutes, in which nothing else should run. Each measurement runs i
 own, so that its memory is its own; scans run by the command line, as a user starts them.
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 import importlib.metadata

@@ -3,8 +3,6 @@
 It only goes down. Run by ``make check``: ``python -m tests.budget``.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tomllib

@@ -5,8 +5,6 @@ a folder of its own and returns its path; ``entry.status`` and ``entry.reasons``
 about it may say. Where ``entry.skip`` holds words, the input cannot be made or is harmless here.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import socket

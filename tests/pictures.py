@@ -1,7 +1,5 @@
 """Pictures made by code, and image files of all formats, written byte by byte where it matters."""
 
-from __future__ import annotations
-
 import io
 import struct
 import zlib

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import hashlib
 import pickle
 from collections.abc import Callable, Iterator
@@ -327,10 +325,7 @@ CASES: dict[str, Callable[[Image.Image], bytes]] = {
     ],
 )
 def test_the_box_is_around_the_red_object(
-    case: str,
-    size: tuple[int, int],
-    box: tuple[int, int, int, int],
-    recognizer: Recognizer,
+    case: str, size: tuple[int, int], box: tuple[int, int, int, int], recognizer: Recognizer
 ) -> None:
     explanation = recognizer.explain(CASES[case](red_at(box, size)))
     prediction = explanation.prediction

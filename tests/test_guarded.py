@@ -1,7 +1,5 @@
 """A recognizer in processes: what an image does to one of them costs one answer."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import logging

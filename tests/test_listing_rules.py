@@ -1,7 +1,5 @@
 """Keywords, reports and images that are never clear: what they raise, and what they never do."""
 
-from __future__ import annotations
-
 import unicodedata
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """What C libraries print: it is kept off standard error where a process listens, and is heeded."""
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Every notebook runs from top to bottom, on what the repository ships, and is short."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

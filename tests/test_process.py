@@ -1,7 +1,5 @@
 """Processes that may die, seen from their parent and from what is forked off it."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time

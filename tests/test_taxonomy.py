@@ -1,7 +1,5 @@
 """The taxonomy: the packaged file is complete, and a broken one is refused."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The wheel, away from the checkout and without torch: what users install."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -4,8 +4,6 @@ A bundle is exported from a tiny network; then it is calibrated or given a produ
 of two.
 """
 
-from __future__ import annotations
-
 import importlib
 import itertools
 import shutil

@@ -1,7 +1,5 @@
 """What holds for the options of all verbs."""
 
-from __future__ import annotations
-
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Sources are dealt into folds, whole and evenly."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The code of docs/cluster.md does what the page says; that for Spark needs pyspark and Java."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -5,8 +5,6 @@ that cannot be run here says why in a comment above it: ``<!-- not run: needs a 
 another test runs names it: ``<!-- run by: tests/docs/test_cluster_page.py -->``.
 """
 
-from __future__ import annotations
-
 import shutil
 import tomllib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The commands of docs/practice.md, on the tables that it shows."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A folder with everything that the pages speak of, made by code and from the sample images."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import tarfile

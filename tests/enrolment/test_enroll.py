@@ -1,7 +1,5 @@
 """Blue pictures become rhino horn in a bundle for which red ones are ivory."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 from collections.abc import Callable

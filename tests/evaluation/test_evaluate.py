@@ -1,7 +1,5 @@
 """Evaluation with the tiny bundle, for which red is ivory, green ceramic and blue anything else."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -18,13 +16,7 @@ from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo, load_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.evaluation.evaluate import (
-    ANY_PRODUCT,
-    Evaluation,
-    Quality,
-    corrected,
-    evaluate,
-)
+from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, Quality, corrected, evaluate
 from recognizer.evaluation.figures import Truth, measure_living_animals
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Leads, Training

@@ -1,7 +1,5 @@
 """What is made of out-of-fold predictions: calibration, figures, suspects."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

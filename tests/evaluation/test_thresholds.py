@@ -1,7 +1,5 @@
 """Thresholds at named false-positive rates; and whether a smoothed tail holds its rate better."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,7 +1,5 @@
 """A Django site of one form, for the test of the validator; its argument is the port."""
 
-from __future__ import annotations
-
 import os
 import socketserver
 import sys

@@ -1,15 +1,7 @@
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
-from tests.examples.load import (
-    free_port,
-    is_listening,
-    post,
-    running,
-    uploads_of,
-)
+from tests.examples.load import free_port, is_listening, post, running, uploads_of
 
 
 def test_64_clients_validate_photos(tiny_bundle: Path) -> None:

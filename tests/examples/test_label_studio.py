@@ -1,7 +1,5 @@
 """The example that exchanges leads with Label Studio."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

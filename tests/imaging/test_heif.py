@@ -1,7 +1,5 @@
 """HEIC, where the extra ``heif`` is installed: decoded as everything else."""
 
-from __future__ import annotations
-
 import io
 
 import numpy as np

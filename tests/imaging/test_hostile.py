@@ -1,7 +1,5 @@
 """Each input of the table gets its status and reason: nothing raises, blocks or eats memory."""
 
-from __future__ import annotations
-
 import signal
 import sys
 from collections.abc import Iterator

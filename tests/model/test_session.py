@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,11 +11,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from recognizer.engine import GPU_BATCH, Recognizer
-from recognizer.errors import (
-    BundleSchemaError,
-    ProviderError,
-    UsageError,
-)
+from recognizer.errors import BundleSchemaError, ProviderError, UsageError
 from recognizer.model.description import InputFormat
 from recognizer.model.session import PACKAGES
 from recognizer.status import Status

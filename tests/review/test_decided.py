@@ -1,7 +1,5 @@
 """Decided images become a dataset and known items."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """From a lead to a case, and from a case to the certainty that nothing was changed."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

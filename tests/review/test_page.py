@@ -1,7 +1,5 @@
 """The report: one file, made of the pages of the desk."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """Thresholds from labelled photos and from outcomes, against worlds in which all is known."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What changed between two scans."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A new policy on the scores of a scan: the same as a scan with it, and much faster."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from contextlib import closing

@@ -1,7 +1,5 @@
 """Rows and listings as JSON Lines, CSV and Parquet, which replace nothing but an earlier export."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os

@@ -1,7 +1,5 @@
 """Many scans in one file: the latest row of each image, all outcomes, and nothing that is lost."""
 
-from __future__ import annotations
-
 import json
 import os
 import random

@@ -1,7 +1,5 @@
 """The entries of the queue are what the view ``ranked`` says, whatever was written before."""
 
-from __future__ import annotations
-
 import random
 import tempfile
 from dataclasses import replace

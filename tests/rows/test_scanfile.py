@@ -1,7 +1,5 @@
 """A row survives the file whole, and what is not a scan is told in one line and left alone."""
 
-from __future__ import annotations
-
 import json
 import os
 import pickle

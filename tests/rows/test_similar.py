@@ -1,7 +1,5 @@
 """Images that are near a photo, by the model's features, or one another, by their hashes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Disks that are full, and sources that vanish or fail while they are scanned."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

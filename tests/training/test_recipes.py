@@ -1,7 +1,5 @@
 """The recipes of the package, each from photos to a served bundle, with a small backbone."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

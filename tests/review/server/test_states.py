@@ -3,8 +3,6 @@
 The server is the one of the command line, in a process of its own that can be killed.
 """
 
-from __future__ import annotations
-
 import signal
 import threading
 import time

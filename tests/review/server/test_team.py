@@ -1,7 +1,5 @@
 """Five reviewers at once, over a real socket, while the server is killed under them; its end."""
 
-from __future__ import annotations
-
 import hashlib
 import signal
 import socket

@@ -1,7 +1,5 @@
 """Archives and tables as strangers may send them: each case of them is a file with its bytes."""
 
-from __future__ import annotations
-
 import base64
 import csv
 import gzip

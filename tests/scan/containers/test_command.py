@@ -1,7 +1,5 @@
 """Everything that strangers may send at once, from the command line."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections import Counter

@@ -4,8 +4,6 @@ The cases of ``hostile.py`` are what is altered. In the suite there are some hun
 and fifty thousand with ``pytest -m stress tests/scan/containers/test_fuzz.py``.
 """
 
-from __future__ import annotations
-
 import bz2
 import contextlib
 import functools
@@ -65,10 +63,7 @@ def altered(bases: list[bytes]) -> st.SearchStrategy[bytes]:
         return base if kept is None else base[: kept % (len(base) + 1)]
 
     changed = st.builds(
-        apply,
-        st.sampled_from(bases),
-        st.lists(change, max_size=5),
-        st.none() | st.integers(0),
+        apply, st.sampled_from(bases), st.lists(change, max_size=5), st.none() | st.integers(0)
     )
     return st.binary(max_size=2000) | changed
 

@@ -1,7 +1,5 @@
 """Containers in a process of their own: any accident costs a row, and the scan goes on."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """What strangers send: each case of it ends in rows, through the process that opens containers."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What a source gives: the bytes of each of its images, or the reason for a failure."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from typing import Any

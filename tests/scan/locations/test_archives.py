@@ -1,7 +1,5 @@
 """tar and zip archives: what is in them comes out with its own bytes, or with its own reason."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import os

@@ -1,7 +1,5 @@
 """Object stores: S3, as a server on the loopback speaks it."""
 
-from __future__ import annotations
-
 import io
 import os
 import socket

@@ -1,7 +1,5 @@
 """Tables: each row's columns go with its own images, whatever the format, or the row says why."""
 
-from __future__ import annotations
-
 import base64
 import csv
 import decimal
@@ -93,8 +91,7 @@ def test_paths_and_columns(tmp_path: Path, name: str) -> None:
     assert read(items[0]) == RED
     assert items[3].reason is Reason.NO_IMAGE
     assert skipped == Skipped(
-        without_image=Counter({str(path): 1}),
-        image_columns={str(path): {"image_path": None}},
+        without_image=Counter({str(path): 1}), image_columns={str(path): {"image_path": None}}
     )
 
 
