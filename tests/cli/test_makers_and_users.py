@@ -22,11 +22,6 @@ ORDERS = [order for count in range(3) for order in itertools.product(MAKERS, rep
 STEPS = {"calibrate": Calibrated, "enroll": Enrolled}
 
 
-def run(*arguments: object) -> str:
-    done = succeed(*arguments)
-    return done.stdout
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _few_negatives_are_enough() -> Iterator[None]:
     module = importlib.import_module("recognizer.enrolment.enroll")  # its name is a function's too
@@ -70,18 +65,18 @@ def photos(place: Path) -> dict[str, Path]:
 def bundles(place: Path, data: Path, held: Path, photos: dict[str, Path]) -> dict[str, Path]:
     """What was done after the export -> the bundle."""
     recipe = write_recipe(place / "recipe.toml", photos=8, folds=2)
-    run("train", recipe, "--data", data, "--output", place / "run")
+    succeed("train", recipe, "--data", data, "--output", place / "run")
     output = ("--output", place / "tiny-v1", "--license", "CC0-1.0")
-    run("export", place / "run", "--data", data, *output)
+    succeed("export", place / "run", "--data", data, *output)
     made = {(): place / "tiny-v1"}
     for order in ORDERS[1:]:
         *before, maker = order
         parent, output = made[tuple(before)], place / f"tiny-v{len(made) + 1}"
         if maker == "calibrate":
-            run("calibrate", parent, "--data", held, "--output", output)
+            succeed("calibrate", parent, "--data", held, "--output", output)
         else:
             product = ("rhino_horn", "seahorse")[before.count("enroll")]
-            run("enroll", product, photos[product], "--bundle", parent, "--output", output)
+            succeed("enroll", product, photos[product], "--bundle", parent, "--output", output)
         made[order] = output
     return {" ".join(order): folder for order, folder in made.items()}
 
@@ -109,13 +104,13 @@ def test_everything_works_with_it(
     made: tuple[str, Bundle], data: Path, photos: dict[str, Path], tmp_path: Path
 ) -> None:
     _, bundle = made
-    assert "ivory_worked" in run("evaluate", bundle.path, "--data", data, "--rounds", 5)
+    assert "ivory_worked" in succeed("evaluate", bundle.path, "--data", data, "--rounds", 5).stdout
     scan, report = tmp_path / "scan.sqlite", tmp_path / "report.html"
-    run("scan", photos["coral"], "--bundle", bundle.path, "--output", scan, "--workers", 1)
+    succeed("scan", photos["coral"], "--bundle", bundle.path, "--output", scan, "--workers", 1)
     rows = read_rows(scan)
     assert {row["model"]["digest"] for row in rows} == {bundle.digest}
     assert set(rows[0]["scores"]) == set(bundle.label_names)
-    run("report", scan, "--bundle", bundle.path, "--output", report)
+    succeed("report", scan, "--bundle", bundle.path, "--output", report)
     assert bundle.title in report.read_text()
-    told = run("enroll", "coral", photos["coral"], "--bundle", bundle.path, "--check")
-    assert told.startswith("coral: 3 photos of 1 source")
+    told = succeed("enroll", "coral", photos["coral"], "--bundle", bundle.path, "--check")
+    assert told.stdout.startswith("coral: 3 photos of 1 source")

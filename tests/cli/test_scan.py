@@ -143,24 +143,12 @@ def test_tables_name_images_where_the_options_say(
     assert "source_refused 2" in scan(table, "--image-root", tmp_path).stdout
 
 
-def test_a_list_on_standard_input(
-    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
-    folder = photo_folder("red", "green")
-    output = tmp_path / "scan.sqlite"
-    given = "\0".join(str(path) for path in [*sorted(folder.iterdir()), folder / "gone"])
-    command = ("-m", "recognizer", "scan", "-", "--bundle", tiny_bundle, "-o", output)
-    done = run_python(*command, input=given)
-    assert done.returncode == ExitCode.SOME_FAILED
-    # Nothing but progress, where that takes long.
-    assert all("images, " in line for line in done.stderr.splitlines())
-    assert [row["status"] for row in read_rows(output)] == ["ok", "ok", "failed"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ("photo.jpg --timeout 0", "timeout = 0"),
+        ("photo.jpg --timeout nan", "timeout = nan"),
+        ("photo.jpg --timeout inf", "timeout = inf"),
         ("photo.jpg --memory-limit -1", "--memory-limit"),
         ("photo.jpg --policy nowhere.toml", "nowhere.toml: no such file, nor a policy"),
         ("photo.jpg -o same.x --report same.x", "are the same file"),

@@ -46,12 +46,6 @@ def test_a_list_of_hashes_is_read(tmp_path: Path) -> None:
         write_exchange(found, path)
 
 
-def test_an_item_keeps_the_origin_that_it_has(tmp_path: Path) -> None:
-    path = tmp_path / "x.csv"
-    write_exchange([item(origin="first"), item()], path)
-    assert [i.origin for i in read_exchange(path, origin="second")] == ["first", "second"]
-
-
 GOOD = f"pdq,{HASH},product,{TIME},"
 HEADER = "signal_type,signal_value,finding,time,note"
 

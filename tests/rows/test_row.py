@@ -114,12 +114,6 @@ def test_a_path_is_one_however_it_is_written(one: str, other: str, is_same: bool
     assert (item_key(one, {"id": 1}) == item_key(other, {"id": 1})) == is_same
 
 
-def test_a_source_and_a_listing_tell_images_apart() -> None:
-    images = [("a", None), ("b", None), ("a", {"id": 1}), ("a", {"id": 2}), ("b", {"id": 1})]
-    assert len({item_key(*image) for image in images}) == len(images)
-    assert item_key("a", {"id": 1, "title": "x"}) == item_key("a", {"title": "y", "id": "1"})
-
-
 def test_the_other_way_to_write_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     here = os.getcwd()

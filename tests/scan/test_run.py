@@ -17,7 +17,7 @@ from recognizer.engine import Recognizer
 from recognizer.errors import MissingExtraError, ProviderError, RecognizerError, UsageError
 from recognizer.imaging import Limits
 from recognizer.rows import Row, ScanFile, ScanSummary
-from recognizer.scan import Engine, Item, ScanOptions, WorkerPayload, expand
+from recognizer.scan import Engine, Item, WorkerPayload, expand
 from recognizer.scan.pool import WorkerPool
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
@@ -221,18 +221,6 @@ def test_a_source_that_is_slower_than_the_timeout_costs_no_image(
 
     summary = scan_into(tmp_path / "scan.sqlite", slowly(), tiny_bundle, timeout=2)
     assert summary.statuses == {"ok": 2}
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(("timeout", seconds) for seconds in (0, -1, float("inf"), float("nan"))),
-        *[("memory_limit", -1), ("workers", -1)],
-    ],
-)
-def test_options_that_make_no_sense(name: str, value: float) -> None:
-    with pytest.raises(UsageError, match=name.partition("_")[0]):
-        ScanOptions(**{name: value})
 
 
 def test_workers_that_cannot_start(
