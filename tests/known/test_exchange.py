@@ -13,7 +13,7 @@ from tests.known.items import HASH, TIME, item, items
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".CSV"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(sent=st.lists(items, max_size=5))
 def test_what_is_exported_is_what_is_imported(
     suffix: str, sent: list[KnownItem], tmp_path_factory: pytest.TempPathFactory

@@ -21,7 +21,7 @@ def found(index: HashIndex, sought: np.ndarray, distance: int) -> list[tuple[int
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(0, MAX_DISTANCE), st.integers(0, 60))
 def test_it_finds_exactly_what_comparing_all_finds(seed: int, distance: int, count: int) -> None:
     rng = np.random.default_rng(seed)
@@ -54,7 +54,7 @@ def parts(groups: np.ndarray) -> set[frozenset[int]]:
     return {frozenset(np.flatnonzero(groups == root).tolist()) for root in set(groups.tolist())}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(0, 25), st.data())
 def test_groups_are_what_follows_from_pairs_in_any_order(
     seed: int, count: int, data: st.DataObject

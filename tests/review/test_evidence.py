@@ -181,9 +181,7 @@ def test_the_digest_that_was_written_down_is_that_of_the_bytes(
     assert results(case, recognizer, digest)["digest"] is Result.FAILED
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_change_under_a_case_ends_with_exit_code_3(
     original: Path, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from recognizer._process import resident_bytes
-from recognizer.cli.options import read_original
+from recognizer.cli.inputs import read_original
 from recognizer.imaging.sources import Refused
 from recognizer.model.bundle import load_bundle
 from recognizer.policy import CandidateKind, Policy, Probability, Rule

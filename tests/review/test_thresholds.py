@@ -143,7 +143,7 @@ def test_the_intervals_hold_the_truth(spread: float) -> None:
     assert min(held.values()) >= enough, held
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @example(seed=3334, cases=1)
 @given(st.integers(0, 2**16), st.integers(1, 4000))
 def test_a_choice_fits_the_team_and_a_larger_team_misses_no_more(seed: int, cases: int) -> None:

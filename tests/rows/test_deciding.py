@@ -93,7 +93,7 @@ ROWS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(ROWS, st.sampled_from(POLICIES))
 def test_whole_columns_decide_as_rows_one_by_one(
     tiny_bundle: Path, rows: list[Row], policy: Policy

@@ -106,7 +106,7 @@ def latest(rows: list[Row]) -> list[Row]:
     return sorted(found.values(), key=str)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(ROWS, min_size=1, max_size=4))
 def test_merging_loses_nothing_and_repeats_nothing(content: list[list[Row]]) -> None:
     with quick_folder() as folder:

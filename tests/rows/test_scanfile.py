@@ -127,7 +127,7 @@ SCORED = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.one_of(SCORED, FAILED))
 @example(bare_row("a", 0.5, "clear", item={"listed": "0001-01-01T00:00:00+05:00"}))
 @example(bare_row("a", 0.5, "clear", item={"listed": "9999-12-31T23:59:59-05:00"}))
@@ -254,7 +254,7 @@ def test_a_file_without_tables_becomes_a_scan(tmp_path: Path, mode: str) -> None
     assert len(read_scan(path)) == 1
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.data())
 def test_broken_bytes_are_told_or_do_no_harm(tmp_path_factory: Any, data: st.DataObject) -> None:
     whole = _a_scan(tmp_path_factory)

@@ -268,7 +268,6 @@ def verdicts_in(team: Path) -> list[Said]:
 QUICK = settings(
     max_examples=2,
     stateful_step_count=20,
-    deadline=None,
     derandomize=True,
     phases=[Phase.generate],
     suppress_health_check=[*HealthCheck],

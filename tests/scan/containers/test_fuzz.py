@@ -88,7 +88,6 @@ def fuzz(suffix: str, cases: int, folder: Path) -> None:
 
     @settings(
         max_examples=cases,
-        deadline=None,
         phases=[Phase.generate],  # what fails is a seed of its own; each try may cost 10 seconds
         suppress_health_check=list(HealthCheck),
         database=None,

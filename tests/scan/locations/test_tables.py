@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recognizer.errors import UsageError
@@ -180,7 +180,6 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
-@settings(deadline=None)  # a busy machine is not a defect
 @given(VALUES)
 def test_any_value_can_stand_in_a_row(value: Any) -> None:
     assert plain(plain(value)) == plain(value)
