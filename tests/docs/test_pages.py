@@ -41,13 +41,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What every page finds when it begins."""
     folder = tmp_path_factory.mktemp("world")
     with pytest.MonkeyPatch.context() as patch:
-        _in_process(patch, folder)
+        patch.chdir(folder)
         write_world(folder)
     return folder
-
-
-def _in_process(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    patch.chdir(folder)
 
 
 def run(runner: Runner, page: Path) -> None:

@@ -2,31 +2,22 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from recognizer.imaging import perceptual_hash
 from recognizer.known import Bank, KnownItem, KnownItems, share_bank
 from tests.known.items import HASH, item, random_hashes, with_flips
-from tests.pictures import scene
 
 Share = Callable[..., AbstractContextManager[KnownItems]]
-
-
-def hash_of(seed: int) -> str:
-    found = perceptual_hash(np.asarray(scene(seed)))
-    assert found is not None
-    return found
 
 
 @pytest.fixture
 def share(tmp_path: Path) -> Share:
     """Adds items to a bank and shares it."""
 
-    def share(items: Iterable[KnownItem], **options: bool) -> AbstractContextManager[KnownItems]:
+    def share(items: Iterable[KnownItem]) -> AbstractContextManager[KnownItems]:
         with Bank(tmp_path / "bank", create=True) as bank:
             bank.add(items)
-        return share_bank(tmp_path / "bank", **options)
+        return share_bank(tmp_path / "bank")
 
     return share
 

@@ -27,7 +27,6 @@ from tests.conftest import encoded, invoke, picture, succeed
 from tests.review.outcomes import outcome, store
 from tests.rows.rows import bare_row, row_of, write_scan
 
-TAGS = ("bag-info.txt", "bagit.txt", "manifest-sha256.txt", TAG_MANIFEST)
 HOSTILE = "<script>alert(1)</script>\u202e"
 
 
