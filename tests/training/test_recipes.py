@@ -10,7 +10,7 @@ from recognizer import Recognizer
 from recognizer.training.config import carried_recipes, config_from_dict, load_config
 from recognizer.training.runs import read_recipe
 from tests.conftest import invoke, refuse, succeed
-from tests.labelled import COLOR_OF, write_photos, write_split_photos
+from tests.labelled import COLOR_OF, SMALL_RECIPE, write_photos, write_split_photos
 
 RECIPES = carried_recipes()
 SMALL: dict[str, dict[str, object]] = {
@@ -28,14 +28,8 @@ SMALL: dict[str, dict[str, object]] = {
 }
 """What stands for each recipe's backbone."""
 
-QUICK = {
-    "weights": "none",
-    "corrections": "[]",
-    "seeds": 1,
-    "photos": 16,
-    "batch_size": 8,
-    "device": "cpu",
-}
+QUICK = {name: SMALL_RECIPE[name] for name in ("weights", "photos", "batch_size", "device")}
+QUICK |= {"corrections": "[]", "seeds": 1}
 
 
 def settings(**values: object) -> list[str]:
