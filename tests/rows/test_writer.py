@@ -5,7 +5,6 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -174,58 +173,49 @@ def test_a_clock_that_goes_back_does_not_stop_a_scan(tmp_path: Path) -> None:
     assert read_scan(path) == earlier
 
 
-def _removed(path: Path) -> None:
-    path.unlink()
-
-
-def _renamed(path: Path) -> None:
-    path.rename(path.with_name("moved"))
-
-
-def _rotated(path: Path) -> None:
-    _renamed(path)
-    write_scan(path.with_name("other"), ROWS[8:]).rename(path)
-
-
-def _replaced(path: Path) -> None:
-    write_scan(path.with_name("other"), ROWS[8:]).rename(path)
-
-
-def _truncated(path: Path) -> None:
-    os.truncate(path, 0)
-
-
-def _overwritten(path: Path) -> None:
-    # Once what was written is in the file itself, and not in its log alone.
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA wal_checkpoint(PASSIVE)")
-    shutil.copyfile(write_scan(path.with_name("other"), ROWS[8:]), path)
+def disturb(path: Path, how: str) -> None:
+    """Do to the file of a scan what another program might."""
+    other = path.with_name("other")
+    if how in {"renamed", "rotated"}:
+        path.rename(path.with_name("moved"))
+    match how:
+        case "removed":
+            path.unlink()
+        case "rotated" | "replaced":
+            write_scan(other, ROWS[8:]).rename(path)
+        case "truncated":
+            os.truncate(path, 0)
+        case "overwritten":
+            # Once what was written is in the file itself, and not in its log alone.
+            with closing(sqlite3.connect(path)) as database:
+                database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            shutil.copyfile(write_scan(other, ROWS[8:]), path)
 
 
 @pytest.mark.parametrize(
     ("happens", "words", "rows_in"),
     [
-        (_removed, r"was removed .* written again to .*scan\.sqlite\. ", "scan.sqlite"),
-        (_renamed, r"was renamed .* in .*moved\. Put it back", "moved"),
-        (_rotated, r"was renamed .* in .*moved\. Put it back", "moved"),
-        (_replaced, r"was removed .*scan\.sqlite\.recovered", "scan.sqlite.recovered"),
-        (_truncated, "was truncated by another program.*put a copy", None),
-        (_overwritten, "was overwritten by another program.*put a copy", None),
+        ("removed", r"was removed .* written again to .*scan\.sqlite\. ", "scan.sqlite"),
+        ("renamed", r"was renamed .* in .*moved\. Put it back", "moved"),
+        ("rotated", r"was renamed .* in .*moved\. Put it back", "moved"),
+        ("replaced", r"was removed .*scan\.sqlite\.recovered", "scan.sqlite.recovered"),
+        ("truncated", "was truncated by another program.*put a copy", None),
+        ("overwritten", "was overwritten by another program.*put a copy", None),
     ],
 )
 def test_a_file_that_others_touch_in_mid_scan_is_a_clear_stop(
-    tmp_path: Path, happens: Callable[[Path], None], words: str, rows_in: str | None
+    tmp_path: Path, happens: str, words: str, rows_in: str | None
 ) -> None:
     path = tmp_path / "scan.sqlite"
     with ScanWriter(path, Ranking()) as file:
         for row in ROWS[:3]:
             file.append([new(row)])
-        happens(path)
+        disturb(path, happens)
         with pytest.raises(ScanFileChangedError, match=words):
             file.append([new(ROWS[3])])
     if rows_in is not None:
         assert read_scan(tmp_path / rows_in) == ROWS[:3]
-    if happens in (_rotated, _replaced):  # nor is the new file touched by the old one's log
+    if happens in {"rotated", "replaced"}:  # nor is the new file touched by the old one's log
         assert read_scan(path) == ROWS[8:]
 
 

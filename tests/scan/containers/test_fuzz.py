@@ -81,10 +81,12 @@ def check(path: Path, data: bytes) -> None:
             assert len(reader.read(item)) <= LIMITS.max_bytes
 
 
-def fuzz(suffix: str, cases: int, folder: Path) -> None:
+@pytest.mark.parametrize("cases", [CASES, pytest.param(STRESS_CASES, marks=pytest.mark.stress)])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_any_bytes_end_in_rows(suffix: str, cases: int, tmp_path: Path) -> None:
     bases = seeds()[suffix]
     for base in bases:
-        check(folder / f"a{suffix}", base)
+        check(tmp_path / f"a{suffix}", base)
 
     @settings(
         max_examples=cases,
@@ -94,17 +96,6 @@ def fuzz(suffix: str, cases: int, folder: Path) -> None:
     )
     @given(altered(bases))
     def ends_in_rows(data: bytes) -> None:
-        check(folder / f"a{suffix}", data)
+        check(tmp_path / f"a{suffix}", data)
 
     ends_in_rows()
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_any_bytes_end_in_rows(suffix: str, tmp_path: Path) -> None:
-    fuzz(suffix, CASES, tmp_path)
-
-
-@pytest.mark.stress
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_any_bytes_end_in_rows_at_length(suffix: str, tmp_path: Path) -> None:
-    fuzz(suffix, STRESS_CASES, tmp_path)
