@@ -65,9 +65,6 @@ _TORCH_BATCH, _TORCH_BATCHES = 32, 5  # batches of each worker; the first does n
 _PACKAGES = ("onnxruntime", "simplejpeg", "numpy", "torch", "timm")
 
 
-# --- photos ---------------------------------------------------------------------------------------
-
-
 def make_photos(
     folder: Path, size: tuple[int, int], count: int, *, progressive: bool
 ) -> list[Path]:
@@ -93,9 +90,6 @@ def make_photos(
                 break
         paths.append(path)
     return paths
-
-
-# --- measurements ---------------------------------------------------------------------------------
 
 
 def in_new_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -238,9 +232,6 @@ def _median(function: Callable[[T], object], values: Iterable[T]) -> float:
     return statistics.median(taken)
 
 
-# --- the loops that people write by hand ----------------------------------------------------------
-
-
 def pillow_and_onnxruntime(bundle: Bundle, photos: Sequence[Path]) -> float:
     """Return the rate of one process in which Pillow decodes and onnxruntime scores, one by one.
 
@@ -291,9 +282,6 @@ def _batch(paths: Sequence[Path], size: int) -> Any:
     steps = (transforms.Resize((size, size)), transforms.ToTensor())
     prepare = transforms.Compose([*steps, transforms.Normalize([0.5] * 3, [0.5] * 3)])
     return torch.stack([prepare(Image.open(path).convert("RGB")) for path in paths])
-
-
-# --- the whole ------------------------------------------------------------------------------------
 
 
 def measure(options: argparse.Namespace) -> dict[str, Figures]:
