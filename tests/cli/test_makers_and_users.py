@@ -41,15 +41,6 @@ def data(place: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def held(place: Path, data: Path) -> Path:
-    """Photos that were held out, to calibrate on."""
-    folder = shutil.copytree(data, place / "held")
-    manifest = folder / "manifest.csv"
-    manifest.write_text(manifest.read_text().replace(",test,", ",validation,"))
-    return folder
-
-
-@pytest.fixture(scope="module")
 def photos(place: Path) -> dict[str, Path]:
     """Product -> a folder with photos of it, which no network has seen."""
     folders = {name: place / name for name in ("rhino_horn", "seahorse", "coral")}
@@ -62,12 +53,15 @@ def photos(place: Path) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def bundles(place: Path, data: Path, held: Path, photos: dict[str, Path]) -> dict[str, Path]:
+def bundles(place: Path, data: Path, photos: dict[str, Path]) -> dict[str, Path]:
     """What was done after the export -> the bundle."""
+    held = shutil.copytree(data, place / "held")  # photos to calibrate on
+    manifest = held / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",test,", ",validation,"))
     recipe = write_recipe(place / "recipe.toml", photos=8, folds=2)
     succeed("train", recipe, "--data", data, "--output", place / "run")
-    output = ("--output", place / "tiny-v1", "--license", "CC0-1.0")
-    succeed("export", place / "run", "--data", data, *output)
+    given = ("--output", place / "tiny-v1", "--license", "CC0-1.0")
+    succeed("export", place / "run", "--data", data, *given)
     made = {(): place / "tiny-v1"}
     for order in ORDERS[1:]:
         *before, maker = order

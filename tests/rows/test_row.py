@@ -20,11 +20,6 @@ REGION = Region(label="ivory_raw", score=0.5, box=(0, 1, 2, 3), frame=1)
 MATCH = known_match(note="seizure 12", origin="customs", transform="rotate_90")
 
 
-@pytest.fixture
-def row(recognizer: Recognizer) -> Row:
-    return row_of(recognizer, "red.jpg", encoded(picture("red")), item={"id": 7})
-
-
 def test_a_failed_row_is_never_clear(recognizer: Recognizer) -> None:
     row = row_of(recognizer, "x", b"")
     values = json.loads(row.to_json_line())
@@ -76,9 +71,10 @@ def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
     ],
 )
 def test_what_is_not_a_row_is_refused_with_its_key(
-    row: Row, change: Callable[[dict[str, Any]], object], words: str
+    recognizer: Recognizer, change: Callable[[dict[str, Any]], object], words: str
 ) -> None:
-    values = json.loads(replace(row, regions=(REGION,)).to_json_line())
+    row = row_of(recognizer, "red.jpg", encoded(picture("red")), regions=(REGION,))
+    values = json.loads(row.to_json_line())
     values["scores"]["bone"] = 0.1
     change(values)
     with pytest.raises(ValueError, match=words):
