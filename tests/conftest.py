@@ -94,18 +94,17 @@ def run_python(*arguments: object, **options: Any) -> subprocess.CompletedProces
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
+def write_pictures(folder: Path, *colors: str, seed: int = 0) -> Path:
+    """Make a folder of JPEG photos named after their number and colour."""
+    folder.mkdir(parents=True)
+    for i, color in enumerate(colors):
+        (folder / f"{i:03}_{color}.jpg").write_bytes(encoded(picture(color, seed=seed + i)))
+    return folder
+
+
 @pytest.fixture
 def photo_folder(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a folder of JPEG photos named after their colour and number."""
-
-    def make(*colors: str) -> Path:
-        folder = tmp_path / "photos"
-        folder.mkdir()
-        for i, color in enumerate(colors):
-            (folder / f"{i:03}_{color}.jpg").write_bytes(encoded(picture(color, seed=i)))
-        return folder
-
-    return make
+    return partial(write_pictures, tmp_path / "photos")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -5,17 +5,12 @@ import pytest
 from typer.testing import Result
 
 from recognizer.cli import ExitCode
-from tests.conftest import encoded, invoke, picture, read_rows, succeed
+from tests.conftest import invoke, read_rows, succeed, write_pictures
 
 
 @pytest.fixture
 def others(tmp_path: Path) -> Path:
-    folder = tmp_path / "others"
-    folder.mkdir()
-    for i in range(240):
-        color = ("red", "green", "gray")[i % 3]
-        (folder / f"{i:03}.jpg").write_bytes(encoded(picture(color, seed=900 + i)))
-    return folder
+    return write_pictures(tmp_path / "others", *["red", "green", "gray"] * 80, seed=900)
 
 
 @pytest.fixture
@@ -39,7 +34,7 @@ def test_a_product_is_enrolled_and_scanned_for(
     assert f"Wrote {made}" in result.stdout
     scanned, report = tmp_path / "scan.sqlite", tmp_path / "report.html"
     options = ("--bundle", made, "--output", scanned, "--report", report, "--workers", 1)
-    result = succeed("scan", photos, others / "001.jpg", *options)
+    result = succeed("scan", photos, others / "001_green.jpg", *options)
     *found, other = read_rows(scanned)
     assert [row["leads"][0]["name"] for row in found] == ["rhino_horn"] * 3
     assert (other["leads"], other["model"]["name"]) == ([], "mine")

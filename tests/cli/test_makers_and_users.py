@@ -14,7 +14,7 @@ import pytest
 
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Calibrated, Enrolled, Exported
-from tests.conftest import encoded, picture, read_rows, succeed
+from tests.conftest import read_rows, succeed, write_pictures
 from tests.labelled import write_recipe, write_split_photos
 
 MAKERS = ("calibrate", "enroll")
@@ -43,13 +43,10 @@ def data(place: Path) -> Path:
 @pytest.fixture(scope="module")
 def photos(place: Path) -> dict[str, Path]:
     """Product -> a folder with photos of it, which no network has seen."""
-    folders = {name: place / name for name in ("rhino_horn", "seahorse", "coral")}
-    for number, folder in enumerate(folders.values()):
-        folder.mkdir()
-        for i in range(3):
-            photo = encoded(picture("gray", seed=1000 + 10 * number + i))
-            (folder / f"{i}.jpg").write_bytes(photo)
-    return folders
+    return {
+        name: write_pictures(place / name, *["gray"] * 3, seed=1000 + 10 * number)
+        for number, name in enumerate(("rhino_horn", "seahorse", "coral"))
+    }
 
 
 @pytest.fixture(scope="module")

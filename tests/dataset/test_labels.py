@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.dataset.manifest import load_photos
-from tests.conftest import encoded, invoke, picture, refuse, succeed
+from tests.conftest import invoke, refuse, succeed, write_pictures
 
 
 @pytest.fixture
@@ -13,10 +13,7 @@ def photos(tmp_path: Path) -> Path:
     for number, label in enumerate(("bone", "whale_tooth", "Resin tooth")):
         for shop in range(4):
             folder = tmp_path / "photos" / label / f"shop-{shop}"
-            folder.mkdir(parents=True)
-            for i in range(2):
-                image = encoded(picture("red", seed=100 * number + 10 * shop + i))
-                (folder / f"{i}.jpg").write_bytes(image)
+            write_pictures(folder, "red", "red", seed=100 * number + 10 * shop)
     return tmp_path / "photos"
 
 
