@@ -49,7 +49,7 @@ CHANNELS = 1280
 LOOKED_UP = 20_000
 DECIDED = 0.9  # of the entries, before the next one is asked for
 START = datetime(2026, 1, 1, tzinfo=UTC)
-CLEAR = Verdict(decision=Decision.CLEAR, leads=(), why=(), image_decision=Decision.CLEAR)
+CLEAR = Verdict(decision=Decision.CLEAR, image_decision=Decision.CLEAR)
 
 
 @contextmanager
@@ -215,7 +215,7 @@ def look_up(path: Path, count: int) -> None:
     """Look up what is known of images, as a scan of an unchanged folder does."""
     chosen = np.random.default_rng(2).integers(1, count, LOOKED_UP).tolist()
     with ScanWriter(path, Ranking()) as file:
-        rows = [file.row(number) for number in chosen]
+        rows = [next(file.rows("image.id = ?", (number,))) for number in chosen]
         with measured("unchanged images: known, and the last row", lambda: LOOKED_UP):
             for row in rows:
                 if row is not None:

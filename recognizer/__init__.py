@@ -24,7 +24,7 @@ TYPE_CHECKING = False  # typing would be a good part of what happens before Ctrl
 if TYPE_CHECKING:
     from typing import Any
 
-    from recognizer.engine import Recognizer, ScoredImage
+    from recognizer.engine import Explanation, Recognizer, ScoredImage
     from recognizer.errors import (
         BankError,
         BundleDigestError,
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
         Rule,
         Verdict,
     )
-    from recognizer.prediction import Explanation, Prediction, Region, prediction_schema
+    from recognizer.prediction import Prediction, Region, prediction_schema
     from recognizer.status import Reason, Status
     from recognizer.taxonomy import Family, Kind, Label, Taxonomy, load_taxonomy
 

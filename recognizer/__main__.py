@@ -1,7 +1,5 @@
 """``recognizer``, and ``python -m recognizer``: the command line, from its first import on."""
 
-from __future__ import annotations
-
 import sys
 
 

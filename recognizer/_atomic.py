@@ -3,8 +3,6 @@
 Only an earlier file of the same kind is overwritten, never somebody's photo, scan or table.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

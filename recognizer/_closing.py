@@ -1,7 +1,5 @@
 """Classes that hold files or processes are used in a ``with`` block."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import Self
 

@@ -5,8 +5,6 @@ belongs to the process, so only workers listen. What the package itself has to s
 logger ``recognizer``, of which nothing is shown unless the program has a handler for it.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

@@ -1,7 +1,5 @@
 """What a policy makes of a prediction: leads, a decision, and a sentence for each reason."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,6 +26,19 @@ from recognizer.prediction import HASH_BITS, Prediction
 from recognizer.status import Reason, Status
 
 
+class LeadThresholds(NamedTuple):
+    """The thresholds of a candidate, and its ``members`` without those that are ignored.
+
+    A threshold comes with its false-positive rate, if it stands for one. If ``priority`` is lower
+    than ``review``, ``review`` counts for both.
+    """
+
+    candidate: Candidate
+    members: tuple[str, ...]
+    review: tuple[float, float | None]
+    priority: tuple[float, float | None]
+
+
 def decide(
     prediction: Prediction,
     bundle: Bundle,
@@ -42,7 +53,7 @@ def decide(
     For many predictions, ``limits`` are those of :func:`limits_of`.
     """
     if prediction.status is Status.FAILED:
-        verdict = _verdict(Decision.UNSCORED)
+        verdict = Verdict(decision=Decision.UNSCORED, image_decision=Decision.UNSCORED)
         if policy.always_review.failed and prediction.reason not in UNREADABLE_REASONS:
             verdict = _at_least(Decision.REVIEW, verdict, f"not scored: {prediction.reason}")
     else:
@@ -51,7 +62,8 @@ def decide(
         leads = _leads(prediction, limits)
         decision = max((lead.level for lead in leads), key=severity, default=Decision.CLEAR)
         why = tuple(_sentence(lead, prediction) for lead in leads)
-        verdict = _with_known(_verdict(decision, leads, why), policy, known)
+        verdict = Verdict(decision=decision, leads=leads, why=why, image_decision=decision)
+        verdict = _with_known(verdict, policy, known)
         verdict = _always_reviewed(verdict, prediction, policy, bundle.animals)
     return with_listing(replace(verdict, image_decision=verdict.decision), policy, columns)
 
@@ -66,12 +78,6 @@ UNREADABLE_REASONS = frozenset(
     }
 )
 """Why an image was not read at all, so that nobody could review it."""
-
-
-def _verdict(
-    decision: Decision, leads: tuple[Lead, ...] = (), why: tuple[str, ...] = ()
-) -> Verdict:
-    return Verdict(decision=decision, leads=leads, why=why, image_decision=decision)
 
 
 def _at_least(level: Decision, verdict: Verdict, reason: str) -> Verdict:
@@ -115,19 +121,6 @@ def with_listing(verdict: Verdict, policy: Policy, columns: Mapping[str, Any] | 
 
 
 _MAX_NAMED = 5  # keywords in a sentence; all of them are in the row
-
-
-class LeadThresholds(NamedTuple):
-    """The thresholds of a candidate, and its ``members`` without those that are ignored.
-
-    A threshold comes with its false-positive rate, if it stands for one. If ``priority`` is lower
-    than ``review``, ``review`` counts for both.
-    """
-
-    candidate: Candidate
-    members: tuple[str, ...]
-    review: tuple[float, float | None]
-    priority: tuple[float, float | None]
 
 
 def limits_of(bundle: Bundle, policy: Policy) -> tuple[LeadThresholds, ...]:
@@ -217,7 +210,7 @@ def _with_known(verdict: Verdict, policy: Policy, known: Sequence[KnownMatch]) -
     if cleared and not products and policy.known.cleared == "clear":
         silenced = "; it would have been " + "; ".join(verdict.why) if verdict.why else ""
         why = (_match_sentence(Decision.CLEAR, cleared) + silenced,)
-        return _verdict(Decision.CLEAR, why=why)
+        return Verdict(decision=Decision.CLEAR, why=why, image_decision=Decision.CLEAR)
     return verdict
 
 

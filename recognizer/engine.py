@@ -3,14 +3,12 @@
 It never imports torch, and one instance may be used by many threads at once.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -31,7 +29,7 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.numerics import sigmoid
 from recognizer.model.session import is_onnxruntime_error, open_session
 from recognizer.policy import KnownMatch, Policy, Verdict
-from recognizer.prediction import Explanation, Prediction, Region
+from recognizer.prediction import Prediction, Region
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 
@@ -61,6 +59,23 @@ class ScoredImage:
         place = [frame.index for frame in self.image.frames].index(self.prediction.frame or 0)
         vector: NDArray[np.float32] = self.outputs["embedding"][place]
         return vector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Explanation:
+    """Where the score of a label comes from; all but the prediction is empty where it failed.
+
+    ``heatmap``, float32 (h, w), is the local probability of the label, 0 to 1, on the grid of the
+    model's last features, over the whole upright image. ``regions`` are boxes around what stands
+    out, highest first. ``rgb``, uint8 (height, width, 3), is the upright frame, perhaps reduced, on
+    which the heat-map can be drawn.
+    """
+
+    prediction: Prediction
+    label: str | None
+    heatmap: NDArray[np.float32]
+    regions: tuple[Region, ...]
+    rgb: NDArray[np.uint8]
 
 
 class DecisionMaker:
@@ -147,7 +162,7 @@ class Recognizer(DecisionMaker):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.bundle.title!r}, provider={self.provider!r})"
 
-    def __reduce__(self) -> tuple[Callable[[], Recognizer], tuple[()]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return self._load_again, ()
 
     @classmethod
@@ -159,7 +174,7 @@ class Recognizer(DecisionMaker):
         threads: int | None = None,
         allow_fallback: bool = False,
         limits: Limits | None = None,
-    ) -> Recognizer:
+    ) -> Self:
         """Load a bundle: a folder, or the name of one that the package carries, or the default.
 
         ``provider`` is ``cpu``, ``cuda``, ``coreml``, ``directml`` or ``openvino``; if it is

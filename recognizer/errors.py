@@ -21,8 +21,6 @@ with a file that the program wrote.
     └── MissingExtraError       an optional dependency is not installed (also an ImportError)
 """
 
-from __future__ import annotations
-
 import os
 
 

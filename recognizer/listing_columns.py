@@ -4,8 +4,6 @@ Platforms name their columns as they please. What is known are usual names, in w
 blanks, hyphens, underscores or capitals between the words.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

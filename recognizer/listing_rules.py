@@ -3,8 +3,6 @@
 What these rules find is kept apart from the evidence of the image.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping

@@ -256,8 +256,8 @@ class Verdict:
     """
 
     decision: Decision
-    leads: tuple[Lead, ...]
-    why: tuple[str, ...]
+    leads: tuple[Lead, ...] = ()
+    why: tuple[str, ...] = ()
     image_decision: Decision
     keywords: tuple[KeywordHit, ...] = ()
 

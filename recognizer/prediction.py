@@ -1,24 +1,18 @@
-"""The values that the engine returns: predictions, regions, explanations.
+"""The values that the engine returns: predictions and regions.
 
 A prediction is what the *model* says; what a platform makes of it is a decision, in
 :mod:`recognizer.policy`.
 """
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
+from typing import Annotated, Any, TypeAlias, get_type_hints
 
 import msgspec
 
 from recognizer.status import Reason, Status
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 HASH_BITS = 256
 """Of a perceptual hash."""
@@ -102,23 +96,6 @@ class Prediction:
 
 
 _NAMES = tuple(field.name for field in fields(Prediction))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Explanation:
-    """Where the score of a label comes from; all but the prediction is empty where it failed.
-
-    ``heatmap``, float32 (h, w), is the local probability of the label, 0 to 1, on the grid of the
-    model's last features, over the whole upright image. ``regions`` are boxes around what stands
-    out, highest first. ``rgb``, uint8 (height, width, 3), is the upright frame, perhaps reduced, on
-    which the heat-map can be drawn.
-    """
-
-    prediction: Prediction
-    label: str | None
-    heatmap: NDArray[np.float32]
-    regions: tuple[Region, ...]
-    rgb: NDArray[np.uint8]
 
 
 def prediction_schema() -> dict[str, Any]:

@@ -3,8 +3,6 @@
 The codes are part of the row format: codes are added, never renamed.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 

@@ -129,27 +129,27 @@ def _as_table(entry: Family | Label) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value and key != "name"}
 
 
-def load_taxonomy(own: str | os.PathLike[str] | None = None) -> Taxonomy:
-    """Return the names of the package, and with ``own`` those that a TOML file adds to them."""
-    return _packaged() if own is None else read_labels(own, _packaged())
+def load_taxonomy(
+    own: str | os.PathLike[str] | None = None, base: Taxonomy | None = None
+) -> Taxonomy:
+    """Return the names of the package (or ``base``), and those that a TOML file adds to them."""
+    base = base or _packaged()
+    if own is None:
+        return base
+    where = os.fspath(own)
+    if os.path.exists(own) and not os.path.isfile(own):  # a FIFO would be waited for
+        raise TaxonomyError(f"{where} is not a regular file")
+    try:
+        content = tomllib.loads(Path(own).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # no UTF-8, no TOML, nested too deeply
+        raise TaxonomyError(f"{where}: {error}") from error
+    return base.extended(content, where)
 
 
 @functools.cache
 def _packaged() -> Taxonomy:
     text = (resources.files("recognizer") / "taxonomy.toml").read_text(encoding="utf-8")
     return Taxonomy({}, {}).extended(tomllib.loads(text), "taxonomy.toml")
-
-
-def read_labels(path: str | os.PathLike[str], base: Taxonomy) -> Taxonomy:
-    """Return a taxonomy with the labels of a TOML file added (see :meth:`Taxonomy.extended`)."""
-    where = os.fspath(path)
-    if os.path.exists(path) and not os.path.isfile(path):  # a FIFO would be waited for
-        raise TaxonomyError(f"{where} is not a regular file")
-    try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # no UTF-8, no TOML, nested too deeply
-        raise TaxonomyError(f"{where}: {error}") from error
-    return base.extended(content, where)
 
 
 def _extended(base: Taxonomy, own: Mapping[str, Any]) -> Taxonomy:

@@ -22,7 +22,7 @@ UNSCORED = Decision.UNSCORED
 
 
 def verdict(decision: Decision) -> Verdict:
-    return Verdict(decision=decision, leads=(), why=(), image_decision=decision)
+    return Verdict(decision=decision, image_decision=decision)
 
 
 def found(keywords: Keywords, title: str) -> list[str]:

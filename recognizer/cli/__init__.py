@@ -4,8 +4,6 @@ The module of a verb, with a function ``command`` or an ``app``, is imported whe
 called: ``recognizer --help`` answers at once. Verbs raise; only here an error becomes an exit code.
 """
 
-from __future__ import annotations
-
 import importlib
 import signal
 import sys
@@ -93,18 +91,13 @@ class ExitCode(IntEnum):
     DONE = 0
     INTERNAL_ERROR = 1  # or the scan's file was moved or replaced in mid-scan
     USAGE = 2  # an option, a policy, a scan's file, a data folder, an extra that is not installed
-    SOME_FAILED = 3
+    SOME_FAILED = 3  # all is done, and the inputs that failed are reported
     MODEL = 4  # it is missing, or is not the one that it should be
     INTERRUPTED = 130
 
 
-class SomeInputsFailedError(RecognizerError):
-    """A verb has done its work and reported the inputs that failed; only the exit code is left."""
-
-
 _CODES: Mapping[type[BaseException], ExitCode] = {  # the first that an error is one of
     KeyboardInterrupt: ExitCode.INTERRUPTED,
-    SomeInputsFailedError: ExitCode.SOME_FAILED,
     ScanFileChangedError: ExitCode.INTERNAL_ERROR,
     BundleError: ExitCode.MODEL,
     RecognizerError: ExitCode.USAGE,

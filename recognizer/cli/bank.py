@@ -1,9 +1,6 @@
 """``recognizer bank``: known items, recognised by the hashes of their photos."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,7 +10,7 @@ import typer
 
 from recognizer.cli import options
 from recognizer.cli.inputs import open_reviewed
-from recognizer.cli.options import output_option, print_json
+from recognizer.cli.options import output_option
 from recognizer.cli.progress import require_none_failed
 from recognizer.errors import UsageError
 from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
@@ -78,7 +75,6 @@ def list_items(
     bank: BankArgument,
     label: Annotated[str | None, typer.Option(help="List only items with this label.")] = None,
     output: Annotated[Path | None, output_option("Write an exchange file instead: a .csv.")] = None,
-    json_lines: options.JsonLinesOption = False,
 ) -> None:
     """List the items of a bank, the oldest first, or write them into an exchange file.
 
@@ -90,12 +86,9 @@ def list_items(
             typer.echo(f"{output}: {write_exchange(items, output)} items")
             return
         for item in items:
-            if json_lines:
-                print_json({"id": item.id, **asdict(item)}, on_one_line=True)
-            else:
-                about = [item.id, item.time[:10], item.finding.value, item.label or "-"]
-                words = [text for text in (item.origin, item.by, item.note) if text]
-                typer.echo("  ".join([*about, ", ".join(words)]).rstrip())
+            about = [item.id, item.time[:10], item.finding.value, item.label or "-"]
+            words = [text for text in (item.origin, item.by, item.note) if text]
+            typer.echo("  ".join([*about, ", ".join(words)]).rstrip())
 
 
 @app.command()

@@ -1,7 +1,5 @@
 """``recognizer calibrate``: the same network, calibrated on other photos."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

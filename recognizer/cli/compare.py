@@ -1,7 +1,5 @@
 """``recognizer compare``: what changed between two scans."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``recognizer dataset``: split and check labelled photos, and describe custom labels."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Annotated
 import typer
 
 from recognizer._atomic import make_folder
-from recognizer.cli import SomeInputsFailedError, options
+from recognizer.cli import ExitCode, options
 from recognizer.cli.progress import print_table, show_stage, shown, working
 from recognizer.dataset.check import check_data
 from recognizer.dataset.labels import (
@@ -35,7 +33,6 @@ from recognizer.errors import DatasetError, UsageError
 from recognizer.taxonomy import Kind, load_taxonomy
 
 MAX_SHOWN = 20  # suspects and files that are printed; the rest is counted
-SHEET_PHOTOS = 64
 
 app = options.group("Split labelled photos, check them, find labels that may be wrong.")
 
@@ -66,7 +63,6 @@ def split(
         float, typer.Option(help="The share that is left to `calibrate`.", min=0, max=0.9)
     ] = 0.0,
     seed: options.SeedOption = 0,
-    layout: options.LayoutOption = None,
     photos: Annotated[
         Path | None, typer.Option(help="The photos' folder.", show_default="that of the list")
     ] = None,
@@ -88,7 +84,7 @@ def split(
             f"{output / MANIFEST} exists already, and runs may rest on it: name another folder, or "
             "delete it"
         )
-    found = read_collection(folder, layout, photos)
+    found = read_collection(folder, photos)
     with show_stage("reading photos") as progress:
         made = make_manifest(
             found,
@@ -104,7 +100,7 @@ def split(
     _print_split(made)
     typer.echo(f"Wrote {path}", err=True)
     if made.left_out:
-        raise SomeInputsFailedError
+        raise typer.Exit(ExitCode.SOME_FAILED)
 
 
 def _pairs(given: Sequence[str] | None, form: str) -> dict[str, str]:
@@ -149,7 +145,6 @@ def labels(
         list[str] | None,
         typer.Argument(metavar="LABEL=KIND", help="Labels for a new file, and their kinds."),
     ] = None,
-    layout: options.LayoutOption = None,
 ) -> None:
     """Describe custom labels in FOLDER/taxonomy.toml, and check that file.
 
@@ -168,7 +163,7 @@ def labels(
         raise UsageError(f"{path} exists already: edit it, or delete it first")
     counts: dict[str, int] = {}
     try:
-        counts = dict(count_labels(folder, layout))
+        counts = dict(count_labels(folder))
     except DatasetError as error:
         if any(folder.iterdir()):
             if not (path.exists() or given):
@@ -206,8 +201,8 @@ def check(data: options.DataArgument) -> None:
         typer.echo(line)
     if found.problems or found.duplicates:
         raise DatasetError(
-            f"{len(found.problems)} problems and {len(found.duplicates)} near-duplicates across "
-            "splits, listed above"
+            f"{len(found.problems)} problems and {len(found.duplicates)} groups of "
+            "near-duplicates across splits, listed above"
         )
 
 
@@ -217,16 +212,13 @@ def suspects(
     bundle: options.BundleOption = None,
     split: Annotated[str, typer.Option(help="The split to search.")] = "train",
     output: Annotated[Path | None, options.output_option("Write the whole list as CSV.")] = None,
-    sheet: Annotated[
-        Path | None, typer.Option(help="Draw the first ones on a contact sheet (PNG).")
-    ] = None,
 ) -> None:
     """List photos that do not look like their label, the most confident first.
 
     Most of them are right and only unusual: look before you correct one.
     """
     options.require_extra("train", "cleanlab", "sklearn")
-    from recognizer.dataset.suspects import draw_suspects, find_suspects, write_suspects
+    from recognizer.dataset.suspects import find_suspects, write_suspects
 
     photos = [p for p in load_data(data) if p.split == split]
     recognizer = Recognizer.load(bundle)
@@ -251,5 +243,3 @@ def suspects(
     if output is not None:
         write_suspects(found, output)
         typer.echo(f"Wrote {output}", err=True)
-    if sheet is not None:
-        draw_suspects(found[:SHEET_PHOTOS], sheet)

@@ -1,7 +1,5 @@
 """``recognizer decide``: the decisions of another policy, from the scores of a scan."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

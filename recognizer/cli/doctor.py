@@ -1,7 +1,5 @@
 """``recognizer doctor``: what is installed, on which machine, and whether the model works here."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import platform

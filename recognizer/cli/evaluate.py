@@ -78,7 +78,7 @@ def command(
     """
     require_extra("evaluate")
     from recognizer.evaluation.evaluate import ANY_PRODUCT, photos_of_split, to_json
-    from recognizer.evaluation.out_of_fold import CAVEAT, measure_out_of_fold
+    from recognizer.evaluation.out_of_fold import measure_out_of_fold
     from recognizer.evaluation.paired import compare
     from recognizer.evaluation.robustness import measure_robustness
 
@@ -96,7 +96,7 @@ def command(
                 "has all that is measured"
             )
         found = measure_out_of_fold(read_out_of_fold(out_of_fold), out_of_fold.name, **how)
-        figures, pages = {found.split: found}, [_page_of(found, CAVEAT)]
+        figures, pages = {found.split: found}, [_page_of(found)]
     elif data is None:
         raise UsageError("give --data, the labelled photos, or --out-of-fold")
     else:
@@ -120,7 +120,7 @@ def command(
                 chosen["validation"] = photos_of_split(photos, "validation")
             measured = [_measure(recognizer, prevalence, how, *part) for part in chosen.items()]
             figures = {part.evaluation.split: part.evaluation for part in measured}
-            pages = [_page_of(part.evaluation, part.worth) for part in measured]
+            pages = [_page_of(part.evaluation) for part in measured]
             _write(recognizer, measured, output, predictions, to_json(figures))
     if as_json:
         typer.echo(to_json(figures))
@@ -160,7 +160,7 @@ def _check(prevalence: float, output: Path | None, predictions: Path | None) -> 
 def _measure(
     recognizer: Recognizer, prevalence: float, how: dict[str, Any], split: str, photos: list[Photo]
 ) -> Measured:
-    from recognizer.evaluation.evaluate import SPLIT_CAVEATS, default_verdicts, measure
+    from recognizer.evaluation.evaluate import default_verdicts, measure
     from recognizer.evaluation.html_report import Measured
 
     found = _score(recognizer, photos, f"scoring: {split}")
@@ -171,7 +171,7 @@ def _measure(
         verdicts=verdicts,
         **how,
     )
-    return Measured(evaluation, SPLIT_CAVEATS[split], photos, found, verdicts)
+    return Measured(evaluation, photos, found, verdicts)
 
 
 def _write(
@@ -201,18 +201,13 @@ def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[
         return score_photos(recognizer, photos, progress)
 
 
-def print_evaluation(evaluation: Evaluation, worth: str) -> None:
+def print_evaluation(evaluation: Evaluation) -> None:
     """Print the tables of an evaluation, and what its figures are worth."""
-    _print_pages([_page_of(evaluation, worth)])
+    _print_pages([_page_of(evaluation)])
 
 
-def _page_of(evaluation: Evaluation, worth: str) -> str:
-    from recognizer.evaluation.figures import MIN_FOR_CALIBRATION
-
-    least = MIN_FOR_CALIBRATION
-    return render(
-        "evaluation.md.j2", e=evaluation, worth=worth, min_for_calibration=least, percent=percent
-    )
+def _page_of(evaluation: Evaluation) -> str:
+    return render("evaluation.md.j2", e=evaluation, percent=percent)
 
 
 def _print_pages(pages: Sequence[str]) -> None:

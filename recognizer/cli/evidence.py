@@ -1,7 +1,5 @@
 """``recognizer evidence``: a case folder of leads."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """``recognizer export``: a trained recipe becomes a bundle."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +8,6 @@ import typer
 from recognizer._atomic import make_folder
 from recognizer.cli import options
 from recognizer.cli.progress import show_progress
-from recognizer.cli.train import CacheOption
 from recognizer.dataset.manifest import load_data
 from recognizer.errors import UsageError
 from recognizer.model.folders import bundle_title
@@ -29,13 +26,10 @@ def command(
         str | None,
         typer.Option("--license", metavar="SPDX", help="Its licence.", show_default="not stated"),
     ] = None,
-    cache: CacheOption = None,
 ) -> None:
     """Export to ONNX, set thresholds, measure on the test split and write the model card."""
     options.require_extra("train")
     from recognizer.cli.evaluate import print_evaluation
-    from recognizer.evaluation.evaluate import SPLIT_CAVEATS
-    from recognizer.evaluation.out_of_fold import CAVEAT
     from recognizer.training.export import export_bundle
     from recognizer.training.runs import open_recipe, read_recipe
 
@@ -47,12 +41,12 @@ def command(
             text = notes.read_text(encoding="utf-8") if notes else ""
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--notes {notes}: {error}") from error
-        with (recipe := open_recipe(read_recipe(run), load_data(data), run, cache)).cache:
+        with (recipe := open_recipe(read_recipe(run), load_data(data), run)).cache:
             release = export_bundle(
                 recipe, output, notes=text, spdx_license=spdx_license, on_stage=stage
             )
-    print_evaluation(release.test, SPLIT_CAVEATS["test"])
-    print_evaluation(release.unseen, CAVEAT)
+    print_evaluation(release.test)
+    print_evaluation(release.unseen)
     lost = max(release.lost.values(), default=0.0)
     typer.echo(
         f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)",

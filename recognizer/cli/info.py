@@ -1,7 +1,5 @@
 """``recognizer info``: what a bundle is, what it can name, and what stands behind it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import typer

@@ -1,7 +1,5 @@
 """What verbs read: scans with their outcomes, the bundles behind rows, the originals of images."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """``recognizer merge``: one scan from many."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

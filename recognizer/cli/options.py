@@ -4,8 +4,6 @@ An option that several verbs have is called the same everywhere, has the same le
 same: a test walks all verbs. Only what is written to ``--output`` differs (:func:`output_option`).
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 from collections.abc import Iterable
@@ -101,14 +99,6 @@ OutOfFoldOption = Annotated[
         help="Use the out-of-fold predictions that `train` keeps, instead of a bundle's.",
     ),
 ]
-LayoutOption = Annotated[
-    str | None,
-    typer.Option(
-        "--layout",
-        help="How the photos are labelled: folders, csv or coco.",
-        show_default="by what the folder holds",
-    ),
-]
 Split = Literal["test", "validation", "all"]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random draws.", min=0)]
 
@@ -133,19 +123,16 @@ QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
-JsonLinesOption = Annotated[
-    bool, typer.Option("--json", help="Print JSON instead: one object on each line.")
-]
 
 
-def print_json(content: Any, *, on_one_line: bool = False) -> None:
+def print_json(content: Any) -> None:
     """Print an object of plain values and dataclasses as JSON, for ``--json``."""
     found = msgspec.to_builtins(
         content,
         str_keys=True,
         enc_hook=lambda value: value.item() if hasattr(value, "item") else str(value),  # numpy's
     )
-    typer.echo(json.dumps(found, indent=None if on_one_line else 2))
+    typer.echo(json.dumps(found, indent=2))
 
 
 def group(help: str) -> typer.Typer:  # noqa: A002 - as typer calls it

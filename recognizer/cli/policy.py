@@ -1,7 +1,5 @@
 """``recognizer policy``: check a policy, and show what it decides."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Iterator
 from typing import Annotated
@@ -80,7 +78,5 @@ def _warnings(policy: Policy, bundle: Bundle) -> Iterator[str]:
 
 
 def _is_unspaced(word: str) -> bool:
-    """Whether a word is in a script that is written without blanks between words."""
-    names = (unicodedata.name(character, "").split()[:1] for character in word)
-    scripts = {"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR"}
-    return any(name and name[0] in scripts for name in names)
+    scripts = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
+    return any(unicodedata.name(character, "").startswith(scripts) for character in word)

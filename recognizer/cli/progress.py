@@ -1,7 +1,5 @@
 """What commands show: progress on standard error, tables as wide as they need to be, failures."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +12,7 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
-from recognizer.cli import SomeInputsFailedError
+from recognizer.cli import ExitCode
 
 _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
 
@@ -73,7 +71,7 @@ def require_none_failed(failures: Iterable[str]) -> None:
     for line in lines:
         typer.echo(shown(line), err=True)
     if lines:
-        raise SomeInputsFailedError
+        raise typer.Exit(ExitCode.SOME_FAILED)
 
 
 def print_wide(content: Any) -> None:

@@ -1,7 +1,5 @@
 """``recognizer report``: the review queue of a scan as one HTML file."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Annotated

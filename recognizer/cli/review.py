@@ -1,7 +1,5 @@
 """``recognizer review``: the review queue for one team, as a small local server."""
 
-from __future__ import annotations
-
 import secrets
 import signal
 import socket

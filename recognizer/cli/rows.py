@@ -1,7 +1,5 @@
 """``recognizer rows``: the rows or listings of a scan in other formats."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``recognizer scan``: find leads in images, one row for each."""
 
-from __future__ import annotations
-
 import difflib
 import glob
 import os
@@ -15,7 +13,7 @@ import msgspec
 import typer
 
 from recognizer._atomic import check_place, require_page
-from recognizer.cli import SomeInputsFailedError, options, scan_output
+from recognizer.cli import ExitCode, options, scan_output
 from recognizer.cli.options import output_option, print_json
 from recognizer.cli.progress import show_progress
 from recognizer.errors import UsageError
@@ -207,7 +205,7 @@ def command(
             elif not quiet:
                 scan_output.print_results(file, summary, skipped, model, report)
     if summary.failed:
-        raise SomeInputsFailedError
+        raise typer.Exit(ExitCode.SOME_FAILED)
 
 
 @contextmanager

@@ -1,9 +1,7 @@
 """What ``recognizer scan`` says: how far it is, its results, and a summary."""
 
-from __future__ import annotations
-
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from recognizer.status import Reason, Status
 
 LISTED_INPUTS = 30  # up to so many images, each has a line; of more, only the first leads
 LISTED_LEADS = 20
-_NAMED_COLUMNS = 10  # of a table
 _MISPLACED = {Reason.NOT_FOUND, Reason.SOURCE_REFUSED}
 
 
@@ -82,7 +79,11 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
         yield f"Failed, and so not cleared: {_listed(summary.failed)}."
         ((most, _),) = summary.failed.most_common(1)
         if most in _MISPLACED and summary.failed.total() == summary.images:
-            yield from map(_misplaced, skipped.image_columns)
+            yield from (
+                f"No image of {shown(table)} could be read: name the folder where its paths begin "
+                "(--image-root), and a new --output."
+                for table in skipped.image_columns
+            )
     if summary.repeated:
         yield f"Named more than once: {summary.repeated:,}."
     if skipped.other_files or skipped.hidden:
@@ -91,7 +92,7 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
             f"{skipped.hidden:,} hidden. Name them to scan them."
         )
     for table, names in skipped.image_columns.items():
-        yield chosen_columns(table, names)
+        yield shown(f"{table}: images from {', '.join(map(repr, names))}.")
     if summary.decisions:
         products = f" They may show: {_listed(summary.leads)}." if summary.leads else ""
         yield f"Leads: {_listed(summary.decisions)}.{products}"
@@ -105,24 +106,10 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
         )
 
 
-def chosen_columns(table: str, names: Iterable[str]) -> str:
-    """Return a line on the columns that were taken for those of images."""
-    quoted = [*map(repr, names)]
-    more = f" and {len(quoted) - _NAMED_COLUMNS} more" if len(quoted) > _NAMED_COLUMNS else ""
-    return shown(f"{table}: images from {', '.join(quoted[:_NAMED_COLUMNS])}{more}.")
-
-
 def warnings(skipped: Skipped) -> Iterator[str]:
     """Yield a line for each table with rows that name no image."""
     for table, count in skipped.without_image.items():
         yield shown(f"{table}: {counted(count, 'row')} without an image")
-
-
-def _misplaced(table: str) -> str:
-    return (
-        f"No image of {shown(table)} could be read: name the folder where its paths begin "
-        "(--image-root), and a new --output."
-    )
 
 
 def _listed(counts: Counter[Any]) -> str:

@@ -1,21 +1,16 @@
 """``recognizer similar``: near-copies in a scan, or the images that resemble a photo."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from recognizer.cli import options
-from recognizer.cli.options import print_json
 from recognizer.cli.progress import shown, working
 from recognizer.cli.scan_output import row_line
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.rows import ScanFile, find_copies, similar_images
-
-_KEYS = ("source", "item", "sha256", "phash", "decision")  # of a near-copy, as JSON
 
 
 def command(
@@ -25,7 +20,6 @@ def command(
     ] = None,
     bundle: options.BundleOption = None,
     top: Annotated[int, typer.Option(min=1, help="How many to list, the most similar first.")] = 20,
-    json_lines: options.JsonLinesOption = False,
 ) -> None:
     """List the near-copies among a scan's images, or rank its images by similarity to a photo.
 
@@ -35,30 +29,23 @@ def command(
     """
     with ScanFile(scan) as file:
         if photo is None:
-            _print_copies(file, json_lines)
+            _print_copies(file)
         else:
-            _print_similar(file, photo, bundle, top, json_lines)
+            _print_similar(file, photo, bundle, top)
 
 
-def _print_copies(file: ScanFile, json_lines: bool) -> None:
+def _print_copies(file: ScanFile) -> None:
     with working(f"Comparing the images of {file.path}"):
         count, groups = len(file), [*find_copies(file)]
     for number, rows in enumerate(groups, 1):
-        if json_lines:
-            images = [{key: row.to_json()[key] for key in _KEYS} for row in rows]
-            print_json({"images": images}, on_one_line=True)
-        else:
-            typer.echo(f"{number}: {len(rows)} near-copies")
-            for row in rows:
-                typer.echo(f"  {row.decision}  {shown(row.source)}")
-    if not json_lines:
-        copies = sum(map(len, groups)) - len(groups)
-        typer.echo(f"{count:,} images, {len(groups):,} groups, {copies:,} copies of others")
+        typer.echo(f"{number}: {len(rows)} near-copies")
+        for row in rows:
+            typer.echo(f"  {row.decision}  {shown(row.source)}")
+    copies = sum(map(len, groups)) - len(groups)
+    typer.echo(f"{count:,} images, {len(groups):,} groups, {copies:,} copies of others")
 
 
-def _print_similar(
-    file: ScanFile, photo: Path, bundle: str | None, top: int, json_lines: bool
-) -> None:
+def _print_similar(file: ScanFile, photo: Path, bundle: str | None, top: int) -> None:
     recognizer = Recognizer.load(bundle)
     with working("Comparing"):
         scored = recognizer.embed(photo)
@@ -67,7 +54,4 @@ def _print_similar(
             raise UsageError(f"{photo} has no embedding: {found.reason}: {found.detail}")
         similar = similar_images(file, scored.embedding, recognizer.bundle.digest, top)
     for cosine, row in similar:
-        if json_lines:
-            print_json({"cosine": round(cosine, 4), "row": row.to_json()}, on_one_line=True)
-        else:
-            typer.echo(f"{cosine:6.3f}  {row_line(row)}")
+        typer.echo(f"{cosine:6.3f}  {row_line(row)}")

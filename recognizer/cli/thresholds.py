@@ -81,9 +81,12 @@ def command(
         with open_reviewed(scan, outcomes) as (file, found_out), working(f"Reading {scan}"):
             model = bundle_behind(next(file.rows(), None), bundle and [bundle])
             base = Policy.load(policy, model.taxonomy) if policy else Policy()
-            found = {one.sha256: one for one in found_out.standing() if one.sha256 is not None}
             measured = measure_reviewed(
-                model, file.rows(), found, images_per_day=photos_per_day, ignore=base.ignore
+                model,
+                file.rows(),
+                found_out.decided(),
+                images_per_day=photos_per_day,
+                ignore=base.ignore,
             )
     else:
         model = load_bundle(bundle)

@@ -15,15 +15,6 @@ from recognizer.training.config import DEFAULT_RECIPE, load_config
 if TYPE_CHECKING:
     from recognizer.training.runs import Stage
 
-CacheOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="The file of decoded photos; recipes of one input size can share it.",
-        show_default="photos.sqlite in the recipe's folder",
-    ),
-]
-
 
 def command(
     data: DataOption,
@@ -47,7 +38,6 @@ def command(
             help="Change a key of the recipe, as photos=9600; repeatable.",
         ),
     ] = None,
-    cache: CacheOption = None,
 ) -> None:
     """Train a network, and measure it on folds of sources that are left out in turn.
 
@@ -58,7 +48,7 @@ def command(
 
     config = load_config(recipe or DEFAULT_RECIPE, changes or ())
     output = output or Path("runs") / config.name
-    opened = open_recipe(config, load_data(data), output, cache)
+    opened = open_recipe(config, load_data(data), output)
     has_test = any(p.split == "test" for p in opened.photos)
     with opened.cache:
         folds = int(opened.folds.max(initial=-1)) + 1

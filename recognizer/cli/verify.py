@@ -1,13 +1,11 @@
 """``recognizer verify``: check that a case was not changed."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from recognizer.cli import SomeInputsFailedError
+from recognizer.cli import ExitCode
 from recognizer.cli.inputs import bundles_behind
 from recognizer.cli.options import RowsBundleOption
 from recognizer.cli.progress import shown
@@ -47,5 +45,5 @@ def command(
             typer.echo(f"{check.result:8}  {shown(check.subject)}: {shown(check.detail)}")
     if bad:
         typer.echo(f"{case}: {counted(bad, 'check')} failed or could not be done", err=True)
-        raise SomeInputsFailedError
+        raise typer.Exit(ExitCode.SOME_FAILED)
     typer.echo(f"{case}: unchanged, {counted(done, 'check')}")

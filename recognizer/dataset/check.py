@@ -1,11 +1,8 @@
 """Check that a manifest is true and that its splits are apart.
 
-A test photo with a copy in training measures memory. Copies are found by their perceptual hashes,
-in any orientation, as when a manifest is made. Crops and other views of one object have other
-hashes and are not found.
+A test photo with a copy in training measures memory. Near-copies are found as when a manifest is
+made; crops and other views of one object are not.
 """
-
-from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -13,13 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recognizer.dataset.manifest import Photo, data_rows, folder_taxonomy, hash_photos
-from recognizer.known import COPY_DISTANCE, near_pairs
-from recognizer.known.index import to_bytes
+from recognizer.known.index import near_copies
 from recognizer.taxonomy import load_taxonomy
 
 
 class DataCheck(NamedTuple):
-    """The photos of all rows that could be read, and what is wrong; the nearest pairs first."""
+    """The photos of all rows that could be read, and a line for each thing that is wrong."""
 
     photos: list[Photo]
     problems: list[str]
@@ -42,18 +38,16 @@ def check_data(
             else:
                 photos.append(row)
     problems += _contradictions(photos)
-    hashed: list[Photo] = []
-    hashes: list[str] = []
+    hashes: list[str | None] = []
     looks = hash_photos([photo.path for photo in photos], on_progress)
     for photo, look in zip(photos, looks, strict=True):
+        digest, phash = (photo.sha256, None) if isinstance(look, str) else look
         if isinstance(look, str):
             problems.append(look)
-        elif look[0] != photo.sha256:
+        elif digest != photo.sha256:
             problems.append(f"{photo.path}: its sha256 is not that of the manifest")
-        elif look[1] is not None:
-            hashed.append(photo)
-            hashes.append(look[1])
-    return DataCheck(photos, problems, _duplicates(hashed, hashes))
+        hashes.append(phash if digest == photo.sha256 else None)
+    return DataCheck(photos, problems, [*_duplicates(photos, hashes)])
 
 
 def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
@@ -72,15 +66,12 @@ def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
             yield f"the source {source} is in test and in {seen}; keep a source in one of them"
 
 
-def _duplicates(photos: Sequence[Photo], hashes: Sequence[str]) -> list[str]:
-    nearest: dict[tuple[int, int], int] = {}
-    pairs = near_pairs(to_bytes(hashes), COPY_DISTANCE, match_orientations=True)
-    for left, right, apart in pairs:
-        for a, b, bits in zip(left.tolist(), right.tolist(), apart.tolist(), strict=True):
-            if photos[a].split != photos[b].split:
-                nearest[a, b] = min(bits, nearest.get((a, b), bits))
-    return [
-        f"near-duplicates: {photos[a].split} {photos[a].path} and {photos[b].split} "
-        f"{photos[b].path}: {bits} bits apart"
-        for (a, b), bits in sorted(nearest.items(), key=lambda pair: pair[1])
-    ]
+def _duplicates(photos: Sequence[Photo], hashes: Sequence[str | None]) -> Iterator[str]:
+    groups: defaultdict[int, list[Photo]] = defaultdict(list)
+    firsts = near_copies(hashes, [None] * len(hashes), match_orientations=True)
+    for photo, first in zip(photos, firsts.tolist(), strict=True):
+        groups[first].append(photo)
+    for group in groups.values():
+        if len({photo.split for photo in group}) > 1:
+            named = ", ".join(f"{photo.path} ({photo.split})" for photo in group)
+            yield f"near-duplicates across splits: {named}"

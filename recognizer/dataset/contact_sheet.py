@@ -1,7 +1,5 @@
 """Contact sheets: photos with captions in a grid, for people who may see the data."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -9,14 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
-TILE = 168
-"""Side of a photo on a sheet, in pixels."""
-
 _LINE, _GAP = 14, 4  # of a line of text, and around a photo, in pixels
 
 
 def contact_sheet(
-    pictures: Sequence[tuple[str, NDArray[np.uint8]]], tile: int = TILE, columns: int = 6
+    pictures: Sequence[tuple[str, NDArray[np.uint8]]], tile: int, columns: int = 6
 ) -> NDArray[np.uint8]:
     """Return pictures, RGB, above their captions; ``tile`` is the side of one in pixels."""
     lines = max((words.count("\n") + 1 for words, _ in pictures), default=0)

@@ -5,8 +5,6 @@ predicting that fold, for each fold in turn. Sources that show the same objects,
 are a *group* and stay together.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,8 +24,6 @@ _MIN_STRATUM = 10
 _PRODUCT_WEIGHT = 4.0  # products come from few sources: other labels give way
 _LACKING = np.array([9.0, 1.0, 3.0])  # what it costs a label to have nothing in a split (SPLITS)
 _PRECEDENCE = (0, 2, 1)  # the splits in the order in which a label with few groups gets them
-_STARTS = 40  # orders that are tried, of which the best counts
-_MAX_DEALT = 20_000  # groups that are dealt in all starts: with many groups one order is enough
 _ROUNDS = 10  # over all groups; two or three are enough for most data
 
 
@@ -112,35 +108,28 @@ def _deal(
     has = counts > 0
     wanted = shares[:, None]
     unused = np.where(shares > 0, 0.0, np.inf)
-    best, lowest = np.zeros(len(counts), np.intp), np.inf
-    for start in range(max(1, min(_STARTS, _MAX_DEALT // max(1, len(counts))))):
-        rng = np.random.default_rng([seed, start])
-        order = rng.permutation(len(counts))
-        if start == 0:  # the groups that matter most to some label first
-            order = order[np.argsort(-share_of[order].max(axis=1), kind="stable")]
-        part_of = np.full(len(counts), -1)
-        dealt = np.zeros((len(shares), counts.shape[1]), np.int64)
-        for _ in range(_ROUNDS):
-            moved = False
-            for group in order.tolist():
-                before = int(part_of[group])
-                if before >= 0:
-                    dealt[before] -= counts[group]
-                grown = share_of[group] * (share_of[group] + 2 * (dealt / totals - wanted))
-                grown -= np.where((dealt == 0) & has[group], needed, 0.0)
-                # Rounded: equal costs must be equal on every machine, and then nothing moves.
-                costs = np.round((grown * weights).sum(axis=1), 9) + unused
-                part = before if before >= 0 and costs[before] == costs.min() else costs.argmin()
-                dealt[part] += counts[group]
-                moved |= part != before
-                part_of[group] = part
-            if not moved:
-                break
-        apart = (dealt / totals - wanted) ** 2 + np.where(dealt == 0, needed, 0.0)
-        cost = round(float((apart * weights).sum()), 9)
-        if cost < lowest:
-            best, lowest = part_of, cost
-    return best
+    order = np.random.default_rng(seed).permutation(len(counts))
+    # The groups that matter most to some label first.
+    order = order[np.argsort(-share_of[order].max(axis=1), kind="stable")]
+    part_of = np.full(len(counts), -1)
+    dealt = np.zeros((len(shares), counts.shape[1]), np.int64)
+    for _ in range(_ROUNDS):
+        moved = False
+        for group in order.tolist():
+            before = int(part_of[group])
+            if before >= 0:
+                dealt[before] -= counts[group]
+            grown = share_of[group] * (share_of[group] + 2 * (dealt / totals - wanted))
+            grown -= np.where((dealt == 0) & has[group], needed, 0.0)
+            # Rounded: equal costs must be equal on every machine, and then nothing moves.
+            costs = np.round((grown * weights).sum(axis=1), 9) + unused
+            part = before if before >= 0 and costs[before] == costs.min() else costs.argmin()
+            dealt[part] += counts[group]
+            moved |= part != before
+            part_of[group] = part
+        if not moved:
+            break
+    return part_of
 
 
 # --- folds of sources -----------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """Custom labels: the file in a data folder that describes them, to be edited by people."""
 
-from __future__ import annotations
-
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
@@ -11,8 +9,7 @@ from jinja2 import Template
 
 from recognizer._atomic import replacing
 from recognizer.dataset.layouts import read_collection
-from recognizer.dataset.manifest import LABELS, MANIFEST, folder_taxonomy, read_rows
-from recognizer.dataset.new_manifest import plain_label
+from recognizer.dataset.manifest import LABELS, MANIFEST, folder_taxonomy, plain_label, read_rows
 from recognizer.errors import DatasetError, UsageError
 from recognizer.taxonomy import NAME, Kind, Label, load_taxonomy
 
@@ -20,15 +17,15 @@ UNDECIDED = "?"
 """The kind of a label of which nobody has said yet what it is."""
 
 
-def count_labels(folder: Path, layout: str | None) -> Counter[str]:
+def count_labels(folder: Path) -> Counter[str]:
     """Return how many photos a folder has of each label, as labels are written."""
     if (folder / MANIFEST).exists():  # whose photos may lie elsewhere
         return Counter(row["label"] for _, row in read_rows(folder / MANIFEST, ("label",)))
     known = load_taxonomy().labels
-    names = Counter(entry.label for entry in read_collection(folder, layout).entries)
+    names = Counter(entry.label for entry in read_collection(folder).entries)
     counts: Counter[str] = Counter()
     for name, count in names.items():
-        counts[name if name in known else plain_label(name)] += count
+        counts[name if name in known else plain_label(name) or name] += count
     return counts
 
 

@@ -3,8 +3,6 @@
 :func:`read_collection` finds out which layout a folder has, and reads it. No image is opened.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import os
@@ -15,14 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recognizer.dataset.manifest import IMAGE_SUFFIXES, MANIFEST, read_rows
-from recognizer.errors import DatasetError, UsageError
-
-LAYOUTS: Mapping[str, str] = {
-    "folders": "a folder for each label",
-    "csv": "a CSV table",
-    "coco": "COCO annotations",
-}
-"""The layouts, and what they are called."""
+from recognizer.errors import DatasetError
+from recognizer.listing_columns import normal_name
 
 SPLIT_FOLDERS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test"})
 FOLDER = "folder"
@@ -51,41 +43,51 @@ class Collection:
     """Labelled photos below a folder, before anything is known about their content."""
 
     root: Path
-    layout: str
-    words: str  # what the layout is called
+    layout: str  # in words
+    has_list: bool  # or the folders are the labels
     entries: list[CollectionEntry] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)  # a line for each photo that cannot be used
     notes: list[str] = field(default_factory=list)  # a line for each decision
 
 
-def read_collection(
-    place: str | Path, layout: str | None = None, photos: Path | None = None
-) -> Collection:
+def read_collection(place: str | Path, photos: Path | None = None) -> Collection:
     """Read the labelled photos of a folder, or of the CSV or JSON file that lists them.
 
-    ``layout`` is one of :data:`LAYOUTS`, or found out; ``photos`` the folder that holds the photos,
-    if it is not that of the list.
+    ``photos`` is the folder that holds the photos, if it is not that of the list.
     """
     place = Path(place)
-    if layout is not None and layout not in LAYOUTS:
-        raise UsageError(f"no layout {layout!r}; there are: {', '.join(LAYOUTS)}")
     if not place.exists():
         raise DatasetError(f"{place}: no such folder or file")
     root = photos or (place.parent if place.is_file() else place)
     try:
-        name, lists = _detect(place, layout)
-        names = f" ({', '.join(os.path.relpath(path, root) for path in lists)})" if lists else ""
-        found = Collection(root=root, layout=name, words=LAYOUTS[name] + names)
+        coco, tables = _coco_files(place), _tables(place)
+        lists = [*coco, *tables]
+        if tables and len(lists) > 1:
+            names = ", ".join(path.name for path in lists)
+            raise DatasetError(
+                f"{place}: several files list photos ({names}): name one instead of the folder"
+            )
+        if not lists and place.is_file():
+            raise DatasetError(
+                f"{place}: neither COCO annotations nor a CSV table with the columns file and label"
+            )
+        layout = "a folder for each label"
+        if lists:
+            names = ", ".join(os.path.relpath(path, root) for path in lists)
+            layout = f"{'COCO annotations' if coco else 'a CSV table'} ({names})"
+        found = Collection(root=root, layout=layout, has_list=bool(lists))
         files = _Files(root)
-        if name == "folders":
+        for path in coco:
+            _read_coco(path, files, found)
+        for path in tables:
+            _read_table(path, files, found)
+        if not lists:
             _read_folders(found)
-        for path in lists:
-            (_read_table if name == "csv" else _read_coco)(path, files, found)
     except OSError as error:
         raise DatasetError(f"{error.filename or place}: {error.strerror or error}") from error
     if not found.entries:
         why = f": {'; '.join([*found.left_out, *found.notes][:3])}" if found.left_out else ""
-        raise DatasetError(f"{place}: {found.words}, but no photo with a label{why}")
+        raise DatasetError(f"{place}: {found.layout}, but no photo with a label{why}")
     return found
 
 
@@ -93,43 +95,10 @@ def _raise(error: OSError) -> None:  # os.walk would skip a folder that cannot b
     raise error
 
 
-def _detect(place: Path, asked: str | None) -> tuple[str, list[Path]]:
-    if asked == "folders":
-        return asked, []
-    fits: dict[str, list[Path]] = {}
-    if asked != "csv":
-        keys = {"images", "annotations", "categories"}
-        fits["coco"] = [
-            path
-            for path in _json_files(place)
-            if isinstance(content := _read_json(path), dict) and keys <= content.keys()
-        ]
-    if asked != "coco":
-        fits["csv"] = _tables(place)
-    fits = {name: paths for name, paths in fits.items() if paths}
-    if len(tables := fits.get("csv", [])) > 1:
-        raise DatasetError(
-            f"{place}: several tables list photos ({', '.join(p.name for p in tables)}): "
-            "name one of them instead of the folder"
-        )
-    if len(fits) > 1:
-        names = " and ".join(f"{LAYOUTS[name]} (--layout {name})" for name in fits)
-        raise DatasetError(f"{place}: this may be {names}: say which")
-    if fits:
-        return next(iter(fits.items()))
-    if asked is not None or place.is_file():
-        raise DatasetError(
-            f"{place}: this is not {LAYOUTS[asked] if asked else 'a list of labelled photos'}; a "
-            "CSV table needs the columns file and label"
-        )
-    return "folders", []
-
-
 # --- files ----------------------------------------------------------------------------------------
 
 
-def is_image(path: Path) -> bool:
-    """Return whether a file is an image by its name."""
+def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
@@ -190,7 +159,7 @@ def _read_folders(found: Collection) -> None:
     """Add the photos below the folders of labels; folders of splits may lie above these."""
     root = found.root
     inside = [p for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith((".", "_"))]
-    loose = [p for p in sorted(root.iterdir()) if p.is_file() and is_image(p)]
+    loose = [p for p in sorted(root.iterdir()) if p.is_file() and _is_image(p)]
     if loose:
         raise DatasetError(
             f"{root}: {len(loose)} photos lie in no folder (as {loose[0].name}); put each into a "
@@ -217,7 +186,7 @@ def _add_label(folder: Path, fields: dict[str, str], found: Collection, others: 
         below = Path(place).relative_to(folder).parts
         source = {FOLDER: below[0]} if below else {}
         for path in (Path(place) / name for name in sorted(names)):
-            if is_image(path):
+            if _is_image(path):
                 found.entries.append(CollectionEntry(path, folder.name, {**fields, **source}))
             elif not path.name.startswith("."):
                 others.append(path)
@@ -260,7 +229,7 @@ def _read_table(path: Path, files: _Files, found: Collection) -> None:
 
 def _pick(names: Sequence[str], known: Sequence[str]) -> str | None:
     """Return the first known column that a table has, as the table writes it."""
-    plain = {name.strip().lower().replace(" ", "_").replace("-", "_"): name for name in names}
+    plain = {normal_name(name): name for name in names}
     return next((plain[name] for name in known if name in plain), None)
 
 
@@ -277,11 +246,15 @@ def _columns(path: Path) -> tuple[list[str], str]:
 # --- COCO -----------------------------------------------------------------------------------------
 
 
-def _json_files(place: Path) -> list[Path]:
+def _coco_files(place: Path) -> list[Path]:
     if place.is_file():
-        return [place] if place.suffix.lower() == ".json" else []
-    shelves = [place, *(place / name for name in ("annotations", *sorted(SPLIT_FOLDERS)))]
-    return [path for shelf in shelves if shelf.is_dir() for path in sorted(shelf.glob("*.json"))]
+        paths = [place] if place.suffix.lower() == ".json" else []
+    else:
+        shelves = [place, *(place / name for name in ("annotations", *sorted(SPLIT_FOLDERS)))]
+        paths = [path for shelf in shelves for path in sorted(shelf.glob("*.json"))]
+    keys = {"images", "annotations", "categories"}
+    contents = [(path, _read_json(path)) for path in paths]
+    return [path for path, found in contents if isinstance(found, dict) and keys <= found.keys()]
 
 
 def _read_json(path: Path) -> Any:
@@ -291,8 +264,7 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise DatasetError(
-            f"{path}: this is not JSON ({error}). Export it again; if it has nothing to do with "
-            "the labels, name the layout with --layout"
+            f"{path}: this is not JSON ({error}). Export it again, or take it out of the folder"
         ) from error
 
 

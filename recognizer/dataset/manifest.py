@@ -3,8 +3,6 @@
 A manifest is the CSV of ``datasets/README.md``; the unit of independence is the *source*.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 import re
@@ -22,7 +20,7 @@ from recognizer._atomic import replacing
 from recognizer.errors import DatasetError
 from recognizer.imaging import MIN_HASH_SIDE, Limits, LoadedImage, load_image, perceptual_hash
 from recognizer.imaging.sources import Refused, read_path
-from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy, read_labels, unknown_name
+from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy, unknown_name
 
 MANIFEST = "manifest.csv"
 LABELS = "taxonomy.toml"
@@ -39,8 +37,8 @@ IMAGE_SUFFIXES = frozenset(
 class Photo:
     """One labelled photo; the photos of one source are not independent.
 
-    ``sha256`` is of the file's bytes, hexadecimal; ``subtype`` and ``license`` are as the source
-    states them, or empty; ``taxonomy`` has the labels of its data.
+    ``sha256`` is of the file's bytes, hexadecimal; ``license`` is as the source states it, or
+    empty; ``taxonomy`` has the labels of its data.
     """
 
     path: Path
@@ -48,7 +46,6 @@ class Photo:
     label: str
     source: str
     split: str
-    subtype: str = ""
     license: str = ""
     taxonomy: Taxonomy = field(default_factory=load_taxonomy, repr=False, compare=False)
 
@@ -118,7 +115,7 @@ def load_data(folders: Iterable[str | Path], taxonomy: Taxonomy | None = None) -
 def folder_taxonomy(folder: Path, base: Taxonomy | None = None) -> Taxonomy:
     """Return a taxonomy with the labels that a data folder describes itself, if it does."""
     base = base or load_taxonomy()
-    return read_labels(folder / LABELS, base) if (folder / LABELS).exists() else base
+    return load_taxonomy(folder / LABELS, base) if (folder / LABELS).exists() else base
 
 
 def load_photos(folder: str | Path, taxonomy: Taxonomy | None = None) -> list[Photo]:
@@ -197,8 +194,13 @@ def hash_photos(
             on_progress(done, len(paths))
 
 
+def plain_label(name: str) -> str:
+    """Return a name as labels are written; empty if it has no letter or digit of ASCII."""
+    return re.sub("[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
 def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:
-    own = re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") or "my_label"
+    own = plain_label(name) or "my_label"
     rename = "" if own == name else f"call it {own}, and "
     unknown = unknown_name("label", name, [*taxonomy.labels])
     stop = "" if unknown.endswith("?") else "."
@@ -221,7 +223,6 @@ def photo_of_row(row: Mapping[str, str], path: Path, taxonomy: Taxonomy) -> Phot
     return Photo(
         path=path,
         **{key: row[key] for key in ("sha256", "label", "source", "split")},
-        subtype=row.get("subtype") or "",
         license=row.get("license") or "",
         taxonomy=taxonomy,
     )
@@ -283,8 +284,8 @@ def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | Non
         partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*REQUIRED_COLUMNS, "subtype", "license"))
+        writer.writerow((*REQUIRED_COLUMNS, "license"))
         for p in photos:
             place = Path(os.path.relpath(p.path.absolute(), folder.absolute())).as_posix()
-            writer.writerow([p.sha256, place, p.label, p.source, p.split, p.subtype, p.license])
+            writer.writerow([p.sha256, place, p.label, p.source, p.split, p.license])
     return path

@@ -3,9 +3,6 @@
 The photos stay where they are. Nothing depends on the order in which files are listed.
 """
 
-from __future__ import annotations
-
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,9 +10,16 @@ from pathlib import Path
 
 from recognizer.dataset.folds import deal_to_splits
 from recognizer.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
-from recognizer.dataset.manifest import Photo, folder_taxonomy, hash_photos, photo_of_row
+from recognizer.dataset.manifest import (
+    Photo,
+    folder_taxonomy,
+    hash_photos,
+    photo_of_row,
+    plain_label,
+)
 from recognizer.errors import DatasetError, UsageError
-from recognizer.known import near_copies
+from recognizer.known.index import near_copies
+from recognizer.listing_columns import normal_name
 from recognizer.taxonomy import Taxonomy, unknown_name
 
 FEW_PHOTOS = 10
@@ -29,9 +33,6 @@ SOURCE_COLUMNS = (
     *("case_id", "site", "website", "domain", "platform", "repository", "collection", "dataset"),
 )
 """Columns that are taken for the source, the first one first."""
-
-MODES = ("folder", "photo")
-"""What ``source`` may be besides the name of a column."""
 
 Origins = tuple[Sequence[str | None], str]
 """The source of each entry, or None, and in words how it was found."""
@@ -62,7 +63,7 @@ def make_manifest(
     ``shares`` is split -> its share of the photos.
     """
     sources, words = find_origins(found, source)
-    notes = [f"Layout: {found.words}", f"Source: {words}", *found.notes]
+    notes = [f"Layout: {found.layout}", f"Source: {words}", *found.notes]
     made = NewManifest(notes=notes, left_out=[*found.left_out])
     taxonomy, root = folder_taxonomy(found.root), found.root
     labels = _labels(found, renamed or {}, taxonomy, made.notes)
@@ -112,7 +113,7 @@ def _labels(
     known = taxonomy.labels
     label_of = {}
     for name in sorted(counts):
-        label = renamed.get(name, name if name in known else plain_label(name))
+        label = renamed.get(name, name if name in known else plain_label(name) or name)
         if label:
             label_of[name] = label
         if label != name:
@@ -134,11 +135,6 @@ def _labels(
             f"out, --rename {one}="
         )
     return label_of
-
-
-def plain_label(name: str) -> str:
-    """Return a label's name in lower case with underscores, as labels are written."""
-    return re.sub("[^a-z0-9]+", "_", name.lower()).strip("_") or name
 
 
 def _leave_copies_out(made: NewManifest, root: Path) -> None:
@@ -234,7 +230,7 @@ def _name(photo: Photo, root: Path) -> str:
 
 
 def find_origins(found: Collection, asked: str | None = None) -> Origins:
-    """Return the source of each photo: of a column, one of :data:`MODES`, or None to find out."""
+    """Return the source of each photo, and how it was found: as ``asked``, or by a guess."""
     entries = found.entries
     columns = list(dict.fromkeys(key for entry in entries for key in entry.fields))
     if asked in columns and asked != FOLDER:
@@ -247,7 +243,7 @@ def find_origins(found: Collection, asked: str | None = None) -> Origins:
         given = ", ".join(name for name in columns if name != FOLDER)
         raise UsageError(
             f"--source {asked}: no such column{f' (there are {given})' if given else ''}; "
-            f"give a column, or one of: {', '.join(MODES)}"
+            "give a column, or one of: folder, photo"
         )
     return _guess(found, columns)
 
@@ -255,7 +251,7 @@ def find_origins(found: Collection, asked: str | None = None) -> Origins:
 def _guess(found: Collection, columns: Sequence[str]) -> Origins:
     """Return the sources of the first way that tells photos of a label apart."""
     entries = found.entries
-    plain = {name.strip().lower().replace(" ", "_"): name for name in columns}
+    plain = {normal_name(name): name for name in columns}
     same = ""
     for name in SOURCE_COLUMNS:
         if name in plain:
@@ -289,7 +285,7 @@ def _of_column(entries: Sequence[CollectionEntry], column: str) -> Origins:
 
 
 def _of_folder(found: Collection) -> Origins:
-    if found.layout == "folders":
+    if not found.has_list:
         sources = [entry.fields.get(FOLDER) for entry in found.entries]
         return sources, "the folder inside each label's folder"
     return [_parent(e, found.root) for e in found.entries], "the folder that a photo lies in"

@@ -5,8 +5,6 @@
 ``taxonomy``, which describes custom labels.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ from recognizer.taxonomy import load_taxonomy
 
 SCHEMA = 1
 _KEY = b"recognizer.out_of_fold"
-_TEXTS = ("sha256", "source", "label", "subtype")
+_TEXTS = ("sha256", "source", "label")
 _PREFIX = "log_odds."
 
 
@@ -85,8 +83,8 @@ def read_out_of_fold(path: Path) -> OutOfFold:
     texts = zip(*(table[name].to_pylist() for name in _TEXTS), strict=True)
     return OutOfFold(
         photos=[
-            Photo(Path(), sha256, label, source, "validation", subtype, taxonomy=taxonomy)
-            for sha256, source, label, subtype in texts
+            Photo(Path(), sha256, label, source, "validation", taxonomy=taxonomy)
+            for sha256, source, label in texts
         ],
         folds=table["fold"].to_numpy(),
         labels=about["labels"],

@@ -1,7 +1,5 @@
 """The outputs of a bundle's network for labelled photos, before calibration."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar

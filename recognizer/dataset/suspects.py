@@ -5,8 +5,6 @@ linear head on a bundle's features. Most suspects are right and only unusual; wr
 a table of corrections (:func:`recognizer.dataset.manifest.corrected`).
 """
 
-from __future__ import annotations
-
 import csv
 import warnings
 from collections.abc import Sequence
@@ -16,16 +14,14 @@ from pathlib import Path
 import numpy as np
 from cleanlab.filter import find_label_issues
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import normalize
 
-from recognizer.dataset.contact_sheet import TILE, contact_sheet
 from recognizer.dataset.folds import stratified_folds
-from recognizer.dataset.manifest import Photo, read_photo
-from recognizer.errors import DatasetError, UsageError
+from recognizer.dataset.manifest import Photo
+from recognizer.errors import DatasetError
 
 _DIRECTIONS = 200  # of the features: the rest is noise, and takes most of the time
 _STRENGTH = 0.3  # inverse of the penalty on the head's weights
@@ -87,15 +83,3 @@ def write_suspects(suspects: Sequence[Suspect], path: Path) -> None:
             given, best = f"{s.given_probability:.4f}", f"{s.suggested_probability:.4f}"
             row = [s.photo.sha256, s.photo.label, s.suggested, given, best, s.photo.path]
             writer.writerow(row)
-
-
-def draw_suspects(suspects: Sequence[Suspect], path: Path) -> None:
-    """Draw the photos with their rank, given and suggested label."""
-    pictures = [
-        (f"{i} {s.photo.label}\n{s.suggested}", read_photo(s.photo, TILE))
-        for i, s in enumerate(suspects, 1)
-    ]
-    try:
-        Image.fromarray(contact_sheet(pictures, columns=8)).save(path)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be written as a picture: {error}") from error

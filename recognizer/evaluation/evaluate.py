@@ -49,6 +49,10 @@ SPLIT_CAVEATS = {
         "tested on them."
     ),
     "all": "All photos that you gave: worth something if training saw none of them.",
+    "out of fold": (
+        "Photos of sources that the run which scored them never saw. Calibration and thresholds "
+        "are those of the other folds; only the table of thresholds below uses those of all folds."
+    ),
 }
 """What the figures of a split mean, in a sentence or two."""
 
@@ -107,6 +111,11 @@ class Evaluation:
     confusion: Mapping[str, Mapping[str, int]]
     prevalence: float
     operating_points: Mapping[str, tuple[OperatingPoint, ...]]
+
+    @property
+    def caveat(self) -> str:
+        """What the figures mean."""
+        return SPLIT_CAVEATS[self.split]
 
 
 def to_json(figures: object) -> str:

@@ -37,10 +37,9 @@ _TILE = 240  # pixels, of a photo and its heat-map
 
 
 class Measured(NamedTuple):
-    """A split: figures, what they mean, photos, and what bundle and default policy say of them."""
+    """A split: figures, photos, and what the bundle and the default policy say of them."""
 
     evaluation: Evaluation
-    worth: str
     photos: Sequence[Photo]
     predictions: Sequence[Prediction]
     verdicts: Sequence[Verdict]
@@ -63,7 +62,6 @@ def write_report(
         parts.append(
             {
                 "evaluation": evaluation,
-                "worth": part.worth,
                 "curves": plots.curves(wanted, truth.negative),
                 "confusion": plots.confusion(evaluation.confusion, recognizer.labels),
                 "errors": base64.b64encode(_draw_errors(recognizer, part)).decode("ascii"),

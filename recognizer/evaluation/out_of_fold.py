@@ -25,12 +25,6 @@ from recognizer.policy import Verdict
 from recognizer.prediction import Prediction
 from recognizer.status import Status
 
-CAVEAT = (
-    "Photos of sources that the run which scored them never saw. Calibration and thresholds are "
-    "those of the other folds; only the table of thresholds below uses those of all folds."
-)
-"""What the figures mean."""
-
 
 def measure_out_of_fold(
     found: OutOfFold, title: str, *, rounds: int = 1000, group_by_source: bool = False

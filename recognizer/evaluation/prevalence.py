@@ -16,7 +16,7 @@ from recognizer.model.description import Estimate, percent
 DEFAULT_PREVALENCE = 0.0003
 """Three photos in ten thousand show a product."""
 
-_JOINT = 1 - (1 - CONFIDENCE) / 2
+JOINT_CONFIDENCE = 1 - (1 - CONFIDENCE) / 2
 """Confidence of each of two intervals, so that both hold at once with :data:`CONFIDENCE`."""
 
 
@@ -85,7 +85,10 @@ def operating_point(
     found, positives = int((positive_scores > threshold).sum()), len(positive_scores)
     precision = None
     if positives:
-        joint = share(found, positives, _JOINT), share(errors, negatives, _JOINT)
+        joint = (
+            share(found, positives, JOINT_CONFIDENCE),
+            share(errors, negatives, JOINT_CONFIDENCE),
+        )
         precision = precision_estimate(*joint, prevalence)
     return OperatingPoint(
         rate=rate,

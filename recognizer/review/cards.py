@@ -48,7 +48,6 @@ def base_context(texts: Texts, photos: Photos, *, is_report: bool) -> dict[str, 
     taxonomy = next((bundle.taxonomy for bundle in photos.bundles.values()), load_taxonomy())
     return {
         "t": texts,
-        "script_texts": texts.of_script,
         "is_report": is_report,
         "base": "#" if is_report else "",
         "view": View(),
@@ -139,7 +138,6 @@ class CardMaker:
         self._bundles = photos.bundles
         self._policy = photos.policy
         self._show = show
-        self._guides: dict[str, dict[str, Guide]] = {}
 
     def card(self, entry: Entry, reviewer: str | None, texts: Texts) -> dict[str, Any]:
         """Return what ``card.html.j2`` shows of a listing, with the first page of its photos.
@@ -165,7 +163,7 @@ class CardMaker:
             "instead": instead,
             "choices": choices,
             "other_choices": other_choices,
-            "guides": () if blind or bundle is None else self._guides_of(listing, bundle),
+            "guides": () if blind or bundle is None else _guides(listing, bundle),
             "action": None if blind or not self._policy else self._policy.actions.get(entry.level),
             "columns": _columns(listing),
             "copies": self._entries.group(entry, reviewer),
@@ -216,19 +214,17 @@ class CardMaker:
         name, score = texts.label(label, bundle.taxonomy), row.scores.get(label, 0)
         return Bar(label, name, score, heat_threshold(row, bundle, label, self._policy))
 
-    def _guides_of(self, listing: Listing, bundle: Bundle) -> list[Guide]:
-        if bundle.digest not in self._guides:
-            self._guides[bundle.digest] = make_guides(bundle)
-        members = {family.name: family.members for family in bundle.families}
-        scores = listing.scores or {}
-        names: list[str] = []
-        for lead in listing.leads:
-            is_label = lead.kind is CandidateKind.LABEL
-            labels = (lead.name,) if is_label else members.get(lead.name, ())
-            if not {*names} & {*labels}:
-                names += sorted(labels, key=lambda name: -scores.get(name, 0))[:1]
-        guides = self._guides[bundle.digest]
-        return [guides[name] for name in names if name in guides][:MAX_GUIDES]
+
+def _guides(listing: Listing, bundle: Bundle) -> list[Guide]:
+    """Return the guides of lead labels, and of the likeliest label of families without one."""
+    members = {(one.kind, one.name): one.members for one in bundle.candidates}
+    scores, guides = listing.scores or {}, make_guides(bundle)
+    names: list[str] = []
+    for lead in listing.leads:
+        labels = members.get((lead.kind, lead.name), ())
+        if not {*names} & {*labels}:
+            names += sorted(labels, key=lambda name: -scores.get(name, 0))[:1]
+    return [guides[name] for name in names][:MAX_GUIDES]
 
 
 def _leads(listing: Listing, entry: Entry, taxonomy: Taxonomy, texts: Texts) -> list[Bar]:
@@ -236,7 +232,8 @@ def _leads(listing: Listing, entry: Entry, taxonomy: Taxonomy, texts: Texts) -> 
     bars = []
     for lead in sorted(listing.leads, key=lambda lead: lead.name != entry.product):
         family = lead.kind is CandidateKind.FAMILY
-        name = texts.label(lead.name, taxonomy, family=family, mark=True)
+        name = texts.label(lead.name, taxonomy, family=family)
+        name = texts("family", name=name) if family else name
         bars.append(Bar("" if family else lead.name, name, lead.score, lead.threshold))
     return bars
 

@@ -13,7 +13,7 @@ from recognizer.errors import UsageError
 from recognizer.known import KnownItem
 from recognizer.listing_columns import Role, as_text, listing_of, value_of
 from recognizer.policy import Finding
-from recognizer.review.outcomes import DECIDED, Judgement, Occasion, Outcome, Outcomes
+from recognizer.review.outcomes import Judgement, Occasion, Outcome, Outcomes
 from recognizer.review.photos import Unavailable, read_scored
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
@@ -24,11 +24,10 @@ REJECTED_LABEL = "listing_other"
 
 def decided_rows(scan: ScanFile, outcomes: Outcomes) -> Iterator[tuple[Row, Outcome]]:
     """Yield the images that were confirmed or rejected, once each, with what stands."""
-    decided = (one for one in outcomes.standing() if one.judgement in DECIDED)
-    standing = {outcome.sha256: outcome for outcome in decided if outcome.sha256}
-    digests = json.dumps([*standing])
+    decided = outcomes.decided()
+    digests = json.dumps([*decided])
     for row in scan.rows("sha256 IN (SELECT value FROM json_each(?))", (digests,)):
-        outcome = standing.pop(row.sha256 or "", None)
+        outcome = decided.pop(row.sha256 or "", None)
         if outcome is not None:
             yield row, outcome
 
@@ -88,14 +87,7 @@ def write_dataset(
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
             labels[label] += 1
-            yield Photo(
-                path=path,
-                sha256=row.sha256 or "",
-                label=label,
-                source=_source_of(row),
-                split="train",
-                subtype=outcome.judgement.value,
-            )
+            yield Photo(path, row.sha256 or "", label, _source_of(row), "train")
 
     try:
         folder.mkdir()

@@ -322,18 +322,15 @@ class Entries(Closes):
 
     def group(self, entry: Entry, reviewer: str | None) -> tuple[int, int]:
         """Return how many listings :meth:`members` has, and of how many sellers they are."""
-        if entry.copies is None:
-            return 1, 1
-        with self._lock:
-            statement = f"SELECT seller FROM {ENTRIES} WHERE {_IS_MEMBER} LIMIT {MAX_GROUP}"
-            sellers = self.file.select(statement, _member_values(entry, reviewer))
-        return len(sellers), len({*sellers} - {(None,)})
+        members = self.members(entry, reviewer)
+        return len(members), len({one.seller for one in members} - {None})
 
     def members(self, entry: Entry, reviewer: str | None) -> list[Entry]:
         """Return a listing and its near-copies that are open and in nobody else's hands."""
         if entry.copies is None:
             return [entry]
-        return self._select(_IS_MEMBER, _member_values(entry, reviewer), limit=MAX_GROUP)
+        values = {"copies": entry.copies, "own": entry.unit, "reviewer": reviewer}
+        return self._select(_IS_MEMBER, values, limit=MAX_GROUP)
 
     def page(
         self, view: View, number: int = 1, *, size: int = PAGE_SIZE, also: str = "1"
@@ -433,11 +430,6 @@ def _entry(*values: Any) -> Entry:
     found = dict(zip(Entry.__dataclass_fields__, values, strict=True))
     found["level"] = QUEUE_ORDER[found["level"]]
     return Entry(**found | {"first": datetime.fromisoformat(found["first"])})
-
-
-def _member_values(entry: Entry, reviewer: str | None) -> dict[str, Any]:
-    own = {"copies": entry.copies, "own": entry.unit, "reviewer": reviewer}
-    return own | {"now": time.time()}
 
 
 def _images_of(entry: Entry) -> tuple[str, tuple[int]]:

@@ -1,9 +1,6 @@
 """A case: the original bytes of some leads, and all that was said of them, as a BagIt bag.
 
-A bag (RFC 8493) is a folder whose manifests have the sha256 of every file. The *case digest* is the
-sha256 of its tag manifest, and so stands for every byte: whoever has written it down can tell
-whether anything was changed since. It does not prove when a case was made, nor what an object is
-made of.
+The *case digest* is the sha256 of the tag manifest, and so stands for every byte of the case.
 """
 
 from __future__ import annotations

@@ -15,27 +15,22 @@ from typing import TypeAlias
 from scipy.stats import chi2
 
 from recognizer.evaluation.metrics import CONFIDENCE, share
-from recognizer.listing_columns import Role, as_count, value_of
 from recognizer.model.description import Estimate
-from recognizer.policy import CandidateKind, Decision
+from recognizer.policy import CandidateKind, Decision, Lead
 from recognizer.review.outcomes import DECIDED, Judgement, Outcome
-from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.row import Row
 from recognizer.taxonomy import load_taxonomy
-
-KEYWORD, REPORTS = "keyword", "reports"
-"""What raises a lead besides the model: a keyword in the listing's text, reports by users."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Precision:
-    """How many of the decided leads that were raised by the same were confirmed.
+    """How many of the decided leads of a label or family at a level were confirmed.
 
-    ``kind`` is ``label`` or ``family``, :data:`KEYWORD` or :data:`REPORTS`, or None for all leads
-    of a level. ``as_product`` were confirmed as the product of the lead, or without saying which.
+    ``kind`` and ``name`` are None for all leads of a level. ``as_product`` were confirmed as the
+    product of the lead, or without saying which.
     """
 
-    kind: str | None
+    kind: CandidateKind | None
     name: str | None
     level: Decision
     confirmed: int
@@ -64,11 +59,7 @@ class Misses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What the outcomes say of a scan.
-
-    ``leads`` are images that are leads by themselves, and listings that keywords or reports alone
-    have raised, each once.
-    """
+    """What the outcomes say of a scan; ``leads`` are images that are leads by themselves."""
 
     images: int
     leads: int
@@ -77,112 +68,73 @@ class Measurement:
     misses: Misses | None
 
 
-_Grounds: TypeAlias = tuple[str | None, str | None, Decision]
-_Lead: TypeAlias = tuple[set[_Grounds], Decision, Judgement | None, str | None]
+_Group: TypeAlias = tuple[CandidateKind | None, str | None, Decision]
 
 
-def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Iterable[Outcome]) -> Measurement:
-    """Compare the rows of a scan with outcomes that were not withdrawn, in their order.
-
-    Each row comes with the identity of its listing.
-    """
-    of_images: dict[str, Outcome] = {}
-    of_listings: dict[str, Outcome] = {}
-    for outcome in outcomes:
-        if outcome.sha256 is not None:
-            of_images[outcome.sha256] = outcome
-        if outcome.listing is not None:
-            of_listings[outcome.listing] = outcome
-    leads: list[_Lead] = []
-    raised: dict[str, tuple[set[_Grounds], Decision]] = {}  # listings, by text or reports alone
-    has_image_lead: set[str] = set()
-    images = cleared = 0
+def measure_outcomes(rows: Iterable[Row], decided: Mapping[str, Outcome]) -> Measurement:
+    """Compare the rows of a scan with what was decided on images, by their digests."""
+    family_of = {name: label.family for name, label in load_taxonomy().labels.items()}
+    groups: dict[_Group, Counter[Judgement | None]] = defaultdict(Counter)
+    as_product, judgements = Counter[_Group](), Counter[Judgement | None]()
     drawn, audited, found = Counter[float](), Counter[float](), Counter[float]()
-    for images, (name, row) in enumerate(rows, 1):  # noqa: B007 - counted
-        last = _decided(of_images.get(row.sha256 or ""))
+    images = cleared = 0
+    for images, row in enumerate(rows, 1):  # noqa: B007 - counted
+        outcome = decided.get(row.sha256 or "")
+        judgement = None if outcome is None else outcome.judgement
         if row.is_image_lead:
-            has_image_lead.add(name)
-            leads.append((_grounds(row), row.decision, *last))
-        elif row.is_lead:
-            grounds, level = raised.get(name, (set(), row.decision))
-            level = min(level, row.decision, key=QUEUE_ORDER.index)
-            raised[name] = grounds | _grounds(row), level
+            judgements[judgement] += 1
+            everything: _Group = (None, None, row.decision)
+            for group in {everything, *map(_group_of, row.leads)}:
+                groups[group][judgement] += 1
+            if outcome is not None and judgement is Judgement.CONFIRMED:
+                label, family = outcome.label, family_of.get(outcome.label or "")
+                named = {
+                    _group_of(lead)
+                    for lead in row.leads
+                    if label is None
+                    or lead.name == (family if lead.kind is CandidateKind.FAMILY else label)
+                }
+                as_product.update({everything, *named} if named else ())
         elif row.decision is Decision.CLEAR:
             cleared += 1
             if row.audit is not None:
                 drawn[row.audit] += 1
-                audited[row.audit] += last[0] is not None
-                found[row.audit] += last[0] is Judgement.CONFIRMED
-    by_text = raised.keys() - has_image_lead
-    leads += [(*raised[name], *_decided(of_listings.get(name))) for name in by_text]
-    judgements = Counter(judgement for _, _, judgement, _ in leads)
+                audited[row.audit] += judgement is not None
+                found[row.audit] += judgement is Judgement.CONFIRMED
     confirmed = judgements[Judgement.CONFIRMED]
     return Measurement(
         images=images,
-        leads=len(leads),
+        leads=judgements.total(),
         decided=confirmed + judgements[Judgement.REJECTED],
-        precision=_precision(leads),
+        precision=tuple(
+            _precision(group, groups[group], as_product[group])
+            for group in sorted(groups, key=lambda one: (one[1] or "", one[0] or "", one[2]))
+        ),
         misses=_misses(cleared, drawn, audited, found, confirmed),
     )
 
 
-def _decided(last: Outcome | None) -> tuple[Judgement | None, str | None]:
-    """Return what was decided last, and the label; None if nothing was."""
-    if last is None or last.judgement not in DECIDED:
-        return None, None
-    return last.judgement, last.label
+def _group_of(lead: Lead) -> _Group:
+    return lead.kind, lead.name, lead.level
 
 
-def _grounds(row: Row) -> set[_Grounds]:
-    grounds: set[_Grounds] = {(one.kind, one.name, one.level) for one in row.leads}
-    grounds |= {(KEYWORD, hit.keyword, row.decision) for hit in row.keywords}
-    if as_count(value_of(row.item or {}, Role.REPORTS)):
-        grounds.add((REPORTS, None, row.decision))
-    return grounds
-
-
-def _precision(leads: Iterable[_Lead]) -> tuple[Precision, ...]:
-    family_of = {name: label.family for name, label in load_taxonomy().labels.items()}
-    states: dict[_Grounds, Counter[Judgement | None]] = defaultdict(Counter)
-    as_product = Counter[_Grounds]()  # confirmed as the lead's product, or without saying which
-    for grounds, level, judgement, label in leads:
-        everything: _Grounds = (None, None, level)
-        for ground in {everything, *grounds}:
-            states[ground][judgement] += 1
-        if judgement is Judgement.CONFIRMED:
-            names: dict[str | None, str | None] = {
-                CandidateKind.LABEL: label,
-                CandidateKind.FAMILY: family_of.get(label or ""),
-            }
-            named = {
-                (kind, name, at)
-                for kind, name, at in grounds
-                if kind in names and (label is None or name == names[kind])
-            }
-            as_product.update({everything, *named} if named else ())
-    order = sorted(
-        states, key=lambda one: (one[0] in {KEYWORD, REPORTS}, one[1] or "", one[0] or "", one[2])
+def _precision(
+    group: _Group, judgements: Mapping[Judgement | None, int], as_product: int
+) -> Precision:
+    kind, name, level = group
+    confirmed, rejected = (judgements[judgement] for judgement in DECIDED)
+    decided = confirmed + rejected
+    return Precision(
+        kind=kind,
+        name=name,
+        level=level,
+        confirmed=confirmed,
+        as_product=as_product,
+        rejected=rejected,
+        open=judgements[None],
+        precision=share(confirmed, decided) if decided else None,
+        product_precision=share(as_product, decided) if decided else None,
     )
-    found = []
-    for ground in order:
-        kind, name, level = ground
-        confirmed, rejected = (states[ground][judgement] for judgement in DECIDED)
-        decided, of_product = confirmed + rejected, as_product[ground]
-        is_model = kind not in {KEYWORD, REPORTS}
-        found.append(
-            Precision(
-                kind=kind,
-                name=name,
-                level=level,
-                confirmed=confirmed,
-                as_product=of_product,
-                rejected=rejected,
-                open=states[ground][None],
-                precision=share(confirmed, decided) if decided else None,
-                product_precision=share(of_product, decided) if decided and is_model else None,
-            )
-        )
-    return tuple(found)
 
 
 # --- misses ---------------------------------------------------------------------------------------

@@ -1,8 +1,7 @@
 """Outcomes: what people found out about leads, in a table that only grows.
 
-An outcome belongs to the bytes of an image (their sha256), or without one to a listing.
-Who changes their mind adds an outcome, or one that withdraws the earlier one. What was added last
-counts, whatever the clocks said.
+An outcome is about the bytes of an image (their sha256), or without one about a listing. What was
+added last counts, whatever the clocks said; an outcome can withdraw an earlier one.
 """
 
 from __future__ import annotations
@@ -47,14 +46,10 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 class Judgement(StrEnum):
     """What somebody found out about a lead."""
 
-    CONFIRMED = "confirmed"
-    """It shows a product that the platform does not allow, or that the law protects."""
+    CONFIRMED = "confirmed"  # shows a product that the platform or the law does not allow
     REJECTED = "rejected"
-    """It shows nothing of the kind."""
-    UNSURE = "unsure"
-    """The image does not say; somebody else may know."""
-    ESCALATED = "escalated"
-    """It was handed to an expert, or to an authority."""
+    UNSURE = "unsure"  # the image does not say; somebody else may know
+    ESCALATED = "escalated"  # handed to an expert, or to an authority
 
 
 DECIDED = (Judgement.CONFIRMED, Judgement.REJECTED)
@@ -65,13 +60,9 @@ class Occasion(StrEnum):
     """On what occasion an outcome came about."""
 
     REVIEW = "review"
-    """Somebody worked through the queue."""
-    AUDIT = "audit"
-    """Somebody looked at a clear image that was drawn at random."""
-    APPEAL = "appeal"
-    """A seller objected: ``confirmed`` upholds the decision, ``rejected`` overturns it."""
-    WITHDRAWAL = "withdrawal"
-    """The reviewer takes an earlier outcome back; its judgement is repeated here."""
+    AUDIT = "audit"  # of a clear image that was drawn at random
+    APPEAL = "appeal"  # of a seller: confirmed upholds the decision, rejected overturns it
+    WITHDRAWAL = "withdrawal"  # of an earlier outcome, whose judgement is repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,19 +182,26 @@ class Outcomes(Closes):
         condition = "sha256 = ? OR (sha256 IS NULL AND listing = ?)"
         return self._select("outcome", condition, (sha256, listing))
 
-    def by_id(self, ids: Iterable[str]) -> Iterator[Outcome]:
-        """Yield the outcomes with these IDs, in the order in which they were added."""
-        some = json.dumps([*ids])
-        return self._select("outcome", "id IN (SELECT value FROM json_each(?))", (some,))
-
-    def in_force(self) -> Iterator[Outcome]:
-        """Yield all outcomes that were not withdrawn, in the order in which they were added."""
-        return self._select("standing", "1")
+    def last_of(self, reviewer: str, since: str) -> Iterator[Outcome]:
+        """Yield what a reviewer said last, at one time after this one, and has not withdrawn."""
+        last = (
+            "SELECT time FROM standing WHERE reviewer = ?1 AND time > ?2"
+            " ORDER BY number DESC LIMIT 1"
+        )
+        return self._select("standing", f"reviewer = ?1 AND time = ({last})", (reviewer, since))
 
     def standing(self) -> Iterator[Outcome]:
         """Yield what counts of each image or listing: the last outcome that was not withdrawn."""
         last = "SELECT max(number) FROM standing GROUP BY sha256, iif(sha256 IS NULL, listing, 0)"
         return self._select("standing", f"number IN ({last})")
+
+    def decided(self) -> dict[str, Outcome]:
+        """Return what counts of each image that was confirmed or rejected, by its digest."""
+        return {
+            one.sha256: one
+            for one in self.standing()
+            if one.sha256 is not None and one.judgement in DECIDED
+        }
 
     def _select(
         self, table: str, condition: str, values: Sequence[object] = ()

@@ -18,17 +18,10 @@ from recognizer.taxonomy import Taxonomy
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
 
-SCRIPT_TEXTS = (  # that the script of the pages fills in
-    *("confirmed", "rejected", "unsure", "escalated", "picked", "found", "page", "progress"),
-    *("unexported", "offline", "no_heatmap", "wrong_name", "not_kept", "nothing_to_export"),
-    *("nothing_to_undo", "was_exported", "undone", "said_skip", "said_one", "said_bulk"),
-    "your_name",
-)
-
 
 @cache
 def catalogue() -> dict[str, Any]:
-    """Return what ``texts.toml`` holds: its tables, of which ``words`` is key -> both languages."""
+    """Return the tables of ``texts.toml``: ``words`` and ``script`` are key -> both languages."""
     file = resources.files("recognizer.review") / "texts.toml"
     return tomllib.loads(file.read_text("utf-8"))
 
@@ -40,27 +33,21 @@ class Texts:
         if language not in LANGUAGES:
             raise UsageError(f"language {language!r}: {' or '.join(LANGUAGES)}")
         self.language = language
-        self._words: dict[str, list[str]] = catalogue()["words"]
         self._place = [*LANGUAGES].index(language)
+        tables = catalogue()
+        self._words: dict[str, list[str]] = tables["words"] | tables["script"]
+        self.of_script = {key: both[self._place] for key, both in tables["script"].items()}
 
     def __call__(self, key: str, **values: object) -> str:
         """Return a text with its values filled in; numbers get separators."""
         shown = {k: f"{v:,}" if isinstance(v, int) else v for k, v in values.items()}
         return self._words[key][self._place].format(**shown)
 
-    @property
-    def of_script(self) -> dict[str, str]:
-        """What the script of the pages says, with its values to be filled in."""
-        return {key: self._words[key][self._place] for key in SCRIPT_TEXTS}
-
-    def label(
-        self, name: str, taxonomy: Taxonomy, *, family: bool = False, mark: bool = False
-    ) -> str:
-        """Return the name of a label or family for people; ``mark`` says that it is a family."""
+    def label(self, name: str, taxonomy: Taxonomy, *, family: bool = False) -> str:
+        """Return the name of a label or family for people."""
         # English names are those of the taxonomy.
         own = catalogue()["families" if family else "labels"] if self.language == "zh" else {}
-        shown = own.get(name) or taxonomy.display_name(name, family=family)
-        return self("family", name=shown) if family and mark else shown
+        return own.get(name) or taxonomy.display_name(name, family=family)
 
     def reason(self, reason: Reason | None) -> str:
         """Return what the reason of a failure means."""

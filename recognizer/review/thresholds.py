@@ -1,10 +1,7 @@
 """Thresholds for a review team: what each choice finds, and how many leads it makes.
 
-Labelled photos with their scores tell recall and false-positive rate; with a prevalence, that is
-leads a day. Of a reviewed scan, leads tell what is there, and only the audit sample, clear images
-drawn with known probabilities, what a lower threshold would add and what was missed. The threshold
-is chosen whose leads a team can work through, or of which enough show a product. It is one for all
-products: on the highest score of an image.
+They are measured on labelled photos, or on a reviewed scan, whose audit sample alone tells what a
+lower threshold would add and what was missed. One threshold holds for all products.
 """
 
 from __future__ import annotations
@@ -20,13 +17,13 @@ from scipy.special import expit
 
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import UsageError
-from recognizer.evaluation.metrics import CONFIDENCE, Clustering, share
-from recognizer.evaluation.prevalence import precision_estimate
+from recognizer.evaluation.metrics import Clustering, share
+from recognizer.evaluation.prevalence import JOINT_CONFIDENCE, precision_estimate
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
 from recognizer.policy import Policy, Probability, Rate, Rule
 from recognizer.review.measure import audit_weights, weighted_count
-from recognizer.review.outcomes import DECIDED, Judgement, Outcome
+from recognizer.review.outcomes import Judgement, Outcome
 from recognizer.rows.row import Row
 from recognizer.taxonomy import Kind, Taxonomy
 
@@ -42,9 +39,6 @@ begin with the highest scores, so that the decided ones do not stand for the oth
 
 GRID = tuple(float(x) for x in np.round(expit(np.arange(-4, 9.01, 0.25)), 6)[::-1])
 """Thresholds to choose from, strictest first, at equal distances in log-odds."""
-
-_JOINT = 1 - (1 - CONFIDENCE) / 2
-"""Confidence of recall and of false-positive rate, so that both hold at once with 95 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +111,7 @@ def measure_labelled(
     for side, what in zip(sides, ("without a product", "of products"), strict=True):
         clustering = Clustering.of(over[:, side], sources[side], shown[side])
         sizes = np.unique(sources[side], return_counts=True)[1]
-        numbers.append(clustering.effective(sizes, _JOINT))
+        numbers.append(clustering.effective(sizes, JOINT_CONFIDENCE))
         if len(sizes) == 1:
             caveats.append(
                 f"All {sizes[0]:,} photos {what} come from one source: the figures hold for photos "
@@ -126,7 +120,7 @@ def measure_labelled(
 
     def measured(threshold: float) -> Step:
         rate, recall = (
-            share((highest[side] > threshold).mean() * number, number, _JOINT)
+            share((highest[side] > threshold).mean() * number, number, JOINT_CONFIDENCE)
             for side, number in zip(sides, numbers, strict=True)
         )
         leads = (
@@ -152,14 +146,14 @@ def measure_labelled(
 def measure_reviewed(
     bundle: Bundle,
     rows: Iterable[Row],
-    outcomes: Mapping[str, Outcome],
+    decisions: Mapping[str, Outcome],
     *,
     images_per_day: float | None = None,
     ignore: Collection[str] = (),
 ) -> Choice:
     """Measure thresholds on a scan: leads are counted, products are known where decided.
 
-    Rows of other models are left out. ``outcomes`` has what stands of an image by its digest;
+    Rows of other models are left out. ``decisions`` are outcomes by the digests of images;
     ``images_per_day`` is by default the number of images of the scan.
     """
     families = _family_members(bundle, ignore)
@@ -170,14 +164,13 @@ def measure_reviewed(
         if row.scores is None or row.model.digest != bundle.digest:
             continue
         scanned += 1
-        outcome = outcomes.get(row.sha256 or "")
-        is_decided = outcome is not None and outcome.judgement in DECIDED
+        outcome = decisions.get(row.sha256 or "")
         audit = None if row.is_image_lead else row.audit
         if audit is not None:
             drawn[audit] += 1
-            audited[audit] += is_decided
+            audited[audit] += outcome is not None
         score = _highest_score(row.scores, families)
-        weight = (1.0 if row.is_image_lead else audit) if is_decided else None
+        weight = (1.0 if row.is_image_lead else audit) if outcome else None
         if weight is not None:
             known = [score] if audit else [lead.threshold for lead in row.leads]
             floor = min([floor, *known])

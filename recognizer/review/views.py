@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from recognizer.policy import Decision
@@ -68,11 +68,8 @@ class View:
 
     def to_query(self, **changes: str) -> dict[str, str]:
         """Return what a URL has to say for it."""
-        changed = replace(self, **changes)
-        values = {key.name: getattr(changed, key.name) for key in fields(self)}
-        return {
-            key.name: values[key.name] for key in fields(self) if values[key.name] != key.default
-        }
+        usual, values = asdict(View()), asdict(replace(self, **changes))
+        return {name: value for name, value in values.items() if value != usual[name]}
 
     @property
     def source(self) -> str:

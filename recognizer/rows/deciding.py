@@ -36,7 +36,7 @@ _CLEAR_FOR_NO_REASON = (
     "status = 'ok' AND place = 3 AND leads = '[]' AND why = '[]' AND keywords = '[]'"
     " AND ifnull(known, '[]') = '[]'"
 )
-_CLEAR = Verdict(decision=Decision.CLEAR, leads=(), why=(), image_decision=Decision.CLEAR)
+_CLEAR = Verdict(decision=Decision.CLEAR, image_decision=Decision.CLEAR)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -47,21 +47,20 @@ def write_listings(
 
     ``policy`` is that of the rows, for the platform's action on each listing.
     """
-
-    def listings() -> Iterator[Listing]:
-        for one in read_listings(file):
-            if policy is None:
-                yield one
-            elif one.policy.digest == policy.digest:
-                yield replace(one, action=policy.actions.get(one.decision))
-            else:
-                raise UsageError(
-                    f"listing {one.listing!r} was decided by the policy {one.policy.name!r} "
-                    f"({one.policy.digest[:12]}), not by {policy.name!r} ({policy.digest[:12]}): "
-                    "decide again with recognizer decide --policy"
-                )
-
-    return write_records(output, _LISTINGS, listings(), raw)
+    listings = read_listings(file)
+    if policy is not None:
+        for name, digest in file.select(
+            "SELECT name, digest FROM policy WHERE digest != ?"
+            " AND id IN (SELECT policy FROM image)",
+            (policy.digest,),
+        ):
+            raise UsageError(
+                f"{file.path} was decided by the policy {name!r} ({digest[:12]}), not by "
+                f"{policy.name!r} ({policy.digest[:12]}): decide again with recognizer decide "
+                "--policy"
+            )
+        listings = (replace(one, action=policy.actions.get(one.decision)) for one in listings)
+    return write_records(output, _LISTINGS, listings, raw)
 
 
 # --- what is exported -----------------------------------------------------------------------------
@@ -73,11 +72,6 @@ class RecordKind(NamedTuple):
     name: str
     columns: Mapping[str, Any]
     cells: Callable[[Any], Mapping[str, Any]]
-
-    @property
-    def key(self) -> str:
-        """What a Parquet file of them has in its metadata."""
-        return f"recognizer.{self.name}"
 
 
 def _listing_cells(listing: Listing) -> dict[str, Any]:
@@ -154,16 +148,14 @@ def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: boo
     if suffix not in _SUFFIXES:
         raise UsageError(f"{path}: give a name that ends in {', '.join(_SUFFIXES)}")
     parquet = parquet_library() if suffix == ".parquet" else None
-    beginning = {
-        ".jsonl": f'{{"{next(iter(kind.columns))}":',
-        ".csv": ",".join([*kind.columns][:6]),
-    }
+    names = [*kind.columns]
+    beginning = ",".join(names[:6]) if suffix == ".csv" else f'{{"{names[0]}":'
 
     def is_own(file: BinaryIO) -> bool:
         if parquet is None:
-            return file.read(100).startswith(beginning[suffix].encode())
+            return file.read(100).startswith(beginning.encode())
         try:
-            return kind.key.encode() in (parquet.read_schema(file).metadata or {})
+            return f"recognizer.{kind.name}".encode() in (parquet.read_schema(file).metadata or {})
         except Exception:  # pyarrow raises many classes for what is not Parquet
             return False
 
@@ -189,7 +181,7 @@ def _write_parquet(path: Path, kind: RecordKind, records: Iterator[Any], parquet
     import pyarrow  # noqa: PLC0415 - an extra
 
     fields = [(key, _arrow_type(inspect.type_info(hint))) for key, hint in kind.columns.items()]
-    schema = pyarrow.schema(fields, metadata={kind.key: __version__})
+    schema = pyarrow.schema(fields, metadata={f"recognizer.{kind.name}": __version__})
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
         while chunk := [*itertools.islice(records, _CHUNK_ROWS)]:
             cells = [

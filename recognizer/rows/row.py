@@ -120,7 +120,6 @@ class Row:
         item: Mapping[str, Any] | None = None,
         bank: KnownItems | None = None,
         known: Sequence[KnownMatch] = (),
-        audit: float | None = None,
     ) -> Self:
         """Make the row of one image; the regions of its prediction are those of the leads."""
         is_scored = prediction.status is not Status.FAILED
@@ -142,7 +141,6 @@ class Row:
             time=time.replace(microsecond=0),
             known=tuple(known) if bank and is_scored else None,
             bank=Reference(name=bank.name, digest=bank.digest) if bank else None,
-            audit=audit,
             image_decision=verdict.image_decision,
             keywords=verdict.keywords,
         )
@@ -190,10 +188,7 @@ class Row:
             if (values.get(name) is None) is not failed:
                 raise ValueError(f"{name} is null exactly where the status is failed")
         values = values | {name: () for name in _EMPTY if values.get(name) is None}
-        try:
-            return msgspec.convert(values, cls)
-        except msgspec.ValidationError as error:  # a ValueError in later versions only
-            raise ValueError(str(error)) from error
+        return msgspec.convert(values, cls)
 
 
 _NULLS = dict.fromkeys(("scores", "leads", "family", "regions"))  # where the image failed

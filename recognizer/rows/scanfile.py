@@ -183,16 +183,15 @@ class ScanFile(Closes):
             return ScanFileError(_what_it_is(self.path))
         if code in _LOCK_ERRORS:
             return ScanFileError(f"{self.path}: {_NO_LOCKS}")
-        words = {
+        access = (
+            f" or its folder cannot be {'written to' if self.is_writable else 'read'} ({error})"
+        )
+        denied = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+        words = dict.fromkeys(denied, access) | {
             sqlite3.SQLITE_FULL: f": the disk is full; {_SAFE}: make room",
             sqlite3.SQLITE_IOERR: f": {error}; {_SAFE}: make room or see to the disk",
             sqlite3.SQLITE_BUSY: " is locked by another program: try again later",
         }
-        access = (
-            f" or its folder cannot be {'written to' if self.is_writable else 'read'} ({error})"
-        )
-        for denied in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-            words[denied] = access
         return ScanFileError(f"{self.path}{words.get(primary, f': {error}')}")
 
     def damaged(self, error: Exception) -> ScanFileError:

@@ -91,13 +91,10 @@ class Recipe:
         return [p for p, f in zip(self.photos, self.folds, strict=True) if f == fold]
 
 
-def open_recipe(
-    config: TrainingConfig, photos: Sequence[Photo], folder: Path, cache: Path | None = None
-) -> Recipe:
+def open_recipe(config: TrainingConfig, photos: Sequence[Photo], folder: Path) -> Recipe:
     """Begin a recipe in a folder, or resume it, with photos of all splits.
 
-    ``cache`` is a file of decoded photos, by default one in the folder. A folder that holds another
-    recipe, or one of other photos, is a TrainingError.
+    A folder that holds another recipe, or one of other photos, is a TrainingError.
     """
     for table in config.corrections:
         photos = corrected(photos, table)
@@ -127,7 +124,7 @@ def open_recipe(
         make_folder(folder)
         with replacing(path) as partial:
             partial.write_text(json.dumps(state, indent=2) + "\n", "utf-8")
-    decoded = PhotoCache(cache or folder / CACHE_FILE, config.served_size)
+    decoded = PhotoCache(folder / CACHE_FILE, config.served_size)
     return Recipe(
         config=config, folder=folder, labels=labels, photos=photos, folds=folds, cache=decoded
     )

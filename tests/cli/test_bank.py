@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,8 @@ def bank(photos: Path, tmp_path: Path) -> Path:
 
 
 def items(bank: Path) -> list[dict]:
-    return [*map(json.loads, invoke("bank", "list", bank, "--json").stdout.splitlines())]
+    with Bank(bank) as opened:
+        return [{"id": item.id, **asdict(item)} for item in opened]
 
 
 def test_a_bank_from_photos_to_a_partner_and_back(bank: Path, tmp_path: Path) -> None:

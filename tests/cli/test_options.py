@@ -13,7 +13,6 @@ from tests.conftest import run_python
 OWN_WORDS = {
     "--output": "what is written there",
     "--bundle": "the released one, or that which made the rows",
-    "--json": "one object, or one on each line",
     "--label": "of what is added, or of what is listed",
     "--top": "of what",
     "--split": "which there are",

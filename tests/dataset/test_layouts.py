@@ -7,7 +7,7 @@ import pytest
 
 from recognizer.dataset.layouts import Collection, read_collection
 from recognizer.dataset.new_manifest import find_origins
-from recognizer.errors import DatasetError, RecognizerError, UsageError
+from recognizer.errors import DatasetError, UsageError
 
 FILES = ("a/1.jpg", "a/2.jpg", "b/3.jpg")
 LABELS = {"a/1.jpg": "bone", "a/2.jpg": "wood", "b/3.jpg": "bone"}
@@ -70,7 +70,8 @@ LAYOUTS: dict[str, dict[str, str]] = {
 def test_layouts_are_found_and_read(root: Path, name: str) -> None:
     write_files(root, LAYOUTS[name])
     found = read_collection(root)
-    assert found.layout == name.partition(" ")[0]
+    kind = {"csv": "a CSV table (", "coco": "COCO annotations ("}[name.partition(" ")[0]]
+    assert found.layout.startswith(kind)
     assert read_labels(found) == LABELS
     assert not found.left_out
 
@@ -100,16 +101,19 @@ def test_a_folder_for_each_label_with_one_for_each_source(tmp_path: Path) -> Non
 
 HOSTILE: dict[str, tuple[dict[str, str | bytes], str]] = {
     "photos in no folder": ({"loose.jpg": ""}, r"1 photos lie in no folder"),
-    "broken JSON": ({"labels.json": '{"images": ['}, r"labels\.json: this is not JSON .*--layout"),
+    "broken JSON": (
+        {"labels.json": '{"images": ['},
+        r"labels\.json: this is not JSON .*out of the folder",
+    ),
     "deep JSON": ({"labels.json": "[" * 100_000}, r"labels\.json: this is not JSON"),
     "JSON that is not text": ({"labels.json": b"\xff\xfe\x00"}, r"labels\.json: this is not JSON"),
     "two tables": (
         {"a.csv": csv_of(), "b.csv": csv_of()},
-        r"several tables list photos \(a\.csv, b\.csv\): name one",
+        r"several files list photos \(a\.csv, b\.csv\): name one",
     ),
     "two layouts": (
         {"a.csv": csv_of(), "coco.json": coco()},
-        r"--layout coco\) and a CSV table \(--layout csv\): say which",
+        r"several files list photos \(coco\.json, a\.csv\): name one",
     ),
     "COCO with a category that is not there": (
         {"c.json": coco(categories=[])},
@@ -147,18 +151,17 @@ def test_what_cannot_be_read_says_so(root: Path, case: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("name", "words"),
     [
-        ({"layout": "pascal"}, "no layout 'pascal'; there are: folders, csv"),
-        ({"layout": "coco"}, "this is not COCO annotations"),
-        ({}, "none of the columns file, what is called label: rename the one that is"),
+        ("p.csv", "none of the columns file, what is called label: rename the one that is"),
+        ("p.json", "neither COCO annotations nor a CSV table"),
     ],
 )
-def test_what_is_asked_for_and_not_there(root: Path, arguments: dict[str, Any], words: str) -> None:
-    path = root / "p.csv"
-    path.write_text("file,what\na/1.jpg,bone\n")
-    with pytest.raises(RecognizerError, match=words):
-        read_collection(path, **arguments)
+def test_a_file_that_is_no_list_of_photos(root: Path, name: str, words: str) -> None:
+    (root / "p.csv").write_text("file,what\na/1.jpg,bone\n")
+    (root / "p.json").write_text('{"images": []}')
+    with pytest.raises(DatasetError, match=words):
+        read_collection(root / name)
 
 
 def test_the_photos_may_be_in_another_folder(root: Path, tmp_path_factory: Any) -> None:

@@ -210,7 +210,6 @@ def test_the_command_explains_itself(photos: Path, tmp_path: Path) -> None:
         (["--test", 0.6, "--validation", 0.4], "nothing is left to train on"),
         (["--rename", "bone"], "'bone': write OLD=NEW"),
         (["--source", "shop"], "--source shop: no such column"),
-        (["--layout", "voc"], "no layout 'voc'"),
         (["-o", "{photos}/bone/shop-0/0.jpg"], "is a file: name a folder"),
     ],
 )

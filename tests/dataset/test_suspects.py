@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("cleanlab", reason="the extra `train` is not installed")
+
 from recognizer.dataset.manifest import Photo, load_photos
-from recognizer.dataset.suspects import draw_suspects, find_suspects
+from recognizer.dataset.suspects import find_suspects
 from recognizer.engine import Recognizer
-from recognizer.errors import DatasetError, UsageError
+from recognizer.errors import DatasetError
 from tests.conftest import encoded, picture, succeed
 from tests.labelled import COLOR_OF, photo, write_photos
 
@@ -39,25 +41,15 @@ def test_a_wrong_label_is_found_whatever_the_sources(sources: int) -> None:
         find_suspects([replace(p, label="wood") for p in photos], embedding)
 
 
-def test_the_command_lists_draws_and_writes(recognizer: Recognizer, tmp_path: Path) -> None:
+def test_the_command_lists_and_writes(recognizer: Recognizer, tmp_path: Path) -> None:
     root = tmp_path / "data"
     write_photos(root, 15)
     (root / "ceramic" / "03.jpg").write_bytes(encoded(picture("red", seed=703)))
-    table, sheet = tmp_path / "suspects.csv", tmp_path / "sheet.png"
-    options = ("-d", root, "-b", recognizer.bundle.path, "-o", table, "--sheet", sheet)
+    table = tmp_path / "suspects.csv"
+    options = ("-d", root, "-b", recognizer.bundle.path, "-o", table)
     succeed("dataset", "suspects", *options)
     with table.open() as file:
         first = next(csv.DictReader(file))
     assert (first["label"], first["suggested"]) == ("ceramic", "ivory_worked")
     assert first["file"].endswith("ceramic/03.jpg")
-    assert sheet.stat().st_size > 0
     assert len(load_photos(root)) == 45
-
-
-def test_a_photo_that_is_gone_is_named(tmp_path: Path) -> None:
-    photos, embedding = clusters(90, 10)
-    wrong = with_a_wrong_label(photos)
-    with pytest.raises(DatasetError, match=r"5\.jpg"):
-        draw_suspects(find_suspects(wrong, embedding), tmp_path / "sheet.png")
-    with pytest.raises(UsageError, match="cannot be written as a picture"):
-        draw_suspects([], tmp_path / "sheet.tusk")

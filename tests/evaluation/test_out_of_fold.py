@@ -36,9 +36,7 @@ def predictions(photos: list[Photo], **changes: object) -> OutOfFold:
 
 @pytest.fixture
 def photos(labelled_photos: list[Photo]) -> list[Photo]:
-    return [
-        replace(p, source=f"s{i % 3}", subtype=f"kind {i}") for i, p in enumerate(labelled_photos)
-    ]
+    return [replace(p, source=f"s{i % 3}") for i, p in enumerate(labelled_photos)]
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from recognizer.cli import ExitCode
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
-from recognizer.imaging import Limits
-from recognizer.imaging.sources import Refused, read_path
+from recognizer.imaging.sources import Refused
 from recognizer.listing_rules import KeywordHit
 from recognizer.policy import Decision
 from recognizer.review.evidence import TAG_MANIFEST, find_leads, write_case
+from recognizer.review.photos import read_local
 from recognizer.review.verify import Result, verify_case
 from recognizer.rows import Row, ScanFile
 from recognizer.status import Reason
@@ -28,10 +28,6 @@ from tests.review.outcomes import outcome, store
 from tests.rows.rows import bare_row, row_of, write_scan
 
 HOSTILE = "<script>alert(1)</script>\u202e"
-
-
-def read(row: Row) -> bytes:
-    return read_path(row.source, Limits())
 
 
 @pytest.fixture(scope="module")
@@ -322,7 +318,7 @@ def test_a_case_is_whole_or_not_there(
         (rows[:1], tmp_path / "none" / "a", "name a new folder"),
     ):
         with pytest.raises(UsageError, match=message):
-            write_case(some, output, recognizer=recognizer, read=read)
+            write_case(some, output, recognizer=recognizer, read=read_local)
     assert not os.listdir(tmp_path)
     with pytest.raises(UsageError, match="is not a folder"):
         [*verify_case(folder / "none", lambda _: recognizer)]

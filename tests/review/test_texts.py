@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from recognizer.review.texts import SCRIPT_TEXTS, catalogue, language_of
+from recognizer.review.texts import catalogue, language_of
 from recognizer.status import Reason
 from recognizer.taxonomy import load_taxonomy
 
@@ -12,7 +12,7 @@ REVIEW = Path(__file__).parents[2] / "recognizer" / "review"
 
 def test_both_languages_fill_in_the_same_and_every_label_and_reason_has_a_name() -> None:
     tables, taxonomy = catalogue(), load_taxonomy()
-    for key, (english, chinese) in (tables["words"] | tables["reasons"]).items():
+    for key, (english, chinese) in (tables["words"] | tables["script"] | tables["reasons"]).items():
         fields = [set(re.findall(r"{\w+}", text)) for text in (english, chinese)]
         assert fields[0] == fields[1], key
     assert tables["labels"].keys() == taxonomy.labels.keys()
@@ -21,13 +21,14 @@ def test_both_languages_fill_in_the_same_and_every_label_and_reason_has_a_name()
 
 
 def test_all_words_that_are_shown_are_there_and_none_is_left_over() -> None:
-    words = catalogue()["words"]
+    of_script = catalogue()["script"]
+    words = catalogue()["words"] | of_script
     templates = "".join(path.read_text() for path in (REVIEW / "templates").glob("*.j2"))
     script = (REVIEW / "static" / "app.js").read_text()
     python = "".join(path.read_text() for path in REVIEW.rglob("*.py"))
     shown = {*re.findall(r"\bt\(\s*[\"'](\w+)[\"'][,)]", templates)}
     assert shown <= words.keys()
-    assert {*re.findall(r"\bsay\([\"'](\w+)[\"']", script)} <= {*SCRIPT_TEXTS} <= words.keys()
+    assert {*re.findall(r"\bsay\([\"'](\w+)[\"']", script)} <= of_script.keys()
     every = templates + script + python
     assert [key for key in words if not re.search(rf"[\"'`(]{key}[\"'`)]", every)] == []
 

@@ -388,7 +388,6 @@ def test_outcomes_give_a_policy_if_they_say_enough(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--prevalence", "2"], "between 0 and 1"),
         (["--prevalence", "nan"], "between 0 and 1"),
         (["--split", "train"], "'train' is not one of 'test', 'validation', 'all'"),
         (["--split", "test"], "give --split all if training saw none of these"),

@@ -4,7 +4,9 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,6 @@ from recognizer.model.bundle import load_bundle
 from recognizer.rows import AuditSample, NewRow, Ranking, Row, ScanFile, ScanWriter
 from recognizer.scan import Item
 from recognizer.status import Reason
-from tests.conftest import run_python
 from tests.pictures import encoded, picture
 from tests.rows.rows import NOW, bare_row, read_scan, write_scan
 from tests.scan.engines import InProcessPool, scan_into
@@ -27,6 +28,9 @@ ROWS = [bare_row(f"{number}.jpg", 0.9, "review") for number in range(9)]
 
 def new(row: Row, **others: object) -> NewRow:
     return NewRow(row=row, **others)
+
+
+# --- resuming -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -97,6 +101,9 @@ def test_the_audit_sample_of_earlier_rows_is_drawn_and_given_up(
     assert audited(audit=AuditSample(rate=1e-9, products=[])) == []
 
 
+# --- what happens to the process and the disk -----------------------------------------------------
+
+
 _AS_NOBODY = """if True:
     import os, sys
     from recognizer.errors import ScanFileError
@@ -114,8 +121,9 @@ _AS_NOBODY = """if True:
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become somebody else")
 def test_a_place_that_cannot_be_written_is_reported() -> None:
     def printed(path: Path) -> list[str]:
-        done = run_python("-c", _AS_NOBODY, path)
-        assert (done.returncode, done.stderr) == (0, "")
+        command = [sys.executable, "-c", _AS_NOBODY, path]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stderr == ""
         return done.stdout.splitlines()
 
     with tempfile.TemporaryDirectory() as folder:  # nobody else may enter that of pytest
@@ -148,7 +156,9 @@ def test_a_second_scan_is_refused(tmp_path: Path) -> None:
         for _ in range(2):  # nor does a reader of this process end the lock
             assert len(read_scan(path)) == 1
             code = "import sys; from recognizer.rows import *; ScanWriter(sys.argv[1], Ranking())"
-            assert "in use by another scan" in run_python("-c", code, path).stderr
+            command = [sys.executable, "-c", code, path]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert "in use by another scan" in done.stderr
         file.append([new(ROWS[1])])
     write_scan(path, ROWS[:3])
     assert read_scan(path) == ROWS[:3]
@@ -162,7 +172,10 @@ def test_a_reader_that_closes_leaves_the_log_of_a_writer(tmp_path: Path) -> None
         for number, row in enumerate(ROWS[:3], 1):
             file.append([new(row)])
             assert len(read_scan(path)) == number
-            assert run_python("-c", code, path).stdout.split() == [str(number)]
+            done = subprocess.run(
+                [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
+            )
+            assert done.stdout.split() == [str(number)]
     assert len(read_scan(path)) == 3
 
 
@@ -173,49 +186,54 @@ def test_a_clock_that_goes_back_does_not_stop_a_scan(tmp_path: Path) -> None:
     assert read_scan(path) == earlier
 
 
-def disturb(path: Path, how: str) -> None:
-    """Do to the file of a scan what another program might."""
-    other = path.with_name("other")
-    if how in {"renamed", "rotated"}:
-        path.rename(path.with_name("moved"))
-    match how:
-        case "removed":
-            path.unlink()
-        case "rotated" | "replaced":
-            write_scan(other, ROWS[8:]).rename(path)
-        case "truncated":
-            os.truncate(path, 0)
-        case "overwritten":
-            # Once what was written is in the file itself, and not in its log alone.
-            with closing(sqlite3.connect(path)) as database:
-                database.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            shutil.copyfile(write_scan(other, ROWS[8:]), path)
+# --- what happens to the file ---------------------------------------------------------------------
 
 
+def _renamed(path: Path) -> None:
+    path.rename(path.with_name("moved"))
+
+
+def _rotated(path: Path) -> None:
+    _renamed(path)
+    write_scan(path.with_name("other"), ROWS[8:]).rename(path)
+
+
+def _replaced(path: Path) -> None:
+    write_scan(path.with_name("other"), ROWS[8:]).rename(path)
+
+
+def _overwritten(path: Path) -> None:
+    # Once what was written is in the file itself, and not in its log alone.
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    shutil.copyfile(write_scan(path.with_name("other"), ROWS[8:]), path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be moved or removed there")
 @pytest.mark.parametrize(
     ("happens", "words", "rows_in"),
     [
-        ("removed", r"was removed .* written again to .*scan\.sqlite\. ", "scan.sqlite"),
-        ("renamed", r"was renamed .* in .*moved\. Put it back", "moved"),
-        ("rotated", r"was renamed .* in .*moved\. Put it back", "moved"),
-        ("replaced", r"was removed .*scan\.sqlite\.recovered", "scan.sqlite.recovered"),
-        ("truncated", "was truncated by another program.*put a copy", None),
-        ("overwritten", "was overwritten by another program.*put a copy", None),
+        (Path.unlink, r"was removed .* written again to .*scan\.sqlite\. ", "scan.sqlite"),
+        (_renamed, r"was renamed .* in .*moved\. Put it back", "moved"),
+        (_rotated, r"was renamed .* in .*moved\. Put it back", "moved"),
+        (_replaced, r"was removed .*scan\.sqlite\.recovered", "scan.sqlite.recovered"),
+        (lambda path: os.truncate(path, 0), "was truncated by another program.*put a copy", None),
+        (_overwritten, "was overwritten by another program.*put a copy", None),
     ],
 )
 def test_a_file_that_others_touch_in_mid_scan_is_a_clear_stop(
-    tmp_path: Path, happens: str, words: str, rows_in: str | None
+    tmp_path: Path, happens: Callable[[Path], None], words: str, rows_in: str | None
 ) -> None:
     path = tmp_path / "scan.sqlite"
     with ScanWriter(path, Ranking()) as file:
         for row in ROWS[:3]:
             file.append([new(row)])
-        disturb(path, happens)
+        happens(path)
         with pytest.raises(ScanFileChangedError, match=words):
             file.append([new(ROWS[3])])
     if rows_in is not None:
         assert read_scan(tmp_path / rows_in) == ROWS[:3]
-    if happens in {"rotated", "replaced"}:  # nor is the new file touched by the old one's log
+    if happens in (_rotated, _replaced):  # nor is the new file touched by the old one's log
         assert read_scan(path) == ROWS[8:]
 
 

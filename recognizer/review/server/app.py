@@ -53,7 +53,6 @@ class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     label: Annotated[str, Meta(max_length=MAX_CHARACTERS["label"])] | None = None
     also: Keys = ()
     without: Keys = ()
-    copies: bool = False
     expected: Annotated[int, Meta(ge=1, le=MAX_GROUP)] = 1
 
 
@@ -223,7 +222,7 @@ class _Pages:
         reviewer = _who_acts(request)
         try:
             data = msgspec.json.decode(await request.body(), type=Act)
-        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        except (ValueError, RecursionError) as error:
             raise HTTPException(400) from error
         return await run_in_threadpool(self._act, request, reviewer, data)
 
@@ -272,9 +271,7 @@ class _Pages:
             also=_numbers(data.also),
             without=_numbers(data.without),
         )
-        count = self._queue.decide(
-            reviewer, unit, verdict, copies=data.copies, expected=data.expected
-        )
+        count = self._queue.decide(reviewer, unit, verdict, expected=data.expected)
         state = texts(verdict.judgement)
         if count > 1:
             return texts("said_bulk", n=count, state=state)

@@ -1,8 +1,7 @@
 """The queue at the desk: who gets which listing, what they say of it, and how far the team is.
 
-A listing is handed to one person at a time. What somebody says is on the disk before the next
-listing is handed out. Who has what is known to the server alone: after a restart the pages that are
-open ask for their listings again.
+What somebody says is on the disk before the next listing is handed out. Who has what is known to
+the server alone: after a restart the pages that are open ask for their listings again.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.review.entries import AFFECTED, Entries, Entry
@@ -187,13 +185,12 @@ class Queue(Entries):
         unit: int,
         verdict: Assessment,
         *,
-        copies: bool = False,
         expected: int = 1,
     ) -> int:
-        """Store what a reviewer says of a listing, with ``copies`` of its open near-copies too.
+        """Store what a reviewer says of a listing, and of its copies if more than it are expected.
 
-        It is a :class:`ConflictError` if these are not as many as ``expected``, if the listing is
-        gone, or if somebody else has it or has decided it since the page was made.
+        It is a :class:`ConflictError` if these are not as many, if the listing is gone, or if
+        somebody else has it or has decided it since the page was made.
         """
         with self._current():
             entry = self.entry(unit)
@@ -202,7 +199,7 @@ class Queue(Entries):
                 entry.held_by == reviewer or (entry.held_by is None and entry.state == OPEN)
             ):
                 raise ConflictError
-            members = self.members(entry, reviewer) if copies else [entry]
+            members = self.members(entry, reviewer) if expected > 1 else [entry]
             if len(members) != expected:
                 raise ConflictError
             held = self.file.select(
@@ -291,32 +288,27 @@ class Queue(Entries):
     def undo(self, reviewer: str) -> Entry | None:
         """Take back what a reviewer said last in this shift, and hand the listing to them again."""
         with self._current():
-            said = self.file.select(
-                "SELECT id, listing, sha256, occasion FROM standing"
-                " WHERE reviewer = ?1 AND time = (SELECT time FROM standing WHERE reviewer = ?1"
-                " AND time > ?2 ORDER BY number DESC LIMIT 1) ORDER BY number",
-                (reviewer, _shift_begin()),
+            said = [*self._outcomes.last_of(reviewer, _shift_begin())]
+            if not said:
+                return None
+            now = self._now()
+            withdrawals = [
+                replace(one, time=now, occasion=Occasion.WITHDRAWAL, withdraws=one.id)
+                for one in said
+            ]
+            self._outcomes.add(withdrawals)
+            self._added(withdrawals)
+            about = {
+                "section": AUDIT if said[0].occasion is Occasion.AUDIT else QUEUE,
+                "listing": said[0].listing,
+                "sha256": said[0].sha256,
+            }
+            found = self.file.select(
+                f"SELECT unit FROM entry WHERE section = :section AND unit IN ({AFFECTED})"
+                f" ORDER BY ifnull(listing, source) IS :listing DESC, {ENTRY_ORDER} LIMIT 1",
+                about,
             )
-            unit = self._withdraw(said) if said else None
-            return None if unit is None else self.take(reviewer, View(), unit)
-
-    def _withdraw(self, said: Sequence[tuple[Any, ...]]) -> int | None:
-        """Withdraw outcomes, and return the unit of the listing that the first is about."""
-        now = self._now()
-        withdrawals = [
-            replace(one, time=now, occasion=Occasion.WITHDRAWAL, withdraws=one.id)
-            for one in self._outcomes.by_id({id_ for id_, *_ in said})
-        ]
-        self._outcomes.add(withdrawals)
-        self._added(withdrawals)
-        _, listing, sha256, occasion = said[0]
-        section = AUDIT if occasion == Occasion.AUDIT else QUEUE
-        found = self.file.select(
-            f"SELECT unit FROM entry WHERE section = :section AND unit IN ({AFFECTED})"
-            f" ORDER BY ifnull(listing, source) IS :listing DESC, {ENTRY_ORDER} LIMIT 1",
-            {"section": section, "listing": listing, "sha256": sha256},
-        )
-        return found[0][0] if found else None
+            return self.take(reviewer, View(), *found[0]) if found else None
 
     def shift(self, reviewer: str | None = None) -> dict[str, Counter[str]]:
         """Return what each has done in this shift, or only one, by judgement; the most first."""

@@ -125,7 +125,6 @@ function decide(what) {
 function decideGroup(dialog) {
   send({
     do: $("input[type=radio]:checked", dialog).value,
-    copies: true,
     expected: Number(dialog.dataset.expected),
     listing: card().dataset.listing,
     ...said(),
@@ -526,7 +525,7 @@ function subjects(data) {
   const without = new Set(digests(data.without));
   const images = [...new Set([...own.images, ...digests(data.also)])];
   const chosen = images.filter((digest) => !without.has(digest));
-  const copies = data.copies ? JSON.parse(byKey.get(key).dataset.copies) : [];
+  const copies = data.expected ? JSON.parse(byKey.get(key).dataset.copies) : [];
   return [[key, { ...own, images: chosen.length ? chosen : own.images }], ...copies];
 }
 const file = {

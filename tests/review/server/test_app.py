@@ -108,7 +108,7 @@ def test_other_names_sites_and_forged_requests_are_refused(base: str) -> None:
         b'{"do": "confirmed", "listing": 7}',
         b'{"do": "confirmed", "listing": "0x00000000000001"}',
         b'{"do": "confirmed", "listing": "%s", "expected": 1e400}' % SOME_KEY.encode(),
-        b'{"do": "confirmed", "listing": "%s", "copies": 7}' % SOME_KEY.encode(),
+        b'{"do": "confirmed", "listing": "%s", "expected": 0}' % SOME_KEY.encode(),
         b'{"do": "confirmed", "listing": "%s", "also": [99999999999999999999]}' % SOME_KEY.encode(),
         b'{"do": "confirmed", "listing": "%s", "note": "\\ud800"}' % SOME_KEY.encode(),
         b'{"do": "confirmed", "listing": "%s", "more": 1}' % SOME_KEY.encode(),

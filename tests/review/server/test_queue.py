@@ -155,8 +155,8 @@ def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
         assert (one.name, two.name) == ("c0", "other")  # nobody gets a copy of what Anna has
         assert queue.group(one, "Anna") == (4, 2)
         with pytest.raises(ConflictError):  # her page has named another number
-            queue.decide("Anna", one.unit, REJECTED, copies=True, expected=3)
-        assert queue.decide("Anna", one.unit, REJECTED, copies=True, expected=4) == 4
+            queue.decide("Anna", one.unit, REJECTED, expected=3)
+        assert queue.decide("Anna", one.unit, REJECTED, expected=4) == 4
         assert queue.open_counts()["review"] == 1
         undone = queue.undo("Anna")
         assert undone.name == "c0"
