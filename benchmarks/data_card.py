@@ -6,8 +6,6 @@ The list has hashes, labels, corrections, sources, folds and licences, and no ph
     python -m benchmarks.data_card datasets/wildlife-v3.csv --data DATA  # write the list first
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 from collections import Counter, defaultdict

@@ -10,8 +10,6 @@ product. ``--cascade`` and ``--bundle`` together add a recipe that was trained: 
 the same folds, the time of its bundle on the same photos.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 import time

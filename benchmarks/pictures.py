@@ -6,8 +6,6 @@ writes ``leads.jpg`` and ``precision.svg`` into ``docs/pictures``, and the diges
 ``renderings.json``. It shows renderings alone, no photo.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

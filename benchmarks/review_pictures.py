@@ -8,8 +8,6 @@ writes ``docs/pictures/review-*.webp`` with their digests into ``renderings.json
 renderings alone, no photo.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import os

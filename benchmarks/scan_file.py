@@ -8,8 +8,6 @@ near-copy of another. ``--times`` copies all rows in SQL, under other names. The
 its figures are those of an idle disk: run it twice.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import os

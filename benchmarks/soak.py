@@ -11,8 +11,6 @@ The images are tiny, and so is the model, that of the tests (``--bundle`` names 
 itself is tried here, on Linux.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import io

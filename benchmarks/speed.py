@@ -7,8 +7,6 @@ It takes some minutes, in which nothing else should run. Each measurement runs i
 own, so that its memory is its own; scans run by the command line, as a user starts them.
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 import importlib.metadata
@@ -26,6 +24,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
@@ -66,9 +65,6 @@ _TORCH_BATCH, _TORCH_BATCHES = 32, 5  # batches of each worker; the first does n
 _PACKAGES = ("onnxruntime", "simplejpeg", "numpy", "torch", "timm")
 
 
-# --- photos ---------------------------------------------------------------------------------------
-
-
 def make_photos(
     folder: Path, size: tuple[int, int], count: int, *, progressive: bool
 ) -> list[Path]:
@@ -94,9 +90,6 @@ def make_photos(
                 break
         paths.append(path)
     return paths
-
-
-# --- measurements ---------------------------------------------------------------------------------
 
 
 def in_new_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -239,9 +232,6 @@ def _median(function: Callable[[T], object], values: Iterable[T]) -> float:
     return statistics.median(taken)
 
 
-# --- the loops that people write by hand ----------------------------------------------------------
-
-
 def pillow_and_onnxruntime(bundle: Bundle, photos: Sequence[Path]) -> float:
     """Return the rate of one process in which Pillow decodes and onnxruntime scores, one by one.
 
@@ -270,10 +260,12 @@ def torch_and_timm(bundle: Bundle, photos: Sequence[Path], workers: int) -> floa
         bundle.model.backbone or "", pretrained=False, num_classes=len(bundle.labels)
     ).eval()
     count = workers * _TORCH_BATCHES * _TORCH_BATCH
-    data: Any = _Photos(list(itertools.islice(itertools.cycle(photos), count)), bundle.input_size)
+    given: Any = list(itertools.islice(itertools.cycle(photos), count))
+    prepare = partial(_batch, size=bundle.input_size)
+    loader = DataLoader(given, _TORCH_BATCH, num_workers=workers, collate_fn=prepare)
     done, began = 0, 0.0
     with torch.inference_mode():
-        for number, batch in enumerate(DataLoader(data, _TORCH_BATCH, num_workers=workers), 1):
+        for number, batch in enumerate(loader, 1):
             network(batch).softmax(1).numpy()
             # A batch of each worker is there: starting them does not count against the loop.
             if number == workers:
@@ -282,29 +274,14 @@ def torch_and_timm(bundle: Bundle, photos: Sequence[Path], workers: int) -> floa
     return done / (time.perf_counter() - began)
 
 
-class _Photos:
-    """A data set as torch's documentation shows one."""
+def _batch(paths: Sequence[Path], size: int) -> Any:
+    """Prepare images as torch's documentation shows it."""
+    import torch  # noqa: PLC0415 - an extra
+    from torchvision import transforms  # noqa: PLC0415
 
-    def __init__(self, paths: Sequence[Path], size: int) -> None:
-        from torchvision import transforms  # noqa: PLC0415 - an extra
-
-        self._paths = paths
-        self._transform = transforms.Compose(
-            [
-                transforms.Resize((size, size)),
-                transforms.ToTensor(),
-                transforms.Normalize([0.5] * 3, [0.5] * 3),
-            ]
-        )
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __getitem__(self, index: int) -> Any:
-        return self._transform(Image.open(self._paths[index]).convert("RGB"))
-
-
-# --- the whole ------------------------------------------------------------------------------------
+    steps = (transforms.Resize((size, size)), transforms.ToTensor())
+    prepare = transforms.Compose([*steps, transforms.Normalize([0.5] * 3, [0.5] * 3)])
+    return torch.stack([prepare(Image.open(path).convert("RGB")) for path in paths])
 
 
 def measure(options: argparse.Namespace) -> dict[str, Figures]:

@@ -3,8 +3,6 @@
 It only goes down. Run by ``make check``: ``python -m tests.budget``.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tomllib
@@ -13,7 +11,6 @@ from pathlib import Path
 from recognizer.cli import VERBS, load_verb
 
 ROOT = Path(__file__).resolve().parent.parent
-MAX_FILES = 16  # in a folder of the package, but for the command line
 
 
 def count() -> dict[str, int]:

@@ -1,9 +1,10 @@
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,36 +77,40 @@ def labelled_photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
     return write_photos(tmp_path_factory.mktemp("labelled"))
 
 
-def invoke(*arguments: object) -> Result:
-    """Run the command line in this process."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+def invoke(*arguments: object, code: ExitCode | None = None) -> Result:
+    """Run the command line in this process, and expect its exit code if one is given."""
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert code in {None, done.exit_code}, (arguments, done.output, done.exception)
+    return done
+
+
+succeed = partial(invoke, code=ExitCode.DONE)
+refuse = partial(invoke, code=ExitCode.USAGE)
+
+
+def run_python(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run Python in another process; what it prints is captured."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def write_pictures(folder: Path, *colors: str, seed: int = 0) -> Path:
+    """Make a folder of JPEG photos named after their number and colour."""
+    folder.mkdir(parents=True)
+    for i, color in enumerate(colors):
+        (folder / f"{i:03}_{color}.jpg").write_bytes(encoded(picture(color, seed=seed + i)))
+    return folder
 
 
 @pytest.fixture
 def photo_folder(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a folder of JPEG photos named after their colour and number."""
-
-    def make(*colors: str) -> Path:
-        folder = tmp_path / "photos"
-        folder.mkdir()
-        for i, color in enumerate(colors):
-            (folder / f"{i:03}_{color}.jpg").write_bytes(encoded(picture(color, seed=i)))
-        return folder
-
-    return make
+    return partial(write_pictures, tmp_path / "photos")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a scan, or of an export as JSON Lines, each held against the schema."""
-    if path.suffix == ".jsonl":
-        lines = path.read_bytes().splitlines()
-    else:
-        with ScanFile(path) as file:
-            lines = [row.to_json_line() for row in file.rows()]
-    rows = [json.loads(line) for line in lines]
-    for row in rows:
-        ROW_VALIDATOR.validate(row)
-    return rows
+    """The rows of a scan, as an export has them."""
+    with ScanFile(path) as file:
+        return [json.loads(row.to_json_line()) for row in file.rows()]
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@
 wrong after anything else: a change in decoding, preprocessing or inference shows as a difference.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

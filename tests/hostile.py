@@ -1,12 +1,11 @@
 """Inputs that break programs, each with what must become of it.
 
 The table serves the tests of imaging and of scan alike: ``entry.make(folder)`` puts the input into
-a folder of its own and returns its path; ``entry.status`` and ``entry.reasons`` say what a row
+a folder of its own and returns its path; ``entry.status`` and ``entry.reason`` say what a row
 about it may say. Where ``entry.skip`` holds words, the input cannot be made or is harmless here.
 """
 
-from __future__ import annotations
-
+import contextlib
 import importlib.util
 import os
 import socket
@@ -15,6 +14,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,13 +46,13 @@ class Hostile:
     """One hostile input.
 
     ``build`` puts the input into an existing folder and returns its path. It must get ``status``
-    and one of ``reasons`` (None goes with ``ok``). ``skip`` says why it cannot be tried here.
+    and ``reason`` (None goes with ``ok``). ``skip`` says why it cannot be tried here.
     """
 
     name: str
     build: Callable[[Path], Path | str]
     status: Status
-    reasons: tuple[Reason | None, ...]
+    reason: Reason | None
     skip: str | None = None
 
     def make(self, folder: Path) -> str:
@@ -76,61 +76,36 @@ def _jpeg_cuts(data: bytes) -> dict[str, int]:
     }
 
 
-# --- not regular files ---------------------------------------------------------
-
-
-def _fifo(folder: Path) -> Path:
-    os.mkfifo(folder / "pipe.jpg")
-    return folder / "pipe.jpg"
-
-
-def _directory(folder: Path) -> Path:
-    (folder / "album.jpg").mkdir()
-    return folder / "album.jpg"
-
-
-def _socket(folder: Path) -> Path:
-    # The address of a socket has little room, less than a test's folder may take.
-    here = os.open(".", os.O_RDONLY)
-    try:
-        os.chdir(folder)
-        with socket.socket(socket.AF_UNIX) as end:
-            end.bind("socket.jpg")
-    finally:
-        os.fchdir(here)
-        os.close(here)
-    return folder / "socket.jpg"
-
-
-def _dangling(folder: Path) -> Path:
-    (folder / "link.jpg").symlink_to(folder / "nothing.jpg")
-    return folder / "link.jpg"
-
-
-def _loop(folder: Path) -> Path:
-    (folder / "a.jpg").symlink_to(folder / "b.jpg")
-    (folder / "b.jpg").symlink_to(folder / "a.jpg")
-    return folder / "a.jpg"
-
-
-def _forbidden(folder: Path) -> Path:
-    path = folder / "forbidden.jpg"
-    path.write_bytes(jpeg())
-    path.chmod(0)
+def _place(name: str, folder: Path) -> Path | str:
+    """Put what is no regular file, or one that cannot be read, into a folder."""
+    path = folder / f"{name}.jpg"
+    match name:
+        case "fifo":
+            os.mkfifo(path)
+        case "directory":
+            path.mkdir()
+        case "device":
+            return "/dev/zero"
+        case "unix_socket":
+            # The address of a socket has little room, less than a test's folder may take.
+            with contextlib.chdir(folder), socket.socket(socket.AF_UNIX) as end:
+                end.bind(path.name)
+        case "dangling_symlink":
+            path.symlink_to(folder / "nothing.jpg")
+        case "symlink_loop":
+            path.symlink_to(folder / "b.jpg")
+            (folder / "b.jpg").symlink_to(path)
+        case "no_permission":
+            path.write_bytes(jpeg())
+            path.chmod(0)
+        case "name_too_long":
+            return f"{folder}/{'n' * 300}.jpg"
+        case "huge_file":
+            path.write_bytes(jpeg())
+            os.truncate(path, 65 * 1024 * 1024)  # sparse: it takes no room
     return path
 
 
-def _huge_file(folder: Path) -> Path:
-    path = folder / "huge.jpg"
-    with path.open("wb") as file:
-        file.write(jpeg())
-        file.truncate(65 * 1024 * 1024)  # sparse: it takes no room
-    return path
-
-
-# --- the table --------------------------------------------------------------------------------
-
-_POSIX = None if hasattr(os, "mkfifo") else "POSIX only"
 _ROOT = "root may read everything" if getattr(os, "geteuid", lambda: 0)() == 0 else None
 _BYTE_NAMES = None if sys.platform == "linux" else "file names are Unicode here"
 _HEIF = importlib.util.find_spec("pillow_heif") is not None
@@ -150,7 +125,7 @@ def _file(
             file.write(data())
         return path
 
-    return Hostile(name, build, status, (reason,), skip)
+    return Hostile(name, build, status, reason, skip)
 
 
 def _files(
@@ -160,11 +135,8 @@ def _files(
         yield _file(name, status, reason, data)
 
 
-def _other(
-    name: str, reason: Reason, build: Callable[[Path], Path | str], skip: str | None = None
-) -> Hostile:
-    """Something other than a regular file, or one that cannot be read."""
-    return Hostile(name, build, Status.FAILED, (reason,), skip)
+def _other(name: str, reason: Reason, skip: str | None = None) -> Hostile:
+    return Hostile(name, partial(_place, name), Status.FAILED, reason, skip)
 
 
 def _truncated_jpegs() -> Iterator[Hostile]:
@@ -382,15 +354,10 @@ HOSTILE: tuple[Hostile, ...] = (
     ),
     # The file system
     _file("undecodable_name", _OK, None, jpeg, os.fsdecode(b"\xff\xfe.jpg"), _BYTE_NAMES),
-    _file("newline_in_name", _OK, None, jpeg, "two\nlines.jpg", _POSIX),
-    _other("fifo", Reason.NOT_A_FILE, _fifo, _POSIX),
-    _other("directory", Reason.NOT_A_FILE, _directory),
-    _other("device", Reason.NOT_A_FILE, lambda _: "/dev/zero", _POSIX),
-    _other("unix_socket", Reason.NOT_A_FILE, _socket, _POSIX),
-    _other("vanished", Reason.NOT_FOUND, lambda folder: folder / "gone.jpg"),
-    _other("dangling_symlink", Reason.NOT_FOUND, _dangling, _POSIX),
-    _other("symlink_loop", Reason.NOT_FOUND, _loop, _POSIX),
-    _other("no_permission", Reason.PERMISSION_DENIED, _forbidden, _POSIX or _ROOT),
-    _other("name_too_long", Reason.NOT_FOUND, lambda folder: f"{folder}/{'n' * 300}.jpg"),
-    _other("huge_file", Reason.TOO_MANY_BYTES, _huge_file),
+    _file("newline_in_name", _OK, None, jpeg, "two\nlines.jpg"),
+    *(_other(name, Reason.NOT_A_FILE) for name in ("fifo", "directory", "device", "unix_socket")),
+    *(_other(name, Reason.NOT_FOUND) for name in ("vanished", "dangling_symlink", "symlink_loop")),
+    _other("no_permission", Reason.PERMISSION_DENIED, _ROOT),
+    _other("name_too_long", Reason.NOT_FOUND),
+    _other("huge_file", Reason.TOO_MANY_BYTES),
 )

@@ -1,7 +1,5 @@
 """Labelled photos of one colour for each label, and manifests, for tests of data and training."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Pictures made by code, and image files of all formats, written byte by byte where it matters."""
 
-from __future__ import annotations
-
 import io
 import struct
 import zlib
@@ -52,9 +50,6 @@ def animated(*colors: str, format: str = "GIF") -> bytes:  # noqa: A002
     for i, frame in enumerate((first, *rest)):
         frame.putpixel((i, 0), (0, 0, 0))  # Pillow writes frames that are alike only once
     return encoded(first, format, save_all=True, append_images=rest, duration=50)
-
-
-# --- files of all formats ------------------------------------------------------------------------
 
 
 def photo(width: int = 96, height: int = 64) -> Image.Image:

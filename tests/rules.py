@@ -1,7 +1,5 @@
 """Rules for tests, in few words."""
 
-from __future__ import annotations
-
 from recognizer.policy import CandidateKind, Probability, Rate, Rule
 
 

@@ -1,7 +1,5 @@
 """An application on a real socket, in a thread of the test."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterator

@@ -1,6 +1,3 @@
-from __future__ import annotations
-
-import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -9,7 +6,6 @@ from benchmarks.data_card import COLUMNS, read_list, tables
 from recognizer.taxonomy import load_taxonomy
 
 DATASETS = Path(__file__).parents[1] / "datasets"
-DATA = Path(os.environ.get("RECOGNIZER_DATA", Path(__file__).parents[2] / "shared" / "data"))
 LIST = DATASETS / "wildlife-v3.csv"
 
 

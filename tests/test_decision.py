@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from recognizer.decision import decide
@@ -93,9 +91,6 @@ def test_a_lead_names_the_threshold_of_its_level(
     found = decide(prediction(score), bundle, policy).leads[0]
     assert (found.level, found.threshold, found.false_positive_rate) == expected
     assert decide(prediction(review - 0.01), bundle, policy).leads == ()
-
-
-# --- known items ----------------------------------------------------------------------------------
 
 
 PRODUCT, CLEARED = known_match("product"), known_match("cleared")

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import hashlib
 import pickle
 from collections.abc import Callable, Iterator
@@ -47,9 +45,6 @@ def mixed() -> list[bytes]:
     return photos
 
 
-# --- what is predicted ------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("color", "label"), [("red", "ivory_worked"), ("green", "ceramic"), ("blue", "listing_other")]
 )
@@ -80,9 +75,6 @@ def test_one_red_frame_is_enough_and_is_named(
     verdict = recognizer.decide(prediction, Policy())
     assert verdict.decision is Decision.PRIORITY
     assert "in frame 2" in verdict.why[0]
-
-
-# --- many -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, BATCH_SIZE, 100])
@@ -160,9 +152,6 @@ def test_a_mistake_of_the_caller_raises_in_every_call(
         getattr(recognizer, call)(image)
 
 
-# --- decisions --------------------------------------------------------------------------------
-
-
 def test_a_prediction_of_another_model_is_refused(recognizer: Recognizer, tmp_path: Path) -> None:
     strict = Calibration(1.0, -5.0)
     labels = (replace(label, calibration=strict) for label in recognizer.bundle.labels)
@@ -232,9 +221,6 @@ def test_a_recognizer_is_named_and_pickled(recognizer: Recognizer, tmp_path: Pat
     (tmp_path / "tiny-v1").rename(tmp_path / "other")
     with pytest.raises(BundleError, match="tiny-v1"):
         pickle.loads(pickled)
-
-
-# --- nothing escapes --------------------------------------------------------------------------
 
 
 ONNXRUNTIME_ERRORS = [
@@ -310,9 +296,6 @@ def test_a_score_that_is_no_number_is_never_clear(tmp_path: Path) -> None:
     assert engine.explain(encoded(picture())).regions == ()
 
 
-# --- where a score comes from ---------------------------------------------------------------------
-
-
 def red_at(box: tuple[int, int, int, int], size: tuple[int, int] = (64, 64)) -> Image.Image:
     """A blue picture with a red object."""
     image = Image.new("RGB", size, (20, 20, 230))
@@ -342,10 +325,7 @@ CASES: dict[str, Callable[[Image.Image], bytes]] = {
     ],
 )
 def test_the_box_is_around_the_red_object(
-    case: str,
-    size: tuple[int, int],
-    box: tuple[int, int, int, int],
-    recognizer: Recognizer,
+    case: str, size: tuple[int, int], box: tuple[int, int, int, int], recognizer: Recognizer
 ) -> None:
     explanation = recognizer.explain(CASES[case](red_at(box, size)))
     prediction = explanation.prediction

@@ -1,11 +1,8 @@
 """A recognizer in processes: what an image does to one of them costs one answer."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import logging
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +18,7 @@ from recognizer.errors import BundleNotFoundError, ProviderError, RecognizerErro
 from recognizer.imaging import Limits
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
-from tests.conftest import encoded, picture
+from tests.conftest import encoded, picture, run_python
 from tests.scan import engines
 
 RED, GREEN = (encoded(picture(color)) for color in ("red", "green"))
@@ -170,5 +167,5 @@ def test_a_script_without_its_guard_says_so(tiny_bundle: Path, tmp_path: Path) -
     script.write_text(
         f"from recognizer import GuardedRecognizer\nGuardedRecognizer.load({str(tiny_bundle)!r})\n"
     )
-    done = subprocess.run([sys.executable, script], check=False, capture_output=True, text=True)
+    done = run_python(script)
     assert 'a script needs `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]

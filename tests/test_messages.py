@@ -1,19 +1,14 @@
 """What C libraries print: it is kept off standard error where a process listens, and is heeded."""
 
-from __future__ import annotations
-
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from recognizer.imaging.decode import find_damage
 from recognizer.status import Reason, Status
+from tests.conftest import run_python
 from tests.pictures import encoded, photo
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nobody listens there")
 
 PROGRAM = """if True:
     import sys
@@ -43,8 +38,7 @@ def test_a_fax_that_libtiff_only_complains_of_is_degraded(tmp_path: Path) -> Non
     (tmp_path / "fax.tif").write_bytes(fax())
     sound = encoded(photo().convert("1"), "TIFF", compression="group4")
     (tmp_path / "sound.tif").write_bytes(sound)
-    command = [sys.executable, "-c", PROGRAM, tmp_path / "fax.tif", tmp_path / "sound.tif"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = run_python("-c", PROGRAM, tmp_path / "fax.tif", tmp_path / "sound.tif")
     first, second = done.stdout.splitlines()
     assert first.startswith(f"{Status.DEGRADED} {Reason.CORRUPT_DATA} libtiff: Fax")
     assert second.startswith(f"{Status.OK} None")
@@ -70,8 +64,8 @@ def test_messages_are_taken_once_and_never_block_and_pillow_is_not_shown() -> No
         logging.getLogger("PIL.TiffImagePlugin").error("More samples per pixel than can be decoded")
         logging.getLogger("other").error("somebody else's")
         """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (0, b"somebody else's\n")
+    done = run_python("-c", program)
+    assert (done.returncode, done.stderr) == (0, "somebody else's\n")
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,13 @@
 """Every notebook runs from top to bottom, on what the repository ships, and is short."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
-interactiveshell = pytest.importorskip("IPython.core.interactiveshell")
-for needed in ("matplotlib", "onnxscript", "sklearn", "timm", "torch"):
-    pytest.importorskip(needed)
-
-from tests.labelled import carry_small_recipe  # noqa: E402
+from tests.labelled import carry_small_recipe
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -42,6 +37,6 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.chdir(tmp_path)
     carry_small_recipe(tmp_path, monkeypatch)
-    shell = interactiveshell.InteractiveShell()
+    shell = InteractiveShell()
     for source in code_of(path):
         shell.run_cell(source, silent=False, store_history=False).raise_error()

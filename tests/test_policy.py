@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import os
 import pickle
 import time
@@ -91,29 +89,21 @@ BROKEN = [
     ("review_rate = 0.05\nreview_probability = 0.5", "not both"),
     ("review_probability = 0.9\npriority_probability = 0.5", "easier to reach"),
     ("review_rate = 0.001\npriority_rate = 0.05", "easier to reach"),
-    ("review = '0.01'", "unknown key 'review'; did you mean"),
     ("[rules.family.ivory]\nname = 'x'", "rules.family.ivory: unknown key 'name'"),
     ("[rules.label.ivory_wroked]", "did you mean ivory_worked"),
-    ("[rules.label.ivory]", "rules.label.ivory: unknown label"),
     ("[rules.family.ivory_raw]", "rules.family.ivory_raw: unknown family"),
     ("[rules.coral]", "write [rules.label.coral] or [rules.family.coral]"),
     ("[rules]\nivory = 0.5", "rules: Expected `object`, got `float`"),
-    ("[rules.label]\ncoral = 0.5", "rules.label.coral: Expected `object`, got `float`"),
-    ("ignore = [['coral']]", "ignore: Expected `str`, got `array`"),
     ("ignore = ['corral']", "did you mean coral"),
     ("ignore = ['ceramic']", "unknown product 'ceramic'"),
     ('[known]\nproduct = "clear"', "known: product = clear"),
     ('[known]\ncleared = "review"', "known: cleared = review"),
-    ("[known]\nproduct = []", "$.product"),
     ("[known]\ndistance = 32", "known: distance = 32"),
-    ("[known]\ndistance = true", "known: Expected `int`"),
-    ("keywords = ['ivory']", "keywords: Expected `object`"),
     ("[keywords]\nregex = ['.*']", "keywords: unknown key 'regex'"),
     ("[keywords]\nwords = ['']", "keywords: words: ''"),
     (f"[keywords]\nwords = ['{'x' * 201}']", "keywords: words"),
     ("[keywords]\nsubstrings = [' \u200b']", "keywords: substrings"),
     ("[keywords]\ncolumns = []", "keywords: columns"),
-    ("[reports]\nreview = 'one'", "reports: Expected `int | null`"),
     ("[reports]\nreview = 3\npriority = 2", "reports"),
     ("[always_review]\nanimals = 2", "always_review: animals = 2.0"),
     ("[actions]\nreviw = 'x'", "actions: unknown decision 'reviw'"),
@@ -208,15 +198,11 @@ def test_sentences_of_many_points_are_read(tmp_path: Path) -> None:
     assert loaded(tmp_path, f"# {words}\n[actions]\nreview = '{words}'").actions
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
 def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.toml")
     for place in (tmp_path / "fifo.toml", Path("/dev/zero"), tmp_path):
         with pytest.raises(PolicyError, match=f"{place} is not a regular file"):
             Policy.load(place)
-
-
-# --- made in Python -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,12 @@
 """Processes that may die, seen from their parent and from what is forked off it."""
 
-from __future__ import annotations
-
 import os
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
-import pytest
-
 from recognizer._process import ProcessPool
+from tests.conftest import run_python
 
 
 def nothing() -> None: ...
@@ -76,12 +71,11 @@ FORKED = """if True:
     """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_is_refused_and_disturbs_nobody(tiny_bundle: Path) -> None:
     # Newer versions of Python warn of a fork beside threads.
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, str(tiny_bundle)]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=120)
-    assert (done.returncode, done.stderr.decode()) == (0, "")
+    command = ("-W", "ignore::DeprecationWarning", "-c", FORKED, tiny_bundle)
+    done = run_python(*command, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_nothing_is_sent_or_kept_of_what_is_scored(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -93,5 +87,5 @@ def test_nothing_is_sent_or_kept_of_what_is_scored(tiny_bundle: Path, tmp_path: 
     places = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     left_out = ("CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS")  # they turn it off too
     environment = {key: text for key, text in os.environ.items() if key not in left_out} | places
-    subprocess.run([sys.executable, "-c", script, tiny_bundle], check=True, env=environment)
+    assert run_python("-c", script, tiny_bundle, env=environment).returncode == 0
     assert [*tmp_path.rglob("*")] == []

@@ -1,10 +1,6 @@
-from __future__ import annotations
-
 import ast
 import importlib
 import json
-import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,7 +13,7 @@ from recognizer import errors
 from recognizer.engine import Recognizer
 from recognizer.imaging import ImageSource
 from recognizer.prediction import Prediction, Region, prediction_schema
-from tests.conftest import encoded, picture
+from tests.conftest import encoded, picture, run_python
 from tests.pictures import animated
 
 TREE = ast.parse(Path(recognizer.__file__).read_text(encoding="utf-8"))
@@ -55,10 +51,7 @@ HEAVY = ("numpy", "cv2", "PIL", "onnxruntime", "torch", "simplejpeg", "sqlite3",
 )
 def test_imports_are_as_light_as_they_can_be(statement: str, absent: tuple[str, ...]) -> None:
     program = f"import sys\n{statement}\nprint([m for m in {absent} if m in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
+    assert run_python("-c", program).stdout.strip() == "[]"
 
 
 OWN = {

@@ -1,7 +1,5 @@
 """The released bundle: whole, honest about itself, and the same as when it was released."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

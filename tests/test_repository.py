@@ -1,7 +1,5 @@
 """What the repository as a whole promises, and the site of its documentation."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """The wheel, away from the checkout and without torch: what users install."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -11,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from recognizer.model.folders import DEFAULT_BUNDLE
-from tests.conftest import encoded, picture, read_rows
+from tests.conftest import encoded, picture, read_rows, run_python
 
 ROOT = Path(__file__).parents[1]
-
-pytest.importorskip("hatchling", reason="the extra `dev` is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +32,7 @@ def run(unpacked: Path, folder: Path, *arguments: str) -> subprocess.CompletedPr
         (blocker / name).mkdir(parents=True, exist_ok=True)
         (blocker / name / "__init__.py").write_text(f"raise ImportError('{name} is blocked')")
     path = os.pathsep.join([str(unpacked), str(blocker)])
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_python(*arguments, cwd=folder, env={**os.environ, "PYTHONPATH": path})
 
 
 def test_it_carries_what_it_needs(unpacked: Path) -> None:

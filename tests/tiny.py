@@ -3,8 +3,6 @@
 Red pictures are worked ivory, green ones are ceramic, blue ones are something else.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable

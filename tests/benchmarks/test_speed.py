@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -7,8 +5,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import speed
-from benchmarks.speed import BYTES_PER_PIXEL, main, make_photos, scan_rate, scan_seconds
-from recognizer.errors import UsageError
+from benchmarks.speed import BYTES_PER_PIXEL, main, make_photos, scan_seconds
 from recognizer.model.bundle import load_bundle
 
 
@@ -23,23 +20,6 @@ def test_photos_are_as_large_as_photos_are(tmp_path: Path, progressive: bool) ->
             assert (image.size, image.format) == ((400, 300), "JPEG")
             assert bool(image.info.get("progressive")) == progressive
         assert 1 <= path.stat().st_size / (BYTES_PER_PIXEL * 400 * 300) < 2
-
-
-def test_the_steady_rate_is_free_of_the_start(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def seconds(*given: object) -> float:
-        asked.append(given[2])
-        return 5 + asked[-1] / 80  # type: ignore[operator]
-
-    monkeypatch.setattr(speed, "scan_seconds", seconds)
-    assert scan_rate(load_bundle(tiny_bundle), [], 2000, 2) == {"rate": pytest.approx(80)}
-    assert asked == [512, 2048]  # whole shares for each worker
-    monkeypatch.setattr(speed, "scan_seconds", lambda *_: 5.0)
-    with pytest.raises(UsageError, match="--images"):
-        scan_rate(load_bundle(tiny_bundle), [], 2000, 2)
 
 
 def test_a_scan_is_timed(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import importlib.util
 import tomllib
 from dataclasses import replace
@@ -11,7 +9,7 @@ from recognizer.cli import ExitCode, doctor, options
 from recognizer.model.bundle import load_bundle, write_bundle
 from recognizer.model.description import SelfTest
 from recognizer.model.self_test import with_self_test
-from tests.conftest import invoke
+from tests.conftest import invoke, refuse, succeed
 from tests.tiny import write_tiny_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -25,8 +23,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def test_a_sound_installation(bundle: Path) -> None:
-    done = invoke("doctor", bundle)
-    assert done.exit_code == ExitCode.DONE, done.output
+    done = succeed("doctor", bundle)
     for words in ("self-test:              passed", "onnxruntime:  ", "workers of a scan:  "):
         assert words in done.stdout
 
@@ -49,9 +46,7 @@ def test_a_model_that_says_something_else_here_or_was_changed(bundle: Path) -> N
 
 def test_a_broken_library(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(doctor._MODULES, "opencv-python-headless", "no_such_library")
-    done = invoke("doctor", bundle)
-    assert done.exit_code == ExitCode.USAGE
-    assert "opencv-python-headless: broken: No module named" in done.stderr
+    assert "opencv-python-headless: broken: No module named" in refuse("doctor", bundle).stderr
 
 
 def test_missing_extras_come_with_what_installs_them(

@@ -1,17 +1,14 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 from recognizer.cli import ExitCode
 from recognizer.model.bundle import load_bundle
-from tests.conftest import invoke
+from tests.conftest import invoke, succeed
 from tests.tiny import write_tiny_bundle
 
 
 def test_it_says_what_a_bundle_is_and_the_evidence_for_its_labels() -> None:
     bundle = load_bundle()
-    done = invoke("info")
-    assert done.exit_code == ExitCode.DONE, done.stderr
+    done = succeed("info")
     assert f"digest:                 {bundle.digest}" in done.stdout
     assert "\nmade:  " in done.stdout
     assert "Not yet recognised, product: " in done.stdout

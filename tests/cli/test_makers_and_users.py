@@ -4,8 +4,6 @@ A bundle is exported from a tiny network; then it is calibrated or given a produ
 of two.
 """
 
-from __future__ import annotations
-
 import importlib
 import itertools
 import shutil
@@ -14,23 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.cli import ExitCode
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Calibrated, Enrolled, Exported
-from tests.conftest import encoded, invoke, picture, read_rows
+from tests.conftest import read_rows, succeed, write_pictures
 from tests.labelled import write_recipe, write_split_photos
-
-pytest.importorskip("onnxscript", reason="the extra `train` is not installed")
 
 MAKERS = ("calibrate", "enroll")
 ORDERS = [order for count in range(3) for order in itertools.product(MAKERS, repeat=count)]
 STEPS = {"calibrate": Calibrated, "enroll": Enrolled}
-
-
-def run(*arguments: object) -> str:
-    done = invoke(*arguments)
-    assert done.exit_code == ExitCode.DONE, (arguments, done.output, done.exception)
-    return done.stdout
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,41 +41,33 @@ def data(place: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def held(place: Path, data: Path) -> Path:
-    """Photos that were held out, to calibrate on."""
-    folder = shutil.copytree(data, place / "held")
-    manifest = folder / "manifest.csv"
-    manifest.write_text(manifest.read_text().replace(",test,", ",validation,"))
-    return folder
-
-
-@pytest.fixture(scope="module")
 def photos(place: Path) -> dict[str, Path]:
     """Product -> a folder with photos of it, which no network has seen."""
-    folders = {name: place / name for name in ("rhino_horn", "seahorse", "coral")}
-    for number, folder in enumerate(folders.values()):
-        folder.mkdir()
-        for i in range(3):
-            photo = encoded(picture("gray", seed=1000 + 10 * number + i))
-            (folder / f"{i}.jpg").write_bytes(photo)
-    return folders
+    return {
+        name: write_pictures(place / name, *["gray"] * 3, seed=1000 + 10 * number)
+        for number, name in enumerate(("rhino_horn", "seahorse", "coral"))
+    }
 
 
 @pytest.fixture(scope="module")
-def bundles(place: Path, data: Path, held: Path, photos: dict[str, Path]) -> dict[str, Path]:
+def bundles(place: Path, data: Path, photos: dict[str, Path]) -> dict[str, Path]:
     """What was done after the export -> the bundle."""
+    held = shutil.copytree(data, place / "held")  # photos to calibrate on
+    manifest = held / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",test,", ",validation,"))
     recipe = write_recipe(place / "recipe.toml", photos=8, folds=2)
-    run("train", recipe, "--data", data, "--output", place / "run")
-    run("export", place / "run", "--data", data, "--output", place / "tiny-v1")
+    succeed("train", recipe, "--data", data, "--output", place / "run")
+    given = ("--output", place / "tiny-v1", "--license", "CC0-1.0")
+    succeed("export", place / "run", "--data", data, *given)
     made = {(): place / "tiny-v1"}
     for order in ORDERS[1:]:
         *before, maker = order
         parent, output = made[tuple(before)], place / f"tiny-v{len(made) + 1}"
         if maker == "calibrate":
-            run("calibrate", parent, "--data", held, "--output", output)
+            succeed("calibrate", parent, "--data", held, "--output", output)
         else:
             product = ("rhino_horn", "seahorse")[before.count("enroll")]
-            run("enroll", product, photos[product], "--bundle", parent, "--output", output)
+            succeed("enroll", product, photos[product], "--bundle", parent, "--output", output)
         made[order] = output
     return {" ".join(order): folder for order, folder in made.items()}
 
@@ -106,6 +87,7 @@ def test_its_lineage_is_what_was_done(made: tuple[str, Bundle], bundles: dict[st
         assert (bundle.lineage[:-1], steps[-1].parent) == (parent.lineage, parent.reference)
     assert (bundle.evaluation is None) == bool(steps)
     assert bundle.negatives is not None
+    assert bundle.license == "CC0-1.0"
     assert len(bundle.enrolled_photos()) == 3 * name.count("enroll")
 
 
@@ -113,13 +95,13 @@ def test_everything_works_with_it(
     made: tuple[str, Bundle], data: Path, photos: dict[str, Path], tmp_path: Path
 ) -> None:
     _, bundle = made
-    assert "ivory_worked" in run("evaluate", bundle.path, "--data", data, "--rounds", 5)
+    assert "ivory_worked" in succeed("evaluate", bundle.path, "--data", data, "--rounds", 5).stdout
     scan, report = tmp_path / "scan.sqlite", tmp_path / "report.html"
-    run("scan", photos["coral"], "--bundle", bundle.path, "--output", scan, "--workers", 1)
+    succeed("scan", photos["coral"], "--bundle", bundle.path, "--output", scan, "--workers", 1)
     rows = read_rows(scan)
     assert {row["model"]["digest"] for row in rows} == {bundle.digest}
     assert set(rows[0]["scores"]) == set(bundle.label_names)
-    run("report", scan, "--bundle", bundle.path, "--output", report)
+    succeed("report", scan, "--bundle", bundle.path, "--output", report)
     assert bundle.title in report.read_text()
-    told = run("enroll", "coral", photos["coral"], "--bundle", bundle.path, "--check")
-    assert told.startswith("coral: 3 photos of 1 source")
+    told = succeed("enroll", "coral", photos["coral"], "--bundle", bundle.path, "--check")
+    assert told.stdout.startswith("coral: 3 photos of 1 source")

@@ -1,16 +1,14 @@
 """What holds for the options of all verbs."""
 
 import shlex
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from recognizer.cli import EXAMPLES, VERBS, app, load_verb
+from recognizer.cli import EXAMPLES, VERBS, load_verb
+from tests.conftest import run_python
 
 OWN_WORDS = {
     "--output": "what is written there",
@@ -55,7 +53,7 @@ def test_help_needs_no_extra() -> None:
         "sys.modules.update({name: None for _, modules in EXTRAS.values() for name in modules});"
         "[load_verb(verb) for verb in VERBS]"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    assert run_python("-c", script).returncode == 0
 
 
 def test_an_option_has_one_letter_and_a_letter_one_option() -> None:
@@ -85,18 +83,3 @@ def test_examples_have_the_options_of_their_verbs(line: str) -> None:
     verb = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
     known = {name for parameter in COMMANDS[verb].params for name in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= known
-
-
-@pytest.mark.parametrize(
-    ("words", "completions"),
-    [("sca", {"scan"}), ("scan --rep", {"--report"}), ("bank rem", {"remove"})],
-)
-def test_verbs_and_options_are_completed(words: str, completions: set[str]) -> None:
-    line = f"recognizer {words}"
-    env = {
-        "_RECOGNIZER_COMPLETE": "complete_bash",
-        "COMP_WORDS": line,
-        "COMP_CWORD": str(len(line.split()) - 1),
-    }
-    done = CliRunner().invoke(app, [], env=env, prog_name="recognizer")
-    assert set(done.stdout.split()) == completions

@@ -1,25 +1,21 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
 
-from recognizer.cli import ExitCode
 from recognizer.policy import EXAMPLES, Decision, Policy
-from tests.conftest import invoke
+from tests.conftest import invoke, refuse, succeed
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_shown_and_copied(name: str, tmp_path: Path) -> None:
-    shown = invoke("policy", name)
-    assert shown.exit_code == ExitCode.DONE, shown.output
+    shown = succeed("policy", name)
     assert f"Policy '{name}'" in shown.stdout
     assert "ivory (family)" in shown.stdout
     copy = tmp_path / "mine.toml"
     copy.write_text(invoke("policy", name, "--toml").stdout, encoding="utf-8")
     assert Policy.load(copy).digest == Policy.load(name).digest
     assert {*Policy.load(name).actions} == {*Decision}
-    assert invoke("policy", copy).exit_code == ExitCode.DONE
+    succeed("policy", copy)
 
 
 def test_a_policy_is_checked_against_the_model(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -29,8 +25,7 @@ def test_a_policy_is_checked_against_the_model(tiny_bundle: Path, tmp_path: Path
         "[rules.label.rhino_horn]\nreview_rate = 0.05\n"
         "[rules.family.ivory]\nreview_probability = 0.3\n"
     )
-    checked = invoke("policy", policy, "--bundle", tiny_bundle)
-    assert checked.exit_code == ExitCode.DONE
+    checked = succeed("policy", policy, "--bundle", tiny_bundle)
     assert "of ivory" in checked.stdout
     assert "0.300" in checked.stdout
     for words in (
@@ -40,7 +35,5 @@ def test_a_policy_is_checked_against_the_model(tiny_bundle: Path, tmp_path: Path
     ):
         assert words in checked.stderr
     policy.write_text("review_rate = 0.02")
-    refused = invoke("policy", policy)
-    assert refused.exit_code == ExitCode.USAGE
-    assert "p.toml: review_rate" in refused.stderr
-    assert invoke("policy", tmp_path / "gone.toml").exit_code == ExitCode.USAGE
+    assert "p.toml: review_rate" in refuse("policy", policy).stderr
+    refuse("policy", tmp_path / "gone.toml")

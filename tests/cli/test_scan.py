@@ -1,12 +1,7 @@
-from __future__ import annotations
-
 import json
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import Result
@@ -14,16 +9,11 @@ from typer.testing import Result
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode
 from recognizer.cli.scan import default_output
-from tests.conftest import invoke, read_rows
+from tests.conftest import invoke, read_rows, refuse, run_python
 
 Scan = Callable[..., Result]
 MakeFolder = Callable[..., Path]
 HEAVY = {"numpy", "cv2", "onnxruntime", "torch", "PIL", "jinja2"}
-
-
-def run_python(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -39,7 +29,7 @@ def test_help_loads_nothing_heavy() -> None:
 def test_version_and_usage() -> None:
     assert invoke("--version").stdout == f"recognizer {__version__}\n"
     for wrong in (("scam",), ("scan",), ("scan", "x", "--workers", "-1")):
-        assert invoke(*wrong).exit_code == ExitCode.USAGE
+        refuse(*wrong)
     assert "Did you mean 'scan'" in invoke("scam").stderr
 
 
@@ -153,24 +143,12 @@ def test_tables_name_images_where_the_options_say(
     assert "source_refused 2" in scan(table, "--image-root", tmp_path).stdout
 
 
-def test_a_list_on_standard_input(
-    tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path
-) -> None:
-    folder = photo_folder("red", "green")
-    output = tmp_path / "scan.sqlite"
-    given = "\0".join(str(path) for path in [*sorted(folder.iterdir()), folder / "gone"])
-    command = ("-m", "recognizer", "scan", "-", "--bundle", tiny_bundle, "-o", output)
-    done = run_python(*command, input=given)
-    assert done.returncode == ExitCode.SOME_FAILED
-    # Nothing but progress, where that takes long.
-    assert all("images, " in line for line in done.stderr.splitlines())
-    assert [row["status"] for row in read_rows(output)] == ["ok", "ok", "failed"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ("photo.jpg --timeout 0", "timeout = 0"),
+        ("photo.jpg --timeout nan", "timeout = nan"),
+        ("photo.jpg --timeout inf", "timeout = inf"),
         ("photo.jpg --memory-limit -1", "--memory-limit"),
         ("photo.jpg --policy nowhere.toml", "nowhere.toml: no such file, nor a policy"),
         ("photo.jpg -o same.x --report same.x", "are the same file"),

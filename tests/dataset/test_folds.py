@@ -1,7 +1,5 @@
 """Sources are dealt into folds, whole and evenly."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +8,6 @@ import pytest
 
 from recognizer.dataset.folds import deal_to_splits, read_folds, stratified_folds
 from recognizer.errors import DatasetError
-from recognizer.taxonomy import load_taxonomy
 from tests.labelled import photo
 
 
@@ -56,8 +53,6 @@ def test_a_wrong_table_is_refused(tmp_path: Path, text: str, words: str) -> None
         read_folds(path)
 
 
-# --- splits -----------------------------------------------------------------------------------
-
 SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}
 
 
@@ -81,10 +76,3 @@ def test_the_deal_does_not_depend_on_the_order() -> None:
     assert shuffled == [split[i] for i in order]
     counts = Counter(split)
     assert [round(counts[s] / 300, 1) for s in SHARES] == [0.7, 0.2, 0.1]
-
-
-def test_many_photos_that_are_their_own_sources() -> None:
-    names = [*load_taxonomy().labels]
-    photos = [photo(i, names[i % 40]) for i in range(20_000)]
-    counts = Counter(deal_to_splits(photos, range(20_000), SHARES))
-    assert counts == {"train": 14_000, "test": 4_000, "validation": 2_000}

@@ -150,13 +150,6 @@ def test_what_cannot_be_read_says_so(root: Path, case: str) -> None:
         read_collection(root)
 
 
-def test_100_000_rows_of_missing_files(root: Path) -> None:
-    rows = "".join(f"no/{i}.jpg,bone\n" for i in range(100_000))
-    (root / "p.csv").write_text(f"file,label\na/1.jpg,bone\n{rows}")
-    found = read_collection(root)
-    assert (len(found.entries), len(found.left_out)) == (1, 100_000)
-
-
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -177,9 +170,6 @@ def test_the_photos_may_be_in_another_folder(root: Path, tmp_path_factory: Any) 
     assert read_labels(read_collection(path, photos=root)) == LABELS
     with pytest.raises(DatasetError, match="no such file"):
         read_collection(path)
-
-
-# --- sources -------------------------------------------------------------------------------------
 
 
 def sources(root: Path, asked: str | None = None) -> tuple[list[str | None], str]:

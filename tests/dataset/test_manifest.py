@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +40,6 @@ def test_the_source_is_the_folder_inside_the_labels_folder(tmp_path: Path) -> No
     assert found == {"1.jpg": "anna", "2.jpg": "anna", "3.jpg": "bert", "4.jpg": tmp_path.name}
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
 def test_what_is_no_photo_is_named_and_not_waited_for(tmp_path: Path) -> None:
     place = tmp_path / "ivory_raw"
     place.mkdir()
@@ -58,7 +55,6 @@ def test_what_is_no_photo_is_named_and_not_waited_for(tmp_path: Path) -> None:
         path.unlink()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
 @pytest.mark.parametrize(
     ("name", "read"),
     [
@@ -80,9 +76,6 @@ def test_fingerprint_is_of_the_content_not_the_order() -> None:
     photos = [photo(0), photo(1)]
     assert fingerprint(photos) == fingerprint(photos[::-1])
     assert fingerprint(photos) != fingerprint([photo(0), photo(1, "wood")])
-
-
-# --- corrections ---------------------------------------------------------------------------------
 
 
 def table(folder: Path, *rows: str, columns: str = "sha256,label,reason") -> Path:

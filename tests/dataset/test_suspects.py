@@ -7,12 +7,11 @@ import pytest
 
 pytest.importorskip("cleanlab", reason="the extra `train` is not installed")
 
-from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo, load_photos
 from recognizer.dataset.suspects import find_suspects
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from tests.conftest import encoded, invoke, picture
+from tests.conftest import encoded, picture, succeed
 from tests.labelled import COLOR_OF, photo, write_photos
 
 
@@ -48,8 +47,7 @@ def test_the_command_lists_and_writes(recognizer: Recognizer, tmp_path: Path) ->
     (root / "ceramic" / "03.jpg").write_bytes(encoded(picture("red", seed=703)))
     table = tmp_path / "suspects.csv"
     options = ("-d", root, "-b", recognizer.bundle.path, "-o", table)
-    done = invoke("dataset", "suspects", *options)
-    assert done.exit_code == ExitCode.DONE, done.output
+    succeed("dataset", "suspects", *options)
     with table.open() as file:
         first = next(csv.DictReader(file))
     assert (first["label"], first["suggested"]) == ("ceramic", "ivory_worked")

@@ -1,7 +1,5 @@
 """Runs the blocks of a page in the current folder: commands in this process, Python by ``exec``."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

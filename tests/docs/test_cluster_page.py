@@ -1,9 +1,6 @@
 """The code of docs/cluster.md does what the page says; that for Spark needs pyspark and Java."""
 
-from __future__ import annotations
-
 import json
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -13,12 +10,9 @@ import pytest
 
 from recognizer.scan import Item, Scorer
 from tests.conftest import encoded, picture
+from tests.docs.blocks import ROOT, blocks
 
-PAGE = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+BLOCKS = [one.text for one in blocks(ROOT / "docs" / "cluster.md") if one.language == "python"]
 
 
 @pytest.fixture
@@ -32,7 +26,7 @@ def photos(tmp_path: Path) -> list[str]:
 def test_the_callable_of_the_page(photos: list[str]) -> None:
     pandas = pytest.importorskip("pandas")
     scope: dict[str, Any] = {"__name__": "page"}
-    exec(blocks("python")[0], scope)
+    exec(BLOCKS[0], scope)
     frames = [pandas.DataFrame({"uri": photos[:4]}), pandas.DataFrame({"uri": photos[4:]})]
     found = pandas.concat(scope["score"](iter(frames)))
     assert found["uri"].tolist() == photos
@@ -48,14 +42,14 @@ def test_spark(photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         pytest.skip("needs Java")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pandas.DataFrame({"uri": photos}).to_parquet("listings.parquet")
     builder = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
     spark = builder.config("spark.driver.host", "127.0.0.1").getOrCreate()
     scope: dict[str, Any] = {"__name__": "page"}
     try:
-        exec(blocks("python")[0], scope)
-        exec(blocks("python")[1].replace("2000", "2"), scope)
+        exec(BLOCKS[0], scope)
+        exec(BLOCKS[1].replace("2000", "2"), scope)
     finally:
         spark.stop()
     rows = [json.loads(line) for line in pandas.read_parquet("rows.parquet")["row"]]

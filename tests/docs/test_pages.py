@@ -5,8 +5,7 @@ that cannot be run here says why in a comment above it: ``<!-- not run: needs a 
 another test runs names it: ``<!-- run by: tests/docs/test_cluster_page.py -->``.
 """
 
-from __future__ import annotations
-
+import json
 import shutil
 import tomllib
 from pathlib import Path
@@ -18,23 +17,19 @@ from recognizer.scan.pool import WorkerPool
 from tests.conftest import invoke, read_rows
 from tests.docs.blocks import PAGES, ROOT, Block, blocks
 from tests.docs.runner import Runner
-from tests.docs.world import TINTS, write_world
+from tests.docs.world import SAMPLES, TINTS, write_world
 from tests.labelled import carry_small_recipe
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
-GUIDE = ROOT / "docs/own-photos.md"
+GUIDE, PRACTICE = ROOT / "docs/own-photos.md", ROOT / "docs/practice.md"
 NAMES = ("data", "evaluation", "training")
 NEED_TRAINING = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in NAMES)]
 """Pages with commands that need a data folder or a trained bundle."""
 MAX_NOT_RUN = 8
-ELSEWHERE = {"practice.md": "tests/docs/test_practice_page.py"}
-"""Pages whose blocks another test runs, one by one."""
 
 
 def run_here(page: Path) -> list[Block]:
     """Return the blocks of a page that this module runs."""
-    if page.name in ELSEWHERE:
-        return []
     return [b for b in BLOCKS if b.page == page and not (b.not_run or b.run_by)]
 
 
@@ -43,13 +38,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What every page finds when it begins."""
     folder = tmp_path_factory.mktemp("world")
     with pytest.MonkeyPatch.context() as patch:
-        _in_process(patch, folder)
+        patch.chdir(folder)
         write_world(folder)
     return folder
-
-
-def _in_process(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    patch.chdir(folder)
 
 
 def run(runner: Runner, page: Path) -> None:
@@ -66,7 +57,8 @@ def run(runner: Runner, page: Path) -> None:
     [
         p
         for p in PAGES
-        if any(b.lines or b.has_code for b in run_here(p)) and p not in {GUIDE, *NEED_TRAINING}
+        if any(b.lines or b.has_code for b in run_here(p))
+        and p not in {GUIDE, PRACTICE, *NEED_TRAINING}
     ],
     ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
@@ -80,6 +72,30 @@ def test_a_page_runs(
     run(Runner(), page)
 
 
+def test_the_page_on_practice_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From listings to a verified case, on the tables that it shows."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for photo in SAMPLES.glob("*.jpg"):
+        shutil.copy(photo, tmp_path / "photos")
+    tables = [block for block in blocks(PRACTICE) if block.language == "csv"]
+    for name, table in zip(("listings.csv", "verdicts.csv"), tables, strict=True):
+        Path(name).write_text(table.text, encoding="utf-8")
+    runner = Runner()
+    run(runner, PRACTICE)
+    printed = {" ".join(line.split()[1:3]): text for line, text in runner.printed.items()}
+    listings = Path("by-listing.csv").read_text()
+    assert listings.splitlines()[1].startswith("L1,")  # words, reports and its photos say so
+    figures = json.loads(Path("figures.json").read_text())
+    assert figures["decided"] >= 1
+    assert figures["precision"][0]["precision"] is not None
+    assert figures["misses"]["audited"] >= 1
+    assert "unchanged" in printed["verify case-L1"]
+    assert Path("case-L1/data/index.html").exists()
+    assert Policy.load("next.toml").keywords == Policy.load("strict").keywords
+    assert "with the thresholds of before" in Path("next.toml").read_text()  # of so few outcomes
+
+
 def test_the_pages_about_training_run(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,8 +103,6 @@ def test_the_pages_about_training_run(
 
     The recipe is the default one with a small network of random weights in place of its own.
     """
-    for module in ("torch", "onnxscript", "timm"):
-        pytest.importorskip(module, reason="the extra `train` is not installed")
     trained = tmp_path / "trained"
     shutil.copytree(world, trained)
     monkeypatch.chdir(trained)
@@ -129,5 +143,5 @@ def test_a_policy_is_valid(block: Block, tmp_path: Path) -> None:
 def test_few_blocks_are_not_run() -> None:
     left_out = [block for block in BLOCKS if block.has_code and block.not_run]
     assert len(left_out) <= MAX_NOT_RUN, [(b.page.name, b.not_run) for b in left_out]
-    for path in {*ELSEWHERE.values(), *(b.run_by for b in BLOCKS if b.run_by)}:
+    for path in {b.run_by for b in BLOCKS if b.run_by}:
         assert (ROOT / path).is_file(), path

@@ -1,7 +1,5 @@
 """A folder with everything that the pages speak of, made by code and from the sample images."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import tarfile
@@ -11,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from recognizer.cli import ExitCode
-from tests.conftest import invoke, read_rows
+from tests.conftest import read_rows, succeed
 from tests.docs.blocks import ROOT
 from tests.pictures import encoded, scene
 
@@ -73,12 +70,10 @@ def write_world(folder: Path) -> None:
 
 def _write_scans(folder: Path) -> None:
     """Scan the listings, and say of each lead what somebody found out."""
-    done = invoke("scan", "listings.csv", "--output", "scan.sqlite", "--quiet")
-    assert done.exit_code == ExitCode.DONE, done.output
+    succeed("scan", "listings.csv", "--output", "scan.sqlite", "--quiet")
     for copy in ("before.sqlite", "after.sqlite"):
         shutil.copy("scan.sqlite", copy)
-    done = invoke("decide", "after.sqlite", "--policy", "strict")
-    assert done.exit_code == ExitCode.DONE, done.output
+    succeed("decide", "after.sqlite", "--policy", "strict")
     outcomes = [
         {
             "time": "2026-03-01T12:00:00Z",
@@ -96,5 +91,4 @@ def _write_scans(folder: Path) -> None:
         "bank add colleagues.bank mammoth.jpg --label ivory_worked",
         "bank list colleagues.bank --output theirs.csv",
     ):
-        done = invoke(*command.split())
-        assert done.exit_code == ExitCode.DONE, done.output
+        succeed(*command.split())

@@ -1,7 +1,5 @@
 """Blue pictures become rhino horn in a bundle for which red ones are ivory."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 from collections.abc import Callable
@@ -257,9 +255,6 @@ def test_a_check_writes_nothing(
     # What cannot be told from negatives promises nothing.
     found = enroll(parent, RHINO, write_photos("gray", 4))
     assert found.evidence.recall[0.01].count <= 1
-
-
-# --- hostile ----------------------------------------------------------------------------------
 
 
 def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:

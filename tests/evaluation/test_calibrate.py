@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,9 +53,6 @@ def test_a_label_predicted_without_a_mistake_keeps_some_doubt() -> None:
     high, low = sigmoid(found(np.array([10.0, -10.0])))
     assert 0.9 < high < 0.999
     assert 0.001 < low < 0.05
-
-
-# --- the bundle -------------------------------------------------------------------------------
 
 
 @pytest.fixture

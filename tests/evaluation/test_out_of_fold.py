@@ -1,7 +1,5 @@
 """What is made of out-of-fold predictions: calibration, figures, suspects."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo
 from recognizer.dataset.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
 from recognizer.errors import DatasetError
 from recognizer.evaluation.out_of_fold import measure_out_of_fold
-from tests.conftest import invoke
+from tests.conftest import invoke, refuse, succeed
 from tests.tiny import LABELS
 
 pytest.importorskip("pyarrow")
@@ -78,15 +75,14 @@ def test_a_fold_is_calibrated_on_the_others(photos: list[Photo]) -> None:
 
 
 def test_the_command_line_measures_a_file_alone(file: Path) -> None:
-    done = invoke("evaluate", "--out-of-fold", file, "--rounds", 20)
-    assert done.exit_code == ExitCode.DONE, done.output
+    done = succeed("evaluate", "--out-of-fold", file, "--rounds", 20)
     assert "out-of-fold.parquet, out of fold" in done.output
     done = invoke("evaluate", "--out-of-fold", file, "--rounds", 20, "--json")
     content = json.loads(done.stdout)
     assert content["out of fold"]["photos"] == 36
     assert content["out of fold"]["leads"]["ivory_worked"]["photos"] == 12
     for wrong in (("--out-of-fold", file, "--split", "test"), ()):
-        assert invoke("evaluate", *wrong).exit_code == ExitCode.USAGE
+        refuse("evaluate", *wrong)
 
 
 def test_other_labels_are_named(photos: list[Photo]) -> None:

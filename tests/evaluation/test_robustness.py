@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable
@@ -10,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo
 from recognizer.engine import Recognizer
 from recognizer.evaluation.metrics import share
@@ -21,7 +18,7 @@ from recognizer.evaluation.robustness import (
     alter,
     measure_robustness,
 )
-from tests.conftest import encoded, invoke
+from tests.conftest import encoded, invoke, refuse, succeed
 from tests.labelled import write_manifest_of
 
 GRAY, RED, GREEN, BLUE = (200, 200, 200), (230, 20, 20), (20, 230, 20), (20, 20, 230)
@@ -103,8 +100,7 @@ def test_the_command_prints(recognizer: Recognizer, make: Make, tmp_path: Path) 
     )
     write_manifest_of(tmp_path, ordinary)
     verb = ("evaluate", recognizer.bundle.path, "-d", tmp_path, "--split", "test", "--robustness")
-    done = invoke(*verb)
-    assert done.exit_code == ExitCode.DONE, done.output
+    done = succeed(*verb)
     assert "quality 20" in done.stdout
     found = json.loads(invoke(*verb, "--json").stdout)
     rows = {(o["alteration"], o["strength"]): o for o in found["outcomes"]["ivory"]}
@@ -113,5 +109,5 @@ def test_the_command_prints(recognizer: Recognizer, make: Make, tmp_path: Path) 
         assert (rows[mild]["positives"], rows[mild]["negatives"]) == (6, 12)
         assert rows[mild]["recall"]["value"] == 1
     write_manifest_of(tmp_path, ordinary[:6])
-    refused = invoke(*verb)
-    assert (refused.exit_code, "without a product" in refused.stderr) == (ExitCode.USAGE, True)
+    refused = refuse(*verb)
+    assert "without a product" in refused.stderr

@@ -1,7 +1,5 @@
 """Many clients of one service, and what became of their uploads."""
 
-from __future__ import annotations
-
 import http.client
 import itertools
 import os

@@ -1,7 +1,5 @@
 """The example that submits leads to Coop, against a server on a real socket."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import re
 import socket
@@ -9,17 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.load import (
-    UPLOADS,
-    free_port,
-    is_listening,
-    post,
-    running,
-    uploads_of,
-)
-
-pytest.importorskip("fastapi")
-pytest.importorskip("uvicorn")
+from tests.examples.load import UPLOADS, free_port, is_listening, post, running, uploads_of
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """The example that exchanges leads with Label Studio."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -9,10 +7,9 @@ from typing import Any
 import pytest
 
 from examples import label_studio
-from recognizer.cli import ExitCode
 from recognizer.prediction import Region
 from recognizer.review.outcomes import Judgement, Outcomes
-from tests.conftest import invoke
+from tests.conftest import succeed
 from tests.rows.rows import bare_row, digest, write_scan
 
 HOSTILE = 'a"</View>{sha256}.jpg'
@@ -97,8 +94,7 @@ def test_its_export_becomes_outcomes(
     label_studio.main(["outcomes", str(export)])
     lines.write_text(capsys.readouterr().out)
     for new in (2, 0):  # the same export adds nothing
-        done = invoke("outcomes", "import", scan, lines)
-        assert done.exit_code == ExitCode.DONE, done.output
+        done = succeed("outcomes", "import", scan, lines)
         assert f"{new} new, 2 in all" in " ".join(done.stdout.split())
     with Outcomes(scan) as opened:
         first, second = opened

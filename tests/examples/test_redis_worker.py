@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import itertools
 import re
 import shutil
@@ -10,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.examples.load import UPLOADS, free_port, is_listening, running
 
-redis = pytest.importorskip("redis")
 COUNT = 200
 SERVER = shutil.which("redis-server")
 pytestmark = pytest.mark.skipif(SERVER is None, reason="redis-server is not installed")

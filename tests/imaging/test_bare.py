@@ -1,7 +1,5 @@
 """Whatever a browser shows is decoded: metadata that is broken or hostile is skipped."""
 
-from __future__ import annotations
-
 import base64
 import io
 import struct

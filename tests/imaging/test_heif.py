@@ -1,17 +1,14 @@
 """HEIC, where the extra ``heif`` is installed: decoded as everything else."""
 
-from __future__ import annotations
-
 import io
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
 from recognizer.imaging import load_image
 from recognizer.status import Status
-
-pillow_heif = pytest.importorskip("pillow_heif", reason="the extra `heif` is not installed")
 
 
 def heic(orientation: int = 1) -> bytes:

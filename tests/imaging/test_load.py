@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import hashlib
 import io
 import os
@@ -143,9 +141,6 @@ def test_the_pixel_limit_holds_for_every_source(source: object) -> None:
     limits = Limits(max_pixels=96 * 64 - 1)
     image = load_image(source, limits=limits)
     assert (image.status, image.reason) == (Status.FAILED, Reason.TOO_MANY_PIXELS)
-
-
-# --- the model's input ------------------------------------------------------------------------
 
 
 def test_nothing_is_cropped_away() -> None:

@@ -1,7 +1,5 @@
 """What decoding takes is bounded by the header, whatever the format and the mode."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Known items for tests, one and any; random hashes, and ones near to them."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,8 +13,6 @@ from recognizer.errors import BankError
 from recognizer.known.bank import Bank, KnownItem
 from recognizer.rows import ScanFile
 from tests.known.items import HASH, item, items
-
-# --- items ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -37,17 +33,13 @@ def test_a_value_that_makes_no_sense_is_refused(key: str, value: object) -> None
         item(**{key: value})
 
 
-@settings(deadline=None)  # a busy machine is not a defect
 @given(items, items)
 def test_equal_items_and_no_others_have_one_id(one: KnownItem, other: KnownItem) -> None:
     assert (one.id == other.id) == (one == other)
     assert replace(one).id == one.id
 
 
-# --- a bank ---------------------------------------------------------------------------------------
-
-
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.lists(items, max_size=4), max_size=3), st.randoms())
 def test_banks_merge_in_any_order_and_as_often_as_one_likes(
     tmp_path_factory: pytest.TempPathFactory, parts: list[list[KnownItem]], random: Random

@@ -1,7 +1,4 @@
-from __future__ import annotations
-
 import itertools
-import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +27,7 @@ def found(index: HashIndex, sought: np.ndarray, distance: int) -> list[tuple[int
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(0, MAX_DISTANCE), st.integers(0, 60))
 def test_it_finds_exactly_what_comparing_all_finds(seed: int, distance: int, count: int) -> None:
     rng = np.random.default_rng(seed)
@@ -59,25 +56,11 @@ def test_an_empty_index_finds_nothing(tmp_path: Path) -> None:
     assert found(HashIndex.open(tmp_path), random_hashes(2), 31) == []
 
 
-def _search(folder: Path, sought: np.ndarray) -> tuple[list[int], bool]:
-    index = HashIndex.open(folder)
-    return index.search(sought)[1].tolist(), isinstance(index._order.base, np.memmap)
-
-
-def test_other_processes_map_the_same_files(tmp_path: Path) -> None:
-    hashes = random_hashes(3000)
-    HashIndex.of(hashes).save(tmp_path)
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        positions, is_mapped = pool.apply(_search, (tmp_path, hashes[[5]]))
-    assert positions == [5]
-    assert is_mapped
-
-
 def parts(groups: np.ndarray) -> set[frozenset[int]]:
     return {frozenset(np.flatnonzero(groups == root).tolist()) for root in set(groups.tolist())}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(0, 25), st.data())
 def test_groups_are_what_follows_from_pairs_in_any_order(
     seed: int, count: int, data: st.DataObject

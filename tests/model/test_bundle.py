@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Callable
@@ -55,9 +53,6 @@ def test_what_was_read_is_written(bundle: Bundle, tmp_path: Path) -> None:
         write_bundle(copy)
         assert load_bundle(tmp_path) == copy
         assert copy.digest == original.digest
-
-
-# --- finding ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -134,9 +129,6 @@ def test_the_bundles_of_the_package_are_loaded_but_for_those_that_cannot_be_read
     }
     monkeypatch.setattr("recognizer.model.bundle.carried_bundles", lambda: folders)
     assert [bundle.name for bundle in load_carried_bundles()] == ["tiny", "a"]
-
-
-# --- refusing ---------------------------------------------------------------------------------
 
 
 def changed(folder: Path, change: Change) -> Path:

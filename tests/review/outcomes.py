@@ -1,7 +1,5 @@
 """What people in tests say of images and listings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Decided images become a dataset and known items."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +12,7 @@ from recognizer.engine import Recognizer
 from recognizer.known.bank import Bank
 from recognizer.policy import Finding
 from recognizer.rows.row import Row
-from tests.conftest import encoded, invoke, picture
+from tests.conftest import encoded, invoke, picture, refuse, succeed
 from tests.review.outcomes import outcome, store
 from tests.rows.rows import row_of, write_scan
 
@@ -44,7 +42,7 @@ def scan(tmp_path: Path, rows: list[Row]) -> Path:
 
 def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row]) -> None:
     folder = tmp_path / "decided"
-    assert invoke("outcomes", "dataset", scan, folder).exit_code == ExitCode.DONE
+    succeed("outcomes", "dataset", scan, folder)
     photos = {photo.sha256: photo for photo in load_photos(folder)}
     assert {
         (photos[row.sha256 or ""].label, photos[row.sha256 or ""].source) for row in rows[:3]
@@ -54,7 +52,7 @@ def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row
         ("ceramic", str(tmp_path)),
     }
     assert len(photos) == 3
-    assert invoke("outcomes", "dataset", scan, folder).exit_code == ExitCode.USAGE
+    refuse("outcomes", "dataset", scan, folder)
 
 
 def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(
@@ -71,8 +69,7 @@ def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(
 
 def test_decided_images_are_known_items(tmp_path: Path, scan: Path) -> None:
     bank = tmp_path / "bank.sqlite"
-    done = invoke("bank", "import", bank, "--scan", scan, "--origin", "A")
-    assert done.exit_code == ExitCode.DONE
+    done = succeed("bank", "import", bank, "--scan", scan, "--origin", "A")
     assert "2 new, 2 in all" in done.stdout
     with Bank(bank) as opened:
         items = {(i.pdq, i.finding, i.label, i.note, i.by, i.origin) for i in opened}
@@ -87,7 +84,7 @@ def test_outcomes_go_out_and_come_in(tmp_path: Path, scan: Path) -> None:
     printed = invoke("outcomes", "export", scan, "-").stdout
     assert [json.loads(line)["origin"] for line in printed.splitlines()] == [None] * 4
     for name in ("x.csv", "x.jsonl"):
-        assert invoke("outcomes", "export", scan, tmp_path / name).exit_code == ExitCode.DONE
+        succeed("outcomes", "export", scan, tmp_path / name)
         team = ("--outcomes", tmp_path / f"{name}.sqlite")
         for new in (4, 0):
             done = invoke("outcomes", "import", scan, tmp_path / name, *team)
@@ -95,14 +92,13 @@ def test_outcomes_go_out_and_come_in(tmp_path: Path, scan: Path) -> None:
         assert invoke("outcomes", "export", scan, "-", *team).stdout == printed
     bad = tmp_path / "bad.csv"
     bad.write_text("x")
-    assert invoke("outcomes", "export", tmp_path / "none", bad).exit_code == ExitCode.USAGE
+    refuse("outcomes", "export", tmp_path / "none", bad)
 
 
 def test_the_figures_are_printed(tmp_path: Path, scan: Path, rows: list[Row]) -> None:
     audited = [*rows[:2], replace(rows[2], audit=0.5)]
     of_another = ("measure", write_scan(tmp_path / "x.sqlite", audited), "--outcomes", scan)
-    done = invoke(*of_another)
-    assert done.exit_code == ExitCode.DONE
+    done = succeed(*of_another)
     assert "2 leads of 3 images, 2 decided" in done.stdout
     assert "Misses: 0 of 1 audited images" in done.stdout
     written = json.loads(invoke(*of_another, "--json").stdout)

@@ -1,7 +1,5 @@
 """From a lead to a case, and from a case to the certainty that nothing was changed."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil
@@ -25,11 +23,10 @@ from recognizer.review.photos import read_local
 from recognizer.review.verify import Result, verify_case
 from recognizer.rows import Row, ScanFile
 from recognizer.status import Reason
-from tests.conftest import encoded, invoke, picture
+from tests.conftest import encoded, invoke, picture, succeed
 from tests.review.outcomes import outcome, store
 from tests.rows.rows import bare_row, row_of, write_scan
 
-TAGS = ("bag-info.txt", "bagit.txt", "manifest-sha256.txt", TAG_MANIFEST)
 HOSTILE = "<script>alert(1)</script>\u202e"
 
 
@@ -66,8 +63,7 @@ def original(folder: Path, scan: Path, rows: list[Row], tiny_bundle: Path) -> Pa
     ]
     store(scan, said)
     of_listing = (scan, "--listing", "L7", "--title", HOSTILE, "-b", tiny_bundle)
-    made = invoke("evidence", *of_listing, "-o", folder / "case")
-    assert made.exit_code == ExitCode.DONE, made.stderr
+    made = succeed("evidence", *of_listing, "-o", folder / "case")
     assert f"Case digest: {digest_of(folder / 'case')}" in made.stdout
     return folder / "case"
 
@@ -120,8 +116,7 @@ def test_a_case_holds_all_of_it_and_verifies(
     assert len((case / "data" / "outcomes.jsonl").read_text().splitlines()) == 3
     found = results(case, recognizer, digest_of(case).upper())
     assert set(found.values()) == {Result.OK}
-    verified = invoke("verify", case, "-b", tiny_bundle, "--digest", digest_of(case))
-    assert verified.exit_code == ExitCode.DONE, verified.stderr
+    verified = succeed("verify", case, "-b", tiny_bundle, "--digest", digest_of(case))
     assert "unchanged" in verified.stdout
     assert verified.stdout.count("scored again") == 2
     unknown = invoke("verify", case)
@@ -181,9 +176,7 @@ def test_the_digest_that_was_written_down_is_that_of_the_bytes(
     assert results(case, recognizer, digest)["digest"] is Result.FAILED
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_change_under_a_case_ends_with_exit_code_3(
     original: Path, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -364,8 +357,7 @@ def test_a_verdict_on_a_listing_that_words_have_raised_is_in_its_case(
     said = outcome(listing="L9")
     store(scan, [said])
     case = tmp_path / "case"
-    made = invoke("evidence", scan, "--listing", "L9", "-o", case, "-b", tiny_bundle)
-    assert made.exit_code == ExitCode.DONE, made.stderr
+    succeed("evidence", scan, "--listing", "L9", "-o", case, "-b", tiny_bundle)
     page = (case / "data" / "index.html").read_text()
     assert "<td>confirmed</td>" in page
     assert "Nothing yet" not in page

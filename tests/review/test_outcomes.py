@@ -1,11 +1,8 @@
-from __future__ import annotations
-
 import hashlib
 import json
 import os
 import re
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from recognizer.errors import UsageError
 from recognizer.review.outcomes import (
@@ -27,6 +25,7 @@ from recognizer.review.outcomes import (
     read_outcomes,
     write_outcomes,
 )
+from tests.conftest import run_python
 from tests.rows.rows import write_scan
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -82,7 +81,6 @@ def test_a_json_array_is_read_and_parquet_written_too(tmp_path: Path) -> None:
     assert [*read_outcomes(path)] == [outcome(), outcome(1, listing="L1")]
     path.write_text(json.dumps([outcome(note="x" * 4000).to_json()] * 300))  # one line of it
     assert len([*read_outcomes(path)]) == 300
-    parquet = pytest.importorskip("pyarrow.parquet")
     write_outcomes([outcome(note="=1")], tmp_path / "x.parquet")
     (read,) = parquet.read_table(tmp_path / "x.parquet").to_pylist()
     assert Outcome.from_json(read) == outcome(note="=1")
@@ -178,7 +176,6 @@ def test_a_line_ends_where_its_newline_is(tmp_path: Path) -> None:
     assert [one.note for one in read_outcomes(path)] == notes
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no FIFOs there")
 def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.jsonl")
     for place in (tmp_path / "fifo.jsonl", Path("/dev/zero"), tmp_path):
@@ -199,12 +196,7 @@ def test_a_million_are_imported_in_little_time_and_memory(tmp_path: Path) -> Non
         "try: main()\n"
         "finally: print(open('/proc/self/status').read(), 'seconds', time.process_time())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "outcomes", "import", scan, file.name],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_python("-c", code, "outcomes", "import", scan, file.name)
     assert done.stdout.startswith(f"{scan}: 1,000,000 new")
     seconds, peak = (
         float(re.findall(rf"{name}:?\s+([\d.]+)", done.stdout)[0]) for name in ("seconds", "VmHWM")

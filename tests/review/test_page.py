@@ -1,14 +1,15 @@
 """The report: one file, made of the pages of the desk."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import io
 import json
 import os
 import re
+import sqlite3
+import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,7 +19,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.cli import ExitCode
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import shrink
@@ -29,9 +29,11 @@ from recognizer.review.page import write_report
 from recognizer.review.texts import catalogue
 from recognizer.rows import NewRow, ScanFile
 from recognizer.rows.row import Row
-from tests.conftest import encoded, invoke, picture, write_file
+from recognizer.scan import expand
+from tests.conftest import encoded, invoke, picture, refuse, succeed, write_file
 from tests.review.outcomes import outcome, store
 from tests.rows.rows import HASH, NEAR, bare_row, digest, known_match, lead, row_of, write_scan
+from tests.scan.engines import run_measured, scan_command, scan_into
 
 VOID = {"meta", "img", "input", "link", "br"}
 EVIL = ("<img src=x onerror=alert(1)>.jpg", '"><script>alert(1)<&>.jpg', "' onclick='x.jpg")
@@ -186,7 +188,6 @@ def test_names_are_escaped(
     assert page.text.count(evil) > 8
 
 
-@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX alone")
 def test_undecodable_names_do_not_break_the_page(
     recognizer: Recognizer, report: Report, tmp_path: Path
 ) -> None:
@@ -313,17 +314,16 @@ def reported(tiny_bundle: Path, tmp_path: Path) -> Path:
 def test_the_command_writes_a_page(reported: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     output = tmp_path / "page.html"
     always = ("report", reported, "--bundle", tiny_bundle, "--title", "T&T", "--output")
-    result = invoke(*always, output)
-    assert result.exit_code == ExitCode.DONE, result.output
+    result = succeed(*always, output)
     assert str(output) in result.output.replace("\n", "")
     page = output.read_text(encoding="utf-8")
     assert "<title>T&amp;T</title>" in page
     assert "by tiny-v1" in page  # what it does not recognise
-    assert invoke(*always, reported).exit_code == ExitCode.USAGE
+    refuse(*always, reported)
     with ScanFile(reported) as file:
         assert len(file) == 1
     # The words on evidence are those of the model behind the rows.
-    assert invoke("report", reported, "--output", output).exit_code == ExitCode.DONE
+    succeed("report", reported, "--output", output)
     assert "The model tiny-v1 is not at hand" in output.read_text()
     assert "<b>Not recognised</b>" not in output.read_text()
 
@@ -333,16 +333,29 @@ def test_what_is_no_scan_and_what_cannot_be_served_is_refused(
 ) -> None:
     none = tmp_path / "none.sqlite"
     for verb in ("report", "review"):
-        refused = invoke(verb, none)
-        assert refused.exit_code == ExitCode.USAGE
+        refused = refuse(verb, none)
         assert "does not exist" in " ".join(refused.stderr.split())
         assert not none.exists()
     short = invoke("review", reported, "--token", "short")
     assert "at least 16 characters" in " ".join(short.stderr.split())
     (broken := tmp_path / "broken.pem").write_text("neither a certificate nor a key")
-    unencrypted = invoke("review", reported, "--port", "0", "--certificate", broken)
-    assert unencrypted.exit_code == ExitCode.USAGE
+    unencrypted = refuse("review", reported, "--port", "0", "--certificate", broken)
     assert "a certificate and its private key" in " ".join(unencrypted.stderr.split())
-    nowhere = invoke("review", reported, "--host", "192.0.2.1", "--port", "0")
-    assert nowhere.exit_code == ExitCode.USAGE
+    nowhere = refuse("review", reported, "--host", "192.0.2.1", "--port", "0")
     assert "name another --port or --host" in " ".join(nowhere.stderr.split())
+
+
+@pytest.mark.stress
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_a_report_of_a_file_with_huge_thumbnails(tiny_bundle: Path, tmp_path: Path) -> None:
+    write_file(tmp_path / "a.jpg", encoded(picture("red")))
+    output, report = tmp_path / "scan.sqlite", tmp_path / "report.html"
+    scan_into(output, expand([tmp_path / "a.jpg"]), tiny_bundle)
+    (tmp_path / "a.jpg").unlink()  # only the file has the picture now
+    with closing(sqlite3.connect(output)) as database, database:
+        database.execute("UPDATE thumbnail SET jpeg = zeroblob(200 << 20)")
+    command = [*scan_command(tiny_bundle, output)[:3], "report", str(output)]
+    done = run_measured([*command, "--output", str(report), "--bundle", str(tiny_bundle)])
+    assert done.code == 0, done.errors
+    assert done.parent_mebibytes < 300
+    assert report.stat().st_size < 10e6

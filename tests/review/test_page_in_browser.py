@@ -1,7 +1,5 @@
 """The report as a reviewer uses it: keys, a reload, undo, an export that is read again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What strangers have sent is decoded elsewhere, a few at a time."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import signal

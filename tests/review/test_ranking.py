@@ -1,7 +1,5 @@
 """One order of listings, one text of each and one folding: in files, at the desk, in the report."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

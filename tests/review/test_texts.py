@@ -1,7 +1,5 @@
 """One catalogue of words, in two languages that say the same."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Thresholds from labelled photos and from outcomes, against worlds in which all is known."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -15,7 +13,6 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from scipy.stats import binom
 
-from recognizer.cli import ExitCode
 from recognizer.dataset.manifest import Photo
 from recognizer.decision import decide
 from recognizer.errors import UsageError
@@ -35,7 +32,7 @@ from recognizer.review.thresholds import (
 )
 from recognizer.rows.row import Row
 from recognizer.status import Status
-from tests.conftest import invoke
+from tests.conftest import invoke, refuse, succeed
 from tests.review.outcomes import outcome, store
 from tests.rows.rows import bare_row, write_scan
 
@@ -146,7 +143,7 @@ def test_the_intervals_hold_the_truth(spread: float) -> None:
     assert min(held.values()) >= enough, held
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @example(seed=3334, cases=1)
 @given(st.integers(0, 2**16), st.integers(1, 4000))
 def test_a_choice_fits_the_team_and_a_larger_team_misses_no_more(seed: int, cases: int) -> None:
@@ -341,8 +338,6 @@ def test_rows_of_another_model_are_no_ground(bundle: Bundle) -> None:
         precise(bundle, GOOD, 50)
 
 
-# --- the command ----------------------------------------------------------------------------------
-
 TEAM = ("--photos-per-day", 10_000, "--reviewers", 2, "--cases-per-reviewer", 300)
 
 
@@ -357,8 +352,7 @@ def test_labelled_photos_give_a_table_a_plot_and_a_policy(
 ) -> None:
     policy, plot = tmp_path / "next.toml", tmp_path / "next.svg"
     of_data = ("-b", tiny_bundle, *TEAM, "-d", data, "--split", "all")
-    result = invoke("thresholds", *of_data, "-o", policy, "--plot", plot, "--policy", "strict")
-    assert result.exit_code == ExitCode.DONE, result.output
+    result = succeed("thresholds", *of_data, "-o", policy, "--plot", plot, "--policy", "strict")
     assert "36 labelled photos (all)" in result.stdout
     assert Policy.load(policy).name == "next"
     assert Policy.load(policy).keywords == Policy.load("strict").keywords
@@ -369,11 +363,9 @@ def test_labelled_photos_give_a_table_a_plot_and_a_policy(
     assert choice["steps"][choice["chosen"]]["recall"]["value"] == 1
     assert "come from one source" in " ".join(choice["notes"])
     # It may be chosen again in its place, but not in that of a policy that somebody wrote.
-    assert invoke("thresholds", *of_data, "-o", policy).exit_code == ExitCode.DONE
+    succeed("thresholds", *of_data, "-o", policy)
     policy.write_text("review_rate = 0.01\n")
-    result = invoke("thresholds", *of_data, "-o", policy)
-    assert result.exit_code == ExitCode.USAGE
-    assert "will not be overwritten" in result.stderr
+    assert "will not be overwritten" in refuse("thresholds", *of_data, "-o", policy).stderr
 
 
 @pytest.mark.parametrize("precision", [0.8, 0.99])
@@ -383,8 +375,7 @@ def test_outcomes_give_a_policy_if_they_say_enough(
     rows, outcomes = said_of(bundle, [*GOOD, *BAD])
     scan, policy = write_scan(tmp_path / "scan.sqlite", rows, bundle), tmp_path / "next.toml"
     store(scan, outcomes.values())
-    result = invoke("thresholds", "-s", scan, "--precision", precision, "-o", policy, "--json")
-    assert result.exit_code == ExitCode.DONE, result.output
+    result = succeed("thresholds", "-s", scan, "--precision", precision, "-o", policy, "--json")
     choice = json.loads(result.stdout)
     assert choice["origin"] == "40 images, 40 of them decided"
     chosen = Policy.load(policy)
@@ -407,6 +398,5 @@ def test_outcomes_give_a_policy_if_they_say_enough(
     ],
 )
 def test_mistakes_are_named(options: list[str], words: str, tiny_bundle: Path, data: Path) -> None:
-    result = invoke("thresholds", "-b", tiny_bundle, *TEAM, "-d", data, "--split", "all", *options)
-    assert result.exit_code == ExitCode.USAGE
+    result = refuse("thresholds", "-b", tiny_bundle, *TEAM, "-d", data, "--split", "all", *options)
     assert words in " ".join(result.stderr.split())

@@ -1,7 +1,5 @@
 """Rows as a scan writes them: made by the real engine and policy, or without an image."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import tempfile

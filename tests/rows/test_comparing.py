@@ -1,16 +1,13 @@
 """What changed between two scans."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path
 
-from recognizer.cli import ExitCode
 from recognizer.policy import Decision
 from recognizer.rows import Row, ScanFile
 from recognizer.rows.deciding import Comparison, compare
-from tests.conftest import invoke
+from tests.conftest import invoke, refuse, succeed
 from tests.rows.rows import bare_row, write_scan
 
 
@@ -44,8 +41,7 @@ def test_decisions_and_scores_that_changed_are_printed(tmp_path: Path) -> None:
 
     before = written("before.sqlite", 0, bare_row("e", 0, "unscored"), bare_row("x", 0.9, "review"))
     after = written("after.sqlite", 1, bare_row("e", 0.7, "review"))
-    done = invoke("compare", before, after)
-    assert done.exit_code == ExitCode.DONE, done.output
+    done = succeed("compare", before, after)
     assert "6 images before, 5 after, 5 in both" in done.stdout
     assert "clear to review: 1" in done.stdout
     assert "a\\x1b: clear to review, +0.500\n    ivory_worked 0.6" in done.stdout
@@ -58,4 +54,4 @@ def test_decisions_and_scores_that_changed_are_printed(tmp_path: Path) -> None:
     ]
     assert told["changes"][1]["before"]["why"] == []
     assert {"before": "review", "after": "clear", "images": 1} in told["common"]["decisions"]
-    assert invoke("compare", before, tmp_path / "gone").exit_code == ExitCode.USAGE
+    refuse("compare", before, tmp_path / "gone")

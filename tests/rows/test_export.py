@@ -1,7 +1,5 @@
 """Rows and listings as JSON Lines, CSV and Parquet, which replace nothing but an earlier export."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os
@@ -11,9 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
-from recognizer.cli import ExitCode
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.listing_rules import KeywordHit
@@ -22,7 +21,7 @@ from recognizer.prediction import Region
 from recognizer.rows import Row, ScanFile, write_listings, write_rows
 from recognizer.rows.row import Reference
 from recognizer.status import Reason
-from tests.conftest import ROW_VALIDATOR, encoded, invoke, picture
+from tests.conftest import ROW_VALIDATOR, encoded, invoke, picture, refuse, succeed
 from tests.rows.rows import ROW_FIELDS, bare_row, row_of, write_scan
 
 HOSTILE = "<script>alert('x')</script>\u202e\n\x00=cmd|' /C calc'!A0"
@@ -63,7 +62,6 @@ def read(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".csv":
         with path.open(encoding="utf-8", newline="") as file:
             return [*csv.DictReader(file)]
-    parquet = pytest.importorskip("pyarrow.parquet")
     return parquet.read_table(path).to_pylist(maps_as_pydicts="strict")
 
 
@@ -131,12 +129,10 @@ def test_the_action_is_that_of_the_policy_that_decided(tmp_path: Path) -> None:
 def test_only_an_earlier_export_is_overwritten(
     scan: Path, tmp_path: Path, write: Any, suffix: str
 ) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    pytest.importorskip("pyarrow.parquet")
     target = tmp_path / f"x{suffix}"
     target.touch()
     before = [write(scan, target).read_bytes() for _ in range(2)][1]
-    pyarrow.parquet.write_table(pyarrow.table({"id": [1]}), tmp_path / "theirs")
+    parquet.write_table(pyarrow.table({"id": [1]}), tmp_path / "theirs")
     other = {export: listings, listings: export}[write](scan, tmp_path / f"y{suffix}")
     theirs = [
         *(b"id,title,image\n7,tusk,a.jpg\n", (tmp_path / "theirs").read_bytes()),
@@ -186,10 +182,9 @@ def test_an_export_that_cannot_be_made_leaves_what_was_there(
 
 
 def test_the_command(scan: Path, tmp_path: Path) -> None:
-    result = invoke("rows", scan, "-o", tmp_path / "rows.parquet")
-    assert result.exit_code == ExitCode.DONE
+    result = succeed("rows", scan, "-o", tmp_path / "rows.parquet")
     assert result.stdout == f"Wrote {tmp_path}/rows.parquet: 3 rows\n"
     result = invoke("rows", scan, "-o", tmp_path / "l.csv", "--listings")
     assert result.stdout == f"Wrote {tmp_path}/l.csv: 3 listings\n"
     assert "ends in .jsonl, .csv, .parquet" in invoke("rows", scan, "-o", "rows.xlsx").stderr
-    assert invoke("rows", tmp_path / "gone", "-o", "r.csv").exit_code == ExitCode.USAGE
+    refuse("rows", tmp_path / "gone", "-o", "r.csv")

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -127,11 +125,7 @@ def test_a_listing_without_images_is_a_row_too(tmp_path: Path) -> None:
         without_image("t.csv!/3", "review", id=3),
         photo("c.jpg", "clear", id=3),  # it has one now
     )
-    assert (text.listing, text.decision, text.image_decision) == (
-        "1",
-        "review",
-        "unscored",
-    )
+    assert (text.listing, text.decision, text.image_decision) == ("1", "review", "unscored")
     assert (text.images, text.failed, text.best, text.photos) == (0, 0, None, ())
     assert (both.listing, both.decision, both.status) == ("2", "unscored", "failed")
     assert (silent.listing, silent.decision, silent.images) == ("3", "clear", 1)

@@ -1,13 +1,9 @@
 """Many scans in one file: the latest row of each image, all outcomes, and nothing that is lost."""
 
-from __future__ import annotations
-
 import json
 import os
 import random
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -16,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
-from recognizer.cli import ExitCode
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.description import ModelReference
@@ -37,7 +34,7 @@ from recognizer.rows import (
     write_rows,
 )
 from recognizer.rows.row import Reference
-from tests.conftest import invoke
+from tests.conftest import invoke, refuse, run_python
 from tests.rows.rows import NOW, bare_row, quick_folder, read_scan, write_scan
 
 
@@ -109,7 +106,7 @@ def latest(rows: list[Row]) -> list[Row]:
     return sorted(found.values(), key=str)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(ROWS, min_size=1, max_size=4))
 def test_merging_loses_nothing_and_repeats_nothing(content: list[list[Row]]) -> None:
     with quick_folder() as folder:
@@ -183,7 +180,7 @@ def test_what_cannot_be_compared_is_refused(
         merged(one, two)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
     command = ("merge", one, two, "--output", tmp_path / "all")
-    assert invoke(*command).exit_code == ExitCode.USAGE
+    refuse(*command)
     assert ": 3 rows" in invoke(*command, "--allow-mixed").stdout
     newer = scan("3", row("c", 9))  # what is superseded does no harm
     assert merged(one, two, newer)[1].rows == 3
@@ -248,7 +245,7 @@ def test_nobody_writes_to_what_is_being_replaced_and_no_log_of_it_is_left(
 ) -> None:
     """A log beside the new file, of the old one, would be taken for its own."""
     one, output = scan("1", row("a")), scan("all")
-    subprocess.run([sys.executable, "-c", _KILLED, output], check=False)
+    run_python("-c", _KILLED, output)
     assert (tmp_path / "all-wal").stat().st_size  # its row is in the log
     replace_, refused = os.replace, []
 
@@ -305,8 +302,6 @@ def test_what_is_dated_ahead_of_now_is_refused(scan: MakeScan, tmp_path: Path) -
     assert not (tmp_path / "all").exists()
 
 
-# --- what a cluster wrote -------------------------------------------------------------------------
-
 CLUSTER = [
     row("a", item={"id": 1, "title": "象牙"}),
     bare_row("b", 0.9, "review", model=model(1)),
@@ -317,13 +312,10 @@ CLUSTER = [
 
 
 def to_parquet(path: Path, records: list[dict[str, Any]]) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    pytest.importorskip("pyarrow.parquet")
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), path)
+    parquet.write_table(pyarrow.Table.from_pylist(records), path)
 
 
 def as_columns(path: Path, rows: list[Row]) -> list[Row]:
-    pytest.importorskip("pyarrow.parquet")
     with ScanFile(write_scan(path.with_name("x.sqlite"), rows)) as file:
         write_rows(file, path)
     return [replace(one, source=one.source.replace("\udcff", "\\udcff")) for one in rows]

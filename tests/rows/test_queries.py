@@ -1,7 +1,5 @@
 """The queries of docs/rows.md, as other programs run them on the file of a scan."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 import sqlite3

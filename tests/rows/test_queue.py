@@ -1,7 +1,5 @@
 """The entries of the queue are what the view ``ranked`` says, whatever was written before."""
 
-from __future__ import annotations
-
 import random
 import tempfile
 from dataclasses import replace
@@ -208,7 +206,7 @@ class Writes(RuleBasedStateMachine):
 
 
 TestWrites = Writes.TestCase
-TestWrites.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
+TestWrites.settings = settings(max_examples=15, stateful_step_count=12)
 
 
 def test_near_copies_that_come_while_others_are_compared_are_folded_later(

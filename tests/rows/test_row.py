@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable
@@ -20,11 +18,6 @@ from tests.rows.rows import ROW_FIELDS, known_match, row_of
 
 REGION = Region(label="ivory_raw", score=0.5, box=(0, 1, 2, 3), frame=1)
 MATCH = known_match(note="seizure 12", origin="customs", transform="rotate_90")
-
-
-@pytest.fixture
-def row(recognizer: Recognizer) -> Row:
-    return row_of(recognizer, "red.jpg", encoded(picture("red")), item={"id": 7})
 
 
 def test_a_failed_row_is_never_clear(recognizer: Recognizer) -> None:
@@ -69,23 +62,19 @@ def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
     [
         (lambda values: values.pop("width"), "missing required field `width`"),
         (changed("schema", to=7), "not a row of schema 6"),
-        (changed("schema", to="6"), "not a row of schema 6"),
-        (changed("status", to="new"), r"\$\.status"),
         (changed("sha256", to="0" * 64 + "\n"), r"\$\.sha256"),
-        (changed("width", to=0), r"\$\.width"),
         (changed("scores", to=None), "scores is null"),
         (changed("scores", "bone", to=1.5), r"\$\.scores"),
         (changed("leads", 0, "threshold", to=None), r"\$\.leads\[0\]\.threshold"),
         (changed("decision", to="unscored"), "decision unscored"),
-        (changed("regions", 0, "box", to=[1]), r"\$\.regions\[0\]\.box"),
-        (changed("model", to={"name": "x"}), r"\$\.model"),
         (changed("time", to="2026-01-01T00:00:00"), r"\$\.time"),
     ],
 )
 def test_what_is_not_a_row_is_refused_with_its_key(
-    row: Row, change: Callable[[dict[str, Any]], object], words: str
+    recognizer: Recognizer, change: Callable[[dict[str, Any]], object], words: str
 ) -> None:
-    values = json.loads(replace(row, regions=(REGION,)).to_json_line())
+    row = row_of(recognizer, "red.jpg", encoded(picture("red")), regions=(REGION,))
+    values = json.loads(row.to_json_line())
     values["scores"]["bone"] = 0.1
     change(values)
     with pytest.raises(ValueError, match=words):
@@ -119,12 +108,6 @@ def test_every_key_is_documented() -> None:
 def test_a_path_is_one_however_it_is_written(one: str, other: str, is_same: bool) -> None:
     assert (item_key(one, None) == item_key(other, None)) == is_same
     assert (item_key(one, {"id": 1}) == item_key(other, {"id": 1})) == is_same
-
-
-def test_a_source_and_a_listing_tell_images_apart() -> None:
-    images = [("a", None), ("b", None), ("a", {"id": 1}), ("a", {"id": 2}), ("b", {"id": 1})]
-    assert len({item_key(*image) for image in images}) == len(images)
-    assert item_key("a", {"id": 1, "title": "x"}) == item_key("a", {"title": "y", "id": "1"})
 
 
 def test_the_other_way_to_write_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

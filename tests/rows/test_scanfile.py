@@ -1,7 +1,5 @@
 """A row survives the file whole, and what is not a scan is told in one line and left alone."""
 
-from __future__ import annotations
-
 import json
 import os
 import pickle
@@ -28,8 +26,6 @@ from recognizer.rows.scanfile import is_open_here
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, invoke, picture
 from tests.rows.rows import NOW, bare_row, quick_folder, read_scan, write_scan
-
-# --- a row in the file ----------------------------------------------------------------------------
 
 TEXT = st.text(st.characters(), max_size=12)  # halves of surrogate pairs, NULs and all
 VALID = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -131,7 +127,7 @@ SCORED = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.one_of(SCORED, FAILED))
 @example(bare_row("a", 0.5, "clear", item={"listed": "0001-01-01T00:00:00+05:00"}))
 @example(bare_row("a", 0.5, "clear", item={"listed": "9999-12-31T23:59:59-05:00"}))
@@ -187,9 +183,6 @@ def test_a_row_that_was_edited_by_hand_is_one_line(
             [*file.rows()]
         except ScanFileError as error:
             assert str(path) in str(error)  # noqa: PT017 - some of it is still a row
-
-
-# --- files ----------------------------------------------------------------------------------------
 
 
 def _database(path: Path) -> None:
@@ -261,7 +254,7 @@ def test_a_file_without_tables_becomes_a_scan(tmp_path: Path, mode: str) -> None
     assert len(read_scan(path)) == 1
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.data())
 def test_broken_bytes_are_told_or_do_no_harm(tmp_path_factory: Any, data: st.DataObject) -> None:
     whole = _a_scan(tmp_path_factory)

@@ -1,19 +1,16 @@
 """Images that are near a photo, by the model's features, or one another, by their hashes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from recognizer.cli import ExitCode
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError
 from recognizer.rows import NewRow, ScanFile, find_copies, similar, similar_images
 from recognizer.scan import Item
-from tests.conftest import encoded, invoke, picture
+from tests.conftest import encoded, picture, succeed
 from tests.rows.rows import FAR, HASH, MODEL, NEAR, bare_row, write_scan
 from tests.scan.engines import InProcessPool, scan_into
 
@@ -61,8 +58,7 @@ def test_the_photo_itself_is_the_most_similar(
             assert (first.source, cosine) == (item.source, pytest.approx(1, abs=1e-3))
     photo = tmp_path / "mine.png"
     photo.write_bytes(encoded(picture("green", seed=9), "PNG"))
-    done = invoke("similar", scan, photo, "--bundle", tiny_bundle, "--top", 2)
-    assert done.exit_code == ExitCode.DONE, done.stderr
+    done = succeed("similar", scan, photo, "--bundle", tiny_bundle, "--top", 2)
     lines = done.stdout.splitlines()
     assert len(lines) == 2
     assert lines[0].endswith("001_green.jpg")
@@ -82,8 +78,7 @@ def test_near_copies_are_found_in_any_listing(tmp_path: Path) -> None:
     with ScanFile(scan) as file:
         groups = [[row.source for row in group] for group in find_copies(file)]
         assert groups == [["a\x1b", "c"], ["d", "e"]]
-    done = invoke("similar", scan)
-    assert done.exit_code == ExitCode.DONE, done.stderr
+    done = succeed("similar", scan)
     first, one, *_, summary = done.stdout.splitlines()
     assert (first, one) == ("1: 2 near-copies", "  clear  a\\x1b")
     assert summary == "6 images, 2 groups, 2 copies of others"

@@ -1,7 +1,5 @@
 """What a scan knows again, and what becomes of its rows when a process, disk or file fails."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sqlite3

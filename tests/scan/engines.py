@@ -1,7 +1,5 @@
 """Recognizers with accidents, for workers that are spawned; and a pool without processes."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import signal

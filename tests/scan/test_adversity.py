@@ -1,7 +1,5 @@
 """Disks that are full, and sources that vanish or fail while they are scanned."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -26,7 +24,6 @@ LIMITED = """if True:
     """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="how a full disk is played")
 def test_a_full_disk_is_a_clear_stop_and_the_scan_goes_on_later(
     tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
@@ -76,7 +73,6 @@ def test_what_vanishes_or_fails_during_a_scan_gets_a_row(
         assert tuple(found) == ("failed", "read_error", "unscored")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be moved there")
 @pytest.mark.parametrize("images", [1, 100])
 def test_a_file_that_is_rotated_away_ends_the_scan(
     tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path, images: int

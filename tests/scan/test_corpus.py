@@ -4,8 +4,6 @@
 Archives and tables in it have the rows of what they hold; every other file has one.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections import Counter

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import io
 import os
 import signal
@@ -19,7 +17,7 @@ from recognizer.engine import Recognizer
 from recognizer.errors import MissingExtraError, ProviderError, RecognizerError, UsageError
 from recognizer.imaging import Limits
 from recognizer.rows import Row, ScanFile, ScanSummary
-from recognizer.scan import Engine, Item, ScanOptions, WorkerPayload, expand
+from recognizer.scan import Engine, Item, WorkerPayload, expand
 from recognizer.scan.pool import WorkerPool
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
@@ -225,18 +223,6 @@ def test_a_source_that_is_slower_than_the_timeout_costs_no_image(
     assert summary.statuses == {"ok": 2}
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(("timeout", seconds) for seconds in (0, -1, float("inf"), float("nan"))),
-        *[("memory_limit", -1), ("workers", -1)],
-    ],
-)
-def test_options_that_make_no_sense(name: str, value: float) -> None:
-    with pytest.raises(UsageError, match=name.partition("_")[0]):
-        ScanOptions(**{name: value})
-
-
 def test_workers_that_cannot_start(
     run: Run, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,9 +236,6 @@ def test_workers_that_cannot_start(
     with pytest.raises(MissingExtraError, match=r"\[ray\]"):
         scan_into(tmp_path / "scan.sqlite", [Item.at("a.jpg")], tiny_bundle, engine=Engine.RAY)
     assert read_rows(tmp_path / "scan.sqlite") == []
-
-
-# --- killed -----------------------------------------------------------------------------------
 
 
 @contextmanager

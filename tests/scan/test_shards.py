@@ -1,7 +1,5 @@
-from __future__ import annotations
-
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recognizer.errors import UsageError
@@ -16,7 +14,6 @@ def key_of(item: Item) -> int:
     return item_key(item.source, item.columns)
 
 
-@settings(deadline=None)
 @given(st.lists(items, max_size=40), st.integers(1, 12), st.randoms())
 def test_shards_are_disjoint_and_complete_whatever_the_order(
     everything: list[Item], count: int, random: object
@@ -37,7 +34,6 @@ def test_shards_are_disjoint_and_complete_whatever_the_order(
 listings = st.fixed_dictionaries({"id": st.integers(0, 5) | st.sampled_from("abc")})
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=3), listings), max_size=40), st.integers(1, 12))
 def test_no_listing_is_split(named: list[tuple[str, dict[str, object]]], count: int) -> None:
     everything = [Item.at(name, columns) for name, columns in named]

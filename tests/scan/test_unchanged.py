@@ -1,7 +1,5 @@
 """A second scan reads no file that has not changed."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Killed again and again, a scan ends with the very rows of one that nothing disturbed."""
 
-from __future__ import annotations
-
 import os
 import random
 import signal

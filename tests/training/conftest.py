@@ -1,12 +1,7 @@
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("torch", reason="the extra `train` is not installed")
-
 import timm
 import torch
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -27,12 +25,3 @@ def test_changes_keep_type_and_range_and_depend_on_the_generator_alone(
         assert (found.shape, found.dtype) == ((48, 48, 3), np.uint8)
         assert (found == change(rgb, np.random.default_rng(seed))).all()
     assert (found != change(rgb, np.random.default_rng(99))).any()
-
-
-def test_a_photo_may_be_left_nearly_as_it_is() -> None:
-    rgb = np.full((60, 80, 3), 120, np.uint8)
-    change = Augmentation(AugmentConfig(identity_prob=1), 48)
-    made = [change(rgb, np.random.default_rng(seed)) for seed in range(20)]
-    assert all(np.ptp(one, axis=(0, 1)).max() == 0 for one in made)
-    assert {80 < float(one.mean()) < 170 for one in made} == {True}
-    assert len({one.tobytes() for one in made}) > 5

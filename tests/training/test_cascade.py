@@ -1,7 +1,5 @@
 """A cascade: who reaches its second stage, and the file that decides it."""
 
-from __future__ import annotations
-
 import copy
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +13,7 @@ import torch
 from recognizer.dataset.manifest import Photo
 from recognizer.enrolment.onnx_head import Head, add_head
 from recognizer.errors import TrainingError
-from recognizer.training.cascade import (
-    Cascade,
-    Gate,
-    build_ensemble_network,
-    pass_gate,
-    set_gate,
-)
+from recognizer.training.cascade import Cascade, Gate, build_ensemble_network, pass_gate, set_gate
 from recognizer.training.config import CascadeConfig
 from recognizer.training.model import build_network, log_odds_of
 from recognizer.training.onnx_export import export_fp32, parity, write_cascade

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
@@ -18,14 +16,10 @@ def test_an_empty_file_is_a_recipe(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("photos = -1", "train.toml: Expected `int` >= 0 - at `$.photos`"),
-        ("photos = '3'", "Expected `int`, got `str` - at `$.photos`"),
-        ("photos = true", "got `bool`"),
         ("photo = 3", "train.toml: unknown key 'photo'; did you mean photos?"),
         ("augment = 3", "Expected `object`, got `int` - at `$.augment`"),
         ("pooling = 'root'", "Invalid enum value 'root' - at `$.pooling`"),
         ("folds = 1", "folds = 1: 0, or at least 2"),
-        ("folds = 1.5", "Expected `int | str`, got `float` - at `$.folds`"),
-        ("[augment]\nmin_crop = 2", "Expected `float` <= 1.0 - at `$.augment.min_crop`"),
         ("[augment]\nmincrop = 0.5", "unknown key 'mincrop'; did you mean min_crop?"),
         ("[cascade]\nbackbones = ['a']\ninput_size = 32", "cascade.input_size = 32: at least 224"),
         ("photos =", "Invalid value"),

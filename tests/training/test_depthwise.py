@@ -1,7 +1,5 @@
 """Depthwise convolutions with fast gradients: the same numbers as torch's."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

@@ -1,7 +1,5 @@
 """The logistic regression that training begins with."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np

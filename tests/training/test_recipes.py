@@ -1,7 +1,5 @@
 """The recipes of the package, each from photos to a served bundle, with a small backbone."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path
@@ -9,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from recognizer import Recognizer
-from recognizer.cli import ExitCode
 from recognizer.training.config import carried_recipes, config_from_dict, load_config
 from recognizer.training.runs import read_recipe
-from tests.conftest import invoke
-from tests.labelled import COLOR_OF, write_photos, write_split_photos
+from tests.conftest import invoke, refuse, succeed
+from tests.labelled import COLOR_OF, SMALL_RECIPE, write_photos, write_split_photos
 
 RECIPES = carried_recipes()
 SMALL: dict[str, dict[str, object]] = {
@@ -31,14 +28,8 @@ SMALL: dict[str, dict[str, object]] = {
 }
 """What stands for each recipe's backbone."""
 
-QUICK = {
-    "weights": "none",
-    "corrections": "[]",
-    "seeds": 1,
-    "photos": 16,
-    "batch_size": 8,
-    "device": "cpu",
-}
+QUICK = {name: SMALL_RECIPE[name] for name in ("weights", "photos", "batch_size", "device")}
+QUICK |= {"corrections": "[]", "seeds": 1}
 
 
 def settings(**values: object) -> list[str]:
@@ -57,15 +48,13 @@ def test_it_loads_and_survives_the_round_trip(name: str) -> None:
     assert config_from_dict(config.to_dict(), "here") == config == load_config(RECIPES[name])
 
 
-@pytest.mark.parametrize("name", [*SMALL][1:])  # the first gets labels of its own below
+@pytest.mark.parametrize("name", [*SMALL][1:])  # the first is that of the guide
 def test_it_trains_a_bundle_that_is_served(name: str, tmp_path: Path) -> None:
     data = write_split_photos(tmp_path / "data")
     run, output = tmp_path / "run", tmp_path / "own-name-v3"
     values = {**QUICK, **SMALL[name]}
-    trained = invoke("train", name, "--data", data, "--output", run, *settings(**values))
-    assert trained.exit_code == ExitCode.DONE, trained.output
-    exported = invoke("export", run, "--data", data, "--output", output)
-    assert exported.exit_code == ExitCode.DONE, exported.output
+    succeed("train", name, "--data", data, "--output", run, *settings(**values))
+    succeed("export", run, "--data", data, "--output", output)
     recognizer = Recognizer.load(output)
     assert recognizer.bundle.title == "own-name-v3"
     prediction = recognizer.predict(next(data.glob("*.jpg")))
@@ -84,8 +73,7 @@ def test_a_folder_for_each_label_is_enough_without_a_recipe(
     write_photos(photos, 18)
     monkeypatch.chdir(tmp_path)
     changes = settings(**QUICK, **SMALL["small-cpu"])
-    trained = invoke("train", "--data", photos, *changes)
-    assert trained.exit_code == ExitCode.DONE, trained.output
+    trained = succeed("train", "--data", photos, *changes)
     words = " ".join(trained.output.split())
     assert "small-cpu: 54 photos of 3 labels, test_resnet at 32 pixels, 6 runs" in words
     assert "No test photos" in words
@@ -109,32 +97,9 @@ def test_a_place_that_cannot_be_written_to_is_an_error_of_the_user(
         ("enroll", "ivory_raw", next(photos.rglob("*.jpg"))),
     )
     for command in commands:
-        done = invoke(*command, "--output", tmp_path / "file" / "mine-v1")
-        assert done.exit_code == ExitCode.USAGE, done.exception
+        done = refuse(*command, "--output", tmp_path / "file" / "mine-v1")
     # As of a folder that may only be read.
     monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
     for command in commands:
-        done = invoke(*command, "--output", tmp_path / "mine" / "mine-v1")
-        assert done.exit_code == ExitCode.USAGE, done.exception
+        done = refuse(*command, "--output", tmp_path / "mine" / "mine-v1")
         assert "cannot be written to" in " ".join(done.output.split())
-
-
-def test_own_labels_are_trained_exported_and_measured(tmp_path: Path) -> None:
-    data = write_split_photos(tmp_path / "data")
-    manifest = data / "manifest.csv"
-    manifest.write_text(manifest.read_text().replace(",ivory_worked,", ",whale_tooth,"))
-    run, output = tmp_path / "run", tmp_path / "whales-v1"
-    values = settings(**QUICK, **SMALL["small-cpu"])
-    (data / "taxonomy.toml").write_text('[label.whale_tooth]\nkind = "product"\n')
-    trained = invoke("train", "small-cpu", "--data", data, "--output", run, *values)
-    assert trained.exit_code == ExitCode.DONE, trained.output
-    exported = invoke("export", run, "--data", data, "--output", output, "--license", "CC0-1.0")
-    assert exported.exit_code == ExitCode.DONE, exported.output
-    assert "| licence | CC0-1.0 |" in (output / "MODEL_CARD.md").read_text()
-    bundle = Recognizer.load(output).bundle
-    assert bundle.taxonomy.labels["whale_tooth"].family == "whale_tooth"
-    assert "whale_tooth" in {family.name for family in bundle.families}
-    description = json.loads((output / "bundle.json").read_text())
-    assert set(description["taxonomy"]["label"]) == {"whale_tooth"}
-    evidence = {e["name"]: e["evidence"] for e in description["labels"]}
-    assert evidence["whale_tooth"]["test"]["photos"] == 6

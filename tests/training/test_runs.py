@@ -1,7 +1,5 @@
 """All runs of a recipe: folds, seeds, means, and going on where it was stopped."""
 
-from __future__ import annotations
-
 import csv
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Weights of int8 files whose errors cancel on photos."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

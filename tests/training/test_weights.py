@@ -1,7 +1,5 @@
 """Where the weights of a backbone come from, and what is said where they do not."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 
@@ -59,10 +57,7 @@ def test_a_released_bundle_gives_its_weights() -> None:
     bundle = load_bundle(find_bundle())
     size = load_config("wildlife").input_size  # of the cascade's first network
     config = small_config(
-        backbone=bundle.model.backbone,
-        weights=DEFAULT_BUNDLE,
-        input_size=size,
-        pooling="sqrt_mean",
+        backbone=bundle.model.backbone, weights=DEFAULT_BUNDLE, input_size=size, pooling="sqrt_mean"
     )
     network, recognizer = build_network(config, 3).eval(), Recognizer(bundle)
     for file in sorted((ROOT / "datasets" / "samples").glob("*.jpg"))[:3]:

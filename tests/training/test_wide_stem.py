@@ -1,7 +1,5 @@
 """The widened first convolution: the same numbers, and nothing done where it does not fit."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Queues for tests: scans of listings, a server over them, and reviewers without a browser."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import re

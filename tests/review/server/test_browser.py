@@ -1,24 +1,19 @@
 """The pages in a real browser: keys, a reload, undo, a narrow screen, hostile texts."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import Browser, Page
 
 from recognizer.engine import Recognizer
 from recognizer.review.outcomes import Outcomes
 from tests.conftest import picture
 from tests.review.server.queues import many, said_in, served
 from tests.rows.rows import digest, row_of, write_scan
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 

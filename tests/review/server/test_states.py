@@ -3,9 +3,6 @@
 The server is the one of the command line, in a process of its own that can be killed.
 """
 
-from __future__ import annotations
-
-import os
 import signal
 import threading
 import time
@@ -30,8 +27,6 @@ from hypothesis.stateful import (
 from recognizer.rows.row import Row
 from tests.review.server.queues import Client, Server, listing, said_in
 from tests.rows.rows import NOW, digest, quick_folder, write_scan
-
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
 
 PEOPLE = st.sampled_from(["Anna", "Ben", "Chloe"])
 PLACES = st.integers(0, 1)  # of the two servers
@@ -273,7 +268,6 @@ def verdicts_in(team: Path) -> list[Said]:
 QUICK = settings(
     max_examples=2,
     stateful_step_count=20,
-    deadline=None,
     derandomize=True,
     phases=[Phase.generate],
     suppress_health_check=[*HealthCheck],

@@ -1,7 +1,5 @@
 """Archives and tables as strangers may send them: each case of them is a file with its bytes."""
 
-from __future__ import annotations
-
 import base64
 import csv
 import gzip
@@ -12,7 +10,8 @@ import warnings
 import zipfile
 from typing import Any
 
-import pytest
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tests.conftest import encoded, picture
 
@@ -62,7 +61,6 @@ def zipped(*members: tuple[str, bytes]) -> bytes:
 
 
 def parquet(columns: dict[str, Any], **options: Any) -> bytes:
-    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     file = io.BytesIO()
     pq.write_table(pa.table(columns), file, compression="zstd", **options)
     return file.getvalue()
@@ -70,7 +68,6 @@ def parquet(columns: dict[str, Any], **options: Any) -> bytes:
 
 def zeros(rows: int, size: int) -> bytes:
     """A Parquet table whose images are zeros: little in the file, much in memory."""
-    pa = pytest.importorskip("pyarrow")
     image = pa.array([bytes(size)] * rows, pa.large_binary())
     columns = {"id": list(range(rows)), "image": image}
     return parquet(columns, use_dictionary=False, row_group_size=rows)

@@ -1,7 +1,5 @@
 """Everything that strangers may send at once, from the command line."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections import Counter
@@ -36,7 +34,6 @@ PLACES = ("/etc/shadow", "/proc/self/environ", "s3://bucket/a.jpg")
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_all_that_strangers_send_ends_in_rows(tiny_bundle: Path, tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow")
     folder, output = tmp_path / "sent", tmp_path / "scan.sqlite"
     folder.mkdir()
     files = corpus(size=1 << 20)

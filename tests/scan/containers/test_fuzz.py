@@ -4,8 +4,6 @@ The cases of ``hostile.py`` are what is altered. In the suite there are some hun
 and fifty thousand with ``pytest -m stress tests/scan/containers/test_fuzz.py``.
 """
 
-from __future__ import annotations
-
 import bz2
 import contextlib
 import functools
@@ -65,10 +63,7 @@ def altered(bases: list[bytes]) -> st.SearchStrategy[bytes]:
         return base if kept is None else base[: kept % (len(base) + 1)]
 
     changed = st.builds(
-        apply,
-        st.sampled_from(bases),
-        st.lists(change, max_size=5),
-        st.none() | st.integers(0),
+        apply, st.sampled_from(bases), st.lists(change, max_size=5), st.none() | st.integers(0)
     )
     return st.binary(max_size=2000) | changed
 
@@ -86,32 +81,21 @@ def check(path: Path, data: bytes) -> None:
             assert len(reader.read(item)) <= LIMITS.max_bytes
 
 
-def fuzz(suffix: str, cases: int, folder: Path) -> None:
-    pytest.importorskip("pyarrow")
+@pytest.mark.parametrize("cases", [CASES, pytest.param(STRESS_CASES, marks=pytest.mark.stress)])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_any_bytes_end_in_rows(suffix: str, cases: int, tmp_path: Path) -> None:
     bases = seeds()[suffix]
     for base in bases:
-        check(folder / f"a{suffix}", base)
+        check(tmp_path / f"a{suffix}", base)
 
     @settings(
         max_examples=cases,
-        deadline=None,
         phases=[Phase.generate],  # what fails is a seed of its own; each try may cost 10 seconds
         suppress_health_check=list(HealthCheck),
         database=None,
     )
     @given(altered(bases))
     def ends_in_rows(data: bytes) -> None:
-        check(folder / f"a{suffix}", data)
+        check(tmp_path / f"a{suffix}", data)
 
     ends_in_rows()
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_any_bytes_end_in_rows(suffix: str, tmp_path: Path) -> None:
-    fuzz(suffix, CASES, tmp_path)
-
-
-@pytest.mark.stress
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_any_bytes_end_in_rows_at_length(suffix: str, tmp_path: Path) -> None:
-    fuzz(suffix, STRESS_CASES, tmp_path)

@@ -1,7 +1,5 @@
 """Containers in a process of their own: any accident costs a row, and the scan goes on."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys
@@ -10,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recognizer.errors import MissingExtraError
@@ -94,7 +94,6 @@ def varint(number: int, size: int) -> bytes:
 @pytest.mark.stress
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory limit needs Linux")
 def test_a_table_that_lies_about_its_sizes(tmp_path: Path) -> None:
-    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     path, size = tmp_path / "a.parquet", 600 * MIB
     image = pa.array([b"first", bytes(size)], pa.large_binary())
     options = {"use_dictionary": False, "write_statistics": False, "compression": "zstd"}

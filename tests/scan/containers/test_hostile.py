@@ -1,7 +1,5 @@
 """What strangers send: each case of it ends in rows, through the process that opens containers."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,6 @@ LIMITS = Limits(max_bytes=1 * MIB)
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
-    pytest.importorskip("pyarrow")
     return corpus()
 
 

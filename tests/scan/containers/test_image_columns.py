@@ -1,15 +1,10 @@
 """Which columns hold the images of a listing, and what one cell of them lists."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest
 
-from recognizer.scan.tables import (
-    image_columns,
-    images_of_cell,
-)
+from recognizer.scan.tables import image_columns, images_of_cell
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,11 @@
 """What a source gives: the bytes of each of its images, or the reason for a failure."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
@@ -59,8 +58,7 @@ def _containers_are_opened_here(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """A server that speaks S3; the environment leads there."""
-    pytest.importorskip("s3fs")
-    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"

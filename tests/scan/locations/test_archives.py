@@ -1,7 +1,5 @@
 """tar and zip archives: what is in them comes out with its own bytes, or with its own reason."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import os
@@ -122,9 +120,6 @@ def test_an_archive_that_changes_is_not_read_by_old_offsets(tmp_path: Path, suff
     assert read(item) is Reason.NOT_FOUND
 
 
-# --- damage -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kept", [100, 700, 2100])
 @pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".zip"])
 def test_a_truncated_archive_says_so(tmp_path: Path, suffix: str, kept: int) -> None:
@@ -154,9 +149,6 @@ def test_archives_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "gone.zip").symlink_to("nowhere")
     found = contents(tmp_path)
     assert sorted(found.values()) == [Reason.NOT_A_FILE, Reason.NOT_FOUND]
-
-
-# --- malice -----------------------------------------------------------------------------------
 
 
 def test_links_and_devices_in_a_tar(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """Object stores: S3, as a server on the loopback speaks it."""
 
-from __future__ import annotations
-
 import io
 import os
 import socket
@@ -12,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import fsspec
 import pytest
+import s3fs
 
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.scan import expand
@@ -26,7 +26,7 @@ from tests.scan.locations.test_archives import make_tar, make_zip
 def bucket(s3_server: str) -> Iterator[str]:
     """The URL of an empty bucket."""
     url = f"s3://bucket-{uuid.uuid4().hex[:8]}"
-    filesystem = pytest.importorskip("fsspec").filesystem("s3")
+    filesystem = fsspec.filesystem("s3")
     filesystem.mkdir(url)
     yield url
     filesystem.rm(url, recursive=True)
@@ -35,7 +35,7 @@ def bucket(s3_server: str) -> Iterator[str]:
 
 
 def put(url: str, data: bytes) -> str:
-    with pytest.importorskip("fsspec").open(url, "wb") as file:
+    with fsspec.open(url, "wb") as file:
         file.write(data)
     return url
 
@@ -101,9 +101,6 @@ def test_tables_and_archives_in_a_store(bucket: str, tmp_path: Path) -> None:
     assert contents(f"{bucket}/gone.csv") == {f"{bucket}/gone.csv": Reason.NOT_FOUND}
 
 
-# --- S3 ---------------------------------------------------------------------------------------
-
-
 def test_a_bucket_that_is_not_there(s3_server: str) -> None:
     for url in ("s3://no-such-bucket", "s3://no-such-bucket/x/", "s3://no-such-bucket/a.jpg"):
         assert contents(url) == {url: Reason.NOT_FOUND}
@@ -112,7 +109,6 @@ def test_a_bucket_that_is_not_there(s3_server: str) -> None:
 @pytest.fixture
 def requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     """What an end point of S3 is asked for that is always busy."""
-    s3fs = pytest.importorskip("s3fs")
     served: list[bytes] = []
 
     def be_busy(server: socket.socket) -> None:
@@ -133,7 +129,6 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
 
 
 def test_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    s3fs = pytest.importorskip("s3fs")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/none")
@@ -155,7 +150,6 @@ def test_an_end_point_that_is_busy_is_asked_three_times(requests: list[bytes]) -
 
 
 def test_stores_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("fsspec")
     for url in ("nonsense://a/b", "s3://a::http://10.0.0.1/a.jpg"):
         with pytest.raises(UsageError, match=url):
             contents(url)

@@ -1,7 +1,5 @@
 """The web: what is public is fetched, within limits, and nothing else can be reached."""
 
-from __future__ import annotations
-
 import ipaddress
 import socket
 import time

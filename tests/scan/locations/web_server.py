@@ -1,7 +1,5 @@
 """A web server on the loopback with the habits of the web, and an access that may reach it."""
 
-from __future__ import annotations
-
 import ipaddress
 import threading
 import time
