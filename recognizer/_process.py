@@ -1,7 +1,5 @@
 """A process for the bytes of strangers, and what ends it: a crash, a timeout, its memory."""
 
-from __future__ import annotations
-
 import atexit
 import itertools
 import multiprocessing

@@ -4,8 +4,6 @@ Each photo is scored by a head that was fitted without any view of it, and each 
 one that was fitted without its source. The head that is written has seen them all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -5,8 +5,6 @@ same pass. A softmax over the maps would let it take from the others; so the map
 are turned into local log-odds, log(p / (1 - p)).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The bundle of an enrolment: model, thresholds, evidence, lineage and card."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import tempfile

@@ -5,8 +5,6 @@ that they share the false positives of the one threshold more evenly. Enrolled l
 photos keep what enrolment gave them.
 """
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence

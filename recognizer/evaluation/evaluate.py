@@ -3,8 +3,6 @@
 Negatives are all photos that show no product; photos of other products count neither way.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

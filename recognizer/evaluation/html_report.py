@@ -3,8 +3,6 @@
 The page shows photos of the data, small, with heat-maps: it is for people who may see the data.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 from collections import defaultdict

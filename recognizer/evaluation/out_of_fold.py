@@ -4,8 +4,6 @@ Each photo was scored by a run that left out its source, and calibration and thr
 the predictions of the other folds: the figures hold for sources that nobody has seen.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Compare two bundles on the same photos, pair by pair."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """The plots of an evaluation report and of a choice of thresholds."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,6 @@ In a test set one photo in twenty may show a product, in a marketplace one in th
 almost every photo over a threshold is a false positive.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from recognizer.evaluation.metrics import CONFIDENCE, Scores, share

@@ -4,8 +4,6 @@ Positives and negatives are altered in the same way, at set strengths, and the t
 of the unaltered photos.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ If a rate allows fewer than five negatives, the tail is smoothed: above a high s
 off about exponentially (Pickands, 1975), and their mean excess is better known than the maximum.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

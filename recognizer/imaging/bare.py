@@ -4,8 +4,6 @@ Browsers skip a comment that unpacks to gigabytes, a checksum that is wrong or a
 off, and show the photo; Pillow gives up, or takes minutes.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 import zlib

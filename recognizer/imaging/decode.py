@@ -5,8 +5,6 @@ damaged data from sound data; everything else goes through Pillow. Both end in t
 steps: reduce, orient, RGB. An image of which no pixels can be had raises :class:`Refused`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 import struct

@@ -5,8 +5,6 @@ Pillow's format classes, called directly, so that no format beyond these is ever
 that the pixel limit is ours alone; nothing here decodes a pixel.
 """
 
-from __future__ import annotations
-
 import importlib
 import io
 import struct

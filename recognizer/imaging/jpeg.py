@@ -5,8 +5,6 @@ one step. As in libjpeg, a marker that it does not know ends the file.
 Source: ITU-T T.81, annex B.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass

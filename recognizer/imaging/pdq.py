@@ -6,8 +6,6 @@ whole pixels, whose centre moves with the size of the image. So a photo and its 
 nearly the same hash (``benchmarks/perceptual_hash.py``).
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray

@@ -4,8 +4,6 @@ Only regular files are read, and only up to the byte limit: a FIFO, a device or 
 refused before it could block. What cannot be read raises :class:`Refused`, with the reason.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import stat

@@ -4,8 +4,6 @@ A worker makes the thumbnails of leads from the pixels that it has decoded anywa
 then shows what was scored, even if the file is gone.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

@@ -4,8 +4,6 @@ Multi-index hashing (Norouzi, Punjani, Fleet 2012): of hashes that differ in at 
 chunk of 16 bits differs in at most one.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Hashable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Matching images against a bank, in any number of processes that share one copy of it."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import tempfile

@@ -4,8 +4,6 @@ The form of ``bundle.json`` follows from the dataclasses of :mod:`recognizer.mod
 here are its one reader, which leaves out unknown keys, and its one writer.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Where bundles lie, how their files are read, and where a new one may be put."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """What pages and cards say: plain values for the templates, which escape all of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple, TypeAlias

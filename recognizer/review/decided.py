@@ -1,7 +1,5 @@
 """What is made of decided images: a dataset for training, and known items for the bank."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator

@@ -4,8 +4,6 @@ Which listings there are, and their order, comes from the scan's file; what was 
 the file of outcomes. States are taken over from both as they change.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import threading

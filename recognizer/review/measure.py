@@ -5,8 +5,6 @@ audit sample: clear images that were drawn at random with known probabilities
 (:mod:`recognizer.rows.audit`), each of which stands for all those like it.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ An outcome is about the bytes of an image (their sha256), or without one about a
 added last counts, whatever the clocks said; an outcome can withdraw an earlier one.
 """
 
-from __future__ import annotations
-
 import codecs
 import csv
 import hashlib

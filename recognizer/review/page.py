@@ -4,8 +4,6 @@ Everything that comes from a row is escaped by the templates, and the page's own
 runs no script but its own and fetches nothing.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -4,8 +4,6 @@ Hints, CITES notes and evidence stay in English, the language of the taxonomy; t
 row are as the scan wrote them.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping
 from functools import cache

@@ -4,8 +4,6 @@ They are measured on labelled photos, or on a reviewed scan, whose audit sample 
 lower threshold would add and what was missed. One threshold holds for all products.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ Its bag can be checked by any BagIt tool. This check is stricter: links, empty f
 that no manifest covers are errors too, and a manifest may be written in one way only.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -4,8 +4,6 @@ An image is drawn by a hash of its bytes, the same in every run; each stands for
 those like it (Horvitz and Thompson, 1952).
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ Most images are clear under any policy: the matrix of their scores is compared w
 All others are decided by the same code as in a scan. To compare two scans tells what has changed.
 """
 
-from __future__ import annotations
-
 import heapq
 import json
 from collections import Counter, defaultdict, deque

@@ -1,7 +1,5 @@
 """Which rows are of the same image: by its name, however it is written, and its listing."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

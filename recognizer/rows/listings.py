@@ -4,8 +4,6 @@ A listing is the unit of review. Which images it has, which of them stands for i
 the queue are said by the view ``ranked`` of the scan's file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime

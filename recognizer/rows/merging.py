@@ -4,8 +4,6 @@ Of an image the row with the latest time counts; of two with the same time, that
 is named last.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Iterator, Sequence

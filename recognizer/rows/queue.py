@@ -4,8 +4,6 @@ Entries are written with their images; which image stands for a listing, and whe
 queue, is said by the view ``ranked`` of the file.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Rows as records of the table ``image``."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -4,8 +4,6 @@ From the fields of :class:`Row` follow its JSON, its JSON Schema, the columns of
 files and the list in ``docs/rows.md``.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ Listings whose best images are near-copies of one another are folded in the queu
 desk and tables of listings read these groups from the file.
 """
 
-from __future__ import annotations
-
 import heapq
 import json
 import os

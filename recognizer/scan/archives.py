@@ -4,8 +4,6 @@ Workers read the members of a zip archive and of a plain local tar in place. A c
 one in an object store, is streamed, and members' bytes travel with their items.
 """
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import lzma

@@ -4,8 +4,6 @@ The parent parses nothing of them: it receives what is found, at once. A contain
 hangs or swells the process costs a row that says how far it was read.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import time

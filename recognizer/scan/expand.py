@@ -4,8 +4,6 @@ Everything here is lazy and in a fixed order. What an item really is, or whether
 all, is for the reader to find out and for a row to say.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import glob
 import os

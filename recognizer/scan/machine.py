@@ -4,8 +4,6 @@ In a container, a cluster's job or a service the control group sets limits: its 
 the group of this process and in every group above it, and the tightest limit counts.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import platform

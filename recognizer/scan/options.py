@@ -1,7 +1,5 @@
 """The options of a scan, and what travels to its workers."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Mapping

@@ -8,8 +8,6 @@ which one was the cause (one of a GPU's batch; or the memory may have grown befo
 again by itself.
 """
 
-from __future__ import annotations
-
 import math
 import tempfile
 import time

@@ -5,8 +5,6 @@ writes the file, so that a scan on a cluster is resumed like any other. Ray repl
 machines that are lost, and gives their groups to others.
 """
 
-from __future__ import annotations
-
 import importlib
 import itertools
 import logging

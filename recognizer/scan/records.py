@@ -4,8 +4,6 @@ A row that cannot be read says so. Of Parquet a few rows are read at a time: sma
 gigabytes of zeros.
 """
 
-from __future__ import annotations
-
 import base64
 import csv
 import gzip

@@ -5,8 +5,6 @@ variables and files, and that library retries what fails for a moment. fsspec is
 first URL comes: a scan of files needs none of it.
 """
 
-from __future__ import annotations
-
 import io
 import os
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ the scan. A row that cannot be read becomes an item that failed: it may have nam
 listing without an image is an item too: it has a text.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import gzip

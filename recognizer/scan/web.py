@@ -6,8 +6,6 @@ otherwise (DNS rebinding). Each redirect goes the same way. No proxy, cookie or 
 Source: OWASP, Server-Side Request Forgery Prevention Cheat Sheet.
 """
 
-from __future__ import annotations
-
 import http.client
 import ipaddress
 import socket

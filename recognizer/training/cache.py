@@ -3,8 +3,6 @@
 Recipes of the same input size may share the file; a command that was stopped resumes with it.
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence

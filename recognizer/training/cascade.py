@@ -4,8 +4,6 @@ The ensemble is the mean of linear heads on the frozen features of ImageNet netw
 input (the idea is that of Viola and Jones, 2001).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -3,8 +3,6 @@
 Unknown keys and values out of range are errors, so that a misspelt key is never ignored.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Mapping, Sequence

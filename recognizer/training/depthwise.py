@@ -5,8 +5,6 @@ long. The gradient of a 5x5 kernel comes from those of four 3x3 kernels that see
 that of the input from a convolution with the kernel turned around.
 """
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import torch

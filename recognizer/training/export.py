@@ -4,8 +4,6 @@ Calibration, thresholds and the choice of int8 come from photos that the folds' 
 seen. The test split then gives the figures of the model card; nothing is chosen by it.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import tempfile

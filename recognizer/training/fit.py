@@ -4,8 +4,6 @@ What a step draws depends on the seed and its number alone, so a run that was st
 ends with the weights of an unbroken one.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import time

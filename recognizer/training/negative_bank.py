@@ -4,8 +4,6 @@ Photos of one source in ten without a product, for counting false positives; som
 product; and of the others those most like a product to the model, and those that differ most.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace

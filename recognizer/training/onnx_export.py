@@ -3,8 +3,6 @@
 The int8 version is made by :mod:`recognizer.training.quantization`.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from pathlib import Path

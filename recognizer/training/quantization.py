@@ -4,8 +4,6 @@ The head stays in fp32, and is corrected so that it answers to rounded features 
 ones. If the network takes raw pixels, the uint8 input itself is the first quantised tensor.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The pages and requests of the review server; it only reads, calls the queue, and renders."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac

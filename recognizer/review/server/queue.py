@@ -4,8 +4,6 @@ What somebody says is on the disk before the next listing is handed out. Who has
 the server alone: after a restart the pages that are open ask for their listings again.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections import Counter, defaultdict

@@ -5,8 +5,6 @@ must be one of ours (against DNS rebinding), the cookie is sent from our pages o
 changes something comes from a page of the same origin.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import unicodedata
 from collections.abc import Collection
