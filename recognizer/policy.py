@@ -304,7 +304,6 @@ def _read_toml(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
 
 
 def read_policy_text(path: str | os.PathLike[str]) -> str:
-    """Return the TOML of a policy; see :meth:`Policy.load`."""
     name = os.fspath(path)
     if name in EXAMPLES and not os.path.exists(name):
         return (resources.files("recognizer") / "policies" / f"{name}.toml").read_text("utf-8")

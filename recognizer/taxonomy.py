@@ -1,8 +1,4 @@
-"""The names that the package knows: products, their look-alikes, and the families of products.
-
-They are read from ``taxonomy.toml`` beside this module; a data folder or a bundle may add more.
-Which of them a model was trained for is the bundle's business.
-"""
+"""The names that the package knows: products, their look-alikes, and the families of products."""
 
 from __future__ import annotations
 

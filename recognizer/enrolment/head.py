@@ -81,10 +81,7 @@ def distinct(photos: Sequence[Example]) -> tuple[list[Example], dict[str, str]]:
 def as_negatives(
     photos: Sequence[Example], label: str, *, held_out: bool, together: bool
 ) -> NegativeBank:
-    """Return photos as rows of a bank, together as one source or each as its own.
-
-    ``label`` is empty where all that is known is what they do not show.
-    """
+    """Return photos as rows of a bank, as one source or each its own; ``label`` may be empty."""
     count = len(photos)
     return NegativeBank(
         np.stack([photo.embeddings[0] for photo in photos]),

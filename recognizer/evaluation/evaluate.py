@@ -1,7 +1,4 @@
-"""Measure a bundle on labelled photos, with the ONNX file that ships and as a scan runs it.
-
-Negatives are all photos that show no product; photos of other products count neither way.
-"""
+"""Measure a bundle on labelled photos, with the ONNX file that ships and as a scan runs it."""
 
 import json
 from collections import Counter
@@ -36,8 +33,7 @@ from recognizer.model.negatives import read_negatives, short_digests
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
 
-ANY_PRODUCT = "any product"
-"""The name of the target that stands for all products."""
+ANY_PRODUCT = "any product"  # the name of the target that stands for all products
 
 SPLIT_CAVEATS = {
     "test": "Photos from sources that training never saw.",
@@ -111,7 +107,6 @@ class Evaluation:
 
     @property
     def caveat(self) -> str:
-        """What the figures mean."""
         return SPLIT_CAVEATS[self.split]
 
 
@@ -152,7 +147,6 @@ def score_photos(
 def evaluate(
     recognizer: Recognizer, photos: Sequence[Photo], split: str, *, rounds: int = 1000
 ) -> Evaluation:
-    """Score the photos of a split and measure the bundle on them."""
     photos = [p for p in photos if p.split == split]
     predictions = score_photos(recognizer, photos)
     return measure(recognizer.bundle, photos, predictions, split, rounds)

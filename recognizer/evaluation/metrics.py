@@ -19,8 +19,7 @@ from recognizer.model.description import Estimate
 Positive: TypeAlias = NDArray[np.bool_]
 Scores: TypeAlias = NDArray[np.floating]
 
-CONFIDENCE = 0.95
-"""Coverage of all intervals."""
+CONFIDENCE = 0.95  # coverage of all intervals
 
 CALIBRATION_BINS = 10
 _ROUNDS_AT_ONCE = 100  # bounds the memory of the bootstrap

@@ -1,8 +1,4 @@
-"""Measure a bundle on altered photos.
-
-Positives and negatives are altered in the same way, at set strengths, and the threshold stays that
-of the unaltered photos.
-"""
+"""Measure a bundle on photos that are altered, by the thresholds of the unaltered ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -15,5 +15,4 @@ _ENVIRONMENT = Environment(
 
 
 def render(template: str, **values: Any) -> str:
-    """Render a template of this package."""
     return _ENVIRONMENT.get_template(template).render(values)

@@ -48,8 +48,7 @@ _COEFFICIENT_BYTES = 2
 _MAX_JPEG_HEADER = 1 << 20  # bytes; libjpeg takes a hundred for each segment of a colour profile
 _HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
 
-MIN_SIDE = 16
-"""An image with a short side under this many pixels is scored, but counts as degraded."""
+MIN_SIDE = 16  # an image with a short side under this many pixels is scored, but counts as degraded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,7 +364,6 @@ def check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None
 
 
 def decoder_reason(error: Exception) -> Reason:
-    """Return the reason for an error of a decoder."""
     words = str(error).lower()
     # Pillow wraps these in a SyntaxError: a field was read that is not there.
     missing = isinstance(error.__cause__ or error, EOFError | IndexError | struct.error)

@@ -14,8 +14,7 @@ from PIL import Image
 
 from recognizer.imaging.formats import orientation_of
 
-MAX_SCANS = 100
-"""Scans that are decoded; encoders write about ten."""
+MAX_SCANS = 100  # scans that are decoded; encoders write about ten
 
 # Neither stuffing, fill bytes, restart markers nor those that are reserved: with restart intervals,
 # libjpeg passes over these in a scan.

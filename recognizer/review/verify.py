@@ -30,8 +30,6 @@ _MAX_BYTES = 64 << 20  # of a manifest, and of the rows
 
 
 class Result(StrEnum):
-    """What came of a check."""
-
     OK = "ok"
     FAILED = "failed"
     NOT_DONE = "not done"

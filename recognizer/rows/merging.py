@@ -1,8 +1,4 @@
-"""One file of many: the shards of a scan, scans that were made apart, what a cluster wrote.
-
-Of an image the row with the latest time counts; of two with the same time, that of the input which
-is named last.
-"""
+"""One file of many: of an image the latest row counts; of equally late ones the last input's."""
 
 import itertools
 import json
@@ -22,8 +18,7 @@ from recognizer.rows.scanfile import NewRow, ScanFile
 from recognizer.rows.similar import group_copies
 from recognizer.rows.writer import ScanWriter
 
-CLOCK_TOLERANCE = timedelta(days=1)
-"""Rows and outcomes that are dated further ahead than this come from a clock that was wrong."""
+CLOCK_TOLERANCE = timedelta(days=1)  # what is dated further ahead comes from a clock that was wrong
 
 _ROWS_AT_A_TIME = 1000
 

@@ -30,8 +30,7 @@ from recognizer.rows.row import Reference, Row
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 
-MAX_NAME = 8000
-"""Characters of a source or of the identity of a listing, as the file and outcomes hold them."""
+MAX_NAME = 8000  # characters of a source, or of the identity of a listing
 
 _PLAIN = (
     *("status", "reason", "sha256", "phash", "format", "width", "height", "frames", "decision"),
@@ -222,7 +221,6 @@ def result_key(
 
 
 def result_of(row: Row) -> bytes:
-    """Return the :func:`result_key` of a row."""
     return result_key(
         row.sha256,
         row.reason if row.status is Status.FAILED else None,
@@ -247,7 +245,6 @@ def as_name(text: str) -> str:
 
 
 def as_utc(time: datetime) -> str:
-    """Return a time as the file holds it."""
     return time.astimezone(UTC).isoformat()
 
 

@@ -1,8 +1,4 @@
-"""tar and zip archives, read without anything written to disk, and the images in them.
-
-Workers read the members of a zip archive and of a plain local tar in place. A compressed tar, or
-one in an object store, is streamed, and members' bytes travel with their items.
-"""
+"""tar and zip archives, read without anything written to disk, and the images in them."""
 
 import bz2
 import gzip
@@ -233,8 +229,7 @@ def _tar_flaw(entry: tarfile.TarInfo) -> Refused | None:
 
 # --- zip -----------------------------------------------------------------------------------------
 
-STORED, DEFLATED = 0, 8
-"""The compression methods that are unpacked. No other is common, and each is one more decoder."""
+STORED, DEFLATED = 0, 8  # the compression methods that are unpacked; each more is one more decoder
 
 ReadRange: TypeAlias = Callable[[int, int], bytes]  # from a start up to an end, if there is as much
 

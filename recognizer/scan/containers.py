@@ -19,8 +19,7 @@ from recognizer.scan.items import Item, Skipped
 from recognizer.scan.tables import Opening
 from recognizer.status import Reason
 
-MEMORY_LIMIT = 2 << 30
-"""What the process may hold, unless the scan's memory limit says otherwise."""
+MEMORY_LIMIT = 2 << 30  # what the process may hold, unless the scan's memory limit says otherwise
 
 _BEAT_SECONDS = 1.0
 

@@ -63,8 +63,7 @@ class StoreObject(str):
         return self.rpartition("/")[0]
 
 
-Container: TypeAlias = FileLocation | StoreObject
-"""Where an archive or a table may lie."""
+Container: TypeAlias = FileLocation | StoreObject  # where an archive or a table may lie
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,12 +129,10 @@ def parse_location(name: str) -> FileLocation | StoreObject | WebAddress:
 
 
 def has_image_suffix(name: str) -> bool:
-    """Whether a name ends as those of images do."""
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def has_archive_suffix(name: str) -> bool:
-    """Whether a name ends as those of archives do."""
     return name.lower().endswith((*TAR_SUFFIXES, ZIP_SUFFIX))
 
 
@@ -222,7 +219,6 @@ class Skipped:
     """The columns that were taken for those of images, in their order, by table."""
 
     def add(self, other: Skipped) -> None:
-        """Add what was skipped in another process."""
         self.other_files += other.other_files
         self.hidden += other.hidden
         self.without_image += other.without_image

@@ -23,8 +23,6 @@ from recognizer.status import DEADLY
 
 
 class Engine(StrEnum):
-    """What runs the workers of a scan."""
-
     LOCAL = "local"
     RAY = "ray"
 
@@ -103,7 +101,6 @@ class WorkerPayload:
         )
 
     def make_recognizer(self) -> Recognizer:
-        """Load the model, as a worker has it."""
         provider, limits = self.options.provider, self.options.limits
         return Recognizer(self.bundle, provider=provider, threads=1, limits=limits)
 

@@ -1,8 +1,6 @@
-"""The worker: a process that reads, decodes and scores images.
+"""The worker: a process that reads, decodes and scores images, where a crash costs one image.
 
-Decoders are where hostile bytes do their harm, so they run where a crash costs one image. A worker
-reports each step that it begins; when it dies, or takes too long, its parent knows which image was
-the cause. All that a worker holds can be lost: the parent ends it by killing it.
+It reports each step that it begins: when it dies, its parent knows which image was the cause.
 """
 
 from __future__ import annotations

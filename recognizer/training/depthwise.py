@@ -36,8 +36,7 @@ def speed_up_gradients(module: nn.Module) -> None:
 
 
 class _Depthwise(nn.Conv2d):
-    is_same: bool
-    """Whether the padding is TensorFlow's, which depends on the size of the input."""
+    is_same: bool  # whether the padding is TensorFlow's, which depends on the size of the input
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.is_same:

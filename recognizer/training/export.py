@@ -48,8 +48,7 @@ from recognizer.training.runs import Recipe, answers, finished_network, fold_net
 from recognizer.training.weight_rounding import WEIGHT_BITS
 
 SOURCES_FILE = "sources.csv"
-UNSTATED = "unstated"
-"""Stands for the licence of photos for which none is stated."""
+UNSTATED = "unstated"  # stands for the licence of photos for which none is stated
 
 _CALIBRATION_PHOTOS = 300  # from which the ranges of the int8 activations are read
 _HEAD_PHOTOS = 1500  # on which the int8 network learns to answer as the exact one does

@@ -1,7 +1,4 @@
-"""Write a trained network as an ONNX file in fp32, and compare it and its int8 version with torch.
-
-The int8 version is made by :mod:`recognizer.training.quantization`.
-"""
+"""Write a trained network as an ONNX file in fp32; compare it and its int8 version with torch."""
 
 import warnings
 from collections.abc import Sequence

@@ -29,9 +29,7 @@ from recognizer.training.weight_rounding import fit_weights
 _OPERATIONS = ["Conv", "Add", "Clip", "Relu"]
 _BATCH = 8
 
-_PENALTY = 10.0
-"""Of the correction of the head, as a multiple of the mean variance of an embedding's channel: of
-0.01 to 10 the last left the least difference on photos that the correction had not seen."""
+_PENALTY = 10.0  # of the head's correction, in mean variances of a channel; best of 0.01 to 10
 
 
 def _batches(inputs: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.uint8]]]:
@@ -52,11 +50,7 @@ def can_quantize(fp32: Path) -> bool:
 
 
 def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
-    """Write the int8 version of an fp32 file.
-
-    Model inputs from training photos, uint8, (N, size, size, 3), give the ranges of the
-    activations.
-    """
+    """Write the int8 version of a file; training inputs, (N, size, size, 3), give the ranges."""
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(fp32), str(prepared), skip_symbolic_shape=True)
