@@ -49,10 +49,7 @@ def read_examples(
     mirrored: bool,
     on_progress: Callable[[int, int], None],
 ) -> tuple[list[Example], dict[str, str]]:
-    """Read photos and embed them, perhaps with the mirror image of each as a second view.
-
-    An animation counts with its first frame. Also return path -> why a photo cannot be read.
-    """
+    """Embed the first frames of photos; also return path -> why a photo cannot be read."""
     found: list[Example] = []
     unreadable: dict[str, str] = {}
     for done, path in enumerate(paths, 1):

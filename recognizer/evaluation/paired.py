@@ -32,10 +32,7 @@ class PairedChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedFigures:
-    """Two bundles on one family, or on any product, with the photos and sources of its positives.
-
-    Recall is at the :data:`COMPARED_RATE`.
-    """
+    """Two bundles on one family, or on any product; recall is at :data:`COMPARED_RATE`."""
 
     name: str
     photos: int

@@ -125,10 +125,7 @@ class AlteredFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Robustness:
-    """Thresholds for :data:`COMPARED_RATE` on the unaltered photos, and outcomes, by family.
-
-    The first outcome of each is that of the unaltered photos.
-    """
+    """Thresholds for :data:`COMPARED_RATE`, and outcomes by family, unaltered photos first."""
 
     bundle: str
     digest: str

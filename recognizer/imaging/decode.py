@@ -168,10 +168,7 @@ def _with_damage(image: LoadedImage) -> LoadedImage:
 
 
 def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> LoadedImage:
-    """Load a Pillow image, perhaps from a file that is open still, at its current frame.
-
-    It may have any mode that Pillow converts to RGB. Of the limits, that on pixels applies.
-    """
+    """Load the current frame of a Pillow image of any mode; of limits, that on pixels applies."""
     check_size(image.size, limits)
     with _refusing():
         image.load()

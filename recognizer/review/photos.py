@@ -27,7 +27,7 @@ from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
 
-SIDES: Mapping[str, int] = {"small": 320, "large": 1280, "heat": 1280}  # longer, in pixels
+SIDES: Mapping[str, int] = {"small": 320, "large": 1280, "heat": 1280}  # longer side, in pixels
 
 SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "gif", "avif")
 

@@ -232,10 +232,7 @@ def result_of(row: Row) -> bytes:
 
 
 def as_name(text: str) -> str:
-    """Return a source, or the ID of a listing, as text that can be printed and stored.
-
-    What is not printable is escaped; of a longer one than :data:`MAX_NAME` the end is a digest.
-    """
+    """Return printable text: the rest is escaped, beyond :data:`MAX_NAME` it ends in a digest."""
     if text.isprintable() and len(text) <= MAX_NAME:
         return text
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

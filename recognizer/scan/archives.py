@@ -291,10 +291,7 @@ def _zip_flaw(entry: zipfile.ZipInfo) -> Refused | None:
 def extract(
     read_range: ReadRange, member: ArchiveMember, limits: Limits, head: int | None = None
 ) -> bytes:
-    """Read a member of any archive that is not compressed as a whole; raise :class:`Refused`.
-
-    The byte limit applies to the unpacked member. ``head`` is for its first bytes, unverified.
-    """
+    """Read a member, or its ``head`` unverified; the limit is on it unpacked. Raise Refused."""
     if head is None:
         limits.check_bytes(max(member.size, member.zipped.size if member.zipped else 0))
     if member.zipped is not None:

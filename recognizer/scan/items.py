@@ -115,10 +115,7 @@ Location: TypeAlias = FileLocation | ArchiveMember | StoreObject | WebAddress | 
 
 
 def parse_location(name: str) -> FileLocation | StoreObject | WebAddress:
-    """Return the location that a path or a URL names.
-
-    The member of an archive is found by opening the archive, not by its name alone.
-    """
+    """Return what a path or URL names; only an opened archive tells its members."""
     match = URL.match(name)
     scheme = match and match[1].lower()
     if scheme is None:

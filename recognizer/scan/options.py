@@ -72,10 +72,7 @@ class ScanOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerPayload:
-    """What travels to a worker process, on this machine or on another.
-
-    ``files`` has the files of model and known items by their paths; it is empty unless packed.
-    """
+    """What travels to a worker; ``files``, by path, is empty unless packed for another machine."""
 
     bundle: Bundle
     policy: Policy

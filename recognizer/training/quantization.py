@@ -99,10 +99,7 @@ def _head_nodes(model: onnx.ModelProto) -> list[str]:
 
 
 def _feed_pixels_directly(model: onnx.ModelProto) -> None:
-    """Make the uint8 pixels the first quantised tensor: scale 1, zero point 0, no arithmetic.
-
-    If a layer of its own normalises them, its output is quantised like any other tensor.
-    """
+    """Make the uint8 pixels the first quantised tensor, unless a layer normalises them."""
     graph = model.graph
     kinds = ("Transpose", "Cast", "QuantizeLinear", "DequantizeLinear")
     if not (chain := _first(graph, graph.input[0].name, *kinds)):
