@@ -1,8 +1,4 @@
-"""What verbs share: options and arguments, each declared once, JSON, extras.
-
-An option that several verbs have is called the same everywhere, has the same letter and means the
-same: a test walks all verbs. Only what is written to ``--output`` differs (:func:`output_option`).
-"""
+"""What verbs share: options and arguments, each declared once (a test walks all), JSON, extras."""
 
 import importlib.util
 import json

@@ -96,10 +96,7 @@ def read_rows(
 
 
 def load_data(folders: Iterable[str | Path], taxonomy: Taxonomy | None = None) -> list[Photo]:
-    """Read data folders; their photos share one taxonomy, with the custom labels of all of them.
-
-    ``taxonomy`` has further labels, such as those of a bundle.
-    """
+    """Read data folders of one taxonomy: the package's, ``taxonomy`` and their custom labels."""
     roots = [*map(Path, folders)]
     every = taxonomy or load_taxonomy()
     for root in roots:

@@ -60,7 +60,7 @@ def fit_platt(
     *,
     c: float,
 ) -> tuple[float, float]:
-    """Return slope (at least 0.001) and intercept of a line for N targets, 0 to 1."""
+    """Return slope (at least 0.001) and intercept for N targets, 0 to 1; ``c`` is 1 / penalty."""
     # A target t is a positive of the weight t and a negative of the weight 1 - t.
     model = LogisticRegression(C=c, tol=1e-8, max_iter=1000).fit(
         np.tile(log_odds, 2)[:, None],

@@ -61,10 +61,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelReport:
-    """How good a label is: where it has the highest score, and where it passes a threshold.
-
-    The threshold is the bundle's for :data:`COMPARED_RATE`, which products have.
-    """
+    """How good a label is: on top, and over its threshold for :data:`COMPARED_RATE`, if any."""
 
     name: str
     photos: int

@@ -70,10 +70,7 @@ def compare(
     rounds: int = 1000,
     group_by_source: bool = False,
 ) -> PairedEvaluation:
-    """Compare two bundles on the same photos, by their predictions in the same order.
-
-    ``rounds`` and ``group_by_source`` are as in :func:`recognizer.evaluation.evaluate.measure`.
-    """
+    """Compare two bundles by their predictions of the same photos, in order; see ``measure``."""
     truth = Truth.of(photos)
     earlier = {t.name: t.scores for t in targets(against, truth, against_predictions)}
     found = []

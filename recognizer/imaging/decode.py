@@ -1,8 +1,7 @@
 """From bytes to upright RGB frames, reduced where that costs nothing that the model would see.
 
-JPEG goes through libjpeg-turbo (simplejpeg), which can decode at a fraction of the size and tells
-damaged data from sound data; everything else goes through Pillow. Both end in the same three
-steps: reduce, orient, RGB. An image of which no pixels can be had raises :class:`Refused`.
+JPEG goes through simplejpeg, which decodes at a fraction of the size and reports damage; the rest
+through Pillow. An image of which no pixels can be had raises :class:`Refused`.
 """
 
 import contextlib

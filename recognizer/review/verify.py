@@ -1,7 +1,6 @@
 """Checking a case: that nothing was changed, and that the photos score the same.
 
-Its bag can be checked by any BagIt tool. This check is stricter: links, empty folders and all else
-that no manifest covers are errors too, and a manifest may be written in one way only.
+It is stricter than other BagIt tools: no links, no empty folders, one form of a manifest.
 """
 
 import hashlib

@@ -34,6 +34,7 @@ def item_key(
 
 
 def hash_of(text: str) -> int:
+    """Return 64 bits of a digest, as a signed integer."""
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8)
     return int.from_bytes(digest.digest(), "big", signed=True)
 

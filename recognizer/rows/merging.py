@@ -143,7 +143,6 @@ DROP TABLE winner
 
 
 def _add_scan(file: ScanFile, path: Path) -> int:
-    """Add another scan's file, and return how many rows it has."""
     with ScanFile(path) as other:
         _check_times(other)
         column = other.listing_column
@@ -174,7 +173,6 @@ def _check_times(file: ScanFile) -> None:
 
 
 def _add_rows(file: ScanFile, path: Path, ranking: Ranking, only_pending: bool) -> int:
-    """Add the rows of a Parquet file, and return how many they are."""
     limit = datetime.now(UTC) + CLOCK_TOLERANCE
 
     def wanted() -> Iterator[NewRow]:

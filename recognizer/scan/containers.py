@@ -1,7 +1,6 @@
 """Archives and tables, opened in a process that may die of them: strangers wrote them.
 
-The parent parses nothing of them: it receives what is found, at once. A container that crashes,
-hangs or swells the process costs a row that says how far it was read.
+One that does costs a row that says how far it was read; the parent parses nothing.
 """
 
 import os

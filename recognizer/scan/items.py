@@ -97,10 +97,7 @@ class ArchiveMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableCell:
-    """An image inside a table, or a row of a table that cannot be read.
-
-    Rows are numbered from 1, without the header; images too, if a cell holds several.
-    """
+    """An image in a table, or a flawed row; rows, without the header, and images count from 1."""
 
     table: Container
     row: int

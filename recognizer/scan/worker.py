@@ -51,10 +51,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """What became of a task; ``row`` is None if the last one still holds.
-
-    The thumbnail is that of a lead; the embedding is int8, (channels,).
-    """
+    """What became of a task; no ``row`` if the last one holds; embeddings are int8, (channels,)."""
 
     index: int
     row: Row | None = None

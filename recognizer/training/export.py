@@ -1,7 +1,6 @@
 """From a trained recipe to a bundle: ONNX, int8, calibration, thresholds, figures, card.
 
-Calibration, thresholds and the choice of int8 come from photos that the folds' networks have not
-seen. The test split then gives the figures of the model card; nothing is chosen by it.
+Photos that the folds' networks have not seen decide; the test split only gives the figures.
 """
 
 import csv

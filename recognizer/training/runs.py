@@ -1,7 +1,6 @@
 """All runs of a recipe: each fold of sources left out in turn, then none, with several seeds.
 
-What is finished is not done again. The weights are the mean of all seeds', which does better away
-from the training data (a "model soup": Wortsman et al., 2022).
+The weights are the mean of all seeds' (a "model soup": Wortsman et al., 2022).
 """
 
 from __future__ import annotations
