@@ -72,7 +72,7 @@ _KEY = re.compile("[0-9a-f]{16}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A listing of the queue; ``best`` numbers its image in this file, ``photo`` is its key in any."""
+    """A listing of the queue; ``best`` numbers its image in this file, ``photo`` in any."""
 
     unit: int
     section: str
