@@ -49,5 +49,4 @@ class Messages:
         return found.decode("utf-8", "backslashreplace")
 
 
-MESSAGES = Messages()
-"""Those of this process."""
+MESSAGES = Messages()  # those of this process

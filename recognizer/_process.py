@@ -1,7 +1,5 @@
 """A process for the bytes of strangers, and what ends it: a crash, a timeout, its memory."""
 
-from __future__ import annotations
-
 import atexit
 import itertools
 import multiprocessing
@@ -33,8 +31,7 @@ from recognizer._messages import LOG, MESSAGES
 from recognizer.errors import RecognizerError, UsageError, require_owner
 from recognizer.status import Reason
 
-START_SECONDS = 300.0
-"""Until the first message of a process: some providers compile the model as they load it."""
+START_SECONDS = 300.0  # until the first message: some providers compile the model as they load it
 
 START_METHOD = "spawn"
 MAX_FAILED_STARTS = 3  # in a row
@@ -54,7 +51,6 @@ class RemoteError:
 
     @classmethod
     def of(cls, error: Exception) -> Self:
-        """Return what to send for an error."""
         return cls(kind=type(error).__name__, message=str(error))
 
     def reraise(self, what: str) -> NoReturn:
@@ -106,7 +102,6 @@ class Child(Closes):
 
     @property
     def exceeds_memory_limit(self) -> bool:
-        """Whether it holds more memory than it may."""
         limit = self.memory_limit
         return limit is not None and resident_bytes(self.process.pid) > limit
 
@@ -145,7 +140,6 @@ class Child(Closes):
             self.process.join(JOIN_SECONDS)
 
     def close(self) -> None:
-        """Kill it, and close the connection."""
         close_all([self])
 
 
@@ -352,7 +346,6 @@ def listen(receive: Callable[[], object]) -> None:
 
 
 def inbox(connection: Connection) -> queue.SimpleQueue[Any]:
-    """Return a queue of what the parent sends, as :func:`listen` hears it."""
     messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
     listen(lambda: messages.put(connection.recv()))
     return messages
@@ -411,7 +404,6 @@ def resident_bytes(pid: int | None) -> int:
 
 
 def mebibytes(count: int) -> str:
-    """Return a number of bytes in words."""
     return f"{-(-count // _MEBIBYTE)} MiB"
 
 

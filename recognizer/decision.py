@@ -124,10 +124,7 @@ _MAX_NAMED = 5  # keywords in a sentence; all of them are in the row
 
 
 def limits_of(bundle: Bundle, policy: Policy) -> tuple[LeadThresholds, ...]:
-    """Return the limits of all candidates that may become a lead.
-
-    Those without a rule have the any-product thresholds.
-    """
+    """Return the limits of all candidates; without a rule they are the any-product thresholds."""
     family_of = {
         member: candidate.name
         for candidate in bundle.candidates

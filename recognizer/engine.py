@@ -36,11 +36,9 @@ from recognizer.taxonomy import Kind
 _HEATMAP_SIDE = 56  # maps are interpolated to this before boxes are drawn around them
 _REGION_LEVEL = 0.5  # a region is where the heat is at least this share of its peak
 
-BATCH_SIZE = 8
-"""Frames in one pass: on a CPU, larger batches only cost memory."""
+BATCH_SIZE = 8  # frames in one pass: on a CPU, larger batches only cost memory
 
-GPU_BATCH = 32
-"""Frames in one pass on an accelerator, which a few would leave idle."""
+GPU_BATCH = 32  # frames in one pass on an accelerator, which a few would leave idle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,5 @@
 """A recognizer in separate processes, where a hostile image costs one answer."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import os

@@ -179,7 +179,6 @@ def price_of(columns: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def as_count(value: Any) -> int | None:
-    """Return a number of reports; None for what is none."""
     if isinstance(value, bool):
         return int(value)
     try:

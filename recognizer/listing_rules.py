@@ -14,11 +14,9 @@ from recognizer.errors import PolicyError
 from recognizer.listing_columns import Role, texts_of
 
 MAX_KEYWORDS = 10_000
-MAX_KEYWORD_LENGTH = 200
-"""Characters of one keyword."""
+MAX_KEYWORD_LENGTH = 200  # characters of one keyword
 
-MAX_TEXT = 20_000
-"""Characters of a title or description that are searched."""
+MAX_TEXT = 20_000  # characters of a title or description that are searched
 
 _BLANKS = re.compile(r"\s+")
 # Characters that are not seen, with which a seller may split a word: category Cf, and these.

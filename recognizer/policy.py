@@ -29,8 +29,7 @@ from recognizer.taxonomy import Taxonomy, load_taxonomy, unknown_name
 FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001)
 """The false-positive rates for which bundles hold thresholds."""
 
-EXAMPLES = ("small-platform", "strict")
-"""The names of the policies in this package."""
+EXAMPLES = ("small-platform", "strict")  # the names of the policies in this package
 
 
 class Decision(StrEnum):
@@ -70,8 +69,7 @@ class Probability:
         object.__setattr__(self, "value", float(self.value))  # 1 and 1.0 are the same threshold
 
 
-Level: TypeAlias = Rate | Probability
-"""What a rule sets a threshold by."""
+Level: TypeAlias = Rate | Probability  # what a rule sets a threshold by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,7 +302,6 @@ def _read_toml(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
 
 
 def read_policy_text(path: str | os.PathLike[str]) -> str:
-    """Return the TOML of a policy; see :meth:`Policy.load`."""
     name = os.fspath(path)
     if name in EXAMPLES and not os.path.exists(name):
         return (resources.files("recognizer") / "policies" / f"{name}.toml").read_text("utf-8")

@@ -14,8 +14,7 @@ import msgspec
 
 from recognizer.status import Reason, Status
 
-HASH_BITS = 256
-"""Of a perceptual hash."""
+HASH_BITS = 256  # of a perceptual hash
 
 MAX_DISTANCE = 31
 """Bits in which two hashes of one image differ at most, as the authors of PDQ advise.
@@ -23,10 +22,8 @@ MAX_DISTANCE = 31
 Hashes of different images differ in about 128.
 """
 
-Score: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
-"""A probability."""
-Natural: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
-"""A number that is counted from 0."""
+Score: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]  # a probability
+Natural: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]  # a number that is counted from 0
 Digest: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
 """A sha256, hexadecimal."""
 

@@ -1,8 +1,4 @@
-"""The names that the package knows: products, their look-alikes, and the families of products.
-
-They are read from ``taxonomy.toml`` beside this module; a data folder or a bundle may add more.
-Which of them a model was trained for is the bundle's business.
-"""
+"""The names that the package knows: products, their look-alikes, and the families of products."""
 
 from __future__ import annotations
 
@@ -23,8 +19,7 @@ import msgspec
 from recognizer.errors import TaxonomyError
 
 SCHEMA = 1  # of taxonomy.toml: the one that this version reads
-NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-"""What labels and families are called."""
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # what labels and families are called
 
 _UNSTATED = "Not stated; general information: https://cites.org/eng/app/appendices.php"
 

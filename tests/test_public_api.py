@@ -2,16 +2,19 @@ import ast
 import importlib
 import json
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 from jsonschema import Draft202012Validator
 
 import recognizer
 import recognizer.imaging.load
-from recognizer import errors
+from recognizer import errors, rows
 from recognizer.engine import Recognizer
 from recognizer.imaging import ImageSource
+from recognizer.model import description
 from recognizer.prediction import Prediction, Region, prediction_schema
 from tests.conftest import encoded, picture, run_python
 from tests.pictures import animated
@@ -67,6 +70,34 @@ def test_every_error_is_public_and_in_the_tree_of_the_docstring() -> None:
     lines = (errors.__doc__ or "").splitlines()
     drawn = {line.split("── ", 1)[1].split()[0] for line in lines if "── " in line}
     assert drawn == OWN - {"RecognizerError"}
+
+
+PUBLIC = {
+    value
+    for module, names in (
+        (recognizer, recognizer.__all__),
+        (rows, rows.__all__),
+        (description, vars(description)),
+    )
+    for name in names
+    if isinstance(value := getattr(module, name), type | FunctionType)
+    and value.__module__.startswith("recognizer.")
+}
+METHODS = FunctionType | classmethod | staticmethod | property | cached_property
+DOCSTRINGS = {value.__qualname__: value.__doc__ for value in PUBLIC} | {
+    f"{owner.__qualname__}.{name}": value.__doc__
+    for owner in PUBLIC
+    for name, value in vars(owner).items()
+    if not name.startswith("_") and isinstance(value, METHODS)
+}
+"""Of all that is public, as it was when this was imported: fixtures replace some of it."""
+
+
+def test_everything_public_has_a_docstring() -> None:
+    assert {"Recognizer.predict", "ScanFile.rows", "Estimate"} <= {*DOCSTRINGS}
+    # A dataclass without a docstring has its signature instead.
+    bare = [name for name, text in DOCSTRINGS.items() if not text or text.startswith(f"{name}(")]
+    assert bare == []
 
 
 @pytest.mark.parametrize("image", [encoded(picture()), animated("blue", "red"), b"", picture()])

@@ -86,8 +86,6 @@ EXAMPLES = (
 
 
 class ExitCode(IntEnum):
-    """How the program ends."""
-
     DONE = 0
     INTERNAL_ERROR = 1  # or the scan's file was moved or replaced in mid-scan
     USAGE = 2  # an option, a policy, a scan's file, a data folder, an extra that is not installed
@@ -190,7 +188,6 @@ def _note_interrupts() -> threading.Event:
 
 
 def main() -> None:
-    """Run the command line, and exit."""
     interrupted = _note_interrupts()
     # What Pillow says of a file's metadata: a status says what counts.
     warnings.filterwarnings("ignore", module="PIL")

@@ -24,7 +24,6 @@ def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
 
 
 def bundle_behind(row: Row | None, given: Sequence[str] | None) -> Bundle:
-    """Return the bundle that made a row of a scan."""
     if row is None:
         raise UsageError("the scan has no rows")
     return bundles.bundle_behind(row.model.title, row.model.digest, bundles_behind(given))

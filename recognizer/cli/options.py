@@ -1,8 +1,4 @@
-"""What verbs share: options and arguments, each declared once, JSON, extras.
-
-An option that several verbs have is called the same everywhere, has the same letter and means the
-same: a test walks all verbs. Only what is written to ``--output`` differs (:func:`output_option`).
-"""
+"""What verbs share: options and arguments, each declared once (a test walks all), JSON, extras."""
 
 import importlib.util
 import json
@@ -136,7 +132,6 @@ def print_json(content: Any) -> None:
 
 
 def group(help: str) -> typer.Typer:  # noqa: A002 - as typer calls it
-    """Return the app of a verb with subcommands."""
     return typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=help)
 
 
@@ -158,7 +153,6 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def missing_modules(modules: Iterable[str]) -> list[str]:
-    """Return the modules that are not installed."""
     return [module for module in modules if importlib.util.find_spec(module) is None]
 
 

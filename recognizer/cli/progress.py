@@ -41,7 +41,6 @@ def show_progress(every: float = 10.0, *, quiet: bool = False) -> Iterator[Calla
 
 @contextmanager
 def show_stage(words: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield what shows the progress of one stage."""
     with show_progress() as report:
         yield partial(report, words)
 
@@ -58,7 +57,6 @@ def shown(path: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time span in words."""
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -20,7 +20,6 @@ _MISPLACED = {Reason.NOT_FOUND, Reason.SOURCE_REFUSED}
 
 
 def progress_line(summary: ScanSummary, total: int | None) -> str:
-    """Return one line on how far a scan is."""
     of = "" if total is None else f" of {total:,}"
     parts = [f"{summary.images:,}{of} images", f"{summary.rate:.1f}/s"]
     if total is not None and summary.rate > 0:

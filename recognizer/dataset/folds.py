@@ -1,8 +1,6 @@
 """Deal labelled photos out to folds and splits, with all photos of a source in one of them.
 
-What a model finds at sources that nobody has seen is measured by training it without a fold and
-predicting that fold, for each fold in turn. Sources that show the same objects, or share photos,
-are a *group* and stay together.
+Sources that show the same objects, or share photos, are a *group* and stay together.
 """
 
 from collections import Counter, defaultdict
@@ -15,8 +13,7 @@ from numpy.typing import NDArray
 from recognizer.dataset.manifest import SPLITS, Photo, read_rows
 from recognizer.errors import DatasetError
 
-FOLDS = 5
-"""Folds of cross-validation."""
+FOLDS = 5  # folds of cross-validation
 
 _MIN_SOURCES = 3  # with fewer, or one that has most of a label's photos, photos are the groups
 _MIN_STRATUM = 10

@@ -13,8 +13,7 @@ from recognizer.dataset.manifest import LABELS, MANIFEST, folder_taxonomy, plain
 from recognizer.errors import DatasetError, UsageError
 from recognizer.taxonomy import NAME, Kind, Label, load_taxonomy
 
-UNDECIDED = "?"
-"""The kind of a label of which nobody has said yet what it is."""
+UNDECIDED = "?"  # the kind of a label of which nobody has said yet what it is
 
 
 def count_labels(folder: Path) -> Counter[str]:
@@ -52,10 +51,7 @@ def write_template(path: Path, kinds: Mapping[str, str], photos: Mapping[str, in
 
 
 def check_labels(folder: Path, photos: Mapping[str, int]) -> tuple[list[Label], list[str]]:
-    """Return the labels that a folder's file describes, and warnings.
-
-    ``photos`` has the labels of the folder's photos, all of which must be known.
-    """
+    """Return the labels of a folder's file, which must have those of ``photos``, and warnings."""
     packaged, known = load_taxonomy().labels, folder_taxonomy(folder).labels
     if missing := sorted(photos.keys() - known.keys()):
         raise DatasetError(

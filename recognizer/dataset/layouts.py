@@ -1,7 +1,4 @@
-"""Labelled photos as people keep them: folders, CSV tables, and COCO annotations.
-
-:func:`read_collection` finds out which layout a folder has, and reads it. No image is opened.
-"""
+"""Labelled photos as people keep them: folders, CSV and COCO annotations. No image is opened."""
 
 import csv
 import json
@@ -17,8 +14,7 @@ from recognizer.errors import DatasetError
 from recognizer.listing_columns import normal_name
 
 SPLIT_FOLDERS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test"})
-FOLDER = "folder"
-"""The column for the folder between a label's folder and the photo."""
+FOLDER = "folder"  # the column for the folder between a label's folder and the photo
 
 FILE_COLUMNS = (
     *("file", "file_name", "filename", "filepath", "file_path", "path"),

@@ -1,7 +1,4 @@
-"""Labelled photos, read from a manifest or from a folder for each label.
-
-A manifest is the CSV of ``datasets/README.md``; the unit of independence is the *source*.
-"""
+"""Labelled photos, read from a manifest (datasets/README.md) or from a folder for each label."""
 
 import csv
 import os
@@ -23,8 +20,7 @@ from recognizer.imaging.sources import Refused, read_path
 from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy, unknown_name
 
 MANIFEST = "manifest.csv"
-LABELS = "taxonomy.toml"
-"""The file in a data folder that describes custom labels."""
+LABELS = "taxonomy.toml"  # the file in a data folder that describes custom labels
 
 REQUIRED_COLUMNS = ("sha256", "file", "label", "source", "split")
 SPLITS = ("train", "validation", "test")
@@ -51,7 +47,6 @@ class Photo:
 
     @property
     def kind(self) -> Kind:
-        """The kind of its label."""
         return self.taxonomy.labels[self.label].kind
 
     @property
@@ -101,10 +96,7 @@ def read_rows(
 
 
 def load_data(folders: Iterable[str | Path], taxonomy: Taxonomy | None = None) -> list[Photo]:
-    """Read data folders; their photos share one taxonomy, with the custom labels of all of them.
-
-    ``taxonomy`` has further labels, such as those of a bundle.
-    """
+    """Read data folders of one taxonomy: the package's, ``taxonomy`` and their custom labels."""
     roots = [*map(Path, folders)]
     every = taxonomy or load_taxonomy()
     for root in roots:
@@ -219,7 +211,6 @@ def _in_manifest(root: Path, taxonomy: Taxonomy) -> Iterator[Photo | str]:
 
 
 def photo_of_row(row: Mapping[str, str], path: Path, taxonomy: Taxonomy) -> Photo:
-    """Return the photo that a row of a manifest describes."""
     return Photo(
         path=path,
         **{key: row[key] for key in ("sha256", "label", "source", "split")},

@@ -1,7 +1,4 @@
-"""Make a manifest of labelled photos: read, compare, split, and say what was done.
-
-The photos stay where they are. Nothing depends on the order in which files are listed.
-"""
+"""Make a manifest of labelled photos, whatever the order of their files; the photos stay."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +19,7 @@ from recognizer.known.index import near_copies
 from recognizer.listing_columns import normal_name
 from recognizer.taxonomy import Taxonomy, unknown_name
 
-FEW_PHOTOS = 10
-"""A label with fewer photos to train on is hardly learned."""
+FEW_PHOTOS = 10  # a label with fewer photos to train on is hardly learned
 
 _SHOWN = 3  # examples in a message
 

@@ -27,7 +27,7 @@ _PREFIX = "log_odds."
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OutOfFold:
-    """Out-of-fold predictions of N photos, which were held out and need no file.
+    """Out-of-fold predictions of N photos, which need no file.
 
     ``folds`` is (N,), from 0; ``log_odds``, before calibration, (N, labels).
     """

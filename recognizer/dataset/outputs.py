@@ -21,10 +21,7 @@ def run_photos(
     photos: Sequence[Photo],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return log-odds before calibration, (N, labels), and embeddings, (N, channels), of photos.
-
-    The first frame of each goes through the network, decoded as in serving.
-    """
+    """Return log-odds before calibration, (N, labels), and embeddings, (N, channels), of photos."""
     if not photos:
         raise DatasetError("no photos")
 

@@ -1,8 +1,6 @@
-"""Find photos whose label may be wrong, for a person to look at.
+"""Find photos whose label may be wrong, for a person to look at: most are right and only unusual.
 
-Confident learning (Northcutt et al., 2021; the package cleanlab) on out-of-fold probabilities of a
-linear head on a bundle's features. Most suspects are right and only unusual; wrong ones belong into
-a table of corrections (:func:`recognizer.dataset.manifest.corrected`).
+Source: confident learning (Northcutt et al., 2021; the package cleanlab).
 """
 
 import csv
@@ -75,7 +73,6 @@ def find_suspects(photos: Sequence[Photo], embedding: NDArray[np.floating]) -> l
 
 
 def write_suspects(suspects: Sequence[Suspect], path: Path) -> None:
-    """Write the ranked list as CSV."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["sha256", "label", "suggested", "p_label", "p_suggested", "file"])

@@ -1,7 +1,5 @@
 """From a few photos to a new bundle, or to what such a bundle could be expected to do."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial

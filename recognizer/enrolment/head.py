@@ -4,8 +4,6 @@ Each photo is scored by a head that was fitted without any view of it, and each 
 one that was fitted without its source. The head that is written has seen them all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,10 +49,7 @@ def read_examples(
     mirrored: bool,
     on_progress: Callable[[int, int], None],
 ) -> tuple[list[Example], dict[str, str]]:
-    """Read photos and embed them, perhaps with the mirror image of each as a second view.
-
-    An animation counts with its first frame. Also return path -> why a photo cannot be read.
-    """
+    """Embed the first frames of photos; also return path -> why a photo cannot be read."""
     found: list[Example] = []
     unreadable: dict[str, str] = {}
     for done, path in enumerate(paths, 1):
@@ -83,10 +78,7 @@ def distinct(photos: Sequence[Example]) -> tuple[list[Example], dict[str, str]]:
 def as_negatives(
     photos: Sequence[Example], label: str, *, held_out: bool, together: bool
 ) -> NegativeBank:
-    """Return photos as rows of a bank, together as one source or each as its own.
-
-    ``label`` is empty where all that is known is what they do not show.
-    """
+    """Return photos as rows of a bank, as one source or each its own; ``label`` may be empty."""
     count = len(photos)
     return NegativeBank(
         np.stack([photo.embeddings[0] for photo in photos]),

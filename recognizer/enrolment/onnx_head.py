@@ -1,11 +1,7 @@
-"""Giving a served model one label more, by writing into its ONNX graph.
+"""Giving a served model one label more, as a 1x1 convolution in its ONNX graph.
 
-The new label is a 1x1 convolution over the features from which the embedding is pooled, in the
-same pass. A softmax over the maps would let it take from the others; so the maps of a softmax model
-are turned into local log-odds, log(p / (1 - p)).
+A softmax over the maps would let it take from the others: they become local log-odds first.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass

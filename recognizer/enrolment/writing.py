@@ -1,7 +1,5 @@
 """The bundle of an enrolment: model, thresholds, evidence, lineage and card."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import tempfile
@@ -101,12 +99,10 @@ class Plan:
 
     @property
     def parent(self) -> Bundle:
-        """The bundle that the new one is made of."""
         return self.recognizer.bundle
 
     @property
     def name(self) -> str:
-        """The label."""
         return self.learner.name
 
     @cached_property
@@ -135,7 +131,6 @@ class Plan:
 
     @cached_property
     def enrolment(self) -> Enrolment:
-        """What was learned, in figures."""
         learner, found, wrong = self.learner, self.learned.left_out, self.learned.negatives
         limits = {rate: expected_log_odds(wrong, rate) for rate in FALSE_POSITIVE_RATES}
         threshold = self.parent.any_product_thresholds[_DEFAULT_RATE]

@@ -1,11 +1,8 @@
 """Turn log-odds into probabilities, on held-out photos, and write them into a bundle.
 
-All labels share one line through their log-odds (Platt, 1999). Products are then moved a little, so
-that they share the false positives of the one threshold more evenly. Enrolled labels with few
-photos keep what enrolment gave them.
+All labels share one line (Platt, 1999); products are then moved a little, so that they share the
+false positives of the one threshold more evenly.
 """
-
-from __future__ import annotations
 
 import shutil
 import tempfile
@@ -39,21 +36,15 @@ from recognizer.model.description import (
 from recognizer.model.folders import CARD_FILE, check_output, install_bundle
 from recognizer.taxonomy import Kind, Taxonomy
 
-MIN_POSITIVES = 10
-"""An enrolled label with fewer held-out photos than this keeps its calibration."""
+MIN_POSITIVES = 10  # an enrolled label with fewer held-out photos than this keeps its calibration
 
-EVENNESS = 0.25
-"""How far products are moved towards equal shares. Of 0, 0.25, 0.5 and 1 it found most out of
-fold: the mean over products 0.18 > 0.28, of all photos with one 0.29 as before."""
+EVENNESS = 0.25  # of 0, 0.25, 0.5 and 1, finds most out of fold (0.18 > 0.28 by product)
 
 _SHARE = 0.001  # of the photos without a product, at which products are compared
 
 
 def fit_calibration(log_odds: NDArray[np.floating], positive: NDArray[np.bool_]) -> Calibration:
-    """Fit the line of all labels.
-
-    ``log_odds`` are the model's, (N, labels), ``positive`` says which photo has which label.
-    """
+    """Fit the line of all labels to log-odds, and to which photo has which label, (N, labels)."""
     values, hit = np.asarray(log_odds, np.float64).ravel(), positive.ravel()
     # Platt's targets are off 0 and 1, of which no number of photos can assure us. They do what a
     # penalty would: the slope stays finite if the model makes no mistake.
@@ -69,10 +60,7 @@ def fit_platt(
     *,
     c: float,
 ) -> tuple[float, float]:
-    """Return the slope (at least 0.001) and the intercept of Platt's line through N targets.
-
-    Targets are from 0 to 1; ``c`` is the inverse of the penalty on the slope.
-    """
+    """Return slope (at least 0.001) and intercept for N targets, 0 to 1; ``c`` is 1 / penalty."""
     # A target t is a positive of the weight t and a negative of the weight 1 - t.
     model = LogisticRegression(C=c, tol=1e-8, max_iter=1000).fit(
         np.tile(log_odds, 2)[:, None],
@@ -84,10 +72,7 @@ def fit_platt(
 
 
 def uncalibrated(labels: Sequence[str], taxonomy: Taxonomy, **values: Any) -> Bundle:
-    """Return the bundle of a model before its calibration: nothing is over a threshold.
-
-    ``values`` are the parts of a bundle that do not follow from its labels.
-    """
+    """Return a bundle of which nothing is over a threshold; ``values`` are its other parts."""
     kinds = {name: taxonomy.labels[name].kind for name in labels}
     members = {
         name: tuple(label.name for label in taxonomy.members(name) if label.name in kinds)
@@ -116,10 +101,7 @@ def uncalibrated(labels: Sequence[str], taxonomy: Taxonomy, **values: Any) -> Bu
 
 
 def calibrated(bundle: Bundle, log_odds: NDArray[np.floating], photos: Sequence[Photo]) -> Bundle:
-    """Return a bundle with calibrations and thresholds fitted on N held-out photos.
-
-    ``log_odds`` are theirs, (N, labels), whatever the bundle's calibration is.
-    """
+    """Return a bundle with calibrations and thresholds for log-odds, (N, labels), of N photos."""
     negative = np.array([not p.is_product for p in photos])
     if not negative.any():
         raise DatasetError("no held-out photos without a product: thresholds cannot be set")

@@ -1,9 +1,4 @@
-"""Measure a bundle on labelled photos, with the ONNX file that ships and as a scan runs it.
-
-Negatives are all photos that show no product; photos of other products count neither way.
-"""
-
-from __future__ import annotations
+"""Measure a bundle on labelled photos, with the ONNX file that ships and as a scan runs it."""
 
 import json
 from collections import Counter
@@ -38,8 +33,7 @@ from recognizer.model.negatives import read_negatives, short_digests
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
 
-ANY_PRODUCT = "any product"
-"""The name of the target that stands for all products."""
+ANY_PRODUCT = "any product"  # the name of the target that stands for all products
 
 SPLIT_CAVEATS = {
     "test": "Photos from sources that training never saw.",
@@ -67,10 +61,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelReport:
-    """How good a label is: where it has the highest score, and where it passes a threshold.
-
-    The threshold is the bundle's for :data:`COMPARED_RATE`, which products have.
-    """
+    """How good a label is: on top, and over its threshold for :data:`COMPARED_RATE`, if any."""
 
     name: str
     photos: int
@@ -113,7 +104,6 @@ class Evaluation:
 
     @property
     def caveat(self) -> str:
-        """What the figures mean."""
         return SPLIT_CAVEATS[self.split]
 
 
@@ -154,7 +144,6 @@ def score_photos(
 def evaluate(
     recognizer: Recognizer, photos: Sequence[Photo], split: str, *, rounds: int = 1000
 ) -> Evaluation:
-    """Score the photos of a split and measure the bundle on them."""
     photos = [p for p in photos if p.split == split]
     predictions = score_photos(recognizer, photos)
     return measure(recognizer.bundle, photos, predictions, split, rounds)

@@ -24,11 +24,9 @@ from recognizer.model.description import Estimate
 from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Kind, Taxonomy
 
-MIN_FOR_CALIBRATION = 30
-"""Positives below which no calibration error is given: it would measure chance."""
+MIN_FOR_CALIBRATION = 30  # with fewer positives a calibration error would measure chance
 
-COMPARED_RATE = 0.01
-"""The false-positive rate of figures label by label, and under alterations."""
+COMPARED_RATE = 0.01  # the false-positive rate of figures label by label, and under alterations
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,6 @@ class Truth:
 
     @classmethod
     def of(cls, photos: Sequence[Photo]) -> Truth:
-        """Return the truth of photos."""
         return cls(
             labels=np.array([p.label for p in photos]),
             sources=np.array([p.source for p in photos]),

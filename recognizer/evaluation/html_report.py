@@ -3,8 +3,6 @@
 The page shows photos of the data, small, with heat-maps: it is for people who may see the data.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 from collections import defaultdict
@@ -30,8 +28,7 @@ from recognizer.model.description import percent
 from recognizer.policy import Verdict
 from recognizer.prediction import Prediction
 
-MAX_ERRORS = 12
-"""Errors of each label that are drawn, the most confident first."""
+MAX_ERRORS = 12  # errors of each label that are drawn, the most confident first
 
 _TILE = 240  # pixels, of a photo and its heat-map
 

@@ -19,8 +19,7 @@ from recognizer.model.description import Estimate
 Positive: TypeAlias = NDArray[np.bool_]
 Scores: TypeAlias = NDArray[np.floating]
 
-CONFIDENCE = 0.95
-"""Coverage of all intervals."""
+CONFIDENCE = 0.95  # coverage of all intervals
 
 CALIBRATION_BINS = 10
 _ROUNDS_AT_ONCE = 100  # bounds the memory of the bootstrap
@@ -75,10 +74,7 @@ def rank(
 
 
 def share(count: float, of: float, confidence: float = CONFIDENCE) -> Estimate:
-    """Return a share with its exact two-sided interval (Clopper and Pearson, 1934).
-
-    Both may be fractions: of an effective number of photos (:class:`Clustering`).
-    """
+    """Return a share, perhaps of fractions, with its exact interval (Clopper and Pearson, 1934)."""
     value, tail = count / of, (1 - confidence) / 2
     low = float(betaincinv(count, of - count + 1, tail)) if count > 0 else 0.0
     high = float(betaincinv(count + 1, of - count, 1 - tail)) if count < of else 1.0

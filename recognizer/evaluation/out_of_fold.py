@@ -1,10 +1,4 @@
-"""Measure a recipe by its out-of-fold predictions.
-
-Each photo was scored by a run that left out its source, and calibration and thresholds come from
-the predictions of the other folds: the figures hold for sources that nobody has seen.
-"""
-
-from __future__ import annotations
+"""Measure a recipe by its out-of-fold predictions, calibrated on those of the other folds."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Compare two bundles on the same photos, pair by pair."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,10 +32,7 @@ class PairedChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedFigures:
-    """Two bundles on one family, or on any product, with the photos and sources of its positives.
-
-    Recall is at the :data:`COMPARED_RATE`.
-    """
+    """Two bundles on one family, or on any product; recall is at :data:`COMPARED_RATE`."""
 
     name: str
     photos: int
@@ -75,10 +70,7 @@ def compare(
     rounds: int = 1000,
     group_by_source: bool = False,
 ) -> PairedEvaluation:
-    """Compare two bundles on the same photos, by their predictions in the same order.
-
-    ``rounds`` and ``group_by_source`` are as in :func:`recognizer.evaluation.evaluate.measure`.
-    """
+    """Compare two bundles by their predictions of the same photos, in order; see ``measure``."""
     truth = Truth.of(photos)
     earlier = {t.name: t.scores for t in targets(against, truth, against_predictions)}
     found = []

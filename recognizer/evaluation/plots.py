@@ -1,7 +1,5 @@
 """The plots of an evaluation report and of a choice of thresholds."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Mapping, Sequence
@@ -19,8 +17,7 @@ from recognizer.evaluation.evaluate import Target
 from recognizer.evaluation.metrics import rank
 from recognizer.model.description import Estimate
 
-MIN_FOR_CURVE = 5
-"""Positives below which a curve would have only two or three steps."""
+MIN_FOR_CURVE = 5  # positives below which a curve would have only two or three steps
 
 MAX_CURVES = 6
 

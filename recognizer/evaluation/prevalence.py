@@ -1,18 +1,11 @@
-"""Precision where products are rare.
-
-In a test set one photo in twenty may show a product, in a marketplace one in thousands: there,
-almost every photo over a threshold is a false positive.
-"""
-
-from __future__ import annotations
+"""Precision where products are rare: almost every photo over a threshold shows none."""
 
 from dataclasses import dataclass
 
 from recognizer.evaluation.metrics import CONFIDENCE, Scores, share
 from recognizer.model.description import Estimate, percent
 
-DEFAULT_PREVALENCE = 0.0003
-"""Three photos in ten thousand show a product."""
+DEFAULT_PREVALENCE = 0.0003  # three photos in ten thousand show a product
 
 JOINT_CONFIDENCE = 1 - (1 - CONFIDENCE) / 2
 """Confidence of each of two intervals, so that both hold at once with :data:`CONFIDENCE`."""

@@ -1,10 +1,4 @@
-"""Measure a bundle on altered photos.
-
-Positives and negatives are altered in the same way, at set strengths, and the threshold stays that
-of the unaltered photos.
-"""
-
-from __future__ import annotations
+"""Measure a bundle on photos that are altered, by the thresholds of the unaltered ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -131,10 +125,7 @@ class AlteredFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Robustness:
-    """Thresholds for :data:`COMPARED_RATE` on the unaltered photos, and outcomes, by family.
-
-    The first outcome of each is that of the unaltered photos.
-    """
+    """Thresholds for :data:`COMPARED_RATE`, and outcomes by family, unaltered photos first."""
 
     bundle: str
     digest: str

@@ -1,7 +1,5 @@
 """The pages and cards of this package, rendered with Jinja."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -17,5 +15,4 @@ _ENVIRONMENT = Environment(
 
 
 def render(template: str, **values: Any) -> str:
-    """Render a template of this package."""
     return _ENVIRONMENT.get_template(template).render(values)

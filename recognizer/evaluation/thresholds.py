@@ -4,8 +4,6 @@ If a rate allows fewer than five negatives, the tail is smoothed: above a high s
 off about exponentially (Pickands, 1975), and their mean excess is better known than the maximum.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 
@@ -15,11 +13,9 @@ from numpy.typing import NDArray
 from recognizer.model.numerics import sigmoid
 from recognizer.policy import FALSE_POSITIVE_RATES
 
-MIN_OVER = 5
-"""Negatives that an empirical threshold must leave above it; below that the tail is smoothed."""
+MIN_OVER = 5  # negatives that an empirical threshold leaves above it; else the tail is smoothed
 
-MAX_FOR_RANKS = 20
-"""Photos up to which the rank of each is given: it says more about few photos than a share."""
+MAX_FOR_RANKS = 20  # of so few photos each rank is given: it says more than a share
 
 _TAIL_SHARE = 0.05  # the highest scores that make the tail, as a share of all negatives,
 _TAIL_PHOTOS = 30  # and at least as many as this

@@ -4,8 +4,6 @@ Browsers skip a comment that unpacks to gigabytes, a checksum that is wrong or a
 off, and show the photo; Pillow gives up, or takes minutes.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 import zlib
@@ -21,8 +19,7 @@ _SHORT = 64  # bytes of a chunk that is passed together with its neighbours
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
-_PNG_SHOWN = _PNG_CRITICAL | {b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT"}
-"""What changes the picture: transparency, the orientation, and the frames of an animation."""
+_PNG_SHOWN = _PNG_CRITICAL | {b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT"}  # what changes pixels
 
 
 @cache

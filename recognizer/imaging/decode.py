@@ -1,11 +1,8 @@
 """From bytes to upright RGB frames, reduced where that costs nothing that the model would see.
 
-JPEG goes through libjpeg-turbo (simplejpeg), which can decode at a fraction of the size and tells
-damaged data from sound data; everything else goes through Pillow. Both end in the same three
-steps: reduce, orient, RGB. An image of which no pixels can be had raises :class:`Refused`.
+JPEG goes through simplejpeg, which decodes at a fraction of the size and reports damage; the rest
+through Pillow. An image of which no pixels can be had raises :class:`Refused`.
 """
-
-from __future__ import annotations
 
 import contextlib
 import re
@@ -50,8 +47,7 @@ _COEFFICIENT_BYTES = 2
 _MAX_JPEG_HEADER = 1 << 20  # bytes; libjpeg takes a hundred for each segment of a colour profile
 _HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
 
-MIN_SIDE = 16
-"""An image with a short side under this many pixels is scored, but counts as degraded."""
+MIN_SIDE = 16  # an image with a short side under this many pixels is scored, but counts as degraded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,10 +167,7 @@ def _with_damage(image: LoadedImage) -> LoadedImage:
 
 
 def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> LoadedImage:
-    """Load a Pillow image, perhaps from a file that is open still, at its current frame.
-
-    It may have any mode that Pillow converts to RGB. Of the limits, that on pixels applies.
-    """
+    """Load the current frame of a Pillow image of any mode; of limits, that on pixels applies."""
     check_size(image.size, limits)
     with _refusing():
         image.load()
@@ -367,7 +360,6 @@ def check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None
 
 
 def decoder_reason(error: Exception) -> Reason:
-    """Return the reason for an error of a decoder."""
     words = str(error).lower()
     # Pillow wraps these in a SyntaxError: a field was read that is not there.
     missing = isinstance(error.__cause__ or error, EOFError | IndexError | struct.error)

@@ -1,11 +1,7 @@
-"""Which image format a file's first bytes are, and what its header claims.
+"""Which image format a file's first bytes are, and what its header claims; no pixel is decoded.
 
-The name of a file proves nothing: only magic bytes are looked at. Header parsing is left to
-Pillow's format classes, called directly, so that no format beyond these is ever tried and so
-that the pixel limit is ours alone; nothing here decodes a pixel.
+The name of a file proves nothing, and no format of Pillow beyond these is ever tried.
 """
-
-from __future__ import annotations
 
 import importlib
 import io
@@ -18,8 +14,7 @@ from PIL.ImageFile import ImageFile
 from recognizer.imaging.sources import Refused
 from recognizer.status import Reason
 
-SNIFF_BYTES = 512
-"""How many leading bytes :func:`sniff` wants: an SVG may begin with a long comment."""
+SNIFF_BYTES = 512  # leading bytes for :func:`sniff`: an SVG may begin with a long comment
 
 EXIF_ORIENTATION = 0x0112
 
@@ -72,10 +67,7 @@ class Header:
 
 
 def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions
-    """Return the image format by the first :data:`SNIFF_BYTES` bytes; None if it is unknown.
-
-    The format may be one that is not decoded here (``"svg"``, ``"jxl"``).
-    """
+    """Return the format by the first :data:`SNIFF_BYTES` bytes, perhaps one not decoded here."""
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
@@ -99,10 +91,7 @@ def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions
 
 
 def open_image(data: bytes, name: str) -> ImageFile:
-    """Open an image by its format, one of :data:`OPENERS`, reading headers only.
-
-    On a header that makes no sense it raises errors of all kinds.
-    """
+    """Open an image by its format, reading headers only; a bad one raises errors of all kinds."""
     module, opener = OPENERS[name]
     try:
         plugin = importlib.import_module(module)
@@ -169,8 +158,7 @@ def orientation_of(image: Image.Image) -> int:
 # Pillow counts them only by seeking through the file: for GIF it lets a later frame enlarge the
 # canvas unasked, and for TIFF its search for cycles grows with the square of the number of pages.
 
-MAX_PAGES = 4096
-"""Pages of a TIFF that are counted; and the frames of any animation that are decoded."""
+MAX_PAGES = 4096  # pages of a TIFF that are counted, frames of any animation that are decoded
 
 # In all pages of a TIFF: pages may overlap, so the size of the file does not bound them.
 _MAX_TAGS = 200_000

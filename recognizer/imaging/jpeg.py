@@ -5,8 +5,6 @@ one step. As in libjpeg, a marker that it does not know ends the file.
 Source: ITU-T T.81, annex B.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -16,8 +14,7 @@ from PIL import Image
 
 from recognizer.imaging.formats import orientation_of
 
-MAX_SCANS = 100
-"""Scans that are decoded; encoders write about ten."""
+MAX_SCANS = 100  # scans that are decoded; encoders write about ten
 
 # Neither stuffing, fill bytes, restart markers nor those that are reserved: with restart intervals,
 # libjpeg passes over these in a scan.

@@ -1,7 +1,5 @@
 """Any form of image -> a :class:`LoadedImage` with a status -> the model's input."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from contextlib import suppress

@@ -1,12 +1,8 @@
-"""The perceptual hash of an image: PDQ, 256 bits, of which near-copies differ in few.
+"""The perceptual hash of an image: PDQ (Meta, "TMK+PDQF", 2019), 256 bits; near-copies share most.
 
-PDQ (Meta, "TMK+PDQF", 2019) is the hash that platforms and hotlines share. One step differs: the
-image is brought to 64 x 64 by averaging areas, where the published program blurs with a window of
-whole pixels, whose centre moves with the size of the image. So a photo and its smaller copy get
-nearly the same hash (``benchmarks/perceptual_hash.py``).
+One step differs: areas are averaged where the published program blurs, so that a photo and its
+smaller copy get nearly the same hash (``benchmarks/perceptual_hash.py``).
 """
-
-from __future__ import annotations
 
 import cv2
 import numpy as np
@@ -16,8 +12,7 @@ MIN_QUALITY = 50
 """PDQ's own measure of how much there is to see, 0 to 100. Under this, as its authors advise,
 an image has no hash: all blank ones would match one another."""
 
-MIN_HASH_SIDE = 128
-"""An image that is decoded only for its hash may be reduced to this short side, in pixels."""
+MIN_HASH_SIDE = 128  # pixels to which an image that is decoded only for its hash may be reduced
 
 _SIDE = 64  # of the averaged image
 _FREQUENCIES = 16  # the lowest ones of the transform, without the constant

@@ -4,8 +4,6 @@ Pixels alone do not bound it: the same number takes a byte each in a palette, fo
 to four times as much where a decoder holds its own canvases or planes.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ Only regular files are read, and only up to the byte limit: a FIFO, a device or 
 refused before it could block. What cannot be read raises :class:`Refused`, with the reason.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import stat
@@ -18,9 +16,7 @@ from recognizer.status import Reason
 
 MEBIBYTE = 1024 * 1024
 
-MAX_SIDE = 65_535
-"""The longest side that is decoded, in pixels, which is also the longest of a JPEG: Pillow takes
-memory for each row, however short it is."""
+MAX_SIDE = 65_535  # pixels, as of a JPEG: Pillow takes memory for each row, however short it is
 
 _BYTES_A_PIXEL = 10
 _MIN_DECODED = 256 * MEBIBYTE
@@ -111,10 +107,7 @@ def open_regular(path: str | os.PathLike[str]) -> FileIO:
 
 
 def read_path(path: str | os.PathLike[str], limits: Limits, *, head: int | None = None) -> bytes:
-    """Read a regular file whole, or at most its first ``head`` bytes.
-
-    The byte limit applies to the size on disk and again to what is read.
-    """
+    """Read a regular file, or its first ``head`` bytes; the limit holds on disk and in reading."""
     with open_regular(path) as file:
         if head is not None:
             try:
@@ -126,10 +119,7 @@ def read_path(path: str | os.PathLike[str], limits: Limits, *, head: int | None 
 
 
 def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
-    """Read a binary file object to its end, at most one byte past the limit.
-
-    A file object in text mode is a UsageError.
-    """
+    """Read a binary file to its end, at most a byte past the limit; text mode is a UsageError."""
     chunks: list[bytes] = []
     left = limits.max_bytes + 1
     try:

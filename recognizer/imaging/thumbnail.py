@@ -1,10 +1,4 @@
-"""Pictures for people: thumbnails, and heat-maps drawn over their images.
-
-A worker makes the thumbnails of leads from the pixels that it has decoded anyway: the review queue
-then shows what was scored, even if the file is gone.
-"""
-
-from __future__ import annotations
+"""Pictures for people: thumbnails, and heat-maps drawn over their images."""
 
 from dataclasses import dataclass
 

@@ -130,7 +130,6 @@ class Bank(Closes):
                 raise
 
     def close(self) -> None:
-        """Release the file."""
         self._database.close()
 
     def _check(self, *, create: bool) -> None:
@@ -233,7 +232,6 @@ _MAX_LINE = 1 << 16  # characters; a longer line is not an item
 
 
 def is_exchange(path: Path) -> bool:
-    """Return whether a file is called as exchange files are."""
     return path.suffix.lower() == _SUFFIX
 
 
@@ -256,10 +254,7 @@ def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
 
 
 def read_exchange(path: Path, *, origin: str | None = None) -> Iterator[KnownItem]:
-    """Read and check an exchange file, an item at a time.
-
-    ``origin``, or the file's name, is for items that have none.
-    """
+    """Yield the items of a file, checked; ``origin``, or its name, is for those without one."""
     try:
         if path.exists() and not path.is_file():
             raise BankError(f"{path} is not a regular file")

@@ -4,8 +4,6 @@ Multi-index hashing (Norouzi, Punjani, Fleet 2012): of hashes that differ in at 
 chunk of 16 bits differs in at most one.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Hashable, Iterator, Sequence
@@ -127,7 +125,6 @@ class HashIndex:
         return cls(*map(np.asarray, arrays))
 
     def hash_at(self, position: int) -> bytes:
-        """Return the hash at a position."""
         bits = np.unpackbits(self._hashes[position])
         return np.packbits(bits[np.argsort(_PERMUTATION)]).tobytes()
 
@@ -209,12 +206,7 @@ def _probes(distance: int) -> tuple[NDArray[np.intp], NDArray[np.uint16]]:
 
 # --- near-copies ---------------------------------------------------------------------------------
 
-COPY_DISTANCE = 20
-"""Bits in which the hashes of near-copies differ at most.
-
-Less than :data:`recognizer.prediction.MAX_DISTANCE`: a match with a known item only makes somebody
-look, while a decision that covers a copy has to be right for it.
-"""
+COPY_DISTANCE = 20  # bits; under MAX_DISTANCE, as a decision on a copy has to be right for it
 
 
 def near_copies(

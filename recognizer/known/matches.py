@@ -1,7 +1,5 @@
 """Matching images against a bank, in any number of processes that share one copy of it."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import tempfile
@@ -17,8 +15,7 @@ from recognizer.known.index import TRANSFORMS, HashIndex, to_bytes, transformed
 from recognizer.policy import KnownMatch
 from recognizer.prediction import MAX_DISTANCE
 
-MAX_MATCHES = 20
-"""Matches of one image that are reported, the nearest."""
+MAX_MATCHES = 20  # matches of one image that are reported, the nearest
 
 _BANK = "bank.sqlite"
 _SAID = ("id", "finding", "label", "note", "origin")  # of an item, in a match

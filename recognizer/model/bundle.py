@@ -4,8 +4,6 @@ The form of ``bundle.json`` follows from the dataclasses of :mod:`recognizer.mod
 here are its one reader, which leaves out unknown keys, and its one writer.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -59,8 +57,7 @@ from recognizer.model.numerics import sigmoid
 from recognizer.policy import FALSE_POSITIVE_RATES, Candidate, CandidateKind
 from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy
 
-SCHEMA = 4
-"""The schema of ``bundle.json`` that this version writes and reads."""
+SCHEMA = 4  # the schema of ``bundle.json`` that this version writes and reads
 
 # A tensor outside the file has the key "location" in its external_data (onnx.proto3); this is how
 # protobuf writes that text, with its length in one byte or in more than it needs, before it.

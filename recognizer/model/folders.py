@@ -1,7 +1,5 @@
 """Where bundles lie, how their files are read, and where a new one may be put."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re
@@ -11,8 +9,7 @@ from pathlib import Path
 from recognizer._atomic import make_folder, replacing
 from recognizer.errors import BundleDigestError, BundleNotFoundError, UsageError
 
-DEFAULT_BUNDLE = "wildlife-v6"
-"""The bundle that is used if none is named."""
+DEFAULT_BUNDLE = "wildlife-v6"  # the bundle that is used if none is named
 
 DESCRIPTION_FILE = "bundle.json"
 MODEL_FILE = "model.onnx"

@@ -1,8 +1,4 @@
-"""The bank of negatives: what a bundle remembers of the photos that a new product is not.
-
-A few thousand embeddings of training and validation photos, with the model's scores, in
-``negatives.npz``. With them a product can be enrolled without these photos.
-"""
+"""The bank of negatives: what a bundle remembers of the photos that a new product is not."""
 
 from __future__ import annotations
 

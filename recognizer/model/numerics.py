@@ -1,7 +1,5 @@
 """Small numerics that serving, enrolment, training and evaluation share, so that they agree."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -3,8 +3,6 @@
 They are made by arithmetic in integers, so that they have the same pixels everywhere.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What pages and cards say: plain values for the templates, which escape all of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple, TypeAlias
@@ -60,7 +58,6 @@ def base_context(texts: Texts, photos: Photos, *, is_report: bool) -> dict[str, 
 
 
 def filters(entries: Entries) -> dict[str, Any]:
-    """Return what the form of filters offers."""
     return {
         "products": entries.choices("product"),
         "locations": entries.choices("location"),
@@ -107,8 +104,7 @@ def _count(photos: int, sources: int, noun: str) -> str:
     return f"{text} from {counted(sources, 'source')}" if photos and sources else text
 
 
-Names: TypeAlias = Sequence[tuple[str, str]]
-"""Labels, each with its name for people."""
+Names: TypeAlias = Sequence[tuple[str, str]]  # labels, each with its name for people
 
 
 class Bar(NamedTuple):

@@ -1,7 +1,5 @@
 """What is made of decided images: a dataset for training, and known items for the bank."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -18,8 +16,7 @@ from recognizer.review.photos import Unavailable, read_scored
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
-REJECTED_LABEL = "listing_other"
-"""The label of a rejected image for which the reviewer named none."""
+REJECTED_LABEL = "listing_other"  # the label of a rejected image for which the reviewer named none
 
 
 def decided_rows(scan: ScanFile, outcomes: Outcomes) -> Iterator[tuple[Row, Outcome]]:

@@ -1,10 +1,4 @@
-"""The listings that people work through, as the desk and the report show them.
-
-Which listings there are, and their order, comes from the scan's file; what was said of them from
-the file of outcomes. States are taken over from both as they change.
-"""
-
-from __future__ import annotations
+"""The listings that people work through, and what was said of them, for desk and report."""
 
 import os
 import re
@@ -28,8 +22,7 @@ from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.rows.similar import group_copies, nearest_images
 
-MAX_GROUP = 500
-"""Listings that one decision can settle."""
+MAX_GROUP = 500  # listings that one decision can settle
 
 MAX_IMAGES = 1000
 """Images of one listing for which a verdict on it is stored; it counts for the listing itself."""
@@ -79,10 +72,7 @@ _KEY = re.compile("[0-9a-f]{16}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A listing of the queue.
-
-    ``best`` is the number in this file of the image that stands for it, ``photo`` its key in any.
-    """
+    """A listing of the queue; ``best`` numbers its image in this file, ``photo`` in any."""
 
     unit: int
     section: str
@@ -119,7 +109,6 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Its identity in outcomes."""
         return self.source if self.listing is None else self.listing
 
 
@@ -184,7 +173,6 @@ class Entries(Closes):
             raise
 
     def close(self) -> None:
-        """Release the file."""
         self.file.close()
 
     # --- states -----------------------------------------------------------------------------------
@@ -248,7 +236,6 @@ class Entries(Closes):
     # --- what there is ----------------------------------------------------------------------------
 
     def entry(self, unit: int) -> Entry | None:
-        """Return a listing by its unit."""
         return self._first("entry.unit = :unit", {"unit": unit})
 
     def photos(self, entry: Entry, limit: int = -1, offset: int = 0) -> list[Image]:
@@ -258,7 +245,6 @@ class Entries(Closes):
         return self._images(condition, values, order)
 
     def photo_count(self, entry: Entry) -> int:
-        """Return how many images a listing has."""
         condition, values = _images_of(entry)
         ((count,),) = self.file.select(
             f"SELECT count(*) FROM image WHERE {condition} AND reason IS NOT 'no_image'", values
@@ -266,7 +252,6 @@ class Entries(Closes):
         return int(count)
 
     def image(self, key: int) -> Image | None:
-        """Return an image by its key."""
         found = self._images("image.key = ?", (key,), "image.id")
         return found[0] if found else None
 

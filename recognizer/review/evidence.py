@@ -3,8 +3,6 @@
 The *case digest* is the sha256 of the tag manifest, and so stands for every byte of the case.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import importlib.metadata

@@ -1,11 +1,4 @@
-"""What the outcomes say of a scan: precision and misses.
-
-Precision is measured on leads that people have decided. What was *not* found is measured on an
-audit sample: clear images that were drawn at random with known probabilities
-(:mod:`recognizer.rows.audit`), each of which stands for all those like it.
-"""
-
-from __future__ import annotations
+"""Precision and misses of a scan, by the outcomes on its leads and on its audit sample."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping

@@ -4,8 +4,6 @@ An outcome is about the bytes of an image (their sha256), or without one about a
 added last counts, whatever the clocks said; an outcome can withdraw an earlier one.
 """
 
-from __future__ import annotations
-
 import codecs
 import csv
 import hashlib
@@ -33,19 +31,15 @@ from recognizer.rows.scanfile import ScanFile
 MAX_CHARACTERS = {"note": 4000, "reviewer": 200, "listing": MAX_NAME, "label": 64, "origin": 200}
 """Of the texts of an outcome."""
 
-MAX_LINE = 1 << 20
-"""Bytes of one line of a file of outcomes."""
+MAX_LINE = 1 << 20  # bytes of one line of a file of outcomes
 
-MAX_ARRAY_BYTES = 64 << 20
-"""Bytes of a file of outcomes that is one JSON array."""
+MAX_ARRAY_BYTES = 64 << 20  # bytes of a file of outcomes that is one JSON array
 
 _CACHE_KIBIBYTES = 16 << 10  # a million outcomes are imported within 100 MB
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Judgement(StrEnum):
-    """What somebody found out about a lead."""
-
     CONFIRMED = "confirmed"  # shows a product that the platform or the law does not allow
     REJECTED = "rejected"
     UNSURE = "unsure"  # the image does not say; somebody else may know
@@ -53,12 +47,9 @@ class Judgement(StrEnum):
 
 
 DECIDED = (Judgement.CONFIRMED, Judgement.REJECTED)
-"""The judgements that decide."""
 
 
 class Occasion(StrEnum):
-    """On what occasion an outcome came about."""
-
     REVIEW = "review"
     AUDIT = "audit"  # of a clear image that was drawn at random
     APPEAL = "appeal"  # of a seller: confirmed upholds the decision, rejected overturns it
@@ -107,7 +98,6 @@ class Outcome:
         return _id_of(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Return the outcome as plain values."""
         values: dict[str, Any] = msgspec.to_builtins(self)
         values["time"] = self.time.isoformat()
         return values
@@ -158,7 +148,6 @@ class Outcomes(Closes):
         self.file.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
 
     def close(self) -> None:
-        """Release the file."""
         self.file.close()
 
     def __len__(self) -> int:

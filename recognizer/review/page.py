@@ -4,8 +4,6 @@ Everything that comes from a row is escaped by the templates, and the page's own
 runs no script but its own and fetches nothing.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
@@ -36,12 +34,10 @@ from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
 
-MAX_LEADS, MAX_UNSCORED, MAX_AUDIT = 2000, 500, 200
-"""Of the listings in one file."""
+MAX_LEADS, MAX_UNSCORED, MAX_AUDIT = 2000, 500, 200  # of the listings in one file
 
 MAX_SEARCHED = 4000  # characters of a listing's columns
-MAX_PICTURES = 128 << 20
-"""Bytes of pictures in one file; those of its 2,700 listings usually take a third of it."""
+MAX_PICTURES = 128 << 20  # bytes in one file; its 2,700 listings usually take a third of it
 
 
 def write_report(

@@ -27,13 +27,11 @@ from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
 
-SIDES: Mapping[str, int] = {"small": 320, "large": 1280, "heat": 1280}
-"""The longer side of what is made, in pixels; ``original`` is served as it is."""
+SIDES: Mapping[str, int] = {"small": 320, "large": 1280, "heat": 1280}  # longer side, in pixels
 
 SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "gif", "avif")
 
-DEFAULT_THRESHOLD = 0.5
-"""Of a label that can never be a lead, on the scale of a heat-map."""
+DEFAULT_THRESHOLD = 0.5  # of a label that can never be a lead, on the scale of a heat-map
 
 _JPEG = "image/jpeg"
 _PROCESSES = 2
@@ -67,11 +65,10 @@ def read_scored(row: Row, read: Callable[[Row], bytes]) -> bytes:
 
 
 class Photos(Closes):
-    """Makes the pictures of images.
+    """Makes pictures of what ``read`` returns, the bytes of a row's image as they are now.
 
-    ``read`` returns the bytes of a row's image as they are now, or raises ``Refused``. What has
-    gone, has changed or cannot be decoded is :class:`Unavailable`. ``policy`` is the one that its
-    users have named.
+    What it raises ``Refused`` for, what has changed or cannot be decoded is :class:`Unavailable`.
+    ``policy`` is the one that users have named.
     """
 
     def __init__(
@@ -89,7 +86,6 @@ class Photos(Closes):
         self._starting = threading.Lock()
 
     def close(self) -> None:
-        """End the processes."""
         with self._starting:
             if self._pool is not None:
                 self._pool.close()

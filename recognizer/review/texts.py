@@ -1,10 +1,4 @@
-"""The words of the review pages, in English and Chinese; ``texts.toml`` is the one place for them.
-
-Hints, CITES notes and evidence stay in English, the language of the taxonomy; the sentences of a
-row are as the scan wrote them.
-"""
-
-from __future__ import annotations
+"""The words of the review pages, in English and Chinese: ``texts.toml`` is their one place."""
 
 import tomllib
 from collections.abc import Mapping
@@ -44,13 +38,11 @@ class Texts:
         return self._words[key][self._place].format(**shown)
 
     def label(self, name: str, taxonomy: Taxonomy, *, family: bool = False) -> str:
-        """Return the name of a label or family for people."""
         # English names are those of the taxonomy.
         own = catalogue()["families" if family else "labels"] if self.language == "zh" else {}
         return own.get(name) or taxonomy.display_name(name, family=family)
 
     def reason(self, reason: Reason | None) -> str:
-        """Return what the reason of a failure means."""
         if reason is None:
             return self("no_reason")
         meaning: str = catalogue()["reasons"][reason][self._place]

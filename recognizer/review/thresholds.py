@@ -4,8 +4,6 @@ They are measured on labelled photos, or on a reviewed scan, whose audit sample 
 lower threshold would add and what was missed. One threshold holds for all products.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -27,11 +25,9 @@ from recognizer.review.outcomes import Judgement, Outcome
 from recognizer.rows.row import Row
 from recognizer.taxonomy import Kind, Taxonomy
 
-NO_PRODUCT = ""
-"""What an image shows that shows no product."""
+NO_PRODUCT = ""  # what an image shows that shows no product
 
-MIN_OVER = 5
-"""Images without a product (labelled) or decided ones (reviewed) that must be over a threshold."""
+MIN_OVER = 5  # images without a product, or decided ones, that must be over a threshold
 
 MIN_DECIDED = 0.9
 """Share of the leads over a threshold that must be decided before anything is said of it: reviewers
@@ -67,7 +63,6 @@ class Choice:
 
     @property
     def step(self) -> Step | None:
-        """The chosen one."""
         return None if self.chosen is None else self.steps[self.chosen]
 
 

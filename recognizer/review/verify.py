@@ -1,10 +1,7 @@
 """Checking a case: that nothing was changed, and that the photos score the same.
 
-Its bag can be checked by any BagIt tool. This check is stricter: links, empty folders and all else
-that no manifest covers are errors too, and a manifest may be written in one way only.
+It is stricter than other BagIt tools: no links, no empty folders, one form of a manifest.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -32,8 +29,6 @@ _MAX_BYTES = 64 << 20  # of a manifest, and of the rows
 
 
 class Result(StrEnum):
-    """What came of a check."""
-
     OK = "ok"
     FAILED = "failed"
     NOT_DONE = "not done"

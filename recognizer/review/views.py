@@ -15,8 +15,7 @@ QUEUE, AUDIT = "queue", "audit"
 """The sections: listings with leads or failures, and the audit sample."""
 
 OPEN = "open"
-STATES = (OPEN, *(str(judgement) for judgement in Judgement))
-"""Of a listing: not judged, or what was said of it last."""
+STATES = (OPEN, *(str(judgement) for judgement in Judgement))  # or what was said last
 
 MAX_WORDS = 8  # that are searched
 
@@ -67,7 +66,6 @@ class View:
         return cls(**{name: value for name, value in given.items() if value})
 
     def to_query(self, **changes: str) -> dict[str, str]:
-        """Return what a URL has to say for it."""
         usual, values = asdict(View()), asdict(replace(self, **changes))
         return {name: value for name, value in values.items() if value != usual[name]}
 

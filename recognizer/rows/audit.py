@@ -1,10 +1,7 @@
 """The audit sample: clear images, drawn at random, whose review shows what a scan has missed.
 
-An image is drawn by a hash of its bytes, the same in every run; each stands for 1 / probability of
-those like it (Horvitz and Thompson, 1952).
+A hash of its bytes draws an image; it stands for 1 / probability (Horvitz and Thompson, 1952).
 """
-
-from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ Most images are clear under any policy: the matrix of their scores is compared w
 All others are decided by the same code as in a scan. To compare two scans tells what has changed.
 """
 
-from __future__ import annotations
-
 import heapq
 import json
 from collections import Counter, defaultdict, deque
@@ -28,8 +26,7 @@ from recognizer.rows.records import Ranking
 from recognizer.rows.row import Reference, Row, rounded_leads
 from recognizer.rows.scanfile import ScanFile
 
-LEAD_COUNTS = ("before", "after", "added", "removed")
-"""What is counted of the leads of a product."""
+LEAD_COUNTS = ("before", "after", "added", "removed")  # what is counted of the leads of a product
 
 _BLOCK = 4000  # rows whose scores are compared at a time
 _CLEAR_FOR_NO_REASON = (
@@ -193,7 +190,6 @@ class Decider:
         return with_listing(_CLEAR, self._policy, json.loads(item)) is _CLEAR
 
     def decided(self, row: Row) -> Row:
-        """Return a row with the decision of the policy."""
         frame = row.regions[0].frame if row.regions else None
         prediction = Prediction(
             status=row.status,
@@ -241,7 +237,6 @@ class Change:
     by: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return what matters of both rows."""
         found: dict[str, Any] = {"by": round(self.by, 6)}
         for name, row in (("before", self.before), ("after", self.after)):
             keys = ("source", "item", "sha256", "decision", "why", "family")
@@ -260,7 +255,6 @@ class Comparison:
     changes: list[Change] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the comparison as values for JSON."""
         return {
             "images": dict(zip(("before", "after"), self.images, strict=True)),
             "replaced": self.replaced,

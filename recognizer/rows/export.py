@@ -4,8 +4,6 @@ JSON Lines hold whole objects, as ``row.schema.json`` describes those of rows. T
 and Parquet are the keys of a row; those of listings are flat.
 """
 
-from __future__ import annotations
-
 import csv
 import itertools
 import json

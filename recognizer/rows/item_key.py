@@ -1,7 +1,5 @@
 """Which rows are of the same image: by its name, however it is written, and its listing."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re
@@ -11,11 +9,9 @@ from typing import Any
 from recognizer.listing_columns import listing_of
 from recognizer.status import Reason
 
-MEMBER = "!/"
-"""Separates an archive from its member, and a table from its row, in a row's source."""
+MEMBER = "!/"  # separates an archive from its member, and a table from its row, in a row's source
 
-URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
-"""How a URL begins, and its scheme."""
+URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)  # how a URL begins, and its scheme
 
 _NOTHING = re.compile(r"(?<=.)/(?:\.?/)+")
 
@@ -38,7 +34,7 @@ def item_key(
 
 
 def hash_of(text: str) -> int:
-    """Return 64 bits of a digest of a text, as a signed integer."""
+    """Return 64 bits of a digest, as a signed integer."""
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8)
     return int.from_bytes(digest.digest(), "big", signed=True)
 
@@ -57,10 +53,7 @@ def plain_name(source: str) -> str:
 
 
 def alternate_path(path: str) -> str | None:
-    """Return the absolute path of a relative one, and the reverse, from this folder.
-
-    Or return None if that may be another file, because a link comes before a ``..``.
-    """
+    """Return a relative path absolute, and the reverse; None if a link precedes ``..``."""
     try:
         other = os.path.relpath(path) if os.path.isabs(path) else os.path.abspath(path)
         if os.pardir in path.split(os.sep) and not os.path.samefile(path, other):

@@ -1,10 +1,4 @@
-"""Listings: what the images of one come to together, and what its own columns say of it.
-
-A listing is the unit of review. Which images it has, which of them stands for it, and its place in
-the queue are said by the view ``ranked`` of the scan's file.
-"""
-
-from __future__ import annotations
+"""Listings, the unit of review: what their images come to together, and what their columns say."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,10 +1,4 @@
-"""One file of many: the shards of a scan, scans that were made apart, what a cluster wrote.
-
-Of an image the row with the latest time counts; of two with the same time, that of the input which
-is named last.
-"""
-
-from __future__ import annotations
+"""One file of many: of an image the latest row counts; of equally late ones the last input's."""
 
 import itertools
 import json
@@ -24,8 +18,7 @@ from recognizer.rows.scanfile import NewRow, ScanFile
 from recognizer.rows.similar import group_copies
 from recognizer.rows.writer import ScanWriter
 
-CLOCK_TOLERANCE = timedelta(days=1)
-"""Rows and outcomes that are dated further ahead than this come from a clock that was wrong."""
+CLOCK_TOLERANCE = timedelta(days=1)  # what is dated further ahead comes from a clock that was wrong
 
 _ROWS_AT_A_TIME = 1000
 
@@ -150,7 +143,6 @@ DROP TABLE winner
 
 
 def _add_scan(file: ScanFile, path: Path) -> int:
-    """Add another scan's file, and return how many rows it has."""
     with ScanFile(path) as other:
         _check_times(other)
         column = other.listing_column
@@ -181,7 +173,6 @@ def _check_times(file: ScanFile) -> None:
 
 
 def _add_rows(file: ScanFile, path: Path, ranking: Ranking, only_pending: bool) -> int:
-    """Add the rows of a Parquet file, and return how many they are."""
     limit = datetime.now(UTC) + CLOCK_TOLERANCE
 
     def wanted() -> Iterator[NewRow]:

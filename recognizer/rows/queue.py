@@ -1,10 +1,4 @@
-"""The order of the queue, and the entries of which it is made.
-
-Entries are written with their images; which image stands for a listing, and where it comes in the
-queue, is said by the view ``ranked`` of the file.
-"""
-
-from __future__ import annotations
+"""The entries of the queue, written with their images; views of the file say their order."""
 
 import sqlite3
 from collections.abc import Iterable

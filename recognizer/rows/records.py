@@ -1,7 +1,5 @@
 """Rows as records of the table ``image``."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -32,8 +30,7 @@ from recognizer.rows.row import Reference, Row
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 
-MAX_NAME = 8000
-"""Characters of a source or of the identity of a listing, as the file and outcomes hold them."""
+MAX_NAME = 8000  # characters of a source, or of the identity of a listing
 
 _PLAIN = (
     *("status", "reason", "sha256", "phash", "format", "width", "height", "frames", "decision"),
@@ -224,7 +221,6 @@ def result_key(
 
 
 def result_of(row: Row) -> bytes:
-    """Return the :func:`result_key` of a row."""
     return result_key(
         row.sha256,
         row.reason if row.status is Status.FAILED else None,
@@ -236,10 +232,7 @@ def result_of(row: Row) -> bytes:
 
 
 def as_name(text: str) -> str:
-    """Return a source, or the ID of a listing, as text that can be printed and stored.
-
-    What is not printable is escaped; of a longer one than :data:`MAX_NAME` the end is a digest.
-    """
+    """Return printable text: the rest is escaped, beyond :data:`MAX_NAME` it ends in a digest."""
     if text.isprintable() and len(text) <= MAX_NAME:
         return text
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -249,7 +242,6 @@ def as_name(text: str) -> str:
 
 
 def as_utc(time: datetime) -> str:
-    """Return a time as the file holds it."""
     return time.astimezone(UTC).isoformat()
 
 

@@ -1,10 +1,4 @@
-"""The row: what a scan says of one image, whatever became of it.
-
-From the fields of :class:`Row` follow its JSON, its JSON Schema, the columns of CSV and Parquet
-files and the list in ``docs/rows.md``.
-"""
-
-from __future__ import annotations
+"""The row: what a scan says of one image. All descriptions of rows follow from its fields."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,8 +18,7 @@ from recognizer.policy import CandidateKind, Decision, KnownMatch, Lead, Policy,
 from recognizer.prediction import Digest, Prediction, Region, Score, object_schema
 from recognizer.status import Reason, Status
 
-ROW_SCHEMA = 6
-"""The version of the row. It grows when keys are added, or hold something else."""
+ROW_SCHEMA = 6  # grows when keys are added, or hold something else
 
 _DIGITS = 6  # of a probability: more would be noise
 _OF_PREDICTION = (

@@ -1,10 +1,4 @@
-"""Images that are alike: near-copies by their hash or equal bytes, others by their embeddings.
-
-Listings whose best images are near-copies of one another are folded in the queue: the report, the
-desk and tables of listings read these groups from the file.
-"""
-
-from __future__ import annotations
+"""Images that are alike: near-copies by their hash or equal bytes, others by their embeddings."""
 
 import heapq
 import json
@@ -108,10 +102,7 @@ def similar_images(
 
 
 def nearest_images(file: ScanFile, image: int, top: int) -> list[int]:
-    """Return the numbers of the images that are most like one of the scan, the nearest first.
-
-    By their embeddings if the scan has kept them; else these are its near-copies.
-    """
+    """Return the images most like one, the nearest first, by embeddings, else by near-copies."""
     ((phash, vector, model),) = file.select(
         "SELECT phash, vector, digest FROM image JOIN model ON model.id = model"
         " LEFT JOIN embedding ON embedding.image = image.id WHERE image.id = ?",

@@ -1,7 +1,5 @@
 """A scan in numbers."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 

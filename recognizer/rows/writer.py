@@ -1,7 +1,5 @@
 """The one scan that writes a file: resuming, and noticing what others do to the file meanwhile."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import secrets

@@ -1,10 +1,4 @@
-"""tar and zip archives, read without anything written to disk, and the images in them.
-
-Workers read the members of a zip archive and of a plain local tar in place. A compressed tar, or
-one in an object store, is streamed, and members' bytes travel with their items.
-"""
-
-from __future__ import annotations
+"""tar and zip archives, read without anything written to disk, and the images in them."""
 
 import bz2
 import gzip
@@ -235,8 +229,7 @@ def _tar_flaw(entry: tarfile.TarInfo) -> Refused | None:
 
 # --- zip -----------------------------------------------------------------------------------------
 
-STORED, DEFLATED = 0, 8
-"""The compression methods that are unpacked. No other is common, and each is one more decoder."""
+STORED, DEFLATED = 0, 8  # the compression methods that are unpacked; each more is one more decoder
 
 ReadRange: TypeAlias = Callable[[int, int], bytes]  # from a start up to an end, if there is as much
 
@@ -298,10 +291,7 @@ def _zip_flaw(entry: zipfile.ZipInfo) -> Refused | None:
 def extract(
     read_range: ReadRange, member: ArchiveMember, limits: Limits, head: int | None = None
 ) -> bytes:
-    """Read a member of any archive that is not compressed as a whole; raise :class:`Refused`.
-
-    The byte limit applies to the unpacked member. ``head`` is for its first bytes, unverified.
-    """
+    """Read a member, or its ``head`` unverified; the limit is on it unpacked. Raise Refused."""
     if head is None:
         limits.check_bytes(max(member.size, member.zipped.size if member.zipped else 0))
     if member.zipped is not None:

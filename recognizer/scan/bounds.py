@@ -16,11 +16,9 @@ from recognizer.status import Reason
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-MAX_NAME = 4096
-"""Characters of the name of a member, and of a path or URL in a table."""
+MAX_NAME = 4096  # characters of the name of a member, and of a path or URL in a table
 
-MAX_COLUMNS = 4096
-"""Of a table."""
+MAX_COLUMNS = 4096  # of a table
 
 _FREE_BYTES = 256 << 20  # unpacked before the ratio counts: small archives of blank images are many
 _CACHE_KIBIBYTES = 4096
@@ -70,7 +68,6 @@ class Reading:
         return self.count
 
     def passed(self, what: str, name: str | None = None) -> None:
-        """Take note of the last member or row that was read."""
         self._last = what if name is None else f"{what}, {name[:_MAX_SHOWN]!r},"
 
     def unpack(self, count: int, packed: int | None = None) -> None:
@@ -99,7 +96,6 @@ class KeySet(Closes):
         )
 
     def close(self) -> None:
-        """Remove the file."""
         self._database.close()
 
     def add(self, key: int) -> bool:
@@ -126,11 +122,9 @@ class Unpacked(io.RawIOBase):
         self._progress = progress
 
     def readable(self) -> bool:
-        """Return True."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Read as many bytes as there is room for, or fewer."""
         view = memoryview(buffer)
         data = self._stream.read(len(view))
         self._progress.unpack(len(data), None if self._packed is None else self._packed.tell())

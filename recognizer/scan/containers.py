@@ -1,10 +1,7 @@
 """Archives and tables, opened in a process that may die of them: strangers wrote them.
 
-The parent parses nothing of them: it receives what is found, at once. A container that crashes,
-hangs or swells the process costs a row that says how far it was read.
+One that does costs a row that says how far it was read; the parent parses nothing.
 """
-
-from __future__ import annotations
 
 import os
 import sys
@@ -21,8 +18,7 @@ from recognizer.scan.items import Item, Skipped
 from recognizer.scan.tables import Opening
 from recognizer.status import Reason
 
-MEMORY_LIMIT = 2 << 30
-"""What the process may hold, unless the scan's memory limit says otherwise."""
+MEMORY_LIMIT = 2 << 30  # what the process may hold, unless the scan's memory limit says otherwise
 
 _BEAT_SECONDS = 1.0
 

@@ -1,10 +1,4 @@
-"""From the sources that a scan is given to its items.
-
-Everything here is lazy and in a fixed order. What an item really is, or whether it is there at
-all, is for the reader to find out and for a row to say.
-"""
-
-from __future__ import annotations
+"""From the sources that a scan is given to its items, lazily and in a fixed order."""
 
 import fnmatch
 import glob
@@ -232,10 +226,7 @@ def _is_image(path: str) -> bool:
 
 
 def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
-    """Yield the files below a folder in the order of names, but for hidden ones.
-
-    Each folder is walked once, whatever links lead to it.
-    """
+    """Yield the files below a folder by name, but for hidden ones, each folder once."""
     walked: set[tuple[int, int]] = set()
     # A stack, because a tree may be deeper than Python's recursion limit.
     stack = [iter([(root, True)])]
@@ -271,10 +262,7 @@ def _entries(folder: str, skipped: Skipped, walked: set[tuple[int, int]]) -> lis
 
 
 def _match_below(pattern: str) -> Iterator[str]:
-    """Yield the files that a pattern with ``**`` matches, in the order of the walk.
-
-    The standard library's own ``**`` follows symbolic links round and round.
-    """
+    """Yield the files that match a pattern with ``**``; the library's own follows link loops."""
     parts = PurePath(pattern).parts
     first = next(i for i, part in enumerate(parts) if "**" in part)
     above = os.path.join(*parts[:first]) if first else ""

@@ -63,8 +63,7 @@ class StoreObject(str):
         return self.rpartition("/")[0]
 
 
-Container: TypeAlias = FileLocation | StoreObject
-"""Where an archive or a table may lie."""
+Container: TypeAlias = FileLocation | StoreObject  # where an archive or a table may lie
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +97,7 @@ class ArchiveMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableCell:
-    """An image inside a table, or a row of a table that cannot be read.
-
-    Rows are numbered from 1, without the header; images too, if a cell holds several.
-    """
+    """An image in a table, or a flawed row; rows, without the header, and images count from 1."""
 
     table: Container
     row: int
@@ -116,10 +112,7 @@ Location: TypeAlias = FileLocation | ArchiveMember | StoreObject | WebAddress | 
 
 
 def parse_location(name: str) -> FileLocation | StoreObject | WebAddress:
-    """Return the location that a path or a URL names.
-
-    The member of an archive is found by opening the archive, not by its name alone.
-    """
+    """Return what a path or URL names; only an opened archive tells its members."""
     match = URL.match(name)
     scheme = match and match[1].lower()
     if scheme is None:
@@ -130,12 +123,10 @@ def parse_location(name: str) -> FileLocation | StoreObject | WebAddress:
 
 
 def has_image_suffix(name: str) -> bool:
-    """Whether a name ends as those of images do."""
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def has_archive_suffix(name: str) -> bool:
-    """Whether a name ends as those of archives do."""
     return name.lower().endswith((*TAR_SUFFIXES, ZIP_SUFFIX))
 
 
@@ -222,7 +213,6 @@ class Skipped:
     """The columns that were taken for those of images, in their order, by table."""
 
     def add(self, other: Skipped) -> None:
-        """Add what was skipped in another process."""
         self.other_files += other.other_files
         self.hidden += other.hidden
         self.without_image += other.without_image

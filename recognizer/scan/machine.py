@@ -1,10 +1,4 @@
-"""The CPU, and the CPUs and the memory that this process may really use.
-
-In a container, a cluster's job or a service the control group sets limits: its files are read in
-the group of this process and in every group above it, and the tightest limit counts.
-"""
-
-from __future__ import annotations
+"""The CPU, and the CPUs and the memory that control groups let this process use."""
 
 import math
 import os
@@ -14,8 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from recognizer.imaging.sources import MEBIBYTE
 
-WORKER_BYTES = 256 * MEBIBYTE
-"""What a worker is expected to hold: libraries, the model, and a large image being decoded."""
+WORKER_BYTES = 256 * MEBIBYTE  # what a worker is expected to hold, decoding a large image
 
 _PARENT_BYTES = 256 * MEBIBYTE
 _MIN_MEMORY = 768 * MEBIBYTE  # with less, photos would fail that decode today
@@ -56,7 +49,6 @@ def available_memory() -> int | None:
 
 
 def cpu_name() -> str:
-    """Return what the CPU is called."""
     for line in _text(_PROC / "cpuinfo").splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":

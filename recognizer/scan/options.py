@@ -1,7 +1,5 @@
 """The options of a scan, and what travels to its workers."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Mapping
@@ -25,8 +23,6 @@ from recognizer.status import DEADLY
 
 
 class Engine(StrEnum):
-    """What runs the workers of a scan."""
-
     LOCAL = "local"
     RAY = "ray"
 
@@ -76,10 +72,7 @@ class ScanOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerPayload:
-    """What travels to a worker process, on this machine or on another.
-
-    ``files`` has the files of model and known items by their paths; it is empty unless packed.
-    """
+    """What travels to a worker; ``files``, by path, is empty unless packed for another machine."""
 
     bundle: Bundle
     policy: Policy
@@ -105,7 +98,6 @@ class WorkerPayload:
         )
 
     def make_recognizer(self) -> Recognizer:
-        """Load the model, as a worker has it."""
         provider, limits = self.options.provider, self.options.limits
         return Recognizer(self.bundle, provider=provider, threads=1, limits=limits)
 

@@ -1,14 +1,9 @@
-"""The worker pool: the processes of a scan, what each of them holds, and what ends one.
+"""The worker pool: the processes of a scan, and what ends one: a crash, a timeout, its memory.
 
-The parent hands out single images and keeps a few waiting with each worker. A worker dies by itself
-(a decoder that crashes), or it is killed when one step takes longer than the timeout, or when it
-holds more memory than the limit. Either way the image that it worked on gets a row that says so,
-and what waited goes to another worker. **No image is blamed on suspicion**: if it is uncertain
-which one was the cause (one of a GPU's batch; or the memory may have grown before), each is tried
-again by itself.
+The image that a worker died of gets a row that says so; what waited goes to another worker. **No
+image is blamed on suspicion**: if it is uncertain which one was the cause (one of a GPU's batch; or
+the memory may have grown before), each is tried again by itself.
 """
-
-from __future__ import annotations
 
 import math
 import tempfile
@@ -119,7 +114,6 @@ class WorkerPool:
             yield done
 
     def stop(self) -> None:
-        """Stop all workers at once."""
         close_all([worker.child for worker in self._workers])
         self._workers.clear()
 

@@ -1,11 +1,7 @@
 """The same scan on a Ray cluster: an actor on each CPU, each with the model loaded once.
 
-The driver is the scan itself: it names the images, deals them out in groups through Ray Data, and
-writes the file, so that a scan on a cluster is resumed like any other. Ray replaces actors and
-machines that are lost, and gives their groups to others.
+The driver is the scan itself, and writes the file; Ray replaces actors that are lost.
 """
-
-from __future__ import annotations
 
 import importlib
 import itertools

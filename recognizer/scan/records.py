@@ -1,10 +1,4 @@
-"""The rows of tables: CSV, TSV, JSON lines and Parquet, and the values of their cells.
-
-A row that cannot be read says so. Of Parquet a few rows are read at a time: small files may hold
-gigabytes of zeros.
-"""
-
-from __future__ import annotations
+"""The rows of tables: CSV, TSV, JSON lines and Parquet, and the values of their cells."""
 
 import base64
 import csv
@@ -26,8 +20,7 @@ from recognizer.status import Reason
 
 Lines: TypeAlias = "io.BufferedReader[io.RawIOBase]"
 
-MAX_LINE_BYTES = 128 << 20
-"""A longer line is cut, and so are rows. An image of 64 MiB as Base64 fits."""
+MAX_LINE_BYTES = 128 << 20  # longer lines, and rows, are cut; a 64 MiB image as Base64 fits
 
 _MAX_HEADER = 1 << 20  # characters
 _BUFFER_BYTES = 1 << 16

@@ -1,8 +1,4 @@
-"""The scan: items in, rows out, whatever happens to the processes in between.
-
-A result is paired with its item by number, never by position in a stream. Who does the work, and
-what becomes of workers that die of it, is up to :mod:`recognizer.scan.pool`.
-"""
+"""The scan: items in, rows out, paired by number, never by position in a stream."""
 
 from __future__ import annotations
 

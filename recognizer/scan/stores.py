@@ -1,11 +1,7 @@
 """Object stores, through fsspec: single objects, prefixes, and streamed files.
 
-Credentials, end points and regions are those of the store's own library, from its environment
-variables and files, and that library retries what fails for a moment. fsspec is imported when the
-first URL comes: a scan of files needs none of it.
+Credentials and retries are those of the store's own library. A scan of files imports no fsspec.
 """
-
-from __future__ import annotations
 
 import io
 import os
@@ -68,7 +64,6 @@ class Store:
             raise UsageError(f"{url}: {error}") from error
 
     def read(self, limits: Limits) -> bytes:
-        """Read the object whole."""
         data = self.read_range(0, limits.max_bytes + 1)
         limits.check_bytes(len(data))
         return data
@@ -143,7 +138,6 @@ def _refusing() -> Iterator[None]:
 
 
 def opened(location: Container) -> BinaryIO:
-    """Open a local file or an object."""
     if isinstance(location, FileLocation):
         return io.BufferedReader(open_regular(location))
     return Store(location).open()

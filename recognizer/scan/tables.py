@@ -1,11 +1,7 @@
 """Archives and tables, opened; and of each row of a table the images that it names or holds.
 
-Some columns name or hold the images; all others are the listing's and pass through to the rows of
-the scan. A row that cannot be read becomes an item that failed: it may have named an image. A
-listing without an image is an item too: it has a text.
+A row that cannot be read, and a listing without an image, are items too.
 """
-
-from __future__ import annotations
 
 import base64
 import binascii

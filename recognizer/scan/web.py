@@ -6,8 +6,6 @@ otherwise (DNS rebinding). Each redirect goes the same way. No proxy, cookie or 
 Source: OWASP, Server-Side Request Forgery Prevention Cheat Sheet.
 """
 
-from __future__ import annotations
-
 import http.client
 import ipaddress
 import socket
@@ -25,8 +23,7 @@ from recognizer.imaging.sources import Refused
 from recognizer.scan.items import PORTS, Access, IpAddress
 from recognizer.status import Reason
 
-MAX_SECONDS = 20.0
-"""For an image, with all attempts and redirects: less than a scan's timeout for it."""
+MAX_SECONDS = 20.0  # for an image, with all attempts and redirects: less than a scan's timeout
 
 PAUSES = (0.5, 2.0)  # seconds before the second and the third attempt
 MAX_REDIRECTS = 5

@@ -1,8 +1,6 @@
-"""The worker: a process that reads, decodes and scores images.
+"""The worker: a process that reads, decodes and scores images, where a crash costs one image.
 
-Decoders are where hostile bytes do their harm, so they run where a crash costs one image. A worker
-reports each step that it begins; when it dies, or takes too long, its parent knows which image was
-the cause. All that a worker holds can be lost: the parent ends it by killing it.
+It reports each step that it begins: when it dies, its parent knows which image was the cause.
 """
 
 from __future__ import annotations
@@ -53,10 +51,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """What became of a task; ``row`` is None if the last one still holds.
-
-    The thumbnail is that of a lead; the embedding is int8, (channels,).
-    """
+    """What became of a task; no ``row`` if the last one holds; embeddings are int8, (channels,)."""
 
     index: int
     row: Row | None = None

@@ -3,8 +3,6 @@
 Every draw depends only on the given generator.
 """
 
-from __future__ import annotations
-
 import math
 
 import cv2

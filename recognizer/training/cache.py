@@ -1,9 +1,4 @@
-"""Photos that are decoded once, as they are served, and what frozen networks see in them.
-
-Recipes of the same input size may share the file; a command that was stopped resumes with it.
-"""
-
-from __future__ import annotations
+"""Photos that are decoded once, as they are served, and what frozen networks see in them."""
 
 import os
 import sqlite3
@@ -64,7 +59,6 @@ class PhotoCache(Closes):
             raise TrainingError(f"{path}: {error}; delete it, or name another file") from error
 
     def close(self) -> None:
-        """Release the file."""
         self._database.close()
 
     def fill(

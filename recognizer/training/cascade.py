@@ -4,8 +4,6 @@ The ensemble is the mean of linear heads on the frozen features of ImageNet netw
 input (the idea is that of Viola and Jones, 2001).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,10 +79,7 @@ def pass_gate(gate: Gate, first: torch.Tensor, second: torch.Tensor) -> torch.Te
 
 
 class Cascade(nn.Module):
-    """A cascade, to be exported and compared with what was exported.
-
-    ``size`` is the side of the first network's input; that of the ensemble is the cascade's.
-    """
+    """A cascade, to be exported; ``size`` is the side of the first network's input alone."""
 
     def __init__(
         self, first: ProductNetwork, size: int, second: Sequence[ProductNetwork], gate: Gate
@@ -109,10 +104,7 @@ class Cascade(nn.Module):
 
 
 def build_ensemble_network(config: TrainingConfig, backbone: str, labels: int) -> ProductNetwork:
-    """Return a network of an ensemble with a head of zeros.
-
-    Its weights are those of ImageNet, or random if the recipe begins with random ones.
-    """
+    """Return a network with a head of zeros, and ImageNet weights unless the recipe has none."""
     own = msgspec.structs.replace(
         config,
         backbone=backbone,

@@ -1,9 +1,4 @@
-"""The recipe of a model, a TOML file.
-
-Unknown keys and values out of range are errors, so that a misspelt key is never ignored.
-"""
-
-from __future__ import annotations
+"""The recipe of a model, a TOML file; unknown keys and values out of range are errors."""
 
 import re
 import tomllib
@@ -113,11 +108,9 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 DEFAULT_RECIPE = "small-cpu"
-"""The recipe that is used by default."""
 
 
 def carried_recipes() -> dict[str, Path]:
-    """Return the recipes that this package carries, by name."""
     package = Path(__file__).parent.parent
     # An installed package carries them inside; a checkout keeps them in export/.
     shelves = [package.parent / "export" / "recipes", package / "recipes"]

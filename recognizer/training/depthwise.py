@@ -5,8 +5,6 @@ long. The gradient of a 5x5 kernel comes from those of four 3x3 kernels that see
 that of the input from a convolution with the kernel turned around.
 """
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import torch
@@ -38,8 +36,7 @@ def speed_up_gradients(module: nn.Module) -> None:
 
 
 class _Depthwise(nn.Conv2d):
-    is_same: bool
-    """Whether the padding is TensorFlow's, which depends on the size of the input."""
+    is_same: bool  # whether the padding is TensorFlow's, which depends on the size of the input
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.is_same:

@@ -1,10 +1,7 @@
 """From a trained recipe to a bundle: ONNX, int8, calibration, thresholds, figures, card.
 
-Calibration, thresholds and the choice of int8 come from photos that the folds' networks have not
-seen. The test split then gives the figures of the model card; nothing is chosen by it.
+Photos that the folds' networks have not seen decide; the test split only gives the figures.
 """
-
-from __future__ import annotations
 
 import csv
 import hashlib
@@ -50,8 +47,7 @@ from recognizer.training.runs import Recipe, answers, finished_network, fold_net
 from recognizer.training.weight_rounding import WEIGHT_BITS
 
 SOURCES_FILE = "sources.csv"
-UNSTATED = "unstated"
-"""Stands for the licence of photos for which none is stated."""
+UNSTATED = "unstated"  # stands for the licence of photos for which none is stated
 
 _CALIBRATION_PHOTOS = 300  # from which the ranges of the int8 activations are read
 _HEAD_PHOTOS = 1500  # on which the int8 network learns to answer as the exact one does

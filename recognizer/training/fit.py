@@ -4,8 +4,6 @@ What a step draws depends on the seed and its number alone, so a run that was st
 ends with the weights of an unbroken one.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import time
@@ -48,8 +46,6 @@ _BATCH = 32  # of predictions
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come."""
-
     photos: int
     of: int
     loss: float | None  # the mean since the last report; None when a run resumes
@@ -238,10 +234,7 @@ def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.A
 def predict(
     network: ProductNetwork, photos: Sequence[Photo], cache: PhotoCache, size: int
 ) -> NDArray[np.float32]:
-    """Return logits of photos as they are served, float32, (N, labels).
-
-    ``size`` is the side of the network's input.
-    """
+    """Return logits of photos as served, float32, (N, labels); the input's side is ``size``."""
     device = next(network.eval().parameters()).device
     parts = []
     for first in range(0, len(photos), _BATCH):

@@ -1,7 +1,5 @@
 """The head that training begins with: a multinomial logistic regression on frozen features."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence

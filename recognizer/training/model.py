@@ -5,8 +5,6 @@ sees the roots of pooled features, these are divided, place by place, by the roo
 Batch normalisation keeps its first statistics, and is folded into convolutions if it can be.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast

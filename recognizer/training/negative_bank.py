@@ -1,10 +1,4 @@
-"""Choose the photos of a bundle's bank of negatives, which later enrolments need.
-
-Photos of one source in ten without a product, for counting false positives; some photos of each
-product; and of the others those most like a product to the model, and those that differ most.
-"""
-
-from __future__ import annotations
+"""Choose the photos of a bundle's bank of negatives, which later enrolments need."""
 
 from collections import defaultdict
 from collections.abc import Sequence

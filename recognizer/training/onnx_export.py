@@ -1,9 +1,4 @@
-"""Write a trained network as an ONNX file in fp32, and compare it and its int8 version with torch.
-
-The int8 version is made by :mod:`recognizer.training.quantization`.
-"""
-
-from __future__ import annotations
+"""Write a trained network as an ONNX file in fp32; compare it and its int8 version with torch."""
 
 import warnings
 from collections.abc import Sequence
@@ -126,10 +121,7 @@ cascade (uint8[N, {side}, {side}, 3] images) => (
 
 
 def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: Path) -> None:
-    """Join the files of a cascade's first network and of its ensemble into one.
-
-    Each image is decided by itself; the ensemble runs if any image of a batch is suspected.
-    """
+    """Join the networks of a cascade; the ensemble runs if any image of a batch is suspected."""
     model, gate = onnx.load(str(first)), cascade.gate
     ensemble = [_maps_alone(file, f"ensemble_{i}_") for i, file in enumerate(second)]
     labels = len(gate.bars)

@@ -4,8 +4,6 @@ The head stays in fp32, and is corrected so that it answers to rounded features 
 ones. If the network takes raw pixels, the uint8 input itself is the first quantised tensor.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,9 +29,7 @@ from recognizer.training.weight_rounding import fit_weights
 _OPERATIONS = ["Conv", "Add", "Clip", "Relu"]
 _BATCH = 8
 
-_PENALTY = 10.0
-"""Of the correction of the head, as a multiple of the mean variance of an embedding's channel: of
-0.01 to 10 the last left the least difference on photos that the correction had not seen."""
+_PENALTY = 10.0  # of the head's correction, in mean variances of a channel; best of 0.01 to 10
 
 
 def _batches(inputs: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.uint8]]]:
@@ -54,11 +50,7 @@ def can_quantize(fp32: Path) -> bool:
 
 
 def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
-    """Write the int8 version of an fp32 file.
-
-    Model inputs from training photos, uint8, (N, size, size, 3), give the ranges of the
-    activations.
-    """
+    """Write the int8 version of a file; training inputs, (N, size, size, 3), give the ranges."""
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(fp32), str(prepared), skip_symbolic_shape=True)
@@ -107,10 +99,7 @@ def _head_nodes(model: onnx.ModelProto) -> list[str]:
 
 
 def _feed_pixels_directly(model: onnx.ModelProto) -> None:
-    """Make the uint8 pixels the first quantised tensor: scale 1, zero point 0, no arithmetic.
-
-    If a layer of its own normalises them, its output is quantised like any other tensor.
-    """
+    """Make the uint8 pixels the first quantised tensor, unless a layer normalises them."""
     graph = model.graph
     kinds = ("Transpose", "Cast", "QuantizeLinear", "DequantizeLinear")
     if not (chain := _first(graph, graph.input[0].name, *kinds)):

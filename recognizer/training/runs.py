@@ -1,7 +1,6 @@
 """All runs of a recipe: each fold of sources left out in turn, then none, with several seeds.
 
-What is finished is not done again. The weights are the mean of all seeds', which does better away
-from the training data (a "model soup": Wortsman et al., 2022).
+The weights are the mean of all seeds' (a "model soup": Wortsman et al., 2022).
 """
 
 from __future__ import annotations
@@ -74,7 +73,6 @@ class Recipe:
 
     @property
     def train(self) -> list[Photo]:
-        """The photos to learn from."""
         return self.without(None)
 
     def without(self, fold: int | None) -> list[Photo]:
@@ -83,7 +81,6 @@ class Recipe:
         return [p for p, f in pairs if p.split == "train" and (fold is None or f != fold)]
 
     def of_fold(self, fold: int) -> list[Photo]:
-        """The photos of a fold."""
         return [p for p, f in zip(self.photos, self.folds, strict=True) if f == fold]
 
 
@@ -324,7 +321,6 @@ def finished_network(recipe: Recipe) -> ProductNetwork | Cascade:
 
 
 def read_recipe(folder: Path) -> TrainingConfig:
-    """Return the recipe that a folder was trained with."""
     path = folder / RECIPE_FILE
     try:
         return config_from_dict(json.loads(path.read_text("utf-8"))["recipe"], str(path))

@@ -5,8 +5,6 @@ others making up for its error (optimal brain quantisation: Frantar et al., GPTQ
 single step helps. What is left of the mean error goes into the bias.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

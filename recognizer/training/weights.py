@@ -1,7 +1,5 @@
 """The weights with which a backbone begins: ImageNet's, a bundle's, a file's, or random ones."""
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The pages and requests of the review server; it only reads, calls the queue, and renders."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac
@@ -154,7 +152,6 @@ class _Pages:
         return self._render(request, "desk.html.j2", **self._desk(request, reviewer, view, entry))
 
     def strip(self, request: Request) -> Response:
-        """Return a page of the photos of a listing, to be put into its card."""
         _signed_in(request, 403)
         if (entry := self._queue.entry(_number(request))) is None:
             raise HTTPException(404)

@@ -4,8 +4,6 @@ What somebody says is on the disk before the next listing is handed out. Who has
 the server alone: after a restart the pages that are open ask for their listings again.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections import Counter, defaultdict
@@ -23,8 +21,7 @@ from recognizer.rows.queue import ENTRY_ORDER
 from recognizer.rows.records import as_utc
 
 HOLD_SECONDS = 600.0
-SHIFT_SECONDS = 12 * 3600.0
-"""What somebody did in the last hours counts as this shift."""
+SHIFT_SECONDS = 12 * 3600.0  # what somebody did in the last hours counts as this shift
 
 _IS_FREE = (
     "NOT EXISTS (SELECT 1 FROM temp.hold JOIN entry AS held ON held.unit = hold.unit"
@@ -136,7 +133,6 @@ class Queue(Entries):
                 self._hold(reviewer, entry)
 
     def release(self, reviewer: str) -> None:
-        """Take back what a reviewer has."""
         self.file.execute("DELETE FROM temp.hold WHERE reviewer = ?", (reviewer,))
 
     def is_for_others(self, reviewer: str, entry: Entry) -> bool:

@@ -5,8 +5,6 @@ must be one of ours (against DNS rebinding), the cookie is sent from our pages o
 changes something comes from a page of the same origin.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import unicodedata
 from collections.abc import Collection
@@ -18,8 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 64 << 10
 MAX_NAME = 60
-MIN_TOKEN = 16
-"""Characters of an access token."""
+MIN_TOKEN = 16  # characters of an access token
 
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _HEADERS = {
@@ -64,7 +61,6 @@ class Guard:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
