@@ -4,7 +4,15 @@ from pathlib import Path
 import pytest
 
 from recognizer.errors import TrainingError
-from recognizer.training.config import TrainingConfig, load_config
+from recognizer.model.bundle import load_bundle
+from recognizer.model.folders import find_bundle
+from recognizer.training.config import TrainingConfig, config_from_dict, load_config
+
+
+def test_the_recipe_of_the_released_model_is_read() -> None:
+    training = load_bundle(find_bundle()).training
+    assert training is not None
+    assert config_from_dict(training.recipe, "bundle.json").name == "wildlife"
 
 
 def test_an_empty_file_is_a_recipe(tmp_path: Path) -> None:
