@@ -24,6 +24,9 @@ LABELS = "taxonomy.toml"  # the file in a data folder that describes custom labe
 
 REQUIRED_COLUMNS = ("sha256", "file", "label", "source", "split")
 SPLITS = ("train", "validation", "test")
+BACKDROP_LABELS = frozenset({"listing_other", "scene_other", "texture"})
+"""Photos of these labels serve as backdrops: what listings look like without any product."""
+
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
 )

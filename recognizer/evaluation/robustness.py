@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.dataset.compose import recompress
 from recognizer.dataset.manifest import Photo, read_photo
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
@@ -48,10 +49,7 @@ def alter(  # noqa: PLR0911 - one for each alteration
     height, width = rgb.shape[:2]
     match name:
         case "recompression":
-            quality = [cv2.IMWRITE_JPEG_QUALITY, int(value)]
-            _, data = cv2.imencode(".jpg", rgb[..., ::-1], quality)
-            bgr = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
-            return np.ascontiguousarray(bgr[..., ::-1])
+            return recompress(rgb, int(value))
         case "downscaling":
             size = (max(1, round(width * value)), max(1, round(height * value)))
             return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)

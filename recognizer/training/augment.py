@@ -1,38 +1,66 @@
-"""Random changes of training photos, of products and look-alikes alike, so that none is a clue.
+"""Random changes of training photos.
 
-Every draw depends only on the given generator.
+Museum photos show one object on grey paper; sellers show it in front of anything, damaged as
+platforms and phones damage photos. Products and look-alikes are changed alike, so that none of it
+is a clue. Every draw depends only on the given generator.
 """
 
 import math
+from collections import defaultdict
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.dataset.compose import compose, plain_backdrop, put_photo, recompress, several
+from recognizer.dataset.cutout import Cutout, cut_out
+from recognizer.dataset.manifest import BACKDROP_LABELS, Photo
+from recognizer.training.cache import PhotoCache
 from recognizer.training.config import AugmentConfig
 
 RGB = NDArray[np.uint8]
 
+_MIN_COMPOSED_CROP = 0.7  # objects of a composed image may be small: a crop must not lose them
 _MAX_CUT = 0.1  # share of a side that is cut off a photo that is hardly changed
+_PLAIN_BACKDROPS = 0.35  # share of the backdrops that are studio paper instead of a photo
+_SEVERAL, _MAX_OBJECTS, _WITH_OTHERS = 0.2, 8, 0.2
 _ROTATED, _MAX_DEGREES = 0.4, 20.0
 _RECOLOURED, _CONTRAST, _TINT = 0.8, 0.35, 0.05
 _DAMAGE = {"gray": 0.08, "blur": 0.1, "shrink": 0.15, "noise": 0.08, "jpeg": 0.3, "erase": 0.1}
 
 
 class Augmentation:
-    """The changes of a recipe; ``size`` is the side of the network's input in pixels."""
+    """The changes of one recipe for one set of training photos.
 
-    def __init__(self, config: AugmentConfig, size: int) -> None:
-        self.config, self.size = config, size
+    Backdrops and other objects come from these photos, too; ``size`` is the side of the model's
+    input in pixels.
+    """
 
-    def __call__(self, rgb: RGB, rng: np.random.Generator) -> RGB:
-        """Return a changed copy of a photo, (size, size, 3), ready for the network.
+    def __init__(
+        self, config: AugmentConfig, size: int, photos: Sequence[Photo], cache: PhotoCache
+    ) -> None:
+        self.config, self.size, self._pictures = config, size, cache
+        self._backdrops = [p for p in photos if p.label in BACKDROP_LABELS] or list(photos)
+        self._of_label = defaultdict[str, list[Photo]](list)
+        for photo in photos:
+            self._of_label[photo.label].append(photo)
+        self._ordinary = [p for p in photos if not p.is_product]
 
-        The photo is uint8, RGB, of any height and width.
-        """
-        if rng.random() < self.config.identity_prob:
+    def __call__(self, photo: Photo, rng: np.random.Generator) -> RGB:
+        """Return a changed copy of a photo, uint8, (size, size, 3), RGB, ready for the model."""
+        config, rgb = self.config, self._pictures.rgb(photo.sha256)
+        if rng.random() < config.identity_prob:
             return self._gently(rgb, rng)
-        image = random_part(rgb, self.size, rng, self.config.min_crop)
+        kind, smallest = rng.random(), config.min_crop
+        if kind < config.object_prob:
+            if objects := self._objects(photo, rng):
+                rgb = compose(self._backdrop(rng), objects, self._others(photo, rng), rng)
+                smallest = _MIN_COMPOSED_CROP
+        elif kind < config.object_prob + config.canvas_prob:
+            rgb = put_photo(rgb, self._backdrop(rng), rng)
+        image = random_part(rgb, self.size, rng, smallest)
+        rng.random()  # decided about something in earlier versions; the later draws stay the same
         return self._damage(_recolour(image, rng), rng)
 
     def _gently(self, rgb: RGB, rng: np.random.Generator) -> RGB:
@@ -45,6 +73,28 @@ class Augmentation:
             gain = rng.normal(1, 0.06, 3) * rng.uniform(0.8, 1.2)
             image = _map_levels(image, np.arange(256)[:, None] * gain + rng.uniform(-15, 15))
         return image
+
+    def _objects(self, photo: Photo, rng: np.random.Generator) -> list[Cutout]:
+        first = self._cutout(photo)
+        if first is None or rng.random() >= _SEVERAL:
+            return [] if first is None else [first]
+        alike = self._of_label[photo.label]
+        return several(first, lambda: self._cutout(_any(alike, rng)), _MAX_OBJECTS, rng)
+
+    def _others(self, photo: Photo, rng: np.random.Generator) -> list[Cutout]:
+        if not photo.is_product or not self._ordinary or rng.random() >= _WITH_OTHERS:
+            return []
+        found = [self._cutout(_any(self._ordinary, rng)) for _ in range(int(rng.integers(1, 4)))]
+        return [one for one in found if one is not None]
+
+    def _cutout(self, photo: Photo) -> Cutout | None:
+        mask = self._pictures.mask(photo.sha256)
+        return None if mask is None else cut_out(self._pictures.rgb(photo.sha256), mask)
+
+    def _backdrop(self, rng: np.random.Generator) -> RGB:
+        if rng.random() < _PLAIN_BACKDROPS:
+            return plain_backdrop(rng)
+        return self._pictures.rgb(_any(self._backdrops, rng).sha256)
 
     def _damage(self, image: RGB, rng: np.random.Generator) -> RGB:
         """Lose colour, sharpness, resolution or a part, as platforms and phones do."""
@@ -62,7 +112,7 @@ class Augmentation:
             noise = rng.standard_normal(image.shape, np.float32) * rng.uniform(3, 14)
             image = (image + noise).clip(0, 255).astype(np.uint8)
         if "jpeg" in done:
-            image = _recompress(image, int(rng.integers(25, 96)))
+            image = recompress(image, int(rng.integers(25, 96)))
         if "erase" in done:
             side = self.size * math.sqrt(rng.uniform(0.02, 0.15))
             ratio = math.sqrt(_log_uniform(rng, 2.5))
@@ -138,7 +188,5 @@ def _log_uniform(rng: np.random.Generator, largest: float) -> float:
     return math.exp(rng.uniform(-math.log(largest), math.log(largest)))
 
 
-def _recompress(rgb: RGB, quality: int) -> RGB:
-    """Write a photo as JPEG, quality 0 to 100, and read it again."""
-    _, data = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1])
+def _any(photos: Sequence[Photo], rng: np.random.Generator) -> Photo:
+    return photos[int(rng.integers(len(photos)))]

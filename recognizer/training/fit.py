@@ -81,8 +81,7 @@ class Run:
         self.weights = photo_weights(
             photos, config.label_power, config.source_power, config.label_weights
         )
-        self.cache = cache
-        self.augment = Augmentation(config.augment, config.input_size)
+        self.augment = Augmentation(config.augment, config.input_size, photos, cache)
         torch.manual_seed(seed)
         network = build_network(config, len(labels)).eval().to(self.device)
         features = features_of(network, photos, cache, config.input_size, on_progress=on_features)
@@ -149,7 +148,7 @@ class Run:
         return torch.from_numpy(np.stack(images)), torch.from_numpy(self.targets[rows])
 
     def _picture(self, row: int, seed: int) -> NDArray[np.uint8]:
-        return self.augment(self.cache.rgb(self.photos[row].sha256), np.random.default_rng(seed))
+        return self.augment(self.photos[row], np.random.default_rng(seed))
 
     def _take_step(self, images: torch.Tensor, targets: torch.Tensor) -> float:
         config = self.config
