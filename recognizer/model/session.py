@@ -51,7 +51,7 @@ def open_session(
             raise ProviderError(
                 f"the provider {provider!r} is not in this build of onnxruntime; it has: "
                 f"{', '.join(there)}. Install {PACKAGES.get(provider, 'onnxruntime')} in place of "
-                "onnxruntime, or allow a fallback to the CPU"
+                "onnxruntime (in Python, allow_fallback=True uses the CPU)"
             )
         provider = "cpu"
     options = session_options(threads)

@@ -107,7 +107,9 @@ def _check_files(
     for name in sorted(present.keys() - own_files):
         yield Check(name, Result.FAILED, f"{present[name] or 'a file'} that was added later")
     own = digests.get(TAG_MANIFEST)
-    if digest is not None and digest.lower() != own:
+    if own is None:
+        yield Check("digest", Result.FAILED, f"{TAG_MANIFEST}, of which it is, is missing")
+    elif digest is not None and digest.lower() != own:
         yield Check("digest", Result.FAILED, f"it is {own}, not {digest}: something was changed")
     else:
         known = "as expected" if digest else "compare it with the one that was written down"

@@ -156,6 +156,7 @@ def _swap_lines(path: Path) -> None:
         (lambda data: _link(data / "heatmaps"), "data/heatmaps"),
         (lambda data: _swap_lines(data.parent / TAG_MANIFEST), TAG_MANIFEST),
         (lambda data: (data.parent / TAG_MANIFEST).unlink(), TAG_MANIFEST),
+        (lambda data: (data.parent / TAG_MANIFEST).unlink(), "digest"),
     ],
 )
 def test_what_is_missing_or_added_is_named(
