@@ -77,7 +77,7 @@ def _jpeg_cuts(data: bytes) -> dict[str, int]:
 
 
 def _place(name: str, folder: Path) -> Path | str:
-    """Put what is no regular file, or one that cannot be read, into a folder."""
+    """Put what is not a regular file, or cannot be read, into a folder."""
     path = folder / f"{name}.jpg"
     match name:
         case "fifo":

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recognizer.model.numerics import sigmoid
 from recognizer.policy import FALSE_POSITIVE_RATES
 
-MIN_OVER = 5  # negatives that an empirical threshold leaves above it; else the tail is smoothed
+MIN_OVER = 5  # negatives that an empirical threshold leaves above it; with fewer it is smoothed
 
 MAX_FOR_RANKS = 20  # of so few photos each rank is given: it says more than a share
 

@@ -1,6 +1,6 @@
 """Thresholds for a review team: what each choice finds, and how many leads it makes.
 
-They are measured on labelled photos, or on a reviewed scan, whose audit sample alone tells what a
+They are measured on labelled photos, or on a reviewed scan, whose audit sample alone shows what a
 lower threshold would add and what was missed. One threshold holds for all products.
 """
 

@@ -1,7 +1,7 @@
 """Decide again: another policy applied to the scores of a scan, without an image or a model.
 
 Most images are clear under any policy: the matrix of their scores is compared with the thresholds.
-All others are decided by the same code as in a scan. To compare two scans tells what has changed.
+All others are decided by the same code as in a scan. Comparing two scans shows what has changed.
 """
 
 import heapq

@@ -1,4 +1,4 @@
-"""HEIC, where the extra ``heif`` is installed: decoded as everything else."""
+"""HEIC, where the extra ``heif`` is installed: decoded like everything else."""
 
 import io
 

@@ -39,7 +39,7 @@ def large_png(path: Path, level: int) -> Row:
 
 
 def test_a_heat_map_is_drawn_against_the_threshold_of_the_policy() -> None:
-    """That of a lead, else the one of the row's policy; the label's own may be 0.01."""
+    """That of a lead, otherwise that of the row's policy; the label's own may be 0.01."""
     bundle = load_bundle()
     row = bare_row("a.jpg", 0.9, "review")
     (lead,) = [one for one in row.leads if one.kind == "label"]
