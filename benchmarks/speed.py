@@ -1,10 +1,12 @@
 """How fast the recognizer is on this machine, beside the loops that people write by hand.
 
-    python -m benchmarks.speed --markdown docs/speed.md
+    python -m benchmarks.speed --data DATA --photos 200 --markdown docs/speed.md
     python -m benchmarks.speed --bundle wildlife-v6 --bundle bundles/own-v1   # both in one run
 
-It takes some minutes, in which nothing else should run. Each measurement runs in a process of its
-own, so that its memory is its own; scans run by the command line, as a user starts them.
+A cascade takes longer for what it suspects, which is most of the sample images: with ``--data`` it
+gets photos of a test split without a product. It takes some minutes, in which nothing else should
+run. Each measurement runs in a process of its own, so that its memory is its own; scans run by the
+command line, as a user starts them.
 """
 
 import argparse
@@ -33,11 +35,11 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 import cv2
 import numpy as np
 import onnxruntime
-import simplejpeg
 from PIL import Image
 
 from recognizer import __version__
-from recognizer.engine import BATCH_SIZE, Recognizer
+from recognizer.dataset.manifest import load_data
+from recognizer.engine import Recognizer
 from recognizer.errors import RecognizerError, UsageError
 from recognizer.imaging import model_input, perceptual_hash
 from recognizer.model.bundle import Bundle, load_bundle
@@ -60,24 +62,24 @@ _IMAGES_PER_WORKER = 64  # a multiple of what is given to a worker at once
 _UNCHANGED = (300, 2000)  # files of two folders, whose difference is free of the start
 _SETTLED_SECONDS = 2.5  # files that are younger are read again
 _LOOK_SECONDS = 0.5  # at the memory of a scan, which costs its workers a moment
-_STARTS = 5  # new processes, of which the median counts
+_CALLS = 3  # for each photo, of which the median counts
 _TORCH_BATCH, _TORCH_BATCHES = 32, 5  # batches of each worker; the first does not count
 _PACKAGES = ("onnxruntime", "simplejpeg", "numpy", "torch", "timm")
 
 
 def make_photos(
-    folder: Path, size: tuple[int, int], count: int, *, progressive: bool
+    folder: Path, originals: Sequence[Path], size: tuple[int, int], count: int, *, progressive: bool
 ) -> list[Path]:
-    """Write sample images, enlarged, with the noise of a camera: the same ones everywhere.
+    """Write images, enlarged, with the noise of a camera: the same ones everywhere.
 
     The cost of decoding a JPEG depends on its bytes as much as on its pixels: noise is added until
     it has as many as a photo.
     """
     folder.mkdir(parents=True)
     paths = []
-    for number, sample in zip(range(count), itertools.cycle(sorted(SAMPLES.glob("*.jpg")))):
-        image = simplejpeg.decode_jpeg(sample.read_bytes(), "RGB")
-        large = cv2.resize(np.asarray(image), size, interpolation=cv2.INTER_CUBIC)
+    for number, original in zip(range(count), itertools.cycle(originals)):
+        image = np.asarray(Image.open(original).convert("RGB"))
+        large = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
         drawn = np.asarray(np.random.default_rng(number).standard_normal(large.shape), np.float32)
         # A camera's noise is smoothed by its own processing, and mostly of brightness.
         grain = np.asarray(cv2.GaussianBlur(drawn, (3, 3), 0.6), np.float32)
@@ -99,21 +101,17 @@ def in_new_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
 
 
 def stages(bundle: Bundle, photos: Sequence[Path]) -> Figures:
-    """Return the seconds that a photo takes in each stage on one CPU, as a scan calls it."""
+    """Return the seconds that a photo takes in each stage on one CPU, one by one as in a scan."""
     recognizer = Recognizer(bundle, threads=1)
     session, _ = open_session(bundle, "cpu", 1, False)
     data = [path.read_bytes() for path in photos]
     frames = [recognizer.load_image(image).frames[0].rgb for image in data]
-    inputs = np.stack([model_input(frame, bundle.input_size) for frame in frames])
-    # Whole batches only: a smaller one at the end would cost more for each photo.
-    whole = inputs[np.arange(-(-len(inputs) // BATCH_SIZE) * BATCH_SIZE) % len(inputs)]
-    batches = np.split(whole, len(whole) // BATCH_SIZE)
-    run = _median(lambda batch: session.run(["scores", "maps"], {"images": batch}), batches)
+    inputs = [model_input(frame, bundle.input_size)[None] for frame in frames]
     return {
-        "decode": _median(recognizer.load_image, data),
-        "resize": _median(lambda frame: model_input(frame, bundle.input_size), frames),
-        "infer": run / BATCH_SIZE,
-        "hash": _median(perceptual_hash, frames),
+        "decode": _seconds(recognizer.load_image, data),
+        "resize": _seconds(lambda frame: model_input(frame, bundle.input_size), frames),
+        "infer": _seconds(lambda image: session.run(["scores", "maps"], {"images": image}), inputs),
+        "hash": _seconds(perceptual_hash, frames),
     }
 
 
@@ -202,7 +200,7 @@ def single(bundle: Bundle, photos: Sequence[Path]) -> float:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     recognizer = Recognizer(bundle, threads=1)
-    return _median(recognizer.predict, [path.read_bytes() for path in photos])
+    return _seconds(recognizer.predict, [path.read_bytes() for path in photos])
 
 
 def first_prediction(bundle: Bundle, photo: Path) -> float:
@@ -217,19 +215,18 @@ def first_prediction(bundle: Bundle, photo: Path) -> float:
     def start(_: int) -> None:
         subprocess.run(command, check=True, capture_output=True, env=environment)  # noqa: S603
 
-    return _median(start, range(_STARTS))
+    return _seconds(start, range(2))
 
 
-def _median(function: Callable[[T], object], values: Iterable[T]) -> float:
-    """Return the median of the seconds, so that what the system did meanwhile does not count."""
-    values = list(values)
+def _seconds(function: Callable[[T], object], values: Sequence[T]) -> float:
+    """Return the mean over the values; of calls the median, as the system does other things too."""
     function(values[0])
-    taken = []
-    for value in values:
+    taken = np.empty((_CALLS, len(values)))
+    for place in np.ndindex(taken.shape):
         began = time.perf_counter()
-        function(value)
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+        function(values[place[1]])
+        taken[place] = time.perf_counter() - began
+    return float(np.median(taken, axis=0).mean())
 
 
 def pillow_and_onnxruntime(bundle: Bundle, photos: Sequence[Path]) -> float:
@@ -284,37 +281,48 @@ def _batch(paths: Sequence[Path], size: int) -> Any:
     return torch.stack([prepare(Image.open(path).convert("RGB")) for path in paths])
 
 
-def measure(options: argparse.Namespace) -> dict[str, Figures]:
+def make_kinds(options: argparse.Namespace, folder: Path) -> dict[str, list[Path]]:
+    """Write the photos to measure, of each size, baseline and progressive."""
+    originals = sorted(SAMPLES.glob("*.jpg"))
+    if options.data:
+        held = [p for p in load_data([options.data]) if p.split == "test" and not p.is_product]
+        order = np.random.default_rng(1).permutation(len(held))
+        originals = [held[place].path for place in order]
+    kinds = {}
+    for size, progressive in itertools.product(options.size, (False, True)):
+        kind = f"{size[0]}x{size[1]} {'progressive' if progressive else 'baseline'}"
+        kinds[kind] = make_photos(
+            folder / kind, originals, size, options.photos, progressive=progressive
+        )
+    return kinds
+
+
+def measure(options: argparse.Namespace, kinds: dict[str, list[Path]]) -> dict[str, Figures]:
     """Measure everything once: the figures of each kind of photo with each bundle."""
     workers, cpus = worker_count(options.workers), available_cpus()
     found: dict[str, Figures] = {}
     bundles = [load_bundle(name) for name in options.bundle or [None]]
-    with tempfile.TemporaryDirectory() as scratch:
-        for size, progressive in itertools.product(options.size, (False, True)):
-            kind = f"{size[0]}x{size[1]} {'progressive' if progressive else 'baseline'}"
-            photos = make_photos(
-                Path(scratch) / kind, size, options.photos, progressive=progressive
+    for kind, photos in kinds.items():
+        peers: Figures = {}
+        if options.peers and all(map(find_spec, ("torch", "torchvision", "timm"))):
+            peers["torch, timm and a DataLoader"] = in_new_process(
+                torch_and_timm, bundles[0], photos, cpus
             )
-            peers: Figures = {}
-            if options.peers and all(map(find_spec, ("torch", "torchvision", "timm"))):
-                peers["torch, timm and a DataLoader"] = in_new_process(
-                    torch_and_timm, bundles[0], photos, cpus
+        for bundle in bundles:
+            print(f"{kind}, {bundle.title}", file=sys.stderr)
+            if options.peers:
+                peers["Pillow and onnxruntime"] = in_new_process(
+                    pillow_and_onnxruntime, bundle, photos
                 )
-            for bundle in bundles:
-                print(f"{kind}, {bundle.title}", file=sys.stderr)
-                if options.peers:
-                    peers["Pillow and onnxruntime"] = in_new_process(
-                        pillow_and_onnxruntime, bundle, photos
-                    )
-                spent = in_new_process(stages, bundle, photos)
-                scan = in_new_process(scan_rate, bundle, photos, options.images, workers)
-                found[f"{kind}, {bundle.title}"] = {
-                    "kB": statistics.fmean(path.stat().st_size for path in photos) / 1000,
-                    **_figures(spent, scan, peers, min(workers, cpus)),
-                    "one photo from bytes, ms": 1000 * in_new_process(single, bundle, photos),
-                    "first prediction of a process, ms": 1000 * first_prediction(bundle, photos[0]),
-                    **second_scan(bundle, photos, workers),
-                }
+            spent = in_new_process(stages, bundle, photos)
+            scan = in_new_process(scan_rate, bundle, photos, options.images, workers)
+            found[f"{kind}, {bundle.title}"] = {
+                "kB": statistics.fmean(path.stat().st_size for path in photos) / 1000,
+                **_figures(spent, scan, peers, min(workers, cpus)),
+                "one photo from bytes, ms": 1000 * in_new_process(single, bundle, photos),
+                "first prediction of a process, ms": 1000 * first_prediction(bundle, photos[0]),
+                **second_scan(bundle, photos, workers),
+            }
     return found
 
 
@@ -382,6 +390,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("--bundle", "-b", action="append", help="a bundle; may be repeated; default: the released")
     add("--size", type=_size, action="append", metavar="WxH", help="of the photos; 1600x1200")
+    add("--data", type=Path, help="enlarge photos of its test split, instead of the samples")
     add("--photos", type=int, default=48, help="photos of each kind; default: 48")
     add("--images", type=int, default=2048, help="images that a scan is measured over; 2048")
     add("--workers", "-w", type=int, default=0, help="processes of a scan; default: by CPUs")
@@ -399,7 +408,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if (load := os.getloadavg()[0]) > MAX_LOAD:
         print(f"Warning: load {load:.1f} already; figures will be too low", file=sys.stderr)
     try:
-        rounds = [measure(options) for _ in range(options.rounds)]
+        with tempfile.TemporaryDirectory() as scratch:
+            kinds = make_kinds(options, Path(scratch))
+            rounds = [measure(options, kinds) for _ in range(options.rounds)]
     except RecognizerError as error:
         parser.error(str(error))
     lines = [*table(rounds), "", f"Rounds: {len(rounds)}, {machine()}."]

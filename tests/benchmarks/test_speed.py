@@ -5,14 +5,16 @@ import pytest
 from PIL import Image
 
 from benchmarks import speed
-from benchmarks.speed import BYTES_PER_PIXEL, main, make_photos, scan_seconds
+from benchmarks.speed import BYTES_PER_PIXEL, SAMPLES, main, make_photos, scan_seconds
 from recognizer.model.bundle import load_bundle
+from tests.labelled import write_split_photos
 
 
 @pytest.mark.parametrize("progressive", [False, True])
 def test_photos_are_as_large_as_photos_are(tmp_path: Path, progressive: bool) -> None:
-    made = make_photos(tmp_path / "a", (400, 300), 4, progressive=progressive)
-    again = make_photos(tmp_path / "b", (400, 300), 4, progressive=progressive)
+    samples = sorted(SAMPLES.glob("*.jpg"))
+    made = make_photos(tmp_path / "a", samples, (400, 300), 4, progressive=progressive)
+    again = make_photos(tmp_path / "b", samples, (400, 300), 4, progressive=progressive)
     assert [path.read_bytes() for path in made] == [path.read_bytes() for path in again]
     assert len({path.read_bytes() for path in made}) == 4
     for path in made:
@@ -23,7 +25,8 @@ def test_photos_are_as_large_as_photos_are(tmp_path: Path, progressive: bool) ->
 
 
 def test_a_scan_is_timed(tiny_bundle: Path, tmp_path: Path) -> None:
-    (photo,) = make_photos(tmp_path / "photos", (64, 48), 1, progressive=False)
+    sample = next(SAMPLES.glob("*.jpg"))
+    (photo,) = make_photos(tmp_path / "photos", [sample], (64, 48), 1, progressive=False)
     assert scan_seconds(load_bundle(tiny_bundle), [photo], 20, 1, {}) > 0
 
 
@@ -40,8 +43,21 @@ def test_the_command(
     (page := tmp_path / "page.md").write_text(
         "before\n<!-- figures -->\nold\n<!-- end of figures -->\nafter\n"
     )
+    data = write_split_photos(tmp_path / "data")
     given = ["--bundle", str(tiny_bundle), "--size", "160x120", "--photos", "2", "--workers", "1"]
-    main([*given, "--no-peers", "--json", "--rounds", "2", "--markdown", str(page)])
+    main(
+        [
+            *given,
+            "--data",
+            str(data),
+            "--no-peers",
+            "--json",
+            "--rounds",
+            "2",
+            "--markdown",
+            str(page),
+        ]
+    )
     rounds = json.loads(capsys.readouterr().out)
     assert len(rounds) == 2
     for figures in rounds[0].values():
