@@ -36,7 +36,7 @@ model: $(DEV) ## Train, export and measure the released model's recipe: make mod
 	$(BIN)/recognizer evaluate runs/bundles/wildlife-v6 --data $(DATA)
 
 bench: $(DEV) ## Measure the speed on this machine (let it have nothing else to do)
-	$(BIN)/python -m benchmarks.speed --markdown docs/speed.md
+	$(BIN)/python -m benchmarks.speed $(if $(DATA),--data $(DATA) --photos 200) --markdown docs/speed.md
 
 test: $(DEV) ## Run the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
