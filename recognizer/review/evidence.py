@@ -95,13 +95,18 @@ def write_case(
         raise MissingExtraError("bagit", "evidence") from error
     logging.getLogger("bagit").addHandler(logging.NullHandler())  # errors are raised, too
     bundle = recognizer.bundle
-    if {row.model.digest for row in rows} != {bundle.digest}:
+    made_by = {(row.model.digest, row.preprocessing) for row in rows}
+    if made_by != {(bundle.digest, rows[0].preprocessing)}:
         raise UsageError(
             f"the rows were made by {rows[0].model.title} ({rows[0].model.digest[:12]}), or by "
             f"several models, and not by {bundle.title}: name leads of one model, and its bundle"
         )
-    if len({(row.policy, row.preprocessing) for row in rows}) > 1:
-        raise UsageError("the rows were made by several policies: make a case for each")
+    if len(policies := {row.policy: row.policy.name for row in rows}) > 1:
+        raise UsageError(
+            f"the rows were decided by several policies ({', '.join(policies.values())}): apply "
+            "one to the whole scan (recognizer decide), or make a case for each, of other images "
+            "(--lead) or listings (--listing)"
+        )
     if any(row.sha256 is None or row.status is Status.FAILED for row in rows):
         raise UsageError("an image that failed is not evidence of anything: name others")
     if output.exists() or not output.absolute().parent.is_dir():

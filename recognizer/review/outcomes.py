@@ -221,7 +221,10 @@ def read_outcomes(path: Path) -> Iterator[Outcome]:
     except UsageError as error:
         raise UsageError(f"{place}: {error}") from error
     except (ValueError, RecursionError, csv.Error) as error:
-        raise UsageError(f"{path}: neither JSON nor CSV in UTF-8: {error}") from error
+        raise UsageError(
+            f"{path}: outcomes are read from JSON lines or a JSON array, or from CSV (.csv), "
+            f"in UTF-8: {error}"
+        ) from error
 
 
 def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:

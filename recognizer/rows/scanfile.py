@@ -28,6 +28,7 @@ from recognizer._atomic import check_place, sync_folder
 from recognizer._closing import Closes
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
+from recognizer.known.bank import APPLICATION_ID as BANK_ID
 from recognizer.listing_columns import listing_of
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.records import (
@@ -137,7 +138,8 @@ class ScanFile(Closes):
         ).fetchone()
         is_new = create and not application and not tables
         if not is_new and application != APPLICATION_ID:
-            raise ScanFileError(f"{self.path} is not the file of a scan")
+            kind = " but a bank of known items" if application == BANK_ID else ""
+            raise ScanFileError(f"{self.path} is not the file of a scan or of outcomes{kind}")
         if not is_new and version != VERSION:
             todo = "update this program" if version > VERSION else "scan the images again"
             raise ScanFileError(
@@ -471,7 +473,7 @@ def _what_it_is(path: Path) -> str:
                 "scan ... --output scan.sqlite; JSON Lines are then written by: recognizer rows "
                 "scan.sqlite --output rows.jsonl"
             )
-    return f"{path} exists and is not the file of a scan"
+    return f"{path} exists and is not the file of a scan or of outcomes"
 
 
 def _open(uri: str) -> tuple[sqlite3.Connection, str]:
