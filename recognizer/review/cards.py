@@ -162,7 +162,7 @@ class CardMaker:
             "guides": () if blind or bundle is None else _guides(listing, bundle),
             "action": None if blind or not self._policy else self._policy.actions.get(entry.level),
             "columns": _columns(listing),
-            "copies": self._entries.group(entry, reviewer),
+            "members": self._entries.members(entry, reviewer),
             "said": () if blind else self._entries.said_of(entry),
         }
 

@@ -303,7 +303,10 @@ class ScanFile(Closes):
             yield row
 
     def numbered_rows(
-        self, condition: str = "1", values: Sequence[Any] = (), order: str = "image.id"
+        self,
+        condition: str = "1",
+        values: Sequence[Any] | Mapping[str, Any] = (),
+        order: str = "image.id",
     ) -> Iterator[tuple[int, Row]]:
         """Yield rows with their ``image.id``; see :meth:`rows`."""
         for record in self.stream(f"{SELECT_ROW} WHERE {condition} ORDER BY {order}", values):

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlencode
 
@@ -252,9 +252,9 @@ class _Pages:
         return JSONResponse({"html": card, "notice": notice, "url": url}, status)
 
     def _decide(self, reviewer: str, data: Act, texts: Texts) -> str:
-        unit = from_key(data.listing or "")
-        if unit is None:
+        if data.listing is None:
             raise HTTPException(400)
+        unit = from_key(data.listing)
         if (entry := self._queue.entry(unit)) is None:
             raise ConflictError
         title = (entry.title or entry.name)[:80]
@@ -265,8 +265,8 @@ class _Pages:
             judgement=Judgement(data.do),
             note=(data.note or "").strip().replace("\r\n", "\n") or None,
             label=data.label or None,
-            also=_numbers(data.also),
-            without=_numbers(data.without),
+            also={*map(from_key, data.also)},
+            without={*map(from_key, data.without)},
         )
         count = self._queue.decide(reviewer, unit, verdict, expected=data.expected)
         state = texts(verdict.judgement)
@@ -277,9 +277,9 @@ class _Pages:
     def _decide_many(self, reviewer: str, data: Act, texts: Texts) -> str:
         if data.do == "skip":
             raise HTTPException(400)
-        judgement = Judgement(data.do)
-        count = self._queue.decide_many(reviewer, sorted(_numbers(data.listings)), judgement)
-        left = len({*data.listings}) - count
+        judgement, units = Judgement(data.do), {*map(from_key, data.listings)}
+        count = self._queue.decide_many(reviewer, sorted(units), judgement)
+        left = len(units) - count
         key = "some_not_stored" if left else "said_bulk"
         return texts(key, n=count, left=left, state=texts(judgement))
 
@@ -302,7 +302,7 @@ class _Pages:
         entries, total = self._queue.page(view, number)
         pages = max(1, -(-total // PAGE_SIZE))
         folded = {
-            entry.key: self._queue.group(entry, reviewer)[0] - 1
+            entry.key: len(self._queue.members(entry, reviewer)) - 1
             for entry in entries
             if entry.state == OPEN and view.is_folded
         }
@@ -392,13 +392,10 @@ def _who_acts(request: Request) -> str:
 
 def _number(request: Request) -> int:
     """Return the number behind the key in an address."""
-    if (number := from_key(request.path_params["key"])) is None:
-        raise HTTPException(404)
-    return number
-
-
-def _numbers(keys: Sequence[str]) -> set[int]:
-    return {number for key in keys if (number := from_key(key)) is not None}
+    try:
+        return from_key(msgspec.convert(request.path_params["key"], Key))
+    except msgspec.ValidationError as error:
+        raise HTTPException(404) from error
 
 
 def _page_number(request: Request) -> int:

@@ -154,7 +154,7 @@ class Queue(Entries):
                 json.dumps(self.about(entry).images),
             ),
         )
-        return replace(entry, held_by=reviewer)
+        return entry._replace(held_by=reviewer)
 
     def _held(self, reviewer: str, view: View) -> Entry | None:
         condition, values = view.condition(also_copies=True)
