@@ -5,10 +5,8 @@ from pathlib import PurePath
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlencode
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import LabelEvidence, counted
+from recognizer.model.description import counted
 from recognizer.policy import CandidateKind
 from recognizer.review.entries import Entries, Entry, Image
 from recognizer.review.photos import Photos, heat_threshold
@@ -30,18 +28,9 @@ MAX_BOXES = 8  # more than this hides the image
 _MIN_SCORE = 0.02  # below this a bar would be empty
 
 
-def environment() -> Environment:
-    """Return the environment of the templates, which escape every value."""
-    return Environment(
-        loader=PackageLoader("recognizer.review"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def base_context(texts: Texts, photos: Photos, *, is_report: bool) -> dict[str, Any]:
+def base_context(
+    texts: Texts, entries: Entries, photos: Photos, *, is_report: bool
+) -> dict[str, Any]:
     """Return what every page needs; the addresses of a report are in its fragment."""
     taxonomy = next((bundle.taxonomy for bundle in photos.bundles.values()), load_taxonomy())
     return {
@@ -54,37 +43,19 @@ def base_context(texts: Texts, photos: Photos, *, is_report: bool) -> dict[str, 
         ),
         "query": lambda view, **changes: urlencode(view.to_query(**changes)),
         "AUDIT": AUDIT,
+        "choices": entries.choices,
+        "levels": QUEUE_ORDER[:3],
+        "states": (*STATES, "all"),
     }
 
 
-def filters(entries: Entries) -> dict[str, Any]:
-    return {
-        "products": entries.choices("product"),
-        "locations": entries.choices("location"),
-        "levels": [str(level) for level in QUEUE_ORDER[:3]],
-        "states": [*STATES, "all"],
-    }
-
-
-class Guide(NamedTuple):
-    """One label for reviewers, and how well a product is known."""
-
-    label: Label
-    evidence: str | None
-
-
-def make_guides(bundle: Bundle) -> dict[str, Guide]:
-    """Return a guide for each label of the taxonomy, also for those that the bundle lacks."""
-    known = {label.name: describe_evidence(label.evidence) for label in bundle.labels}
-    unknown = "none: this model does not recognise it"
-    return {
-        name: Guide(label, known.get(name, unknown) if label.kind is Kind.PRODUCT else None)
-        for name, label in bundle.taxonomy.labels.items()
-    }
-
-
-def describe_evidence(evidence: LabelEvidence | None) -> str:
-    """Return the evidence of a bundle's label in words."""
+def describe_evidence(bundle: Bundle, name: str) -> str | None:
+    """Return in words how well a bundle knows a product; None for a label that is none."""
+    if bundle.taxonomy.labels[name].kind is not Kind.PRODUCT:
+        return None
+    if name not in bundle.label_names:
+        return "none: this model does not recognise it"
+    evidence = bundle.labels[bundle.label_names.index(name)].evidence
     if evidence is None:
         return "not recorded in the bundle"
     train, test = evidence.train, evidence.test
@@ -117,19 +88,22 @@ class Bar(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """Where a page finds the pictures of an image, and why there is none."""
+    """What a report shows of an image: the picture, else why there is none; and the original."""
 
     src: str = ""
-    small: str = ""
-    heat: str = ""
     original: str = ""
     missing: str = ""
 
 
 class CardMaker:
-    """Makes the cards of listings; ``show`` returns where a page finds the pictures of an image."""
+    """Makes the cards of listings; the pictures of a report are what ``show`` returns."""
 
-    def __init__(self, entries: Entries, photos: Photos, show: Callable[[Image], Shown]) -> None:
+    def __init__(
+        self,
+        entries: Entries,
+        photos: Photos,
+        show: Callable[[Image], Shown | None] = lambda _: None,
+    ) -> None:
         self._entries = entries
         self._bundles = photos.bundles
         self._policy = photos.policy
@@ -140,8 +114,8 @@ class CardMaker:
 
         In the audit sample nothing of its scores is there until it is decided.
         """
-        images = self._entries.photos(entry, PHOTOS_ON_A_CARD)
-        rows = [image.row for image in images]
+        strip = self.strip(entry, 1, texts)
+        rows = [image.row for image in strip["images"]]
         listing = Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
         bundle = next(filter(None, (self._bundles.get(row.model.digest) for row in rows)), None)
         taxonomy = bundle.taxonomy if bundle else load_taxonomy()
@@ -152,7 +126,7 @@ class CardMaker:
         return {
             "entry": entry,
             "listing": listing,
-            "strip": self._strip(entry, images, 1, texts),
+            "strip": strip,
             "blind": blind,
             "may_decide": entry.held_by == reviewer,
             "leads": leads,
@@ -170,14 +144,10 @@ class CardMaker:
         """Return a page of the photos of a listing, counted from 1."""
         offset = (page - 1) * PHOTOS_ON_A_CARD
         images = self._entries.photos(entry, PHOTOS_ON_A_CARD, offset)
-        return self._strip(entry, images, page, texts)
-
-    def _strip(
-        self, entry: Entry, images: Sequence[Image], page: int, texts: Texts
-    ) -> dict[str, Any]:
         total = self._entries.photo_count(entry)
         shown = (image for image in images if image.row.reason is not Reason.NO_IMAGE)
         return {
+            "images": images,
             "photos": [self._photo(image, entry, texts) for image in shown],
             "total": total,
             "page": page,
@@ -211,16 +181,17 @@ class CardMaker:
         return Bar(label, name, score, heat_threshold(row, bundle, label, self._policy))
 
 
-def _guides(listing: Listing, bundle: Bundle) -> list[Guide]:
-    """Return the guides of lead labels, and of the likeliest label of families without one."""
+def _guides(listing: Listing, bundle: Bundle) -> list[tuple[Label, str | None]]:
+    """Return lead labels, and the likeliest one of families without any, with their evidence."""
     members = {(one.kind, one.name): one.members for one in bundle.candidates}
-    scores, guides = listing.scores or {}, make_guides(bundle)
+    scores = listing.scores or {}
     names: list[str] = []
     for lead in listing.leads:
         labels = members.get((lead.kind, lead.name), ())
         if not {*names} & {*labels}:
             names += sorted(labels, key=lambda name: -scores.get(name, 0))[:1]
-    return [guides[name] for name in names][:MAX_GUIDES]
+    labels = bundle.taxonomy.labels
+    return [(labels[name], describe_evidence(bundle, name)) for name in names[:MAX_GUIDES]]
 
 
 def _leads(listing: Listing, entry: Entry, taxonomy: Taxonomy, texts: Texts) -> list[Bar]:

@@ -27,7 +27,7 @@ from recognizer.engine import Recognizer
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.evaluation.templates import render
 from recognizer.imaging.thumbnail import draw_heatmap, shrink
-from recognizer.review.cards import make_guides
+from recognizer.review.cards import describe_evidence
 from recognizer.review.outcomes import Outcome
 from recognizer.review.photos import Unavailable, heat_threshold, read_scored
 from recognizer.rows.records import as_name
@@ -130,7 +130,7 @@ def write_case(
             versions=versions,
             photos=photos,
             bundle=bundle,
-            guides=make_guides(bundle),
+            evidence=describe_evidence,
             name=lambda source: PurePath(source).name or source,
         )
         (partial / PAGE_FILE).write_text(page, "utf-8", "xmlcharrefreplace")

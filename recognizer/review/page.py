@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recognizer._atomic import replacing
+from recognizer.evaluation.templates import ENVIRONMENT
 from recognizer.listing_columns import as_text, as_url
 from recognizer.model.bundle import Bundle
 from recognizer.review.cards import (
@@ -20,8 +21,6 @@ from recognizer.review.cards import (
     CardMaker,
     Shown,
     base_context,
-    environment,
-    filters,
 )
 from recognizer.review.entries import About, Entries, Entry, Image
 from recognizer.review.photos import Photos, Unavailable, read_local
@@ -65,7 +64,7 @@ def write_report(
     ):
         report = _Report(entries, photos, texts)
         context = report.context(title or texts("report_title", name=scan.name))
-        file.writelines(environment().get_template("report.html.j2").generate(context))
+        file.writelines(ENVIRONMENT.get_template("queue.html.j2").generate(context))
 
 
 class _Report:
@@ -88,7 +87,7 @@ class _Report:
         tabs = [("/", "queue", len(leads) + len(unscored)), ("/listings", "listings", 0)]
         tabs += [("/?section=audit", "audit", len(audit))] if audit else []
         return {
-            **base_context(texts, self._photos, is_report=True),
+            **base_context(texts, entries, self._photos, is_report=True),
             "title": title,
             "reviewer": None,
             "needs_token": False,
@@ -105,7 +104,6 @@ class _Report:
             "rows": [self._row(entry) for entry in shown],
             "cards": (self._maker.card(entry, None, texts) for entry in shown),
             "counts": {},
-            **filters(entries),
             "summary": _scan_in_numbers(entries.file),
             "bundles": self._photos.bundles,
         }

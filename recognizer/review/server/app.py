@@ -21,7 +21,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
-from recognizer.review.cards import CardMaker, Shown, base_context, environment, filters
+from recognizer.evaluation.templates import ENVIRONMENT
+from recognizer.review.cards import CardMaker, base_context
 from recognizer.review.entries import MAX_GROUP, PAGE_SIZE, Entry, Image, from_key
 from recognizer.review.outcomes import MAX_CHARACTERS, Judgement
 from recognizer.review.photos import SIDES, Photos, Unavailable
@@ -114,8 +115,7 @@ class _Pages:
         self._photos = photos
         self._token = token
         self._stop = stop
-        self._cards = CardMaker(queue, photos, _addresses)
-        self._environment = environment()
+        self._cards = CardMaker(queue, photos)
         self._slots = {kind: asyncio.Semaphore(count) for kind, count in _PHOTOS_AT_ONCE.items()}
 
     # --- pages ------------------------------------------------------------------------------------
@@ -159,8 +159,8 @@ class _Pages:
         return self._render(request, "stage.html.j2", strip=strip, blind=entry.is_blind)
 
     def listings(self, request: Request) -> Response:
-        context = self._list(request, _signed_in(request)) | filters(self._queue)
-        return self._render(request, "listings.html.j2", **context)
+        reviewer = _signed_in(request)
+        return self._render(request, "listings.html.j2", **self._list(request, reviewer))
 
     def similar(self, request: Request) -> Response:
         _signed_in(request)
@@ -294,7 +294,6 @@ class _Pages:
             "card": None if entry is None else self._cards.card(entry, reviewer, texts),
             "for_lead": entry is not None and self._queue.is_for_others(reviewer, entry),
             "done": sum(count.total() for count in self._queue.shift(reviewer).values()),
-            **filters(self._queue),
         }
 
     def _list(self, request: Request, reviewer: str) -> dict[str, Any]:
@@ -340,7 +339,7 @@ class _Pages:
         if counts.get(AUDIT):
             tabs.append(("/?section=audit", "audit", counts[AUDIT]))
         return {
-            **base_context(texts, self._photos, is_report=False),
+            **base_context(texts, self._queue, self._photos, is_report=False),
             "reviewer": reviewer,
             "tab": path,
             "tabs": [*tabs, ("/shift", "shift", 0)],
@@ -356,17 +355,10 @@ class _Pages:
 
     def _html(self, request: Request, reviewer: str | None, name: str, /, **context: Any) -> str:
         values = self._context(request, reviewer) | context
-        return self._environment.get_template(name).render(values)
+        return ENVIRONMENT.get_template(name).render(values)
 
     def _render(self, request: Request, name: str, status: int = 200, **context: Any) -> Response:
         return HTMLResponse(self._html(request, _reviewer(request), name, **context), status)
-
-
-def _addresses(image: Image) -> Shown:
-    path = f"/photo/{image.key}"
-    return Shown(
-        src=f"{path}/large", small=f"{path}/small", heat=f"{path}/heat", original=f"{path}/original"
-    )
 
 
 def _reviewer(request: Request) -> str | None:
