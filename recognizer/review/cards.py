@@ -1,20 +1,19 @@
 """What pages and cards say: plain values for the templates, which escape all of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import PurePath
-from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import urlencode
+from typing import Any, NamedTuple
 
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import counted
-from recognizer.policy import CandidateKind
+from recognizer.policy import CandidateKind, Lead
 from recognizer.review.entries import Entries, Entry, Image
 from recognizer.review.photos import Photos, heat_threshold
 from recognizer.review.texts import Texts
 from recognizer.review.views import AUDIT, STATES, View
 from recognizer.rows.listings import QUEUE_ORDER, Listing
 from recognizer.rows.row import Row
-from recognizer.status import Reason, Status
+from recognizer.status import Reason
 from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy
 
 PHOTOS_ON_A_CARD = 40  # the desk has pages of them, the report only the first
@@ -29,19 +28,22 @@ _MIN_SCORE = 0.02  # below this a bar would be empty
 
 
 def base_context(
-    texts: Texts, entries: Entries, photos: Photos, *, is_report: bool
+    texts: Texts, entries: Entries, photos: Photos, path: str, *, is_report: bool = False
 ) -> dict[str, Any]:
     """Return what every page needs; the addresses of a report are in its fragment."""
-    taxonomy = next((bundle.taxonomy for bundle in photos.bundles.values()), load_taxonomy())
+    taxonomies = [*(bundle.taxonomy for bundle in photos.bundles.values()), load_taxonomy()]
+
+    def product_name(name: str) -> str:
+        known = (one for one in taxonomies if name in one.labels)
+        return texts.label(name, next(known, taxonomies[0]))
+
     return {
         "t": texts,
         "is_report": is_report,
+        "path": path,
         "base": "#" if is_report else "",
         "view": View(),
-        "product_name": lambda name: texts.label(
-            name, taxonomy, family=name not in taxonomy.labels
-        ),
-        "query": lambda view, **changes: urlencode(view.to_query(**changes)),
+        "product_name": product_name,
         "AUDIT": AUDIT,
         "choices": entries.choices,
         "levels": QUEUE_ORDER[:3],
@@ -75,16 +77,13 @@ def _count(photos: int, sources: int, noun: str) -> str:
     return f"{text} from {counted(sources, 'source')}" if photos and sources else text
 
 
-Names: TypeAlias = Sequence[tuple[str, str]]  # labels, each with its name for people
-
-
 class Bar(NamedTuple):
-    """A score, with its threshold if it is over one; ``name`` is for people."""
+    """The score of a label, with its threshold if that is drawn; a lead has these fields, too."""
 
-    label: str
     name: str
     score: float
     threshold: float | None = None
+    kind: CandidateKind = CandidateKind.LABEL
 
 
 class Shown(NamedTuple):
@@ -109,20 +108,21 @@ class CardMaker:
         self._policy = photos.policy
         self._show = show
 
-    def card(self, entry: Entry, reviewer: str | None, texts: Texts) -> dict[str, Any]:
+    def card(self, entry: Entry, reviewer: str | None) -> dict[str, Any]:
         """Return what ``card.html.j2`` shows of a listing, with the first page of its photos.
 
         In the audit sample nothing of its scores is there until it is decided.
         """
-        strip = self.strip(entry, 1, texts)
+        strip = self.strip(entry, 1)
         rows = [image.row for image in strip["images"]]
         listing = Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
         bundle = next(filter(None, (self._bundles.get(row.model.digest) for row in rows)), None)
         taxonomy = bundle.taxonomy if bundle else load_taxonomy()
         blind = entry.is_blind
-        leads = [] if blind else _leads(listing, entry, taxonomy, texts)
-        instead = [] if blind else _instead(listing, leads, taxonomy, texts)
-        choices, other_choices = _choices([*leads, *instead], taxonomy, texts)
+        # First the lead by which the listing is ranked: it has evidence behind it.
+        leads = () if blind else sorted(listing.leads, key=lambda one: one.name != entry.product)
+        instead = () if blind else _instead(listing)
+        choices, other_choices = _choices([*leads, *instead], taxonomy)
         return {
             "entry": entry,
             "listing": listing,
@@ -140,7 +140,7 @@ class CardMaker:
             "said": () if blind else self._entries.said_of(entry),
         }
 
-    def strip(self, entry: Entry, page: int, texts: Texts) -> dict[str, Any]:
+    def strip(self, entry: Entry, page: int) -> dict[str, Any]:
         """Return a page of the photos of a listing, counted from 1."""
         offset = (page - 1) * PHOTOS_ON_A_CARD
         images = self._entries.photos(entry, PHOTOS_ON_A_CARD, offset)
@@ -148,13 +148,13 @@ class CardMaker:
         shown = (image for image in images if image.row.reason is not Reason.NO_IMAGE)
         return {
             "images": images,
-            "photos": [self._photo(image, entry, texts) for image in shown],
+            "photos": [self._photo(image, entry) for image in shown],
             "total": total,
             "page": page,
             "pages": max(1, -(-total // PHOTOS_ON_A_CARD)),
         }
 
-    def _photo(self, image: Image, entry: Entry, texts: Texts) -> dict[str, Any]:
+    def _photo(self, image: Image, entry: Entry) -> dict[str, Any]:
         row = image.row
         frame = row.regions[0].frame if row.regions else None
         boxes = [region for region in row.regions if region.frame == frame]
@@ -163,22 +163,20 @@ class CardMaker:
             "row": row,
             "name": PurePath(row.source).name or row.source,
             "counts": row.is_image_lead,  # a decision is about it by itself
-            "problem": None if row.status is Status.OK else texts.reason(row.reason),
-            "heat": self._heat(row, texts),
+            "heat": self._heat(row),
             "boxes": () if entry.is_blind else boxes[:MAX_BOXES],
             "shown": self._show(image),
         }
 
-    def _heat(self, row: Row, texts: Texts) -> Bar | None:
+    def _heat(self, row: Row) -> Bar | None:
         """Return the label whose heat-map is shown: that of the highest lead, else product."""
         bundle = self._bundles.get(row.model.digest)
         if bundle is None or not row.scores:
             return None
         names = [lead.name for lead in row.leads if lead.kind is CandidateKind.LABEL]
         names = names or [one.name for one in bundle.labels if one.kind is Kind.PRODUCT]
-        label = max(names, key=lambda name: row.scores.get(name, 0) if row.scores else 0)
-        name, score = texts.label(label, bundle.taxonomy), row.scores.get(label, 0)
-        return Bar(label, name, score, heat_threshold(row, bundle, label, self._policy))
+        score, name = max((row.scores.get(name, 0.0), name) for name in names)
+        return Bar(name, score, heat_threshold(row, bundle, name, self._policy))
 
 
 def _guides(listing: Listing, bundle: Bundle) -> list[tuple[Label, str | None]]:
@@ -194,36 +192,23 @@ def _guides(listing: Listing, bundle: Bundle) -> list[tuple[Label, str | None]]:
     return [(labels[name], describe_evidence(bundle, name)) for name in names[:MAX_GUIDES]]
 
 
-def _leads(listing: Listing, entry: Entry, taxonomy: Taxonomy, texts: Texts) -> list[Bar]:
-    """Return the leads, first the one by which the listing is ranked: it has evidence behind it."""
-    bars = []
-    for lead in sorted(listing.leads, key=lambda lead: lead.name != entry.product):
-        family = lead.kind is CandidateKind.FAMILY
-        name = texts.label(lead.name, taxonomy, family=family)
-        name = texts("family", name=name) if family else name
-        bars.append(Bar("" if family else lead.name, name, lead.score, lead.threshold))
-    return bars
-
-
-def _instead(listing: Listing, leads: Sequence[Bar], taxonomy: Taxonomy, texts: Texts) -> list[Bar]:
+def _instead(listing: Listing) -> list[Bar]:
     """Return the highest scores other than those of leads: look-alikes, animals, other products."""
-    named = {bar.label for bar in leads}
+    named = {lead.name for lead in listing.leads if lead.kind is CandidateKind.LABEL}
     ranked = sorted((listing.scores or {}).items(), key=lambda pair: -pair[1])
-    others = [one for one in ranked if one[0] not in named and one[1] >= _MIN_SCORE]
-    return [Bar(one, texts.label(one, taxonomy), score) for one, score in others[:MAX_INSTEAD]]
+    others = [Bar(*one) for one in ranked if one[0] not in named and one[1] >= _MIN_SCORE]
+    return others[:MAX_INSTEAD]
 
 
-def _choices(bars: Sequence[Bar], taxonomy: Taxonomy, texts: Texts) -> tuple[Names, Names]:
+def _choices(bars: Iterable[Bar | Lead], taxonomy: Taxonomy) -> tuple[list[str], list[str]]:
     """Return the labels that a reviewer is likely to choose, and all others, products first."""
-    labels = [bar.label for bar in bars if bar.label]
+    labels = [bar.name for bar in bars if bar.kind is CandidateKind.LABEL]
     for label in [*labels]:  # what the leads are confused with, though it scored low
         if label in taxonomy.labels:
             labels += taxonomy.labels[label].confused_with
     likely = [*dict.fromkeys(labels)][:MAX_LABELS]
     ranked = sorted(taxonomy.labels.values(), key=lambda label: label.kind is not Kind.PRODUCT)
-    every = dict.fromkeys([*likely, *(label.name for label in ranked)])
-    named = [(one, texts.label(one, taxonomy)) for one in every]
-    return named[: len(likely)], named[len(likely) :]
+    return likely, [label.name for label in ranked if label.name not in likely]
 
 
 def _columns(listing: Listing) -> list[tuple[str, str]]:

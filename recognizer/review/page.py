@@ -78,32 +78,24 @@ class _Report:
     def context(self, title: str) -> dict[str, Any]:
         """Return what the template shows; cards are made one by one while it is written."""
         texts, entries = self._texts, self._entries
-        style, script = _resource("app.css"), _resource("app.js")
         queue, audit_sample = (View(section=name, state="all") for name in (QUEUE, AUDIT))
         leads, total = entries.page(queue, also="place < 2", size=MAX_LEADS)
         unscored, _ = entries.page(queue, also="place = 2", size=MAX_UNSCORED)
         audit, _ = entries.page(audit_sample, size=MAX_AUDIT)
         shown = [*leads, *unscored, *audit]
-        tabs = [("/", "queue", len(leads) + len(unscored)), ("/listings", "listings", 0)]
-        tabs += [("/?section=audit", "audit", len(audit))] if audit else []
         return {
-            **base_context(texts, entries, self._photos, is_report=True),
+            **base_context(texts, entries, self._photos, "/", is_report=True),
             "title": title,
             "reviewer": None,
             "needs_token": False,
-            "languages": {},
-            "tab": "/",
-            "tabs": [*tabs, ("/summary", "summary", 0)],
             "digest": self._digest(),
-            "style": style,
-            "style_digest": _digest_of(style),
-            "script": script,
-            "script_digest": _digest_of(script),
+            "style": _resource("app.css"),
+            "script": _resource("app.js"),
             "warning": texts("cap", shown=len(leads), total=total) if total > len(leads) else "",
             "for_lead": False,
             "rows": [self._row(entry) for entry in shown],
-            "cards": (self._maker.card(entry, None, texts) for entry in shown),
-            "counts": {},
+            "cards": (self._maker.card(entry, None) for entry in shown),
+            "counts": {"queue": len(leads) + len(unscored), "audit": len(audit)},
             "summary": _scan_in_numbers(entries.file),
             "bundles": self._photos.bundles,
         }
@@ -153,12 +145,10 @@ def _plain(about: About) -> dict[str, Any]:
     return {"images": images, "listing": about.listing, "occasion": str(about.occasion)}
 
 
-def _digest_of(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
-
-
-def _resource(name: str) -> str:
-    return (resources.files("recognizer.review") / "static" / name).read_text(encoding="utf-8")
+def _resource(name: str) -> tuple[str, str]:
+    """Return a file of the pages, and its digest for their security policy."""
+    content = (resources.files("recognizer.review") / "static" / name).read_bytes()
+    return content.decode(), base64.b64encode(hashlib.sha256(content).digest()).decode("ascii")
 
 
 def _scan_in_numbers(file: ScanFile) -> dict[str, Any]:

@@ -37,8 +37,9 @@ class Texts:
         shown = {k: f"{v:,}" if isinstance(v, int) else v for k, v in values.items()}
         return self._words[key][self._place].format(**shown)
 
-    def label(self, name: str, taxonomy: Taxonomy, *, family: bool = False) -> str:
-        # English names are those of the taxonomy.
+    def label(self, name: str, taxonomy: Taxonomy) -> str:
+        """Return the name for people of a label, else of a family: in English, the taxonomy's."""
+        family = name not in taxonomy.labels
         own = catalogue()["families" if family else "labels"] if self.language == "zh" else {}
         return own.get(name) or taxonomy.display_name(name, family=family)
 

@@ -29,7 +29,7 @@ from recognizer.review.photos import SIDES, Photos, Unavailable
 from recognizer.review.server.queue import Assessment, ConflictError, Queue
 from recognizer.review.server.security import Guard, reviewer_name
 from recognizer.review.texts import LANGUAGES, Texts, language_of
-from recognizer.review.views import AUDIT, OPEN, View
+from recognizer.review.views import OPEN, View
 
 _WEEK = 7 * 86400
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
@@ -149,13 +149,13 @@ class _Pages:
         entry = self._queue.take(reviewer, view, unit)
         if entry is None and unit is not None:
             raise HTTPException(404)
-        return self._render(request, "desk.html.j2", **self._desk(request, reviewer, view, entry))
+        return self._render(request, "desk.html.j2", **self._desk(reviewer, view, entry))
 
     def strip(self, request: Request) -> Response:
         _signed_in(request, 403)
         if (entry := self._queue.entry(_number(request))) is None:
             raise HTTPException(404)
-        strip = self._cards.strip(entry, _page_number(request), self._texts(request))
+        strip = self._cards.strip(entry, _page_number(request))
         return self._render(request, "stage.html.j2", strip=strip, blind=entry.is_blind)
 
     def listings(self, request: Request) -> Response:
@@ -246,7 +246,7 @@ class _Pages:
             rows = self._html(request, reviewer, "list.html.j2", **self._list(request, reviewer))
             return JSONResponse({"html": rows, "notice": notice})
         entry = entry or self._queue.take(reviewer, view)
-        context = self._desk(request, reviewer, view, entry)
+        context = self._desk(reviewer, view, entry)
         card = self._html(request, reviewer, "card.html.j2", **context)
         url = f"/?{urlencode(view.to_query())}".rstrip("?")
         return JSONResponse({"html": card, "notice": notice, "url": url}, status)
@@ -285,13 +285,10 @@ class _Pages:
 
     # --- what pages are made of -------------------------------------------------------------------
 
-    def _desk(
-        self, request: Request, reviewer: str, view: View, entry: Entry | None
-    ) -> dict[str, Any]:
-        texts = self._texts(request)
+    def _desk(self, reviewer: str, view: View, entry: Entry | None) -> dict[str, Any]:
         return {
             "view": view,
-            "card": None if entry is None else self._cards.card(entry, reviewer, texts),
+            "card": None if entry is None else self._cards.card(entry, reviewer),
             "for_lead": entry is not None and self._queue.is_for_others(reviewer, entry),
             "done": sum(count.total() for count in self._queue.shift(reviewer).values()),
         }
@@ -326,31 +323,15 @@ class _Pages:
         return Texts(request.session.get("lang", wanted))
 
     def _context(self, request: Request, reviewer: str | None) -> dict[str, Any]:
-        texts = self._texts(request)
-        query = {k: v for k, v in request.query_params.items() if k != "lang"}
-        counts = self._queue.open_counts() if reviewer else {}
-        path = request.url.path
-        for name, value in (("section", AUDIT), ("state", Judgement.ESCALATED)):
-            if path == "/" and query.get(name) == value:
-                path = f"/?{name}={value}"
-        tabs = [("/", "queue", 0), ("/listings", "listings", 0)]
-        if reviewer in self._queue.lead_reviewers:
-            tabs.append(("/?state=escalated", "escalated", 0))
-        if counts.get(AUDIT):
-            tabs.append(("/?section=audit", "audit", counts[AUDIT]))
+        texts, path = self._texts(request), request.url.path
         return {
-            **base_context(texts, self._queue, self._photos, is_report=False),
+            **base_context(texts, self._queue, self._photos, path),
             "reviewer": reviewer,
-            "tab": path,
-            "tabs": [*tabs, ("/shift", "shift", 0)],
-            "languages": {
-                code: f"?{urlencode({**query, 'lang': code})}"
-                for code in LANGUAGES
-                if request.method == "GET"
-            },
-            "language_names": LANGUAGES,
+            "is_lead": reviewer in self._queue.lead_reviewers,
+            "params": request.query_params,
+            "languages": LANGUAGES,
             "needs_token": self._token is not None,
-            "counts": counts,
+            "counts": self._queue.open_counts() if reviewer else {},
         }
 
     def _html(self, request: Request, reviewer: str | None, name: str, /, **context: Any) -> str:
