@@ -1,6 +1,6 @@
 """What pages and cards say: plain values for the templates, which escape all of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -87,7 +87,7 @@ class Bar(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What a report shows of an image: the picture, else why there is none; and the original."""
+    """A picture within the page, else why there is none; and where the original is."""
 
     src: str = ""
     original: str = ""
@@ -95,18 +95,14 @@ class Shown(NamedTuple):
 
 
 class CardMaker:
-    """Makes the cards of listings; the pictures of a report are what ``show`` returns."""
+    """Makes the cards of listings, whose pictures are fetched by the keys of their images."""
 
-    def __init__(
-        self,
-        entries: Entries,
-        photos: Photos,
-        show: Callable[[Image], Shown | None] = lambda _: None,
-    ) -> None:
+    def __init__(self, entries: Entries, photos: Photos) -> None:
         self._entries = entries
-        self._bundles = photos.bundles
-        self._policy = photos.policy
-        self._show = show
+        self._photos = photos
+
+    def show(self, image: Image) -> Shown | None:
+        """Return the picture of an image if the page holds it itself."""
 
     def card(self, entry: Entry, reviewer: str | None) -> dict[str, Any]:
         """Return what ``card.html.j2`` shows of a listing, with the first page of its photos.
@@ -116,9 +112,11 @@ class CardMaker:
         strip = self.strip(entry, 1)
         rows = [image.row for image in strip["images"]]
         listing = Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
-        bundle = next(filter(None, (self._bundles.get(row.model.digest) for row in rows)), None)
+        bundle = next(
+            filter(None, (self._photos.bundles.get(row.model.digest) for row in rows)), None
+        )
         taxonomy = bundle.taxonomy if bundle else load_taxonomy()
-        blind = entry.is_blind
+        blind, policy = entry.is_blind, self._photos.policy
         # First the lead by which the listing is ranked: it has evidence behind it.
         leads = () if blind else sorted(listing.leads, key=lambda one: one.name != entry.product)
         instead = () if blind else _instead(listing)
@@ -134,7 +132,7 @@ class CardMaker:
             "choices": choices,
             "other_choices": other_choices,
             "guides": () if blind or bundle is None else _guides(listing, bundle),
-            "action": None if blind or not self._policy else self._policy.actions.get(entry.level),
+            "action": policy.actions.get(entry.level) if policy and not blind else None,
             "columns": _columns(listing),
             "members": self._entries.members(entry, reviewer),
             "said": () if blind else self._entries.said_of(entry),
@@ -165,18 +163,18 @@ class CardMaker:
             "counts": row.is_image_lead,  # a decision is about it by itself
             "heat": self._heat(row),
             "boxes": () if entry.is_blind else boxes[:MAX_BOXES],
-            "shown": self._show(image),
+            "shown": self.show(image),
         }
 
     def _heat(self, row: Row) -> Bar | None:
         """Return the label whose heat-map is shown: that of the highest lead, else product."""
-        bundle = self._bundles.get(row.model.digest)
+        bundle = self._photos.bundles.get(row.model.digest)
         if bundle is None or not row.scores:
             return None
         names = [lead.name for lead in row.leads if lead.kind is CandidateKind.LABEL]
         names = names or [one.name for one in bundle.labels if one.kind is Kind.PRODUCT]
         score, name = max((row.scores.get(name, 0.0), name) for name in names)
-        return Bar(name, score, heat_threshold(row, bundle, name, self._policy))
+        return Bar(name, score, heat_threshold(row, bundle, name, self._photos.policy))
 
 
 def _guides(listing: Listing, bundle: Bundle) -> list[tuple[Label, str | None]]:

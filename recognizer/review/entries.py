@@ -72,7 +72,7 @@ _IS_LEAD = "image_decision IN ('priority', 'review')"
 _ENTRY = """
 SELECT entry.unit, printf('%016x', entry.unit), section,
   (SELECT decision FROM level WHERE level.place = entry.place), reports, score, first, listing,
-  source, title, seller, product, best,
+  source, title, seller, product, location, best,
   (SELECT printf('%016x', key) FROM image WHERE image.id = best), copies, ifnull(state, 'open'),
   judge, (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit AND hold.until > :now)
 """
@@ -97,6 +97,7 @@ class Entry(NamedTuple):
     title: str | None
     seller: str | None
     product: str | None
+    location: str
     best: int
     photo: str
     copies: int | None
@@ -128,9 +129,9 @@ class Image(NamedTuple):
 
 
 class About(NamedTuple):
-    """What the outcomes of a verdict name: digests of images or None, the listing, the occasion."""
+    """What the outcomes of a verdict name: images by their digests, the listing, the occasion."""
 
-    images: list[str | None]
+    images: list[str]
     listing: str | None
     occasion: Occasion
 
@@ -292,11 +293,8 @@ class Entries(Closes):
             sha256 for key, sha256, counts in rows if (counts or key in also) and key not in without
         ]
         found = [*dict.fromkeys(chosen or default)][:MAX_IMAGES]
-        return About(
-            images=found or [None],
-            listing=None if entry.listing is None and found else entry.name,
-            occasion=Occasion.AUDIT if entry.section == AUDIT else Occasion.REVIEW,
-        )
+        listing = None if entry.listing is None and found else entry.name
+        return About(found, listing, Occasion.AUDIT if entry.section == AUDIT else Occasion.REVIEW)
 
     def members(self, entry: Entry, reviewer: str | None) -> list[Entry]:
         """Return a listing and its near-copies that are open and in nobody else's hands."""

@@ -22,13 +22,12 @@ from recognizer.review.cards import (
     Shown,
     base_context,
 )
-from recognizer.review.entries import About, Entries, Entry, Image
+from recognizer.review.entries import Entries, Entry, Image
 from recognizer.review.photos import Photos, Unavailable, read_local
 from recognizer.review.texts import Texts
 from recognizer.review.views import AUDIT, QUEUE, View
 from recognizer.rows.item_key import MEMBER
 from recognizer.rows.listings import QUEUE_ORDER
-from recognizer.rows.records import location_of
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
@@ -67,13 +66,11 @@ def write_report(
         file.writelines(ENVIRONMENT.get_template("queue.html.j2").generate(context))
 
 
-class _Report:
+class _Report(CardMaker):
     def __init__(self, entries: Entries, photos: Photos, texts: Texts) -> None:
-        self._entries = entries
-        self._photos = photos
+        super().__init__(entries, photos)
         self._texts = texts
-        self._size = 0
-        self._maker = CardMaker(entries, photos, self._inline)
+        self._size = 0  # of the pictures so far
 
     def context(self, title: str) -> dict[str, Any]:
         """Return what the template shows; cards are made one by one while it is written."""
@@ -83,27 +80,24 @@ class _Report:
         unscored, _ = entries.page(queue, also="place = 2", size=MAX_UNSCORED)
         audit, _ = entries.page(audit_sample, size=MAX_AUDIT)
         shown = [*leads, *unscored, *audit]
+        first = entries.file.select("SELECT key, first FROM image ORDER BY id LIMIT 1")
         return {
             **base_context(texts, entries, self._photos, "/", is_report=True),
             "title": title,
             "reviewer": None,
             "needs_token": False,
-            "digest": self._digest(),
+            # It tells the scan from others in a browser, also after it has grown.
+            "digest": hashlib.sha256(repr(first).encode()).hexdigest()[:16],
             "style": _resource("app.css"),
             "script": _resource("app.js"),
             "warning": texts("cap", shown=len(leads), total=total) if total > len(leads) else "",
             "for_lead": False,
             "rows": [self._row(entry) for entry in shown],
-            "cards": (self._maker.card(entry, None) for entry in shown),
+            "cards": (self.card(entry, None) for entry in shown),
             "counts": {"queue": len(leads) + len(unscored), "audit": len(audit)},
             "summary": _scan_in_numbers(entries.file),
             "bundles": self._photos.bundles,
         }
-
-    def _digest(self) -> str:
-        """Return what tells the scan from others in a browser, also after it has grown."""
-        first = self._entries.file.select("SELECT key, first FROM image ORDER BY id LIMIT 1")
-        return hashlib.sha256(repr(first).encode()).hexdigest()[:16]
 
     def _row(self, entry: Entry) -> dict[str, Any]:
         members = self._entries.members(entry, None)
@@ -115,14 +109,13 @@ class _Report:
         words += [f"{copy.name} {copy.title or ''}" for copy in others]
         return {
             "entry": entry,
-            "location": location_of(entry.source),
             "text": " ".join(words).lower()[:MAX_SEARCHED],
-            "about": json.dumps(_plain(self._entries.about(entry))),
-            "copies": json.dumps([(one.key, _plain(self._entries.about(one))) for one in others]),
+            "about": json.dumps(self._entries.about(entry)._asdict()),
+            "copies": json.dumps([(one.key, self._entries.about(one)._asdict()) for one in others]),
             "folded": len(others),
         }
 
-    def _inline(self, image: Image) -> Shown:
+    def show(self, image: Image) -> Shown:
         row, texts = image.row, self._texts
         if row.status is Status.FAILED:
             return Shown(missing=texts.reason(row.reason))
@@ -138,11 +131,6 @@ class _Report:
         uri = "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii")
         self._size += len(uri)
         return Shown(src=uri, original=original)
-
-
-def _plain(about: About) -> dict[str, Any]:
-    images = [digest for digest in about.images if digest is not None]
-    return {"images": images, "listing": about.listing, "occasion": str(about.occasion)}
 
 
 def _resource(name: str) -> tuple[str, str]:

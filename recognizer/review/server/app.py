@@ -290,7 +290,7 @@ class _Pages:
             "view": view,
             "card": None if entry is None else self._cards.card(entry, reviewer),
             "for_lead": entry is not None and self._queue.is_for_others(reviewer, entry),
-            "done": sum(count.total() for count in self._queue.shift(reviewer).values()),
+            "done": sum(self._queue.shift().get(reviewer, {}).values()),
         }
 
     def _list(self, request: Request, reviewer: str) -> dict[str, Any]:

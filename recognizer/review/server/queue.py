@@ -240,7 +240,7 @@ class Queue(Entries):
             )
             for member in members
             for about in [self.about(member, verdict.also, verdict.without)]
-            for sha256 in about.images
+            for sha256 in about.images or [None]
         ]
         names = json.dumps([member.name for member in members])
         images = json.dumps([one.sha256 for one in outcomes if one.listing is None])
@@ -306,13 +306,13 @@ class Queue(Entries):
             )
             return self.take(reviewer, View(), *found[0]) if found else None
 
-    def shift(self, reviewer: str | None = None) -> dict[str, Counter[str]]:
-        """Return what each has done in this shift, or only one, by judgement; the most first."""
+    def shift(self) -> dict[str, Counter[str]]:
+        """Return what each has done in this shift, by judgement; the most first."""
         counts: dict[str, Counter[str]] = defaultdict(Counter)
         for name, judgement, number in self.file.select(
             "SELECT reviewer, judgement, count(DISTINCT coalesce(listing, sha256))"
-            " FROM standing WHERE time > ?1 AND (?2 IS NULL OR reviewer = ?2) GROUP BY 1, 2",
-            (_shift_begin(), reviewer),
+            " FROM standing WHERE time > ? GROUP BY 1, 2",
+            (_shift_begin(),),
         ):
             counts[name][judgement] = number
         return dict(sorted(counts.items(), key=lambda one: (-one[1].total(), one[0])))
