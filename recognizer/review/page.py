@@ -16,12 +16,7 @@ from recognizer._atomic import replacing
 from recognizer.evaluation.templates import ENVIRONMENT
 from recognizer.listing_columns import as_text, as_url
 from recognizer.model.bundle import Bundle
-from recognizer.review.cards import (
-    PHOTOS_ON_A_CARD,
-    CardMaker,
-    Shown,
-    base_context,
-)
+from recognizer.review.cards import PHOTOS_ON_A_CARD, CardMaker, Shown, base_context
 from recognizer.review.entries import Entries, Entry, Image
 from recognizer.review.photos import Photos, Unavailable, read_local
 from recognizer.review.texts import Texts

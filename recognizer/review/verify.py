@@ -147,9 +147,7 @@ def _read(folder: Path, name: str, present: Mapping[str, _Found]) -> bytes:
 
 
 def _check_scores(
-    folder: Path,
-    present: Mapping[str, _Found],
-    load: Callable[[ModelReference], Recognizer | None],
+    folder: Path, present: Mapping[str, _Found], load: Callable[[ModelReference], Recognizer | None]
 ) -> Iterator[Check]:
     try:
         rows = _read_rows(folder, present)

@@ -175,14 +175,7 @@ class Queue(Entries):
 
     # --- what is said -----------------------------------------------------------------------------
 
-    def decide(
-        self,
-        reviewer: str,
-        unit: int,
-        verdict: Assessment,
-        *,
-        expected: int = 1,
-    ) -> int:
+    def decide(self, reviewer: str, unit: int, verdict: Assessment, *, expected: int = 1) -> int:
         """Store what a reviewer says of a listing, and of its copies if more than it are expected.
 
         It is a :class:`ConflictError` if these are not as many, if the listing is gone, or if
