@@ -18,12 +18,9 @@ from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy
 
 PHOTOS_ON_A_CARD = 40  # the desk has pages of them, the report only the first
 
-MAX_COLUMNS = 50
-MAX_TEXT = 1000  # characters of one of them
 MAX_LABELS = 6  # more would crowd out what they are about
 MAX_INSTEAD = 4
 MAX_GUIDES = 3
-MAX_BOXES = 8  # more than this hides the image
 _MIN_SCORE = 0.02  # below this a bar would be empty
 
 
@@ -133,7 +130,6 @@ class CardMaker:
             "other_choices": other_choices,
             "guides": () if blind or bundle is None else _guides(listing, bundle),
             "action": policy.actions.get(entry.level) if policy and not blind else None,
-            "columns": _columns(listing),
             "members": self._entries.members(entry, reviewer),
             "said": () if blind else self._entries.said_of(entry),
         }
@@ -143,27 +139,22 @@ class CardMaker:
         offset = (page - 1) * PHOTOS_ON_A_CARD
         images = self._entries.photos(entry, PHOTOS_ON_A_CARD, offset)
         total = self._entries.photo_count(entry)
-        shown = (image for image in images if image.row.reason is not Reason.NO_IMAGE)
         return {
             "images": images,
-            "photos": [self._photo(image, entry) for image in shown],
+            "photos": [
+                {
+                    "key": image.key,
+                    "row": image.row,
+                    "name": PurePath(image.row.source).name or image.row.source,
+                    "heat": self._heat(image.row),
+                    "shown": self.show(image),
+                }
+                for image in images
+                if image.row.reason is not Reason.NO_IMAGE
+            ],
             "total": total,
             "page": page,
             "pages": max(1, -(-total // PHOTOS_ON_A_CARD)),
-        }
-
-    def _photo(self, image: Image, entry: Entry) -> dict[str, Any]:
-        row = image.row
-        frame = row.regions[0].frame if row.regions else None
-        boxes = [region for region in row.regions if region.frame == frame]
-        return {
-            "key": image.key,
-            "row": row,
-            "name": PurePath(row.source).name or row.source,
-            "counts": row.is_image_lead,  # a decision is about it by itself
-            "heat": self._heat(row),
-            "boxes": () if entry.is_blind else boxes[:MAX_BOXES],
-            "shown": self.show(image),
         }
 
     def _heat(self, row: Row) -> Bar | None:
@@ -207,10 +198,3 @@ def _choices(bars: Iterable[Bar | Lead], taxonomy: Taxonomy) -> tuple[list[str],
     likely = [*dict.fromkeys(labels)][:MAX_LABELS]
     ranked = sorted(taxonomy.labels.values(), key=lambda label: label.kind is not Kind.PRODUCT)
     return likely, [label.name for label in ranked if label.name not in likely]
-
-
-def _columns(listing: Listing) -> list[tuple[str, str]]:
-    found = [(k, v) for k, v in (listing.item or {}).items() if v not in (None, "")]
-    shown = [(str(k)[:MAX_TEXT], str(v)[:MAX_TEXT]) for k, v in found[:MAX_COLUMNS]]
-    more = len(found) - len(shown)
-    return [*shown, ("...", f"+ {more}")] if more else shown
