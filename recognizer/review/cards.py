@@ -1,7 +1,6 @@
 """What pages and cards say: plain values for the templates, which escape all of them."""
 
 from collections.abc import Iterable
-from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from recognizer.model.bundle import Bundle
@@ -13,7 +12,6 @@ from recognizer.review.texts import Texts
 from recognizer.review.views import AUDIT, STATES, View
 from recognizer.rows.listings import QUEUE_ORDER, Listing
 from recognizer.rows.row import Row
-from recognizer.status import Reason
 from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy
 
 PHOTOS_ON_A_CARD = 40  # the desk has pages of them, the report only the first
@@ -22,30 +20,6 @@ MAX_LABELS = 6  # more would crowd out what they are about
 MAX_INSTEAD = 4
 MAX_GUIDES = 3
 _MIN_SCORE = 0.02  # below this a bar would be empty
-
-
-def base_context(
-    texts: Texts, entries: Entries, photos: Photos, path: str, *, is_report: bool = False
-) -> dict[str, Any]:
-    """Return what every page needs; the addresses of a report are in its fragment."""
-    taxonomies = [*(bundle.taxonomy for bundle in photos.bundles.values()), load_taxonomy()]
-
-    def product_name(name: str) -> str:
-        known = (one for one in taxonomies if name in one.labels)
-        return texts.label(name, next(known, taxonomies[0]))
-
-    return {
-        "t": texts,
-        "is_report": is_report,
-        "path": path,
-        "base": "#" if is_report else "",
-        "view": View(),
-        "product_name": product_name,
-        "AUDIT": AUDIT,
-        "choices": entries.choices,
-        "levels": QUEUE_ORDER[:3],
-        "states": (*STATES, "all"),
-    }
 
 
 def describe_evidence(bundle: Bundle, name: str) -> str | None:
@@ -94,70 +68,79 @@ class Shown(NamedTuple):
 class CardMaker:
     """Makes the cards of listings, whose pictures are fetched by the keys of their images."""
 
+    is_report = False
+
     def __init__(self, entries: Entries, photos: Photos) -> None:
         self._entries = entries
         self._photos = photos
 
+    def context(self, texts: Texts, path: str, reviewer: str | None) -> dict[str, Any]:
+        """Return what every page needs; the addresses of a report are in its fragment."""
+        bundles = self._photos.bundles.values()
+        taxonomies = [*(bundle.taxonomy for bundle in bundles), load_taxonomy()]
+
+        def product_name(name: str) -> str:
+            known = (one for one in taxonomies if name in one.labels)
+            return texts.label(name, next(known, taxonomies[0]))
+
+        return {
+            "t": texts,
+            "is_report": self.is_report,
+            "path": path,
+            "base": "#" if self.is_report else "",
+            "view": View(),
+            "reviewer": reviewer,
+            "entries": self._entries,
+            "policy": self._photos.policy,
+            "product_name": product_name,
+            "show": self.show,
+            "heat_of": self.heat_of,
+            "AUDIT": AUDIT,
+            "levels": QUEUE_ORDER[:3],
+            "states": (*STATES, "all"),
+        }
+
     def show(self, image: Image) -> Shown | None:
         """Return the picture of an image if the page holds it itself."""
 
-    def card(self, entry: Entry, reviewer: str | None) -> dict[str, Any]:
+    def card(self, entry: Entry) -> dict[str, Any]:
         """Return what ``card.html.j2`` shows of a listing, with the first page of its photos.
 
         In the audit sample nothing of its scores is there until it is decided.
         """
-        strip = self.strip(entry, 1)
+        strip = self.strip(entry)
         rows = [image.row for image in strip["images"]]
         listing = Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
-        bundle = next(
-            filter(None, (self._photos.bundles.get(row.model.digest) for row in rows)), None
-        )
-        taxonomy = bundle.taxonomy if bundle else load_taxonomy()
-        blind, policy = entry.is_blind, self._photos.policy
+        found = map(self._photos.bundles.get, (row.model.digest for row in rows))
+        bundle = next(filter(None, found), None)
         # First the lead by which the listing is ranked: it has evidence behind it.
-        leads = () if blind else sorted(listing.leads, key=lambda one: one.name != entry.product)
-        instead = () if blind else _instead(listing)
-        choices, other_choices = _choices([*leads, *instead], taxonomy)
+        leads = sorted(listing.leads, key=lambda one: one.name != entry.product)
+        instead = _instead(listing)
+        if entry.is_blind:
+            leads, instead = [], []
+        choices, others = _choices(
+            [*leads, *instead], bundle.taxonomy if bundle else load_taxonomy()
+        )
         return {
             "entry": entry,
             "listing": listing,
             "strip": strip,
-            "blind": blind,
-            "may_decide": entry.held_by == reviewer,
             "leads": leads,
             "instead": instead,
             "choices": choices,
-            "other_choices": other_choices,
-            "guides": () if blind or bundle is None else _guides(listing, bundle),
-            "action": policy.actions.get(entry.level) if policy and not blind else None,
-            "members": self._entries.members(entry, reviewer),
-            "said": () if blind else self._entries.said_of(entry),
+            "other_choices": others,
+            "guides": _guides(leads, listing, bundle) if bundle else (),
         }
 
-    def strip(self, entry: Entry, page: int) -> dict[str, Any]:
+    def strip(self, entry: Entry, page: int = 1) -> dict[str, Any]:
         """Return a page of the photos of a listing, counted from 1."""
         offset = (page - 1) * PHOTOS_ON_A_CARD
         images = self._entries.photos(entry, PHOTOS_ON_A_CARD, offset)
         total = self._entries.photo_count(entry)
-        return {
-            "images": images,
-            "photos": [
-                {
-                    "key": image.key,
-                    "row": image.row,
-                    "name": PurePath(image.row.source).name or image.row.source,
-                    "heat": self._heat(image.row),
-                    "shown": self.show(image),
-                }
-                for image in images
-                if image.row.reason is not Reason.NO_IMAGE
-            ],
-            "total": total,
-            "page": page,
-            "pages": max(1, -(-total // PHOTOS_ON_A_CARD)),
-        }
+        pages = max(1, -(-total // PHOTOS_ON_A_CARD))
+        return {"images": images, "total": total, "page": page, "pages": pages}
 
-    def _heat(self, row: Row) -> Bar | None:
+    def heat_of(self, row: Row) -> Bar | None:
         """Return the label whose heat-map is shown: that of the highest lead, else product."""
         bundle = self._photos.bundles.get(row.model.digest)
         if bundle is None or not row.scores:
@@ -168,17 +151,19 @@ class CardMaker:
         return Bar(name, score, heat_threshold(row, bundle, name, self._photos.policy))
 
 
-def _guides(listing: Listing, bundle: Bundle) -> list[tuple[Label, str | None]]:
+def _guides(
+    leads: Iterable[Lead], listing: Listing, bundle: Bundle
+) -> list[tuple[Label, str | None]]:
     """Return lead labels, and the likeliest one of families without any, with their evidence."""
     members = {(one.kind, one.name): one.members for one in bundle.candidates}
     scores = listing.scores or {}
     names: list[str] = []
-    for lead in listing.leads:
+    for lead in leads:
         labels = members.get((lead.kind, lead.name), ())
         if not {*names} & {*labels}:
             names += sorted(labels, key=lambda name: -scores.get(name, 0))[:1]
-    labels = bundle.taxonomy.labels
-    return [(labels[name], describe_evidence(bundle, name)) for name in names[:MAX_GUIDES]]
+    known = bundle.taxonomy.labels
+    return [(known[name], describe_evidence(bundle, name)) for name in names[:MAX_GUIDES]]
 
 
 def _instead(listing: Listing) -> list[Bar]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import msgspec
@@ -126,6 +126,10 @@ class Image(NamedTuple):
     number: int
     key: str
     row: Row
+
+    @property
+    def name(self) -> str:
+        return PurePath(self.row.source).name or self.row.source
 
 
 class About(NamedTuple):

@@ -16,7 +16,7 @@ from recognizer._atomic import replacing
 from recognizer.evaluation.templates import ENVIRONMENT
 from recognizer.listing_columns import as_text, as_url
 from recognizer.model.bundle import Bundle
-from recognizer.review.cards import PHOTOS_ON_A_CARD, CardMaker, Shown, base_context
+from recognizer.review.cards import PHOTOS_ON_A_CARD, CardMaker, Shown
 from recognizer.review.entries import Entries, Entry, Image
 from recognizer.review.photos import Photos, Unavailable, read_local
 from recognizer.review.texts import Texts
@@ -57,17 +57,19 @@ def write_report(
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         report = _Report(entries, photos, texts)
-        context = report.context(title or texts("report_title", name=scan.name))
+        context = report.page(title or texts("report_title", name=scan.name))
         file.writelines(ENVIRONMENT.get_template("queue.html.j2").generate(context))
 
 
 class _Report(CardMaker):
+    is_report = True
+
     def __init__(self, entries: Entries, photos: Photos, texts: Texts) -> None:
         super().__init__(entries, photos)
         self._texts = texts
         self._size = 0  # of the pictures so far
 
-    def context(self, title: str) -> dict[str, Any]:
+    def page(self, title: str) -> dict[str, Any]:
         """Return what the template shows; cards are made one by one while it is written."""
         texts, entries = self._texts, self._entries
         queue, audit_sample = (View(section=name, state="all") for name in (QUEUE, AUDIT))
@@ -77,18 +79,16 @@ class _Report(CardMaker):
         shown = [*leads, *unscored, *audit]
         first = entries.file.select("SELECT key, first FROM image ORDER BY id LIMIT 1")
         return {
-            **base_context(texts, entries, self._photos, "/", is_report=True),
+            **self.context(texts, "/", None),
             "title": title,
-            "reviewer": None,
             "needs_token": False,
             # It tells the scan from others in a browser, also after it has grown.
             "digest": hashlib.sha256(repr(first).encode()).hexdigest()[:16],
             "style": _resource("app.css"),
             "script": _resource("app.js"),
             "warning": texts("cap", shown=len(leads), total=total) if total > len(leads) else "",
-            "for_lead": False,
             "rows": [self._row(entry) for entry in shown],
-            "cards": (self.card(entry, None) for entry in shown),
+            "cards": (self.card(entry) for entry in shown),
             "counts": {"queue": len(leads) + len(unscored), "audit": len(audit)},
             "summary": _scan_in_numbers(entries.file),
             "bundles": self._photos.bundles,

@@ -22,14 +22,14 @@ from starlette.staticfiles import StaticFiles
 
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
 from recognizer.evaluation.templates import ENVIRONMENT
-from recognizer.review.cards import CardMaker, base_context
-from recognizer.review.entries import MAX_GROUP, PAGE_SIZE, Entry, Image, from_key
+from recognizer.review.cards import CardMaker
+from recognizer.review.entries import MAX_GROUP, PAGE_SIZE, Image, from_key
 from recognizer.review.outcomes import MAX_CHARACTERS, Judgement
 from recognizer.review.photos import SIDES, Photos, Unavailable
 from recognizer.review.server.queue import Assessment, ConflictError, Queue
 from recognizer.review.server.security import Guard, reviewer_name
 from recognizer.review.texts import LANGUAGES, Texts, language_of
-from recognizer.review.views import OPEN, View
+from recognizer.review.views import View
 
 _WEEK = 7 * 86400
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
@@ -149,7 +149,8 @@ class _Pages:
         entry = self._queue.take(reviewer, view, unit)
         if entry is None and unit is not None:
             raise HTTPException(404)
-        return self._render(request, "desk.html.j2", **self._desk(reviewer, view, entry))
+        card = None if entry is None else self._cards.card(entry)
+        return self._render(request, "desk.html.j2", view=view, card=card)
 
     def strip(self, request: Request) -> Response:
         _signed_in(request, 403)
@@ -159,19 +160,16 @@ class _Pages:
         return self._render(request, "stage.html.j2", strip=strip, blind=entry.is_blind)
 
     def listings(self, request: Request) -> Response:
-        reviewer = _signed_in(request)
-        return self._render(request, "listings.html.j2", **self._list(request, reviewer))
+        _signed_in(request)
+        return self._render(request, "listings.html.j2", **self._list(request))
 
     def similar(self, request: Request) -> Response:
         _signed_in(request)
-        image = self._image(request)
-        return self._render(
-            request, "similar.html.j2", image=image, found=self._queue.similar(image)
-        )
+        return self._render(request, "similar.html.j2", image=self._image(request))
 
     def shift(self, request: Request) -> Response:
         _signed_in(request)
-        return self._render(request, "shift.html.j2", done=self._queue.shift())
+        return self._render(request, "shift.html.j2")
 
     async def photo(self, request: Request) -> Response:
         _signed_in(request, 403)
@@ -243,11 +241,11 @@ class _Pages:
         except ConflictError:
             notice, status = texts("conflict"), 409
         if data.is_list:
-            rows = self._html(request, reviewer, "list.html.j2", **self._list(request, reviewer))
+            rows = self._html(request, reviewer, "list.html.j2", **self._list(request))
             return JSONResponse({"html": rows, "notice": notice})
         entry = entry or self._queue.take(reviewer, view)
-        context = self._desk(reviewer, view, entry)
-        card = self._html(request, reviewer, "card.html.j2", **context)
+        made = None if entry is None else self._cards.card(entry)
+        card = self._html(request, reviewer, "card.html.j2", view=view, card=made)
         url = f"/?{urlencode(view.to_query())}".rstrip("?")
         return JSONResponse({"html": card, "notice": notice, "url": url}, status)
 
@@ -285,31 +283,13 @@ class _Pages:
 
     # --- what pages are made of -------------------------------------------------------------------
 
-    def _desk(self, reviewer: str, view: View, entry: Entry | None) -> dict[str, Any]:
-        return {
-            "view": view,
-            "card": None if entry is None else self._cards.card(entry, reviewer),
-            "for_lead": entry is not None and self._queue.is_for_others(reviewer, entry),
-            "done": sum(self._queue.shift().get(reviewer, {}).values()),
-        }
-
-    def _list(self, request: Request, reviewer: str) -> dict[str, Any]:
+    def _list(self, request: Request) -> dict[str, Any]:
         view, number = View.from_query(request.query_params), _page_number(request)
-        entries, total = self._queue.page(view, number)
+        listings, total = self._queue.page(view, number)
         pages = max(1, -(-total // PAGE_SIZE))
-        folded = {
-            entry.key: len(self._queue.members(entry, reviewer)) - 1
-            for entry in entries
-            if entry.state == OPEN and view.is_folded
-        }
-        return {
-            "view": view,
-            "entries": entries,
-            "folded": folded,
-            "total": total,
-            "number": min(number, pages),  # fewer may be left than when somebody saw the link
-            "pages": pages,
-        }
+        number = min(number, pages)  # fewer may be left than when somebody saw the link
+        counts = {"total": total, "number": number, "pages": pages}
+        return {"view": view, "listings": listings, **counts}
 
     def _image(self, request: Request) -> Image:
         if (image := self._queue.image(_number(request))) is None:
@@ -325,8 +305,7 @@ class _Pages:
     def _context(self, request: Request, reviewer: str | None) -> dict[str, Any]:
         texts, path = self._texts(request), request.url.path
         return {
-            **base_context(texts, self._queue, self._photos, path),
-            "reviewer": reviewer,
+            **self._cards.context(texts, path, reviewer),
             "is_lead": reviewer in self._queue.lead_reviewers,
             "params": request.query_params,
             "languages": LANGUAGES,

@@ -233,7 +233,7 @@ class Queue(Entries):
             )
             for member in members
             for about in [self.about(member, verdict.also, verdict.without)]
-            for sha256 in about.images or [None]
+            for sha256 in about.images or (None,)
         ]
         names = json.dumps([member.name for member in members])
         images = json.dumps([one.sha256 for one in outcomes if one.listing is None])
