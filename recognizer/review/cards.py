@@ -93,6 +93,7 @@ class CardMaker:
             "entries": self._entries,
             "policy": self._photos.policy,
             "product_name": product_name,
+            "card_of": self.card,
             "show": self.show,
             "heat_of": self.heat_of,
             "AUDIT": AUDIT,
@@ -122,7 +123,6 @@ class CardMaker:
             [*leads, *instead], bundle.taxonomy if bundle else load_taxonomy()
         )
         return {
-            "entry": entry,
             "listing": listing,
             "strip": strip,
             "leads": leads,
@@ -146,7 +146,7 @@ class CardMaker:
         if bundle is None or not row.scores:
             return None
         names = [lead.name for lead in row.leads if lead.kind is CandidateKind.LABEL]
-        names = names or [one.name for one in bundle.labels if one.kind is Kind.PRODUCT]
+        names = names or [*bundle.products]
         score, name = max((row.scores.get(name, 0.0), name) for name in names)
         return Bar(name, score, heat_threshold(row, bundle, name, self._photos.policy))
 

@@ -70,13 +70,11 @@ class _Report(CardMaker):
         self._size = 0  # of the pictures so far
 
     def page(self, title: str) -> dict[str, Any]:
-        """Return what the template shows; cards are made one by one while it is written."""
         texts, entries = self._texts, self._entries
         queue, audit_sample = (View(section=name, state="all") for name in (QUEUE, AUDIT))
         leads, total = entries.page(queue, also="place < 2", size=MAX_LEADS)
         unscored, _ = entries.page(queue, also="place = 2", size=MAX_UNSCORED)
         audit, _ = entries.page(audit_sample, size=MAX_AUDIT)
-        shown = [*leads, *unscored, *audit]
         first = entries.file.select("SELECT key, first FROM image ORDER BY id LIMIT 1")
         return {
             **self.context(texts, "/", None),
@@ -87,14 +85,14 @@ class _Report(CardMaker):
             "style": _resource("app.css"),
             "script": _resource("app.js"),
             "warning": texts("cap", shown=len(leads), total=total) if total > len(leads) else "",
-            "rows": [self._row(entry) for entry in shown],
-            "cards": (self.card(entry) for entry in shown),
+            "shown": [*leads, *unscored, *audit],
+            "row_of": self.row_of,
             "counts": {"queue": len(leads) + len(unscored), "audit": len(audit)},
             "summary": _scan_in_numbers(entries.file),
             "bundles": self._photos.bundles,
         }
 
-    def _row(self, entry: Entry) -> dict[str, Any]:
+    def row_of(self, entry: Entry) -> dict[str, Any]:
         members = self._entries.members(entry, None)
         others = [copy for copy in members if copy.unit != entry.unit]
         images = self._entries.photos(entry, PHOTOS_ON_A_CARD)
@@ -103,7 +101,6 @@ class _Report(CardMaker):
         words += [image.row.source for image in images]
         words += [f"{copy.name} {copy.title or ''}" for copy in others]
         return {
-            "entry": entry,
             "text": " ".join(words).lower()[:MAX_SEARCHED],
             "about": json.dumps(self._entries.about(entry)._asdict()),
             "copies": json.dumps([(one.key, self._entries.about(one)._asdict()) for one in others]),

@@ -149,8 +149,7 @@ class _Pages:
         entry = self._queue.take(reviewer, view, unit)
         if entry is None and unit is not None:
             raise HTTPException(404)
-        card = None if entry is None else self._cards.card(entry)
-        return self._render(request, "desk.html.j2", view=view, card=card)
+        return self._render(request, "desk.html.j2", view=view, entry=entry)
 
     def strip(self, request: Request) -> Response:
         _signed_in(request, 403)
@@ -244,8 +243,7 @@ class _Pages:
             rows = self._html(request, reviewer, "list.html.j2", **self._list(request))
             return JSONResponse({"html": rows, "notice": notice})
         entry = entry or self._queue.take(reviewer, view)
-        made = None if entry is None else self._cards.card(entry)
-        card = self._html(request, reviewer, "card.html.j2", view=view, card=made)
+        card = self._html(request, reviewer, "card.html.j2", view=view, entry=entry)
         url = f"/?{urlencode(view.to_query())}".rstrip("?")
         return JSONResponse({"html": card, "notice": notice, "url": url}, status)
 
@@ -302,20 +300,16 @@ class _Pages:
         wanted = language_of(request.headers.get("accept-language", ""))
         return Texts(request.session.get("lang", wanted))
 
-    def _context(self, request: Request, reviewer: str | None) -> dict[str, Any]:
-        texts, path = self._texts(request), request.url.path
-        return {
-            **self._cards.context(texts, path, reviewer),
+    def _html(self, request: Request, reviewer: str | None, name: str, /, **context: Any) -> str:
+        values = {
+            **self._cards.context(self._texts(request), request.url.path, reviewer),
             "is_lead": reviewer in self._queue.lead_reviewers,
             "params": request.query_params,
             "languages": LANGUAGES,
             "needs_token": self._token is not None,
             "counts": self._queue.open_counts() if reviewer else {},
         }
-
-    def _html(self, request: Request, reviewer: str | None, name: str, /, **context: Any) -> str:
-        values = self._context(request, reviewer) | context
-        return ENVIRONMENT.get_template(name).render(values)
+        return ENVIRONMENT.get_template(name).render(values | context)
 
     def _render(self, request: Request, name: str, status: int = 200, **context: Any) -> Response:
         return HTMLResponse(self._html(request, _reviewer(request), name, **context), status)
