@@ -1,7 +1,4 @@
-"""A case: the original bytes of some leads, and all that was said of them, as a BagIt bag.
-
-The *case digest* is the sha256 of the tag manifest, and so stands for every byte of the case.
-"""
+"""A case: the original bytes of some leads, and all that was said of them, as a BagIt bag."""
 
 import base64
 import hashlib
@@ -36,6 +33,8 @@ from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Status
 
 TAG_MANIFEST = "tagmanifest-sha256.txt"
+"""Its sha256 is the *case digest*, and so stands for every byte of the case."""
+
 PHOTOS, HEATMAPS = "photos", "heatmaps"
 PAGE_FILE, ROWS_FILE, OUTCOMES_FILE = "index.html", "rows.jsonl", "outcomes.jsonl"
 

@@ -1,8 +1,4 @@
-"""Outcomes: what people found out about leads, in a table that only grows.
-
-An outcome is about the bytes of an image (their sha256), or without one about a listing. What was
-added last counts, whatever the clocks said; an outcome can withdraw an earlier one.
-"""
+"""Outcomes: what people found out about leads, in a table that only grows; the last one counts."""
 
 import codecs
 import csv

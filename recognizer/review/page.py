@@ -1,8 +1,4 @@
-"""The report: the pages of the desk as one HTML file that needs nothing else, not even a network.
-
-Everything that comes from a row is escaped by the templates, and the page's own security policy
-runs no script but its own and fetches nothing.
-"""
+"""The report: the pages of the desk as one HTML file that needs nothing else, no network either."""
 
 import base64
 import hashlib
@@ -22,10 +18,9 @@ from recognizer.review.photos import Photos, Unavailable, read_local
 from recognizer.review.texts import Texts
 from recognizer.review.views import AUDIT, QUEUE, View
 from recognizer.rows.item_key import MEMBER
-from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
-from recognizer.status import Reason, Status
+from recognizer.status import Status
 
 MAX_LEADS, MAX_UNSCORED, MAX_AUDIT = 2000, 500, 200  # of the listings in one file
 
@@ -138,24 +133,23 @@ def _scan_in_numbers(file: ScanFile) -> dict[str, Any]:
         " ifnull(sum(status = 'degraded'), 0), substr(min(time), 1, 16), substr(max(time), 1, 16)"
         " FROM image"
     )
-    counts = dict(
-        file.select("SELECT place, count(*) FROM entry WHERE section = 'queue' GROUP BY 1")
-    )
-    counts[len(QUEUE_ORDER) - 1] = listings - sum(counts.values())
-    failed = file.select(
-        "SELECT reason, count(*) FROM image WHERE status = 'failed' AND reason != 'no_image'"
-        " GROUP BY 1 ORDER BY 2 DESC, 1"
+    levels = file.select(
+        "SELECT decision, (SELECT count(*) FROM entry WHERE section = 'queue'"
+        " AND entry.place = level.place) FROM level WHERE place < 3 ORDER BY place"
     )
     return {
         "images": images,
         "listings": listings,
-        "levels": [(str(level), counts.get(at, 0)) for at, level in enumerate(QUEUE_ORDER)],
+        "levels": [*levels, ("clear", listings - sum(count for _, count in levels))],
         "products": file.select(
             "SELECT product, count(*) FROM entry WHERE section = 'queue' AND place < 2"
             " AND product IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
         ),
         "degraded": degraded,
-        "reasons": [(Reason(name), count) for name, count in failed],
+        "reasons": file.select(
+            "SELECT reason, count(*) FROM image WHERE status = 'failed' AND reason != 'no_image'"
+            " GROUP BY 1 ORDER BY 2 DESC, 1"
+        ),
         "models": file.select(
             "SELECT name, version, digest, count(*) FROM image JOIN model ON model.id = model"
             " GROUP BY model.id ORDER BY 4 DESC, 3"

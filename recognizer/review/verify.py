@@ -1,7 +1,4 @@
-"""Checking a case: that nothing was changed, and that the photos score the same.
-
-It is stricter than other BagIt tools: no links, no empty folders, one form of a manifest.
-"""
+"""Checking a case: that nothing was changed, and that the photos score the same."""
 
 import hashlib
 import json

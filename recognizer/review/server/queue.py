@@ -1,7 +1,6 @@
 """The queue at the desk: who gets which listing, what they say of it, and how far the team is.
 
-What somebody says is on the disk before the next listing is handed out. Who has what is known to
-the server alone: after a restart the pages that are open ask for their listings again.
+Who has what is known to the server alone: after a restart, open pages ask for their listings again.
 """
 
 import json
@@ -287,11 +286,8 @@ class Queue(Entries):
             ]
             self._outcomes.add(withdrawals)
             self._added(withdrawals)
-            about = {
-                "section": AUDIT if said[0].occasion is Occasion.AUDIT else QUEUE,
-                "listing": said[0].listing,
-                "sha256": said[0].sha256,
-            }
+            section = AUDIT if said[0].occasion is Occasion.AUDIT else QUEUE
+            about = {"section": section, "listing": said[0].listing, "sha256": said[0].sha256}
             found = self.file.select(
                 f"SELECT unit FROM entry WHERE section = :section AND unit IN ({AFFECTED})"
                 f" ORDER BY ifnull(listing, source) IS :listing DESC, {ENTRY_ORDER} LIMIT 1",

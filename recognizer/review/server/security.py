@@ -1,8 +1,6 @@
 """Who may ask the server, and from which page: hosts, origins, sizes, headers.
 
-A page on the web can make a reviewer's browser send requests to a local server. So the Host header
-must be one of ours (against DNS rebinding), the cookie is sent from our pages only, and whatever
-changes something comes from a page of the same origin.
+A page on the web can make a browser send requests to a local server, also by DNS rebinding.
 """
 
 import ipaddress
