@@ -23,10 +23,7 @@ from recognizer.rows.scanfile import ScanFile
 from recognizer.rows.similar import group_copies, nearest_images
 
 MAX_GROUP = 500  # listings that one decision can settle
-
-MAX_IMAGES = 1000
-"""Images of one listing for which a verdict on it is stored; it counts for the listing itself."""
-
+MAX_IMAGES = 1000  # of a listing for which a verdict on it is stored; it counts for the listing
 PAGE_SIZE = 50
 MAX_SIMILAR = 24  # photos
 
@@ -187,8 +184,8 @@ class Entries(Closes):
                 for statement in _SETTLE:
                     self.file.execute(f"{statement} 1")
             self._version, self._heard = version, heard
-            now = time.monotonic()
-            self._refresh_at = now + max(_REFRESH_SECONDS, (now - begin) / _REFRESH_SHARE)
+            took = time.monotonic() - begin
+            self._refresh_at = begin + took + max(_REFRESH_SECONDS, took / _REFRESH_SHARE)
 
     def check(self) -> None:
         """Raise :class:`ScanFileChangedError` unless the files are where they were."""

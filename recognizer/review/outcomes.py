@@ -25,10 +25,7 @@ from recognizer.rows.records import MAX_NAME
 from recognizer.rows.scanfile import ScanFile
 
 MAX_CHARACTERS = {"note": 4000, "reviewer": 200, "listing": MAX_NAME, "label": 64, "origin": 200}
-"""Of the texts of an outcome."""
-
 MAX_LINE = 1 << 20  # bytes of one line of a file of outcomes
-
 MAX_ARRAY_BYTES = 64 << 20  # bytes of a file of outcomes that is one JSON array
 
 _CACHE_KIBIBYTES = 16 << 10  # a million outcomes are imported within 100 MB

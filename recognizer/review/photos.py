@@ -24,9 +24,7 @@ from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
 
 SIDES: Mapping[str, int] = {"small": 320, "large": 1280, "heat": 1280}  # longer side, in pixels
-
 SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "gif", "avif")
-
 DEFAULT_THRESHOLD = 0.5  # of a label that can never be a lead, on the scale of a heat-map
 
 _JPEG = "image/jpeg"

@@ -6,7 +6,6 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from recognizer.errors import UsageError
 from recognizer.status import Reason
 from recognizer.taxonomy import Taxonomy
 
@@ -24,8 +23,6 @@ class Texts:
     """The words of a language of :data:`LANGUAGES`; called with a key, it returns a text."""
 
     def __init__(self, language: str) -> None:
-        if language not in LANGUAGES:
-            raise UsageError(f"language {language!r}: {' or '.join(LANGUAGES)}")
         self.language = language
         self._place = [*LANGUAGES].index(language)
         tables = catalogue()

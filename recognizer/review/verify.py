@@ -4,10 +4,9 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
@@ -35,8 +34,7 @@ class Result(StrEnum):
     NOT_DONE = "not done"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """One thing that was checked: the file or the part of the case, what came of it, in words."""
 
     subject: str
