@@ -47,6 +47,7 @@ def command(
             scan=scan.name,
             title=title,
         )
-    typer.echo(f"Wrote {output}: {counted(len(rows), 'image')}")
+    written = {row.sha256 for row in rows if row.source not in missing}
+    typer.echo(f"Wrote {output}: {counted(len(written), 'image')}")
     typer.echo(f"Case digest: {digest}")
     require_none_failed(f"{source}: not in the case: {why}" for source, why in missing.items())

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,7 +21,7 @@ def command(
     bundle: options.RowsBundleOption = None,
     title: options.TitleOption = None,
     language: Annotated[
-        str, typer.Option(metavar="[en|zh]", help="The language of the page: English or Chinese.")
+        Literal["en", "zh"], typer.Option(help="The language of the page: English or Chinese.")
     ] = "en",
 ) -> None:
     """Write the leads and failures of a scan as one HTML page, on which a reviewer decides.

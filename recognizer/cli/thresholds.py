@@ -16,7 +16,7 @@ from recognizer.cli.progress import print_table, show_stage, working
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.description import Estimate
+from recognizer.model.description import Estimate, percent
 from recognizer.policy import Policy, policy_toml
 
 if TYPE_CHECKING:
@@ -135,13 +135,13 @@ def _print(choice: Choice, bundle: Bundle) -> None:
     shown |= {choice.chosen} if choice.chosen is not None else set()
     print_table(
         f"{bundle.title}: {choice.images:,.0f} images, from {choice.origin}",
-        ("", "leads", "recall", "precision", "threshold"),
+        ("", "leads", "recall, %", "precision, %", "threshold"),
         (
             [
                 ">" if place == choice.chosen else "",
                 _count(step.leads),
-                str(step.recall) if step.recall else "-",
-                step.precision.as_percent() if step.precision else "-",
+                _share(step.recall),
+                _share(step.precision),
                 f"{step.threshold:.4g}",
             ]
             for place, step in enumerate(choice.steps)
@@ -150,6 +150,14 @@ def _print(choice: Choice, bundle: Bundle) -> None:
     )
     for note in choice.notes:
         typer.echo(f"- {note}")
+
+
+def _share(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "-"
+    if estimate.value == 1:  # "100" would be read as a promise
+        return f"at least {percent(estimate.low)}"
+    return estimate.as_percent().replace(" %", "")
 
 
 def _count(estimate: Estimate) -> str:

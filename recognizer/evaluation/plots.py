@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 from sklearn.metrics import ConfusionMatrixDisplay
 
@@ -133,7 +134,10 @@ def draw_steps(
                 axes.vlines(leads[chosen], one.low, one.high, color=_CHOSEN)
                 axes.plot(leads[chosen], one.value, "o", color=_CHOSEN, label="chosen")
             axes.set(xscale="log", ylim=(-0.02, 1.02), xlabel="leads")
-            axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}" if x >= 1 else f"{x:g}")
+            left, right = axes.get_xlim()
+            axes.xaxis.set_major_locator(LogLocator(subs=[1] if right > 50 * left else [1, 2, 5]))
+            axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.1f}".removesuffix(".0"))
+            axes.xaxis.set_minor_formatter("")
             axes.set_title(f"{title}, with 95 % intervals", fontsize=10)
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(frameon=False)

@@ -4,8 +4,10 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 
-_ENVIRONMENT = Environment(
-    loader=ChoiceLoader([PackageLoader("recognizer", room) for room in ("evaluation", "review")]),
+ENVIRONMENT = Environment(
+    loader=ChoiceLoader(
+        [PackageLoader("recognizer", folder) for folder in ("evaluation", "review/templates")]
+    ),
     autoescape=select_autoescape(["html.j2"], default=False),  # the rest is Markdown and CSS
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -15,4 +17,4 @@ _ENVIRONMENT = Environment(
 
 
 def render(template: str, **values: Any) -> str:
-    return _ENVIRONMENT.get_template(template).render(values)
+    return ENVIRONMENT.get_template(template).render(values)

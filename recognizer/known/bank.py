@@ -92,12 +92,12 @@ def _utc(time: object) -> str:
 _FIELDS = tuple(field.name for field in fields(KnownItem))
 
 
-_APPLICATION_ID = 0x574C4B49  # says what the file is, its version how to read it
+APPLICATION_ID = 0x574C4B49  # says what the file is, its version how to read it
 _VERSION = 1
 _BUSY_SECONDS = 60.0  # to wait while another process writes
 _ADVICE = "name another file, or make a bank with `recognizer bank add`"
 _CREATE = f"""
-    BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_VERSION};
+    BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {_VERSION};
     CREATE TABLE IF NOT EXISTS items (
       id TEXT PRIMARY KEY, pdq BLOB NOT NULL, finding TEXT NOT NULL, time TEXT NOT NULL,
       label TEXT, note TEXT, "by" TEXT, origin TEXT
@@ -139,7 +139,7 @@ class Bank(Closes):
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
         if create and not application and not tables:
             self._database.executescript(_CREATE)
-        elif application != _APPLICATION_ID:
+        elif application != APPLICATION_ID:
             raise BankError(f"{self.path} is not a bank of known items; {_ADVICE}")
         elif version != _VERSION:
             raise BankError(

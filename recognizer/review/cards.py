@@ -1,90 +1,34 @@
 """What pages and cards say: plain values for the templates, which escape all of them."""
 
-from collections.abc import Callable, Sequence
-from pathlib import PurePath
-from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import urlencode
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import LabelEvidence, counted
-from recognizer.policy import CandidateKind
+from recognizer.model.description import counted
+from recognizer.policy import CandidateKind, Lead
 from recognizer.review.entries import Entries, Entry, Image
 from recognizer.review.photos import Photos, heat_threshold
 from recognizer.review.texts import Texts
 from recognizer.review.views import AUDIT, STATES, View
 from recognizer.rows.listings import QUEUE_ORDER, Listing
 from recognizer.rows.row import Row
-from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy
 
 PHOTOS_ON_A_CARD = 40  # the desk has pages of them, the report only the first
 
-MAX_COLUMNS = 50
-MAX_TEXT = 1000  # characters of one of them
 MAX_LABELS = 6  # more would crowd out what they are about
 MAX_INSTEAD = 4
 MAX_GUIDES = 3
-MAX_BOXES = 8  # more than this hides the image
 _MIN_SCORE = 0.02  # below this a bar would be empty
 
 
-def environment() -> Environment:
-    """Return the environment of the templates, which escape every value."""
-    return Environment(
-        loader=PackageLoader("recognizer.review"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def base_context(texts: Texts, photos: Photos, *, is_report: bool) -> dict[str, Any]:
-    """Return what every page needs; the addresses of a report are in its fragment."""
-    taxonomy = next((bundle.taxonomy for bundle in photos.bundles.values()), load_taxonomy())
-    return {
-        "t": texts,
-        "is_report": is_report,
-        "base": "#" if is_report else "",
-        "view": View(),
-        "product_name": lambda name: texts.label(
-            name, taxonomy, family=name not in taxonomy.labels
-        ),
-        "query": lambda view, **changes: urlencode(view.to_query(**changes)),
-        "AUDIT": AUDIT,
-    }
-
-
-def filters(entries: Entries) -> dict[str, Any]:
-    return {
-        "products": entries.choices("product"),
-        "locations": entries.choices("location"),
-        "levels": [str(level) for level in QUEUE_ORDER[:3]],
-        "states": [*STATES, "all"],
-    }
-
-
-class Guide(NamedTuple):
-    """One label for reviewers, and how well a product is known."""
-
-    label: Label
-    evidence: str | None
-
-
-def make_guides(bundle: Bundle) -> dict[str, Guide]:
-    """Return a guide for each label of the taxonomy, also for those that the bundle lacks."""
-    known = {label.name: describe_evidence(label.evidence) for label in bundle.labels}
-    unknown = "none: this model does not recognise it"
-    return {
-        name: Guide(label, known.get(name, unknown) if label.kind is Kind.PRODUCT else None)
-        for name, label in bundle.taxonomy.labels.items()
-    }
-
-
-def describe_evidence(evidence: LabelEvidence | None) -> str:
-    """Return the evidence of a bundle's label in words."""
+def describe_evidence(bundle: Bundle, name: str) -> str | None:
+    """Return in words how well a bundle knows a product; None for a label that is none."""
+    if bundle.taxonomy.labels[name].kind is not Kind.PRODUCT:
+        return None
+    if name not in bundle.label_names:
+        return "none: this model does not recognise it"
+    evidence = bundle.labels[bundle.label_names.index(name)].evidence
     if evidence is None:
         return "not recorded in the bundle"
     train, test = evidence.train, evidence.test
@@ -104,159 +48,138 @@ def _count(photos: int, sources: int, noun: str) -> str:
     return f"{text} from {counted(sources, 'source')}" if photos and sources else text
 
 
-Names: TypeAlias = Sequence[tuple[str, str]]  # labels, each with its name for people
-
-
 class Bar(NamedTuple):
-    """A score, with its threshold if it is over one; ``name`` is for people."""
+    """The score of a label, with its threshold if that is drawn; a lead has these fields, too."""
 
-    label: str
     name: str
     score: float
     threshold: float | None = None
+    kind: CandidateKind = CandidateKind.LABEL
 
 
 class Shown(NamedTuple):
-    """Where a page finds the pictures of an image, and why there is none."""
+    """A picture within the page, else why there is none; and where the original is."""
 
     src: str = ""
-    small: str = ""
-    heat: str = ""
     original: str = ""
     missing: str = ""
 
 
 class CardMaker:
-    """Makes the cards of listings; ``show`` returns where a page finds the pictures of an image."""
+    """Makes the cards of listings, whose pictures are fetched by the keys of their images."""
 
-    def __init__(self, entries: Entries, photos: Photos, show: Callable[[Image], Shown]) -> None:
+    is_report = False
+
+    def __init__(self, entries: Entries, photos: Photos) -> None:
         self._entries = entries
-        self._bundles = photos.bundles
-        self._policy = photos.policy
-        self._show = show
+        self._photos = photos
 
-    def card(self, entry: Entry, reviewer: str | None, texts: Texts) -> dict[str, Any]:
+    def context(self, texts: Texts, path: str, reviewer: str | None) -> dict[str, Any]:
+        """Return what every page needs; the addresses of a report are in its fragment."""
+        bundles = self._photos.bundles.values()
+        taxonomies = [*(bundle.taxonomy for bundle in bundles), load_taxonomy()]
+
+        def product_name(name: str) -> str:
+            known = (one for one in taxonomies if name in one.labels)
+            return texts.label(name, next(known, taxonomies[0]))
+
+        return {
+            "t": texts,
+            "is_report": self.is_report,
+            "path": path,
+            "base": "#" if self.is_report else "",
+            "view": View(),
+            "reviewer": reviewer,
+            "entries": self._entries,
+            "policy": self._photos.policy,
+            "product_name": product_name,
+            "card_of": self.card,
+            "show": self.show,
+            "heat_of": self.heat_of,
+            "AUDIT": AUDIT,
+            "levels": QUEUE_ORDER[:3],
+            "states": (*STATES, "all"),
+        }
+
+    def show(self, image: Image) -> Shown | None:
+        """Return the picture of an image if the page holds it itself."""
+
+    def card(self, entry: Entry) -> dict[str, Any]:
         """Return what ``card.html.j2`` shows of a listing, with the first page of its photos.
 
         In the audit sample nothing of its scores is there until it is decided.
         """
-        images = self._entries.photos(entry, PHOTOS_ON_A_CARD)
-        rows = [image.row for image in images]
+        strip = self.strip(entry)
+        rows = [image.row for image in strip["images"]]
         listing = Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
-        bundle = next(filter(None, (self._bundles.get(row.model.digest) for row in rows)), None)
-        taxonomy = bundle.taxonomy if bundle else load_taxonomy()
-        blind = entry.is_blind
-        leads = [] if blind else _leads(listing, entry, taxonomy, texts)
-        instead = [] if blind else _instead(listing, leads, taxonomy, texts)
-        choices, other_choices = _choices([*leads, *instead], taxonomy, texts)
+        found = map(self._photos.bundles.get, (row.model.digest for row in rows))
+        bundle = next(filter(None, found), None)
+        # First the lead by which the listing is ranked: it has evidence behind it.
+        leads = sorted(listing.leads, key=lambda one: one.name != entry.product)
+        instead = _instead(listing)
+        if entry.is_blind:
+            leads, instead = [], []
+        choices, others = _choices(
+            [*leads, *instead], bundle.taxonomy if bundle else load_taxonomy()
+        )
         return {
-            "entry": entry,
             "listing": listing,
-            "strip": self._strip(entry, images, 1, texts),
-            "blind": blind,
-            "may_decide": entry.held_by == reviewer,
+            "strip": strip,
             "leads": leads,
             "instead": instead,
             "choices": choices,
-            "other_choices": other_choices,
-            "guides": () if blind or bundle is None else _guides(listing, bundle),
-            "action": None if blind or not self._policy else self._policy.actions.get(entry.level),
-            "columns": _columns(listing),
-            "copies": self._entries.group(entry, reviewer),
-            "said": () if blind else self._entries.said_of(entry),
+            "other_choices": others,
+            "guides": _guides(leads, listing, bundle) if bundle else (),
         }
 
-    def strip(self, entry: Entry, page: int, texts: Texts) -> dict[str, Any]:
+    def strip(self, entry: Entry, page: int = 1) -> dict[str, Any]:
         """Return a page of the photos of a listing, counted from 1."""
         offset = (page - 1) * PHOTOS_ON_A_CARD
         images = self._entries.photos(entry, PHOTOS_ON_A_CARD, offset)
-        return self._strip(entry, images, page, texts)
-
-    def _strip(
-        self, entry: Entry, images: Sequence[Image], page: int, texts: Texts
-    ) -> dict[str, Any]:
         total = self._entries.photo_count(entry)
-        shown = (image for image in images if image.row.reason is not Reason.NO_IMAGE)
-        return {
-            "photos": [self._photo(image, entry, texts) for image in shown],
-            "total": total,
-            "page": page,
-            "pages": max(1, -(-total // PHOTOS_ON_A_CARD)),
-        }
+        pages = max(1, -(-total // PHOTOS_ON_A_CARD))
+        return {"images": images, "total": total, "page": page, "pages": pages}
 
-    def _photo(self, image: Image, entry: Entry, texts: Texts) -> dict[str, Any]:
-        row = image.row
-        frame = row.regions[0].frame if row.regions else None
-        boxes = [region for region in row.regions if region.frame == frame]
-        return {
-            "key": image.key,
-            "row": row,
-            "name": PurePath(row.source).name or row.source,
-            "counts": row.is_image_lead,  # a decision is about it by itself
-            "problem": None if row.status is Status.OK else texts.reason(row.reason),
-            "heat": self._heat(row, texts),
-            "boxes": () if entry.is_blind else boxes[:MAX_BOXES],
-            "shown": self._show(image),
-        }
-
-    def _heat(self, row: Row, texts: Texts) -> Bar | None:
+    def heat_of(self, row: Row) -> Bar | None:
         """Return the label whose heat-map is shown: that of the highest lead, else product."""
-        bundle = self._bundles.get(row.model.digest)
+        bundle = self._photos.bundles.get(row.model.digest)
         if bundle is None or not row.scores:
             return None
         names = [lead.name for lead in row.leads if lead.kind is CandidateKind.LABEL]
-        names = names or [one.name for one in bundle.labels if one.kind is Kind.PRODUCT]
-        label = max(names, key=lambda name: row.scores.get(name, 0) if row.scores else 0)
-        name, score = texts.label(label, bundle.taxonomy), row.scores.get(label, 0)
-        return Bar(label, name, score, heat_threshold(row, bundle, label, self._policy))
+        names = names or [*bundle.products]
+        score, name = max((row.scores.get(name, 0.0), name) for name in names)
+        return Bar(name, score, heat_threshold(row, bundle, name, self._photos.policy))
 
 
-def _guides(listing: Listing, bundle: Bundle) -> list[Guide]:
-    """Return the guides of lead labels, and of the likeliest label of families without one."""
+def _guides(
+    leads: Iterable[Lead], listing: Listing, bundle: Bundle
+) -> list[tuple[Label, str | None]]:
+    """Return lead labels, and the likeliest one of families without any, with their evidence."""
     members = {(one.kind, one.name): one.members for one in bundle.candidates}
-    scores, guides = listing.scores or {}, make_guides(bundle)
+    scores = listing.scores or {}
     names: list[str] = []
-    for lead in listing.leads:
+    for lead in leads:
         labels = members.get((lead.kind, lead.name), ())
         if not {*names} & {*labels}:
             names += sorted(labels, key=lambda name: -scores.get(name, 0))[:1]
-    return [guides[name] for name in names][:MAX_GUIDES]
+    known = bundle.taxonomy.labels
+    return [(known[name], describe_evidence(bundle, name)) for name in names[:MAX_GUIDES]]
 
 
-def _leads(listing: Listing, entry: Entry, taxonomy: Taxonomy, texts: Texts) -> list[Bar]:
-    """Return the leads, first the one by which the listing is ranked: it has evidence behind it."""
-    bars = []
-    for lead in sorted(listing.leads, key=lambda lead: lead.name != entry.product):
-        family = lead.kind is CandidateKind.FAMILY
-        name = texts.label(lead.name, taxonomy, family=family)
-        name = texts("family", name=name) if family else name
-        bars.append(Bar("" if family else lead.name, name, lead.score, lead.threshold))
-    return bars
-
-
-def _instead(listing: Listing, leads: Sequence[Bar], taxonomy: Taxonomy, texts: Texts) -> list[Bar]:
+def _instead(listing: Listing) -> list[Bar]:
     """Return the highest scores other than those of leads: look-alikes, animals, other products."""
-    named = {bar.label for bar in leads}
+    named = {lead.name for lead in listing.leads if lead.kind is CandidateKind.LABEL}
     ranked = sorted((listing.scores or {}).items(), key=lambda pair: -pair[1])
-    others = [one for one in ranked if one[0] not in named and one[1] >= _MIN_SCORE]
-    return [Bar(one, texts.label(one, taxonomy), score) for one, score in others[:MAX_INSTEAD]]
+    others = [Bar(*one) for one in ranked if one[0] not in named and one[1] >= _MIN_SCORE]
+    return others[:MAX_INSTEAD]
 
 
-def _choices(bars: Sequence[Bar], taxonomy: Taxonomy, texts: Texts) -> tuple[Names, Names]:
+def _choices(bars: Iterable[Bar | Lead], taxonomy: Taxonomy) -> tuple[list[str], list[str]]:
     """Return the labels that a reviewer is likely to choose, and all others, products first."""
-    labels = [bar.label for bar in bars if bar.label]
+    labels = [bar.name for bar in bars if bar.kind is CandidateKind.LABEL]
     for label in [*labels]:  # what the leads are confused with, though it scored low
         if label in taxonomy.labels:
             labels += taxonomy.labels[label].confused_with
     likely = [*dict.fromkeys(labels)][:MAX_LABELS]
     ranked = sorted(taxonomy.labels.values(), key=lambda label: label.kind is not Kind.PRODUCT)
-    every = dict.fromkeys([*likely, *(label.name for label in ranked)])
-    named = [(one, texts.label(one, taxonomy)) for one in every]
-    return named[: len(likely)], named[len(likely) :]
-
-
-def _columns(listing: Listing) -> list[tuple[str, str]]:
-    found = [(k, v) for k, v in (listing.item or {}).items() if v not in (None, "")]
-    shown = [(str(k)[:MAX_TEXT], str(v)[:MAX_TEXT]) for k, v in found[:MAX_COLUMNS]]
-    more = len(found) - len(shown)
-    return [*shown, ("...", f"+ {more}")] if more else shown
+    return likely, [label.name for label in ranked if label.name not in likely]

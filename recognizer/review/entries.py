@@ -1,15 +1,15 @@
 """The listings that people work through, and what was said of them, for desk and report."""
 
 import os
-import re
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
+
+import msgspec
 
 from recognizer._closing import Closes
 from recognizer.errors import ScanFileChangedError
@@ -23,10 +23,7 @@ from recognizer.rows.scanfile import ScanFile
 from recognizer.rows.similar import group_copies, nearest_images
 
 MAX_GROUP = 500  # listings that one decision can settle
-
-MAX_IMAGES = 1000
-"""Images of one listing for which a verdict on it is stored; it counts for the listing itself."""
-
+MAX_IMAGES = 1000  # of a listing for which a verdict on it is stored; it counts for the listing
 PAGE_SIZE = 50
 MAX_SIMILAR = 24  # photos
 
@@ -67,14 +64,26 @@ _IS_MEMBER = (
     " AND NOT EXISTS (SELECT 1 FROM temp.hold WHERE hold.unit = entry.unit AND hold.until > :now"
     " AND hold.reviewer IS NOT :reviewer)"
 )
-_KEY = re.compile("[0-9a-f]{16}")
+_IMAGES = "(unit = :unit OR image.id = :best)"  # of an entry; in the audit sample it has one
+_IS_LEAD = "image_decision IN ('priority', 'review')"
+_ENTRY = """
+SELECT entry.unit, printf('%016x', entry.unit), section,
+  (SELECT decision FROM level WHERE level.place = entry.place), reports, score, first, listing,
+  source, title, seller, product, location, best,
+  (SELECT printf('%016x', key) FROM image WHERE image.id = best), copies, ifnull(state, 'open'),
+  judge, (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit AND hold.until > :now)
+"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A listing of the queue; ``best`` numbers its image in this file, ``photo`` in any."""
+class Entry(NamedTuple):
+    """A listing of the queue.
+
+    ``key`` names it, and ``photo`` the image that stands for it, in addresses and pages, also after
+    a restart with another scan; ``best`` is the number of that image in this file.
+    """
 
     unit: int
+    key: str
     section: str
     level: Decision
     reports: int
@@ -85,22 +94,13 @@ class Entry:
     title: str | None
     seller: str | None
     product: str | None
+    location: str
     best: int
-    photo: int
+    photo: str
     copies: int | None
     state: str
     judge: str | None
     held_by: str | None
-
-    @property
-    def key(self) -> str:
-        """What names it in addresses and pages, also after a restart with another scan."""
-        return as_key(self.unit)
-
-    @property
-    def photo_key(self) -> str:
-        """The same for the image that stands for it."""
-        return as_key(self.photo)
 
     @property
     def is_blind(self) -> bool:
@@ -112,17 +112,9 @@ class Entry:
         return self.source if self.listing is None else self.listing
 
 
-def as_key(number: int) -> str:
-    """Return what names a listing or an image in addresses: its 64 bits in hexadecimal."""
-    return f"{number & (1 << 64) - 1:016x}"
-
-
-def from_key(key: str) -> int | None:
-    """Return the number behind a key, or None for anything else."""
-    if not _KEY.fullmatch(key):
-        return None
-    value = int(key, 16)
-    return value - (1 << 64) * (value >= 1 << 63)
+def from_key(key: str) -> int:
+    """Return the number behind a key: its 64 bits, in hexadecimal."""
+    return int.from_bytes(bytes.fromhex(key), "big", signed=True)
 
 
 class Image(NamedTuple):
@@ -132,11 +124,15 @@ class Image(NamedTuple):
     key: str
     row: Row
 
+    @property
+    def name(self) -> str:
+        return PurePath(self.row.source).name or self.row.source
+
 
 class About(NamedTuple):
-    """What the outcomes of a verdict name: digests of images or None, the listing, the occasion."""
+    """What the outcomes of a verdict name: images by their digests, the listing, the occasion."""
 
-    images: list[str | None]
+    images: list[str]
     listing: str | None
     occasion: Occasion
 
@@ -188,8 +184,8 @@ class Entries(Closes):
                 for statement in _SETTLE:
                     self.file.execute(f"{statement} 1")
             self._version, self._heard = version, heard
-            now = time.monotonic()
-            self._refresh_at = now + max(_REFRESH_SECONDS, (now - begin) / _REFRESH_SHARE)
+            took = time.monotonic() - begin
+            self._refresh_at = begin + took + max(_REFRESH_SECONDS, took / _REFRESH_SHARE)
 
     def check(self) -> None:
         """Raise :class:`ScanFileChangedError` unless the files are where they were."""
@@ -240,43 +236,44 @@ class Entries(Closes):
 
     def photos(self, entry: Entry, limit: int = -1, offset: int = 0) -> list[Image]:
         """Return the images of a listing, the one that stands for it first."""
-        condition, values = _images_of(entry)
         order = f"{IMAGE_ORDER} LIMIT {limit:d} OFFSET {offset:d}"
-        return self._images(condition, values, order)
+        return self._images(_IMAGES, entry._asdict(), order)
 
     def photo_count(self, entry: Entry) -> int:
-        condition, values = _images_of(entry)
         ((count,),) = self.file.select(
-            f"SELECT count(*) FROM image WHERE {condition} AND reason IS NOT 'no_image'", values
+            f"SELECT count(*) FROM image WHERE {_IMAGES} AND reason IS NOT 'no_image'",
+            entry._asdict(),
         )
         return int(count)
 
     def image(self, key: int) -> Image | None:
-        found = self._images("image.key = ?", (key,), "image.id")
-        return found[0] if found else None
+        return next(iter(self._images("image.key = :key", {"key": key})), None)
 
     def similar(self, image: Image) -> list[tuple[Image, str | None]]:
         """Return the photos most like one, each with its listing's key; None outside the queue."""
         numbers = nearest_images(self.file, image.number, MAX_SIMILAR)
-        some = ", ".join(map(str, numbers))
-        found = {one.number: one for one in self._images(f"image.id IN ({some})", (), "image.id")}
-        units = dict(
+        some = f"image.id IN ({', '.join(map(str, numbers))})"
+        found = {one.number: one for one in self._images(some, {})}
+        listings = dict(
             self.file.select(
-                "SELECT image.id, entry.unit FROM image JOIN entry ON entry.unit = image.unit"
-                f" WHERE image.id IN ({some})"
+                "SELECT image.id, printf('%016x', entry.unit) FROM image"
+                f" JOIN entry ON entry.unit = image.unit WHERE {some}"
             )
         )
-        return [
-            (found[number], as_key(units[number]) if number in units else None)
-            for number in numbers
-        ]
+        return [(found[number], listings.get(number)) for number in numbers]
 
-    def _images(self, condition: str, values: Sequence[object], order: str) -> list[Image]:
+    def _images(
+        self, condition: str, values: Mapping[str, Any], order: str = "image.id"
+    ) -> list[Image]:
         with self._lock:
             rows = dict(self.file.numbered_rows(condition, values, order))
             numbers = ", ".join(map(str, rows))
-            keys = dict(self.file.select(f"SELECT id, key FROM image WHERE id IN ({numbers})"))
-            return [Image(number, as_key(keys[number]), row) for number, row in rows.items()]
+            keys = dict(
+                self.file.select(
+                    f"SELECT id, printf('%016x', key) FROM image WHERE id IN ({numbers})"
+                )
+            )
+            return [Image(number, keys[number], row) for number, row in rows.items()]
 
     def about(
         self, entry: Entry, also: Collection[int] = (), without: Collection[int] = ()
@@ -286,29 +283,19 @@ class Entries(Closes):
         Its images that are leads, and those with the keys ``also``, but for those ``without``; if
         words or reports alone have raised it, the listing and no image.
         """
+        counts = "1" if entry.section == AUDIT or entry.listing is None else _IS_LEAD
         rows = self.file.select(
-            "SELECT key, sha256, image_decision IN ('priority', 'review') FROM image"
-            f" WHERE sha256 IS NOT NULL AND (unit = ? OR id = ?) ORDER BY {IMAGE_ORDER}",
-            (entry.unit, entry.best),
+            f"SELECT key, sha256, {counts} FROM image WHERE sha256 IS NOT NULL AND {_IMAGES}"
+            f" ORDER BY {IMAGE_ORDER}",
+            entry._asdict(),
         )
-        is_all = entry.section == AUDIT or entry.listing is None
-        default = [sha256 for _, sha256, is_lead in rows if is_lead or is_all]
+        default = [sha256 for _, sha256, counts in rows if counts]
         chosen = [
-            sha256
-            for key, sha256, is_lead in rows
-            if (is_lead or is_all or key in also) and key not in without
+            sha256 for key, sha256, counts in rows if (counts or key in also) and key not in without
         ]
         found = [*dict.fromkeys(chosen or default)][:MAX_IMAGES]
-        return About(
-            images=found or [None],
-            listing=None if entry.listing is None and found else entry.name,
-            occasion=Occasion.AUDIT if entry.section == AUDIT else Occasion.REVIEW,
-        )
-
-    def group(self, entry: Entry, reviewer: str | None) -> tuple[int, int]:
-        """Return how many listings :meth:`members` has, and of how many sellers they are."""
-        members = self.members(entry, reviewer)
-        return len(members), len({one.seller for one in members} - {None})
+        listing = None if entry.listing is None and found else entry.name
+        return About(found, listing, Occasion.AUDIT if entry.section == AUDIT else Occasion.REVIEW)
 
     def members(self, entry: Entry, reviewer: str | None) -> list[Entry]:
         """Return a listing and its near-copies that are open and in nobody else's hands."""
@@ -354,17 +341,12 @@ class Entries(Closes):
         order: str = ENTRY_ORDER,
     ) -> list[Entry]:
         with self._lock:
-            rows = self.file.select(
-                "SELECT entry.unit, section, place, reports, score, first, listing, source, title,"
-                " seller, product, best, (SELECT key FROM image WHERE id = best) AS photo, copies,"
-                " ifnull(state, 'open'), judge,"
-                " (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit"
-                " AND hold.until > :now) AS held_by"
-                f" FROM {source} WHERE {condition}"
+            found = self.file.select(
+                f"{_ENTRY} FROM {source} WHERE {condition}"
                 f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
                 {**values, "now": time.time()},
             )
-        return [_entry(*row) for row in rows]
+        return msgspec.convert(found, list[Entry])
 
     # --- figures ----------------------------------------------------------------------------------
 
@@ -396,29 +378,12 @@ class Entries(Closes):
 
     def said_of(self, entry: Entry) -> list[Said]:
         """Return what was said of a listing and of the bytes of its leads, the last first."""
-        rows = self.file.select(
+        found = self.file.select(
             "SELECT DISTINCT time, reviewer, judgement, label, note,"
             " listing IS NOT NULL AND listing != :name FROM standing"
             " WHERE listing = :name OR sha256 IN (SELECT sha256 FROM image"
-            " WHERE (unit = :unit OR id = :best)"
-            " AND (image_decision IN ('priority', 'review') OR :section = 'audit'))"
+            f" WHERE {_IMAGES} AND ({_IS_LEAD} OR :section = 'audit'))"
             " ORDER BY number DESC LIMIT 20",
-            {
-                "name": entry.name,
-                **{key: getattr(entry, key) for key in ("unit", "best", "section")},
-            },
+            {"name": entry.name, **entry._asdict()},
         )
-        return [Said(datetime.fromisoformat(at), *rest) for at, *rest in rows]
-
-
-def _entry(*values: Any) -> Entry:
-    found = dict(zip(Entry.__dataclass_fields__, values, strict=True))
-    found["level"] = QUEUE_ORDER[found["level"]]
-    return Entry(**found | {"first": datetime.fromisoformat(found["first"])})
-
-
-def _images_of(entry: Entry) -> tuple[str, tuple[int]]:
-    """Return the SQL condition for the images of a listing: in the audit sample it has one."""
-    return (
-        ("image.id = ?", (entry.best,)) if entry.section == AUDIT else ("unit = ?", (entry.unit,))
-    )
+        return msgspec.convert(found, list[Said], strict=False)

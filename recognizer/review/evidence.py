@@ -1,7 +1,4 @@
-"""A case: the original bytes of some leads, and all that was said of them, as a BagIt bag.
-
-The *case digest* is the sha256 of the tag manifest, and so stands for every byte of the case.
-"""
+"""A case: the original bytes of some leads, and all that was said of them, as a BagIt bag."""
 
 import base64
 import hashlib
@@ -27,7 +24,7 @@ from recognizer.engine import Recognizer
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.evaluation.templates import render
 from recognizer.imaging.thumbnail import draw_heatmap, shrink
-from recognizer.review.cards import make_guides
+from recognizer.review.cards import describe_evidence
 from recognizer.review.outcomes import Outcome
 from recognizer.review.photos import Unavailable, heat_threshold, read_scored
 from recognizer.rows.records import as_name
@@ -36,6 +33,8 @@ from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Status
 
 TAG_MANIFEST = "tagmanifest-sha256.txt"
+"""Its sha256 is the *case digest*, and so stands for every byte of the case."""
+
 PHOTOS, HEATMAPS = "photos", "heatmaps"
 PAGE_FILE, ROWS_FILE, OUTCOMES_FILE = "index.html", "rows.jsonl", "outcomes.jsonl"
 
@@ -95,13 +94,18 @@ def write_case(
         raise MissingExtraError("bagit", "evidence") from error
     logging.getLogger("bagit").addHandler(logging.NullHandler())  # errors are raised, too
     bundle = recognizer.bundle
-    if {row.model.digest for row in rows} != {bundle.digest}:
+    made_by = {(row.model.digest, row.preprocessing) for row in rows}
+    if made_by != {(bundle.digest, rows[0].preprocessing)}:
         raise UsageError(
             f"the rows were made by {rows[0].model.title} ({rows[0].model.digest[:12]}), or by "
             f"several models, and not by {bundle.title}: name leads of one model, and its bundle"
         )
-    if len({(row.policy, row.preprocessing) for row in rows}) > 1:
-        raise UsageError("the rows were made by several policies: make a case for each")
+    if len(policies := {row.policy: row.policy.name for row in rows}) > 1:
+        raise UsageError(
+            f"the rows were decided by several policies ({', '.join(policies.values())}): apply "
+            "one to the whole scan (recognizer decide), or make a case for each, of other images "
+            "(--lead) or listings (--listing)"
+        )
     if any(row.sha256 is None or row.status is Status.FAILED for row in rows):
         raise UsageError("an image that failed is not evidence of anything: name others")
     if output.exists() or not output.absolute().parent.is_dir():
@@ -125,7 +129,7 @@ def write_case(
             versions=versions,
             photos=photos,
             bundle=bundle,
-            guides=make_guides(bundle),
+            evidence=describe_evidence,
             name=lambda source: PurePath(source).name or source,
         )
         (partial / PAGE_FILE).write_text(page, "utf-8", "xmlcharrefreplace")

@@ -162,10 +162,7 @@ def _misses(
 
 
 def audit_weights(drawn: Mapping[float, int], audited: Mapping[float, int]) -> dict[float, float]:
-    """Return, by the probability of being drawn, for how many clear images a decided one stands.
-
-    For 1 / probability images, and for those that were drawn like it and are still open.
-    """
+    """Return, by the probability of being drawn, for how many clear images a decided one stands."""
     return {p: drawn[p] / number / p for p, number in audited.items() if number}
 
 

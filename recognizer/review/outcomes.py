@@ -1,8 +1,4 @@
-"""Outcomes: what people found out about leads, in a table that only grows.
-
-An outcome is about the bytes of an image (their sha256), or without one about a listing. What was
-added last counts, whatever the clocks said; an outcome can withdraw an earlier one.
-"""
+"""Outcomes: what people found out about leads, in a table that only grows; the last one counts."""
 
 import codecs
 import csv
@@ -29,10 +25,7 @@ from recognizer.rows.records import MAX_NAME
 from recognizer.rows.scanfile import ScanFile
 
 MAX_CHARACTERS = {"note": 4000, "reviewer": 200, "listing": MAX_NAME, "label": 64, "origin": 200}
-"""Of the texts of an outcome."""
-
 MAX_LINE = 1 << 20  # bytes of one line of a file of outcomes
-
 MAX_ARRAY_BYTES = 64 << 20  # bytes of a file of outcomes that is one JSON array
 
 _CACHE_KIBIBYTES = 16 << 10  # a million outcomes are imported within 100 MB
@@ -221,7 +214,10 @@ def read_outcomes(path: Path) -> Iterator[Outcome]:
     except UsageError as error:
         raise UsageError(f"{place}: {error}") from error
     except (ValueError, RecursionError, csv.Error) as error:
-        raise UsageError(f"{path}: neither JSON nor CSV in UTF-8: {error}") from error
+        raise UsageError(
+            f"{path}: outcomes are read from JSON lines or a JSON array, or from CSV (.csv), "
+            f"in UTF-8: {error}"
+        ) from error
 
 
 def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:

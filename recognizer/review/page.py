@@ -1,8 +1,4 @@
-"""The report: the pages of the desk as one HTML file that needs nothing else, not even a network.
-
-Everything that comes from a row is escaped by the templates, and the page's own security policy
-runs no script but its own and fetches nothing.
-"""
+"""The report: the pages of the desk as one HTML file that needs nothing else, no network either."""
 
 import base64
 import hashlib
@@ -13,26 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from recognizer._atomic import replacing
+from recognizer.evaluation.templates import ENVIRONMENT
 from recognizer.listing_columns import as_text, as_url
 from recognizer.model.bundle import Bundle
-from recognizer.review.cards import (
-    PHOTOS_ON_A_CARD,
-    CardMaker,
-    Shown,
-    base_context,
-    environment,
-    filters,
-)
-from recognizer.review.entries import About, Entries, Entry, Image
+from recognizer.review.cards import PHOTOS_ON_A_CARD, CardMaker, Shown
+from recognizer.review.entries import Entries, Entry, Image
 from recognizer.review.photos import Photos, Unavailable, read_local
 from recognizer.review.texts import Texts
 from recognizer.review.views import AUDIT, QUEUE, View
 from recognizer.rows.item_key import MEMBER
-from recognizer.rows.listings import QUEUE_ORDER
-from recognizer.rows.records import location_of
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
-from recognizer.status import Reason, Status
+from recognizer.status import Status
 
 MAX_LEADS, MAX_UNSCORED, MAX_AUDIT = 2000, 500, 200  # of the listings in one file
 
@@ -64,58 +52,42 @@ def write_report(
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         report = _Report(entries, photos, texts)
-        context = report.context(title or texts("report_title", name=scan.name))
-        file.writelines(environment().get_template("report.html.j2").generate(context))
+        context = report.page(title or texts("report_title", name=scan.name))
+        file.writelines(ENVIRONMENT.get_template("queue.html.j2").generate(context))
 
 
-class _Report:
+class _Report(CardMaker):
+    is_report = True
+
     def __init__(self, entries: Entries, photos: Photos, texts: Texts) -> None:
-        self._entries = entries
-        self._photos = photos
+        super().__init__(entries, photos)
         self._texts = texts
-        self._size = 0
-        self._maker = CardMaker(entries, photos, self._inline)
+        self._size = 0  # of the pictures so far
 
-    def context(self, title: str) -> dict[str, Any]:
-        """Return what the template shows; cards are made one by one while it is written."""
+    def page(self, title: str) -> dict[str, Any]:
         texts, entries = self._texts, self._entries
-        style, script = _resource("app.css"), _resource("app.js")
         queue, audit_sample = (View(section=name, state="all") for name in (QUEUE, AUDIT))
         leads, total = entries.page(queue, also="place < 2", size=MAX_LEADS)
         unscored, _ = entries.page(queue, also="place = 2", size=MAX_UNSCORED)
         audit, _ = entries.page(audit_sample, size=MAX_AUDIT)
-        shown = [*leads, *unscored, *audit]
-        tabs = [("/", "queue", len(leads) + len(unscored)), ("/listings", "listings", 0)]
-        tabs += [("/?section=audit", "audit", len(audit))] if audit else []
+        first = entries.file.select("SELECT key, first FROM image ORDER BY id LIMIT 1")
         return {
-            **base_context(texts, self._photos, is_report=True),
+            **self.context(texts, "/", None),
             "title": title,
-            "reviewer": None,
             "needs_token": False,
-            "languages": {},
-            "tab": "/",
-            "tabs": [*tabs, ("/summary", "summary", 0)],
-            "digest": self._digest(),
-            "style": style,
-            "style_digest": _digest_of(style),
-            "script": script,
-            "script_digest": _digest_of(script),
+            # It tells the scan from others in a browser, also after it has grown.
+            "digest": hashlib.sha256(repr(first).encode()).hexdigest()[:16],
+            "style": _resource("app.css"),
+            "script": _resource("app.js"),
             "warning": texts("cap", shown=len(leads), total=total) if total > len(leads) else "",
-            "for_lead": False,
-            "rows": [self._row(entry) for entry in shown],
-            "cards": (self._maker.card(entry, None, texts) for entry in shown),
-            "counts": {},
-            **filters(entries),
+            "shown": [*leads, *unscored, *audit],
+            "row_of": self.row_of,
+            "counts": {"queue": len(leads) + len(unscored), "audit": len(audit)},
             "summary": _scan_in_numbers(entries.file),
             "bundles": self._photos.bundles,
         }
 
-    def _digest(self) -> str:
-        """Return what tells the scan from others in a browser, also after it has grown."""
-        first = self._entries.file.select("SELECT key, first FROM image ORDER BY id LIMIT 1")
-        return hashlib.sha256(repr(first).encode()).hexdigest()[:16]
-
-    def _row(self, entry: Entry) -> dict[str, Any]:
+    def row_of(self, entry: Entry) -> dict[str, Any]:
         members = self._entries.members(entry, None)
         others = [copy for copy in members if copy.unit != entry.unit]
         images = self._entries.photos(entry, PHOTOS_ON_A_CARD)
@@ -124,15 +96,13 @@ class _Report:
         words += [image.row.source for image in images]
         words += [f"{copy.name} {copy.title or ''}" for copy in others]
         return {
-            "entry": entry,
-            "location": location_of(entry.source),
             "text": " ".join(words).lower()[:MAX_SEARCHED],
-            "about": json.dumps(_plain(self._entries.about(entry))),
-            "copies": json.dumps([(one.key, _plain(self._entries.about(one))) for one in others]),
+            "about": json.dumps(self._entries.about(entry)._asdict()),
+            "copies": json.dumps([(one.key, self._entries.about(one)._asdict()) for one in others]),
             "folded": len(others),
         }
 
-    def _inline(self, image: Image) -> Shown:
+    def show(self, image: Image) -> Shown:
         row, texts = image.row, self._texts
         if row.status is Status.FAILED:
             return Shown(missing=texts.reason(row.reason))
@@ -150,17 +120,10 @@ class _Report:
         return Shown(src=uri, original=original)
 
 
-def _plain(about: About) -> dict[str, Any]:
-    images = [digest for digest in about.images if digest is not None]
-    return {"images": images, "listing": about.listing, "occasion": str(about.occasion)}
-
-
-def _digest_of(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
-
-
-def _resource(name: str) -> str:
-    return (resources.files("recognizer.review") / "static" / name).read_text(encoding="utf-8")
+def _resource(name: str) -> tuple[str, str]:
+    """Return a file of the pages, and its digest for their security policy."""
+    content = (resources.files("recognizer.review") / "static" / name).read_bytes()
+    return content.decode(), base64.b64encode(hashlib.sha256(content).digest()).decode("ascii")
 
 
 def _scan_in_numbers(file: ScanFile) -> dict[str, Any]:
@@ -170,24 +133,23 @@ def _scan_in_numbers(file: ScanFile) -> dict[str, Any]:
         " ifnull(sum(status = 'degraded'), 0), substr(min(time), 1, 16), substr(max(time), 1, 16)"
         " FROM image"
     )
-    counts = dict(
-        file.select("SELECT place, count(*) FROM entry WHERE section = 'queue' GROUP BY 1")
-    )
-    counts[len(QUEUE_ORDER) - 1] = listings - sum(counts.values())
-    failed = file.select(
-        "SELECT reason, count(*) FROM image WHERE status = 'failed' AND reason != 'no_image'"
-        " GROUP BY 1 ORDER BY 2 DESC, 1"
+    levels = file.select(
+        "SELECT decision, (SELECT count(*) FROM entry WHERE section = 'queue'"
+        " AND entry.place = level.place) FROM level WHERE place < 3 ORDER BY place"
     )
     return {
         "images": images,
         "listings": listings,
-        "levels": [(str(level), counts.get(at, 0)) for at, level in enumerate(QUEUE_ORDER)],
+        "levels": [*levels, ("clear", listings - sum(count for _, count in levels))],
         "products": file.select(
             "SELECT product, count(*) FROM entry WHERE section = 'queue' AND place < 2"
             " AND product IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
         ),
         "degraded": degraded,
-        "reasons": [(Reason(name), count) for name, count in failed],
+        "reasons": file.select(
+            "SELECT reason, count(*) FROM image WHERE status = 'failed' AND reason != 'no_image'"
+            " GROUP BY 1 ORDER BY 2 DESC, 1"
+        ),
         "models": file.select(
             "SELECT name, version, digest, count(*) FROM image JOIN model ON model.id = model"
             " GROUP BY model.id ORDER BY 4 DESC, 3"

@@ -1,8 +1,4 @@
-"""The pictures of a scan's images: of what the row names, if its bytes are those that were scored.
-
-Small ones come from the thumbnails of the scan where it has kept them. Whatever has to be decoded
-is decoded in other processes, a few at a time: it comes from strangers.
-"""
+"""The pictures of a scan's images, if their bytes are those that were scored."""
 
 from __future__ import annotations
 
@@ -28,9 +24,7 @@ from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
 
 SIDES: Mapping[str, int] = {"small": 320, "large": 1280, "heat": 1280}  # longer side, in pixels
-
 SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "gif", "avif")
-
 DEFAULT_THRESHOLD = 0.5  # of a label that can never be a lead, on the scale of a heat-map
 
 _JPEG = "image/jpeg"
@@ -117,8 +111,6 @@ class Photos(Closes):
         """Return what the scan has kept of an image, else what is made of the file as it is now."""
         if (kept := self._file.thumbnail(image)) is not None:
             return kept
-        if row.status is Status.FAILED:
-            raise Unavailable("photo_undecoded")
         return self._decoded(row, read_scored(row, self._read), SIDES["small"])
 
     def _heatmap(self, row: Row, data: bytes, label: str) -> tuple[bytes, str]:
@@ -175,7 +167,7 @@ def _policies() -> list[Policy]:
     return [Policy.load(name) for name in EXAMPLES]
 
 
-# --- in the processes -----------------------------------------------------------------------------
+# --- in other processes, since the bytes come from strangers  -------------------------------------
 
 
 class _Request(NamedTuple):

@@ -6,7 +6,6 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from recognizer.errors import UsageError
 from recognizer.status import Reason
 from recognizer.taxonomy import Taxonomy
 
@@ -24,8 +23,6 @@ class Texts:
     """The words of a language of :data:`LANGUAGES`; called with a key, it returns a text."""
 
     def __init__(self, language: str) -> None:
-        if language not in LANGUAGES:
-            raise UsageError(f"language {language!r}: {' or '.join(LANGUAGES)}")
         self.language = language
         self._place = [*LANGUAGES].index(language)
         tables = catalogue()
@@ -37,8 +34,9 @@ class Texts:
         shown = {k: f"{v:,}" if isinstance(v, int) else v for k, v in values.items()}
         return self._words[key][self._place].format(**shown)
 
-    def label(self, name: str, taxonomy: Taxonomy, *, family: bool = False) -> str:
-        # English names are those of the taxonomy.
+    def label(self, name: str, taxonomy: Taxonomy) -> str:
+        """Return the name for people of a label, else of a family: in English, the taxonomy's."""
+        family = name not in taxonomy.labels
         own = catalogue()["families" if family else "labels"] if self.language == "zh" else {}
         return own.get(name) or taxonomy.display_name(name, family=family)
 

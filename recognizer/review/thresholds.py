@@ -1,8 +1,4 @@
-"""Thresholds for a review team: what each choice finds, and how many leads it makes.
-
-They are measured on labelled photos, or on a reviewed scan, whose audit sample alone shows what a
-lower threshold would add and what was missed. One threshold holds for all products.
-"""
+"""Thresholds for a review team: what each choice finds, and how many leads it makes."""
 
 import math
 from collections import Counter

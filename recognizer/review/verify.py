@@ -1,15 +1,12 @@
-"""Checking a case: that nothing was changed, and that the photos score the same.
-
-It is stricter than other BagIt tools: no links, no empty folders, one form of a manifest.
-"""
+"""Checking a case: that nothing was changed, and that the photos score the same."""
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple, TypeAlias
 
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
@@ -27,6 +24,9 @@ _MANIFEST = "manifest-sha256.txt"
 _TAGS = ("bag-info.txt", "bagit.txt", _MANIFEST)
 _MAX_BYTES = 64 << 20  # of a manifest, and of the rows
 
+_Found: TypeAlias = tuple[str | None, str]  # the sha256 of a file, else what is wrong about it
+_MISSING: _Found = (None, "missing")
+
 
 class Result(StrEnum):
     OK = "ok"
@@ -34,8 +34,7 @@ class Result(StrEnum):
     NOT_DONE = "not done"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """One thing that was checked: the file or the part of the case, what came of it, in words."""
 
     subject: str
@@ -58,40 +57,54 @@ def verify_case(
     yield from _check_scores(folder, present, load)
 
 
-def _entries(folder: Path, below: str = "") -> Iterator[tuple[str, str | None]]:
-    """Yield each entry that is not a folder of others, with what is wrong about its kind."""
-    with os.scandir(folder / below) as found:
-        entries = [*found]
+def _entries(folder: Path, below: str = "") -> Iterator[tuple[str, _Found]]:
+    """Yield each entry that is not a folder of others."""
+    try:
+        with os.scandir(folder / below) as found:
+            entries = [*found]
+    except OSError as error:
+        yield below, (None, f"a folder that cannot be read: {error.strerror}")
+        return
     if not entries and below:
-        yield below, "an empty folder"
+        yield below, (None, "an empty folder")
     for entry in entries:
         name = f"{below}/{entry.name}" if below else entry.name
         if entry.is_symlink():
-            yield name, "a link"
+            yield name, (None, "a link")
         elif entry.is_dir():
             yield from _entries(folder, name)
         else:
-            yield name, None if entry.is_file() else "not a regular file"
+            yield name, _digest_of(folder / name)
+
+
+def _digest_of(path: Path) -> _Found:
+    if not path.is_file():
+        return None, "not a regular file"
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), ""
+    except OSError as error:
+        return None, f"unreadable: {error.strerror}"
 
 
 def _check_files(
-    folder: Path, present: dict[str, str | None], digest: str | None
+    folder: Path, present: Mapping[str, _Found], digest: str | None
 ) -> Iterator[Check]:
-    digests = {name: _digest_of(folder / name) for name, wrong in present.items() if not wrong}
-    payload = [name for name in digests if name.startswith("data/")]
+    regular = [name for name, (sha256, _) in present.items() if sha256]
+    payload = [name for name in regular if name.startswith("data/")]
     # A manifest may be written in one way only, that of the library bagit.
     for manifest, between, covered in ((_MANIFEST, "  ", payload), (TAG_MANIFEST, " ", [*_TAGS])):
         try:
-            text = _read(folder / manifest).decode("utf-8")
-        except (OSError, ValueError) as error:
-            yield Check(manifest, Result.FAILED, f"it cannot be read: {error}")
+            text = _read(folder, manifest, present).decode("utf-8")
+        except ValueError as error:
+            yield Check(manifest, Result.FAILED, str(error))
             continue
         lines = [line.partition(between) for line in text.split("\n")[:-1]]
         listed = {name: sha256 for sha256, _, name in lines}
         for name in dict.fromkeys([*listed, *covered]):
-            found, result = digests.get(name), Result.FAILED
+            (found, wrong), result = present.get(name, _MISSING), Result.FAILED
             if found is None:
-                detail = f"it is {present.get(name) or 'missing'}"
+                detail = f"it is {wrong}"
             elif name not in listed:
                 detail = "a file that was added later"
             elif listed[name] != found:
@@ -103,10 +116,10 @@ def _check_files(
         if not is_own or "".join(f"{d}{between}{name}\n" for name, d in listed.items()) != text:
             detail = "it has lines that are not entries, in another order, or twice"
             yield Check(manifest, Result.FAILED, detail)
-    own_files = digests.keys() & {*payload, *_TAGS, TAG_MANIFEST}
+    own_files = {*regular} & {*payload, *_TAGS, TAG_MANIFEST}
     for name in sorted(present.keys() - own_files):
-        yield Check(name, Result.FAILED, f"{present[name] or 'a file'} that was added later")
-    own = digests.get(TAG_MANIFEST)
+        yield Check(name, Result.FAILED, f"{present[name][1] or 'a file'} that was added later")
+    own, _ = present.get(TAG_MANIFEST, _MISSING)
     if own is None:
         yield Check("digest", Result.FAILED, f"{TAG_MANIFEST}, of which it is, is missing")
     elif digest is not None and digest.lower() != own:
@@ -116,16 +129,12 @@ def _check_files(
         yield Check("digest", Result.OK, f"{own}; {known}")
 
 
-def _digest_of(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
+def _read(folder: Path, name: str, present: Mapping[str, _Found]) -> bytes:
+    """Return what is in a file; raise a ValueError if it is none that can be read, or too large."""
+    sha256, wrong = present.get(name, _MISSING)
+    if sha256 is None:
+        raise ValueError(f"it is {wrong}")
+    with (folder / name).open("rb") as file:
         content = file.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:
         raise ValueError(f"it has more than {_MAX_BYTES >> 20} MiB")
@@ -133,13 +142,11 @@ def _read(path: Path) -> bytes:
 
 
 def _check_scores(
-    folder: Path,
-    present: dict[str, str | None],
-    load: Callable[[ModelReference], Recognizer | None],
+    folder: Path, present: Mapping[str, _Found], load: Callable[[ModelReference], Recognizer | None]
 ) -> Iterator[Check]:
     try:
         rows = _read_rows(folder, present)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         yield Check(f"data/{ROWS_FILE}", Result.FAILED, str(error))
         return
     model = rows[0].model
@@ -150,7 +157,7 @@ def _check_scores(
         return
     files = [name for name in present if name.startswith(f"data/{PHOTOS}/")]
     originals = {
-        PurePosixPath(name).name.partition(".")[0]: name for name in files if not present[name]
+        PurePosixPath(name).name.partition(".")[0]: name for name in files if present[name][0]
     }
     if len(files) != len(originals):
         detail = "two files have one name, or one is not a file"
@@ -170,11 +177,10 @@ def _check_scores(
         yield Check("scores", Result.FAILED, "no photo was scored again with the same scores")
 
 
-def _read_rows(folder: Path, present: dict[str, str | None]) -> list[Row]:
-    name = f"data/{ROWS_FILE}"
-    lines = _read(folder / name).splitlines(keepends=True) if present.get(name, "") is None else []
+def _read_rows(folder: Path, present: Mapping[str, _Found]) -> list[Row]:
+    content = _read(folder, f"data/{ROWS_FILE}", present)
     rows: list[Row] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(content.splitlines(keepends=True), 1):
         try:
             rows.append(Row.from_json(json.loads(line)))
         except ValueError as error:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from recognizer.policy import Decision
 from recognizer.review.outcomes import Judgement
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.queue import ENTRY_ORDER
 
-QUEUE, AUDIT = "queue", "audit"
-"""The sections: listings with leads or failures, and the audit sample."""
+QUEUE, AUDIT = "queue", "audit"  # sections: listings with leads or failures; the audit sample
 
 OPEN = "open"
 STATES = (OPEN, *(str(judgement) for judgement in Judgement))  # or what was said last
@@ -35,8 +33,7 @@ _HAS_WORD = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(NamedTuple):
     """Which listings are looked at; empty texts mean any.
 
     ``reported`` means what users have reported; each of the words ``q`` is in some column.
@@ -54,7 +51,7 @@ class View:
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> View:
         """Read a view from the query of a URL; what makes no sense is left out."""
-        given = {key.name: query.get(key.name, "").strip()[:200] for key in fields(cls)}
+        given = {name: query.get(name, "").strip()[:200] for name in cls._fields}
         allowed: dict[str, tuple[str, ...]] = {
             "section": (QUEUE, AUDIT),
             "state": (*STATES, "all"),
@@ -66,8 +63,10 @@ class View:
         return cls(**{name: value for name, value in given.items() if value})
 
     def to_query(self, **changes: str) -> dict[str, str]:
-        usual, values = asdict(View()), asdict(replace(self, **changes))
-        return {name: value for name, value in values.items() if value != usual[name]}
+        values = self._replace(**changes)._asdict()
+        return {
+            name: value for name, value in values.items() if value != self._field_defaults[name]
+        }
 
     @property
     def source(self) -> str:

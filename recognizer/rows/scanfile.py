@@ -28,6 +28,7 @@ from recognizer._atomic import check_place, sync_folder
 from recognizer._closing import Closes
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
+from recognizer.known.bank import APPLICATION_ID as BANK_ID
 from recognizer.listing_columns import listing_of
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.records import (
@@ -137,7 +138,8 @@ class ScanFile(Closes):
         ).fetchone()
         is_new = create and not application and not tables
         if not is_new and application != APPLICATION_ID:
-            raise ScanFileError(f"{self.path} is not the file of a scan")
+            kind = " but a bank of known items" if application == BANK_ID else ""
+            raise ScanFileError(f"{self.path} is not the file of a scan or of outcomes{kind}")
         if not is_new and version != VERSION:
             todo = "update this program" if version > VERSION else "scan the images again"
             raise ScanFileError(
@@ -301,7 +303,10 @@ class ScanFile(Closes):
             yield row
 
     def numbered_rows(
-        self, condition: str = "1", values: Sequence[Any] = (), order: str = "image.id"
+        self,
+        condition: str = "1",
+        values: Sequence[Any] | Mapping[str, Any] = (),
+        order: str = "image.id",
     ) -> Iterator[tuple[int, Row]]:
         """Yield rows with their ``image.id``; see :meth:`rows`."""
         for record in self.stream(f"{SELECT_ROW} WHERE {condition} ORDER BY {order}", values):
@@ -471,7 +476,7 @@ def _what_it_is(path: Path) -> str:
                 "scan ... --output scan.sqlite; JSON Lines are then written by: recognizer rows "
                 "scan.sqlite --output rows.jsonl"
             )
-    return f"{path} exists and is not the file of a scan"
+    return f"{path} exists and is not the file of a scan or of outcomes"
 
 
 def _open(uri: str) -> tuple[sqlite3.Connection, str]:

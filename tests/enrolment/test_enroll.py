@@ -18,7 +18,7 @@ from recognizer.model.bundle import load_bundle, write_bundle
 from recognizer.model.description import Enrolled
 from recognizer.model.negatives import NegativeBank, read_negatives, write_negatives
 from recognizer.policy import Policy
-from recognizer.review.cards import make_guides
+from recognizer.review.cards import describe_evidence
 from recognizer.taxonomy import Kind
 from tests.conftest import encoded, picture
 from tests.tiny import edit_description, write_tiny_bundle
@@ -128,7 +128,7 @@ def test_the_bundle_says_what_it_is_made_of(
     label = bundle.labels[-1]
     assert (label.kind, label.evidence.test.photos) == (Kind.PRODUCT, 0)
     assert "enrolled from 4 photos of 1 source" in label.evidence.enrolment.words
-    assert "enrolled from 4 photos" in make_guides(bundle)["rhino_horn"].evidence
+    assert "enrolled from 4 photos" in (describe_evidence(bundle, "rhino_horn") or "")
     assert "rhino_horn was enrolled from 4 photos" in (bundle.path / "MODEL_CARD.md").read_text()
 
 
@@ -214,7 +214,7 @@ def test_a_new_name_brings_its_entry_of_the_taxonomy(
     own = next(found for found in bundle.families if found.name == (family or "blue_ivory"))
     known = ("ivory_worked", "ivory_raw") if family else ()
     assert own.members == (*known, "blue_ivory")
-    assert make_guides(bundle)["blue_ivory"].label.hint == "Look at the blue."
+    assert bundle.taxonomy.labels["blue_ivory"].hint == "Look at the blue."
 
 
 def test_negatives_of_the_caller_serve_where_the_bundle_has_none(

@@ -71,6 +71,8 @@ def test_decided_images_are_known_items(tmp_path: Path, scan: Path) -> None:
     bank = tmp_path / "bank.sqlite"
     done = succeed("bank", "import", bank, "--scan", scan, "--origin", "A")
     assert "2 new, 2 in all" in done.stdout
+    no_outcomes = refuse("measure", scan, "--outcomes", bank)
+    assert "or of outcomes but a bank of known items" in " ".join(no_outcomes.stderr.split())
     with Bank(bank) as opened:
         items = {(i.pdq, i.finding, i.label, i.note, i.by, i.origin) for i in opened}
     assert items == {

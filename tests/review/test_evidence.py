@@ -22,6 +22,7 @@ from recognizer.review.evidence import TAG_MANIFEST, find_leads, write_case
 from recognizer.review.photos import read_local
 from recognizer.review.verify import Result, verify_case
 from recognizer.rows import Row, ScanFile
+from recognizer.rows.row import Reference
 from recognizer.status import Reason
 from tests.conftest import encoded, invoke, picture, succeed
 from tests.review.outcomes import outcome, store
@@ -164,6 +165,7 @@ def test_what_is_missing_or_added_is_named(
 ) -> None:
     change(case / "data")
     assert any(name.startswith(named) for name in failed(case, None))
+    assert all("Errno" not in check.detail for check in verify_case(case, lambda _: None))
 
 
 def test_the_digest_that_was_written_down_is_that_of_the_bytes(
@@ -311,10 +313,12 @@ def test_a_case_is_whole_or_not_there(
     def interrupted(row: Row) -> bytes:
         raise KeyboardInterrupt
 
+    strict = Reference(name="strict", digest="1" * 64)
     with pytest.raises(KeyboardInterrupt):
         write_case(rows, tmp_path / "case", recognizer=recognizer, read=interrupted)
     for some, output, message in (
         ([bare_row("x", 0.6, "review")], tmp_path / "a", "made by tiny-v1"),
+        ([rows[0], replace(rows[1], policy=strict)], tmp_path / "a", r"default, strict.*--listing"),
         (rows[:1], folder, "name a new folder"),
         (rows[:1], tmp_path / "none" / "a", "name a new folder"),
     ):
@@ -340,6 +344,15 @@ def test_leads_are_found_by_digest_source_and_listing(scan: Path, rows: list[Row
         ):
             with pytest.raises(UsageError, match=message):
                 find_leads(file, leads, listings)
+
+
+def test_a_photo_that_two_listings_share_is_one_image(
+    rows: list[Row], tmp_path: Path, tiny_bundle: Path
+) -> None:
+    shared = [rows[0], replace(rows[0], item={"id": "L8"})]
+    scan = write_scan(tmp_path / "scan.sqlite", shared)
+    options = ("--lead", rows[0].sha256, "-o", tmp_path / "case", "-b", tiny_bundle)
+    assert "case: 1 image\n" in succeed("evidence", scan, *options).stdout
 
 
 def test_a_verdict_on_a_listing_that_words_have_raised_is_in_its_case(

@@ -137,8 +137,9 @@ def test_what_makes_no_sense_is_refused(values: dict[str, object], message: str)
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("x.jsonl", "{", "neither JSON nor CSV"),
-        ("x.jsonl", "[" * 100_000, "neither JSON nor CSV"),
+        ("x.jsonl", "{", "from JSON lines or a JSON array, or from CSV"),
+        ("x.jsonl", "[" * 100_000, "from JSON lines or a JSON array, or from CSV"),
+        ("x.parquet", "PAR1", "from JSON lines or a JSON array, or from CSV"),
         ("x.jsonl", '{"time": 1}', "entry 1: not an outcome"),
         ("x.json", "[1]", "entry 1: not an outcome"),
         ("x.csv", "time,reviewer\n2026-01-01T00:00:00Z,Ama\n", "entry 1: not an outcome"),

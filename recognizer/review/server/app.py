@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlencode
 
@@ -21,14 +21,15 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
-from recognizer.review.cards import CardMaker, Shown, base_context, environment, filters
-from recognizer.review.entries import MAX_GROUP, PAGE_SIZE, Entry, Image, from_key
+from recognizer.evaluation.templates import ENVIRONMENT
+from recognizer.review.cards import CardMaker
+from recognizer.review.entries import MAX_GROUP, PAGE_SIZE, Image, from_key
 from recognizer.review.outcomes import MAX_CHARACTERS, Judgement
 from recognizer.review.photos import SIDES, Photos, Unavailable
 from recognizer.review.server.queue import Assessment, ConflictError, Queue
 from recognizer.review.server.security import Guard, reviewer_name
 from recognizer.review.texts import LANGUAGES, Texts, language_of
-from recognizer.review.views import AUDIT, OPEN, View
+from recognizer.review.views import View
 
 _WEEK = 7 * 86400
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
@@ -114,8 +115,7 @@ class _Pages:
         self._photos = photos
         self._token = token
         self._stop = stop
-        self._cards = CardMaker(queue, photos, _addresses)
-        self._environment = environment()
+        self._cards = CardMaker(queue, photos)
         self._slots = {kind: asyncio.Semaphore(count) for kind, count in _PHOTOS_AT_ONCE.items()}
 
     # --- pages ------------------------------------------------------------------------------------
@@ -149,29 +149,26 @@ class _Pages:
         entry = self._queue.take(reviewer, view, unit)
         if entry is None and unit is not None:
             raise HTTPException(404)
-        return self._render(request, "desk.html.j2", **self._desk(request, reviewer, view, entry))
+        return self._render(request, "desk.html.j2", view=view, entry=entry)
 
     def strip(self, request: Request) -> Response:
         _signed_in(request, 403)
         if (entry := self._queue.entry(_number(request))) is None:
             raise HTTPException(404)
-        strip = self._cards.strip(entry, _page_number(request), self._texts(request))
+        strip = self._cards.strip(entry, _page_number(request))
         return self._render(request, "stage.html.j2", strip=strip, blind=entry.is_blind)
 
     def listings(self, request: Request) -> Response:
-        context = self._list(request, _signed_in(request)) | filters(self._queue)
-        return self._render(request, "listings.html.j2", **context)
+        _signed_in(request)
+        return self._render(request, "listings.html.j2", **self._list(request))
 
     def similar(self, request: Request) -> Response:
         _signed_in(request)
-        image = self._image(request)
-        return self._render(
-            request, "similar.html.j2", image=image, found=self._queue.similar(image)
-        )
+        return self._render(request, "similar.html.j2", image=self._image(request))
 
     def shift(self, request: Request) -> Response:
         _signed_in(request)
-        return self._render(request, "shift.html.j2", done=self._queue.shift())
+        return self._render(request, "shift.html.j2")
 
     async def photo(self, request: Request) -> Response:
         _signed_in(request, 403)
@@ -243,18 +240,17 @@ class _Pages:
         except ConflictError:
             notice, status = texts("conflict"), 409
         if data.is_list:
-            rows = self._html(request, reviewer, "list.html.j2", **self._list(request, reviewer))
+            rows = self._html(request, reviewer, "list.html.j2", **self._list(request))
             return JSONResponse({"html": rows, "notice": notice})
         entry = entry or self._queue.take(reviewer, view)
-        context = self._desk(request, reviewer, view, entry)
-        card = self._html(request, reviewer, "card.html.j2", **context)
+        card = self._html(request, reviewer, "card.html.j2", view=view, entry=entry)
         url = f"/?{urlencode(view.to_query())}".rstrip("?")
         return JSONResponse({"html": card, "notice": notice, "url": url}, status)
 
     def _decide(self, reviewer: str, data: Act, texts: Texts) -> str:
-        unit = from_key(data.listing or "")
-        if unit is None:
+        if data.listing is None:
             raise HTTPException(400)
+        unit = from_key(data.listing)
         if (entry := self._queue.entry(unit)) is None:
             raise ConflictError
         title = (entry.title or entry.name)[:80]
@@ -265,8 +261,8 @@ class _Pages:
             judgement=Judgement(data.do),
             note=(data.note or "").strip().replace("\r\n", "\n") or None,
             label=data.label or None,
-            also=_numbers(data.also),
-            without=_numbers(data.without),
+            also={*map(from_key, data.also)},
+            without={*map(from_key, data.without)},
         )
         count = self._queue.decide(reviewer, unit, verdict, expected=data.expected)
         state = texts(verdict.judgement)
@@ -277,43 +273,21 @@ class _Pages:
     def _decide_many(self, reviewer: str, data: Act, texts: Texts) -> str:
         if data.do == "skip":
             raise HTTPException(400)
-        judgement = Judgement(data.do)
-        count = self._queue.decide_many(reviewer, sorted(_numbers(data.listings)), judgement)
-        left = len({*data.listings}) - count
+        judgement, units = Judgement(data.do), {*map(from_key, data.listings)}
+        count = self._queue.decide_many(reviewer, sorted(units), judgement)
+        left = len(units) - count
         key = "some_not_stored" if left else "said_bulk"
         return texts(key, n=count, left=left, state=texts(judgement))
 
     # --- what pages are made of -------------------------------------------------------------------
 
-    def _desk(
-        self, request: Request, reviewer: str, view: View, entry: Entry | None
-    ) -> dict[str, Any]:
-        texts = self._texts(request)
-        return {
-            "view": view,
-            "card": None if entry is None else self._cards.card(entry, reviewer, texts),
-            "for_lead": entry is not None and self._queue.is_for_others(reviewer, entry),
-            "done": sum(count.total() for count in self._queue.shift(reviewer).values()),
-            **filters(self._queue),
-        }
-
-    def _list(self, request: Request, reviewer: str) -> dict[str, Any]:
+    def _list(self, request: Request) -> dict[str, Any]:
         view, number = View.from_query(request.query_params), _page_number(request)
-        entries, total = self._queue.page(view, number)
+        listings, total = self._queue.page(view, number)
         pages = max(1, -(-total // PAGE_SIZE))
-        folded = {
-            entry.key: self._queue.group(entry, reviewer)[0] - 1
-            for entry in entries
-            if entry.state == OPEN and view.is_folded
-        }
-        return {
-            "view": view,
-            "entries": entries,
-            "folded": folded,
-            "total": total,
-            "number": min(number, pages),  # fewer may be left than when somebody saw the link
-            "pages": pages,
-        }
+        number = min(number, pages)  # fewer may be left than when somebody saw the link
+        counts = {"total": total, "number": number, "pages": pages}
+        return {"view": view, "listings": listings, **counts}
 
     def _image(self, request: Request) -> Image:
         if (image := self._queue.image(_number(request))) is None:
@@ -326,47 +300,19 @@ class _Pages:
         wanted = language_of(request.headers.get("accept-language", ""))
         return Texts(request.session.get("lang", wanted))
 
-    def _context(self, request: Request, reviewer: str | None) -> dict[str, Any]:
-        texts = self._texts(request)
-        query = {k: v for k, v in request.query_params.items() if k != "lang"}
-        counts = self._queue.open_counts() if reviewer else {}
-        path = request.url.path
-        for name, value in (("section", AUDIT), ("state", Judgement.ESCALATED)):
-            if path == "/" and query.get(name) == value:
-                path = f"/?{name}={value}"
-        tabs = [("/", "queue", 0), ("/listings", "listings", 0)]
-        if reviewer in self._queue.lead_reviewers:
-            tabs.append(("/?state=escalated", "escalated", 0))
-        if counts.get(AUDIT):
-            tabs.append(("/?section=audit", "audit", counts[AUDIT]))
-        return {
-            **base_context(texts, self._photos, is_report=False),
-            "reviewer": reviewer,
-            "tab": path,
-            "tabs": [*tabs, ("/shift", "shift", 0)],
-            "languages": {
-                code: f"?{urlencode({**query, 'lang': code})}"
-                for code in LANGUAGES
-                if request.method == "GET"
-            },
-            "language_names": LANGUAGES,
-            "needs_token": self._token is not None,
-            "counts": counts,
-        }
-
     def _html(self, request: Request, reviewer: str | None, name: str, /, **context: Any) -> str:
-        values = self._context(request, reviewer) | context
-        return self._environment.get_template(name).render(values)
+        values = {
+            **self._cards.context(self._texts(request), request.url.path, reviewer),
+            "is_lead": reviewer in self._queue.lead_reviewers,
+            "params": request.query_params,
+            "languages": LANGUAGES,
+            "needs_token": self._token is not None,
+            "counts": self._queue.open_counts() if reviewer else {},
+        }
+        return ENVIRONMENT.get_template(name).render(values | context)
 
     def _render(self, request: Request, name: str, status: int = 200, **context: Any) -> Response:
         return HTMLResponse(self._html(request, _reviewer(request), name, **context), status)
-
-
-def _addresses(image: Image) -> Shown:
-    path = f"/photo/{image.key}"
-    return Shown(
-        src=f"{path}/large", small=f"{path}/small", heat=f"{path}/heat", original=f"{path}/original"
-    )
 
 
 def _reviewer(request: Request) -> str | None:
@@ -392,13 +338,10 @@ def _who_acts(request: Request) -> str:
 
 def _number(request: Request) -> int:
     """Return the number behind the key in an address."""
-    if (number := from_key(request.path_params["key"])) is None:
-        raise HTTPException(404)
-    return number
-
-
-def _numbers(keys: Sequence[str]) -> set[int]:
-    return {number for key in keys if (number := from_key(key)) is not None}
+    try:
+        return from_key(msgspec.convert(request.path_params["key"], Key))
+    except msgspec.ValidationError as error:
+        raise HTTPException(404) from error
 
 
 def _page_number(request: Request) -> int:

@@ -1,7 +1,6 @@
 """The queue at the desk: who gets which listing, what they say of it, and how far the team is.
 
-What somebody says is on the disk before the next listing is handed out. Who has what is known to
-the server alone: after a restart the pages that are open ask for their listings again.
+Who has what is known to the server alone: after a restart, open pages ask for their listings again.
 """
 
 import json
@@ -154,7 +153,7 @@ class Queue(Entries):
                 json.dumps(self.about(entry).images),
             ),
         )
-        return replace(entry, held_by=reviewer)
+        return entry._replace(held_by=reviewer)
 
     def _held(self, reviewer: str, view: View) -> Entry | None:
         condition, values = view.condition(also_copies=True)
@@ -175,14 +174,7 @@ class Queue(Entries):
 
     # --- what is said -----------------------------------------------------------------------------
 
-    def decide(
-        self,
-        reviewer: str,
-        unit: int,
-        verdict: Assessment,
-        *,
-        expected: int = 1,
-    ) -> int:
+    def decide(self, reviewer: str, unit: int, verdict: Assessment, *, expected: int = 1) -> int:
         """Store what a reviewer says of a listing, and of its copies if more than it are expected.
 
         It is a :class:`ConflictError` if these are not as many, if the listing is gone, or if
@@ -240,7 +232,7 @@ class Queue(Entries):
             )
             for member in members
             for about in [self.about(member, verdict.also, verdict.without)]
-            for sha256 in about.images
+            for sha256 in about.images or (None,)
         ]
         names = json.dumps([member.name for member in members])
         images = json.dumps([one.sha256 for one in outcomes if one.listing is None])
@@ -294,11 +286,8 @@ class Queue(Entries):
             ]
             self._outcomes.add(withdrawals)
             self._added(withdrawals)
-            about = {
-                "section": AUDIT if said[0].occasion is Occasion.AUDIT else QUEUE,
-                "listing": said[0].listing,
-                "sha256": said[0].sha256,
-            }
+            section = AUDIT if said[0].occasion is Occasion.AUDIT else QUEUE
+            about = {"section": section, "listing": said[0].listing, "sha256": said[0].sha256}
             found = self.file.select(
                 f"SELECT unit FROM entry WHERE section = :section AND unit IN ({AFFECTED})"
                 f" ORDER BY ifnull(listing, source) IS :listing DESC, {ENTRY_ORDER} LIMIT 1",
@@ -306,13 +295,13 @@ class Queue(Entries):
             )
             return self.take(reviewer, View(), *found[0]) if found else None
 
-    def shift(self, reviewer: str | None = None) -> dict[str, Counter[str]]:
-        """Return what each has done in this shift, or only one, by judgement; the most first."""
+    def shift(self) -> dict[str, Counter[str]]:
+        """Return what each has done in this shift, by judgement; the most first."""
         counts: dict[str, Counter[str]] = defaultdict(Counter)
         for name, judgement, number in self.file.select(
             "SELECT reviewer, judgement, count(DISTINCT coalesce(listing, sha256))"
-            " FROM standing WHERE time > ?1 AND (?2 IS NULL OR reviewer = ?2) GROUP BY 1, 2",
-            (_shift_begin(), reviewer),
+            " FROM standing WHERE time > ? GROUP BY 1, 2",
+            (_shift_begin(),),
         ):
             counts[name][judgement] = number
         return dict(sorted(counts.items(), key=lambda one: (-one[1].total(), one[0])))

@@ -1,13 +1,12 @@
 """Who may ask the server, and from which page: hosts, origins, sizes, headers.
 
-A page on the web can make a reviewer's browser send requests to a local server. So the Host header
-must be one of ours (against DNS rebinding), the cookie is sent from our pages only, and whatever
-changes something comes from a page of the same origin.
+A page on the web can make a browser send requests to a local server, also by DNS rebinding.
 """
 
 import ipaddress
 import unicodedata
 from collections.abc import Collection
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -35,12 +34,14 @@ _HEADERS = {
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a server that listens there."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host)
+    return None
 
 
 def reviewer_name(text: str) -> str | None:
@@ -100,8 +101,4 @@ class Guard:
             return False
         if self._hosts is None or is_loopback(name):
             return is_loopback(name)
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return name in self._hosts
-        return True
+        return name in self._hosts or _address(name) is not None

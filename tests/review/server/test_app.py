@@ -12,7 +12,7 @@ import pytest
 
 from recognizer.engine import Recognizer
 from recognizer.imaging.thumbnail import shrink
-from recognizer.review.entries import MAX_IMAGES, as_key
+from recognizer.review.entries import MAX_IMAGES
 from recognizer.review.server.queue import Queue
 from recognizer.review.server.security import Guard
 from recognizer.rows import NewRow
@@ -229,8 +229,8 @@ def test_a_page_shows_hostile_text_as_text_and_links_only_to_the_web(base: str) 
 def test_photos_are_served_by_key_if_they_are_what_was_scored(base: str, scan: Path) -> None:
     anna = Client(base, "Anna")
     with Queue(scan) as queue:
-        found = queue.file.select("SELECT source, key FROM image")
-    keys = {Path(source).name: as_key(key) for source, key in found}
+        found = queue.file.select("SELECT source, printf('%016x', key) FROM image")
+    keys = {Path(source).name: key for source, key in found}
 
     def get(name: str, kind: str) -> httpx.Response:
         return anna.http.get(f"/photo/{keys[name]}/{kind}")
