@@ -43,11 +43,17 @@ SPLIT_CAVEATS = {
     ),
     "all": "All photos that you gave: worth something if training saw none of them.",
     "out of fold": (
-        "Photos of sources that the run which scored them never saw. Calibration and thresholds "
-        "are those of the other folds; only the table of thresholds below uses those of all folds."
+        "Photos of sources that the run which scored them never saw, except where marked †. "
+        "Calibration and thresholds are those of the other folds; only the table of thresholds "
+        "below uses those of all folds."
     ),
 }
 """What the figures of a split mean, in a sentence or two."""
+
+_HINTS = {
+    "test": ": give --split all if training saw none of these",
+    "validation": ": hold some out with `recognizer dataset split --validation`",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,8 @@ class Evaluation:
     ``data`` is the photos' fingerprint, ``learned`` :func:`count_learned` of them, ``intervals``
     the unit of the bootstrap (``photos`` or ``sources``). ``families`` are those with more than one
     product in the bundle, ``labels`` its products and those of the photos, ``reports`` about all
-    its labels. ``accuracy`` is the share of photos whose label has the highest score; ``confusion``
+    its labels. ``same_sources`` are labels, and their families, of which training saw other photos
+    of the same sources. ``accuracy`` is the share of photos whose label has the highest score; ``confusion``
     is true label -> label with the highest score -> photos. ``operating_points`` are by family, or
     :data:`ANY_PRODUCT`, the strictest threshold last, with precision at ``prevalence``.
     """
@@ -101,6 +108,7 @@ class Evaluation:
     confusion: Mapping[str, Mapping[str, int]]
     prevalence: float
     operating_points: Mapping[str, tuple[OperatingPoint, ...]]
+    same_sources: tuple[str, ...] = ()
 
     @property
     def caveat(self) -> str:
@@ -116,8 +124,7 @@ def photos_of_split(photos: Sequence[Photo], split: str) -> list[Photo]:
     """Return the photos of a split, or of ``all``; none is a DatasetError."""
     found = [p for p in photos if split in {p.split, "all"}]
     if not found:
-        hint = ": give --split all if training saw none of these" if split == "test" else ""
-        raise DatasetError(f"no photos in the split {split!r}{hint}")
+        raise DatasetError(f"no photos in the split {split!r}{_HINTS.get(split, '')}")
     return found
 
 

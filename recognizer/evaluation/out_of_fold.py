@@ -1,5 +1,6 @@
 """Measure a recipe by its out-of-fold predictions, calibrated on those of the other folds."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +56,17 @@ def measure_out_of_fold(
         group_by_source=group_by_source,
         verdicts=[verdicts[row] for row in rows],
     )
-    return replace(whole, bundle=title)
+    return replace(whole, bundle=title, same_sources=_same_sources(found))
+
+
+def _same_sources(found: OutOfFold) -> tuple[str, ...]:
+    """Return the labels, and their families, that have photos of one source in several folds."""
+    folds = defaultdict[tuple[str, str], set[int]](set)
+    for photo, fold in zip(found.photos, found.folds.tolist(), strict=True):
+        folds[photo.label, photo.source].add(fold)
+    labels = {label for (label, _), numbers in folds.items() if len(numbers) > 1}
+    known = taxonomy_of(found.photos).labels
+    return tuple(sorted(labels | {known[name].family or name for name in labels}))
 
 
 def _predict(bundle: Bundle, found: OutOfFold, rows: Sequence[int]) -> list[Prediction]:
