@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from recognizer.cli import options
+from recognizer.cli.evaluate import load_held_out
 from recognizer.cli.options import require_extra
 from recognizer.cli.progress import print_table, show_stage
-from recognizer.dataset.manifest import load_data
 from recognizer.engine import Recognizer
 from recognizer.model.bundle import Bundle
 from recognizer.model.folders import check_output
@@ -27,11 +27,10 @@ def command(
     """
     require_extra("evaluate")
     from recognizer.evaluation.calibrate import calibrate_bundle
-    from recognizer.evaluation.evaluate import photos_of_split
 
     recognizer = Recognizer.load(bundle)
     check_output(output)  # before any work is done
-    held_out = photos_of_split(load_data(data, recognizer.bundle.taxonomy), "validation")
+    held_out = load_held_out(data, recognizer.bundle, "validation")
     with show_stage("scoring the validation split") as progress:
         made = calibrate_bundle(recognizer, held_out, output, on_progress=progress)
     _print_calibration(made)

@@ -46,7 +46,7 @@ def command(
     ] = None,
     output: Annotated[
         Path | None,
-        output_option("Write an HTML report with a gallery, and a .json file beside it."),
+        output_option("Write an HTML report, and a .json file beside it."),
     ] = None,
     predictions: Annotated[
         Path | None,
@@ -56,12 +56,13 @@ def command(
         float, typer.Option(help="The share of photos with a product at which precision is stated.")
     ] = 0.0003,
     against: Annotated[
-        str | None, typer.Option(help="Another bundle: print paired differences to it.")
+        str | None, typer.Option(help="Another bundle: print paired differences to it instead.")
     ] = None,
     robustness: Annotated[
         bool,
         typer.Option(
-            "--robustness", help="Measure on photos altered as phones and platforms alter them."
+            "--robustness",
+            help="Measure on photos altered as phones and platforms alter them instead.",
         ),
     ] = False,
     out_of_fold: OutOfFoldOption = None,
@@ -142,6 +143,20 @@ def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
         )
         return photos
     return found
+
+
+def load_held_out(data: Iterable[Path], bundle: Bundle, split: str) -> list[Photo]:
+    """Return the photos of a split, and warn if some were in training."""
+    from recognizer.evaluation.evaluate import count_learned, photos_of_split
+
+    photos = photos_of_split(load_corrected(data, bundle), split)
+    if learned := count_learned(bundle, photos):
+        typer.echo(
+            f"Warning: {learned} or more of these photos were in training: calibration and "
+            "thresholds that are made of them promise too much.",
+            err=True,
+        )
+    return photos
 
 
 def _check(prevalence: float, output: Path | None, predictions: Path | None) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from recognizer._atomic import check_place, replacing, require_own
 from recognizer.cli import options
-from recognizer.cli.evaluate import load_corrected
+from recognizer.cli.evaluate import load_held_out
 from recognizer.cli.inputs import bundle_behind, open_reviewed
 from recognizer.cli.options import Split, output_option, print_json, require_extra
 from recognizer.cli.progress import print_table, show_stage, working
@@ -64,7 +64,7 @@ def command(
     Needs the extra `evaluate`.
     """
     require_extra("evaluate", "scipy", "sklearn", *(("matplotlib",) if plot else ()))
-    from recognizer.evaluation.evaluate import photos_of_split, score_photos
+    from recognizer.evaluation.evaluate import score_photos
     from recognizer.review.thresholds import choose, measure_labelled, measure_reviewed, policy_of
 
     if (cases_per_reviewer is None) == (precision is None):
@@ -91,7 +91,7 @@ def command(
     else:
         model = load_bundle(bundle)
         base = Policy.load(policy, model.taxonomy) if policy else Policy()
-        photos = photos_of_split(load_corrected(data or (), model), split)
+        photos = load_held_out(data or (), model, split)
         with show_stage("scoring photos") as progress:
             predictions = score_photos(Recognizer(model), photos, progress)
         measured = measure_labelled(

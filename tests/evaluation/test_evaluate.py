@@ -25,7 +25,7 @@ from recognizer.evaluation.figures import Truth, measure_living_animals
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Leads, Training
 from recognizer.model.negatives import short_digests
-from tests.conftest import encoded, invoke, picture
+from tests.conftest import encoded, invoke, picture, refuse, succeed
 from tests.labelled import photo, write_manifest
 from tests.model.test_negatives import make_bank, with_bank
 from tests.tiny import LABELS, edit_description
@@ -206,10 +206,20 @@ def test_photos_of_the_training_are_noticed(
     edit_description(grown, lambda content: content.update(lineage=[step]))
     page = run(grown, "--data", data, "--output", tmp_path / "x.html")
     assert "4 or more of these photos were in training" in " ".join(page.split())
-    assert "4 or more of these photos were in training" in (tmp_path / "x.html").read_text()
+    written = (tmp_path / "x.html").read_text()
+    assert "4 or more of these photos were in training" in written
+    assert "set without these photos" not in written
     assert "in training" not in run(tiny_bundle, "--data", data)
     pairs = run(tiny_bundle, "--data", data, "--against", grown)
     assert "4 or more of these photos were in the training of tiny-v1" in " ".join(pairs.split())
+    team = ("--data", data, "--cases-per-reviewer", 9)
+    assert "4 or more of these" in succeed("thresholds", "--bundle", grown, *team).stderr
+    made = ("--data", data, "--output", tmp_path / "again-v1")
+    assert "dataset split --validation" in refuse("calibrate", grown, *made).stderr
+    manifest = shutil.copytree(data, tmp_path / "held") / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",test,", ",validation,"))
+    made = ("--data", tmp_path / "held", *made[2:])
+    assert "4 or more of these photos" in succeed("calibrate", grown, *made).stderr
 
 
 def test_each_photo_has_a_row(
