@@ -12,7 +12,7 @@ from recognizer.errors import UsageError
 from recognizer.scan import expand
 
 
-def command(
+def enroll_command(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="A product of the taxonomy, or a new name.")
     ],

@@ -13,7 +13,7 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import CandidateKind, Policy, read_policy_text
 
 
-def command(
+def policy_command(
     policy: PolicyArgument,
     bundle: BundleOption = None,
     toml: Annotated[

@@ -1,4 +1,4 @@
-"""``recognizer review``: the review queue for one team, as a small local server."""
+"""The review queue: ``recognizer review`` serves it to a team, ``report`` writes it to a file."""
 
 import secrets
 import signal
@@ -12,18 +12,21 @@ from typing import Annotated
 
 import typer
 
+from recognizer._atomic import require_page
 from recognizer.cli import options
 from recognizer.cli.inputs import bundles_behind, read_original
 from recognizer.cli.options import require_extra
+from recognizer.cli.progress import working
 from recognizer.errors import UsageError
 from recognizer.policy import Policy
 from recognizer.review.outcomes import Outcome
+from recognizer.review.page import write_report
 
 DEFAULT_PORT = 8420
 GRACE_SECONDS = 5  # for answers that are under way when the server is stopped
 
 
-def command(
+def review_command(
     scan: options.ScanArgument,
     outcomes: options.OutcomesOption = None,
     policy: options.OptionalPolicyOption = None,
@@ -151,3 +154,33 @@ def _listening(host: str, port: int) -> socket.socket:
         raise UsageError(
             f"{host}:{port}: {error.strerror or error}; name another --port or --host"
         ) from error
+
+
+def report_command(
+    scan: options.ScanArgument,
+    output: Annotated[Path, options.output_option("The HTML file to write.")] = Path("report.html"),
+    outcomes: options.OutcomesOption = None,
+    bundle: options.RowsBundleOption = None,
+    title: options.TitleOption = None,
+    language: Annotated[
+        str, typer.Option(metavar="[en|zh]", help="The language of the page: English or Chinese.")
+    ] = "en",
+) -> None:
+    """Write the leads and failures of a scan as one HTML page, on which a reviewer decides.
+
+    The page works offline. Verdicts stay in the browser until they are exported; recognizer
+    outcomes import reads the file. The page holds thumbnails of the images: keep it as
+    confidential as they are.
+    """
+    require_page(output)
+    with working(f"Writing {output}"):
+        write_report(
+            scan,
+            output,
+            bundles_behind(bundle),
+            outcomes=outcomes,
+            title=title,
+            language=language,
+            read=partial(read_original, allow_http=False),
+        )
+    typer.echo(f"Wrote {output}")

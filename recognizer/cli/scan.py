@@ -31,7 +31,7 @@ from recognizer.scan.items import FileLocation, parse_location
 _SUFFIX = ".scan.sqlite"
 
 
-def command(
+def scan_command(
     sources: Annotated[
         list[str],
         typer.Argument(

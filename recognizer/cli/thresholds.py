@@ -9,10 +9,10 @@ import typer
 
 from recognizer._atomic import check_place, replacing, require_own
 from recognizer.cli import options
-from recognizer.cli.evaluate import load_held_out
+from recognizer.cli.evaluate import load_held_out, score
 from recognizer.cli.inputs import bundle_behind, open_reviewed
 from recognizer.cli.options import Split, output_option, print_json, require_extra
-from recognizer.cli.progress import print_table, show_stage, working
+from recognizer.cli.progress import print_table, working
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle, load_bundle
@@ -26,7 +26,7 @@ PLOTS = (".png", ".svg")
 MAX_STEPS = 12  # choices that are printed
 
 
-def command(
+def thresholds_command(
     data: options.OptionalDataOption = None,
     scan: options.OptionalScanOption = None,
     outcomes: options.OutcomesOption = None,
@@ -64,7 +64,6 @@ def command(
     Needs the extra `evaluate`.
     """
     require_extra("evaluate", "scipy", "sklearn", *(("matplotlib",) if plot else ()))
-    from recognizer.evaluation.evaluate import score_photos
     from recognizer.review.thresholds import choose, measure_labelled, measure_reviewed, policy_of
 
     if (cases_per_reviewer is None) == (precision is None):
@@ -79,7 +78,9 @@ def command(
         raise UsageError("give labelled photos (--data), or a scan that was reviewed (--scan)")
     if scan is not None:
         with open_reviewed(scan, outcomes) as (file, found_out), working(f"Reading {scan}"):
-            model = bundle_behind(next(file.rows(), None), bundle and [bundle])
+            if (row := next(file.rows(), None)) is None:
+                raise UsageError("the scan has no rows")
+            model = bundle_behind(row.model, bundle and [bundle])
             base = Policy.load(policy, model.taxonomy) if policy else Policy()
             measured = measure_reviewed(
                 model,
@@ -92,8 +93,7 @@ def command(
         model = load_bundle(bundle)
         base = Policy.load(policy, model.taxonomy) if policy else Policy()
         photos = load_held_out(data or (), model, split)
-        with show_stage("scoring photos") as progress:
-            predictions = score_photos(Recognizer(model), photos, progress)
+        predictions = score(Recognizer(model), photos, "scoring photos")
         measured = measure_labelled(
             model,
             photos,

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from recognizer.evaluation.figures import (
     measure_lookalikes,
 )
 from recognizer.evaluation.metrics import share
-from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE, OperatingPoint, operating_point
+from recognizer.evaluation.prevalence import OperatingPoint, operating_point
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate, LabelEvidence, Leads, PhotoCounts
 from recognizer.model.negatives import read_negatives, short_digests
@@ -82,10 +83,10 @@ class Evaluation:
     ``data`` is the photos' fingerprint, ``learned`` :func:`count_learned` of them, ``intervals``
     the unit of the bootstrap (``photos`` or ``sources``). ``families`` are those with more than one
     product in the bundle, ``labels`` its products and those of the photos, ``reports`` about all
-    its labels. ``same_sources`` are labels, and their families, of which training saw other photos
-    of the same sources. ``accuracy`` is the share of photos whose label has the highest score; ``confusion``
+    its labels. ``accuracy`` is the share of photos whose label has the highest score; ``confusion``
     is true label -> label with the highest score -> photos. ``operating_points`` are by family, or
-    :data:`ANY_PRODUCT`, the strictest threshold last, with precision at ``prevalence``.
+    :data:`ANY_PRODUCT`, the strictest threshold last, with precision at ``prevalence``. Of labels
+    and families in ``same_sources``, training saw other photos of the same sources.
     """
 
     bundle: str
@@ -148,30 +149,46 @@ def score_photos(
     return [prediction for chunk in chunks for prediction in chunk]
 
 
+class Measured(NamedTuple):
+    """A split: figures, photos, and what the bundle and the default policy say of them."""
+
+    evaluation: Evaluation
+    photos: Sequence[Photo]
+    predictions: Sequence[Prediction]
+    verdicts: Sequence[Verdict]
+
+
 def evaluate(
-    recognizer: Recognizer, photos: Sequence[Photo], split: str, *, rounds: int = 1000
-) -> Evaluation:
-    photos = [p for p in photos if p.split == split]
-    predictions = score_photos(recognizer, photos)
-    return measure(recognizer.bundle, photos, predictions, split, rounds)
+    recognizer: Recognizer,
+    photos: Sequence[Photo],
+    split: str,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+    **how: Any,
+) -> Measured:
+    """Score the photos of a split, and measure them; ``how`` is for :func:`measure`."""
+    photos = photos_of_split(photos, split)
+    predictions = score_photos(recognizer, photos, on_progress)
+    verdicts = default_verdicts(recognizer.bundle, predictions)
+    found = measure(recognizer.bundle, photos, predictions, verdicts, split, **how)
+    return Measured(found, photos, predictions, verdicts)
 
 
 def measure(
     bundle: Bundle,
     photos: Sequence[Photo],
     predictions: Sequence[Prediction],
+    verdicts: Sequence[Verdict],
     split: str,
-    rounds: int = 1000,
     *,
-    prevalence: float = DEFAULT_PREVALENCE,
+    rounds: int = 1000,
+    prevalence: float = 0.0003,
     group_by_source: bool = False,
-    verdicts: Sequence[Verdict] | None = None,
 ) -> Evaluation:
     """Measure the bundle that made the predictions of the photos of a split.
 
-    ``rounds`` are bootstrap rounds, which draw whole sources with ``group_by_source``;
-    ``prevalence`` is the share of products at which precision is restated; ``verdicts`` are those
-    of the default policy, if they come from other thresholds than the bundle's.
+    ``verdicts`` are those of the default policy. ``rounds`` are bootstrap rounds, which draw whole
+    sources with ``group_by_source``; precision is restated for the share of products
+    ``prevalence``.
     """
     truth = Truth.of(photos)
     negatives = int(truth.negative.sum())
@@ -181,7 +198,6 @@ def measure(
     shown = {*bundle.label_names, *truth.labels.tolist()}
     products = [label.name for label in truth.taxonomy.products if label.name in shown]
     score = {n: np.array([p.scores[n] for p in predictions]) for n in bundle.label_names}
-    verdicts = verdicts or default_verdicts(bundle, predictions)
     flagged = [verdict.decision is not Decision.CLEAR for verdict in verdicts]
     best = [highest(p) for p in predictions]
     right = sum(b == label for b, label in zip(best, truth.labels, strict=True))

@@ -8,7 +8,6 @@ import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -20,26 +19,15 @@ from recognizer.dataset.manifest import Photo
 from recognizer.dataset.out_of_fold import import_pyarrow
 from recognizer.engine import Recognizer
 from recognizer.evaluation import plots
-from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, highest, targets
+from recognizer.evaluation.evaluate import ANY_PRODUCT, Measured, highest, targets
 from recognizer.evaluation.figures import COMPARED_RATE, Truth
 from recognizer.evaluation.templates import render
 from recognizer.imaging.thumbnail import draw_heatmap
 from recognizer.model.description import percent
-from recognizer.policy import Verdict
-from recognizer.prediction import Prediction
 
 MAX_ERRORS = 12  # errors of each label that are drawn, the most confident first
 
 _TILE = 240  # pixels, of a photo and its heat-map
-
-
-class Measured(NamedTuple):
-    """A split: figures, photos, and what the bundle and the default policy say of them."""
-
-    evaluation: Evaluation
-    photos: Sequence[Photo]
-    predictions: Sequence[Prediction]
-    verdicts: Sequence[Verdict]
 
 
 def write_report(

@@ -51,10 +51,10 @@ def measure_out_of_fold(
         calibrated(draft, found.log_odds, found.photos),
         found.photos,
         [predictions[row] for row in rows],
+        [verdicts[row] for row in rows],
         "out of fold",
-        rounds,
+        rounds=rounds,
         group_by_source=group_by_source,
-        verdicts=[verdicts[row] for row in rows],
     )
     return replace(whole, bundle=title, same_sources=_same_sources(found))
 

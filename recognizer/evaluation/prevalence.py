@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from recognizer.evaluation.metrics import CONFIDENCE, Scores, share
 from recognizer.model.description import Estimate, percent
 
-DEFAULT_PREVALENCE = 0.0003  # three photos in ten thousand show a product
-
 JOINT_CONFIDENCE = 1 - (1 - CONFIDENCE) / 2
 """Confidence of each of two intervals, so that both hold at once with :data:`CONFIDENCE`."""
 

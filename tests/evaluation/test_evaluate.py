@@ -70,7 +70,7 @@ def photos(data: Path) -> list[Photo]:
 
 @pytest.fixture(scope="module")
 def evaluation(recognizer: Recognizer, photos: list[Photo]) -> Evaluation:
-    return evaluate(recognizer, photos, "test", rounds=20)
+    return evaluate(recognizer, photos, "test", rounds=20).evaluation
 
 
 def run(*args: object, code: ExitCode = ExitCode.DONE) -> str:
@@ -111,7 +111,7 @@ def test_a_product_that_the_model_does_not_know(
         replace(p, label="rhino_horn") if p.label == "ivory_worked" and p.split == "test" else p
         for p in photos
     ]
-    found = evaluate(recognizer, renamed, "test", rounds=20)
+    found = evaluate(recognizer, renamed, "test", rounds=20).evaluation
     assert found.leads == {"rhino_horn": Leads(photos=5, leads=4, named=0)}
     rhino = next(f for f in found.labels if f.name == "rhino_horn")
     assert (rhino.photos, rhino.average_precision, rhino.recall) == (5, None, {})
