@@ -17,6 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 import typer.core
 import typer.main
+from typer import Option
 
 from recognizer import __version__
 from recognizer.errors import BundleError, RecognizerError, ScanFileChangedError
@@ -61,6 +62,7 @@ _MODULES = {
     **dict.fromkeys(("compare", "decide", "merge", "rows", "similar"), "scans"),
     **dict.fromkeys(("evidence", "verify"), "cases"),
     "report": "review",
+    "thresholds": "policy",
     "measure": "outcomes",
     "calibrate": "evaluate",
     "export": "train",
@@ -167,8 +169,7 @@ def _print_version(is_asked: bool) -> None:
 def _options(
     *,
     version: Annotated[
-        bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+        bool, Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Find ivory, big cat skins, antelope horn and other wildlife products in photos.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from recognizer.cli import ExitCode, options
 from recognizer.cli.inputs import bundle_behind, open_reviewed, read_original
@@ -20,11 +21,10 @@ def evidence_command(
     scan: options.ScanArgument,
     leads: Annotated[
         list[str] | None,
-        typer.Option("--lead", help="An image: its source, or 8 digits of its sha256; repeatable."),
+        Option("--lead", help="An image: its source, or 8 digits of its sha256; repeatable."),
     ] = None,
     listings: Annotated[
-        list[str] | None,
-        typer.Option("--listing", help="All scored images of a listing, by its ID."),
+        list[str] | None, Option("--listing", help="All scored images of a listing, by its ID.")
     ] = None,
     output: Annotated[Path, options.output_option("The new folder of the case.")] = Path("case"),
     outcomes: options.OutcomesOption = None,
@@ -54,11 +54,9 @@ def evidence_command(
 
 
 def verify_command(
-    case: Annotated[Path, typer.Argument(metavar="CASE", help="The folder of a case.")],
+    case: Annotated[Path, Argument(metavar="CASE", help="The folder of a case.")],
     bundle: options.RowsBundleOption = None,
-    digest: Annotated[
-        str | None, typer.Option(help="The digest of the case, as noted elsewhere.")
-    ] = None,
+    digest: Annotated[str | None, Option(help="The case digest, as noted elsewhere.")] = None,
 ) -> None:
     """Check that nothing in a case was changed, and that the photos score the same.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markdown import Markdown
+from typer import Argument, Option
 
 from recognizer._atomic import require_own, require_page
 from recognizer.cli import options
@@ -34,33 +35,29 @@ def evaluate_command(
     data: options.OptionalDataOption = None,
     split: Annotated[
         options.Split | None,
-        typer.Option(
+        Option(
             help="The photos to measure on; all, if training saw none of them.",
             show_default="test, and validation if the data have it",
         ),
     ] = None,
-    output: Annotated[
-        Path | None, output_option("Write an HTML report, and a .json file beside it.")
-    ] = None,
+    output: Annotated[Path | None, output_option("Write an HTML report, and a .json file.")] = None,
     predictions: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.parquet", help="Write a row for each photo, with all scores."),
+        Path | None, Option(metavar="FILE.parquet", help="Write a row of scores for each photo.")
     ] = None,
     prevalence: Annotated[
-        float, typer.Option(help="The share of photos with a product at which precision is stated.")
+        float, Option(help="The share of photos with a product at which precision is stated.")
     ] = 0.0003,
     against: Annotated[
-        str | None, typer.Option(help="Another bundle: print paired differences to it instead.")
+        str | None, Option(help="Another bundle: print paired differences to it instead.")
     ] = None,
     robustness: Annotated[
-        bool,
-        typer.Option("--robustness", help="Measure altered photos, as sellers send them, instead."),
+        bool, Option("--robustness", help="Measure altered photos, as sellers send them, instead.")
     ] = False,
     out_of_fold: options.OutOfFoldOption = None,
-    rounds: Annotated[int, typer.Option(help="Bootstrap rounds.", min=1)] = 1000,
+    rounds: Annotated[int, Option(help="Bootstrap rounds.", min=1)] = 1000,
     *,
     group_by_source: Annotated[
-        bool, typer.Option("--group-by-source", help="Bootstrap over sources, not photos.")
+        bool, Option("--group-by-source", help="Bootstrap over sources, not photos.")
     ] = False,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -213,7 +210,7 @@ def _print_pages(pages: Iterable[str]) -> None:
 
 
 def calibrate_command(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder or name.")],
+    bundle: Annotated[str, Argument(metavar="BUNDLE", help="A bundle's folder or name.")],
     output: options.NewBundleOption,
     data: options.DataOption,
 ) -> None:

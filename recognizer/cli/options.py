@@ -8,17 +8,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
+from typer import Argument, Option
 
 from recognizer.errors import MissingExtraError
 
 _SCAN = "The file of a scan (SQLite)."
-ScanArgument = Annotated[Path, typer.Argument(metavar="SCAN", help=_SCAN)]
-OptionalScanOption = Annotated[
-    Path | None, typer.Option("--scan", "-s", metavar="SCAN", help=_SCAN)
-]
+ScanArgument = Annotated[Path, Argument(metavar="SCAN", help=_SCAN)]
+OptionalScanOption = Annotated[Path | None, Option("--scan", "-s", metavar="SCAN", help=_SCAN)]
 OutcomesOption = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         "--outcomes",
         metavar="FILE",
         help="The file of what reviewers found out.",
@@ -26,13 +25,13 @@ OutcomesOption = Annotated[
     ),
 ]
 _POLICY_HELP = "A policy (TOML), or an example of this package: strict, small-platform."
-_POLICY = typer.Option("--policy", metavar="POLICY", help=_POLICY_HELP)
-PolicyArgument = Annotated[str, typer.Argument(metavar="POLICY", help=_POLICY_HELP)]
+_POLICY = Option("--policy", metavar="POLICY", help=_POLICY_HELP)
+PolicyArgument = Annotated[str, Argument(metavar="POLICY", help=_POLICY_HELP)]
 PolicyOption = Annotated[str, _POLICY]
 OptionalPolicyOption = Annotated[str | None, _POLICY]
 ListingColumnOption = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--listing-column",
         metavar="COLUMN",
         help="The column that identifies a listing.",
@@ -41,27 +40,27 @@ ListingColumnOption = Annotated[
 ]
 AllowHttpOption = Annotated[
     bool,
-    typer.Option(
+    Option(
         "--allow-http",
         help="Fetch http:// and https:// URLs, from public addresses only. Without it they fail.",
     ),
 ]
 
 OriginOption = Annotated[
-    str | None, typer.Option("--origin", help="The organisation that the items come from.")
+    str | None, Option("--origin", help="The organisation that the items come from.")
 ]
 
 _BUNDLE = "A bundle's folder or name."
 BundleArgument = Annotated[
-    str | None, typer.Argument(metavar="BUNDLE", help=_BUNDLE, show_default="the released one")
+    str | None, Argument(metavar="BUNDLE", help=_BUNDLE, show_default="the released one")
 ]
 BundleOption = Annotated[
     str | None,
-    typer.Option("--bundle", "-b", metavar="BUNDLE", help=_BUNDLE, show_default="the released one"),
+    Option("--bundle", "-b", metavar="BUNDLE", help=_BUNDLE, show_default="the released one"),
 ]
 RowsBundleOption = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         *("--bundle", "-b"),
         metavar="BUNDLE",
         help="The bundle that made the rows: a folder or a name; repeatable.",
@@ -69,10 +68,10 @@ RowsBundleOption = Annotated[
     ),
 ]
 ProviderOption = Annotated[
-    str, typer.Option("--provider", help="Provider: cpu, cuda, coreml, directml or openvino.")
+    str, Option("--provider", help="Provider: cpu, cuda, coreml, directml or openvino.")
 ]
 
-_DATA = typer.Option(
+_DATA = Option(
     "--data",
     "-d",
     metavar="FOLDER",
@@ -82,43 +81,42 @@ DataOption = Annotated[list[Path], _DATA]
 OptionalDataOption = Annotated[list[Path] | None, _DATA]
 DataArgument = Annotated[
     list[Path],
-    typer.Argument(
+    Argument(
         metavar="FOLDER",
         help="Folders of labelled photos, with a manifest.csv or a folder for each label.",
     ),
 ]
 OutOfFoldOption = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         "--out-of-fold",
         metavar="FILE",
         help="Use the out-of-fold predictions that `train` keeps, instead of a bundle's.",
     ),
 ]
 Split = Literal["test", "validation", "all"]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random draws.", min=0)]
+SeedOption = Annotated[int, Option("--seed", help="Seed of the random draws.", min=0)]
 
 
 def output_option(help: str, **more: Any) -> Any:  # noqa: A002 - as typer calls it
     """Return the declaration of ``--output``, which says what is written there."""
-    return typer.Option("--output", "-o", help=help, **more)
+    return Option("--output", "-o", help=help, **more)
 
 
 TitleOption = Annotated[
-    str | None,
-    typer.Option("--title", help="Title of the page.", show_default="the name of the input"),
+    str | None, Option("--title", help="Title of the page.", show_default="the name of the input")
 ]
 NewBundleOption = Annotated[Path, output_option("The new bundle: a folder NAME-vN.")]
 RawOption = Annotated[
     bool,
-    typer.Option(
+    Option(
         "--raw", help="Put no apostrophe before what a spreadsheet would take for a formula (CSV)."
     ),
 ]
 QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")
+    bool, Option("--quiet", "-q", help="Print nothing but errors and warnings.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+JsonOption = Annotated[bool, Option("--json", help="Print one JSON object instead.")]
 
 
 def print_json(content: Any) -> None:

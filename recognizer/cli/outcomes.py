@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument
 
 from recognizer.cli import options
 from recognizer.cli.inputs import open_reviewed, read_original
@@ -26,7 +27,7 @@ app = options.group("Import, export and use what reviewers found out about leads
 @app.command("import")
 def import_(
     scan: options.ScanArgument,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="JSON, JSON lines or CSV.")],
+    files: Annotated[list[Path], Argument(metavar="FILE", help="JSON, JSON lines or CSV.")],
     outcomes: options.OutcomesOption = None,
 ) -> None:
     """Add outcomes from files, such as those that a report saves. Known ones are skipped.
@@ -46,8 +47,7 @@ def import_(
 def export(
     scan: options.ScanArgument,
     output: Annotated[
-        Path,
-        typer.Argument(metavar="FILE", help="A .jsonl, .csv or .parquet file, or -: JSON lines."),
+        Path, Argument(metavar="FILE", help="A .jsonl, .csv or .parquet file, or -: JSON lines.")
     ],
     outcomes: options.OutcomesOption = None,
     raw: options.RawOption = False,
@@ -65,7 +65,7 @@ def export(
 @app.command()
 def dataset(
     scan: options.ScanArgument,
-    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The new data folder.")],
+    output: Annotated[Path, Argument(metavar="FOLDER", help="The new data folder.")],
     outcomes: options.OutcomesOption = None,
     allow_http: options.AllowHttpOption = False,
 ) -> None:

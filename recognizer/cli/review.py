@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from recognizer._atomic import require_page
 from recognizer.cli import options
@@ -31,33 +32,29 @@ def review_command(
     outcomes: options.OutcomesOption = None,
     policy: options.OptionalPolicyOption = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; others than this machine's own need a token.")
+        str, Option(help="Address to listen on; others than this machine's own need a token.")
     ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(help="The port to listen on; 0 for any.", min=0, max=65535)
-    ] = DEFAULT_PORT,
+    port: Annotated[int, Option(help="The port; 0 for any.", min=0, max=65535)] = DEFAULT_PORT,
     token: Annotated[
         str | None,
-        typer.Option(
+        Option(
             envvar="RECOGNIZER_REVIEW_TOKEN",
             help="What reviewers sign in with, at least 16 characters.",
             show_default="one is made if --host needs it",
         ),
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option(help="A name by which browsers call this; repeatable.")
+        list[str] | None, Option(help="A name by which browsers call this; repeatable.")
     ] = None,
     certificate: Annotated[
-        Path | None, typer.Option(exists=True, help="Serve HTTPS with this certificate and key.")
+        Path | None, Option(exists=True, help="Serve HTTPS with this certificate and key.")
     ] = None,
     lead_reviewer: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME", help="A reviewer who alone decides on what is escalated; repeatable."
-        ),
+        Option(metavar="NAME", help="One who alone decides on what is escalated; repeatable."),
     ] = None,
     print_outcomes: Annotated[
-        bool, typer.Option("--print-outcomes", help="Print what reviewers say as JSON lines.")
+        bool, Option("--print-outcomes", help="Print what reviewers say as JSON lines.")
     ] = False,
     allow_http: options.AllowHttpOption = False,
     bundle: options.RowsBundleOption = None,
@@ -162,9 +159,7 @@ def report_command(
     outcomes: options.OutcomesOption = None,
     bundle: options.RowsBundleOption = None,
     title: options.TitleOption = None,
-    language: Annotated[
-        str, typer.Option(metavar="[en|zh]", help="The language of the page: English or Chinese.")
-    ] = "en",
+    language: Annotated[str, Option(metavar="[en|zh]", help="The language of the page.")] = "en",
 ) -> None:
     """Write the leads and failures of a scan as one HTML page, on which a reviewer decides.
 

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from recognizer.cli import options
 from recognizer.cli.inputs import bundles_behind
 from recognizer.cli.options import output_option, print_json
 from recognizer.cli.progress import print_table, shown, working
-from recognizer.cli.scan_output import row_line
+from recognizer.cli.scan import row_line
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.policy import Policy
@@ -31,9 +32,7 @@ from recognizer.rows.deciding import LEAD_COUNTS, compare
 def decide_command(
     scan: options.ScanArgument,
     policy: options.PolicyOption,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would change, and change nothing.")
-    ] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only print what would change.")] = False,
     bundle: options.RowsBundleOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -57,9 +56,9 @@ def decide_command(
 
 
 def compare_command(
-    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The file of a scan.")],
-    after: Annotated[Path, typer.Argument(metavar="AFTER", help="That of another.")],
-    top: Annotated[int, typer.Option(min=0, help="How many of the largest changes to show.")] = 20,
+    before: Annotated[Path, Argument(metavar="BEFORE", help="The file of a scan.")],
+    after: Annotated[Path, Argument(metavar="AFTER", help="That of another.")],
+    top: Annotated[int, Option(min=0, help="How many of the largest changes to show.")] = 20,
     as_json: options.JsonOption = False,
 ) -> None:
     """Show which decisions changed between two scans, and the images that changed most."""
@@ -102,9 +101,7 @@ def _print_diff(diff: DecisionDiff) -> None:
 def rows_command(
     scan: options.ScanArgument,
     output: Annotated[Path, output_option("The file to write: .jsonl, .csv or .parquet.")],
-    listings: Annotated[
-        bool, typer.Option("--listings", help="Write listings, in the order of the queue.")
-    ] = False,
+    listings: Annotated[bool, Option("--listings", help="Write listings, in queue order.")] = False,
     policy: options.OptionalPolicyOption = None,
     raw: options.RawOption = False,
 ) -> None:
@@ -127,19 +124,14 @@ def rows_command(
 
 def merge_command(
     inputs: Annotated[
-        list[Path],
-        typer.Argument(metavar="INPUT", help="Scans, or Parquet files with rows (of a cluster)."),
+        list[Path], Argument(metavar="INPUT", help="Scans, or Parquet files of a cluster.")
     ],
     output: Annotated[Path, output_option("The merged file; it may be one of those merged.")],
     leads: Annotated[
-        bool,
-        typer.Option("--leads", help="Of Parquet files, leave out what is clear and not audited."),
+        bool, Option("--leads", help="Of Parquet files, leave out what is clear and not audited.")
     ] = False,
     allow_mixed: Annotated[
-        bool,
-        typer.Option(
-            "--allow-mixed", help="Merge rows of several models, policies, banks or preprocessings."
-        ),
+        bool, Option("--allow-mixed", help="Merge rows of different models, policies or banks.")
     ] = False,
     bundle: options.RowsBundleOption = None,
 ) -> None:
@@ -160,10 +152,10 @@ def merge_command(
 def similar_command(
     scan: options.ScanArgument,
     photo: Annotated[
-        Path | None, typer.Argument(metavar="PHOTO", help="Rank the images by similarity to it.")
+        Path | None, Argument(metavar="PHOTO", help="Rank the images by similarity to it.")
     ] = None,
     bundle: options.BundleOption = None,
-    top: Annotated[int, typer.Option(min=1, help="How many to list, the most similar first.")] = 20,
+    top: Annotated[int, Option(min=1, help="How many to list, the most similar first.")] = 20,
 ) -> None:
     """List the near-copies among a scan's images, or rank its images by similarity to a photo.
 

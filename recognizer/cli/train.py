@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from recognizer._atomic import make_folder
 from recognizer.cli import options
@@ -23,23 +24,19 @@ if TYPE_CHECKING:
 def train_command(
     data: options.DataOption,
     recipe: Annotated[
-        str | None,
-        typer.Argument(
+        str,
+        Argument(
             metavar="RECIPE",
             help="A TOML file, or a recipe of this package: small-cpu, wildlife, dinov2, siglip2.",
-            show_default="small-cpu",
         ),
-    ] = None,
+    ] = DEFAULT_RECIPE,
     output: Annotated[
-        Path | None,
-        output_option("The recipe's folder.", show_default="runs/ and the recipe's name"),
+        Path | None, output_option("The recipe's folder.", show_default="runs/ and its name")
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a key of the recipe, as photos=9600; repeatable.",
+        Option(
+            "--set", metavar="KEY=VALUE", help="Change a key of it, as photos=9600; repeatable."
         ),
     ] = None,
 ) -> None:
@@ -50,7 +47,7 @@ def train_command(
     require_extra("train")
     from recognizer.training.runs import open_recipe, train_recipe
 
-    config = load_config(recipe or DEFAULT_RECIPE, changes or ())
+    config = load_config(recipe, changes or ())
     output = output or Path("runs") / config.name
     opened = open_recipe(config, load_data(data), output)
     has_test = any(p.split == "test" for p in opened.photos)
@@ -88,17 +85,13 @@ def train_command(
 
 
 def export_command(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="The folder of a recipe that was trained.")
-    ],
+    run: Annotated[Path, Argument(metavar="RUN", help="The folder of a recipe that was trained.")],
     data: options.DataOption,
     output: options.NewBundleOption,
-    notes: Annotated[
-        Path | None, typer.Option(help="Markdown for the card, on the data and on failures.")
-    ] = None,
+    notes: Annotated[Path | None, Option(help="Markdown for the card: data and failures.")] = None,
     spdx_license: Annotated[
         str | None,
-        typer.Option("--license", metavar="SPDX", help="Its licence.", show_default="not stated"),
+        Option("--license", metavar="SPDX", help="A licence.", show_default="not stated"),
     ] = None,
 ) -> None:
     """Export to ONNX, set thresholds, measure on the test split and write the model card."""
