@@ -12,7 +12,7 @@ from typer import Argument, Option
 
 from recognizer._atomic import require_own, require_page
 from recognizer.cli import options
-from recognizer.cli.options import output_option, require_extra
+from recognizer.cli.options import output_option, print_json, require_extra, to_json
 from recognizer.cli.progress import print_table, print_wide, show_stage
 from recognizer.dataset.manifest import Photo, corrected, load_data
 from recognizer.dataset.out_of_fold import import_pyarrow, read_out_of_fold
@@ -66,7 +66,7 @@ def evaluate_command(
     It runs the ONNX file of the bundle. Negatives are all photos without a product.
     """
     require_extra("evaluate")
-    from recognizer.evaluation.evaluate import ANY_PRODUCT, photos_of_split, to_json
+    from recognizer.evaluation.evaluate import ANY_PRODUCT, photos_of_split
     from recognizer.evaluation.out_of_fold import measure_out_of_fold
     from recognizer.evaluation.paired import compare
     from recognizer.evaluation.robustness import measure_robustness
@@ -111,7 +111,7 @@ def evaluate_command(
             figures = _evaluate_splits(recognizer, photos, splits, output, predictions, **how)
             pages = [_page_of(evaluation) for evaluation in figures.values()]
     if as_json:
-        typer.echo(to_json(figures))
+        print_json(figures)
     else:
         _print_pages(pages)
 
@@ -124,7 +124,7 @@ def _evaluate_splits(
     predictions: Path | None,
     **how: Any,
 ) -> dict[str, Evaluation]:
-    from recognizer.evaluation.evaluate import evaluate, to_json
+    from recognizer.evaluation.evaluate import evaluate
     from recognizer.evaluation.html_report import write_predictions, write_report
 
     measured = []

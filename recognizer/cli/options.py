@@ -119,14 +119,18 @@ QuietOption = Annotated[
 JsonOption = Annotated[bool, Option("--json", help="Print one JSON object instead.")]
 
 
-def print_json(content: Any) -> None:
-    """Print an object of plain values and dataclasses as JSON, for ``--json``."""
+def to_json(content: Any) -> str:
+    """Return an object of plain values and dataclasses as JSON."""
     found = msgspec.to_builtins(
         content,
         str_keys=True,
         enc_hook=lambda value: value.item() if hasattr(value, "item") else str(value),  # numpy's
     )
-    typer.echo(json.dumps(found, indent=2))
+    return json.dumps(found, indent=2) + "\n"
+
+
+def print_json(content: Any) -> None:
+    typer.echo(to_json(content), nl=False)
 
 
 def group(help: str) -> typer.Typer:  # noqa: A002 - as typer calls it

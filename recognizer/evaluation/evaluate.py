@@ -1,15 +1,14 @@
 """Measure a bundle on labelled photos, with the ONNX file that ships and as a scan runs it."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_fscore_support
 
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.outputs import in_chunks
@@ -26,30 +25,14 @@ from recognizer.evaluation.figures import (
     measure_living_animals,
     measure_lookalikes,
 )
-from recognizer.evaluation.metrics import share
-from recognizer.evaluation.prevalence import OperatingPoint, operating_point
+from recognizer.evaluation.metrics import OperatingPoint, operating_point, share
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import Estimate, LabelEvidence, Leads, PhotoCounts
+from recognizer.model.description import BundleLabel, Estimate, LabelEvidence, Leads, PhotoCounts
 from recognizer.model.negatives import read_negatives, short_digests
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
 
 ANY_PRODUCT = "any product"  # the name of the target that stands for all products
-
-SPLIT_CAVEATS = {
-    "test": "Photos from sources that training never saw.",
-    "validation": (
-        "Photos that the data hold out of training. A bundle that was calibrated on them cannot be "
-        "tested on them."
-    ),
-    "all": "All photos that you gave: worth something if training saw none of them.",
-    "out of fold": (
-        "Photos of sources that the run which scored them never saw, except where marked †. "
-        "Calibration and thresholds are those of the other folds; only the table of thresholds "
-        "below uses those of all folds."
-    ),
-}
-"""What the figures of a split mean, in a sentence or two."""
 
 _HINTS = {
     "test": ": give --split all if training saw none of these",
@@ -110,15 +93,6 @@ class Evaluation:
     prevalence: float
     operating_points: Mapping[str, tuple[OperatingPoint, ...]]
     same_sources: tuple[str, ...] = ()
-
-    @property
-    def caveat(self) -> str:
-        return SPLIT_CAVEATS[self.split]
-
-
-def to_json(figures: object) -> str:
-    """Return figures of this package, or a mapping of them, as JSON."""
-    return json.dumps(figures, indent=2, default=asdict) + "\n"
 
 
 def photos_of_split(photos: Sequence[Photo], split: str) -> list[Photo]:
@@ -198,9 +172,8 @@ def measure(
     shown = {*bundle.label_names, *truth.labels.tolist()}
     products = [label.name for label in truth.taxonomy.products if label.name in shown]
     score = {n: np.array([p.scores[n] for p in predictions]) for n in bundle.label_names}
-    flagged = [verdict.decision is not Decision.CLEAR for verdict in verdicts]
-    best = [highest(p) for p in predictions]
-    right = sum(b == label for b, label in zip(best, truth.labels, strict=True))
+    flagged = np.array([verdict.decision is not Decision.CLEAR for verdict in verdicts])
+    best = np.array([highest(p) for p in predictions])
     wanted = targets(bundle, truth, predictions)
     return Evaluation(
         bundle=bundle.title,
@@ -218,10 +191,10 @@ def measure(
             if len(family.members) > 1
         ),
         labels=tuple(figures(name, truth.labels == name, score.get(name)) for name in products),
-        reports=_reports(bundle, truth, score, best),
-        flagged_negatives=share(int(np.array(flagged)[truth.negative].sum()), negatives),
+        reports=tuple(_report(label, truth, score[label.name], best) for label in bundle.labels),
+        flagged_negatives=share(int(flagged[truth.negative].sum()), negatives),
         leads=_leads(truth, products, verdicts),
-        accuracy=share(right, len(photos)),
+        accuracy=share(int((best == truth.labels).sum()), len(photos)),
         lookalikes=measure_lookalikes(truth, ({**p.scores, **p.families} for p in predictions)),
         living=measure_living_animals(truth, best, flagged),
         confusion=_confusion(truth, best),
@@ -264,31 +237,22 @@ def default_verdicts(bundle: Bundle, predictions: Sequence[Prediction]) -> list[
     return [decide(p, bundle, policy, limits=limits) for p in predictions]
 
 
-def _reports(
-    bundle: Bundle, truth: Truth, score: Mapping[str, NDArray[np.float64]], best: Sequence[str]
-) -> tuple[LabelReport, ...]:
-    names = list(bundle.label_names)
-    limits = [label.thresholds.get(COMPARED_RATE) for label in bundle.labels]
-    own = truth.labels[:, None] == np.array(names)
-    over = np.stack(
-        [score[n] > (np.inf if t is None else t) for n, t in zip(names, limits, strict=True)], 1
-    )
-    judged = partial(precision_recall_fscore_support, zero_division=np.nan)
-    by_best = zip(*judged(own, np.array(best)[:, None] == np.array(names)), strict=True)
-    by_threshold = zip(*judged(own, over), strict=True)
-    return tuple(
-        LabelReport(
-            name=name,
-            photos=int(top[3]),
-            highest=_quality(top),
-            over=None if limit is None else _quality(passed),
-        )
-        for name, limit, top, passed in zip(names, limits, by_best, by_threshold, strict=True)
+def _report(
+    label: BundleLabel, truth: Truth, scores: NDArray[np.float64], best: NDArray[np.str_]
+) -> LabelReport:
+    own, limit = truth.labels == label.name, label.thresholds.get(COMPARED_RATE)
+    return LabelReport(
+        name=label.name,
+        photos=int(own.sum()),
+        highest=_quality(own, best == label.name),
+        over=None if limit is None else _quality(own, scores > limit),
     )
 
 
-def _quality(found: Sequence[float]) -> Quality:
-    return Quality(*(None if np.isnan(value) else round(float(value), 4) for value in found[:3]))
+def _quality(own: NDArray[np.bool_], named: NDArray[np.bool_]) -> Quality:
+    hits, photos, answers = (int(of.sum()) for of in (own & named, own, named))
+    shares = ((hits, answers), (hits, photos), (2 * hits, photos + answers))
+    return Quality(*(round(part / of, 4) if of else None for part, of in shares))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,20 +286,20 @@ def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> 
 
 
 def _leads(truth: Truth, products: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Leads]:
-    family_of = {name: truth.taxonomy.labels[name].family for name in products}
     found = {}
     for name in products:
-        own = [v for v, label in zip(verdicts, truth.labels, strict=True) if label == name]
+        own = list(compress(verdicts, truth.labels == name))
         leads = [v for v in own if v.decision is not Decision.CLEAR]
-        meant = {(CandidateKind.LABEL, name), (CandidateKind.FAMILY, family_of[name])}
+        family = truth.taxonomy.labels[name].family
+        meant = {(CandidateKind.LABEL, name), (CandidateKind.FAMILY, family)}
         named = [v for v in leads if meant & {(lead.kind, lead.name) for lead in v.leads}]
         if own:
             found[name] = Leads(photos=len(own), leads=len(leads), named=len(named))
     return found
 
 
-def _confusion(truth: Truth, best: Sequence[str]) -> dict[str, dict[str, int]]:
-    pairs = Counter(zip(truth.labels.tolist(), best, strict=True))
+def _confusion(truth: Truth, best: NDArray[np.str_]) -> dict[str, dict[str, int]]:
+    pairs = Counter(zip(truth.labels.tolist(), best.tolist(), strict=True))
     order = list(truth.taxonomy.labels)
     rows = [name for name in order if name in set(truth.labels)]
     return {

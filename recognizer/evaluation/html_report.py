@@ -36,10 +36,7 @@ def write_report(
     measured: Sequence[Measured],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> None:
-    """Write the report of one bundle on one or more splits, the most important first.
-
-    ``on_progress`` is called with the splits done and their number.
-    """
+    """Write the report of one bundle on one or more splits, the most important first."""
     parts = []
     for part in measured:
         truth, evaluation = Truth.of(part.photos), part.evaluation
@@ -91,36 +88,27 @@ def _draw_errors(recognizer: Recognizer, part: Measured) -> bytes:
 
 
 def write_predictions(parts: Iterable[Measured], labels: Sequence[str], path: Path) -> None:
-    """Write a row for each photo, in a group of rows for each split.
+    """Write a row for each photo.
 
     The columns are ``path``, ``sha256``, ``split``, ``label``, ``source``, ``highest`` (the label
     with the highest score), ``decision``, and ``score.LABEL`` (float32) for each label.
     """
     parquet, pyarrow = import_pyarrow()
     texts = ("path", "sha256", "split", "label", "source", "highest", "decision")
-    schema = pyarrow.schema(
-        [(name, pyarrow.string()) for name in texts]
-        + [(f"score.{name}", pyarrow.float32()) for name in labels]
-    )
-    with (
-        replacing(path) as partial,
-        parquet.ParquetWriter(partial, schema, compression="zstd") as writer,
-    ):
-        for part in parts:
-            rows = (
-                (p.path, p.sha256, part.evaluation.split, p.label, p.source, best, v.decision)
-                for p, best, v in zip(
-                    part.photos, map(highest, part.predictions), part.verdicts, strict=True
-                )
+    rows = []
+    for part in parts:
+        for photo, said, verdict in zip(part.photos, part.predictions, part.verdicts, strict=True):
+            split = part.evaluation.split
+            words = (photo.path, photo.sha256, split, photo.label, photo.source, highest(said))
+            # File names that are not Unicode have lone surrogates, which UTF-8 cannot encode.
+            shown = (
+                str(word).encode("utf-8", "backslashreplace").decode()
+                for word in (*words, verdict.decision)
             )
-            columns = [[_text(str(cell)) for cell in column] for column in zip(*rows, strict=True)]
-            scores = [
-                np.array([said.scores[name] for said in part.predictions], np.float32)
-                for name in labels
-            ]
-            writer.write_table(pyarrow.table([*columns, *scores], schema=schema))
-
-
-def _text(text: str) -> str:
-    # File names that are not Unicode have lone surrogates, which UTF-8 cannot encode.
-    return text.encode("utf-8", "backslashreplace").decode()
+            scores = {f"score.{name}": score for name, score in said.scores.items()}
+            rows.append(dict(zip(texts, shown, strict=True)) | scores)
+    schema = [(name, pyarrow.string()) for name in texts]
+    schema += [(f"score.{name}", pyarrow.float32()) for name in labels]
+    table = pyarrow.Table.from_pylist(rows, schema=pyarrow.schema(schema))
+    with replacing(path) as partial:
+        parquet.write_table(table, partial, compression="zstd")

@@ -10,11 +10,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import ConfusionMatrixDisplay
+from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_curve
 
 from recognizer._atomic import replacing
 from recognizer.evaluation.evaluate import Target
-from recognizer.evaluation.metrics import rank
 from recognizer.model.description import Estimate
 
 MIN_FOR_CURVE = 5  # positives below which a curve would have only two or three steps
@@ -52,14 +51,12 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
         lowest = 0.5 / negative.sum()  # stands for 0, which a logarithm does not have
         for target, color in zip(drawn, _COLORS, strict=False):
             used = target.positive | negative
-            ranking = rank(target.positive[used], target.scores[used])
-            count = int(ranking.positives[-1])
-            recall = ranking.positives / count
-            precision = ranking.positives / (ranking.positives + ranking.negatives)
-            rates = np.append(0, ranking.negatives / ranking.negatives[-1])
-            left.step(recall, precision, where="pre", color=color, label=f"{target.name} ({count})")
+            shown = target.positive[used], target.scores[used]
+            precision, recall, _ = precision_recall_curve(*shown)
+            name = f"{target.name} ({target.positive.sum()})"
+            left.step(recall, precision, where="post", color=color, label=name)
             # What scores above all negatives is found at the left edge.
-            found = np.append(0, recall)
+            rates, found, _ = roc_curve(*shown)
             right.step(np.maximum(rates, lowest), found, where="post", color=color)
             for threshold in target.thresholds.values():
                 rate = float((target.scores[negative] > threshold).mean())

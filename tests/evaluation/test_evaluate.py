@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from recognizer.cli import ExitCode
@@ -279,13 +280,13 @@ def test_a_photo_that_cannot_be_scored_is_named(
 
 def test_living_animals_taken_for_products() -> None:
     labels = ["animal_rhino", "rhino_horn", "animal_rhino", "animal_pangolin", "wood"]
-    best = ["rhino_horn", "rhino_horn", "animal_rhino", "wood", "rhino_horn"]  # wood: no product
+    # The wood that is called a product is no animal.
+    best = np.array(["rhino_horn", "rhino_horn", "animal_rhino", "wood", "rhino_horn"])
+    flagged = np.array([True, True, True, False, True])
     truth = Truth.of([photo(i, label) for i, label in enumerate(labels)])
-    pangolin, rhino = sorted(
-        measure_living_animals(truth, best, [True, True, True, False, True]), key=lambda a: a.name
-    )
+    pangolin, rhino = sorted(measure_living_animals(truth, best, flagged), key=lambda a: a.name)
     assert (pangolin.name, pangolin.photos) == ("animal_pangolin", 1)
     assert pangolin.called_product.value == 0
     assert (rhino.photos, rhino.called_product.value, rhino.flagged.value) == (2, 0.5, 1.0)
     assert rhino.called_product.low < 0.5 < rhino.called_product.high
-    assert measure_living_animals(Truth.of([photo(0, "wood")]), ["wood"], [False]) == ()
+    assert measure_living_animals(Truth.of([photo(0, "wood")]), best[3:4], flagged[3:4]) == ()
