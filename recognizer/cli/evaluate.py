@@ -20,7 +20,6 @@ from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError, UsageError
 from recognizer.evaluation.templates import render
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import percent
 from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.prediction import Prediction
 
@@ -201,7 +200,7 @@ def print_evaluation(*evaluations: Evaluation) -> None:
 
 
 def _page_of(evaluation: Evaluation) -> str:
-    return render("evaluation.md.j2", e=evaluation, percent=percent)
+    return render("evaluation.md.j2", e=evaluation)
 
 
 def _print_pages(pages: Iterable[str]) -> None:

@@ -163,27 +163,18 @@ def similar_command(
     their rows. With PHOTO, similarity is the cosine of the model's features (scan --embeddings):
     1.0 is the same image or a near-copy; a similar image need not show the same product.
     """
-    with ScanFile(scan) as file:
-        if photo is None:
-            _print_copies(file)
-        else:
-            _print_similar(file, photo, bundle, top)
-
-
-def _print_copies(file: ScanFile) -> None:
-    with working(f"Comparing the images of {file.path}"):
-        count, groups = len(file), [*find_copies(file)]
-    for number, rows in enumerate(groups, 1):
-        typer.echo(f"{number}: {len(rows)} near-copies")
-        for row in rows:
-            typer.echo(f"  {row.decision}  {shown(row.source)}")
-    copies = sum(map(len, groups)) - len(groups)
-    typer.echo(f"{count:,} images, {len(groups):,} groups, {copies:,} copies of others")
-
-
-def _print_similar(file: ScanFile, photo: Path, bundle: str | None, top: int) -> None:
+    if photo is None:
+        with ScanFile(scan) as file, working(f"Comparing the images of {scan}"):
+            count, groups = len(file), [*find_copies(file)]
+        for number, rows in enumerate(groups, 1):
+            typer.echo(f"{number}: {len(rows)} near-copies")
+            for row in rows:
+                typer.echo(f"  {row.decision}  {shown(row.source)}")
+        copies = sum(map(len, groups)) - len(groups)
+        typer.echo(f"{count:,} images, {len(groups):,} groups, {copies:,} copies of others")
+        return
     recognizer = Recognizer.load(bundle)
-    with working("Comparing"):
+    with ScanFile(scan) as file, working("Comparing"):
         scored = recognizer.embed(photo)
         if scored.embedding is None:
             found = scored.prediction

@@ -37,9 +37,7 @@ from recognizer.model.folders import CARD_FILE, check_output, install_bundle
 from recognizer.taxonomy import Kind, Taxonomy
 
 MIN_POSITIVES = 10  # an enrolled label with fewer held-out photos than this keeps its calibration
-
 EVENNESS = 0.25  # of 0, 0.25, 0.5 and 1, finds most out of fold (0.18 > 0.28 by product)
-
 _SHARE = 0.001  # of the photos without a product, at which products are compared
 
 

@@ -25,10 +25,8 @@ from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Kind, Taxonomy
 
 MIN_FOR_CALIBRATION = 30  # with fewer positives a calibration error would measure chance
-
-_IVORY = "ivory"
-
 COMPARED_RATE = 0.01  # the false-positive rate of figures label by label, and under alterations
+_IVORY = "ivory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +79,10 @@ def figures_of(
     rounds: int,
     group_by_source: bool = False,
 ) -> Figures:
-    """Measure how well positives, bool, (N,), are distinguished from negatives.
+    """Measure how well positives, (N,), are distinguished from negatives.
 
-    ``scores``, calibrated probabilities, are None if the model does not know the name. Photos that
-    are neither positive nor negative count only against the calibration.
+    ``scores`` are None if the model does not know the name. Other photos count only against the
+    calibration.
     """
     photos, sources = int(positive.sum()), len(set(truth.sources[positive]))
     if scores is None or not photos:

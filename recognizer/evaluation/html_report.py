@@ -23,10 +23,8 @@ from recognizer.evaluation.evaluate import ANY_PRODUCT, Measured, highest, targe
 from recognizer.evaluation.figures import COMPARED_RATE, Truth
 from recognizer.evaluation.templates import render
 from recognizer.imaging.thumbnail import draw_heatmap
-from recognizer.model.description import percent
 
 MAX_ERRORS = 12  # errors of each label that are drawn, the most confident first
-
 _TILE = 240  # pixels, of a photo and its heat-map
 
 
@@ -56,7 +54,6 @@ def write_report(
         bundle=recognizer.bundle,
         parts=parts,
         any_product=ANY_PRODUCT,
-        percent=percent,
         compared_rate=f"{100 * COMPARED_RATE:g}",
     )
     with replacing(output) as partial:
@@ -64,10 +61,9 @@ def write_report(
 
 
 def _draw_errors(recognizer: Recognizer, part: Measured) -> bytes:
-    """Draw the photos whose own label has not the highest score, by label; empty without any.
+    """Draw the photos whose own label has not the highest score, by label, with heat-maps of it.
 
-    Each is beside its heat-map: of its own label, or of the one with the highest score if the model
-    does not know its own.
+    If the model does not know it, they are of the label with the highest score.
     """
     wrong: defaultdict[str, list[tuple[float, str, Photo]]] = defaultdict(list)
     for photo, said in zip(part.photos, part.predictions, strict=True):
@@ -88,11 +84,7 @@ def _draw_errors(recognizer: Recognizer, part: Measured) -> bytes:
 
 
 def write_predictions(parts: Iterable[Measured], labels: Sequence[str], path: Path) -> None:
-    """Write a row for each photo.
-
-    The columns are ``path``, ``sha256``, ``split``, ``label``, ``source``, ``highest`` (the label
-    with the highest score), ``decision``, and ``score.LABEL`` (float32) for each label.
-    """
+    """Write a row for each photo; ``highest`` is the label with the highest score."""
     parquet, pyarrow = import_pyarrow()
     texts = ("path", "sha256", "split", "label", "source", "highest", "decision")
     rows = []

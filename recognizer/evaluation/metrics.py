@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 from scipy.stats import norm, t
 
-from recognizer.model.description import Estimate, percent
+from recognizer.model.description import Estimate
 
 Positive: TypeAlias = NDArray[np.bool_]
 Scores: TypeAlias = NDArray[np.floating]
 
 CONFIDENCE = 0.95  # coverage of all intervals
-
 JOINT_CONFIDENCE = 1 - (1 - CONFIDENCE) / 2
 """Confidence of each of two intervals, so that both hold at once with :data:`CONFIDENCE`."""
 
@@ -173,9 +172,6 @@ def expected_calibration_error(positive: Positive, probabilities: Scores) -> flo
     return float(np.abs(predicted - found).sum() / len(positive))
 
 
-# --- where products are rare: almost every photo over a threshold shows none ----------------------
-
-
 def precision(recall: float, false_positive_rate: float, prevalence: float) -> float | None:
     """Return the share of products among the photos over a threshold; None if there are none."""
     found = prevalence * recall
@@ -208,15 +204,6 @@ class OperatingPoint:
     false_positives: int
     false_positive_rate: Estimate
     precision: Estimate | None  # at the chosen prevalence; None without leads
-
-    @property
-    def precision_in_words(self) -> str:
-        """The precision in percent; "100 %" would be read as a promise."""
-        if self.precision is None:
-            return "-"
-        if not self.false_positives:
-            return f"at least {percent(self.precision.low)} %"
-        return self.precision.as_percent()
 
 
 def operating_point(

@@ -4,6 +4,8 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from recognizer.model.description import percent
+
 _ENVIRONMENT = Environment(
     loader=ChoiceLoader([PackageLoader("recognizer", room) for room in ("evaluation", "review")]),
     autoescape=select_autoescape(["html.j2"], default=False),  # the rest is Markdown and CSS
@@ -12,6 +14,7 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
+_ENVIRONMENT.globals["percent"] = percent
 
 
 def render(template: str, **values: Any) -> str:
