@@ -46,7 +46,7 @@ VERB_GROUPS = {
         "info": "Describe a model, its labels, and the evidence for each.",
         "enroll": "Add a product to a model, from a few photos.",
         "evaluate": "Measure a model on sources that it never saw.",
-        "calibrate": "Calibrate a model on other photos, or on outcomes.",
+        "calibrate": "Calibrate a model on other photos.",
         "train": "Train a model on labelled photos.",
         "export": "Make a model (a bundle) of a training run.",
     },
