@@ -35,9 +35,7 @@ def train_command(
     ] = None,
     changes: Annotated[
         list[str] | None,
-        Option(
-            "--set", metavar="KEY=VALUE", help="Change a key of it, as photos=9600; repeatable."
-        ),
+        Option("--set", metavar="KEY=VALUE", help="Change a key, as photos=9600; repeatable."),
     ] = None,
 ) -> None:
     """Train a network, and measure it on folds of sources that are left out in turn.
