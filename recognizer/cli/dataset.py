@@ -58,7 +58,7 @@ def split(
     ] = None,
     test: Annotated[float, Option(help="The share of the test split.", min=0, max=0.9)] = 0.2,
     validation: Annotated[float, Option(help="The share for `calibrate`.", min=0, max=0.9)] = 0.0,
-    seed: options.SeedOption = 0,
+    seed: Annotated[int, Option(help="Seed of the random draws.", min=0)] = 0,
     photos: Annotated[
         Path | None, Option(help="The photos' folder.", show_default="that of the list")
     ] = None,
@@ -183,7 +183,9 @@ def labels(
 
 
 @app.command()
-def check(data: options.DataArgument) -> None:
+def check(
+    data: Annotated[list[Path], Argument(metavar="FOLDER", help="Folders of labelled photos.")],
+) -> None:
     """Check that the manifests are true and that no photo is in two splits.
 
     Prints missing, changed or undecodable files, unknown labels, sources in test and another split,

@@ -52,7 +52,9 @@ def evaluate_command(
     robustness: Annotated[
         bool, Option("--robustness", help="Measure altered photos, as sellers send them, instead.")
     ] = False,
-    out_of_fold: options.OutOfFoldOption = None,
+    out_of_fold: Annotated[
+        Path | None, Option(metavar="FILE", help="Measure the out-of-fold file of `train` instead.")
+    ] = None,
     rounds: Annotated[int, Option(help="Bootstrap rounds.", min=1)] = 1000,
     *,
     group_by_source: Annotated[

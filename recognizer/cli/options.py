@@ -18,10 +18,7 @@ OptionalScanOption = Annotated[Path | None, Option("--scan", "-s", metavar="SCAN
 OutcomesOption = Annotated[
     Path | None,
     Option(
-        "--outcomes",
-        metavar="FILE",
-        help="The file of what reviewers found out.",
-        show_default="the scan's own",
+        metavar="FILE", help="The file of what reviewers found out.", show_default="the scan's own"
     ),
 ]
 _POLICY_HELP = "A policy (TOML), or an example of this package: strict, small-platform."
@@ -29,26 +26,11 @@ _POLICY = Option("--policy", metavar="POLICY", help=_POLICY_HELP)
 PolicyArgument = Annotated[str, Argument(metavar="POLICY", help=_POLICY_HELP)]
 PolicyOption = Annotated[str, _POLICY]
 OptionalPolicyOption = Annotated[str | None, _POLICY]
-ListingColumnOption = Annotated[
-    str | None,
-    Option(
-        "--listing-column",
-        metavar="COLUMN",
-        help="The column that identifies a listing.",
-        show_default="by its name",
-    ),
-]
 AllowHttpOption = Annotated[
-    bool,
-    Option(
-        "--allow-http",
-        help="Fetch http:// and https:// URLs, from public addresses only. Without it they fail.",
-    ),
+    bool, Option("--allow-http", help="Fetch http(s):// URLs, from public addresses only.")
 ]
 
-OriginOption = Annotated[
-    str | None, Option("--origin", help="The organisation that the items come from.")
-]
+OriginOption = Annotated[str | None, Option(help="The organisation that the items come from.")]
 
 _BUNDLE = "A bundle's folder or name."
 BundleArgument = Annotated[
@@ -67,9 +49,7 @@ RowsBundleOption = Annotated[
         show_default="found by its digest among those of this package",
     ),
 ]
-ProviderOption = Annotated[
-    str, Option("--provider", help="Provider: cpu, cuda, coreml, directml or openvino.")
-]
+ProviderOption = Annotated[str, Option(help="Provider: cpu, cuda, coreml, directml or openvino.")]
 
 _DATA = Option(
     "--data",
@@ -79,23 +59,7 @@ _DATA = Option(
 )
 DataOption = Annotated[list[Path], _DATA]
 OptionalDataOption = Annotated[list[Path] | None, _DATA]
-DataArgument = Annotated[
-    list[Path],
-    Argument(
-        metavar="FOLDER",
-        help="Folders of labelled photos, with a manifest.csv or a folder for each label.",
-    ),
-]
-OutOfFoldOption = Annotated[
-    Path | None,
-    Option(
-        "--out-of-fold",
-        metavar="FILE",
-        help="Use the out-of-fold predictions that `train` keeps, instead of a bundle's.",
-    ),
-]
 Split = Literal["test", "validation", "all"]
-SeedOption = Annotated[int, Option("--seed", help="Seed of the random draws.", min=0)]
 
 
 def output_option(help: str, **more: Any) -> Any:  # noqa: A002 - as typer calls it
@@ -104,17 +68,11 @@ def output_option(help: str, **more: Any) -> Any:  # noqa: A002 - as typer calls
 
 
 TitleOption = Annotated[
-    str | None, Option("--title", help="Title of the page.", show_default="the name of the input")
+    str | None, Option(help="Title of the page.", show_default="the name of the input")
 ]
 NewBundleOption = Annotated[Path, output_option("The new bundle: a folder NAME-vN.")]
 RawOption = Annotated[
-    bool,
-    Option(
-        "--raw", help="Put no apostrophe before what a spreadsheet would take for a formula (CSV)."
-    ),
-]
-QuietOption = Annotated[
-    bool, Option("--quiet", "-q", help="Print nothing but errors and warnings.")
+    bool, Option("--raw", help="Put no apostrophe before what may be a formula (CSV).")
 ]
 JsonOption = Annotated[bool, Option("--json", help="Print one JSON object instead.")]
 

@@ -62,7 +62,9 @@ def scan_command(
     image_column: Annotated[
         str | None, Option(help="The column with the images.", show_default="by its name")
     ] = None,
-    listing_column: options.ListingColumnOption = None,
+    listing_column: Annotated[
+        str | None, Option(help="The column that identifies a listing.", show_default="by its name")
+    ] = None,
     image_root: Annotated[
         list[str] | None,
         Option(
@@ -122,7 +124,7 @@ def scan_command(
     shard: Annotated[
         str | None, Option(metavar="I/N", help="Scan part I of N, for merge; no listing is split.")
     ] = None,
-    quiet: options.QuietOption = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Print only errors and warnings.")] = False,
     as_json: options.JsonOption = False,
 ) -> None:
     """Find leads in images. A lead is an image that somebody should look at, not a verdict.

@@ -81,6 +81,7 @@ def test_labels_of_one_source_are_marked(photos: list[Photo], tmp_path: Path) ->
     shown = " ".join(succeed("evaluate", "--out-of-fold", file, "--rounds", 20).output.split())
     assert "ivory_worked † 12 (1)" in shown
     assert "Not from unseen sources (ivory, ivory_worked)" in shown
+    assert "at least 0.12 %" in shown  # of the leads are products, without a false positive
     assert measure_out_of_fold(predictions(photos), "x", rounds=20).same_sources == ()
 
 
