@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from recognizer import Policy, Recognizer
-from recognizer.evaluation.metrics import CONFIDENCE, share
+from recognizer.evaluation.metrics import CONFIDENCE, precision_estimate, share
 from recognizer.evaluation.plots import STYLE
-from recognizer.evaluation.prevalence import precision_estimate
 from recognizer.imaging.thumbnail import draw_heatmap
 from recognizer.model.bundle import load_bundle
 

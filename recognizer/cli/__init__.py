@@ -1,7 +1,7 @@
 """The command line: ``recognizer VERB``.
 
-The module of a verb, with a function ``command`` or an ``app``, is imported when the verb is
-called: ``recognizer --help`` answers at once. Verbs raise; only here an error becomes an exit code.
+A verb is a function ``VERB_command`` or an ``app``, whose module is imported when it is called:
+``recognizer --help`` answers at once. Verbs raise; only here an error becomes an exit code.
 """
 
 import importlib
@@ -17,6 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 import typer.core
 import typer.main
+from typer import Option
 
 from recognizer import __version__
 from recognizer.errors import BundleError, RecognizerError, ScanFileChangedError
@@ -45,17 +46,28 @@ VERB_GROUPS = {
         "info": "Describe a model, its labels, and the evidence for each.",
         "enroll": "Add a product to a model, from a few photos.",
         "evaluate": "Measure a model on sources that it never saw.",
-        "calibrate": "Calibrate a model on other photos, or on outcomes.",
+        "calibrate": "Calibrate a model on other photos.",
         "train": "Train a model on labelled photos.",
         "export": "Make a model (a bundle) of a training run.",
     },
     "Data": {"dataset": "Split and check labelled photos, describe labels."},
     "Maintenance": {"doctor": "Check the installation, the machine and the model."},
 }
-"""Heading -> verb, which is also the name of its module -> its line in ``--help``."""
+"""Heading -> verb -> its line in ``--help``."""
 
 VERBS = {verb: line for group in VERB_GROUPS.values() for verb, line in group.items()}
 """Verb -> its line in ``--help``."""
+
+_MODULES = {
+    **dict.fromkeys(("compare", "decide", "merge", "rows", "similar"), "scans"),
+    **dict.fromkeys(("evidence", "verify"), "cases"),
+    "report": "review",
+    "thresholds": "policy",
+    "measure": "outcomes",
+    "calibrate": "evaluate",
+    "export": "train",
+}
+"""Verb -> its module, if its name is another."""
 
 EXAMPLES = (
     "recognizer scan photos/ --report report.html",
@@ -126,11 +138,12 @@ class _Verbs(typer.core.TyperGroup):
 
 def load_verb(verb: str) -> Any:
     """Import the module of a verb, and return its command or group."""
-    module = importlib.import_module(f"recognizer.cli.{verb}")
-    app = getattr(module, "app", None)
-    if app is None:
+    module = importlib.import_module(f"recognizer.cli.{_MODULES.get(verb, verb)}")
+    if function := getattr(module, f"{verb}_command", None):
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(verb)(module.command)
+        app.command(verb)(function)
+    else:
+        app = module.app
     command = typer.main.get_command(app)
     if examples := [line for line in EXAMPLES if f"recognizer {verb} " in line]:
         command.epilog = "\n  ".join(["\b\nExamples:", *examples])
@@ -156,8 +169,7 @@ def _print_version(is_asked: bool) -> None:
 def _options(
     *,
     version: Annotated[
-        bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+        bool, Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Find ivory, big cat skins, antelope horn and other wildlife products in photos.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from recognizer.cli import options
 from recognizer.cli.inputs import open_reviewed
@@ -24,22 +25,18 @@ app = options.group(
     "Keep, merge and exchange known items. A bank holds hashes and notes, never a photo."
 )
 
-BankArgument = Annotated[Path, typer.Argument(metavar="BANK", help="The bank's file.")]
+BankArgument = Annotated[Path, Argument(metavar="BANK", help="The bank's file.")]
 
 
 @app.command()
 def add(
     bank: BankArgument,
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos of the items.")],
-    label: Annotated[
-        str | None, typer.Option(help="The product or family that they show, as ivory_worked.")
-    ] = None,
-    note: Annotated[str | None, typer.Option(help="A note for reviewers.")] = None,
-    by: Annotated[str | None, typer.Option(help="Who found it out.")] = None,
+    photos: Annotated[list[Path], Argument(metavar="PHOTO", help="Photos of the items.")],
+    label: Annotated[str | None, Option(help="The product or family that they show.")] = None,
+    note: Annotated[str | None, Option(help="A note for reviewers.")] = None,
+    by: Annotated[str | None, Option(help="Who found it out.")] = None,
     origin: options.OriginOption = None,
-    cleared: Annotated[
-        bool, typer.Option("--cleared", help="Somebody looked at it: it is harmless.")
-    ] = False,
+    cleared: Annotated[bool, Option("--cleared", help="Somebody found it to be harmless.")] = False,
     bundle: options.BundleOption = None,
 ) -> None:
     """Add the hashes of photos to a bank, which is made if it is missing.
@@ -73,7 +70,7 @@ def add(
 @app.command("list")
 def list_items(
     bank: BankArgument,
-    label: Annotated[str | None, typer.Option(help="List only items with this label.")] = None,
+    label: Annotated[str | None, Option(help="List only items with this label.")] = None,
     output: Annotated[Path | None, output_option("Write an exchange file instead: a .csv.")] = None,
 ) -> None:
     """List the items of a bank, the oldest first, or write them into an exchange file.
@@ -94,9 +91,7 @@ def list_items(
 @app.command()
 def remove(
     bank: BankArgument,
-    ids: Annotated[
-        list[str], typer.Argument(metavar="ID", help="Ids, as `recognizer bank list` prints.")
-    ],
+    ids: Annotated[list[str], Argument(metavar="ID", help="Ids, of `recognizer bank list`.")],
 ) -> None:
     """Remove items that were added by mistake. Other banks that are merged do not restore them.
 
@@ -112,7 +107,7 @@ def remove(
 def import_items(
     bank: BankArgument,
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE", help="Banks, or exchange files.")
+        list[Path] | None, Argument(metavar="FILE", help="Banks, or exchange files.")
     ] = None,
     scan: options.OptionalScanOption = None,
     outcomes: options.OutcomesOption = None,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from recognizer._atomic import make_folder
 from recognizer.cli import ExitCode, options
@@ -40,15 +41,12 @@ app = options.group("Split labelled photos, check them, find labels that may be 
 @app.command()
 def split(
     folder: Annotated[
-        Path,
-        typer.Argument(metavar="FOLDER", help="The photos' folder, or their CSV or JSON list."),
+        Path, Argument(metavar="FOLDER", help="The photos' folder, or their CSV or JSON list.")
     ],
-    output: Annotated[
-        Path, options.output_option("The folder of manifest.csv, which may be FOLDER itself.")
-    ],
+    output: Annotated[Path, options.output_option("The folder of manifest.csv; it may be FOLDER.")],
     source: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="COLUMN",
             help="The column with the source; or folder (in the label's), or photo (its own).",
             show_default="the first of these that fits",
@@ -56,15 +54,13 @@ def split(
     ] = None,
     rename: Annotated[
         list[str] | None,
-        typer.Option(metavar="OLD=NEW", help="Rename a label; OLD= leaves it out. Repeatable."),
+        Option(metavar="OLD=NEW", help="Rename a label; OLD= leaves it out. Repeatable."),
     ] = None,
-    test: Annotated[float, typer.Option(help="The share of the test split.", min=0, max=0.9)] = 0.2,
-    validation: Annotated[
-        float, typer.Option(help="The share that is left to `calibrate`.", min=0, max=0.9)
-    ] = 0.0,
-    seed: options.SeedOption = 0,
+    test: Annotated[float, Option(help="The share of the test split.", min=0, max=0.9)] = 0.2,
+    validation: Annotated[float, Option(help="The share for `calibrate`.", min=0, max=0.9)] = 0.0,
+    seed: Annotated[int, Option(help="Seed of the random draws.", min=0)] = 0,
     photos: Annotated[
-        Path | None, typer.Option(help="The photos' folder.", show_default="that of the list")
+        Path | None, Option(help="The photos' folder.", show_default="that of the list")
     ] = None,
 ) -> None:
     """Split labelled photos into train and test, and write their manifest.
@@ -140,10 +136,9 @@ def print_counts(photos: Sequence[Photo]) -> None:
 
 @app.command()
 def labels(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder with the photos.")],
+    folder: Annotated[Path, Argument(metavar="FOLDER", help="The folder with the photos.")],
     kinds: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="LABEL=KIND", help="Labels for a new file, and their kinds."),
+        list[str] | None, Argument(metavar="LABEL=KIND", help="Labels of a new file, with kinds.")
     ] = None,
 ) -> None:
     """Describe custom labels in FOLDER/taxonomy.toml, and check that file.
@@ -188,7 +183,9 @@ def labels(
 
 
 @app.command()
-def check(data: options.DataArgument) -> None:
+def check(
+    data: Annotated[list[Path], Argument(metavar="FOLDER", help="Folders of labelled photos.")],
+) -> None:
     """Check that the manifests are true and that no photo is in two splits.
 
     Prints missing, changed or undecodable files, unknown labels, sources in test and another split,
@@ -210,7 +207,7 @@ def check(data: options.DataArgument) -> None:
 def suspects(
     data: options.DataOption,
     bundle: options.BundleOption = None,
-    split: Annotated[str, typer.Option(help="The split to search.")] = "train",
+    split: Annotated[str, Option(help="The split to search.")] = "train",
     output: Annotated[Path | None, options.output_option("Write the whole list as CSV.")] = None,
 ) -> None:
     """List photos that do not look like their label, the most confident first.

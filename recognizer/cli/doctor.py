@@ -19,7 +19,7 @@ _MODULES = {
 }
 
 
-def command(
+def doctor_command(
     bundle: options.BundleArgument = None, provider: options.ProviderOption = "cpu"
 ) -> None:
     """Check the installation: versions, extras, machine, and the scores of the model.

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from recognizer.cli.options import BundleOption, output_option
 from recognizer.cli.progress import require_none_failed, show_progress
@@ -12,32 +13,22 @@ from recognizer.errors import UsageError
 from recognizer.scan import expand
 
 
-def command(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A product of the taxonomy, or a new name.")
-    ],
+def enroll_command(
+    name: Annotated[str, Argument(metavar="NAME", help="A product of the taxonomy or a new name.")],
     photos: Annotated[
         list[str],
-        typer.Argument(
-            metavar="PHOTO",
-            help="3 photos of it or more: files, patterns, folders (each counts as a source).",
-        ),
+        Argument(metavar="PHOTO", help="3 or more: files, patterns, folders (each a source)."),
     ],
     output: Annotated[Path | None, output_option("The new bundle: a folder NAME-vN.")] = None,
     bundle: BundleOption = None,
     negatives: Annotated[
-        list[str] | None,
-        typer.Option(help="Photos that do not show it: a file, folder or pattern; repeatable."),
+        list[str] | None, Option(help="Photos without it: a file, folder or pattern; repeatable.")
     ] = None,
     family: Annotated[
-        str | None, typer.Option(help="The family of a new name.", show_default="its own")
+        str | None, Option(help="The family of a new name.", show_default="its own")
     ] = None,
-    hint: Annotated[
-        str | None, typer.Option(help="What a reviewer should look at; required for a new name.")
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Print what to expect, and write nothing.")
-    ] = False,
+    hint: Annotated[str | None, Option(help="What reviewers look at; a new name needs it.")] = None,
+    check: Annotated[bool, Option("--check", help="Print what to expect; write nothing.")] = False,
 ) -> None:
     """Add a product to a bundle, or strengthen one, from as few as three photos.
 

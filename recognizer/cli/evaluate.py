@@ -1,4 +1,4 @@
-"""``recognizer evaluate``: measure a bundle on labelled photos."""
+"""``recognizer evaluate`` measures a bundle on labelled photos, ``calibrate`` fits it to others."""
 
 from __future__ import annotations
 
@@ -8,76 +8,66 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markdown import Markdown
+from typer import Argument, Option
 
 from recognizer._atomic import require_own, require_page
-from recognizer.cli.options import (
-    BundleArgument,
-    JsonOption,
-    OptionalDataOption,
-    OutOfFoldOption,
-    Split,
-    output_option,
-    require_extra,
-)
-from recognizer.cli.progress import print_wide, show_stage
+from recognizer.cli import options
+from recognizer.cli.options import output_option, print_json, require_extra, to_json
+from recognizer.cli.progress import print_table, print_wide, show_stage
 from recognizer.dataset.manifest import Photo, corrected, load_data
 from recognizer.dataset.out_of_fold import import_pyarrow, read_out_of_fold
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError, UsageError
 from recognizer.evaluation.templates import render
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import percent
+from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.prediction import Prediction
 
 if TYPE_CHECKING:
     from recognizer.evaluation.evaluate import Evaluation
-    from recognizer.evaluation.html_report import Measured
+
+_MIN_NEGATIVES = 100  # of fewer, not even one is the 1 % that the default policy lets pass
 
 
-def command(
-    bundle: BundleArgument = None,
-    data: OptionalDataOption = None,
+def evaluate_command(
+    bundle: options.BundleArgument = None,
+    data: options.OptionalDataOption = None,
     split: Annotated[
-        Split | None,
-        typer.Option(
+        options.Split | None,
+        Option(
             help="The photos to measure on; all, if training saw none of them.",
             show_default="test, and validation if the data have it",
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        output_option("Write an HTML report with a gallery, and a .json file beside it."),
-    ] = None,
+    output: Annotated[Path | None, output_option("Write an HTML report, and a .json file.")] = None,
     predictions: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.parquet", help="Write a row for each photo, with all scores."),
+        Path | None, Option(metavar="FILE.parquet", help="Write a row of scores for each photo.")
     ] = None,
     prevalence: Annotated[
-        float, typer.Option(help="The share of photos with a product at which precision is stated.")
+        float, Option(help="The share of photos with a product at which precision is stated.")
     ] = 0.0003,
     against: Annotated[
-        str | None, typer.Option(help="Another bundle: print paired differences to it.")
+        str | None, Option(help="Another bundle: print paired differences to it instead.")
     ] = None,
     robustness: Annotated[
-        bool,
-        typer.Option(
-            "--robustness", help="Measure on photos altered as phones and platforms alter them."
-        ),
+        bool, Option("--robustness", help="Measure altered photos, as sellers send them, instead.")
     ] = False,
-    out_of_fold: OutOfFoldOption = None,
-    rounds: Annotated[int, typer.Option(help="Bootstrap rounds.", min=1)] = 1000,
+    out_of_fold: Annotated[
+        Path | None, Option(metavar="FILE", help="Measure the out-of-fold file of `train` instead.")
+    ] = None,
+    rounds: Annotated[int, Option(help="Bootstrap rounds.", min=1)] = 1000,
     *,
     group_by_source: Annotated[
-        bool, typer.Option("--group-by-source", help="Bootstrap over sources, not photos.")
+        bool, Option("--group-by-source", help="Bootstrap over sources, not photos.")
     ] = False,
-    as_json: JsonOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Print average precision and recall at fixed false-positive rates, with intervals.
 
     It runs the ONNX file of the bundle. Negatives are all photos without a product.
     """
     require_extra("evaluate")
-    from recognizer.evaluation.evaluate import ANY_PRODUCT, photos_of_split, to_json
+    from recognizer.evaluation.evaluate import ANY_PRODUCT, photos_of_split
     from recognizer.evaluation.out_of_fold import measure_out_of_fold
     from recognizer.evaluation.paired import compare
     from recognizer.evaluation.robustness import measure_robustness
@@ -88,7 +78,7 @@ def command(
     _check(prevalence, output, predictions)
     name = split or "test"
     how: dict[str, Any] = {"rounds": rounds, "group_by_source": group_by_source}
-    figures: object
+    figures: Any
     if out_of_fold is not None:
         if data or bundle or files or split or against or robustness:
             raise UsageError(
@@ -111,21 +101,48 @@ def command(
             pages = [render("robustness.md.j2", found=figures, name=ANY_PRODUCT)]
         elif against:
             other = Recognizer.load(against)
-            scored = [_score(one, used, one.bundle.title) for one in (recognizer, other)]
+            scored = [score(one, used, one.bundle.title) for one in (recognizer, other)]
             figures = compare(recognizer.bundle, other.bundle, name, used, *scored, **how)
             pages = [render("comparison.md.j2", found=figures)]
         else:
-            chosen = {name: used}
+            splits = [name]
             if not split and any(p.split == "validation" for p in photos):
-                chosen["validation"] = photos_of_split(photos, "validation")
-            measured = [_measure(recognizer, prevalence, how, *part) for part in chosen.items()]
-            figures = {part.evaluation.split: part.evaluation for part in measured}
-            pages = [_page_of(part.evaluation) for part in measured]
-            _write(recognizer, measured, output, predictions, to_json(figures))
+                splits.append("validation")
+            how["prevalence"] = prevalence
+            figures = _evaluate_splits(recognizer, photos, splits, output, predictions, **how)
+            pages = [_page_of(evaluation) for evaluation in figures.values()]
     if as_json:
-        typer.echo(to_json(figures))
+        print_json(figures)
     else:
         _print_pages(pages)
+
+
+def _evaluate_splits(
+    recognizer: Recognizer,
+    photos: Sequence[Photo],
+    splits: Sequence[str],
+    output: Path | None,
+    predictions: Path | None,
+    **how: Any,
+) -> dict[str, Evaluation]:
+    from recognizer.evaluation.evaluate import evaluate
+    from recognizer.evaluation.html_report import write_predictions, write_report
+
+    measured = []
+    for split in splits:
+        with show_stage(f"scoring: {split}") as progress:
+            measured.append(evaluate(recognizer, photos, split, progress, **how))
+    figures = {part.evaluation.split: part.evaluation for part in measured}
+    if output is not None:
+        with show_stage("report") as progress:
+            write_report(output, recognizer, measured, progress)
+        beside = output.with_suffix(".json")
+        beside.write_text(to_json(figures), encoding="utf-8")
+        typer.echo(f"Wrote {output} and {beside}", err=True)
+    if predictions is not None:
+        write_predictions(measured, recognizer.labels, predictions)
+        typer.echo(f"Wrote {predictions}", err=True)
+    return figures
 
 
 def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
@@ -144,6 +161,20 @@ def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
     return found
 
 
+def load_held_out(data: Iterable[Path], bundle: Bundle, split: str) -> list[Photo]:
+    """Return the photos of a split, and warn if some were in training."""
+    from recognizer.evaluation.evaluate import count_learned, photos_of_split
+
+    photos = photos_of_split(load_corrected(data, bundle), split)
+    if learned := count_learned(bundle, photos):
+        typer.echo(
+            f"Warning: {learned} or more of these photos were in training: calibration and "
+            "thresholds that are made of them promise too much.",
+            err=True,
+        )
+    return photos
+
+
 def _check(prevalence: float, output: Path | None, predictions: Path | None) -> None:
     """Check before minutes of work that files can be written."""
     if not 0 < prevalence < 1:
@@ -157,59 +188,68 @@ def _check(prevalence: float, output: Path | None, predictions: Path | None) -> 
         require_own(predictions, "Parquet file", lambda file: file.read(4) == b"PAR1")
 
 
-def _measure(
-    recognizer: Recognizer, prevalence: float, how: dict[str, Any], split: str, photos: list[Photo]
-) -> Measured:
-    from recognizer.evaluation.evaluate import default_verdicts, measure
-    from recognizer.evaluation.html_report import Measured
-
-    found = _score(recognizer, photos, f"scoring: {split}")
-    verdicts = default_verdicts(recognizer.bundle, found)
-    evaluation = measure(
-        *(recognizer.bundle, photos, found, split),
-        prevalence=prevalence,
-        verdicts=verdicts,
-        **how,
-    )
-    return Measured(evaluation, photos, found, verdicts)
-
-
-def _write(
-    recognizer: Recognizer,
-    measured: Sequence[Measured],
-    output: Path | None,
-    predictions: Path | None,
-    figures: str,
-) -> None:
-    from recognizer.evaluation.html_report import write_predictions, write_report
-
-    if output is not None:
-        with show_stage("report") as progress:
-            write_report(output, recognizer, measured, progress)
-        beside = output.with_suffix(".json")
-        beside.write_text(figures, encoding="utf-8")
-        typer.echo(f"Wrote {output} and {beside}", err=True)
-    if predictions is not None:
-        write_predictions(measured, recognizer.labels, predictions)
-        typer.echo(f"Wrote {predictions}", err=True)
-
-
-def _score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:
+def score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:
+    """Score photos, and show how far it is."""
     from recognizer.evaluation.evaluate import score_photos
 
     with show_stage(words) as progress:
         return score_photos(recognizer, photos, progress)
 
 
-def print_evaluation(evaluation: Evaluation) -> None:
-    """Print the tables of an evaluation, and what its figures are worth."""
-    _print_pages([_page_of(evaluation)])
+def print_evaluation(*evaluations: Evaluation) -> None:
+    """Print the tables of evaluations, and what their figures are worth."""
+    _print_pages(map(_page_of, evaluations))
 
 
 def _page_of(evaluation: Evaluation) -> str:
-    return render("evaluation.md.j2", e=evaluation, percent=percent)
+    return render("evaluation.md.j2", e=evaluation)
 
 
-def _print_pages(pages: Sequence[str]) -> None:
+def _print_pages(pages: Iterable[str]) -> None:
     for page in pages:
         print_wide(Markdown(page))
+
+
+def calibrate_command(
+    bundle: Annotated[str, Argument(metavar="BUNDLE", help="A bundle's folder or name.")],
+    output: options.NewBundleOption,
+    data: options.DataOption,
+) -> None:
+    """Fit calibration and thresholds again, on photos that the bundle was not trained on.
+
+    These are the photos of the split `validation`.
+    """
+    require_extra("evaluate")
+    from recognizer.evaluation.calibrate import calibrate_bundle
+
+    recognizer = Recognizer.load(bundle)
+    held_out = load_held_out(data, recognizer.bundle, "validation")
+    with show_stage("scoring the validation split") as progress:
+        made = calibrate_bundle(recognizer, held_out, output, on_progress=progress)
+    _print_calibration(made)
+    typer.echo(f"Wrote {output}", err=True)
+
+
+def _print_calibration(bundle: Bundle) -> None:
+    from recognizer.evaluation.figures import MIN_FOR_CALIBRATION
+
+    rows = []
+    for label in bundle.labels:
+        thresholds = (label.thresholds.get(rate) for rate in FALSE_POSITIVE_RATES)
+        fit = (str(label.fit.positives), label.fit.method) if label.fit else ("-", "-")
+        rows.append([label.name, *fit, *("-" if t is None else f"{t:.4f}" for t in thresholds)])
+    used = bundle.calibration
+    assert used is not None  # noqa: S101 - it was just made
+    print_table(
+        f"{bundle.title}, calibrated on {used.photos} photos",
+        ("", "photos", "method", *(f"at {rate:.1%}" for rate in FALSE_POSITIVE_RATES)),
+        rows,
+    )
+    products = used.photos - used.negatives
+    if products < MIN_FOR_CALIBRATION or used.negatives < _MIN_NEGATIVES:
+        typer.echo(
+            f"Warning: so few photos say little: {products} with a product (probabilities need "
+            f"{MIN_FOR_CALIBRATION}) and {used.negatives} without (thresholds need "
+            f"{_MIN_NEGATIVES}).",
+            err=True,
+        )

@@ -13,7 +13,7 @@ from recognizer.taxonomy import Kind
 _RATE = 0.01  # the false-positive rate at which recall is shown
 
 
-def command(bundle: BundleArgument = None) -> None:
+def info_command(bundle: BundleArgument = None) -> None:
     """Describe a bundle: how it was made, and its labels, with the evidence for each.
 
     Evidence is the number of photos and sources in training and in test, and recall on the test

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from recognizer.errors import RecognizerError, UsageError
+from recognizer.errors import BundleNotFoundError, RecognizerError
 from recognizer.imaging.sources import Refused
-from recognizer.model import bundle as bundles
 from recognizer.model.bundle import Bundle, load_bundle, load_carried_bundles
+from recognizer.model.description import ModelReference
 from recognizer.review.outcomes import Outcomes
 from recognizer.rows import Row, ScanFile
 from recognizer.rows.item_key import MEMBER
@@ -23,10 +23,17 @@ def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
     return [*map(load_bundle, given or ()), *load_carried_bundles()]
 
 
-def bundle_behind(row: Row | None, given: Sequence[str] | None) -> Bundle:
-    if row is None:
-        raise UsageError("the scan has no rows")
-    return bundles.bundle_behind(row.model.title, row.model.digest, bundles_behind(given))
+def bundle_behind(model: ModelReference, given: Sequence[str] | None) -> Bundle:
+    """Return the bundle that made some rows, or raise a BundleNotFoundError."""
+    found = bundles_behind(given)
+    for bundle in found:
+        if bundle.digest == model.digest:
+            return bundle
+    offered = ", ".join(f"{bundle.title} ({bundle.digest[:12]})" for bundle in found)
+    raise BundleNotFoundError(
+        f"the rows were made by {model.title} ({model.digest[:12]}), and not by {offered}: "
+        "give its folder with --bundle"
+    )
 
 
 @contextmanager

@@ -8,71 +8,50 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
+from typer import Argument, Option
 
 from recognizer.errors import MissingExtraError
 
 _SCAN = "The file of a scan (SQLite)."
-ScanArgument = Annotated[Path, typer.Argument(metavar="SCAN", help=_SCAN)]
-OptionalScanOption = Annotated[
-    Path | None, typer.Option("--scan", "-s", metavar="SCAN", help=_SCAN)
-]
+ScanArgument = Annotated[Path, Argument(metavar="SCAN", help=_SCAN)]
+OptionalScanOption = Annotated[Path | None, Option("--scan", "-s", metavar="SCAN", help=_SCAN)]
 OutcomesOption = Annotated[
     Path | None,
-    typer.Option(
-        "--outcomes",
-        metavar="FILE",
-        help="The file of what reviewers found out.",
-        show_default="the scan's own",
+    Option(
+        metavar="FILE", help="The file of what reviewers found out.", show_default="the scan's own"
     ),
 ]
 _POLICY_HELP = "A policy (TOML), or an example of this package: strict, small-platform."
-_POLICY = typer.Option("--policy", metavar="POLICY", help=_POLICY_HELP)
-PolicyArgument = Annotated[str, typer.Argument(metavar="POLICY", help=_POLICY_HELP)]
+_POLICY = Option("--policy", metavar="POLICY", help=_POLICY_HELP)
+PolicyArgument = Annotated[str, Argument(metavar="POLICY", help=_POLICY_HELP)]
 PolicyOption = Annotated[str, _POLICY]
 OptionalPolicyOption = Annotated[str | None, _POLICY]
-ListingColumnOption = Annotated[
-    str | None,
-    typer.Option(
-        "--listing-column",
-        metavar="COLUMN",
-        help="The column that identifies a listing.",
-        show_default="by its name",
-    ),
-]
 AllowHttpOption = Annotated[
-    bool,
-    typer.Option(
-        "--allow-http",
-        help="Fetch http:// and https:// URLs, from public addresses only. Without it they fail.",
-    ),
+    bool, Option("--allow-http", help="Fetch http(s):// URLs, from public addresses only.")
 ]
 
-OriginOption = Annotated[
-    str | None, typer.Option("--origin", help="The organisation that the items come from.")
-]
+OriginOption = Annotated[str | None, Option(help="The organisation that the items come from.")]
 
 _BUNDLE = "A bundle's folder or name."
 BundleArgument = Annotated[
-    str | None, typer.Argument(metavar="BUNDLE", help=_BUNDLE, show_default="the released one")
+    str | None, Argument(metavar="BUNDLE", help=_BUNDLE, show_default="the released one")
 ]
 BundleOption = Annotated[
     str | None,
-    typer.Option("--bundle", "-b", metavar="BUNDLE", help=_BUNDLE, show_default="the released one"),
+    Option("--bundle", "-b", metavar="BUNDLE", help=_BUNDLE, show_default="the released one"),
 ]
 RowsBundleOption = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         *("--bundle", "-b"),
         metavar="BUNDLE",
         help="The bundle that made the rows: a folder or a name; repeatable.",
         show_default="found by its digest among those of this package",
     ),
 ]
-ProviderOption = Annotated[
-    str, typer.Option("--provider", help="Provider: cpu, cuda, coreml, directml or openvino.")
-]
+ProviderOption = Annotated[str, Option(help="Provider: cpu, cuda, coreml, directml or openvino.")]
 
-_DATA = typer.Option(
+_DATA = Option(
     "--data",
     "-d",
     metavar="FOLDER",
@@ -80,55 +59,36 @@ _DATA = typer.Option(
 )
 DataOption = Annotated[list[Path], _DATA]
 OptionalDataOption = Annotated[list[Path] | None, _DATA]
-DataArgument = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="FOLDER",
-        help="Folders of labelled photos, with a manifest.csv or a folder for each label.",
-    ),
-]
-OutOfFoldOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--out-of-fold",
-        metavar="FILE",
-        help="Use the out-of-fold predictions that `train` keeps, instead of a bundle's.",
-    ),
-]
 Split = Literal["test", "validation", "all"]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the random draws.", min=0)]
 
 
 def output_option(help: str, **more: Any) -> Any:  # noqa: A002 - as typer calls it
     """Return the declaration of ``--output``, which says what is written there."""
-    return typer.Option("--output", "-o", help=help, **more)
+    return Option("--output", "-o", help=help, **more)
 
 
 TitleOption = Annotated[
-    str | None,
-    typer.Option("--title", help="Title of the page.", show_default="the name of the input"),
+    str | None, Option(help="Title of the page.", show_default="the name of the input")
 ]
 NewBundleOption = Annotated[Path, output_option("The new bundle: a folder NAME-vN.")]
 RawOption = Annotated[
-    bool,
-    typer.Option(
-        "--raw", help="Put no apostrophe before what a spreadsheet would take for a formula (CSV)."
-    ),
+    bool, Option("--raw", help="Put no apostrophe before what may be a formula (CSV).")
 ]
-QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+JsonOption = Annotated[bool, Option("--json", help="Print one JSON object instead.")]
 
 
-def print_json(content: Any) -> None:
-    """Print an object of plain values and dataclasses as JSON, for ``--json``."""
+def to_json(content: Any) -> str:
+    """Return an object of plain values and dataclasses as JSON."""
     found = msgspec.to_builtins(
         content,
         str_keys=True,
         enc_hook=lambda value: value.item() if hasattr(value, "item") else str(value),  # numpy's
     )
-    typer.echo(json.dumps(found, indent=2))
+    return json.dumps(found, indent=2) + "\n"
+
+
+def print_json(content: Any) -> None:
+    typer.echo(to_json(content), nl=False)
 
 
 def group(help: str) -> typer.Typer:  # noqa: A002 - as typer calls it

@@ -1,18 +1,25 @@
-"""``recognizer outcomes``: what people found out about leads."""
+"""What people found out about leads (``outcomes``), and what it says of a scan (``measure``)."""
+
+from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument
 
 from recognizer.cli import options
 from recognizer.cli.inputs import open_reviewed, read_original
-from recognizer.cli.progress import require_none_failed, working
+from recognizer.cli.options import print_json, require_extra
+from recognizer.cli.progress import print_table, require_none_failed, working
 from recognizer.model.description import counted
 from recognizer.review.decided import about_images, write_dataset
 from recognizer.review.outcomes import Outcomes, read_outcomes, write_outcomes
 from recognizer.rows import ScanFile
+
+if TYPE_CHECKING:
+    from recognizer.review.measure import Measurement, Precision
 
 app = options.group("Import, export and use what reviewers found out about leads.")
 
@@ -20,7 +27,7 @@ app = options.group("Import, export and use what reviewers found out about leads
 @app.command("import")
 def import_(
     scan: options.ScanArgument,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="JSON, JSON lines or CSV.")],
+    files: Annotated[list[Path], Argument(metavar="FILE", help="JSON, JSON lines or CSV.")],
     outcomes: options.OutcomesOption = None,
 ) -> None:
     """Add outcomes from files, such as those that a report saves. Known ones are skipped.
@@ -40,8 +47,7 @@ def import_(
 def export(
     scan: options.ScanArgument,
     output: Annotated[
-        Path,
-        typer.Argument(metavar="FILE", help="A .jsonl, .csv or .parquet file, or -: JSON lines."),
+        Path, Argument(metavar="FILE", help="A .jsonl, .csv or .parquet file, or -: JSON lines.")
     ],
     outcomes: options.OutcomesOption = None,
     raw: options.RawOption = False,
@@ -59,7 +65,7 @@ def export(
 @app.command()
 def dataset(
     scan: options.ScanArgument,
-    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The new data folder.")],
+    output: Annotated[Path, Argument(metavar="FOLDER", help="The new data folder.")],
     outcomes: options.OutcomesOption = None,
     allow_http: options.AllowHttpOption = False,
 ) -> None:
@@ -74,3 +80,59 @@ def dataset(
         typer.echo(f"{count:6}  {label}")
     typer.echo(f"Wrote {output}: {counted(labels.total(), 'image')}")
     require_none_failed(f"{source}: not used: {why}" for source, why in missing.items())
+
+
+def measure_command(
+    scan: options.ScanArgument,
+    outcomes: options.OutcomesOption = None,
+    *,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Measure a scan by what reviewers found out: precision and misses.
+
+    Intervals are 95 % intervals. Misses need an audit sample (`recognizer scan --audit-rate`).
+    Needs the extra `evaluate`.
+    """
+    require_extra("evaluate", "scipy")
+    from recognizer.review.measure import measure_outcomes
+
+    with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
+        found = measure_outcomes(file.rows(), found_out.decided())
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+def _print(found: Measurement) -> None:
+    print_table(
+        f"{found.leads:,} leads of {counted(found.images, 'image')}, {found.decided:,} decided",
+        [
+            *("product", "level", "confirmed", "as this product", "rejected", "open"),
+            *("precision, %", "of this product, %"),
+        ],
+        map(_cells, found.precision),
+        "confirmed: as whatever wildlife product",
+    )
+    if found.misses is None:
+        typer.echo("Misses: unknown; no image of an audit sample was decided.")
+        return
+    misses = found.misses
+    typer.echo(
+        f"Misses: {misses.found} of {misses.audited} audited images ({misses.drawn} drawn of "
+        f"{misses.cleared:,} clear) show a product: an estimated "
+        f"{misses.rate.as_percent()} of the clear images"
+    )
+    if misses.recall is not None:
+        typer.echo(f"Recall: {misses.recall.as_percent()}")
+
+
+def _cells(found: Precision) -> list[str]:
+    name = found.name or "all"
+    name = f"{name} (family)" if found.kind == "family" else name
+    numbers = (found.confirmed, found.as_product, found.rejected, found.open)
+    shares = (
+        "-" if share is None else share.as_percent().replace(" %", "")
+        for share in (found.precision, found.product_precision)
+    )
+    return [name, found.level, *map(str, numbers), *shares]

@@ -1,4 +1,4 @@
-"""``recognizer review``: the review queue for one team, as a small local server."""
+"""The review queue: ``recognizer review`` serves it to a team, ``report`` writes it to a file."""
 
 import secrets
 import signal
@@ -8,53 +8,53 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+from typer import Option
 
+from recognizer._atomic import require_page
 from recognizer.cli import options
 from recognizer.cli.inputs import bundles_behind, read_original
 from recognizer.cli.options import require_extra
+from recognizer.cli.progress import working
 from recognizer.errors import UsageError
 from recognizer.policy import Policy
 from recognizer.review.outcomes import Outcome
+from recognizer.review.page import write_report
 
 DEFAULT_PORT = 8420
 GRACE_SECONDS = 5  # for answers that are under way when the server is stopped
 
 
-def command(
+def review_command(
     scan: options.ScanArgument,
     outcomes: options.OutcomesOption = None,
     policy: options.OptionalPolicyOption = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; others than this machine's own need a token.")
+        str, Option(help="Address to listen on; others than this machine's own need a token.")
     ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(help="The port to listen on; 0 for any.", min=0, max=65535)
-    ] = DEFAULT_PORT,
+    port: Annotated[int, Option(help="The port; 0 for any.", min=0, max=65535)] = DEFAULT_PORT,
     token: Annotated[
         str | None,
-        typer.Option(
+        Option(
             envvar="RECOGNIZER_REVIEW_TOKEN",
             help="What reviewers sign in with, at least 16 characters.",
             show_default="one is made if --host needs it",
         ),
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option(help="A name by which browsers call this; repeatable.")
+        list[str] | None, Option(help="A name by which browsers call this; repeatable.")
     ] = None,
     certificate: Annotated[
-        Path | None, typer.Option(exists=True, help="Serve HTTPS with this certificate and key.")
+        Path | None, Option(exists=True, help="Serve HTTPS with this certificate and key.")
     ] = None,
     lead_reviewer: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME", help="A reviewer who alone decides on what is escalated; repeatable."
-        ),
+        Option(metavar="NAME", help="One who alone decides on what is escalated; repeatable."),
     ] = None,
     print_outcomes: Annotated[
-        bool, typer.Option("--print-outcomes", help="Print what reviewers say as JSON lines.")
+        bool, Option("--print-outcomes", help="Print what reviewers say as JSON lines.")
     ] = False,
     allow_http: options.AllowHttpOption = False,
     bundle: options.RowsBundleOption = None,
@@ -151,3 +151,31 @@ def _listening(host: str, port: int) -> socket.socket:
         raise UsageError(
             f"{host}:{port}: {error.strerror or error}; name another --port or --host"
         ) from error
+
+
+def report_command(
+    scan: options.ScanArgument,
+    output: Annotated[Path, options.output_option("The HTML file to write.")] = Path("report.html"),
+    outcomes: options.OutcomesOption = None,
+    bundle: options.RowsBundleOption = None,
+    title: options.TitleOption = None,
+    language: Annotated[Literal["en", "zh"], Option(help="The language of the page.")] = "en",
+) -> None:
+    """Write the leads and failures of a scan as one HTML page, on which a reviewer decides.
+
+    The page works offline. Verdicts stay in the browser until they are exported; recognizer
+    outcomes import reads the file. The page holds thumbnails of the images: keep it as
+    confidential as they are.
+    """
+    require_page(output)
+    with working(f"Writing {output}"):
+        write_report(
+            scan,
+            output,
+            bundles_behind(bundle),
+            outcomes=outcomes,
+            title=title,
+            language=language,
+            read=partial(read_original, allow_http=False),
+        )
+    typer.echo(f"Wrote {output}")

@@ -4,37 +4,45 @@ import difflib
 import glob
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
+from typer import Argument, Option
 
 from recognizer._atomic import check_place, require_page
-from recognizer.cli import ExitCode, options, scan_output
+from recognizer.cli import ExitCode, options
 from recognizer.cli.options import output_option, print_json
-from recognizer.cli.progress import show_progress
+from recognizer.cli.progress import duration, show_progress, shown
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import MEBIBYTE
 from recognizer.known.matches import share_bank
-from recognizer.model.bundle import load_bundle, load_carried_bundles
+from recognizer.model.bundle import Bundle, load_bundle, load_carried_bundles
+from recognizer.model.description import counted
 from recognizer.policy import Policy
-from recognizer.rows import AuditSample, Ranking, ScanWriter
+from recognizer.rows import AuditSample, Ranking, Row, ScanFile, ScanSummary, ScanWriter
 from recognizer.rows.item_key import MEMBER
 from recognizer.scan import Access, Engine, Lookahead, ScanOptions, Shard, Skipped, expand
 from recognizer.scan import scan as run
 from recognizer.scan.items import FileLocation, parse_location
+from recognizer.status import Reason, Status
 
 _SUFFIX = ".scan.sqlite"
 
+LISTED_INPUTS = 30  # up to so many images, each has a line; of more, only the first leads
+LISTED_LEADS = 20
+_MISPLACED = {Reason.NOT_FOUND, Reason.SOURCE_REFUSED}
 
-def command(
+
+def scan_command(
     sources: Annotated[
         list[str],
-        typer.Argument(
+        Argument(
             metavar="SOURCE",
             help="Files, folders (with all subfolders), patterns in quotes ('*.jpg', '**/*.png'), "
             "tables (CSV, TSV, JSONL, Parquet), archives (tar, zip), URLs of object stores "
@@ -50,19 +58,18 @@ def command(
             show_default="NAME.scan.sqlite, after what is scanned; of several sources, scan.sqlite",
         ),
     ] = None,
-    report: Annotated[
-        Path | None, typer.Option(help="Also write the queue, as recognizer report does.")
-    ] = None,
+    report: Annotated[Path | None, Option(help="Also write the queue (recognizer report).")] = None,
     image_column: Annotated[
-        str | None, typer.Option(help="The column with the images.", show_default="by its name")
+        str | None, Option(help="The column with the images.", show_default="by its name")
     ] = None,
-    listing_column: options.ListingColumnOption = None,
+    listing_column: Annotated[
+        str | None, Option(help="The column that identifies a listing.", show_default="by its name")
+    ] = None,
     image_root: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="PLACE",
-            help="A folder, or prefix of an object store (s3://bucket/photos), where the paths in "
-            "tables begin and tables may name images; repeatable.",
+            help="Where paths in tables begin: a folder, or an object store's prefix; repeatable.",
             show_default="the folder of the table, and folders and prefixes that are sources",
         ),
     ] = None,
@@ -70,75 +77,54 @@ def command(
     policy: options.OptionalPolicyOption = None,
     bundle: options.BundleOption = None,
     workers: Annotated[
-        int, typer.Option("--workers", "-w", min=0, help="Processes; 0: as CPUs and memory allow.")
+        int, Option("--workers", "-w", min=0, help="Processes; 0: as CPUs and memory allow.")
     ] = 0,
     engine: Annotated[
-        Engine,
-        typer.Option(help="Run the workers here, or on a Ray cluster (extra: ray; RAY_ADDRESS)."),
+        Engine, Option(help="Run the workers here, or on a Ray cluster (extra: ray; RAY_ADDRESS).")
     ] = Engine.LOCAL,
     provider: options.ProviderOption = "cpu",
     max_pixels: Annotated[
-        int | None,
-        typer.Option(min=1, help="Larger images are not decoded.", show_default="100 million"),
+        int | None, Option(min=1, help="Larger images are not decoded.", show_default="100 million")
     ] = None,
     timeout: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            help="An image fails (timeout) if reading, or decoding and scoring it, takes longer.",
-        ),
+        float, Option(metavar="SECONDS", help="How long reading, or scoring, an image may take.")
     ] = 30.0,
     memory_limit: Annotated[
         int | None,
-        typer.Option(
+        Option(
             metavar="MIB",
             min=0,
-            help="Memory of each process, model included; an image that needs more fails "
-            "(out_of_memory); 0 for no limit (Linux only).",
+            help="Per process, with the model; images that need more fail; 0: no limit (Linux).",
             show_default="its share of the machine's",
         ),
     ] = None,
     audit_rate: Annotated[
         float | None,
-        typer.Option(
+        Option(
             metavar="RATE",
-            help="Draw this share of the clear images at random, high scores up to 100 times as "
-            "often, for recognizer measure to estimate what was missed.",
+            help="Draw this share of clear images, high scores more often, for recognizer measure.",
             show_default="none",
         ),
     ] = None,
     rehash: Annotated[
-        bool,
-        typer.Option(
-            "--rehash", help="Read files again whose size, times and inode are as before."
-        ),
+        bool, Option("--rehash", help="Read files again whose size, times and inode are as before.")
     ] = False,
     retry_failed: Annotated[
-        bool,
-        typer.Option(
-            "--retry-failed",
-            help="Try again what cost a process too (decoder_crash, timeout, out_of_memory).",
-        ),
+        bool, Option("--retry-failed", help="Also retry decoder_crash, timeout and out_of_memory.")
     ] = False,
     embeddings: Annotated[
-        bool,
-        typer.Option("--embeddings", help="Keep the embeddings of images, for recognizer similar."),
+        bool, Option("--embeddings", help="Keep the embeddings of images, for recognizer similar.")
     ] = False,
     known: Annotated[
-        Path | None,
-        typer.Option(metavar="BANK", help="Compare each image with the known items of a bank."),
+        Path | None, Option(metavar="BANK", help="Compare images with the known items of a bank.")
     ] = None,
     match_rotations: Annotated[
-        bool, typer.Option("--match-rotations", help="With --known: match in any orientation.")
+        bool, Option("--match-rotations", help="With --known: match in any orientation.")
     ] = False,
     shard: Annotated[
-        str | None,
-        typer.Option(
-            metavar="I/N",
-            help="Scan only the I-th of N parts, for recognizer merge; no listing is split.",
-        ),
+        str | None, Option(metavar="I/N", help="Scan part I of N, for merge; no listing is split.")
     ] = None,
-    quiet: options.QuietOption = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Print only errors and warnings.")] = False,
     as_json: options.JsonOption = False,
 ) -> None:
     """Find leads in images. A lead is an image that somebody should look at, not a verdict.
@@ -189,10 +175,10 @@ def command(
                     rules,
                     file,
                     settings,
-                    on_rows=lambda sums, _: show(scan_output.progress_line(sums, items.total)),
+                    on_rows=lambda sums, _: show(_progress_line(sums, items.total)),
                 )
-            for line in scan_output.warnings(skipped):
-                typer.echo(line, err=True)
+            for table, count in skipped.without_image.items():
+                typer.echo(shown(f"{table}: {counted(count, 'row')} without an image"), err=True)
             if report is not None:
                 # With its templates: most scans write none.
                 from recognizer.review.page import write_report
@@ -203,7 +189,7 @@ def command(
                 counts |= {"other_files": skipped.other_files, "hidden_files": skipped.hidden}
                 print_json({"scan": output, "bundle": model.title, **counts})
             elif not quiet:
-                scan_output.print_results(file, summary, skipped, model, report)
+                _print_results(file, summary, skipped, model, report)
     if summary.failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
@@ -268,3 +254,93 @@ def _check_outputs(output: Path, report: Path | None) -> None:
         if report.resolve() == output.resolve():
             raise UsageError(f"--report and --output are the same file: {output}")
         require_page(report)
+
+
+def _progress_line(summary: ScanSummary, total: int | None) -> str:
+    of = "" if total is None else f" of {total:,}"
+    parts = [f"{summary.images:,}{of} images", f"{summary.rate:.1f}/s"]
+    if total is not None and summary.rate > 0:
+        left = max(0, total - summary.images - summary.repeated) / summary.rate
+        parts.append(f"{duration(left)} left")
+    parts.append(counted(summary.decisions.total(), "lead"))
+    if summary.failed:
+        parts.append(f"{summary.failed.total():,} failed")
+    return ", ".join(parts)
+
+
+def _print_results(
+    file: ScanFile, summary: ScanSummary, skipped: Skipped, bundle: Bundle, report: Path | None
+) -> None:
+    """Print a line for each row or for the first leads, a summary, and which files there are."""
+    lines = [*_row_lines(file, summary.decisions.total())]
+    lines += [*_summary_lines(summary, skipped, bundle), f"Scan: {shown(str(file.path))}"]
+    lines += [] if report is None else [f"Report: {shown(str(report))}"]
+    typer.echo("\n".join(lines))
+
+
+def row_line(row: Row) -> str:
+    """Return a line about a row: its decision, the product or label behind it, its source."""
+    scores, parts = row.scores or {}, []
+    if scores:
+        name = next(iter(row.lead_labels), max(scores, key=lambda label: scores[label]))
+        parts.append(f"{name} {scores[name]:.3f}")
+    if row.reason is not None:
+        parts.append(f"{row.status}: {row.reason}")
+    return f"{row.decision:9} {', '.join(parts):28} {shown(row.source)}"
+
+
+def _row_lines(file: ScanFile, leads: int) -> Iterator[str]:
+    if len(file) <= LISTED_INPUTS:
+        yield from map(row_line, file.rows())
+        return
+    if leads:
+        yield f"The first {min(LISTED_LEADS, leads)} of {leads:,} leads:"
+    order = f"place, score DESC, image.id LIMIT {LISTED_LEADS}"
+    for _, row in file.numbered_rows("place < 2", (), order):
+        yield row_line(row)
+
+
+def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> Iterator[str]:
+    if not summary.images:
+        yield "No images found."
+    else:
+        before = f", {summary.skipped:,} of them done before" if summary.skipped else ""
+        yield (
+            f"{counted(summary.images, 'image')}{before}, in {duration(summary.seconds)} "
+            f"({summary.rate:.1f}/s) with {bundle.title}."
+        )
+    if summary.statuses[Status.DEGRADED]:
+        yield f"Damaged or incomplete, but scored: {summary.statuses[Status.DEGRADED]:,}."
+    if summary.failed:
+        yield f"Failed, and so not cleared: {_listed(summary.failed)}."
+        ((most, _),) = summary.failed.most_common(1)
+        if most in _MISPLACED and summary.failed.total() == summary.images:
+            yield from (
+                f"No image of {shown(table)} could be read: name the folder where its paths begin "
+                "(--image-root), and a new --output."
+                for table in skipped.image_columns
+            )
+    if summary.repeated:
+        yield f"Named more than once: {summary.repeated:,}."
+    if skipped.other_files or skipped.hidden:
+        yield (
+            f"Skipped: {counted(skipped.other_files, 'other file')}, "
+            f"{skipped.hidden:,} hidden. Name them to scan them."
+        )
+    for table, names in skipped.image_columns.items():
+        yield shown(f"{table}: images from {', '.join(map(repr, names))}.")
+    if summary.decisions:
+        products = f" They may show: {_listed(summary.leads)}." if summary.leads else ""
+        yield f"Leads: {_listed(summary.decisions)}.{products}"
+        yield "A lead is not a verdict: a photo does not identify a product."
+    elif summary.images > summary.failed.total():
+        yield "No leads."
+    if summary.audited:
+        yield (
+            f"Audit sample: {counted(summary.audited, 'clear image')}, drawn at random. Look at "
+            "them too: what they show says how much was missed (recognizer measure)."
+        )
+
+
+def _listed(counts: Counter[Any]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common())

@@ -1,4 +1,4 @@
-"""``recognizer train``: train a network on labelled photos."""
+"""``recognizer train`` trains a network on labelled photos, ``export`` makes a bundle of it."""
 
 from __future__ import annotations
 
@@ -6,37 +6,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
-from recognizer.cli.options import DataOption, output_option, require_extra
+from recognizer._atomic import make_folder
+from recognizer.cli import options
+from recognizer.cli.options import output_option, require_extra
 from recognizer.cli.progress import duration, show_progress
 from recognizer.dataset.manifest import load_data
+from recognizer.errors import UsageError
+from recognizer.model.folders import bundle_title
 from recognizer.training.config import DEFAULT_RECIPE, load_config
 
 if TYPE_CHECKING:
     from recognizer.training.runs import Stage
 
 
-def command(
-    data: DataOption,
+def train_command(
+    data: options.DataOption,
     recipe: Annotated[
-        str | None,
-        typer.Argument(
+        str,
+        Argument(
             metavar="RECIPE",
             help="A TOML file, or a recipe of this package: small-cpu, wildlife, dinov2, siglip2.",
-            show_default="small-cpu",
         ),
-    ] = None,
+    ] = DEFAULT_RECIPE,
     output: Annotated[
-        Path | None,
-        output_option("The recipe's folder.", show_default="runs/ and the recipe's name"),
+        Path | None, output_option("The recipe's folder.", show_default="runs/ and its name")
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a key of the recipe, as photos=9600; repeatable.",
-        ),
+        Option("--set", metavar="KEY=VALUE", help="Change a key, as photos=9600; repeatable."),
     ] = None,
 ) -> None:
     """Train a network, and measure it on folds of sources that are left out in turn.
@@ -46,7 +45,7 @@ def command(
     require_extra("train")
     from recognizer.training.runs import open_recipe, train_recipe
 
-    config = load_config(recipe or DEFAULT_RECIPE, changes or ())
+    config = load_config(recipe, changes or ())
     output = output or Path("runs") / config.name
     opened = open_recipe(config, load_data(data), output)
     has_test = any(p.split == "test" for p in opened.photos)
@@ -81,3 +80,39 @@ def command(
             f"Next: recognizer export {output} {folders} --output bundles/{output.name}-v1",
             err=True,
         )
+
+
+def export_command(
+    run: Annotated[Path, Argument(metavar="RUN", help="The folder of a recipe that was trained.")],
+    data: options.DataOption,
+    output: options.NewBundleOption,
+    notes: Annotated[Path | None, Option(help="Markdown for the card: data and failures.")] = None,
+    spdx_license: Annotated[
+        str | None,
+        Option("--license", metavar="SPDX", help="A licence.", show_default="not stated"),
+    ] = None,
+) -> None:
+    """Export to ONNX, set thresholds, measure on the test split and write the model card."""
+    require_extra("train")
+    from recognizer.cli.evaluate import print_evaluation
+    from recognizer.training.export import export_bundle
+    from recognizer.training.runs import open_recipe, read_recipe
+
+    bundle_title(output)
+    make_folder(output.parent)
+    with show_progress(every=0) as stage:
+        stage("reading the data")
+        try:
+            text = notes.read_text(encoding="utf-8") if notes else ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--notes {notes}: {error}") from error
+        with (recipe := open_recipe(read_recipe(run), load_data(data), run)).cache:
+            release = export_bundle(
+                recipe, output, notes=text, spdx_license=spdx_license, on_stage=stage
+            )
+    print_evaluation(release.test, release.unseen)
+    lost = max(release.lost.values(), default=0.0)
+    typer.echo(
+        f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)",
+        err=True,
+    )

@@ -68,12 +68,13 @@ def read_out_of_fold(path: Path) -> OutOfFold:
     """Read the file, or raise a DatasetError."""
     parquet, pyarrow = import_pyarrow()
     try:
-        table = parquet.read_table(path)
+        with path.open("rb") as file:  # whose errors have a reason
+            table = parquet.read_table(file)
         about = json.loads((table.schema.metadata or {})[_KEY])
     except KeyError as error:
         raise DatasetError(f"{path}: not out-of-fold predictions") from error
     except (OSError, pyarrow.ArrowException) as error:
-        raise DatasetError(f"{path}: {error}") from error
+        raise DatasetError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     if about["schema"] != SCHEMA:
         raise DatasetError(
             f"{path} is of schema {about['schema']}, this version reads {SCHEMA}: update the "

@@ -37,9 +37,7 @@ from recognizer.model.folders import CARD_FILE, check_output, install_bundle
 from recognizer.taxonomy import Kind, Taxonomy
 
 MIN_POSITIVES = 10  # an enrolled label with fewer held-out photos than this keeps its calibration
-
 EVENNESS = 0.25  # of 0, 0.25, 0.5 and 1, finds most out of fold (0.18 > 0.28 by product)
-
 _SHARE = 0.001  # of the photos without a product, at which products are compared
 
 
@@ -73,29 +71,23 @@ def fit_platt(
 
 def uncalibrated(labels: Sequence[str], taxonomy: Taxonomy, **values: Any) -> Bundle:
     """Return a bundle of which nothing is over a threshold; ``values`` are its other parts."""
-    kinds = {name: taxonomy.labels[name].kind for name in labels}
-    members = {
-        name: tuple(label.name for label in taxonomy.members(name) if label.name in kinds)
-        for name in taxonomy.families
-    }
+    identity, described = Calibration(1.0, 0.0), []
+    for name in labels:
+        kind = taxonomy.labels[name].kind
+        thresholds = NEVER if kind is Kind.PRODUCT else {}
+        described.append(
+            BundleLabel(name=name, kind=kind, calibration=identity, thresholds=thresholds)
+        )
     return Bundle(
         taxonomy=taxonomy,
-        labels=tuple(
-            BundleLabel(
-                name=name,
-                kind=kind,
-                calibration=Calibration(1.0, 0.0),
-                thresholds=NEVER if kind is Kind.PRODUCT else {},
-            )
-            for name, kind in kinds.items()
-        ),
+        labels=tuple(described),
         families=tuple(
-            BundleFamily(name=name, members=found, thresholds=NEVER)
-            for name, found in members.items()
-            if found
+            BundleFamily(name=name, members=members, thresholds=NEVER)
+            for name in taxonomy.families
+            if (members := tuple(m.name for m in taxonomy.members(name) if m.name in labels))
         ),
         any_product_thresholds=NEVER,
-        not_recognized=tuple(p.name for p in taxonomy.products if p.name not in kinds),
+        not_recognized=tuple(p.name for p in taxonomy.products if p.name not in labels),
         **values,
     )
 
@@ -189,10 +181,7 @@ def calibrate_bundle(
     assert found.calibration is not None  # noqa: S101 - as calibrated() leaves it
     today = datetime.now(UTC).date().isoformat()
     step = Calibrated(
-        parent=old.reference,
-        photos=found.calibration,
-        date=today,
-        program=__version__,
+        parent=old.reference, photos=found.calibration, date=today, program=__version__
     )
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch) / "bundle"
@@ -211,14 +200,9 @@ def calibrate_bundle(
             ),
         )
         write_bundle(new)
-        card = old.path / CARD_FILE
-        text = render(
-            "calibrated.md.j2",
-            new=new,
-            old=old,
-            photos=step.photos,
-            card=card.read_text(encoding="utf-8") if card.is_file() else "",
-        )
-        (work / CARD_FILE).write_text(text, encoding="utf-8")
+        card = work / CARD_FILE
+        before = card.read_text(encoding="utf-8") if card.is_file() else ""
+        text = render("calibrated.md.j2", new=new, old=old, photos=step.photos, card=before)
+        card.write_text(text, encoding="utf-8")
         install_bundle(work, output)
     return replace(new, path=output)

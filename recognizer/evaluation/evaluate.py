@@ -1,14 +1,14 @@
 """Measure a bundle on labelled photos, with the ONNX file that ships and as a scan runs it."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
+from itertools import compress
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_fscore_support
 
 from recognizer.dataset.manifest import Photo, fingerprint
 from recognizer.dataset.outputs import in_chunks
@@ -25,29 +25,19 @@ from recognizer.evaluation.figures import (
     measure_living_animals,
     measure_lookalikes,
 )
-from recognizer.evaluation.metrics import share
-from recognizer.evaluation.prevalence import DEFAULT_PREVALENCE, OperatingPoint, operating_point
+from recognizer.evaluation.metrics import OperatingPoint, operating_point, share
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import Estimate, LabelEvidence, Leads, PhotoCounts
+from recognizer.model.description import BundleLabel, Estimate, LabelEvidence, Leads, PhotoCounts
 from recognizer.model.negatives import read_negatives, short_digests
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
 
 ANY_PRODUCT = "any product"  # the name of the target that stands for all products
 
-SPLIT_CAVEATS = {
-    "test": "Photos from sources that training never saw.",
-    "validation": (
-        "Photos that the data hold out of training. A bundle that was calibrated on them cannot be "
-        "tested on them."
-    ),
-    "all": "All photos that you gave: worth something if training saw none of them.",
-    "out of fold": (
-        "Photos of sources that the run which scored them never saw. Calibration and thresholds "
-        "are those of the other folds; only the table of thresholds below uses those of all folds."
-    ),
+_HINTS = {
+    "test": ": give --split all if training saw none of these",
+    "validation": ": hold some out with `recognizer dataset split --validation`",
 }
-"""What the figures of a split mean, in a sentence or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +68,8 @@ class Evaluation:
     product in the bundle, ``labels`` its products and those of the photos, ``reports`` about all
     its labels. ``accuracy`` is the share of photos whose label has the highest score; ``confusion``
     is true label -> label with the highest score -> photos. ``operating_points`` are by family, or
-    :data:`ANY_PRODUCT`, the strictest threshold last, with precision at ``prevalence``.
+    :data:`ANY_PRODUCT`, the strictest threshold last, with precision at ``prevalence``. Of labels
+    and families in ``same_sources``, training saw other photos of the same sources.
     """
 
     bundle: str
@@ -101,23 +92,14 @@ class Evaluation:
     confusion: Mapping[str, Mapping[str, int]]
     prevalence: float
     operating_points: Mapping[str, tuple[OperatingPoint, ...]]
-
-    @property
-    def caveat(self) -> str:
-        return SPLIT_CAVEATS[self.split]
-
-
-def to_json(figures: object) -> str:
-    """Return figures of this package, or a mapping of them, as JSON."""
-    return json.dumps(figures, indent=2, default=asdict) + "\n"
+    same_sources: tuple[str, ...] = ()
 
 
 def photos_of_split(photos: Sequence[Photo], split: str) -> list[Photo]:
     """Return the photos of a split, or of ``all``; none is a DatasetError."""
     found = [p for p in photos if split in {p.split, "all"}]
     if not found:
-        hint = ": give --split all if training saw none of these" if split == "test" else ""
-        raise DatasetError(f"no photos in the split {split!r}{hint}")
+        raise DatasetError(f"no photos in the split {split!r}{_HINTS.get(split, '')}")
     return found
 
 
@@ -141,30 +123,46 @@ def score_photos(
     return [prediction for chunk in chunks for prediction in chunk]
 
 
+class Measured(NamedTuple):
+    """A split: figures, photos, and what the bundle and the default policy say of them."""
+
+    evaluation: Evaluation
+    photos: Sequence[Photo]
+    predictions: Sequence[Prediction]
+    verdicts: Sequence[Verdict]
+
+
 def evaluate(
-    recognizer: Recognizer, photos: Sequence[Photo], split: str, *, rounds: int = 1000
-) -> Evaluation:
-    photos = [p for p in photos if p.split == split]
-    predictions = score_photos(recognizer, photos)
-    return measure(recognizer.bundle, photos, predictions, split, rounds)
+    recognizer: Recognizer,
+    photos: Sequence[Photo],
+    split: str,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+    **how: Any,
+) -> Measured:
+    """Score the photos of a split, and measure them; ``how`` is for :func:`measure`."""
+    photos = photos_of_split(photos, split)
+    predictions = score_photos(recognizer, photos, on_progress)
+    verdicts = default_verdicts(recognizer.bundle, predictions)
+    found = measure(recognizer.bundle, photos, predictions, verdicts, split, **how)
+    return Measured(found, photos, predictions, verdicts)
 
 
 def measure(
     bundle: Bundle,
     photos: Sequence[Photo],
     predictions: Sequence[Prediction],
+    verdicts: Sequence[Verdict],
     split: str,
-    rounds: int = 1000,
     *,
-    prevalence: float = DEFAULT_PREVALENCE,
+    rounds: int = 1000,
+    prevalence: float = 0.0003,
     group_by_source: bool = False,
-    verdicts: Sequence[Verdict] | None = None,
 ) -> Evaluation:
     """Measure the bundle that made the predictions of the photos of a split.
 
-    ``rounds`` are bootstrap rounds, which draw whole sources with ``group_by_source``;
-    ``prevalence`` is the share of products at which precision is restated; ``verdicts`` are those
-    of the default policy, if they come from other thresholds than the bundle's.
+    ``verdicts`` are those of the default policy. ``rounds`` are bootstrap rounds, which draw whole
+    sources with ``group_by_source``; precision is restated for the share of products
+    ``prevalence``.
     """
     truth = Truth.of(photos)
     negatives = int(truth.negative.sum())
@@ -174,10 +172,8 @@ def measure(
     shown = {*bundle.label_names, *truth.labels.tolist()}
     products = [label.name for label in truth.taxonomy.products if label.name in shown]
     score = {n: np.array([p.scores[n] for p in predictions]) for n in bundle.label_names}
-    verdicts = verdicts or default_verdicts(bundle, predictions)
-    flagged = [verdict.decision is not Decision.CLEAR for verdict in verdicts]
-    best = [highest(p) for p in predictions]
-    right = sum(b == label for b, label in zip(best, truth.labels, strict=True))
+    flagged = np.array([verdict.decision is not Decision.CLEAR for verdict in verdicts])
+    best = np.array([highest(p) for p in predictions])
     wanted = targets(bundle, truth, predictions)
     return Evaluation(
         bundle=bundle.title,
@@ -195,10 +191,10 @@ def measure(
             if len(family.members) > 1
         ),
         labels=tuple(figures(name, truth.labels == name, score.get(name)) for name in products),
-        reports=_reports(bundle, truth, score, best),
-        flagged_negatives=share(int(np.array(flagged)[truth.negative].sum()), negatives),
+        reports=tuple(_report(label, truth, score[label.name], best) for label in bundle.labels),
+        flagged_negatives=share(int(flagged[truth.negative].sum()), negatives),
         leads=_leads(truth, products, verdicts),
-        accuracy=share(right, len(photos)),
+        accuracy=share(int((best == truth.labels).sum()), len(photos)),
         lookalikes=measure_lookalikes(truth, ({**p.scores, **p.families} for p in predictions)),
         living=measure_living_animals(truth, best, flagged),
         confusion=_confusion(truth, best),
@@ -241,31 +237,22 @@ def default_verdicts(bundle: Bundle, predictions: Sequence[Prediction]) -> list[
     return [decide(p, bundle, policy, limits=limits) for p in predictions]
 
 
-def _reports(
-    bundle: Bundle, truth: Truth, score: Mapping[str, NDArray[np.float64]], best: Sequence[str]
-) -> tuple[LabelReport, ...]:
-    names = list(bundle.label_names)
-    limits = [label.thresholds.get(COMPARED_RATE) for label in bundle.labels]
-    own = truth.labels[:, None] == np.array(names)
-    over = np.stack(
-        [score[n] > (np.inf if t is None else t) for n, t in zip(names, limits, strict=True)], 1
-    )
-    judged = partial(precision_recall_fscore_support, zero_division=np.nan)
-    by_best = zip(*judged(own, np.array(best)[:, None] == np.array(names)), strict=True)
-    by_threshold = zip(*judged(own, over), strict=True)
-    return tuple(
-        LabelReport(
-            name=name,
-            photos=int(top[3]),
-            highest=_quality(top),
-            over=None if limit is None else _quality(passed),
-        )
-        for name, limit, top, passed in zip(names, limits, by_best, by_threshold, strict=True)
+def _report(
+    label: BundleLabel, truth: Truth, scores: NDArray[np.float64], best: NDArray[np.str_]
+) -> LabelReport:
+    own, limit = truth.labels == label.name, label.thresholds.get(COMPARED_RATE)
+    return LabelReport(
+        name=label.name,
+        photos=int(own.sum()),
+        highest=_quality(own, best == label.name),
+        over=None if limit is None else _quality(own, scores > limit),
     )
 
 
-def _quality(found: Sequence[float]) -> Quality:
-    return Quality(*(None if np.isnan(value) else round(float(value), 4) for value in found[:3]))
+def _quality(own: NDArray[np.bool_], named: NDArray[np.bool_]) -> Quality:
+    hits, photos, answers = (int(of.sum()) for of in (own & named, own, named))
+    shares = ((hits, answers), (hits, photos), (2 * hits, photos + answers))
+    return Quality(*(round(part / of, 4) if of else None for part, of in shares))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,20 +286,20 @@ def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> 
 
 
 def _leads(truth: Truth, products: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Leads]:
-    family_of = {name: truth.taxonomy.labels[name].family for name in products}
     found = {}
     for name in products:
-        own = [v for v, label in zip(verdicts, truth.labels, strict=True) if label == name]
+        own = list(compress(verdicts, truth.labels == name))
         leads = [v for v in own if v.decision is not Decision.CLEAR]
-        meant = {(CandidateKind.LABEL, name), (CandidateKind.FAMILY, family_of[name])}
+        family = truth.taxonomy.labels[name].family
+        meant = {(CandidateKind.LABEL, name), (CandidateKind.FAMILY, family)}
         named = [v for v in leads if meant & {(lead.kind, lead.name) for lead in v.leads}]
         if own:
             found[name] = Leads(photos=len(own), leads=len(leads), named=len(named))
     return found
 
 
-def _confusion(truth: Truth, best: Sequence[str]) -> dict[str, dict[str, int]]:
-    pairs = Counter(zip(truth.labels.tolist(), best, strict=True))
+def _confusion(truth: Truth, best: NDArray[np.str_]) -> dict[str, dict[str, int]]:
+    pairs = Counter(zip(truth.labels.tolist(), best.tolist(), strict=True))
     order = list(truth.taxonomy.labels)
     rows = [name for name in order if name in set(truth.labels)]
     return {

@@ -25,8 +25,8 @@ from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Kind, Taxonomy
 
 MIN_FOR_CALIBRATION = 30  # with fewer positives a calibration error would measure chance
-
 COMPARED_RATE = 0.01  # the false-positive rate of figures label by label, and under alterations
+_IVORY = "ivory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ def figures_of(
     rounds: int,
     group_by_source: bool = False,
 ) -> Figures:
-    """Measure how well positives, bool, (N,), are distinguished from negatives.
+    """Measure how well positives, (N,), are distinguished from negatives.
 
-    ``scores``, calibrated probabilities, are None if the model does not know the name. Photos that
-    are neither positive nor negative count only against the calibration.
+    ``scores`` are None if the model does not know the name. Other photos count only against the
+    calibration.
     """
     photos, sources = int(positive.sum()), len(set(truth.sources[positive]))
     if scores is None or not photos:
@@ -113,50 +113,41 @@ def figures_of(
 
 @dataclass(frozen=True, slots=True)
 class Lookalikes:
-    """How well a family is distinguished from its look-alikes: the question that a reviewer has.
+    """How well ivory is distinguished from its look-alikes: the question that a reviewer has.
 
-    The prediction is the name with the highest score among the family and these look-alikes.
+    The prediction is the name with the highest score among ``ivory`` and these look-alikes.
     """
 
-    family: str
-    photos: int
     accuracy: Estimate
     by_label: Mapping[str, Estimate]
     counts: Mapping[str, int]
 
 
-def measure_lookalikes(
-    truth: Truth, scores: Iterable[Mapping[str, float]], family: str = "ivory"
-) -> Lookalikes | None:
-    """Measure how well a family is distinguished from its look-alikes.
+def measure_lookalikes(truth: Truth, scores: Iterable[Mapping[str, float]]) -> Lookalikes | None:
+    """Measure it by scores of labels and families; what the model does not know is never right.
 
-    ``scores`` are by label or family; a look-alike that the model does not know is never right.
-    None if the model does not know the family, or no photo shows it or a look-alike.
+    None if the model does not know ivory, or no photo shows it or a look-alike.
     """
     taxonomy = truth.taxonomy
-    name_of = {label.name: label.name for label in taxonomy.lookalikes(family)}
-    name_of |= {label.name: family for label in taxonomy.members(family)}
-    names = list(dict.fromkeys([family, *name_of.values()]))
-    hits, counts = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
+    name_of = {label.name: _IVORY for label in taxonomy.members(_IVORY)}
+    name_of |= {label.name: label.name for label in taxonomy.lookalikes(_IVORY)}
+    hits, counts = (dict.fromkeys(name_of.values(), 0) for _ in range(2))
     for label, own in zip(truth.labels.tolist(), scores, strict=True):
-        if label in name_of and family in own:
+        if label in name_of and _IVORY in own:
             name = name_of[label]
             counts[name] += 1
             hits[name] += name == max((n for n in own if n in hits), key=own.__getitem__)
     counts = {name: count for name, count in counts.items() if count}
     if not counts:
         return None
-    photos = sum(counts.values())
     return Lookalikes(
-        family=family,
-        photos=photos,
-        accuracy=share(sum(hits.values()), photos),
+        accuracy=share(sum(hits.values()), sum(counts.values())),
         by_label={name: share(hits[name], count) for name, count in counts.items()},
         counts=counts,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class LivingAnimal:
     """The shares of an animal's photos with a product on top, and that the default policy flags."""
 
@@ -167,19 +158,14 @@ class LivingAnimal:
 
 
 def measure_living_animals(
-    truth: Truth, best: Sequence[str], flagged: Sequence[bool]
+    truth: Truth, best: NDArray[np.str_], flagged: NDArray[np.bool_]
 ) -> tuple[LivingAnimal, ...]:
     """Measure how often living animals are taken for products, by label on top and by policy."""
-    labels = truth.taxonomy.labels
-    animals = [name for name, label in labels.items() if label.kind is Kind.ANIMAL]
-    rows = {name: np.flatnonzero(truth.labels == name).tolist() for name in animals}
-    return tuple(
-        LivingAnimal(
-            name=name,
-            photos=len(own),
-            called_product=share(sum(labels[best[i]].kind is Kind.PRODUCT for i in own), len(own)),
-            flagged=share(sum(flagged[i] for i in own), len(own)),
-        )
-        for name, own in rows.items()
-        if own
-    )
+    labels, found = truth.taxonomy.labels, []
+    called = np.array([labels[name].kind is Kind.PRODUCT for name in best.tolist()])
+    for name, label in labels.items():
+        own = truth.labels == name
+        if label.kind is Kind.ANIMAL and own.any():
+            shares = (share(int(one[own].sum()), int(own.sum())) for one in (called, flagged))
+            found.append(LivingAnimal(name, int(own.sum()), *shares))
+    return tuple(found)

@@ -8,7 +8,6 @@ import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -20,26 +19,13 @@ from recognizer.dataset.manifest import Photo
 from recognizer.dataset.out_of_fold import import_pyarrow
 from recognizer.engine import Recognizer
 from recognizer.evaluation import plots
-from recognizer.evaluation.evaluate import ANY_PRODUCT, Evaluation, highest, targets
+from recognizer.evaluation.evaluate import ANY_PRODUCT, Measured, highest, targets
 from recognizer.evaluation.figures import COMPARED_RATE, Truth
 from recognizer.evaluation.templates import render
 from recognizer.imaging.thumbnail import draw_heatmap
-from recognizer.model.description import percent
-from recognizer.policy import Verdict
-from recognizer.prediction import Prediction
 
 MAX_ERRORS = 12  # errors of each label that are drawn, the most confident first
-
 _TILE = 240  # pixels, of a photo and its heat-map
-
-
-class Measured(NamedTuple):
-    """A split: figures, photos, and what the bundle and the default policy say of them."""
-
-    evaluation: Evaluation
-    photos: Sequence[Photo]
-    predictions: Sequence[Prediction]
-    verdicts: Sequence[Verdict]
 
 
 def write_report(
@@ -48,10 +34,7 @@ def write_report(
     measured: Sequence[Measured],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> None:
-    """Write the report of one bundle on one or more splits, the most important first.
-
-    ``on_progress`` is called with the splits done and their number.
-    """
+    """Write the report of one bundle on one or more splits, the most important first."""
     parts = []
     for part in measured:
         truth, evaluation = Truth.of(part.photos), part.evaluation
@@ -71,7 +54,6 @@ def write_report(
         bundle=recognizer.bundle,
         parts=parts,
         any_product=ANY_PRODUCT,
-        percent=percent,
         compared_rate=f"{100 * COMPARED_RATE:g}",
     )
     with replacing(output) as partial:
@@ -79,10 +61,9 @@ def write_report(
 
 
 def _draw_errors(recognizer: Recognizer, part: Measured) -> bytes:
-    """Draw the photos whose own label has not the highest score, by label; empty without any.
+    """Draw the photos whose own label has not the highest score, by label, with heat-maps of it.
 
-    Each is beside its heat-map: of its own label, or of the one with the highest score if the model
-    does not know its own.
+    If the model does not know it, they are of the label with the highest score.
     """
     wrong: defaultdict[str, list[tuple[float, str, Photo]]] = defaultdict(list)
     for photo, said in zip(part.photos, part.predictions, strict=True):
@@ -103,36 +84,23 @@ def _draw_errors(recognizer: Recognizer, part: Measured) -> bytes:
 
 
 def write_predictions(parts: Iterable[Measured], labels: Sequence[str], path: Path) -> None:
-    """Write a row for each photo, in a group of rows for each split.
-
-    The columns are ``path``, ``sha256``, ``split``, ``label``, ``source``, ``highest`` (the label
-    with the highest score), ``decision``, and ``score.LABEL`` (float32) for each label.
-    """
+    """Write a row for each photo; ``highest`` is the label with the highest score."""
     parquet, pyarrow = import_pyarrow()
     texts = ("path", "sha256", "split", "label", "source", "highest", "decision")
-    schema = pyarrow.schema(
-        [(name, pyarrow.string()) for name in texts]
-        + [(f"score.{name}", pyarrow.float32()) for name in labels]
-    )
-    with (
-        replacing(path) as partial,
-        parquet.ParquetWriter(partial, schema, compression="zstd") as writer,
-    ):
-        for part in parts:
-            rows = (
-                (p.path, p.sha256, part.evaluation.split, p.label, p.source, best, v.decision)
-                for p, best, v in zip(
-                    part.photos, map(highest, part.predictions), part.verdicts, strict=True
-                )
+    rows = []
+    for part in parts:
+        for photo, said, verdict in zip(part.photos, part.predictions, part.verdicts, strict=True):
+            split = part.evaluation.split
+            words = (photo.path, photo.sha256, split, photo.label, photo.source, highest(said))
+            # File names that are not Unicode have lone surrogates, which UTF-8 cannot encode.
+            shown = (
+                str(word).encode("utf-8", "backslashreplace").decode()
+                for word in (*words, verdict.decision)
             )
-            columns = [[_text(str(cell)) for cell in column] for column in zip(*rows, strict=True)]
-            scores = [
-                np.array([said.scores[name] for said in part.predictions], np.float32)
-                for name in labels
-            ]
-            writer.write_table(pyarrow.table([*columns, *scores], schema=schema))
-
-
-def _text(text: str) -> str:
-    # File names that are not Unicode have lone surrogates, which UTF-8 cannot encode.
-    return text.encode("utf-8", "backslashreplace").decode()
+            scores = {f"score.{name}": score for name, score in said.scores.items()}
+            rows.append(dict(zip(texts, shown, strict=True)) | scores)
+    schema = [(name, pyarrow.string()) for name in texts]
+    schema += [(f"score.{name}", pyarrow.float32()) for name in labels]
+    table = pyarrow.Table.from_pylist(rows, schema=pyarrow.schema(schema))
+    with replacing(path) as partial:
+        parquet.write_table(table, partial, compression="zstd")

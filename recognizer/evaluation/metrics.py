@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -20,8 +21,10 @@ Positive: TypeAlias = NDArray[np.bool_]
 Scores: TypeAlias = NDArray[np.floating]
 
 CONFIDENCE = 0.95  # coverage of all intervals
+JOINT_CONFIDENCE = 1 - (1 - CONFIDENCE) / 2
+"""Confidence of each of two intervals, so that both hold at once with :data:`CONFIDENCE`."""
 
-CALIBRATION_BINS = 10
+_CALIBRATION_BINS = 10
 _ROUNDS_AT_ONCE = 100  # bounds the memory of the bootstrap
 
 
@@ -29,9 +32,8 @@ _ROUNDS_AT_ONCE = 100  # bounds the memory of the bootstrap
 class RankedCounts:
     """How many photos score at least as high as each distinct score, highest first.
 
-    The one form from which all metrics are computed, for the photos as they are and, with leading
-    axes, for many resamples of them at once: (..., S), for S distinct scores, the last entry being
-    the number of all positives or negatives.
+    Shaped (..., S) for S distinct scores, where leading axes are resamples; the last entry is the
+    number of all positives or negatives.
     """
 
     positives: NDArray[np.int64]
@@ -81,53 +83,37 @@ def share(count: float, of: float, confidence: float = CONFIDENCE) -> Estimate:
     return Estimate(value, min(low, value), max(high, value))
 
 
-@dataclass(frozen=True, slots=True)
-class Clustering:
-    """How alike the photos of one source are (Korn and Graubard, 1998).
+def effective_photos(
+    over: NDArray[np.bool_],
+    sources: NDArray[np.str_],
+    groups: NDArray[np.str_],
+) -> float:
+    """Return how many independent photos say as much as N photos of which some share a source.
 
-    ``correlation``, 0 to 1, is of two photos of one source, in being over a threshold; ``degrees``
-    are the sources that say so, less the groups that they were compared within.
+    How alike two photos of a source are (Korn and Graubard, 1998) is estimated by the analysis of
+    variance of ``over``, (thresholds, N), pooled over thresholds, and within ``groups``, (N,).
     """
-
-    correlation: float
-    degrees: int
-
-    @classmethod
-    def of(
-        cls, over: NDArray[np.bool_], sources: NDArray[np.str_], groups: NDArray[np.str_]
-    ) -> Clustering:
-        """Estimate the correlation by the analysis of variance, pooled over thresholds and groups.
-
-        ``over``, (thresholds, N), says which photos are over each threshold; photos are compared
-        with those of their group, (N,).
-        """
-        between = within = size = 0.0
-        degrees_between = degrees_within = 0
-        for group in np.unique(groups):
-            own = groups == group
-            _, place, n = np.unique(sources[own], return_inverse=True, return_counts=True)
-            hits = np.stack([np.bincount(place, weights=row) for row in over[:, own]])
-            mean = hits.sum(axis=1, keepdims=True) / n.sum()
-            between += float((n * (hits / n - mean) ** 2).sum()) / len(over)
-            within += float((hits * (1 - hits / n)).sum()) / len(over)
-            degrees_between += len(n) - 1
-            degrees_within += int(n.sum()) - len(n)
-            size += n.sum() - (n**2).sum() / n.sum()
-        if not degrees_between or not degrees_within or not between + within:
-            return cls(0.0, degrees_between)
-        between, within = between / degrees_between, within / degrees_within
-        size /= degrees_between
-        correlation = (between - within) / (between + (size - 1) * within)
-        return cls(min(max(correlation, 0.0), 1.0), degrees_between)
-
-    def effective(self, photos: NDArray[np.integer], confidence: float = CONFIDENCE) -> float:
-        """Return how many independent photos say as much as so many photos of each source."""
-        total = photos.sum()
-        number = total / (1 + ((photos**2).sum() / total - 1) * self.correlation)
-        if self.degrees and self.correlation:  # few sources say little of how alike photos are
-            tail = (1 - confidence) / 2
-            number *= (norm.isf(tail) / t.isf(tail, self.degrees)) ** 2
-        return float(number)
+    between = within = size = correlation = 0.0
+    degrees = degrees_within = 0
+    for group in np.unique(groups):
+        own = groups == group
+        _, place, n = np.unique(sources[own], return_inverse=True, return_counts=True)
+        hits = np.stack([np.bincount(place, weights=row) for row in over[:, own]])
+        mean = hits.sum(axis=1, keepdims=True) / n.sum()
+        between += float((n * (hits / n - mean) ** 2).sum()) / len(over)
+        within += float((hits * (1 - hits / n)).sum()) / len(over)
+        degrees += len(n) - 1
+        degrees_within += int(n.sum()) - len(n)
+        size += n.sum() - (n**2).sum() / n.sum()
+    if degrees and degrees_within and between + within:
+        between, within, size = between / degrees, within / degrees_within, size / degrees
+        correlation = np.clip((between - within) / (between + (size - 1) * within), 0, 1)
+    _, photos = np.unique(sources, return_counts=True)
+    number = len(sources) / (1 + ((photos**2).sum() / len(sources) - 1) * correlation)
+    if correlation:  # few sources say little of how alike photos are
+        tail = (1 - JOINT_CONFIDENCE) / 2
+        number *= (norm.isf(tail) / t.isf(tail, degrees)) ** 2
+    return float(number)
 
 
 def bootstrap(
@@ -141,9 +127,8 @@ def bootstrap(
 ) -> Estimate:
     """Return a metric, as :meth:`RankedCounts.average_precision`, with its percentile interval.
 
-    ``positive``, bool, (N,), has both values. The metric of the scores ``against``, if any, is
-    subtracted: every round draws the same photos for both, so that photos that are hard for both
-    do not blur the difference. ``groups``, (N,), are sources to draw whole, instead of photos.
+    ``positive``, (N,), has both values. The metric of the scores ``against``, if any, is subtracted
+    in every round, of the same photos. ``groups``, (N,), are sources to draw whole.
     """
 
     def value(counts: NDArray[np.int64] | None) -> NDArray[np.float64]:
@@ -159,10 +144,7 @@ def bootstrap(
 def _counts(
     positive: Positive, rounds: int, groups: NDArray[np.str_] | None
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield how often each photo is drawn, (rounds, N) in parts.
-
-    Positives and negatives are drawn separately, so that every round has both.
-    """
+    """Yield how often each photo is drawn, (rounds, N) in parts; every round has both kinds."""
     rng = np.random.default_rng(0)
     unit = np.arange(len(positive)) if groups is None else np.unique(groups, return_inverse=True)[1]
     sides = []
@@ -179,14 +161,69 @@ def _counts(
         yield counts
 
 
-def expected_calibration_error(
-    positive: Positive, probabilities: Scores, bins: int = CALIBRATION_BINS
-) -> float:
+def expected_calibration_error(positive: Positive, probabilities: Scores) -> float:
     """Return the mean distance between predicted and observed, over photos (Naeini et al. 2015).
 
     The bins have about equally many photos; those of the same probability share a bin.
     """
-    edges = np.quantile(probabilities, np.linspace(0, 1, bins + 1)[1:-1])
+    edges = np.quantile(probabilities, np.linspace(0, 1, _CALIBRATION_BINS + 1)[1:-1])
     place = np.searchsorted(edges, probabilities, side="right")
     predicted, found = (np.bincount(place, weights=w) for w in (probabilities, positive))
     return float(np.abs(predicted - found).sum() / len(positive))
+
+
+def precision(recall: float, false_positive_rate: float, prevalence: float) -> float | None:
+    """Return the share of products among the photos over a threshold; None if there are none."""
+    found = prevalence * recall
+    passed = found + (1 - prevalence) * false_positive_rate
+    return found / passed if passed else None
+
+
+def precision_estimate(
+    recall: Estimate, false_positive_rate: Estimate, prevalence: float
+) -> Estimate | None:
+    """Return the precision at a prevalence with a conservative interval; None without leads.
+
+    It combines the opposite ends of both: at 97.5 % of each, it is one of at least 95 %.
+    """
+    value = precision(recall.value, false_positive_rate.value, prevalence)
+    if value is None:
+        return None
+    low = precision(recall.low, false_positive_rate.high, prevalence)
+    high = precision(recall.high, false_positive_rate.low, prevalence)
+    return Estimate(value, low or 0.0, 1.0 if high is None else high)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatingPoint:
+    """The effect of one threshold of a bundle."""
+
+    rate: float  # of false positives, that it was set for
+    threshold: float
+    recall: Estimate | None  # None without positives
+    false_positives: int
+    false_positive_rate: Estimate
+    precision: Estimate | None  # at the chosen prevalence; None without leads
+
+
+def operating_point(
+    rate: float,
+    threshold: float,
+    positive_scores: Scores,
+    negative_scores: Scores,
+    prevalence: float,
+) -> OperatingPoint:
+    """Measure a threshold; a photo is over it if its score is greater. There are negatives."""
+    errors, negatives = int((negative_scores > threshold).sum()), len(negative_scores)
+    found, positives = int((positive_scores > threshold).sum()), len(positive_scores)
+    joint = partial(share, confidence=JOINT_CONFIDENCE)
+    return OperatingPoint(
+        rate=rate,
+        threshold=threshold,
+        recall=share(found, positives) if positives else None,
+        false_positives=errors,
+        false_positive_rate=share(errors, negatives),
+        precision=precision_estimate(joint(found, positives), joint(errors, negatives), prevalence)
+        if positives
+        else None,
+    )

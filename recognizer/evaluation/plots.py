@@ -11,15 +11,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
-from sklearn.metrics import ConfusionMatrixDisplay
+from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_curve
 
 from recognizer._atomic import replacing
 from recognizer.evaluation.evaluate import Target
-from recognizer.evaluation.metrics import rank
 from recognizer.model.description import Estimate
 
 MIN_FOR_CURVE = 5  # positives below which a curve would have only two or three steps
-
 MAX_CURVES = 6
 
 # Okabe and Ito (2008): distinct for people with colour blindness, too.
@@ -34,14 +32,12 @@ STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "svg.hashsalt": "recognizer",  # the same figures give the same file
 }
-"""Of all plots."""
 
 
 def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None:
     """Draw precision over recall, and recall over the false-positive rate, as a ``data:`` URI.
 
-    The dots are the bundle's thresholds. Targets with the most positives are drawn; None if none
-    has enough. ``negative`` is bool, (N,).
+    Targets with the most positives are drawn; None if none has enough.
     """
     drawn = [t for t in targets if t.positive.sum() >= MIN_FOR_CURVE]
     drawn = sorted(drawn, key=lambda t: -int(t.positive.sum()))[:MAX_CURVES]
@@ -53,14 +49,12 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
         lowest = 0.5 / negative.sum()  # stands for 0, which a logarithm does not have
         for target, color in zip(drawn, _COLORS, strict=False):
             used = target.positive | negative
-            ranking = rank(target.positive[used], target.scores[used])
-            count = int(ranking.positives[-1])
-            recall = ranking.positives / count
-            precision = ranking.positives / (ranking.positives + ranking.negatives)
-            rates = np.append(0, ranking.negatives / ranking.negatives[-1])
-            left.step(recall, precision, where="pre", color=color, label=f"{target.name} ({count})")
+            shown = target.positive[used], target.scores[used]
+            precision, recall, _ = precision_recall_curve(*shown)
+            name = f"{target.name} ({target.positive.sum()})"
+            left.step(recall, precision, where="post", color=color, label=name)
             # What scores above all negatives is found at the left edge.
-            found = np.append(0, recall)
+            rates, found, _ = roc_curve(*shown)
             right.step(np.maximum(rates, lowest), found, where="post", color=color)
             for threshold in target.thresholds.values():
                 rate = float((target.scores[negative] > threshold).mean())
@@ -74,7 +68,7 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
         right.set_title("Recall and false-positive rate (left edge: 0)", fontsize=10)
         for rate in drawn[0].thresholds:
             right.axvline(rate, color=_GRAY, linestyle=":", linewidth=1)
-        return data_uri(figure)
+        return _data_uri(figure)
 
 
 def confusion(table: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> str:
@@ -95,10 +89,10 @@ def confusion(table: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> 
             text.set_text(str(count) if count else "")
             text.set_color("white" if part > 0.55 else "#1b2129")
         drawn.ax_.set(xlabel="label with the highest score", ylabel="true label")
-        return data_uri(figure)
+        return _data_uri(figure)
 
 
-def data_uri(figure: Figure) -> str:
+def _data_uri(figure: Figure) -> str:
     """Return a figure as SVG, as a ``data:`` URI."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -113,9 +107,9 @@ def draw_steps(
     chosen: int | None = None,
     capacity: float | None = None,
 ) -> Figure:
-    """Draw recall and precision over leads, which ``steps`` has for each choice of thresholds.
+    """Draw recall and precision over leads, of which ``steps`` has all three.
 
-    ``chosen`` is the place of the one that was made, ``capacity`` the leads that the team can do.
+    ``chosen`` is the place of a step, ``capacity`` the leads that the team can do.
     """
     leads = np.maximum([one.value for one, _, _ in steps], _MIN_LEADS)
     with mpl.rc_context(STYLE):

@@ -36,7 +36,6 @@ _STRENGTHS: Mapping[str, Mapping[str, float]] = {
 }
 UNALTERED = ("unaltered", "")
 ALTERATIONS = tuple((name, strength) for name, of in _STRENGTHS.items() for strength in of)
-"""Name and strength of all that are measured."""
 
 _WORDS = ("FOR SALE", "price in description", "(c) 2024", "SHOP", "no reserve", "DM me", "original")
 
@@ -106,9 +105,6 @@ def _screenshot(rgb: Picture, share: float, rng: np.random.Generator) -> Picture
     return screen
 
 
-# --- figures --------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class AlteredFigures:
     """One family, or any product, on photos that are altered alike, with exact intervals."""
@@ -140,10 +136,7 @@ def measure_robustness(
     *,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Robustness:
-    """Score the photos of a split before and after each alteration.
-
-    How a photo is altered depends on its content; collages have other photos without a product.
-    """
+    """Score photos before and after each alteration, whose draws depend on their content alone."""
     truth, bundle = Truth.of(photos), recognizer.bundle
     negative = truth.negative
     if not negative.any():

@@ -4,6 +4,8 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from recognizer.model.description import percent
+
 ENVIRONMENT = Environment(
     loader=ChoiceLoader(
         [PackageLoader("recognizer", folder) for folder in ("evaluation", "review/templates")]
@@ -14,6 +16,7 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
+ENVIRONMENT.globals["percent"] = percent
 
 
 def render(template: str, **values: Any) -> str:

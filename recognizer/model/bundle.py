@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from recognizer._atomic import replacing
 from recognizer.errors import (
     BundleDigestError,
-    BundleNotFoundError,
     BundleSchemaError,
     TaxonomyError,
 )
@@ -275,18 +274,6 @@ def load_carried_bundles() -> list[Bundle]:
         with suppress(BundleSchemaError):  # an old one does not get in the way of the others
             found.insert(0 if title == DEFAULT_BUNDLE else len(found), load_bundle(folder))
     return found
-
-
-def bundle_behind(title: str, digest: str, bundles: Sequence[Bundle]) -> Bundle:
-    """Return the bundle that made some rows, or raise a BundleNotFoundError."""
-    for one in bundles:
-        if one.digest == digest:
-            return one
-    offered = ", ".join(f"{one.title} ({one.digest[:12]})" for one in bundles)
-    raise BundleNotFoundError(
-        f"the rows were made by {title} ({digest[:12]}), and not by {offered}: "
-        "give its folder with --bundle"
-    )
 
 
 def write_bundle(bundle: Bundle) -> None:

@@ -11,8 +11,12 @@ from scipy.special import expit
 
 from recognizer.dataset.manifest import Photo
 from recognizer.errors import UsageError
-from recognizer.evaluation.metrics import Clustering, share
-from recognizer.evaluation.prevalence import JOINT_CONFIDENCE, precision_estimate
+from recognizer.evaluation.metrics import (
+    JOINT_CONFIDENCE,
+    effective_photos,
+    precision_estimate,
+    share,
+)
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
 from recognizer.policy import Policy, Probability, Rate, Rule
@@ -100,13 +104,11 @@ def measure_labelled(
     over = highest > np.array([*named.values()])[:, None]
     sides, numbers, caveats = (~positive, positive), [], [*_unknown(shown, families)]
     for side, what in zip(sides, ("without a product", "of products"), strict=True):
-        clustering = Clustering.of(over[:, side], sources[side], shown[side])
-        sizes = np.unique(sources[side], return_counts=True)[1]
-        numbers.append(clustering.effective(sizes, JOINT_CONFIDENCE))
-        if len(sizes) == 1:
+        numbers.append(effective_photos(over[:, side], sources[side], shown[side]))
+        if len(set(sources[side])) == 1:
             caveats.append(
-                f"All {sizes[0]:,} photos {what} come from one source: the figures hold for photos "
-                "like these, and say nothing of others."
+                f"All {side.sum():,} photos {what} come from one source: the figures hold for "
+                "photos like these, and say nothing of others."
             )
 
     def measured(threshold: float) -> Step:

@@ -113,7 +113,7 @@ def export_bundle(
         on_stage("measuring on the folds that were left out")
         unseen = measure_out_of_fold(held, recipe.config.name, rounds=rounds)
         on_stage("measuring on the test split")
-        test = evaluate(Recognizer.load(made), recipe.photos, "test", rounds=rounds)
+        test = evaluate(Recognizer.load(made), recipe.photos, "test", rounds=rounds).evaluation
         release = Release(path=output, precision=precision, test=test, unseen=unseen, lost=lost)
         _describe(made, release, recipe, notes)
         install_bundle(made, output)

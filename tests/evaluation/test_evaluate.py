@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from recognizer.cli import ExitCode
@@ -25,7 +26,7 @@ from recognizer.evaluation.figures import Truth, measure_living_animals
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Leads, Training
 from recognizer.model.negatives import short_digests
-from tests.conftest import encoded, invoke, picture
+from tests.conftest import encoded, invoke, picture, refuse, succeed
 from tests.labelled import photo, write_manifest
 from tests.model.test_negatives import make_bank, with_bank
 from tests.tiny import LABELS, edit_description
@@ -70,7 +71,7 @@ def photos(data: Path) -> list[Photo]:
 
 @pytest.fixture(scope="module")
 def evaluation(recognizer: Recognizer, photos: list[Photo]) -> Evaluation:
-    return evaluate(recognizer, photos, "test", rounds=20)
+    return evaluate(recognizer, photos, "test", rounds=20).evaluation
 
 
 def run(*args: object, code: ExitCode = ExitCode.DONE) -> str:
@@ -111,7 +112,7 @@ def test_a_product_that_the_model_does_not_know(
         replace(p, label="rhino_horn") if p.label == "ivory_worked" and p.split == "test" else p
         for p in photos
     ]
-    found = evaluate(recognizer, renamed, "test", rounds=20)
+    found = evaluate(recognizer, renamed, "test", rounds=20).evaluation
     assert found.leads == {"rhino_horn": Leads(photos=5, leads=4, named=0)}
     rhino = next(f for f in found.labels if f.name == "rhino_horn")
     assert (rhino.photos, rhino.average_precision, rhino.recall) == (5, None, {})
@@ -206,10 +207,20 @@ def test_photos_of_the_training_are_noticed(
     edit_description(grown, lambda content: content.update(lineage=[step]))
     page = run(grown, "--data", data, "--output", tmp_path / "x.html")
     assert "4 or more of these photos were in training" in " ".join(page.split())
-    assert "4 or more of these photos were in training" in (tmp_path / "x.html").read_text()
+    written = (tmp_path / "x.html").read_text()
+    assert "4 or more of these photos were in training" in written
+    assert "set without these photos" not in written
     assert "in training" not in run(tiny_bundle, "--data", data)
     pairs = run(tiny_bundle, "--data", data, "--against", grown)
     assert "4 or more of these photos were in the training of tiny-v1" in " ".join(pairs.split())
+    team = ("--data", data, "--cases-per-reviewer", 9)
+    assert "4 or more of these" in succeed("thresholds", "--bundle", grown, *team).stderr
+    made = ("--data", data, "--output", tmp_path / "again-v1")
+    assert "dataset split --validation" in refuse("calibrate", grown, *made).stderr
+    manifest = shutil.copytree(data, tmp_path / "held") / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",test,", ",validation,"))
+    made = ("--data", tmp_path / "held", *made[2:])
+    assert "4 or more of these photos" in succeed("calibrate", grown, *made).stderr
 
 
 def test_each_photo_has_a_row(
@@ -269,13 +280,13 @@ def test_a_photo_that_cannot_be_scored_is_named(
 
 def test_living_animals_taken_for_products() -> None:
     labels = ["animal_rhino", "rhino_horn", "animal_rhino", "animal_pangolin", "wood"]
-    best = ["rhino_horn", "rhino_horn", "animal_rhino", "wood", "rhino_horn"]  # wood: no product
+    # The wood that is called a product is no animal.
+    best = np.array(["rhino_horn", "rhino_horn", "animal_rhino", "wood", "rhino_horn"])
+    flagged = np.array([True, True, True, False, True])
     truth = Truth.of([photo(i, label) for i, label in enumerate(labels)])
-    pangolin, rhino = sorted(
-        measure_living_animals(truth, best, [True, True, True, False, True]), key=lambda a: a.name
-    )
+    pangolin, rhino = sorted(measure_living_animals(truth, best, flagged), key=lambda a: a.name)
     assert (pangolin.name, pangolin.photos) == ("animal_pangolin", 1)
     assert pangolin.called_product.value == 0
     assert (rhino.photos, rhino.called_product.value, rhino.flagged.value) == (2, 0.5, 1.0)
     assert rhino.called_product.low < 0.5 < rhino.called_product.high
-    assert measure_living_animals(Truth.of([photo(0, "wood")]), ["wood"], [False]) == ()
+    assert measure_living_animals(Truth.of([photo(0, "wood")]), best[3:4], flagged[3:4]) == ()

@@ -74,6 +74,17 @@ def test_a_fold_is_calibrated_on_the_others(photos: list[Photo]) -> None:
     assert measured.bundle == "x"
 
 
+def test_labels_of_one_source_are_marked(photos: list[Photo], tmp_path: Path) -> None:
+    of_one = [replace(p, source="one") if p.label == "ivory_worked" else p for p in photos]
+    folds, file = predictions(photos).folds, tmp_path / "one.parquet"
+    write_out_of_fold(predictions(of_one, folds=folds), file)
+    shown = " ".join(succeed("evaluate", "--out-of-fold", file, "--rounds", 20).output.split())
+    assert "ivory_worked † 12 (1)" in shown
+    assert "Not from unseen sources (ivory, ivory_worked)" in shown
+    assert "at least 0.12 %" in shown  # of the leads are products, without a false positive
+    assert measure_out_of_fold(predictions(photos), "x", rounds=20).same_sources == ()
+
+
 def test_the_command_line_measures_a_file_alone(file: Path) -> None:
     done = succeed("evaluate", "--out-of-fold", file, "--rounds", 20)
     assert "out-of-fold.parquet, out of fold" in done.output
@@ -83,6 +94,8 @@ def test_the_command_line_measures_a_file_alone(file: Path) -> None:
     assert content["out of fold"]["leads"]["ivory_worked"]["photos"] == 12
     for wrong in (("--out-of-fold", file, "--split", "test"), ()):
         refuse("evaluate", *wrong)
+    gone = refuse("evaluate", "--out-of-fold", file.with_name("gone.parquet"))
+    assert "gone.parquet: No such file or directory" in gone.stderr
 
 
 def test_other_labels_are_named(photos: list[Photo]) -> None:
