@@ -47,6 +47,8 @@ def add(
     Labels are those that `recognizer info` lists; with --bundle, also a bundle's own. The exit code
     is 3 if some photos have no hash.
     """
+    if label is None and not cleared:
+        raise UsageError("say what the photos show: --label PRODUCT, or --cleared if harmless")
     taxonomy = load_taxonomy() if bundle is None else load_bundle(bundle).taxonomy
     names = [*taxonomy.labels, *taxonomy.families]
     if label is not None and label not in names:
