@@ -26,13 +26,18 @@ from numpy.typing import NDArray
 from recognizer._atomic import csv_cell, replacing, require_own, text_of_cell
 from recognizer._closing import Closes
 from recognizer.errors import BankError
-from recognizer.known.index import HASH_BYTES, is_hash
+from recognizer.known.index import HASH_BYTES
 from recognizer.policy import Finding
 
-_LABEL = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
-_MAX_CHARACTERS = {"note": 2000, "by": 200, "origin": 200}
-_LINE = re.compile(r"[^\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")  # without control characters
-_ID_BYTES = 8
+_TEXT = r"[^\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"  # no control character or lone surrogate
+_NAME = (_TEXT + "{1,200}", "one line of text, 1 to 200 characters")
+_FORMS = {
+    "pdq": ("[0-9a-f]{64}", "a PDQ hash has 64 hexadecimal digits"),
+    "label": ("[a-z0-9][a-z0-9_]{0,63}", "lower-case letters, digits and _"),
+    "note": (_TEXT + "{1,2000}", "one line of text, 1 to 2000 characters"),
+    "by": _NAME,
+    "origin": _NAME,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,27 +58,21 @@ class KnownItem:
     origin: str | None = None
 
     def __post_init__(self) -> None:
-        if not is_hash(self.pdq):
-            raise BankError(f"pdq = {self.pdq!r}: a PDQ hash has 64 hexadecimal digits")
+        for key, (form, words) in _FORMS.items():
+            value = getattr(self, key)
+            is_missing = value is None and key != "pdq"
+            if not is_missing and not (isinstance(value, str) and re.fullmatch(form, value)):
+                raise BankError(f"{key} = {value!r}: {words}")
         if self.finding not in [*Finding]:
             raise BankError(f"finding = {self.finding!r}: one of {', '.join(Finding)}")
         object.__setattr__(self, "finding", Finding(self.finding))
         object.__setattr__(self, "time", _utc(self.time))
-        label = self.label
-        if label is not None and not (isinstance(label, str) and _LABEL.fullmatch(label)):
-            raise BankError(f"label = {label!r}: lower-case letters, digits and _")
-        for key, maximum in _MAX_CHARACTERS.items():
-            text = getattr(self, key)
-            if text is not None and not (
-                isinstance(text, str) and len(text) <= maximum and _LINE.fullmatch(text)
-            ):
-                raise BankError(f"{key} = {text!r}: one line of text, 1 to {maximum} characters")
 
     @property
     def id(self) -> str:
         """16 hexadecimal digits over all of it: equal findings are one, wherever they come from."""
         text = json.dumps(astuple(self))
-        return hashlib.blake2b(text.encode(), digest_size=_ID_BYTES).hexdigest()
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _utc(time: Any) -> str:

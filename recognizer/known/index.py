@@ -5,7 +5,6 @@ chunk of 16 bits differs in at most one.
 """
 
 import os
-import re
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +25,6 @@ TRANSFORMS = (
 )
 """The eight ways to turn and mirror an image, by the names that Pillow has for them."""
 
-_DIGITS = re.compile(r"[0-9a-f]{64}")
 _HASH_SIDE = 16
 # Of a hash's 16 x 16 coefficients, the odd frequencies (the first, the third ...) change their
 # sign when the image is mirrored. They are written from the last to the first.
@@ -35,11 +33,6 @@ _MIRRORS = np.zeros((4, _HASH_SIDE, _HASH_SIDE), np.uint8)
 _MIRRORS[1] = _ODD[None, :]
 _MIRRORS[2] = _ODD[:, None]
 _MIRRORS[3] = _MIRRORS[1] ^ _MIRRORS[2]
-
-
-def is_hash(text: object) -> bool:
-    """Return whether a value is a PDQ hash: 64 hexadecimal digits in lower case."""
-    return isinstance(text, str) and _DIGITS.fullmatch(text) is not None
 
 
 def to_bytes(hashes: Sequence[str]) -> NDArray[np.uint8]:
@@ -234,10 +227,8 @@ def near_pairs(
     index = HashIndex.of(hashes)
     for start in range(0, len(hashes), _SOUGHT):
         block = hashes[start : start + _SOUGHT]
-        ways = [block]
-        if match_orientations:
-            ways = [*np.stack([transformed(one) for one in block], axis=1)]
-        for sought in ways:
+        turned = (transformed(one) for one in block)
+        for sought in np.stack([*turned], axis=1) if match_orientations else block[None]:
             left, right, apart = index.search(sought, distance)
             later = right > left + start
             yield left[later] + start, right[later], apart[later]
