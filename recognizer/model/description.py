@@ -6,13 +6,12 @@ Recall and thresholds are always by false-positive rate, which is one of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from recognizer.policy import FALSE_POSITIVE_RATES
@@ -52,7 +51,7 @@ class ModelFile:
 class InputFormat:
     """What the model takes: images (N, size, size, 3), by a version of the preprocessing."""
 
-    size: int
+    size: Annotated[int, Meta(ge=1)]
     preprocessing: int
     name: Literal["images"] = "images"
     layout: Literal["NHWC"] = "NHWC"
@@ -119,14 +118,8 @@ class Calibration:
     It rises, so that a calibrated score ranks images as the model does.
     """
 
-    slope: float
+    slope: Annotated[float, Meta(gt=0)]
     intercept: float
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.slope) and math.isfinite(self.intercept)):
-            raise ValueError("a calibration holds a number that is not finite")
-        if self.slope <= 0:
-            raise ValueError("a calibration slope must be above 0")
 
     def __call__(self, log_odds: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return calibrated log-odds, float64 of the shape of ``log_odds``."""
@@ -281,7 +274,7 @@ class BundleFamily:
     """Products that are reported together; thresholds are on the probability of any member."""
 
     name: str
-    members: tuple[str, ...]
+    members: Annotated[tuple[str, ...], Meta(min_length=1)]
     thresholds: Mapping[float, float]
     evidence: LabelEvidence | None = None
 
