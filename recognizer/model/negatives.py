@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 from recognizer.errors import BundleSchemaError
 from recognizer.imaging import perceptual_hash
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import NegativesFile
+from recognizer.model.description import NegativesFile, counted
 from recognizer.model.folders import read_verified
 from recognizer.prediction import HASH_BITS
+from recognizer.taxonomy import Taxonomy
+
+MIN_NEGATIVES = 50
+"""With fewer held-out negatives no threshold means anything: 1 of 50 is a rate of 2 %."""
 
 NEGATIVES_FILE = "negatives.npz"
 
@@ -47,6 +51,10 @@ class NegativeBank:
 
     def __getitem__(self, rows: NDArray[Any]) -> NegativeBank:
         return NegativeBank(*(getattr(self, name)[rows] for name in self.__slots__))
+
+    def counted(self, taxonomy: Taxonomy) -> NDArray[np.bool_]:
+        """Return which photos say how many false positives to expect: held out, of no product."""
+        return self.held_out & ~np.isin(self.labels, [one.name for one in taxonomy.products])
 
     def joined(self, other: NegativeBank) -> NegativeBank:
         """Return this bank and another one as one; their sources are kept apart."""
@@ -106,6 +114,14 @@ def hash_bytes(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     phash = perceptual_hash(rgb)
     data = bytes.fromhex(phash) if phash else bytes(HASH_BITS // 8)
     return np.frombuffer(data, np.uint8)
+
+
+def lacking_negatives(bank: NegativeBank | None, taxonomy: Taxonomy) -> str | None:
+    """Return in words what a bank lacks if no product can be enrolled against it, else None."""
+    count = 0 if bank is None else int(bank.counted(taxonomy).sum())
+    if count >= MIN_NEGATIVES:
+        return None
+    return f"{counted(count, 'held-out negative')}, at least {MIN_NEGATIVES} are needed"
 
 
 def read_negatives(bundle: Bundle) -> NegativeBank | None:
