@@ -129,7 +129,9 @@ def enroll(
     learner = Learner(examples, whole, name, taxonomy)
     column = bundle.label_names.index(name) if name in bundle.label_names else None
     plan = Plan(
-        recognizer=recognizer,
+        name=name,
+        parent=bundle,
+        provider=recognizer.provider,
         taxonomy=taxonomy,
         learner=learner,
         learned=learner.learn(column),

@@ -153,7 +153,7 @@ class Learner:
     def __init__(
         self, photos: Sequence[Example], bank: NegativeBank, name: str, taxonomy: Taxonomy
     ) -> None:
-        self.name, self.photos, self.bank = name, photos, bank
+        self.photos, self.bank = photos, bank
         family = taxonomy.members(taxonomy.labels[name].family or "")
         self._negative = ~np.isin(bank.labels, [label.name for label in family])
         self.counted = np.flatnonzero(bank.counted(taxonomy))

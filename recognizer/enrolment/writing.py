@@ -70,14 +70,7 @@ class Enrolment:
 
     def lines(self) -> list[str]:
         """Return what to expect of the product, as lines of text."""
-        text = render(
-            "expectation.txt.j2",
-            name=self.name,
-            e=self.evidence,
-            threshold=self.any_product_threshold,
-            counted=counted,
-        )
-        return text.splitlines()
+        return render("expectation.txt.j2", found=self, counted=counted).splitlines()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,19 +80,13 @@ class Plan:
     ``taxonomy`` has the label in it; ``column`` is its place in the parent, None for a new one.
     """
 
-    recognizer: Recognizer
+    name: str
+    parent: Bundle
+    provider: str
     taxonomy: Taxonomy
     learner: Learner
     learned: Learned
     column: int | None
-
-    @property
-    def parent(self) -> Bundle:
-        return self.recognizer.bundle
-
-    @property
-    def name(self) -> str:
-        return self.learner.name
 
     @cached_property
     def calibration(self) -> Calibration:
@@ -283,7 +270,7 @@ def _with_column(
 
 
 def _check(plan: Plan, draft: Path) -> None:
-    made = Recognizer(load_bundle(draft), provider=plan.recognizer.provider)
+    made = Recognizer(load_bundle(draft), provider=plan.provider)
     photos, column = plan.learner.photos, plan.column
     old = np.stack([photo.log_odds[0] for photo in photos])
     embeddings = np.stack([photo.embeddings[0] for photo in photos])

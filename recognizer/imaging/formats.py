@@ -6,7 +6,6 @@ The name of a file proves nothing, and no format of Pillow beyond these is ever 
 import importlib
 import io
 import struct
-from dataclasses import dataclass
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
@@ -53,17 +52,6 @@ _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _AVIF_BRANDS = {b"avif", b"avis"}
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # sizes of the header after the file header
 _SVG_STARTS = (b"<svg", b"<?xml", b"<!--", b"<!doctype svg")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
-    """What an image file says of itself; its size is before the EXIF orientation is applied."""
-
-    format: str | None = None
-    width: int
-    height: int
-    frames: int = 1
-    orientation: int = 1
 
 
 def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions

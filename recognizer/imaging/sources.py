@@ -61,15 +61,10 @@ class Refused(Exception):  # noqa: N818 - says something of an input, not of the
 
 
 _OS_REASONS = {
-    errno.ENOENT: Reason.NOT_FOUND,
-    errno.ENOTDIR: Reason.NOT_FOUND,
-    errno.ESTALE: Reason.NOT_FOUND,
-    errno.ELOOP: Reason.NOT_FOUND,
-    errno.ENAMETOOLONG: Reason.NOT_FOUND,
-    errno.EACCES: Reason.PERMISSION_DENIED,
-    errno.EPERM: Reason.PERMISSION_DENIED,
-    errno.EISDIR: Reason.NOT_A_FILE,
-    errno.ENXIO: Reason.NOT_A_FILE,
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.ESTALE), Reason.NOT_FOUND),
+    **dict.fromkeys((errno.ELOOP, errno.ENAMETOOLONG), Reason.NOT_FOUND),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), Reason.PERMISSION_DENIED),
+    **dict.fromkeys((errno.EISDIR, errno.ENXIO), Reason.NOT_A_FILE),
 }
 _MAX_DETAIL = 200  # of an error: libraries may quote a whole answer
 
