@@ -24,8 +24,6 @@ from recognizer.model.numerics import unit_norm
 from recognizer.prediction import MAX_DISTANCE
 from recognizer.taxonomy import Taxonomy
 
-# --- photos ---------------------------------------------------------------------------------------
-
 _NEAR_COPY_COSINE = 0.95  # of the embeddings of photos whose hashes match
 
 
@@ -114,8 +112,6 @@ def _copies(bank: NegativeBank, photo: Example) -> NDArray[np.bool_]:
     near = (bits <= MAX_DISTANCE) & (cosine >= _NEAR_COPY_COSINE) & photo.phash.any()
     return np.asarray((bank.sha256 == short_digests([photo.sha256])[0]) | near, bool)
 
-
-# --- heads ----------------------------------------------------------------------------------------
 
 _OWN_WEIGHTS = (1.0, 0.5, 0.0)  # of a known label's old log-odds, in order of preference
 _PENALTY = 0.03  # of coefficients, in units of each channel's spread; 0.003 to 0.3 do as well

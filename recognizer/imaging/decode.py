@@ -185,9 +185,6 @@ def _header_reason(error: Exception, data: bytes, name: str) -> Reason:
     return Reason.CORRUPT_HEADER if reason is Reason.CORRUPT_DATA else reason
 
 
-# --- JPEG -------------------------------------------------------------------------------------
-
-
 def _jpeg_reason(error: Exception, data: bytes) -> Reason:
     reason = decoder_reason(error)
     is_cut = reason is Reason.CORRUPT_DATA and outline_jpeg(data, is_whole=True).is_cut
@@ -235,9 +232,6 @@ def _recover_jpeg(data: bytes, want: Mapping[str, int]) -> NDArray[np.uint8]:
         if rgb.any():
             break
     return rgb
-
-
-# --- everything else --------------------------------------------------------------------------
 
 
 def _decode_frames(
@@ -291,8 +285,6 @@ def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:
     except Exception:
         return None
 
-
-# --- damage -----------------------------------------------------------------------------------
 
 _EARLY_END = re.compile(
     "truncated|premature end of jpeg|incomplete|not enough data|unexpected end|no more images"

@@ -1,8 +1,7 @@
-"""What a JPEG is made of, and its header without what costs a decoder time or memory.
+"""What a JPEG is made of (ITU-T T.81, annex B), and its header without what costs time or memory.
 
 Floods of segments, of four bytes each, are valid and shown by browsers: what is short is passed in
 one step. As in libjpeg, a marker that it does not know ends the file.
-Source: ITU-T T.81, annex B.
 """
 
 import re

@@ -101,14 +101,9 @@ def open_regular(path: str | os.PathLike[str]) -> FileIO:
         raise Refused(Reason.NOT_FOUND, str(error)) from error
 
 
-def read_path(path: str | os.PathLike[str], limits: Limits, *, head: int | None = None) -> bytes:
-    """Read a regular file, or its first ``head`` bytes; the limit holds on disk and in reading."""
+def read_path(path: str | os.PathLike[str], limits: Limits) -> bytes:
+    """Read a regular file; the limit holds on disk and in reading."""
     with open_regular(path) as file:
-        if head is not None:
-            try:
-                return file.read(head)
-            except OSError as error:
-                raise refusal(error) from error
         limits.check_bytes(os.fstat(file.fileno()).st_size)
         return read_file(file, limits)
 

@@ -285,7 +285,7 @@ def write_bundle(bundle: Bundle) -> None:
     values = {one.name: getattr(bundle, one.name) for one in fields(bundle) if one.name not in own}
     content = {
         "schema": SCHEMA,
-        **_without_nulls(msgspec.to_builtins(values, str_keys=True, enc_hook=float)),  # of numpy
+        **msgspec.to_builtins(values, str_keys=True, enc_hook=float),  # of numpy
         "taxonomy": bundle.taxonomy.own_names(),
         "digest": bundle.digest,
     }
@@ -309,9 +309,3 @@ def _require_printable(value: Any) -> None:
             _require_printable(one)
     elif isinstance(value, str) and re.search(r"[\0-\x09\x0b-\x1f\x7f-\x9f]", value):
         raise ValueError(f"control characters in {value[:80]!a}")
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
-    return [*map(_without_nulls, value)] if isinstance(value, list | tuple) else value

@@ -29,15 +29,12 @@ OUTPUTS: Mapping[str, str] = {
 """What the outputs of an exported model are."""
 
 
-# --- the model ------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
     """What ``model.onnx`` is: its sha256, size, precision (``int8`` or ``fp32``) and network.
 
-    ``weight_bits`` are those of int8 weights, if they are fewer than eight: sums of products of
-    7 bits overflow on no CPU. (Depthwise convolutions, which are summed in 32 bits, have 8.)
+    ``weight_bits`` are those of int8 weights, if fewer than eight: sums of products of 7 bits
+    overflow on no CPU.
     """
 
     sha256: str
@@ -108,9 +105,6 @@ class NegativesFile:
     photos: int
 
 
-# --- calibration ----------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """The line that turns a label's log-odds into calibrated log-odds.
@@ -146,9 +140,6 @@ class CalibrationPhotos:
     negatives: int
     sources: int
     fingerprint: str
-
-
-# --- figures and evidence -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +245,6 @@ class EvaluationSummary:
     int8_ap_drop: Mapping[str, float] = field(default_factory=dict)
 
 
-# --- labels ---------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleLabel:
     """One output of the model."""
@@ -277,9 +265,6 @@ class BundleFamily:
     members: Annotated[tuple[str, ...], Meta(min_length=1)]
     thresholds: Mapping[float, float]
     evidence: LabelEvidence | None = None
-
-
-# --- lineage --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

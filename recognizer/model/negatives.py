@@ -6,7 +6,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,9 @@ class NegativeBank:
 
     def joined(self, other: NegativeBank) -> NegativeBank:
         """Return this bank and another one as one; their sources are kept apart."""
-        shift = int(self.sources.max(initial=-1)) + 1
-        columns = {
-            name: np.concatenate([getattr(self, name), getattr(other, name)])
-            for name in self.__slots__
-        }
-        columns["sources"] = np.concatenate([self.sources, other.sources + np.int32(shift)])
-        return NegativeBank(**columns)
+        other = replace(other, sources=other.sources + self.sources.max(initial=-1) + np.int32(1))
+        columns = ((getattr(self, name), getattr(other, name)) for name in self.__slots__)
+        return NegativeBank(*map(np.concatenate, columns))
 
     def to_bytes(self) -> bytes:
         """Return the file: embeddings as int8 with a scale for each, log-odds as float16."""
@@ -111,9 +107,8 @@ def short_digests(sha256: Sequence[str]) -> NDArray[np.uint64]:
 
 def hash_bytes(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the perceptual hash of an image as 32 bytes; zeros if it has none."""
-    phash = perceptual_hash(rgb)
-    data = bytes.fromhex(phash) if phash else bytes(HASH_BITS // 8)
-    return np.frombuffer(data, np.uint8)
+    phash = perceptual_hash(rgb) or "0" * (HASH_BITS // 4)
+    return np.frombuffer(bytes.fromhex(phash), np.uint8)
 
 
 def lacking_negatives(bank: NegativeBank | None, taxonomy: Taxonomy) -> str | None:

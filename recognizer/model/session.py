@@ -44,41 +44,35 @@ def open_session(
         raise UsageError(f"provider {provider!r}: one of {', '.join(PROVIDERS)}")
     if threads is not None and threads < 1:
         raise UsageError(f"threads = {threads}: at least 1")
-    wanted, available = provider, onnxruntime.get_available_providers()
-    if PROVIDERS[provider] not in available:
-        if not allow_fallback:
-            there = [name for name, theirs in PROVIDERS.items() if theirs in available]
-            raise ProviderError(
-                f"the provider {provider!r} is not in this build of onnxruntime; it has: "
-                f"{', '.join(there)}. Install {PACKAGES.get(provider, 'onnxruntime')} in place of "
-                "onnxruntime (in Python, allow_fallback=True uses the CPU)"
-            )
-        provider = "cpu"
+    available = onnxruntime.get_available_providers()
+    there = [name for name, theirs in PROVIDERS.items() if theirs in available]
+    if provider not in there and not allow_fallback:
+        raise ProviderError(
+            f"the provider {provider!r} is not in this build of onnxruntime; it has: "
+            f"{', '.join(there)}. Install {PACKAGES.get(provider, 'onnxruntime')} in place of "
+            "onnxruntime (in Python, allow_fallback=True uses the CPU)"
+        )
     options = session_options(threads)
     if bundle.model.precision == "int8" and bundle.model.weight_bits is None:
         # Sums of weights of 8 bits overflow on x64 CPUs without VNNI, unless told not to.
         options.add_session_config_entry("session.x64quantprecision", "1")
     model = bundle.read_model()
     try:
-        session = onnxruntime.InferenceSession(
-            model, options, providers=_providers(provider, threads)
-        )
+        providers = _providers(provider if provider in there else "cpu", threads)
+        session = onnxruntime.InferenceSession(model, options, providers=providers)
     except Exception as error:
         if not is_onnxruntime_error(error):
             raise
         raise BundleSchemaError(f"onnxruntime cannot load {bundle.path}: {error}") from error
     _SESSIONS.add(session)
-    used = session.get_providers()[0]
-    if used != PROVIDERS[provider]:
-        if not allow_fallback:
-            raise ProviderError(
-                f"onnxruntime could not start the provider {provider!r} and would use {used}"
-            )
-        provider = next(name for name, theirs in PROVIDERS.items() if theirs == used)
+    used = next(n for n, theirs in PROVIDERS.items() if theirs == session.get_providers()[0])
+    if used != provider and not allow_fallback:
+        words = f"onnxruntime could not start the provider {provider!r} and would use {used!r}"
+        raise ProviderError(words)
     _check_interface(session, bundle)
-    if provider != wanted:
-        log_fallback(wanted, provider)
-    return session, provider
+    if used != provider:
+        log_fallback(provider, used)
+    return session, used
 
 
 _SESSIONS: weakref.WeakSet[Any] = weakref.WeakSet()
