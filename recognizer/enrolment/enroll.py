@@ -15,9 +15,10 @@ from recognizer.enrolment.head import (
 )
 from recognizer.enrolment.writing import DEFAULT_RATE, Enrolment, Plan, write_enrolled
 from recognizer.errors import TaxonomyError, UsageError
+from recognizer.model.description import counted
 from recognizer.model.folders import check_output
 from recognizer.model.negatives import NegativeBank, lacking_negatives, read_negatives
-from recognizer.taxonomy import NAME, Kind, Taxonomy
+from recognizer.taxonomy import Kind, Taxonomy, unknown_name
 
 MIN_PHOTOS = 3
 """With fewer photos that differ, nothing could be left out to see what the others are worth."""
@@ -34,18 +35,13 @@ def _resolve(known: Taxonomy, name: str, family: str | None, hint: str | None) -
         if hint is not None or family not in {None, known.labels[name].family}:
             raise UsageError(f"{name} is known: --family and --hint are for a new name")
         return known
-    try:
-        known.label(name)
-    except TaxonomyError as error:
-        unknown = str(error)
     if hint is None:
+        unknown = unknown_name("label", name, [*known.labels])
         stop = "" if unknown.endswith("?") else "."
         raise UsageError(
             f"{unknown}{stop} For a new product give --hint, what a reviewer should look at, and "
             f"perhaps --family, one of: {', '.join(known.families)}"
         )
-    if not NAME.fullmatch(name):
-        raise UsageError(f"bad name {name!r}: use snake_case, like shark_fin")
     label = {"kind": "product", "family": family or name, "hint": hint}
     try:
         return known.extended({"label": {name: label}}, "the new product")
@@ -105,8 +101,8 @@ def enroll(
             unused.append(f"{len(known)} that the bundle knows as {name} already")
         unused.append(f"{len(unreadable)} unreadable")
         raise UsageError(
-            f"{len(examples)} usable photo{'s' * (len(examples) != 1)} of {len(photos)} "
-            f"({', '.join(unused)}): at least {MIN_PHOTOS} that differ are needed{why}"
+            f"{counted(len(examples), 'usable photo')} of {len(photos)} ({', '.join(unused)}): at "
+            f"least {MIN_PHOTOS} that differ are needed{why}"
         )
     others, missing = read_examples(
         recognizer, negatives, mirrored=False, on_progress=partial(on_progress, "reading negatives")

@@ -15,21 +15,13 @@ if TYPE_CHECKING:
     import onnxruntime
 
 PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "directml": "DmlExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
+    "cpu": ("CPUExecutionProvider", "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime, on a Mac"),
+    "directml": ("DmlExecutionProvider", "onnxruntime-directml, on Windows"),
+    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
 }
-"""Short names of onnxruntime's execution providers."""
-
-PACKAGES = {
-    "cuda": "onnxruntime-gpu",
-    "coreml": "onnxruntime, on a Mac",
-    "directml": "onnxruntime-directml, on Windows",
-    "openvino": "onnxruntime-openvino",
-}
-"""The package with each provider; it replaces ``onnxruntime`` (see docs/speed.md)."""
+"""Provider -> its name in onnxruntime, and the package that has it (see docs/speed.md)."""
 
 
 def open_session(
@@ -44,13 +36,13 @@ def open_session(
         raise UsageError(f"provider {provider!r}: one of {', '.join(PROVIDERS)}")
     if threads is not None and threads < 1:
         raise UsageError(f"threads = {threads}: at least 1")
-    available = onnxruntime.get_available_providers()
-    there = [name for name, theirs in PROVIDERS.items() if theirs in available]
+    names = {theirs: own for own, (theirs, _) in PROVIDERS.items()}
+    there = [names[one] for one in onnxruntime.get_available_providers() if one in names]
     if provider not in there and not allow_fallback:
         raise ProviderError(
             f"the provider {provider!r} is not in this build of onnxruntime; it has: "
-            f"{', '.join(there)}. Install {PACKAGES.get(provider, 'onnxruntime')} in place of "
-            "onnxruntime (in Python, allow_fallback=True uses the CPU)"
+            f"{', '.join(there)}. Install {PROVIDERS[provider][1]} in place of onnxruntime (in "
+            "Python, allow_fallback=True uses the CPU)"
         )
     options = session_options(threads)
     if bundle.model.precision == "int8" and bundle.model.weight_bits is None:
@@ -65,7 +57,7 @@ def open_session(
             raise
         raise BundleSchemaError(f"onnxruntime cannot load {bundle.path}: {error}") from error
     _SESSIONS.add(session)
-    used = next(n for n, theirs in PROVIDERS.items() if theirs == session.get_providers()[0])
+    used = names[session.get_providers()[0]]
     if used != provider and not allow_fallback:
         words = f"onnxruntime could not start the provider {provider!r} and would use {used!r}"
         raise ProviderError(words)
@@ -113,11 +105,10 @@ def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
 
 
 def _providers(name: str, threads: int | None) -> list[str | tuple[str, dict[str, str]]]:
-    if name == "cpu":
-        return [PROVIDERS["cpu"]]
+    own, cpu = PROVIDERS[name][0], PROVIDERS["cpu"][0]
     # OpenVINO has threads of its own.
     options = {"num_of_threads": str(threads)} if name == "openvino" and threads else {}
-    return [(PROVIDERS[name], options), PROVIDERS["cpu"]]
+    return [cpu] if own == cpu else [(own, options), cpu]
 
 
 def _check_interface(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:
