@@ -3,6 +3,7 @@
 A softmax over the maps would let it take from the others: they become local log-odds first.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -108,10 +109,8 @@ class _Additions:
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._graph = graph
         names = {name for node in graph.node for name in (*node.input, *node.output)}
-        number = 1
-        while any(name.startswith(f"enrolled_{number}.") for name in names):
-            number += 1
-        self.prefix = f"enrolled_{number}."
+        prefixes = (f"enrolled_{number}." for number in itertools.count(1))
+        self.prefix = next(p for p in prefixes if not any(name.startswith(p) for name in names))
 
     def renamed(self, name: str) -> str:
         """Give a tensor of the model another name, which is returned."""

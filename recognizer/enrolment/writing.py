@@ -157,7 +157,10 @@ def write_enrolled(plan: Plan, found: Enrolment, output: Path, title: tuple[str,
         if parent.negatives is not None:
             bundle = replace(bundle, negatives=write_negatives(draft, _remembered(plan)))
         write_bundle(with_self_test(bundle))
-        (draft / CARD_FILE).write_text(_card(plan, found, bundle), encoding="utf-8")
+        card = parent.path / CARD_FILE
+        before = card.read_text(encoding="utf-8") if card.is_file() else ""
+        text = render("enrolled.md.j2", new=bundle, old=parent, found=found, card=before)
+        (draft / CARD_FILE).write_text(text, encoding="utf-8")
         _check(plan, draft)
         if output.is_dir():
             output.rmdir()
@@ -284,19 +287,3 @@ def _check(plan: Plan, draft: Path) -> None:
                 f"{plan.parent.path}: the model's embedding is not the mean of a map of features; "
                 "nothing can be enrolled in it"
             )
-
-
-def _card(plan: Plan, enrolment: Enrolment, bundle: Bundle) -> str:
-    parent = plan.parent
-    lines = "\n".join(f"- {line}" for line in (*enrolment.lines(), *enrolment.notes))
-    card = parent.path / CARD_FILE
-    before = card.read_text(encoding="utf-8") if card.is_file() else ""
-    return (
-        f"# {bundle.title}\n\n"
-        f"Made of {parent.title} (digest `{parent.digest[:16]}…`) on {bundle.created}: "
-        f"**{plan.name} was enrolled from {len(plan.learner.photos)} photos**. Network and other "
-        f"labels are those of that bundle. What to expect of the label:\n\n{lines}\n\n---\n\n"
-        f"**What follows is the card of {parent.title}**, as it was: file, labels and figures are "
-        "that bundle's, and the files that it names lie beside it.\n\n"
-        f"{before}"
-    )
