@@ -107,10 +107,7 @@ class NegativesFile:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The line that turns a label's log-odds into calibrated log-odds.
-
-    It rises, so that a calibrated score ranks images as the model does.
-    """
+    """The rising line that turns a label's log-odds into calibrated log-odds."""
 
     slope: Annotated[float, Meta(gt=0)]
     intercept: float
