@@ -28,11 +28,9 @@ TRANSFORMS = (
 _HASH_SIDE = 16
 # Of a hash's 16 x 16 coefficients, the odd frequencies (the first, the third ...) change their
 # sign when the image is mirrored. They are written from the last to the first.
-_ODD = np.arange(_HASH_SIDE)[::-1] % 2 == 0
-_MIRRORS = np.zeros((4, _HASH_SIDE, _HASH_SIDE), np.uint8)
-_MIRRORS[1] = _ODD[None, :]
-_MIRRORS[2] = _ODD[:, None]
-_MIRRORS[3] = _MIRRORS[1] ^ _MIRRORS[2]
+_ODD = (np.arange(_HASH_SIDE)[::-1] % 2 == 0).astype(np.uint8)
+_WAYS = ((0, 0), (0, 1), (1, 0), (1, 1))  # from top to bottom, from left to right
+_MIRRORS = np.stack([down * _ODD[:, None] ^ right * _ODD for down, right in _WAYS])
 
 
 def to_bytes(hashes: Sequence[str]) -> NDArray[np.uint8]:
