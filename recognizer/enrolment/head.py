@@ -28,17 +28,13 @@ _NEAR_COPY_COSINE = 0.95  # of the embeddings of photos whose hashes match
 
 
 class Example(NamedTuple):
-    """A photo, embedded; the first view is the photo itself.
-
-    ``phash`` is (32,), ``embeddings`` (views, channels), ``log_odds`` before calibration (views,
-    labels).
-    """
+    """A photo, embedded; the first view is the photo itself."""
 
     path: str
     sha256: str
-    phash: NDArray[np.uint8]
-    embeddings: NDArray[np.float32]
-    log_odds: NDArray[np.float32]
+    phash: NDArray[np.uint8]  # (32,)
+    embeddings: NDArray[np.float32]  # (views, channels)
+    log_odds: NDArray[np.float32]  # (views, labels), before calibration
 
 
 def read_examples(
@@ -121,15 +117,11 @@ _MIN_SPREAD = 0.1  # of a channel, of the mean over all channels
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
-    """A head, fitted on all photos and negatives, and how others score what they did not see.
-
-    These are log-odds: of each photo, ``left_out`` with all its views; and of the held-out
-    ``negatives`` without a product.
-    """
+    """A head, fitted on all photos and negatives, and how others score what they did not see."""
 
     head: Head
-    left_out: NDArray[np.float64]
-    negatives: NDArray[np.float64]
+    left_out: NDArray[np.float64]  # log-odds of each photo, left out with all its views
+    negatives: NDArray[np.float64]  # log-odds of the held-out negatives without a product
 
     @property
     def rank(self) -> float:

@@ -75,18 +75,15 @@ class Enrolment:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What an enrolment is about to write.
-
-    ``taxonomy`` has the label in it; ``column`` is its place in the parent, None for a new one.
-    """
+    """What an enrolment is about to write."""
 
     name: str
     parent: Bundle
     provider: str
-    taxonomy: Taxonomy
+    taxonomy: Taxonomy  # with the label in it
     learner: Learner
     learned: Learned
-    column: int | None
+    column: int | None  # of the label in the parent, None for a new one
 
     @cached_property
     def calibration(self) -> Calibration:

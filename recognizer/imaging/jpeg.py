@@ -41,19 +41,15 @@ _SHORT = 128  # bytes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JpegOutline:
-    """The scans of a JPEG, up to :data:`MAX_SCANS` + 1, and the bytes in front of the first one.
+    """What a JPEG says of itself before it is decoded."""
 
-    It ``is_cut`` if its data ends before its end marker, and ``is_unusual`` if it is lossless or
-    hierarchical. ``orientation`` is as in EXIF.
-    """
-
-    scans: int
+    scans: int  # up to :data:`MAX_SCANS` + 1
     components: int
-    header_bytes: int
+    header_bytes: int  # in front of the first scan
     has_jfif: bool
-    is_cut: bool
-    is_unusual: bool
-    orientation: int
+    is_cut: bool  # its data ends before its end marker
+    is_unusual: bool  # lossless or hierarchical
+    orientation: int  # as in EXIF
 
 
 def outline_jpeg(data: bytes, *, is_whole: bool = False) -> JpegOutline:

@@ -31,17 +31,13 @@ OUTPUTS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """What ``model.onnx`` is: its sha256, size, precision (``int8`` or ``fp32``) and network.
-
-    ``weight_bits`` are those of int8 weights, if fewer than eight: sums of products of 7 bits
-    overflow on no CPU.
-    """
+    """What ``model.onnx`` is."""
 
     sha256: str
     bytes: int | None = None
-    precision: str | None = None
+    precision: str | None = None  # ``int8`` or ``fp32``
     backbone: str | None = None
-    weight_bits: int | None = None
+    weight_bits: int | None = None  # if fewer than 8: sums of 7-bit products overflow on no CPU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,18 +55,14 @@ class InputFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What the network was trained on: photos, by their fingerprint.
-
-    ``recipe`` is the training configuration (:mod:`recognizer.training.config`), ``averaged_runs``
-    how many runs the weights are the mean of, ``versions`` those of the packages that made them.
-    """
+    """What the network was trained on: photos, by their fingerprint."""
 
     fingerprint: str
-    recipe: Mapping[str, Any]
+    recipe: Mapping[str, Any]  # see :mod:`recognizer.training.config`
     photos: int = 0
     sources: int = 0
-    averaged_runs: int = 1
-    versions: Mapping[str, str] = field(default_factory=dict)
+    averaged_runs: int = 1  # of which the weights are the mean
+    versions: Mapping[str, str] = field(default_factory=dict)  # of the packages that made them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
