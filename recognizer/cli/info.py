@@ -8,6 +8,7 @@ from recognizer.cli.options import BundleArgument
 from recognizer.cli.progress import print_table, print_values
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import BundleLabel, Calibrated, Enrolled, Lineage
+from recognizer.model.negatives import lacking_negatives, read_negatives
 from recognizer.taxonomy import Kind
 
 _RATE = 0.01  # the false-positive rate at which recall is shown
@@ -46,6 +47,7 @@ def _about(bundle: Bundle) -> dict[str, Any]:
     size, preprocessing = bundle.input.size, bundle.input.preprocessing
     cascade = (training.recipe.get("cascade") if training else None) or {}
     second = " and ".join(cascade.get("backbones", ()))
+    lack = lacking_negatives(read_negatives(bundle), bundle.taxonomy)
     return {
         "bundle": bundle.title,
         "folder": str(bundle.path),
@@ -61,9 +63,7 @@ def _about(bundle: Bundle) -> dict[str, Any]:
         "trained_on": training and {key: getattr(training, key) for key in ("photos", "sources")},
         "measured_on": evaluation
         and {"split": evaluation.split, "photos_without_a_product": evaluation.negatives},
-        "enrolment": "possible: the bundle has negatives"
-        if bundle.negatives
-        else "needs --negatives: the bundle has none",
+        "enrolment": f"needs --negatives: {lack}" if lack else "possible with its own negatives",
         "made": [_step(step) for step in bundle.lineage],
     }
 

@@ -1,7 +1,6 @@
 """From a few photos to a new bundle, or to what such a bundle could be expected to do."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,17 +13,15 @@ from recognizer.enrolment.head import (
     read_examples,
     without_copies,
 )
-from recognizer.enrolment.writing import Enrolment, Plan, write_enrolled
+from recognizer.enrolment.writing import DEFAULT_RATE, Enrolment, Plan, write_enrolled
 from recognizer.errors import TaxonomyError, UsageError
+from recognizer.model.description import counted
 from recognizer.model.folders import check_output
-from recognizer.model.negatives import read_negatives
-from recognizer.taxonomy import NAME, Kind, Taxonomy
+from recognizer.model.negatives import NegativeBank, lacking_negatives, read_negatives
+from recognizer.taxonomy import Kind, Taxonomy, unknown_name
 
 MIN_PHOTOS = 3
 """With fewer photos that differ, nothing could be left out to see what the others are worth."""
-
-MIN_NEGATIVES = 50
-"""With fewer held-out negatives no threshold means anything: 1 of 50 is a rate of 2 %."""
 
 
 def _resolve(known: Taxonomy, name: str, family: str | None, hint: str | None) -> Taxonomy:
@@ -38,18 +35,13 @@ def _resolve(known: Taxonomy, name: str, family: str | None, hint: str | None) -
         if hint is not None or family not in {None, known.labels[name].family}:
             raise UsageError(f"{name} is known: --family and --hint are for a new name")
         return known
-    try:
-        known.label(name)
-    except TaxonomyError as error:
-        unknown = str(error)
     if hint is None:
+        unknown = unknown_name("label", name, [*known.labels])
         stop = "" if unknown.endswith("?") else "."
         raise UsageError(
             f"{unknown}{stop} For a new product give --hint, what a reviewer should look at, and "
             f"perhaps --family, one of: {', '.join(known.families)}"
         )
-    if not NAME.fullmatch(name):
-        raise UsageError(f"bad name {name!r}: use snake_case, like shark_fin")
     label = {"kind": "product", "family": family or name, "hint": hint}
     try:
         return known.extended({"label": {name: label}}, "the new product")
@@ -87,11 +79,8 @@ def enroll(
     bundle = recognizer.bundle
     taxonomy = _resolve(bundle.taxonomy, name, family, hint)
     own_bank = read_negatives(bundle)
-    if own_bank is None and not negatives:
-        raise UsageError(
-            f"{bundle.path} has no bank of negatives: give photos that do not show {name} with "
-            f"--negatives (at least {MIN_NEGATIVES}, better a thousand of your ordinary listings)"
-        )
+    if not negatives:
+        _require_negatives(own_bank, taxonomy, name)
     notes: list[str] = []
     read, unreadable = read_examples(
         recognizer, photos, mirrored=True, on_progress=partial(on_progress, "reading photos")
@@ -112,51 +101,59 @@ def enroll(
             unused.append(f"{len(known)} that the bundle knows as {name} already")
         unused.append(f"{len(unreadable)} unreadable")
         raise UsageError(
-            f"{len(examples)} usable photo{'s' * (len(examples) != 1)} of {len(photos)} "
-            f"({', '.join(unused)}): at least {MIN_PHOTOS} that differ are needed{why}"
+            f"{counted(len(examples), 'usable photo')} of {len(photos)} ({', '.join(unused)}): at "
+            f"least {MIN_PHOTOS} that differ are needed{why}"
         )
     others, missing = read_examples(
         recognizer, negatives, mirrored=False, on_progress=partial(on_progress, "reading negatives")
     )
-    bank = as_negatives(others, "", held_out=True, together=False) if others else None
-    parts = []
+    whole: NegativeBank | None = None
+    bank = as_negatives(others) if others else None
     for part, place in ((own_bank, "the bundle's bank"), (bank, "--negatives")):
-        if part is not None:
-            rest, labels = without_copies(part, examples)
-            parts.append(rest)
-            if labels:
-                as_what = ", ".join(sorted({label or "a negative" for label in labels}))
-                note = f"photos in {place} (as {as_what}): {len(labels)}; they count as {name} here"
-                if part is own_bank:
-                    note += "; the model may have been trained on them, and promise too much"
-                notes.append(note)
-    if not parts:
-        raise UsageError("none of the negatives could be read")
-    whole = parts[0] if len(parts) == 1 else parts[0].joined(parts[1])
-    learner = Learner(
-        examples,
-        whole,
-        name=name,
-        family=[label.name for label in taxonomy.members(taxonomy.labels[name].family or "")],
-        products=[label.name for label in taxonomy.products],
-    )
-    if learner.counted < MIN_NEGATIVES:
-        raise UsageError(
-            f"{learner.counted} held-out negatives: at least {MIN_NEGATIVES} are needed; give "
-            "more with --negatives"
-        )
+        if part is None:
+            continue
+        rest, labels = without_copies(part, examples)
+        whole = rest if whole is None else whole.joined(rest)
+        if labels:
+            as_what = ", ".join(sorted({label or "a negative" for label in labels}))
+            note = f"photos in {place} (as {as_what}): {len(labels)}; they count as {name} here"
+            if part is own_bank:
+                note += "; the model may have been trained on them, and promise too much"
+            notes.append(note)
+    whole = _require_negatives(whole, taxonomy, name, len(missing))
     on_progress("leaving out each photo in turn", 0, 1)
+    learner = Learner(examples, whole, name, taxonomy)
     column = bundle.label_names.index(name) if name in bundle.label_names else None
     plan = Plan(
-        recognizer=recognizer,
+        name=name,
+        parent=bundle,
+        provider=recognizer.provider,
         taxonomy=taxonomy,
         learner=learner,
         learned=learner.learn(column),
         column=column,
-        own_bank=parts[0] if own_bank is not None else None,
+    )
+    found = Enrolment(
+        name=name,
+        evidence=plan.evidence,
+        any_product_threshold=bundle.any_product_thresholds[DEFAULT_RATE],
         notes=tuple(notes),
         unreadable=unreadable | missing,
+        path=output,
     )
     if output is not None and title is not None:
-        write_enrolled(plan, output, title)
-    return replace(plan.enrolment, path=output)
+        write_enrolled(plan, found, output, title)
+    return found
+
+
+def _require_negatives(
+    bank: NegativeBank | None, taxonomy: Taxonomy, name: str, unreadable: int = 0
+) -> NegativeBank:
+    lack = lacking_negatives(bank, taxonomy)
+    if bank is None or lack:
+        unread = f" ({unreadable} given could not be read)" if unreadable else ""
+        raise UsageError(
+            f"{lack}{unread}: give photos that do not show {name} with --negatives (better a "
+            "thousand of your ordinary listings)"
+        )
+    return bank

@@ -22,24 +22,19 @@ from recognizer.known.index import near_copies
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
 from recognizer.model.numerics import unit_norm
 from recognizer.prediction import MAX_DISTANCE
-
-# --- photos ---------------------------------------------------------------------------------------
+from recognizer.taxonomy import Taxonomy
 
 _NEAR_COPY_COSINE = 0.95  # of the embeddings of photos whose hashes match
 
 
 class Example(NamedTuple):
-    """A photo, embedded; the first view is the photo itself.
-
-    ``phash`` is (32,), ``embeddings`` (views, channels), ``log_odds`` before calibration (views,
-    labels).
-    """
+    """A photo, embedded; the first view is the photo itself."""
 
     path: str
     sha256: str
-    phash: NDArray[np.uint8]
-    embeddings: NDArray[np.float32]
-    log_odds: NDArray[np.float32]
+    phash: NDArray[np.uint8]  # (32,)
+    embeddings: NDArray[np.float32]  # (views, channels)
+    log_odds: NDArray[np.float32]  # (views, labels), before calibration
 
 
 def read_examples(
@@ -75,17 +70,15 @@ def distinct(photos: Sequence[Example]) -> tuple[list[Example], dict[str, str]]:
     return [photo for photo, first in pairs if photo is first], copies
 
 
-def as_negatives(
-    photos: Sequence[Example], label: str, *, held_out: bool, together: bool
-) -> NegativeBank:
-    """Return photos as rows of a bank, as one source or each its own; ``label`` may be empty."""
+def as_negatives(photos: Sequence[Example], label: str = "") -> NegativeBank:
+    """Return photos as rows of a bank: of a label as one source, else held out, each its own."""
     count = len(photos)
     return NegativeBank(
         np.stack([photo.embeddings[0] for photo in photos]),
         np.stack([photo.log_odds[0] for photo in photos]),
         np.full(count, label, dtype=f"<U{max(1, len(label))}"),
-        np.zeros(count, np.int32) if together else np.arange(count, dtype=np.int32),
-        np.full(count, held_out),
+        np.zeros(count, np.int32) if label else np.arange(count, dtype=np.int32),
+        np.full(count, not label),
         short_digests([photo.sha256 for photo in photos]),
         np.stack([photo.phash for photo in photos]),
     )
@@ -116,8 +109,6 @@ def _copies(bank: NegativeBank, photo: Example) -> NDArray[np.bool_]:
     return np.asarray((bank.sha256 == short_digests([photo.sha256])[0]) | near, bool)
 
 
-# --- heads ----------------------------------------------------------------------------------------
-
 _OWN_WEIGHTS = (1.0, 0.5, 0.0)  # of a known label's old log-odds, in order of preference
 _PENALTY = 0.03  # of coefficients, in units of each channel's spread; 0.003 to 0.3 do as well
 _FOLDS = 5
@@ -126,16 +117,11 @@ _MIN_SPREAD = 0.1  # of a channel, of the mean over all channels
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
-    """A head, fitted on all photos and negatives, and how others score what they did not see.
-
-    These are log-odds: of each photo, ``left_out`` with all its views; and of the held-out
-    ``negatives`` without a product, which are ``rows`` of the bank.
-    """
+    """A head, fitted on all photos and negatives, and how others score what they did not see."""
 
     head: Head
-    left_out: NDArray[np.float64]
-    negatives: NDArray[np.float64]
-    rows: NDArray[np.int64]
+    left_out: NDArray[np.float64]  # log-odds of each photo, left out with all its views
+    negatives: NDArray[np.float64]  # log-odds of the held-out negatives without a product
 
     @property
     def rank(self) -> float:
@@ -147,24 +133,18 @@ class Learned:
 class Learner:
     """Fits heads for one label, on its photos and a bank of all other photos.
 
-    The bank has those of the label that the bundle was trained on. Labels of the same family count
-    neither way, and photos of products are not false positives.
+    The bank has those of the label that the bundle was trained on: rows that are ``known``. Those
+    that are ``counted`` say how many false positives to expect. Labels of the same family count
+    neither way.
     """
 
     def __init__(
-        self,
-        photos: Sequence[Example],
-        bank: NegativeBank,
-        *,
-        name: str,
-        family: Sequence[str],
-        products: Sequence[str],
+        self, photos: Sequence[Example], bank: NegativeBank, name: str, taxonomy: Taxonomy
     ) -> None:
-        self.name, self.photos, self.bank = name, photos, bank
-        self._negative = ~np.isin(bank.labels, [name, *family])
-        self._counted = np.flatnonzero(
-            self._negative & bank.held_out & ~np.isin(bank.labels, list(products))
-        )
+        self.photos, self.bank = photos, bank
+        family = taxonomy.members(taxonomy.labels[name].family or "")
+        self._negative = ~np.isin(bank.labels, [label.name for label in family])
+        self.counted = np.flatnonzero(bank.counted(taxonomy))
         rows = bank.embeddings[self._negative].astype(np.float64)
         # A channel that hardly varies means little, however far another image is out.
         spread = rows.std(axis=0)
@@ -172,11 +152,8 @@ class Learner:
         self._spread = np.maximum(spread, _MIN_SPREAD * spread.mean() + 1e-9)
         self._rows = self._scaled(bank.embeddings)
         self._views = self._scaled(np.stack([photo.embeddings for photo in photos]))
-        self._known = np.flatnonzero(bank.labels == name)
-        self.known = len(self._known)  # photos of the label that the bank has
+        self.known = np.flatnonzero(bank.labels == name)
         self.negatives = int(self._negative.sum())  # photos that a head is fitted against
-        # Held-out photos without any product, which say how many false positives to expect.
-        self.counted = len(self._counted)
 
     def learn(self, column: int | None) -> Learned:
         """Fit the head, and others that leave out what they score.
@@ -199,21 +176,17 @@ class Learner:
             coefficients, intercept = self._fit(everything)
         weight = coefficients / self._spread
         plain = Head(weight.astype(np.float32), intercept - float(weight @ self._mean))
-        negatives = scores[self._counted]
         if column is None:
-            return Learned(plain, left_out, negatives, self._counted)
-        own = (
-            np.array([photo.log_odds[0, column] for photo in self.photos]),
-            self.bank.log_odds[self._counted, column],
-        )
+            return Learned(plain, left_out, scores[self.counted])
+        own = np.array([photo.log_odds[0, column] for photo in self.photos])
+        others = self.bank.log_odds[self.counted, column]
         options = [
             Learned(
-                replace(plain, own_weight=weight),
-                left_out + weight * own[0],
-                negatives + weight * own[1],
-                self._counted,
+                replace(plain, own_weight=share),
+                left_out + share * own,
+                scores[self.counted] + share * others,
             )
-            for weight in _OWN_WEIGHTS
+            for share in _OWN_WEIGHTS
         ]
         return min(options, key=lambda option: option.rank)  # the first of equals
 
@@ -223,7 +196,7 @@ class Learner:
         # Both sides weigh the same.
         views = self._views[photos]
         negative = self._negative if but is None else self._negative & ~but
-        known, others = self._rows[self._known], self._rows[negative]
+        known, others = self._rows[self.known], self._rows[negative]
         count = len(photos) + len(known)
         weights = [
             np.full(views.shape[0] * views.shape[1], 1 / (count * views.shape[1])),
@@ -244,10 +217,10 @@ class Learner:
         # too few false positives on held-out ones. If most are of one source, photos are dealt out.
         sources = self.bank.sources
         _, sizes = np.unique(sources[self._negative], return_counts=True)
-        is_one = len(np.unique(sources[self._counted])) < 2
+        is_one = len(np.unique(sources[self.counted])) < 2
         if is_one or sizes.max() > sizes.sum() / 2:  # too little would be left to fit against
             sources = np.arange(len(sources), dtype=np.int32)
-        counted = sources[self._counted]
+        counted = sources[self.counted]
         folds = GroupKFold(min(_FOLDS, len(np.unique(counted))))
         for _, left_out in folds.split(counted, groups=counted):
             yield self._negative & np.isin(sources, counted[left_out])

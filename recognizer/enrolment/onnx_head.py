@@ -3,6 +3,7 @@
 A softmax over the maps would let it take from the others: they become local log-odds first.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,68 +50,12 @@ def add_head(
         proto = onnx.load_model_from_string(model)
     except DecodeError as error:
         raise ValueError(f"no ONNX model: {error}") from error
-    opsets = [o.version for o in proto.opset_import if o.domain in {"", "ai.onnx"}]
-    if max(opsets, default=0) < _MIN_OPSET:
-        raise ValueError(f"opset {max(opsets, default=0)}: at least {_MIN_OPSET}")
-    graph = proto.graph
-    outputs = {output.name: output for output in graph.output}
-    for name in (*_GROWN, "embedding"):
-        if name not in outputs:
-            raise ValueError(f"no output {name!r}")
-    for name in _GROWN:
-        shape = outputs[name].type.tensor_type.shape.dim
-        if len(shape) < 2:
-            raise ValueError(f"the output {name!r} has no shape (N, labels, ...)")
-        shape[1].dim_value = labels if replaced is not None else labels + 1
-    pooling = next((n for n in graph.node if "embedding" in n.output), None)
-    if pooling is None or pooling.op_type not in {"ReduceMean", "GlobalAveragePool"}:
-        kind = "nothing" if pooling is None else pooling.op_type
-        raise ValueError(f"the embedding comes from {kind}, not from pooled features")
-    additions = _Additions(graph)
-    old = {name: additions.prefix + name for name in _GROWN}
-    for node in graph.node:
-        for names in (node.input, node.output):
-            names[:] = [old.get(name, name) for name in names]
-    declared = [info for info in graph.value_info if info.name not in _GROWN]
-    del graph.value_info[:]
-    graph.value_info.extend(declared)
-    _add(additions, head, pooling.input[0], old, labels, softmax, replaced)
-    return bytes(proto.SerializeToString())
-
-
-class _Additions:
-    """Adds nodes and tensors to a graph, under names that nothing else in it has."""
-
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self._graph = graph
-        names = {name for node in graph.node for name in (*node.input, *node.output)}
-        number = 1
-        while any(name.startswith(f"enrolled_{number}.") for name in names):
-            number += 1
-        self.prefix = f"enrolled_{number}."
-
-    def tensor(self, name: str, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
-        self._graph.initializer.append(numpy_helper.from_array(values, self.prefix + name))
-        return self.prefix + name
-
-    def node(self, kind: str, inputs: Sequence[str], output: str = "", **attributes: Any) -> str:
-        number = len(self._graph.node)
-        output = output or f"{self.prefix}{kind.lower()}_{number}"
-        name = f"{self.prefix}node_{number}"
-        self._graph.node.append(helper.make_node(kind, inputs, [output], name=name, **attributes))
-        return output
-
-
-def _add(
-    add: _Additions,
-    head: Head,
-    features: str,
-    old: dict[str, str],
-    labels: int,
-    softmax: bool,
-    replaced: int | None,
-) -> None:
-    old_scores, old_maps = old["scores"], old["maps"]
+    opset = max((o.version for o in proto.opset_import if o.domain in {"", "ai.onnx"}), default=0)
+    if opset < _MIN_OPSET:
+        raise ValueError(f"opset {opset}: at least {_MIN_OPSET}")
+    features = _pooled_features(proto.graph, labels + (replaced is None))
+    add = _Additions(proto.graph)
+    old_scores, old_maps = (add.renamed(name) for name in _GROWN)
     if softmax:
         old_maps = _local_log_odds(add, old_maps)
     weight = add.tensor("weight", head.weight.astype(np.float32)[None, :, None, None])
@@ -134,6 +79,56 @@ def _add(
     for name, before, new in zip(_GROWN, (old_scores, old_maps), (scores, maps), strict=True):
         all_of_them = add.node("Concat", [before, new], axis=1)
         add.node("Gather", [all_of_them, columns], name, axis=1)
+    return bytes(proto.SerializeToString())
+
+
+def _pooled_features(graph: onnx.GraphProto, labels: int) -> str:
+    """Return the name of the features; make room for as many labels in what is declared."""
+    outputs = {output.name: output for output in graph.output}
+    for name in (*_GROWN, "embedding"):
+        if name not in outputs:
+            raise ValueError(f"no output {name!r}")
+    for name in _GROWN:
+        shape = outputs[name].type.tensor_type.shape.dim
+        if len(shape) < 2:
+            raise ValueError(f"the output {name!r} has no shape (N, labels, ...)")
+        shape[1].dim_value = labels
+    declared = [info for info in graph.value_info if info.name not in _GROWN]
+    del graph.value_info[:]
+    graph.value_info.extend(declared)
+    pooling = next((n for n in graph.node if "embedding" in n.output), None)
+    if pooling is None or pooling.op_type not in {"ReduceMean", "GlobalAveragePool"}:
+        kind = "nothing" if pooling is None else pooling.op_type
+        raise ValueError(f"the embedding comes from {kind}, not from pooled features")
+    return str(pooling.input[0])
+
+
+class _Additions:
+    """Adds nodes and tensors to a graph, under names that nothing else in it has."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph = graph
+        names = {name for node in graph.node for name in (*node.input, *node.output)}
+        prefixes = (f"enrolled_{number}." for number in itertools.count(1))
+        self.prefix = next(p for p in prefixes if not any(name.startswith(p) for name in names))
+
+    def renamed(self, name: str) -> str:
+        """Give a tensor of the model another name, which is returned."""
+        for node in self._graph.node:
+            for names in (node.input, node.output):
+                names[:] = [self.prefix + name if one == name else one for one in names]
+        return self.prefix + name
+
+    def tensor(self, name: str, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
+        self._graph.initializer.append(numpy_helper.from_array(values, self.prefix + name))
+        return self.prefix + name
+
+    def node(self, kind: str, inputs: Sequence[str], output: str = "", **attributes: Any) -> str:
+        number = len(self._graph.node)
+        output = output or f"{self.prefix}{kind.lower()}_{number}"
+        name = f"{self.prefix}node_{number}"
+        self._graph.node.append(helper.make_node(kind, inputs, [output], name=name, **attributes))
+        return output
 
 
 def _of_one_size(add: _Additions, maps: str, pooled: str, like: str) -> str:

@@ -48,7 +48,7 @@ from recognizer.taxonomy import Kind, Taxonomy
 
 # At the any-product threshold for this rate, the new label alone causes at most its even share of
 # the false positives: it is one of several products, and what it takes all the others lose.
-_DEFAULT_RATE = 0.01
+DEFAULT_RATE = 0.01
 _TOLERANCE = 2e-3  # of log-odds: the head is float32, and features are summed in another order
 
 
@@ -70,40 +70,20 @@ class Enrolment:
 
     def lines(self) -> list[str]:
         """Return what to expect of the product, as lines of text."""
-        text = render(
-            "expectation.txt.j2",
-            name=self.name,
-            e=self.evidence,
-            threshold=self.any_product_threshold,
-            counted=counted,
-        )
-        return text.splitlines()
+        return render("expectation.txt.j2", found=self, counted=counted).splitlines()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What an enrolment is about to write.
+    """What an enrolment is about to write."""
 
-    ``taxonomy`` has the label in it; ``column`` is its place in the parent, None for a new one;
-    ``own_bank`` are the bundle's negatives, without the photos that are enrolled.
-    """
-
-    recognizer: Recognizer
-    taxonomy: Taxonomy
+    name: str
+    parent: Bundle
+    provider: str
+    taxonomy: Taxonomy  # with the label in it
     learner: Learner
     learned: Learned
-    column: int | None
-    own_bank: NegativeBank | None
-    notes: tuple[str, ...]
-    unreadable: dict[str, str]
-
-    @property
-    def parent(self) -> Bundle:
-        return self.recognizer.bundle
-
-    @property
-    def name(self) -> str:
-        return self.learner.name
+    column: int | None  # of the label in the parent, None for a new one
 
     @cached_property
     def calibration(self) -> Calibration:
@@ -125,31 +105,25 @@ class Plan:
             c=1e4,
         )
         slope = max(round(scaled_slope / spread, 6), 1e-3)
-        aim = min(max(self.parent.any_product_thresholds[_DEFAULT_RATE], 0.05), 0.95)
-        place = threshold_at_fpr(wrong, _DEFAULT_RATE / len(products))
+        aim = min(max(self.parent.any_product_thresholds[DEFAULT_RATE], 0.05), 0.95)
+        place = threshold_at_fpr(wrong, DEFAULT_RATE / len(products))
         return Calibration(slope, round(float(np.log(aim / (1 - aim))) - slope * place, 6))
 
     @cached_property
-    def enrolment(self) -> Enrolment:
+    def evidence(self) -> EnrolmentEvidence:
+        """What the photos showed, scored by heads that had not seen them."""
         learner, found, wrong = self.learner, self.learned.left_out, self.learned.negatives
         limits = {rate: expected_log_odds(wrong, rate) for rate in FALSE_POSITIVE_RATES}
-        threshold = self.parent.any_product_thresholds[_DEFAULT_RATE]
-        evidence = EnrolmentEvidence(
+        threshold = self.parent.any_product_thresholds[DEFAULT_RATE]
+        return EnrolmentEvidence(
             photos=len(found),
             sources=len({Path(photo.path).parent for photo in learner.photos}),
-            known=learner.known,
+            known=len(learner.known),
             negatives=learner.negatives,
             recall={rate: _share(found > limit) for rate, limit in limits.items()},
             false_positives={rate: _share(wrong > limit) for rate, limit in limits.items()},
             leads=_share(sigmoid(self.calibration(found)) > threshold),
             own_weight=None if self.column is None else self.learned.head.own_weight,
-        )
-        return Enrolment(
-            name=self.name,
-            evidence=evidence,
-            any_product_threshold=threshold,
-            notes=self.notes,
-            unreadable=self.unreadable,
         )
 
 
@@ -159,7 +133,7 @@ def _share(is_above: NDArray[np.bool_]) -> Share:
     return Share(count=count, of=len(is_above), low=round(found.low, 4), high=round(found.high, 4))
 
 
-def write_enrolled(plan: Plan, output: Path, title: tuple[str, int]) -> None:
+def write_enrolled(plan: Plan, found: Enrolment, output: Path, title: tuple[str, int]) -> None:
     """Write the new bundle, check it by running it, and put it in place in one step."""
     parent = plan.parent
     try:
@@ -177,10 +151,13 @@ def write_enrolled(plan: Plan, output: Path, title: tuple[str, int]) -> None:
         draft.mkdir()
         (draft / MODEL_FILE).write_bytes(model)
         bundle = replace(_describe(plan, model, title), path=draft)
-        if plan.own_bank is not None:
+        if parent.negatives is not None:
             bundle = replace(bundle, negatives=write_negatives(draft, _remembered(plan)))
         write_bundle(with_self_test(bundle))
-        (draft / CARD_FILE).write_text(_card(plan, bundle), encoding="utf-8")
+        card = parent.path / CARD_FILE
+        before = card.read_text(encoding="utf-8") if card.is_file() else ""
+        text = render("enrolled.md.j2", new=bundle, old=parent, found=found, card=before)
+        (draft / CARD_FILE).write_text(text, encoding="utf-8")
         _check(plan, draft)
         if output.is_dir():
             output.rmdir()
@@ -199,7 +176,7 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
         calibration=plan.calibration,
         thresholds=fit_thresholds(sigmoid(own)),
         fit=CalibrationFit(method="enrolled", positives=len(plan.learner.photos)),
-        evidence=_evidence(before, plan.enrolment.evidence),
+        evidence=_evidence(before, plan.evidence),
     )
     labels = {old.name: old for old in parent.labels} | {plan.name: label}
     today = datetime.now(UTC).date().isoformat()
@@ -228,10 +205,10 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
         evaluation=None,  # they are of the parent, whose card follows in this one's
         lineage=(*parent.lineage, step),
     )
-    others = parent.calibrate(plan.learner.bank.log_odds[learned.rows])
+    others = parent.calibrate(plan.learner.bank.log_odds[plan.learner.counted])
     highest = parent.family_scores(others).max(axis=1, initial=0)
-    led = highest > parent.any_product_thresholds[_DEFAULT_RATE]
-    certain = ~(led & (plan.learner.bank.labels[learned.rows] == ""))
+    led = highest > parent.any_product_thresholds[DEFAULT_RATE]
+    certain = ~(led & (plan.learner.bank.labels[plan.learner.counted] == ""))
     families = new.family_scores(_with_column(others, sigmoid(own), column))[certain]
     earlier = {family.name: family.thresholds for family in parent.families}
     return replace(
@@ -256,7 +233,7 @@ def _families(plan: Plan) -> tuple[BundleFamily, ...]:
     known = {family.name: family for family in plan.parent.families}
     old = known.get(name, BundleFamily(name=name, members=(), thresholds=NEVER))
     members = old.members if plan.name in old.members else (*old.members, plan.name)
-    evidence = _evidence(old.evidence, plan.enrolment.evidence)
+    evidence = _evidence(old.evidence, plan.evidence)
     return tuple((known | {name: replace(old, members=members, evidence=evidence)}).values())
 
 
@@ -272,19 +249,14 @@ def _evidence(before: LabelEvidence | None, found: EnrolmentEvidence) -> LabelEv
 
 
 def _remembered(plan: Plan) -> NegativeBank:
-    bank, learned, column = plan.own_bank, plan.learned, plan.column
-    assert bank is not None  # noqa: S101 - as the caller has seen
-    rows = as_negatives(plan.learner.photos, plan.name, held_out=False, together=True)
-    scores = learned.head.log_odds(bank.embeddings, bank.log_odds[:, column or 0])
-    # The caller's negatives come behind the bundle's, and are not remembered.
-    mine = learned.rows < len(bank)
-    scores[learned.rows[mine]] = learned.negatives[mine]
-
-    def with_scores(part: NegativeBank, values: NDArray[np.floating]) -> NegativeBank:
-        log_odds = _with_column(part.log_odds, values, column)
-        return replace(part, log_odds=log_odds.astype(np.float32))
-
-    return with_scores(bank, scores).joined(with_scores(rows, learned.left_out))
+    bank, learned = plan.learner.bank, plan.learned
+    scores = learned.head.log_odds(bank.embeddings, bank.log_odds[:, plan.column or 0])
+    scores[plan.learner.counted] = learned.negatives
+    own = bank.labels != ""  # the caller's negatives are not remembered
+    whole = bank[own].joined(as_negatives(plan.learner.photos, plan.name))
+    values = np.concatenate([scores[own], learned.left_out])
+    log_odds = _with_column(whole.log_odds, values, plan.column)
+    return replace(whole, log_odds=log_odds.astype(np.float32))
 
 
 def _with_column(
@@ -298,7 +270,7 @@ def _with_column(
 
 
 def _check(plan: Plan, draft: Path) -> None:
-    made = Recognizer(load_bundle(draft), provider=plan.recognizer.provider)
+    made = Recognizer(load_bundle(draft), provider=plan.provider)
     photos, column = plan.learner.photos, plan.column
     old = np.stack([photo.log_odds[0] for photo in photos])
     embeddings = np.stack([photo.embeddings[0] for photo in photos])
@@ -312,19 +284,3 @@ def _check(plan: Plan, draft: Path) -> None:
                 f"{plan.parent.path}: the model's embedding is not the mean of a map of features; "
                 "nothing can be enrolled in it"
             )
-
-
-def _card(plan: Plan, bundle: Bundle) -> str:
-    parent = plan.parent
-    lines = "\n".join(f"- {line}" for line in (*plan.enrolment.lines(), *plan.notes))
-    card = parent.path / CARD_FILE
-    before = card.read_text(encoding="utf-8") if card.is_file() else ""
-    return (
-        f"# {bundle.title}\n\n"
-        f"Made of {parent.title} (digest `{parent.digest[:16]}…`) on {bundle.created}: "
-        f"**{plan.name} was enrolled from {len(plan.learner.photos)} photos**. Network and other "
-        f"labels are those of that bundle. What to expect of the label:\n\n{lines}\n\n---\n\n"
-        f"**What follows is the card of {parent.title}**, as it was: file, labels and figures are "
-        "that bundle's, and the files that it names lie beside it.\n\n"
-        f"{before}"
-    )

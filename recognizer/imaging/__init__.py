@@ -1,8 +1,6 @@
 """The one road from an image, in whatever form it comes, to the model's input.
 
-Training, evaluation, export and serving all take it: :func:`load_image` makes of a path, bytes, a
-file object, array or Pillow image an upright RGB image with a status, and :func:`model_input`
-makes of it what the model sees. Bad input never raises here.
+Training, evaluation, export and serving all take it. Bad input never raises here.
 """
 
 from recognizer.imaging.decode import Frame, LoadedImage

@@ -7,7 +7,7 @@ off, and show the photo; Pillow gives up, or takes minutes.
 import re
 import struct
 import zlib
-from collections.abc import Iterator, Set
+from collections.abc import Set
 from functools import cache
 
 from recognizer.imaging.sources import Refused
@@ -20,6 +20,7 @@ _SHORT = 64  # bytes of a chunk that is passed together with its neighbours
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _PNG_SHOWN = _PNG_CRITICAL | {b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT"}  # what changes pixels
+PNG_PARTS = (_PNG_SHOWN, _PNG_CRITICAL)  # what is kept of a PNG, the more of it first
 
 
 @cache
@@ -55,13 +56,8 @@ def check_chunks(data: bytes) -> None:
             raise Refused(Reason.CORRUPT_HEADER, f"more than {_MAX_CHUNKS} chunks")
 
 
-def without_metadata(data: bytes) -> Iterator[bytes]:
-    """Yield a PNG without what does not change its picture, then with less."""
-    yield _bare_png(data, _PNG_SHOWN)
-    yield _bare_png(data, _PNG_CRITICAL)
-
-
-def _bare_png(data: bytes, kept: Set[bytes]) -> bytes:
+def bare_png(data: bytes, kept: Set[bytes]) -> bytes:
+    """Return a PNG of the chunks to be ``kept``, with its pixels in one."""
     found, pixels, place = [_PNG_SIGNATURE], list[bytes](), 0
     position, kind = len(_PNG_SIGNATURE), b""
     left_out, with_pixels, payload = _patterns()

@@ -7,9 +7,8 @@ through Pillow. An image of which no pixels can be had raises :class:`Refused`.
 import contextlib
 import re
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import simplejpeg
@@ -17,12 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from recognizer._messages import MESSAGES
-from recognizer.imaging.bare import check_chunks, image_of_icon, without_metadata
+from recognizer.imaging.bare import PNG_PARTS, bare_png, check_chunks, image_of_icon
 from recognizer.imaging.formats import (
     MAX_PAGES,
     OPENERS,
     SNIFF_BYTES,
-    Header,
     canvas_size,
     count_frames,
     open_image,
@@ -79,14 +77,15 @@ class LoadedImage:
 
 
 def _loaded(
-    header: Header,
     frames: Sequence[Frame],
+    size: tuple[int, int],
+    orientation: int,
+    name: str | None = None,
+    count: int = 1,
     reason: Reason | None = None,
     detail: str | None = None,
 ) -> LoadedImage:
-    width, height = header.width, header.height
-    if header.orientation >= 5:
-        width, height = height, width
+    width, height = size[::-1] if orientation >= 5 else size
     if reason is None and min(width, height) < MIN_SIDE:
         reason, detail = Reason.TOO_SMALL, f"{width}x{height} pixels"
     return LoadedImage(
@@ -94,10 +93,10 @@ def _loaded(
         reason=reason,
         detail=detail,
         frames=tuple(frames),
-        format=header.format,
+        format=name,
         width=width,
         height=height,
-        frame_count=header.frames,
+        frame_count=count,
     )
 
 
@@ -113,8 +112,7 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
     if name is None:
         raise Refused(Reason.NOT_AN_IMAGE, "no known magic bytes")
     if name == "ico":
-        image = decode(image_of_icon(data), min_side=min_side, limits=limits)
-        return replace(image, format=name)
+        return replace(decode(image_of_icon(data), min_side=min_side, limits=limits), format=name)
     if name == "jpeg":
         return _decode_jpeg(data, min_side, limits)
     if name not in OPENERS:
@@ -124,9 +122,9 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
     except Refused as refused:
         if name != "png" or refused.reason not in _DAMAGED:
             raise
-        for bare in without_metadata(data):
+        for kept in PNG_PARTS:
             with contextlib.suppress(Refused):
-                image = _decode(bare, name, min_side, limits)
+                image = _decode(bare_png(data, kept), name, min_side, limits)
                 reason, detail = image.reason or refused.reason, image.detail or refused.detail
                 return replace(image, status=Status.DEGRADED, reason=reason, detail=detail)
         raise
@@ -136,34 +134,23 @@ def _decode(data: bytes, name: str, min_side: int, limits: Limits) -> LoadedImag
     MESSAGES.take()  # of another image
     if name == "png":
         check_chunks(data)
-    canvas = canvas_size(data, name)
-    check_size(canvas, limits)
-    if canvas is not None and name == "webp":
-        # Before it is opened: that makes the canvases.
-        check_bytes(canvas[0] * canvas[1] * _WEBP_BYTES, canvas, "of a WebP", limits)
-    with _refusing(partial(_header_reason, data, name)):
+    if canvas := canvas_size(data, name):
+        check_size(canvas, limits)
+        if name == "webp":  # before it is opened: that makes the canvases
+            check_bytes(canvas[0] * canvas[1] * _WEBP_BYTES, canvas, "of a WebP", limits)
+    with _refusing(data, name):
         image = open_image(data, name)
         check_size(image.size, limits)
-        header = Header(
-            format=name,
-            width=image.size[0],
-            height=image.size[1],
-            frames=count_frames(data, name, image),
-            orientation=orientation_of(image),
-        )
+        count = count_frames(data, name, image)
     with _refusing():
-        check_memory(image, name, header.frames, limits)
-        loaded = _decode_frames(image, header, min_side, limits)
-    return _with_damage(loaded) if name == "tiff" else loaded
-
-
-def _with_damage(image: LoadedImage) -> LoadedImage:
+        check_memory(image, name, count, limits)
+        loaded = _decode_frames(image, name, count, min_side, limits)
     # What libtiff has printed is an error that it returned as success.
-    damage = find_damage(MESSAGES.take())
-    if damage is None or image.reason not in {None, Reason.TOO_SMALL}:
-        return image
+    damage = find_damage(MESSAGES.take()) if name == "tiff" else None
+    if damage is None or loaded.reason not in {None, Reason.TOO_SMALL}:
+        return loaded
     reason = decoder_reason(ValueError(damage))
-    return replace(image, status=Status.DEGRADED, reason=reason, detail=f"libtiff: {damage}")
+    return replace(loaded, status=Status.DEGRADED, reason=reason, detail=f"libtiff: {damage}")
 
 
 def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> LoadedImage:
@@ -171,15 +158,14 @@ def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Loaded
     check_size(image.size, limits)
     with _refusing():
         image.load()
-        width, height = image.size
-        header = Header(width=width, height=height, orientation=orientation_of(image))
-        rgb = orient(np.asarray(to_rgb(image, min_side)), header.orientation)
-    return _loaded(header, [Frame(index=0, rgb=rgb)])
+        orientation = orientation_of(image)
+        rgb = orient(np.asarray(to_rgb(image, min_side)), orientation)
+    return _loaded([Frame(index=0, rgb=rgb)], image.size, orientation)
 
 
 @contextlib.contextmanager
-def _refusing(reason_of: Callable[[Exception], Reason] | None = None) -> Iterator[None]:
-    # The one boundary to the decoders, which raise all kinds of errors.
+def _refusing(data: bytes = b"", name: str = "") -> Iterator[None]:
+    # The one boundary to the decoders, which raise all kinds of errors; with data, on its header.
     try:
         yield
     except Refused:
@@ -187,21 +173,22 @@ def _refusing(reason_of: Callable[[Exception], Reason] | None = None) -> Iterato
     except MemoryError as error:
         raise Refused(Reason.OUT_OF_MEMORY, "the image does not fit") from error
     except Exception as error:
-        raise Refused((reason_of or decoder_reason)(error), words_of(error)) from error
+        reason = _header_reason(error, data, name) if data else decoder_reason(error)
+        raise Refused(reason, words_of(error)) from error
 
 
-def _header_reason(data: bytes, name: str, error: Exception) -> Reason:
+def _header_reason(error: Exception, data: bytes, name: str) -> Reason:
     # A WebP decoder says no more than that it fails; the container tells its length.
     if name == "webp" and 8 + int.from_bytes(data[4:8], "little") > len(data):
         return Reason.TRUNCATED
-    return _of_header(decoder_reason(error))
-
-
-def _of_header(reason: Reason) -> Reason:
+    reason = _jpeg_reason(error, data) if name == "jpeg" else decoder_reason(error)
     return Reason.CORRUPT_HEADER if reason is Reason.CORRUPT_DATA else reason
 
 
-# --- JPEG -------------------------------------------------------------------------------------
+def _jpeg_reason(error: Exception, data: bytes) -> Reason:
+    reason = decoder_reason(error)
+    is_cut = reason is Reason.CORRUPT_DATA and outline_jpeg(data, is_whole=True).is_cut
+    return Reason.TRUNCATED if is_cut else reason
 
 
 def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
@@ -210,15 +197,9 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
         raise Refused(Reason.UNSUPPORTED_FORMAT, "a lossless or hierarchical JPEG")
     if outline.scans > MAX_SCANS:
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"a JPEG of more than {MAX_SCANS} scans")
-
-    def reason_of(error: Exception) -> Reason:
-        reason = decoder_reason(error)
-        is_cut = reason is Reason.CORRUPT_DATA and outline_jpeg(data, is_whole=True).is_cut
-        return Reason.TRUNCATED if is_cut else reason
-
     if outline.header_bytes > _MAX_JPEG_HEADER:
         data = bare_jpeg(data, outline)
-    with _refusing(lambda error: _of_header(reason_of(error))):
+    with _refusing(data, "jpeg"):
         height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=False)
     check_size((width, height), limits)
     if outline.scans > 1:  # held whole, as coefficients
@@ -231,12 +212,12 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
             rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=True)
         except ValueError as error:
             # libjpeg's warnings: try again without those of the header, and take what it gives.
-            reason, detail = reason_of(error), words_of(error)
+            reason, detail = _jpeg_reason(error, data), words_of(error)
             rgb = _recover_jpeg(bare_jpeg(data, outline), want)
             check_recovered(rgb, reason, detail)
     # Its further images (MPO) are previews or the other eye: the first one is the photo.
-    header = Header(format="jpeg", width=width, height=height, orientation=outline.orientation)
-    return _loaded(header, [Frame(index=0, rgb=orient(rgb, header.orientation))], reason, detail)
+    frame = Frame(index=0, rgb=orient(rgb, outline.orientation))
+    return _loaded([frame], (width, height), outline.orientation, "jpeg", 1, reason, detail)
 
 
 def _recover_jpeg(data: bytes, want: Mapping[str, int]) -> NDArray[np.uint8]:
@@ -253,32 +234,32 @@ def _recover_jpeg(data: bytes, want: Mapping[str, int]) -> NDArray[np.uint8]:
     return rgb
 
 
-# --- everything else --------------------------------------------------------------------------
-
-
 def _decode_frames(
-    image: Image.Image, header: Header, min_side: int, limits: Limits
+    image: Image.Image, name: str, count: int, min_side: int, limits: Limits
 ) -> LoadedImage:
     reason, detail = None, None
     frames: list[Frame] = []
-    reachable = _reachable(header, limits)
-    if reachable < header.frames:
-        reason = Reason.FRAMES_SKIPPED
-        detail = f"sampled {reachable} of {header.frames} frames"
-    wanted = kept_frames(image.size, min_side, limits)
-    if wanted < min(reachable, limits.max_frames) and reason is None:
+    size, orientation = image.size, orientation_of(image)
+    # Frames from the first on: later ones build on earlier ones.
+    budget = limits.max_pixels * limits.max_frames
+    reachable = min(count, MAX_PAGES, max(1, budget // (size[0] * size[1])))
+    wanted = kept_frames(size, min_side, limits)
+    if reachable < count:
+        reason, detail = Reason.FRAMES_SKIPPED, f"sampled {reachable} of {count} frames"
+    elif wanted < min(reachable, limits.max_frames):
         reason, detail = Reason.FRAMES_SKIPPED, f"sampled {wanted} large frames"
+    taken = min(reachable, wanted)  # evenly, from the first to the last
     try:
-        for index in _sampled(reachable, wanted):
-            if header.frames > 1:
+        for index in (round(i * (reachable - 1) / max(1, taken - 1)) for i in range(taken)):
+            if count > 1:
                 image.seek(index)
             if index:  # a page of a TIFF may be of any size and mode
                 check_size(image.size, limits)
-                check_memory(image, header.format or "", header.frames, limits)
+                check_memory(image, name, count, limits)
             rgb = np.asarray(to_rgb(image, min_side))
             if index == 0:  # by now an orientation behind the pixels of a PNG was read
-                header = replace(header, orientation=orientation_of(image))
-            frames.append(Frame(index=index, rgb=orient(rgb, header.orientation)))
+                orientation = orientation_of(image)
+            frames.append(Frame(index=index, rgb=orient(rgb, orientation)))
     except MemoryError:
         raise
     except Refused as refused:  # a later frame
@@ -290,8 +271,8 @@ def _decode_frames(
             if salvaged is None:
                 raise
             check_recovered(salvaged, reason, detail)
-            frames.append(Frame(index=0, rgb=orient(salvaged, header.orientation)))
-    return _loaded(header, frames, reason, detail)
+            frames.append(Frame(index=0, rgb=orient(salvaged, orientation)))
+    return _loaded(frames, size, orientation, name, count, reason, detail)
 
 
 def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:
@@ -305,36 +286,12 @@ def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:
         return None
 
 
-def _reachable(header: Header, limits: Limits) -> int:
-    # Frames from the first on: later ones build on earlier ones.
-    budget = limits.max_pixels * limits.max_frames
-    return min(header.frames, MAX_PAGES, max(1, budget // (header.width * header.height)))
-
-
-def _sampled(count: int, wanted: int) -> Iterator[int]:
-    # Evenly from the first to the last.
-    taken = max(1, min(count, wanted))
-    return (round(i * (count - 1) / max(1, taken - 1)) for i in range(taken))
-
-
-# --- damage -----------------------------------------------------------------------------------
-
-_EARLY_ENDS = (
-    "truncated",
-    "premature end of jpeg",
-    "incomplete",
-    "not enough data",
-    "unexpected end",
-    "no more images",
+_EARLY_END = re.compile(
+    "truncated|premature end of jpeg|incomplete|not enough data|unexpected end|no more images"
 )
-_UNSUPPORTED = (
-    "unsupported",
-    "not supported",
-    "cannot handle",
-    "unknown pixel mode",
-    "unknown data organization",
+_UNSUPPORTED = re.compile(
+    "unsupported|not supported|cannot handle|unknown (?:pixel mode|data organization)"
 )
-
 _TIFF_ERROR = re.compile(r"JPEGLib: |[\w.]+: (?!Warning, )")
 
 MIN_RECOVERED = 0.5
@@ -363,9 +320,9 @@ def decoder_reason(error: Exception) -> Reason:
     words = str(error).lower()
     # Pillow wraps these in a SyntaxError: a field was read that is not there.
     missing = isinstance(error.__cause__ or error, EOFError | IndexError | struct.error)
-    if missing or any(word in words for word in _EARLY_ENDS):
+    if missing or _EARLY_END.search(words):
         return Reason.TRUNCATED
-    if any(word in words for word in _UNSUPPORTED):
+    if _UNSUPPORTED.search(words):
         return Reason.UNSUPPORTED_FORMAT
     return Reason.CORRUPT_DATA
 

@@ -6,7 +6,6 @@ The name of a file proves nothing, and no format of Pillow beyond these is ever 
 import importlib
 import io
 import struct
-from dataclasses import dataclass
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
@@ -29,24 +28,18 @@ OPENERS: dict[str, tuple[str, str]] = {
 }
 """Format that Pillow decodes -> module, imported with its first file, and class."""
 
-_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-    (b"II*\x00", "tiff"),
-    (b"MM\x00*", "tiff"),
-    (b"II+\x00", "tiff"),  # BigTIFF
-    (b"MM\x00+", "tiff"),
+_MAGIC = {
+    "jpeg": (b"\xff\xd8\xff",),
+    "png": (b"\x89PNG\r\n\x1a\n",),
+    "gif": (b"GIF87a", b"GIF89a"),
+    "tiff": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),  # the last two are BigTIFF
     # Known, so that the reason can say so, but not decoded here:
-    (b"\xff\x0a", "jxl"),
-    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "jxl"),
-    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "jpeg2000"),
-    (b"\xff\x4f\xff\x51", "jpeg2000"),
-    (b"8BPS", "psd"),
-    (b"\x76\x2f\x31\x01", "exr"),
-    (b"qoif", "qoi"),
-)
+    "jxl": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
+    "jpeg2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+    "psd": (b"8BPS",),
+    "exr": (b"\x76\x2f\x31\x01",),
+    "qoi": (b"qoif",),
+}
 
 _ICONS = (b"\0\0\1\0", b"\0\0\2\0")  # a cursor is one, too
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
@@ -55,21 +48,10 @@ _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # sizes of the header after t
 _SVG_STARTS = (b"<svg", b"<?xml", b"<!--", b"<!doctype svg")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
-    """What an image file says of itself; its size is before the EXIF orientation is applied."""
-
-    format: str | None = None
-    width: int
-    height: int
-    frames: int = 1
-    orientation: int = 1
-
-
 def sniff(head: bytes) -> str | None:  # noqa: PLR0911 - a table with conditions
     """Return the format by the first :data:`SNIFF_BYTES` bytes, perhaps one not decoded here."""
-    for magic, name in _MAGIC:
-        if head.startswith(magic):
+    for name, magics in _MAGIC.items():
+        if head.startswith(magics):
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"

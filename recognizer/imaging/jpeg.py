@@ -1,8 +1,7 @@
-"""What a JPEG is made of, and its header without what costs a decoder time or memory.
+"""What a JPEG is made of (ITU-T T.81, annex B), and its header without what costs time or memory.
 
 Floods of segments, of four bytes each, are valid and shown by browsers: what is short is passed in
 one step. As in libjpeg, a marker that it does not know ends the file.
-Source: ITU-T T.81, annex B.
 """
 
 import re
@@ -42,19 +41,15 @@ _SHORT = 128  # bytes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JpegOutline:
-    """The scans of a JPEG, up to :data:`MAX_SCANS` + 1, and the bytes in front of the first one.
+    """What a JPEG says of itself before it is decoded."""
 
-    It ``is_cut`` if its data ends before its end marker, and ``is_unusual`` if it is lossless or
-    hierarchical. ``orientation`` is as in EXIF.
-    """
-
-    scans: int
+    scans: int  # up to :data:`MAX_SCANS` + 1
     components: int
-    header_bytes: int
+    header_bytes: int  # in front of the first scan
     has_jfif: bool
-    is_cut: bool
-    is_unusual: bool
-    orientation: int
+    is_cut: bool  # its data ends before its end marker
+    is_unusual: bool  # lossless or hierarchical
+    orientation: int  # as in EXIF
 
 
 def outline_jpeg(data: bytes, *, is_whole: bool = False) -> JpegOutline:

@@ -36,7 +36,11 @@ def perceptual_hash(rgb: NDArray[np.uint8]) -> str | None:
     # Averaged while it is small in memory, and only then weighed: the order makes no difference.
     small = cv2.resize(rgb, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     luminance = np.asarray(cv2.transform(small, _LUMINANCE), np.float32)
-    if _quality(luminance) < MIN_QUALITY:
+    steps = sum(  # of gradients, small ones left out
+        float(np.abs(np.trunc(np.diff(luminance, axis=axis) * (100 / 255))).sum())
+        for axis in (0, 1)
+    )
+    if steps / _GRADIENT_UNIT < MIN_QUALITY:
         return None
     coefficients = _DCT @ luminance @ _DCT.T
     # np.median would import masked arrays, which takes longer than all else here.
@@ -44,12 +48,3 @@ def perceptual_hash(rgb: NDArray[np.uint8]) -> str | None:
     bits = coefficients > middle.mean()
     # The published order begins with the last bit.
     return np.packbits(bits.ravel()[::-1]).tobytes().hex()
-
-
-def _quality(luminance: NDArray[np.float32]) -> int:
-    """Return the sum of the gradients, small ones left out, on PDQ's scale of 0 to 100."""
-    steps = sum(
-        float(np.abs(np.trunc(np.diff(luminance, axis=axis) * (100 / 255))).sum())
-        for axis in (0, 1)
-    )
-    return min(100, int(steps / _GRADIENT_UNIT))

@@ -26,10 +26,8 @@ _STRIP_PIXELS = 1 << 20
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
 
 
-def check_size(size: tuple[int, int] | None, limits: Limits) -> None:
+def check_size(size: tuple[int, int], limits: Limits) -> None:
     """Raise a Refused if an image has too many pixels, none, or too long a side."""
-    if size is None:
-        return
     width, height = size
     if width < 1 or height < 1:
         raise Refused(Reason.CORRUPT_HEADER, f"{width}x{height} pixels")
@@ -43,8 +41,19 @@ def check_size(size: tuple[int, int] | None, limits: Limits) -> None:
 
 def check_memory(image: Image.Image, name: str, frames: int, limits: Limits) -> None:
     """Raise a Refused if decoding an opened image would take more memory than it may."""
-    needed = _decoded_bytes(image, name, frames)
-    check_bytes(needed, image.size, f"of mode {image.mode}", limits)
+    mode = image.mode
+    a_pixel = 1 if mode in {"1", "L", "P"} else 2 if mode.startswith("I;16") else 4
+    if mode in {"P", "PA", "La", "LA", "RGBA"} or "transparency" in image.info:
+        a_pixel += _RGBA  # converted before it is reduced, or for that
+    elif mode == "1" or mode in WIDE_MODES:
+        a_pixel += 1
+    a_pixel += _OF_A_DECODER.get(name, 0)
+    if frames > 1 and name in {"gif", "png"}:
+        a_pixel += _OF_AN_ANIMATION
+    needed = image.size[0] * image.size[1] * a_pixel
+    if name == "tiff":
+        needed += _strip_bytes(image)
+    check_bytes(needed, image.size, f"of mode {mode}", limits)
 
 
 def check_bytes(needed: int, size: tuple[int, int], what: str, limits: Limits) -> None:
@@ -59,33 +68,14 @@ def check_bytes(needed: int, size: tuple[int, int], what: str, limits: Limits) -
 
 def kept_frames(size: tuple[int, int], min_side: int, limits: Limits) -> int:
     """Return how many sampled frames of an animation may be held at once, at least 1."""
-    return max(
-        1, min(limits.max_frames, limits.max_decoded // (2 * _RGB * _reduced(size, min_side)))
-    )
+    factor = reduction(size, min_side)
+    pixels = max(1, size[0] // factor) * max(1, size[1] // factor)
+    return max(1, min(limits.max_frames, limits.max_decoded // (2 * _RGB * pixels)))
 
 
 def reduction(size: tuple[int, int], min_side: int) -> int:
     """Return the whole factor by which an image may be reduced."""
     return max(1, min(size) // max(1, min_side))
-
-
-def _reduced(size: tuple[int, int], min_side: int) -> int:
-    factor = reduction(size, min_side)
-    return max(1, size[0] // factor) * max(1, size[1] // factor)
-
-
-def _decoded_bytes(image: Image.Image, name: str, frames: int) -> int:
-    mode = image.mode
-    a_pixel = 1 if mode in {"1", "L", "P"} else 2 if mode.startswith("I;16") else 4
-    if mode in {"P", "PA", "La", "LA", "RGBA"} or "transparency" in image.info:
-        a_pixel += _RGBA  # converted before it is reduced, or for that
-    elif mode == "1" or mode in WIDE_MODES:
-        a_pixel += 1
-    a_pixel += _OF_A_DECODER.get(name, 0)
-    if frames > 1 and name in {"gif", "png"}:
-        a_pixel += _OF_AN_ANIMATION
-    whole = image.size[0] * image.size[1] * a_pixel
-    return whole + _strip_bytes(image) if name == "tiff" else whole
 
 
 def _strip_bytes(image: Any) -> int:

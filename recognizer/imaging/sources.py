@@ -61,15 +61,10 @@ class Refused(Exception):  # noqa: N818 - says something of an input, not of the
 
 
 _OS_REASONS = {
-    errno.ENOENT: Reason.NOT_FOUND,
-    errno.ENOTDIR: Reason.NOT_FOUND,
-    errno.ESTALE: Reason.NOT_FOUND,
-    errno.ELOOP: Reason.NOT_FOUND,
-    errno.ENAMETOOLONG: Reason.NOT_FOUND,
-    errno.EACCES: Reason.PERMISSION_DENIED,
-    errno.EPERM: Reason.PERMISSION_DENIED,
-    errno.EISDIR: Reason.NOT_A_FILE,
-    errno.ENXIO: Reason.NOT_A_FILE,
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.ESTALE), Reason.NOT_FOUND),
+    **dict.fromkeys((errno.ELOOP, errno.ENAMETOOLONG), Reason.NOT_FOUND),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), Reason.PERMISSION_DENIED),
+    **dict.fromkeys((errno.EISDIR, errno.ENXIO), Reason.NOT_A_FILE),
 }
 _MAX_DETAIL = 200  # of an error: libraries may quote a whole answer
 
@@ -106,14 +101,9 @@ def open_regular(path: str | os.PathLike[str]) -> FileIO:
         raise Refused(Reason.NOT_FOUND, str(error)) from error
 
 
-def read_path(path: str | os.PathLike[str], limits: Limits, *, head: int | None = None) -> bytes:
-    """Read a regular file, or its first ``head`` bytes; the limit holds on disk and in reading."""
+def read_path(path: str | os.PathLike[str], limits: Limits) -> bytes:
+    """Read a regular file; the limit holds on disk and in reading."""
     with open_regular(path) as file:
-        if head is not None:
-            try:
-                return file.read(head)
-            except OSError as error:
-                raise refusal(error) from error
         limits.check_bytes(os.fstat(file.fileno()).st_size)
         return read_file(file, limits)
 

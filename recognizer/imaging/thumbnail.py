@@ -11,7 +11,6 @@ THUMBNAIL_SIDE = 256
 
 _JPEG_QUALITY = 80
 _STRENGTH = 0.6  # how far the hottest place hides the image
-_FAINT, _CLEAR = 0.5, 1.0  # shares of the threshold: below it nothing is coloured; above it all is
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def draw_heatmap(
     scale = np.interp(heat, [0, threshold, 1], [0, 0.5, 1])
     colors = cv2.applyColorMap((255 * scale).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., None]
-    shown = np.clip((heat / threshold - _FAINT) / (_CLEAR - _FAINT), 0, 1)
+    shown = np.clip(2 * heat / threshold - 1, 0, 1)
     cover = _STRENGTH * shown[..., None]
     mixed = (1 - cover) * (0.6 * gray) + cover * colors
     return np.asarray(np.clip(mixed, 0, 255), np.uint8)

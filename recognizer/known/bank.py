@@ -12,9 +12,8 @@ import json
 import os
 import re
 import sqlite3
-import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from functools import partial
@@ -27,12 +26,18 @@ from numpy.typing import NDArray
 from recognizer._atomic import csv_cell, replacing, require_own, text_of_cell
 from recognizer._closing import Closes
 from recognizer.errors import BankError
-from recognizer.known.index import HASH_BYTES, is_hash
+from recognizer.known.index import HASH_BYTES
 from recognizer.policy import Finding
 
-_LABEL = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
-_MAX_CHARACTERS = {"note": 2000, "by": 200, "origin": 200}
-_ID_BYTES = 8
+_TEXT = r"[^\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"  # no control character or lone surrogate
+_NAME = (_TEXT + "{1,200}", "one line of text, 1 to 200 characters")
+_FORMS = {
+    "pdq": ("[0-9a-f]{64}", "a PDQ hash has 64 hexadecimal digits"),
+    "label": ("[a-z0-9][a-z0-9_]{0,63}", "lower-case letters, digits and _"),
+    "note": (_TEXT + "{1,2000}", "one line of text, 1 to 2000 characters"),
+    "by": _NAME,
+    "origin": _NAME,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,44 +58,32 @@ class KnownItem:
     origin: str | None = None
 
     def __post_init__(self) -> None:
-        if not is_hash(self.pdq):
-            raise BankError(f"pdq = {self.pdq!r}: a PDQ hash has 64 hexadecimal digits")
-        try:
-            object.__setattr__(self, "finding", Finding(self.finding))
-        except ValueError as error:
-            raise BankError(f"finding = {self.finding!r}: one of {', '.join(Finding)}") from error
+        for key, (form, words) in _FORMS.items():
+            value = getattr(self, key)
+            is_missing = value is None and key != "pdq"
+            if not is_missing and not (isinstance(value, str) and re.fullmatch(form, value)):
+                raise BankError(f"{key} = {value!r}: {words}")
+        if self.finding not in [*Finding]:
+            raise BankError(f"finding = {self.finding!r}: one of {', '.join(Finding)}")
+        object.__setattr__(self, "finding", Finding(self.finding))
         object.__setattr__(self, "time", _utc(self.time))
-        label = self.label
-        if label is not None and not (isinstance(label, str) and _LABEL.fullmatch(label)):
-            raise BankError(f"label = {label!r}: lower-case letters, digits and _")
-        for key, maximum in _MAX_CHARACTERS.items():
-            text = getattr(self, key)
-            is_text = isinstance(text, str) and 0 < len(text) <= maximum
-            # Without control characters and lone surrogates.
-            if text is not None and not (
-                is_text and not {*map(unicodedata.category, text)} & {"Cc", "Cs", "Zl", "Zp"}
-            ):
-                raise BankError(f"{key} = {text!r}: one line of text, 1 to {maximum} characters")
 
     @property
     def id(self) -> str:
         """16 hexadecimal digits over all of it: equal findings are one, wherever they come from."""
         text = json.dumps(astuple(self))
-        return hashlib.blake2b(text.encode(), digest_size=_ID_BYTES).hexdigest()
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _utc(time: object) -> str:
-    try:
-        moment = datetime.fromisoformat(time) if isinstance(time, str) else None
-        if moment is not None and moment.tzinfo is not None:
+def _utc(time: Any) -> str:
+    with suppress(TypeError, ValueError, OverflowError):
+        moment = datetime.fromisoformat(time)
+        if moment.tzinfo is not None:
             return moment.astimezone(UTC).isoformat(timespec="seconds")
-    except (ValueError, OverflowError):
-        pass
     raise BankError(f"time = {time!r}: a time with its zone, as 2026-03-01T10:00:00+00:00")
 
 
 _FIELDS = tuple(field.name for field in fields(KnownItem))
-
 
 APPLICATION_ID = 0x574C4B49  # says what the file is, its version how to read it
 _VERSION = 1
@@ -108,16 +101,19 @@ _CREATE = f"""
 """
 
 
+def _require_file(path: Path) -> None:
+    if not os.path.isfile(path):
+        what = "is not a regular file" if os.path.exists(path) else "does not exist"
+        raise BankError(f"{path} {what}; {_ADVICE}")
+
+
 class Bank(Closes):
     """An open bank: created if ``create`` is set, otherwise only read. It raises BankErrors."""
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
         self.path = Path(path)
-        if self.path.exists():
-            if not self.path.is_file():
-                raise BankError(f"{self.path} is not a regular file; {_ADVICE}")
-        elif not create:
-            raise BankError(f"{self.path} does not exist; {_ADVICE}")
+        if not create or os.path.exists(path):
+            _require_file(self.path)
         uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'ro'}"
         with self._reported():
             self._database = sqlite3.connect(
@@ -255,12 +251,11 @@ def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
 
 def read_exchange(path: Path, *, origin: str | None = None) -> Iterator[KnownItem]:
     """Yield the items of a file, checked; ``origin``, or its name, is for those without one."""
+    _require_file(path)
     try:
-        if path.exists() and not path.is_file():
-            raise BankError(f"{path} is not a regular file")
         file = path.open(encoding="utf-8-sig", newline="")
     except OSError as error:
-        raise BankError(f"{path} cannot be read: {error}") from error
+        raise BankError(f"{path} cannot be read: {error.strerror}") from error
     return _read(file, path, origin or path.name)
 
 
@@ -268,22 +263,18 @@ def _read(file: TextIO, path: Path, origin: str) -> Iterator[KnownItem]:
     rows = csv.DictReader(iter(partial(file.readline, _MAX_LINE), ""), restval="", strict=True)
     try:
         with file:
-            yield from _items_of(rows, origin)
+            for name in _REQUIRED:
+                if name not in (rows.fieldnames or ()):
+                    raise BankError(f"no column {name}")
+            for row in rows:
+                if unknown := [name for name in row if name not in _COLUMNS]:
+                    raise BankError(f"unknown column {unknown[0] or 'at its end'}")
+                if row["signal_type"] != _SIGNAL_TYPE:
+                    raise BankError(f"signal_type = {row['signal_type']!r}: only pdq is read")
+                values: dict[str, Any] = {key: text_of_cell(row.get(key)) or None for key in _REST}
+                values["origin"] = values["origin"] or origin
+                yield KnownItem(pdq=row["signal_value"].lower(), **values)
     except (BankError, csv.Error) as error:
         raise BankError(f"{path}: line {max(1, rows.line_num)}: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BankError(f"{path} cannot be read: {error}") from error
-
-
-def _items_of(rows: csv.DictReader[str], origin: str) -> Iterator[KnownItem]:
-    for name in _REQUIRED:
-        if name not in (rows.fieldnames or ()):
-            raise BankError(f"no column {name}")
-    for row in rows:
-        if unknown := [name for name in row if name not in _COLUMNS]:
-            raise BankError(f"unknown column {unknown[0] or 'at its end'}")
-        if row["signal_type"] != _SIGNAL_TYPE:
-            raise BankError(f"signal_type = {row['signal_type']!r}: only pdq is read")
-        values: dict[str, Any] = {key: text_of_cell(row.get(key)) or None for key in _REST}
-        values["origin"] = values["origin"] or origin
-        yield KnownItem(pdq=row["signal_value"].lower(), **values)

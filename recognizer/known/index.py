@@ -5,8 +5,8 @@ chunk of 16 bits differs in at most one.
 """
 
 import os
-import re
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -25,20 +25,12 @@ TRANSFORMS = (
 )
 """The eight ways to turn and mirror an image, by the names that Pillow has for them."""
 
-_DIGITS = re.compile(r"[0-9a-f]{64}")
 _HASH_SIDE = 16
 # Of a hash's 16 x 16 coefficients, the odd frequencies (the first, the third ...) change their
 # sign when the image is mirrored. They are written from the last to the first.
-_ODD = np.arange(_HASH_SIDE)[::-1] % 2 == 0
-_MIRRORS = np.zeros((4, _HASH_SIDE, _HASH_SIDE), np.uint8)
-_MIRRORS[1] = _ODD[None, :]
-_MIRRORS[2] = _ODD[:, None]
-_MIRRORS[3] = _MIRRORS[1] ^ _MIRRORS[2]
-
-
-def is_hash(text: object) -> bool:
-    """Return whether a value is a PDQ hash: 64 hexadecimal digits in lower case."""
-    return isinstance(text, str) and _DIGITS.fullmatch(text) is not None
+_ODD = (np.arange(_HASH_SIDE)[::-1] % 2 == 0).astype(np.uint8)
+_WAYS = ((0, 0), (0, 1), (1, 0), (1, 1))  # from top to bottom, from left to right
+_MIRRORS = np.stack([down * _ODD[:, None] ^ right * _ODD for down, right in _WAYS])
 
 
 def to_bytes(hashes: Sequence[str]) -> NDArray[np.uint8]:
@@ -67,7 +59,6 @@ _VALUES = 1 << _CHUNK_BITS
 _BLOCK = 1 << 16  # hashes that are permuted, or candidates that are compared, at a time
 _NPY_HEADER = 128  # bytes in front of an array in its file
 _SOUGHT = 256  # hashes that are sought at a time, of many
-_FILES = ("hashes", "order", "starts")
 
 # Bits that are neighbours in a transform are alike in many photos, and a chunk of such bits would
 # have a few crowded values. So a chunk takes one bit from each row of the 16 x 16 coefficients,
@@ -76,6 +67,7 @@ _ROW, _COLUMN = np.divmod(np.arange(HASH_BITS), _CHUNK_BITS)
 _PERMUTATION = np.argsort((_COLUMN + 5 * _ROW) % _CHUNKS, kind="stable")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class HashIndex:
     """An index over hashes, uint8 (n, 32), that does not change; positions are those in that array.
 
@@ -83,14 +75,9 @@ class HashIndex:
     number of processes share one copy in memory.
     """
 
-    def __init__(
-        self, permuted: NDArray[np.uint8], order: NDArray[np.uint32], starts: NDArray[np.uint32]
-    ) -> None:
-        self._hashes = permuted
-        self._words = permuted.view(np.uint64)
-        self._order = order
-        self._flat_order = order.reshape(-1)
-        self._starts = starts
+    hashes: NDArray[np.uint8]  # (n, 32), with their bits permuted
+    order: NDArray[np.uint32]  # (chunks, n): positions, by the values of a chunk
+    starts: NDArray[np.uint32]  # (chunks, values + 1): where those of a value begin
 
     @classmethod
     def of(cls, hashes: NDArray[np.uint8]) -> Self:
@@ -108,24 +95,23 @@ class HashIndex:
         return cls(permuted, order, starts)
 
     def __len__(self) -> int:
-        return len(self._hashes)
+        return len(self.hashes)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the index into an existing folder, to be opened by other processes."""
-        arrays: tuple[NDArray[Any], ...] = (self._hashes, self._order, self._starts)
-        for name, array in zip(_FILES, arrays, strict=True):
-            np.save(Path(folder) / f"{name}.npy", array)
+        for name in self.__slots__:
+            np.save(Path(folder) / f"{name}.npy", getattr(self, name))
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Self:
         """Map an index that was saved; nothing is read before it is needed."""
-        paths = [Path(folder) / f"{name}.npy" for name in _FILES]
+        paths = [Path(folder) / f"{name}.npy" for name in cls.__slots__]
         # As plain arrays, which are faster; nothing is copied. An empty one cannot be mapped.
         arrays = (np.load(p, "r" if p.stat().st_size > _NPY_HEADER else None) for p in paths)
         return cls(*map(np.asarray, arrays))
 
     def hash_at(self, position: int) -> bytes:
-        bits = np.unpackbits(self._hashes[position])
+        bits = np.unpackbits(self.hashes[position])
         return np.packbits(bits[np.argsort(_PERMUTATION)]).tobytes()
 
     def search(
@@ -140,37 +126,27 @@ class HashIndex:
         permuted = _permute(np.atleast_2d(sought))
         values = np.stack([_chunk_values(permuted, chunk) for chunk in range(_CHUNKS)], axis=1)
         probed = values[:, chunks] ^ flips
-        first = self._starts[chunks, probed].astype(np.int64)
-        counts = self._starts[chunks, probed + np.int64(1)] - first
+        first = self.starts[chunks, probed].astype(np.int64)
+        counts = self.starts[chunks, probed + np.int64(1)] - first
         first += chunks * np.int64(len(self))
-        words = permuted.view(np.uint64)
-        found = [
-            self._compare(words, sought_at, first[sought_at], counts[sought_at], distance)
-            for sought_at in _blocks(counts.sum(axis=1))
-        ]
+        words, mine = permuted.view(np.uint64), self.hashes.view(np.uint64)
+        totals = counts.sum(axis=1)
+        found = []
+        # Cut where the sum passes _BLOCK, so that memory stays flat.
+        ends_of_blocks = np.flatnonzero(np.diff(np.cumsum(totals) // _BLOCK)) + 1
+        for part in np.split(np.arange(len(totals)), ends_of_blocks):
+            many = counts[part].reshape(-1)
+            # Ranges of the order, one for each probe, strung together.
+            shifts = np.repeat(first[part].reshape(-1) - np.cumsum(many) + many, many)
+            right = self.order.reshape(-1)[np.arange(len(shifts)) + shifts].astype(np.intp)
+            left = np.repeat(part, totals[part])
+            apart = np.bitwise_count(mine[right] ^ words[left]).sum(axis=1, dtype=np.uint16)
+            near = apart <= distance
+            # A hash comes up once for each chunk that agrees.
+            pairs, once = np.unique(left[near] * len(self) + right[near], return_index=True)
+            found.append((*np.divmod(pairs, max(1, len(self))), apart[near][once].astype("u1")))
         left, right, apart = (np.concatenate(column) for column in zip(*found, strict=True))
         return left, right, apart
-
-    def _compare(
-        self,
-        words: NDArray[np.uint64],
-        sought_at: NDArray[np.intp],
-        first: NDArray[np.int64],
-        counts: NDArray[np.int64],
-        distance: int,
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint8]]:
-        counts_flat = counts.reshape(-1)
-        ends = np.cumsum(counts_flat)
-        total = int(ends[-1]) if len(ends) else 0
-        # Ranges of the order, one for each probe, strung together.
-        places = np.arange(total) + np.repeat(first.reshape(-1) - ends + counts_flat, counts_flat)
-        right = self._flat_order[places].astype(np.intp)
-        left = np.repeat(sought_at, counts.sum(axis=1))
-        apart = np.bitwise_count(self._words[right] ^ words[left]).sum(axis=1, dtype=np.uint16)
-        near = apart <= distance
-        # A hash comes up once for each chunk that agrees.
-        pairs, once = np.unique(left[near] * len(self) + right[near], return_index=True)
-        return pairs // max(1, len(self)), pairs % max(1, len(self)), apart[near][once].astype("u1")
 
 
 def _permute(hashes: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -180,15 +156,6 @@ def _permute(hashes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _chunk_values(permuted: NDArray[np.uint8], chunk: int) -> NDArray[np.uint16]:
     values: NDArray[np.uint16] = np.ascontiguousarray(permuted[:, 2 * chunk : 2 * chunk + 2])
     return values.view(np.uint16)[:, 0]
-
-
-def _blocks(counts: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
-    # Cut where the sum passes _BLOCK, so that memory stays flat.
-    if not len(counts):
-        yield np.arange(0)
-        return
-    block = np.cumsum(counts) // _BLOCK
-    yield from np.split(np.arange(len(counts)), np.flatnonzero(np.diff(block)) + 1)
 
 
 @lru_cache
@@ -258,10 +225,8 @@ def near_pairs(
     index = HashIndex.of(hashes)
     for start in range(0, len(hashes), _SOUGHT):
         block = hashes[start : start + _SOUGHT]
-        ways = [block]
-        if match_orientations:
-            ways = [*np.stack([transformed(one) for one in block], axis=1)]
-        for sought in ways:
+        turned = (transformed(one) for one in block)
+        for sought in np.stack([*turned], axis=1) if match_orientations else block[None]:
             left, right, apart = index.search(sought, distance)
             later = right > left + start
             yield left[later] + start, right[later], apart[later]

@@ -8,13 +8,12 @@ import hashlib
 import json
 import os
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -83,7 +82,7 @@ class Bundle:
     model: ModelFile
     input: InputFormat
     activation: Literal["softmax", "sigmoid"]
-    labels: tuple[BundleLabel, ...]
+    labels: Annotated[tuple[BundleLabel, ...], msgspec.Meta(min_length=1)]
     families: tuple[BundleFamily, ...]
     any_product_thresholds: Mapping[float, float]
     not_recognized: tuple[str, ...]
@@ -99,22 +98,19 @@ class Bundle:
     lineage: tuple[Lineage, ...] = ()
 
     def __post_init__(self) -> None:
-        names = self.label_names
-        if len(set(names)) != len(names) or not names:
-            raise ValueError("labels are missing or named twice")
+        names = set(self.label_names)
+        if len(names) != len(self.labels):
+            raise ValueError("a label is named twice")
         for family in self.families:
-            if not family.members or not set(family.members) <= set(names):
+            if not set(family.members) <= names:
                 raise ValueError(f"family {family.name} has members that are not labels")
-        if self.input.size < 1:
-            raise ValueError("the input size must be above 0")
         all_thresholds = {
             **{label.name: label.thresholds for label in self.labels if label.kind is Kind.PRODUCT},
             **{f"family {family.name}": family.thresholds for family in self.families},
             "any product": self.any_product_thresholds,
         }
         for name, thresholds in all_thresholds.items():
-            missing = set(FALSE_POSITIVE_RATES) - set(thresholds)
-            if missing:
+            if missing := set(FALSE_POSITIVE_RATES) - set(thresholds):
                 raise ValueError(f"{name} has no threshold for {', '.join(map(str, missing))}")
 
     @property
@@ -201,8 +197,8 @@ class Bundle:
     def calibrate(self, log_odds: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the calibrated probabilities of log-odds, (..., labels): float64, 0 to 1."""
         values = np.asarray(log_odds, np.float64)
-        slope, intercept = self._lines  # all at once: this runs for every image
-        return sigmoid(slope * values + intercept)
+        slopes, intercepts = self._lines  # all at once: this runs for every image
+        return sigmoid(slopes * values + intercepts)
 
     def family_scores(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the probability of any member, float64 (..., families), from (..., labels)."""
@@ -211,10 +207,8 @@ class Bundle:
         return np.asarray(1 - misses[..., self._members].prod(axis=-1), np.float64)
 
     @cached_property
-    def _lines(self) -> tuple[NDArray[np.float64], ...]:
-        pairs = [astuple(label.calibration) for label in self.labels]
-        slope, intercept = np.array(pairs).T
-        return slope, intercept
+    def _lines(self) -> NDArray[np.float64]:
+        return np.array([astuple(label.calibration) for label in self.labels], np.float64).T
 
     @cached_property
     def _members(self) -> NDArray[np.intp]:
@@ -238,21 +232,17 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
         content = msgspec.json.decode(read_regular_file(path))  # refuses NaN
         _require_printable(content)
         schema = content["schema"]
-    except (msgspec.DecodeError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BundleSchemaError(f"{path}: unreadable: {error!r}") from error
-    if schema != SCHEMA:
+        found = parse_bundle(folder, content) if schema == SCHEMA else None
+    except (
+        *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError),
+        TaxonomyError,
+    ) as error:
+        raise BundleSchemaError(f"{path}: unreadable or malformed: {error!r}") from error
+    if found is None:
         raise BundleSchemaError(
             f"{path} is of schema {schema}, this version reads {SCHEMA}: use the version of the "
             "package that wrote it, or make it again with `recognizer export`"
         )
-    try:
-        found = parse_bundle(folder, content)
-    except (
-        *(AttributeError, KeyError, TypeError, ValueError, OverflowError),
-        msgspec.ValidationError,
-        TaxonomyError,
-    ) as error:
-        raise BundleSchemaError(f"{path}: incomplete or malformed: {error}") from error
     if found.input.preprocessing != PREPROCESSING_VERSION:
         raise BundleSchemaError(
             f"{path} was made for preprocessing {found.input.preprocessing}, this version has "
@@ -282,7 +272,7 @@ def write_bundle(bundle: Bundle) -> None:
     values = {one.name: getattr(bundle, one.name) for one in fields(bundle) if one.name not in own}
     content = {
         "schema": SCHEMA,
-        **_without_nulls(msgspec.to_builtins(values, str_keys=True, enc_hook=float)),  # of numpy
+        **msgspec.to_builtins(values, str_keys=True, enc_hook=float),  # of numpy
         "taxonomy": bundle.taxonomy.own_names(),
         "digest": bundle.digest,
     }
@@ -299,18 +289,10 @@ def parse_bundle(folder: Path, content: Mapping[str, Any]) -> Bundle:
 
 def _require_printable(value: Any) -> None:
     """Refuse control characters: what a bundle says of itself is shown on terminals."""
-    if isinstance(value, dict | list):
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
         for one in value:
             _require_printable(one)
-        if isinstance(value, dict):
-            _require_printable([*value.values()])
-    elif isinstance(value, str) and any(
-        unicodedata.category(c) == "Cc" for c in value.replace("\n", "")
-    ):
+    elif isinstance(value, str) and re.search(r"[\0-\x09\x0b-\x1f\x7f-\x9f]", value):
         raise ValueError(f"control characters in {value[:80]!a}")
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
-    return [*map(_without_nulls, value)] if isinstance(value, list | tuple) else value

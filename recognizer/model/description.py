@@ -6,13 +6,12 @@ Recall and thresholds are always by false-positive rate, which is one of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from recognizer.policy import FALSE_POSITIVE_RATES
@@ -30,29 +29,22 @@ OUTPUTS: Mapping[str, str] = {
 """What the outputs of an exported model are."""
 
 
-# --- the model ------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """What ``model.onnx`` is: its sha256, size, precision (``int8`` or ``fp32``) and network.
-
-    ``weight_bits`` are those of int8 weights, if they are fewer than eight: sums of products of
-    7 bits overflow on no CPU. (Depthwise convolutions, which are summed in 32 bits, have 8.)
-    """
+    """What ``model.onnx`` is."""
 
     sha256: str
     bytes: int | None = None
-    precision: str | None = None
+    precision: str | None = None  # ``int8`` or ``fp32``
     backbone: str | None = None
-    weight_bits: int | None = None
+    weight_bits: int | None = None  # if fewer than 8: sums of 7-bit products overflow on no CPU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFormat:
     """What the model takes: images (N, size, size, 3), by a version of the preprocessing."""
 
-    size: int
+    size: Annotated[int, Meta(ge=1)]
     preprocessing: int
     name: Literal["images"] = "images"
     layout: Literal["NHWC"] = "NHWC"
@@ -63,18 +55,14 @@ class InputFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What the network was trained on: photos, by their fingerprint.
-
-    ``recipe`` is the training configuration (:mod:`recognizer.training.config`), ``averaged_runs``
-    how many runs the weights are the mean of, ``versions`` those of the packages that made them.
-    """
+    """What the network was trained on: photos, by their fingerprint."""
 
     fingerprint: str
-    recipe: Mapping[str, Any]
+    recipe: Mapping[str, Any]  # see :mod:`recognizer.training.config`
     photos: int = 0
     sources: int = 0
-    averaged_runs: int = 1
-    versions: Mapping[str, str] = field(default_factory=dict)
+    averaged_runs: int = 1  # of which the weights are the mean
+    versions: Mapping[str, str] = field(default_factory=dict)  # of the packages that made them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,24 +97,12 @@ class NegativesFile:
     photos: int
 
 
-# --- calibration ----------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The line that turns a label's log-odds into calibrated log-odds.
+    """The rising line that turns a label's log-odds into calibrated log-odds."""
 
-    It rises, so that a calibrated score ranks images as the model does.
-    """
-
-    slope: float
+    slope: Annotated[float, Meta(gt=0)]
     intercept: float
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.slope) and math.isfinite(self.intercept)):
-            raise ValueError("a calibration holds a number that is not finite")
-        if self.slope <= 0:
-            raise ValueError("a calibration slope must be above 0")
 
     def __call__(self, log_odds: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return calibrated log-odds, float64 of the shape of ``log_odds``."""
@@ -153,9 +129,6 @@ class CalibrationPhotos:
     negatives: int
     sources: int
     fingerprint: str
-
-
-# --- figures and evidence -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,9 +234,6 @@ class EvaluationSummary:
     int8_ap_drop: Mapping[str, float] = field(default_factory=dict)
 
 
-# --- labels ---------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleLabel:
     """One output of the model."""
@@ -281,12 +251,9 @@ class BundleFamily:
     """Products that are reported together; thresholds are on the probability of any member."""
 
     name: str
-    members: tuple[str, ...]
+    members: Annotated[tuple[str, ...], Meta(min_length=1)]
     thresholds: Mapping[float, float]
     evidence: LabelEvidence | None = None
-
-
-# --- lineage --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

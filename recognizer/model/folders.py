@@ -29,13 +29,12 @@ def carried_bundles() -> dict[str, Path]:
 def bundle_title(folder: Path) -> tuple[str, int]:
     """Return the name and version in the name NAME-vN of a bundle's folder."""
     folder = folder.resolve()
-    name, _, version = folder.name.rpartition("-v")
-    if not name or not re.fullmatch("[1-9][0-9]*", version):
-        raise UsageError(
-            f"{folder}: a bundle's folder is called NAME-vN, N a number from 1; "
-            f"try {folder.name or 'mine'}-v1"
-        )
-    return name, int(version)
+    if found := re.fullmatch("(.+)-v([1-9][0-9]*)", folder.name):
+        return found[1], int(found[2])
+    raise UsageError(
+        f"{folder}: a bundle's folder is called NAME-vN, N a number from 1; "
+        f"try {folder.name or 'mine'}-v1"
+    )
 
 
 def check_output(output: Path) -> tuple[str, int]:

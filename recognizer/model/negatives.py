@@ -6,7 +6,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 from recognizer.errors import BundleSchemaError
 from recognizer.imaging import perceptual_hash
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import NegativesFile
+from recognizer.model.description import NegativesFile, counted
 from recognizer.model.folders import read_verified
 from recognizer.prediction import HASH_BITS
+from recognizer.taxonomy import Taxonomy
+
+MIN_NEGATIVES = 50
+"""With fewer held-out negatives no threshold means anything: 1 of 50 is a rate of 2 %."""
 
 NEGATIVES_FILE = "negatives.npz"
 
@@ -48,15 +52,15 @@ class NegativeBank:
     def __getitem__(self, rows: NDArray[Any]) -> NegativeBank:
         return NegativeBank(*(getattr(self, name)[rows] for name in self.__slots__))
 
+    def counted(self, taxonomy: Taxonomy) -> NDArray[np.bool_]:
+        """Return which photos say how many false positives to expect: held out, of no product."""
+        return self.held_out & ~np.isin(self.labels, [one.name for one in taxonomy.products])
+
     def joined(self, other: NegativeBank) -> NegativeBank:
         """Return this bank and another one as one; their sources are kept apart."""
-        shift = int(self.sources.max(initial=-1)) + 1
-        columns = {
-            name: np.concatenate([getattr(self, name), getattr(other, name)])
-            for name in self.__slots__
-        }
-        columns["sources"] = np.concatenate([self.sources, other.sources + np.int32(shift)])
-        return NegativeBank(**columns)
+        other = replace(other, sources=other.sources + self.sources.max(initial=-1) + np.int32(1))
+        columns = ((getattr(self, name), getattr(other, name)) for name in self.__slots__)
+        return NegativeBank(*map(np.concatenate, columns))
 
     def to_bytes(self) -> bytes:
         """Return the file: embeddings as int8 with a scale for each, log-odds as float16."""
@@ -103,9 +107,16 @@ def short_digests(sha256: Sequence[str]) -> NDArray[np.uint64]:
 
 def hash_bytes(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the perceptual hash of an image as 32 bytes; zeros if it has none."""
-    phash = perceptual_hash(rgb)
-    data = bytes.fromhex(phash) if phash else bytes(HASH_BITS // 8)
-    return np.frombuffer(data, np.uint8)
+    phash = perceptual_hash(rgb) or "0" * (HASH_BITS // 4)
+    return np.frombuffer(bytes.fromhex(phash), np.uint8)
+
+
+def lacking_negatives(bank: NegativeBank | None, taxonomy: Taxonomy) -> str | None:
+    """Return in words what a bank lacks if no product can be enrolled against it, else None."""
+    count = 0 if bank is None else int(bank.counted(taxonomy).sum())
+    if count >= MIN_NEGATIVES:
+        return None
+    return f"{counted(count, 'held-out negative')}, at least {MIN_NEGATIVES} are needed"
 
 
 def read_negatives(bundle: Bundle) -> NegativeBank | None:

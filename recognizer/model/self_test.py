@@ -15,11 +15,8 @@ from recognizer.model.numerics import sigmoid
 from recognizer.model.session import open_session
 
 TOLERANCE = 0.05
-"""The largest difference of a probability that passes.
-
-With `wildlife-v4` the same graph in float arithmetic differs by 0.013, inputs that are one grey
-level off by 0.05 to 0.07; where int8 overflows, scores of photos are off by up to 0.6.
-"""
+"""The largest difference of a probability that passes. Float arithmetic differs by 0.013, inputs
+that are one grey level off by 0.05 to 0.07, and where int8 overflows, scores by up to 0.6."""
 
 _WIDTH, _HEIGHT = 512, 384
 

@@ -15,21 +15,13 @@ if TYPE_CHECKING:
     import onnxruntime
 
 PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "directml": "DmlExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
+    "cpu": ("CPUExecutionProvider", "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime, on a Mac"),
+    "directml": ("DmlExecutionProvider", "onnxruntime-directml, on Windows"),
+    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
 }
-"""Short names of onnxruntime's execution providers."""
-
-PACKAGES = {
-    "cuda": "onnxruntime-gpu",
-    "coreml": "onnxruntime, on a Mac",
-    "directml": "onnxruntime-directml, on Windows",
-    "openvino": "onnxruntime-openvino",
-}
-"""The package with each provider; it replaces ``onnxruntime`` (see docs/speed.md)."""
+"""Provider -> its name in onnxruntime, and the package that has it (see docs/speed.md)."""
 
 
 def open_session(
@@ -44,41 +36,35 @@ def open_session(
         raise UsageError(f"provider {provider!r}: one of {', '.join(PROVIDERS)}")
     if threads is not None and threads < 1:
         raise UsageError(f"threads = {threads}: at least 1")
-    wanted, available = provider, onnxruntime.get_available_providers()
-    if PROVIDERS[provider] not in available:
-        if not allow_fallback:
-            there = [name for name, theirs in PROVIDERS.items() if theirs in available]
-            raise ProviderError(
-                f"the provider {provider!r} is not in this build of onnxruntime; it has: "
-                f"{', '.join(there)}. Install {PACKAGES.get(provider, 'onnxruntime')} in place of "
-                "onnxruntime (in Python, allow_fallback=True uses the CPU)"
-            )
-        provider = "cpu"
+    names = {theirs: own for own, (theirs, _) in PROVIDERS.items()}
+    there = [names[one] for one in onnxruntime.get_available_providers() if one in names]
+    if provider not in there and not allow_fallback:
+        raise ProviderError(
+            f"the provider {provider!r} is not in this build of onnxruntime; it has: "
+            f"{', '.join(there)}. Install {PROVIDERS[provider][1]} in place of onnxruntime (in "
+            "Python, allow_fallback=True uses the CPU)"
+        )
     options = session_options(threads)
     if bundle.model.precision == "int8" and bundle.model.weight_bits is None:
         # Sums of weights of 8 bits overflow on x64 CPUs without VNNI, unless told not to.
         options.add_session_config_entry("session.x64quantprecision", "1")
     model = bundle.read_model()
     try:
-        session = onnxruntime.InferenceSession(
-            model, options, providers=_providers(provider, threads)
-        )
+        providers = _providers(provider if provider in there else "cpu", threads)
+        session = onnxruntime.InferenceSession(model, options, providers=providers)
     except Exception as error:
         if not is_onnxruntime_error(error):
             raise
         raise BundleSchemaError(f"onnxruntime cannot load {bundle.path}: {error}") from error
     _SESSIONS.add(session)
-    used = session.get_providers()[0]
-    if used != PROVIDERS[provider]:
-        if not allow_fallback:
-            raise ProviderError(
-                f"onnxruntime could not start the provider {provider!r} and would use {used}"
-            )
-        provider = next(name for name, theirs in PROVIDERS.items() if theirs == used)
+    used = names[session.get_providers()[0]]
+    if used != provider and not allow_fallback:
+        words = f"onnxruntime could not start the provider {provider!r} and would use {used!r}"
+        raise ProviderError(words)
     _check_interface(session, bundle)
-    if provider != wanted:
-        log_fallback(wanted, provider)
-    return session, provider
+    if used != provider:
+        log_fallback(provider, used)
+    return session, used
 
 
 _SESSIONS: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -119,11 +105,10 @@ def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
 
 
 def _providers(name: str, threads: int | None) -> list[str | tuple[str, dict[str, str]]]:
-    if name == "cpu":
-        return [PROVIDERS["cpu"]]
+    own, cpu = PROVIDERS[name][0], PROVIDERS["cpu"][0]
     # OpenVINO has threads of its own.
     options = {"num_of_threads": str(threads)} if name == "openvino" and threads else {}
-    return [(PROVIDERS[name], options), PROVIDERS["cpu"]]
+    return [cpu] if own == cpu else [(own, options), cpu]
 
 
 def _check_interface(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:

@@ -14,9 +14,8 @@ from pathlib import PurePath
 from typing import BinaryIO, cast
 
 from recognizer.errors import UsageError
-from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
-from recognizer.imaging.sources import Refused, read_path
+from recognizer.imaging.sources import Refused, open_regular
 from recognizer.rows.item_key import MEMBER
 from recognizer.rows.scanfile import is_open_here
 from recognizer.scan.containers import Containers
@@ -220,8 +219,10 @@ def _is_image(path: str) -> bool:
     """Whether a file of a folder is named like an image or an archive, or begins as an image."""
     if has_image_suffix(path) or has_archive_suffix(path):
         return True
-    with suppress(Refused):
-        return not is_open_here(path) and bool(sniff(read_path(path, Limits(), head=SNIFF_BYTES)))
+    with suppress(Refused, OSError):
+        if not is_open_here(path):
+            with open_regular(path) as file:
+                return sniff(file.read(SNIFF_BYTES)) is not None
     return False
 
 

@@ -76,7 +76,8 @@ def test_what_cannot_be_known_is_told_and_the_rest_is_added(photos: Path, tmp_pa
     (photos / "blank.png").write_bytes(encoded(Image.new("RGB", (300, 200), "white"), "PNG"))
     (photos / "broken.jpg").write_bytes(b"no photo")
     names = ("0.jpg", "blank.png", "broken.jpg", "missing.jpg")
-    done = invoke("bank", "add", tmp_path / "b", *(photos / name for name in names))
+    given = [*(photos / name for name in names), "--label", "ivory"]
+    done = invoke("bank", "add", tmp_path / "b", *given)
     assert done.exit_code == ExitCode.SOME_FAILED
     reasons = ("too little to see for a hash", "not_an_image", "not_found")
     for name, reason in zip(names[1:], reasons, strict=True):
@@ -89,11 +90,12 @@ def test_what_cannot_be_known_is_told_and_the_rest_is_added(photos: Path, tmp_pa
     [
         ("add b x.jpg --label gold", "unknown label or family 'gold' (see `recognizer"),
         ("add b x.jpg --label ivry", "did you mean ivory"),
+        ("add b x.jpg", "say what the photos show: --label PRODUCT, or --cleared"),
         ("list b", "does not exist"),
         ("remove b 0", "does not exist"),
         ("list b -o x.csv", "does not exist"),
         ("import b x.xml", "does not exist"),
-        ("import b x.csv", "cannot be read"),
+        ("import b x.csv", "x.csv does not exist"),
         ("import b /dev/zero", "/dev/zero is not a regular file"),
         ("list .", ". is not a regular file"),
     ],
@@ -156,7 +158,7 @@ def test_rows_are_made_again_if_the_bank_has_changed(
     with Bank(bank, create=True) as opened:
         opened.add([])
     assert count_new("--known", bank) == 0
-    invoke("bank", "add", bank, photos / "2.jpg")
+    succeed("bank", "add", bank, photos / "2.jpg", "--cleared")
     assert count_new("--known", bank) == 4
     assert [bool(row["known"]) for row in read_rows(tmp_path / "scan.sqlite")].count(True) == 3
 

@@ -4,7 +4,6 @@ A bundle is exported from a tiny network; then it is calibrated or given a produ
 of two.
 """
 
-import importlib
 import itertools
 import shutil
 from collections.abc import Iterator
@@ -24,9 +23,8 @@ STEPS = {"calibrate": Calibrated, "enroll": Enrolled}
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_negatives_are_enough() -> Iterator[None]:
-    module = importlib.import_module("recognizer.enrolment.enroll")  # its name is a function's too
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "MIN_NEGATIVES", 3)
+        patch.setattr("recognizer.model.negatives.MIN_NEGATIVES", 3)
         yield
 
 

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from PIL import Image
 
+from recognizer.cli import ExitCode
 from recognizer.engine import Recognizer
 from recognizer.enrolment import enroll
 from recognizer.errors import BundleSchemaError, UsageError
@@ -20,7 +21,7 @@ from recognizer.model.negatives import NegativeBank, read_negatives, write_negat
 from recognizer.policy import Policy
 from recognizer.review.cards import describe_evidence
 from recognizer.taxonomy import Kind
-from tests.conftest import encoded, picture
+from tests.conftest import encoded, invoke, picture, succeed
 from tests.tiny import edit_description, write_tiny_bundle
 
 NEGATIVE_COLORS = {"red": "ivory_worked", "green": "ceramic", "gray": "listing_other"}
@@ -233,11 +234,35 @@ def test_negatives_of_the_caller_serve_where_the_bundle_has_none(
     assert found.predict(Path(photos[0])).scores["rhino_horn"] > 0.5
     for given, words in (
         (None, "--negatives"),
-        (write_photos("red", 3), "3 held-out negatives: at least 50"),
-        (["missing.jpg"], "none of the negatives"),
+        (write_photos("red", 3), "3 held-out negatives, at least 50 are needed: give photos"),
+        (["missing.jpg"], r"0 held-out negatives.*\(1 given could not be read\)"),
     ):
         with pytest.raises(UsageError, match=words):
             enroll(recognizer, RHINO, photos, negatives=given)
+
+
+@pytest.mark.parametrize("count", [0, 49, 50])
+def test_info_asks_what_enroll_asks(
+    banked_bundle: Path, blue: list[str], tmp_path: Path, count: int
+) -> None:
+    folder = shutil.copytree(banked_bundle, tmp_path / "few-v1")
+    bundle = load_bundle(folder)
+    bank = read_negatives(bundle)
+    assert bank is not None
+    too_many = np.flatnonzero(bank.held_out & (bank.labels != "ivory_worked"))[count:]
+    few = write_negatives(folder, bank[np.delete(np.arange(len(bank)), too_many)])
+    write_bundle(replace(bundle, negatives=few if count else None))
+    said = succeed("info", folder).stdout
+    if count == 50:
+        assert "enrolment:              possible" in said
+        enroll(Recognizer.load(folder), RHINO, blue)
+        (folder / "negatives.npz").write_bytes(b"")
+        assert invoke("info", folder).exit_code == ExitCode.MODEL
+        return
+    words = f"{count} held-out negatives, at least 50 are needed"
+    assert f"needs --negatives: {words}" in said
+    with pytest.raises(UsageError, match=words):
+        enroll(Recognizer.load(folder), RHINO, blue)
 
 
 def test_a_check_writes_nothing(

@@ -12,7 +12,7 @@ from onnx import TensorProto, numpy_helper
 from recognizer.engine import GPU_BATCH, Recognizer
 from recognizer.errors import BundleSchemaError, ProviderError, UsageError
 from recognizer.model.description import InputFormat
-from recognizer.model.session import PACKAGES
+from recognizer.model.session import PROVIDERS
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
 from tests.conftest import encoded, picture
@@ -26,12 +26,12 @@ def test_an_unknown_provider_is_a_mistake(tiny_bundle: Path) -> None:
         Recognizer.load(tiny_bundle, threads=0)
 
 
-@pytest.mark.parametrize(("provider", "package"), [*PACKAGES.items()])
+@pytest.mark.parametrize("provider", [*PROVIDERS][1:])
 def test_a_missing_provider_is_reported_with_its_package_unless_a_fallback_is_allowed(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, provider: str, package: str
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, provider: str
 ) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    words = f"{provider}.*Install {re.escape(package)} in place of onnxruntime"
+    words = f"{provider}.*Install {re.escape(PROVIDERS[provider][1])} in place of onnxruntime"
     with pytest.raises(ProviderError, match=words):
         Recognizer.load(tiny_bundle, provider=provider)
     fallback = Recognizer.load(tiny_bundle, provider=provider, allow_fallback=True)
