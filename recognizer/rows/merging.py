@@ -49,7 +49,11 @@ def merge(
     """
     for path in inputs:
         if not path.is_file():
-            raise ScanFileError(f"{path} does not exist, or is not a regular file")
+            what = "is not a regular file" if path.exists() else "does not exist"
+            raise ScanFileError(
+                f"{path} {what}: name the files of scans, as in folder/*.sqlite, or Parquet files "
+                "with rows"
+            )
     if output.exists() and not any(output.samefile(path) for path in inputs):
         raise UsageError(
             f"{output} exists: name it among the inputs too, so that its rows are kept, or name "
