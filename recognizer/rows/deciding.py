@@ -21,6 +21,7 @@ from recognizer.listing_rules import Reports
 from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
+from recognizer.rows.images import change_rows
 from recognizer.rows.item_key import item_key
 from recognizer.rows.records import Ranking
 from recognizer.rows.row import Reference, Row, rounded_leads
@@ -102,7 +103,7 @@ def decide_again(
                 database.execute("UPDATE image SET policy = ?1 WHERE policy != ?1", (id_,))
                 database.execute("DELETE FROM policy WHERE id != ?", (id_,))
         database.execute("UPDATE policy SET name = ?, digest = ?", (policy.name, policy.digest))
-        file.change(changes, Ranking(bundles))
+        change_rows(file, changes, Ranking(bundles))
     return diff
 
 

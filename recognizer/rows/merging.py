@@ -11,10 +11,11 @@ from pathlib import Path
 from recognizer._atomic import replacing
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows.export import parquet_library
+from recognizer.rows.images import NewRow, put_rows
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.records import IMAGE_COLUMNS, Ranking, as_utc
 from recognizer.rows.row import Row
-from recognizer.rows.scanfile import NewRow, ScanFile
+from recognizer.rows.scanfile import ScanFile
 from recognizer.rows.similar import group_copies
 from recognizer.rows.writer import ScanWriter
 
@@ -190,7 +191,7 @@ def _add_rows(file: ScanFile, path: Path, ranking: Ranking, only_pending: bool) 
 
     count, rows = 0, wanted()
     while batch := [*itertools.islice(rows, _ROWS_AT_A_TIME)]:
-        file.write(batch, ranking, only_later=True)
+        put_rows(file, batch, ranking, only_later=True)
         count += len(batch)
     return count
 

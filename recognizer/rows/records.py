@@ -42,14 +42,13 @@ IMAGE_COLUMNS = (
     *("seller", "price", "currency", "url", "reports", "listed", "location", "model", "policy"),
     *("bank", "first", "time", "file_state", *_PLAIN, *_JSON),
 )
-INSERT_IMAGE = (
+PUT_IMAGE = (
     f"INSERT INTO image ({', '.join(IMAGE_COLUMNS)}) VALUES (:{', :'.join(IMAGE_COLUMNS)})"
+    " ON CONFLICT (key) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in IMAGE_COLUMNS if name != "key")
+    + " RETURNING id"
 )
-UPDATE_IMAGE = (
-    "UPDATE image SET "
-    + ", ".join(f"{name} = :{name}" for name in IMAGE_COLUMNS if name != "key")
-    + " WHERE key = :key"
-)
+"""Writes an image in the place of its last row, and returns its number."""
 SELECT_ROW = f"""
 SELECT image.id, source, path, model.name, model.version, model.digest, policy.name, policy.digest,
   bank.name, bank.digest, time, {", ".join((*_PLAIN, *_JSON))}

@@ -6,43 +6,24 @@ fsync, with the entries of the queue. A team's file of outcomes is a file of the
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from recognizer._atomic import check_place, sync_folder
 from recognizer._closing import Closes
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.listing_columns import listing_of
-from recognizer.rows.queue import refresh_entries
-from recognizer.rows.records import (
-    CHANGE_IMAGE,
-    CLEAR_PLACE,
-    INSERT_IMAGE,
-    SELECT_ROW,
-    UPDATE_IMAGE,
-    Ranking,
-    as_name,
-    as_utc,
-    changed_values,
-    image_values,
-    read_row,
-)
+from recognizer.rows.records import SELECT_ROW, as_name, read_row
 from recognizer.rows.row import Row
 
 APPLICATION_ID = 0x574C5343  # "WLSC"
@@ -65,16 +46,6 @@ _LOCK_ERRORS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NewRow:
-    """What a scan writes of one image; by ``file_state`` its file is known to be unchanged."""
-
-    row: Row
-    thumbnail: Thumbnail | None = None
-    embedding: NDArray[np.int8] | None = None
-    file_state: bytes | None = None
-
-
 class ScanFile(Closes):
     """A scan's file, open for reading, or with ``write`` for outcomes, decisions and merging too.
 
@@ -86,7 +57,6 @@ class ScanFile(Closes):
     ) -> None:
         self.path = Path(path)
         self.lock = threading.RLock()
-        self._ids: dict[object, int] = {}
         self.is_writable = write or create
         _require_place(self.path, create=create)
         with self._reported():
@@ -213,7 +183,6 @@ class ScanFile(Closes):
                 yield self._database
                 return
             self._database.execute("BEGIN IMMEDIATE")
-            self._ids.clear()  # another policy may have their place
             try:
                 yield self._database
                 self._database.execute("COMMIT")
@@ -311,10 +280,6 @@ class ScanFile(Closes):
                 raise self.damaged(error) from error
             yield record[0], row
 
-    def row(self, image: int) -> Row | None:
-        """Return the row of an image by its number, or None."""
-        return next(self.rows("image.id = ?", (image,)), None)
-
     def thumbnail(self, image: int) -> Thumbnail | None:
         """Return the thumbnail of an image, or None."""
         found = self.select(
@@ -323,112 +288,6 @@ class ScanFile(Closes):
             (image, _MAX_THUMBNAIL_BYTES),
         )
         return Thumbnail(*found[0]) if found else None
-
-    # --- writing ----------------------------------------------------------------------------------
-
-    def write(self, new: Iterable[NewRow], ranking: Ranking, *, only_later: bool = False) -> None:
-        """Write rows, each in the place of the last one of its image, all or none of them.
-
-        With ``only_later`` a row that is older than the one in its place is left out.
-        """
-        with self.transaction() as database:
-            units: set[int] = set()
-            audited: set[str] = set()
-            for one in new:
-                row, bank = one.row, one.row.bank
-                values = image_values(row, ranking, self.listing_column) | {
-                    "model": self._id("model", row.model.name, row.model.version, row.model.digest),
-                    "policy": self._id("policy", row.policy.name, row.policy.digest),
-                    "bank": bank and self._id("bank", bank.name, bank.digest),
-                    "file_state": one.file_state,
-                }
-                old = database.execute(
-                    "SELECT id, place, sha256, audit, first, time FROM image WHERE key = ?",
-                    (values["key"],),
-                ).fetchone()
-                if old is not None and only_later and old[5] > values["time"]:
-                    continue
-                _put(database, one, values, old)
-                was_pending = old is not None and old[1] < CLEAR_PLACE
-                if row.is_pending or was_pending or values["listing"] is not None:
-                    units.add(values["unit"])
-                if row.audit is not None and row.sha256 is not None:
-                    audited.add(row.sha256)
-                if old is not None and old[3] is not None:
-                    audited.add(old[2])
-            refresh_entries(database, units, audited)
-
-    def change(self, rows: Iterable[tuple[int, Row]], ranking: Ranking) -> None:
-        """Change what was decided on images, and the columns of their listings, by number."""
-        with self.transaction() as database:
-            units: set[int] = set()
-            audited: set[str] = set()
-            left = iter(rows)
-            while some := [*itertools.islice(left, _ROWS_AT_A_TIME)]:
-                values = [
-                    changed_values(row, ranking)
-                    | {
-                        "id": image,
-                        "policy": self._id("policy", row.policy.name, row.policy.digest),
-                    }
-                    for image, row in some
-                ]
-                for unit, was_audited in database.execute(
-                    "SELECT unit, iif(audit IS NULL, NULL, sha256) FROM image"
-                    " WHERE id IN (SELECT value FROM json_each(?))",
-                    (json.dumps([image for image, _ in some]),),
-                ):
-                    units.add(unit)
-                    if was_audited is not None:
-                        audited.add(was_audited)
-                audited.update(
-                    row.sha256 for _, row in some if row.audit is not None and row.sha256
-                )
-                database.executemany(CHANGE_IMAGE, values)
-            refresh_entries(database, units, audited)
-
-    def _id(self, table: str, *values: object) -> int:
-        """Return the number of a model, policy or bank, which is added if it is new."""
-        if (found := self._ids.get((table, *values))) is None:
-            names = "name, version, digest" if table == "model" else "name, digest"
-            self._database.execute(
-                f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({', '.join('?' * len(values))})",
-                values,
-            )
-            condition = "digest = ?2" if table == "model" else "name = ?1 AND digest = ?2"
-            statement = f"SELECT id FROM {table} WHERE {condition}"
-            (found,) = self._database.execute(statement, (values[0], values[-1])).fetchone()
-            self._ids[table, *values] = found
-        return found
-
-
-def _put(
-    database: sqlite3.Connection, new: NewRow, values: dict[str, Any], old: Sequence[Any] | None
-) -> None:
-    """Write a row with its thumbnail and its embedding in the place of an old one."""
-    if old is not None and (old[2] == values["sha256"] or None in {old[2], values["sha256"]}):
-        values["first"] = old[4]
-    else:  # an image that nobody has seen: it comes after what was said, even by a clock ahead
-        (said,) = database.execute(
-            "SELECT max(time) FROM outcome WHERE listing = ?",
-            (values["listing"] or values["source"],),
-        ).fetchone()
-        if said is not None and said >= values["first"]:
-            values["first"] = as_utc(datetime.fromisoformat(said) + timedelta(microseconds=1))
-    if old is None:
-        image = database.execute(INSERT_IMAGE, values).lastrowid
-    else:
-        image = old[0]
-        database.execute(UPDATE_IMAGE, values)
-        database.execute("DELETE FROM thumbnail WHERE image = ?", (image,))
-        database.execute("DELETE FROM embedding WHERE image = ?", (image,))
-    if (shown := new.thumbnail) is not None:
-        database.execute(
-            "INSERT INTO thumbnail VALUES (?, ?, ?, ?, ?)",
-            (image, shown.jpeg, shown.width, shown.height, shown.frame),
-        )
-    if new.embedding is not None:
-        database.execute("INSERT INTO embedding VALUES (?, ?)", (image, new.embedding.tobytes()))
 
 
 # --- opening --------------------------------------------------------------------------------------
