@@ -67,28 +67,20 @@ def put_rows(
             else:  # nobody has seen it: it comes after what was said, even by a clock ahead
                 name = values["listing"] or values["source"]
                 values["first"] = max(values["first"], said(values["unit"], name))
-            _put(database, one, values, is_new=old is None)
+            (image,) = database.execute(PUT_IMAGE, values).fetchone()
+            if old is not None:
+                database.execute("DELETE FROM thumbnail WHERE image = ?", (image,))
+                database.execute("DELETE FROM embedding WHERE image = ?", (image,))
+            if one.thumbnail is not None:
+                shown = (image, *astuple(one.thumbnail))
+                database.execute("INSERT INTO thumbnail VALUES (?, ?, ?, ?, ?)", shown)
+            if one.embedding is not None:
+                vector = (image, one.embedding.tobytes())
+                database.execute("INSERT INTO embedding VALUES (?, ?)", vector)
             if row.is_pending or place < CLEAR_PLACE or values["listing"] is not None:
                 units.add(values["unit"])
-            audited |= {was_audited, row.sha256 if row.audit is not None else None}
+            audited.update((was_audited, None if row.audit is None else row.sha256))
         refresh_entries(database, units, filter(None, audited))
-
-
-def _put(
-    database: sqlite3.Connection, new: NewRow, values: dict[str, object], *, is_new: bool
-) -> None:
-    (image,) = database.execute(PUT_IMAGE, values).fetchone()
-    vector = new.embedding
-    kept = {
-        "thumbnail": new.thumbnail and astuple(new.thumbnail),
-        "embedding": None if vector is None else (vector.tobytes(),),
-    }
-    for table, columns in kept.items():
-        if not is_new:
-            database.execute(f"DELETE FROM {table} WHERE image = ?", (image,))
-        if columns is not None:
-            places = ", ?" * len(columns)
-            database.execute(f"INSERT INTO {table} VALUES (?{places})", (image, *columns))
 
 
 def _last_said(database: sqlite3.Connection, unit: int, name: str) -> str:
@@ -114,7 +106,7 @@ def change_rows(file: ScanFile, rows: Iterable[tuple[int, Row]], ranking: Rankin
             values = changed_values(row, ranking) | {"policy": number("policy", row.policy)}
             database.execute(CHANGE_IMAGE, values | {"id": image})
             units.add(unit)
-            audited |= {was_audited, row.sha256 if row.audit is not None else None}
+            audited.update((was_audited, None if row.audit is None else row.sha256))
         refresh_entries(database, units, filter(None, audited))
 
 

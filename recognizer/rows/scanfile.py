@@ -275,7 +275,7 @@ class ScanFile(Closes):
         """Yield rows with their ``image.id``; see :meth:`rows`."""
         for record in self.stream(f"{SELECT_ROW} WHERE {condition} ORDER BY {order}", values):
             try:
-                row = read_row(record[1:])
+                row = read_row(*record[1:])
             except (ValueError, TypeError, msgspec.MsgspecError, RecursionError) as error:
                 raise self.damaged(error) from error
             yield record[0], row
