@@ -21,7 +21,7 @@ from recognizer.prediction import Prediction
 from recognizer.rows.images import change_rows
 from recognizer.rows.item_key import item_key
 from recognizer.rows.records import Ranking, from_json
-from recognizer.rows.row import Reference, Row, rounded_leads
+from recognizer.rows.row import Row, of_verdict
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Status
 
@@ -171,13 +171,8 @@ class Decider:
         shown = {name for one in verdict.leads for name in self._members[one.kind, one.name]}
         return replace(
             row,
-            leads=rounded_leads(verdict),
-            decision=verdict.decision,
-            why=verdict.why,
+            **of_verdict(verdict, self._policy),
             regions=tuple(region for region in row.regions if region.label in shown),
-            policy=Reference(name=self._policy.name, digest=self._policy.digest),
-            image_decision=verdict.image_decision,
-            keywords=verdict.keywords,
             audit=row.audit if verdict.decision is Decision.CLEAR else None,
         )
 

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict, astuple, dataclass
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,8 @@ def put_rows(
     units: set[int] = set()
     audited: set[str | None] = set()
     with file.transaction() as database:
-        number, said = cache(partial(_number, database)), cache(partial(_last_said, database))
+        number = lru_cache(partial(_number, database))
+        said = lru_cache(partial(_last_said, database))
         for one in new:
             row = one.row
             values = image_values(row, ranking, file.listing_column) | {
@@ -98,7 +99,7 @@ def change_rows(file: ScanFile, rows: Iterable[tuple[int, Row]], ranking: Rankin
     units: set[int] = set()
     audited: set[str | None] = set()
     with file.transaction() as database:
-        number = cache(partial(_number, database))
+        number = lru_cache(partial(_number, database))
         for image, row in rows:
             unit, was_audited = database.execute(
                 "SELECT unit, iif(audit IS NULL, NULL, sha256) FROM image WHERE id = ?", (image,)

@@ -23,19 +23,6 @@ _MAX_REASONS = 20  # a listing may have many images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListingPhoto:
-    """An image of a listing; ``score`` is that of its highest lead, else of its highest family."""
-
-    source: str
-    decision: Decision
-    score: float | None
-    status: Status
-    reason: Reason | None
-    sha256: str | None
-    phash: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """A listing, ready for review; ``docs/rows.md`` describes its keys.
 
@@ -72,7 +59,7 @@ class Listing:
     scores: Mapping[str, float] | None
     family: Mapping[str, float] | None
     sources: tuple[str, ...]
-    photos: tuple[ListingPhoto, ...]
+    photos: tuple[Mapping[str, Any], ...]
     item: Mapping[str, Any] | None
     scanned: datetime
     model: ModelReference
@@ -159,10 +146,11 @@ def read_listings(file: ScanFile) -> Iterator[Listing]:
         yield listing
 
 
-def _photo(row: Row) -> ListingPhoto:
-    names = ("source", "decision", "status", "reason", "sha256", "phash")
+def _photo(row: Row) -> dict[str, Any]:
+    """Return an image of a listing; the score is that of its highest lead, else of a family."""
     score = row.leads[0].score if row.leads else max((row.family or {}).values(), default=None)
-    return ListingPhoto(score=score, **{name: getattr(row, name) for name in names})
+    names = ("source", "decision", "score", "status", "reason", "sha256", "phash")
+    return {name: score if name == "score" else getattr(row, name) for name in names}
 
 
 def _strongest(leads: Iterable[Lead]) -> tuple[Lead, ...]:

@@ -1,6 +1,5 @@
 """One file of many: of an image the latest row counts; of equally late ones the last input's."""
 
-import itertools
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -165,34 +164,35 @@ def _add_scan(file: ScanFile, path: Path) -> int:
 
 
 def _check_times(file: ScanFile) -> None:
+    limit = as_utc(datetime.now(UTC) + CLOCK_TOLERANCE)
     for name, time in file.select(
         "SELECT source, time FROM image WHERE time > ?1"
         " UNION ALL SELECT reviewer, time FROM outcome WHERE time > ?1 LIMIT 1",
-        (as_utc(datetime.now(UTC) + CLOCK_TOLERANCE),),
+        (limit,),
     ):
-        raise ScanFileError(
-            f"{file.path}: {name} is dated {time}, which is ahead of now, and would win over all "
-            "later rows and outcomes: the clock of the machine that wrote it was wrong. Scan these "
-            "images again"
-        )
+        raise _is_ahead(file.path, name, time)
+
+
+def _is_ahead(path: Path, name: str, time: object) -> ScanFileError:
+    return ScanFileError(
+        f"{path}: {name} is dated {time}, which is ahead of now, and would win over all later rows "
+        "and outcomes: the clock of the machine that wrote it was wrong. Scan these images again"
+    )
 
 
 def _add_rows(file: ScanFile, path: Path, ranking: Ranking, only_pending: bool) -> int:
-    limit = datetime.now(UTC) + CLOCK_TOLERANCE
+    limit, count = datetime.now(UTC) + CLOCK_TOLERANCE, 0
 
     def wanted() -> Iterator[NewRow]:
+        nonlocal count
         for row in read_parquet(path):
             if row.time > limit:
-                raise ScanFileError(
-                    f"{path}: {row.source} is dated {row.time}, which is ahead of now"
-                )
+                raise _is_ahead(path, row.source, row.time)
             if not only_pending or row.is_pending or row.audit is not None:
-                yield NewRow(row=row)
+                count += 1
+                yield NewRow(row)
 
-    count, rows = 0, wanted()
-    while batch := [*itertools.islice(rows, _ROWS_AT_A_TIME)]:
-        put_rows(file, batch, ranking, only_later=True)
-        count += len(batch)
+    put_rows(file, wanted(), ranking, only_later=True)
     return count
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Annotated, Any, Self, TypeAlias, get_type_hints
 
@@ -121,21 +121,16 @@ class Row:
             item=item,
             **{name: getattr(prediction, name) for name in _OF_PREDICTION},
             scores=_rounded(prediction.scores) if is_scored else None,
-            leads=rounded_leads(verdict),
+            **of_verdict(verdict, policy),
             family=_rounded(prediction.families) if is_scored else None,
-            decision=verdict.decision,
-            why=verdict.why,
             regions=tuple(
                 replace(region, score=round(region.score, _DIGITS)) for region in prediction.regions
             ),
             model=bundle.reference,
-            policy=Reference(name=policy.name, digest=policy.digest),
             preprocessing=PREPROCESSING_VERSION,
             time=time.replace(microsecond=0),
             known=tuple(known) if bank and is_scored else None,
             bank=Reference(name=bank.name, digest=bank.digest) if bank else None,
-            image_decision=verdict.image_decision,
-            keywords=verdict.keywords,
         )
 
     @property
@@ -188,12 +183,14 @@ _NULLS = dict.fromkeys(("scores", "leads", "family", "regions"))  # where the im
 _EMPTY = ("leads", "why", "regions")  # null in JSON where the image failed
 
 
-def rounded_leads(verdict: Verdict) -> tuple[Lead, ...]:
-    """Return the leads of a verdict with the digits that rows have."""
-    return tuple(
+def of_verdict(verdict: Verdict, policy: Policy) -> dict[str, Any]:
+    """Return what a row has of the verdict on its image."""
+    values = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
+    values["leads"] = tuple(
         replace(one, score=round(one.score, _DIGITS), threshold=round(one.threshold, _DIGITS))
         for one in verdict.leads
     )
+    return values | {"policy": Reference(name=policy.name, digest=policy.digest)}
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:
