@@ -6,6 +6,7 @@ fsync, with the entries of the queue. A team's file of outcomes is a file of the
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import threading
@@ -202,10 +203,16 @@ class ScanFile(Closes):
         self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()
     ) -> Iterator[tuple[Any, ...]]:
         """Yield what a statement selects, from one state of the file, in little memory."""
+        return itertools.chain.from_iterable(self.blocks(statement, values))
+
+    def blocks(
+        self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the same, a thousand records at a time."""
         with self._reported():
             cursor = self._database.execute(statement, values)
             while records := cursor.fetchmany(_ROWS_AT_A_TIME):
-                yield from records
+                yield records
 
     def execute(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> None:
         """Run a statement on temporary tables or attached files, outside a transaction."""
