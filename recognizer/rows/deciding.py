@@ -25,7 +25,8 @@ from recognizer.rows.row import Row, of_verdict
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Status
 
-LEAD_COUNTS = ("before", "after", "added", "removed")  # what is counted of the leads of a product
+LEAD_COUNTS = ("before", "after", "added", "removed")
+"""What is counted of the leads of a product, ``NAME`` or ``NAME (family)``."""
 
 _BLOCK = 4000  # rows that are read at a time
 _CLEAR_FOR_NO_REASON = (
@@ -36,12 +37,7 @@ _CLEAR_FOR_NO_REASON = (
 
 @dataclass(slots=True, kw_only=True)
 class DecisionDiff:
-    """What a new policy changes.
-
-    ``decisions`` are (before, after) -> images; ``leads`` are, of each product, ``NAME`` or ``NAME
-    (family)``, how many there were ``before`` and ``after``, and how many were ``added`` and
-    ``removed``.
-    """
+    """What changes: decisions, (before, after) -> images, and :data:`LEAD_COUNTS` by product."""
 
     rows: int = 0
     decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -83,9 +79,8 @@ def decide_again(
 ) -> DecisionDiff:
     """Apply another policy to all rows of a scan, in one transaction.
 
-    Leads that are new have no regions and no thumbnail. Scores have six digits in the file, so that
-    one may come out otherwise than in a scan that is as near as that to a threshold. A policy that
-    names what a model does not know is a PolicyError, a model without its bundle a UsageError.
+    Leads that are new have no regions and no thumbnail. A policy that names what a model does not
+    know is a PolicyError, a model without its bundle a UsageError.
     """
     diff = DecisionDiff()
     changes = _changes(file, policy, {bundle.digest: bundle for bundle in bundles}, diff)

@@ -1,8 +1,4 @@
-"""Exports of a scan: its rows, or its listings, as JSON Lines, CSV or Parquet.
-
-JSON Lines hold whole objects, as ``row.schema.json`` describes those of rows. The columns of CSV
-and Parquet are the keys of a row; those of listings are flat.
-"""
+"""Exports of a scan: its rows, or its listings, as JSON Lines, CSV or Parquet (docs/rows.md)."""
 
 import csv
 import itertools
@@ -30,10 +26,10 @@ _CHUNK_ROWS = 2000  # a row group of Parquet
 
 
 def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
-    """Write the rows of a scan in one step, and return how many they are.
+    """Write the rows of a scan in one step, in a format by the ending; return how many they are.
 
-    With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a formula. A place
-    that has another ending or is somebody else's file is a UsageError.
+    With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a formula. A file
+    that is no earlier export is a UsageError.
     """
     return write_records(output, _ROWS, file.rows(), raw)
 

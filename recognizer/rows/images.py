@@ -13,7 +13,6 @@ from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.description import ModelReference
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.records import (
-    CHANGE_IMAGE,
     CLEAR_PLACE,
     PUT_IMAGE,
     Ranking,
@@ -105,7 +104,8 @@ def change_rows(file: ScanFile, rows: Iterable[tuple[int, Row]], ranking: Rankin
                 "SELECT unit, iif(audit IS NULL, NULL, sha256) FROM image WHERE id = ?", (image,)
             ).fetchone()
             values = changed_values(row, ranking) | {"policy": number("policy", row.policy)}
-            database.execute(CHANGE_IMAGE, values | {"id": image})
+            changed = ", ".join(f"{name} = :{name}" for name in values)
+            database.execute(f"UPDATE image SET {changed} WHERE id = :id", values | {"id": image})
             units.add(unit)
             audited.update((was_audited, None if row.audit is None else row.sha256))
         refresh_entries(database, units, filter(None, audited))

@@ -43,9 +43,9 @@ def merge(
     """Merge scans into one file, with which a scan, a review or a report can go on.
 
     Of Parquet files with rows ``only_pending`` takes what is not clear, and the audit sample. The
-    output takes its place in one step, and it may be one of the inputs; any other existing file is
-    refused. Without ``allow_mixed``, rows of several models, policies or banks are refused: a queue
-    that is ranked by them would be wrong without a sign of it. So are rows dated in the future.
+    output appears in one step; of existing files, it may only be one of the inputs. Without
+    ``allow_mixed``, rows of several models, policies or banks are refused, as their scores cannot
+    be ranked together.
     """
     for path in inputs:
         if not path.is_file():
@@ -157,7 +157,7 @@ def _add_scan(file: ScanFile, path: Path) -> int:
             )
         if column is not None:
             file.set_listing_column(column)
-        with file.attached(other, "other"), file.transaction() as database:
+        with file.attached(other), file.transaction() as database:
             for statement in _MERGE.split(";\n"):
                 database.execute(statement)
         return len(other)

@@ -67,35 +67,17 @@ SELECT sha256, iif(status = 'failed', reason, NULL), model.digest, policy.digest
 {_TABLES} WHERE key = ?
 """
 _CHANGED_JSON = ("leads", "why", "regions", "keywords", "item")
-_CHANGED_COLUMNS = (
-    *("decision", "image_decision", "audit", "score", "unproven", "product", "policy", "title"),
-    *("seller", "price", "currency", "url", "reports", "listed", *_CHANGED_JSON),
-)
-CHANGE_IMAGE = (
-    "UPDATE image SET "
-    + ", ".join(f"{name} = :{name}" for name in _CHANGED_COLUMNS)
-    + " WHERE id = :id"
-)
-"""Changes what a policy or a listing's own columns say of an image, by its number."""
-
 CLEAR_PLACE = 3  # of a clear image in the queue
 
 
 class Ranking:
-    """By which lead and score an image is ranked: products that were measured come before others.
-
-    The products of a model that is not among the bundles rank alike, and so do those of a bundle
-    that records no evidence for any product.
-    """
+    """By which lead and score an image is ranked: products that a bundle has evidence for first."""
 
     def __init__(self, bundles: Iterable[Bundle] = ()) -> None:
         self._unproven = {bundle.digest: _unproven(bundle) for bundle in bundles}
 
     def of(self, row: Row) -> tuple[str | None, bool | None, float | None]:
-        """Return the product of the lead by which an image is ranked, if unproven, and its score.
-
-        Without a lead it is the highest score of a family.
-        """
+        """Return the product, if unproven, and score of its first lead, else the highest score."""
         unproven = self._unproven.get(row.model.digest, ())
         ranked = [((one.kind, one.name) in unproven, -one.score, one.name) for one in row.leads]
         if not ranked:
@@ -141,7 +123,7 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
 
 
 def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
-    """Return the columns that :data:`CHANGE_IMAGE` changes, but for the policy."""
+    """Return the columns that a policy or a listing's own columns change, but for the policy."""
     item = row.item or {}
     product, unproven, score = ranking.of(row)
     price, currency = price_of(item)
@@ -194,8 +176,8 @@ def from_json(text: str | None) -> Any:
 def result_key(*parts: object) -> bytes:
     """Return what a row is a result of, in 16 bytes.
 
-    That is the digest of the image, the reason of a failure, the digests of model and policy, the
-    preprocessing and the digest of the bank.
+    The parts are the digest of the image, the reason of a failure, the digests of model and policy,
+    the preprocessing, and the digest of the bank.
     """
     text = "\n".join("" if part is None else str(part) for part in parts)
     return hashlib.blake2b(text.encode(), digest_size=16).digest()

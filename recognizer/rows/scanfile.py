@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -39,6 +39,7 @@ _NO_LOCKS = (
     "network drives): name an --output on a local disk"
 )
 _SAFE = "what was written so far is safe, and the same command goes on"
+Values: TypeAlias = Sequence[Any] | Mapping[str, Any]  # of the parameters of a statement
 _LOCK_ERRORS = frozenset(
     {
         *(sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_SHMMAP),
@@ -84,13 +85,10 @@ class ScanFile(Closes):
     def _connect(self, *, create: bool) -> tuple[sqlite3.Connection, str]:
         """Open the file, by SQLite alone: to close it otherwise would end SQLite's locks on it."""
         uri = self.path.absolute().as_uri()
-        if create:
-            return _open(f"{uri}?mode=rwc")
-        if self.is_writable or (
-            os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
-        ):
+        has_place = all(os.access(path, os.W_OK) for path in (self.path, self.path.parent))
+        if self.is_writable or has_place:
             # For reading, too: who closes it last takes the log away.
-            return _open(f"{uri}?mode=rw")
+            return _open(f"{uri}?mode={'rwc' if create else 'rw'}")
         try:
             return _open(f"{uri}?mode=ro")
         except sqlite3.OperationalError:
@@ -192,29 +190,23 @@ class ScanFile(Closes):
                     self._database.execute("ROLLBACK")
                 raise
 
-    def select(
-        self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()
-    ) -> list[tuple[Any, ...]]:
+    def select(self, statement: str, values: Values = ()) -> list[tuple[Any, ...]]:
         """Return what a statement selects."""
         with self.lock, self._reported():
             return self._database.execute(statement, values).fetchall()
 
-    def stream(
-        self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()
-    ) -> Iterator[tuple[Any, ...]]:
+    def stream(self, statement: str, values: Values = ()) -> Iterator[tuple[Any, ...]]:
         """Yield what a statement selects, from one state of the file, in little memory."""
         return itertools.chain.from_iterable(self.blocks(statement, values))
 
-    def blocks(
-        self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()
-    ) -> Iterator[list[tuple[Any, ...]]]:
+    def blocks(self, statement: str, values: Values = ()) -> Iterator[list[tuple[Any, ...]]]:
         """Yield the same, a thousand records at a time."""
         with self._reported():
             cursor = self._database.execute(statement, values)
             while records := cursor.fetchmany(_ROWS_AT_A_TIME):
                 yield records
 
-    def execute(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> None:
+    def execute(self, statement: str, values: Values = ()) -> None:
         """Run a statement on temporary tables or attached files, outside a transaction."""
         with self.lock, self._reported():
             self._database.execute(statement, values)
@@ -251,15 +243,15 @@ class ScanFile(Closes):
                 self._database.execute(text.replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
 
     @contextmanager
-    def attached(self, other: ScanFile, name: str) -> Iterator[None]:
-        """Have another scan's file under a name in statements, for reading."""
+    def attached(self, other: ScanFile) -> Iterator[None]:
+        """Have another scan's file as ``other`` in statements, for reading."""
         uri = other._uri.replace("?mode=rw", "?mode=ro")
         with self.lock, self._reported():
-            self._database.execute(f"ATTACH ? AS {name}", (uri,))
+            self._database.execute("ATTACH ? AS other", (uri,))
             try:
                 yield
             finally:
-                self._database.execute(f"DETACH {name}")
+                self._database.execute("DETACH other")
 
     # --- rows -------------------------------------------------------------------------------------
 

@@ -74,10 +74,10 @@ class ScanWriter(ScanFile):
         changed: Sequence[tuple[int, Row]] = (),
         file_states: Sequence[tuple[int, bytes]] = (),
     ) -> None:
-        """Write rows, all or none of them, if the file is in its place (:meth:`check`).
+        """Write rows of scored images, all or none of them, if the file is in its place.
 
-        ``new`` ones are of images that were scored. Of others, by number, ``changed`` has the rows
-        whose decision or columns are others now, and ``file_states`` the states of unchanged files.
+        Of other images, by number, ``changed`` has the rows that were decided again, and
+        ``file_states`` the states of unchanged files.
         """
         self.check()
         if not (new or changed or file_states):
