@@ -28,8 +28,8 @@ from recognizer.status import Reason, Status
 class LeadThresholds(NamedTuple):
     """The thresholds of a candidate, and its ``members`` without those that are ignored.
 
-    A threshold comes with its false-positive rate, if it stands for one. If ``priority`` is lower
-    than ``review``, ``review`` counts for both.
+    A threshold comes with its false-positive rate, if it stands for one. ``priority`` is at least
+    ``review``.
     """
 
     candidate: Candidate
@@ -142,8 +142,9 @@ def limits_of(bundle: Bundle, policy: Policy) -> tuple[LeadThresholds, ...]:
             own = policy.rules.get((CandidateKind.FAMILY, family_of.get(candidate.name, "")))
         rule = own or policy.default
         thresholds = candidate.thresholds if own else bundle.any_product_thresholds
-        levels = [_threshold(level, thresholds) for level in (rule.review, rule.priority)]
-        found.append(LeadThresholds(candidate, left, *levels))
+        review = _threshold(rule.review, thresholds)
+        priority = max(_threshold(rule.priority, thresholds), review, key=itemgetter(0))
+        found.append(LeadThresholds(candidate, left, review, priority))
     return tuple(found)
 
 
@@ -152,9 +153,8 @@ def _leads(prediction: Prediction, limits: Sequence[LeadThresholds]) -> tuple[Le
     for own in limits:
         score = _score(own, prediction)
         if score > own.review[0]:
-            highest = max(own.priority, own.review, key=itemgetter(0))
-            is_priority = score > highest[0]
-            threshold, rate = highest if is_priority else own.review
+            is_priority = score > own.priority[0]
+            threshold, rate = own.priority if is_priority else own.review
             lead = Lead(
                 kind=own.candidate.kind,
                 name=own.candidate.name,

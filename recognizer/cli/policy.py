@@ -49,10 +49,9 @@ def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[list[str]]:
         is_family = kind is CandidateKind.FAMILY
         own = (kind, name) in policy.rules
         of_family = not is_family and (CandidateKind.FAMILY, family) in policy.rules
-        priority = max(limits.review, limits.priority, key=lambda level: level[0])
         yield [
             f"{name} (family)" if is_family else name,
-            *map(_level, (limits.review, priority)),
+            *map(_level, (limits.review, limits.priority)),
             "its own" if own else f"of {family}" if of_family else "any product",
         ]
 

@@ -113,16 +113,17 @@ def _changes(
             )
         decider, last = Decider(bundles[digest], policy), 0
         while block := file.select(
-            f"SELECT id, {_CLEAR_FOR_NO_REASON}, scores, family, item FROM image"
-            f" WHERE id > ? AND model = ? ORDER BY id LIMIT {_BLOCK}",
+            f"SELECT id, {_CLEAR_FOR_NO_REASON}, '[' || scores || ',' || family || ','"
+            " || ifnull(item, 'null') || ']'"
+            f" FROM image WHERE id > ? AND model = ? ORDER BY id LIMIT {_BLOCK}",
             (last, number),
         ):
             last = block[-1][0]
             try:
                 others = [
                     image
-                    for image, was_clear, *texts in block
-                    if not was_clear or not decider.leaves_clear(*map(from_json, texts))
+                    for image, was_clear, text in block
+                    if not was_clear or not decider.leaves_clear(*from_json(text))
                 ]
             except (msgspec.MsgspecError, ValueError, TypeError, LookupError) as error:
                 raise file.damaged(error) from error
