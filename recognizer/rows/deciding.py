@@ -9,20 +9,19 @@ import json
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
-
-import msgspec
 
 from recognizer.decision import decide, limits_of, severity
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle
-from recognizer.policy import CandidateKind, Decision, KnownMatch, Policy, Verdict
+from recognizer.policy import CandidateKind, Decision, Policy
 from recognizer.prediction import Prediction
 from recognizer.rows.images import change_rows
 from recognizer.rows.item_key import item_key
 from recognizer.rows.records import Ranking, from_json
 from recognizer.rows.row import Row, of_verdict
-from recognizer.rows.scanfile import ScanFile
+from recognizer.rows.scanfile import DAMAGES, ScanFile
 from recognizer.status import Status
 
 LEAD_COUNTS = ("before", "after", "added", "removed")
@@ -125,7 +124,7 @@ def _changes(
                     for image, was_clear, text in block
                     if not was_clear or not decider.leaves_clear(*from_json(text))
                 ]
-            except (msgspec.MsgspecError, ValueError, TypeError, LookupError) as error:
+            except (*DAMAGES, LookupError, AttributeError) as error:
                 raise file.damaged(error) from error
             diff.rows += len(block) - len(others)
             diff.decisions["clear", "clear"] += len(block) - len(others)
@@ -142,8 +141,8 @@ class Decider:
 
     def __init__(self, bundle: Bundle, policy: Policy) -> None:
         policy.check(bundle.taxonomy)
-        self._bundle, self._policy = bundle, policy
-        self._limits = limits_of(bundle, policy)
+        self._policy, limits = policy, limits_of(bundle, policy)
+        self._decide = partial(decide, bundle=bundle, policy=policy, limits=limits)
         self._members = {(one.kind, one.name): one.members for one in bundle.candidates}
 
     def leaves_clear(
@@ -151,7 +150,7 @@ class Decider:
     ) -> bool:
         """Whether an image that was clear for no reason stays so."""
         prediction = Prediction(status=Status.OK, scores=scores, families=families)
-        return self._decide(prediction, (), item).decision is Decision.CLEAR
+        return self._decide(prediction, columns=item).decision is Decision.CLEAR
 
     def decided(self, row: Row) -> Row:
         frame = row.regions[0].frame if row.regions else None
@@ -163,7 +162,7 @@ class Decider:
             frame=frame,
             frames=row.frames if frame is not None else None,
         )
-        verdict = self._decide(prediction, row.known or (), row.item)
+        verdict = self._decide(prediction, known=row.known or (), columns=row.item)
         shown = {name for one in verdict.leads for name in self._members[one.kind, one.name]}
         return replace(
             row,
@@ -171,15 +170,6 @@ class Decider:
             regions=tuple(region for region in row.regions if region.label in shown),
             audit=row.audit if verdict.decision is Decision.CLEAR else None,
         )
-
-    def _decide(
-        self,
-        prediction: Prediction,
-        known: Sequence[KnownMatch],
-        columns: Mapping[str, Any] | None,
-    ) -> Verdict:
-        bundle, policy, limits = self._bundle, self._policy, self._limits
-        return decide(prediction, bundle, policy, known, columns, limits=limits)
 
 
 # --- two scans ------------------------------------------------------------------------------------

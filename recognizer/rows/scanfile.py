@@ -38,6 +38,7 @@ _NO_LOCKS = (
     "this file system cannot hold a scan that is written (no locks or shared memory, as on some "
     "network drives): name an --output on a local disk"
 )
+DAMAGES = (ValueError, TypeError, msgspec.MsgspecError, RecursionError)  # if texts are no rows
 _SAFE = "what was written so far is safe, and the same command goes on"
 Values: TypeAlias = Sequence[Any] | Mapping[str, Any]  # of the parameters of a statement
 _LOCK_ERRORS = frozenset(
@@ -275,7 +276,7 @@ class ScanFile(Closes):
         for record in self.stream(f"{SELECT_ROW} WHERE {condition} ORDER BY {order}", values):
             try:
                 row = read_row(*record[1:])
-            except (ValueError, TypeError, msgspec.MsgspecError, RecursionError) as error:
+            except DAMAGES as error:
                 raise self.damaged(error) from error
             yield record[0], row
 
