@@ -72,11 +72,9 @@ def decide(
 severity = [Decision.UNSCORED, Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY].index
 """The place of a decision among the others, the strongest last."""
 
-UNREADABLE_REASONS = frozenset(
-    {
-        *(Reason.NO_IMAGE, Reason.NOT_FOUND, Reason.PERMISSION_DENIED, Reason.NOT_A_FILE),
-        *(Reason.READ_ERROR, Reason.SOURCE_REFUSED, Reason.INTERNAL_ERROR),
-    }
+UNREADABLE_REASONS = (
+    *(Reason.NO_IMAGE, Reason.NOT_FOUND, Reason.PERMISSION_DENIED, Reason.NOT_A_FILE),
+    *(Reason.READ_ERROR, Reason.SOURCE_REFUSED, Reason.INTERNAL_ERROR),
 )
 """Why an image was not read at all, so that nobody could review it."""
 
