@@ -73,9 +73,6 @@ def _listing_cells(listing: Listing) -> dict[str, Any]:
         **{key: getattr(listing, key, None) for key in _LISTING_COLUMNS},
         "products": [lead.name for lead in listing.leads],
         "keywords": list(dict.fromkeys(hit.keyword for hit in listing.keywords)),
-        "why": [*listing.why],
-        "sources": [*listing.sources],
-        "item": None if listing.item is None else json.dumps(listing.item),
         "model": listing.model.title,
         "model_digest": listing.model.digest,
         "policy": listing.policy.name,
@@ -92,18 +89,12 @@ _LISTING_COLUMNS = (
 )
 _TYPES = {
     **get_type_hints(Listing),
-    **dict.fromkeys(("products", "keywords", "why", "sources"), tuple[str, ...]),
+    **dict.fromkeys(("products", "keywords"), tuple[str, ...]),
     **dict.fromkeys(("item", "model", "policy"), str),  # objects, that columns hold as text
 }
-_ROWS = RecordKind(
-    name="rows",
-    columns=get_type_hints(Row, include_extras=True) | {"item": str},
-    cells=Row.to_json,
-)
+_ROWS = RecordKind("rows", get_type_hints(Row, include_extras=True) | {"item": str}, Row.to_json)
 _LISTINGS = RecordKind(
-    name="listings",
-    columns={name: _TYPES.get(name, str) for name in _LISTING_COLUMNS},
-    cells=_listing_cells,
+    "listings", {name: _TYPES.get(name, str) for name in _LISTING_COLUMNS}, _listing_cells
 )
 
 
@@ -192,7 +183,7 @@ def _arrow_cell(value: Any, kind: Any) -> Any:
         return None
     if types.is_timestamp(kind):
         return value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+    if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
         return [*map(valid, value)]
     if isinstance(value, str):
         return valid(value)

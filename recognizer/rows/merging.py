@@ -164,11 +164,10 @@ def _add_scan(file: ScanFile, path: Path) -> int:
 
 
 def _check_times(file: ScanFile) -> None:
-    limit = as_utc(datetime.now(UTC) + CLOCK_TOLERANCE)
     for name, time in file.select(
         "SELECT source, time FROM image WHERE time > ?1"
         " UNION ALL SELECT reviewer, time FROM outcome WHERE time > ?1 LIMIT 1",
-        (limit,),
+        (as_utc(datetime.now(UTC) + CLOCK_TOLERANCE),),
     ):
         raise _is_ahead(file.path, name, time)
 

@@ -39,6 +39,7 @@ def group_copies(file: ScanFile) -> None:
             )
     else:
         file.execute("CREATE TEMP TABLE entry AS SELECT * FROM main.entry")
+        file.execute("CREATE INDEX temp.entry_unit ON entry (unit)")
         for change in _changed_groups(file):
             file.execute(update, change)
         file.execute("CREATE INDEX temp.entry_copies ON entry (copies)")
