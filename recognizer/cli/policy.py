@@ -10,7 +10,7 @@ from recognizer.cli.options import BundleOption, PolicyArgument
 from recognizer.cli.progress import print_table
 from recognizer.decision import limits_of
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.policy import CandidateKind, Policy, read_policy_text
+from recognizer.policy import CandidateKind, Policy, policy_path
 
 
 def command(
@@ -29,7 +29,7 @@ def command(
     for line in _warnings(rules, model):
         typer.echo(f"warning: {line}", err=True)
     if toml:
-        typer.echo(read_policy_text(policy), nl=False)
+        typer.echo(policy_path(policy).read_text("utf-8"), nl=False)
         return
     typer.echo(f"Policy {rules.name!r} ({rules.digest})")
     print_table(
