@@ -15,14 +15,21 @@ from enum import StrEnum
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_type_hints
 
 import msgspec
 
 from recognizer.errors import PolicyError, UsageError
 from recognizer.listing_rules import AlwaysReview, KeywordHit, Keywords, Reports
 from recognizer.prediction import MAX_DISTANCE, Natural, Score
-from recognizer.taxonomy import MAX_WORDS, Taxonomy, load_taxonomy, read_toml, unknown_name
+from recognizer.taxonomy import (
+    MAX_WORDS,
+    Taxonomy,
+    load_taxonomy,
+    read_toml,
+    require_keys,
+    unknown_name,
+)
 
 FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001)
 """The false-positive rates for which bundles hold thresholds."""
@@ -264,16 +271,8 @@ _LEVELS: Mapping[str, tuple[str, type[Rate | Probability]]] = {
     "priority_rate": ("priority", Rate),
     "priority_probability": ("priority", Probability),
 }
-_PARTS: Mapping[str, Any] = {
-    "name": str,
-    "ignore": frozenset[str],
-    "rules": dict[str, dict[str, Any]],
-    "known": KnownRule,
-    "keywords": Keywords,
-    "reports": Reports,
-    "always_review": AlwaysReview,
-    "actions": dict[str, str],
-}
+_PARTS = get_type_hints(Policy) | {"rules": dict[str, dict[str, Any]], "actions": dict[str, str]}
+del _PARTS["default"]  # its levels stand at the top of a file
 
 
 def policy_path(policy: str | os.PathLike[str]) -> Path:
@@ -289,7 +288,7 @@ def policy_path(policy: str | os.PathLike[str]) -> Path:
 
 def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
     """Return the policy of a file's content, checked; ``name`` is its name unless it has one."""
-    _require_keys(values, [*_LEVELS, *_PARTS])
+    require_keys(values, [*_LEVELS, *_PARTS], PolicyError)
     parts = {key: _part(key, values[key]) for key in _PARTS if key in values}
     default = _rule(values, Rule())
     rules: dict[tuple[CandidateKind, str], Rule] = {}
@@ -299,7 +298,7 @@ def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Po
         for own, table in tables.items():
             try:
                 levels = msgspec.convert(table, dict[str, Any])
-                _require_keys(levels, [*_LEVELS])
+                require_keys(levels, [*_LEVELS], PolicyError)
                 rules[CandidateKind(kind), own] = _rule(levels, default)
             except (PolicyError, msgspec.ValidationError) as error:
                 raise PolicyError(f"rules.{kind}.{own}: {error}") from error
@@ -312,7 +311,7 @@ def _part(key: str, value: Any) -> Any:
     kind = _PARTS[key]
     try:
         if is_dataclass(kind) and isinstance(value, dict):
-            _require_keys(value, [part.name for part in fields(kind)])
+            require_keys(value, [part.name for part in fields(kind)], PolicyError)
         return msgspec.convert(value, kind)
     except (PolicyError, msgspec.ValidationError) as error:
         raise PolicyError(f"{key}: {error}") from error
@@ -330,11 +329,6 @@ def _rule(values: Mapping[str, Any], default: Rule) -> Rule:
         except (PolicyError, msgspec.ValidationError) as error:
             raise PolicyError(f"{key}: {error}") from error
     return replace(default, **levels)
-
-
-def _require_keys(values: Mapping[str, Any], known: Sequence[str]) -> None:
-    for key in sorted(set(values) - set(known)):
-        raise PolicyError(f"{unknown_name('key', key, known)}; known: {', '.join(sorted(known))}")
 
 
 def policy_toml(policy: Policy, comments: Sequence[str] = ()) -> str:

@@ -146,9 +146,7 @@ def _packaged() -> Taxonomy:
 
 
 def _extended(base: Taxonomy, own: Mapping[str, Any]) -> Taxonomy:
-    keys = ("schema", "family", "label")
-    for key in sorted(own.keys() - {*keys}):
-        raise TaxonomyError(unknown_name("key", key, keys))
+    require_keys(own, ("schema", "family", "label"), TaxonomyError)
     schema = own.get("schema", SCHEMA)
     if type(schema) is not int or schema != SCHEMA:  # True and 1.0 equal 1
         raise TaxonomyError(f"schema must be {SCHEMA}, not {schema!r}")
@@ -195,11 +193,10 @@ def _read(table: str, name: str, entry: type[_Entry], values: Any) -> _Entry:
     if not NAME.fullmatch(name):
         raise TaxonomyError(f"bad {table} name {name!r}: use snake_case")
     found = {"display_name": name.replace("_", " ").capitalize()} if entry is Label else {}
-    keys = [field.name for field in fields(entry) if field.name != "name"]
     try:
-        for key, value in msgspec.convert(values, dict[str, Any]).items():
-            if key not in keys:
-                raise TaxonomyError(unknown_name("key", key, keys))
+        given = msgspec.convert(values, dict[str, Any])
+        require_keys(given, [field.name for field in fields(entry)[1:]], TaxonomyError)
+        for key, value in given.items():
             found[key] = " ".join(value.split()) if isinstance(value, str) else value
             if found[key] == "":
                 raise TaxonomyError(f"{key} must be text, and not empty")
@@ -230,6 +227,13 @@ def read_toml(path: str | os.PathLike[str], error: type[RecognizerError]) -> dic
         raise error(f"{where} cannot be read: {found.strerror or found}") from found
     except (ValueError, RecursionError) as found:  # also no UTF-8, endless numbers, and nesting
         raise error(f"{where} is not TOML: {str(found)[:MAX_WORDS]}") from found
+
+
+def require_keys(
+    values: Mapping[str, Any], known: Sequence[str], error: type[RecognizerError]
+) -> None:
+    for key in sorted(set(values) - set(known)):
+        raise error(f"{unknown_name('key', key, known)}; known: {', '.join(sorted(known))}")
 
 
 def unknown_name(what: str, name: object, names: Sequence[str]) -> str:
