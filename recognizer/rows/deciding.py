@@ -24,8 +24,7 @@ from recognizer.rows.row import Row, of_verdict
 from recognizer.rows.scanfile import DAMAGES, ScanFile
 from recognizer.status import Status
 
-LEAD_COUNTS = ("before", "after", "added", "removed")
-"""What is counted of the leads of a product, ``NAME`` or ``NAME (family)``."""
+LEAD_COUNTS = ("before", "after", "added", "removed")  # of the leads of a product
 
 _BLOCK = 4000  # rows that are read at a time
 _CLEAR_FOR_NO_REASON = (
