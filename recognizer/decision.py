@@ -7,7 +7,6 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from recognizer.listing_columns import Role, as_count, value_of
-from recognizer.listing_rules import Reports
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import counted
 from recognizer.policy import (
@@ -29,8 +28,8 @@ from recognizer.status import Reason, Status
 class LeadThresholds(NamedTuple):
     """The thresholds of a candidate, and its ``members`` without those that are ignored.
 
-    A threshold comes with its false-positive rate, if it stands for one. If ``priority`` is lower
-    than ``review``, ``review`` counts for both.
+    A threshold comes with its false-positive rate, if it stands for one. ``priority`` is at least
+    ``review``.
     """
 
     candidate: Candidate
@@ -65,17 +64,17 @@ def decide(
         verdict = Verdict(decision=decision, leads=leads, why=why, image_decision=decision)
         verdict = _with_known(verdict, policy, known)
         verdict = _always_reviewed(verdict, prediction, policy, bundle.animals)
-    return with_listing(replace(verdict, image_decision=verdict.decision), policy, columns)
+    if verdict.image_decision is not verdict.decision:
+        verdict = replace(verdict, image_decision=verdict.decision)
+    return with_listing(verdict, policy, columns)
 
 
 severity = [Decision.UNSCORED, Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY].index
 """The place of a decision among the others, the strongest last."""
 
-UNREADABLE_REASONS = frozenset(
-    {
-        *(Reason.NO_IMAGE, Reason.NOT_FOUND, Reason.PERMISSION_DENIED, Reason.NOT_A_FILE),
-        *(Reason.READ_ERROR, Reason.SOURCE_REFUSED, Reason.INTERNAL_ERROR),
-    }
+UNREADABLE_REASONS = (
+    *(Reason.NO_IMAGE, Reason.NOT_FOUND, Reason.PERMISSION_DENIED, Reason.NOT_A_FILE),
+    *(Reason.READ_ERROR, Reason.SOURCE_REFUSED, Reason.INTERNAL_ERROR),
 )
 """Why an image was not read at all, so that nobody could review it."""
 
@@ -110,13 +109,12 @@ def with_listing(verdict: Verdict, policy: Policy, columns: Mapping[str, Any] | 
         change = "" if raised is verdict.decision else f"one level up from {verdict.decision} for "
         sentence = f"{raised}: {change}keywords: {named}{more}"
         verdict = replace(verdict, decision=raised, why=(*verdict.why, sentence), keywords=hits)
-    if policy.reports == Reports() or not columns:
-        return verdict
-    count = as_count(value_of(columns, Role.REPORTS)) or 0
     for level in (Decision.PRIORITY, Decision.REVIEW):
         least = getattr(policy.reports, level)
-        if least is not None and count >= least:
-            verdict = _at_least(level, verdict, f"{counted(count, 'report')} by users")
+        if least is not None:
+            count = as_count(value_of(columns or {}, Role.REPORTS)) or 0
+            if count >= least:
+                verdict = _at_least(level, verdict, f"{counted(count, 'report')} by users")
     return verdict
 
 
@@ -142,8 +140,9 @@ def limits_of(bundle: Bundle, policy: Policy) -> tuple[LeadThresholds, ...]:
             own = policy.rules.get((CandidateKind.FAMILY, family_of.get(candidate.name, "")))
         rule = own or policy.default
         thresholds = candidate.thresholds if own else bundle.any_product_thresholds
-        levels = [_threshold(level, thresholds) for level in (rule.review, rule.priority)]
-        found.append(LeadThresholds(candidate, left, *levels))
+        review = _threshold(rule.review, thresholds)
+        priority = max(_threshold(rule.priority, thresholds), review, key=itemgetter(0))
+        found.append(LeadThresholds(candidate, left, review, priority))
     return tuple(found)
 
 
@@ -151,21 +150,18 @@ def _leads(prediction: Prediction, limits: Sequence[LeadThresholds]) -> tuple[Le
     leads = []
     for own in limits:
         score = _score(own, prediction)
-        level, (threshold, rate) = Decision.REVIEW, own.review
-        if score > max(threshold, own.priority[0]):
-            level = Decision.PRIORITY
-            threshold, rate = max(own.priority, (threshold, rate), key=itemgetter(0))
-        if score > threshold:
-            leads.append(
-                Lead(
-                    kind=own.candidate.kind,
-                    name=own.candidate.name,
-                    score=score,
-                    threshold=threshold,
-                    false_positive_rate=rate,
-                    level=level,
-                )
+        if score > own.review[0]:
+            is_priority = score > own.priority[0]
+            threshold, rate = own.priority if is_priority else own.review
+            lead = Lead(
+                kind=own.candidate.kind,
+                name=own.candidate.name,
+                score=score,
+                threshold=threshold,
+                false_positive_rate=rate,
+                level=Decision.PRIORITY if is_priority else Decision.REVIEW,
             )
+            leads.append(lead)
     return tuple(sorted(leads, key=lambda lead: -lead.score))
 
 

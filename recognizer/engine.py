@@ -250,22 +250,16 @@ class Recognizer(DecisionMaker):
         if label is not None and label not in self.labels:
             raise UsageError(f"no label {label!r}; this model has: {', '.join(self.labels)}")
         (scored,) = self.score_loaded([self.load_image(image)], ["scores", "maps"])
-        prediction = scored.prediction
-        if not prediction.scores:
-            heatmap, rgb = np.zeros((0, 0), np.float32), np.zeros((0, 0, 3), np.uint8)
-            return Explanation(
-                prediction=prediction, label=label, heatmap=heatmap, regions=(), rgb=rgb
-            )
-        if label is None:
-            candidates = [self.labels[i] for i in self._products] or self.labels
-            label = max(candidates, key=lambda name: prediction.scores[name])
-        frame, heatmap, regions = self._locate(scored, label)
+        prediction, rgb = scored.prediction, np.zeros((0, 0, 3), np.uint8)
+        heatmap, regions = np.zeros((0, 0), np.float32), prediction.regions
+        if prediction.scores:
+            if label is None:
+                candidates = [self.labels[i] for i in self._products] or self.labels
+                label = max(candidates, key=lambda name: prediction.scores[name])
+            frame, heatmap, regions = self._locate(scored, label)
+            prediction, rgb = replace(prediction, regions=regions), frame.rgb
         return Explanation(
-            prediction=replace(prediction, regions=regions),
-            label=label,
-            heatmap=heatmap,
-            regions=regions,
-            rgb=frame.rgb,
+            prediction=prediction, label=label, heatmap=heatmap, regions=regions, rgb=rgb
         )
 
     def features(
@@ -303,8 +297,6 @@ class Recognizer(DecisionMaker):
                 raise ProviderError(f"the provider {self.provider!r} failed: {error}") from error
         if not parts:
             return [np.zeros((0, len(self.labels)), np.float32)] * len(outputs)
-        if len(parts) == 1:
-            return parts[0]
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
     def _prediction(

@@ -9,22 +9,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_type_hints
 
 import msgspec
 
 from recognizer.errors import PolicyError, UsageError
 from recognizer.listing_rules import AlwaysReview, KeywordHit, Keywords, Reports
 from recognizer.prediction import MAX_DISTANCE, Natural, Score
-from recognizer.taxonomy import Taxonomy, load_taxonomy, unknown_name
+from recognizer.taxonomy import (
+    MAX_WORDS,
+    Taxonomy,
+    load_taxonomy,
+    read_toml,
+    require_keys,
+    unknown_name,
+)
 
 FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001)
 """The false-positive rates for which bundles hold thresholds."""
@@ -171,12 +176,12 @@ class Policy:
                 f"policy = {policy!r}: give a Policy, the path of its file, or a name: "
                 f"{', '.join(EXAMPLES)}"
             )
-        where = os.fspath(policy)
-        values = _read_toml(policy, where)
+        path = policy_path(policy)
+        values = read_toml(path, PolicyError)
         try:
-            return parse_policy(values, Path(policy).stem, taxonomy or load_taxonomy())
+            return parse_policy(values, path.stem, taxonomy or load_taxonomy())
         except (PolicyError, OverflowError, RecursionError) as error:
-            raise PolicyError(f"{where}: {str(error)[:_MAX_WORDS]}") from error
+            raise PolicyError(f"{policy}: {str(error)[:MAX_WORDS]}") from error
 
     def check(self, taxonomy: Taxonomy) -> None:
         """Raise a PolicyError, with the closest names, for a name that is not in the taxonomy."""
@@ -260,64 +265,30 @@ class Verdict:
     keywords: tuple[KeywordHit, ...] = ()
 
 
-_MAX_BYTES = 1 << 20
-_MAX_WORDS = 500  # of a message
-# tomllib's memory grows with the square of the parts of a key; those of a policy have four at most.
-_LONG_KEY = re.compile(
-    r"""(?:^|[\[{,])[ \t]*(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){16}""", re.MULTILINE
-)
 _LEVELS: Mapping[str, tuple[str, type[Rate | Probability]]] = {
     "review_rate": ("review", Rate),
     "review_probability": ("review", Probability),
     "priority_rate": ("priority", Rate),
     "priority_probability": ("priority", Probability),
 }
-_PARTS: Mapping[str, Any] = {
-    "name": str,
-    "ignore": frozenset[str],
-    "rules": dict[str, dict[str, Any]],
-    "known": KnownRule,
-    "keywords": Keywords,
-    "reports": Reports,
-    "always_review": AlwaysReview,
-    "actions": dict[str, str],
-}
+_PARTS = get_type_hints(Policy) | {"rules": dict[str, dict[str, Any]], "actions": dict[str, str]}
+del _PARTS["default"]  # its levels stand at the top of a file
 
 
-def _read_toml(path: str | os.PathLike[str], where: str) -> dict[str, Any]:
-    try:
-        text = read_policy_text(path)
-        if long := _LONG_KEY.search(text):
-            line = text.count("\n", 0, long.start()) + 1
-            raise PolicyError(f"{where}: line {line}: a key of more than 16 parts")
-        return tomllib.loads(text)
-    except FileNotFoundError as error:
-        raise PolicyError(
-            f"{where}: no such file, nor a policy of this package: {', '.join(EXAMPLES)}"
-        ) from error
-    except OSError as error:
-        raise PolicyError(f"{where} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:  # also no UTF-8, endless numbers, and nesting
-        raise PolicyError(f"{where} is not TOML: {str(error)[:_MAX_WORDS]}") from error
-
-
-def read_policy_text(path: str | os.PathLike[str]) -> str:
-    name = os.fspath(path)
-    if name in EXAMPLES and not os.path.exists(name):
-        return (resources.files("recognizer") / "policies" / f"{name}.toml").read_text("utf-8")
-    place = Path(path)
-    if place.exists() and not place.is_file():
-        raise PolicyError(f"{name} is not a regular file")
-    with place.open("rb") as file:
-        data = file.read(_MAX_BYTES + 1)
-    if len(data) > _MAX_BYTES:
-        raise PolicyError(f"{name} is larger than {_MAX_BYTES:,} bytes")
-    return data.decode("utf-8")
+def policy_path(policy: str | os.PathLike[str]) -> Path:
+    """Return where a policy is: a file, or one of this package by its name."""
+    if os.path.exists(policy):
+        return Path(policy)
+    if os.fspath(policy) in EXAMPLES:
+        return Path(str(resources.files("recognizer")), "policies", f"{policy}.toml")
+    raise PolicyError(
+        f"{policy}: no such file, nor a policy of this package: {', '.join(EXAMPLES)}"
+    )
 
 
 def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
     """Return the policy of a file's content, checked; ``name`` is its name unless it has one."""
-    _require_keys(values, [*_LEVELS, *_PARTS])
+    require_keys(values, [*_LEVELS, *_PARTS], PolicyError)
     parts = {key: _part(key, values[key]) for key in _PARTS if key in values}
     default = _rule(values, Rule())
     rules: dict[tuple[CandidateKind, str], Rule] = {}
@@ -327,7 +298,7 @@ def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Po
         for own, table in tables.items():
             try:
                 levels = msgspec.convert(table, dict[str, Any])
-                _require_keys(levels, [*_LEVELS])
+                require_keys(levels, [*_LEVELS], PolicyError)
                 rules[CandidateKind(kind), own] = _rule(levels, default)
             except (PolicyError, msgspec.ValidationError) as error:
                 raise PolicyError(f"rules.{kind}.{own}: {error}") from error
@@ -340,7 +311,7 @@ def _part(key: str, value: Any) -> Any:
     kind = _PARTS[key]
     try:
         if is_dataclass(kind) and isinstance(value, dict):
-            _require_keys(value, [part.name for part in fields(kind)])
+            require_keys(value, [part.name for part in fields(kind)], PolicyError)
         return msgspec.convert(value, kind)
     except (PolicyError, msgspec.ValidationError) as error:
         raise PolicyError(f"{key}: {error}") from error
@@ -358,11 +329,6 @@ def _rule(values: Mapping[str, Any], default: Rule) -> Rule:
         except (PolicyError, msgspec.ValidationError) as error:
             raise PolicyError(f"{key}: {error}") from error
     return replace(default, **levels)
-
-
-def _require_keys(values: Mapping[str, Any], known: Sequence[str]) -> None:
-    for key in sorted(set(values) - set(known)):
-        raise PolicyError(f"{unknown_name('key', key, known)}; known: {', '.join(sorted(known))}")
 
 
 def policy_toml(policy: Policy, comments: Sequence[str] = ()) -> str:

@@ -11,16 +11,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from importlib import resources
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from recognizer.errors import TaxonomyError
+from recognizer.errors import RecognizerError, TaxonomyError
 
 SCHEMA = 1  # of taxonomy.toml: the one that this version reads
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # what labels and families are called
 
+_MAX_BYTES = 1 << 20
+MAX_WORDS = 500  # of a message
+# tomllib's memory grows with the square of the parts of a key; ours have four at most.
+_LONG_KEY = re.compile(
+    r"""(?:^|[\[{,])[ \t]*(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){16}""", re.MULTILINE
+)
 _UNSTATED = "Not stated; general information: https://cites.org/eng/app/appendices.php"
 
 
@@ -131,14 +136,7 @@ def load_taxonomy(
     base = base or _packaged()
     if own is None:
         return base
-    where = os.fspath(own)
-    if os.path.exists(own) and not os.path.isfile(own):  # a FIFO would be waited for
-        raise TaxonomyError(f"{where} is not a regular file")
-    try:
-        content = tomllib.loads(Path(own).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # no UTF-8, no TOML, nested too deeply
-        raise TaxonomyError(f"{where}: {error}") from error
-    return base.extended(content, where)
+    return base.extended(read_toml(own, TaxonomyError), os.fspath(own))
 
 
 @functools.cache
@@ -148,9 +146,7 @@ def _packaged() -> Taxonomy:
 
 
 def _extended(base: Taxonomy, own: Mapping[str, Any]) -> Taxonomy:
-    keys = ("schema", "family", "label")
-    for key in sorted(own.keys() - {*keys}):
-        raise TaxonomyError(unknown_name("key", key, keys))
+    require_keys(own, ("schema", "family", "label"), TaxonomyError)
     schema = own.get("schema", SCHEMA)
     if type(schema) is not int or schema != SCHEMA:  # True and 1.0 equal 1
         raise TaxonomyError(f"schema must be {SCHEMA}, not {schema!r}")
@@ -197,11 +193,10 @@ def _read(table: str, name: str, entry: type[_Entry], values: Any) -> _Entry:
     if not NAME.fullmatch(name):
         raise TaxonomyError(f"bad {table} name {name!r}: use snake_case")
     found = {"display_name": name.replace("_", " ").capitalize()} if entry is Label else {}
-    keys = [field.name for field in fields(entry) if field.name != "name"]
     try:
-        for key, value in msgspec.convert(values, dict[str, Any]).items():
-            if key not in keys:
-                raise TaxonomyError(unknown_name("key", key, keys))
+        given = msgspec.convert(values, dict[str, Any])
+        require_keys(given, [field.name for field in fields(entry)[1:]], TaxonomyError)
+        for key, value in given.items():
             found[key] = " ".join(value.split()) if isinstance(value, str) else value
             if found[key] == "":
                 raise TaxonomyError(f"{key} must be text, and not empty")
@@ -211,6 +206,34 @@ def _read(table: str, name: str, entry: type[_Entry], values: Any) -> _Entry:
         return msgspec.convert({**found, "name": name}, entry)
     except (TaxonomyError, msgspec.ValidationError) as error:
         raise TaxonomyError(f"{table}.{name}: {error}") from error
+
+
+def read_toml(path: str | os.PathLike[str], error: type[RecognizerError]) -> dict[str, Any]:
+    """Read a TOML file that somebody wrote; one out of all bounds is an error of this class."""
+    where = os.fspath(path)
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):  # a FIFO would be waited for
+            raise error(f"{where} is not a regular file")
+        with open(path, "rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise error(f"{where} is larger than {_MAX_BYTES:,} bytes")
+        text = data.decode("utf-8")
+        if long := _LONG_KEY.search(text):
+            line = text.count("\n", 0, long.start()) + 1
+            raise error(f"{where}: line {line}: a key of more than 16 parts")
+        return tomllib.loads(text)
+    except OSError as found:
+        raise error(f"{where} cannot be read: {found.strerror or found}") from found
+    except (ValueError, RecursionError) as found:  # also no UTF-8, endless numbers, and nesting
+        raise error(f"{where} is not TOML: {str(found)[:MAX_WORDS]}") from found
+
+
+def require_keys(
+    values: Mapping[str, Any], known: Sequence[str], error: type[RecognizerError]
+) -> None:
+    for key in sorted(set(values) - set(known)):
+        raise error(f"{unknown_name('key', key, known)}; known: {', '.join(sorted(known))}")
 
 
 def unknown_name(what: str, name: object, names: Sequence[str]) -> str:

@@ -21,11 +21,10 @@ from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Estimate, percent
-from recognizer.policy import CandidateKind, Policy, policy_toml, read_policy_text
+from recognizer.policy import CandidateKind, Policy, policy_path, policy_toml
 
 if TYPE_CHECKING:
     from recognizer.review.thresholds import Choice
-
 
 PLOTS = (".png", ".svg")
 MAX_STEPS = 12  # choices that are printed
@@ -45,7 +44,7 @@ def policy_command(
     for line in _warnings(rules, model):
         typer.echo(f"warning: {line}", err=True)
     if toml:
-        typer.echo(read_policy_text(policy), nl=False)
+        typer.echo(policy_path(policy).read_text("utf-8"), nl=False)
         return
     typer.echo(f"Policy {rules.name!r} ({rules.digest})")
     print_table(
@@ -65,10 +64,9 @@ def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[list[str]]:
         is_family = kind is CandidateKind.FAMILY
         own = (kind, name) in policy.rules
         of_family = not is_family and (CandidateKind.FAMILY, family) in policy.rules
-        priority = max(limits.review, limits.priority, key=lambda level: level[0])
         yield [
             f"{name} (family)" if is_family else name,
-            *map(_level, (limits.review, priority)),
+            *map(_level, (limits.review, limits.priority)),
             "its own" if own else f"of {family}" if of_family else "any product",
         ]
 

@@ -319,7 +319,7 @@ class Entries(Closes):
             )
             order = f"said.unit IS NOT NULL, {ENTRY_ORDER}"
             if view.state not in {OPEN, "all"}:
-                order = "judged DESC, entry.unit"
+                order = "said.number DESC, entry.unit"
             offset = (min(max(1, number), max(1, -(-total // size))) - 1) * size
             return self._select(
                 condition, values, view.source, limit=size, offset=offset, order=order

@@ -3,11 +3,12 @@
 from recognizer.rows.audit import AuditSample
 from recognizer.rows.deciding import DecisionDiff, decide_again
 from recognizer.rows.export import write_listings, write_rows
+from recognizer.rows.images import NewRow
 from recognizer.rows.listings import Listing, read_listings
 from recognizer.rows.merging import Merged, merge
 from recognizer.rows.records import Ranking
 from recognizer.rows.row import Row, row_schema
-from recognizer.rows.scanfile import NewRow, ScanFile
+from recognizer.rows.scanfile import ScanFile
 from recognizer.rows.similar import find_copies, group_copies, similar_images
 from recognizer.rows.summary import ScanSummary
 from recognizer.rows.writer import ScanWriter

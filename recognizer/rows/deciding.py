@@ -1,7 +1,7 @@
 """Decide again: another policy applied to the scores of a scan, without an image or a model.
 
-Most images are clear under any policy: the matrix of their scores is compared with the thresholds.
-All others are decided by the same code as in a scan. Comparing two scans shows what has changed.
+Most images are clear under any policy: of these the scores alone are read. All are decided by the
+same code as in a scan. Comparing two scans shows what has changed.
 """
 
 import heapq
@@ -9,41 +9,33 @@ import json
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-import msgspec
-import numpy as np
-from numpy.typing import NDArray
-
-from recognizer.decision import decide, limits_of, severity, with_listing
+from recognizer.decision import decide, limits_of, severity
 from recognizer.errors import UsageError
-from recognizer.listing_rules import Reports
 from recognizer.model.bundle import Bundle
-from recognizer.policy import CandidateKind, Decision, Policy, Verdict
+from recognizer.policy import CandidateKind, Decision, Policy
 from recognizer.prediction import Prediction
+from recognizer.rows.images import change_rows
 from recognizer.rows.item_key import item_key
-from recognizer.rows.records import Ranking
-from recognizer.rows.row import Reference, Row, rounded_leads
-from recognizer.rows.scanfile import ScanFile
+from recognizer.rows.records import Ranking, from_json
+from recognizer.rows.row import Row, of_verdict
+from recognizer.rows.scanfile import DAMAGES, ScanFile
+from recognizer.status import Status
 
-LEAD_COUNTS = ("before", "after", "added", "removed")  # what is counted of the leads of a product
+LEAD_COUNTS = ("before", "after", "added", "removed")  # of the leads of a product
 
-_BLOCK = 4000  # rows whose scores are compared at a time
+_BLOCK = 4000  # rows that are read at a time
 _CLEAR_FOR_NO_REASON = (
     "status = 'ok' AND place = 3 AND leads = '[]' AND why = '[]' AND keywords = '[]'"
     " AND ifnull(known, '[]') = '[]'"
 )
-_CLEAR = Verdict(decision=Decision.CLEAR, image_decision=Decision.CLEAR)
 
 
 @dataclass(slots=True, kw_only=True)
 class DecisionDiff:
-    """What a new policy changes.
-
-    ``decisions`` are (before, after) -> images; ``leads`` are, of each product, ``NAME`` or ``NAME
-    (family)``, how many there were ``before`` and ``after``, and how many were ``added`` and
-    ``removed``.
-    """
+    """What changes: decisions, (before, after) -> images, and :data:`LEAD_COUNTS` by product."""
 
     rows: int = 0
     decisions: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -85,9 +77,8 @@ def decide_again(
 ) -> DecisionDiff:
     """Apply another policy to all rows of a scan, in one transaction.
 
-    Leads that are new have no regions and no thumbnail. Scores have six digits in the file, so that
-    one may come out otherwise than in a scan that is as near as that to a threshold. A policy that
-    names what a model does not know is a PolicyError, a model without its bundle a UsageError.
+    Leads that are new have no regions and no thumbnail. A policy that names what a model does not
+    know is a PolicyError, a model without its bundle a UsageError.
     """
     diff = DecisionDiff()
     changes = _changes(file, policy, {bundle.digest: bundle for bundle in bundles}, diff)
@@ -102,7 +93,7 @@ def decide_again(
                 database.execute("UPDATE image SET policy = ?1 WHERE policy != ?1", (id_,))
                 database.execute("DELETE FROM policy WHERE id != ?", (id_,))
         database.execute("UPDATE policy SET name = ?, digest = ?", (policy.name, policy.digest))
-        file.change(changes, Ranking(bundles))
+        change_rows(file, changes, Ranking(bundles))
     return diff
 
 
@@ -120,21 +111,24 @@ def _changes(
             )
         decider, last = Decider(bundles[digest], policy), 0
         while block := file.select(
-            f"SELECT id, {_CLEAR_FOR_NO_REASON}, scores, family, item FROM image"
-            f" WHERE id > ? AND model = ? ORDER BY id LIMIT {_BLOCK}",
+            f"SELECT id, {_CLEAR_FOR_NO_REASON}, '[' || scores || ',' || family || ','"
+            " || ifnull(item, 'null') || ']'"
+            f" FROM image WHERE id > ? AND model = ? ORDER BY id LIMIT {_BLOCK}",
             (last, number),
         ):
             last = block[-1][0]
             try:
-                is_clear = decider.stay_clear(block)
-            except (msgspec.MsgspecError, ValueError, TypeError) as error:
+                others = [
+                    image
+                    for image, was_clear, text in block
+                    if not was_clear or not decider.leaves_clear(*from_json(text))
+                ]
+            except (*DAMAGES, LookupError, AttributeError) as error:
                 raise file.damaged(error) from error
-            unchanged = int(is_clear.sum())
-            diff.rows += unchanged
-            diff.decisions["clear", "clear"] += unchanged
-            others = json.dumps([block[at][0] for at in np.flatnonzero(~is_clear).tolist()])
+            diff.rows += len(block) - len(others)
+            diff.decisions["clear", "clear"] += len(block) - len(others)
             of_these = "image.id IN (SELECT value FROM json_each(?))"
-            for image, before in [*file.numbered_rows(of_these, (others,))]:
+            for image, before in [*file.numbered_rows(of_these, (json.dumps(others),))]:
                 after = decider.decided(before)
                 diff.add(before, after)
                 if after != before:
@@ -146,48 +140,16 @@ class Decider:
 
     def __init__(self, bundle: Bundle, policy: Policy) -> None:
         policy.check(bundle.taxonomy)
-        self._bundle, self._policy = bundle, policy
-        self._limits = limits_of(bundle, policy)
-        looked_at = {member for limits in self._limits for member in limits.members}
-        self._labels = [n for n in bundle.label_names if n in looked_at | {*bundle.animals}]
-        self._families = [family.name for family in bundle.families]
+        self._policy, limits = policy, limits_of(bundle, policy)
+        self._decide = partial(decide, bundle=bundle, policy=policy, limits=limits)
         self._members = {(one.kind, one.name): one.members for one in bundle.candidates}
-        self._reads_listings = bool(policy.keywords) or policy.reports != Reports()
 
-    def stay_clear(self, records: Sequence[tuple[Any, ...]]) -> NDArray[np.bool_]:
-        """Return which images were clear for no reason, and certainly stay so.
-
-        The others are decided one by one: what is a lead, not scored, damaged or near a known item,
-        or has words or reports in its listing that the policy looks at.
-        """
-        is_clear = np.array(
-            [is_clear and self._ignores(item) for _, is_clear, _, _, item in records], np.bool_
-        )
-        places = np.flatnonzero(is_clear).tolist()
-        if not places:
-            return is_clear
-        scores = _columns([records[place][2] for place in places], self._labels)
-        families = _columns([records[place][3] for place in places], self._families)
-        for limits in self._limits:
-            name = limits.candidate.name
-            if limits.candidate.kind is CandidateKind.LABEL:
-                column = scores[name]
-            elif len(limits.members) == len(limits.candidate.members):
-                column = families[name]
-            else:  # of a part of a family, at least as much
-                column = 1 - np.prod([1 - scores[one] for one in limits.members], axis=0) + 1e-9
-            is_clear[places] &= column <= limits.review[0]
-        animals = self._policy.always_review.animals
-        if animals is not None:
-            for name in self._bundle.animals:
-                is_clear[places] &= scores[name] <= animals
-        return is_clear
-
-    def _ignores(self, item: str | None) -> bool:
-        """Whether the words and the reports of a listing change nothing."""
-        if item is None or not self._reads_listings:
-            return True
-        return with_listing(_CLEAR, self._policy, json.loads(item)) is _CLEAR
+    def leaves_clear(
+        self, scores: dict[str, float], families: dict[str, float], item: dict[str, Any] | None
+    ) -> bool:
+        """Whether an image that was clear for no reason stays so."""
+        prediction = Prediction(status=Status.OK, scores=scores, families=families)
+        return self._decide(prediction, columns=item).decision is Decision.CLEAR
 
     def decided(self, row: Row) -> Row:
         frame = row.regions[0].frame if row.regions else None
@@ -199,28 +161,14 @@ class Decider:
             frame=frame,
             frames=row.frames if frame is not None else None,
         )
-        known, limits = row.known or (), self._limits
-        verdict = decide(prediction, self._bundle, self._policy, known, row.item, limits=limits)
+        verdict = self._decide(prediction, known=row.known or (), columns=row.item)
         shown = {name for one in verdict.leads for name in self._members[one.kind, one.name]}
         return replace(
             row,
-            leads=rounded_leads(verdict),
-            decision=verdict.decision,
-            why=verdict.why,
+            **of_verdict(verdict, self._policy),
             regions=tuple(region for region in row.regions if region.label in shown),
-            policy=Reference(name=self._policy.name, digest=self._policy.digest),
-            image_decision=verdict.image_decision,
-            keywords=verdict.keywords,
             audit=row.audit if verdict.decision is Decision.CLEAR else None,
         )
-
-
-def _columns(texts: Sequence[str], names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    """Return the numbers with these names of JSON objects, each as a column."""
-    keys = {f"n{number}": name for number, name in enumerate(names)}
-    numbers = msgspec.defstruct("Numbers", [(key, float) for key in keys], rename=keys, gc=False)
-    rows = map(msgspec.structs.astuple, map(msgspec.json.Decoder(numbers).decode, texts))
-    return dict(zip(names, np.array([*rows], np.float64).T, strict=True))
 
 
 # --- two scans ------------------------------------------------------------------------------------

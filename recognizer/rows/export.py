@@ -1,8 +1,4 @@
-"""Exports of a scan: its rows, or its listings, as JSON Lines, CSV or Parquet.
-
-JSON Lines hold whole objects, as ``row.schema.json`` describes those of rows. The columns of CSV
-and Parquet are the keys of a row; those of listings are flat.
-"""
+"""Exports of a scan: its rows, or its listings, as JSON Lines, CSV or Parquet (docs/rows.md)."""
 
 import csv
 import itertools
@@ -30,10 +26,10 @@ _CHUNK_ROWS = 2000  # a row group of Parquet
 
 
 def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
-    """Write the rows of a scan in one step, and return how many they are.
+    """Write the rows of a scan in one step, in a format by the ending; return how many they are.
 
-    With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a formula. A place
-    that has another ending or is somebody else's file is a UsageError.
+    With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a formula. A file
+    that is no earlier export is a UsageError.
     """
     return write_records(output, _ROWS, file.rows(), raw)
 
@@ -77,9 +73,6 @@ def _listing_cells(listing: Listing) -> dict[str, Any]:
         **{key: getattr(listing, key, None) for key in _LISTING_COLUMNS},
         "products": [lead.name for lead in listing.leads],
         "keywords": list(dict.fromkeys(hit.keyword for hit in listing.keywords)),
-        "why": [*listing.why],
-        "sources": [*listing.sources],
-        "item": None if listing.item is None else json.dumps(listing.item),
         "model": listing.model.title,
         "model_digest": listing.model.digest,
         "policy": listing.policy.name,
@@ -96,18 +89,12 @@ _LISTING_COLUMNS = (
 )
 _TYPES = {
     **get_type_hints(Listing),
-    **dict.fromkeys(("products", "keywords", "why", "sources"), tuple[str, ...]),
+    **dict.fromkeys(("products", "keywords"), tuple[str, ...]),
     **dict.fromkeys(("item", "model", "policy"), str),  # objects, that columns hold as text
 }
-_ROWS = RecordKind(
-    name="rows",
-    columns=get_type_hints(Row, include_extras=True) | {"item": str},
-    cells=Row.to_json,
-)
+_ROWS = RecordKind("rows", get_type_hints(Row, include_extras=True) | {"item": str}, Row.to_json)
 _LISTINGS = RecordKind(
-    name="listings",
-    columns={name: _TYPES.get(name, str) for name in _LISTING_COLUMNS},
-    cells=_listing_cells,
+    "listings", {name: _TYPES.get(name, str) for name in _LISTING_COLUMNS}, _listing_cells
 )
 
 
@@ -196,7 +183,7 @@ def _arrow_cell(value: Any, kind: Any) -> Any:
         return None
     if types.is_timestamp(kind):
         return value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+    if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
         return [*map(valid, value)]
     if isinstance(value, str):
         return valid(value)

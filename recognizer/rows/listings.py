@@ -1,7 +1,7 @@
 """Listings, the unit of review: what their images come to together, and what their columns say."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
@@ -23,25 +23,8 @@ _MAX_REASONS = 20  # a listing may have many images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListingPhoto:
-    """An image of a listing; ``score`` is that of its highest lead, else of its highest family."""
-
-    source: str
-    decision: Decision
-    score: float | None
-    status: Status
-    reason: Reason | None
-    sha256: str | None
-    phash: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A listing, ready for review; ``docs/rows.md`` describes its keys.
-
-    Of its images, the highest decision counts. It is clear only where all of them are; where some
-    failed and the others show nothing, it is ``unscored``.
-    """
+    """A listing, ready for review; ``docs/rows.md`` describes its keys."""
 
     listing: str
     title: str | None
@@ -72,16 +55,14 @@ class Listing:
     scores: Mapping[str, float] | None
     family: Mapping[str, float] | None
     sources: tuple[str, ...]
-    photos: tuple[ListingPhoto, ...]
+    photos: tuple[Mapping[str, Any], ...]
     item: Mapping[str, Any] | None
     scanned: datetime
     model: ModelReference
     policy: Reference
 
     @classmethod
-    def from_rows(
-        cls, listing: str, rows: Sequence[Row], *, product: str | None, score: float | None
-    ) -> Self:
+    def from_rows(cls, listing: str, rows: Sequence[Row], **ranked_as: Any) -> Self:
         """Make a listing from rows in the order of the view ``ranked``, with what that says."""
         images = [row for row in rows if row.reason is not Reason.NO_IMAGE]
         ranked = images or list(rows)
@@ -103,8 +84,6 @@ class Listing:
             description=as_text(value_of(item, Role.DESCRIPTION)),
             decision=best.decision,
             image_decision=min((row.image_decision for row in ranked), key=QUEUE_ORDER.index),
-            product=product,
-            score=score,
             keywords=tuple(dict.fromkeys(hit for row in ranked for hit in row.keywords)),
             why=tuple(dict.fromkeys(text for row in ranked for text in row.why))[:_MAX_REASONS],
             best=best.source if images else None,
@@ -122,6 +101,7 @@ class Listing:
             scanned=max(row.time for row in rows),
             model=best.model,
             policy=best.policy,
+            **ranked_as,
         )
 
     def to_json_line(self) -> bytes:
@@ -130,39 +110,26 @@ class Listing:
 
 
 def read_listings(file: ScanFile) -> Iterator[Listing]:
-    """Yield the listings of a scan, and images without one, in the order of the queue.
-
-    Near-copies are folded as in the queue.
-    """
+    """Yield listings, and images without one, in the order of the queue and folded as there."""
     group_copies(file)
-    for unit, name, product, score, copies in file.stream(
+    copies = "FROM entry WHERE copies = (SELECT copies FROM entry WHERE unit = ranked.unit)"
+    names = ("product", "score", "also_in_listings", "also_in_sellers", "copy_of")
+    for unit, name, *ranked_as in file.stream(
         "SELECT unit, ifnull(listing, source), product, score,"
-        " (SELECT copies FROM entry WHERE entry.unit = ranked.unit) FROM ranked"
-        f" ORDER BY {ENTRY_ORDER}"
+        f" (SELECT count(*) {copies} AND unit != ranked.unit),"
+        f" (SELECT count(DISTINCT seller) {copies} AND unit != ranked.unit),"
+        f" (SELECT iif(unit = ranked.unit, NULL, ifnull(listing, source)) {copies}"
+        f" ORDER BY {ENTRY_ORDER} LIMIT 1) FROM ranked ORDER BY {ENTRY_ORDER}"
     ):
         rows = [row for _, row in file.numbered_rows("unit = ?", (unit,), IMAGE_ORDER)]
-        listing = Listing.from_rows(name, rows, product=product, score=score)
-        if copies is not None:
-            ((listings, sellers, first, copy_of),) = file.select(
-                "SELECT (SELECT count(*) FROM entry WHERE copies = ?1 AND unit != ?2),"
-                " (SELECT count(DISTINCT seller) FROM entry WHERE copies = ?1 AND unit != ?2),"
-                " unit, ifnull(listing, source) FROM entry WHERE copies = ?1"
-                f" ORDER BY {ENTRY_ORDER} LIMIT 1",
-                (copies, unit),
-            )
-            listing = replace(
-                listing,
-                also_in_listings=listings,
-                also_in_sellers=sellers,
-                copy_of=None if first == unit else copy_of,
-            )
-        yield listing
+        yield Listing.from_rows(name, rows, **dict(zip(names, ranked_as, strict=True)))
 
 
-def _photo(row: Row) -> ListingPhoto:
-    names = ("source", "decision", "status", "reason", "sha256", "phash")
+def _photo(row: Row) -> dict[str, Any]:
+    """Return an image of a listing; the score is that of its highest lead, else of a family."""
     score = row.leads[0].score if row.leads else max((row.family or {}).values(), default=None)
-    return ListingPhoto(score=score, **{name: getattr(row, name) for name in names})
+    names = ("source", "decision", "score", "status", "reason", "sha256", "phash")
+    return {name: score if name == "score" else getattr(row, name) for name in names}
 
 
 def _strongest(leads: Iterable[Lead]) -> tuple[Lead, ...]:

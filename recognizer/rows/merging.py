@@ -1,6 +1,5 @@
 """One file of many: of an image the latest row counts; of equally late ones the last input's."""
 
-import itertools
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -11,10 +10,11 @@ from pathlib import Path
 from recognizer._atomic import replacing
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows.export import parquet_library
+from recognizer.rows.images import NewRow, put_rows
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.records import IMAGE_COLUMNS, Ranking, as_utc
 from recognizer.rows.row import Row
-from recognizer.rows.scanfile import NewRow, ScanFile
+from recognizer.rows.scanfile import ScanFile
 from recognizer.rows.similar import group_copies
 from recognizer.rows.writer import ScanWriter
 
@@ -43,13 +43,17 @@ def merge(
     """Merge scans into one file, with which a scan, a review or a report can go on.
 
     Of Parquet files with rows ``only_pending`` takes what is not clear, and the audit sample. The
-    output takes its place in one step, and it may be one of the inputs; any other existing file is
-    refused. Without ``allow_mixed``, rows of several models, policies or banks are refused: a queue
-    that is ranked by them would be wrong without a sign of it. So are rows dated in the future.
+    output appears in one step; of existing files, it may only be one of the inputs. Without
+    ``allow_mixed``, rows of several models, policies or banks are refused, as their scores cannot
+    be ranked together.
     """
     for path in inputs:
         if not path.is_file():
-            raise ScanFileError(f"{path} does not exist, or is not a regular file")
+            what = "is not a regular file" if path.exists() else "does not exist"
+            raise ScanFileError(
+                f"{path} {what}: name the files of scans, as in folder/*.sqlite, or Parquet files "
+                "with rows"
+            )
     if output.exists() and not any(output.samefile(path) for path in inputs):
         raise UsageError(
             f"{output} exists: name it among the inputs too, so that its rows are kept, or name "
@@ -153,7 +157,7 @@ def _add_scan(file: ScanFile, path: Path) -> int:
             )
         if column is not None:
             file.set_listing_column(column)
-        with file.attached(other, "other"), file.transaction() as database:
+        with file.attached(other), file.transaction() as database:
             for statement in _MERGE.split(";\n"):
                 database.execute(statement)
         return len(other)
@@ -165,29 +169,29 @@ def _check_times(file: ScanFile) -> None:
         " UNION ALL SELECT reviewer, time FROM outcome WHERE time > ?1 LIMIT 1",
         (as_utc(datetime.now(UTC) + CLOCK_TOLERANCE),),
     ):
-        raise ScanFileError(
-            f"{file.path}: {name} is dated {time}, which is ahead of now, and would win over all "
-            "later rows and outcomes: the clock of the machine that wrote it was wrong. Scan these "
-            "images again"
-        )
+        raise _is_ahead(file.path, name, time)
+
+
+def _is_ahead(path: Path, name: str, time: object) -> ScanFileError:
+    return ScanFileError(
+        f"{path}: {name} is dated {time}, which is ahead of now, and would win over all later rows "
+        "and outcomes: the clock of the machine that wrote it was wrong. Scan these images again"
+    )
 
 
 def _add_rows(file: ScanFile, path: Path, ranking: Ranking, only_pending: bool) -> int:
-    limit = datetime.now(UTC) + CLOCK_TOLERANCE
+    limit, count = datetime.now(UTC) + CLOCK_TOLERANCE, 0
 
     def wanted() -> Iterator[NewRow]:
+        nonlocal count
         for row in read_parquet(path):
             if row.time > limit:
-                raise ScanFileError(
-                    f"{path}: {row.source} is dated {row.time}, which is ahead of now"
-                )
+                raise _is_ahead(path, row.source, row.time)
             if not only_pending or row.is_pending or row.audit is not None:
-                yield NewRow(row=row)
+                count += 1
+                yield NewRow(row)
 
-    count, rows = 0, wanted()
-    while batch := [*itertools.islice(rows, _ROWS_AT_A_TIME)]:
-        file.write(batch, ranking, only_later=True)
-        count += len(batch)
+    put_rows(file, wanted(), ranking, only_later=True)
     return count
 
 

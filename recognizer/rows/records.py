@@ -4,11 +4,10 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any, get_type_hints
+from typing import Any
 
 import msgspec
 
@@ -23,11 +22,10 @@ from recognizer.listing_columns import (
     value_of,
 )
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import ModelReference
-from recognizer.policy import CandidateKind, Decision
+from recognizer.policy import CandidateKind
 from recognizer.rows.item_key import hash_of, item_key, plain_name
-from recognizer.rows.row import Reference, Row
-from recognizer.status import Reason, Status
+from recognizer.rows.row import Row
+from recognizer.status import Status
 from recognizer.taxonomy import Kind
 
 MAX_NAME = 8000  # characters of a source, or of the identity of a listing
@@ -42,67 +40,44 @@ IMAGE_COLUMNS = (
     *("seller", "price", "currency", "url", "reports", "listed", "location", "model", "policy"),
     *("bank", "first", "time", "file_state", *_PLAIN, *_JSON),
 )
-INSERT_IMAGE = (
+PUT_IMAGE = (
     f"INSERT INTO image ({', '.join(IMAGE_COLUMNS)}) VALUES (:{', :'.join(IMAGE_COLUMNS)})"
+    " ON CONFLICT (key) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in IMAGE_COLUMNS if name != "key")
+    + " RETURNING id"
 )
-UPDATE_IMAGE = (
-    "UPDATE image SET "
-    + ", ".join(f"{name} = :{name}" for name in IMAGE_COLUMNS if name != "key")
-    + " WHERE key = :key"
-)
-SELECT_ROW = f"""
-SELECT image.id, source, path, model.name, model.version, model.digest, policy.name, policy.digest,
-  bank.name, bank.digest, time, {", ".join((*_PLAIN, *_JSON))}
+"""Writes an image in the place of its last row, and returns its number."""
+_ROW_JSON = (*_JSON, "model", "policy", "bank")
+_ROW_PLAIN = (*_PLAIN, "source", "time")
+_TABLES = """
 FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy
   LEFT JOIN bank ON bank.id = image.bank
 """
-SELECT_KNOWN = """
+SELECT_ROW = f"""
+SELECT image.id, path, {", ".join((*_ROW_PLAIN, *_JSON))},
+  json_object('name', model.name, 'version', model.version, 'digest', model.digest),
+  json_object('name', policy.name, 'digest', policy.digest),
+  iif(bank.id IS NULL, NULL, json_object('name', bank.name, 'digest', bank.digest))
+{_TABLES}
+"""
+SELECT_KNOWN = f"""
 SELECT sha256, iif(status = 'failed', reason, NULL), model.digest, policy.digest, preprocessing,
   bank.digest, file_state,
   status != 'failed' AND NOT EXISTS (SELECT 1 FROM embedding WHERE image = image.id)
-FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy
-  LEFT JOIN bank ON bank.id = image.bank
-WHERE key = ?
+{_TABLES} WHERE key = ?
 """
 _CHANGED_JSON = ("leads", "why", "regions", "keywords", "item")
-_CHANGED_COLUMNS = (
-    *("decision", "image_decision", "audit", "score", "unproven", "product", "policy", "title"),
-    *("seller", "price", "currency", "url", "reports", "listed", *_CHANGED_JSON),
-)
-CHANGE_IMAGE = (
-    "UPDATE image SET "
-    + ", ".join(f"{name} = :{name}" for name in _CHANGED_COLUMNS)
-    + " WHERE id = :id"
-)
-"""Changes what a policy or a listing's own columns say of an image, by its number."""
-
 CLEAR_PLACE = 3  # of a clear image in the queue
-
-_KINDS: dict[str, type[StrEnum]] = {
-    "status": Status,
-    "reason": Reason,
-    "decision": Decision,
-    "image_decision": Decision,
-}
-_TYPES = {key: get_type_hints(Row)[key] for key in _JSON if key != "item"}
-_DECODERS = {key: msgspec.json.Decoder(kind) for key, kind in _TYPES.items()}
 
 
 class Ranking:
-    """By which lead and score an image is ranked: products that were measured come before others.
-
-    The products of a model that is not among the bundles rank alike, and so do those of a bundle
-    that records no evidence for any product.
-    """
+    """By which lead and score an image is ranked: products that a bundle has evidence for first."""
 
     def __init__(self, bundles: Iterable[Bundle] = ()) -> None:
         self._unproven = {bundle.digest: _unproven(bundle) for bundle in bundles}
 
     def of(self, row: Row) -> tuple[str | None, bool | None, float | None]:
-        """Return the product of the lead by which an image is ranked, if unproven, and its score.
-
-        Without a lead it is the highest score of a family.
-        """
+        """Return the product, if unproven, and score of its first lead, else the highest score."""
         unproven = self._unproven.get(row.model.digest, ())
         ranked = [((one.kind, one.name) in unproven, -one.score, one.name) for one in row.leads]
         if not ranked:
@@ -148,7 +123,7 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
 
 
 def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
-    """Return the columns that :data:`CHANGE_IMAGE` changes, but for the policy."""
+    """Return the columns that a policy or a listing's own columns change, but for the policy."""
     item = row.item or {}
     product, unproven, score = ranking.of(row)
     price, currency = price_of(item)
@@ -170,31 +145,14 @@ def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
     }
 
 
-def read_row(record: Sequence[Any]) -> Row:
+def read_row(path: bytes | None, *record: Any) -> Row:
     """Return the row behind a record of :data:`SELECT_ROW`, without its number."""
-    source, path, name, version, digest, policy, policy_digest, bank, bank_digest, time, *rest = (
-        record
-    )
-    values = dict(zip((*_PLAIN, *_JSON), rest, strict=True))
-    for key, decoder in _DECODERS.items():
-        if (text := values[key]) is not None:
-            try:
-                values[key] = decoder.decode(text)
-            except msgspec.DecodeError:  # of lone surrogates, for one
-                values[key] = msgspec.convert(json.loads(text), _TYPES[key])
-    for key, kind in _KINDS.items():
-        if values[key] is not None:
-            values[key] = kind(values[key])
-    if values["item"] is not None:
-        values["item"] = json.loads(values["item"])  # may hold lone surrogates
-    return Row(
-        source=source if path is None else path.decode("utf-8", "surrogatepass"),
-        model=ModelReference(name=name, version=version, digest=digest),
-        policy=Reference(name=policy, digest=policy_digest),
-        bank=None if bank is None else Reference(name=bank, digest=bank_digest),
-        time=datetime.fromisoformat(time),
-        **values,
-    )
+    values = dict(zip((*_ROW_PLAIN, *_ROW_JSON), record, strict=True))
+    for key in _ROW_JSON:
+        values[key] = from_json(values[key])
+    if path is not None:
+        values["source"] = path.decode("utf-8", "surrogatepass")
+    return msgspec.convert(values, Row)
 
 
 def to_json(value: Any) -> str | None:
@@ -207,28 +165,28 @@ def to_json(value: Any) -> str | None:
         return json.dumps(msgspec.to_builtins(value), separators=(",", ":"))
 
 
-def result_key(
-    sha256: str | None,
-    reason: str | None,
-    model: str,
-    policy: str,
-    preprocessing: int,
-    bank: str | None = None,
-) -> bytes:
-    """Return what a row is a result of, in 16 bytes: digests, and the reason of a failure."""
-    parts = [sha256 or "", reason or "", model, policy, str(preprocessing), bank or ""]
-    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).digest()
+def from_json(text: str | None) -> Any:
+    """Return what :func:`to_json` has made a text of."""
+    try:
+        return text and msgspec.json.decode(text)
+    except msgspec.DecodeError:  # of lone surrogates, for one
+        return json.loads(text or "")
+
+
+def result_key(*parts: object) -> bytes:
+    """Return what a row is a result of, in 16 bytes.
+
+    The parts are the digest of the image, the reason of a failure, the digests of model and policy,
+    the preprocessing, and the digest of the bank.
+    """
+    text = "\n".join("" if part is None else str(part) for part in parts)
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def result_of(row: Row) -> bytes:
-    return result_key(
-        row.sha256,
-        row.reason if row.status is Status.FAILED else None,
-        row.model.digest,
-        row.policy.digest,
-        row.preprocessing,
-        None if row.bank is None else row.bank.digest,
-    )
+    reason = row.reason if row.status is Status.FAILED else None
+    model, policy, bank = row.model.digest, row.policy.digest, row.bank and row.bank.digest
+    return result_key(row.sha256, reason, model, policy, row.preprocessing, bank)
 
 
 def as_name(text: str) -> str:

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Annotated, Any, Self, TypeAlias, get_type_hints
+from typing import Annotated, Any, Self, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -38,61 +38,65 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What a scan says of one image: the type of each key, and last in words what it means."""
+    """What a scan says of one image.
 
-    source: Annotated[str, "The path or URI as given."]
-    item: Annotated[Mapping[str, Any] | None, "The listing's own columns, passed through."]
-    status: Annotated[
-        Status, "ok; degraded: scored, but damaged or incomplete; failed: not scored."
-    ]
-    reason: Annotated[Reason | None, "Why the status is not ok."]
-    sha256: Annotated[Digest | None, "Of the image's bytes; null if they could not be read."]
-    phash: Annotated[
-        Digest | None, "The PDQ perceptual hash of the frame with the highest product score."
-    ]
-    format: Annotated[str | None, "The image format by its first bytes, in lower case."]
-    width: Annotated[Count | None, "Of the upright image, in pixels."]
-    height: Annotated[Count | None, "Of the upright image, in pixels."]
-    frames: Annotated[Count | None, "Frames or pages in the file."]
-    scores: Annotated[
-        Mapping[str, Score] | None, "Label -> calibrated probability, for every label of the model."
-    ]
-    leads: Annotated[
-        tuple[Lead, ...],
-        "Labels and families over their review threshold, the highest score first.",
-    ]
-    family: Annotated[
-        Mapping[str, Score] | None, "Family -> probability that one of its products is shown."
-    ]
-    decision: Annotated[Decision, "What the policy decided: clear, review, priority, or unscored."]
-    why: Annotated[
-        tuple[str, ...], "A sentence for each lead, and for each other reason for the decision."
-    ]
-    regions: Annotated[
-        tuple[Region, ...], "Where in the image the leads are (of a family, its likeliest product)."
-    ]
-    model: Annotated[ModelReference, "What scored it."]
-    policy: Annotated[Reference, "What decided."]
-    preprocessing: Annotated[Count, "The version of the steps from bytes to the model's input."]
-    time: Annotated[datetime, Meta(tz=True), "When the row was made, with its time zone."]
-    detail: Annotated[str | None, "More on the reason, in the words of a decoder or the system."]
-    schema: Annotated[int, Meta(ge=ROW_SCHEMA, le=ROW_SCHEMA), "The version of the row."] = (
-        ROW_SCHEMA
-    )
-    known: Annotated[
-        tuple[KnownMatch, ...] | None,
-        "The known items that it is near, the nearest first; null if there was no bank.",
-    ]
-    bank: Annotated[Reference | None, "The bank of known items that it was compared with, or null."]
-    audit: Annotated[
-        Score | None, "The probability with which it was drawn for the audit sample, or null."
-    ] = None
-    image_decision: Annotated[
-        Decision, "The decision without the keywords and reports of its listing."
-    ]
-    keywords: Annotated[
-        tuple[KeywordHit, ...], "The policy's keywords that the listing has, and in which columns."
-    ]
+    Attributes:
+        source: The path or URI as given.
+        item: The listing's own columns, passed through.
+        status: ok; degraded: scored, but damaged or incomplete; failed: not scored.
+        reason: Why the status is not ok.
+        sha256: Of the image's bytes; null if they could not be read.
+        phash: The PDQ perceptual hash of the frame with the highest product score.
+        format: The image format by its first bytes, in lower case.
+        width: Of the upright image, in pixels.
+        height: Of the upright image, in pixels.
+        frames: Frames or pages in the file.
+        scores: Label -> calibrated probability, for every label of the model.
+        leads: Labels and families over their review threshold, the highest score first.
+        family: Family -> probability that one of its products is shown.
+        decision: What the policy decided: clear, review, priority, or unscored.
+        why: A sentence for each lead, and for each other reason for the decision.
+        regions: Where in the image the leads are (of a family, its likeliest product).
+        model: What scored it.
+        policy: What decided.
+        preprocessing: The version of the steps from bytes to the model's input.
+        time: When the row was made, with its time zone.
+        detail: More on the reason, in the words of a decoder or the system.
+        schema: The version of the row.
+        known: The known items that it is near, the nearest first; null if there was no bank.
+        bank: The bank of known items that it was compared with, or null.
+        audit: The probability with which it was drawn for the audit sample, or null.
+        image_decision: The decision without the keywords and reports of its listing.
+        keywords: The policy's keywords that the listing has, and in which columns.
+    """
+
+    source: str
+    item: Mapping[str, Any] | None
+    status: Status
+    reason: Reason | None
+    sha256: Digest | None
+    phash: Digest | None
+    format: str | None
+    width: Count | None
+    height: Count | None
+    frames: Count | None
+    scores: Mapping[str, Score] | None
+    leads: tuple[Lead, ...]
+    family: Mapping[str, Score] | None
+    decision: Decision
+    why: tuple[str, ...]
+    regions: tuple[Region, ...]
+    model: ModelReference
+    policy: Reference
+    preprocessing: Count
+    time: Annotated[datetime, Meta(tz=True)]
+    detail: str | None
+    schema: Annotated[int, Meta(ge=ROW_SCHEMA, le=ROW_SCHEMA)] = ROW_SCHEMA
+    known: tuple[KnownMatch, ...] | None
+    bank: Reference | None
+    audit: Score | None = None
+    image_decision: Decision
+    keywords: tuple[KeywordHit, ...]
 
     def __post_init__(self) -> None:
         failed = self.status is Status.FAILED
@@ -121,21 +125,16 @@ class Row:
             item=item,
             **{name: getattr(prediction, name) for name in _OF_PREDICTION},
             scores=_rounded(prediction.scores) if is_scored else None,
-            leads=rounded_leads(verdict),
+            **of_verdict(verdict, policy),
             family=_rounded(prediction.families) if is_scored else None,
-            decision=verdict.decision,
-            why=verdict.why,
             regions=tuple(
                 replace(region, score=round(region.score, _DIGITS)) for region in prediction.regions
             ),
             model=bundle.reference,
-            policy=Reference(name=policy.name, digest=policy.digest),
             preprocessing=PREPROCESSING_VERSION,
             time=time.replace(microsecond=0),
             known=tuple(known) if bank and is_scored else None,
             bank=Reference(name=bank.name, digest=bank.digest) if bank else None,
-            image_decision=verdict.image_decision,
-            keywords=verdict.keywords,
         )
 
     @property
@@ -188,12 +187,14 @@ _NULLS = dict.fromkeys(("scores", "leads", "family", "regions"))  # where the im
 _EMPTY = ("leads", "why", "regions")  # null in JSON where the image failed
 
 
-def rounded_leads(verdict: Verdict) -> tuple[Lead, ...]:
-    """Return the leads of a verdict with the digits that rows have."""
-    return tuple(
+def of_verdict(verdict: Verdict, policy: Policy) -> dict[str, Any]:
+    """Return what a row has of the verdict on its image."""
+    values = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
+    values["leads"] = tuple(
         replace(one, score=round(one.score, _DIGITS), threshold=round(one.threshold, _DIGITS))
         for one in verdict.leads
     )
+    return values | {"policy": Reference(name=policy.name, digest=policy.digest)}
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:
@@ -203,15 +204,10 @@ def _rounded(values: Mapping[str, float]) -> dict[str, float]:
 def row_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a row of the present version."""
     schema = object_schema(Row)
-    properties = {
-        key: {"description": hint.__metadata__[-1], **schema["properties"][key]}
-        for key, hint in get_type_hints(Row, include_extras=True).items()
-    }
     for key in _EMPTY:
-        properties[key]["type"] = ["array", "null"]
+        schema["properties"][key]["type"] = ["array", "null"]
     return {
         **schema,
-        "properties": properties,
         "title": f"Row of a scan, version {ROW_SCHEMA}",
         "description": "What recognizer scan says of one image. Keys are added, never renamed.",
     }

@@ -7,22 +7,17 @@ fsync, with the entries of the queue. A team's file of outcomes is a file of the
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from recognizer._atomic import check_place, sync_folder
 from recognizer._closing import Closes
@@ -30,20 +25,7 @@ from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.known.bank import APPLICATION_ID as BANK_ID
 from recognizer.listing_columns import listing_of
-from recognizer.rows.queue import refresh_entries
-from recognizer.rows.records import (
-    CHANGE_IMAGE,
-    CLEAR_PLACE,
-    INSERT_IMAGE,
-    SELECT_ROW,
-    UPDATE_IMAGE,
-    Ranking,
-    as_name,
-    as_utc,
-    changed_values,
-    image_values,
-    read_row,
-)
+from recognizer.rows.records import SELECT_ROW, as_name, read_row
 from recognizer.rows.row import Row
 
 APPLICATION_ID = 0x574C5343  # "WLSC"
@@ -57,23 +39,15 @@ _NO_LOCKS = (
     "this file system cannot hold a scan that is written (no locks or shared memory, as on some "
     "network drives): name an --output on a local disk"
 )
+DAMAGES = (ValueError, TypeError, msgspec.MsgspecError, RecursionError)  # if texts are no rows
 _SAFE = "what was written so far is safe, and the same command goes on"
+Values: TypeAlias = Sequence[Any] | Mapping[str, Any]  # of the parameters of a statement
 _LOCK_ERRORS = frozenset(
     {
         *(sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_SHMMAP),
         *(sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_PROTOCOL),
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class NewRow:
-    """What a scan writes of one image; by ``file_state`` its file is known to be unchanged."""
-
-    row: Row
-    thumbnail: Thumbnail | None = None
-    embedding: NDArray[np.int8] | None = None
-    file_state: bytes | None = None
 
 
 class ScanFile(Closes):
@@ -87,7 +61,6 @@ class ScanFile(Closes):
     ) -> None:
         self.path = Path(path)
         self.lock = threading.RLock()
-        self._ids: dict[object, int] = {}
         self.is_writable = write or create
         _require_place(self.path, create=create)
         with self._reported():
@@ -114,13 +87,10 @@ class ScanFile(Closes):
     def _connect(self, *, create: bool) -> tuple[sqlite3.Connection, str]:
         """Open the file, by SQLite alone: to close it otherwise would end SQLite's locks on it."""
         uri = self.path.absolute().as_uri()
-        if create:
-            return _open(f"{uri}?mode=rwc")
-        if self.is_writable or (
-            os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
-        ):
+        has_place = all(os.access(path, os.W_OK) for path in (self.path, self.path.parent))
+        if self.is_writable or has_place:
             # For reading, too: who closes it last takes the log away.
-            return _open(f"{uri}?mode=rw")
+            return _open(f"{uri}?mode={'rwc' if create else 'rw'}")
         try:
             return _open(f"{uri}?mode=ro")
         except sqlite3.OperationalError:
@@ -215,7 +185,6 @@ class ScanFile(Closes):
                 yield self._database
                 return
             self._database.execute("BEGIN IMMEDIATE")
-            self._ids.clear()  # another policy may have their place
             try:
                 yield self._database
                 self._database.execute("COMMIT")
@@ -224,23 +193,23 @@ class ScanFile(Closes):
                     self._database.execute("ROLLBACK")
                 raise
 
-    def select(
-        self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()
-    ) -> list[tuple[Any, ...]]:
+    def select(self, statement: str, values: Values = ()) -> list[tuple[Any, ...]]:
         """Return what a statement selects."""
         with self.lock, self._reported():
             return self._database.execute(statement, values).fetchall()
 
-    def stream(
-        self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()
-    ) -> Iterator[tuple[Any, ...]]:
+    def stream(self, statement: str, values: Values = ()) -> Iterator[tuple[Any, ...]]:
         """Yield what a statement selects, from one state of the file, in little memory."""
+        return itertools.chain.from_iterable(self.blocks(statement, values))
+
+    def blocks(self, statement: str, values: Values = ()) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the same, a thousand records at a time."""
         with self._reported():
             cursor = self._database.execute(statement, values)
             while records := cursor.fetchmany(_ROWS_AT_A_TIME):
-                yield from records
+                yield records
 
-    def execute(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> None:
+    def execute(self, statement: str, values: Values = ()) -> None:
         """Run a statement on temporary tables or attached files, outside a transaction."""
         with self.lock, self._reported():
             self._database.execute(statement, values)
@@ -277,15 +246,15 @@ class ScanFile(Closes):
                 self._database.execute(text.replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
 
     @contextmanager
-    def attached(self, other: ScanFile, name: str) -> Iterator[None]:
-        """Have another scan's file under a name in statements, for reading."""
+    def attached(self, other: ScanFile) -> Iterator[None]:
+        """Have another scan's file as ``other`` in statements, for reading."""
         uri = other._uri.replace("?mode=rw", "?mode=ro")
         with self.lock, self._reported():
-            self._database.execute(f"ATTACH ? AS {name}", (uri,))
+            self._database.execute("ATTACH ? AS other", (uri,))
             try:
                 yield
             finally:
-                self._database.execute(f"DETACH {name}")
+                self._database.execute("DETACH other")
 
     # --- rows -------------------------------------------------------------------------------------
 
@@ -311,14 +280,10 @@ class ScanFile(Closes):
         """Yield rows with their ``image.id``; see :meth:`rows`."""
         for record in self.stream(f"{SELECT_ROW} WHERE {condition} ORDER BY {order}", values):
             try:
-                row = read_row(record[1:])
-            except (ValueError, TypeError, msgspec.MsgspecError, RecursionError) as error:
+                row = read_row(*record[1:])
+            except DAMAGES as error:
                 raise self.damaged(error) from error
             yield record[0], row
-
-    def row(self, image: int) -> Row | None:
-        """Return the row of an image by its number, or None."""
-        return next(self.rows("image.id = ?", (image,)), None)
 
     def thumbnail(self, image: int) -> Thumbnail | None:
         """Return the thumbnail of an image, or None."""
@@ -328,112 +293,6 @@ class ScanFile(Closes):
             (image, _MAX_THUMBNAIL_BYTES),
         )
         return Thumbnail(*found[0]) if found else None
-
-    # --- writing ----------------------------------------------------------------------------------
-
-    def write(self, new: Iterable[NewRow], ranking: Ranking, *, only_later: bool = False) -> None:
-        """Write rows, each in the place of the last one of its image, all or none of them.
-
-        With ``only_later`` a row that is older than the one in its place is left out.
-        """
-        with self.transaction() as database:
-            units: set[int] = set()
-            audited: set[str] = set()
-            for one in new:
-                row, bank = one.row, one.row.bank
-                values = image_values(row, ranking, self.listing_column) | {
-                    "model": self._id("model", row.model.name, row.model.version, row.model.digest),
-                    "policy": self._id("policy", row.policy.name, row.policy.digest),
-                    "bank": bank and self._id("bank", bank.name, bank.digest),
-                    "file_state": one.file_state,
-                }
-                old = database.execute(
-                    "SELECT id, place, sha256, audit, first, time FROM image WHERE key = ?",
-                    (values["key"],),
-                ).fetchone()
-                if old is not None and only_later and old[5] > values["time"]:
-                    continue
-                _put(database, one, values, old)
-                was_pending = old is not None and old[1] < CLEAR_PLACE
-                if row.is_pending or was_pending or values["listing"] is not None:
-                    units.add(values["unit"])
-                if row.audit is not None and row.sha256 is not None:
-                    audited.add(row.sha256)
-                if old is not None and old[3] is not None:
-                    audited.add(old[2])
-            refresh_entries(database, units, audited)
-
-    def change(self, rows: Iterable[tuple[int, Row]], ranking: Ranking) -> None:
-        """Change what was decided on images, and the columns of their listings, by number."""
-        with self.transaction() as database:
-            units: set[int] = set()
-            audited: set[str] = set()
-            left = iter(rows)
-            while some := [*itertools.islice(left, _ROWS_AT_A_TIME)]:
-                values = [
-                    changed_values(row, ranking)
-                    | {
-                        "id": image,
-                        "policy": self._id("policy", row.policy.name, row.policy.digest),
-                    }
-                    for image, row in some
-                ]
-                for unit, was_audited in database.execute(
-                    "SELECT unit, iif(audit IS NULL, NULL, sha256) FROM image"
-                    " WHERE id IN (SELECT value FROM json_each(?))",
-                    (json.dumps([image for image, _ in some]),),
-                ):
-                    units.add(unit)
-                    if was_audited is not None:
-                        audited.add(was_audited)
-                audited.update(
-                    row.sha256 for _, row in some if row.audit is not None and row.sha256
-                )
-                database.executemany(CHANGE_IMAGE, values)
-            refresh_entries(database, units, audited)
-
-    def _id(self, table: str, *values: object) -> int:
-        """Return the number of a model, policy or bank, which is added if it is new."""
-        if (found := self._ids.get((table, *values))) is None:
-            names = "name, version, digest" if table == "model" else "name, digest"
-            self._database.execute(
-                f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({', '.join('?' * len(values))})",
-                values,
-            )
-            condition = "digest = ?2" if table == "model" else "name = ?1 AND digest = ?2"
-            statement = f"SELECT id FROM {table} WHERE {condition}"
-            (found,) = self._database.execute(statement, (values[0], values[-1])).fetchone()
-            self._ids[table, *values] = found
-        return found
-
-
-def _put(
-    database: sqlite3.Connection, new: NewRow, values: dict[str, Any], old: Sequence[Any] | None
-) -> None:
-    """Write a row with its thumbnail and its embedding in the place of an old one."""
-    if old is not None and (old[2] == values["sha256"] or None in {old[2], values["sha256"]}):
-        values["first"] = old[4]
-    else:  # an image that nobody has seen: it comes after what was said, even by a clock ahead
-        (said,) = database.execute(
-            "SELECT max(time) FROM outcome WHERE listing = ?",
-            (values["listing"] or values["source"],),
-        ).fetchone()
-        if said is not None and said >= values["first"]:
-            values["first"] = as_utc(datetime.fromisoformat(said) + timedelta(microseconds=1))
-    if old is None:
-        image = database.execute(INSERT_IMAGE, values).lastrowid
-    else:
-        image = old[0]
-        database.execute(UPDATE_IMAGE, values)
-        database.execute("DELETE FROM thumbnail WHERE image = ?", (image,))
-        database.execute("DELETE FROM embedding WHERE image = ?", (image,))
-    if (shown := new.thumbnail) is not None:
-        database.execute(
-            "INSERT INTO thumbnail VALUES (?, ?, ?, ?, ?)",
-            (image, shown.jpeg, shown.width, shown.height, shown.frame),
-        )
-    if new.embedding is not None:
-        database.execute("INSERT INTO embedding VALUES (?, ?)", (image, new.embedding.tobytes()))
 
 
 # --- opening --------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import heapq
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
 _MAX_CHANNEL = 127  # the largest channel is scaled to it
-_BLOCK = 4096  # embeddings that are compared at a time
 
 
 def group_copies(file: ScanFile) -> None:
@@ -40,6 +39,7 @@ def group_copies(file: ScanFile) -> None:
             )
     else:
         file.execute("CREATE TEMP TABLE entry AS SELECT * FROM main.entry")
+        file.execute("CREATE INDEX temp.entry_unit ON entry (unit)")
         for change in _changed_groups(file):
             file.execute(update, change)
         file.execute("CREATE INDEX temp.entry_copies ON entry (copies)")
@@ -81,9 +81,7 @@ def find_copies(file: ScanFile) -> Iterator[list[Row]]:
 def quantize(vector: NDArray[np.float32]) -> NDArray[np.int8]:
     """Return an embedding in 8 bits a channel: its length is lost, cosines are nearly the same."""
     largest = float(np.abs(vector).max(initial=0))
-    if not largest:
-        return np.zeros(vector.shape, np.int8)
-    return np.asarray(np.rint(vector * (_MAX_CHANNEL / largest)), np.int8)
+    return np.asarray(np.rint(vector * (_MAX_CHANNEL / (largest or 1))), np.int8)
 
 
 def similar_images(
@@ -91,14 +89,10 @@ def similar_images(
 ) -> list[tuple[float, Row]]:
     """Return the ``top`` cosines of embeddings of a scan with a photo's, each with its row.
 
-    Embeddings of another model than that with this digest cannot be compared; where the scan has
-    none of it, a ScanFileError says what to do.
+    If the scan has no embeddings of the model with this digest, that is a ScanFileError.
     """
-    return [
-        (cosine, row)
-        for cosine, image in _nearest(file, vector, model, top)
-        for row in file.rows("image.id = ?", (image,))
-    ]
+    nearest = _nearest(file, vector, model, top)
+    return [(cosine, next(file.rows("image.id = ?", (image,)))) for cosine, image in nearest]
 
 
 def nearest_images(file: ScanFile, image: int, top: int) -> list[int]:
@@ -121,7 +115,7 @@ def _nearest(
 ) -> list[tuple[float, int]]:
     direction = unit_norm(vector[None].astype(np.float32))[0]
 
-    def cosines(vectors: list[bytes]) -> NDArray[np.float32]:
+    def cosines(vectors: Sequence[bytes]) -> NDArray[np.float32]:
         stored = np.frombuffer(b"".join(vectors), np.int8).reshape(len(vectors), direction.size)
         return np.asarray(unit_norm(stored.astype(np.float32)) @ direction)
 
@@ -136,11 +130,11 @@ def _nearest(
 
 
 def _near_copies(file: ScanFile, phash: str, top: int) -> list[tuple[float, int]]:
-    def likeness(hashes: list[str]) -> NDArray[np.int64]:
+    def likeness(hashes: Sequence[str]) -> NDArray[np.int64]:
         bits = to_bytes(hashes) ^ to_bytes([phash])
         return np.asarray(-np.bitwise_count(bits).sum(axis=1, dtype=np.int64))
 
-    statement = "SELECT image.id, phash FROM image WHERE phash IS NOT NULL"
+    statement = "SELECT id, phash FROM image WHERE phash IS NOT NULL"
     nearest = _highest(file, statement, (), likeness, top)
     return [(score, image) for score, image in nearest if -score <= COPY_DISTANCE]
 
@@ -149,20 +143,16 @@ def _highest(
     file: ScanFile,
     statement: str,
     values: tuple[object, ...],
-    score: Callable[[list[Any]], NDArray[Any]],
+    score: Callable[[Sequence[Any]], NDArray[Any]],
     top: int,
 ) -> list[tuple[float, int]]:
-    """Return the ``top`` scores with the numbers of their images, a block of them at a time."""
+    """Return the ``top`` scores with the numbers of their images; of equal ones the first image."""
     highest: list[tuple[float, int]] = []
-    last = 0
-    while block := file.select(
-        f"{statement} AND image.id > ? ORDER BY image.id LIMIT {_BLOCK}", (*values, last)
-    ):
-        last = block[-1][0]
+    for block in file.blocks(statement, values):
+        images, texts = zip(*block, strict=True)
         try:
-            scores = score([value for _, value in block]).tolist()
+            found = zip(score(texts).tolist(), images, strict=True)
         except ValueError as error:  # a hash or an embedding of another length
             raise file.damaged(error) from error
-        found = ((one, -image) for one, (image, _) in zip(scores, block, strict=True))
-        highest = heapq.nlargest(top, [*highest, *found])
-    return [(one, -image) for one, image in highest]
+        highest = heapq.nsmallest(top, [*highest, *found], lambda one: (-one[0], one[1]))
+    return highest

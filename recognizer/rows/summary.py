@@ -10,10 +10,9 @@ from recognizer.status import Reason, Status
 
 @dataclass(slots=True)
 class ScanSummary:
-    """The sums of a scan. All but the first two count new rows and earlier ones alike.
+    """The sums of a scan, over ``scanned`` images and ``skipped`` ones, whose earlier rows hold.
 
-    ``skipped`` images have an earlier row that still holds; ``repeated`` inputs were given more
-    than once; ``without_image`` listings consist of text alone, which is not a failure.
+    ``repeated`` inputs were given more than once; ``without_image`` listings are text alone.
     """
 
     scanned: int = 0

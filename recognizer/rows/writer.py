@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recognizer.errors import ScanFileChangedError, ScanFileError
+from recognizer.rows.images import NewRow, change_rows, put_rows
 from recognizer.rows.records import SELECT_KNOWN, Ranking, result_key
 from recognizer.rows.row import Row
-from recognizer.rows.scanfile import NewRow, ScanFile
+from recognizer.rows.scanfile import ScanFile
 
 if sys.platform == "win32":
     import msvcrt
@@ -73,17 +74,17 @@ class ScanWriter(ScanFile):
         changed: Sequence[tuple[int, Row]] = (),
         file_states: Sequence[tuple[int, bytes]] = (),
     ) -> None:
-        """Write rows, all or none of them, if the file is in its place (:meth:`check`).
+        """Write rows of scored images, all or none of them, if the file is in its place.
 
-        ``new`` ones are of images that were scored. Of others, by number, ``changed`` has the rows
-        whose decision or columns are others now, and ``file_states`` the states of unchanged files.
+        Of other images, by number, ``changed`` has the rows that were decided again, and
+        ``file_states`` the states of unchanged files.
         """
         self.check()
         if not (new or changed or file_states):
             return
         with self.transaction() as database:
-            self.write(new, self._ranking)
-            self.change(changed, self._ranking)
+            put_rows(self, new, self._ranking)
+            change_rows(self, changed, self._ranking)
             database.executemany(
                 "UPDATE image SET file_state = ? WHERE id = ?",
                 ((state, image) for image, state in file_states),

@@ -16,10 +16,10 @@ from recognizer._closing import Closes
 from recognizer.model.bundle import Bundle
 from recognizer.policy import Policy
 from recognizer.rows.deciding import Decider
+from recognizer.rows.images import NewRow
 from recognizer.rows.item_key import item_key
 from recognizer.rows.records import to_json
 from recognizer.rows.row import Row
-from recognizer.rows.scanfile import NewRow
 from recognizer.rows.similar import group_copies
 from recognizer.rows.summary import ScanSummary
 from recognizer.rows.writer import Known, ScanWriter

@@ -95,7 +95,7 @@ ROWS = st.lists(
 
 @settings(max_examples=40)
 @given(ROWS, st.sampled_from(POLICIES))
-def test_whole_columns_decide_as_rows_one_by_one(
+def test_a_file_is_decided_as_its_rows_one_by_one(
     tiny_bundle: Path, rows: list[Row], policy: Policy
 ) -> None:
     bundle = load_bundle(tiny_bundle)
@@ -185,10 +185,15 @@ def test_what_cannot_be_decided_is_left_as_it_is(bundle: Bundle, tmp_path: Path)
     with pytest.raises(ScanFileError, match=r"is damaged.*ivory_raw"):
         again(path, Policy(ignore=frozenset({"ivory_worked"})), bundle)
     assert [row.policy.name for row in read_scan(path)] == ["default", "default"]
-    with closing(sqlite3.connect(path)) as edited, edited:
-        edited.execute("UPDATE image SET scores = NULL")
-    with pytest.raises(ScanFileError, match="is damaged"):
-        again(path, Policy(), bundle)
+    for edit in (
+        "family = '[]', item = '\"x\"'",
+        "item = '[[' || hex(zeroblob(60000))",
+        "scores = NULL",
+    ):
+        with closing(sqlite3.connect(path)) as edited, edited:
+            edited.execute(f"UPDATE image SET {edit}")
+        with pytest.raises(ScanFileError, match="is damaged"):
+            again(path, Policy(keywords=Keywords(words=("ivory",))), bundle)
 
 
 def test_the_command_prints_what_changes(tiny_bundle: Path, tmp_path: Path) -> None:

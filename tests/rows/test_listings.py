@@ -70,7 +70,7 @@ def test_the_best_photo_and_the_highest_scores(tmp_path: Path) -> None:
     assert row.family == {"ivory": 0.95}
     assert row.why == ("ivory_worked 0.95", "ivory_worked 0.9", "ivory_worked 0.6")
     assert row.sources == ("c.jpg", "b.jpg", "a.jpg", "d.jpg")
-    assert [one.source for one in row.photos] == ["c.jpg", "b.jpg", "a.jpg", "d.jpg"]
+    assert [one["source"] for one in row.photos] == ["c.jpg", "b.jpg", "a.jpg", "d.jpg"]
 
 
 HOSTILE = "<script>alert('x')</script>\u202e\n\x00=cmd|' /C calc'!A0"

@@ -208,6 +208,8 @@ def test_the_output_is_never_lost(scan: MakeScan) -> None:
 
     with pytest.raises(UsageError, match="name it among the inputs"):
         into_it(one, two)
+    with pytest.raises(ScanFileError, match=r"is not a regular file.*as in folder/\*\.sqlite"):
+        into_it(one, one.parent)
     with (
         ScanWriter(output, Ranking()),
         pytest.raises(ScanFileError, match="in use by another scan"),

@@ -3,12 +3,13 @@
 import importlib.util
 import re
 import sqlite3
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from recognizer.listing_rules import KeywordHit
-from recognizer.rows import ScanFile
+from recognizer.rows import Listing, ScanFile, write_listings
 from tests.rows.rows import HASH, bare_row, write_scan
 
 PAGE = Path(__file__).parents[2] / "docs" / "rows.md"
@@ -37,6 +38,30 @@ def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for n, level in enumerate(levels)
     ]
     return write_scan(tmp_path / "scan.sqlite", rows)
+
+
+def test_the_page_names_what_there_is(scan: Path) -> None:
+    """All tables, all keys of listings, and which of these CSV and Parquet have in columns."""
+    text = PAGE.read_text(encoding="utf-8")
+    tables, keys = (
+        re.findall("`([a-z_0-9]+)`", "".join(re.findall(r"^\| (`.*?) \|", part, re.MULTILINE)))
+        for part in (
+            text.split("| table | holds |")[1].split("\n\n")[0],
+            text.split("### Listings")[1],
+        )
+    )
+    with ScanFile(scan) as file:
+        schema = file.select(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+        )
+        write_listings(file, scan.with_name("l.csv"))
+    assert sorted(tables) == sorted(name for (name,) in schema)
+    assert keys == [key.name for key in fields(Listing)]
+    (columns,) = re.findall(
+        "^In CSV and Parquet, (`products`.*?)[.]\n", text, re.MULTILINE | re.DOTALL
+    )
+    header = scan.with_name("l.csv").read_text(encoding="utf-8").partition("\n")[0].split(",")
+    assert {*re.findall("`([a-z_]+)`", columns)} == {*keys} ^ {*header}
 
 
 @pytest.mark.parametrize("query", QUERIES)

@@ -3,7 +3,7 @@
 import random
 import tempfile
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import LabelEvidence, PhotoCounts
 from recognizer.policy import Decision, Policy
+from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.rows import (
     NewRow,
     Ranking,
@@ -27,9 +28,10 @@ from recognizer.rows import (
     merge,
     read_listings,
 )
+from recognizer.rows.images import put_rows
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.status import Reason
-from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, lead, quick_folder, write_scan
+from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, lead, quick_folder, write_scan
 from tests.rules import rule as rule_of
 from tests.tiny import write_tiny_bundle
 
@@ -237,12 +239,27 @@ def test_a_reader_follows_what_others_fold(tmp_path: Path) -> None:
     with ScanFile(path) as reader, ScanFile(path, write=True) as writer:
         writer.set_setting("grouped", "0")
         for name, folded in [("c", 3), ("d", 4)]:
-            writer.write([NewRow(row=bare_row(name, 0.9, "review", phash=HASH))], Ranking())
+            put_rows(writer, [NewRow(row=bare_row(name, 0.9, "review", phash=HASH))], Ranking())
             for group in (lambda: None, lambda: group_copies(writer)):
                 group()
                 assert [one.also_in_listings for one in read_listings(reader)] == [
                     folded - 1
                 ] * folded
+
+
+@pytest.mark.parametrize("about", [{"listing": "1"}, {"sha256": digest("a.jpg")}])
+def test_a_lead_that_comes_after_a_verdict_reopens_its_listing_by_any_clock(
+    tmp_path: Path, about: dict[str, str]
+) -> None:
+    first, second = (bare_row(name, 0.9, "review", item={"id": 1}) for name in ("a.jpg", "b.jpg"))
+    path, now = write_scan(tmp_path / "a", [first]), datetime.now(UTC)
+    with Outcomes(path, write=True) as outcomes:
+        ahead = now + timedelta(hours=5)
+        outcomes.add([Outcome(time=ahead, reviewer="ann", judgement=Judgement.REJECTED, **about)])
+    for rows, state in [([first], "rejected"), ([replace(second, time=now)], "open")]:
+        write_scan(path, rows)
+        with ScanFile(path) as file:
+            assert file.select("SELECT state FROM queue") == [(state,)]
 
 
 def best_and_age(path: Path) -> tuple[str, str]:

@@ -8,18 +8,18 @@ import pytest
 
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError
-from recognizer.rows import NewRow, ScanFile, find_copies, similar, similar_images
+from recognizer.rows import NewRow, ScanFile, find_copies, similar_images
 from recognizer.scan import Item
 from tests.conftest import encoded, picture, succeed
 from tests.rows.rows import FAR, HASH, MODEL, NEAR, bare_row, write_scan
 from tests.scan.engines import InProcessPool, scan_into
 
 
-@pytest.mark.parametrize("block", [1, 2, 4096])
+@pytest.mark.parametrize("block", [1, 2, 1000])
 def test_similar_images_are_ranked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr(similar, "_BLOCK", block)
+    monkeypatch.setattr("recognizer.rows.scanfile._ROWS_AT_A_TIME", block)
     vectors = {"a": [1, 3], "b": [2, 1], "b again": [2, 1], "c": [0, 1], "zero": [0, 0]}
     rows = [
         NewRow(row=bare_row(name, 0.5, "review"), embedding=np.array(vector, np.int8))

@@ -17,6 +17,7 @@ from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import load_bundle
 from recognizer.rows import AuditSample, NewRow, Ranking, Row, ScanFile, ScanWriter
+from recognizer.rows.images import put_rows
 from recognizer.scan import Item
 from recognizer.status import Reason
 from tests.pictures import encoded, picture
@@ -262,7 +263,7 @@ def test_an_interrupt_leaves_all_of_a_batch_or_nothing(tmp_path: Path) -> None:
     with ScanWriter(path, Ranking()) as file:
         file.append([new(ROWS[0])])
         with pytest.raises(KeyboardInterrupt):
-            file.write(interrupted(), Ranking())
+            put_rows(file, interrupted(), Ranking())
         file.append([new(ROWS[2])])
     assert read_scan(path) == [ROWS[0], ROWS[2]]
 

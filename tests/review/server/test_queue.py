@@ -116,6 +116,18 @@ def test_a_new_lead_reopens_a_listing_that_was_rejected_by_a_clock_ahead(
         assert names(queue, View(state="confirmed")) == ["a"]
 
 
+def test_what_was_said_last_is_listed_first_whatever_the_clock_said(
+    scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scan(scan, [listing("a", 0.9), listing("b", 0.8)])
+    with Queue(scan, scan.with_name("team.sqlite")) as queue:
+        for hours in (5, 0):
+            at = datetime.now(UTC) + timedelta(hours=hours)
+            monkeypatch.setattr(queue, "_now", lambda _, at=at: at)
+            queue.decide("Anna", queue.take("Anna", View()).unit, REJECTED)
+        assert names(queue, View(state="rejected")) == ["b", "a"]
+
+
 def test_what_was_escalated_is_for_a_lead_who_did_not_escalate_it(scan: Path) -> None:
     escalated = Assessment(judgement=Judgement.ESCALATED)
     view = View(state="escalated")
