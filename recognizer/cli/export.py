@@ -31,7 +31,7 @@ def command(
     options.require_extra("train")
     from recognizer.cli.evaluate import print_evaluation
     from recognizer.training.export import export_bundle
-    from recognizer.training.runs import open_recipe, read_recipe
+    from recognizer.training.runs import open_recipe
 
     bundle_title(output)
     make_folder(output.parent)
@@ -41,14 +41,13 @@ def command(
             text = notes.read_text(encoding="utf-8") if notes else ""
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--notes {notes}: {error}") from error
-        with (recipe := open_recipe(read_recipe(run), load_data(data), run)).cache:
+        with (recipe := open_recipe(None, load_data(data), run)).cache:
             release = export_bundle(
                 recipe, output, notes=text, spdx_license=spdx_license, on_stage=stage
             )
     print_evaluation(release.test)
     print_evaluation(release.unseen)
-    lost = max(release.lost.values(), default=0.0)
-    typer.echo(
-        f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)",
-        err=True,
-    )
+    words = "what int8 loses was not measured: a fold has too few photos of each product"
+    if release.lost:
+        words = f"int8 loses at most {max(release.lost.values()):.4f} average precision"
+    typer.echo(f"{release.path}: {release.precision} ({words})", err=True)

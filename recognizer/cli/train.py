@@ -22,7 +22,7 @@ def command(
         str | None,
         typer.Argument(
             metavar="RECIPE",
-            help="A TOML file, or a recipe of this package: small-cpu, wildlife, dinov2, siglip2.",
+            help="A TOML file, or a recipe of this package: small-cpu, wildlife.",
             show_default="small-cpu",
         ),
     ] = None,
@@ -51,7 +51,7 @@ def command(
     opened = open_recipe(config, load_data(data), output)
     has_test = any(p.split == "test" for p in opened.photos)
     with opened.cache:
-        folds = int(opened.folds.max(initial=-1)) + 1
+        folds = int(opened.folds.max()) + 1
         typer.echo(
             f"{config.name}: {len(opened.train)} photos of {len(opened.labels)} labels, "
             f"{config.backbone} at {config.input_size} pixels, {config.seeds * (folds + 1)} runs "
@@ -73,7 +73,12 @@ def command(
                     return
                 report(stage.words if left is None else f"{stage.words}; {duration(left)} left")
 
-            train_recipe(opened, show)
+            try:
+                train_recipe(opened, show)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"Stopped. What is done is in {output}. Run the same command again to resume."
+                ) from None
     typer.echo(f"Wrote {output}", err=True)
     if has_test:
         folders = " ".join(f"--data {folder}" for folder in data)

@@ -51,7 +51,7 @@ class ProductNetwork(nn.Module):
     def forward(self, images: torch.Tensor) -> Outputs:
         """Run one batch, uint8 or float, (N, size, size, 3), RGB, 0 to 255."""
         pixels = self.normalize(images.permute(0, 3, 1, 2).float())
-        features = feature_map(self.backbone, pixels).float()
+        features = self.backbone.forward_features(pixels).float()
         if self.is_root:
             roots = (features.mean(dim=(2, 3), keepdim=True) + ROOT_FLOOR) ** 0.5
             features = (features + ROOT_FLOOR) / roots  # of which the mean is the root
@@ -62,20 +62,6 @@ class ProductNetwork(nn.Module):
             return Outputs(logits, features.new_empty(0), embedding)
         maps = self.head(features)
         return Outputs(maps.mean(dim=(2, 3)), maps, embedding)
-
-
-def feature_map(backbone: Any, pixels: torch.Tensor) -> torch.Tensor:
-    """Return a backbone's features of normalised pixels as a map, (N, channels, h, w)."""
-    features: torch.Tensor = backbone.forward_features(pixels)
-    if features.ndim == 4:
-        is_last = getattr(backbone, "output_fmt", "NCHW") == "NHWC"
-        return features.permute(0, 3, 1, 2) if is_last else features
-    patches: torch.Tensor = features[:, getattr(backbone, "num_prefix_tokens", 0) :]
-    # Where timm normalises after pooling, each patch is normalised instead.
-    patches = getattr(backbone, "fc_norm", nn.Identity())(patches)
-    rows, columns = backbone.patch_embed.grid_size
-    # Not len(): torch's exporter would take it for a constant.
-    return patches.transpose(1, 2).reshape(patches.shape[0], -1, rows, columns)
 
 
 def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
@@ -117,39 +103,23 @@ class Normalization(nn.Module):
 
 
 def _check_backbone(backbone: Any, config: TrainingConfig) -> None:
-    """Check that a backbone gives a map of features, by a pass over one black image.
-
-    What has no part in the map (a pooling by attention, say) is not trained.
-    """
+    """Check that a backbone gives a map of features, by a pass over a gradient."""
     size = config.input_size
-    patch = getattr(getattr(backbone, "patch_embed", None), "patch_size", None)
-    if patch and size % patch[0]:
-        near = max(1, round(size / patch[0])) * patch[0]
-        raise TrainingError(
-            f"input_size = {size}: {config.backbone!r} takes a multiple of {patch[0]}, as {near}"
-        )
     try:
-        with torch.enable_grad():
-            features = feature_map(backbone, torch.zeros(1, 3, size, size))
-    except (AssertionError, AttributeError, RuntimeError) as error:
+        with torch.no_grad():
+            ramp = torch.linspace(-2, 2, 3 * size * size).reshape(1, 3, size, size)
+            features = backbone.forward_features(ramp)
+        if features.ndim != 4 or features.shape[1] != backbone.num_features:
+            raise ValueError("take a convolutional network of timm")
+    except (AssertionError, AttributeError, RuntimeError, ValueError) as error:
         raise TrainingError(
             f"backbone {config.backbone!r} gives no map of features for images of {size} pixels: "
             f"{error}"
         ) from error
-    shape = tuple(features.shape)
-    if len(shape) != 4 or shape[1] != backbone.num_features:
-        raise TrainingError(
-            f"backbone {config.backbone!r} gives features of shape {shape}, not "
-            f"(1, {backbone.num_features}, h, w)"
-        )
     if config.pooling == "sqrt_mean" and features.min() < 0:
         raise TrainingError(
             f'pooling = "sqrt_mean": features of {config.backbone!r} may be negative; set "mean"'
         )
-    features.sum().backward()  # type: ignore[no-untyped-call]
-    for weight in backbone.parameters():
-        weight.requires_grad_(weight.grad is not None)
-    backbone.zero_grad(set_to_none=True)
 
 
 def fold_normalization(backbone: Any, mean: Sequence[float], std: Sequence[float]) -> None:

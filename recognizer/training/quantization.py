@@ -44,11 +44,6 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         return next(self._batches, None)
 
 
-def can_quantize(fp32: Path) -> bool:
-    """Whether a file is a convolutional network; what attention multiplies needs its range."""
-    return not any(node.op_type == "Softmax" for node in onnx.load(str(fp32)).graph.node)
-
-
 def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
     """Write the int8 version of a file; training inputs, (N, size, size, 3), give the ranges."""
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 """The weights with which a backbone begins: ImageNet's, a bundle's, a file's, or random ones."""
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import onnx
 import timm
 import torch
 from onnx import numpy_helper
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from recognizer.errors import BundleNotFoundError, TrainingError
@@ -30,6 +33,7 @@ _OTHERWISE = (
     "set weights to the path of its model.safetensors, fetched on another machine, or take a "
     f"backbone of which a package carries the weights: {', '.join(PACKAGED_WEIGHTS)}"
 )
+_FILE = ".safetensors"
 _RELEASED = "network.backbone."  # before the names of the backbone's weights in a bundle's file
 
 
@@ -41,9 +45,27 @@ def build_backbone(config: TrainingConfig) -> Any:
         if spec is None or not spec.submodule_search_locations:
             return _from_hub(config)
         return _from_package(config, Path(spec.submodule_search_locations[0]))
-    if config.weights.endswith(".safetensors"):
-        return _from_file(config, Path(config.weights))
-    return _create(config)
+    backbone = _create(config)
+    if config.weights.endswith(_FILE):
+        try:
+            found = load_file(config.weights)
+        except (OSError, SafetensorError) as error:
+            raise TrainingError(f"weights = {config.weights!r}: {error}") from error
+        _load(backbone, found, config)
+    return backbone
+
+
+def parent_of(config: TrainingConfig) -> Bundle | None:
+    """Return the bundle that a recipe's weights are of, if they are of one."""
+    if config.weights in {"imagenet", "none"} or config.weights.endswith(_FILE):
+        return None
+    try:
+        return load_bundle(find_bundle(config.weights))
+    except BundleNotFoundError as error:
+        raise TrainingError(
+            f"weights = {config.weights!r}: give imagenet, none, a safetensors file or a bundle; "
+            f"{error}"
+        ) from error
 
 
 def load_released(backbone: nn.Module, config: TrainingConfig) -> None:
@@ -52,15 +74,8 @@ def load_released(backbone: nn.Module, config: TrainingConfig) -> None:
     The backbone's normalisation is folded, as a bundle has it. An int8 file has its weights
     rounded, which costs hardly anything.
     """
-    if config.weights in {"imagenet", "none"} or config.weights.endswith(".safetensors"):
+    if (bundle := parent_of(config)) is None:
         return
-    try:
-        bundle = load_bundle(find_bundle(config.weights))
-    except BundleNotFoundError as error:
-        raise TrainingError(
-            f"weights = {config.weights!r}: give imagenet, none, a safetensors file or a bundle; "
-            f"{error}"
-        ) from error
     if bundle.model.backbone != config.backbone:
         recipe = bundle.training.recipe if bundle.training else {}
         size = f" and input_size={recipe['input_size']}" if "input_size" in recipe else ""
@@ -68,11 +83,19 @@ def load_released(backbone: nn.Module, config: TrainingConfig) -> None:
             f"weights = {config.weights!r} are not of {config.backbone}: set "
             f"backbone={bundle.model.backbone}{size}, as they were trained"
         )
-    found, wanted = _released_state(bundle), backbone.state_dict()
-    wrong = [n for n, v in wanted.items() if n not in found or found[n].shape != v.shape]
+    _load(backbone, _released_state(bundle), config)
+
+
+def _load(backbone: nn.Module, found: Mapping[str, torch.Tensor], config: TrainingConfig) -> None:
+    # Some files lack the counts of batches, which nothing needs.
+    wanted = [n for n in backbone.state_dict().items() if not n[0].endswith("num_batches_tracked")]
+    wrong = [n for n, value in wanted if n not in found or found[n].shape != value.shape]
     if wrong:
-        raise TrainingError(f"{bundle.title} lacks weights of {config.backbone}, as {wrong[0]}")
-    backbone.load_state_dict({name: found[name] for name in wanted})
+        raise TrainingError(
+            f"weights = {config.weights!r} lack {len(wrong)} of {config.backbone!r}, among them "
+            f"{wrong[0]}: are they of another backbone?"
+        )
+    backbone.load_state_dict({name: found[name] for name, _ in wanted}, strict=False)
 
 
 def _released_state(bundle: Bundle) -> dict[str, torch.Tensor]:
@@ -92,12 +115,9 @@ def _released_state(bundle: Bundle) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(np.array(v, np.float32)) for name, v in values.items()}
 
 
-def _create(config: TrainingConfig, **loading: Any) -> Any:
-    found = timm.models.get_pretrained_cfg(config.backbone)
-    if found is not None and found.fixed_input_size:
-        loading["img_size"] = config.input_size
+def _create(config: TrainingConfig, *, pretrained: bool = False) -> Any:
     try:
-        return timm.create_model(config.backbone, num_classes=0, **loading)
+        return timm.create_model(config.backbone, pretrained=pretrained, num_classes=0)
     except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise TrainingError(f"backbone {config.backbone!r}: {error}") from error
 
@@ -131,23 +151,3 @@ def _from_hub(config: TrainingConfig) -> Any:
             f"the weights of {config.backbone!r} could not be fetched from timm's hub ({cause}); "
             f"{_OTHERWISE}"
         ) from error
-
-
-def _from_file(config: TrainingConfig, file: Path) -> Any:
-    if not file.is_file():
-        raise TrainingError(f"weights = {config.weights!r}: no such .safetensors file")
-    built = []
-    # Twice from the same seed: what is random after loading was not in the file.
-    for loading in ({}, {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            built.append(_create(config, **loading))
-    before, after = built
-    pairs = zip(before.named_parameters(), after.parameters(), strict=True)
-    random = [name for (name, old), new in pairs if old.ndim > 1 and torch.equal(old, new)]
-    if random:
-        raise TrainingError(
-            f"{file} lacks {len(random)} weights of {config.backbone!r}, among them {random[0]}: "
-            "are they of another backbone?"
-        )
-    return after

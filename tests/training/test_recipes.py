@@ -15,8 +15,6 @@ from tests.labelled import COLOR_OF, SMALL_RECIPE, write_photos, write_split_pho
 RECIPES = carried_recipes()
 SMALL: dict[str, dict[str, object]] = {
     "small-cpu": {"backbone": "test_resnet", "input_size": 32},
-    "dinov2": {"backbone": "eva02_tiny_patch14_224", "input_size": 28},
-    "siglip2": {"backbone": "test_vit", "input_size": 32},
     "wildlife": {
         "backbone": "tf_efficientnet_lite0",
         "input_size": 32,
