@@ -49,7 +49,7 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     seeds: AtLeastOne = 1  # runs, which differ only in their seed, whose weights are averaged
     seed: Count = 0  # of the first run; on a CPU the same seed gives the same weights
-    backbone: str = "tf_efficientnet_lite0"  # a convolutional network, by timm's name
+    backbone: str = "tf_efficientnet_lite0"  # an EfficientNet or a MobileNet, by timm's name
     weights: str = "imagenet"
     """What the backbone begins with: ``imagenet`` (a package's if there is one for the backbone,
     otherwise timm's), ``none``, the path of a safetensors file, or a bundle: a folder, or the name

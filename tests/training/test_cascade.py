@@ -18,7 +18,7 @@ from recognizer.training.onnx_export import export_fp32, parity, write_cascade
 from recognizer.training.quantization import run_file
 from tests.training.conftest import small_config
 
-SECOND = CascadeConfig(["test_resnet"], input_size=48, share=0.25)
+SECOND = CascadeConfig(["test_efficientnet"], input_size=48, share=0.25)
 IS_PRODUCT = np.array([True, True, False, False])
 
 
@@ -46,7 +46,7 @@ def test_the_file_of_a_cascade_says_what_its_networks_say(tmp_path: Path) -> Non
     config, rng = small_config(cascade=SECOND), np.random.default_rng(0)
     first, strong = (
         build_network(config, 4).eval(),
-        build_ensemble_network(config, "test_resnet", 4),
+        build_ensemble_network(config, "test_efficientnet", 4),
     )
     for network in (first, strong):
         torch.nn.init.normal_(network.head.weight, std=0.3)

@@ -12,6 +12,8 @@ from recognizer.engine import Recognizer
 from recognizer.enrolment.onnx_head import Head, add_head
 from recognizer.errors import TrainingError
 from recognizer.imaging import load_image, model_input
+from recognizer.model.bundle import Bundle
+from recognizer.training import export as module
 from recognizer.training.export import UNSTATED, count_licenses, export_bundle, write_sources
 from recognizer.training.model import build_network, log_odds_of
 from recognizer.training.onnx_export import export_fp32, parity
@@ -20,7 +22,9 @@ from recognizer.training.runs import Recipe, finished_network
 from tests.training.conftest import small_config
 
 
-def test_a_recipe_becomes_a_bundle_that_the_engine_serves(trained: Recipe, tmp_path: Path) -> None:
+def test_a_recipe_becomes_a_bundle_that_the_engine_serves(
+    trained: Recipe, tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stages: list[str] = []
     release = export_bundle(
         trained,
@@ -47,6 +51,18 @@ def test_a_recipe_becomes_a_bundle_that_the_engine_serves(trained: Recipe, tmp_p
     assert "rhino_horn" in card
     assert recognizer.bundle.model.sha256[:16] in card
     assert "- Reddish pieces are missed." in card
+    assert "global average pooling" in card
+    assert "What int8 loses was\nnot measured" in card
+    assert "begun with" not in card
+    assert "chosen" not in card
+    monkeypatch.setattr(module, "parent_of", lambda _: bundle)
+    monkeypatch.setattr(module, "count_learned", lambda _, photos: len(photos))
+    module.write_card(recognizer.bundle, trained, release.test, release.unseen, "")
+    card = (release.path / "MODEL_CARD.md").read_text()
+    assert f"| begun with | the weights of {bundle.title} (digest" in card
+    assert "at least 24 of the training photos and 12 of the test photos" in card
+    assert "had learned from 12 or more of these photos: the figures are better" in card
+    assert "had learned from 24 or more of these photos, also of those in the fold" in card
     assert (release.path / "sources.csv").is_file()
     assert release.unseen.photos == 24
     # Golden reference: from file bytes, the engine and torch say the same.
@@ -76,7 +92,7 @@ def test_nothing_untested_is_released(trained: Recipe, tmp_path: Path) -> None:
     "choices",
     [
         {"backbone": "tf_efficientnet_lite0", "pooling": "sqrt_mean"},  # as what is released
-        {"backbone": "test_resnet", "input_size": 64},
+        {"backbone": "test_efficientnet", "input_size": 64},
     ],
 )
 def test_any_network_and_its_files_say_the_same(
@@ -92,8 +108,8 @@ def test_any_network_and_its_files_say_the_same(
     export_fp32(network, size, files[0])
     quantize(*files, inputs)
     correct_head(*files, inputs)
-    begins_with_pixels = b"stem_read" in files[-1].read_bytes()
-    assert begins_with_pixels == (config.backbone == "tf_efficientnet_lite0")
+    is_widened = b"stem_read" in files[-1].read_bytes()
+    assert is_widened == (config.backbone == "tf_efficientnet_lite0")
     assert not any(b'.py", line ' in file.read_bytes() for file in files), "a path of this computer"
     for file in files:  # what was exported can be added to
         channels = run_file(file, inputs[:1], "embedding").shape[1]

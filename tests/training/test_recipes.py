@@ -14,13 +14,13 @@ from tests.labelled import COLOR_OF, SMALL_RECIPE, write_photos, write_split_pho
 
 RECIPES = carried_recipes()
 SMALL: dict[str, dict[str, object]] = {
-    "small-cpu": {"backbone": "test_resnet", "input_size": 32},
+    "small-cpu": {"backbone": "test_efficientnet", "input_size": 32, "pooling": "mean"},
     "wildlife": {
         "backbone": "tf_efficientnet_lite0",
         "input_size": 32,
         "folds": 2,
         "freeze_stages": 1,
-        "cascade.backbones": '["test_resnet"]',
+        "cascade.backbones": '["tf_efficientnet_lite0"]',
         "cascade.input_size": 48,
     },
 }
@@ -73,9 +73,9 @@ def test_a_folder_for_each_label_is_enough_without_a_recipe(
     changes = settings(**QUICK, **SMALL["small-cpu"])
     trained = succeed("train", "--data", photos, *changes)
     words = " ".join(trained.output.split())
-    assert "small-cpu: 54 photos of 3 labels, test_resnet at 32 pixels, 6 runs" in words
+    assert "small-cpu: 54 photos of 3 labels, test_efficientnet at 32 pixels, 6 runs" in words
     assert "No test photos" in words
-    assert read_recipe(tmp_path / "runs" / "small-cpu").backbone == "test_resnet"
+    assert read_recipe(tmp_path / "runs" / "small-cpu").backbone == "test_efficientnet"
     (photos / "ivory_worked").rename(photos / "Whale Tooth")
     words = " ".join(invoke("train", "--data", photos).output.split())
     assert "unknown label 'Whale Tooth'" in words
