@@ -9,6 +9,7 @@ from recognizer.dataset.folds import deal_to_splits
 from recognizer.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
 from recognizer.dataset.manifest import (
     Photo,
+    copies_of,
     folder_taxonomy,
     hash_photos,
     photo_of_row,
@@ -173,12 +174,7 @@ def _name_sources(made: NewManifest, root: Path) -> None:
 
 def _group(made: NewManifest, hashes: Sequence[str | None], root: Path) -> list[int]:
     """Return a group for each photo: those of a source, their near-copies, and so on."""
-    copies = near_copies(hashes, [None] * len(hashes), match_orientations=True)
-    of_group: defaultdict[int, list[Photo]] = defaultdict(list)
-    for photo, first in zip(made.photos, copies.tolist(), strict=True):
-        of_group[first].append(photo)
-    several = [members for members in of_group.values() if len(members) > 1]
-    if several:
+    if several := copies_of(made.photos, hashes):
         joined = sum(len({photo.source for photo in members}) > 1 for members in several)
         made.notes.append(
             f"{sum(map(len, several))} photos are near-copies of others, in {len(several)} groups; "
@@ -189,8 +185,7 @@ def _group(made: NewManifest, hashes: Sequence[str | None], root: Path) -> list[
             shown = (f"{_name(photo, root)} ({photo.label})" for photo in members[:_SHOWN])
             made.warnings.append(f"near-copies with different labels: {', '.join(shown)}")
     sources = [photo.source for photo in made.photos]
-    groups = near_copies(hashes, sources, match_orientations=True)
-    return [int(group) for group in groups]
+    return [int(group) for group in near_copies(hashes, sources, match_orientations=True)]
 
 
 def _warn_of_few(made: NewManifest) -> None:

@@ -102,7 +102,7 @@ def export_bundle(
         made = files[precision].parent
         on_stage(f"calibrating on {len(held.photos)} photos that were left out")
         draft = replace(_draft(made, title, precision, recipe, proof), license=spdx_license)
-        write_bundle(calibrated(draft, held.columns(draft.label_names, "the run"), held.photos))
+        write_bundle(calibrated(draft, held.log_odds, held.photos))
         on_stage("collecting negatives for enrolment")
         attach_bank(made, recipe.train, recipe.cache)
         on_stage("measuring on the folds that were left out")
