@@ -22,10 +22,7 @@ from recognizer.training.config import TrainingConfig
 from recognizer.training.quantization import narrow_kernel
 
 _HUB_SECONDS = 5.0  # to wait for the hub's answer
-_OTHERWISE = (
-    "set weights to the path of its model.safetensors, fetched on another machine, or take a "
-    "backbone of which a package carries the weights: tf_efficientnet_lite0, ...lite1, ...lite2"
-)
+_HUB_FILE = "model.safetensors"
 _FILE = ".safetensors"
 _RELEASED = "network.backbone."  # before the names of the backbone's weights in a bundle's file
 
@@ -127,21 +124,17 @@ def _from_package(config: TrainingConfig, folder: Path) -> Any:
 
 
 def _from_hub(config: TrainingConfig) -> Any:
-    found = timm.models.get_pretrained_cfg(config.backbone)
-    if found is None:
-        return _create(config)  # which names the unknown backbone
-    place = found.hf_hub_id
-    if place is None:
-        raise TrainingError(f"timm's hub has no weights for {config.backbone!r}; {_OTHERWISE}")
+    place = getattr(timm.models.get_pretrained_cfg(config.backbone), "hf_hub_id", None)
     try:
-        if not huggingface_hub.try_to_load_from_cache(place, "model.safetensors"):
+        if place and not huggingface_hub.try_to_load_from_cache(place, _HUB_FILE):
             # A download would try again and again before it names the missing network.
             address = huggingface_hub.constants.ENDPOINT
             huggingface_hub.get_session().head(address, timeout=_HUB_SECONDS)
-        return _create(config, pretrained=True)
     except Exception as error:  # the errors of two HTTP libraries share no class
         cause = (str(error) or type(error).__name__).splitlines()[0]
         raise TrainingError(
             f"the weights of {config.backbone!r} could not be fetched from timm's hub ({cause}); "
-            f"{_OTHERWISE}"
+            f"set weights to the path of its {_HUB_FILE}, fetched on another machine, or take a "
+            "backbone of which a package carries the weights: tf_efficientnet_lite0, lite1 or lite2"
         ) from error
+    return _create(config, pretrained=True)

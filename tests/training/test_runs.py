@@ -110,13 +110,18 @@ def test_another_recipe_or_other_photos_do_not_go_on(trained: Recipe, split: lis
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"backbone": "resnet999"}, {"weights": "lost.safetensors"}, {"weights": DEFAULT_BUNDLE}],
+    ("changes", "words"),
+    [
+        ({"backbone": "resnet999"}, "Unknown model"),
+        ({"weights": "lost.safetensors"}, "No such file"),
+        ({"weights": DEFAULT_BUNDLE}, "are not of test_efficientnet"),
+        ({"corrections": ["lost.csv"]}, r"lost\.csv: .*; for other photos add --set corrections="),
+    ],
 )
-def test_a_network_that_cannot_be_built_leaves_no_folder(
-    split: list[Photo], tmp_path: Path, changes: dict[str, str]
+def test_what_cannot_be_trained_leaves_no_folder(
+    split: list[Photo], tmp_path: Path, changes: dict[str, object], words: str
 ) -> None:
-    with pytest.raises(TrainingError):
+    with pytest.raises(TrainingError, match=words):
         open_recipe(small_config(**changes), split, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
