@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -215,28 +215,16 @@ def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:
 
 def _in_manifest(root: Path, taxonomy: Taxonomy) -> Iterator[Photo | str]:
     for where, row in read_rows(root / MANIFEST, REQUIRED_COLUMNS):
-        wrong = _wrong(row, taxonomy, root)
-        yield f"{where}: {wrong}" if wrong else photo_of_row(row, root / row["file"], taxonomy)
-
-
-def photo_of_row(row: Mapping[str, str], path: Path, taxonomy: Taxonomy) -> Photo:
-    return Photo(
-        path=path,
-        **{key: row[key] for key in ("sha256", "label", "source", "split")},
-        license=row.get("license") or "",
-        taxonomy=taxonomy,
-    )
-
-
-def _wrong(row: Mapping[str, str], taxonomy: Taxonomy, root: Path) -> str | None:
-    empty = [column for column in REQUIRED_COLUMNS if not row[column]]
-    if empty:
-        return f"no {', '.join(empty)}"
-    if row["label"] not in taxonomy.labels:
-        return _unknown_label(row["label"], root, taxonomy)
-    if row["split"] not in SPLITS:
-        return f"unknown split {row['split']!r}"
-    return None
+        digest, file, label, source, split = (row[column] for column in REQUIRED_COLUMNS)
+        if empty := [column for column in REQUIRED_COLUMNS if not row[column]]:
+            yield f"{where}: no {', '.join(empty)}"
+        elif label not in taxonomy.labels:
+            yield f"{where}: {_unknown_label(label, root, taxonomy)}"
+        elif split not in SPLITS:
+            yield f"{where}: unknown split {split!r}"
+        else:
+            stated = row.get("license") or ""
+            yield Photo(root / file, digest, label, source, split, stated, taxonomy)
 
 
 def fingerprint(photos: Iterable[Photo]) -> str:

@@ -12,7 +12,6 @@ from recognizer.dataset.manifest import (
     copies_of,
     folder_taxonomy,
     hash_photos,
-    photo_of_row,
     plain_label,
 )
 from recognizer.errors import DatasetError, UsageError
@@ -73,10 +72,9 @@ def make_manifest(
             made.left_out.append(look)
             continue
         digest, hashes[digest] = look
-        about = {"sha256": digest, "label": labels[entry.label], "source": origin or ""}
-        row = {**entry.fields, **about, "split": ""}
-        row["license"] = entry.fields.get("license") or entry.fields.get("licence", "")
-        made.photos.append(photo_of_row(row, entry.path, taxonomy))
+        stated = entry.fields.get("license") or entry.fields.get("licence", "")
+        about = (digest, labels[entry.label], origin or "", "")  # it has no split yet
+        made.photos.append(Photo(entry.path, *about, stated, taxonomy))
     _leave_copies_out(made, root)
     if not made.photos:
         raise DatasetError(f"{root}: no photo can be read: {'; '.join(made.left_out[:_SHOWN])}")
