@@ -248,7 +248,7 @@ def write_card(
     """
     parent = parent_of(recipe.config)
     used = {split: [p for p in recipe.photos if p.split == split] for split in ("train", "test")}
-    every = [*used["train"], *used["test"]]
+    every = [p for p in recipe.photos if p.split in used]
     write_sources(every, bundle.path / SOURCES_FILE)
     card = render(
         "model_card.md.j2",
