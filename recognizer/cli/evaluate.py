@@ -130,13 +130,13 @@ def command(
 
 def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
     """Return labelled photos, with the corrections of labels that a bundle was made with."""
-    from recognizer.evaluation.evaluate import count_learned
-
     photos = found = load_data(data, bundle.taxonomy)
     try:
         for table in bundle.training.recipe.get("corrections", []) if bundle.training else []:
             found = corrected(found, table)
     except DatasetError as error:
+        from recognizer.evaluation.evaluate import count_learned
+
         if count_learned(bundle, photos):  # others have no corrections
             typer.echo(f"Labels are used without the bundle's corrections ({error}).", err=True)
         return photos

@@ -269,7 +269,7 @@ def _skeleton(recipe: Recipe) -> ProductNetwork:
 class _Clock:
     def __init__(self, recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: None) -> None:
         config = recipe.config
-        self._runs = config.seeds * (int(recipe.folds.max(initial=-1)) + 2)
+        self._runs = config.seeds * (int(recipe.folds.max()) + 2)
         self._photos, self._on_stage = config.photos, on_stage
         self._begun = 0
         self._trained, self._seconds = 0, 0.0  # of this process alone
@@ -296,11 +296,9 @@ class _Clock:
             if self._trained:
                 rest = (self._runs - self._begun) * self._photos + progress.of - progress.photos
                 left = rest * self._seconds / self._trained
-            if progress.loss is None:
-                text = f"{words}: resuming at {seen}"
-            else:
-                text = f"{words}: {seen}, loss {progress.loss:.3f}"
-            self._on_stage(Stage(text, left, name, progress))
+            loss = progress.loss
+            text = f"resuming at {seen}" if loss is None else f"{seen}, loss {loss:.3f}"
+            self._on_stage(Stage(f"{words}: {text}", left, name, progress))
 
         return report
 
