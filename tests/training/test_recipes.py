@@ -22,7 +22,7 @@ SMALL: dict[str, dict[str, object]] = {
         "input_size": 32,
         "folds": 2,
         "freeze_stages": 1,
-        "cascade.backbones": '["tf_efficientnet_lite0"]',
+        "cascade.backbones": '["mobilenetv2_035"]',
         "cascade.input_size": 48,
     },
 }
