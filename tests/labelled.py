@@ -95,7 +95,8 @@ def carry_small_recipe(folder: Path, patch: pytest.MonkeyPatch) -> None:
     """
     package = Path(__file__).parents[1] / "export" / "recipes" / "small-cpu.toml"
     recipe = package.read_text("utf-8")
-    for key, value in (("backbone", '"test_resnet"'), ("weights", '"none"'), ("input_size", "32")):
+    small = {"backbone": '"test_efficientnet"', "weights": '"none"', "input_size": "32"}
+    for key, value in {**small, "pooling": '"mean"'}.items():
         recipe, count = re.subn(rf"^{key} = .*", f"{key} = {value}", recipe, flags=re.MULTILINE)
         assert count == 1
     path = folder / "small-cpu.toml"

@@ -174,6 +174,9 @@ def labels(
         return
     known = load_taxonomy().labels
     kind_of = {name: UNDECIDED for name in counts if name not in known} | given
+    if counts and not kind_of:
+        typer.echo("The package knows all labels of these photos: no file is needed")
+        return
     write_template(path, kind_of, counts)
     typer.echo(f"Wrote {path}", err=True)
     undecided = sorted(name for name, kind in kind_of.items() if kind == UNDECIDED)

@@ -152,11 +152,10 @@ def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
         for table in bundle.training.recipe.get("corrections", []) if bundle.training else []:
             found = corrected(found, table)
     except DatasetError as error:
-        typer.echo(
-            f"Labels are used without the bundle's corrections ({error}), which concern only the "
-            "photos that it was made and measured with.",
-            err=True,
-        )
+        from recognizer.evaluation.evaluate import count_learned
+
+        if count_learned(bundle, photos):  # others have no corrections
+            typer.echo(f"Labels are used without the bundle's corrections ({error}).", err=True)
         return photos
     return found
 

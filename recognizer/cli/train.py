@@ -27,7 +27,7 @@ def train_command(
         str,
         Argument(
             metavar="RECIPE",
-            help="A TOML file, or a recipe of this package: small-cpu, wildlife, dinov2, siglip2.",
+            help="A TOML file, or a recipe of this package: small-cpu, wildlife.",
         ),
     ] = DEFAULT_RECIPE,
     output: Annotated[
@@ -50,7 +50,7 @@ def train_command(
     opened = open_recipe(config, load_data(data), output)
     has_test = any(p.split == "test" for p in opened.photos)
     with opened.cache:
-        folds = int(opened.folds.max(initial=-1)) + 1
+        folds = int(opened.folds.max()) + 1
         typer.echo(
             f"{config.name}: {len(opened.train)} photos of {len(opened.labels)} labels, "
             f"{config.backbone} at {config.input_size} pixels, {config.seeds * (folds + 1)} runs "
@@ -72,7 +72,12 @@ def train_command(
                     return
                 report(stage.words if left is None else f"{stage.words}; {duration(left)} left")
 
-            train_recipe(opened, show)
+            try:
+                train_recipe(opened, show)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"Stopped. What is done is in {output}. Run the same command again to resume."
+                ) from None
     typer.echo(f"Wrote {output}", err=True)
     if has_test:
         folders = " ".join(f"--data {folder}" for folder in data)
@@ -96,7 +101,7 @@ def export_command(
     require_extra("train")
     from recognizer.cli.evaluate import print_evaluation
     from recognizer.training.export import export_bundle
-    from recognizer.training.runs import open_recipe, read_recipe
+    from recognizer.training.runs import open_recipe
 
     bundle_title(output)
     make_folder(output.parent)
@@ -106,13 +111,12 @@ def export_command(
             text = notes.read_text(encoding="utf-8") if notes else ""
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--notes {notes}: {error}") from error
-        with (recipe := open_recipe(read_recipe(run), load_data(data), run)).cache:
+        with (recipe := open_recipe(None, load_data(data), run)).cache:
             release = export_bundle(
                 recipe, output, notes=text, spdx_license=spdx_license, on_stage=stage
             )
     print_evaluation(release.test, release.unseen)
-    lost = max(release.lost.values(), default=0.0)
-    typer.echo(
-        f"{release.path}: {release.precision} (int8 loses at most {lost:.4f} average precision)",
-        err=True,
-    )
+    words = "what int8 loses was not measured: a fold has too few photos of each product"
+    if release.lost:
+        words = f"int8 loses at most {max(release.lost.values()):.4f} average precision"
+    typer.echo(f"{release.path}: {release.precision} ({words})", err=True)

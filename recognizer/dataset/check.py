@@ -9,9 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from recognizer.dataset.manifest import Photo, data_rows, folder_taxonomy, hash_photos
-from recognizer.known.index import near_copies
-from recognizer.taxonomy import load_taxonomy
+from recognizer.dataset.manifest import (
+    Photo,
+    copies_of,
+    data_rows,
+    folder_taxonomy,
+    hash_photos,
+)
 
 
 class DataCheck(NamedTuple):
@@ -28,9 +32,7 @@ def check_data(
     """Check each data folder, and all of them together; a DatasetError if one has no photos."""
     photos: list[Photo] = []
     problems: list[str] = []
-    taxonomy = load_taxonomy()
-    for folder in folders:
-        taxonomy = folder_taxonomy(folder, taxonomy)
+    taxonomy = folder_taxonomy(*folders)
     for folder in folders:
         for row in data_rows(folder, taxonomy):
             if isinstance(row, str):
@@ -47,7 +49,12 @@ def check_data(
         elif digest != photo.sha256:
             problems.append(f"{photo.path}: its sha256 is not that of the manifest")
         hashes.append(phash if digest == photo.sha256 else None)
-    return DataCheck(photos, problems, [*_duplicates(photos, hashes)])
+    duplicates = [
+        f"near-duplicates across splits: {', '.join(f'{p.path} ({p.split})' for p in group)}"
+        for group in copies_of(photos, hashes)
+        if len({p.split for p in group}) > 1
+    ]
+    return DataCheck(photos, problems, duplicates)
 
 
 def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
@@ -64,14 +71,3 @@ def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
         if "test" in where and len(where) > 1:
             seen = ", ".join(sorted(where - {"test"}))
             yield f"the source {source} is in test and in {seen}; keep a source in one of them"
-
-
-def _duplicates(photos: Sequence[Photo], hashes: Sequence[str | None]) -> Iterator[str]:
-    groups: defaultdict[int, list[Photo]] = defaultdict(list)
-    firsts = near_copies(hashes, [None] * len(hashes), match_orientations=True)
-    for photo, first in zip(photos, firsts.tolist(), strict=True):
-        groups[first].append(photo)
-    for group in groups.values():
-        if len({photo.split for photo in group}) > 1:
-            named = ", ".join(f"{photo.path} ({photo.split})" for photo in group)
-            yield f"near-duplicates across splits: {named}"

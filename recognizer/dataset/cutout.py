@@ -34,14 +34,11 @@ class Cutout:
     opacity: Picture  # (height, width): 255 on the object, 0 off it, soft edges
 
 
-def soft_mask(mask: Picture, height: int, width: int) -> Picture:
-    """Return a mask in another size and with soft edges, uint8, (height, width)."""
-    return np.asarray(cv2.GaussianBlur(cv2.resize(mask, (width, height)), (0, 0), _EDGE), np.uint8)
-
-
 def cut_out(rgb: Picture, mask: Picture) -> Cutout:
     """Cut an object out of its photo, by a mask of any size with the same aspect; not all 0."""
-    opacity = soft_mask(mask, *rgb.shape[:2])
+    height, width = rgb.shape[:2]
+    resized = cv2.resize(mask, (width, height))
+    opacity = np.asarray(cv2.GaussianBlur(resized, (0, 0), _EDGE), np.uint8)
     rows, columns = np.flatnonzero(opacity.max(axis=1)), np.flatnonzero(opacity.max(axis=0))
     window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return Cutout(rgb[window], opacity[window])

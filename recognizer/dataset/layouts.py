@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recognizer.dataset.manifest import IMAGE_SUFFIXES, MANIFEST, read_rows
+from recognizer.dataset.manifest import MANIFEST, PHOTO_SUFFIXES, read_rows
 from recognizer.errors import DatasetError
 from recognizer.listing_columns import normal_name
 
@@ -95,7 +95,7 @@ def _raise(error: OSError) -> None:  # os.walk would skip a folder that cannot b
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    return path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".")
 
 
 class _Files:
@@ -115,21 +115,21 @@ class _Files:
         name = name.strip().replace("\\", "/").partition("?")[0]
         if not name.strip("./") or "\0" in name:
             return "no file name"
-        outside = False
+        missing = "no such file"
         for base in dict.fromkeys((*map(os.path.abspath, bases), self._root)):
             path = os.path.normpath(os.path.join(base, name))
             if not path.startswith(self._root + os.sep):
-                outside = True
+                missing = f"not in {self._given}; give the photos' folder with --photos"
             elif os.path.isfile(path):
                 return self._given / os.path.relpath(path, self._root)
         parts = tuple(part for part in name.split("/") if part not in {"", "."})
         if ".." in parts:
-            return f"leads out of {self._given}" if outside else "no such file"
+            return missing
         is_complete = name.startswith("/") or "://" in name or name[1:3] == ":/"
         found = self._with_end(parts, whole=not is_complete)
         if len(found) == 1:
             return self._given / found[0]
-        return f"{len(found)} files have this name" if found else "no such file"
+        return f"{len(found)} files have this name" if found else missing
 
     def _with_end(self, parts: tuple[str, ...], *, whole: bool) -> list[str]:
         """Return the files whose paths end in all of some parts, or in as many as any does."""

@@ -4,7 +4,8 @@ import csv
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -17,6 +18,7 @@ from recognizer._atomic import replacing
 from recognizer.errors import DatasetError
 from recognizer.imaging import MIN_HASH_SIDE, Limits, LoadedImage, load_image, perceptual_hash
 from recognizer.imaging.sources import Refused, read_path
+from recognizer.known.index import near_copies
 from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy, unknown_name
 
 MANIFEST = "manifest.csv"
@@ -27,7 +29,7 @@ SPLITS = ("train", "validation", "test")
 BACKDROP_LABELS = frozenset({"listing_other", "scene_other", "texture"})
 """Photos of these labels serve as backdrops: what listings look like without any product."""
 
-IMAGE_SUFFIXES = frozenset(
+PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
 )
 
@@ -49,13 +51,9 @@ class Photo:
     taxonomy: Taxonomy = field(default_factory=load_taxonomy, repr=False, compare=False)
 
     @property
-    def kind(self) -> Kind:
-        return self.taxonomy.labels[self.label].kind
-
-    @property
     def is_product(self) -> bool:
         """Whether it shows a product; the others are the negatives of every measurement."""
-        return self.kind is Kind.PRODUCT
+        return self.taxonomy.labels[self.label].kind is Kind.PRODUCT
 
 
 def taxonomy_of(photos: Sequence[Photo]) -> Taxonomy:
@@ -99,39 +97,38 @@ def read_rows(
 
 
 def load_data(folders: Iterable[str | Path], taxonomy: Taxonomy | None = None) -> list[Photo]:
-    """Read data folders of one taxonomy: the package's, ``taxonomy`` and their custom labels."""
-    roots = [*map(Path, folders)]
-    every = taxonomy or load_taxonomy()
-    for root in roots:
-        every = folder_taxonomy(root, every)
-    return [photo for root in roots for photo in load_photos(root, every)]
-
-
-def folder_taxonomy(folder: Path, base: Taxonomy | None = None) -> Taxonomy:
-    """Return a taxonomy with the labels that a data folder describes itself, if it does."""
-    base = base or load_taxonomy()
-    return load_taxonomy(folder / LABELS, base) if (folder / LABELS).exists() else base
-
-
-def load_photos(folder: str | Path, taxonomy: Taxonomy | None = None) -> list[Photo]:
-    """Read one data folder (see :func:`load_data`).
+    """Read data folders of one taxonomy: the package's, ``taxonomy`` and their custom labels.
 
     Without a manifest every photo is in the split ``train``; its source is the folder inside the
     label's, or without one the data folder.
     """
-    photos = []
-    for row in data_rows(Path(folder), taxonomy):
+    roots, photos = [*map(Path, folders)], []
+    every = folder_taxonomy(*roots, base=taxonomy)
+    for row in (row for root in roots for row in data_rows(root, every)):
         if isinstance(row, str):
             raise DatasetError(row)
         photos.append(row)
     return photos
 
 
-def data_rows(root: Path, taxonomy: Taxonomy | None = None) -> Iterator[Photo | str]:
+def load_photos(folder: str | Path) -> list[Photo]:
+    """Read one data folder (see :func:`load_data`)."""
+    return load_data([folder])
+
+
+def folder_taxonomy(*folders: Path, base: Taxonomy | None = None) -> Taxonomy:
+    """Return a taxonomy with the labels that data folders describe themselves, if they do."""
+    taxonomy = base or load_taxonomy()
+    for file in (folder / LABELS for folder in folders):
+        taxonomy = load_taxonomy(file, taxonomy) if file.exists() else taxonomy
+    return taxonomy
+
+
+def data_rows(root: Path, taxonomy: Taxonomy) -> Iterator[Photo | str]:
     """Yield the photos of a data folder, or in words what is wrong with a row of its manifest."""
     is_empty, rows = True, _in_manifest if (root / MANIFEST).exists() else _in_folders
     try:
-        for row in rows(root, folder_taxonomy(root, taxonomy)):
+        for row in rows(root, taxonomy):
             is_empty = False
             yield row
     except OSError as error:
@@ -146,7 +143,7 @@ def _in_folders(root: Path, taxonomy: Taxonomy) -> Iterator[Photo | str]:
     for inside in sorted(root.iterdir()):
         if not inside.is_dir() or inside.name.startswith("."):
             continue
-        paths = [p for p in sorted(inside.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
+        paths = [p for p in sorted(inside.rglob("*")) if p.suffix.lower() in PHOTO_SUFFIXES]
         if paths and inside.name not in taxonomy.labels:
             unknown = _unknown_label(inside.name, root, taxonomy)
             raise DatasetError(f"{inside} (images: {len(paths)}): {unknown}")
@@ -189,6 +186,15 @@ def hash_photos(
             on_progress(done, len(paths))
 
 
+def copies_of(photos: Sequence[Photo], hashes: Sequence[str | None]) -> list[list[Photo]]:
+    """Return the groups of two photos and more that are near-copies, in any orientation."""
+    groups: defaultdict[int, list[Photo]] = defaultdict(list)
+    firsts = near_copies(hashes, [None] * len(hashes), match_orientations=True)
+    for photo, first in zip(photos, firsts.tolist(), strict=True):
+        groups[first].append(photo)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def plain_label(name: str) -> str:
     """Return a name as labels are written; empty if it has no letter or digit of ASCII."""
     return re.sub("[^a-z0-9]+", "_", name.lower()).strip("_")
@@ -209,28 +215,16 @@ def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:
 
 def _in_manifest(root: Path, taxonomy: Taxonomy) -> Iterator[Photo | str]:
     for where, row in read_rows(root / MANIFEST, REQUIRED_COLUMNS):
-        wrong = _wrong(row, taxonomy, root)
-        yield f"{where}: {wrong}" if wrong else photo_of_row(row, root / row["file"], taxonomy)
-
-
-def photo_of_row(row: Mapping[str, str], path: Path, taxonomy: Taxonomy) -> Photo:
-    return Photo(
-        path=path,
-        **{key: row[key] for key in ("sha256", "label", "source", "split")},
-        license=row.get("license") or "",
-        taxonomy=taxonomy,
-    )
-
-
-def _wrong(row: Mapping[str, str], taxonomy: Taxonomy, root: Path) -> str | None:
-    empty = [column for column in REQUIRED_COLUMNS if not row[column]]
-    if empty:
-        return f"no {', '.join(empty)}"
-    if row["label"] not in taxonomy.labels:
-        return _unknown_label(row["label"], root, taxonomy)
-    if row["split"] not in SPLITS:
-        return f"unknown split {row['split']!r}"
-    return None
+        digest, file, label, source, split = (row[column] for column in REQUIRED_COLUMNS)
+        if empty := [column for column in REQUIRED_COLUMNS if not row[column]]:
+            yield f"{where}: no {', '.join(empty)}"
+        elif label not in taxonomy.labels:
+            yield f"{where}: {_unknown_label(label, root, taxonomy)}"
+        elif split not in SPLITS:
+            yield f"{where}: unknown split {split!r}"
+        else:
+            stated = row.get("license") or ""
+            yield Photo(root / file, digest, label, source, split, stated, taxonomy)
 
 
 def fingerprint(photos: Iterable[Photo]) -> str:

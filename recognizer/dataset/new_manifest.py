@@ -9,9 +9,9 @@ from recognizer.dataset.folds import deal_to_splits
 from recognizer.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
 from recognizer.dataset.manifest import (
     Photo,
+    copies_of,
     folder_taxonomy,
     hash_photos,
-    photo_of_row,
     plain_label,
 )
 from recognizer.errors import DatasetError, UsageError
@@ -72,10 +72,9 @@ def make_manifest(
             made.left_out.append(look)
             continue
         digest, hashes[digest] = look
-        about = {"sha256": digest, "label": labels[entry.label], "source": origin or ""}
-        row = {**entry.fields, **about, "split": ""}
-        row["license"] = entry.fields.get("license") or entry.fields.get("licence", "")
-        made.photos.append(photo_of_row(row, entry.path, taxonomy))
+        stated = entry.fields.get("license") or entry.fields.get("licence", "")
+        about = (digest, labels[entry.label], origin or "", "")  # it has no split yet
+        made.photos.append(Photo(entry.path, *about, stated, taxonomy))
     _leave_copies_out(made, root)
     if not made.photos:
         raise DatasetError(f"{root}: no photo can be read: {'; '.join(made.left_out[:_SHOWN])}")
@@ -173,12 +172,7 @@ def _name_sources(made: NewManifest, root: Path) -> None:
 
 def _group(made: NewManifest, hashes: Sequence[str | None], root: Path) -> list[int]:
     """Return a group for each photo: those of a source, their near-copies, and so on."""
-    copies = near_copies(hashes, [None] * len(hashes), match_orientations=True)
-    of_group: defaultdict[int, list[Photo]] = defaultdict(list)
-    for photo, first in zip(made.photos, copies.tolist(), strict=True):
-        of_group[first].append(photo)
-    several = [members for members in of_group.values() if len(members) > 1]
-    if several:
+    if several := copies_of(made.photos, hashes):
         joined = sum(len({photo.source for photo in members}) > 1 for members in several)
         made.notes.append(
             f"{sum(map(len, several))} photos are near-copies of others, in {len(several)} groups; "
@@ -189,8 +183,7 @@ def _group(made: NewManifest, hashes: Sequence[str | None], root: Path) -> list[
             shown = (f"{_name(photo, root)} ({photo.label})" for photo in members[:_SHOWN])
             made.warnings.append(f"near-copies with different labels: {', '.join(shown)}")
     sources = [photo.source for photo in made.photos]
-    groups = near_copies(hashes, sources, match_orientations=True)
-    return [int(group) for group in groups]
+    return [int(group) for group in near_copies(hashes, sources, match_orientations=True)]
 
 
 def _warn_of_few(made: NewManifest) -> None:
@@ -228,38 +221,32 @@ def _name(photo: Photo, root: Path) -> str:
 def find_origins(found: Collection, asked: str | None = None) -> Origins:
     """Return the source of each photo, and how it was found: as ``asked``, or by a guess."""
     entries = found.entries
-    columns = list(dict.fromkeys(key for entry in entries for key in entry.fields))
-    if asked in columns and asked != FOLDER:
-        return _of_column(entries, asked)
-    if asked == "photo":
-        return [None] * len(entries), "each photo is its own source"
-    if asked == "folder":
-        return _of_folder(found)
+    ways: dict[str, Origins] = {
+        "photo": ([None] * len(entries), "each photo is its own source"),
+        "folder": _of_folder(found),
+    }
+    columns = list(dict.fromkeys(key for e in entries for key in e.fields if key != FOLDER))
+    for name in columns:
+        sources = [(entry.fields.get(name) or "").strip() or None for entry in entries]
+        ways[name] = sources, f"the column {name!r}"
     if asked is not None:
-        given = ", ".join(name for name in columns if name != FOLDER)
-        raise UsageError(
-            f"--source {asked}: no such column{f' (there are {given})' if given else ''}; "
-            "give a column, or one of: folder, photo"
-        )
-    return _guess(found, columns)
-
-
-def _guess(found: Collection, columns: Sequence[str]) -> Origins:
-    """Return the sources of the first way that tells photos of a label apart."""
-    entries = found.entries
-    plain = {normal_name(name): name for name in columns}
-    same = ""
-    for name in SOURCE_COLUMNS:
-        if name in plain:
-            sources, words = _of_column(entries, plain[name])
-            if len(set(sources) - {None}) > 1:
-                return sources, words + same
-            same += f" ({words} says the same of all)"
-    sources, words = _of_folder(found)
-    if _tells_apart(sources, [entry.label for entry in entries]):
-        return sources, words + same
+        if asked not in ways:
+            given = f" (there are {', '.join(columns)})" if columns else ""
+            raise UsageError(
+                f"--source {asked}: no such column{given}; give a column, or one of: folder, photo"
+            )
+        return ways[asked]
+    plain, same = {normal_name(name): name for name in columns}, ""
+    for name in (plain[known] for known in SOURCE_COLUMNS if known in plain):
+        origins, words = ways[name]
+        if len(set(origins) - {None}) > 1:
+            return origins, words + same
+        same += f" ({words} says the same of all)"
+    origins, words = ways["folder"]
+    if _tells_apart(origins, [entry.label for entry in entries]):
+        return origins, words + same
     words = "nothing says where the photos come from: each is its own source"
-    return [None] * len(entries), words + same
+    return ways["photo"][0], words + same
 
 
 def _tells_apart(sources: Sequence[str | None], labels: Sequence[str]) -> bool:
@@ -273,11 +260,6 @@ def _tells_apart(sources: Sequence[str | None], labels: Sequence[str]) -> bool:
     of_label = Counter(label for label, _ in pairs).values()
     shared = sum(n for n in counts.values() if n > 1)
     return max(of_label, default=0) > 1 and 2 * shared >= len(sources)
-
-
-def _of_column(entries: Sequence[CollectionEntry], column: str) -> Origins:
-    sources = [(entry.fields.get(column) or "").strip() or None for entry in entries]
-    return sources, f"the column {column!r}"
 
 
 def _of_folder(found: Collection) -> Origins:

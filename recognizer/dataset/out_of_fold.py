@@ -37,15 +37,6 @@ class OutOfFold:
     labels: Sequence[str]
     log_odds: NDArray[np.float32]
 
-    def columns(self, labels: Sequence[str], whose: str) -> NDArray[np.float32]:
-        """Return the log-odds with the labels of a model, in its order."""
-        if set(labels) != set(self.labels):
-            other = sorted(set(labels) ^ set(self.labels))
-            raise DatasetError(
-                f"the out-of-fold predictions and {whose} have different labels: {', '.join(other)}"
-            )
-        return self.log_odds[:, [list(self.labels).index(name) for name in labels]]
-
 
 def write_out_of_fold(found: OutOfFold, path: Path) -> None:
     """Write the file in one step."""

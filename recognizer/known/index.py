@@ -5,7 +5,7 @@ chunk of 16 bits differs in at most one.
 """
 
 import os
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -206,27 +206,17 @@ def near_copies(
         for position, key in enumerate(keys):
             if key is not None:
                 join(firsts.setdefault(key, position), position)
-    places = [*firsts.values()]
-    pairs = near_pairs(to_bytes([*firsts]), COPY_DISTANCE, match_orientations=match_orientations)
-    for left, right, _ in pairs:
-        for one, other in zip(left.tolist(), right.tolist(), strict=True):
-            join(places[one], places[other])
-    return np.array([*map(root, above)], np.intp)
-
-
-def near_pairs(
-    hashes: NDArray[np.uint8], distance: int = MAX_DISTANCE, *, match_orientations: bool = False
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint8]]]:
-    """Yield, in parts, the positions of all pairs of hashes, uint8 (n, 32), within a distance.
-
-    With them comes the distance. With ``match_orientations`` a pair may come several times, once
-    for each orientation of one in which it is near the other.
-    """
-    index = HashIndex.of(hashes)
-    for start in range(0, len(hashes), _SOUGHT):
-        block = hashes[start : start + _SOUGHT]
-        turned = (transformed(one) for one in block)
-        for sought in np.stack([*turned], axis=1) if match_orientations else block[None]:
-            left, right, apart = index.search(sought, distance)
+    places, distinct = [*firsts.values()], to_bytes([*firsts])
+    index = HashIndex.of(distinct)
+    for start in range(0, len(distinct), _SOUGHT):
+        block = distinct[start : start + _SOUGHT]
+        ways = [block]
+        if match_orientations:
+            ways = [*np.stack([transformed(one) for one in block], axis=1)]
+        for sought in ways:
+            left, right, _ = index.search(sought, COPY_DISTANCE)
             later = right > left + start
-            yield left[later] + start, right[later], apart[later]
+            pairs = zip((left[later] + start).tolist(), right[later].tolist(), strict=True)
+            for one, other in pairs:
+                join(places[one], places[other])
+    return np.array([*map(root, above)], np.intp)

@@ -19,7 +19,6 @@ from recognizer.imaging import PREPROCESSING_VERSION, model_input
 
 RGB = NDArray[np.uint8]
 
-_APPLICATION_ID = 0x574C5443
 _TABLES = """
 CREATE TABLE photo (sha256 TEXT PRIMARY KEY, height INTEGER, width INTEGER, rgb BLOB);
 CREATE TABLE object (sha256 TEXT PRIMARY KEY, height INTEGER, width INTEGER, bits BLOB);
@@ -41,24 +40,19 @@ class PhotoCache(Closes):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, check_same_thread=False)
-            (found,) = self._database.execute("PRAGMA application_id").fetchone()
-            (tables,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            if not found and not tables:
-                self._database.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-                self._database.executescript(
-                    f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {version};"
-                    f"PRAGMA journal_mode = WAL; {_TABLES}"
-                )
-            elif found != _APPLICATION_ID:
-                raise TrainingError(f"{path} is not a cache of photos; name another file")
             (its,) = self._database.execute("PRAGMA user_version").fetchone()
-            if its != version:
+            if not its:
+                self._database.executescript(
+                    f"PRAGMA page_size = {_PAGE_BYTES}; PRAGMA journal_mode = WAL;"
+                    f"BEGIN; {_TABLES} PRAGMA user_version = {version}; COMMIT"
+                )
+            elif its != version:
                 raise TrainingError(
                     f"{path} holds photos for an input of {its % 10_000} pixels, preprocessing "
-                    f"{its // 10_000}; name another file, or delete it"
+                    f"{its // 10_000}; delete it"
                 )
         except (sqlite3.Error, OSError) as error:
-            raise TrainingError(f"{path}: {error}; delete it, or name another file") from error
+            raise TrainingError(f"{path}: {error}; delete it") from error
 
     def close(self) -> None:
         self._database.close()

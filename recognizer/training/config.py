@@ -42,23 +42,20 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     name: str = "wildlife"  # in messages; a bundle is called as the folder it is exported to
     corrections: list[str] = []  # tables of corrected labels, relative to the working folder
-    folds: Count | str = 3
+    folds: Annotated[int, Meta(ge=2)] | str = 3
     """How many folds of sources are left out in turn, to measure, calibrate and set thresholds on
-    sources that were not seen (fewer where there are fewer sources); 0 for none. Or a table of
-    them, relative to the working folder."""
+    sources that were not seen (fewer where there are fewer sources). Or a table of them, relative
+    to the working folder."""
 
     seeds: AtLeastOne = 1  # runs, which differ only in their seed, whose weights are averaged
     seed: Count = 0  # of the first run; on a CPU the same seed gives the same weights
-    backbone: str = "tf_efficientnet_lite0"
-    """A timm model name: a convolutional network, or a vision transformer (DINOv2, DINOv3, SigLIP,
-    CLIP, EVA, Swin), whose maps come from its patches."""
-
+    backbone: str = "tf_efficientnet_lite0"  # an EfficientNet or a MobileNet, by timm's name
     weights: str = "imagenet"
     """What the backbone begins with: ``imagenet`` (a package's if there is one for the backbone,
     otherwise timm's), ``none``, the path of a safetensors file, or a bundle: a folder, or the name
     of one that this package carries."""
 
-    input_size: AtLeastOne = 224  # side of the input; a multiple of a transformer's patch
+    input_size: AtLeastOne = 224  # side of the input, in pixels
     pooling: Literal["mean", "sqrt_mean"] = "mean"
     """What the head sees: the mean of the features, or its root, by which it distinguishes more,
     for backbones whose features are never negative (ReLU, ReLU6)."""
@@ -75,8 +72,7 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     learning_rate: NotNegative = 4e-4  # peak rate of the head
     backbone_rate: NotNegative = 0.625  # that of the backbone, as a factor of it
     freeze_stages: Count = 0
-    """First stages of an EfficientNet, or blocks of a transformer, that keep their weights, with
-    the stem."""
+    """First stages of an EfficientNet that keep their weights, with the stem."""
 
     pull: NotNegative = 2e-4  # of the backbone towards its first weights, per step, at peak rate
     weight_decay: NotNegative = 0.0  # AdamW's decay of weight matrices
@@ -93,10 +89,6 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     augment: AugmentConfig = msgspec.field(default_factory=AugmentConfig)
     cascade: CascadeConfig = msgspec.field(default_factory=CascadeConfig)
-
-    def __post_init__(self) -> None:
-        if self.folds == 1:
-            raise ValueError("folds = 1: 0, or at least 2")
 
     @property
     def served_size(self) -> int:

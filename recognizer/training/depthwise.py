@@ -24,11 +24,7 @@ def speed_up_gradients(module: nn.Module) -> None:
             and type(child) in {nn.Conv2d, Conv2dSame}
             and child.groups == child.in_channels == child.out_channels > 1
             and child.kernel_size in {(3, 3), (5, 5)}
-            and child.stride[0] == child.stride[1]
             and child.dilation == (1, 1)
-            and child.padding_mode == "zeros"
-            and isinstance(child.padding, tuple)
-            and child.padding[0] == child.padding[1]
         ):
             is_same = type(child) is Conv2dSame
             child.__class__ = _Depthwise

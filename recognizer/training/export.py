@@ -20,7 +20,7 @@ from recognizer.dataset.manifest import Photo, fingerprint, taxonomy_of
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
 from recognizer.evaluation.calibrate import calibrated, uncalibrated
-from recognizer.evaluation.evaluate import Evaluation, evaluate, evidence
+from recognizer.evaluation.evaluate import Evaluation, count_learned, evaluate, evidence
 from recognizer.evaluation.figures import Figures
 from recognizer.evaluation.metrics import rank
 from recognizer.evaluation.out_of_fold import measure_out_of_fold
@@ -42,9 +42,10 @@ from recognizer.training.cascade import Cascade
 from recognizer.training.model import ProductNetwork
 from recognizer.training.negative_bank import attach_bank
 from recognizer.training.onnx_export import export_fp32, parity, write_cascade
-from recognizer.training.quantization import can_quantize, correct_head, quantize, run_file
+from recognizer.training.quantization import correct_head, quantize, run_file
 from recognizer.training.runs import Recipe, answers, finished_network, fold_network
 from recognizer.training.weight_rounding import WEIGHT_BITS
+from recognizer.training.weights import parent_of
 
 SOURCES_FILE = "sources.csv"
 UNSTATED = "unstated"  # stands for the licence of photos for which none is stated
@@ -82,11 +83,6 @@ def export_bundle(
     card; ``spdx_license`` names its licence; ``rounds`` are those of the bootstrap.
     """
     title, held = bundle_title(output), answers(recipe)
-    if held is None:
-        raise TrainingError(
-            f"{recipe.folder}: no fold was left out, so that thresholds cannot be set; train with "
-            "folds"
-        )
     if not any(p.split == "test" and not p.is_product for p in recipe.photos):
         raise TrainingError(
             "no test photos without a product: a bundle is released with figures on sources that "
@@ -101,13 +97,12 @@ def export_bundle(
         network = finished_network(recipe)
         files = _export(recipe, network, work / "all")
         inputs = recipe.cache.squares(_drawn(recipe)[-_PARITY_PHOTOS:])
-        proof = parity(network, files["fp32"], files.get("int8"), inputs)
-        is_good = "int8" in files and np.mean([0.0, *lost.values()]) <= _MAX_LOSS
-        precision = "int8" if is_good else "fp32"
+        proof = parity(network, files["fp32"], files["int8"], inputs)
+        precision = "int8" if np.mean([0.0, *lost.values()]) <= _MAX_LOSS else "fp32"
         made = files[precision].parent
         on_stage(f"calibrating on {len(held.photos)} photos that were left out")
         draft = replace(_draft(made, title, precision, recipe, proof), license=spdx_license)
-        write_bundle(calibrated(draft, held.columns(draft.label_names, "the run"), held.photos))
+        write_bundle(calibrated(draft, held.log_odds, held.photos))
         on_stage("collecting negatives for enrolment")
         attach_bank(made, recipe.train, recipe.cache)
         on_stage("measuring on the folds that were left out")
@@ -115,7 +110,9 @@ def export_bundle(
         on_stage("measuring on the test split")
         test = evaluate(Recognizer.load(made), recipe.photos, "test", rounds=rounds).evaluation
         release = Release(path=output, precision=precision, test=test, unseen=unseen, lost=lost)
-        _describe(made, release, recipe, notes)
+        bundle = _described(load_bundle(made), release, recipe)
+        write_bundle(with_self_test(bundle))
+        write_card(bundle, recipe, test, unseen, notes)
         install_bundle(made, output)
     return release
 
@@ -134,32 +131,30 @@ def _export(recipe: Recipe, network: ProductNetwork | Cascade, work: Path) -> di
         _export_one(recipe, one, recipe.config.served_size, work / f"second-{i}")
         for i, one in enumerate(network.second)
     ]
-    files = {}
-    for name in set.intersection(*(set(own) for own in (first, *second))):
-        files[name] = work / name / MODEL_FILE
-        files[name].parent.mkdir(parents=True)
-        write_cascade(network, first[name], [own[name] for own in second], files[name])
+    files = _new_files(work)
+    for name, file in files.items():
+        write_cascade(network, first[name], [own[name] for own in second], file)
     return files
 
 
 def _export_one(recipe: Recipe, network: ProductNetwork, size: int, work: Path) -> dict[str, Path]:
+    files = _new_files(work)
+    export_fp32(network, size, files["fp32"])
+    inputs = recipe.cache.squares(_drawn(recipe), size)
+    quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS])
+    correct_head(files["fp32"], files["int8"], inputs)
+    return files
+
+
+def _new_files(work: Path) -> dict[str, Path]:
     files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
     for file in files.values():
         file.parent.mkdir(parents=True)
-    export_fp32(network, size, files["fp32"])
-    if can_quantize(files["fp32"]):
-        inputs = recipe.cache.squares(_drawn(recipe), size)
-        quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS])
-        correct_head(files["fp32"], files["int8"], inputs)
-    else:
-        del files["int8"]
     return files
 
 
 def _int8_loss(recipe: Recipe, work: Path) -> dict[str, float]:
     files = _export(recipe, fold_network(recipe, 0), work / "fold-0")
-    if "int8" not in files:
-        return {}
     held = recipe.of_fold(0)
     inputs, truth = recipe.cache.squares(held), np.array([p.label for p in held])
     exact, rounded = (run_file(files[name], inputs) for name in ("fp32", "int8"))
@@ -212,15 +207,12 @@ def _draft(
     )
 
 
-def _describe(folder: Path, release: Release, recipe: Recipe, notes: str) -> None:
-    bundle, test = load_bundle(folder), release.test
+def _described(bundle: Bundle, release: Release, recipe: Recipe) -> Bundle:
+    test = release.test
     figures = {label.name: Figures(name=label.name) for label in bundle.labels}
     figures |= {f.name: f for f in test.labels}
     families = {f.name: f for f in test.families}
-    used = [p for p in recipe.photos if p.split in {"train", "test"}]
-    write_sources(used, folder / SOURCES_FILE)
-
-    bundle = replace(
+    return replace(
         bundle,
         labels=tuple(
             replace(one, evidence=evidence(figures[one.name], recipe.train, [one.name]))
@@ -245,18 +237,32 @@ def _describe(folder: Path, release: Release, recipe: Recipe, notes: str) -> Non
             int8_ap_drop=dict(release.lost),
         ),
     )
-    write_bundle(with_self_test(bundle))
+
+
+def write_card(
+    bundle: Bundle, recipe: Recipe, test: Evaluation, unseen: Evaluation, notes: str
+) -> None:
+    """Write the card of a bundle into its folder, and the table of sources that the card names.
+
+    ``test`` and ``unseen`` are its figures on the test split and out of fold.
+    """
+    parent = parent_of(recipe.config)
+    used = {split: [p for p in recipe.photos if p.split == split] for split in ("train", "test")}
+    every = [p for p in recipe.photos if p.split in used]
+    write_sources(every, bundle.path / SOURCES_FILE)
     card = render(
         "model_card.md.j2",
         bundle=bundle,
+        parent=parent,
+        known={split: count_learned(parent, own) if parent else 0 for split, own in used.items()},
         evaluation=test,
-        seen=release.unseen,
-        licenses=count_licenses(used),
+        seen=unseen,
+        licenses=count_licenses(every),
         sources=SOURCES_FILE,
         percent=percent,
         notes=notes.strip(),
     )
-    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    (bundle.path / CARD_FILE).write_text(card, encoding="utf-8")
 
 
 def count_licenses(photos: Sequence[Photo]) -> dict[str, tuple[int, int]]:

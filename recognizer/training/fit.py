@@ -197,31 +197,24 @@ class Run:
 
 
 def first_stages(network: ProductNetwork, count: int) -> list[nn.Module]:
-    """Return the stem and the first stages or blocks of a backbone; nothing for a count of 0."""
-    if count == 0:
-        return []
+    """Return the stem and the first stages of a backbone; nothing for a count of 0."""
     backbone: Any = network.backbone
-    stages = list(getattr(backbone, "blocks", []))
-    if count > len(stages):
-        raise TrainingError(f"freeze_stages = {count}: the backbone has {len(stages)} stages")
-    stem = ("conv_stem", "bn1", "patch_embed", "norm_pre")
-    return [*(getattr(backbone, n) for n in stem if hasattr(backbone, n)), *stages[:count]]
+    if count > len(backbone.blocks):
+        raise TrainingError(
+            f"freeze_stages = {count}: the backbone has {len(backbone.blocks)} stages"
+        )
+    return [backbone.conv_stem, backbone.bn1, *backbone.blocks[:count]] if count else []
 
 
 def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.AdamW:
     """Freeze stages, and return AdamW; biases and normalisations are not decayed."""
-    backbone: Any = network.backbone
     for stage in first_stages(network, config.freeze_stages):
         stage.requires_grad_(False)
-    if config.freeze_stages:
-        for weight in backbone.parameters(recurse=False):  # what the first block adds to patches
-            weight.requires_grad_(False)
-    kept: Any = getattr(backbone, "no_weight_decay", set)
     rate, decay = config.learning_rate, config.weight_decay
     groups = [
         {**group, "lr": own_rate}
         for own_rate, own_groups in (
-            (rate * config.backbone_rate, param_groups_weight_decay(backbone, decay, kept())),
+            (rate * config.backbone_rate, param_groups_weight_decay(network.backbone, decay)),
             (rate, param_groups_weight_decay(network.head, decay)),
         )
         for group in own_groups

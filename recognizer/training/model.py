@@ -1,8 +1,8 @@
-"""The network: a timm backbone, a 1x1 convolution and global pooling.
+"""The network: an EfficientNet of timm, a 1x1 convolution and global pooling.
 
 The mean of a label's map *is* its logit, so the heat-map is a by-product of the score; if the head
 sees the roots of pooled features, these are divided, place by place, by the roots of their means.
-Batch normalisation keeps its first statistics, and is folded into convolutions if it can be.
+Batch normalisation keeps its first statistics, and is folded into the convolutions.
 """
 
 import time
@@ -35,9 +35,9 @@ class Outputs(NamedTuple):
 class ProductNetwork(nn.Module):
     """Backbone, class activation maps, pooling; ``is_root``: of the roots of pooled features."""
 
-    def __init__(self, backbone: Any, labels: int, normalize: nn.Module, *, is_root: bool) -> None:
+    def __init__(self, backbone: Any, labels: int, *, is_root: bool) -> None:
         super().__init__()
-        self.normalize, self.backbone, self.is_root = normalize, backbone, is_root
+        self.backbone, self.is_root = backbone, is_root
         self.head = nn.Conv2d(backbone.num_features, labels, kernel_size=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
@@ -50,8 +50,7 @@ class ProductNetwork(nn.Module):
 
     def forward(self, images: torch.Tensor) -> Outputs:
         """Run one batch, uint8 or float, (N, size, size, 3), RGB, 0 to 255."""
-        pixels = self.normalize(images.permute(0, 3, 1, 2).float())
-        features = feature_map(self.backbone, pixels).float()
+        features = self.backbone.forward_features(images.permute(0, 3, 1, 2).float()).float()
         if self.is_root:
             roots = (features.mean(dim=(2, 3), keepdim=True) + ROOT_FLOOR) ** 0.5
             features = (features + ROOT_FLOOR) / roots  # of which the mean is the root
@@ -64,107 +63,46 @@ class ProductNetwork(nn.Module):
         return Outputs(maps.mean(dim=(2, 3)), maps, embedding)
 
 
-def feature_map(backbone: Any, pixels: torch.Tensor) -> torch.Tensor:
-    """Return a backbone's features of normalised pixels as a map, (N, channels, h, w)."""
-    features: torch.Tensor = backbone.forward_features(pixels)
-    if features.ndim == 4:
-        is_last = getattr(backbone, "output_fmt", "NCHW") == "NHWC"
-        return features.permute(0, 3, 1, 2) if is_last else features
-    patches: torch.Tensor = features[:, getattr(backbone, "num_prefix_tokens", 0) :]
-    # Where timm normalises after pooling, each patch is normalised instead.
-    patches = getattr(backbone, "fc_norm", nn.Identity())(patches)
-    rows, columns = backbone.patch_embed.grid_size
-    # Not len(): torch's exporter would take it for a constant.
-    return patches.transpose(1, 2).reshape(patches.shape[0], -1, rows, columns)
-
-
 def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
     """Build the network with the weights that it begins with, and a head of zeros."""
     backbone = build_backbone(config)
+    stem, norm = (getattr(backbone, name, None) for name in ("conv_stem", "bn1"))
+    if not (isinstance(stem, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)):
+        raise TrainingError(
+            f"backbone {config.backbone!r} is not supported: take an EfficientNet or a MobileNet"
+        )
     # timm keeps these on every model.
-    mean, std = backbone.default_cfg["mean"], backbone.default_cfg["std"]
-    stem = getattr(backbone, "conv_stem", None), getattr(backbone, "bn1", None)
-    can_fold = isinstance(stem[0], nn.Conv2d) and isinstance(stem[1], nn.BatchNorm2d)
-    if can_fold:
-        fold_normalization(backbone, mean, std)
+    fold_normalization(stem, norm, backbone.default_cfg["mean"], backbone.default_cfg["std"])
     fold_batch_norm(backbone.eval())
     load_released(backbone, config)
     speed_up_gradients(backbone)
-    _check_backbone(backbone, config)
-    return ProductNetwork(
-        backbone,
-        labels,
-        nn.Identity() if can_fold else Normalization(mean, std),
-        is_root=config.pooling == "sqrt_mean",
-    )
-
-
-class Normalization(nn.Module):
-    """From pixels of 0 to 255 to zero mean and unit variance, where that cannot be folded in."""
-
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        # Not in the state: they belong to the architecture, as the folded ones do.
-        for name, values in (("mean", mean), ("std", std)):
-            self.register_buffer(name, 255 * torch.tensor(values)[:, None, None], persistent=False)
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Normalise float pixels, (N, 3, h, w)."""
-        return (pixels - self.mean) / self.std
-
-
-def _check_backbone(backbone: Any, config: TrainingConfig) -> None:
-    """Check that a backbone gives a map of features, by a pass over one black image.
-
-    What has no part in the map (a pooling by attention, say) is not trained.
-    """
-    size = config.input_size
-    patch = getattr(getattr(backbone, "patch_embed", None), "patch_size", None)
-    if patch and size % patch[0]:
-        near = max(1, round(size / patch[0])) * patch[0]
-        raise TrainingError(
-            f"input_size = {size}: {config.backbone!r} takes a multiple of {patch[0]}, as {near}"
-        )
-    try:
-        with torch.enable_grad():
-            features = feature_map(backbone, torch.zeros(1, 3, size, size))
-    except (AssertionError, AttributeError, RuntimeError) as error:
-        raise TrainingError(
-            f"backbone {config.backbone!r} gives no map of features for images of {size} pixels: "
-            f"{error}"
-        ) from error
-    shape = tuple(features.shape)
-    if len(shape) != 4 or shape[1] != backbone.num_features:
-        raise TrainingError(
-            f"backbone {config.backbone!r} gives features of shape {shape}, not "
-            f"(1, {backbone.num_features}, h, w)"
-        )
-    if config.pooling == "sqrt_mean" and features.min() < 0:
+    if config.pooling == "sqrt_mean" and _may_be_negative(backbone, config.input_size):
         raise TrainingError(
             f'pooling = "sqrt_mean": features of {config.backbone!r} may be negative; set "mean"'
         )
-    features.sum().backward()  # type: ignore[no-untyped-call]
-    for weight in backbone.parameters():
-        weight.requires_grad_(weight.grad is not None)
-    backbone.zero_grad(set_to_none=True)
+    return ProductNetwork(backbone, labels, is_root=config.pooling == "sqrt_mean")
 
 
-def fold_normalization(backbone: Any, mean: Sequence[float], std: Sequence[float]) -> None:
-    """Make a timm EfficientNet take pixels of 0 to 255 instead of normalised ones.
+def _may_be_negative(backbone: Any, size: int) -> bool:
+    ramp = torch.linspace(-2, 2, 3 * size * size).reshape(1, 3, size, size)
+    with torch.no_grad():
+        return bool(backbone.forward_features(ramp).min() < 0)
 
-    The scale goes into the weights of the first convolution, the shift into the statistics of the
-    batch normalisation behind it. Only the border differs: its zero padding now means black
-    instead of the mean colour, which is why this comes before fine-tuning and not after.
+
+def fold_normalization(
+    stem: nn.Conv2d, norm: nn.BatchNorm2d, mean: Sequence[float], std: Sequence[float]
+) -> None:
+    """Make a first convolution and what is behind it take pixels of 0 to 255, not normalised ones.
+
+    The scale goes into the weights, the shift into the statistics of the batch normalisation. Only
+    the border differs: its zero padding now means black instead of the mean colour, which is why
+    this comes before fine-tuning and not after.
     """
-    stem, norm = backbone.conv_stem, backbone.bn1
     scale = 255 * torch.tensor(std)[None, :, None, None]
     shift = 255 * torch.tensor(mean)[None, :, None, None]
     with torch.no_grad():
         stem.weight.div_(scale)
-        norm.running_mean.add_((stem.weight * shift).sum(dim=(1, 2, 3)))
+        norm.running_mean.add_((stem.weight * shift).sum(dim=(1, 2, 3)))  # type: ignore[union-attr]
 
 
 _PAIRS = (

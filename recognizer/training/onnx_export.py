@@ -57,7 +57,7 @@ def export_fp32(network: nn.Module, size: int, path: Path) -> None:
     onnx.checker.check_model(str(path), full_check=True)
 
 
-def parity(network: nn.Module, fp32: Path, int8: Path | None, inputs: NDArray[np.uint8]) -> Parity:
+def parity(network: nn.Module, fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> Parity:
     """Compare the ONNX files with the network on model inputs, uint8, (N, size, size, 3)."""
     served = _Served(network)
     with torch.no_grad():
@@ -68,9 +68,7 @@ def parity(network: nn.Module, fp32: Path, int8: Path | None, inputs: NDArray[np
         found = np.abs(1 / (1 + np.exp(-run_file(file, inputs))) - reference)
         return Difference(largest=float(f"{found.max():.3g}"), mean=float(f"{found.mean():.3g}"))
 
-    return Parity(
-        photos=len(inputs), fp32=difference(fp32), int8=difference(int8) if int8 else None
-    )
+    return Parity(photos=len(inputs), fp32=difference(fp32), int8=difference(int8))
 
 
 # --- a cascade ------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The int8 version of an ONNX file: static, QDQ, per channel, the same on every CPU.
 
 The head stays in fp32, and is corrected so that it answers to rounded features as it did to exact
-ones. If the network takes raw pixels, the uint8 input itself is the first quantised tensor.
+ones. The uint8 input itself is the first quantised tensor.
 """
 
 import tempfile
@@ -42,11 +42,6 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         return next(self._batches, None)
-
-
-def can_quantize(fp32: Path) -> bool:
-    """Whether a file is a convolutional network; what attention multiplies needs its range."""
-    return not any(node.op_type == "Softmax" for node in onnx.load(str(fp32)).graph.node)
 
 
 def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
@@ -99,12 +94,10 @@ def _head_nodes(model: onnx.ModelProto) -> list[str]:
 
 
 def _feed_pixels_directly(model: onnx.ModelProto) -> None:
-    """Make the uint8 pixels the first quantised tensor, unless a layer normalises them."""
+    """Make the uint8 pixels the first quantised tensor."""
     graph = model.graph
     kinds = ("Transpose", "Cast", "QuantizeLinear", "DequantizeLinear")
-    if not (chain := _first(graph, graph.input[0].name, *kinds)):
-        return
-    transpose, cast, quantizer, dequantizer = chain
+    transpose, cast, quantizer, dequantizer = _first(graph, graph.input[0].name, *kinds)
     for unused in [t for t in graph.initializer if t.name in quantizer.input[1:]]:
         graph.initializer.remove(unused)
     one = numpy_helper.from_array(np.array(1, np.float32), "pixels_scale")
@@ -169,8 +162,7 @@ _SHAPE = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [0, 0, 1, 1], "grou
 def widen_stem(model: onnx.ModelProto) -> bool:
     """Change the first convolution; return whether it is one that can be widened.
 
-    Networks whose first quantised tensor is not the uint8 pixels, and widths that four does not
-    divide, are left as they are.
+    Stems of another shape, and widths that four does not divide, are left as they are.
     """
     graph = model.graph
     _, height, width, _ = (d.dim_value for d in graph.input[0].type.tensor_type.shape.dim)

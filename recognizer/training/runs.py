@@ -24,7 +24,7 @@ from recognizer._atomic import make_folder, replacing
 from recognizer.dataset.folds import read_folds, stratified_folds
 from recognizer.dataset.manifest import Photo, corrected, fingerprint
 from recognizer.dataset.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
-from recognizer.errors import TrainingError
+from recognizer.errors import DatasetError, TrainingError
 from recognizer.training.cache import PhotoCache
 from recognizer.training.cascade import (
     Cascade,
@@ -84,13 +84,22 @@ class Recipe:
         return [p for p, f in zip(self.photos, self.folds, strict=True) if f == fold]
 
 
-def open_recipe(config: TrainingConfig, photos: Sequence[Photo], folder: Path) -> Recipe:
+def open_recipe(config: TrainingConfig | None, photos: Sequence[Photo], folder: Path) -> Recipe:
     """Begin a recipe in a folder, or resume it, with photos of all splits.
 
-    A folder that holds another recipe, or one of other photos, is a TrainingError.
+    None stands for the recipe that was trained there. A folder that holds another recipe, or one of
+    other photos, is a TrainingError.
     """
-    for table in config.corrections:
-        photos = corrected(photos, table)
+    advice = "choose another folder, or delete it"
+    if config is None:
+        config, advice = read_recipe(folder), "give the data that it was trained with"
+    try:
+        for table in config.corrections:
+            photos = corrected(photos, table)
+    except DatasetError as error:
+        raise TrainingError(
+            f"{error}; for other photos add --set corrections=[] --set folds=3"
+        ) from error
     photos, folds = _deal(list(photos), config)
     labels = sorted({p.label for p in photos if p.split == "train"})
     if len(labels) < 2:
@@ -106,10 +115,8 @@ def open_recipe(config: TrainingConfig, photos: Sequence[Photo], folder: Path) -
         its["recipe"] = config_from_dict(its["recipe"], str(path)).to_dict()
         others = [key for key, value in state.items() if its.get(key) != value]
         if others:
-            raise TrainingError(
-                f"{folder} is of {' and '.join(_CHANGED[key] for key in others)}: choose another "
-                "folder, or delete it"
-            )
+            words = " and ".join(_CHANGED[key] for key in others)
+            raise TrainingError(f"{folder} is of {words}: {advice}")
     else:
         build_network(config, len(labels))  # what is wrong is said before a folder is made
         for backbone in config.cascade.backbones:
@@ -137,11 +144,9 @@ def _deal(photos: list[Photo], config: TrainingConfig) -> tuple[list[Photo], NDA
             folds[i] = table[photos[i].source][1]
         groups = {source: group for source, (group, _) in table.items()}
         return [replace(p, source=groups.get(p.source, p.source)) for p in photos], folds
-    if config.folds:
-        truth, sources = [photos[i].label for i in train], [photos[i].source for i in train]
-        splits = stratified_folds(truth, sources, config.folds)
-        for fold, (_, rows) in enumerate(splits):
-            folds[np.array(train)[rows]] = fold
+    truth, sources = [photos[i].label for i in train], [photos[i].source for i in train]
+    for fold, (_, rows) in enumerate(stratified_folds(truth, sources, config.folds)):
+        folds[np.array(train)[rows]] = fold
     return photos, folds
 
 
@@ -154,7 +159,7 @@ def train_recipe(recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: N
     clock, path = _Clock(recipe, on_stage), recipe.folder / NETWORK_FILE
     recipe.cache.fill(recipe.train, partial(clock.on_photos, "decoding"))
     held = recipe.folder / OUT_OF_FOLD_FILE
-    if not held.exists() and (recipe.folds >= 0).any():
+    if not held.exists():
         write_out_of_fold(_leave_out(recipe, clock), held)
     if not path.exists():
         network = fold_network(recipe, None, clock)
@@ -207,9 +212,7 @@ def _joined(
         values = json.loads((recipe.folder / GATE_FILE).read_text("utf-8"))
         bars = np.array([values["bars"].get(label, np.inf) for label in recipe.labels])
     except (OSError, ValueError, KeyError) as error:
-        raise TrainingError(
-            f"{recipe.folder}: no {GATE_FILE}: a cascade needs folds that are left out"
-        ) from error
+        raise _unfinished(recipe, GATE_FILE) from error
     gate = Gate(bars, values["shift"])
     return Cascade(first, recipe.config.input_size, ensemble, gate).eval()
 
@@ -266,7 +269,7 @@ def _skeleton(recipe: Recipe) -> ProductNetwork:
 class _Clock:
     def __init__(self, recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: None) -> None:
         config = recipe.config
-        self._runs = config.seeds * (int(recipe.folds.max(initial=-1)) + 2)
+        self._runs = config.seeds * (int(recipe.folds.max()) + 2)
         self._photos, self._on_stage = config.photos, on_stage
         self._begun = 0
         self._trained, self._seconds = 0, 0.0  # of this process alone
@@ -293,11 +296,9 @@ class _Clock:
             if self._trained:
                 rest = (self._runs - self._begun) * self._photos + progress.of - progress.photos
                 left = rest * self._seconds / self._trained
-            if progress.loss is None:
-                text = f"{words}: resuming at {seen}"
-            else:
-                text = f"{words}: {seen}, loss {progress.loss:.3f}"
-            self._on_stage(Stage(text, left, name, progress))
+            loss = progress.loss
+            text = f"resuming at {seen}" if loss is None else f"{seen}, loss {loss:.3f}"
+            self._on_stage(Stage(f"{words}: {text}", left, name, progress))
 
         return report
 
@@ -313,11 +314,15 @@ def finished_network(recipe: Recipe) -> ProductNetwork | Cascade:
     try:
         network.load_state_dict(load_file(recipe.folder / NETWORK_FILE))
     except (OSError, SafetensorError) as error:
-        raise TrainingError(
-            f"{recipe.folder}: no {NETWORK_FILE}; give the same training command again, which "
-            "resumes where it stopped"
-        ) from error
+        raise _unfinished(recipe, NETWORK_FILE) from error
     return network
+
+
+def _unfinished(recipe: Recipe, file: str) -> TrainingError:
+    return TrainingError(
+        f"{recipe.folder}: no {file}; give the same training command again, which resumes where it "
+        "stopped"
+    )
 
 
 def read_recipe(folder: Path) -> TrainingConfig:
@@ -328,7 +333,9 @@ def read_recipe(folder: Path) -> TrainingConfig:
         raise TrainingError(f"{folder}: no {RECIPE_FILE}; train first") from error
 
 
-def answers(recipe: Recipe) -> OutOfFold | None:
-    """Return what the folds' networks say of the photos that they have not seen, if any were."""
+def answers(recipe: Recipe) -> OutOfFold:
+    """Return what the folds' networks say of the photos that they have not seen."""
     path = recipe.folder / OUT_OF_FOLD_FILE
-    return read_out_of_fold(path) if path.exists() else None
+    if not path.exists():
+        raise _unfinished(recipe, OUT_OF_FOLD_FILE)
+    return read_out_of_fold(path)

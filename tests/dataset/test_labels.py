@@ -1,3 +1,4 @@
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -58,6 +59,13 @@ def test_a_folder_without_photos_gets_an_example(tmp_path: Path) -> None:
     example = "\n".join(line[2:] for line in text.splitlines()[-3:])
     (tmp_path / "taxonomy.toml").write_text(example)
     succeed("dataset", "labels", tmp_path)
+
+
+def test_labels_that_the_package_knows_need_no_file(photos: Path) -> None:
+    for label in ("whale_tooth", "Resin tooth"):
+        shutil.rmtree(photos / label)
+    assert "knows all labels of these photos" in succeed("dataset", "labels", photos).stdout
+    assert not (photos / "taxonomy.toml").exists()
 
 
 @pytest.mark.parametrize(

@@ -121,11 +121,11 @@ HOSTILE: dict[str, tuple[dict[str, str | bytes], str]] = {
     ),
     "names that lead out": (
         {"p.csv": "file,label\n../../etc/passwd,bone\n"},
-        r"no photo with a label: .*p\.csv:2: '\.\./\.\./etc/passwd': leads out of",
+        r"no photo with a label: .*p\.csv:2: '\.\./\.\./etc/passwd': not in ",
     ),
     "an absolute path elsewhere": (
         {"p.csv": "file,label\n/etc/passwd,bone\n"},
-        r"'/etc/passwd': no such file",
+        r"'/etc/passwd': not in .*; give the photos' folder with --photos",
     ),
     "files that are missing": (
         {"p.csv": "file,label\nno.jpg,bone\n"},

@@ -2,18 +2,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import timm
 import torch
 
 from recognizer.dataset.manifest import Photo
 from recognizer.training.config import TrainingConfig
 from recognizer.training.runs import Recipe, open_recipe, train_recipe
 from tests.labelled import SMALL_RECIPE, deal
-
-TINY_DINOV3 = "vit_tiny_patch16_dinov3_qkvb"
-needs_tiny_dinov3 = pytest.mark.skipif(
-    TINY_DINOV3 not in timm.list_models(), reason="an older timm has no small DINOv3"
-)
 
 
 def small_config(**changes: object) -> TrainingConfig:

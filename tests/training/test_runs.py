@@ -31,7 +31,6 @@ from tests.training.conftest import small_config
 
 def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Recipe) -> None:
     found, recipe = answers(trained), trained
-    assert found is not None
     assert {p.sha256 for p in found.photos} == {p.sha256 for p in recipe.train}
     assert set(found.folds.tolist()) == {0, 1}
     assert list(found.labels) == recipe.labels
@@ -96,28 +95,33 @@ def test_what_is_finished_is_not_done_again_and_the_rest_is_estimated(
     assert not said
 
 
-@pytest.mark.parametrize("key", ["another recipe", "other photos"])
-def test_another_recipe_or_other_photos_do_not_go_on(
-    trained: Recipe, split: list[Photo], key: str
-) -> None:
-    config, photos = trained.config, split
-    if key == "another recipe":
-        config = msgspec.structs.replace(config, learning_rate=0.1)
-    else:
-        photos = [p for p in split if p is not next(q for q in split if q.split == "train")]
-    with pytest.raises(TrainingError, match=f"is of {key}: choose"):
-        open_recipe(config, photos, trained.folder)
-    assert read_recipe(trained.folder) == trained.config
+def test_another_recipe_or_other_photos_do_not_go_on(trained: Recipe, split: list[Photo]) -> None:
+    other = msgspec.structs.replace(trained.config, learning_rate=0.1)
+    fewer = [p for p in split if p is not next(q for q in split if q.split == "train")]
+    for config, photos, words in (
+        (other, split, "is of another recipe: choose another folder, or delete it"),
+        (trained.config, fewer, "is of other photos: choose another folder, or delete it"),
+        (None, fewer, "is of other photos: give the data that it was trained with"),  # export
+    ):
+        with pytest.raises(TrainingError, match=words):
+            open_recipe(config, photos, trained.folder)
+    with (found := open_recipe(None, split, trained.folder)).cache:
+        assert found.config == trained.config
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"backbone": "resnet999"}, {"weights": "lost.safetensors"}, {"weights": DEFAULT_BUNDLE}],
+    ("changes", "words"),
+    [
+        ({"backbone": "resnet999"}, "Unknown model"),
+        ({"weights": "lost.safetensors"}, "No such file"),
+        ({"weights": DEFAULT_BUNDLE}, "are not of test_efficientnet"),
+        ({"corrections": ["lost.csv"]}, r"lost\.csv: .*; for other photos add --set corrections="),
+    ],
 )
-def test_a_network_that_cannot_be_built_leaves_no_folder(
-    split: list[Photo], tmp_path: Path, changes: dict[str, str]
+def test_what_cannot_be_trained_leaves_no_folder(
+    split: list[Photo], tmp_path: Path, changes: dict[str, object], words: str
 ) -> None:
-    with pytest.raises(TrainingError):
+    with pytest.raises(TrainingError, match=words):
         open_recipe(small_config(**changes), split, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
