@@ -106,9 +106,10 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
 
 
 def warnings(skipped: Skipped) -> Iterator[str]:
-    """Yield a line for each table with rows that name no image."""
+    """Yield a line for each table without rows, or with rows that name no image."""
     for table, count in skipped.without_image.items():
-        yield shown(f"{table}: {counted(count, 'row')} without an image")
+        found = f"{counted(count, 'row')} without an image" if count else "a table without rows"
+        yield shown(f"{table}: {found}")
 
 
 def _listed(counts: Counter[Any]) -> str:

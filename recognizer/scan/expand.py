@@ -7,7 +7,7 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import PurePath
@@ -19,6 +19,7 @@ from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.rows.item_key import MEMBER
 from recognizer.rows.scanfile import is_open_here
+from recognizer.scan.bounds import Bounds
 from recognizer.scan.containers import Containers
 from recognizer.scan.items import (
     Container,
@@ -34,11 +35,12 @@ from recognizer.scan.items import (
 )
 from recognizer.scan.options import ScanOptions
 from recognizer.scan.stores import BUCKET_SCHEMES, Store
-from recognizer.scan.tables import Opening, Roots
+from recognizer.scan.tables import Opening, Roots, column_names
 from recognizer.status import Reason
 
 LIST_ON_STDIN = "-"
 _READ_BYTES = 1 << 16
+_LOOKED_AT = 1000  # rows of a table
 
 
 def expand(
@@ -52,8 +54,8 @@ def expand(
 
     docs/sources.md says what a source may be. ``-`` is a list on standard input, or on ``stdin``.
     An empty name, a pattern that matches nothing and a web URL without permission are a UsageError
-    before anything is yielded; so are an unknown kind of store, and a table without an image column
-    that is the only source, in their place.
+    before anything is yielded; so are an unknown kind of store, and a table without rows or without
+    an image column that is the only source, in their place.
     """
     options = options or ScanOptions()
     names = [os.fspath(name) for name in sources]
@@ -72,6 +74,22 @@ def expand(
         stdin=stdin,
         skipped=Skipped() if skipped is None else skipped,
     ).items()
+
+
+def require_column(name: str, sources: Sequence[str], options: ScanOptions) -> None:
+    """Raise a UsageError if no table among the sources has this column, besides those of images.
+
+    Which tables a list on standard input names is not known before it is read.
+    """
+    if LIST_ON_STDIN in sources:
+        return
+    seen: dict[str, None] = {}
+    first_rows = replace(options, bounds=Bounds(max_members=_LOOKED_AT))
+    for item in expand(filter(table_format, sources), first_rows):
+        seen |= dict.fromkeys(item.columns or ())
+        if name in seen:
+            return
+    raise UsageError(f"--listing-column {name}: no table has it; found: {column_names(seen)}")
 
 
 def _is_pattern(location: object) -> bool:

@@ -206,7 +206,7 @@ class Skipped:
     other_files: int = 0  # of folders and archives: not images by suffix and first bytes
     hidden: int = 0  # files and folders whose names begin with a dot
     without_image: Counter[str] = field(default_factory=Counter)
-    """The number of rows without a value in the image column, by table."""
+    """By table, the rows without a value in the image column; 0 for a table without rows."""
     image_columns: defaultdict[str, dict[str, None]] = field(
         default_factory=lambda: defaultdict(dict)
     )
@@ -215,7 +215,7 @@ class Skipped:
     def add(self, other: Skipped) -> None:
         self.other_files += other.other_files
         self.hidden += other.hidden
-        self.without_image += other.without_image
+        self.without_image.update(other.without_image)
         for table, columns in other.image_columns.items():
             self.image_columns[table] |= columns
 

@@ -9,7 +9,7 @@ import gzip
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -208,7 +208,11 @@ def table_items(opening: Opening, progress: Reading, skipped: Skipped) -> Iterat
             else:  # without any image column it is not a table of listings
                 waiting += list(items)[: _MAX_WAITING - len(waiting)]
             progress.passed(f"row {record.number}")
-    if not columns and without is not None:
+    if not progress.count:
+        if opening.is_only_source:
+            raise UsageError(f"{name}: a table without rows")
+        skipped.without_image[name] = 0
+    elif not columns and without is not None:
         yield _without_column(opening, without)
 
 
@@ -255,14 +259,19 @@ def _images(cells: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _without_column(opening: Opening, cells: Mapping[str, Any]) -> Item:
-    names = ", ".join(repr(name[:_MAX_NAMED]) for name in islice(cells, _MAX_NAMED)) or "none"
-    names += ", ..." * (len(cells) > _MAX_NAMED)
+    names = column_names(cells)
     detail = f"no column {opening.image_column!r}, but {names}"
     if opening.image_column is None:
         detail = f"no column ({names}) is named like one of images: name it with --image-column"
     if opening.is_only_source:
         raise UsageError(f"{opening.container}: {detail}")
     return Item.failed(opening.container, Reason.CORRUPT_CONTAINER, detail)
+
+
+def column_names(columns: Collection[str]) -> str:
+    """Return the first names of columns, for a message."""
+    names = ", ".join(repr(name[:_MAX_NAMED]) for name in islice(columns, _MAX_NAMED))
+    return (names or "none") + ", ..." * (len(columns) > _MAX_NAMED)
 
 
 def _item(
