@@ -110,7 +110,7 @@ def _send(connection: Connection, opening: Opening) -> None:
             said, sent = progress.rest, time.monotonic()
             connection.send(said)
 
-    progress, skipped = Reading(opening.bounds, beat), Skipped()
+    progress, skipped = Reading(opening.options.bounds, beat), Skipped()
     for item in opening.items(progress, skipped):
         connection.send(item)
     connection.send(skipped)

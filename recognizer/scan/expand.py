@@ -7,16 +7,14 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import chain
+from dataclasses import replace
 from pathlib import PurePath
 from typing import BinaryIO, cast
 
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
-from recognizer.imaging.sources import Refused, read_path
+from recognizer.imaging.sources import Refused, read_path, refusal
 from recognizer.rows.item_key import MEMBER
 from recognizer.rows.scanfile import is_open_here
 from recognizer.scan.bounds import Bounds
@@ -67,13 +65,7 @@ def expand(
             raise UsageError(f"{name}: web URLs need --allow-http")
         if _is_pattern(location) and next(_matches(str(location)), None) is None:
             raise UsageError(f"{name}: nothing matches")
-    return _Expansion(
-        names=names,
-        options=options,
-        containers=Containers(options.timeout, options.memory_limit),
-        stdin=stdin,
-        skipped=Skipped() if skipped is None else skipped,
-    ).items()
+    return _Expansion(names, options, stdin, Skipped() if skipped is None else skipped).items()
 
 
 def require_column(name: str, sources: Sequence[str], options: ScanOptions) -> None:
@@ -84,8 +76,8 @@ def require_column(name: str, sources: Sequence[str], options: ScanOptions) -> N
     if LIST_ON_STDIN in sources:
         return
     seen: dict[str, None] = {}
-    first_rows = replace(options, bounds=Bounds(max_members=_LOOKED_AT))
-    for item in expand(filter(table_format, sources), first_rows):
+    tables = [source for source in sources if table_format(source)]
+    for item in expand(tables, replace(options, bounds=Bounds(max_members=_LOOKED_AT))):
         seen |= dict.fromkeys(item.columns or ())
         if name in seen:
             return
@@ -102,21 +94,19 @@ def _matches(pattern: str) -> Iterator[str]:
     return _match_below(pattern) if "**" in pattern else iter(sorted(glob.iglob(pattern)))
 
 
-@dataclass(frozen=True, kw_only=True)
 class _Expansion:
-    names: Sequence[str]
-    options: ScanOptions
-    containers: Containers
-    stdin: BinaryIO | None
-    skipped: Skipped
-
-    @cached_property
-    def folders(self) -> Sequence[Container]:
-        """Folders and stores that are sources: tables may name what lies there."""
-        places = [parse_location(name) for name in self.names]
-        return [
+    def __init__(
+        self, names: Sequence[str], options: ScanOptions, stdin: BinaryIO | None, skipped: Skipped
+    ) -> None:
+        self.options = options
+        self.names = names
+        self.stdin = stdin
+        self.skipped = skipped
+        self.containers = Containers(options.timeout, options.memory_limit)
+        # Folders and stores that are sources: tables may name what lies there.
+        self.folders = [
             place
-            for place in places
+            for place in map(parse_location, names)
             if isinstance(place, StoreObject)
             or (isinstance(place, FileLocation) and os.path.isdir(place))
         ]
@@ -124,15 +114,14 @@ class _Expansion:
     def items(self) -> Iterator[Item]:
         with closing(self.containers):
             for name in self.names:
-                yield from self._of_source(name)
-
-    def _of_source(self, name: str) -> Iterator[Item]:
-        if name != LIST_ON_STDIN:
-            return self._of_name(name)
-        # Unbuffered: a thread may be reading when the program ends, and Python would wait in vain
-        # for the lock of its buffer.
-        file = self.stdin or cast(BinaryIO, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
-        return chain.from_iterable(self._of_name(n, is_listed=True) for n in read_list(file))
+                if name == LIST_ON_STDIN:
+                    # Unbuffered: a thread may be reading when the program ends, and Python would
+                    # wait in vain for the lock of its buffer.
+                    buffer = sys.stdin.buffer if self.stdin is None else self.stdin
+                    for listed in read_list(cast(BinaryIO, getattr(buffer, "raw", buffer))):
+                        yield from self._of_name(listed, is_listed=True)
+                else:
+                    yield from self._of_name(name)
 
     def _of_name(self, name: str, *, is_listed: bool = False) -> Iterator[Item]:
         match parse_location(name):
@@ -187,9 +176,7 @@ class _Expansion:
             return
         opening = Opening(
             container=location,
-            image_column=self.options.image_column,
-            limits=self.options.limits,
-            bounds=self.options.bounds,
+            options=self.options,
             roots=Roots.of(location, self.folders, self.options.access),
             is_only_source=len(self.names) == 1 and self.names[0] == name,
         )
@@ -246,49 +233,43 @@ def _is_image(path: str) -> bool:
 def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
     """Yield the files below a folder by name, but for hidden ones, each folder once."""
     walked: set[tuple[int, int]] = set()
-    # A stack, because a tree may be deeper than Python's recursion limit.
-    stack = [iter([(root, True)])]
+    stack = [root]  # because a tree may be deeper than Python's recursion limit
     while stack:
-        path, is_folder = next(stack[-1], ("", False))
-        if not path:
-            stack.pop()
-        elif not is_folder:
-            yield Item(FileLocation(path))
-        else:
-            try:
-                stack.append(iter(_entries(path, skipped, walked)))
-            except OSError as error:
-                denied = isinstance(error, PermissionError)
-                reason = Reason.PERMISSION_DENIED if denied else Reason.READ_ERROR
-                detail = f"the folder cannot be listed: {error.strerror}"
-                yield Item.failed(FileLocation(path), reason, detail)
-
-
-def _entries(folder: str, skipped: Skipped, walked: set[tuple[int, int]]) -> list[tuple[str, bool]]:
-    status = os.stat(folder)
-    if (status.st_dev, status.st_ino) in walked:
-        return []
-    walked.add((status.st_dev, status.st_ino))
-    with os.scandir(folder) as entries:
-        # Of a link that leads round, DirEntry would raise.
-        names = sorted(
-            (e.name, os.path.isdir(e) if e.is_symlink() else e.is_dir()) for e in entries
-        )
-    shown = [(name, is_folder) for name, is_folder in names if not name.startswith(".")]
-    skipped.hidden += len(names) - len(shown)
-    return [(os.path.join(folder, name), is_folder) for name, is_folder in shown]
+        folder = stack.pop()
+        try:
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in walked:
+                continue
+            walked.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as entries:
+                # Of a link that leads round, DirEntry would raise.
+                names = sorted(
+                    (e.name, os.path.isdir(e) if e.is_symlink() else e.is_dir()) for e in entries
+                )
+        except OSError as error:
+            refused = refusal(error)
+            detail = f"the folder cannot be listed: {refused.detail}"
+            yield Item.failed(FileLocation(folder), refused.reason, detail)
+            continue
+        shown = [
+            (os.path.join(folder, name), is_folder)
+            for name, is_folder in names
+            if not name.startswith(".")
+        ]
+        skipped.hidden += len(names) - len(shown)
+        yield from (Item(FileLocation(path)) for path, is_folder in shown if not is_folder)
+        stack += [path for path, is_folder in reversed(shown) if is_folder]
 
 
 def _match_below(pattern: str) -> Iterator[str]:
     """Yield the files that match a pattern with ``**``; the library's own follows link loops."""
     parts = PurePath(pattern).parts
-    first = next(i for i, part in enumerate(parts) if "**" in part)
-    above = os.path.join(*parts[:first]) if first else ""
-    for root in sorted(glob.iglob(above)) if glob.has_magic(above) else [above]:
-        for item in _walk(root or os.curdir, Skipped()):
-            relative = PurePath(os.path.relpath(item.source, root or os.curdir)).parts
-            if item.reason is None and _fits(relative, parts[first:]):
-                yield os.path.join(root, *relative)
+    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    above = os.path.join("", *parts[:first])
+    for item in _walk(above or os.curdir, Skipped()):
+        names = PurePath(os.path.relpath(item.source, above or os.curdir)).parts
+        if item.reason is None and _fits(names, parts[first:]):
+            yield os.path.join(above, *names)
 
 
 def _fits(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:

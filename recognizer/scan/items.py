@@ -67,45 +67,39 @@ Container: TypeAlias = FileLocation | StoreObject  # where an archive or a table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ZipEntry:
-    """How a member of a zip archive is compressed; size and CRC-32 are of the unpacked bytes."""
-
-    method: int
-    size: int
-    crc: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveMember:
     """A member of an archive, and where its bytes lie, so that a worker can read them there.
 
-    ``offset`` is that of its bytes, in a zip archive of its local header; ``size`` how many are
-    stored. ``stamp`` is the size and modification time (ns) of a local archive when it was listed.
-    The second member of a name is called ``name#2``.
+    ``offset`` is that of its bytes, in a zip archive of its local header; ``packed_size`` how many
+    are stored; ``size`` and ``crc`` are of the unpacked bytes, ``method`` is None in a tar.
+    ``stamp`` is the size and modification time (ns) of a local archive when it was listed. The
+    second member of a name is called ``name#2``.
     """
 
-    archive: Container
+    container: Container
     name: str
-    offset: int = 0
-    size: int = 0
+    offset: int
+    packed_size: int
+    size: int
+    method: int | None = None
+    crc: int = 0
     stamp: tuple[int, int] | None = None
-    zipped: ZipEntry | None = None
 
     def __str__(self) -> str:
-        return f"{self.archive}{MEMBER}{self.name}"
+        return f"{self.container}{MEMBER}{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableCell:
     """An image in a table, or a flawed row; rows, without the header, and images count from 1."""
 
-    table: Container
+    container: Container
     row: int
     number: int | None = None
 
     def __str__(self) -> str:
         suffix = "" if self.number is None else f"/{self.number}"
-        return f"{self.table}{MEMBER}{self.row}{suffix}"
+        return f"{self.container}{MEMBER}{self.row}{suffix}"
 
 
 Location: TypeAlias = FileLocation | ArchiveMember | StoreObject | WebAddress | TableCell
@@ -170,17 +164,13 @@ class Item:
     def alternate_path(self) -> Self | None:
         """Return the same local image with an absolute path for a relative one, or the reverse."""
         own = self.location
-        place = getattr(own, "archive", None) or getattr(own, "table", None) or own
+        inner = own if isinstance(own, ArchiveMember | TableCell) else None
+        place = own if inner is None else inner.container
         path = alternate_path(place) if isinstance(place, FileLocation) else None
         if path is None:
             return None
         other = FileLocation(path)
-        match own:
-            case ArchiveMember():
-                return replace(self, location=replace(own, archive=other))
-            case TableCell():
-                return replace(self, location=replace(own, table=other))
-        return replace(self, location=other)
+        return replace(self, location=replace(inner, container=other) if inner else other)
 
     @property
     def _unread(self) -> Location | None:
@@ -195,7 +185,7 @@ class Item:
     @property
     def is_remote(self) -> bool:
         """Whether its bytes come over a network, so that waiting is most of the work."""
-        place = self._unread.archive if isinstance(self._unread, ArchiveMember) else self._unread
+        place = getattr(self._unread, "container", self._unread)
         return isinstance(place, StoreObject | WebAddress)
 
 

@@ -25,17 +25,17 @@ from recognizer.decision import decide
 from recognizer.engine import Recognizer, ScoredImage
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits, LoadedImage
-from recognizer.imaging.sources import Refused, open_regular, read_path, refusal
+from recognizer.imaging.sources import Refused, read_path
 from recognizer.imaging.thumbnail import THUMBNAIL_SIDE, Thumbnail, shrink
 from recognizer.policy import CandidateKind, Verdict
 from recognizer.prediction import Prediction, Region
 from recognizer.rows.records import result_of
 from recognizer.rows.row import Row
 from recognizer.rows.similar import quantize
-from recognizer.scan.archives import extract
+from recognizer.scan.archives import read_member
 from recognizer.scan.items import Access, ArchiveMember, FileLocation, Item, StoreObject, WebAddress
 from recognizer.scan.options import WorkerPayload
-from recognizer.scan.stores import Store, stamp_of
+from recognizer.scan.stores import Store
 from recognizer.status import Reason, Status
 
 
@@ -306,7 +306,7 @@ class Reader:
                 case FileLocation() as path:
                     return read_path(path, self._limits)
                 case ArchiveMember() as member:
-                    return _read_member(member, self._limits)
+                    return read_member(member, self._limits)
                 case StoreObject() as place:
                     return Store(place).read(self._limits)
                 case WebAddress() as url:
@@ -317,20 +317,3 @@ class Reader:
                     raise Refused(Reason.NOT_FOUND, f"{cell}: the table is not read again")
         except RecognizerError as error:  # a store that only one item of many needs
             raise Refused(Reason.READ_ERROR, str(error)) from error
-
-
-def _read_member(member: ArchiveMember, limits: Limits) -> bytes:
-    if isinstance(member.archive, StoreObject):
-        return extract(Store(member.archive).read_range, member, limits)
-    with open_regular(member.archive) as file:
-        if stamp_of(file) != member.stamp:
-            raise Refused(Reason.READ_ERROR, "the archive has changed since it was listed")
-
-        def read_range(start: int, end: int) -> bytes:
-            try:
-                file.seek(start)
-                return file.read(end - start)
-            except OSError as error:
-                raise refusal(error) from error
-
-        return extract(read_range, member, limits)
