@@ -32,21 +32,24 @@ class Containers(Closes):
     def __init__(self, timeout: float = 30.0, memory_limit: int | None = None) -> None:
         self._timeout = timeout
         self._memory_limit = memory_limit or MEMORY_LIMIT
-        self._process: Child | None = None
-        self._is_idle = False
+        self._idle: Child | None = None
+        self._busy: Child | None = None
         self._is_closed = False
 
     def close(self) -> None:
         """Kill the process; whoever waits for its items gets no more."""
         self._is_closed = True
-        if self._process is not None:
-            self._process.kill()
+        for process in filter(None, (self._idle, self._busy)):
+            process.kill()
 
     def items(self, opening: Opening, skipped: Skipped) -> Iterator[Item]:
         """Yield the images of a container; what is wrong with it is an item too."""
         rest = "nothing of it was read"
-        process = self._ready()
-        self._is_idle = False
+        limit = self._memory_limit
+        process = self._idle or Child.start(_run, limit, memory_limit=limit)[0]
+        self._idle, self._busy = None, process
+        if self._is_closed:
+            process.kill()
         try:
             with suppress(OSError):  # it has died: the end of its connection will show it
                 process.connection.send(opening)
@@ -58,26 +61,15 @@ class Containers(Closes):
                         message.reraise(f"{opening.container} cannot be opened")
                     case _:
                         rest = message
+            skipped.add(message)
+            self._idle = process
         except DiedError as died:
-            self._process = None
             if not self._is_closed:
                 detail = f"the process that opened it {died}; {rest}"
                 yield Item.failed(opening.container, Reason.CORRUPT_CONTAINER, detail)
-        else:
-            self._is_idle = True
-            skipped.add(message)
-
-    def _ready(self) -> Child:
-        if self._process is not None and not self._is_idle:  # its last container was left halfway
-            self._process.close()
-            self._process = None
-        if self._process is None:
-            limit = self._memory_limit
-            self._process, _ = Child.start(_run, limit, memory_limit=limit)
-            self._is_idle = True
-        if self._is_closed:
-            self._process.kill()
-        return self._process
+        finally:
+            if self._idle is not process:  # it has died, or its container was left halfway
+                process.close()
 
 
 # --- the process ----------------------------------------------------------------------------------

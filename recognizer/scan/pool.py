@@ -35,6 +35,7 @@ from recognizer.policy import Policy
 from recognizer.prediction import Prediction
 from recognizer.rows.records import result_of
 from recognizer.rows.row import Row
+from recognizer.rows.scanfile import NewRow
 from recognizer.scan.items import Item
 from recognizer.scan.machine import available_cpus, worker_count, worker_memory
 from recognizer.scan.options import ScanOptions, WorkerPayload
@@ -230,7 +231,7 @@ class WorkerPool:
         failed = Prediction(status=Status.FAILED, reason=died.reason, detail=detail, sha256=sha256)
         row = make_row(task.item, failed, self._payload)
         is_new = result_of(row) != task.known
-        return TaskResult(index=task.index, row=row if is_new else None)
+        return TaskResult(index=task.index, new=NewRow(row) if is_new else None)
 
 
 class Scorer(Closes):
@@ -272,8 +273,7 @@ class Scorer(Closes):
     def score(self, items: Iterable[Item]) -> list[Row]:
         """Return a row for each item, in their order; raise as :func:`recognizer.scan.scan`."""
         tasks = [Task(index=index, item=item) for index, item in enumerate(items)]
-        rows = [result.row for result in self.work(tasks)]
-        return [row for row in rows if row is not None]  # all, without earlier rows
+        return [result.new.row for result in self.work(tasks) if result.new is not None]
 
     def work(self, tasks: Sequence[Task]) -> list[TaskResult]:
         """Return the result of each task, in order; raise as :meth:`score`."""

@@ -15,10 +15,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from recognizer._process import defect, listen, prepare, resident_bytes, settle
 from recognizer.decision import decide
@@ -26,11 +22,12 @@ from recognizer.engine import Recognizer, ScoredImage
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits, LoadedImage
 from recognizer.imaging.sources import Refused, read_path
-from recognizer.imaging.thumbnail import THUMBNAIL_SIDE, Thumbnail, shrink
+from recognizer.imaging.thumbnail import THUMBNAIL_SIDE, shrink
 from recognizer.policy import CandidateKind, Verdict
 from recognizer.prediction import Prediction, Region
 from recognizer.rows.records import result_of
 from recognizer.rows.row import Row
+from recognizer.rows.scanfile import NewRow
 from recognizer.rows.similar import quantize
 from recognizer.scan.archives import read_member
 from recognizer.scan.items import Access, ArchiveMember, FileLocation, Item, StoreObject, WebAddress
@@ -51,12 +48,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """What became of a task; no ``row`` if the last one holds; embeddings are int8, (channels,)."""
+    """What became of a task: a new row, or the state of the file for which its last one holds."""
 
     index: int
-    row: Row | None = None
-    thumbnail: Thumbnail | None = None
-    embedding: NDArray[np.int8] | None = None
+    new: NewRow | None = None
     file_state: bytes | None = None
 
 
@@ -111,14 +106,6 @@ def run_worker(connection: Connection, payload: WorkerPayload) -> None:
                 worker.work(batch)
 
 
-class _Loaded(NamedTuple):
-    """A task, its image (None if the last row still holds), and the file that was read."""
-
-    task: Task
-    image: LoadedImage | None
-    file_state: bytes | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Worker:
     """Turns tasks into results, and reports each step."""
@@ -130,43 +117,44 @@ class Worker:
 
     def work(self, tasks: Sequence[Task]) -> None:
         """Score images in one pass of the model, and send their results."""
-        loaded: list[_Loaded] = []
+        loaded: list[tuple[Task, LoadedImage, bytes | None]] = []
         for task in tasks:
             self.connection.send(TaskStep((task.index,)))
-            one = self._load(task)
-            if one.image is None:
-                self.connection.send(TaskResult(index=task.index, file_state=one.file_state))
+            image, state = self._load(task)
+            if image is None:
+                self.connection.send(TaskResult(index=task.index, file_state=state))
             else:
-                loaded.append(one)
-        images = [one.image for one in loaded if one.image is not None]
-        if not images:
+                loaded.append((task, image, state))
+        if not loaded:
             return
+        images = [image for _, image, _ in loaded]
         if len(tasks) > 1:  # the step of a single one goes on
             sha256 = images[0].sha256 if len(images) == 1 else None
-            self.connection.send(TaskStep(tuple(one.task.index for one in loaded), sha256))
-        for one, scored in zip(loaded, self._score(images), strict=True):
-            self.connection.send(self._result(one, scored))
+            self.connection.send(TaskStep(tuple(task.index for task, _, _ in loaded), sha256))
+        for (task, _, state), scored in zip(loaded, self._score(images), strict=True):
+            self.connection.send(self._result(task, scored, state))
 
-    def _load(self, task: Task) -> _Loaded:
+    def _load(self, task: Task) -> tuple[LoadedImage | None, bytes | None]:
+        """Return the image, or None if the last row still holds, and the state of its file."""
         path = task.item.path
         before = None if path is None else file_state(path)
         try:
             data = self.reader.read(task.item)
         except Refused as refused:
-            return _Loaded(task, _failed(refused.reason, refused.detail))
+            return _failed(refused.reason, refused.detail), None
         except Exception as error:
-            return _Loaded(task, _failed(*defect(error)))
+            return _failed(*defect(error)), None
         sha256 = hashlib.sha256(data).hexdigest()
         state = None
         if path is not None and before is not None and before[1]:
             state = before[0] if file_state(path) == before else None
         if self.payload.is_up_to_date(task.known, sha256):
-            return _Loaded(task, None, state)
+            return None, state
         self.connection.send(TaskStep((task.index,), sha256))
         try:
-            return _Loaded(task, self.recognizer.load_image(data, sha256=sha256), state)
+            return self.recognizer.load_image(data, sha256=sha256), state
         except Exception as error:
-            return _Loaded(task, _failed(*defect(error), sha256), state)
+            return _failed(*defect(error), sha256), state
 
     def _score(self, images: Sequence[LoadedImage]) -> list[ScoredImage]:
         outputs = ["scores", "maps"] + ["embedding"] * self.payload.options.embeddings
@@ -182,24 +170,23 @@ class Worker:
             )
             return [ScoredImage(image=image, prediction=failed, outputs={})]
 
-    def _result(self, loaded: _Loaded, scored: ScoredImage) -> TaskResult:
-        task, image, prediction = loaded.task, scored.image, scored.prediction
+    def _result(self, task: Task, scored: ScoredImage, state: bytes | None) -> TaskResult:
         row = make_row(
             task.item,
-            prediction,
+            scored.prediction,
             self.payload,
             lambda label: self.recognizer.regions(scored, label),
         )
-        result = TaskResult(index=task.index, file_state=loaded.file_state)
         if result_of(row) == task.known:  # failed again, for the same reason
-            return result
+            return TaskResult(index=task.index, file_state=state)
+        thumbnail = None
+        if row.is_lead and scored.image.frames:
+            wanted = row.regions[0].frame if row.regions else scored.prediction.frame
+            frame = next(frame for frame in scored.image.frames if frame.index == wanted)
+            thumbnail = shrink(frame.rgb, THUMBNAIL_SIDE, frame.index)
         vector = scored.embedding if self.payload.options.embeddings else None
-        result = replace(result, row=row, embedding=None if vector is None else quantize(vector))
-        if not row.is_lead or not image.frames:
-            return result
-        wanted = row.regions[0].frame if row.regions else prediction.frame
-        frame = next(frame for frame in image.frames if frame.index == wanted)
-        return replace(result, thumbnail=shrink(frame.rgb, THUMBNAIL_SIDE, frame.index))
+        embedding = None if vector is None else quantize(vector)
+        return TaskResult(index=task.index, new=NewRow(row, thumbnail, embedding, state))
 
 
 def make_row(
@@ -210,11 +197,12 @@ def make_row(
 ) -> Row:
     """Make an item's row, now: decided, and with the regions of what its leads may show."""
     bundle, policy, bank = payload.bundle, payload.policy, payload.options.known
+    audit = payload.options.audit
     known = bank.match(prediction.phash, policy.known.distance) if bank else ()
     verdict = decide(prediction, bundle, policy, known, item.columns)
     labels = lead_products(prediction, verdict, payload)
     regions = tuple(region for label in labels for region in regions_of(label))
-    return Row.from_prediction(
+    row = Row.from_prediction(
         item.source,
         replace(prediction, regions=regions),
         verdict,
@@ -225,6 +213,7 @@ def make_row(
         bank=bank,
         known=known,
     )
+    return row if audit is None else audit.drawn(row)
 
 
 def lead_products(
