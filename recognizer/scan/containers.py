@@ -11,7 +11,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from recognizer._closing import Closes
-from recognizer._process import Child, DiedError, RemoteError, inbox, settle
+from recognizer._process import Child, DiedError, RemoteError, begin_work
 from recognizer.errors import RecognizerError
 from recognizer.scan.bounds import Reading
 from recognizer.scan.items import Item, Skipped
@@ -76,11 +76,10 @@ class Containers(Closes):
 
 
 def _run(connection: Connection, memory_limit: int) -> None:
-    settle()
+    requests = begin_work(connection)
     # pyarrow's own allocators take a gigabyte of addresses before the first byte.
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
     _bound_memory(memory_limit)
-    requests = inbox(connection)
     connection.send(None)
     while True:
         opening = requests.get()

@@ -1,8 +1,7 @@
-"""The worker pool: the processes of a scan, and what ends one: a crash, a timeout, its memory.
+"""The worker pool. What a worker died of gets a row that says so; what waited goes to another.
 
-The image that a worker died of gets a row that says so; what waited goes to another worker. **No
-image is blamed on suspicion**: if it is uncertain which one was the cause (one of a GPU's batch; or
-the memory may have grown before), each is tried again by itself.
+**No image is blamed on suspicion**: if it is uncertain which one was the cause (one of a GPU's
+batch; or the memory may have grown before), each is tried again by itself.
 """
 
 import math
@@ -26,7 +25,6 @@ from recognizer._process import (
     close_all,
     mebibytes,
     signals_held_back,
-    spawn,
 )
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle
@@ -100,7 +98,9 @@ class WorkerPool:
             self._hand_out(tasks)
             if not any(worker.tasks for worker in self._workers):
                 break
-            ready = wait([w.child.connection for w in self._workers], self._patience(due))
+            patient_until = min(due, self._check_at)
+            connections = [worker.child.connection for worker in self._workers]
+            ready = wait(connections, max(0.0, patient_until - time.monotonic()))
             for worker in [w for w in self._workers if w.child.connection in ready]:
                 done += self._receive(worker)
             now = time.monotonic()
@@ -115,7 +115,7 @@ class WorkerPool:
             yield done
 
     def stop(self) -> None:
-        close_all([worker.child for worker in self._workers])
+        close_all(worker.child for worker in self._workers)
         self._workers.clear()
 
     def _hand_out(self, tasks: Iterator[Task]) -> None:
@@ -147,9 +147,9 @@ class WorkerPool:
             worker.child.connection.send(task)
 
     def _start(self) -> _Worker:
-        with signals_held_back():
-            started = spawn(run_worker, self._payload)
-            self._workers.append(_Worker(Child(*started, self._memory_limit)))
+        with signals_held_back():  # a worker that stop() does not know would stay behind
+            child = Child(run_worker, self._payload, memory_limit=self._memory_limit)
+            self._workers.append(_Worker(child))
         return self._workers[-1]
 
     def _receive(self, worker: _Worker) -> list[TaskResult]:
@@ -181,12 +181,6 @@ class WorkerPool:
             case RemoteError():
                 message.reraise("a worker cannot load the model")
         return []
-
-    def _patience(self, due: float) -> float:
-        until = 0.0
-        if self._memory_limit is None:
-            until = min(w.since + self._seconds(w) for w in self._workers if w.tasks)
-        return max(0.0, min(due, max(until, self._check_at)) - time.monotonic())
 
     def _seconds(self, worker: _Worker) -> float:
         return self._options.timeout if worker.is_ready else _process.START_SECONDS

@@ -79,7 +79,7 @@ class Roots:
                 folders.append(place if place is not table else os.path.dirname(place))
         real = (os.path.realpath(folder or os.curdir) for folder in folders)
         slashed = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
-        return cls(tuple(dict.fromkeys(real)), slashed, tuple(given))
+        return cls(tuple(os.path.join(folder, "") for folder in real), slashed, tuple(given))
 
     def locate(self, table: Container, path: str) -> FileLocation | StoreObject:
         """Return what a path in a table names: below a given root, else in the table's folder."""
@@ -119,7 +119,7 @@ class Roots:
             real = os.path.realpath(path)
         except ValueError:  # a NUL: the reader will say that it does not exist
             return True
-        return any(real == root or real.startswith(os.path.join(root, "")) for root in self.folders)
+        return os.path.join(real, "").startswith(self.folders)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

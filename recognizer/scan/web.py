@@ -1,9 +1,7 @@
-"""Images from the web, fetched so that no URL can reach what only this machine may reach.
+"""Images from the web. Strangers write the URLs, which must not reach what only this machine may.
 
-URLs in listings are written by strangers. A host name is resolved once, every address that it
-has must be public, and the connection goes to one of these: no second look-up could answer
-otherwise (DNS rebinding). Each redirect goes the same way. No proxy, cookie or credential is used.
-Source: OWASP, Server-Side Request Forgery Prevention Cheat Sheet.
+A host name is resolved once, all its addresses must be public, and the connection goes to one of
+them, without a second look-up (DNS rebinding). Source: OWASP, SSRF Prevention Cheat Sheet.
 """
 
 import http.client

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import queue
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 
-from recognizer._process import defect, listen, prepare, resident_bytes, settle
+from recognizer._process import begin_work, defect, prepare, resident_bytes
 from recognizer.decision import decide
 from recognizer.engine import Recognizer, ScoredImage
 from recognizer.errors import RecognizerError
@@ -80,24 +79,17 @@ def run_worker(connection: Connection, payload: WorkerPayload) -> None:
 
     If fewer than a batch wait, the pass of the model is smaller: nothing waits to fill it.
     """
-    settle()
     options = payload.options
     reader = Reader(options.limits, options.access)
-    waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
-
-    def receive() -> None:
-        task: Task = connection.recv()
-        reader.expect(task.item)
-        waiting.put(task)
-
-    def ready(recognizer: Recognizer) -> Ready:
-        return Ready(provider=recognizer.provider, memory=resident_bytes(os.getpid()))
-
-    listen(receive)
-    recognizer = prepare(connection, payload.make_recognizer, ready)
+    waiting = begin_work(connection, lambda task: reader.expect(task.item))
+    recognizer = prepare(
+        connection,
+        payload.make_recognizer,
+        lambda made: Ready(provider=made.provider, memory=resident_bytes(os.getpid())),
+    )
     worker = Worker(connection, payload, reader, recognizer)
     while True:
-        tasks = [waiting.get()]
+        tasks: list[Task] = [waiting.get()]
         while len(tasks) < options.batch_size and not waiting.empty():
             tasks.append(waiting.get())
         alone = [[task] for task in tasks if task.is_alone]
