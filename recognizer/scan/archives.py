@@ -244,7 +244,7 @@ def zip_members(archive: Container) -> Iterator[Member]:
                 crc=entry.CRC,
                 stamp=stamp,
             )
-            yield Member(location=location, flaw=flaw, read=partial(_unzip, read_range, location))
+            yield Member(location=location, flaw=flaw, read=partial(_extract, read_range, location))
 
 
 def _overlapping(entries: Sequence[zipfile.ZipInfo]) -> set[int]:
@@ -290,31 +290,24 @@ def _read_range(file: BinaryIO, start: int, end: int) -> bytes:
         raise refusal(error) from error
 
 
-def _extract(read_range: ReadRange, member: ArchiveMember) -> bytes:
+def _extract(read_range: ReadRange, member: ArchiveMember, head: int | None = None) -> bytes:
+    """Read and unpack a member, or its ``head`` unverified."""
+    start, size, packed = member.offset, member.packed_size, b""
+    if head is not None:
+        size = min(size, head + _SLACK)
     if member.method is not None:
-        return _unzip(read_range, member, None)
-    data = read_range(member.offset, member.offset + member.size)
-    if len(data) < member.size:
-        raise Refused(Reason.TRUNCATED, f"the archive ends within it, after {len(data)} bytes")
-    return data
-
-
-def _unzip(read_range: ReadRange, member: ArchiveMember, head: int | None) -> bytes:
-    """Unpack a member, or its ``head`` unverified."""
-    packed_size = member.packed_size if head is None else min(member.packed_size, head + _SLACK)
-    block = read_range(member.offset, member.offset + _LOCAL_HEADER.size + _SLACK + packed_size)
-    if len(block) < _LOCAL_HEADER.size or not block.startswith(b"PK\3\4"):
-        raise Refused(Reason.CORRUPT_CONTAINER, "no member begins where the directory says")
-    *_, name_size, extra_size = _LOCAL_HEADER.unpack_from(block)
-    start = _LOCAL_HEADER.size + name_size + extra_size
-    packed = block[start : start + packed_size]
-    if len(packed) < packed_size:
-        start += member.offset
-        packed = read_range(start, start + packed_size)
-    if len(packed) < packed_size:
+        block = read_range(start, start + _LOCAL_HEADER.size + _SLACK + size)
+        if len(block) < _LOCAL_HEADER.size or not block.startswith(b"PK\3\4"):
+            raise Refused(Reason.CORRUPT_CONTAINER, "no member begins where the directory says")
+        *_, name_size, extra_size = _LOCAL_HEADER.unpack_from(block)
+        behind = _LOCAL_HEADER.size + name_size + extra_size
+        start, packed = start + behind, block[behind : behind + size]
+    if len(packed) < size:
+        packed = read_range(start, start + size)
+    if len(packed) < size:
         raise Refused(Reason.TRUNCATED, f"the archive ends within it, after {len(packed)} bytes")
-    if member.method == STORED:
-        data = packed if head is None else packed[:head]
+    if member.method in {None, STORED}:
+        data = packed[:head]
     elif member.method == DEFLATED:
         # One byte more than it should be, so that a longer one is noticed, but never unpacked.
         max_length = member.size + 1 if head is None else head
@@ -324,6 +317,7 @@ def _unzip(read_range: ReadRange, member: ArchiveMember, head: int | None) -> by
             raise Refused(Reason.CORRUPT_CONTAINER, str(error)) from error
     else:
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"compressed by the zip method {member.method}")
-    if head is None and (len(data) != member.size or zlib.crc32(data) != member.crc):
+    is_whole = head is None and member.method is not None
+    if is_whole and (len(data) != member.size or zlib.crc32(data) != member.crc):
         raise Refused(Reason.CORRUPT_CONTAINER, "its bytes do not match the directory")
     return data

@@ -27,9 +27,6 @@ _S3_CONFIG = {  # seconds; of reading, without a byte
     "connect_timeout": 5.0,
     "read_timeout": 8.0,
 }
-_CREDENTIALS = frozenset(
-    {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"}
-)
 
 
 class Store:
@@ -131,10 +128,7 @@ def _refusing() -> Iterator[None]:
     except MemoryError as error:
         raise Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit") from error
     except Exception as error:  # each store has its own classes of errors
-        refused = refusal(error)
-        if type(error).__name__ in _CREDENTIALS:
-            refused = Refused(Reason.PERMISSION_DENIED, refused.detail)
-        raise refused from error
+        raise refusal(error) from error
 
 
 def opened(location: Container) -> BinaryIO:
