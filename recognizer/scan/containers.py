@@ -1,7 +1,4 @@
-"""Archives and tables, opened in a process that may die of them: strangers wrote them.
-
-One that does costs a row that says how far it was read; the parent parses nothing.
-"""
+"""Archives and tables, opened in a process: what it dies of costs a row, and nothing else."""
 
 import os
 import sys

@@ -48,12 +48,11 @@ def expand(
     stdin: BinaryIO | None = None,
     skipped: Skipped | None = None,
 ) -> Iterator[Item]:
-    """Yield the images that ``sources`` name, lazily; what does not exist is an item too.
+    """Yield the images that ``sources`` name (docs/sources.md); what does not exist is one too.
 
-    docs/sources.md says what a source may be. ``-`` is a list on standard input, or on ``stdin``.
     An empty name, a pattern that matches nothing and a web URL without permission are a UsageError
-    before anything is yielded; so are an unknown kind of store, and a table without rows or without
-    an image column that is the only source, in their place.
+    before anything is yielded; an unknown kind of store, and an only source without rows or an
+    image column, in their place.
     """
     options = options or ScanOptions()
     names = [os.fspath(name) for name in sources]
@@ -69,11 +68,8 @@ def expand(
 
 
 def require_column(name: str, sources: Sequence[str], options: ScanOptions) -> None:
-    """Raise a UsageError if no table among the sources has this column, besides those of images.
-
-    Which tables a list on standard input names is not known before it is read.
-    """
-    if LIST_ON_STDIN in sources:
+    """Raise a UsageError if no table among the sources has this column, besides those of images."""
+    if LIST_ON_STDIN in sources:  # which tables it names is not known before it is read
         return
     seen: dict[str, None] = {}
     tables = [source for source in sources if table_format(source)]
@@ -88,10 +84,6 @@ def _is_pattern(location: object) -> bool:
     if not isinstance(location, FileLocation):
         return False
     return glob.has_magic(location) and not os.path.lexists(location)
-
-
-def _matches(pattern: str) -> Iterator[str]:
-    return _match_below(pattern) if "**" in pattern else iter(sorted(glob.iglob(pattern)))
 
 
 class _Expansion:
@@ -200,11 +192,7 @@ class _Expansion:
 
 
 def read_list(file: BinaryIO) -> Iterator[str]:
-    """Yield the paths of a list, as they come; empty entries are left out.
-
-    NUL separates them where one stands among the bytes up to the first separator that was read
-    with it, else newline (with or without a carriage return before it).
-    """
+    """Yield the paths of a list, separated by NULs if the first chunk has one, else by newlines."""
     read = getattr(file, "read1", file.read)
     rest, separator, chunk = b"", None, b"..."
     while chunk:
@@ -261,8 +249,10 @@ def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
         stack += [path for path, is_folder in reversed(shown) if is_folder]
 
 
-def _match_below(pattern: str) -> Iterator[str]:
-    """Yield the files that match a pattern with ``**``; the library's own follows link loops."""
+def _matches(pattern: str) -> Iterator[str]:
+    if "**" not in pattern:  # with it, the library would follow loops of links
+        yield from sorted(glob.iglob(pattern))
+        return
     parts = PurePath(pattern).parts
     first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     above = os.path.join("", *parts[:first])

@@ -57,11 +57,6 @@ class StoreObject(str):
         """The scheme of the URL, in lower case."""
         return self.partition("://")[0].lower()
 
-    @property
-    def folder(self) -> str:
-        """What comes before the last slash."""
-        return self.rpartition("/")[0]
-
 
 Container: TypeAlias = FileLocation | StoreObject  # where an archive or a table may lie
 
@@ -70,10 +65,8 @@ Container: TypeAlias = FileLocation | StoreObject  # where an archive or a table
 class ArchiveMember:
     """A member of an archive, and where its bytes lie, so that a worker can read them there.
 
-    ``offset`` is that of its bytes, in a zip archive of its local header; ``packed_size`` how many
-    are stored; ``size`` and ``crc`` are of the unpacked bytes, ``method`` is None in a tar.
-    ``stamp`` is the size and modification time (ns) of a local archive when it was listed. The
-    second member of a name is called ``name#2``.
+    ``offset`` is that of its bytes, in a zip archive of its local header; ``size`` and ``crc`` are
+    of the unpacked bytes; ``method`` is None in a tar. ``stamp`` is that of a local archive.
     """
 
     container: Container
@@ -212,10 +205,9 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One part of a scan, numbered from 1; another number is a :class:`UsageError`.
+    """One part of a scan, numbered from 1: the name of a listing says in which one its images are.
 
-    Every item is in exactly one of the ``count`` shards, and all items of a listing are in the
-    same, which depends only on the name of the listing (without one, of the source).
+    An image without a listing goes by its source.
     """
 
     number: int
@@ -223,10 +215,7 @@ class Shard:
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.count:
-            count = max(1, self.count)
-            raise UsageError(
-                f"shard {self.number}/{self.count}: shards go from 1/{count} to {count}/{count}"
-            )
+            raise UsageError(f"shard {self.number}/{self.count}: write i/n, with i from 1 to n")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -273,22 +262,16 @@ def _addresses_within(address: IpAddress) -> Iterator[IpAddress]:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Which places a scan may read from.
+    """Which places a scan may read from: the web, and for tables folders and beginnings of URLs.
 
-    With ``allow_http``, ``http://`` and ``https://`` URLs are fetched. ``roots`` are the folders,
-    and the beginnings of URLs of object stores, where the paths in tables begin, and where tables
-    may name images; without folders, the table's own and those that are sources. The prefix of a
-    table in a store, and those that are sources, are always among them.
+    Without a folder among the ``roots``, a table may name what is in its own, or in a source.
     """
 
     allow_http: bool = False
     roots: tuple[str, ...] = ()
 
     def refusal(self, address: IpAddress, port: int) -> str | None:
-        """Return why an address may not be connected to; None if anybody can reach it, by the web.
-
-        An IPv6 address that stands for an IPv4 one is judged by that.
-        """
+        """Return why an address may not be connected to; None if anybody can reach it."""
         if port not in PORTS.values():
             return f"port {port} is neither 80 nor 443"
         for inner in _addresses_within(address):

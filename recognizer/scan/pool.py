@@ -70,10 +70,7 @@ class _Worker:
 
 
 class WorkerPool:
-    """Worker processes, replaced as they die; as many are started as there is work for.
-
-    ``provider`` says where onnxruntime really computes; it is None before any worker has started.
-    """
+    """Worker processes, replaced as they die; as many are started as there is work for."""
 
     def __init__(self, payload: WorkerPayload) -> None:
         self._payload = payload
@@ -88,7 +85,7 @@ class WorkerPool:
         self._swollen: deque[Task] = deque()  # memory went over the limit: for new workers only
         self._failed_starts = 0
         self._check_at = 0.0  # not with each message: to look at all workers takes longer
-        self.provider: str | None = None
+        self.provider: str | None = None  # where onnxruntime really computes
 
     def work(self, tasks: Iterator[Task]) -> Iterator[Sequence[TaskResult]]:
         """Yield a result for each task, several at a time; take tasks as there is room."""
@@ -231,8 +228,7 @@ class WorkerPool:
 class Scorer(Closes):
     """Scores images for programs that deal out the work: Ray's actors, tasks of Spark or Dask.
 
-    It has the workers of a scan behind one call: one, unless the options say otherwise. The model
-    is loaded once for each scorer.
+    It has the workers of a scan behind one call: one, unless the options say otherwise.
     """
 
     def __init__(self, bundle: Bundle, policy: Policy, options: ScanOptions | None = None) -> None:

@@ -29,11 +29,9 @@ Actors are started again for each round, which costs seconds where the round tak
 
 
 class RayPool:
-    """Actors of a Ray cluster: as many as the option ``workers``, or one on each of its CPUs.
+    """Actors of a Ray cluster, or of one that Ray starts here: as many as ``workers``, or as CPUs.
 
-    The cluster is the one that this process is connected to, or that of ``RAY_ADDRESS``, or one
-    that Ray starts on this machine. Its machines need this package, of the same version, and must
-    reach the images by the same names; the model travels with the work.
+    Its machines must reach the images by the same names; the model travels with the work.
     """
 
     def __init__(self, payload: WorkerPayload) -> None:

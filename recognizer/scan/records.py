@@ -128,10 +128,9 @@ class Oversized:
 
 
 def parquet_records(file: BinaryIO, limit: int, progress: Reading) -> Iterator[Record]:
-    """Yield the rows of a Parquet table.
+    """Yield the rows of a Parquet table, without columns of more than ``limit`` bytes in a row.
 
-    A column that has more than ``limit`` bytes in each row of a group, on average, is not read: its
-    pages may be larger than the memory.
+    This is on average in a group: their pages may be larger than the memory.
     """
     pq = parquet_library()
     number = 0
@@ -206,10 +205,9 @@ def plain(value: Any, nesting: int = _MAX_NESTING) -> Any:  # noqa: PLR0911 - a 
 
 
 def listing_columns(cells: Iterable[tuple[str, Any]], images: int = 1) -> dict[str, Any]:
-    """Return a listing's own columns; what is too long ends in a note that it was cut.
+    """Return a listing's own columns; what is too long, of many images sooner, is cut with a note.
 
-    Each row of its images has them, so they have less room if there are many ``images``. A cell
-    that is nested too deep is a ValueError.
+    A cell that is nested too deep is a ValueError.
     """
     columns: dict[str, Any] = {}
     left = min(_MAX_CELLS, _MAX_LISTING_CELLS // images) * _MAX_CELL

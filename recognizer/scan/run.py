@@ -165,10 +165,9 @@ class _ScanRun:
 
 
 class Lookahead(Closes):
-    """Iterates over items that a thread finds meanwhile.
+    """Iterates over items that a thread finds meanwhile, and holds compressed, up to a limit.
 
-    What has been found and not been asked for is held compressed, up to a limit; then the thread
-    waits. An error of the walk comes in its place among the items.
+    An error of the walk comes in its place among the items.
     """
 
     def __init__(self, items: Iterable[Item]) -> None:

@@ -1,7 +1,4 @@
-"""Object stores, through fsspec: single objects, prefixes, and streamed files.
-
-Credentials and retries are those of the store's own library. A scan of files imports no fsspec.
-"""
+"""Object stores, through fsspec, which a scan of files does not import."""
 
 import io
 import os
@@ -30,11 +27,7 @@ _S3_CONFIG = {  # seconds; of reading, without a byte
 
 
 class Store:
-    """The store of an object or a prefix. All methods raise :class:`Refused`.
-
-    ``place`` is any URL that fsspec knows, except chained ones (``a::b``); others are a
-    :class:`UsageError`.
-    """
+    """The store of an object or a prefix; all methods raise :class:`Refused`."""
 
     def __init__(self, place: StoreObject) -> None:
         self.place = url = place
@@ -88,11 +81,7 @@ class Store:
             return bool(self._fs.info(self._path)["type"] == "file")
 
     def objects_below(self) -> Iterator[StoreObject]:
-        """Yield all objects whose paths begin with this one and a slash.
-
-        They come in the order of the store's own listing, which for S3 is that of their names.
-        S3 lists them by pages; of other stores, one folder is held in memory at a time.
-        """
+        """Yield all objects below this one; S3 lists them by pages, other stores by folders."""
         base = self.place.rstrip("/")
         root = self._path.rstrip("/")
         paths = self._pages(root) if hasattr(self._fs, "call_s3") else self._walk(root)

@@ -1,7 +1,4 @@
-"""Archives and tables, opened; and of each row of a table the images that it names or holds.
-
-A row that cannot be read, and a listing without an image, are items too.
-"""
+"""Archives and tables, opened; and of each row of a table the images that it names or holds."""
 
 import base64
 import binascii
@@ -63,7 +60,7 @@ class Roots:
 
     folders: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
-    given: tuple[FileLocation | StoreObject, ...] = ()
+    given: tuple[Container, ...] = ()
 
     @classmethod
     def of(cls, table: Container, sources: Iterable[Container], access: Access) -> Self:
@@ -73,21 +70,20 @@ class Roots:
         folders: list[str] = [place for place in given if isinstance(place, FileLocation)]
         has_folders = bool(folders)
         for place in (table, *sources):
+            folder = os.path.dirname(place) if place is table else place
             if isinstance(place, StoreObject):
-                prefixes.append(place.folder if place is table else place)
+                prefixes.append(folder)
             elif not has_folders:
-                folders.append(place if place is not table else os.path.dirname(place))
+                folders.append(folder)
         real = (os.path.realpath(folder or os.curdir) for folder in folders)
         slashed = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
         return cls(tuple(os.path.join(folder, "") for folder in real), slashed, tuple(given))
 
-    def locate(self, table: Container, path: str) -> FileLocation | StoreObject:
+    def locate(self, table: Container, path: str) -> Container:
         """Return what a path in a table names: below a given root, else in the table's folder."""
-        own: FileLocation | StoreObject
+        own: Container = FileLocation(os.path.join(os.path.dirname(table), path))
         if isinstance(table, StoreObject):
-            own = StoreObject(f"{table.folder}/{path.lstrip('/')}")
-        else:
-            own = FileLocation(os.path.join(os.path.dirname(table), path))
+            own = StoreObject(f"{os.path.dirname(table)}/{path.lstrip('/')}")
         if not self.given or (os.path.isabs(path) and self.refusal(own) is None):
             return own
         below = [
@@ -124,11 +120,7 @@ class Roots:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """An archive or a table, and how it is opened.
-
-    ``roots`` say where the images that a table names may lie. If it ``is_only_source``, to lack
-    rows or an image column is a mistake of the user.
-    """
+    """An archive or a table, and how it is opened; as the only source, it must have images."""
 
     container: Container
     options: ScanOptions = field(default_factory=ScanOptions)
@@ -174,11 +166,7 @@ class _Table:
     skipped: Skipped
 
     def items(self) -> Iterator[Item]:
-        """Yield the images of a table.
-
-        A cell of an image column is a path, a URI, bytes, an object with ``bytes`` or ``path``, or
-        a list of these. Images that are in the table itself have the location of their cell.
-        """
+        """Yield the images; a flawed row, and a listing without an image, are items too."""
         name, given = self.opening.container, self.opening.options.image_column
         kind = table_format(name) or ""
         columns: tuple[str, ...] = ()
@@ -340,10 +328,9 @@ _SEPARATORS = ("|", ";")
 
 @lru_cache(maxsize=256)
 def image_columns(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns with the images, in the order of the images.
+    """Return the columns with the images: a main one, the surest by its name, and numbered ones.
 
-    A main image comes first, then the surest of :data:`IMAGE_COLUMNS`, then ``image_1`` to
-    ``image_n``, by their numbers. Names that may mean something else count only without others.
+    Names that may mean something else count only without others.
     """
     by_name = {normal_name(name): name for name in reversed(names)}
     main = [by_name[name] for name in _MAIN_COLUMNS if name in by_name][:1]
@@ -359,11 +346,7 @@ def image_columns(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def images_of_cell(cell: Any) -> Sequence[Any]:
-    """Return the images of a cell, without those that are empty.
-
-    A text may list several: as JSON, or with ``|`` or ``;`` between them, if each is a URL or ends
-    like the name of an image.
-    """
+    """Return the images of a cell. A text may list several, as JSON or with separators."""
     if isinstance(cell, str) and cell.lstrip().startswith("["):
         with suppress(ValueError, RecursionError):  # a path may begin with a bracket
             cell = json.loads(cell)

@@ -1,7 +1,4 @@
-"""The worker: a process that reads, decodes and scores images, where a crash costs one image.
-
-It reports each step that it begins: when it dies, its parent knows which image was the cause.
-"""
+"""The worker: a process that reads, decodes and scores images, and reports each step it begins."""
 
 from __future__ import annotations
 
@@ -64,21 +61,14 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class TaskStep:
-    """A step begins: if the worker dies or takes too long now, these tasks are the cause.
-
-    They are one that is read or decoded, or all in a pass of the model. A single one comes with
-    the digest of its bytes, once they are read.
-    """
+    """A step begins: if the worker dies now, it is of these tasks; one may come with its digest."""
 
     indices: tuple[int, ...]
     sha256: str | None = None
 
 
 def run_worker(connection: Connection, payload: WorkerPayload) -> None:
-    """Serve tasks until the parent closes the connection, or dies.
-
-    If fewer than a batch wait, the pass of the model is smaller: nothing waits to fill it.
-    """
+    """Serve tasks until the parent closes the connection; none waits for a batch to be full."""
     options = payload.options
     reader = Reader(options.limits, options.access)
     waiting = begin_work(connection, lambda task: reader.expect(task.item))
@@ -236,11 +226,7 @@ _STATE_BYTES = 16
 
 
 def file_state(path: str) -> tuple[bytes, bool] | None:
-    """Return bytes that differ if a file has changed, and whether any later change shows.
-
-    As in git, a file is taken to be unchanged if its size, times and inode are as they were when it
-    was read. Without a file, return None.
-    """
+    """Return bytes that differ if a file has changed (see git), and whether later changes show."""
     with contextlib.suppress(OSError, ValueError):
         found = os.stat(path)
         # The second time is of any change, also of the name and the first time; it cannot be set.
