@@ -5,15 +5,12 @@ batch; or the memory may have grown before), each is tried again by itself.
 """
 
 import math
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
-from pathlib import Path
-from typing import Self
 
 from recognizer import _process
 from recognizer._closing import Closes
@@ -35,7 +32,7 @@ from recognizer.rows.records import result_of
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import NewRow
 from recognizer.scan.items import Item
-from recognizer.scan.machine import available_cpus, worker_count, worker_memory
+from recognizer.scan.machine import worker_count, worker_memory
 from recognizer.scan.options import ScanOptions, WorkerPayload
 from recognizer.scan.worker import Ready, Task, TaskResult, TaskStep, make_row, run_worker
 from recognizer.status import Reason, Status
@@ -226,7 +223,7 @@ class WorkerPool:
 
 
 class Scorer(Closes):
-    """Scores images for programs that deal out the work: Ray's actors, tasks of Spark or Dask.
+    """Scores images for programs that deal out the work, as tasks of Spark or Dask.
 
     It has the workers of a scan behind one call: one, unless the options say otherwise.
     """
@@ -234,26 +231,10 @@ class Scorer(Closes):
     def __init__(self, bundle: Bundle, policy: Policy, options: ScanOptions | None = None) -> None:
         options = options or ScanOptions(workers=1)
         self._pool = WorkerPool(WorkerPayload(bundle=bundle, policy=policy, options=options))
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-
-    @classmethod
-    def of_packed(cls, payload: WorkerPayload) -> Self:
-        """Make a scorer of a payload that was packed elsewhere (:meth:`WorkerPayload.packed`)."""
-        folder = tempfile.TemporaryDirectory(prefix="scorer-", ignore_cleanup_errors=True)
-        payload = payload.unpacked(Path(folder.name))
-        if payload.options.memory_limit is None:  # there may be a scorer on each CPU
-            share = worker_memory(available_cpus())
-            payload = replace(payload, options=replace(payload.options, memory_limit=share))
-        scorer = cls(payload.bundle, payload.policy, payload.options)
-        scorer._pool = WorkerPool(payload)  # with thumbnails and embeddings, where wanted
-        scorer._folder = folder  # it lives as long as the scorer
-        return scorer
 
     def close(self) -> None:
         """Stop the workers."""
         self._pool.stop()
-        if self._folder is not None:
-            self._folder.cleanup()
 
     @property
     def provider(self) -> str | None:
@@ -262,10 +243,6 @@ class Scorer(Closes):
 
     def score(self, items: Iterable[Item]) -> list[Row]:
         """Return a row for each item, in their order; raise as :func:`recognizer.scan.scan`."""
-        tasks = [Task(index=index, item=item) for index, item in enumerate(items)]
-        return [result.new.row for result in self.work(tasks) if result.new is not None]
-
-    def work(self, tasks: Sequence[Task]) -> list[TaskResult]:
-        """Return the result of each task, in order; raise as :meth:`score`."""
-        done = {result.index: result for part in self._pool.work(iter(tasks)) for result in part}
-        return [done[task.index] for task in tasks]
+        tasks = (Task(index=index, item=item) for index, item in enumerate(items))
+        done = {result.index: result.new for part in self._pool.work(tasks) for result in part}
+        return [new.row for _, new in sorted(done.items()) if new is not None]
