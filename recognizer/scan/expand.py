@@ -109,8 +109,9 @@ class _Expansion:
                 if name == LIST_ON_STDIN:
                     # Unbuffered: a thread may be reading when the program ends, and Python would
                     # wait in vain for the lock of its buffer.
-                    buffer = sys.stdin.buffer if self.stdin is None else self.stdin
-                    for listed in read_list(cast(BinaryIO, getattr(buffer, "raw", buffer))):
+                    buffer = self.stdin or sys.stdin.buffer
+                    file = self.stdin or cast(BinaryIO, getattr(buffer, "raw", buffer))
+                    for listed in read_list(file):
                         yield from self._of_name(listed, is_listed=True)
                 else:
                     yield from self._of_name(name)
@@ -254,12 +255,13 @@ def _matches(pattern: str) -> Iterator[str]:
         yield from sorted(glob.iglob(pattern))
         return
     parts = PurePath(pattern).parts
-    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    first = next(i for i, part in enumerate(parts) if "**" in part)
     above = os.path.join("", *parts[:first])
-    for item in _walk(above or os.curdir, Skipped()):
-        names = PurePath(os.path.relpath(item.source, above or os.curdir)).parts
-        if item.reason is None and _fits(names, parts[first:]):
-            yield os.path.join(above, *names)
+    for root in sorted(glob.iglob(above)) if glob.has_magic(above) else [above]:
+        for item in _walk(root or os.curdir, Skipped()):
+            names = PurePath(os.path.relpath(item.source, root or os.curdir)).parts
+            if item.reason is None and _fits(names, parts[first:]):
+                yield os.path.join(root, *names)
 
 
 def _fits(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
