@@ -167,21 +167,21 @@ class _Table:
 
     def items(self) -> Iterator[Item]:
         """Yield the images; a flawed row, and a listing without an image, are items too."""
-        name, given = self.opening.container, self.opening.options.image_column
-        kind = table_format(name) or ""
+        table, given = self.opening.container, self.opening.options.image_column
+        kind = table_format(table) or ""
         columns: tuple[str, ...] = ()
         without: Mapping[str, Any] | None = None
         waiting: list[Item] = []
-        with opened(name) as file:
+        with opened(table) as file:
             if kind == ".parquet":
                 limit = self.opening.options.limits.max_bytes
                 records = parquet_records(file, limit, self.progress)
             else:
-                records = text_records(file, name, kind, self.progress)
+                records = text_records(file, table, kind, self.progress)
             for record in records:
                 self.progress.begin()
                 if record.cells is None:
-                    row = TableCell(container=name, row=record.number)
+                    row = TableCell(container=table, row=record.number)
                     yield Item.failed(row, _BAD, record.detail)
                     continue
                 own = columns
@@ -197,7 +197,7 @@ class _Table:
                     columns = own or columns
                     yield from waiting
                     waiting.clear()
-                    self.skipped.image_columns[name] |= dict.fromkeys(own)
+                    self.skipped.image_columns[table] |= dict.fromkeys(own)
                     yield from items
                 else:  # without any image column it is not a table of listings
                     waiting += list(items)[: _MAX_WAITING - len(waiting)]
@@ -206,19 +206,19 @@ class _Table:
             yield from self._without_images(without)
 
     def _without_images(self, cells: Mapping[str, Any] | None) -> Iterator[Item]:
-        name, given = self.opening.container, self.opening.options.image_column
+        table, given = self.opening.container, self.opening.options.image_column
         if cells is None:
             detail = "a table without rows"
-            self.skipped.without_image[name] = 0
+            self.skipped.without_image[table] = 0
         elif given is not None:
             detail = f"no column {given!r}, but {column_names(cells)}"
         else:
             names = column_names(cells)
             detail = f"no column ({names}) is named like one of images: name it with --image-column"
         if self.opening.is_only_source:
-            raise UsageError(f"{name}: {detail}")
+            raise UsageError(f"{table}: {detail}")
         if cells is not None:
-            yield Item.failed(name, _BAD, detail)
+            yield Item.failed(table, _BAD, detail)
 
     def _of_record(self, record: Record, chosen: Sequence[str]) -> Iterator[Item]:
         row = TableCell(container=self.opening.container, row=record.number)
