@@ -1,8 +1,6 @@
-"""What C libraries print on standard error, kept off it where a process listens.
+"""What C libraries print, kept off standard error in workers; and the logger of the package.
 
-libtiff decodes past an error and returns success: that it was one, it only prints. Standard error
-belongs to the process, so only workers listen. What the package itself has to say goes to the
-logger ``recognizer``, of which nothing is shown unless the program has a handler for it.
+libtiff decodes past an error and returns success: that it was one, it only prints.
 """
 
 import logging
@@ -23,10 +21,7 @@ class Messages:
         self._reader: int | None = None
 
     def listen(self) -> None:
-        """Listen from now on; what nobody takes is lost beyond what a pipe holds.
-
-        What Pillow logs is not shown either, unless the program has a handler for it.
-        """
+        """Listen from now on; what nobody takes is lost beyond what a pipe holds."""
         logging.getLogger("PIL").addHandler(_SILENCE)
         sys.stderr = open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
         if sys.platform == "win32":  # where a full pipe would block

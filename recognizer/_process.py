@@ -14,14 +14,14 @@ import time
 import traceback
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Self
 
 import cv2
 
@@ -39,7 +39,6 @@ MEMORY_CHECK_SECONDS = 0.1
 JOIN_SECONDS = 1.0  # a process that waits for dead storage does not even react to SIGKILL
 _MEBIBYTE = 1 << 20
 _MAX_SHOWN = 200  # characters of an error's message
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,30 +69,33 @@ class DiedError(Exception):
 
 
 class Child(Closes):
-    """A process and the connection to it, with a limit on its memory (Linux only).
+    """A process that runs ``target(connection, *payload)``, with a limit on its memory (on Linux).
 
     After a fork it belongs to the parent alone: in the other process, closing it does nothing.
     """
 
     def __init__(
-        self, process: BaseProcess, connection: Connection, memory_limit: int | None = None
+        self, target: Callable[..., None], *payload: object, memory_limit: int | None = None
     ) -> None:
-        self.process = process
-        self.connection = connection
+        context: Any = multiprocessing.get_context(START_METHOD)
+        self.connection: Connection
+        self.connection, theirs = context.Pipe()
+        arguments = (theirs, *payload)
+        self.process: BaseProcess = context.Process(target=target, args=arguments, daemon=True)
         self.memory_limit = memory_limit
-        _CHILDREN.add(self)
+        with signals_held_back():
+            self.process.start()
+            _CHILDREN.add(self)
+        theirs.close()
 
     @classmethod
     def start(
         cls, target: Callable[..., None], *payload: object, memory_limit: int | None = None
     ) -> tuple[Self, Any]:
-        """Start ``target(connection, *payload)``; return the process and its first message.
-
-        A RecognizerError is raised if three have died before it.
-        """
+        """Return a process and its first message; raise if some have died before theirs."""
         died: DiedError | None = None
         for _ in range(MAX_FAILED_STARTS):
-            child = cls(*spawn(target, *payload), memory_limit)
+            child = cls(target, *payload, memory_limit=memory_limit)
             try:
                 return child, child.receive(START_SECONDS)
             except DiedError as error:
@@ -143,7 +145,7 @@ class Child(Closes):
         close_all([self])
 
 
-def close_all(children: Sequence[Child]) -> None:
+def close_all(children: Iterable[Child]) -> None:
     """Kill processes, and wait a moment for all of them together."""
     with signals_held_back():  # a second Ctrl-C must not leave one of them behind
         ours = [child for child in children if child in _CHILDREN]
@@ -159,10 +161,9 @@ def close_all(children: Sequence[Child]) -> None:
 class ProcessPool(Closes):
     """Processes that answer the calls of many threads, the first call first.
 
-    Each holds what ``make`` returns, and answers with ``answer(made, request)``; both must be
-    picklable. The first process is started at once, others as they are needed. A thread serves
-    each of them: if callers took processes from a queue, those that put one back and ask again
-    would always be faster than those that have to be woken.
+    Each holds what ``make`` returns, and answers with ``answer(made, request)``; the first is
+    started at once, others as they are needed. A thread serves each of them: if callers took them
+    from a queue, those that put one back and ask again would be faster than those to be woken.
     """
 
     def __init__(
@@ -203,11 +204,7 @@ class ProcessPool(Closes):
         return {"processes": len(self._children), "waiting": waiting, "replaced": replaced}
 
     def submit(self, request: object) -> Future[Any]:
-        """Return the answer to a request, which comes when a process is free.
-
-        It raises a DiedError if the process that works on it dies, a RecognizerError as in
-        ``answer`` or if no process can be started, and a UsageError if this is closed.
-        """
+        """Return the answer to a request: it raises a DiedError if the process dies of it."""
         require_owner(self._owner)
         try:
             future = self._threads.submit(self._answer, request)
@@ -218,37 +215,28 @@ class ProcessPool(Closes):
         return future
 
     def _answer(self, request: object) -> Any:
-        child, is_new = self._served.__dict__.get("child"), False
-        while True:
-            if self._is_closed:
-                raise UsageError("the worker processes were closed already")
-            if child is None:
-                child, is_new = self._start(), True
-            try:
-                answer = self._exchange(child, request)
-            except DiedError as died:
-                self._served.child = None
-                self._children.discard(child)
-                child = None
-                with self._lock:
-                    self._replaced += 1
-                # Its memory may have grown before: in a new process it is this request's.
-                if died.reason is not Reason.OUT_OF_MEMORY or is_new:
-                    raise
-            else:
-                if isinstance(answer, RemoteError):
-                    answer.reraise("no answer")
-                return answer
-
-    def _exchange(self, child: Child, request: object) -> Any:
+        if self._is_closed:
+            raise UsageError("the worker processes were closed already")
+        is_new = "child" not in self._served.__dict__
+        child = self._start() if is_new else self._served.child
         number = next(self._numbers)
         try:
-            child.connection.send((number, request))
-        except OSError:
-            raise child.end(Reason.DECODER_CRASH, self._timeout) from None
-        answered, answer = child.receive(self._timeout)
+            with suppress(OSError):  # it has died: the end of its connection will show it
+                child.connection.send((number, request))
+            answered, answer = child.receive(self._timeout)
+        except DiedError as died:
+            del self._served.child
+            self._children.discard(child)
+            with self._lock:
+                self._replaced += 1
+            # Its memory may have grown before: in a new process it is this request's.
+            if died.reason is Reason.OUT_OF_MEMORY and not is_new:
+                return self._answer(request)
+            raise
         if answered != number:
             raise RecognizerError("a process has answered another request than it was sent")
+        if isinstance(answer, RemoteError):
+            answer.reraise("no answer")
         return answer
 
     def _start(self) -> Child:
@@ -262,17 +250,6 @@ class ProcessPool(Closes):
         if self._is_closed:
             child.kill()
         return child
-
-
-def spawn(target: Callable[..., None], *payload: object) -> tuple[BaseProcess, Connection]:
-    """Start ``target(connection, *payload)`` in a process, and return both."""
-    context: Any = multiprocessing.get_context(START_METHOD)
-    ours, theirs = context.Pipe()
-    process: BaseProcess = context.Process(target=target, args=(theirs, *payload), daemon=True)
-    with signals_held_back():
-        process.start()
-    theirs.close()
-    return process, ours
 
 
 def cannot_start(died: DiedError | None) -> RecognizerError:
@@ -323,37 +300,34 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_disown_children)
 
 
-def settle() -> None:
-    """Prepare this process as a worker: the parent stops it, and libraries print nothing."""
+def begin_work(
+    connection: Connection, expect: Callable[[Any], None] = lambda _: None
+) -> queue.SimpleQueue[Any]:
+    """Return a queue of what the parent sends to this process, which prints nothing from now on.
+
+    It ends with the parent. A thread calls ``expect`` with each message as it comes.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     MESSAGES.listen()  # what C libraries print of a file is not for a terminal
     # Nor are Pillow's warnings about a file's metadata: a status says what counts.
     warnings.filterwarnings("ignore", module="PIL")
     cv2.setNumThreads(1)  # one worker, one CPU
+    messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-
-def listen(receive: Callable[[], object]) -> None:
-    """Call ``receive`` in a thread for what the parent sends; end this process with the parent."""
-
-    def work() -> None:
+    def receive() -> None:
         with suppress(EOFError, OSError):
             while True:
-                receive()
+                message = connection.recv()
+                expect(message)
+                messages.put(message)
         os._exit(0)
 
-    threading.Thread(target=work, daemon=True).start()
-
-
-def inbox(connection: Connection) -> queue.SimpleQueue[Any]:
-    messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    listen(lambda: messages.put(connection.recv()))
+    threading.Thread(target=receive, daemon=True).start()
     return messages
 
 
-def prepare(
-    connection: Connection, make: Callable[[], _Made], ready: Callable[[_Made], object]
-) -> _Made:
+def prepare(connection: Connection, make: Callable[[], Any], ready: Callable[[Any], object]) -> Any:
     """Return what this process works with, and send ``ready`` of it; or send why not, and end."""
     try:
         made = make()
@@ -365,10 +339,9 @@ def prepare(
 
 
 def _serve(
-    connection: Connection, make: Callable[[], _Made], answer: Callable[[_Made, Any], object]
+    connection: Connection, make: Callable[[], Any], answer: Callable[[Any, Any], object]
 ) -> None:
-    settle()
-    requests = inbox(connection)
+    requests = begin_work(connection)
     made = prepare(connection, make, lambda made: getattr(made, "provider", None))
     while True:
         number, request = requests.get()

@@ -71,14 +71,8 @@ class GuardedRecognizer(Closes, DecisionMaker):
         if timeout <= 0:
             raise UsageError(f"timeout = {timeout}: a number of seconds over 0")
         loaded, limits = load_bundle(bundle), limits or SERVICE_LIMITS
-        make = partial(
-            Recognizer,
-            loaded,
-            provider=provider,
-            threads=1,
-            allow_fallback=allow_fallback,
-            limits=limits,
-        )
+        make = partial(Recognizer, loaded, threads=1, limits=limits)
+        make = partial(make, provider=provider, allow_fallback=allow_fallback)
         pool = ProcessPool(
             make, _predict, processes=processes, timeout=timeout, memory_limit=memory_limit
         )

@@ -1,7 +1,6 @@
-"""Which of a listing's own columns holds its title, price, seller and the like.
+"""Which of a listing's own columns holds its title, price, seller and the like, by usual names.
 
-Platforms name their columns as they please. What is known are usual names, in whatever case, with
-blanks, hyphens, underscores or capitals between the words.
+These may have any case, with blanks, hyphens, underscores or capitals between the words.
 """
 
 import hashlib
@@ -59,21 +58,8 @@ _AMOUNT = re.compile(rf"{_SIGN}\s*(\d(?:[\d., '\u00a0\u202f\u2019]*\d)?)\s*{_SIG
 _CENTS = re.compile(r"(.*\d)[.,](\d{1,2})")
 _CODE = re.compile("[A-Z]{3}")
 _MAX_PRICE = 40  # characters
-_CURRENCIES = {
-    "€": "EUR",
-    "£": "GBP",
-    "₹": "INR",
-    "₫": "VND",
-    "฿": "THB",
-    "₽": "RUB",
-    "₩": "KRW",
-    "元": "CNY",
-    "RMB": "CNY",
-    "US$": "USD",
-    "HK$": "HKD",
-    "ZŁ": "PLN",
-    "RP": "IDR",
-}
+_SIGNS = "€=EUR £=GBP ₹=INR ₫=VND ฿=THB ₽=RUB ₩=KRW 元=CNY RMB=CNY US$=USD HK$=HKD ZŁ=PLN RP=IDR"
+_CURRENCIES = dict(pair.split("=") for pair in _SIGNS.split())
 
 
 def normal_name(name: str) -> str:
@@ -179,8 +165,6 @@ def price_of(columns: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def as_count(value: Any) -> int | None:
-    if isinstance(value, bool):
-        return int(value)
     try:
         count = int(float(value))
     except (TypeError, ValueError, OverflowError):
@@ -212,8 +196,7 @@ def as_time(value: Any) -> datetime | None:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             return None
         seconds = float(value)
-        return datetime.fromtimestamp(
-            seconds / 1000 if abs(seconds) >= _EPOCH_MILLISECONDS else seconds, UTC
-        )
+        unit = 1000 if abs(seconds) >= _EPOCH_MILLISECONDS else 1
+        return datetime.fromtimestamp(seconds / unit, UTC)
     except (ValueError, OverflowError, OSError):
         return None

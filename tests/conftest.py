@@ -77,9 +77,9 @@ def labelled_photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
     return write_photos(tmp_path_factory.mktemp("labelled"))
 
 
-def invoke(*arguments: object, code: ExitCode | None = None) -> Result:
+def invoke(*arguments: object, code: ExitCode | None = None, **options: Any) -> Result:
     """Run the command line in this process, and expect its exit code if one is given."""
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
     assert code in {None, done.exit_code}, (arguments, done.output, done.exception)
     return done
 
@@ -117,7 +117,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def scan(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Result]:
     """Scans with the tiny bundle, into ``scan.sqlite``."""
     output = ("--bundle", tiny_bundle, "--output", tmp_path / "scan.sqlite", "--workers", 1)
-    return lambda *arguments: invoke("scan", *output, *arguments)
+    return lambda *arguments, **options: invoke("scan", *output, *arguments, **options)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from recognizer.rows import AuditSample, Ranking, Row, ScanFile, ScanSummary, Sc
 from recognizer.rows.item_key import MEMBER
 from recognizer.scan import Access, Engine, Lookahead, ScanOptions, Shard, Skipped, expand
 from recognizer.scan import scan as run
+from recognizer.scan.expand import require_column
 from recognizer.scan.items import FileLocation, parse_location
 from recognizer.status import Reason, Status
 
@@ -163,6 +164,8 @@ def scan_command(
             else AuditSample(rate=audit_rate, products=model.products),
             known=bank,
         )
+        if listing_column is not None:
+            require_column(listing_column, sources, settings)
         found = part.of(expand(sources, settings, skipped=skipped), listing_column)
         with ScanWriter(output, Ranking([model])) as file, Lookahead(found) as items:
             if listing_column is not None:
@@ -177,8 +180,11 @@ def scan_command(
                     settings,
                     on_rows=lambda sums, _: show(_progress_line(sums, items.total)),
                 )
+            if listing_column is not None and shard is None:
+                _forget_unused(listing_column, file)
             for table, count in skipped.without_image.items():
-                typer.echo(shown(f"{table}: {counted(count, 'row')} without an image"), err=True)
+                rows = f"{counted(count, 'row')} without an image" if count else "no rows"
+                typer.echo(shown(f"{table}: {rows}"), err=True)
             if report is not None:
                 # With its templates: most scans write none.
                 from recognizer.review.page import write_report
@@ -237,6 +243,19 @@ def _require_sources(sources: Sequence[str]) -> None:
         close = difflib.get_close_matches(name, names, n=1)
         meant = f"; did you mean {os.path.join(folder, close[0])}?" if close else ""
         raise UsageError(f"{sources[0]}: no such file or folder{meant}")
+
+
+def _forget_unused(listing_column: str, file: ScanWriter) -> None:
+    """Forget a column in which no image has a value, as may be where a list names the tables."""
+    if file.select("SELECT 1 FROM image WHERE listing IS NOT NULL LIMIT 1"):
+        return
+    with file.transaction() as database:
+        database.execute("DELETE FROM setting WHERE name = 'listing_column'")
+    typer.echo(
+        f"--listing-column {listing_column}: no image has a value in it, so none belongs to a "
+        "listing; the scan does not remember it",
+        err=True,
+    )
 
 
 def _check_outputs(output: Path, report: Path | None) -> None:

@@ -16,7 +16,7 @@ from typing import IO, Any, BinaryIO, TypeAlias, cast
 
 from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
-from recognizer.imaging.sources import Refused
+from recognizer.imaging.sources import Refused, open_regular, refusal
 from recognizer.scan.bounds import MAX_NAME, KeySet, Reading, Unpacked
 from recognizer.scan.items import (
     ArchiveMember,
@@ -24,11 +24,11 @@ from recognizer.scan.items import (
     FileLocation,
     Item,
     Skipped,
-    ZipEntry,
+    StoreObject,
     has_archive_suffix,
     has_image_suffix,
 )
-from recognizer.scan.stores import opened, stamp_of
+from recognizer.scan.stores import Store, opened, stamp_of
 from recognizer.status import Reason
 
 _MAX_TRIES = 100  # of names for one more member of a name
@@ -47,11 +47,6 @@ class Member:
     read: Callable[[int | None], bytes]
     is_streamed: bool = False
 
-    @property
-    def size(self) -> int:
-        """Its bytes when unpacked."""
-        return self.location.size if self.location.zipped is None else self.location.zipped.size
-
 
 def archive_items(
     members: Iterable[Member], limits: Limits, progress: Reading, skipped: Skipped
@@ -61,50 +56,37 @@ def archive_items(
         for member in members:
             number = progress.begin()
             name = member.location.name.removeprefix("./")
-            if _is_apple_double(name, member):
-                skipped.hidden += 1
-            elif (item := _item(name, member, limits, progress, seen)) is None:
-                skipped.other_files += 1
+            data, refused, is_image = None, member.flaw, True
+            try:
+                is_image = _is_image(name, member)
+                if is_image and refused is None and member.is_streamed:
+                    limits.check_bytes(member.location.size)
+                    data = member.read(None)
+            except Refused as error:
+                refused = error
+            if is_image:
+                place = replace(member.location, name=_unique(name[:MAX_NAME], number, seen))
+                reason, detail = (refused.reason, refused.detail) if refused else (None, None)
+                yield Item(place, data=data, reason=reason, detail=detail)
             else:
-                yield item
+                skipped.other_files += 1
             progress.passed(f"member {number}", name)
 
 
-def _is_apple_double(name: str, member: Member) -> bool:
-    if not name.rpartition("/")[2].startswith("._") or member.flaw:
-        return False
-    try:
-        return member.read(len(_APPLE_DOUBLE)) == _APPLE_DOUBLE
-    except Refused:
-        return False
-
-
-def _item(
-    name: str, member: Member, limits: Limits, progress: Reading, seen: KeySet
-) -> Item | None:
-    data, refused = None, member.flaw
-    try:
-        if not name:
-            refused = Refused(Reason.CORRUPT_CONTAINER, f"member {progress.count} has no name")
-        elif len(name) > MAX_NAME:
-            detail = f"its name has {len(name)} characters, limit {MAX_NAME}"
-            refused = Refused(Reason.CORRUPT_CONTAINER, detail)
-        elif has_archive_suffix(name):
-            raise Refused(Reason.UNSUPPORTED_FORMAT, "archives within archives are not opened")
-        elif not has_image_suffix(name) and (refused or not sniff(member.read(SNIFF_BYTES))):
-            return None
-        if refused is None and member.is_streamed:
-            limits.check_bytes(member.size)
-            data = member.read(None)
-    except Refused as error:
-        refused = error
-    name = _unique(name[:MAX_NAME], progress.count, seen)
-    location = member.location
-    if name != location.name:
-        location = replace(location, name=name)
-    if refused is not None:
-        return Item.failed(location, refused.reason, refused.detail)
-    return Item(location, data=data)
+def _is_image(name: str, member: Member) -> bool:
+    """Whether a member is named like an image, or begins as one; raise Refused if it is flawed."""
+    if not name:
+        raise Refused(Reason.CORRUPT_CONTAINER, "a member without a name")
+    if len(name) > MAX_NAME:
+        detail = f"its name has {len(name)} characters, limit {MAX_NAME}"
+        raise Refused(Reason.CORRUPT_CONTAINER, detail)
+    if has_archive_suffix(name):
+        raise Refused(Reason.UNSUPPORTED_FORMAT, "archives within archives are not opened")
+    is_named_so = has_image_suffix(name)
+    if member.flaw or (is_named_so and not name.rpartition("/")[2].startswith("._")):
+        return is_named_so
+    head = member.read(SNIFF_BYTES)
+    return bool(sniff(head)) or (is_named_so and not head.startswith(_APPLE_DOUBLE))
 
 
 def _unique(name: str, member: int, seen: KeySet) -> str:
@@ -175,7 +157,7 @@ def tar_members(archive: Container, progress: Reading) -> Iterator[Member]:
 
 
 def _walk(archive: Container, file: BinaryIO, *, in_place: bool) -> Iterator[Member]:
-    stamp = stamp_of(file) if in_place else (0, 0)
+    stamp = stamp_of(file) if in_place else None
     forward = _Forward(file, can_jump=in_place)
     source = cast(IO[bytes], forward)
     with tarfile.TarFile(fileobj=source, encoding="utf-8", errors="surrogateescape") as tar:
@@ -183,19 +165,20 @@ def _walk(archive: Container, file: BinaryIO, *, in_place: bool) -> Iterator[Mem
             tar.members = []  # type: ignore[attr-defined] # it would remember them all
             if entry.isdir():
                 continue
-            end = entry.offset_data + entry.size
-            flaw = _tar_flaw(entry)
-            if flaw is None and in_place and end > stamp[0]:
-                flaw = Refused(Reason.TRUNCATED, "the archive ends within it")
             location = ArchiveMember(
-                archive=archive,
+                container=archive,
                 name=entry.name,
                 offset=entry.offset_data,
+                packed_size=entry.size,
                 size=entry.size,
                 stamp=stamp,
             )
-            read = _reader(location, forward)
-            yield Member(location=location, flaw=flaw, read=read, is_streamed=not in_place)
+            yield Member(
+                location=location,
+                flaw=_tar_flaw(entry),
+                read=_reader(entry.size, forward),
+                is_streamed=not in_place,
+            )
     block = forward.last_block
     if len(block) < tarfile.BLOCKSIZE:
         raise Refused(Reason.TRUNCATED, "the archive ends without its end mark")
@@ -203,12 +186,12 @@ def _walk(archive: Container, file: BinaryIO, *, in_place: bool) -> Iterator[Mem
         raise Refused(Reason.CORRUPT_CONTAINER, "a header makes no sense")
 
 
-def _reader(member: ArchiveMember, file: _Forward) -> Callable[[int | None], bytes]:
+def _reader(size: int, file: _Forward) -> Callable[[int | None], bytes]:
     begun = b""
 
-    def read(size: int | None) -> bytes:
+    def read(head: int | None) -> bytes:
         nonlocal begun
-        wanted = member.size if size is None else min(size, member.size)
+        wanted = size if head is None else min(head, size)
         begun += file.read_data(wanted - len(begun))
         if len(begun) < wanted:
             raise Refused(Reason.TRUNCATED, "the archive ends within it")
@@ -243,11 +226,7 @@ def zip_members(archive: Container) -> Iterator[Member]:
     with opened(archive) as file:
         entries = zipfile.ZipFile(file).infolist()
         stamp = stamp_of(file) if isinstance(archive, FileLocation) else None
-
-        def read_range(start: int, end: int) -> bytes:
-            file.seek(start)
-            return file.read(end - start)
-
+        read_range = partial(_read_range, file)
         overlapping = _overlapping(entries)
         for entry in entries:
             if entry.filename.endswith("/"):
@@ -256,15 +235,16 @@ def zip_members(archive: Container) -> Iterator[Member]:
             if entry.header_offset in overlapping:
                 flaw = Refused(Reason.CORRUPT_CONTAINER, "another member has the same bytes")
             location = ArchiveMember(
-                archive=archive,
+                container=archive,
                 name=entry.filename,
                 offset=entry.header_offset,
-                size=entry.compress_size,
+                packed_size=entry.compress_size,
+                size=entry.file_size,
+                method=entry.compress_type,
+                crc=entry.CRC,
                 stamp=stamp,
-                zipped=ZipEntry(method=entry.compress_type, size=entry.file_size, crc=entry.CRC),
             )
-            read = partial(extract, read_range, location, Limits())
-            yield Member(location=location, flaw=flaw, read=read)
+            yield Member(location=location, flaw=flaw, read=partial(_extract, read_range, location))
 
 
 def _overlapping(entries: Sequence[zipfile.ZipInfo]) -> set[int]:
@@ -288,47 +268,56 @@ def _zip_flaw(entry: zipfile.ZipInfo) -> Refused | None:
     return None
 
 
-def extract(
-    read_range: ReadRange, member: ArchiveMember, limits: Limits, head: int | None = None
-) -> bytes:
-    """Read a member, or its ``head`` unverified; the limit is on it unpacked. Raise Refused."""
-    if head is None:
-        limits.check_bytes(max(member.size, member.zipped.size if member.zipped else 0))
-    if member.zipped is not None:
-        return _unzip(read_range, member, member.zipped, head)
-    wanted = member.size if head is None else min(head, member.size)
-    data = read_range(member.offset, member.offset + wanted)
-    if len(data) < wanted:
-        raise Refused(Reason.TRUNCATED, f"the archive ends within it, after {len(data)} bytes")
-    return data
+# --- members, read by where they lie --------------------------------------------------------------
 
 
-def _unzip(
-    read_range: ReadRange, member: ArchiveMember, zipped: ZipEntry, head: int | None
-) -> bytes:
-    packed_size = member.size if head is None else min(member.size, head + _SLACK)
-    block = read_range(member.offset, member.offset + _LOCAL_HEADER.size + _SLACK + packed_size)
-    if len(block) < _LOCAL_HEADER.size or not block.startswith(b"PK\3\4"):
-        raise Refused(Reason.CORRUPT_CONTAINER, "no member begins where the directory says")
-    *_, name_size, extra_size = _LOCAL_HEADER.unpack_from(block)
-    start = _LOCAL_HEADER.size + name_size + extra_size
-    packed = block[start : start + packed_size]
-    if len(packed) < packed_size:
-        start += member.offset
-        packed = read_range(start, start + packed_size)
-    if len(packed) < packed_size:
+def read_member(member: ArchiveMember, limits: Limits) -> bytes:
+    """Read a member, without what lies before it, or raise Refused."""
+    limits.check_bytes(max(member.packed_size, member.size))
+    if isinstance(member.container, StoreObject):
+        return _extract(Store(member.container).read_range, member)
+    with open_regular(member.container) as file:
+        if stamp_of(file) != member.stamp:
+            raise Refused(Reason.READ_ERROR, "the archive has changed since it was listed")
+        return _extract(partial(_read_range, file), member)
+
+
+def _read_range(file: BinaryIO, start: int, end: int) -> bytes:
+    try:
+        file.seek(start)
+        return file.read(end - start)
+    except OSError as error:
+        raise refusal(error) from error
+
+
+def _extract(read_range: ReadRange, member: ArchiveMember, head: int | None = None) -> bytes:
+    """Read and unpack a member, or its ``head`` unverified."""
+    start, size, packed = member.offset, member.packed_size, b""
+    if head is not None:
+        size = min(size, head + _SLACK)
+    if member.method is not None:
+        block = read_range(start, start + _LOCAL_HEADER.size + _SLACK + size)
+        if len(block) < _LOCAL_HEADER.size or not block.startswith(b"PK\3\4"):
+            raise Refused(Reason.CORRUPT_CONTAINER, "no member begins where the directory says")
+        *_, name_size, extra_size = _LOCAL_HEADER.unpack_from(block)
+        behind = _LOCAL_HEADER.size + name_size + extra_size
+        start, packed = start + behind, block[behind : behind + size]
+    if len(packed) < size:
+        packed = read_range(start, start + size)
+    if len(packed) < size:
         raise Refused(Reason.TRUNCATED, f"the archive ends within it, after {len(packed)} bytes")
-    if zipped.method == STORED:
-        data = packed if head is None else packed[:head]
-    elif zipped.method == DEFLATED:
+    if member.method in {None, STORED}:
+        data = packed[:head]
+    elif member.method == DEFLATED:
         # One byte more than it should be, so that a longer one is noticed, but never unpacked.
-        max_length = zipped.size + 1 if head is None else head
+        max_length = member.size + 1 if head is None else head
         try:
             data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, max_length)
         except zlib.error as error:
             raise Refused(Reason.CORRUPT_CONTAINER, str(error)) from error
     else:
-        raise Refused(Reason.UNSUPPORTED_FORMAT, f"compressed by the zip method {zipped.method}")
-    if head is None and (len(data) != zipped.size or zlib.crc32(data) != zipped.crc):
+        raise Refused(Reason.UNSUPPORTED_FORMAT, f"compressed by the zip method {member.method}")
+    is_whole = head is None and member.method is not None
+    if is_whole and (len(data) != member.size or zlib.crc32(data) != member.crc):
         raise Refused(Reason.CORRUPT_CONTAINER, "its bytes do not match the directory")
     return data

@@ -111,10 +111,7 @@ class KeySet(Closes):
 
 
 class Unpacked(io.RawIOBase):
-    """A stream of unpacked bytes that keeps to the bounds of its container.
-
-    ``stream`` unpacks; ``packed`` is the file behind it, None if it is the same.
-    """
+    """A stream of bytes, perhaps unpacked ones, that keeps to the bounds of its container."""
 
     def __init__(self, stream: BinaryIO, packed: BinaryIO | None, progress: Reading) -> None:
         self._stream = stream

@@ -1,7 +1,4 @@
-"""Archives and tables, opened in a process that may die of them: strangers wrote them.
-
-One that does costs a row that says how far it was read; the parent parses nothing.
-"""
+"""Archives and tables, opened in a process: what it dies of costs a row, and nothing else."""
 
 import os
 import sys
@@ -11,7 +8,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from recognizer._closing import Closes
-from recognizer._process import Child, DiedError, RemoteError, inbox, settle
+from recognizer._process import Child, DiedError, RemoteError, begin_work
 from recognizer.errors import RecognizerError
 from recognizer.scan.bounds import Reading
 from recognizer.scan.items import Item, Skipped
@@ -32,21 +29,24 @@ class Containers(Closes):
     def __init__(self, timeout: float = 30.0, memory_limit: int | None = None) -> None:
         self._timeout = timeout
         self._memory_limit = memory_limit or MEMORY_LIMIT
-        self._process: Child | None = None
-        self._is_idle = False
+        self._idle: Child | None = None
+        self._busy: Child | None = None
         self._is_closed = False
 
     def close(self) -> None:
         """Kill the process; whoever waits for its items gets no more."""
         self._is_closed = True
-        if self._process is not None:
-            self._process.kill()
+        for process in filter(None, (self._idle, self._busy)):
+            process.kill()
 
     def items(self, opening: Opening, skipped: Skipped) -> Iterator[Item]:
         """Yield the images of a container; what is wrong with it is an item too."""
         rest = "nothing of it was read"
-        process = self._ready()
-        self._is_idle = False
+        limit = self._memory_limit
+        process = self._idle or Child.start(_run, limit, memory_limit=limit)[0]
+        self._idle, self._busy = None, process
+        if self._is_closed:
+            process.kill()
         try:
             with suppress(OSError):  # it has died: the end of its connection will show it
                 process.connection.send(opening)
@@ -58,37 +58,25 @@ class Containers(Closes):
                         message.reraise(f"{opening.container} cannot be opened")
                     case _:
                         rest = message
+            skipped.add(message)
+            self._idle = process
         except DiedError as died:
-            self._process = None
             if not self._is_closed:
                 detail = f"the process that opened it {died}; {rest}"
                 yield Item.failed(opening.container, Reason.CORRUPT_CONTAINER, detail)
-        else:
-            self._is_idle = True
-            skipped.add(message)
-
-    def _ready(self) -> Child:
-        if self._process is not None and not self._is_idle:  # its last container was left halfway
-            self._process.close()
-            self._process = None
-        if self._process is None:
-            limit = self._memory_limit
-            self._process, _ = Child.start(_run, limit, memory_limit=limit)
-            self._is_idle = True
-        if self._is_closed:
-            self._process.kill()
-        return self._process
+        finally:
+            if self._idle is not process:  # it has died, or its container was left halfway
+                process.close()
 
 
 # --- the process ----------------------------------------------------------------------------------
 
 
 def _run(connection: Connection, memory_limit: int) -> None:
-    settle()
+    requests = begin_work(connection)
     # pyarrow's own allocators take a gigabyte of addresses before the first byte.
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
     _bound_memory(memory_limit)
-    requests = inbox(connection)
     connection.send(None)
     while True:
         opening = requests.get()
@@ -110,7 +98,7 @@ def _send(connection: Connection, opening: Opening) -> None:
             said, sent = progress.rest, time.monotonic()
             connection.send(said)
 
-    progress, skipped = Reading(opening.bounds, beat), Skipped()
+    progress, skipped = Reading(opening.options.bounds, beat), Skipped()
     for item in opening.items(progress, skipped):
         connection.send(item)
     connection.send(skipped)

@@ -7,17 +7,16 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
+from dataclasses import replace
 from pathlib import PurePath
 from typing import BinaryIO, cast
 
 from recognizer.errors import UsageError
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
-from recognizer.imaging.sources import Refused, open_regular
+from recognizer.imaging.sources import Refused, open_regular, refusal
 from recognizer.rows.item_key import MEMBER
 from recognizer.rows.scanfile import is_open_here
+from recognizer.scan.bounds import Bounds
 from recognizer.scan.containers import Containers
 from recognizer.scan.items import (
     Container,
@@ -33,11 +32,12 @@ from recognizer.scan.items import (
 )
 from recognizer.scan.options import ScanOptions
 from recognizer.scan.stores import BUCKET_SCHEMES, Store
-from recognizer.scan.tables import Opening, Roots
+from recognizer.scan.tables import Opening, Roots, column_names
 from recognizer.status import Reason
 
 LIST_ON_STDIN = "-"
 _READ_BYTES = 1 << 16
+_LOOKED_AT = 1000  # rows of a table
 
 
 def expand(
@@ -47,12 +47,11 @@ def expand(
     stdin: BinaryIO | None = None,
     skipped: Skipped | None = None,
 ) -> Iterator[Item]:
-    """Yield the images that ``sources`` name, lazily; what does not exist is an item too.
+    """Yield the images that ``sources`` name (docs/sources.md); what does not exist is one too.
 
-    docs/sources.md says what a source may be. ``-`` is a list on standard input, or on ``stdin``.
     An empty name, a pattern that matches nothing and a web URL without permission are a UsageError
-    before anything is yielded; so are an unknown kind of store, and a table without an image column
-    that is the only source, in their place.
+    before anything is yielded; an unknown kind of store, and an only source without rows or an
+    image column, in their place.
     """
     options = options or ScanOptions()
     names = [os.fspath(name) for name in sources]
@@ -64,13 +63,20 @@ def expand(
             raise UsageError(f"{name}: web URLs need --allow-http")
         if _is_pattern(location) and next(_matches(str(location)), None) is None:
             raise UsageError(f"{name}: nothing matches")
-    return _Expansion(
-        names=names,
-        options=options,
-        containers=Containers(options.timeout, options.memory_limit),
-        stdin=stdin,
-        skipped=Skipped() if skipped is None else skipped,
-    ).items()
+    return _Expansion(names, options, stdin, Skipped() if skipped is None else skipped).items()
+
+
+def require_column(name: str, sources: Sequence[str], options: ScanOptions) -> None:
+    """Raise a UsageError if no table among the sources has this column, besides those of images."""
+    if LIST_ON_STDIN in sources:  # which tables it names is not known before it is read
+        return
+    seen: dict[str, None] = {}
+    tables = [source for source in sources if table_format(source)]
+    for item in expand(tables, replace(options, bounds=Bounds(max_members=_LOOKED_AT))):
+        seen |= dict.fromkeys(item.columns or ())
+        if name in seen:
+            return
+    raise UsageError(f"--listing-column {name}: no table has it; found: {column_names(seen)}")
 
 
 def _is_pattern(location: object) -> bool:
@@ -79,25 +85,19 @@ def _is_pattern(location: object) -> bool:
     return glob.has_magic(location) and not os.path.lexists(location)
 
 
-def _matches(pattern: str) -> Iterator[str]:
-    return _match_below(pattern) if "**" in pattern else iter(sorted(glob.iglob(pattern)))
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Expansion:
-    names: Sequence[str]
-    options: ScanOptions
-    containers: Containers
-    stdin: BinaryIO | None
-    skipped: Skipped
-
-    @cached_property
-    def folders(self) -> Sequence[Container]:
-        """Folders and stores that are sources: tables may name what lies there."""
-        places = [parse_location(name) for name in self.names]
-        return [
+    def __init__(
+        self, names: Sequence[str], options: ScanOptions, stdin: BinaryIO | None, skipped: Skipped
+    ) -> None:
+        self.options = options
+        self.names = names
+        self.stdin = stdin
+        self.skipped = skipped
+        self.containers = Containers(options.timeout, options.memory_limit)
+        # Folders and stores that are sources: tables may name what lies there.
+        self.folders = [
             place
-            for place in places
+            for place in map(parse_location, names)
             if isinstance(place, StoreObject)
             or (isinstance(place, FileLocation) and os.path.isdir(place))
         ]
@@ -105,15 +105,15 @@ class _Expansion:
     def items(self) -> Iterator[Item]:
         with closing(self.containers):
             for name in self.names:
-                yield from self._of_source(name)
-
-    def _of_source(self, name: str) -> Iterator[Item]:
-        if name != LIST_ON_STDIN:
-            return self._of_name(name)
-        # Unbuffered: a thread may be reading when the program ends, and Python would wait in vain
-        # for the lock of its buffer.
-        file = self.stdin or cast(BinaryIO, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
-        return chain.from_iterable(self._of_name(n, is_listed=True) for n in read_list(file))
+                if name == LIST_ON_STDIN:
+                    # Unbuffered: a thread may be reading when the program ends, and Python would
+                    # wait in vain for the lock of its buffer.
+                    buffer = self.stdin or sys.stdin.buffer
+                    file = self.stdin or cast(BinaryIO, getattr(buffer, "raw", buffer))
+                    for listed in read_list(file):
+                        yield from self._of_name(listed, is_listed=True)
+                else:
+                    yield from self._of_name(name)
 
     def _of_name(self, name: str, *, is_listed: bool = False) -> Iterator[Item]:
         match parse_location(name):
@@ -168,9 +168,7 @@ class _Expansion:
             return
         opening = Opening(
             container=location,
-            image_column=self.options.image_column,
-            limits=self.options.limits,
-            bounds=self.options.bounds,
+            options=self.options,
             roots=Roots.of(location, self.folders, self.options.access),
             is_only_source=len(self.names) == 1 and self.names[0] == name,
         )
@@ -194,11 +192,7 @@ class _Expansion:
 
 
 def read_list(file: BinaryIO) -> Iterator[str]:
-    """Yield the paths of a list, as they come; empty entries are left out.
-
-    NUL separates them where one stands among the bytes up to the first separator that was read
-    with it, else newline (with or without a carriage return before it).
-    """
+    """Yield the paths of a list, separated by NULs if the first chunk has one, else by newlines."""
     read = getattr(file, "read1", file.read)
     rest, separator, chunk = b"", None, b"..."
     while chunk:
@@ -229,49 +223,46 @@ def _is_image(path: str) -> bool:
 def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
     """Yield the files below a folder by name, but for hidden ones, each folder once."""
     walked: set[tuple[int, int]] = set()
-    # A stack, because a tree may be deeper than Python's recursion limit.
-    stack = [iter([(root, True)])]
+    stack = [root]  # because a tree may be deeper than Python's recursion limit
     while stack:
-        path, is_folder = next(stack[-1], ("", False))
-        if not path:
-            stack.pop()
-        elif not is_folder:
-            yield Item(FileLocation(path))
-        else:
-            try:
-                stack.append(iter(_entries(path, skipped, walked)))
-            except OSError as error:
-                denied = isinstance(error, PermissionError)
-                reason = Reason.PERMISSION_DENIED if denied else Reason.READ_ERROR
-                detail = f"the folder cannot be listed: {error.strerror}"
-                yield Item.failed(FileLocation(path), reason, detail)
+        folder = stack.pop()
+        try:
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in walked:
+                continue
+            walked.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as entries:
+                # Of a link that leads round, DirEntry would raise.
+                names = sorted(
+                    (e.name, os.path.isdir(e) if e.is_symlink() else e.is_dir()) for e in entries
+                )
+        except OSError as error:
+            refused = refusal(error)
+            detail = f"the folder cannot be listed: {refused.detail}"
+            yield Item.failed(FileLocation(folder), refused.reason, detail)
+            continue
+        shown = [
+            (os.path.join(folder, name), is_folder)
+            for name, is_folder in names
+            if not name.startswith(".")
+        ]
+        skipped.hidden += len(names) - len(shown)
+        yield from (Item(FileLocation(path)) for path, is_folder in shown if not is_folder)
+        stack += [path for path, is_folder in reversed(shown) if is_folder]
 
 
-def _entries(folder: str, skipped: Skipped, walked: set[tuple[int, int]]) -> list[tuple[str, bool]]:
-    status = os.stat(folder)
-    if (status.st_dev, status.st_ino) in walked:
-        return []
-    walked.add((status.st_dev, status.st_ino))
-    with os.scandir(folder) as entries:
-        # Of a link that leads round, DirEntry would raise.
-        names = sorted(
-            (e.name, os.path.isdir(e) if e.is_symlink() else e.is_dir()) for e in entries
-        )
-    shown = [(name, is_folder) for name, is_folder in names if not name.startswith(".")]
-    skipped.hidden += len(names) - len(shown)
-    return [(os.path.join(folder, name), is_folder) for name, is_folder in shown]
-
-
-def _match_below(pattern: str) -> Iterator[str]:
-    """Yield the files that match a pattern with ``**``; the library's own follows link loops."""
+def _matches(pattern: str) -> Iterator[str]:
+    if "**" not in pattern:  # with it, the library would follow loops of links
+        yield from sorted(glob.iglob(pattern))
+        return
     parts = PurePath(pattern).parts
     first = next(i for i, part in enumerate(parts) if "**" in part)
-    above = os.path.join(*parts[:first]) if first else ""
+    above = os.path.join("", *parts[:first])
     for root in sorted(glob.iglob(above)) if glob.has_magic(above) else [above]:
         for item in _walk(root or os.curdir, Skipped()):
-            relative = PurePath(os.path.relpath(item.source, root or os.curdir)).parts
-            if item.reason is None and _fits(relative, parts[first:]):
-                yield os.path.join(root, *relative)
+            names = PurePath(os.path.relpath(item.source, root or os.curdir)).parts
+            if item.reason is None and _fits(names, parts[first:]):
+                yield os.path.join(root, *names)
 
 
 def _fits(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:

@@ -57,55 +57,42 @@ class StoreObject(str):
         """The scheme of the URL, in lower case."""
         return self.partition("://")[0].lower()
 
-    @property
-    def folder(self) -> str:
-        """What comes before the last slash."""
-        return self.rpartition("/")[0]
-
 
 Container: TypeAlias = FileLocation | StoreObject  # where an archive or a table may lie
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZipEntry:
-    """How a member of a zip archive is compressed; size and CRC-32 are of the unpacked bytes."""
-
-    method: int
-    size: int
-    crc: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveMember:
     """A member of an archive, and where its bytes lie, so that a worker can read them there.
 
-    ``offset`` is that of its bytes, in a zip archive of its local header; ``size`` how many are
-    stored. ``stamp`` is the size and modification time (ns) of a local archive when it was listed.
-    The second member of a name is called ``name#2``.
+    ``offset`` is that of its bytes, in a zip archive of its local header; ``size`` and ``crc`` are
+    of the unpacked bytes; ``method`` is None in a tar. ``stamp`` is that of a local archive.
     """
 
-    archive: Container
+    container: Container
     name: str
-    offset: int = 0
-    size: int = 0
+    offset: int
+    packed_size: int
+    size: int
+    method: int | None = None
+    crc: int = 0
     stamp: tuple[int, int] | None = None
-    zipped: ZipEntry | None = None
 
     def __str__(self) -> str:
-        return f"{self.archive}{MEMBER}{self.name}"
+        return f"{self.container}{MEMBER}{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableCell:
     """An image in a table, or a flawed row; rows, without the header, and images count from 1."""
 
-    table: Container
+    container: Container
     row: int
     number: int | None = None
 
     def __str__(self) -> str:
         suffix = "" if self.number is None else f"/{self.number}"
-        return f"{self.table}{MEMBER}{self.row}{suffix}"
+        return f"{self.container}{MEMBER}{self.row}{suffix}"
 
 
 Location: TypeAlias = FileLocation | ArchiveMember | StoreObject | WebAddress | TableCell
@@ -170,17 +157,13 @@ class Item:
     def alternate_path(self) -> Self | None:
         """Return the same local image with an absolute path for a relative one, or the reverse."""
         own = self.location
-        place = getattr(own, "archive", None) or getattr(own, "table", None) or own
+        inner = own if isinstance(own, ArchiveMember | TableCell) else None
+        place = own if inner is None else inner.container
         path = alternate_path(place) if isinstance(place, FileLocation) else None
         if path is None:
             return None
         other = FileLocation(path)
-        match own:
-            case ArchiveMember():
-                return replace(self, location=replace(own, archive=other))
-            case TableCell():
-                return replace(self, location=replace(own, table=other))
-        return replace(self, location=other)
+        return replace(self, location=replace(inner, container=other) if inner else other)
 
     @property
     def _unread(self) -> Location | None:
@@ -195,7 +178,7 @@ class Item:
     @property
     def is_remote(self) -> bool:
         """Whether its bytes come over a network, so that waiting is most of the work."""
-        place = self._unread.archive if isinstance(self._unread, ArchiveMember) else self._unread
+        place = getattr(self._unread, "container", self._unread)
         return isinstance(place, StoreObject | WebAddress)
 
 
@@ -206,7 +189,7 @@ class Skipped:
     other_files: int = 0  # of folders and archives: not images by suffix and first bytes
     hidden: int = 0  # files and folders whose names begin with a dot
     without_image: Counter[str] = field(default_factory=Counter)
-    """The number of rows without a value in the image column, by table."""
+    """By table, the rows without a value in the image column; 0 for a table without rows."""
     image_columns: defaultdict[str, dict[str, None]] = field(
         default_factory=lambda: defaultdict(dict)
     )
@@ -215,17 +198,16 @@ class Skipped:
     def add(self, other: Skipped) -> None:
         self.other_files += other.other_files
         self.hidden += other.hidden
-        self.without_image += other.without_image
+        self.without_image.update(other.without_image)
         for table, columns in other.image_columns.items():
             self.image_columns[table] |= columns
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One part of a scan, numbered from 1; another number is a :class:`UsageError`.
+    """One part of a scan, numbered from 1: the name of a listing says in which one its images are.
 
-    Every item is in exactly one of the ``count`` shards, and all items of a listing are in the
-    same, which depends only on the name of the listing (without one, of the source).
+    An image without a listing goes by its source.
     """
 
     number: int
@@ -233,10 +215,7 @@ class Shard:
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.count:
-            count = max(1, self.count)
-            raise UsageError(
-                f"shard {self.number}/{self.count}: shards go from 1/{count} to {count}/{count}"
-            )
+            raise UsageError(f"shard {self.number}/{self.count}: write i/n, with i from 1 to n")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -283,22 +262,16 @@ def _addresses_within(address: IpAddress) -> Iterator[IpAddress]:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Which places a scan may read from.
+    """Which places a scan may read from: the web, and for tables folders and beginnings of URLs.
 
-    With ``allow_http``, ``http://`` and ``https://`` URLs are fetched. ``roots`` are the folders,
-    and the beginnings of URLs of object stores, where the paths in tables begin, and where tables
-    may name images; without folders, the table's own and those that are sources. The prefix of a
-    table in a store, and those that are sources, are always among them.
+    Without a folder among the ``roots``, a table may name what is in its own, or in a source.
     """
 
     allow_http: bool = False
     roots: tuple[str, ...] = ()
 
     def refusal(self, address: IpAddress, port: int) -> str | None:
-        """Return why an address may not be connected to; None if anybody can reach it, by the web.
-
-        An IPv6 address that stands for an IPv4 one is judged by that.
-        """
+        """Return why an address may not be connected to; None if anybody can reach it."""
         if port not in PORTS.values():
             return f"port {port} is neither 80 nor 443"
         for inner in _addresses_within(address):

@@ -37,23 +37,20 @@ def available_cpus() -> int:
         count = len(os.sched_getaffinity(0))
     else:
         count = os.cpu_count() or 1
-    quotas = [_quota(folder) for folder in _groups()]
-    return max(1, min([count, *(math.ceil(quota) for quota in quotas if quota is not None)]))
+    quotas = [_number(folder / "cpu.max") for folder in _groups()]
+    return math.ceil(max(1, min(count, *quotas)))
 
 
 def available_memory() -> int | None:
     """Return the bytes that are free, within the limit of the control group; None if unknown."""
-    limits = [_limit(folder) for folder in _groups()]
-    found = [limit for limit in (*limits, _free()) if limit is not None]
-    return min(found, default=None)
+    free = _fields("meminfo").get("MemAvailable", "inf kB").split()[0]
+    limits = [_number(folder / "memory.max") for folder in _groups()]
+    found = min(1024 * float(free), *limits)
+    return None if math.isinf(found) else int(found)
 
 
 def cpu_name() -> str:
-    for line in _text(_PROC / "cpuinfo").splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "model name":
-            return value.strip()
-    return platform.processor() or platform.machine()
+    return _fields("cpuinfo").get("model name") or platform.processor() or platform.machine()
 
 
 def _groups() -> Iterator[Path]:
@@ -63,27 +60,19 @@ def _groups() -> Iterator[Path]:
         yield from (_CGROUPS / group for group in (inner, *inner.parents))
 
 
-def _quota(group: Path) -> float | None:
-    limit, _, period = _text(group / "cpu.max").partition(" ")
+def _number(path: Path) -> float:
+    """Return the limit in a file of a group, by the period that may follow it; infinite if none."""
+    limit, _, period = _text(path).partition(" ")
     try:
-        return int(limit) / int(period) if int(limit) > 0 else None
+        found = int(limit) / int(period or 1)
     except (ValueError, ZeroDivisionError):  # "max"
-        return None
+        return math.inf
+    return found if found > 0 else math.inf
 
 
-def _limit(group: Path) -> int | None:
-    try:
-        return int(_text(group / "memory.max"))
-    except ValueError:  # "max"
-        return None
-
-
-def _free() -> int | None:
-    for line in _text(_PROC / "meminfo").splitlines():
-        name, _, value = line.partition(":")
-        if name == "MemAvailable":
-            return int(value.split()[0]) * 1024
-    return None
+def _fields(name: str) -> dict[str, str]:
+    lines = (line.partition(":") for line in _text(_PROC / name).splitlines())
+    return {key.strip(): value.strip() for key, _, value in lines}
 
 
 def _text(path: Path) -> str:

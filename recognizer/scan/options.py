@@ -29,13 +29,12 @@ class Engine(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanOptions:
-    """How a scan is done.
+    """How a scan is done; `recognizer scan --help` says what most of the options do.
 
     ``workers`` and ``batch`` (images in one pass of the model) may be 0: as many as CPUs and memory
     allow, as many as are best for the provider. ``timeout`` is in seconds, for one step: reading
     an image, or decoding and scoring it. ``memory_limit`` is in resident bytes of a worker: None
-    for its share of the machine's memory (Linux), 0 for no limit. A worker that takes more is
-    replaced, and its image fails. `recognizer scan --help` says what the other options do.
+    for its share of the machine's memory (Linux), 0 for no limit.
     """
 
     workers: int = 0
@@ -83,10 +82,7 @@ class WorkerPayload:
         self.policy.check(self.bundle.taxonomy)  # before any worker starts
 
     def is_up_to_date(self, known: bytes | None, sha256: str) -> bool:
-        """Whether a row, of which ``known`` is the result key, holds for these bytes.
-
-        Then they would give the same row again, or have cost a worker.
-        """
+        """Whether these bytes would give the row with this result key again, or cost a worker."""
         if known is None:
             return False
         options = self.options

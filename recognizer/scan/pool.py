@@ -1,20 +1,16 @@
-"""The worker pool: the processes of a scan, and what ends one: a crash, a timeout, its memory.
+"""The worker pool. What a worker died of gets a row that says so; what waited goes to another.
 
-The image that a worker died of gets a row that says so; what waited goes to another worker. **No
-image is blamed on suspicion**: if it is uncertain which one was the cause (one of a GPU's batch; or
-the memory may have grown before), each is tried again by itself.
+**No image is blamed on suspicion**: if it is uncertain which one was the cause (one of a GPU's
+batch; or the memory may have grown before), each is tried again by itself.
 """
 
 import math
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
-from pathlib import Path
-from typing import Self
 
 from recognizer import _process
 from recognizer._closing import Closes
@@ -26,17 +22,17 @@ from recognizer._process import (
     close_all,
     mebibytes,
     signals_held_back,
-    spawn,
 )
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle
 from recognizer.model.session import log_fallback
 from recognizer.policy import Policy
 from recognizer.prediction import Prediction
+from recognizer.rows.images import NewRow
 from recognizer.rows.records import result_of
 from recognizer.rows.row import Row
 from recognizer.scan.items import Item
-from recognizer.scan.machine import available_cpus, worker_count, worker_memory
+from recognizer.scan.machine import worker_count, worker_memory
 from recognizer.scan.options import ScanOptions, WorkerPayload
 from recognizer.scan.worker import Ready, Task, TaskResult, TaskStep, make_row, run_worker
 from recognizer.status import Reason, Status
@@ -71,10 +67,7 @@ class _Worker:
 
 
 class WorkerPool:
-    """Worker processes, replaced as they die; as many are started as there is work for.
-
-    ``provider`` says where onnxruntime really computes; it is None before any worker has started.
-    """
+    """Worker processes, replaced as they die; as many are started as there is work for."""
 
     def __init__(self, payload: WorkerPayload) -> None:
         self._payload = payload
@@ -89,7 +82,7 @@ class WorkerPool:
         self._swollen: deque[Task] = deque()  # memory went over the limit: for new workers only
         self._failed_starts = 0
         self._check_at = 0.0  # not with each message: to look at all workers takes longer
-        self.provider: str | None = None
+        self.provider: str | None = None  # where onnxruntime really computes
 
     def work(self, tasks: Iterator[Task]) -> Iterator[Sequence[TaskResult]]:
         """Yield a result for each task, several at a time; take tasks as there is room."""
@@ -99,7 +92,9 @@ class WorkerPool:
             self._hand_out(tasks)
             if not any(worker.tasks for worker in self._workers):
                 break
-            ready = wait([w.child.connection for w in self._workers], self._patience(due))
+            patient_until = min(due, self._check_at)
+            connections = [worker.child.connection for worker in self._workers]
+            ready = wait(connections, max(0.0, patient_until - time.monotonic()))
             for worker in [w for w in self._workers if w.child.connection in ready]:
                 done += self._receive(worker)
             now = time.monotonic()
@@ -114,7 +109,7 @@ class WorkerPool:
             yield done
 
     def stop(self) -> None:
-        close_all([worker.child for worker in self._workers])
+        close_all(worker.child for worker in self._workers)
         self._workers.clear()
 
     def _hand_out(self, tasks: Iterator[Task]) -> None:
@@ -146,9 +141,9 @@ class WorkerPool:
             worker.child.connection.send(task)
 
     def _start(self) -> _Worker:
-        with signals_held_back():
-            started = spawn(run_worker, self._payload)
-            self._workers.append(_Worker(Child(*started, self._memory_limit)))
+        with signals_held_back():  # a worker that stop() does not know would stay behind
+            child = Child(run_worker, self._payload, memory_limit=self._memory_limit)
+            self._workers.append(_Worker(child))
         return self._workers[-1]
 
     def _receive(self, worker: _Worker) -> list[TaskResult]:
@@ -180,12 +175,6 @@ class WorkerPool:
             case RemoteError():
                 message.reraise("a worker cannot load the model")
         return []
-
-    def _patience(self, due: float) -> float:
-        until = 0.0
-        if self._memory_limit is None:
-            until = min(w.since + self._seconds(w) for w in self._workers if w.tasks)
-        return max(0.0, min(due, max(until, self._check_at)) - time.monotonic())
 
     def _seconds(self, worker: _Worker) -> float:
         return self._options.timeout if worker.is_ready else _process.START_SECONDS
@@ -230,39 +219,22 @@ class WorkerPool:
         failed = Prediction(status=Status.FAILED, reason=died.reason, detail=detail, sha256=sha256)
         row = make_row(task.item, failed, self._payload)
         is_new = result_of(row) != task.known
-        return TaskResult(index=task.index, row=row if is_new else None)
+        return TaskResult(index=task.index, new=NewRow(row) if is_new else None)
 
 
 class Scorer(Closes):
-    """Scores images for programs that deal out the work: Ray's actors, tasks of Spark or Dask.
+    """Scores images for programs that deal out the work, as tasks of Spark or Dask.
 
-    It has the workers of a scan behind one call: one, unless the options say otherwise. The model
-    is loaded once for each scorer.
+    It has the workers of a scan behind one call: one, unless the options say otherwise.
     """
 
     def __init__(self, bundle: Bundle, policy: Policy, options: ScanOptions | None = None) -> None:
         options = options or ScanOptions(workers=1)
         self._pool = WorkerPool(WorkerPayload(bundle=bundle, policy=policy, options=options))
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-
-    @classmethod
-    def of_packed(cls, payload: WorkerPayload) -> Self:
-        """Make a scorer of a payload that was packed elsewhere (:meth:`WorkerPayload.packed`)."""
-        folder = tempfile.TemporaryDirectory(prefix="scorer-", ignore_cleanup_errors=True)
-        payload = payload.unpacked(Path(folder.name))
-        if payload.options.memory_limit is None:  # there may be a scorer on each CPU
-            share = worker_memory(available_cpus())
-            payload = replace(payload, options=replace(payload.options, memory_limit=share))
-        scorer = cls(payload.bundle, payload.policy, payload.options)
-        scorer._pool = WorkerPool(payload)  # with thumbnails and embeddings, where wanted
-        scorer._folder = folder  # it lives as long as the scorer
-        return scorer
 
     def close(self) -> None:
         """Stop the workers."""
         self._pool.stop()
-        if self._folder is not None:
-            self._folder.cleanup()
 
     @property
     def provider(self) -> str | None:
@@ -271,11 +243,6 @@ class Scorer(Closes):
 
     def score(self, items: Iterable[Item]) -> list[Row]:
         """Return a row for each item, in their order; raise as :func:`recognizer.scan.scan`."""
-        tasks = [Task(index=index, item=item) for index, item in enumerate(items)]
-        rows = [result.row for result in self.work(tasks)]
-        return [row for row in rows if row is not None]  # all, without earlier rows
-
-    def work(self, tasks: Sequence[Task]) -> list[TaskResult]:
-        """Return the result of each task, in order; raise as :meth:`score`."""
-        done = {result.index: result for part in self._pool.work(iter(tasks)) for result in part}
-        return [done[task.index] for task in tasks]
+        tasks = (Task(index=index, item=item) for index, item in enumerate(items))
+        done = {result.index: result.new for part in self._pool.work(tasks) for result in part}
+        return [new.row for _, new in sorted(done.items()) if new is not None]

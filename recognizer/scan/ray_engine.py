@@ -8,14 +8,17 @@ import itertools
 import logging
 import os
 import pickle
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from recognizer._process import RemoteError
 from recognizer.errors import MissingExtraError, RecognizerError
+from recognizer.scan.machine import available_cpus, worker_memory
 from recognizer.scan.options import WorkerPayload
-from recognizer.scan.pool import Scorer
+from recognizer.scan.pool import WorkerPool
 from recognizer.scan.worker import Task, TaskResult
 
 GROUP_TASKS = 64
@@ -29,11 +32,9 @@ Actors are started again for each round, which costs seconds where the round tak
 
 
 class RayPool:
-    """Actors of a Ray cluster: as many as the option ``workers``, or one on each of its CPUs.
+    """Actors of a Ray cluster, or of one that Ray starts here: as many as ``workers``, or as CPUs.
 
-    The cluster is the one that this process is connected to, or that of ``RAY_ADDRESS``, or one
-    that Ray starts on this machine. Its machines need this package, of the same version, and must
-    reach the images by the same names; the model travels with the work.
+    Its machines must reach the images by the same names; the model travels with the work.
     """
 
     def __init__(self, payload: WorkerPayload) -> None:
@@ -110,15 +111,21 @@ def _groups(tasks: Iterator[Task]) -> Iterator[list[Task]]:
 class _Actor:
     def __init__(self, payload: Any) -> None:
         ray: Any = importlib.import_module("ray")
-        self._scorer = Scorer.of_packed(ray.get(payload))
+        self._folder = tempfile.TemporaryDirectory(prefix="actor-", ignore_cleanup_errors=True)
+        unpacked: WorkerPayload = ray.get(payload).unpacked(Path(self._folder.name))
+        if unpacked.options.memory_limit is None:  # there may be an actor on each CPU
+            share = worker_memory(available_cpus())
+            unpacked = replace(unpacked, options=replace(unpacked.options, memory_limit=share))
+        self._pool = WorkerPool(unpacked)
 
     def __call__(self, groups: dict[str, Any]) -> dict[str, Any]:
         """Score groups of tasks; both sides are pickled, so that Ray need not understand them."""
         return {"answer": [pickle.dumps(self._answer(packed)) for packed in groups["tasks"]]}
 
     def _answer(self, packed: bytes) -> tuple[str | None, list[TaskResult]] | RemoteError:
+        tasks = iter(pickle.loads(packed))  # noqa: S301 - of our own driver
         try:
-            results = self._scorer.work(pickle.loads(packed))  # noqa: S301 - of our own driver
+            results = [result for part in self._pool.work(tasks) for result in part]
         except RecognizerError as error:  # Ray would keep its message, but not its class
             return RemoteError.of(error)
-        return self._scorer.provider, results
+        return self._pool.provider, results

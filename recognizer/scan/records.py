@@ -6,9 +6,10 @@ import gzip
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO, TypeAlias, cast
@@ -99,10 +100,15 @@ def _check_columns(names: Sequence[str]) -> None:
 def _json_records(file: Lines) -> Iterator[Record]:
     lines = iter(partial(file.readline, MAX_LINE_BYTES), b"")
     for number, line in enumerate(filter(bytes.strip, lines), 1):
+        cells, detail = None, "no JSON object"
         try:
-            yield Record(number, json_object(line.removeprefix(b"\xef\xbb\xbf")))
+            cells = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
+        except RecursionError:
+            detail = "lists and objects are nested too deep"
         except ValueError as error:
-            yield Record(number, None, str(error)[:200])
+            detail = str(error)[:200]
+        is_object = isinstance(cells, dict)
+        yield Record(number, cells if is_object else None, "" if is_object else detail)
 
 
 # --- Parquet -------------------------------------------------------------------------------------
@@ -122,10 +128,9 @@ class Oversized:
 
 
 def parquet_records(file: BinaryIO, limit: int, progress: Reading) -> Iterator[Record]:
-    """Yield the rows of a Parquet table.
+    """Yield the rows of a Parquet table, without columns of more than ``limit`` bytes in a row.
 
-    A column that has more than ``limit`` bytes in each row of a group, on average, is not read: its
-    pages may be larger than the memory.
+    This is on average in a group: their pages may be larger than the memory.
     """
     pq = parquet_library()
     number = 0
@@ -137,7 +142,7 @@ def parquet_records(file: BinaryIO, limit: int, progress: Reading) -> Iterator[R
             sizes = _sizes(table.metadata.row_group(group))
             large = {name: Oversized(size) for name, size in sizes.items() if size > limit}
             small = [name for name in names if name not in large]
-            rows = _BATCH_BYTES // max(1, sum(sizes[name] for name in small if name in sizes))
+            rows = _BATCH_BYTES // max(1, sum(sizes[name] for name in small))
             rows = max(1, min(_BATCH_ROWS, rows))
             options = {"row_groups": [group], "columns": small, "use_threads": False}
             for batch in table.iter_batches(rows, **options):
@@ -148,24 +153,20 @@ def parquet_records(file: BinaryIO, limit: int, progress: Reading) -> Iterator[R
                     yield Record(number, dict(zip(small, cells, strict=True)) | large)
 
 
-def _sizes(group: Any) -> dict[str, int]:
+def _sizes(group: Any) -> Counter[str]:
     """Return the bytes of a cell in each column of a row group, on average, as the table says."""
-    sizes: dict[str, int] = {}
-    for number in range(group.num_columns):
-        chunk = group.column(number)
+    sizes: Counter[str] = Counter()
+    for chunk in map(group.column, range(group.num_columns)):
         name = chunk.path_in_schema.partition(".")[0]
-        cell = chunk.total_uncompressed_size // max(1, group.num_rows)
-        sizes[name] = sizes.get(name, 0) + cell
+        sizes[name] += chunk.total_uncompressed_size // max(1, group.num_rows)
     return sizes
 
 
-def _values(column: Any) -> list[Any]:
-    values: list[Any]
+def _values(column: Any) -> Any:
     try:
-        values = column.to_pylist()
+        return column.to_pylist()
     except (ValueError, OverflowError):  # times that Python has no class for
-        values = column.cast("string").to_pylist()
-    return values
+        return column.cast("string").to_pylist()
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -180,8 +181,8 @@ _MAX_LISTING_CELLS = 256  # of full length in all rows of a listing
 def plain(value: Any, nesting: int = _MAX_NESTING) -> Any:  # noqa: PLR0911 - a table
     """Return a value as JSON has it; lists and objects that are nested deeper are a ValueError.
 
-    Dates and times are ISO 8601, durations seconds, bytes Base64 (long ones are null), numbers that
-    are none (NaN, infinite) null, and all that JSON does not know (decimals, UUIDs) text.
+    Dates and times are ISO 8601, bytes Base64 (long ones are null), numbers that are none (NaN,
+    infinite) null, and all else that JSON does not know (decimals, durations, UUIDs) is text.
     """
     match value:
         case None | bool() | int() | str():
@@ -190,8 +191,6 @@ def plain(value: Any, nesting: int = _MAX_NESTING) -> Any:  # noqa: PLR0911 - a 
             return value if math.isfinite(value) else None
         case datetime() | date() | time():
             return value.isoformat()
-        case timedelta():
-            return value.total_seconds()
         case bytes() | bytearray() | memoryview():
             data = bytes(value)
             return base64.b64encode(data).decode() if len(data) <= _MAX_BYTES else None
@@ -205,22 +204,10 @@ def plain(value: Any, nesting: int = _MAX_NESTING) -> Any:  # noqa: PLR0911 - a 
             return str(value)
 
 
-def json_object(text: bytes | str) -> dict[str, Any]:
-    """Read a JSON object; anything else is a ValueError."""
-    try:
-        found = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("lists and objects are nested too deep") from error
-    if not isinstance(found, dict):
-        raise ValueError("no JSON object")
-    return found
-
-
 def listing_columns(cells: Iterable[tuple[str, Any]], images: int = 1) -> dict[str, Any]:
-    """Return a listing's own columns; what is too long ends in a note that it was cut.
+    """Return a listing's own columns; what is too long, of many images sooner, is cut with a note.
 
-    Each row of its images has them, so they have less room if there are many ``images``. A cell
-    that is nested too deep is a ValueError.
+    A cell that is nested too deep is a ValueError.
     """
     columns: dict[str, Any] = {}
     left = min(_MAX_CELLS, _MAX_LISTING_CELLS // images) * _MAX_CELL

@@ -54,7 +54,7 @@ def scan(
     == "__main__":``. An interrupt passes through after the workers have been stopped.
     """
     payload = WorkerPayload(bundle=bundle, policy=policy, options=options or ScanOptions())
-    run = _ScanRun(items=items, payload=payload, file=file, on_rows=on_rows)
+    run = _ScanRun(items, payload, file, on_rows, Decider(bundle, policy))
     pool: WorkerPool | RayPool
     if payload.options.engine is Engine.RAY:
         from recognizer.scan.ray_engine import RayPool  # noqa: PLC0415 - an extra
@@ -74,15 +74,15 @@ def scan(
     return run.summary
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class _ScanRun:
     items: Iterable[Item]
     payload: WorkerPayload
     file: ScanWriter
     on_rows: OnRows | None
+    decider: Decider
     summary: ScanSummary = field(default_factory=ScanSummary)
     started: float = field(default_factory=time.monotonic)
-    decider: Decider | None = None
     under_way: dict[int, tuple[int, Columns]] = field(default_factory=dict)
     """By its number, the key and the columns of each task."""
 
@@ -98,7 +98,7 @@ class _ScanRun:
                     continue
                 index += 1
                 self.under_way[task.index] = key, task.item.columns
-                if not self._is_unchanged(task, known):
+                if not self._is_unchanged(task.item.path, known):
                     yield task
                     continue
                 unchanged.append(TaskResult(index=task.index))
@@ -115,34 +115,29 @@ class _ScanRun:
         states: list[tuple[int, bytes]] = []
         for result in done:
             key, columns = self.under_way.pop(result.index)
-            if result.row is not None:
-                row = self._drawn(result.row)
-                kept = (result.thumbnail, result.embedding, result.file_state)
-                new.append(NewRow(row, *kept))
+            if result.new is not None:
+                row = result.new.row
+                new.append(result.new)
             else:
                 image, before = next(self.file.numbered_rows("key = ?", (key,)))
-                row = self._drawn(self._with_columns(before, columns))
+                row = self._as_now(before, columns)
                 if row is not before:
                     changed.append((image, row))
                 if result.file_state is not None:
                     states.append((image, result.file_state))
             rows.append((result.index, row))
-            self.summary.add(row, is_new=result.row is not None)
+            self.summary.add(row, is_new=result.new is not None)
         self.file.append(new, changed, states)
         self.summary.seconds = time.monotonic() - self.started
         if self.on_rows is not None:
             self.on_rows(self.summary, rows)
 
-    def _drawn(self, row: Row) -> Row:
+    def _as_now(self, row: Row, columns: Columns) -> Row:
+        """Return an earlier row with the columns of today, in today's audit sample or not."""
         audit = self.payload.options.audit
+        if to_json(row.item) != to_json(columns):
+            row = self.decider.decided(replace(row, item=columns))
         return row if audit is None else audit.drawn(row)
-
-    def _with_columns(self, row: Row, columns: Columns) -> Row:
-        if to_json(row.item) == to_json(columns):
-            return row
-        if self.decider is None:
-            self.decider = Decider(self.payload.bundle, self.payload.policy)
-        return self.decider.decided(replace(row, item=columns))
 
     def _task(self, index: int, item: Item) -> tuple[Task, int, int, Known | None]:
         """Return the task of an item, by the path that its row has; its keys; and its row."""
@@ -154,30 +149,25 @@ class _ScanRun:
                 place = other_key
             if known is None and (known := self.file.known(other_key)) is not None:
                 item, key = other, other_key
-        is_complete = known is not None and not (
-            self.payload.options.embeddings and known.lacks_embedding
-        )
-        result = known.result if known is not None and is_complete else None
-        return Task(index=index, item=item, known=result), key, place, known
+        if known is not None and self.payload.options.embeddings and known.lacks_embedding:
+            known = None
+        return Task(index=index, item=item, known=known and known.result), key, place, known
 
     def _key(self, item: Item) -> int:
         return item_key(item.source, item.columns, self.file.listing_column, item.reason)
 
-    def _is_unchanged(self, task: Task, known: Known | None) -> bool:
-        path = task.item.path
-        if self.payload.options.rehash or path is None or task.known is None or known is None:
+    def _is_unchanged(self, path: str | None, known: Known | None) -> bool:
+        if path is None or known is None or known.sha256 is None or self.payload.options.rehash:
             return False
         state = file_state(path)
-        if state is None or known.sha256 is None or state[0] != known.file_state:
-            return False
-        return self.payload.is_up_to_date(task.known, known.sha256)
+        is_same = state is not None and state[0] == known.file_state
+        return is_same and self.payload.is_up_to_date(known.result, known.sha256)
 
 
 class Lookahead(Closes):
-    """Iterates over items that a thread finds meanwhile.
+    """Iterates over items that a thread finds meanwhile, and holds compressed, up to a limit.
 
-    What has been found and not been asked for is held compressed, up to a limit; then the thread
-    waits. An error of the walk comes in its place among the items.
+    An error of the walk comes in its place among the items.
     """
 
     def __init__(self, items: Iterable[Item]) -> None:

@@ -1,7 +1,4 @@
-"""Object stores, through fsspec: single objects, prefixes, and streamed files.
-
-Credentials and retries are those of the store's own library. A scan of files imports no fsspec.
-"""
+"""Object stores, through fsspec, which a scan of files does not import."""
 
 import io
 import os
@@ -27,17 +24,10 @@ _S3_CONFIG = {  # seconds; of reading, without a byte
     "connect_timeout": 5.0,
     "read_timeout": 8.0,
 }
-_CREDENTIALS = frozenset(
-    {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"}
-)
 
 
 class Store:
-    """The store of an object or a prefix. All methods raise :class:`Refused`.
-
-    ``place`` is any URL that fsspec knows, except chained ones (``a::b``); others are a
-    :class:`UsageError`.
-    """
+    """The store of an object or a prefix; all methods raise :class:`Refused`."""
 
     def __init__(self, place: StoreObject) -> None:
         self.place = url = place
@@ -91,11 +81,7 @@ class Store:
             return bool(self._fs.info(self._path)["type"] == "file")
 
     def objects_below(self) -> Iterator[StoreObject]:
-        """Yield all objects whose paths begin with this one and a slash.
-
-        They come in the order of the store's own listing, which for S3 is that of their names.
-        S3 lists them by pages; of other stores, one folder is held in memory at a time.
-        """
+        """Yield all objects below this one; S3 lists them by pages, other stores by folders."""
         base = self.place.rstrip("/")
         root = self._path.rstrip("/")
         paths = self._pages(root) if hasattr(self._fs, "call_s3") else self._walk(root)
@@ -131,10 +117,7 @@ def _refusing() -> Iterator[None]:
     except MemoryError as error:
         raise Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit") from error
     except Exception as error:  # each store has its own classes of errors
-        refused = refusal(error)
-        if type(error).__name__ in _CREDENTIALS:
-            refused = Refused(Reason.PERMISSION_DENIED, refused.detail)
-        raise refused from error
+        raise refusal(error) from error
 
 
 def opened(location: Container) -> BinaryIO:

@@ -1,7 +1,4 @@
-"""Archives and tables, opened; and of each row of a table the images that it names or holds.
-
-A row that cannot be read, and a listing without an image, are items too.
-"""
+"""Archives and tables, opened; and of each row of a table the images that it names or holds."""
 
 import base64
 import binascii
@@ -9,7 +6,7 @@ import gzip
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -18,15 +15,15 @@ from typing import Any, Self
 
 from recognizer._process import describe
 from recognizer.errors import RecognizerError, UsageError
-from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused, refusal
 from recognizer.listing_columns import normal_name
 from recognizer.rows.item_key import URL
 from recognizer.scan.archives import archive_items, tar_members, zip_members
-from recognizer.scan.bounds import MAX_NAME, Bounds, Reading
+from recognizer.scan.bounds import MAX_NAME, Reading
 from recognizer.scan.items import (
     ZIP_SUFFIX,
     Access,
+    Columns,
     Container,
     FileLocation,
     Item,
@@ -39,6 +36,7 @@ from recognizer.scan.items import (
     parse_location,
     table_format,
 )
+from recognizer.scan.options import ScanOptions
 from recognizer.scan.records import (
     Oversized,
     Record,
@@ -49,6 +47,7 @@ from recognizer.scan.records import (
 from recognizer.scan.stores import BUCKET_SCHEMES, opened
 from recognizer.status import Reason
 
+_BAD = Reason.CORRUPT_CONTAINER
 _JSON_LINES = (".jsonl", ".ndjson")
 _MAX_NAMED = 30  # columns that a message lists, and characters of each
 _MAX_WAITING = 1000  # listings without an image in front of the first that has one
@@ -61,7 +60,7 @@ class Roots:
 
     folders: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
-    given: tuple[FileLocation | StoreObject, ...] = ()
+    given: tuple[Container, ...] = ()
 
     @classmethod
     def of(cls, table: Container, sources: Iterable[Container], access: Access) -> Self:
@@ -71,21 +70,20 @@ class Roots:
         folders: list[str] = [place for place in given if isinstance(place, FileLocation)]
         has_folders = bool(folders)
         for place in (table, *sources):
+            folder = os.path.dirname(place) if place is table else place
             if isinstance(place, StoreObject):
-                prefixes.append(place.folder if place is table else place)
+                prefixes.append(folder)
             elif not has_folders:
-                folders.append(place if place is not table else os.path.dirname(place))
+                folders.append(folder)
         real = (os.path.realpath(folder or os.curdir) for folder in folders)
         slashed = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
-        return cls(tuple(dict.fromkeys(real)), slashed, tuple(given))
+        return cls(tuple(os.path.join(folder, "") for folder in real), slashed, tuple(given))
 
-    def locate(self, table: Container, path: str) -> FileLocation | StoreObject:
+    def locate(self, table: Container, path: str) -> Container:
         """Return what a path in a table names: below a given root, else in the table's folder."""
-        own: FileLocation | StoreObject
+        own: Container = FileLocation(os.path.join(os.path.dirname(table), path))
         if isinstance(table, StoreObject):
-            own = StoreObject(f"{table.folder}/{path.lstrip('/')}")
-        else:
-            own = FileLocation(os.path.join(os.path.dirname(table), path))
+            own = StoreObject(f"{os.path.dirname(table)}/{path.lstrip('/')}")
         if not self.given or (os.path.isabs(path) and self.refusal(own) is None):
             return own
         below = [
@@ -117,35 +115,29 @@ class Roots:
             real = os.path.realpath(path)
         except ValueError:  # a NUL: the reader will say that it does not exist
             return True
-        return any(real == root or real.startswith(os.path.join(root, "")) for root in self.folders)
+        return os.path.join(real, "").startswith(self.folders)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """An archive or a table, and how it is opened.
-
-    Of a table, ``image_column`` is None to find it by its name; ``roots`` say where the images that
-    it names may lie. If it ``is_only_source``, to lack an image column is a mistake of the user.
-    """
+    """An archive or a table, and how it is opened; as the only source, it must have images."""
 
     container: Container
-    image_column: str | None = None
-    limits: Limits = field(default_factory=Limits)
-    bounds: Bounds = field(default_factory=Bounds)
+    options: ScanOptions = field(default_factory=ScanOptions)
     roots: Roots = field(default_factory=Roots)
     is_only_source: bool = False
 
     def items(self, progress: Reading, skipped: Skipped) -> Iterator[Item]:
         """Yield what is in it; a container that cannot be read on ends in an item."""
-        name = str(self.container)
+        container, limits = self.container, self.options.limits
         try:
-            if table_format(name):
-                yield from table_items(self, progress, skipped)
-                return
-            is_zip = name.lower().endswith(ZIP_SUFFIX)
-            container = self.container
-            members = zip_members(container) if is_zip else tar_members(container, progress)
-            yield from archive_items(members, self.limits, progress, skipped)
+            if table_format(container):
+                yield from _Table(self, progress, skipped).items()
+            elif container.lower().endswith(ZIP_SUFFIX):
+                yield from archive_items(zip_members(container), limits, progress, skipped)
+            else:
+                members = tar_members(container, progress)
+                yield from archive_items(members, limits, progress, skipped)
         except RecognizerError:
             raise
         except Exception as error:  # of any class: whatever a parser makes of damage
@@ -167,81 +159,120 @@ def _refusal(error: Exception) -> Refused:
     return Refused(Reason.CORRUPT_CONTAINER, describe(error))
 
 
-def table_items(opening: Opening, progress: Reading, skipped: Skipped) -> Iterator[Item]:
-    """Yield the images of a table.
+@dataclass(frozen=True, slots=True)
+class _Table:
+    opening: Opening
+    progress: Reading
+    skipped: Skipped
 
-    A cell of an image column is a path, a URI, bytes, an object with ``bytes`` or ``path``, or a
-    list of these. Images that are in the table itself have the location of their cell.
-    """
-    name = str(opening.container)
-    kind = table_format(name) or ""
-    columns: tuple[str, ...] = ()
-    without: Mapping[str, Any] | None = None
-    waiting: list[Item] = []
-    with opened(opening.container) as file:
-        if kind == ".parquet":
-            records = parquet_records(file, opening.limits.max_bytes, progress)
+    def items(self) -> Iterator[Item]:
+        """Yield the images; a flawed row, and a listing without an image, are items too."""
+        table, given = self.opening.container, self.opening.options.image_column
+        kind = table_format(table) or ""
+        columns: tuple[str, ...] = ()
+        without: Mapping[str, Any] | None = None
+        waiting: list[Item] = []
+        with opened(table) as file:
+            if kind == ".parquet":
+                limit = self.opening.options.limits.max_bytes
+                records = parquet_records(file, limit, self.progress)
+            else:
+                records = text_records(file, table, kind, self.progress)
+            for record in records:
+                self.progress.begin()
+                if record.cells is None:
+                    row = TableCell(container=table, row=record.number)
+                    yield Item.failed(row, _BAD, record.detail)
+                    continue
+                own = columns
+                if not columns or kind in _JSON_LINES:  # there, each row has its own keys
+                    own = image_columns(tuple(record.cells)) if given is None else (given,)
+                    own = tuple(name for name in own if name in record.cells)
+                if not own:
+                    without = record.cells
+                    if kind not in _JSON_LINES:
+                        break
+                items = self._of_record(record, own)
+                if own or columns:
+                    columns = own or columns
+                    yield from waiting
+                    waiting.clear()
+                    self.skipped.image_columns[table] |= dict.fromkeys(own)
+                    yield from items
+                else:  # without any image column it is not a table of listings
+                    waiting += list(items)[: _MAX_WAITING - len(waiting)]
+                self.progress.passed(f"row {record.number}")
+        if not columns and (without is not None or not self.progress.count):
+            yield from self._without_images(without)
+
+    def _without_images(self, cells: Mapping[str, Any] | None) -> Iterator[Item]:
+        table, given = self.opening.container, self.opening.options.image_column
+        if cells is None:
+            detail = "a table without rows"
+            self.skipped.without_image[table] = 0
+        elif given is not None:
+            detail = f"no column {given!r}, but {column_names(cells)}"
         else:
-            records = text_records(file, name, kind, progress)
-        for record in records:
-            progress.begin()
-            if record.cells is None:
-                row = TableCell(table=opening.container, row=record.number)
-                yield Item.failed(row, Reason.CORRUPT_CONTAINER, record.detail)
-                continue
-            own = columns
-            if not columns or kind in _JSON_LINES:  # there, each row has its own keys
-                given = opening.image_column
-                own = image_columns(tuple(record.cells)) if given is None else (given,)
-                own = tuple(name for name in own if name in record.cells)
-            if not own:
-                without = record.cells
-                if kind not in _JSON_LINES:
-                    break
-            items = _record_items(opening, record, own, progress, skipped)
-            if own or columns:
-                columns = own or columns
-                yield from waiting
-                waiting.clear()
-                skipped.image_columns[name] |= dict.fromkeys(own)
-                yield from items
-            else:  # without any image column it is not a table of listings
-                waiting += list(items)[: _MAX_WAITING - len(waiting)]
-            progress.passed(f"row {record.number}")
-    if not columns and without is not None:
-        yield _without_column(opening, without)
+            names = column_names(cells)
+            detail = f"no column ({names}) is named like one of images: name it with --image-column"
+        if self.opening.is_only_source:
+            raise UsageError(f"{table}: {detail}")
+        if cells is not None:
+            yield Item.failed(table, _BAD, detail)
 
+    def _of_record(self, record: Record, chosen: Sequence[str]) -> Iterator[Item]:
+        row = TableCell(container=self.opening.container, row=record.number)
+        cells = dict(record.cells or {})
+        named = {name: cells.pop(name, None) for name in chosen}
+        images = list(_images(named))
+        try:
+            columns = listing_columns(cells.items(), max(1, len(images)))
+        except ValueError as error:
+            yield Item.failed(row, _BAD, str(error))
+            return
+        if record.detail and all(cell is None for cell in named.values()):
+            yield Item.failed(row, _BAD, record.detail, columns)
+        elif not images:
+            self.skipped.without_image[row.container] += 1
+            if any(value not in (None, "") for value in columns.values()):
+                names = ", ".join(map(repr, named))
+                detail = f"no value in {names}" if named else "no image column"
+                yield Item.failed(row, Reason.NO_IMAGE, detail, columns)
+        for number, (name, image) in enumerate(images, 1):
+            if number > 1:
+                self.progress.begin()
+            cell = row if len(images) == 1 else replace(row, number=number)
+            yield self._of_image(cell, name, image, columns)
 
-def _record_items(
-    opening: Opening,
-    record: Record,
-    chosen: Sequence[str],
-    progress: Reading,
-    skipped: Skipped,
-) -> Iterator[Item]:
-    row = TableCell(table=opening.container, row=record.number)
-    cells = dict(record.cells or {})
-    named = {name: cells.pop(name, None) for name in chosen}
-    images = list(_images(named))
-    is_text = table_format(str(opening.container)) != ".parquet"
-    try:
-        columns = listing_columns(cells.items(), max(1, len(images)))
-    except ValueError as error:
-        yield Item.failed(row, Reason.CORRUPT_CONTAINER, str(error))
-        return
-    if record.detail and all(cell is None for cell in named.values()):
-        yield Item.failed(row, Reason.CORRUPT_CONTAINER, record.detail, columns)
-    elif not images:
-        skipped.without_image[str(opening.container)] += 1
-        if any(value not in (None, "") for value in columns.values()):
-            detail = f"no value in {', '.join(map(repr, named))}" if named else "no image column"
-            yield Item.failed(row, Reason.NO_IMAGE, detail, columns)
-    for number, (name, image) in enumerate(images, 1):
-        if number > 1:
-            progress.begin()
-        cell = row if len(images) == 1 else replace(row, number=number)
-        as_base64 = is_text and name.lower() in BYTES_COLUMNS
-        yield _item(opening, cell, image, columns, as_base64=as_base64)
+    def _of_image(self, cell: TableCell, column: str, image: Any, columns: Columns) -> Item:
+        if isinstance(image, Mapping):
+            places = (image[key] for key in _PLACES if image.get(key))
+            image = image.get("bytes") or next(places, None)
+        is_base64 = column.lower() in BYTES_COLUMNS and table_format(cell.container) != ".parquet"
+        if isinstance(image, str) and (is_base64 or image.startswith("data:")):
+            try:
+                image = base64.b64decode(image if is_base64 else image.partition(",")[2])
+            except (binascii.Error, ValueError) as error:
+                return Item.failed(cell, _BAD, f"not Base64: {error}", columns)
+        if isinstance(image, bytes | Oversized):
+            size = image.size if isinstance(image, Oversized) else len(image)
+            limit = self.opening.options.limits.max_bytes
+            if isinstance(image, bytes) and size <= limit:
+                return Item(cell, columns=columns, data=image)
+            detail = f"{size} bytes, limit {limit}"
+            return Item.failed(cell, Reason.TOO_MANY_BYTES, detail, columns)
+        if not isinstance(image, str):
+            detail = f"neither a path nor bytes, but {type(image).__name__}"
+            return Item.failed(cell, _BAD, detail, columns)
+        if len(image) > MAX_NAME:
+            detail = f"a path of {len(image)} characters, limit {MAX_NAME}"
+            return Item.failed(cell, _BAD, detail, columns)
+        location = parse_location(image)
+        if isinstance(location, FileLocation):
+            location = self.opening.roots.locate(cell.container, location)
+        refusal = self.opening.roots.refusal(location)
+        reason = None if refusal is None else Reason.SOURCE_REFUSED
+        return Item(location, columns=columns, reason=reason, detail=refusal)
 
 
 def _images(cells: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -254,52 +285,10 @@ def _images(cells: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 seen.add(image)
 
 
-def _without_column(opening: Opening, cells: Mapping[str, Any]) -> Item:
-    names = ", ".join(repr(name[:_MAX_NAMED]) for name in islice(cells, _MAX_NAMED)) or "none"
-    names += ", ..." * (len(cells) > _MAX_NAMED)
-    detail = f"no column {opening.image_column!r}, but {names}"
-    if opening.image_column is None:
-        detail = f"no column ({names}) is named like one of images: name it with --image-column"
-    if opening.is_only_source:
-        raise UsageError(f"{opening.container}: {detail}")
-    return Item.failed(opening.container, Reason.CORRUPT_CONTAINER, detail)
-
-
-def _item(
-    opening: Opening,
-    cell: TableCell,
-    image: Any,
-    columns: Mapping[str, Any],
-    *,
-    as_base64: bool,
-) -> Item:
-    bad = Reason.CORRUPT_CONTAINER
-    if isinstance(image, Mapping):
-        places = (image[key] for key in _PLACES if image.get(key))
-        image = image.get("bytes") or next(places, None)
-    if isinstance(image, str) and (as_base64 or image.startswith("data:")):
-        try:
-            image = base64.b64decode(image if as_base64 else image.partition(",")[2])
-        except (binascii.Error, ValueError) as error:
-            return Item.failed(cell, bad, f"not Base64: {error}", columns)
-    if isinstance(image, bytes | Oversized):
-        size = image.size if isinstance(image, Oversized) else len(image)
-        if isinstance(image, bytes) and size <= opening.limits.max_bytes:
-            return Item(cell, columns=columns, data=image)
-        detail = f"{size} bytes, limit {opening.limits.max_bytes}"
-        return Item.failed(cell, Reason.TOO_MANY_BYTES, detail, columns)
-    if not isinstance(image, str):
-        detail = f"neither a path nor bytes, but {type(image).__name__}"
-        return Item.failed(cell, bad, detail, columns)
-    if len(image) > MAX_NAME:
-        detail = f"a path of {len(image)} characters, limit {MAX_NAME}"
-        return Item.failed(cell, bad, detail, columns)
-    location = parse_location(image)
-    if isinstance(location, FileLocation):
-        location = opening.roots.locate(cell.table, location)
-    refusal = opening.roots.refusal(location)
-    reason = None if refusal is None else Reason.SOURCE_REFUSED
-    return Item(location, columns=columns, reason=reason, detail=refusal)
+def column_names(columns: Collection[str]) -> str:
+    """Return the first names of columns, for a message."""
+    names = ", ".join(repr(name[:_MAX_NAMED]) for name in islice(columns, _MAX_NAMED))
+    return (names or "none") + ", ..." * (len(columns) > _MAX_NAMED)
 
 
 BYTES_COLUMNS = ("bytes", "image_bytes", "base64", "image_base64")
@@ -339,10 +328,9 @@ _SEPARATORS = ("|", ";")
 
 @lru_cache(maxsize=256)
 def image_columns(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns with the images, in the order of the images.
+    """Return the columns with the images: a main one, the surest by its name, and numbered ones.
 
-    A main image comes first, then the surest of :data:`IMAGE_COLUMNS`, then ``image_1`` to
-    ``image_n``, by their numbers. Names that may mean something else count only without others.
+    Names that may mean something else count only without others.
     """
     by_name = {normal_name(name): name for name in reversed(names)}
     main = [by_name[name] for name in _MAIN_COLUMNS if name in by_name][:1]
@@ -358,11 +346,7 @@ def image_columns(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def images_of_cell(cell: Any) -> Sequence[Any]:
-    """Return the images of a cell, without those that are empty.
-
-    A text may list several: as JSON, or with ``|`` or ``;`` between them, if each is a URL or ends
-    like the name of an image.
-    """
+    """Return the images of a cell. A text may list several, as JSON or with separators."""
     if isinstance(cell, str) and cell.lstrip().startswith("["):
         with suppress(ValueError, RecursionError):  # a path may begin with a bracket
             cell = json.loads(cell)

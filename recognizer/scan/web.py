@@ -1,9 +1,7 @@
-"""Images from the web, fetched so that no URL can reach what only this machine may reach.
+"""Images from the web. Strangers write the URLs, which must not reach what only this machine may.
 
-URLs in listings are written by strangers. A host name is resolved once, every address that it
-has must be public, and the connection goes to one of these: no second look-up could answer
-otherwise (DNS rebinding). Each redirect goes the same way. No proxy, cookie or credential is used.
-Source: OWASP, Server-Side Request Forgery Prevention Cheat Sheet.
+A host name is resolved once, all its addresses must be public, and the connection goes to one of
+them, without a second look-up (DNS rebinding). Source: OWASP, SSRF Prevention Cheat Sheet.
 """
 
 import http.client
@@ -19,7 +17,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from recognizer import __version__
 from recognizer.imaging import Limits
-from recognizer.imaging.sources import Refused
+from recognizer.imaging.sources import Refused, refusal
 from recognizer.scan.items import PORTS, Access, IpAddress
 from recognizer.status import Reason
 
@@ -47,55 +45,38 @@ _HEADERS = {
 _UNQUOTED = "/%:@!$&'()*+,;=~-._"
 
 
-class _TransientRefusal(Refused):
-    """A failure that another attempt may mend."""
-
-
 def fetch(url: str, limits: Limits, access: Access) -> bytes:
     """Fetch an image; the byte limit applies to what the server announces, and to what it sends."""
     if not access.allow_http:
         raise Refused(Reason.SOURCE_REFUSED, "web URLs need --allow-http")
     deadline = time.monotonic() + MAX_SECONDS
-    for pause in PAUSES:
+    pauses = iter(PAUSES)
+    while True:
         try:
             return _follow(url, limits, access, deadline)
-        except _TransientRefusal:
+        except ssl.SSLCertVerificationError as error:
+            raise Refused(Reason.READ_ERROR, f"certificate: {error.verify_message}") from error
+        except ValueError as error:  # what a URL, TLS or HTTP cannot carry
+            raise Refused(Reason.SOURCE_REFUSED, f"not a valid URL: {error}") from error
+        except (OSError, http.client.HTTPException) as error:  # another attempt may mend it
+            pause = next(pauses, MAX_SECONDS)
             if time.monotonic() + pause >= deadline:
-                raise
+                raise Refused(Reason.READ_ERROR, refusal(error).detail) from error
         time.sleep(pause)
-    return _follow(url, limits, access, deadline)
 
 
 def _follow(url: str, limits: Limits, access: Access, deadline: float) -> bytes:
     for _ in range(MAX_REDIRECTS + 1):
-        try:
-            answer = _request(_parsed(url), limits, access, deadline)
-        except TimeoutError as error:
-            raise _TransientRefusal(Reason.READ_ERROR, "no answer in time") from error
-        except ssl.SSLCertVerificationError as error:
-            raise Refused(Reason.READ_ERROR, f"certificate: {error.verify_message}") from error
-        except ValueError as error:  # what TLS or HTTP cannot carry
-            raise Refused(Reason.SOURCE_REFUSED, f"not a valid URL: {error}") from error
-        except (OSError, http.client.HTTPException) as error:
-            words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            raise _TransientRefusal(Reason.READ_ERROR, str(words)[:200]) from error
+        parts = urlsplit(url)
+        if parts.scheme not in PORTS or not parts.hostname or parts.port == 0:
+            raise Refused(Reason.SOURCE_REFUSED, "not a web URL")
+        if parts.username is not None or parts.password is not None:
+            raise Refused(Reason.SOURCE_REFUSED, "the URL carries credentials")
+        answer = _request(parts, limits, access, deadline)
         if isinstance(answer, bytes):
             return answer
         url = urljoin(url, answer)
     raise Refused(Reason.READ_ERROR, f"more than {MAX_REDIRECTS} redirects")
-
-
-def _parsed(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        has_port = parts.port is None or parts.port > 0
-    except ValueError as error:
-        raise Refused(Reason.SOURCE_REFUSED, f"not a valid URL: {error}") from error
-    if parts.scheme not in PORTS or not parts.hostname or not has_port:
-        raise Refused(Reason.SOURCE_REFUSED, "not a web URL")
-    if parts.username is not None or parts.password is not None:
-        raise Refused(Reason.SOURCE_REFUSED, "the URL carries credentials")
-    return parts
 
 
 def _request(url: SplitResult, limits: Limits, access: Access, deadline: float) -> bytes | str:
@@ -134,7 +115,7 @@ def _connect(addresses: Sequence[IpAddress], port: int, deadline: float) -> sock
         except OSError:  # an IPv6 address without IPv6 here
             if number == len(addresses):
                 raise
-    raise TimeoutError
+    raise TimeoutError("no answer in time")
 
 
 def _resolve(host: str, port: int, access: Access) -> Sequence[IpAddress]:
@@ -144,8 +125,6 @@ def _resolve(host: str, port: int, access: Access) -> Sequence[IpAddress]:
         if error.errno == socket.EAI_AGAIN:
             raise
         raise Refused(Reason.NOT_FOUND, f"no such host: {host}") from error
-    except (UnicodeError, ValueError) as error:
-        raise Refused(Reason.SOURCE_REFUSED, "not a valid host name") from error
     # A link-local address comes with its zone, which does not belong to it.
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     for address in addresses:
@@ -180,9 +159,10 @@ def _answer(response: http.client.HTTPResponse, limits: Limits, deadline: float)
         if not target:
             raise Refused(Reason.READ_ERROR, f"HTTP {status} without a Location header")
         return target
+    if status in _TRANSIENT:
+        raise OSError(None, f"HTTP {status}")
     if status != http.client.OK:
-        kind = _TransientRefusal if status in _TRANSIENT else Refused
-        raise kind(_REASONS.get(status, Reason.READ_ERROR), f"HTTP {status}")
+        raise Refused(_REASONS.get(status, Reason.READ_ERROR), f"HTTP {status}")
     encoding = response.getheader("Content-Encoding", "identity").lower()
     if encoding != "identity":
         raise Refused(Reason.READ_ERROR, f"the answer is compressed ({encoding}), unasked")
@@ -193,7 +173,7 @@ def _answer(response: http.client.HTTPResponse, limits: Limits, deadline: float)
         body += chunk
         limits.check_bytes(len(body))
     if time.monotonic() >= deadline:  # shut down, which looks like an end
-        raise TimeoutError
+        raise TimeoutError("no answer in time")
     if announced is not None and len(body) < announced:
         raise http.client.IncompleteRead(bytes(body), announced - len(body))
     return bytes(body)

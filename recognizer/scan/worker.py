@@ -1,41 +1,34 @@
-"""The worker: a process that reads, decodes and scores images, where a crash costs one image.
-
-It reports each step that it begins: when it dies, its parent knows which image was the cause.
-"""
+"""The worker: a process that reads, decodes and scores images, and reports each step it begins."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
-import queue
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
-from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from recognizer._process import defect, listen, prepare, resident_bytes, settle
+from recognizer._process import begin_work, defect, prepare, resident_bytes
 from recognizer.decision import decide
 from recognizer.engine import Recognizer, ScoredImage
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits, LoadedImage
-from recognizer.imaging.sources import Refused, open_regular, read_path, refusal
-from recognizer.imaging.thumbnail import THUMBNAIL_SIDE, Thumbnail, shrink
+from recognizer.imaging.sources import Refused, read_path
+from recognizer.imaging.thumbnail import THUMBNAIL_SIDE, shrink
 from recognizer.policy import CandidateKind, Verdict
 from recognizer.prediction import Prediction, Region
+from recognizer.rows.images import NewRow
 from recognizer.rows.records import result_of
 from recognizer.rows.row import Row
 from recognizer.rows.similar import quantize
-from recognizer.scan.archives import extract
+from recognizer.scan.archives import read_member
 from recognizer.scan.items import Access, ArchiveMember, FileLocation, Item, StoreObject, WebAddress
 from recognizer.scan.options import WorkerPayload
-from recognizer.scan.stores import Store, stamp_of
+from recognizer.scan.stores import Store
 from recognizer.status import Reason, Status
 
 
@@ -51,12 +44,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """What became of a task; no ``row`` if the last one holds; embeddings are int8, (channels,)."""
+    """What became of a task: a new row, or the state of the file for which its last one holds."""
 
     index: int
-    row: Row | None = None
-    thumbnail: Thumbnail | None = None
-    embedding: NDArray[np.int8] | None = None
+    new: NewRow | None = None
     file_state: bytes | None = None
 
 
@@ -70,53 +61,31 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class TaskStep:
-    """A step begins: if the worker dies or takes too long now, these tasks are the cause.
-
-    They are one that is read or decoded, or all in a pass of the model. A single one comes with
-    the digest of its bytes, once they are read.
-    """
+    """A step begins: if the worker dies now, it is of these tasks; one may come with its digest."""
 
     indices: tuple[int, ...]
     sha256: str | None = None
 
 
 def run_worker(connection: Connection, payload: WorkerPayload) -> None:
-    """Serve tasks until the parent closes the connection, or dies.
-
-    If fewer than a batch wait, the pass of the model is smaller: nothing waits to fill it.
-    """
-    settle()
+    """Serve tasks until the parent closes the connection; none waits for a batch to be full."""
     options = payload.options
     reader = Reader(options.limits, options.access)
-    waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
-
-    def receive() -> None:
-        task: Task = connection.recv()
-        reader.expect(task.item)
-        waiting.put(task)
-
-    def ready(recognizer: Recognizer) -> Ready:
-        return Ready(provider=recognizer.provider, memory=resident_bytes(os.getpid()))
-
-    listen(receive)
-    recognizer = prepare(connection, payload.make_recognizer, ready)
+    waiting = begin_work(connection, lambda task: reader.expect(task.item))
+    recognizer = prepare(
+        connection,
+        payload.make_recognizer,
+        lambda made: Ready(provider=made.provider, memory=resident_bytes(os.getpid())),
+    )
     worker = Worker(connection, payload, reader, recognizer)
     while True:
-        tasks = [waiting.get()]
+        tasks: list[Task] = [waiting.get()]
         while len(tasks) < options.batch_size and not waiting.empty():
             tasks.append(waiting.get())
         alone = [[task] for task in tasks if task.is_alone]
         for batch in ([task for task in tasks if not task.is_alone], *alone):
             if batch:
                 worker.work(batch)
-
-
-class _Loaded(NamedTuple):
-    """A task, its image (None if the last row still holds), and the file that was read."""
-
-    task: Task
-    image: LoadedImage | None
-    file_state: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,43 +99,44 @@ class Worker:
 
     def work(self, tasks: Sequence[Task]) -> None:
         """Score images in one pass of the model, and send their results."""
-        loaded: list[_Loaded] = []
+        loaded: list[tuple[Task, LoadedImage, bytes | None]] = []
         for task in tasks:
             self.connection.send(TaskStep((task.index,)))
-            one = self._load(task)
-            if one.image is None:
-                self.connection.send(TaskResult(index=task.index, file_state=one.file_state))
+            image, state = self._load(task)
+            if image is None:
+                self.connection.send(TaskResult(index=task.index, file_state=state))
             else:
-                loaded.append(one)
-        images = [one.image for one in loaded if one.image is not None]
-        if not images:
+                loaded.append((task, image, state))
+        if not loaded:
             return
+        images = [image for _, image, _ in loaded]
         if len(tasks) > 1:  # the step of a single one goes on
             sha256 = images[0].sha256 if len(images) == 1 else None
-            self.connection.send(TaskStep(tuple(one.task.index for one in loaded), sha256))
-        for one, scored in zip(loaded, self._score(images), strict=True):
-            self.connection.send(self._result(one, scored))
+            self.connection.send(TaskStep(tuple(task.index for task, _, _ in loaded), sha256))
+        for (task, _, state), scored in zip(loaded, self._score(images), strict=True):
+            self.connection.send(self._result(task, scored, state))
 
-    def _load(self, task: Task) -> _Loaded:
+    def _load(self, task: Task) -> tuple[LoadedImage | None, bytes | None]:
+        """Return the image, or None if the last row still holds, and the state of its file."""
         path = task.item.path
         before = None if path is None else file_state(path)
         try:
             data = self.reader.read(task.item)
         except Refused as refused:
-            return _Loaded(task, _failed(refused.reason, refused.detail))
+            return _failed(refused.reason, refused.detail), None
         except Exception as error:
-            return _Loaded(task, _failed(*defect(error)))
+            return _failed(*defect(error)), None
         sha256 = hashlib.sha256(data).hexdigest()
         state = None
         if path is not None and before is not None and before[1]:
             state = before[0] if file_state(path) == before else None
         if self.payload.is_up_to_date(task.known, sha256):
-            return _Loaded(task, None, state)
+            return None, state
         self.connection.send(TaskStep((task.index,), sha256))
         try:
-            return _Loaded(task, self.recognizer.load_image(data, sha256=sha256), state)
+            return self.recognizer.load_image(data, sha256=sha256), state
         except Exception as error:
-            return _Loaded(task, _failed(*defect(error), sha256), state)
+            return _failed(*defect(error), sha256), state
 
     def _score(self, images: Sequence[LoadedImage]) -> list[ScoredImage]:
         outputs = ["scores", "maps"] + ["embedding"] * self.payload.options.embeddings
@@ -182,24 +152,23 @@ class Worker:
             )
             return [ScoredImage(image=image, prediction=failed, outputs={})]
 
-    def _result(self, loaded: _Loaded, scored: ScoredImage) -> TaskResult:
-        task, image, prediction = loaded.task, scored.image, scored.prediction
+    def _result(self, task: Task, scored: ScoredImage, state: bytes | None) -> TaskResult:
         row = make_row(
             task.item,
-            prediction,
+            scored.prediction,
             self.payload,
             lambda label: self.recognizer.regions(scored, label),
         )
-        result = TaskResult(index=task.index, file_state=loaded.file_state)
         if result_of(row) == task.known:  # failed again, for the same reason
-            return result
+            return TaskResult(index=task.index, file_state=state)
+        thumbnail = None
+        if row.is_lead and scored.image.frames:
+            wanted = row.regions[0].frame if row.regions else scored.prediction.frame
+            frame = next(frame for frame in scored.image.frames if frame.index == wanted)
+            thumbnail = shrink(frame.rgb, THUMBNAIL_SIDE, frame.index)
         vector = scored.embedding if self.payload.options.embeddings else None
-        result = replace(result, row=row, embedding=None if vector is None else quantize(vector))
-        if not row.is_lead or not image.frames:
-            return result
-        wanted = row.regions[0].frame if row.regions else prediction.frame
-        frame = next(frame for frame in image.frames if frame.index == wanted)
-        return replace(result, thumbnail=shrink(frame.rgb, THUMBNAIL_SIDE, frame.index))
+        embedding = None if vector is None else quantize(vector)
+        return TaskResult(index=task.index, new=NewRow(row, thumbnail, embedding, state))
 
 
 def make_row(
@@ -210,11 +179,12 @@ def make_row(
 ) -> Row:
     """Make an item's row, now: decided, and with the regions of what its leads may show."""
     bundle, policy, bank = payload.bundle, payload.policy, payload.options.known
+    audit = payload.options.audit
     known = bank.match(prediction.phash, policy.known.distance) if bank else ()
     verdict = decide(prediction, bundle, policy, known, item.columns)
     labels = lead_products(prediction, verdict, payload)
     regions = tuple(region for label in labels for region in regions_of(label))
-    return Row.from_prediction(
+    row = Row.from_prediction(
         item.source,
         replace(prediction, regions=regions),
         verdict,
@@ -225,6 +195,7 @@ def make_row(
         bank=bank,
         known=known,
     )
+    return row if audit is None else audit.drawn(row)
 
 
 def lead_products(
@@ -255,11 +226,7 @@ _STATE_BYTES = 16
 
 
 def file_state(path: str) -> tuple[bytes, bool] | None:
-    """Return bytes that differ if a file has changed, and whether any later change shows.
-
-    As in git, a file is taken to be unchanged if its size, times and inode are as they were when it
-    was read. Without a file, return None.
-    """
+    """Return bytes that differ if a file has changed (see git), and whether later changes show."""
     with contextlib.suppress(OSError, ValueError):
         found = os.stat(path)
         # The second time is of any change, also of the name and the first time; it cannot be set.
@@ -306,7 +273,7 @@ class Reader:
                 case FileLocation() as path:
                     return read_path(path, self._limits)
                 case ArchiveMember() as member:
-                    return _read_member(member, self._limits)
+                    return read_member(member, self._limits)
                 case StoreObject() as place:
                     return Store(place).read(self._limits)
                 case WebAddress() as url:
@@ -317,20 +284,3 @@ class Reader:
                     raise Refused(Reason.NOT_FOUND, f"{cell}: the table is not read again")
         except RecognizerError as error:  # a store that only one item of many needs
             raise Refused(Reason.READ_ERROR, str(error)) from error
-
-
-def _read_member(member: ArchiveMember, limits: Limits) -> bytes:
-    if isinstance(member.archive, StoreObject):
-        return extract(Store(member.archive).read_range, member, limits)
-    with open_regular(member.archive) as file:
-        if stamp_of(file) != member.stamp:
-            raise Refused(Reason.READ_ERROR, "the archive has changed since it was listed")
-
-        def read_range(start: int, end: int) -> bytes:
-            try:
-                file.seek(start)
-                return file.read(end - start)
-            except OSError as error:
-                raise refusal(error) from error
-
-        return extract(read_range, member, limits)

@@ -9,6 +9,7 @@ from typer.testing import Result
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode
 from recognizer.cli.scan import default_output
+from recognizer.rows import ScanFile
 from tests.conftest import invoke, read_rows, refuse, run_python
 
 Scan = Callable[..., Result]
@@ -112,6 +113,47 @@ def test_rows_of_a_table_without_an_image_are_counted(
     result = scan(table, "--image-root", photo.parent, "--quiet")
     assert result.exit_code == ExitCode.DONE
     assert result.stderr == f"{table}: 4 rows without an image\n"
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+def test_a_table_without_rows_is_named(
+    scan: Scan, photo_folder: MakeFolder, tmp_path: Path, name: str
+) -> None:
+    table = tmp_path / name
+    table.write_text("id,image\n" if name == "t.csv" else "")
+    alone = scan(table)
+    assert (alone.exit_code, alone.stdout) == (ExitCode.USAGE, "")
+    assert f"{table}: a table without rows" in alone.stderr
+    result = scan(table, photo_folder("green"), "--quiet")
+    assert (result.exit_code, result.stderr) == (ExitCode.DONE, f"{table}: no rows\n")
+
+
+def test_the_column_of_listings_has_to_exist(
+    scan: Scan, photo_folder: MakeFolder, tmp_path: Path
+) -> None:
+    (photo,) = photo_folder("green").iterdir()
+    table, other, output = (tmp_path / name for name in ("t.csv", "u.jsonl", "scan.sqlite"))
+    table.write_text(f"id,image,title\n1,{photo},vase\n")
+    other.write_text(f'{{"sku": 7, "image": "{photo}"}}\n')
+    for sources in ([table], [photo, tmp_path / "?.csv"], [photo]):
+        refused = scan(*sources, "--listing-column", "sku")
+        assert refused.exit_code == ExitCode.USAGE
+        assert "--listing-column sku: no table has it" in refused.stderr
+        assert ("'id', 'title'" in refused.stderr) == (sources != [photo])
+        assert not output.exists()
+    # Which tables a list names is known at its end.
+    listed = scan("-", "--listing-column", "sku", "--quiet", input=f"{table}\n")
+    assert listed.exit_code == ExitCode.DONE
+    assert "sku: no image has a value in it" in listed.stderr
+    with ScanFile(output) as file:
+        assert file.listing_column is None
+    output.unlink()
+    for source, names in ((other, None), ("-", f"{other}\n"), ("-", f"{photo}\n")):
+        done = scan(table, source, "--listing-column", "sku", "--quiet", input=names)
+        assert (done.exit_code, done.stderr) == (ExitCode.DONE, "")
+    with ScanFile(output) as file:
+        assert file.listing_column == "sku"
+        assert {*file.select("SELECT listing FROM image")} == {(None,), ("7",)}
 
 
 @pytest.fixture

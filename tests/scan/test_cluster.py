@@ -32,10 +32,12 @@ class Dataset:
         return self
 
     def iter_rows(self) -> Iterator[dict[str, Any]]:
-        with self.actor._scorer:
+        try:
             for row in self.rows:
                 answer = self.actor({key: [value] for key, value in row.items()})
                 yield {key: value for key, (value,) in answer.items()}
+        finally:
+            self.actor._pool.stop()
 
 
 STAND_IN = SimpleNamespace(

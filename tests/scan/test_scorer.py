@@ -56,7 +56,8 @@ def test_a_packed_payload_needs_nothing_of_the_machine_that_packed_it(
         payload = WorkerPayload(bundle=load_bundle(tiny_bundle), policy=Policy(), options=options)
         packed = pickle.dumps(payload.packed())
     # The folder of the known items is gone by now, as it would be elsewhere.
-    with Scorer.of_packed(pickle.loads(packed)) as scorer:
+    payload = pickle.loads(packed).unpacked(tmp_path)
+    with Scorer(payload.bundle, payload.policy, payload.options) as scorer:
         (row,) = scorer.score([Item.at("photo", data=photo)])
     assert (row.scores, row.model) == (alone.scores, alone.model)
     assert [match.distance for match in row.known] == [0]

@@ -14,6 +14,7 @@ import pytest
 
 from recognizer.errors import MissingExtraError
 from recognizer.imaging import Limits
+from recognizer.scan import ScanOptions
 from recognizer.scan.bounds import Reading
 from recognizer.scan.containers import Containers
 from recognizer.scan.items import FileLocation, Item, Skipped
@@ -103,11 +104,10 @@ def test_a_table_that_lies_about_its_sizes(tmp_path: Path) -> None:
     true = varint(chunk.total_uncompressed_size, 5)
     assert true in data
     path.write_bytes(data.replace(true, varint(1000, 5)))
-    limits = Limits(max_bytes=700 * MIB)
+    options = ScanOptions(limits=Limits(max_bytes=700 * MIB))
+    opening = Opening(container=FileLocation(str(path)), options=options)
     with Containers(memory_limit=400 * MIB) as containers:
-        first, last = containers.items(
-            Opening(container=FileLocation(str(path)), limits=limits), Skipped()
-        )
+        first, last = containers.items(opening, Skipped())
     assert (first.source, first.data) == (f"{path}!/1", b"first")
     assert (last.source, last.reason) == (str(path), BAD)
     assert str(last.detail).endswith("nothing after row 1 was read")

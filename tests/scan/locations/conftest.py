@@ -45,7 +45,7 @@ class InProcess:
     def __init__(self, *_: object) -> None: ...
 
     def items(self, opening: Opening, skipped: Skipped) -> Iterator[Item]:
-        return opening.items(Reading(opening.bounds), skipped)
+        return opening.items(Reading(opening.options.bounds), skipped)
 
     def close(self) -> None: ...
 
