@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from recognizer.errors import TrainingError
-from recognizer.taxonomy import unknown_name
+from recognizer.taxonomy import read_toml, unknown_name
 
 Count = Annotated[int, Meta(ge=0)]
 AtLeastOne = Annotated[int, Meta(ge=1)]
@@ -122,11 +122,7 @@ def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConf
         raise TrainingError(
             f"no recipe {str(recipe)!r}: give a TOML file, or one of: {', '.join(carried)}"
         )
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TrainingError(f"{path}: {error}") from error
-    config = config_from_dict(values, str(path))
+    config = config_from_dict(read_toml(path, TrainingError), str(path))
     for change in changes:
         key, equals, text = (part.strip() for part in change.partition("="))
         if not equals or not key:

@@ -224,7 +224,9 @@ def _ensemble(recipe: Recipe, fold: int | None, clock: _Clock) -> list[ProductNe
     for backbone in config.cascade.backbones:
         network = build_ensemble_network(config, backbone, len(recipe.labels))
         report = partial(clock.on_features, backbone)
-        features = features_of(network, photos, cache, cache.size, on_progress=report)
+        # Those of the fold too, while there is somebody to tell.
+        features_of(network, recipe.train, cache, cache.size, on_progress=report)
+        features = features_of(network, photos, cache, cache.size)
         network.set_head(
             *fit_head(features, photos, recipe.labels, config.label_power, config.head_c)
         )
