@@ -68,7 +68,7 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
         right.set_title("Recall and false-positive rate (left edge: 0)", fontsize=10)
         for rate in drawn[0].thresholds:
             right.axvline(rate, color=_GRAY, linestyle=":", linewidth=1)
-        return _data_uri(figure)
+        return data_uri(figure)
 
 
 def confusion(table: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> str:
@@ -89,10 +89,10 @@ def confusion(table: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> 
             text.set_text(str(count) if count else "")
             text.set_color("white" if part > 0.55 else "#1b2129")
         drawn.ax_.set(xlabel="label with the highest score", ylabel="true label")
-        return _data_uri(figure)
+        return data_uri(figure)
 
 
-def _data_uri(figure: Figure) -> str:
+def data_uri(figure: Figure) -> str:
     """Return a figure as SVG, as a ``data:`` URI."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})

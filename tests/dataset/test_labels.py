@@ -72,7 +72,7 @@ def test_labels_that_the_package_knows_need_no_file(photos: Path) -> None:
     ("text", "words"),
     [
         ('[label.x]\nkind = "produkt"\n', "label.x: unknown kind 'produkt'; did you mean"),
-        ("\ufeff\0", "taxonomy.toml: "),
+        ("\ufeff\0", "taxonomy.toml is not TOML"),
         ("a = " + "[" * 5000, "taxonomy.toml"),
     ],
 )

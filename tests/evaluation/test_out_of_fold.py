@@ -96,10 +96,3 @@ def test_the_command_line_measures_a_file_alone(file: Path) -> None:
         refuse("evaluate", *wrong)
     gone = refuse("evaluate", "--out-of-fold", file.with_name("gone.parquet"))
     assert "gone.parquet: No such file or directory" in gone.stderr
-
-
-def test_other_labels_are_named(photos: list[Photo]) -> None:
-    found = predictions(photos)
-    assert (found.columns(LABELS[::-1], "tiny-v1") == found.log_odds[:, ::-1]).all()
-    with pytest.raises(DatasetError, match="and tiny-v1 have different labels: listing_other"):
-        found.columns(LABELS[:3], "tiny-v1")
