@@ -92,7 +92,7 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         values: dict[str, Any] = msgspec.to_builtins(self)
-        values["time"] = self.time.isoformat()
+        values["time"] = values["time"].replace("Z", "+00:00")  # twice as fast as isoformat()
         return values
 
     def to_json_line(self) -> bytes:
