@@ -154,8 +154,8 @@ def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
     except DatasetError as error:
         from recognizer.evaluation.evaluate import count_learned
 
-        if count_learned(bundle, photos):  # others have no corrections
-            typer.echo(f"Labels are used without the bundle's corrections ({error}).", err=True)
+        if count_learned(bundle, photos):
+            typer.echo(f"Corrections of its training photos are not used ({error}).", err=True)
         return photos
     return found
 

@@ -37,7 +37,6 @@ from recognizer.status import Reason
 
 LIST_ON_STDIN = "-"
 _READ_BYTES = 1 << 16
-_LOOKED_AT = 1000  # rows of a table
 
 
 def expand(
@@ -67,16 +66,17 @@ def expand(
 
 
 def require_column(name: str, sources: Sequence[str], options: ScanOptions) -> None:
-    """Raise a UsageError if no table among the sources has this column, besides those of images."""
-    if LIST_ON_STDIN in sources:  # which tables it names is not known before it is read
-        return
+    """Raise a UsageError if all sources are tables with a header, and none has this column."""
+    if not {table_format(source) for source in sources} <= {".csv", ".tsv", ".parquet"}:
+        return  # what a list or a pattern names, and rows of JSON, are known at the end
     seen: dict[str, None] = {}
-    tables = [source for source in sources if table_format(source)]
-    for item in expand(tables, replace(options, bounds=Bounds(max_members=_LOOKED_AT))):
+    for item in expand(sources, replace(options, bounds=Bounds(max_members=1))):
         seen |= dict.fromkeys(item.columns or ())
         if name in seen:
             return
-    raise UsageError(f"--listing-column {name}: no table has it; found: {column_names(seen)}")
+    if seen:  # else there is no row either
+        found = column_names(seen)
+        raise UsageError(f"--listing-column {name}: besides the images, tables have {found}")
 
 
 def _is_pattern(location: object) -> bool:
