@@ -180,7 +180,7 @@ def _check(prevalence: float, output: Path | None, predictions: Path | None) -> 
         raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
     if output is not None:
         require_page(output)
-        if output.suffix == ".json":
+        if output.suffix.lower() not in {".html", ".htm"}:
             raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
     if predictions is not None:
         import_pyarrow()

@@ -130,7 +130,7 @@ def thresholds_command(
     from recognizer.review.thresholds import choose, measure_labelled, measure_reviewed, policy_of
 
     if (cases_per_reviewer is None) == (precision is None):
-        raise UsageError("give --reviewers and --cases-per-reviewer, or --precision")
+        raise UsageError("give --cases-per-reviewer (and --reviewers), or --precision")
     if output is not None:
         require_own(output, "policy that this command wrote", lambda f: f.read(8) == b"# Chosen")
     if plot is not None:

@@ -126,17 +126,18 @@ class Lookalikes:
 def measure_lookalikes(truth: Truth, scores: Iterable[Mapping[str, float]]) -> Lookalikes | None:
     """Measure it by scores of labels and families; what the model does not know is never right.
 
-    None if the model does not know ivory, or no photo shows it or a look-alike.
+    None if the model does not know ivory and a look-alike, or no photo shows one.
     """
     taxonomy = truth.taxonomy
     name_of = {label.name: _IVORY for label in taxonomy.members(_IVORY)}
     name_of |= {label.name: label.name for label in taxonomy.lookalikes(_IVORY)}
     hits, counts = (dict.fromkeys(name_of.values(), 0) for _ in range(2))
     for label, own in zip(truth.labels.tolist(), scores, strict=True):
-        if label in name_of and _IVORY in own:
+        known = [name for name in own if name in hits]
+        if label in name_of and _IVORY in known and len(known) > 1:
             name = name_of[label]
             counts[name] += 1
-            hits[name] += name == max((n for n in own if n in hits), key=own.__getitem__)
+            hits[name] += name == max(known, key=own.__getitem__)
     counts = {name: count for name, count in counts.items() if count}
     if not counts:
         return None

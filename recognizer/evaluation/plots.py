@@ -120,13 +120,14 @@ def draw_steps(
             shares = [step[place] or Estimate(np.nan, np.nan, np.nan) for step in steps]
             low, high = [one.low for one in shares], [one.high for one in shares]
             axes.fill_between(leads, low, high, color=_COLOR, alpha=0.15, linewidth=0)
-            axes.plot(leads, [one.value for one in shares], "o-", color=_COLOR, markersize=3)
+            # A precision of 1 was seen without a false positive: of it only the interval is known.
+            values = [np.nan if (place, s.value) == (2, 1) else s.value for s in shares]
+            axes.plot(leads, values, "o-", color=_COLOR, markersize=3)
             if capacity is not None:
                 axes.axvline(capacity, color=_GRAY, linestyle="--", label="what the team can do")
             if chosen is not None:
-                one = shares[chosen]
-                axes.vlines(leads[chosen], one.low, one.high, color=_CHOSEN)
-                axes.plot(leads[chosen], one.value, "o", color=_CHOSEN, label="chosen")
+                axes.vlines(leads[chosen], low[chosen], high[chosen], color=_CHOSEN)
+                axes.plot(leads[chosen], values[chosen], "o", color=_CHOSEN, label="chosen")
             axes.set(xscale="log", ylim=(-0.02, 1.02), xlabel="leads")
             left, right = axes.get_xlim()
             axes.xaxis.set_major_locator(LogLocator(subs=[1] if right > 50 * left else [1, 2, 5]))

@@ -22,7 +22,7 @@ from recognizer.evaluation.evaluate import (
     Quality,
     evaluate,
 )
-from recognizer.evaluation.figures import Truth, measure_living_animals
+from recognizer.evaluation.figures import Truth, measure_living_animals, measure_lookalikes
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Leads, Training
 from recognizer.model.negatives import short_digests
@@ -103,6 +103,11 @@ def test_the_figures(evaluation: Evaluation) -> None:
     points = evaluation.operating_points[ANY_PRODUCT]
     assert [point.rate for point in points] == [0.05, 0.01, 0.001]
     assert (points[0].false_positives, points[0].recall.value) == (0, 0.8)
+
+
+def test_ivory_is_not_distinguished_from_nothing(photos: list[Photo]) -> None:
+    scores = [{"ivory": 0.9, "listing_other": 0.1}] * len(photos)
+    assert measure_lookalikes(Truth.of(photos), scores) is None
 
 
 def test_a_product_that_the_model_does_not_know(
