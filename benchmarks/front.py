@@ -15,6 +15,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -221,7 +222,10 @@ def draw(points: list[Point], path: Path) -> None:
             color = "#d55e00" if point.name.startswith("wildlife") else "#0072b2"
             axes.plot(point.ratio, point.objective, "o", color=color)
             place = (point.ratio, point.objective)
-            axes.annotate(point.name, place, (5, 4), textcoords="offset points", fontsize=8)
+            side, left = ("right", -5) if point.name.startswith("lite0") else ("left", 5)
+            how: Any = {"textcoords": "offset points", "ha": side, "fontsize": 8}
+            axes.annotate(point.name, place, (left, 4), **how)
+        axes.margins(x=0.15)
         axes.set(xlabel="CPU time of a pass, of lite1 at 240 = 1", ylabel="objective, out of fold")
         figure.savefig(path)
 
