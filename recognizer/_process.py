@@ -305,7 +305,7 @@ def begin_work(
 ) -> queue.SimpleQueue[Any]:
     """Return a queue of what the parent sends to this process, which prints nothing from now on.
 
-    It ends with the parent. A thread calls ``expect`` with each message as it comes.
+    It exits when the parent does. A thread calls ``expect`` with each message as it comes.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

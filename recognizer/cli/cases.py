@@ -62,7 +62,7 @@ def verify_command(
     """Check that nothing in a case was changed, and that the photos score the same.
 
     The exit code is 3 if a check failed or could not be done. Without --digest, a case that was
-    made anew as a whole is not noticed.
+    replaced as a whole goes unnoticed.
     """
 
     def load(reference: ModelReference) -> Recognizer | None:

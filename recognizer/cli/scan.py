@@ -180,8 +180,12 @@ def scan_command(
                     settings,
                     on_rows=lambda sums, _: show(_progress_line(sums, items.total)),
                 )
-            if listing_column is not None and shard is None:
-                _forget_unused(listing_column, file)
+            if listing_column is not None and shard is None and file.forget_unused_column():
+                typer.echo(
+                    f"--listing-column {listing_column}: no image has a value in it, so none "
+                    "belongs to a listing; the scan does not remember it",
+                    err=True,
+                )
             for table, count in skipped.without_image.items():
                 rows = f"{counted(count, 'row')} without an image" if count else "no rows"
                 typer.echo(shown(f"{table}: {rows}"), err=True)
@@ -243,19 +247,6 @@ def _require_sources(sources: Sequence[str]) -> None:
         close = difflib.get_close_matches(name, names, n=1)
         meant = f"; did you mean {os.path.join(folder, close[0])}?" if close else ""
         raise UsageError(f"{sources[0]}: no such file or folder{meant}")
-
-
-def _forget_unused(listing_column: str, file: ScanWriter) -> None:
-    """Forget a column in which no image has a value, as may be where a list names the tables."""
-    if file.select("SELECT 1 FROM image WHERE listing IS NOT NULL LIMIT 1"):
-        return
-    with file.transaction() as database:
-        database.execute("DELETE FROM setting WHERE name = 'listing_column'")
-    typer.echo(
-        f"--listing-column {listing_column}: no image has a value in it, so none belongs to a "
-        "listing; the scan does not remember it",
-        err=True,
-    )
 
 
 def _check_outputs(output: Path, report: Path | None) -> None:

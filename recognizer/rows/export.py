@@ -29,7 +29,7 @@ def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
     """Write the rows of a scan in one step, in a format by the ending; return how many they are.
 
     With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a formula. A file
-    that is no earlier export is a UsageError.
+    that is not an earlier export raises a UsageError.
     """
     return write_records(output, _ROWS, file.rows(), raw)
 

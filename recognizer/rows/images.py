@@ -118,6 +118,6 @@ def _number(database: sqlite3.Connection, table: str, one: Reference | ModelRefe
         f"INSERT OR IGNORE INTO {table} ({', '.join(values)}) VALUES (:{', :'.join(values)})",
         values,
     )
-    # A model is told by its digest alone.
+    # The digest alone identifies a model.
     statement = f"SELECT id FROM {table} WHERE digest = :digest ORDER BY name = :name DESC"
     return int(database.execute(statement, values).fetchone()[0])

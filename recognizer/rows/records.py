@@ -77,7 +77,7 @@ class Ranking:
         self._unproven = {bundle.digest: _unproven(bundle) for bundle in bundles}
 
     def of(self, row: Row) -> tuple[str | None, bool | None, float | None]:
-        """Return the product, if unproven, and score of its first lead, else the highest score."""
+        """Return product, whether unproven, and score of the first lead, or the highest score."""
         unproven = self._unproven.get(row.model.digest, ())
         ranked = [((one.kind, one.name) in unproven, -one.score, one.name) for one in row.leads]
         if not ranked:

@@ -39,7 +39,7 @@ _NO_LOCKS = (
     "this file system cannot hold a scan that is written (no locks or shared memory, as on some "
     "network drives): name an --output on a local disk"
 )
-DAMAGES = (ValueError, TypeError, msgspec.MsgspecError, RecursionError)  # if texts are no rows
+DAMAGES = (ValueError, TypeError, msgspec.MsgspecError, RecursionError)  # of text that is not a row
 _SAFE = "what was written so far is safe, and the same command goes on"
 Values: TypeAlias = Sequence[Any] | Mapping[str, Any]  # of the parameters of a statement
 _LOCK_ERRORS = frozenset(
@@ -233,6 +233,15 @@ class ScanFile(Closes):
             )
         self.set_setting("listing_column", name)
         self.listing_column = name
+
+    def forget_unused_column(self) -> bool:
+        """Forget the column of listings, and return True, if no image has a value in it."""
+        if self.select("SELECT 1 FROM image WHERE listing IS NOT NULL LIMIT 1"):
+            return False
+        with self.transaction() as database:
+            database.execute("DELETE FROM setting WHERE name = 'listing_column'")
+        self.listing_column = None
+        return True
 
     def use_outcomes_of(self, path: Path) -> None:
         """Have the views tell what was said in another file of outcomes."""

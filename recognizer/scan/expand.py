@@ -74,7 +74,7 @@ def require_column(name: str, sources: Sequence[str], options: ScanOptions) -> N
         seen |= dict.fromkeys(item.columns or ())
         if name in seen:
             return
-    if seen:  # else there is no row either
+    if seen:  # without rows there is nothing to say
         found = column_names(seen)
         raise UsageError(f"--listing-column {name}: besides the images, tables have {found}")
 

@@ -288,7 +288,7 @@ def test_a_photo_that_cannot_be_scored_is_named(
 
 def test_living_animals_taken_for_products() -> None:
     labels = ["animal_rhino", "rhino_horn", "animal_rhino", "animal_pangolin", "wood"]
-    # The wood that is called a product is no animal.
+    # The wood that is called a product is not an animal.
     best = np.array(["rhino_horn", "rhino_horn", "animal_rhino", "wood", "rhino_horn"])
     flagged = np.array([True, True, True, False, True])
     truth = Truth.of([photo(i, label) for i, label in enumerate(labels)])
