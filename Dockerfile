@@ -1,7 +1,8 @@
 # The scanner, the desk and the library, without torch; compose.yaml starts both on a folder.
 # Build: docker build -t wildlife-product-recognizer .
 # Scan a folder, with nothing writable but the results:
-#   docker run --rm --read-only --tmpfs /tmp -v "$PWD/photos:/photos:ro" -v "$PWD/out:/out" \
+#   mkdir -p out && docker run --rm --read-only --tmpfs /tmp --user "$(id -u):$(id -g)" \
+#     -v "$PWD/photos:/photos:ro" -v "$PWD/out:/out" \
 #     wildlife-product-recognizer scan /photos --output /out/scan.sqlite --report /out/report.html
 FROM python:3.12-slim AS build
 WORKDIR /source
@@ -12,14 +13,13 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
 
 FROM python:3.12-slim
 RUN --mount=type=bind,from=build,source=/wheel,target=/wheel \
-    pip install --no-cache-dir --no-compile "$(echo /wheel/*.whl)[cloud,evidence,parquet,review]" \
-    && useradd --create-home --uid 10001 recognizer \
+    pip install --no-cache-dir "$(echo /wheel/*.whl)[cloud,evidence,parquet,review]" \
+    && useradd --uid 10001 --home-dir /work recognizer \
     && install --directory --owner recognizer /work
 USER 10001
-WORKDIR /home/recognizer
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /work
+ENV PYTHONUNBUFFERED=1
 # The bundle is there, verified, and gives a prediction.
-HEALTHCHECK --interval=60s --timeout=20s --start-period=20s \
-    CMD ["python", "-c", "from recognizer import Recognizer; import numpy; assert Recognizer.load(threads=1).predict(numpy.zeros((64, 64, 3), 'uint8')).scores"]
+HEALTHCHECK CMD ["python", "-c", "from recognizer import Recognizer; import numpy; assert Recognizer.load(threads=1).predict(numpy.zeros((64, 64, 3), 'uint8')).scores"]
 ENTRYPOINT ["recognizer"]
 CMD ["--help"]

@@ -83,5 +83,5 @@ def check_without_running(line: str) -> None:
         path = ROOT / arguments[1].replace(".", "/")
         assert path.is_dir() or path.with_suffix(".py").exists() or arguments[1] == "venv", line
     else:
-        known = {"cd", "docker", "mv", "ssh-keygen", "git", "jupyter", "source"}
+        known = {"cd", "mv", "ssh-keygen", "git", "jupyter", "source"}
         assert program in known or line.startswith("RECOGNIZER_"), line
