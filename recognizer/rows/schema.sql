@@ -191,7 +191,7 @@ SELECT image.id, source, listing, title, seller, decision, json_extract(lead.val
   json_extract(lead.value, '$.kind') AS kind, json_extract(lead.value, '$.score') AS score,
   json_extract(lead.value, '$.threshold') AS threshold,
   json_extract(lead.value, '$.false_positive_rate') AS false_positive_rate, json_extract(lead.value, '$.level') AS level
-FROM image JOIN json_each(image.leads) AS lead WHERE place < 2;
+FROM image, json_each(image.leads) AS lead WHERE place < 2;
 
 CREATE VIEW listings AS
 SELECT ifnull(listing, source) AS listing, title, seller, product,
