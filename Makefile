@@ -31,6 +31,7 @@ demo: $(BASE) ## Scan the sample photos and write an HTML report
 
 model: $(DEV) ## Train, export and measure the released model's recipe: make model DATA=folder
 	$(BIN)/recognizer train wildlife --data $(DATA) --output runs/wildlife
+	rm -rf runs/bundles/wildlife-v6
 	$(BIN)/recognizer export runs/wildlife --data $(DATA) --output runs/bundles/wildlife-v6 --license Apache-2.0 \
 		--notes export/wildlife-v6/notes.md
 	$(BIN)/recognizer evaluate runs/bundles/wildlife-v6 --data $(DATA)

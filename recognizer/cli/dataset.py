@@ -12,21 +12,9 @@ from recognizer._atomic import make_folder
 from recognizer.cli import ExitCode, options
 from recognizer.cli.progress import print_table, show_stage, shown, working
 from recognizer.dataset.check import check_data
-from recognizer.dataset.labels import (
-    UNDECIDED,
-    check_labels,
-    count_labels,
-    write_template,
-)
+from recognizer.dataset.labels import UNDECIDED, check_labels, count_labels, write_template
 from recognizer.dataset.layouts import read_collection
-from recognizer.dataset.manifest import (
-    LABELS,
-    MANIFEST,
-    SPLITS,
-    Photo,
-    load_data,
-    write_manifest,
-)
+from recognizer.dataset.manifest import LABELS, MANIFEST, SPLITS, Photo, load_data, write_manifest
 from recognizer.dataset.new_manifest import NewManifest, make_manifest
 from recognizer.dataset.outputs import run_photos
 from recognizer.engine import Recognizer
@@ -151,9 +139,8 @@ def labels(
         raise UsageError(f"{folder}: no such folder; make it first")
     form = f"LABEL=KIND, the kind one of {', '.join(Kind)}"
     path, given = folder / LABELS, _pairs(kinds, form)
-    for label, kind in given.items():
-        if kind not in [*Kind]:
-            raise UsageError(f"'{label}={kind}': write {form}")
+    if wrong := [f"'{label}={kind}'" for label, kind in given.items() if kind not in [*Kind]]:
+        raise UsageError(f"{wrong[0]}: write {form}")
     if path.exists() and given:
         raise UsageError(f"{path} exists already: edit it, or delete it first")
     counts: dict[str, int] = {}
@@ -179,8 +166,9 @@ def labels(
         return
     write_template(path, kind_of, counts)
     typer.echo(f"Wrote {path}", err=True)
-    undecided = sorted(name for name, kind in kind_of.items() if kind == UNDECIDED)
-    if undecided:
+    for label in sorted(given.keys() - counts.keys()) if counts else ():
+        typer.echo(f"Warning: {label}: no photo here has this label")
+    if undecided := sorted(name for name, kind in kind_of.items() if kind == UNDECIDED):
         typer.echo(f"Say in it what these are: {', '.join(undecided)}")
     typer.echo(f"Then run again: recognizer dataset labels {folder}")
 

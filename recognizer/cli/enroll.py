@@ -37,8 +37,8 @@ def enroll_command(
     """
     from recognizer.enrolment import enroll
 
-    if output is None and not check:
-        raise UsageError("give --output, the folder of the new bundle, or --check")
+    if (output is None) != check:
+        raise UsageError("give either --output, the folder of the new bundle, or --check")
     recognizer = Recognizer.load(bundle)
     paths = [item.source for item in expand(photos)]
     others = [item.source for item in expand(negatives or ())]
@@ -47,7 +47,7 @@ def enroll_command(
             recognizer,
             name,
             paths,
-            None if check else output,
+            output,
             family=family,
             hint=hint,
             negatives=others,

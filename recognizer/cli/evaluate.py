@@ -82,11 +82,11 @@ def evaluate_command(
     if out_of_fold is not None:
         if data or bundle or files or split or against or robustness:
             raise UsageError(
-                "--out-of-fold goes with --json, --rounds and --group-by-source alone: the file "
-                "has all that is measured"
+                "--out-of-fold measures what its file has: leave out the bundle, and all options "
+                "but --json, --rounds and --group-by-source"
             )
         found = measure_out_of_fold(read_out_of_fold(out_of_fold), out_of_fold.name, **how)
-        figures, pages = {found.split: found}, [_page_of(found)]
+        figures, pages = {found.split: found}, [render("evaluation.md.j2", e=found)]
     elif data is None:
         raise UsageError("give --data, the labelled photos, or --out-of-fold")
     else:
@@ -110,7 +110,7 @@ def evaluate_command(
                 splits.append("validation")
             how["prevalence"] = prevalence
             figures = _evaluate_splits(recognizer, photos, splits, output, predictions, **how)
-            pages = [_page_of(evaluation) for evaluation in figures.values()]
+            pages = [render("evaluation.md.j2", e=found) for found in figures.values()]
     if as_json:
         print_json(figures)
     else:
@@ -167,8 +167,8 @@ def load_held_out(data: Iterable[Path], bundle: Bundle, split: str) -> list[Phot
     photos = photos_of_split(load_corrected(data, bundle), split)
     if learned := count_learned(bundle, photos):
         typer.echo(
-            f"Warning: {learned} or more of these photos were in training: calibration and "
-            "thresholds that are made of them promise too much.",
+            f"Warning: at least {learned} of these photos were in training, perhaps more, as a "
+            "bundle remembers only some: calibration and thresholds made of them promise too much.",
             err=True,
         )
     return photos
@@ -184,6 +184,8 @@ def _check(prevalence: float, output: Path | None, predictions: Path | None) -> 
             raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
     if predictions is not None:
         import_pyarrow()
+        if predictions.suffix.lower() != ".parquet":
+            raise UsageError(f"--predictions {predictions}: the name must end in .parquet")
         require_own(predictions, "Parquet file", lambda file: file.read(4) == b"PAR1")
 
 
@@ -197,11 +199,7 @@ def score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[P
 
 def print_evaluation(*evaluations: Evaluation) -> None:
     """Print the tables of evaluations, and what their figures are worth."""
-    _print_pages(map(_page_of, evaluations))
-
-
-def _page_of(evaluation: Evaluation) -> str:
-    return render("evaluation.md.j2", e=evaluation)
+    _print_pages(render("evaluation.md.j2", e=evaluation) for evaluation in evaluations)
 
 
 def _print_pages(pages: Iterable[str]) -> None:

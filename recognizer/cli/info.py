@@ -61,8 +61,9 @@ def _about(bundle: Bundle) -> dict[str, Any]:
         "families": [family.name for family in bundle.families],
         "any_product_thresholds": {f"{r:g}": t for r, t in bundle.any_product_thresholds.items()},
         "trained_on": training and {key: getattr(training, key) for key in ("photos", "sources")},
-        "measured_on": evaluation
-        and {"split": evaluation.split, "photos_without_a_product": evaluation.negatives},
+        "measured_on": {"split": evaluation.split, "photos_without_a_product": evaluation.negatives}
+        if evaluation
+        else "nothing yet, with these scores: use recognizer evaluate",
         "enrolment": f"needs --negatives: {lack}" if lack else "possible with its own negatives",
         "made": [_step(step) for step in bundle.lineage],
     }

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
-from recognizer._atomic import make_folder
 from recognizer.cli import options
 from recognizer.cli.options import output_option, require_extra
 from recognizer.cli.progress import duration, show_progress
 from recognizer.dataset.manifest import load_data
 from recognizer.errors import UsageError
-from recognizer.model.folders import bundle_title
+from recognizer.model.folders import check_output
 from recognizer.training.config import DEFAULT_RECIPE, load_config
 
 if TYPE_CHECKING:
     from recognizer.training.runs import Stage
+
+_LICENSE = r"\(*[A-Za-z0-9][A-Za-z0-9.+:-]*\)*"  # its SPDX identifier, or LicenseRef-NAME
 
 
 def train_command(
@@ -94,7 +96,7 @@ def export_command(
     notes: Annotated[Path | None, Option(help="Markdown for the card: data and failures.")] = None,
     spdx_license: Annotated[
         str | None,
-        Option("--license", metavar="SPDX", help="A licence.", show_default="not stated"),
+        Option("--license", metavar="SPDX", help="As CC-BY-4.0.", show_default="not stated"),
     ] = None,
 ) -> None:
     """Export to ONNX, set thresholds, measure on the test split and write the model card."""
@@ -103,14 +105,19 @@ def export_command(
     from recognizer.training.export import export_bundle
     from recognizer.training.runs import open_recipe
 
-    bundle_title(output)
-    make_folder(output.parent)
+    check_output(output, is_export=True)
+    expression = rf"{_LICENSE}( (AND|OR|WITH) {_LICENSE})*"
+    if spdx_license is not None and not re.fullmatch(expression, spdx_license):
+        raise UsageError(
+            f"--license {spdx_license}: not an SPDX expression; write CC-BY-4.0, for example, or "
+            "'MIT OR Apache-2.0', or LicenseRef-Proprietary for terms of your own"
+        )
+    try:
+        text = notes.read_text(encoding="utf-8") if notes else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--notes {notes}: {getattr(error, 'strerror', error)}") from error
     with show_progress(every=0) as stage:
         stage("reading the data")
-        try:
-            text = notes.read_text(encoding="utf-8") if notes else ""
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--notes {notes}: {error}") from error
         with (recipe := open_recipe(None, load_data(data), run)).cache:
             release = export_bundle(
                 recipe, output, notes=text, spdx_license=spdx_license, on_stage=stage

@@ -9,13 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from recognizer.dataset.manifest import (
-    Photo,
-    copies_of,
-    data_rows,
-    folder_taxonomy,
-    hash_photos,
-)
+from recognizer.dataset.manifest import Photo, copies_of, data_rows, folder_taxonomy, hash_photos
 
 
 class DataCheck(NamedTuple):

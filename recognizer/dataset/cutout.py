@@ -76,9 +76,7 @@ def _ring(shape: tuple[int, int]) -> NDArray[np.bool_]:
     return ring
 
 
-def _distance_to_background(
-    rgb: Picture,
-) -> tuple[NDArray[np.float32], float | None]:
+def _distance_to_background(rgb: Picture) -> tuple[NDArray[np.float32], float | None]:
     """Fit a plane to the border's colour; return each pixel's distance to it and a threshold."""
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     height, width = lab.shape[:2]

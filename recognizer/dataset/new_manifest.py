@@ -7,13 +7,7 @@ from pathlib import Path
 
 from recognizer.dataset.folds import deal_to_splits
 from recognizer.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
-from recognizer.dataset.manifest import (
-    Photo,
-    copies_of,
-    folder_taxonomy,
-    hash_photos,
-    plain_label,
-)
+from recognizer.dataset.manifest import Photo, copies_of, folder_taxonomy, hash_photos, plain_label
 from recognizer.errors import DatasetError, UsageError
 from recognizer.known.index import near_copies
 from recognizer.listing_columns import normal_name

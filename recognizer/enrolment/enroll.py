@@ -95,15 +95,10 @@ def enroll(
     ]
     examples = [photo for photo in rows if photo.path not in known]
     if len(examples) < MIN_PHOTOS:
-        why = "".join(f"\nnot used: {path}: {reason}" for path, reason in unreadable.items())
-        unused = [f"{len(read) - len(rows)} near-copies"]
-        if known:
-            unused.append(f"{len(known)} that the bundle knows as {name} already")
-        unused.append(f"{len(unreadable)} unreadable")
-        raise UsageError(
-            f"{counted(len(examples), 'usable photo')} of {len(photos)} ({', '.join(unused)}): at "
-            f"least {MIN_PHOTOS} that differ are needed{why}"
-        )
+        usable = f"{counted(len(examples), 'usable photo')} of {len(photos)}"
+        notes += [f"{path} cannot be read: {why}" for path, why in unreadable.items()]
+        needed = f"{usable}: at least {MIN_PHOTOS} that differ are needed"
+        raise UsageError("\n".join([needed, *notes]))
     others, missing = read_examples(
         recognizer, negatives, mirrored=False, on_progress=partial(on_progress, "reading negatives")
     )

@@ -1,8 +1,6 @@
 """The bundle of an enrolment: model, thresholds, evidence, lineage and card."""
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -39,7 +37,7 @@ from recognizer.model.description import (
     Share,
     counted,
 )
-from recognizer.model.folders import CARD_FILE, MODEL_FILE
+from recognizer.model.folders import CARD_FILE, MODEL_FILE, new_bundle
 from recognizer.model.negatives import NegativeBank, write_negatives
 from recognizer.model.numerics import sigmoid
 from recognizer.model.self_test import with_self_test
@@ -146,9 +144,7 @@ def write_enrolled(plan: Plan, found: Enrolment, output: Path, title: tuple[str,
         )
     except ValueError as error:
         raise BundleSchemaError(f"{parent.path}: the model cannot be added to: {error}") from error
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".enrolling-") as scratch:
-        draft = Path(scratch) / "bundle"
-        draft.mkdir()
+    with new_bundle(output) as draft:
         (draft / MODEL_FILE).write_bytes(model)
         bundle = replace(_describe(plan, model, title), path=draft)
         if parent.negatives is not None:
@@ -159,9 +155,6 @@ def write_enrolled(plan: Plan, found: Enrolment, output: Path, title: tuple[str,
         text = render("enrolled.md.j2", new=bundle, old=parent, found=found, card=before)
         (draft / CARD_FILE).write_text(text, encoding="utf-8")
         _check(plan, draft)
-        if output.is_dir():
-            output.rmdir()
-        os.replace(draft, output)
 
 
 def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
@@ -214,10 +207,7 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
     return replace(
         new,
         families=tuple(
-            replace(
-                family,
-                thresholds=raised(earlier.get(family.name, {}), fit_thresholds(scores)),
-            )
+            replace(family, thresholds=raised(earlier.get(family.name, {}), fit_thresholds(scores)))
             if plan.name in family.members
             else family
             for family, scores in zip(new.families, families.T, strict=True)

@@ -5,7 +5,6 @@ false positives of the one threshold more evenly.
 """
 
 import shutil
-import tempfile
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,7 +32,7 @@ from recognizer.model.description import (
     CalibrationFit,
     CalibrationPhotos,
 )
-from recognizer.model.folders import CARD_FILE, check_output, install_bundle
+from recognizer.model.folders import CARD_FILE, check_output, new_bundle
 from recognizer.taxonomy import Kind, Taxonomy
 
 MIN_POSITIVES = 10  # an enrolled label with fewer held-out photos than this keeps its calibration
@@ -183,9 +182,8 @@ def calibrate_bundle(
     step = Calibrated(
         parent=old.reference, photos=found.calibration, date=today, program=__version__
     )
-    with tempfile.TemporaryDirectory() as scratch:
-        work = Path(scratch) / "bundle"
-        shutil.copytree(old.path, work)
+    with new_bundle(output) as work:
+        shutil.copytree(old.path, work, dirs_exist_ok=True)
         new = replace(
             found,
             path=work,
@@ -204,5 +202,4 @@ def calibrate_bundle(
         before = card.read_text(encoding="utf-8") if card.is_file() else ""
         text = render("calibrated.md.j2", new=new, old=old, photos=step.photos, card=before)
         card.write_text(text, encoding="utf-8")
-        install_bundle(work, output)
     return replace(new, path=output)

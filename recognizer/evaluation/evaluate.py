@@ -218,7 +218,7 @@ def measure(
 def count_learned(bundle: Bundle, photos: Sequence[Photo]) -> int:
     """Return how many photos a bundle is known to have learned from, which may be more.
 
-    Those that were enrolled are all known, and up to 3,000 of training: its bank of negatives.
+    Those that were enrolled are all known, of training only those in its bank of negatives.
     """
     bank = read_negatives(bundle)
     known = set() if bank is None else set(bank.sha256.tolist())

@@ -20,11 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
-from recognizer.errors import (
-    BundleDigestError,
-    BundleSchemaError,
-    TaxonomyError,
-)
+from recognizer.errors import BundleDigestError, BundleSchemaError, TaxonomyError
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.description import (
     OUTPUTS,

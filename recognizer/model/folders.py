@@ -3,10 +3,12 @@
 import hashlib
 import os
 import re
-import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from recognizer._atomic import make_folder, replacing
+from recognizer._atomic import make_folder
 from recognizer.errors import BundleDigestError, BundleNotFoundError, UsageError
 
 DEFAULT_BUNDLE = "wildlife-v6"  # the bundle that is used if none is named
@@ -37,15 +39,21 @@ def bundle_title(folder: Path) -> tuple[str, int]:
     )
 
 
-def check_output(output: Path) -> tuple[str, int]:
-    """Return the name and version of a new bundle; raise a UsageError if it cannot be put there."""
+def check_output(output: Path, *, is_export: bool = False) -> tuple[str, int]:
+    """Return the name and version of a new bundle; raise a UsageError if it cannot be put there.
+
+    Only an export, which makes the released bundles, may give it the name of one.
+    """
     title = bundle_title(output)
-    if output.resolve().name in carried_bundles():
+    if not is_export and output.resolve().name in carried_bundles():
         raise UsageError(f"{output}: that is the name of a released bundle; choose another")
     make_folder(output.parent)
     is_empty = output.is_dir() and not any(output.iterdir())
     if not is_empty and (output.exists() or output.is_symlink()):
-        raise UsageError(f"{output} exists already: a bundle is never overwritten; name another")
+        raise UsageError(
+            f"{output} exists already: a bundle is never overwritten; name another, such as "
+            f"{title[0]}-v{title[1] + 1}, or delete it"
+        )
     return title
 
 
@@ -91,9 +99,14 @@ def read_verified(path: Path, sha256: str, max_bytes: int = -1) -> bytes:
     return data
 
 
-def install_bundle(source: Path, target: Path) -> None:
-    """Put a bundle's files in place, each in one step; other files there (a recipe) stay."""
-    make_folder(target)
-    for file in source.iterdir():
-        with replacing(target / file.name) as partial:
-            shutil.copyfile(file, partial)
+@contextmanager
+def new_bundle(output: Path) -> Iterator[Path]:
+    """Yield an empty folder for a new bundle, which is put in place, in one step, at the end."""
+    output = output.resolve()  # of a link, or of ".", the folder itself
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".making-") as scratch:
+        draft = Path(scratch) / "bundle"
+        draft.mkdir()
+        yield draft
+        if output.is_dir():
+            output.rmdir()
+        os.replace(draft, output)

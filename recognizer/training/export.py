@@ -5,6 +5,7 @@ Photos that the folds' networks have not seen decide; the test split only gives 
 
 import csv
 import hashlib
+import shutil
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +37,7 @@ from recognizer.model.description import (
     Training,
     percent,
 )
-from recognizer.model.folders import CARD_FILE, MODEL_FILE, bundle_title, install_bundle
+from recognizer.model.folders import CARD_FILE, MODEL_FILE, check_output, new_bundle
 from recognizer.model.self_test import with_self_test
 from recognizer.training.cascade import Cascade
 from recognizer.training.model import ProductNetwork
@@ -77,12 +78,12 @@ def export_bundle(
     rounds: int = 1000,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> Release:
-    """Write the bundle of a recipe that was trained, which is replaced as a whole at the end.
+    """Write the bundle of a recipe that was trained, at the end; an earlier one is an error.
 
     The name of its folder, NAME-vN, gives it name and version. ``notes``, Markdown, go into its
     card; ``spdx_license`` names its licence; ``rounds`` are those of the bootstrap.
     """
-    title, held = bundle_title(output), answers(recipe)
+    title, held = check_output(output, is_export=True), answers(recipe)
     if not any(p.split == "test" and not p.is_product for p in recipe.photos):
         raise TrainingError(
             "no test photos without a product: a bundle is released with figures on sources that "
@@ -113,7 +114,8 @@ def export_bundle(
         bundle = _described(load_bundle(made), release, recipe)
         write_bundle(with_self_test(bundle))
         write_card(bundle, recipe, test, unseen, notes)
-        install_bundle(made, output)
+        with new_bundle(output) as folder:
+            shutil.copytree(made, folder, dirs_exist_ok=True)
     return release
 
 
@@ -282,9 +284,5 @@ def write_sources(photos: Sequence[Photo], path: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["source", "photos", "splits", "labels", "licenses"])
         for source, own in sorted(by_source.items()):
-            columns = (
-                {p.split for p in own},
-                {p.label for p in own},
-                {p.license or UNSTATED for p in own},
-            )
-            writer.writerow([source, len(own), *("; ".join(sorted(c)) for c in columns)])
+            columns = zip(*((p.split, p.label, p.license or UNSTATED) for p in own), strict=True)
+            writer.writerow([source, len(own), *("; ".join(sorted({*c})) for c in columns)])

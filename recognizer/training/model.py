@@ -66,13 +66,9 @@ class ProductNetwork(nn.Module):
 def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
     """Build the network with the weights that it begins with, and a head of zeros."""
     backbone = build_backbone(config)
-    stem, norm = (getattr(backbone, name, None) for name in ("conv_stem", "bn1"))
-    if not (isinstance(stem, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)):
-        raise TrainingError(
-            f"backbone {config.backbone!r} is not supported: take an EfficientNet or a MobileNet"
-        )
     # timm keeps these on every model.
-    fold_normalization(stem, norm, backbone.default_cfg["mean"], backbone.default_cfg["std"])
+    mean, std = backbone.default_cfg["mean"], backbone.default_cfg["std"]
+    fold_normalization(backbone.conv_stem, backbone.bn1, mean, std)
     fold_batch_norm(backbone.eval())
     load_released(backbone, config)
     speed_up_gradients(backbone)

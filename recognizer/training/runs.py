@@ -134,6 +134,10 @@ def _deal(photos: list[Photo], config: TrainingConfig) -> tuple[list[Photo], NDA
     folds = np.full(len(photos), -1)
     train = [i for i, p in enumerate(photos) if p.split == "train"]
     if isinstance(config.folds, str):
+        if not Path(config.folds).is_file():
+            raise TrainingError(
+                f"folds = {config.folds!r}: no such table; give a number from 2, or a CSV file"
+            )
         table = read_folds(Path(config.folds))
         for i in train:
             if photos[i].source not in table:
@@ -220,16 +224,16 @@ def _joined(
 def _ensemble(recipe: Recipe, fold: int | None, clock: _Clock) -> list[ProductNetwork]:
     """Return the networks of the ensemble, each with a head of its own, in evaluation mode."""
     config, cache, photos = recipe.config, recipe.cache, recipe.without(fold)
+    folds = zip(recipe.photos, recipe.folds, strict=True)
+    learned = [f != fold for p, f in folds if p.split == "train"]
     networks = []
     for backbone in config.cascade.backbones:
         network = build_ensemble_network(config, backbone, len(recipe.labels))
         report = partial(clock.on_features, backbone)
         # Those of the fold too, while there is somebody to tell.
-        features_of(network, recipe.train, cache, cache.size, on_progress=report)
-        features = features_of(network, photos, cache, cache.size)
-        network.set_head(
-            *fit_head(features, photos, recipe.labels, config.label_power, config.head_c)
-        )
+        features = features_of(network, recipe.train, cache, cache.size, on_progress=report)
+        head = fit_head(features[learned], photos, recipe.labels, config.label_power, config.head_c)
+        network.set_head(*head)
         networks.append(network)
     return networks
 

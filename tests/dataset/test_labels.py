@@ -33,7 +33,9 @@ def test_the_file_lists_what_the_package_does_not_know(photos: Path, tmp_path: P
 
 
 def test_labels_with_kinds_go_into_the_manifest(photos: Path, tmp_path: Path) -> None:
-    done = succeed("dataset", "labels", photos, "whale_tooth=product", "resin_tooth=lookalike")
+    kinds = ("whale_tooth=product", "resin_tooth=lookalike", "yak_horn=other")
+    done = succeed("dataset", "labels", photos, *kinds)
+    assert "Warning: yak_horn: no photo here has this label" in done.stdout
     assert "Say in it" not in done.stdout
     checked = succeed("dataset", "labels", photos)
     assert "Warning: whale_tooth: confused_with is empty" in checked.stdout

@@ -185,6 +185,7 @@ def test_both_splits_are_printed_if_the_data_have_both(
         ["--robustness", "--output", "x.html"],
         ["--robustness", "--against", "tiny"],
         ["--output", "no/such/folder/x.html"],
+        ["--predictions", "x.csv"],
         ["--split", "validation"],
     ],
 )
@@ -214,21 +215,21 @@ def test_photos_of_the_training_are_noticed(
     grown = with_bank(tmp_path / "grown-v1", bank)
     edit_description(grown, lambda content: content.update(lineage=[step]))
     page = run(grown, "--data", data, "--output", tmp_path / "x.html")
-    assert "4 or more of these photos were in training" in " ".join(page.split())
+    assert "At least 4 of these photos were in training, perhaps more" in " ".join(page.split())
     written = (tmp_path / "x.html").read_text()
-    assert "4 or more of these photos were in training" in written
+    assert "At least 4 of these photos were in training</strong>, perhaps more" in written
     assert "set without these photos" not in written
     assert "in training" not in run(tiny_bundle, "--data", data)
     pairs = run(tiny_bundle, "--data", data, "--against", grown)
-    assert "4 or more of these photos were in the training of tiny-v1" in " ".join(pairs.split())
+    assert "At least 4 of these photos were in the training of tiny-v1" in " ".join(pairs.split())
     team = ("--data", data, "--cases-per-reviewer", 9)
-    assert "4 or more of these" in succeed("thresholds", "--bundle", grown, *team).stderr
+    assert "at least 4 of these" in succeed("thresholds", "--bundle", grown, *team).stderr
     made = ("--data", data, "--output", tmp_path / "again-v1")
     assert "dataset split --validation" in refuse("calibrate", grown, *made).stderr
     manifest = shutil.copytree(data, tmp_path / "held") / "manifest.csv"
     manifest.write_text(manifest.read_text().replace(",test,", ",validation,"))
     made = ("--data", tmp_path / "held", *made[2:])
-    assert "4 or more of these photos" in succeed("calibrate", grown, *made).stderr
+    assert "at least 4 of these photos" in succeed("calibrate", grown, *made).stderr
 
 
 def test_each_photo_has_a_row(

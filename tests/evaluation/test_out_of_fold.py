@@ -92,7 +92,8 @@ def test_the_command_line_measures_a_file_alone(file: Path) -> None:
     content = json.loads(done.stdout)
     assert content["out of fold"]["photos"] == 36
     assert content["out of fold"]["leads"]["ivory_worked"]["photos"] == 12
-    for wrong in (("--out-of-fold", file, "--split", "test"), ()):
-        refuse("evaluate", *wrong)
+    for wrong in (("--out-of-fold", file, "--split", "test"), ("tiny-v1", "--out-of-fold", file)):
+        assert "leave out the bundle" in refuse("evaluate", *wrong).stderr
+    refuse("evaluate")
     gone = refuse("evaluate", "--out-of-fold", file.with_name("gone.parquet"))
     assert "gone.parquet: No such file or directory" in gone.stderr

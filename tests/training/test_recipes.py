@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -57,7 +58,10 @@ def test_it_trains_a_bundle_that_is_served(name: str, tmp_path: Path) -> None:
     data = write_split_photos(tmp_path / "data")
     run, output = tmp_path / "run", tmp_path / "own-name-v3"
     values = {**QUICK, **SMALL[name]}
-    succeed("train", name, "--data", data, "--output", run, *settings(**values))
+    with patch.object(runs, "features_of", wraps=runs.features_of) as read:
+        succeed("train", name, "--data", data, "--output", run, *settings(**values))
+    # Once without each fold, and once with all photos.
+    assert [len(call.args[1]) for call in read.call_args_list] == [36] * 3
     exported = succeed("export", run, "--data", data, "--output", output)
     assert "what int8 loses was not measured" in exported.stderr  # of 12 photos of each label
     recognizer = Recognizer.load(output)
@@ -92,6 +96,23 @@ def test_a_folder_for_each_label_is_enough_without_a_recipe(
     words = " ".join(invoke("train", "--data", photos).output.split())
     assert "unknown label 'Whale Tooth'" in words
     assert "call it whale_tooth, and write into" in words
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--output", "own"), "own: a bundle's folder is called NAME-vN"),
+        (("--output", "old-v1"), "old-v1 exists already: a bundle is never overwritten; name"),
+        (("--license", "CC BY"), "--license CC BY: not an SPDX expression; write CC-BY-4.0"),
+        (("--license", "(MIT OR LicenseRef-My) AND CC0-1.0", "--notes", "lost"), "--notes lost"),
+    ],
+)
+def test_export_names_mistakes_before_it_reads_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("old-v1").touch()
+    assert words in refuse("export", "run", "--data", "lost", "--output", "new-v1", *options).stderr
 
 
 def test_a_place_that_cannot_be_written_to_is_an_error_of_the_user(

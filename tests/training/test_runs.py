@@ -113,6 +113,8 @@ def test_another_recipe_or_other_photos_do_not_go_on(trained: Recipe, split: lis
     ("changes", "words"),
     [
         ({"backbone": "resnet999"}, "Unknown model"),
+        ({"backbone": "resnet18", "weights": "imagenet"}, "supported: .* tf_efficientnet_lite0"),
+        ({"folds": "x"}, "folds = 'x': no such table; give a number"),
         ({"weights": "lost.safetensors"}, "No such file"),
         ({"weights": DEFAULT_BUNDLE}, "are not of test_efficientnet"),
         ({"corrections": ["lost.csv"]}, r"lost\.csv: .*; for other photos add --set corrections="),
