@@ -225,6 +225,7 @@ class Lead:
 
     @property
     def title(self) -> str:
+        """The name, marked as a family's if it is one."""
         return f"{self.name} (family)" if self.kind is CandidateKind.FAMILY else self.name
 
 
