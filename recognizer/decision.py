@@ -182,13 +182,10 @@ def _threshold(level: Level, thresholds: Mapping[float, float]) -> tuple[float, 
 
 
 def _sentence(lead: Lead, prediction: Prediction) -> str:
-    family = " (family)" if lead.kind is CandidateKind.FAMILY else ""
     rate = lead.false_positive_rate
     basis = "" if rate is None else f" (false-positive rate {rate:.1%})"
     frame = f" in frame {prediction.frame}" if (prediction.frames or 1) > 1 else ""
-    return (
-        f"{lead.level}: {lead.name}{family} {lead.score:.3f} > {lead.threshold:.3f}{basis}{frame}"
-    )
+    return f"{lead.level}: {lead.title} {lead.score:.3f} > {lead.threshold:.3f}{basis}{frame}"
 
 
 def _with_known(verdict: Verdict, policy: Policy, known: Sequence[KnownMatch]) -> Verdict:

@@ -223,6 +223,11 @@ class Lead:
     false_positive_rate: Score | None
     level: Decision
 
+    @property
+    def title(self) -> str:
+        """The name, marked as a family's if it is one."""
+        return f"{self.name} (family)" if self.kind is CandidateKind.FAMILY else self.name
+
 
 class Finding(StrEnum):
     """What somebody found out about a known item."""

@@ -210,7 +210,7 @@ def _read(table: str, name: str, entry: type[_Entry], values: Any) -> _Entry:
 
 def read_toml(path: str | os.PathLike[str], error: type[RecognizerError]) -> dict[str, Any]:
     """Read a TOML file that somebody wrote; one out of all bounds is an error of this class."""
-    where = os.fspath(path)
+    where, text = os.fspath(path), ""
     try:
         if os.path.exists(path) and not os.path.isfile(path):  # a FIFO would be waited for
             raise error(f"{where} is not a regular file")
@@ -226,7 +226,12 @@ def read_toml(path: str | os.PathLike[str], error: type[RecognizerError]) -> dic
     except OSError as found:
         raise error(f"{where} cannot be read: {found.strerror or found}") from found
     except (ValueError, RecursionError) as found:  # also no UTF-8, endless numbers, and nesting
-        raise error(f"{where} is not TOML: {str(found)[:MAX_WORDS]}") from found
+        words = str(found)[:MAX_WORDS]
+        if place := re.match(r"Cannot overwrite a value \(at (?:line (\d+)|end)", words):
+            lines = text.split("\n")[: int(place[1]) if place[1] else None]
+            *_, key = re.findall(r"(?m)^[ \t]*([^\s#=][^=\n]*)=", "\n".join(lines))
+            words += f": the key {key.strip()!r} is given twice, keep one of them"
+        raise error(f"{where} is not TOML: {words}") from found
 
 
 def require_keys(

@@ -80,6 +80,8 @@ def test_what_is_written_is_read_again(policy: Policy, tmp_path: Path) -> None:
 BROKEN = [
     # What is written, and what the message must say of it.
     ("review_rate =", "is not TOML: "),
+    ("review_rate = 0.01\nreview_rate = 0.05", "the key 'review_rate' is given twice"),
+    ("ignore = [\n]\nname = 'x'\nignore = [\n]\n", "the key 'ignore' is given twice"),
     ("threshold = 0.5", "unknown key 'threshold'"),
     ("reveiw_rate = 0.05", "did you mean review_rate"),
     ("review_rate = 0.02", "a false-positive rate is one"),

@@ -14,9 +14,10 @@ from recognizer.cli.inputs import open_reviewed, read_original
 from recognizer.cli.options import print_json, require_extra
 from recognizer.cli.progress import print_table, require_none_failed, working
 from recognizer.model.description import counted
-from recognizer.review.decided import about_images, write_dataset
-from recognizer.review.outcomes import Outcomes, read_outcomes, write_outcomes
+from recognizer.review.decided import about_images, count_unknown, write_dataset
+from recognizer.review.outcomes import OUTCOMES, Outcomes, read_outcomes
 from recognizer.rows import ScanFile
+from recognizer.rows.export import write_records
 
 if TYPE_CHECKING:
     from recognizer.review.measure import Measurement, Precision
@@ -40,7 +41,11 @@ def import_(
         with found_out.file.transaction(), working(f"Reading {len(files)} files"):
             new = sum(found_out.add(about_images(file, read_outcomes(path))) for path in files)
         total = len(found_out)
+        file.use_outcomes_of(target)
+        unknown = count_unknown(file, new)
     typer.echo(f"{target}: {new:,} new, {total:,} in all")
+    if unknown:
+        typer.echo(f"{unknown:,} of the new ones are about no image or listing of {scan}", err=True)
 
 
 @app.command()
@@ -58,7 +63,7 @@ def export(
             for outcome in found_out:
                 typer.echo(outcome.to_json_line(), nl=False)
             return
-        count = write_outcomes(found_out, output, raw=raw)
+        count = write_records(output, OUTCOMES, found_out, raw)
     typer.echo(f"Wrote {output}: {count:,} outcomes")
 
 
@@ -114,10 +119,9 @@ def _print(found: Measurement) -> None:
         map(_cells, found.precision),
         "confirmed: as whatever wildlife product",
     )
-    if found.misses is None:
+    if (misses := found.misses) is None:
         typer.echo("Misses: unknown; no image of an audit sample was decided.")
         return
-    misses = found.misses
     typer.echo(
         f"Misses: {misses.found} of {misses.audited} audited images ({misses.drawn} drawn of "
         f"{misses.cleared:,} clear) show a product: an estimated "

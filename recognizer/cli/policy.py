@@ -83,8 +83,7 @@ def _warnings(policy: Policy, bundle: Bundle) -> Iterator[str]:
             yield f"rules.{kind}.{name}: {bundle.title} does not recognise it"
     if policy.always_review.animals is not None and not bundle.animals:
         yield f"always_review.animals: {bundle.title} knows no living animals"
-    unspaced = [word for word in policy.keywords.words if _is_unspaced(word)]
-    if unspaced:
+    if unspaced := [word for word in policy.keywords.words if _is_unspaced(word)]:
         yield (
             "keywords.words: languages without blanks between words need substrings: "
             + ", ".join(unspaced)

@@ -22,6 +22,7 @@ from recognizer.errors import UsageError
 from recognizer.policy import Policy
 from recognizer.review.outcomes import Outcome
 from recognizer.review.page import write_report
+from recognizer.rows.export import require_decided_by
 
 DEFAULT_PORT = 8420
 GRACE_SECONDS = 5  # for answers that are under way when the server is stopped
@@ -101,6 +102,8 @@ def review_command(
         Photos(queue.file, partial(read_original, allow_http=allow_http), bundles, rules) as photos,
         _listening(host, port) as listening,
     ):
+        if rules is not None:
+            require_decided_by(rules, queue.file)
         port = listening.getsockname()[1]
 
         def stop() -> None:

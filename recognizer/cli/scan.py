@@ -2,6 +2,7 @@
 
 import difflib
 import glob
+import itertools
 import os
 import signal
 from collections import Counter
@@ -167,6 +168,8 @@ def scan_command(
         if listing_column is not None:
             require_column(listing_column, sources, settings)
         found = part.of(expand(sources, settings, skipped=skipped), listing_column)
+        first = [*itertools.islice(found, 1)]  # a table without images is refused before a file is
+        found = itertools.chain(first, found)
         with ScanWriter(output, Ranking([model])) as file, Lookahead(found) as items:
             if listing_column is not None:
                 file.set_listing_column(listing_column)
@@ -289,14 +292,19 @@ def _print_results(
 
 
 def row_line(row: Row) -> str:
-    """Return a line about a row: its decision, the product or label behind it, its source."""
-    scores, parts = row.scores or {}, []
-    if scores:
-        name = next(iter(row.lead_labels), max(scores, key=lambda label: scores[label]))
-        parts.append(f"{name} {scores[name]:.3f}")
+    """Return a line about a row: its decision, what raised it or the highest label, its source."""
+    # A label that is a lead says more than its family does.
+    ranked = sorted(row.leads, key=lambda one: (one.level != row.decision, one.kind != "label"))
+    parts = [f"{lead.title} {lead.score:.3f}" for lead in ranked[:1]]
+    parts += [f"keyword {hit.keyword!r}" for hit in row.keywords[:1]]
+    if row.is_lead and not parts:
+        parts = [why.removeprefix(f"{row.decision}: ") for why in row.why[-1:]]
+    elif row.scores and not row.is_lead:
+        name, score = max(row.scores.items(), key=lambda pair: pair[1])
+        parts = [f"{name} {score:.3f}"]
     if row.reason is not None:
         parts.append(f"{row.status}: {row.reason}")
-    return f"{row.decision:9} {', '.join(parts):28} {shown(row.source)}"
+    return shown(f"{row.decision:9} {', '.join(dict.fromkeys(parts)):28} {row.source}")
 
 
 def _row_lines(file: ScanFile, leads: int) -> Iterator[str]:

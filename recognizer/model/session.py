@@ -41,8 +41,8 @@ def open_session(
     if provider not in there and not allow_fallback:
         raise ProviderError(
             f"the provider {provider!r} is not in this build of onnxruntime; it has: "
-            f"{', '.join(there)}. Install {PROVIDERS[provider][1]} in place of onnxruntime (in "
-            "Python, allow_fallback=True uses the CPU)"
+            f"{', '.join(there)}. Install {PROVIDERS[provider][1]} in place of onnxruntime, or use "
+            "the CPU: --provider cpu (in Python, provider='cpu' or allow_fallback=True)"
         )
     options = session_options(threads)
     if bundle.model.precision == "int8" and bundle.model.weight_bits is None:

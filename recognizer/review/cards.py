@@ -28,8 +28,7 @@ def describe_evidence(bundle: Bundle, name: str) -> str | None:
         return None
     if name not in bundle.label_names:
         return "none: this model does not recognise it"
-    evidence = bundle.labels[bundle.label_names.index(name)].evidence
-    if evidence is None:
+    if (evidence := bundle.labels[bundle.label_names.index(name)].evidence) is None:
         return "not recorded in the bundle"
     train, test = evidence.train, evidence.test
     text = _count(train.photos, train.sources, "training photo")
@@ -134,16 +133,14 @@ class CardMaker:
 
     def strip(self, entry: Entry, page: int = 1) -> dict[str, Any]:
         """Return a page of the photos of a listing, counted from 1."""
-        offset = (page - 1) * PHOTOS_ON_A_CARD
-        images = self._entries.photos(entry, PHOTOS_ON_A_CARD, offset)
+        images = self._entries.photos(entry, PHOTOS_ON_A_CARD, (page - 1) * PHOTOS_ON_A_CARD)
         total = self._entries.photo_count(entry)
         pages = max(1, -(-total // PHOTOS_ON_A_CARD))
         return {"images": images, "total": total, "page": page, "pages": pages}
 
     def heat_of(self, row: Row) -> Bar | None:
         """Return the label whose heat-map is shown: that of the highest lead, else product."""
-        bundle = self._photos.bundles.get(row.model.digest)
-        if bundle is None or not row.scores:
+        if (bundle := self._photos.bundles.get(row.model.digest)) is None or not row.scores:
             return None
         names = [lead.name for lead in row.leads if lead.kind is CandidateKind.LABEL]
         names = names or [*bundle.products]

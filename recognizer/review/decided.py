@@ -24,8 +24,7 @@ def decided_rows(scan: ScanFile, outcomes: Outcomes) -> Iterator[tuple[Row, Outc
     decided = outcomes.decided()
     digests = json.dumps([*decided])
     for row in scan.rows("sha256 IN (SELECT value FROM json_each(?))", (digests,)):
-        outcome = decided.pop(row.sha256 or "", None)
-        if outcome is not None:
+        if (outcome := decided.pop(row.sha256 or "", None)) is not None:
             yield row, outcome
 
 
@@ -48,6 +47,17 @@ def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcom
         yield from (replace(outcome, sha256=sha256) for (sha256,) in digests)
         if not digests:
             yield outcome
+
+
+def count_unknown(scan: ScanFile, last: int) -> int:
+    """Return how many of so many last outcomes are about no image or listing of a scan."""
+    ((count,),) = scan.select(
+        "SELECT count(*) FROM (SELECT * FROM outcome ORDER BY number DESC LIMIT ?)"
+        " WHERE iif(sha256 IS NULL, listing NOT IN (SELECT ifnull(listing, source) FROM image),"
+        " sha256 NOT IN (SELECT sha256 FROM image WHERE sha256 IS NOT NULL))",
+        (last,),
+    )
+    return int(count)
 
 
 def label_of(row: Row, outcome: Outcome) -> str | None:

@@ -28,8 +28,8 @@ PAGE_SIZE = 50
 MAX_SIMILAR = 24  # photos
 
 _REFRESH_SECONDS = 15.0  # that a scan may be ahead of what was said of its listings
-_REFRESH_SHARE = 0.05  # of the time at most, for looking at all of them again
-_STALE_SECONDS = 20.0  # that what takes long to count may be old
+_REFRESH_SHARE = 0.05  # of the time at most, for looking at all of them, or counting, again
+_QUICK_SECONDS = 0.01  # what takes no longer to count is counted anew for each page
 
 _TABLES = """
 CREATE TEMP TABLE state (unit INTEGER PRIMARY KEY, number INTEGER, state TEXT, judge TEXT,
@@ -70,7 +70,9 @@ _ENTRY = """
 SELECT entry.unit, printf('%016x', entry.unit), section,
   (SELECT decision FROM level WHERE level.place = entry.place), reports, score, first, listing,
   source, title, seller, product, location, best,
-  (SELECT printf('%016x', key) FROM image WHERE image.id = best), copies, ifnull(state, 'open'),
+  (SELECT printf('%016x', key) FROM image WHERE image.id = best),
+  (SELECT json_extract(keywords, '$[0].keyword') FROM image WHERE image.id = best), copies,
+  ifnull(state, 'open'),
   judge, (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit AND hold.until > :now)
 """
 
@@ -97,6 +99,7 @@ class Entry(NamedTuple):
     location: str
     best: int
     photo: str
+    keyword: str | None
     copies: int | None
     state: str
     judge: str | None
@@ -152,7 +155,7 @@ class Entries(Closes):
     """The listings of a scan and what was said of them, in its own file or another."""
 
     def __init__(self, scan: Path, outcomes: Path | None = None) -> None:
-        self._cached: dict[str, tuple[float, list[tuple[Any, ...]]]] = {}
+        self._cached: dict[tuple[Any, ...], tuple[float, list[tuple[Any, ...]]]] = {}
         self._lock = threading.RLock()
         self._heard = 0  # the number of the last outcome that the states know of
         self._version, self._refresh_at = 0, 0.0
@@ -354,26 +357,31 @@ class Entries(Closes):
         """Return the values of ``product`` or ``location``, the most frequent first."""
         return self._select_cached(
             f"SELECT {column}, count(*) FROM entry WHERE section = 'queue' AND {column} > ''"
-            " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 60"
+            " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 60",
+            {},
         )
 
-    def open_counts(self) -> dict[str, int]:
-        """Return how many listings wait, folded as in a list, by level and of the audit sample."""
-        found = self._select_cached(
-            f"SELECT section, place, count(*) FROM {View().source} WHERE {IS_FIRST}"
-            " GROUP BY section, place"
-        )
+    def open_counts(self, view: View | None = None) -> dict[str, int]:
+        """Return how many listings wait, or are in a view, by level and of the audit sample."""
+        source, condition, values = View().source, IS_FIRST, dict[str, Any]()
+        if view is not None and view._replace(section=QUEUE) != View():  # one with filters
+            source, (condition, values) = view.source, view.condition()
+        statement = f"SELECT section, place, count(*) FROM {source} WHERE {condition} GROUP BY 1, 2"
+        found = self._select_cached(statement, values)
         counts = {str(QUEUE_ORDER[place]): n for section, place, n in found if section == QUEUE}
         counts[AUDIT] = sum(n for section, _, n in found if section == AUDIT)
         return counts
 
-    def _select_cached(self, statement: str) -> list[tuple[Any, ...]]:
-        """Return what a statement selected at most :data:`_STALE_SECONDS` ago."""
+    def _select_cached(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Return what a statement selects, or has selected a moment ago if that takes long."""
+        key = statement, *values.values()
         with self._lock:
-            until, found = self._cached.get(statement, (0.0, []))
-            if time.monotonic() > until:
-                found = self.file.select(statement)
-                self._cached[statement] = time.monotonic() + _STALE_SECONDS, found
+            until, found = self._cached.get(key, (0.0, []))
+            if (begin := time.monotonic()) > until:
+                self._cached = {k: one for k, one in self._cached.items() if one[0] > begin}
+                found = self.file.select(statement, values)
+                if (took := time.monotonic() - begin) > _QUICK_SECONDS:
+                    self._cached[key] = begin + took + took / _REFRESH_SHARE, found
             return found
 
     def said_of(self, entry: Entry) -> list[Said]:

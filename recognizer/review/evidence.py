@@ -64,8 +64,7 @@ def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = (
             raise UsageError(f"--lead {name}: several images begin so; give more digits")
         found |= images
     for name in listings:
-        condition = "listing = ? AND status != 'failed'"
-        images = dict(scan.numbered_rows(condition, (as_name(name),)))
+        images = dict(scan.numbered_rows("listing = ? AND status != 'failed'", (as_name(name),)))
         if not images:
             raise UsageError(f"--listing {name}: no scored image of the scan is in this listing")
         found |= images

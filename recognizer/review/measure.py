@@ -141,8 +141,7 @@ def _misses(
     confirmed: int,
 ) -> Misses | None:
     """Estimate misses from clear images, counted by the probability with which they were drawn."""
-    weights = audit_weights(drawn, audited)
-    if not weights:
+    if not (weights := audit_weights(drawn, audited)):
         return None
     counts = Counter[float]()
     for probability, weight in weights.items():

@@ -19,7 +19,7 @@ from recognizer._atomic import text_of_cell
 from recognizer._closing import Closes
 from recognizer.errors import UsageError
 from recognizer.prediction import Digest
-from recognizer.rows.export import RecordKind, write_records
+from recognizer.rows.export import RecordKind
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.scanfile import ScanFile
@@ -127,7 +127,7 @@ def _is_text(text: str) -> bool:
 
 
 _FIELDS = tuple(field.name for field in fields(Outcome))
-_KIND = RecordKind(name="outcomes", columns=get_type_hints(Outcome), cells=Outcome.to_json)
+OUTCOMES = RecordKind(name="outcomes", columns=get_type_hints(Outcome), cells=Outcome.to_json)
 _COLUMNS = ", ".join(_FIELDS)
 _VALUES = ", ".join("ifnull(?, '')" if name == "origin" else "?" for name in ("id", *_FIELDS))
 _INSERT = f"INSERT OR IGNORE INTO outcome (id, {_COLUMNS}) VALUES ({_VALUES})"
@@ -247,8 +247,3 @@ def _bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:
         if len(line) > MAX_LINE:
             raise UsageError(f"a line of over {MAX_LINE:,} bytes is not an outcome")
         yield line
-
-
-def write_outcomes(outcomes: Iterable[Outcome], path: Path, *, raw: bool = False) -> int:
-    """Write outcomes to a new file, in a format by its ending, and return how many they are."""
-    return write_records(path, _KIND, outcomes, raw)

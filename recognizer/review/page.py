@@ -88,8 +88,7 @@ class _Report(CardMaker):
         }
 
     def row_of(self, entry: Entry) -> dict[str, Any]:
-        members = self._entries.members(entry, None)
-        others = [copy for copy in members if copy.unit != entry.unit]
+        others = [copy for copy in self._entries.members(entry, None) if copy.unit != entry.unit]
         images = self._entries.photos(entry, PHOTOS_ON_A_CARD)
         columns = (images[0].row.item or {}) if images else {}
         words = [text for value in columns.values() if (text := as_text(value))]

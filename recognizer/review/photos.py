@@ -114,8 +114,7 @@ class Photos(Closes):
         return self._decoded(row, read_scored(row, self._read), SIDES["small"])
 
     def _heatmap(self, row: Row, data: bytes, label: str) -> tuple[bytes, str]:
-        bundle = self.bundles.get(row.model.digest)
-        if bundle is None:
+        if (bundle := self.bundles.get(row.model.digest)) is None:
             raise Unavailable("no_model")
         if label not in bundle.label_names:
             raise Unavailable("no_heatmap")

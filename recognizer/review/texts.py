@@ -7,7 +7,7 @@ from importlib import resources
 from typing import Any
 
 from recognizer.status import Reason
-from recognizer.taxonomy import Taxonomy
+from recognizer.taxonomy import Label, Taxonomy, load_taxonomy
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
 
@@ -40,11 +40,15 @@ class Texts:
         own = catalogue()["families" if family else "labels"] if self.language == "zh" else {}
         return own.get(name) or taxonomy.display_name(name, family=family)
 
+    def hint(self, label: Label) -> str | None:
+        """Return what reviewers look at; a hint of the bundle's own is in the bundle's words."""
+        is_ours = load_taxonomy().labels.get(label.name, label).hint == label.hint
+        own = catalogue()["hints"] if is_ours and self.language == "zh" else {}
+        return own.get(label.name, label.hint)
+
     def reason(self, reason: Reason | None) -> str:
-        if reason is None:
-            return self("no_reason")
-        meaning: str = catalogue()["reasons"][reason][self._place]
-        return meaning
+        meanings = catalogue()["reasons"]
+        return self("no_reason") if reason is None else str(meanings[reason][self._place])
 
 
 def language_of(accepted: str) -> str:

@@ -231,8 +231,7 @@ def measure_reviewed(
 
 def _ratio(found: Estimate, other: Estimate) -> Estimate | None:
     """Return the share of what was found among both, with a conservative interval."""
-    both = found.value + other.value
-    if not both:
+    if not (both := found.value + other.value):
         return None
     if found.low == found.high and other.low == other.high:  # counted one by one
         return share(found.value, both)
@@ -335,8 +334,7 @@ def policy_of(choice: Choice, bundle: Bundle, base: Policy, name: str) -> Policy
     A threshold that the bundle names is given as a rate, which holds for another bundle too; all
     others are probabilities, which hold for this one alone.
     """
-    step = choice.step
-    if step is None:
+    if (step := choice.step) is None:
         return replace(base, name=name)
     rates = {value: rate for rate, value in bundle.any_product_thresholds.items()}
 

@@ -150,8 +150,7 @@ def _check_scores(
         yield Check(f"data/{ROWS_FILE}", Result.FAILED, str(error))
         return
     model = rows[0].model
-    recognizer = load(model)
-    if recognizer is None:
+    if (recognizer := load(model)) is None:
         detail = f"give the bundle {model.title} ({model.digest[:12]})"
         yield Check("scores", Result.NOT_DONE, detail)
         return

@@ -15,7 +15,7 @@ from typing import Any
 from recognizer.decision import decide, limits_of, severity
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle
-from recognizer.policy import CandidateKind, Decision, Policy
+from recognizer.policy import Decision, Policy
 from recognizer.prediction import Prediction
 from recognizer.rows.images import change_rows
 from recognizer.rows.item_key import item_key
@@ -45,7 +45,7 @@ class DecisionDiff:
         """Count an image."""
         self.rows += 1
         self.decisions[before.decision.value, after.decision.value] += 1
-        old, new = _lead_names(before), _lead_names(after)
+        old, new = ({lead.title for lead in row.leads} for row in (before, after))
         for key, names in zip(LEAD_COUNTS, (old, new, new - old, old - new), strict=True):
             for name in names:
                 self.leads[name][key] += 1
@@ -63,13 +63,6 @@ class DecisionDiff:
                 for name, counts in sorted(self.leads.items())
             },
         }
-
-
-def _lead_names(row: Row) -> set[str]:
-    return {
-        f"{lead.name} (family)" if lead.kind is CandidateKind.FAMILY else lead.name
-        for lead in row.leads
-    }
 
 
 def decide_again(

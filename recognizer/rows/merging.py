@@ -1,6 +1,8 @@
 """One file of many: of an image the latest row counts; of equally late ones the last input's."""
 
 import json
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -47,6 +49,7 @@ def merge(
     ``allow_mixed``, rows of several models, policies or banks are refused, as their scores cannot
     be ranked together.
     """
+    named = Counter(map(os.path.realpath, inputs))
     for path in inputs:
         if not path.is_file():
             what = "is not a regular file" if path.exists() else "does not exist"
@@ -54,6 +57,8 @@ def merge(
                 f"{path} {what}: name the files of scans, as in folder/*.sqlite, or Parquet files "
                 "with rows"
             )
+        if named[os.path.realpath(path)] > 1:
+            raise UsageError(f"{path} is named twice: name each input once")
     if output.exists() and not any(output.samefile(path) for path in inputs):
         raise UsageError(
             f"{output} exists: name it among the inputs too, so that its rows are kept, or name "

@@ -23,7 +23,7 @@ from recognizer.listing_columns import (
 )
 from recognizer.model.bundle import Bundle
 from recognizer.policy import CandidateKind
-from recognizer.rows.item_key import hash_of, item_key, plain_name
+from recognizer.rows.item_key import MEMBER, hash_of, item_key, plain_name
 from recognizer.rows.row import Row
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
@@ -208,7 +208,7 @@ def location_of(source: str) -> str:
     scheme, mark, rest = source.partition("://")
     if mark:
         return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}"
-    return os.path.dirname(source) or "."
+    return os.path.dirname(source).removesuffix(MEMBER[0]) or "."
 
 
 def _listed(time: datetime | None) -> str | None:

@@ -8,9 +8,11 @@ from typer.testing import Result
 
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode
-from recognizer.cli.scan import default_output
+from recognizer.cli.scan import default_output, row_line
+from recognizer.policy import CandidateKind
 from recognizer.rows import ScanFile
 from tests.conftest import invoke, read_rows, refuse, run_python
+from tests.rows.rows import bare_row, lead
 
 Scan = Callable[..., Result]
 MakeFolder = Callable[..., Path]
@@ -60,6 +62,17 @@ def test_a_scan_prints_a_line_for_each_photo(
     assert len(read_rows(tmp_path / "scan.sqlite")) == 2
 
 
+def test_a_line_names_what_has_raised_a_lead() -> None:
+    family, label = lead("ivory", 0.6, kind=CandidateKind.FAMILY), lead("ivory_worked", 0.5)
+    for leads, words in (
+        ((family, label), "ivory_worked 0.500"),
+        ((family,), "ivory (family) 0.600"),
+        ((), "9 reports by users"),
+    ):
+        row = bare_row("a.jpg", 0.1, "review", leads=leads, why=["review: 9 reports by users"])
+        assert row_line(row) == f"review    {words:28} a.jpg"
+
+
 def test_of_many_photos_only_leads_are_shown(
     scan: Scan, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
@@ -98,6 +111,7 @@ def test_the_chosen_columns_are_printed_and_a_listing_of_text_is_no_failure(
     done = scan(table, "--policy", policy)
     assert done.exit_code == ExitCode.DONE
     assert f"{table}: images from 'main_image', 'Image 1'." in done.stdout
+    assert "review    keyword '2', failed: no_image " in done.stdout
     scored, text = read_rows(tmp_path / "scan.sqlite")
     keys = ("decision", "reason", "image_decision")
     assert [scored[key] for key in keys] == ["clear", None, "clear"]
@@ -142,6 +156,8 @@ def test_the_column_of_listings_has_to_exist(
             "--listing-column sku: besides the images, tables have 'id', 'title'" in refused.stderr
         )
         assert not output.exists()
+    assert "no column 'sku', but 'id'" in scan(table, "--image-column", "sku").stderr
+    assert not output.exists()
     # Which tables a list or a pattern names is known at the end, as are the keys of JSON.
     for sources, names in (
         (["-"], f"{table}\n"),

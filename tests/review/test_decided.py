@@ -91,9 +91,13 @@ def test_outcomes_go_out_and_come_in(tmp_path: Path, scan: Path) -> None:
         for new in (4, 0):
             done = invoke("outcomes", "import", scan, tmp_path / name, *team)
             assert f"{new} new, 4 in all" in done.stdout
+            assert done.stderr == ""
         assert invoke("outcomes", "export", scan, "-", *team).stdout == printed
-    bad = tmp_path / "bad.csv"
-    bad.write_text("x")
+    gone = [outcome(listing="gone").to_json(), outcome(sha256="0" * 64).to_json()]
+    (tmp_path / "o.json").write_text(json.dumps(gone))
+    strange = succeed("outcomes", "import", scan, tmp_path / "o.json").stderr
+    assert strange == f"2 of the new ones are about no image or listing of {scan}\n"
+    (bad := tmp_path / "bad.csv").write_text("x")
     refuse("outcomes", "export", tmp_path / "none", bad)
 
 

@@ -18,13 +18,14 @@ from recognizer.errors import UsageError
 from recognizer.review.outcomes import (
     MAX_ARRAY_BYTES,
     MAX_LINE,
+    OUTCOMES,
     Judgement,
     Occasion,
     Outcome,
     Outcomes,
     read_outcomes,
-    write_outcomes,
 )
+from recognizer.rows.export import write_records
 from tests.conftest import run_python
 from tests.rows.rows import write_scan
 
@@ -68,7 +69,7 @@ def test_a_file_gives_back_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, some: list[Outcome], name: str
 ) -> None:
     path = tmp_path_factory.mktemp("outcomes") / name
-    assert write_outcomes(some, path) == len(some)
+    assert write_records(path, OUTCOMES, some, raw=False) == len(some)
     assert [*read_outcomes(path)] == some
     for one in some:  # an ID is the digest of this line: it must never change
         line = json.dumps(one.to_json(), separators=(",", ":")) + "\n"
@@ -81,7 +82,7 @@ def test_a_json_array_is_read_and_parquet_written_too(tmp_path: Path) -> None:
     assert [*read_outcomes(path)] == [outcome(), outcome(1, listing="L1")]
     path.write_text(json.dumps([outcome(note="x" * 4000).to_json()] * 300))  # one line of it
     assert len([*read_outcomes(path)]) == 300
-    write_outcomes([outcome(note="=1")], tmp_path / "x.parquet")
+    write_records(tmp_path / "x.parquet", OUTCOMES, [outcome(note="=1")], raw=False)
     (read,) = parquet.read_table(tmp_path / "x.parquet").to_pylist()
     assert Outcome.from_json(read) == outcome(note="=1")
 

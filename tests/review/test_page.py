@@ -341,6 +341,8 @@ def test_what_is_no_scan_and_what_cannot_be_served_is_refused(
     (broken := tmp_path / "broken.pem").write_text("neither a certificate nor a key")
     unencrypted = refuse("review", reported, "--port", "0", "--certificate", broken)
     assert "a certificate and its private key" in " ".join(unencrypted.stderr.split())
+    strict = refuse("review", reported, "--port", "0", "--policy", "strict")
+    assert "was decided by the policy 'default'" in " ".join(strict.stderr.split())
     nowhere = refuse("review", reported, "--host", "192.0.2.1", "--port", "0")
     assert "name another --port or --host" in " ".join(nowhere.stderr.split())
 

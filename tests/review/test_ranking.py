@@ -144,7 +144,7 @@ def test_a_listing_that_changed_is_shown_as_it_is_now(
     with Queue(scan) as queue:
         (entry,) = queue.page(View(), 1)[0]
     assert (one.title, one.reports, one.images) == ("White bangle", 3, 2)
-    assert (entry.title, entry.reports) == ("White bangle", 3)
+    assert (entry.title, entry.reports, entry.keyword) == ("White bangle", 3, "bangle")
     assert [hit.keyword for hit in one.keywords] == ["bangle"]
     assert page.count("<template data-card=") == 1
     assert "White bangle" in page

@@ -1,9 +1,10 @@
 """One catalogue of words, in two languages that say the same."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
-from recognizer.review.texts import catalogue, language_of
+from recognizer.review.texts import Texts, catalogue, language_of
 from recognizer.status import Reason
 from recognizer.taxonomy import load_taxonomy
 
@@ -17,6 +18,10 @@ def test_both_languages_fill_in_the_same_and_every_label_and_reason_has_a_name()
         assert fields[0] == fields[1], key
     assert tables["labels"].keys() == taxonomy.labels.keys()
     assert tables["families"].keys() == taxonomy.families.keys()
+    assert tables["hints"].keys() == {label.name for label in taxonomy.products}
+    coral = taxonomy.labels["coral"]
+    assert Texts("zh").hint(coral) == tables["hints"]["coral"]
+    assert Texts("zh").hint(replace(coral, hint="Red.")) == "Red."  # in the bundle's words
     assert tables["reasons"].keys() == {reason.value for reason in Reason}
 
 

@@ -195,7 +195,9 @@ def test_listings_by_other_columns_are_refused(tmp_path: Path) -> None:
             file.append([NewRow(row=row("a", item={"sku": 1, "id": 2}))])
     with pytest.raises(ScanFileError, match=r"told apart by the column None.*by 'sku'"):
         merged(*paths)
-    output, _ = merged(paths[0], paths[0])
+    with pytest.raises(UsageError, match="sku is named twice"):
+        merged(*paths, tmp_path / "." / "sku")
+    output, _ = merged(paths[0])
     with ScanFile(output) as file:
         assert (file.listing_column, file.select("SELECT listing FROM image")) == ("sku", [("1",)])
 

@@ -200,8 +200,7 @@ class _Pages:
         if isinstance(error, ScanFileChangedError):  # nothing may be stored in another file
             self._stop()
             return self._say(request, 503, texts("lost", why=error))
-        code = getattr(error.__cause__, "sqlite_errorcode", 0)
-        if code & 0xFF == sqlite3.SQLITE_FULL:
+        if getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
             return self._say(request, 507, texts("no_room"))
         return self._say(request, 503, texts("broken", why=error))
 
@@ -284,9 +283,8 @@ class _Pages:
     def _list(self, request: Request) -> dict[str, Any]:
         view, number = View.from_query(request.query_params), _page_number(request)
         listings, total = self._queue.page(view, number)
-        pages = max(1, -(-total // PAGE_SIZE))
-        number = min(number, pages)  # fewer may be left than when somebody saw the link
-        counts = {"total": total, "number": number, "pages": pages}
+        pages = max(1, -(-total // PAGE_SIZE))  # there may be fewer than when a link was made
+        counts = {"total": total, "number": min(number, pages), "pages": pages}
         return {"view": view, "listings": listings, **counts}
 
     def _image(self, request: Request) -> Image:

@@ -207,8 +207,7 @@ class Queue(Entries):
         """
         with self._current():
             found = [entry for unit in dict.fromkeys(units) if (entry := self.entry(unit))]
-            free = [e for e in found if e.state == OPEN and e.held_by in {None, reviewer}]
-            if free:
+            if free := [e for e in found if e.state == OPEN and e.held_by in {None, reviewer}]:
                 self._store(reviewer, free, Assessment(judgement=judgement), self._heard)
                 self.release(reviewer)
         return len(free)
@@ -276,8 +275,7 @@ class Queue(Entries):
     def undo(self, reviewer: str) -> Entry | None:
         """Take back what a reviewer said last in this shift, and hand the listing to them again."""
         with self._current():
-            said = [*self._outcomes.last_of(reviewer, _shift_begin())]
-            if not said:
+            if not (said := [*self._outcomes.last_of(reviewer, _shift_begin())]):
                 return None
             now = self._now()
             withdrawals = [

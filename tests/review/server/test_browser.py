@@ -164,7 +164,7 @@ def test_a_phone_shows_everything_in_its_width(
             page.goto(base + path)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
             assert page.title() != "owned"
-            for one in page.locator(".rows .empty, .rows .what").all():
+            for one in page.locator(".rows .empty, .rows .what, .scroll").all():
                 assert one.evaluate("one => one.scrollWidth - one.clientWidth") <= 0, path
         page.wait_for_timeout(450)
         page.click("[data-do=rejected]")

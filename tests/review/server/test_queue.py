@@ -9,6 +9,7 @@ from recognizer.review.entries import from_key
 from recognizer.review.outcomes import Judgement, Occasion, Outcomes
 from recognizer.review.server.queue import Assessment, ConflictError, Queue
 from recognizer.review.views import View
+from recognizer.rows.records import location_of
 from tests.review.outcomes import outcome, store
 from tests.review.server.queues import CONFIRMED, REJECTED, copy_of, listing, many, said_in
 from tests.rows.rows import bare_row, digest, write_scan
@@ -168,6 +169,7 @@ def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
         assert [m.name for m in queue.members(one, "Anna")] == ["c0", "c1", "c2", "c3"]
         with pytest.raises(ConflictError):  # her page has named another number
             queue.decide("Anna", one.unit, REJECTED, expected=3)
+        assert queue.open_counts()["review"] == 2
         assert queue.decide("Anna", one.unit, REJECTED, expected=4) == 4
         assert queue.open_counts()["review"] == 1
         undone = queue.undo("Anna")
@@ -202,6 +204,8 @@ def test_filters_and_words_look_at_every_column(scan: Path) -> None:
         assert found(q="0_genuine") == []
         assert found(level="review", product="ivory_worked") == ["b", "a", "c"]
         assert found(location="https://cdn.example") == ["c"]
+        assert location_of("a/t.csv!/1") == "a/t.csv"
+        assert queue.open_counts(View(seller="Jo"))["review"] == 1
         assert found(state="confirmed") == found(level="priority") == []
         assert found(state="gone", level="'; DROP TABLE entry") == ["b", "a", "c"]
 
