@@ -173,10 +173,7 @@ class Outcomes(Closes):
         return self._select("standing", f"reviewer = ?1 AND time = ({last})", (reviewer, since))
 
     def decided(self, key: str = "sha256") -> dict[str, Outcome]:
-        """Return what counts of each image, or ``listing``, that was confirmed or rejected.
-
-        The last outcome counts that was not withdrawn.
-        """
+        """Return what was said last, and not withdrawn, of each decided image, or ``listing``."""
         last = f"SELECT max(number) FROM standing WHERE {key} IS NOT NULL GROUP BY {key}"
         found = self._select("standing", f"number IN ({last})")
         return {getattr(one, key): one for one in found if one.judgement in DECIDED}

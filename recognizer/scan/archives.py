@@ -37,15 +37,10 @@ from recognizer.scan.records import json_object, listing_columns
 from recognizer.scan.stores import Store, opened, stamp_of
 from recognizer.status import Reason
 
-MAX_IMAGES = 64
-"""Of one key, that have its columns."""
-
 _METADATA_LIMITS = Limits(max_bytes=1 << 20)
-
-# An archive may have one key for all that it holds. Images that have waited so long for metadata
-# are scanned without.
-_MAX_WAITING = 32
-_MAX_WAITING_BYTES = 64 << 20
+# An archive may have one key for all that it holds.
+_MAX_WAITING, _MAX_WAITING_BYTES = 32, 64 << 20  # images that wait for metadata
+_MAX_WITH_COLUMNS = 64  # images of a key
 
 _MAX_TRIES = 100  # of names for one more member of a name
 _APPLE_DOUBLE = b"\0\5\x16\7"  # what a Mac keeps beside a file: RFC 1740
@@ -118,7 +113,7 @@ def grouped(items: Iterable[Item]) -> Iterator[Item]:
             if columns is not None or is_full:
                 for image in waiting:
                     given += 1
-                    yield replace(image, columns=columns if given <= MAX_IMAGES else None)
+                    yield replace(image, columns=columns if given <= _MAX_WITH_COLUMNS else None)
                 waiting.clear()
         yield from waiting
 
@@ -137,7 +132,7 @@ def _columns(member: Member) -> Columns:
     if member.flaw:
         raise member.flaw
     _METADATA_LIMITS.check_bytes(max(member.location.packed_size, member.location.size))
-    return listing_columns(json_object(member.read(None)).items(), MAX_IMAGES)
+    return listing_columns(json_object(member.read(None)).items(), _MAX_WITH_COLUMNS)
 
 
 def _is_image(name: str, member: Member) -> bool:

@@ -110,25 +110,20 @@ def test_the_interval_of_misses_covers_the_truth() -> None:
 def raised(source: str, listing: str, level: str = "review", **item: object) -> Row:
     """An image in which the model sees nothing, of a listing that its text or reports raise."""
     hits = () if item else (KeywordHit(keyword="ivory", column="title"),)
-    item = {"listing_id": listing, **item}
-    return bare_row(
-        *(source, 0.1, level), item=item, leads=(), image_decision=Decision.CLEAR, keywords=hits
-    )
+    values = {"leads": (), "image_decision": Decision.CLEAR, "keywords": hits}
+    return bare_row(source, 0.1, level, item={"listing_id": listing, **item}, **values)
 
 
 def test_what_text_or_reports_alone_raise_is_measured_once_for_a_listing() -> None:
     rows = [
-        *(raised("a1", "A"), raised("a2", "A"), raised("b", "B")),
+        *(raised("a1", "A"), raised("a2", "A"), raised("b", "B"), raised("e", "E")),
         raised("c", "C", "priority", reports=4),
         replace(raised("d1", "D"), leads=(lead(),), image_decision=Decision.REVIEW),
         raised("d2", "D"),  # what was said of D is about the image that is a lead
-        raised("e", "E"),
     ]
     outcomes = [
-        replace(said("x", C), sha256=None, listing="A"),
-        replace(said("b", R), listing="B"),  # the reviewer chose the image
-        replace(said("x", C), sha256=None, listing="C"),
-        said("d1", R),
+        *(replace(said("x", C), sha256=None, listing=name) for name in "AC"),
+        *(replace(said("b", R), listing="B"), said("d1", R)),  # the reviewer chose the image
     ]
     found = measure(rows, *outcomes)
     assert (found.images, found.leads, found.decided, found.misses) == (7, 5, 4, None)
