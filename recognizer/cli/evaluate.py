@@ -57,9 +57,6 @@ def evaluate_command(
     ] = None,
     rounds: Annotated[int, Option(help="Bootstrap rounds.", min=1)] = 1000,
     *,
-    group_by_source: Annotated[
-        bool, Option("--group-by-source", help="Bootstrap over sources, not photos.")
-    ] = False,
     as_json: options.JsonOption = False,
 ) -> None:
     """Print average precision and recall at fixed false-positive rates, with intervals.
@@ -77,13 +74,13 @@ def evaluate_command(
         raise UsageError("give only one of --against, --robustness, and --output or --predictions")
     _check(prevalence, output, predictions)
     name = split or "test"
-    how: dict[str, Any] = {"rounds": rounds, "group_by_source": group_by_source}
+    how: dict[str, Any] = {"rounds": rounds}
     figures: Any
     if out_of_fold is not None:
         if data or bundle or files or split or against or robustness:
             raise UsageError(
                 "--out-of-fold measures what its file has: leave out the bundle, and all options "
-                "but --json, --rounds and --group-by-source"
+                "but --json and --rounds"
             )
         found = measure_out_of_fold(read_out_of_fold(out_of_fold), out_of_fold.name, **how)
         figures, pages = {found.split: found}, [render("evaluation.md.j2", e=found)]

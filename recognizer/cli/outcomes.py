@@ -102,7 +102,8 @@ def measure_command(
     from recognizer.review.measure import measure_outcomes
 
     with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
-        found = measure_outcomes(file.rows(), found_out.decided())
+        rows = ((file.name_of(row), row) for row in file.rows())
+        found = measure_outcomes(rows, found_out.decided(), found_out.decided("listing"))
     if as_json:
         print_json(found)
     else:
@@ -113,7 +114,7 @@ def _print(found: Measurement) -> None:
     print_table(
         f"{found.leads:,} leads of {counted(found.images, 'image')}, {found.decided:,} decided",
         [
-            *("product", "level", "confirmed", "as this product", "rejected", "open"),
+            *("raised by", "level", "confirmed", "as this product", "rejected", "open"),
             *("precision, %", "of this product, %"),
         ],
         map(_cells, found.precision),
@@ -131,12 +132,20 @@ def _print(found: Measurement) -> None:
         typer.echo(f"Recall: {misses.recall.as_percent()}")
 
 
+_NAMES = {
+    None: "all",
+    "label": "{}",
+    "family": "{} (family)",
+    "keyword": "keyword {!r}",
+    "reports": "reports by users",
+}
+
+
 def _cells(found: Precision) -> list[str]:
-    name = found.name or "all"
-    name = f"{name} (family)" if found.kind == "family" else name
-    numbers = (found.confirmed, found.as_product, found.rejected, found.open)
+    as_product = "-" if found.kind in {"keyword", "reports"} else found.as_product
+    numbers = (found.confirmed, as_product, found.rejected, found.open)
     shares = (
         "-" if share is None else share.as_percent().replace(" %", "")
         for share in (found.precision, found.product_precision)
     )
-    return [name, found.level, *map(str, numbers), *shares]
+    return [_NAMES[found.kind].format(found.name), found.level, *map(str, numbers), *shares]

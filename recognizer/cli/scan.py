@@ -347,6 +347,8 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
         )
     for table, names in skipped.image_columns.items():
         yield shown(f"{table}: images from {', '.join(map(repr, names))}.")
+    if skipped.bad_metadata:
+        yield f"Metadata in archives that cannot be read: {skipped.bad_metadata:,}."
     if summary.decisions:
         products = f" They may show: {_listed(summary.leads)}." if summary.leads else ""
         yield f"Leads: {_listed(summary.decisions)}.{products}"

@@ -63,13 +63,13 @@ class LabelReport:
 class Evaluation:
     """All figures of a bundle on one split.
 
-    ``data`` is the photos' fingerprint, ``learned`` :func:`count_learned` of them, ``intervals``
-    the unit of the bootstrap (``photos`` or ``sources``). ``families`` are those with more than one
-    product in the bundle, ``labels`` its products and those of the photos, ``reports`` about all
-    its labels. ``accuracy`` is the share of photos whose label has the highest score; ``confusion``
-    is true label -> label with the highest score -> photos. ``operating_points`` are by family, or
-    :data:`ANY_PRODUCT`, the strictest threshold last, with precision at ``prevalence``. Of labels
-    and families in ``same_sources``, training saw other photos of the same sources.
+    ``data`` is the photos' fingerprint, ``learned`` :func:`count_learned` of them. ``families`` are
+    those with more than one product in the bundle, ``labels`` its products and those of the photos,
+    ``reports`` about all its labels. ``accuracy`` is the share of photos whose label has the
+    highest score; ``confusion`` is true label -> label with the highest score -> photos.
+    ``operating_points`` are by family, or :data:`ANY_PRODUCT`, the strictest threshold last, with
+    precision at ``prevalence``. Of labels and families in ``same_sources``, training saw other
+    photos of the same sources.
     """
 
     bundle: str
@@ -80,7 +80,6 @@ class Evaluation:
     photos: int
     negatives: int
     negative_sources: int
-    intervals: str
     families: tuple[Figures, ...]
     labels: tuple[Figures, ...]
     reports: tuple[LabelReport, ...]
@@ -156,19 +155,17 @@ def measure(
     *,
     rounds: int = 1000,
     prevalence: float = 0.0003,
-    group_by_source: bool = False,
 ) -> Evaluation:
     """Measure the bundle that made the predictions of the photos of a split.
 
-    ``verdicts`` are those of the default policy. ``rounds`` are bootstrap rounds, which draw whole
-    sources with ``group_by_source``; precision is restated for the share of products
-    ``prevalence``.
+    ``verdicts`` are those of the default policy, ``rounds`` are of the bootstrap; precision is
+    restated for the share of products ``prevalence``.
     """
     truth = Truth.of(photos)
     negatives = int(truth.negative.sum())
     if not negatives:
         raise DatasetError(f"no negatives in the split {split!r}")
-    figures = partial(figures_of, truth=truth, rounds=rounds, group_by_source=group_by_source)
+    figures = partial(figures_of, truth=truth, rounds=rounds)
     shown = {*bundle.label_names, *truth.labels.tolist()}
     products = [label.name for label in truth.taxonomy.products if label.name in shown]
     score = {n: np.array([p.scores[n] for p in predictions]) for n in bundle.label_names}
@@ -184,7 +181,6 @@ def measure(
         photos=len(photos),
         negatives=negatives,
         negative_sources=len(set(truth.sources[truth.negative])),
-        intervals="sources" if group_by_source else "photos",
         families=tuple(
             figures(target.name, target.positive, target.scores)
             for target, family in zip(wanted[1:], bundle.families, strict=True)

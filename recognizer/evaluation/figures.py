@@ -77,7 +77,6 @@ def figures_of(
     truth: Truth,
     *,
     rounds: int,
-    group_by_source: bool = False,
 ) -> Figures:
     """Measure how well positives, (N,), are distinguished from negatives.
 
@@ -94,11 +93,7 @@ def figures_of(
         photos=photos,
         sources=sources,
         average_precision=bootstrap(
-            RankedCounts.average_precision,
-            positive[used],
-            scores[used],
-            rounds=rounds,
-            groups=truth.sources[used] if group_by_source else None,
+            RankedCounts.average_precision, positive[used], scores[used], rounds=rounds
         ),
         recall={
             rate: share(round(photos * float(ranking.recall_at(rate))), photos)

@@ -123,41 +123,32 @@ def bootstrap(
     *,
     against: Scores | None = None,
     rounds: int = 1000,
-    groups: NDArray[np.str_] | None = None,
 ) -> Estimate:
     """Return a metric, as :meth:`RankedCounts.average_precision`, with its percentile interval.
 
     ``positive``, (N,), has both values. The metric of the scores ``against``, if any, is subtracted
-    in every round, of the same photos. ``groups``, (N,), are sources to draw whole.
+    in every round, of the same photos.
     """
 
     def value(counts: NDArray[np.int64] | None) -> NDArray[np.float64]:
         found = metric(rank(positive, scores, counts))
         return found if against is None else found - metric(rank(positive, against, counts))
 
-    draws = np.concatenate([value(counts) for counts in _counts(positive, rounds, groups)])
+    draws = np.concatenate([value(counts) for counts in _counts(positive, rounds)])
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return Estimate(float(value(None)), float(low), float(high))
 
 
-def _counts(
-    positive: Positive, rounds: int, groups: NDArray[np.str_] | None
-) -> Iterator[NDArray[np.int64]]:
+def _counts(positive: Positive, rounds: int) -> Iterator[NDArray[np.int64]]:
     """Yield how often each photo is drawn, (rounds, N) in parts; every round has both kinds."""
     rng = np.random.default_rng(0)
-    unit = np.arange(len(positive)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    sides = []
-    for side in (positive, ~positive):
-        members = np.flatnonzero(side)
-        names, unit_of = np.unique(unit[members], return_inverse=True)
-        sides.append((members, len(names), unit_of))
     for first in range(0, rounds, _ROUNDS_AT_ONCE):
         part = min(_ROUNDS_AT_ONCE, rounds - first)
         counts = np.zeros((part, len(positive)), np.int64)
-        for members, units, unit_of in sides:
-            drawn = rng.multinomial(units, np.full(units, 1 / units), part)
-            counts[:, members] = drawn[:, unit_of]
+        for side in (positive, ~positive):
+            size = np.count_nonzero(side)
+            counts[:, side] = rng.multinomial(size, np.full(size, 1 / size), part)
         yield counts
 
 

@@ -22,9 +22,7 @@ from recognizer.prediction import Prediction
 from recognizer.status import Status
 
 
-def measure_out_of_fold(
-    found: OutOfFold, title: str, *, rounds: int = 1000, group_by_source: bool = False
-) -> Evaluation:
+def measure_out_of_fold(found: OutOfFold, title: str, *, rounds: int = 1000) -> Evaluation:
     """Measure out-of-fold predictions, calibrated across folds; ``title`` is for the tables."""
     numbers = np.unique(found.folds)
     if len(numbers) < 2:
@@ -57,7 +55,6 @@ def measure_out_of_fold(
         verdicts,
         "out of fold",
         rounds=rounds,
-        group_by_source=group_by_source,
     )
     return replace(whole, bundle=title, same_sources=_same_sources(found))
 

@@ -46,7 +46,7 @@ class PairedEvaluation:
     """Two bundles on one split: any product, then each family that both know and photos show.
 
     ``data`` is the photos' fingerprint, ``learned`` how many of them each bundle is known to have
-    learned from, if any, ``intervals`` the unit of the bootstrap (``photos`` or ``sources``).
+    learned from, if any.
     """
 
     bundle: str
@@ -55,7 +55,6 @@ class PairedEvaluation:
     data: str
     learned: Mapping[str, int]
     negatives: int
-    intervals: str
     families: tuple[PairedFigures, ...]
 
 
@@ -68,7 +67,6 @@ def compare(
     against_predictions: Sequence[Prediction],
     *,
     rounds: int = 1000,
-    group_by_source: bool = False,
 ) -> PairedEvaluation:
     """Compare two bundles by their predictions of the same photos, in order; see ``measure``."""
     truth = Truth.of(photos)
@@ -80,12 +78,11 @@ def compare(
         used = target.positive | truth.negative
         positive, sources = target.positive[used], truth.sources[used]
         before, now = earlier[target.name][used], target.scores[used]
-        groups = sources if group_by_source else None
         changes = {
             name: PairedChange(
                 float(metric(rank(positive, before))),
                 float(metric(rank(positive, now))),
-                bootstrap(metric, positive, now, against=before, rounds=rounds, groups=groups),
+                bootstrap(metric, positive, now, against=before, rounds=rounds),
             )
             for name, metric in _METRICS.items()
         }
@@ -104,6 +101,5 @@ def compare(
         data=fingerprint(photos),
         learned={b.title: n for b in (bundle, against) if (n := count_learned(b, photos))},
         negatives=int(truth.negative.sum()),
-        intervals="sources" if group_by_source else "photos",
         families=tuple(found),
     )

@@ -1,29 +1,34 @@
 """Precision and misses of a scan, by the outcomes on its leads and on its audit sample."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from scipy.stats import chi2
 
 from recognizer.evaluation.metrics import CONFIDENCE, share
+from recognizer.listing_columns import Role, as_count, value_of
 from recognizer.model.description import Estimate
-from recognizer.policy import CandidateKind, Decision, Lead
+from recognizer.policy import Decision
 from recognizer.review.outcomes import DECIDED, Judgement, Outcome
+from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.row import Row
 from recognizer.taxonomy import load_taxonomy
+
+KEYWORD, REPORTS = "keyword", "reports"
+"""What raises a lead besides the model: a keyword in the listing's text, reports by users."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Precision:
-    """How many of the decided leads of a label or family at a level were confirmed.
+    """How many of the decided leads of a level that were raised by the same were confirmed.
 
-    ``kind`` and ``name`` are None for all leads of a level. ``as_product`` were confirmed as the
-    product of the lead, or without saying which.
+    ``kind`` is ``label`` or ``family``, :data:`KEYWORD` or :data:`REPORTS`, or None for all leads.
+    ``as_product`` were confirmed as the product of the lead, or without saying which.
     """
 
-    kind: CandidateKind | None
+    kind: str | None
     name: str | None
     level: Decision
     confirmed: int
@@ -52,7 +57,11 @@ class Misses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What the outcomes say of a scan; ``leads`` are images that are leads by themselves."""
+    """What the outcomes say of a scan.
+
+    ``leads`` are images that are leads by themselves, and listings that keywords or reports alone
+    have raised, each once.
+    """
 
     images: int
     leads: int
@@ -61,73 +70,97 @@ class Measurement:
     misses: Misses | None
 
 
-_Group: TypeAlias = tuple[CandidateKind | None, str | None, Decision]
+_Group: TypeAlias = tuple[str | None, str | None, Decision]
+_Lead: TypeAlias = tuple[set[_Group], Decision, Outcome | None]
 
 
-def measure_outcomes(rows: Iterable[Row], decided: Mapping[str, Outcome]) -> Measurement:
-    """Compare the rows of a scan with what was decided on images, by their digests."""
-    family_of = {name: label.family for name, label in load_taxonomy().labels.items()}
-    groups: dict[_Group, Counter[Judgement | None]] = defaultdict(Counter)
-    as_product, judgements = Counter[_Group](), Counter[Judgement | None]()
+def measure_outcomes(
+    rows: Iterable[tuple[str, Row]], decided: Mapping[str, Outcome], listings: Mapping[str, Outcome]
+) -> Measurement:
+    """Compare rows, each with the identity of its listing, with what was decided.
+
+    ``decided`` are the outcomes of images by their digests, ``listings`` those of listings.
+    """
+    leads: list[_Lead] = []
+    raised: dict[str, tuple[set[_Group], Decision]] = {}  # listings, by keywords or reports
+    with_image_lead: set[str] = set()
     drawn, audited, found = Counter[float](), Counter[float](), Counter[float]()
     images = cleared = 0
-    for images, row in enumerate(rows, 1):  # noqa: B007 - counted
+    for images, (name, row) in enumerate(rows, 1):  # noqa: B007 - counted
         outcome = decided.get(row.sha256 or "")
-        judgement = None if outcome is None else outcome.judgement
         if row.is_image_lead:
-            judgements[judgement] += 1
-            everything: _Group = (None, None, row.decision)
-            for group in {everything, *map(_group_of, row.leads)}:
-                groups[group][judgement] += 1
-            if outcome is not None and judgement is Judgement.CONFIRMED:
-                label, family = outcome.label, family_of.get(outcome.label or "")
-                named = {
-                    _group_of(lead)
-                    for lead in row.leads
-                    if label is None
-                    or lead.name == (family if lead.kind is CandidateKind.FAMILY else label)
-                }
-                as_product.update({everything, *named} if named else ())
+            with_image_lead.add(name)
+            leads.append((_groups_of(row), row.decision, outcome))
+        elif row.is_lead:
+            groups, level = raised.get(name, (set(), row.decision))
+            level = min(level, row.decision, key=QUEUE_ORDER.index)
+            raised[name] = groups | _groups_of(row), level
         elif row.decision is Decision.CLEAR:
             cleared += 1
             if row.audit is not None:
                 drawn[row.audit] += 1
-                audited[row.audit] += judgement is not None
-                found[row.audit] += judgement is Judgement.CONFIRMED
+                audited[row.audit] += outcome is not None
+                found[row.audit] += _judgement_of(outcome) is Judgement.CONFIRMED
+    leads += [(*raised[name], listings.get(name)) for name in raised.keys() - with_image_lead]
+    judgements = Counter(_judgement_of(outcome) for *_, outcome in leads)
     confirmed = judgements[Judgement.CONFIRMED]
     return Measurement(
         images=images,
-        leads=judgements.total(),
+        leads=len(leads),
         decided=confirmed + judgements[Judgement.REJECTED],
-        precision=tuple(
-            _precision(group, groups[group], as_product[group])
-            for group in sorted(groups, key=lambda one: (one[1] or "", one[0] or "", one[2]))
-        ),
+        precision=tuple(_precision(leads)),
         misses=_misses(cleared, drawn, audited, found, confirmed),
     )
 
 
-def _group_of(lead: Lead) -> _Group:
-    return lead.kind, lead.name, lead.level
+def _judgement_of(outcome: Outcome | None) -> Judgement | None:
+    return None if outcome is None else outcome.judgement
 
 
-def _precision(
-    group: _Group, judgements: Mapping[Judgement | None, int], as_product: int
-) -> Precision:
-    kind, name, level = group
-    confirmed, rejected = (judgements[judgement] for judgement in DECIDED)
-    decided = confirmed + rejected
-    return Precision(
-        kind=kind,
-        name=name,
-        level=level,
-        confirmed=confirmed,
-        as_product=as_product,
-        rejected=rejected,
-        open=judgements[None],
-        precision=share(confirmed, decided) if decided else None,
-        product_precision=share(as_product, decided) if decided else None,
-    )
+def _groups_of(row: Row) -> set[_Group]:
+    groups: set[_Group] = {(lead.kind, lead.name, lead.level) for lead in row.leads}
+    groups |= {(KEYWORD, hit.keyword, row.decision) for hit in row.keywords}
+    if as_count(value_of(row.item or {}, Role.REPORTS)):
+        groups.add((REPORTS, None, row.decision))
+    return groups
+
+
+def _precision(leads: Iterable[_Lead]) -> Iterator[Precision]:
+    family_of = {name: label.family for name, label in load_taxonomy().labels.items()}
+    counts: dict[_Group, Counter[Judgement | None]] = defaultdict(Counter)
+    as_product = Counter[_Group]()
+    for groups, level, outcome in leads:
+        everything: _Group = (None, None, level)
+        for group in {everything, *groups}:
+            counts[group][_judgement_of(outcome)] += 1
+        if outcome is not None and outcome.judgement is Judgement.CONFIRMED:
+            label = outcome.label
+            names = {"label": label, "family": family_of.get(label or "")}
+            named = {
+                (kind, name, at)
+                for kind, name, at in groups
+                if kind in names and (label is None or name == names[kind])
+            }
+            as_product.update({everything, *named} if named else ())
+    by_text = {KEYWORD, REPORTS}
+    for group in sorted(
+        counts, key=lambda one: (one[0] in by_text, one[1] or "", one[0] or "", one[2])
+    ):
+        kind, name, level = group
+        confirmed, rejected = (counts[group][judgement] for judgement in DECIDED)
+        decided = confirmed + rejected
+        is_product = decided and kind not in by_text
+        yield Precision(
+            kind=kind,
+            name=name,
+            level=level,
+            confirmed=confirmed,
+            as_product=as_product[group],
+            rejected=rejected,
+            open=counts[group][None],
+            precision=share(confirmed, decided) if decided else None,
+            product_precision=share(as_product[group], decided) if is_product else None,
+        )
 
 
 # --- misses ---------------------------------------------------------------------------------------

@@ -172,18 +172,11 @@ class Outcomes(Closes):
         )
         return self._select("standing", f"reviewer = ?1 AND time = ({last})", (reviewer, since))
 
-    def standing(self) -> Iterator[Outcome]:
-        """Yield what counts of each image or listing: the last outcome that was not withdrawn."""
-        last = "SELECT max(number) FROM standing GROUP BY sha256, iif(sha256 IS NULL, listing, 0)"
-        return self._select("standing", f"number IN ({last})")
-
-    def decided(self) -> dict[str, Outcome]:
-        """Return what counts of each image that was confirmed or rejected, by its digest."""
-        return {
-            one.sha256: one
-            for one in self.standing()
-            if one.sha256 is not None and one.judgement in DECIDED
-        }
+    def decided(self, key: str = "sha256") -> dict[str, Outcome]:
+        """Return what was said last, and not withdrawn, of each decided image, or ``listing``."""
+        last = f"SELECT max(number) FROM standing WHERE {key} IS NOT NULL GROUP BY {key}"
+        found = self._select("standing", f"number IN ({last})")
+        return {getattr(one, key): one for one in found if one.judgement in DECIDED}
 
     def _select(
         self, table: str, condition: str, values: Sequence[object] = ()

@@ -1,4 +1,8 @@
-"""tar and zip archives, read without anything written to disk, and the images in them."""
+"""tar and zip archives, read without anything written to disk, and the images in them.
+
+Members of one key (the name up to the first dot of its last part) belong together, as in
+WebDataset: the ``.json`` among them has the columns of the images.
+"""
 
 import bz2
 import gzip
@@ -11,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import IO, Any, BinaryIO, TypeAlias, cast
 
 from recognizer.imaging import Limits
@@ -20,6 +24,7 @@ from recognizer.imaging.sources import Refused, open_regular, refusal
 from recognizer.scan.bounds import MAX_NAME, KeySet, Reading, Unpacked
 from recognizer.scan.items import (
     ArchiveMember,
+    Columns,
     Container,
     FileLocation,
     Item,
@@ -28,8 +33,14 @@ from recognizer.scan.items import (
     has_archive_suffix,
     has_image_suffix,
 )
+from recognizer.scan.records import json_object, listing_columns
 from recognizer.scan.stores import Store, opened, stamp_of
 from recognizer.status import Reason
+
+_METADATA_LIMITS = Limits(max_bytes=1 << 20)
+# An archive may have one key for all that it holds.
+_MAX_WAITING, _MAX_WAITING_BYTES = 32, 64 << 20  # images that wait for metadata
+_MAX_WITH_COLUMNS = 64  # images of a key
 
 _MAX_TRIES = 100  # of names for one more member of a name
 _APPLE_DOUBLE = b"\0\5\x16\7"  # what a Mac keeps beside a file: RFC 1740
@@ -51,11 +62,21 @@ class Member:
 def archive_items(
     members: Iterable[Member], limits: Limits, progress: Reading, skipped: Skipped
 ) -> Iterator[Item]:
-    """Yield the images of an archive, and its flaws, in the order of the members."""
+    """Yield the images of an archive and its flaws, in the order of the members.
+
+    An item with columns is no image but metadata, for :func:`grouped`.
+    """
     with KeySet() as seen:
         for member in members:
             number = progress.begin()
             name = member.location.name.removeprefix("./")
+            if name.lower().endswith(".json"):
+                try:
+                    yield Item(replace(member.location, name=name), columns=_columns(member))
+                except (Refused, ValueError):
+                    skipped.bad_metadata += 1
+                progress.passed(f"member {number}", name)
+                continue
             data, refused, is_image = None, member.flaw, True
             try:
                 is_image = _is_image(name, member)
@@ -71,6 +92,47 @@ def archive_items(
             else:
                 skipped.other_files += 1
             progress.passed(f"member {number}", name)
+
+
+def grouped(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the images of a container, those of an archive with the metadata of their key."""
+    for key, members in groupby(items, _key_of_item):
+        if key is None:
+            yield from members
+            continue
+        columns: Columns = None
+        waiting: list[Item] = []
+        given = 0
+        for member in members:
+            if member.columns is None:
+                waiting.append(member)
+            else:
+                columns = member.columns
+            held = sum(len(image.data or b"") for image in waiting)
+            is_full = len(waiting) >= _MAX_WAITING or held >= _MAX_WAITING_BYTES
+            if columns is not None or is_full:
+                for image in waiting:
+                    given += 1
+                    yield replace(image, columns=columns if given <= _MAX_WITH_COLUMNS else None)
+                waiting.clear()
+        yield from waiting
+
+
+def _key_of_item(item: Item) -> str | None:
+    return _key_of(item.location.name) if isinstance(item.location, ArchiveMember) else None
+
+
+def _key_of(name: str) -> str:
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + (last.partition(".")[0] or last)
+
+
+def _columns(member: Member) -> Columns:
+    """Return the columns that are in a ``.json``, or raise Refused or a ValueError."""
+    if member.flaw:
+        raise member.flaw
+    _METADATA_LIMITS.check_bytes(max(member.location.packed_size, member.location.size))
+    return listing_columns(json_object(member.read(None)).items(), _MAX_WITH_COLUMNS)
 
 
 def _is_image(name: str, member: Member) -> bool:
@@ -222,13 +284,13 @@ _ENCRYPTED_FLAGS = 0x0041  # bit 0: encrypted; bit 6: strong encryption
 
 
 def zip_members(archive: Container) -> Iterator[Member]:
-    """Yield the members of a zip archive that are files."""
+    """Yield the members of a zip archive that are files, those of one key together."""
     with opened(archive) as file:
         entries = zipfile.ZipFile(file).infolist()
         stamp = stamp_of(file) if isinstance(archive, FileLocation) else None
         read_range = partial(_read_range, file)
         overlapping = _overlapping(entries)
-        for entry in entries:
+        for entry in sorted(entries, key=lambda e: (_key_of(e.filename), e.filename)):
             if entry.filename.endswith("/"):
                 continue
             flaw = _zip_flaw(entry)

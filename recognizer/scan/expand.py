@@ -16,6 +16,7 @@ from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused, open_regular, refusal
 from recognizer.rows.item_key import MEMBER
 from recognizer.rows.scanfile import is_open_here
+from recognizer.scan.archives import grouped
 from recognizer.scan.bounds import Bounds
 from recognizer.scan.containers import Containers
 from recognizer.scan.items import (
@@ -172,7 +173,7 @@ class _Expansion:
             roots=Roots.of(location, self.folders, self.options.access),
             is_only_source=len(self.names) == 1 and self.names[0] == name,
         )
-        yield from self.containers.items(opening, self.skipped)
+        yield from grouped(self.containers.items(opening, self.skipped))
 
     def _below_url(self, place: StoreObject) -> Iterator[Item]:
         store = Store(place)

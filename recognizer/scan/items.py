@@ -188,6 +188,7 @@ class Skipped:
 
     other_files: int = 0  # of folders and archives: not images by suffix and first bytes
     hidden: int = 0  # files and folders whose names begin with a dot
+    bad_metadata: int = 0  # beside images in archives, which are scanned without it
     without_image: Counter[str] = field(default_factory=Counter)
     """By table, the rows without a value in the image column; 0 for a table without rows."""
     image_columns: defaultdict[str, dict[str, None]] = field(
@@ -198,6 +199,7 @@ class Skipped:
     def add(self, other: Skipped) -> None:
         self.other_files += other.other_files
         self.hidden += other.hidden
+        self.bad_metadata += other.bad_metadata
         self.without_image.update(other.without_image)
         for table, columns in other.image_columns.items():
             self.image_columns[table] |= columns

@@ -100,15 +100,21 @@ def _check_columns(names: Sequence[str]) -> None:
 def _json_records(file: Lines) -> Iterator[Record]:
     lines = iter(partial(file.readline, MAX_LINE_BYTES), b"")
     for number, line in enumerate(filter(bytes.strip, lines), 1):
-        cells, detail = None, "no JSON object"
         try:
-            cells = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
-        except RecursionError:
-            detail = "lists and objects are nested too deep"
+            yield Record(number, json_object(line))
         except ValueError as error:
-            detail = str(error)[:200]
-        is_object = isinstance(cells, dict)
-        yield Record(number, cells if is_object else None, "" if is_object else detail)
+            yield Record(number, None, str(error)[:200])
+
+
+def json_object(text: bytes) -> dict[str, Any]:
+    """Read a JSON object; anything else is a ValueError."""
+    try:
+        found = json.loads(text.removeprefix(b"\xef\xbb\xbf"))
+    except RecursionError as error:
+        raise ValueError("lists and objects are nested too deep") from error
+    if not isinstance(found, dict):
+        raise ValueError("no JSON object")
+    return found
 
 
 # --- Parquet -------------------------------------------------------------------------------------

@@ -67,16 +67,6 @@ def test_counting_a_photo_twice_is_having_it_twice(
         assert both == pytest.approx(np.array([repeated, metric(rank(truth, scores))]))
 
 
-def test_drawing_whole_groups_is_wider_where_a_group_is_of_one_mind() -> None:
-    truth = np.repeat([True, False], 50)
-    groups = np.array([f"g{i // 10}" for i in range(100)])
-    rng = np.random.default_rng(1)
-    scores = np.repeat(rng.normal(size=10), 10) + truth
-    alone = bootstrap(RankedCounts.average_precision, truth, scores, rounds=300)
-    together = bootstrap(RankedCounts.average_precision, truth, scores, rounds=300, groups=groups)
-    assert together.high - together.low > alone.high - alone.low
-
-
 def test_a_paired_interval_knows_what_is_hard_for_both() -> None:
     rng = np.random.default_rng(2)
     truth = np.arange(300) % 3 == 0

@@ -23,7 +23,10 @@ def said(name: str, judgement: Judgement, hours: float = 1, **values: Any) -> Ou
 
 
 def measure(rows: Sequence[Row], *outcomes: Outcome) -> Measurement:
-    return measure_outcomes(rows, {o.sha256 or "": o for o in outcomes if o.judgement in DECIDED})
+    named = [(str((row.item or {}).get("listing_id", row.source)), row) for row in rows]
+    decided = [one for one in outcomes if one.judgement in DECIDED]
+    listings = {one.listing: one for one in decided if one.listing}
+    return measure_outcomes(named, {one.sha256 or "": one for one in decided}, listings)
 
 
 def leads(*names: str, decision: str = "review") -> list[Row]:
@@ -104,10 +107,32 @@ def test_the_interval_of_misses_covers_the_truth() -> None:
     assert covered / 400 >= 0.94
 
 
-def test_a_listing_that_text_or_reports_alone_raise_is_no_lead_of_the_model() -> None:
-    hits = (KeywordHit(keyword="ivory", column="title"),)
-    raised = {"leads": (), "image_decision": Decision.CLEAR, "keywords": hits}
-    rows = [bare_row("a", 0.1, "review", **raised), *leads("b")]
-    found = measure(rows, said("a", C), said("b", R))
-    assert (found.images, found.leads, found.decided, found.misses) == (2, 1, 1, None)
-    assert {p.confirmed for p in found.precision} == {0}
+def raised(source: str, listing: str, level: str = "review", **item: object) -> Row:
+    """An image in which the model sees nothing, of a listing that its text or reports raise."""
+    hits = () if item else (KeywordHit(keyword="ivory", column="title"),)
+    values = {"leads": (), "image_decision": Decision.CLEAR, "keywords": hits}
+    return bare_row(source, 0.1, level, item={"listing_id": listing, **item}, **values)
+
+
+def test_what_text_or_reports_alone_raise_is_measured_once_for_a_listing() -> None:
+    rows = [
+        *(raised("a1", "A"), raised("a2", "A"), raised("b", "B"), raised("e", "E")),
+        raised("c", "C", "priority", reports=4),
+        replace(raised("d1", "D"), leads=(lead(),), image_decision=Decision.REVIEW),
+        raised("d2", "D"),  # what was said of D is about the image that is a lead
+    ]
+    outcomes = [
+        *(replace(said("x", C), sha256=None, listing=name) for name in "AC"),
+        *(replace(said("b", R), listing="B"), said("d1", R)),  # the reviewer chose the image
+    ]
+    found = measure(rows, *outcomes)
+    assert (found.images, found.leads, found.decided, found.misses) == (7, 5, 4, None)
+    counts = {(p.kind, p.name, p.level): (p.confirmed, p.rejected, p.open) for p in found.precision}
+    assert counts == {
+        (None, None, "review"): (1, 2, 1),
+        (None, None, "priority"): (1, 0, 0),
+        ("label", "ivory_worked", "review"): (0, 1, 0),
+        ("keyword", "ivory", "review"): (1, 2, 1),
+        ("reports", None, "priority"): (1, 0, 0),
+    }
+    assert {p.kind for p in found.precision if p.product_precision} == {None, "label"}

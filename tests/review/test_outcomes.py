@@ -91,11 +91,11 @@ def test_the_last_outcome_that_was_not_withdrawn_counts(store: Outcomes) -> None
     first = outcome(5)
     changed = outcome(0, judgement=Judgement.REJECTED, reviewer="Bo")  # whatever its clock said
     store.add([first, outcome(1, B), changed])
-    assert [*store.standing()] == [outcome(1, B), changed]
+    assert [*store.decided().values()] == [outcome(1, B), changed]
     store.add([withdrawal(changed, 6)])
-    assert [*store.standing()] == [*store.decided().values()] == [first, outcome(1, B)]
+    assert [*store.decided().values()] == [first, outcome(1, B)]
     store.add([withdrawal(first, 7)])
-    assert [*store.standing()] == [outcome(1, B)]
+    assert [*store.decided().values()] == [outcome(1, B)]
     history = [first, changed, withdrawal(changed, 6), withdrawal(first, 7)]
     assert [*store.about(A, "L1")] == history
 
@@ -103,7 +103,9 @@ def test_the_last_outcome_that_was_not_withdrawn_counts(store: Outcomes) -> None
 def test_a_listing_without_images_has_outcomes(store: Outcomes) -> None:
     about, of_image = outcome(sha256=None, listing="L7"), outcome(listing="L7")
     store.add([about, of_image, outcome(sha256=None, listing="L8")])
-    assert [*store.standing()] == [*store]
+    assert [*store.decided().values()] == [of_image]
+    assert [*store.decided("listing")] == ["L7", "L8"]
+    assert store.decided("listing")["L7"] == of_image
     assert [*store.about(None, "L7")] == [about]
     assert [*store.about(A, "L7")] == [about, of_image]
 

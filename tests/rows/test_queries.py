@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.listing_rules import KeywordHit
 from recognizer.rows import Listing, ScanFile, write_listings
 from tests.rows.rows import HASH, bare_row, write_scan
 
@@ -33,7 +32,6 @@ def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             level,
             item={"id": n // 2, "seller": "ann", "title": "象牙"},
             phash=None if level == "unscored" else HASH,
-            keywords=(KeywordHit(keyword="象牙", column="title"),),
         )
         for n, level in enumerate(levels)
     ]

@@ -86,7 +86,7 @@ def test_a_reviewer_works_by_keys_alone(
         assert "1" in page.inner_text(".progress .mine")
         assert page.title() != "owned"
     with Outcomes(scan) as outcomes:
-        (said,) = outcomes.standing()
+        (said,) = outcomes.decided().values()
     assert (said.listing, said.note, said.judgement) == ("a", "carved, r u e", "confirmed")
     assert said.label == "ivory_worked"
 

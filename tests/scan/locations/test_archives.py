@@ -65,6 +65,39 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     return lambda members: MAKERS[request.param](tmp_path / f"a{request.param}", members)
 
 
+def test_the_layout_of_webdataset(make: Make) -> None:
+    deep = b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+    path = make(
+        [
+            *(("s/1.jpg", RED), ("s/1.json", b'{"id": 1, "price": NaN, "tags": ["x"]}')),
+            *(("s/2.json", b'{"id": 2}'), ("s/2.left.jpg", GREEN), ("s/2.right.png", BLUE)),
+            *(("s/3.jpg", RED), ("s/4.json", b"[1]"), ("s/4.jpg", GREEN), ("s/4.txt", b"a text")),
+            *(("s/5.json", deep), ("s/6.json", bytes(2 << 20)), ("s/6.jpg", BLUE)),
+        ]
+    )
+    skipped = Skipped()
+    items = list(expand([path], skipped=skipped))
+    assert [(item.source.removeprefix(f"{path}!/s/"), item.columns) for item in items] == [
+        ("1.jpg", {"id": 1, "price": None, "tags": ["x"]}),
+        *(("2.left.jpg", {"id": 2}), ("2.right.png", {"id": 2})),
+        *((name, None) for name in ("3.jpg", "4.jpg", "6.jpg")),
+    ]
+    assert [*map(read, items)] == [RED, GREEN, BLUE, RED, GREEN, BLUE]
+    assert skipped == Skipped(other_files=1, bad_metadata=3)
+
+
+@pytest.mark.parametrize("before", [31, 32])
+def test_images_that_wait_too_long_and_too_many_have_no_columns(
+    tmp_path: Path, before: int
+) -> None:
+    members = [(f"photo.{number}.jpg", RED) for number in range(100)]
+    packed = [*members[:before], ("photo.json", b"{}"), *members[before:]]
+    items = list(expand([make_tar(tmp_path / "a.tar", packed)]))
+    assert [item.source.rpartition("/")[2] for item in items] == [name for name, _ in members]
+    first = 32 if before == 32 else 0
+    assert [n for n, item in enumerate(items) if item.columns is not None] == [*range(first, 64)]
+
+
 def test_names_that_say_nothing_or_the_wrong_thing(make: Make) -> None:
     skipped = Skipped()
     path = make(
@@ -89,7 +122,7 @@ def test_names_that_say_nothing_or_the_wrong_thing(make: Make) -> None:
         "empty.jpg": b"",
         "\u8c61\u7259 !/a.jpg": GREEN,
     }
-    assert (skipped.other_files, skipped.hidden) == (4, 0)
+    assert (skipped.other_files, skipped.hidden) == (3, 0)
 
 
 def test_a_name_that_comes_twice_is_scanned_twice(make: Make) -> None:
