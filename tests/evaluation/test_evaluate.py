@@ -14,7 +14,7 @@ import pytest
 
 from recognizer.cli import ExitCode
 from recognizer.cli.evaluate import load_corrected
-from recognizer.dataset.manifest import Photo, load_photos
+from recognizer.dataset.manifest import Photo, load_data
 from recognizer.engine import Recognizer
 from recognizer.evaluation.evaluate import (
     ANY_PRODUCT,
@@ -66,7 +66,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def photos(data: Path) -> list[Photo]:
-    return load_photos(data)
+    return load_data([data])
 
 
 @pytest.fixture(scope="module")
