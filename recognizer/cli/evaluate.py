@@ -204,16 +204,14 @@ def calibrate_command(
 
     recognizer = Recognizer.load(bundle)
     held_out = load_held_out(data, recognizer.bundle, "validation")
-    with show_stage("scoring the validation split") as progress:
-        made = calibrate_bundle(recognizer, held_out, output, on_progress=progress)
-    used = made.calibration
-    assert used is not None  # noqa: S101 - it was just made
-    products = used.photos - used.negatives
-    if products < MIN_FOR_CALIBRATION or used.negatives < _MIN_NEGATIVES:
+    products = sum(photo.is_product for photo in held_out)
+    negatives = len(held_out) - products
+    if products < MIN_FOR_CALIBRATION or negatives < _MIN_NEGATIVES:
         typer.echo(
             f"Warning: so few photos say little: {products} with a product (probabilities need "
-            f"{MIN_FOR_CALIBRATION}) and {used.negatives} without (thresholds need "
-            f"{_MIN_NEGATIVES}).",
+            f"{MIN_FOR_CALIBRATION}) and {negatives} without (thresholds need {_MIN_NEGATIVES}).",
             err=True,
         )
-    typer.echo(f"Wrote {output}, calibrated on {used.photos} photos", err=True)
+    with show_stage("scoring the validation split") as progress:
+        calibrate_bundle(recognizer, held_out, output, on_progress=progress)
+    typer.echo(f"Wrote {output}, calibrated on {len(held_out)} photos", err=True)

@@ -112,7 +112,7 @@ def export_bundle(
         release = Release(path=output, precision=precision, test=test, unseen=unseen, lost=lost)
         bundle = _described(load_bundle(made), release, recipe)
         write_bundle(with_self_test(bundle))
-        write_card(bundle, recipe, test, unseen, notes)
+        write_card(bundle, recipe, release, notes)
         install_bundle(made, output)
     return release
 
@@ -122,34 +122,26 @@ def _drawn(recipe: Recipe) -> list[Photo]:
     return [recipe.train[i] for i in rows[:_HEAD_PHOTOS]]
 
 
-def _export(recipe: Recipe, network: ProductNetwork | Cascade, work: Path) -> dict[str, Path]:
-    size = recipe.config.input_size
-    if not isinstance(network, Cascade):
-        return _export_one(recipe, network, size, work)
-    first = _export_one(recipe, network.first, size, work / "first")
-    second = [
-        _export_one(recipe, one, recipe.config.served_size, work / f"second-{i}")
-        for i, one in enumerate(network.second)
-    ]
-    files = _new_files(work)
-    for name, file in files.items():
-        write_cascade(network, first[name], [own[name] for own in second], file)
-    return files
-
-
-def _export_one(recipe: Recipe, network: ProductNetwork, size: int, work: Path) -> dict[str, Path]:
-    files = _new_files(work)
+def _export(
+    recipe: Recipe, network: ProductNetwork | Cascade, work: Path, size: int | None = None
+) -> dict[str, Path]:
+    files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
+    for file in files.values():
+        file.parent.mkdir(parents=True)
+    if isinstance(network, Cascade):
+        first = _export(recipe, network.first, work / "first")
+        second = [
+            _export(recipe, one, work / f"second-{i}", recipe.config.served_size)
+            for i, one in enumerate(network.second)
+        ]
+        for name, file in files.items():
+            write_cascade(network, first[name], [own[name] for own in second], file)
+        return files
+    size = size or recipe.config.input_size
     export_fp32(network, size, files["fp32"])
     inputs = recipe.cache.squares(_drawn(recipe), size)
     quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS])
     correct_head(files["fp32"], files["int8"], inputs)
-    return files
-
-
-def _new_files(work: Path) -> dict[str, Path]:
-    files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
-    for file in files.values():
-        file.parent.mkdir(parents=True)
     return files
 
 
@@ -239,13 +231,8 @@ def _described(bundle: Bundle, release: Release, recipe: Recipe) -> Bundle:
     )
 
 
-def write_card(
-    bundle: Bundle, recipe: Recipe, test: Evaluation, unseen: Evaluation, notes: str
-) -> None:
-    """Write the card of a bundle into its folder, and the table of sources that the card names.
-
-    ``test`` and ``unseen`` are its figures on the test split and out of fold.
-    """
+def write_card(bundle: Bundle, recipe: Recipe, release: Release, notes: str) -> None:
+    """Write the card of a bundle into its folder, and the table of sources that the card names."""
     parent = parent_of(recipe.config)
     used = {split: [p for p in recipe.photos if p.split == split] for split in ("train", "test")}
     every = [p for p in recipe.photos if p.split in used]
@@ -255,8 +242,8 @@ def write_card(
         bundle=bundle,
         parent=parent,
         known={split: count_learned(parent, own) if parent else 0 for split, own in used.items()},
-        evaluation=test,
-        seen=unseen,
+        evaluation=release.test,
+        seen=release.unseen,
         licenses=count_licenses(every),
         sources=SOURCES_FILE,
         percent=percent,
