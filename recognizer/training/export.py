@@ -37,10 +37,11 @@ from recognizer.model.description import (
     percent,
 )
 from recognizer.model.folders import CARD_FILE, MODEL_FILE, bundle_title, install_bundle
+from recognizer.model.negatives import write_negatives
 from recognizer.model.self_test import with_self_test
 from recognizer.training.cascade import Cascade
 from recognizer.training.model import ProductNetwork
-from recognizer.training.negative_bank import attach_bank
+from recognizer.training.negative_bank import build_bank
 from recognizer.training.onnx_export import export_fp32, parity, write_cascade
 from recognizer.training.quantization import correct_head, quantize, run_file
 from recognizer.training.runs import Recipe, answers, finished_network, fold_network
@@ -104,7 +105,9 @@ def export_bundle(
         draft = replace(_draft(made, title, precision, recipe, proof), license=spdx_license)
         write_bundle(calibrated(draft, held.log_odds, held.photos))
         on_stage("collecting negatives for enrolment")
-        attach_bank(made, recipe.train, recipe.cache)
+        recognizer = Recognizer.load(made)
+        bank = build_bank(recognizer, recipe.train, recipe.cache)
+        write_bundle(replace(recognizer.bundle, negatives=write_negatives(made, bank)))
         on_stage("measuring on the folds that were left out")
         unseen = measure_out_of_fold(held, recipe.config.name, rounds=rounds)
         on_stage("measuring on the test split")
