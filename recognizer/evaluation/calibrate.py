@@ -168,7 +168,7 @@ def calibrate_bundle(
     photos: Sequence[Photo],
     output: Path,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
-) -> Bundle:
+) -> None:
     """Write a bundle with the same network, calibrated on other photos.
 
     A label ranks photos as before, so the evidence of single products stays. What the families and
@@ -205,4 +205,3 @@ def calibrate_bundle(
         text = render("calibrated.md.j2", new=new, old=old, photos=step.photos, card=before)
         card.write_text(text, encoding="utf-8")
         install_bundle(work, output)
-    return replace(new, path=output)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from recognizer import __version__
@@ -194,7 +195,7 @@ def _draft(
             photos=len(recipe.train),
             sources=len({p.source for p in recipe.train}),
             averaged_runs=config.seeds,
-            recipe=config.to_dict(),
+            recipe=msgspec.to_builtins(config),
             versions={n: metadata.version(n) for n in ("torch", "timm", "onnxruntime")},
         ),
         parity=parity,

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from recognizer import Recognizer
@@ -44,7 +45,11 @@ def settings(**values: object) -> list[str]:
 def test_it_loads_and_survives_the_round_trip(name: str) -> None:
     config = load_config(name)
     assert config.name == name
-    assert config_from_dict(config.to_dict(), "here") == config == load_config(RECIPES[name])
+    assert (
+        config_from_dict(msgspec.to_builtins(config), "here")
+        == config
+        == load_config(RECIPES[name])
+    )
 
 
 @pytest.mark.parametrize("name", [*SMALL][1:])  # the first is that of the guide
