@@ -24,6 +24,7 @@ import torch
 from matplotlib.figure import Figure
 from msgspec.structs import replace
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.metrics import average_precision_score, roc_curve
 
 from recognizer.dataset.manifest import Photo, load_data
@@ -114,11 +115,6 @@ def backbone_of(network: int) -> str:
     return f"tf_efficientnet_lite{network}"
 
 
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return probabilities, (N, labels)."""
-    return torch.from_numpy(logits).softmax(1).numpy()
-
-
 def out_of_fold(recipe: Recipe, network: int, size: int) -> tuple[list[Photo], NDArray[np.float64]]:
     """Return the photos of all folds, and the logits of heads that have not seen their folds."""
     config = replace(recipe.config, backbone=backbone_of(network), input_size=size)
@@ -194,13 +190,15 @@ def main() -> None:
     points, answers = [], {}
     for one in NETWORKS:
         photos, answers[one] = out_of_fold(recipe, *one)
-        found = objective(photos, softmax(answers[one]), recipe.labels)
+        found = objective(photos, softmax(answers[one], axis=1), recipe.labels)
         cost = ratio(sessions[one], sessions[REFERENCE], recipe)
         points.append(Point("lite{} at {}".format(*one), found, cost))
         print(points[-1], flush=True)
     mean = np.mean([answers[one] for one in TOGETHER], axis=0)
     cost = sum(p.ratio for p, one in zip(points, NETWORKS, strict=True) if one in TOGETHER)
-    points.append(Point("both at 320", objective(photos, softmax(mean), recipe.labels), cost))
+    points.append(
+        Point("both at 320", objective(photos, softmax(mean, axis=1), recipe.labels), cost)
+    )
     if asked.cascade:
         held, bundle = read_out_of_fold(asked.cascade), load_bundle(asked.bundle)
         found = objective(list(held.photos), sigmoid(held.log_odds), list(held.labels))

@@ -27,9 +27,6 @@ from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy import Decision, Policy, Probability, Rule, Verdict
 from recognizer.prediction import Prediction
-from recognizer.review.outcomes import Judgement, Outcome, Outcomes
-from recognizer.review.server.queue import Assessment, Queue
-from recognizer.review.views import View
 from recognizer.rows import (
     NewRow,
     Ranking,
@@ -47,7 +44,6 @@ from recognizer.status import Status
 BATCH = 64
 CHANNELS = 1280
 LOOKED_UP = 20_000
-DECIDED = 0.9  # of the entries, before the next one is asked for
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CLEAR = Verdict(decision=Decision.CLEAR, image_decision=Decision.CLEAR)
 
@@ -63,10 +59,8 @@ def measured(what: str, count: Callable[[], int] | None = None) -> Iterator[None
     print(f"{what:44}{seconds:9.2f} s{busy:9.2f} s CPU{rate:>14}{peak:8,} MiB", flush=True)
 
 
-def made_rows(
-    count: int, bundle: Bundle, step: int = 1, *, embeddings: bool = True
-) -> Iterator[NewRow]:
-    """Yield rows as a scan writes them, with random scores; with a step of 10 the leads alone."""
+def made_rows(count: int, bundle: Bundle, *, embeddings: bool) -> Iterator[NewRow]:
+    """Yield rows as a scan writes them, with random scores."""
     generator = np.random.default_rng(1)
     limits = limits_of(bundle, Policy())
     products = [one.candidate.name for one in limits if len(one.members) == 1]
@@ -74,7 +68,7 @@ def made_rows(
     names = list(bundle.label_names)
     jpeg = generator.bytes(9000)
     copied = "0" * 64
-    for number in range(0, count, step):
+    for number in range(count):
         scores = dict(
             zip(names, (generator.random(len(names)) / 50).round(6).tolist(), strict=True)
         )
@@ -131,7 +125,6 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--without-embeddings", action="store_true")
-    parser.add_argument("--entries", type=int, default=100_000, help="at the desk, in another file")
     given = parser.parse_args()
     bundle, count = load_bundle(), given.rows
     if not given.file.exists():
@@ -148,11 +141,13 @@ def main() -> None:
         ]:
             with measured(what, lambda: count):
                 decide_again(file, policy, [bundle], dry_run=dry_run)
+        with measured("near-copies among the leads", lambda: count // 10):
+            file.set_setting("grouped", "0")
+            group_copies(file)
         listings = 0
         with measured("read_listings", lambda: listings):
             for listings, _ in enumerate(read_listings(file), 1):  # noqa: B007 - counted
                 pass
-    review(given.file.with_name(f"{given.file.name}.desk"), given.entries, bundle)
 
 
 def write(path: Path, rows: Iterator[NewRow], bundle: Bundle) -> None:
@@ -222,38 +217,6 @@ def look_up(path: Path, count: int) -> None:
                     key = item_key(row.source, row.item)
                     if file.known(key) is not None:
                         next(file.numbered_rows("key = ?", (key,)))
-
-
-def review(path: Path, entries: int, bundle: Bundle) -> None:
-    """Hand out the next listing at the desk, of which most were decided."""
-    outcomes = path.with_name(f"{path.name}.outcomes")
-    outcomes.unlink(missing_ok=True)
-    if not path.exists():
-        with ScanWriter(path, Ranking([bundle])) as file:
-            file.append([*made_rows(entries * 10, bundle, 10)])
-    with ScanFile(path, write=True) as file, Outcomes(outcomes, create=True) as store:
-        file.set_setting("grouped", "0")
-        with measured(f"near-copies among {entries:,} entries", lambda: entries):
-            group_copies(file)
-        names = file.select("SELECT name FROM queue LIMIT ?", (int(entries * DECIDED),))
-        now = datetime.now(UTC)
-        store.add(
-            Outcome(time=now, reviewer="ann", judgement=Judgement.REJECTED, listing=name)
-            for (name,) in names
-        )
-    with measured(f"desk: open, {len(names):,} of {entries:,} decided"):
-        queue = Queue(path, outcomes)
-    with queue:
-        for what, view in [("next listing", View()), ("of one seller", View(seller="seller 999"))]:
-            with measured(f"desk: {what}, 50 times", lambda: 50):
-                for number in range(50):
-                    entry = queue.take(f"reviewer {number}", view)
-        with measured("desk: a verdict", lambda: 1):
-            if (entry := queue.take("bob", View())) is not None:
-                queue.decide("bob", entry.unit, Assessment(judgement=Judgement.CONFIRMED))
-        with measured("desk: a page", lambda: 1):
-            queue.page(View(), 1)
-    outcomes.unlink()
 
 
 if __name__ == "__main__":

@@ -27,9 +27,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from recognizer.rows import Row, ScanFile
 
 IN_A_SHARD = 10_000
@@ -38,19 +35,6 @@ SIDE = 32
 MEBIBYTE = 1 << 20
 SOME_FAILED = 3  # the exit code
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def photos() -> list[bytes]:
-    """Return small JPEG files that differ."""
-    generator = np.random.default_rng(1)
-    found = []
-    for _ in range(GOOD):
-        noise = generator.integers(0, 60, (SIDE, SIDE, 3))
-        pixels = (generator.integers(0, 196, 3) + noise).astype(np.uint8)
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "JPEG", quality=60)
-        found.append(file.getvalue())
-    return found
 
 
 def hostile(photo: bytes) -> list[bytes]:
@@ -67,7 +51,8 @@ class Contents:
     """What each image holds, by its number."""
 
     def __init__(self) -> None:
-        good = photos()
+        made = importlib.import_module("tests.pictures")
+        good = [made.encoded(made.picture("gray", (SIDE, SIDE), n)) for n in range(GOOD)]
         bad = hostile(good[0])
         self.all = [*good, *bad]
         self._bad = range(len(good), len(self.all))

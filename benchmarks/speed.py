@@ -10,7 +10,6 @@ command line, as a user starts them.
 """
 
 import argparse
-import csv
 import importlib.metadata
 import itertools
 import json
@@ -59,8 +58,6 @@ MAX_LOAD = 0.2  # more processes that run already, and figures are not those of 
 BYTES_PER_PIXEL = 0.2  # of a photo as platforms keep it: 384 kB at 1600x1200
 _NOISE_STEPS = (2.0, 3.0, 4.5, 6.5, 9.0, 12.0, 16.0)  # standard deviations, of 255
 _IMAGES_PER_WORKER = 64  # a multiple of what is given to a worker at once
-_UNCHANGED = (300, 2000)  # files of two folders, whose difference is free of the start
-_SETTLED_SECONDS = 2.5  # files that are younger are read again
 _LOOK_SECONDS = 0.5  # at the memory of a scan, which costs its workers a moment
 _CALLS = 3  # for each photo, of which the median counts
 _TORCH_BATCH, _TORCH_BATCHES = 32, 5  # batches of each worker; the first does not count
@@ -137,53 +134,22 @@ def scan_seconds(
     """Return the seconds that ``recognizer scan`` takes for ``count`` images."""
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "images.csv"
-        with table.open("w", newline="", encoding="utf-8") as stream:
-            rows = csv.writer(stream)
-            rows.writerow(["image", "listing"])
-            rows.writerows([photos[n % len(photos)], n] for n in range(count))
-        command = [str(table), "--output", f"{folder}/scan.sqlite", "--bundle", str(bundle.path)]
+        rows = (f"{photos[n % len(photos)]},{n}\n" for n in range(count))
+        table.write_text("".join(["image,listing\n", *rows]), encoding="utf-8")
+        command = [sys.executable, "-m", "recognizer", "scan", str(table), "--quiet"]
+        command += ["--output", f"{folder}/scan.sqlite", "--bundle", str(bundle.path)]
         # The table lies elsewhere than the photos.
-        command += ["--workers", str(workers), "--quiet", "--image-root", str(photos[0].parent)]
-        return _run_scan(command, held)
-
-
-def second_scan(bundle: Bundle, photos: Sequence[Path], workers: int) -> Figures:
-    """Return the photos per second of a second scan of unchanged files, free of its start.
-
-    Empty if something else ran meanwhile, so that more files took no more time.
-    """
-    seconds = []
-    with tempfile.TemporaryDirectory(dir=photos[0].parent) as scratch:
-        for count in _UNCHANGED:
-            (folder := Path(scratch) / f"{count}").mkdir()
-            for number in range(count):
-                os.link(photos[number % len(photos)], folder / f"{number}.jpg")
-        time.sleep(_SETTLED_SECONDS)
-        for count in _UNCHANGED:
-            command = [f"{scratch}/{count}", "--output", f"{scratch}/{count}.sqlite"]
-            command += ["--bundle", str(bundle.path), "--workers", str(workers), "--quiet"]
-            _run_scan(command, {})
-            seconds.append(min(_run_scan(command, {}) for _ in range(3)))
-    few, many = _UNCHANGED
-    spent = seconds[1] - seconds[0]
-    return {"second scan of unchanged files, photos/s": (many - few) / spent} if spent > 0 else {}
-
-
-def _run_scan(arguments: Sequence[str], held: Figures) -> float:
-    command = [sys.executable, "-m", "recognizer", "scan", *arguments]
-    began = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)  # noqa: S603
+        command += ["--workers", str(workers), "--image-root", str(photos[0].parent)]
+        began = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
         while process.poll() is None:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_LOOK_SECONDS)
             with suppress(OSError, ValueError):
                 _look(process.pid, held)
-        seconds = time.perf_counter() - began
-        errors.seek(0)
         if process.returncode:
-            raise UsageError(f"the scan ended with {process.returncode}: {errors.read().strip()}")
-    return seconds
+            raise UsageError(f"the scan ended with {process.returncode}")
+        return time.perf_counter() - began
 
 
 def _look(pid: int, held: Figures) -> None:
@@ -321,7 +287,6 @@ def measure(options: argparse.Namespace, kinds: dict[str, list[Path]]) -> dict[s
                 **_figures(spent, scan, peers, min(workers, cpus)),
                 "one photo from bytes, ms": 1000 * in_new_process(single, bundle, photos),
                 "first prediction of a process, ms": 1000 * first_prediction(bundle, photos[0]),
-                **second_scan(bundle, photos, workers),
             }
     return found
 

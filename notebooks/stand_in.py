@@ -6,13 +6,20 @@ things are shown in training and in test.
 
 from __future__ import annotations
 
+import base64
 import functools
+import html
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+from IPython.display import HTML
 from PIL import Image
+
+from recognizer.imaging.thumbnail import shrink
 
 SAMPLES = Path(__file__).resolve().parents[1] / "datasets" / "samples"
 _SIDE = 320  # pixels
@@ -48,6 +55,16 @@ def photos_folder() -> str:
 def scratch(name: str) -> Path:
     """Return a path in a temporary folder, which goes when the notebook ends."""
     return Path(_folder().name) / name
+
+
+def show(pictures: Iterable[tuple[str, np.ndarray]], side: int = 150) -> HTML:
+    """Show pictures, RGB, above words; ``side`` is the longer one of each in pixels."""
+    shown = ""
+    for words, rgb in pictures:
+        jpeg = base64.b64encode(shrink(rgb, side, 0).jpeg).decode("ascii")
+        image = f'<img src="data:image/jpeg;base64,{jpeg}">'
+        shown += f'<figure style="display: inline-block">{image}<p>{html.escape(words)}</figure>'
+    return HTML(shown)
 
 
 @functools.cache

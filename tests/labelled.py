@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.dataset.manifest import Photo, load_photos
+from recognizer.dataset.manifest import Photo, load_data
 from tests.conftest import encoded, picture
 
 COLOR_OF = {"ivory_worked": "red", "ceramic": "green", "listing_other": "blue"}
@@ -38,7 +38,7 @@ def write_photos(root: Path, count: int = 12) -> list[Photo]:
         for i in range(count):
             data = encoded(picture(color, seed=i + 100 * len(label)))
             (root / label / f"{i:02}.jpg").write_bytes(data)
-    return load_photos(root)
+    return load_data([root])
 
 
 def write_manifest(folder: Path, rows: Iterable[Mapping[str, str]]) -> None:

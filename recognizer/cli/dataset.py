@@ -19,6 +19,7 @@ from recognizer.dataset.new_manifest import NewManifest, make_manifest
 from recognizer.dataset.outputs import run_photos
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError, UsageError
+from recognizer.model.description import counted
 from recognizer.taxonomy import Kind, load_taxonomy
 
 MAX_SHOWN = 20  # suspects and files that are printed; the rest is counted
@@ -183,15 +184,12 @@ def check(
     and near-duplicates across splits; the exit code is then 2.
     """
     with show_stage("reading photos") as progress:
-        found = check_data(data, progress)
-    print_counts(found.photos)
-    for line in (*found.problems, *found.duplicates):
+        photos, problems = check_data(data, progress)
+    print_counts(photos)
+    for line in problems:
         typer.echo(line)
-    if found.problems or found.duplicates:
-        raise DatasetError(
-            f"{len(found.problems)} problems and {len(found.duplicates)} groups of "
-            "near-duplicates across splits, listed above"
-        )
+    if problems:
+        raise DatasetError(f"{counted(len(problems), 'problem')}, listed above")
 
 
 @app.command()

@@ -13,18 +13,17 @@ from typer import Argument, Option
 from recognizer._atomic import require_own, require_page
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json, require_extra, to_json
-from recognizer.cli.progress import print_table, print_wide, show_stage
+from recognizer.cli.progress import print_wide, show_stage, working
 from recognizer.dataset.manifest import Photo, corrected, load_data
 from recognizer.dataset.out_of_fold import import_pyarrow, read_out_of_fold
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError, UsageError
 from recognizer.evaluation.templates import render
 from recognizer.model.bundle import Bundle
-from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.prediction import Prediction
 
 if TYPE_CHECKING:
-    from recognizer.evaluation.evaluate import Evaluation
+    from recognizer.evaluation.evaluate import Evaluation, Measured
 
 _MIN_NEGATIVES = 100  # of fewer, not even one is the 1 % that the default policy lets pass
 
@@ -35,8 +34,7 @@ def evaluate_command(
     split: Annotated[
         options.Split | None,
         Option(
-            help="The photos to measure on; all, if training saw none of them.",
-            show_default="test, and validation if the data have it",
+            help="The photos to measure on; all, if training saw none of them.", show_default="test"
         ),
     ] = None,
     output: Annotated[Path | None, output_option("Write an HTML report, and a .json file.")] = None,
@@ -64,7 +62,7 @@ def evaluate_command(
     It runs the ONNX file of the bundle. Negatives are all photos without a product.
     """
     require_extra("evaluate")
-    from recognizer.evaluation.evaluate import ANY_PRODUCT, photos_of_split
+    from recognizer.evaluation.evaluate import ANY_PRODUCT, evaluate, photos_of_split
     from recognizer.evaluation.out_of_fold import measure_out_of_fold
     from recognizer.evaluation.paired import compare
     from recognizer.evaluation.robustness import measure_robustness
@@ -83,7 +81,7 @@ def evaluate_command(
                 "but --json and --rounds"
             )
         found = measure_out_of_fold(read_out_of_fold(out_of_fold), out_of_fold.name, **how)
-        figures, pages = {found.split: found}, [render("evaluation.md.j2", e=found)]
+        figures, page = {found.split: found}, render("evaluation.md.j2", e=found)
     elif data is None:
         raise UsageError("give --data, the labelled photos, or --out-of-fold")
     else:
@@ -95,51 +93,41 @@ def evaluate_command(
                 raise DatasetError(f"no photo of a product in the {name} split")
             with show_stage("altering photos") as progress:
                 figures = measure_robustness(recognizer, used, name, on_progress=progress)
-            pages = [render("robustness.md.j2", found=figures, name=ANY_PRODUCT)]
+            page = render("robustness.md.j2", found=figures, name=ANY_PRODUCT)
         elif against:
             other = Recognizer.load(against)
             scored = [score(one, used, one.bundle.title) for one in (recognizer, other)]
             figures = compare(recognizer.bundle, other.bundle, name, used, *scored, **how)
-            pages = [render("comparison.md.j2", found=figures)]
+            page = render("comparison.md.j2", found=figures)
         else:
-            splits = [name]
-            if not split and any(p.split == "validation" for p in photos):
-                splits.append("validation")
-            how["prevalence"] = prevalence
-            figures = _evaluate_splits(recognizer, photos, splits, output, predictions, **how)
-            pages = [render("evaluation.md.j2", e=found) for found in figures.values()]
+            with show_stage(f"scoring: {name}") as progress:
+                measured = evaluate(
+                    recognizer, photos, name, progress, prevalence=prevalence, **how
+                )
+            figures = {name: measured.evaluation}
+            page = render("evaluation.md.j2", e=measured.evaluation)
+            _write_files(recognizer, measured, output, predictions)
     if as_json:
         print_json(figures)
     else:
-        _print_pages(pages)
+        print_wide(Markdown(page))
 
 
-def _evaluate_splits(
-    recognizer: Recognizer,
-    photos: Sequence[Photo],
-    splits: Sequence[str],
-    output: Path | None,
-    predictions: Path | None,
-    **how: Any,
-) -> dict[str, Evaluation]:
-    from recognizer.evaluation.evaluate import evaluate
+def _write_files(
+    recognizer: Recognizer, measured: Measured, output: Path | None, predictions: Path | None
+) -> None:
     from recognizer.evaluation.html_report import write_predictions, write_report
 
-    measured = []
-    for split in splits:
-        with show_stage(f"scoring: {split}") as progress:
-            measured.append(evaluate(recognizer, photos, split, progress, **how))
-    figures = {part.evaluation.split: part.evaluation for part in measured}
     if output is not None:
-        with show_stage("report") as progress:
-            write_report(output, recognizer, measured, progress)
+        with working("report"):
+            write_report(output, recognizer, measured)
         beside = output.with_suffix(".json")
+        figures = {measured.evaluation.split: measured.evaluation}
         beside.write_text(to_json(figures), encoding="utf-8")
         typer.echo(f"Wrote {output} and {beside}", err=True)
     if predictions is not None:
         write_predictions(measured, recognizer.labels, predictions)
         typer.echo(f"Wrote {predictions}", err=True)
-    return figures
 
 
 def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
@@ -196,12 +184,8 @@ def score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[P
 
 def print_evaluation(*evaluations: Evaluation) -> None:
     """Print the tables of evaluations, and what their figures are worth."""
-    _print_pages(render("evaluation.md.j2", e=evaluation) for evaluation in evaluations)
-
-
-def _print_pages(pages: Iterable[str]) -> None:
-    for page in pages:
-        print_wide(Markdown(page))
+    for evaluation in evaluations:
+        print_wide(Markdown(render("evaluation.md.j2", e=evaluation)))
 
 
 def calibrate_command(
@@ -215,35 +199,18 @@ def calibrate_command(
     """
     require_extra("evaluate")
     from recognizer.evaluation.calibrate import calibrate_bundle
+    from recognizer.evaluation.figures import MIN_FOR_CALIBRATION
 
     recognizer = Recognizer.load(bundle)
     held_out = load_held_out(data, recognizer.bundle, "validation")
-    with show_stage("scoring the validation split") as progress:
-        made = calibrate_bundle(recognizer, held_out, output, on_progress=progress)
-    _print_calibration(made)
-    typer.echo(f"Wrote {output}", err=True)
-
-
-def _print_calibration(bundle: Bundle) -> None:
-    from recognizer.evaluation.figures import MIN_FOR_CALIBRATION
-
-    rows = []
-    for label in bundle.labels:
-        thresholds = (label.thresholds.get(rate) for rate in FALSE_POSITIVE_RATES)
-        fit = (str(label.fit.positives), label.fit.method) if label.fit else ("-", "-")
-        rows.append([label.name, *fit, *("-" if t is None else f"{t:.4f}" for t in thresholds)])
-    used = bundle.calibration
-    assert used is not None  # noqa: S101 - it was just made
-    print_table(
-        f"{bundle.title}, calibrated on {used.photos} photos",
-        ("", "photos", "method", *(f"at {rate:.1%}" for rate in FALSE_POSITIVE_RATES)),
-        rows,
-    )
-    products = used.photos - used.negatives
-    if products < MIN_FOR_CALIBRATION or used.negatives < _MIN_NEGATIVES:
+    products = sum(photo.is_product for photo in held_out)
+    negatives = len(held_out) - products
+    if products < MIN_FOR_CALIBRATION or negatives < _MIN_NEGATIVES:
         typer.echo(
             f"Warning: so few photos say little: {products} with a product (probabilities need "
-            f"{MIN_FOR_CALIBRATION}) and {used.negatives} without (thresholds need "
-            f"{_MIN_NEGATIVES}).",
+            f"{MIN_FOR_CALIBRATION}) and {negatives} without (thresholds need {_MIN_NEGATIVES}).",
             err=True,
         )
+    with show_stage("scoring the validation split") as progress:
+        calibrate_bundle(recognizer, held_out, output, on_progress=progress)
+    typer.echo(f"Wrote {output}, calibrated on {len(held_out)} photos", err=True)

@@ -7,32 +7,21 @@ made; crops and other views of one object are not.
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from recognizer.dataset.manifest import Photo, copies_of, data_rows, folder_taxonomy, hash_photos
 
 
-class DataCheck(NamedTuple):
-    """The photos of all rows that could be read, and a line for each thing that is wrong."""
-
-    photos: list[Photo]
-    problems: list[str]
-    duplicates: list[str]
-
-
 def check_data(
     folders: Sequence[Path], on_progress: Callable[[int, int], None] = lambda done, of: None
-) -> DataCheck:
-    """Check each data folder, and all of them together; a DatasetError if one has no photos."""
-    photos: list[Photo] = []
-    problems: list[str] = []
+) -> tuple[list[Photo], list[str]]:
+    """Check each data folder, and all of them together; a DatasetError if one has no photos.
+
+    Returns the photos of all rows that could be read, and a line for each thing that is wrong.
+    """
     taxonomy = folder_taxonomy(*folders)
-    for folder in folders:
-        for row in data_rows(folder, taxonomy):
-            if isinstance(row, str):
-                problems.append(row)
-            else:
-                photos.append(row)
+    rows = [row for folder in folders for row in data_rows(folder, taxonomy)]
+    photos = [row for row in rows if isinstance(row, Photo)]
+    problems = [row for row in rows if isinstance(row, str)]
     problems += _contradictions(photos)
     hashes: list[str | None] = []
     looks = hash_photos([photo.path for photo in photos], on_progress)
@@ -43,12 +32,12 @@ def check_data(
         elif digest != photo.sha256:
             problems.append(f"{photo.path}: its sha256 is not that of the manifest")
         hashes.append(phash if digest == photo.sha256 else None)
-    duplicates = [
+    problems += (
         f"near-duplicates across splits: {', '.join(f'{p.path} ({p.split})' for p in group)}"
         for group in copies_of(photos, hashes)
         if len({p.split for p in group}) > 1
-    ]
-    return DataCheck(photos, problems, duplicates)
+    )
+    return photos, problems
 
 
 def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,8 +74,8 @@ def read_collection(place: str | Path, photos: Path | None = None) -> Collection
             layout = f"{'COCO annotations' if coco else 'a CSV table'} ({names})"
         found = Collection(root=root, layout=layout, has_list=bool(lists))
         files = _Files(root)
-        for path in coco:
-            _read_coco(path, files, found)
+        for path, content in coco.items():
+            _read_coco(content, path, files, found)
         for path in tables:
             _read_table(path, files, found)
         if not lists:
@@ -102,9 +103,7 @@ class _Files:
     """The files below a folder, found by the names that tables and annotations have for them."""
 
     def __init__(self, root: Path) -> None:
-        self._root = os.path.abspath(root)
-        self._given = root
-        self._by_name: dict[str, list[str]] | None = None
+        self._root, self._given = os.path.abspath(root), root
 
     def find(self, name: str, *bases: Path) -> Path | str:
         """Return the file that a name means, or in words why there is none.
@@ -133,18 +132,20 @@ class _Files:
 
     def _with_end(self, parts: tuple[str, ...], *, whole: bool) -> list[str]:
         """Return the files whose paths end in all of some parts, or in as many as any does."""
-        if self._by_name is None:
-            by_name = defaultdict(list)
-            for folder, _, names in os.walk(self._root, onerror=_raise):
-                for name in names:
-                    by_name[name].append(os.path.relpath(os.path.join(folder, name), self._root))
-            self._by_name = by_name
         found = self._by_name.get(parts[-1], [])
         for length in range(2, len(parts) + 1):
             longer = [path for path in found if Path(path).parts[-length:] == parts[-length:]]
             if not longer:
                 return [] if whole else found
             found = longer
+        return found
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, list[str]]:
+        found = defaultdict(list)
+        for folder, _, names in os.walk(self._root, onerror=_raise):
+            for name in names:
+                found[name].append(os.path.relpath(os.path.join(folder, name), self._root))
         return found
 
 
@@ -242,15 +243,17 @@ def _columns(path: Path) -> tuple[list[str], str]:
 # --- COCO -----------------------------------------------------------------------------------------
 
 
-def _coco_files(place: Path) -> list[Path]:
+def _coco_files(place: Path) -> dict[Path, Any]:
     if place.is_file():
         paths = [place] if place.suffix.lower() == ".json" else []
     else:
         shelves = [place, *(place / name for name in ("annotations", *sorted(SPLIT_FOLDERS)))]
         paths = [path for shelf in shelves for path in sorted(shelf.glob("*.json"))]
     keys = {"images", "annotations", "categories"}
-    contents = [(path, _read_json(path)) for path in paths]
-    return [path for path, found in contents if isinstance(found, dict) and keys <= found.keys()]
+    contents = {path: _read_json(path) for path in paths}
+    return {
+        p: found for p, found in contents.items() if isinstance(found, dict) and keys <= {*found}
+    }
 
 
 def _read_json(path: Path) -> Any:
@@ -264,10 +267,10 @@ def _read_json(path: Path) -> Any:
         ) from error
 
 
-def _read_coco(path: Path, files: _Files, found: Collection) -> None:
+def _read_coco(content: Any, path: Path, files: _Files, found: Collection) -> None:
     """Add the photos of COCO annotations; the category with the largest boxes is the label."""
     try:
-        _add_coco(_read_json(path), path, files, found)
+        _add_coco(content, path, files, found)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         raise DatasetError(
             f"{path}: this is not what COCO annotations look like ({error!r}); export it again, "

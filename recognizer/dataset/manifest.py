@@ -111,11 +111,6 @@ def load_data(folders: Iterable[str | Path], taxonomy: Taxonomy | None = None) -
     return photos
 
 
-def load_photos(folder: str | Path) -> list[Photo]:
-    """Read one data folder (see :func:`load_data`)."""
-    return load_data([folder])
-
-
 def folder_taxonomy(*folders: Path, base: Taxonomy | None = None) -> Taxonomy:
     """Return a taxonomy with the labels that data folders describe themselves, if they do."""
     taxonomy = base or load_taxonomy()

@@ -165,17 +165,17 @@ class Learner:
         scores = np.empty(len(self.bank))
         # The fits are so small that threads only wait for each other: three times as long.
         with threadpool_limits(1):
-            left_out = np.array(
+            left_out = np.concatenate(
                 [
-                    _score(self._fit(everything[everything != i]), self._views[i, :1])[0]
+                    self._fit(everything[everything != i]).decision_function(self._views[i, :1])
                     for i in everything
                 ]
             )
             for fold in self._folds():
-                scores[fold] = _score(self._fit(everything, but=fold), self._rows[fold])
-            coefficients, intercept = self._fit(everything)
-        weight = coefficients / self._spread
-        plain = Head(weight.astype(np.float32), intercept - float(weight @ self._mean))
+                scores[fold] = self._fit(everything, but=fold).decision_function(self._rows[fold])
+            whole = self._fit(everything)
+        weight = whole.coef_[0] / self._spread
+        plain = Head(weight.astype(np.float32), float(whole.intercept_[0] - weight @ self._mean))
         if column is None:
             return Learned(plain, left_out, scores[self.counted])
         own = np.array([photo.log_odds[0, column] for photo in self.photos])
@@ -192,7 +192,7 @@ class Learner:
 
     def _fit(
         self, photos: NDArray[np.int64], *, but: NDArray[np.bool_] | None = None
-    ) -> tuple[NDArray[np.float64], float]:
+    ) -> LogisticRegression:
         # Both sides weigh the same.
         views = self._views[photos]
         negative = self._negative if but is None else self._negative & ~but
@@ -206,8 +206,7 @@ class Learner:
         features = np.concatenate([views.reshape(-1, views.shape[2]), known, others])
         positive = np.arange(len(features)) < len(weights[0]) + len(known)
         found = LogisticRegression(C=1 / _PENALTY, tol=1e-6, max_iter=500)
-        found.fit(features, positive, np.concatenate(weights))
-        return found.coef_[0], float(found.intercept_[0])
+        return found.fit(features, positive, np.concatenate(weights))
 
     def _scaled(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.asarray((embeddings - self._mean) / self._spread, np.float64)
@@ -224,9 +223,3 @@ class Learner:
         folds = GroupKFold(min(_FOLDS, len(np.unique(counted))))
         for _, left_out in folds.split(counted, groups=counted):
             yield self._negative & np.isin(sources, counted[left_out])
-
-
-def _score(
-    head: tuple[NDArray[np.float64], float], rows: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    return np.asarray(rows @ head[0] + head[1])

@@ -167,7 +167,7 @@ def calibrate_bundle(
     photos: Sequence[Photo],
     output: Path,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
-) -> Bundle:
+) -> None:
     """Write a bundle with the same network, calibrated on other photos.
 
     A label ranks photos as before, so the evidence of single products stays. What the families and
@@ -202,4 +202,3 @@ def calibrate_bundle(
         before = card.read_text(encoding="utf-8") if card.is_file() else ""
         text = render("calibrated.md.j2", new=new, old=old, photos=step.photos, card=before)
         card.write_text(text, encoding="utf-8")
-    return replace(new, path=output)

@@ -95,11 +95,6 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Side of the input of the model that is served, in pixels."""
         return self.cascade.input_size if self.cascade.backbones else self.input_size
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the configuration as plain values, for ``recipe.json`` and ``bundle.json``."""
-        values: dict[str, Any] = msgspec.to_builtins(self)
-        return values
-
 
 DEFAULT_RECIPE = "small-cpu"
 
@@ -131,7 +126,7 @@ def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConf
             new = tomllib.loads(f"{key} = {text}")
         except tomllib.TOMLDecodeError:
             new = {key: text}
-        merged = config.to_dict()
+        merged = msgspec.to_builtins(config)
         for name, value in new.items():
             is_table = isinstance(value, dict) and isinstance(merged.get(name), dict)
             merged[name] = {**merged[name], **value} if is_table else value

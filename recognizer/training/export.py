@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from recognizer import __version__
@@ -38,10 +39,11 @@ from recognizer.model.description import (
     percent,
 )
 from recognizer.model.folders import CARD_FILE, MODEL_FILE, check_output, new_bundle
+from recognizer.model.negatives import write_negatives
 from recognizer.model.self_test import with_self_test
 from recognizer.training.cascade import Cascade
 from recognizer.training.model import ProductNetwork
-from recognizer.training.negative_bank import attach_bank
+from recognizer.training.negative_bank import build_bank
 from recognizer.training.onnx_export import export_fp32, parity, write_cascade
 from recognizer.training.quantization import correct_head, quantize, run_file
 from recognizer.training.runs import Recipe, answers, finished_network, fold_network
@@ -105,7 +107,9 @@ def export_bundle(
         draft = replace(_draft(made, title, precision, recipe, proof), license=spdx_license)
         write_bundle(calibrated(draft, held.log_odds, held.photos))
         on_stage("collecting negatives for enrolment")
-        attach_bank(made, recipe.train, recipe.cache)
+        recognizer = Recognizer.load(made)
+        bank = build_bank(recognizer, recipe.train, recipe.cache)
+        write_bundle(replace(recognizer.bundle, negatives=write_negatives(made, bank)))
         on_stage("measuring on the folds that were left out")
         unseen = measure_out_of_fold(held, recipe.config.name, rounds=rounds)
         on_stage("measuring on the test split")
@@ -113,7 +117,7 @@ def export_bundle(
         release = Release(path=output, precision=precision, test=test, unseen=unseen, lost=lost)
         bundle = _described(load_bundle(made), release, recipe)
         write_bundle(with_self_test(bundle))
-        write_card(bundle, recipe, test, unseen, notes)
+        write_card(bundle, recipe, release, notes)
         with new_bundle(output) as folder:
             shutil.copytree(made, folder, dirs_exist_ok=True)
     return release
@@ -124,34 +128,26 @@ def _drawn(recipe: Recipe) -> list[Photo]:
     return [recipe.train[i] for i in rows[:_HEAD_PHOTOS]]
 
 
-def _export(recipe: Recipe, network: ProductNetwork | Cascade, work: Path) -> dict[str, Path]:
-    size = recipe.config.input_size
-    if not isinstance(network, Cascade):
-        return _export_one(recipe, network, size, work)
-    first = _export_one(recipe, network.first, size, work / "first")
-    second = [
-        _export_one(recipe, one, recipe.config.served_size, work / f"second-{i}")
-        for i, one in enumerate(network.second)
-    ]
-    files = _new_files(work)
-    for name, file in files.items():
-        write_cascade(network, first[name], [own[name] for own in second], file)
-    return files
-
-
-def _export_one(recipe: Recipe, network: ProductNetwork, size: int, work: Path) -> dict[str, Path]:
-    files = _new_files(work)
+def _export(
+    recipe: Recipe, network: ProductNetwork | Cascade, work: Path, size: int | None = None
+) -> dict[str, Path]:
+    files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
+    for file in files.values():
+        file.parent.mkdir(parents=True)
+    if isinstance(network, Cascade):
+        first = _export(recipe, network.first, work / "first")
+        second = [
+            _export(recipe, one, work / f"second-{i}", recipe.config.served_size)
+            for i, one in enumerate(network.second)
+        ]
+        for name, file in files.items():
+            write_cascade(network, first[name], [own[name] for own in second], file)
+        return files
+    size = size or recipe.config.input_size
     export_fp32(network, size, files["fp32"])
     inputs = recipe.cache.squares(_drawn(recipe), size)
     quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS])
     correct_head(files["fp32"], files["int8"], inputs)
-    return files
-
-
-def _new_files(work: Path) -> dict[str, Path]:
-    files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
-    for file in files.values():
-        file.parent.mkdir(parents=True)
     return files
 
 
@@ -201,7 +197,7 @@ def _draft(
             photos=len(recipe.train),
             sources=len({p.source for p in recipe.train}),
             averaged_runs=config.seeds,
-            recipe=config.to_dict(),
+            recipe=msgspec.to_builtins(config),
             versions={n: metadata.version(n) for n in ("torch", "timm", "onnxruntime")},
         ),
         parity=parity,
@@ -241,13 +237,8 @@ def _described(bundle: Bundle, release: Release, recipe: Recipe) -> Bundle:
     )
 
 
-def write_card(
-    bundle: Bundle, recipe: Recipe, test: Evaluation, unseen: Evaluation, notes: str
-) -> None:
-    """Write the card of a bundle into its folder, and the table of sources that the card names.
-
-    ``test`` and ``unseen`` are its figures on the test split and out of fold.
-    """
+def write_card(bundle: Bundle, recipe: Recipe, release: Release, notes: str) -> None:
+    """Write the card of a bundle into its folder, and the table of sources that the card names."""
     parent = parent_of(recipe.config)
     used = {split: [p for p in recipe.photos if p.split == split] for split in ("train", "test")}
     every = [p for p in recipe.photos if p.split in used]
@@ -257,8 +248,8 @@ def write_card(
         bundle=bundle,
         parent=parent,
         known={split: count_learned(parent, own) if parent else 0 for split, own in used.items()},
-        evaluation=test,
-        seen=unseen,
+        evaluation=release.test,
+        seen=release.unseen,
         licenses=count_licenses(every),
         sources=SOURCES_FILE,
         percent=percent,

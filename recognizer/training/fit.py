@@ -144,11 +144,9 @@ class Run:
         drawn = np.random.default_rng([self.seed, step])
         rows = drawn.choice(len(self.photos), self.config.batch_size, p=self.weights)
         seeds = drawn.integers(2**62, size=len(rows))
-        images = list(pool.map(self._picture, rows.tolist(), seeds.tolist()))
+        photos, generators = (self.photos[row] for row in rows), map(np.random.default_rng, seeds)
+        images = list(pool.map(self.augment, photos, generators))
         return torch.from_numpy(np.stack(images)), torch.from_numpy(self.targets[rows])
-
-    def _picture(self, row: int, seed: int) -> NDArray[np.uint8]:
-        return self.augment(self.photos[row], np.random.default_rng(seed))
 
     def _take_step(self, images: torch.Tensor, targets: torch.Tensor) -> float:
         config = self.config

@@ -2,9 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +12,7 @@ from recognizer.dataset.manifest import Photo
 from recognizer.dataset.outputs import in_chunks
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.model.bundle import write_bundle
-from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests, write_negatives
+from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
 from recognizer.model.numerics import unit_norm
 from recognizer.taxonomy import Kind
 from recognizer.training.cache import PhotoCache
@@ -24,14 +21,6 @@ BANK_PHOTOS = 3000  # with 1280 channels about 2.4 MB
 PRODUCT_PHOTOS = 30  # of each product: enough to tell it from the others
 _ONE_IN = 10  # sources without a product are held out
 _HARDEST = 0.5  # share of the training photos without a product that are the hardest
-
-
-def attach_bank(folder: Path, photos: Sequence[Photo], cache: PhotoCache) -> NegativeBank:
-    """Give a bundle its bank of negatives, from the photos that it was trained with."""
-    recognizer = Recognizer.load(folder)
-    bank = build_bank(recognizer, photos, cache)
-    write_bundle(replace(recognizer.bundle, negatives=write_negatives(folder, bank)))
-    return bank
 
 
 def build_bank(

@@ -5,13 +5,12 @@ ones. The uint8 input itself is the first quantised tensor.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import (
@@ -23,22 +22,15 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from recognizer.model.session import session_options
-from recognizer.training.weight_rounding import fit_weights
+from recognizer.training.weight_rounding import batches, fit_weights, run_model
 
 _OPERATIONS = ["Conv", "Add", "Clip", "Relu"]
-_BATCH = 8
-
 _PENALTY = 10.0  # of the head's correction, in mean variances of a channel; best of 0.01 to 10
-
-
-def _batches(inputs: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.uint8]]]:
-    return ({"images": inputs[i : i + _BATCH]} for i in range(0, len(inputs), _BATCH))
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, inputs: NDArray[np.uint8]) -> None:
-        self._batches = _batches(inputs)
+        self._batches = batches(inputs)
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         return next(self._batches, None)
@@ -139,10 +131,7 @@ def correct_head(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
 
 def run_file(path: Path, inputs: NDArray[np.uint8], output: str = "scores") -> NDArray[np.float32]:
     """Return an output of a model file for model inputs, uint8, (N, size, size, 3)."""
-    session = onnxruntime.InferenceSession(
-        str(path), session_options(), providers=["CPUExecutionProvider"]
-    )
-    return np.concatenate([session.run([output], batch)[0] for batch in _batches(inputs)])
+    return np.concatenate([found for (found,) in run_model(str(path), [output], inputs)])
 
 
 # --- the first convolution ----------------------------------------------------------------------

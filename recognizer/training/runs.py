@@ -106,13 +106,13 @@ def open_recipe(config: TrainingConfig | None, photos: Sequence[Photo], folder: 
         raise TrainingError(f"{len(labels)} labels to train on; at least 2 are needed")
     path = folder / RECIPE_FILE
     state = {
-        "recipe": config.to_dict(),
+        "recipe": msgspec.to_builtins(config),
         "labels": labels,
         "photos": fingerprint(p for p in photos if p.split == "train"),
     }
     if path.exists():
         its = json.loads(path.read_text("utf-8"))
-        its["recipe"] = config_from_dict(its["recipe"], str(path)).to_dict()
+        its["recipe"] = msgspec.to_builtins(config_from_dict(its["recipe"], str(path)))
         others = [key for key, value in state.items() if its.get(key) != value]
         if others:
             words = " and ".join(_CHANGED[key] for key in others)

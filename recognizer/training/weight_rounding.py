@@ -5,7 +5,7 @@ others making up for its error (optimal brain quantisation: Frantar et al., GPTQ
 single step helps. What is left of the mean error goes into the bias.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,13 +24,27 @@ LEVELS, DEPTHWISE_LEVELS = 1 << (WEIGHT_BITS - 1), 127
 """Steps from zero to the largest weight of a channel: 7 bits cannot overflow the 16-bit sums of
 CPUs without VNNI, and the products of depthwise convolutions are summed in 32 bits."""
 
-_BATCH = 8
 _PLACES = 16  # of a photo: neighbours are much alike
 _DAMPING = 1e-3  # of the mean variance: a direction that no photo shows is not free
 _MAX_INPUTS = 2304  # 256 channels of 3 x 3: a covariance of 42 MB
 _SWEEPS = 20
 _MAX_STEPS = 1 << 30  # of a bias; channels without weights have one, too
 _SMALLEST = 1e-12
+
+
+def batches(inputs: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.uint8]]]:
+    """Yield what a session takes, from model inputs, (N, size, size, 3)."""
+    return ({"images": inputs[i : i + 8]} for i in range(0, len(inputs), 8))
+
+
+def run_model(
+    model: str | bytes, outputs: Sequence[str], inputs: NDArray[np.uint8]
+) -> Iterator[list[NDArray[np.float32]]]:
+    """Yield the outputs of a file, given by its path or its bytes, batch by batch."""
+    session = onnxruntime.InferenceSession(
+        model, session_options(), providers=["CPUExecutionProvider"]
+    )
+    return (session.run(outputs, batch) for batch in batches(inputs))
 
 
 def fit_weights(
@@ -179,12 +193,8 @@ def _observe(
     model.CopyFrom(exact)
     sources = sorted({own.source for own in found})
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sources)
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
-    )
     drawn = np.random.default_rng(0)
-    for first in range(0, len(inputs), _BATCH):
-        maps = session.run(sources, {"images": inputs[first : first + _BATCH]})
+    for maps in run_model(model.SerializeToString(), sources, inputs):
         of = dict(zip(sources, maps, strict=True))
         for own in found:
             own.see(of[own.source], drawn)

@@ -38,26 +38,14 @@ def test_the_command(
 ) -> None:
     # Whether so short a scan can be timed depends on the machine; all else is measured.
     monkeypatch.setattr(speed, "scan_seconds", lambda *asked: 5 + asked[2] / 80)
-    monkeypatch.setattr(speed, "second_scan", lambda *_: {})
     monkeypatch.setattr(speed, "in_new_process", lambda function, *given: function(*given))
     (page := tmp_path / "page.md").write_text(
         "before\n<!-- figures -->\nold\n<!-- end of figures -->\nafter\n"
     )
     data = write_split_photos(tmp_path / "data")
     given = ["--bundle", str(tiny_bundle), "--size", "160x120", "--photos", "2", "--workers", "1"]
-    main(
-        [
-            *given,
-            "--data",
-            str(data),
-            "--no-peers",
-            "--json",
-            "--rounds",
-            "2",
-            "--markdown",
-            str(page),
-        ]
-    )
+    given += ["--data", str(data), "--no-peers", "--json", "--rounds", "2"]
+    main([*given, "--markdown", str(page)])
     rounds = json.loads(capsys.readouterr().out)
     assert len(rounds) == 2
     for figures in rounds[0].values():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.dataset.manifest import load_photos
+from recognizer.dataset.manifest import load_data
 from tests.conftest import invoke, refuse, succeed, write_pictures
 
 
@@ -46,7 +46,7 @@ def test_labels_with_kinds_go_into_the_manifest(photos: Path, tmp_path: Path) ->
     # The manifest takes the description with it, wherever it is.
     succeed("dataset", "split", photos, "-o", tmp_path / "data")
     labels = {"bone", "whale_tooth", "resin_tooth"}
-    assert {p.label for p in load_photos(tmp_path / "data")} == labels
+    assert {p.label for p in load_data([tmp_path / "data"])} == labels
     counted = invoke("dataset", "labels", tmp_path / "data")
     assert "whale_tooth: product (whale_tooth), 8 photos" in counted.stdout
     (photos / "taxonomy.toml").write_text('[label.whale_tooth]\nkind = "product"\n')

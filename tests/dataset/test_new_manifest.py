@@ -11,7 +11,7 @@ import pytest
 
 from recognizer.cli import ExitCode
 from recognizer.dataset.layouts import read_collection
-from recognizer.dataset.manifest import Photo, load_photos, write_manifest
+from recognizer.dataset.manifest import Photo, load_data, write_manifest
 from recognizer.dataset.new_manifest import NewManifest, make_manifest
 from recognizer.errors import DatasetError
 from tests.conftest import invoke, refuse, succeed
@@ -71,7 +71,7 @@ def test_the_manifest_is_read_as_it_was_written(photos: Path, tmp_path: Path) ->
     (tmp_path / "elsewhere").mkdir()
     for folder in (photos, tmp_path / "elsewhere"):
         path = write_manifest(made.photos, folder)
-        found = load_photos(folder)
+        found = load_data([folder])
         assert [(p.path.resolve(), p.sha256, p.split) for p in found] == [
             (p.path.resolve(), p.sha256, p.split) for p in made.photos
         ]
@@ -131,7 +131,7 @@ def test_hostile_names_end_in_words(photos: Path, tmp_path: Path) -> None:
     assert done.exit_code == ExitCode.SOME_FAILED, done.exception
     assert "\\udcff.jpg: its name is not UTF-8: rename it" in done.stderr
     assert "\x1b" not in done.output
-    assert "\x1b[31m,\nred.jpg" in {p.path.name for p in load_photos(tmp_path / "data")}
+    assert "\x1b[31m,\nred.jpg" in {p.path.name for p in load_data([tmp_path / "data"])}
 
 
 def test_half_characters_of_json_are_written_as_what_they_are(photos: Path, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_half_characters_of_json_are_written_as_what_they_are(photos: Path, tmp_
     }
     (photos / "export.json").write_text(json.dumps(coco))
     succeed("dataset", "split", photos, "-o", tmp_path / "data")
-    assert load_photos(tmp_path / "data")[0].source == "\\ud800 shop-0"
+    assert load_data([tmp_path / "data"])[0].source == "\\ud800 shop-0"
 
 
 def test_without_sources_each_photo_is_its_own_with_a_warning(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("cleanlab", reason="the extra `train` is not installed")
 
-from recognizer.dataset.manifest import Photo, load_photos
+from recognizer.dataset.manifest import Photo, load_data
 from recognizer.dataset.suspects import find_suspects
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
@@ -52,4 +52,4 @@ def test_the_command_lists_and_writes(recognizer: Recognizer, tmp_path: Path) ->
         first = next(csv.DictReader(file))
     assert (first["label"], first["suggested"]) == ("ceramic", "ivory_worked")
     assert first["file"].endswith("ceramic/03.jpg")
-    assert len(load_photos(root)) == 45
+    assert len(load_data([root])) == 45

@@ -71,7 +71,7 @@ def test_the_same_network_is_another_bundle(
         assert (wrong.exit_code, why in wrong.stderr) == (ExitCode.USAGE, True)
     done = _run(recognizer.bundle.path, tmp_path, "ours-v2")
     assert done.exit_code == ExitCode.DONE, done.output
-    assert "ivory_worked" in done.stdout
+    assert "so few photos say little: 12 with a product" in " ".join(done.stderr.split())
     again = load_bundle(tmp_path / "ours-v2")
     assert (again.title, again.version) == ("ours-v2", 2)
     assert again.digest != recognizer.bundle.digest
@@ -109,10 +109,6 @@ def test_what_was_enrolled_keeps_its_thresholds(
     for rate, threshold in high.items():
         assert family.thresholds[rate] >= threshold
         assert made.any_product_thresholds[rate] >= threshold
-    write_manifest_of(tmp_path, held_out)
-    done = _run(folder, tmp_path, "ours-v2")
-    assert done.exit_code == ExitCode.DONE, done.output
-    assert "enrolled" in done.stdout
 
 
 def test_there_must_be_negatives_and_the_photos_of_the_manifest(

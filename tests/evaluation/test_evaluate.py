@@ -14,7 +14,7 @@ import pytest
 
 from recognizer.cli import ExitCode
 from recognizer.cli.evaluate import load_corrected
-from recognizer.dataset.manifest import Photo, load_photos
+from recognizer.dataset.manifest import Photo, load_data
 from recognizer.engine import Recognizer
 from recognizer.evaluation.evaluate import (
     ANY_PRODUCT,
@@ -66,7 +66,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def photos(data: Path) -> list[Photo]:
-    return load_photos(data)
+    return load_data([data])
 
 
 @pytest.fixture(scope="module")
@@ -159,20 +159,6 @@ def test_labels_are_corrected_as_the_recipe_does(
 
 
 # --- the command ------------------------------------------------------------------------------
-
-
-def test_both_splits_are_printed_if_the_data_have_both(
-    tiny_bundle: Path, data: Path, tmp_path: Path
-) -> None:
-    output = run(tiny_bundle, "--data", data)
-    assert "tiny-v1, test" in output
-    assert "tiny-v1, validation" not in output
-    both = shutil.copytree(data, tmp_path / "both")
-    manifest = both / "manifest.csv"
-    manifest.write_text(manifest.read_text().replace(",train,", ",validation,"))
-    assert "tiny-v1, validation" in run(tiny_bundle, "--data", both)
-    figures = json.loads(run(tiny_bundle, "--data", both, "--json"))
-    assert list(figures) == ["test", "validation"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.cli import ExitCode
-from recognizer.dataset.manifest import load_photos
+from recognizer.dataset.manifest import load_data
 from recognizer.engine import Recognizer
 from recognizer.known.bank import Bank
 from recognizer.policy import Finding
@@ -43,7 +43,7 @@ def scan(tmp_path: Path, rows: list[Row]) -> Path:
 def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row]) -> None:
     folder = tmp_path / "decided"
     succeed("outcomes", "dataset", scan, folder)
-    photos = {photo.sha256: photo for photo in load_photos(folder)}
+    photos = {photo.sha256: photo for photo in load_data([folder])}
     assert {
         (photos[row.sha256 or ""].label, photos[row.sha256 or ""].source) for row in rows[:3]
     } == {
@@ -64,7 +64,7 @@ def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(
     assert done.exit_code == ExitCode.SOME_FAILED
     assert "not_found" in done.stderr
     assert "has changed since the scan" in done.stderr
-    assert len(load_photos(tmp_path / "decided")) == 1
+    assert len(load_data([tmp_path / "decided"])) == 1
 
 
 def test_decided_images_are_known_items(tmp_path: Path, scan: Path) -> None:

@@ -6,18 +6,13 @@ import pytest
 from recognizer.errors import TrainingError
 from recognizer.model.bundle import load_bundle
 from recognizer.model.folders import find_bundle
-from recognizer.training.config import TrainingConfig, config_from_dict, load_config
+from recognizer.training.config import config_from_dict, load_config
 
 
 def test_the_recipe_of_the_released_model_is_read() -> None:
     training = load_bundle(find_bundle()).training
     assert training is not None
     assert config_from_dict(training.recipe, "bundle.json").name == "wildlife"
-
-
-def test_an_empty_file_is_a_recipe(tmp_path: Path) -> None:
-    (tmp_path / "empty.toml").touch()
-    assert load_config(tmp_path / "empty.toml") == TrainingConfig()
 
 
 @pytest.mark.parametrize(

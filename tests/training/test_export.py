@@ -57,7 +57,7 @@ def test_a_recipe_becomes_a_bundle_that_the_engine_serves(
     assert "chosen" not in card
     monkeypatch.setattr(module, "parent_of", lambda _: bundle)
     monkeypatch.setattr(module, "count_learned", lambda _, photos: len(photos))
-    module.write_card(recognizer.bundle, trained, release.test, release.unseen, "")
+    module.write_card(recognizer.bundle, trained, release, "")
     card = (release.path / "MODEL_CARD.md").read_text()
     assert f"| begun with | the weights of {bundle.title} (digest" in card
     assert "at least 24 of the training photos and 12 of the test photos" in card

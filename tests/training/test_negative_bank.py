@@ -1,6 +1,5 @@
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,12 +7,10 @@ import pytest
 from recognizer.dataset.manifest import Photo
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.model.bundle import load_bundle
-from recognizer.model.negatives import NegativeBank, read_negatives
+from recognizer.model.negatives import NegativeBank
 from recognizer.training.cache import PhotoCache
-from recognizer.training.negative_bank import PRODUCT_PHOTOS, attach_bank, build_bank
+from recognizer.training.negative_bank import PRODUCT_PHOTOS, build_bank
 from tests.labelled import deal
-from tests.tiny import write_tiny_bundle
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +66,5 @@ def test_one_source_in_ten_or_some_photos_are_held_out(
     sources = {of[int(digest)].source for digest in bank.sha256[bank.held_out]}
     negatives = [p for p in many if not p.is_product and p.source in sources]
     assert len(negatives) == int(bank.held_out.sum())
-
-
-def test_it_is_attached_to_a_bundle(train: list[Photo], cache: PhotoCache, tmp_path: Path) -> None:
-    folder = write_tiny_bundle(tmp_path / "tiny-v1")
     with pytest.raises(DatasetError, match="no photos without a product"):
-        attach_bank(folder, [p for p in train if p.is_product], cache)
-    digest = load_bundle(folder).digest
-    attached = attach_bank(folder, train, cache)
-    bundle = load_bundle(folder)
-    found = read_negatives(bundle)
-    assert found is not None
-    assert (found.sha256 == attached.sha256).all()
-    assert bundle.digest == digest
-    assert bundle.negatives is not None
-    assert bundle.negatives.photos == len(found)
+        build_bank(recognizer, [p for p in train if p.is_product], cache)
