@@ -5,7 +5,6 @@ sees the roots of pooled features, these are divided, place by place, by the roo
 Batch normalisation keeps its first statistics, and is folded into the convolutions.
 """
 
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
@@ -147,16 +146,7 @@ def choose_device(name: str) -> torch.device:
 
 def choose_precision(device: torch.device) -> torch.dtype:
     """Return bfloat16 where a device computes faster with it, otherwise float32."""
-    if device.type != "cpu":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    seconds = {}
-    for kind in (torch.float32, torch.bfloat16):
-        x = torch.ones(CPU_PASS, 128, 16, 16, dtype=kind).to(memory_format=torch.channels_last)
-        weight = torch.ones(128, 128, 1, 1, dtype=kind)
-        times = []
-        for _ in range(5):
-            started = time.thread_time()
-            functional.conv2d(x, weight)
-            times.append(time.thread_time() - started)
-        seconds[kind] = min(times)
-    return min(seconds, key=lambda kind: seconds[kind])
+    if device.type == "cpu":  # not by a trial, whose answer a busy machine would change
+        has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+        return torch.bfloat16 if has_tiles else torch.float32
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
