@@ -192,6 +192,12 @@ def scan_command(
             for table, count in skipped.without_image.items():
                 rows = f"{counted(count, 'row')} without an image" if count else "no rows"
                 typer.echo(shown(f"{table}: {rows}"), err=True)
+            if skipped.bad_metadata:
+                typer.echo(
+                    f"Not used: {counted(skipped.bad_metadata, '.json file')} in archives, "
+                    "unreadable or not next to the image (tar --sort=name keeps them together)",
+                    err=True,
+                )
             if report is not None:
                 # With its templates: most scans write none.
                 from recognizer.review.page import write_report
@@ -200,6 +206,7 @@ def scan_command(
             if as_json:
                 counts = {"images": summary.images, **msgspec.to_builtins(summary)}
                 counts |= {"other_files": skipped.other_files, "hidden_files": skipped.hidden}
+                counts["bad_metadata"] = skipped.bad_metadata
                 print_json({"scan": output, "bundle": model.title, **counts})
             elif not quiet:
                 _print_results(file, summary, skipped, model, report)
@@ -347,8 +354,6 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
         )
     for table, names in skipped.image_columns.items():
         yield shown(f"{table}: images from {', '.join(map(repr, names))}.")
-    if skipped.bad_metadata:
-        yield f"Metadata in archives that cannot be read: {skipped.bad_metadata:,}."
     if summary.decisions:
         products = f" They may show: {_listed(summary.leads)}." if summary.leads else ""
         yield f"Leads: {_listed(summary.decisions)}.{products}"

@@ -138,7 +138,7 @@ def merge_command(
     """Merge the shards of a scan (scan --shard), or separate scans, into one file.
 
     Of each image the latest row counts, and outcomes, thumbnails and embeddings are merged too. The
-    inputs stay as they are.
+    inputs stay as they are, but for one that is the output too.
     """
     ranking = Ranking(bundles_behind(bundle))
     with working(f"Merging {len(inputs)} files"):

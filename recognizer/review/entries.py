@@ -354,10 +354,10 @@ class Entries(Closes):
     # --- figures ----------------------------------------------------------------------------------
 
     def choices(self, column: str) -> list[tuple[Any, ...]]:
-        """Return the values of ``product`` or ``location``, the most frequent first."""
+        """Return the values of ``product`` or ``location``, with how many listings of it wait."""
         return self._select_cached(
-            f"SELECT {column}, count(*) FROM entry WHERE section = 'queue' AND {column} > ''"
-            " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 60",
+            f"SELECT {column}, sum(said.unit IS NULL AND {IS_FIRST}) FROM {ENTRIES}"
+            f" WHERE section = 'queue' AND {column} > '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 60",
             {},
         )
 

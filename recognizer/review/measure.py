@@ -128,11 +128,14 @@ def _groups_of(row: Row) -> set[_Group]:
 def _precision(leads: Iterable[_Lead]) -> Iterator[Precision]:
     family_of = {name: label.family for name, label in load_taxonomy().labels.items()}
     counts: dict[_Group, Counter[Judgement | None]] = defaultdict(Counter)
-    as_product = Counter[_Group]()
+    as_product, of_products = Counter[_Group](), Counter[_Group]()  # decided leads
+    by_text = {KEYWORD, REPORTS}
     for groups, level, outcome in leads:
         everything: _Group = (None, None, level)
+        names_product = outcome is not None and any(kind not in by_text for kind, *_ in groups)
         for group in {everything, *groups}:
             counts[group][_judgement_of(outcome)] += 1
+            of_products[group] += names_product and group[0] not in by_text
         if outcome is not None and outcome.judgement is Judgement.CONFIRMED:
             label = outcome.label
             names = {"label": label, "family": family_of.get(label or "")}
@@ -142,14 +145,12 @@ def _precision(leads: Iterable[_Lead]) -> Iterator[Precision]:
                 if kind in names and (label is None or name == names[kind])
             }
             as_product.update({everything, *named} if named else ())
-    by_text = {KEYWORD, REPORTS}
     for group in sorted(
         counts, key=lambda one: (one[0] in by_text, one[1] or "", one[0] or "", one[2])
     ):
         kind, name, level = group
         confirmed, rejected = (counts[group][judgement] for judgement in DECIDED)
-        decided = confirmed + rejected
-        is_product = decided and kind not in by_text
+        decided, of_product = confirmed + rejected, of_products[group]
         yield Precision(
             kind=kind,
             name=name,
@@ -159,7 +160,7 @@ def _precision(leads: Iterable[_Lead]) -> Iterator[Precision]:
             rejected=rejected,
             open=counts[group][None],
             precision=share(confirmed, decided) if decided else None,
-            product_precision=share(as_product[group], decided) if is_product else None,
+            product_precision=share(as_product[group], of_product) if of_product else None,
         )
 
 

@@ -194,7 +194,7 @@ def read_outcomes(path: Path) -> Iterator[Outcome]:
     limit, place = datetime.now(UTC) + CLOCK_TOLERANCE, f"{path}"
     try:
         if not path.is_file():
-            raise UsageError("not a regular file")
+            raise UsageError("not a regular file" if path.exists() else "does not exist")
         with path.open("rb") as file:
             for number, values in _records(path, file):
                 place = f"{path}: entry {number}"

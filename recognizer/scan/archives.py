@@ -94,8 +94,11 @@ def archive_items(
             progress.passed(f"member {number}", name)
 
 
-def grouped(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield the images of a container, those of an archive with the metadata of their key."""
+def grouped(items: Iterable[Item], skipped: Skipped) -> Iterator[Item]:
+    """Yield the images of a container, those of an archive with the metadata of their key.
+
+    Its members are next to each other, as WebDataset writes them.
+    """
     for key, members in groupby(items, _key_of_item):
         if key is None:
             yield from members
@@ -115,6 +118,8 @@ def grouped(items: Iterable[Item]) -> Iterator[Item]:
                     given += 1
                     yield replace(image, columns=columns if given <= _MAX_WITH_COLUMNS else None)
                 waiting.clear()
+        if columns is not None and not given:
+            skipped.bad_metadata += 1
         yield from waiting
 
 

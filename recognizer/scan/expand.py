@@ -173,7 +173,7 @@ class _Expansion:
             roots=Roots.of(location, self.folders, self.options.access),
             is_only_source=len(self.names) == 1 and self.names[0] == name,
         )
-        yield from grouped(self.containers.items(opening, self.skipped))
+        yield from grouped(self.containers.items(opening, self.skipped), self.skipped)
 
     def _below_url(self, place: StoreObject) -> Iterator[Item]:
         store = Store(place)

@@ -188,7 +188,7 @@ class Skipped:
 
     other_files: int = 0  # of folders and archives: not images by suffix and first bytes
     hidden: int = 0  # files and folders whose names begin with a dot
-    bad_metadata: int = 0  # beside images in archives, which are scanned without it
+    bad_metadata: int = 0  # in archives: unreadable, or of no image next to it
     without_image: Counter[str] = field(default_factory=Counter)
     """By table, the rows without a value in the image column; 0 for a table without rows."""
     image_columns: defaultdict[str, dict[str, None]] = field(

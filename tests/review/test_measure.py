@@ -135,4 +135,5 @@ def test_what_text_or_reports_alone_raise_is_measured_once_for_a_listing() -> No
         ("keyword", "ivory", "review"): (1, 2, 1),
         ("reports", None, "priority"): (1, 0, 0),
     }
-    assert {p.kind for p in found.precision if p.product_precision} == {None, "label"}
+    of_product = {(p.kind, p.level) for p in found.precision if p.product_precision}
+    assert of_product == {(None, "review"), ("label", "review")}  # others were of no product

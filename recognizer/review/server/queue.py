@@ -167,8 +167,8 @@ class Queue(Entries):
         condition, values = view.condition()
         values["reviewer"] = reviewer
         condition = f"{condition} AND {_IS_FREE}"
-        if view.state not in {OPEN, "all"}:  # a second pair of eyes
-            condition += " AND judge != :reviewer"
+        if view.state != OPEN:  # a second pair of eyes
+            condition += " AND judge IS NOT :reviewer"
         first = self._first(f"{condition} AND {_NOT_SKIPPED}", values, view.source)
         return first or self._first(condition, values, view.source)
 

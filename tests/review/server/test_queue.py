@@ -127,6 +127,9 @@ def test_what_was_said_last_is_listed_first_whatever_the_clock_said(
             monkeypatch.setattr(queue, "_now", lambda _, at=at: at)
             queue.decide("Anna", queue.take("Anna", View()).unit, REJECTED)
         assert names(queue, View(state="rejected")) == ["b", "a"]
+        assert [count for _, count in queue.choices("location")] == [0]  # none waits
+        assert queue.take("Anna", View(state="all")) is None  # her own are not handed to her
+        assert queue.take("Ben", View(state="all")) is not None
 
 
 def test_what_was_escalated_is_for_a_lead_who_did_not_escalate_it(scan: Path) -> None:

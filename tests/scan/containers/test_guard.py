@@ -79,7 +79,9 @@ def test_an_accident_costs_one_row_and_all_before_it_is_found(accident: str, how
     with Containers(timeout=seconds, memory_limit=400 * MIB) as containers:
         for _ in range(2):
             # The last of them still waits for metadata.
-            *found, last = grouped(containers.items(trap(*NAMES, accident, "lost"), skipped))
+            *found, last = grouped(
+                containers.items(trap(*NAMES, accident, "lost"), skipped), skipped
+            )
             assert [item.source for item in found] == [f"trap.tar!/{name}" for name in NAMES]
             assert (last.source, last.reason) == ("trap.tar", BAD)
             assert str(last.detail).startswith(f"the process that opened it {how}")

@@ -73,6 +73,7 @@ def test_the_layout_of_webdataset(make: Make) -> None:
             *(("s/2.json", b'{"id": 2}'), ("s/2.left.jpg", GREEN), ("s/2.right.png", BLUE)),
             *(("s/3.jpg", RED), ("s/4.json", b"[1]"), ("s/4.jpg", GREEN), ("s/4.txt", b"a text")),
             *(("s/5.json", deep), ("s/6.json", bytes(2 << 20)), ("s/6.jpg", BLUE)),
+            ("s/7.json", b'{"id": "of no image"}'),
         ]
     )
     skipped = Skipped()
@@ -83,7 +84,7 @@ def test_the_layout_of_webdataset(make: Make) -> None:
         *((name, None) for name in ("3.jpg", "4.jpg", "6.jpg")),
     ]
     assert [*map(read, items)] == [RED, GREEN, BLUE, RED, GREEN, BLUE]
-    assert skipped == Skipped(other_files=1, bad_metadata=3)
+    assert skipped == Skipped(other_files=1, bad_metadata=4)
 
 
 @pytest.mark.parametrize("before", [31, 32])
