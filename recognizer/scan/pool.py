@@ -43,6 +43,7 @@ _WAITING_REMOTE = 15  # those that are read over a network: eight at once, and t
 _MAX_WAITING_BYTES = 4 << 20  # with each worker, of tasks whose bytes travel with them
 _RESULTS_SECONDS = 0.2  # results wait no longer for others, with which they are written
 _MAX_RESULTS = 32
+_MAX_NAP = 0.05  # seconds in which messages gather: to wake up for each costs the workers, too
 
 
 @dataclass(eq=False, slots=True)
@@ -88,15 +89,19 @@ class WorkerPool:
         """Yield a result for each task, several at a time; take tasks as there is room."""
         done: list[TaskResult] = []
         due, patience = math.inf, 0.0  # when they are to be yielded: the first ones at once
+        nap, enough = 0.0, self._options.batch_size + _WAITING // 2
         while True:
             self._hand_out(tasks)
             if not any(worker.tasks for worker in self._workers):
                 break
+            time.sleep(nap)
             patient_until = min(due, self._check_at)
             connections = [worker.child.connection for worker in self._workers]
             ready = wait(connections, max(0.0, patient_until - time.monotonic()))
             for worker in [w for w in self._workers if w.child.connection in ready]:
                 done += self._receive(worker)
+            fewest = min((len(worker.tasks) for worker in self._workers), default=0)
+            nap = min(2 * nap + 0.001, _MAX_NAP) if fewest >= enough else 0.0
             now = time.monotonic()
             if now >= self._check_at:
                 done += self._stop_excessive()
@@ -147,10 +152,17 @@ class WorkerPool:
         return self._workers[-1]
 
     def _receive(self, worker: _Worker) -> list[TaskResult]:
+        """Take in what a worker has sent so far, and return the results."""
+        done: list[TaskResult] = []
         try:
-            message = worker.child.connection.recv()
+            while True:
+                self._take_in(worker, worker.child.connection.recv(), done)
+                if not worker.child.connection.poll():
+                    return done
         except (EOFError, OSError):
-            return self._replace(worker, Reason.DECODER_CRASH)
+            return done + self._replace(worker, Reason.DECODER_CRASH)
+
+    def _take_in(self, worker: _Worker, message: object, done: list[TaskResult]) -> None:
         worker.since = time.monotonic()
         match message:
             case TaskStep():
@@ -158,7 +170,7 @@ class WorkerPool:
             case TaskResult(index=index):
                 worker.finished += 1
                 del worker.tasks[index]
-                return [message]
+                done.append(message)
             case Ready(provider=provider, memory=held):
                 worker.is_ready = True
                 if self.provider is None and provider != self._options.provider:
@@ -174,7 +186,6 @@ class WorkerPool:
                     )
             case RemoteError():
                 message.reraise("a worker cannot load the model")
-        return []
 
     def _seconds(self, worker: _Worker) -> float:
         return self._options.timeout if worker.is_ready else _process.START_SECONDS

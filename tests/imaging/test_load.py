@@ -1,6 +1,7 @@
 import hashlib
 import io
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -189,3 +190,12 @@ def test_a_name_that_becomes_a_fifo_does_not_block(
     regular = os.stat(tmp_path / "file")
     monkeypatch.setattr("recognizer.imaging.sources.os.stat", lambda _: regular)
     assert load_image(tmp_path / "pipe").reason is Reason.NOT_A_FILE
+
+
+def test_reading_takes_memory_for_the_file_not_for_the_limit(tmp_path: Path) -> None:
+    tracemalloc.start()
+    try:
+        load_image(png_file(tmp_path))
+        assert tracemalloc.get_traced_memory()[1] < Limits().max_bytes // 8
+    finally:
+        tracemalloc.stop()
