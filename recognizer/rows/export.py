@@ -25,18 +25,15 @@ _SUFFIXES = (".jsonl", ".csv", ".parquet")
 _CHUNK_ROWS = 2000  # a row group of Parquet
 
 
-def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
+def write_rows(file: ScanFile, output: Path) -> int:
     """Write the rows of a scan in one step, in a format by the ending; return how many they are.
 
-    With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a formula. A file
-    that is not an earlier export raises a UsageError.
+    A file that is not an earlier export raises a UsageError.
     """
-    return write_records(output, _ROWS, file.rows(), raw)
+    return write_records(output, _ROWS, file.rows())
 
 
-def write_listings(
-    file: ScanFile, output: Path, policy: Policy | None = None, *, raw: bool = False
-) -> int:
+def write_listings(file: ScanFile, output: Path, policy: Policy | None = None) -> int:
     """Write the listings of a scan in the order of the queue, as :func:`write_rows` does rows.
 
     ``policy`` is that of the rows, for the platform's action on each listing.
@@ -54,7 +51,7 @@ def write_listings(
                 "--policy"
             )
         listings = (replace(one, action=policy.actions.get(one.decision)) for one in listings)
-    return write_records(output, _LISTINGS, listings, raw)
+    return write_records(output, _LISTINGS, listings)
 
 
 # --- what is exported -----------------------------------------------------------------------------
@@ -127,7 +124,7 @@ def _arrow_type(kind: inspect.Type) -> Any:
 # --- formats --------------------------------------------------------------------------------------
 
 
-def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: bool) -> int:
+def write_records(path: Path, kind: RecordKind, records: Iterable[Any]) -> int:
     """Write records in one step, by the ending of the path, and return how many they are."""
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
@@ -155,7 +152,7 @@ def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: boo
                 writer = csv.writer(text)
                 writer.writerow(kind.columns)
                 for record in counted:
-                    writer.writerow(csv_cell(one, raw=raw) for one in kind.cells(record).values())
+                    writer.writerow(map(csv_cell, kind.cells(record).values()))
         else:
             with partial.open("wb") as file:
                 file.writelines(record.to_json_line() for record in counted)
