@@ -4,6 +4,7 @@ import os
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -78,23 +79,13 @@ def test_grey_arrays(shape: tuple[int, ...], dtype: type) -> None:
     assert np.array_equal(rgb, np.repeat(RGB[..., :1], 3, axis=2))
 
 
-def coroutine_reader() -> object:
-    """An upload as some web frameworks wrap it: its ``read`` is asynchronous."""
-
-    class Upload:
-        def read(self, _count: int = -1) -> object:
-            return iter(())  # not bytes, as a coroutine is not
-
-    return Upload()
-
-
 @pytest.mark.parametrize(
     "source",
     [
         *(None, 7, object(), [1, 2], "photo.jpg", "", np.str_("photo.jpg"), io.StringIO("text")),
         *(np.zeros(shape, np.uint8) for shape in ((4, 4, 2), (4, 4, 3, 1), 4, (0, 4, 3))),
         np.zeros((4, 4, 3), np.float32),
-        coroutine_reader(),
+        SimpleNamespace(read=lambda _: iter(())),  # an upload whose read() is asynchronous
     ],
 )
 def test_what_is_no_image_at_all_is_a_mistake_of_the_caller(source: object) -> None:
