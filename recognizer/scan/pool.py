@@ -25,7 +25,6 @@ from recognizer._process import (
 )
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle
-from recognizer.model.session import log_fallback
 from recognizer.policy import Policy
 from recognizer.prediction import Prediction
 from recognizer.rows.images import NewRow
@@ -83,7 +82,6 @@ class WorkerPool:
         self._swollen: deque[Task] = deque()  # memory went over the limit: for new workers only
         self._failed_starts = 0
         self._check_at = 0.0  # not with each message: to look at all workers takes longer
-        self.provider: str | None = None  # where onnxruntime really computes
 
     def work(self, tasks: Iterator[Task]) -> Iterator[Sequence[TaskResult]]:
         """Yield a result for each task, several at a time; take tasks as there is room."""
@@ -171,11 +169,8 @@ class WorkerPool:
                 worker.finished += 1
                 del worker.tasks[index]
                 done.append(message)
-            case Ready(provider=provider, memory=held):
+            case Ready(memory=held):
                 worker.is_ready = True
-                if self.provider is None and provider != self._options.provider:
-                    log_fallback(self._options.provider, provider)
-                self.provider = provider
                 self._failed_starts = 0
                 limit = self._memory_limit
                 if limit is not None and held > limit:
@@ -246,11 +241,6 @@ class Scorer(Closes):
     def close(self) -> None:
         """Stop the workers."""
         self._pool.stop()
-
-    @property
-    def provider(self) -> str | None:
-        """Where onnxruntime really computes; None before the first image."""
-        return self._pool.provider
 
     def score(self, items: Iterable[Item]) -> list[Row]:
         """Return a row for each item, in their order; raise as :func:`recognizer.scan.scan`."""

@@ -70,7 +70,6 @@ def scan(
     finally:
         pool.stop()
         run.summary.seconds = time.monotonic() - run.started
-        run.summary.provider = pool.provider
     return run.summary
 
 

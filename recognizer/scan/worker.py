@@ -52,9 +52,8 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """The model is loaded: where onnxruntime really computes, and resident bytes until now."""
+    """The model is loaded; resident bytes until now."""
 
-    provider: str
     memory: int
 
 
@@ -74,7 +73,7 @@ def run_worker(connection: Connection, payload: WorkerPayload) -> None:
     recognizer = prepare(
         connection,
         payload.make_recognizer,
-        lambda made: Ready(provider=made.provider, memory=resident_bytes(os.getpid())),
+        lambda _: Ready(memory=resident_bytes(os.getpid())),
     )
     worker = Worker(connection, payload, reader, recognizer)
     while True:
