@@ -92,14 +92,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def csv_cell(value: object) -> object:
+def csv_cell(value: object, *, raw: bool = False) -> object:
     """Return a cell of CSV: null is empty, what is neither text nor number JSON.
 
-    A text that a spreadsheet would take for a formula begins with an apostrophe.
+    A text that a spreadsheet would take for a formula begins with an apostrophe, unless ``raw``.
     """
     if isinstance(value, dict | list | tuple):
         value = json.dumps(value)
-    if isinstance(value, str) and value.lstrip("'").startswith(_FORMULA_SIGNS):
+    if isinstance(value, str) and not raw and value.lstrip("'").startswith(_FORMULA_SIGNS):
         return f"'{value}"
     return value
 

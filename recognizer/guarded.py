@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Self
+from typing import NoReturn, Self
 
 from PIL import Image
 
@@ -82,6 +82,11 @@ class GuardedRecognizer(Closes, DecisionMaker):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.bundle.title!r}, provider={self._pool.provider!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"the processes of a {type(self).__name__} cannot be pickled: load it where it is used"
+        )
 
     def close(self) -> None:
         """End all processes; images that they work on give ``decoder_crash``."""

@@ -71,6 +71,9 @@ TitleOption = Annotated[
     str | None, Option(help="Title of the page.", show_default="the name of the input")
 ]
 NewBundleOption = Annotated[Path, output_option("The new bundle: a folder NAME-vN.")]
+RawOption = Annotated[
+    bool, Option("--raw", help="Put no apostrophe before what may be a formula (CSV).")
+]
 JsonOption = Annotated[bool, Option("--json", help="Print one JSON object instead.")]
 
 

@@ -50,6 +50,7 @@ def export(
         Path, Argument(metavar="FILE", help="A .jsonl, .csv or .parquet file, or -: JSON lines.")
     ],
     outcomes: options.OutcomesOption = None,
+    raw: options.RawOption = False,
 ) -> None:
     """Write all outcomes, in the order in which they were added, to a file."""
     with Outcomes(outcomes or scan) as found_out:
@@ -57,7 +58,7 @@ def export(
             for outcome in found_out:
                 typer.echo(outcome.to_json_line(), nl=False)
             return
-        count = write_outcomes(found_out, output)
+        count = write_outcomes(found_out, output, raw=raw)
     typer.echo(f"Wrote {output}: {count:,} outcomes")
 
 

@@ -103,6 +103,7 @@ def rows_command(
     output: Annotated[Path, output_option("The file to write: .jsonl, .csv or .parquet.")],
     listings: Annotated[bool, Option("--listings", help="Write listings, in queue order.")] = False,
     policy: options.OptionalPolicyOption = None,
+    raw: options.RawOption = False,
 ) -> None:
     """Export a scan: a row for each image, or with --listings for each listing.
 
@@ -115,9 +116,9 @@ def rows_command(
     with ScanFile(scan) as file, working(f"Writing {output}"):
         if listings:
             rules = None if policy is None else Policy.load(policy)
-            written = f"{write_listings(file, output, rules):,} listings"
+            written = f"{write_listings(file, output, rules, raw=raw):,} listings"
         else:
-            written = f"{write_rows(file, output):,} rows"
+            written = f"{write_rows(file, output, raw=raw):,} rows"
     typer.echo(f"Wrote {output}: {written}")
 
 

@@ -249,6 +249,6 @@ def _bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:
         yield line
 
 
-def write_outcomes(outcomes: Iterable[Outcome], path: Path) -> int:
+def write_outcomes(outcomes: Iterable[Outcome], path: Path, *, raw: bool = False) -> int:
     """Write outcomes to a new file, in a format by its ending, and return how many they are."""
-    return write_records(path, _KIND, outcomes)
+    return write_records(path, _KIND, outcomes, raw)

@@ -25,15 +25,18 @@ _SUFFIXES = (".jsonl", ".csv", ".parquet")
 _CHUNK_ROWS = 2000  # a row group of Parquet
 
 
-def write_rows(file: ScanFile, output: Path) -> int:
+def write_rows(file: ScanFile, output: Path, *, raw: bool = False) -> int:
     """Write the rows of a scan in one step, in a format by the ending; return how many they are.
 
-    A file that is not an earlier export raises a UsageError.
+    With ``raw``, a text in CSV stays as it is even if a spreadsheet takes it for a formula. A file
+    that is not an earlier export raises a UsageError.
     """
-    return write_records(output, _ROWS, file.rows())
+    return write_records(output, _ROWS, file.rows(), raw)
 
 
-def write_listings(file: ScanFile, output: Path, policy: Policy | None = None) -> int:
+def write_listings(
+    file: ScanFile, output: Path, policy: Policy | None = None, *, raw: bool = False
+) -> int:
     """Write the listings of a scan in the order of the queue, as :func:`write_rows` does rows.
 
     ``policy`` is that of the rows, for the platform's action on each listing.
@@ -51,7 +54,7 @@ def write_listings(file: ScanFile, output: Path, policy: Policy | None = None) -
                 "--policy"
             )
         listings = (replace(one, action=policy.actions.get(one.decision)) for one in listings)
-    return write_records(output, _LISTINGS, listings)
+    return write_records(output, _LISTINGS, listings, raw)
 
 
 # --- what is exported -----------------------------------------------------------------------------
@@ -124,7 +127,7 @@ def _arrow_type(kind: inspect.Type) -> Any:
 # --- formats --------------------------------------------------------------------------------------
 
 
-def write_records(path: Path, kind: RecordKind, records: Iterable[Any]) -> int:
+def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: bool) -> int:
     """Write records in one step, by the ending of the path, and return how many they are."""
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
@@ -152,7 +155,7 @@ def write_records(path: Path, kind: RecordKind, records: Iterable[Any]) -> int:
                 writer = csv.writer(text)
                 writer.writerow(kind.columns)
                 for record in counted:
-                    writer.writerow(map(csv_cell, kind.cells(record).values()))
+                    writer.writerow(csv_cell(one, raw=raw) for one in kind.cells(record).values())
         else:
             with partial.open("wb") as file:
                 file.writelines(record.to_json_line() for record in counted)
