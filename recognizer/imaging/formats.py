@@ -37,6 +37,8 @@ _MAGIC = {
     "jxl": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
     "jpeg2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
     "psd": (b"8BPS",),
+    "exr": (b"\x76\x2f\x31\x01",),
+    "qoi": (b"qoif",),
 }
 
 _ICONS = (b"\0\0\1\0", b"\0\0\2\0")  # a cursor is one, too
