@@ -36,7 +36,7 @@ from recognizer.taxonomy import Kind
 _HEATMAP_SIDE = 56  # maps are interpolated to this before boxes are drawn around them
 _REGION_LEVEL = 0.5  # a region is where the heat is at least this share of its peak
 
-BATCH_SIZE = 8  # frames in one pass: on a CPU, larger batches only cost memory
+BATCH_SIZE = 8  # images that are read ahead
 
 GPU_BATCH = 32  # frames in one pass on an accelerator, which a few would leave idle
 
@@ -204,7 +204,7 @@ class Recognizer(DecisionMaker):
     ) -> Iterator[Prediction]:
         """Score images, lazily and in order, each as :meth:`predict` does.
 
-        ``batch_size`` images are read ahead, and go through the model together.
+        ``batch_size`` images are read ahead; an accelerator scores them together.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size = {batch_size}: at least 1")
@@ -215,7 +215,7 @@ class Recognizer(DecisionMaker):
     def score_loaded(
         self, images: Sequence[LoadedImage], outputs: Sequence[str] = ("scores",)
     ) -> list[ScoredImage]:
-        """Score images of :meth:`load_image` in one pass, and keep the outputs that are named.
+        """Score images of :meth:`load_image`, and keep the outputs that are named.
 
         ``scores`` is the first of them; ``maps`` are for :meth:`regions`.
         """
@@ -281,7 +281,8 @@ class Recognizer(DecisionMaker):
     ) -> list[NDArray[np.float32]]:
         require_owner(self._owner)
         parts: list[list[NDArray[np.float32]]] = []
-        size, step = self.bundle.input_size, BATCH_SIZE if self.provider == "cpu" else GPU_BATCH
+        # On the CPU alone: a cascade asks its large networks about all frames of a pass, or none.
+        size, step = self.bundle.input_size, 1 if self.provider == "cpu" else GPU_BATCH
         for first in range(0, len(images), step):
             batch = images[first : first + step]
             inputs = np.empty((len(batch), size, size, 3), np.uint8)

@@ -7,6 +7,7 @@ refused before it could block. What cannot be read raises :class:`Refused`, with
 import errno
 import os
 import stat
+import sys
 from dataclasses import dataclass, fields
 from io import FileIO
 from typing import BinaryIO
@@ -66,6 +67,7 @@ _OS_REASONS = {
     **dict.fromkeys((errno.EACCES, errno.EPERM), Reason.PERMISSION_DENIED),
     **dict.fromkeys((errno.EISDIR, errno.ENXIO), Reason.NOT_A_FILE),
 }
+_MIN_CHUNK = 1 << 16  # of files that are longer than they say
 _MAX_DETAIL = 200  # of an error: libraries may quote a whole answer
 
 
@@ -104,16 +106,18 @@ def open_regular(path: str | os.PathLike[str]) -> FileIO:
 def read_path(path: str | os.PathLike[str], limits: Limits) -> bytes:
     """Read a regular file; the limit holds on disk and in reading."""
     with open_regular(path) as file:
-        limits.check_bytes(os.fstat(file.fileno()).st_size)
-        return read_file(file, limits)
+        size = os.fstat(file.fileno()).st_size
+        limits.check_bytes(size)
+        # No more at a time: memory for the limit takes longer to get than a photo to read.
+        return read_file(file, limits, max(size + 1, _MIN_CHUNK))
 
 
-def read_file(file: BinaryIO | object, limits: Limits) -> bytes:
+def read_file(file: BinaryIO | object, limits: Limits, chunk_bytes: int = sys.maxsize) -> bytes:
     """Read a binary file to its end, at most a byte past the limit; text mode is a UsageError."""
     chunks: list[bytes] = []
     left = limits.max_bytes + 1
     try:
-        while left > 0 and (chunk := file.read(left)):  # type: ignore[union-attr]
+        while left > 0 and (chunk := file.read(min(left, chunk_bytes))):  # type: ignore[union-attr]
             if not isinstance(chunk, bytes | bytearray | memoryview):
                 raise UsageError(
                     f"the file object's read() gives {type(chunk).__name__}, not bytes: open it in "

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Self, TypeAlias
 
@@ -189,7 +189,8 @@ _EMPTY = ("leads", "why", "regions")  # null in JSON where the image failed
 
 def of_verdict(verdict: Verdict, policy: Policy) -> dict[str, Any]:
     """Return what a row has of the verdict on its image."""
-    values = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
+    names = ("decision", "why", "image_decision", "keywords")
+    values: dict[str, Any] = {name: getattr(verdict, name) for name in names}
     values["leads"] = tuple(
         replace(one, score=round(one.score, _DIGITS), threshold=round(one.threshold, _DIGITS))
         for one in verdict.leads

@@ -25,7 +25,6 @@ class ScanSummary:
     leads: Counter[str] = field(default_factory=Counter)
     audited: int = 0
     seconds: float = 0.0
-    provider: str | None = None
 
     @property
     def images(self) -> int:

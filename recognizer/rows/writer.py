@@ -44,6 +44,7 @@ class ScanWriter(ScanFile):
         self._ranking = ranking
         try:
             self._file = _lock(self.path)
+            self.was_empty = not len(self)  # so that no image of this scan is known
             self._size, self._changed = 0, 0
             self._token = secrets.token_hex(16).encode()
             self.set_setting("writer", self._token.decode())
@@ -64,7 +65,8 @@ class ScanWriter(ScanFile):
 
     def known(self, key: int) -> Known | None:
         """Return what is known of an image by its :func:`item_key <recognizer.rows.item_key>`."""
-        for sha256, *result, state, lacks in self.select(SELECT_KNOWN, (key,)):
+        found = [] if self.was_empty else self.select(SELECT_KNOWN, (key,))
+        for sha256, *result, state, lacks in found:
             return Known(result_key(sha256, *result), sha256, state, bool(lacks))
         return None
 

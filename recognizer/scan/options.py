@@ -5,9 +5,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from recognizer.decision import LeadThresholds, limits_of
 from recognizer.engine import GPU_BATCH, Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging import PREPROCESSING_VERSION, Limits
@@ -69,7 +71,7 @@ class ScanOptions:
         return self.batch or (1 if self.provider == "cpu" else GPU_BATCH)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class WorkerPayload:
     """What travels to a worker; ``files``, by path, is empty unless packed for another machine."""
 
@@ -80,6 +82,10 @@ class WorkerPayload:
 
     def __post_init__(self) -> None:
         self.policy.check(self.bundle.taxonomy)  # before any worker starts
+
+    @cached_property
+    def limits(self) -> tuple[LeadThresholds, ...]:
+        return limits_of(self.bundle, self.policy)
 
     def is_up_to_date(self, known: bytes | None, sha256: str) -> bool:
         """Whether these bytes would give the row with this result key again, or cost a worker."""

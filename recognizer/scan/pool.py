@@ -25,7 +25,6 @@ from recognizer._process import (
 )
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle
-from recognizer.model.session import log_fallback
 from recognizer.policy import Policy
 from recognizer.prediction import Prediction
 from recognizer.rows.images import NewRow
@@ -43,6 +42,7 @@ _WAITING_REMOTE = 15  # those that are read over a network: eight at once, and t
 _MAX_WAITING_BYTES = 4 << 20  # with each worker, of tasks whose bytes travel with them
 _RESULTS_SECONDS = 0.2  # results wait no longer for others, with which they are written
 _MAX_RESULTS = 32
+_MAX_NAP = 0.05  # seconds in which messages gather: to wake up for each costs the workers, too
 
 
 @dataclass(eq=False, slots=True)
@@ -82,21 +82,24 @@ class WorkerPool:
         self._swollen: deque[Task] = deque()  # memory went over the limit: for new workers only
         self._failed_starts = 0
         self._check_at = 0.0  # not with each message: to look at all workers takes longer
-        self.provider: str | None = None  # where onnxruntime really computes
 
     def work(self, tasks: Iterator[Task]) -> Iterator[Sequence[TaskResult]]:
         """Yield a result for each task, several at a time; take tasks as there is room."""
         done: list[TaskResult] = []
         due, patience = math.inf, 0.0  # when they are to be yielded: the first ones at once
+        nap, enough = 0.0, self._options.batch_size + _WAITING // 2
         while True:
             self._hand_out(tasks)
             if not any(worker.tasks for worker in self._workers):
                 break
+            time.sleep(nap)
             patient_until = min(due, self._check_at)
             connections = [worker.child.connection for worker in self._workers]
             ready = wait(connections, max(0.0, patient_until - time.monotonic()))
             for worker in [w for w in self._workers if w.child.connection in ready]:
                 done += self._receive(worker)
+            fewest = min((len(worker.tasks) for worker in self._workers), default=0)
+            nap = min(2 * nap + 0.001, _MAX_NAP) if fewest >= enough else 0.0
             now = time.monotonic()
             if now >= self._check_at:
                 done += self._stop_excessive()
@@ -147,10 +150,17 @@ class WorkerPool:
         return self._workers[-1]
 
     def _receive(self, worker: _Worker) -> list[TaskResult]:
+        """Take in what a worker has sent so far, and return the results."""
+        done: list[TaskResult] = []
         try:
-            message = worker.child.connection.recv()
+            while True:
+                self._take_in(worker, worker.child.connection.recv(), done)
+                if not worker.child.connection.poll():
+                    return done
         except (EOFError, OSError):
-            return self._replace(worker, Reason.DECODER_CRASH)
+            return done + self._replace(worker, Reason.DECODER_CRASH)
+
+    def _take_in(self, worker: _Worker, message: object, done: list[TaskResult]) -> None:
         worker.since = time.monotonic()
         match message:
             case TaskStep():
@@ -158,12 +168,9 @@ class WorkerPool:
             case TaskResult(index=index):
                 worker.finished += 1
                 del worker.tasks[index]
-                return [message]
-            case Ready(provider=provider, memory=held):
+                done.append(message)
+            case Ready(memory=held):
                 worker.is_ready = True
-                if self.provider is None and provider != self._options.provider:
-                    log_fallback(self._options.provider, provider)
-                self.provider = provider
                 self._failed_starts = 0
                 limit = self._memory_limit
                 if limit is not None and held > limit:
@@ -174,7 +181,6 @@ class WorkerPool:
                     )
             case RemoteError():
                 message.reraise("a worker cannot load the model")
-        return []
 
     def _seconds(self, worker: _Worker) -> float:
         return self._options.timeout if worker.is_ready else _process.START_SECONDS
@@ -235,11 +241,6 @@ class Scorer(Closes):
     def close(self) -> None:
         """Stop the workers."""
         self._pool.stop()
-
-    @property
-    def provider(self) -> str | None:
-        """Where onnxruntime really computes; None before the first image."""
-        return self._pool.provider
 
     def score(self, items: Iterable[Item]) -> list[Row]:
         """Return a row for each item, in their order; raise as :func:`recognizer.scan.scan`."""

@@ -43,7 +43,6 @@ class RayPool:
             importlib.import_module("ray.data")
         except ImportError as error:
             raise MissingExtraError("ray", "ray") from error
-        self.provider: str | None = None
         self._ray = ray
         self._is_ours = not ray.is_initialized()
         one_worker = replace(payload, options=replace(payload.options, workers=1))
@@ -88,8 +87,7 @@ class RayPool:
                 answer = pickle.loads(row["answer"])  # noqa: S301 - of our own actors
                 if isinstance(answer, RemoteError):
                     answer.reraise("a worker cannot load the model")
-                self.provider, results = answer
-                yield results
+                yield answer
         except ray.exceptions.RayError as error:
             raise RecognizerError(f"Ray: {error}") from error
 
@@ -122,10 +120,9 @@ class _Actor:
         """Score groups of tasks; both sides are pickled, so that Ray need not understand them."""
         return {"answer": [pickle.dumps(self._answer(packed)) for packed in groups["tasks"]]}
 
-    def _answer(self, packed: bytes) -> tuple[str | None, list[TaskResult]] | RemoteError:
+    def _answer(self, packed: bytes) -> list[TaskResult] | RemoteError:
         tasks = iter(pickle.loads(packed))  # noqa: S301 - of our own driver
         try:
-            results = [result for part in self._pool.work(tasks) for result in part]
+            return [result for part in self._pool.work(tasks) for result in part]
         except RecognizerError as error:  # Ray would keep its message, but not its class
             return RemoteError.of(error)
-        return self._pool.provider, results

@@ -30,11 +30,8 @@ _CHUNK = 1 << 16
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _REASONS = {
-    401: Reason.PERMISSION_DENIED,
-    403: Reason.PERMISSION_DENIED,
-    404: Reason.NOT_FOUND,
-    410: Reason.NOT_FOUND,
-    451: Reason.PERMISSION_DENIED,
+    **dict.fromkeys((401, 403, 451), Reason.PERMISSION_DENIED),
+    **dict.fromkeys((404, 410), Reason.NOT_FOUND),
 }
 _HEADERS = {
     "User-Agent": f"wildlife-product-recognizer/{__version__}",

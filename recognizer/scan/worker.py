@@ -19,7 +19,6 @@ from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits, LoadedImage
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.imaging.thumbnail import THUMBNAIL_SIDE, shrink
-from recognizer.policy import CandidateKind, Verdict
 from recognizer.prediction import Prediction, Region
 from recognizer.rows.images import NewRow
 from recognizer.rows.records import result_of
@@ -53,9 +52,8 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """The model is loaded: where onnxruntime really computes, and resident bytes until now."""
+    """The model is loaded; resident bytes until now."""
 
-    provider: str
     memory: int
 
 
@@ -75,7 +73,7 @@ def run_worker(connection: Connection, payload: WorkerPayload) -> None:
     recognizer = prepare(
         connection,
         payload.make_recognizer,
-        lambda made: Ready(provider=made.provider, memory=resident_bytes(os.getpid())),
+        lambda _: Ready(memory=resident_bytes(os.getpid())),
     )
     worker = Worker(connection, payload, reader, recognizer)
     while True:
@@ -100,8 +98,10 @@ class Worker:
     def work(self, tasks: Sequence[Task]) -> None:
         """Score images in one pass of the model, and send their results."""
         loaded: list[tuple[Task, LoadedImage, bytes | None]] = []
+        is_told = self.payload.options.batch_size == 1  # by the last result: tasks come in order
         for task in tasks:
-            self.connection.send(TaskStep((task.index,)))
+            if not is_told:
+                self.connection.send(TaskStep((task.index,)))
             image, state = self._load(task)
             if image is None:
                 self.connection.send(TaskResult(index=task.index, file_state=state))
@@ -181,9 +181,13 @@ def make_row(
     bundle, policy, bank = payload.bundle, payload.policy, payload.options.known
     audit = payload.options.audit
     known = bank.match(prediction.phash, policy.known.distance) if bank else ()
-    verdict = decide(prediction, bundle, policy, known, item.columns)
-    labels = lead_products(prediction, verdict, payload)
-    regions = tuple(region for label in labels for region in regions_of(label))
+    verdict = decide(prediction, bundle, policy, known, item.columns, limits=payload.limits)
+    members = {(own.candidate.kind, own.candidate.name): own.members for own in payload.limits}
+    shown = dict.fromkeys(  # of a family, the likeliest of its products
+        max(members[lead.kind, lead.name], key=lambda name: prediction.scores[name])
+        for lead in verdict.leads
+    )
+    regions = tuple(region for label in shown for region in regions_of(label))
     row = Row.from_prediction(
         item.source,
         replace(prediction, regions=regions),
@@ -196,20 +200,6 @@ def make_row(
         known=known,
     )
     return row if audit is None else audit.drawn(row)
-
-
-def lead_products(
-    prediction: Prediction, verdict: Verdict, payload: WorkerPayload
-) -> tuple[str, ...]:
-    """Return the products whose place in the image a reviewer will want to see."""
-    members = {family.name: family.members for family in payload.bundle.families}
-    scores, ignored = prediction.scores, payload.policy.ignore
-    labels: dict[str, None] = {}
-    for lead in verdict.leads:
-        # For a family, the likeliest of its products.
-        names = (lead.name,) if lead.kind is CandidateKind.LABEL else members[lead.name]
-        labels[max((n for n in names if n not in ignored), key=lambda name: scores[name])] = None
-    return tuple(labels)
 
 
 def _failed(reason: Reason, detail: str | None, sha256: str | None = None) -> LoadedImage:

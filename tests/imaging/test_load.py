@@ -1,8 +1,10 @@
 import hashlib
 import io
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -77,23 +79,13 @@ def test_grey_arrays(shape: tuple[int, ...], dtype: type) -> None:
     assert np.array_equal(rgb, np.repeat(RGB[..., :1], 3, axis=2))
 
 
-def coroutine_reader() -> object:
-    """An upload as some web frameworks wrap it: its ``read`` is asynchronous."""
-
-    class Upload:
-        def read(self, _count: int = -1) -> object:
-            return iter(())  # not bytes, as a coroutine is not
-
-    return Upload()
-
-
 @pytest.mark.parametrize(
     "source",
     [
         *(None, 7, object(), [1, 2], "photo.jpg", "", np.str_("photo.jpg"), io.StringIO("text")),
         *(np.zeros(shape, np.uint8) for shape in ((4, 4, 2), (4, 4, 3, 1), 4, (0, 4, 3))),
         np.zeros((4, 4, 3), np.float32),
-        coroutine_reader(),
+        SimpleNamespace(read=lambda _: iter(())),  # an upload whose read() is asynchronous
     ],
 )
 def test_what_is_no_image_at_all_is_a_mistake_of_the_caller(source: object) -> None:
@@ -189,3 +181,12 @@ def test_a_name_that_becomes_a_fifo_does_not_block(
     regular = os.stat(tmp_path / "file")
     monkeypatch.setattr("recognizer.imaging.sources.os.stat", lambda _: regular)
     assert load_image(tmp_path / "pipe").reason is Reason.NOT_A_FILE
+
+
+def test_reading_takes_memory_for_the_file_not_for_the_limit(tmp_path: Path) -> None:
+    tracemalloc.start()
+    try:
+        load_image(png_file(tmp_path))
+        assert tracemalloc.get_traced_memory()[1] < Limits().max_bytes // 8
+    finally:
+        tracemalloc.stop()

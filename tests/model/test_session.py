@@ -63,16 +63,19 @@ def test_the_path_of_a_gpu_gives_the_same_scores_in_its_own_batches(
     cpu, gpu = (Recognizer.load(tiny_bundle, threads=1) for _ in range(2))
     gpu.provider = "cuda"
     sizes: list[int] = []
-    run = gpu._session.run
-    monkeypatch.setattr(
-        gpu._session,
-        "run",
-        lambda names, inputs: (sizes.append(len(inputs["images"])), run(names, inputs))[1],
-    )
+    for session in (gpu._session, cpu._session):
+        monkeypatch.setattr(
+            session,
+            "run",
+            lambda names, inputs, run=session.run: (
+                sizes.append(len(inputs["images"])),
+                run(names, inputs),
+            )[1],
+        )
     images = [cpu.load_image(picture(c, seed=i)) for i in range(25) for c in ("red", "blue")]
     outputs = ["scores", "maps", "embedding"]
     found, expected = (one.score_loaded(images, outputs) for one in (gpu, cpu))
-    assert sizes == [GPU_BATCH, 50 - GPU_BATCH]
+    assert sizes == [GPU_BATCH, 50 - GPU_BATCH, *[1] * 50]
     for one, other in zip(found, expected, strict=True):
         assert one.prediction.scores == pytest.approx(other.prediction.scores, abs=1e-6)
         assert gpu.regions(one, "ivory_worked") == cpu.regions(other, "ivory_worked")

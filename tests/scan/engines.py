@@ -197,7 +197,6 @@ class InProcessPool:
         self._worker = Worker(self, payload, reader, recognizer)  # type: ignore[arg-type]
         self._batch = options.batch_size
         self._results: list[TaskResult] = []
-        self.provider: str | None = recognizer.provider
 
     def send(self, message: object) -> None:
         if isinstance(message, TaskResult):

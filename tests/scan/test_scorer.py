@@ -33,7 +33,6 @@ def test_a_row_for_each_item_in_order(
     with Scorer(load_bundle(tiny_bundle), Policy()) as scorer:
         assert scorer.score([]) == []
         rows = scorer.score(items)
-        assert scorer.provider == "cpu"
         again = scorer.score(items[1:3])
     assert [row.source for row in rows] == [item.source for item in items]
     assert [row.item for row in rows] == [item.columns for item in items]
