@@ -158,7 +158,7 @@ def test_what_makes_no_sense_is_refused(values: dict[str, object], message: str)
         ("x.csv", "time,reviewer\n" + "9" * (MAX_LINE + 1), "is not an outcome"),
         ("x.jsonl", "x" * (MAX_LINE + 1), "is not an outcome"),
         ("x.json", "[" + " " * MAX_ARRAY_BYTES + "]", "write JSON lines"),
-        ("missing.csv", None, "not a regular file"),
+        ("missing.csv", None, "does not exist"),
     ],
 )
 def test_a_bad_file_is_refused_by_name(
