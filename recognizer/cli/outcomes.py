@@ -93,7 +93,7 @@ def measure_command(
     *,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Measure a scan by what reviewers found out: precision and misses.
+    """Measure a scan by what reviewers found out: precision, appeals and misses.
 
     Intervals are 95 % intervals. Misses need an audit sample (`recognizer scan --audit-rate`).
     Needs the extra `evaluate`.
@@ -103,7 +103,7 @@ def measure_command(
 
     with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
         rows = ((file.name_of(row), row) for row in file.rows())
-        found = measure_outcomes(rows, found_out.decided(), found_out.decided("listing"))
+        found = measure_outcomes(rows, found_out)
     if as_json:
         print_json(found)
     else:
@@ -120,6 +120,8 @@ def _print(found: Measurement) -> None:
         map(_cells, found.precision),
         "confirmed: as whatever wildlife product",
     )
+    if found.overturned is not None:
+        typer.echo(f"Appeals: {found.appeals}, overturned {found.overturned.as_percent()}")
     if (misses := found.misses) is None:
         typer.echo("Misses: unknown; no image of an audit sample was decided.")
         return

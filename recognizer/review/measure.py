@@ -1,4 +1,4 @@
-"""Precision and misses of a scan, by the outcomes on its leads and on its audit sample."""
+"""Precision, appeals and misses of a scan, by the outcomes on its leads and audit sample."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +11,7 @@ from recognizer.evaluation.metrics import CONFIDENCE, share
 from recognizer.listing_columns import Role, as_count, value_of
 from recognizer.model.description import Estimate
 from recognizer.policy import Decision
-from recognizer.review.outcomes import DECIDED, Judgement, Outcome
+from recognizer.review.outcomes import DECIDED, Judgement, Outcome, Outcomes
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.row import Row
 from recognizer.taxonomy import load_taxonomy
@@ -67,6 +67,8 @@ class Measurement:
     leads: int
     decided: int
     precision: tuple[Precision, ...]
+    appeals: int
+    overturned: Estimate | None
     misses: Misses | None
 
 
@@ -74,13 +76,10 @@ _Group: TypeAlias = tuple[str | None, str | None, Decision]
 _Lead: TypeAlias = tuple[set[_Group], Decision, Outcome | None]
 
 
-def measure_outcomes(
-    rows: Iterable[tuple[str, Row]], decided: Mapping[str, Outcome], listings: Mapping[str, Outcome]
-) -> Measurement:
-    """Compare rows, each with the identity of its listing, with what was decided.
-
-    ``decided`` are the outcomes of images by their digests, ``listings`` those of listings.
-    """
+def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Outcomes) -> Measurement:
+    """Compare rows, each with the identity of its listing, with what was decided."""
+    decided, listings = outcomes.decided(), outcomes.decided("listing")
+    appeals, overturned = outcomes.appeals()
     leads: list[_Lead] = []
     raised: dict[str, tuple[set[_Group], Decision]] = {}  # listings, by keywords or reports
     with_image_lead: set[str] = set()
@@ -109,6 +108,8 @@ def measure_outcomes(
         leads=len(leads),
         decided=confirmed + judgements[Judgement.REJECTED],
         precision=tuple(_precision(leads)),
+        appeals=appeals,
+        overturned=share(overturned, appeals) if appeals else None,
         misses=_misses(cleared, drawn, audited, found, confirmed),
     )
 

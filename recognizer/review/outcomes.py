@@ -178,6 +178,23 @@ class Outcomes(Closes):
         found = self._select("standing", f"number IN ({last})")
         return {getattr(one, key): one for one in found if one.judgement in DECIDED}
 
+    def appeals(self) -> tuple[int, int]:
+        """Return how many confirmed leads were appealed against and decided; how many overturned.
+
+        As for other outcomes, what was said last of an image or listing counts.
+        """
+        # The bare columns are those of the row with the highest number.
+        last = (
+            "SELECT occasion, judgement, max(number), sum(judgement = 'confirmed') AS confirmed"
+            " FROM standing GROUP BY ifnull(sha256, 'listing:' || listing)"
+        )
+        ((appeals, overturned),) = self.file.select(
+            f"SELECT count(*), ifnull(sum(judgement = 'rejected'), 0) FROM ({last})"
+            " WHERE occasion = 'appeal' AND judgement IN ('confirmed', 'rejected')"
+            " AND confirmed > (judgement = 'confirmed')"
+        )
+        return appeals, overturned
+
     def _select(
         self, table: str, condition: str, values: Sequence[object] = ()
     ) -> Iterator[Outcome]:

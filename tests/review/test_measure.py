@@ -1,6 +1,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from recognizer.listing_rules import KeywordHit
 from recognizer.policy import CandidateKind, Decision
 from recognizer.review.measure import Measurement, measure_outcomes, weighted_count
-from recognizer.review.outcomes import DECIDED, Judgement, Occasion, Outcome
+from recognizer.review.outcomes import Judgement, Occasion, Outcome, Outcomes
 from recognizer.rows.row import Row
 from tests.review.outcomes import outcome
 from tests.rows.rows import NOW, bare_row, digest, lead
@@ -24,9 +26,18 @@ def said(name: str, judgement: Judgement, hours: float = 1, **values: Any) -> Ou
 
 def measure(rows: Sequence[Row], *outcomes: Outcome) -> Measurement:
     named = [(str((row.item or {}).get("listing_id", row.source)), row) for row in rows]
-    decided = [one for one in outcomes if one.judgement in DECIDED]
-    listings = {one.listing: one for one in decided if one.listing}
-    return measure_outcomes(named, {one.sha256 or "": one for one in decided}, listings)
+    with TemporaryDirectory() as folder, Outcomes(Path(folder) / "t.sqlite", create=True) as team:
+        team.add(outcomes)
+        return measure_outcomes(named, team)
+
+
+def test_an_appeal_upholds_or_overturns_what_was_confirmed_before() -> None:
+    appeal = {"occasion": Occasion.APPEAL, "hours": 2}
+    before = [said("a", C), said("b", C), said("c", R), said("d", C), said("e", C)]
+    appeals = [said(name, of, **appeal) for name, of in zip("abcd", (C, R, R, U), strict=True)]
+    found = measure(leads(*"abcde"), *before, *appeals)
+    assert (found.appeals, found.overturned.value) == (2, 0.5)
+    assert measure(leads("a"), said("a", C)).overturned is None
 
 
 def leads(*names: str, decision: str = "review") -> list[Row]:
