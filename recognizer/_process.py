@@ -219,18 +219,20 @@ class ProcessPool(Closes):
             raise UsageError("the worker processes were closed already")
         is_new = "child" not in self._served.__dict__
         child = self._start() if is_new else self._served.child
-        number = next(self._numbers)
+        number, is_sent = next(self._numbers), False
         try:
             with suppress(OSError):  # it has died: the end of its connection will show it
                 child.connection.send((number, request))
+                is_sent = True
             answered, answer = child.receive(self._timeout)
         except DiedError as died:
             del self._served.child
             self._children.discard(child)
             with self._lock:
                 self._replaced += 1
-            # Its memory may have grown before: in a new process it is this request's.
-            if died.reason is Reason.OUT_OF_MEMORY and not is_new:
+            # It died before, or its memory may have grown before: a new one dies of this request.
+            is_innocent = died.reason is Reason.OUT_OF_MEMORY or not is_sent
+            if is_innocent and not is_new and not self._is_closed:
                 return self._answer(request)
             raise
         if answered != number:

@@ -77,6 +77,14 @@ def test_an_accident_costs_one_answer(
     assert guarded.decide(bad, Policy()).decision == "unscored"
 
 
+def test_an_image_is_not_blamed_for_a_process_that_died_before(guarded: GuardedRecognizer) -> None:
+    before = guarded.predict(RED)
+    for child in [*guarded._pool._children]:
+        child.process.kill()
+        child.process.join()
+    assert [guarded.predict(RED) for _ in range(3)] == [before] * 3
+
+
 def test_a_hanging_image_is_logged_not_shown_and_the_end(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from recognizer._atomic import make_folder
+from recognizer._atomic import check_place, make_folder
 from recognizer.cli import ExitCode, options
 from recognizer.cli.progress import print_table, show_stage, shown, working
 from recognizer.dataset.check import check_data
@@ -206,6 +206,8 @@ def suspects(
     options.require_extra("train", "cleanlab", "sklearn")
     from recognizer.dataset.suspects import find_suspects, write_suspects
 
+    if output is not None:
+        check_place(output)
     photos = [p for p in load_data(data) if p.split == split]
     recognizer = Recognizer.load(bundle)
     with show_stage("features") as progress:

@@ -13,13 +13,15 @@ from typer import Argument, Option
 from recognizer._atomic import require_own, require_page
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json, require_extra, to_json
-from recognizer.cli.progress import print_wide, show_stage, working
+from recognizer.cli.progress import print_table, print_wide, show_stage, working
 from recognizer.dataset.manifest import Photo, corrected, load_data
 from recognizer.dataset.out_of_fold import import_pyarrow, read_out_of_fold
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError, UsageError
 from recognizer.evaluation.templates import render
-from recognizer.model.bundle import Bundle
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.folders import check_output
+from recognizer.policy import FALSE_POSITIVE_RATES
 from recognizer.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -78,9 +80,10 @@ def evaluate_command(
         if data or bundle or files or split or against or robustness:
             raise UsageError(
                 "--out-of-fold measures what its file has: leave out the bundle, and all options "
-                "but --json and --rounds"
+                "but --json, --prevalence and --rounds"
             )
-        found = measure_out_of_fold(read_out_of_fold(out_of_fold), out_of_fold.name, **how)
+        held = read_out_of_fold(out_of_fold)
+        found = measure_out_of_fold(held, out_of_fold.name, prevalence=prevalence, **how)
         figures, page = {found.split: found}, render("evaluation.md.j2", e=found)
     elif data is None:
         raise UsageError("give --data, the labelled photos, or --out-of-fold")
@@ -201,6 +204,7 @@ def calibrate_command(
     from recognizer.evaluation.calibrate import calibrate_bundle
     from recognizer.evaluation.figures import MIN_FOR_CALIBRATION
 
+    check_output(output)
     recognizer = Recognizer.load(bundle)
     held_out = load_held_out(data, recognizer.bundle, "validation")
     products = sum(photo.is_product for photo in held_out)
@@ -213,4 +217,11 @@ def calibrate_command(
         )
     with show_stage("scoring the validation split") as progress:
         calibrate_bundle(recognizer, held_out, output, on_progress=progress)
-    typer.echo(f"Wrote {output}, calibrated on {len(held_out)} photos", err=True)
+    made = load_bundle(output)
+    thresholds = ((label, map(label.thresholds.get, FALSE_POSITIVE_RATES)) for label in made.labels)
+    print_table(
+        f"{made.title}, calibrated on {len(held_out)} photos",
+        ("", *(f"at {rate:.1%}" for rate in FALSE_POSITIVE_RATES)),
+        ([one.name, *("-" if t is None else f"{t:.4f}" for t in own)] for one, own in thresholds),
+    )
+    typer.echo(f"Wrote {output}", err=True)

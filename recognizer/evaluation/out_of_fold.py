@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,11 @@ from recognizer.prediction import Prediction
 from recognizer.status import Status
 
 
-def measure_out_of_fold(found: OutOfFold, title: str, *, rounds: int = 1000) -> Evaluation:
-    """Measure out-of-fold predictions, calibrated across folds; ``title`` is for the tables."""
+def measure_out_of_fold(found: OutOfFold, title: str, **how: Any) -> Evaluation:
+    """Measure out-of-fold predictions, calibrated across folds; ``title`` is for the tables.
+
+    ``how`` is for :func:`measure`.
+    """
     numbers = np.unique(found.folds)
     if len(numbers) < 2:
         raise DatasetError(f"{title}: {len(numbers)} folds; at least 2 are needed")
@@ -54,7 +58,7 @@ def measure_out_of_fold(found: OutOfFold, title: str, *, rounds: int = 1000) -> 
         predictions,
         verdicts,
         "out of fold",
-        rounds=rounds,
+        **how,
     )
     return replace(whole, bundle=title, same_sources=_same_sources(found))
 

@@ -62,7 +62,7 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
                 right.plot(max(rate, lowest), over, "o", color=color, markersize=5, clip_on=False)
         left.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.03))
         left.set_title("Precision and recall, among these photos", fontsize=10)
-        left.legend(fontsize=8, frameon=False)
+        left.legend(fontsize=8, edgecolor="none")
         right.set(xscale="log", xlabel="false-positive rate", ylabel="recall")
         right.set(xlim=(lowest, 1), ylim=(0, 1.03))
         right.set_title("Recall and false-positive rate (left edge: 0)", fontsize=10)

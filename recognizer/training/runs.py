@@ -18,13 +18,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from recognizer._atomic import make_folder, replacing
 from recognizer.dataset.folds import read_folds, stratified_folds
 from recognizer.dataset.manifest import Photo, corrected, fingerprint
 from recognizer.dataset.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
 from recognizer.errors import DatasetError, TrainingError
+from recognizer.model.folders import DESCRIPTION_FILE
 from recognizer.training.cache import PhotoCache
 from recognizer.training.cascade import (
     Cascade,
@@ -117,6 +118,8 @@ def open_recipe(config: TrainingConfig | None, photos: Sequence[Photo], folder: 
         if others:
             words = " and ".join(_CHANGED[key] for key in others)
             raise TrainingError(f"{folder} is of {words}: {advice}")
+    elif (folder / DESCRIPTION_FILE).exists():
+        raise TrainingError(f"{folder} is a bundle: choose another folder for the recipe")
     else:
         build_network(config, len(labels))  # what is wrong is said before a folder is made
         for backbone in config.cascade.backbones:
@@ -168,7 +171,9 @@ def train_recipe(recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: N
     if not path.exists():
         network = fold_network(recipe, None, clock)
         with replacing(path) as partial_file:
-            save_file({n: v.contiguous() for n, v in network.state_dict().items()}, partial_file)
+            # Not save_file, whose file nobody else may read.
+            tensors = {n: v.contiguous() for n, v in network.state_dict().items()}
+            partial_file.write_bytes(save(tensors))
 
 
 def _leave_out(recipe: Recipe, clock: _Clock) -> OutOfFold:

@@ -11,7 +11,7 @@ from recognizer.dataset.manifest import Photo, load_data
 from recognizer.dataset.suspects import find_suspects
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from tests.conftest import encoded, picture, succeed
+from tests.conftest import encoded, picture, refuse, succeed
 from tests.labelled import COLOR_OF, photo, write_photos
 
 
@@ -48,6 +48,7 @@ def test_the_command_lists_and_writes(recognizer: Recognizer, tmp_path: Path) ->
     table = tmp_path / "suspects.csv"
     options = ("-d", root, "-b", recognizer.bundle.path, "-o", table)
     succeed("dataset", "suspects", *options)
+    refuse("dataset", "suspects", *options[:-1], tmp_path / "nowhere" / "x.csv")
     with table.open() as file:
         first = next(csv.DictReader(file))
     assert (first["label"], first["suggested"]) == ("ceramic", "ivory_worked")

@@ -73,6 +73,7 @@ def test_the_same_network_is_another_bundle(
     assert done.exit_code == ExitCode.DONE, done.output
     assert "so few photos say little: 12 with a product" in " ".join(done.stderr.split())
     again = load_bundle(tmp_path / "ours-v2")
+    assert all(f"{t:.4f}" in done.stdout for t in again.labels[0].thresholds.values())
     assert (again.title, again.version) == ("ours-v2", 2)
     assert again.digest != recognizer.bundle.digest
     assert again.model == recognizer.bundle.model

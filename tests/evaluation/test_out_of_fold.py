@@ -11,7 +11,7 @@ from recognizer.dataset.manifest import Photo
 from recognizer.dataset.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
 from recognizer.errors import DatasetError
 from recognizer.evaluation.out_of_fold import measure_out_of_fold
-from tests.conftest import invoke, refuse, succeed
+from tests.conftest import refuse, succeed
 from tests.tiny import LABELS
 
 pytest.importorskip("pyarrow")
@@ -88,9 +88,9 @@ def test_labels_of_one_source_are_marked(photos: list[Photo], tmp_path: Path) ->
 def test_the_command_line_measures_a_file_alone(file: Path) -> None:
     done = succeed("evaluate", "--out-of-fold", file, "--rounds", 20)
     assert "out-of-fold.parquet, out of fold" in done.output
-    done = invoke("evaluate", "--out-of-fold", file, "--rounds", 20, "--json")
+    done = succeed("evaluate", "--out-of-fold", file, "--rounds", 20, "--prevalence", 0.5, "--json")
     content = json.loads(done.stdout)
-    assert content["out of fold"]["photos"] == 36
+    assert (content["out of fold"]["photos"], content["out of fold"]["prevalence"]) == (36, 0.5)
     assert content["out of fold"]["leads"]["ivory_worked"]["photos"] == 12
     for wrong in (("--out-of-fold", file, "--split", "test"), ("tiny-v1", "--out-of-fold", file)):
         assert "leave out the bundle" in refuse("evaluate", *wrong).stderr

@@ -26,6 +26,7 @@ from recognizer.training.runs import (
     read_recipe,
     train_recipe,
 )
+from tests.tiny import write_tiny_bundle
 from tests.training.conftest import small_config
 
 
@@ -95,7 +96,9 @@ def test_what_is_finished_is_not_done_again_and_the_rest_is_estimated(
     assert not said
 
 
-def test_another_recipe_or_other_photos_do_not_go_on(trained: Recipe, split: list[Photo]) -> None:
+def test_another_recipe_or_other_photos_do_not_go_on(
+    trained: Recipe, split: list[Photo], tmp_path: Path
+) -> None:
     other = msgspec.structs.replace(trained.config, learning_rate=0.1)
     fewer = [p for p in split if p is not next(q for q in split if q.split == "train")]
     for config, photos, words in (
@@ -107,6 +110,8 @@ def test_another_recipe_or_other_photos_do_not_go_on(trained: Recipe, split: lis
             open_recipe(config, photos, trained.folder)
     with (found := open_recipe(None, split, trained.folder)).cache:
         assert found.config == trained.config
+    with pytest.raises(TrainingError, match="is a bundle"):
+        open_recipe(other, split, write_tiny_bundle(tmp_path / "tiny-v1"))
 
 
 @pytest.mark.parametrize(
