@@ -74,15 +74,14 @@ def serve(log: Path, *arguments: object) -> None:
     with log.open("a") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    # Some versions of Python hold them back in all that a fork server forks.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     sys.argv = ["recognizer", "review", *map(str, arguments)]
     main()
 
 
 class Server:
-    """A server in a process that can be killed, always at the same address.
-
-    ``log`` has what it prints.
-    """
+    """A server in a process that can be killed, always at the same address."""
 
     def __init__(self, scan: Path, team: Path, *options: str) -> None:
         with closing(socket.create_server(("127.0.0.1", 0))) as free:
