@@ -191,7 +191,7 @@ def _arrow_cell(value: Any, kind: Any) -> Any:
     if isinstance(value, str):
         return valid(value)
     if types.is_string(kind):
-        return json.dumps(msgspec.to_builtins(value), ensure_ascii=False)
+        return json.dumps(msgspec.to_builtins(value))
     return [*value.items()] if types.is_map(kind) else value
 
 

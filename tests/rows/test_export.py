@@ -32,7 +32,7 @@ SUFFIXES = [".jsonl", ".csv", ".parquet"]
 def rows(recognizer: Recognizer) -> list[Row]:
     region = Region(label="ivory_worked", score=0.5, box=(0, 1, 2, 3), frame=0)
     red = encoded(picture("red"))
-    item = {"id": 7, "title": HOSTILE, "large": 2**70, "reports": 2}
+    item = {"id": 7, "title": HOSTILE, "large": 2**70, "reports": 2, "note": "\udcff"}
     hits = (KeywordHit(keyword="象牙", column="title"),)
     named = row_of(recognizer, "red, \n象牙.jpg", red, regions=(region,), item=item, keywords=hits)
     return [named, row_of(recognizer, "\udcff.jpg", b"")]
