@@ -307,7 +307,7 @@ def begin_work(
 ) -> queue.SimpleQueue[Any]:
     """Return a queue of what the parent sends to this process, which prints nothing from now on.
 
-    It exits when the parent does. A thread calls ``expect`` with each message as it comes.
+    It exits when the parent does. A thread calls ``expect`` with each message as it arrives.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

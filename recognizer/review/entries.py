@@ -29,7 +29,7 @@ MAX_SIMILAR = 24  # photos
 
 _REFRESH_SECONDS = 15.0  # that a scan may be ahead of what was said of its listings
 _REFRESH_SHARE = 0.05  # of the time at most, for looking at all of them, or counting, again
-_QUICK_SECONDS = 0.01  # what takes no longer to count is counted anew for each page
+_QUICK_SECONDS = 0.01  # what takes no longer to count is counted again for each page
 
 _TABLES = """
 CREATE TEMP TABLE state (unit INTEGER PRIMARY KEY, number INTEGER, state TEXT, judge TEXT,

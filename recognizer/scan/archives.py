@@ -64,7 +64,7 @@ def archive_items(
 ) -> Iterator[Item]:
     """Yield the images of an archive and its flaws, in the order of the members.
 
-    An item with columns is no image but metadata, for :func:`grouped`.
+    An item with columns is metadata, for :func:`grouped`.
     """
     with KeySet() as seen:
         for member in members:
