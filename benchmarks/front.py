@@ -27,19 +27,19 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.metrics import average_precision_score, roc_curve
 
-from recognizer.dataset.manifest import Photo, load_data
-from recognizer.dataset.out_of_fold import read_out_of_fold
-from recognizer.evaluation.plots import STYLE
+from recognizer.lab.dataset.manifest import Photo, load_data
+from recognizer.lab.dataset.out_of_fold import read_out_of_fold
+from recognizer.lab.evaluation.plots import STYLE
+from recognizer.lab.training.config import load_config
+from recognizer.lab.training.head import features_of, fit_head
+from recognizer.lab.training.model import build_network
+from recognizer.lab.training.onnx_export import export_fp32
+from recognizer.lab.training.quantization import quantize
+from recognizer.lab.training.runs import Recipe, open_recipe
 from recognizer.model.bundle import load_bundle
 from recognizer.model.folders import MODEL_FILE
 from recognizer.model.numerics import sigmoid
 from recognizer.model.session import session_options
-from recognizer.training.config import load_config
-from recognizer.training.head import features_of, fit_head
-from recognizer.training.model import build_network
-from recognizer.training.onnx_export import export_fp32
-from recognizer.training.quantization import quantize
-from recognizer.training.runs import Recipe, open_recipe
 
 NETWORKS = (
     *((0, 192), (0, 208), (0, 224), (0, 320)),

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from recognizer import Policy, Recognizer
-from recognizer.evaluation.metrics import CONFIDENCE, precision_estimate, share
-from recognizer.evaluation.plots import STYLE
 from recognizer.imaging.thumbnail import draw_heatmap
+from recognizer.lab.evaluation.metrics import CONFIDENCE, precision_estimate, share
+from recognizer.lab.evaluation.plots import STYLE
 from recognizer.model.bundle import load_bundle
 
 ROOT = Path(__file__).resolve().parents[1]

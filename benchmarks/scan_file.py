@@ -22,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from recognizer.decision import limits_of
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.policy import Decision, Policy, Probability, Rule, Verdict
+from recognizer.policy.decide import limits_of
+from recognizer.policy.values import Decision, Policy, Probability, Rule, Verdict
 from recognizer.prediction import Prediction
 from recognizer.rows import (
     NewRow,

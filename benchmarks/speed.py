@@ -37,10 +37,10 @@ import onnxruntime
 from PIL import Image
 
 from recognizer import __version__
-from recognizer.dataset.manifest import load_data
 from recognizer.engine import Recognizer
 from recognizer.errors import RecognizerError, UsageError
 from recognizer.imaging import model_input, perceptual_hash
+from recognizer.lab.dataset.manifest import load_data
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import MODEL_FILE
 from recognizer.model.session import open_session

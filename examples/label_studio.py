@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from recognizer.review.outcomes import MAX_CHARACTERS, Judgement, Outcome
+from recognizer.desk.outcomes import MAX_CHARACTERS, Judgement, Outcome
 from recognizer.taxonomy import load_taxonomy
 
 QUERY = """

@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from recognizer.guarded import GuardedRecognizer
     from recognizer.imaging import Frame, ImageSource, Limits, LoadedImage
     from recognizer.known.matches import KnownItems, share_bank
-    from recognizer.listing_rules import AlwaysReview, KeywordHit, Keywords, Reports
     from recognizer.model.bundle import Bundle, load_bundle
     from recognizer.model.description import BundleFamily, BundleLabel, Calibration
-    from recognizer.policy import (
+    from recognizer.policy.listing_rules import AlwaysReview, KeywordHit, Keywords, Reports
+    from recognizer.policy.values import (
         Candidate,
         CandidateKind,
         Decision,
@@ -129,8 +129,8 @@ __all__ = [
 ]
 
 _HOMES = (
-    *("errors", "status", "taxonomy", "prediction", "listing_rules"),  # load nothing heavy
-    "policy",
+    *("errors", "status", "taxonomy", "prediction", "policy.listing_rules"),  # load nothing heavy
+    "policy.values",
     *("model.description", "model.bundle", "imaging", "engine", "known.matches", "guarded"),
 )
 

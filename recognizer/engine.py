@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.decision import decide
 from recognizer.errors import ProviderError, UsageError, require_owner
 from recognizer.imaging import (
     Frame,
@@ -28,7 +27,8 @@ from recognizer.imaging import (
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.numerics import sigmoid
 from recognizer.model.session import is_onnxruntime_error, open_session
-from recognizer.policy import KnownMatch, Policy, Verdict
+from recognizer.policy.decide import decide
+from recognizer.policy.values import KnownMatch, Policy, Verdict
 from recognizer.prediction import Prediction, Region
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind

@@ -23,7 +23,16 @@ def count() -> dict[str, int]:
     package = [path for path in sources if path.is_relative_to(ROOT / "recognizer")]
     pages = [path for path in (ROOT / "docs").glob("*.md") if path in files]
     folders = {path.parent for path in package if path.parent.name != "cli"}
+    houses = {
+        house: sum(
+            map(_lines, (p for p in package if p.is_relative_to(ROOT / "recognizer" / house)))
+        )
+        for house in ("desk", "lab")
+    }
     return {
+        "core_lines": sum(map(_lines, package)) - sum(houses.values()),
+        "desk_lines": houses["desk"],
+        "lab_lines": houses["lab"],
         "package_lines": sum(map(_lines, package)),
         "python_lines": sum(map(_lines, sources)),
         "commands": sum(map(_commands, VERBS)),

@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator, FormatChecker
 from typer.testing import CliRunner, Result
 
 from recognizer.cli import ExitCode, app
-from recognizer.dataset.manifest import Photo
 from recognizer.engine import Recognizer
+from recognizer.lab.dataset.manifest import Photo
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.rows import Row, ScanFile, row_schema
 from tests.pictures import encoded, picture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.dataset.manifest import Photo, load_data
+from recognizer.lab.dataset.manifest import Photo, load_data
 from tests.conftest import encoded, picture
 
 COLOR_OF = {"ivory_worked": "red", "ceramic": "green", "listing_other": "blue"}
@@ -101,4 +101,4 @@ def carry_small_recipe(folder: Path, patch: pytest.MonkeyPatch) -> None:
         assert count == 1
     path = folder / "small-cpu.toml"
     path.write_text(recipe, encoding="utf-8")
-    patch.setattr("recognizer.training.config.carried_recipes", lambda: {"small-cpu": path})
+    patch.setattr("recognizer.lab.training.config.carried_recipes", lambda: {"small-cpu": path})

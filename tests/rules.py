@@ -1,6 +1,6 @@
 """Rules for tests, in few words."""
 
-from recognizer.policy import CandidateKind, Probability, Rate, Rule
+from recognizer.policy.values import CandidateKind, Probability, Rate, Rule
 
 
 def rule(review: float | None = None, priority: float | None = None, *, p: bool = False) -> Rule:

@@ -18,7 +18,7 @@ from recognizer.engine import BATCH_SIZE, Recognizer, local_probability
 from recognizer.errors import BundleError, BundleSchemaError, PolicyError, ProviderError, UsageError
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Calibration
-from recognizer.policy import CandidateKind, Decision, Policy, Probability, Rule
+from recognizer.policy.values import CandidateKind, Decision, Policy, Probability, Rule
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recognizer import Policy, Recognizer, Status, load_taxonomy
-from recognizer.policy import FALSE_POSITIVE_RATES
+from recognizer.policy.values import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Kind
 from tests import golden
 from tests.conftest import encoded, picture

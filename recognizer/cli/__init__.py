@@ -69,6 +69,12 @@ _MODULES = {
 }
 """Verb -> its module, if its name is another."""
 
+_HOUSES = {
+    "recognizer.desk": ("review", "report", "outcomes", "measure", "evidence", "verify"),
+    "recognizer.lab": ("enroll", "evaluate", "calibrate", "train", "export", "dataset"),
+}
+"""House -> its verbs, unless it is the core."""
+
 EXAMPLES = (
     "recognizer scan photos/ --report report.html",
     "recognizer scan listings.csv --output scan.sqlite --policy strict",
@@ -138,7 +144,8 @@ class _Verbs(typer.core.TyperGroup):
 
 def load_verb(verb: str) -> Any:
     """Import the module of a verb, and return its command or group."""
-    module = importlib.import_module(f"recognizer.cli.{_MODULES.get(verb, verb)}")
+    house = next((house for house, verbs in _HOUSES.items() if verb in verbs), "recognizer")
+    module = importlib.import_module(f"{house}.cli.{_MODULES.get(verb, verb)}")
     if function := getattr(module, f"{verb}_command", None):
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
         app.command(verb)(function)

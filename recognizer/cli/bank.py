@@ -10,15 +10,15 @@ import typer
 from typer import Argument, Option
 
 from recognizer.cli import options
-from recognizer.cli.inputs import open_reviewed
 from recognizer.cli.options import output_option
 from recognizer.cli.progress import require_none_failed
+from recognizer.desk.cli.inputs import open_reviewed
+from recognizer.desk.decided import known_items
 from recognizer.errors import UsageError
 from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
 from recognizer.known.bank import Bank, KnownItem, is_exchange, read_exchange, write_exchange
 from recognizer.model.bundle import load_bundle
-from recognizer.policy import Finding
-from recognizer.review.decided import known_items
+from recognizer.policy.values import Finding
 from recognizer.taxonomy import load_taxonomy, unknown_name
 
 app = options.group(

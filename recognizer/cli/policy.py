@@ -12,19 +12,19 @@ from typer import Option
 
 from recognizer._atomic import check_place, replacing, require_own
 from recognizer.cli import options
-from recognizer.cli.evaluate import load_held_out, score
-from recognizer.cli.inputs import bundle_behind, open_reviewed
 from recognizer.cli.options import output_option, print_json, require_extra
 from recognizer.cli.progress import print_table, working
-from recognizer.decision import limits_of
+from recognizer.desk.cli.inputs import bundle_behind, open_reviewed
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
+from recognizer.lab.cli.evaluate import load_held_out, score
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Estimate, percent
-from recognizer.policy import CandidateKind, Policy, policy_path, policy_toml
+from recognizer.policy.decide import limits_of
+from recognizer.policy.values import CandidateKind, Policy, policy_path, policy_toml
 
 if TYPE_CHECKING:
-    from recognizer.review.thresholds import Choice
+    from recognizer.desk.thresholds import Choice
 
 PLOTS = (".png", ".svg")
 MAX_STEPS = 12  # choices that are printed
@@ -126,7 +126,7 @@ def thresholds_command(
     Needs the extra `evaluate`.
     """
     require_extra("evaluate", "scipy", "sklearn", *(("matplotlib",) if plot else ()))
-    from recognizer.review.thresholds import choose, measure_labelled, measure_reviewed, policy_of
+    from recognizer.desk.thresholds import choose, measure_labelled, measure_reviewed, policy_of
 
     if (cases_per_reviewer is None) == (precision is None):
         raise UsageError("give --cases-per-reviewer (and --reviewers), or --precision")
@@ -184,7 +184,7 @@ def thresholds_command(
             partial_file.write_text(policy_toml(chosen, comments), encoding="utf-8")
         typer.echo(f"Wrote {output}{kept}", err=True)
     if plot is not None and choice.steps:
-        from recognizer.evaluation.plots import draw_steps, write_figure
+        from recognizer.lab.evaluation.plots import draw_steps, write_figure
 
         steps = [(step.leads, step.recall, step.precision) for step in choice.steps]
         write_figure(draw_steps(steps, choice.chosen, capacity), plot)

@@ -25,7 +25,7 @@ from recognizer.imaging.sources import MEBIBYTE
 from recognizer.known.matches import share_bank
 from recognizer.model.bundle import Bundle, load_bundle, load_carried_bundles
 from recognizer.model.description import counted
-from recognizer.policy import Policy
+from recognizer.policy.values import Policy
 from recognizer.rows import AuditSample, Ranking, Row, ScanFile, ScanSummary, ScanWriter
 from recognizer.rows.item_key import MEMBER
 from recognizer.scan import Access, Engine, Lookahead, ScanOptions, Shard, Skipped, expand
@@ -200,7 +200,7 @@ def scan_command(
                 )
             if report is not None:
                 # With its templates: most scans write none.
-                from recognizer.review.page import write_report
+                from recognizer.desk.page import write_report
 
                 write_report(output, report, [model, *load_carried_bundles()])
             if as_json:

@@ -7,13 +7,13 @@ import typer
 from typer import Argument, Option
 
 from recognizer.cli import options
-from recognizer.cli.inputs import bundles_behind
 from recognizer.cli.options import output_option, print_json
 from recognizer.cli.progress import print_table, shown, working
 from recognizer.cli.scan import row_line
+from recognizer.desk.cli.inputs import bundles_behind
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
-from recognizer.policy import Policy
+from recognizer.policy.values import Policy
 from recognizer.rows import (
     DecisionDiff,
     Ranking,

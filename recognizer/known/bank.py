@@ -27,7 +27,7 @@ from recognizer._atomic import csv_cell, replacing, require_own, text_of_cell
 from recognizer._closing import Closes
 from recognizer.errors import BankError
 from recognizer.known.index import HASH_BYTES
-from recognizer.policy import Finding
+from recognizer.policy.values import Finding
 
 _TEXT = r"[^\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"  # no control character or lone surrogate
 _NAME = (_TEXT + "{1,200}", "one line of text, 1 to 200 characters")

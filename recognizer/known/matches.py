@@ -12,7 +12,7 @@ from typing import Any
 
 from recognizer.known.bank import Bank
 from recognizer.known.index import TRANSFORMS, HashIndex, to_bytes, transformed
-from recognizer.policy import KnownMatch
+from recognizer.policy.values import KnownMatch
 from recognizer.prediction import MAX_DISTANCE
 
 MAX_MATCHES = 20  # matches of one image that are reported, the nearest

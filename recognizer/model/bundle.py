@@ -48,7 +48,7 @@ from recognizer.model.folders import (
     read_verified,
 )
 from recognizer.model.numerics import sigmoid
-from recognizer.policy import FALSE_POSITIVE_RATES, Candidate, CandidateKind
+from recognizer.policy.values import FALSE_POSITIVE_RATES, Candidate, CandidateKind
 from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy
 
 SCHEMA = 4  # the schema of ``bundle.json`` that this version writes and reads

@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from recognizer.policy import FALSE_POSITIVE_RATES
+from recognizer.policy.values import FALSE_POSITIVE_RATES
 from recognizer.prediction import Digest, Natural
 from recognizer.taxonomy import Kind
 
@@ -58,7 +58,7 @@ class Training:
     """What the network was trained on: photos, by their fingerprint."""
 
     fingerprint: str
-    recipe: Mapping[str, Any]  # see :mod:`recognizer.training.config`
+    recipe: Mapping[str, Any]  # see :mod:`recognizer.lab.training.config`
     photos: int = 0
     sources: int = 0
     averaged_runs: int = 1  # of which the weights are the mean
@@ -224,7 +224,7 @@ class Leads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationSummary:
-    """What ``bundle.json`` keeps of an :class:`~recognizer.evaluation.evaluate.Evaluation`."""
+    """What ``bundle.json`` keeps of an :class:`~recognizer.lab.evaluation.evaluate.Evaluation`."""
 
     split: str
     fingerprint: str

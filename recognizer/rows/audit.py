@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from recognizer.errors import UsageError
-from recognizer.policy import Decision
+from recognizer.policy.values import Decision
 from recognizer.rows.row import Row
 
 STRATA = ((0.1, 100.0), (0.01, 10.0), (0.0, 1.0))

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from recognizer.decision import decide, limits_of, severity
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle
-from recognizer.policy import Decision, Policy
+from recognizer.policy.decide import decide, limits_of, severity
+from recognizer.policy.values import Decision, Policy
 from recognizer.prediction import Prediction
 from recognizer.rows.images import change_rows
 from recognizer.rows.item_key import item_key

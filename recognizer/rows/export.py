@@ -15,7 +15,7 @@ from msgspec import inspect
 from recognizer import __version__
 from recognizer._atomic import csv_cell, replacing, require_own
 from recognizer.errors import MissingExtraError, UsageError
-from recognizer.policy import Policy
+from recognizer.policy.values import Policy
 from recognizer.rows.listings import Listing, read_listings
 from recognizer.rows.records import valid
 from recognizer.rows.row import Row

@@ -5,10 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from recognizer.listing_columns import Role, as_count, as_text, as_time, as_url, price_of, value_of
-from recognizer.listing_rules import KeywordHit
 from recognizer.model.description import ModelReference
-from recognizer.policy import CandidateKind, Decision, Lead
+from recognizer.policy.listing_columns import (
+    Role,
+    as_count,
+    as_text,
+    as_time,
+    as_url,
+    price_of,
+    value_of,
+)
+from recognizer.policy.listing_rules import KeywordHit
+from recognizer.policy.values import CandidateKind, Decision, Lead
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.records import to_json
 from recognizer.rows.row import Reference, Row

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from recognizer.listing_columns import (
+from recognizer.model.bundle import Bundle
+from recognizer.policy.listing_columns import (
     Role,
     as_count,
     as_text,
@@ -21,8 +22,7 @@ from recognizer.listing_columns import (
     price_of,
     value_of,
 )
-from recognizer.model.bundle import Bundle
-from recognizer.policy import CandidateKind
+from recognizer.policy.values import CandidateKind
 from recognizer.rows.item_key import MEMBER, hash_of, item_key, plain_name
 from recognizer.rows.row import Row
 from recognizer.status import Status

@@ -11,10 +11,10 @@ from msgspec import Meta
 
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.known.matches import KnownItems
-from recognizer.listing_rules import KeywordHit
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import ModelReference
-from recognizer.policy import CandidateKind, Decision, KnownMatch, Lead, Policy, Verdict
+from recognizer.policy.listing_rules import KeywordHit
+from recognizer.policy.values import CandidateKind, Decision, KnownMatch, Lead, Policy, Verdict
 from recognizer.prediction import Digest, Prediction, Region, Score, object_schema
 from recognizer.status import Reason, Status
 

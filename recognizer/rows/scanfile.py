@@ -24,7 +24,7 @@ from recognizer._closing import Closes
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.known.bank import APPLICATION_ID as BANK_ID
-from recognizer.listing_columns import listing_of
+from recognizer.policy.listing_columns import listing_of
 from recognizer.rows.records import SELECT_ROW, as_name, read_row
 from recognizer.rows.row import Row
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from recognizer.policy import Decision
+from recognizer.policy.values import Decision
 from recognizer.rows.row import Row
 from recognizer.status import Reason, Status
 

@@ -9,14 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from recognizer.decision import LeadThresholds, limits_of
 from recognizer.engine import GPU_BATCH, Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging import PREPROCESSING_VERSION, Limits
 from recognizer.known.matches import KnownItems
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE
-from recognizer.policy import Policy
+from recognizer.policy.decide import LeadThresholds, limits_of
+from recognizer.policy.values import Policy
 from recognizer.rows.audit import AuditSample
 from recognizer.rows.records import result_key
 from recognizer.scan.bounds import Bounds

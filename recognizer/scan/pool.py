@@ -25,7 +25,7 @@ from recognizer._process import (
 )
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle
-from recognizer.policy import Policy
+from recognizer.policy.values import Policy
 from recognizer.prediction import Prediction
 from recognizer.rows.images import NewRow
 from recognizer.rows.records import result_of

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from recognizer._closing import Closes
 from recognizer.model.bundle import Bundle
-from recognizer.policy import Policy
+from recognizer.policy.values import Policy
 from recognizer.rows.deciding import Decider
 from recognizer.rows.images import NewRow
 from recognizer.rows.item_key import item_key

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 
 from recognizer._process import begin_work, defect, prepare, resident_bytes
-from recognizer.decision import decide
 from recognizer.engine import Recognizer, ScoredImage
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits, LoadedImage
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.imaging.thumbnail import THUMBNAIL_SIDE, shrink
+from recognizer.policy.decide import decide
 from recognizer.prediction import Prediction, Region
 from recognizer.rows.images import NewRow
 from recognizer.rows.records import result_of

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.policy import EXAMPLES, Decision, Policy
+from recognizer.policy.values import EXAMPLES, Decision, Policy
 from tests.conftest import invoke, refuse, succeed
 
 

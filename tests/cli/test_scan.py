@@ -9,7 +9,7 @@ from typer.testing import Result
 from recognizer import __version__
 from recognizer.cli import VERBS, ExitCode
 from recognizer.cli.scan import default_output, row_line
-from recognizer.policy import CandidateKind
+from recognizer.policy.values import CandidateKind
 from recognizer.rows import ScanFile
 from tests.conftest import invoke, read_rows, refuse, run_python
 from tests.rows.rows import bare_row, lead

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.policy import Policy
+from recognizer.policy.values import Policy
 from recognizer.scan.pool import WorkerPool
 from tests.conftest import invoke, read_rows
 from tests.docs.blocks import PAGES, ROOT, Block, blocks

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from examples import label_studio
+from recognizer.desk.outcomes import Judgement, Outcomes
 from recognizer.prediction import Region
-from recognizer.review.outcomes import Judgement, Outcomes
 from tests.conftest import succeed
 from tests.rows.rows import bare_row, digest, write_scan
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recognizer.known.bank import KnownItem
-from recognizer.policy import Finding
+from recognizer.policy.values import Finding
 
 TIME = "2026-03-01T10:00:00+00:00"
 HASH = "0123456789abcdef" * 4

@@ -12,7 +12,7 @@ from typing import Any
 from recognizer.engine import Recognizer
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import ModelReference
-from recognizer.policy import CandidateKind, Decision, Finding, KnownMatch, Lead, Policy
+from recognizer.policy.values import CandidateKind, Decision, Finding, KnownMatch, Lead, Policy
 from recognizer.rows import NewRow, Ranking, ScanFile, ScanWriter, group_copies
 from recognizer.rows.row import Reference, Row
 from recognizer.status import Reason, Status

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from recognizer.policy import Decision
+from recognizer.policy.values import Decision
 from recognizer.rows import Row, ScanFile
 from recognizer.rows.deciding import Comparison, compare
 from tests.conftest import invoke, refuse, succeed

@@ -15,8 +15,8 @@ from pyarrow import parquet
 
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
-from recognizer.listing_rules import KeywordHit
-from recognizer.policy import Decision, Policy
+from recognizer.policy.listing_rules import KeywordHit
+from recognizer.policy.values import Decision, Policy
 from recognizer.prediction import Region
 from recognizer.rows import Row, ScanFile, write_listings, write_rows
 from recognizer.rows.row import Reference

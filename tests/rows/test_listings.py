@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recognizer.policy import Decision
+from recognizer.policy.values import Decision
 from recognizer.rows import ScanFile, read_listings
 from recognizer.rows.listings import Listing
 from recognizer.rows.row import Row

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.description import ModelReference
-from recognizer.review.outcomes import Judgement, Outcome, Outcomes
 from recognizer.rows import (
     Merged,
     NewRow,

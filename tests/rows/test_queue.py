@@ -13,10 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import LabelEvidence, PhotoCounts
-from recognizer.policy import Decision, Policy
-from recognizer.review.outcomes import Judgement, Outcome, Outcomes
+from recognizer.policy.values import Decision, Policy
 from recognizer.rows import (
     NewRow,
     Ranking,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recognizer.engine import Recognizer
-from recognizer.policy import Decision
+from recognizer.policy.values import Decision
 from recognizer.prediction import Region
 from recognizer.rows.item_key import alternate_path, item_key
 from recognizer.rows.row import Row, row_schema

@@ -16,9 +16,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recognizer.errors import RecognizerError, ScanFileError, UsageError
-from recognizer.listing_rules import KeywordHit
 from recognizer.model.description import ModelReference
-from recognizer.policy import CandidateKind, Decision, Finding, KnownMatch, Lead
+from recognizer.policy.listing_rules import KeywordHit
+from recognizer.policy.values import CandidateKind, Decision, Finding, KnownMatch, Lead
 from recognizer.prediction import Region
 from recognizer.rows import Ranking, Row, ScanFile, ScanWriter, read_listings
 from recognizer.rows.row import Reference

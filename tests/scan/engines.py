@@ -17,7 +17,7 @@ from recognizer.engine import Recognizer, ScoredImage
 from recognizer.errors import ProviderError
 from recognizer.imaging import ImageSource, LoadedImage
 from recognizer.model.bundle import load_bundle
-from recognizer.policy import Policy
+from recognizer.policy.values import Policy
 from recognizer.rows import Ranking, ScanSummary, ScanWriter
 from recognizer.scan import Item, ScanOptions, scan
 from recognizer.scan.options import WorkerPayload

@@ -7,7 +7,7 @@ from recognizer.engine import Recognizer
 from recognizer.known.bank import Bank, KnownItem
 from recognizer.known.matches import share_bank
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.policy import CandidateKind, Finding, Policy, Probability, Rule
+from recognizer.policy.values import CandidateKind, Finding, Policy, Probability, Rule
 from recognizer.prediction import Region
 from recognizer.rows import ScanSummary
 from recognizer.scan import Item, ScanOptions, Scorer, WorkerPayload

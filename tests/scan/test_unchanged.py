@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recognizer.policy import Policy, Probability, Rule
+from recognizer.policy.values import Policy, Probability, Rule
 from recognizer.rows import ScanSummary
 from recognizer.scan import Item, worker
 from recognizer.scan.worker import Reader

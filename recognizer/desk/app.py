@@ -1,0 +1,347 @@
+"""The pages and requests of the review server; it only reads, calls the queue, and renders."""
+
+import asyncio
+import hashlib
+import hmac
+import sqlite3
+from collections.abc import Callable, Collection
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlencode
+
+import msgspec
+from msgspec import Meta
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from recognizer.desk.cards import CardMaker
+from recognizer.desk.entries import MAX_GROUP, PAGE_SIZE, Image, from_key
+from recognizer.desk.outcomes import MAX_CHARACTERS, Judgement
+from recognizer.desk.photos import SIDES, Photos, Unavailable
+from recognizer.desk.queue import Assessment, ConflictError, Queue
+from recognizer.desk.security import Guard, reviewer_name
+from recognizer.desk.texts import LANGUAGES, Texts, language_of
+from recognizer.desk.views import View
+from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
+from recognizer.lab.evaluation.templates import ENVIRONMENT
+
+_WEEK = 7 * 86400
+_PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
+
+Key = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", max_length=16)]
+Keys = Annotated[tuple[Key, ...], Meta(max_length=MAX_GROUP)]
+
+
+class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a page asks for: a verdict on a listing, its near-copies or several; to skip or to undo.
+
+    With ``keep`` it says that a listing is still open; with ``is_list`` it wants itself, no card.
+    """
+
+    do: Literal["confirmed", "rejected", "unsure", "escalated", "skip", "undo", "keep"]
+    listing: Key | None = None
+    listings: Keys = ()
+    is_list: bool = msgspec.field(default=False, name="list")
+    note: Annotated[str, Meta(max_length=2 * MAX_CHARACTERS["note"])] | None = None
+    label: Annotated[str, Meta(max_length=MAX_CHARACTERS["label"])] | None = None
+    also: Keys = ()
+    without: Keys = ()
+    expected: Annotated[int, Meta(ge=1, le=MAX_GROUP)] = 1
+
+
+def make_app(
+    queue: Queue,
+    photos: Photos,
+    *,
+    secret: str,
+    port: int,
+    token: str | None = None,
+    hosts: Collection[str] | None = None,
+    is_encrypted: bool = False,
+    stop: Callable[[], None] = lambda: None,
+) -> Starlette:
+    """Return the application.
+
+    ``secret`` signs cookies. ``token`` is what one has to know to sign in, or None if the machine's
+    users are trusted. ``stop`` is called when the server has lost a file.
+    """
+    pages = _Pages(queue, photos, token, stop)
+    key = hashlib.sha256(f"{secret}\n{token or ''}".encode()).hexdigest()
+    return Starlette(
+        routes=[
+            Route("/", pages.desk),
+            Route("/login", pages.login, methods=["GET"]),
+            Route("/login", pages.sign_in, methods=["POST"]),
+            Route("/logout", pages.sign_out, methods=["POST"]),
+            Route("/listing/{key}", pages.desk),
+            Route("/listing/{key}/photos", pages.strip),
+            Route("/listings", pages.listings),
+            Route("/similar/{key}", pages.similar),
+            Route("/shift", pages.shift),
+            Route("/act", pages.act, methods=["POST"]),
+            Route("/photo/{key}/{kind}", pages.photo),
+            Mount("/static", StaticFiles(packages=[("recognizer.desk", "static")])),
+        ],
+        middleware=[
+            Middleware(Guard, hosts=hosts),
+            Middleware(
+                SessionMiddleware,
+                secret_key=key,
+                session_cookie=f"recognizer_review_{port}",  # ports share their cookies
+                max_age=_WEEK,
+                same_site="strict",
+                https_only=is_encrypted,
+            ),
+        ],
+        exception_handlers={
+            HTTPException: pages.failure,
+            ConflictError: pages.failure,
+            ScanFileError: pages.broken,
+        },
+    )
+
+
+class _Pages:
+    def __init__(
+        self, queue: Queue, photos: Photos, token: str | None, stop: Callable[[], None]
+    ) -> None:
+        self._queue = queue
+        self._photos = photos
+        self._token = token
+        self._stop = stop
+        self._cards = CardMaker(queue, photos)
+        self._slots = {kind: asyncio.Semaphore(count) for kind, count in _PHOTOS_AT_ONCE.items()}
+
+    # --- pages ------------------------------------------------------------------------------------
+
+    def login(self, request: Request) -> Response:
+        return self._render(request, "login.html.j2", error=None)
+
+    async def sign_in(self, request: Request) -> Response:
+        try:
+            given = parse_qs((await request.body()).decode("utf-8"), max_num_fields=8)
+        except ValueError as error:
+            raise HTTPException(400) from error
+        form = {key: values[0] for key, values in given.items()}
+        token, name = self._token or "", reviewer_name(form.get("name", ""))
+        is_known = hmac.compare_digest(token.encode(), form.get("token", "").encode())
+        if name is None or (token and not is_known):
+            wrong = "wrong_token" if token and not is_known else "wrong_name"
+            return self._render(request, "login.html.j2", 403, error=wrong)
+        request.session["name"] = name
+        return RedirectResponse("/", 303)
+
+    async def sign_out(self, request: Request) -> Response:
+        await run_in_threadpool(self._queue.release, _who_acts(request))
+        del request.session["name"]
+        return JSONResponse({"url": "/login"})
+
+    def desk(self, request: Request) -> Response:
+        reviewer = _signed_in(request)
+        view = View.from_query(request.query_params)
+        unit = _number(request) if "key" in request.path_params else None
+        entry = self._queue.take(reviewer, view, unit)
+        if entry is None and unit is not None:
+            raise HTTPException(404)
+        return self._render(request, "desk.html.j2", view=view, entry=entry)
+
+    def strip(self, request: Request) -> Response:
+        _signed_in(request, 403)
+        if (entry := self._queue.entry(_number(request))) is None:
+            raise HTTPException(404)
+        strip = self._cards.strip(entry, _page_number(request))
+        return self._render(request, "stage.html.j2", strip=strip, blind=entry.is_blind)
+
+    def listings(self, request: Request) -> Response:
+        _signed_in(request)
+        return self._render(request, "listings.html.j2", **self._list(request))
+
+    def similar(self, request: Request) -> Response:
+        _signed_in(request)
+        return self._render(request, "similar.html.j2", image=self._image(request))
+
+    def shift(self, request: Request) -> Response:
+        _signed_in(request)
+        return self._render(request, "shift.html.j2")
+
+    async def photo(self, request: Request) -> Response:
+        _signed_in(request, 403)
+        kind = request.path_params["kind"]
+        if kind not in {*SIDES, "original"}:
+            raise HTTPException(404)
+        async with self._slots["small" if kind == "small" else "large"]:
+            return await run_in_threadpool(self._photo, request, kind)
+
+    def _photo(self, request: Request, kind: str) -> Response:
+        image = self._image(request)
+        try:
+            label = request.query_params.get("label", "")
+            data, media_type = self._photos.picture(image.number, image.row, kind, label)
+        except Unavailable as error:
+            return Response(self._texts(request)(error.key), 404, media_type="text/plain")
+        headers = {"content-security-policy": "default-src 'none'; sandbox"}
+        return Response(data, media_type=media_type, headers=headers)
+
+    def failure(self, request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 409
+        if status == 303:
+            return RedirectResponse("/login", 303)
+        keys = {400: "bad_request", 401: "signed_out", 404: "not_found", 409: "conflict"}
+        return self._say(request, status, self._texts(request)(keys.get(status, "refused")))
+
+    def broken(self, request: Request, error: Exception) -> Response:
+        texts = self._texts(request)
+        if isinstance(error, ScanFileChangedError):  # nothing may be stored in another file
+            self._stop()
+            return self._say(request, 503, texts("lost", why=error))
+        if getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+            return self._say(request, 507, texts("no_room"))
+        return self._say(request, 503, texts("broken", why=error))
+
+    def _say(self, request: Request, status: int, words: str) -> Response:
+        if request.method == "POST":
+            return JSONResponse({"notice": words}, status)
+        return HTMLResponse(self._html(request, None, "failure.html.j2", message=words), status)
+
+    # --- what changes something -------------------------------------------------------------------
+
+    async def act(self, request: Request) -> Response:
+        reviewer = _who_acts(request)
+        try:
+            data = msgspec.json.decode(await request.body(), type=Act)
+        except (ValueError, RecursionError) as error:
+            raise HTTPException(400) from error
+        return await run_in_threadpool(self._act, request, reviewer, data)
+
+    def _act(self, request: Request, reviewer: str, data: Act) -> Response:
+        texts = self._texts(request)
+        view = View.from_query(request.query_params)
+        entry, status = None, 200
+        if data.do == "keep":
+            self._queue.keep(reviewer, None if data.listing is None else from_key(data.listing))
+            return JSONResponse({})
+        try:
+            if data.do == "undo":
+                entry = self._queue.undo(reviewer)
+                notice = texts("undone" if entry else "nothing_to_undo")
+            elif data.listings:
+                notice = self._decide_many(reviewer, data, texts)
+            else:
+                notice = self._decide(reviewer, data, texts)
+        except UsageError as error:
+            return JSONResponse({"notice": texts("bad_input", why=error)}, 400)
+        except ConflictError:
+            notice, status = texts("conflict"), 409
+        if data.is_list:
+            rows = self._html(request, reviewer, "list.html.j2", **self._list(request))
+            return JSONResponse({"html": rows, "notice": notice})
+        entry = entry or self._queue.take(reviewer, view)
+        card = self._html(request, reviewer, "card.html.j2", view=view, entry=entry)
+        url = f"/?{urlencode(view.to_query())}".rstrip("?")
+        return JSONResponse({"html": card, "notice": notice, "url": url}, status)
+
+    def _decide(self, reviewer: str, data: Act, texts: Texts) -> str:
+        if data.listing is None:
+            raise HTTPException(400)
+        unit = from_key(data.listing)
+        if (entry := self._queue.entry(unit)) is None:
+            raise ConflictError
+        title = (entry.title or entry.name)[:80]
+        if data.do == "skip":
+            self._queue.skip(reviewer, unit)
+            return texts("said_skip", title=title)
+        verdict = Assessment(
+            judgement=Judgement(data.do),
+            note=(data.note or "").strip().replace("\r\n", "\n") or None,
+            label=data.label or None,
+            also={*map(from_key, data.also)},
+            without={*map(from_key, data.without)},
+        )
+        count = self._queue.decide(reviewer, unit, verdict, expected=data.expected)
+        state = texts(verdict.judgement)
+        if count > 1:
+            return texts("said_bulk", n=count, state=state)
+        return texts("said_one", state=state, title=title)
+
+    def _decide_many(self, reviewer: str, data: Act, texts: Texts) -> str:
+        if data.do == "skip":
+            raise HTTPException(400)
+        judgement, units = Judgement(data.do), {*map(from_key, data.listings)}
+        count = self._queue.decide_many(reviewer, sorted(units), judgement)
+        left = len(units) - count
+        key = "some_not_stored" if left else "said_bulk"
+        return texts(key, n=count, left=left, state=texts(judgement))
+
+    # --- what pages are made of -------------------------------------------------------------------
+
+    def _list(self, request: Request) -> dict[str, Any]:
+        view, number = View.from_query(request.query_params), _page_number(request)
+        listings, total = self._queue.page(view, number)
+        pages = max(1, -(-total // PAGE_SIZE))  # there may be fewer than when a link was made
+        counts = {"total": total, "number": min(number, pages), "pages": pages}
+        return {"view": view, "listings": listings, **counts}
+
+    def _image(self, request: Request) -> Image:
+        if (image := self._queue.image(_number(request))) is None:
+            raise HTTPException(404)
+        return image
+
+    def _texts(self, request: Request) -> Texts:
+        if (asked := request.query_params.get("lang")) in LANGUAGES:
+            request.session["lang"] = asked
+        wanted = language_of(request.headers.get("accept-language", ""))
+        return Texts(request.session.get("lang", wanted))
+
+    def _html(self, request: Request, reviewer: str | None, name: str, /, **context: Any) -> str:
+        values = {
+            **self._cards.context(self._texts(request), request.url.path, reviewer),
+            "is_lead": reviewer in self._queue.lead_reviewers,
+            "params": request.query_params,
+            "languages": LANGUAGES,
+            "needs_token": self._token is not None,
+            "counts": self._queue.open_counts() if reviewer else {},
+        }
+        return ENVIRONMENT.get_template(name).render(values | context)
+
+    def _render(self, request: Request, name: str, status: int = 200, **context: Any) -> Response:
+        return HTMLResponse(self._html(request, _reviewer(request), name, **context), status)
+
+
+def _reviewer(request: Request) -> str | None:
+    name = request.session.get("name")
+    return name if isinstance(name, str) else None
+
+
+def _signed_in(request: Request, otherwise: int = 303) -> str:
+    if (name := _reviewer(request)) is None:
+        raise HTTPException(otherwise)
+    return name
+
+
+def _who_acts(request: Request) -> str:
+    """Return who sends a request that changes something.
+
+    Another site cannot send one of this type without asking first, which nobody answers.
+    """
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        raise HTTPException(400)
+    return _signed_in(request, 401)
+
+
+def _number(request: Request) -> int:
+    """Return the number behind the key in an address."""
+    try:
+        return from_key(msgspec.convert(request.path_params["key"], Key))
+    except msgspec.ValidationError as error:
+        raise HTTPException(404) from error
+
+
+def _page_number(request: Request) -> int:
+    given = request.query_params.get("page", "")
+    return max(1, int(given)) if given.isascii() and given.isdecimal() and len(given) < 7 else 1

@@ -1,0 +1,182 @@
+"""What pages and cards say: plain values for the templates, which escape all of them."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from recognizer.desk.entries import Entries, Entry, Image
+from recognizer.desk.photos import Photos, heat_threshold
+from recognizer.desk.texts import Texts
+from recognizer.desk.views import AUDIT, STATES, View
+from recognizer.model.bundle import Bundle
+from recognizer.model.description import counted
+from recognizer.policy.values import CandidateKind, Lead
+from recognizer.rows.listings import QUEUE_ORDER, Listing
+from recognizer.rows.row import Row
+from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy
+
+PHOTOS_ON_A_CARD = 40  # the desk has pages of them, the report only the first
+
+MAX_LABELS = 6  # more would crowd out what they are about
+MAX_INSTEAD = 4
+MAX_GUIDES = 3
+_MIN_SCORE = 0.02  # below this a bar would be empty
+
+
+def describe_evidence(bundle: Bundle, name: str) -> str | None:
+    """Return in words how well a bundle knows a product; None for a label that is none."""
+    if bundle.taxonomy.labels[name].kind is not Kind.PRODUCT:
+        return None
+    if name not in bundle.label_names:
+        return "none: this model does not recognise it"
+    if (evidence := bundle.labels[bundle.label_names.index(name)].evidence) is None:
+        return "not recorded in the bundle"
+    train, test = evidence.train, evidence.test
+    text = _count(train.photos, train.sources, "training photo")
+    if enrolment := evidence.enrolment:
+        text = f"{text}: {enrolment.words}" if train.photos else enrolment.words
+    if not test.photos:
+        return f"{text}; not measured: no test photos"
+    text += f"; measured on {_count(test.photos, test.sources, 'test photo')}"
+    if found := evidence.average_precision:
+        text += f": average precision {found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+    return text
+
+
+def _count(photos: int, sources: int, noun: str) -> str:
+    text = counted(photos, noun)
+    return f"{text} from {counted(sources, 'source')}" if photos and sources else text
+
+
+class Bar(NamedTuple):
+    """The score of a label, with its threshold if that is drawn; a lead has these fields, too."""
+
+    name: str
+    score: float
+    threshold: float | None = None
+    kind: CandidateKind = CandidateKind.LABEL
+
+
+class Shown(NamedTuple):
+    """A picture within the page, else why there is none; and where the original is."""
+
+    src: str = ""
+    original: str = ""
+    missing: str = ""
+
+
+class CardMaker:
+    """Makes the cards of listings, whose pictures are fetched by the keys of their images."""
+
+    is_report = False
+
+    def __init__(self, entries: Entries, photos: Photos) -> None:
+        self._entries = entries
+        self._photos = photos
+
+    def context(self, texts: Texts, path: str, reviewer: str | None) -> dict[str, Any]:
+        """Return what every page needs; the addresses of a report are in its fragment."""
+        bundles = self._photos.bundles.values()
+        taxonomies = [*(bundle.taxonomy for bundle in bundles), load_taxonomy()]
+
+        def product_name(name: str) -> str:
+            known = (one for one in taxonomies if name in one.labels)
+            return texts.label(name, next(known, taxonomies[0]))
+
+        return {
+            "t": texts,
+            "is_report": self.is_report,
+            "path": path,
+            "base": "#" if self.is_report else "",
+            "view": View(),
+            "reviewer": reviewer,
+            "entries": self._entries,
+            "policy": self._photos.policy,
+            "product_name": product_name,
+            "card_of": self.card,
+            "show": self.show,
+            "heat_of": self.heat_of,
+            "AUDIT": AUDIT,
+            "levels": QUEUE_ORDER[:3],
+            "states": (*STATES, "all"),
+        }
+
+    def show(self, image: Image) -> Shown | None:
+        """Return the picture of an image if the page holds it itself."""
+
+    def card(self, entry: Entry) -> dict[str, Any]:
+        """Return what ``card.html.j2`` shows of a listing, with the first page of its photos.
+
+        In the audit sample nothing of its scores is there until it is decided.
+        """
+        strip = self.strip(entry)
+        rows = [image.row for image in strip["images"]]
+        listing = Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
+        found = map(self._photos.bundles.get, (row.model.digest for row in rows))
+        bundle = next(filter(None, found), None)
+        # First the lead by which the listing is ranked: it has evidence behind it.
+        leads = sorted(listing.leads, key=lambda one: one.name != entry.product)
+        instead = _instead(listing)
+        if entry.is_blind:
+            leads, instead = [], []
+        choices, others = _choices(
+            [*leads, *instead], bundle.taxonomy if bundle else load_taxonomy()
+        )
+        return {
+            "listing": listing,
+            "strip": strip,
+            "leads": leads,
+            "instead": instead,
+            "choices": choices,
+            "other_choices": others,
+            "guides": _guides(leads, listing, bundle) if bundle else (),
+        }
+
+    def strip(self, entry: Entry, page: int = 1) -> dict[str, Any]:
+        """Return a page of the photos of a listing, counted from 1."""
+        images = self._entries.photos(entry, PHOTOS_ON_A_CARD, (page - 1) * PHOTOS_ON_A_CARD)
+        total = self._entries.photo_count(entry)
+        pages = max(1, -(-total // PHOTOS_ON_A_CARD))
+        return {"images": images, "total": total, "page": page, "pages": pages}
+
+    def heat_of(self, row: Row) -> Bar | None:
+        """Return the label whose heat-map is shown: that of the highest lead, else product."""
+        if (bundle := self._photos.bundles.get(row.model.digest)) is None or not row.scores:
+            return None
+        names = [lead.name for lead in row.leads if lead.kind is CandidateKind.LABEL]
+        names = names or [*bundle.products]
+        score, name = max((row.scores.get(name, 0.0), name) for name in names)
+        return Bar(name, score, heat_threshold(row, bundle, name, self._photos.policy))
+
+
+def _guides(
+    leads: Iterable[Lead], listing: Listing, bundle: Bundle
+) -> list[tuple[Label, str | None]]:
+    """Return lead labels, and the likeliest one of families without any, with their evidence."""
+    members = {(one.kind, one.name): one.members for one in bundle.candidates}
+    scores = listing.scores or {}
+    names: list[str] = []
+    for lead in leads:
+        labels = members.get((lead.kind, lead.name), ())
+        if not {*names} & {*labels}:
+            names += sorted(labels, key=lambda name: -scores.get(name, 0))[:1]
+    known = bundle.taxonomy.labels
+    return [(known[name], describe_evidence(bundle, name)) for name in names[:MAX_GUIDES]]
+
+
+def _instead(listing: Listing) -> list[Bar]:
+    """Return the highest scores other than those of leads: look-alikes, animals, other products."""
+    named = {lead.name for lead in listing.leads if lead.kind is CandidateKind.LABEL}
+    ranked = sorted((listing.scores or {}).items(), key=lambda pair: -pair[1])
+    others = [Bar(*one) for one in ranked if one[0] not in named and one[1] >= _MIN_SCORE]
+    return others[:MAX_INSTEAD]
+
+
+def _choices(bars: Iterable[Bar | Lead], taxonomy: Taxonomy) -> tuple[list[str], list[str]]:
+    """Return the labels that a reviewer is likely to choose, and all others, products first."""
+    labels = [bar.name for bar in bars if bar.kind is CandidateKind.LABEL]
+    for label in [*labels]:  # what the leads are confused with, though it scored low
+        if label in taxonomy.labels:
+            labels += taxonomy.labels[label].confused_with
+    likely = [*dict.fromkeys(labels)][:MAX_LABELS]
+    ranked = sorted(taxonomy.labels.values(), key=lambda label: label.kind is not Kind.PRODUCT)
+    return likely, [label.name for label in ranked if label.name not in likely]

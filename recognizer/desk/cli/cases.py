@@ -1,0 +1,84 @@
+"""Case folders of leads: ``recognizer evidence`` makes one, ``verify`` checks it."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from recognizer.cli import ExitCode, options
+from recognizer.cli.progress import require_none_failed, shown, working
+from recognizer.desk.cli.inputs import bundle_behind, open_reviewed, read_original
+from recognizer.desk.evidence import find_leads, write_case
+from recognizer.desk.verify import Result, verify_case
+from recognizer.engine import Recognizer
+from recognizer.errors import BundleNotFoundError
+from recognizer.model.description import ModelReference, counted
+
+
+def evidence_command(
+    scan: options.ScanArgument,
+    leads: Annotated[
+        list[str] | None,
+        Option("--lead", help="An image: its source, or 8 digits of its sha256; repeatable."),
+    ] = None,
+    listings: Annotated[
+        list[str] | None, Option("--listing", help="All scored images of a listing, by its ID.")
+    ] = None,
+    output: Annotated[Path, options.output_option("The new folder of the case.")] = Path("case"),
+    outcomes: options.OutcomesOption = None,
+    bundle: options.RowsBundleOption = None,
+    title: options.TitleOption = None,
+    allow_http: options.AllowHttpOption = False,
+) -> None:
+    """Make a case, a BagIt bag: the originals, and what the model and people said of them.
+
+    The exit code is 3 if an original could not be read. The case digest that is printed stands
+    for every byte of the folder: note it elsewhere. Needs the extra `evidence`.
+    """
+    options.require_extra("evidence")
+    with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
+        rows = find_leads(file, leads or [], listings or [])
+        digest, missing = write_case(
+            rows,
+            output,
+            recognizer=Recognizer(bundle_behind(rows[0].model, bundle)),
+            read=partial(read_original, allow_http=allow_http),
+            outcomes_of=lambda row: found_out.about(row.sha256, file.name_of(row)),
+            scan=scan.name,
+            title=title,
+        )
+    written = {row.sha256 for row in rows if row.source not in missing}
+    typer.echo(f"Wrote {output}: {counted(len(written), 'image')}\nCase digest: {digest}")
+    require_none_failed(f"{source}: not in the case: {why}" for source, why in missing.items())
+
+
+def verify_command(
+    case: Annotated[Path, Argument(metavar="CASE", help="The folder of a case.")],
+    bundle: options.RowsBundleOption = None,
+    digest: Annotated[str | None, Option(help="The case digest, as noted elsewhere.")] = None,
+) -> None:
+    """Check that nothing in a case was changed, and that the photos score the same.
+
+    The exit code is 3 if a check failed or could not be done. Without --digest, a case that was
+    replaced as a whole goes unnoticed.
+    """
+
+    def load(reference: ModelReference) -> Recognizer | None:
+        try:
+            return Recognizer(bundle_behind(reference, bundle))
+        except BundleNotFoundError as error:
+            typer.echo(shown(str(error)), err=True)
+            return None
+
+    done = bad = 0
+    for check in verify_case(case, load, digest):
+        done += 1
+        bad += check.result is not Result.OK
+        if check.result is not Result.OK or not check.detail.startswith("sha256 "):
+            typer.echo(f"{check.result:8}  {shown(check.subject)}: {shown(check.detail)}")
+    if bad:
+        typer.echo(f"{case}: {counted(bad, 'check')} failed or could not be done", err=True)
+        raise typer.Exit(ExitCode.SOME_FAILED)
+    typer.echo(f"{case}: unchanged, {counted(done, 'check')}")

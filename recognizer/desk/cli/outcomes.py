@@ -1,0 +1,153 @@
+"""What people found out about leads (``outcomes``), and what it says of a scan (``measure``)."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Argument
+
+from recognizer.cli import options
+from recognizer.cli.options import print_json, require_extra
+from recognizer.cli.progress import print_table, require_none_failed, working
+from recognizer.desk.cli.inputs import open_reviewed, read_original
+from recognizer.desk.decided import about_images, count_unknown, write_dataset
+from recognizer.desk.outcomes import OUTCOMES, Outcomes, read_outcomes
+from recognizer.model.description import counted
+from recognizer.rows import ScanFile
+from recognizer.rows.export import write_records
+
+if TYPE_CHECKING:
+    from recognizer.desk.measure import Measurement, Precision
+
+app = options.group("Import, export and use what reviewers found out about leads.")
+
+
+@app.command("import")
+def import_(
+    scan: options.ScanArgument,
+    files: Annotated[list[Path], Argument(metavar="FILE", help="JSON, JSON lines or CSV.")],
+    outcomes: options.OutcomesOption = None,
+) -> None:
+    """Add outcomes from files, such as those that a report saves. Known ones are skipped.
+
+    An outcome that names a listing of the scan and no image is about those images of the listing
+    that are leads.
+    """
+    target = outcomes or scan
+    with ScanFile(scan) as file, Outcomes(target, write=True, create=True) as found_out:
+        with found_out.file.transaction(), working(f"Reading {len(files)} files"):
+            new = sum(found_out.add(about_images(file, read_outcomes(path))) for path in files)
+        total = len(found_out)
+        file.use_outcomes_of(target)
+        unknown = count_unknown(file, new)
+    typer.echo(f"{target}: {new:,} new, {total:,} in all")
+    if unknown:
+        typer.echo(f"{unknown:,} of the new ones are about no image or listing of {scan}", err=True)
+
+
+@app.command()
+def export(
+    scan: options.ScanArgument,
+    output: Annotated[
+        Path, Argument(metavar="FILE", help="A .jsonl, .csv or .parquet file, or -: JSON lines.")
+    ],
+    outcomes: options.OutcomesOption = None,
+    raw: options.RawOption = False,
+) -> None:
+    """Write all outcomes, in the order in which they were added, to a file."""
+    with Outcomes(outcomes or scan) as found_out:
+        if str(output) == "-":
+            for outcome in found_out:
+                typer.echo(outcome.to_json_line(), nl=False)
+            return
+        count = write_records(output, OUTCOMES, found_out, raw)
+    typer.echo(f"Wrote {output}: {count:,} outcomes")
+
+
+@app.command()
+def dataset(
+    scan: options.ScanArgument,
+    output: Annotated[Path, Argument(metavar="FOLDER", help="The new data folder.")],
+    outcomes: options.OutcomesOption = None,
+    allow_http: options.AllowHttpOption = False,
+) -> None:
+    """Write the confirmed and rejected images, with a manifest, for `train` and `enroll`.
+
+    The exit code is 3 if an image could not be read.
+    """
+    with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
+        read = partial(read_original, allow_http=allow_http)
+        labels, missing = write_dataset(file, found_out, output, read)
+    for label, count in sorted(labels.items()):
+        typer.echo(f"{count:6}  {label}")
+    typer.echo(f"Wrote {output}: {counted(labels.total(), 'image')}")
+    require_none_failed(f"{source}: not used: {why}" for source, why in missing.items())
+
+
+def measure_command(
+    scan: options.ScanArgument,
+    outcomes: options.OutcomesOption = None,
+    *,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Measure a scan by what reviewers found out: precision, appeals and misses.
+
+    Intervals are 95 % intervals. Misses need an audit sample (`recognizer scan --audit-rate`).
+    Needs the extra `evaluate`.
+    """
+    require_extra("evaluate", "scipy")
+    from recognizer.desk.measure import measure_outcomes
+
+    with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
+        rows = ((file.name_of(row), row) for row in file.rows())
+        found = measure_outcomes(rows, found_out)
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+def _print(found: Measurement) -> None:
+    print_table(
+        f"{found.leads:,} leads of {counted(found.images, 'image')}, {found.decided:,} decided",
+        [
+            *("raised by", "level", "confirmed", "as this product", "rejected", "open"),
+            *("precision, %", "of this product, %"),
+        ],
+        map(_cells, found.precision),
+        "confirmed: as whatever wildlife product",
+    )
+    if found.overturned is not None:
+        typer.echo(f"Appeals: {found.appeals}, overturned {found.overturned.as_percent()}")
+    if (misses := found.misses) is None:
+        typer.echo("Misses: unknown; no image of an audit sample was decided.")
+        return
+    typer.echo(
+        f"Misses: {misses.found} of {misses.audited} audited images ({misses.drawn} drawn of "
+        f"{misses.cleared:,} clear) show a product: an estimated "
+        f"{misses.rate.as_percent()} of the clear images"
+    )
+    if misses.recall is not None:
+        typer.echo(f"Recall: {misses.recall.as_percent()}")
+
+
+_NAMES = {
+    None: "all",
+    "label": "{}",
+    "family": "{} (family)",
+    "keyword": "keyword {!r}",
+    "reports": "reports by users",
+}
+
+
+def _cells(found: Precision) -> list[str]:
+    as_product = "-" if found.kind in {"keyword", "reports"} else found.as_product
+    numbers = (found.confirmed, as_product, found.rejected, found.open)
+    shares = (
+        "-" if share is None else share.as_percent().replace(" %", "")
+        for share in (found.precision, found.product_precision)
+    )
+    return [_NAMES[found.kind].format(found.name), found.level, *map(str, numbers), *shares]

@@ -1,0 +1,184 @@
+"""The review queue: ``recognizer review`` serves it to a team, ``report`` writes it to a file."""
+
+import secrets
+import signal
+import socket
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from typer import Option
+
+from recognizer._atomic import require_page
+from recognizer.cli import options
+from recognizer.cli.options import require_extra
+from recognizer.cli.progress import working
+from recognizer.desk.cli.inputs import bundles_behind, read_original
+from recognizer.desk.outcomes import Outcome
+from recognizer.desk.page import write_report
+from recognizer.errors import UsageError
+from recognizer.policy.values import Policy
+from recognizer.rows.export import require_decided_by
+
+DEFAULT_PORT = 8420
+GRACE_SECONDS = 5  # for answers that are under way when the server is stopped
+
+
+def review_command(
+    scan: options.ScanArgument,
+    outcomes: options.OutcomesOption = None,
+    policy: options.OptionalPolicyOption = None,
+    host: Annotated[
+        str, Option(help="Address to listen on; others than this machine's own need a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, Option(help="The port; 0 for any.", min=0, max=65535)] = DEFAULT_PORT,
+    token: Annotated[
+        str | None,
+        Option(
+            envvar="RECOGNIZER_REVIEW_TOKEN",
+            help="What reviewers sign in with, at least 16 characters.",
+            show_default="one is made if --host needs it",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, Option(help="A name by which browsers call this; repeatable.")
+    ] = None,
+    certificate: Annotated[
+        Path | None, Option(exists=True, help="Serve HTTPS with this certificate and key.")
+    ] = None,
+    lead_reviewer: Annotated[
+        list[str] | None,
+        Option(metavar="NAME", help="One who alone decides on what is escalated; repeatable."),
+    ] = None,
+    print_outcomes: Annotated[
+        bool, Option("--print-outcomes", help="Print what reviewers say as JSON lines.")
+    ] = False,
+    allow_http: options.AllowHttpOption = False,
+    bundle: options.RowsBundleOption = None,
+) -> None:
+    """Work through the leads of a scan as a team: a queue in the browser, served from here.
+
+    What reviewers say is stored at once. The server can be stopped and started at any time, and new
+    rows of a scan appear by themselves. With --policy, its actions are shown with the listings.
+    """
+    require_extra("review")
+    import uvicorn
+
+    from recognizer.desk.app import make_app
+    from recognizer.desk.photos import Photos
+    from recognizer.desk.queue import Queue
+    from recognizer.desk.security import MIN_TOKEN, is_loopback, reviewer_name
+
+    if token is not None and len(token) < MIN_TOKEN:
+        raise UsageError(f"--token: at least {MIN_TOKEN} characters")
+    if certificate is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, password="")
+        except OSError as error:
+            raise UsageError(
+                f"--certificate {certificate}: a certificate and its private key, which needs no "
+                "password, as PEM in one file"
+            ) from error
+    leads = [reviewer_name(name) for name in lead_reviewer or ()]
+    if None in leads:
+        raise UsageError("--lead-reviewer: 1 to 60 characters, the name that the reviewer gives")
+    is_local = is_loopback(host)
+    names = (host, socket.gethostname(), *(allow_host or []))
+    if makes_token := not is_local and token is None:
+        token = secrets.token_urlsafe(24)
+    bundles = bundles_behind(bundle)
+    rules = None if policy is None else Policy.load(policy, bundles[0].taxonomy)
+    with (
+        Queue(
+            scan,
+            outcomes,
+            lead_reviewers=[name for name in leads if name],
+            on_outcomes=_print if print_outcomes else lambda _: None,
+        ) as queue,
+        Photos(queue.file, partial(read_original, allow_http=allow_http), bundles, rules) as photos,
+        _listening(host, port) as listening,
+    ):
+        if rules is not None:
+            require_decided_by(rules, queue.file)
+        port = listening.getsockname()[1]
+
+        def stop() -> None:
+            server.should_exit = True
+
+        app = make_app(
+            queue,
+            photos,
+            secret=queue.secret(secrets.token_urlsafe(24)),
+            port=port,
+            token=token,
+            hosts=None if is_local else {name.lower() for name in names},
+            is_encrypted=certificate is not None,
+            stop=stop,
+        )
+        config = uvicorn.Config(app, log_level="warning", server_header=False, proxy_headers=False)
+        config.ssl_certfile = certificate
+        config.timeout_graceful_shutdown = GRACE_SECONDS
+        server = uvicorn.Server(config)
+        scheme = "http" if certificate is None else "https"
+        shown = names[1] if host in {"0.0.0.0", "::"} else host  # noqa: S104 - a comparison
+        shown = f"[{shown}]" if ":" in shown else shown
+        typer.echo(f"Reviewers open {scheme}://{shown}:{port}/ (Ctrl-C stops)", err=print_outcomes)
+        if makes_token:  # one that is given is a secret, and stays out of logs
+            typer.echo(f"Token: {token}", err=print_outcomes)
+        if not is_local and certificate is None:
+            typer.echo(
+                "The connection is not encrypted: use a trusted network, or give --certificate",
+                err=True,
+            )
+        # uvicorn sends itself again what has stopped it: the files are to be closed first.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        server.run(sockets=[listening])
+        queue.check()
+
+
+def _print(outcomes: Sequence[Outcome]) -> None:
+    with suppress(OSError):  # who reads them has gone; the desk has not
+        for outcome in outcomes:
+            typer.echo(outcome.to_json_line(), nl=False)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise UsageError(
+            f"{host}:{port}: {error.strerror or error}; name another --port or --host"
+        ) from error
+
+
+def report_command(
+    scan: options.ScanArgument,
+    output: Annotated[Path, options.output_option("The HTML file to write.")] = Path("report.html"),
+    outcomes: options.OutcomesOption = None,
+    bundle: options.RowsBundleOption = None,
+    title: options.TitleOption = None,
+    language: Annotated[Literal["en", "zh"], Option(help="The language of the page.")] = "en",
+) -> None:
+    """Write the leads and failures of a scan as one HTML page, on which a reviewer decides.
+
+    The page works offline. Verdicts stay in the browser until they are exported; recognizer
+    outcomes import reads the file. The page holds thumbnails of the images: keep it as
+    confidential as they are.
+    """
+    require_page(output)
+    with working(f"Writing {output}"):
+        write_report(
+            scan,
+            output,
+            bundles_behind(bundle),
+            outcomes=outcomes,
+            title=title,
+            language=language,
+            read=partial(read_original, allow_http=False),
+        )
+    typer.echo(f"Wrote {output}")

@@ -1,0 +1,397 @@
+"""The listings that people work through, and what was said of them, for desk and report."""
+
+import os
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+import msgspec
+
+from recognizer._closing import Closes
+from recognizer.desk.outcomes import Occasion
+from recognizer.desk.views import AUDIT, ENTRIES, IS_FIRST, OPEN, QUEUE, View
+from recognizer.errors import ScanFileChangedError
+from recognizer.policy.values import Decision
+from recognizer.rows.listings import QUEUE_ORDER
+from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
+from recognizer.rows.row import Row
+from recognizer.rows.scanfile import ScanFile
+from recognizer.rows.similar import group_copies, nearest_images
+
+MAX_GROUP = 500  # listings that one decision can settle
+MAX_IMAGES = 1000  # of a listing for which a verdict on it is stored; it counts for the listing
+PAGE_SIZE = 50
+MAX_SIMILAR = 24  # photos
+
+_REFRESH_SECONDS = 15.0  # that a scan may be ahead of what was said of its listings
+_REFRESH_SHARE = 0.05  # of the time at most, for looking at all of them, or counting, again
+_QUICK_SECONDS = 0.01  # what takes no longer to count is counted again for each page
+
+_TABLES = """
+CREATE TEMP TABLE state (unit INTEGER PRIMARY KEY, number INTEGER, state TEXT, judge TEXT,
+  judged TEXT);
+CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until REAL, seen INTEGER,
+  images TEXT);
+CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, PRIMARY KEY (unit, reviewer));
+CREATE TEMP TABLE waiting AS SELECT * FROM entry LIMIT 0;
+CREATE UNIQUE INDEX temp.waiting_unit ON waiting (unit);
+CREATE INDEX temp.waiting_order ON waiting (section, {order});
+CREATE INDEX temp.waiting_copies ON waiting (copies, {order}) WHERE copies IS NOT NULL
+"""
+# Listings of which nothing was said wait, at hand in their order: of the others there may be ever
+# so many.
+_SETTLE = (
+    "DELETE FROM temp.state WHERE",
+    "INSERT INTO temp.state SELECT * FROM verdict WHERE",
+    "DELETE FROM temp.waiting WHERE",
+    "INSERT INTO temp.waiting SELECT * FROM entry WHERE unit NOT IN (SELECT unit FROM state) AND",
+)
+AFFECTED = """
+SELECT unit FROM entry WHERE listing = :listing OR (listing IS NULL AND source = :listing)
+UNION SELECT unit FROM image WHERE sha256 = :sha256
+UNION SELECT entry.unit FROM entry JOIN image ON image.id = entry.best
+  WHERE section = 'audit' AND image.sha256 = :sha256
+"""
+"""The units that an outcome on a listing or an image is about, in SQL."""
+
+# The plus keeps SQLite from walking the whole queue, which is in the order that is wanted.
+_IS_MEMBER = (
+    "copies = :copies AND +section = 'queue' AND (said.unit IS NULL OR entry.unit = :own)"
+    " AND NOT EXISTS (SELECT 1 FROM temp.hold WHERE hold.unit = entry.unit AND hold.until > :now"
+    " AND hold.reviewer IS NOT :reviewer)"
+)
+_IMAGES = "(unit = :unit OR image.id = :best)"  # of an entry; in the audit sample it has one
+_IS_LEAD = "image_decision IN ('priority', 'review')"
+_ENTRY = """
+SELECT entry.unit, printf('%016x', entry.unit), section,
+  (SELECT decision FROM level WHERE level.place = entry.place), reports, score, first, listing,
+  source, title, seller, product, location, best,
+  (SELECT printf('%016x', key) FROM image WHERE image.id = best),
+  (SELECT json_extract(keywords, '$[0].keyword') FROM image WHERE image.id = best), copies,
+  ifnull(state, 'open'),
+  judge, (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit AND hold.until > :now)
+"""
+
+
+class Entry(NamedTuple):
+    """A listing of the queue.
+
+    ``key`` names it, and ``photo`` the image that stands for it, in addresses and pages, also after
+    a restart with another scan; ``best`` is the number of that image in this file.
+    """
+
+    unit: int
+    key: str
+    section: str
+    level: Decision
+    reports: int
+    score: float | None
+    first: datetime
+    listing: str | None
+    source: str
+    title: str | None
+    seller: str | None
+    product: str | None
+    location: str
+    best: int
+    photo: str
+    keyword: str | None
+    copies: int | None
+    state: str
+    judge: str | None
+    held_by: str | None
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether its scores are hidden until it is decided, as in the audit sample."""
+        return self.section == AUDIT and self.state == OPEN
+
+    @property
+    def name(self) -> str:
+        return self.source if self.listing is None else self.listing
+
+
+def from_key(key: str) -> int:
+    """Return the number behind a key: its 64 bits, in hexadecimal."""
+    return int.from_bytes(bytes.fromhex(key), "big", signed=True)
+
+
+class Image(NamedTuple):
+    """An image: its number in this file, the key that names it in any, and its row."""
+
+    number: int
+    key: str
+    row: Row
+
+    @property
+    def name(self) -> str:
+        return PurePath(self.row.source).name or self.row.source
+
+
+class About(NamedTuple):
+    """What the outcomes of a verdict name: images by their digests, the listing, the occasion."""
+
+    images: list[str]
+    listing: str | None
+    occasion: Occasion
+
+
+class Said(NamedTuple):
+    """What was said of a listing or, ``elsewhere``, of its lead images in another listing."""
+
+    time: datetime
+    reviewer: str
+    judgement: str
+    label: str | None
+    note: str | None
+    elsewhere: bool
+
+
+class Entries(Closes):
+    """The listings of a scan and what was said of them, in its own file or another."""
+
+    def __init__(self, scan: Path, outcomes: Path | None = None) -> None:
+        self._cached: dict[tuple[Any, ...], tuple[float, list[tuple[Any, ...]]]] = {}
+        self._lock = threading.RLock()
+        self._heard = 0  # the number of the last outcome that the states know of
+        self._version, self._refresh_at = 0, 0.0
+        self.file = ScanFile(scan, write=os.access(scan, os.W_OK))
+        try:
+            for statement in _TABLES.format(order=ENTRY_ORDER).split(";"):
+                self.file.execute(statement)
+            if outcomes is not None and os.path.realpath(outcomes) != os.path.realpath(scan):
+                self.file.use_outcomes_of(outcomes)
+            self._places = {path: path.stat() for path in {scan, outcomes or scan}}
+            self.refresh()
+        except BaseException:
+            self.file.close()
+            raise
+
+    def close(self) -> None:
+        self.file.close()
+
+    # --- states -----------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Take over what a scan, or another program, has changed."""
+        with self._lock:
+            begin = time.monotonic()
+            group_copies(self.file)
+            ((version,),) = self.file.select("PRAGMA data_version")
+            ((heard,),) = self.file.select("SELECT coalesce(max(number), 0) FROM outcome")
+            if (version, heard) != (self._version, self._heard):
+                for statement in _SETTLE:
+                    self.file.execute(f"{statement} 1")
+            self._version, self._heard = version, heard
+            took = time.monotonic() - begin
+            self._refresh_at = begin + took + max(_REFRESH_SECONDS, took / _REFRESH_SHARE)
+
+    def check(self) -> None:
+        """Raise :class:`ScanFileChangedError` unless the files are where they were."""
+        for path, place in self._places.items():
+            with suppress(OSError):
+                if os.path.samestat(path.stat(), place):
+                    continue
+            raise ScanFileChangedError(
+                f"{path} was moved, removed or replaced while it was in use: put it back in "
+                "its place and start again"
+            )
+
+    @contextmanager
+    def _current(self) -> Iterator[None]:
+        """Have the lock, and states that know of all outcomes."""
+        with self._lock:
+            self.check()
+            if time.monotonic() > self._refresh_at:
+                self.refresh()
+            self._hear()
+            yield
+
+    def _hear(self) -> None:
+        """Take over the outcomes that were added since the last time."""
+        heard = self._heard
+        units: set[int] = set()
+        for number, listing, sha256 in self.file.select(
+            "SELECT max(number), listing, sha256 FROM outcome WHERE number > ?"
+            " GROUP BY listing, sha256",
+            (self._heard,),
+        ):
+            heard = max(heard, number)
+            about = {"listing": listing, "sha256": sha256}
+            units.update(unit for (unit,) in self.file.select(AFFECTED, about))
+        self._settle(units)
+        self._heard = heard
+
+    def _settle(self, units: Iterable[int]) -> None:
+        """Look up what was said of listings."""
+        for unit in units:
+            for statement in _SETTLE:
+                self.file.execute(f"{statement} unit = ?", (unit,))
+
+    # --- what there is ----------------------------------------------------------------------------
+
+    def entry(self, unit: int) -> Entry | None:
+        return self._first("entry.unit = :unit", {"unit": unit})
+
+    def photos(self, entry: Entry, limit: int = -1, offset: int = 0) -> list[Image]:
+        """Return the images of a listing, the one that stands for it first."""
+        order = f"{IMAGE_ORDER} LIMIT {limit:d} OFFSET {offset:d}"
+        return self._images(_IMAGES, entry._asdict(), order)
+
+    def photo_count(self, entry: Entry) -> int:
+        ((count,),) = self.file.select(
+            f"SELECT count(*) FROM image WHERE {_IMAGES} AND reason IS NOT 'no_image'",
+            entry._asdict(),
+        )
+        return int(count)
+
+    def image(self, key: int) -> Image | None:
+        return next(iter(self._images("image.key = :key", {"key": key})), None)
+
+    def similar(self, image: Image) -> list[tuple[Image, str | None]]:
+        """Return the photos most like one, each with its listing's key; None outside the queue."""
+        numbers = nearest_images(self.file, image.number, MAX_SIMILAR)
+        some = f"image.id IN ({', '.join(map(str, numbers))})"
+        found = {one.number: one for one in self._images(some, {})}
+        listings = dict(
+            self.file.select(
+                "SELECT image.id, printf('%016x', entry.unit) FROM image"
+                f" JOIN entry ON entry.unit = image.unit WHERE {some}"
+            )
+        )
+        return [(found[number], listings.get(number)) for number in numbers]
+
+    def _images(
+        self, condition: str, values: Mapping[str, Any], order: str = "image.id"
+    ) -> list[Image]:
+        with self._lock:
+            rows = dict(self.file.numbered_rows(condition, values, order))
+            numbers = ", ".join(map(str, rows))
+            keys = dict(
+                self.file.select(
+                    f"SELECT id, printf('%016x', key) FROM image WHERE id IN ({numbers})"
+                )
+            )
+            return [Image(number, keys[number], row) for number, row in rows.items()]
+
+    def about(
+        self, entry: Entry, also: Collection[int] = (), without: Collection[int] = ()
+    ) -> About:
+        """Return what a verdict on a listing is about.
+
+        Its images that are leads, and those with the keys ``also``, but for those ``without``; if
+        words or reports alone have raised it, the listing and no image.
+        """
+        counts = "1" if entry.section == AUDIT or entry.listing is None else _IS_LEAD
+        rows = self.file.select(
+            f"SELECT key, sha256, {counts} FROM image WHERE sha256 IS NOT NULL AND {_IMAGES}"
+            f" ORDER BY {IMAGE_ORDER}",
+            entry._asdict(),
+        )
+        default = [sha256 for _, sha256, counts in rows if counts]
+        chosen = [
+            sha256 for key, sha256, counts in rows if (counts or key in also) and key not in without
+        ]
+        found = [*dict.fromkeys(chosen or default)][:MAX_IMAGES]
+        listing = None if entry.listing is None and found else entry.name
+        return About(found, listing, Occasion.AUDIT if entry.section == AUDIT else Occasion.REVIEW)
+
+    def members(self, entry: Entry, reviewer: str | None) -> list[Entry]:
+        """Return a listing and its near-copies that are open and in nobody else's hands."""
+        if entry.copies is None:
+            return [entry]
+        values = {"copies": entry.copies, "own": entry.unit, "reviewer": reviewer}
+        return self._select(_IS_MEMBER, values, limit=MAX_GROUP)
+
+    def page(
+        self, view: View, number: int = 1, *, size: int = PAGE_SIZE, also: str = "1"
+    ) -> tuple[list[Entry], int]:
+        """Return a page of a view, counted from 1, and how many listings the view has.
+
+        It is the last one if there are fewer; ``also`` is another SQL condition.
+        """
+        with self._current():
+            condition, values = view.condition()
+            condition = f"{condition} AND {also}"
+            ((total,),) = self.file.select(
+                f"SELECT count(*) FROM {view.source} WHERE {condition}", values
+            )
+            order = f"said.unit IS NOT NULL, {ENTRY_ORDER}"
+            if view.state not in {OPEN, "all"}:
+                order = "said.number DESC, entry.unit"
+            offset = (min(max(1, number), max(1, -(-total // size))) - 1) * size
+            return self._select(
+                condition, values, view.source, limit=size, offset=offset, order=order
+            ), total
+
+    def _first(
+        self, condition: str, values: Mapping[str, Any], source: str = ENTRIES
+    ) -> Entry | None:
+        return next(iter(self._select(condition, values, source, limit=1)), None)
+
+    def _select(
+        self,
+        condition: str,
+        values: Mapping[str, Any],
+        source: str = ENTRIES,
+        *,
+        limit: int,
+        offset: int = 0,
+        order: str = ENTRY_ORDER,
+    ) -> list[Entry]:
+        with self._lock:
+            found = self.file.select(
+                f"{_ENTRY} FROM {source} WHERE {condition}"
+                f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
+                {**values, "now": time.time()},
+            )
+        return msgspec.convert(found, list[Entry])
+
+    # --- figures ----------------------------------------------------------------------------------
+
+    def choices(self, column: str) -> list[tuple[Any, ...]]:
+        """Return the values of ``product`` or ``location``, with how many listings of it wait."""
+        return self._select_cached(
+            f"SELECT {column}, sum(said.unit IS NULL AND {IS_FIRST}) FROM {ENTRIES}"
+            f" WHERE section = 'queue' AND {column} > '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 60",
+            {},
+        )
+
+    def open_counts(self, view: View | None = None) -> dict[str, int]:
+        """Return how many listings wait, or are in a view, by level and of the audit sample."""
+        source, condition, values = View().source, IS_FIRST, dict[str, Any]()
+        if view is not None and view._replace(section=QUEUE) != View():  # one with filters
+            source, (condition, values) = view.source, view.condition()
+        statement = f"SELECT section, place, count(*) FROM {source} WHERE {condition} GROUP BY 1, 2"
+        found = self._select_cached(statement, values)
+        counts = {str(QUEUE_ORDER[place]): n for section, place, n in found if section == QUEUE}
+        counts[AUDIT] = sum(n for section, _, n in found if section == AUDIT)
+        return counts
+
+    def _select_cached(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Return what a statement selects, or has selected a moment ago if that takes long."""
+        key = statement, *values.values()
+        with self._lock:
+            until, found = self._cached.get(key, (0.0, []))
+            if (begin := time.monotonic()) > until:
+                self._cached = {k: one for k, one in self._cached.items() if one[0] > begin}
+                found = self.file.select(statement, values)
+                if (took := time.monotonic() - begin) > _QUICK_SECONDS:
+                    self._cached[key] = begin + took + took / _REFRESH_SHARE, found
+            return found
+
+    def said_of(self, entry: Entry) -> list[Said]:
+        """Return what was said of a listing and of the bytes of its leads, the last first."""
+        found = self.file.select(
+            "SELECT DISTINCT time, reviewer, judgement, label, note,"
+            " listing IS NOT NULL AND listing != :name FROM standing"
+            " WHERE listing = :name OR sha256 IN (SELECT sha256 FROM image"
+            f" WHERE {_IMAGES} AND ({_IS_LEAD} OR :section = 'audit'))"
+            " ORDER BY number DESC LIMIT 20",
+            {"name": entry.name, **entry._asdict()},
+        )
+        return msgspec.convert(found, list[Said], strict=False)

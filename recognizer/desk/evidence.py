@@ -1,0 +1,207 @@
+"""A case: the original bytes of some leads, and all that was said of them, as a BagIt bag."""
+
+import base64
+import hashlib
+import importlib.metadata
+import logging
+import os
+import platform
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer import __version__
+from recognizer._atomic import sync_folder
+from recognizer.desk.cards import describe_evidence
+from recognizer.desk.outcomes import Outcome
+from recognizer.desk.photos import Unavailable, heat_threshold, read_scored
+from recognizer.engine import Recognizer
+from recognizer.errors import MissingExtraError, UsageError
+from recognizer.imaging.thumbnail import draw_heatmap, shrink
+from recognizer.lab.evaluation.templates import render
+from recognizer.rows.records import as_name
+from recognizer.rows.row import Row
+from recognizer.rows.scanfile import ScanFile
+from recognizer.status import Status
+
+TAG_MANIFEST = "tagmanifest-sha256.txt"
+"""Its sha256 is the *case digest*, and so stands for every byte of the case."""
+
+PHOTOS, HEATMAPS = "photos", "heatmaps"
+PAGE_FILE, ROWS_FILE, OUTCOMES_FILE = "index.html", "rows.jsonl", "outcomes.jsonl"
+
+_CLOCK = "the clock of the computer that made this case; nobody else attests to it"
+_PREVIEW_SIDE = 720  # pixels, of the pictures on the page
+_LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "simplejpeg")
+_SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "gif": ".gif", "tiff": ".tif"}
+_DIGITS = re.compile(r"[0-9a-f]{8,64}")
+
+
+def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = ()) -> list[Row]:
+    """Return the rows of the images that are named, in the order of the scan.
+
+    ``leads`` are digests (sha256, or their first 8 digits or more) or sources. A name that fits no
+    image, or images with different content, is a :class:`UsageError`.
+    """
+    if not leads and not listings:
+        raise UsageError("name at least one image (--lead) or listing (--listing)")
+    found: dict[int, Row] = {}
+    for name in leads:
+        images = dict(scan.numbered_rows("source = ?", (as_name(name),)))
+        if _DIGITS.fullmatch(name):
+            images |= dict(scan.numbered_rows("sha256 BETWEEN ? AND ?", (name, f"{name}g")))
+        if not images:
+            raise UsageError(f"--lead {name}: no image of the scan has this sha256 or source")
+        if len({row.sha256 for row in images.values()}) > 1:
+            raise UsageError(f"--lead {name}: several images begin so; give more digits")
+        found |= images
+    for name in listings:
+        images = dict(scan.numbered_rows("listing = ? AND status != 'failed'", (as_name(name),)))
+        if not images:
+            raise UsageError(f"--listing {name}: no scored image of the scan is in this listing")
+        found |= images
+    return [*{(row.sha256, repr(row.item)): row for _, row in sorted(found.items())}.values()]
+
+
+def write_case(
+    rows: Sequence[Row],
+    output: Path,
+    *,
+    recognizer: Recognizer,
+    read: Callable[[Row], bytes],
+    outcomes_of: Callable[[Row], Iterable[Outcome]] = lambda _: (),
+    scan: str = "",
+    title: str | None = None,
+) -> tuple[str, dict[str, str]]:
+    """Write a case into a new folder, which appears whole or not at all.
+
+    All rows must be of the ``recognizer``'s model and of one policy. Bytes that are not those of
+    the row are left out, and the case says so. Returns the case digest, and the sources of the
+    images that are missing, each with the reason.
+    """
+    try:
+        import bagit  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError("bagit", "evidence") from error
+    logging.getLogger("bagit").addHandler(logging.NullHandler())  # errors are raised, too
+    bundle = recognizer.bundle
+    made_by = {(row.model.digest, row.preprocessing) for row in rows}
+    if made_by != {(bundle.digest, rows[0].preprocessing)}:
+        raise UsageError(
+            f"the rows were made by {rows[0].model.title} ({rows[0].model.digest[:12]}), or by "
+            f"several models, and not by {bundle.title}: name leads of one model, and its bundle"
+        )
+    if len(policies := {row.policy: row.policy.name for row in rows}) > 1:
+        raise UsageError(
+            f"the rows were decided by several policies ({', '.join(policies.values())}): apply "
+            "one to the whole scan (recognizer decide), or make a case for each, of other images "
+            "(--lead) or listings (--listing)"
+        )
+    if any(row.sha256 is None or row.status is Status.FAILED for row in rows):
+        raise UsageError("an image that failed is not evidence of anything: name others")
+    if output.exists() or not output.absolute().parent.is_dir():
+        raise UsageError(f"{output}: name a new folder, inside one that exists")
+    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
+    title = (title or output.name).encode("utf-8", "backslashreplace").decode()
+    try:
+        partial.mkdir()
+        photos = [*_write_photos(rows, partial, recognizer, read, outcomes_of)]
+        (partial / ROWS_FILE).write_bytes(b"".join(row.to_json_line() for row in rows))
+        if outcomes := dict.fromkeys(outcome for one in photos for outcome in one["outcomes"]):
+            lines = b"".join(outcome.to_json_line() for outcome in outcomes)
+            (partial / OUTCOMES_FILE).write_bytes(lines)
+        versions = _versions()
+        page = render(
+            "case.html.j2",
+            title=title,
+            made=datetime.now(UTC).replace(microsecond=0),
+            clock=_CLOCK,
+            scan=scan,
+            versions=versions,
+            photos=photos,
+            bundle=bundle,
+            evidence=describe_evidence,
+            name=lambda source: PurePath(source).name or source,
+        )
+        (partial / PAGE_FILE).write_text(page, "utf-8", "xmlcharrefreplace")
+        model = rows[0].model
+        about = {
+            "External-Description": title,
+            "Bagging-Clock": _CLOCK,
+            "Model": f"{model.title} {model.digest}",
+            "Policy": f"{rows[0].policy.name} {rows[0].policy.digest}",
+            "Made-With": [f"{name} {version}" for name, version in versions.items()],
+        }
+        bagit.make_bag(str(partial), about, checksums=["sha256"])
+        tags = partial / TAG_MANIFEST
+        entries = sorted(tags.read_text("ascii").splitlines(), key=lambda line: line.split()[1])
+        tags.write_text("".join(f"{line}\n" for line in entries), "ascii", newline="\n")
+        digest = hashlib.sha256(tags.read_bytes()).hexdigest()
+        for path in filter(Path.is_file, partial.rglob("*")):
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+        os.rename(partial, output)
+        sync_folder(output.absolute().parent)
+    except (OSError, bagit.BagError) as error:
+        words = getattr(error, "strerror", None) or error
+        raise UsageError(f"{output} cannot be written: {words}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return digest, {one["row"].source: one["missing"] for one in photos if one["missing"]}
+
+
+def _write_photos(
+    rows: Sequence[Row],
+    folder: Path,
+    recognizer: Recognizer,
+    read: Callable[[Row], bytes],
+    outcomes_of: Callable[[Row], Iterable[Outcome]],
+) -> Iterator[dict[str, Any]]:
+    (folder / PHOTOS).mkdir()
+    (folder / HEATMAPS).mkdir()
+    for row in rows:
+        file = f"{PHOTOS}/{row.sha256}{_SUFFIXES.get(row.format or '', '')}"
+        missing = preview = drawn = explained = None
+        try:
+            (folder / file).write_bytes(read_scored(row, read))
+        except Unavailable as error:
+            missing = str(error)
+        else:
+            products = row.lead_labels
+            explanation = recognizer.explain(folder / file, products[0] if products else None)
+            threshold = heat_threshold(row, recognizer.bundle, explanation.label or "")
+            overlay = draw_heatmap(explanation.rgb, explanation.heatmap, threshold)
+            preview, explained = _preview(explanation.rgb), explanation.label
+            drawn = _preview(overlay)
+            _, png = cv2.imencode(".png", cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR))
+            (folder / HEATMAPS / f"{row.sha256}.png").write_bytes(png.tobytes())
+        yield {  # for case.html.j2
+            "row": row,
+            "file": file,
+            "missing": missing,
+            "preview": preview,
+            "heatmap": drawn,
+            "explained": explained,
+            "outcomes": [*outcomes_of(row)],
+        }
+
+
+def _preview(rgb: NDArray[np.uint8]) -> str:
+    small = shrink(rgb, _PREVIEW_SIDE, 0)
+    return "data:image/jpeg;base64," + base64.b64encode(small.jpeg).decode("ascii")
+
+
+def _versions() -> dict[str, str]:
+    versions = {"recognizer": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        with suppress(importlib.metadata.PackageNotFoundError):  # another build of the same
+            versions[name] = importlib.metadata.version(name)
+    return versions | {"system": platform.platform(), "machine": platform.machine()}

@@ -1,0 +1,221 @@
+"""Precision, appeals and misses of a scan, by the outcomes on its leads and audit sample."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from scipy.stats import chi2
+
+from recognizer.desk.outcomes import DECIDED, Judgement, Outcome, Outcomes
+from recognizer.lab.evaluation.metrics import CONFIDENCE, share
+from recognizer.model.description import Estimate
+from recognizer.policy.listing_columns import Role, as_count, value_of
+from recognizer.policy.values import Decision
+from recognizer.rows.listings import QUEUE_ORDER
+from recognizer.rows.row import Row
+from recognizer.taxonomy import load_taxonomy
+
+KEYWORD, REPORTS = "keyword", "reports"
+"""What raises a lead besides the model: a keyword in the listing's text, reports by users."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """How many of the decided leads of a level that were raised by the same were confirmed.
+
+    ``kind`` is ``label`` or ``family``, :data:`KEYWORD` or :data:`REPORTS`, or None for all leads.
+    ``as_product`` were confirmed as the product of the lead, or without saying which.
+    """
+
+    kind: str | None
+    name: str | None
+    level: Decision
+    confirmed: int
+    as_product: int
+    rejected: int
+    open: int
+    precision: Estimate | None
+    product_precision: Estimate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misses:
+    """What an audit sample says of the images that were cleared.
+
+    ``drawn`` of them are in the sample, ``audited`` of these were decided, and ``found`` of these
+    show a product after all. ``recall`` leaves out leads that nobody has decided yet.
+    """
+
+    cleared: int
+    drawn: int
+    audited: int
+    found: int
+    rate: Estimate
+    recall: Estimate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What the outcomes say of a scan.
+
+    ``leads`` are images that are leads by themselves, and listings that keywords or reports alone
+    have raised, each once.
+    """
+
+    images: int
+    leads: int
+    decided: int
+    precision: tuple[Precision, ...]
+    appeals: int
+    overturned: Estimate | None
+    misses: Misses | None
+
+
+_Group: TypeAlias = tuple[str | None, str | None, Decision]
+_Lead: TypeAlias = tuple[set[_Group], Decision, Outcome | None]
+
+
+def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Outcomes) -> Measurement:
+    """Compare rows, each with the identity of its listing, with what was decided."""
+    decided, listings = outcomes.decided(), outcomes.decided("listing")
+    appeals, overturned = outcomes.appeals()
+    leads: list[_Lead] = []
+    raised: dict[str, tuple[set[_Group], Decision]] = {}  # listings, by keywords or reports
+    with_image_lead: set[str] = set()
+    drawn, audited, found = Counter[float](), Counter[float](), Counter[float]()
+    images = cleared = 0
+    for images, (name, row) in enumerate(rows, 1):  # noqa: B007 - counted
+        outcome = decided.get(row.sha256 or "")
+        if row.is_image_lead:
+            with_image_lead.add(name)
+            leads.append((_groups_of(row), row.decision, outcome))
+        elif row.is_lead:
+            groups, level = raised.get(name, (set(), row.decision))
+            level = min(level, row.decision, key=QUEUE_ORDER.index)
+            raised[name] = groups | _groups_of(row), level
+        elif row.decision is Decision.CLEAR:
+            cleared += 1
+            if row.audit is not None:
+                drawn[row.audit] += 1
+                audited[row.audit] += outcome is not None
+                found[row.audit] += _judgement_of(outcome) is Judgement.CONFIRMED
+    leads += [(*raised[name], listings.get(name)) for name in raised.keys() - with_image_lead]
+    judgements = Counter(_judgement_of(outcome) for *_, outcome in leads)
+    confirmed = judgements[Judgement.CONFIRMED]
+    return Measurement(
+        images=images,
+        leads=len(leads),
+        decided=confirmed + judgements[Judgement.REJECTED],
+        precision=tuple(_precision(leads)),
+        appeals=appeals,
+        overturned=share(overturned, appeals) if appeals else None,
+        misses=_misses(cleared, drawn, audited, found, confirmed),
+    )
+
+
+def _judgement_of(outcome: Outcome | None) -> Judgement | None:
+    return None if outcome is None else outcome.judgement
+
+
+def _groups_of(row: Row) -> set[_Group]:
+    groups: set[_Group] = {(lead.kind, lead.name, lead.level) for lead in row.leads}
+    groups |= {(KEYWORD, hit.keyword, row.decision) for hit in row.keywords}
+    if as_count(value_of(row.item or {}, Role.REPORTS)):
+        groups.add((REPORTS, None, row.decision))
+    return groups
+
+
+def _precision(leads: Iterable[_Lead]) -> Iterator[Precision]:
+    family_of = {name: label.family for name, label in load_taxonomy().labels.items()}
+    counts: dict[_Group, Counter[Judgement | None]] = defaultdict(Counter)
+    as_product, of_products = Counter[_Group](), Counter[_Group]()  # decided leads
+    by_text = {KEYWORD, REPORTS}
+    for groups, level, outcome in leads:
+        everything: _Group = (None, None, level)
+        names_product = outcome is not None and any(kind not in by_text for kind, *_ in groups)
+        for group in {everything, *groups}:
+            counts[group][_judgement_of(outcome)] += 1
+            of_products[group] += names_product and group[0] not in by_text
+        if outcome is not None and outcome.judgement is Judgement.CONFIRMED:
+            label = outcome.label
+            names = {"label": label, "family": family_of.get(label or "")}
+            named = {
+                (kind, name, at)
+                for kind, name, at in groups
+                if kind in names and (label is None or name == names[kind])
+            }
+            as_product.update({everything, *named} if named else ())
+    for group in sorted(
+        counts, key=lambda one: (one[0] in by_text, one[1] or "", one[0] or "", one[2])
+    ):
+        kind, name, level = group
+        confirmed, rejected = (counts[group][judgement] for judgement in DECIDED)
+        decided, of_product = confirmed + rejected, of_products[group]
+        yield Precision(
+            kind=kind,
+            name=name,
+            level=level,
+            confirmed=confirmed,
+            as_product=as_product[group],
+            rejected=rejected,
+            open=counts[group][None],
+            precision=share(confirmed, decided) if decided else None,
+            product_precision=share(as_product[group], of_product) if of_product else None,
+        )
+
+
+# --- misses ---------------------------------------------------------------------------------------
+
+
+def _misses(
+    cleared: int,
+    drawn: Counter[float],
+    audited: Counter[float],
+    found: Counter[float],
+    confirmed: int,
+) -> Misses | None:
+    """Estimate misses from clear images, counted by the probability with which they were drawn."""
+    if not (weights := audit_weights(drawn, audited)):
+        return None
+    counts = Counter[float]()
+    for probability, weight in weights.items():
+        counts[weight] += found[probability]
+    missed = weighted_count(counts)
+    value, low, high = missed.value, missed.low, min(missed.high, cleared)
+    return Misses(
+        cleared=cleared,
+        drawn=drawn.total(),
+        audited=audited.total(),
+        found=found.total(),
+        rate=Estimate(value / cleared, low / cleared, high / cleared),
+        recall=Estimate(*(confirmed / (confirmed + n) for n in (value, high, low)))
+        if confirmed
+        else None,
+    )
+
+
+def audit_weights(drawn: Mapping[float, int], audited: Mapping[float, int]) -> dict[float, float]:
+    """Return, by the probability of being drawn, for how many clear images a decided one stands."""
+    return {p: drawn[p] / number / p for p, number in audited.items() if number}
+
+
+def weighted_count(found: Mapping[float, int]) -> Estimate:
+    """Return a sum of weighted Poisson counts with its interval (Fay and Feuer, 1997).
+
+    ``found`` is weight -> how many things of this weight were seen, 0 if some were looked for and
+    none was seen. Of the largest weight at least as many as the Poisson bound of none may have been
+    missed. The interval covers at least as often as :data:`CONFIDENCE` says.
+    """
+    if not found:
+        return Estimate(0.0, 0.0, 0.0)
+    largest, tail = max(found), (1 - CONFIDENCE) / 2
+    of_none = largest * float(chi2.ppf(1 - tail, 2) / 2)
+    value = sum(weight * count for weight, count in found.items())
+    if not value:
+        return Estimate(0.0, 0.0, of_none)
+    variance = sum(weight**2 * count for weight, count in found.items())
+    low = variance / (2 * value) * chi2.ppf(tail, 2 * value**2 / variance)
+    value_up, variance_up = value + largest, variance + largest**2
+    high = variance_up / (2 * value_up) * chi2.ppf(1 - tail, 2 * value_up**2 / variance_up)
+    return Estimate(float(value), float(low), max(float(high), of_none))

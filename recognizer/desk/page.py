@@ -1,0 +1,161 @@
+"""The report: the pages of the desk as one HTML file that needs nothing else, no network either."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from recognizer._atomic import replacing
+from recognizer.desk.cards import PHOTOS_ON_A_CARD, CardMaker, Shown
+from recognizer.desk.entries import Entries, Entry, Image
+from recognizer.desk.photos import Photos, Unavailable, read_local
+from recognizer.desk.texts import Texts
+from recognizer.desk.views import AUDIT, QUEUE, View
+from recognizer.lab.evaluation.templates import ENVIRONMENT
+from recognizer.model.bundle import Bundle
+from recognizer.policy.listing_columns import as_text, as_url
+from recognizer.rows.item_key import MEMBER
+from recognizer.rows.row import Row
+from recognizer.rows.scanfile import ScanFile
+from recognizer.status import Status
+
+MAX_LEADS, MAX_UNSCORED, MAX_AUDIT = 2000, 500, 200  # of the listings in one file
+
+MAX_SEARCHED = 4000  # characters of a listing's columns
+MAX_PICTURES = 128 << 20  # bytes in one file; its 2,700 listings usually take a third of it
+
+
+def write_report(
+    scan: Path,
+    output: Path,
+    bundles: Sequence[Bundle],
+    *,
+    outcomes: Path | None = None,
+    title: str | None = None,
+    language: str = "en",
+    read: Callable[[Row], bytes] = read_local,
+) -> None:
+    """Write the review queue of a scan, in one step, as a file on which a reviewer decides.
+
+    The pictures are the thumbnails that the scan has kept, or are made from what ``read`` returns
+    if its bytes have not changed. ``outcomes`` is None for those in the scan's file.
+    """
+    texts = Texts(language)
+    # A name that is not valid text comes with lone surrogates, which UTF-8 cannot hold.
+    with (
+        Entries(scan, outcomes) as entries,
+        Photos(entries.file, read, bundles) as photos,
+        replacing(output) as partial,
+        partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
+        report = _Report(entries, photos, texts)
+        context = report.page(title or texts("report_title", name=scan.name))
+        file.writelines(ENVIRONMENT.get_template("queue.html.j2").generate(context))
+
+
+class _Report(CardMaker):
+    is_report = True
+
+    def __init__(self, entries: Entries, photos: Photos, texts: Texts) -> None:
+        super().__init__(entries, photos)
+        self._texts = texts
+        self._size = 0  # of the pictures so far
+
+    def page(self, title: str) -> dict[str, Any]:
+        texts, entries = self._texts, self._entries
+        queue, audit_sample = (View(section=name, state="all") for name in (QUEUE, AUDIT))
+        leads, total = entries.page(queue, also="place < 2", size=MAX_LEADS)
+        unscored, _ = entries.page(queue, also="place = 2", size=MAX_UNSCORED)
+        audit, _ = entries.page(audit_sample, size=MAX_AUDIT)
+        first = entries.file.select("SELECT key, first FROM image ORDER BY id LIMIT 1")
+        return {
+            **self.context(texts, "/", None),
+            "title": title,
+            "needs_token": False,
+            # It tells the scan from others in a browser, also after it has grown.
+            "digest": hashlib.sha256(repr(first).encode()).hexdigest()[:16],
+            "style": _resource("app.css"),
+            "script": _resource("app.js"),
+            "warning": texts("cap", shown=len(leads), total=total) if total > len(leads) else "",
+            "shown": [*leads, *unscored, *audit],
+            "row_of": self.row_of,
+            "counts": {"queue": len(leads) + len(unscored), "audit": len(audit)},
+            "summary": _scan_in_numbers(entries.file),
+            "bundles": self._photos.bundles,
+        }
+
+    def row_of(self, entry: Entry) -> dict[str, Any]:
+        others = [copy for copy in self._entries.members(entry, None) if copy.unit != entry.unit]
+        images = self._entries.photos(entry, PHOTOS_ON_A_CARD)
+        columns = (images[0].row.item or {}) if images else {}
+        words = [text for value in columns.values() if (text := as_text(value))]
+        words += [image.row.source for image in images]
+        words += [f"{copy.name} {copy.title or ''}" for copy in others]
+        return {
+            "text": " ".join(words).lower()[:MAX_SEARCHED],
+            "about": json.dumps(self._entries.about(entry)._asdict()),
+            "copies": json.dumps([(one.key, self._entries.about(one)._asdict()) for one in others]),
+            "folded": len(others),
+        }
+
+    def show(self, image: Image) -> Shown:
+        row, texts = image.row, self._texts
+        if row.status is Status.FAILED:
+            return Shown(missing=texts.reason(row.reason))
+        if self._size >= MAX_PICTURES:
+            return Shown(missing=texts("page_full"))
+        original = as_url(row.source) or ""
+        if "://" not in row.source and MEMBER not in row.source:
+            original = Path(row.source).absolute().as_uri()
+        try:
+            thumbnail = self._photos.thumbnail(image.number, row)
+        except Unavailable as error:
+            return Shown(missing=texts(error.key))
+        uri = "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii")
+        self._size += len(uri)
+        return Shown(src=uri, original=original)
+
+
+def _resource(name: str) -> tuple[str, str]:
+    """Return a file of the pages, and its digest for their security policy."""
+    content = (resources.files("recognizer.desk") / "static" / name).read_bytes()
+    return content.decode(), base64.b64encode(hashlib.sha256(content).digest()).decode("ascii")
+
+
+def _scan_in_numbers(file: ScanFile) -> dict[str, Any]:
+    """Count what ``summary.html.j2`` shows of a scan: of listings, unless it says images."""
+    ((images, listings, degraded, begin, end),) = file.select(
+        "SELECT ifnull(sum(reason IS NOT 'no_image'), 0), count(DISTINCT unit),"
+        " ifnull(sum(status = 'degraded'), 0), substr(min(time), 1, 16), substr(max(time), 1, 16)"
+        " FROM image"
+    )
+    levels = file.select(
+        "SELECT decision, (SELECT count(*) FROM entry WHERE section = 'queue'"
+        " AND entry.place = level.place) FROM level WHERE place < 3 ORDER BY place"
+    )
+    return {
+        "images": images,
+        "listings": listings,
+        "levels": [*levels, ("clear", listings - sum(count for _, count in levels))],
+        "products": file.select(
+            "SELECT product, count(*) FROM entry WHERE section = 'queue' AND place < 2"
+            " AND product IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+        ),
+        "degraded": degraded,
+        "reasons": file.select(
+            "SELECT reason, count(*) FROM image WHERE status = 'failed' AND reason != 'no_image'"
+            " GROUP BY 1 ORDER BY 2 DESC, 1"
+        ),
+        "models": file.select(
+            "SELECT name, version, digest, count(*) FROM image JOIN model ON model.id = model"
+            " GROUP BY model.id ORDER BY 4 DESC, 3"
+        ),
+        "policies": file.select(
+            "SELECT name, digest, count(*) FROM image JOIN policy ON policy.id = policy"
+            " GROUP BY policy.id ORDER BY 3 DESC, 2"
+        ),
+        "times": [time.replace("T", " ") for time in dict.fromkeys([begin, end]) if time],
+    }

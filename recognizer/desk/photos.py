@@ -1,0 +1,215 @@
+"""The pictures of a scan's images, if their bytes are those that were scored."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from typing import NamedTuple
+
+from recognizer._closing import Closes
+from recognizer._process import DiedError, ProcessPool
+from recognizer.engine import Recognizer
+from recognizer.errors import RecognizerError
+from recognizer.imaging import Limits, load_image
+from recognizer.imaging.sources import Refused, read_path
+from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
+from recognizer.model.bundle import Bundle
+from recognizer.policy.decide import limits_of
+from recognizer.policy.values import EXAMPLES, Policy
+from recognizer.rows.row import Row
+from recognizer.rows.scanfile import ScanFile
+from recognizer.status import Reason, Status
+
+SIDES: Mapping[str, int] = {"small": 320, "large": 1280, "heat": 1280}  # longer side, in pixels
+SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "gif", "avif")
+DEFAULT_THRESHOLD = 0.5  # of a label that can never be a lead, on the scale of a heat-map
+
+_JPEG = "image/jpeg"
+_PROCESSES = 2
+_TIMEOUT = 30.0  # seconds for one picture
+_MEMORY_LIMIT = 2 << 30  # bytes of one process
+
+
+class Unavailable(Exception):  # noqa: N818 - says something of a photo, not of the program
+    """No such picture; ``key`` names the text that says why."""
+
+    def __init__(self, key: str, detail: str = "") -> None:
+        super().__init__(detail or key)
+        self.key = key
+
+
+def read_local(row: Row) -> bytes:
+    """Return the bytes of an image that is a file on this machine, or raise ``Refused``."""
+    return read_path(row.source, Limits())
+
+
+def read_scored(row: Row, read: Callable[[Row], bytes]) -> bytes:
+    """Return what ``read`` does if it is what was scored; else raise :class:`Unavailable`."""
+    try:
+        data = read(row)
+    except Refused as error:
+        key = "photo_gone" if error.reason is Reason.NOT_FOUND else "photo_unread"
+        raise Unavailable(key, f"{error.reason}: {error.detail}") from error
+    if hashlib.sha256(data).hexdigest() != row.sha256:
+        raise Unavailable("photo_changed", "the file has changed since the scan")
+    return data
+
+
+class Photos(Closes):
+    """Makes pictures of what ``read`` returns, the bytes of a row's image as they are now.
+
+    What it raises ``Refused`` for, what has changed or cannot be decoded is :class:`Unavailable`.
+    ``policy`` is the one that users have named.
+    """
+
+    def __init__(
+        self,
+        file: ScanFile,
+        read: Callable[[Row], bytes] = read_local,
+        bundles: Sequence[Bundle] = (),
+        policy: Policy | None = None,
+    ) -> None:
+        self._file = file
+        self._read = read
+        self.bundles = {bundle.digest: bundle for bundle in bundles}
+        self.policy = policy
+        self._pool: ProcessPool | None = None
+        self._starting = threading.Lock()
+
+    def close(self) -> None:
+        with self._starting:
+            if self._pool is not None:
+                self._pool.close()
+
+    def picture(self, image: int, row: Row, kind: str, label: str = "") -> tuple[bytes, str]:
+        """Return a picture of an image and its media type, by the image's number and row.
+
+        ``kind`` is a key of :data:`SIDES`, or ``original``; a heat-map is that of ``label``.
+        """
+        if row.status is Status.FAILED:  # what may have cost the scan a process is not tried here
+            raise Unavailable("photo_undecoded")
+        if kind == "small":
+            return self.thumbnail(image, row).jpeg, _JPEG
+        try:
+            data = read_scored(row, self._read)
+            if kind == "heat":
+                return self._heatmap(row, data, label)
+            if kind == "original" and row.format in SHOWN_BY_BROWSERS:
+                return data, f"image/{row.format}"
+            side = SIDES.get(kind) or max(row.width or 1, row.height or 1)
+            return self._decoded(row, data, side).jpeg, _JPEG
+        except Unavailable:
+            stored = self._file.thumbnail(image)
+            if stored is None or kind in {"heat", "original"}:
+                raise
+            return stored.jpeg, _JPEG
+
+    def thumbnail(self, image: int, row: Row) -> Thumbnail:
+        """Return what the scan has kept of an image, else what is made of the file as it is now."""
+        if (kept := self._file.thumbnail(image)) is not None:
+            return kept
+        return self._decoded(row, read_scored(row, self._read), SIDES["small"])
+
+    def _heatmap(self, row: Row, data: bytes, label: str) -> tuple[bytes, str]:
+        if (bundle := self.bundles.get(row.model.digest)) is None:
+            raise Unavailable("no_model")
+        if label not in bundle.label_names:
+            raise Unavailable("no_heatmap")
+        threshold = heat_threshold(row, bundle, label, self.policy)
+        request = _Request(data, SIDES["heat"], None, bundle.digest, label, threshold)
+        return self._ask(request).jpeg, _JPEG
+
+    def _decoded(self, row: Row, data: bytes, side: int) -> Thumbnail:
+        frame = row.regions[0].frame if row.regions else None
+        return self._ask(_Request(data, side, frame))
+
+    def _ask(self, request: _Request) -> Thumbnail:
+        with self._starting:
+            if self._pool is None:
+                self._pool = ProcessPool(
+                    partial(_Decoder, self.bundles),
+                    _Decoder.answer,
+                    processes=_PROCESSES,
+                    timeout=_TIMEOUT,
+                    memory_limit=_MEMORY_LIMIT,
+                )
+        try:
+            answer = self._pool.submit(request).result()
+        except (DiedError, RecognizerError) as error:
+            raise Unavailable("photo_undecoded") from error
+        if isinstance(answer, Thumbnail):
+            return answer
+        raise Unavailable(answer)
+
+
+def heat_threshold(row: Row, bundle: Bundle, label: str, policy: Policy | None = None) -> float:
+    """Return the threshold that the heat-map of a label is drawn against.
+
+    If the label is not a lead, it is that of the row's policy: the given one or one of this
+    package, known by its digest. If it is neither, it is that of the default policy.
+    """
+    named = {lead.name: lead.threshold for lead in row.leads if lead.kind == "label"}
+    if label not in named:
+        policies = (*filter(None, [policy]), *_policies())
+        own = next((one for one in policies if one.digest == row.policy.digest), Policy())
+        limits = limits_of(bundle, replace(own, ignore=frozenset()))
+        labels = (limit for limit in limits if limit.candidate.kind == "label")
+        named = {limit.candidate.name: limit.review[0] for limit in labels}
+    return named.get(label, DEFAULT_THRESHOLD)
+
+
+@cache
+def _policies() -> list[Policy]:
+    return [Policy.load(name) for name in EXAMPLES]
+
+
+# --- in other processes, since the bytes come from strangers  -------------------------------------
+
+
+class _Request(NamedTuple):
+    """What is made of an image: a frame (else the first) that fits ``side``, or a heat-map."""
+
+    data: bytes
+    side: int
+    frame: int | None = None
+    bundle: str = ""
+    label: str = ""
+    threshold: float = DEFAULT_THRESHOLD
+
+
+class _Decoder:
+    """Answers requests with a JPEG, or with the key of the text that says why there is none."""
+
+    def __init__(self, bundles: Mapping[str, Bundle]) -> None:
+        self._bundles = bundles
+        self._recognizers: dict[str, Recognizer] = {}
+
+    def answer(self, request: _Request) -> Thumbnail | str:
+        try:
+            return self._heat(request) if request.label else _shrunk(request)
+        except MemoryError:
+            return "photo_undecoded"
+
+    def _heat(self, request: _Request) -> Thumbnail | str:
+        try:
+            if request.bundle not in self._recognizers:
+                self._recognizers[request.bundle] = Recognizer(self._bundles[request.bundle])
+            found = self._recognizers[request.bundle].explain(request.data, request.label)
+        except RecognizerError:
+            return "no_heatmap"
+        if not found.heatmap.size:
+            return "photo_undecoded"
+        drawn = draw_heatmap(found.rgb, found.heatmap, request.threshold)
+        return shrink(drawn, request.side, 0)
+
+
+def _shrunk(request: _Request) -> Thumbnail | str:
+    image = load_image(request.data, min_side=request.side)
+    if not image.frames:
+        return "photo_undecoded"
+    found = (frame for frame in image.frames if frame.index == request.frame)
+    frame = next(found, image.frames[0])
+    return shrink(frame.rgb, request.side, frame.index)

@@ -1,0 +1,309 @@
+"""The queue at the desk: who gets which listing, what they say of it, and how far the team is.
+
+Who has what is known to the server alone: after a restart, open pages ask for their listings again.
+"""
+
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from recognizer.desk.entries import AFFECTED, Entries, Entry
+from recognizer.desk.outcomes import Judgement, Occasion, Outcome, Outcomes
+from recognizer.desk.views import AUDIT, OPEN, QUEUE, View
+from recognizer.errors import ScanFileChangedError, ScanFileError
+from recognizer.rows.queue import ENTRY_ORDER
+from recognizer.rows.records import as_utc
+
+HOLD_SECONDS = 600.0
+SHIFT_SECONDS = 12 * 3600.0  # what somebody did in the last hours counts as this shift
+
+_IS_FREE = (
+    "NOT EXISTS (SELECT 1 FROM temp.hold JOIN entry AS held ON held.unit = hold.unit"
+    " WHERE hold.until > :now AND hold.reviewer != :reviewer"
+    " AND (held.unit = entry.unit OR held.copies = entry.copies))"
+)
+_NOT_SKIPPED = (
+    "NOT EXISTS (SELECT 1 FROM temp.skip WHERE skip.unit = entry.unit"
+    " AND skip.reviewer = :reviewer)"
+)
+
+
+class ConflictError(Exception):
+    """A listing is not, or no longer, handed to the reviewer; or a count has changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """What a reviewer says of the leads of a listing and ``also`` others, ``without`` some."""
+
+    judgement: Judgement
+    note: str | None = None
+    label: str | None = None
+    also: Collection[int] = ()
+    without: Collection[int] = ()
+
+
+class Queue(Entries):
+    """A queue that several people work through at once.
+
+    If there are ``lead_reviewers``, they alone decide on what was escalated, and never on what they
+    escalated themselves. ``on_outcomes`` is called with outcomes once they are on the disk.
+    """
+
+    def __init__(
+        self,
+        scan: Path,
+        outcomes: Path | None = None,
+        *,
+        lead_reviewers: Collection[str] = (),
+        on_outcomes: Callable[[Sequence[Outcome]], object] = lambda _: None,
+    ) -> None:
+        self._on_outcomes = on_outcomes
+        self.lead_reviewers = frozenset(lead_reviewers)
+        self._said_at = datetime.min.replace(tzinfo=UTC)
+        is_own = outcomes is None or outcomes == scan
+        self._outcomes = Outcomes(outcomes or scan, write=True, create=not is_own)
+        try:
+            super().__init__(scan, outcomes)
+        except BaseException:
+            self._outcomes.close()
+            raise
+
+    def close(self) -> None:
+        """Release the files; one that is no longer in its place leaves nothing to another."""
+        with suppress(ScanFileChangedError):
+            self.check()
+        super().close()
+        self._outcomes.close()
+
+    def check(self) -> None:
+        """Also keep what is in the log of a file that is not where it was."""
+        try:
+            super().check()
+        except ScanFileChangedError:
+            # A log stays at the old path, and belongs to no file that is put there.
+            for file in (self.file, self._outcomes.file):
+                with suppress(ScanFileError):
+                    file.select("PRAGMA main.wal_checkpoint(TRUNCATE)")
+            raise
+
+    def secret(self, new: str) -> str:
+        """Return what signs the cookies of this desk: the stored secret, or the new one, stored."""
+        if (secret := self._outcomes.file.setting("desk")) is None:
+            self._outcomes.file.set_setting("desk", new)
+        return secret or new
+
+    # --- handing out ------------------------------------------------------------------------------
+
+    def take(self, reviewer: str, view: View, unit: int | None = None) -> Entry | None:
+        """Hand a listing to a reviewer: the one they have, the given one, or the next of a view.
+
+        None if nothing free is left; a given one may be held by somebody else.
+        """
+        with self._current():
+            if unit is not None:
+                entry = self.entry(unit)
+                return None if entry is None else self._hold(reviewer, entry)
+            while (entry := self._held(reviewer, view) or self._next(reviewer, view)) is not None:
+                self._settle([entry.unit])  # a scan may have changed it since the last refresh
+                now = self.entry(entry.unit)
+                if now is not None and now.state == entry.state:
+                    return self._hold(reviewer, now)
+            return None
+
+    def keep(self, reviewer: str, unit: int | None) -> None:
+        """Extend the time for which a reviewer has a listing, or hand an open one to them again.
+
+        Their page is as old as it was: what others have said since it was made is a conflict.
+        """
+        with self._current():
+            entry = None if unit is None else self.entry(unit)
+            if entry is not None and entry.held_by == reviewer:
+                self.file.execute(
+                    "UPDATE temp.hold SET until = ? WHERE reviewer = ?",
+                    (time.time() + HOLD_SECONDS, reviewer),
+                )
+            elif entry is not None and entry.held_by is None and entry.state == OPEN:
+                self._hold(reviewer, entry)
+
+    def release(self, reviewer: str) -> None:
+        self.file.execute("DELETE FROM temp.hold WHERE reviewer = ?", (reviewer,))
+
+    def is_for_others(self, reviewer: str, entry: Entry) -> bool:
+        """Whether a listing was escalated and is not for this reviewer to decide."""
+        if not self.lead_reviewers or entry.state != Judgement.ESCALATED:
+            return False
+        own = (reviewer, Judgement.ESCALATED, False)
+        said = ((said.reviewer, said.judgement, said.elsewhere) for said in self.said_of(entry))
+        return reviewer not in self.lead_reviewers or own in said
+
+    def _hold(self, reviewer: str, entry: Entry) -> Entry:
+        if entry.held_by not in {None, reviewer} or self.is_for_others(reviewer, entry):
+            self.release(reviewer)
+            return entry
+        self.file.execute(  # with neither the reviewer's last one nor another's, which is over
+            "REPLACE INTO temp.hold VALUES (?, ?, ?, ?, ?)",
+            (
+                *(reviewer, entry.unit, time.time() + HOLD_SECONDS, self._heard),
+                json.dumps(self.about(entry).images),
+            ),
+        )
+        return entry._replace(held_by=reviewer)
+
+    def _held(self, reviewer: str, view: View) -> Entry | None:
+        condition, values = view.condition(also_copies=True)
+        condition += (
+            " AND entry.unit = (SELECT unit FROM temp.hold WHERE reviewer = :reviewer"
+            " AND until > :now)"
+        )
+        return self._first(condition, values | {"reviewer": reviewer})
+
+    def _next(self, reviewer: str, view: View) -> Entry | None:
+        condition, values = view.condition()
+        values["reviewer"] = reviewer
+        condition = f"{condition} AND {_IS_FREE}"
+        if view.state != OPEN:  # a second pair of eyes
+            condition += " AND judge IS NOT :reviewer"
+        first = self._first(f"{condition} AND {_NOT_SKIPPED}", values, view.source)
+        return first or self._first(condition, values, view.source)
+
+    # --- what is said -----------------------------------------------------------------------------
+
+    def decide(self, reviewer: str, unit: int, verdict: Assessment, *, expected: int = 1) -> int:
+        """Store what a reviewer says of a listing, and of its copies if more than it are expected.
+
+        It is a :class:`ConflictError` if these are not as many, if the listing is gone, or if
+        somebody else has it or has decided it since the page was made.
+        """
+        with self._current():
+            entry = self.entry(unit)
+            # One that is nobody's is still open only where the reviewer's time is just up.
+            if entry is None or not (
+                entry.held_by == reviewer or (entry.held_by is None and entry.state == OPEN)
+            ):
+                raise ConflictError
+            members = self.members(entry, reviewer) if expected > 1 else [entry]
+            if len(members) != expected:
+                raise ConflictError
+            held = self.file.select(
+                "SELECT seen, unit, images FROM temp.hold WHERE reviewer = ?", (reviewer,)
+            )
+            seen, held_unit, images = held[0] if held else (self._heard, None, None)
+            if held_unit == unit and images != json.dumps(self.about(entry).images):
+                raise ConflictError  # the reviewer has not seen all that it would be said of
+            self._store(reviewer, members, verdict, seen)
+            self.release(reviewer)
+        return len(members)
+
+    def decide_many(self, reviewer: str, units: Sequence[int], judgement: Judgement) -> int:
+        """Store the same of listings that a reviewer has picked, and return of how many.
+
+        Those that somebody else has, or that were decided since the page was made, are left out.
+        """
+        with self._current():
+            found = [entry for unit in dict.fromkeys(units) if (entry := self.entry(unit))]
+            if free := [e for e in found if e.state == OPEN and e.held_by in {None, reviewer}]:
+                self._store(reviewer, free, Assessment(judgement=judgement), self._heard)
+                self.release(reviewer)
+        return len(free)
+
+    def _store(
+        self, reviewer: str, members: Sequence[Entry], verdict: Assessment, seen: int
+    ) -> None:
+        """Add outcomes; raise a ConflictError if there are others since number ``seen``."""
+        now = self._now(members)
+        outcomes = [
+            Outcome(
+                time=now,
+                reviewer=reviewer,
+                judgement=verdict.judgement,
+                occasion=about.occasion,
+                sha256=sha256,
+                listing=about.listing,
+                label=verdict.label,
+                note=verdict.note,
+                origin="recognizer review",
+            )
+            for member in members
+            for about in [self.about(member, verdict.also, verdict.without)]
+            for sha256 in about.images or (None,)
+        ]
+        names = json.dumps([member.name for member in members])
+        images = json.dumps([one.sha256 for one in outcomes if one.listing is None])
+        with self._outcomes.file.transaction() as database:  # nobody else adds any meanwhile
+            if database.execute(
+                "SELECT 1 FROM outcome WHERE number > ? AND (listing IN (SELECT value"
+                " FROM json_each(?)) OR (listing IS NULL AND sha256 IN (SELECT value"
+                " FROM json_each(?))))",
+                (seen, names, images),
+            ).fetchone():
+                raise ConflictError
+            self._outcomes.add(outcomes)
+        self._added(outcomes)
+        for member in members:
+            self.file.execute("DELETE FROM temp.skip WHERE unit = ?", (member.unit,))
+
+    def _now(self, members: Sequence[Entry] = ()) -> datetime:
+        """Return the time; where the clock went back, one after all that was said and seen here."""
+        ((newest,),) = self.file.select(
+            "SELECT max(first) FROM image WHERE unit IN (SELECT value FROM json_each(?))",
+            (json.dumps([member.unit for member in members]),),
+        )
+        after = self._said_at + timedelta(microseconds=1)
+        came = datetime.fromisoformat(newest) if newest else after
+        self._said_at = max(datetime.now(UTC), came, after)
+        return self._said_at
+
+    def _added(self, outcomes: Sequence[Outcome]) -> None:
+        """Take over what was just added; a team's file is then whole without its log."""
+        if self._outcomes.file.path != self.file.path:
+            self._outcomes.file.execute("PRAGMA wal_checkpoint")
+        self._hear()
+        self._on_outcomes(outcomes)
+
+    def skip(self, reviewer: str, unit: int) -> None:
+        """Give a listing back; the reviewer gets it again when nothing else is left."""
+        with self._lock:
+            self.file.execute("REPLACE INTO temp.skip VALUES (?, ?)", (unit, reviewer))
+            self.release(reviewer)
+
+    def undo(self, reviewer: str) -> Entry | None:
+        """Take back what a reviewer said last in this shift, and hand the listing to them again."""
+        with self._current():
+            if not (said := [*self._outcomes.last_of(reviewer, _shift_begin())]):
+                return None
+            now = self._now()
+            withdrawals = [
+                replace(one, time=now, occasion=Occasion.WITHDRAWAL, withdraws=one.id)
+                for one in said
+            ]
+            self._outcomes.add(withdrawals)
+            self._added(withdrawals)
+            section = AUDIT if said[0].occasion is Occasion.AUDIT else QUEUE
+            about = {"section": section, "listing": said[0].listing, "sha256": said[0].sha256}
+            found = self.file.select(
+                f"SELECT unit FROM entry WHERE section = :section AND unit IN ({AFFECTED})"
+                f" ORDER BY ifnull(listing, source) IS :listing DESC, {ENTRY_ORDER} LIMIT 1",
+                about,
+            )
+            return self.take(reviewer, View(), *found[0]) if found else None
+
+    def shift(self) -> dict[str, Counter[str]]:
+        """Return what each has done in this shift, by judgement; the most first."""
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for name, judgement, number in self.file.select(
+            "SELECT reviewer, judgement, count(DISTINCT coalesce(listing, sha256))"
+            " FROM standing WHERE time > ? GROUP BY 1, 2",
+            (_shift_begin(),),
+        ):
+            counts[name][judgement] = number
+        return dict(sorted(counts.items(), key=lambda one: (-one[1].total(), one[0])))
+
+
+def _shift_begin() -> str:
+    return as_utc(datetime.now(UTC) - timedelta(seconds=SHIFT_SECONDS))

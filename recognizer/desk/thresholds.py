@@ -1,0 +1,347 @@
+"""Thresholds for a review team: what each choice finds, and how many leads it makes."""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from recognizer.desk.measure import audit_weights, weighted_count
+from recognizer.desk.outcomes import Judgement, Outcome
+from recognizer.errors import UsageError
+from recognizer.lab.dataset.manifest import Photo
+from recognizer.lab.evaluation.metrics import (
+    JOINT_CONFIDENCE,
+    effective_photos,
+    precision_estimate,
+    share,
+)
+from recognizer.model.bundle import Bundle
+from recognizer.model.description import Estimate
+from recognizer.policy.values import Policy, Probability, Rate, Rule
+from recognizer.rows.row import Row
+from recognizer.taxonomy import Kind, Taxonomy
+
+NO_PRODUCT = ""  # what an image shows that shows no product
+
+MIN_OVER = 5  # images without a product, or decided ones, that must be over a threshold
+
+MIN_DECIDED = 0.9
+"""Share of the leads over a threshold that must be decided before anything is said of it: reviewers
+begin with the highest scores, so that the decided ones do not stand for the others."""
+
+GRID = tuple(float(x) for x in np.round(expit(np.arange(-4, 9.01, 0.25)), 6)[::-1])
+"""Thresholds to choose from, strictest first, at equal distances in log-odds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What a threshold gives: leads in a day, or in the scan."""
+
+    threshold: float
+    leads: Estimate
+    recall: Estimate | None
+    precision: Estimate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Thresholds to choose from, strictest first, with 95 % intervals.
+
+    ``chosen`` is the place of one in ``steps``, or None; ``notes`` say what a reader must know of
+    the figures. ``images`` is their number in a day, or in the scan.
+    """
+
+    origin: str
+    images: float
+    steps: tuple[Step, ...]
+    chosen: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def step(self) -> Step | None:
+        return None if self.chosen is None else self.steps[self.chosen]
+
+
+# --- labelled photos ------------------------------------------------------------------------------
+
+
+def measure_labelled(
+    bundle: Bundle,
+    photos: Sequence[Photo],
+    scores: Sequence[Mapping[str, float]],
+    *,
+    images_per_day: float,
+    prevalence: float,
+    origin: str = "labelled photos",
+    ignore: Collection[str] = (),
+) -> Choice:
+    """Measure thresholds on photos of which somebody knows what they show.
+
+    ``scores`` are calibrated probabilities by label, ``ignore`` the labels that the policy ignores.
+    ``prevalence`` is the share of all images that show a product, in the mix of the photos.
+
+    Photos of one source are alike. Their intervals are exact binomial ones (Clopper and Pearson)
+    for the *effective* number of photos, as surveys compute them (Korn and Graubard, 1998).
+    """
+    families = _family_members(bundle, ignore)
+    named = bundle.any_product_thresholds
+    highest = np.array([_highest_score(one, families) for one in scores])
+    shown = np.array([_family_shown(photo.label, photo.taxonomy) for photo in photos])
+    sources = np.array([photo.source for photo in photos])
+    positive = shown != NO_PRODUCT
+    if positive.all():
+        raise UsageError(
+            f"{origin}: none without a product, so that nothing says how long the queue will be"
+        )
+    if not positive.any():
+        raise UsageError(f"{origin}: none with a product, so that nothing is known of recall")
+    if not 0 < prevalence < 1:
+        raise UsageError(f"prevalence = {prevalence}: a share between 0 and 1")
+    over = highest > np.array([*named.values()])[:, None]
+    sides, numbers, caveats = (~positive, positive), [], [*_unknown(shown, families)]
+    for side, what in zip(sides, ("without a product", "of products"), strict=True):
+        numbers.append(effective_photos(over[:, side], sources[side], shown[side]))
+        if len(set(sources[side])) == 1:
+            caveats.append(
+                f"All {side.sum():,} photos {what} come from one source: the figures hold for "
+                "photos like these, and say nothing of others."
+            )
+
+    def measured(threshold: float) -> Step:
+        rate, recall = (
+            share((highest[side] > threshold).mean() * number, number, JOINT_CONFIDENCE)
+            for side, number in zip(sides, numbers, strict=True)
+        )
+        leads = (
+            images_per_day * (prevalence * found + (1 - prevalence) * wrong)
+            for found, wrong in zip(astuple(recall), astuple(rate), strict=True)
+        )
+        precision = precision_estimate(recall, rate, prevalence)
+        return Step(threshold=threshold, leads=Estimate(*leads), recall=recall, precision=precision)
+
+    steps = [
+        measured(threshold)
+        for threshold in _candidates(named)
+        if threshold in named.values() or (highest[~positive] > threshold).sum() >= MIN_OVER
+    ]
+    if none := [name for name in families if name not in shown]:
+        caveats.append(f"No labelled photos: {', '.join(none)}. Nothing is known of their recall.")
+    return Choice(origin=origin, images=images_per_day, steps=tuple(steps), notes=tuple(caveats))
+
+
+# --- what reviewers found out ---------------------------------------------------------------------
+
+
+def measure_reviewed(
+    bundle: Bundle,
+    rows: Iterable[Row],
+    decisions: Mapping[str, Outcome],
+    *,
+    images_per_day: float | None = None,
+    ignore: Collection[str] = (),
+) -> Choice:
+    """Measure thresholds on a scan: leads are counted, products are known where decided.
+
+    Rows of other models are left out. ``decisions`` are outcomes by the digests of images;
+    ``images_per_day`` is by default the number of images of the scan.
+    """
+    families = _family_members(bundle, ignore)
+    drawn, audited = Counter[float](), Counter[float]()
+    kept: list[tuple[float, str, bool, float | None]] = []
+    scanned, floor = 0, 1.0  # the floor: nothing is known of images under it
+    for row in rows:
+        if row.scores is None or row.model.digest != bundle.digest:
+            continue
+        scanned += 1
+        outcome = decisions.get(row.sha256 or "")
+        audit = None if row.is_image_lead else row.audit
+        if audit is not None:
+            drawn[audit] += 1
+            audited[audit] += outcome is not None
+        score = _highest_score(row.scores, families)
+        weight = (1.0 if row.is_image_lead else audit) if outcome else None
+        if weight is not None:
+            known = [score] if audit else [lead.threshold for lead in row.leads]
+            floor = min([floor, *known])
+        if weight is not None or score > GRID[-1]:
+            family = _shown(row, outcome, bundle.taxonomy) if outcome else NO_PRODUCT
+            kept.append((score, family, row.is_image_lead, weight))
+    if not kept:
+        raise UsageError(
+            f"no scored row was made by {bundle.title}, or none is near a threshold: name the "
+            "--bundle of the scan"
+        )
+    scores, shown, lead = map(np.array, zip(*(one[:3] for one in kept), strict=True))
+    stands_for = audit_weights(drawn, audited)
+    # How many images each stands for: a lead for itself, and none that nobody has decided.
+    weights = np.array(
+        [1.0 if one[2] and one[3] else stands_for.get(one[3] or 0.0, 0.0) for one in kept]
+    )
+    decided, positive = weights > 0, shown != NO_PRODUCT
+    sample = decided & ~lead
+    factor = 1.0 if images_per_day is None else images_per_day / scanned
+
+    def count(which: NDArray[np.bool_], among: NDArray[np.bool_]) -> Estimate:
+        """Return how many images some stand for; leads were decided one by one."""
+        found = Counter(dict.fromkeys(weights[sample & among].tolist(), 0))
+        found.update(weights[sample & among & which].tolist())
+        whole, rest = int((decided & lead & among & which).sum()), weighted_count(found)
+        return Estimate(whole + rest.value, whole + rest.low, whole + rest.high)
+
+    def measured(threshold: float, over: NDArray[np.bool_]) -> Step:
+        leads = factor * float(over.sum())
+        found = count(positive, over)
+        return Step(
+            threshold=threshold,
+            leads=Estimate(leads, leads, leads),
+            recall=_ratio(found, count(positive, ~over)) if sample.any() else None,
+            precision=_ratio(found, count(~positive, over)),
+        )
+
+    def is_supported(threshold: float, over: NDArray[np.bool_]) -> bool:
+        leads, clear = over & lead, over & ~lead
+        return bool(
+            (over & decided).sum() >= MIN_OVER
+            and threshold >= floor
+            and (leads & decided).sum() >= MIN_DECIDED * leads.sum()
+            and ((clear & decided).sum() >= MIN_OVER or clear.sum() <= 0.1 * over.sum())
+        )
+
+    over_each = ((one, scores > one) for one in _candidates(bundle.any_product_thresholds))
+    caveats = [*_unknown(shown, families)]
+    if not sample.any():
+        caveats.append(
+            "No audit sample was decided: nothing is known of what was cleared, so neither "
+            "recall nor a lower threshold can be told (recognizer scan --audit-rate)."
+        )
+    caveats.append(
+        "The same outcomes choose the threshold and measure it: measure it again on the next scan."
+    )
+    return Choice(
+        origin=f"{scanned:,} images, {int(decided.sum()):,} of them decided",
+        images=factor * scanned,
+        steps=tuple(measured(*one) for one in over_each if is_supported(*one)),
+        notes=tuple(caveats),
+    )
+
+
+def _ratio(found: Estimate, other: Estimate) -> Estimate | None:
+    """Return the share of what was found among both, with a conservative interval."""
+    if not (both := found.value + other.value):
+        return None
+    if found.low == found.high and other.low == other.high:  # counted one by one
+        return share(found.value, both)
+    low = found.low / (found.low + other.high) if found.low else 0.0
+    high = found.high / (found.high + other.low) if found.high else 0.0
+    return Estimate(found.value / both, low, high)
+
+
+def _shown(row: Row, outcome: Outcome, taxonomy: Taxonomy) -> str:
+    """Return the family that a decided image shows: by the reviewer's label, else by its lead."""
+    if outcome.judgement is not Judgement.CONFIRMED:
+        return NO_PRODUCT
+    for label in (outcome.label, *row.lead_labels):
+        if label and label in taxonomy.labels and (family := _family_shown(label, taxonomy)):
+            return family
+    families = row.family or {NO_PRODUCT: 0.0}
+    return max(families, key=lambda name: families[name])
+
+
+# --- both -----------------------------------------------------------------------------------------
+
+
+def _candidates(named: Mapping[float, float]) -> list[float]:
+    return sorted({*GRID, *named.values()}, reverse=True)
+
+
+def _unknown(shown: NDArray[np.str_], families: Collection[str]) -> Iterator[str]:
+    if unknown := sorted({*shown.tolist()} - {*families, NO_PRODUCT}):
+        yield (
+            f"The bundle does not know {', '.join(unknown)}, or the policy ignores it: found only "
+            "by mistake."
+        )
+
+
+def _family_members(bundle: Bundle, ignore: Collection[str]) -> dict[str, list[str]]:
+    members = {f.name: [m for m in f.members if m not in ignore] for f in bundle.families}
+    return {name: labels for name, labels in members.items() if labels}
+
+
+def _highest_score(scores: Mapping[str, float], families: Mapping[str, Sequence[str]]) -> float:
+    """Return the highest probability of any member of a family, from those of labels."""
+    return 1 - min(math.prod(1 - scores[one] for one in labels) for labels in families.values())
+
+
+def _family_shown(label: str, taxonomy: Taxonomy) -> str:
+    entry = taxonomy.labels[label]
+    return str(entry.family) if entry.kind is Kind.PRODUCT else NO_PRODUCT
+
+
+# --- choosing -------------------------------------------------------------------------------------
+
+
+def choose(
+    measured: Choice, *, capacity: float | None = None, precision: float | None = None
+) -> Choice:
+    """Choose the loosest threshold that fits a team, or whose leads are precise enough.
+
+    ``capacity`` is how many leads the team works through in a day, ``precision`` the share of them
+    that must show a product, by the lower end of the interval.
+    """
+    if precision is not None and not 0 < precision < 1:
+        raise UsageError(f"precision = {precision}: a share over 0 and under 1, such as 0.5")
+    steps = measured.steps
+    fitting = [
+        place
+        for place, step in enumerate(steps)
+        if (capacity is None or step.leads.value <= capacity)
+        and (precision is None or (step.precision is not None and step.precision.low >= precision))
+    ]
+    # If none fits a team, it is the strictest, of which the highest scores are reached.
+    chosen = max(fitting, default=0 if steps and precision is None else None)
+    made = replace(measured, chosen=chosen)
+    return replace(made, notes=(*_notes(made, capacity, precision), *measured.notes))
+
+
+def _notes(choice: Choice, capacity: float | None, precision: float | None) -> Iterator[str]:
+    step = choice.step
+    if not choice.steps:
+        yield "Too few images were decided to say anything of a threshold: review more."
+    elif step is None:
+        yield (
+            f"No threshold is known over which at least {precision:.0%} of the leads show a "
+            "product for certain (the lower end of the 95 % interval): review more."
+        )
+    elif capacity is not None and step.leads.value > capacity:
+        yield (
+            f"The strictest threshold gives {step.leads.value:,.0f} leads, the team can look at "
+            f"{capacity:,.0f}: {capacity / step.leads.value:.0%} of the queue is reached, the "
+            "highest scores first."
+        )
+    elif capacity is not None and step.leads.high > capacity:
+        yield f"The queue is expected to fit, but may have up to {step.leads.high:,.0f} leads."
+    elif choice.chosen == len(choice.steps) - 1:
+        yield "This is the loosest threshold of which enough is known."
+
+
+def policy_of(choice: Choice, bundle: Bundle, base: Policy, name: str) -> Policy:
+    """Return a policy with the chosen threshold in place of those of another, ``base``.
+
+    A threshold that the bundle names is given as a rate, which holds for another bundle too; all
+    others are probabilities, which hold for this one alone.
+    """
+    if (step := choice.step) is None:
+        return replace(base, name=name)
+    rates = {value: rate for rate, value in bundle.any_product_thresholds.items()}
+
+    def level(threshold: float) -> Rate | Probability:
+        return Rate(rates[threshold]) if threshold in rates else Probability(threshold)
+
+    strictest = (max(rates), choice.steps[0].threshold)
+    priority = next((one for one in strictest if one > step.threshold), step.threshold)
+    rule = Rule(review=level(step.threshold), priority=level(priority))
+    return replace(base, name=name, default=rule, rules={})

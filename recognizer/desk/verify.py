@@ -1,0 +1,206 @@
+"""Checking a case: that nothing was changed, and that the photos score the same."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, TypeAlias
+
+from recognizer.desk.evidence import PHOTOS, ROWS_FILE, TAG_MANIFEST
+from recognizer.engine import Recognizer
+from recognizer.errors import UsageError
+from recognizer.imaging import PREPROCESSING_VERSION
+from recognizer.model.description import ModelReference
+from recognizer.rows.row import Row
+from recognizer.status import Status
+
+SCORE_TOLERANCE = 1e-3
+"""Scores may differ by this much and be called the same: onnxruntime's kernels differ between
+processors. On one machine they are equal in all six recorded digits."""
+
+_MANIFEST = "manifest-sha256.txt"
+_TAGS = ("bag-info.txt", "bagit.txt", _MANIFEST)
+_MAX_BYTES = 64 << 20  # of a manifest, and of the rows
+
+_Found: TypeAlias = tuple[str | None, str]  # the sha256 of a file, else what is wrong about it
+_MISSING: _Found = (None, "missing")
+
+
+class Result(StrEnum):
+    OK = "ok"
+    FAILED = "failed"
+    NOT_DONE = "not done"
+
+
+class Check(NamedTuple):
+    """One thing that was checked: the file or the part of the case, what came of it, in words."""
+
+    subject: str
+    result: Result
+    detail: str
+
+
+def verify_case(
+    folder: Path, load: Callable[[ModelReference], Recognizer | None], digest: str | None = None
+) -> Iterator[Check]:
+    """Check a case, and yield what came of each check.
+
+    ``load`` returns the model behind the scores, or None if it is not at hand; ``digest`` is the
+    case digest that somebody wrote down.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    present = dict(_entries(folder))
+    yield from _check_files(folder, present, digest)
+    yield from _check_scores(folder, present, load)
+
+
+def _entries(folder: Path, below: str = "") -> Iterator[tuple[str, _Found]]:
+    """Yield each entry that is not a folder of others."""
+    try:
+        with os.scandir(folder / below) as found:
+            entries = [*found]
+    except OSError as error:
+        yield below, (None, f"a folder that cannot be read: {error.strerror}")
+        return
+    if not entries and below:
+        yield below, (None, "an empty folder")
+    for entry in entries:
+        name = f"{below}/{entry.name}" if below else entry.name
+        if entry.is_symlink():
+            yield name, (None, "a link")
+        elif entry.is_dir():
+            yield from _entries(folder, name)
+        else:
+            yield name, _digest_of(folder / name)
+
+
+def _digest_of(path: Path) -> _Found:
+    if not path.is_file():
+        return None, "not a regular file"
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), ""
+    except OSError as error:
+        return None, f"unreadable: {error.strerror}"
+
+
+def _check_files(
+    folder: Path, present: Mapping[str, _Found], digest: str | None
+) -> Iterator[Check]:
+    regular = [name for name, (sha256, _) in present.items() if sha256]
+    payload = [name for name in regular if name.startswith("data/")]
+    # A manifest may be written in one way only, that of the library bagit.
+    for manifest, between, covered in ((_MANIFEST, "  ", payload), (TAG_MANIFEST, " ", [*_TAGS])):
+        try:
+            text = _read(folder, manifest, present).decode("utf-8")
+        except ValueError as error:
+            yield Check(manifest, Result.FAILED, str(error))
+            continue
+        lines = [line.partition(between) for line in text.split("\n")[:-1]]
+        listed = {name: sha256 for sha256, _, name in lines}
+        for name in dict.fromkeys([*listed, *covered]):
+            (found, wrong), result = present.get(name, _MISSING), Result.FAILED
+            if found is None:
+                detail = f"it is {wrong}"
+            elif name not in listed:
+                detail = "a file that was added later"
+            elif listed[name] != found:
+                detail = f"it was changed: sha256 {found}, not {listed[name]}"
+            else:
+                detail, result = f"sha256 {found}", Result.OK
+            yield Check(name, result, detail)
+        is_own = [*listed] == covered if manifest == TAG_MANIFEST else {*listed} == {*covered}
+        if not is_own or "".join(f"{d}{between}{name}\n" for name, d in listed.items()) != text:
+            detail = "it has lines that are not entries, in another order, or twice"
+            yield Check(manifest, Result.FAILED, detail)
+    own_files = {*regular} & {*payload, *_TAGS, TAG_MANIFEST}
+    for name in sorted(present.keys() - own_files):
+        yield Check(name, Result.FAILED, f"{present[name][1] or 'a file'} that was added later")
+    own, _ = present.get(TAG_MANIFEST, _MISSING)
+    if own is None:
+        yield Check("digest", Result.FAILED, f"{TAG_MANIFEST}, of which it is, is missing")
+    elif digest is not None and digest.lower() != own:
+        yield Check("digest", Result.FAILED, f"it is {own}, not {digest}: something was changed")
+    else:
+        known = "as expected" if digest else "compare it with the one that was written down"
+        yield Check("digest", Result.OK, f"{own}; {known}")
+
+
+def _read(folder: Path, name: str, present: Mapping[str, _Found]) -> bytes:
+    """Return what is in a file; raise a ValueError if it is none that can be read, or too large."""
+    sha256, wrong = present.get(name, _MISSING)
+    if sha256 is None:
+        raise ValueError(f"it is {wrong}")
+    with (folder / name).open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"it has more than {_MAX_BYTES >> 20} MiB")
+    return content
+
+
+def _check_scores(
+    folder: Path, present: Mapping[str, _Found], load: Callable[[ModelReference], Recognizer | None]
+) -> Iterator[Check]:
+    try:
+        rows = _read_rows(folder, present)
+    except ValueError as error:
+        yield Check(f"data/{ROWS_FILE}", Result.FAILED, str(error))
+        return
+    model = rows[0].model
+    if (recognizer := load(model)) is None:
+        detail = f"give the bundle {model.title} ({model.digest[:12]})"
+        yield Check("scores", Result.NOT_DONE, detail)
+        return
+    files = [name for name in present if name.startswith(f"data/{PHOTOS}/")]
+    originals = {
+        PurePosixPath(name).name.partition(".")[0]: name for name in files if present[name][0]
+    }
+    if len(files) != len(originals):
+        detail = "two files have one name, or one is not a file"
+        yield Check(f"data/{PHOTOS}", Result.FAILED, detail)
+    has_same = False
+    for row in rows:
+        if (name := originals.get(row.sha256 or "")) is None:
+            detail = "the original is not in the case"
+            yield Check(row.sha256 or "a row", Result.NOT_DONE, detail)
+        else:
+            result, detail = _score_again(folder / name, row, recognizer)
+            has_same |= result is Result.OK
+            yield Check(name, result, detail)
+    for sha256 in originals.keys() - {row.sha256 for row in rows}:
+        yield Check(originals[sha256], Result.FAILED, f"{ROWS_FILE} has no row of it")
+    if not has_same:
+        yield Check("scores", Result.FAILED, "no photo was scored again with the same scores")
+
+
+def _read_rows(folder: Path, present: Mapping[str, _Found]) -> list[Row]:
+    content = _read(folder, f"data/{ROWS_FILE}", present)
+    rows: list[Row] = []
+    for number, line in enumerate(content.splitlines(keepends=True), 1):
+        try:
+            rows.append(Row.from_json(json.loads(line)))
+        except ValueError as error:
+            raise ValueError(f"line {number} is not a row: {error}") from error
+        if rows[-1].to_json_line() != line:
+            raise ValueError(f"line {number} is not as a scan writes it")
+    if not rows:
+        raise ValueError("it has no rows")
+    return rows
+
+
+def _score_again(path: Path, row: Row, recognizer: Recognizer) -> tuple[Result, str]:
+    if row.model.digest != recognizer.bundle.digest:
+        return Result.FAILED, f"{recognizer.bundle.title} is not the model behind the scores"
+    if row.preprocessing != PREPROCESSING_VERSION:
+        own = f"this program has {PREPROCESSING_VERSION}"
+        return Result.NOT_DONE, f"it needs preprocessing {row.preprocessing}; {own}"
+    prediction, scores = recognizer.predict(path), row.scores or {}
+    if prediction.status is Status.FAILED or prediction.scores.keys() != scores.keys():
+        return Result.FAILED, f"it cannot be scored again: {prediction.reason or 'other labels'}"
+    difference = max(abs(round(prediction.scores[one], 6) - scores[one]) for one in scores)
+    is_same = difference <= SCORE_TOLERANCE and prediction.sha256 == row.sha256
+    detail = f"scored again: the largest difference of a score is {difference:.6f}"
+    return Result.OK if is_same else Result.FAILED, detail

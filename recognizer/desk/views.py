@@ -1,0 +1,105 @@
+"""A view of the queue: which listings are looked at, as the query of a URL and as SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from recognizer.desk.outcomes import Judgement
+from recognizer.policy.values import Decision
+from recognizer.rows.listings import QUEUE_ORDER
+from recognizer.rows.queue import ENTRY_ORDER
+
+QUEUE, AUDIT = "queue", "audit"  # sections: listings with leads or failures; the audit sample
+
+OPEN = "open"
+STATES = (OPEN, *(str(judgement) for judgement in Judgement))  # or what was said last
+
+MAX_WORDS = 8  # that are searched
+
+ENTRIES = "entry LEFT JOIN temp.state AS said ON said.unit = entry.unit"
+"""All entries of the queue in SQL, with what was said of them."""
+
+IS_FIRST = (
+    "(copies IS NULL OR said.unit IS NOT NULL OR entry.unit = (SELECT unit FROM waiting AS copy"
+    f" WHERE copy.copies = entry.copies ORDER BY {ENTRY_ORDER} LIMIT 1))"
+)
+"""Whether an entry is the first of its near-copies that are open, or is not open itself, in SQL."""
+_HAS_WORD = (
+    "EXISTS (SELECT 1 FROM image, json_each(ifnull(item, '[]')) AS value"
+    " WHERE image.unit = entry.unit AND value.value LIKE {word} ESCAPE '\\'"
+    " UNION ALL SELECT 1 FROM image WHERE (image.unit = entry.unit OR image.id = entry.best)"
+    " AND (image.source LIKE {word} ESCAPE '\\' OR image.listing LIKE {word} ESCAPE '\\'))"
+)
+
+
+class View(NamedTuple):
+    """Which listings are looked at; empty texts mean any.
+
+    ``reported`` means what users have reported; each of the words ``q`` is in some column.
+    """
+
+    section: str = QUEUE
+    state: str = OPEN
+    product: str = ""
+    level: str = ""
+    seller: str = ""
+    location: str = ""
+    reported: str = ""
+    q: str = ""
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> View:
+        """Read a view from the query of a URL; what makes no sense is left out."""
+        given = {name: query.get(name, "").strip()[:200] for name in cls._fields}
+        allowed: dict[str, tuple[str, ...]] = {
+            "section": (QUEUE, AUDIT),
+            "state": (*STATES, "all"),
+            "level": (*Decision,),
+        }
+        for name, values in allowed.items():
+            if given[name] not in values:
+                del given[name]
+        return cls(**{name: value for name, value in given.items() if value})
+
+    def to_query(self, **changes: str) -> dict[str, str]:
+        values = self._replace(**changes)._asdict()
+        return {
+            name: value for name, value in values.items() if value != self._field_defaults[name]
+        }
+
+    @property
+    def source(self) -> str:
+        """The entries among which those of the view are, in SQL."""
+        return f"temp.waiting AS {ENTRIES}" if self.state == OPEN else ENTRIES
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether of near-copies that are open only the first is in it: not if one is asked for."""
+        return not (self.seller or self.q)
+
+    def condition(self, *, also_copies: bool = False) -> tuple[str, dict[str, Any]]:
+        """Return an SQL condition on listings, and its values; ``also_copies``: folded ones too."""
+        values: dict[str, Any] = {"section": self.section}
+        parts = ["section = :section"]
+        for name in ("product", "seller", "location"):
+            if value := getattr(self, name):
+                parts.append(f"{name} = :{name}")
+                values[name] = value
+        if self.state == OPEN:
+            parts.append("said.unit IS NULL")
+        elif self.state != "all":
+            parts.append("state = :state")
+            values["state"] = self.state
+        if self.is_folded and not also_copies:
+            parts.append(IS_FIRST)
+        if self.level and self.section == QUEUE:
+            parts.append("place = :place")
+            values["place"] = QUEUE_ORDER.index(Decision(self.level))
+        if self.reported:
+            parts.append("reports > 0")
+        for place, word in enumerate(self.q.split()[:MAX_WORDS]):
+            escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            parts.append(_HAS_WORD.format(word=f":word{place}"))
+            values[f"word{place}"] = f"%{escaped}%"
+        return " AND ".join(parts), values

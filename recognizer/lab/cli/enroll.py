@@ -1,0 +1,61 @@
+"""``recognizer enroll``: a product added to a bundle, or strengthened, from a few photos."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from recognizer.cli.options import BundleOption, output_option
+from recognizer.cli.progress import require_none_failed, show_progress
+from recognizer.engine import Recognizer
+from recognizer.errors import UsageError
+from recognizer.scan import expand
+
+
+def enroll_command(
+    name: Annotated[str, Argument(metavar="NAME", help="A product of the taxonomy or a new name.")],
+    photos: Annotated[
+        list[str],
+        Argument(metavar="PHOTO", help="3 or more: files, patterns, folders (each a source)."),
+    ],
+    output: Annotated[Path | None, output_option("The new bundle: a folder NAME-vN.")] = None,
+    bundle: BundleOption = None,
+    negatives: Annotated[
+        list[str] | None, Option(help="Photos without it: a file, folder or pattern; repeatable.")
+    ] = None,
+    family: Annotated[
+        str | None, Option(help="The family of a new name.", show_default="its own")
+    ] = None,
+    hint: Annotated[str | None, Option(help="What reviewers look at; a new name needs it.")] = None,
+    check: Annotated[bool, Option("--check", help="Print what to expect; write nothing.")] = False,
+) -> None:
+    """Add a product to a bundle, or strengthen one, from as few as three photos.
+
+    Prints what to expect: each photo in turn is left out and scored. The new bundle is used like
+    any other. The exit code is 3 if a photo could not be read. Needs the extra `enroll`.
+    """
+    from recognizer.lab.enrolment import enroll
+
+    if (output is None) != check:
+        raise UsageError("give either --output, the folder of the new bundle, or --check")
+    recognizer = Recognizer.load(bundle)
+    paths = [item.source for item in expand(photos)]
+    others = [item.source for item in expand(negatives or ())]
+    with show_progress() as report:
+        found = enroll(
+            recognizer,
+            name,
+            paths,
+            output,
+            family=family,
+            hint=hint,
+            negatives=others,
+            on_progress=report,
+        )
+    for note in found.notes:
+        typer.echo(note, err=True)
+    typer.echo("\n".join(found.lines()))
+    if found.path is not None:
+        typer.echo(f"Wrote {found.path}; use it with --bundle {found.path}")
+    require_none_failed(f"Skipped {path}: {why}" for path, why in found.unreadable.items())

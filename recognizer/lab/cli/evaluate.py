@@ -1,0 +1,227 @@
+"""``recognizer evaluate`` measures a bundle on labelled photos, ``calibrate`` fits it to others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markdown import Markdown
+from typer import Argument, Option
+
+from recognizer._atomic import require_own, require_page
+from recognizer.cli import options
+from recognizer.cli.options import output_option, print_json, require_extra, to_json
+from recognizer.cli.progress import print_table, print_wide, show_stage, working
+from recognizer.engine import Recognizer
+from recognizer.errors import DatasetError, UsageError
+from recognizer.lab.dataset.manifest import Photo, corrected, load_data
+from recognizer.lab.dataset.out_of_fold import import_pyarrow, read_out_of_fold
+from recognizer.lab.evaluation.templates import render
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.folders import check_output
+from recognizer.policy.values import FALSE_POSITIVE_RATES
+from recognizer.prediction import Prediction
+
+if TYPE_CHECKING:
+    from recognizer.lab.evaluation.evaluate import Evaluation, Measured
+
+_MIN_NEGATIVES = 100  # of fewer, not even one is the 1 % that the default policy lets pass
+
+
+def evaluate_command(
+    bundle: options.BundleArgument = None,
+    data: options.OptionalDataOption = None,
+    split: Annotated[
+        options.Split | None,
+        Option(
+            help="The photos to measure on; all, if training saw none of them.", show_default="test"
+        ),
+    ] = None,
+    output: Annotated[Path | None, output_option("Write an HTML report, and a .json file.")] = None,
+    predictions: Annotated[
+        Path | None, Option(metavar="FILE.parquet", help="Write a row of scores for each photo.")
+    ] = None,
+    prevalence: Annotated[
+        float, Option(help="The share of photos with a product at which precision is stated.")
+    ] = 0.0003,
+    against: Annotated[
+        str | None, Option(help="Another bundle: print paired differences to it instead.")
+    ] = None,
+    robustness: Annotated[
+        bool, Option("--robustness", help="Measure altered photos, as sellers send them, instead.")
+    ] = False,
+    out_of_fold: Annotated[
+        Path | None, Option(metavar="FILE", help="Measure the out-of-fold file of `train` instead.")
+    ] = None,
+    rounds: Annotated[int, Option(help="Bootstrap rounds.", min=1)] = 1000,
+    *,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Print average precision and recall at fixed false-positive rates, with intervals.
+
+    It runs the ONNX file of the bundle. Negatives are all photos without a product.
+    """
+    require_extra("evaluate")
+    from recognizer.lab.evaluation.evaluate import ANY_PRODUCT, evaluate, photos_of_split
+    from recognizer.lab.evaluation.out_of_fold import measure_out_of_fold
+    from recognizer.lab.evaluation.paired import compare
+    from recognizer.lab.evaluation.robustness import measure_robustness
+
+    files = output or predictions
+    if bool(files) + bool(against) + robustness > 1:
+        raise UsageError("give only one of --against, --robustness, and --output or --predictions")
+    _check(prevalence, output, predictions)
+    name = split or "test"
+    how: dict[str, Any] = {"rounds": rounds}
+    figures: Any
+    if out_of_fold is not None:
+        if data or bundle or files or split or against or robustness:
+            raise UsageError(
+                "--out-of-fold measures what its file has: leave out the bundle, and all options "
+                "but --json, --prevalence and --rounds"
+            )
+        held = read_out_of_fold(out_of_fold)
+        found = measure_out_of_fold(held, out_of_fold.name, prevalence=prevalence, **how)
+        figures, page = {found.split: found}, render("evaluation.md.j2", e=found)
+    elif data is None:
+        raise UsageError("give --data, the labelled photos, or --out-of-fold")
+    else:
+        recognizer = Recognizer.load(bundle)
+        photos = load_corrected(data, recognizer.bundle)
+        used = photos_of_split(photos, name)
+        if robustness:
+            if not any(p.is_product for p in used):
+                raise DatasetError(f"no photo of a product in the {name} split")
+            with show_stage("altering photos") as progress:
+                figures = measure_robustness(recognizer, used, name, on_progress=progress)
+            page = render("robustness.md.j2", found=figures, name=ANY_PRODUCT)
+        elif against:
+            other = Recognizer.load(against)
+            scored = [score(one, used, one.bundle.title) for one in (recognizer, other)]
+            figures = compare(recognizer.bundle, other.bundle, name, used, *scored, **how)
+            page = render("comparison.md.j2", found=figures)
+        else:
+            with show_stage(f"scoring: {name}") as progress:
+                measured = evaluate(
+                    recognizer, photos, name, progress, prevalence=prevalence, **how
+                )
+            figures = {name: measured.evaluation}
+            page = render("evaluation.md.j2", e=measured.evaluation)
+            _write_files(recognizer, measured, output, predictions)
+    if as_json:
+        print_json(figures)
+    else:
+        print_wide(Markdown(page))
+
+
+def _write_files(
+    recognizer: Recognizer, measured: Measured, output: Path | None, predictions: Path | None
+) -> None:
+    from recognizer.lab.evaluation.html_report import write_predictions, write_report
+
+    if output is not None:
+        with working("report"):
+            write_report(output, recognizer, measured)
+        beside = output.with_suffix(".json")
+        figures = {measured.evaluation.split: measured.evaluation}
+        beside.write_text(to_json(figures), encoding="utf-8")
+        typer.echo(f"Wrote {output} and {beside}", err=True)
+    if predictions is not None:
+        write_predictions(measured, recognizer.labels, predictions)
+        typer.echo(f"Wrote {predictions}", err=True)
+
+
+def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
+    """Return labelled photos, with the corrections of labels that a bundle was made with."""
+    photos = found = load_data(data, bundle.taxonomy)
+    try:
+        for table in bundle.training.recipe.get("corrections", []) if bundle.training else []:
+            found = corrected(found, table)
+    except DatasetError as error:
+        from recognizer.lab.evaluation.evaluate import count_learned
+
+        if count_learned(bundle, photos):
+            typer.echo(f"Corrections of its training photos are not used ({error}).", err=True)
+        return photos
+    return found
+
+
+def load_held_out(data: Iterable[Path], bundle: Bundle, split: str) -> list[Photo]:
+    """Return the photos of a split, and warn if some were in training."""
+    from recognizer.lab.evaluation.evaluate import count_learned, photos_of_split
+
+    photos = photos_of_split(load_corrected(data, bundle), split)
+    if learned := count_learned(bundle, photos):
+        typer.echo(
+            f"Warning: at least {learned} of these photos were in training, perhaps more, as a "
+            "bundle remembers only some: calibration and thresholds made of them promise too much.",
+            err=True,
+        )
+    return photos
+
+
+def _check(prevalence: float, output: Path | None, predictions: Path | None) -> None:
+    """Check before minutes of work that files can be written."""
+    if not 0 < prevalence < 1:
+        raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
+    if output is not None:
+        require_page(output)
+        if output.suffix.lower() not in {".html", ".htm"}:
+            raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
+    if predictions is not None:
+        import_pyarrow()
+        if predictions.suffix.lower() != ".parquet":
+            raise UsageError(f"--predictions {predictions}: the name must end in .parquet")
+        require_own(predictions, "Parquet file", lambda file: file.read(4) == b"PAR1")
+
+
+def score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:
+    """Score photos, and show how far it is."""
+    from recognizer.lab.evaluation.evaluate import score_photos
+
+    with show_stage(words) as progress:
+        return score_photos(recognizer, photos, progress)
+
+
+def print_evaluation(*evaluations: Evaluation) -> None:
+    """Print the tables of evaluations, and what their figures are worth."""
+    for evaluation in evaluations:
+        print_wide(Markdown(render("evaluation.md.j2", e=evaluation)))
+
+
+def calibrate_command(
+    bundle: Annotated[str, Argument(metavar="BUNDLE", help="A bundle's folder or name.")],
+    output: options.NewBundleOption,
+    data: options.DataOption,
+) -> None:
+    """Fit calibration and thresholds again, on photos that the bundle was not trained on.
+
+    These are the photos of the split `validation`.
+    """
+    require_extra("evaluate")
+    from recognizer.lab.evaluation.calibrate import calibrate_bundle
+    from recognizer.lab.evaluation.figures import MIN_FOR_CALIBRATION
+
+    check_output(output)
+    recognizer = Recognizer.load(bundle)
+    held_out = load_held_out(data, recognizer.bundle, "validation")
+    products = sum(photo.is_product for photo in held_out)
+    negatives = len(held_out) - products
+    if products < MIN_FOR_CALIBRATION or negatives < _MIN_NEGATIVES:
+        typer.echo(
+            f"Warning: so few photos say little: {products} with a product (probabilities need "
+            f"{MIN_FOR_CALIBRATION}) and {negatives} without (thresholds need {_MIN_NEGATIVES}).",
+            err=True,
+        )
+    with show_stage("scoring the validation split") as progress:
+        calibrate_bundle(recognizer, held_out, output, on_progress=progress)
+    made = load_bundle(output)
+    thresholds = ((label, map(label.thresholds.get, FALSE_POSITIVE_RATES)) for label in made.labels)
+    print_table(
+        f"{made.title}, calibrated on {len(held_out)} photos",
+        ("", *(f"at {rate:.1%}" for rate in FALSE_POSITIVE_RATES)),
+        ([one.name, *("-" if t is None else f"{t:.4f}" for t in own)] for one, own in thresholds),
+    )
+    typer.echo(f"Wrote {output}", err=True)

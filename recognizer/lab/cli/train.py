@@ -1,0 +1,129 @@
+"""``recognizer train`` trains a network on labelled photos, ``export`` makes a bundle of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Argument, Option
+
+from recognizer.cli import options
+from recognizer.cli.options import output_option, require_extra
+from recognizer.cli.progress import duration, show_progress
+from recognizer.errors import UsageError
+from recognizer.lab.dataset.manifest import load_data
+from recognizer.lab.training.config import DEFAULT_RECIPE, load_config
+from recognizer.model.folders import check_output
+
+if TYPE_CHECKING:
+    from recognizer.lab.training.runs import Stage
+
+_LICENSE = r"\(*[A-Za-z0-9][A-Za-z0-9.+:-]*\)*"  # its SPDX identifier, or LicenseRef-NAME
+
+
+def train_command(
+    data: options.DataOption,
+    recipe: Annotated[
+        str,
+        Argument(
+            metavar="RECIPE",
+            help="A TOML file, or a recipe of this package: small-cpu, wildlife.",
+        ),
+    ] = DEFAULT_RECIPE,
+    output: Annotated[
+        Path | None, output_option("The recipe's folder.", show_default="runs/ and its name")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        Option("--set", metavar="KEY=VALUE", help="Change a key, as photos=9600; repeatable."),
+    ] = None,
+) -> None:
+    """Train a network, and measure it on folds of sources that are left out in turn.
+
+    The same command again resumes training where it was stopped.
+    """
+    require_extra("train")
+    from recognizer.lab.training.runs import open_recipe, train_recipe
+
+    config = load_config(recipe, changes or ())
+    output = output or Path("runs") / config.name
+    opened = open_recipe(config, load_data(data), output)
+    has_test = any(p.split == "test" for p in opened.photos)
+    with opened.cache:
+        folds = int(opened.folds.max()) + 1
+        typer.echo(
+            f"{config.name}: {len(opened.train)} photos of {len(opened.labels)} labels, "
+            f"{config.backbone} at {config.input_size} pixels, {config.seeds * (folds + 1)} runs "
+            f"({folds} folds left out in turn)",
+            err=True,
+        )
+        if not has_test:
+            typer.echo(
+                "No test photos, which `recognizer export` needs: `recognizer dataset split` holds "
+                "some out.",
+                err=True,
+            )
+        with show_progress() as report:
+
+            def show(stage: Stage) -> None:
+                left = stage.seconds_left
+                if stage.progress and stage.progress.loss is None:  # resumed
+                    typer.echo(stage.words, err=True)
+                    return
+                report(stage.words if left is None else f"{stage.words}; {duration(left)} left")
+
+            try:
+                train_recipe(opened, show)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"Stopped. What is done is in {output}. Run the same command again to resume."
+                ) from None
+    typer.echo(f"Wrote {output}", err=True)
+    if has_test:
+        folders = " ".join(f"--data {folder}" for folder in data)
+        typer.echo(
+            f"Next: recognizer export {output} {folders} --output bundles/{output.name}-v1",
+            err=True,
+        )
+
+
+def export_command(
+    run: Annotated[Path, Argument(metavar="RUN", help="The folder of a recipe that was trained.")],
+    data: options.DataOption,
+    output: options.NewBundleOption,
+    notes: Annotated[Path | None, Option(help="Markdown for the card: data and failures.")] = None,
+    spdx_license: Annotated[
+        str | None,
+        Option("--license", metavar="SPDX", help="As CC-BY-4.0.", show_default="not stated"),
+    ] = None,
+) -> None:
+    """Export to ONNX, set thresholds, measure on the test split and write the model card."""
+    require_extra("train")
+    from recognizer.lab.cli.evaluate import print_evaluation
+    from recognizer.lab.training.export import export_bundle
+    from recognizer.lab.training.runs import open_recipe
+
+    check_output(output, is_export=True)
+    expression = rf"{_LICENSE}( (AND|OR|WITH) {_LICENSE})*"
+    if spdx_license is not None and not re.fullmatch(expression, spdx_license):
+        raise UsageError(
+            f"--license {spdx_license}: not an SPDX expression; write CC-BY-4.0, for example, or "
+            "'MIT OR Apache-2.0', or LicenseRef-Proprietary for terms of your own"
+        )
+    try:
+        text = notes.read_text(encoding="utf-8") if notes else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--notes {notes}: {getattr(error, 'strerror', error)}") from error
+    with show_progress(every=0) as stage:
+        stage("reading the data")
+        with (recipe := open_recipe(None, load_data(data), run)).cache:
+            release = export_bundle(
+                recipe, output, notes=text, spdx_license=spdx_license, on_stage=stage
+            )
+    print_evaluation(release.test, release.unseen)
+    words = "what int8 loses was not measured: a fold has too few photos of each product"
+    if release.lost:
+        words = f"int8 loses at most {max(release.lost.values()):.4f} average precision"
+    typer.echo(f"{release.path}: {release.precision} ({words})", err=True)

@@ -1,0 +1,62 @@
+"""Check that a manifest is true and that its splits are apart.
+
+A test photo with a copy in training measures memory. Near-copies are found as when a manifest is
+made; crops and other views of one object are not.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from recognizer.lab.dataset.manifest import (
+    Photo,
+    copies_of,
+    data_rows,
+    folder_taxonomy,
+    hash_photos,
+)
+
+
+def check_data(
+    folders: Sequence[Path], on_progress: Callable[[int, int], None] = lambda done, of: None
+) -> tuple[list[Photo], list[str]]:
+    """Check each data folder, and all of them together; a DatasetError if one has no photos.
+
+    Returns the photos of all rows that could be read, and a line for each thing that is wrong.
+    """
+    taxonomy = folder_taxonomy(*folders)
+    rows = [row for folder in folders for row in data_rows(folder, taxonomy)]
+    photos = [row for row in rows if isinstance(row, Photo)]
+    problems = [row for row in rows if isinstance(row, str)]
+    problems += _contradictions(photos)
+    hashes: list[str | None] = []
+    looks = hash_photos([photo.path for photo in photos], on_progress)
+    for photo, look in zip(photos, looks, strict=True):
+        digest, phash = (photo.sha256, None) if isinstance(look, str) else look
+        if isinstance(look, str):
+            problems.append(look)
+        elif digest != photo.sha256:
+            problems.append(f"{photo.path}: its sha256 is not that of the manifest")
+        hashes.append(phash if digest == photo.sha256 else None)
+    problems += (
+        f"near-duplicates across splits: {', '.join(f'{p.path} ({p.split})' for p in group)}"
+        for group in copies_of(photos, hashes)
+        if len({p.split for p in group}) > 1
+    )
+    return photos, problems
+
+
+def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:
+    rows: defaultdict[str, list[Photo]] = defaultdict(list)
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    for photo in photos:
+        rows[photo.sha256].append(photo)
+        splits[photo.source].add(photo.split)
+    for found in rows.values():
+        if len(found) > 1:
+            as_what = "; ".join(sorted({f"{p.label}, {p.split}" for p in found}))
+            yield f"{found[0].path} is listed {len(found)} times ({as_what})"
+    for source, where in splits.items():
+        if "test" in where and len(where) > 1:
+            seen = ", ".join(sorted(where - {"test"}))
+            yield f"the source {source} is in test and in {seen}; keep a source in one of them"

@@ -1,0 +1,319 @@
+"""Labelled photos as people keep them: folders, CSV and COCO annotations. No image is opened."""
+
+import csv
+import json
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recognizer.errors import DatasetError
+from recognizer.lab.dataset.manifest import MANIFEST, PHOTO_SUFFIXES, read_rows
+from recognizer.policy.listing_columns import normal_name
+
+SPLIT_FOLDERS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test"})
+FOLDER = "folder"  # the column for the folder between a label's folder and the photo
+
+FILE_COLUMNS = (
+    *("file", "file_name", "filename", "filepath", "file_path", "path"),
+    *("image", "image_path", "image_file", "img", "photo"),
+)
+LABEL_COLUMNS = (
+    *("label", "labels", "class", "class_name", "category", "category_name"),
+    *("product", "species", "target"),
+)
+
+
+class CollectionEntry(NamedTuple):
+    """One labelled photo of a collection: its file, its label, and the other columns it has."""
+
+    path: Path
+    label: str
+    fields: Mapping[str, str] = {}
+
+
+@dataclass(slots=True, kw_only=True)
+class Collection:
+    """Labelled photos below a folder, before anything is known about their content."""
+
+    root: Path
+    layout: str  # in words
+    has_list: bool  # or the folders are the labels
+    entries: list[CollectionEntry] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)  # a line for each photo that cannot be used
+    notes: list[str] = field(default_factory=list)  # a line for each decision
+
+
+def read_collection(place: str | Path, photos: Path | None = None) -> Collection:
+    """Read the labelled photos of a folder, or of the CSV or JSON file that lists them.
+
+    ``photos`` is the folder that holds the photos, if it is not that of the list.
+    """
+    place = Path(place)
+    if not place.exists():
+        raise DatasetError(f"{place}: no such folder or file")
+    root = photos or (place.parent if place.is_file() else place)
+    try:
+        coco, tables = _coco_files(place), _tables(place)
+        lists = [*coco, *tables]
+        if tables and len(lists) > 1:
+            names = ", ".join(path.name for path in lists)
+            raise DatasetError(
+                f"{place}: several files list photos ({names}): name one instead of the folder"
+            )
+        if not lists and place.is_file():
+            raise DatasetError(
+                f"{place}: neither COCO annotations nor a CSV table with the columns file and label"
+            )
+        layout = "a folder for each label"
+        if lists:
+            names = ", ".join(os.path.relpath(path, root) for path in lists)
+            layout = f"{'COCO annotations' if coco else 'a CSV table'} ({names})"
+        found = Collection(root=root, layout=layout, has_list=bool(lists))
+        files = _Files(root)
+        for path, content in coco.items():
+            _read_coco(content, path, files, found)
+        for path in tables:
+            _read_table(path, files, found)
+        if not lists:
+            _read_folders(found)
+    except OSError as error:
+        raise DatasetError(f"{error.filename or place}: {error.strerror or error}") from error
+    if not found.entries:
+        why = f": {'; '.join([*found.left_out, *found.notes][:3])}" if found.left_out else ""
+        raise DatasetError(f"{place}: {found.layout}, but no photo with a label{why}")
+    return found
+
+
+def _raise(error: OSError) -> None:  # os.walk would skip a folder that cannot be read
+    raise error
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".")
+
+
+class _Files:
+    """The files below a folder, found by the names that tables and annotations have for them."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._given = os.path.abspath(root), root
+
+    def find(self, name: str, *bases: Path) -> Path | str:
+        """Return the file that a name means, or in words why there is none.
+
+        A name is a path relative to one of the bases, to the folder, or to one inside it. Of the
+        path of another machine, or an address, the end counts. Nothing outside the folder is found.
+        """
+        name = name.strip().replace("\\", "/").partition("?")[0]
+        if not name.strip("./") or "\0" in name:
+            return "no file name"
+        missing = "no such file"
+        for base in dict.fromkeys((*map(os.path.abspath, bases), self._root)):
+            path = os.path.normpath(os.path.join(base, name))
+            if not path.startswith(self._root + os.sep):
+                missing = f"not in {self._given}; give the photos' folder with --photos"
+            elif os.path.isfile(path):
+                return self._given / os.path.relpath(path, self._root)
+        parts = tuple(part for part in name.split("/") if part not in {"", "."})
+        if ".." in parts:
+            return missing
+        is_complete = name.startswith("/") or "://" in name or name[1:3] == ":/"
+        found = self._with_end(parts, whole=not is_complete)
+        if len(found) == 1:
+            return self._given / found[0]
+        return f"{len(found)} files have this name" if found else missing
+
+    def _with_end(self, parts: tuple[str, ...], *, whole: bool) -> list[str]:
+        """Return the files whose paths end in all of some parts, or in as many as any does."""
+        found = self._by_name.get(parts[-1], [])
+        for length in range(2, len(parts) + 1):
+            longer = [path for path in found if Path(path).parts[-length:] == parts[-length:]]
+            if not longer:
+                return [] if whole else found
+            found = longer
+        return found
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, list[str]]:
+        found = defaultdict(list)
+        for folder, _, names in os.walk(self._root, onerror=_raise):
+            for name in names:
+                found[name].append(os.path.relpath(os.path.join(folder, name), self._root))
+        return found
+
+
+# --- a folder for each label ----------------------------------------------------------------------
+
+
+def _read_folders(found: Collection) -> None:
+    """Add the photos below the folders of labels; folders of splits may lie above these."""
+    root = found.root
+    inside = [p for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith((".", "_"))]
+    loose = [p for p in sorted(root.iterdir()) if p.is_file() and _is_image(p)]
+    if loose:
+        raise DatasetError(
+            f"{root}: {len(loose)} photos lie in no folder (as {loose[0].name}); put each into a "
+            f"folder named after its label, or list them in {root / MANIFEST} with the columns "
+            "file, label and source"
+        )
+    has_splits = bool(inside) and all(p.name.lower() in SPLIT_FOLDERS for p in inside)
+    shelves = [(p, {"split": p.name.lower()}) for p in inside] if has_splits else [(root, {})]
+    others: list[Path] = []
+    for shelf, fields in shelves:
+        for folder in sorted(shelf.iterdir()):
+            if folder.is_dir() and not folder.name.startswith((".", "_")):
+                _add_label(folder, fields, found, others)
+    if others:
+        found.notes.append(
+            f"Skipped {len(others)} files that are not images by their name, as "
+            f"{others[0].relative_to(root)}"
+        )
+
+
+def _add_label(folder: Path, fields: dict[str, str], found: Collection, others: list[Path]) -> None:
+    for place, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = Path(place).relative_to(folder).parts
+        source = {FOLDER: below[0]} if below else {}
+        for path in (Path(place) / name for name in sorted(names)):
+            if _is_image(path):
+                found.entries.append(CollectionEntry(path, folder.name, {**fields, **source}))
+            elif not path.name.startswith("."):
+                others.append(path)
+
+
+# --- CSV ------------------------------------------------------------------------------------------
+
+
+def _tables(place: Path) -> list[Path]:
+    if place.is_file():
+        return [place] if place.suffix.lower() in {".csv", ".tsv"} else []
+    tables = [p for p in sorted(place.iterdir()) if p.suffix.lower() in {".csv", ".tsv"}]
+    return [
+        path
+        for path in tables
+        if path.is_file()
+        and all(_pick(_columns(path)[0], known) for known in (FILE_COLUMNS, LABEL_COLUMNS))
+    ]
+
+
+def _read_table(path: Path, files: _Files, found: Collection) -> None:
+    names, delimiter = _columns(path)
+    file, label = (_pick(names, known) for known in (FILE_COLUMNS, LABEL_COLUMNS))
+    if file is None or label is None:
+        raise DatasetError(
+            f"{path}: none of the columns {', '.join(names) or '(none)'} is called "
+            f"{'label' if file else 'file'}: rename the one that is"
+        )
+    found.notes.append(f"The column {file!r} names the file, {label!r} the label")
+    for where, row in read_rows(path, (file, label), delimiter):
+        photo = files.find(row[file], path.parent)
+        if isinstance(photo, str):
+            found.left_out.append(f"{where}: {row[file]!r}: {photo}")
+        elif not row[label].strip():
+            found.left_out.append(f"{where}: {row[file]}: no label")
+        else:
+            fields = {key: value for key, value in row.items() if key != file and value}
+            found.entries.append(CollectionEntry(photo, row[label].strip(), fields))
+
+
+def _pick(names: Sequence[str], known: Sequence[str]) -> str | None:
+    """Return the first known column that a table has, as the table writes it."""
+    plain = {normal_name(name): name for name in names}
+    return next((plain[name] for name in known if name in plain), None)
+
+
+def _columns(path: Path) -> tuple[list[str], str]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            first = file.readline(1 << 20)
+        delimiter = max(",;\t", key=first.count)
+        return next(csv.reader([first], delimiter=delimiter), []), delimiter
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: this is not a CSV table in UTF-8: {error}") from error
+
+
+# --- COCO -----------------------------------------------------------------------------------------
+
+
+def _coco_files(place: Path) -> dict[Path, Any]:
+    if place.is_file():
+        paths = [place] if place.suffix.lower() == ".json" else []
+    else:
+        shelves = [place, *(place / name for name in ("annotations", *sorted(SPLIT_FOLDERS)))]
+        paths = [path for shelf in shelves for path in sorted(shelf.glob("*.json"))]
+    keys = {"images", "annotations", "categories"}
+    contents = {path: _read_json(path) for path in paths}
+    return {
+        p: found for p, found in contents.items() if isinstance(found, dict) and keys <= {*found}
+    }
+
+
+def _read_json(path: Path) -> Any:
+    if not path.is_file():  # a FIFO would be waited for
+        raise DatasetError(f"{path} is not a regular file")
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(
+            f"{path}: this is not JSON ({error}). Export it again, or take it out of the folder"
+        ) from error
+
+
+def _read_coco(content: Any, path: Path, files: _Files, found: Collection) -> None:
+    """Add the photos of COCO annotations; the category with the largest boxes is the label."""
+    try:
+        _add_coco(content, path, files, found)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        raise DatasetError(
+            f"{path}: this is not what COCO annotations look like ({error!r}); export it again, "
+            "or make a CSV table with the columns file, label and source"
+        ) from error
+
+
+def _add_coco(content: Any, path: Path, files: _Files, found: Collection) -> None:
+    names = {category["id"]: str(category["name"]) for category in content["categories"]}
+    areas: dict[Any, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for annotation in content["annotations"]:
+        label = names[annotation["category_id"]]
+        areas[annotation["image_id"]][label] += _area(annotation)
+    licenses = {one["id"]: str(one.get("name", "")) for one in content.get("licenses") or []}
+    bases = [path.parent, *(path.parent / name for name in ("data", "images"))]
+    # instances_train.json lies beside the folder train
+    bases += [found.root / "images", found.root / path.stem.rpartition("_")[2]]
+    several = none = 0
+    for image in content["images"]:
+        photo = files.find(str(image["file_name"]), *bases)
+        of = areas.get(image["id"], {})
+        if isinstance(photo, str):
+            found.left_out.append(f"{path}: {image['file_name']!r}: {photo}")
+        elif not of:
+            none += 1
+        else:
+            several += len(of) > 1
+            fields = {k: str(v) for k, v in image.items() if isinstance(v, str | int | float)}
+            if image.get("license") in licenses:
+                fields["license"] = licenses[image["license"]]
+            label = max(of, key=lambda name: (of[name], name))
+            found.entries.append(CollectionEntry(photo, label, fields))
+    if several:
+        found.notes.append(
+            f"{several} photos have several labels; the one with the largest area counts"
+        )
+    if none:
+        found.notes.append(f"Skipped {none} photos without a label")
+
+
+def _area(annotation: Mapping[str, Any]) -> float:
+    area = annotation.get("area")
+    if isinstance(area, int | float) and area > 0:
+        return float(area)
+    box = annotation.get("bbox") or [0, 0, 1, 1]
+    return max(float(box[2]) * float(box[3]), 0.0)

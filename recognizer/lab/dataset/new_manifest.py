@@ -1,0 +1,275 @@
+"""Make a manifest of labelled photos, whatever the order of their files; the photos stay."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from recognizer.errors import DatasetError, UsageError
+from recognizer.known.index import near_copies
+from recognizer.lab.dataset.folds import deal_to_splits
+from recognizer.lab.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
+from recognizer.lab.dataset.manifest import (
+    Photo,
+    copies_of,
+    folder_taxonomy,
+    hash_photos,
+    plain_label,
+)
+from recognizer.policy.listing_columns import normal_name
+from recognizer.taxonomy import Taxonomy, unknown_name
+
+FEW_PHOTOS = 10  # a label with fewer photos to train on is hardly learned
+
+_SHOWN = 3  # examples in a message
+
+SOURCE_COLUMNS = (
+    *("source", "seller", "seller_id", "seller_name", "shop", "store", "account", "user"),
+    *("user_id", "username", "owner", "photographer", "author", "listing", "listing_id", "case"),
+    *("case_id", "site", "website", "domain", "platform", "repository", "collection", "dataset"),
+)
+"""Columns that are taken for the source, the first one first."""
+
+Origins = tuple[Sequence[str | None], str]
+"""The source of each entry, or None, and in words how it was found."""
+
+
+@dataclass(slots=True, kw_only=True)
+class NewManifest:
+    """A manifest that was made: photos with their splits, ordered by file, and lines of text."""
+
+    photos: list[Photo] = field(default_factory=list)
+    notes: list[str]  # what was decided
+    warnings: list[str] = field(default_factory=list)  # what makes the result worth less
+    left_out: list[str]  # which files are not in it, and why
+
+
+def make_manifest(
+    found: Collection,
+    *,
+    source: str | None = None,
+    renamed: Mapping[str, str] | None = None,
+    shares: Mapping[str, float],
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> NewManifest:
+    """Split the photos of a collection by source (see :func:`find_origins`).
+
+    ``renamed`` is label of the collection -> the label that it stands for, empty to leave it out;
+    ``shares`` is split -> its share of the photos.
+    """
+    sources, words = find_origins(found, source)
+    notes = [f"Layout: {found.layout}", f"Source: {words}", *found.notes]
+    made = NewManifest(notes=notes, left_out=[*found.left_out])
+    taxonomy, root = folder_taxonomy(found.root), found.root
+    labels = _labels(found, renamed or {}, taxonomy, made.notes)
+    pairs = [pair for pair in zip(found.entries, sources, strict=True) if pair[0].label in labels]
+    pairs.sort(key=lambda pair: (pair[0].path.as_posix(), pair[0].label))
+    hashes: dict[str, str | None] = {}
+    looks = hash_photos([entry.path for entry, _ in pairs], on_progress)
+    for (entry, origin), look in zip(pairs, looks, strict=True):
+        if isinstance(look, str):
+            made.left_out.append(look)
+            continue
+        digest, hashes[digest] = look
+        stated = entry.fields.get("license") or entry.fields.get("licence", "")
+        about = (digest, labels[entry.label], origin or "", "")  # it has no split yet
+        made.photos.append(Photo(entry.path, *about, stated, taxonomy))
+    _leave_copies_out(made, root)
+    if not made.photos:
+        raise DatasetError(f"{root}: no photo can be read: {'; '.join(made.left_out[:_SHOWN])}")
+    _name_sources(made, root)
+    groups = _group(made, [hashes[photo.sha256] for photo in made.photos], root)
+    if len(set(groups)) < 2:
+        raise DatasetError(
+            f"all {len(groups)} photos are of one source, {made.photos[0].source!r}, or "
+            "near-copies: nothing can be held out. Say where they come from (--source COLUMN), or "
+            "take each photo as its own source with --source photo; the figures will then look "
+            "better than the model is"
+        )
+    splits = deal_to_splits(made.photos, groups, shares, seed)
+    made.photos = [replace(p, split=split) for p, split in zip(made.photos, splits, strict=True)]
+    if any("split" in entry.fields for entry in found.entries):
+        made.notes.append(
+            "The splits that the data came with were not used: sources may be in several"
+        )
+    _warn_of_few(made)
+    return made
+
+
+def _labels(
+    found: Collection, renamed: Mapping[str, str], taxonomy: Taxonomy, notes: list[str]
+) -> dict[str, str]:
+    """Return the label of the manifest for each of the collection; those left out have none."""
+    counts = Counter(entry.label for entry in found.entries)
+    missing = [name for name in renamed if name not in counts]
+    if missing:
+        raise DatasetError(f"--rename: {unknown_name('label', missing[0], [*counts])} in this data")
+    known = taxonomy.labels
+    label_of = {}
+    for name in sorted(counts):
+        label = renamed.get(name, name if name in known else plain_label(name) or name)
+        if label:
+            label_of[name] = label
+        if label != name:
+            notes.append(
+                f"The label {name!r} is {f'called {label}' if label else 'left out'} "
+                f"({counts[name]} photos)"
+            )
+    unknown = {name: label for name, label in label_of.items() if label not in known}
+    if unknown:
+        described = [
+            f"{unknown_name('label', label, [*known])} ({counts[name]} photos)"
+            for name, label in unknown.items()
+        ]
+        one = next(iter(unknown))
+        raise DatasetError(
+            f"{'; '.join(described)}. For custom labels, run `recognizer dataset labels "
+            f"{found.root}`, say in the file that it writes what they are, and run this again. "
+            f"For a label of `recognizer info`, add --rename {one}=LABEL; to leave these photos "
+            f"out, --rename {one}="
+        )
+    return label_of
+
+
+def _leave_copies_out(made: NewManifest, root: Path) -> None:
+    """Keep each content once, and contents with several labels not at all."""
+    labels: defaultdict[str, set[str]] = defaultdict(set)
+    for photo in made.photos:
+        labels[photo.sha256].add(photo.label)
+    kept: dict[str, Photo] = {}
+    copies = 0
+    for photo in made.photos:
+        several = labels[photo.sha256]
+        if len(several) > 1:
+            made.left_out.append(
+                f"{_name(photo, root)}: the same file has several labels: "
+                f"{', '.join(sorted(several))}"
+            )
+        else:
+            copies += photo.sha256 in kept
+            kept.setdefault(photo.sha256, photo)
+    made.photos = list(kept.values())
+    if copies:
+        made.notes.append(f"Skipped {copies} files that are the same as others, to the byte")
+
+
+def _name_sources(made: NewManifest, root: Path) -> None:
+    without = sum(not photo.source for photo in made.photos)
+    if not without:
+        return
+    which = "no photo has a" if without == len(made.photos) else f"{without} photos have no"
+    made.warnings.append(
+        f"{which} source: each counts as its own. Photos of one seller or camera may then be in "
+        "training and test, and the figures will look better than the model is. Give a source: a "
+        "column (--source NAME), or one more folder below each label's folder"
+    )
+    made.photos = [
+        photo if photo.source else replace(photo, source=f"photo/{_name(photo, root)}")
+        for photo in made.photos
+    ]
+
+
+def _group(made: NewManifest, hashes: Sequence[str | None], root: Path) -> list[int]:
+    """Return a group for each photo: those of a source, their near-copies, and so on."""
+    if several := copies_of(made.photos, hashes):
+        joined = sum(len({photo.source for photo in members}) > 1 for members in several)
+        made.notes.append(
+            f"{sum(map(len, several))} photos are near-copies of others, in {len(several)} groups; "
+            f"each group is in one split, {joined} of them with all of their sources"
+        )
+    for members in several:
+        if len({photo.label for photo in members}) > 1:
+            shown = (f"{_name(photo, root)} ({photo.label})" for photo in members[:_SHOWN])
+            made.warnings.append(f"near-copies with different labels: {', '.join(shown)}")
+    sources = [photo.source for photo in made.photos]
+    return [int(group) for group in near_copies(hashes, sources, match_orientations=True)]
+
+
+def _warn_of_few(made: NewManifest) -> None:
+    by_label: defaultdict[str, list[Photo]] = defaultdict(list)
+    for photo in made.photos:
+        by_label[photo.label].append(photo)
+    for label, members in sorted(by_label.items()):
+        train = sum(p.split == "train" for p in members)
+        sources = len({p.source for p in members})
+        if not any(p.split == "test" for p in members):
+            why = f"it has {sources} source{'s' * (sources != 1)}"
+            made.warnings.append(f"{label}: no photo to test on: {why}")
+        if train < FEW_PHOTOS:
+            made.warnings.append(
+                f"{label}: only {train} photos to train on; it will hardly be learned"
+            )
+    if not any(p.is_product for p in made.photos):
+        made.warnings.append("no label is a product: nothing can become a lead")
+    elif all(p.is_product for p in made.photos):
+        made.warnings.append(
+            "all labels are products: add photos of ordinary things (listing_other) and of "
+            "look-alikes, or the model will call everything a product"
+        )
+
+
+def _name(photo: Photo, root: Path) -> str:
+    return photo.path.relative_to(root).as_posix()
+
+
+# --- sources --------------------------------------------------------------------------------------
+# Photos of one seller, shop or camera are alike. A model that is tested on the sources that it was
+# trained on looks better than it is, so a source has to be known, or taken from what there is.
+
+
+def find_origins(found: Collection, asked: str | None = None) -> Origins:
+    """Return the source of each photo, and how it was found: as ``asked``, or by a guess."""
+    entries = found.entries
+    ways: dict[str, Origins] = {
+        "photo": ([None] * len(entries), "each photo is its own source"),
+        "folder": _of_folder(found),
+    }
+    columns = list(dict.fromkeys(key for e in entries for key in e.fields if key != FOLDER))
+    for name in columns:
+        sources = [(entry.fields.get(name) or "").strip() or None for entry in entries]
+        ways[name] = sources, f"the column {name!r}"
+    if asked is not None:
+        if asked not in ways:
+            given = f" (there are {', '.join(columns)})" if columns else ""
+            raise UsageError(
+                f"--source {asked}: no such column{given}; give a column, or one of: folder, photo"
+            )
+        return ways[asked]
+    plain, same = {normal_name(name): name for name in columns}, ""
+    for name in (plain[known] for known in SOURCE_COLUMNS if known in plain):
+        origins, words = ways[name]
+        if len(set(origins) - {None}) > 1:
+            return origins, words + same
+        same += f" ({words} says the same of all)"
+    origins, words = ways["folder"]
+    if _tells_apart(origins, [entry.label for entry in entries]):
+        return origins, words + same
+    words = "nothing says where the photos come from: each is its own source"
+    return ways["photo"][0], words + same
+
+
+def _tells_apart(sources: Sequence[str | None], labels: Sequence[str]) -> bool:
+    """Return whether folders are more than another name of the labels.
+
+    At least half of the photos must have a source, shared by another photo, and some label must
+    have two.
+    """
+    counts = Counter(source for source in sources if source is not None)
+    pairs = {(label, s) for label, s in zip(labels, sources, strict=True) if s is not None}
+    of_label = Counter(label for label, _ in pairs).values()
+    shared = sum(n for n in counts.values() if n > 1)
+    return max(of_label, default=0) > 1 and 2 * shared >= len(sources)
+
+
+def _of_folder(found: Collection) -> Origins:
+    if not found.has_list:
+        sources = [entry.fields.get(FOLDER) for entry in found.entries]
+        return sources, "the folder inside each label's folder"
+    return [_parent(e, found.root) for e in found.entries], "the folder that a photo lies in"
+
+
+def _parent(entry: CollectionEntry, root: Path) -> str | None:
+    parts = entry.path.relative_to(root).parts[:-1]
+    names = [p for p in parts if p.lower() not in SPLIT_FOLDERS | {"images", "data", entry.label}]
+    return names[-1] if names else None

@@ -1,0 +1,154 @@
+"""From a few photos to a new bundle, or to what such a bundle could be expected to do."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from recognizer.engine import Recognizer
+from recognizer.errors import TaxonomyError, UsageError
+from recognizer.lab.enrolment.head import (
+    Learner,
+    as_negatives,
+    distinct,
+    is_known,
+    read_examples,
+    without_copies,
+)
+from recognizer.lab.enrolment.writing import DEFAULT_RATE, Enrolment, Plan, write_enrolled
+from recognizer.model.description import counted
+from recognizer.model.folders import check_output
+from recognizer.model.negatives import NegativeBank, lacking_negatives, read_negatives
+from recognizer.taxonomy import Kind, Taxonomy, unknown_name
+
+MIN_PHOTOS = 3
+"""With fewer photos that differ, nothing could be left out to see what the others are worth."""
+
+
+def _resolve(known: Taxonomy, name: str, family: str | None, hint: str | None) -> Taxonomy:
+    """Return a taxonomy with the product in it, or raise a UsageError."""
+    if name in known.labels:
+        if known.labels[name].kind is not Kind.PRODUCT:
+            raise UsageError(
+                f"{name} is a label of the kind {known.labels[name].kind}: only products are "
+                "enrolled; its photos can serve as --negatives"
+            )
+        if hint is not None or family not in {None, known.labels[name].family}:
+            raise UsageError(f"{name} is known: --family and --hint are for a new name")
+        return known
+    if hint is None:
+        unknown = unknown_name("label", name, [*known.labels])
+        stop = "" if unknown.endswith("?") else "."
+        raise UsageError(
+            f"{unknown}{stop} For a new product give --hint, what a reviewer should look at, and "
+            f"perhaps --family, one of: {', '.join(known.families)}"
+        )
+    label = {"kind": "product", "family": family or name, "hint": hint}
+    try:
+        return known.extended({"label": {name: label}}, "the new product")
+    except TaxonomyError as error:
+        raise UsageError(str(error)) from error
+
+
+def enroll(
+    recognizer: Recognizer,
+    name: str,
+    photos: Sequence[str],
+    output: Path | None = None,
+    *,
+    family: str | None = None,
+    hint: str | None = None,
+    negatives: Sequence[str] = (),
+    on_progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
+) -> Enrolment:
+    """Write a bundle that knows a product more, or one better than the recognizer's.
+
+    ``name`` is a product of the taxonomy, or a new one in snake_case with a ``hint``, what a
+    reviewer should look at; its ``family`` is one of the taxonomy, by default its own. ``photos``
+    are paths, of at least three that differ; ``output`` is the folder NAME-vN of the new
+    bundle, which must not exist or be empty; without one, nothing is written, and the result says
+    what to expect. ``negatives`` are paths of photos that do not show the product, in addition to
+    the bundle's bank. ``on_progress`` is called with what is being done, the photos done and their
+    number.
+
+    A mistake in these is a UsageError; a bank that is not the one that the bundle describes, or a
+    model that cannot be added to, a BundleError.
+    """
+    title = None if output is None else check_output(output)  # before any work is done
+    if not photos:
+        raise UsageError(f"no photos: give at least {MIN_PHOTOS} of {name} that differ")
+    bundle = recognizer.bundle
+    taxonomy = _resolve(bundle.taxonomy, name, family, hint)
+    own_bank = read_negatives(bundle)
+    if not negatives:
+        _require_negatives(own_bank, taxonomy, name)
+    notes: list[str] = []
+    read, unreadable = read_examples(
+        recognizer, photos, mirrored=True, on_progress=partial(on_progress, "reading photos")
+    )
+    rows, copies = distinct(read)
+    notes += [f"{path} is a near-copy of {twin}: it counts once" for path, twin in copies.items()]
+    earlier = bundle.enrolled_photos(name)
+    known = [photo.path for photo in rows if is_known(photo, name, own_bank, earlier)]
+    notes += [
+        f"{path}: the bundle knows it as {name} already: it counts there, and is not enrolled again"
+        for path in known
+    ]
+    examples = [photo for photo in rows if photo.path not in known]
+    if len(examples) < MIN_PHOTOS:
+        usable = f"{counted(len(examples), 'usable photo')} of {len(photos)}"
+        notes += [f"{path} cannot be read: {why}" for path, why in unreadable.items()]
+        needed = f"{usable}: at least {MIN_PHOTOS} that differ are needed"
+        raise UsageError("\n".join([needed, *notes]))
+    others, missing = read_examples(
+        recognizer, negatives, mirrored=False, on_progress=partial(on_progress, "reading negatives")
+    )
+    whole: NegativeBank | None = None
+    bank = as_negatives(others) if others else None
+    for part, place in ((own_bank, "the bundle's bank"), (bank, "--negatives")):
+        if part is None:
+            continue
+        rest, labels = without_copies(part, examples)
+        whole = rest if whole is None else whole.joined(rest)
+        if labels:
+            as_what = ", ".join(sorted({label or "a negative" for label in labels}))
+            note = f"photos in {place} (as {as_what}): {len(labels)}; they count as {name} here"
+            if part is own_bank:
+                note += "; the model may have been trained on them, and promise too much"
+            notes.append(note)
+    whole = _require_negatives(whole, taxonomy, name, len(missing))
+    on_progress("leaving out each photo in turn", 0, 1)
+    learner = Learner(examples, whole, name, taxonomy)
+    column = bundle.label_names.index(name) if name in bundle.label_names else None
+    plan = Plan(
+        name=name,
+        parent=bundle,
+        provider=recognizer.provider,
+        taxonomy=taxonomy,
+        learner=learner,
+        learned=learner.learn(column),
+        column=column,
+    )
+    found = Enrolment(
+        name=name,
+        evidence=plan.evidence,
+        any_product_threshold=bundle.any_product_thresholds[DEFAULT_RATE],
+        notes=tuple(notes),
+        unreadable=unreadable | missing,
+        path=output,
+    )
+    if output is not None and title is not None:
+        write_enrolled(plan, found, output, title)
+    return found
+
+
+def _require_negatives(
+    bank: NegativeBank | None, taxonomy: Taxonomy, name: str, unreadable: int = 0
+) -> NegativeBank:
+    lack = lacking_negatives(bank, taxonomy)
+    if bank is None or lack:
+        unread = f" ({unreadable} given could not be read)" if unreadable else ""
+        raise UsageError(
+            f"{lack}{unread}: give photos that do not show {name} with --negatives (better a "
+            "thousand of your ordinary listings)"
+        )
+    return bank

@@ -1,0 +1,318 @@
+"""Measure a bundle on labelled photos, with the ONNX file that ships and as a scan runs it."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import partial
+from itertools import compress
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.engine import Recognizer
+from recognizer.errors import DatasetError
+from recognizer.lab.dataset.manifest import Photo, fingerprint
+from recognizer.lab.dataset.outputs import in_chunks
+from recognizer.lab.evaluation.figures import (
+    COMPARED_RATE,
+    Figures,
+    LivingAnimal,
+    Lookalikes,
+    Truth,
+    figures_of,
+    measure_living_animals,
+    measure_lookalikes,
+)
+from recognizer.lab.evaluation.metrics import OperatingPoint, operating_point, share
+from recognizer.model.bundle import Bundle
+from recognizer.model.description import BundleLabel, Estimate, LabelEvidence, Leads, PhotoCounts
+from recognizer.model.negatives import read_negatives, short_digests
+from recognizer.policy.decide import decide, limits_of
+from recognizer.policy.values import CandidateKind, Decision, Policy, Verdict
+from recognizer.prediction import Prediction
+
+ANY_PRODUCT = "any product"  # the name of the target that stands for all products
+
+_HINTS = {
+    "test": ": give --split all if training saw none of these",
+    "validation": ": hold some out with `recognizer dataset split --validation`",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Precision, recall and their harmonic mean; None if undefined."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelReport:
+    """How good a label is: on top, and over its threshold for :data:`COMPARED_RATE`, if any."""
+
+    name: str
+    photos: int
+    highest: Quality
+    over: Quality | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """All figures of a bundle on one split.
+
+    ``data`` is the photos' fingerprint, ``learned`` :func:`count_learned` of them. ``families`` are
+    those with more than one product in the bundle, ``labels`` its products and those of the photos,
+    ``reports`` about all its labels. ``accuracy`` is the share of photos whose label has the
+    highest score; ``confusion`` is true label -> label with the highest score -> photos.
+    ``operating_points`` are by family, or :data:`ANY_PRODUCT`, the strictest threshold last, with
+    precision at ``prevalence``. Of labels and families in ``same_sources``, training saw other
+    photos of the same sources.
+    """
+
+    bundle: str
+    digest: str
+    split: str
+    data: str
+    learned: int
+    photos: int
+    negatives: int
+    negative_sources: int
+    families: tuple[Figures, ...]
+    labels: tuple[Figures, ...]
+    reports: tuple[LabelReport, ...]
+    flagged_negatives: Estimate
+    leads: Mapping[str, Leads]
+    accuracy: Estimate
+    lookalikes: Lookalikes | None
+    living: tuple[LivingAnimal, ...]
+    confusion: Mapping[str, Mapping[str, int]]
+    prevalence: float
+    operating_points: Mapping[str, tuple[OperatingPoint, ...]]
+    same_sources: tuple[str, ...] = ()
+
+
+def photos_of_split(photos: Sequence[Photo], split: str) -> list[Photo]:
+    """Return the photos of a split, or of ``all``; none is a DatasetError."""
+    found = [p for p in photos if split in {p.split, "all"}]
+    if not found:
+        raise DatasetError(f"no photos in the split {split!r}{_HINTS.get(split, '')}")
+    return found
+
+
+def score_photos(
+    recognizer: Recognizer,
+    photos: Sequence[Photo],
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> list[Prediction]:
+    """Score photos through the engine, in order."""
+
+    def score(chunk: Sequence[Photo]) -> list[Prediction]:
+        found = list(recognizer.predict_many([p.path for p in chunk]))
+        for photo, prediction in zip(chunk, found, strict=True):
+            if not prediction.scores:
+                raise DatasetError(f"{photo.path}: {prediction.reason}: {prediction.detail}")
+            if prediction.sha256 != photo.sha256:
+                raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
+        return found
+
+    chunks = in_chunks(score, photos, on_progress)
+    return [prediction for chunk in chunks for prediction in chunk]
+
+
+class Measured(NamedTuple):
+    """A split: figures, photos, and what the bundle and the default policy say of them."""
+
+    evaluation: Evaluation
+    photos: Sequence[Photo]
+    predictions: Sequence[Prediction]
+    verdicts: Sequence[Verdict]
+
+
+def evaluate(
+    recognizer: Recognizer,
+    photos: Sequence[Photo],
+    split: str,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+    **how: Any,
+) -> Measured:
+    """Score the photos of a split, and measure them; ``how`` is for :func:`measure`."""
+    photos = photos_of_split(photos, split)
+    predictions = score_photos(recognizer, photos, on_progress)
+    verdicts = default_verdicts(recognizer.bundle, predictions)
+    found = measure(recognizer.bundle, photos, predictions, verdicts, split, **how)
+    return Measured(found, photos, predictions, verdicts)
+
+
+def measure(
+    bundle: Bundle,
+    photos: Sequence[Photo],
+    predictions: Sequence[Prediction],
+    verdicts: Sequence[Verdict],
+    split: str,
+    *,
+    rounds: int = 1000,
+    prevalence: float = 0.0003,
+) -> Evaluation:
+    """Measure the bundle that made the predictions of the photos of a split.
+
+    ``verdicts`` are those of the default policy, ``rounds`` are of the bootstrap; precision is
+    restated for the share of products ``prevalence``.
+    """
+    truth = Truth.of(photos)
+    negatives = int(truth.negative.sum())
+    if not negatives:
+        raise DatasetError(f"no negatives in the split {split!r}")
+    figures = partial(figures_of, truth=truth, rounds=rounds)
+    shown = {*bundle.label_names, *truth.labels.tolist()}
+    products = [label.name for label in truth.taxonomy.products if label.name in shown]
+    score = {n: np.array([p.scores[n] for p in predictions]) for n in bundle.label_names}
+    flagged = np.array([verdict.decision is not Decision.CLEAR for verdict in verdicts])
+    best = np.array([highest(p) for p in predictions])
+    wanted = targets(bundle, truth, predictions)
+    return Evaluation(
+        bundle=bundle.title,
+        digest=bundle.digest,
+        split=split,
+        data=fingerprint(photos),
+        learned=count_learned(bundle, photos),
+        photos=len(photos),
+        negatives=negatives,
+        negative_sources=len(set(truth.sources[truth.negative])),
+        families=tuple(
+            figures(target.name, target.positive, target.scores)
+            for target, family in zip(wanted[1:], bundle.families, strict=True)
+            if len(family.members) > 1
+        ),
+        labels=tuple(figures(name, truth.labels == name, score.get(name)) for name in products),
+        reports=tuple(_report(label, truth, score[label.name], best) for label in bundle.labels),
+        flagged_negatives=share(int(flagged[truth.negative].sum()), negatives),
+        leads=_leads(truth, products, verdicts),
+        accuracy=share(int((best == truth.labels).sum()), len(photos)),
+        lookalikes=measure_lookalikes(truth, ({**p.scores, **p.families} for p in predictions)),
+        living=measure_living_animals(truth, best, flagged),
+        confusion=_confusion(truth, best),
+        prevalence=prevalence,
+        operating_points={
+            target.name: tuple(
+                operating_point(
+                    rate,
+                    threshold,
+                    target.scores[target.positive],
+                    target.scores[truth.negative],
+                    prevalence,
+                )
+                for rate, threshold in sorted(target.thresholds.items(), key=lambda item: -item[0])
+            )
+            for target in wanted
+        },
+    )
+
+
+def count_learned(bundle: Bundle, photos: Sequence[Photo]) -> int:
+    """Return how many photos a bundle is known to have learned from, which may be more.
+
+    Those that were enrolled are all known, of training only those in its bank of negatives.
+    """
+    bank = read_negatives(bundle)
+    known = set() if bank is None else set(bank.sha256.tolist())
+    known.update(short_digests([*bundle.enrolled_photos()]).tolist())
+    return sum(digest in known for digest in short_digests([p.sha256 for p in photos]).tolist())
+
+
+def highest(prediction: Prediction) -> str:
+    """Return the label with the highest score."""
+    return max(prediction.scores, key=prediction.scores.__getitem__)
+
+
+def default_verdicts(bundle: Bundle, predictions: Sequence[Prediction]) -> list[Verdict]:
+    """Return what the default policy decides, with the thresholds of a bundle."""
+    policy, limits = Policy(), limits_of(bundle, Policy())
+    return [decide(p, bundle, policy, limits=limits) for p in predictions]
+
+
+def _report(
+    label: BundleLabel, truth: Truth, scores: NDArray[np.float64], best: NDArray[np.str_]
+) -> LabelReport:
+    own, limit = truth.labels == label.name, label.thresholds.get(COMPARED_RATE)
+    return LabelReport(
+        name=label.name,
+        photos=int(own.sum()),
+        highest=_quality(own, best == label.name),
+        over=None if limit is None else _quality(own, scores > limit),
+    )
+
+
+def _quality(own: NDArray[np.bool_], named: NDArray[np.bool_]) -> Quality:
+    hits, photos, answers = (int(of.sum()) for of in (own & named, own, named))
+    shares = ((hits, answers), (hits, photos), (2 * hits, photos + answers))
+    return Quality(*(round(part / of, 4) if of else None for part, of in shares))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a platform looks for: a family, or any product."""
+
+    name: str
+    positive: NDArray[np.bool_]  # (N,)
+    scores: NDArray[np.float64]  # (N,): calibrated probabilities
+    thresholds: Mapping[float, float]  # the bundle's, by false-positive rate
+
+
+def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> tuple[Target, ...]:
+    """Return the targets of a bundle: any product, then each family."""
+    any_product = Target(
+        name=ANY_PRODUCT,
+        positive=~truth.negative,
+        scores=np.array([max(p.families.values(), default=0.0) for p in predictions]),
+        thresholds=bundle.any_product_thresholds,
+    )
+    families = (
+        Target(
+            name=family.name,
+            positive=truth.of_family(family.name),
+            scores=np.array([p.families[family.name] for p in predictions]),
+            thresholds=family.thresholds,
+        )
+        for family in bundle.families
+    )
+    return any_product, *families
+
+
+def _leads(truth: Truth, products: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Leads]:
+    found = {}
+    for name in products:
+        own = list(compress(verdicts, truth.labels == name))
+        leads = [v for v in own if v.decision is not Decision.CLEAR]
+        family = truth.taxonomy.labels[name].family
+        meant = {(CandidateKind.LABEL, name), (CandidateKind.FAMILY, family)}
+        named = [v for v in leads if meant & {(lead.kind, lead.name) for lead in v.leads}]
+        if own:
+            found[name] = Leads(photos=len(own), leads=len(leads), named=len(named))
+    return found
+
+
+def _confusion(truth: Truth, best: NDArray[np.str_]) -> dict[str, dict[str, int]]:
+    pairs = Counter(zip(truth.labels.tolist(), best.tolist(), strict=True))
+    order = list(truth.taxonomy.labels)
+    rows = [name for name in order if name in set(truth.labels)]
+    return {
+        row: {column: pairs[row, column] for column in order if pairs[row, column]} for row in rows
+    }
+
+
+def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -> LabelEvidence:
+    """Return the evidence for ``bundle.json`` of labels that were measured on the test split."""
+    learned = [p.source for p in train if p.label in members]
+    return LabelEvidence(
+        train=PhotoCounts(photos=len(learned), sources=len(set(learned))),
+        test=PhotoCounts(photos=figures.photos, sources=figures.sources),
+        average_precision=figures.average_precision and _rounded(figures.average_precision),
+        recall={rate: _rounded(estimate) for rate, estimate in figures.recall.items()},
+    )
+
+
+def _rounded(estimate: Estimate) -> Estimate:
+    return Estimate(*(round(v, 4) for v in astuple(estimate)))

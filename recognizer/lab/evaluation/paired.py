@@ -1,0 +1,105 @@
+"""Compare two bundles on the same photos, pair by pair."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from recognizer.lab.dataset.manifest import Photo, fingerprint
+from recognizer.lab.evaluation.evaluate import count_learned, targets
+from recognizer.lab.evaluation.figures import COMPARED_RATE, Truth
+from recognizer.lab.evaluation.metrics import Metric, RankedCounts, bootstrap, rank
+from recognizer.model.bundle import Bundle
+from recognizer.model.description import Estimate
+from recognizer.prediction import Prediction
+
+_METRICS: dict[str, Metric] = {
+    "average_precision": RankedCounts.average_precision,
+    # At the threshold that each bundle needs for the rate.
+    "recall": partial(RankedCounts.recall_at, rate=COMPARED_RATE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PairedChange:
+    """A figure of both bundles, and now - before with its paired bootstrap interval."""
+
+    before: float
+    now: float
+    difference: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedFigures:
+    """Two bundles on one family, or on any product; recall is at :data:`COMPARED_RATE`."""
+
+    name: str
+    photos: int
+    sources: int
+    average_precision: PairedChange
+    recall: PairedChange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedEvaluation:
+    """Two bundles on one split: any product, then each family that both know and photos show.
+
+    ``data`` is the photos' fingerprint, ``learned`` how many of them each bundle is known to have
+    learned from, if any.
+    """
+
+    bundle: str
+    against: str
+    split: str
+    data: str
+    learned: Mapping[str, int]
+    negatives: int
+    families: tuple[PairedFigures, ...]
+
+
+def compare(
+    bundle: Bundle,
+    against: Bundle,
+    split: str,
+    photos: Sequence[Photo],
+    predictions: Sequence[Prediction],
+    against_predictions: Sequence[Prediction],
+    *,
+    rounds: int = 1000,
+) -> PairedEvaluation:
+    """Compare two bundles by their predictions of the same photos, in order; see ``measure``."""
+    truth = Truth.of(photos)
+    earlier = {t.name: t.scores for t in targets(against, truth, against_predictions)}
+    found = []
+    for target in targets(bundle, truth, predictions):
+        if target.name not in earlier or not target.positive.any():
+            continue
+        used = target.positive | truth.negative
+        positive, sources = target.positive[used], truth.sources[used]
+        before, now = earlier[target.name][used], target.scores[used]
+        changes = {
+            name: PairedChange(
+                float(metric(rank(positive, before))),
+                float(metric(rank(positive, now))),
+                bootstrap(metric, positive, now, against=before, rounds=rounds),
+            )
+            for name, metric in _METRICS.items()
+        }
+        found.append(
+            PairedFigures(
+                name=target.name,
+                photos=int(positive.sum()),
+                sources=len(np.unique(sources[positive])),
+                **changes,
+            )
+        )
+    return PairedEvaluation(
+        bundle=bundle.title,
+        against=against.title,
+        split=split,
+        data=fingerprint(photos),
+        learned={b.title: n for b in (bundle, against) if (n := count_learned(b, photos))},
+        negatives=int(truth.negative.sum()),
+        families=tuple(found),
+    )

@@ -1,0 +1,147 @@
+"""The plots of an evaluation report and of a choice of thresholds."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+from numpy.typing import NDArray
+from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_curve
+
+from recognizer._atomic import replacing
+from recognizer.lab.evaluation.evaluate import Target
+from recognizer.model.description import Estimate
+
+MIN_FOR_CURVE = 5  # positives below which a curve would have only two or three steps
+MAX_CURVES = 6
+
+# Okabe and Ito (2008): distinct for people with colour blindness, too.
+_COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
+_COLOR, _CHOSEN, _GRAY = "#0072b2", "#d55e00", "#57606c"
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e2e5ea",
+    "axes.axisbelow": True,
+    "svg.hashsalt": "recognizer",  # the same figures give the same file
+}
+
+
+def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None:
+    """Draw precision over recall, and recall over the false-positive rate, as a ``data:`` URI.
+
+    Targets with the most positives are drawn; None if none has enough.
+    """
+    drawn = [t for t in targets if t.positive.sum() >= MIN_FOR_CURVE]
+    drawn = sorted(drawn, key=lambda t: -int(t.positive.sum()))[:MAX_CURVES]
+    if not drawn:
+        return None
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10, 4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        lowest = 0.5 / negative.sum()  # stands for 0, which a logarithm does not have
+        for target, color in zip(drawn, _COLORS, strict=False):
+            used = target.positive | negative
+            shown = target.positive[used], target.scores[used]
+            precision, recall, _ = precision_recall_curve(*shown)
+            name = f"{target.name} ({target.positive.sum()})"
+            left.step(recall, precision, where="post", color=color, label=name)
+            # What scores above all negatives is found at the left edge.
+            rates, found, _ = roc_curve(*shown)
+            right.step(np.maximum(rates, lowest), found, where="post", color=color)
+            for threshold in target.thresholds.values():
+                rate = float((target.scores[negative] > threshold).mean())
+                over = float((target.scores[target.positive] > threshold).mean())
+                right.plot(max(rate, lowest), over, "o", color=color, markersize=5, clip_on=False)
+        left.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.03))
+        left.set_title("Precision and recall, among these photos", fontsize=10)
+        left.legend(fontsize=8, edgecolor="none")
+        right.set(xscale="log", xlabel="false-positive rate", ylabel="recall")
+        right.set(xlim=(lowest, 1), ylim=(0, 1.03))
+        right.set_title("Recall and false-positive rate (left edge: 0)", fontsize=10)
+        for rate in drawn[0].thresholds:
+            right.axvline(rate, color=_GRAY, linestyle=":", linewidth=1)
+        return data_uri(figure)
+
+
+def confusion(table: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> str:
+    """Draw the confusion of a bundle's labels, as a ``data:`` URI."""
+    names = [*labels, *(name for name in table if name not in labels)]
+    counts = np.array([[table.get(row, {}).get(column, 0) for column in names] for row in names])
+    side = 2.5 + 0.32 * len(names)
+    with mpl.rc_context({**STYLE, "axes.grid": False, "font.size": 8}):
+        figure = Figure(figsize=(side, side), layout="constrained")
+        drawn = ConfusionMatrixDisplay(counts, display_labels=names).plot(
+            ax=figure.subplots(), cmap="Blues", xticks_rotation="vertical", colorbar=False
+        )
+        # Shades are shares of a row: else a common label would leave all others white.
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        drawn.im_.set_data(shares)
+        drawn.im_.set_clim(0, 1)
+        for count, part, text in zip(counts.flat, shares.flat, drawn.text_.flat, strict=True):
+            text.set_text(str(count) if count else "")
+            text.set_color("white" if part > 0.55 else "#1b2129")
+        drawn.ax_.set(xlabel="label with the highest score", ylabel="true label")
+        return data_uri(figure)
+
+
+def data_uri(figure: Figure) -> str:
+    """Return a figure as SVG, as a ``data:`` URI."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+_MIN_LEADS = 0.1  # stands for none, which a logarithm does not have
+
+
+def draw_steps(
+    steps: Sequence[tuple[Estimate, Estimate | None, Estimate | None]],
+    chosen: int | None = None,
+    capacity: float | None = None,
+) -> Figure:
+    """Draw recall and precision over leads, of which ``steps`` has all three.
+
+    ``chosen`` is the place of a step, ``capacity`` the leads that the team can do.
+    """
+    leads = np.maximum([one.value for one, _, _ in steps], _MIN_LEADS)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10, 4), layout="constrained")
+        for place, (axes, title) in enumerate(
+            zip(figure.subplots(1, 2), ("recall", "precision"), strict=True), 1
+        ):
+            shares = [step[place] or Estimate(np.nan, np.nan, np.nan) for step in steps]
+            low, high = [one.low for one in shares], [one.high for one in shares]
+            axes.fill_between(leads, low, high, color=_COLOR, alpha=0.15, linewidth=0)
+            # A precision of 1 was seen without a false positive: of it only the interval is known.
+            values = [np.nan if (place, s.value) == (2, 1) else s.value for s in shares]
+            axes.plot(leads, values, "o-", color=_COLOR, markersize=3)
+            if capacity is not None:
+                axes.axvline(capacity, color=_GRAY, linestyle="--", label="what the team can do")
+            if chosen is not None:
+                axes.vlines(leads[chosen], low[chosen], high[chosen], color=_CHOSEN)
+                axes.plot(leads[chosen], values[chosen], "o", color=_CHOSEN, label="chosen")
+            axes.set(xscale="log", ylim=(-0.02, 1.02), xlabel="leads")
+            left, right = axes.get_xlim()
+            axes.xaxis.set_major_locator(LogLocator(subs=[1] if right > 50 * left else [1, 2, 5]))
+            axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.1f}".removesuffix(".0"))
+            axes.xaxis.set_minor_formatter("")
+            axes.set_title(f"{title}, with 95 % intervals", fontsize=10)
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend(frameon=False)
+    return figure
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG or SVG, as the name ends; the same figures give the same file."""
+    kind = path.suffix[1:].lower()
+    with replacing(path) as partial:
+        metadata = {"Date": None} if kind == "svg" else None
+        figure.savefig(partial, format=kind, dpi=150, metadata=metadata)

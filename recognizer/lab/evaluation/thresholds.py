@@ -1,0 +1,89 @@
+"""Thresholds for false-positive rates, from photos that show no product.
+
+If a rate allows fewer than five negatives, the tail is smoothed: above a high score, log-odds fall
+off about exponentially (Pickands, 1975), and their mean excess is better known than the maximum.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.model.numerics import sigmoid
+from recognizer.policy.values import FALSE_POSITIVE_RATES
+
+MIN_OVER = 5  # negatives that an empirical threshold leaves above it; with fewer it is smoothed
+
+MAX_FOR_RANKS = 20  # of so few photos each rank is given: it says more than a share
+
+_TAIL_SHARE = 0.05  # the highest scores that make the tail, as a share of all negatives,
+_TAIL_PHOTOS = 30  # and at least as many as this
+_MARGIN = 1e-9  # of scores from 0 and 1, before their log-odds are taken
+
+
+def threshold_at_fpr(negative_scores: NDArray[np.floating], rate: float) -> float:
+    """Return the smallest threshold that at most ``rate`` of the negatives exceed.
+
+    A score counts as over the threshold when it is greater. With n negatives, floor(rate x n) may
+    exceed it: at fewer than 1 / rate negatives that is none.
+    """
+    allowed = int(np.floor(rate * len(negative_scores) + 1e-9))
+    return float(np.sort(negative_scores)[::-1][min(allowed, len(negative_scores) - 1)])
+
+
+def ranks_of(found: NDArray[np.float64], negatives: NDArray[np.float64]) -> tuple[int, ...]:
+    """Return the place of each score among the negatives, 1 being above all; highest first."""
+    against, scores = np.sort(negatives), np.sort(found)[::-1]
+    return tuple((len(against) - np.searchsorted(against, scores) + 1).tolist())
+
+
+def expected_threshold(negative_scores: NDArray[np.floating], rate: float) -> float:
+    """Return the threshold that a share ``rate`` of *further* such negatives is expected to exceed.
+
+    The N scores, N at least 1, are probabilities; the rate is above 0.
+    """
+    if not _is_smoothed(len(negative_scores), rate):
+        return threshold_at_fpr(negative_scores, rate)
+    scores = np.clip(np.asarray(negative_scores, np.float64), _MARGIN, 1 - _MARGIN)
+    log_odds = np.log(scores) - np.log1p(-scores)
+    return float(sigmoid(np.array(expected_log_odds(log_odds, rate))))
+
+
+def expected_log_odds(negative_log_odds: NDArray[np.floating], rate: float) -> float:
+    """Return the threshold of :func:`expected_threshold` for log-odds.
+
+    If the log-odds are shifted or stretched, as a calibration does, it moves with them.
+    """
+    count = len(negative_log_odds)
+    if not _is_smoothed(count, rate):
+        return threshold_at_fpr(negative_log_odds, rate)
+    tail = _tail(count)
+    log_odds = np.sort(negative_log_odds)[::-1]
+    start = log_odds[tail]
+    excess = float((log_odds[:tail] - start).mean())
+    smoothed = start + excess * np.log(tail / count / rate)
+    # Never below the threshold of a rate for which the negatives suffice.
+    return float(max(smoothed, log_odds[min(MIN_OVER, tail)]))
+
+
+def _tail(count: int) -> int:
+    return min(max(_TAIL_PHOTOS, int(_TAIL_SHARE * count)), count // 2)
+
+
+def _is_smoothed(count: int, rate: float) -> bool:
+    return rate * count < MIN_OVER - 1e-9 and rate * count < _tail(count)
+
+
+def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[float, float]:
+    """Return the threshold for each named rate, from calibrated scores without a product."""
+    return {
+        # Rounded upwards: a threshold that was rounded down would let one more negative pass.
+        rate: math.ceil(1e6 * expected_threshold(negative_scores, rate)) / 1e6
+        for rate in FALSE_POSITIVE_RATES
+    }
+
+
+def raised(before: Mapping[float, float], now: Mapping[float, float]) -> dict[float, float]:
+    """Return the higher of two thresholds for each rate; the former may rest on more photos."""
+    return {rate: max(before.get(rate, 0.0), now[rate]) for rate in now}

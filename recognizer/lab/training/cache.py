@@ -1,0 +1,130 @@
+"""Photos that are decoded once, as they are served, and what frozen networks see in them."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer._closing import Closes
+from recognizer.errors import TrainingError
+from recognizer.imaging import PREPROCESSING_VERSION, model_input
+from recognizer.lab.dataset.cutout import find_object
+from recognizer.lab.dataset.manifest import Photo, read_photo
+
+RGB = NDArray[np.uint8]
+
+_TABLES = """
+CREATE TABLE photo (sha256 TEXT PRIMARY KEY, height INTEGER, width INTEGER, rgb BLOB);
+CREATE TABLE object (sha256 TEXT PRIMARY KEY, height INTEGER, width INTEGER, bits BLOB);
+CREATE TABLE feature (maker TEXT, sha256 TEXT, vector BLOB, PRIMARY KEY (maker, sha256));
+"""
+_PAGE_BYTES = 65536  # a photo takes some hundred kilobytes
+_TOGETHER = 64  # photos in a transaction
+
+
+class PhotoCache(Closes):
+    """A file of decoded photos, made if it is missing.
+
+    Photos are reduced towards ``size``, the side of the model's input, as far as a JPEG allows.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.size = size
+        version = PREPROCESSING_VERSION * 10_000 + size
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, check_same_thread=False)
+            (its,) = self._database.execute("PRAGMA user_version").fetchone()
+            if not its:
+                self._database.executescript(
+                    f"PRAGMA page_size = {_PAGE_BYTES}; PRAGMA journal_mode = WAL;"
+                    f"BEGIN; {_TABLES} PRAGMA user_version = {version}; COMMIT"
+                )
+            elif its != version:
+                raise TrainingError(
+                    f"{path} holds photos for an input of {its % 10_000} pixels, preprocessing "
+                    f"{its // 10_000}; delete it"
+                )
+        except (sqlite3.Error, OSError) as error:
+            raise TrainingError(f"{path}: {error}; delete it") from error
+
+    def close(self) -> None:
+        self._database.close()
+
+    def fill(
+        self,
+        photos: Sequence[Photo],
+        on_progress: Callable[[int, int], None] = lambda done, of: None,
+    ) -> None:
+        """Decode the photos that are not there, or raise a DatasetError that names one."""
+        known = {name for (name,) in self._database.execute("SELECT sha256 FROM photo")}
+        missing = list({p.sha256: p for p in photos if p.sha256 not in known}.values())
+        done = 0
+        # OpenCV works outside the interpreter's lock.
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            for first in range(0, len(missing), _TOGETHER):
+                rows = list(pool.map(self._decoded, missing[first : first + _TOGETHER]))
+                self._insert("INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?)", rows)
+                done += len(rows)
+                on_progress(done, len(missing))
+
+    def _decoded(self, photo: Photo) -> tuple[str, int, int, bytes]:
+        rgb = read_photo(photo, self.size)
+        return photo.sha256, *rgb.shape[:2], rgb.tobytes()
+
+    def rgb(self, sha256: str) -> RGB:
+        """Return a photo, uint8, (height, width, 3); not to be written to."""
+        query = "SELECT height, width, rgb FROM photo WHERE sha256 = ?"
+        height, width, pixels = self._database.execute(query, (sha256,)).fetchone()
+        return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+
+    def mask(self, sha256: str) -> RGB | None:
+        """Return the mask of the object in a photo, smaller than that; None if there is none."""
+        query = "SELECT height, width, bits FROM object WHERE sha256 = ?"
+        row = self._database.execute(query, (sha256,)).fetchone()
+        if row is None:
+            mask = find_object(self.rgb(sha256))
+            bits = None if mask is None or not mask.any() else np.packbits(mask > 0).tobytes()
+            row = (*(mask.shape if mask is not None else (0, 0)), bits)
+            self._insert("INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?)", [(sha256, *row)])
+        height, width, bits = row
+        if bits is None:
+            return None
+        flat = np.unpackbits(np.frombuffer(bits, np.uint8), count=height * width)
+        return flat.reshape(height, width) * np.uint8(255)
+
+    def squares(self, photos: Iterable[Photo], size: int | None = None) -> RGB:
+        """Return the model's inputs for photos as they are served, uint8, (N, size, size, 3).
+
+        A smaller ``size`` is that of a cascade's first network, which shrinks them by itself.
+        """
+        squares = np.stack([model_input(self.rgb(p.sha256), self.size) for p in photos])
+        if size is None or size == self.size:
+            return squares
+        return np.stack([cv2.resize(s, (size, size)) for s in squares]).astype(np.uint8)
+
+    def features(self, maker: str) -> dict[str, NDArray[np.float32]]:
+        """Return what a network saw, by its digest: sha256 of a photo -> float32, (channels,)."""
+        query = "SELECT sha256, vector FROM feature WHERE maker = ?"
+        rows = self._database.execute(query, (maker,))
+        return {sha256: np.frombuffer(vector, "<f4") for sha256, vector in rows}
+
+    def add_features(
+        self, maker: str, photos: Iterable[Photo], vectors: NDArray[np.float32]
+    ) -> None:
+        """Keep what a network saw in photos, float32, (N, channels), in one step."""
+        rows = [
+            (maker, p.sha256, v.astype("<f4").tobytes())
+            for p, v in zip(photos, vectors, strict=True)
+        ]
+        self._insert("INSERT OR REPLACE INTO feature VALUES (?, ?, ?)", rows)
+
+    def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        with self._database:
+            self._database.executemany(statement, rows)

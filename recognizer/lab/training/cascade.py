@@ -1,0 +1,126 @@
+"""A cascade: a small network looks at every photo, an ensemble only at those that it suspects.
+
+The ensemble is the mean of linear heads on the frozen features of ImageNet networks, at a larger
+input (the idea is that of Viola and Jones, 2001).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from recognizer.lab.dataset.manifest import Photo
+from recognizer.lab.training.cache import PhotoCache
+from recognizer.lab.training.config import TrainingConfig
+from recognizer.lab.training.head import features_of
+from recognizer.lab.training.model import Outputs, ProductNetwork, build_network, log_odds_of
+
+EVENNESS = 0.3
+"""How far the products' bars are moved towards equal shares of the photos that pass. Of 0, 0.3, 0.5
+and 0.7 it found most out of fold: without it the commonest product's look-alikes fill the gate."""
+
+_SHARE_OF_ONE = 0.02  # of the photos without a product, at which products are compared
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Which photos the ensemble looks at: those of which any log-odds, (labels,), are over a bar.
+
+    Labels that are not products have an infinite bar. For all other photos ``shift`` is taken from
+    the first network's logits of products, so that they rank where the ensemble ranks as large a
+    share of the photos without a product.
+    """
+
+    bars: NDArray[np.float64]
+    shift: float
+
+    @property
+    def is_product(self) -> NDArray[np.bool_]:
+        """Which labels are products, (labels,)."""
+        return np.isfinite(self.bars)
+
+    def suspects(self, first: torch.Tensor) -> torch.Tensor:
+        """Return which photos the ensemble looks at, (N,), from the first network's logits."""
+        return (log_odds_of(first) > torch.from_numpy(self.bars)).any(1)
+
+
+def set_gate(
+    first: torch.Tensor, second: torch.Tensor, is_product: NDArray[np.bool_], share: float
+) -> Gate:
+    """Return the gate that so large a share of photos without a product passes.
+
+    Takes the logits, (N, labels), of the first network and of the ensemble for such photos, which
+    neither has seen.
+    """
+    odds = log_odds_of(first).numpy().astype(np.float64)[:, is_product]
+    level = np.quantile(odds, 1 - _SHARE_OF_ONE, axis=0)
+    level = EVENNESS * (level - np.median(level))
+    bars = np.full(len(is_product), np.inf)
+    bars[is_product] = level + np.quantile((odds - level).max(1), 1 - share)
+    ranks = [np.quantile(_any_product(z, is_product), 1 - share) for z in (first, second)]
+    return Gate(bars, float(ranks[0] - ranks[1]))
+
+
+def _any_product(logits: torch.Tensor, is_product: NDArray[np.bool_]) -> NDArray[np.float32]:
+    inside, outside = (logits[:, torch.from_numpy(m)] for m in (is_product, ~is_product))
+    return (inside.logsumexp(1) - outside.logsumexp(1)).numpy()
+
+
+def pass_gate(gate: Gate, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Return the cascade's logits, (N, labels), from those of its parts."""
+    products = torch.from_numpy(gate.is_product).float()
+    return torch.where(gate.suspects(first)[:, None], second, first - gate.shift * products)
+
+
+class Cascade(nn.Module):
+    """A cascade, to be exported; ``size`` is the side of the first network's input alone."""
+
+    def __init__(
+        self, first: ProductNetwork, size: int, second: Sequence[ProductNetwork], gate: Gate
+    ) -> None:
+        super().__init__()
+        self.first, self.size, self.gate = first, size, gate
+        self.second: Any = nn.ModuleList(second)
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        """Run one batch, uint8 or float, (N, size, size, 3), RGB, 0 to 255."""
+        pixels = images.permute(0, 3, 1, 2).float()
+        # Floored, as the file shrinks whole numbers to whole numbers.
+        small = functional.interpolate(pixels, (self.size, self.size), mode="bilinear").floor()
+        weak: Outputs = self.first(small.permute(0, 2, 3, 1))
+        strong = torch.stack([network(images).maps for network in self.second]).mean(0)
+        logits = pass_gate(self.gate, weak.logits, strong.mean((2, 3)))
+        maps = functional.interpolate(weak.maps, strong.shape[2:], mode="bilinear")
+        maps = torch.where(self.gate.suspects(weak.logits)[:, None, None, None], strong, maps)
+        # Their mean stays the logit.
+        maps = maps + (logits - maps.mean((2, 3)))[:, :, None, None]
+        return Outputs(logits, maps, weak.embedding)
+
+
+def build_ensemble_network(config: TrainingConfig, backbone: str, labels: int) -> ProductNetwork:
+    """Return a network with a head of zeros, and ImageNet weights unless the recipe has none."""
+    own = msgspec.structs.replace(
+        config,
+        backbone=backbone,
+        weights="none" if config.weights == "none" else "imagenet",
+        input_size=config.cascade.input_size,
+    )
+    return build_network(own, labels).eval()
+
+
+def ensemble_logits(
+    networks: Sequence[ProductNetwork], photos: Sequence[Photo], cache: PhotoCache
+) -> torch.Tensor:
+    """Return the logits of an ensemble for photos as they are served, float32, (N, labels)."""
+    parts = []
+    for network in networks:
+        features = torch.from_numpy(features_of(network, photos, cache, cache.size))
+        head = network.head
+        parts.append(functional.linear(features, head.weight.flatten(1), head.bias).detach())
+    return torch.stack(parts).mean(0)

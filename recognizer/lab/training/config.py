@@ -1,0 +1,154 @@
+"""The recipe of a model, a TOML file; unknown keys and values out of range are errors."""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta, Struct
+
+from recognizer.errors import TrainingError
+from recognizer.taxonomy import read_toml, unknown_name
+
+Count = Annotated[int, Meta(ge=0)]
+AtLeastOne = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class AugmentConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How often training photos are changed; probabilities from 0 to 1."""
+
+    identity_prob: Share = 0.5  # only mirrored, a little cropped and recoloured
+    object_prob: Share = 0.35  # the object, or several of its kind, on another background
+    canvas_prob: Share = 0.15  # the photo, smaller, on another one (screenshot, distance)
+    min_crop: Share = 0.4  # smallest share of the area that a random crop keeps
+    damage: NotNegative = 1.0  # factor on how often photos are blurred, shrunk, noisy, ...
+
+
+class CascadeConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A second stage behind the trained network: see :mod:`recognizer.lab.training.cascade`."""
+
+    backbones: list[str] = []  # timm models with ImageNet weights that stay; none: no second stage
+    input_size: AtLeastOne = 320  # side of their input, and so of the model's, in pixels
+    share: Annotated[float, Meta(ge=0.001, le=0.999)] = 0.1
+    """Of photos without a product, on sources not seen, how many reach the second stage."""
+
+
+class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that makes a model from labelled photos."""
+
+    name: str = "wildlife"  # in messages; a bundle is called as the folder it is exported to
+    corrections: list[str] = []  # tables of corrected labels, relative to the working folder
+    folds: Annotated[int, Meta(ge=2)] | str = 3
+    """How many folds of sources are left out in turn, to measure, calibrate and set thresholds on
+    sources that were not seen (fewer where there are fewer sources). Or a table of them, relative
+    to the working folder."""
+
+    seeds: AtLeastOne = 1  # runs, which differ only in their seed, whose weights are averaged
+    seed: Count = 0  # of the first run; on a CPU the same seed gives the same weights
+    backbone: str = "tf_efficientnet_lite0"  # an EfficientNet or a MobileNet, by timm's name
+    weights: str = "imagenet"
+    """What the backbone begins with: ``imagenet`` (a package's if there is one for the backbone,
+    otherwise timm's), ``none``, the path of a safetensors file, or a bundle: a folder, or the name
+    of one that this package carries."""
+
+    input_size: AtLeastOne = 224  # side of the input, in pixels
+    pooling: Literal["mean", "sqrt_mean"] = "mean"
+    """What the head sees: the mean of the features, or its root, by which it distinguishes more,
+    for backbones whose features are never negative (ReLU, ReLU6)."""
+
+    head_c: Annotated[float, Meta(gt=0)] = 0.01
+    """Inverse of the penalty, for standardised features, of the logistic regression on the features
+    of the backbone that the head begins as."""
+
+    photos: Count = 28800
+    """How many a run sees, drawn with replacement. With 0 the backbone stays as it is, and the head
+    is that regression."""
+
+    batch_size: AtLeastOne = 48
+    learning_rate: NotNegative = 4e-4  # peak rate of the head
+    backbone_rate: NotNegative = 0.625  # that of the backbone, as a factor of it
+    freeze_stages: Count = 0
+    """First stages of an EfficientNet that keep their weights, with the stem."""
+
+    pull: NotNegative = 2e-4  # of the backbone towards its first weights, per step, at peak rate
+    weight_decay: NotNegative = 0.0  # AdamW's decay of weight matrices
+    label_smoothing: Share = 0.05  # share of the target spread over all labels
+    average_weight: Share = 0.75
+    """How far the finished weights are on the way from the first to the averaged ones. Less than
+    all of it finds more at sources that were never seen."""
+
+    label_power: float = 0.5
+    """Labels are drawn in proportion to their photo count to this power (0: all equally often)."""
+
+    source_power: float = 0.5  # the same for the sources within a label
+    label_weights: dict[str, NotNegative] = {}  # factors on how often a label is drawn
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    augment: AugmentConfig = msgspec.field(default_factory=AugmentConfig)
+    cascade: CascadeConfig = msgspec.field(default_factory=CascadeConfig)
+
+    @property
+    def served_size(self) -> int:
+        """Side of the input of the model that is served, in pixels."""
+        return self.cascade.input_size if self.cascade.backbones else self.input_size
+
+
+DEFAULT_RECIPE = "small-cpu"
+
+
+def carried_recipes() -> dict[str, Path]:
+    package = Path(__file__).parents[2]
+    # An installed package carries them inside; a checkout keeps them in export/.
+    shelves = [package.parent / "export" / "recipes", package / "recipes"]
+    return {file.stem: file for shelf in shelves for file in sorted(shelf.glob("*.toml"))}
+
+
+def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConfig:
+    """Read a recipe: a file, or the name of one that this package carries.
+
+    ``changes`` are other values of its keys, each as ``KEY=VALUE``; the value is TOML, or text.
+    """
+    carried = carried_recipes()
+    path = carried.get(str(recipe), Path(recipe)) if not Path(recipe).is_file() else Path(recipe)
+    if not path.is_file():
+        raise TrainingError(
+            f"no recipe {str(recipe)!r}: give a TOML file, or one of: {', '.join(carried)}"
+        )
+    config = config_from_dict(read_toml(path, TrainingError), str(path))
+    for change in changes:
+        key, equals, text = (part.strip() for part in change.partition("="))
+        if not equals or not key:
+            raise TrainingError(f"--set {change}: write KEY=VALUE, as photos=9600")
+        try:
+            new = tomllib.loads(f"{key} = {text}")
+        except tomllib.TOMLDecodeError:
+            new = {key: text}
+        merged = msgspec.to_builtins(config)
+        for name, value in new.items():
+            is_table = isinstance(value, dict) and isinstance(merged.get(name), dict)
+            merged[name] = {**merged[name], **value} if is_table else value
+        config = config_from_dict(merged, f"--set {change}")
+    if config.served_size < config.input_size:
+        raise TrainingError(
+            f"cascade.input_size = {config.served_size}: at least {config.input_size}, the "
+            "input_size of the first network"
+        )
+    return config
+
+
+def config_from_dict(values: Mapping[str, Any], where: str) -> TrainingConfig:
+    """Return the configuration that values describe; ``where`` they are from is for messages."""
+    try:
+        return msgspec.convert(values, TrainingConfig)
+    except msgspec.ValidationError as error:
+        words = str(error)
+        kinds = (TrainingConfig, AugmentConfig, CascadeConfig)
+        types = {field.name: field.type for kind in kinds for field in msgspec.structs.fields(kind)}
+        if unknown := re.search("unknown field `([^`]*)`", words):
+            words = unknown_name("key", unknown[1], list(types))
+        elif choice := re.search(r"enum value .*\.(\w+)`", words):
+            words += f"; one of {', '.join(get_args(types[choice[1]]))}"
+        raise TrainingError(f"{where}: {words}") from error

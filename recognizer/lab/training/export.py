@@ -1,0 +1,279 @@
+"""From a trained recipe to a bundle: ONNX, int8, calibration, thresholds, figures, card.
+
+Photos that the folds' networks have not seen decide; the test split only gives the figures.
+"""
+
+import csv
+import hashlib
+import shutil
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from recognizer import __version__
+from recognizer.engine import Recognizer
+from recognizer.errors import TrainingError
+from recognizer.imaging import PREPROCESSING_VERSION
+from recognizer.lab.dataset.manifest import Photo, fingerprint, taxonomy_of
+from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
+from recognizer.lab.evaluation.evaluate import Evaluation, count_learned, evaluate, evidence
+from recognizer.lab.evaluation.figures import Figures
+from recognizer.lab.evaluation.metrics import rank
+from recognizer.lab.evaluation.out_of_fold import measure_out_of_fold
+from recognizer.lab.evaluation.templates import render
+from recognizer.lab.training.cascade import Cascade
+from recognizer.lab.training.model import ProductNetwork
+from recognizer.lab.training.negative_bank import build_bank
+from recognizer.lab.training.onnx_export import export_fp32, parity, write_cascade
+from recognizer.lab.training.quantization import correct_head, quantize, run_file
+from recognizer.lab.training.runs import Recipe, answers, finished_network, fold_network
+from recognizer.lab.training.weight_rounding import WEIGHT_BITS
+from recognizer.lab.training.weights import parent_of
+from recognizer.model.bundle import Bundle, load_bundle, write_bundle
+from recognizer.model.description import (
+    EvaluationSummary,
+    Exported,
+    InputFormat,
+    ModelFile,
+    Parity,
+    Training,
+    percent,
+)
+from recognizer.model.folders import CARD_FILE, MODEL_FILE, check_output, new_bundle
+from recognizer.model.negatives import write_negatives
+from recognizer.model.self_test import with_self_test
+
+SOURCES_FILE = "sources.csv"
+UNSTATED = "unstated"  # stands for the licence of photos for which none is stated
+
+_CALIBRATION_PHOTOS = 300  # from which the ranges of the int8 activations are read
+_HEAD_PHOTOS = 1500  # on which the int8 network learns to answer as the exact one does
+_PARITY_PHOTOS = 64  # on which torch, fp32 and int8 are compared
+_MAX_LOSS = 0.005  # average precision that int8 may lose, in the mean of products
+_MIN_PHOTOS = 20  # of a product in the fold, with which it has a say in the choice of precision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A bundle that was exported, and what was measured: on the test split, and out of fold."""
+
+    path: Path
+    precision: str  # int8 or fp32
+    test: Evaluation
+    unseen: Evaluation
+    lost: Mapping[str, float]  # average precision by product that int8 loses on a fold left out
+
+
+def export_bundle(
+    recipe: Recipe,
+    output: Path,
+    *,
+    notes: str = "",
+    spdx_license: str | None = None,
+    rounds: int = 1000,
+    on_stage: Callable[[str], None] = lambda _: None,
+) -> Release:
+    """Write the bundle of a recipe that was trained, at the end; an earlier one is an error.
+
+    The name of its folder, NAME-vN, gives it name and version. ``notes``, Markdown, go into its
+    card; ``spdx_license`` names its licence; ``rounds`` are those of the bootstrap.
+    """
+    title, held = check_output(output, is_export=True), answers(recipe)
+    if not any(p.split == "test" and not p.is_product for p in recipe.photos):
+        raise TrainingError(
+            "no test photos without a product: a bundle is released with figures on sources that "
+            "training never saw, so the data needs a manifest with a split called test; "
+            "`recognizer dataset split` makes one"
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        on_stage("exporting without a fold, to see what int8 loses")
+        lost = _int8_loss(recipe, work)
+        on_stage("exporting to ONNX")
+        network = finished_network(recipe)
+        files = _export(recipe, network, work / "all")
+        inputs = recipe.cache.squares(_drawn(recipe)[-_PARITY_PHOTOS:])
+        proof = parity(network, files["fp32"], files["int8"], inputs)
+        precision = "int8" if np.mean([0.0, *lost.values()]) <= _MAX_LOSS else "fp32"
+        made = files[precision].parent
+        on_stage(f"calibrating on {len(held.photos)} photos that were left out")
+        draft = replace(_draft(made, title, precision, recipe, proof), license=spdx_license)
+        write_bundle(calibrated(draft, held.log_odds, held.photos))
+        on_stage("collecting negatives for enrolment")
+        recognizer = Recognizer.load(made)
+        bank = build_bank(recognizer, recipe.train, recipe.cache)
+        write_bundle(replace(recognizer.bundle, negatives=write_negatives(made, bank)))
+        on_stage("measuring on the folds that were left out")
+        unseen = measure_out_of_fold(held, recipe.config.name, rounds=rounds)
+        on_stage("measuring on the test split")
+        test = evaluate(Recognizer.load(made), recipe.photos, "test", rounds=rounds).evaluation
+        release = Release(path=output, precision=precision, test=test, unseen=unseen, lost=lost)
+        bundle = _described(load_bundle(made), release, recipe)
+        write_bundle(with_self_test(bundle))
+        write_card(bundle, recipe, release, notes)
+        with new_bundle(output) as folder:
+            shutil.copytree(made, folder, dirs_exist_ok=True)
+    return release
+
+
+def _drawn(recipe: Recipe) -> list[Photo]:
+    rows = np.random.default_rng(recipe.config.seed).permutation(len(recipe.train))
+    return [recipe.train[i] for i in rows[:_HEAD_PHOTOS]]
+
+
+def _export(
+    recipe: Recipe, network: ProductNetwork | Cascade, work: Path, size: int | None = None
+) -> dict[str, Path]:
+    files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
+    for file in files.values():
+        file.parent.mkdir(parents=True)
+    if isinstance(network, Cascade):
+        first = _export(recipe, network.first, work / "first")
+        second = [
+            _export(recipe, one, work / f"second-{i}", recipe.config.served_size)
+            for i, one in enumerate(network.second)
+        ]
+        for name, file in files.items():
+            write_cascade(network, first[name], [own[name] for own in second], file)
+        return files
+    size = size or recipe.config.input_size
+    export_fp32(network, size, files["fp32"])
+    inputs = recipe.cache.squares(_drawn(recipe), size)
+    quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS])
+    correct_head(files["fp32"], files["int8"], inputs)
+    return files
+
+
+def _int8_loss(recipe: Recipe, work: Path) -> dict[str, float]:
+    files = _export(recipe, fold_network(recipe, 0), work / "fold-0")
+    held = recipe.of_fold(0)
+    inputs, truth = recipe.cache.squares(held), np.array([p.label for p in held])
+    exact, rounded = (run_file(files[name], inputs) for name in ("fp32", "int8"))
+    negative = np.array([not p.is_product for p in held])
+    lost = {}
+    for column, name in enumerate(recipe.labels):
+        positive = (truth == name) & ~negative
+        if positive.sum() < _MIN_PHOTOS:
+            continue
+        some = positive | negative
+        before, after = (
+            float(rank(positive[some], odds[some, column]).average_precision())
+            for odds in (exact, rounded)
+        )
+        lost[name] = round(before - after, 4)
+    return lost
+
+
+def _draft(
+    folder: Path, title: tuple[str, int], precision: str, recipe: Recipe, parity: Parity
+) -> Bundle:
+    content, config = (folder / MODEL_FILE).read_bytes(), recipe.config
+    today = datetime.now(UTC).date().isoformat()
+    return uncalibrated(
+        recipe.labels,
+        taxonomy_of(recipe.photos),
+        path=folder,
+        name=title[0],
+        version=title[1],
+        created=today,
+        model=ModelFile(
+            sha256=hashlib.sha256(content).hexdigest(),
+            bytes=len(content),
+            precision=precision,
+            backbone=config.backbone,
+            weight_bits=WEIGHT_BITS if precision == "int8" else None,
+        ),
+        input=InputFormat(size=config.served_size, preprocessing=PREPROCESSING_VERSION),
+        activation="softmax",
+        training=Training(
+            fingerprint=fingerprint(recipe.train),
+            photos=len(recipe.train),
+            sources=len({p.source for p in recipe.train}),
+            averaged_runs=config.seeds,
+            recipe=msgspec.to_builtins(config),
+            versions={n: metadata.version(n) for n in ("torch", "timm", "onnxruntime")},
+        ),
+        parity=parity,
+        lineage=(Exported(date=today, program=__version__),),
+    )
+
+
+def _described(bundle: Bundle, release: Release, recipe: Recipe) -> Bundle:
+    test = release.test
+    figures = {label.name: Figures(name=label.name) for label in bundle.labels}
+    figures |= {f.name: f for f in test.labels}
+    families = {f.name: f for f in test.families}
+    return replace(
+        bundle,
+        labels=tuple(
+            replace(one, evidence=evidence(figures[one.name], recipe.train, [one.name]))
+            for one in bundle.labels
+        ),
+        families=tuple(
+            # A family of one product is that product.
+            replace(
+                one,
+                evidence=evidence(
+                    families.get(one.name) or figures[one.members[0]], recipe.train, one.members
+                ),
+            )
+            for one in bundle.families
+        ),
+        evaluation=EvaluationSummary(
+            split=test.split,
+            fingerprint=test.data,
+            negatives=test.negatives,
+            flagged_negatives=round(test.flagged_negatives.value, 4),
+            leads=test.leads,
+            int8_ap_drop=dict(release.lost),
+        ),
+    )
+
+
+def write_card(bundle: Bundle, recipe: Recipe, release: Release, notes: str) -> None:
+    """Write the card of a bundle into its folder, and the table of sources that the card names."""
+    parent = parent_of(recipe.config)
+    used = {split: [p for p in recipe.photos if p.split == split] for split in ("train", "test")}
+    every = [p for p in recipe.photos if p.split in used]
+    write_sources(every, bundle.path / SOURCES_FILE)
+    card = render(
+        "model_card.md.j2",
+        bundle=bundle,
+        parent=parent,
+        known={split: count_learned(parent, own) if parent else 0 for split, own in used.items()},
+        evaluation=release.test,
+        seen=release.unseen,
+        licenses=count_licenses(every),
+        sources=SOURCES_FILE,
+        percent=percent,
+        notes=notes.strip(),
+    )
+    (bundle.path / CARD_FILE).write_text(card, encoding="utf-8")
+
+
+def count_licenses(photos: Sequence[Photo]) -> dict[str, tuple[int, int]]:
+    """Return licence -> its photos and its sources, the most common first."""
+    counts = Counter(photo.license or UNSTATED for photo in photos)
+    pairs = {(photo.license or UNSTATED, photo.source) for photo in photos}
+    sources = Counter(name for name, _ in pairs)
+    return {name: (count, sources[name]) for name, count in counts.most_common()}
+
+
+def write_sources(photos: Sequence[Photo], path: Path) -> None:
+    """Write a table of the sources: licences, splits, labels, and how many photos."""
+    by_source: defaultdict[str, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        by_source[photo.source].append(photo)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["source", "photos", "splits", "labels", "licenses"])
+        for source, own in sorted(by_source.items()):
+            columns = zip(*((p.split, p.label, p.license or UNSTATED) for p in own), strict=True)
+            writer.writerow([source, len(own), *("; ".join(sorted({*c})) for c in columns)])

@@ -1,0 +1,233 @@
+"""One run: a head fitted to frozen features, then gentle training, then averaged weights.
+
+What a step draws depends on the seed and its number alone, so a run that was stopped and resumed
+ends with the weights of an unbroken one.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from timm.optim import param_groups_weight_decay
+from torch import nn
+from torch.nn import functional
+
+from recognizer.errors import TrainingError
+from recognizer.lab.dataset.manifest import Photo
+from recognizer.lab.training.augment import Augmentation
+from recognizer.lab.training.cache import PhotoCache
+from recognizer.lab.training.config import TrainingConfig
+from recognizer.lab.training.head import features_of, fit_head, photo_weights
+from recognizer.lab.training.model import (
+    CPU_PASS,
+    ProductNetwork,
+    build_network,
+    choose_device,
+    choose_precision,
+)
+
+CHECKPOINT = "checkpoint.pt"
+
+_MAX_GRADIENT = 2.0  # a longer one is shortened
+_AVERAGE = 0.998  # decay of the averaged weights, per step
+_WARMUP_STEPS = 100
+_SAVE_SECONDS = 60.0
+_BATCH = 32  # of predictions
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    photos: int
+    of: int
+    loss: float | None  # the mean since the last report; None when a run resumes
+    step: int
+    learning_rate: float  # of the head
+
+
+class Run:
+    """A run, or what is left of one that was stopped.
+
+    The photos are all in the cache, and the folder holds the run's checkpoint. ``on_features`` is
+    called with the photos whose features are known.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        labels: Sequence[str],
+        photos: Sequence[Photo],
+        cache: PhotoCache,
+        folder: Path,
+        *,
+        seed: int,
+        on_features: Callable[[int, int], None] = lambda done, of: None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.setNumThreads(1)
+        self.config, self.photos, self.folder, self.seed = config, photos, folder, seed
+        self.device = choose_device(config.device)
+        self.precision = choose_precision(self.device)
+        self.steps = math.ceil(config.photos / config.batch_size)
+        self.targets = np.array([labels.index(p.label) for p in photos])
+        self.weights = photo_weights(
+            photos, config.label_power, config.source_power, config.label_weights
+        )
+        self.augment = Augmentation(config.augment, config.input_size, photos, cache)
+        torch.manual_seed(seed)
+        network = build_network(config, len(labels)).eval().to(self.device)
+        features = features_of(network, photos, cache, config.input_size, on_progress=on_features)
+        network.set_head(*fit_head(features, photos, labels, config.label_power, config.head_c))
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.start = {n: p.detach().clone() for n, p in network.named_parameters()}
+        self.averaged = {n: p.clone() for n, p in self.start.items()}
+        self.optimizer = _optimizer(network, config)
+        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.step = 0
+        path = folder / CHECKPOINT
+        if path.exists():
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.averaged, self.step = state["averaged"], state["step"]
+
+    def train(
+        self, on_progress: Callable[[Progress], None] = lambda _: None
+    ) -> dict[str, torch.Tensor]:
+        """Take all steps that are left, and return the finished weights.
+
+        They are part of the way from where they began to the averaged ones. ``on_progress`` is
+        called about once a minute.
+        """
+        if 0 < self.step < self.steps:
+            on_progress(self._progress(None))
+        self.network.train()
+        for module in self.network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        saved = time.monotonic()
+        total, since = 0.0, self.step
+        # The processor has one thread left where it computes the network, too.
+        threads = 1 if self.device.type == "cpu" else os.cpu_count()
+        with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(threads) as pool:
+            coming = ahead.submit(self._draw, self.step, pool)
+            while self.step < self.steps:
+                images, targets = coming.result()
+                coming = ahead.submit(self._draw, self.step + 1, pool)
+                total += self._take_step(images, targets)
+                is_last = self.step == self.steps
+                if is_last or time.monotonic() - saved >= _SAVE_SECONDS:
+                    if not math.isfinite(total):
+                        raise TrainingError(f"the loss is {total}: lower learning_rate")
+                    self._save()
+                    saved = time.monotonic()
+                    on_progress(self._progress(total / (self.step - since)))
+                    total, since = 0.0, self.step
+        state = dict(self.network.state_dict())
+        for name, value in self.averaged.items():
+            state[name] = self.start[name].lerp(value, self.config.average_weight)
+        return {name: value.cpu() for name, value in state.items()}
+
+    def _progress(self, loss: float | None) -> Progress:
+        batch, rate = self.config.batch_size, self.optimizer.param_groups[-1]["lr"]
+        return Progress(self.step * batch, self.steps * batch, loss, self.step, rate)
+
+    def _draw(self, step: int, pool: ThreadPoolExecutor) -> tuple[torch.Tensor, torch.Tensor]:
+        drawn = np.random.default_rng([self.seed, step])
+        rows = drawn.choice(len(self.photos), self.config.batch_size, p=self.weights)
+        seeds = drawn.integers(2**62, size=len(rows))
+        photos, generators = (self.photos[row] for row in rows), map(np.random.default_rng, seeds)
+        images = list(pool.map(self.augment, photos, generators))
+        return torch.from_numpy(np.stack(images)), torch.from_numpy(self.targets[rows])
+
+    def _take_step(self, images: torch.Tensor, targets: torch.Tensor) -> float:
+        config = self.config
+        factor = min(1.0, (self.step + 1) / _WARMUP_STEPS)
+        factor *= 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * factor
+        self.optimizer.zero_grad(set_to_none=True)
+        together = CPU_PASS if self.device.type == "cpu" else len(images)
+        total = 0.0
+        for part in range(0, len(images), together):
+            some = images[part : part + together].to(self.device)
+            loss = self._loss(some, targets[part : part + together].to(self.device))
+            loss = loss * (len(some) / len(images))
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        nn.utils.clip_grad_norm_(self.network.parameters(), _MAX_GRADIENT)
+        self.optimizer.step()
+        self.step += 1
+        decay = min(_AVERAGE, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for name, value in self.network.named_parameters():
+                if value.requires_grad:
+                    if config.pull and name.startswith("backbone."):
+                        value.lerp_(self.start[name], config.pull * factor)
+                    self.averaged[name].lerp_(value, 1 - decay)
+        return total
+
+    def _loss(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        soft = functional.one_hot(targets, self.network.head.out_channels).float()
+        is_half = self.precision is not torch.float32
+        with torch.autocast(self.device.type, self.precision, enabled=is_half):
+            logits = self.network(images).logits
+        smoothing = self.config.label_smoothing
+        return functional.cross_entropy(logits, soft, label_smoothing=smoothing)
+
+    def _save(self) -> None:
+        state = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+        }
+        torch.save(state, self.folder / f"{CHECKPOINT}.part")
+        os.replace(self.folder / f"{CHECKPOINT}.part", self.folder / CHECKPOINT)
+
+
+def first_stages(network: ProductNetwork, count: int) -> list[nn.Module]:
+    """Return the stem and the first stages of a backbone; nothing for a count of 0."""
+    backbone: Any = network.backbone
+    if count > len(backbone.blocks):
+        raise TrainingError(
+            f"freeze_stages = {count}: the backbone has {len(backbone.blocks)} stages"
+        )
+    return [backbone.conv_stem, backbone.bn1, *backbone.blocks[:count]] if count else []
+
+
+def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.AdamW:
+    """Freeze stages, and return AdamW; biases and normalisations are not decayed."""
+    for stage in first_stages(network, config.freeze_stages):
+        stage.requires_grad_(False)
+    rate, decay = config.learning_rate, config.weight_decay
+    groups = [
+        {**group, "lr": own_rate}
+        for own_rate, own_groups in (
+            (rate * config.backbone_rate, param_groups_weight_decay(network.backbone, decay)),
+            (rate, param_groups_weight_decay(network.head, decay)),
+        )
+        for group in own_groups
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]])
+
+
+@torch.no_grad()
+def predict(
+    network: ProductNetwork, photos: Sequence[Photo], cache: PhotoCache, size: int
+) -> NDArray[np.float32]:
+    """Return logits of photos as served, float32, (N, labels); the input's side is ``size``."""
+    device = next(network.eval().parameters()).device
+    parts = []
+    for first in range(0, len(photos), _BATCH):
+        images = torch.from_numpy(cache.squares(photos[first : first + _BATCH], size))
+        parts.append(network(images.to(device)).logits.float().cpu().numpy())
+    return np.concatenate(parts)

@@ -1,0 +1,124 @@
+"""The head that training begins with: a multinomial logistic regression on frozen features."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from recognizer.lab.dataset.manifest import Photo
+from recognizer.lab.training.cache import PhotoCache
+from recognizer.lab.training.model import ProductNetwork
+
+Features = NDArray[np.float32]
+
+UNSEEN_LOGIT = -20.0  # of a label without a training photo, which a fold may have
+
+_ITERATIONS = 60
+_SOURCE_POWER = 0.25  # of the regression: with few photos of a source it learns more than training
+_TOGETHER, _PASS = 64, 4  # photos in a transaction, and in a pass
+
+
+def photo_weights(
+    photos: Sequence[Photo],
+    label_power: float,
+    source_power: float,
+    label_weights: Mapping[str, float] | None = None,
+) -> NDArray[np.float64]:
+    """Return how much each photo counts, balanced by label and by source; the sum is 1.
+
+    A label's share is its photo count to ``label_power`` (times its weight); within the label a
+    source's share is its count to ``source_power``; within the source all photos are alike.
+    """
+    label_weights = label_weights or {}
+    labels = Counter(p.label for p in photos)
+    pairs = Counter((p.label, p.source) for p in photos)
+    source_total: defaultdict[str, float] = defaultdict(float)
+    for (label, _), count in pairs.items():
+        source_total[label] += count**source_power
+    weights = np.array(
+        [
+            labels[p.label] ** label_power
+            * label_weights.get(p.label, 1.0)
+            * pairs[p.label, p.source] ** source_power
+            / source_total[p.label]
+            / pairs[p.label, p.source]
+            for p in photos
+        ]
+    )
+    return np.asarray(weights / weights.sum(), np.float64)
+
+
+def features_of(
+    network: ProductNetwork,
+    photos: Sequence[Photo],
+    cache: PhotoCache,
+    size: int,
+    *,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Features:
+    """Return what the head of an untrained network sees of photos, float32, (N, channels).
+
+    The photos are in the cache, which also gets the features that are missing; ``size`` is the side
+    of the network's input.
+    """
+    maker = f"{_digest(network)} {size}"
+    known = cache.features(maker)
+    missing = list({p.sha256: p for p in photos if p.sha256 not in known}.values())
+    device = next(network.parameters()).device
+    for first in range(0, len(missing), _TOGETHER):
+        some = missing[first : first + _TOGETHER]
+        images = torch.from_numpy(cache.squares(some, size)).to(device)
+        with torch.inference_mode():
+            parts = [network(part).embedding.float().cpu() for part in torch.split(images, _PASS)]
+        vectors = torch.cat(parts).numpy()
+        cache.add_features(maker, some, vectors)
+        known.update((p.sha256, v) for p, v in zip(some, vectors, strict=True))
+        on_progress(first + len(some), len(missing))
+    return np.stack([known[p.sha256] for p in photos]).astype(np.float32)
+
+
+def _digest(network: ProductNetwork) -> str:
+    digest = hashlib.sha256(str(network.is_root).encode())
+    for name, value in network.backbone.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def fit_head(
+    features: Features, photos: Sequence[Photo], labels: Sequence[str], label_power: float, c: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Fit a logistic regression on standardised features, the penalty being |W|^2 / (2 c N).
+
+    The weights that are returned, (labels, channels), and the bias are for features of N photos,
+    (N, channels), that are not standardised.
+    """
+    mean, std = features.mean(0), features.std(0) + 1e-6
+    inputs = torch.from_numpy(np.column_stack([(features - mean) / std, np.ones(len(features))]))
+    inputs = inputs.float()
+    target = torch.tensor([labels.index(p.label) for p in photos])
+    importance = torch.from_numpy(photo_weights(photos, label_power, _SOURCE_POWER)).float()
+    found = torch.zeros(inputs.shape[1], len(labels), requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [found], max_iter=_ITERATIONS, history_size=10, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        losses = functional.cross_entropy(inputs @ found, target, reduction="none")
+        total = (losses * importance).sum() + (found[:-1] ** 2).sum() / (2 * c * len(features))
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    weight = found.detach()[:-1] / torch.from_numpy(std)[:, None]
+    bias = found.detach()[-1] - torch.from_numpy(mean) @ weight
+    present = {p.label for p in photos}
+    for place, name in enumerate(labels):
+        if name not in present:
+            weight[:, place], bias[place] = 0.0, UNSEEN_LOGIT
+    return weight.T.contiguous(), bias

@@ -1,0 +1,152 @@
+"""The network: an EfficientNet of timm, a 1x1 convolution and global pooling.
+
+The mean of a label's map *is* its logit, so the heat-map is a by-product of the score; if the head
+sees the roots of pooled features, these are divided, place by place, by the roots of their means.
+Batch normalisation keeps its first statistics, and is folded into the convolutions.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from recognizer.errors import TrainingError
+from recognizer.lab.training.config import TrainingConfig
+from recognizer.lab.training.depthwise import speed_up_gradients
+from recognizer.lab.training.weights import build_backbone, load_released
+
+CPU_PASS = 12  # photos in a pass of training: the maps of more leave a processor's cache
+FAR_BELOW = -1e4  # stands for minus infinity, which not every runtime adds cleanly
+ROOT_FLOOR = 0.01  # added to the means of features, whose root has no slope at 0
+
+
+class Outputs(NamedTuple):
+    """The outputs of one pass, float32."""
+
+    logits: torch.Tensor  # (N, labels), before softmax
+    maps: torch.Tensor  # (N, labels, h, w): activation maps, of which logits are the means
+    embedding: torch.Tensor  # (N, channels): pooled features, or their roots
+
+
+class ProductNetwork(nn.Module):
+    """Backbone, class activation maps, pooling; ``is_root``: of the roots of pooled features."""
+
+    def __init__(self, backbone: Any, labels: int, *, is_root: bool) -> None:
+        super().__init__()
+        self.backbone, self.is_root = backbone, is_root
+        self.head = nn.Conv2d(backbone.num_features, labels, kernel_size=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def set_head(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        """Take a linear head, (labels, channels) and (labels,)."""
+        with torch.no_grad():
+            self.head.weight.copy_(weight[:, :, None, None])
+            self.head.bias.copy_(bias)  # type: ignore[union-attr]
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        """Run one batch, uint8 or float, (N, size, size, 3), RGB, 0 to 255."""
+        features = self.backbone.forward_features(images.permute(0, 3, 1, 2).float()).float()
+        if self.is_root:
+            roots = (features.mean(dim=(2, 3), keepdim=True) + ROOT_FLOOR) ** 0.5
+            features = (features + ROOT_FLOOR) / roots  # of which the mean is the root
+        embedding = features.mean(dim=(2, 3))  # enrolment relies on it: the mean of what maps see
+        if self.training:
+            with torch.autocast(features.device.type, enabled=False):
+                logits = functional.linear(embedding, self.head.weight.flatten(1), self.head.bias)
+            return Outputs(logits, features.new_empty(0), embedding)
+        maps = self.head(features)
+        return Outputs(maps.mean(dim=(2, 3)), maps, embedding)
+
+
+def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
+    """Build the network with the weights that it begins with, and a head of zeros."""
+    backbone = build_backbone(config)
+    # timm keeps these on every model.
+    mean, std = backbone.default_cfg["mean"], backbone.default_cfg["std"]
+    fold_normalization(backbone.conv_stem, backbone.bn1, mean, std)
+    fold_batch_norm(backbone.eval())
+    load_released(backbone, config)
+    speed_up_gradients(backbone)
+    if config.pooling == "sqrt_mean" and _may_be_negative(backbone, config.input_size):
+        raise TrainingError(
+            f'pooling = "sqrt_mean": features of {config.backbone!r} may be negative; set "mean"'
+        )
+    return ProductNetwork(backbone, labels, is_root=config.pooling == "sqrt_mean")
+
+
+def _may_be_negative(backbone: Any, size: int) -> bool:
+    ramp = torch.linspace(-2, 2, 3 * size * size).reshape(1, 3, size, size)
+    with torch.no_grad():
+        return bool(backbone.forward_features(ramp).min() < 0)
+
+
+def fold_normalization(
+    stem: nn.Conv2d, norm: nn.BatchNorm2d, mean: Sequence[float], std: Sequence[float]
+) -> None:
+    """Make a first convolution and what is behind it take pixels of 0 to 255, not normalised ones.
+
+    The scale goes into the weights, the shift into the statistics of the batch normalisation. Only
+    the border differs: its zero padding now means black instead of the mean colour, which is why
+    this comes before fine-tuning and not after.
+    """
+    scale = 255 * torch.tensor(std)[None, :, None, None]
+    shift = 255 * torch.tensor(mean)[None, :, None, None]
+    with torch.no_grad():
+        stem.weight.div_(scale)
+        norm.running_mean.add_((stem.weight * shift).sum(dim=(1, 2, 3)))  # type: ignore[union-attr]
+
+
+_PAIRS = (
+    {"conv_pw": "bn1", "conv_dw": "bn2", "conv_pwl": "bn3"},
+    {"conv_dw": "bn1", "conv_pw": "bn2"},
+    {"conv_exp": "bn1", "conv_pwl": "bn2"},
+    {"conv_stem": "bn1", "conv_head": "bn2"},
+    {"conv": "bn1"},
+)
+"""Convolutions and their normalisations in timm's EfficientNets: of an inverted residual, of a
+separable convolution, of a fused residual, of the network, of a single convolution."""
+
+
+def fold_batch_norm(backbone: nn.Module) -> None:
+    """Fold the batch normalisations of a timm EfficientNet into its convolutions, in place.
+
+    The activations, which timm keeps in the normalisations, take their places. Other networks keep
+    their layers, in evaluation mode.
+    """
+    for module in list(backbone.modules()):
+        inside = dict(module.named_children())
+        pairs = next((p for p in _PAIRS if all(n in inside for n in (*p, *p.values()))), {})
+        for conv, norm in pairs.items():
+            old: Any = inside[norm]
+            if isinstance(old, nn.BatchNorm2d) and hasattr(old, "act"):
+                setattr(module, conv, fuse_conv_bn_eval(cast("nn.Conv2d", inside[conv]), old))
+                setattr(module, norm, old.act)
+
+
+def log_odds_of(logits: torch.Tensor) -> torch.Tensor:
+    """Return log(p / (1 - p)) of softmax probabilities, (N, labels)."""
+    # The logit against the log-sum-exp of all the others.
+    others = torch.eye(logits.shape[1]) * FAR_BELOW
+    return logits - torch.logsumexp(logits[:, None, :] + others, dim=2)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device for ``auto``, ``cpu``, ``cuda`` or ``mps``."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next((device for device, is_there in available.items() if is_there), "cpu")
+    if not available.get(name, True):
+        raise TrainingError(f'device {name!r} is unavailable; use device = "auto"')
+    return torch.device(name)
+
+
+def choose_precision(device: torch.device) -> torch.dtype:
+    """Return bfloat16 where a device computes faster with it, otherwise float32."""
+    if device.type == "cpu":  # not by a trial, whose answer a busy machine would change
+        has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+        return torch.bfloat16 if has_tiles else torch.float32
+    return torch.bfloat16 if device.type == "cuda" else torch.float32

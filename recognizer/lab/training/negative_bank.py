@@ -1,0 +1,94 @@
+"""Choose the photos of a bundle's bank of negatives, which later enrolments need."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.engine import Recognizer
+from recognizer.errors import DatasetError
+from recognizer.lab.dataset.manifest import Photo
+from recognizer.lab.dataset.outputs import in_chunks
+from recognizer.lab.training.cache import PhotoCache
+from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
+from recognizer.model.numerics import unit_norm
+from recognizer.taxonomy import Kind
+
+BANK_PHOTOS = 3000  # with 1280 channels about 2.4 MB
+PRODUCT_PHOTOS = 30  # of each product: enough to tell it from the others
+_ONE_IN = 10  # sources without a product are held out
+_HARDEST = 0.5  # share of the training photos without a product that are the hardest
+
+
+def build_bank(
+    recognizer: Recognizer, photos: Sequence[Photo], cache: PhotoCache, size: int = BANK_PHOTOS
+) -> NegativeBank:
+    """Embed photos, and choose up to ``size`` of them."""
+    whole = _embed(recognizer, photos, cache)
+    product = np.array([p.is_product for p in photos])
+    columns = [i for i, label in enumerate(recognizer.bundle.labels) if label.kind is Kind.PRODUCT]
+    suspicion = recognizer.bundle.calibrate(whole.log_odds)[:, columns].max(axis=1, initial=0)
+    chosen = np.flatnonzero(whole.held_out).tolist()
+    by_label: defaultdict[str, list[int]] = defaultdict(list)
+    for row in np.flatnonzero(product & ~whole.held_out):
+        by_label[photos[int(row)].label].append(int(row))
+    for rows in by_label.values():
+        chosen += _diverse(whole.embeddings, rows, PRODUCT_PHOTOS)
+    left = np.flatnonzero(~product & ~whole.held_out)
+    room = max(0, size - len(chosen))
+    hardest = left[np.argsort(-suspicion[left], kind="stable")][: round(_HARDEST * room)]
+    rest = np.setdiff1d(left, hardest).tolist()
+    chosen += hardest.tolist() + _diverse(whole.embeddings, rest, room - len(hardest))
+    return whole[np.array(sorted(chosen))]
+
+
+def _diverse(embeddings: NDArray[np.float32], rows: list[int], count: int) -> list[int]:
+    """Return rows that differ: each next one is farthest from those chosen so far."""
+    if len(rows) <= count:
+        return rows
+    members = unit_norm(embeddings[rows])
+    distance = np.full(len(rows), np.inf)
+    chosen: list[int] = []
+    place = 0
+    for _ in range(count):
+        chosen.append(rows[place])
+        distance = np.minimum(distance, 1 - members @ members[place])
+        distance[place] = -np.inf
+        place = int(distance.argmax())
+    return chosen
+
+
+def _held_out(photos: Sequence[Photo]) -> NDArray[np.bool_]:
+    """Return which photos are held out: one source in ten, or one photo where there are few."""
+    negatives = [p for p in photos if not p.is_product]
+    several = len({p.source for p in negatives}) >= _ONE_IN
+    keys = {p.sha256: p.source if several else p.sha256 for p in negatives}
+    order = sorted(set(keys.values()), key=lambda key: sha256(key.encode()).digest())
+    chosen = set(order[::_ONE_IN])
+    if not chosen:
+        raise DatasetError("no photos without a product: false positives could not be counted")
+    return np.array([keys.get(p.sha256) in chosen for p in photos])
+
+
+def _embed(recognizer: Recognizer, photos: Sequence[Photo], cache: PhotoCache) -> NegativeBank:
+    held_out = _held_out(photos)
+
+    def run(chunk: Sequence[Photo]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        frames = [cache.rgb(p.sha256) for p in chunk]
+        return *recognizer.features(frames), np.stack([hash_bytes(rgb) for rgb in frames])
+
+    chunks = in_chunks(run, photos)
+    log_odds, embeddings, hashes = map(np.concatenate, zip(*chunks, strict=True))
+    sources = {name: i for i, name in enumerate(sorted({p.source for p in photos}))}
+    return NegativeBank(
+        embeddings,
+        log_odds,
+        np.array([p.label for p in photos]),
+        np.array([sources[p.source] for p in photos], np.int32),
+        held_out,
+        short_digests([p.sha256 for p in photos]),
+        hashes,
+    )

@@ -1,0 +1,176 @@
+"""Write a trained network as an ONNX file in fp32; compare it and its int8 version with torch."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import compose, numpy_helper
+from onnx.utils import Extractor
+from torch import nn
+
+from recognizer.lab.training.cascade import Cascade
+from recognizer.lab.training.model import FAR_BELOW, log_odds_of
+from recognizer.lab.training.quantization import run_file
+from recognizer.model.description import Difference, Parity
+
+_OPSET = 18
+
+
+class _Served(nn.Module):
+    """The network as it is served: log-odds instead of logits."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return log-odds (N, labels), maps (N, labels, h, w) and embedding (N, channels)."""
+        logits, maps, embedding = self.network(images)
+        return log_odds_of(logits), maps, embedding
+
+
+def export_fp32(network: nn.Module, size: int, path: Path) -> None:
+    """Write the network as one ONNX file with a free batch dimension."""
+    example = torch.zeros((2, size, size, 3), dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's notes on its own future
+        program = torch.onnx.export(
+            _Served(network).eval(),
+            (example,),
+            input_names=["images"],
+            output_names=["scores", "maps", "embedding"],
+            dynamic_shapes={"images": {0: torch.export.Dim("N", min=1)}},
+            opset_version=_OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    cast("torch.onnx.ONNXProgram", program).save(str(path), external_data=False)
+    model = onnx.load(str(path))
+    for node in model.graph.node:  # the exporter notes the paths of this computer's source files
+        del node.metadata_props[:]
+    onnx.save(model, str(path))
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+def parity(network: nn.Module, fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> Parity:
+    """Compare the ONNX files with the network on model inputs, uint8, (N, size, size, 3)."""
+    served = _Served(network)
+    with torch.no_grad():
+        batches = [torch.from_numpy(inputs[i : i + 8]) for i in range(0, len(inputs), 8)]
+        reference = torch.cat([served(batch)[0] for batch in batches]).sigmoid().numpy()
+
+    def difference(file: Path) -> Difference:
+        found = np.abs(1 / (1 + np.exp(-run_file(file, inputs))) - reference)
+        return Difference(largest=float(f"{found.max():.3g}"), mean=float(f"{found.mean():.3g}"))
+
+    return Parity(photos=len(inputs), fp32=difference(fp32), int8=difference(int8))
+
+
+# --- a cascade ------------------------------------------------------------------------------------
+
+_GRAPH = """
+cascade (uint8[N, {side}, {side}, 3] images) => (
+    float[N, {labels}] scores,
+    float[N, {labels}, {rows}, {columns}] maps,
+    float[N, {channels}] embedding
+) {{
+    first_images = Resize <mode = "linear", axes = [1, 2]> (images, , , first_size)
+    is_over = Greater (first_scores, bars)
+    as_number = Cast <to = 1> (is_over)
+    of_photos = ReduceMax (as_number, label_axis)
+    is_suspected = Cast <to = 9> (of_photos)
+    largest = ReduceMax <keepdims = 0> (of_photos)
+    is_any = Cast <to = 9> (largest)
+    first_logits = ReduceMean <keepdims = 0> (first_maps, places)
+    weak = Sub (first_logits, shift)
+    weak_maps = Resize <mode = "linear", axes = [2, 3]> (first_maps, , , map_size)
+    logits, raw_maps = If (is_any) <
+        then_branch = suspected () => (
+            float[N, {labels}] chosen, float[N, {labels}, {rows}, {columns}] chosen_maps
+        ) {{
+            strong_maps = Mean ({ensemble})
+            strong = ReduceMean <keepdims = 0> (strong_maps, places)
+            chosen = Where (is_suspected, strong, weak)
+            is_map_suspected = Unsqueeze (is_suspected, places)
+            chosen_maps = Where (is_map_suspected, strong_maps, weak_maps)
+        }},
+        else_branch = unsuspected () => (
+            float[N, {labels}] kept, float[N, {labels}, {rows}, {columns}] kept_maps
+        ) {{
+            kept = Identity (weak)
+            kept_maps = Identity (weak_maps)
+        }}
+    >
+    raw_logits = ReduceMean <keepdims = 0> (raw_maps, places)
+    missing = Sub (logits, raw_logits)
+    missing_map = Unsqueeze (missing, places)
+    maps = Add (raw_maps, missing_map)
+    each = Unsqueeze (logits, label_axis)
+    other = Add (each, not_itself)
+    of_others = ReduceLogSumExp <keepdims = 0> (other, last_axis)
+    scores = Sub (logits, of_others)
+}}
+"""
+
+
+def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: Path) -> None:
+    """Join the networks of a cascade; the ensemble runs if any image of a batch is suspected."""
+    model, gate = onnx.load(str(first)), cascade.gate
+    ensemble = [_maps_alone(file, f"ensemble_{i}_") for i, file in enumerate(second)]
+    labels = len(gate.bars)
+    rows, columns = (d.dim_value for d in _shape(ensemble[0].output[0])[2:])
+    written = onnx.parser.parse_graph(
+        _GRAPH.format(
+            side=_shape(ensemble[0].input[0])[1].dim_value,
+            labels=labels,
+            rows=rows,
+            columns=columns,
+            channels=_shape(model.graph.output[2])[1].dim_value,
+            ensemble=", ".join(graph.output[0].name for graph in ensemble),
+        )
+    )
+    constants: dict[str, Any] = {
+        "first_size": np.array([cascade.size] * 2),
+        "map_size": np.array([rows, columns]),
+        "bars": np.minimum(gate.bars, -FAR_BELOW).astype(np.float32)[None],
+        "shift": (gate.shift * gate.is_product).astype(np.float32)[None],
+        "not_itself": (np.eye(labels) * FAR_BELOW).astype(np.float32)[None],
+        "label_axis": np.array([1]),
+        "last_axis": np.array([2]),
+        "places": np.array([2, 3]),
+    }
+    written.initializer.extend(numpy_helper.from_array(v, n) for n, v in constants.items())
+    own = model.graph
+    names = {name: f"first_{name}" for name in ("images", "scores", "maps")}
+    for node in own.node:
+        for tensors in (node.input, node.output):
+            tensors[:] = [names.get(name, name) for name in tensors]
+    place = next(i for i, node in enumerate(written.node) if "first_images" in node.output) + 1
+    for node in reversed(own.node):
+        written.node.insert(place, node)
+    written.initializer.extend(own.initializer)
+    branch = next(n for n in written.node if n.op_type == "If").attribute[0].g
+    for graph in reversed(ensemble):
+        for node in reversed(graph.node):
+            branch.node.insert(0, node)
+    branch.initializer.extend(tensor for graph in ensemble for tensor in graph.initializer)
+    model.graph.CopyFrom(written)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+
+
+def _shape(value: onnx.ValueInfoProto) -> Any:
+    return value.type.tensor_type.shape.dim
+
+
+def _maps_alone(file: Path, prefix: str) -> onnx.GraphProto:
+    alone = Extractor(onnx.load(str(file))).extract_model(["images"], ["maps"])
+    graph: onnx.GraphProto = compose.add_prefix(alone, prefix).graph
+    for node in graph.node:
+        node.input[:] = ["images" if n == f"{prefix}images" else n for n in node.input]
+    return graph

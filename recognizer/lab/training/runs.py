@@ -1,0 +1,352 @@
+"""All runs of a recipe: each fold of sources left out in turn, then none, with several seeds.
+
+The weights are the mean of all seeds' (a "model soup": Wortsman et al., 2022).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from recognizer._atomic import make_folder, replacing
+from recognizer.errors import DatasetError, TrainingError
+from recognizer.lab.dataset.folds import read_folds, stratified_folds
+from recognizer.lab.dataset.manifest import Photo, corrected, fingerprint
+from recognizer.lab.dataset.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
+from recognizer.lab.training.cache import PhotoCache
+from recognizer.lab.training.cascade import (
+    Cascade,
+    Gate,
+    build_ensemble_network,
+    ensemble_logits,
+    pass_gate,
+    set_gate,
+)
+from recognizer.lab.training.config import TrainingConfig, config_from_dict
+from recognizer.lab.training.fit import Progress, Run, predict
+from recognizer.lab.training.head import features_of, fit_head
+from recognizer.lab.training.model import ProductNetwork, build_network, log_odds_of
+from recognizer.model.folders import DESCRIPTION_FILE
+
+RECIPE_FILE, CACHE_FILE = "recipe.json", "photos.sqlite"
+OUT_OF_FOLD_FILE = "out-of-fold.parquet"  # what the folds' networks say of photos they left out
+NETWORK_FILE, GATE_FILE = "network.safetensors", "gate.json"
+
+_CHANGED = {"recipe": "another recipe", "labels": "other labels", "photos": "other photos"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What is done, how long the rest will take, and, in training, the run's folder and numbers."""
+
+    words: str
+    seconds_left: float | None = None
+    run: str | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A recipe and its photos, as a folder holds it.
+
+    Photos have corrected labels, and as their ``source`` the group of sources that stay together;
+    those of ``test`` are never trained on. The fold of each, (N,), is -1 for those without one.
+    """
+
+    config: TrainingConfig
+    folder: Path
+    labels: list[str]
+    photos: list[Photo]
+    folds: NDArray[np.int64]
+    cache: PhotoCache
+
+    @property
+    def train(self) -> list[Photo]:
+        return self.without(None)
+
+    def without(self, fold: int | None) -> list[Photo]:
+        """The photos to learn from, but for those of a fold."""
+        pairs = zip(self.photos, self.folds, strict=True)
+        return [p for p, f in pairs if p.split == "train" and (fold is None or f != fold)]
+
+    def of_fold(self, fold: int) -> list[Photo]:
+        return [p for p, f in zip(self.photos, self.folds, strict=True) if f == fold]
+
+
+def open_recipe(config: TrainingConfig | None, photos: Sequence[Photo], folder: Path) -> Recipe:
+    """Begin a recipe in a folder, or resume it, with photos of all splits.
+
+    None stands for the recipe that was trained there. A folder that holds another recipe, or one of
+    other photos, is a TrainingError.
+    """
+    advice = "choose another folder, or delete it"
+    if config is None:
+        config, advice = read_recipe(folder), "give the data that it was trained with"
+    try:
+        for table in config.corrections:
+            photos = corrected(photos, table)
+    except DatasetError as error:
+        raise TrainingError(
+            f"{error}; for other photos add --set corrections=[] --set folds=3"
+        ) from error
+    photos, folds = _deal(list(photos), config)
+    labels = sorted({p.label for p in photos if p.split == "train"})
+    if len(labels) < 2:
+        raise TrainingError(f"{len(labels)} labels to train on; at least 2 are needed")
+    path = folder / RECIPE_FILE
+    state = {
+        "recipe": msgspec.to_builtins(config),
+        "labels": labels,
+        "photos": fingerprint(p for p in photos if p.split == "train"),
+    }
+    if path.exists():
+        its = json.loads(path.read_text("utf-8"))
+        its["recipe"] = msgspec.to_builtins(config_from_dict(its["recipe"], str(path)))
+        others = [key for key, value in state.items() if its.get(key) != value]
+        if others:
+            words = " and ".join(_CHANGED[key] for key in others)
+            raise TrainingError(f"{folder} is of {words}: {advice}")
+    elif (folder / DESCRIPTION_FILE).exists():
+        raise TrainingError(f"{folder} is a bundle: choose another folder for the recipe")
+    else:
+        build_network(config, len(labels))  # what is wrong is said before a folder is made
+        for backbone in config.cascade.backbones:
+            build_ensemble_network(config, backbone, len(labels))
+        make_folder(folder)
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(state, indent=2) + "\n", "utf-8")
+    decoded = PhotoCache(folder / CACHE_FILE, config.served_size)
+    return Recipe(
+        config=config, folder=folder, labels=labels, photos=photos, folds=folds, cache=decoded
+    )
+
+
+def _deal(photos: list[Photo], config: TrainingConfig) -> tuple[list[Photo], NDArray[np.int64]]:
+    folds = np.full(len(photos), -1)
+    train = [i for i, p in enumerate(photos) if p.split == "train"]
+    if isinstance(config.folds, str):
+        if not Path(config.folds).is_file():
+            raise TrainingError(
+                f"folds = {config.folds!r}: no such table; give a number from 2, or a CSV file"
+            )
+        table = read_folds(Path(config.folds))
+        for i in train:
+            if photos[i].source not in table:
+                raise TrainingError(
+                    f"the source {photos[i].source!r} is in no fold: deal the sources again, or "
+                    f"add it to {config.folds}"
+                )
+            folds[i] = table[photos[i].source][1]
+        groups = {source: group for source, (group, _) in table.items()}
+        return [replace(p, source=groups.get(p.source, p.source)) for p in photos], folds
+    truth, sources = [photos[i].label for i in train], [photos[i].source for i in train]
+    for fold, (_, rows) in enumerate(stratified_folds(truth, sources, config.folds)):
+        folds[np.array(train)[rows]] = fold
+    return photos, folds
+
+
+def train_recipe(recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: None) -> None:
+    """Do all runs of a recipe that are left, and write what they found.
+
+    ``on_stage`` is called while photos are decoded and features computed, and about once a minute
+    while a network is trained.
+    """
+    clock, path = _Clock(recipe, on_stage), recipe.folder / NETWORK_FILE
+    recipe.cache.fill(recipe.train, partial(clock.on_photos, "decoding"))
+    held = recipe.folder / OUT_OF_FOLD_FILE
+    if not held.exists():
+        write_out_of_fold(_leave_out(recipe, clock), held)
+    if not path.exists():
+        network = fold_network(recipe, None, clock)
+        with replacing(path) as partial_file:
+            # Not save_file, whose file nobody else may read.
+            tensors = {n: v.contiguous() for n, v in network.state_dict().items()}
+            partial_file.write_bytes(save(tensors))
+
+
+def _leave_out(recipe: Recipe, clock: _Clock) -> OutOfFold:
+    config, count = recipe.config, int(recipe.folds.max()) + 1
+    held = [recipe.of_fold(fold) for fold in range(count)]
+    first, second = [], []
+    for fold, own in enumerate(held):
+        network = _first_network(recipe, fold, clock)
+        first.append(torch.from_numpy(predict(network, own, recipe.cache, config.input_size)))
+        if ensemble := _ensemble(recipe, fold, clock):
+            second.append(ensemble_logits(ensemble, own, recipe.cache))
+    photos, logits = list(itertools.chain(*held)), torch.cat(first)
+    if second:
+        strong, is_negative = torch.cat(second), np.array([not p.is_product for p in photos])
+        products = {p.label for p in recipe.photos if p.is_product}
+        is_product = np.array([label in products for label in recipe.labels])
+        gate = set_gate(logits[is_negative], strong[is_negative], is_product, config.cascade.share)
+        with replacing(recipe.folder / GATE_FILE) as partial:
+            bars = {n: b for n, b in zip(recipe.labels, gate.bars, strict=True) if b < np.inf}
+            partial.write_text(json.dumps({"bars": bars, "shift": gate.shift}) + "\n", "utf-8")
+        logits = pass_gate(gate, logits, strong)
+    return OutOfFold(
+        photos=photos,
+        folds=np.repeat(np.arange(count, dtype=np.int16), [len(own) for own in held]),
+        labels=recipe.labels,
+        log_odds=log_odds_of(logits).numpy(),
+    )
+
+
+def fold_network(
+    recipe: Recipe, fold: int | None, clock: _Clock | None = None
+) -> ProductNetwork | Cascade:
+    """Return the network that has seen nothing of a fold; it is trained if it was not yet."""
+    clock = clock or _Clock(recipe)
+    first = _first_network(recipe, fold, clock)
+    return _joined(recipe, first, _ensemble(recipe, fold, clock))
+
+
+def _joined(
+    recipe: Recipe, first: ProductNetwork, ensemble: Sequence[ProductNetwork]
+) -> ProductNetwork | Cascade:
+    if not ensemble:
+        return first
+    try:
+        values = json.loads((recipe.folder / GATE_FILE).read_text("utf-8"))
+        bars = np.array([values["bars"].get(label, np.inf) for label in recipe.labels])
+    except (OSError, ValueError, KeyError) as error:
+        raise _unfinished(recipe, GATE_FILE) from error
+    gate = Gate(bars, values["shift"])
+    return Cascade(first, recipe.config.input_size, ensemble, gate).eval()
+
+
+def _ensemble(recipe: Recipe, fold: int | None, clock: _Clock) -> list[ProductNetwork]:
+    """Return the networks of the ensemble, each with a head of its own, in evaluation mode."""
+    config, cache, photos = recipe.config, recipe.cache, recipe.without(fold)
+    folds = zip(recipe.photos, recipe.folds, strict=True)
+    learned = [f != fold for p, f in folds if p.split == "train"]
+    networks = []
+    for backbone in config.cascade.backbones:
+        network = build_ensemble_network(config, backbone, len(recipe.labels))
+        report = partial(clock.on_features, backbone)
+        # Those of the fold too, while there is somebody to tell.
+        features = features_of(network, recipe.train, cache, cache.size, on_progress=report)
+        head = fit_head(features[learned], photos, recipe.labels, config.label_power, config.head_c)
+        network.set_head(*head)
+        networks.append(network)
+    return networks
+
+
+def _first_network(recipe: Recipe, fold: int | None, clock: _Clock) -> ProductNetwork:
+    """Return the mean of the weights of all seeds, without a fold or with all photos."""
+    photos = recipe.without(fold)
+    found: list[Mapping[str, torch.Tensor]] = []
+    for seed in range(recipe.config.seed, recipe.config.seed + recipe.config.seeds):
+        name = f"all-{seed}" if fold is None else f"fold-{fold}-{seed}"
+        words = "all photos" if fold is None else f"without fold {fold}"
+        report = clock.begin(name, f"{words}, seed {seed}")
+        run = Run(
+            recipe.config,
+            recipe.labels,
+            photos,
+            recipe.cache,
+            recipe.folder / name,
+            seed=seed,
+            on_features=partial(clock.on_features, recipe.config.backbone),
+        )
+        found.append(run.train(report))
+    mean = {
+        name: torch.stack([state[name] for state in found]).mean(0)
+        if value.dtype.is_floating_point
+        else value
+        for name, value in found[0].items()
+    }
+    network = _skeleton(recipe)
+    network.load_state_dict(mean)
+    return network
+
+
+def _skeleton(recipe: Recipe) -> ProductNetwork:
+    config = msgspec.structs.replace(recipe.config, weights="none")
+    return build_network(config, len(recipe.labels)).eval()
+
+
+class _Clock:
+    def __init__(self, recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: None) -> None:
+        config = recipe.config
+        self._runs = config.seeds * (int(recipe.folds.max()) + 2)
+        self._photos, self._on_stage = config.photos, on_stage
+        self._begun = 0
+        self._trained, self._seconds = 0, 0.0  # of this process alone
+
+    def on_photos(self, words: str, done: int, of: int) -> None:
+        self._on_stage(Stage(f"{words}: {done} of {of} photos"))
+
+    def on_features(self, network: str, done: int, of: int) -> None:
+        self.on_photos(f"computing features of {network}", done, of)
+
+    def begin(self, name: str, words: str) -> Callable[[Progress], None]:
+        self._begun += 1
+        words = f"run {self._begun} of {self._runs} ({words})"
+        last: Progress | None = None
+        reported = 0.0
+
+        def report(progress: Progress) -> None:
+            nonlocal last, reported
+            now, seen = time.monotonic(), f"{progress.photos} of {progress.of} photos"
+            if last:  # the first report also counts what a run needs to begin
+                self._trained += progress.photos - last.photos
+                self._seconds += now - reported
+            last, reported, left = progress, now, None
+            if self._trained:
+                rest = (self._runs - self._begun) * self._photos + progress.of - progress.photos
+                left = rest * self._seconds / self._trained
+            loss = progress.loss
+            text = f"resuming at {seen}" if loss is None else f"{seen}, loss {loss:.3f}"
+            self._on_stage(Stage(f"{words}: {text}", left, name, progress))
+
+        return report
+
+
+def finished_network(recipe: Recipe) -> ProductNetwork | Cascade:
+    """Return the network of a recipe that was trained, in evaluation mode."""
+    config = recipe.config
+    ensemble = [
+        build_ensemble_network(config, backbone, len(recipe.labels))
+        for backbone in config.cascade.backbones
+    ]
+    network = _joined(recipe, _skeleton(recipe), ensemble)
+    try:
+        network.load_state_dict(load_file(recipe.folder / NETWORK_FILE))
+    except (OSError, SafetensorError) as error:
+        raise _unfinished(recipe, NETWORK_FILE) from error
+    return network
+
+
+def _unfinished(recipe: Recipe, file: str) -> TrainingError:
+    return TrainingError(
+        f"{recipe.folder}: no {file}; give the same training command again, which resumes where it "
+        "stopped"
+    )
+
+
+def read_recipe(folder: Path) -> TrainingConfig:
+    path = folder / RECIPE_FILE
+    try:
+        return config_from_dict(json.loads(path.read_text("utf-8"))["recipe"], str(path))
+    except (OSError, KeyError, ValueError) as error:
+        raise TrainingError(f"{folder}: no {RECIPE_FILE}; train first") from error
+
+
+def answers(recipe: Recipe) -> OutOfFold:
+    """Return what the folds' networks say of the photos that they have not seen."""
+    path = recipe.folder / OUT_OF_FOLD_FILE
+    if not path.exists():
+        raise _unfinished(recipe, OUT_OF_FOLD_FILE)
+    return read_out_of_fold(path)

@@ -1,0 +1,1 @@
+"""What a platform makes of scores: policies, rules for listings, decisions."""

@@ -1,0 +1,151 @@
+"""Queues for tests: scans of listings, a server over them, and reviewers without a browser."""
+
+import multiprocessing
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import httpx
+
+from recognizer.cli import main
+from recognizer.desk.app import make_app
+from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
+from recognizer.desk.photos import Photos
+from recognizer.desk.queue import Assessment, Queue
+from recognizer.model.bundle import Bundle
+from recognizer.rows.row import Row
+from tests.rows.rows import NOW, bare_row, digest
+from tests.serving import serving
+
+REJECTED, CONFIRMED = (Assessment(judgement=Judgement(name)) for name in ("rejected", "confirmed"))
+
+
+def listing(name: str, score: float = 0.6, level: str = "review", **columns: Any) -> Row:
+    """The row of a listing with one image."""
+    item = {"listing_id": name, "title": f"Title of {name}", **columns}
+    return bare_row(f"{name}.jpg", score, level, item=item, time=NOW)
+
+
+def many(count: int, *, seller_of: int = 5) -> list[Row]:
+    return [
+        listing(f"L{i:05}", round(0.5 + 0.4 * i / count, 6), seller=f"S{i // seller_of}")
+        for i in range(count)
+    ]
+
+
+def copy_of(row: Row, **changes: Any) -> Row:
+    """The same bytes in another listing."""
+    return replace(row, sha256=digest("the same photo"), **changes)
+
+
+def said_in(path: Path) -> list[Outcome]:
+    with Outcomes(path) as outcomes:
+        return [*outcomes]
+
+
+@contextmanager
+def served(
+    scan: Path,
+    bundles: Iterable[Bundle] = (),
+    outcomes: Path | None = None,
+    prepare: Callable[[Queue], object] = lambda _: None,
+    queue: Mapping[str, Any] = MappingProxyType({}),
+    **parts: Any,
+) -> Iterator[str]:
+    """A server over a scan, in a thread; its address."""
+    with Queue(scan, outcomes, **queue) as desk, Photos(desk.file, bundles=[*bundles]) as photos:
+        prepare(desk)
+        app = make_app(desk, photos, **{"secret": "secret of a test", "port": 0, **parts})
+        with serving(app, log_level="warning") as url:
+            yield url
+
+
+def serve(log: Path, *arguments: object) -> None:
+    """Run the command of the server in this process."""
+    with log.open("a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    # Some versions of Python hold them back in all that a fork server forks.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    sys.argv = ["recognizer", "review", *map(str, arguments)]
+    main()
+
+
+class Server:
+    """A server in a process that can be killed, always at the same address."""
+
+    def __init__(self, scan: Path, team: Path, *options: str) -> None:
+        with closing(socket.create_server(("127.0.0.1", 0))) as free:
+            port = free.getsockname()[1]
+        self.base, self.log = f"http://127.0.0.1:{port}", team.with_name("log")
+        self._args = (scan, "--outcomes", team, "--port", port, *options)
+        self.start()
+
+    def start(self) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__, "uvicorn"])
+        self.process = context.Process(target=serve, args=(self.log, *self._args), daemon=False)
+        self.process.start()
+        end = time.monotonic() + 60
+        while True:
+            try:
+                httpx.get(f"{self.base}/login")
+                return
+            except httpx.TransportError:
+                assert self.process.is_alive(), self.log.read_text()
+                assert time.monotonic() < end
+                time.sleep(0.02)
+
+    def stop(self, how: signal.Signals) -> None:
+        if self.process.is_alive():
+            assert self.process.pid is not None
+            os.kill(self.process.pid, how)
+        self.process.join(60)
+        assert not self.process.is_alive()
+
+
+class Client:
+    """A reviewer without a browser; ``listing`` is the key of the one on the page."""
+
+    def __init__(self, base: str, name: str, token: str = "") -> None:
+        self.base = base
+        self.http = httpx.Client(base_url=base, timeout=60)
+        answer = self.http.post("/login", data={"name": name, "token": token})
+        assert answer.status_code == 303, answer.text
+        self.listing: str | None = None
+        self.title = ""
+        self.photos: list[str] = []
+
+    @property
+    def shown(self) -> str:
+        """The name of the listing on the page, as :func:`listing` gives titles."""
+        return self.title.removeprefix("Title of ")
+
+    def open(self, path: str = "/") -> str:
+        page = self.http.get(path).raise_for_status().text
+        self._look(page)
+        return page
+
+    def act(self, do: str, query: str = "", **data: Any) -> httpx.Response:
+        answer = self.http.post(
+            f"/act{query}",
+            json={"do": do, **({} if do == "undo" else {"listing": self.listing}), **data},
+        )
+        if answer.headers["content-type"] == "application/json" and "html" in answer.json():
+            self._look(answer.json()["html"])
+        return answer
+
+    def _look(self, html: str) -> None:
+        found = re.findall(r'data-listing="(\w+)" data-may-decide="yes"', html)
+        self.listing = found[0] if found else None
+        self.title = "".join(re.findall(r'class="title" title="([^"]*)"', html))
+        self.photos = re.findall(r'data-photo="(\w+)"', html)

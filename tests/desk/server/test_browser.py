@@ -1,0 +1,171 @@
+"""The pages in a real browser: keys, a reload, undo, a narrow screen, hostile texts."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from recognizer.desk.outcomes import Outcomes
+from recognizer.engine import Recognizer
+from tests.conftest import picture
+from tests.desk.server.queues import many, said_in, served
+from tests.rows.rows import digest, row_of, write_scan
+
+EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+
+
+@pytest.fixture
+def scan(tmp_path: Path, recognizer: Recognizer) -> Path:
+    rows = []
+    for place, name in enumerate(("a", "b", "c")):
+        for photo in range(2):
+            path = tmp_path / f"{name}{photo}.png"
+            picture("red", seed=10 * place + photo).save(path)
+            columns = {"listing_id": name, "title": f"{EVIL} {name}", "reports": 3 - place}
+            rows.append(replace(row_of(recognizer, path, item=columns), phash=f"{place:x}" * 64))
+    return write_scan(tmp_path / "scan.sqlite", rows)
+
+
+@contextmanager
+def signed_in(browser: Browser, base: str, width: int = 1280, height: int = 800) -> Iterator[Page]:
+    """The page of somebody who has signed in, on which no script fails."""
+    page = browser.new_page(viewport={"width": width, "height": height})
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("dialog", lambda dialog: errors.append("a dialog"))
+    page.goto(f"{base}/login")
+    page.fill("[name=name]", "Anna")
+    page.press("[name=name]", "Enter")
+    page.wait_for_selector("article.card")
+    yield page
+    assert errors == []
+    page.close()
+
+
+def press(page: Page, key: str, title: str) -> None:
+    """Press a key, and wait for the listing of this title; two keys in a row are one slip."""
+    page.wait_for_timeout(450)
+    page.keyboard.press(key)
+    shown(page, title)
+
+
+def shown(page: Page, title: str) -> None:
+    page.locator("h1", has_text=re.compile(f" {title}$")).wait_for()
+
+
+def test_a_reviewer_works_by_keys_alone(
+    browser: Browser, scan: Path, recognizer: Recognizer
+) -> None:
+    with served(scan, [recognizer.bundle]) as base, signed_in(browser, base) as page:
+        assert page.inner_text("h1") == f"{EVIL} a"
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("h")
+        page.wait_for_selector(".stage figure:not([hidden]) img[src*='/heat']")
+        caption = page.inner_text(".stage figure:not([hidden]) .of-heat")
+        assert re.match(r"Worked ivory: score [01]\.\d\d, threshold 0\.\d\d\.", caption)
+        page.keyboard.press("x")  # the second photo does not show it
+        page.keyboard.press("b")
+        page.keyboard.press("1")
+        page.keyboard.press("n")
+        page.keyboard.type("carved, r u e")  # letters of a note are no keys
+        page.keyboard.press("Escape")
+        press(page, "c", "b")
+        page.keyboard.press("r")  # too soon: nobody has seen b yet
+        page.reload()
+        assert page.inner_text("h1").endswith("b")
+        press(page, "r", "c")
+        press(page, "z", "b")
+        page.keyboard.press("l")
+        page.reload()
+        assert page.evaluate("document.documentElement.className") == "with-blur with-boxes"
+        press(page, "s", "c")
+        assert "1" in page.inner_text(".progress .mine")
+        assert page.title() != "owned"
+    with Outcomes(scan) as outcomes:
+        (said,) = outcomes.decided().values()
+    assert (said.listing, said.note, said.judgement) == ("a", "carved, r u e", "confirmed")
+    assert said.label == "ivory_worked"
+
+
+def test_who_was_signed_out_signs_in_again_and_loses_nothing(browser: Browser, scan: Path) -> None:
+    with served(scan) as base, signed_in(browser, base) as page:
+        page.fill("#note", "a long note")
+        page.context.clear_cookies()
+        page.locator("h1").click()
+        page.wait_for_timeout(450)
+        page.keyboard.press("c")
+        page.wait_for_selector("#who[open]")
+        assert page.input_value("#who [name=name]") == "Anna"
+        page.press("#who [name=name]", "Enter")
+        shown(page, "b")
+    assert {one.note for one in said_in(scan)} == {"a long note"}
+
+
+def test_obvious_rejects_are_picked_in_the_grid(browser: Browser, tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scan.sqlite", many(70))
+    with served(scan) as base, signed_in(browser, base) as page:
+        page.goto(f"{base}/listings")
+        page.keyboard.press("v")
+        page.keyboard.press("ArrowRight")  # to the first
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("x")
+        first = page.evaluate("document.activeElement.closest('[data-key]').dataset.key")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Shift+X")
+        assert page.inner_text("[data-picked]") == "2 picked"
+        page.keyboard.press("r")
+        page.locator("#notice", has_text="2 listings: Rejected").wait_for()
+        assert page.locator(f"[data-key='{first}']").count() == 0
+        page.keyboard.press("a")
+        assert page.inner_text("[data-picked]") == "50 picked"
+        page.keyboard.press("Escape")
+        assert page.is_hidden(".picking")
+        page.keyboard.press("z")
+        page.locator(f"[data-key='{first}']").wait_for()
+    assert [one.occasion for one in said_in(scan)] == ["review"] * 2 + ["withdrawal"] * 2
+
+
+def test_the_photos_of_a_large_listing_are_paged_and_ticks_stay(
+    browser: Browser, scan: Path, tmp_path: Path
+) -> None:
+    columns = {"listing_id": "big", "title": " big"}
+    rows = [
+        replace(row, source=f"{i}.jpg", sha256=digest(str(i)), item=columns)
+        for i, row in enumerate(many(90))
+    ]
+    write_scan(tmp_path / "big.sqlite", rows)
+    with served(tmp_path / "big.sqlite") as base, signed_in(browser, base) as page:
+        page.locator("[data-counts]").first.click()
+        page.click("[data-page='2']")
+        page.locator(".strip", has_text="Page 2 of 3").wait_for()
+        page.locator("[data-counts]").first.click()
+        page.click("[data-page='1']")
+        page.locator(".strip", has_text="Page 1 of 3").wait_for()
+        assert not page.locator("[data-counts]").first.is_checked()
+        page.locator("h1").click()
+        page.wait_for_timeout(450)
+        page.keyboard.press("c")
+        page.locator("#notice", has_text="Confirmed").wait_for()
+    assert len(said_in(tmp_path / "big.sqlite")) == 88
+
+
+def test_a_phone_shows_everything_in_its_width(
+    browser: Browser, scan: Path, recognizer: Recognizer
+) -> None:
+    with served(scan, [recognizer.bundle]) as base, signed_in(browser, base, 390, 844) as page:
+        similar = page.locator("a[href^='/similar/']").first.get_attribute("href") or ""
+        page.goto(f"{base}/listings")
+        page.keyboard.press("v")  # the grid, on every page
+        for path in ("/", "/listings", similar, "/shift", f"{similar}?lang=zh", "/?lang=zh"):
+            page.goto(base + path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+            assert page.title() != "owned"
+            for one in page.locator(".rows .empty, .rows .what, .scroll").all():
+                assert one.evaluate("one => one.scrollWidth - one.clientWidth") <= 0, path
+        page.wait_for_timeout(450)
+        page.click("[data-do=rejected]")
+        shown(page, "b")

@@ -1,0 +1,261 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from recognizer.desk.entries import from_key
+from recognizer.desk.outcomes import Judgement, Occasion, Outcomes
+from recognizer.desk.queue import Assessment, ConflictError, Queue
+from recognizer.desk.views import View
+from recognizer.policy.values import Decision
+from recognizer.rows.records import location_of
+from tests.desk.outcomes import outcome, store
+from tests.desk.server.queues import CONFIRMED, REJECTED, copy_of, listing, many, said_in
+from tests.rows.rows import bare_row, digest, write_scan
+
+
+def names(queue: Queue, view: View | None = None) -> list[str]:
+    return [entry.name for entry in queue.page(view or View(), 1)[0]]
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    return tmp_path / "scan.sqlite"
+
+
+def test_a_listing_is_with_one_person_until_the_hold_times_out(
+    scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scan(scan, many(2))
+    with Queue(scan) as queue, monkeypatch.context() as patch:
+        patch.setattr("recognizer.desk.queue.HOLD_SECONDS", -1)  # it is over at once
+        one = queue.take("Anna", View())
+        assert queue.take("Ben", View()) == one._replace(held_by="Ben")
+    with Queue(scan) as queue:
+        one = queue.take("Anna", View())
+        assert queue.take("Anna", View()) == one  # she reloads the page
+        other = queue.take("Ben", View())
+        assert other.unit != one.unit
+        assert queue.take("Cleo", View()) is None
+        held = queue.take("Cleo", View(), one.unit)  # looks at it, no more
+        assert held.held_by == "Anna"
+        with pytest.raises(ConflictError):
+            queue.decide("Cleo", one.unit, REJECTED)
+        queue.release("Anna")
+        assert queue.take("Cleo", View()) == one._replace(held_by="Cleo")
+
+
+def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None:
+    rows = [
+        listing("a", 0.9),
+        replace(listing("a", 0.8), source="a2.jpg", sha256=digest("a2.jpg")),
+        replace(listing("a", 0.1, "clear"), source="a3.jpg", sha256=digest("a3.jpg")),
+        listing("b", 0.7),
+    ]
+    write_scan(scan, rows)
+    with Queue(scan) as queue:
+        one = queue.take("Anna", View())
+        verdict = replace(CONFIRMED, note="A tusk", label="ivory_raw")
+        queue.decide("Anna", one.unit, verdict)
+        assert {(o.sha256, o.listing, o.note, o.label, o.origin) for o in said_in(scan)} == {
+            (digest(f"{name}.jpg"), "a", "A tusk", "ivory_raw", "recognizer review")
+            for name in ("a", "a2")
+        }
+        other = queue.take("Anna", View())
+        queue.skip("Anna", other.unit)
+        assert queue.take("Anna", View()).unit == other.unit  # nothing else is left
+        undone = queue.undo("Anna")
+        assert (undone.name, undone.state) == ("a", "open")
+        assert queue.undo("Anna") is None
+        keys = {image.row.source: from_key(image.key) for image in queue.photos(one)}
+        third, first = keys["a3.jpg"], keys["a.jpg"]
+        queue.decide("Anna", one.unit, replace(CONFIRMED, also={third}, without={first}))
+        with Outcomes(scan) as outcomes:
+            decided = outcomes.decided()
+        assert decided.keys() == {digest("a2.jpg"), digest("a3.jpg")}
+        assert queue.shift()["Anna"] == {"confirmed": 1}
+
+
+def test_a_rejected_listing_comes_back_with_a_new_lead(scan: Path) -> None:
+    write_scan(scan, [listing("a"), listing("b")])
+    with Queue(scan) as queue:
+        for verdict in (REJECTED, CONFIRMED):
+            one = queue.take("Anna", View())
+            queue.decide("Anna", one.unit, verdict)
+        later = datetime.now(UTC) + timedelta(seconds=30)
+        write_scan(scan, [replace(listing(name), time=later) for name in "ab"])  # the same photo
+        queue.refresh()
+        assert names(queue) == []
+        new = {"source": "new.jpg", "sha256": digest("new"), "time": later}
+        write_scan(scan, [replace(listing(name), **new) for name in "ab"])
+        queue.refresh()
+        assert names(queue) == ["a"]
+
+
+@pytest.mark.parametrize("file", ["scan.sqlite", "team.sqlite"])
+def test_a_new_lead_reopens_a_listing_that_was_rejected_by_a_clock_ahead(
+    scan: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scan(scan, [listing("a"), listing("b")])
+    with Queue(scan, scan.with_name(file)) as queue:
+        monkeypatch.setattr(queue, "_now", lambda _: datetime.now(UTC) + timedelta(days=400))
+        for _ in "ab":
+            queue.decide("Anna", queue.take("Anna", View()).unit, REJECTED)
+        assert names(queue) == []
+        another = scan.with_name("another.sqlite")
+        new = replace(listing("a"), source="new.jpg", sha256=digest("new"))
+        for path, rows in ((scan, [new]), (another, [new, listing("b")])):
+            write_scan(path, rows)
+        queue.refresh()
+        assert names(queue) == ["a"]
+        monkeypatch.undo()  # the clock is right again
+        if file == "team.sqlite":
+            with Queue(another, scan.with_name(file)) as beside:
+                assert names(beside) == ["a"]
+        queue.decide("Ben", queue.take("Ben", View()).unit, CONFIRMED)
+        assert names(queue, View(state="confirmed")) == ["a"]
+
+
+def test_what_was_said_last_is_listed_first_whatever_the_clock_said(
+    scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scan(scan, [listing("a", 0.9), listing("b", 0.8)])
+    with Queue(scan, scan.with_name("team.sqlite")) as queue:
+        for hours in (5, 0):
+            at = datetime.now(UTC) + timedelta(hours=hours)
+            monkeypatch.setattr(queue, "_now", lambda _, at=at: at)
+            queue.decide("Anna", queue.take("Anna", View()).unit, REJECTED)
+        assert names(queue, View(state="rejected")) == ["b", "a"]
+        assert [count for _, count in queue.choices("location")] == [0]  # none waits
+        assert queue.take("Anna", View(state="all")) is None  # her own are not handed to her
+        assert queue.take("Ben", View(state="all")) is not None
+
+
+def test_what_was_escalated_is_for_a_lead_who_did_not_escalate_it(scan: Path) -> None:
+    escalated = Assessment(judgement=Judgement.ESCALATED)
+    view = View(state="escalated")
+    write_scan(scan, many(2))
+    with Queue(scan, lead_reviewers=["Lea", "Leo"]) as queue:
+        for who in ("Anna", "Lea"):
+            one = queue.take(who, View())
+            queue.decide(who, one.unit, escalated)
+        units = {entry.judge: entry.unit for entry in queue.page(view, 1)[0]}
+        for who, of in (("Anna", "Lea"), ("Anna", "Anna"), ("Lea", "Lea")):
+            one = queue.take(who, view, units[of])
+            assert one.held_by is None
+            with pytest.raises(ConflictError):
+                queue.decide(who, one.unit, CONFIRMED)
+        one = queue.take("Lea", view)
+        assert one.unit == units["Anna"]
+        queue.decide("Lea", one.unit, CONFIRMED)
+        assert queue.take("Lea", view) is None
+        one = queue.take("Leo", view)
+        queue.decide("Leo", one.unit, escalated)
+        for who in ("Lea", "Leo"):  # both have escalated it
+            assert queue.take(who, view, one.unit).held_by is None
+        assert queue.undo("Leo").judge == "Lea"
+        one = queue.take("Leo", view)
+        queue.decide("Leo", one.unit, REJECTED)
+        assert queue.page(view, 1)[1] == 0
+    with Queue(scan) as queue:  # without leads, anybody may
+        assert queue.undo("Leo").held_by == "Leo"
+
+
+def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
+    copies = [copy_of(listing(f"c{i}", 0.9 - i / 100, seller=f"S{i % 2}")) for i in range(4)]
+    write_scan(scan, [*copies, listing("other", 0.5, seller="S1")])
+    with Queue(scan) as queue:
+        assert names(queue) == ["c0", "other"]
+        one, two = queue.take("Anna", View()), queue.take("Ben", View())
+        assert (one.name, two.name) == ("c0", "other")  # nobody gets a copy of what Anna has
+        assert [m.name for m in queue.members(one, "Anna")] == ["c0", "c1", "c2", "c3"]
+        with pytest.raises(ConflictError):  # her page has named another number
+            queue.decide("Anna", one.unit, REJECTED, expected=3)
+        assert queue.open_counts()["review"] == 2
+        assert queue.decide("Anna", one.unit, REJECTED, expected=4) == 4
+        assert queue.open_counts()["review"] == 1
+        undone = queue.undo("Anna")
+        assert undone.name == "c0"
+        assert queue.page(View(), 1)[1] == 2
+        queue.decide("Anna", undone.unit, REJECTED)
+        assert names(queue) == ["c1", "other"]
+        left = queue.take("Anna", View())
+        assert len(queue.members(left, "Anna")) == 3  # what one decision would settle, no more
+        theirs = View(seller="S0")  # of whom all listings are shown
+        assert names(queue, theirs) == ["c2"]
+        queue.release("Ben")
+        assert queue.take("Anna", theirs).name == "c2"
+
+
+def test_filters_and_words_look_at_every_column(scan: Path) -> None:
+    rows = [
+        listing("a", seller="Jo", price="12.50", description="象牙白 手镯", listed_at="2025-12-24"),
+        listing("b", seller="Mo", reports=1, note="100% genuine_thing"),
+        replace(listing("c"), source="https://cdn.example/c.jpg"),
+    ]
+    write_scan(scan, rows)
+    with Queue(scan) as queue:
+
+        def found(**query: str) -> list[str]:
+            view = View.from_query(query)
+            assert View.from_query(view.to_query()) == view
+            return names(queue, view)
+
+        assert found(seller="Jo") == found(q="12.50") == found(q="象牙") == ["a"]
+        assert found(q="title GENUINE_T 100%") == found(reported="1") == ["b"]
+        assert found(q="0_genuine") == []
+        assert found(level="review", product="ivory_worked") == ["b", "a", "c"]
+        assert found(location="https://cdn.example") == ["c"]
+        assert location_of("a/t.csv!/1") == "a/t.csv"
+        assert queue.open_counts(View(seller="Jo"))["review"] == 1
+        assert found(state="confirmed") == found(level="priority") == []
+        assert found(state="gone", level="'; DROP TABLE entry") == ["b", "a", "c"]
+
+
+def test_a_scan_that_grows_and_outcomes_of_others_are_taken_over(
+    scan: Path, tmp_path: Path
+) -> None:
+    team = tmp_path / "team.sqlite"
+    write_scan(scan, [listing("a"), listing("b", 0.7), bare_row("stray.jpg", 0.8, "review")])
+    with Queue(scan, team) as queue:
+        one = queue.take("Anna", View())
+        assert one.name == "stray.jpg"
+        write_scan(scan, [listing("b", 0.2, "clear"), listing("c", 0.9, reports=5)])
+        store(team, [outcome("rejected", reviewer="Tool", sha256=digest("stray.jpg"))])
+        queue.refresh()
+        assert names(queue) == ["c", "a"]
+        assert [e.judge for e in queue.page(View(state="rejected"), 1)[0]] == ["Tool"]
+        with pytest.raises(ConflictError):  # it was decided since her page was made
+            queue.decide("Anna", one.unit, CONFIRMED)
+
+
+def test_the_audit_sample_is_a_section_of_its_own(scan: Path) -> None:
+    clear = [replace(bare_row(f"{i}.jpg", i / 10, "clear"), audit=0.01) for i in range(5)]
+    write_scan(scan, [*clear, bare_row("clear.jpg", 0.3, "clear"), listing("a")])
+    audit = View(section="audit")
+    with Queue(scan) as queue:
+        assert queue.open_counts() == {"review": 1, "audit": 5}
+        found, total = queue.page(audit, 1)
+        assert (queue.page(View(), 1)[1], total) == (1, 5)
+        assert [entry.name for entry in found] != sorted(entry.name for entry in found)
+        one = queue.take("Anna", audit)
+        queue.decide("Anna", one.unit, REJECTED)
+        (said,) = said_in(scan)
+        assert (said.occasion, said.listing) == (Occasion.AUDIT, None)
+        assert said.sha256 in {row.sha256 for row in clear}
+        assert queue.undo("Anna").unit == one.unit
+
+
+@pytest.mark.parametrize("name", ["L 7", "x" * 9000, "a\nb\u202e", "\udc80"])
+def test_a_listing_that_only_words_have_raised_is_decided_under_any_name(
+    scan: Path, name: str
+) -> None:
+    row = replace(listing(name, 0.2, reports=3), leads=(), image_decision=Decision.CLEAR)
+    write_scan(scan, [row])
+    with Queue(scan) as queue:
+        one = queue.take("Ama", View())
+        queue.decide("Ama", one.unit, CONFIRMED)
+        (said,) = said_in(scan)
+        assert said.sha256 is None
+        assert names(queue) == []

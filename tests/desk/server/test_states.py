@@ -1,0 +1,284 @@
+"""The desk under any sequence of events: what was acknowledged is stored once, for what was shown.
+
+The server is the one of the command line, in a process of its own that can be killed.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from recognizer.rows.row import Row
+from tests.desk.server.queues import Client, Server, listing, said_in
+from tests.rows.rows import NOW, digest, quick_folder, write_scan
+
+PEOPLE = st.sampled_from(["Anna", "Ben", "Chloe"])
+PLACES = st.integers(0, 1)  # of the two servers
+JUDGEMENTS = st.sampled_from(["confirmed", "rejected", "unsure", "escalated"])
+WITHDRAWAL = "withdrawal"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the store must hold of one verdict, or of its withdrawal."""
+
+    listing: str
+    reviewer: str
+    judgement: str
+    occasion: str = "review"
+
+
+class Desk(RuleBasedStateMachine):
+    """Reviewers at up to two servers over one scan and one store of outcomes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = quick_folder()
+        place = Path(self.folder.name)
+        self.scan, self.team = place / "scan.sqlite", place / "team.sqlite"
+        self.rows: dict[str, list[Row]] = {}
+        self.listings = 0
+        self.said: list[Said] = []  # all that must be stored, in this order
+        self.standing: list[Said] = []  # of it what was not withdrawn
+        self.decided: set[str] = set()
+        self.pages: dict[str, Client] = {}
+        self.add_listings(4, NOW)
+        self.servers: dict[int, Server] = {0: Server(self.scan, self.team)}
+
+    def teardown(self) -> None:
+        """Have somebody work through what is left: it is what nobody has decided."""
+        try:
+            self.restart_all(signal.SIGTERM)
+            last = Client(self.servers[0].base, "Last")
+            last.open()
+            left = set()
+            while last.listing is not None:
+                left.add(last.shown)
+                assert last.act("rejected").status_code == 200
+            assert left == {*self.rows} - self.decided, (left, self.decided, self.said)
+        finally:
+            for server in self.servers.values():
+                server.stop(signal.SIGKILL)
+            for page in self.pages.values():
+                page.http.close()
+            self.folder.cleanup()
+
+    # --- the scan -----------------------------------------------------------------------------
+
+    def add_listings(self, count: int, at: datetime) -> None:
+        for _ in range(count):
+            self.listings += 1
+            name = f"L{self.listings}"
+            self.rows[name] = [replace(listing(name, 0.5 + self.listings / 1000), time=at)]
+        write_scan(self.scan, [row for rows in self.rows.values() for row in rows])
+
+    @rule(hours=st.sampled_from([-100, 0, 24]), count=st.integers(1, 2))
+    def scan_grows(self, hours: int, count: int) -> None:
+        """Also by a clock that goes back later."""
+        self.add_listings(count, datetime.now(UTC) + timedelta(hours=hours))
+
+    @rule(number=st.integers(0, 50), is_ahead=st.booleans())
+    def listing_gets_a_lead(self, number: int, is_ahead: bool) -> None:
+        name = [*self.rows][number % len(self.rows)]
+        rows = self.rows[name]
+        source = f"{name}-{len(rows)}.jpg"
+        time = datetime.now(UTC) + timedelta(hours=24 * is_ahead)
+        rows.append(replace(rows[0], source=source, sha256=digest(source), time=time))
+        write_scan(self.scan, rows)
+        if [one.judgement for one in self.standing if one.listing == name][-1:] != ["confirmed"]:
+            self.decided.discard(name)  # somebody has to see it
+
+    @rule(keep=st.integers(0, 3), who=PEOPLE)
+    def scan_is_replaced(self, keep: int, who: str) -> None:
+        self.rows = dict([*self.rows.items()][-keep:] if keep else [])
+        other = self.scan
+        self.scan = self.scan.with_name("other.sqlite")
+        self.add_listings(1, NOW)
+        for log in ("-wal", "-shm"):
+            assert not Path(f"{self.scan}{log}").exists()
+        self.scan = self.scan.replace(other)
+        self.nothing_is_stored(who)
+        self.restart_all(signal.SIGTERM)
+
+    # --- servers ------------------------------------------------------------------------------
+
+    @rule(place=PLACES, how=st.sampled_from([signal.SIGTERM, signal.SIGKILL]))
+    def server_starts_again(self, place: int, how: signal.Signals) -> None:
+        if place not in self.servers:
+            self.servers[place] = Server(self.scan, self.team)
+            return
+        self.servers[place].stop(how)
+        self.servers[place].start()
+
+    def restart_all(self, how: signal.Signals) -> None:
+        for server in self.servers.values():
+            server.stop(how)
+        for server in self.servers.values():
+            server.start()
+
+    @rule(who=PEOPLE)
+    def outcomes_are_moved(self, who: str) -> None:
+        away = self.team.rename(self.team.with_name("away.sqlite"))
+        self.nothing_is_stored(who)
+        assert not self.team.exists()
+        for server in self.servers.values():
+            server.stop(signal.SIGTERM)
+        away.rename(self.team)
+        for server in self.servers.values():
+            server.start()
+
+    def nothing_is_stored(self, who: str) -> None:
+        page = self.pages.get(who)
+        if page is not None and page.listing is not None:
+            with may_be_lost():
+                assert page.act("rejected").status_code == 503
+
+    # --- people -------------------------------------------------------------------------------
+
+    @rule(who=PEOPLE, place=PLACES)
+    def opens_the_desk(self, who: str, place: int) -> None:
+        server = self.servers.get(place, self.servers[0])
+        page = self.pages.get(who)
+        if page is None or page.base != server.base:
+            if page is not None:
+                page.http.close()
+            page = self.pages[who] = Client(server.base, who)
+        page.open()
+        self.look(page)
+
+    @rule(who=PEOPLE)
+    def signs_out(self, who: str) -> None:
+        page = self.pages.pop(who, None)
+        if page is not None:
+            assert page.http.post("/logout", json={}).status_code == 200
+            page.http.close()
+
+    @precondition(lambda self: self.pages)
+    @rule(who=PEOPLE)
+    def page_stays_open(self, who: str) -> None:
+        page = self.pages.get(who)
+        if page is not None:
+            page.http.post("/act", json={"do": "keep", "listing": page.listing})
+
+    @precondition(lambda self: self.pages)
+    @rule(who=PEOPLE, do=JUDGEMENTS, is_part=st.booleans())
+    def says(self, who: str, do: str, is_part: bool) -> None:
+        page = self.pages.get(who)
+        if page is None or page.listing is None:
+            return
+        shown, photos = page.shown, page.photos
+        without = photos[-1:] if is_part and len(photos) > 1 else []
+        answer = page.act(do, without=without)
+        if answer.status_code == 200:
+            self.stored(Said(shown, who, do))
+        else:
+            assert answer.status_code == 409
+        self.look(page)
+
+    @precondition(lambda self: self.pages)
+    @rule(who=PEOPLE)
+    def takes_it_back(self, who: str) -> None:
+        page = self.pages.get(who)
+        if page is None:
+            return
+        own = [one for one in self.standing if one.reviewer == who]
+        assert page.act("undo").status_code == 200
+        if not own:
+            self.look(page)
+            return
+        self.standing.remove(own[-1])
+        self.said.append(replace(own[-1], occasion=WITHDRAWAL))
+        self.decided.discard(own[-1].listing)
+        if page.listing is not None and own[-1].listing in self.rows:
+            assert page.shown == own[-1].listing
+
+    @precondition(lambda self: self.pages)
+    @rule(who=PEOPLE, delay=st.floats(0, 0.02))
+    def says_while_the_server_is_killed(self, who: str, delay: float) -> None:
+        page = self.pages.get(who)
+        if page is None or page.listing is None:
+            return
+        answers: list[int] = []
+        shown = page.shown
+
+        def act() -> None:
+            with may_be_lost():
+                answers.append(page.act("rejected").status_code)
+
+        thread = threading.Thread(target=act)
+        thread.start()
+        time.sleep(delay)
+        (server,) = (one for one in self.servers.values() if one.base == page.base)
+        server.stop(signal.SIGKILL)
+        thread.join()
+        server.start()
+        is_new = len(verdicts_in(self.team)) > len(self.said)
+        assert is_new or answers in ([], [409])
+        if is_new:
+            self.stored(Said(shown, who, "rejected"))
+
+    def stored(self, said: Said) -> None:
+        assert said.listing in self.rows, "stored for a listing that is gone"
+        assert said.listing not in self.decided, "decided twice"
+        self.said.append(said)
+        self.standing.append(said)
+        self.decided.add(said.listing)
+
+    def look(self, page: Client) -> None:
+        if page.listing is not None:
+            assert page.shown not in self.decided, "what was decided comes back"
+
+    @invariant()
+    def what_was_acknowledged_is_stored_once(self) -> None:
+        assert verdicts_in(self.team) == self.said
+
+
+@contextmanager
+def may_be_lost() -> Iterator[None]:
+    with suppress(httpx.TransportError):
+        yield
+
+
+def verdicts_in(team: Path) -> list[Said]:
+    """What the store holds, each verdict once that is about several images."""
+    found: dict[tuple[object, ...], Said] = {}
+    for one in said_in(team):
+        assert one.listing is not None
+        said = Said(one.listing, one.reviewer, one.judgement, one.occasion)
+        found[one.time, said] = said
+    return [*found.values()]
+
+
+QUICK = settings(
+    max_examples=2,
+    stateful_step_count=20,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=[*HealthCheck],
+)
+
+
+def test_what_was_acknowledged_is_stored_once_whatever_happens() -> None:
+    run_state_machine_as_test(Desk, settings=QUICK)
+
+
+@pytest.mark.stress
+def test_the_same_for_longer() -> None:
+    longer = settings(QUICK, max_examples=60, stateful_step_count=40, derandomize=False)
+    run_state_machine_as_test(Desk, settings=longer)

@@ -1,0 +1,102 @@
+"""Five reviewers at once, over a real socket, while the server is killed under them; its end."""
+
+import hashlib
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.desk.server.queues import Client, Server, many, said_in
+from tests.rows.rows import bare_row, write_scan
+
+LISTINGS = 120
+
+
+class Team:
+    def __init__(self, folder: Path) -> None:
+        scan = write_scan(folder / "scan.sqlite", many(LISTINGS))
+        self.server = Server(scan, folder / "team.sqlite", "--print-outcomes")
+        self.stored: list[tuple[str, str]] = []
+        self.errors: list[str] = []
+        self.held: dict[str, str] = {}
+        self.lock = threading.Lock()
+
+    def work(self, name: str) -> None:
+        """Sign in, decide until nothing is left, and come back after a crash."""
+        while True:
+            try:
+                client = Client(self.server.base, name)
+                client.open()
+                while client.listing is not None:
+                    self._decide(client, name)
+                return
+            except httpx.TransportError:
+                with self.lock:
+                    self.held.pop(name, None)  # who has what is lost with the server
+                time.sleep(0.2)  # it is being started again
+
+    def _decide(self, client: Client, name: str) -> None:
+        key = client.listing
+        with self.lock:
+            if key in self.held.values() and self.held.get(name) != key:
+                self.errors.append(f"listing {key} was handed to two people")
+            self.held[name] = key
+        answer = client.act("confirmed" if int(key, 16) % 3 else "rejected")
+        with self.lock:
+            if answer.status_code != 200:
+                self.errors.append(f"{answer.status_code} {answer.text}")
+            title = answer.json()["notice"].rpartition("Title of ")[2]
+            self.stored.append((title, name))
+            del self.held[name]
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Iterator[Team]:
+    team = Team(tmp_path)
+    yield team
+    team.server.stop(signal.SIGKILL)
+
+
+def test_five_reviewers_lose_nothing_when_the_server_is_killed(team: Team, tmp_path: Path) -> None:
+    workers = [threading.Thread(target=team.work, args=(f"R{i}",)) for i in range(5)]
+    for worker in workers:
+        worker.start()
+    while len(team.stored) < LISTINGS // 3:
+        time.sleep(0.01)
+    team.server.stop(signal.SIGKILL)
+    team.server.start()
+    for worker in workers:
+        worker.join()
+    assert not team.errors
+    outcomes = said_in(tmp_path / "team.sqlite")
+    said = [(outcome.listing, outcome.reviewer) for outcome in outcomes]
+    assert set(team.stored) <= set(said)  # whatever was acknowledged is there
+    assert len(said) == len({name for name, _ in said}) == LISTINGS  # each once, by one person
+    lines = team.server.log.read_bytes().splitlines(keepends=True)
+    printed = {line for line in lines if line.startswith(b"{")}  # for a program that reads them
+    assert {outcome.to_json_line() for outcome in outcomes} >= printed
+    assert len(printed) > LISTINGS // 2
+
+
+def test_who_reads_no_answer_does_not_keep_the_server_from_ending(tmp_path: Path) -> None:
+    photo, content = tmp_path / "large.png", bytes(32 << 20)
+    photo.write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    rows = [bare_row(str(photo), 0.9, "review", sha256=sha256, format="png")]
+    scan = write_scan(tmp_path / "scan.sqlite", rows)
+    server = Server(scan, tmp_path / "team.sqlite")
+    anna = Client(server.base, "Anna")
+    anna.open()
+    url = httpx.URL(f"{server.base}/photo/{anna.photos[0]}/original")
+    ((name, cookie),) = anna.http.cookies.items()
+    request = f"GET {url.path} HTTP/1.1\r\nHost: {url.host}\r\nCookie: {name}={cookie}\r\n\r\n"
+    with socket.create_connection((url.host, url.port)) as stalled:
+        stalled.sendall(request.encode())
+        assert stalled.recv(15) == b"HTTP/1.1 200 OK"
+        server.stop(signal.SIGTERM)
+    assert "Traceback" not in server.log.read_text()

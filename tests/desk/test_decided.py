@@ -1,0 +1,112 @@
+"""Decided images become a dataset and known items."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recognizer.cli import ExitCode
+from recognizer.engine import Recognizer
+from recognizer.known.bank import Bank
+from recognizer.lab.dataset.manifest import load_data
+from recognizer.policy.values import Finding
+from recognizer.rows.row import Row
+from tests.conftest import encoded, invoke, picture, refuse, succeed
+from tests.desk.outcomes import outcome, store
+from tests.rows.rows import row_of, write_scan
+
+PHASH = "0f" * 32
+
+
+@pytest.fixture
+def rows(tmp_path: Path, recognizer: Recognizer) -> list[Row]:
+    rows = []
+    for number, color in enumerate(["red", "red", "green", "red"]):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(encoded(picture(color, seed=number)))
+        item = {"id": f"L{number}", "seller": "anna\ud800"} if number < 2 else None
+        rows.append(row_of(recognizer, path, item=item, phash=PHASH if number != 1 else None))
+    return rows
+
+
+@pytest.fixture
+def scan(tmp_path: Path, rows: list[Row]) -> Path:
+    """A scan in whose file people have said what they found out."""
+    path = write_scan(tmp_path / "scan.sqlite", rows)
+    said = [("confirmed", None), ("rejected", None), ("rejected", "ceramic"), ("unsure", None)]
+    for row, (judgement, label) in zip(rows, said, strict=True):
+        store(path, [outcome(judgement, sha256=row.sha256, label=label, note="a\nb")])
+    return path
+
+
+def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row]) -> None:
+    folder = tmp_path / "decided"
+    succeed("outcomes", "dataset", scan, folder)
+    photos = {photo.sha256: photo for photo in load_data([folder])}
+    assert {
+        (photos[row.sha256 or ""].label, photos[row.sha256 or ""].source) for row in rows[:3]
+    } == {
+        ("ivory_worked", "seller anna\\ud800"),
+        ("listing_other", "seller anna\\ud800"),
+        ("ceramic", str(tmp_path)),
+    }
+    assert len(photos) == 3
+    refuse("outcomes", "dataset", scan, folder)
+
+
+def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(
+    tmp_path: Path, scan: Path, rows: list[Row]
+) -> None:
+    Path(rows[0].source).unlink()
+    Path(rows[1].source).write_bytes(b"another")
+    done = invoke("outcomes", "dataset", scan, tmp_path / "decided")
+    assert done.exit_code == ExitCode.SOME_FAILED
+    assert "not_found" in done.stderr
+    assert "has changed since the scan" in done.stderr
+    assert len(load_data([tmp_path / "decided"])) == 1
+
+
+def test_decided_images_are_known_items(tmp_path: Path, scan: Path) -> None:
+    bank = tmp_path / "bank.sqlite"
+    done = succeed("bank", "import", bank, "--scan", scan, "--origin", "A")
+    assert "2 new, 2 in all" in done.stdout
+    no_outcomes = refuse("measure", scan, "--outcomes", bank)
+    assert "or of outcomes but a bank of known items" in " ".join(no_outcomes.stderr.split())
+    with Bank(bank) as opened:
+        items = {(i.pdq, i.finding, i.label, i.note, i.by, i.origin) for i in opened}
+    assert items == {
+        (PHASH, Finding.PRODUCT, "ivory_worked", "a b", "Ama", "A"),
+        (PHASH, Finding.CLEARED, "ceramic", "a b", "Ama", "A"),
+    }
+
+
+def test_outcomes_go_out_and_come_in(tmp_path: Path, scan: Path) -> None:
+    """Into the team's file, too, which is made for them; where they come from is not made up."""
+    printed = invoke("outcomes", "export", scan, "-").stdout
+    assert [json.loads(line)["origin"] for line in printed.splitlines()] == [None] * 4
+    for name in ("x.csv", "x.jsonl"):
+        succeed("outcomes", "export", scan, tmp_path / name)
+        team = ("--outcomes", tmp_path / f"{name}.sqlite")
+        for new in (4, 0):
+            done = invoke("outcomes", "import", scan, tmp_path / name, *team)
+            assert f"{new} new, 4 in all" in done.stdout
+            assert done.stderr == ""
+        assert invoke("outcomes", "export", scan, "-", *team).stdout == printed
+    gone = [outcome(listing="gone").to_json(), outcome(sha256="0" * 64).to_json()]
+    (tmp_path / "o.json").write_text(json.dumps(gone))
+    strange = succeed("outcomes", "import", scan, tmp_path / "o.json").stderr
+    assert strange == f"2 of the new ones are about no image or listing of {scan}\n"
+    (bad := tmp_path / "bad.csv").write_text("x")
+    refuse("outcomes", "export", tmp_path / "none", bad)
+
+
+def test_the_figures_are_printed(tmp_path: Path, scan: Path, rows: list[Row]) -> None:
+    audited = [*rows[:2], replace(rows[2], audit=0.5)]
+    of_another = ("measure", write_scan(tmp_path / "x.sqlite", audited), "--outcomes", scan)
+    done = succeed(*of_another)
+    assert "2 leads of 3 images, 2 decided" in done.stdout
+    assert "Misses: 0 of 1 audited images" in done.stdout
+    written = json.loads(invoke(*of_another, "--json").stdout)
+    assert written["precision"][0]["precision"]["value"] == 0.5
+    assert written["misses"]["audited"] == 1

@@ -1,0 +1,378 @@
+"""From a lead to a case, and from a case to the certainty that nothing was changed."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import bagit
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recognizer.cli import ExitCode
+from recognizer.desk.evidence import TAG_MANIFEST, find_leads, write_case
+from recognizer.desk.photos import read_local
+from recognizer.desk.verify import Result, verify_case
+from recognizer.engine import Recognizer
+from recognizer.errors import UsageError
+from recognizer.imaging.sources import Refused
+from recognizer.policy.listing_rules import KeywordHit
+from recognizer.policy.values import Decision
+from recognizer.rows import Row, ScanFile
+from recognizer.rows.row import Reference
+from recognizer.status import Reason
+from tests.conftest import encoded, invoke, picture, succeed
+from tests.desk.outcomes import outcome, store
+from tests.rows.rows import bare_row, row_of, write_scan
+
+HOSTILE = "<script>alert(1)</script>\u202e"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scan")
+    (folder / "red.jpg").write_bytes(encoded(picture("red")))
+    (folder / "green.png").write_bytes(encoded(picture("green"), "PNG"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(folder: Path, recognizer: Recognizer) -> list[Row]:
+    item = {"id": "L7", "title": HOSTILE, "price": 12.5, "seller": None}
+    return [
+        row_of(recognizer, folder / "red.jpg", item=item),
+        row_of(recognizer, folder / "green.png", item=item),
+        row_of(recognizer, "blue.jpg", encoded(picture("blue"))),
+    ]
+
+
+@pytest.fixture(scope="module")
+def scan(folder: Path, rows: list[Row]) -> Path:
+    return write_scan(folder / "scan.sqlite", [*rows, bare_row("failed.jpg", 0, "unscored")])
+
+
+@pytest.fixture(scope="module")
+def original(folder: Path, scan: Path, rows: list[Row], tiny_bundle: Path) -> Path:
+    """A case of both photos of a listing, with verdicts on one of them and on the listing."""
+    said = [
+        outcome("unsure", sha256=rows[0].sha256, note=HOSTILE),
+        outcome("confirmed", sha256=rows[0].sha256, note=HOSTILE),
+        outcome("escalated", listing="L7", note=HOSTILE),
+    ]
+    store(scan, said)
+    of_listing = (scan, "--listing", "L7", "--title", HOSTILE, "-b", tiny_bundle)
+    made = succeed("evidence", *of_listing, "-o", folder / "case")
+    assert f"Case digest: {digest_of(folder / 'case')}" in made.stdout
+    return folder / "case"
+
+
+@pytest.fixture
+def case(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "case"))
+
+
+def results(
+    case: Path, recognizer: Recognizer | None, digest: str | None = None
+) -> dict[str, Result]:
+    found: dict[str, Result] = {}
+    for check in verify_case(case, lambda _: recognizer, digest):
+        if found.get(check.subject) is not Result.FAILED:  # a photo has its bytes and its score
+            found[check.subject] = check.result
+    return found
+
+
+def failed(case: Path, recognizer: Recognizer | None) -> set[str]:
+    return {s for s, result in results(case, recognizer).items() if result is Result.FAILED}
+
+
+def digest_of(case: Path) -> str:
+    return hashlib.sha256((case / TAG_MANIFEST).read_bytes()).hexdigest()
+
+
+def make_again(case: Path) -> str:
+    """Make all digests of a changed case again, as who forges one would, and return the last."""
+    for name in os.listdir(case):
+        if name != "data":
+            (case / name).unlink()
+    for path in (case / "data").iterdir():
+        path.rename(case / path.name)
+    (case / "data").rmdir()
+    bagit.make_bag(str(case), checksums=["sha256"])
+    tags = (case / TAG_MANIFEST).read_bytes().splitlines(keepends=True)
+    (case / TAG_MANIFEST).write_bytes(b"".join(sorted(tags, key=lambda line: line.split()[1])))
+    return digest_of(case)
+
+
+def test_a_case_holds_all_of_it_and_verifies(
+    case: Path, rows: list[Row], recognizer: Recognizer, tiny_bundle: Path
+) -> None:
+    for row in rows[:2]:
+        (copy,) = (case / "data" / "photos").glob(f"{row.sha256}.*")
+        assert copy.read_bytes() == Path(row.source).read_bytes()
+    lines = (case / "data" / "rows.jsonl").read_bytes()
+    assert lines == b"".join(row.to_json_line() for row in rows[:2])
+    assert len((case / "data" / "outcomes.jsonl").read_text().splitlines()) == 3
+    found = results(case, recognizer, digest_of(case).upper())
+    assert set(found.values()) == {Result.OK}
+    verified = succeed("verify", case, "-b", tiny_bundle, "--digest", digest_of(case))
+    assert "unchanged" in verified.stdout
+    assert verified.stdout.count("scored again") == 2
+    unknown = invoke("verify", case)
+    assert unknown.exit_code == ExitCode.SOME_FAILED
+    assert "give the bundle tiny-v1" in unknown.stdout
+    # What a seller wrote runs nothing.
+    page = (case / "data" / "index.html").read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "script-src" not in page
+    assert "default-src 'none'" in page
+
+
+def every_file(case: Path) -> list[str]:
+    return sorted(p.relative_to(case).as_posix() for p in case.rglob("*") if p.is_file())
+
+
+def _link(folder: Path) -> None:
+    folder.symlink_to(folder.rename(folder.parents[2] / "moved"))
+
+
+def _swap_lines(path: Path) -> None:
+    first, *rest = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*rest, first]))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda data: (data / "rows.jsonl").unlink(), "data/rows.jsonl"),
+        (lambda data: (data / "photos" / "new.jpg").write_bytes(b"x"), "data/photos/new.jpg"),
+        (lambda data: (data.parent / "fetch.txt").write_bytes(b""), "fetch.txt"),
+        (lambda data: (data / "empty").mkdir(), "data/empty"),
+        (lambda data: (data.parent / "data.bak").mkdir(), "data.bak"),
+        (lambda data: os.mkfifo(data / "pipe"), "data/pipe"),
+        (lambda data: (data / "photos").rename(data / "photo"), "data/photo/"),
+        (lambda data: _link(data / "heatmaps"), "data/heatmaps"),
+        (lambda data: _swap_lines(data.parent / TAG_MANIFEST), TAG_MANIFEST),
+        (lambda data: (data.parent / TAG_MANIFEST).unlink(), TAG_MANIFEST),
+        (lambda data: (data.parent / TAG_MANIFEST).unlink(), "digest"),
+    ],
+)
+def test_what_is_missing_or_added_is_named(
+    case: Path, change: Callable[[Path], object], named: str
+) -> None:
+    change(case / "data")
+    assert any(name.startswith(named) for name in failed(case, None))
+    assert all("Errno" not in check.detail for check in verify_case(case, lambda _: None))
+
+
+def test_the_digest_that_was_written_down_is_that_of_the_bytes(
+    case: Path, recognizer: Recognizer
+) -> None:
+    digest = digest_of(case)
+    with (case / "bag-info.txt").open("a") as info:
+        info.write("Title: another\n")
+    assert make_again(case) != digest
+    assert failed(case, recognizer) == set()  # it is a case, but another one
+    assert results(case, recognizer, digest)["digest"] is Result.FAILED
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_change_under_a_case_ends_with_exit_code_3(
+    original: Path, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    case = Path(shutil.copytree(original, tmp_path_factory.mktemp("changed") / "case"))
+    name = data.draw(st.sampled_from(every_file(case)))
+    path = case / name
+    content = path.read_bytes()
+    place = data.draw(st.integers(0, len(content) - 1))
+    change = data.draw(st.sampled_from(["byte", "cut", "insert", "drop", "rename", "link", "add"]))
+    match change:
+        case "byte":
+            other = data.draw(st.integers(0, 255).filter(lambda byte: byte != content[place]))
+            path.write_bytes(content[:place] + bytes([other]) + content[place + 1 :])
+        case "cut":
+            path.write_bytes(content[:place])
+        case "insert":
+            some = data.draw(st.binary(min_size=1, max_size=8) | st.just(b"\n"))
+            path.write_bytes(content[:place] + some + content[place:])
+        case "drop":
+            path.write_bytes(content[:place] + content[place + 1 :])
+        case "rename":
+            moved = data.draw(st.sampled_from([path, path.parent]).filter(lambda p: p != case))
+            moved.rename(
+                moved.with_name(moved.name + data.draw(st.sampled_from(["x", " ", ".txt"])))
+            )
+        case "link":
+            path.rename(case.parent / "moved")
+            path.symlink_to(case.parent / "moved")
+        case "add":
+            new = path.with_name(data.draw(st.sampled_from(["new", ".hidden", "\u00e9\n"])))
+            data.draw(st.sampled_from([new.mkdir, new.touch]))()
+    done = invoke("verify", case, "--bundle", tiny_bundle)
+    assert done.exit_code == ExitCode.SOME_FAILED, done.output
+    if change in {"byte", "link"} and name != TAG_MANIFEST:  # a changed digest names its file
+        assert name in done.stdout
+
+
+def test_a_case_whose_digests_were_all_made_again_scores_differently(
+    case: Path, rows: list[Row], recognizer: Recognizer
+) -> None:
+    """Who forges a score and every digest is still found out by the model."""
+    first, second = rows[:2]
+    forged = replace(first, scores={**(first.scores or {}), "ivory_worked": 0.1})
+    for lines in (
+        [forged, second],
+        [forged, first, second],  # the one that counts is not the last of its image
+        [first, forged, second],
+    ):
+        content = b"".join(row.to_json_line() for row in lines)
+        (case / "data" / "rows.jsonl").write_bytes(content)
+        make_again(case)
+        assert failed(case, recognizer) == {f"data/photos/{first.sha256}.jpg"}
+
+
+def test_every_row_and_every_original_has_its_partner_and_something_is_scored(
+    case: Path, rows: list[Row], recognizer: Recognizer
+) -> None:
+    first, second = (f"data/photos/{row.sha256}" for row in rows[:2])
+    listed = case / "data" / "rows.jsonl"
+    listed.write_bytes(rows[0].to_json_line())
+    make_again(case)
+    assert failed(case, recognizer) == {f"{second}.png"}
+    listed.write_bytes(b"")
+    make_again(case)
+    assert failed(case, recognizer) == {"data/rows.jsonl"}
+    listed.write_bytes(rows[2].to_json_line())
+    make_again(case)
+    assert failed(case, recognizer) == {f"{first}.jpg", f"{second}.png", "scores"}
+    listed.write_bytes(b"".join(row.to_json_line() for row in rows[:2]))
+    (case / f"{first}.png").write_bytes((case / f"{second}.png").read_bytes())
+    make_again(case)
+    assert "data/photos" in failed(case, recognizer)
+    shutil.rmtree(case / "data" / "photos")
+    make_again(case)
+    found = results(case, recognizer)
+    assert found["scores"] is Result.FAILED
+    assert found[rows[0].sha256 or ""] is Result.NOT_DONE
+
+
+def test_a_row_that_no_scan_wrote_is_an_error(
+    case: Path, rows: list[Row], recognizer: Recognizer
+) -> None:
+    line = rows[0].to_json_line()
+    for forged in (
+        line.replace(b'"source":', b'"source":"other","source":'),  # the second one counts
+        line.replace(b'"schema":', b'"verdict":"ivory","schema":'),
+        line[:-1],
+        b"{}\n",
+    ):
+        (case / "data" / "rows.jsonl").write_bytes(rows[1].to_json_line() + forged)
+        make_again(case)
+        assert "data/rows.jsonl" in failed(case, recognizer)
+
+
+def test_without_the_model_the_scores_are_not_checked(
+    case: Path, rows: list[Row], recognizer: Recognizer
+) -> None:
+    assert results(case, None)["scores"] is Result.NOT_DONE
+    model = replace(rows[1].model, digest="0" * 64)
+    lines = rows[0].to_json_line() + replace(rows[1], model=model).to_json_line()
+    (case / "data" / "rows.jsonl").write_bytes(lines)
+    make_again(case)
+    assert failed(case, recognizer) == {f"data/photos/{rows[1].sha256}.png"}
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(None, "not_found"), (encoded(picture("gray")), "has changed since the scan")],
+)
+def test_an_original_that_is_gone_or_changed_is_said_to_be(
+    tmp_path: Path, rows: list[Row], recognizer: Recognizer, data: bytes | None, words: str
+) -> None:
+    def read(row: Row) -> bytes:
+        if data is None:
+            raise Refused(Reason.NOT_FOUND, "no such file")
+        return data
+
+    case = tmp_path / "case"
+    _, missing = write_case(rows[:1], case, recognizer=recognizer, read=read)
+    assert words in missing[rows[0].source]
+    assert words in (case / "data" / "index.html").read_text()
+    found = results(case, recognizer)
+    assert found[rows[0].sha256 or ""] is Result.NOT_DONE
+    assert found["scores"] is Result.FAILED
+
+
+def test_a_case_is_whole_or_not_there(
+    tmp_path: Path, folder: Path, rows: list[Row], recognizer: Recognizer
+) -> None:
+    def interrupted(row: Row) -> bytes:
+        raise KeyboardInterrupt
+
+    strict = Reference(name="strict", digest="1" * 64)
+    with pytest.raises(KeyboardInterrupt):
+        write_case(rows, tmp_path / "case", recognizer=recognizer, read=interrupted)
+    for some, output, message in (
+        ([bare_row("x", 0.6, "review")], tmp_path / "a", "made by tiny-v1"),
+        ([rows[0], replace(rows[1], policy=strict)], tmp_path / "a", r"default, strict.*--listing"),
+        (rows[:1], folder, "name a new folder"),
+        (rows[:1], tmp_path / "none" / "a", "name a new folder"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            write_case(some, output, recognizer=recognizer, read=read_local)
+    assert not os.listdir(tmp_path)
+    with pytest.raises(UsageError, match="is not a folder"):
+        [*verify_case(folder / "none", lambda _: recognizer)]
+    assert TAG_MANIFEST in failed(folder, recognizer)
+
+
+def test_leads_are_found_by_digest_source_and_listing(scan: Path, rows: list[Row]) -> None:
+    first, second, third = rows
+    with ScanFile(scan) as file:
+        assert find_leads(file, [(first.sha256 or "")[:8]]) == [first]
+        assert find_leads(file, [third.source, first.sha256 or ""]) == [first, third]
+        assert find_leads(file, [], ["L7"]) == [first, second]
+        for leads, listings, message in (
+            ([], [], "at least one"),
+            (["00000000"], [], "no image of"),
+            (["nothing.jpg"], [], "no image of"),
+            ([], ["L8"], "no scored image"),
+        ):
+            with pytest.raises(UsageError, match=message):
+                find_leads(file, leads, listings)
+
+
+def test_a_photo_that_two_listings_share_is_one_image(
+    rows: list[Row], tmp_path: Path, tiny_bundle: Path
+) -> None:
+    shared = [rows[0], replace(rows[0], item={"id": "L8"})]
+    scan = write_scan(tmp_path / "scan.sqlite", shared)
+    options = ("--lead", rows[0].sha256, "-o", tmp_path / "case", "-b", tiny_bundle)
+    assert "case: 1 image\n" in succeed("evidence", scan, *options).stdout
+
+
+def test_a_verdict_on_a_listing_that_words_have_raised_is_in_its_case(
+    folder: Path, tmp_path: Path, recognizer: Recognizer, tiny_bundle: Path
+) -> None:
+    """No image of it is a lead, so the verdict is about the listing and no image of it."""
+    row = row_of(
+        recognizer,
+        folder / "green.png",
+        item={"id": "L9", "title": "real ivory"},
+        decision=Decision.REVIEW,
+        image_decision=Decision.CLEAR,
+        keywords=(KeywordHit(keyword="ivory", column="title"),),
+    )
+    scan = write_scan(tmp_path / "scan.sqlite", [row])
+    said = outcome(listing="L9")
+    store(scan, [said])
+    case = tmp_path / "case"
+    succeed("evidence", scan, "--listing", "L9", "-o", case, "-b", tiny_bundle)
+    page = (case / "data" / "index.html").read_text()
+    assert "<td>confirmed</td>" in page
+    assert "Nothing yet" not in page
+    assert (case / "data" / "outcomes.jsonl").read_bytes() == said.to_json_line()

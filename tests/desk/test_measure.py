@@ -1,0 +1,150 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recognizer.desk.measure import Measurement, measure_outcomes, weighted_count
+from recognizer.desk.outcomes import Judgement, Occasion, Outcome, Outcomes
+from recognizer.policy.listing_rules import KeywordHit
+from recognizer.policy.values import CandidateKind, Decision
+from recognizer.rows.row import Row
+from tests.desk.outcomes import outcome
+from tests.rows.rows import NOW, bare_row, digest, lead
+
+C, R, U = Judgement.CONFIRMED, Judgement.REJECTED, Judgement.UNSURE
+
+
+def said(name: str, judgement: Judgement, hours: float = 1, **values: Any) -> Outcome:
+    time = NOW + timedelta(hours=hours)
+    return outcome(judgement, time=time, sha256=digest(name), **values)
+
+
+def measure(rows: Sequence[Row], *outcomes: Outcome) -> Measurement:
+    named = [(str((row.item or {}).get("listing_id", row.source)), row) for row in rows]
+    with TemporaryDirectory() as folder, Outcomes(Path(folder) / "t.sqlite", create=True) as team:
+        team.add(outcomes)
+        return measure_outcomes(named, team)
+
+
+def test_an_appeal_upholds_or_overturns_what_was_confirmed_before() -> None:
+    appeal = {"occasion": Occasion.APPEAL, "hours": 2}
+    before = [said("a", C), said("b", C), said("c", R), said("d", C), said("e", C)]
+    appeals = [said(name, of, **appeal) for name, of in zip("abcd", (C, R, R, U), strict=True)]
+    found = measure(leads(*"abcde"), *before, *appeals)
+    assert (found.appeals, found.overturned.value) == (2, 0.5)
+    assert measure(leads("a"), said("a", C)).overturned is None
+
+
+def leads(*names: str, decision: str = "review") -> list[Row]:
+    return [bare_row(name, 0.7, decision) for name in names]
+
+
+def test_precision_is_confirmed_among_decided_by_level_and_product() -> None:
+    rows = [*leads("a", "b", "c", "d"), *leads("e", decision="priority"), bare_row("f", 0, "clear")]
+    found = measure(rows, said("a", C), said("b", R), said("c", U), said("e", C), said("f", R))
+    assert (found.images, found.leads, found.decided) == (6, 5, 3)
+    levels = {p.level: p for p in found.precision if p.name is None}
+    review = levels[Decision.REVIEW]
+    assert (review.confirmed, review.rejected, review.open) == (1, 1, 2)
+    assert review.precision.value == 0.5
+    assert review.precision.low < 0.05
+    assert review.precision.high > 0.95
+    ivory = [p for p in found.precision if p.name == "ivory_worked"]
+    assert {(p.level, p.confirmed) for p in ivory} == {(Decision.REVIEW, 1), (Decision.PRIORITY, 1)}
+
+
+def test_what_was_confirmed_as_another_product_is_wildlife_and_not_this_product() -> None:
+    family = lead("ivory", kind=CandidateKind.FAMILY)
+    rows = [replace(row, leads=(lead(), family)) for row in leads(*"abcde")]
+    labels = {"a": "ivory_worked", "b": "ivory_raw", "c": "coral", "d": None}
+    outcomes = [replace(said(name, C), label=label) for name, label in labels.items()]
+    found = measure(rows, *outcomes, replace(said("e", R), label="ceramic"))
+    counts = {p.kind: (p.confirmed, p.as_product, p.rejected) for p in found.precision}
+    assert counts == {None: (4, 3, 1), "label": (4, 2, 1), "family": (4, 3, 1)}
+    shares = {p.kind: p.product_precision.value for p in found.precision if p.product_precision}
+    assert shares == {None: 0.6, "label": 0.4, "family": 0.6}
+    assert all(p.precision and p.precision.value == 0.8 for p in found.precision)
+
+
+def test_the_last_word_counts_also_of_an_appeal() -> None:
+    first = (said(name, C) for name in "abc")
+    appeals = (said(name, one, 5, occasion=Occasion.APPEAL) for name, one in (("a", R), ("b", C)))
+    found = measure(leads("a", "b", "c"), *first, *appeals)
+    assert (found.precision[0].confirmed, found.precision[0].rejected) == (2, 1)
+
+
+def cleared(name: str, audit: float | None) -> Row:
+    return bare_row(name, 0.001, "clear", audit=audit)
+
+
+def test_each_audited_image_stands_for_those_like_it() -> None:
+    rows = [cleared(f"c{i}", 0.1 if i < 100 else None) for i in range(1000)]
+    outcomes = [said(f"c{i}", C if i < 2 else R, occasion=Occasion.AUDIT) for i in range(50)]
+    found = measure([*rows, *leads("a", "b")], *outcomes, said("a", C)).misses
+    assert (found.cleared, found.drawn, found.audited, found.found) == (1000, 100, 50, 2)
+    # 2 of 50, each for 20 of the 1,000.
+    assert found.rate.value == pytest.approx(0.04)
+    assert found.rate.low < 0.02
+    assert found.rate.high > 0.1
+    assert found.recall.value == pytest.approx(1 / 41)
+
+
+def test_an_audit_without_a_miss_has_an_upper_bound() -> None:
+    rows = [cleared(f"c{i}", 0.5) for i in range(200)]
+    found = measure(rows, *(said(f"c{i}", R, occasion=Occasion.AUDIT) for i in range(200))).misses
+    assert (found.rate.value, found.rate.low) == (0, 0)
+    assert found.rate.high == pytest.approx(2 * 3.689 / 200, rel=1e-3)
+    assert found.recall is None
+
+
+def test_the_interval_of_misses_covers_the_truth() -> None:
+    """Fay and Feuer's interval is conservative: it covers in at least 95 of 100 audits."""
+    random = np.random.default_rng(0)
+    strata = {0.02: (20_000, 0.002), 0.2: (2_000, 0.02), 1.0: (100, 0.2)}
+    truth = sum(size * share for size, share in strata.values())
+    covered = 0
+    for _ in range(400):
+        seen = {
+            1 / probability: int(random.binomial(random.binomial(size, share), probability))
+            for probability, (size, share) in strata.items()
+        }
+        found = weighted_count(seen)
+        covered += found.low <= truth <= found.high
+    assert covered / 400 >= 0.94
+
+
+def raised(source: str, listing: str, level: str = "review", **item: object) -> Row:
+    """An image in which the model sees nothing, of a listing that its text or reports raise."""
+    hits = () if item else (KeywordHit(keyword="ivory", column="title"),)
+    values = {"leads": (), "image_decision": Decision.CLEAR, "keywords": hits}
+    return bare_row(source, 0.1, level, item={"listing_id": listing, **item}, **values)
+
+
+def test_what_text_or_reports_alone_raise_is_measured_once_for_a_listing() -> None:
+    rows = [
+        *(raised("a1", "A"), raised("a2", "A"), raised("b", "B"), raised("e", "E")),
+        raised("c", "C", "priority", reports=4),
+        replace(raised("d1", "D"), leads=(lead(),), image_decision=Decision.REVIEW),
+        raised("d2", "D"),  # what was said of D is about the image that is a lead
+    ]
+    outcomes = [
+        *(replace(said("x", C), sha256=None, listing=name) for name in "AC"),
+        *(replace(said("b", R), listing="B"), said("d1", R)),  # the reviewer chose the image
+    ]
+    found = measure(rows, *outcomes)
+    assert (found.images, found.leads, found.decided, found.misses) == (7, 5, 4, None)
+    counts = {(p.kind, p.name, p.level): (p.confirmed, p.rejected, p.open) for p in found.precision}
+    assert counts == {
+        (None, None, "review"): (1, 2, 1),
+        (None, None, "priority"): (1, 0, 0),
+        ("label", "ivory_worked", "review"): (0, 1, 0),
+        ("keyword", "ivory", "review"): (1, 2, 1),
+        ("reports", None, "priority"): (1, 0, 0),
+    }
+    of_product = {(p.kind, p.level) for p in found.precision if p.product_precision}
+    assert of_product == {(None, "review"), ("label", "review")}  # others were of no product

@@ -1,0 +1,210 @@
+import hashlib
+import json
+import os
+import re
+import sqlite3
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from recognizer.desk.outcomes import (
+    MAX_ARRAY_BYTES,
+    MAX_LINE,
+    OUTCOMES,
+    Judgement,
+    Occasion,
+    Outcome,
+    Outcomes,
+    read_outcomes,
+)
+from recognizer.errors import UsageError
+from recognizer.rows.export import write_records
+from tests.conftest import run_python
+from tests.rows.rows import write_scan
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+A, B = "a" * 64, "b" * 64
+PLAIN = {"time": "2026-01-01T00:00:00Z", "reviewer": "A", "judgement": "rejected", "listing": "L1"}
+
+
+def outcome(minute: int = 0, sha256: str | None = A, **values: object) -> Outcome:
+    given = {"reviewer": "Ama", "judgement": Judgement.CONFIRMED} | values
+    return Outcome(time=NOON + timedelta(minutes=minute), sha256=sha256, **given)  # type: ignore[arg-type]
+
+
+def withdrawal(of: Outcome, minute: int) -> Outcome:
+    time = NOON + timedelta(minutes=minute)
+    return replace(of, time=time, occasion=Occasion.WITHDRAWAL, withdraws=of.id)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Outcomes]:
+    with Outcomes(tmp_path / "team.sqlite", create=True) as store:
+        yield store
+
+
+texts = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=60)
+outcomes = st.builds(
+    Outcome,
+    time=st.datetimes(datetime(2000, 1, 2), datetime(2026, 1, 1), timezones=st.just(UTC)),
+    reviewer=texts,
+    judgement=st.sampled_from(Judgement),
+    occasion=st.sampled_from([*Occasion][:-1]),
+    sha256=st.sampled_from([A, B]),
+    listing=st.none() | texts,
+    label=st.none() | st.just("ivory_worked"),
+    note=st.none() | texts | texts.map("'=".__add__),
+)
+
+
+@given(st.lists(outcomes, max_size=5), st.sampled_from(["x.jsonl", "x.csv"]))
+def test_a_file_gives_back_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory, some: list[Outcome], name: str
+) -> None:
+    path = tmp_path_factory.mktemp("outcomes") / name
+    assert write_records(path, OUTCOMES, some, raw=False) == len(some)
+    assert [*read_outcomes(path)] == some
+    for one in some:  # an ID is the digest of this line: it must never change
+        line = json.dumps(one.to_json(), separators=(",", ":")) + "\n"
+        assert one.id == hashlib.blake2b(line.encode("ascii"), digest_size=16).hexdigest()
+
+
+def test_a_json_array_is_read_and_parquet_written_too(tmp_path: Path) -> None:
+    path = tmp_path / "verdicts.json"
+    path.write_text(json.dumps([outcome().to_json(), outcome(1, listing="L1").to_json()]))
+    assert [*read_outcomes(path)] == [outcome(), outcome(1, listing="L1")]
+    path.write_text(json.dumps([outcome(note="x" * 4000).to_json()] * 300))  # one line of it
+    assert len([*read_outcomes(path)]) == 300
+    write_records(tmp_path / "x.parquet", OUTCOMES, [outcome(note="=1")], raw=False)
+    (read,) = parquet.read_table(tmp_path / "x.parquet").to_pylist()
+    assert Outcome.from_json(read) == outcome(note="=1")
+
+
+def test_the_last_outcome_that_was_not_withdrawn_counts(store: Outcomes) -> None:
+    first = outcome(5)
+    changed = outcome(0, judgement=Judgement.REJECTED, reviewer="Bo")  # whatever its clock said
+    store.add([first, outcome(1, B), changed])
+    assert [*store.decided().values()] == [outcome(1, B), changed]
+    store.add([withdrawal(changed, 6)])
+    assert [*store.decided().values()] == [first, outcome(1, B)]
+    store.add([withdrawal(first, 7)])
+    assert [*store.decided().values()] == [outcome(1, B)]
+    history = [first, changed, withdrawal(changed, 6), withdrawal(first, 7)]
+    assert [*store.about(A, "L1")] == history
+
+
+def test_a_listing_without_images_has_outcomes(store: Outcomes) -> None:
+    about, of_image = outcome(sha256=None, listing="L7"), outcome(listing="L7")
+    store.add([about, of_image, outcome(sha256=None, listing="L8")])
+    assert [*store.decided().values()] == [of_image]
+    assert [*store.decided("listing")] == ["L7", "L8"]
+    assert store.decided("listing")["L7"] == of_image
+    assert [*store.about(None, "L7")] == [about]
+    assert [*store.about(A, "L7")] == [about, of_image]
+
+
+def test_nothing_is_changed_or_removed(store: Outcomes) -> None:
+    store.add([outcome()])
+    with sqlite3.connect(store.file.path) as database:
+        for statement in ("UPDATE outcome SET reviewer = 'x'", "DELETE FROM outcome"):
+            with pytest.raises(sqlite3.IntegrityError, match="only added"):
+                database.execute(statement)
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sha256": None}, "names an image"),
+        ({"time": datetime(2026, 1, 1)}, "time zone"),
+        ({"reviewer": ""}, "reviewer = ''"),
+        ({"reviewer": "a\x00b"}, "reviewer"),
+        ({"note": "x" * 4001}, "1 to 4000 characters"),
+        ({"listing": "\ud800"}, "listing"),
+        ({"withdraws": "x"}, "for a withdrawal and nothing else"),
+        ({"occasion": Occasion.WITHDRAWAL}, "for a withdrawal and nothing else"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        replace(outcome(), **values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.jsonl", "{", "from JSON lines or a JSON array, or from CSV"),
+        ("x.jsonl", "[" * 100_000, "from JSON lines or a JSON array, or from CSV"),
+        ("x.parquet", "PAR1", "from JSON lines or a JSON array, or from CSV"),
+        ("x.jsonl", '{"time": 1}', "entry 1: not an outcome"),
+        ("x.json", "[1]", "entry 1: not an outcome"),
+        ("x.csv", "time,reviewer\n2026-01-01T00:00:00Z,Ama\n", "entry 1: not an outcome"),
+        *(
+            ("x.jsonl", json.dumps(PLAIN | changes), message)
+            for changes, message in (
+                ({"judgement": "guilty"}, "judgement"),
+                ({"time": "9000-01-01T00:00:00Z"}, "entry 1: its time .* is ahead of now"),
+                ({"time": "0001-01-01T00:00:00+23:59"}, "entry 1: time = .*: out of range"),
+                ({"time": "9999-12-31T23:59:59-23:59"}, "entry 1: time = .*: out of range"),
+            )
+        ),
+        ("x.csv", "time,reviewer\n" + "9" * (MAX_LINE + 1), "is not an outcome"),
+        ("x.jsonl", "x" * (MAX_LINE + 1), "is not an outcome"),
+        ("x.json", "[" + " " * MAX_ARRAY_BYTES + "]", "write JSON lines"),
+        ("missing.csv", None, "does not exist"),
+    ],
+)
+def test_a_bad_file_is_refused_by_name(
+    tmp_path: Path, name: str, text: str | None, message: str
+) -> None:
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UsageError, match=message) as caught:
+        [*read_outcomes(path)]
+    assert str(path) in str(caught.value)
+
+
+def test_a_line_ends_where_its_newline_is(tmp_path: Path) -> None:
+    notes = [f"a{separator}b" for separator in "\u2028\u2029"]
+    path = tmp_path / "x.jsonl"
+    lines = [json.dumps(PLAIN | {"note": note}, ensure_ascii=False) for note in notes]
+    path.write_text("\r\n\n".join(lines), encoding="utf-8-sig")
+    assert [one.note for one in read_outcomes(path)] == notes
+
+
+def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.jsonl")
+    for place in (tmp_path / "fifo.jsonl", Path("/dev/zero"), tmp_path):
+        with pytest.raises(UsageError, match=f"{place}: not a regular file"):
+            [*read_outcomes(place)]
+
+
+@pytest.mark.stress
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+def test_a_million_are_imported_in_little_time_and_memory(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scan.sqlite", [])
+    with (tmp_path / "many.jsonl").open("w") as file:
+        for number in range(1_000_000):
+            sha256 = hashlib.sha256(b"%d" % number).hexdigest()
+            file.write(json.dumps(PLAIN | {"sha256": sha256, "listing": f"L{number}"}) + "\n")
+    code = (
+        "import time; from recognizer.cli import main\n"
+        "try: main()\n"
+        "finally: print(open('/proc/self/status').read(), 'seconds', time.process_time())"
+    )
+    done = run_python("-c", code, "outcomes", "import", scan, file.name)
+    assert done.stdout.startswith(f"{scan}: 1,000,000 new")
+    seconds, peak = (
+        float(re.findall(rf"{name}:?\s+([\d.]+)", done.stdout)[0]) for name in ("seconds", "VmHWM")
+    )
+    print(f"a million outcomes: {seconds:.0f} s of CPU, {peak / 1024:.0f} MiB")
+    assert seconds < 40  # 20 s where nothing else runs
+    assert peak < 110 << 10

@@ -1,0 +1,363 @@
+"""The report: one file, made of the pages of the desk."""
+
+import base64
+import hashlib
+import io
+import json
+import os
+import re
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recognizer.desk.page import write_report
+from recognizer.desk.texts import catalogue
+from recognizer.engine import Recognizer
+from recognizer.errors import ScanFileError, UsageError
+from recognizer.imaging.thumbnail import shrink
+from recognizer.model.bundle import load_bundle
+from recognizer.policy.values import CandidateKind
+from recognizer.prediction import Region
+from recognizer.rows import NewRow, ScanFile
+from recognizer.rows.row import Row
+from recognizer.scan import expand
+from tests.conftest import encoded, invoke, picture, refuse, succeed, write_file
+from tests.desk.outcomes import outcome, store
+from tests.rows.rows import HASH, NEAR, bare_row, digest, known_match, lead, row_of, write_scan
+from tests.scan.engines import run_measured, scan_command, scan_into
+
+VOID = {"meta", "img", "input", "link", "br"}
+EVIL = ("<img src=x onerror=alert(1)>.jpg", '"><script>alert(1)<&>.jpg', "' onclick='x.jpg")
+LINKS = ("#", "file:///", "https://market.example/")
+
+
+class Page(HTMLParser):
+    """The page as a browser reads it: elements with their attributes, and balanced tags."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({name for name, _ in attrs}) == len(attrs)
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] not in {"script", "style"}:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def having(self, attribute: str) -> list[dict[str, str | None]]:
+        return [attrs for _, attrs in self.elements if attribute in attrs]
+
+    def tags(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.elements if name == tag]
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        """The listings, in their order."""
+        return [{k: v or "" for k, v in one.items()} for one in self.having("data-about")]
+
+    @property
+    def titles(self) -> list[str]:
+        return [row["data-title"] for row in self.rows]
+
+    @property
+    def pictures(self) -> list[Image.Image]:
+        uris = [str(image["src"]) for image in self.tags("img") if image.get("src")]
+        return [Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))) for uri in uris]
+
+
+Report = Callable[..., Page]
+
+
+@pytest.fixture
+def report(recognizer: Recognizer, tmp_path: Path) -> Report:
+    """Writes rows, and the report of them."""
+
+    def report(rows: list[Row | NewRow], **options: Any) -> Page:
+        for path in tmp_path.glob("scan.sqlite*"):
+            path.unlink()
+        scan = write_scan(tmp_path / "scan.sqlite", rows, recognizer.bundle)
+        output = tmp_path / "report.html"
+        write_report(scan, output, [recognizer.bundle], **options)
+        return Page(output.read_text(encoding="utf-8"))
+
+    return report
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    """Two leads, two clear photos, one that is none."""
+    files = {f"{color}.jpg": encoded(picture(color)) for color in ("red", "green", "blue")}
+    files |= {"red2.png": encoded(picture("red", seed=1), "PNG"), "text.jpg": b"x"}
+    return [write_file(tmp_path / name, data) for name, data in files.items()]
+
+
+@pytest.fixture
+def page(recognizer: Recognizer, report: Report, photos: list[Path]) -> Page:
+    rows = [row_of(recognizer, path) for path in photos]
+    return report([rows[0], replace(rows[1], audit=0.5), *rows[2:]])
+
+
+def test_the_page_says_what_a_lead_is_and_where_it_comes_from(
+    page: Page, recognizer: Recognizer
+) -> None:
+    assert catalogue()["words"]["disclaimer"][0] in page.text
+    assert "tiny, version 1" in page.text
+    assert recognizer.bundle.digest in {a.get("title") for a in page.tags("code")}
+    assert "Rhino horn" in page.text  # not recognised
+    assert "The content is not a known image format, whatever its name says." in page.text
+    assert "is not at hand" not in page.text
+
+    # And what a reviewer needs to know of it.
+    for words in ("Priority", "Worked ivory", "Schreger lines", "Appendix I", "Confused with"):
+        assert words in page.text
+    assert "priority: ivory_worked" in page.text
+    assert "not recorded in the bundle" in page.text
+    assert page.tags("rect")  # regions
+
+
+def test_nothing_is_fetched_and_no_other_script_runs(page: Page, tmp_path: Path) -> None:
+    text = (tmp_path / "report.html").read_text()
+    assert not re.search(r"https?://", text)
+    for attrs in page.having("src"):
+        assert str(attrs["src"]).startswith("data:image/jpeg;base64,")
+    for attrs in page.having("href"):
+        assert str(attrs["href"]).startswith(LINKS)
+    assert page.tags("link") == []
+    (policy,) = [a["content"] for a in page.tags("meta") if "http-equiv" in a]
+    for kind in ("style", "script"):
+        (own,) = re.findall(rf"<{kind}>(.*?)</{kind}>", text, re.DOTALL)
+        hashed = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{hashed}'" in policy
+    assert "default-src 'none'" in policy
+    assert "style=" not in text.replace(own, "")
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_names_are_escaped(
+    recognizer: Recognizer, report: Report, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "photos"
+    path.mkdir()
+    (path / name).write_bytes(encoded(picture("red")))
+    evil = f"<b>{name}"
+    first = row_of(recognizer, path / name, item={evil: evil}, detail=evil, why=(evil,))
+    rows = [
+        replace(
+            first,
+            scores={**(first.scores or {}), evil: 0.99},
+            leads=(*first.leads, lead(evil), lead(evil, kind=CandidateKind.FAMILY)),
+            regions=(Region(label=evil, score=0.9, box=(0, 0, 9, 9)),),
+            model=replace(first.model, name=evil),
+            policy=replace(first.policy, name=evil),
+        ),
+        bare_row(f"{path / name}.gone", 0, "unscored", detail=evil),
+    ]
+    page = report(rows, title=evil)
+    assert [attrs.get("type") for attrs in page.tags("script")] == ["application/json", None]
+    assert not page.having("onerror")
+    assert not page.having("onclick")
+    assert all(str(a["src"]).startswith("data:") for a in page.tags("img") if "src" in a)
+    assert page.text.count(evil) > 8
+
+
+def test_undecodable_names_do_not_break_the_page(
+    recognizer: Recognizer, report: Report, tmp_path: Path
+) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    try:
+        path.write_bytes(encoded(picture("red")))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    page = report([row_of(recognizer, path)], title="\ud800")
+    assert r"caf\udce9.jpg" in page.text
+    (photo,) = page.having("data-original")
+    assert str(photo["data-original"]).endswith("caf%E9.jpg")
+
+
+def test_a_photo_that_vanished_or_changed_is_not_shown(
+    recognizer: Recognizer, report: Report, photos: list[Path]
+) -> None:
+    rows = [row_of(recognizer, path) for path in (photos[0], photos[3])]
+    kept = NewRow(row=rows[1], thumbnail=shrink(np.asarray(picture("blue", (512, 64))), 256, 0))
+    here = report([rows[0], kept])
+    assert [image.size for image in here.pictures][1] == (256, 32)
+    red, _, blue = np.asarray(here.pictures[1])[9, 9]
+    assert blue > red  # made by the scan, and not from the file
+    photos[0].write_bytes(encoded(picture("gray")))
+    photos[3].unlink()
+    assert [image.size for image in report([rows[0], kept]).pictures] == [(256, 32)]
+    page = report(rows)
+    assert page.pictures == []
+    assert "The file has changed since the scan and is not what was scored." in page.text
+    assert "The file has gone since the scan." in page.text
+
+
+def test_a_picture_is_made_of_the_frame_of_the_lead(
+    recognizer: Recognizer, report: Report, tmp_path: Path
+) -> None:
+    frames = [picture("blue"), picture("red"), picture("green")]
+    path = tmp_path / "a.gif"
+    path.write_bytes(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    row = row_of(recognizer, path)
+    assert row.regions[0].frame == 1
+    (image,) = report([row]).pictures
+    red, green, blue = np.asarray(image)[9, 9]
+    assert red > max(green, blue)
+
+
+def test_what_is_beyond_the_limits_is_said_at_the_top(
+    report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, limit in (("LEADS", 5), ("UNSCORED", 2), ("AUDIT", 1)):
+        monkeypatch.setattr(f"recognizer.desk.page.MAX_{name}", limit)
+    rows = [bare_row(f"{i}.jpg", 0.5 + i / 100, "review") for i in range(12)]
+    rows += [bare_row(f"f{i}.jpg", 0, "unscored") for i in range(3)]
+    rows += [replace(bare_row(f"c{i}.jpg", 0.1, "clear"), audit=0.5) for i in range(3)]
+    page = report(rows)
+    assert page.titles[:5] == [f"{i}.jpg" for i in range(11, 6, -1)]
+    assert [row["data-level"] for row in page.rows[5:7]] == ["unscored"] * 2
+    assert len(page.rows) == 8
+    assert "This page shows 5 of 12 leads." in page.text
+
+
+def test_a_failure_leaves_the_old_page_and_no_scraps(
+    recognizer: Recognizer, tmp_path: Path
+) -> None:
+    output = tmp_path / "pages" / "report.html"
+    output.parent.mkdir()
+    output.write_text("old")
+    with pytest.raises(ScanFileError, match="does not exist"):
+        write_report(tmp_path / "none", output, [recognizer.bundle])
+    scan = write_scan(tmp_path / "scan.sqlite", [bare_row("a.jpg", 0.6, "review")])
+
+    def fails(_: Row) -> bytes:
+        raise UsageError("in the middle")
+
+    with pytest.raises(UsageError, match="in the middle"):
+        write_report(scan, output, [recognizer.bundle], read=fails)
+    assert [p.name for p in output.parent.iterdir()] == ["report.html"]
+    assert output.read_text() == "old"
+    for place in (tmp_path / "nowhere" / "report.html", tmp_path):
+        with pytest.raises(UsageError, match="cannot be written"):
+            write_report(scan, place, [recognizer.bundle])
+
+
+def test_near_copies_and_known_items_are_named(report: Report, tmp_path: Path) -> None:
+    known = known_match(label="ivory_raw", note="<b>seizure</b> 12", origin="customs", distance=4)
+    rows = [
+        bare_row("strong.jpg", 0.9, "priority", phash=HASH, known=(known,)),
+        bare_row("weak<i>.jpg", 0.6, "review", phash=NEAR, item={"seller": "s<1>"}),
+    ]
+    page = report(rows)
+    assert page.titles == ["strong.jpg"]
+    ((_, copy),) = json.loads(page.rows[0]["data-copies"])
+    assert copy["images"] == [digest("weak<i>.jpg")]
+    assert "weak<i>.jpg" in page.rows[0]["data-text"]
+    for words in (
+        "Also in 1 open listings, of 1 sellers",
+        "Decide for all 2",
+        "near-copies: 1",
+        "seizure",
+    ):
+        assert words in page.text
+    assert "4 of 256 bits apart" in page.text
+    assert "<b>seizure" not in (tmp_path / "report.html").read_text()
+
+
+def test_what_was_said_before_is_on_the_page(
+    report: Report, recognizer: Recognizer, tmp_path: Path
+) -> None:
+    report([bare_row("a.jpg", 0.6, "review", item={"id": "A"})])
+    store(tmp_path / "team.sqlite", [outcome("rejected", listing="A")])
+    output = tmp_path / "team.html"
+    for outcomes, state in ((None, "open"), (tmp_path / "team.sqlite", "rejected")):
+        write_report(tmp_path / "scan.sqlite", output, [recognizer.bundle], outcomes=outcomes)
+        page = Page(output.read_text())
+        assert [row["data-state"] for row in page.rows] == [state]
+        assert ("Ama" in page.text) is (state == "rejected")
+
+
+@pytest.fixture
+def reported(tiny_bundle: Path, tmp_path: Path) -> Path:
+    rows = [bare_row("a.jpg", 0.6, "review")]
+    return write_scan(tmp_path / "scan.sqlite", rows, load_bundle(tiny_bundle))
+
+
+def test_the_command_writes_a_page(reported: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    output = tmp_path / "page.html"
+    always = ("report", reported, "--bundle", tiny_bundle, "--title", "T&T", "--output")
+    result = succeed(*always, output)
+    assert str(output) in result.output.replace("\n", "")
+    page = output.read_text(encoding="utf-8")
+    assert "<title>T&amp;T</title>" in page
+    assert "by tiny-v1" in page  # what it does not recognise
+    refuse(*always, reported)
+    with ScanFile(reported) as file:
+        assert len(file) == 1
+    # The words on evidence are those of the model behind the rows.
+    succeed("report", reported, "--output", output)
+    assert "The model tiny-v1 is not at hand" in output.read_text()
+    assert "<b>Not recognised</b>" not in output.read_text()
+
+
+def test_what_is_no_scan_and_what_cannot_be_served_is_refused(
+    reported: Path, tmp_path: Path
+) -> None:
+    none = tmp_path / "none.sqlite"
+    for verb in ("report", "review"):
+        refused = refuse(verb, none)
+        assert "does not exist" in " ".join(refused.stderr.split())
+        assert not none.exists()
+    short = invoke("review", reported, "--token", "short")
+    assert "at least 16 characters" in " ".join(short.stderr.split())
+    (broken := tmp_path / "broken.pem").write_text("neither a certificate nor a key")
+    unencrypted = refuse("review", reported, "--port", "0", "--certificate", broken)
+    assert "a certificate and its private key" in " ".join(unencrypted.stderr.split())
+    strict = refuse("review", reported, "--port", "0", "--policy", "strict")
+    assert "was decided by the policy 'default'" in " ".join(strict.stderr.split())
+    nowhere = refuse("review", reported, "--host", "192.0.2.1", "--port", "0")
+    assert "name another --port or --host" in " ".join(nowhere.stderr.split())
+
+
+@pytest.mark.stress
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_a_report_of_a_file_with_huge_thumbnails(tiny_bundle: Path, tmp_path: Path) -> None:
+    write_file(tmp_path / "a.jpg", encoded(picture("red")))
+    output, report = tmp_path / "scan.sqlite", tmp_path / "report.html"
+    scan_into(output, expand([tmp_path / "a.jpg"]), tiny_bundle)
+    (tmp_path / "a.jpg").unlink()  # only the file has the picture now
+    with closing(sqlite3.connect(output)) as database, database:
+        database.execute("UPDATE thumbnail SET jpeg = zeroblob(200 << 20)")
+    command = [*scan_command(tiny_bundle, output)[:3], "report", str(output)]
+    done = run_measured([*command, "--output", str(report), "--bundle", str(tiny_bundle)])
+    assert done.code == 0, done.errors
+    assert done.parent_mebibytes < 300
+    assert report.stat().st_size < 10e6

@@ -1,0 +1,137 @@
+"""What strangers have sent is decoded elsewhere, a few at a time."""
+
+import hashlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from recognizer._process import resident_bytes
+from recognizer.desk.cli.inputs import read_original
+from recognizer.desk.photos import Photos, Unavailable, heat_threshold
+from recognizer.imaging.sources import Refused
+from recognizer.model.bundle import load_bundle
+from recognizer.policy.values import CandidateKind, Policy, Probability, Rule
+from recognizer.rows import ScanFile
+from recognizer.rows.row import Row
+from recognizer.status import Status
+from tests.conftest import encoded, picture
+from tests.desk.server.queues import Client, served
+from tests.rows.rows import bare_row, write_scan
+
+SIDE = 8000
+
+
+def large_png(path: Path, level: int) -> Row:
+    """The row of an image that is small on the disk and large in memory."""
+    Image.new("L", (SIDE, SIDE), level).save(path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return bare_row(str(path), 0.9, "review", sha256=sha256, format="png", width=SIDE, height=SIDE)
+
+
+def test_a_heat_map_is_drawn_against_the_threshold_of_the_policy() -> None:
+    """That of a lead, otherwise that of the row's policy; the label's own may be 0.01."""
+    bundle = load_bundle()
+    row = bare_row("a.jpg", 0.9, "review")
+    (lead,) = [one for one in row.leads if one.kind == "label"]
+    assert heat_threshold(row, bundle, lead.name) == lead.threshold
+    default = bundle.any_product_thresholds[0.01]
+    assert heat_threshold(row, bundle, "coral") == default
+    rules = {(CandidateKind.LABEL, "coral"): Rule(review=Probability(0.25))}
+    own = Policy(rules=rules, ignore=frozenset({"coral"}))
+    strict = Policy.load("strict")
+    for given, policy, threshold in (
+        (own, own, 0.25),
+        (None, strict, bundle.any_product_thresholds[0.05]),
+        (own, Policy(), default),  # the scan was made with another one
+    ):
+        of_policy = replace(row, policy=replace(row.policy, digest=policy.digest))
+        assert heat_threshold(of_policy, bundle, "coral", given) == threshold
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
+def test_many_large_images_at_once_leave_the_server_small_and_quick(tmp_path: Path) -> None:
+    rows = [large_png(tmp_path / f"{i}.png", i) for i in range(8)]
+    scan = write_scan(tmp_path / "scan.sqlite", rows)
+    with ScanFile(scan) as file:
+        keys = [f"{key & (1 << 64) - 1:016x}" for (key,) in file.select("SELECT key FROM image")]
+    with served(scan) as base:
+        anna = Client(base, "Anna")
+        before = resident_bytes(os.getpid())
+        answers: list[int] = []
+
+        def ask(key: str) -> None:
+            with httpx.Client(cookies=anna.http.cookies, timeout=300) as http:
+                answers.append(http.get(f"{base}/photo/{key}/large").status_code)
+
+        threads = [threading.Thread(target=ask, args=(key,)) for key in keys]
+        for thread in threads:
+            thread.start()
+        slowest = 0.0
+        while any(thread.is_alive() for thread in threads):
+            begin = time.monotonic()
+            assert httpx.get(f"{base}/login", timeout=60).status_code == 200
+            slowest = max(slowest, time.monotonic() - begin)
+            time.sleep(0.05)
+        grown = resident_bytes(os.getpid()) - before
+    assert answers == [200] * len(rows)
+    assert grown < 2 * SIDE * SIDE  # no image was decoded here
+    assert slowest < 3
+
+
+def test_a_decoder_that_dies_costs_one_picture(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}.jpg" for name in ("a", "b")]
+    rows = []
+    for seed, path in enumerate(paths):
+        path.write_bytes(encoded(picture("red", seed=seed)))
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        rows.append(bare_row(str(path), 0.9, "review", sha256=sha256))
+    scan = write_scan(tmp_path / "scan.sqlite", rows)
+    with ScanFile(scan) as file, Photos(file) as photos:
+        assert photos.picture(1, rows[0], "large")[0].startswith(b"\xff\xd8")
+        for child in [*photos._pool._children]:
+            os.kill(child.process.pid, signal.SIGKILL)
+        with pytest.raises(Unavailable, match="photo_undecoded"):
+            photos.picture(2, rows[1], "large")
+        assert photos.picture(2, rows[1], "large")[0].startswith(b"\xff\xd8")
+        failed = bare_row(str(paths[1]), 0, "unscored", sha256=rows[1].sha256)
+        assert failed.status is Status.FAILED
+        with pytest.raises(Unavailable, match="photo_undecoded"):  # is never tried again
+            photos.picture(3, failed, "original")
+
+
+@pytest.mark.parametrize("name", ["x.csv!", "x.zip!", "photos"])
+def test_a_folder_may_have_any_name(
+    name: str, scanned: Callable[..., list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    photo = encoded(picture("red"))
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "a.jpg").write_bytes(photo)
+    (row,) = scanned(tmp_path / name)
+    assert row["status"] == "ok"
+    assert read_original(Row.from_json(row), allow_http=False) == photo
+
+
+@pytest.mark.parametrize("allow_http", [True, False])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://127.0.0.1:8420/photo/1/original", "http://localhost/a.jpg", "http://[::1]/a.jpg"),
+        *("http://169.254.169.254/latest/meta-data", "http://10.0.0.1/a.jpg", "http://0/a.jpg"),
+        *("http://2130706433/a.jpg", "http://0x7f.1/a.jpg", "http://[::ffff:127.0.0.1]/a.jpg"),
+        *("http://user@127.0.0.1/a.jpg", "http://127.0.0.1#@shop.example/", "http://[::1/a.jpg"),
+        *("http:///etc/passwd", "https://127.0.0.1%2f@shop.example/", "http://shop.example:22/"),
+    ],
+)
+def test_no_address_in_a_row_leads_the_desk_to_this_machine(url: str, allow_http: bool) -> None:
+    with pytest.raises(Refused):
+        read_original(bare_row(url, 0.9, "review"), allow_http=allow_http)

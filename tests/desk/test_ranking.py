@@ -1,0 +1,184 @@
+"""One order of listings, one text of each and one folding: in files, at the desk, in the report."""
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recognizer.desk.page import write_report
+from recognizer.desk.queue import Queue
+from recognizer.desk.views import View
+from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.description import LabelEvidence, PhotoCounts
+from recognizer.policy.values import Decision
+from recognizer.rows import Row, ScanFile, read_listings
+from tests.conftest import invoke
+from tests.desk.server.queues import CONFIRMED, REJECTED, listing, said_in
+from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, lead, write_scan
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bundle: Path) -> Bundle:
+    """With evidence for worked ivory, and none for raw ivory."""
+    found = load_bundle(tiny_bundle)
+    evidence = LabelEvidence(test=PhotoCounts(photos=9, sources=2))
+    labels = tuple(
+        replace(one, evidence=evidence if one.name == "ivory_worked" else None)
+        for one in found.labels
+    )
+    return replace(found, labels=labels)
+
+
+def unproven(name: str, score: float, level: str = "review", **columns: Any) -> Row:
+    row = listing(name, score, level, **columns)
+    return replace(row, leads=(lead("ivory_raw", score, Decision(level)),))
+
+
+def raised_by_reports(name: str, count: int) -> Row:
+    row = listing(name, 0.2, reports=count)
+    return replace(row, leads=(), image_decision=Decision.CLEAR)
+
+
+def test_listings_have_the_same_order_everywhere(tmp_path: Path, bundle: Bundle) -> None:
+    rows = [
+        listing("low", 0.55),
+        unproven("unproven, reported", 0.99, reports=9),
+        unproven("unproven", 0.995),
+        replace(listing("old", 0.7), time=NOW - timedelta(days=9)),
+        listing("young", 0.7),
+        raised_by_reports("by reports alone", 3),
+        listing("reported", 0.5, reports=2),
+        replace(unproven("two photos", 0.9), source="a.jpg"),
+        replace(listing("two photos", 0.8), source="b.jpg"),
+        unproven("priority, unproven", 0.9, "priority"),
+        listing("priority", 0.6, "priority"),
+        bare_row("stray.jpg", 0.65, "review"),
+        listing("clear", 0.1, "clear"),
+        bare_row("broken.jpg", 0, "unscored"),
+    ]
+    order = [
+        *("priority", "priority, unproven", "by reports alone", "reported", "two photos", "old"),
+        *("young", "stray.jpg", "low", "unproven, reported", "unproven", "broken.jpg"),
+    ]
+    scan = write_scan(tmp_path / "scan.sqlite", rows, bundle)
+    with ScanFile(scan) as file:
+        assert [one.listing for one in read_listings(file)] == [*order, "clear"]
+    with Queue(scan) as queue:
+        found = queue.page(View(), 1)[0]
+        assert [entry.name for entry in found] == order
+    write_report(scan, tmp_path / "report.html", [bundle])
+    page = (tmp_path / "report.html").read_text()
+    for one in (r'<li data-key="(\w+)"', r'<template data-card="(\w+)"'):
+        assert re.findall(one, page) == [entry.key for entry in found]
+    two = page.split(f'<template data-card="{found[4].key}"')[1].split("</template>")[0]
+    bars = re.findall(r'<li class="lead"><span>([^<]*)', two)
+    assert bars == ["Worked ivory", "Raw ivory"]  # the one with evidence first
+
+
+def written(path: Path, output: Path, bundle: Path | None = None) -> str:
+    made = invoke("report", path, "--output", output, *([] if bundle is None else ["-b", bundle]))
+    assert made.exit_code == 0, made.output
+    return output.read_text()
+
+
+def test_near_copies_are_folded_in_the_same_way_everywhere(tmp_path: Path) -> None:
+    """By their hashes, in chains too, and where there is none by their bytes."""
+    chain = [HASH, *("".join(["0" * k, HASH[k:]]) for k in (6, 12, 18))]  # by 12 bits each
+    rows = [
+        *(replace(listing(f"chain {i}", 0.9 - i / 100), phash=one) for i, one in enumerate(chain)),
+        replace(listing("near", 0.8), phash=NEAR),
+        replace(listing("far", 0.7), phash=FAR),
+        *(replace(listing(f"bytes {i}", 0.6 - i / 100), sha256=digest("b")) for i in range(3)),
+        # The same bytes as another one, of which an earlier version stored no hash.
+        replace(listing("no hash", 0.5), sha256=digest("far.jpg")),
+        replace(listing("clear copy", 0.1, "clear"), phash=HASH),
+        replace(listing("only copy 1", 0.4, "priority"), phash="3c" * 32),
+        replace(listing("only copy 2", 0.95), phash="3c" * 32),
+    ]
+    scan = write_scan(tmp_path / "scan.sqlite", rows)
+    with Queue(scan) as queue:
+        entries, total = queue.page(View(), 1)
+        desk = {entry.name: len(queue.members(entry, "Anna")) for entry in entries}
+        keys = {entry.key: entry.name for entry in entries}
+        assert total == len(entries) == sum(queue.open_counts().values())
+    assert desk == {"only copy 1": 2, "chain 0": 5, "far": 2, "bytes 0": 3}
+    page = written(scan, tmp_path / "report.html")
+    cards = re.findall(r'<li data-key="(\w+)"', page)
+    assert [keys[key] for key in cards] == [*desk]
+    folded = {
+        keys[key]: len(json.loads(copies.replace("&#34;", '"')))
+        for key, copies in re.findall(r'<li data-key="(\w+)"[^>]*?data-copies="([^"]*)"', page)
+    }
+    assert folded == {name: count - 1 for name, count in desk.items()}
+    with ScanFile(scan) as file:
+        listings = [one for one in read_listings(file) if one.lead_images]
+    assert [one.listing for one in listings if one.copy_of is None] == [*desk]
+    counted = {name: 1 + sum(one.copy_of == name for one in listings) for name in desk}
+    assert counted == desk
+
+
+def test_a_listing_that_changed_is_shown_as_it_is_now(
+    tiny_bundle: Path, photo_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    photo_folder("red", "green")
+    table, scan, policy = (tmp_path / name for name in ("t.csv", "scan.sqlite", "p.toml"))
+    policy.write_text("[keywords]\nwords = ['tusk', 'bangle']\n[reports]\npriority = 2\n")
+    options = ("--output", scan, "--policy", policy, "--bundle", tiny_bundle, "--workers", 1)
+    for title, reports in (("Old tusk", 1), ("White bangle", 3)):
+        with table.open("w", newline="") as file:
+            photos = [f"photos/{name}.jpg" for name in ("000_red", "001_green")]
+            names = ["id", "title", "reports", "image_1", "image_2"]
+            csv.writer(file).writerows([names, ["7", title, reports, *photos]])
+        done = invoke("scan", table, *options)
+        assert done.exit_code == 0, done.output
+    page = written(scan, tmp_path / "report.html", tiny_bundle)
+    with ScanFile(scan) as file:
+        (one,) = read_listings(file)
+        assert len(file) == 2
+    with Queue(scan) as queue:
+        (entry,) = queue.page(View(), 1)[0]
+    assert (one.title, one.reports, one.images) == ("White bangle", 3, 2)
+    assert (entry.title, entry.reports, entry.keyword) == ("White bangle", 3, "bangle")
+    assert [hit.keyword for hit in one.keywords] == ["bangle"]
+    assert page.count("<template data-card=") == 1
+    assert "White bangle" in page
+    assert "3 user reports" in page
+    assert "tusk" not in page
+    assert "1 user report" not in page
+    assert page.count("<figure data-photo=") == 2  # each photo once
+
+
+def test_a_desk_shows_what_its_own_file_of_outcomes_says(tmp_path: Path) -> None:
+    """A scan that is opened with one file of outcomes and then with another mixes nothing."""
+    scan = write_scan(tmp_path / "scan.sqlite", [listing("a", 0.9), listing("b"), listing("c")])
+    first, second = tmp_path / "first.sqlite", tmp_path / "second.sqlite"
+
+    def decide(team: Path | None, verdicts: list[Any]) -> list[str]:
+        """Decide on what is handed out, and return the names of it."""
+        handed = []
+        with Queue(scan, team) as queue:
+            for verdict in verdicts:
+                entry = queue.take("Anna", View())
+                handed.append(entry.name)
+                queue.decide("Anna", entry.unit, verdict)
+            handed += [entry.name for entry in queue.page(View(), 1)[0]]
+            assert sum(queue.open_counts().values()) == 3 - len(said_in(team or scan))
+            assert sum(done.total() for done in queue.shift().values()) == len(
+                said_in(team or scan)
+            )
+        return handed
+
+    assert decide(first, [REJECTED]) == ["a", "b", "c"]
+    assert decide(second, [CONFIRMED, CONFIRMED]) == ["a", "b", "c"]
+    assert decide(None, []) == ["a", "b", "c"]
+    assert decide(first, []) == ["b", "c"]
+    assert decide(second, [CONFIRMED]) == ["c"]
+    assert [one.listing for one in said_in(second)] == ["a", "b", "c"]  # each of them once
+    assert [one.judgement for one in said_in(first)] == ["rejected"]
+    assert said_in(scan) == []

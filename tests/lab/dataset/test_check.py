@@ -1,0 +1,101 @@
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageOps
+
+from recognizer.errors import DatasetError
+from recognizer.lab.dataset.check import check_data
+from tests.conftest import encoded, refuse, succeed
+from tests.labelled import write_manifest
+from tests.pictures import scene
+
+Write = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a picture, or other bytes, and gives its row."""
+
+    def write(name: str, picture: Image.Image | bytes, split: str) -> dict[str, str]:
+        data = picture if isinstance(picture, bytes) else encoded(picture, quality=90)
+        (tmp_path / name).write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        row = {"sha256": digest, "file": name, "label": "ivory_worked"}
+        return row | {"source": f"place-{split}", "split": split}
+
+    return write
+
+
+def checked(folder: Path, rows: list[dict[str, str]]) -> list[str]:
+    write_manifest(folder, rows)
+    return check_data([folder])[1]
+
+
+COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "recompressed": lambda p: Image.open(io.BytesIO(encoded(p, quality=20))),
+    "smaller": lambda p: p.resize((150, 112)),
+    "mirrored": ImageOps.mirror,
+    "turned": lambda p: p.transpose(Image.Transpose.ROTATE_90),
+}
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_copy_in_the_test_split_is_named(tmp_path: Path, write: Write, copy: str) -> None:
+    rows = [write(f"{i}.jpg", scene(i), "train") for i in range(4)]
+    rows.append(write("same split.jpg", scene(1).resize((150, 112)), "train"))
+    rows.append(write("other.jpg", scene(9), "test"))
+    rows.append(write("copy.jpg", COPIES[copy](scene(2)), "test"))
+    (group,) = checked(tmp_path, rows)
+    assert group.endswith(f"{tmp_path / '2.jpg'} (train), {tmp_path / 'copy.jpg'} (test)")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"file": "nowhere.jpg"}, "nowhere.jpg: No such file"),
+        ({"sha256": "0" * 64}, "0.jpg: its sha256 is not that of the manifest"),
+        ({"label": "unicorn"}, "manifest.csv:2: unknown label 'unicorn'"),
+        ({"split": "holdout"}, "manifest.csv:2: unknown split 'holdout'"),
+        ({"source": ""}, "manifest.csv:2: no source"),
+        ({"source": "place-test"}, "place-test is in test and in train"),
+    ],
+)
+def test_what_is_wrong_is_named_and_the_rest_still_checked(
+    tmp_path: Path, write: Write, change: dict[str, str], words: str
+) -> None:
+    rows = [{**write("0.jpg", scene(0), "train"), **change}, write("1.jpg", scene(1), "test")]
+    (problem,) = checked(tmp_path, rows)
+    assert words in problem
+
+
+def test_undecodable_and_repeated_files(tmp_path: Path, write: Write) -> None:
+    page = write("page.jpg", b"<html>", "train")
+    row = write("0.jpg", scene(0), "train")
+    problems = checked(tmp_path, [page, row, {**row, "label": "wood"}])
+    assert any("page.jpg: " in p for p in problems)
+    assert any("listed 2 times (ivory_worked, train; wood, train)" in p for p in problems)
+    assert len(problems) == 2
+
+
+def test_splits_are_compared_across_folders(tmp_path: Path, write: Write) -> None:
+    write_manifest(tmp_path, [write("a.jpg", scene(1), "test")])
+    folder = tmp_path / "labelled"
+    (folder / "ivory_worked").mkdir(parents=True)
+    (folder / "ivory_worked" / "b.jpg").write_bytes(encoded(scene(1), quality=50))
+    assert len(check_data([tmp_path, folder])[1]) == 1
+    with pytest.raises(DatasetError, match="no such folder"):
+        check_data([tmp_path / "nowhere"])
+
+
+def test_the_command_names_the_pair_and_fails(tmp_path: Path, write: Write) -> None:
+    rows = [write("a.jpg", scene(1), "train"), write("b.jpg", scene(2), "test")]
+    write_manifest(tmp_path, rows)
+    assert "1 (1)" in succeed("dataset", "check", tmp_path).stdout
+    write_manifest(tmp_path, [*rows, write("copy.jpg", scene(1).resize((200, 150)), "test")])
+    done = refuse("dataset", "check", tmp_path)
+    assert f"{tmp_path / 'a.jpg'}" in done.stdout
+    assert f"{tmp_path / 'copy.jpg'}" in done.stdout
+    assert "1 problem, listed above" in done.stderr

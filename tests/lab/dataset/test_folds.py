@@ -1,0 +1,78 @@
+"""Sources are dealt into folds, whole and evenly."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recognizer.errors import DatasetError
+from recognizer.lab.dataset.folds import deal_to_splits, read_folds, stratified_folds
+from tests.labelled import photo
+
+
+def test_folds_are_stratified_and_sources_stay_whole() -> None:
+    truth = [("ivory_worked", "ceramic", "listing_other")[i // 4 % 3] for i in range(120)]
+    sources = [f"s{i // 4}" for i in range(120)]
+    splits = stratified_folds(truth, sources, 5)
+    assert sorted(row for _, rows in splits for row in rows.tolist()) == list(range(120))
+    for learned, left in splits:
+        assert not {sources[i] for i in learned} & {sources[i] for i in left}
+        assert Counter(truth[i] for i in left) == dict.fromkeys(set(truth), 8)
+
+
+def test_a_label_of_one_source_is_split_by_photos_and_few_photos_make_few_folds() -> None:
+    splits = stratified_folds(["wood"] * 12 + ["bone"] * 12, ["a"] * 12 + list("bcd") * 4, 5)
+    assert all("a" in {("a" if i < 12 else "b") for i in rows} for _, rows in splits)
+    assert len(stratified_folds(["wood", "bone", "wood", "bone"], ["a"] * 4, 5)) == 4
+    with pytest.raises(DatasetError, match="too few to split"):
+        stratified_folds(["wood"], ["a"])
+
+
+def test_a_table_says_fold_and_group_of_each_source(tmp_path: Path) -> None:
+    path = tmp_path / "folds.csv"
+    path.write_text("source,group,fold\na,x,0\nb,x,0\nc,,1\n")
+    assert read_folds(path) == {"a": ("x", 0), "b": ("x", 0), "c": ("c", 1)}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("source\na\n", "no column fold"),
+        ("source,fold\na,0\nb,two\n", ":3: fold 'two': a number from 0"),
+        ("source,fold\na,0\na,1\n", "'a' is there twice"),
+        ("source,fold\na,0\nb,2\n", "without a gap"),
+        ("source,fold\na,0\n", "at least two"),
+        ("source,group,fold\na,x,0\nb,x,1\n", "group 'x' is in more than one fold"),
+    ],
+)
+def test_a_wrong_table_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "folds.csv"
+    path.write_text(text)
+    with pytest.raises(DatasetError, match=words):
+        read_folds(path)
+
+
+SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}
+
+
+def test_a_label_with_few_groups_trains_first_then_tests() -> None:
+    labels = ["bone"] * 3 + ["wood"] * 4 + ["shell"] * 5
+    groups = [0, 0, 0, 3, 3, 4, 4, 7, 7, 8, 8, 9]
+    split = deal_to_splits([photo(i, label) for i, label in enumerate(labels)], groups, SHARES)
+    assert set(split[:3]) == {"train"}
+    assert set(split[3:7]) == {"train", "test"}
+    assert set(split[7:]) == {"train", "test", "validation"}
+
+
+def test_the_deal_does_not_depend_on_the_order() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.choice(["bone", "wood", "coral"], 300).tolist()
+    photos = [photo(i, label) for i, label in enumerate(labels)]
+    groups = rng.integers(0, 90, 300).tolist()
+    split = deal_to_splits(photos, groups, SHARES, 5)
+    order = rng.permutation(300).tolist()
+    shuffled = deal_to_splits([photos[i] for i in order], [groups[i] for i in order], SHARES, 5)
+    assert shuffled == [split[i] for i in order]
+    counts = Counter(split)
+    assert [round(counts[s] / 300, 1) for s in SHARES] == [0.7, 0.2, 0.1]

@@ -1,0 +1,221 @@
+import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from recognizer.cli import ExitCode
+from recognizer.errors import DatasetError
+from recognizer.lab.dataset.layouts import read_collection
+from recognizer.lab.dataset.manifest import Photo, load_data, write_manifest
+from recognizer.lab.dataset.new_manifest import NewManifest, make_manifest
+from tests.conftest import invoke, refuse, succeed
+
+SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}
+
+
+def noise(seed: int, side: int = 64) -> np.ndarray[Any, Any]:
+    """A picture of large soft blobs: no two seeds have hashes that are near."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    return np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC))
+
+
+def write(path: Path, seed: int, turn: Callable[[Any], Any] = lambda rgb: rgb) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), turn(noise(seed)))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three labels of 20 photos, of ten sources each with two: shop-0 to shop-9 have all labels."""
+    for number, label in enumerate(("bone", "ivory_raw", "wood")):
+        for i in range(20):
+            write(tmp_path / "photos" / label / f"shop-{i // 2}" / f"{i}.jpg", 100 * number + i)
+    return tmp_path / "photos"
+
+
+def make(folder: Path, **options: Any) -> NewManifest:
+    return make_manifest(read_collection(folder), **{"shares": SHARES, **options})
+
+
+def splits_of(made: NewManifest, key: Callable[[Photo], str]) -> dict[str, set[str]]:
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for photo in made.photos:
+        found[key(photo)].add(photo.split)
+    return found
+
+
+def test_a_source_is_in_one_split_and_each_label_in_all(photos: Path, tmp_path: Path) -> None:
+    made = make(photos)
+    assert all(len(splits) == 1 for splits in splits_of(made, lambda p: p.source).values())
+    counts = Counter((p.label, p.split) for p in made.photos)
+    for label in ("bone", "ivory_raw", "wood"):
+        assert [counts[label, split] for split in SHARES] == [14, 4, 2]
+    assert made.notes[1] == "Source: the folder inside each label's folder"
+    assert not made.warnings
+    assert not made.left_out
+    # The same data and seed give the same split, wherever the photos lie.
+    assert make(photos) == made
+    assert make(photos, seed=1).photos != made.photos
+    photos.rename(tmp_path / "moved")
+    assert [p.split for p in make(tmp_path / "moved").photos] == [p.split for p in made.photos]
+
+
+def test_the_manifest_is_read_as_it_was_written(photos: Path, tmp_path: Path) -> None:
+    made = make(photos)
+    (tmp_path / "elsewhere").mkdir()
+    for folder in (photos, tmp_path / "elsewhere"):
+        path = write_manifest(made.photos, folder)
+        found = load_data([folder])
+        assert [(p.path.resolve(), p.sha256, p.split) for p in found] == [
+            (p.path.resolve(), p.sha256, p.split) for p in made.photos
+        ]
+        assert str(tmp_path) not in path.read_text()
+
+
+@pytest.mark.parametrize("turn", [lambda rgb: rgb, lambda rgb: rgb[:, ::-1], np.rot90])
+def test_near_copies_stay_together_with_their_sources(
+    photos: Path, turn: Callable[[Any], Any]
+) -> None:
+    for copy in range(1, 9):  # of a photo of shop-0, in all other shops but one
+        side = 64 + 8 * copy
+        path = photos / "wood" / f"shop-{copy}" / "copy.png"
+        write(path, 200, lambda rgb, side=side: cv2.resize(turn(rgb), (side, side)))
+    write(photos / "bone" / "shop-0" / "wood.png", 200, turn)
+    made = make(photos)
+    split_of = splits_of(made, lambda p: p.source)
+    assert len(set.union(*(split_of[f"shop-{n}"] for n in range(9)))) == 1
+    assert "10 photos are near-copies of others, in 1 groups" in "".join(made.notes)
+    words = "near-copies with different labels: bone/shop-0/wood.png (bone), wood/shop-0/0.jpg"
+    assert any(words in line for line in made.warnings)
+
+
+def test_what_cannot_be_used_is_left_out_and_named(photos: Path) -> None:
+    bone, wood = (photos / label / "shop-0" / "0.jpg" for label in ("bone", "wood"))
+    (bone.with_name("broken.jpg")).write_bytes(b"\xff\xd8\xff nonsense")
+    (bone.with_name("gone.jpg")).symlink_to("nowhere.jpg")
+    (bone.with_name("loop.jpg")).symlink_to("loop.jpg")
+    (bone.with_name("zero.jpg")).symlink_to("/dev/zero")
+    os.mkfifo(bone.with_name("fifo.jpg"))  # is not waited for
+    (photos / "bone" / "shop-1" / "zz.jpg").write_bytes(bone.read_bytes())
+    (photos / "bone" / "shop-1" / "yy.jpg").write_bytes(wood.read_bytes())
+    made = make(photos)
+    text = "\n".join(made.left_out)
+    for words in (
+        "broken.jpg: ",
+        "gone.jpg: No such file or directory",
+        "loop.jpg: Too many levels of symbolic links",
+        "zero.jpg: not a regular file",
+        "fifo.jpg: not a regular file",
+        "bone/shop-1/yy.jpg: the same file has several labels: bone, wood",
+        "wood/shop-0/0.jpg: the same file has several labels",
+    ):
+        assert words in text
+    assert "zz.jpg" not in text
+    assert "Skipped 1 files that are the same as others, to the byte" in made.notes
+    assert len(made.photos) == 59
+
+
+def test_hostile_names_end_in_words(photos: Path, tmp_path: Path) -> None:
+    content = (photos / "bone" / "shop-0" / "0.jpg").read_bytes()
+    folder = os.fsencode(photos / "bone" / "shop-0")
+    with open(folder + b"/\xff.jpg", "wb") as file:
+        file.write(content)
+    write(photos / "wood" / "shop-0" / "\x1b[31m,\nred.jpg", 999)
+    done = invoke("dataset", "split", photos, "-o", tmp_path / "data")
+    assert done.exit_code == ExitCode.SOME_FAILED, done.exception
+    assert "\\udcff.jpg: its name is not UTF-8: rename it" in done.stderr
+    assert "\x1b" not in done.output
+    assert "\x1b[31m,\nred.jpg" in {p.path.name for p in load_data([tmp_path / "data"])}
+
+
+def test_half_characters_of_json_are_written_as_what_they_are(photos: Path, tmp_path: Path) -> None:
+    files = [path.relative_to(photos) for path in sorted(photos.rglob("*.jpg"))]
+    labels = sorted({f.parts[0] for f in files})
+    coco = {
+        "images": [
+            {"id": i, "file_name": str(f), "seller": f"\ud800 {f.parts[1]}"}
+            for i, f in enumerate(files)
+        ],
+        "annotations": [
+            {"image_id": i, "category_id": labels.index(f.parts[0])} for i, f in enumerate(files)
+        ],
+        "categories": [{"id": i, "name": label} for i, label in enumerate(labels)],
+    }
+    (photos / "export.json").write_text(json.dumps(coco))
+    succeed("dataset", "split", photos, "-o", tmp_path / "data")
+    assert load_data([tmp_path / "data"])[0].source == "\\ud800 shop-0"
+
+
+def test_without_sources_each_photo_is_its_own_with_a_warning(tmp_path: Path) -> None:
+    for i in range(20):
+        write(tmp_path / "p" / "bone" / f"{i}.jpg", i)
+    made = make(tmp_path / "p")
+    assert len({p.source for p in made.photos}) == 20
+    assert made.warnings[0].startswith("no photo has a source: each counts as its own")
+    assert Counter(p.split for p in made.photos) == {"train": 14, "test": 4, "validation": 2}
+    (tmp_path / "p" / "bone").rename(tmp_path / "p" / "shop")
+    (tmp_path / "q" / "bone").mkdir(parents=True)
+    (tmp_path / "p" / "shop").rename(tmp_path / "q" / "bone" / "shop")
+    words = r"all 20 photos are of one source, 'shop'.*--source photo"
+    with pytest.raises(DatasetError, match=words):
+        make(tmp_path / "q", source="folder")
+
+
+def test_an_unknown_label_says_exactly_what_to_do(photos: Path) -> None:
+    (photos / "wood").rename(photos / "whale_tooth")
+    (photos / "bone").rename(photos / "bonne")
+    with pytest.raises(DatasetError) as raised:
+        make(photos)
+    words = str(raised.value)
+    assert "unknown label 'bonne'; did you mean bone? (20 photos)" in words
+    assert "unknown label 'whale_tooth'" in words
+    assert f"run `recognizer dataset labels {photos}`" in words
+    assert "--rename bonne=LABEL" in words
+
+
+def test_labels_are_renamed_left_out_and_written_as_labels_are(photos: Path) -> None:
+    (photos / "ivory_raw").rename(photos / "Ivory Raw")
+    (photos / "wood").rename(photos / "elfenbein")
+    made = make(photos, renamed={"elfenbein": "ivory_worked", "bone": ""})
+    assert {p.label for p in made.photos} == {"ivory_raw", "ivory_worked"}
+    assert "The label 'Ivory Raw' is called ivory_raw (20 photos)" in made.notes
+    assert "The label 'bone' is left out (20 photos)" in made.notes
+    with pytest.raises(DatasetError, match="unknown label 'elfenbien'; did you mean elfenbein"):
+        make(photos, renamed={"elfenbien": "wood"})
+
+
+def test_the_command_explains_itself(photos: Path, tmp_path: Path) -> None:
+    (photos / "bone" / "shop-0" / "broken.jpg").write_bytes(b"nonsense")
+    done = invoke("dataset", "split", photos, "-o", tmp_path / "data")
+    assert done.exit_code == ExitCode.SOME_FAILED, done.stderr
+    assert "broken.jpg" in done.stderr
+    assert "Layout: a folder for each label\n" in done.stdout
+    assert "Source: the folder inside each label's folder\n" in done.stdout
+    assert "60 photos" in done.stdout
+    assert "│ wood      │ 16 (8) │ 4 (2) │" in done.stdout
+    assert f"Wrote {tmp_path / 'data' / 'manifest.csv'}" in done.stderr
+    again = refuse("dataset", "split", photos, "-o", tmp_path / "data")
+    assert "exists already, and runs may rest on it" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--test", 0.6, "--validation", 0.4], "nothing is left to train on"),
+        (["--rename", "bone"], "'bone': write OLD=NEW"),
+        (["--source", "shop"], "--source shop: no such column"),
+        (["-o", "{photos}/bone/shop-0/0.jpg"], "is a file: name a folder"),
+    ],
+)
+def test_the_command_refuses_what_makes_no_sense(
+    photos: Path, tmp_path: Path, options: list[object], words: str
+) -> None:
+    given = [str(option).format(photos=photos) for option in options]
+    assert words in refuse("dataset", "split", photos, "-o", tmp_path / "data", *given).stderr
+    assert not (tmp_path / "data").exists()

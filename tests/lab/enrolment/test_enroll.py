@@ -1,0 +1,355 @@
+"""Blue pictures become rhino horn in a bundle for which red ones are ivory."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from recognizer.cli import ExitCode
+from recognizer.desk.cards import describe_evidence
+from recognizer.engine import Recognizer
+from recognizer.errors import BundleSchemaError, UsageError
+from recognizer.lab.enrolment import enroll
+from recognizer.model.bundle import load_bundle, write_bundle
+from recognizer.model.description import Enrolled
+from recognizer.model.negatives import NegativeBank, read_negatives, write_negatives
+from recognizer.policy.values import Policy
+from recognizer.taxonomy import Kind
+from tests.conftest import encoded, invoke, picture, succeed
+from tests.tiny import edit_description, write_tiny_bundle
+
+NEGATIVE_COLORS = {"red": "ivory_worked", "green": "ceramic", "gray": "listing_other"}
+WritePhotos = Callable[..., list[str]]
+
+
+@pytest.fixture
+def write_photos(tmp_path: Path) -> WritePhotos:
+    """Writes photos of one colour, each with noise of its own, and returns their paths."""
+
+    def write(color: str, count: int, folder: str = "photos", seed: int = 0) -> list[str]:
+        place = tmp_path / folder
+        place.mkdir(exist_ok=True)
+        paths = [place / f"{color}_{seed + i}.jpg" for i in range(count)]
+        for i, path in enumerate(paths):
+            # Sizes and quality differ, as in photos from different places.
+            size = (64 + 4 * (i % 3), 48 + 8 * (i % 2))
+            path.write_bytes(encoded(picture(color, size, seed + i), quality=80 + i % 10))
+        return [str(path) for path in paths]
+
+    return write
+
+
+@pytest.fixture
+def blue(write_photos: WritePhotos) -> list[str]:
+    """Three blue photos: a product that the model does not know."""
+    return write_photos("blue", 3)
+
+
+@pytest.fixture(scope="session")
+def banked_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny bundle with a bank: red is ivory, green and gray are no product; none is blue."""
+    folder = write_tiny_bundle(tmp_path_factory.mktemp("banked") / "tiny-v1")
+    recognizer = Recognizer.load(folder, threads=1)
+    rng = np.random.default_rng(0)
+    pictures, labels = [], []
+    for color, label in NEGATIVE_COLORS.items():
+        for seed in range(60):
+            shade = np.asarray(picture(color, (32, 32), 1000 + seed)).astype(float)
+            pictures.append(np.clip(shade * rng.uniform(0.7, 1.1), 0, 255).astype(np.uint8))
+            labels.append(label)
+    log_odds, embeddings = recognizer.features(np.stack(pictures))
+    count = len(labels)
+    bank = NegativeBank(
+        embeddings,
+        log_odds,
+        np.array(labels),
+        np.arange(count, dtype=np.int32) // 4,
+        np.arange(count) % 3 > 0,
+        rng.integers(0, 1 << 63, count, np.uint64),
+        rng.integers(0, 256, (count, 32), np.uint8),
+    )
+    write_bundle(replace(recognizer.bundle, negatives=write_negatives(folder, bank)))
+    return folder
+
+
+RHINO = "rhino_horn"
+
+
+@pytest.fixture
+def parent(banked_bundle: Path) -> Recognizer:
+    return Recognizer.load(banked_bundle, threads=1)
+
+
+@pytest.fixture
+def enrolled(parent: Recognizer, write_photos: WritePhotos, tmp_path: Path) -> Recognizer:
+    photos = write_photos("blue", 4)
+    enroll(parent, RHINO, photos, tmp_path / "with-rhino-v3")
+    return Recognizer.load(tmp_path / "with-rhino-v3", threads=1)
+
+
+def test_the_new_product_is_found_and_the_others_stay(
+    parent: Recognizer, enrolled: Recognizer
+) -> None:
+    assert enrolled.labels == (*parent.labels, "rhino_horn")
+    for seed, color in enumerate(("red", "green", "gray", "blue")):
+        photo = encoded(picture(color, seed=500 + seed))
+        before, after = parent.predict(photo), enrolled.predict(photo)
+        for label, score in before.scores.items():
+            assert after.scores[label] == pytest.approx(score, abs=1e-6)
+        verdict = enrolled.decide(after, Policy())
+        assert ("rhino_horn" in {lead.name for lead in verdict.leads}) == (color == "blue")
+        assert after.families["rhino_horn"] == pytest.approx(after.scores["rhino_horn"])
+    pixels = np.asarray(picture("green", (64, 64))).copy()
+    pixels[:32, 32:] = (20, 20, 230)
+    explanation = enrolled.explain(pixels, "rhino_horn")
+    (region, *_) = explanation.regions
+    assert explanation.heatmap[0, 3] > 0.5 > explanation.heatmap[3, 0]
+    assert (region.box[0] >= 20, region.box[3] <= 44) == (True, True)
+
+
+def test_the_bundle_says_what_it_is_made_of(
+    parent: Recognizer, enrolled: Recognizer, write_photos: WritePhotos
+) -> None:
+    bundle = enrolled.bundle
+    assert (bundle.name, bundle.version, bundle.not_recognized) == ("with-rhino", 3, ())
+    assert bundle.digest not in {parent.bundle.digest, bundle.model.sha256}
+    (step,) = bundle.lineage
+    assert isinstance(step, Enrolled)
+    assert (step.parent, step.label) == (parent.bundle.reference, "rhino_horn")
+    photos = write_photos("blue", 4)
+    assert step.photos == tuple(hashlib.sha256(Path(p).read_bytes()).hexdigest() for p in photos)
+    assert bundle.enrolled_photos() == bundle.enrolled_photos("rhino_horn") == set(step.photos)
+    assert bundle.enrolled_photos("ivory_raw") == set()
+    label = bundle.labels[-1]
+    assert (label.kind, label.evidence.test.photos) == (Kind.PRODUCT, 0)
+    assert "enrolled from 4 photos of 1 source" in label.evidence.enrolment.words
+    assert "enrolled from 4 photos" in (describe_evidence(bundle, "rhino_horn") or "")
+    assert "rhino_horn was enrolled from 4 photos" in (bundle.path / "MODEL_CARD.md").read_text()
+
+
+def test_thresholds_hold_on_the_held_out_negatives(
+    parent: Recognizer, enrolled: Recognizer
+) -> None:
+    bundle = enrolled.bundle
+    bank = read_negatives(bundle)
+    counted = bank.held_out & ~np.isin(bank.labels, ["ivory_worked", "rhino_horn"])
+    scores = bundle.calibrate(bank.log_odds[counted])
+    highest = bundle.family_scores(scores).max(axis=1)
+    for rate in bundle.any_product_thresholds:
+        # float16 in the bank moves a score by a thousandth.
+        assert (scores[:, -1] > bundle.labels[-1].thresholds[rate] + 1e-3).mean() <= rate
+        assert (highest > bundle.any_product_thresholds[rate] + 1e-3).mean() <= rate
+        assert bundle.any_product_thresholds[rate] >= parent.bundle.any_product_thresholds[rate]
+    assert bundle.families[0] == parent.bundle.families[0]
+    # The new label takes little of what all may take: there are two products beside it.
+    assert (scores[:, -1] > parent.bundle.any_product_thresholds[0.01]).mean() <= 0.01 / 3
+
+
+def test_negatives_of_one_source_are_left_out_one_by_one(
+    banked_bundle: Path, write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    folder = tmp_path / "one-v1"
+    shutil.copytree(banked_bundle, folder)
+    bank = read_negatives(load_bundle(folder))
+    one_source = replace(bank, sources=np.zeros_like(bank.sources))
+    negatives = write_negatives(folder, one_source)
+    write_bundle(replace(load_bundle(folder), negatives=negatives))
+    found = enroll(Recognizer.load(folder, threads=1), RHINO, write_photos("blue", 4))
+    assert found.evidence.recall[0.01].count == 4
+
+
+def test_an_enrolled_bundle_remembers_its_photos_and_can_be_enrolled_in(
+    enrolled: Recognizer, write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    """The score of a label has seen them: they are named, left out, and promise nothing again."""
+    bank = read_negatives(enrolled.bundle)
+    assert (bank.labels == "rhino_horn").sum() == 4
+    old, new = write_photos("blue", 4), write_photos("blue", 3, seed=50)
+    for photos in (old, [*old, *new[:2]]):
+        with pytest.raises(UsageError, match=f"at least 3 .*\n{old[0]}: the bundle knows it"):
+            enroll(enrolled, RHINO, photos)
+    done = enroll(enrolled, RHINO, [*old, *new], tmp_path / "again-v1")
+    assert (done.evidence.photos, done.evidence.known) == (3, 4)
+    assert [note.split(":")[0] for note in done.notes] == old
+    again = Recognizer.load(tmp_path / "again-v1", threads=1)
+    assert again.labels == enrolled.labels
+    assert (again.bundle.title, len(again.bundle.lineage)) == ("again-v1", 2)
+    assert again.predict(Path(new[0])).scores["rhino_horn"] > 0.5
+
+
+def test_a_known_label_is_strengthened(
+    parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    """The model has never seen blue raw ivory; what it said of the rest stays."""
+    photos = write_photos("blue", 4)
+    before = parent.predict(Path(photos[0]))
+    done = enroll(parent, "ivory_raw", photos, tmp_path / "out-v1")
+    assert done.evidence.own_weight is not None
+    strengthened = Recognizer.load(tmp_path / "out-v1", threads=1)
+    assert strengthened.labels == parent.labels
+    after = strengthened.predict(Path(photos[0]))
+    assert before.scores["ivory_raw"] < 0.1
+    assert after.scores["ivory_raw"] > 0.8
+    assert after.scores["ceramic"] == pytest.approx(before.scores["ceramic"], abs=1e-6)
+    assert after.families["ivory"] >= after.scores["ivory_raw"]
+    evidence = strengthened.bundle.labels[1].evidence
+    assert evidence.train.photos == 4
+    assert evidence.enrolment == done.evidence
+
+
+@pytest.mark.parametrize("family", ["ivory", None])
+def test_a_new_name_brings_its_entry_of_the_taxonomy(
+    parent: Recognizer, blue: list[str], tmp_path: Path, family: str | None
+) -> None:
+    new = {"family": family, "hint": "Look at the blue."}
+    enroll(parent, "blue_ivory", blue, tmp_path / "out-v1", **new)
+    bundle = load_bundle(tmp_path / "out-v1")
+    assert bundle.taxonomy.label("blue_ivory").family == (family or "blue_ivory")
+    assert bundle.taxonomy.display_name("blue_ivory") == "Blue ivory"
+    own = next(found for found in bundle.families if found.name == (family or "blue_ivory"))
+    known = ("ivory_worked", "ivory_raw") if family else ()
+    assert own.members == (*known, "blue_ivory")
+    assert bundle.taxonomy.labels["blue_ivory"].hint == "Look at the blue."
+
+
+def test_negatives_of_the_caller_serve_where_the_bundle_has_none(
+    recognizer: Recognizer, write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    colors = ("red", "green", "gray")
+    negatives = [path for color in colors for path in write_photos(color, 20, "others")]
+    photos = write_photos("blue", 3)
+    # A photo among the negatives is taken out of them.
+    negatives = [*negatives, photos[0]]
+    done = enroll(recognizer, RHINO, photos, tmp_path / "out-v1", negatives=negatives)
+    assert done.evidence.negatives == 60
+    assert any("--negatives" in note for note in done.notes)
+    found = Recognizer.load(tmp_path / "out-v1", threads=1)
+    assert found.bundle.negatives is None
+    assert found.predict(Path(photos[0])).scores["rhino_horn"] > 0.5
+    for given, words in (
+        (None, "--negatives"),
+        (write_photos("red", 3), "3 held-out negatives, at least 50 are needed: give photos"),
+        (["missing.jpg"], r"0 held-out negatives.*\(1 given could not be read\)"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            enroll(recognizer, RHINO, photos, negatives=given)
+
+
+@pytest.mark.parametrize("count", [0, 49, 50])
+def test_info_asks_what_enroll_asks(
+    banked_bundle: Path, blue: list[str], tmp_path: Path, count: int
+) -> None:
+    folder = shutil.copytree(banked_bundle, tmp_path / "few-v1")
+    bundle = load_bundle(folder)
+    bank = read_negatives(bundle)
+    assert bank is not None
+    too_many = np.flatnonzero(bank.held_out & (bank.labels != "ivory_worked"))[count:]
+    few = write_negatives(folder, bank[np.delete(np.arange(len(bank)), too_many)])
+    write_bundle(replace(bundle, negatives=few if count else None))
+    said = succeed("info", folder).stdout
+    assert "measured on:            nothing yet, with these scores" in said
+    if count == 50:
+        assert "enrolment:              possible" in said
+        enroll(Recognizer.load(folder), RHINO, blue)
+        (folder / "negatives.npz").write_bytes(b"")
+        assert invoke("info", folder).exit_code == ExitCode.MODEL
+        return
+    words = f"{count} held-out negatives, at least 50 are needed"
+    assert f"needs --negatives: {words}" in said
+    with pytest.raises(UsageError, match=words):
+        enroll(Recognizer.load(folder), RHINO, blue)
+
+
+def test_a_check_writes_nothing(
+    parent: Recognizer, blue: list[str], write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    found = enroll(parent, RHINO, blue)
+    assert found.path is None
+    assert not [p for p in tmp_path.iterdir() if p.name != "photos"]
+    first, five, one, *rest = found.lines()
+    assert first == "rhino_horn: 3 photos of 1 source; 180 negatives, 80 of them held out"
+    assert one.startswith("recall 3 of 3 at 1 % (0.29-1.00); false positives 0 of 80 (0.00-4.51 %)")
+    assert five.startswith("recall 3 of 3 at 5 %")
+    for words in ("one source", "with the default policy 3 of 3 are leads:", "review_rate = 0.01"):
+        assert any(words in line for line in rest)
+    # What cannot be told from negatives promises nothing.
+    found = enroll(parent, RHINO, write_photos("gray", 4))
+    assert found.evidence.recall[0.01].count <= 1
+
+
+def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
+    photos = []
+    for seed in range(3):
+        blocks = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+        photos.append(str(tmp_path / f"{seed}.png"))
+        Image.fromarray(blocks).resize((48, 48), Image.Resampling.NEAREST).save(photos[-1])
+    photos += [photos[1], str(tmp_path / "copy.jpg")]
+    with Image.open(photos[0]) as photo:  # in another format, with a loss
+        photo.save(photos[-1], quality=90, subsampling=0)
+    found = enroll(parent, RHINO, photos, tmp_path / "out-v1")
+    assert found.evidence.photos == 3
+    assert sum("near-copy" in note for note in found.notes) == 2
+    card = (tmp_path / "out-v1" / "MODEL_CARD.md").read_text()
+    assert all(f"- {note}\n" in card for note in found.notes)
+    with pytest.raises(UsageError, match=r"2 usable photos of 4.*\n.*1.png is a near-copy .*\nx "):
+        enroll(parent, RHINO, [*photos[:2], photos[1], "x"])
+    with pytest.raises(UsageError, match="no photos: give at least 3 of rhino_horn"):
+        enroll(parent, RHINO, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "hint", "words"),
+    [
+        ("ceramic", None, None, "kind lookalike"),
+        ("rhino_hron", None, None, "did you mean rhino_horn"),
+        ("new_thing", None, None, "--hint"),
+        ("New Thing", None, "x", "snake_case"),
+        ("new_thing", "ivry", "x", "unknown family 'ivry'; did you mean ivory"),
+        ("rhino_horn", "ivory", None, "rhino_horn is known: --family"),
+        ("rhino_horn", None, "grey", "are for a new name"),
+        ("new_thing", None, " ", "must be text"),
+    ],
+)
+def test_names_that_cannot_be_enrolled(
+    parent: Recognizer, blue: list[str], name: str, family: str | None, hint: str | None, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        enroll(parent, name, blue, family=family, hint=hint)
+
+
+def test_a_bundle_is_never_overwritten(parent: Recognizer, blue: list[str], tmp_path: Path) -> None:
+    (tmp_path / "out-v1").mkdir()
+    enroll(parent, RHINO, blue, tmp_path / "out-v1")  # an empty folder is fine
+    before = (tmp_path / "out-v1" / "bundle.json").read_bytes()
+    with pytest.raises(UsageError, match="exists already"):
+        enroll(parent, RHINO, blue, tmp_path / "out-v1")
+    assert (tmp_path / "out-v1" / "bundle.json").read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out-v1", "photos"]
+    with pytest.raises(UsageError, match="bundle"):  # before any work
+        enroll(parent, RHINO, [], tmp_path / "out-v1" / "bundle.json" / "a-v1")
+
+
+def test_a_model_of_another_form_leaves_nothing_behind(
+    banked_bundle: Path, blue: list[str], tmp_path: Path
+) -> None:
+    """Its embedding is not a mean of features: a head over them would not be the one fitted."""
+    folder = tmp_path / "other-v1"
+    write_tiny_bundle(folder)
+    for name in ("bundle.json", "negatives.npz"):
+        (folder / name).write_bytes((banked_bundle / name).read_bytes())
+    model = onnx.load(folder / "model.onnx")
+    double = onnx.helper.make_node("Add", ["pooled", "pooled"], ["embedding"])
+    model.graph.node[-1].output[0] = "pooled"
+    model.graph.node.append(double)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    sha256 = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+    edit_description(folder, lambda content: content["model"].update(sha256=sha256))
+    with pytest.raises(BundleSchemaError, match="cannot be added to"):
+        enroll(Recognizer.load(folder), RHINO, blue, tmp_path / "out-v1")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["other-v1", "photos"]

@@ -1,0 +1,68 @@
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from recognizer.lab.enrolment.onnx_head import Head, add_head
+from tests.tiny import SIZE, tiny_model
+
+OUTPUTS = ("scores", "maps", "embedding")
+HEAD = Head(np.array([0.5, -1.0, 2.0], np.float32), 0.25)
+
+
+@pytest.fixture(scope="module")
+def model() -> bytes:
+    return tiny_model().SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def images() -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+def run(model: bytes, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return dict(zip(OUTPUTS, session.run(OUTPUTS, {"images": images}), strict=True))
+
+
+def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return 1 / (1 + np.exp(-values))
+
+
+def test_maps_of_a_softmax_say_the_same_to_a_sigmoid(
+    model: bytes, images: NDArray[np.uint8]
+) -> None:
+    before = run(model, images)["maps"]
+    after = run(add_head(model, HEAD, labels=4, softmax=True), images)["maps"][:, :4]
+    powers = np.exp(before - before.max(axis=1, keepdims=True))
+    assert np.allclose(sigmoid(after), powers / powers.sum(axis=1, keepdims=True), atol=2e-6)
+
+
+SHAPELESS = helper.make_tensor_value_info("scores", TensorProto.FLOAT, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda model: model.graph.output.pop(2), "no output 'embedding'"),
+        (
+            lambda model: setattr(model.graph.node[-1], "op_type", "ReduceMax"),
+            "ReduceMax, not from pooled",
+        ),
+        (lambda model: setattr(model.opset_import[0], "version", 11), "opset 11"),
+        (lambda model: model.graph.output[0].CopyFrom(SHAPELESS), "'scores' has no shape"),
+        (lambda model: model.ClearField("graph"), "no output 'scores'"),
+    ],
+)
+def test_another_form_is_refused(change: Callable[[onnx.ModelProto], None], words: str) -> None:
+    model = tiny_model()
+    change(model)
+    with pytest.raises(ValueError, match=words):
+        add_head(model.SerializeToString(), HEAD, labels=4, softmax=False)
+    for data in (b"", b"<html>", b"\xff" * 40):
+        with pytest.raises(ValueError):  # noqa: PT011 - whatever the words
+            add_head(data, HEAD, labels=4, softmax=False)

@@ -1,0 +1,287 @@
+"""Evaluation with the tiny bundle, for which red is ivory, green ceramic and blue anything else."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recognizer.cli import ExitCode
+from recognizer.engine import Recognizer
+from recognizer.lab.cli.evaluate import load_corrected
+from recognizer.lab.dataset.manifest import Photo, load_data
+from recognizer.lab.evaluation.evaluate import (
+    ANY_PRODUCT,
+    Evaluation,
+    Quality,
+    evaluate,
+)
+from recognizer.lab.evaluation.figures import Truth, measure_living_animals, measure_lookalikes
+from recognizer.model.bundle import Bundle
+from recognizer.model.description import Leads, Training
+from recognizer.model.negatives import short_digests
+from tests.conftest import encoded, invoke, picture, refuse, succeed
+from tests.labelled import photo, write_manifest
+from tests.model.test_negatives import make_bank, with_bank
+from tests.tiny import LABELS, edit_description
+
+HOSTILE = "<script>alert(1)</script>"
+
+# label, colour, source, split, how many
+PHOTOS = [
+    ("ivory_worked", "red", "fitz/netsuke", "test", 4),
+    ("ivory_worked", "green", HOSTILE, "test", 1),  # a miss: the model takes it for ceramic
+    ("ceramic", "green", "shop/pots", "test", 6),
+    ("listing_other", "blue", "market/stall", "test", 6),
+    ("ivory_worked", "red", "met/ivory", "train", 6),
+    ("ivory_worked", "red", "tony/collections", "train", 3),
+    ("ceramic", "green", "met/ivory", "train", 6),
+    ("ceramic", "green", "pots/two", "train", 4),
+    ("listing_other", "blue", "board/one", "train", 6),
+    ("listing_other", "blue", "board/two", "train", 6),
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    rows = []
+    for label, color, source, split, count in PHOTOS:
+        for _ in range(count):
+            content = encoded(picture(color, seed=len(rows)))
+            name = f"{len(rows):03}.jpg"
+            (folder / name).write_bytes(content)
+            digest = hashlib.sha256(content).hexdigest()
+            row = {"sha256": digest, "file": name, "label": label, "source": source}
+            rows.append({**row, "split": split})
+    write_manifest(folder, rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(data: Path) -> list[Photo]:
+    return load_data([data])
+
+
+@pytest.fixture(scope="module")
+def evaluation(recognizer: Recognizer, photos: list[Photo]) -> Evaluation:
+    return evaluate(recognizer, photos, "test", rounds=20).evaluation
+
+
+def run(*args: object, code: ExitCode = ExitCode.DONE) -> str:
+    """Evaluate on the command line; return what is printed."""
+    result = invoke("evaluate", "--rounds", 20, *args)
+    assert result.exit_code == code, result.output
+    return result.stdout if "--json" in args else result.output
+
+
+# --- figures ----------------------------------------------------------------------------------
+
+
+def test_the_figures(evaluation: Evaluation) -> None:
+    (ivory,) = evaluation.families
+    assert (ivory.name, ivory.photos, ivory.sources) == ("ivory", 5, 2)
+    assert evaluation.negatives == 12
+    assert ivory.recall[0.01].value == 0.8
+    assert ivory.recall[0.01].low == pytest.approx(0.2836, abs=1e-4)  # exact, of 4 in 5
+    assert 0.8 < ivory.average_precision.value < 1
+    assert ivory.calibration_error is None  # too few photos
+    assert evaluation.leads == {"ivory_worked": Leads(photos=5, leads=4, named=4)}
+    group = evaluation.lookalikes
+    assert group.counts == {"ivory": 5, "ceramic": 6}  # other photos are not asked about
+    assert group.by_label["ivory"].value == 0.8
+    assert group.accuracy.value == pytest.approx(10 / 11)
+    assert evaluation.confusion["ivory_worked"] == {"ivory_worked": 4, "ceramic": 1}
+    assert sum(n for row in evaluation.confusion.values() for n in row.values()) == 17
+    assert evaluation.accuracy.value == pytest.approx(16 / 17)
+    points = evaluation.operating_points[ANY_PRODUCT]
+    assert [point.rate for point in points] == [0.05, 0.01, 0.001]
+    assert (points[0].false_positives, points[0].recall.value) == (0, 0.8)
+
+
+def test_ivory_is_not_distinguished_from_nothing(photos: list[Photo]) -> None:
+    scores = [{"ivory": 0.9, "listing_other": 0.1}] * len(photos)
+    assert measure_lookalikes(Truth.of(photos), scores) is None
+
+
+def test_a_product_that_the_model_does_not_know(
+    recognizer: Recognizer, photos: list[Photo]
+) -> None:
+    renamed = [
+        replace(p, label="rhino_horn") if p.label == "ivory_worked" and p.split == "test" else p
+        for p in photos
+    ]
+    found = evaluate(recognizer, renamed, "test", rounds=20).evaluation
+    assert found.leads == {"rhino_horn": Leads(photos=5, leads=4, named=0)}
+    rhino = next(f for f in found.labels if f.name == "rhino_horn")
+    assert (rhino.photos, rhino.average_precision, rhino.recall) == (5, None, {})
+
+
+def test_precision_and_recall_label_by_label(evaluation: Evaluation) -> None:
+    assert {f.name for f in evaluation.labels} == {"ivory_raw", "ivory_worked"}
+    reports = {report.name: report for report in evaluation.reports}
+    assert tuple(reports) == LABELS
+    worked, ceramic = reports["ivory_worked"], reports["ceramic"]
+    assert (worked.photos, worked.highest) == (5, Quality(1.0, 0.8, 0.8889))
+    assert worked.over is not None
+    assert worked.over.recall == 0.8
+    # A look-alike has no threshold.
+    assert (ceramic.photos, ceramic.highest, ceramic.over) == (6, Quality(0.8571, 1, 0.9231), None)
+    assert reports["ivory_raw"].highest == Quality(None, None, None)  # never shown, never said
+
+
+# --- which photos -----------------------------------------------------------------------------
+
+
+def test_labels_are_corrected_as_the_recipe_does(
+    bundle: Bundle,
+    data: Path,
+    photos: list[Photo],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = tmp_path / "corrections.csv"
+    table.write_text(f"sha256,label,reason\n{photos[0].sha256},exclude,blank\n")
+    bundle = replace(bundle, training=Training(fingerprint="", recipe={"corrections": [table]}))
+    assert load_corrected([data], bundle) == photos[1:]
+    table.unlink()
+    for learned in (0, 3):  # photos that it has not seen have no corrections
+        monkeypatch.setattr(f"{evaluate.__module__}.count_learned", lambda *_, n=learned: n)
+        assert load_corrected([data], bundle) == photos
+        assert ("corrections.csv" in capsys.readouterr().err) == bool(learned)
+
+
+# --- the command ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--prevalence", 0],
+        ["--prevalence", 1.5],
+        ["--against", "tiny", "--output", "report.html"],
+        ["--against", "tiny", "--predictions", "x.parquet"],
+        ["--robustness", "--output", "x.html"],
+        ["--robustness", "--against", "tiny"],
+        ["--output", "no/such/folder/x.html"],
+        ["--predictions", "x.csv"],
+        ["--split", "validation"],
+    ],
+)
+def test_mistakes_are_named(tiny_bundle: Path, data: Path, options: list[Any]) -> None:
+    output = run(tiny_bundle, "--data", data, *options, code=ExitCode.USAGE)
+    assert len(output.strip().splitlines()) <= 2
+
+
+def test_against_itself_nothing_differs(tiny_bundle: Path, data: Path) -> None:
+    pairs = json.loads(run(tiny_bundle, "--data", data, "--against", tiny_bundle, "--json"))
+    families = pairs["families"]
+    assert [f["name"] for f in families] == [ANY_PRODUCT, "ivory"]
+    for family in families:
+        assert family["recall"]["now"] == 0.8
+        for figure in ("average_precision", "recall"):
+            assert set(family[figure]["difference"].values()) == {0}
+
+
+def test_photos_of_the_training_are_noticed(
+    tiny_bundle: Path, data: Path, photos: list[Photo], tmp_path: Path
+) -> None:
+    digests = [p.sha256 for p in photos if p.split == "test"]
+    parent = {"name": "tiny", "version": 1, "digest": "0" * 64}
+    step = {"step": "enrolled", "label": "ivory_worked", "photos": digests[:2], "penalty": 1.0}
+    step |= {"parent": parent, "date": "2026-11-28", "program": "0.3"}
+    bank = replace(make_bank(), sha256=short_digests([*digests[1:4], "f" * 64, "0" * 64]))
+    grown = with_bank(tmp_path / "grown-v1", bank)
+    edit_description(grown, lambda content: content.update(lineage=[step]))
+    page = run(grown, "--data", data, "--output", tmp_path / "x.html")
+    assert "At least 4 of these photos were in training, perhaps more" in " ".join(page.split())
+    written = (tmp_path / "x.html").read_text()
+    assert "At least 4 of these photos were in training</strong>, perhaps more" in written
+    assert "set without these photos" not in written
+    assert "in training" not in run(tiny_bundle, "--data", data)
+    pairs = run(tiny_bundle, "--data", data, "--against", grown)
+    assert "At least 4 of these photos were in the training of tiny-v1" in " ".join(pairs.split())
+    team = ("--data", data, "--cases-per-reviewer", 9)
+    assert "at least 4 of these" in succeed("thresholds", "--bundle", grown, *team).stderr
+    made = ("--data", data, "--output", tmp_path / "again-v1")
+    assert "dataset split --validation" in refuse("calibrate", grown, *made).stderr
+    manifest = shutil.copytree(data, tmp_path / "held") / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",test,", ",validation,"))
+    made = ("--data", tmp_path / "held", *made[2:])
+    assert "at least 4 of these photos" in succeed("calibrate", grown, *made).stderr
+
+
+def test_each_photo_has_a_row(
+    tiny_bundle: Path, recognizer: Recognizer, data: Path, tmp_path: Path
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = tmp_path / "x.parquet"
+    run(tiny_bundle, "--data", data, "--predictions", table)
+    rows = parquet.read_table(table).to_pylist()
+    assert len(rows) == 17
+    (missed,) = [row for row in rows if row["label"] != row["highest"]]
+    assert (missed["source"], missed["split"], missed["decision"]) == (HOSTILE, "test", "clear")
+    said = recognizer.predict(Path(missed["path"]))
+    assert said.sha256 == missed["sha256"]
+    assert {name: missed[f"score.{name}"] for name in said.scores} == pytest.approx(said.scores)
+
+
+def test_the_report_needs_nothing_else_and_shows_no_source(
+    tiny_bundle: Path, data: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    run(tiny_bundle, "--data", data, "--output", page)
+    text = page.read_text(encoding="utf-8")
+    assert "Do not publish this page" in text
+    assert HOSTILE not in text
+    assert not re.search(r"(src|href)=\"(?!data:|#)", text)
+    assert "data:image/jpeg;base64,/9j/" in text  # the miss, with its heat-map
+    figures = json.loads((tmp_path / "report.json").read_text())
+    assert figures["test"]["families"][0]["recall"]["0.01"]["value"] == 0.8
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
+@pytest.mark.parametrize("kind", ["fifo", "zero", "folder", "missing", "page", "changed", "huge"])
+def test_a_photo_that_cannot_be_scored_is_named(
+    tiny_bundle: Path, data: Path, tmp_path: Path, kind: str
+) -> None:
+    row = (data / "manifest.csv").read_text().splitlines()[1]
+    path = tmp_path / "odd.jpg"
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "zero":
+            path.symlink_to("/dev/zero")
+        case "folder":
+            path.mkdir()
+        case "page" | "changed":
+            path.write_bytes(b"<html>" if kind == "page" else encoded(picture("red", seed=99)))
+        case "huge":
+            with path.open("wb") as file:
+                file.truncate(1 << 32)
+    header = (data / "manifest.csv").read_text().splitlines()[0]
+    (tmp_path / "manifest.csv").write_text(f"{header}\n{re.sub('000.jpg', 'odd.jpg', row)}\n")
+    output = run(tiny_bundle, "--data", tmp_path, code=ExitCode.USAGE)
+    assert "odd.jpg" in output
+    assert "Traceback" not in output
+
+
+def test_living_animals_taken_for_products() -> None:
+    labels = ["animal_rhino", "rhino_horn", "animal_rhino", "animal_pangolin", "wood"]
+    # The wood that is called a product is not an animal.
+    best = np.array(["rhino_horn", "rhino_horn", "animal_rhino", "wood", "rhino_horn"])
+    flagged = np.array([True, True, True, False, True])
+    truth = Truth.of([photo(i, label) for i, label in enumerate(labels)])
+    pangolin, rhino = sorted(measure_living_animals(truth, best, flagged), key=lambda a: a.name)
+    assert (pangolin.name, pangolin.photos) == ("animal_pangolin", 1)
+    assert pangolin.called_product.value == 0
+    assert (rhino.photos, rhino.called_product.value, rhino.flagged.value) == (2, 0.5, 1.0)
+    assert rhino.called_product.low < 0.5 < rhino.called_product.high
+    assert measure_living_animals(Truth.of([photo(0, "wood")]), best[3:4], flagged[3:4]) == ()

@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import binomtest
+from sklearn.metrics import average_precision_score
+
+from recognizer.lab.evaluation.metrics import (
+    RankedCounts,
+    bootstrap,
+    effective_photos,
+    expected_calibration_error,
+    operating_point,
+    precision,
+    precision_estimate,
+    rank,
+    share,
+)
+from recognizer.lab.evaluation.thresholds import threshold_at_fpr
+from recognizer.model.description import Estimate
+
+
+@given(arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1)), st.floats(0, 1))
+def test_no_more_negatives_than_the_rate_allows_are_over_the_threshold(
+    scores: np.ndarray, rate: float
+) -> None:
+    threshold = threshold_at_fpr(scores, rate)
+    assert (scores > threshold).sum() <= rate * len(scores) + 1e-6
+
+
+@st.composite
+def ranked_photos(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Truth with both kinds, and scores in few steps, so that there are ties."""
+    truth = np.array([True, False, *draw(st.lists(st.booleans(), max_size=40))])
+    scores = draw(arrays(np.float64, len(truth), elements=st.integers(0, 9).map(float)))
+    return truth, scores
+
+
+@given(ranked_photos())
+def test_average_precision_is_that_of_scikit_learn(photos: tuple[np.ndarray, np.ndarray]) -> None:
+    truth, scores = photos
+    expected = average_precision_score(truth, scores)
+    assert rank(truth, scores).average_precision() == pytest.approx(expected)
+
+
+@given(ranked_photos(), st.floats(0, 1))
+def test_recall_is_what_is_over_the_threshold(
+    photos: tuple[np.ndarray, np.ndarray], rate: float
+) -> None:
+    truth, scores = photos
+    threshold = threshold_at_fpr(scores[~truth], rate)
+    expected = (scores[truth] > threshold).mean()
+    assert rank(truth, scores).recall_at(rate) == pytest.approx(expected)
+
+
+@given(ranked_photos(), st.data())
+def test_counting_a_photo_twice_is_having_it_twice(
+    photos: tuple[np.ndarray, np.ndarray], data: st.DataObject
+) -> None:
+    truth, scores = photos
+    counts = data.draw(arrays(np.int64, len(truth), elements=st.integers(1, 3)))
+    recall = lambda ranking: ranking.recall_at(0.3)  # noqa: E731
+    for metric in (RankedCounts.average_precision, recall):
+        repeated = metric(rank(np.repeat(truth, counts), np.repeat(scores, counts)))
+        both = metric(rank(truth, scores, np.stack([counts, np.ones_like(counts)])))
+        assert both == pytest.approx(np.array([repeated, metric(rank(truth, scores))]))
+
+
+def test_a_paired_interval_knows_what_is_hard_for_both() -> None:
+    rng = np.random.default_rng(2)
+    truth = np.arange(300) % 3 == 0
+    before = rng.normal(size=300) + truth
+    now = before + 0.1 * truth  # a little better on the same photos
+    paired = bootstrap(RankedCounts.average_precision, truth, now, against=before, rounds=300)
+    one, other = (
+        bootstrap(RankedCounts.average_precision, truth, s, rounds=300) for s in (now, before)
+    )
+    assert paired.value == pytest.approx(one.value - other.value)
+    assert 0 < paired.low < paired.value < paired.high
+    assert other.high > one.low  # apart, the two intervals could not tell them
+
+
+def test_calibration_error_by_hand() -> None:
+    predicted = np.array([0.1] * 10 + [0.8] * 10)
+    truth = np.array([True] + [False] * 9 + [True] * 6 + [False] * 4)
+    assert expected_calibration_error(truth, predicted) == pytest.approx(0.1)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_independent_photos_have_the_exact_interval(pair: tuple[int, int]) -> None:
+    hits, photos = pair
+    found = share(hits, photos)
+    exact = binomtest(hits, photos).proportion_ci(0.95, method="exact")
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
+
+
+def test_photos_that_are_the_same_count_once_for_each_source() -> None:
+    rng = np.random.default_rng(0)
+    sources = np.repeat([f"s{i}" for i in range(60)], 10)
+    same = np.repeat(rng.random(60) < 0.3, 10)[None]
+    group = np.zeros(600, np.str_)
+    assert effective_photos(same, sources, group) == pytest.approx(60, rel=0.1)
+    assert effective_photos(rng.random((1, 600)) < 0.3, sources, group) > 450
+
+
+# --- where products are rare ---------------------------------------------------------------------
+
+
+def test_precision_by_hand() -> None:
+    # Of a million photos 300 are products, 270 found; 1 % of the other 999,700 are false positives.
+    assert precision(0.9, 0.01, 0.0003) == pytest.approx(270 / (270 + 9997))
+    assert precision(0.0, 0.0, 0.0003) is None
+    assert precision_estimate(share(0, 5), share(0, 5), 0.0003) is None
+    found = precision_estimate(share(9, 10), share(0, 1000), 0.0003)
+    assert found.value == 1
+    assert found.low < 0.1  # that no false positive was seen proves little
+
+
+@given(st.integers(0, 20), st.integers(0, 300), st.floats(1e-4, 0.5))
+def test_the_interval_holds_the_value(found: int, alarms: int, prevalence: float) -> None:
+    estimate = precision_estimate(share(found, 20), share(alarms, 300), prevalence)
+    if estimate is not None:
+        assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+
+
+def test_an_operating_point_counts_what_is_over_the_threshold() -> None:
+    negatives = np.linspace(0, 0.999, 1000)
+    point = operating_point(0.01, 0.99, np.array([0.5, 0.99, 0.995, 1.0]), negatives, 0.01)
+    assert point.recall.value == 0.5  # a score at the threshold is not over it
+    assert point.false_positives == 9
+    assert point.false_positive_rate.value == 0.009
+    assert point.precision.value == pytest.approx(0.005 / (0.005 + 0.99 * 0.009))
+    sure = operating_point(0.01, 0.5, np.ones(10), np.zeros(100), 0.001)
+    assert (sure.false_positives, sure.precision.value) == (0, 1)
+    without = operating_point(0.01, 0.5, np.array([]), np.zeros(100), 0.001)
+    assert (without.recall, without.precision) == (None, None)
+    assert isinstance(without.false_positive_rate, Estimate)

@@ -1,0 +1,99 @@
+"""What is made of out-of-fold predictions: calibration, figures, suspects."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recognizer.errors import DatasetError
+from recognizer.lab.dataset.manifest import Photo
+from recognizer.lab.dataset.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
+from recognizer.lab.evaluation.out_of_fold import measure_out_of_fold
+from tests.conftest import refuse, succeed
+from tests.tiny import LABELS
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("sklearn")
+
+
+def predictions(photos: list[Photo], **changes: object) -> OutOfFold:
+    """Of these photos, in three folds by their source; each label has the highest score."""
+    rng = np.random.default_rng(0)
+    names = [label if label in LABELS else "listing_other" for label in (p.label for p in photos)]
+    truth = np.array([[name == label for label in LABELS] for name in names])
+    log_odds = np.where(truth, 2.0, -3.0) + rng.normal(0, 0.5, truth.shape)
+    sources = sorted({p.source for p in photos})
+    values: dict[str, object] = {
+        "photos": photos,
+        "folds": np.array([sources.index(p.source) for p in photos], np.int16),
+        "labels": LABELS,
+        "log_odds": log_odds.astype(np.float32),
+    }
+    return OutOfFold(**{**values, **changes})
+
+
+@pytest.fixture
+def photos(labelled_photos: list[Photo]) -> list[Photo]:
+    return [replace(p, source=f"s{i % 3}") for i, p in enumerate(labelled_photos)]
+
+
+@pytest.fixture
+def file(photos: list[Photo], tmp_path: Path) -> Path:
+    path = tmp_path / "out-of-fold.parquet"
+    write_out_of_fold(predictions(photos), path)
+    return path
+
+
+def test_a_file_is_read_as_it_was_written(photos: list[Photo], file: Path) -> None:
+    before, found = predictions(photos), read_out_of_fold(file)
+    assert (found.log_odds == before.log_odds).all()
+    assert (found.folds == before.folds).all()
+    assert tuple(found.labels) == LABELS
+    for one, other in zip(photos, found.photos, strict=True):
+        assert replace(one, path=Path(), split="validation") == other
+
+
+def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    other = tmp_path / "other.parquet"
+    pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table({"a": [1]}), other)
+    with pytest.raises(DatasetError, match="not out-of-fold predictions"):
+        read_out_of_fold(other)
+    with pytest.raises(DatasetError, match="missing"):
+        read_out_of_fold(tmp_path / "missing.parquet")
+
+
+def test_a_fold_is_calibrated_on_the_others(photos: list[Photo]) -> None:
+    found = predictions(photos)
+    shifted = np.where(found.folds[:, None] == 0, found.log_odds + 9, found.log_odds)
+    measured = measure_out_of_fold(predictions(photos, log_odds=shifted), "x", rounds=20)
+    # Whatever the fold that drifts does to itself, the thresholds come from the others.
+    assert measured.flagged_negatives.value == pytest.approx(1 / 3)
+    assert measured.bundle == "x"
+
+
+def test_labels_of_one_source_are_marked(photos: list[Photo], tmp_path: Path) -> None:
+    of_one = [replace(p, source="one") if p.label == "ivory_worked" else p for p in photos]
+    folds, file = predictions(photos).folds, tmp_path / "one.parquet"
+    write_out_of_fold(predictions(of_one, folds=folds), file)
+    shown = " ".join(succeed("evaluate", "--out-of-fold", file, "--rounds", 20).output.split())
+    assert "ivory_worked † 12 (1)" in shown
+    assert "Not from unseen sources (ivory, ivory_worked)" in shown
+    assert "at least 0.12 %" in shown  # of the leads are products, without a false positive
+    assert measure_out_of_fold(predictions(photos), "x", rounds=20).same_sources == ()
+
+
+def test_the_command_line_measures_a_file_alone(file: Path) -> None:
+    done = succeed("evaluate", "--out-of-fold", file, "--rounds", 20)
+    assert "out-of-fold.parquet, out of fold" in done.output
+    done = succeed("evaluate", "--out-of-fold", file, "--rounds", 20, "--prevalence", 0.5, "--json")
+    content = json.loads(done.stdout)
+    assert (content["out of fold"]["photos"], content["out of fold"]["prevalence"]) == (36, 0.5)
+    assert content["out of fold"]["leads"]["ivory_worked"]["photos"] == 12
+    for wrong in (("--out-of-fold", file, "--split", "test"), ("tiny-v1", "--out-of-fold", file)):
+        assert "leave out the bundle" in refuse("evaluate", *wrong).stderr
+    refuse("evaluate")
+    gone = refuse("evaluate", "--out-of-fold", file.with_name("gone.parquet"))
+    assert "gone.parquet: No such file or directory" in gone.stderr

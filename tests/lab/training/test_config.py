@@ -1,0 +1,52 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from recognizer.errors import TrainingError
+from recognizer.lab.training.config import config_from_dict, load_config
+from recognizer.model.bundle import load_bundle
+from recognizer.model.folders import find_bundle
+
+
+def test_the_recipe_of_the_released_model_is_read() -> None:
+    training = load_bundle(find_bundle()).training
+    assert training is not None
+    assert config_from_dict(training.recipe, "bundle.json").name == "wildlife"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("photos = -1", "train.toml: Expected `int` >= 0 - at `$.photos`"),
+        ("photo = 3", "train.toml: unknown key 'photo'; did you mean photos?"),
+        ("augment = 3", "Expected `object`, got `int` - at `$.augment`"),
+        ("pooling = 'root'", "Invalid enum value 'root' - at `$.pooling`"),
+        ("folds = 0", "Expected `int` >= 2 - at `$.folds`"),
+        ("[augment]\nmincrop = 0.5", "unknown key 'mincrop'; did you mean min_crop?"),
+        ("[cascade]\nbackbones = ['a']\ninput_size = 32", "cascade.input_size = 32: at least 224"),
+        ("photos =", "Invalid value"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "train.toml"
+    path.write_text(text)
+    with pytest.raises(TrainingError, match=re.escape(words)):
+        load_config(path)
+
+
+def test_keys_are_changed_on_the_command_line() -> None:
+    changes = ["seeds=3", "augment.damage = 0.5", "weights=some/model.safetensors", 'device="cpu"']
+    found = load_config("small-cpu", changes)
+    assert (found.seeds, found.augment.damage, found.augment.identity_prob) == (3, 0.5, 0.5)
+    assert (found.weights, found.device) == ("some/model.safetensors", "cpu")
+    for change, words in (
+        ("seeds", "--set seeds: write KEY=VALUE"),
+        ("epoch=3", "--set epoch=3: unknown key 'epoch'"),
+        ("photo=3", "--set photo=3: unknown key 'photo'; did you mean photos?"),
+        ("device=tpu", "Invalid enum value 'tpu' - at `$.device`; one of auto, cpu, cuda, mps"),
+    ):
+        with pytest.raises(TrainingError, match=re.escape(words)):
+            load_config("small-cpu", [change])
+    with pytest.raises(TrainingError, match="no recipe 'dinov9': give a TOML file, or one of: "):
+        load_config("dinov9")

@@ -1,0 +1,134 @@
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recognizer.engine import Recognizer
+from recognizer.errors import TrainingError
+from recognizer.imaging import load_image, model_input
+from recognizer.lab.dataset.manifest import Photo, read_photo
+from recognizer.lab.enrolment.onnx_head import Head, add_head
+from recognizer.lab.training import export as module
+from recognizer.lab.training.export import UNSTATED, count_licenses, export_bundle, write_sources
+from recognizer.lab.training.model import build_network, log_odds_of
+from recognizer.lab.training.onnx_export import export_fp32, parity
+from recognizer.lab.training.quantization import correct_head, quantize, run_file
+from recognizer.lab.training.runs import Recipe, finished_network
+from recognizer.model.bundle import Bundle
+from tests.lab.training.conftest import small_config
+
+
+def test_a_recipe_becomes_a_bundle_that_the_engine_serves(
+    trained: Recipe, tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages: list[str] = []
+    release = export_bundle(
+        trained,
+        tmp_path / "wildlife-v7",
+        notes="- Reddish pieces are missed.",
+        rounds=20,
+        on_stage=stages.append,
+    )
+    assert stages
+    recognizer = Recognizer.load(release.path)
+    assert recognizer.bundle.title == "wildlife-v7"
+    description = json.loads((release.path / "bundle.json").read_text())
+    assert description.get("license") is None
+    assert description["parity"]["fp32"]["largest"] < 1e-4
+    assert description["training"]["photos"] == 24
+    assert description["training"]["averaged_runs"] == 2
+    assert description["calibration"]["photos"] == 24
+    evidence = {e["name"]: e["evidence"] for e in description["labels"]}
+    assert evidence["ivory_worked"]["train"] == {"photos": 8, "sources": 2}
+    assert evidence["ivory_worked"]["test"] == {"photos": 4, "sources": 1}
+    assert "rhino_horn" in recognizer.bundle.not_recognized
+    card = (release.path / "MODEL_CARD.md").read_text()
+    assert "| licence | not stated |" in card
+    assert "rhino_horn" in card
+    assert recognizer.bundle.model.sha256[:16] in card
+    assert "- Reddish pieces are missed." in card
+    assert "global average pooling" in card
+    assert "What int8 loses was\nnot measured" in card
+    assert "begun with" not in card
+    assert "chosen" not in card
+    monkeypatch.setattr(module, "parent_of", lambda _: bundle)
+    monkeypatch.setattr(module, "count_learned", lambda _, photos: len(photos))
+    module.write_card(recognizer.bundle, trained, release, "")
+    card = (release.path / "MODEL_CARD.md").read_text()
+    assert f"| begun with | the weights of {bundle.title} (digest" in card
+    assert "at least 24 of the training photos and 12 of the test photos" in card
+    assert "had learned from 12 or more of these photos: the figures are better" in card
+    assert "had learned from 24 or more of these photos, also of those in the fold" in card
+    assert (release.path / "sources.csv").is_file()
+    assert release.unseen.photos == 24
+    # Golden reference: from file bytes, the engine and torch say the same.
+    network = finished_network(trained)
+    assert tuple(trained.labels) == recognizer.labels
+    size, tolerance = trained.config.input_size, 1e-4 if release.precision == "fp32" else 0.1
+    for photo in trained.photos[::6]:
+        rgb = load_image(photo.path, min_side=size).frames[0].rgb
+        with torch.no_grad():
+            logits = network(torch.from_numpy(model_input(rgb, size))[None]).logits
+        expected = recognizer.bundle.calibrate(log_odds_of(logits).numpy()[0])
+        found = recognizer.predict(photo.path).scores
+        assert [found[n] for n in trained.labels] == pytest.approx(expected, abs=tolerance)
+
+
+def test_nothing_untested_is_released(trained: Recipe, tmp_path: Path) -> None:
+    folder = tmp_path / "wildlife-v7"
+    train = [p for p in trained.photos if p.split == "train"]
+    with pytest.raises(TrainingError, match="a split called test"):
+        export_bundle(replace(trained, photos=train), folder)
+    with pytest.raises(TrainingError, match="give the same training command again"):
+        export_bundle(replace(trained, folder=tmp_path), folder)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"backbone": "tf_efficientnet_lite0", "pooling": "sqrt_mean"},  # as what is released
+        {"backbone": "test_efficientnet", "input_size": 64},
+    ],
+)
+def test_any_network_and_its_files_say_the_same(
+    split: list[Photo], tmp_path: Path, choices: dict[str, object]
+) -> None:
+    config = small_config(**choices)
+    torch.manual_seed(0)
+    network = build_network(config, 3).eval()
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    size = config.input_size
+    inputs = np.stack([model_input(read_photo(p, size), size) for p in split[::3]])
+    files = [tmp_path / "fp32.onnx", tmp_path / "int8.onnx"]
+    export_fp32(network, size, files[0])
+    quantize(*files, inputs)
+    correct_head(*files, inputs)
+    is_widened = b"stem_read" in files[-1].read_bytes()
+    assert is_widened == (config.backbone == "tf_efficientnet_lite0")
+    assert not any(b'.py", line ' in file.read_bytes() for file in files), "a path of this computer"
+    for file in files:  # what was exported can be added to
+        channels = run_file(file, inputs[:1], "embedding").shape[1]
+        head = Head(weight=np.ones(channels, np.float32), bias=0.0)
+        add_head(file.read_bytes(), head, labels=3, softmax=True)
+    found = parity(network, *files, inputs)
+    assert found.fp32.largest < 1e-4
+    assert found.int8 is not None
+    assert found.int8.largest < 0.1
+
+
+def test_licenses_are_counted_as_they_were_found(tmp_path: Path) -> None:
+    one = Photo(tmp_path / "a.jpg", "a", "wood", "shop", "train", license="CC0")
+    photos = [one, replace(one, source="museum", split="test"), replace(one, license="")]
+    counts = count_licenses(photos)
+    assert list(counts.items()) == [("CC0", (2, 2)), (UNSTATED, (1, 1))]
+    write_sources(photos, tmp_path / "sources.csv")
+    with (tmp_path / "sources.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["source"] for row in rows] == ["museum", "shop"]
+    shop = {"source": "shop", "photos": "2", "splits": "train", "labels": "wood"}
+    assert rows[1] == shop | {"licenses": f"CC0; {UNSTATED}"}

@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from recognizer.errors import TrainingError
+from recognizer.lab.dataset.manifest import Photo
+from recognizer.lab.training import fit as module
+from recognizer.lab.training.cache import PhotoCache
+from recognizer.lab.training.config import TrainingConfig
+from recognizer.lab.training.fit import Progress, Run, first_stages, predict
+from recognizer.lab.training.model import build_network, choose_device, choose_precision
+from tests.lab.training.conftest import small_config
+
+
+@pytest.fixture(scope="module")
+def train(split: list[Photo]) -> list[Photo]:
+    return [p for p in split if p.split == "train"]
+
+
+@pytest.fixture(scope="module")
+def cache(train: list[Photo], tmp_path_factory: pytest.TempPathFactory) -> PhotoCache:
+    found = PhotoCache(tmp_path_factory.mktemp("cache") / "photos.sqlite", 32)
+    found.fill(train)
+    return found
+
+
+def run(
+    config: TrainingConfig, train: list[Photo], cache: PhotoCache, folder: Path, seed: int = 0
+) -> dict[str, torch.Tensor]:
+    return Run(config, sorted({p.label for p in train}), train, cache, folder, seed=seed).train()
+
+
+def test_frozen_stages_keep_their_weights_and_others_learn(
+    train: list[Photo], cache: PhotoCache, tmp_path: Path
+) -> None:
+    found = run(small_config(freeze_stages=1), train, cache, tmp_path)
+    torch.manual_seed(0)
+    fresh = build_network(small_config(), 3)
+    frozen = {
+        f"backbone.{name}"
+        for name, weight in fresh.backbone.named_parameters()
+        for stage in first_stages(fresh, 1)
+        if any(weight is own for own in stage.parameters())
+    }
+    assert frozen
+    same = {n for n, before in fresh.named_parameters() if torch.equal(before, found[n])}
+    assert frozen <= same
+    assert not any(name.endswith("weight") for name in same - frozen)
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
+    train: list[Photo], cache: PhotoCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, labels = small_config(photos=40), sorted({p.label for p in train})
+    whole = run(config, train, cache, tmp_path / "whole")
+    monkeypatch.setattr(module, "_SAVE_SECONDS", 0.0)
+
+    def die(progress: Progress) -> None:
+        if progress.photos >= 24:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Run(config, labels, train, cache, tmp_path / "stopped", seed=0).train(die)
+    said: list[Progress] = []
+    resumed = Run(config, labels, train, cache, tmp_path / "stopped", seed=0).train(said.append)
+    assert [(p.photos, p.loss is None) for p in said[:2]] == [(24, True), (32, False)]
+    assert [p.step for p in said] == [3, 4, 5]
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+    again = run(config, train, cache, tmp_path / "stopped")  # it is finished
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+    other = run(config, train, cache, tmp_path / "other", seed=1)
+    assert not torch.equal(whole["head.weight"], other["head.weight"])
+
+
+def test_without_training_the_head_is_a_regression_that_knows_the_colours(
+    train: list[Photo], cache: PhotoCache, tmp_path: Path
+) -> None:
+    labels, config = sorted({p.label for p in train}), small_config(photos=0, head_c=1.0)
+    network = build_network(config, 3)
+    network.load_state_dict(run(config, train, cache, tmp_path))
+    found = predict(network, train, cache, config.input_size)
+    assert [labels[i] for i in found.argmax(1)] == [p.label for p in train]
+
+
+def test_finished_weights_lie_part_of_the_way(
+    train: list[Photo], cache: PhotoCache, tmp_path: Path
+) -> None:
+    parts = {
+        part: run(small_config(average_weight=part), train, cache, tmp_path / str(part))
+        for part in (0.0, 0.5, 1.0)
+    }
+    first, middle, last = (parts[part]["head.weight"] for part in (0.0, 0.5, 1.0))
+    assert not torch.equal(first, last)
+    torch.testing.assert_close(middle, (first + last) / 2)
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    if not torch.backends.mps.is_available():
+        with pytest.raises(TrainingError, match="device 'mps' is unavailable"):
+            choose_device("mps")
+    assert choose_precision(torch.device("cuda")) is torch.bfloat16

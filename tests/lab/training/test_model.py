@@ -1,0 +1,72 @@
+import pytest
+import timm
+import torch
+
+from recognizer.errors import TrainingError
+from recognizer.lab.training.model import (
+    ROOT_FLOOR,
+    build_network,
+    fold_batch_norm,
+    fold_normalization,
+)
+from tests.lab.training.conftest import small_config
+
+
+def test_folding_the_normalization_changes_nothing_but_the_border() -> None:
+    torch.manual_seed(0)
+    stem, norm = torch.nn.Conv2d(3, 4, 3, bias=False), torch.nn.BatchNorm2d(4).eval()
+    norm.running_mean.normal_()
+    pixels = torch.randint(0, 256, (2, 3, 9, 9)).float()
+    mean, std = (0.5, 0.4, 0.3), (0.5, 0.2, 0.1)
+    normal = (pixels / 255 - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(
+        1, 3, 1, 1
+    )
+    with torch.no_grad():
+        before = norm(stem(normal))
+        fold_normalization(stem, norm, mean, std)
+        assert torch.allclose(before, norm(stem(pixels)), atol=1e-4)
+
+
+@pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "test_efficientnet"])
+def test_folding_batch_normalization_changes_nothing(backbone: str) -> None:
+    torch.manual_seed(0)
+    plain = timm.create_model(backbone, num_classes=0).eval()
+    for module in plain.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = plain.forward_features(images)
+        fold_batch_norm(plain)
+        torch.testing.assert_close(plain.forward_features(images), expected, atol=1e-4, rtol=1e-3)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in plain.modules())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"backbone": "test_efficientnet3000"}, "Unknown model"),
+        ({"backbone": "test_vit"}, "'test_vit' is not supported: take an EfficientNet"),
+        ({"backbone": "test_resnet"}, "'test_resnet' is not supported"),
+        ({"pooling": "sqrt_mean"}, "features of 'test_efficientnet' may be negative"),
+    ],
+)
+def test_a_backbone_that_does_not_fit_is_named(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        build_network(small_config(**changes), 3)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "sqrt_mean"])
+def test_the_logit_is_the_mean_of_its_map(pooling: str) -> None:
+    config = small_config(backbone="tf_efficientnet_lite0", pooling=pooling)
+    network = build_network(config, 5).eval()
+    torch.nn.init.normal_(network.head.weight)
+    images = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        found = network(images)
+    assert torch.allclose(found.maps.mean(dim=(2, 3)), found.logits, rtol=1e-3, atol=1e-3)
+    by_hand = network.head(found.embedding[:, :, None, None]).flatten(1)
+    assert torch.allclose(by_hand, found.logits, rtol=1e-3, atol=1e-3)
+    least = ROOT_FLOOR**0.5 - 1e-6
+    assert bool((found.embedding >= least).all()) == (pooling == "sqrt_mean")

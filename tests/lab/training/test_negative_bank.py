@@ -1,0 +1,70 @@
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recognizer.engine import Recognizer
+from recognizer.errors import DatasetError
+from recognizer.lab.dataset.manifest import Photo
+from recognizer.lab.training.cache import PhotoCache
+from recognizer.lab.training.negative_bank import PRODUCT_PHOTOS, build_bank
+from recognizer.model.negatives import NegativeBank
+from tests.labelled import deal
+
+
+@pytest.fixture(scope="module")
+def train(labelled_photos: list[Photo]) -> list[Photo]:
+    return deal(labelled_photos, "train", sources="abc")
+
+
+@pytest.fixture(scope="module")
+def cache(
+    recognizer: Recognizer, train: list[Photo], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PhotoCache]:
+    path = tmp_path_factory.mktemp("cache") / "photos.sqlite"
+    with PhotoCache(path, recognizer.bundle.input_size) as made:
+        made.fill(train)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def whole(recognizer: Recognizer, train: list[Photo], cache: PhotoCache) -> NegativeBank:
+    return build_bank(recognizer, train, cache, size=1000)
+
+
+def test_a_bank_has_photos_of_all_labels_and_some_that_are_held_out(
+    recognizer: Recognizer, train: list[Photo], cache: PhotoCache
+) -> None:
+    bank = build_bank(recognizer, train, cache, size=20)
+    by_digest = {int(p.sha256[:16], 16): p for p in train}
+    assert [by_digest[int(digest)].label for digest in bank.sha256] == bank.labels.tolist()
+    assert len(set(bank.sha256.tolist())) == len(bank) <= 20
+    assert 0 < (bank.labels == "ivory_worked").sum() <= PRODUCT_PHOTOS
+
+
+def test_the_most_suspicious_negatives_are_among_them(
+    recognizer: Recognizer, train: list[Photo], cache: PhotoCache, whole: NegativeBank
+) -> None:
+    column = recognizer.labels.index("ivory_worked")
+    negative = ~whole.held_out & (whole.labels != "ivory_worked")
+    hardest = whole.sha256[negative][whole.log_odds[negative, column].argmax()]
+    room = int(whole.held_out.sum()) + int((whole.labels == "ivory_worked").sum()) + 2
+    assert hardest in build_bank(recognizer, train, cache, size=room).sha256
+
+
+def test_one_source_in_ten_or_some_photos_are_held_out(
+    recognizer: Recognizer, train: list[Photo], cache: PhotoCache, whole: NegativeBank
+) -> None:
+    photo = next(p for p in train if int(p.sha256[:16], 16) == int(whole.sha256[5]))
+    assert np.allclose(whole.embeddings[5], recognizer.embed(photo.path).embedding)
+    assert 0 < whole.held_out.sum() < len(train) / 4
+    assert "ivory_worked" not in whole.labels[whole.held_out]
+    many = [replace(p, source=f"source {i % 12}") for i, p in enumerate(train)]
+    bank = build_bank(recognizer, many, cache, size=1000)
+    of = {int(p.sha256[:16], 16): p for p in many}
+    sources = {of[int(digest)].source for digest in bank.sha256[bank.held_out]}
+    negatives = [p for p in many if not p.is_product and p.source in sources]
+    assert len(negatives) == int(bank.held_out.sum())
+    with pytest.raises(DatasetError, match="no photos without a product"):
+        build_bank(recognizer, [p for p in train if p.is_product], cache)

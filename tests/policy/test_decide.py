@@ -1,0 +1,140 @@
+import pytest
+
+from recognizer.model.bundle import Bundle
+from recognizer.policy.decide import decide
+from recognizer.policy.values import (
+    CandidateKind,
+    Decision,
+    KnownMatch,
+    KnownRule,
+    Policy,
+    Probability,
+    Rule,
+    Verdict,
+)
+from recognizer.prediction import Prediction
+from recognizer.status import Status
+from tests.rows.rows import known_match
+from tests.rules import of_family, of_label, rule
+
+CLEAR, REVIEW, PRIORITY = Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY
+
+
+def prediction(worked: float, raw: float = 0.0, other: float = 0.0, **more: object) -> Prediction:
+    scores = {"ivory_worked": worked, "ivory_raw": raw, "ceramic": other, "listing_other": other}
+    families = {"ivory": 1 - (1 - worked) * (1 - raw)}
+    return Prediction(status=Status.OK, scores=scores, families=families, **more)
+
+
+def labels_of(verdict: Verdict) -> tuple[str, ...]:
+    return tuple(lead.name for lead in verdict.leads if lead.kind is CandidateKind.LABEL)
+
+
+WORKED, RAW = "ivory_worked", "ivory_raw"
+DEFAULT = Policy()
+EASY = Policy(default=rule(0.05))
+OWN_RULE = Policy(rules={**of_family("ivory", rule(0.001)), **of_label(WORKED, rule(0.05))})
+TABLE = [
+    # worked, raw, policy, decision, labels
+    (0.0, 0.0, DEFAULT, CLEAR, ()),
+    (0.5, 0.0, DEFAULT, CLEAR, ()),  # over, not at, the threshold
+    (0.51, 0.0, DEFAULT, REVIEW, (WORKED,)),
+    (0.91, 0.0, DEFAULT, PRIORITY, (WORKED,)),
+    (0.6, 0.95, DEFAULT, PRIORITY, (RAW, WORKED)),
+    (0.45, 0.0, EASY, REVIEW, (WORKED,)),
+    (0.4, 0.4, DEFAULT, REVIEW, ()),  # neither alone, but the family
+    (0.8, 0.8, DEFAULT, PRIORITY, (WORKED, RAW)),  # the family is at 0.96
+    (0.3, 0.0, Policy(default=rule(0.2, 0.7, p=True)), REVIEW, (WORKED,)),
+    (0.75, 0.0, Policy(default=rule(0.2, 0.7, p=True)), PRIORITY, (WORKED,)),
+    (0.99, 0.0, Policy(default=rule(1.0, 1, p=True)), CLEAR, ()),
+    (0.01, 0.0, Policy(default=rule(0, 1, p=True)), REVIEW, (WORKED,)),
+    (0.45, 0.0, Policy(rules=of_label(WORKED, rule(0.05))), REVIEW, (WORKED,)),
+    (0.45, 0.0, Policy(rules=of_label(RAW, rule(0.05))), CLEAR, ()),
+    # A family's rule holds for the family and for its products,
+    (0.6, 0.0, Policy(rules=of_family("ivory", rule(0.001, 0.001))), CLEAR, ()),
+    (0.45, 0.0, Policy(rules=of_family("ivory", rule(0.05))), REVIEW, (WORKED,)),
+    # unless they have one of their own.
+    (0.45, 0.0, OWN_RULE, REVIEW, (WORKED,)),
+    # What is ignored does not come back through its family.
+    (0.99, 0.0, Policy(ignore=frozenset({WORKED})), CLEAR, ()),
+    (0.99, 0.6, Policy(ignore=frozenset({WORKED})), REVIEW, (RAW,)),
+    (0.99, 0.99, Policy(ignore=frozenset({WORKED, RAW})), CLEAR, ()),
+]
+
+
+@pytest.mark.parametrize(("worked", "raw", "policy", "decision", "labels"), TABLE)
+def test_decisions(
+    worked: float,
+    raw: float,
+    policy: Policy,
+    decision: Decision,
+    labels: tuple[str, ...],
+    bundle: Bundle,
+) -> None:
+    verdict = decide(prediction(worked, raw), bundle, policy)
+    assert (verdict.decision, labels_of(verdict)) == (decision, labels)
+    assert bool(verdict.why) == (decision is not CLEAR)
+
+
+@pytest.mark.parametrize(
+    ("review", "score", "expected"),
+    [
+        (0.3, 0.95, (PRIORITY, 0.9, 0.001)),
+        (0.3, 0.6, (REVIEW, 0.3, None)),
+        (0.95, 0.96, (PRIORITY, 0.95, None)),  # priority is over both: 0.001 means 0.9 here
+    ],
+)
+def test_a_lead_names_the_threshold_of_its_level(
+    review: float, score: float, expected: tuple[Decision, float, float | None], bundle: Bundle
+) -> None:
+    policy = Policy(default=Rule(review=Probability(review)))
+    found = decide(prediction(score), bundle, policy).leads[0]
+    assert (found.level, found.threshold, found.false_positive_rate) == expected
+    assert decide(prediction(review - 0.01), bundle, policy).leads == ()
+
+
+PRODUCT, CLEARED = known_match("product"), known_match("cleared")
+NEITHER = KnownRule(product="nothing", cleared="clear")
+KNOWN_TABLE = [
+    # worked, matches, rule, decision, labels
+    (0.0, (), KnownRule(), CLEAR, ()),
+    (0.0, (PRODUCT,), KnownRule(), REVIEW, ()),
+    (0.95, (PRODUCT,), KnownRule(), PRIORITY, (WORKED,)),  # never less than the model says
+    (0.0, (PRODUCT,), KnownRule(product="priority"), PRIORITY, ()),
+    (0.0, (PRODUCT,), KnownRule(product="nothing"), CLEAR, ()),
+    (0.0, (PRODUCT,), KnownRule(distance=4), CLEAR, ()),
+    (0.0, (PRODUCT,), KnownRule(distance=5), REVIEW, ()),
+    (0.0, (known_match(label="ivory_raw"),), KnownRule(), CLEAR, ()),  # ignored, see below
+    (0.6, (CLEARED,), KnownRule(), REVIEW, (WORKED,)),  # silences nothing on its own
+    (0.0, (CLEARED,), KnownRule(), CLEAR, ()),
+    (0.95, (CLEARED,), KnownRule(cleared="clear"), CLEAR, ()),
+    (0.95, (CLEARED,), KnownRule(cleared="clear", distance=4), PRIORITY, (WORKED,)),
+    (0.0, (CLEARED, PRODUCT), KnownRule(cleared="clear"), REVIEW, ()),
+    (0.95, (CLEARED, PRODUCT), NEITHER, PRIORITY, (WORKED,)),
+]
+
+
+@pytest.mark.parametrize(("worked", "known", "effects", "decision", "labels"), KNOWN_TABLE)
+def test_what_known_items_do(
+    worked: float,
+    known: tuple[KnownMatch, ...],
+    effects: KnownRule,
+    decision: Decision,
+    labels: tuple[str, ...],
+    bundle: Bundle,
+) -> None:
+    policy = Policy(ignore=frozenset({RAW}), known=effects)
+    verdict = decide(prediction(worked), bundle, policy, known)
+    assert (verdict.decision, labels_of(verdict)) == (decision, labels)
+    assert bool(verdict.why) == (decision is not CLEAR or worked > 0)
+
+
+def test_the_sentences_name_the_nearest_item_and_what_was_silenced(bundle: Bundle) -> None:
+    known = (known_match(distance=9), known_match(distance=3, label="rhino_horn", id="beef"))
+    (why,) = decide(prediction(0), bundle, DEFAULT, known).why
+    assert why == (
+        f"review: near the known item {known[1].id} (rhino_horn), 3 of 256 bits apart, and 1 more"
+    )
+    silent = Policy(known=KnownRule(cleared="clear"))
+    (why,) = decide(prediction(0.95), bundle, silent, (CLEARED,)).why
+    assert "it would have been priority: ivory_worked" in why

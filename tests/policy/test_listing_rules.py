@@ -1,0 +1,187 @@
+"""Keywords, reports and images that are never clear: what they raise, and what they never do."""
+
+import unicodedata
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recognizer.errors import PolicyError
+from recognizer.model.bundle import Bundle
+from recognizer.policy.decide import UNREADABLE_REASONS, decide, severity, with_listing
+from recognizer.policy.listing_rules import AlwaysReview, Keywords, Reports, normalize
+from recognizer.policy.values import Decision, KnownRule, Policy, Verdict
+from recognizer.prediction import Prediction
+from recognizer.status import Reason, Status
+from recognizer.taxonomy import Kind
+
+CLEAR, REVIEW, PRIORITY = Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY
+UNSCORED = Decision.UNSCORED
+
+
+def verdict(decision: Decision) -> Verdict:
+    return Verdict(decision=decision, image_decision=decision)
+
+
+def found(keywords: Keywords, title: str) -> list[str]:
+    return [hit.keyword for hit in keywords.hits({"title": title})]
+
+
+@pytest.mark.parametrize(
+    ("word", "title", "is_word", "is_anywhere"),
+    [
+        ("ivory", "Old IVORY box", True, True),
+        ("ivory", "ivory-coloured", True, True),
+        ("ivory", "box_ivory", True, True),  # as in hashtags and file names
+        ("ivory", "ivoryton", False, True),
+        ("ivory", "ivory2", False, True),
+        ("ivory", "ivoryton, real ivory", True, True),
+        ("rhino horn", "RHINO\n\t horn", True, True),
+        ("Straße", "STRASSE", True, True),
+        ("ivory", "ｉｖｏｒｙ", True, True),  # noqa: RUF001 - full width
+        ("ivory", "iv\u200bo\u00adr\ufe0fy", True, True),  # what is not seen splits no word
+        ("corne de rhinocéros", "Corne de rhinoce\u0301ros", True, True),
+        ("ivory", "ivory\u0301", False, False),  # another letter
+        ("слоновая кость", "Слоновая  Кость", True, True),
+        ("हाथी", "हाथीदाँत", False, True),
+        ("象牙", "老象牙手串", False, True),  # no blanks between words: a substring it should be
+        ("c++", "c++", True, True),
+        ("(.*", "anything", False, False),
+        ("(.*", "a (.* b", True, True),
+    ],
+)
+def test_whole_words_and_substrings(
+    word: str, title: str, is_word: bool, is_anywhere: bool
+) -> None:
+    assert found(Keywords(words=(word,)), title) == [word] * is_word
+    assert found(Keywords(substrings=(word,)), title) == [word] * is_anywhere
+
+
+@given(st.text(max_size=30), st.text(max_size=30), st.text(min_size=1, max_size=12))
+def test_a_keyword_is_found_in_any_spelling_of_itself(before: str, after: str, word: str) -> None:
+    if not normalize(word):
+        with pytest.raises(PolicyError, match="characters that are seen"):
+            Keywords(words=(word,))
+        return
+    title = f"{before} . {word} . {after}"
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        spelled = unicodedata.normalize(form, title)
+        assert found(Keywords(words=(word,)), spelled) == [word]
+        assert found(Keywords(substrings=(word,)), spelled) == [word]
+
+
+COLUMNS = {"Item Title": "ivory box", "Beschreibung": "Stoßzahn", "details": "old tusk"}
+
+
+def test_columns_are_found_by_their_role_or_their_name() -> None:
+    words = ("ivory", "tusk", "stoßzahn")
+    by_role = Keywords(words=words).hits(COLUMNS)
+    assert {hit.keyword: hit.column for hit in by_role} == {
+        "ivory": "Item Title",
+        "tusk": "details",
+    }
+    own = Keywords(words=words, columns=("beschreibung", "title", "gone")).hits(COLUMNS)
+    expected = {"stoßzahn": "Beschreibung", "ivory": "Item Title"}
+    assert {hit.keyword: hit.column for hit in own} == expected
+    assert Keywords(words=words).hits({"title": 7, "description": None}) == ()
+    assert [h.keyword for h in Keywords(words=("7",)).hits({"title": 7})] == ["7"]
+    assert [h.keyword for h in Keywords(words=("a",)).hits({"title": ["a", {}]})] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(CLEAR, REVIEW), (REVIEW, PRIORITY), (PRIORITY, PRIORITY), (UNSCORED, REVIEW)],
+)
+def test_a_hit_raises_the_level_by_one_and_is_named(before: Decision, after: Decision) -> None:
+    policy = Policy(keywords=Keywords(words=("ivory", "box"), substrings=("vor",)))
+    raised = with_listing(verdict(before), policy, COLUMNS)
+    assert (raised.decision, raised.image_decision, raised.leads) == (after, before, ())
+    assert {hit.keyword for hit in raised.keywords} == {"ivory", "box", "vor"}
+    change = "" if before is after else f"one level up from {before} for "
+    assert raised.why == (
+        f"{after}: {change}keywords: 'vor' in 'Item Title', 'ivory' in 'Item Title', 'box' in "
+        "'Item Title'",
+    )
+    same = verdict(before)
+    for columns in (None, {}, {"title": "vase"}):
+        assert with_listing(same, policy, columns) == same
+    assert with_listing(same, Policy(), COLUMNS) == same
+
+
+@pytest.mark.parametrize(
+    ("count", "after"),
+    [
+        *((None, CLEAR), ("", CLEAR), ("many", CLEAR), (-1, CLEAR), ([], CLEAR), ("nan", CLEAR)),
+        *((0, CLEAR), (1, REVIEW), ("1", REVIEW), ("2.0", REVIEW), (3, PRIORITY), (1e9, PRIORITY)),
+    ],
+)
+def test_reports_by_users(count: Any, after: Decision) -> None:
+    policy = Policy(reports=Reports(review=1, priority=3))
+    raised = with_listing(verdict(CLEAR), policy, {"Report Count": count})
+    assert (raised.decision, raised.image_decision) == (after, CLEAR)
+    assert with_listing(verdict(PRIORITY), policy, {"reports": count}).decision is PRIORITY
+    only_priority = Policy(reports=Reports(priority=3))
+    assert with_listing(verdict(CLEAR), only_priority, {"reports": 2}).decision is CLEAR
+
+
+def scored(animal: float, status: Status = Status.OK, reason: Reason | None = None) -> Prediction:
+    scores = {"ivory_worked": 0.1, "ivory_raw": 0.1, "ceramic": animal, "listing_other": 0.0}
+    return Prediction(status=status, reason=reason, scores=scores, families={"ivory": 0.19})
+
+
+def decided(bundle: Bundle, prediction: Prediction, policy: Policy) -> Verdict:
+    kinds = {"listing_other": Kind.ANIMAL, "ceramic": Kind.ANIMAL}
+    labels = tuple(replace(one, kind=kinds.get(one.name, one.kind)) for one in bundle.labels)
+    return decide(prediction, replace(bundle, labels=labels), policy)
+
+
+def test_living_animals_and_damaged_images_are_reviewed_where_the_policy_says_so(
+    bundle: Bundle,
+) -> None:
+    policy = Policy(always_review=AlwaysReview(degraded=True, failed=True, animals=0.5))
+    animal = decided(bundle, scored(0.51), policy)
+    assert (animal.decision, animal.image_decision, animal.leads) == (REVIEW, REVIEW, ())
+    assert animal.why == ("review: a living animal: ceramic 0.510 > 0.500",)
+    assert decided(bundle, scored(0.5), policy).decision is CLEAR
+    damaged = scored(0.0, Status.DEGRADED, Reason.TRUNCATED)
+    assert decided(bundle, damaged, policy).why == ("review: degraded: truncated",)
+    assert decided(bundle, damaged, Policy()).decision is CLEAR
+    assert decided(bundle, scored(0.99), Policy()).decision is CLEAR
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_a_failed_image_is_never_clear(bundle: Bundle, reason: Reason) -> None:
+    failed = Prediction(status=Status.FAILED, reason=reason)
+    policy = Policy(always_review=AlwaysReview(failed=True), known=KnownRule(cleared="clear"))  # type: ignore[arg-type]
+    assert decided(bundle, failed, Policy()).decision is UNSCORED
+    strict = decided(bundle, failed, policy)
+    assert strict.decision is (UNSCORED if reason in UNREADABLE_REASONS else REVIEW)
+    assert strict.why == (
+        () if reason in UNREADABLE_REASONS else (f"review: not scored: {reason}",)
+    )
+
+
+ANY_POLICY = st.builds(
+    Policy,
+    keywords=st.builds(
+        Keywords,
+        words=st.lists(st.sampled_from(["ivory", "x", "象牙"]), max_size=2),
+        substrings=st.lists(st.sampled_from(["o", "y b"]), max_size=2),
+    ),
+    reports=st.sampled_from([Reports(), Reports(review=1), Reports(review=1, priority=4)]),
+)
+ANY_COLUMNS = st.none() | st.fixed_dictionaries(
+    {}, optional={"title": st.text("ivoryb 象牙"), "reports": st.integers(0, 9) | st.text()}
+)
+
+
+@given(st.sampled_from([*Decision]), ANY_POLICY, ANY_COLUMNS)
+def test_text_and_reports_never_lower_a_level_nor_touch_the_evidence_of_the_image(
+    before: Decision, policy: Policy, columns: dict[str, Any] | None
+) -> None:
+    after = with_listing(verdict(before), policy, columns)
+    assert severity(after.decision) >= severity(before)
+    assert (after.decision == before) == (after.why == ()) or before is PRIORITY
+    assert replace(after, decision=before, why=(), keywords=()) == verdict(before)

@@ -1,0 +1,258 @@
+import os
+import pickle
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recognizer.errors import PolicyError
+from recognizer.policy.listing_rules import AlwaysReview, Keywords, Reports
+from recognizer.policy.values import (
+    EXAMPLES,
+    CandidateKind,
+    Decision,
+    KnownRule,
+    Policy,
+    Probability,
+    Rate,
+    Rule,
+    parse_policy,
+    policy_toml,
+)
+from recognizer.taxonomy import load_taxonomy
+from tests.rules import of_family, of_label, rule
+
+
+def loaded(folder: Path, text: str) -> Policy:
+    (folder / "strict.toml").write_text(text, encoding="utf-8")
+    return Policy.load(folder / "strict.toml")
+
+
+def test_a_profile(tmp_path: Path) -> None:
+    policy = loaded(
+        tmp_path,
+        """
+        review_rate = 0.05
+        ignore = ["coral", "seahorse"]
+        [rules.label.ivory_worked]
+        priority_rate = 0.01
+        [rules.family.ivory]
+        review_probability = 0.25
+        priority_probability = 0.5
+        """,
+    )
+    assert policy == Policy(
+        name="strict",
+        default=Rule(review=Rate(0.05), priority=Rate(0.001)),
+        rules={
+            **of_label("ivory_worked", Rule(review=Rate(0.05), priority=Rate(0.01))),
+            **of_family("ivory", rule(0.25, 0.5, p=True)),
+        },
+        ignore=frozenset({"coral", "seahorse"}),
+    )
+    assert loaded(tmp_path, "name = 'mine'").name == "mine"
+    assert loaded(tmp_path, "").digest == Policy().digest
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(),
+        *map(Policy.load, EXAMPLES),
+        Policy(
+            name='"quoted"\n\x7f',
+            default=Rule(review=Probability(0.25)),
+            rules={(CandidateKind.FAMILY, "ivory"): Rule(review=Rate(0.05))},
+            ignore=frozenset({"feather", "coral"}),
+            known=KnownRule(distance=20),
+            keywords=Keywords(substrings=("象牙",)),
+        ),
+    ],
+)
+def test_what_is_written_is_read_again(policy: Policy, tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(policy_toml(policy, ["A comment"]), encoding="utf-8")
+    assert Policy.load(tmp_path / "p.toml") == policy
+
+
+BROKEN = [
+    # What is written, and what the message must say of it.
+    ("review_rate =", "is not TOML: "),
+    ("review_rate = 0.01\nreview_rate = 0.05", "the key 'review_rate' is given twice"),
+    ("ignore = [\n]\nname = 'x'\nignore = [\n]\n", "the key 'ignore' is given twice"),
+    ("threshold = 0.5", "unknown key 'threshold'"),
+    ("reveiw_rate = 0.05", "did you mean review_rate"),
+    ("review_rate = 0.02", "a false-positive rate is one"),
+    ("review_rate = true", "got `bool`"),
+    ("review_probability = 1.5", "a number from 0 to 1"),
+    ("priority_probability = nan", "priority_probability"),
+    ("review_rate = 0.05\nreview_probability = 0.5", "not both"),
+    ("review_probability = 0.9\npriority_probability = 0.5", "easier to reach"),
+    ("review_rate = 0.001\npriority_rate = 0.05", "easier to reach"),
+    ("[rules.family.ivory]\nname = 'x'", "rules.family.ivory: unknown key 'name'"),
+    ("[rules.label.ivory_wroked]", "did you mean ivory_worked"),
+    ("[rules.family.ivory_raw]", "rules.family.ivory_raw: unknown family"),
+    ("[rules.coral]", "write [rules.label.coral] or [rules.family.coral]"),
+    ("[rules]\nivory = 0.5", "rules: Expected `object`, got `float`"),
+    ("ignore = ['corral']", "did you mean coral"),
+    ("ignore = ['ceramic']", "unknown product 'ceramic'"),
+    ('[known]\nproduct = "clear"', "known: product = clear"),
+    ('[known]\ncleared = "review"', "known: cleared = review"),
+    ("[known]\ndistance = 32", "known: distance = 32"),
+    ("[keywords]\nregex = ['.*']", "keywords: unknown key 'regex'"),
+    ("[keywords]\nwords = ['']", "keywords: words: ''"),
+    (f"[keywords]\nwords = ['{'x' * 201}']", "keywords: words"),
+    ("[keywords]\nsubstrings = [' \u200b']", "keywords: substrings"),
+    ("[keywords]\ncolumns = []", "keywords: columns"),
+    ("[reports]\nreview = 3\npriority = 2", "reports"),
+    ("[always_review]\nanimals = 2", "always_review: animals = 2.0"),
+    ("[actions]\nreviw = 'x'", "actions: unknown decision 'reviw'"),
+    ("[actions]\nreview = ' '", "actions"),
+    ("[time_limits]\nreview = 8", "unknown key 'time_limits'"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), BROKEN)
+def test_a_broken_profile_is_a_policy_error(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(PolicyError) as caught:
+        loaded(tmp_path, text)
+    assert all(part in str(caught.value) for part in (words, "strict.toml"))
+
+
+def test_a_profile_in_another_encoding_is_a_policy_error(tmp_path: Path) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(PolicyError, match="is not TOML: 'utf-8' codec"):
+        Policy.load(tmp_path / "binary.toml")
+
+
+def test_a_policy_may_use_the_names_that_a_bundle_brings(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text("[rules.label.blue_ivory]\nreview_rate = 0.05\n")
+    with pytest.raises(PolicyError, match="unknown label"):
+        Policy.load(path)
+    entry = {"kind": "product", "display_name": "Blue", "cites": "-", "hint": "-"}
+    own = {"label": {"blue_ivory": {**entry, "family": "ivory"}}}
+    taxonomy = load_taxonomy().extended(own, "bundle.json")
+    assert Policy.load(path, taxonomy).rules == of_label("blue_ivory", rule(0.05))
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.floats() | st.text(max_size=5)
+NAMES = (
+    "name ignore rules known review review_rate review_probability priority_rate label family "
+    "coral ivory product cleared distance"
+)
+KEYS = st.sampled_from(NAMES.split()) | st.text(max_size=5)
+LEVELS = st.sampled_from([0.05, 0.01, 0.001, "0.01", "review", "nothing", "clear"])
+VALUES = st.recursive(
+    SCALARS | LEVELS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=5))
+def test_whatever_a_file_says_gives_a_policy_or_a_policy_error(values: dict[str, object]) -> None:
+    try:
+        policy = parse_policy(values, "any", load_taxonomy())
+        policy.check(load_taxonomy())
+    except PolicyError:
+        return
+    assert len(policy.digest) == 64
+    assert pickle.loads(pickle.dumps(policy)) == policy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "review_rate = " + "9" * 5000,
+        "review_probability = " + "9" * 4000,
+        "review_probability = 1" + "0" * 400,
+        "review_rate = 1e" + "9" * 300,
+        "[known]\ndistance = " + "9" * 4000,
+        "ignore = " + "[" * 3000 + "]" * 3000,
+        "ignore = " + "[" * 300 + "]" * 300,
+        "rules = " + "{a = " * 3000 + "1" + "}" * 3000,
+        "[" + "a." * 3000 + "b]\nc = 1",
+        "name = '" + "x" * 100_000 + "'\nreview_rate = 9",
+        "'" + "x" * 5000 + "' = 1",
+        "a" + ".a" * 20_000 + " = 1",
+        "[" + "'a' . " * 20_000 + "b]\nc = 1",
+        'rules = {"a b"' + '."a b"' * 20_000 + " = 1}",
+        "\n".join(f"a{i}{'.b' * 60} = 1" for i in range(6000)),
+        "# " + "x" * (1 << 20),
+    ],
+    ids=lambda text: text[:24],
+)
+def test_a_profile_out_of_all_bounds_is_one_line(text: str, tmp_path: Path) -> None:
+    begin = time.process_time()
+    with pytest.raises(PolicyError) as caught:
+        loaded(tmp_path, text)
+    assert time.process_time() - begin < 1.0
+    assert "strict.toml" in str(caught.value)
+    assert len(str(caught.value)) < 700
+    assert "\n" not in str(caught.value)
+
+
+def test_sentences_of_many_points_are_read(tmp_path: Path) -> None:
+    words = "a.b.c.d. e. f. www.g.example. " * 40
+    assert loaded(tmp_path, f"# {words}\n[actions]\nreview = '{words}'").actions
+
+
+def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.toml")
+    for place in (tmp_path / "fifo.toml", Path("/dev/zero"), tmp_path):
+        with pytest.raises(PolicyError, match=f"{place} is not a regular file"):
+            Policy.load(place)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Rate("0.01"), "one of 0.05"),
+        (lambda: Rule(review=0.01), r"review = 0.01: give a Rate\(...\) or a Probability"),
+    ],
+)
+def test_rules_of_other_types_are_refused(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(PolicyError, match=words):
+        make()
+
+
+CHANGES = [
+    *(Policy(default=rule(*rates)) for rates in ((0.05,), (0.01, 0.01))),
+    *(Policy(default=rule(*levels, p=True)) for levels in ((0.01,), (0.01, 0.02))),
+    *(Policy(rules=of_family("ivory", own)) for own in (Rule(), rule(0.05))),
+    *(Policy(rules=of("coral", rule(0.05))) for of in (of_family, of_label)),
+    Policy(ignore=frozenset({"coral"})),
+    Policy(known=KnownRule(product="priority")),
+    Policy(known=KnownRule(cleared="clear")),
+    Policy(known=KnownRule(distance=10)),
+    Policy(keywords=Keywords(words=("a",))),
+    Policy(keywords=Keywords(substrings=("a",))),
+    Policy(keywords=Keywords(words=("a",), columns=("title",))),
+    *(Policy(reports=Reports(**{key: 1})) for key in ("review", "priority")),
+    *(Policy(always_review=AlwaysReview(**{key: True})) for key in ("degraded", "failed")),
+    Policy(always_review=AlwaysReview(animals=0.5)),
+]
+
+
+def test_the_digest_stands_for_what_decides() -> None:
+    assert len({policy.digest for policy in (Policy(), *CHANGES)}) == 1 + len(CHANGES)
+    named = Policy(name="two", actions={Decision.REVIEW: "Hold back."})
+    assert named.digest == Policy().digest
+    two = {**of_family("ivory", rule(0.05)), **of_label("coral", rule(0.001))}
+    turned = dict(reversed(two.items()))
+    assert Policy(rules=two).digest == Policy(rules=turned).digest
+    whole, fractions = (Policy(default=rule(*r, p=True)) for r in ((0, 1), (0.0, 1.0)))
+    assert whole.digest == fractions.digest
+
+
+def test_a_policy_does_not_change_once_it_is_made() -> None:
+    rules = of_label("coral", rule(0.05))
+    policy = Policy(rules=rules)
+    digest = policy.digest
+    rules.clear()
+    assert (len(policy.rules), policy.digest) == (1, digest)
+    copied = pickle.loads(pickle.dumps(policy))
+    assert (copied, copied.digest) == (policy, digest)
