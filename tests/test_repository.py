@@ -4,10 +4,12 @@ import hashlib
 import json
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import recognizer
 from recognizer.taxonomy import Kind, load_taxonomy
 
 ROOT = Path(__file__).parents[1]
@@ -92,3 +94,58 @@ def test_every_page_of_the_site_is_in_its_menu() -> None:
     menu = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text("utf-8")))
     made = set(re.findall(r'": "([\w-]+\.md)"', (docs / "hooks.py").read_text("utf-8")))
     assert {page.name for page in docs.glob("*.md")} | made == menu
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+
+
+def test_the_version_is_said_once() -> None:
+    cited = re.findall(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert cited == [recognizer.__version__]
+    headings = re.findall(r"^## ([\d.]+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert recognizer.__version__ in headings[:2]  # the next release may be in the making
+
+
+def test_contributors_see_the_layers_that_are_enforced() -> None:
+    (drawn,) = re.findall(r"^  ```\n(.*?)^  ```", CONTRIBUTING, re.DOTALL | re.MULTILINE)
+    contract = PROJECT["tool"]["importlinter"]["contracts"][0]
+    layers = [layer for layer in contract["layers"] if "_" not in layer and layer != "errors"]
+    assert [line.strip() for line in drawn.splitlines()] == layers
+    packages = {path.parent.name for path in (ROOT / "recognizer").glob("*/__init__.py")}
+    assert packages == {name for name in packages if f"`recognizer/{name}/`" in CONTRIBUTING}
+
+
+def test_files_of_the_repository_are_of_no_one_machine() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--stage", "-z"], cwd=ROOT, check=True, capture_output=True
+    ).stdout.split(b"\0")
+    links = [entry for entry in listed if entry.startswith(b"120000")]
+    assert links == []
+    folders = "|".join(["/home/[a-z]+/", "/root/", "/work/(?!scan)", r"\.\./sha" "red"])
+    for path in tracked():
+        if path.suffix in {".md", ".toml", ".yml", ".yaml", ".cff", ".ipynb"} or not path.suffix:
+            found = re.findall(rf"(?<![\w.])(?:{folders})", path.read_text("utf-8"))
+            assert found == [], path.relative_to(ROOT)
+
+
+def test_ci_runs_what_the_readme_says() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    install = readme.partition("## Install")[2].partition("\n## ")[0]
+    (commands,) = re.findall(r"```console\n(make.*?)```", install, re.DOTALL)
+    assert [line.split("#")[0].strip() for line in commands.splitlines()] == [
+        "make demo",
+        "make test",
+    ]
+    steps = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if "make" in line]
+    assert steps == ["make check", "make test"]
+    assert all(f"`{step}`" in install for step in steps)
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text("utf-8")
+    assert all(f"- run: {step}\n" in workflow for step in steps)
+
+
+def test_containers_ask_for_extras_that_exist() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    for path in (ROOT / "Dockerfile", *(ROOT / ".github" / "workflows").glob("*.yml")):
+        for names in re.findall(r"(?:\)|\.)\[([a-z,]+)\]", path.read_text("utf-8")):
+            assert {*names.split(",")} <= {*extras}, path.name

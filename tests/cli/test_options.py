@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recognizer.cli import EXAMPLES, VERBS, load_verb
-from tests.conftest import run_python
+from tests.conftest import run_python, succeed
 
 OWN_WORDS = {
     "--output": "what is written there",
@@ -75,6 +75,19 @@ def test_an_option_means_the_same_everywhere() -> None:
     several = {long: found for long, found in helps.items() if len(found) > 1}
     assert {long: found for long, found in several.items() if long not in OWN_WORDS} == {}
     assert [verb for verb, command in COMMANDS.items() if not command.help] == []
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_the_help_that_people_see_has_every_text(verb: str) -> None:
+    def bare(text: str) -> str:  # lines are broken at hyphens too
+        return "".join(text.split())
+
+    seen = bare(succeed(*verb.split(), "--help").stdout)
+    assert bare(COMMANDS[verb].help) in seen
+    for parameter in COMMANDS[verb].params:
+        if not getattr(parameter, "hidden", False):
+            assert parameter.help, parameter.name
+            assert bare(parameter.help) in seen, parameter.name
 
 
 @pytest.mark.parametrize("line", EXAMPLES)
