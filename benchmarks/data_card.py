@@ -1,9 +1,9 @@
 r"""Write the list of the photos behind a model, and print the tables of its card.
 
-The list has hashes, labels, corrections, sources, folds and licences, and no photo.
+The list has hashes, labels, corrections, sources, slices, folds and licences, and no photo.
 
-    python -m benchmarks.data_card datasets/wildlife-v3.csv              # the tables alone
-    python -m benchmarks.data_card datasets/wildlife-v3.csv --data DATA  # write the list first
+    python -m benchmarks.data_card datasets/wildlife-v5.csv              # the tables alone
+    python -m benchmarks.data_card datasets/wildlife-v5.csv --data DATA  # write the list first
 """
 
 import argparse
@@ -15,7 +15,7 @@ from recognizer.taxonomy import load_taxonomy
 
 COLUMNS = (
     *("sha256", "label", "correction", "subtype", "source", "split"),
-    *("group", "fold", "license", "origin"),
+    *("slice", "group", "fold", "license", "origin"),
 )
 
 Rows = list[dict[str, str]]
@@ -33,6 +33,7 @@ def make_list(data: Path, folder: Path) -> Rows:
     for name in ("relabel.csv", "corrections.csv"):  # the later one wins
         changed |= {row["sha256"]: row["label"] for row in read_list(folder / name)}
     folds = {row["source"]: row for row in read_list(folder / "folds.csv")}
+    slices = {row["source"]: row["slice"] for row in read_list(folder / "slices.csv")}
     rows = []
     for row in read_list(data / "manifest.csv"):
         fold = folds.get(row["source"], {}) if row["split"] == "train" else {}
@@ -40,6 +41,7 @@ def make_list(data: Path, folder: Path) -> Rows:
             {
                 **{key: row.get(key, "") for key in COLUMNS},
                 "correction": changed.get(row["sha256"], ""),
+                "slice": slices[row["source"]],
                 "group": fold.get("group", ""),
                 "fold": fold.get("fold", ""),
             }
@@ -48,8 +50,8 @@ def make_list(data: Path, folder: Path) -> Rows:
 
 
 def tables(rows: Rows) -> str:
-    """Return the tables of the card in Markdown: labels, licences, sources."""
-    return "\n\n".join([_labels(rows), _licenses(rows), _sources(rows)])
+    """Return the tables of the card in Markdown: labels, slices, licences."""
+    return "\n\n".join([_labels(rows), _slices(rows), _licenses(rows)])
 
 
 def _labels(rows: Rows) -> str:
@@ -71,6 +73,23 @@ def _place(row: dict[str, str]) -> tuple[str, str, str]:
     return row["label"], row["split"], row["source"]
 
 
+def _slices(rows: Rows) -> str:
+    products = {product.name for product in load_taxonomy().products}
+    lines = ["| slice | train: photos (sources) | with a product | test | with a product |"]
+    lines += ["|---|---|---|---|---|"]
+    for name in sorted({row["slice"] for row in rows}):
+        cells = []
+        for split in ("train", "test"):
+            members = [row for row in rows if (row["slice"], row["split"]) == (name, split)]
+            shown = [row for row in members if row["label"] in products]
+            cells += [
+                f"{len(group):,} ({len({row['source'] for row in group})})"
+                for group in (members, shown)
+            ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _licenses(rows: Rows) -> str:
     photos = Counter(row["license"] for row in rows)
     sources = defaultdict(set)
@@ -79,24 +98,6 @@ def _licenses(rows: Rows) -> str:
     lines = ["| licence, as found | photos | sources |", "|---|---|---|"]
     for license_, count in sorted(photos.items(), key=lambda item: (-item[1], item[0])):
         lines.append(f"| {_cell(license_)} | {count:,} | {len(sources[license_])} |")
-    return "\n".join(lines)
-
-
-def _sources(rows: Rows) -> str:
-    by_source = defaultdict(list)
-    for row in rows:
-        by_source[row["source"]].append(row)
-    lines = ["| source | split | photos | labels | fold | licence, as found |"]
-    lines += ["|---|---|---|---|---|---|"]
-    for source, members in sorted(by_source.items(), key=lambda item: item[0].lower()):
-        splits, labels, licenses = (
-            ", ".join(sorted({_cell(row[key]) for row in members}))
-            for key in ("split", "label", "license")
-        )
-        fold = members[0]["fold"] or "-"
-        lines.append(
-            f"| {_cell(source)} | {splits} | {len(members):,} | {labels} | {fold} | {licenses} |"
-        )
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ from benchmarks.data_card import COLUMNS, read_list, tables
 from recognizer.taxonomy import load_taxonomy
 
 DATASETS = Path(__file__).parents[1] / "datasets"
-LIST = DATASETS / "wildlife-v3.csv"
+LIST = DATASETS / "wildlife-v5.csv"
 
 
 def test_the_card_has_the_tables_of_the_list() -> None:
@@ -36,9 +36,21 @@ def test_the_list_keeps_its_rules() -> None:
     assert numbers == list(range(len(numbers)))
     assert f"folds of whole groups (0-{numbers[-1]})" in (DATASETS / "CARD.md").read_text()
     assert not any(row["fold"] for row in rows if row["split"] == "test")
+    assert {row["slice"] for row in rows} == {"museums", "other", "posts", "shops"}
+    assert all((row["slice"] == "posts") == ("/IWT" in row["source"]) for row in rows)
 
 
 def test_the_list_has_the_corrections() -> None:
     of = {row["sha256"]: row["correction"] for row in read_list(LIST)}
     for row in read_list(DATASETS / "corrections.csv"):
         assert of[row["sha256"]] == row["label"]
+
+
+def test_the_tables_name_photos_and_sources_of_the_list() -> None:
+    rows = read_list(LIST)
+    train = {row["source"]: (row["group"], row["fold"]) for row in rows if row["split"] == "train"}
+    folds = read_list(DATASETS / "folds.csv")
+    assert {row["source"]: (row["group"], row["fold"]) for row in folds} == train
+    hashes = {row["sha256"] for row in rows}
+    for table in ("corrections.csv", "relabel.csv"):
+        assert {row["sha256"] for row in read_list(DATASETS / table)} <= hashes
