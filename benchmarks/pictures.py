@@ -19,7 +19,7 @@ from PIL import Image
 
 from recognizer import Policy, Recognizer
 from recognizer.imaging.thumbnail import draw_heatmap
-from recognizer.lab.evaluation.metrics import CONFIDENCE, precision_estimate, share
+from recognizer.intervals import CONFIDENCE, precision_estimate, share
 from recognizer.lab.evaluation.plots import STYLE
 from recognizer.model.bundle import load_bundle
 

@@ -5,10 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from scipy.stats import chi2
-
 from recognizer.desk.outcomes import DECIDED, Judgement, Outcome, Outcomes
-from recognizer.lab.evaluation.metrics import CONFIDENCE, share
+from recognizer.intervals import share, weighted_count
 from recognizer.model.description import Estimate
 from recognizer.policy.listing_columns import Role, as_count, value_of
 from recognizer.policy.values import Decision
@@ -198,24 +196,3 @@ def _misses(
 def audit_weights(drawn: Mapping[float, int], audited: Mapping[float, int]) -> dict[float, float]:
     """Return, by the probability of being drawn, for how many clear images a decided one stands."""
     return {p: drawn[p] / number / p for p, number in audited.items() if number}
-
-
-def weighted_count(found: Mapping[float, int]) -> Estimate:
-    """Return a sum of weighted Poisson counts with its interval (Fay and Feuer, 1997).
-
-    ``found`` is weight -> how many things of this weight were seen, 0 if some were looked for and
-    none was seen. Of the largest weight at least as many as the Poisson bound of none may have been
-    missed. The interval covers at least as often as :data:`CONFIDENCE` says.
-    """
-    if not found:
-        return Estimate(0.0, 0.0, 0.0)
-    largest, tail = max(found), (1 - CONFIDENCE) / 2
-    of_none = largest * float(chi2.ppf(1 - tail, 2) / 2)
-    value = sum(weight * count for weight, count in found.items())
-    if not value:
-        return Estimate(0.0, 0.0, of_none)
-    variance = sum(weight**2 * count for weight, count in found.items())
-    low = variance / (2 * value) * chi2.ppf(tail, 2 * value**2 / variance)
-    value_up, variance_up = value + largest, variance + largest**2
-    high = variance_up / (2 * value_up) * chi2.ppf(1 - tail, 2 * value_up**2 / variance_up)
-    return Estimate(float(value), float(low), max(float(high), of_none))

@@ -7,18 +7,18 @@ from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
-from recognizer.desk.measure import audit_weights, weighted_count
+from recognizer.desk.measure import audit_weights
 from recognizer.desk.outcomes import Judgement, Outcome
 from recognizer.errors import UsageError
-from recognizer.lab.dataset.manifest import Photo
-from recognizer.lab.evaluation.metrics import (
+from recognizer.intervals import (
     JOINT_CONFIDENCE,
     effective_photos,
     precision_estimate,
     share,
+    weighted_count,
 )
+from recognizer.lab.dataset.manifest import Photo
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
 from recognizer.policy.values import Policy, Probability, Rate, Rule
@@ -33,7 +33,7 @@ MIN_DECIDED = 0.9
 """Share of the leads over a threshold that must be decided before anything is said of it: reviewers
 begin with the highest scores, so that the decided ones do not stand for the others."""
 
-GRID = tuple(float(x) for x in np.round(expit(np.arange(-4, 9.01, 0.25)), 6)[::-1])
+GRID = tuple(round(1 / (1 + math.exp(-x)), 6) for x in np.arange(9, -4.01, -0.25).tolist())
 """Thresholds to choose from, strictest first, at equal distances in log-odds."""
 
 

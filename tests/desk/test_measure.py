@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recognizer.desk.measure import Measurement, measure_outcomes, weighted_count
+from recognizer.desk.measure import Measurement, measure_outcomes
 from recognizer.desk.outcomes import Judgement, Occasion, Outcome, Outcomes
+from recognizer.intervals import weighted_count
 from recognizer.policy.listing_rules import KeywordHit
 from recognizer.policy.values import CandidateKind, Decision
 from recognizer.rows.row import Row

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from recognizer import __version__
 from recognizer.engine import Recognizer
 from recognizer.errors import BundleSchemaError
+from recognizer.intervals import share
 from recognizer.lab.enrolment.head import Learned, Learner, as_negatives
 from recognizer.lab.enrolment.onnx_head import add_head
 from recognizer.lab.evaluation.calibrate import fit_platt
-from recognizer.lab.evaluation.metrics import share
 from recognizer.lab.evaluation.templates import render
 from recognizer.lab.evaluation.thresholds import (
     expected_log_odds,

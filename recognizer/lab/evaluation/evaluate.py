@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
+from recognizer.intervals import share
 from recognizer.lab.dataset.manifest import Photo, fingerprint
 from recognizer.lab.dataset.outputs import in_chunks
 from recognizer.lab.evaluation.figures import (
@@ -24,7 +25,7 @@ from recognizer.lab.evaluation.figures import (
     measure_living_animals,
     measure_lookalikes,
 )
-from recognizer.lab.evaluation.metrics import OperatingPoint, operating_point, share
+from recognizer.lab.evaluation.metrics import OperatingPoint, operating_point
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import BundleLabel, Estimate, LabelEvidence, Leads, PhotoCounts
 from recognizer.model.negatives import read_negatives, short_digests

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.intervals import share
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of
 from recognizer.lab.evaluation.metrics import (
     RankedCounts,
     bootstrap,
     expected_calibration_error,
     rank,
-    share,
 )
 from recognizer.lab.evaluation.thresholds import MAX_FOR_RANKS, ranks_of
 from recognizer.model.description import Estimate

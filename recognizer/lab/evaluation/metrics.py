@@ -12,17 +12,12 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
-from scipy.stats import norm, t
 
+from recognizer.intervals import CONFIDENCE, JOINT_CONFIDENCE, precision_estimate, share
 from recognizer.model.description import Estimate
 
 Positive: TypeAlias = NDArray[np.bool_]
 Scores: TypeAlias = NDArray[np.floating]
-
-CONFIDENCE = 0.95  # coverage of all intervals
-JOINT_CONFIDENCE = 1 - (1 - CONFIDENCE) / 2
-"""Confidence of each of two intervals, so that both hold at once with :data:`CONFIDENCE`."""
 
 _CALIBRATION_BINS = 10
 _ROUNDS_AT_ONCE = 100  # bounds the memory of the bootstrap
@@ -75,47 +70,6 @@ def rank(
     )
 
 
-def share(count: float, of: float, confidence: float = CONFIDENCE) -> Estimate:
-    """Return a share, perhaps of fractions, with its exact interval (Clopper and Pearson, 1934)."""
-    value, tail = count / of, (1 - confidence) / 2
-    low = float(betaincinv(count, of - count + 1, tail)) if count > 0 else 0.0
-    high = float(betaincinv(count + 1, of - count, 1 - tail)) if count < of else 1.0
-    return Estimate(value, min(low, value), max(high, value))
-
-
-def effective_photos(
-    over: NDArray[np.bool_],
-    sources: NDArray[np.str_],
-    groups: NDArray[np.str_],
-) -> float:
-    """Return how many independent photos say as much as N photos of which some share a source.
-
-    How alike two photos of a source are (Korn and Graubard, 1998) is estimated by the analysis of
-    variance of ``over``, (thresholds, N), pooled over thresholds, and within ``groups``, (N,).
-    """
-    between = within = size = correlation = 0.0
-    degrees = degrees_within = 0
-    for group in np.unique(groups):
-        own = groups == group
-        _, place, n = np.unique(sources[own], return_inverse=True, return_counts=True)
-        hits = np.stack([np.bincount(place, weights=row) for row in over[:, own]])
-        mean = hits.sum(axis=1, keepdims=True) / n.sum()
-        between += float((n * (hits / n - mean) ** 2).sum()) / len(over)
-        within += float((hits * (1 - hits / n)).sum()) / len(over)
-        degrees += len(n) - 1
-        degrees_within += int(n.sum()) - len(n)
-        size += n.sum() - (n**2).sum() / n.sum()
-    if degrees and degrees_within and between + within:
-        between, within, size = between / degrees, within / degrees_within, size / degrees
-        correlation = np.clip((between - within) / (between + (size - 1) * within), 0, 1)
-    _, photos = np.unique(sources, return_counts=True)
-    number = len(sources) / (1 + ((photos**2).sum() / len(sources) - 1) * correlation)
-    if correlation:  # few sources say little of how alike photos are
-        tail = (1 - JOINT_CONFIDENCE) / 2
-        number *= (norm.isf(tail) / t.isf(tail, degrees)) ** 2
-    return float(number)
-
-
 def bootstrap(
     metric: Metric,
     positive: Positive,
@@ -161,28 +115,6 @@ def expected_calibration_error(positive: Positive, probabilities: Scores) -> flo
     place = np.searchsorted(edges, probabilities, side="right")
     predicted, found = (np.bincount(place, weights=w) for w in (probabilities, positive))
     return float(np.abs(predicted - found).sum() / len(positive))
-
-
-def precision(recall: float, false_positive_rate: float, prevalence: float) -> float | None:
-    """Return the share of products among the photos over a threshold; None if there are none."""
-    found = prevalence * recall
-    passed = found + (1 - prevalence) * false_positive_rate
-    return found / passed if passed else None
-
-
-def precision_estimate(
-    recall: Estimate, false_positive_rate: Estimate, prevalence: float
-) -> Estimate | None:
-    """Return the precision at a prevalence with a conservative interval; None without leads.
-
-    It combines the opposite ends of both: at 97.5 % of each, it is one of at least 95 %.
-    """
-    value = precision(recall.value, false_positive_rate.value, prevalence)
-    if value is None:
-        return None
-    low = precision(recall.low, false_positive_rate.high, prevalence)
-    high = precision(recall.high, false_positive_rate.low, prevalence)
-    return Estimate(value, low or 0.0, 1.0 if high is None else high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

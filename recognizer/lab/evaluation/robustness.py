@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
+from recognizer.intervals import share
 from recognizer.lab.dataset.compose import recompress
 from recognizer.lab.dataset.manifest import Photo, read_photo
 from recognizer.lab.evaluation.evaluate import targets
 from recognizer.lab.evaluation.figures import COMPARED_RATE, Truth
-from recognizer.lab.evaluation.metrics import share
 from recognizer.lab.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.description import Estimate
 from recognizer.prediction import Prediction

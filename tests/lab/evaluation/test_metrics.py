@@ -3,19 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score
 
 from recognizer.lab.evaluation.metrics import (
     RankedCounts,
     bootstrap,
-    effective_photos,
     expected_calibration_error,
     operating_point,
-    precision,
-    precision_estimate,
     rank,
-    share,
 )
 from recognizer.lab.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.description import Estimate
@@ -85,43 +80,6 @@ def test_calibration_error_by_hand() -> None:
     predicted = np.array([0.1] * 10 + [0.8] * 10)
     truth = np.array([True] + [False] * 9 + [True] * 6 + [False] * 4)
     assert expected_calibration_error(truth, predicted) == pytest.approx(0.1)
-
-
-@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_independent_photos_have_the_exact_interval(pair: tuple[int, int]) -> None:
-    hits, photos = pair
-    found = share(hits, photos)
-    exact = binomtest(hits, photos).proportion_ci(0.95, method="exact")
-    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
-
-
-def test_photos_that_are_the_same_count_once_for_each_source() -> None:
-    rng = np.random.default_rng(0)
-    sources = np.repeat([f"s{i}" for i in range(60)], 10)
-    same = np.repeat(rng.random(60) < 0.3, 10)[None]
-    group = np.zeros(600, np.str_)
-    assert effective_photos(same, sources, group) == pytest.approx(60, rel=0.1)
-    assert effective_photos(rng.random((1, 600)) < 0.3, sources, group) > 450
-
-
-# --- where products are rare ---------------------------------------------------------------------
-
-
-def test_precision_by_hand() -> None:
-    # Of a million photos 300 are products, 270 found; 1 % of the other 999,700 are false positives.
-    assert precision(0.9, 0.01, 0.0003) == pytest.approx(270 / (270 + 9997))
-    assert precision(0.0, 0.0, 0.0003) is None
-    assert precision_estimate(share(0, 5), share(0, 5), 0.0003) is None
-    found = precision_estimate(share(9, 10), share(0, 1000), 0.0003)
-    assert found.value == 1
-    assert found.low < 0.1  # that no false positive was seen proves little
-
-
-@given(st.integers(0, 20), st.integers(0, 300), st.floats(1e-4, 0.5))
-def test_the_interval_holds_the_value(found: int, alarms: int, prevalence: float) -> None:
-    estimate = precision_estimate(share(found, 20), share(alarms, 300), prevalence)
-    if estimate is not None:
-        assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
 
 
 def test_an_operating_point_counts_what_is_over_the_threshold() -> None:

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from recognizer.engine import Recognizer
+from recognizer.intervals import share
 from recognizer.lab.dataset.manifest import Photo
-from recognizer.lab.evaluation.metrics import share
 from recognizer.lab.evaluation.robustness import (
     ALTERATIONS,
     UNALTERED,

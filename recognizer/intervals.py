@@ -1,0 +1,185 @@
+"""Intervals of shares, weighted counts and figures of photos that share sources, with numpy alone.
+
+Review and evaluation use the same ones. All are 95 % intervals unless a function takes another
+``confidence``.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.model.description import Estimate
+
+CONFIDENCE = 0.95  # coverage of all intervals
+JOINT_CONFIDENCE = 1 - (1 - CONFIDENCE) / 2
+"""Confidence of each of two intervals, so that both hold at once with :data:`CONFIDENCE`."""
+
+_MAX_EXPONENT = 700.0  # exp() of it is a float
+_ROUNDS_AT_ONCE = 100  # bounds the memory of the bootstrap
+
+
+def share(count: float, of: float, confidence: float = CONFIDENCE) -> Estimate:
+    """Return a share, perhaps of fractions, with its exact interval (Clopper and Pearson, 1934)."""
+    value, tail = count / of, (1 - confidence) / 2
+    low = _beta_quantile(count, of - count + 1, tail) if count > 0 else 0.0
+    high = _beta_quantile(count + 1, of - count, 1 - tail) if count < of else 1.0
+    return Estimate(value, min(low, value), max(high, value))
+
+
+def weighted_count(found: Mapping[float, int]) -> Estimate:
+    """Return a sum of weighted Poisson counts with its interval (Fay and Feuer, 1997).
+
+    ``found`` is weight -> how many things of this weight were seen, 0 if some were looked for and
+    none was seen. Of the largest weight at least as many as the Poisson bound of none may have been
+    missed. The interval covers at least as often as :data:`CONFIDENCE` says.
+    """
+    if not found:
+        return Estimate(0.0, 0.0, 0.0)
+    largest, tail = max(found), (1 - CONFIDENCE) / 2
+    of_none = -largest * math.log(tail)
+    value = sum(weight * count for weight, count in found.items())
+    if not value:
+        return Estimate(0.0, 0.0, of_none)
+    variance = sum(weight**2 * count for weight, count in found.items())
+    low = variance / value * _gamma_quantile(value**2 / variance, tail)
+    value_up, variance_up = value + largest, variance + largest**2
+    high = variance_up / value_up * _gamma_quantile(value_up**2 / variance_up, 1 - tail)
+    return Estimate(float(value), low, max(high, of_none))
+
+
+def effective_photos(
+    over: NDArray[np.bool_], sources: NDArray[np.str_], groups: NDArray[np.str_]
+) -> float:
+    """Return how many independent photos say as much as N photos of which some share a source.
+
+    How alike two photos of a source are (Korn and Graubard, 1998) is estimated by the analysis of
+    variance of ``over``, (thresholds, N), pooled over thresholds, and within ``groups``, (N,).
+    """
+    between = within = size = correlation = 0.0
+    degrees = degrees_within = 0
+    for group in np.unique(groups):
+        own = groups == group
+        _, place, n = np.unique(sources[own], return_inverse=True, return_counts=True)
+        hits = np.stack([np.bincount(place, weights=row) for row in over[:, own]])
+        mean = hits.sum(axis=1, keepdims=True) / n.sum()
+        between += float((n * (hits / n - mean) ** 2).sum()) / len(over)
+        within += float((hits * (1 - hits / n)).sum()) / len(over)
+        degrees += len(n) - 1
+        degrees_within += int(n.sum()) - len(n)
+        size += n.sum() - (n**2).sum() / n.sum()
+    if degrees and degrees_within and between + within:
+        between, within, size = between / degrees, within / degrees_within, size / degrees
+        correlation = np.clip((between - within) / (between + (size - 1) * within), 0, 1)
+    _, photos = np.unique(sources, return_counts=True)
+    number = len(sources) / (1 + ((photos**2).sum() / len(sources) - 1) * correlation)
+    if correlation:  # few sources say little of how alike photos are
+        normal = NormalDist().inv_cdf((1 + JOINT_CONFIDENCE) / 2) ** 2
+        # The square of Student's t: t^2 / (degrees + t^2) has a beta distribution.
+        part = _beta_quantile(0.5, degrees / 2, JOINT_CONFIDENCE)
+        number *= normal / (degrees * part / (1 - part))
+    return float(number)
+
+
+def precision(recall: float, false_positive_rate: float, prevalence: float) -> float | None:
+    """Return the share of products among the photos over a threshold; None if there are none."""
+    found = prevalence * recall
+    passed = found + (1 - prevalence) * false_positive_rate
+    return found / passed if passed else None
+
+
+def precision_estimate(
+    recall: Estimate, false_positive_rate: Estimate, prevalence: float
+) -> Estimate | None:
+    """Return the precision at a prevalence with a conservative interval; None without leads.
+
+    It combines the opposite ends of both: at 97.5 % of each, it is one of at least 95 %.
+    """
+    value = precision(recall.value, false_positive_rate.value, prevalence)
+    if value is None:
+        return None
+    low = precision(recall.low, false_positive_rate.high, prevalence)
+    high = precision(recall.high, false_positive_rate.low, prevalence)
+    return Estimate(value, low or 0.0, 1.0 if high is None else high)
+
+
+def bootstrap_by_source(
+    values: NDArray[np.generic],
+    sources: NDArray[np.str_],
+    statistic: Callable[[NDArray[np.generic], NDArray[np.int64]], NDArray[np.float64]],
+    rounds: int = 1000,
+    *,
+    groups: NDArray[np.generic] | None = None,
+) -> Estimate | None:
+    """Return a figure of N photos with its percentile interval, drawing whole sources.
+
+    ``statistic`` is called with ``values``, (N, ...), and how often each photo counts, integers of
+    the shape (rounds, N); it returns (rounds,). Within each of ``groups``, (N,), such as photos
+    with and without a product, as many sources are drawn as there are, so that none is ever empty.
+    Rounds whose figure is not finite are left out. None if all photos of a group come from one
+    source: they say nothing of others. Of fewer than about ten sources the interval is too narrow.
+    """
+    groups = np.zeros(len(sources), np.int64) if groups is None else groups
+    parts = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    placed = [np.unique(sources[part], return_inverse=True) for part in parts]
+    if any(len(names) < 2 for names, _ in placed):
+        return None
+    rng = np.random.default_rng(0)
+    draws = []
+    for first in range(0, rounds, _ROUNDS_AT_ONCE):
+        counts = np.zeros((min(_ROUNDS_AT_ONCE, rounds - first), len(sources)), np.int64)
+        for part, (names, place) in zip(parts, placed, strict=True):
+            number = len(names)
+            drawn = rng.multinomial(number, np.full(number, 1 / number), len(counts))
+            counts[:, part] = drawn[:, place]
+        draws.append(statistic(values, counts))
+    found = np.concatenate(draws)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(found[np.isfinite(found)], [tail, 1 - tail])
+    (value,) = statistic(values, np.ones((1, len(sources)), np.int64))
+    return Estimate(float(value), float(low), float(high))
+
+
+# --- quantiles ------------------------------------------------------------------------------------
+
+
+def _beta_quantile(a: float, b: float, probability: float) -> float:
+    odds = _bisect(partial(_beta_share, a, b), probability, -_MAX_EXPONENT, _MAX_EXPONENT)
+    return 1 / (1 + math.exp(-odds))
+
+
+def _gamma_quantile(a: float, probability: float) -> float:
+    end = math.log(a + 10 * math.sqrt(a) + 50)
+    return math.exp(_bisect(partial(_gamma_share, a), probability, -_MAX_EXPONENT, end))
+
+
+def _bisect(share_below: Callable[[float], float], share: float, low: float, high: float) -> float:
+    for _ in range(64):
+        middle = (low + high) / 2
+        low, high = (middle, high) if share_below(middle) < share else (low, middle)
+    return low
+
+
+def _beta_share(a: float, b: float, odds: float) -> float:
+    """Return the regularised incomplete beta function at the log-odds of x (DLMF 8.17.22)."""
+    x, rest = 1 / (1 + math.exp(-odds)), 1 / (1 + math.exp(odds))
+    if x > (a + 1) / (a + b + 2):  # where the continued fraction converges slowly
+        return 1 - _beta_share(b, a, -odds)
+    fraction = 1.0
+    for m in range(20 + round(3 * math.sqrt(max(a, b))), 0, -1):
+        end = a + 2 * m
+        fraction = 1 + m * (b - m) * x / ((end - 1) * end) / fraction
+        fraction = 1 - (a + m - 1) * (a + b + m - 1) * x / ((end - 2) * (end - 1)) / fraction
+    gammas = math.lgamma(a + b) - math.lgamma(a + 1) - math.lgamma(b)
+    return math.exp(gammas + a * math.log(x) + b * math.log(rest)) / fraction
+
+
+def _gamma_share(a: float, log_x: float) -> float:
+    """Return the regularised lower incomplete gamma function (DLMF 8.11.4)."""
+    x = math.exp(log_x)
+    terms = np.arange(1, 100 + 12 * math.sqrt(x) + 2 * max(0, x - a))
+    series = 1 + float(np.cumprod(x / (a + terms)).sum())
+    return math.exp(a * log_x - x - math.lgamma(a + 1)) * series

@@ -1,0 +1,141 @@
+"""Intervals agree with those of scipy, and know that the photos of one source are alike."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import betaincinv
+from scipy.stats import binomtest, chi2, norm, t
+
+from recognizer.intervals import (
+    bootstrap_by_source,
+    effective_photos,
+    precision,
+    precision_estimate,
+    share,
+    weighted_count,
+)
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.975])
+@pytest.mark.parametrize(
+    ("count", "of"),
+    [
+        *((0, 1), (1, 1), (0, 30), (1, 30), (25, 42), (30, 30), (0.05, 5), (3.2, 7.9), (42, 2320)),
+        *((1, 1_000_000), (999_999, 1_000_000), (500_000, 1_000_000)),
+    ],
+)
+def test_a_share_has_the_interval_of_clopper_and_pearson(count, of, confidence):
+    found, tail = share(count, of, confidence), (1 - confidence) / 2
+    low = betaincinv(count, of - count + 1, tail) if count else 0
+    high = betaincinv(count + 1, of - count, 1 - tail) if count < of else 1
+    assert found.value == count / of
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    "found", [{1.0: 1}, {20.0: 0, 3.0: 4}, {100.0: 1, 1.0: 500}, {2.5: 10_000}]
+)
+def test_a_weighted_count_has_the_interval_of_fay_and_feuer(found):
+    value = sum(w * n for w, n in found.items())
+    variance, top = sum(w * w * n for w, n in found.items()), max(found)
+    above, variance_above = value + top, variance + top**2
+    low = variance / (2 * value) * chi2.ppf(0.025, 2 * value**2 / variance)
+    high = variance_above / (2 * above) * chi2.ppf(0.975, 2 * above**2 / variance_above)
+    result = weighted_count(found)
+    assert result.value == value
+    assert result.low == pytest.approx(low, rel=1e-8)
+    assert result.high == pytest.approx(max(high, top * chi2.ppf(0.975, 2) / 2), rel=1e-8)
+
+
+def test_where_none_was_seen_the_bound_is_that_of_poisson():
+    found = weighted_count({20.0: 0, 1.0: 0})
+    assert (found.value, found.low) == (0, 0)
+    assert found.high == pytest.approx(20 * chi2.ppf(0.975, 2) / 2)
+
+
+def test_photos_of_one_source_count_as_few_photos():
+    sources = np.array([f"s{i // 10}" for i in range(100)])
+    groups = np.zeros(100).astype(str)
+    alike = (np.arange(100) // 10 % 2 == 0)[None]  # all photos of a source score the same
+    apart = (np.arange(100) % 2 == 0)[None]
+    student = norm.isf(0.0125) / t.isf(0.0125, 9)
+    assert effective_photos(alike, sources, groups) == pytest.approx(10 * student**2)
+    assert effective_photos(apart, sources, groups) == 100
+
+
+def _mean(values, counts):
+    return (counts * values).sum(axis=1) / counts.sum(axis=1)
+
+
+def test_a_bootstrap_by_source_is_as_wide_as_the_sources_are_few():
+    rng = np.random.default_rng(1)
+    level = rng.normal(size=40)
+    sources, values = np.repeat(np.arange(40), 25).astype(str), np.repeat(level, 25)
+    found = bootstrap_by_source(values, sources, _mean, 2000)
+    alone = bootstrap_by_source(values, np.arange(1000).astype(str), _mean, 2000)
+    assert found.value == pytest.approx(values.mean())
+    error = level.std() / np.sqrt(40)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.1)
+    assert alone.high - alone.low == pytest.approx(2 * 1.96 * error / 5, rel=0.1)
+    assert found == bootstrap_by_source(values, sources, _mean, 2000)  # it draws the same again
+
+
+def test_sources_are_drawn_within_groups_and_none_is_empty():
+    group = np.array([0] * 6 + [1] * 60)
+    sources = np.array([f"s{i % 3}" for i in range(66)])  # each source has photos of both
+
+    def statistic(values, counts):
+        assert (counts[:, :6].sum(axis=1) == 6).all()
+        return counts[:, :6].sum(axis=1) / counts[:, 6:].sum(axis=1)
+
+    found = bootstrap_by_source(group, sources, statistic, 250, groups=group)
+    assert (found.low, found.value, found.high) == (0.1, 0.1, 0.1)
+
+
+def test_one_source_says_nothing_and_rounds_without_a_figure_do_not_count():
+    values, group = np.ones(4), np.array([0, 0, 1, 1])
+    assert bootstrap_by_source(values, np.array(list("aabc")), _mean, groups=group) is None
+
+    def sometimes(values, counts):
+        return np.where(counts[:, 0] == 0, np.nan, 1.0)
+
+    found = bootstrap_by_source(values, np.array(list("abcd")), sometimes)
+    assert (found.low, found.high) == (1, 1)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_independent_photos_have_the_exact_interval(pair: tuple[int, int]) -> None:
+    hits, photos = pair
+    found = share(hits, photos)
+    exact = binomtest(hits, photos).proportion_ci(0.95, method="exact")
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
+
+
+def test_photos_that_are_the_same_count_once_for_each_source() -> None:
+    rng = np.random.default_rng(0)
+    sources = np.repeat([f"s{i}" for i in range(60)], 10)
+    same = np.repeat(rng.random(60) < 0.3, 10)[None]
+    group = np.zeros(600, np.str_)
+    assert effective_photos(same, sources, group) == pytest.approx(60, rel=0.1)
+    assert effective_photos(rng.random((1, 600)) < 0.3, sources, group) > 450
+
+
+# --- where products are rare ---------------------------------------------------------------------
+
+
+def test_precision_by_hand() -> None:
+    # Of a million photos 300 are products, 270 found; 1 % of the other 999,700 are false positives.
+    assert precision(0.9, 0.01, 0.0003) == pytest.approx(270 / (270 + 9997))
+    assert precision(0.0, 0.0, 0.0003) is None
+    assert precision_estimate(share(0, 5), share(0, 5), 0.0003) is None
+    found = precision_estimate(share(9, 10), share(0, 1000), 0.0003)
+    assert found.value == 1
+    assert found.low < 0.1  # that no false positive was seen proves little
+
+
+@given(st.integers(0, 20), st.integers(0, 300), st.floats(1e-4, 0.5))
+def test_the_interval_holds_the_value(found: int, alarms: int, prevalence: float) -> None:
+    estimate = precision_estimate(share(found, 20), share(alarms, 300), prevalence)
+    if estimate is not None:
+        assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
