@@ -21,6 +21,7 @@ from recognizer.imaging import (
     Limits,
     LoadedImage,
     load_image,
+    min_side_of,
     model_input,
     perceptual_hash,
 )
@@ -274,7 +275,9 @@ class Recognizer(DecisionMaker):
 
     def load_image(self, image: ImageSource, *, sha256: str | None = None) -> LoadedImage:
         """Decode an image as this model needs it; ``sha256``, if known already, is of its bytes."""
-        return load_image(image, min_side=self.bundle.input_size, limits=self.limits, sha256=sha256)
+        expected = self.bundle.input
+        min_side = min_side_of(expected.size, expected.preprocessing)
+        return load_image(image, min_side=min_side, limits=self.limits, sha256=sha256)
 
     def _run(
         self, outputs: Sequence[str], images: Sequence[NDArray[np.uint8]]
@@ -287,7 +290,7 @@ class Recognizer(DecisionMaker):
             batch = images[first : first + step]
             inputs = np.empty((len(batch), size, size, 3), np.uint8)
             for rgb, own in zip(batch, inputs, strict=True):
-                model_input(rgb, size, out=own)
+                model_input(rgb, size, own, version=self.bundle.input.preprocessing)
             try:
                 parts.append(self._session.run([*outputs], {"images": inputs}))
             except Exception as error:

@@ -26,7 +26,11 @@ def observe() -> dict[str, dict[str, Any]]:
     for entry in json.loads((SAMPLES / "samples.json").read_text()):
         path = SAMPLES / entry["file"]
         loaded = recognizer.load_image(path)
-        pixels = model_input(loaded.frames[0].rgb, recognizer.bundle.input_size)
+        pixels = model_input(
+            loaded.frames[0].rgb,
+            recognizer.bundle.input_size,
+            version=recognizer.bundle.input.preprocessing,
+        )
         grid = cv2.resize(pixels, (GRID, GRID), interpolation=cv2.INTER_AREA)
         scores = recognizer.predict(path).scores
         found[entry["file"]] = {

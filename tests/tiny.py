@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.model.bundle import Bundle, parse_bundle, write_bundle
 from recognizer.model.description import (
     BundleFamily,
@@ -71,7 +72,7 @@ def describe(model: bytes, folder: Path) -> Bundle:
         name="tiny",
         version=1,
         model=ModelFile(sha256=hashlib.sha256(model).hexdigest()),
-        input=InputFormat(size=SIZE, preprocessing=1),
+        input=InputFormat(size=SIZE, preprocessing=PREPROCESSING_VERSION),
         activation="sigmoid",
         labels=tuple(
             BundleLabel(

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 from recognizer.desk.evidence import PHOTOS, ROWS_FILE, TAG_MANIFEST
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
-from recognizer.imaging import PREPROCESSING_VERSION
+from recognizer.imaging import KNOWN_PREPROCESSING
 from recognizer.model.description import ModelReference
 from recognizer.rows.row import Row
 from recognizer.status import Status
@@ -194,8 +194,8 @@ def _read_rows(folder: Path, present: Mapping[str, _Found]) -> list[Row]:
 def _score_again(path: Path, row: Row, recognizer: Recognizer) -> tuple[Result, str]:
     if row.model.digest != recognizer.bundle.digest:
         return Result.FAILED, f"{recognizer.bundle.title} is not the model behind the scores"
-    if row.preprocessing != PREPROCESSING_VERSION:
-        own = f"this program has {PREPROCESSING_VERSION}"
+    if row.preprocessing not in KNOWN_PREPROCESSING:
+        own = f"this program has {', '.join(map(str, KNOWN_PREPROCESSING))}"
         return Result.NOT_DONE, f"it needs preprocessing {row.preprocessing}; {own}"
     prediction, scores = recognizer.predict(path), row.scores or {}
     if prediction.status is Status.FAILED or prediction.scores.keys() != scores.keys():

@@ -4,11 +4,21 @@ Training, evaluation, export and serving all take it. Bad input never raises her
 """
 
 from recognizer.imaging.decode import Frame, LoadedImage
-from recognizer.imaging.load import PREPROCESSING_VERSION, ImageSource, load_image, model_input
+from recognizer.imaging.load import (
+    DETAIL_SIDE,
+    KNOWN_PREPROCESSING,
+    PREPROCESSING_VERSION,
+    ImageSource,
+    load_image,
+    min_side_of,
+    model_input,
+)
 from recognizer.imaging.pdq import MIN_HASH_SIDE, perceptual_hash
 from recognizer.imaging.sources import Limits
 
 __all__ = [
+    "DETAIL_SIDE",
+    "KNOWN_PREPROCESSING",
     "MIN_HASH_SIDE",
     "PREPROCESSING_VERSION",
     "Frame",
@@ -16,6 +26,7 @@ __all__ = [
     "Limits",
     "LoadedImage",
     "load_image",
+    "min_side_of",
     "model_input",
     "perceptual_hash",
 ]

@@ -35,14 +35,25 @@ uint16, (height, width), (height, width, 1), (height, width, 3) as RGB or (heigh
 RGBA.
 """
 
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
 """Raised whenever the same bytes would give other model inputs than before.
 
-Version 1: EXIF orientation, alpha on white, the largest reduction (JPEG: a DCT scale; else a box
-filter by a whole factor) that keeps the short side at or above the model's input, then a bilinear
-resize of the whole image to a square. Nothing is cropped away: in a listing photo the product
-is often at the edge.
+Version 2: EXIF orientation, alpha on white, the largest reduction (JPEG: a DCT scale; otherwise a
+box filter by a whole factor) that keeps the short side at or above :data:`DETAIL_SIDE` or the
+model's input, whichever is smaller; then the whole image is averaged by area down to that, and
+enlarged to a square where the input is larger. Every pixel counts, so that none can be hidden
+between those that are read (Quiring et al., "Adversarial Preprocessing", USENIX Security 2020).
+Nothing is cropped away: in a listing photo the product is often at the edge.
+
+Version 1, of bundles up to wildlife-v6: a bilinear resize without averaging.
 """
+
+KNOWN_PREPROCESSING = (1, PREPROCESSING_VERSION)
+"""The versions that bundles may have been made for."""
+
+DETAIL_SIDE = 264
+"""Short side, in pixels, of the photos that models are trained with: detail beyond it would be new
+to them."""
 
 _FULL_SIZE = 1 << 30
 
@@ -81,10 +92,28 @@ def load_image(
     return replace(decoded, sha256=sha256)
 
 
+def min_side_of(size: int, version: int = PREPROCESSING_VERSION) -> int:
+    """Return the short side, in pixels, to which an image may be reduced for a model's input."""
+    return size if version == 1 else min(size, DETAIL_SIDE)
+
+
 def model_input(
-    rgb: NDArray[np.uint8], size: int, out: NDArray[np.uint8] | None = None
+    rgb: NDArray[np.uint8],
+    size: int,
+    out: NDArray[np.uint8] | None = None,
+    *,
+    version: int = PREPROCESSING_VERSION,
 ) -> NDArray[np.uint8]:
     """Resize an image to the model's square input, uint8, (size, size, 3), RGB, 0 to 255."""
+    height, width = rgb.shape[:2]
+    if version > 1:
+        scale = min(1.0, min_side_of(size) / min(height, width))
+        wide, high = (min(size, round(side * scale)) for side in (width, height))
+        if (wide, high) != (width, height):
+            to = out if (wide, high) == (size, size) else None
+            rgb = np.asarray(cv2.resize(rgb, (wide, high), to, interpolation=cv2.INTER_AREA))
+            if to is not None:
+                return np.asarray(rgb, np.uint8)
     resized = cv2.resize(rgb, (size, size), dst=out, interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, np.uint8)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
 from recognizer.errors import BundleDigestError, BundleSchemaError, TaxonomyError
-from recognizer.imaging import PREPROCESSING_VERSION
+from recognizer.imaging import KNOWN_PREPROCESSING
 from recognizer.model.description import (
     OUTPUTS,
     BundleFamily,
@@ -239,10 +239,11 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
             f"{path} is of schema {schema}, this version reads {SCHEMA}: use the version of the "
             "package that wrote it, or make it again with `recognizer export`"
         )
-    if found.input.preprocessing != PREPROCESSING_VERSION:
+    if found.input.preprocessing not in KNOWN_PREPROCESSING:
         raise BundleSchemaError(
-            f"{path} was made for preprocessing {found.input.preprocessing}, this version has "
-            f"{PREPROCESSING_VERSION}: use another bundle, or another version of the package"
+            f"{path} was made for preprocessing {found.input.preprocessing}, this one knows "
+            f"{' and '.join(map(str, KNOWN_PREPROCESSING))}: use another bundle, or a version "
+            "of the package"
         )
     if content.get("digest") != found.digest:
         raise BundleDigestError(

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Self, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.known.matches import KnownItems
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import ModelReference
@@ -131,7 +130,7 @@ class Row:
                 replace(region, score=round(region.score, _DIGITS)) for region in prediction.regions
             ),
             model=bundle.reference,
-            preprocessing=PREPROCESSING_VERSION,
+            preprocessing=bundle.input.preprocessing,
             time=time.replace(microsecond=0),
             known=tuple(known) if bank and is_scored else None,
             bank=Reference(name=bank.name, digest=bank.digest) if bank else None,

@@ -11,7 +11,7 @@ from typing import Self
 
 from recognizer.engine import GPU_BATCH, Recognizer
 from recognizer.errors import UsageError
-from recognizer.imaging import PREPROCESSING_VERSION, Limits
+from recognizer.imaging import Limits
 from recognizer.known.matches import KnownItems
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE
@@ -94,8 +94,9 @@ class WorkerPayload:
         options = self.options
         bank = options.known.digest if options.known else None
         model, policy = self.bundle.digest, self.policy.digest
+        preprocessing = self.bundle.input.preprocessing
         return any(
-            known == result_key(sha256, reason, model, policy, PREPROCESSING_VERSION, bank)
+            known == result_key(sha256, reason, model, policy, preprocessing, bank)
             for reason in ((None,) if options.retry_failed else (None, *DEADLY))
         )
 

@@ -190,3 +190,26 @@ def test_reading_takes_memory_for_the_file_not_for_the_limit(tmp_path: Path) -> 
         assert tracemalloc.get_traced_memory()[1] < Limits().max_bytes // 8
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [192, 256, 320])
+@pytest.mark.parametrize("shape", [(960, 639), (1600, 639), (528, 528), (264, 2112)])
+def test_no_pixel_can_be_hidden_from_the_model(size: int, shape: tuple[int, int]) -> None:
+    """A picture in one row of three, or in one column of five, is no picture to the model."""
+    rng = np.random.default_rng(size)
+    plain = np.full((*shape, 3), 128, np.uint8)
+    for step, axis in ((3, 0), (5, 1)):
+        attacked = plain.copy()
+        lines = attacked[::step] if axis == 0 else attacked[:, ::step]
+        lines[:] = rng.integers(0, 2, (lines.shape[0], lines.shape[1], 1)) * 255
+        change = np.abs(model_input(attacked, size).astype(int) - 128).mean()
+        assert change < 127 * 1.2 / step  # its share of the pixels, and what noise averages to
+
+
+@pytest.mark.parametrize("shape", [(300, 400), (264, 352), (150, 600), (2000, 1500), (20, 700)])
+def test_the_input_is_the_mean_of_the_image(shape: tuple[int, int]) -> None:
+    rgb = np.random.default_rng(1).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    for size in (256, 320):
+        found = model_input(rgb, size)
+        assert found.shape == (size, size, 3)
+        assert np.abs(found.mean((0, 1)) - rgb.mean((0, 1))).max() < 2

@@ -53,7 +53,8 @@ def read_examples(
             unreadable[path] = ": ".join(filter(None, (image.reason, image.detail)))
         else:
             rgb = image.frames[0].rgb
-            whole = model_input(rgb, recognizer.bundle.input_size)
+            expected = recognizer.bundle.input
+            whole = model_input(rgb, expected.size, version=expected.preprocessing)
             views = [whole, whole[:, ::-1]] if mirrored else [whole]
             log_odds, embeddings = recognizer.features(views)
             found.append(Example(path, image.sha256, hash_bytes(rgb), embeddings, log_odds))

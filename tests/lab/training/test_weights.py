@@ -60,7 +60,7 @@ def test_a_released_bundle_gives_its_weights() -> None:
     network, recognizer = build_network(config, 3).eval(), Recognizer(bundle)
     for file in sorted((ROOT / "datasets" / "samples").glob("*.jpg"))[:3]:
         rgb = load_image(file, min_side=bundle.input_size).frames[0].rgb
-        small = cv2.resize(model_input(rgb, bundle.input_size), (size, size))
+        small = cv2.resize(model_input(rgb, bundle.input_size, version=1), (size, size))
         images = torch.from_numpy(small)[None]
         with torch.no_grad():
             found = network(images).embedding[0].numpy()
