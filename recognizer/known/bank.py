@@ -9,11 +9,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from functools import partial
@@ -24,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer._atomic import csv_cell, replacing, require_own, text_of_cell
-from recognizer._closing import Closes
+from recognizer._sqlite import FileKind, SqliteFile
 from recognizer.errors import BankError
 from recognizer.known.index import HASH_BYTES
 from recognizer.policy.values import Finding
@@ -85,76 +84,29 @@ def _utc(time: Any) -> str:
 
 _FIELDS = tuple(field.name for field in fields(KnownItem))
 
-APPLICATION_ID = 0x574C4B49  # says what the file is, its version how to read it
-_VERSION = 1
-_BUSY_SECONDS = 60.0  # to wait while another process writes
-_ADVICE = "name another file, or make a bank with `recognizer bank add`"
-_CREATE = f"""
-    BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {_VERSION};
-    CREATE TABLE IF NOT EXISTS items (
-      id TEXT PRIMARY KEY, pdq BLOB NOT NULL, finding TEXT NOT NULL, time TEXT NOT NULL,
-      label TEXT, note TEXT, "by" TEXT, origin TEXT
-    ) WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS items_of_hash ON items (pdq);
-    CREATE TABLE IF NOT EXISTS removed (id TEXT PRIMARY KEY) WITHOUT ROWID;
-    COMMIT;
+_SCHEMA = """
+CREATE TABLE items (
+  id TEXT PRIMARY KEY, pdq BLOB NOT NULL, finding TEXT NOT NULL, time TEXT NOT NULL,
+  label TEXT, note TEXT, "by" TEXT, origin TEXT
+) WITHOUT ROWID;
+CREATE INDEX items_of_hash ON items (pdq);
+CREATE TABLE removed (id TEXT PRIMARY KEY) WITHOUT ROWID
 """
 
 
-def _require_file(path: Path) -> None:
-    if not os.path.isfile(path):
-        what = "is not a regular file" if os.path.exists(path) else "does not exist"
-        raise BankError(f"{path} {what}; {_ADVICE}")
-
-
-class Bank(Closes):
+class Bank(SqliteFile):
     """An open bank: created if ``create`` is set, otherwise only read. It raises BankErrors."""
 
-    def __init__(self, path: str | os.PathLike[str], *, create: bool = False) -> None:
-        self.path = Path(path)
-        if not create or os.path.exists(path):
-            _require_file(self.path)
-        uri = f"{self.path.absolute().as_uri()}?mode={'rwc' if create else 'ro'}"
-        with self._reported():
-            self._database = sqlite3.connect(
-                uri, timeout=_BUSY_SECONDS, check_same_thread=False, uri=True
-            )
-            try:
-                self._check(create=create)
-            except BaseException:
-                self.close()
-                raise
-
-    def close(self) -> None:
-        self._database.close()
-
-    def _check(self, *, create: bool) -> None:
-        # In this order: another process may be making the very same file, all of it at once.
-        (tables,) = self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        (application,) = self._database.execute("PRAGMA application_id").fetchone()
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if create and not application and not tables:
-            self._database.executescript(_CREATE)
-        elif application != APPLICATION_ID:
-            raise BankError(f"{self.path} is not a bank of known items; {_ADVICE}")
-        elif version != _VERSION:
-            raise BankError(
-                f"{self.path} is a bank of known items of version {version}; this program reads "
-                f"version {_VERSION}; {_ADVICE}"
-            )
-
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise BankError(
-                f"{self.path} cannot be used as a bank of known items: {error}; {_ADVICE}"
-            ) from error
+    kind = FileKind(
+        application_id=0x574C4B49,  # "WLKI"
+        version=1,
+        schema=lambda: _SCHEMA,
+        error=BankError,
+        advice="name another file, or make a bank with `recognizer bank add`",
+    )
 
     def __len__(self) -> int:
-        with self._reported():
-            (count,) = self._database.execute("SELECT count(*) FROM items").fetchone()
+        ((count,),) = self.select("SELECT count(*) FROM items")
         return int(count)
 
     def __iter__(self) -> Iterator[KnownItem]:
@@ -166,23 +118,23 @@ class Bank(Closes):
 
         Items that were removed are left out. The same finding at another time is another item.
         """
-        with self._reported(), self._database:
-            before = self._database.total_changes
-            self._database.executemany(
+        with self.transaction() as database:
+            before = database.total_changes
+            database.executemany(
                 "INSERT OR IGNORE INTO items SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8"
                 " WHERE ?1 NOT IN (SELECT id FROM removed)",
                 ((item.id, bytes.fromhex(item.pdq), *astuple(item)[1:]) for item in items),
             )
-            return self._database.total_changes - before
+            return database.total_changes - before
 
     def remove(self, ids: Iterable[str]) -> int:
         """Remove items by their ids, all or none of them, and return how many there were."""
         gone = [*dict.fromkeys(ids)]
-        with self._reported(), self._database:
+        with self.transaction() as database:
             for id_ in gone:
-                if not self._database.execute("DELETE FROM items WHERE id = ?", (id_,)).rowcount:
+                if not database.execute("DELETE FROM items WHERE id = ?", (id_,)).rowcount:
                     raise BankError(f"no item {id_!r}: `recognizer bank list` prints their ids")
-                self._database.execute("INSERT OR IGNORE INTO removed VALUES (?)", (id_,))
+                database.execute("INSERT OR IGNORE INTO removed VALUES (?)", (id_,))
         return len(gone)
 
     def of_hash(self, pdq: bytes) -> list[KnownItem]:
@@ -191,18 +143,16 @@ class Bank(Closes):
 
     def hashes(self) -> NDArray[np.uint8]:
         """Return the distinct hashes, sorted, as uint8 (n, 32)."""
-        with self._reported():
-            distinct = self._database.execute("SELECT DISTINCT pdq FROM items ORDER BY pdq")
-            joined = b"".join(pdq for (pdq,) in distinct)
+        distinct = self.stream("SELECT DISTINCT pdq FROM items ORDER BY pdq")
+        joined = b"".join(pdq for (pdq,) in distinct)
         return np.frombuffer(joined, np.uint8).reshape(-1, HASH_BYTES)
 
     @property
     def digest(self) -> str:
         """A sha256 over what it holds, hexadecimal: equal banks match equally."""
         digest = hashlib.sha256()
-        with self._reported():
-            for (id_,) in self._database.execute("SELECT id FROM items ORDER BY id"):
-                digest.update(bytes.fromhex(id_))
+        for (id_,) in self.stream("SELECT id FROM items ORDER BY id"):
+            digest.update(bytes.fromhex(id_))
         return digest.hexdigest()
 
     def copy_to(self, path: Path) -> None:
@@ -211,10 +161,8 @@ class Bank(Closes):
             self._database.backup(target)
 
     def _select(self, clause: str, *values: bytes) -> Iterator[KnownItem]:
-        with self._reported():
-            rows = self._database.execute(f"SELECT * FROM items {clause}", values)
-            for _, pdq, *rest in rows:
-                yield KnownItem(**dict(zip(_FIELDS, (pdq.hex(), *rest), strict=True)))
+        for _, pdq, *rest in self.stream(f"SELECT * FROM items {clause}", values):
+            yield KnownItem(**dict(zip(_FIELDS, (pdq.hex(), *rest), strict=True)))
 
 
 # --- exchange files -------------------------------------------------------------------------------
@@ -251,7 +199,9 @@ def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
 
 def read_exchange(path: Path, *, origin: str | None = None) -> Iterator[KnownItem]:
     """Yield the items of a file, checked; ``origin``, or its name, is for those without one."""
-    _require_file(path)
+    if not path.is_file():
+        what = "is not a regular file" if path.exists() else "does not exist"
+        raise BankError(f"{path} {what}; {Bank.kind.advice}")
     try:
         file = path.open(encoding="utf-8-sig", newline="")
     except OSError as error:

@@ -6,70 +6,70 @@ fsync, with the entries of the queue. A team's file of outcomes is a file of the
 
 from __future__ import annotations
 
-import itertools
 import os
 import sqlite3
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
-from recognizer._atomic import check_place, sync_folder
-from recognizer._closing import Closes
-from recognizer.errors import ScanFileChangedError, ScanFileError
+from recognizer._sqlite import FileKind, SqliteFile
+from recognizer.errors import RecognizerError, ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
-from recognizer.known.bank import APPLICATION_ID as BANK_ID
 from recognizer.policy.listing_columns import listing_of
 from recognizer.rows.records import SELECT_ROW, as_name, read_row
 from recognizer.rows.row import Row
 
-APPLICATION_ID = 0x574C5343  # "WLSC"
-VERSION = 1
-_BUSY_SECONDS = 60.0
 _CACHE_KIBIBYTES = 64 << 10
 _LOG_PAGES = 4000  # of the write-ahead log, before they are copied into the file
-_ROWS_AT_A_TIME = 1000
 _MAX_THUMBNAIL_BYTES = 256 << 10  # no scan writes a larger one
-_NO_LOCKS = (
-    "this file system cannot hold a scan that is written (no locks or shared memory, as on some "
-    "network drives): name an --output on a local disk"
-)
 DAMAGES = (ValueError, TypeError, msgspec.MsgspecError, RecursionError)  # of text that is not a row
-_SAFE = "what was written so far is safe, and the same command goes on"
-Values: TypeAlias = Sequence[Any] | Mapping[str, Any]  # of the parameters of a statement
-_LOCK_ERRORS = frozenset(
-    {
-        *(sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_SHMMAP),
-        *(sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_PROTOCOL),
-    }
-)
+_STEPS = {
+    1: """
+CREATE INDEX image_listing ON image (listing);
+CREATE INDEX image_source ON image (source);
+CREATE INDEX image_lead ON image (place, score DESC) WHERE place < 2
+"""
+}
+_OUTCOMES_OF_0_2 = """
+CREATE TEMP VIEW outcome AS SELECT number, id, time, reviewer, judgement, occasion, sha256, listing,
+  label, note, origin, withdraws FROM main.outcomes;
+CREATE TEMP VIEW standing AS SELECT * FROM outcome WHERE occasion != 'withdrawal'
+  AND id NOT IN (SELECT withdraws FROM main.outcomes WHERE withdraws IS NOT NULL);
+CREATE TEMP TABLE setting (name, value)
+"""
 
 
-class ScanFile(Closes):
+def _schema() -> str:
+    return resources.files("recognizer.rows").joinpath("schema.sql").read_text("utf-8")
+
+
+class ScanFile(SqliteFile):
     """A scan's file, open for reading, or with ``write`` for outcomes, decisions and merging too.
 
     All methods raise a ScanFileError if it cannot be used.
     """
 
+    kind = FileKind(
+        application_id=0x574C5343,  # "WLSC"
+        version=2,
+        schema=_schema,
+        steps=_STEPS,
+        shown={(0x574C4F43, 1): _OUTCOMES_OF_0_2},
+        error=ScanFileError,
+        advice="name another file, or scan again into one",
+    )
+    _real_path = ""
+
     def __init__(
         self, path: str | os.PathLike[str], *, write: bool = False, create: bool = False
     ) -> None:
-        self.path = Path(path)
-        self.lock = threading.RLock()
-        self.is_writable = write or create
-        _require_place(self.path, create=create)
-        with self._reported():
-            self._database, self._uri = self._connect(create=create)
-        self._real_path = os.path.realpath(self.path)
-        _open_here[self._real_path] += 1
+        super().__init__(path, write=write, create=create)
         try:
-            with self._reported():
-                self._check(create=create)
             self.listing_column = self.setting("listing_column")
         except BaseException:
             self.close()
@@ -77,142 +77,35 @@ class ScanFile(Closes):
 
     def close(self) -> None:
         """Release the file."""
-        with suppress(sqlite3.Error):  # nothing is left to be written
-            self._database.close()
+        super().close()
         _open_here[self._real_path] -= bool(self._real_path)
         self._real_path = ""
 
-    # --- opening ----------------------------------------------------------------------------------
+    def _connect(self, *, create: bool) -> sqlite3.Connection:
+        database = super()._connect(create=create)
+        self._real_path = os.path.realpath(self.path)
+        _open_here[self._real_path] += 1
+        return database
 
-    def _connect(self, *, create: bool) -> tuple[sqlite3.Connection, str]:
-        """Open the file, by SQLite alone: to close it otherwise would end SQLite's locks on it."""
-        uri = self.path.absolute().as_uri()
-        has_place = all(os.access(path, os.W_OK) for path in (self.path, self.path.parent))
-        if self.is_writable or has_place:
-            # For reading, too: who closes it last takes the log away.
-            return _open(f"{uri}?mode={'rwc' if create else 'rw'}")
-        try:
-            return _open(f"{uri}?mode=ro")
-        except sqlite3.OperationalError:
-            # A read-only disk has no place for the shared memory; without a log the file is whole.
-            with suppress(OSError):
-                if os.stat(f"{self.path}-wal").st_size:
-                    raise
-            return _open(f"{uri}?mode=ro&immutable=1")
+    def _prepare(self) -> None:
+        self._use_log()
+        self._database.execute("PRAGMA synchronous = FULL")
+        self._database.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+        self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
 
-    def _check(self, *, create: bool) -> None:
-        """Check whose file it is before anything is written to it; make the tables of a new one."""
-        application, version, tables = self._database.execute(
-            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)"
-            " FROM pragma_application_id, pragma_user_version"
-        ).fetchone()
-        is_new = create and not application and not tables
-        if not is_new and application != APPLICATION_ID:
-            kind = " but a bank of known items" if application == BANK_ID else ""
-            raise ScanFileError(f"{self.path} is not the file of a scan or of outcomes{kind}")
-        if not is_new and version != VERSION:
-            todo = "update this program" if version > VERSION else "scan the images again"
-            raise ScanFileError(
-                f"{self.path} is of version {version}, this program reads version {VERSION}: {todo}"
-            )
-        if self.is_writable:
-            (mode,) = self._database.execute("PRAGMA journal_mode = WAL").fetchone()
-            if mode != "wal":
-                raise ScanFileError(f"{self.path}: {_NO_LOCKS}")
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
-            self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
-        if is_new:
-            self._create()
-
-    def _create(self) -> None:
-        schema = resources.files("recognizer.rows").joinpath("schema.sql").read_text("utf-8")
-        self._database.execute("BEGIN IMMEDIATE")
-        # Another process may have made the very same file meanwhile.
-        if not self._database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            for statement in schema.split(";\n"):
-                self._database.execute(statement)
-            self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            self._database.execute(f"PRAGMA user_version = {VERSION}")
-        self._database.execute("COMMIT")
-        sync_folder(self.path.parent)
-
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise self._explain(error) from error
-
-    def _explain(self, error: sqlite3.Error) -> ScanFileError:
+    def _explain(self, error: sqlite3.Error) -> RecognizerError:
         code = getattr(error, "sqlite_errorcode", 0)
-        primary = code & 0xFF
         if code == sqlite3.SQLITE_READONLY_DBMOVED:
             return ScanFileChangedError(f"{self.path} was removed or replaced while it was in use")
-        if primary == sqlite3.SQLITE_CORRUPT:
-            return self.damaged(error)
-        if primary == sqlite3.SQLITE_NOTADB:
-            return ScanFileError(_what_it_is(self.path))
-        if code in _LOCK_ERRORS:
-            return ScanFileError(f"{self.path}: {_NO_LOCKS}")
-        access = (
-            f" or its folder cannot be {'written to' if self.is_writable else 'read'} ({error})"
-        )
-        denied = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
-        words = dict.fromkeys(denied, access) | {
-            sqlite3.SQLITE_FULL: f": the disk is full; {_SAFE}: make room",
-            sqlite3.SQLITE_IOERR: f": {error}; {_SAFE}: make room or see to the disk",
-            sqlite3.SQLITE_BUSY: " is locked by another program: try again later",
-        }
-        return ScanFileError(f"{self.path}{words.get(primary, f': {error}')}")
+        if code == sqlite3.SQLITE_NOTADB and _is_journal(self.path):
+            return ScanFileError(
+                f"{self.path} is the journal of an earlier version. Scan again into a file: "
+                "recognizer scan ... --output scan.sqlite; JSON Lines are then written by: "
+                "recognizer rows scan.sqlite --output rows.jsonl"
+            )
+        return super()._explain(error)
 
-    def damaged(self, error: Exception) -> ScanFileError:
-        """Return the error for content that no program of this kind has written."""
-        return ScanFileError(
-            f"{self.path} is damaged ({error}): restore a copy, or save what can be read with "
-            f"sqlite3 {self.path} .recover, or scan again into another file"
-        )
-
-    # --- statements -------------------------------------------------------------------------------
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Yield the connection inside a transaction that is on the disk when the block ends."""
-        if not self.is_writable:
-            raise ScanFileError(f"{self.path} is open for reading only")
-        with self.lock, self._reported():
-            if self._database.in_transaction:
-                yield self._database
-                return
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):  # it may have been rolled back already
-                    self._database.execute("ROLLBACK")
-                raise
-
-    def select(self, statement: str, values: Values = ()) -> list[tuple[Any, ...]]:
-        """Return what a statement selects."""
-        with self.lock, self._reported():
-            return self._database.execute(statement, values).fetchall()
-
-    def stream(self, statement: str, values: Values = ()) -> Iterator[tuple[Any, ...]]:
-        """Yield what a statement selects, from one state of the file, in little memory."""
-        return itertools.chain.from_iterable(self.blocks(statement, values))
-
-    def blocks(self, statement: str, values: Values = ()) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the same, a thousand records at a time."""
-        with self._reported():
-            cursor = self._database.execute(statement, values)
-            while records := cursor.fetchmany(_ROWS_AT_A_TIME):
-                yield records
-
-    def execute(self, statement: str, values: Values = ()) -> None:
-        """Run a statement on temporary tables or attached files, outside a transaction."""
-        with self.lock, self._reported():
-            self._database.execute(statement, values)
+    # --- settings ---------------------------------------------------------------------------------
 
     def setting(self, name: str) -> str | None:
         """Return what the file remembers under a name, or None."""
@@ -257,7 +150,7 @@ class ScanFile(Closes):
     @contextmanager
     def attached(self, other: ScanFile) -> Iterator[None]:
         """Have another scan's file as ``other`` in statements, for reading."""
-        uri = other._uri.replace("?mode=rw", "?mode=ro")
+        uri = other.uri.replace("?mode=rw", "?mode=ro")
         with self.lock, self._reported():
             self._database.execute("ATTACH ? AS other", (uri,))
             try:
@@ -304,22 +197,6 @@ class ScanFile(Closes):
         return Thumbnail(*found[0]) if found else None
 
 
-# --- opening --------------------------------------------------------------------------------------
-
-
-def _require_place(path: Path, *, create: bool) -> None:
-    """Check that a regular file is in this place, or can be put there."""
-    try:
-        if not path.exists():
-            if not create:
-                raise ScanFileError(f"{path} does not exist")
-            check_place(path)
-        elif not path.is_file():
-            raise ScanFileError(f"{path} is not a regular file")
-    except OSError as error:
-        raise ScanFileError(f"{path}: {error.strerror or error}") from error
-
-
 _open_here: Counter[str] = Counter()  # how often by real path
 
 
@@ -335,25 +212,7 @@ def is_open_here(path: str) -> bool:
     return is_named_so and os.path.realpath(path) in is_open
 
 
-def _what_it_is(path: Path) -> str:
-    """Say what a file is that SQLite cannot read."""
+def _is_journal(path: Path) -> bool:
     with suppress(OSError), path.open("rb") as file:
-        if file.read(10) == b'{"source":':
-            return (
-                f"{path} is the journal of an earlier version. Scan again into a file: recognizer "
-                "scan ... --output scan.sqlite; JSON Lines are then written by: recognizer rows "
-                "scan.sqlite --output rows.jsonl"
-            )
-    return f"{path} exists and is not the file of a scan or of outcomes"
-
-
-def _open(uri: str) -> tuple[sqlite3.Connection, str]:
-    database = sqlite3.connect(
-        uri, timeout=_BUSY_SECONDS, check_same_thread=False, uri=True, isolation_level=None
-    )
-    try:
-        database.execute("SELECT 1 FROM sqlite_schema").fetchone()
-    except BaseException:
-        database.close()
-        raise
-    return database, uri
+        return file.read(10) == b'{"source":'
+    return False

@@ -1,4 +1,4 @@
--- The file of a scan, version 1 (PRAGMA user_version). docs/rows.md describes it for those who query it:
+-- The file of a scan, version 2 (PRAGMA user_version). docs/rows.md describes it for those who query it:
 -- tables may grow by columns, the views rows, leads, listings and queue keep theirs.
 --
 -- Times are ISO 8601 in UTC, digests hexadecimal, scores probabilities with six digits. Columns in JSON
@@ -64,6 +64,9 @@ CREATE TABLE image (
 );
 CREATE INDEX image_unit ON image (unit, place);
 CREATE INDEX image_sha256 ON image (sha256);
+CREATE INDEX image_listing ON image (listing);
+CREATE INDEX image_source ON image (source);
+CREATE INDEX image_lead ON image (place, score DESC) WHERE place < 2;
 
 CREATE TABLE thumbnail (
   image INTEGER PRIMARY KEY REFERENCES image, jpeg BLOB NOT NULL, width INTEGER NOT NULL,

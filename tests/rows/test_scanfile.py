@@ -194,7 +194,7 @@ def _database(path: Path) -> None:
 def _newer(path: Path) -> None:
     write_scan(path, [bare_row("a", 0.9, "review")])
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute("PRAGMA user_version = 99")
     database.close()
 
 
@@ -204,7 +204,7 @@ OTHERS: list[tuple[Callable[[Path], object], str]] = [
     (lambda path: path.write_bytes(encoded(picture("red"))), "is not the file of a scan"),
     (lambda path: path.write_bytes(b"SQLite format 3\0"), "is not the file of a scan"),
     (_database, "is not the file of a scan"),
-    (_newer, "of version 2.*update this program"),
+    (_newer, "of version 99.*update this program"),
 ]
 
 

@@ -19,7 +19,7 @@ from tests.scan.engines import InProcessPool, scan_into
 def test_similar_images_are_ranked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr("recognizer.rows.scanfile._ROWS_AT_A_TIME", block)
+    monkeypatch.setattr("recognizer._sqlite._ROWS_AT_A_TIME", block)
     vectors = {"a": [1, 3], "b": [2, 1], "b again": [2, 1], "c": [0, 1], "zero": [0, 0]}
     rows = [
         NewRow(row=bare_row(name, 0.5, "review"), embedding=np.array(vector, np.int8))

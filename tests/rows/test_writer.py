@@ -271,7 +271,7 @@ def test_an_interrupt_leaves_all_of_a_batch_or_nothing(tmp_path: Path) -> None:
 def test_another_program_that_writes_for_long_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recognizer.rows.scanfile._BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("recognizer._sqlite._BUSY_SECONDS", 0.1)
     path = write_scan(tmp_path / "scan.sqlite", ROWS[:1])
     other = sqlite3.connect(path, isolation_level=None)
     with ScanWriter(path, Ranking()) as file:

@@ -1,7 +1,6 @@
 """Photos that are decoded once, as they are served, and what frozen networks see in them."""
 
 import os
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._closing import Closes
+from recognizer._atomic import make_folder
+from recognizer._sqlite import FileKind, SqliteFile
 from recognizer.errors import TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
 from recognizer.lab.dataset.cutout import find_object
@@ -22,13 +22,13 @@ RGB = NDArray[np.uint8]
 _TABLES = """
 CREATE TABLE photo (sha256 TEXT PRIMARY KEY, height INTEGER, width INTEGER, rgb BLOB);
 CREATE TABLE object (sha256 TEXT PRIMARY KEY, height INTEGER, width INTEGER, bits BLOB);
-CREATE TABLE feature (maker TEXT, sha256 TEXT, vector BLOB, PRIMARY KEY (maker, sha256));
+CREATE TABLE feature (maker TEXT, sha256 TEXT, vector BLOB, PRIMARY KEY (maker, sha256))
 """
 _PAGE_BYTES = 65536  # a photo takes some hundred kilobytes
 _TOGETHER = 64  # photos in a transaction
 
 
-class PhotoCache(Closes):
+class PhotoCache(SqliteFile):
     """A file of decoded photos, made if it is missing.
 
     Photos are reduced towards ``size``, the side of the model's input, as far as a JPEG allows.
@@ -36,26 +36,28 @@ class PhotoCache(Closes):
 
     def __init__(self, path: Path, size: int) -> None:
         self.size = size
-        version = PREPROCESSING_VERSION * 10_000 + size
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, check_same_thread=False)
-            (its,) = self._database.execute("PRAGMA user_version").fetchone()
-            if not its:
-                self._database.executescript(
-                    f"PRAGMA page_size = {_PAGE_BYTES}; PRAGMA journal_mode = WAL;"
-                    f"BEGIN; {_TABLES} PRAGMA user_version = {version}; COMMIT"
-                )
-            elif its != version:
-                raise TrainingError(
-                    f"{path} holds photos for an input of {its % 10_000} pixels, preprocessing "
-                    f"{its // 10_000}; delete it"
-                )
-        except (sqlite3.Error, OSError) as error:
-            raise TrainingError(f"{path}: {error}; delete it") from error
+        self.kind = FileKind(
+            application_id=0,
+            version=PREPROCESSING_VERSION * 10_000 + size,
+            schema=lambda: _TABLES,
+            error=TrainingError,
+            advice="delete it",
+        )
+        make_folder(path.parent)
+        super().__init__(path, create=True)
 
-    def close(self) -> None:
-        self._database.close()
+    def _check(self, *, create: bool) -> None:
+        _, version, tables = self._identity()
+        if tables and version != self.kind.version:
+            raise TrainingError(
+                f"{self.path} holds photos for an input of {version % 10_000} pixels, "
+                f"preprocessing {version // 10_000}; delete it"
+            )
+        super()._check(create=create)
+
+    def _prepare(self) -> None:
+        self._database.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        self._use_log()
 
     def fill(
         self,
@@ -126,5 +128,5 @@ class PhotoCache(Closes):
         self._insert("INSERT OR REPLACE INTO feature VALUES (?, ?, ?)", rows)
 
     def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        with self._database:
-            self._database.executemany(statement, rows)
+        with self.transaction() as database:
+            database.executemany(statement, rows)

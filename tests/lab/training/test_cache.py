@@ -39,7 +39,7 @@ def test_a_photo_that_changed_is_refused(split: list[Photo], tmp_path: Path) -> 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "photos.sqlite"
     path.write_text("no database, but long enough to look into" * 100)
-    with pytest.raises(TrainingError, match=r"photos\.sqlite: .*; delete it"):
+    with pytest.raises(TrainingError, match=r"photos\.sqlite .*; delete it"):
         PhotoCache(path, 32)
     PhotoCache(tmp_path / "other.sqlite", 32).close()
     with pytest.raises(TrainingError, match="holds photos for an input of 32 pixels"):

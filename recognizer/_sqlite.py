@@ -1,0 +1,282 @@
+"""One way into SQLite: whose file it is, its version, migration by steps, errors in words."""
+
+import itertools
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from recognizer._atomic import check_place, sync_folder
+from recognizer._closing import Closes
+from recognizer.errors import RecognizerError
+
+Values: TypeAlias = Sequence[Any] | Mapping[str, Any]  # of the parameters of a statement
+
+_BUSY_SECONDS = 60.0  # to wait while another process writes
+_ROWS_AT_A_TIME = 1000
+_NO_LOCKS = (
+    "this file system cannot hold a file that is written (no locks or shared memory, as on some "
+    "network drives): name an --output on a local disk"
+)
+_LOCK_ERRORS = frozenset(
+    {
+        *(sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_SHMMAP),
+        *(sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_PROTOCOL),
+    }
+)
+_SAFE = "what was written so far is safe, and the same command goes on"
+_NAMES = {
+    0x574C5343: "the file of a scan or of outcomes",  # WLSC
+    0x574C4B49: "a bank of known items",  # WLKI
+    0x574C4F43: "a store of outcomes of version 0.2, which `recognizer outcomes export` reads",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileKind:
+    """A kind of SQLite file, by the application id that stands in its header.
+
+    ``schema`` returns the statements that make the tables and views of ``version``. ``steps`` have,
+    by the version that they begin from, the statements that lead to the next one; views are made
+    anew behind them. ``shown`` have, by (application id, version) of an older file that is only
+    read, the statements that show it as a file of today in temporary views: a reader changes
+    nothing, and needs no place to write.
+    """
+
+    application_id: int
+    version: int
+    schema: Callable[[], str]
+    error: type[RecognizerError]
+    advice: str
+    steps: Mapping[int, str] = field(default_factory=dict)
+    shown: Mapping[tuple[int, int], str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return _NAMES.get(self.application_id, "a file of this program")
+
+
+class SqliteFile(Closes):
+    """An open file of one :class:`FileKind`, whose error all methods raise.
+
+    It is only read unless ``write`` or ``create`` is set. A file of an earlier version is migrated
+    by a writer, in one transaction, and shown to a reader as it is.
+    """
+
+    kind: FileKind
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, write: bool = False, create: bool = False
+    ) -> None:
+        self.path = Path(path)
+        self.lock = threading.RLock()
+        self.is_writable = write or create
+        self._require_place(create=create)
+        with self._reported():
+            self._database = self._connect(create=create)
+            try:
+                self._check(create=create)
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Release the file."""
+        with suppress(sqlite3.Error):  # nothing is left to be written
+            self._database.close()
+
+    # --- opening ----------------------------------------------------------------------------------
+
+    def _require_place(self, *, create: bool) -> None:
+        """Check that a regular file is in this place, or can be put there."""
+        advice = f"; {self.kind.advice}"
+        try:
+            if not self.path.exists():
+                if not create:
+                    raise self.kind.error(f"{self.path} does not exist{advice}")
+                check_place(self.path)
+            elif not self.path.is_file():
+                raise self.kind.error(f"{self.path} is not a regular file{advice}")
+        except OSError as error:
+            raise self.kind.error(f"{self.path}: {error.strerror or error}") from error
+
+    def _connect(self, *, create: bool) -> sqlite3.Connection:
+        """Open the file, by SQLite alone: to close it otherwise would end SQLite's locks on it."""
+        uri = self.path.absolute().as_uri()
+        has_place = all(os.access(path, os.W_OK) for path in (self.path, self.path.parent))
+        if self.is_writable or has_place:
+            # For reading, too: who closes it last takes the log away.
+            return self._opened(f"{uri}?mode={'rwc' if create else 'rw'}")
+        try:
+            return self._opened(f"{uri}?mode=ro")
+        except sqlite3.OperationalError:
+            # A read-only disk has no place for the shared memory; without a log the file is whole.
+            with suppress(OSError):
+                if os.stat(f"{self.path}-wal").st_size:
+                    raise
+            return self._opened(f"{uri}?mode=ro&immutable=1")
+
+    def _opened(self, uri: str) -> sqlite3.Connection:
+        self.uri = uri
+        database = sqlite3.connect(
+            uri, timeout=_BUSY_SECONDS, check_same_thread=False, uri=True, isolation_level=None
+        )
+        try:
+            database.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _check(self, *, create: bool) -> None:
+        """Check whose file it is before anything is written to it; make or migrate its tables."""
+        kind = self.kind
+        application, self.version, tables = self._identity()
+        if create and not application and not tables:
+            self._prepare()
+            self._make()
+            return
+        if shown := None if self.is_writable else kind.shown.get((application, self.version)):
+            for statement in shown.split(";\n"):
+                self._database.execute(statement)
+            return
+        if application != kind.application_id:
+            other = f" but {_NAMES[application]}" if application in _NAMES else ""
+            raise kind.error(f"{self.path} is not {kind.name}{other}; {kind.advice}")
+        if self.version != kind.version and self.version not in kind.steps:
+            raise kind.error(
+                f"{self.path} is of version {self.version}, this program reads version "
+                f"{kind.version}: update this program"
+            )
+        if self.is_writable:
+            self._prepare()
+            if self.version != kind.version:
+                self._migrate()
+
+    def _identity(self) -> tuple[int, int, int]:
+        """Return the application id, the version, and the number of tables, views and indices."""
+        found: tuple[int, int, int] = self._database.execute(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)"
+            " FROM pragma_application_id, pragma_user_version"
+        ).fetchone()
+        return found
+
+    def _prepare(self) -> None:
+        """Set how the file is written; nothing is in it yet if it is new."""
+
+    def _use_log(self) -> None:
+        """Write ahead into a log, so that others read meanwhile."""
+        (mode,) = self._database.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise self.kind.error(f"{self.path}: {_NO_LOCKS}")
+
+    def _make(self) -> None:
+        with self.transaction() as database:
+            if not self._identity()[2]:  # another process may have made it meanwhile
+                for statement in self.kind.schema().split(";\n"):
+                    database.execute(statement)
+                database.execute(f"PRAGMA application_id = {self.kind.application_id}")
+                database.execute(f"PRAGMA user_version = {self.kind.version}")
+        self.version = self.kind.version
+        sync_folder(self.path.parent)
+
+    def _migrate(self) -> None:
+        with self.transaction() as database:
+            for version in range(self._identity()[1], self.kind.version):
+                for statement in self.kind.steps[version].split(";\n"):
+                    database.execute(statement)
+            views = "SELECT name FROM sqlite_schema WHERE type = 'view'"
+            for (name,) in database.execute(views).fetchall():
+                database.execute(f'DROP VIEW "{name}"')
+            for statement in self.kind.schema().split(";\n"):
+                if "CREATE VIEW" in statement:
+                    database.execute(statement)
+            database.execute(f"PRAGMA user_version = {self.kind.version}")
+        self.version = self.kind.version
+
+    # --- errors -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: sqlite3.Error) -> RecognizerError:
+        code = getattr(error, "sqlite_errorcode", 0)
+        primary = code & 0xFF
+        if primary == sqlite3.SQLITE_CORRUPT:
+            return self.damaged(error)
+        if primary == sqlite3.SQLITE_NOTADB:
+            return self.kind.error(
+                f"{self.path} exists and is not {self.kind.name}; {self.kind.advice}"
+            )
+        if code in _LOCK_ERRORS:
+            return self.kind.error(f"{self.path}: {_NO_LOCKS}")
+        access = (
+            f" or its folder cannot be {'written to' if self.is_writable else 'read'} ({error})"
+        )
+        denied = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+        words = dict.fromkeys(denied, access) | {
+            sqlite3.SQLITE_FULL: f": the disk is full; {_SAFE}: make room",
+            sqlite3.SQLITE_IOERR: f": {error}; {_SAFE}: make room or see to the disk",
+            sqlite3.SQLITE_BUSY: " is locked by another program: try again later",
+        }
+        return self.kind.error(f"{self.path}{words.get(primary, f': {error}')}")
+
+    def damaged(self, error: Exception) -> RecognizerError:
+        """Return the error for content that no program of this kind has written."""
+        return self.kind.error(
+            f"{self.path} is damaged ({error}): restore a copy, or save what can be read with "
+            f"sqlite3 {self.path} .recover, or {self.kind.advice}"
+        )
+
+    # --- statements -------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection inside a transaction that is on the disk when the block ends."""
+        if not self.is_writable:
+            raise self.kind.error(f"{self.path} is open for reading only")
+        with self.lock, self._reported():
+            if self._database.in_transaction:
+                yield self._database
+                return
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+                self._database.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # it may have been rolled back already
+                    self._database.execute("ROLLBACK")
+                raise
+
+    def select(self, statement: str, values: Values = ()) -> list[tuple[Any, ...]]:
+        """Return what a statement selects."""
+        with self.lock, self._reported():
+            return self._database.execute(statement, values).fetchall()
+
+    def stream(self, statement: str, values: Values = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield what a statement selects, from one state of the file, in little memory."""
+        return itertools.chain.from_iterable(self.blocks(statement, values))
+
+    def blocks(self, statement: str, values: Values = ()) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the same, a thousand records at a time."""
+        with self.lock, self._reported():
+            cursor = self._database.execute(statement, values)
+        while True:
+            with self.lock, self._reported():
+                records = cursor.fetchmany(_ROWS_AT_A_TIME)
+            if not records:
+                return
+            yield records
+
+    def execute(self, statement: str, values: Values = ()) -> None:
+        """Run a statement on temporary tables or attached files, outside a transaction."""
+        with self.lock, self._reported():
+            self._database.execute(statement, values)
