@@ -3,7 +3,7 @@
 # Scan a folder, with nothing writable but the results:
 #   mkdir -p out && docker run --rm --read-only --tmpfs /tmp --user "$(id -u):$(id -g)" \
 #     -v "$PWD/photos:/photos:ro" -v "$PWD/out:/out" \
-#     wildlife-product-recognizer scan /photos --output /out/scan.sqlite --report /out/report.html
+#     wildlife-product-recognizer scan /photos --output /out/scan.sqlite
 FROM python:3.12-slim AS build
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
@@ -13,7 +13,7 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
 
 FROM python:3.12-slim
 RUN --mount=type=bind,from=build,source=/wheel,target=/wheel \
-    pip install --no-cache-dir "$(echo /wheel/*.whl)[cloud,evidence,parquet,review]" \
+    pip install --no-cache-dir "$(echo /wheel/*.whl)[cloud,desk,parquet]" \
     && useradd --uid 10001 --home-dir /work recognizer \
     && install --directory --owner recognizer /work
 USER 10001

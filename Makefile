@@ -22,12 +22,13 @@ $(BASE): pyproject.toml
 	@touch $@
 
 $(DEV): $(BASE)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,train]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,lab]'
 	@touch $@
 
 demo: $(BASE) ## Scan the sample photos and write an HTML report
 	@rm -rf demo && mkdir demo
-	$(BIN)/recognizer scan datasets/samples --output demo/scan.sqlite --report demo/report.html
+	$(BIN)/recognizer scan datasets/samples --output demo/scan.sqlite
+	$(BIN)/recognizer report demo/scan.sqlite --output demo/report.html
 
 model: $(DEV) ## Train, export and measure the released model's recipe: make model DATA=folder
 	$(BIN)/recognizer train wildlife --data $(DATA) --output runs/wildlife

@@ -62,7 +62,6 @@ _MODULES = {
     **dict.fromkeys(("compare", "decide", "merge", "rows", "similar"), "scans"),
     **dict.fromkeys(("evidence", "verify"), "cases"),
     "report": "review",
-    "thresholds": "policy",
     "measure": "outcomes",
     "calibrate": "evaluate",
     "export": "train",
@@ -70,13 +69,15 @@ _MODULES = {
 """Verb -> its module, if its name is another."""
 
 _HOUSES = {
-    "recognizer.desk": ("review", "report", "outcomes", "measure", "evidence", "verify"),
+    "recognizer.desk": (
+        *("review", "report", "outcomes", "measure", "thresholds", "evidence", "verify"),
+    ),
     "recognizer.lab": ("enroll", "evaluate", "calibrate", "train", "export", "dataset"),
 }
 """House -> its verbs, unless it is the core."""
 
 EXAMPLES = (
-    "recognizer scan photos/ --report report.html",
+    "recognizer scan photos/ --output scan.sqlite",
     "recognizer scan listings.csv --output scan.sqlite --policy strict",
     "recognizer scan photos/ --output scan.sqlite --embeddings --known known.bank",
     "find photos -name '*.jpg' -print0 | recognizer scan - --output scan.sqlite",
@@ -84,8 +85,8 @@ EXAMPLES = (
     "recognizer rows scan.sqlite --listings --output listings.csv",
     "recognizer similar scan.sqlite tusk.jpg",
     "recognizer merge 1.sqlite 2.sqlite --output scan.sqlite",
-    "recognizer thresholds --data photos/ --split all --photos-per-day 100000 --reviewers 2 "
-    "--cases-per-reviewer 300 --output next.toml",
+    "recognizer thresholds --scan labelled.sqlite --labels labelled/ --photos-per-day 100000 "
+    "--reviewers 2 --cases-per-reviewer 300 --output next.toml",
     "recognizer thresholds --scan scan.sqlite --precision 0.5 --output next.toml",
     "recognizer policy strict --toml > mine.toml",
     "recognizer outcomes import scan.sqlite outcomes.json",

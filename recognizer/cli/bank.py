@@ -1,6 +1,6 @@
 """``recognizer bank``: known items, recognised by the hashes of their photos."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,13 +12,13 @@ from typer import Argument, Option
 from recognizer.cli import options
 from recognizer.cli.options import output_option
 from recognizer.cli.progress import require_none_failed
-from recognizer.desk.cli.inputs import open_reviewed
-from recognizer.desk.decided import known_items
 from recognizer.errors import UsageError
 from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
 from recognizer.known.bank import Bank, KnownItem, is_exchange, read_exchange, write_exchange
 from recognizer.model.bundle import load_bundle
 from recognizer.policy.values import Finding
+from recognizer.rows import ScanFile
+from recognizer.rows.decided import decided_images
 from recognizer.taxonomy import load_taxonomy, unknown_name
 
 app = options.group(
@@ -134,5 +134,24 @@ def import_items(
             with Bank(file) as other:
                 add(file, other)
     if scan is not None:
-        with open_reviewed(scan, outcomes) as (decided, found_out):
-            add(scan, known_items(decided, found_out, origin))
+        with ScanFile(scan) as decided:
+            if outcomes is not None:
+                with ScanFile(outcomes):  # checked
+                    decided.use_outcomes_of(outcomes)
+            add(scan, _known_items(decided, origin))
+
+
+def _known_items(scan: ScanFile, origin: str | None) -> Iterator[KnownItem]:
+    """Yield the decided images that have a perceptual hash as items."""
+    for image in decided_images(scan):
+        if image.row.phash is not None:
+            note = " ".join((image.note or "").split())[:2000]
+            yield KnownItem(
+                pdq=image.row.phash,
+                finding=Finding.PRODUCT if image.is_confirmed else Finding.CLEARED,
+                time=image.time,
+                label=image.likely_label,
+                note=note or None,
+                by=" ".join(image.reviewer.split()),
+                origin=origin,
+            )

@@ -14,7 +14,9 @@ from recognizer.errors import MissingExtraError
 
 _SCAN = "The file of a scan (SQLite)."
 ScanArgument = Annotated[Path, Argument(metavar="SCAN", help=_SCAN)]
-OptionalScanOption = Annotated[Path | None, Option("--scan", "-s", metavar="SCAN", help=_SCAN)]
+_SCAN_OPTION = Option("--scan", "-s", metavar="SCAN", help=_SCAN)
+ScanOption = Annotated[Path, _SCAN_OPTION]
+OptionalScanOption = Annotated[Path | None, _SCAN_OPTION]
 OutcomesOption = Annotated[
     Path | None,
     Option(
@@ -99,14 +101,14 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cloud": ("object stores such as s3://", ("fsspec", "s3fs")),
     "heif": ("HEIC photos", ("pillow_heif",)),
     "parquet": ("Parquet tables", ("pyarrow",)),
-    "review": ("the review server", ("starlette", "uvicorn", "itsdangerous")),
-    "evidence": ("cases (BagIt)", ("bagit",)),
+    "desk": ("the review server, cases", ("starlette", "uvicorn", "itsdangerous", "bagit")),
     "ray": ("scans on a Ray cluster", ("ray",)),
-    "enroll": ("products from a few photos", ("onnx", "sklearn")),
-    "evaluate": ("figures and plots", ("matplotlib", "scipy", "sklearn")),
-    "train": (
-        "training",
-        ("torch", "timm", "safetensors", "sklearn", "onnx", "onnxscript", "pyarrow"),
+    "lab": (
+        "evaluation, enrolment, training",
+        (
+            *("torch", "timm", "safetensors", "sklearn", "onnx", "onnxscript", "pyarrow"),
+            *("matplotlib", "scipy"),
+        ),
     ),
 }
 """Extra -> what it is for, and the modules that it brings."""

@@ -15,7 +15,7 @@ import msgspec
 import typer
 from typer import Argument, Option
 
-from recognizer._atomic import check_place, require_page
+from recognizer._atomic import check_place
 from recognizer.cli import ExitCode, options
 from recognizer.cli.options import output_option, print_json
 from recognizer.cli.progress import duration, show_progress, shown
@@ -23,7 +23,7 @@ from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import MEBIBYTE
 from recognizer.known.matches import share_bank
-from recognizer.model.bundle import Bundle, load_bundle, load_carried_bundles
+from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import counted
 from recognizer.policy.values import Policy
 from recognizer.rows import AuditSample, Ranking, Row, ScanFile, ScanSummary, ScanWriter
@@ -60,7 +60,6 @@ def scan_command(
             show_default="NAME.scan.sqlite, after what is scanned; of several sources, scan.sqlite",
         ),
     ] = None,
-    report: Annotated[Path | None, Option(help="Also write the queue (recognizer report).")] = None,
     image_column: Annotated[
         str | None, Option(help="The column with the images.", show_default="by its name")
     ] = None,
@@ -139,7 +138,7 @@ def scan_command(
     rules = Policy() if policy is None else Policy.load(policy, model.taxonomy)
     output = output or default_output(sources)
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
-    _check_outputs(output, report)
+    _check_output(output)
     _require_sources(sources)
     if match_rotations and known is None:
         raise UsageError("--match-rotations needs --known")
@@ -198,18 +197,13 @@ def scan_command(
                     "unreadable or not next to the image (tar --sort=name keeps them together)",
                     err=True,
                 )
-            if report is not None:
-                # With its templates: most scans write none.
-                from recognizer.desk.page import write_report
-
-                write_report(output, report, [model, *load_carried_bundles()])
             if as_json:
                 counts = {"images": summary.images, **msgspec.to_builtins(summary)}
                 counts |= {"other_files": skipped.other_files, "hidden_files": skipped.hidden}
                 counts["bad_metadata"] = skipped.bad_metadata
                 print_json({"scan": output, "bundle": model.title, **counts})
             elif not quiet:
-                _print_results(file, summary, skipped, model, report)
+                _print_results(file, summary, skipped, model)
     if summary.failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
@@ -259,8 +253,8 @@ def _require_sources(sources: Sequence[str]) -> None:
         raise UsageError(f"{sources[0]}: no such file or folder{meant}")
 
 
-def _check_outputs(output: Path, report: Path | None) -> None:
-    """Raise a UsageError, before the scan, unless its files can be written."""
+def _check_output(output: Path) -> None:
+    """Raise a UsageError, before the scan, unless its file can be written."""
     if str(output) == "-":
         raise UsageError("--output -: a scan is written to a file, from which it is resumed")
     if output.suffix.lower() in {".jsonl", ".csv", ".parquet"}:
@@ -270,10 +264,6 @@ def _check_outputs(output: Path, report: Path | None) -> None:
             f"recognizer rows {scan} --output {output}"
         )
     check_place(output)
-    if report is not None:
-        if report.resolve() == output.resolve():
-            raise UsageError(f"--report and --output are the same file: {output}")
-        require_page(report)
 
 
 def _progress_line(summary: ScanSummary, total: int | None) -> str:
@@ -288,13 +278,10 @@ def _progress_line(summary: ScanSummary, total: int | None) -> str:
     return ", ".join(parts)
 
 
-def _print_results(
-    file: ScanFile, summary: ScanSummary, skipped: Skipped, bundle: Bundle, report: Path | None
-) -> None:
+def _print_results(file: ScanFile, summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> None:
     """Print a line for each row or for the first leads, a summary, and which files there are."""
     lines = [*_row_lines(file, summary.decisions.total())]
     lines += [*_summary_lines(summary, skipped, bundle), f"Scan: {shown(str(file.path))}"]
-    lines += [] if report is None else [f"Report: {shown(str(report))}"]
     typer.echo("\n".join(lines))
 
 

@@ -10,9 +10,9 @@ from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json
 from recognizer.cli.progress import print_table, shown, working
 from recognizer.cli.scan import row_line
-from recognizer.desk.cli.inputs import bundles_behind
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
+from recognizer.model.bundle import bundles_behind
 from recognizer.policy.values import Policy
 from recognizer.rows import (
     DecisionDiff,

@@ -26,10 +26,9 @@ from recognizer.desk.outcomes import MAX_CHARACTERS, Judgement
 from recognizer.desk.photos import SIDES, Photos, Unavailable
 from recognizer.desk.queue import Assessment, ConflictError, Queue
 from recognizer.desk.security import Guard, reviewer_name
-from recognizer.desk.texts import LANGUAGES, Texts, language_of
+from recognizer.desk.texts import ENVIRONMENT, LANGUAGES, Texts, language_of
 from recognizer.desk.views import View
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
-from recognizer.lab.evaluation.templates import ENVIRONMENT
 
 _WEEK = 7 * 86400
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes

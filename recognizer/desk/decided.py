@@ -1,31 +1,22 @@
-"""What is made of decided images: a dataset for training, and known items for the bank."""
+"""Outcomes and the images that they are about, and a dataset of decided images for training."""
 
-import json
+import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from recognizer.desk.outcomes import Judgement, Occasion, Outcome, Outcomes
+from recognizer.desk.outcomes import Occasion, Outcome
 from recognizer.desk.photos import Unavailable, read_scored
 from recognizer.errors import UsageError
-from recognizer.known.bank import KnownItem
-from recognizer.lab.dataset.manifest import Photo, write_manifest
 from recognizer.policy.listing_columns import Role, as_text, listing_of, value_of
-from recognizer.policy.values import Finding
+from recognizer.rows.decided import decided_images
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
-REJECTED_LABEL = "listing_other"  # the label of a rejected image for which the reviewer named none
-
-
-def decided_rows(scan: ScanFile, outcomes: Outcomes) -> Iterator[tuple[Row, Outcome]]:
-    """Yield the images that were confirmed or rejected, once each, with what stands."""
-    decided = outcomes.decided()
-    digests = json.dumps([*decided])
-    for row in scan.rows("sha256 IN (SELECT value FROM json_each(?))", (digests,)):
-        if (outcome := decided.pop(row.sha256 or "", None)) is not None:
-            yield row, outcome
+MANIFEST_COLUMNS = ("sha256", "file", "label", "source", "split", "license")
+"""The columns of ``manifest.csv``, as training reads them (datasets/README.md)."""
 
 
 def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
@@ -60,48 +51,60 @@ def count_unknown(scan: ScanFile, last: int) -> int:
     return int(count)
 
 
-def label_of(row: Row, outcome: Outcome) -> str | None:
-    """Return the label of a decided image, or None if neither reviewer nor model named one."""
-    if outcome.label is not None:
-        return outcome.label
-    if outcome.judgement is Judgement.REJECTED:
-        return REJECTED_LABEL
-    return next(iter(row.lead_labels), None)
+class WrittenDataset(NamedTuple):
+    """The numbers of photos by label; how many were rejected without a label, and so left out.
+
+    ``missing`` are the sources of the others, each with the reason.
+    """
+
+    labels: Counter[str]
+    without_label: int
+    missing: dict[str, str]
 
 
 def write_dataset(
-    scan: ScanFile, outcomes: Outcomes, folder: Path, read: Callable[[Row], bytes]
-) -> tuple[Counter[str], dict[str, str]]:
+    scan: ScanFile,
+    folder: Path,
+    read: Callable[[Row], bytes],
+    rejected_as: str | None = None,
+) -> WrittenDataset:
     """Write the decided images into a new data folder with a manifest, all for training.
 
-    The source of a photo is its seller, else its listing, else its place: photos of one seller are
-    not independent. Returns the number of photos by label, and the sources of the others, confirmed
-    without any label or refused by ``read``, each with the reason.
+    The source of a photo is its seller, else its listing, else its location: photos of one seller
+    are not independent. ``rejected_as`` is the label of rejected images for which the reviewer
+    named none; without it they are left out, since what they show is unknown.
     """
-    labels, missing = Counter[str](), dict[str, str]()
-
-    def photos() -> Iterator[Photo]:
-        for row, outcome in decided_rows(scan, outcomes):
-            if (label := label_of(row, outcome)) is None:
-                missing[row.source] = "it was confirmed without a label"
-                continue
-            path = folder / label / f"{row.sha256}.{row.format or 'image'}"
-            try:
-                data = read_scored(row, read)
-            except Unavailable as error:
-                missing[row.source] = str(error)
-                continue
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(data)
-            labels[label] += 1
-            yield Photo(path, row.sha256 or "", label, _source_of(row), "train")
-
+    labels, missing, without_label = Counter[str](), dict[str, str](), 0
     try:
         folder.mkdir()
-        write_manifest(photos(), folder)
+        with (folder / "manifest.csv").open(
+            # JSON can hold half a character, for example in a seller's name.
+            *("w", -1, "utf-8", "backslashreplace"),
+            newline="",
+        ) as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(MANIFEST_COLUMNS)
+            for image in decided_images(scan):
+                row, label = image.row, image.likely_label
+                if label is None and image.is_confirmed:
+                    missing[row.source] = "it was confirmed without a label"
+                    continue
+                if (label := label or rejected_as) is None:
+                    without_label += 1
+                    continue
+                name = f"{label}/{row.sha256}.{row.format or 'image'}"
+                try:
+                    data = read_scored(row, read)
+                except Unavailable as error:
+                    missing[row.source] = str(error)
+                    continue
+                (folder / label).mkdir(exist_ok=True)
+                (folder / name).write_bytes(data)
+                labels[label] += 1
+                writer.writerow([row.sha256, name, label, _source_of(row), "train", ""])
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from error
-    return labels, missing
+    return WrittenDataset(labels, without_label, missing)
 
 
 def _source_of(row: Row) -> str:
@@ -109,23 +112,3 @@ def _source_of(row: Row) -> str:
         return f"seller {seller}"
     listing = listing_of(row.item)
     return f"listing {listing}" if listing is not None else str(Path(row.source).parent)
-
-
-def known_items(
-    scan: ScanFile, outcomes: Outcomes, origin: str | None = None
-) -> Iterator[KnownItem]:
-    """Yield the decided images that have a perceptual hash as items for a bank."""
-    for row, outcome in decided_rows(scan, outcomes):
-        if row.phash is None:
-            continue
-        is_product = outcome.judgement is Judgement.CONFIRMED
-        note = " ".join((outcome.note or "").split())[:2000]
-        yield KnownItem(
-            pdq=row.phash,
-            finding=Finding.PRODUCT if is_product else Finding.CLEARED,
-            time=outcome.time.isoformat(),
-            label=label_of(row, outcome) if is_product else outcome.label,
-            note=note or None,
-            by=" ".join(outcome.reviewer.split()),
-            origin=origin,
-        )

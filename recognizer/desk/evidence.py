@@ -23,10 +23,10 @@ from recognizer._atomic import sync_folder
 from recognizer.desk.cards import describe_evidence
 from recognizer.desk.outcomes import Outcome
 from recognizer.desk.photos import Unavailable, heat_threshold, read_scored
+from recognizer.desk.texts import ENVIRONMENT
 from recognizer.engine import Recognizer
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging.thumbnail import draw_heatmap, shrink
-from recognizer.lab.evaluation.templates import render
 from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
@@ -90,7 +90,7 @@ def write_case(
     try:
         import bagit  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise MissingExtraError("bagit", "evidence") from error
+        raise MissingExtraError("bagit", "desk") from error
     logging.getLogger("bagit").addHandler(logging.NullHandler())  # errors are raised, too
     bundle = recognizer.bundle
     made_by = {(row.model.digest, row.preprocessing) for row in rows}
@@ -119,8 +119,7 @@ def write_case(
             lines = b"".join(outcome.to_json_line() for outcome in outcomes)
             (partial / OUTCOMES_FILE).write_bytes(lines)
         versions = _versions()
-        page = render(
-            "case.html.j2",
+        page = ENVIRONMENT.get_template("case.html.j2").render(
             title=title,
             made=datetime.now(UTC).replace(microsecond=0),
             clock=_CLOCK,

@@ -12,9 +12,8 @@ from recognizer._atomic import replacing
 from recognizer.desk.cards import PHOTOS_ON_A_CARD, CardMaker, Shown
 from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, Unavailable, read_local
-from recognizer.desk.texts import Texts
+from recognizer.desk.texts import ENVIRONMENT, Texts
 from recognizer.desk.views import AUDIT, QUEUE, View
-from recognizer.lab.evaluation.templates import ENVIRONMENT
 from recognizer.model.bundle import Bundle
 from recognizer.policy.listing_columns import as_text, as_url
 from recognizer.rows.item_key import MEMBER

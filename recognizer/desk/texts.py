@@ -1,4 +1,4 @@
-"""The words of the review pages, in English and Chinese: ``texts.toml`` is their one place."""
+"""The templates of the review pages, and their words in English and Chinese (``texts.toml``)."""
 
 import tomllib
 from collections.abc import Mapping
@@ -6,10 +6,23 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from recognizer.model.description import percent
 from recognizer.status import Reason
 from recognizer.taxonomy import Label, Taxonomy, load_taxonomy
 
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
+
+ENVIRONMENT = Environment(
+    loader=PackageLoader("recognizer.desk"),
+    autoescape=select_autoescape(["html.j2"], default=False),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+ENVIRONMENT.globals["percent"] = percent
 
 
 @cache

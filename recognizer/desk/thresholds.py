@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,6 @@ from recognizer.intervals import (
     share,
     weighted_count,
 )
-from recognizer.lab.dataset.manifest import Photo
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
 from recognizer.policy.values import Policy, Probability, Rate, Rule
@@ -69,19 +69,28 @@ class Choice:
 # --- labelled photos ------------------------------------------------------------------------------
 
 
+class LabelledPhoto(NamedTuple):
+    """A photo of which somebody knows what it shows, with calibrated probabilities by label.
+
+    The photos of one ``source`` are not independent. ``taxonomy`` has the label.
+    """
+
+    label: str
+    source: str
+    scores: Mapping[str, float]
+    taxonomy: Taxonomy
+
+
 def measure_labelled(
     bundle: Bundle,
-    photos: Sequence[Photo],
-    scores: Sequence[Mapping[str, float]],
+    photos: Sequence[LabelledPhoto],
     *,
     images_per_day: float,
     prevalence: float,
-    origin: str = "labelled photos",
     ignore: Collection[str] = (),
 ) -> Choice:
-    """Measure thresholds on photos of which somebody knows what they show.
+    """Measure thresholds on labelled photos; ``ignore`` are the labels that the policy ignores.
 
-    ``scores`` are calibrated probabilities by label, ``ignore`` the labels that the policy ignores.
     ``prevalence`` is the share of all images that show a product, in the mix of the photos.
 
     Photos of one source are alike. Their intervals are exact binomial ones (Clopper and Pearson)
@@ -89,7 +98,8 @@ def measure_labelled(
     """
     families = _family_members(bundle, ignore)
     named = bundle.any_product_thresholds
-    highest = np.array([_highest_score(one, families) for one in scores])
+    origin = f"{len(photos):,} labelled photos"
+    highest = np.array([_highest_score(photo.scores, families) for photo in photos])
     shown = np.array([_family_shown(photo.label, photo.taxonomy) for photo in photos])
     sources = np.array([photo.source for photo in photos])
     positive = shown != NO_PRODUCT

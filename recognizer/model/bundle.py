@@ -20,7 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
-from recognizer.errors import BundleDigestError, BundleSchemaError, TaxonomyError
+from recognizer.errors import (
+    BundleDigestError,
+    BundleNotFoundError,
+    BundleSchemaError,
+    TaxonomyError,
+)
 from recognizer.imaging import KNOWN_PREPROCESSING
 from recognizer.model.description import (
     OUTPUTS,
@@ -261,6 +266,24 @@ def load_carried_bundles() -> list[Bundle]:
         with suppress(BundleSchemaError):  # an old one does not get in the way of the others
             found.insert(0 if title == DEFAULT_BUNDLE else len(found), load_bundle(folder))
     return found
+
+
+def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
+    """Return the bundles among which rows find theirs: those given, then the package's."""
+    return [*map(load_bundle, given or ()), *load_carried_bundles()]
+
+
+def bundle_behind(model: ModelReference, given: Sequence[str] | None) -> Bundle:
+    """Return the bundle that made some rows, or raise a BundleNotFoundError."""
+    found = bundles_behind(given)
+    for bundle in found:
+        if bundle.digest == model.digest:
+            return bundle
+    offered = ", ".join(f"{bundle.title} ({bundle.digest[:12]})" for bundle in found)
+    raise BundleNotFoundError(
+        f"the rows were made by {model.title} ({model.digest[:12]}), and not by {offered}: "
+        "give its folder with --bundle"
+    )
 
 
 def write_bundle(bundle: Bundle) -> None:

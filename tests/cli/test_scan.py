@@ -215,9 +215,6 @@ def test_tables_name_images_where_the_options_say(
         ("photo.jpg --timeout inf", "timeout = inf"),
         ("photo.jpg --memory-limit -1", "--memory-limit"),
         ("photo.jpg --policy nowhere.toml", "nowhere.toml: no such file, nor a policy"),
-        ("photo.jpg -o same.x --report same.x", "are the same file"),
-        (f"photo.jpg --report {__file__}", "will not be overwritten"),
-        ("photo.jpg --report nowhere/report.html", "nowhere"),
         ("photo.jpg --provider abacus", "abacus"),
         ("photo.jpg --shard 3/2", "shard"),
         ("photo.jpg --engine abacus", "'abacus' is not one of 'local', 'ray'"),
@@ -298,10 +295,8 @@ def test_clear_images_are_drawn_for_an_audit(
     folder = photo_folder("red", "green", "blue")
     assert "Audit" not in scan(folder).stdout
     rows = read_rows(tmp_path / "scan.sqlite")
-    page = tmp_path / "page.html"
-    done = scan(folder, "--audit-rate", 1, "--report", page)  # of rows that hold, too
+    done = scan(folder, "--audit-rate", 1)  # of rows that hold, too
     assert "Audit sample: 2 clear images" in done.stdout
-    assert page.read_text().count(">Audit sample<") == 2
     again = read_rows(tmp_path / "scan.sqlite")
     assert again == [rows[0], *(row | {"audit": 1.0} for row in rows[1:])]
     refused = scan(folder, "--audit-rate", 2)

@@ -42,7 +42,8 @@ def scan(tmp_path: Path, rows: list[Row]) -> Path:
 
 def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row]) -> None:
     folder = tmp_path / "decided"
-    succeed("outcomes", "dataset", scan, folder)
+    said = succeed("outcomes", "dataset", scan, folder, "--rejected-as", "listing_other")
+    assert "Left out" not in said.stderr
     photos = {photo.sha256: photo for photo in load_data([folder])}
     assert {
         (photos[row.sha256 or ""].label, photos[row.sha256 or ""].source) for row in rows[:3]
@@ -55,12 +56,24 @@ def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row
     refuse("outcomes", "dataset", scan, folder)
 
 
+def test_a_rejected_photo_of_which_nobody_said_what_it_shows_is_left_out(
+    tmp_path: Path, scan: Path, rows: list[Row]
+) -> None:
+    said = succeed("outcomes", "dataset", scan, tmp_path / "decided")
+    assert "Left out: 1 image rejected without a label" in said.stderr
+    found = {photo.sha256: photo.label for photo in load_data([tmp_path / "decided"])}
+    assert found == {rows[0].sha256: "ivory_worked", rows[2].sha256: "ceramic"}
+    unknown = refuse("outcomes", "dataset", scan, tmp_path / "x", "--rejected-as", "listing_othr")
+    assert "did you mean listing_other" in " ".join(unknown.stderr.split())
+    assert not (tmp_path / "x").exists()
+
+
 def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(
     tmp_path: Path, scan: Path, rows: list[Row]
 ) -> None:
     Path(rows[0].source).unlink()
     Path(rows[1].source).write_bytes(b"another")
-    done = invoke("outcomes", "dataset", scan, tmp_path / "decided")
+    done = invoke("outcomes", "dataset", scan, tmp_path / "decided", "--rejected-as", "bone")
     assert done.exit_code == ExitCode.SOME_FAILED
     assert "not_found" in done.stderr
     assert "has changed since the scan" in done.stderr

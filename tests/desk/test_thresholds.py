@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from recognizer.desk.thresholds import (
     MIN_OVER,
     NO_PRODUCT,
     Choice,
+    LabelledPhoto,
     choose,
     measure_labelled,
     measure_reviewed,
@@ -26,7 +26,6 @@ from recognizer.desk.thresholds import (
 )
 from recognizer.errors import UsageError
 from recognizer.lab.dataset.manifest import Photo
-from recognizer.lab.evaluation.plots import draw_steps
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Estimate
 from recognizer.policy.decide import decide
@@ -85,12 +84,15 @@ class World:
                     values[:, FAMILIES.index(family)] += rng.normal(8, 1.5 * self.spread)
                 scores.append(expit(values))
                 shown += [family] * count
-                drawn += [Photo(Path("a.jpg"), "", label, f"{family}/{source}", "test")] * count
+                drawn += [(label, f"{family}/{source}")] * count
         every = np.concatenate(scores)
+        taxonomy = self.bundle.taxonomy
         measured = measure_labelled(
             self.bundle,
-            drawn,
-            [dict(zip(LABELS.values(), one, strict=True)) for one in every.tolist()],
+            [
+                LabelledPhoto(*names, dict(zip(LABELS.values(), one, strict=True)), taxonomy)
+                for names, one in zip(drawn, every.tolist(), strict=True)
+            ],
             images_per_day=DAY,
             prevalence=PREVALENCE,
         )
@@ -182,10 +184,10 @@ def labelled(
     every = [dict.fromkeys(bundle.label_names, 0.0) | {"ivory_raw": score} for score in scores]
     custom = bundle.taxonomy.extended({"label": {"whale_tooth": {"kind": "product"}}}, "custom")
     shown = [
-        Photo(Path("photo.jpg"), "", label, str(i % 7), "test", taxonomy=custom)
-        for i, label in enumerate(labels)
+        LabelledPhoto(label, str(i % 7), one, custom)
+        for i, (label, one) in enumerate(zip(labels, every, strict=True))
     ]
-    return measure_labelled(bundle, shown, every, images_per_day=DAY, prevalence=prevalence)
+    return measure_labelled(bundle, shown, images_per_day=DAY, prevalence=prevalence)
 
 
 SOME = [("listing_other", 0.01)] * 20 + [("ivory_raw", 0.9)] * 3 + [("feather", 0.1)]
@@ -349,17 +351,24 @@ def data(labelled_photos: list[Photo]) -> Path:
     return labelled_photos[0].path.parents[1]
 
 
-def test_labelled_photos_give_a_table_a_plot_and_a_policy(
-    tiny_bundle: Path, data: Path, tmp_path: Path
+@pytest.fixture
+def scanned(data: Path, tiny_bundle: Path, tmp_path: Path) -> Path:
+    """The scan of this folder."""
+    path = tmp_path / "labelled.sqlite"
+    invoke("scan", data, "-b", tiny_bundle, "-o", path, "-w", 1)
+    return path
+
+
+def test_labelled_photos_give_a_table_and_a_policy(
+    tiny_bundle: Path, data: Path, scanned: Path, tmp_path: Path
 ) -> None:
-    policy, plot = tmp_path / "next.toml", tmp_path / "next.svg"
-    of_data = ("-b", tiny_bundle, *TEAM, "-d", data, "--split", "all")
-    result = succeed("thresholds", *of_data, "-o", policy, "--plot", plot, "--policy", "strict")
-    assert "36 labelled photos (all)" in result.stdout
+    policy = tmp_path / "next.toml"
+    of_data = ("-s", scanned, "-b", tiny_bundle, *TEAM, "--labels", data)
+    result = succeed("thresholds", *of_data, "-o", policy, "--policy", "strict")
+    assert "36 labelled photos" in result.stdout
     assert "at least" in result.stdout  # not a precision of 100 %: no photo of these is over it
     assert Policy.load(policy).name == "next"
     assert Policy.load(policy).keywords == Policy.load("strict").keywords
-    assert plot.read_text().startswith("<?xml")
     result = invoke("thresholds", *of_data, "--json", "--prevalence", 0.001)
     choice = json.loads(result.stdout)
     assert choice["steps"][choice["chosen"]]["leads"]["value"] <= 600
@@ -371,18 +380,24 @@ def test_labelled_photos_give_a_table_a_plot_and_a_policy(
     assert "will not be overwritten" in refuse("thresholds", *of_data, "-o", policy).stderr
 
 
-@pytest.mark.parametrize("ends", [(0, 90_000), (120, 700), (900, 7000), (11.2, 11.9)])
-def test_the_ticks_of_a_plot_do_not_overlap(ends: tuple[float, float]) -> None:
-    steps = [(Estimate(n, n, n), Estimate(0.5, 0, 1), None) for n in np.linspace(*ends, 9)]
-    figure = draw_steps(steps)
-    figure.canvas.draw()
-    for axes in figure.axes:
-        left, right = axes.get_xlim()
-        labels = [*axes.get_xticklabels(), *axes.get_xticklabels(minor=True)]
-        shown = [one for one in labels if left <= one.get_position()[0] <= right and one.get_text()]
-        boxes = sorted((one.get_window_extent() for one in shown), key=lambda box: box.x0)
-        assert len(boxes) > 1
-        assert all(one.x1 < after.x0 for one, after in pairwise(boxes))
+def test_a_manifest_says_what_photos_show(
+    tiny_bundle: Path, labelled_photos: list[Photo], data: Path, scanned: Path, tmp_path: Path
+) -> None:
+    lines = [
+        f"{photo.sha256},{photo.label},{i % 5},{'test' if i % 4 else 'train'}"
+        for i, photo in enumerate(labelled_photos)
+    ]
+    manifest = tmp_path / "labels.csv"
+    manifest.write_text("\n".join(["sha256,label,source,split", *lines, f"{'0' * 64},bone,x,test"]))
+    of_data = ("thresholds", "-s", scanned, "-b", tiny_bundle, *TEAM, "--labels", manifest)
+    assert "27 labelled photos" in succeed(*of_data).stdout
+    assert "36 labelled photos" in succeed(*of_data, "--split", "all").stdout
+    assert "no scored photo of these" in refuse(*of_data, "--split", "validation").stderr
+    manifest.write_text(manifest.read_text().replace(",bone", ",bonne").replace("x,test", "1,test"))
+    manifest.write_text(manifest.read_text().replace(labelled_photos[1].label, "bonne"))
+    assert "unknown label 'bonne'" in refuse(*of_data).stderr
+    manifest.write_text("sha256,label\n")
+    refuse(*of_data)
 
 
 @pytest.mark.parametrize("precision", [0.8, 0.99])
@@ -407,13 +422,15 @@ def test_outcomes_give_a_policy_if_they_say_enough(
     [
         (["--prevalence", "nan"], "between 0 and 1"),
         (["--split", "train"], "'train' is not one of 'test', 'validation', 'all'"),
-        (["--split", "test"], "give --split all if training saw none of these"),
-        (["--plot", "plan.gif"], "must end in .png or .svg"),
         (["--output", "nowhere/p.toml"], "make it first"),
         (["--precision", "0.5"], "or --precision"),
-        (["--scan", "scan.sqlite"], "labelled photos (--data), or"),
+        (["--outcomes", "team.sqlite"], "what the photos show (--labels), or outcomes"),
+        (["--labels", "nowhere"], "no scored photo of these"),
     ],
 )
-def test_mistakes_are_named(options: list[str], words: str, tiny_bundle: Path, data: Path) -> None:
-    result = refuse("thresholds", "-b", tiny_bundle, *TEAM, "-d", data, "--split", "all", *options)
+def test_mistakes_are_named(
+    options: list[str], words: str, tiny_bundle: Path, data: Path, scanned: Path
+) -> None:
+    of_data = ("thresholds", "-s", scanned, "-b", tiny_bundle, *TEAM, "--labels", data)
+    result = refuse(*of_data, *options)
     assert words in " ".join(result.stderr.split())

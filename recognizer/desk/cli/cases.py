@@ -9,11 +9,12 @@ from typer import Argument, Option
 
 from recognizer.cli import ExitCode, options
 from recognizer.cli.progress import require_none_failed, shown, working
-from recognizer.desk.cli.inputs import bundle_behind, open_reviewed, read_original
+from recognizer.desk.cli.inputs import open_reviewed, read_original
 from recognizer.desk.evidence import find_leads, write_case
 from recognizer.desk.verify import Result, verify_case
 from recognizer.engine import Recognizer
 from recognizer.errors import BundleNotFoundError
+from recognizer.model.bundle import bundle_behind
 from recognizer.model.description import ModelReference, counted
 
 
@@ -35,9 +36,9 @@ def evidence_command(
     """Make a case, a BagIt bag: the originals, and what the model and people said of them.
 
     The exit code is 3 if an original could not be read. The case digest that is printed stands
-    for every byte of the folder: note it elsewhere. Needs the extra `evidence`.
+    for every byte of the folder: note it elsewhere. Needs the extra `desk`.
     """
-    options.require_extra("evidence")
+    options.require_extra("desk", "bagit")
     with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
         rows = find_leads(file, leads or [], listings or [])
         digest, missing = write_case(

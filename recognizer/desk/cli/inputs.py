@@ -1,15 +1,13 @@
-"""What verbs read: scans with their outcomes, the bundles behind rows, the originals of images."""
+"""What verbs read: scans with their outcomes, and the originals of images."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from recognizer.desk.outcomes import Outcomes
-from recognizer.errors import BundleNotFoundError, RecognizerError
+from recognizer.errors import RecognizerError
 from recognizer.imaging.sources import Refused
-from recognizer.model.bundle import Bundle, load_bundle, load_carried_bundles
-from recognizer.model.description import ModelReference
 from recognizer.rows import Row, ScanFile
 from recognizer.rows.item_key import MEMBER
 from recognizer.scan import Access, ScanOptions, expand
@@ -18,28 +16,12 @@ from recognizer.scan.worker import Reader
 from recognizer.status import Reason
 
 
-def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
-    """Return the bundles among which rows find theirs: those given, then the package's."""
-    return [*map(load_bundle, given or ()), *load_carried_bundles()]
-
-
-def bundle_behind(model: ModelReference, given: Sequence[str] | None) -> Bundle:
-    """Return the bundle that made some rows, or raise a BundleNotFoundError."""
-    found = bundles_behind(given)
-    for bundle in found:
-        if bundle.digest == model.digest:
-            return bundle
-    offered = ", ".join(f"{bundle.title} ({bundle.digest[:12]})" for bundle in found)
-    raise BundleNotFoundError(
-        f"the rows were made by {model.title} ({model.digest[:12]}), and not by {offered}: "
-        "give its folder with --bundle"
-    )
-
-
 @contextmanager
 def open_reviewed(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile, Outcomes]]:
     """Open a scan, and what was found out about it: in a file of outcomes, or in the scan's."""
     with ScanFile(scan) as file, Outcomes(outcomes or scan) as found_out:
+        if outcomes is not None:
+            file.use_outcomes_of(outcomes)
         yield file, found_out
 
 

@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer import Argument
+from typer import Argument, Option
 
 from recognizer.cli import options
-from recognizer.cli.options import print_json, require_extra
+from recognizer.cli.options import print_json
 from recognizer.cli.progress import print_table, require_none_failed, working
 from recognizer.desk.cli.inputs import open_reviewed, read_original
 from recognizer.desk.decided import about_images, count_unknown, write_dataset
 from recognizer.desk.outcomes import OUTCOMES, Outcomes, read_outcomes
+from recognizer.errors import UsageError
 from recognizer.model.description import counted
 from recognizer.rows import ScanFile
 from recognizer.rows.export import write_records
+from recognizer.taxonomy import load_taxonomy, unknown_name
 
 if TYPE_CHECKING:
     from recognizer.desk.measure import Measurement, Precision
@@ -72,19 +74,36 @@ def dataset(
     scan: options.ScanArgument,
     output: Annotated[Path, Argument(metavar="FOLDER", help="The new data folder.")],
     outcomes: options.OutcomesOption = None,
+    rejected_as: Annotated[
+        str | None,
+        Option(
+            metavar="LABEL",
+            help="The label of rejected images without a label, such as listing_other.",
+            show_default="they are left out",
+        ),
+    ] = None,
     allow_http: options.AllowHttpOption = False,
 ) -> None:
     """Write the confirmed and rejected images, with a manifest, for `train` and `enroll`.
 
     The exit code is 3 if an image could not be read.
     """
-    with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
+    if rejected_as is not None and rejected_as not in load_taxonomy().labels:
+        names = [*load_taxonomy().labels]
+        raise UsageError(f"--rejected-as: {unknown_name('label', rejected_as, names)}")
+    with open_reviewed(scan, outcomes) as (file, _), working(f"Writing {output}"):
         read = partial(read_original, allow_http=allow_http)
-        labels, missing = write_dataset(file, found_out, output, read)
-    for label, count in sorted(labels.items()):
+        written = write_dataset(file, output, read, rejected_as)
+    for label, count in sorted(written.labels.items()):
         typer.echo(f"{count:6}  {label}")
-    typer.echo(f"Wrote {output}: {counted(labels.total(), 'image')}")
-    require_none_failed(f"{source}: not used: {why}" for source, why in missing.items())
+    typer.echo(f"Wrote {output}: {counted(written.labels.total(), 'image')}")
+    if written.without_label:
+        typer.echo(
+            f"Left out: {counted(written.without_label, 'image')} rejected without a label, which "
+            "may show anything but a product (--rejected-as listing_other takes them)",
+            err=True,
+        )
+    require_none_failed(f"{source}: not used: {why}" for source, why in written.missing.items())
 
 
 def measure_command(
@@ -96,9 +115,7 @@ def measure_command(
     """Measure a scan by what reviewers found out: precision, appeals and misses.
 
     Intervals are 95 % intervals. Misses need an audit sample (`recognizer scan --audit-rate`).
-    Needs the extra `evaluate`.
     """
-    require_extra("evaluate", "scipy")
     from recognizer.desk.measure import measure_outcomes
 
     with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):

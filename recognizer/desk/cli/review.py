@@ -17,10 +17,11 @@ from recognizer._atomic import require_page
 from recognizer.cli import options
 from recognizer.cli.options import require_extra
 from recognizer.cli.progress import working
-from recognizer.desk.cli.inputs import bundles_behind, read_original
+from recognizer.desk.cli.inputs import read_original
 from recognizer.desk.outcomes import Outcome
 from recognizer.desk.page import write_report
 from recognizer.errors import UsageError
+from recognizer.model.bundle import bundles_behind
 from recognizer.policy.values import Policy
 from recognizer.rows.export import require_decided_by
 
@@ -65,7 +66,7 @@ def review_command(
     What reviewers say is stored at once. The server can be stopped and started at any time, and new
     rows of a scan appear by themselves. With --policy, its actions are shown with the listings.
     """
-    require_extra("review")
+    require_extra("desk", "starlette", "uvicorn", "itsdangerous")
     import uvicorn
 
     from recognizer.desk.app import make_app

@@ -210,7 +210,7 @@ def suspects(
 
     Most of them are right and only unusual: look before you correct one.
     """
-    options.require_extra("train", "cleanlab", "sklearn")
+    options.require_extra("lab", "cleanlab", "sklearn")
     from recognizer.lab.dataset.suspects import find_suspects, write_suspects
 
     if output is not None:

@@ -63,7 +63,7 @@ def evaluate_command(
 
     It runs the ONNX file of the bundle. Negatives are all photos without a product.
     """
-    require_extra("evaluate")
+    require_extra("lab", "matplotlib", "scipy", "sklearn")
     from recognizer.lab.evaluation.evaluate import ANY_PRODUCT, evaluate, photos_of_split
     from recognizer.lab.evaluation.out_of_fold import measure_out_of_fold
     from recognizer.lab.evaluation.paired import compare
@@ -200,7 +200,7 @@ def calibrate_command(
 
     These are the photos of the split `validation`.
     """
-    require_extra("evaluate")
+    require_extra("lab", "matplotlib", "scipy", "sklearn")
     from recognizer.lab.evaluation.calibrate import calibrate_bundle
     from recognizer.lab.evaluation.figures import MIN_FOR_CALIBRATION
 

@@ -44,7 +44,7 @@ def train_command(
 
     The same command again resumes training where it was stopped.
     """
-    require_extra("train")
+    require_extra("lab")
     from recognizer.lab.training.runs import open_recipe, train_recipe
 
     config = load_config(recipe, changes or ())
@@ -100,7 +100,7 @@ def export_command(
     ] = None,
 ) -> None:
     """Export to ONNX, set thresholds, measure on the test split and write the model card."""
-    require_extra("train")
+    require_extra("lab")
     from recognizer.lab.cli.evaluate import print_evaluation
     from recognizer.lab.training.export import export_bundle
     from recognizer.lab.training.runs import open_recipe

@@ -9,13 +9,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_curve
 
 from recognizer._atomic import replacing
 from recognizer.lab.evaluation.evaluate import Target
-from recognizer.model.description import Estimate
 
 MIN_FOR_CURVE = 5  # positives below which a curve would have only two or three steps
 MAX_CURVES = 6
@@ -97,46 +95,6 @@ def data_uri(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-_MIN_LEADS = 0.1  # stands for none, which a logarithm does not have
-
-
-def draw_steps(
-    steps: Sequence[tuple[Estimate, Estimate | None, Estimate | None]],
-    chosen: int | None = None,
-    capacity: float | None = None,
-) -> Figure:
-    """Draw recall and precision over leads, of which ``steps`` has all three.
-
-    ``chosen`` is the place of a step, ``capacity`` the leads that the team can do.
-    """
-    leads = np.maximum([one.value for one, _, _ in steps], _MIN_LEADS)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10, 4), layout="constrained")
-        for place, (axes, title) in enumerate(
-            zip(figure.subplots(1, 2), ("recall", "precision"), strict=True), 1
-        ):
-            shares = [step[place] or Estimate(np.nan, np.nan, np.nan) for step in steps]
-            low, high = [one.low for one in shares], [one.high for one in shares]
-            axes.fill_between(leads, low, high, color=_COLOR, alpha=0.15, linewidth=0)
-            # A precision of 1 was seen without a false positive: of it only the interval is known.
-            values = [np.nan if (place, s.value) == (2, 1) else s.value for s in shares]
-            axes.plot(leads, values, "o-", color=_COLOR, markersize=3)
-            if capacity is not None:
-                axes.axvline(capacity, color=_GRAY, linestyle="--", label="what the team can do")
-            if chosen is not None:
-                axes.vlines(leads[chosen], low[chosen], high[chosen], color=_CHOSEN)
-                axes.plot(leads[chosen], values[chosen], "o", color=_CHOSEN, label="chosen")
-            axes.set(xscale="log", ylim=(-0.02, 1.02), xlabel="leads")
-            left, right = axes.get_xlim()
-            axes.xaxis.set_major_locator(LogLocator(subs=[1] if right > 50 * left else [1, 2, 5]))
-            axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.1f}".removesuffix(".0"))
-            axes.xaxis.set_minor_formatter("")
-            axes.set_title(f"{title}, with 95 % intervals", fontsize=10)
-            if axes.get_legend_handles_labels()[0]:
-                axes.legend(frameon=False)
-    return figure
 
 
 def write_figure(figure: Figure, path: Path) -> None:

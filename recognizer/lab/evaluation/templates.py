@@ -2,14 +2,12 @@
 
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from recognizer.model.description import percent
 
 ENVIRONMENT = Environment(
-    loader=ChoiceLoader(
-        [PackageLoader("recognizer", folder) for folder in ("lab/evaluation", "desk/templates")]
-    ),
+    loader=PackageLoader("recognizer", "lab/evaluation"),
     autoescape=select_autoescape(["html.j2"], default=False),  # the rest is Markdown and CSS
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -1,1 +1,1 @@
-"""Train a network and export it: what the extra ``train`` is for."""
+"""Train a network and export it: what the extra ``lab`` is for."""
