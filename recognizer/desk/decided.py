@@ -43,9 +43,11 @@ def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcom
 def count_unknown(scan: ScanFile, last: int) -> int:
     """Return how many of so many last outcomes are about no image or listing of a scan."""
     ((count,),) = scan.select(
-        "SELECT count(*) FROM (SELECT * FROM outcome ORDER BY number DESC LIMIT ?)"
-        " WHERE iif(sha256 IS NULL, listing NOT IN (SELECT ifnull(listing, source) FROM image),"
-        " sha256 NOT IN (SELECT sha256 FROM image WHERE sha256 IS NOT NULL))",
+        "SELECT count(*) FROM (SELECT * FROM outcome ORDER BY number DESC LIMIT ?) AS said"
+        " WHERE NOT EXISTS (SELECT 1 FROM image WHERE image.sha256 = said.sha256)"
+        " AND (sha256 IS NOT NULL OR"
+        " NOT EXISTS (SELECT 1 FROM image WHERE image.listing = said.listing"
+        " UNION ALL SELECT 1 FROM image WHERE image.listing IS NULL AND source = said.listing))",
         (last,),
     )
     return int(count)

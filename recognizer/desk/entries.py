@@ -254,7 +254,8 @@ class Entries(Closes):
 
     def similar(self, image: Image) -> list[tuple[Image, str | None]]:
         """Return the photos most like one, each with its listing's key; None outside the queue."""
-        numbers = nearest_images(self.file, image.number, MAX_SIMILAR)
+        if not (numbers := nearest_images(self.file, image.number, MAX_SIMILAR)):
+            return []
         some = f"image.id IN ({', '.join(map(str, numbers))})"
         found = {one.number: one for one in self._images(some, {})}
         listings = dict(
@@ -269,7 +270,8 @@ class Entries(Closes):
         self, condition: str, values: Mapping[str, Any], order: str = "image.id"
     ) -> list[Image]:
         with self._lock:
-            rows = dict(self.file.numbered_rows(condition, values, order))
+            if not (rows := dict(self.file.numbered_rows(condition, values, order))):
+                return []
             numbers = ", ".join(map(str, rows))
             keys = dict(
                 self.file.select(

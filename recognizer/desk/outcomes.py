@@ -116,7 +116,14 @@ def _line_of(values: dict[str, Any]) -> bytes:
 
 
 def _id_of(values: dict[str, Any]) -> str:
-    return hashlib.blake2b(_line_of(values), digest_size=16).hexdigest()
+    """Return the id of an outcome by form 1, that of 0.2 and 0.3, which never changes.
+
+    It is a line of JSON with :data:`_FORM_1`, null or not, and then those of later fields that are
+    set: a new field changes no id, so that an outcome is not added again.
+    """
+    form = {key: values[key] for key in _FORM_1}
+    form |= {key: values[key] for key in sorted({*values} - {*form}) if values[key] is not None}
+    return hashlib.blake2b(f"{_encode(form)}\n".encode(), digest_size=16).hexdigest()
 
 
 def _is_text(text: str) -> bool:
@@ -126,6 +133,10 @@ def _is_text(text: str) -> bool:
     return not {*map(unicodedata.category, text.replace("\n", ""))} & {"Cc", "Cs"}
 
 
+_FORM_1 = (
+    *("time", "reviewer", "judgement", "occasion", "sha256", "listing", "label", "note", "origin"),
+    "withdraws",
+)
 _FIELDS = tuple(field.name for field in fields(Outcome))
 OUTCOMES = RecordKind(name="outcomes", columns=get_type_hints(Outcome), cells=Outcome.to_json)
 _COLUMNS = ", ".join(_FIELDS)
@@ -168,7 +179,7 @@ class Outcomes(Closes):
         """Yield what a reviewer said last, at one time after this one, and has not withdrawn."""
         last = (
             "SELECT time FROM standing WHERE reviewer = ?1 AND time > ?2"
-            " ORDER BY number DESC LIMIT 1"
+            " ORDER BY +number DESC LIMIT 1"  # by time, of which there is an index
         )
         return self._select("standing", f"reviewer = ?1 AND time = ({last})", (reviewer, since))
 

@@ -69,9 +69,15 @@ class KnownItem:
 
     @property
     def id(self) -> str:
-        """16 hexadecimal digits over all of it: equal findings are one, wherever they come from."""
-        text = json.dumps(astuple(self))
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        """16 hexadecimal digits over all of it: equal findings are one, wherever they come from.
+
+        They are of form 1, which never changes: :data:`_FORM_1` in JSON, and behind them by their
+        names those of later versions that are set.
+        """
+        form = [getattr(self, key) for key in _FORM_1]
+        later = sorted({one.name for one in fields(self)} - {*_FORM_1})
+        form += [{key: getattr(self, key)} for key in later if getattr(self, key) is not None]
+        return hashlib.blake2b(json.dumps(form).encode(), digest_size=8).hexdigest()
 
 
 def _utc(time: Any) -> str:
@@ -83,6 +89,7 @@ def _utc(time: Any) -> str:
 
 
 _FIELDS = tuple(field.name for field in fields(KnownItem))
+_FORM_1 = ("pdq", "finding", "time", "label", "note", "by", "origin")  # of 0.3
 
 _SCHEMA = """
 CREATE TABLE items (

@@ -159,9 +159,16 @@ class Policy:
 
     @cached_property
     def digest(self) -> str:
-        """A sha256 over all that decides (no name or action), hexadecimal."""
-        deciding = replace(self, name="", actions={})
-        return hashlib.sha256(policy_toml(deciding).encode()).hexdigest()
+        """A sha256 over all that decides (no name or action), hexadecimal.
+
+        It is that of form 1, the lines that 0.3 wrote, which never change, whatever
+        :func:`policy_toml` writes. What has its default value is not in them.
+        """
+        lines = ['name = ""']
+        for heading, values in _tables(self):
+            lines += ["", f"[{heading}]"] if heading else []
+            lines += [f"{key} = {_value(value)}" for key, value in values.items()]
+        return hashlib.sha256(("\n".join(lines) + "\n").encode()).hexdigest()
 
     @classmethod
     def load(cls, policy: str | os.PathLike[str], taxonomy: Taxonomy | None = None) -> Policy:
@@ -339,25 +346,32 @@ def _rule(values: Mapping[str, Any], default: Rule) -> Rule:
 def policy_toml(policy: Policy, comments: Sequence[str] = ()) -> str:
     """Return a policy as the text of a file that :meth:`Policy.load` reads, after comments."""
     lines = [*(f"# {text}" for text in comments), f"name = {_value(policy.name)}"]
-    lines += _rule_lines(policy.default)
-    if policy.ignore:
-        lines.append(f"ignore = {_value(sorted(policy.ignore))}")
-    for (kind, name), rule in sorted(policy.rules.items()):
-        lines += ["", f"[rules.{kind}.{_value(name)}]", *_rule_lines(rule)]
-    tables: list[tuple[str, Mapping[Any, Any]]] = []
-    for key in ("known", "keywords", "reports", "always_review"):
-        found, default = asdict(getattr(policy, key)), asdict(_PARTS[key]())
-        tables.append((key, {k: v for k, v in found.items() if v != default[k]}))
-    tables.append(("actions", policy.actions))
-    for key, values in tables:
-        if values:
-            lines += ["", f"[{key}]", *(f"{k} = {_value(v)}" for k, v in values.items())]
+    actions = [("actions", policy.actions)] if policy.actions else []
+    for heading, values in [*_tables(policy), *actions]:
+        lines += ["", f"[{heading}]"] if heading else []
+        lines += [f"{key} = {_value(value)}" for key, value in values.items()]
     return "\n".join(lines) + "\n"
 
 
-def _rule_lines(rule: Rule) -> Iterator[str]:
-    for key, level in (("review", rule.review), ("priority", rule.priority)):
-        yield f"{key}_{'rate' if isinstance(level, Rate) else 'probability'} = {level.value!r}"
+def _tables(policy: Policy) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    """Yield what decides, by the headings of a file; all but the levels without its defaults."""
+    ignore = {"ignore": sorted(policy.ignore)} if policy.ignore else {}
+    yield "", _levels(policy.default) | ignore
+    for (kind, name), rule in sorted(policy.rules.items()):
+        yield f"rules.{kind}.{_value(name)}", _levels(rule)
+    for heading in ("known", "keywords", "reports", "always_review"):
+        part = getattr(policy, heading)
+        default = asdict(type(part)())
+        values = {key: value for key, value in asdict(part).items() if value != default[key]}
+        if values:
+            yield heading, values
+
+
+def _levels(rule: Rule) -> dict[str, Any]:
+    return {
+        f"{key}_{'rate' if isinstance(level, Rate) else 'probability'}": level.value
+        for key, level in (("review", rule.review), ("priority", rule.priority))
+    }
 
 
 def _value(value: object) -> str:

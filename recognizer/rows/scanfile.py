@@ -32,7 +32,8 @@ _STEPS = {
     1: """
 CREATE INDEX image_listing ON image (listing);
 CREATE INDEX image_source ON image (source);
-CREATE INDEX image_lead ON image (place, score DESC) WHERE place < 2
+CREATE INDEX image_lead ON image (place, score DESC) WHERE place < 2;
+CREATE INDEX outcome_time ON outcome (time)
 """
 }
 _OUTCOMES_OF_0_2 = """

@@ -82,6 +82,7 @@ CREATE TABLE outcome (
 );
 CREATE INDEX outcome_sha256 ON outcome (sha256);
 CREATE INDEX outcome_listing ON outcome (listing);
+CREATE INDEX outcome_time ON outcome (time);
 CREATE INDEX outcome_withdraws ON outcome (withdraws) WHERE withdraws IS NOT NULL;
 CREATE TRIGGER outcome_stays BEFORE UPDATE ON outcome
   BEGIN SELECT RAISE(ABORT, 'outcomes are only added'); END;
@@ -118,10 +119,10 @@ CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 -- Listings, and images without one, by the order of the queue: decision, evidence, reports, score, age.
 CREATE VIEW ranked AS
-SELECT image.unit, image.best, image.place, image.unproven, image.reports,
-  coalesce(image.proven_score, image.lead_score, best.score) AS score, image.first, best.listing,
+SELECT whole.unit, whole.best, whole.place, whole.unproven, whole.reports,
+  coalesce(whole.proven_score, whole.lead_score, best.score) AS score, whole.first, best.listing,
   best.source, best.title, best.seller,
-  (SELECT product FROM image AS lead WHERE lead.unit = image.unit AND product IS NOT NULL
+  (SELECT product FROM image AS lead WHERE lead.unit = whole.unit AND product IS NOT NULL
     ORDER BY unproven, lead.score DESC, source, id LIMIT 1) AS product,
   best.location, best.listed, images, failed, lead_images
 FROM (
@@ -139,7 +140,7 @@ FROM (
   WHERE reason IS NOT 'no_image' OR NOT EXISTS (SELECT 1 FROM image AS other
     WHERE other.unit = image.unit AND other.reason IS NOT 'no_image')
   GROUP BY unit
-) AS image JOIN image AS best ON best.id = image.best;
+) AS whole JOIN image AS best ON best.id = whole.best;
 
 -- What people said last of each entry, and still say: of the listing, or of one of its lead images where
 -- they saw no listing. An image that came later, and of which nobody has said anything, opens it again,

@@ -5,7 +5,7 @@ import re
 import sqlite3
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, make_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -74,6 +74,15 @@ def test_a_file_gives_back_what_was_written(
     for one in some:  # an ID is the digest of this line: it must never change
         line = json.dumps(one.to_json(), separators=(",", ":")) + "\n"
         assert one.id == hashlib.blake2b(line.encode("ascii"), digest_size=16).hexdigest()
+
+
+@given(outcomes)
+def test_a_field_of_a_later_version_changes_no_id_unless_it_is_set(one: Outcome) -> None:
+    field = ("country", str | None, None)
+    later = make_dataclass("Later", [field], bases=(Outcome,), frozen=True, kw_only=True)
+    values = {field.name: getattr(one, field.name) for field in fields(one)}
+    assert later(**values).id == one.id
+    assert len({later(**values, country=country).id for country in (None, "KE", "TZ")}) == 3
 
 
 def test_a_json_array_is_read_and_parquet_written_too(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import os
 import pickle
 import time
 from collections.abc import Callable
+from dataclasses import make_dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ from recognizer.policy.values import (
 )
 from recognizer.taxonomy import load_taxonomy
 from tests.rules import of_family, of_label, rule
+
+FILES = Path(__file__).parents[1] / "rows" / "files"
 
 
 def loaded(folder: Path, text: str) -> Policy:
@@ -75,6 +78,48 @@ def test_a_profile(tmp_path: Path) -> None:
 def test_what_is_written_is_read_again(policy: Policy, tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(policy_toml(policy, ["A comment"]), encoding="utf-8")
     assert Policy.load(tmp_path / "p.toml") == policy
+
+
+DIGESTS = {  # as 0.3 has written them into scans: another one makes every row anew
+    "default": "9d541e30060d",
+    "strict": "daba95bc71b4",
+    "small-platform": "ee5b069bf00e",
+    FILES / "own-0.3.toml": "320d03d777a6",
+}
+
+
+@pytest.mark.parametrize(("policy", "digest"), DIGESTS.items())
+def test_the_digest_is_that_of_0_3_whatever_is_written(
+    policy: str | Path, digest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.policy.values.policy_toml", lambda *_: "other lines")
+    loaded = Policy() if policy == "default" else Policy.load(policy)
+    assert loaded.digest.startswith(digest)
+    assert replace(loaded, name="other", actions={Decision.CLEAR: "Publish."}).digest == (
+        loaded.digest
+    )
+
+
+LEVELS = st.sampled_from([Rate(0.05), Rate(0.01), Probability(0.2), Probability(0.9)])
+
+
+@given(
+    st.sets(st.sampled_from(["coral", "feather", "seahorse"])),
+    st.dictionaries(st.tuples(st.sampled_from(CandidateKind), st.text(max_size=3)), LEVELS),
+    st.integers(0, 31),
+)
+def test_an_optional_key_of_a_later_version_changes_no_digest_unless_it_is_set(
+    ignore: set[str], levels: dict[tuple[CandidateKind, str], Rate | Probability], distance: int
+) -> None:
+    rules = {key: Rule(review=level, priority=level) for key, level in levels.items()}
+    policy = Policy(ignore=frozenset(ignore), rules=rules, known=KnownRule(distance=distance))
+    turned = replace(policy, rules=dict(reversed(rules.items())), ignore=frozenset([*ignore][::-1]))
+    assert turned.digest == policy.digest
+    later = make_dataclass("Later", [("near", int, 3)], bases=(KnownRule,), frozen=True)
+    known = later(distance=distance)
+    assert replace(policy, known=known).digest == policy.digest
+    assert replace(policy, known=replace(known, near=4)).digest != policy.digest
+    assert replace(policy, ignore=policy.ignore | {"antelope_horn"}).digest != policy.digest
 
 
 BROKEN = [

@@ -1,0 +1,161 @@
+"""No statement reads all of a large table where an index serves: the plans of SQLite."""
+
+import re
+import sqlite3
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recognizer.desk.decided import about_images, count_unknown, known_items
+from recognizer.desk.evidence import find_leads
+from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
+from recognizer.desk.queue import Assessment, Queue
+from recognizer.desk.views import View
+from recognizer.rows import (
+    NewRow,
+    Ranking,
+    ScanFile,
+    ScanWriter,
+    group_copies,
+)
+from tests.rows.rows import HASH, NEAR, NOW, bare_row, digest
+
+SMALL = (
+    r"model|policy|bank|level|setting|hold|skip|whole|sqlite_\w+"  # or what another step selected
+)
+_SCAN = re.compile(rf"SCAN (?!(?:{SMALL})$)\w+$")
+_ROWS = 16  # of a scan; which plan SQLite makes does not depend on it
+WHOLE = (
+    "SELECT count(*) FROM image",
+    "SELECT count(*) FROM outcome",
+    "INSERT INTO temp.state SELECT * FROM verdict WHERE 1",  # when the desk begins, or is behind
+    "INSERT INTO temp.waiting SELECT * FROM entry WHERE unit NOT IN (SELECT unit FROM state) AND 1",
+    "SELECT id, phash FROM image WHERE phash IS NOT NULL",  # near-copies of a photo: all hashes
+    "SELECT count(*), ifnull(sum(judgement = 'rejected'), 0)",  # measure
+    "SELECT count(*) FROM (SELECT * FROM outcome ORDER BY number DESC LIMIT",
+)
+"""Beginnings of statements on all of a table, not on one image, listing or verdict."""
+
+
+class Plans:
+    """The steps of all statements that were run, by statement."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.steps: dict[str, set[str]] = defaultdict(set)
+        steps, connect = self.steps, sqlite3.connect
+
+        class Explained(sqlite3.Connection):
+            def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
+                if re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE)", statement):
+                    plan = super().execute(f"EXPLAIN QUERY PLAN {statement}", values)
+                    steps[statement].update(detail for *_, detail in plan)
+                return super().execute(statement, values)
+
+            def executemany(self, statement: str, values: Any) -> sqlite3.Cursor:
+                given = [*values]
+                for one in given[:1]:
+                    plan = super().execute(f"EXPLAIN QUERY PLAN {statement}", one)
+                    steps[statement].update(detail for *_, detail in plan)
+                return super().executemany(statement, given)
+
+        monkeypatch.setattr(
+            sqlite3, "connect", lambda *args, **kw: connect(*args, factory=Explained, **kw)
+        )
+
+    def scans(self) -> list[str]:
+        """Return the statements that read all of a large table, with the steps that do."""
+        return [
+            f"{statement}: {step}"
+            for statement, steps in self.steps.items()
+            for step in steps
+            if _SCAN.fullmatch(step) and not statement.lstrip().startswith(WHOLE)
+        ]
+
+
+def rows() -> list[NewRow]:
+    levels = ["priority", "review", "clear", "unscored"]
+    return [
+        NewRow(
+            bare_row(
+                f"photos/{number}.jpg",
+                0.5,
+                levels[number % 4],
+                phash=None if number % 4 == 3 else (HASH, NEAR)[number % 2],
+                item={"id": f"L{number // 3}", "title": "x"} if number % 5 else None,
+                audit=0.5 if number % 4 == 2 else None,
+            )
+        )
+        for number in range(_ROWS)
+    ]
+
+
+@pytest.fixture(name="plans")
+def _plans(monkeypatch: pytest.MonkeyPatch) -> Plans:
+    return Plans(monkeypatch)
+
+
+@pytest.fixture(name="scan")
+def _scan(tmp_path: Path, plans: Plans) -> Path:
+    path = tmp_path / "scan.sqlite"
+    with ScanWriter(path, Ranking()) as file:
+        file.append(rows())
+        file.append(rows()[:3], [(1, rows()[0].row)], [(1, b"x")])
+        assert file.known(0) is None
+        group_copies(file)
+    return path
+
+
+def test_a_scan_reads_no_table_whole(scan: Path, plans: Plans) -> None:
+    assert len(plans.steps) > 10
+    assert plans.scans() == []
+
+
+def test_what_is_made_of_a_scan_reads_no_table_whole(
+    scan: Path, plans: Plans, tmp_path: Path
+) -> None:
+    plans.steps.clear()
+    said = Outcome(time=NOW, reviewer="A", judgement=Judgement.REJECTED, listing="L1")
+    with ScanFile(scan) as file, Outcomes(scan, write=True) as outcomes:
+        outcomes.add(about_images(file, [said, replace(said, listing="L9")]))
+        assert count_unknown(file, 2) == 1
+        assert len([*known_items(file, outcomes)]) == 1
+        assert len([*outcomes.about(digest("photos/4.jpg"), "L1")]) == 1
+        assert outcomes.appeals() == (0, 0)
+        assert len(find_leads(file, [digest("photos/0.jpg")[:9], "photos/1.jpg"], ["L2"])) == 4
+        file.select("SELECT * FROM leads")
+    assert plans.scans() == []
+
+
+def test_the_desk_reads_no_table_whole(scan: Path, plans: Plans) -> None:
+    plans.steps.clear()
+    with Queue(scan) as queue:
+        for view in (View(), View(state="all"), View(section="audit"), View(seller="s")):
+            queue.page(view)
+            queue.open_counts(view)
+        for _ in range(2):
+            entry = queue.take("Ama", View())
+            assert entry is not None
+            photos = queue.photos(entry)
+            assert queue.photo_count(entry) == len(photos)
+            queue.said_of(entry)
+            queue.keep("Ama", entry.unit)
+            queue.similar(photos[0])
+            count = len(queue.members(entry, "Ama"))
+            confirmed = Assessment(judgement=Judgement.CONFIRMED)
+            queue.decide("Ama", entry.unit, confirmed, expected=count)
+        assert queue.shift()
+        entry = queue.undo("Ama")
+        assert entry is not None
+        queue.skip("Ama", entry.unit)
+        queue.decide_many("Ama", [entry.unit], Judgement.UNSURE)
+    assert len(plans.steps) > 40
+    assert plans.scans() == []
+
+
+def test_a_statement_without_an_index_is_seen(scan: Path, plans: Plans) -> None:
+    with ScanFile(scan) as file:
+        file.select("SELECT id FROM image AS one WHERE title = 'x'")
+    assert plans.scans() == ["SELECT id FROM image AS one WHERE title = 'x': SCAN one"]
