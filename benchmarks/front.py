@@ -28,7 +28,7 @@ from scipy.special import softmax
 from sklearn.metrics import average_precision_score, roc_curve
 
 from recognizer.lab.dataset.manifest import Photo, load_data
-from recognizer.lab.dataset.out_of_fold import read_out_of_fold
+from recognizer.lab.evaluation.out_of_fold import read_out_of_fold
 from recognizer.lab.evaluation.plots import STYLE
 from recognizer.lab.training.config import load_config
 from recognizer.lab.training.head import features_of, fit_head

@@ -84,6 +84,19 @@ def effective_photos(
     return float(number)
 
 
+def share_by_source(
+    hits: NDArray[np.bool_], sources: NDArray[np.str_], confidence: float = CONFIDENCE
+) -> Estimate:
+    """Return the share of N photos that are ``hits``, (N,), with an interval that knows sources.
+
+    It is the exact interval of :func:`effective_photos`; photos of one source count as one photo.
+    """
+    number = 1.0
+    if len(np.unique(sources)) > 1:
+        number = effective_photos(hits[None], sources, np.zeros(len(hits), np.str_))
+    return share(float(hits.mean()) * number, number, confidence)
+
+
 def precision(recall: float, false_positive_rate: float, prevalence: float) -> float | None:
     """Return the share of products among the photos over a threshold; None if there are none."""
     found = prevalence * recall

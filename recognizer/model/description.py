@@ -152,7 +152,7 @@ def percent(value: float) -> str:
     scaled = 100 * value
     if scaled >= 10:
         return f"{scaled:.1f}"
-    return f"{scaled:.2f}" if scaled >= 0.1 else f"{scaled:.2g}"
+    return f"{scaled:.2f}" if scaled >= 0.1 else f"{scaled:.2g}" if scaled >= 0.0005 else "0"
 
 
 def counted(count: int, noun: str) -> str:
@@ -220,6 +220,8 @@ class Leads:
     photos: int
     leads: int
     named: int
+    sources: int | None = None
+    share: Estimate | None = None  # of leads, with its interval by source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +14,10 @@ from typer import Argument, Option
 from recognizer._atomic import require_own, require_page
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json, require_extra, to_json
-from recognizer.cli.progress import print_table, print_wide, show_stage, working
+from recognizer.cli.progress import print_table, print_wide, show_progress, show_stage
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError, UsageError
 from recognizer.lab.dataset.manifest import Photo, corrected, load_data
-from recognizer.lab.dataset.out_of_fold import import_pyarrow, read_out_of_fold
 from recognizer.lab.evaluation.templates import render
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import check_output
@@ -49,67 +49,71 @@ def evaluate_command(
     against: Annotated[
         str | None, Option(help="Another bundle: print paired differences to it instead.")
     ] = None,
-    robustness: Annotated[
-        bool, Option("--robustness", help="Measure altered photos, as sellers send them, instead.")
-    ] = False,
+    by: Annotated[
+        list[str] | None,
+        Option(
+            metavar="KEY",
+            help="A table by source, label, kind, a column of the manifest, or a CSV file of "
+            "source and slice; repeatable.",
+        ),
+    ] = None,
     out_of_fold: Annotated[
         Path | None, Option(metavar="FILE", help="Measure the out-of-fold file of `train` instead.")
     ] = None,
     rounds: Annotated[int, Option(help="Bootstrap rounds.", min=1)] = 1000,
     *,
+    as_stored: Annotated[
+        bool, Option("--as-stored", help="Score files as stored, not at one size and quality.")
+    ] = False,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Print average precision and recall at fixed false-positive rates, with intervals.
+    """Print average precision and recall at fixed false-positive rates, with intervals by source.
 
-    It runs the ONNX file of the bundle. Negatives are all photos without a product.
+    It runs the ONNX file of the bundle, on all photos at one size and JPEG quality, which else may
+    tell where a photo is from. Negatives are all photos without a product.
     """
-    require_extra("lab", "matplotlib", "scipy", "sklearn")
-    from recognizer.lab.evaluation.evaluate import ANY_PRODUCT, evaluate, photos_of_split
-    from recognizer.lab.evaluation.out_of_fold import measure_out_of_fold
+    require_extra("lab", "matplotlib", "sklearn")
+    from recognizer.lab.evaluation.evaluate import evaluate, photos_of_split
+    from recognizer.lab.evaluation.out_of_fold import measure_out_of_fold, read_out_of_fold
     from recognizer.lab.evaluation.paired import compare
-    from recognizer.lab.evaluation.robustness import measure_robustness
 
     files = output or predictions
-    if bool(files) + bool(against) + robustness > 1:
-        raise UsageError("give only one of --against, --robustness, and --output or --predictions")
+    if against and (files or by):
+        raise UsageError("give only one of --against, and --by, --output or --predictions")
     _check(prevalence, output, predictions)
     name = split or "test"
     how: dict[str, Any] = {"rounds": rounds}
     figures: Any
-    if out_of_fold is not None:
-        if data or bundle or files or split or against or robustness:
-            raise UsageError(
-                "--out-of-fold measures what its file has: leave out the bundle, and all options "
-                "but --json, --prevalence and --rounds"
-            )
-        held = read_out_of_fold(out_of_fold)
-        found = measure_out_of_fold(held, out_of_fold.name, prevalence=prevalence, **how)
-        figures, page = {found.split: found}, render("evaluation.md.j2", e=found)
-    elif data is None:
-        raise UsageError("give --data, the labelled photos, or --out-of-fold")
-    else:
-        recognizer = Recognizer.load(bundle)
-        photos = load_corrected(data, recognizer.bundle)
-        used = photos_of_split(photos, name)
-        if robustness:
-            if not any(p.is_product for p in used):
-                raise DatasetError(f"no photo of a product in the {name} split")
-            with show_stage("altering photos") as progress:
-                figures = measure_robustness(recognizer, used, name, on_progress=progress)
-            page = render("robustness.md.j2", found=figures, name=ANY_PRODUCT)
-        elif against:
-            other = Recognizer.load(against)
-            scored = [score(one, used, one.bundle.title) for one in (recognizer, other)]
-            figures = compare(recognizer.bundle, other.bundle, name, used, *scored, **how)
-            page = render("comparison.md.j2", found=figures)
-        else:
-            with show_stage(f"scoring: {name}") as progress:
-                measured = evaluate(
-                    recognizer, photos, name, progress, prevalence=prevalence, **how
+    with show_progress() as report:
+        if out_of_fold is not None:
+            if data or bundle or files or split or against:
+                raise UsageError(
+                    "--out-of-fold measures what its file has: leave out the bundle, and all "
+                    "options but --by, --json, --prevalence and --rounds"
                 )
-            figures = {name: measured.evaluation}
-            page = render("evaluation.md.j2", e=measured.evaluation)
-            _write_files(recognizer, measured, output, predictions)
+            how |= {"prevalence": prevalence, "by": by or ()}
+            report("measuring")
+            found = measure_out_of_fold(read_out_of_fold(out_of_fold), out_of_fold.name, **how)
+            figures, page = {found.split: found}, render("evaluation.md.j2", e=found)
+        elif data is None:
+            raise UsageError("give --data, the labelled photos, or --out-of-fold")
+        else:
+            report("reading the data")
+            recognizer = Recognizer.load(bundle)
+            photos = photos_of_split(load_corrected(data, recognizer.bundle), name)
+            if against:
+                other = Recognizer.load(against)
+                both = (recognizer, other)
+                scored = [_score(one, photos, report, as_stored=as_stored) for one in both]
+                report("comparing")
+                figures = compare(recognizer.bundle, other.bundle, name, photos, *scored, **how)
+                page = render("comparison.md.j2", found=figures)
+            else:
+                how |= {"prevalence": prevalence, "as_stored": as_stored, "by": by or ()}
+                measured = evaluate(recognizer, photos, name, report, **how)
+                figures = {name: measured.evaluation}
+                page = render("evaluation.md.j2", e=measured.evaluation)
+                _write_files(recognizer, measured, output, predictions, report)
     if as_json:
         print_json(figures)
     else:
@@ -117,19 +121,24 @@ def evaluate_command(
 
 
 def _write_files(
-    recognizer: Recognizer, measured: Measured, output: Path | None, predictions: Path | None
+    recognizer: Recognizer,
+    measured: Measured,
+    output: Path | None,
+    predictions: Path | None,
+    report: Callable[..., None],
 ) -> None:
     from recognizer.lab.evaluation.html_report import write_predictions, write_report
 
     if output is not None:
-        with working("report"):
-            write_report(output, recognizer, measured)
+        report("writing the report")
+        write_report(output, recognizer, measured)
         beside = output.with_suffix(".json")
         figures = {measured.evaluation.split: measured.evaluation}
         beside.write_text(to_json(figures), encoding="utf-8")
         typer.echo(f"Wrote {output} and {beside}", err=True)
     if predictions is not None:
-        write_predictions(measured, recognizer.labels, predictions)
+        report("writing the predictions")
+        write_predictions(measured, recognizer.bundle, predictions)
         typer.echo(f"Wrote {predictions}", err=True)
 
 
@@ -171,18 +180,21 @@ def _check(prevalence: float, output: Path | None, predictions: Path | None) -> 
         if output.suffix.lower() not in {".html", ".htm"}:
             raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
     if predictions is not None:
+        from recognizer.lab.evaluation.out_of_fold import import_pyarrow
+
         import_pyarrow()
         if predictions.suffix.lower() != ".parquet":
             raise UsageError(f"--predictions {predictions}: the name must end in .parquet")
         require_own(predictions, "Parquet file", lambda file: file.read(4) == b"PAR1")
 
 
-def score(recognizer: Recognizer, photos: Sequence[Photo], words: str) -> list[Prediction]:
-    """Score photos, and show how far it is."""
+def _score(
+    recognizer: Recognizer, photos: Sequence[Photo], report: Callable[..., None], *, as_stored: bool
+) -> list[Prediction]:
     from recognizer.lab.evaluation.evaluate import score_photos
 
-    with show_stage(words) as progress:
-        return score_photos(recognizer, photos, progress)
+    progress = partial(report, recognizer.bundle.title)
+    return score_photos(recognizer, photos, progress, as_stored=as_stored)
 
 
 def print_evaluation(*evaluations: Evaluation) -> None:
@@ -200,7 +212,7 @@ def calibrate_command(
 
     These are the photos of the split `validation`.
     """
-    require_extra("lab", "matplotlib", "scipy", "sklearn")
+    require_extra("lab", "matplotlib", "sklearn")
     from recognizer.lab.evaluation.calibrate import calibrate_bundle
     from recognizer.lab.evaluation.figures import MIN_FOR_CALIBRATION
 

@@ -5,18 +5,20 @@ import os
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from recognizer._atomic import replacing
 from recognizer.errors import DatasetError
 from recognizer.imaging import MIN_HASH_SIDE, Limits, LoadedImage, load_image, perceptual_hash
+from recognizer.imaging.load import DETAIL_SIDE
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.known.index import near_copies
 from recognizer.taxonomy import Kind, Taxonomy, load_taxonomy, unknown_name
@@ -29,6 +31,9 @@ SPLITS = ("train", "validation", "test")
 BACKDROP_LABELS = frozenset({"listing_other", "scene_other", "texture"})
 """Photos of these labels serve as backdrops: what listings look like without any product."""
 
+ONE_SIDE, ONE_JPEG_QUALITY = DETAIL_SIDE, 80
+"""The short side, in pixels, and the JPEG quality of all photos that are measured."""
+
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
 )
@@ -39,7 +44,7 @@ class Photo:
     """One labelled photo; the photos of one source are not independent.
 
     ``sha256`` is of the file's bytes, hexadecimal; ``license`` is as the source states it, or
-    empty; ``taxonomy`` has the labels of its data.
+    empty; ``taxonomy`` has the labels of its data, ``columns`` all other columns of the manifest.
     """
 
     path: Path
@@ -49,6 +54,7 @@ class Photo:
     split: str
     license: str = ""
     taxonomy: Taxonomy = field(default_factory=load_taxonomy, repr=False, compare=False)
+    columns: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def is_product(self) -> bool:
@@ -73,6 +79,21 @@ def first_frame(photo: Photo, image: LoadedImage) -> NDArray[np.uint8]:
 def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
     """Return the first frame of a photo, decoded as in serving, uint8, (height, width, 3), RGB."""
     return first_frame(photo, load_image(photo.path, min_side=min_side))
+
+
+def at_one_quality(photo: Photo) -> bytes:
+    """Return the first frame of a photo as a JPEG of one size and quality for all.
+
+    The size and the JPEG tables of a stored file often tell where it comes from, and so what it
+    shows. The short side is reduced by area to :data:`ONE_SIDE`; smaller photos keep their size.
+    """
+    rgb = read_photo(photo, ONE_SIDE)
+    height, width = rgb.shape[:2]
+    if (scale := ONE_SIDE / min(height, width)) < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, ONE_JPEG_QUALITY]
+    return cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), quality)[1].tobytes()
 
 
 def read_rows(
@@ -211,6 +232,7 @@ def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:
 def _in_manifest(root: Path, taxonomy: Taxonomy) -> Iterator[Photo | str]:
     for where, row in read_rows(root / MANIFEST, REQUIRED_COLUMNS):
         digest, file, label, source, split = (row[column] for column in REQUIRED_COLUMNS)
+        rest = {name: text for name, text in row.items() if name not in REQUIRED_COLUMNS}
         if empty := [column for column in REQUIRED_COLUMNS if not row[column]]:
             yield f"{where}: no {', '.join(empty)}"
         elif label not in taxonomy.labels:
@@ -219,7 +241,7 @@ def _in_manifest(root: Path, taxonomy: Taxonomy) -> Iterator[Photo | str]:
             yield f"{where}: unknown split {split!r}"
         else:
             stated = row.get("license") or ""
-            yield Photo(root / file, digest, label, source, split, stated, taxonomy)
+            yield Photo(root / file, digest, label, source, split, stated, taxonomy, rest)
 
 
 def fingerprint(photos: Iterable[Photo]) -> str:

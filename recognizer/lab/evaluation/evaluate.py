@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field, replace
 from functools import partial
 from itertools import compress
 from typing import Any, NamedTuple
@@ -12,20 +12,29 @@ from numpy.typing import NDArray
 
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.intervals import share
-from recognizer.lab.dataset.manifest import Photo, fingerprint
+from recognizer.intervals import share_by_source
+from recognizer.lab.dataset.manifest import (
+    ONE_JPEG_QUALITY,
+    ONE_SIDE,
+    Photo,
+    at_one_quality,
+    fingerprint,
+)
 from recognizer.lab.dataset.outputs import in_chunks
 from recognizer.lab.evaluation.figures import (
     COMPARED_RATE,
     Figures,
     LivingAnimal,
     Lookalikes,
+    ReliabilityBin,
     Truth,
     figures_of,
     measure_living_animals,
     measure_lookalikes,
+    measure_reliability,
 )
 from recognizer.lab.evaluation.metrics import OperatingPoint, operating_point
+from recognizer.lab.evaluation.slices import Slice, measure_slices
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import BundleLabel, Estimate, LabelEvidence, Leads, PhotoCounts
 from recognizer.model.negatives import read_negatives, short_digests
@@ -34,6 +43,8 @@ from recognizer.policy.values import CandidateKind, Decision, Policy, Verdict
 from recognizer.prediction import Prediction
 
 ANY_PRODUCT = "any product"  # the name of the target that stands for all products
+
+ONE_QUALITY = f"a short side of at most {ONE_SIDE} pixels, JPEG quality {ONE_JPEG_QUALITY}"
 
 _HINTS = {
     "test": ": give --split all if training saw none of these",
@@ -69,7 +80,9 @@ class Evaluation:
     ``reports`` about all its labels. ``accuracy`` is the share of photos whose label has the
     highest score; ``confusion`` is true label -> label with the highest score -> photos.
     ``operating_points`` are by family, or :data:`ANY_PRODUCT`, the strictest threshold last, with
-    precision at ``prevalence``. Of labels and families in ``same_sources``, training saw other
+    precision at ``prevalence``; ``reliability`` is of any-product scores; ``slices`` are by what
+    photos were grouped by. ``quality`` says how the photos were brought to one size and JPEG
+    quality, if they were. Of labels and families in ``same_sources``, training saw other
     photos of the same sources.
     """
 
@@ -81,6 +94,7 @@ class Evaluation:
     photos: int
     negatives: int
     negative_sources: int
+    any_product: Figures
     families: tuple[Figures, ...]
     labels: tuple[Figures, ...]
     reports: tuple[LabelReport, ...]
@@ -92,6 +106,9 @@ class Evaluation:
     confusion: Mapping[str, Mapping[str, int]]
     prevalence: float
     operating_points: Mapping[str, tuple[OperatingPoint, ...]]
+    reliability: tuple[ReliabilityBin, ...]
+    slices: Mapping[str, tuple[Slice, ...]] = field(default_factory=dict)
+    quality: str = "as stored"
     same_sources: tuple[str, ...] = ()
 
 
@@ -107,16 +124,20 @@ def score_photos(
     recognizer: Recognizer,
     photos: Sequence[Photo],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
+    *,
+    as_stored: bool = False,
 ) -> list[Prediction]:
-    """Score photos through the engine, in order."""
+    """Score photos through the engine, in order: at one quality for all, or as they are stored."""
 
     def score(chunk: Sequence[Photo]) -> list[Prediction]:
-        found = list(recognizer.predict_many([p.path for p in chunk]))
-        for photo, prediction in zip(chunk, found, strict=True):
-            if not prediction.scores:
-                raise DatasetError(f"{photo.path}: {prediction.reason}: {prediction.detail}")
-            if prediction.sha256 != photo.sha256:
+        images = [p.path if as_stored else at_one_quality(p) for p in chunk]
+        found = []
+        for photo, said in zip(chunk, recognizer.predict_many(images), strict=True):
+            if not said.scores:
+                raise DatasetError(f"{photo.path}: {said.reason}: {said.detail}")
+            if as_stored and said.sha256 != photo.sha256:
                 raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
+            found.append(replace(said, sha256=photo.sha256))
         return found
 
     chunks = in_chunks(score, photos, on_progress)
@@ -136,12 +157,20 @@ def evaluate(
     recognizer: Recognizer,
     photos: Sequence[Photo],
     split: str,
-    on_progress: Callable[[int, int], None] = lambda done, of: None,
+    on_stage: Callable[..., None] = lambda words, done=None, of=None: None,
+    *,
+    as_stored: bool = False,
     **how: Any,
 ) -> Measured:
-    """Score the photos of a split, and measure them; ``how`` is for :func:`measure`."""
+    """Score the photos of a split, and measure them; ``how`` is for :func:`measure`.
+
+    ``on_stage`` is called with what is being done, and perhaps the photos done and their number.
+    """
     photos = photos_of_split(photos, split)
-    predictions = score_photos(recognizer, photos, on_progress)
+    scoring = partial(on_stage, f"scoring: {split}")
+    predictions = score_photos(recognizer, photos, scoring, as_stored=as_stored)
+    on_stage("measuring")
+    how["quality"] = "as stored" if as_stored else ONE_QUALITY
     verdicts = default_verdicts(recognizer.bundle, predictions)
     found = measure(recognizer.bundle, photos, predictions, verdicts, split, **how)
     return Measured(found, photos, predictions, verdicts)
@@ -156,11 +185,13 @@ def measure(
     *,
     rounds: int = 1000,
     prevalence: float = 0.0003,
+    quality: str = "as stored",
+    by: Sequence[str] = (),
 ) -> Evaluation:
     """Measure the bundle that made the predictions of the photos of a split.
 
     ``verdicts`` are those of the default policy, ``rounds`` are of the bootstrap; precision is
-    restated for the share of products ``prevalence``.
+    restated for the share of products ``prevalence``; ``by`` is for :func:`measure_slices`.
     """
     truth = Truth.of(photos)
     negatives = int(truth.negative.sum())
@@ -182,6 +213,7 @@ def measure(
         photos=len(photos),
         negatives=negatives,
         negative_sources=len(set(truth.sources[truth.negative])),
+        any_product=figures(wanted[0].name, wanted[0].positive, wanted[0].scores),
         families=tuple(
             figures(target.name, target.positive, target.scores)
             for target, family in zip(wanted[1:], bundle.families, strict=True)
@@ -189,26 +221,31 @@ def measure(
         ),
         labels=tuple(figures(name, truth.labels == name, score.get(name)) for name in products),
         reports=tuple(_report(label, truth, score[label.name], best) for label in bundle.labels),
-        flagged_negatives=share(int(flagged[truth.negative].sum()), negatives),
+        flagged_negatives=share_by_source(flagged[truth.negative], truth.sources[truth.negative]),
         leads=_leads(truth, products, verdicts),
-        accuracy=share(int((best == truth.labels).sum()), len(photos)),
+        accuracy=share_by_source(best == truth.labels, truth.sources),
         lookalikes=measure_lookalikes(truth, ({**p.scores, **p.families} for p in predictions)),
         living=measure_living_animals(truth, best, flagged),
         confusion=_confusion(truth, best),
         prevalence=prevalence,
+        quality=quality,
         operating_points={
             target.name: tuple(
                 operating_point(
                     rate,
                     threshold,
-                    target.scores[target.positive],
-                    target.scores[truth.negative],
+                    target.positive,
+                    truth.negative,
+                    target.scores,
+                    truth.sources,
                     prevalence,
                 )
                 for rate, threshold in sorted(target.thresholds.items(), key=lambda item: -item[0])
             )
             for target in wanted
         },
+        reliability=measure_reliability(truth, wanted[0].scores),
+        slices={key: measure_slices(photos, truth, wanted[0].scores, flagged, key) for key in by},
     )
 
 
@@ -286,12 +323,20 @@ def _leads(truth: Truth, products: Sequence[str], verdicts: Sequence[Verdict]) -
     found = {}
     for name in products:
         own = list(compress(verdicts, truth.labels == name))
+        sources = truth.sources[truth.labels == name]
         leads = [v for v in own if v.decision is not Decision.CLEAR]
         family = truth.taxonomy.labels[name].family
         meant = {(CandidateKind.LABEL, name), (CandidateKind.FAMILY, family)}
         named = [v for v in leads if meant & {(lead.kind, lead.name) for lead in v.leads}]
         if own:
-            found[name] = Leads(photos=len(own), leads=len(leads), named=len(named))
+            is_lead = np.array([v.decision is not Decision.CLEAR for v in own])
+            found[name] = Leads(
+                photos=len(own),
+                leads=len(leads),
+                named=len(named),
+                sources=len(set(sources)),
+                share=_rounded(share_by_source(is_lead, sources)),
+            )
     return found
 
 

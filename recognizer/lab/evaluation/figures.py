@@ -11,21 +11,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.intervals import share
+from recognizer.intervals import share_by_source
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of
 from recognizer.lab.evaluation.metrics import (
     RankedCounts,
     bootstrap,
-    expected_calibration_error,
-    rank,
 )
-from recognizer.lab.evaluation.thresholds import MAX_FOR_RANKS, ranks_of
+from recognizer.lab.evaluation.thresholds import MAX_FOR_RANKS, ranks_of, threshold_at_fpr
 from recognizer.model.description import Estimate
 from recognizer.policy.values import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Kind, Taxonomy
 
-MIN_FOR_CALIBRATION = 30  # with fewer positives a calibration error would measure chance
-COMPARED_RATE = 0.01  # the false-positive rate of figures label by label, and under alterations
+MIN_FOR_CALIBRATION = 30  # with fewer positives a calibration rests on chance
+SCORE_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)  # of a reliability diagram
+COMPARED_RATE = 0.01  # the false-positive rate of figures label by label
 _IVORY = "ivory"
 
 
@@ -52,13 +51,12 @@ class Truth:
         return np.isin(self.labels, [label.name for label in self.taxonomy.members(name)])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Figures:
     """How well one label or family is distinguished from the negatives.
 
     ``recall`` is by false-positive rate, with the threshold taken as fixed. ``ranks`` are the
     places of up to :data:`MAX_FOR_RANKS` positives among the negatives, 1 being above all.
-    ``calibration_error`` is over *all* photos, with :data:`MIN_FOR_CALIBRATION` positives or more.
     """
 
     name: str
@@ -67,7 +65,6 @@ class Figures:
     average_precision: Estimate | None = None
     recall: Mapping[float, Estimate] = field(default_factory=dict)
     ranks: tuple[int, ...] = ()
-    calibration_error: float | None = None
 
 
 def figures_of(
@@ -80,30 +77,55 @@ def figures_of(
 ) -> Figures:
     """Measure how well positives, (N,), are distinguished from negatives.
 
-    ``scores`` are None if the model does not know the name. Other photos count only against the
-    calibration.
+    ``scores`` are None if the model does not know the name. Other photos count neither way.
     """
-    photos, sources = int(positive.sum()), len(set(truth.sources[positive]))
-    if scores is None or not photos:
-        return Figures(name=name, photos=photos, sources=sources)
-    used = positive | truth.negative
-    ranking = rank(positive[used], scores[used])
+    sources = truth.sources[positive]
+    counts = len(sources), len(set(sources))
+    if scores is None or not len(sources):
+        return Figures(name, *counts)
+    used, found, against = positive | truth.negative, scores[positive], scores[truth.negative]
+    metric, ranked = RankedCounts.average_precision, len(sources) <= MAX_FOR_RANKS
     return Figures(
-        name=name,
-        photos=photos,
-        sources=sources,
-        average_precision=bootstrap(
-            RankedCounts.average_precision, positive[used], scores[used], rounds=rounds
-        ),
-        recall={
-            rate: share(round(photos * float(ranking.recall_at(rate))), photos)
+        name,
+        *counts,
+        bootstrap(metric, positive[used], scores[used], truth.sources[used], rounds=rounds),
+        {
+            rate: share_by_source(found > threshold_at_fpr(against, rate), sources)
             for rate in FALSE_POSITIVE_RATES
         },
-        ranks=ranks_of(scores[positive], scores[truth.negative]) if photos <= MAX_FOR_RANKS else (),
-        calibration_error=expected_calibration_error(positive, scores)
-        if photos >= MIN_FOR_CALIBRATION
-        else None,
+        ranks_of(found, against) if ranked else (),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReliabilityBin:
+    """How often photos whose score is over ``low``, and at most ``high``, show a product."""
+
+    low: float
+    high: float
+    photos: int
+    sources: int
+    mean_score: float
+    products: Estimate
+
+
+def measure_reliability(truth: Truth, scores: NDArray[np.float64]) -> tuple[ReliabilityBin, ...]:
+    """Compare any-product scores, (N,), with the share of products, between fixed scores."""
+    bins, place = [], np.searchsorted(SCORE_EDGES[1:-1], scores)
+    for number in np.unique(place).tolist():
+        inside = place == number
+        sources = truth.sources[inside]
+        bins.append(
+            ReliabilityBin(
+                low=SCORE_EDGES[number],
+                high=SCORE_EDGES[number + 1],
+                photos=len(sources),
+                sources=len(set(sources)),
+                mean_score=float(scores[inside].mean()),
+                products=share_by_source(~truth.negative[inside], sources),
+            )
+        )
+    return tuple(bins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +148,21 @@ def measure_lookalikes(truth: Truth, scores: Iterable[Mapping[str, float]]) -> L
     taxonomy = truth.taxonomy
     name_of = {label.name: _IVORY for label in taxonomy.members(_IVORY)}
     name_of |= {label.name: label.name for label in taxonomy.lookalikes(_IVORY)}
-    hits, counts = (dict.fromkeys(name_of.values(), 0) for _ in range(2))
-    for label, own in zip(truth.labels.tolist(), scores, strict=True):
-        known = [name for name in own if name in hits]
+    names, sources, hits = [], [], []
+    for label, source, own in zip(truth.labels.tolist(), truth.sources, scores, strict=True):
+        known = [name for name in own if name in name_of.values()]
         if label in name_of and _IVORY in known and len(known) > 1:
-            name = name_of[label]
-            counts[name] += 1
-            hits[name] += name == max(known, key=own.__getitem__)
-    counts = {name: count for name, count in counts.items() if count}
-    if not counts:
+            names.append(name_of[label])
+            sources.append(source)
+            hits.append(names[-1] == max(known, key=own.__getitem__))
+    if not names:
         return None
+    hit, of, label_of = np.array(hits), np.array(sources), np.array(names)
+    shown = [name for name in dict.fromkeys(name_of.values()) if name in names]
     return Lookalikes(
-        accuracy=share(sum(hits.values()), sum(counts.values())),
-        by_label={name: share(hits[name], count) for name, count in counts.items()},
-        counts=counts,
+        accuracy=share_by_source(hit, of),
+        by_label={n: share_by_source(hit[label_of == n], of[label_of == n]) for n in shown},
+        counts={name: names.count(name) for name in shown},
     )
 
 
@@ -162,6 +185,6 @@ def measure_living_animals(
     for name, label in labels.items():
         own = truth.labels == name
         if label.kind is Kind.ANIMAL and own.any():
-            shares = (share(int(one[own].sum()), int(own.sum())) for one in (called, flagged))
+            shares = (share_by_source(one[own], truth.sources[own]) for one in (called, flagged))
             found.append(LivingAnimal(name, int(own.sum()), *shares))
     return tuple(found)

@@ -5,7 +5,6 @@ The page shows photos of the data, small, with heat-maps: it is for people who m
 
 import base64
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,16 @@ from recognizer._atomic import replacing
 from recognizer.engine import Recognizer
 from recognizer.imaging.thumbnail import draw_heatmap, shrink
 from recognizer.lab.dataset.manifest import Photo
-from recognizer.lab.dataset.out_of_fold import import_pyarrow
 from recognizer.lab.evaluation import plots
 from recognizer.lab.evaluation.evaluate import ANY_PRODUCT, Measured, highest, targets
 from recognizer.lab.evaluation.figures import COMPARED_RATE, Truth
+from recognizer.lab.evaluation.out_of_fold import import_pyarrow
 from recognizer.lab.evaluation.templates import render
+from recognizer.model.bundle import Bundle
+from recognizer.policy.values import Decision
 
 MAX_ERRORS = 12  # errors of each label that are shown, the most confident first
+MAX_FALSE_LEADS = 60  # in their gallery, the highest scores first
 _WIDTH = 480  # pixels, of a photo beside its heat-map
 
 
@@ -37,6 +39,8 @@ def write_report(output: Path, recognizer: Recognizer, measured: Measured) -> No
         curves=plots.curves(wanted, truth.negative),
         confusion=plots.confusion(measured.evaluation.confusion, recognizer.labels),
         errors=_errors(recognizer, measured),
+        false_leads=_false_leads(recognizer, measured),
+        reliability=plots.reliability(measured.evaluation.reliability),
         any_product=ANY_PRODUCT,
         compared_rate=f"{100 * COMPARED_RATE:g}",
     )
@@ -57,29 +61,66 @@ def _errors(recognizer: Recognizer, measured: Measured) -> dict[str, list[tuple[
     for label in sorted(wrong):
         for score, best, photo in sorted(wrong[label], key=lambda one: -one[0])[:MAX_ERRORS]:
             known = label if label in recognizer.labels else best
-            found = recognizer.explain(photo.path, known)
-            pair = shrink(np.hstack([found.rgb, draw_heatmap(found.rgb, found.heatmap)]), _WIDTH, 0)
-            picture = base64.b64encode(pair.jpeg).decode("ascii")
-            shown[label].append((f"{best} {score:.2f}", picture))
+            shown[label].append((f"{best} {score:.2f}", _picture(recognizer, photo, known)))
     return shown
 
 
-def write_predictions(measured: Measured, labels: Sequence[str], path: Path) -> None:
-    """Write a row for each photo; ``highest`` is the label with the highest score."""
+def _false_leads(recognizer: Recognizer, measured: Measured) -> list[tuple[str, str]]:
+    """Return the leads of the default policy without a product, the highest scores first.
+
+    The heat-map is of the product with the highest score.
+    """
+    products = [label.name for label in measured.photos[0].taxonomy.products]
+    rows = []
+    for photo, said, verdict in zip(*measured[1:], strict=True):
+        if not photo.is_product and verdict.decision is not Decision.CLEAR:
+            score, name = max((said.scores[name], name) for name in products if name in said.scores)
+            rows.append((score, name, photo))
+    return [
+        (f"{photo.label}: {name} {score:.2f}", _picture(recognizer, photo, name))
+        for score, name, photo in sorted(rows, key=lambda row: -row[0])[:MAX_FALSE_LEADS]
+    ]
+
+
+def _picture(recognizer: Recognizer, photo: Photo, label: str) -> str:
+    found = recognizer.explain(photo.path, label)
+    pair = shrink(np.hstack([found.rgb, draw_heatmap(found.rgb, found.heatmap)]), _WIDTH, 0)
+    return base64.b64encode(pair.jpeg).decode("ascii")
+
+
+def write_predictions(measured: Measured, bundle: Bundle, path: Path) -> None:
+    """Write a row for each photo; ``highest`` is the label with the highest score.
+
+    Columns of the manifest that have no other use follow as they are there.
+    """
     parquet, pyarrow = import_pyarrow()
-    texts = ("path", "sha256", "split", "label", "source", "highest", "decision")
+    texts = ["path", "sha256", "split", "label", "kind", "source", "highest", "decision", "leads"]
+    others = dict.fromkeys(name for photo in measured.photos for name in photo.columns)
+    texts += [name for name in others if name not in texts]
     split, rows = measured.evaluation.split, []
     for photo, said, verdict in zip(*measured[1:], strict=True):
-        words = (photo.path, photo.sha256, split, photo.label, photo.source, highest(said))
+        words = dict(photo.columns) | {
+            "path": photo.path,
+            "sha256": photo.sha256,
+            "split": split,
+            "label": photo.label,
+            "kind": photo.taxonomy.labels[photo.label].kind,
+            "source": photo.source,
+            "highest": highest(said),
+            "decision": verdict.decision,
+            "leads": " ".join(lead.name for lead in verdict.leads),
+        }
         # File names that are not Unicode have lone surrogates, which UTF-8 cannot encode.
-        shown = (
-            str(word).encode("utf-8", "backslashreplace").decode()
-            for word in (*words, verdict.decision)
-        )
+        shown = {
+            name: str(words.get(name, "")).encode("utf-8", "backslashreplace").decode()
+            for name in texts
+        }
         scores = {f"score.{name}": score for name, score in said.scores.items()}
-        rows.append(dict(zip(texts, shown, strict=True)) | scores)
-    schema = [(name, pyarrow.string()) for name in texts]
-    schema += [(f"score.{name}", pyarrow.float32()) for name in labels]
+        scores |= {f"family.{name}": score for name, score in said.families.items()}
+        rows.append(shown | scores | {"any_product": max(said.families.values(), default=0.0)})
+    schema = [(name, pyarrow.string()) for name in texts] + [("any_product", pyarrow.float32())]
+    schema += [(f"family.{family.name}", pyarrow.float32()) for family in bundle.families]
+    schema += [(f"score.{name}", pyarrow.float32()) for name in bundle.label_names]
     table = pyarrow.Table.from_pylist(rows, schema=pyarrow.schema(schema))
     with replacing(path) as partial:
         parquet.write_table(table, partial, compression="zstd")

@@ -1,26 +1,27 @@
-"""Detection metrics with their intervals: exact ones of shares, by bootstrap of average precision.
+"""Detection metrics with intervals by source: exact ones of shares, by bootstrap of the rest.
 
-The latter are too narrow for fewer than about ten positives: a bootstrap knows only its photos.
+The latter are too narrow for fewer than about ten sources: a bootstrap knows only its photos.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.intervals import CONFIDENCE, JOINT_CONFIDENCE, precision_estimate, share
+from recognizer.intervals import (
+    JOINT_CONFIDENCE,
+    bootstrap_by_source,
+    precision_estimate,
+    share_by_source,
+)
 from recognizer.model.description import Estimate
 
 Positive: TypeAlias = NDArray[np.bool_]
 Scores: TypeAlias = NDArray[np.floating]
-
-_CALIBRATION_BINS = 10
-_ROUNDS_AT_ONCE = 100  # bounds the memory of the bootstrap
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,47 +75,27 @@ def bootstrap(
     metric: Metric,
     positive: Positive,
     scores: Scores,
+    sources: NDArray[np.str_],
     *,
     against: Scores | None = None,
     rounds: int = 1000,
 ) -> Estimate:
-    """Return a metric, as :meth:`RankedCounts.average_precision`, with its percentile interval.
+    """Return a metric, as :meth:`RankedCounts.average_precision`, with its interval by source.
 
     ``positive``, (N,), has both values. The metric of the scores ``against``, if any, is subtracted
-    in every round, of the same photos.
+    in every round, of the same photos. Positives or negatives of one source say nothing of others:
+    the interval is then all that a metric can be.
     """
 
-    def value(counts: NDArray[np.int64] | None) -> NDArray[np.float64]:
-        found = metric(rank(positive, scores, counts))
-        return found if against is None else found - metric(rank(positive, against, counts))
+    def value(of: NDArray[Any], counts: NDArray[np.int64] | None) -> NDArray[np.float64]:
+        now, *before = (metric(rank(positive, column, counts)) for column in of.T)
+        return now - before[0] if before else now
 
-    draws = np.concatenate([value(counts) for counts in _counts(positive, rounds)])
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    return Estimate(float(value(None)), float(low), float(high))
-
-
-def _counts(positive: Positive, rounds: int) -> Iterator[NDArray[np.int64]]:
-    """Yield how often each photo is drawn, (rounds, N) in parts; every round has both kinds."""
-    rng = np.random.default_rng(0)
-    for first in range(0, rounds, _ROUNDS_AT_ONCE):
-        part = min(_ROUNDS_AT_ONCE, rounds - first)
-        counts = np.zeros((part, len(positive)), np.int64)
-        for side in (positive, ~positive):
-            size = np.count_nonzero(side)
-            counts[:, side] = rng.multinomial(size, np.full(size, 1 / size), part)
-        yield counts
-
-
-def expected_calibration_error(positive: Positive, probabilities: Scores) -> float:
-    """Return the mean distance between predicted and observed, over photos (Naeini et al. 2015).
-
-    The bins have about equally many photos; those of the same probability share a bin.
-    """
-    edges = np.quantile(probabilities, np.linspace(0, 1, _CALIBRATION_BINS + 1)[1:-1])
-    place = np.searchsorted(edges, probabilities, side="right")
-    predicted, found = (np.bincount(place, weights=w) for w in (probabilities, positive))
-    return float(np.abs(predicted - found).sum() / len(positive))
+    values = np.stack([scores] if against is None else [scores, against], axis=1)
+    found = bootstrap_by_source(values, sources, value, rounds, groups=positive)
+    if found is None:
+        return Estimate(float(value(values, None)), 0.0 if against is None else -1.0, 1.0)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,21 +113,29 @@ class OperatingPoint:
 def operating_point(
     rate: float,
     threshold: float,
-    positive_scores: Scores,
-    negative_scores: Scores,
+    positive: Positive,
+    negative: NDArray[np.bool_],
+    scores: Scores,
+    sources: NDArray[np.str_],
     prevalence: float,
 ) -> OperatingPoint:
-    """Measure a threshold; a photo is over it if its score is greater. There are negatives."""
-    errors, negatives = int((negative_scores > threshold).sum()), len(negative_scores)
-    found, positives = int((positive_scores > threshold).sum()), len(positive_scores)
-    joint = partial(share, confidence=JOINT_CONFIDENCE)
+    """Measure a threshold on N photos; one is over it if its score is greater.
+
+    ``positive`` and ``negative``, (N,), are apart; the latter has photos.
+    """
+    over = scores > threshold
+    found, errors = ((over[side], sources[side]) for side in (positive, negative))
+    precision = None
+    if positive.any():
+        recall, errors_share = (
+            share_by_source(*side, JOINT_CONFIDENCE) for side in (found, errors)
+        )
+        precision = precision_estimate(recall, errors_share, prevalence)
     return OperatingPoint(
         rate=rate,
         threshold=threshold,
-        recall=share(found, positives) if positives else None,
-        false_positives=errors,
-        false_positive_rate=share(errors, negatives),
-        precision=precision_estimate(joint(found, positives), joint(errors, negatives), prevalence)
-        if positives
-        else None,
+        recall=share_by_source(*found) if positive.any() else None,
+        false_positives=int(errors[0].sum()),
+        false_positive_rate=share_by_source(*errors),
+        precision=precision,
     )

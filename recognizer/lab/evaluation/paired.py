@@ -23,7 +23,7 @@ _METRICS: dict[str, Metric] = {
 
 @dataclass(frozen=True, slots=True)
 class PairedChange:
-    """A figure of both bundles, and now - before with its paired bootstrap interval."""
+    """A figure of both bundles, and now - before with its paired bootstrap interval by source."""
 
     before: float
     now: float
@@ -82,7 +82,7 @@ def compare(
             name: PairedChange(
                 float(metric(rank(positive, before))),
                 float(metric(rank(positive, now))),
-                bootstrap(metric, positive, now, against=before, rounds=rounds),
+                bootstrap(metric, positive, now, sources, against=before, rounds=rounds),
             )
             for name, metric in _METRICS.items()
         }

@@ -14,6 +14,7 @@ from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_
 
 from recognizer._atomic import replacing
 from recognizer.lab.evaluation.evaluate import Target
+from recognizer.lab.evaluation.figures import ReliabilityBin
 
 MIN_FOR_CURVE = 5  # positives below which a curve would have only two or three steps
 MAX_CURVES = 6
@@ -66,6 +67,25 @@ def curves(targets: Sequence[Target], negative: NDArray[np.bool_]) -> str | None
         right.set_title("Recall and false-positive rate (left edge: 0)", fontsize=10)
         for rate in drawn[0].thresholds:
             right.axvline(rate, color=_GRAY, linestyle=":", linewidth=1)
+        return data_uri(figure)
+
+
+def reliability(bins: Sequence[ReliabilityBin]) -> str:
+    """Draw the share of products over the any-product score, with counts, as a ``data:`` URI."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7, 3.5), layout="constrained")
+        axes = figure.subplots()
+        places = range(len(bins))
+        of = [b.products for b in bins]
+        axes.vlines(places, [e.low for e in of], [e.high for e in of], color=_COLOR)
+        axes.plot(places, [e.value for e in of], "o", color=_COLOR, label="observed, by source")
+        axes.plot(places, [b.mean_score for b in bins], "_", color=_CHOSEN, markersize=18)
+        axes.plot([], [], "_", color=_CHOSEN, label="predicted: the mean score")
+        words = [f"{b.low:g} to {b.high:g}\n{b.photos:,} ({b.sources})" for b in bins]
+        axes.set_xticks(places, words, fontsize=8)
+        axes.set(ylim=(-0.02, 1.02), ylabel="share with a product")
+        axes.set_xlabel("any-product score; photos (sources)")
+        axes.legend(frameon=False)
         return data_uri(figure)
 
 

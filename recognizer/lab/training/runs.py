@@ -24,7 +24,7 @@ from recognizer._atomic import make_folder, replacing
 from recognizer.errors import DatasetError, TrainingError
 from recognizer.lab.dataset.folds import read_folds, stratified_folds
 from recognizer.lab.dataset.manifest import Photo, corrected, fingerprint
-from recognizer.lab.dataset.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
+from recognizer.lab.evaluation.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.lab.training.cascade import (
     Cascade,

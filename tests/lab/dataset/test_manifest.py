@@ -1,12 +1,62 @@
+import hashlib
+import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from recognizer.errors import DatasetError, TaxonomyError
 from recognizer.lab.dataset.layouts import read_collection
-from recognizer.lab.dataset.manifest import corrected, fingerprint, load_data
+from recognizer.lab.dataset.manifest import (
+    ONE_SIDE,
+    Photo,
+    at_one_quality,
+    corrected,
+    fingerprint,
+    load_data,
+)
+from tests.conftest import encoded
 from tests.labelled import photo
+
+
+def stored(folder: Path, content: bytes) -> Photo:
+    digest = hashlib.sha256(content).hexdigest()
+    path = folder / digest
+    path.write_bytes(content)
+    return replace(photo(0), path=path, sha256=digest)
+
+
+@pytest.mark.parametrize("form", [{"format": "PNG"}, {"quality": 30}, {"quality": 95}])
+@pytest.mark.parametrize("side", [200, 264, 640, 1600])
+def test_one_quality_leaves_no_trace_of_size_or_tables(
+    tmp_path: Path, form: dict[str, object], side: int
+) -> None:
+    coarse = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    image = Image.fromarray(coarse).resize((side * 3 // 2, side), Image.Resampling.BICUBIC)
+    found = Image.open(io.BytesIO(at_one_quality(stored(tmp_path, encoded(image, **form)))))
+    height = min(side, ONE_SIDE)
+    assert found.size == (height * 3 // 2, height)
+    expected = np.asarray(image.resize(found.size, Image.Resampling.BOX), float)
+    assert np.abs(np.asarray(found, float) - expected).mean() < 4
+    same = Image.new("RGB", found.size)
+    same.save(again := io.BytesIO(), "JPEG", quality=80)
+    assert found.quantization == Image.open(again).quantization
+
+
+def test_a_photo_that_has_changed_is_not_measured(tmp_path: Path) -> None:
+    one = stored(tmp_path, encoded(Image.new("RGB", (30, 30))))
+    with pytest.raises(DatasetError, match="sha256 is not that of the manifest"):
+        at_one_quality(replace(one, sha256="0" * 64))
+
+
+def test_other_columns_of_the_manifest_are_kept(tmp_path: Path) -> None:
+    header = "sha256,file,label,source,split,subtype,license"
+    (tmp_path / "manifest.csv").write_text(f"{header}\nab,1.jpg,bone,s,test,comb,CC0\n")
+    (found,) = load_data([tmp_path])
+    assert (found.license, found.columns) == ("CC0", {"subtype": "comb", "license": "CC0"})
 
 
 @pytest.mark.parametrize("content", [None, "file,label\n", "sha256,file,label,source,split\n"])

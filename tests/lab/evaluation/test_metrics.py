@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,6 @@ from sklearn.metrics import average_precision_score
 from recognizer.lab.evaluation.metrics import (
     RankedCounts,
     bootstrap,
-    expected_calibration_error,
     operating_point,
     rank,
 )
@@ -67,30 +68,43 @@ def test_a_paired_interval_knows_what_is_hard_for_both() -> None:
     truth = np.arange(300) % 3 == 0
     before = rng.normal(size=300) + truth
     now = before + 0.1 * truth  # a little better on the same photos
-    paired = bootstrap(RankedCounts.average_precision, truth, now, against=before, rounds=300)
-    one, other = (
-        bootstrap(RankedCounts.average_precision, truth, s, rounds=300) for s in (now, before)
-    )
+    metric, of = RankedCounts.average_precision, np.arange(300).astype(str)
+    paired = bootstrap(metric, truth, now, of, against=before, rounds=300)
+    one, other = (bootstrap(metric, truth, s, of, rounds=300) for s in (now, before))
     assert paired.value == pytest.approx(one.value - other.value)
     assert 0 < paired.low < paired.value < paired.high
     assert other.high > one.low  # apart, the two intervals could not tell them
 
 
-def test_calibration_error_by_hand() -> None:
-    predicted = np.array([0.1] * 10 + [0.8] * 10)
-    truth = np.array([True] + [False] * 9 + [True] * 6 + [False] * 4)
-    assert expected_calibration_error(truth, predicted) == pytest.approx(0.1)
+def test_the_interval_is_of_sources_and_of_one_there_is_none() -> None:
+    rng = np.random.default_rng(0)
+    truth, of = np.arange(600) % 3 == 0, np.repeat([f"s{i}" for i in range(20)], 30)
+    hard = np.repeat(rng.normal(size=20), 30)  # some sources are hard, with all of their photos
+    scores = rng.normal(size=600) + truth + 2 * hard * truth
+    metric = RankedCounts.average_precision
+    apart = bootstrap(metric, truth, scores, np.arange(600).astype(str), rounds=300)
+    whole = bootstrap(metric, truth, scores, of, rounds=300)
+    assert whole.value == apart.value
+    assert whole.high - whole.low > 2 * (apart.high - apart.low)
+    alone = bootstrap(metric, truth, scores, np.where(truth, "one", of), rounds=300)
+    assert (alone.value, alone.low, alone.high) == (whole.value, 0, 1)
 
 
 def test_an_operating_point_counts_what_is_over_the_threshold() -> None:
-    negatives = np.linspace(0, 0.999, 1000)
-    point = operating_point(0.01, 0.99, np.array([0.5, 0.99, 0.995, 1.0]), negatives, 0.01)
+
+    def measure(threshold: float, positives: list[float], negatives: Any, prevalence: float) -> Any:
+        scores = np.array([*positives, *negatives])
+        positive = np.arange(len(scores)) < len(positives)
+        sources = np.arange(len(scores)).astype(str)
+        return operating_point(0.01, threshold, positive, ~positive, scores, sources, prevalence)
+
+    point = measure(0.99, [0.5, 0.99, 0.995, 1.0], np.linspace(0, 0.999, 1000), 0.01)
     assert point.recall.value == 0.5  # a score at the threshold is not over it
     assert point.false_positives == 9
     assert point.false_positive_rate.value == 0.009
     assert point.precision.value == pytest.approx(0.005 / (0.005 + 0.99 * 0.009))
-    sure = operating_point(0.01, 0.5, np.ones(10), np.zeros(100), 0.001)
+    sure = measure(0.5, [1.0] * 10, [0.0] * 100, 0.001)
     assert (sure.false_positives, sure.precision.value) == (0, 1)
-    without = operating_point(0.01, 0.5, np.array([]), np.zeros(100), 0.001)
+    without = measure(0.5, [], [0.0] * 100, 0.001)
     assert (without.recall, without.precision) == (None, None)
     assert isinstance(without.false_positive_rate, Estimate)

@@ -1,0 +1,111 @@
+"""A table of a split by source, label or any other column: where a model errs, and on what.
+
+All rows are at the thresholds of the whole split and by the default policy, so that they add up.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.errors import DatasetError
+from recognizer.intervals import share_by_source
+from recognizer.lab.dataset.manifest import Photo, read_rows
+from recognizer.lab.evaluation.figures import COMPARED_RATE, Truth
+from recognizer.lab.evaluation.metrics import RankedCounts, bootstrap
+from recognizer.lab.evaluation.thresholds import threshold_at_fpr
+from recognizer.model.description import Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceSide:
+    """The photos of a slice with a product, or those without one.
+
+    ``leads`` is the share that the default policy sends to review, ``over`` that whose any-product
+    score is over the threshold for :data:`COMPARED_RATE` of all negatives; None without photos.
+    """
+
+    photos: int
+    sources: int
+    leads: Estimate | None
+    over: Estimate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Photos that have one value in common; average precision is of any product, within them."""
+
+    name: str
+    products: SliceSide
+    negatives: SliceSide
+    average_precision: Estimate | None
+
+
+def measure_slices(
+    photos: Sequence[Photo],
+    truth: Truth,
+    scores: NDArray[np.float64],
+    flagged: NDArray[np.bool_],
+    by: str,
+    *,
+    rounds: int = 1000,
+) -> tuple[Slice, ...]:
+    """Measure N photos slice by slice, those with most leads without a product first.
+
+    ``scores``, (N,), are of any product; ``flagged``, (N,), says what the default policy sends to
+    review. ``by`` is ``source``, ``label``, ``kind``, another column of the manifest, or a CSV file
+    with a column ``source``, perhaps ``group``, whose last column is the slice of each.
+    """
+    over = scores > threshold_at_fpr(scores[truth.negative], COMPARED_RATE)
+    rows = defaultdict[str, list[int]](list)
+    for row, name in enumerate(_values(photos, by)):
+        rows[name].append(row)
+    found = []
+    for name, members in rows.items():
+        inside = np.isin(np.arange(len(photos)), members)
+        sides = []
+        for side in (inside & ~truth.negative, inside & truth.negative):
+            sources = truth.sources[side]
+            shares = (share_by_source(of[side], sources) for of in (flagged, over))
+            leads, above = shares if len(sources) else (None, None)
+            counts = {"photos": len(sources), "sources": len(set(sources))}
+            sides.append(SliceSide(**counts, leads=leads, over=above))
+        precision = None
+        if all(side.photos for side in sides):
+            positive, of = ~truth.negative[inside], truth.sources[inside]
+            metric = RankedCounts.average_precision
+            precision = bootstrap(metric, positive, scores[inside], of, rounds=rounds)
+        products, negatives = sides
+        found.append(
+            Slice(name=name, products=products, negatives=negatives, average_precision=precision)
+        )
+    return tuple(sorted(found, key=lambda one: (-_leads(one.negatives), one.name)))
+
+
+def _leads(side: SliceSide) -> float:
+    return side.photos * side.leads.value if side.leads else 0.0
+
+
+def _values(photos: Sequence[Photo], by: str) -> list[str]:
+    if by.lower().endswith(".csv"):
+        table = dict[str, str]()
+        for _, row in read_rows(Path(by), ("source",)):
+            # Out-of-fold files name the group of sources that stay together.
+            *_, value = row.values()
+            table |= dict.fromkeys({row["source"], row.get("group") or row["source"]}, value)
+        return [table.get(photo.source, "(not in the table)") for photo in photos]
+    match by:
+        case "source" | "label":
+            return [getattr(photo, by) for photo in photos]
+        case "kind":
+            return [photo.taxonomy.labels[photo.label].kind for photo in photos]
+    if not any(by in photo.columns for photo in photos):
+        known = sorted({name for photo in photos for name in photo.columns})
+        raise DatasetError(
+            f"--by {by}: no such column; there are source, label, kind, {', '.join(known)}; or "
+            "name a CSV file with the columns source and slice"
+        )
+    return [photo.columns.get(by, "") or "(empty)" for photo in photos]
