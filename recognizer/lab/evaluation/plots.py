@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -12,7 +11,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_curve
 
-from recognizer._atomic import replacing
 from recognizer.lab.evaluation.evaluate import Target
 from recognizer.lab.evaluation.figures import ReliabilityBin
 
@@ -115,11 +113,3 @@ def data_uri(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def write_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG or SVG, as the name ends; the same figures give the same file."""
-    kind = path.suffix[1:].lower()
-    with replacing(path) as partial:
-        metadata = {"Date": None} if kind == "svg" else None
-        figure.savefig(partial, format=kind, dpi=150, metadata=metadata)
