@@ -14,6 +14,10 @@ from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.row import Row
 from recognizer.taxonomy import load_taxonomy
 
+MIN_DECIDED = 0.9
+"""Share of the leads that must be decided before recall is estimated, or a threshold measured:
+reviewers begin with the highest scores, so that decided leads do not stand for the others."""
+
 KEYWORD, REPORTS = "keyword", "reports"
 """What raises a lead besides the model: a keyword in the listing's text, reports by users."""
 
@@ -42,7 +46,8 @@ class Misses:
     """What an audit sample says of the images that were cleared.
 
     ``drawn`` of them are in the sample, ``audited`` of these were decided, and ``found`` of these
-    show a product after all. ``recall`` leaves out leads that nobody has decided yet.
+    show a product after all. ``recall`` is None until :data:`MIN_DECIDED` of the leads are decided;
+    its interval allows for any verdict on the others.
     """
 
     cleared: int
@@ -99,16 +104,16 @@ def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Outcomes) -> Mea
                 audited[row.audit] += outcome is not None
                 found[row.audit] += _judgement_of(outcome) is Judgement.CONFIRMED
     leads += [(*raised[name], listings.get(name)) for name in raised.keys() - with_image_lead]
-    judgements = Counter(_judgement_of(outcome) for *_, outcome in leads)
-    confirmed = judgements[Judgement.CONFIRMED]
+    judgements = Counter((level, _judgement_of(outcome)) for _, level, outcome in leads)
+    sums = Counter(_judgement_of(outcome) for *_, outcome in leads)
     return Measurement(
         images=images,
         leads=len(leads),
-        decided=confirmed + judgements[Judgement.REJECTED],
+        decided=sum(sums[judgement] for judgement in DECIDED),
         precision=tuple(_precision(leads)),
         appeals=appeals,
         overturned=share(overturned, appeals) if appeals else None,
-        misses=_misses(cleared, drawn, audited, found, confirmed),
+        misses=_misses(cleared, drawn, audited, found, _shown_by_leads(judgements)),
     )
 
 
@@ -171,7 +176,7 @@ def _misses(
     drawn: Counter[float],
     audited: Counter[float],
     found: Counter[float],
-    confirmed: int,
+    shown: Estimate | None,
 ) -> Misses | None:
     """Estimate misses from clear images, counted by the probability with which they were drawn."""
     if not (weights := audit_weights(drawn, audited)):
@@ -187,10 +192,33 @@ def _misses(
         audited=audited.total(),
         found=found.total(),
         rate=Estimate(value / cleared, low / cleared, high / cleared),
-        recall=Estimate(*(confirmed / (confirmed + n) for n in (value, high, low)))
-        if confirmed
+        recall=Estimate(
+            shown.value / (shown.value + value),
+            shown.low / (shown.low + high),
+            shown.high / (shown.high + low),
+        )
+        if shown and shown.low
         else None,
     )
+
+
+def _shown_by_leads(judgements: Mapping[tuple[Decision, Judgement | None], int]) -> Estimate | None:
+    """Estimate how many leads show a product, by level; None if too few are decided.
+
+    The ends are as if all open leads were rejected, or confirmed.
+    """
+    levels = {level for level, _ in judgements}
+    counts = {level: [judgements.get((level, one), 0) for one in DECIDED] for level in levels}
+    leads, decided = sum(judgements.values()), sum(map(sum, counts.values()))
+    if not decided or decided < MIN_DECIDED * leads:
+        return None
+    confirmed = sum(confirmed for confirmed, _ in counts.values())
+    expected = 0.0
+    for level, (own, rejected) in counts.items():
+        of_level = sum(n for (at, _), n in judgements.items() if at == level)
+        share_shown = own / (own + rejected) if own + rejected else confirmed / decided
+        expected += of_level * share_shown
+    return Estimate(expected, confirmed, confirmed + leads - decided)
 
 
 def audit_weights(drawn: Mapping[float, int], audited: Mapping[float, int]) -> dict[float, float]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.desk.measure import audit_weights
+from recognizer.desk.measure import MIN_DECIDED, audit_weights
 from recognizer.desk.outcomes import Judgement, Outcome
 from recognizer.errors import UsageError
 from recognizer.intervals import (
@@ -28,10 +28,6 @@ from recognizer.taxonomy import Kind, Taxonomy
 NO_PRODUCT = ""  # what an image shows that shows no product
 
 MIN_OVER = 5  # images without a product, or decided ones, that must be over a threshold
-
-MIN_DECIDED = 0.9
-"""Share of the leads over a threshold that must be decided before anything is said of it: reviewers
-begin with the highest scores, so that the decided ones do not stand for the others."""
 
 GRID = tuple(round(1 / (1 + math.exp(-x)), 6) for x in np.arange(9, -4.01, -0.25).tolist())
 """Thresholds to choose from, strictest first, at equal distances in log-odds."""
@@ -339,7 +335,7 @@ def _notes(choice: Choice, capacity: float | None, precision: float | None) -> I
 
 
 def policy_of(choice: Choice, bundle: Bundle, base: Policy, name: str) -> Policy:
-    """Return a policy with the chosen threshold in place of those of another, ``base``.
+    """Return a policy with the chosen threshold in place of the default one of ``base``.
 
     A threshold that the bundle names is given as a rate, which holds for another bundle too; all
     others are probabilities, which hold for this one alone.
@@ -354,4 +350,4 @@ def policy_of(choice: Choice, bundle: Bundle, base: Policy, name: str) -> Policy
     strictest = (max(rates), choice.steps[0].threshold)
     priority = next((one for one in strictest if one > step.threshold), step.threshold)
     rule = Rule(review=level(step.threshold), priority=level(priority))
-    return replace(base, name=name, default=rule, rules={})
+    return replace(base, name=name, default=rule)

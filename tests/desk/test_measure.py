@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recognizer.desk.measure import Measurement, measure_outcomes
+from recognizer.desk.measure import Measurement, Misses, measure_outcomes
 from recognizer.desk.outcomes import Judgement, Occasion, Outcome, Outcomes
 from recognizer.intervals import weighted_count
 from recognizer.policy.listing_rules import KeywordHit
@@ -86,13 +86,33 @@ def cleared(name: str, audit: float | None) -> Row:
 def test_each_audited_image_stands_for_those_like_it() -> None:
     rows = [cleared(f"c{i}", 0.1 if i < 100 else None) for i in range(1000)]
     outcomes = [said(f"c{i}", C if i < 2 else R, occasion=Occasion.AUDIT) for i in range(50)]
-    found = measure([*rows, *leads("a", "b")], *outcomes, said("a", C)).misses
+    found = measure([*rows, *leads("a", "b")], *outcomes, said("a", C), said("b", R)).misses
     assert (found.cleared, found.drawn, found.audited, found.found) == (1000, 100, 50, 2)
     # 2 of 50, each for 20 of the 1,000.
     assert found.rate.value == pytest.approx(0.04)
     assert found.rate.low < 0.02
     assert found.rate.high > 0.1
     assert found.recall.value == pytest.approx(1 / 41)
+
+
+def audited(rows: list[Row], *outcomes: Outcome) -> Misses:
+    """The misses of these rows, and of a hundred clear images of which 2 of 50 are found."""
+    rows = [*rows, *(cleared(f"c{i}", 0.5 if i < 50 else None) for i in range(100))]
+    audit = [said(f"c{i}", C if i < 2 else R, occasion=Occasion.AUDIT) for i in range(50)]
+    return measure(rows, *audit, *outcomes).misses
+
+
+def test_open_leads_are_no_misses() -> None:
+    rows = leads(*(f"a{i}" for i in range(40)))
+    first = [said(f"a{i}", C) for i in range(10)]
+    assert audited(rows, *first).recall is None
+    decided = [said(f"a{i}", C if i % 2 else R) for i in range(36)]
+    found = audited(rows, *decided).recall
+    assert found.value == pytest.approx(20 / 24)  # half of the open ones, too
+    every = audited(rows, *decided, *(said(f"a{i}", C) for i in range(36, 40))).recall
+    none = audited(rows, *decided, *(said(f"a{i}", R) for i in range(36, 40))).recall
+    assert found.low == pytest.approx(none.low)
+    assert found.high == pytest.approx(every.high)
 
 
 def test_an_audit_without_a_miss_has_an_upper_bound() -> None:

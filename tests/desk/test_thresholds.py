@@ -335,6 +335,19 @@ def test_nothing_is_chosen_that_the_outcomes_do_not_show(
     assert policy_of(choice, bundle, kept, "next") == replace(kept, name="next")
 
 
+def test_the_rules_of_a_product_are_kept(bundle: Bundle, tmp_path: Path) -> None:
+    own, output = tmp_path / "own.toml", tmp_path / "next.toml"
+    own.write_text("[rules.label.coral]\nreview_probability = 0.3\n")
+    rows, outcomes = said_of(bundle, [*GOOD, *BAD])
+    scan = write_scan(tmp_path / "scan.sqlite", rows, bundle)
+    store(scan, outcomes.values())
+    options = ("--policy", own, "--precision", 0.8, "--output", output)
+    done = succeed("thresholds", "--scan", scan, *options)
+    assert "The rules of 'own' for coral are kept" in done.stdout
+    assert Policy.load(output).rules == Policy.load(own).rules
+    assert Policy.load(output).default != Policy.load(own).default
+
+
 def test_rows_of_another_model_are_no_ground(bundle: Bundle) -> None:
     with pytest.raises(UsageError, match="name the --bundle"):
         measure_reviewed(bundle, [bare_row("a", 0.9, "review")], {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from typer import Argument, Option
@@ -14,15 +14,13 @@ from recognizer.cli.options import print_json
 from recognizer.cli.progress import print_table, require_none_failed, working
 from recognizer.desk.cli.inputs import open_reviewed, read_original
 from recognizer.desk.decided import about_images, count_unknown, write_dataset
+from recognizer.desk.measure import MIN_DECIDED, Measurement, Precision, measure_outcomes
 from recognizer.desk.outcomes import OUTCOMES, Outcomes, read_outcomes
 from recognizer.errors import UsageError
 from recognizer.model.description import counted
 from recognizer.rows import ScanFile
 from recognizer.rows.export import write_records
 from recognizer.taxonomy import load_taxonomy, unknown_name
-
-if TYPE_CHECKING:
-    from recognizer.desk.measure import Measurement, Precision
 
 app = options.group("Import, export and use what reviewers found out about leads.")
 
@@ -116,8 +114,6 @@ def measure_command(
 
     Intervals are 95 % intervals. Misses need an audit sample (`recognizer scan --audit-rate`).
     """
-    from recognizer.desk.measure import measure_outcomes
-
     with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
         rows = ((file.name_of(row), row) for row in file.rows())
         found = measure_outcomes(rows, found_out)
@@ -149,6 +145,11 @@ def _print(found: Measurement) -> None:
     )
     if misses.recall is not None:
         typer.echo(f"Recall: {misses.recall.as_percent()}")
+    elif (still_open := found.leads - found.decided) > (1 - MIN_DECIDED) * found.leads:
+        typer.echo(
+            f"Recall: unknown; {still_open:,} of {found.leads:,} leads are not decided (at most a "
+            "tenth may be)."
+        )
 
 
 _NAMES = {

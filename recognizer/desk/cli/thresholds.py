@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -98,6 +99,10 @@ def thresholds_command(
                 prevalence=prevalence,
                 ignore=base.ignore,
             )
+    if base.rules:
+        names = ", ".join(name for _, name in base.rules)
+        note = f"The rules of {base.name!r} for {names} are kept: their leads are not counted here."
+        measured = replace(measured, notes=(note, *measured.notes))
     capacity = cases_per_reviewer and reviewers * cases_per_reviewer
     choice = choose(measured, capacity=capacity, precision=precision)
     if as_json:
