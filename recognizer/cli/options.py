@@ -23,11 +23,17 @@ OutcomesOption = Annotated[
         metavar="FILE", help="The file of what reviewers found out.", show_default="the scan's own"
     ),
 ]
-_POLICY_HELP = "A policy (TOML), or an example of this package: strict, small-platform."
+_POLICY_HELP = "A policy (TOML), or one of this package: default, strict, small-platform."
 _POLICY = Option("--policy", metavar="POLICY", help=_POLICY_HELP)
 PolicyArgument = Annotated[str, Argument(metavar="POLICY", help=_POLICY_HELP)]
 PolicyOption = Annotated[str, _POLICY]
 OptionalPolicyOption = Annotated[str | None, _POLICY]
+ScanPolicyOption = Annotated[
+    str | None,
+    Option(
+        "--policy", metavar="POLICY", help=_POLICY_HELP, show_default="the one of the scan's file"
+    ),
+]
 AllowHttpOption = Annotated[
     bool, Option("--allow-http", help="Fetch http(s):// URLs, from public addresses only.")
 ]

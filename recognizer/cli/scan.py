@@ -28,6 +28,7 @@ from recognizer.model.description import counted
 from recognizer.policy.values import Policy
 from recognizer.rows import AuditSample, Ranking, Row, ScanFile, ScanSummary, ScanWriter
 from recognizer.rows.item_key import MEMBER
+from recognizer.rows.policies import policy_of
 from recognizer.scan import Access, Engine, Lookahead, ScanOptions, Shard, Skipped, expand
 from recognizer.scan import scan as run
 from recognizer.scan.expand import require_column
@@ -75,7 +76,7 @@ def scan_command(
         ),
     ] = None,
     allow_http: options.AllowHttpOption = False,
-    policy: options.OptionalPolicyOption = None,
+    policy: options.ScanPolicyOption = None,
     bundle: options.BundleOption = None,
     workers: Annotated[
         int, Option("--workers", "-w", min=0, help="Processes; 0: as CPUs and memory allow.")
@@ -135,7 +136,7 @@ def scan_command(
     """
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is reported before any worker starts
-    rules = Policy() if policy is None else Policy.load(policy, model.taxonomy)
+    rules = None if policy is None else Policy.load(policy, model.taxonomy)
     output = output or default_output(sources)
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
     _check_output(output)
@@ -172,6 +173,12 @@ def scan_command(
         with ScanWriter(output, Ranking([model])) as file, Lookahead(found) as items:
             if listing_column is not None:
                 file.set_listing_column(listing_column)
+            if rules is None:
+                rules = policy_of(file, model.taxonomy) or Policy()
+                if rules.name != "default" and not quiet:
+                    typer.echo(
+                        f"Policy {rules.name!r}, as before (--policy names another)", err=True
+                    )
             with show_progress(quiet=quiet or as_json) as show:
                 show("loading the model")
                 summary = run(

@@ -34,7 +34,7 @@ from recognizer.taxonomy import (
 FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001)
 """The false-positive rates for which bundles hold thresholds."""
 
-EXAMPLES = ("small-platform", "strict")  # the names of the policies in this package
+EXAMPLES = ("default", "small-platform", "strict")  # the names of the policies in this package
 
 
 class Decision(StrEnum):

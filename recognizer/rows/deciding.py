@@ -19,6 +19,7 @@ from recognizer.policy.values import Decision, Policy
 from recognizer.prediction import Prediction
 from recognizer.rows.images import change_rows
 from recognizer.rows.item_key import item_key
+from recognizer.rows.policies import use_policy
 from recognizer.rows.records import Ranking, from_json
 from recognizer.rows.row import Row, of_verdict
 from recognizer.rows.scanfile import DAMAGES, ScanFile
@@ -79,6 +80,7 @@ def decide_again(
         deque(changes, maxlen=0)
         return diff
     with file.transaction() as database:
+        database.execute("DELETE FROM policy WHERE id NOT IN (SELECT policy FROM image)")
         ((policies,),) = database.execute("SELECT count(*) FROM policy")
         if policies > 1:  # all rows point at the one that most of them point at, which changes
             most = "SELECT policy FROM image GROUP BY policy ORDER BY count(*) DESC LIMIT 1"
@@ -86,6 +88,7 @@ def decide_again(
                 database.execute("UPDATE image SET policy = ?1 WHERE policy != ?1", (id_,))
                 database.execute("DELETE FROM policy WHERE id != ?", (id_,))
         database.execute("UPDATE policy SET name = ?, digest = ?", (policy.name, policy.digest))
+        use_policy(file, policy)
         change_rows(file, changes, Ranking(bundles))
     return diff
 

@@ -151,6 +151,13 @@ DROP TABLE winner
 """
 
 
+_MERGE_POLICIES = (
+    "UPDATE main.policy SET toml = ifnull(toml, (SELECT toml FROM other.policy AS own"
+    " WHERE (own.name, own.digest) = (main.policy.name, main.policy.digest)))",
+    "INSERT OR REPLACE INTO main.setting SELECT * FROM other.setting WHERE name = 'policy'",
+)
+
+
 def _add_scan(file: ScanFile, path: Path) -> int:
     with ScanFile(path) as other:
         _check_times(other)
@@ -165,6 +172,9 @@ def _add_scan(file: ScanFile, path: Path) -> int:
         with file.attached(other), file.transaction() as database:
             for statement in _MERGE.split(";\n"):
                 database.execute(statement)
+            if other.version > 1:  # it keeps its policies
+                for statement in _MERGE_POLICIES:
+                    database.execute(statement)
         return len(other)
 
 

@@ -30,6 +30,7 @@ _MAX_THUMBNAIL_BYTES = 256 << 10  # no scan writes a larger one
 DAMAGES = (ValueError, TypeError, msgspec.MsgspecError, RecursionError)  # of text that is not a row
 _STEPS = {
     1: """
+ALTER TABLE policy ADD COLUMN toml TEXT;
 CREATE INDEX image_listing ON image (listing);
 CREATE INDEX image_source ON image (source);
 CREATE INDEX image_lead ON image (place, score DESC) WHERE place < 2;

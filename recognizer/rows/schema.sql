@@ -8,7 +8,9 @@ CREATE TABLE model (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL UNIQUE
 );
 CREATE TABLE policy (
-  id INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL, UNIQUE (name, digest)
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL,
+  toml TEXT,                        -- all of it; null in a file of 0.3
+  UNIQUE (name, digest)
 );
 CREATE TABLE bank (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL, UNIQUE (name, digest)

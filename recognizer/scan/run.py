@@ -18,6 +18,7 @@ from recognizer.policy.values import Policy
 from recognizer.rows.deciding import Decider
 from recognizer.rows.images import NewRow
 from recognizer.rows.item_key import item_key
+from recognizer.rows.policies import use_policy
 from recognizer.rows.records import to_json
 from recognizer.rows.row import Row
 from recognizer.rows.similar import group_copies
@@ -63,6 +64,7 @@ def scan(
     else:
         pool = WorkerPool(payload)
     try:
+        use_policy(file, policy)
         for done in pool.work(run.tasks()):
             run.record(done)
         file.check()

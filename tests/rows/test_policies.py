@@ -1,0 +1,82 @@
+"""The file of a scan keeps its policy; another one must be asked for."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from recognizer.errors import UsageError
+from recognizer.policy.values import Policy
+from recognizer.rows import ScanFile
+from recognizer.rows.policies import policy_of, use_policy
+from recognizer.rows.row import Reference
+from tests.conftest import Result, read_rows, refuse, succeed
+from tests.rows.rows import bare_row, write_scan
+
+OF_0_3 = Path(__file__).parent / "files" / "scan-0.3.sqlite"
+OWN = "name = 'own'\nreview_probability = 0.9999\npriority_probability = 0.99999\n"
+
+
+def names(scan: Path) -> set[str]:
+    return {row["policy"]["name"] for row in read_rows(scan)}
+
+
+def test_a_scan_without_a_policy_uses_that_of_its_file(
+    scan: Callable[..., Result],
+    photo_folder: Callable[..., Path],
+    tiny_bundle: Path,
+    tmp_path: Path,
+) -> None:
+    folder, file = photo_folder("red", "green"), tmp_path / "scan.sqlite"
+    (own := tmp_path / "own.toml").write_text(OWN)
+    assert "as before" not in scan(folder, "--policy", own).stderr
+    own.unlink()
+    before = read_rows(file)
+    assert "Policy 'own', as before" in scan(folder).stderr
+    assert read_rows(file) == before
+    assert scan(folder, "--quiet").stderr == ""
+    assert names(file) == {"own"}
+    succeed("decide", file, "--policy", "strict", "--bundle", tiny_bundle)
+    assert "Policy 'strict', as before" in scan(folder).stderr
+    assert names(file) == {"strict"}
+    assert "as before" not in scan(folder, "--policy", "default").stderr
+    assert "as before" not in scan(folder).stderr
+    assert names(file) == {"default"}
+
+
+def test_a_file_that_keeps_no_policy_asks_for_it(tmp_path: Path) -> None:
+    with ScanFile(OF_0_3) as file, pytest.raises(UsageError, match="by the policy 'own', of which"):
+        policy_of(file)
+    copy = Path(shutil.copy(OF_0_3, tmp_path / "scan.sqlite"))
+    own = Policy.load(OF_0_3.with_name("own-0.3.toml"))
+    assert "--policy default" in refuse("scan", OF_0_3, "-o", copy).stderr
+    with ScanFile(copy, write=True) as file:  # migrated
+        use_policy(file, own)
+        assert policy_of(file) == own
+
+
+def test_a_policy_of_this_package_is_known_by_its_digest(tmp_path: Path) -> None:
+    strict = Policy.load("strict")
+    row = replace(
+        bare_row("a.jpg", 0.6, "review"), policy=Reference(name="any", digest=strict.digest)
+    )
+    scan = write_scan(tmp_path / "scan.sqlite", [row])
+    with ScanFile(scan) as file:
+        assert policy_of(file) == strict
+    with ScanFile(tmp_path / "new.sqlite", create=True) as file:
+        assert policy_of(file) is None
+    assert Policy.load("default").digest == Policy().digest
+
+
+def test_what_is_merged_keeps_its_policy(tmp_path: Path) -> None:
+    parts = []
+    for name in "ab":
+        path = write_scan(tmp_path / f"{name}.sqlite", [bare_row(f"{name}.jpg", 0.6, "review")])
+        with ScanFile(path, write=True) as file:
+            use_policy(file, Policy(actions={}))
+        parts.append(path)
+    succeed("merge", *parts, "--output", tmp_path / "both.sqlite")
+    with ScanFile(tmp_path / "both.sqlite") as file:
+        assert policy_of(file) == Policy(actions={})
