@@ -7,7 +7,13 @@ import zlib
 import numpy as np
 from PIL import Image, ImageDraw
 
-COLORS = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230), "gray": (90, 90, 90)}
+COLORS = {
+    "red": (230, 20, 20),
+    "green": (20, 230, 20),
+    "blue": (20, 20, 230),
+    "gray": (90, 90, 90),
+    "yellow": (230, 230, 20),
+}
 
 
 def picture(color: str = "red", size: tuple[int, int] = (64, 48), seed: int = 0) -> Image.Image:

@@ -162,7 +162,7 @@ def counted(count: int, noun: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """A count among several, with the ends of the exact 95 % interval of the share behind it."""
+    """A count among several, with the ends of the 95 % interval of the share behind it."""
 
     count: int
     of: int
@@ -189,16 +189,17 @@ class EnrolmentEvidence:
     recall: Mapping[float, Share]  # of the photos, at the threshold for a rate
     false_positives: Mapping[float, Share]  # of the held-out negatives, there
     leads: Share | None = None  # with the default policy
+    by_source: bool = False  # whole sources were left out, not single photos
     own_weight: float | None = None  # of a known label's old log-odds in its new score
 
     @property
     def words(self) -> str:
         """The evidence in one sentence."""
-        share = self.recall[0.01]
+        share, left_out = self.recall[0.01], "sources" if self.by_source else "photos"
         return (
             f"enrolled from {counted(self.photos, 'photo')} of {counted(self.sources, 'source')}; "
-            f"left out in turn, {share.count} of {share.of} are found at a false-positive rate of "
-            f"1 % ({share.low:.2f} to {share.high:.2f})"
+            f"with {left_out} left out in turn, {share.count} of {share.of} are found at a "
+            f"false-positive rate of 1 % ({share.low:.2f} to {share.high:.2f})"
         )
 
 

@@ -116,8 +116,9 @@ def enroll(
                 note += "; the model may have been trained on them, and promise too much"
             notes.append(note)
     whole = _require_negatives(whole, taxonomy, name, len(missing))
-    on_progress("leaving out each photo in turn", 0, 1)
     learner = Learner(examples, whole, name, taxonomy)
+    what = "source" if learner.by_source else "photo"
+    leaving_out = partial(on_progress, f"leaving out each {what} in turn")
     column = bundle.label_names.index(name) if name in bundle.label_names else None
     plan = Plan(
         name=name,
@@ -125,7 +126,7 @@ def enroll(
         provider=recognizer.provider,
         taxonomy=taxonomy,
         learner=learner,
-        learned=learner.learn(column),
+        learned=learner.learn(column, leaving_out),
         column=column,
     )
     found = Enrolment(

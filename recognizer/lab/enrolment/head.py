@@ -1,7 +1,8 @@
 """Learning a head from a few photos, and from the same photos what it is worth.
 
-Each photo is scored by a head that was fitted without any view of it, and each held-out negative by
-one that was fitted without its source. The head that is written has seen them all.
+Each photo is scored by a head that was fitted without its source, or if the photos are of one,
+without the photo, and each held-out negative by one that was fitted without its source. The head
+that is written has seen them all.
 """
 
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -113,6 +114,7 @@ def _copies(bank: NegativeBank, photo: Example) -> NDArray[np.bool_]:
 _OWN_WEIGHTS = (1.0, 0.5, 0.0)  # of a known label's old log-odds, in order of preference
 _PENALTY = 0.03  # of coefficients, in units of each channel's spread; 0.003 to 0.3 do as well
 _FOLDS = 5
+_MIN_LEFT = 2  # photos that must be left to learn from where a source is left out
 _MIN_SPREAD = 0.1  # of a channel, of the mean over all channels
 
 
@@ -153,26 +155,37 @@ class Learner:
         self._spread = np.maximum(spread, _MIN_SPREAD * spread.mean() + 1e-9)
         self._rows = self._scaled(bank.embeddings)
         self._views = self._scaled(np.stack([photo.embeddings for photo in photos]))
+        self.sources = np.array([str(Path(photo.path).parent) for photo in photos])
+        """A source of each photo: its folder."""
+        _, sizes = np.unique(self.sources, return_counts=True)
+        self.by_source = len(sizes) > 1 and len(photos) - int(sizes.max()) >= _MIN_LEFT
         self.known = np.flatnonzero(bank.labels == name)
         self.negatives = int(self._negative.sum())  # photos that a head is fitted against
 
-    def learn(self, column: int | None) -> Learned:
+    def learn(
+        self,
+        column: int | None,
+        on_progress: Callable[[int, int], None] = lambda done, of: None,
+    ) -> Learned:
         """Fit the head, and others that leave out what they score.
 
         ``column`` is the label's in the bundle, None for a new one. The log-odds that a known label
         has already are added to its head where that finds the photos better.
         """
         everything = np.arange(len(self.photos))
-        scores = np.empty(len(self.bank))
+        left_out, scores = np.empty(len(everything)), np.empty(len(self.bank))
+        groups = self.sources if self.by_source else everything
+        parts, folds = np.unique(groups), list(self._folds())
+        steps = len(parts) + len(folds)
         # The fits are so small that threads only wait for each other: three times as long.
         with threadpool_limits(1):
-            left_out = np.concatenate(
-                [
-                    self._fit(everything[everything != i]).decision_function(self._views[i, :1])
-                    for i in everything
-                ]
-            )
-            for fold in self._folds():
+            for done, part in enumerate(parts):
+                on_progress(done, steps)
+                own = groups == part
+                head = self._fit(everything[~own])
+                left_out[own] = head.decision_function(self._views[own, 0])
+            for done, fold in enumerate(folds, len(parts)):
+                on_progress(done, steps)
                 scores[fold] = self._fit(everything, but=fold).decision_function(self._rows[fold])
             whole = self._fit(everything)
         weight = whole.coef_[0] / self._spread

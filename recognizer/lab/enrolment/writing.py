@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold
 
 from recognizer import __version__
 from recognizer.engine import Recognizer
 from recognizer.errors import BundleSchemaError
-from recognizer.intervals import share
+from recognizer.intervals import share_by_source
 from recognizer.lab.enrolment.head import Learned, Learner, as_negatives
 from recognizer.lab.enrolment.onnx_head import add_head
 from recognizer.lab.evaluation.calibrate import fit_platt
@@ -47,6 +48,7 @@ from recognizer.taxonomy import Kind, Taxonomy
 # At the any-product threshold for this rate, the new label alone causes at most its even share of
 # the false positives: it is one of several products, and what it takes all the others lose.
 DEFAULT_RATE = 0.01
+_FOLDS = 5  # of sources of negatives: each is judged by a threshold that the others set
 _TOLERANCE = 2e-3  # of log-odds: the head is float32, and features are summed in another order
 
 
@@ -109,25 +111,45 @@ class Plan:
 
     @cached_property
     def evidence(self) -> EnrolmentEvidence:
-        """What the photos showed, scored by heads that had not seen them."""
+        """What the photos showed, scored by heads that had not seen them.
+
+        A negative is a false positive at the threshold that negatives of other sources set.
+        """
         learner, found, wrong = self.learner, self.learned.left_out, self.learned.negatives
+        # Photos of one source are independent of each other at best.
+        own = learner.sources if learner.by_source else np.arange(len(found)).astype(np.str_)
+        others = learner.bank.sources[learner.counted].astype(np.str_)
         limits = {rate: expected_log_odds(wrong, rate) for rate in FALSE_POSITIVE_RATES}
         threshold = self.parent.any_product_thresholds[DEFAULT_RATE]
         return EnrolmentEvidence(
             photos=len(found),
-            sources=len({Path(photo.path).parent for photo in learner.photos}),
+            sources=len(set(learner.sources)),
+            by_source=learner.by_source,
             known=len(learner.known),
             negatives=learner.negatives,
-            recall={rate: _share(found > limit) for rate, limit in limits.items()},
-            false_positives={rate: _share(wrong > limit) for rate, limit in limits.items()},
-            leads=_share(sigmoid(self.calibration(found)) > threshold),
+            recall={rate: _share(found > limit, own) for rate, limit in limits.items()},
+            false_positives={rate: _share(_over(wrong, others, rate), others) for rate in limits},
+            leads=_share(sigmoid(self.calibration(found)) > threshold, own),
             own_weight=None if self.column is None else self.learned.head.own_weight,
         )
 
 
-def _share(is_above: NDArray[np.bool_]) -> Share:
+def _over(
+    negatives: NDArray[np.float64], sources: NDArray[np.str_], rate: float
+) -> NDArray[np.bool_]:
+    """Return which log-odds, (N,), are over the threshold that other sources' set for a rate."""
+    over = np.empty(len(negatives), bool)
+    many = len(np.unique(sources))
+    groups = sources if many > 1 else np.arange(len(negatives))
+    folds = GroupKFold(min(_FOLDS, max(many, 2)))
+    for rest, own in folds.split(negatives, groups=groups):
+        over[own] = negatives[own] > expected_log_odds(negatives[rest], rate)
+    return over
+
+
+def _share(is_above: NDArray[np.bool_], sources: NDArray[np.str_]) -> Share:
     count = int(is_above.sum())
-    found = share(count, len(is_above))
+    found = share_by_source(is_above, sources)
     return Share(count=count, of=len(is_above), low=round(found.low, 4), high=round(found.high, 4))
 
 
