@@ -204,7 +204,10 @@ class ProcessPool(Closes):
         return {"processes": len(self._children), "waiting": waiting, "replaced": replaced}
 
     def submit(self, request: object) -> Future[Any]:
-        """Return the answer to a request: it raises a DiedError if the process dies of it."""
+        """Return the answer to a request: it raises a DiedError if two processes die of it.
+
+        A timeout is never tried again, and too much memory only if the process was not new.
+        """
         require_owner(self._owner)
         try:
             future = self._threads.submit(self._answer, request)
@@ -214,26 +217,27 @@ class ProcessPool(Closes):
         future.add_done_callback(self._futures.discard)
         return future
 
-    def _answer(self, request: object) -> Any:
+    def _answer(self, request: object, *, is_last: bool = False) -> Any:
         if self._is_closed:
             raise UsageError("the worker processes were closed already")
         is_new = "child" not in self._served.__dict__
         child = self._start() if is_new else self._served.child
-        number, is_sent = next(self._numbers), False
+        number = next(self._numbers)
         try:
             with suppress(OSError):  # it has died: the end of its connection will show it
                 child.connection.send((number, request))
-                is_sent = True
             answered, answer = child.receive(self._timeout)
         except DiedError as died:
             del self._served.child
             self._children.discard(child)
             with self._lock:
                 self._replaced += 1
-            # It died before, or its memory may have grown before: a new one dies of this request.
-            is_innocent = died.reason is Reason.OUT_OF_MEMORY or not is_sent
-            if is_innocent and not is_new and not self._is_closed:
-                return self._answer(request)
+            # The system may have killed it, or its memory have grown before this request.
+            is_doubtful = died.reason is Reason.DECODER_CRASH or (
+                died.reason is Reason.OUT_OF_MEMORY and not is_new
+            )
+            if is_doubtful and not is_last and not self._is_closed:
+                return self._answer(request, is_last=True)
             raise
         if answered != number:
             raise RecognizerError("a process has answered another request than it was sent")

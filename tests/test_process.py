@@ -1,37 +1,43 @@
 """Processes that may die, seen from their parent and from what is forked off it."""
 
 import os
-import threading
-import time
 from pathlib import Path
+from typing import Any
 
-from recognizer._process import ProcessPool
+import pytest
+
+from recognizer._process import DiedError, ProcessPool
 from tests.conftest import run_python
 
 
-def nothing() -> None: ...
+def numbered(answered: list[Any], request: object) -> int:
+    answered.append(request)
+    return len(answered)
 
 
-def sleep(_: None, seconds: float) -> None:
-    time.sleep(seconds)
+def test_the_first_call_is_answered_first() -> None:
+    with ProcessPool(list, numbered, processes=1, timeout=20) as pool:
+        futures = [pool.submit(call) for call in range(20)]
+        assert [future.result() for future in futures] == [*range(1, 21)]
 
 
-def test_no_thread_starves() -> None:
-    """Each asks again as soon as it has its answer."""
-    with ProcessPool(nothing, sleep, processes=2, timeout=20) as pool:
-        counts, end = [0] * 16, time.monotonic() + 2
+def die(answered: list[Any], path: Path) -> int:
+    """Die, and be it only once; the file counts the calls."""
+    calls = len(path.read_bytes()) + 1 if path.exists() else 1
+    path.write_bytes(b"x" * calls)
+    if calls == 1 or path.name == "always":
+        os._exit(3)
+    return numbered(answered, path)
 
-        def ask(number: int) -> None:
-            while time.monotonic() < end:
-                pool.submit(0.002).result()
-                counts[number] += 1
 
-        threads = [threading.Thread(target=ask, args=[number]) for number in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert min(counts) > sum(counts) / len(counts) / 2
+def test_a_request_whose_process_died_is_asked_once_more(tmp_path: Path) -> None:
+    with ProcessPool(list, die, processes=1, timeout=20) as pool:
+        assert pool.submit(tmp_path / "once").result() == 1
+        with pytest.raises(DiedError, match="exit code 3"):
+            pool.submit(tmp_path / "always").result()
+        assert (tmp_path / "always").read_bytes() == b"xx"
+        assert pool.submit(tmp_path / "once").result() == 1
+        assert pool.stats() == {"processes": 1, "waiting": 0, "replaced": 3}
 
 
 FORKED = """if True:

@@ -197,8 +197,9 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
         raise Refused(Reason.UNSUPPORTED_FORMAT, "a lossless or hierarchical JPEG")
     if outline.scans > MAX_SCANS:
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"a JPEG of more than {MAX_SCANS} scans")
+    whole = data
     if outline.header_bytes > _MAX_JPEG_HEADER:
-        data = bare_jpeg(data, outline)
+        data = bare_jpeg(whole, outline)
     with _refusing(data, "jpeg"):
         height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=False)
     check_size((width, height), limits)
@@ -213,7 +214,7 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
         except ValueError as error:
             # libjpeg's warnings: try again without those of the header, and take what it gives.
             reason, detail = _jpeg_reason(error, data), words_of(error)
-            rgb = _recover_jpeg(bare_jpeg(data, outline), want)
+            rgb = _recover_jpeg(bare_jpeg(whole, outline), want)
             check_recovered(rgb, reason, detail)
     # Its further images (MPO) are previews or the other eye: the first one is the photo.
     frame = Frame(index=0, rgb=orient(rgb, outline.orientation))

@@ -27,13 +27,11 @@ _METADATA = frozenset({0xDC, *range(0xE0, 0xF0), 0xFE})
 
 _EXIF, _XMP, _JFIF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"JFIF\0"
 _LABELS = {0xE0: (_JFIF,), 0xE1: (_EXIF, _XMP)}
-_LABELLED = rb"\xff\xe1..(?:Exif|http)|\xff\xe0\0[\x10-\xff]JFIF\0"
-_ADOBE = rb"\xff\xee\0[\x0e-\xff]Adobe"
-_BETWEEN = rb"[^\xff]++|\xff+(?=\xff)|\xff[\0-\xbf\xd0-\xd7]"
-_NOTHING = rb"(?!)"
+_ADOBE = b"Adobe"
+_INTERVAL = b"\xdd\0\4"  # the marker and the length of a restart interval
 _SOUND_JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
 
-_MAX_STEPS = 500_000  # half a second; what metadata is left then stays
+_MAX_STEPS = 200_000  # half a second; what metadata is left then stays
 _MAX_LABELLED = 64  # segments of JFIF, EXIF and XMP that are looked at
 _MANY = 1000  # segments, after which short ones are passed together
 _SHORT = 128  # bytes
@@ -46,7 +44,7 @@ class JpegOutline:
     scans: int  # up to :data:`MAX_SCANS` + 1
     components: int
     header_bytes: int  # in front of the first scan
-    has_jfif: bool
+    bare_header: bytes  # of the same pixels, without metadata and padding
     is_cut: bool  # its data ends before its end marker
     is_unusual: bool  # lossless or hierarchical
     orientation: int  # as in EXIF
@@ -59,39 +57,50 @@ def outline_jpeg(data: bytes, *, is_whole: bool = False) -> JpegOutline:
     each: no limit on bytes or pixels bounds the time. Of a baseline JPEG with all components in the
     first scan a decoder reads no further one; only if ``is_whole`` they are looked for.
     """
-    scans, components, frame, header_bytes, is_cut, steps = 0, 0, 0, 0, False, 0
+    scans, components, frame, is_cut, steps = 0, 0, 0, False, 0
     labelled: list[bytes] = []
-    position = 2
+    kept, interval = [data[:2]], b""  # of several restart intervals the last one counts
+    position, header_bytes = 2, len(data)
     while scans <= MAX_SCANS:
         steps += 1
         if steps > _MANY:
-            but = _LABELLED if len(labelled) < _MAX_LABELLED else _NOTHING
-            if run := _segments(_TABLES | _METADATA, but).match(data, position):
-                position = run.end()
+            is_labelled = len(labelled) < _MAX_LABELLED
+            run = _runs(is_labelled, bool(scans) or steps > _MAX_STEPS).match(data, position)
+            if run is not None and run.end() > position:
+                position, interval = run.end(), run["interval"] or interval
+                kept += [run["kept"]] * (not scans)
         if (match := _MARKER.search(data, position)) is None:
             is_cut = True
             break
         marker, position = match[0][1], match.end()
         # A segment's length includes its own two bytes; behind a scan's come the coded pixels.
         end = position + int.from_bytes(data[position : position + 2], "big")
-        if marker in _FRAMES and not frame:
-            frame, components = marker, int.from_bytes(data[position + 7 : position + 8], "big")
-        elif marker == _START_OF_SCAN:
+        is_dropped = marker in _METADATA and not data.startswith(_ADOBE, position + 2)
+        if marker == _START_OF_SCAN:
+            header_bytes = header_bytes if scans else match.start()
             scans += 1
-            header_bytes = header_bytes or match.start()
             is_one = data[position + 2 : position + 3] == bytes([components])
             if is_one and frame in _BASELINE and not is_whole:
                 break
-        elif marker not in _TABLES and marker not in _METADATA:
+        elif (marker in _FRAMES and frame) or marker not in _FRAMES | _TABLES | _METADATA:
+            header_bytes = header_bytes if scans else match.start()
             break
+        elif marker in _FRAMES:
+            frame, components = marker, int.from_bytes(data[position + 7 : position + 8], "big")
         elif data.startswith(_LABELS.get(marker, ()), position + 2):
             labelled.append(data[position + 2 : end])
+        if data.startswith(_INTERVAL, match.start() + 1):
+            interval = data[end - 2 : end]
+        elif not (scans or is_dropped):
+            kept.append(data[match.start() : end])
         position = end
+    if any(s.startswith(_JFIF) and len(s) >= 14 for s in labelled):
+        kept.insert(1, _SOUND_JFIF)
     return JpegOutline(
         scans=scans,
         components=components,
         header_bytes=header_bytes,
-        has_jfif=any(s.startswith(_JFIF) and len(s) >= 14 for s in labelled),
+        bare_header=b"".join([*kept, *([b"\xff", _INTERVAL, interval] if interval else [])]),
         is_cut=is_cut,
         is_unusual=frame in _UNUSUAL,
         orientation=_orientation(labelled),
@@ -110,42 +119,31 @@ def _orientation(labelled: Sequence[bytes]) -> int:
 
 def bare_jpeg(data: bytes, outline: JpegOutline) -> bytes:
     """Return a JPEG without the metadata and padding in its header, which change no pixel."""
-    kept, position = [data[:2], _SOUND_JFIF * outline.has_jfif], 2
-    for _ in range(_MAX_STEPS):
-        if run := _dropped().match(data, position):
-            position = run.end()
-        if run := _segments(_TABLES | {0xEE}, between=_NOTHING).match(data, position):
-            kept.append(run[0])
-            position = run.end()
-            continue
-        match = _MARKER.match(data, position)
-        if match is None or match[0][1] == _START_OF_SCAN:
-            break
-        end = match.end() + int.from_bytes(data[match.end() : match.end() + 2], "big")
-        if match[0][1] not in _METADATA or data.startswith(b"Adobe", position + 4):
-            kept.append(data[position:end])
-        position = end
-    return b"".join([*kept, data[position:]])
+    return outline.bare_header + data[outline.header_bytes :]
 
 
 @cache
-def _segments(
-    markers: Set[int], but: bytes = _NOTHING, between: bytes = _BETWEEN
-) -> re.Pattern[bytes]:
-    """Return a pattern of short segments, and what is between them."""
-    return re.compile(rb"(?s)(?:%b|%b)++" % (_short(markers, but), between))
+def _runs(is_labelled: bool, are_kept: bool) -> re.Pattern[bytes]:
+    """Return a pattern of short segments and padding, with groups for what is not dropped.
+
+    If ``is_labelled``, it ends in front of segments of JFIF, EXIF and XMP.
+    """
+    labels = rb"\xe0\0[\x10-\xff]JFIF\0|\xe1..(?:%b|%b)" % (re.escape(_EXIF), re.escape(_XMP))
+    but = labels if is_labelled else rb"(?!)"
+    if are_kept:
+        return re.compile(rb"(?s)(?P<kept>(?:%b)*+)" % _padded(_TABLES | _METADATA, but))
+    dropped = _padded(_METADATA, rb"%b|\xee\0[\x0e-\xff]Adobe" % but)
+    kept = rb"\xff%b" % _short(_TABLES | {0xEE}, but)
+    return re.compile(rb"(?s)(?:%b|\xff+(?=\xff))*+(?P<kept>(?:%b)*+)" % (dropped, kept))
 
 
-@cache
-def _dropped() -> re.Pattern[bytes]:
-    metadata = rb"%b|%b" % (_short(_METADATA, _ADOBE), _BETWEEN)
-    interval = rb"\xff\xdd\0\x04"  # of several the last one counts
-    return re.compile(
-        rb"(?s)(?:%b|%b..(?=(?:%b)*+%b))++" % (metadata, interval, metadata, interval)
-    )
+def _padded(markers: Set[int], but: bytes) -> bytes:
+    interval = rb"%b(?P<interval>..)" % _INTERVAL
+    segment = _short(markers, but)
+    return rb"[^\xff]*+\xff++(?:[\0-\xbf\xd0-\xd7]|%b|%b)" % (interval, segment)
 
 
 def _short(markers: Set[int], but: bytes) -> bytes:
     kinds = re.escape(bytes(sorted(markers)))
-    sizes = b"|".join(rb"\x%02x.{%d}" % (size, size - 2) for size in range(2, _SHORT))
-    return rb"(?!%b)\xff[%b]\0(?:%b)" % (but, kinds, sizes)
+    sizes = b"|".join(rb"\x%02x.{%d}" % (size, max(0, size - 2)) for size in range(_SHORT))
+    return rb"(?!%b)[%b]\0(?:%b)" % (but, kinds, sizes)

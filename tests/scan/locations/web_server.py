@@ -12,6 +12,7 @@ from tests.conftest import encoded, picture
 
 PHOTO = encoded(picture("red"))
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
+DRIPS = 1200  # a minute
 
 
 class LoopbackToo(Access):
@@ -27,6 +28,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.requests: list[tuple[str, str]] = []
+        self.ended = 0  # answers that were sent to their end, though they have hardly any
 
     @property
     def url(self) -> str:
@@ -74,15 +76,17 @@ class Handler(BaseHTTPRequestHandler):
     def send_drip(self, _: str) -> None:
         self.send_response(200)
         self.end_headers()
-        while True:
-            self.wfile.write(b"x")
-            time.sleep(0.05)
+        self._drip()
 
     def send_slow_header(self, _: str) -> None:
         self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
-        while True:
+        self._drip()
+
+    def _drip(self) -> None:
+        for _ in range(DRIPS):
             self.wfile.write(b"x")
             time.sleep(0.05)
+        self.server.ended += 1
 
     def send_flaky(self, _: str) -> None:
         tries = sum(path == self.path for _, path in self.server.requests)
