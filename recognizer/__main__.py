@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line, and exit; Ctrl-C ends it even while it is being imported."""
     try:
-        from recognizer.cli import main as run  # noqa: PLC0415 - what may be interrupted
+        from recognizer.commands import main as run  # noqa: PLC0415 - what may be interrupted
     except KeyboardInterrupt:
         sys.exit(130)
     run()

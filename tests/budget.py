@@ -8,7 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from recognizer.cli import VERBS, load_verb
+from recognizer.commands import VERBS, load_verb
 
 ROOT = Path(__file__).resolve().parent.parent
 

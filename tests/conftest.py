@@ -13,7 +13,8 @@ from hypothesis import settings
 from jsonschema import Draft202012Validator, FormatChecker
 from typer.testing import CliRunner, Result
 
-from recognizer.cli import ExitCode, app
+from recognizer.cli import ExitCode
+from recognizer.commands import app
 from recognizer.engine import Recognizer
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.model.bundle import Bundle, load_bundle
@@ -116,7 +117,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 @pytest.fixture
 def scan(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Result]:
     """Scans with the tiny bundle, into ``scan.sqlite``."""
-    output = ("--bundle", tiny_bundle, "--output", tmp_path / "scan.sqlite", "--workers", 1)
+    output = ("--model", tiny_bundle, "--output", tmp_path / "scan.sqlite", "--workers", 1)
     return lambda *arguments, **options: invoke("scan", *output, *arguments, **options)
 
 

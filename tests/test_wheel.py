@@ -62,7 +62,7 @@ def test_it_scans_with_the_model_inside_it(unpacked: Path, tmp_path: Path) -> No
     assert Path(where.stdout.strip()).is_relative_to(unpacked), where.stderr
     (tmp_path / "photo.jpg").write_bytes(encoded(picture("gray", (640, 480))))
     (tmp_path / "broken.jpg").write_bytes(b"<html>")
-    command = "-m recognizer scan . -o scan.sqlite -w 1"
+    command = "-m recognizer scan . -o scan.sqlite -w 1 --strict"
     done = run(unpacked, tmp_path, *command.split())
     assert done.returncode == 3, done.stderr
     rows = read_rows(tmp_path / "scan.sqlite")

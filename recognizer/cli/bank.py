@@ -1,10 +1,12 @@
 """``recognizer bank``: known items, recognised by the hashes of their photos."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
@@ -13,13 +15,10 @@ from recognizer.cli import options
 from recognizer.cli.options import output_option
 from recognizer.cli.progress import require_none_failed
 from recognizer.errors import UsageError
-from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
-from recognizer.known.bank import Bank, KnownItem, is_exchange, read_exchange, write_exchange
-from recognizer.model.bundle import load_bundle
-from recognizer.policy.values import Finding
-from recognizer.rows import ScanFile
-from recognizer.rows.decided import decided_images
-from recognizer.taxonomy import load_taxonomy, unknown_name
+
+if TYPE_CHECKING:
+    from recognizer.known.bank import KnownItem
+    from recognizer.rows import ScanFile
 
 app = options.group(
     "Keep, merge and exchange known items. A bank holds hashes and notes, never a photo."
@@ -41,9 +40,15 @@ def add(
 ) -> None:
     """Add the hashes of photos to a bank, which is made if it is missing.
 
-    Give --label, one that `recognizer info` lists (with --bundle, also a bundle's own), or
+    Give --label, one that `recognizer info` lists (with --model, also a bundle's own), or
     --cleared. The exit code is 3 if some photos have no hash.
     """
+    from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
+    from recognizer.known.bank import Bank, KnownItem
+    from recognizer.model.bundle import load_bundle
+    from recognizer.policy.values import Finding
+    from recognizer.taxonomy import load_taxonomy, unknown_name
+
     if label is None and not cleared:
         raise UsageError("say what the photos show: --label PRODUCT, or --cleared if harmless")
     taxonomy = load_taxonomy() if bundle is None else load_bundle(bundle).taxonomy
@@ -79,6 +84,8 @@ def list_items(
 
     An exchange file holds hashes and notes, and no photo.
     """
+    from recognizer.known.bank import Bank, write_exchange
+
     with Bank(bank) as opened:
         items = (item for item in opened if label is None or item.label == label)
         if output is not None:
@@ -99,6 +106,8 @@ def remove(
 
     The next scan with this bank makes all rows again.
     """
+    from recognizer.known.bank import Bank
+
     if not bank.exists():
         raise UsageError(f"{bank} does not exist")
     with Bank(bank, create=True) as opened:
@@ -120,6 +129,9 @@ def import_items(
     Each file is added completely or not at all; known items are skipped. Of a scan these are the
     confirmed and the rejected images. A bank is made if it is missing.
     """
+    from recognizer.known.bank import Bank, is_exchange, read_exchange
+    from recognizer.rows import ScanFile
+
     if not (files or scan) or (outcomes and not scan):
         raise UsageError("give other banks, exchange files or a scan; --outcomes needs --scan")
 
@@ -143,6 +155,10 @@ def import_items(
 
 def _known_items(scan: ScanFile, origin: str | None) -> Iterator[KnownItem]:
     """Yield the decided images that have a perceptual hash as items."""
+    from recognizer.known.bank import KnownItem
+    from recognizer.policy.values import Finding
+    from recognizer.rows.decided import decided_images
+
     for image in decided_images(scan):
         if image.row.phash is not None:
             note = " ".join((image.note or "").split())[:2000]

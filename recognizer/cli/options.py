@@ -1,4 +1,4 @@
-"""What verbs share: options and arguments, each declared once (a test walks all), JSON, extras."""
+"""Options and arguments, each declared once (a test walks all); JSON, extras."""
 
 import importlib.util
 import json
@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import msgspec
 import typer
 from typer import Argument, Option
 
@@ -19,9 +18,7 @@ ScanOption = Annotated[Path, _SCAN_OPTION]
 OptionalScanOption = Annotated[Path | None, _SCAN_OPTION]
 OutcomesOption = Annotated[
     Path | None,
-    Option(
-        metavar="FILE", help="The file of what reviewers found out.", show_default="the scan's own"
-    ),
+    Option(metavar="FILE", help="The file of outcomes.", show_default="the scan's own"),
 ]
 _POLICY_HELP = "A policy (TOML), or one of this package: default, strict, small-platform."
 _POLICY = Option("--policy", metavar="POLICY", help=_POLICY_HELP)
@@ -40,20 +37,20 @@ AllowHttpOption = Annotated[
 
 OriginOption = Annotated[str | None, Option(help="The organisation that the items come from.")]
 
-_BUNDLE = "A bundle's folder or name."
+_MODEL = "A model: the folder or the name of a bundle."
 BundleArgument = Annotated[
-    str | None, Argument(metavar="BUNDLE", help=_BUNDLE, show_default="the released one")
+    str | None, Argument(metavar="MODEL", help=_MODEL, show_default="the released one")
 ]
 BundleOption = Annotated[
     str | None,
-    Option("--bundle", "-b", metavar="BUNDLE", help=_BUNDLE, show_default="the released one"),
+    Option("--model", "-m", metavar="MODEL", help=_MODEL, show_default="the released one"),
 ]
 RowsBundleOption = Annotated[
     list[str] | None,
     Option(
-        *("--bundle", "-b"),
-        metavar="BUNDLE",
-        help="The bundle that made the rows: a folder or a name; repeatable.",
+        *("--model", "-m"),
+        metavar="MODEL",
+        help="The model that made the rows: the folder or the name of a bundle; repeatable.",
         show_default="found by its digest among those of this package",
     ),
 ]
@@ -87,12 +84,14 @@ JsonOption = Annotated[bool, Option("--json", help="Print one JSON object instea
 
 def to_json(content: Any) -> str:
     """Return an object of plain values and dataclasses as JSON."""
-    found = msgspec.to_builtins(
+    import msgspec
+
+    values = msgspec.to_builtins(
         content,
         str_keys=True,
         enc_hook=lambda value: value.item() if hasattr(value, "item") else str(value),  # numpy's
     )
-    return json.dumps(found, indent=2) + "\n"
+    return json.dumps(values, indent=2) + "\n"
 
 
 def print_json(content: Any) -> None:

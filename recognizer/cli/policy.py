@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Option
 
 from recognizer.cli import options
 from recognizer.cli.progress import print_table
-from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.policy.decide import limits_of
-from recognizer.policy.values import CandidateKind, Policy, policy_path
+
+if TYPE_CHECKING:
+    from recognizer.model.bundle import Bundle
+    from recognizer.policy.values import Policy
 
 
 def policy_command(
@@ -25,6 +26,9 @@ def policy_command(
 
     The exit code is 2 if the policy breaks a rule.
     """
+    from recognizer.model.bundle import load_bundle
+    from recognizer.policy.values import Policy, policy_path
+
     model = load_bundle(bundle)
     rules = Policy.load(policy, model.taxonomy)
     for line in _warnings(rules, model):
@@ -43,6 +47,9 @@ def policy_command(
 
 def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[list[str]]:
     """Yield the thresholds of each product and family, and whose rule they are."""
+    from recognizer.policy.decide import limits_of
+    from recognizer.policy.values import CandidateKind
+
     for limits in limits_of(bundle, policy):
         kind, name = limits.candidate.kind, limits.candidate.name
         label = bundle.taxonomy.labels.get(name)

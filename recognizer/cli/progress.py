@@ -1,28 +1,32 @@
-"""What commands show: progress on standard error, tables as wide as they need to be, failures."""
+"""Output of commands: progress on standard error, tables as wide as they need to be, failures."""
+
+from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.status import Status
-from rich.table import Table
 
 from recognizer.cli import ExitCode
+
+if TYPE_CHECKING:
+    from rich.status import Status
 
 _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
 
 
 @contextmanager
 def show_progress(every: float = 10.0, *, quiet: bool = False) -> Iterator[Callable[..., None]]:
-    """Yield what shows words, and how much is done of how much, beside a spinner.
+    """Yield a function that shows words, and how much is done of how much, beside a spinner.
 
     Without a terminal it prints a line, but only one in ``every`` seconds.
     """
+    from rich.console import Console
+    from rich.markup import escape
+
     console = Console(stderr=True, quiet=quiet)
     printed = time.monotonic()
     with console.status("") as status:
@@ -47,6 +51,8 @@ def show_stage(words: str) -> Iterator[Callable[[int, int], None]]:
 
 def working(words: str) -> Status:
     """Return a context in which a terminal shows what is being done."""
+    from rich.console import Console
+
     return Console(stderr=True).status(words)
 
 
@@ -74,6 +80,8 @@ def require_none_failed(failures: Iterable[str]) -> None:
 
 def print_wide(content: Any) -> None:
     """Print something of rich that has columns."""
+    from rich.console import Console
+
     console = Console()
     (console if console.is_terminal else Console(width=_WIDTH)).print(content)
 
@@ -98,6 +106,8 @@ def print_table(
     text_columns: Collection[int] = (0,),
 ) -> None:
     """Print a table, whose columns are numbers but for ``text_columns``."""
+    from rich.table import Table
+
     table = Table(title=title, caption=caption)
     for place, heading in enumerate(headings):
         table.add_column(heading, justify="left" if place in text_columns else "right")

@@ -1,45 +1,29 @@
 """``recognizer scan``: find leads in images, one row for each."""
 
+from __future__ import annotations
+
 import difflib
 import glob
 import itertools
 import os
 import signal
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import msgspec
 import typer
 from typer import Argument, Option
 
-from recognizer._atomic import check_place
 from recognizer.cli import ExitCode, options
 from recognizer.cli.options import output_option, print_json
-from recognizer.cli.progress import duration, show_progress, shown
+from recognizer.cli.progress import show_progress, shown
 from recognizer.errors import UsageError
-from recognizer.imaging import Limits
-from recognizer.imaging.sources import MEBIBYTE
-from recognizer.known.matches import share_bank
-from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.description import counted
-from recognizer.policy.values import Policy
-from recognizer.rows import AuditSample, Ranking, Row, ScanFile, ScanSummary, ScanWriter
-from recognizer.rows.item_key import MEMBER
-from recognizer.rows.policies import policy_of
-from recognizer.scan import Access, Engine, Lookahead, ScanOptions, Shard, Skipped, expand
-from recognizer.scan import scan as run
-from recognizer.scan.expand import require_column
-from recognizer.scan.items import FileLocation, parse_location
-from recognizer.status import Reason, Status
+
+if TYPE_CHECKING:
+    from recognizer.scan import Skipped
 
 _SUFFIX = ".scan.sqlite"
-
-LISTED_INPUTS = 30  # up to so many images, each has a line; of more, only the first leads
-LISTED_LEADS = 20
-_MISPLACED = {Reason.NOT_FOUND, Reason.SOURCE_REFUSED}
 
 
 def scan_command(
@@ -82,8 +66,9 @@ def scan_command(
         int, Option("--workers", "-w", min=0, help="Processes; 0: as CPUs and memory allow.")
     ] = 0,
     engine: Annotated[
-        Engine, Option(help="Run the workers here, or on a Ray cluster (extra: ray; RAY_ADDRESS).")
-    ] = Engine.LOCAL,
+        Literal["local", "ray"],
+        Option(help="Run the workers here, or on a Ray cluster (extra: ray; RAY_ADDRESS)."),
+    ] = "local",
     provider: options.ProviderOption = "cpu",
     max_pixels: Annotated[
         int | None, Option(min=1, help="Larger images are not decoded.", show_default="100 million")
@@ -126,14 +111,32 @@ def scan_command(
     shard: Annotated[
         str | None, Option(metavar="I/N", help="Scan part I of N, for merge; no listing is split.")
     ] = None,
+    strict: Annotated[
+        bool, Option("--strict", help="End with exit code 3 if images failed.")
+    ] = False,
     quiet: Annotated[bool, Option("--quiet", "-q", help="Print only errors and warnings.")] = False,
     as_json: options.JsonOption = False,
 ) -> None:
     """Find leads in images. A lead is an image that somebody should look at, not a verdict.
 
-    The exit code is 0 when all is done, 3 when some images failed, 2 for a mistake in the
-    command, 4 for a missing or altered model, 130 when interrupted.
+    An image that fails has a row with the reason. The exit code is 0 when all is done, with
+    --strict 3 when images failed, 2 for a mistake in the command, 4 for a missing or altered model,
+    130 when interrupted.
     """
+    import msgspec
+
+    from recognizer.cli.results import print_results, progress_line
+    from recognizer.imaging import Limits
+    from recognizer.imaging.sources import MEBIBYTE
+    from recognizer.known.matches import share_bank
+    from recognizer.model.bundle import load_bundle
+    from recognizer.policy.values import Policy
+    from recognizer.rows import AuditSample, Ranking, ScanWriter
+    from recognizer.rows.policies import policy_of
+    from recognizer.scan import Access, Engine, Lookahead, ScanOptions, Shard, Skipped, expand
+    from recognizer.scan import scan as run
+    from recognizer.scan.expand import require_column
+
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is reported before any worker starts
     rules = None if policy is None else Policy.load(policy, model.taxonomy)
@@ -150,7 +153,7 @@ def scan_command(
     ):
         settings = ScanOptions(
             workers=workers,
-            engine=engine,
+            engine=Engine(engine),
             provider=provider,
             limits=Limits() if max_pixels is None else Limits(max_pixels=max_pixels),
             image_column=image_column,
@@ -167,10 +170,10 @@ def scan_command(
         )
         if listing_column is not None:
             require_column(listing_column, sources, settings)
-        found = part.of(expand(sources, settings, skipped=skipped), listing_column)
-        first = [*itertools.islice(found, 1)]  # a table without images is refused before a file is
-        found = itertools.chain(first, found)
-        with ScanWriter(output, Ranking([model])) as file, Lookahead(found) as items:
+        images = part.of(expand(sources, settings, skipped=skipped), listing_column)
+        first = [*itertools.islice(images, 1)]  # a table without images is refused before a file is
+        images = itertools.chain(first, images)
+        with ScanWriter(output, Ranking([model])) as file, Lookahead(images) as items:
             if listing_column is not None:
                 file.set_listing_column(listing_column)
             if rules is None:
@@ -187,7 +190,7 @@ def scan_command(
                     rules,
                     file,
                     settings,
-                    on_rows=lambda sums, _: show(_progress_line(sums, items.total)),
+                    on_rows=lambda sums, _: show(progress_line(sums, items.total)),
                 )
             if listing_column is not None and shard is None and file.forget_unused_column():
                 typer.echo(
@@ -195,24 +198,32 @@ def scan_command(
                     "belongs to a listing; the scan does not remember it",
                     err=True,
                 )
-            for table, count in skipped.without_image.items():
-                rows = f"{counted(count, 'row')} without an image" if count else "no rows"
-                typer.echo(shown(f"{table}: {rows}"), err=True)
-            if skipped.bad_metadata:
-                typer.echo(
-                    f"Not used: {counted(skipped.bad_metadata, '.json file')} in archives, "
-                    "unreadable or not next to the image (tar --sort=name keeps them together)",
-                    err=True,
-                )
+            _print_notes(skipped)
             if as_json:
                 counts = {"images": summary.images, **msgspec.to_builtins(summary)}
                 counts |= {"other_files": skipped.other_files, "hidden_files": skipped.hidden}
                 counts["bad_metadata"] = skipped.bad_metadata
                 print_json({"scan": output, "bundle": model.title, **counts})
             elif not quiet:
-                _print_results(file, summary, skipped, model)
-    if summary.failed:
+                print_results(file, summary, skipped, model)
+            elif summary.failed:
+                typer.echo(f"{summary.failed.total():,} images failed; see their rows", err=True)
+    if strict and summary.failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def _print_notes(skipped: Skipped) -> None:
+    from recognizer.model.description import counted
+
+    for table, count in skipped.without_image.items():
+        rows = f"{counted(count, 'row')} without an image" if count else "no rows"
+        typer.echo(shown(f"{table}: {rows}"), err=True)
+    if skipped.bad_metadata:
+        typer.echo(
+            f"Not used: {counted(skipped.bad_metadata, '.json file')} in archives, unreadable or "
+            "not next to the image (tar --sort=name keeps them together)",
+            err=True,
+        )
 
 
 @contextmanager
@@ -231,19 +242,24 @@ def _stoppable(output: Path) -> Iterator[None]:
 
 def default_output(sources: Sequence[str]) -> Path:
     """Return a file in this folder, named after what is scanned if that is one thing."""
+    from recognizer.scan.items import FileLocation, parse_location
+
     name = ""
     if len(sources) == 1 and sources[0] != "-" and not glob.has_magic(sources[0]):
-        place = parse_location(sources[0])
-        if isinstance(place, FileLocation):
-            name = os.path.basename(os.path.abspath(place))
+        location = parse_location(sources[0])
+        if isinstance(location, FileLocation):
+            name = os.path.basename(os.path.abspath(location))
         else:
-            name = str(place).rstrip("/").rpartition("/")[2]
+            name = str(location).rstrip("/").rpartition("/")[2]
     name = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name)
     return Path(f"{name}{_SUFFIX}" if name.strip("._") else _SUFFIX[1:])
 
 
 def _require_sources(sources: Sequence[str]) -> None:
     """Raise a UsageError if no local source exists. If only some are missing, each has its row."""
+    from recognizer.rows.item_key import MEMBER
+    from recognizer.scan.items import FileLocation, parse_location
+
     for source in sources:
         location = parse_location(source)
         is_plain = isinstance(location, FileLocation) and source != "-" and MEMBER not in source
@@ -262,6 +278,8 @@ def _require_sources(sources: Sequence[str]) -> None:
 
 def _check_output(output: Path) -> None:
     """Raise a UsageError, before the scan, unless its file can be written."""
+    from recognizer._atomic import check_place
+
     if str(output) == "-":
         raise UsageError("--output -: a scan is written to a file, from which it is resumed")
     if output.suffix.lower() in {".jsonl", ".csv", ".parquet"}:
@@ -271,95 +289,3 @@ def _check_output(output: Path) -> None:
             f"recognizer rows {scan} --output {output}"
         )
     check_place(output)
-
-
-def _progress_line(summary: ScanSummary, total: int | None) -> str:
-    of = "" if total is None else f" of {total:,}"
-    parts = [f"{summary.images:,}{of} images", f"{summary.rate:.1f}/s"]
-    if total is not None and summary.rate > 0:
-        left = max(0, total - summary.images - summary.repeated) / summary.rate
-        parts.append(f"{duration(left)} left")
-    parts.append(counted(summary.decisions.total(), "lead"))
-    if summary.failed:
-        parts.append(f"{summary.failed.total():,} failed")
-    return ", ".join(parts)
-
-
-def _print_results(file: ScanFile, summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> None:
-    """Print a line for each row or for the first leads, a summary, and which files there are."""
-    lines = [*_row_lines(file, summary.decisions.total())]
-    lines += [*_summary_lines(summary, skipped, bundle), f"Scan: {shown(str(file.path))}"]
-    typer.echo("\n".join(lines))
-
-
-def row_line(row: Row) -> str:
-    """Return a line about a row: its decision, what raised it or the highest label, its source."""
-    # A label that is a lead says more than its family does.
-    ranked = sorted(row.leads, key=lambda one: (one.level != row.decision, one.kind != "label"))
-    parts = [f"{lead.title} {lead.score:.3f}" for lead in ranked[:1]]
-    parts += [f"keyword {hit.keyword!r}" for hit in row.keywords[:1]]
-    if row.is_lead and not parts:
-        parts = [why.removeprefix(f"{row.decision}: ") for why in row.why[-1:]]
-    elif row.scores and not row.is_lead:
-        name, score = max(row.scores.items(), key=lambda pair: pair[1])
-        parts = [f"{name} {score:.3f}"]
-    if row.reason is not None:
-        parts.append(f"{row.status}: {row.reason}")
-    return shown(f"{row.decision:9} {', '.join(dict.fromkeys(parts)):28} {row.source}")
-
-
-def _row_lines(file: ScanFile, leads: int) -> Iterator[str]:
-    if len(file) <= LISTED_INPUTS:
-        yield from map(row_line, file.rows())
-        return
-    if leads:
-        yield f"The first {min(LISTED_LEADS, leads)} of {leads:,} leads:"
-    order = f"place, score DESC, image.id LIMIT {LISTED_LEADS}"
-    for _, row in file.numbered_rows("place < 2", (), order):
-        yield row_line(row)
-
-
-def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> Iterator[str]:
-    if not summary.images:
-        yield "No images found."
-    else:
-        before = f", {summary.skipped:,} of them done before" if summary.skipped else ""
-        yield (
-            f"{counted(summary.images, 'image')}{before}, in {duration(summary.seconds)} "
-            f"({summary.rate:.1f}/s) with {bundle.title}."
-        )
-    if summary.statuses[Status.DEGRADED]:
-        yield f"Damaged or incomplete, but scored: {summary.statuses[Status.DEGRADED]:,}."
-    if summary.failed:
-        yield f"Failed, and so not cleared: {_listed(summary.failed)}."
-        ((most, _),) = summary.failed.most_common(1)
-        if most in _MISPLACED and summary.failed.total() == summary.images:
-            yield from (
-                f"No image of {shown(table)} could be read: name the folder where its paths begin "
-                "(--image-root), and a new --output."
-                for table in skipped.image_columns
-            )
-    if summary.repeated:
-        yield f"Named more than once: {summary.repeated:,}."
-    if skipped.other_files or skipped.hidden:
-        yield (
-            f"Skipped: {counted(skipped.other_files, 'other file')}, "
-            f"{skipped.hidden:,} hidden. Name them to scan them."
-        )
-    for table, names in skipped.image_columns.items():
-        yield shown(f"{table}: images from {', '.join(map(repr, names))}.")
-    if summary.decisions:
-        products = f" They may show: {_listed(summary.leads)}." if summary.leads else ""
-        yield f"Leads: {_listed(summary.decisions)}.{products}"
-        yield "A lead is not a verdict: a photo does not identify a product."
-    elif summary.images > summary.failed.total():
-        yield "No leads."
-    if summary.audited:
-        yield (
-            f"Audit sample: {counted(summary.audited, 'clear image')}, drawn at random. Look at "
-            "them too: what they show says how much was missed (recognizer measure)."
-        )
-
-
-def _listed(counts: Counter[Any]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common())

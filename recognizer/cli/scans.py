@@ -1,7 +1,9 @@
 """The verbs for scans that are done: ``decide``, ``compare``, ``rows``, ``merge``, ``similar``."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
@@ -9,24 +11,10 @@ from typer import Argument, Option
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json
 from recognizer.cli.progress import print_table, shown, working
-from recognizer.cli.scan import row_line
-from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
-from recognizer.model.bundle import bundles_behind
-from recognizer.policy.values import Policy
-from recognizer.rows import (
-    DecisionDiff,
-    Ranking,
-    ScanFile,
-    decide_again,
-    find_copies,
-    group_copies,
-    merge,
-    similar_images,
-    write_listings,
-    write_rows,
-)
-from recognizer.rows.deciding import LEAD_COUNTS, compare
+
+if TYPE_CHECKING:
+    from recognizer.rows import DecisionDiff
 
 
 def decide_command(
@@ -41,6 +29,10 @@ def decide_command(
     No image is read and no model is run. The rows that change are changed in the scan's file, all
     or none of them.
     """
+    from recognizer.model.bundle import bundles_behind
+    from recognizer.policy.values import Policy
+    from recognizer.rows import ScanFile, decide_again, group_copies
+
     bundles = bundles_behind(bundle)
     rules = Policy.load(policy, bundles[0].taxonomy)
     with ScanFile(scan, write=not dry_run) as file, working(f"Deciding {scan}"):
@@ -62,17 +54,20 @@ def compare_command(
     as_json: options.JsonOption = False,
 ) -> None:
     """Show which decisions changed between two scans, and the images that changed most."""
-    with ScanFile(before) as one, ScanFile(after) as other, working("Comparing"):
-        found = compare(one, other, top=top)
+    from recognizer.rows import ScanFile
+    from recognizer.rows.deciding import compare
+
+    with ScanFile(before) as old_scan, ScanFile(after) as new_scan, working("Comparing"):
+        result = compare(old_scan, new_scan, top=top)
     if as_json:
-        print_json(found.to_json())
+        print_json(result.to_json())
         return
-    was, now = found.images
-    typer.echo(f"{was:,} images before, {now:,} after, {found.common.rows:,} in both")
-    if found.replaced:
-        typer.echo(f"{found.replaced:,} have other bytes than before, and are not compared")
-    _print_diff(found.common)
-    for change in found.changes:
+    was, now = result.images
+    typer.echo(f"{was:,} images before, {now:,} after, {result.common.rows:,} in both")
+    if result.replaced:
+        typer.echo(f"{result.replaced:,} have other bytes than before, and are not compared")
+    _print_diff(result.common)
+    for change in result.changes:
         old, new = change.before, change.after
         typer.echo(f"{shown(new.source)}: {old.decision} to {new.decision}, {change.by:+.3f}")
         for sentence in new.why or old.why:
@@ -80,6 +75,8 @@ def compare_command(
 
 
 def _print_diff(diff: DecisionDiff) -> None:
+    from recognizer.rows.deciding import LEAD_COUNTS
+
     if diff.leads:
         print_table(
             "Leads by product",
@@ -111,6 +108,9 @@ def rows_command(
     in how many others a near-copy of its best image is. With --policy, the policy of the rows, it
     also has the text of the action.
     """
+    from recognizer.policy.values import Policy
+    from recognizer.rows import ScanFile, write_listings, write_rows
+
     if policy is not None and not listings:
         raise UsageError("--policy needs --listings")
     with ScanFile(scan) as file, working(f"Writing {output}"):
@@ -140,6 +140,9 @@ def merge_command(
     Of each image the latest row counts, and outcomes, thumbnails and embeddings are merged too. The
     inputs stay as they are, but for one that is the output too.
     """
+    from recognizer.model.bundle import bundles_behind
+    from recognizer.rows import Ranking, merge
+
     ranking = Ranking(bundles_behind(bundle))
     with working(f"Merging {len(inputs)} files"):
         merged = merge(inputs, output, ranking, allow_mixed=allow_mixed, only_pending=leads)
@@ -163,6 +166,10 @@ def similar_command(
     their rows. With PHOTO, similarity is the cosine of the model's features (scan --embeddings):
     1.0 is the same image or a near-copy; a similar image need not show the same product.
     """
+    from recognizer.cli.results import row_line
+    from recognizer.engine import Recognizer
+    from recognizer.rows import ScanFile, find_copies, similar_images
+
     if photo is None:
         with ScanFile(scan) as file, working(f"Comparing the images of {scan}"):
             count, groups = len(file), [*find_copies(file)]
@@ -177,8 +184,8 @@ def similar_command(
     with ScanFile(scan) as file, working("Comparing"):
         scored = recognizer.embed(photo)
         if scored.embedding is None:
-            found = scored.prediction
-            raise UsageError(f"{photo} has no embedding: {found.reason}: {found.detail}")
+            prediction = scored.prediction
+            raise UsageError(f"{photo} has no embedding: {prediction.reason}: {prediction.detail}")
         similar = similar_images(file, scored.embedding, recognizer.bundle.digest, top)
     for cosine, row in similar:
         typer.echo(f"{cosine:6.3f}  {row_line(row)}")

@@ -179,7 +179,7 @@ def measure_reviewed(
     if not kept:
         raise UsageError(
             f"no scored row was made by {bundle.title}, or none is near a threshold: name the "
-            "--bundle of the scan"
+            "--model of the scan"
         )
     scores, shown, lead = map(np.array, zip(*(one[:3] for one in kept), strict=True))
     stands_for = audit_weights(drawn, audited)

@@ -282,7 +282,7 @@ def bundle_behind(model: ModelReference, given: Sequence[str] | None) -> Bundle:
     offered = ", ".join(f"{bundle.title} ({bundle.digest[:12]})" for bundle in found)
     raise BundleNotFoundError(
         f"the rows were made by {model.title} ({model.digest[:12]}), and not by {offered}: "
-        "give its folder with --bundle"
+        "give its folder with --model"
     )
 
 

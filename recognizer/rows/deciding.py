@@ -103,7 +103,7 @@ def _changes(
         if digest not in bundles:
             raise UsageError(
                 f"rows were made by the model {digest[:12]}, and its thresholds are needed: give "
-                "its folder with --bundle"
+                "its folder with --model"
             )
         decider, last = Decider(bundles[digest], policy), 0
         while block := file.select(

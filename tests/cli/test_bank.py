@@ -114,7 +114,7 @@ def test_a_label_of_ones_own_is_that_of_a_bundle(photos: Path, tmp_path: Path) -
     bundle = write_tiny_bundle(tmp_path / "own-v1", taxonomy=taxonomy)
     given = ("bank", "add", tmp_path / "b", photos / "0.jpg", "--label", "whale_tooth")
     refuse(*given)
-    succeed(*given, "--bundle", bundle)
+    succeed(*given, "--model", bundle)
 
 
 def test_a_copy_of_a_known_item_is_a_lead(bank: Path, scanned: Scanned, tmp_path: Path) -> None:

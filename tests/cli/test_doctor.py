@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.cli import ExitCode, doctor, options
+from recognizer.cli import ExitCode, model, options
 from recognizer.model.bundle import load_bundle, write_bundle
 from recognizer.model.description import SelfTest
 from recognizer.model.self_test import with_self_test
@@ -45,7 +45,7 @@ def test_a_model_that_says_something_else_here_or_was_changed(bundle: Path) -> N
 
 
 def test_a_broken_library(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(doctor._MODULES, "opencv-python-headless", "no_such_library")
+    monkeypatch.setitem(model._MODULES, "opencv-python-headless", "no_such_library")
     assert "opencv-python-headless: broken: No module named" in refuse("doctor", bundle).stderr
 
 

@@ -29,6 +29,6 @@ def test_a_changed_model_is_noticed(tmp_path: Path) -> None:
     changed = write_tiny_bundle(tmp_path / "tiny-v1")
     with (changed / "model.onnx").open("ab") as file:
         file.write(b"\0")
-    for done in (invoke("info", changed), invoke("scan", "x.jpg", "--bundle", changed)):
+    for done in (invoke("info", changed), invoke("scan", "x.jpg", "--model", changed)):
         assert done.exit_code == ExitCode.MODEL
         assert "it was changed or is incomplete" in done.stderr

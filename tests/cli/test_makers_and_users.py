@@ -65,7 +65,7 @@ def bundles(place: Path, data: Path, photos: dict[str, Path]) -> dict[str, Path]
             succeed("calibrate", parent, "--data", held, "--output", output)
         else:
             product = ("rhino_horn", "seahorse")[before.count("enroll")]
-            succeed("enroll", product, photos[product], "--bundle", parent, "--output", output)
+            succeed("enroll", product, photos[product], "--model", parent, "--output", output)
         made[order] = output
     return {" ".join(order): folder for order, folder in made.items()}
 
@@ -95,11 +95,11 @@ def test_everything_works_with_it(
     _, bundle = made
     assert "ivory_worked" in succeed("evaluate", bundle.path, "--data", data, "--rounds", 5).stdout
     scan, report = tmp_path / "scan.sqlite", tmp_path / "report.html"
-    succeed("scan", photos["coral"], "--bundle", bundle.path, "--output", scan, "--workers", 1)
+    succeed("scan", photos["coral"], "--model", bundle.path, "--output", scan, "--workers", 1)
     rows = read_rows(scan)
     assert {row["model"]["digest"] for row in rows} == {bundle.digest}
     assert set(rows[0]["scores"]) == set(bundle.label_names)
-    succeed("report", scan, "--bundle", bundle.path, "--output", report)
+    succeed("report", scan, "--model", bundle.path, "--output", report)
     assert bundle.title in report.read_text()
-    told = succeed("enroll", "coral", photos["coral"], "--bundle", bundle.path, "--check")
+    told = succeed("enroll", "coral", photos["coral"], "--model", bundle.path, "--check")
     assert told.stdout.startswith("coral: 3 photos of 1 source")

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from recognizer.cli import EXAMPLES, VERBS, load_verb
-from tests.conftest import run_python, succeed
+from recognizer.cli import ExitCode
+from recognizer.commands import EXAMPLES, VERBS, load_verb
+from tests.conftest import invoke, run_python, succeed
 
 OWN_WORDS = {
     "--output": "what is written there",
-    "--bundle": "the released one, or that which made the rows",
+    "--model": "the released one, or that which made the rows",
     "--label": "of what is added, or of what is listed",
     "--top": "of what",
     "--split": "which there are",
@@ -46,14 +47,25 @@ def given_options() -> Iterator[tuple[str, str, list[str], Any]]:
                 yield verb, long, letters, parameter
 
 
-def test_help_needs_no_extra() -> None:
+HEAVY = ("numpy", "cv2", "PIL", "onnxruntime", "simplejpeg", "msgspec", "sqlite3", "jinja2", "rich")
+
+
+def test_help_needs_no_extra_and_loads_nothing_heavy() -> None:
     script = (
-        "import sys; from recognizer.cli import VERBS, load_verb;"
+        "import sys; from recognizer.commands import VERBS, load_verb;"
         "from recognizer.cli.options import EXTRAS;"
         "sys.modules.update({name: None for _, modules in EXTRAS.values() for name in modules});"
-        "[load_verb(verb) for verb in VERBS]"
+        "[load_verb(verb) for verb in VERBS];"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
     )
-    assert run_python("-c", script).returncode == 0
+    assert run_python("-c", script).stdout.strip() == "[]"
+
+
+def test_a_bundle_may_be_named_as_up_to_version_0_3() -> None:
+    for words in (("--bundle", "nowhere"), ("--bundle=nowhere",), ("-b", "nowhere")):
+        done = invoke("policy", "strict", *words, code=ExitCode.MODEL)
+        assert "no bundle 'nowhere'" in done.stderr
+    assert "--bundle" not in succeed("policy", "--help").stdout
 
 
 def test_an_option_has_one_letter_and_a_letter_one_option() -> None:

@@ -25,7 +25,7 @@ def test_a_policy_is_checked_against_the_model(tiny_bundle: Path, tmp_path: Path
         "[rules.label.rhino_horn]\nreview_rate = 0.05\n"
         "[rules.family.ivory]\nreview_probability = 0.3\n"
     )
-    checked = succeed("policy", policy, "--bundle", tiny_bundle)
+    checked = succeed("policy", policy, "--model", tiny_bundle)
     assert "of ivory" in checked.stdout
     assert "0.300" in checked.stdout
     for words in (

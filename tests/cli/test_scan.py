@@ -7,8 +7,10 @@ import pytest
 from typer.testing import Result
 
 from recognizer import __version__
-from recognizer.cli import VERBS, ExitCode
-from recognizer.cli.scan import default_output, row_line
+from recognizer.cli import ExitCode
+from recognizer.cli.results import row_line
+from recognizer.cli.scan import default_output
+from recognizer.commands import VERBS
 from recognizer.policy.values import CandidateKind
 from recognizer.rows import ScanFile
 from tests.conftest import invoke, read_rows, refuse, run_python
@@ -92,9 +94,10 @@ def test_of_many_photos_only_leads_are_shown(
 def test_failed_inputs(scan: Scan, tmp_path: Path) -> None:
     photos = (tmp_path / "gone.jpg", __file__)
     result = scan(*photos, "--quiet")
-    assert (result.exit_code, result.output) == (ExitCode.SOME_FAILED, "")
+    assert (result.exit_code, result.output) == (0, "2 images failed; see their rows\n")
+    assert scan(*photos, "--strict").exit_code == ExitCode.SOME_FAILED
     result = scan(*photos)
-    assert result.exit_code == ExitCode.SOME_FAILED
+    assert result.exit_code == ExitCode.DONE
     assert "failed: not_found" in result.stdout
     assert "unscored" in result.stdout
     assert "Failed, and so not cleared: not_found 1, not_an_image 1." in result.stdout
@@ -192,12 +195,12 @@ def test_tables_name_images_where_the_options_say(
     photo, table = listed
     table.write_text(f"image\n{photo}\n{photo}\n{photo.parent}/../{photo.parent.name}/x.jpg\n")
     result = scan(table)
-    assert result.exit_code == ExitCode.SOME_FAILED
+    assert result.exit_code == ExitCode.DONE
     assert "source_refused 2" in result.stdout
     assert "not_found 1" in scan(table, "--image-root", photo.parent).stdout
     place = f"{photo.parent.name}/{photo.name}"
     table.write_text(f"id,image\n1,{place}\n2,/{place}\n3,t.csv\n")  # which is no image
-    result = scan(table)
+    result = scan(table, "--strict")
     assert result.exit_code == ExitCode.SOME_FAILED
     assert f"No image of {table} could be read" in result.stdout
     assert "--image-root" in result.stdout
@@ -221,7 +224,7 @@ def test_tables_name_images_where_the_options_say(
         ("photo.jpg --output -", "a scan is written to a file"),
         ("photo.jpg --output nowhere/scan.sqlite", "nowhere does not exist; make it first"),
         (f"photo.jpg --output {__file__}", "not the file of a scan"),
-        ("photo.jpg --bundle nowhere", "no bundle 'nowhere'"),
+        ("photo.jpg --model nowhere", "no bundle 'nowhere'"),
         ("photo.jpg *.gif", "nothing matches"),
         ("photo.jpg ''", "a source without a name"),
         ("photo.jpg https://photos.example/a.jpg", "--allow-http"),
@@ -236,7 +239,7 @@ def test_mistakes(
     (tmp_path / "photo.jpg").touch()
     (tmp_path / "photos").mkdir()
     result = scan(*shlex.split(arguments))
-    assert result.exit_code == (ExitCode.MODEL if "--bundle" in arguments else ExitCode.USAGE)
+    assert result.exit_code == (ExitCode.MODEL if "--model" in arguments else ExitCode.USAGE)
     assert words in result.stderr
     assert "Traceback" not in result.output
     if "--provider" not in arguments:  # which a worker finds out
@@ -245,7 +248,7 @@ def test_mistakes(
 
 def test_a_defect_is_told_as_such(tmp_path: Path) -> None:
     code = (
-        "import sys, recognizer.model.bundle as b, recognizer.cli as c\n"
+        "import sys, recognizer.model.bundle as b, recognizer.commands as c\n"
         "b.load_bundle = lambda *_: 1 / 0\n"
         "sys.argv[1:] = ['scan', 'photo.jpg']\n"
         "c.main()\n"

@@ -63,7 +63,7 @@ def original(folder: Path, scan: Path, rows: list[Row], tiny_bundle: Path) -> Pa
         outcome("escalated", listing="L7", note=HOSTILE),
     ]
     store(scan, said)
-    of_listing = (scan, "--listing", "L7", "--title", HOSTILE, "-b", tiny_bundle)
+    of_listing = (scan, "--listing", "L7", "--title", HOSTILE, "-m", tiny_bundle)
     made = succeed("evidence", *of_listing, "-o", folder / "case")
     assert f"Case digest: {digest_of(folder / 'case')}" in made.stdout
     return folder / "case"
@@ -117,7 +117,7 @@ def test_a_case_holds_all_of_it_and_verifies(
     assert len((case / "data" / "outcomes.jsonl").read_text().splitlines()) == 3
     found = results(case, recognizer, digest_of(case).upper())
     assert set(found.values()) == {Result.OK}
-    verified = succeed("verify", case, "-b", tiny_bundle, "--digest", digest_of(case))
+    verified = succeed("verify", case, "-m", tiny_bundle, "--digest", digest_of(case))
     assert "unchanged" in verified.stdout
     assert verified.stdout.count("scored again") == 2
     unknown = invoke("verify", case)
@@ -212,7 +212,7 @@ def test_any_change_under_a_case_ends_with_exit_code_3(
         case "add":
             new = path.with_name(data.draw(st.sampled_from(["new", ".hidden", "\u00e9\n"])))
             data.draw(st.sampled_from([new.mkdir, new.touch]))()
-    done = invoke("verify", case, "--bundle", tiny_bundle)
+    done = invoke("verify", case, "--model", tiny_bundle)
     assert done.exit_code == ExitCode.SOME_FAILED, done.output
     if change in {"byte", "link"} and name != TAG_MANIFEST:  # a changed digest names its file
         assert name in done.stdout
@@ -351,7 +351,7 @@ def test_a_photo_that_two_listings_share_is_one_image(
 ) -> None:
     shared = [rows[0], replace(rows[0], item={"id": "L8"})]
     scan = write_scan(tmp_path / "scan.sqlite", shared)
-    options = ("--lead", rows[0].sha256, "-o", tmp_path / "case", "-b", tiny_bundle)
+    options = ("--lead", rows[0].sha256, "-o", tmp_path / "case", "-m", tiny_bundle)
     assert "case: 1 image\n" in succeed("evidence", scan, *options).stdout
 
 
@@ -371,7 +371,7 @@ def test_a_verdict_on_a_listing_that_words_have_raised_is_in_its_case(
     said = outcome(listing="L9")
     store(scan, [said])
     case = tmp_path / "case"
-    succeed("evidence", scan, "--listing", "L9", "-o", case, "-b", tiny_bundle)
+    succeed("evidence", scan, "--listing", "L9", "-o", case, "-m", tiny_bundle)
     page = (case / "data" / "index.html").read_text()
     assert "<td>confirmed</td>" in page
     assert "Nothing yet" not in page

@@ -198,7 +198,7 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) 
 
 COUNTED_IMPORT = """if True:
     import sqlite3
-    from recognizer.cli import main
+    from recognizer.commands import main
     from tests.work import Count
     connect, steps = sqlite3.connect, Count()
 

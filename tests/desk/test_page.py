@@ -313,7 +313,7 @@ def reported(tiny_bundle: Path, tmp_path: Path) -> Path:
 
 def test_the_command_writes_a_page(reported: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     output = tmp_path / "page.html"
-    always = ("report", reported, "--bundle", tiny_bundle, "--title", "T&T", "--output")
+    always = ("report", reported, "--model", tiny_bundle, "--title", "T&T", "--output")
     result = succeed(*always, output)
     assert str(output) in result.output.replace("\n", "")
     page = output.read_text(encoding="utf-8")
@@ -357,7 +357,7 @@ def test_a_report_of_a_file_with_huge_thumbnails(tiny_bundle: Path, tmp_path: Pa
     with closing(sqlite3.connect(output)) as database, database:
         database.execute("UPDATE thumbnail SET jpeg = zeroblob(200 << 20)")
     command = [*scan_command(tiny_bundle, output)[:3], "report", str(output)]
-    done = run_measured([*command, "--output", str(report), "--bundle", str(tiny_bundle)])
+    done = run_measured([*command, "--output", str(report), "--model", str(tiny_bundle)])
     assert done.code == 0, done.errors
     assert done.parent_mebibytes < 300
     assert report.stat().st_size < 10e6

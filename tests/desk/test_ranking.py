@@ -82,7 +82,7 @@ def test_listings_have_the_same_order_everywhere(tmp_path: Path, bundle: Bundle)
 
 
 def written(path: Path, output: Path, bundle: Path | None = None) -> str:
-    made = invoke("report", path, "--output", output, *([] if bundle is None else ["-b", bundle]))
+    made = invoke("report", path, "--output", output, *([] if bundle is None else ["-m", bundle]))
     assert made.exit_code == 0, made.output
     return output.read_text()
 
@@ -129,7 +129,7 @@ def test_a_listing_that_changed_is_shown_as_it_is_now(
     photo_folder("red", "green")
     table, scan, policy = (tmp_path / name for name in ("t.csv", "scan.sqlite", "p.toml"))
     policy.write_text("[keywords]\nwords = ['tusk', 'bangle']\n[reports]\npriority = 2\n")
-    options = ("--output", scan, "--policy", policy, "--bundle", tiny_bundle, "--workers", 1)
+    options = ("--output", scan, "--policy", policy, "--model", tiny_bundle, "--workers", 1)
     for title, reports in (("Old tusk", 1), ("White bangle", 3)):
         with table.open("w", newline="") as file:
             photos = [f"photos/{name}.jpg" for name in ("000_red", "001_green")]

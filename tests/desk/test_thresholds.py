@@ -349,7 +349,7 @@ def test_the_rules_of_a_product_are_kept(bundle: Bundle, tmp_path: Path) -> None
 
 
 def test_rows_of_another_model_are_no_ground(bundle: Bundle) -> None:
-    with pytest.raises(UsageError, match="name the --bundle"):
+    with pytest.raises(UsageError, match="name the --model"):
         measure_reviewed(bundle, [bare_row("a", 0.9, "review")], {})
     with pytest.raises(UsageError, match="a share over 0"):
         precise(bundle, GOOD, 50)
@@ -368,7 +368,7 @@ def data(labelled_photos: list[Photo]) -> Path:
 def scanned(data: Path, tiny_bundle: Path, tmp_path: Path) -> Path:
     """The scan of this folder."""
     path = tmp_path / "labelled.sqlite"
-    invoke("scan", data, "-b", tiny_bundle, "-o", path, "-w", 1)
+    invoke("scan", data, "-m", tiny_bundle, "-o", path, "-w", 1)
     return path
 
 
@@ -376,7 +376,7 @@ def test_labelled_photos_give_a_table_and_a_policy(
     tiny_bundle: Path, data: Path, scanned: Path, tmp_path: Path
 ) -> None:
     policy = tmp_path / "next.toml"
-    of_data = ("-s", scanned, "-b", tiny_bundle, *TEAM, "--labels", data)
+    of_data = ("-s", scanned, "-m", tiny_bundle, *TEAM, "--labels", data)
     result = succeed("thresholds", *of_data, "-o", policy, "--policy", "strict")
     assert "36 labelled photos" in result.stdout
     assert "at least" in result.stdout  # not a precision of 100 %: no photo of these is over it
@@ -402,7 +402,7 @@ def test_a_manifest_says_what_photos_show(
     ]
     manifest = tmp_path / "labels.csv"
     manifest.write_text("\n".join(["sha256,label,source,split", *lines, f"{'0' * 64},bone,x,test"]))
-    of_data = ("thresholds", "-s", scanned, "-b", tiny_bundle, *TEAM, "--labels", manifest)
+    of_data = ("thresholds", "-s", scanned, "-m", tiny_bundle, *TEAM, "--labels", manifest)
     assert "27 labelled photos" in succeed(*of_data).stdout
     assert "36 labelled photos" in succeed(*of_data, "--split", "all").stdout
     assert "no scored photo of these" in refuse(*of_data, "--split", "validation").stderr
@@ -444,6 +444,6 @@ def test_outcomes_give_a_policy_if_they_say_enough(
 def test_mistakes_are_named(
     options: list[str], words: str, tiny_bundle: Path, data: Path, scanned: Path
 ) -> None:
-    of_data = ("thresholds", "-s", scanned, "-b", tiny_bundle, *TEAM, "--labels", data)
+    of_data = ("thresholds", "-s", scanned, "-m", tiny_bundle, *TEAM, "--labels", data)
     result = refuse(*of_data, *options)
     assert words in " ".join(result.stderr.split())

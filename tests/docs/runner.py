@@ -8,7 +8,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from recognizer.cli import ExitCode, app
+from recognizer.cli import ExitCode
+from recognizer.commands import app
 from tests.docs.blocks import ROOT, Block, is_ours, words
 
 # Programs that any machine has and that need nothing else.

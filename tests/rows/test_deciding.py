@@ -166,7 +166,7 @@ def test_rows_of_several_models_are_decided_by_their_own_thresholds(
     again(path, Policy(), *bundles)
     assert [row.decision for row in read_scan(path)] == ["clear", "review"]
     for missing in bundles:
-        with pytest.raises(UsageError, match=r"made by the model .*--bundle"):
+        with pytest.raises(UsageError, match=r"made by the model .*--model"):
             again(path, Policy(name="p", default=rule(0.001)), missing)
     assert [row.policy.name for row in read_scan(path)] == ["default", "default"]
 
@@ -174,7 +174,7 @@ def test_rows_of_several_models_are_decided_by_their_own_thresholds(
 def test_what_cannot_be_decided_is_left_as_it_is(bundle: Bundle, tmp_path: Path) -> None:
     path = write_scan(tmp_path / "a", [scored_row("a.jpg", 0.1)])  # of a model that nobody has
     before = read_scan(path)
-    with pytest.raises(UsageError, match=r"made by the model 000000000000, .*--bundle"):
+    with pytest.raises(UsageError, match=r"made by the model 000000000000, .*--model"):
         again(path, Policy(), bundle)
     with pytest.raises(ScanFileError, match="for reading only"), ScanFile(path) as file:
         decide_again(file, Policy(), [bundle])
@@ -203,7 +203,7 @@ def test_the_command_prints_what_changes(tiny_bundle: Path, tmp_path: Path) -> N
     policy.write_text("review_rate = 0.05\n")
     arguments = ("decide", path, "--policy", policy)
     refuse(*arguments)
-    arguments = (*arguments, "--bundle", tiny_bundle)
+    arguments = (*arguments, "--model", tiny_bundle)
     for options, done in [(("--dry-run",), "would be decided"), ((), "decided")]:
         result = succeed(*arguments, *options)
         assert "clear to review: 1" in result.stdout

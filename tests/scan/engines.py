@@ -57,7 +57,7 @@ def scan_into(
 
 def scan_command(bundle: Path, output: Path, *arguments: object) -> list[str]:
     """A scan on the command line, as a process of its own."""
-    given = ["scan", *arguments, "--bundle", bundle, "--output", output]
+    given = ["scan", *arguments, "--model", bundle, "--output", output]
     return [sys.executable, "-m", "recognizer", *map(str, given)]
 
 
@@ -74,7 +74,7 @@ def count_rows(path: Path) -> int:
 _MEASURED = """if True:
     import resource
     import sys
-    from recognizer.cli import main
+    from recognizer.commands import main
     try:
         main()
     finally:  # of this program alone: getrusage also counts what was forked

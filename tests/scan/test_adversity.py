@@ -17,7 +17,7 @@ from tests.scan.engines import MakeFolder, scan_command, scan_into
 
 LIMITED = """if True:
     import resource
-    from recognizer.cli import main
+    from recognizer.commands import main
     # As a full disk does it: what is over the limit is not written.
     resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
     main()

@@ -270,7 +270,7 @@ def group_is_gone(leader: int) -> bool:
 
 WITH_SLOW_ENGINE = """if True:
     import sys, recognizer.scan
-    from recognizer.cli import main
+    from recognizer.commands import main
     from tests.scan.engines import SlowPayload
     sys.modules["recognizer.scan.run"].WorkerPayload = SlowPayload
     main()

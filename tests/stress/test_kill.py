@@ -57,7 +57,7 @@ def test_the_rows_of_a_scan_that_is_killed_are_those_of_one_that_is_not(
 ) -> None:
     folder, output, unbroken = tmp_path / "photos", tmp_path / "a.sqlite", tmp_path / "b.sqlite"
     make_photos(folder, images)
-    options = (folder, "--quiet", "--workers", 2)
+    options = (folder, "--quiet", "--strict", "--workers", 2)
     command, undisturbed = (scan_command(tiny_bundle, p, *options) for p in (output, unbroken))
     rng = random.Random(SEED)
     most = images // (3 * kills)  # a batch and a moment later, so that some is left at the end

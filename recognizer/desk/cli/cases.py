@@ -1,21 +1,21 @@
 """Case folders of leads: ``recognizer evidence`` makes one, ``verify`` checks it."""
 
+from __future__ import annotations
+
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
 from recognizer.cli import ExitCode, options
 from recognizer.cli.progress import require_none_failed, shown, working
-from recognizer.desk.cli.inputs import open_reviewed, read_original
-from recognizer.desk.evidence import find_leads, write_case
-from recognizer.desk.verify import Result, verify_case
-from recognizer.engine import Recognizer
 from recognizer.errors import BundleNotFoundError
-from recognizer.model.bundle import bundle_behind
-from recognizer.model.description import ModelReference, counted
+
+if TYPE_CHECKING:
+    from recognizer.engine import Recognizer
+    from recognizer.model.description import ModelReference
 
 
 def evidence_command(
@@ -38,6 +38,12 @@ def evidence_command(
     The exit code is 3 if an original could not be read. The case digest that is printed stands
     for every byte of the folder: note it elsewhere. Needs the extra `desk`.
     """
+    from recognizer.desk.cli.inputs import open_reviewed, read_original
+    from recognizer.desk.evidence import find_leads, write_case
+    from recognizer.engine import Recognizer
+    from recognizer.model.bundle import bundle_behind
+    from recognizer.model.description import counted
+
     options.require_extra("desk", "bagit")
     with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
         rows = find_leads(file, leads or [], listings or [])
@@ -65,6 +71,10 @@ def verify_command(
     The exit code is 3 if a check failed or could not be done. Without --digest, a case that was
     replaced as a whole goes unnoticed.
     """
+    from recognizer.desk.verify import Result, verify_case
+    from recognizer.engine import Recognizer
+    from recognizer.model.bundle import bundle_behind
+    from recognizer.model.description import counted
 
     def load(reference: ModelReference) -> Recognizer | None:
         try:

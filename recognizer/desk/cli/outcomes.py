@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
@@ -12,15 +12,10 @@ from typer import Argument, Option
 from recognizer.cli import options
 from recognizer.cli.options import print_json
 from recognizer.cli.progress import print_table, require_none_failed, working
-from recognizer.desk.cli.inputs import open_reviewed, read_original
-from recognizer.desk.decided import about_images, count_unknown, write_dataset
-from recognizer.desk.measure import MIN_DECIDED, Measurement, Precision, measure_outcomes
-from recognizer.desk.outcomes import OUTCOMES, Outcomes, read_outcomes
 from recognizer.errors import UsageError
-from recognizer.model.description import counted
-from recognizer.rows import ScanFile
-from recognizer.rows.export import write_records
-from recognizer.taxonomy import load_taxonomy, unknown_name
+
+if TYPE_CHECKING:
+    from recognizer.desk.measure import Measurement, Precision
 
 app = options.group("Import, export and use what reviewers found out about leads.")
 
@@ -36,6 +31,10 @@ def import_(
     An outcome that names a listing of the scan and no image is about those images of the listing
     that are leads.
     """
+    from recognizer.desk.decided import about_images, count_unknown
+    from recognizer.desk.outcomes import Outcomes, read_outcomes
+    from recognizer.rows import ScanFile
+
     target = outcomes or scan
     with ScanFile(scan) as file, Outcomes(target, write=True, create=True) as found_out:
         with found_out.file.transaction(), working(f"Reading {len(files)} files"):
@@ -58,6 +57,9 @@ def export(
     raw: options.RawOption = False,
 ) -> None:
     """Write all outcomes, in the order in which they were added, to a file."""
+    from recognizer.desk.outcomes import OUTCOMES, Outcomes
+    from recognizer.rows.export import write_records
+
     with Outcomes(outcomes or scan) as found_out:
         if str(output) == "-":
             for outcome in found_out:
@@ -86,6 +88,11 @@ def dataset(
 
     The exit code is 3 if an image could not be read.
     """
+    from recognizer.desk.cli.inputs import open_reviewed, read_original
+    from recognizer.desk.decided import write_dataset
+    from recognizer.model.description import counted
+    from recognizer.taxonomy import load_taxonomy, unknown_name
+
     if rejected_as is not None and rejected_as not in load_taxonomy().labels:
         names = [*load_taxonomy().labels]
         raise UsageError(f"--rejected-as: {unknown_name('label', rejected_as, names)}")
@@ -114,6 +121,9 @@ def measure_command(
 
     Intervals are 95 % intervals. Misses need an audit sample (`recognizer scan --audit-rate`).
     """
+    from recognizer.desk.cli.inputs import open_reviewed
+    from recognizer.desk.measure import measure_outcomes
+
     with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
         rows = ((file.name_of(row), row) for row in file.rows())
         found = measure_outcomes(rows, found_out)
@@ -124,6 +134,9 @@ def measure_command(
 
 
 def _print(found: Measurement) -> None:
+    from recognizer.desk.measure import MIN_DECIDED
+    from recognizer.model.description import counted
+
     print_table(
         f"{found.leads:,} leads of {counted(found.images, 'image')}, {found.decided:,} decided",
         [

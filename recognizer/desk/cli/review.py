@@ -1,5 +1,7 @@
 """The review queue: ``recognizer review`` serves it to a team, ``report`` writes it to a file."""
 
+from __future__ import annotations
+
 import secrets
 import signal
 import socket
@@ -8,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer import Option
@@ -17,13 +19,10 @@ from recognizer._atomic import require_page
 from recognizer.cli import options
 from recognizer.cli.options import require_extra
 from recognizer.cli.progress import working
-from recognizer.desk.cli.inputs import read_original
-from recognizer.desk.outcomes import Outcome
-from recognizer.desk.page import write_report
 from recognizer.errors import UsageError
-from recognizer.model.bundle import bundles_behind
-from recognizer.policy.values import Policy
-from recognizer.rows.export import require_decided_by
+
+if TYPE_CHECKING:
+    from recognizer.desk.outcomes import Outcome
 
 DEFAULT_PORT = 8420
 GRACE_SECONDS = 5  # for answers that are under way when the server is stopped
@@ -66,6 +65,11 @@ def review_command(
     What reviewers say is stored at once. The server can be stopped and started at any time, and new
     rows of a scan appear by themselves. With --policy, its actions are shown with the listings.
     """
+    from recognizer.desk.cli.inputs import read_original
+    from recognizer.model.bundle import bundles_behind
+    from recognizer.policy.values import Policy
+    from recognizer.rows.export import require_decided_by
+
     require_extra("desk", "starlette", "uvicorn", "itsdangerous")
     import uvicorn
 
@@ -171,6 +175,10 @@ def report_command(
     outcomes import reads the file. The page holds thumbnails of the images: keep it as
     confidential as they are.
     """
+    from recognizer.desk.cli.inputs import read_original
+    from recognizer.desk.page import write_report
+    from recognizer.model.bundle import bundles_behind
+
     require_page(output)
     with working(f"Writing {output}"):
         write_report(

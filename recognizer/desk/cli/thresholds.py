@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Option
@@ -15,21 +15,13 @@ from recognizer._atomic import replacing, require_own
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json
 from recognizer.cli.progress import print_table, working
-from recognizer.desk.cli.inputs import open_reviewed
-from recognizer.desk.thresholds import (
-    Choice,
-    LabelledPhoto,
-    choose,
-    measure_labelled,
-    measure_reviewed,
-    policy_of,
-)
 from recognizer.errors import UsageError
-from recognizer.model.bundle import Bundle, bundle_behind
-from recognizer.model.description import Estimate, percent
-from recognizer.policy.values import Policy, policy_toml
-from recognizer.rows import ScanFile
-from recognizer.taxonomy import load_taxonomy, unknown_name
+
+if TYPE_CHECKING:
+    from recognizer.desk.thresholds import Choice, LabelledPhoto
+    from recognizer.model.bundle import Bundle
+    from recognizer.model.description import Estimate
+    from recognizer.rows import ScanFile
 
 MAX_STEPS = 12  # choices that are printed
 _MANIFEST = "manifest.csv"
@@ -72,6 +64,11 @@ def thresholds_command(
     leads enough show a product (--precision). The other rules are those of --policy. Intervals are
     95 % intervals.
     """
+    from recognizer.desk.cli.inputs import open_reviewed
+    from recognizer.desk.thresholds import choose, measure_labelled, measure_reviewed, policy_of
+    from recognizer.model.bundle import bundle_behind
+    from recognizer.policy.values import Policy, policy_toml
+
     if (cases_per_reviewer is None) == (precision is None):
         raise UsageError("give --cases-per-reviewer (and --reviewers), or --precision")
     if labels is not None and outcomes is not None:
@@ -130,6 +127,9 @@ def _labelled_photos(
     scan: ScanFile, labels: Path, split: str, bundle: Bundle
 ) -> Iterator[LabelledPhoto]:
     """Yield the scored photos of a scan whose label is known."""
+    from recognizer.desk.thresholds import LabelledPhoto
+    from recognizer.taxonomy import load_taxonomy, unknown_name
+
     folder = labels if labels.is_dir() else labels.parent
     manifest = labels if labels.is_file() else labels / _MANIFEST
     own = folder / "taxonomy.toml"
@@ -213,6 +213,8 @@ def _print_choice(choice: Choice, bundle: Bundle) -> None:
 
 
 def _share(estimate: Estimate | None) -> str:
+    from recognizer.model.description import percent
+
     if estimate is None:
         return "-"
     if estimate.value == 1:  # "100" would be read as a promise

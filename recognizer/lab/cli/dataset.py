@@ -1,9 +1,11 @@
 """``recognizer dataset``: split and check labelled photos, and describe custom labels."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
@@ -11,23 +13,11 @@ from typer import Argument, Option
 from recognizer._atomic import check_place, make_folder
 from recognizer.cli import ExitCode, options
 from recognizer.cli.progress import print_table, show_stage, shown, working
-from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError, UsageError
-from recognizer.lab.dataset.check import check_data
-from recognizer.lab.dataset.labels import UNDECIDED, check_labels, count_labels, write_template
-from recognizer.lab.dataset.layouts import read_collection
-from recognizer.lab.dataset.manifest import (
-    LABELS,
-    MANIFEST,
-    SPLITS,
-    Photo,
-    load_data,
-    write_manifest,
-)
-from recognizer.lab.dataset.new_manifest import NewManifest, make_manifest
-from recognizer.lab.dataset.outputs import run_photos
-from recognizer.model.description import counted
-from recognizer.taxonomy import Kind, load_taxonomy
+
+if TYPE_CHECKING:
+    from recognizer.lab.dataset.manifest import Photo
+    from recognizer.lab.dataset.new_manifest import NewManifest
 
 MAX_SHOWN = 20  # suspects and files that are printed; the rest is counted
 
@@ -65,6 +55,10 @@ def split(
     as its sources allow. The photos stay where they are. The same data and seed give the same
     split. The exit code is 3 if some photos had to be left out.
     """
+    from recognizer.lab.dataset.layouts import read_collection
+    from recognizer.lab.dataset.manifest import LABELS, MANIFEST, write_manifest
+    from recognizer.lab.dataset.new_manifest import make_manifest
+
     if test + validation >= 1:
         raise UsageError(
             f"--test {test} and --validation {validation}: nothing is left to train on"
@@ -119,6 +113,8 @@ def _print_split(made: NewManifest) -> None:
 
 def print_counts(photos: Sequence[Photo]) -> None:
     """Print how many photos and sources each label has in each split."""
+    from recognizer.lab.dataset.manifest import SPLITS
+
     sources: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for photo in photos:
         sources[photo.label, photo.split].append(photo.source)
@@ -143,6 +139,10 @@ def labels(
     know: edit it, and run this again. The exit code is 2 if an entry breaks a rule, or a label of
     the photos is not known.
     """
+    from recognizer.lab.dataset.labels import UNDECIDED, check_labels, count_labels, write_template
+    from recognizer.lab.dataset.manifest import LABELS
+    from recognizer.taxonomy import Kind, load_taxonomy
+
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; make it first")
     form = f"LABEL=KIND, the kind one of {', '.join(Kind)}"
@@ -190,6 +190,9 @@ def check(
     Prints missing, changed or undecodable files, unknown labels, sources in test and another split,
     and near-duplicates across splits; the exit code is then 2.
     """
+    from recognizer.lab.dataset.check import check_data
+    from recognizer.model.description import counted
+
     with show_stage("reading photos") as progress:
         photos, problems = check_data(data, progress)
     print_counts(photos)
@@ -210,6 +213,10 @@ def suspects(
 
     Most of them are right and only unusual: look before you correct one.
     """
+    from recognizer.engine import Recognizer
+    from recognizer.lab.dataset.manifest import load_data
+    from recognizer.lab.dataset.outputs import run_photos
+
     options.require_extra("lab", "cleanlab", "sklearn")
     from recognizer.lab.dataset.suspects import find_suspects, write_suspects
 

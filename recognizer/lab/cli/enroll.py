@@ -1,5 +1,7 @@
 """``recognizer enroll``: a product added to a bundle, or strengthened, from a few photos."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Annotated
 
@@ -8,9 +10,7 @@ from typer import Argument, Option
 
 from recognizer.cli.options import BundleOption, output_option
 from recognizer.cli.progress import require_none_failed, show_progress
-from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
-from recognizer.scan import expand
 
 
 def enroll_command(
@@ -36,7 +36,9 @@ def enroll_command(
     out and scored. The new bundle is used like
     any other. The exit code is 3 if a photo could not be read. Needs the extra `enroll`.
     """
+    from recognizer.engine import Recognizer
     from recognizer.lab.enrolment import enroll
+    from recognizer.scan import expand
 
     if (output is None) != check:
         raise UsageError("give either --output, the folder of the new bundle, or --check")
@@ -58,5 +60,5 @@ def enroll_command(
         typer.echo(note, err=True)
     typer.echo("\n".join(found.lines()))
     if found.path is not None:
-        typer.echo(f"Wrote {found.path}; use it with --bundle {found.path}")
+        typer.echo(f"Wrote {found.path}; use it with --model {found.path}")
     require_none_failed(f"Skipped {path}: {why}" for path, why in found.unreadable.items())

@@ -8,21 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markdown import Markdown
 from typer import Argument, Option
 
 from recognizer._atomic import require_own, require_page
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json, require_extra, to_json
 from recognizer.cli.progress import print_table, print_wide, show_progress, show_stage
-from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError, UsageError
-from recognizer.lab.dataset.manifest import Photo, corrected, load_data
-from recognizer.lab.evaluation.templates import render
-from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.folders import check_output
-from recognizer.policy.values import FALSE_POSITIVE_RATES
-from recognizer.prediction import Prediction
+
+if TYPE_CHECKING:
+    from recognizer.engine import Recognizer
+    from recognizer.lab.dataset.manifest import Photo
+    from recognizer.model.bundle import Bundle
+    from recognizer.prediction import Prediction
 
 if TYPE_CHECKING:
     from recognizer.lab.evaluation.evaluate import Evaluation, Measured
@@ -72,6 +70,11 @@ def evaluate_command(
     It runs the ONNX file of the bundle, on all photos at one size and JPEG quality, which else may
     tell where a photo is from. Negatives are all photos without a product.
     """
+    from rich.markdown import Markdown
+
+    from recognizer.engine import Recognizer
+    from recognizer.lab.evaluation.templates import render
+
     require_extra("lab", "matplotlib", "sklearn")
     from recognizer.lab.evaluation.evaluate import evaluate, photos_of_split
     from recognizer.lab.evaluation.out_of_fold import measure_out_of_fold, read_out_of_fold
@@ -144,6 +147,8 @@ def _write_files(
 
 def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
     """Return labelled photos, with the corrections of labels that a bundle was made with."""
+    from recognizer.lab.dataset.manifest import corrected, load_data
+
     photos = found = load_data(data, bundle.taxonomy)
     try:
         for table in bundle.training.recipe.get("corrections", []) if bundle.training else []:
@@ -199,6 +204,10 @@ def _score(
 
 def print_evaluation(*evaluations: Evaluation) -> None:
     """Print the tables of evaluations, and what their figures are worth."""
+    from rich.markdown import Markdown
+
+    from recognizer.lab.evaluation.templates import render
+
     for evaluation in evaluations:
         print_wide(Markdown(render("evaluation.md.j2", e=evaluation)))
 
@@ -212,6 +221,11 @@ def calibrate_command(
 
     These are the photos of the split `validation`.
     """
+    from recognizer.engine import Recognizer
+    from recognizer.model.bundle import load_bundle
+    from recognizer.model.folders import check_output
+    from recognizer.policy.values import FALSE_POSITIVE_RATES
+
     require_extra("lab", "matplotlib", "sklearn")
     from recognizer.lab.evaluation.calibrate import calibrate_bundle
     from recognizer.lab.evaluation.figures import MIN_FOR_CALIBRATION

@@ -13,9 +13,6 @@ from recognizer.cli import options
 from recognizer.cli.options import output_option, require_extra
 from recognizer.cli.progress import duration, show_progress
 from recognizer.errors import UsageError
-from recognizer.lab.dataset.manifest import load_data
-from recognizer.lab.training.config import DEFAULT_RECIPE, load_config
-from recognizer.model.folders import check_output
 
 if TYPE_CHECKING:
     from recognizer.lab.training.runs import Stage
@@ -31,7 +28,7 @@ def train_command(
             metavar="RECIPE",
             help="A TOML file, or a recipe of this package: small-cpu, wildlife.",
         ),
-    ] = DEFAULT_RECIPE,
+    ] = "small-cpu",
     output: Annotated[
         Path | None, output_option("The recipe's folder.", show_default="runs/ and its name")
     ] = None,
@@ -44,6 +41,9 @@ def train_command(
 
     The same command again resumes training where it was stopped.
     """
+    from recognizer.lab.dataset.manifest import load_data
+    from recognizer.lab.training.config import load_config
+
     require_extra("lab")
     from recognizer.lab.training.runs import open_recipe, train_recipe
 
@@ -100,6 +100,9 @@ def export_command(
     ] = None,
 ) -> None:
     """Export to ONNX, set thresholds, measure on the test split and write the model card."""
+    from recognizer.lab.dataset.manifest import load_data
+    from recognizer.model.folders import check_output
+
     require_extra("lab")
     from recognizer.lab.cli.evaluate import print_evaluation
     from recognizer.lab.training.export import export_bundle

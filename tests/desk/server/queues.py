@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from recognizer.cli import main
+from recognizer.commands import main
 from recognizer.desk.app import make_app
 from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
 from recognizer.desk.photos import Photos

@@ -20,7 +20,7 @@ def photos(photo_folder: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def enroll(tiny_bundle: Path, photos: Path, others: Path) -> Callable[..., Result]:
-    base = ("enroll", "rhino_horn", photos, "--bundle", tiny_bundle, "--negatives", others)
+    base = ("enroll", "rhino_horn", photos, "--model", tiny_bundle, "--negatives", others)
     return lambda *options: invoke(*base, *options)
 
 

@@ -46,7 +46,7 @@ def test_the_command_lists_and_writes(recognizer: Recognizer, tmp_path: Path) ->
     write_photos(root, 15)
     (root / "ceramic" / "03.jpg").write_bytes(encoded(picture("red", seed=703)))
     table = tmp_path / "suspects.csv"
-    options = ("-d", root, "-b", recognizer.bundle.path, "-o", table)
+    options = ("-d", root, "-m", recognizer.bundle.path, "-o", table)
     succeed("dataset", "suspects", *options)
     refuse("dataset", "suspects", *options[:-1], tmp_path / "nowhere" / "x.csv")
     with table.open() as file:

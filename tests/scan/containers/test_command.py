@@ -40,7 +40,7 @@ def test_all_that_strangers_send_ends_in_rows(tiny_bundle: Path, tmp_path: Path)
     for name, data in files.items():
         (folder / name).write_bytes(data)
     (folder / "a.jpg").write_bytes(PHOTO)
-    given = ("--workers", 1, "--max-pixels", 100_000, "--quiet")
+    given = ("--workers", 1, "--max-pixels", 100_000, "--quiet", "--strict")
     command = scan_command(tiny_bundle, output, *(folder / name for name in files), *given)
     done = run_measured(command)
     assert done.code == ExitCode.SOME_FAILED, done.errors
@@ -68,7 +68,7 @@ def test_all_that_strangers_send_ends_in_rows(tiny_bundle: Path, tmp_path: Path)
 def test_a_listing_of_many_images_does_not_fill_the_disk(tiny_bundle: Path, tmp_path: Path) -> None:
     table, output = tmp_path / "listing.csv", tmp_path / "scan.sqlite"
     table.write_bytes(listing(500, 1_000_000))
-    command = scan_command(tiny_bundle, output, table, "--workers", 1, "--quiet")
+    command = scan_command(tiny_bundle, output, table, "--workers", 1, "--quiet", "--strict")
     assert subprocess.run(command, check=False).returncode == ExitCode.SOME_FAILED
     rows = read_rows(output)
     assert len(rows) == 500

@@ -1,0 +1,184 @@
+"""``recognizer info`` describes a bundle, ``doctor`` checks the installation and the model."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from recognizer.cli import options
+from recognizer.cli.options import missing_modules
+from recognizer.cli.progress import print_table, print_values
+from recognizer.errors import BundleError, RecognizerError, pip_line
+
+if TYPE_CHECKING:
+    from recognizer.model.bundle import Bundle
+    from recognizer.model.description import BundleLabel, Lineage
+
+_RATE = 0.01  # the false-positive rate at which recall is shown
+
+
+def info_command(bundle: options.BundleArgument = None) -> None:
+    """Describe a bundle: how it was made, and its labels, with the evidence for each.
+
+    Evidence is the number of photos and sources in training and in test, and recall on the test
+    photos at a false-positive rate of 1 %, with its 95 % interval. The exit code is 4 if a file was
+    changed.
+    """
+    from recognizer.model.bundle import load_bundle
+    from recognizer.taxonomy import Kind
+
+    found = load_bundle(bundle)
+    found.read_model()  # verified
+    print_values(_about(found))
+    order = {name: place for place, name in enumerate(found.taxonomy.labels)}
+    headings = ("label", "kind", "family", "trained on", "tested on", "recall at 1 % FPR")
+    print_table(
+        f"{len(found.labels)} labels",
+        headings,
+        (
+            _cells(found, label)
+            for label in sorted(found.labels, key=lambda one: order.get(one.name, len(order)))
+        ),
+        "photos (sources)",
+        text_columns=range(len(headings)),
+    )
+    for kind in Kind:
+        of_kind = [name for name, label in found.taxonomy.labels.items() if label.kind is kind]
+        if others := [name for name in of_kind if name not in found.label_names]:
+            typer.echo(f"Not yet recognised, {kind}: {', '.join(others)}")
+
+
+def _about(bundle: Bundle) -> dict[str, Any]:
+    from recognizer.model.negatives import lacking_negatives, read_negatives
+
+    training, evaluation = bundle.training, bundle.evaluation
+    size, preprocessing = bundle.input.size, bundle.input.preprocessing
+    cascade = (training.recipe.get("cascade") if training else None) or {}
+    second = " and ".join(cascade.get("backbones", ()))
+    lack = lacking_negatives(read_negatives(bundle), bundle.taxonomy)
+    return {
+        "bundle": bundle.title,
+        "folder": str(bundle.path),
+        "digest": bundle.digest,
+        "created": bundle.created,
+        "license": bundle.license or "not stated",
+        "network": ", then ".join(filter(None, (bundle.model.backbone, second))) or None,
+        "precision": bundle.model.precision,
+        "bytes": bundle.model.bytes,
+        "input": f"{size} x {size} pixels, preprocessing {preprocessing}",
+        "families": [family.name for family in bundle.families],
+        "any_product_thresholds": {f"{r:g}": t for r, t in bundle.any_product_thresholds.items()},
+        "trained_on": training and {key: getattr(training, key) for key in ("photos", "sources")},
+        "measured_on": {"split": evaluation.split, "photos_without_a_product": evaluation.negatives}
+        if evaluation
+        else "nothing yet, with these scores: use recognizer evaluate",
+        "enrolment": f"needs --negatives: {lack}" if lack else "possible with its own negatives",
+        "made": [_step(step) for step in bundle.lineage],
+    }
+
+
+def _step(step: Lineage) -> str:
+    from recognizer.model.description import Calibrated, Enrolled
+
+    done = "exported"
+    if isinstance(step, Enrolled):
+        done = f"enrolled {step.label} from {len(step.photos)} photos"
+    elif isinstance(step, Calibrated):
+        done = f"calibrated on {step.photos.photos} photos"
+    return f"{done} on {step.date} by version {step.program}"
+
+
+def _cells(bundle: Bundle, label: BundleLabel) -> list[str]:
+    known, evidence = bundle.taxonomy.labels.get(label.name), label.evidence
+    learned, tested, share = "not recorded", "-", "-"
+    if evidence:
+        learned = f"{evidence.train.photos:,} ({evidence.train.sources})"
+        if evidence.test.photos:
+            tested = f"{evidence.test.photos} ({evidence.test.sources})"
+        if recall := evidence.recall.get(_RATE):
+            share = f"{recall.value:.0%} ({recall.low:.0%} to {recall.high:.0%})"
+    if enrolled := len(bundle.enrolled_photos(label.name)):
+        learned += f", {enrolled} enrolled"
+    family = (known and known.family) or "-"
+    return [label.name, label.kind, family, learned, tested, share]
+
+
+_MODULES = {
+    "onnxruntime": "onnxruntime",
+    "numpy": "numpy",
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+    "simplejpeg": "simplejpeg",
+}
+
+
+def doctor_command(
+    bundle: options.BundleArgument = None, provider: options.ProviderOption = "cpu"
+) -> None:
+    """Check the installation: versions, extras, machine, and the scores of the model.
+
+    The model scores two images that are made in code. The bundle records the scores that it gave
+    them at export: the exit code is 4 if they differ here, or the model is missing or was changed.
+    """
+    versions = _versions()
+    print_values(versions)
+    for extra, (words, modules) in options.EXTRAS.items():
+        missing = f"not installed ({words}; {pip_line(extra)})"
+        print_values({f"extra {extra}": missing if missing_modules(modules) else "installed"})
+    if problems := [f"{name}: {text}" for name, text in versions.items() if " " in text]:
+        raise RecognizerError(f"cannot be imported: {'; '.join(problems)}; install it again")
+    # With a broken library none of this can be imported.
+    from recognizer.engine import Recognizer
+    from recognizer.imaging.sources import MEBIBYTE
+    from recognizer.model.self_test import TOLERANCE, self_test
+    from recognizer.scan import machine
+
+    memory = machine.available_memory()
+    about = {
+        "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "cpu": machine.cpu_name(),
+        "cpus": f"{machine.available_cpus()} of {os.cpu_count()}",
+        "available memory, MiB": memory and memory // MEBIBYTE,
+        "workers of a scan": machine.worker_count(),
+    }
+    print_values(about, unknown="unknown")
+    recognizer = Recognizer.load(bundle, provider=provider, threads=1)
+    difference = self_test(recognizer.bundle, provider)
+    title, is_same = recognizer.bundle.title, difference is None or difference <= TOLERANCE
+    print_values(
+        {
+            "bundle": title,
+            "digest": recognizer.bundle.digest,
+            "provider": recognizer.provider,
+            "self-test difference": None if difference is None else round(difference, 6),
+            "self-test": "passed" if is_same else "failed",
+        }
+    )
+    if not is_same:
+        raise BundleError(
+            f"{title}: scores differ from those recorded at export by up to {difference:.3f}: "
+            "with this CPU or provider it cannot be relied on; try another version of onnxruntime, "
+            "or --provider cpu"
+        )
+
+
+def _versions() -> dict[str, str]:
+    """Return the version of each package, or why it cannot be imported."""
+    from recognizer import __version__
+
+    found = {"recognizer": __version__, "python": platform.python_version()}
+    for name, module in _MODULES.items():
+        try:
+            found[name] = importlib.import_module(module).__version__
+        except Exception as error:
+            found[name] = f"broken: {error}"
+    with suppress(ImportError):  # reported above
+        from PIL import features
+
+        found |= {c: features.version(c) or "missing" for c in ("libjpeg_turbo", "webp", "avif")}
+    return found

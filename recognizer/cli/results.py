@@ -1,0 +1,110 @@
+"""Output of a scan: a line for each row or for the first leads, then a summary."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from recognizer.cli.progress import duration, shown
+from recognizer.model.bundle import Bundle
+from recognizer.model.description import counted
+from recognizer.rows import Row, ScanFile, ScanSummary
+from recognizer.scan import Skipped
+from recognizer.status import Reason, Status
+
+LISTED_INPUTS = 30  # up to so many images, each has a line; of more, only the first leads
+LISTED_LEADS = 20
+_MISPLACED = {Reason.NOT_FOUND, Reason.SOURCE_REFUSED}
+
+
+def progress_line(summary: ScanSummary, total: int | None) -> str:
+    of = "" if total is None else f" of {total:,}"
+    parts = [f"{summary.images:,}{of} images", f"{summary.rate:.1f}/s"]
+    if total is not None and summary.rate > 0:
+        left = max(0, total - summary.images - summary.repeated) / summary.rate
+        parts.append(f"{duration(left)} left")
+    parts.append(counted(summary.decisions.total(), "lead"))
+    if summary.failed:
+        parts.append(f"{summary.failed.total():,} failed")
+    return ", ".join(parts)
+
+
+def print_results(file: ScanFile, summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> None:
+    """Print a line for each row or for the first leads, then a summary."""
+    lines = [*_row_lines(file, summary.decisions.total())]
+    lines += [*_summary_lines(summary, skipped, bundle), f"Scan: {shown(str(file.path))}"]
+    typer.echo("\n".join(lines))
+
+
+def row_line(row: Row) -> str:
+    """Return a line about a row: its decision, what raised it or the highest label, its source."""
+    # A label that is a lead says more than its family does.
+    ranked = sorted(row.leads, key=lambda lead: (lead.level != row.decision, lead.kind != "label"))
+    parts = [f"{lead.title} {lead.score:.3f}" for lead in ranked[:1]]
+    parts += [f"keyword {hit.keyword!r}" for hit in row.keywords[:1]]
+    if row.is_lead and not parts:
+        parts = [why.removeprefix(f"{row.decision}: ") for why in row.why[-1:]]
+    elif row.scores and not row.is_lead:
+        name, score = max(row.scores.items(), key=lambda pair: pair[1])
+        parts = [f"{name} {score:.3f}"]
+    if row.reason is not None:
+        parts.append(f"{row.status}: {row.reason}")
+    return shown(f"{row.decision:9} {', '.join(dict.fromkeys(parts)):28} {row.source}")
+
+
+def _row_lines(file: ScanFile, leads: int) -> Iterator[str]:
+    if len(file) <= LISTED_INPUTS:
+        yield from map(row_line, file.rows())
+        return
+    if leads:
+        yield f"The first {min(LISTED_LEADS, leads)} of {leads:,} leads:"
+    order = f"place, score DESC, image.id LIMIT {LISTED_LEADS}"
+    for _, row in file.numbered_rows("place < 2", (), order):
+        yield row_line(row)
+
+
+def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> Iterator[str]:
+    if not summary.images:
+        yield "No images found."
+    else:
+        before = f", {summary.skipped:,} of them done before" if summary.skipped else ""
+        yield (
+            f"{counted(summary.images, 'image')}{before}, in {duration(summary.seconds)} "
+            f"({summary.rate:.1f}/s) with {bundle.title}."
+        )
+    if summary.statuses[Status.DEGRADED]:
+        yield f"Damaged or incomplete, but scored: {summary.statuses[Status.DEGRADED]:,}."
+    if summary.failed:
+        yield f"Failed, and so not cleared: {_listed(summary.failed)}."
+        ((most, _),) = summary.failed.most_common(1)
+        if most in _MISPLACED and summary.failed.total() == summary.images:
+            yield from (
+                f"No image of {shown(table)} could be read: name the folder where its paths begin "
+                "(--image-root), and a new --output."
+                for table in skipped.image_columns
+            )
+    if summary.repeated:
+        yield f"Named more than once: {summary.repeated:,}."
+    if skipped.other_files or skipped.hidden:
+        yield (
+            f"Skipped: {counted(skipped.other_files, 'other file')}, "
+            f"{skipped.hidden:,} hidden. Name them to scan them."
+        )
+    for table, names in skipped.image_columns.items():
+        yield shown(f"{table}: images from {', '.join(map(repr, names))}.")
+    if summary.decisions:
+        products = f" They may show: {_listed(summary.leads)}." if summary.leads else ""
+        yield f"Leads: {_listed(summary.decisions)}.{products}"
+        yield "A lead is not a verdict: a photo does not identify a product."
+    elif summary.images > summary.failed.total():
+        yield "No leads."
+    if summary.audited:
+        yield (
+            f"Audit sample: {counted(summary.audited, 'clear image')}, drawn at random. Look at "
+            "them too: what they show says how much was missed (recognizer measure)."
+        )
+
+
+def _listed(counts: Counter[Any]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
