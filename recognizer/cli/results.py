@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import typer
 
 from recognizer.cli.progress import duration, shown
@@ -28,6 +29,13 @@ def progress_line(summary: ScanSummary, total: int | None) -> str:
     if summary.failed:
         parts.append(f"{summary.failed.total():,} failed")
     return ", ".join(parts)
+
+
+def counts(summary: ScanSummary, skipped: Skipped) -> dict[str, Any]:
+    """Return all counts of a scan, ready for JSON."""
+    found = {"images": summary.images, **msgspec.to_builtins(summary)}
+    found |= {"other_files": skipped.other_files, "hidden_files": skipped.hidden}
+    return {**found, "bad_metadata": skipped.bad_metadata}
 
 
 def print_results(file: ScanFile, summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> None:
@@ -106,5 +114,5 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
         )
 
 
-def _listed(counts: Counter[Any]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
+def _listed(numbers: Counter[Any]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in numbers.most_common())

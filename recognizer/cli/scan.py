@@ -123,9 +123,7 @@ def scan_command(
     --strict 3 when images failed, 2 for a mistake in the command, 4 for a missing or altered model,
     130 when interrupted.
     """
-    import msgspec
-
-    from recognizer.cli.results import print_results, progress_line
+    from recognizer.cli.results import counts, print_results, progress_line
     from recognizer.imaging import Limits
     from recognizer.imaging.sources import MEBIBYTE
     from recognizer.known.matches import share_bank
@@ -171,17 +169,15 @@ def scan_command(
         if listing_column is not None:
             require_column(listing_column, sources, settings)
         images = part.of(expand(sources, settings, skipped=skipped), listing_column)
-        first = [*itertools.islice(images, 1)]  # a table without images is refused before a file is
-        images = itertools.chain(first, images)
+        # A table without images is refused before the scan's file is made.
+        images = itertools.chain([*itertools.islice(images, 1)], images)
         with ScanWriter(output, Ranking([model])) as file, Lookahead(images) as items:
             if listing_column is not None:
                 file.set_listing_column(listing_column)
             if rules is None:
                 rules = policy_of(file, model.taxonomy) or Policy()
-                if rules.name != "default" and not quiet:
-                    typer.echo(
-                        f"Policy {rules.name!r}, as before (--policy names another)", err=True
-                    )
+            if policy is None and rules.name != "default" and not quiet:
+                typer.echo(f"Policy {rules.name!r}, as before (--policy names another)", err=True)
             with show_progress(quiet=quiet or as_json) as show:
                 show("loading the model")
                 summary = run(
@@ -192,18 +188,12 @@ def scan_command(
                     settings,
                     on_rows=lambda sums, _: show(progress_line(sums, items.total)),
                 )
-            if listing_column is not None and shard is None and file.forget_unused_column():
-                typer.echo(
-                    f"--listing-column {listing_column}: no image has a value in it, so none "
-                    "belongs to a listing; the scan does not remember it",
-                    err=True,
-                )
-            _print_notes(skipped)
+            is_whole = listing_column is not None and shard is None
+            _print_notes(
+                skipped, listing_column if is_whole and file.forget_unused_column() else None
+            )
             if as_json:
-                counts = {"images": summary.images, **msgspec.to_builtins(summary)}
-                counts |= {"other_files": skipped.other_files, "hidden_files": skipped.hidden}
-                counts["bad_metadata"] = skipped.bad_metadata
-                print_json({"scan": output, "bundle": model.title, **counts})
+                print_json({"scan": output, "bundle": model.title, **counts(summary, skipped)})
             elif not quiet:
                 print_results(file, summary, skipped, model)
             elif summary.failed:
@@ -212,9 +202,15 @@ def scan_command(
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
-def _print_notes(skipped: Skipped) -> None:
+def _print_notes(skipped: Skipped, unused_column: str | None) -> None:
     from recognizer.model.description import counted
 
+    if unused_column is not None:
+        typer.echo(
+            f"--listing-column {unused_column}: no image has a value in it, so none belongs to a "
+            "listing; the scan does not remember it",
+            err=True,
+        )
     for table, count in skipped.without_image.items():
         rows = f"{counted(count, 'row')} without an image" if count else "no rows"
         typer.echo(shown(f"{table}: {rows}"), err=True)

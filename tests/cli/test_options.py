@@ -16,6 +16,7 @@ OWN_WORDS = {
     "--model": "the released one, or that which made the rows",
     "--label": "of what is added, or of what is listed",
     "--top": "of what",
+    "--by": "by whom, or by what",
     "--split": "which there are",
     "--prevalence": "of families, too, or of all products",
     "--seed": "instead of that of a recipe",

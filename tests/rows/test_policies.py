@@ -38,7 +38,7 @@ def test_a_scan_without_a_policy_uses_that_of_its_file(
     assert read_rows(file) == before
     assert scan(folder, "--quiet").stderr == ""
     assert names(file) == {"own"}
-    succeed("decide", file, "--policy", "strict", "--bundle", tiny_bundle)
+    succeed("decide", file, "--policy", "strict", "--model", tiny_bundle)
     assert "Policy 'strict', as before" in scan(folder).stderr
     assert names(file) == {"strict"}
     assert "as before" not in scan(folder, "--policy", "default").stderr
