@@ -1,21 +1,25 @@
 """Random changes of training photos.
 
-Museum photos show one object on grey paper; sellers show it in front of anything, damaged as
-platforms and phones damage photos. Products and look-alikes are changed alike, so that none of it
-is a clue. Every draw depends only on the given generator.
+Museum photos show one object on grey paper; sellers show it in front of anything, in collages and
+under text, and phones and platforms turn, tint, shrink, blur and recompress photos. Products and
+look-alikes are changed alike, so that none of it is a clue. Every draw depends only on the given
+generator: what torchvision does is called with values that were drawn here.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torchvision.transforms.v2 import functional as vision
 
-from recognizer.lab.dataset.compose import compose, plain_backdrop, put_photo, recompress, several
+from recognizer.lab.dataset.compose import compose, plain_backdrop, put_photo, several
 from recognizer.lab.dataset.cutout import Cutout, cut_out
 from recognizer.lab.dataset.manifest import BACKDROP_LABELS, Photo
+from recognizer.lab.training import edits
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.lab.training.config import AugmentConfig
 
@@ -24,10 +28,37 @@ RGB = NDArray[np.uint8]
 _MIN_COMPOSED_CROP = 0.7  # objects of a composed image may be small: a crop must not lose them
 _MAX_CUT = 0.1  # share of a side that is cut off a photo that is hardly changed
 _PLAIN_BACKDROPS = 0.35  # share of the backdrops that are studio paper instead of a photo
+_ALIKE = 0.3  # how often another cell of a product's collage shows one of its kind
 _SEVERAL, _MAX_OBJECTS, _WITH_OTHERS = 0.2, 8, 0.2
-_ROTATED, _MAX_DEGREES = 0.4, 20.0
 _RECOLOURED, _CONTRAST, _TINT = 0.8, 0.35, 0.05
-_DAMAGE = {"gray": 0.08, "blur": 0.1, "shrink": 0.15, "noise": 0.08, "jpeg": 0.3, "erase": 0.1}
+
+_LAYOUT = {"collage": 0.09, "frame": 0.08, "screenshot": 0.05}
+"""How often the photo becomes a part of a picture; one of them at most."""
+
+_POSE = {"quarter": 0.22, "tilt": 0.3, "free": 0.07, "perspective": 0.08}
+"""How often it is turned: by quarters, by up to 20 degrees, by any angle; or seen at a slant."""
+
+OVERLAYS: dict[str, tuple[float, Callable[[RGB, np.random.Generator], RGB]]] = {
+    "text": (0.12, edits.write_text),
+    "watermark": (0.07, edits.watermark),
+    "stickers": (0.06, edits.put_stickers),
+    "bars": (0.04, edits.put_bars),
+    "screen": (0.04, edits.show_on_screen),
+}
+"""What is put over a photo: how often, and by which edit."""
+
+_DAMAGE = {
+    "hue": 0.1,
+    "cast": 0.1,
+    "gray": 0.06,
+    "posterize": 0.02,
+    "shrink": 0.35,
+    "blur": 0.15,
+    "noise": 0.08,
+    "erase": 0.06,
+}
+_JPEG, _WEBP, _HARSH_JPEG = 0.75, 0.08, 0.1
+_MIN_SHRUNK, _MAX_SHRUNK = 96, 264  # pixels to which photos are reduced, as platforms store them
 
 
 class Augmentation:
@@ -51,17 +82,43 @@ class Augmentation:
         """Return a changed copy of a photo, uint8, (size, size, 3), RGB, ready for the model."""
         config, rgb = self.config, self._pictures.rgb(photo.sha256)
         if rng.random() < config.identity_prob:
-            return self._gently(rgb, rng)
-        kind, smallest = rng.random(), config.min_crop
+            return _recompress(self._gently(rgb, rng), rng)
+        rgb, smallest = self._scene(photo, rgb, rng)
+        image = _recolour(random_part(rgb, self.size, rng, smallest, config.edits), rng)
+        for share, edit in OVERLAYS.values():
+            if rng.random() < share * config.edits:
+                image = edit(image, rng)
+        return _recompress(self._damage(image, rng), rng)
+
+    def _scene(self, photo: Photo, rgb: RGB, rng: np.random.Generator) -> tuple[RGB, float]:
+        """Put a photo into a larger picture; return it and the smallest share that a crop keeps."""
+        config, kind = self.config, rng.random()
         if kind < config.object_prob:
             if objects := self._objects(photo, rng):
-                rgb = compose(self._backdrop(rng), objects, self._others(photo, rng), rng)
-                smallest = _MIN_COMPOSED_CROP
+                composed = compose(self._backdrop(rng), objects, self._others(photo, rng), rng)
+                return composed, _MIN_COMPOSED_CROP
         elif kind < config.object_prob + config.canvas_prob:
-            rgb = put_photo(rgb, self._backdrop(rng), rng)
-        image = random_part(rgb, self.size, rng, smallest)
-        rng.random()  # decided about something in earlier versions; the later draws stay the same
-        return self._damage(_recolour(image, rng), rng)
+            return put_photo(rgb, self._backdrop(rng), rng), config.min_crop
+        else:
+            chosen = rng.random() / config.edits if config.edits else 1.0
+            for name, share in _LAYOUT.items():
+                if 0 <= chosen < share:
+                    return self._laid_out(photo, rgb, name, rng), _MIN_COMPOSED_CROP
+                chosen -= share
+        return rgb, config.min_crop
+
+    def _laid_out(self, photo: Photo, rgb: RGB, name: str, rng: np.random.Generator) -> RGB:
+        if name == "frame":
+            return edits.frame(rgb, rng)
+        if name == "screenshot":
+            return edits.screenshot(rgb, rng)
+        shape = edits.draw_layout(rng)
+        cells = [rgb]
+        while len(cells) < shape[0] * shape[1]:
+            alike = photo.is_product and rng.random() < _ALIKE
+            pool = self._of_label[photo.label] if alike else self._ordinary or [photo]
+            cells.append(self._pictures.rgb(_any(pool, rng).sha256))
+        return edits.collage(cells, shape, rng)
 
     def _gently(self, rgb: RGB, rng: np.random.Generator) -> RGB:
         height, width = rgb.shape[:2]
@@ -100,19 +157,26 @@ class Augmentation:
         """Lose colour, sharpness, resolution or a part, as platforms and phones do."""
         drawn = dict(zip(_DAMAGE, rng.random(len(_DAMAGE)), strict=True))
         done = {k for k, share in _DAMAGE.items() if drawn[k] < share * self.config.damage}
+        pixels = _tensor(image)
+        if "hue" in done:
+            pixels = vision.adjust_hue(pixels, rng.uniform(-0.5, 0.5))
+        if "cast" in done:
+            gain = torch.from_numpy(rng.uniform(0.6, 1.25, (3, 1, 1)).astype(np.float32))
+            pixels = (pixels * gain).clamp(0, 255).to(torch.uint8)
         if "gray" in done:
-            image = np.asarray(_gray(image), np.uint8)
-        if "blur" in done:
-            image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 2.0)), np.uint8)
+            pixels = vision.rgb_to_grayscale(pixels, num_output_channels=3)
+        if "posterize" in done:
+            pixels = vision.posterize(pixels, int(rng.integers(2, 6)))
         if "shrink" in done:
-            scale = rng.uniform(0.3, 0.8)
-            small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            image = np.asarray(cv2.resize(small, (self.size, self.size)), np.uint8)
+            side = round(float(rng.uniform(_MIN_SHRUNK, _MAX_SHRUNK)) * self.size / _MAX_SHRUNK)
+            pixels = vision.resize(vision.resize(pixels, [side, side]), [self.size, self.size])
+        if "blur" in done:
+            sigma = math.exp(rng.uniform(math.log(0.4), math.log(4.0)))
+            pixels = vision.gaussian_blur(pixels, [2 * math.ceil(2.5 * sigma) + 1] * 2, [sigma] * 2)
+        image = _array(pixels)
         if "noise" in done:
             noise = rng.standard_normal(image.shape, np.float32) * rng.uniform(3, 14)
             image = (image + noise).clip(0, 255).astype(np.uint8)
-        if "jpeg" in done:
-            image = recompress(image, int(rng.integers(25, 96)))
         if "erase" in done:
             side = self.size * math.sqrt(rng.uniform(0.02, 0.15))
             ratio = math.sqrt(_log_uniform(rng, 2.5))
@@ -123,36 +187,85 @@ class Augmentation:
         return np.ascontiguousarray(image)
 
 
-def random_part(rgb: RGB, size: int, rng: np.random.Generator, min_area: float) -> RGB:
+def random_part(
+    rgb: RGB, size: int, rng: np.random.Generator, min_area: float, poses: float = 1.0
+) -> RGB:
     """Return a random part of a photo, perhaps mirrored and turned, uint8, (size, size, 3).
 
-    ``min_area`` is the smallest share of the area that it keeps.
+    ``min_area`` is the smallest share of the area that it keeps; ``poses`` is a factor on how often
+    it is turned.
     """
     height, width = rgb.shape[:2]
+    drawn = dict(zip(_POSE, rng.random(len(_POSE)), strict=True))
+    done = {k for k, share in _POSE.items() if drawn[k] < share * poses}
     area, ratio = rng.uniform(min_area, 1.0) * height * width, _log_uniform(rng, 1.67)
     wide, high = min(width, math.sqrt(area * ratio)), min(height, math.sqrt(area / ratio))
     left, top = rng.uniform(0, width - wide), rng.uniform(0, height - high)
-    is_mirrored = rng.random() < 0.5
-    if rng.random() >= _ROTATED:
-        part = rgb[int(top) : int(top + high), int(left) : int(left + wide)]
-        return _resize(part[:, ::-1] if is_mirrored else part, size, rng)
-    angle = math.radians(rng.uniform(-_MAX_DEGREES, _MAX_DEGREES))
+    if rng.random() < 0.5:
+        rgb, left = rgb[:, ::-1], width - wide - left
+    image = None
+    if "tilt" in done or "free" in done:
+        most = 180.0 if "free" in done else 20.0
+        image = _turned(rgb, (left, top, wide, high), size, rng.uniform(-most, most), rng)
+    else:
+        image = _resize(rgb[int(top) : int(top + high), int(left) : int(left + wide)], size, rng)
+    if "perspective" in done:
+        corners = np.array([[0, 0], [size, 0], [size, size], [0, size]], np.float64)
+        moved = corners + rng.uniform(-0.12, 0.12, (4, 2)) * size
+        pixels = vision.perspective(
+            _tensor(image), corners.tolist(), moved.tolist(), fill=[float(rng.integers(256))] * 3
+        )
+        image = _array(pixels)
+    return np.rot90(image, int(rng.integers(1, 4))) if "quarter" in done else image
+
+
+def _turned(
+    rgb: RGB,
+    box: tuple[float, float, float, float],
+    size: int,
+    degrees: float,
+    rng: np.random.Generator,
+) -> RGB:
+    """Return a part of a photo (left, top, width, height), turned, as a square."""
+    left, top, wide, high = box
+    angle = math.radians(degrees)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     matrix = turn * [[wide, high], [wide, high]] / size  # from the result to the photo
-    if is_mirrored:
-        matrix[:, 0] *= -1
     shift = np.array([left + wide / 2, top + high / 2]) - matrix.sum(1) * size / 2
-    border = cv2.BORDER_REPLICATE if rng.random() < 0.5 else cv2.BORDER_REFLECT_101
+    border = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)
     return np.asarray(
         cv2.warpAffine(
             np.ascontiguousarray(rgb),
             np.column_stack([matrix, shift]),
             (size, size),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=border,
+            borderMode=border[int(rng.integers(3))],
+            borderValue=[float(rng.choice([0, 255, rng.integers(256)]))] * 3,
         ),
         np.uint8,
     )
+
+
+def _recompress(image: RGB, rng: np.random.Generator) -> RGB:
+    """Store an image as a platform does, at any usual quality; now and then far below it."""
+    kind = rng.random()
+    if kind < _JPEG:
+        return _array(vision.jpeg(_tensor(image), int(rng.integers(50, 96))))
+    if kind < _JPEG + _HARSH_JPEG:
+        return _array(vision.jpeg(_tensor(image), int(rng.integers(8, 50))))
+    if kind < _JPEG + _HARSH_JPEG + _WEBP:
+        options = [cv2.IMWRITE_WEBP_QUALITY, int(rng.integers(40, 96))]
+        _, data = cv2.imencode(".webp", image[..., ::-1], options)
+        return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1])
+    return np.ascontiguousarray(image)
+
+
+def _tensor(image: RGB) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+
+
+def _array(pixels: torch.Tensor) -> RGB:
+    return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
 
 
 def _recolour(image: RGB, rng: np.random.Generator) -> RGB:

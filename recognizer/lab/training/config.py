@@ -25,7 +25,8 @@ class AugmentConfig(Struct, frozen=True, forbid_unknown_fields=True):
     object_prob: Share = 0.35  # the object, or several of its kind, on another background
     canvas_prob: Share = 0.15  # the photo, smaller, on another one (screenshot, distance)
     min_crop: Share = 0.4  # smallest share of the area that a random crop keeps
-    damage: NotNegative = 1.0  # factor on how often photos are blurred, shrunk, noisy, ...
+    damage: NotNegative = 1.0  # factor on how often photos are blurred, shrunk, noisy, tinted, ...
+    edits: NotNegative = 1.0  # the same for collages, frames, turns, text, stickers, screens
 
 
 class CascadeConfig(Struct, frozen=True, forbid_unknown_fields=True):

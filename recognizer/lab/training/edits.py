@@ -1,0 +1,240 @@
+"""What sellers and platforms do to photos: collages, frames, screenshots, text, stickers.
+
+What torchvision has (JPEG, blur, noise, hue, perspective) is taken from there, in
+:mod:`recognizer.lab.training.augment`. Pictures are uint8, (height, width, 3), RGB; every draw
+depends only on the given generator. ``benchmarks/evasion.py`` measures with other layouts, fonts
+and shapes than these.
+"""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+RGB = NDArray[np.uint8]
+
+LAYOUTS = ((1, 2), (2, 1), (2, 2), (1, 3), (3, 1), (2, 3), (3, 3))
+"""Rows and columns of collages."""
+
+_LAYOUT_WEIGHTS = np.array([0.24, 0.24, 0.26, 0.07, 0.07, 0.06, 0.06])
+_FONTS = (
+    cv2.FONT_HERSHEY_SIMPLEX,
+    cv2.FONT_HERSHEY_DUPLEX,
+    cv2.FONT_HERSHEY_COMPLEX,
+    cv2.FONT_HERSHEY_TRIPLEX,
+    cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
+)
+_LETTERS = np.array([*"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789  !$%-./@:"])
+
+
+def collage(cells: Sequence[RGB], shape: tuple[int, int], rng: np.random.Generator) -> RGB:
+    """Return a collage, (rows, columns) as in ``shape``, of that many photos in random order."""
+    rows, columns = shape
+    height, width = (int(rng.integers(300, 420)) for _ in range(2))
+    gutter = int(rng.choice([0, 0, 2, 4, 8, 14]))
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[:] = _colour(rng)
+    order = rng.permutation(len(cells))
+    for place in range(rows * columns):
+        row, column = divmod(place, columns)
+        top, bottom = (round(height * (row + i) / rows) for i in (0, 1))
+        left, right = (round(width * (column + i) / columns) for i in (0, 1))
+        bottom, right = max(top + 2, bottom - gutter), max(left + 2, right - gutter)
+        canvas[top:bottom, left:right] = _cover(cells[order[place]], bottom - top, right - left)
+    return canvas
+
+
+def draw_layout(rng: np.random.Generator) -> tuple[int, int]:
+    """Return the rows and columns of a collage, small ones more often."""
+    return LAYOUTS[int(rng.choice(len(LAYOUTS), p=_LAYOUT_WEIGHTS / _LAYOUT_WEIGHTS.sum()))]
+
+
+def frame(rgb: RGB, rng: np.random.Generator) -> RGB:
+    """Return a photo with a border, as a letterbox, or in the corner of a page."""
+    height, width = rgb.shape[:2]
+    kind = rng.integers(3)
+    if kind == 0:  # a border all around
+        pads = [round(float(rng.uniform(0.02, 0.5)) * min(height, width))] * 4
+    elif kind == 1:  # a letterbox
+        side = round(float(rng.uniform(0.1, 1.2)) * max(height, width) / 2)
+        pads = [side, side, 0, 0] if rng.random() < 0.5 else [0, 0, side, side]
+    else:
+        pads = [round(float(rng.uniform(0, 1.2)) * s) for s in (height, height, width, width)]
+        pads[int(rng.integers(2))] = 0
+        pads[2 + int(rng.integers(2))] = 0
+    colour = _colour(rng).tolist()
+    framed = np.asarray(cv2.copyMakeBorder(rgb, *pads, cv2.BORDER_CONSTANT, value=colour), np.uint8)
+    if rng.random() < 0.15:  # the photo itself, blurred, as social networks fill letterboxes
+        ground = cv2.resize(rgb, (framed.shape[1], framed.shape[0]))
+        ground = cv2.GaussianBlur(ground, (0, 0), 12)
+        ground[pads[0] : pads[0] + height, pads[2] : pads[2] + width] = rgb
+        return np.asarray(ground, np.uint8)
+    return framed
+
+
+def screenshot(rgb: RGB, rng: np.random.Generator) -> RGB:
+    """Return a photo as a phone or a web page shows it: bars, lines of text, buttons."""
+    width = 320
+    high = max(60, min(480, round(rgb.shape[0] * width / rgb.shape[1])))
+    above, below = (int(rng.integers(10, 120)) for _ in range(2))
+    is_dark = rng.random() < 0.4
+    ground = int(rng.integers(10, 45) if is_dark else rng.integers(230, 256))
+    ink = 255 - ground
+    canvas = np.full((above + high + below, width, 3), ground, np.uint8)
+    margin = int(rng.choice([0, 0, 8, 16]))
+    canvas[above : above + high, margin : width - margin] = _cover(rgb, high, width - 2 * margin)
+    canvas[: min(18, above)] = rng.integers(0, 256, 3)
+    for _ in range(int(rng.integers(1, 6))):
+        y = (
+            int(rng.integers(above))
+            if rng.random() < 0.4
+            else above + high + int(rng.integers(below))
+        )
+        _write(canvas, (int(rng.integers(4, 60)), y), 0.35, [ink] * 3, rng)
+    if below > 40 and rng.random() < 0.5:
+        cv2.rectangle(
+            canvas, (20, above + high + 12), (width - 20, above + high + 36),
+            rng.integers(0, 256, 3).tolist(), -1,
+        )  # fmt: skip
+    return canvas
+
+
+def write_text(image: RGB, rng: np.random.Generator) -> RGB:
+    """Return an image with one to four lines of text, perhaps on a box."""
+    image = image.copy()
+    side = image.shape[0]
+    scale = float(rng.uniform(0.4, 2.2)) * side / 256
+    colour = rng.integers(0, 256, 3).tolist()
+    y = int(rng.integers(side // 8, side))
+    for _ in range(int(rng.integers(1, 5))):
+        place = (int(rng.integers(-side // 8, side // 2)), y)
+        if rng.random() < 0.25:
+            box = (place[0], y - round(26 * scale)), (place[0] + side, y + round(10 * scale))
+            cv2.rectangle(image, *box, rng.integers(0, 256, 3).tolist(), -1)
+        _write(image, place, scale, colour, rng)
+        y += round(34 * scale)
+    return image
+
+
+def watermark(image: RGB, rng: np.random.Generator) -> RGB:
+    """Return an image under a translucent mark, single or tiled, at any angle."""
+    side = max(image.shape[:2])
+    large = np.zeros((2 * side, 2 * side), np.uint8)
+    scale = float(rng.uniform(0.4, 1.4)) * side / 256
+    words = _words(rng, int(rng.integers(4, 14)))
+    font = int(rng.choice(_FONTS))
+    step = round(rng.uniform(40, 110) * scale) if rng.random() < 0.6 else 4 * side
+    for y in range(side if step > side else step, 2 * side, step):
+        for x in range(side // 2 if step > side else 0, 2 * side, max(step, 3 * step)):
+            cv2.putText(
+                large, words, (x, y), font, scale, 255, max(1, round(2 * scale)), cv2.LINE_AA
+            )
+    turn = cv2.getRotationMatrix2D((side, side), float(rng.uniform(-50, 50)), 1.0)
+    height, width, corner = *image.shape[:2], side // 2
+    mark = cv2.warpAffine(large, turn, large.shape)[corner : corner + height]
+    mark = mark[:, corner : corner + width, None].astype(np.float32) / 255
+    opacity = mark * float(rng.uniform(0.15, 0.75))
+    colour = np.float32(255 if rng.random() < 0.6 else rng.integers(0, 256))
+    return (image * (1 - opacity) + colour * opacity).astype(np.uint8)
+
+
+def put_stickers(image: RGB, rng: np.random.Generator) -> RGB:
+    """Return an image under one to seven stickers: discs with eyes, stars, arrows, labels."""
+    image = image.copy()
+    side = image.shape[0]
+    for _ in range(int(rng.integers(1, 8))):
+        radius = round(float(rng.uniform(0.04, 0.13)) * side)
+        x, y = (int(v) for v in rng.integers(0, side, 2))
+        colour = rng.integers(0, 256, 3).tolist()
+        kind = rng.integers(4)
+        if kind == 0:
+            cv2.circle(image, (x, y), radius, colour, -1, cv2.LINE_AA)
+            for away in (-radius // 3, radius // 3):
+                cv2.circle(
+                    image, (x + away, y - radius // 4), max(1, radius // 6), (20, 20, 20), -1
+                )
+        elif kind == 1:
+            angles = np.arange(10) * math.pi / 5 + rng.uniform(0, 6)
+            reach = radius * np.where(np.arange(10) % 2, 0.45, 1.0)
+            star = np.column_stack([x + reach * np.cos(angles), y + reach * np.sin(angles)])
+            cv2.fillPoly(image, [star.astype(np.int32)], colour, cv2.LINE_AA)
+        elif kind == 2:
+            end = (x + int(rng.integers(-60, 60)), y + int(rng.integers(-60, 60)))
+            cv2.arrowedLine(image, (x, y), end, colour, max(2, radius // 5), cv2.LINE_AA)
+        else:
+            cv2.rectangle(image, (x, y), (x + 2 * radius, y + radius), colour, -1)
+            _write(
+                image, (x + 2, y + radius - 3), radius / 26, (255 - np.array(colour)).tolist(), rng
+            )
+    return image
+
+
+def put_bars(image: RGB, rng: np.random.Generator) -> RGB:
+    """Return an image behind one to three bars of one colour, along or across."""
+    image = image.copy()
+    side = image.shape[0]
+    colour = _colour(rng)
+    for _ in range(int(rng.integers(1, 4))):
+        start, wide = int(rng.integers(side)), int(rng.integers(side // 40 + 1, side // 7 + 2))
+        if rng.random() < 0.5:
+            image[start : start + wide] = colour
+        else:
+            image[:, start : start + wide] = colour
+    return image
+
+
+def show_on_screen(image: RGB, rng: np.random.Generator) -> RGB:
+    """Return an image as photographed from a screen: lines, moire, glare, another gamma."""
+    side = image.shape[0]
+    y, x = np.mgrid[0:side, 0 : image.shape[1]].astype(np.float32)
+    pixels = image.astype(np.float32)
+    for _ in range(int(rng.integers(1, 3))):
+        angle, period = rng.uniform(0, math.pi), rng.uniform(2.2, 9.0)
+        wave = np.sin((x * math.cos(angle) + y * math.sin(angle)) * (2 * math.pi / period))
+        pixels += (wave * rng.uniform(4, 22))[..., None]
+    if rng.random() < 0.5:
+        centre, spread = rng.uniform(0, side, 2), rng.uniform(0.15, 0.5) * side
+        glare = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * spread**2))
+        pixels += (glare * rng.uniform(20, 120))[..., None]
+    levels = (np.arange(256) / 255) ** rng.uniform(0.7, 1.5) * 255
+    return np.asarray(cv2.LUT(pixels.clip(0, 255).astype(np.uint8), levels.astype(np.uint8)))
+
+
+def _cover(rgb: RGB, height: int, width: int) -> RGB:
+    """Return the middle of a photo that fills a cell."""
+    scale = max(height / rgb.shape[0], width / rgb.shape[1])
+    size = max(width, round(rgb.shape[1] * scale)), max(height, round(rgb.shape[0] * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    large = np.asarray(cv2.resize(rgb, size, interpolation=method), np.uint8)
+    top, left = (large.shape[0] - height) // 2, (large.shape[1] - width) // 2
+    return large[top : top + height, left : left + width]
+
+
+def _colour(rng: np.random.Generator) -> NDArray[np.uint8]:
+    kind = rng.random()
+    if kind < 0.45:
+        return np.full(3, rng.integers(235, 256), np.uint8)
+    if kind < 0.65:
+        return np.full(3, rng.integers(0, 30), np.uint8)
+    return rng.integers(0, 256, 3).astype(np.uint8)
+
+
+def _words(rng: np.random.Generator, length: int) -> str:
+    return "".join(rng.choice(_LETTERS, length))
+
+
+def _write(
+    image: RGB,
+    place: tuple[int, int],
+    scale: float,
+    colour: Sequence[int],
+    rng: np.random.Generator,
+) -> None:
+    font, words = int(rng.choice(_FONTS)), _words(rng, int(rng.integers(3, 22)))
+    thick = max(1, round(scale * rng.uniform(1, 3.5)))
+    if rng.random() < 0.3:
+        edge = (255 - np.array(colour)).tolist()
+        cv2.putText(image, words, place, font, scale, edge, thick + 2, cv2.LINE_AA)
+    cv2.putText(image, words, place, font, scale, [int(c) for c in colour], thick, cv2.LINE_AA)
