@@ -24,8 +24,8 @@ import numpy as np
 
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.policy.decide import limits_of
-from recognizer.policy.values import Decision, Policy, Probability, Rule, Verdict
+from recognizer.policy.decide import thresholds_of
+from recognizer.policy.values import Decision, Policy, Probability, Rule, Triage
 from recognizer.prediction import Prediction
 from recognizer.rows import (
     NewRow,
@@ -45,7 +45,7 @@ BATCH = 64
 CHANNELS = 1280
 LOOKED_UP = 20_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
-CLEAR = Verdict(decision=Decision.CLEAR, image_decision=Decision.CLEAR)
+CLEAR = Triage(decision=Decision.CLEAR, image_decision=Decision.CLEAR)
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def measured(what: str, count: Callable[[], int] | None = None) -> Iterator[None
 def made_rows(count: int, bundle: Bundle, *, embeddings: bool) -> Iterator[NewRow]:
     """Yield rows as a scan writes them, with random scores."""
     generator = np.random.default_rng(1)
-    limits = limits_of(bundle, Policy())
+    limits = thresholds_of(bundle, Policy())
     products = [one.candidate.name for one in limits if len(one.members) == 1]
     decider = Decider(bundle, Policy())
     names = list(bundle.label_names)

@@ -46,16 +46,16 @@ def validate_photo(file: File) -> None:
     file.seek(0)
     prediction = recognizer().predict(file)
     file.seek(position)
-    verdict = recognizer().decide(prediction, Policy())
-    if verdict.decision is Decision.UNSCORED:
+    triage = recognizer().decide(prediction, Policy())
+    if triage.decision is Decision.UNSCORED:
         raise ValidationError(
             "We could not read your photo (%(reason)s). Please upload a JPEG or PNG file.",
             code="unreadable",
             params={"reason": prediction.reason},
         )
-    if verdict.decision in {Decision.REVIEW, Decision.PRIORITY}:
+    if triage.decision in {Decision.REVIEW, Decision.PRIORITY}:
         raise ValidationError(
             "We have to look at your photo before it goes online.",
             code="lead",
-            params={"leads": [lead.name for lead in verdict.leads]},
+            params={"leads": [lead.name for lead in triage.leads]},
         )

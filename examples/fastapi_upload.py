@@ -89,12 +89,12 @@ async def check(request: Request) -> dict[str, object]:
     if len(photo) > MAX_BYTES:
         raise TOO_LARGE
     prediction = await recognizer.predict_async(photo)
-    verdict = recognizer.decide(prediction, Policy())
+    triage = recognizer.decide(prediction, Policy())
     return {
-        "decision": verdict.decision,
+        "decision": triage.decision,
         "reason": prediction.reason,  # of a damaged or unreadable photo
-        "leads": [lead.name for lead in verdict.leads],  # for your reviewers, not for the seller
-        "message": WORDS[verdict.decision],
+        "leads": [lead.name for lead in triage.leads],  # for your reviewers, not for the seller
+        "message": WORDS[triage.decision],
     }
 
 

@@ -58,12 +58,12 @@ def main() -> None:
         print("ready", flush=True)
         for entry, fields in entries(server, f"worker-{os.getpid()}"):
             prediction = recognizer.predict(fields.get(b"photo", b""))
-            verdict = recognizer.decide(prediction, Policy())
+            triage = recognizer.decide(prediction, Policy())
             answer = {
                 "id": fields.get(b"id", b""),
-                "decision": verdict.decision.value,
+                "decision": triage.decision.value,
                 "reason": (prediction.reason or ""),
-                "leads": json.dumps([lead.name for lead in verdict.leads]),
+                "leads": json.dumps([lead.name for lead in triage.leads]),
             }
             # The answer and the acknowledgement in one step.
             with server.pipeline() as both:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from recognizer.known.matches import KnownItems, share_bank
     from recognizer.model.bundle import Bundle, load_bundle
     from recognizer.model.description import BundleFamily, BundleLabel, Calibration
-    from recognizer.policy.listing_rules import AlwaysReview, KeywordHit, Keywords, Reports
+    from recognizer.policy.listing import AlwaysReview, KeywordHit, Keywords, Reports
     from recognizer.policy.values import (
         Candidate,
         CandidateKind,
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
         Probability,
         Rate,
         Rule,
-        Verdict,
+        Triage,
     )
     from recognizer.prediction import Prediction, Region, prediction_schema
     from recognizer.status import Reason, Status
@@ -119,8 +119,8 @@ __all__ = [
     "Taxonomy",
     "TaxonomyError",
     "TrainingError",
+    "Triage",
     "UsageError",
-    "Verdict",
     "__version__",
     "load_bundle",
     "load_taxonomy",
@@ -129,7 +129,7 @@ __all__ = [
 ]
 
 _HOMES = (
-    *("errors", "status", "taxonomy", "prediction", "policy.listing_rules"),  # load nothing heavy
+    *("errors", "status", "taxonomy", "prediction", "policy.listing"),  # load nothing heavy
     "policy.values",
     *("model.description", "model.bundle", "imaging", "engine", "known.matches", "guarded"),
 )

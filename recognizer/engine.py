@@ -28,8 +28,8 @@ from recognizer.imaging import (
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.numerics import sigmoid
 from recognizer.model.session import is_onnxruntime_error, open_session
-from recognizer.policy.decide import decide
-from recognizer.policy.values import KnownMatch, Policy, Verdict
+from recognizer.policy.decide import LeadThresholds, decide, thresholds_of
+from recognizer.policy.values import KnownMatch, Policy, Triage
 from recognizer.prediction import Prediction, Region
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
@@ -83,6 +83,7 @@ class DecisionMaker:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self._policies: dict[str | os.PathLike[str] | None, Policy] = {None: Policy()}
+        self._thresholds: dict[str, tuple[LeadThresholds, ...]] = {}  # by the digest of a policy
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -96,7 +97,7 @@ class DecisionMaker:
         known: Sequence[KnownMatch] = (),
         *,
         columns: Mapping[str, Any] | None = None,
-    ) -> Verdict:
+    ) -> Triage:
         """Apply a policy to a prediction of this model and the known items that the image is near.
 
         The policy may be the name of one of this package (``"strict"``) or the path of a file,
@@ -104,7 +105,9 @@ class DecisionMaker:
         (``title``, ``description``, ``reports`` and the like). A prediction of another model is a
         UsageError.
         """
-        bundle, policy = self.bundle, self._checked_policy(policy)
+        if not isinstance(prediction, Prediction):
+            raise UsageError(f"prediction = {prediction!r}: give what predict returns")
+        bundle, policy = self.bundle, self._policy_of(policy)
         is_foreign = prediction.bundle_digest not in {None, bundle.digest}
         if prediction.status is not Status.FAILED:
             is_foreign |= prediction.scores.keys() != {*self.labels}
@@ -114,11 +117,13 @@ class DecisionMaker:
                 f"the prediction comes from another model than {bundle.title}: use the recognizer "
                 "that made it"
             )
-        return decide(prediction, bundle, policy, known, columns)
+        if (thresholds := self._thresholds.get(policy.digest)) is None:
+            policy.check(bundle.taxonomy)
+            thresholds = self._thresholds[policy.digest] = thresholds_of(bundle, policy)
+        return decide(prediction, bundle, policy, known, columns, thresholds=thresholds)
 
-    def _checked_policy(self, policy: Policy | str | os.PathLike[str] | None) -> Policy:
+    def _policy_of(self, policy: Policy | str | os.PathLike[str] | None) -> Policy:
         if isinstance(policy, Policy):
-            policy.check(self.bundle.taxonomy)
             return policy
         try:
             return self._policies[policy]

@@ -102,3 +102,8 @@ def pip_line(extra: str) -> str:
     It needs no index that has the package itself: what is installed satisfies the requirement.
     """
     return f"pip install 'wildlife-product-recognizer[{extra}]'"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, in the plural if it is not one."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -72,9 +72,9 @@ def test_one_red_frame_is_enough_and_is_named(
     assert prediction.scores["ivory_worked"] > 0.9
     assert prediction.scores["listing_other"] > 0.9  # each score is the highest of all frames
     assert (prediction.frame, prediction.frames) == (2, 5)
-    verdict = recognizer.decide(prediction, Policy())
-    assert verdict.decision is Decision.PRIORITY
-    assert "in frame 2" in verdict.why[0]
+    triage = recognizer.decide(prediction, Policy())
+    assert triage.decision is Decision.PRIORITY
+    assert "in frame 2" in triage.why[0]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, BATCH_SIZE, 100])
@@ -166,6 +166,17 @@ def test_a_prediction_of_another_model_is_refused(recognizer: Recognizer, tmp_pa
     for wrong in ({"scores": {"ivory_worked": 0.9}}, {"scores": {}}, {"families": {}}):
         with pytest.raises(UsageError, match="another model"):
             recognizer.decide(replace(by_hand, **wrong), Policy())
+    with pytest.raises(UsageError, match="prediction = None: give what predict returns"):
+        recognizer.decide(None)
+
+
+def test_an_upload_does_not_pay_for_the_thresholds_of_its_policy_again(
+    recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prediction, policy = recognizer.predict(encoded(picture())), Policy(ignore={"coral"})
+    first = recognizer.decide(prediction, policy)
+    monkeypatch.setattr("recognizer.engine.thresholds_of", lambda *_: pytest.fail("computed again"))
+    assert recognizer.decide(prediction, replace(policy, name="the same rules")) == first
 
 
 @pytest.mark.parametrize("name", ["ivory_raw", "ivory_worked"])
@@ -208,7 +219,7 @@ def test_a_policy_may_be_a_name_a_path_or_the_default(
     assert recognizer.decide(prediction, "strict") == recognizer.decide(prediction, strict)
     with pytest.raises(PolicyError, match="stric: no such file, nor a policy of this package"):
         recognizer.decide(prediction, "stric")
-    with pytest.raises(UsageError, match=r"give a Policy.* or a name: small-platform, strict"):
+    with pytest.raises(UsageError, match=r"give a Policy.* or a name: default, small-platform, strict"):
         recognizer.decide(prediction, {"name": "strict"})  # type: ignore[arg-type]
 
 

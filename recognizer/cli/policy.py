@@ -27,7 +27,8 @@ def policy_command(
     The exit code is 2 if the policy breaks a rule.
     """
     from recognizer.model.bundle import load_bundle
-    from recognizer.policy.values import Policy, policy_path
+    from recognizer.policy.toml import policy_path
+    from recognizer.policy.values import Policy
 
     model = load_bundle(bundle)
     rules = Policy.load(policy, model.taxonomy)
@@ -47,11 +48,11 @@ def policy_command(
 
 def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[list[str]]:
     """Yield the thresholds of each product and family, and whose rule they are."""
-    from recognizer.policy.decide import limits_of
+    from recognizer.policy.decide import thresholds_of
     from recognizer.policy.values import CandidateKind
 
-    for limits in limits_of(bundle, policy):
-        kind, name = limits.candidate.kind, limits.candidate.name
+    for entry in thresholds_of(bundle, policy):
+        kind, name = entry.candidate.kind, entry.candidate.name
         label = bundle.taxonomy.labels.get(name)
         family = label.family if label else None
         is_family = kind is CandidateKind.FAMILY
@@ -59,7 +60,7 @@ def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[list[str]]:
         of_family = not is_family and (CandidateKind.FAMILY, family) in policy.rules
         yield [
             f"{name} (family)" if is_family else name,
-            *map(_level, (limits.review, limits.priority)),
+            *map(_level, (entry.review, entry.priority)),
             "its own" if own else f"of {family}" if of_family else "any product",
         ]
 

@@ -8,8 +8,8 @@ import msgspec
 import typer
 
 from recognizer.cli.progress import duration, shown
+from recognizer.errors import counted
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import counted
 from recognizer.rows import Row, ScanFile, ScanSummary
 from recognizer.scan import Skipped
 from recognizer.status import Reason, Status

@@ -203,7 +203,7 @@ def scan_command(
 
 
 def _print_notes(skipped: Skipped, unused_column: str | None) -> None:
-    from recognizer.model.description import counted
+    from recognizer.errors import counted
 
     if unused_column is not None:
         typer.echo(

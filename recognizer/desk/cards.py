@@ -7,8 +7,8 @@ from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, heat_threshold
 from recognizer.desk.texts import Texts
 from recognizer.desk.views import AUDIT, STATES, View
+from recognizer.errors import counted
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import counted
 from recognizer.policy.values import CandidateKind, Lead
 from recognizer.rows.listings import QUEUE_ORDER, Listing
 from recognizer.rows.row import Row

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from recognizer.desk.outcomes import Occasion, Outcome
 from recognizer.desk.photos import Unavailable, read_scored
 from recognizer.errors import UsageError
-from recognizer.policy.listing_columns import Role, as_text, listing_of, value_of
+from recognizer.policy.listing import Role, as_text, listing_of, value_of
 from recognizer.rows.decided import decided_images
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from recognizer.desk.outcomes import DECIDED, Judgement, Outcome, Outcomes
 from recognizer.intervals import share, weighted_count
 from recognizer.model.description import Estimate
-from recognizer.policy.listing_columns import Role, as_count, value_of
+from recognizer.policy.listing import Role, as_count, value_of
 from recognizer.policy.values import Decision
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.row import Row

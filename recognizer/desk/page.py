@@ -15,7 +15,7 @@ from recognizer.desk.photos import Photos, Unavailable, read_local
 from recognizer.desk.texts import ENVIRONMENT, Texts
 from recognizer.desk.views import AUDIT, QUEUE, View
 from recognizer.model.bundle import Bundle
-from recognizer.policy.listing_columns import as_text, as_url
+from recognizer.policy.listing import as_text, as_url
 from recognizer.rows.item_key import MEMBER
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile

@@ -17,7 +17,7 @@ from recognizer.imaging import Limits, load_image
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
-from recognizer.policy.decide import limits_of
+from recognizer.policy.decide import thresholds_of
 from recognizer.policy.values import EXAMPLES, Policy
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
@@ -155,8 +155,8 @@ def heat_threshold(row: Row, bundle: Bundle, label: str, policy: Policy | None =
     if label not in named:
         policies = (*filter(None, [policy]), *_policies())
         own = next((one for one in policies if one.digest == row.policy.digest), Policy())
-        limits = limits_of(bundle, replace(own, ignore=frozenset()))
-        labels = (limit for limit in limits if limit.candidate.kind == "label")
+        thresholds = thresholds_of(bundle, replace(own, ignore=frozenset()))
+        labels = (limit for limit in thresholds if limit.candidate.kind == "label")
         named = {limit.candidate.name: limit.review[0] for limit in labels}
     return named.get(label, DEFAULT_THRESHOLD)
 

@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from recognizer.errors import counted
 from recognizer.policy.values import FALSE_POSITIVE_RATES
 from recognizer.prediction import Digest, Natural
 from recognizer.taxonomy import Kind
@@ -153,11 +154,6 @@ def percent(value: float) -> str:
     if scaled >= 10:
         return f"{scaled:.1f}"
     return f"{scaled:.2f}" if scaled >= 0.1 else f"{scaled:.2g}" if scaled >= 0.0005 else "0"
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun, in the plural if it is not one."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.errors import BundleSchemaError
+from recognizer.errors import BundleSchemaError, counted
 from recognizer.imaging import perceptual_hash
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import NegativesFile, counted
+from recognizer.model.description import NegativesFile
 from recognizer.model.folders import read_verified
 from recognizer.prediction import HASH_BITS
 from recognizer.taxonomy import Taxonomy

@@ -1,14 +1,13 @@
-"""What a policy makes of a prediction: leads, a decision, and a sentence for each reason."""
+"""Apply a policy to a prediction: leads, a decision, and a sentence for each reason."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from recognizer.model.bundle import Bundle
-from recognizer.model.description import counted
-from recognizer.policy.listing_columns import Role, as_count, value_of
+from recognizer.errors import counted
+from recognizer.policy.listing import Role, as_count, value_of
 from recognizer.policy.values import (
     Candidate,
     CandidateKind,
@@ -16,13 +15,26 @@ from recognizer.policy.values import (
     Finding,
     KnownMatch,
     Lead,
-    Level,
+    NearCleared,
+    NearProduct,
     Policy,
     Rate,
-    Verdict,
+    Threshold,
+    Triage,
 )
 from recognizer.prediction import HASH_BITS, Prediction
 from recognizer.status import Reason, Status
+
+
+class Scale(Protocol):
+    """The parts of a bundle that decisions need."""
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]: ...
+    @property
+    def any_product_thresholds(self) -> Mapping[float, float]: ...
+    @property
+    def animals(self) -> tuple[str, ...]: ...
 
 
 class LeadThresholds(NamedTuple):
@@ -40,122 +52,122 @@ class LeadThresholds(NamedTuple):
 
 def decide(
     prediction: Prediction,
-    bundle: Bundle,
+    bundle: Scale,
     policy: Policy,
     known: Sequence[KnownMatch] = (),
     columns: Mapping[str, Any] | None = None,
     *,
-    limits: Sequence[LeadThresholds] | None = None,
-) -> Verdict:
+    thresholds: Sequence[LeadThresholds] | None = None,
+) -> Triage:
     """Apply a policy to an image, the known items that it is near and its listing's own columns.
 
-    For many predictions, ``limits`` are those of :func:`limits_of`.
+    For many predictions, ``thresholds`` are those of :func:`thresholds_of`.
     """
     if prediction.status is Status.FAILED:
-        verdict = Verdict(decision=Decision.UNSCORED, image_decision=Decision.UNSCORED)
+        triage = Triage(decision=Decision.UNSCORED, image_decision=Decision.UNSCORED)
         if policy.always_review.failed and prediction.reason not in UNREADABLE_REASONS:
-            verdict = _at_least(Decision.REVIEW, verdict, f"not scored: {prediction.reason}")
+            triage = _at_least(Decision.REVIEW, triage, f"not scored: {prediction.reason}")
     else:
-        if limits is None:
-            limits = limits_of(bundle, policy)
-        leads = _leads(prediction, limits)
+        if thresholds is None:
+            thresholds = thresholds_of(bundle, policy)
+        leads = _leads(prediction, thresholds)
         decision = max((lead.level for lead in leads), key=severity, default=Decision.CLEAR)
         why = tuple(_sentence(lead, prediction) for lead in leads)
-        verdict = Verdict(decision=decision, leads=leads, why=why, image_decision=decision)
-        verdict = _with_known(verdict, policy, known)
-        verdict = _always_reviewed(verdict, prediction, policy, bundle.animals)
-    if verdict.image_decision is not verdict.decision:
-        verdict = replace(verdict, image_decision=verdict.decision)
-    return with_listing(verdict, policy, columns)
+        triage = Triage(decision=decision, leads=leads, why=why, image_decision=decision)
+        triage = _with_known(triage, policy, known)
+        triage = _always_reviewed(triage, prediction, policy, bundle.animals)
+    if triage.image_decision is not triage.decision:
+        triage = replace(triage, image_decision=triage.decision)
+    return with_listing(triage, policy, columns)
 
 
 severity = [Decision.UNSCORED, Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY].index
-"""The place of a decision among the others, the strongest last."""
+"""Rank of a decision, the strongest last."""
 
 UNREADABLE_REASONS = (
     *(Reason.NO_IMAGE, Reason.NOT_FOUND, Reason.PERMISSION_DENIED, Reason.NOT_A_FILE),
     *(Reason.READ_ERROR, Reason.SOURCE_REFUSED, Reason.INTERNAL_ERROR),
 )
-"""Why an image was not read at all, so that nobody could review it."""
+"""Reasons for which an image was not read at all, so that nobody could review it."""
 
 
-def _at_least(level: Decision, verdict: Verdict, reason: str) -> Verdict:
-    if severity(verdict.decision) >= severity(level):
-        return verdict
-    return replace(verdict, decision=level, why=(*verdict.why, f"{level}: {reason}"))
+def _at_least(level: Decision, triage: Triage, reason: str) -> Triage:
+    if severity(triage.decision) >= severity(level):
+        return triage
+    return replace(triage, decision=level, why=(*triage.why, f"{level}: {reason}"))
 
 
 def _always_reviewed(
-    verdict: Verdict, prediction: Prediction, policy: Policy, animals: Sequence[str]
-) -> Verdict:
+    triage: Triage, prediction: Prediction, policy: Policy, animals: Sequence[str]
+) -> Triage:
     rule = policy.always_review
     if rule.degraded and prediction.status is Status.DEGRADED:
-        verdict = _at_least(Decision.REVIEW, verdict, f"degraded: {prediction.reason}")
+        triage = _at_least(Decision.REVIEW, triage, f"degraded: {prediction.reason}")
     if rule.animals is not None and animals:
         name = max(animals, key=lambda animal: prediction.scores[animal])
         if (score := prediction.scores[name]) > rule.animals:
             reason = f"a living animal: {name} {score:.3f} > {rule.animals:.3f}"
-            verdict = _at_least(Decision.REVIEW, verdict, reason)
-    return verdict
+            triage = _at_least(Decision.REVIEW, triage, reason)
+    return triage
 
 
-def with_listing(verdict: Verdict, policy: Policy, columns: Mapping[str, Any] | None) -> Verdict:
-    """Return a verdict on an image after the keywords and the reports in its listing's columns."""
+def with_listing(triage: Triage, policy: Policy, columns: Mapping[str, Any] | None) -> Triage:
+    """Raise a decision by the keywords and the reports in the columns of the listing."""
     if hits := policy.keywords.hits(columns):
-        is_lead = severity(verdict.decision) >= severity(Decision.REVIEW)
+        is_lead = severity(triage.decision) >= severity(Decision.REVIEW)
         raised = Decision.PRIORITY if is_lead else Decision.REVIEW
         named = ", ".join(f"{hit.keyword!r} in {hit.column!r}" for hit in hits[:_MAX_NAMED])
         more = f" and {len(hits) - _MAX_NAMED} more" if len(hits) > _MAX_NAMED else ""
-        change = "" if raised is verdict.decision else f"one level up from {verdict.decision} for "
+        change = "" if raised is triage.decision else f"one level up from {triage.decision} for "
         sentence = f"{raised}: {change}keywords: {named}{more}"
-        verdict = replace(verdict, decision=raised, why=(*verdict.why, sentence), keywords=hits)
+        triage = replace(triage, decision=raised, why=(*triage.why, sentence), keywords=hits)
     for level in (Decision.PRIORITY, Decision.REVIEW):
         least = getattr(policy.reports, level)
         if least is not None:
             count = as_count(value_of(columns or {}, Role.REPORTS)) or 0
             if count >= least:
-                verdict = _at_least(level, verdict, f"{counted(count, 'report')} by users")
-    return verdict
+                triage = _at_least(level, triage, f"{counted(count, 'report')} by users")
+    return triage
 
 
 _MAX_NAMED = 5  # keywords in a sentence; all of them are in the row
 
 
-def limits_of(bundle: Bundle, policy: Policy) -> tuple[LeadThresholds, ...]:
-    """Return the limits of all candidates; without a rule they are the any-product thresholds."""
+def thresholds_of(bundle: Scale, policy: Policy) -> tuple[LeadThresholds, ...]:
+    """Return the thresholds of all candidates; without a rule, those for any product."""
     family_of = {
         member: candidate.name
         for candidate in bundle.candidates
         if candidate.kind is CandidateKind.FAMILY
         for member in candidate.members
     }
-    found = []
+    result = []
     for candidate in bundle.candidates:
         left = tuple(member for member in candidate.members if member not in policy.ignore)
         is_label = candidate.kind is CandidateKind.LABEL
         if not left or (not is_label and len(left) < 2):  # the one label speaks for itself
             continue
-        own = policy.rules.get((candidate.kind, candidate.name))
-        if own is None and is_label:
-            own = policy.rules.get((CandidateKind.FAMILY, family_of.get(candidate.name, "")))
-        rule = own or policy.default
-        thresholds = candidate.thresholds if own else bundle.any_product_thresholds
+        special = policy.rules.get((candidate.kind, candidate.name))
+        if special is None and is_label:
+            special = policy.rules.get((CandidateKind.FAMILY, family_of.get(candidate.name, "")))
+        rule = special or policy.default
+        thresholds = candidate.thresholds if special else bundle.any_product_thresholds
         review = _threshold(rule.review, thresholds)
         priority = max(_threshold(rule.priority, thresholds), review, key=itemgetter(0))
-        found.append(LeadThresholds(candidate, left, review, priority))
-    return tuple(found)
+        result.append(LeadThresholds(candidate, left, review, priority))
+    return tuple(result)
 
 
-def _leads(prediction: Prediction, limits: Sequence[LeadThresholds]) -> tuple[Lead, ...]:
+def _leads(prediction: Prediction, thresholds: Sequence[LeadThresholds]) -> tuple[Lead, ...]:
     leads = []
-    for own in limits:
-        score = _score(own, prediction)
-        if score > own.review[0]:
-            is_priority = score > own.priority[0]
-            threshold, rate = own.priority if is_priority else own.review
+    for entry in thresholds:
+        score = _score(entry, prediction)
+        if score > entry.review[0]:
+            is_priority = score > entry.priority[0]
+            threshold, rate = entry.priority if is_priority else entry.review
             lead = Lead(
-                kind=own.candidate.kind,
-                name=own.candidate.name,
+                kind=entry.candidate.kind,
+                name=entry.candidate.name,
                 score=score,
                 threshold=threshold,
                 false_positive_rate=rate,
@@ -165,20 +177,20 @@ def _leads(prediction: Prediction, limits: Sequence[LeadThresholds]) -> tuple[Le
     return tuple(sorted(leads, key=lambda lead: -lead.score))
 
 
-def _score(limits: LeadThresholds, prediction: Prediction) -> float:
+def _score(entry: LeadThresholds, prediction: Prediction) -> float:
     """Return a candidate's score without the products that are ignored."""
-    candidate = limits.candidate
+    candidate = entry.candidate
     if candidate.kind is CandidateKind.LABEL:
         return prediction.scores[candidate.name]
-    if len(limits.members) == len(candidate.members):
+    if len(entry.members) == len(candidate.members):
         return prediction.families[candidate.name]
-    return 1 - math.prod(1 - prediction.scores[member] for member in limits.members)
+    return 1 - math.prod(1 - prediction.scores[member] for member in entry.members)
 
 
-def _threshold(level: Level, thresholds: Mapping[float, float]) -> tuple[float, float | None]:
-    if isinstance(level, Rate):
-        return thresholds[level.value], level.value
-    return level.value, None
+def _threshold(given: Threshold, thresholds: Mapping[float, float]) -> tuple[float, float | None]:
+    if isinstance(given, Rate):
+        return thresholds[given.value], given.value
+    return given.value, None
 
 
 def _sentence(lead: Lead, prediction: Prediction) -> str:
@@ -188,20 +200,20 @@ def _sentence(lead: Lead, prediction: Prediction) -> str:
     return f"{lead.level}: {lead.title} {lead.score:.3f} > {lead.threshold:.3f}{basis}{frame}"
 
 
-def _with_known(verdict: Verdict, policy: Policy, known: Sequence[KnownMatch]) -> Verdict:
+def _with_known(triage: Triage, policy: Policy, known: Sequence[KnownMatch]) -> Triage:
     near = [match for match in known if match.distance <= policy.known.distance]
     products = [m for m in near if m.finding is Finding.PRODUCT and m.label not in policy.ignore]
-    if products and policy.known.product != "nothing":
+    if products and policy.known.product is not NearProduct.NOTHING:
         effect = Decision(policy.known.product)
-        strongest = max(verdict.decision, effect, key=severity)
-        why = (*verdict.why, _match_sentence(effect, products))
-        return replace(verdict, decision=strongest, why=why)
+        strongest = max(triage.decision, effect, key=severity)
+        why = (*triage.why, _match_sentence(effect, products))
+        return replace(triage, decision=strongest, why=why)
     cleared = [match for match in near if match.finding is Finding.CLEARED]
-    if cleared and not products and policy.known.cleared == "clear":
-        silenced = "; it would have been " + "; ".join(verdict.why) if verdict.why else ""
+    if cleared and not products and policy.known.cleared is NearCleared.CLEAR:
+        silenced = "; it would have been " + "; ".join(triage.why) if triage.why else ""
         why = (_match_sentence(Decision.CLEAR, cleared) + silenced,)
-        return Verdict(decision=Decision.CLEAR, why=why, image_decision=Decision.CLEAR)
-    return verdict
+        return Triage(decision=Decision.CLEAR, why=why, image_decision=Decision.CLEAR)
+    return triage
 
 
 def _match_sentence(effect: Decision, matches: Sequence[KnownMatch]) -> str:

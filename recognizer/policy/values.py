@@ -1,7 +1,7 @@
-"""What a platform makes of a prediction: ``clear``, ``review`` or ``priority``, and why.
+"""The values of a policy and of its decisions: ``clear``, ``review`` or ``priority``, and why.
 
-A policy names the false-positive rates at which an image becomes a lead; the bundle knows the
-thresholds that belong to them. A decision says what to look at first; it is never a verdict.
+A policy names the false-positive rates at which an image becomes a lead; the bundle has the
+thresholds that belong to them. A decision says where to look first; a verdict is a person's.
 """
 
 from __future__ import annotations
@@ -9,27 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from functools import cached_property
-from importlib import resources
-from pathlib import Path
-from typing import Any, TypeAlias, get_type_hints
+from typing import Any, TypeAlias
 
-import msgspec
-
-from recognizer.errors import PolicyError, UsageError
-from recognizer.policy.listing_rules import AlwaysReview, KeywordHit, Keywords, Reports
+from recognizer.errors import PolicyError
+from recognizer.policy.listing import AlwaysReview, KeywordHit, Keywords, Reports
 from recognizer.prediction import MAX_DISTANCE, Natural, Score
-from recognizer.taxonomy import (
-    MAX_WORDS,
-    Taxonomy,
-    load_taxonomy,
-    read_toml,
-    require_keys,
-    unknown_name,
-)
+from recognizer.taxonomy import Taxonomy, unknown_name
 
 FALSE_POSITIVE_RATES = (0.05, 0.01, 0.001)
 """The false-positive rates for which bundles hold thresholds."""
@@ -38,7 +27,7 @@ EXAMPLES = ("default", "small-platform", "strict")  # the names of the policies 
 
 
 class Decision(StrEnum):
-    """What a platform does with an image."""
+    """Where an image goes."""
 
     CLEAR = "clear"
     """Nothing is over a threshold."""
@@ -74,7 +63,7 @@ class Probability:
         object.__setattr__(self, "value", float(self.value))  # 1 and 1.0 are the same threshold
 
 
-Level: TypeAlias = Rate | Probability  # what a rule sets a threshold by
+Threshold: TypeAlias = Rate | Probability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +73,8 @@ class Rule:
     If ``priority`` is lower than ``review`` in a bundle, ``review`` counts for both.
     """
 
-    review: Level = Rate(0.01)
-    priority: Level = Rate(0.001)
+    review: Threshold = Rate(0.01)
+    priority: Threshold = Rate(0.001)
 
     def __post_init__(self) -> None:
         review, priority = self.review, self.priority
@@ -105,24 +94,39 @@ class CandidateKind(StrEnum):
     FAMILY = "family"
 
 
+class NearProduct(StrEnum):
+    """The least decision on an image near a known product; ``nothing`` leaves it as it is."""
+
+    REVIEW = "review"
+    PRIORITY = "priority"
+    NOTHING = "nothing"
+
+
+class NearCleared(StrEnum):
+    """The decision on an image near cleared items alone; ``nothing`` leaves it as it is."""
+
+    NOTHING = "nothing"
+    CLEAR = "clear"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRule:
-    """What a match with a known item means (see :mod:`recognizer.known`).
+    """The effect of a match with a known item (see :mod:`recognizer.known`).
 
-    Near a ``product``, an image is at least ``review`` or ``priority``, or ``nothing`` changes.
-    Near a ``cleared`` item alone, ``nothing`` changes, since a similar image is not the same one,
-    or it is ``clear``, whatever the model says. Near is a ``distance`` of 0 to 31 bits of 256.
+    By default, ``cleared`` items change nothing, since a similar image is not the same one. An
+    image is near an item at a ``distance`` of 0 to 31 bits of 256, or less.
     """
 
-    product: str = "review"
-    cleared: str = "nothing"
+    product: NearProduct = NearProduct.REVIEW
+    cleared: NearCleared = NearCleared.NOTHING
     distance: int = MAX_DISTANCE
 
     def __post_init__(self) -> None:
-        if self.product not in {"review", "priority", "nothing"}:
-            raise PolicyError(f"product = {self.product}: one of review, priority, nothing")
-        if self.cleared not in {"nothing", "clear"}:
-            raise PolicyError(f"cleared = {self.cleared}: one of nothing, clear")
+        for key, choices in (("product", NearProduct), ("cleared", NearCleared)):
+            value = getattr(self, key)
+            if value not in [*choices]:
+                raise PolicyError(f"{key} = {value}: one of {', '.join(choices)}")
+            object.__setattr__(self, key, choices(value))
         if not 0 <= self.distance <= MAX_DISTANCE:
             raise PolicyError(f"distance = {self.distance!r}: bits, from 0 to {MAX_DISTANCE}")
 
@@ -148,6 +152,13 @@ class Policy:
     actions: Mapping[Decision, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for part in fields(self):
+            wanted, value = _PARTS.get(part.name), getattr(self, part.name)
+            if wanted is not None and not isinstance(value, wanted):
+                raise PolicyError(f"{part.name} = {value!r}: give a {wanted.__name__}(...)")
+        for target, rule in self.rules.items():
+            if not isinstance(rule, Rule):
+                raise PolicyError(f"rules: {target!r} = {rule!r}: give a Rule(...)")
         for key, text in self.actions.items():
             if key not in [*Decision]:
                 raise PolicyError(f"actions: {unknown_name('decision', str(key), [*Decision])}")
@@ -165,9 +176,9 @@ class Policy:
         :func:`policy_toml` writes. What has its default value is not in them.
         """
         lines = ['name = ""']
-        for heading, values in _tables(self):
+        for heading, values in policy_tables(self):
             lines += ["", f"[{heading}]"] if heading else []
-            lines += [f"{key} = {_value(value)}" for key, value in values.items()]
+            lines += [f"{key} = {toml_value(value)}" for key, value in values.items()]
         return hashlib.sha256(("\n".join(lines) + "\n").encode()).hexdigest()
 
     @classmethod
@@ -178,17 +189,9 @@ class Policy:
         The taxonomy is that of the package unless one is given. A file that cannot be read or
         breaks a rule is a PolicyError.
         """
-        if not isinstance(policy, str | os.PathLike):
-            raise UsageError(
-                f"policy = {policy!r}: give a Policy, the path of its file, or a name: "
-                f"{', '.join(EXAMPLES)}"
-            )
-        path = policy_path(policy)
-        values = read_toml(path, PolicyError)
-        try:
-            return parse_policy(values, path.stem, taxonomy or load_taxonomy())
-        except (PolicyError, OverflowError, RecursionError) as error:
-            raise PolicyError(f"{policy}: {str(error)[:MAX_WORDS]}") from error
+        from recognizer.policy.toml import load_policy  # noqa: PLC0415 - it needs this module
+
+        return load_policy(policy, taxonomy)
 
     def check(self, taxonomy: Taxonomy) -> None:
         """Raise a PolicyError, with the closest names, for a name that is not in the taxonomy."""
@@ -203,7 +206,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What may become a lead: a product of a bundle, or a family of products, its ``members``.
+    """A product of a bundle, or a family of products, its ``members``, that may become a lead.
 
     A family of one product never becomes a lead, since its label is one already; but a rule for it
     holds for this label. ``thresholds`` are by the false-positive rate of this candidate alone.
@@ -237,7 +240,7 @@ class Lead:
 
 
 class Finding(StrEnum):
-    """What somebody found out about a known item."""
+    """The outcome on a known item."""
 
     PRODUCT = "product"
     """It shows a wildlife product."""
@@ -263,7 +266,7 @@ class KnownMatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Triage:
     """A decision, the leads with the highest score first, and a sentence for each reason.
 
     ``image_decision`` is the decision on the image alone, without the text and the reports of its
@@ -277,89 +280,22 @@ class Verdict:
     keywords: tuple[KeywordHit, ...] = ()
 
 
-_LEVELS: Mapping[str, tuple[str, type[Rate | Probability]]] = {
-    "review_rate": ("review", Rate),
-    "review_probability": ("review", Probability),
-    "priority_rate": ("priority", Rate),
-    "priority_probability": ("priority", Probability),
+_PARTS: Mapping[str, type] = {
+    "default": Rule,
+    "known": KnownRule,
+    "keywords": Keywords,
+    "reports": Reports,
+    "always_review": AlwaysReview,
 }
-_PARTS = get_type_hints(Policy) | {"rules": dict[str, dict[str, Any]], "actions": dict[str, str]}
-del _PARTS["default"]  # its levels stand at the top of a file
 
 
-def policy_path(policy: str | os.PathLike[str]) -> Path:
-    """Return where a policy is: a file, or one of this package by its name."""
-    if os.path.exists(policy):
-        return Path(policy)
-    if os.fspath(policy) in EXAMPLES:
-        return Path(str(resources.files("recognizer")), "policy", "examples", f"{policy}.toml")
-    raise PolicyError(
-        f"{policy}: no such file, nor a policy of this package: {', '.join(EXAMPLES)}"
-    )
-
-
-def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:
-    """Return the policy of a file's content, checked; ``name`` is its name unless it has one."""
-    require_keys(values, [*_LEVELS, *_PARTS], PolicyError)
-    parts = {key: _part(key, values[key]) for key in _PARTS if key in values}
-    default = _rule(values, Rule())
-    rules: dict[tuple[CandidateKind, str], Rule] = {}
-    for kind, tables in parts.get("rules", {}).items():
-        if kind not in [*CandidateKind]:
-            raise PolicyError(f"rules.{kind}: write [rules.label.{kind}] or [rules.family.{kind}]")
-        for own, table in tables.items():
-            try:
-                levels = msgspec.convert(table, dict[str, Any])
-                require_keys(levels, [*_LEVELS], PolicyError)
-                rules[CandidateKind(kind), own] = _rule(levels, default)
-            except (PolicyError, msgspec.ValidationError) as error:
-                raise PolicyError(f"rules.{kind}.{own}: {error}") from error
-    policy = Policy(**{"name": name, **parts, "default": default, "rules": rules})
-    policy.check(taxonomy)
-    return policy
-
-
-def _part(key: str, value: Any) -> Any:
-    kind = _PARTS[key]
-    try:
-        if is_dataclass(kind) and isinstance(value, dict):
-            require_keys(value, [part.name for part in fields(kind)], PolicyError)
-        return msgspec.convert(value, kind)
-    except (PolicyError, msgspec.ValidationError) as error:
-        raise PolicyError(f"{key}: {error}") from error
-
-
-def _rule(values: Mapping[str, Any], default: Rule) -> Rule:
-    levels: dict[str, Level] = {}
-    for key, (level, kind) in _LEVELS.items():
-        if key not in values:
-            continue
-        if level in levels:
-            raise PolicyError(f"give {level}_rate or {level}_probability, not both")
-        try:
-            levels[level] = kind(msgspec.convert(values[key], float))
-        except (PolicyError, msgspec.ValidationError) as error:
-            raise PolicyError(f"{key}: {error}") from error
-    return replace(default, **levels)
-
-
-def policy_toml(policy: Policy, comments: Sequence[str] = ()) -> str:
-    """Return a policy as the text of a file that :meth:`Policy.load` reads, after comments."""
-    lines = [*(f"# {text}" for text in comments), f"name = {_value(policy.name)}"]
-    actions = [("actions", policy.actions)] if policy.actions else []
-    for heading, values in [*_tables(policy), *actions]:
-        lines += ["", f"[{heading}]"] if heading else []
-        lines += [f"{key} = {_value(value)}" for key, value in values.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _tables(policy: Policy) -> Iterator[tuple[str, Mapping[Any, Any]]]:
-    """Yield what decides, by the headings of a file; all but the levels without its defaults."""
+def policy_tables(policy: Policy) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    """Yield all that decides by the headings of a file; only thresholds may be defaults."""
     ignore = {"ignore": sorted(policy.ignore)} if policy.ignore else {}
     yield "", _levels(policy.default) | ignore
     for (kind, name), rule in sorted(policy.rules.items()):
-        yield f"rules.{kind}.{_value(name)}", _levels(rule)
-    for heading in ("known", "keywords", "reports", "always_review"):
+        yield f"rules.{kind}.{toml_value(name)}", _levels(rule)
+    for heading in list(_PARTS)[1:]:
         part = getattr(policy, heading)
         default = asdict(type(part)())
         values = {key: value for key, value in asdict(part).items() if value != default[key]}
@@ -374,6 +310,6 @@ def _levels(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _value(value: object) -> str:
+def toml_value(value: object) -> str:
     """Return a value as TOML: JSON is, but for one control character."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

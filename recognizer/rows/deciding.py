@@ -14,14 +14,14 @@ from typing import Any
 
 from recognizer.errors import UsageError
 from recognizer.model.bundle import Bundle
-from recognizer.policy.decide import decide, limits_of, severity
+from recognizer.policy.decide import decide, severity, thresholds_of
 from recognizer.policy.values import Decision, Policy
 from recognizer.prediction import Prediction
 from recognizer.rows.images import change_rows
 from recognizer.rows.item_key import item_key
 from recognizer.rows.policies import use_policy
 from recognizer.rows.records import Ranking, from_json
-from recognizer.rows.row import Row, of_verdict
+from recognizer.rows.row import Row, of_triage
 from recognizer.rows.scanfile import DAMAGES, ScanFile
 from recognizer.status import Status
 
@@ -136,8 +136,8 @@ class Decider:
 
     def __init__(self, bundle: Bundle, policy: Policy) -> None:
         policy.check(bundle.taxonomy)
-        self._policy, limits = policy, limits_of(bundle, policy)
-        self._decide = partial(decide, bundle=bundle, policy=policy, limits=limits)
+        self._policy, thresholds = policy, thresholds_of(bundle, policy)
+        self._decide = partial(decide, bundle=bundle, policy=policy, thresholds=thresholds)
         self._members = {(one.kind, one.name): one.members for one in bundle.candidates}
 
     def leaves_clear(
@@ -157,13 +157,13 @@ class Decider:
             frame=frame,
             frames=row.frames if frame is not None else None,
         )
-        verdict = self._decide(prediction, known=row.known or (), columns=row.item)
-        shown = {name for one in verdict.leads for name in self._members[one.kind, one.name]}
+        triage = self._decide(prediction, known=row.known or (), columns=row.item)
+        shown = {name for one in triage.leads for name in self._members[one.kind, one.name]}
         return replace(
             row,
-            **of_verdict(verdict, self._policy),
+            **of_triage(triage, self._policy),
             regions=tuple(region for region in row.regions if region.label in shown),
-            audit=row.audit if verdict.decision is Decision.CLEAR else None,
+            audit=row.audit if triage.decision is Decision.CLEAR else None,
         )
 
 

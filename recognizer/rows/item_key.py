@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from recognizer.policy.listing_columns import listing_of
+from recognizer.policy.listing import listing_of
 from recognizer.status import Reason
 
 MEMBER = "!/"  # separates an archive from its member, and a table from its row, in a row's source

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from recognizer.model.description import ModelReference
-from recognizer.policy.listing_columns import (
+from recognizer.policy.listing import (
+    KeywordHit,
     Role,
     as_count,
     as_text,
@@ -15,7 +16,6 @@ from recognizer.policy.listing_columns import (
     price_of,
     value_of,
 )
-from recognizer.policy.listing_rules import KeywordHit
 from recognizer.policy.values import CandidateKind, Decision, Lead
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.records import to_json

@@ -3,7 +3,8 @@
 import tomllib
 
 from recognizer.errors import PolicyError, UsageError
-from recognizer.policy.values import EXAMPLES, Policy, parse_policy, policy_toml
+from recognizer.policy.toml import parse_policy, policy_toml
+from recognizer.policy.values import EXAMPLES, Policy
 from recognizer.rows.scanfile import ScanFile
 from recognizer.taxonomy import Taxonomy, load_taxonomy
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from recognizer.model.bundle import Bundle
-from recognizer.policy.listing_columns import (
+from recognizer.policy.listing import (
     Role,
     as_count,
     as_text,

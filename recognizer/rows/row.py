@@ -12,8 +12,8 @@ from msgspec import Meta
 from recognizer.known.matches import KnownItems
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import ModelReference
-from recognizer.policy.listing_rules import KeywordHit
-from recognizer.policy.values import CandidateKind, Decision, KnownMatch, Lead, Policy, Verdict
+from recognizer.policy.listing import KeywordHit
+from recognizer.policy.values import CandidateKind, Decision, KnownMatch, Lead, Policy, Triage
 from recognizer.prediction import Digest, Prediction, Region, Score, object_schema
 from recognizer.status import Reason, Status
 
@@ -108,7 +108,7 @@ class Row:
         cls,
         source: str,
         prediction: Prediction,
-        verdict: Verdict,
+        triage: Triage,
         *,
         bundle: Bundle,
         policy: Policy,
@@ -124,7 +124,7 @@ class Row:
             item=item,
             **{name: getattr(prediction, name) for name in _OF_PREDICTION},
             scores=_rounded(prediction.scores) if is_scored else None,
-            **of_verdict(verdict, policy),
+            **of_triage(triage, policy),
             family=_rounded(prediction.families) if is_scored else None,
             regions=tuple(
                 replace(region, score=round(region.score, _DIGITS)) for region in prediction.regions
@@ -186,13 +186,13 @@ _NULLS = dict.fromkeys(("scores", "leads", "family", "regions"))  # where the im
 _EMPTY = ("leads", "why", "regions")  # null in JSON where the image failed
 
 
-def of_verdict(verdict: Verdict, policy: Policy) -> dict[str, Any]:
-    """Return what a row has of the verdict on its image."""
+def of_triage(triage: Triage, policy: Policy) -> dict[str, Any]:
+    """Return what a row has of the triage of its image."""
     names = ("decision", "why", "image_decision", "keywords")
-    values: dict[str, Any] = {name: getattr(verdict, name) for name in names}
+    values: dict[str, Any] = {name: getattr(triage, name) for name in names}
     values["leads"] = tuple(
         replace(one, score=round(one.score, _DIGITS), threshold=round(one.threshold, _DIGITS))
-        for one in verdict.leads
+        for one in triage.leads
     )
     return values | {"policy": Reference(name=policy.name, digest=policy.digest)}
 

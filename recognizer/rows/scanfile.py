@@ -20,7 +20,7 @@ import msgspec
 from recognizer._sqlite import FileKind, SqliteFile
 from recognizer.errors import RecognizerError, ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
-from recognizer.policy.listing_columns import listing_of
+from recognizer.policy.listing import listing_of
 from recognizer.rows.records import SELECT_ROW, as_name, read_row
 from recognizer.rows.row import Row
 

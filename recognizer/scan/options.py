@@ -15,7 +15,7 @@ from recognizer.imaging import Limits
 from recognizer.known.matches import KnownItems
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE
-from recognizer.policy.decide import LeadThresholds, limits_of
+from recognizer.policy.decide import LeadThresholds, thresholds_of
 from recognizer.policy.values import Policy
 from recognizer.rows.audit import AuditSample
 from recognizer.rows.records import result_key
@@ -84,8 +84,8 @@ class WorkerPayload:
         self.policy.check(self.bundle.taxonomy)  # before any worker starts
 
     @cached_property
-    def limits(self) -> tuple[LeadThresholds, ...]:
-        return limits_of(self.bundle, self.policy)
+    def thresholds(self) -> tuple[LeadThresholds, ...]:
+        return thresholds_of(self.bundle, self.policy)
 
     def is_up_to_date(self, known: bytes | None, sha256: str) -> bool:
         """Whether these bytes would give the row with this result key again, or cost a worker."""

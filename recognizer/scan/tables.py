@@ -16,7 +16,7 @@ from typing import Any, Self
 from recognizer._process import describe
 from recognizer.errors import RecognizerError, UsageError
 from recognizer.imaging.sources import Refused, refusal
-from recognizer.policy.listing_columns import normal_name
+from recognizer.policy.listing import normal_name
 from recognizer.rows.item_key import URL
 from recognizer.scan.archives import archive_items, tar_members, zip_members
 from recognizer.scan.bounds import MAX_NAME, Reading

@@ -181,17 +181,17 @@ def make_row(
     bundle, policy, bank = payload.bundle, payload.policy, payload.options.known
     audit = payload.options.audit
     known = bank.match(prediction.phash, policy.known.distance) if bank else ()
-    verdict = decide(prediction, bundle, policy, known, item.columns, limits=payload.limits)
-    members = {(own.candidate.kind, own.candidate.name): own.members for own in payload.limits}
+    triage = decide(prediction, bundle, policy, known, item.columns, thresholds=payload.thresholds)
+    members = {(own.candidate.kind, own.candidate.name): own.members for own in payload.thresholds}
     shown = dict.fromkeys(  # of a family, the likeliest of its products
         max(members[lead.kind, lead.name], key=lambda name: prediction.scores[name])
-        for lead in verdict.leads
+        for lead in triage.leads
     )
     regions = tuple(region for label in shown for region in regions_of(label))
     row = Row.from_prediction(
         item.source,
         replace(prediction, regions=regions),
-        verdict,
+        triage,
         item=item.columns,
         bundle=bundle,
         policy=policy,

@@ -19,7 +19,7 @@ from recognizer.desk.verify import Result, verify_case
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging.sources import Refused
-from recognizer.policy.listing_rules import KeywordHit
+from recognizer.policy.listing import KeywordHit
 from recognizer.policy.values import Decision
 from recognizer.rows import Row, ScanFile
 from recognizer.rows.row import Reference

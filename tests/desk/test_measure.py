@@ -11,7 +11,7 @@ import pytest
 from recognizer.desk.measure import Measurement, Misses, measure_outcomes
 from recognizer.desk.outcomes import Judgement, Occasion, Outcome, Outcomes
 from recognizer.intervals import weighted_count
-from recognizer.policy.listing_rules import KeywordHit
+from recognizer.policy.listing import KeywordHit
 from recognizer.policy.values import CandidateKind, Decision
 from recognizer.rows.row import Row
 from tests.desk.outcomes import outcome

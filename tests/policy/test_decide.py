@@ -10,7 +10,7 @@ from recognizer.policy.values import (
     Policy,
     Probability,
     Rule,
-    Verdict,
+    Triage,
 )
 from recognizer.prediction import Prediction
 from recognizer.status import Status
@@ -26,8 +26,8 @@ def prediction(worked: float, raw: float = 0.0, other: float = 0.0, **more: obje
     return Prediction(status=Status.OK, scores=scores, families=families, **more)
 
 
-def labels_of(verdict: Verdict) -> tuple[str, ...]:
-    return tuple(lead.name for lead in verdict.leads if lead.kind is CandidateKind.LABEL)
+def labels_of(triage: Triage) -> tuple[str, ...]:
+    return tuple(lead.name for lead in triage.leads if lead.kind is CandidateKind.LABEL)
 
 
 WORKED, RAW = "ivory_worked", "ivory_raw"
@@ -71,9 +71,9 @@ def test_decisions(
     labels: tuple[str, ...],
     bundle: Bundle,
 ) -> None:
-    verdict = decide(prediction(worked, raw), bundle, policy)
-    assert (verdict.decision, labels_of(verdict)) == (decision, labels)
-    assert bool(verdict.why) == (decision is not CLEAR)
+    triage = decide(prediction(worked, raw), bundle, policy)
+    assert (triage.decision, labels_of(triage)) == (decision, labels)
+    assert bool(triage.why) == (decision is not CLEAR)
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_what_known_items_do(
     bundle: Bundle,
 ) -> None:
     policy = Policy(ignore=frozenset({RAW}), known=effects)
-    verdict = decide(prediction(worked), bundle, policy, known)
-    assert (verdict.decision, labels_of(verdict)) == (decision, labels)
-    assert bool(verdict.why) == (decision is not CLEAR or worked > 0)
+    triage = decide(prediction(worked), bundle, policy, known)
+    assert (triage.decision, labels_of(triage)) == (decision, labels)
+    assert bool(triage.why) == (decision is not CLEAR or worked > 0)
 
 
 def test_the_sentences_name_the_nearest_item_and_what_was_silenced(bundle: Bundle) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer.policy.listing_columns import (
+from recognizer.policy.listing import (
     Role,
     as_time,
     as_url,

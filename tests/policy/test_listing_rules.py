@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from recognizer.errors import PolicyError
 from recognizer.model.bundle import Bundle
 from recognizer.policy.decide import UNREADABLE_REASONS, decide, severity, with_listing
-from recognizer.policy.listing_rules import AlwaysReview, Keywords, Reports, normalize
-from recognizer.policy.values import Decision, KnownRule, Policy, Verdict
+from recognizer.policy.listing import AlwaysReview, Keywords, Reports, normalize
+from recognizer.policy.values import Decision, KnownRule, Policy, Triage
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
@@ -21,8 +21,8 @@ CLEAR, REVIEW, PRIORITY = Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY
 UNSCORED = Decision.UNSCORED
 
 
-def verdict(decision: Decision) -> Verdict:
-    return Verdict(decision=decision, image_decision=decision)
+def triage(decision: Decision) -> Triage:
+    return Triage(decision=decision, image_decision=decision)
 
 
 def found(keywords: Keywords, title: str) -> list[str]:
@@ -96,7 +96,7 @@ def test_columns_are_found_by_their_role_or_their_name() -> None:
 )
 def test_a_hit_raises_the_level_by_one_and_is_named(before: Decision, after: Decision) -> None:
     policy = Policy(keywords=Keywords(words=("ivory", "box"), substrings=("vor",)))
-    raised = with_listing(verdict(before), policy, COLUMNS)
+    raised = with_listing(triage(before), policy, COLUMNS)
     assert (raised.decision, raised.image_decision, raised.leads) == (after, before, ())
     assert {hit.keyword for hit in raised.keywords} == {"ivory", "box", "vor"}
     change = "" if before is after else f"one level up from {before} for "
@@ -104,7 +104,7 @@ def test_a_hit_raises_the_level_by_one_and_is_named(before: Decision, after: Dec
         f"{after}: {change}keywords: 'vor' in 'Item Title', 'ivory' in 'Item Title', 'box' in "
         "'Item Title'",
     )
-    same = verdict(before)
+    same = triage(before)
     for columns in (None, {}, {"title": "vase"}):
         assert with_listing(same, policy, columns) == same
     assert with_listing(same, Policy(), COLUMNS) == same
@@ -119,11 +119,11 @@ def test_a_hit_raises_the_level_by_one_and_is_named(before: Decision, after: Dec
 )
 def test_reports_by_users(count: Any, after: Decision) -> None:
     policy = Policy(reports=Reports(review=1, priority=3))
-    raised = with_listing(verdict(CLEAR), policy, {"Report Count": count})
+    raised = with_listing(triage(CLEAR), policy, {"Report Count": count})
     assert (raised.decision, raised.image_decision) == (after, CLEAR)
-    assert with_listing(verdict(PRIORITY), policy, {"reports": count}).decision is PRIORITY
+    assert with_listing(triage(PRIORITY), policy, {"reports": count}).decision is PRIORITY
     only_priority = Policy(reports=Reports(priority=3))
-    assert with_listing(verdict(CLEAR), only_priority, {"reports": 2}).decision is CLEAR
+    assert with_listing(triage(CLEAR), only_priority, {"reports": 2}).decision is CLEAR
 
 
 def scored(animal: float, status: Status = Status.OK, reason: Reason | None = None) -> Prediction:
@@ -131,7 +131,7 @@ def scored(animal: float, status: Status = Status.OK, reason: Reason | None = No
     return Prediction(status=status, reason=reason, scores=scores, families={"ivory": 0.19})
 
 
-def decided(bundle: Bundle, prediction: Prediction, policy: Policy) -> Verdict:
+def decided(bundle: Bundle, prediction: Prediction, policy: Policy) -> Triage:
     kinds = {"listing_other": Kind.ANIMAL, "ceramic": Kind.ANIMAL}
     labels = tuple(replace(one, kind=kinds.get(one.name, one.kind)) for one in bundle.labels)
     return decide(prediction, replace(bundle, labels=labels), policy)
@@ -181,7 +181,7 @@ ANY_COLUMNS = st.none() | st.fixed_dictionaries(
 def test_text_and_reports_never_lower_a_level_nor_touch_the_evidence_of_the_image(
     before: Decision, policy: Policy, columns: dict[str, Any] | None
 ) -> None:
-    after = with_listing(verdict(before), policy, columns)
+    after = with_listing(triage(before), policy, columns)
     assert severity(after.decision) >= severity(before)
     assert (after.decision == before) == (after.why == ()) or before is PRIORITY
-    assert replace(after, decision=before, why=(), keywords=()) == verdict(before)
+    assert replace(after, decision=before, why=(), keywords=()) == triage(before)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recognizer.errors import PolicyError
-from recognizer.policy.listing_rules import AlwaysReview, Keywords, Reports
+from recognizer.policy.listing import AlwaysReview, Keywords, Reports
+from recognizer.policy.toml import parse_policy, policy_toml
 from recognizer.policy.values import (
     EXAMPLES,
     CandidateKind,
@@ -19,8 +20,6 @@ from recognizer.policy.values import (
     Probability,
     Rate,
     Rule,
-    parse_policy,
-    policy_toml,
 )
 from recognizer.taxonomy import load_taxonomy
 from tests.rules import of_family, of_label, rule
@@ -92,7 +91,7 @@ DIGESTS = {  # as 0.3 has written them into scans: another one makes every row a
 def test_the_digest_is_that_of_0_3_whatever_is_written(
     policy: str | Path, digest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recognizer.policy.values.policy_toml", lambda *_: "other lines")
+    monkeypatch.setattr("recognizer.policy.toml.policy_toml", lambda *_: "other lines")
     loaded = Policy() if policy == "default" else Policy.load(policy)
     assert loaded.digest.startswith(digest)
     assert replace(loaded, name="other", actions={Decision.CLEAR: "Publish."}).digest == (
@@ -256,6 +255,10 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) 
     [
         (lambda: Rate("0.01"), "one of 0.05"),
         (lambda: Rule(review=0.01), r"review = 0.01: give a Rate\(...\) or a Probability"),
+        (lambda: Policy(default="strict"), r"default = 'strict': give a Rule\(...\)"),
+        (lambda: Policy(rules=of_label("coral", 0.5)), r"'coral'\) = 0.5: give a Rule\(...\)"),
+        (lambda: Policy(keywords=["tusk"]), r"keywords = \['tusk'\]: give a Keywords\(...\)"),
+        (lambda: KnownRule(product="clear"), "product = clear: one of review, priority, nothing"),
     ],
 )
 def test_rules_of_other_types_are_refused(make: Callable[[], object], words: str) -> None:

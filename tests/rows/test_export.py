@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError, UsageError
-from recognizer.policy.listing_rules import KeywordHit
+from recognizer.policy.listing import KeywordHit
 from recognizer.policy.values import Decision, Policy
 from recognizer.prediction import Region
 from recognizer.rows import Row, ScanFile, write_listings, write_rows

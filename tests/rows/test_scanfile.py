@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from recognizer.errors import RecognizerError, ScanFileError, UsageError
 from recognizer.model.description import ModelReference
-from recognizer.policy.listing_rules import KeywordHit
+from recognizer.policy.listing import KeywordHit
 from recognizer.policy.values import CandidateKind, Decision, Finding, KnownMatch, Lead
 from recognizer.prediction import Region
 from recognizer.rows import Ranking, Row, ScanFile, ScanWriter, read_listings

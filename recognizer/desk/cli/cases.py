@@ -41,8 +41,8 @@ def evidence_command(
     from recognizer.desk.cli.inputs import open_reviewed, read_original
     from recognizer.desk.evidence import find_leads, write_case
     from recognizer.engine import Recognizer
+    from recognizer.errors import counted
     from recognizer.model.bundle import bundle_behind
-    from recognizer.model.description import counted
 
     options.require_extra("desk", "bagit")
     with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
@@ -73,8 +73,8 @@ def verify_command(
     """
     from recognizer.desk.verify import Result, verify_case
     from recognizer.engine import Recognizer
+    from recognizer.errors import counted
     from recognizer.model.bundle import bundle_behind
-    from recognizer.model.description import counted
 
     def load(reference: ModelReference) -> Recognizer | None:
         try:

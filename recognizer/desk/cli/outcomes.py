@@ -90,7 +90,7 @@ def dataset(
     """
     from recognizer.desk.cli.inputs import open_reviewed, read_original
     from recognizer.desk.decided import write_dataset
-    from recognizer.model.description import counted
+    from recognizer.errors import counted
     from recognizer.taxonomy import load_taxonomy, unknown_name
 
     if rejected_as is not None and rejected_as not in load_taxonomy().labels:
@@ -135,7 +135,7 @@ def measure_command(
 
 def _print(found: Measurement) -> None:
     from recognizer.desk.measure import MIN_DECIDED
-    from recognizer.model.description import counted
+    from recognizer.errors import counted
 
     print_table(
         f"{found.leads:,} leads of {counted(found.images, 'image')}, {found.decided:,} decided",

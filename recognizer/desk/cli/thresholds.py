@@ -67,7 +67,8 @@ def thresholds_command(
     from recognizer.desk.cli.inputs import open_reviewed
     from recognizer.desk.thresholds import choose, measure_labelled, measure_reviewed, policy_of
     from recognizer.model.bundle import bundle_behind
-    from recognizer.policy.values import Policy, policy_toml
+    from recognizer.policy.toml import policy_toml
+    from recognizer.policy.values import Policy
 
     if (cases_per_reviewer is None) == (precision is None):
         raise UsageError("give --cases-per-reviewer (and --reviewers), or --precision")

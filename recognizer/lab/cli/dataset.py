@@ -190,8 +190,8 @@ def check(
     Prints missing, changed or undecodable files, unknown labels, sources in test and another split,
     and near-duplicates across splits; the exit code is then 2.
     """
+    from recognizer.errors import counted
     from recognizer.lab.dataset.check import check_data
-    from recognizer.model.description import counted
 
     with show_stage("reading photos") as progress:
         photos, problems = check_data(data, progress)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from recognizer.errors import DatasetError
 from recognizer.lab.dataset.manifest import MANIFEST, PHOTO_SUFFIXES, read_rows
-from recognizer.policy.listing_columns import normal_name
+from recognizer.policy.listing import normal_name
 
 SPLIT_FOLDERS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test"})
 FOLDER = "folder"  # the column for the folder between a label's folder and the photo

@@ -16,7 +16,7 @@ from recognizer.lab.dataset.manifest import (
     hash_photos,
     plain_label,
 )
-from recognizer.policy.listing_columns import normal_name
+from recognizer.policy.listing import normal_name
 from recognizer.taxonomy import Taxonomy, unknown_name
 
 FEW_PHOTOS = 10  # a label with fewer photos to train on is hardly learned

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from recognizer.engine import Recognizer
-from recognizer.errors import TaxonomyError, UsageError
+from recognizer.errors import TaxonomyError, UsageError, counted
 from recognizer.lab.enrolment.head import (
     Learner,
     as_negatives,
@@ -15,7 +15,6 @@ from recognizer.lab.enrolment.head import (
     without_copies,
 )
 from recognizer.lab.enrolment.writing import DEFAULT_RATE, Enrolment, Plan, write_enrolled
-from recognizer.model.description import counted
 from recognizer.model.folders import check_output
 from recognizer.model.negatives import NegativeBank, lacking_negatives, read_negatives
 from recognizer.taxonomy import Kind, Taxonomy, unknown_name

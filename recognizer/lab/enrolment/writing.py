@@ -12,7 +12,7 @@ from sklearn.model_selection import GroupKFold
 
 from recognizer import __version__
 from recognizer.engine import Recognizer
-from recognizer.errors import BundleSchemaError
+from recognizer.errors import BundleSchemaError, counted
 from recognizer.intervals import share_by_source
 from recognizer.lab.enrolment.head import Learned, Learner, as_negatives
 from recognizer.lab.enrolment.onnx_head import add_head
@@ -36,7 +36,6 @@ from recognizer.model.description import (
     LabelEvidence,
     PhotoCounts,
     Share,
-    counted,
 )
 from recognizer.model.folders import CARD_FILE, MODEL_FILE, new_bundle
 from recognizer.model.negatives import NegativeBank, write_negatives

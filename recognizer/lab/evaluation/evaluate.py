@@ -38,8 +38,8 @@ from recognizer.lab.evaluation.slices import Slice, measure_slices
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import BundleLabel, Estimate, LabelEvidence, Leads, PhotoCounts
 from recognizer.model.negatives import read_negatives, short_digests
-from recognizer.policy.decide import decide, limits_of
-from recognizer.policy.values import CandidateKind, Decision, Policy, Verdict
+from recognizer.policy.decide import decide, thresholds_of
+from recognizer.policy.values import CandidateKind, Decision, Policy, Triage
 from recognizer.prediction import Prediction
 
 ANY_PRODUCT = "any product"  # the name of the target that stands for all products
@@ -150,7 +150,7 @@ class Measured(NamedTuple):
     evaluation: Evaluation
     photos: Sequence[Photo]
     predictions: Sequence[Prediction]
-    verdicts: Sequence[Verdict]
+    triages: Sequence[Triage]
 
 
 def evaluate(
@@ -171,16 +171,16 @@ def evaluate(
     predictions = score_photos(recognizer, photos, scoring, as_stored=as_stored)
     on_stage("measuring")
     how["quality"] = "as stored" if as_stored else ONE_QUALITY
-    verdicts = default_verdicts(recognizer.bundle, predictions)
-    found = measure(recognizer.bundle, photos, predictions, verdicts, split, **how)
-    return Measured(found, photos, predictions, verdicts)
+    triages = default_triages(recognizer.bundle, predictions)
+    found = measure(recognizer.bundle, photos, predictions, triages, split, **how)
+    return Measured(found, photos, predictions, triages)
 
 
 def measure(
     bundle: Bundle,
     photos: Sequence[Photo],
     predictions: Sequence[Prediction],
-    verdicts: Sequence[Verdict],
+    triages: Sequence[Triage],
     split: str,
     *,
     rounds: int = 1000,
@@ -190,7 +190,7 @@ def measure(
 ) -> Evaluation:
     """Measure the bundle that made the predictions of the photos of a split.
 
-    ``verdicts`` are those of the default policy, ``rounds`` are of the bootstrap; precision is
+    ``triages`` are those of the default policy, ``rounds`` are of the bootstrap; precision is
     restated for the share of products ``prevalence``; ``by`` is for :func:`measure_slices`.
     """
     truth = Truth.of(photos)
@@ -201,7 +201,7 @@ def measure(
     shown = {*bundle.label_names, *truth.labels.tolist()}
     products = [label.name for label in truth.taxonomy.products if label.name in shown]
     score = {n: np.array([p.scores[n] for p in predictions]) for n in bundle.label_names}
-    flagged = np.array([verdict.decision is not Decision.CLEAR for verdict in verdicts])
+    flagged = np.array([triage.decision is not Decision.CLEAR for triage in triages])
     best = np.array([highest(p) for p in predictions])
     wanted = targets(bundle, truth, predictions)
     return Evaluation(
@@ -222,7 +222,7 @@ def measure(
         labels=tuple(figures(name, truth.labels == name, score.get(name)) for name in products),
         reports=tuple(_report(label, truth, score[label.name], best) for label in bundle.labels),
         flagged_negatives=share_by_source(flagged[truth.negative], truth.sources[truth.negative]),
-        leads=_leads(truth, products, verdicts),
+        leads=_leads(truth, products, triages),
         accuracy=share_by_source(best == truth.labels, truth.sources),
         lookalikes=measure_lookalikes(truth, ({**p.scores, **p.families} for p in predictions)),
         living=measure_living_animals(truth, best, flagged),
@@ -265,10 +265,10 @@ def highest(prediction: Prediction) -> str:
     return max(prediction.scores, key=prediction.scores.__getitem__)
 
 
-def default_verdicts(bundle: Bundle, predictions: Sequence[Prediction]) -> list[Verdict]:
+def default_triages(bundle: Bundle, predictions: Sequence[Prediction]) -> list[Triage]:
     """Return what the default policy decides, with the thresholds of a bundle."""
-    policy, limits = Policy(), limits_of(bundle, Policy())
-    return [decide(p, bundle, policy, limits=limits) for p in predictions]
+    policy, thresholds = Policy(), thresholds_of(bundle, Policy())
+    return [decide(p, bundle, policy, thresholds=thresholds) for p in predictions]
 
 
 def _report(
@@ -319,10 +319,10 @@ def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> 
     return any_product, *families
 
 
-def _leads(truth: Truth, products: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Leads]:
+def _leads(truth: Truth, products: Sequence[str], triages: Sequence[Triage]) -> dict[str, Leads]:
     found = {}
     for name in products:
-        own = list(compress(verdicts, truth.labels == name))
+        own = list(compress(triages, truth.labels == name))
         sources = truth.sources[truth.labels == name]
         leads = [v for v in own if v.decision is not Decision.CLEAR]
         family = truth.taxonomy.labels[name].family

@@ -72,8 +72,8 @@ def _false_leads(recognizer: Recognizer, measured: Measured) -> list[tuple[str, 
     """
     products = [label.name for label in measured.photos[0].taxonomy.products]
     rows = []
-    for photo, said, verdict in zip(*measured[1:], strict=True):
-        if not photo.is_product and verdict.decision is not Decision.CLEAR:
+    for photo, said, triage in zip(*measured[1:], strict=True):
+        if not photo.is_product and triage.decision is not Decision.CLEAR:
             score, name = max((said.scores[name], name) for name in products if name in said.scores)
             rows.append((score, name, photo))
     return [
@@ -98,7 +98,7 @@ def write_predictions(measured: Measured, bundle: Bundle, path: Path) -> None:
     others = dict.fromkeys(name for photo in measured.photos for name in photo.columns)
     texts += [name for name in others if name not in texts]
     split, rows = measured.evaluation.split, []
-    for photo, said, verdict in zip(*measured[1:], strict=True):
+    for photo, said, triage in zip(*measured[1:], strict=True):
         words = dict(photo.columns) | {
             "path": photo.path,
             "sha256": photo.sha256,
@@ -107,8 +107,8 @@ def write_predictions(measured: Measured, bundle: Bundle, path: Path) -> None:
             "kind": photo.taxonomy.labels[photo.label].kind,
             "source": photo.source,
             "highest": highest(said),
-            "decision": verdict.decision,
-            "leads": " ".join(lead.name for lead in verdict.leads),
+            "decision": triage.decision,
+            "leads": " ".join(lead.name for lead in triage.leads),
         }
         # File names that are not Unicode have lone surrogates, which UTF-8 cannot encode.
         shown = {

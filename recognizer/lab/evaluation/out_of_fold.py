@@ -21,10 +21,10 @@ from recognizer.errors import DatasetError, MissingExtraError
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of
 from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
-from recognizer.lab.evaluation.evaluate import Evaluation, default_verdicts, measure
+from recognizer.lab.evaluation.evaluate import Evaluation, default_triages, measure
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import InputFormat, ModelFile
-from recognizer.policy.values import Verdict
+from recognizer.policy.values import Triage
 from recognizer.prediction import Prediction
 from recognizer.status import Status
 from recognizer.taxonomy import load_taxonomy
@@ -124,7 +124,7 @@ def measure_out_of_fold(found: OutOfFold, title: str, **how: Any) -> Evaluation:
     )
     photos: list[Photo] = []
     predictions: list[Prediction] = []
-    verdicts: list[Verdict] = []
+    triages: list[Triage] = []
     for number in numbers:
         inside = found.folds == number
         own, others = (list(compress(found.photos, rows)) for rows in (inside, ~inside))
@@ -132,12 +132,12 @@ def measure_out_of_fold(found: OutOfFold, title: str, **how: Any) -> Evaluation:
         said = _predict(bundle, own, found.log_odds[inside])
         photos += own
         predictions += said
-        verdicts += default_verdicts(bundle, said)
+        triages += default_triages(bundle, said)
     whole = measure(
         calibrated(draft, found.log_odds, found.photos),
         photos,
         predictions,
-        verdicts,
+        triages,
         "out of fold",
         **how,
     )

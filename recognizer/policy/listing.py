@@ -1,21 +1,26 @@
-"""Which of a listing's own columns holds its title, price, seller and the like, by usual names.
+"""Listings: the roles of their columns by usual names, and the rules that a policy has for them.
 
-These may have any case, with blanks, hyphens, underscores or capitals between the words.
+A name of a column may have any case, with blanks, hyphens, underscores or capitals between the
+words. What the rules raise is kept apart from the evidence of the image.
 """
 
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+from recognizer.errors import PolicyError
+
 
 class Role(StrEnum):
-    """What a column says of a listing."""
+    """Meaning of a column."""
 
     ID = "id"
     TITLE = "title"
@@ -50,6 +55,15 @@ NAMES: Mapping[Role, tuple[str, ...]] = {
 }
 """The names by which a column is found, the surest first."""
 
+MAX_KEYWORDS = 10_000
+MAX_KEYWORD_LENGTH = 200  # characters of one keyword
+
+MAX_TEXT = 20_000  # characters of a title or description that are searched
+
+_BLANKS = re.compile(r"\s+")
+# Characters that are not seen, with which a seller may split a word: category Cf, and these.
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u3164\ufe00-\ufe0f\uffa0]")
+
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s\-_.]+")
 _EPOCH_MILLISECONDS = 10**11  # what is larger cannot be seconds: the year 5138
 _MAX_URL = 2000
@@ -75,11 +89,11 @@ def normal_name(name: str) -> str:
 def find_columns(names: tuple[str, ...]) -> Mapping[Role, tuple[str, ...]]:
     """Return the columns of each role that has one, as they are called, the surest first."""
     by_name = {normal_name(name): name for name in reversed(names)}
-    found = {
+    columns_of = {
         role: tuple(by_name[name] for name in usual if name in by_name)
         for role, usual in NAMES.items()
     }
-    return {role: columns for role, columns in found.items() if columns}
+    return {role: columns for role, columns in columns_of.items() if columns}
 
 
 def value_of(columns: Mapping[str, Any], role: Role) -> Any:
@@ -107,7 +121,7 @@ def _named(names: tuple[str, ...], wanted: str) -> tuple[str, ...]:
 
 
 def listing_of(columns: Mapping[str, Any] | None, column: str | None = None) -> str | None:
-    """Return what tells a listing from others; None for an image that belongs to none.
+    """Return the identity of a listing; None for an image that belongs to none.
 
     It is the value of an ID column (``column``, if given), else the URL; of a listing that has
     neither but a title, a digest of all its columns.
@@ -118,8 +132,8 @@ def listing_of(columns: Mapping[str, Any] | None, column: str | None = None) -> 
         return _as_id(columns.get(column))
     for role in (Role.ID, Role.URL):
         for name in find_columns(tuple(columns)).get(role, ()):
-            if (found := _as_id(columns[name])) is not None:
-                return found
+            if (identity := _as_id(columns[name])) is not None:
+                return identity
     if value_of(columns, Role.TITLE) is None:
         return None
     text = json.dumps(columns, sort_keys=True).encode()
@@ -137,7 +151,7 @@ def _as_id(value: Any) -> str | None:
 
 
 def as_text(value: Any) -> str | None:
-    """Return a value as text: what is neither text nor number as JSON; None for nothing."""
+    """Return a value as text, as JSON if it is not text; None for an empty one."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -151,17 +165,17 @@ def price_of(columns: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """
     price = as_text(value_of(columns, Role.PRICE))
     currency = as_text(value_of(columns, Role.CURRENCY))
-    found = _AMOUNT.fullmatch(price.strip()) if price and len(price) <= _MAX_PRICE else None
-    if found is None or not (found[1] or found[3] or "," in found[2]):
+    amount = _AMOUNT.fullmatch(price.strip()) if price and len(price) <= _MAX_PRICE else None
+    if amount is None or not (amount[1] or amount[3] or "," in amount[2]):
         return price, currency
-    signs = [sign for part in (found[1], found[3]) if (sign := part.strip())]
+    signs = [sign for part in (amount[1], amount[3]) if (sign := part.strip())]
     codes = [_CURRENCIES.get(sign.upper(), sign) for sign in signs]
     if any(code.isalpha() and not _CODE.fullmatch(code) for code in codes):
         return price, currency
-    cents = _CENTS.fullmatch(found[2])
-    whole, rest = (cents[1], f".{cents[2]}") if cents else (found[2], "")
-    own = next(filter(_CODE.fullmatch, codes), codes[0] if codes else None)
-    return "".join(filter(str.isdigit, whole)) + rest, currency or own
+    cents = _CENTS.fullmatch(amount[2])
+    whole, rest = (cents[1], f".{cents[2]}") if cents else (amount[2], "")
+    own_currency = next(filter(_CODE.fullmatch, codes), codes[0] if codes else None)
+    return "".join(filter(str.isdigit, whole)) + rest, currency or own_currency
 
 
 def as_count(value: Any) -> int | None:
@@ -200,3 +214,121 @@ def as_time(value: Any) -> datetime | None:
         return datetime.fromtimestamp(seconds / unit, UTC)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeywordHit:
+    """A keyword of the policy that a listing has, and the column in which it stands."""
+
+    keyword: str
+    column: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keywords:
+    """Words that raise the level of a listing by one, however many there are.
+
+    They are literal, and compared in NFKC, case-folded, and without characters that are not seen.
+    ``words`` are found where no letter or digit stands beside them, ``substrings`` anywhere (for
+    languages without blanks between words). ``columns`` are where they are looked for: ``title``
+    and ``description`` by any of their usual names, others by their own name.
+    """
+
+    words: tuple[str, ...] = ()
+    substrings: tuple[str, ...] = ()
+    columns: tuple[str, ...] = (Role.TITLE.value, Role.DESCRIPTION.value)
+
+    def __post_init__(self) -> None:
+        for key in ("words", "substrings", "columns"):
+            given = getattr(self, key)
+            if isinstance(given, str):
+                raise PolicyError(f"{key}: a list of texts, not {given!r}")
+            for text in given:
+                if not normalize(text) or len(text) > MAX_KEYWORD_LENGTH:
+                    raise PolicyError(
+                        f"{key}: {text[:40]!r}: each is a text of 1 to {MAX_KEYWORD_LENGTH} "
+                        "characters that are seen"
+                    )
+            object.__setattr__(self, key, tuple(dict.fromkeys(given)))
+        if len(self.words) + len(self.substrings) > MAX_KEYWORDS:
+            raise PolicyError(f"more than {MAX_KEYWORDS:,} keywords")
+        if not self.columns:
+            raise PolicyError("columns: name one at least, or leave the key out")
+
+    def __bool__(self) -> bool:
+        return bool(self.words or self.substrings)
+
+    def hits(self, columns: Mapping[str, Any] | None) -> tuple[KeywordHit, ...]:
+        """Return each keyword that a listing's columns hold, once for each column."""
+        if not self or not columns:
+            return ()
+        return tuple(
+            KeywordHit(keyword=keyword, column=column)
+            for column, text in texts_of(columns, self.columns)
+            for keyword in self._matches(normalize(text[:MAX_TEXT]))
+        )
+
+    @cached_property
+    def _sought(self) -> tuple[tuple[str, str, bool], ...]:
+        anywhere = {*self.substrings}
+        every = dict.fromkeys((*self.substrings, *self.words))
+        return tuple((keyword, normalize(keyword), keyword in anywhere) for keyword in every)
+
+    def _matches(self, text: str) -> Iterator[str]:
+        for keyword, sought, is_anywhere in self._sought:
+            if sought in text and (is_anywhere or _has_word(text, sought)):
+                yield keyword
+
+
+def _has_word(text: str, word: str) -> bool:
+    start = text.find(word)
+    while start >= 0:
+        end = start + len(word)
+        beside = text[max(0, start - 1) : start] + text[end : end + 1]
+        if not any(unicodedata.category(character)[0] in "LMN" for character in beside):
+            return True
+        start = text.find(word, start + 1)
+    return False
+
+
+def normalize(text: str) -> str:
+    """Return a text as keywords are compared: NFKC, case-folded, single blanks, nothing unseen."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
+        text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
+    return _BLANKS.sub(" ", text.casefold()).strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """How many reports by users make a listing at least ``review`` or ``priority``; None: never."""
+
+    review: int | None = None
+    priority: int | None = None
+
+    def __post_init__(self) -> None:
+        for key in fields(self):
+            count = getattr(self, key.name)
+            if count is not None and count < 1:
+                raise PolicyError(f"{key.name} = {count!r}: a number of reports, at least 1")
+        if self.review and self.priority and self.priority < self.review:
+            raise PolicyError(f"priority = {self.priority} is easier to reach than review")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlwaysReview:
+    """Images that are reviewed whatever the scores of products are.
+
+    ``degraded`` images are damaged or incomplete, though scored; ``failed`` ones are there but
+    could not be scored (one that could not be read stays unscored, since the next scan may read
+    it); ``animals`` are those over this probability of a living animal.
+    """
+
+    degraded: bool = False
+    failed: bool = False
+    animals: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.animals is not None and not 0 <= self.animals <= 1:
+            raise PolicyError(f"animals = {self.animals!r}: a probability, a number from 0 to 1")
