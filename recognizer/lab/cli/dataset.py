@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -185,13 +186,14 @@ def labels(
 def check(
     data: Annotated[list[Path], Argument(metavar="FOLDER", help="Folders of labelled photos.")],
 ) -> None:
-    """Check that the manifests are true and that no photo is in two splits.
+    """Check that the manifests are true, that splits are apart, and what gives products away.
 
     Prints missing, changed or undecodable files, unknown labels, sources in test and another split,
-    and near-duplicates across splits; the exit code is then 2.
+    and near-duplicates across splits; the exit code is then 2. Also how well size, format or JPEG
+    tables of files alone tell products from others, and products of one source.
     """
     from recognizer.errors import counted
-    from recognizer.lab.dataset.check import check_data
+    from recognizer.lab.dataset.check import check_data, warn_of_sources
 
     with show_stage("reading photos") as progress:
         photos, problems = check_data(data, progress)
@@ -200,6 +202,25 @@ def check(
         typer.echo(line)
     if problems:
         raise DatasetError(f"{counted(len(problems), 'problem')}, listed above")
+    for line in warn_of_sources(photos):
+        typer.echo(f"Warning: {shown(line)}")
+    if find_spec("sklearn") is None:
+        typer.echo("Shortcuts were not looked for: this needs the extra lab", err=True)
+        return
+    from recognizer.lab.dataset.shortcuts import MAX_AUC, measure_shortcuts
+
+    with show_stage("looking for shortcuts") as progress:
+        shortcuts = measure_shortcuts(photos, progress)
+    if shortcuts:
+        print_table(
+            "What files alone tell of products (0.5: nothing), of sources that were left out",
+            ("property", "AUC", "most of", "AUC"),
+            ([s.name, f"{s.auc:.2f}", s.label, f"{s.label_auc:.2f}"] for s in shortcuts),
+            text_columns=(0, 2),
+        )
+    for one in shortcuts:
+        if one.auc > MAX_AUC:
+            typer.echo(f"Warning: {one.name}: a model can learn it instead of the product")
 
 
 @app.command()

@@ -4,7 +4,7 @@ A test photo with a copy in training measures memory. Near-copies are found as w
 made; crops and other views of one object are not.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -44,6 +44,22 @@ def check_data(
         if len({p.split for p in group}) > 1
     )
     return photos, problems
+
+
+def warn_of_sources(photos: Sequence[Photo]) -> list[str]:
+    """Return a line for each product whose training photos are of one source, or most of them."""
+    found = defaultdict[str, Counter[str]](Counter)
+    for photo in photos:
+        if photo.is_product and photo.split == "train":
+            found[photo.label][photo.source] += 1
+    lines = []
+    for label, sources in sorted(found.items()):
+        (source, most), of = sources.most_common(1)[0], sources.total()
+        if len(sources) == 1:
+            lines.append(f"{label}: all {of} training photos are of one source, {source}")
+        elif most > of / 2:
+            lines.append(f"{label}: {most} of {of} training photos are of one source, {source}")
+    return lines
 
 
 def _contradictions(photos: Sequence[Photo]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recognizer.errors import DatasetError, UsageError
 from recognizer.known.index import near_copies
+from recognizer.lab.dataset.check import warn_of_sources
 from recognizer.lab.dataset.folds import deal_to_splits
 from recognizer.lab.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
 from recognizer.lab.dataset.manifest import (
@@ -200,6 +201,7 @@ def _warn_of_few(made: NewManifest) -> None:
             made.warnings.append(
                 f"{label}: only {train} photos to train on; it will hardly be learned"
             )
+    made.warnings += warn_of_sources(made.photos)
     if not any(p.is_product for p in made.photos):
         made.warnings.append("no label is a product: nothing can become a lead")
     elif all(p.is_product for p in made.photos):

@@ -21,6 +21,7 @@ from recognizer.lab.dataset.manifest import (
     fingerprint,
 )
 from recognizer.lab.dataset.outputs import in_chunks
+from recognizer.lab.dataset.shortcuts import Shortcut, measure_shortcuts
 from recognizer.lab.evaluation.figures import (
     COMPARED_RATE,
     Figures,
@@ -82,8 +83,8 @@ class Evaluation:
     ``operating_points`` are by family, or :data:`ANY_PRODUCT`, the strictest threshold last, with
     precision at ``prevalence``; ``reliability`` is of any-product scores; ``slices`` are by what
     photos were grouped by. ``quality`` says how the photos were brought to one size and JPEG
-    quality, if they were. Of labels and families in ``same_sources``, training saw other
-    photos of the same sources.
+    quality, if they were, ``shortcuts`` what their files alone tell. Of labels and families in
+    ``same_sources``, training saw other photos of the same sources.
     """
 
     bundle: str
@@ -109,6 +110,7 @@ class Evaluation:
     reliability: tuple[ReliabilityBin, ...]
     slices: Mapping[str, tuple[Slice, ...]] = field(default_factory=dict)
     quality: str = "as stored"
+    shortcuts: tuple[Shortcut, ...] = ()
     same_sources: tuple[str, ...] = ()
 
 
@@ -169,6 +171,8 @@ def evaluate(
     photos = photos_of_split(photos, split)
     scoring = partial(on_stage, f"scoring: {split}")
     predictions = score_photos(recognizer, photos, scoring, as_stored=as_stored)
+    on_stage("looking for shortcuts")
+    how["shortcuts"] = measure_shortcuts(photos)
     on_stage("measuring")
     how["quality"] = "as stored" if as_stored else ONE_QUALITY
     triages = default_triages(recognizer.bundle, predictions)
@@ -187,11 +191,13 @@ def measure(
     prevalence: float = 0.0003,
     quality: str = "as stored",
     by: Sequence[str] = (),
+    shortcuts: tuple[Shortcut, ...] = (),
 ) -> Evaluation:
     """Measure the bundle that made the predictions of the photos of a split.
 
     ``triages`` are those of the default policy, ``rounds`` are of the bootstrap; precision is
-    restated for the share of products ``prevalence``; ``by`` is for :func:`measure_slices`.
+    restated for the share of products ``prevalence``; ``by`` is for :func:`measure_slices`, and
+    ``shortcuts`` are what :func:`measure_shortcuts` found.
     """
     truth = Truth.of(photos)
     negatives = int(truth.negative.sum())
@@ -229,6 +235,7 @@ def measure(
         confusion=_confusion(truth, best),
         prevalence=prevalence,
         quality=quality,
+        shortcuts=shortcuts,
         operating_points={
             target.name: tuple(
                 operating_point(

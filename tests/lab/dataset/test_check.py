@@ -7,9 +7,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from recognizer.errors import DatasetError
-from recognizer.lab.dataset.check import check_data
+from recognizer.lab.dataset.check import check_data, warn_of_sources
 from tests.conftest import encoded, refuse, succeed
-from tests.labelled import write_manifest
+from tests.labelled import photo, write_manifest
 from tests.pictures import scene
 
 Write = Callable[..., dict[str, str]]
@@ -99,3 +99,12 @@ def test_the_command_names_the_pair_and_fails(tmp_path: Path, write: Write) -> N
     assert f"{tmp_path / 'a.jpg'}" in done.stdout
     assert f"{tmp_path / 'copy.jpg'}" in done.stdout
     assert "1 problem, listed above" in done.stderr
+
+
+def test_products_of_one_source_are_named() -> None:
+    shown = {"ivory_raw": "aaaa", "coral": "aab", "feather": "ab", "wood": "aa"}
+    photos = [photo(i, n, s) for n, of in shown.items() for i, s in enumerate(of)]
+    assert warn_of_sources(photos) == [
+        "coral: 2 of 3 training photos are of one source, a",
+        "ivory_raw: all 4 training photos are of one source, a",
+    ]

@@ -1,0 +1,134 @@
+"""What tells products from others without a look at the picture: how the files are stored.
+
+A collection that keeps products larger, or compresses them otherwise, teaches and measures that.
+CleanVision and cleanlab's Datalab look for such correlations in brightness, blur and size of
+pictures; here it is the files.
+"""
+
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, JpegImagePlugin
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.tree import DecisionTreeClassifier
+
+from recognizer.lab.dataset.manifest import Photo, read_file
+
+MAX_AUC = 0.6  # above it a property is worth a warning: 0.5 is none, and content moves it a little
+
+_FOLDS = 5
+_MIN_PHOTOS = 20  # with a product and without, below which nothing is measured
+_MIN_OF_LABEL, _MIN_OF_LEAF = 5, 20
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortcut:
+    """How well a property of files tells photos of products from others, of other sources.
+
+    ``auc`` is the area under the ROC curve, 0.5 for not at all; ``label`` the product that it tells
+    best, ``label_auc`` how well.
+    """
+
+    name: str
+    auc: float
+    label: str
+    label_auc: float
+
+
+def measure_shortcuts(
+    photos: Sequence[Photo], on_progress: Callable[[int, int], None] = lambda done, of: None
+) -> tuple[Shortcut, ...]:
+    """Measure each property of the photos' files alone, and all together, the strongest first.
+
+    A small tree is fitted with whole sources left out: what tells a source alone is no shortcut to
+    others, and an area below 0.5 counts as that. Empty with too few photos or sources.
+    """
+    positive = np.array([photo.is_product for photo in photos])
+    sources = np.array([photo.source for photo in photos])
+    sides = (positive, ~positive)
+    if (
+        min(side.sum() for side in sides) < _MIN_PHOTOS
+        or min(len(set(sources[side])) for side in sides) < _FOLDS
+    ):
+        return ()
+    table = []
+    with ThreadPoolExecutor(2) as pool:
+        for done, row in enumerate(pool.map(_properties, photos), 1):
+            table.append(row)
+            on_progress(done, len(photos))
+    groups: Mapping[str, Sequence[str]] = {
+        "size": ("short side", "long side"),
+        "aspect": ("aspect",),
+        "format": ("format",),
+        "JPEG tables": ("luminance", "chroma", "subsampling", "progressive"),
+        "bytes per pixel": ("density",),
+    }
+    groups = {**groups, "all of these": [name for names in groups.values() for name in names]}
+    labels = np.array([photo.label for photo in photos])
+    splitter = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
+    folds = list(splitter.split(positive, positive, sources))
+    found = []
+    for name, columns in groups.items():
+        values = np.array([[row[column] for column in columns] for row in table])
+        found.append(_measure(name, values, positive, labels, folds))
+    return tuple(sorted(found, key=lambda one: -one.auc))
+
+
+def _measure(
+    name: str,
+    values: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    labels: NDArray[np.str_],
+    folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
+) -> Shortcut:
+    scores = cross_val_predict(
+        DecisionTreeClassifier(
+            min_samples_leaf=_MIN_OF_LEAF,
+            max_leaf_nodes=16,
+            class_weight="balanced",
+            random_state=0,
+        ),
+        values,
+        positive,
+        cv=folds,
+        method="predict_proba",
+    )[:, 1]
+    names, counts = np.unique(labels[positive], return_counts=True)
+    own = {}
+    for label in names[counts >= _MIN_OF_LABEL].tolist():
+        used = ~positive | (labels == label)
+        own[label] = float(roc_auc_score(positive[used], scores[used]))
+    label = max(own, key=own.__getitem__, default="")
+    return Shortcut(
+        name=name,
+        auc=round(max(0.5, float(roc_auc_score(positive, scores))), 3),
+        label=label,
+        label_auc=round(max(0.5, own.get(label, 0.5)), 3),
+    )
+
+
+def _properties(photo: Photo) -> dict[str, float]:
+    content = read_file(photo.path)
+    with Image.open(io.BytesIO(content)) as image:
+        width, height = image.size
+        tables = getattr(image, "quantization", None) or {}
+        is_jpeg = isinstance(image, JpegImagePlugin.JpegImageFile)
+        kind = image.format or ""
+        return {
+            "short side": min(width, height),
+            "long side": max(width, height),
+            "aspect": width / height,
+            "format": _FORMATS.index(kind) if kind in _FORMATS else -1,
+            "luminance": float(np.mean(tables[0])) if 0 in tables else -1,
+            "chroma": float(np.mean(tables[1])) if 1 in tables else -1,
+            "subsampling": JpegImagePlugin.get_sampling(image) if is_jpeg else -1,
+            "progressive": float(bool(image.info.get("progressive"))),
+            "density": math.log(len(content) / (width * height)),
+        }
