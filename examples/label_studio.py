@@ -19,8 +19,8 @@ from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from recognizer.desk.outcomes import MAX_CHARACTERS, Judgement, Outcome
-from recognizer.taxonomy import load_taxonomy
+from recognizer import load_taxonomy
+from recognizer.desk import MAX_CHARACTERS, Judgement, Outcome
 
 QUERY = """
 SELECT source, listing, title, price, seller, url, sha256, width, height, score, why, leads,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import html
+import io
 import json
 import os
 import tempfile
@@ -18,8 +19,6 @@ from pathlib import Path
 import numpy as np
 from IPython.display import HTML
 from PIL import Image
-
-from recognizer.imaging.thumbnail import shrink
 
 SAMPLES = Path(__file__).resolve().parents[1] / "datasets" / "samples"
 _SIDE = 320  # pixels
@@ -61,7 +60,10 @@ def show(pictures: Iterable[tuple[str, np.ndarray]], side: int = 150) -> HTML:
     """Show pictures, RGB, above words; ``side`` is the longer one of each in pixels."""
     shown = ""
     for words, rgb in pictures:
-        jpeg = base64.b64encode(shrink(rgb, side, 0).jpeg).decode("ascii")
+        picture, file = Image.fromarray(rgb), io.BytesIO()
+        picture.thumbnail((side, side))
+        picture.save(file, "JPEG")
+        jpeg = base64.b64encode(file.getvalue()).decode("ascii")
         image = f'<img src="data:image/jpeg;base64,{jpeg}">'
         shown += f'<figure style="display: inline-block">{image}<p>{html.escape(words)}</figure>'
     return HTML(shown)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import cv2
@@ -89,6 +90,18 @@ class DecisionMaker:
     def labels(self) -> tuple[str, ...]:
         """The labels in the order of the model's outputs."""
         return self.bundle.label_names
+
+    def predict(self, image: ImageSource) -> Prediction:
+        """Score one image (see :data:`recognizer.ImageSource`)."""
+        raise NotImplementedError
+
+    def predict_path(self, path: str | os.PathLike[str]) -> Prediction:
+        """Score the image in a file, as :meth:`predict` does."""
+        return self.predict(Path(path))
+
+    def predict_bytes(self, data: bytes) -> Prediction:
+        """Score an encoded image, as :meth:`predict` does."""
+        return self.predict(data)
 
     def decide(
         self,
@@ -244,9 +257,12 @@ class Recognizer(DecisionMaker):
         """Return where a label was seen, by the maps of the pass that scored the image."""
         return self._locate(scored, label)[2]
 
-    def embed(self, image: ImageSource) -> ScoredImage:
-        """Score an image and keep its ``embedding``; it takes and raises what ``predict`` does."""
-        return self.score_loaded([self.load_image(image)], ["scores", "embedding"])[0]
+    def embed(self, image: ImageSource) -> NDArray[np.float32] | None:
+        """Return the features, (channels,), of the frame of an image that scores highest.
+
+        It takes and raises what :meth:`predict` does; an image that fails there has None.
+        """
+        return self.score_loaded([self.load_image(image)], ["scores", "embedding"])[0].embedding
 
     def explain(self, image: ImageSource, label: str | None = None) -> Explanation:
         """Show where in an image the score of a label comes from, by default of the top product.

@@ -23,6 +23,24 @@ with a file that the program wrote.
 
 import os
 
+__all__ = [
+    "BankError",
+    "BundleDigestError",
+    "BundleError",
+    "BundleNotFoundError",
+    "BundleSchemaError",
+    "DatasetError",
+    "MissingExtraError",
+    "PolicyError",
+    "ProviderError",
+    "RecognizerError",
+    "ScanFileChangedError",
+    "ScanFileError",
+    "TaxonomyError",
+    "TrainingError",
+    "UsageError",
+]
+
 
 class RecognizerError(Exception):
     """The base of every error that this package raises on purpose."""

@@ -115,14 +115,12 @@ def test_eight_threads(recognizer: Recognizer) -> None:
 
 def test_the_embedding_is_that_of_the_frame_that_scored(recognizer: Recognizer) -> None:
     found = recognizer.embed(encoded(picture("red", seed=3), "PNG"))
-    assert found.embedding is not None
-    assert found.embedding.dtype == np.float32
-    assert found.embedding == pytest.approx((230, 20, 20), abs=4)
-    image = animated("blue", "blue", "red", "blue")
-    found = recognizer.embed(image)
-    assert found.prediction == recognizer.predict(image)
-    assert found.embedding is not None
-    assert found.embedding[0] > 200
+    assert found is not None
+    assert found.dtype == np.float32
+    assert found == pytest.approx((230, 20, 20), abs=4)
+    found = recognizer.embed(animated("blue", "blue", "red", "blue"))
+    assert found is not None
+    assert found[0] > 200
 
 
 @pytest.mark.parametrize(
@@ -136,8 +134,8 @@ def test_bad_input_is_a_status_of_every_call(image: bytes | Path, recognizer: Re
     assert prediction.scores == prediction.families == {}
     assert prediction.frame is prediction.phash is None
     assert recognizer.decide(prediction, Policy()).decision is Decision.UNSCORED
-    assert embedded.embedding is None
-    assert explanation.prediction == embedded.prediction == prediction
+    assert embedded is None
+    assert explanation.prediction == prediction
     assert explanation.label is None
     assert explanation.heatmap.size == explanation.rgb.size == 0
     assert explanation.regions == ()
@@ -290,7 +288,7 @@ def test_no_error_of_opencv_escapes(
 ) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*shape, *channels), np.uint8)
     assert recognizer.predict(image).status is not Status.FAILED
-    assert recognizer.embed(image).embedding is not None
+    assert recognizer.embed(image) is not None
     assert recognizer.explain(image).heatmap.size
 
 

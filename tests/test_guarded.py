@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer import GuardedRecognizer, Policy, Recognizer, UsageError
+from recognizer import GuardedRecognizer, Policy, Recognizer
 from recognizer._messages import LOG
-from recognizer.errors import BundleNotFoundError, ProviderError, RecognizerError
+from recognizer.errors import BundleNotFoundError, ProviderError, RecognizerError, UsageError
 from recognizer.imaging import Limits
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status

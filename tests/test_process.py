@@ -44,7 +44,8 @@ FORKED = """if True:
     import os
     import sys
 
-    from recognizer import GuardedRecognizer, Recognizer, UsageError
+    from recognizer import GuardedRecognizer, Recognizer
+    from recognizer.errors import UsageError
     from tests.pictures import encoded, picture
 
     def main():

@@ -1,17 +1,22 @@
 import ast
 import importlib
 import json
+import re
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 
 import pytest
 from jsonschema import Draft202012Validator
 
 import recognizer
+import recognizer.desk
 import recognizer.imaging.load
-from recognizer import errors, rows
+import recognizer.lab
+import recognizer.rows
+import recognizer.scan
+from recognizer import errors, policy, rows
 from recognizer.engine import Recognizer
 from recognizer.imaging import ImageSource
 from recognizer.model import description
@@ -19,25 +24,68 @@ from recognizer.prediction import Prediction, Region, prediction_schema
 from tests.conftest import encoded, picture, run_python
 from tests.pictures import animated
 
-TREE = ast.parse(Path(recognizer.__file__).read_text(encoding="utf-8"))
-HOMES = {
-    alias.name: node.module or ""
-    for node in ast.walk(TREE)
-    if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recognizer.")
-    for alias in node.names
-}
-"""Public name -> the module in which the type checker sees it."""
+ROOT = Path(__file__).parents[1]
+
+
+def homes(package: ModuleType) -> dict[str, str]:
+    """Public name -> the module in which the type checker sees it."""
+    stub = ast.parse(Path(str(package.__file__)).with_suffix(".pyi").read_text("utf-8"))
+    nodes = [node for node in ast.walk(stub) if isinstance(node, ast.ImportFrom)]
+    return {alias.name: node.module or "" for node in nodes for alias in node.names}
+
+
+HOMES = homes(recognizer)
+LAZY = (recognizer, recognizer.desk, recognizer.lab)
+DOORS = (*LAZY, policy, recognizer.rows, recognizer.scan, errors)
 HEAVY_HOMES = tuple(
     f"recognizer.{name}" for name in ("engine", "guarded", "imaging", "known", "model")
 )
 VALUES = sorted(name for name, home in HOMES.items() if not home.startswith(HEAVY_HOMES))
 
 
-def test_names_are_sorted_and_come_from_where_the_type_checker_sees_them() -> None:
-    assert recognizer.__all__ == sorted({*HOMES, "__version__"})
-    assert {*recognizer.__all__} <= {*dir(recognizer)}
-    for name, module in HOMES.items():
-        assert getattr(recognizer, name) is getattr(importlib.import_module(module), name)
+@pytest.mark.parametrize("package", LAZY)
+def test_names_come_from_where_the_type_checker_sees_them(package: ModuleType) -> None:
+    seen = homes(package)
+    assert package.__all__ == sorted(seen)
+    assert {*package.__all__} <= {*dir(package)}
+    for name, module in seen.items():
+        assert getattr(package, name) is getattr(importlib.import_module(module), name)
+    with pytest.raises(AttributeError, match=f"'{package.__name__}' has no attribute 'nothing'"):
+        getattr(package, "nothing")  # noqa: B009
+
+
+def test_what_is_public_is_little_and_there() -> None:
+    assert len(recognizer.__all__) <= 25
+    for door in DOORS:
+        assert len({*door.__all__}) == len(door.__all__)
+        assert all(hasattr(door, name) for name in door.__all__), door
+
+
+GUIDES = [
+    path
+    for pattern in (
+        "README.md",
+        "docs/*.md",
+        "examples/*.py",
+        "notebooks/*.py",
+        "notebooks/*.ipynb",
+    )
+    for path in sorted(ROOT.glob(pattern))
+]
+IMPORT = re.compile(r"from (recognizer[\w.]*) import (?:\(([^)]*)\)|([\w, ]+))")
+
+
+def test_guides_import_from_doors_alone() -> None:
+    public = {door.__name__: {*door.__all__} for door in DOORS}
+    count = 0
+    for path in GUIDES:
+        text = path.read_text("utf-8").replace('\\n",\n', "\n").replace('    "', "")
+        assert not re.search(r"^\s*import recognizer\.", text, re.MULTILINE), path
+        for door, several, single in IMPORT.findall(text):
+            names = {name.strip() for name in (several or single).split(",")} - {""}
+            assert names <= public.get(door, set()), (path.name, door)
+            count += 1
+    assert count > 20
 
 
 HEAVY = ("numpy", "cv2", "PIL", "onnxruntime", "torch", "simplejpeg", "sqlite3", "jinja2", "rich")
@@ -65,7 +113,7 @@ OWN = {
 
 
 def test_every_error_is_public_and_in_the_tree_of_the_docstring() -> None:
-    assert set(recognizer.__all__) >= OWN
+    assert {*errors.__all__} == OWN
     assert all(issubclass(getattr(errors, name), errors.RecognizerError) for name in OWN)
     lines = (errors.__doc__ or "").splitlines()
     drawn = {line.split("── ", 1)[1].split()[0] for line in lines if "── " in line}

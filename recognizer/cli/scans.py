@@ -182,10 +182,9 @@ def similar_command(
         return
     recognizer = Recognizer.load(bundle)
     with ScanFile(scan) as file, working("Comparing"):
-        scored = recognizer.embed(photo)
-        if scored.embedding is None:
-            prediction = scored.prediction
-            raise UsageError(f"{photo} has no embedding: {prediction.reason}: {prediction.detail}")
-        similar = similar_images(file, scored.embedding, recognizer.bundle.digest, top)
+        if (embedding := recognizer.embed(photo)) is None:
+            failed = recognizer.predict(photo)
+            raise UsageError(f"{photo} has no embedding: {failed.reason}: {failed.detail}")
+        similar = similar_images(file, embedding, recognizer.bundle.digest, top)
     for cosine, row in similar:
         typer.echo(f"{cosine:6.3f}  {row_line(row)}")

@@ -1,1 +1,34 @@
-"""What a platform makes of scores: policies, rules for listings, decisions."""
+"""Policies: the thresholds and rules by which a platform decides on scores and listings."""
+
+from recognizer.policy.listing import AlwaysReview, KeywordHit, Keywords, Reports
+from recognizer.policy.values import (
+    CandidateKind,
+    Decision,
+    KnownRule,
+    Lead,
+    NearCleared,
+    NearProduct,
+    Policy,
+    Probability,
+    Rate,
+    Rule,
+    Triage,
+)
+
+__all__ = [
+    "AlwaysReview",
+    "CandidateKind",
+    "Decision",
+    "KeywordHit",
+    "Keywords",
+    "KnownRule",
+    "Lead",
+    "NearCleared",
+    "NearProduct",
+    "Policy",
+    "Probability",
+    "Rate",
+    "Reports",
+    "Rule",
+    "Triage",
+]

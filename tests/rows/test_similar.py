@@ -53,7 +53,7 @@ def test_the_photo_itself_is_the_most_similar(
     scan_into(scan, items, tiny_bundle, embeddings=True)
     with ScanFile(scan) as file:
         for item in items[:2]:
-            vector = recognizer.embed(Path(item.source)).embedding
+            vector = recognizer.embed(Path(item.source))
             cosine, first = similar_images(file, vector, recognizer.bundle.digest, 3)[0]
             assert (first.source, cosine) == (item.source, pytest.approx(1, abs=1e-3))
     photo = tmp_path / "mine.png"
