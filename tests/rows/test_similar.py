@@ -48,7 +48,7 @@ def test_the_photo_itself_is_the_most_similar(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("recognizer.scan.run.WorkerPool", InProcessPool)
-    folder, scan = photo_folder("red", "green", "red"), tmp_path / "scan.sqlite"
+    folder, scan = photo_folder("red", "green", "blue"), tmp_path / "scan.sqlite"
     items = [Item.at(str(path)) for path in sorted(folder.iterdir())]
     scan_into(scan, items, tiny_bundle, embeddings=True)
     with ScanFile(scan) as file:
