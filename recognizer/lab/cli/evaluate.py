@@ -147,17 +147,20 @@ def _write_files(
 
 def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
     """Return labelled photos, with the corrections of labels that a bundle was made with."""
-    from recognizer.lab.dataset.manifest import corrected, load_data
+    from recognizer.lab.dataset.manifest import CORRECTIONS, corrected, load_data
 
     photos = found = load_data(data, bundle.taxonomy)
+    own = bundle.path / CORRECTIONS
+    tables = bundle.training.recipe.get("corrections", []) if bundle.training else []
     try:
-        for table in bundle.training.recipe.get("corrections", []) if bundle.training else []:
+        for table in [own] if own.is_file() else tables:
             found = corrected(found, table)
     except DatasetError as error:
-        from recognizer.lab.evaluation.evaluate import count_learned
-
-        if count_learned(bundle, photos):
-            typer.echo(f"Corrections of its training photos are not used ({error}).", err=True)
+        typer.echo(
+            f"Warning: the labels that {bundle.title} was made with are corrected, these are not "
+            f"({error}): figures differ from those of its card.",
+            err=True,
+        )
         return photos
     return found
 

@@ -250,7 +250,8 @@ def fingerprint(photos: Iterable[Photo]) -> str:
     return sha256("\n".join(rows).encode()).hexdigest()
 
 
-_EXCLUDE = "exclude"
+CORRECTIONS = "corrections.csv"  # of a bundle: labels of photos that its makers corrected
+_CORRECTION, _EXCLUDE = ("sha256", "label", "reason"), "exclude"
 
 
 def corrected(photos: Sequence[Photo], table: str | Path) -> list[Photo]:
@@ -260,7 +261,7 @@ def corrected(photos: Sequence[Photo], table: str | Path) -> list[Photo]:
     """
     known = taxonomy_of(photos).labels
     right: dict[str, str] = {}
-    for where, row in read_rows(table, ("sha256", "label", "reason")):
+    for where, row in read_rows(table, _CORRECTION):
         if row["label"] != _EXCLUDE and row["label"] not in known:
             raise DatasetError(f"{where}: unknown label {row['label']!r}")
         if not row["reason"]:
@@ -273,6 +274,16 @@ def corrected(photos: Sequence[Photo], table: str | Path) -> list[Photo]:
         for photo in photos
         if right.get(photo.sha256) != _EXCLUDE
     ]
+
+
+def carry_corrections(tables: Iterable[str | Path], folder: Path) -> None:
+    """Write the corrections of several tables into one, in a bundle's folder; the last one wins."""
+    rows = {row["sha256"]: row for table in tables for _, row in read_rows(table, _CORRECTION)}
+    if rows:
+        with (folder / CORRECTIONS).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, _CORRECTION, extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows[digest] for digest in sorted(rows))
 
 
 def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | None = None) -> Path:

@@ -21,7 +21,7 @@ from recognizer import __version__
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION
-from recognizer.lab.dataset.manifest import Photo, fingerprint, taxonomy_of
+from recognizer.lab.dataset.manifest import Photo, carry_corrections, fingerprint, taxonomy_of
 from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.lab.evaluation.evaluate import Evaluation, count_learned, evaluate, evidence
 from recognizer.lab.evaluation.figures import Figures
@@ -118,6 +118,7 @@ def export_bundle(
         bundle = _described(load_bundle(made), release, recipe)
         write_bundle(with_self_test(bundle))
         write_card(bundle, recipe, release, notes)
+        carry_corrections(recipe.config.corrections, bundle.path)
         with new_bundle(output) as folder:
             shutil.copytree(made, folder, dirs_exist_ok=True)
     return release

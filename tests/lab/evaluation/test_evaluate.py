@@ -15,7 +15,13 @@ import pytest
 from recognizer.cli import ExitCode
 from recognizer.engine import Recognizer
 from recognizer.lab.cli.evaluate import load_corrected
-from recognizer.lab.dataset.manifest import Photo, at_one_quality, load_data
+from recognizer.lab.dataset.manifest import (
+    Photo,
+    at_one_quality,
+    carry_corrections,
+    corrected,
+    load_data,
+)
 from recognizer.lab.evaluation.evaluate import (
     ANY_PRODUCT,
     Evaluation,
@@ -185,17 +191,30 @@ def test_labels_are_corrected_as_the_recipe_does(
     photos: list[Photo],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     table = tmp_path / "corrections.csv"
     table.write_text(f"sha256,label,reason\n{photos[0].sha256},exclude,blank\n")
     bundle = replace(bundle, training=Training(fingerprint="", recipe={"corrections": [table]}))
     assert load_corrected([data], bundle) == photos[1:]
+    carry_corrections([table], tmp_path)
+    elsewhere = replace(bundle, path=tmp_path, training=Training(fingerprint="", recipe={}))
+    assert load_corrected([data], elsewhere) == photos[1:]
+    assert not capsys.readouterr().err
     table.unlink()
-    for learned in (0, 3):  # photos that it has not seen have no corrections
-        monkeypatch.setattr(f"{evaluate.__module__}.count_learned", lambda *_, n=learned: n)
-        assert load_corrected([data], bundle) == photos
-        assert ("corrections.csv" in capsys.readouterr().err) == bool(learned)
+    assert load_corrected([data], bundle) == photos
+    said = capsys.readouterr().err
+    assert "corrections.csv" in said
+    assert "figures differ from those of its card" in said
+
+
+def test_the_last_table_of_corrections_wins(tmp_path: Path) -> None:
+    for name, label in (("a", "wood"), ("b", "bone")):
+        (tmp_path / f"{name}.csv").write_text(f"sha256,label,reason\n{'0' * 64},{label},seen\n")
+    carry_corrections([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path)
+    assert corrected([photo(0)], tmp_path / "corrections.csv")[0].label == "bone"
+    (tmp_path / "none").mkdir()
+    carry_corrections([], tmp_path / "none")
+    assert not [*(tmp_path / "none").iterdir()]
 
 
 # --- the command ------------------------------------------------------------------------------
