@@ -1,4 +1,4 @@
-"""What C libraries print, kept off standard error in workers; and the logger of the package.
+"""Keep the output of C libraries off standard error in workers; the logger of the package.
 
 libtiff decodes past an error and returns success: that it was one, it only prints.
 """

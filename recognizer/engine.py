@@ -238,17 +238,17 @@ class Recognizer(DecisionMaker):
 
         ``scores`` is the first of them; ``maps`` are for :meth:`regions`.
         """
-        found = self._run(outputs, [frame.rgb for image in images for frame in image.frames])
+        results = self._run(outputs, [frame.rgb for image in images for frame in image.frames])
         # Of all images at once: for a few numbers, numpy's calls cost more than its arithmetic.
-        probabilities = self.bundle.calibrate(found[0])
+        probabilities = self.bundle.calibrate(results[0])
         families = self.bundle.family_scores(probabilities)
         scored, last = [], 0
         for image in images:
-            own = slice(last, last + len(image.frames))
-            last = own.stop
-            arrays = {name: array[own] for name, array in zip(outputs, found, strict=True)}
+            part = slice(last, last + len(image.frames))
+            last = part.stop
+            arrays = {name: array[part] for name, array in zip(outputs, results, strict=True)}
             prediction = self._prediction(
-                image, arrays["scores"], probabilities[own], families[own]
+                image, arrays["scores"], probabilities[part], families[part]
             )
             scored.append(ScoredImage(image=image, prediction=prediction, outputs=arrays))
         return scored
@@ -310,8 +310,8 @@ class Recognizer(DecisionMaker):
         for first in range(0, len(images), step):
             batch = images[first : first + step]
             inputs = np.empty((len(batch), size, size, 3), np.uint8)
-            for rgb, own in zip(batch, inputs, strict=True):
-                model_input(rgb, size, own, version=self.bundle.input.preprocessing)
+            for rgb, target in zip(batch, inputs, strict=True):
+                model_input(rgb, size, target, version=self.bundle.input.preprocessing)
             try:
                 parts.append(self._session.run([*outputs], {"images": inputs}))
             except Exception as error:
@@ -332,7 +332,7 @@ class Recognizer(DecisionMaker):
         families: NDArray[np.float64],
     ) -> Prediction:
         status, reason, detail = image.status, image.reason, image.detail
-        found: dict[str, Any] = {}
+        scored: dict[str, Any] = {}
         if status is not Status.FAILED and not np.isfinite(log_odds).all():
             # No threshold would ever stop it.
             status, reason = Status.FAILED, Reason.INTERNAL_ERROR
@@ -340,7 +340,7 @@ class Recognizer(DecisionMaker):
         if status is not Status.FAILED:
             products = probabilities[:, self._products]
             frame = image.frames[int(products.max(axis=1).argmax()) if self._products else 0]
-            found = {
+            scored = {
                 "scores": dict(zip(self.labels, probabilities.max(axis=0).tolist(), strict=True)),
                 "families": dict(zip(self._families, families.max(axis=0).tolist(), strict=True)),
                 "frame": frame.index,
@@ -356,7 +356,7 @@ class Recognizer(DecisionMaker):
             height=image.height,
             frames=image.frame_count,
             bundle_digest=self.bundle.digest,
-            **found,
+            **scored,
         )
 
     def _locate(

@@ -26,7 +26,7 @@ from recognizer.prediction import Prediction
 from recognizer.status import DEADLY, Status
 
 SERVICE_LIMITS = Limits(max_pixels=25_000_000)
-"""What a service decodes by default: more than any camera's photo of a listing."""
+"""Default limits of a service: more than any camera's photo of a listing."""
 
 
 class GuardedRecognizer(Closes, DecisionMaker):

@@ -47,7 +47,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What the model says of one image.
+    """The scores of one image, or why it has none.
 
     Attributes:
         status: ``ok``, ``degraded`` or ``failed``.
@@ -86,10 +86,10 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it ready for JSON, as :func:`prediction_schema` describes."""
-        found: dict[str, Any]
-        found = msgspec.to_builtins({name: getattr(self, name) for name in _NAMES}, enc_hook=dict)
-        found["regions"] = [{**region, "box": [*region["box"]]} for region in found["regions"]]
-        return found
+        values: dict[str, Any]
+        values = msgspec.to_builtins({name: getattr(self, name) for name in _NAMES}, enc_hook=dict)
+        values["regions"] = [{**region, "box": [*region["box"]]} for region in values["regions"]]
+        return values
 
 
 _NAMES = tuple(field.name for field in fields(Prediction))

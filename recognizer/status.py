@@ -1,4 +1,4 @@
-"""What became of an input: its status, and the reason if it is not ``ok``.
+"""Status of an input, and the reason if it is not ``ok``.
 
 The codes are part of the row format: codes are added, never renamed.
 """
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """What became of one input."""
+    """Status of one input."""
 
     OK = "ok"
     """Decoded as it was meant to be."""

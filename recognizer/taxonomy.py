@@ -30,7 +30,7 @@ _UNSTATED = "Not stated; general information: https://cites.org/eng/app/appendic
 
 
 class Kind(StrEnum):
-    """What a label stands for."""
+    """Kind of a label."""
 
     PRODUCT = "product"
     LOOKALIKE = "lookalike"

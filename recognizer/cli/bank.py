@@ -33,9 +33,9 @@ def add(
     photos: Annotated[list[Path], Argument(metavar="PHOTO", help="Photos of the items.")],
     label: Annotated[str | None, Option(help="The product or family that they show.")] = None,
     note: Annotated[str | None, Option(help="A note for reviewers.")] = None,
-    by: Annotated[str | None, Option(help="Who found it out.")] = None,
+    by: Annotated[str | None, Option(help="Who decided it.")] = None,
     origin: options.OriginOption = None,
-    cleared: Annotated[bool, Option("--cleared", help="Somebody found it to be harmless.")] = False,
+    cleared: Annotated[bool, Option("--cleared", help="The items are harmless.")] = False,
     bundle: options.BundleOption = None,
 ) -> None:
     """Add the hashes of photos to a bank, which is made if it is missing.

@@ -32,24 +32,24 @@ def info_command(bundle: options.BundleArgument = None) -> None:
     from recognizer.model.bundle import load_bundle
     from recognizer.taxonomy import Kind
 
-    found = load_bundle(bundle)
-    found.read_model()  # verified
-    print_values(_about(found))
-    order = {name: place for place, name in enumerate(found.taxonomy.labels)}
+    model = load_bundle(bundle)
+    model.read_model()  # verified
+    print_values(_about(model))
+    order = {name: place for place, name in enumerate(model.taxonomy.labels)}
     headings = ("label", "kind", "family", "trained on", "tested on", "recall at 1 % FPR")
     print_table(
-        f"{len(found.labels)} labels",
+        f"{len(model.labels)} labels",
         headings,
         (
-            _cells(found, label)
-            for label in sorted(found.labels, key=lambda one: order.get(one.name, len(order)))
+            _cells(model, label)
+            for label in sorted(model.labels, key=lambda label: order.get(label.name, len(order)))
         ),
         "photos (sources)",
         text_columns=range(len(headings)),
     )
     for kind in Kind:
-        of_kind = [name for name, label in found.taxonomy.labels.items() if label.kind is kind]
-        if others := [name for name in of_kind if name not in found.label_names]:
+        of_kind = [name for name, label in model.taxonomy.labels.items() if label.kind is kind]
+        if others := [name for name in of_kind if name not in model.label_names]:
             typer.echo(f"Not yet recognised, {kind}: {', '.join(others)}")
 
 
@@ -171,14 +171,14 @@ def _versions() -> dict[str, str]:
     """Return the version of each package, or why it cannot be imported."""
     from recognizer import __version__
 
-    found = {"recognizer": __version__, "python": platform.python_version()}
+    versions = {"recognizer": __version__, "python": platform.python_version()}
     for name, module in _MODULES.items():
         try:
-            found[name] = importlib.import_module(module).__version__
+            versions[name] = importlib.import_module(module).__version__
         except Exception as error:
-            found[name] = f"broken: {error}"
+            versions[name] = f"broken: {error}"
     with suppress(ImportError):  # reported above
         from PIL import features
 
-        found |= {c: features.version(c) or "missing" for c in ("libjpeg_turbo", "webp", "avif")}
-    return found
+        versions |= {c: features.version(c) or "missing" for c in ("libjpeg_turbo", "webp", "avif")}
+    return versions

@@ -33,9 +33,9 @@ def progress_line(summary: ScanSummary, total: int | None) -> str:
 
 def counts(summary: ScanSummary, skipped: Skipped) -> dict[str, Any]:
     """Return all counts of a scan, ready for JSON."""
-    found = {"images": summary.images, **msgspec.to_builtins(summary)}
-    found |= {"other_files": skipped.other_files, "hidden_files": skipped.hidden}
-    return {**found, "bad_metadata": skipped.bad_metadata}
+    numbers = {"images": summary.images, **msgspec.to_builtins(summary)}
+    numbers |= {"other_files": skipped.other_files, "hidden_files": skipped.hidden}
+    return {**numbers, "bad_metadata": skipped.bad_metadata}
 
 
 def print_results(file: ScanFile, summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> None:

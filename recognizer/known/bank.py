@@ -41,7 +41,7 @@ _FORMS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownItem:
-    """What somebody found out about one image. There may be several about the same one.
+    """The outcome on one image; there may be several on the same one.
 
     ``pdq`` is the image's hash, 64 hexadecimal digits in lower case; ``time`` is in UTC as ISO 8601
     (``2026-03-01T10:00:00+00:00``), ``by`` a person or a desk, ``origin`` an organisation. A value

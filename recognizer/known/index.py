@@ -131,7 +131,7 @@ class HashIndex:
         first += chunks * np.int64(len(self))
         words, mine = permuted.view(np.uint64), self.hashes.view(np.uint64)
         totals = counts.sum(axis=1)
-        found = []
+        parts = []
         # Cut where the sum passes _BLOCK, so that memory stays flat.
         ends_of_blocks = np.flatnonzero(np.diff(np.cumsum(totals) // _BLOCK)) + 1
         for part in np.split(np.arange(len(totals)), ends_of_blocks):
@@ -144,8 +144,8 @@ class HashIndex:
             near = apart <= distance
             # A hash comes up once for each chunk that agrees.
             pairs, once = np.unique(left[near] * len(self) + right[near], return_index=True)
-            found.append((*np.divmod(pairs, max(1, len(self))), apart[near][once].astype("u1")))
-        left, right, apart = (np.concatenate(column) for column in zip(*found, strict=True))
+            parts.append((*np.divmod(pairs, max(1, len(self))), apart[near][once].astype("u1")))
+        left, right, apart = (np.concatenate(column) for column in zip(*parts, strict=True))
         return left, right, apart
 
 

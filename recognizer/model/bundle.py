@@ -121,7 +121,7 @@ class Bundle:
 
     @property
     def reference(self) -> ModelReference:
-        """What other bundles name this one by."""
+        """The reference by which rows and other bundles name this one."""
         return ModelReference(name=self.name, version=self.version, digest=self.digest)
 
     @cached_property
@@ -136,7 +136,7 @@ class Bundle:
 
     @cached_property
     def candidates(self) -> tuple[Candidate, ...]:
-        """What may become a lead: the products, then the families."""
+        """Candidates for leads: the products, then the families."""
         products = [label for label in self.labels if label.kind is Kind.PRODUCT]
         parts: list[tuple[CandidateKind, BundleLabel | BundleFamily, Sequence[str]]]
         parts = [(CandidateKind.LABEL, part, [part.name]) for part in products]

@@ -1,4 +1,4 @@
-"""What ``bundle.json`` says of a model: the typed parts of a :class:`recognizer.Bundle`.
+"""The typed parts of a :class:`recognizer.Bundle`, as ``bundle.json`` has them.
 
 Recall and thresholds are always by false-positive rate, which is one of
 :data:`recognizer.policy.FALSE_POSITIVE_RATES`.
@@ -27,12 +27,12 @@ OUTPUTS: Mapping[str, str] = {
     "maps": "float32 (N, labels, h, w): class activation maps; their mean is the logit",
     "embedding": "float32 (N, channels): pooled features",
 }
-"""What the outputs of an exported model are."""
+"""The outputs of an exported model, and their meaning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """What ``model.onnx`` is."""
+    """The file ``model.onnx``."""
 
     sha256: str
     bytes: int | None = None
@@ -43,7 +43,7 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFormat:
-    """What the model takes: images (N, size, size, 3), by a version of the preprocessing."""
+    """The input: images (N, size, size, 3), made by a version of the preprocessing."""
 
     size: Annotated[int, Meta(ge=1)]
     preprocessing: int
@@ -56,7 +56,7 @@ class InputFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What the network was trained on: photos, by their fingerprint."""
+    """The photos on which the network was trained, by their fingerprint."""
 
     fingerprint: str
     recipe: Mapping[str, Any]  # see :mod:`recognizer.lab.training.config`
@@ -92,7 +92,7 @@ class SelfTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NegativesFile:
-    """What ``negatives.npz`` is (see :mod:`recognizer.model.negatives`)."""
+    """The file ``negatives.npz`` (see :mod:`recognizer.model.negatives`)."""
 
     sha256: str
     photos: int
@@ -116,7 +116,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationFit:
-    """How a label's calibration was found."""
+    """The method by which a label was calibrated."""
 
     method: str  # ``platt_shared``, the line of all labels, or ``enrolled``
     positives: int
@@ -168,7 +168,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoCounts:
-    """How many photos of a label there were, and how many sources."""
+    """Numbers of photos of a label and of their sources."""
 
     photos: int = 0
     sources: int = 0
@@ -176,7 +176,7 @@ class PhotoCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentEvidence:
-    """What an enrolment showed: each photo was scored by a head that had not seen it."""
+    """Result of an enrolment: each photo was scored by a head that had not seen it."""
 
     photos: int
     sources: int
@@ -201,7 +201,7 @@ class EnrolmentEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelEvidence:
-    """What stands behind a label or family; a figure is None if it was not measured."""
+    """Evidence for a label or family; a figure is None if it was not measured."""
 
     train: PhotoCounts = field(default_factory=PhotoCounts)
     test: PhotoCounts = field(default_factory=PhotoCounts)
@@ -212,7 +212,7 @@ class LabelEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leads:
-    """How many photos of a product become leads by default, and how many under its name."""
+    """Shares of the photos of a product that become leads by default, and under its name."""
 
     photos: int
     leads: int
@@ -223,7 +223,7 @@ class Leads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationSummary:
-    """What ``bundle.json`` keeps of an :class:`~recognizer.lab.evaluation.evaluate.Evaluation`."""
+    """Summary of an :class:`~recognizer.lab.evaluation.evaluate.Evaluation`."""
 
     split: str
     fingerprint: str

@@ -1,4 +1,4 @@
-"""What a model says of two images that are made here: recorded at export, compared by the doctor.
+"""Scores of two images that are made in code: recorded at export, compared by the doctor.
 
 They are made by arithmetic in integers, so that they have the same pixels everywhere.
 """

@@ -229,7 +229,7 @@ class Keywords:
     """Words that raise the level of a listing by one, however many there are.
 
     They are literal, and compared in NFKC, case-folded, and without characters that are not seen.
-    ``words`` are found where no letter or digit stands beside them, ``substrings`` anywhere (for
+    ``words`` match where no letter or digit stands beside them, ``substrings`` anywhere (for
     languages without blanks between words). ``columns`` are where they are looked for: ``title``
     and ``description`` by any of their usual names, others by their own name.
     """
@@ -302,7 +302,7 @@ def normalize(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reports:
-    """How many reports by users make a listing at least ``review`` or ``priority``; None: never."""
+    """Numbers of user reports that make a listing ``review`` or ``priority``; None: never."""
 
     review: int | None = None
     priority: int | None = None
