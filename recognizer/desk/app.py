@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import hmac
+import secrets
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlencode
@@ -21,35 +23,38 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from recognizer.desk.cards import CardMaker
-from recognizer.desk.entries import MAX_GROUP, PAGE_SIZE, Image, from_key
+from recognizer.desk.entries import MAX_GROUP, PAGE_SIZE, Entry, Image, from_key
 from recognizer.desk.outcomes import MAX_CHARACTERS, Judgement
 from recognizer.desk.photos import SIDES, Photos, Unavailable
-from recognizer.desk.queue import Assessment, ConflictError, Queue
+from recognizer.desk.queue import SESSION_SECONDS, Assessment, ConflictError, Queue
 from recognizer.desk.security import Guard, reviewer_name
 from recognizer.desk.texts import ENVIRONMENT, LANGUAGES, Texts, language_of
-from recognizer.desk.views import View
+from recognizer.desk.views import OPEN, View
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
 
-_WEEK = 7 * 86400
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
 
 Key = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", max_length=16)]
 Keys = Annotated[tuple[Key, ...], Meta(max_length=MAX_GROUP)]
+Shown = Annotated[dict[Key, Key], Meta(max_length=MAX_GROUP)]
 
 
 class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a page asks for: a verdict on a listing, its near-copies or several; to skip or to undo.
 
     With ``keep`` it says that a listing is still open; with ``is_list`` it wants itself, no card.
+    ``shown`` is of the images that the page has shown; ``listings`` have it by their keys, and
+    ``also`` the first digits of the sha256 of images by theirs.
     """
 
     do: Literal["confirmed", "rejected", "unsure", "escalated", "skip", "undo", "keep"]
     listing: Key | None = None
-    listings: Keys = ()
+    shown: Key | None = None
+    listings: Shown = {}
     is_list: bool = msgspec.field(default=False, name="list")
     note: Annotated[str, Meta(max_length=2 * MAX_CHARACTERS["note"])] | None = None
     label: Annotated[str, Meta(max_length=MAX_CHARACTERS["label"])] | None = None
-    also: Keys = ()
+    also: Shown = {}
     without: Keys = ()
     expected: Annotated[int, Meta(ge=1, le=MAX_GROUP)] = 1
 
@@ -93,7 +98,7 @@ def make_app(
                 SessionMiddleware,
                 secret_key=key,
                 session_cookie=f"recognizer_review_{port}",  # ports share their cookies
-                max_age=_WEEK,
+                max_age=SESSION_SECONDS,
                 same_site="strict",
                 https_only=is_encrypted,
             ),
@@ -133,44 +138,49 @@ class _Pages:
         if name is None or (token and not is_known):
             wrong = "wrong_token" if token and not is_known else "wrong_name"
             return self._render(request, "login.html.j2", 403, error=wrong)
-        request.session["name"] = name
+        request.session.update(name=name, id=secrets.token_hex(8))
         return RedirectResponse("/", 303)
 
     async def sign_out(self, request: Request) -> Response:
-        await run_in_threadpool(self._queue.release, _who_acts(request))
+        await run_in_threadpool(self._queue.release, self._who_acts(request))
+        await run_in_threadpool(self._queue.end_session, request.session.pop("id"))
         del request.session["name"]
         return JSONResponse({"url": "/login"})
 
     def desk(self, request: Request) -> Response:
-        reviewer = _signed_in(request)
+        reviewer = self._signed_in(request)
         view = View.from_query(request.query_params)
         unit = _number(request) if "key" in request.path_params else None
         entry = self._queue.take(reviewer, view, unit)
         if entry is None and unit is not None:
             raise HTTPException(404)
-        return self._render(request, "desk.html.j2", view=view, entry=entry)
+        card = self._card(reviewer, view, entry)
+        return self._render(request, "desk.html.j2", **card, **self._cards.filters())
 
     def strip(self, request: Request) -> Response:
-        _signed_in(request, 403)
+        self._signed_in(request, 403)
         if (entry := self._queue.entry(_number(request))) is None:
             raise HTTPException(404)
         strip = self._cards.strip(entry, _page_number(request))
         return self._render(request, "stage.html.j2", strip=strip, blind=entry.is_blind)
 
     def listings(self, request: Request) -> Response:
-        _signed_in(request)
-        return self._render(request, "listings.html.j2", **self._list(request))
+        reviewer = self._signed_in(request)
+        listed = self._list(request, reviewer)
+        return self._render(request, "listings.html.j2", **listed, **self._cards.filters())
 
     def similar(self, request: Request) -> Response:
-        _signed_in(request)
-        return self._render(request, "similar.html.j2", image=self._image(request))
+        self._signed_in(request)
+        image = self._image(request)
+        similar = self._queue.similar(image)
+        return self._render(request, "similar.html.j2", image=image, similar=similar)
 
     def shift(self, request: Request) -> Response:
-        _signed_in(request)
-        return self._render(request, "shift.html.j2")
+        self._signed_in(request)
+        return self._render(request, "shift.html.j2", shift=self._queue.shift())
 
     async def photo(self, request: Request) -> Response:
-        _signed_in(request, 403)
+        self._signed_in(request, 403)
         kind = request.path_params["kind"]
         if kind not in {*SIDES, "original"}:
             raise HTTPException(404)
@@ -211,7 +221,7 @@ class _Pages:
     # --- what changes something -------------------------------------------------------------------
 
     async def act(self, request: Request) -> Response:
-        reviewer = _who_acts(request)
+        reviewer = self._who_acts(request)
         try:
             data = msgspec.json.decode(await request.body(), type=Act)
         except (ValueError, RecursionError) as error:
@@ -238,15 +248,16 @@ class _Pages:
         except ConflictError:
             notice, status = texts("conflict"), 409
         if data.is_list:
-            rows = self._html(request, reviewer, "list.html.j2", **self._list(request))
+            listed = self._list(request, reviewer)
+            rows = self._html(request, reviewer, "list.html.j2", **listed)
             return JSONResponse({"html": rows, "notice": notice})
         entry = entry or self._queue.take(reviewer, view)
-        card = self._html(request, reviewer, "card.html.j2", view=view, entry=entry)
+        card = self._html(request, reviewer, "card.html.j2", **self._card(reviewer, view, entry))
         url = f"/?{urlencode(view.to_query())}".rstrip("?")
         return JSONResponse({"html": card, "notice": notice, "url": url}, status)
 
     def _decide(self, reviewer: str, data: Act, texts: Texts) -> str:
-        if data.listing is None:
+        if data.listing is None or (data.shown is None and data.do != "skip"):
             raise HTTPException(400)
         unit = from_key(data.listing)
         if (entry := self._queue.entry(unit)) is None:
@@ -262,7 +273,15 @@ class _Pages:
             also={*map(from_key, data.also)},
             without={*map(from_key, data.without)},
         )
-        count = self._queue.decide(reviewer, unit, verdict, expected=data.expected)
+        ticked = {from_key(key): digits for key, digits in data.also.items()}
+        count = self._queue.decide(
+            reviewer,
+            unit,
+            verdict,
+            shown=data.shown,
+            ticked=ticked,
+            expected=data.expected,
+        )
         state = texts(verdict.judgement)
         if count > 1:
             return texts("said_bulk", n=count, state=state)
@@ -271,20 +290,66 @@ class _Pages:
     def _decide_many(self, reviewer: str, data: Act, texts: Texts) -> str:
         if data.do == "skip":
             raise HTTPException(400)
-        judgement, units = Judgement(data.do), {*map(from_key, data.listings)}
-        count = self._queue.decide_many(reviewer, sorted(units), judgement)
+        judgement = Judgement(data.do)
+        units = {from_key(key): shown for key, shown in data.listings.items()}
+        count = self._queue.decide_many(reviewer, units, judgement)
         left = len(units) - count
         key = "some_not_stored" if left else "said_bulk"
         return texts(key, n=count, left=left, state=texts(judgement))
 
+    # --- who asks ---------------------------------------------------------------------------------
+
+    def _reviewer(self, request: Request) -> str | None:
+        name, session = request.session.get("name"), request.session.get("id")
+        if isinstance(name, str) and isinstance(session, str) and not self._queue.is_over(session):
+            return name
+        return None
+
+    def _signed_in(self, request: Request, otherwise: int = 303) -> str:
+        if (name := self._reviewer(request)) is None:
+            raise HTTPException(otherwise)
+        return name
+
+    def _who_acts(self, request: Request) -> str:
+        """Return who sends a request that changes something.
+
+        Another site cannot send one of this type without asking first, which nobody answers.
+        """
+        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+            raise HTTPException(400)
+        return self._signed_in(request, 401)
+
     # --- what pages are made of -------------------------------------------------------------------
 
-    def _list(self, request: Request) -> dict[str, Any]:
+    def _card(self, reviewer: str, view: View, entry: Entry | None) -> dict[str, Any]:
+        queue = self._queue
+        own = queue.shift().get(reviewer, Counter[str]())
+        progress = {"mine": own.total(), "open": queue.open_counts(view)}
+        values = {"view": view, "entry": entry, "progress": progress}
+        if entry is None:
+            return values
+        return values | {
+            "card": self._cards.card(entry, reviewer),
+            "may_decide": entry.held_by == reviewer,
+            "is_for_others": queue.is_for_others(reviewer, entry),
+        }
+
+    def _list(self, request: Request, reviewer: str) -> dict[str, Any]:
         view, number = View.from_query(request.query_params), _page_number(request)
         listings, total = self._queue.page(view, number)
         pages = max(1, -(-total // PAGE_SIZE))  # there may be fewer than when a link was made
         counts = {"total": total, "number": min(number, pages), "pages": pages}
-        return {"view": view, "listings": listings, **counts}
+        rows = [
+            {
+                "entry": entry,
+                "shown": self._queue.shown(entry),
+                "folded": len(self._queue.members(entry, reviewer)) - 1
+                if entry.state == OPEN and view.is_folded
+                else 0,
+            }
+            for entry in listings
+        ]
+        return {"view": view, "rows": rows, **counts}
 
     def _image(self, request: Request) -> Image:
         if (image := self._queue.image(_number(request))) is None:
@@ -309,28 +374,7 @@ class _Pages:
         return ENVIRONMENT.get_template(name).render(values | context)
 
     def _render(self, request: Request, name: str, status: int = 200, **context: Any) -> Response:
-        return HTMLResponse(self._html(request, _reviewer(request), name, **context), status)
-
-
-def _reviewer(request: Request) -> str | None:
-    name = request.session.get("name")
-    return name if isinstance(name, str) else None
-
-
-def _signed_in(request: Request, otherwise: int = 303) -> str:
-    if (name := _reviewer(request)) is None:
-        raise HTTPException(otherwise)
-    return name
-
-
-def _who_acts(request: Request) -> str:
-    """Return who sends a request that changes something.
-
-    Another site cannot send one of this type without asking first, which nobody answers.
-    """
-    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise HTTPException(400)
-    return _signed_in(request, 401)
+        return HTMLResponse(self._html(request, self._reviewer(request), name, **context), status)
 
 
 def _number(request: Request) -> int:

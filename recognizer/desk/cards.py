@@ -56,14 +56,6 @@ class Bar(NamedTuple):
     kind: CandidateKind = CandidateKind.LABEL
 
 
-class Shown(NamedTuple):
-    """A picture within the page, else why there is none; and where the original is."""
-
-    src: str = ""
-    original: str = ""
-    missing: str = ""
-
-
 class CardMaker:
     """Makes the cards of listings, whose pictures are fetched by the keys of their images."""
 
@@ -89,27 +81,35 @@ class CardMaker:
             "base": "#" if self.is_report else "",
             "view": View(),
             "reviewer": reviewer,
-            "entries": self._entries,
             "policy": self._photos.policy,
             "product_name": product_name,
-            "card_of": self.card,
-            "show": self.show,
-            "heat_of": self.heat_of,
             "AUDIT": AUDIT,
             "levels": QUEUE_ORDER[:3],
             "states": (*STATES, "all"),
         }
 
-    def show(self, image: Image) -> Shown | None:
-        """Return the picture of an image if the page holds it itself."""
+    def filters(self) -> dict[str, Any]:
+        """Return the values that the filters offer, with how many open listings have each."""
+        return {"choices": {name: self._entries.choices(name) for name in ("product", "location")}}
 
-    def card(self, entry: Entry) -> dict[str, Any]:
+    def picture(self, image: Image) -> dict[str, Any]:
+        """Return the addresses of the pictures of an image."""
+        photo = f"/photo/{image.key}"
+        return {
+            "image": image,
+            "src": f"{photo}/large",
+            "small": f"{photo}/small",
+            "original": f"{photo}/original",
+            "missing": "",
+        }
+
+    def card(self, entry: Entry, reviewer: str | None = None) -> dict[str, Any]:
         """Return what ``card.html.j2`` shows of a listing, with the first page of its photos.
 
         In the audit sample nothing of its scores is there until it is decided.
         """
         strip = self.strip(entry)
-        rows = [image.row for image in strip["images"]]
+        rows = [photo["image"].row for photo in strip["photos"]]
         listing = Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
         found = map(self._photos.bundles.get, (row.model.digest for row in rows))
         bundle = next(filter(None, found), None)
@@ -129,6 +129,9 @@ class CardMaker:
             "choices": choices,
             "other_choices": others,
             "guides": _guides(leads, listing, bundle) if bundle else (),
+            "said": [] if entry.is_blind else self._entries.said_of(entry),
+            "members": [] if entry.is_blind else self._entries.members(entry, reviewer),
+            "shown": self._entries.shown(entry),
         }
 
     def strip(self, entry: Entry, page: int = 1) -> dict[str, Any]:
@@ -136,9 +139,13 @@ class CardMaker:
         images = self._entries.photos(entry, PHOTOS_ON_A_CARD, (page - 1) * PHOTOS_ON_A_CARD)
         total = self._entries.photo_count(entry)
         pages = max(1, -(-total // PHOTOS_ON_A_CARD))
-        return {"images": images, "total": total, "page": page, "pages": pages}
+        photos = [self.picture(image) for image in images]
+        for photo in photos:
+            has_heat = not (entry.is_blind or self.is_report)
+            photo["heat"] = self._heat_of(photo["image"].row) if has_heat else None
+        return {"photos": photos, "total": total, "page": page, "pages": pages}
 
-    def heat_of(self, row: Row) -> Bar | None:
+    def _heat_of(self, row: Row) -> Bar | None:
         """Return the label whose heat-map is shown: that of the highest lead, else product."""
         if (bundle := self._photos.bundles.get(row.model.digest)) is None or not row.scores:
             return None

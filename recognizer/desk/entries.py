@@ -1,5 +1,6 @@
 """The listings that people work through, and what was said of them, for desk and report."""
 
+import hashlib
 import os
 import threading
 import time
@@ -13,7 +14,7 @@ import msgspec
 
 from recognizer._closing import Closes
 from recognizer.desk.outcomes import Occasion
-from recognizer.desk.views import AUDIT, ENTRIES, IS_FIRST, OPEN, QUEUE, View
+from recognizer.desk.views import AUDIT, ENTRIES, IS_FIRST, LEADS, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError
 from recognizer.policy.values import Decision
 from recognizer.rows.listings import QUEUE_ORDER
@@ -34,8 +35,7 @@ _QUICK_SECONDS = 0.01  # what takes no longer to count is counted again for each
 _TABLES = """
 CREATE TEMP TABLE state (unit INTEGER PRIMARY KEY, number INTEGER, state TEXT, judge TEXT,
   judged TEXT);
-CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until REAL, seen INTEGER,
-  images TEXT);
+CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until REAL, seen INTEGER);
 CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, PRIMARY KEY (unit, reviewer));
 CREATE TEMP TABLE waiting AS SELECT * FROM entry LIMIT 0;
 CREATE UNIQUE INDEX temp.waiting_unit ON waiting (unit);
@@ -302,6 +302,11 @@ class Entries(Closes):
         listing = None if entry.listing is None and found else entry.name
         return About(found, listing, Occasion.AUDIT if entry.section == AUDIT else Occasion.REVIEW)
 
+    def shown(self, entry: Entry) -> str:
+        """Return 16 digits over the images that a verdict on a listing, as it is now, is about."""
+        images = "\n".join(self.about(entry).images)
+        return hashlib.blake2b(images.encode(), digest_size=8).hexdigest()
+
     def members(self, entry: Entry, reviewer: str | None) -> list[Entry]:
         """Return a listing and its near-copies that are open and in nobody else's hands."""
         if entry.copies is None:
@@ -357,9 +362,13 @@ class Entries(Closes):
 
     def choices(self, column: str) -> list[tuple[Any, ...]]:
         """Return the values of ``product`` or ``location``, with how many listings of it wait."""
+        source = f"(SELECT entry.*, {column} AS choice FROM entry) AS {ENTRIES}"
+        if column == "product":  # all of its leads, not only the strongest one
+            source = f"(SELECT DISTINCT entry.*, lead.product AS choice FROM entry JOIN ({LEADS})"
+            source = f"{source} AS lead USING (unit)) AS {ENTRIES}"
         return self._select_cached(
-            f"SELECT {column}, sum(said.unit IS NULL AND {IS_FIRST}) FROM {ENTRIES}"
-            f" WHERE section = 'queue' AND {column} > '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 60",
+            f"SELECT choice, sum(said.unit IS NULL AND {IS_FIRST}) FROM {source}"
+            " WHERE section = 'queue' AND choice > '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 60",
             {},
         )
 

@@ -2,18 +2,17 @@
 
 import base64
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from recognizer._atomic import replacing
-from recognizer.desk.cards import PHOTOS_ON_A_CARD, CardMaker, Shown
+from recognizer.desk.cards import PHOTOS_ON_A_CARD, CardMaker
 from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, Unavailable, read_local
 from recognizer.desk.texts import ENVIRONMENT, Texts
-from recognizer.desk.views import AUDIT, QUEUE, View
+from recognizer.desk.views import AUDIT, LEADS, QUEUE, View
 from recognizer.model.bundle import Bundle
 from recognizer.policy.listing import as_text, as_url
 from recognizer.rows.item_key import MEMBER
@@ -37,7 +36,7 @@ def write_report(
     language: str = "en",
     read: Callable[[Row], bytes] = read_local,
 ) -> None:
-    """Write the review queue of a scan, in one step, as a file on which a reviewer decides.
+    """Write the review queue of a scan, in one step, as a file to read and to hand on.
 
     The pictures are the thumbnails that the scan has kept, or are made from what ``read`` returns
     if its bytes have not changed. ``outcomes`` is None for those in the scan's file.
@@ -69,53 +68,55 @@ class _Report(CardMaker):
         leads, total = entries.page(queue, also="place < 2", size=MAX_LEADS)
         unscored, _ = entries.page(queue, also="place = 2", size=MAX_UNSCORED)
         audit, _ = entries.page(audit_sample, size=MAX_AUDIT)
-        first = entries.file.select("SELECT key, first FROM image ORDER BY id LIMIT 1")
+        shown = [*leads, *unscored, *audit]
         return {
             **self.context(texts, "/", None),
+            **self.filters(),
             "title": title,
             "needs_token": False,
-            # It tells the scan from others in a browser, also after it has grown.
-            "digest": hashlib.sha256(repr(first).encode()).hexdigest()[:16],
             "style": _resource("app.css"),
             "script": _resource("app.js"),
             "warning": texts("cap", shown=len(leads), total=total) if total > len(leads) else "",
-            "shown": [*leads, *unscored, *audit],
-            "row_of": self.row_of,
+            "rows": map(self._row, shown),
+            # Made one after the other: their pictures may take a hundred megabytes.
+            "cards": ((entry, self.card(entry)) for entry in shown),
+            **dict.fromkeys(("progress", "may_decide", "is_for_others")),
             "counts": {"queue": len(leads) + len(unscored), "audit": len(audit)},
             "summary": _scan_in_numbers(entries.file),
             "bundles": self._photos.bundles,
         }
 
-    def row_of(self, entry: Entry) -> dict[str, Any]:
+    def _row(self, entry: Entry) -> dict[str, Any]:
         others = [copy for copy in self._entries.members(entry, None) if copy.unit != entry.unit]
-        images = self._entries.photos(entry, PHOTOS_ON_A_CARD)
-        columns = (images[0].row.item or {}) if images else {}
+        images = [image.row for image in self._entries.photos(entry, PHOTOS_ON_A_CARD)]
+        columns = (images[0].item or {}) if images else {}
         words = [text for value in columns.values() if (text := as_text(value))]
-        words += [image.row.source for image in images]
+        words += [row.source for row in images]
         words += [f"{copy.name} {copy.title or ''}" for copy in others]
         return {
+            "entry": entry,
+            "products": sorted({lead.name for row in images for lead in row.leads}),
             "text": " ".join(words).lower()[:MAX_SEARCHED],
-            "about": json.dumps(self._entries.about(entry)._asdict()),
-            "copies": json.dumps([(one.key, self._entries.about(one)._asdict()) for one in others]),
             "folded": len(others),
         }
 
-    def show(self, image: Image) -> Shown:
+    def picture(self, image: Image) -> dict[str, Any]:
         row, texts = image.row, self._texts
+        values = {"image": image, "src": "", "original": "", "missing": ""}
         if row.status is Status.FAILED:
-            return Shown(missing=texts.reason(row.reason))
+            return values | {"missing": texts.reason(row.reason)}
         if self._size >= MAX_PICTURES:
-            return Shown(missing=texts("page_full"))
+            return values | {"missing": texts("page_full")}
         original = as_url(row.source) or ""
         if "://" not in row.source and MEMBER not in row.source:
             original = Path(row.source).absolute().as_uri()
         try:
             thumbnail = self._photos.thumbnail(image.number, row)
         except Unavailable as error:
-            return Shown(missing=texts(error.key))
+            return values | {"missing": texts(error.key)}
         uri = "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii")
         self._size += len(uri)
-        return Shown(src=uri, original=original)
+        return values | {"src": uri, "original": original}
 
 
 def _resource(name: str) -> tuple[str, str]:
@@ -140,8 +141,7 @@ def _scan_in_numbers(file: ScanFile) -> dict[str, Any]:
         "listings": listings,
         "levels": [*levels, ("clear", listings - sum(count for _, count in levels))],
         "products": file.select(
-            "SELECT product, count(*) FROM entry WHERE section = 'queue' AND place < 2"
-            " AND product IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+            f"SELECT product, count(DISTINCT unit) FROM ({LEADS}) GROUP BY 1 ORDER BY 2 DESC, 1"
         ),
         "degraded": degraded,
         "reasons": file.select(

@@ -12,13 +12,14 @@ from typing import NamedTuple
 from recognizer._closing import Closes
 from recognizer._process import DiedError, ProcessPool
 from recognizer.engine import Recognizer
-from recognizer.errors import RecognizerError
+from recognizer.errors import RecognizerError, UsageError
 from recognizer.imaging import Limits, load_image
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
 from recognizer.policy.decide import thresholds_of
 from recognizer.policy.values import EXAMPLES, Policy
+from recognizer.rows.policies import policy_of
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason, Status
@@ -62,7 +63,6 @@ class Photos(Closes):
     """Makes pictures of what ``read`` returns, the bytes of a row's image as they are now.
 
     What it raises ``Refused`` for, what has changed or cannot be decoded is :class:`Unavailable`.
-    ``policy`` is the one that users have named.
     """
 
     def __init__(
@@ -70,14 +70,21 @@ class Photos(Closes):
         file: ScanFile,
         read: Callable[[Row], bytes] = read_local,
         bundles: Sequence[Bundle] = (),
-        policy: Policy | None = None,
     ) -> None:
         self._file = file
         self._read = read
         self.bundles = {bundle.digest: bundle for bundle in bundles}
-        self.policy = policy
         self._pool: ProcessPool | None = None
         self._starting = threading.Lock()
+
+    @property
+    def policy(self) -> Policy | None:
+        """The policy that decides in the scan's file now; None if the file of 0.3 has none."""
+        taxonomies = (bundle.taxonomy for bundle in self.bundles.values())
+        try:
+            return policy_of(self._file, next(taxonomies, None))
+        except UsageError:
+            return None
 
     def close(self) -> None:
         with self._starting:

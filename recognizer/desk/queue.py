@@ -6,11 +6,12 @@ Who has what is known to the server alone: after a restart, open pages ask for t
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from recognizer.desk.entries import AFFECTED, Entries, Entry
 from recognizer.desk.outcomes import Judgement, Occasion, Outcome, Outcomes
@@ -20,6 +21,7 @@ from recognizer.rows.queue import ENTRY_ORDER
 from recognizer.rows.records import as_utc
 
 HOLD_SECONDS = 600.0
+SESSION_SECONDS = 7 * 86400
 SHIFT_SECONDS = 12 * 3600.0  # what somebody did in the last hours counts as this shift
 
 _IS_FREE = (
@@ -98,6 +100,19 @@ class Queue(Entries):
             self._outcomes.file.set_setting("desk", new)
         return secret or new
 
+    def end_session(self, session: str) -> None:
+        """Let a session, which a cookie names, be over: for as long as its cookie would last."""
+        now = datetime.now(UTC)
+        with self._outcomes.file.transaction() as database:
+            old = (as_utc(now - timedelta(seconds=SESSION_SECONDS)),)
+            database.execute("DELETE FROM signed_out WHERE time < ?", old)
+            values = (session, as_utc(now))
+            database.execute("INSERT OR REPLACE INTO signed_out VALUES (?, ?)", values)
+
+    def is_over(self, session: str) -> bool:
+        found = self._outcomes.file.select("SELECT 1 FROM signed_out WHERE session = ?", (session,))
+        return bool(found)
+
     # --- handing out ------------------------------------------------------------------------------
 
     def take(self, reviewer: str, view: View, unit: int | None = None) -> Entry | None:
@@ -147,11 +162,8 @@ class Queue(Entries):
             self.release(reviewer)
             return entry
         self.file.execute(  # with neither the reviewer's last one nor another's, which is over
-            "REPLACE INTO temp.hold VALUES (?, ?, ?, ?, ?)",
-            (
-                *(reviewer, entry.unit, time.time() + HOLD_SECONDS, self._heard),
-                json.dumps(self.about(entry).images),
-            ),
+            "REPLACE INTO temp.hold VALUES (?, ?, ?, ?)",
+            (reviewer, entry.unit, time.time() + HOLD_SECONDS, self._heard),
         )
         return entry._replace(held_by=reviewer)
 
@@ -174,11 +186,22 @@ class Queue(Entries):
 
     # --- what is said -----------------------------------------------------------------------------
 
-    def decide(self, reviewer: str, unit: int, verdict: Assessment, *, expected: int = 1) -> int:
+    def decide(
+        self,
+        reviewer: str,
+        unit: int,
+        verdict: Assessment,
+        *,
+        shown: str | None = None,
+        ticked: Mapping[int, str] = MappingProxyType({}),
+        expected: int = 1,
+    ) -> int:
         """Store what a reviewer says of a listing, and of its copies if more than it are expected.
 
-        It is a :class:`ConflictError` if these are not as many, if the listing is gone, or if
-        somebody else has it or has decided it since the page was made.
+        ``shown`` is what :meth:`shown` was when the page was made, if there was one; ``ticked`` has
+        the first 16 digits of the sha256 of images that the verdict names, by their keys. It is a
+        :class:`ConflictError` if the images are others now, if the copies are not as many, if the
+        listing is gone, or if somebody else has it or has decided it since the page was made.
         """
         with self._current():
             entry = self.entry(unit)
@@ -190,23 +213,27 @@ class Queue(Entries):
             members = self.members(entry, reviewer) if expected > 1 else [entry]
             if len(members) != expected:
                 raise ConflictError
-            held = self.file.select(
-                "SELECT seen, unit, images FROM temp.hold WHERE reviewer = ?", (reviewer,)
+            held = self.file.select("SELECT seen FROM temp.hold WHERE reviewer = ?", (reviewer,))
+            ((seen,),) = held or ((self._heard,),)
+            is_same = all(
+                image is not None and (image.row.sha256 or "").startswith(digits)
+                for image, digits in ((self.image(key), ticked[key]) for key in ticked)
             )
-            seen, held_unit, images = held[0] if held else (self._heard, None, None)
-            if held_unit == unit and images != json.dumps(self.about(entry).images):
-                raise ConflictError  # the reviewer has not seen all that it would be said of
+            if shown not in {None, self.shown(entry)} or not is_same:
+                raise ConflictError  # the reviewer has not seen what it would be said of
             self._store(reviewer, members, verdict, seen)
             self.release(reviewer)
         return len(members)
 
-    def decide_many(self, reviewer: str, units: Sequence[int], judgement: Judgement) -> int:
+    def decide_many(self, reviewer: str, units: Mapping[int, str], judgement: Judgement) -> int:
         """Store the same of listings that a reviewer has picked, and return of how many.
 
-        Those that somebody else has, or that were decided since the page was made, are left out.
+        ``units`` have what was :meth:`shown` of each. Those that show other images now, that
+        somebody else has, or that were decided since the page was made, are left out.
         """
         with self._current():
-            found = [entry for unit in dict.fromkeys(units) if (entry := self.entry(unit))]
+            found = [entry for unit in sorted(units) if (entry := self.entry(unit))]
+            found = [entry for entry in found if self.shown(entry) == units[entry.unit]]
             if free := [e for e in found if e.state == OPEN and e.held_by in {None, reviewer}]:
                 self._store(reviewer, free, Assessment(judgement=judgement), self._heard)
                 self.release(reviewer)

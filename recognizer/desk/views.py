@@ -25,6 +25,11 @@ IS_FIRST = (
     f" WHERE copy.copies = entry.copies ORDER BY {ENTRY_ORDER} LIMIT 1))"
 )
 """Whether an entry is the first of its near-copies that are open, or is not open itself, in SQL."""
+LEADS = (
+    "SELECT unit, json_extract(lead.value, '$.name') AS product"
+    " FROM image, json_each(image.leads) AS lead WHERE image.place < 2"
+)
+"""The listings of all leads of images, with the products of these leads, in SQL."""
 _HAS_WORD = (
     "EXISTS (SELECT 1 FROM image, json_each(ifnull(item, '[]')) AS value"
     " WHERE image.unit = entry.unit AND value.value LIKE {word} ESCAPE '\\'"
@@ -84,7 +89,8 @@ class View(NamedTuple):
         parts = ["section = :section"]
         for name in ("product", "seller", "location"):
             if value := getattr(self, name):
-                parts.append(f"{name} = :{name}")
+                is_lead = f"entry.unit IN (SELECT unit FROM ({LEADS}) WHERE product = :product)"
+                parts.append(is_lead if name == "product" else f"{name} = :{name}")
                 values[name] = value
         if self.state == OPEN:
             parts.append("said.unit IS NULL")

@@ -31,6 +31,7 @@ DAMAGES = (ValueError, TypeError, msgspec.MsgspecError, RecursionError)  # of te
 _STEPS = {
     1: """
 ALTER TABLE policy ADD COLUMN toml TEXT;
+CREATE TABLE signed_out (session TEXT PRIMARY KEY, time TEXT NOT NULL);
 CREATE INDEX image_listing ON image (listing);
 CREATE INDEX image_source ON image (source);
 CREATE INDEX image_lead ON image (place, score DESC) WHERE place < 2;

@@ -118,6 +118,7 @@ CREATE INDEX entry_copies ON entry
 CREATE INDEX entry_listing ON entry (listing);
 CREATE INDEX entry_seller ON entry (seller);
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE signed_out (session TEXT PRIMARY KEY, time TEXT NOT NULL);
 
 -- Listings, and images without one, by the order of the queue: decision, evidence, reports, score, age.
 CREATE VIEW ranked AS

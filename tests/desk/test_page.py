@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import io
-import json
 import os
 import re
 import sqlite3
@@ -32,7 +31,7 @@ from recognizer.rows.row import Row
 from recognizer.scan import expand
 from tests.conftest import encoded, invoke, picture, refuse, succeed, write_file
 from tests.desk.outcomes import outcome, store
-from tests.rows.rows import HASH, NEAR, bare_row, digest, known_match, lead, row_of, write_scan
+from tests.rows.rows import HASH, NEAR, bare_row, known_match, lead, row_of, write_scan
 from tests.scan.engines import run_measured, scan_command, scan_into
 
 VOID = {"meta", "img", "input", "link", "br"}
@@ -81,7 +80,7 @@ class Page(HTMLParser):
     @property
     def rows(self) -> list[dict[str, str]]:
         """The listings, in their order."""
-        return [{k: v or "" for k, v in one.items()} for one in self.having("data-about")]
+        return [{k: v or "" for k, v in one.items()} for one in self.having("data-products")]
 
     @property
     def titles(self) -> list[str]:
@@ -141,6 +140,12 @@ def test_the_page_says_what_a_lead_is_and_where_it_comes_from(
     assert "priority: ivory_worked" in page.text
     assert "not recorded in the bundle" in page.text
     assert page.tags("rect")  # regions
+
+    # It is to read: nothing on it decides.
+    assert not page.having("data-do")
+    assert not page.having("data-pick")
+    assert not page.having("data-counts")
+    assert not page.tags("textarea")
 
 
 def test_nothing_is_fetched_and_no_other_script_runs(page: Page, tmp_path: Path) -> None:
@@ -278,12 +283,9 @@ def test_near_copies_and_known_items_are_named(report: Report, tmp_path: Path) -
     ]
     page = report(rows)
     assert page.titles == ["strong.jpg"]
-    ((_, copy),) = json.loads(page.rows[0]["data-copies"])
-    assert copy["images"] == [digest("weak<i>.jpg")]
     assert "weak<i>.jpg" in page.rows[0]["data-text"]
     for words in (
         "Also in 1 open listings, of 1 sellers",
-        "Decide for all 2",
         "near-copies: 1",
         "seizure",
     ):

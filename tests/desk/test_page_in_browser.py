@@ -1,4 +1,4 @@
-"""The report as a reviewer uses it: keys, a reload, undo, an export that is read again."""
+"""The report in a browser: it is read, filtered and paged, offline, and nothing on it decides."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recognizer.desk.outcomes import Outcome, read_outcomes
 from recognizer.desk.page import write_report
 from recognizer.imaging.thumbnail import shrink
 from recognizer.model.bundle import load_bundle
+from recognizer.policy.values import CandidateKind
 from recognizer.rows import NewRow
 from tests.conftest import picture
-from tests.rows.rows import HASH, bare_row, digest, write_scan
+from tests.desk.outcomes import outcome, store
+from tests.rows.rows import HASH, bare_row, lead, write_scan
 
 EVIL = '"><script>document.title = "run"</script><img src=x onerror="document.title = 1">'
 
@@ -26,13 +27,14 @@ def listing(number: int, **item: Any) -> dict[str, Any]:
 def page(browser: Any, tmp_path: Path, tiny_bundle: Path) -> Iterator[Any]:
     one = listing(1, reports=1, listed_at="2026-03-01")
     evil = listing(0, title=EVIL, url="javascript:document.title = 2", seller=EVIL)
+    leads = (lead("ivory", 0.9, kind=CandidateKind.FAMILY), lead("rhino_horn", 0.6))
     rows = [
         bare_row("0.jpg", 0.95, "priority", item=evil),
-        bare_row("1a.jpg", 0.9, "review", item=one),
+        bare_row("1a.jpg", 0.9, "review", item=one, leads=leads),
         bare_row("1b.jpg", 0.8, "review", item=one),
         bare_row("2.jpg", 0.7, "review", item=listing(2, reports=4, color="Bamboo"), phash=HASH),
         bare_row("3.jpg", 0.6, "review", item=listing(3), phash=HASH),
-        bare_row("stray.jpg", 0.55, "review"),
+        bare_row("said.jpg", 0.55, "review"),
         bare_row("broken.jpg", 0.0, "unscored"),
         bare_row("clear.jpg", 0.1, "clear", audit=0.5),
     ]
@@ -41,6 +43,7 @@ def page(browser: Any, tmp_path: Path, tiny_bundle: Path) -> Iterator[Any]:
     rows = [*(NewRow(row=row, thumbnail=thumbnail) for row in rows[:4]), *rows[4:]]
     bundle = load_bundle(tiny_bundle)
     scan = write_scan(tmp_path / "scan.sqlite", rows, bundle)
+    store(scan, [outcome("confirmed", listing="said.jpg", note="as the last one")])
     write_report(scan, tmp_path / "queue.html", [bundle])
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         page = context.new_page()
@@ -52,12 +55,6 @@ def page(browser: Any, tmp_path: Path, tiny_bundle: Path) -> Iterator[Any]:
         page.goto(own)
         yield page
         assert [e for e in page.errors if not e.startswith(("data:", "blob:", own))] == []
-
-
-def press(page: Any, *keys: str) -> None:
-    for key in keys:
-        page.wait_for_timeout(400)  # two keys in a row are one slip
-        page.keyboard.press(key)
 
 
 def wait_for(page: Any, selector: str, *texts: str) -> None:
@@ -74,148 +71,71 @@ def go(page: Any, path: str) -> None:
     page.goto(page.url.split("#")[0] + path)
 
 
-def sign(page: Any, name: str) -> None:
-    page.fill("#who [name=name]", name)
-    page.press("#who [name=name]", "Enter")
+def wait_for_rows(page: Any, count: int) -> list[str]:
+    page.wait_for_function(
+        "(count) => document.querySelectorAll('.rows > [data-key]:not([hidden])').length === count",
+        arg=count,
+    )
+    return page.locator(".rows > li:not([hidden]) .what b").all_inner_texts()
 
 
-def export(page: Any, folder: Path) -> list[Outcome]:
-    with page.expect_download() as download:
-        page.click("#export")
-    path = folder / "export.json"
-    download.value.save_as(path)
-    return list(read_outcomes(path))
-
-
-def said(outcomes: list[Outcome]) -> list[tuple[str | None, str | None, str]]:
-    return [(one.listing, one.sha256, one.judgement.value) for one in outcomes]
-
-
-def test_decide_reload_undo_export(page: Any, tmp_path: Path) -> None:
-    wait_for(page, "article.card h1", EVIL)
-    press(page, "2", "n")
-    page.keyboard.type('a\x07"tusk", 牙')
-    page.keyboard.press("Escape")
-    press(page, "c")  # no name was given yet
-    assert page.input_value("#who [name=name]") == ""
-    sign(page, "Ama")
-    page.locator("h1", has_text="Carving 2").wait_for()  # and nothing is lost
-    press(page, "r")
-    wait_for(page, "article.card h1", "Carving 1")  # which users have reported less
-    press(page, "ArrowRight", "x", "u")  # the second photo does not show it
-    wait_for(page, "article.card h1", "stray.jpg")
-    press(page, "e", "z")
-    wait_for(page, "article.card h1", "stray.jpg")
-    page.reload()
-    wait_for(page, "article.card h1", "stray.jpg")
-    wait_for(page, "#progress", "3 of 65 decided")
-    wait_for(page, "#unexported", "3 not exported yet")
-    go(page, "#/listings?state=confirmed")
-    page.click(".rows li:not([hidden]) a.row")
-    wait_for(page, "article.card h1", EVIL)
-    assert page.input_value("#note") == 'a "tusk", 牙'
-    assert page.locator(".title + .warning").inner_text() == "Confirmed · Ama"
-    found = export(page, tmp_path)
-    assert said(found) == [
-        ("L0", digest("0.jpg"), "confirmed"),
-        ("L2", digest("2.jpg"), "rejected"),
-        ("L1", digest("1a.jpg"), "unsure"),
-    ]
-    assert {one.reviewer for one in found} == {"Ama"}
-    assert found[0].note == 'a "tusk", 牙'
-    assert found[0].label is not None
-    press(page, "z")
-    assert "exported already" in page.inner_text("#notice")
-    assert page.inner_text("#unexported") == ""
-
-
-def test_copies_the_audit_sample_and_failures_are_decided_too(page: Any, tmp_path: Path) -> None:
-    page.click("#name-now")
-    sign(page, "Bo")
-    go(page, "#/listings?q=bamboo")
-    page.click(".rows li:not([hidden]) a.row")
-    page.click("[data-bulk]")
-    page.click("[data-bulk-dialog] input[value=confirmed]")
-    page.click("[data-bulk-do]")
-    page.locator("#notice", has_text="2 listings: Confirmed").wait_for()
-    go(page, "#/listings?level=unscored")
-    page.click(".rows li:not([hidden]) a.row")
-    press(page, "e")
-    page.click("nav a:has-text('Audit sample')")
-    assert "0.10" not in page.inner_text("article.card")
-    press(page, "r")
-    page.locator("text=Nothing is left here.").wait_for()
-    found = export(page, tmp_path)
-    assert said(found) == [
-        ("L2", digest("2.jpg"), "confirmed"),
-        ("L3", digest("3.jpg"), "confirmed"),
-        ("broken.jpg", None, "escalated"),
-        (None, digest("clear.jpg"), "rejected"),
-    ]
-    assert found[-1].occasion == "audit"
-
-
-def test_the_list_has_pages_filters_and_a_grid_to_pick_from(page: Any) -> None:
+def test_the_list_has_pages_and_filters_and_a_grid(page: Any) -> None:
     names = ".rows > li .what b"
-
-    def wait_for_rows(count: int) -> list[str]:
-        page.wait_for_function(
-            "(count) => document.querySelectorAll('.rows > [data-key]:not([hidden])').length"
-            " === count",
-            arg=count,
-        )
-        return page.locator(".rows > li:not([hidden]) .what b").all_inner_texts()
-
-    page.click("nav a:has-text('Listings')")
-    assert wait_for_rows(50)[1:3] == ["Carving 2", "Carving 1"]  # by reports, then by score
+    assert wait_for_rows(page, 50)[1:3] == ["Carving 2", "Carving 1"]  # by reports, then by score
     assert page.locator(".rows img").first.get_attribute("src").startswith("data:image/jpeg")
     page.click("#pages [rel=next]")
-    wait_for_rows(15)
+    wait_for_rows(page, 14)
     page.fill("#listings [name=q]", "l3")  # a near-copy of Carving 2
     page.press("#listings [name=q]", "Enter")
     wait_for(page, names, "Carving 2")
     page.click("#listings .buttons a")
-    wait_for_rows(50)
+    wait_for_rows(page, 50)
     page.select_option("#listings [name=level]", "priority")
     page.click("#listings .buttons button")
     wait_for(page, names, EVIL)
-    go(page, "#/listings?q=many")
-    assert wait_for_rows(50)[0] == "many0.jpg"
+    go(page, "#/?product=rhino_horn")  # not the strongest lead of the listing
+    wait_for(page, names, "Carving 1")
+    go(page, "#/?q=many")
+    assert wait_for_rows(page, 50)[0] == "many0.jpg"
     page.keyboard.press("v")
     page.keyboard.press("ArrowRight")
-    page.keyboard.press("x")
-    page.locator(".rows li:not([hidden]) [data-pick]").nth(4).click(modifiers=["Shift"])
-    wait_for(page, "[data-picked]", "5 picked")
-    page.keyboard.press("r")
-    sign(page, "Cleo")
-    page.locator("#notice", has_text="5 listings: Rejected").wait_for()
-    wait_for(page, "#progress", "5 of 65 decided")
-    page.wait_for_function(
-        "() => document.querySelector('.rows > li:not([hidden]) b').innerText === 'many5.jpg'"
-    )
-    page.keyboard.press("z")
-    wait_for(page, "#progress", "0 of 65 decided")
+    for key in "xacrz":  # at the desk they pick and decide
+        page.keyboard.press(key)
+    assert wait_for_rows(page, 50)[0] == "many0.jpg"
+    assert page.inner_text("#notice") == ""
     assert page.title() == "Review queue: scan.sqlite"  # nothing of a title has run
     assert page.locator("a[href^=javascript]").count() == 0
 
 
+def test_a_card_leads_to_the_next_one(page: Any) -> None:
+    page.click(".rows li:not([hidden]) a.row")
+    wait_for(page, "article.card h1", EVIL)
+    page.click("#around [rel=next]")
+    wait_for(page, "article.card h1", "Carving 2")
+    page.click("#around [rel=next]")
+    wait_for(page, "article.card h1", "Carving 1")
+    page.keyboard.press("ArrowRight")
+    wait_for(page, "#around [rel=prev]", "Previous")
+    assert page.locator("figure:not([hidden]) img[alt='1b.jpg']").count() == 1
+    page.keyboard.press("c")
+    wait_for(page, "article.card h1", "Carving 1")
+    go(page, "#/?state=confirmed")
+    page.click(".rows li:not([hidden]) a.row")
+    wait_for(page, "article.card h1", "said.jpg")
+    assert "as the last one" in page.inner_text(".said")
+    assert page.locator("#around a:visible").count() == 0
+    page.click("nav a:has-text('Audit sample')")
+    wait_for(page, ".rows > li .what b", "clear.jpg")
+    page.click(".rows li:not([hidden]) a.row")
+    page.locator("article.card").wait_for()
+    assert "0.10" not in page.inner_text("article.card")
+
+
 def test_it_fits_a_phone(page: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
-    for path in ("#/", "#/listings", "#/summary", "#/?section=audit"):
+    page.click(".rows li:not([hidden]) a.row")
+    page.locator("article.card").wait_for()
+    card = page.url.partition("#")[2]
+    for path in ("#/", f"#{card}", "#/summary", "#/?section=audit"):
         go(page, path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
-
-
-def test_what_grows_keeps_its_verdicts(browser: Any, tmp_path: Path) -> None:
-    scan, report = tmp_path / "scan.sqlite", tmp_path / "queue.html"
-    write_report(write_scan(scan, [bare_row("a.jpg", 0.6, "review")]), report, [])
-    with browser.new_context() as context:
-        page = context.new_page()
-        page.goto(report.as_uri())
-        page.click("#name-now")
-        sign(page, "Bo")
-        press(page, "c")
-        page.locator("#progress", has_text="1 of 1 decided").wait_for()
-        write_report(write_scan(scan, [bare_row("b.jpg", 0.7, "review")]), report, [])
-        page.goto(report.as_uri())
-        wait_for(page, "#progress", "1 of 2 decided")

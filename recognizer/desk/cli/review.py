@@ -23,6 +23,8 @@ from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from recognizer.desk.outcomes import Outcome
+    from recognizer.policy.values import Policy
+    from recognizer.rows import ScanFile
 
 DEFAULT_PORT = 8420
 GRACE_SECONDS = 5  # for answers that are under way when the server is stopped
@@ -31,7 +33,7 @@ GRACE_SECONDS = 5  # for answers that are under way when the server is stopped
 def review_command(
     scan: options.ScanArgument,
     outcomes: options.OutcomesOption = None,
-    policy: options.OptionalPolicyOption = None,
+    policy: options.ScanPolicyOption = None,
     host: Annotated[
         str, Option(help="Address to listen on; others than this machine's own need a token.")
     ] = "127.0.0.1",
@@ -63,12 +65,11 @@ def review_command(
     """Work through the leads of a scan as a team: a queue in the browser, served from here.
 
     What reviewers say is stored at once. The server can be stopped and started at any time, and new
-    rows of a scan appear by themselves. With --policy, its actions are shown with the listings.
+    rows of a scan appear by themselves. The actions of its policy are shown with the listings.
     """
     from recognizer.desk.cli.inputs import read_original
     from recognizer.model.bundle import bundles_behind
     from recognizer.policy.values import Policy
-    from recognizer.rows.export import require_decided_by
 
     require_extra("desk", "starlette", "uvicorn", "itsdangerous")
     import uvicorn
@@ -104,11 +105,11 @@ def review_command(
             lead_reviewers=[name for name in leads if name],
             on_outcomes=_print if print_outcomes else lambda _: None,
         ) as queue,
-        Photos(queue.file, partial(read_original, allow_http=allow_http), bundles, rules) as photos,
+        Photos(queue.file, partial(read_original, allow_http=allow_http), bundles) as photos,
         _listening(host, port) as listening,
     ):
         if rules is not None:
-            require_decided_by(rules, queue.file)
+            _use_policy(queue.file, rules)
         port = listening.getsockname()[1]
 
         def stop() -> None:
@@ -145,6 +146,16 @@ def review_command(
         queue.check()
 
 
+def _use_policy(file: ScanFile, policy: Policy) -> None:
+    """Show the actions of a policy from now on, which must be the one of the rows."""
+    from recognizer.rows.export import require_decided_by
+    from recognizer.rows.policies import use_policy
+
+    require_decided_by(policy, file)
+    if file.is_writable:
+        use_policy(file, policy)
+
+
 def _print(outcomes: Sequence[Outcome]) -> None:
     with suppress(OSError):  # who reads them has gone; the desk has not
         for outcome in outcomes:
@@ -169,11 +180,10 @@ def report_command(
     title: options.TitleOption = None,
     language: Annotated[Literal["en", "zh"], Option(help="The language of the page.")] = "en",
 ) -> None:
-    """Write the leads and failures of a scan as one HTML page, on which a reviewer decides.
+    """Write the leads and failures of a scan as one HTML page, to read and to hand on.
 
-    The page works offline. Verdicts stay in the browser until they are exported; recognizer
-    outcomes import reads the file. The page holds thumbnails of the images: keep it as
-    confidential as they are.
+    The page works offline. Verdicts are given in recognizer review. The page holds thumbnails of
+    the images: keep it as confidential as they are.
     """
     from recognizer.desk.cli.inputs import read_original
     from recognizer.desk.page import write_report

@@ -1,6 +1,5 @@
 "use strict";
-// The script of the desk and of the report. A page talks to one of two back ends: the server, or
-// this file itself, which keeps verdicts in the browser until they are exported.
+// The script of the desk, whose pages talk to the server, and of the report, which is only read.
 const $ = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const root = document.documentElement;
@@ -55,7 +54,7 @@ function askName(then) {
   if (!dialog) return location.assign("/login");
   afterName = then;
   $("form", dialog).reset();
-  $("[name=name]", dialog).value = isReport ? reviewer() : $(".me bdi").textContent;
+  $("[name=name]", dialog).value = $(".me bdi").textContent;
   if (!dialog.open) dialog.showModal();
 }
 async function send(data) {
@@ -63,7 +62,7 @@ async function send(data) {
   busy = true;
   document.body.classList.add("busy");
   try {
-    const answer = await backend.act(data);
+    const answer = await server.act(data);
     if (answer.needsName) return askName(() => send(data));
     if (answer.html !== undefined) {
       $("#desk").innerHTML = answer.html; // made and escaped by the server; no script in it runs
@@ -104,7 +103,7 @@ const server = {
 // --- the card ---------------------------------------------------------------------------------
 const card = () => $("#desk:not([hidden]) article.card");
 const figure = () => $(".stage figure:not([hidden])", card() || document);
-let ticks = new Map(); // key of a photo -> whether the reviewer has ticked it, where that differs
+let ticks = new Map(); // key of a photo -> the digest with which it was ticked, or null if not any more
 
 function chosenLabel() {
   const other = $("#other-label");
@@ -113,11 +112,13 @@ function chosenLabel() {
   return radio ? radio.value : null;
 }
 function said() {
-  const also = [...ticks].filter(([, on]) => on).map(([key]) => key);
-  const without = [...ticks].filter(([, on]) => !on).map(([key]) => key);
-  return { note: $("#note")?.value.trim() || null, label: chosenLabel(), also, without };
+  const also = Object.fromEntries([...ticks].filter(([, digest]) => digest));
+  const without = [...ticks].filter(([, digest]) => !digest).map(([key]) => key);
+  const { shown } = card().dataset;
+  return { shown, note: $("#note")?.value.trim() || null, label: chosenLabel(), also, without };
 }
 function decide(what) {
+  if (isReport) return;
   if (what === "undo") return send({ do: what, list: !card() });
   if (!card() || card().dataset.mayDecide !== "yes") return;
   send({ do: what, listing: card().dataset.listing, ...(what === "skip" ? {} : said()) });
@@ -206,7 +207,7 @@ function prepareImages(within) {
 function prepareStage() {
   prepareImages($("#desk"));
   for (const box of all("[data-counts]"))
-    box.checked = ticks.get(box.dataset.counts) ?? box.defaultChecked;
+    if (ticks.has(box.dataset.counts)) box.checked = !!ticks.get(box.dataset.counts);
   if (isReport)
     for (const image of all(".strip img")) {
       const key = image.closest("[data-show]").dataset.show;
@@ -225,7 +226,7 @@ function prepare() {
 // --- the list: several listings at once -------------------------------------------------------
 const isShown = (element) => element.getClientRects().length > 0;
 const rows = () => all(".rows > [data-key]").filter(isShown);
-const picked = () => rows().filter((row) => $("[data-pick]", row).checked);
+const picked = () => rows().filter((row) => $("[data-pick]", row)?.checked);
 let lastPicked = null;
 
 function countPicked() {
@@ -240,7 +241,7 @@ function pick(row, on, range = false) {
   const [from, to] = ends.sort((a, b) => a - b);
   for (const one of shown.slice(Math.max(from, 0), to + 1)) {
     const box = $("[data-pick]", one);
-    box.checked = on && !box.disabled;
+    if (box) box.checked = on && !box.disabled;
   }
   lastPicked = row;
   countPicked();
@@ -254,8 +255,8 @@ function move(by) {
   next.scrollIntoView({ block: "nearest" });
 }
 function decideMany(what) {
-  const keys = picked().map((row) => row.dataset.key);
-  if (keys.length) send({ do: what, listings: keys, list: true });
+  const shown = picked().map(({ dataset }) => [dataset.key, dataset.shown]);
+  if (shown.length) send({ do: what, listings: Object.fromEntries(shown), list: true });
 }
 /** How many rows lie in a line of the grid. */
 function across() {
@@ -295,7 +296,10 @@ document.addEventListener("change", (event) => {
   if (dialog) $("[data-bulk-do]", dialog).disabled = false;
   if (dataset.counts) {
     if (event.target.checked === event.target.defaultChecked) ticks.delete(dataset.counts);
-    else ticks.set(dataset.counts, event.target.checked);
+    else {
+      const { sha256 } = $(`figure[data-photo="${dataset.counts}"]`).dataset;
+      ticks.set(dataset.counts, event.target.checked ? sha256 : null);
+    }
   }
   if (event.target.id === "other-label" && event.target.value)
     for (const radio of all("input[name=label]")) radio.checked = false;
@@ -304,7 +308,7 @@ document.addEventListener("change", (event) => {
 $("#who form")?.addEventListener("submit", async (event) => {
   const then = afterName;
   try {
-    await backend.signIn(new FormData(event.target));
+    await server.signIn(new FormData(event.target));
     then?.();
   } catch {
     notify(say("wrong_name"), true);
@@ -338,7 +342,7 @@ function pressOnList(key, event) {
     event.preventDefault();
     move(moves[key]);
   } else if (key === "x" && focused) {
-    pick(focused, !$("[data-pick]", focused).checked, event.shiftKey);
+    pick(focused, !$("[data-pick]", focused)?.checked, event.shiftKey);
   } else if (key === "a") {
     const on = picked().length === 0;
     for (const row of rows()) pick(row, on);
@@ -370,58 +374,10 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("pointermove", () => (active = performance.now()), { passive: true });
 
-// --- the report: its rows, and verdicts that stay in this browser -------------------------------
-const STORE = `recognizer ${document.body.dataset.report}`;
-const NAME = "recognizer reviewer";
+// --- the report: the pages of the desk to read, without a server ---------------------------------
 const entries = isReport ? all("#listings [data-key]") : [];
-const byKey = new Map(entries.map((entry) => [entry.dataset.key, entry]));
-const skipped = new Set();
-let log = []; // {step, key, exported, outcome: {time, reviewer, judgement, ...}, images}
-let last = new Map(); // the last one of each key
-const reviewer = () => read(NAME) ?? "";
-const lastOf = (key) => last.get(key);
-const stateOf = (entry) =>
-  lastOf(entry.dataset.key)?.outcome.judgement ?? entry.dataset.state;
-// An outcome is text: without control characters and halves of surrogate pairs.
-const clean = (text) =>
-  text.replace(/\r\n?/g, "\n").replace(/[^\P{C}\n\p{Cf}\p{Co}\p{Cn}]/gu, " ").trim();
+let listed = new URLSearchParams(); // the query of the list that was shown last
 
-function load() {
-  try {
-    const found = JSON.parse(read(STORE) ?? "[]");
-    log = Array.isArray(found) ? found : [];
-  } catch {
-    log = [];
-  }
-  last = new Map(log.map((one) => [one.key, one]));
-}
-function keepLog() {
-  last = new Map(log.map((one) => [one.key, one]));
-  if (!write(STORE, JSON.stringify(log))) notify(say("not_kept"), true);
-  drawStates();
-}
-function drawStates() {
-  const due = entries.filter((entry) => entry.dataset.section === "queue");
-  const done = due.filter((entry) => stateOf(entry) !== "open").length;
-  for (const entry of entries) {
-    const mine = lastOf(entry.dataset.key);
-    $("[data-pick]", entry).disabled = stateOf(entry) !== "open";
-    const badge = $("[data-said]", entry);
-    badge.dataset.first ??= badge.innerHTML; // as the report was written
-    if (!mine) badge.innerHTML = badge.dataset.first;
-    else {
-      const one = document.createElement("span");
-      one.className = `badge state-${mine.outcome.judgement}`;
-      one.textContent = say(mine.outcome.judgement);
-      badge.replaceChildren(one);
-    }
-  }
-  $("#progress").textContent = say("progress", { n: done, of: due.length });
-  const left = log.filter((one) => !one.exported && lastOf(one.key) === one).length;
-  $("#unexported").textContent = left ? say("unexported", { n: left }) : "";
-  $("#export").classList.toggle("main", left > 0);
-  $("#name-now").textContent = reviewer() || say("your_name");
-}
 const route = () => {
   const [path, query] = (location.hash.slice(1) || "/").split("?");
   return { path, query: new URLSearchParams(query) };
@@ -430,26 +386,27 @@ function matching(query) {
   const words = (query.get("q") ?? "").toLowerCase().split(/\s+/).filter(Boolean);
   const state = query.get("state") || "open";
   const section = query.get("section") || "queue";
+  const product = query.get("product");
   const is = (name, value) => !query.get(name) || query.get(name) === value;
-  return entries.filter((entry) => {
-    const { dataset } = entry;
+  return entries.filter(({ dataset }) => {
     return (
       dataset.section === section &&
-      (state === "all" || stateOf(entry) === state) &&
-      ["level", "product", "seller", "location"].every((name) => is(name, dataset[name])) &&
+      (state === "all" || dataset.state === state) &&
+      (!product || dataset.products.split(" ").includes(product)) &&
+      ["level", "seller", "location"].every((name) => is(name, dataset[name])) &&
       (!query.get("reported") || Number(dataset.reports) > 0) &&
       words.every((word) => dataset.text.includes(word))
     );
   });
 }
 function showList(query) {
+  listed = query;
   const found = matching(query);
   const pages = Math.max(1, Math.ceil(found.length / PAGE_SIZE));
   const page = Math.min(pages, Math.max(1, Number(query.get("page")) || 1));
   const shown = new Set(found.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE));
   for (const entry of entries) {
     entry.hidden = !shown.has(entry);
-    $("[data-pick]", entry).checked = false;
     const image = $("img", entry);
     if (shown.has(entry) && !image.src) {
       const content = $(`template[data-card="${entry.dataset.key}"]`).content;
@@ -458,171 +415,62 @@ function showList(query) {
   }
   $("#listings .empty").hidden = found.length > 0;
   $("#found").textContent = say("found", { n: found.length });
-  const link = (path, more) => {
-    const to = new URLSearchParams(query);
-    for (const [name, value] of Object.entries(more)) to.set(name, value);
-    if (!more.page) to.delete("page");
-    return `#${path}${to.size ? `?${to}` : ""}`;
-  };
-  $("#these").href = link("/", {});
   $("#pages").hidden = pages < 2;
   $("#pages span").textContent = say("page", { n: page, of: pages });
-  for (const [rel, to] of [["prev", page - 1], ["next", page + 1]]) {
-    const button = $(`#pages [rel=${rel}]`);
-    button.hidden = to < 1 || to > pages;
-    button.href = link("/listings", { page: to });
+  for (const [rel, number] of [["prev", page - 1], ["next", page + 1]]) {
+    const to = new URLSearchParams(query);
+    to.set("page", number);
+    turn($(`#pages [rel=${rel}]`), number > 0 && number <= pages && `#/?${to}`);
   }
-  const form = $("#listings form");
-  for (const field of form.elements) {
+  for (const field of $("#listings form").elements) {
     if (field.type === "checkbox") field.checked = !!query.get(field.name);
     else if (field.name) field.value = query.get(field.name) ?? (field.name === "state" ? "open" : "");
   }
 }
+function turn(button, to) {
+  button.hidden = !to;
+  button.href = to || "";
+}
 function showCard(key) {
-  const template = key ? $(`template[data-card="${key}"]`) : $("#empty");
-  $("#desk").replaceChildren(template.content.cloneNode(true));
-  const mine = key && lastOf(key);
-  if (mine) {
-    const words = document.createElement("p");
-    const { judgement, reviewer: who, label, note } = mine.outcome;
-    words.className = "warning";
-    words.textContent = `${say(judgement)} · ${who}`;
-    $(".title").after(words);
-    $("#note").value = note ?? "";
-    const radio = label && $(`input[name=label][value="${label}"]`);
-    if (radio) radio.checked = true;
-    else $("#other-label").value = label ?? "";
-  }
+  $("#desk").replaceChildren($(`template[data-card="${key}"]`).content.cloneNode(true));
+  const keys = matching(listed).map((entry) => entry.dataset.key);
+  const at = keys.indexOf(key);
+  for (const [rel, to] of [["prev", keys[at - 1]], ["next", at < 0 ? null : keys[at + 1]]])
+    turn($(`#around [rel=${rel}]`), to && `#/listing/${to}`);
   prepare();
 }
 function go() {
   const { path, query } = route();
-  const isList = path === "/listings";
-  $("#listings").hidden = !isList;
-  $("#summary").hidden = path !== "/summary";
-  $("#desk").hidden = isList || path === "/summary";
-  const section = query.get("section") === "audit" ? "/?section=audit" : "/";
-  const tab = isList || path === "/summary" ? path : section;
+  const key = path.startsWith("/listing/") && path.slice(9);
+  const isCard = !!key && entries.some((entry) => entry.dataset.key === key);
+  const isSummary = path === "/summary";
+  $("#listings").hidden = isCard || isSummary;
+  $("#summary").hidden = !isSummary;
+  $("#desk").hidden = $("#around").hidden = !isCard;
+  const tab = isSummary ? path : query.get("section") === "audit" ? "/?section=audit" : "/";
   for (const link of all("nav a[href^='#']"))
     link.toggleAttribute("aria-current", link.getAttribute("href") === `#${tab}`);
-  if (isList) showList(query);
-  else if (path.startsWith("/listing/")) showCard(byKey.has(path.slice(9)) ? path.slice(9) : null);
-  else if (path !== "/summary") {
-    const open = matching(query);
-    const next = open.find((entry) => !skipped.has(entry.dataset.key)) ?? open[0];
-    showCard(next?.dataset.key);
-  }
-  countPicked();
+  if (isCard) showCard(key);
+  else if (!isSummary) showList(query);
   scrollTo(0, 0);
 }
-/** Return the listings that a request is about, each with what its outcomes name. */
-function subjects(data) {
-  const about = (key) => [key, JSON.parse(byKey.get(key).dataset.about)];
-  if (data.listings) return data.listings.map(about);
-  const [key, own] = about(data.listing);
-  const digests = (keys) =>
-    keys.map((one) => $(`figure[data-photo="${one}"]`)?.dataset.sha256).filter(Boolean);
-  const without = new Set(digests(data.without));
-  const images = [...new Set([...own.images, ...digests(data.also)])];
-  const chosen = images.filter((digest) => !without.has(digest));
-  const copies = data.expected ? JSON.parse(byKey.get(key).dataset.copies) : [];
-  return [[key, { ...own, images: chosen.length ? chosen : own.images }], ...copies];
-}
-const file = {
-  act(data) {
-    load(); // another tab may have added something
-    const ok = true;
-    if (data.do === "undo") {
-      const latest = log.at(-1);
-      if (!latest) return { ok: false, notice: say("nothing_to_undo") };
-      if (latest.exported) return { ok: false, notice: say("was_exported") };
-      const { key } = log.find((one) => one.step === latest.step);
-      log = log.filter((one) => one.step !== latest.step);
-      keepLog();
-      if (!data.list && byKey.has(key)) showCard(key);
-      else go();
-      return { ok, notice: say("undone") };
-    }
-    if (!reviewer()) return { needsName: true };
-    const title = data.listing && byKey.get(data.listing).dataset.title.slice(0, 80);
-    if (data.do === "skip") {
-      skipped.add(data.listing);
-      this.next();
-      return { ok, notice: say("said_skip", { title }) };
-    }
-    const step = 1 + (log.at(-1)?.step ?? 0);
-    const found = subjects(data);
-    for (const [key, { images, listing, occasion }] of found) {
-      const outcome = {
-        ...{ time: new Date().toISOString(), reviewer: reviewer() },
-        ...{ judgement: data.do, occasion, listing },
-        ...{ label: data.label ?? null, note: clean(data.note ?? "") || null },
-        ...{ origin: "recognizer report", withdraws: null },
-      };
-      log.push({ step, key, images, outcome });
-    }
-    keepLog();
-    if (data.list) go();
-    else this.next();
-    const state = say(data.do);
-    const many = say("said_bulk", { n: found.length, state });
-    return { ok, notice: found.length > 1 ? many : say("said_one", { state, title: title ?? "" }) };
-  },
-  next() {
-    if (route().path.startsWith("/listing/")) location.hash = "#/";
-    else go();
-  },
-  signIn(form) {
-    const name = clean(form.get("name")).replaceAll("\n", " ");
-    if (!name) throw new Error("no name");
-    if (!write(NAME, name)) notify(say("not_kept"), true);
-    drawStates();
-  },
-  keep() {},
-};
-function exportLog() {
-  load();
-  const counted = log.filter((one) => one.exported || lastOf(one.key) === one);
-  if (!counted.length) return notify(say("nothing_to_export"), true);
-  const outcomes = counted.flatMap(({ images, outcome }) =>
-    (images.length ? images : [null]).map((sha256) => ({ ...outcome, sha256 })),
-  );
-  const text = JSON.stringify(outcomes, null, 1) + "\n";
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "application/octet-stream" }));
-  const who = reviewer().replace(/[^\p{L}\p{N}]+/gu, "-") || "reviewer";
-  link.download = `outcomes-${who}-${new Date().toISOString().slice(0, 10)}.json`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  for (const one of counted) one.exported = true;
-  keepLog();
-}
-const backend = isReport ? file : server;
 
 // --- at the start -----------------------------------------------------------------------------
 for (const name of ["blur", "grey", "boxes", "grid"]) setToggle(name, read(`review-${name}`) === "1");
 const narrow = matchMedia("(max-width: 860px)").matches;
 for (const inset of all(".filter-bar.inset")) if (narrow) inset.open = false;
 if (isReport) {
-  load();
-  drawStates();
   go();
   addEventListener("hashchange", go);
-  addEventListener("storage", (event) => {
-    if (event.key !== STORE) return;
-    load();
-    drawStates();
-  });
-  $("#export").addEventListener("click", exportLog);
   $("#listings form").addEventListener("submit", (event) => {
     event.preventDefault();
     const given = [...new FormData(event.target)].filter(([, value]) => value);
-    location.hash = `#/listings?${new URLSearchParams(given)}`;
+    location.hash = `#/?${new URLSearchParams(given)}`;
   });
 } else {
   prepare();
   // The listing stays with whoever works; it goes back when they have left.
   setInterval(() => {
-    if (card() && performance.now() - active < 60000) backend.keep(card().dataset.listing);
+    if (card() && performance.now() - active < 60000) server.keep(card().dataset.listing);
   }, 60000);
 }

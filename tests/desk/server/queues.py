@@ -122,6 +122,7 @@ class Client:
         answer = self.http.post("/login", data={"name": name, "token": token})
         assert answer.status_code == 303, answer.text
         self.listing: str | None = None
+        self.digest: str | None = None  # of the photos on the page
         self.title = ""
         self.photos: list[str] = []
 
@@ -138,14 +139,18 @@ class Client:
     def act(self, do: str, query: str = "", **data: Any) -> httpx.Response:
         answer = self.http.post(
             f"/act{query}",
-            json={"do": do, **({} if do == "undo" else {"listing": self.listing}), **data},
+            json={
+                "do": do,
+                **({} if do == "undo" else {"listing": self.listing, "shown": self.digest}),
+                **data,
+            },
         )
         if answer.headers["content-type"] == "application/json" and "html" in answer.json():
             self._look(answer.json()["html"])
         return answer
 
     def _look(self, html: str) -> None:
-        found = re.findall(r'data-listing="(\w+)" data-may-decide="yes"', html)
-        self.listing = found[0] if found else None
+        card = r'data-listing="(\w+)" data-shown="(\w+)" data-may-decide="yes"'
+        self.listing, self.digest = next(iter(re.findall(card, html)), (None, None))
         self.title = "".join(re.findall(r'class="title" title="([^"]*)"', html))
         self.photos = re.findall(r'data-photo="(\w+)"', html)

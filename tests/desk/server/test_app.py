@@ -14,7 +14,9 @@ from recognizer.desk.queue import Queue
 from recognizer.desk.security import Guard
 from recognizer.engine import Recognizer
 from recognizer.imaging.thumbnail import shrink
-from recognizer.rows import NewRow
+from recognizer.policy.values import Decision, Policy
+from recognizer.rows import NewRow, ScanFile
+from recognizer.rows.policies import use_policy
 from tests.conftest import picture
 from tests.desk.server.queues import Client, listing, many, said_in, served
 from tests.rows.rows import FAR, HASH, NEAR, bare_row, digest, row_of, write_scan
@@ -110,10 +112,11 @@ def test_other_names_sites_and_forged_requests_are_refused(base: str) -> None:
         b'{"do": "confirmed", "listing": "%s", "expected": 1e400}' % SOME_KEY.encode(),
         b'{"do": "confirmed", "listing": "%s", "expected": 0}' % SOME_KEY.encode(),
         b'{"do": "confirmed", "listing": "%s", "also": [99999999999999999999]}' % SOME_KEY.encode(),
+        b'{"do": "confirmed", "listing": "%s"}' % SOME_KEY.encode(),  # not what was shown
         b'{"do": "confirmed", "listing": "%s", "note": "\\ud800"}' % SOME_KEY.encode(),
         b'{"do": "confirmed", "listing": "%s", "more": 1}' % SOME_KEY.encode(),
-        b'{"do": "undo", "listings": ["%s"], "listings": [{}]}' % SOME_KEY.encode(),
-        b'{"do": "skip", "listings": ["%s"]}' % SOME_KEY.encode(),
+        b'{"do": "undo", "listings": {"%s": 1}}' % SOME_KEY.encode(),
+        b'{"do": "skip", "listings": {"%s": "%s"}}' % (SOME_KEY.encode(), SOME_KEY.encode()),
     ],
 )
 def test_a_request_that_makes_no_sense_is_400(base: str, content: bytes) -> None:
@@ -205,6 +208,20 @@ def test_servers_on_other_ports_and_with_other_secrets_know_nobody_of_this_one(
         assert httpx.get(f"{other}/", cookies=cookies).headers["location"] == "/login"
 
 
+def test_a_cookie_is_worth_nothing_after_signing_out(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scan.sqlite", [listing("a")])
+    with served(scan) as base:
+        anna, again = Client(base, "Anna"), Client(base, "Anna")
+        kept = dict(anna.http.cookies)
+        assert anna.http.post("/logout", json={}).json() == {"url": "/login"}
+        assert httpx.get(f"{base}/", cookies=kept).headers["location"] == "/login"
+        data = {"do": "undo"}
+        assert httpx.post(f"{base}/act", cookies=kept, json=data).status_code == 401
+        assert again.open()
+    with served(scan) as base:  # nor behind a restart
+        assert httpx.get(f"{base}/", cookies=kept).headers["location"] == "/login"
+
+
 def test_a_page_shows_hostile_text_as_text_and_links_only_to_the_web(base: str) -> None:
     anna = Client(base, "Anna <b>")
     pages = anna.open() + anna.act("skip").json()["html"] + anna.act("skip").json()["html"]
@@ -286,6 +303,52 @@ def test_similar_photos_are_a_click_away(tmp_path: Path) -> None:
         assert page.count('href="/listing/') == 1
 
 
+@pytest.mark.parametrize("changed", ["the lead", "a photo that was ticked"])
+def test_a_photo_that_was_exchanged_since_it_was_shown_is_not_decided(
+    tmp_path: Path, changed: str
+) -> None:
+    """Also behind a restart, of which the page knows nothing."""
+    scan = tmp_path / "scan.sqlite"
+    rows = [replace(listing("A"), source="x.jpg", sha256=digest("x"))]
+    other = {"source": "y.jpg", "image_decision": Decision.CLEAR, "leads": ()}
+    rows.append(replace(rows[0], sha256=digest("y"), **other))
+    write_scan(scan, rows)
+    with served(scan) as base:
+        anna = Client(base, "Anna")
+        page = anna.open()
+        cookies, shown = anna.http.cookies, (anna.listing, anna.digest)
+        figures = dict(re.findall(r'data-photo="(\w+)" data-sha256="(\w+)"', page))
+    also = {key: digits for key, digits in figures.items() if digest("y").startswith(digits)}
+    assert len(also) == 1
+    place = 0 if changed == "the lead" else 1
+    write_scan(scan, [replace(rows[place], sha256=digest("another"))])
+    with served(scan) as base:
+        anna.http = httpx.Client(base_url=base, cookies=cookies, timeout=60)
+        anna.listing, anna.digest = shown
+        if changed == "a photo that was ticked":
+            assert anna.act("confirmed", also=also).status_code == 409
+        else:
+            listings = dict([shown])
+            many = anna.http.post("/act", json={"do": "confirmed", "listings": listings}).json()
+            assert many["notice"].startswith("0 listings: Confirmed. 1 were not stored")
+            assert anna.act("confirmed").status_code == 409
+        assert said_in(scan) == []
+        assert anna.digest is not None  # of the fresh card
+        assert anna.act("confirmed").status_code == 200
+    assert len(said_in(scan)) == 1
+
+
+def test_the_desk_follows_the_policy_of_the_scan(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scan.sqlite", many(1))
+    with served(scan) as base:
+        anna = Client(base, "Anna")
+        for words in ("Call the seller.", "Hide it."):
+            (own := tmp_path / "own.toml").write_text(f"[actions]\nreview = '{words}'\n")
+            with ScanFile(scan, write=True) as file:
+                use_policy(file, Policy.load(own))
+            assert words in anna.open()
+
+
 def test_a_lead_sees_what_was_escalated(tmp_path: Path) -> None:
     scan = write_scan(tmp_path / "scan.sqlite", many(1))
     with served(scan, queue={"lead_reviewers": ["Lea"]}) as base:
@@ -306,13 +369,18 @@ def test_several_listings_are_decided_from_their_list(tmp_path: Path) -> None:
     with served(scan) as base:
         anna, ben = Client(base, "Anna"), Client(base, "Ben")
         ben.open()  # has the first, which nobody else can decide
-        keys = re.findall(r'data-key="(\w+)"', anna.open("/listings"))
+        listed = re.findall(r'data-key="(\w+)" data-shown="(\w+)"', anna.open("/listings"))
+        shown, keys = dict(listed), [key for key, _ in listed]
         assert (len(keys), keys[0]) == (50, ben.listing)
-        picked = {"do": "rejected", "listings": [*keys[1:49], keys[1], SOME_KEY], "list": True}
+        picked = {
+            "do": "rejected",
+            "listings": {**dict(listed[1:49]), SOME_KEY: SOME_KEY},
+            "list": True,
+        }
         answer = anna.http.post("/act?page=2", json=picked).json()
         assert answer["notice"].startswith("48 listings: Rejected")
         assert len(re.findall(r'data-key="(\w+)"', answer["html"])) == 12  # no page 2 is left
-        more = {"do": "rejected", "listings": [keys[0], *keys[48:50]]}
+        more = {"do": "rejected", "listings": {key: shown[key] for key in (keys[0], *keys[48:50])}}
         again = anna.http.post("/act", json=more).json()
         assert again["notice"].startswith("1 listings: Rejected. 2 were not stored")
         assert {one.reviewer for one in said_in(scan)} == {"Anna"}
