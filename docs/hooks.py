@@ -8,7 +8,11 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 # Files of the repository that are pages of the site, too.
-PAGES = {"export/wildlife-v6/MODEL_CARD.md": "model-card.md", "CHANGELOG.md": "changelog.md"}
+PAGES = {
+    "export/wildlife-v6/MODEL_CARD.md": "model-card.md",
+    "export/EVASION.md": "evasion.md",
+    "CHANGELOG.md": "changelog.md",
+}
 
 # Docstrings name other parts with Sphinx's roles.
 _ROLE = re.compile(r":(?:class|meth|func|attr|data|mod|exc):<code>~?([^<]+)</code>")
@@ -19,7 +23,8 @@ _OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)]+)\)")
 def on_files(files: Files, *, config: Any, **_: Any) -> Files:
     """Add the pages that lie elsewhere in the repository."""
     for source, page in PAGES.items():
-        text = (ROOT / source).read_text(encoding="utf-8").replace("](docs/", "](")
+        text = (ROOT / source).read_text(encoding="utf-8")
+        text = re.sub(r"\]\((?:\.\./)*docs/", "](", text)
         files.append(File.generated(config, page, content=text))
     return files
 

@@ -1,0 +1,109 @@
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from benchmarks import forms, tricks
+from benchmarks.evasion import FORMS, draw_picture, main, table
+from benchmarks.forms import RGB, Form, Material
+from benchmarks.pictures import PICTURES, SAMPLES
+from recognizer.imaging import load_image
+from tests.labelled import write_split_photos
+
+PHOTO = np.asarray(Image.open(SAMPLES / "ivory-figure.jpg").convert("RGB").reduce(2))
+OTHER = np.asarray(Image.open(SAMPLES / "mug.jpg").convert("RGB").reduce(2))
+
+
+def _material(seed: int = 0) -> Material:
+    return Material(np.random.default_rng(seed), lambda: OTHER, 64)
+
+
+def _drawn(form: Form, seed: int = 0) -> bytes:
+    made = form.draw(PHOTO, _material(seed))
+    return made if isinstance(made, bytes) else forms.encoded(made)
+
+
+def _shown(data: bytes, color: str = "white") -> RGB:
+    image = Image.open(io.BytesIO(data)).convert("RGBA")
+    ground = Image.new("RGBA", image.size, color)
+    ground.alpha_composite(image)
+    return np.asarray(ground.convert("RGB"))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+def test_a_form_is_another_file_of_the_photo(form: Form) -> None:
+    data = _drawn(form)
+    assert data == _drawn(form)
+    assert load_image(data).frames
+    assert data != forms.encoded(PHOTO)
+
+
+def test_what_viewers_show_of_a_trick_is_the_photo() -> None:
+    black = _shown(tricks.transparent(PHOTO, _material()), "black")
+    assert np.abs(black.astype(int) - PHOTO).max() <= 2
+    image = Image.open(io.BytesIO(tricks.profile(PHOTO, _material())))
+    icc = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+    plain = ImageCms.profileToProfile(image, icc, ImageCms.createProfile("sRGB"))
+    assert np.abs(np.asarray(plain).astype(int) - PHOTO).mean() < 6
+    assert np.abs(np.asarray(image).astype(int) - PHOTO).mean() > 12
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_the_hidden_frame_is_shown_longest(kind: str) -> None:
+    image = Image.open(io.BytesIO(tricks.hidden_frame(kind, PHOTO, _material())))
+    assert getattr(image, "n_frames", 1) == 16
+    times = []
+    for number in range(16):
+        image.seek(number)
+        image.load()
+        times.append(image.info["duration"])
+        if number == 1:
+            assert np.abs(np.asarray(image.convert("RGB")).astype(int) - PHOTO).mean() < 8
+    assert times[1] > 100 * sum(times[:1] + times[2:])
+
+
+def test_the_scaling_attack_changes_one_line_in_three() -> None:
+    made = _shown(tricks.scaling(PHOTO, _material())).astype(int)
+    assert sorted(made.shape) == [3, 2 * 64 - 1, 3 * 64]
+    plain = cv2.resize(PHOTO, made.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    changed = np.abs(made - plain).max(axis=(0, 2))
+    assert changed[1::3].max() > 40
+    assert max(changed[0::3].max(), changed[2::3].max()) <= 1
+
+
+def test_the_archive_is_a_photo_and_a_zip() -> None:
+    data = tricks.polyglot(PHOTO, _material())
+    assert zipfile.ZipFile(io.BytesIO(data)).namelist() == ["readme.txt"]
+    assert _shown(data).shape == PHOTO.shape
+
+
+def test_the_picture_is_that_of_the_forms() -> None:
+    drawn = Image.open(io.BytesIO(draw_picture()))
+    assert drawn.size == Image.open(PICTURES / "evasion.jpg").size
+
+
+def test_figures_are_measured_and_written(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_split_photos(tmp_path / "data")
+    arguments = ["--data", str(data), "--bundle", str(tiny_bundle), "--photos", "3"]
+    arguments += ["--negatives", "4", "--form", "mirrored", "--form", "letterbox", "--form", "zip"]
+    json_file, page = tmp_path / "found.json", tmp_path / "page.md"
+    main([*arguments, "--json", str(json_file)])
+    found = json.loads(json_file.read_text("utf-8"))
+    assert [*found["groups"]] == ["mirrored (the floor)", "frames", "format tricks"]
+    assert found["leads"] == 3
+    for name, figures in found["forms"].items():
+        assert 0 <= figures["stay"][1] <= figures["stay"][0] <= figures["stay"][2] <= 1, name
+        assert figures["false_leads"][1] == 4
+    main([*arguments, "--before", str(json_file), "--markdown", str(page)])
+    assert "| **mirrored** |" in page.read_text("utf-8")
+    rows = [line for line in table(found, found) if line.startswith("| ")]
+    assert {line.count("|") for line in rows} == {6}
+    assert "**photo.zip, a JPEG** \u2020" in "".join(rows)
+    capsys.readouterr()
