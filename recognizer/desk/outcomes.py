@@ -4,9 +4,10 @@ import codecs
 import csv
 import hashlib
 import io
+import itertools
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,6 +24,7 @@ from recognizer.rows.export import RecordKind
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.scanfile import ScanFile
+from recognizer.taxonomy import unknown_name
 
 MAX_CHARACTERS = {"note": 4000, "reviewer": 200, "listing": MAX_NAME, "label": 64, "origin": 200}
 MAX_LINE = 1 << 20  # bytes of one line of a file of outcomes
@@ -82,8 +84,11 @@ class Outcome:
             raise UsageError("withdraws: the id of an outcome, for a withdrawal and nothing else")
         for name, maximum in MAX_CHARACTERS.items():
             text = getattr(self, name)
-            if text is not None and not (0 < len(text) <= maximum and _is_text(text)):
-                raise UsageError(f"{name} = {text!r}: 1 to {maximum} characters of text")
+            if text is not None and not 0 < len(text) <= maximum:
+                words = f"1 to {maximum} characters, not {len(text)}"
+                raise UsageError(f"{name} = {text[:80]!r}: {words}")
+            if text is not None and (wrong := _control_characters(text)):
+                raise UsageError(f"{name} = {text[:80]!r}: {wrong} is no text")
 
     @property
     def id(self) -> str:
@@ -104,6 +109,8 @@ class Outcome:
         """Make an outcome of plain values; keys with nothing in them may be missing."""
         if isinstance(values, dict):
             values = {key: value for key, value in values.items() if value not in (None, "")}
+            if isinstance(note := values.get("note"), str):  # as spreadsheets write it
+                values["note"] = note.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
         try:
             return msgspec.convert(values, cls)
         except msgspec.ValidationError as error:
@@ -126,11 +133,12 @@ def _id_of(values: dict[str, Any]) -> str:
     return hashlib.blake2b(f"{_encode(form)}\n".encode(), digest_size=16).hexdigest()
 
 
-def _is_text(text: str) -> bool:
-    """Whether a text has neither halves of surrogate pairs nor control characters but newlines."""
+def _control_characters(text: str) -> str:
+    """Return the control characters of a text but newlines, and halves of surrogate pairs."""
     if text.isprintable():
-        return True
-    return not {*map(unicodedata.category, text.replace("\n", ""))} & {"Cc", "Cs"}
+        return ""
+    wrong = {one for one in text if one != "\n" and unicodedata.category(one) in {"Cc", "Cs"}}
+    return ", ".join(f"U+{ord(one):04X}" for one in sorted(wrong))
 
 
 _FORM_1 = (
@@ -214,10 +222,11 @@ class Outcomes(Closes):
             yield Outcome.from_json(dict(zip(_FIELDS, record, strict=True)))
 
 
-def read_outcomes(path: Path) -> Iterator[Outcome]:
+def read_outcomes(path: Path, labels: Collection[str] | None = None) -> Iterator[Outcome]:
     """Yield outcomes from a file: JSON lines, a JSON array, or CSV (by suffix) with the same keys.
 
-    One that is dated in the future is a :class:`UsageError`, since it would stand for ever.
+    One that is dated in the future is a :class:`UsageError`, since it would stand for ever, and so
+    is one with a label that is none of ``labels``, if they are given.
     """
     limit, place = datetime.now(UTC) + CLOCK_TOLERANCE, f"{path}"
     try:
@@ -229,6 +238,8 @@ def read_outcomes(path: Path) -> Iterator[Outcome]:
                 outcome = Outcome.from_json(values)
                 if outcome.time > limit:
                     raise UsageError(f"its time {outcome.time} is ahead of now")
+                if labels is not None and outcome.label and outcome.label not in labels:
+                    raise UsageError(unknown_name("label", outcome.label, sorted(labels)))
                 yield outcome
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -244,7 +255,12 @@ def read_outcomes(path: Path) -> Iterator[Outcome]:
 def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:
     if path.suffix.lower() == ".csv":
         with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
-            for number, cells in enumerate(csv.DictReader(_bounded_lines(text)), 1):
+            lines = _bounded_lines(text)
+            header = next(lines, "")
+            # Where a comma is in numbers, spreadsheets write semicolons between cells.
+            between = ";" if header.count(";") > header.count(",") else ","
+            reader = csv.DictReader(itertools.chain([header], lines), delimiter=between)
+            for number, cells in enumerate(reader, 1):
                 yield number, {name: text_of_cell(cell) for name, cell in cells.items()}
         return
     begin = len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0

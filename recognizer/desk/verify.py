@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,7 @@ processors. On one machine they are equal in all six recorded digits."""
 
 _MANIFEST = "manifest-sha256.txt"
 _TAGS = ("bag-info.txt", "bagit.txt", _MANIFEST)
+_DIGITS = re.compile("[0-9a-f]{8,64}")
 _MAX_BYTES = 64 << 20  # of a manifest, and of the rows
 
 _Found: TypeAlias = tuple[str | None, str]  # the sha256 of a file, else what is wrong about it
@@ -48,7 +50,7 @@ def verify_case(
     """Check a case, and yield what came of each check.
 
     ``load`` returns the model behind the scores, or None if it is not at hand; ``digest`` is the
-    case digest that somebody wrote down.
+    case digest that somebody wrote down, or its first eight digits or more.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
@@ -122,11 +124,21 @@ def _check_files(
     own, _ = present.get(TAG_MANIFEST, _MISSING)
     if own is None:
         yield Check("digest", Result.FAILED, f"{TAG_MANIFEST}, of which it is, is missing")
-    elif digest is not None and digest.lower() != own:
+    elif digest is not None and not own.startswith(_full(digest)):
         yield Check("digest", Result.FAILED, f"it is {own}, not {digest}: something was changed")
     else:
         known = "as expected" if digest else "compare it with the one that was written down"
         yield Check("digest", Result.OK, f"{own}; {known}")
+
+
+def _full(digest: str) -> str:
+    """Return a case digest as it is compared; what has under eight digits fits none."""
+    digest = digest.strip().lower()
+    if not _DIGITS.fullmatch(digest):
+        raise UsageError(
+            f"--digest {digest}: 8 to 64 hexadecimal digits, as `evidence` prints them"
+        )
+    return digest
 
 
 def _read(folder: Path, name: str, present: Mapping[str, _Found]) -> bytes:

@@ -47,5 +47,5 @@ class ScanSummary:
             self.failed[row.reason] += 1
         if row.is_lead:
             self.decisions[row.decision] += 1
-            self.leads.update(row.lead_labels)
+            self.leads.update({lead.title for lead in row.leads})
         self.audited += row.audit is not None

@@ -51,13 +51,14 @@ def test_a_scan_prints_a_line_for_each_photo(
     assert (red.split()[3], green.split()[3]) == tuple(map(str, sorted(folder.glob("*.jpg"))))
     told = "\n".join(rest)
     assert "2 images, in" in told
-    assert "Leads: priority 1. They may show: ivory_worked 1." in told
+    assert "Leads: priority 1. They may show: ivory (family) 1, ivory_worked 1." in told
     assert "not a verdict" in told
     assert "1 other file" in told
     assert f"Scan: {tmp_path}/scan.sqlite" in told
     again = scan(folder)
     found = json.loads(scan(folder, "--json").stdout)
-    assert (found["images"], found["scanned"], found["leads"]) == (2, 0, {"ivory_worked": 1})
+    leads = {"ivory (family)": 1, "ivory_worked": 1}
+    assert (found["images"], found["scanned"], found["leads"]) == (2, 0, leads)
     assert found["scan"] == str(tmp_path / "scan.sqlite")
     assert again.stdout.splitlines()[:2] == [red, green]
     assert "2 of them done before" in again.stdout

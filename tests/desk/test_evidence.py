@@ -172,11 +172,28 @@ def test_the_digest_that_was_written_down_is_that_of_the_bytes(
     case: Path, recognizer: Recognizer
 ) -> None:
     digest = digest_of(case)
+    for length in (8, 12, 63, 64):
+        assert results(case, recognizer, digest[:length])["digest"] is Result.OK
+    for wrong in (digest[:7], "", "x" * 64, digest + "0"):
+        with pytest.raises(UsageError, match="8 to 64 hexadecimal digits"):
+            results(case, recognizer, wrong)
     with (case / "bag-info.txt").open("a") as info:
         info.write("Title: another\n")
     assert make_again(case) != digest
     assert failed(case, recognizer) == set()  # it is a case, but another one
-    assert results(case, recognizer, digest)["digest"] is Result.FAILED
+    for length in (8, 64):
+        assert results(case, recognizer, digest[:length])["digest"] is Result.FAILED
+
+
+def test_a_case_that_was_packed_again_is_not_called_unchanged(
+    case: Path, tiny_bundle: Path
+) -> None:
+    page = case / "data" / "index.html"
+    page.write_text(page.read_text().replace("</body>", "GUILTY</body>"))
+    make_again(case)
+    said = succeed("verify", case, "-m", tiny_bundle).stdout
+    assert "unchanged" not in said
+    assert "The page and the heat-maps were not made again" in " ".join(said.split())
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -231,3 +231,34 @@ def test_a_million_are_imported_in_few_steps_and_little_memory(tmp_path: Path) -
     print(f"a million outcomes: {steps} steps, {peak / 1024:.0f} MiB")
     assert steps < 300_000  # of a thousand instructions of SQLite
     assert peak < 110 << 10
+
+
+@pytest.mark.parametrize("between", [",", ";"])
+def test_a_spreadsheet_may_write_semicolons(tmp_path: Path, between: str) -> None:
+    path = tmp_path / "x.csv"
+    cells = ["time", "reviewer", "judgement", "listing", "note"]
+    values = ["2026-01-01T00:00:00Z", "A", "rejected", "L1", '"a, b;\r\nc\td"']
+    path.write_text("\ufeff" + between.join(cells) + "\n" + between.join(values) + "\n", "utf-8")
+    (found,) = read_outcomes(path)
+    assert (found.listing, found.note) == ("L1", "a, b;\nc d")
+
+
+def test_a_label_that_nobody_knows_is_refused_with_the_closest(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps(PLAIN | {"label": "ivroy"}))
+    with pytest.raises(UsageError, match="entry 1: unknown label 'ivroy'; did you mean ivory"):
+        [*read_outcomes(path, {"ivory", "bone"})]
+    assert len([*read_outcomes(path)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("note", "words"),
+    [
+        ("a\u0085b", r"note = 'a\\x85b': U\+0085 is no text"),
+        ("x" * 4001, "1 to 4000 characters, not 4001"),
+    ],
+)
+def test_a_note_is_refused_for_what_is_wrong_with_it(note: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        outcome(note=note)
+    assert outcome(note="a\u2028b").note == "a\u2028b"

@@ -90,7 +90,7 @@ def test_the_page_on_practice_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert figures["decided"] >= 1
     assert figures["precision"][0]["precision"] is not None
     assert figures["misses"]["audited"] >= 1
-    assert "unchanged" in printed["verify case-L1"]
+    assert "digests and scores agree" in printed["verify case-L1"]
     assert Path("case-L1/data/index.html").exists()
     assert Policy.load("next.toml").keywords == Policy.load("strict").keywords
     assert "with the thresholds of before" in Path("next.toml").read_text()  # of so few outcomes

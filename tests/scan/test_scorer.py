@@ -94,4 +94,4 @@ def test_what_a_lead_shows(
     assert [region.label for region in row.regions] == shows
     summary = ScanSummary()
     summary.add(row, is_new=True)
-    assert [*summary.leads] == shows
+    assert {*summary.leads} == {lead.title for lead in row.leads}

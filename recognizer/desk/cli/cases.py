@@ -64,7 +64,9 @@ def evidence_command(
 def verify_command(
     case: Annotated[Path, Argument(metavar="CASE", help="The folder of a case.")],
     bundle: options.RowsBundleOption = None,
-    digest: Annotated[str | None, Option(help="The case digest, as noted elsewhere.")] = None,
+    digest: Annotated[
+        str | None, Option(help="The case digest, as noted elsewhere, or 8 digits of it.")
+    ] = None,
 ) -> None:
     """Check that nothing in a case was changed, and that the photos score the same.
 
@@ -92,4 +94,10 @@ def verify_command(
     if bad:
         typer.echo(f"{case}: {counted(bad, 'check')} failed or could not be done", err=True)
         raise typer.Exit(ExitCode.SOME_FAILED)
-    typer.echo(f"{case}: unchanged, {counted(done, 'check')}")
+    if digest is not None:
+        typer.echo(f"{case}: unchanged, {counted(done, 'check')}")
+        return
+    typer.echo(
+        f"{case}: digests and scores agree, {counted(done, 'check')}. The page and the heat-maps "
+        "were not made again: only --digest, as noted elsewhere, shows that they are the first ones"
+    )

@@ -25,20 +25,25 @@ def import_(
     scan: options.ScanArgument,
     files: Annotated[list[Path], Argument(metavar="FILE", help="JSON, JSON lines or CSV.")],
     outcomes: options.OutcomesOption = None,
+    bundle: options.RowsBundleOption = None,
 ) -> None:
-    """Add outcomes from files, such as those that a report saves. Known ones are skipped.
+    """Add outcomes from files, as other consoles write them. Known ones are skipped.
 
     An outcome that names a listing of the scan and no image is about those images of the listing
-    that are leads.
+    that are leads. A label is one that `recognizer info` lists, or one of the bundle (--model).
     """
     from recognizer.desk.decided import about_images, count_unknown
     from recognizer.desk.outcomes import Outcomes, read_outcomes
+    from recognizer.model.bundle import bundles_behind
     from recognizer.rows import ScanFile
 
     target = outcomes or scan
+    taxonomies = [one.taxonomy for one in bundles_behind(bundle)]
+    labels = {name for one in taxonomies for name in (*one.labels, *one.families)}
     with ScanFile(scan) as file, Outcomes(target, write=True, create=True) as found_out:
         with found_out.file.transaction(), working(f"Reading {len(files)} files"):
-            new = sum(found_out.add(about_images(file, read_outcomes(path))) for path in files)
+            read = (read_outcomes(path, labels) for path in files)
+            new = sum(found_out.add(about_images(file, found)) for found in read)
         total = len(found_out)
         file.use_outcomes_of(target)
         unknown = count_unknown(file, new)
