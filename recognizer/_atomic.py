@@ -3,11 +3,14 @@
 Only an earlier file of the same kind is overwritten, never somebody's photo, scan or table.
 """
 
+import csv
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from csv import DictReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -90,6 +93,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def csv_rows(
+    lines: Iterable[str], delimiter: str = ",", *, strict: bool = False
+) -> "DictReader[str]":
+    """Return a reader of a table; a column that is named twice is a ``csv.Error``."""
+    rows = DictReader(lines, restval="", delimiter=delimiter, strict=strict)
+    for name, count in Counter(rows.fieldnames or ()).items():
+        if count > 1:
+            raise csv.Error(f"two columns are named {name!r}")
+    return rows
 
 
 def csv_cell(value: object, *, raw: bool = False) -> object:

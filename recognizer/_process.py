@@ -14,10 +14,12 @@ import time
 import traceback
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -61,11 +63,22 @@ class RemoteError:
 
 
 class DiedError(Exception):
-    """A process has died or was killed: the message says how, the reason why."""
+    """A process has died or was killed: the message says how, the reason why.
 
-    def __init__(self, reason: Reason, words: str) -> None:
+    ``is_new`` says that it had not answered anything before.
+    """
+
+    def __init__(self, reason: Reason, words: str, *, is_new: bool = False) -> None:
         super().__init__(words)
         self.reason = reason
+        self.is_new = is_new
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether another request, or the system, may have been the cause."""
+        return self.reason is Reason.DECODER_CRASH or (
+            self.reason is Reason.OUT_OF_MEMORY and not self.is_new
+        )
 
 
 class Child(Closes):
@@ -74,33 +87,18 @@ class Child(Closes):
     After a fork it belongs to the parent alone: in the other process, closing it does nothing.
     """
 
-    def __init__(
-        self, target: Callable[..., None], *payload: object, memory_limit: int | None = None
-    ) -> None:
+    def __init__(self, target: Callable[..., None], *payload: object) -> None:
         context: Any = multiprocessing.get_context(START_METHOD)
         self.connection: Connection
         self.connection, theirs = context.Pipe()
         arguments = (theirs, *payload)
         self.process: BaseProcess = context.Process(target=target, args=arguments, daemon=True)
-        self.memory_limit = memory_limit
+        self.memory_limit: int | None = None
+        self.is_new = True
         with signals_held_back():
             self.process.start()
             _CHILDREN.add(self)
         theirs.close()
-
-    @classmethod
-    def start(
-        cls, target: Callable[..., None], *payload: object, memory_limit: int | None = None
-    ) -> tuple[Self, Any]:
-        """Return a process and its first message; raise if some have died before theirs."""
-        died: DiedError | None = None
-        for _ in range(MAX_FAILED_STARTS):
-            child = cls(target, *payload, memory_limit=memory_limit)
-            try:
-                return child, child.receive(START_SECONDS)
-            except DiedError as error:
-                died = error
-        raise cannot_start(died)
 
     @property
     def exceeds_memory_limit(self) -> bool:
@@ -133,43 +131,29 @@ class Child(Closes):
         elif reason is Reason.OUT_OF_MEMORY:
             words = f"was killed: it held more than {mebibytes(self.memory_limit or 0)}"
         LOG.warning("worker process %s %s (%s)", self.process.pid, words, reason)
-        return DiedError(reason, words)
+        return DiedError(reason, words, is_new=self.is_new)
 
-    def kill(self) -> None:
-        """Kill it, and wait a moment; a thread that waits for its message sees the end."""
+    def close(self) -> None:
+        """Kill it, unless it is another process's."""
         if self in _CHILDREN:
             self.process.kill()
             self.process.join(JOIN_SECONDS)
-
-    def close(self) -> None:
-        close_all([self])
-
-
-def close_all(children: Iterable[Child]) -> None:
-    """Kill processes, and wait a moment for all of them together."""
-    with signals_held_back():  # a second Ctrl-C must not leave one of them behind
-        ours = [child for child in children if child in _CHILDREN]
-        for child in ours:
-            child.process.kill()
-        deadline = time.monotonic() + JOIN_SECONDS
-        for child in ours:
-            child.process.join(max(0.0, deadline - time.monotonic()))
-            child.connection.close()
-            _CHILDREN.discard(child)
+            self.connection.close()
+            _CHILDREN.discard(self)
 
 
 class ProcessPool(Closes):
-    """Processes that answer the calls of many threads, the first call first.
+    """Processes that work for threads of this one, and are replaced when they die.
 
-    Each holds what ``make`` returns, and answers with ``answer(made, request)``; the first is
-    started at once, others as they are needed. A thread serves each of them: if callers took them
-    from a queue, those that put one back and ask again would be faster than those to be woken.
+    Each holds what ``make`` returns. ``answer(made, request, send)`` returns the last message of
+    its answer, and may send others before. No process is started before it is needed. ``timeout``
+    is in seconds between messages, ``memory_limit`` in resident bytes of a process.
     """
 
     def __init__(
         self,
         make: Callable[[], Any],
-        answer: Callable[[Any, Any], object],
+        answer: Callable[[Any, Any, Callable[[Any], None]], object],
         *,
         processes: int,
         timeout: float,
@@ -179,24 +163,28 @@ class ProcessPool(Closes):
         self._timeout = timeout
         self._memory_limit = memory_limit
         self._owner = os.getpid()
-        self._is_closed = False
+        self.is_closed = False
         self._replaced = 0
         self.provider: str | None = None  # where onnxruntime really computes
         self._children: set[Child] = set()
+        self._idle: deque[Child] = deque()
         self._futures: set[Future[Any]] = set()
         self._lock = threading.Lock()
-        self._served = threading.local()
         self._numbers = itertools.count()
-        self._threads = ThreadPoolExecutor(processes)
-        self._threads.submit(self._start).result()
+        self.threads = ThreadPoolExecutor(processes)  # each has a process while it converses
 
     def close(self) -> None:
         """End all processes, with :class:`DiedError` for whoever waits for them."""
-        if os.getpid() == self._owner:
-            self._is_closed = True
-            self._threads.shutdown(wait=False)
-            for child in [*self._children]:
-                child.kill()
+        if os.getpid() != self._owner:
+            return
+        self.is_closed = True
+        self.threads.shutdown(wait=False)
+        children = [*self._children]
+        for child in children:
+            child.process.kill()
+        deadline = time.monotonic() + JOIN_SECONDS
+        for child in children:
+            child.process.join(max(0.0, deadline - time.monotonic()))
 
     def stats(self) -> dict[str, int]:
         """Count the processes, the requests without an answer, and the processes that died."""
@@ -204,67 +192,104 @@ class ProcessPool(Closes):
         return {"processes": len(self._children), "waiting": waiting, "replaced": replaced}
 
     def submit(self, request: object) -> Future[Any]:
-        """Return the answer to a request: it raises a DiedError if two processes die of it.
+        """Return the last message of an answer, the first request first.
 
-        A timeout is never tried again, and too much memory only if the process was not new.
+        It raises a DiedError if two processes die of the request. A timeout is never tried again,
+        and too much memory only if the process was not new.
         """
         require_owner(self._owner)
         try:
-            future = self._threads.submit(self._answer, request)
+            future = self.threads.submit(self._answer, request)
         except RuntimeError:
-            raise UsageError("the worker processes were closed already") from None
+            raise self._closed() from None
         self._futures.add(future)
         future.add_done_callback(self._futures.discard)
         return future
 
     def _answer(self, request: object, *, is_last: bool = False) -> Any:
-        if self._is_closed:
-            raise UsageError("the worker processes were closed already")
-        is_new = "child" not in self._served.__dict__
-        child = self._start() if is_new else self._served.child
-        number = next(self._numbers)
+        try:
+            *_, answer = self.converse(request)
+        except DiedError as died:
+            if is_last or self.is_closed or not died.is_doubtful:
+                raise
+            return self._answer(request, is_last=True)
+        return answer
+
+    def converse(self, request: object) -> Iterator[Any]:
+        """Yield the messages of an answer, from an idle process or a new one.
+
+        A process that is left halfway ends. A DiedError is raised if it dies.
+        """
+        if self.is_closed:
+            raise self._closed()
+        try:
+            child = self._idle.popleft()
+        except IndexError:
+            child = self._start()
+        number, is_last = next(self._numbers), False
         try:
             with suppress(OSError):  # it has died: the end of its connection will show it
                 child.connection.send((number, request))
-            answered, answer = child.receive(self._timeout)
-        except DiedError as died:
-            del self._served.child
-            self._children.discard(child)
+            while not is_last:
+                answered, is_last, message = child.receive(self._timeout)
+                if answered != number:
+                    raise RecognizerError("a process has answered another request than it was sent")
+                if is_last:
+                    child.is_new = False
+                    self._idle.append(child)
+                if isinstance(message, RemoteError):
+                    message.reraise("no answer")
+                yield message
+        except DiedError:
             with self._lock:
                 self._replaced += 1
-            # The system may have killed it, or its memory have grown before this request.
-            is_doubtful = died.reason is Reason.DECODER_CRASH or (
-                died.reason is Reason.OUT_OF_MEMORY and not is_new
-            )
-            if is_doubtful and not is_last and not self._is_closed:
-                return self._answer(request, is_last=True)
             raise
-        if answered != number:
-            raise RecognizerError("a process has answered another request than it was sent")
-        if isinstance(answer, RemoteError):
-            answer.reraise("no answer")
-        return answer
+        finally:
+            if not is_last:
+                self._children.discard(child)
+                child.close()
+
+    def start(self) -> None:
+        """Start a process before it is needed; raise a RecognizerError if that cannot be."""
+        self._idle.append(self._start())
 
     def _start(self) -> Child:
-        child, first = Child.start(_serve, *self._target, memory_limit=self._memory_limit)
-        if isinstance(first, RemoteError):
-            child.close()
-            first.reraise("the process cannot be prepared")
-        self.provider = first
-        self._served.child = child
-        self._children.add(child)
-        if self._is_closed:
-            child.kill()
-        return child
+        died: DiedError | None = None
+        for _ in range(MAX_FAILED_STARTS):
+            child = Child(_serve, *self._target)
+            self._children.add(child)
+            if self.is_closed:  # meanwhile
+                child.close()
+                raise self._closed()
+            try:
+                first = child.receive(START_SECONDS)
+            except DiedError as error:
+                self._children.discard(child)
+                died = error
+                continue
+            if isinstance(first, RemoteError):
+                self._children.discard(child)
+                child.close()
+                first.reraise("the process cannot be prepared")
+            self.provider, held = first
+            self._require_room(held)
+            child.memory_limit = self._memory_limit
+            return child
+        hint = '; a script needs `if __name__ == "__main__":` around what it does'
+        raise RecognizerError(
+            f"the worker processes cannot be started: the last one {died}"
+            f"{hint if 'exit code 1)' in str(died) else ''}"
+        )
 
+    def _require_room(self, held: int) -> None:
+        if self._memory_limit is not None and held > self._memory_limit:
+            raise UsageError(
+                f"a memory limit of {mebibytes(self._memory_limit)} leaves no room for images: a "
+                f"worker takes {mebibytes(held)} for itself; give another limit, or 0 for none"
+            )
 
-def cannot_start(died: DiedError | None) -> RecognizerError:
-    """Return the error of processes that have died before their first message."""
-    hint = '; a script needs `if __name__ == "__main__":` around what it does'
-    return RecognizerError(
-        f"the worker processes cannot be started: the last one {died}"
-        f"{hint if 'exit code 1)' in str(died) else ''}"
-    )
+    def _closed(self) -> UsageError:
+        return UsageError("the worker processes were closed already")
 
 
 @contextmanager
@@ -306,12 +331,36 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_disown_children)
 
 
-def begin_work(
-    connection: Connection, expect: Callable[[Any], None] = lambda _: None
-) -> queue.SimpleQueue[Any]:
+def _serve(
+    connection: Connection,
+    make: Callable[[], Any],
+    answer: Callable[[Any, Any, Callable[[Any], None]], object],
+) -> None:
+    requests = _begin_work(connection)
+    try:
+        made = make()
+    except Exception as error:
+        connection.send(RemoteError.of(error))
+        sys.exit()
+    connection.send((getattr(made, "provider", None), resident_bytes(os.getpid())))
+    while True:
+        number, request = requests.get()
+        last: object
+        try:
+            last = answer(made, request, partial(_send, connection, number))
+        except RecognizerError as error:
+            last = RemoteError.of(error)
+        connection.send((number, True, last))
+
+
+def _send(connection: Connection, number: int, message: object) -> None:
+    connection.send((number, False, message))
+
+
+def _begin_work(connection: Connection) -> queue.SimpleQueue[Any]:
     """Return a queue of what the parent sends to this process, which prints nothing from now on.
 
-    It exits when the parent does. A thread calls ``expect`` with each message as it arrives.
+    It exits when the parent does.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -324,39 +373,11 @@ def begin_work(
     def receive() -> None:
         with suppress(EOFError, OSError):
             while True:
-                message = connection.recv()
-                expect(message)
-                messages.put(message)
+                messages.put(connection.recv())
         os._exit(0)
 
     threading.Thread(target=receive, daemon=True).start()
     return messages
-
-
-def prepare(connection: Connection, make: Callable[[], Any], ready: Callable[[Any], object]) -> Any:
-    """Return what this process works with, and send ``ready`` of it; or send why not, and end."""
-    try:
-        made = make()
-    except Exception as error:
-        connection.send(RemoteError.of(error))
-        sys.exit()
-    connection.send(ready(made))
-    return made
-
-
-def _serve(
-    connection: Connection, make: Callable[[], Any], answer: Callable[[Any, Any], object]
-) -> None:
-    requests = begin_work(connection)
-    made = prepare(connection, make, lambda made: getattr(made, "provider", None))
-    while True:
-        number, request = requests.get()
-        found: object
-        try:
-            found = answer(made, request)
-        except RecognizerError as error:
-            found = RemoteError.of(error)
-        connection.send((number, found))
 
 
 def defect(error: Exception) -> tuple[Reason, str | None]:

@@ -76,6 +76,7 @@ class GuardedRecognizer(Closes, DecisionMaker):
         pool = ProcessPool(
             make, _predict, processes=processes, timeout=timeout, memory_limit=memory_limit
         )
+        pool.start()
         if pool.provider != provider:
             log_fallback(provider, pool.provider)
         return cls(loaded, pool, limits)
@@ -147,7 +148,9 @@ class GuardedRecognizer(Closes, DecisionMaker):
         return replace(prediction, sha256=prediction.sha256 or sha256, bundle_digest=digest)
 
 
-def _predict(recognizer: Recognizer, request: tuple[ImageSource, str | None]) -> Prediction:
+def _predict(
+    recognizer: Recognizer, request: tuple[ImageSource, str | None], _: object
+) -> Prediction:
     image, sha256 = request
     try:
         loaded = recognizer.load_image(image, sha256=sha256)

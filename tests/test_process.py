@@ -10,7 +10,7 @@ from recognizer._process import DiedError, ProcessPool
 from tests.conftest import run_python
 
 
-def numbered(answered: list[Any], request: object) -> int:
+def numbered(answered: list[Any], request: object, _: object) -> int:
     answered.append(request)
     return len(answered)
 
@@ -21,13 +21,13 @@ def test_the_first_call_is_answered_first() -> None:
         assert [future.result() for future in futures] == [*range(1, 21)]
 
 
-def die(answered: list[Any], path: Path) -> int:
+def die(answered: list[Any], path: Path, send: object) -> int:
     """Die, and be it only once; the file counts the calls."""
     calls = len(path.read_bytes()) + 1 if path.exists() else 1
     path.write_bytes(b"x" * calls)
     if calls == 1 or path.name == "always":
         os._exit(3)
-    return numbered(answered, path)
+    return numbered(answered, path, send)
 
 
 def test_a_request_whose_process_died_is_asked_once_more(tmp_path: Path) -> None:

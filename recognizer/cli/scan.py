@@ -10,7 +10,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
@@ -65,10 +65,6 @@ def scan_command(
     workers: Annotated[
         int, Option("--workers", "-w", min=0, help="Processes; 0: as CPUs and memory allow.")
     ] = 0,
-    engine: Annotated[
-        Literal["local", "ray"],
-        Option(help="Run the workers here, or on a Ray cluster (extra: ray; RAY_ADDRESS)."),
-    ] = "local",
     provider: options.ProviderOption = "cpu",
     max_pixels: Annotated[
         int | None, Option(min=1, help="Larger images are not decoded.", show_default="100 million")
@@ -131,7 +127,7 @@ def scan_command(
     from recognizer.policy.values import Policy
     from recognizer.rows import AuditSample, Ranking, ScanWriter
     from recognizer.rows.policies import policy_of
-    from recognizer.scan import Access, Engine, Lookahead, ScanOptions, Shard, Skipped, expand
+    from recognizer.scan import Access, Lookahead, ScanOptions, Shard, Skipped, expand
     from recognizer.scan import scan as run
     from recognizer.scan.expand import require_column
 
@@ -151,7 +147,6 @@ def scan_command(
     ):
         settings = ScanOptions(
             workers=workers,
-            engine=Engine(engine),
             provider=provider,
             limits=Limits() if max_pixels is None else Limits(max_pixels=max_pixels),
             image_column=image_column,

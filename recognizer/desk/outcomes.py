@@ -16,7 +16,7 @@ from typing import IO, Any, AnyStr, BinaryIO, Self, get_type_hints
 
 import msgspec
 
-from recognizer._atomic import text_of_cell
+from recognizer._atomic import csv_rows, text_of_cell
 from recognizer._closing import Closes
 from recognizer.errors import UsageError
 from recognizer.prediction import Digest
@@ -259,7 +259,7 @@ def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:
             header = next(lines, "")
             # Where a comma is in numbers, spreadsheets write semicolons between cells.
             between = ";" if header.count(";") > header.count(",") else ","
-            reader = csv.DictReader(itertools.chain([header], lines), delimiter=between)
+            reader = csv_rows(itertools.chain([header], lines), between)
             for number, cells in enumerate(reader, 1):
                 yield number, {name: text_of_cell(cell) for name, cell in cells.items()}
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import cache, partial
 from typing import NamedTuple
@@ -74,8 +75,15 @@ class Photos(Closes):
         self._file = file
         self._read = read
         self.bundles = {bundle.digest: bundle for bundle in bundles}
-        self._pool: ProcessPool | None = None
-        self._starting = threading.Lock()
+        self._pool = ProcessPool(
+            partial(_Decoder, self.bundles),
+            _Decoder.answer,
+            processes=_PROCESSES,
+            timeout=_TIMEOUT,
+            memory_limit=_MEMORY_LIMIT,
+        )
+        self._asked: dict[_Request, Future[Thumbnail | str]] = {}
+        self._asking = threading.Lock()
 
     @property
     def policy(self) -> Policy | None:
@@ -87,9 +95,7 @@ class Photos(Closes):
             return None
 
     def close(self) -> None:
-        with self._starting:
-            if self._pool is not None:
-                self._pool.close()
+        self._pool.close()
 
     def picture(self, image: int, row: Row, kind: str, label: str = "") -> tuple[bytes, str]:
         """Return a picture of an image and its media type, by the image's number and row.
@@ -134,17 +140,13 @@ class Photos(Closes):
         return self._ask(_Request(data, side, frame))
 
     def _ask(self, request: _Request) -> Thumbnail:
-        with self._starting:
-            if self._pool is None:
-                self._pool = ProcessPool(
-                    partial(_Decoder, self.bundles),
-                    _Decoder.answer,
-                    processes=_PROCESSES,
-                    timeout=_TIMEOUT,
-                    memory_limit=_MEMORY_LIMIT,
-                )
+        """Have a picture made, once for all who ask for it meanwhile."""
         try:
-            answer = self._pool.submit(request).result()
+            with self._asking:
+                if (future := self._asked.get(request)) is None:
+                    future = self._asked[request] = self._pool.submit(request)
+                    future.add_done_callback(lambda _: self._asked.pop(request))
+            answer = future.result()
         except (DiedError, RecognizerError) as error:
             raise Unavailable("photo_undecoded") from error
         if isinstance(answer, Thumbnail):
@@ -194,7 +196,7 @@ class _Decoder:
         self._bundles = bundles
         self._recognizers: dict[str, Recognizer] = {}
 
-    def answer(self, request: _Request) -> Thumbnail | str:
+    def answer(self, request: _Request, _: object) -> Thumbnail | str:
         try:
             return self._heat(request) if request.label else _shrunk(request)
         except MemoryError:

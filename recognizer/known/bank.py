@@ -22,7 +22,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._atomic import csv_cell, replacing, require_own, text_of_cell
+from recognizer._atomic import csv_cell, csv_rows, replacing, require_own, text_of_cell
 from recognizer._sqlite import FileKind, SqliteFile
 from recognizer.errors import BankError
 from recognizer.known.index import HASH_BYTES
@@ -217,9 +217,10 @@ def read_exchange(path: Path, *, origin: str | None = None) -> Iterator[KnownIte
 
 
 def _read(file: TextIO, path: Path, origin: str) -> Iterator[KnownItem]:
-    rows = csv.DictReader(iter(partial(file.readline, _MAX_LINE), ""), restval="", strict=True)
+    rows = None
     try:
         with file:
+            rows = csv_rows(iter(partial(file.readline, _MAX_LINE), ""), strict=True)
             for name in _REQUIRED:
                 if name not in (rows.fieldnames or ()):
                     raise BankError(f"no column {name}")
@@ -232,6 +233,6 @@ def _read(file: TextIO, path: Path, origin: str) -> Iterator[KnownItem]:
                 values["origin"] = values["origin"] or origin
                 yield KnownItem(pdq=row["signal_value"].lower(), **values)
     except (BankError, csv.Error) as error:
-        raise BankError(f"{path}: line {max(1, rows.line_num)}: {error}") from error
+        raise BankError(f"{path}: line {max(1, rows.line_num) if rows else 1}: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BankError(f"{path} cannot be read: {error}") from error

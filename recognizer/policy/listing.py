@@ -332,3 +332,58 @@ class AlwaysReview:
     def __post_init__(self) -> None:
         if self.animals is not None and not 0 <= self.animals <= 1:
             raise PolicyError(f"animals = {self.animals!r}: a probability, a number from 0 to 1")
+
+
+# --- columns with images -------------------------------------------------------------------------
+
+BYTES_COLUMNS = ("bytes", "image_bytes", "base64", "image_base64")
+"""Columns of images themselves; in tables of text they are Base64."""
+
+_WHATS = ("image", "photo", "picture", "img")
+
+IMAGE_COLUMNS = (
+    *("image", "images", "photo", "photos", "picture", "pictures", "img", "imgs"),
+    *(
+        f"{what}_{how}"
+        for what in _WHATS
+        for how in ("path", "paths", "url", "urls", "uri", "uris", "file", "files", "link", "links")
+    ),
+    *BYTES_COLUMNS,
+    *("图片", "图片链接", "主图"),
+    *("path", "paths", "file_path", "filepath", "file_name", "filename", "file"),
+    *("thumbnail", "thumbnails", "thumbnail_url", "thumb", "thumb_url"),
+    *("url", "urls", "uri", "uris", "src"),
+)
+"""Names by which the image column is found, the surest first, as :func:`normal_name` spells them.
+
+A listing's own address is often called ``url``: that name comes last."""
+
+_MAIN_COLUMNS = tuple(
+    f"{name}{how}"
+    for what in _WHATS
+    for name in (f"main_{what}", f"primary_{what}", f"cover_{what}", f"{what}_main")
+    for how in ("", "_url", "_path")
+)
+_NUMBERED = re.compile(
+    r"(?:image|photo|picture|img)(?:_(?:url|path|uri|file|link))?_?([0-9]{1,3})(?:_(?:url|path|uri))?"
+)
+_SURE = IMAGE_COLUMNS.index("path")  # the names before it can be nothing but images
+
+
+@lru_cache(maxsize=256)
+def image_columns(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns with the images: a main one, the surest by its name, and numbered ones.
+
+    Names that may mean something else count only without others.
+    """
+    by_name = {normal_name(name): name for name in reversed(names)}
+    main = [by_name[name] for name in _MAIN_COLUMNS if name in by_name][:1]
+    usual = [(place, by_name[n]) for place, n in enumerate(IMAGE_COLUMNS) if n in by_name][:1]
+    numbered = sorted(
+        (int(match[1]), place, name)
+        for place, name in enumerate(names)
+        if (match := _NUMBERED.fullmatch(normal_name(name)))
+    )
+    sure = [name for place, name in usual if place < _SURE]
+    found = [*main, *sure, *(name for _, _, name in numbered)]
+    return tuple(dict.fromkeys(found)) or tuple(name for _, name in usual)

@@ -3,14 +3,13 @@
 from recognizer.scan.bounds import Bounds
 from recognizer.scan.expand import expand
 from recognizer.scan.items import Access, Item, Shard, Skipped
-from recognizer.scan.options import Engine, ScanOptions, WorkerPayload
+from recognizer.scan.options import ScanOptions, WorkerPayload
 from recognizer.scan.pool import Scorer
 from recognizer.scan.run import Lookahead, scan
 
 __all__ = [
     "Access",
     "Bounds",
-    "Engine",
     "Item",
     "Lookahead",
     "ScanOptions",

@@ -2,19 +2,14 @@
 
 import math
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Self
 
 from recognizer.engine import GPU_BATCH, Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.known.matches import KnownItems
-from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.folders import CARD_FILE, DESCRIPTION_FILE, MODEL_FILE
+from recognizer.model.bundle import Bundle
 from recognizer.policy.decide import LeadThresholds, thresholds_of
 from recognizer.policy.values import Policy
 from recognizer.rows.audit import AuditSample
@@ -22,11 +17,6 @@ from recognizer.rows.records import result_key
 from recognizer.scan.bounds import Bounds
 from recognizer.scan.items import Access
 from recognizer.status import DEADLY
-
-
-class Engine(StrEnum):
-    LOCAL = "local"
-    RAY = "ray"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +30,6 @@ class ScanOptions:
     """
 
     workers: int = 0
-    engine: Engine = Engine.LOCAL
     provider: str = "cpu"
     limits: Limits = field(default_factory=Limits)
     bounds: Bounds = field(default_factory=Bounds)
@@ -73,12 +62,11 @@ class ScanOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerPayload:
-    """What travels to a worker; ``files``, by path, is empty unless packed for another machine."""
+    """What travels to a worker."""
 
     bundle: Bundle
     policy: Policy
     options: ScanOptions = field(default_factory=ScanOptions)
-    files: Mapping[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.policy.check(self.bundle.taxonomy)  # before any worker starts
@@ -103,22 +91,3 @@ class WorkerPayload:
     def make_recognizer(self) -> Recognizer:
         provider, limits = self.options.provider, self.options.limits
         return Recognizer(self.bundle, provider=provider, threads=1, limits=limits)
-
-    def packed(self) -> Self:
-        """Return a payload that carries all its files, for another machine."""
-        names = (DESCRIPTION_FILE, MODEL_FILE, CARD_FILE)
-        paths = [("bundle", self.bundle.path / name) for name in names]
-        if self.options.known is not None:
-            paths += [("known", path) for path in self.options.known.folder.iterdir()]
-        files = {f"{kind}/{p.name}": p.read_bytes() for kind, p in paths if p.is_file()}
-        return replace(self, files=files)
-
-    def unpacked(self, folder: Path) -> Self:
-        """Write the files of a packed payload into a folder, and return the payload with them."""
-        for name, content in self.files.items():
-            (folder / name).parent.mkdir(exist_ok=True)
-            (folder / name).write_bytes(content)
-        options = self.options
-        if options.known is not None:
-            options = replace(options, known=replace(options.known, folder=folder / "known"))
-        return replace(self, bundle=load_bundle(folder / "bundle"), options=options, files={})

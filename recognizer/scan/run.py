@@ -26,7 +26,7 @@ from recognizer.rows.summary import ScanSummary
 from recognizer.rows.writer import Known, ScanWriter
 from recognizer.scan.bounds import KeySet
 from recognizer.scan.items import Columns, Item
-from recognizer.scan.options import Engine, ScanOptions, WorkerPayload
+from recognizer.scan.options import ScanOptions, WorkerPayload
 from recognizer.scan.pool import WorkerPool
 from recognizer.scan.worker import Task, TaskResult, file_state
 
@@ -56,13 +56,7 @@ def scan(
     """
     payload = WorkerPayload(bundle=bundle, policy=policy, options=options or ScanOptions())
     run = _ScanRun(items, payload, file, on_rows, Decider(bundle, policy))
-    pool: WorkerPool | RayPool
-    if payload.options.engine is Engine.RAY:
-        from recognizer.scan.ray_engine import RayPool  # noqa: PLC0415 - an extra
-
-        pool = RayPool(payload)
-    else:
-        pool = WorkerPool(payload)
+    pool = WorkerPool(payload)
     try:
         use_policy(file, policy)
         for done in pool.work(run.tasks()):

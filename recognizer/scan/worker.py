@@ -1,4 +1,4 @@
-"""The worker: a process that reads, decodes and scores images, and reports each step it begins."""
+"""A worker of a scan reads, decodes and scores images, and reports each step that it begins."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from multiprocessing.connection import Connection
+from typing import TypeAlias
 
-from recognizer._process import begin_work, defect, prepare, resident_bytes
-from recognizer.engine import Recognizer, ScoredImage
+from recognizer._process import defect
+from recognizer.engine import ScoredImage
 from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits, LoadedImage
 from recognizer.imaging.sources import Refused, read_path
@@ -38,7 +38,7 @@ class Task:
     index: int
     item: Item
     known: bytes | None = None  # the result key of its last row
-    is_alone: bool = False  # it must not share a pass of the model
+    is_again: bool = False  # a process died, perhaps of it: by itself, and for the last time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +50,6 @@ class TaskResult:
     file_state: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
-    """The model is loaded; resident bytes until now."""
-
-    memory: int
-
-
 @dataclass(frozen=True, slots=True)
 class TaskStep:
     """A step begins: if the worker dies now, it is of these tasks; one may come with its digest."""
@@ -65,46 +58,36 @@ class TaskStep:
     sha256: str | None = None
 
 
-def run_worker(connection: Connection, payload: WorkerPayload) -> None:
-    """Serve tasks until the parent closes the connection; none waits for a batch to be full."""
-    options = payload.options
-    reader = Reader(options.limits, options.access)
-    waiting = begin_work(connection, lambda task: reader.expect(task.item))
-    recognizer = prepare(
-        connection,
-        payload.make_recognizer,
-        lambda _: Ready(memory=resident_bytes(os.getpid())),
-    )
-    worker = Worker(connection, payload, reader, recognizer)
-    while True:
-        tasks: list[Task] = [waiting.get()]
-        while len(tasks) < options.batch_size and not waiting.empty():
-            tasks.append(waiting.get())
-        alone = [[task] for task in tasks if task.is_alone]
-        for batch in ([task for task in tasks if not task.is_alone], *alone):
-            if batch:
-                worker.work(batch)
+Send: TypeAlias = Callable[[object], None]
 
 
-@dataclass(frozen=True, slots=True)
 class Worker:
-    """Turns tasks into results, and reports each step."""
+    """Turns tasks into results, and sends each step."""
 
-    connection: Connection
-    payload: WorkerPayload
-    reader: Reader
-    recognizer: Recognizer
+    def __init__(self, payload: WorkerPayload) -> None:
+        self.payload = payload
+        self.reader = Reader(payload.options.limits, payload.options.access)
+        self.recognizer = payload.make_recognizer()
 
-    def work(self, tasks: Sequence[Task]) -> None:
-        """Score images in one pass of the model, and send their results."""
+    def work(self, tasks: Sequence[Task], send: Send) -> None:
+        """Score images, in batches, and send their results."""
+        for task in tasks:
+            self.reader.expect(task.item)
+        size = self.payload.options.batch_size
+        together = [task for task in tasks if not task.is_again]
+        batches = [together[start : start + size] for start in range(0, len(together), size)]
+        for batch in (*batches, *([task] for task in tasks if task.is_again)):
+            self._work(batch, send)
+
+    def _work(self, tasks: Sequence[Task], send: Send) -> None:
         loaded: list[tuple[Task, LoadedImage, bytes | None]] = []
         is_told = self.payload.options.batch_size == 1  # by the last result: tasks come in order
         for task in tasks:
             if not is_told:
-                self.connection.send(TaskStep((task.index,)))
-            image, state = self._load(task)
+                send(TaskStep((task.index,)))
+            image, state = self._load(task, send)
             if image is None:
-                self.connection.send(TaskResult(index=task.index, file_state=state))
+                send(TaskResult(index=task.index, file_state=state))
             else:
                 loaded.append((task, image, state))
         if not loaded:
@@ -112,11 +95,11 @@ class Worker:
         images = [image for _, image, _ in loaded]
         if len(tasks) > 1:  # the step of a single one goes on
             sha256 = images[0].sha256 if len(images) == 1 else None
-            self.connection.send(TaskStep(tuple(task.index for task, _, _ in loaded), sha256))
+            send(TaskStep(tuple(task.index for task, _, _ in loaded), sha256))
         for (task, _, state), scored in zip(loaded, self._score(images), strict=True):
-            self.connection.send(self._result(task, scored, state))
+            send(self._result(task, scored, state))
 
-    def _load(self, task: Task) -> tuple[LoadedImage | None, bytes | None]:
+    def _load(self, task: Task, send: Send) -> tuple[LoadedImage | None, bytes | None]:
         """Return the image, or None if the last row still holds, and the state of its file."""
         path = task.item.path
         before = None if path is None else file_state(path)
@@ -132,7 +115,7 @@ class Worker:
             state = before[0] if file_state(path) == before else None
         if self.payload.is_up_to_date(task.known, sha256):
             return None, state
-        self.connection.send(TaskStep((task.index,), sha256))
+        send(TaskStep((task.index,), sha256))
         try:
             return self.recognizer.load_image(data, sha256=sha256), state
         except Exception as error:

@@ -221,7 +221,6 @@ def test_tables_name_images_where_the_options_say(
         ("photo.jpg --policy nowhere.toml", "nowhere.toml: no such file, nor a policy"),
         ("photo.jpg --provider abacus", "abacus"),
         ("photo.jpg --shard 3/2", "shard"),
-        ("photo.jpg --engine abacus", "'abacus' is not one of 'local', 'ray'"),
         ("photo.jpg --output -", "a scan is written to a file"),
         ("photo.jpg --output nowhere/scan.sqlite", "nowhere does not exist; make it first"),
         (f"photo.jpg --output {__file__}", "not the file of a scan"),

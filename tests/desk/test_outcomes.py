@@ -164,6 +164,7 @@ def test_what_makes_no_sense_is_refused(values: dict[str, object], message: str)
                 ({"time": "9999-12-31T23:59:59-23:59"}, "entry 1: time = .*: out of range"),
             )
         ),
+        ("x.csv", "time,time\n2026-01-01T00:00:00Z,\n", "two columns are named 'time'"),
         ("x.csv", "time,reviewer\n" + "9" * (MAX_LINE + 1), "is not an outcome"),
         ("x.jsonl", "x" * (MAX_LINE + 1), "is not an outcome"),
         ("x.json", "[" + " " * MAX_ARRAY_BYTES + "]", "write JSON lines"),

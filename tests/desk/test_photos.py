@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from recognizer._process import DiedError, ProcessPool, resident_bytes
 from recognizer.desk.cli.inputs import read_original
 from recognizer.desk.photos import Photos, Unavailable, heat_threshold
 from recognizer.imaging.sources import Refused
+from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import load_bundle
 from recognizer.policy.values import CandidateKind, Policy, Probability, Rule
 from recognizer.rows import ScanFile
@@ -146,3 +147,33 @@ def test_a_folder_may_have_any_name(
 def test_no_address_in_a_row_leads_the_desk_to_this_machine(url: str, allow_http: bool) -> None:
     with pytest.raises(Refused):
         read_original(bare_row(url, 0.9, "review"), allow_http=allow_http)
+
+
+def test_equal_requests_are_answered_by_one_decoder_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty pages that show one large photo wait for it together."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encoded(picture("red")))
+    row = bare_row(str(path), 0.9, "review", sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    asked: list[Future[Any]] = []
+    waiting = threading.Semaphore(0)
+
+    class Awaited(Future[Any]):
+        def result(self, timeout: float | None = None) -> Any:
+            waiting.release()
+            return super().result(timeout)
+
+    def submit(*_: object) -> Future[Any]:
+        asked.append(Awaited())
+        return asked[-1]
+
+    monkeypatch.setattr(ProcessPool, "submit", submit)
+    scan = write_scan(tmp_path / "scan.sqlite", [row])
+    with ScanFile(scan) as file, Photos(file) as photos, ThreadPoolExecutor(40) as threads:
+        pages = [threads.submit(photos.picture, 1, row, "large") for _ in range(40)]
+        for _ in pages:
+            waiting.acquire()
+        asked[0].set_result(Thumbnail(b"jpeg", 8, 6, 0))
+        assert {page.result()[0] for page in pages} == {b"jpeg"}
+    assert len(asked) == 1

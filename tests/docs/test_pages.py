@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from recognizer.policy.values import Policy
-from recognizer.scan.pool import WorkerPool
 from tests.conftest import invoke, read_rows
 from tests.docs.blocks import PAGES, ROOT, Block, blocks
 from tests.docs.runner import Runner
@@ -68,7 +67,6 @@ def test_a_page_runs(
     shutil.copytree(world, tmp_path / "world")
     monkeypatch.chdir(tmp_path / "world")
     monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
-    monkeypatch.setattr("recognizer.scan.ray_engine.RayPool", WorkerPool)
     run(Runner(), page)
 
 

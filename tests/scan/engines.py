@@ -22,10 +22,11 @@ from recognizer.rows import Ranking, ScanSummary, ScanWriter
 from recognizer.scan import Item, ScanOptions, scan
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.run import OnRows
-from recognizer.scan.worker import Reader, Task, TaskResult, Worker
+from recognizer.scan.worker import Task, TaskResult, Worker
 
 # Behind the end of a JPEG, where no decoder looks.
 EXITS = b"<exits>"
+EXITS_ONCE = b"<exits once>"  # as one that the system kills; a file that tells it follows
 SEGFAULTS = b"<segfaults>"
 RAISES = b"<raises>"
 HANGS = b"<hangs>"
@@ -107,6 +108,10 @@ class Fragile(Recognizer):
     def load_image(self, image: ImageSource, *, sha256: str | None = None) -> LoadedImage:
         data = image if isinstance(image, bytes) else b""
         if data.endswith(EXITS):
+            os._exit(7)
+        _, once, name = data.rpartition(EXITS_ONCE)
+        if once and not (sign := Path(name.decode())).exists():
+            sign.touch()
             os._exit(7)
         if data.endswith(SEGFAULTS):
             os.kill(os.getpid(), signal.SIGSEGV)
@@ -191,21 +196,13 @@ class InProcessPool:
     """A worker in this process: quick to start, for tests in which no worker dies."""
 
     def __init__(self, payload: WorkerPayload) -> None:
-        options = payload.options
-        recognizer = payload.make_recognizer()
-        reader = Reader(options.limits, options.access)
-        self._worker = Worker(self, payload, reader, recognizer)  # type: ignore[arg-type]
-        self._batch = options.batch_size
-        self._results: list[TaskResult] = []
-
-    def send(self, message: object) -> None:
-        if isinstance(message, TaskResult):
-            self._results.append(message)
+        self._worker = Worker(payload)
+        self._batch = payload.options.batch_size
 
     def work(self, tasks: Iterator[Task]) -> Iterator[list[TaskResult]]:
         while batch := list(itertools.islice(tasks, self._batch)):
-            self._worker.work(batch)
-            done, self._results = self._results, []
-            yield done
+            sent: list[object] = []
+            self._worker.work(batch, sent.append)
+            yield [message for message in sent if isinstance(message, TaskResult)]
 
     def stop(self) -> None: ...

@@ -14,10 +14,9 @@ import pytest
 from PIL import Image
 
 from recognizer.engine import Recognizer
-from recognizer.errors import MissingExtraError, ProviderError, RecognizerError, UsageError
 from recognizer.imaging import Limits
 from recognizer.rows import Row, ScanFile, ScanSummary
-from recognizer.scan import Engine, Item, WorkerPayload, expand
+from recognizer.scan import Item, WorkerPayload, expand
 from recognizer.scan.pool import WorkerPool
 from tests.conftest import encoded, picture, read_rows
 from tests.scan import engines
@@ -200,6 +199,17 @@ def test_an_accident_costs_one_photo(run: Run, photo_folder: MakeFolder, tmp_pat
     assert summary.statuses == {"ok": 26}
 
 
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_worker_that_the_system_kills_costs_nothing(
+    run: Run, photo_folder: MakeFolder, tmp_path: Path, batch: int
+) -> None:
+    folder, sign = photo_folder(*["red"] * 5), str(tmp_path / "once").encode()
+    (folder / "002_red.jpg").write_bytes(encoded(picture("red")) + engines.EXITS_ONCE + sign)
+    summary = run(folder, pool=WorkerPool, payload=engines.FragilePayload, batch=batch)
+    assert (tmp_path / "once").exists()
+    assert summary.statuses == {"ok": 5}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="how memory is watched")
 def test_memory_that_earlier_photos_took_costs_none(run: Run, photo_folder: MakeFolder) -> None:
     summary = run(
@@ -221,21 +231,6 @@ def test_a_source_that_is_slower_than_the_timeout_costs_no_image(
 
     summary = scan_into(tmp_path / "scan.sqlite", slowly(), tiny_bundle, timeout=2)
     assert summary.statuses == {"ok": 2}
-
-
-def test_workers_that_cannot_start(
-    run: Run, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(RecognizerError, match=r"cannot be started: .* \(exit code 9\)"):
-        run("a.jpg", pool=WorkerPool, payload=engines.StillbornPayload)
-    with pytest.raises(ProviderError, match="no such accelerator"):
-        run("a.jpg", pool=WorkerPool, payload=engines.NoProviderPayload)
-    with pytest.raises(UsageError, match="8 MiB leaves no room for images"):
-        run("a.jpg", pool=WorkerPool, memory_limit=8 << 20)
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingExtraError, match=r"\[ray\]"):
-        scan_into(tmp_path / "scan.sqlite", [Item.at("a.jpg")], tiny_bundle, engine=Engine.RAY)
-    assert read_rows(tmp_path / "scan.sqlite") == []
 
 
 @contextmanager

@@ -1,19 +1,15 @@
-import pickle
 from pathlib import Path
 
 import pytest
 
 from recognizer.engine import Recognizer
-from recognizer.known.bank import Bank, KnownItem
-from recognizer.known.matches import share_bank
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.policy.values import CandidateKind, Finding, Policy, Probability, Rule
+from recognizer.policy.values import CandidateKind, Policy, Probability, Rule
 from recognizer.prediction import Region
 from recognizer.rows import ScanSummary
-from recognizer.scan import Item, ScanOptions, Scorer, WorkerPayload
+from recognizer.scan import Item, Scorer, WorkerPayload
 from recognizer.scan.worker import make_row
 from tests.conftest import encoded, picture
-from tests.pictures import scene
 from tests.scan import engines
 
 
@@ -39,27 +35,6 @@ def test_a_row_for_each_item_in_order(
     assert [row.reason for row in rows] == ["decoder_crash", *[None] * 18, "not_found", None]
     assert {row.decision for row in rows[1:-2]} == {"priority"}
     assert [row.scores for row in again] == [row.scores for row in rows[1:3]]
-
-
-def test_a_packed_payload_needs_nothing_of_the_machine_that_packed_it(
-    tiny_bundle: Path, tmp_path: Path
-) -> None:
-    photo = encoded(scene(3))
-    with Scorer(load_bundle(tiny_bundle), Policy()) as scorer:
-        (alone,) = scorer.score([Item.at("photo", data=photo)])
-    item = KnownItem(pdq=alone.phash, finding=Finding.PRODUCT, time="2026-03-01T10:00:00+00:00")
-    with Bank(tmp_path / "bank", create=True) as bank:
-        bank.add([item])
-    with share_bank(tmp_path / "bank") as known:
-        options = ScanOptions(workers=1, known=known)
-        payload = WorkerPayload(bundle=load_bundle(tiny_bundle), policy=Policy(), options=options)
-        packed = pickle.dumps(payload.packed())
-    # The folder of the known items is gone by now, as it would be elsewhere.
-    payload = pickle.loads(packed).unpacked(tmp_path)
-    with Scorer(payload.bundle, payload.policy, payload.options) as scorer:
-        (row,) = scorer.score([Item.at("photo", data=photo)])
-    assert (row.scores, row.model) == (alone.scores, alone.model)
-    assert [match.distance for match in row.known] == [0]
 
 
 LABEL = CandidateKind.LABEL

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._atomic import replacing
+from recognizer._atomic import csv_rows, replacing
 from recognizer.errors import DatasetError
 from recognizer.imaging import MIN_HASH_SIDE, Limits, LoadedImage, load_image, perceptual_hash
 from recognizer.imaging.load import DETAIL_SIDE
@@ -104,7 +104,7 @@ def read_rows(
         raise DatasetError(f"{path} is not a regular file")
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="", delimiter=delimiter)
+            reader = csv_rows(file, delimiter)
             missing = [column for column in columns if column not in (reader.fieldnames or [])]
             if missing:
                 raise DatasetError(f"{path}: no column {', '.join(missing)}")

@@ -39,6 +39,7 @@ def test_a_table_says_fold_and_group_of_each_source(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("source\na\n", "no column fold"),
+        ("source,fold,fold\na,1,2\n", "two columns are named 'fold'"),
         ("source,fold\na,0\nb,two\n", ":3: fold 'two': a number from 0"),
         ("source,fold\na,0\na,1\n", "'a' is there twice"),
         ("source,fold\na,0\nb,2\n", "without a gap"),

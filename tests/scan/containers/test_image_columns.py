@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from recognizer.scan.tables import image_columns, images_of_cell
+from recognizer.policy.listing import image_columns
+from recognizer.scan.tables import images_of_cell
 
 
 @pytest.mark.parametrize(

@@ -304,3 +304,16 @@ def test_urls_in_a_table_lead_only_to_buckets(tmp_path: Path) -> None:
     assert [i.reason for i in expand(["-"], stdin=listing)] == [
         Reason.SOURCE_REFUSED, None, Reason.SOURCE_REFUSED,
     ]  # fmt: skip
+
+
+def test_a_name_that_is_given_twice_is_no_matter_of_luck(tmp_path: Path) -> None:
+    """Which of the values counts, its author and a reader may see differently."""
+    table = tmp_path / "t.jsonl"
+    table.write_text('{"image": "a.jpg", "id": 1}\n{"image": "b.jpg", "id": 2, "id": 3}\n')
+    first, second = expand([str(table)])
+    assert (first.columns, second.reason) == ({"id": 1}, Reason.CORRUPT_CONTAINER)
+    assert second.detail == "the key 'id' is given twice"
+    table = tmp_path / "t.csv"
+    table.write_text("image,id,id\na.jpg,1,2\n")
+    (item,) = expand([str(table)])
+    assert str(item.detail).startswith("two columns have the same name")
