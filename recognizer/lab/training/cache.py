@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -102,14 +101,8 @@ class PhotoCache(SqliteFile):
         return flat.reshape(height, width) * np.uint8(255)
 
     def squares(self, photos: Iterable[Photo], size: int | None = None) -> RGB:
-        """Return the model's inputs for photos as they are served, uint8, (N, size, size, 3).
-
-        A smaller ``size`` is that of a cascade's first network, which shrinks them by itself.
-        """
-        squares = np.stack([model_input(self.rgb(p.sha256), self.size) for p in photos])
-        if size is None or size == self.size:
-            return squares
-        return np.stack([cv2.resize(s, (size, size)) for s in squares]).astype(np.uint8)
+        """Return inputs of a model for photos as they are served, uint8, (N, size, size, 3)."""
+        return np.stack([model_input(self.rgb(p.sha256), size or self.size) for p in photos])
 
     def features(self, maker: str) -> dict[str, NDArray[np.float32]]:
         """Return what a network saw, by its digest: sha256 of a photo -> float32, (channels,)."""

@@ -30,10 +30,13 @@ class AugmentConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CascadeConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """A second stage behind the trained network: see :mod:`recognizer.lab.training.cascade`."""
+    """A second stage behind the trained network: see :mod:`recognizer.lab.training.cascade`.
 
-    backbones: list[str] = []  # timm models with ImageNet weights that stay; none: no second stage
-    input_size: AtLeastOne = 320  # side of their input, and so of the model's, in pixels
+    Without backbones and views there is none.
+    """
+
+    backbones: list[str] = []  # timm models with ImageNet weights that stay
+    views: bool = False  # whether the trained network also looks at parts of what it suspects
     share: Annotated[float, Meta(ge=0.001, le=0.999)] = 0.1
     """Of photos without a product, on sources not seen, how many reach the second stage."""
 
@@ -91,11 +94,6 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     augment: AugmentConfig = msgspec.field(default_factory=AugmentConfig)
     cascade: CascadeConfig = msgspec.field(default_factory=CascadeConfig)
 
-    @property
-    def served_size(self) -> int:
-        """Side of the input of the model that is served, in pixels."""
-        return self.cascade.input_size if self.cascade.backbones else self.input_size
-
 
 DEFAULT_RECIPE = "small-cpu"
 
@@ -132,11 +130,6 @@ def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConf
             is_table = isinstance(value, dict) and isinstance(merged.get(name), dict)
             merged[name] = {**merged[name], **value} if is_table else value
         config = config_from_dict(merged, f"--set {change}")
-    if config.served_size < config.input_size:
-        raise TrainingError(
-            f"cascade.input_size = {config.served_size}: at least {config.input_size}, the "
-            "input_size of the first network"
-        )
     return config
 
 

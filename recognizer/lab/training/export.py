@@ -129,24 +129,20 @@ def _drawn(recipe: Recipe) -> list[Photo]:
     return [recipe.train[i] for i in rows[:_HEAD_PHOTOS]]
 
 
-def _export(
-    recipe: Recipe, network: ProductNetwork | Cascade, work: Path, size: int | None = None
-) -> dict[str, Path]:
+def _export(recipe: Recipe, network: ProductNetwork | Cascade, work: Path) -> dict[str, Path]:
     files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
     for file in files.values():
         file.parent.mkdir(parents=True)
     if isinstance(network, Cascade):
         first = _export(recipe, network.first, work / "first")
         second = [
-            _export(recipe, one, work / f"second-{i}", recipe.config.served_size)
-            for i, one in enumerate(network.second)
+            _export(recipe, one, work / f"second-{i}") for i, one in enumerate(network.second)
         ]
         for name, file in files.items():
             write_cascade(network, first[name], [own[name] for own in second], file)
         return files
-    size = size or recipe.config.input_size
-    export_fp32(network, size, files["fp32"])
-    inputs = recipe.cache.squares(_drawn(recipe), size)
+    export_fp32(network, recipe.config.input_size, files["fp32"])
+    inputs = recipe.cache.squares(_drawn(recipe))
     quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS])
     correct_head(files["fp32"], files["int8"], inputs)
     return files
@@ -191,7 +187,7 @@ def _draft(
             backbone=config.backbone,
             weight_bits=WEIGHT_BITS if precision == "int8" else None,
         ),
-        input=InputFormat(size=config.served_size, preprocessing=PREPROCESSING_VERSION),
+        input=InputFormat(size=config.input_size, preprocessing=PREPROCESSING_VERSION),
         activation="softmax",
         training=Training(
             fingerprint=fingerprint(recipe.train),

@@ -84,7 +84,7 @@ class Run:
         self.augment = Augmentation(config.augment, config.input_size, photos, cache)
         torch.manual_seed(seed)
         network = build_network(config, len(labels)).eval().to(self.device)
-        features = features_of(network, photos, cache, config.input_size, on_progress=on_features)
+        features = features_of(network, photos, cache, on_progress=on_features)
         network.set_head(*fit_head(features, photos, labels, config.label_power, config.head_c))
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.start = {n: p.detach().clone() for n, p in network.named_parameters()}
@@ -222,12 +222,12 @@ def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.A
 
 @torch.no_grad()
 def predict(
-    network: ProductNetwork, photos: Sequence[Photo], cache: PhotoCache, size: int
+    network: ProductNetwork, photos: Sequence[Photo], cache: PhotoCache
 ) -> NDArray[np.float32]:
-    """Return logits of photos as served, float32, (N, labels); the input's side is ``size``."""
+    """Return logits of photos as served, float32, (N, labels)."""
     device = next(network.eval().parameters()).device
     parts = []
     for first in range(0, len(photos), _BATCH):
-        images = torch.from_numpy(cache.squares(photos[first : first + _BATCH], size))
+        images = torch.from_numpy(cache.squares(photos[first : first + _BATCH]))
         parts.append(network(images.to(device)).logits.float().cpu().numpy())
     return np.concatenate(parts)

@@ -56,16 +56,16 @@ def features_of(
     network: ProductNetwork,
     photos: Sequence[Photo],
     cache: PhotoCache,
-    size: int,
+    size: int | None = None,
     *,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Features:
     """Return what the head of an untrained network sees of photos, float32, (N, channels).
 
     The photos are in the cache, which also gets the features that are missing; ``size`` is the side
-    of the network's input.
+    of the network's input, unless it is that of the cache.
     """
-    maker = f"{_digest(network)} {size}"
+    maker = f"{_digest(network)} {size or cache.size}"
     known = cache.features(maker)
     missing = list({p.sha256: p for p in photos if p.sha256 not in known}.values())
     device = next(network.parameters()).device

@@ -1,7 +1,7 @@
 """Write a trained network as an ONNX file in fp32; compare it and its int8 version with torch."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from onnx import compose, numpy_helper
 from onnx.utils import Extractor
 from torch import nn
 
-from recognizer.lab.training.cascade import Cascade
+from recognizer.lab.training.cascade import Cascade, view_boxes
 from recognizer.lab.training.model import FAR_BELOW, log_odds_of
 from recognizer.lab.training.quantization import run_file
 from recognizer.model.description import Difference, Parity
@@ -79,7 +79,6 @@ cascade (uint8[N, {side}, {side}, 3] images) => (
     float[N, {labels}, {rows}, {columns}] maps,
     float[N, {channels}] embedding
 ) {{
-    first_images = Resize <mode = "linear", axes = [1, 2]> (images, , , first_size)
     is_over = Greater (first_scores, bars)
     as_number = Cast <to = 1> (is_over)
     of_photos = ReduceMax (as_number, label_axis)
@@ -88,22 +87,22 @@ cascade (uint8[N, {side}, {side}, 3] images) => (
     is_any = Cast <to = 9> (largest)
     first_logits = ReduceMean <keepdims = 0> (first_maps, places)
     weak = Sub (first_logits, shift)
-    weak_maps = Resize <mode = "linear", axes = [2, 3]> (first_maps, , , map_size)
     logits, raw_maps = If (is_any) <
         then_branch = suspected () => (
             float[N, {labels}] chosen, float[N, {labels}, {rows}, {columns}] chosen_maps
         ) {{
-            strong_maps = Mean ({ensemble})
-            strong = ReduceMean <keepdims = 0> (strong_maps, places)
+            {views}
+            strong_maps = Mean ({maps})
+            strong = Mean ({logits})
             chosen = Where (is_suspected, strong, weak)
             is_map_suspected = Unsqueeze (is_suspected, places)
-            chosen_maps = Where (is_map_suspected, strong_maps, weak_maps)
+            chosen_maps = Where (is_map_suspected, strong_maps, first_maps)
         }},
         else_branch = unsuspected () => (
             float[N, {labels}] kept, float[N, {labels}, {rows}, {columns}] kept_maps
         ) {{
             kept = Identity (weak)
-            kept_maps = Identity (weak_maps)
+            kept_maps = Identity (first_maps)
         }}
     >
     raw_logits = ReduceMean <keepdims = 0> (raw_maps, places)
@@ -118,50 +117,116 @@ cascade (uint8[N, {side}, {side}, 3] images) => (
 """
 
 
+def _view_lines(size: int, labels: int) -> tuple[list[str], dict[str, Any]]:
+    """Return the lines that make and use a batch of views of the images, and their constants."""
+    lines = ["mirrored = Slice (images, last, before_first, column_axis, backwards)"]
+    constants: dict[str, Any] = {
+        "last": [-1],
+        "before_first": [np.iinfo(np.int64).min],
+        "column_axis": [2],
+        "backwards": [-1],
+        "side_axes": [1, 2],
+        "input_side": [size, size],
+    }
+    names = ["mirrored"]
+    for i, (top, left, side) in enumerate(view_boxes(size)):
+        constants |= {f"from_{i}": [top, left], f"to_{i}": [top + side, left + side]}
+        lines.append(f"part_{i} = Slice (images, from_{i}, to_{i}, side_axes)")
+        resize = 'Resize <mode = "linear", axes = [1, 2]>'
+        lines.append(f"large_{i} = {resize} (part_{i}, , , input_side)")
+        names.append(f"large_{i}")
+    lines += [
+        f"view_images = Concat <axis = 0> ({', '.join(names)})",
+        # Between these two the network is put, with other names of its tensors.
+        "each_view = ReduceMean <keepdims = 0> (view_maps, places)",
+        "of_views = Reshape (each_view, by_view)",
+        "sum_of_views = ReduceSum <keepdims = 0> (of_views, view_axis)",
+        "sum_of_all = Add (sum_of_views, first_logits)",
+        "seen = Div (sum_of_all, view_count)",
+    ]
+    constants |= {"by_view": [len(names), -1, labels], "view_axis": [0]}
+    return lines, constants | {"view_count": np.float32(len(names) + 1)}
+
+
 def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: Path) -> None:
-    """Join the networks of a cascade; the ensemble runs if any image of a batch is suspected."""
+    """Join the networks of a cascade; the ensemble runs if any image of a batch is suspected.
+
+    The first network's weights are in the file once, though it also looks at views.
+    """
     model, gate = onnx.load(str(first)), cascade.gate
     ensemble = [_maps_alone(file, f"ensemble_{i}_") for i, file in enumerate(second)]
     labels = len(gate.bars)
-    rows, columns = (d.dim_value for d in _shape(ensemble[0].output[0])[2:])
+    size = _shape(model.graph.input[0])[1].dim_value
+    rows, columns = (d.dim_value for d in _shape(model.graph.output[1])[2:])
+    lines, constants = _view_lines(size, labels) if cascade.views else ([], {})
+    own_maps, own_logits = (["first_maps"], ["seen"]) if cascade.views else ([], [])
+    strong_maps = [graph.output[0].name for graph in ensemble]
+    lines += [
+        f"logits_{i} = ReduceMean <keepdims = 0> ({name}, places)"
+        for i, name in enumerate(strong_maps)
+    ]
     written = onnx.parser.parse_graph(
         _GRAPH.format(
-            side=_shape(ensemble[0].input[0])[1].dim_value,
+            side=size,
             labels=labels,
             rows=rows,
             columns=columns,
             channels=_shape(model.graph.output[2])[1].dim_value,
-            ensemble=", ".join(graph.output[0].name for graph in ensemble),
+            views="\n".join(lines),
+            maps=", ".join([*own_maps, *strong_maps]),
+            logits=", ".join([*own_logits, *(f"logits_{i}" for i in range(len(ensemble)))]),
         )
     )
-    constants: dict[str, Any] = {
-        "first_size": np.array([cascade.size] * 2),
-        "map_size": np.array([rows, columns]),
+    constants |= {
         "bars": np.minimum(gate.bars, -FAR_BELOW).astype(np.float32)[None],
         "shift": (gate.shift * gate.is_product).astype(np.float32)[None],
         "not_itself": (np.eye(labels) * FAR_BELOW).astype(np.float32)[None],
-        "label_axis": np.array([1]),
-        "last_axis": np.array([2]),
-        "places": np.array([2, 3]),
+        "label_axis": [1],
+        "last_axis": [2],
+        "places": [2, 3],
     }
-    written.initializer.extend(numpy_helper.from_array(v, n) for n, v in constants.items())
-    own = model.graph
-    names = {name: f"first_{name}" for name in ("images", "scores", "maps")}
-    for node in own.node:
-        for tensors in (node.input, node.output):
-            tensors[:] = [names.get(name, name) for name in tensors]
-    place = next(i for i, node in enumerate(written.node) if "first_images" in node.output) + 1
-    for node in reversed(own.node):
-        written.node.insert(place, node)
-    written.initializer.extend(own.initializer)
+    tensors = (numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items())
+    written.initializer.extend(tensors)
     branch = next(n for n in written.node if n.op_type == "If").attribute[0].g
+    if cascade.views:
+        alone = Extractor(model).extract_model(["images"], ["maps"]).graph
+        weights = {tensor.name: tensor.name for tensor in alone.initializer}
+        copies = _renamed(alone.node, "view_", weights | {"images": "view_images"})
+        _insert(branch, copies, after="view_images")
     for graph in reversed(ensemble):
-        for node in reversed(graph.node):
-            branch.node.insert(0, node)
+        _insert(branch, graph.node)
     branch.initializer.extend(tensor for graph in ensemble for tensor in graph.initializer)
+    own = model.graph
+    for node in own.node:
+        for names in (node.input, node.output):
+            names[:] = [f"first_{n}" if n in {"scores", "maps"} else n for n in names]
+    _insert(written, own.node)
+    written.initializer.extend(own.initializer)
     model.graph.CopyFrom(written)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
+
+
+def _insert(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto], after: str = "") -> None:
+    """Put nodes at the beginning of a graph, or behind the one that gives a tensor."""
+    place = next((i + 1 for i, node in enumerate(graph.node) if after in node.output), 0)
+    for node in reversed(nodes):
+        graph.node.insert(place, node)
+
+
+def _renamed(
+    nodes: Sequence[onnx.NodeProto], prefix: str, names: Mapping[str, str]
+) -> list[onnx.NodeProto]:
+    """Return copies of nodes whose tensors have other names: those given, otherwise a prefix."""
+    copies = []
+    for node in nodes:
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        copy.name = node.name and prefix + node.name
+        for tensors in (copy.input, copy.output):
+            tensors[:] = [name and names.get(name, prefix + name) for name in tensors]
+        copies.append(copy)
+    return copies
 
 
 def _shape(value: onnx.ValueInfoProto) -> Any:

@@ -127,7 +127,7 @@ def open_recipe(config: TrainingConfig | None, photos: Sequence[Photo], folder: 
         make_folder(folder)
         with replacing(path) as partial:
             partial.write_text(json.dumps(state, indent=2) + "\n", "utf-8")
-    decoded = PhotoCache(folder / CACHE_FILE, config.served_size)
+    decoded = PhotoCache(folder / CACHE_FILE, config.input_size)
     return Recipe(
         config=config, folder=folder, labels=labels, photos=photos, folds=folds, cache=decoded
     )
@@ -182,18 +182,21 @@ def _leave_out(recipe: Recipe, clock: _Clock) -> OutOfFold:
     first, second = [], []
     for fold, own in enumerate(held):
         network = _first_network(recipe, fold, clock)
-        first.append(torch.from_numpy(predict(network, own, recipe.cache, config.input_size)))
-        if ensemble := _ensemble(recipe, fold, clock):
-            second.append(ensemble_logits(ensemble, own, recipe.cache))
+        first.append(torch.from_numpy(predict(network, own, recipe.cache)))
+        ensemble = _ensemble(recipe, fold, clock)
+        viewer = network if config.cascade.views else None
+        if ensemble or viewer:
+            report = partial(clock.on_photos, f"views of the photos of fold {fold}")
+            second.append(ensemble_logits(viewer, ensemble, own, recipe.cache, report))
     photos, logits = list(itertools.chain(*held)), torch.cat(first)
     if second:
         strong, is_negative = torch.cat(second), np.array([not p.is_product for p in photos])
         products = {p.label for p in recipe.photos if p.is_product}
         is_product = np.array([label in products for label in recipe.labels])
         gate = set_gate(logits[is_negative], strong[is_negative], is_product, config.cascade.share)
-        with replacing(recipe.folder / GATE_FILE) as partial:
+        with replacing(recipe.folder / GATE_FILE) as unfinished:
             bars = {n: b for n, b in zip(recipe.labels, gate.bars, strict=True) if b < np.inf}
-            partial.write_text(json.dumps({"bars": bars, "shift": gate.shift}) + "\n", "utf-8")
+            unfinished.write_text(json.dumps({"bars": bars, "shift": gate.shift}) + "\n", "utf-8")
         logits = pass_gate(gate, logits, strong)
     return OutOfFold(
         photos=photos,
@@ -215,7 +218,8 @@ def fold_network(
 def _joined(
     recipe: Recipe, first: ProductNetwork, ensemble: Sequence[ProductNetwork]
 ) -> ProductNetwork | Cascade:
-    if not ensemble:
+    views = recipe.config.cascade.views
+    if not ensemble and not views:
         return first
     try:
         values = json.loads((recipe.folder / GATE_FILE).read_text("utf-8"))
@@ -223,7 +227,7 @@ def _joined(
     except (OSError, ValueError, KeyError) as error:
         raise _unfinished(recipe, GATE_FILE) from error
     gate = Gate(bars, values["shift"])
-    return Cascade(first, recipe.config.input_size, ensemble, gate).eval()
+    return Cascade(first, ensemble, gate, views=views).eval()
 
 
 def _ensemble(recipe: Recipe, fold: int | None, clock: _Clock) -> list[ProductNetwork]:
@@ -236,7 +240,7 @@ def _ensemble(recipe: Recipe, fold: int | None, clock: _Clock) -> list[ProductNe
         network = build_ensemble_network(config, backbone, len(recipe.labels))
         report = partial(clock.on_features, backbone)
         # Those of the fold too, while there is somebody to tell.
-        features = features_of(network, recipe.train, cache, cache.size, on_progress=report)
+        features = features_of(network, recipe.train, cache, on_progress=report)
         head = fit_head(features[learned], photos, recipe.labels, config.label_power, config.head_c)
         network.set_head(*head)
         networks.append(network)

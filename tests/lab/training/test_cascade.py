@@ -24,7 +24,7 @@ from recognizer.lab.training.onnx_export import export_fp32, parity, write_casca
 from recognizer.lab.training.quantization import run_file
 from tests.lab.training.conftest import small_config
 
-SECOND = CascadeConfig(["test_efficientnet"], input_size=48, share=0.25)
+SECOND = CascadeConfig(["test_efficientnet"], share=0.25)
 IS_PRODUCT = np.array([True, True, False, False])
 
 
@@ -47,7 +47,10 @@ def test_a_share_of_the_photos_without_a_product_passes() -> None:
     assert any_product(found[~passed]).quantile(0.95) < limit
 
 
-def test_the_file_of_a_cascade_says_what_its_networks_say(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("count", "views"), [(2, False), (2, True), (0, True)])
+def test_the_file_of_a_cascade_says_what_its_networks_say(
+    count: int, views: bool, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
     config, rng = small_config(cascade=SECOND), np.random.default_rng(0)
     first, strong = (
@@ -56,14 +59,11 @@ def test_the_file_of_a_cascade_says_what_its_networks_say(tmp_path: Path) -> Non
     )
     for network in (first, strong):
         torch.nn.init.normal_(network.head.weight, std=0.3)
-    cascade = Cascade(first, 32, [strong, strong], Gate(np.zeros(4), 1.5)).eval()
-    inputs = rng.integers(0, 256, (40, 48, 48, 3), np.uint8) // rng.integers(1, 9, (40, 1, 1, 1))
+    cascade = Cascade(first, [strong, strong][:count], Gate(np.zeros(4), 1.5), views=views).eval()
+    inputs = rng.integers(0, 256, (40, 32, 32, 3), np.uint8) // rng.integers(1, 9, (40, 1, 1, 1))
     inputs = inputs.astype(np.uint8)
     with torch.no_grad():
-        small = torch.nn.functional.interpolate(
-            torch.from_numpy(inputs).permute(0, 3, 1, 2).float(), (32, 32), mode="bilinear"
-        )
-        weak = cascade.first(small.permute(0, 2, 3, 1)).logits
+        weak = cascade.first(torch.from_numpy(inputs)).logits
     # Bars between two photos far apart, where rounding changes no decision.
     odds = log_odds_of(weak).sort(0).values[10:30]
     gaps = odds.diff(dim=0).argmax(0)
@@ -71,17 +71,19 @@ def test_the_file_of_a_cascade_says_what_its_networks_say(tmp_path: Path) -> Non
     cascade.gate = replace(cascade.gate, bars=np.where(IS_PRODUCT, bars, np.inf))
     files = [tmp_path / f"{i}.onnx" for i in range(3)]
     export_fp32(first, 32, files[0])
-    export_fp32(strong, 48, files[1])
+    export_fp32(strong, 32, files[1])
     # Another member of the ensemble, which differs in its head alone.
     model, another = onnx.load(str(files[1])), copy.deepcopy(strong)
     torch.nn.init.normal_(another.head.weight, std=0.3)
     weight = next(t for t in model.graph.initializer if t.name == "network.head.weight")
     weight.CopyFrom(onnx.numpy_helper.from_array(another.head.weight.detach().numpy(), weight.name))
     onnx.save(model, str(files[2]))
-    cascade.second[1] = another
+    if count:
+        cascade.second[1] = another
     path = tmp_path / "cascade.onnx"
-    write_cascade(cascade, files[0], files[1:], path)
-    # The file shrinks whole numbers to whole numbers, torch does not.
+    write_cascade(cascade, files[0], files[1 : 1 + count], path)
+    size = path.stat().st_size - sum(file.stat().st_size for file in files[: 1 + count])
+    assert size < 100_000, "the weights of a network that looks at views are there once"
     assert parity(cascade, path, path, inputs).fp32.largest < 0.05
     together, maps = (run_file(path, inputs, name) for name in ("scores", "maps"))
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -24,7 +24,7 @@ def test_the_recipe_of_the_released_model_is_read() -> None:
         ("pooling = 'root'", "Invalid enum value 'root' - at `$.pooling`"),
         ("folds = 0", "Expected `int` >= 2 - at `$.folds`"),
         ("[augment]\nmincrop = 0.5", "unknown key 'mincrop'; did you mean min_crop?"),
-        ("[cascade]\nbackbones = ['a']\ninput_size = 32", "cascade.input_size = 32: at least 224"),
+        ("[cascade]\nviews = 2", "Expected `bool`, got `int` - at `$.cascade.views`"),
         ("photos =", "Invalid value"),
     ],
 )
