@@ -178,9 +178,9 @@ class Augmentation:
             noise = rng.standard_normal(image.shape, np.float32) * rng.uniform(3, 14)
             image = (image + noise).clip(0, 255).astype(np.uint8)
         if "erase" in done:
-            side = self.size * math.sqrt(rng.uniform(0.02, 0.15))
+            reach = self.size * math.sqrt(rng.uniform(0.02, 0.15))
             ratio = math.sqrt(_log_uniform(rng, 2.5))
-            high, wide = (min(self.size - 1, round(s)) for s in (side * ratio, side / ratio))
+            high, wide = (min(self.size - 1, round(s)) for s in (reach * ratio, reach / ratio))
             top, left = rng.integers(self.size - high), rng.integers(self.size - wide)
             image = image.copy()
             image[top : top + high, left : left + wide] = rng.integers(0, 256, 3)
@@ -240,7 +240,7 @@ def _turned(
             (size, size),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=border[int(rng.integers(3))],
-            borderValue=[float(rng.choice([0, 255, rng.integers(256)]))] * 3,
+            borderValue=[float(rng.choice([0, 255, int(rng.integers(256))]))] * 3,
         ),
         np.uint8,
     )

@@ -64,12 +64,14 @@ def frame(rgb: RGB, rng: np.random.Generator) -> RGB:
         pads = [round(float(rng.uniform(0, 1.2)) * s) for s in (height, height, width, width)]
         pads[int(rng.integers(2))] = 0
         pads[2 + int(rng.integers(2))] = 0
-    colour = _colour(rng).tolist()
-    framed = np.asarray(cv2.copyMakeBorder(rgb, *pads, cv2.BORDER_CONSTANT, value=colour), np.uint8)
+    top, bottom, left, right = pads
+    framed = np.empty((height + top + bottom, width + left + right, 3), np.uint8)
+    framed[:] = _colour(rng)
+    framed[top : top + height, left : left + width] = rgb
     if rng.random() < 0.15:  # the photo itself, blurred, as social networks fill letterboxes
         ground = cv2.resize(rgb, (framed.shape[1], framed.shape[0]))
         ground = cv2.GaussianBlur(ground, (0, 0), 12)
-        ground[pads[0] : pads[0] + height, pads[2] : pads[2] + width] = rgb
+        ground[top : top + height, left : left + width] = rgb
         return np.asarray(ground, np.uint8)
     return framed
 
