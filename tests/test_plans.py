@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from recognizer.desk.decided import about_images, count_unknown, known_items
+from recognizer.desk.decided import about_images, count_unknown
 from recognizer.desk.evidence import find_leads
 from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
 from recognizer.desk.queue import Assessment, Queue
@@ -21,6 +21,7 @@ from recognizer.rows import (
     ScanWriter,
     group_copies,
 )
+from recognizer.rows.decided import decided_images
 from tests.rows.rows import HASH, NEAR, NOW, bare_row, digest
 
 SMALL = (
@@ -121,7 +122,7 @@ def test_what_is_made_of_a_scan_reads_no_table_whole(
     with ScanFile(scan) as file, Outcomes(scan, write=True) as outcomes:
         outcomes.add(about_images(file, [said, replace(said, listing="L9")]))
         assert count_unknown(file, 2) == 1
-        assert len([*known_items(file, outcomes)]) == 1
+        assert len([*decided_images(file)]) == 1
         assert len([*outcomes.about(digest("photos/4.jpg"), "L1")]) == 1
         assert outcomes.appeals() == (0, 0)
         assert len(find_leads(file, [digest("photos/0.jpg")[:9], "photos/1.jpg"], ["L2"])) == 4
@@ -150,7 +151,7 @@ def test_the_desk_reads_no_table_whole(scan: Path, plans: Plans) -> None:
         entry = queue.undo("Ama")
         assert entry is not None
         queue.skip("Ama", entry.unit)
-        queue.decide_many("Ama", [entry.unit], Judgement.UNSURE)
+        queue.decide_many("Ama", {entry.unit: queue.shown(entry)}, Judgement.UNSURE)
     assert len(plans.steps) > 40
     assert plans.scans() == []
 

@@ -85,6 +85,8 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
         yield f"Damaged or incomplete, but scored: {summary.statuses[Status.DEGRADED]:,}."
     if summary.failed:
         yield f"Failed, and so not cleared: {_listed(summary.failed)}."
+        if summary.kept:
+            yield f"Of these, {summary.kept:,} keep the result of an earlier scan."
         ((most, _),) = summary.failed.most_common(1)
         if most in _MISPLACED and summary.failed.total() == summary.images:
             yield from (

@@ -26,7 +26,7 @@ from recognizer.desk.photos import Unavailable, heat_threshold, read_scored
 from recognizer.desk.texts import ENVIRONMENT
 from recognizer.engine import Recognizer
 from recognizer.errors import MissingExtraError, UsageError
-from recognizer.imaging.thumbnail import draw_heatmap, shrink
+from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
 from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
@@ -61,7 +61,9 @@ def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = (
         if not images:
             raise UsageError(f"--lead {name}: no image of the scan has this sha256 or source")
         if len({row.sha256 for row in images.values()}) > 1:
-            raise UsageError(f"--lead {name}: several images begin so; give more digits")
+            raise UsageError(
+                f"--lead {name}: several images; name one by its sha256, or more digits of it"
+            )
         found |= images
     for name in listings:
         images = dict(scan.numbered_rows("listing = ? AND status != 'failed'", (as_name(name),)))
@@ -78,14 +80,15 @@ def write_case(
     recognizer: Recognizer,
     read: Callable[[Row], bytes],
     outcomes_of: Callable[[Row], Iterable[Outcome]] = lambda _: (),
+    thumbnail_of: Callable[[Row], Thumbnail | None] = lambda _: None,
     scan: str = "",
     title: str | None = None,
 ) -> tuple[str, dict[str, str]]:
     """Write a case into a new folder, which appears whole or not at all.
 
     All rows must be of the ``recognizer``'s model and of one policy. Bytes that are not those of
-    the row are left out, and the case says so. Returns the case digest, and the sources of the
-    images that are missing, each with the reason.
+    the row are left out, and the case shows the thumbnail that the scan kept. Returns the
+    case digest, and the sources of the images that are missing, each with the reason.
     """
     try:
         import bagit  # noqa: PLC0415 - an extra
@@ -113,7 +116,7 @@ def write_case(
     title = (title or output.name).encode("utf-8", "backslashreplace").decode()
     try:
         partial.mkdir()
-        photos = [*_write_photos(rows, partial, recognizer, read, outcomes_of)]
+        photos = [*_write_photos(rows, partial, recognizer, read, outcomes_of, thumbnail_of)]
         (partial / ROWS_FILE).write_bytes(b"".join(row.to_json_line() for row in rows))
         if outcomes := dict.fromkeys(outcome for one in photos for outcome in one["outcomes"]):
             lines = b"".join(outcome.to_json_line() for outcome in outcomes)
@@ -163,6 +166,7 @@ def _write_photos(
     recognizer: Recognizer,
     read: Callable[[Row], bytes],
     outcomes_of: Callable[[Row], Iterable[Outcome]],
+    thumbnail_of: Callable[[Row], Thumbnail | None],
 ) -> Iterator[dict[str, Any]]:
     (folder / PHOTOS).mkdir()
     (folder / HEATMAPS).mkdir()
@@ -172,7 +176,8 @@ def _write_photos(
         try:
             (folder / file).write_bytes(read_scored(row, read))
         except Unavailable as error:
-            missing = str(error)
+            missing, stored = str(error), thumbnail_of(row)
+            preview = stored and _address_of(stored)
         else:
             products = row.lead_labels
             explanation = recognizer.explain(folder / file, products[0] if products else None)
@@ -194,8 +199,11 @@ def _write_photos(
 
 
 def _preview(rgb: NDArray[np.uint8]) -> str:
-    small = shrink(rgb, _PREVIEW_SIDE, 0)
-    return "data:image/jpeg;base64," + base64.b64encode(small.jpeg).decode("ascii")
+    return _address_of(shrink(rgb, _PREVIEW_SIDE, 0))
+
+
+def _address_of(thumbnail: Thumbnail) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii")
 
 
 def _versions() -> dict[str, str]:

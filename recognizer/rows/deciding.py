@@ -18,9 +18,8 @@ from recognizer.policy.decide import decide, severity, thresholds_of
 from recognizer.policy.values import Decision, Policy
 from recognizer.prediction import Prediction
 from recognizer.rows.images import change_rows
-from recognizer.rows.item_key import item_key
 from recognizer.rows.policies import use_policy
-from recognizer.rows.records import Ranking, from_json
+from recognizer.rows.records import Ranking, from_json, key_of
 from recognizer.rows.row import Row, of_triage
 from recognizer.rows.scanfile import DAMAGES, ScanFile
 from recognizer.status import Status
@@ -213,7 +212,7 @@ def compare(before: ScanFile, after: ScanFile, *, top: int = 100) -> Comparison:
 
     def changes() -> Iterator[Change]:
         for row in after.rows():
-            key = item_key(row.source, row.item, before.listing_column, row.reason)
+            key = key_of(row, before.listing_column)
             for old in before.rows("key = ?", (key,)):
                 if old.sha256 != row.sha256 and None not in {old.sha256, row.sha256}:
                     found.replaced += 1

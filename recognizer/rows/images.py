@@ -1,37 +1,44 @@
 """Writes images, and with them the entries of the queue, in one transaction."""
 
 import sqlite3
-from collections.abc import Iterable
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, astuple, dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.description import ModelReference
+from recognizer.rows.item_key import former_key
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.records import (
     CLEAR_PLACE,
     PUT_IMAGE,
+    UNSCORED_PLACE,
     Ranking,
     as_utc,
     changed_values,
     image_values,
 )
-from recognizer.rows.row import Reference, Row
+from recognizer.rows.row import REPLACED, Reference, Row
 from recognizer.rows.scanfile import ScanFile
 
 
 @dataclass(frozen=True, slots=True)
 class NewRow:
-    """What a scan writes of one image; by ``file_state`` its file is known to be unchanged."""
+    """What a scan writes of one image; by ``file_state`` its file is known to be unchanged.
+
+    ``stored`` are columns of ``image`` that are known from another scan's file.
+    """
 
     row: Row
     thumbnail: Thumbnail | None = None
     embedding: NDArray[np.int8] | None = None
     file_state: bytes | None = None
+    stored: Mapping[str, Any] = field(default_factory=dict)
 
 
 def put_rows(
@@ -39,48 +46,156 @@ def put_rows(
 ) -> None:
     """Write rows, each in the place of the last one of its image, all or none of them.
 
-    With ``only_later`` a row that is older than the one in its place is left out.
+    With ``only_later``, in a merge, a row may be older than the one in its place. A scored row
+    stays where nothing could be read later, and notes what was seen. One that other bytes replace
+    stays as a row of its own if it is a lead, is in the audit sample, or has an outcome.
     """
-    units: set[int] = set()
-    audited: set[str | None] = set()
     with file.transaction() as database:
-        number = lru_cache(partial(_number, database))
-        said = lru_cache(partial(_last_said, database))
+        writer = _ImageWriter(database, ranking, file.listing_column, only_later)
         for one in new:
-            row = one.row
-            values = image_values(row, ranking, file.listing_column) | {
-                "model": number("model", row.model),
-                "policy": number("policy", row.policy),
-                "bank": row.bank and number("bank", row.bank),
-                "file_state": one.file_state,
-            }
-            old = database.execute(
-                "SELECT place, sha256, iif(audit IS NULL, NULL, sha256), first, time FROM image"
-                " WHERE key = ?",
-                (values["key"],),
-            ).fetchone()
-            place, sha256, was_audited, first, time = old or (CLEAR_PLACE, None, None, None, "")
-            if only_later and time > values["time"]:
-                continue
-            if first and (sha256 == row.sha256 or None in {sha256, row.sha256}):
-                values["first"] = first
-            else:  # nobody has seen it: it comes after what was said, even by a clock ahead
-                name = values["listing"] or values["source"]
-                values["first"] = max(values["first"], said(values["unit"], name))
-            (image,) = database.execute(PUT_IMAGE, values).fetchone()
-            if old is not None:
-                database.execute("DELETE FROM thumbnail WHERE image = ?", (image,))
-                database.execute("DELETE FROM embedding WHERE image = ?", (image,))
-            if one.thumbnail is not None:
-                shown = (image, *astuple(one.thumbnail))
-                database.execute("INSERT INTO thumbnail VALUES (?, ?, ?, ?, ?)", shown)
-            if one.embedding is not None:
-                vector = (image, one.embedding.tobytes())
-                database.execute("INSERT INTO embedding VALUES (?, ?)", vector)
-            if row.is_pending or place < CLEAR_PLACE or values["listing"] is not None:
-                units.add(values["unit"])
-            audited.update((was_audited, None if row.audit is None else row.sha256))
-        refresh_entries(database, units, filter(None, audited))
+            writer.put(one)
+        refresh_entries(database, writer.units, writer.audited)
+
+
+class _Stored(NamedTuple):
+    """What the file has of an image."""
+
+    id: int
+    place: int
+    is_scored: bool
+    is_audited: bool
+    sha256: str | None
+    reason: str | None
+    first: str
+    time: str
+
+
+class _ImageWriter:
+    """Writes images of one transaction, and collects the units whose entries change."""
+
+    def __init__(
+        self,
+        database: sqlite3.Connection,
+        ranking: Ranking,
+        listing_column: str | None,
+        only_later: bool,
+    ) -> None:
+        self._database, self._ranking = database, ranking
+        self._listing_column, self._only_later = listing_column, only_later
+        self._outcomes = "said" if only_later else "outcome"  # a merge adds them at its end
+        self._number = lru_cache(partial(_number, database))
+        self._last_said = lru_cache(partial(_last_said, database))
+        self.units: set[int] = set()
+        self.audited: set[str] = set()
+
+    def put(self, one: NewRow) -> None:
+        row = one.row
+        values = image_values(row, self._ranking, self._listing_column) | {
+            "model": self._number("model", row.model),
+            "policy": self._number("policy", row.policy),
+            "bank": row.bank and self._number("bank", row.bank),
+            "file_state": one.file_state,
+            **one.stored,
+        }
+        old = self._at(values["key"])
+        place, was_audited = (old.place, old.is_audited) if old else (CLEAR_PLACE, False)
+        if row.is_pending or place < CLEAR_PLACE or values["listing"] is not None:
+            self.units.add(values["unit"])
+        audited = ((row.audit is not None, row.sha256), (was_audited, old and old.sha256))
+        self.audited.update(sha256 for is_audited, sha256 in audited if is_audited and sha256)
+        if old is None:
+            values["first"] = max(values["first"], self._after_all(values))
+        if old is None or not self._is_settled(row, values, old):
+            self._write(one, values)
+
+    def _is_settled(self, row: Row, values: dict[str, Any], old: _Stored) -> bool:
+        """Whether the row in place stays and nothing else is to be written.
+
+        What is to be written otherwise is changed in ``values``, and what is in its way moved.
+        """
+        is_older = self._only_later and old.time > values["time"]
+        is_same = old.sha256 == row.sha256 or None in {old.sha256, row.sha256}
+        if is_same:
+            firsts = (old.first, values["first"])
+            values["first"] = min(firsts) if self._only_later else old.first
+        if old.is_scored and row.is_unread:
+            if not is_older:
+                self._change(old.id, "seen = ?, gone = ifnull(gone, ?)", row.reason, values["time"])
+            return True
+        if not is_older:
+            if not is_same:
+                values["first"] = self._set_aside(old, values)
+            return False
+        if old.sha256 is None and not old.is_scored and not row.is_unread:
+            values |= {"seen": old.reason, "gone": old.time}
+            return False
+        if not is_same and self._matters(row.is_lead or row.audit is not None, row.sha256):
+            key = former_key(values["key"], row.sha256 or "")
+            values |= {"key": key, "seen": REPLACED, "gone": old.time}
+            return False
+        if is_same:
+            self._change(old.id, "first = ?", values["first"])
+        return True
+
+    def _set_aside(self, old: _Stored, values: Mapping[str, Any]) -> str:
+        """Keep an image that other bytes replace, if it matters; return the age of these."""
+        key, sha256 = values["key"], values["sha256"]
+        back = self._at(former_key(key, sha256))
+        if back is not None:  # it was here before
+            self._remove(back)
+        is_lead = old.is_scored and old.place < UNSCORED_PLACE
+        if self._matters(is_lead or old.is_audited, old.sha256):
+            own = former_key(key, old.sha256 or "")
+            if (other := self._at(own)) is not None:
+                self._remove(other)
+            changes = "key = ?, seen = ?, gone = ifnull(gone, ?), file_state = NULL"
+            self._change(old.id, changes, own, REPLACED, values["time"])
+        if back is not None:
+            return back.first
+        return max(str(values["first"]), self._after_all(values))
+
+    def _after_all(self, values: Mapping[str, Any]) -> str:
+        """Return a time after all that was said, even by a clock ahead, of what nobody has seen."""
+        return self._last_said(values["unit"], values["listing"] or values["source"])
+
+    def _write(self, one: NewRow, values: dict[str, Any]) -> None:
+        (image,) = self._database.execute(PUT_IMAGE, values).fetchone()
+        for table in ("thumbnail", "embedding"):
+            self._database.execute(f"DELETE FROM {table} WHERE image = ?", (image,))
+        if one.thumbnail is not None:
+            shown = (image, *astuple(one.thumbnail))
+            self._database.execute("INSERT INTO thumbnail VALUES (?, ?, ?, ?, ?)", shown)
+        if one.embedding is not None:
+            vector = (image, one.embedding.tobytes())
+            self._database.execute("INSERT INTO embedding VALUES (?, ?)", vector)
+
+    def _at(self, key: int) -> _Stored | None:
+        found = self._database.execute(
+            "SELECT id, place, status != 'failed', audit IS NOT NULL, sha256, reason, first, time"
+            " FROM image WHERE key = ?",
+            (key,),
+        ).fetchone()
+        return None if found is None else _Stored(*found)
+
+    def _matters(self, is_kept: bool, sha256: str | None) -> bool:
+        """Whether an image stays beside the one that replaces it."""
+        if is_kept or sha256 is None:
+            return is_kept
+        statement = f"SELECT 1 FROM {self._outcomes} WHERE sha256 = ?"
+        return self._database.execute(statement, (sha256,)).fetchone() is not None
+
+    def _remove(self, image: _Stored) -> None:
+        remove_image(self._database, image.id)
+        if image.is_audited and image.sha256:
+            self.audited.add(image.sha256)
+
+    def _change(self, image: int, changes: str, *values: object) -> None:
+        self._database.execute(f"UPDATE image SET {changes} WHERE id = ?", (*values, image))
+
+
+def remove_image(database: sqlite3.Connection, image: int) -> None:
+    for table, column in (("thumbnail", "image"), ("embedding", "image"), ("image", "id")):
+        database.execute(f"DELETE FROM {table} WHERE {column} = ?", (image,))
 
 
 def _last_said(database: sqlite3.Connection, unit: int, name: str) -> str:

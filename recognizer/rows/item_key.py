@@ -33,6 +33,11 @@ def item_key(
     return hash_of(f"{'' if reason is Reason.NO_IMAGE else plain_name(source)}\0{listing}")
 
 
+def former_key(key: int, sha256: str) -> int:
+    """Return the key of an image in whose place, known by its key, there is another now."""
+    return hash_of(f"{key} {sha256}")
+
+
 def hash_of(text: str) -> int:
     """Return 64 bits of a digest, as a signed integer."""
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8)

@@ -103,7 +103,7 @@ class Listing:
             leads=_strongest(lead for row in ranked for lead in row.leads),
             scores=_highest(row.scores for row in scored),
             family=_highest(row.family for row in scored),
-            sources=tuple(row.source for row in images),
+            sources=tuple(dict.fromkeys(row.source for row in images)),
             photos=tuple(map(_photo, images)),
             item=best.item,
             scanned=max(row.time for row in rows),
@@ -136,7 +136,7 @@ def read_listings(file: ScanFile) -> Iterator[Listing]:
 def _photo(row: Row) -> dict[str, Any]:
     """Return an image of a listing; the score is that of its highest lead, else of a family."""
     score = row.leads[0].score if row.leads else max((row.family or {}).values(), default=None)
-    names = ("source", "decision", "score", "status", "reason", "sha256", "phash")
+    names = ("source", "decision", "score", "status", "reason", "sha256", "phash", "gone")
     return {name: score if name == "score" else getattr(row, name) for name in names}
 
 

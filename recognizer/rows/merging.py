@@ -5,17 +5,19 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import numpy as np
 
 from recognizer._atomic import replacing
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows.export import parquet_library
-from recognizer.rows.images import NewRow, put_rows
+from recognizer.rows.images import NewRow, put_rows, remove_image
 from recognizer.rows.queue import refresh_entries
-from recognizer.rows.records import IMAGE_COLUMNS, Ranking, as_utc
-from recognizer.rows.row import Row
+from recognizer.rows.records import IMAGE_COLUMNS, Ranking, as_utc, key_of
+from recognizer.rows.row import REPLACED, Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.rows.similar import group_copies
 from recognizer.rows.writer import ScanWriter
@@ -72,7 +74,8 @@ def merge(
             if path.suffix.lower() == ".parquet":
                 read += _add_rows(file, path, ranking, only_pending)
             else:
-                read += _add_scan(file, path)
+                read += _add_scan(file, path, ranking)
+        _drop_returned(file)
         with file.transaction() as database:
             # By time, and by the order within a file.
             database.execute(
@@ -108,47 +111,33 @@ def _still(output: Path, ranking: Ranking) -> Iterator[None]:
 
 _KINDS = ("model", "policy", "bank")
 _COPIED = ", ".join(name for name in IMAGE_COLUMNS if name not in _KINDS)
-_UPDATED = ", ".join(
-    f"{name} = excluded.{name}" for name in IMAGE_COLUMNS if name not in {"key", "first"}
-)
 _OUTCOME = (
     "id, time, reviewer, judgement, occasion, sha256, listing, label, note, origin, withdraws"
 )
-_FIRST = "CASE WHEN {0}.sha256 != {1}.sha256 THEN {0}.first ELSE min({0}.first, {1}.first) END"
 _MERGE = f"""
 INSERT OR IGNORE INTO model (name, version, digest)
   SELECT name, version, digest FROM other.model ORDER BY id;
 INSERT OR IGNORE INTO policy (name, digest) SELECT name, digest FROM other.policy ORDER BY id;
 INSERT OR IGNORE INTO bank (name, digest) SELECT name, digest FROM other.bank ORDER BY id;
-CREATE TEMP TABLE winner (id INTEGER PRIMARY KEY, rival);
-INSERT INTO winner SELECT own.id, rival.id FROM other.image AS own
-  LEFT JOIN main.image AS rival ON rival.key = own.key
-  WHERE rival.id IS NULL OR own.time >= rival.time;
-DELETE FROM main.thumbnail WHERE image IN (SELECT rival FROM winner);
-DELETE FROM main.embedding WHERE image IN (SELECT rival FROM winner);
-UPDATE main.image AS own SET first = (SELECT {_FIRST.format("own", "rival")} FROM other.image
-    AS rival WHERE rival.key = own.key)
-  WHERE id IN (SELECT own.id FROM other.image AS rival JOIN main.image AS own USING (key)
-    WHERE rival.id NOT IN (SELECT id FROM winner));
+CREATE TEMP TABLE rival AS SELECT own.id FROM other.image AS own JOIN main.image USING (key);
 INSERT INTO main.image ({_COPIED}, model, policy, bank)
   SELECT {_COPIED},
     (SELECT m.id FROM main.model m JOIN other.model o USING (digest) WHERE o.id = own.model),
     (SELECT p.id FROM main.policy p JOIN other.policy o USING (name, digest)
       WHERE o.id = own.policy),
     (SELECT b.id FROM main.bank b JOIN other.bank o USING (name, digest) WHERE o.id = own.bank)
-  FROM other.image AS own WHERE id IN (SELECT id FROM winner) ORDER BY id
-  ON CONFLICT (key) DO UPDATE SET first = {_FIRST.format("excluded", "image")}, {_UPDATED};
+  FROM arriving AS own WHERE id NOT IN (SELECT id FROM rival) ORDER BY id;
 INSERT INTO main.thumbnail SELECT main.image.id, jpeg, other.thumbnail.width,
     other.thumbnail.height, frame
-  FROM other.thumbnail JOIN winner ON winner.id = image JOIN other.image AS own ON own.id = image
-  JOIN main.image ON main.image.key = own.key;
+  FROM other.thumbnail JOIN other.image AS own ON own.id = image
+  JOIN main.image ON main.image.key = own.key WHERE own.id NOT IN (SELECT id FROM rival);
 INSERT INTO main.embedding SELECT main.image.id, vector
-  FROM other.embedding JOIN winner ON winner.id = image JOIN other.image AS own ON own.id = image
-  JOIN main.image ON main.image.key = own.key;
+  FROM other.embedding JOIN other.image AS own ON own.id = image
+  JOIN main.image ON main.image.key = own.key WHERE own.id NOT IN (SELECT id FROM rival);
 INSERT INTO said SELECT max(time) OVER (ORDER BY number), {_OUTCOME} FROM other.outcome
-  ORDER BY number;
-DROP TABLE winner
+  ORDER BY number
 """
+_STORED = ("first", "score", "unproven", "product", "file_state")
 
 
 _MERGE_POLICIES = (
@@ -158,7 +147,7 @@ _MERGE_POLICIES = (
 )
 
 
-def _add_scan(file: ScanFile, path: Path) -> int:
+def _add_scan(file: ScanFile, path: Path, ranking: Ranking) -> int:
     with ScanFile(path) as other:
         _check_times(other)
         column = other.listing_column
@@ -169,13 +158,47 @@ def _add_scan(file: ScanFile, path: Path) -> int:
             )
         if column is not None:
             file.set_listing_column(column)
-        with file.attached(other), file.transaction() as database:
-            for statement in _MERGE.split(";\n"):
-                database.execute(statement)
-            if other.version > 1:  # it keeps its policies
-                for statement in _MERGE_POLICIES:
+        with file.attached(other):
+            with file.transaction() as database:
+                for statement in _MERGE.split(";\n"):
                     database.execute(statement)
+                if other.version > 1:  # it keeps its policies
+                    for statement in _MERGE_POLICIES:
+                        database.execute(statement)
+            rivals = [*file.stream("SELECT id FROM rival ORDER BY id")]
+            file.execute("DROP TABLE rival")
+        put_rows(file, _stored_rows(other, rivals), ranking, only_later=True)
         return len(other)
+
+
+def _stored_rows(file: ScanFile, images: Sequence[tuple[int]]) -> Iterator[NewRow]:
+    """Yield images of a scan, which another file has too, with all that is stored of them."""
+    for start in range(0, len(images), _ROWS_AT_A_TIME):
+        some = (json.dumps([id_ for (id_,) in images[start : start + _ROWS_AT_A_TIME]]),)
+        wanted = "image.id IN (SELECT value FROM json_each(?))"
+        stored = {
+            image: (vector, dict(zip(_STORED, columns, strict=True)))
+            for image, vector, *columns in file.select(
+                f"SELECT image.id, vector, {', '.join(_STORED)} FROM image"
+                f" LEFT JOIN embedding ON embedding.image = image.id WHERE {wanted}",
+                some,
+            )
+        }
+        for image, row in file.numbered_rows(wanted, some):
+            vector, columns = stored[image]
+            embedding = None if vector is None else np.frombuffer(vector, np.int8)
+            yield NewRow(row, file.thumbnail(image), embedding, stored=columns)
+
+
+def _drop_returned(file: ScanFile) -> None:
+    """Remove images in whose place another was, and which are there again in another input."""
+    former = [*file.numbered_rows("seen = ?", (REPLACED,))]
+    with file.transaction() as database:
+        for image, row in former:
+            key = key_of(replace(row, seen=None), file.listing_column)
+            if file.select("SELECT 1 FROM image WHERE key = ? AND sha256 = ?", (key, row.sha256)):
+                remove_image(database, image)
+                refresh_entries(database, (), [row.sha256 or ""])
 
 
 def _check_times(file: ScanFile) -> None:

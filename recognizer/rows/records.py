@@ -23,8 +23,8 @@ from recognizer.policy.listing import (
     value_of,
 )
 from recognizer.policy.values import CandidateKind
-from recognizer.rows.item_key import MEMBER, hash_of, item_key, plain_name
-from recognizer.rows.row import Row
+from recognizer.rows.item_key import MEMBER, former_key, hash_of, item_key, plain_name
+from recognizer.rows.row import REPLACED, Row
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
 
@@ -32,13 +32,13 @@ MAX_NAME = 8000  # characters of a source, or of the identity of a listing
 
 _PLAIN = (
     *("status", "reason", "sha256", "phash", "format", "width", "height", "frames", "decision"),
-    *("image_decision", "audit", "preprocessing", "detail"),
+    *("image_decision", "audit", "preprocessing", "detail", "seen"),
 )
 _JSON = ("scores", "family", "leads", "why", "regions", "known", "keywords", "item")
 IMAGE_COLUMNS = (
     *("key", "unit", "source", "path", "score", "unproven", "product", "listing", "title"),
     *("seller", "price", "currency", "url", "reports", "listed", "location", "model", "policy"),
-    *("bank", "first", "time", "file_state", *_PLAIN, *_JSON),
+    *("bank", "first", "time", "file_state", "gone", *_PLAIN, *_JSON),
 )
 PUT_IMAGE = (
     f"INSERT INTO image ({', '.join(IMAGE_COLUMNS)}) VALUES (:{', :'.join(IMAGE_COLUMNS)})"
@@ -48,7 +48,7 @@ PUT_IMAGE = (
 )
 """Writes an image in the place of its last row, and returns its number."""
 _ROW_JSON = (*_JSON, "model", "policy", "bank")
-_ROW_PLAIN = (*_PLAIN, "source", "time")
+_ROW_PLAIN = (*_PLAIN, "source", "time", "gone")
 _TABLES = """
 FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy
   LEFT JOIN bank ON bank.id = image.bank
@@ -67,7 +67,7 @@ SELECT sha256, iif(status = 'failed', reason, NULL), model.digest, policy.digest
 {_TABLES} WHERE key = ?
 """
 _CHANGED_JSON = ("leads", "why", "regions", "keywords", "item")
-CLEAR_PLACE = 3  # of a clear image in the queue
+UNSCORED_PLACE, CLEAR_PLACE = 2, 3  # of an image in the queue
 
 
 class Ranking:
@@ -99,13 +99,19 @@ def _unproven(bundle: Bundle) -> set[tuple[CandidateKind, str]]:
     }
 
 
+def key_of(row: Row, listing_column: str | None) -> int:
+    """Return the key of the image of a row."""
+    key = item_key(row.source, row.item, listing_column, row.reason)
+    return former_key(key, row.sha256 or "") if row.seen == REPLACED else key
+
+
 def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict[str, Any]:
     """Return the columns of ``image`` for a row, but for the models, policies and banks."""
     source, name = as_name(row.source), listing_of(row.item, listing_column)
     listing = None if name is None else as_name(name)
     time = as_utc(row.time)
     return {
-        "key": item_key(row.source, row.item, listing_column, row.reason),
+        "key": key_of(row, listing_column),
         "unit": hash_of(
             f"image {plain_name(row.source)}" if listing is None else f"listing {listing}"
         ),
@@ -131,6 +137,8 @@ def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
         "decision": row.decision,
         "image_decision": row.image_decision,
         "audit": row.audit,
+        "seen": row.seen,
+        "gone": None if row.gone is None else as_utc(row.gone),
         "score": score,
         "unproven": unproven,
         "product": product,

@@ -17,7 +17,9 @@ from recognizer.policy.values import CandidateKind, Decision, KnownMatch, Lead, 
 from recognizer.prediction import Digest, Prediction, Region, Score, object_schema
 from recognizer.status import Reason, Status
 
-ROW_SCHEMA = 6  # grows when keys are added, or hold something else
+ROW_SCHEMA = 7  # grows when keys are added, or hold something else
+_READ_SCHEMAS = (6, ROW_SCHEMA)  # 6, of 0.3, has no seen and gone
+REPLACED = "replaced"  # seen: other bytes, of which there is a row
 
 _DIGITS = 6  # of a probability: more would be noise
 _OF_PREDICTION = (
@@ -67,6 +69,9 @@ class Row:
         audit: The probability with which it was drawn for the audit sample, or null.
         image_decision: The decision without the keywords and reports of its listing.
         keywords: The policy's keywords that the listing has, and in which columns.
+        seen: What the last visit met in place of the image: a reason, or replaced; null if it was
+            there.
+        gone: Since when; the scores are those of the last good visit.
     """
 
     source: str
@@ -96,6 +101,8 @@ class Row:
     audit: Score | None = None
     image_decision: Decision
     keywords: tuple[KeywordHit, ...]
+    seen: str | None = None
+    gone: Annotated[datetime, Meta(tz=True)] | None = None
 
     def __post_init__(self) -> None:
         failed = self.status is Status.FAILED
@@ -137,6 +144,11 @@ class Row:
         )
 
     @property
+    def is_unread(self) -> bool:
+        """Whether nothing could be read: what the image shows is unknown, not what it showed."""
+        return self.status is Status.FAILED and self.sha256 is None
+
+    @property
     def is_pending(self) -> bool:
         """Whether it is not clear: a lead, or an image that could not be scored."""
         return self.decision is not Decision.CLEAR
@@ -161,6 +173,7 @@ class Row:
         """Return the row as plain values, as ``json.loads`` would."""
         values: dict[str, Any] = msgspec.to_builtins(self)
         values["time"] = self.time.isoformat(timespec="seconds")
+        values["gone"] = self.gone and self.gone.isoformat(timespec="seconds")
         if self.status is Status.FAILED:
             values |= _NULLS | {"why": values["why"] or None}
         return values
@@ -172,13 +185,17 @@ class Row:
     @classmethod
     def from_json(cls, values: Any) -> Self:
         """Read a row from plain values; those of no row of this version are a ValueError."""
-        if not isinstance(values, dict) or values.get("schema") != ROW_SCHEMA:
+        if not isinstance(values, dict) or values.get("schema") not in _READ_SCHEMAS:
             raise ValueError(f"not a row of schema {ROW_SCHEMA}")
         failed = values.get("status") == Status.FAILED
         for name in _NULLS:
             if (values.get(name) is None) is not failed:
                 raise ValueError(f"{name} is null exactly where the status is failed")
-        values = values | {name: () for name in _EMPTY if values.get(name) is None}
+        values = (
+            values
+            | {"schema": ROW_SCHEMA}
+            | {name: () for name in _EMPTY if values.get(name) is None}
+        )
         return msgspec.convert(values, cls)
 
 

@@ -32,12 +32,15 @@ _STEPS = {
     1: """
 ALTER TABLE policy ADD COLUMN toml TEXT;
 CREATE TABLE signed_out (session TEXT PRIMARY KEY, time TEXT NOT NULL);
+ALTER TABLE image ADD COLUMN seen TEXT;
+ALTER TABLE image ADD COLUMN gone TEXT;
 CREATE INDEX image_listing ON image (listing);
 CREATE INDEX image_source ON image (source);
 CREATE INDEX image_lead ON image (place, score DESC) WHERE place < 2;
 CREATE INDEX outcome_time ON outcome (time)
 """
 }
+_IMAGES_OF_0_3 = "CREATE TEMP VIEW {} AS SELECT *, NULL AS seen, NULL AS gone FROM {}.image"
 _OUTCOMES_OF_0_2 = """
 CREATE TEMP VIEW outcome AS SELECT number, id, time, reviewer, judgement, occasion, sha256, listing,
   label, note, origin, withdraws FROM main.outcomes;
@@ -62,7 +65,10 @@ class ScanFile(SqliteFile):
         version=2,
         schema=_schema,
         steps=_STEPS,
-        shown={(0x574C4F43, 1): _OUTCOMES_OF_0_2},
+        shown={
+            (0x574C5343, 1): _IMAGES_OF_0_3.format("image", "main"),
+            (0x574C4F43, 1): _OUTCOMES_OF_0_2,
+        },
         error=ScanFileError,
         advice="name another file, or scan again into one",
     )
@@ -152,13 +158,17 @@ class ScanFile(SqliteFile):
 
     @contextmanager
     def attached(self, other: ScanFile) -> Iterator[None]:
-        """Have another scan's file as ``other`` in statements, for reading."""
+        """Have another scan's file as ``other`` in statements, and its images as ``arriving``."""
         uri = other.uri.replace("?mode=rw", "?mode=ro")
         with self.lock, self._reported():
             self._database.execute("ATTACH ? AS other", (uri,))
+            of_today = "CREATE TEMP VIEW {} AS SELECT * FROM {}.image"
+            view = of_today if other.version == self.kind.version else _IMAGES_OF_0_3
+            self._database.execute(view.format("arriving", "other"))
             try:
                 yield
             finally:
+                self._database.execute("DROP VIEW arriving")
                 self._database.execute("DETACH other")
 
     # --- rows -------------------------------------------------------------------------------------
@@ -198,6 +208,11 @@ class ScanFile(SqliteFile):
             (image, _MAX_THUMBNAIL_BYTES),
         )
         return Thumbnail(*found[0]) if found else None
+
+    def thumbnail_of(self, row: Row) -> Thumbnail | None:
+        """Return a thumbnail of the bytes of a row, or None."""
+        images = self.select("SELECT id FROM image WHERE sha256 = ?", (row.sha256,))
+        return next(filter(None, (self.thumbnail(image) for (image,) in images)), None)
 
 
 _open_here: Counter[str] = Counter()  # how often by real path

@@ -47,9 +47,9 @@ CREATE TABLE image (
   reports INTEGER,
   listed TEXT,
   location TEXT NOT NULL,           -- the folder, archive or host of the source
-  model INTEGER NOT NULL REFERENCES model,
-  policy INTEGER NOT NULL REFERENCES policy,
-  bank INTEGER REFERENCES bank,
+  model INTEGER NOT NULL,
+  policy INTEGER NOT NULL,
+  bank INTEGER,
   preprocessing INTEGER NOT NULL,
   first TEXT NOT NULL,              -- when its first row was written; time: when this one was
   time TEXT NOT NULL,
@@ -62,7 +62,9 @@ CREATE TABLE image (
   known TEXT,
   keywords TEXT NOT NULL,
   detail TEXT,
-  item TEXT
+  item TEXT,
+  seen TEXT,                        -- at the last visit in place of the image: a reason, or replaced
+  gone TEXT                         -- since when; both are null while the image is there
 );
 CREATE INDEX image_unit ON image (unit, place);
 CREATE INDEX image_sha256 ON image (sha256);
@@ -71,10 +73,10 @@ CREATE INDEX image_source ON image (source);
 CREATE INDEX image_lead ON image (place, score DESC) WHERE place < 2;
 
 CREATE TABLE thumbnail (
-  image INTEGER PRIMARY KEY REFERENCES image, jpeg BLOB NOT NULL, width INTEGER NOT NULL,
+  image INTEGER PRIMARY KEY, jpeg BLOB NOT NULL, width INTEGER NOT NULL,
   height INTEGER NOT NULL, frame INTEGER NOT NULL
 );
-CREATE TABLE embedding (image INTEGER PRIMARY KEY REFERENCES image, vector BLOB NOT NULL);
+CREATE TABLE embedding (image INTEGER PRIMARY KEY, vector BLOB NOT NULL);
 
 -- What people found out; it only grows. In the scan's file, or in a file of the same kind of a team.
 CREATE TABLE outcome (
@@ -96,7 +98,7 @@ CREATE TRIGGER outcome_remains BEFORE DELETE ON outcome
 CREATE TABLE entry (
   unit INTEGER PRIMARY KEY,
   section TEXT NOT NULL,            -- queue or audit
-  best INTEGER NOT NULL REFERENCES image,  -- the image that stands for it
+  best INTEGER NOT NULL,  -- the image that stands for it
   place INTEGER NOT NULL,
   unproven INTEGER NOT NULL,
   reports INTEGER NOT NULL,
@@ -189,7 +191,7 @@ ORDER BY place, unproven, reports DESC, score DESC, first, best;
 CREATE VIEW rows AS
 SELECT image.id, source, listing, status, reason, decision, image_decision, score, product, why, title,
   seller, price, currency, url, reports, listed, sha256, phash, format, width, height, frames, scores,
-  family, leads, regions, known, keywords, audit, detail, item,
+  family, leads, regions, known, keywords, audit, detail, item, seen, gone,
   model.name || '-v' || model.version AS model, policy.name AS policy, preprocessing, first, time
 FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy;
 

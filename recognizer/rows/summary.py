@@ -12,11 +12,13 @@ from recognizer.status import Reason, Status
 class ScanSummary:
     """The sums of a scan, over ``scanned`` images and ``skipped`` ones, whose earlier rows hold.
 
-    ``repeated`` inputs were given more than once; ``without_image`` listings are text alone.
+    ``kept`` ones could not be read and keep their earlier result; ``repeated`` inputs were given
+    more than once; ``without_image`` listings are text alone.
     """
 
     scanned: int = 0
     skipped: int = 0
+    kept: int = 0
     repeated: int = 0
     statuses: Counter[Status] = field(default_factory=Counter)
     failed: Counter[Reason] = field(default_factory=Counter)
@@ -36,8 +38,9 @@ class ScanSummary:
         """Images per second; 0 if there were none."""
         return self.images / self.seconds if self.seconds > 0 else 0.0
 
-    def add(self, row: Row, *, is_new: bool) -> None:
+    def add(self, row: Row, *, is_new: bool, is_kept: bool = False) -> None:
         """Count an image by its row."""
+        self.kept += is_kept
         self.scanned += is_new
         self.skipped += not is_new
         self.statuses[row.status] += 1

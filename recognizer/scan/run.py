@@ -110,28 +110,45 @@ class _ScanRun:
         states: list[tuple[int, bytes]] = []
         for result in done:
             key, columns = self.under_way.pop(result.index)
+            kept = None
             if result.new is not None:
                 row = result.new.row
-                new.append(result.new)
+                if (kept := self._kept(key, row)) is None:
+                    new.append(result.new)
+                else:
+                    image, before = kept
+                    gone = replace(before, seen=row.reason, gone=before.gone or row.time)
+                    changed.append((image, self._as_now(gone, columns)))
             else:
                 image, before = next(self.file.numbered_rows("key = ?", (key,)))
-                row = self._as_now(before, columns)
+                row = before if before.gone is None else replace(before, seen=None, gone=None)
+                row = self._as_now(row, columns)
                 if row is not before:
                     changed.append((image, row))
                 if result.file_state is not None:
                     states.append((image, result.file_state))
             rows.append((result.index, row))
-            self.summary.add(row, is_new=result.new is not None)
+            self.summary.add(row, is_new=result.new is not None, is_kept=kept is not None)
         self.file.append(new, changed, states)
         self.summary.seconds = time.monotonic() - self.started
         if self.on_rows is not None:
             self.on_rows(self.summary, rows)
 
+    def _kept(self, key: int, row: Row) -> tuple[int, Row] | None:
+        """Return the scored row that stays where nothing of its image could be read now."""
+        if not row.is_unread or self.file.was_empty:
+            return None
+        return next(self.file.numbered_rows("key = ? AND status != 'failed'", (key,)), None)
+
     def _as_now(self, row: Row, columns: Columns) -> Row:
         """Return an earlier row with the columns of today, in today's audit sample or not."""
         audit = self.payload.options.audit
+        is_own = row.model.digest == self.payload.bundle.digest  # else it keeps its decision
         if to_json(row.item) != to_json(columns):
-            row = self.decider.decided(replace(row, item=columns))
+            row = replace(row, item=columns)
+            row = self.decider.decided(row) if is_own else row
+        elif row.gone is not None and is_own and row.policy.digest != self.payload.policy.digest:
+            row = self.decider.decided(row)
         return row if audit is None else audit.drawn(row)
 
     def _task(self, index: int, item: Item) -> tuple[Task, int, int, Known | None]:

@@ -101,8 +101,9 @@ ROWS = st.lists(
 
 
 def latest(rows: list[Row]) -> list[Row]:
-    """Of each image the row with the latest time, of equal ones the last."""
-    found = {(one.source, str(one.item)): one for one in sorted(rows, key=lambda one: one.time)}
+    """Of each image the latest row that was read, else the latest; of equal ones the last."""
+    rows = sorted(rows, key=lambda one: (not one.is_unread, one.time))
+    found = {(one.source, str(one.item)): replace(one, seen=None, gone=None) for one in rows}
     return sorted(found.values(), key=str)
 
 

@@ -61,7 +61,7 @@ def changed(*path: str | int, to: object) -> Callable[[dict[str, Any]], object]:
     ("change", "words"),
     [
         (lambda values: values.pop("width"), "missing required field `width`"),
-        (changed("schema", to=7), "not a row of schema 6"),
+        (changed("schema", to=8), "not a row of schema 7"),
         (changed("sha256", to="0" * 64 + "\n"), r"\$\.sha256"),
         (changed("scores", to=None), "scores is null"),
         (changed("scores", "bone", to=1.5), r"\$\.scores"),

@@ -70,8 +70,10 @@ def test_what_cost_a_worker_is_not_tried_again_for_its_embedding(
     path, items, bundle = tmp_path / "scan.sqlite", [Item.at("red.jpg")], load_bundle(tiny_bundle)
     scan_again(path, tiny_bundle, items)
     (row,) = read_scan(path)
-    killer = bare_row(
-        row.source, 0, "unscored", reason=Reason.DECODER_CRASH, sha256=row.sha256, policy=row.policy
+    killer = replace(
+        bare_row(row.source, 0, "unscored", reason=Reason.DECODER_CRASH, sha256=row.sha256),
+        policy=row.policy,
+        preprocessing=row.preprocessing,
     )
     write_scan(path, [killer], bundle)
     assert scan_again(path, tiny_bundle, items, embeddings=True) == (0, 1)

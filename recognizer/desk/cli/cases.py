@@ -53,6 +53,7 @@ def evidence_command(
             recognizer=Recognizer(bundle_behind(rows[0].model, bundle)),
             read=partial(read_original, allow_http=allow_http),
             outcomes_of=lambda row: found_out.about(row.sha256, file.name_of(row)),
+            thumbnail_of=file.thumbnail_of,
             scan=scan.name,
             title=title,
         )
