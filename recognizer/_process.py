@@ -28,7 +28,7 @@ from typing import Any, NoReturn, Self
 import cv2
 
 from recognizer import errors
-from recognizer._closing import Closes
+from recognizer._files import Closes
 from recognizer._messages import LOG, MESSAGES
 from recognizer.errors import RecognizerError, UsageError, require_owner
 from recognizer.status import Reason

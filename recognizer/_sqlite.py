@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from recognizer._atomic import check_place, sync_folder
-from recognizer._closing import Closes
+from recognizer._files import Closes, check_place, sync_folder
 from recognizer.errors import RecognizerError
 
 Values: TypeAlias = Sequence[Any] | Mapping[str, Any]  # of the parameters of a statement

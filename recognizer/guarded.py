@@ -13,7 +13,7 @@ from typing import NoReturn, Self
 
 from PIL import Image
 
-from recognizer._closing import Closes
+from recognizer._files import Closes
 from recognizer._process import DiedError, ProcessPool, defect
 from recognizer.engine import DecisionMaker, Recognizer
 from recognizer.errors import RecognizerError, UsageError

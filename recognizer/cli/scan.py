@@ -269,7 +269,7 @@ def _require_sources(sources: Sequence[str]) -> None:
 
 def _check_output(output: Path) -> None:
     """Raise a UsageError, before the scan, unless its file can be written."""
-    from recognizer._atomic import check_place
+    from recognizer._files import check_place
 
     if str(output) == "-":
         raise UsageError("--output -: a scan is written to a file, from which it is resumed")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from recognizer._closing import Closes
+from recognizer._files import Closes
 from recognizer.desk.outcomes import Occasion
 from recognizer.desk.views import AUDIT, ENTRIES, IS_FIRST, LEADS, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError

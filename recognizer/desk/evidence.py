@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer import __version__
-from recognizer._atomic import sync_folder
+from recognizer._files import sync_folder
 from recognizer.desk.cards import describe_evidence
 from recognizer.desk.outcomes import Outcome
 from recognizer.desk.photos import Unavailable, heat_threshold, read_scored

@@ -16,8 +16,7 @@ from typing import IO, Any, AnyStr, BinaryIO, Self, get_type_hints
 
 import msgspec
 
-from recognizer._atomic import csv_rows, text_of_cell
-from recognizer._closing import Closes
+from recognizer._files import Closes, csv_rows, text_of_cell
 from recognizer.errors import UsageError
 from recognizer.prediction import Digest
 from recognizer.rows.export import RecordKind

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from recognizer._atomic import replacing
+from recognizer._files import replacing
 from recognizer.desk.cards import PHOTOS_ON_A_CARD, CardMaker
 from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, Unavailable, read_local

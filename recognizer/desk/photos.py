@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import NamedTuple
 
-from recognizer._closing import Closes
+from recognizer._files import Closes
 from recognizer._process import DiedError, ProcessPool
 from recognizer.engine import Recognizer
 from recognizer.errors import RecognizerError, UsageError

@@ -22,7 +22,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._atomic import csv_cell, csv_rows, replacing, require_own, text_of_cell
+from recognizer._files import csv_cell, csv_rows, replacing, require_own, text_of_cell
 from recognizer._sqlite import FileKind, SqliteFile
 from recognizer.errors import BankError
 from recognizer.known.index import HASH_BYTES

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._atomic import replacing
+from recognizer._files import replacing
 from recognizer.errors import (
     BundleDigestError,
     BundleNotFoundError,

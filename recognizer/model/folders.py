@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recognizer._atomic import make_folder
+from recognizer._files import make_folder
 from recognizer.errors import BundleDigestError, BundleNotFoundError, UsageError
 
 DEFAULT_BUNDLE = "wildlife-v6"  # the bundle that is used if none is named

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import inspect
 
 from recognizer import __version__
-from recognizer._atomic import csv_cell, replacing, require_own
+from recognizer._files import csv_cell, replacing, require_own
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.policy.values import Policy
 from recognizer.rows.listings import Listing, read_listings

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recognizer._atomic import replacing
+from recognizer._files import replacing
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows.export import parquet_library
 from recognizer.rows.images import NewRow, put_rows, remove_image

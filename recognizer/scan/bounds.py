@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, BinaryIO
 
-from recognizer._closing import Closes
+from recognizer._files import Closes
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.sources import Refused
 from recognizer.status import Reason

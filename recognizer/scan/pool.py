@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from recognizer._closing import Closes
+from recognizer._files import Closes
 from recognizer._process import DiedError, ProcessPool
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Policy

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from recognizer._closing import Closes
+from recognizer._files import Closes
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Policy
 from recognizer.rows.deciding import Decider

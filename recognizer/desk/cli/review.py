@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typer import Option
 
-from recognizer._atomic import require_page
+from recognizer._files import require_page
 from recognizer.cli import options
 from recognizer.cli.options import require_extra
 from recognizer.cli.progress import working

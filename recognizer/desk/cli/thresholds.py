@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from recognizer._atomic import replacing, require_own
+from recognizer._files import replacing, require_own
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json
 from recognizer.cli.progress import print_table, working

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from recognizer._atomic import check_place, make_folder
+from recognizer._files import check_place, make_folder
 from recognizer.cli import ExitCode, options
 from recognizer.cli.progress import print_table, show_stage, shown, working
 from recognizer.errors import DatasetError, UsageError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
-from recognizer._atomic import require_own, require_page
+from recognizer._files import require_own, require_page
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json, require_extra, to_json
 from recognizer.cli.progress import print_table, print_wide, show_progress, show_stage

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Template
 
-from recognizer._atomic import replacing
+from recognizer._files import replacing
 from recognizer.errors import DatasetError, UsageError
 from recognizer.lab.dataset.layouts import read_collection
 from recognizer.lab.dataset.manifest import (

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._atomic import csv_rows, replacing
+from recognizer._files import csv_rows, replacing
 from recognizer.errors import DatasetError
 from recognizer.imaging import MIN_HASH_SIDE, Limits, LoadedImage, load_image, perceptual_hash
 from recognizer.imaging.load import DETAIL_SIDE

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from recognizer._atomic import replacing
+from recognizer._files import replacing
 from recognizer.engine import Recognizer
 from recognizer.imaging.thumbnail import draw_heatmap, shrink
 from recognizer.lab.dataset.manifest import Photo

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._atomic import replacing
+from recognizer._files import replacing
 from recognizer.errors import DatasetError, MissingExtraError
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._atomic import make_folder
+from recognizer._files import make_folder
 from recognizer._sqlite import FileKind, SqliteFile
 from recognizer.errors import TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION, model_input

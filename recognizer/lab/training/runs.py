@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from recognizer._atomic import make_folder, replacing
+from recognizer._files import make_folder, replacing
 from recognizer.errors import DatasetError, TrainingError
 from recognizer.lab.dataset.folds import read_folds, stratified_folds
 from recognizer.lab.dataset.manifest import Photo, corrected, fingerprint

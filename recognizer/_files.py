@@ -1,22 +1,38 @@
 """Write a file so that there is the old one or the new one, whole, whatever happens.
 
-Only an earlier file of the same kind is overwritten, never somebody's photo, scan or table.
+Only an earlier file of the same kind is overwritten, never somebody's photo, scan or table. What
+holds files or processes is closed by a ``with`` block.
 """
 
 import csv
 import json
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from csv import DictReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from recognizer.errors import UsageError
 
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Closes(ABC):
+    """Base of classes that are closed at the end of a ``with`` block, however it ends."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is held."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def check_place(path: Path) -> None:
