@@ -15,7 +15,6 @@ from recognizer.model.description import ModelReference
 from recognizer.rows.item_key import former_key
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.records import (
-    CLEAR_PLACE,
     PUT_IMAGE,
     UNSCORED_PLACE,
     Ranking,
@@ -98,11 +97,10 @@ class _ImageWriter:
             **one.stored,
         }
         old = self._at(values["key"])
-        place, was_audited = (old.place, old.is_audited) if old else (CLEAR_PLACE, False)
-        if row.is_pending or place < CLEAR_PLACE or values["listing"] is not None:
+        if row.is_pending or old is not None or values["listing"] is not None:
             self.units.add(values["unit"])
-        audited = ((row.audit is not None, row.sha256), (was_audited, old and old.sha256))
-        self.audited.update(sha256 for is_audited, sha256 in audited if is_audited and sha256)
+        if row.audit is not None and row.sha256 is not None:
+            self.audited.add(row.sha256)
         if old is None:
             values["first"] = max(values["first"], self._after_all(values))
         if old is None or not self._is_settled(row, values, old):
@@ -113,6 +111,7 @@ class _ImageWriter:
 
         What is to be written otherwise is changed in ``values``, and what is in its way moved.
         """
+        self._note_audited(old)
         is_older = self._only_later and old.time > values["time"]
         is_same = old.sha256 == row.sha256 or None in {old.sha256, row.sha256}
         if is_same:
@@ -186,7 +185,10 @@ class _ImageWriter:
 
     def _remove(self, image: _Stored) -> None:
         remove_image(self._database, image.id)
-        if image.is_audited and image.sha256:
+        self._note_audited(image)
+
+    def _note_audited(self, image: _Stored) -> None:
+        if image.is_audited and image.sha256 is not None:
             self.audited.add(image.sha256)
 
     def _change(self, image: int, changes: str, *values: object) -> None:

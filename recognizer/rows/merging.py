@@ -197,8 +197,9 @@ def _drop_returned(file: ScanFile) -> None:
         for image, row in former:
             key = key_of(replace(row, seen=None), file.listing_column)
             if file.select("SELECT 1 FROM image WHERE key = ? AND sha256 = ?", (key, row.sha256)):
+                ((unit,),) = file.select("SELECT unit FROM image WHERE id = ?", (image,))
                 remove_image(database, image)
-                refresh_entries(database, (), [row.sha256 or ""])
+                refresh_entries(database, [unit], [row.sha256 or ""])
 
 
 def _check_times(file: ScanFile) -> None:

@@ -67,7 +67,7 @@ SELECT sha256, iif(status = 'failed', reason, NULL), model.digest, policy.digest
 {_TABLES} WHERE key = ?
 """
 _CHANGED_JSON = ("leads", "why", "regions", "keywords", "item")
-UNSCORED_PLACE, CLEAR_PLACE = 2, 3  # of an image in the queue
+UNSCORED_PLACE = 2  # of an image in the queue; leads come before
 
 
 class Ranking:
