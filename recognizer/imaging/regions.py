@@ -1,0 +1,260 @@
+"""A picture in a picture: the parts of a collage, a screenshot, a page, a photo in a frame.
+
+Whoever composes an image leaves edges that are exactly straight, and margins of one colour. Both
+show in projections (Nagy and Seth, "Hierarchical representation of optically scanned documents",
+ICPR 1984, cut pages the same way). No network looks for them.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Box: TypeAlias = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels; right and bottom are exclusive."""
+
+MAX_PARTS = 9
+
+_SIDE = 240  # cells of the short side in which lines are looked for; 96 find half as many collages
+_SMALLEST = 32  # cells: in less, nothing is looked for
+_STEP, _NOISE = 13, 2  # levels by which the sides of a line differ at least, and that JPEG adds
+_SPAN = 0.65  # share of an image that a line across it shows on
+_AGAIN = 0.57  # the same where one was found: then more are likely
+_INNER = 0.65  # the same of each side of a picture within another
+_RUN = 0.7  # the same of some band of it
+_BANDS = 6  # a line within a box, of a third of its length, takes one of these at least
+_FLAT = 16  # levels between which a margin lies
+_MIN_SIDE, _MIN_AREA = 1 / 12, 1 / 40  # of the image, that a part has
+_FRAMED = 0.45  # share of an image that its margins leave, below which they are a frame
+_SAMPLED = 2  # of the cells along a line, one in so many is looked at
+_MAX_LINES = 8  # in one direction; more are a texture
+_MAX_DEPTH = 4
+_EDGE = 8  # pixels over which the noise of JPEG reaches
+_THREE = np.ones((1, 3), np.uint8)
+
+
+class _Canvas(NamedTuple):
+    """A reduced image, uint8 (h, w), and 1 where a step shows.
+
+    ``across`` is between columns, of one row in two, (h / 2, w); ``down`` between rows, of one
+    column in two, (w / 2, h).
+    """
+
+    gray: NDArray[np.uint8]
+    across: NDArray[np.uint8]
+    down: NDArray[np.uint8]
+
+    def is_part(self, box: Box) -> bool:
+        """Whether a box is large enough to be looked at by itself."""
+        height, width = self.gray.shape
+        wide, high = (box[2] - box[0]) / width, (box[3] - box[1]) / height
+        return bool(min(wide, high) >= _MIN_SIDE and wide * high >= _MIN_AREA)
+
+    def inside(self, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return the steps between columns, and between rows, in a box."""
+        left, top, right, bottom = box
+        rows, columns = (
+            slice(a // _SAMPLED, b // _SAMPLED) for a, b in ((top, bottom), (left, right))
+        )
+        return self.across[rows, left:right], self.down[columns, top:bottom]
+
+
+class Parts(NamedTuple):
+    """The pictures within an image; mostly there are none.
+
+    ``boxes``, at most :data:`MAX_PARTS`, do not overlap. ``is_frame`` says that there is one, and
+    around it nothing but one colour.
+    """
+
+    boxes: tuple[Box, ...] = ()
+    is_frame: bool = False
+
+
+def find_parts(rgb: NDArray[np.uint8]) -> Parts:
+    """Find the pictures within an image, uint8 (h, w, 3), RGB."""
+    height, width = rgb.shape[:2]
+    factor = max(1, min(height, width) // _SIDE)
+    high, wide = height // factor, width // factor
+    if min(high, wide) < _SMALLEST:
+        return Parts()
+    gray = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+    if factor > 1:  # by a whole factor: a line stays within two cells
+        part = gray[: high * factor, : wide * factor]
+        gray = np.asarray(cv2.resize(part, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
+    turned = np.asarray(cv2.transpose(gray), np.uint8)
+    canvas = _Canvas(gray, _steps(gray[::_SAMPLED]), _steps(turned[::_SAMPLED]))
+    trimmed = _trimmed(canvas, (0, 0, wide, high))
+    found = [*_split(canvas, trimmed)]
+    if len(found) == 1 and not _is_framed(canvas, found[0]):
+        return Parts()
+    ends, sides = (wide, high, wide, high), (width, height, width, height)
+    scaled = np.where(np.equal(found, ends), sides, np.multiply(found, factor))
+    boxes = tuple((a, b, c, d) for a, b, c, d in scaled[:MAX_PARTS].tolist())
+    return Parts(boxes, found == [trimmed] and _is_bare(rgb, boxes[0]))
+
+
+def _is_bare(rgb: NDArray[np.uint8], box: Box) -> bool:
+    """Whether all channels are of one value around a box, but for the noise along its edge."""
+    left, top, right, bottom = box
+    margins = (
+        rgb[: max(0, top - _EDGE)],
+        rgb[bottom + _EDGE :],
+        rgb[:, : max(0, left - _EDGE)],
+        rgb[:, right + _EDGE :],
+    )
+    return all(np.ptp(one, axis=(0, 1)).max() <= 2 * _FLAT for one in margins if one.size)
+
+
+def _steps(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return 1 where a column begins that differs from the one before, and most there: (h, w)."""
+    steps = cv2.absdiff(gray[:, 1:], gray[:, :-1])
+    highest = np.asarray(cv2.dilate(steps, _THREE), np.uint8)
+    limit = np.maximum(highest, _STEP + _NOISE + 1) - np.uint8(_NOISE + 1)
+    found = np.zeros(gray.shape, np.uint8)
+    np.greater(steps, limit, out=found[:, 1:].view(np.bool_))
+    return found
+
+
+def _split(canvas: _Canvas, box: Box, depth: int = 0) -> Iterator[Box]:
+    columns, rows = map(_bands, canvas.inside(box))
+    parts: Sequence[Box] = ()
+    if depth < _MAX_DEPTH:
+        parts = _cut(
+            canvas, box, columns.mean(axis=0), rows.mean(axis=0), _AGAIN if depth else _SPAN
+        )
+    if not parts and not depth:
+        parts = _within(
+            canvas, box, *(_peaks(bands.max(axis=0), _RUN) for bands in (columns, rows))
+        )
+    if not parts:
+        yield box
+    for part in parts:
+        yield from _split(canvas, _trimmed(canvas, part), depth + 1)
+
+
+def _bands(steps: NDArray[np.uint8]) -> NDArray[np.floating]:
+    """Return on which share of each band of rows a step shows: (bands, columns)."""
+    high = max(1, len(steps) // _BANDS)
+    bands = steps[: high * _BANDS].reshape(-1, high, steps.shape[1])
+    # Sums of bytes are several times as fast.
+    sums = bands.sum(axis=1, dtype=np.uint8 if high < 256 else np.uint32)
+    return np.asarray(sums / np.float32(high), np.float32)
+
+
+def _trimmed(canvas: _Canvas, box: Box) -> Box:
+    """Return a box without its margins of one colour, if they leave something."""
+    left, top, right, bottom = box
+    gray = canvas.gray[top:bottom, left:right]
+    if not any(_is_flat(line) for line in (gray[0], gray[-1], gray[:, 0], gray[:, -1])):
+        return box
+    begin_y, end_y = _content(gray.min(axis=1), gray.max(axis=1))
+    begin_x, end_x = _content(gray.min(axis=0), gray.max(axis=0))
+    found = (left + begin_x, top + begin_y, left + end_x, top + end_y)
+    return found if canvas.is_part(found) else box
+
+
+def _is_flat(line: NDArray[np.uint8]) -> bool:
+    return int(line.max()) - int(line.min()) <= _FLAT
+
+
+def _content(low: NDArray[np.uint8], high: NDArray[np.uint8]) -> tuple[int, int]:
+    """Return from where to where there is more than the colour of the first line, or the last."""
+    begins = []
+    for lows, highs in ((low, high), (low[::-1], high[::-1])):
+        middle = (int(lows[0]) + int(highs[0])) // 2
+        other = (lows < middle - _FLAT // 2) | (highs > middle + _FLAT // 2)
+        begins.append(int(other.argmax()))  # all alike: nothing is cut
+    return begins[0], len(low) - begins[1]
+
+
+def _is_framed(canvas: _Canvas, box: Box) -> bool:
+    """Whether the margins around a box are wide, or end in a straight line on two sides."""
+    height, width = canvas.gray.shape
+    left, top, right, bottom = box
+    if (right - left) * (bottom - top) <= _FRAMED * width * height:
+        return True
+    across, down = (
+        canvas.inside((0, top, width, bottom))[0],
+        canvas.inside((left, 0, right, height))[1],
+    )
+    lines = [across[:, x].mean() for x in (left, right) if 0 < x < width]
+    lines += [down[:, y].mean() for y in (top, bottom) if 0 < y < height]
+    return sum(bool(line >= _SPAN) for line in lines) >= 2
+
+
+def _cut(
+    canvas: _Canvas,
+    box: Box,
+    columns: NDArray[np.floating],
+    rows: NDArray[np.floating],
+    least: float,
+) -> list[Box]:
+    """Cut a box along the lines from side to side; where there is one, less clear ones count."""
+    left, top, right, bottom = box
+    if max(columns.max(), rows.max()) < least:
+        return []
+    is_upright = columns.max() >= rows.max()
+    x = [left, *(left + at for at in _peaks(columns, least if is_upright else _AGAIN)), right]
+    y = [top, *(top + at for at in _peaks(rows, _AGAIN if is_upright else least)), bottom]
+    parts = [(x1, y1, x2, y2) for y1, y2 in pairwise(y) for x1, x2 in pairwise(x)]
+    return [part for part in parts if part != box and canvas.is_part(part)]
+
+
+def _peaks(values: NDArray[np.floating], least: float) -> list[int]:
+    """Return where values are at least so high, but of neighbours only the highest."""
+    (high,) = np.nonzero(values >= least)
+    found: list[int] = []
+    for at in high[np.argsort(-values[high], kind="stable")].tolist():
+        if at and len(found) < _MAX_LINES and all(abs(at - other) > 2 for other in found):
+            found.append(at)
+    return sorted(found)
+
+
+def _within(canvas: _Canvas, box: Box, columns: list[int], rows: list[int]) -> list[Box]:
+    """Return the largest rectangles inside a box that lines enclose, of which none overlap."""
+    if min(len(columns), len(rows)) < 2:
+        return []
+    left, top, right, bottom = box
+    across, down = canvas.inside(box)
+    x, y = np.array([0, *columns, right - left]), np.array([0, *rows, bottom - top])
+    x1, x2 = np.triu_indices(len(x), 1)
+    y1, y2 = np.triu_indices(len(y), 1)
+    # Of each pair of columns and pair of rows: the share of its weakest side.
+    upright, level = _shares(across, x, y), _shares(down, y, x)
+    share = np.minimum(
+        np.minimum(upright[x1][:, y1, y2], upright[x2][:, y1, y2]),
+        np.minimum(level[y1][:, x1, x2], level[y2][:, x1, x2]).T,
+    )
+    # A side that is the box's own is no line.
+    inner_x, inner_y = (x > 0) & (x < right - left), (y > 0) & (y < bottom - top)
+    lines = (inner_x[x1].astype(int) + inner_x[x2])[:, None] + inner_y[y1] + inner_y[y2]
+    area = (x[x2] - x[x1])[:, None] * (y[y2] - y[y1])
+    is_found = (share >= _INNER) & (lines >= 2) & (area <= 0.9 * area.max())
+    kept: list[Box] = []
+    for p, q in sorted(np.argwhere(is_found).tolist(), key=lambda pair: -area[*pair]):
+        one = (left + x[x1[p]], top + y[y1[q]], left + x[x2[p]], top + y[y2[q]])
+        if canvas.is_part(one) and not any(_overlap(one, other) for other in kept):
+            kept.append(one)
+    return kept
+
+
+def _shares(
+    steps: NDArray[np.uint8], columns: NDArray[np.integer], rows: NDArray[np.integer]
+) -> NDArray[np.floating]:
+    """Return on which share of a column between two rows a step shows: (columns, rows, rows).
+
+    The first and the last column are the ends of the box, which show everywhere.
+    """
+    places = np.minimum(rows // _SAMPLED, len(steps))
+    counts = np.tile(places, (len(columns), 1))
+    before = np.cumsum(steps[:, columns[1:-1]], axis=0, dtype=np.int32)
+    counts[1:-1] = np.vstack([np.zeros_like(before[:1]), before])[places].T
+    lengths = np.maximum(places[None] - places[:, None], 1)
+    return np.asarray((counts[:, None, :] - counts[:, :, None]) / lengths, np.float64)
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return min(a[2], b[2]) > max(a[0], b[0]) + 2 and min(a[3], b[3]) > max(a[1], b[1]) + 2

@@ -1,0 +1,147 @@
+import io
+from collections.abc import Callable, Mapping, Sequence
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from recognizer.imaging.regions import MAX_PARTS, Box, find_parts
+from tests.golden import SAMPLES
+
+RGB = NDArray[np.uint8]
+PHOTOS = [
+    np.asarray(Image.open(path).convert("RGB").resize((352, 264)))
+    for path in sorted(SAMPLES.glob("*.jpg"))
+]
+ROUNDS = 12
+
+
+def _stored(image: RGB, quality: int) -> RGB:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer))
+
+
+def _drawn(rng: np.random.Generator, height: int, width: int) -> RGB:
+    photo = PHOTOS[int(rng.integers(len(PHOTOS)))]
+    photo = photo[:, :: int(rng.choice([-1, 1]))]
+    gain = rng.uniform(0.7, 1.1, 3)  # of another camera in another room
+    return np.asarray((cv2.resize(photo, (width, height)) * gain).clip(0, 255), np.uint8)
+
+
+def _collage(rng: np.random.Generator, rows: int, columns: int) -> tuple[RGB, list[Box]]:
+    """Compose photos with gutters of 0 to 3 % of a colour; return where they are."""
+    height, width = (int(v) for v in rng.integers(150, 300, 2))
+    gap = int(rng.uniform(0, 0.03) * columns * width)
+    size = (rows * (height + gap) - gap, columns * (width + gap) - gap)
+    canvas = np.full((*size, 3), rng.integers(0, 256, 3), np.uint8)
+    boxes = []
+    for row in range(rows):
+        for column in range(columns):
+            y, x = row * (height + gap), column * (width + gap)
+            canvas[y : y + height, x : x + width] = _drawn(rng, height, width)
+            boxes.append((x, y, x + width, y + height))
+    return canvas, boxes
+
+
+def _on_page(rng: np.random.Generator, wide: float, high: float) -> tuple[RGB, list[Box]]:
+    """Put a photo anywhere on a page of one colour that is so many times as large."""
+    canvas = np.full((round(high * 264), round(wide * 352), 3), rng.integers(0, 256, 3), np.uint8)
+    y, x = (int(rng.integers(0, free + 1)) for free in (len(canvas) - 264, canvas.shape[1] - 352))
+    canvas[y : y + 264, x : x + 352] = _drawn(rng, 264, 352)
+    return canvas, [(x, y, x + 352, y + 264)]
+
+
+def _inset(rng: np.random.Generator) -> tuple[RGB, list[Box]]:
+    canvas = _drawn(rng, 600, 800)
+    x, y = int(rng.integers(30, 410)), int(rng.integers(30, 290))
+    canvas[y : y + 270, x : x + 358] = 255
+    canvas[y + 3 : y + 267, x + 3 : x + 355] = _drawn(rng, 264, 352)
+    return canvas, [(x + 3, y + 3, x + 355, y + 267)]
+
+
+def _screenshot(rng: np.random.Generator) -> tuple[RGB, list[Box]]:
+    canvas = np.full((740, 352, 3), 250, np.uint8)
+    canvas[:30] = rng.integers(0, 256, 3)
+    top = int(rng.integers(80, 300))
+    canvas[top : top + 264] = _drawn(rng, 264, 352)
+    for y in range(top + 290, 720, 30):
+        end = (int(rng.integers(100, 330)), y)
+        cv2.line(canvas, (20, y), end, (40, 40, 40), 4)
+    return canvas, [(0, top, 352, top + 264)]
+
+
+def _is_found(box: Box, parts: Sequence[Box]) -> bool:
+    """Whether a part is nearly all of a photo, but perhaps for the photo's own plain margin."""
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    for part in parts:
+        wide = min(box[2], part[2]) - max(box[0], part[0])
+        high = min(box[3], part[3]) - max(box[1], part[1])
+        own = (part[2] - part[0]) * (part[3] - part[1])
+        if min(wide, high) > 0 and wide * high > max(0.9 * own, 0.4 * area):
+            return True
+    return False
+
+
+COMPOSED: Mapping[str, tuple[Callable[[np.random.Generator], tuple[RGB, list[Box]]], float]] = {
+    "collage of 2": (lambda rng: _collage(rng, 1, 2), 0.9),
+    "collage of 2, upright": (lambda rng: _collage(rng, 2, 1), 0.9),
+    "collage of 4": (lambda rng: _collage(rng, 2, 2), 0.8),
+    "collage of 9": (lambda rng: _collage(rng, 3, 3), 0.8),
+    "border": (lambda rng: _on_page(rng, 2, 2), 0.9),
+    "letterbox": (lambda rng: _on_page(rng, 3, 1), 0.9),
+    "page": (lambda rng: _on_page(rng, 3, 3), 0.9),
+    "screenshot": (_screenshot, 0.9),
+    "inset": (_inset, 0.6),
+}
+
+
+@pytest.mark.parametrize("kind", COMPOSED)
+@pytest.mark.parametrize("quality", [95, 60])
+def test_what_was_composed_is_found(kind: str, quality: int) -> None:
+    compose, least = COMPOSED[kind]
+    found = []
+    for seed in range(ROUNDS):
+        image, boxes = compose(np.random.default_rng(seed))
+        parts = find_parts(_stored(image, quality)).boxes
+        assert len(parts) <= MAX_PARTS
+        found += [_is_found(box, parts) for box in boxes]
+    assert np.mean(found) >= least
+
+
+def test_parts_lie_within_the_image_and_apart() -> None:
+    for seed in range(ROUNDS):
+        image, _ = _collage(np.random.default_rng(seed), 3, 3)
+        taken = np.zeros(image.shape[:2], int)
+        for left, top, right, bottom in find_parts(image).boxes:
+            assert 0 <= left < right <= image.shape[1]
+            assert 0 <= top < bottom <= image.shape[0]
+            taken[top + 2 : bottom - 2, left + 2 : right - 2] += 1
+        assert taken.max() == 1
+
+
+@pytest.mark.parametrize("number", range(len(PHOTOS)))
+def test_a_photo_is_left_whole(number: int) -> None:
+    assert find_parts(PHOTOS[number]) == ((), False)
+
+
+def test_a_frame_is_one_colour_around_one_picture() -> None:
+    assert not find_parts(_inset(np.random.default_rng(0))[0]).is_frame
+    page = np.full((528, 704, 3), 128, np.uint8)
+    page[130:394, 180:532] = PHOTOS[0]
+    assert find_parts(_stored(page, 60)).is_frame
+    # What is as light as the margin, but of another colour, is not cut away unseen.
+    gray = cv2.cvtColor(np.array([[[128, 128, 128], [255, 85, 17]]], np.uint8), cv2.COLOR_RGB2GRAY)
+    assert abs(int(gray[0, 0]) - int(gray[0, 1])) < 4
+    page[20:80, 20:120] = (255, 85, 17)
+    assert not find_parts(page).is_frame
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (20, 900), (31, 31), (64, 4000), (4000, 64), (33, 33)])
+@pytest.mark.parametrize("value", [0, 255, None])
+def test_any_size_is_looked_at(shape: tuple[int, int], value: int | None) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*shape, 3)) if value is None else np.full((*shape, 3), value)
+    assert len(find_parts(image.astype(np.uint8)).boxes) <= MAX_PARTS
