@@ -16,8 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torchvision.transforms.v2 import functional as vision
 
-from recognizer.lab.dataset.compose import compose, plain_backdrop, put_photo, several
-from recognizer.lab.dataset.cutout import Cutout, cut_out
 from recognizer.lab.dataset.manifest import BACKDROP_LABELS, Photo
 from recognizer.lab.training import edits
 from recognizer.lab.training.cache import PhotoCache
@@ -25,11 +23,10 @@ from recognizer.lab.training.config import AugmentConfig
 
 RGB = NDArray[np.uint8]
 
-_MIN_COMPOSED_CROP = 0.7  # objects of a composed image may be small: a crop must not lose them
+_MIN_COMPOSED_CROP = 0.7  # a photo in a larger image may be small: a crop must not lose it
 _MAX_CUT = 0.1  # share of a side that is cut off a photo that is hardly changed
 _PLAIN_BACKDROPS = 0.35  # share of the backdrops that are studio paper instead of a photo
 _ALIKE = 0.3  # how often another cell of a product's collage shows one of its kind
-_SEVERAL, _MAX_OBJECTS, _WITH_OTHERS = 0.2, 8, 0.2
 _RECOLOURED, _CONTRAST, _TINT = 0.8, 0.35, 0.05
 
 _LAYOUT = {"collage": 0.09, "frame": 0.08, "screenshot": 0.05}
@@ -64,8 +61,8 @@ _MIN_SHRUNK, _MAX_SHRUNK = 96, 264  # pixels to which photos are reduced, as pla
 class Augmentation:
     """The changes of one recipe for one set of training photos.
 
-    Backdrops and other objects come from these photos, too; ``size`` is the side of the model's
-    input in pixels.
+    Backdrops and the other photos of collages are of these, too; ``size`` is the side of the
+    model's input in pixels.
     """
 
     def __init__(
@@ -93,18 +90,13 @@ class Augmentation:
     def _scene(self, photo: Photo, rgb: RGB, rng: np.random.Generator) -> tuple[RGB, float]:
         """Put a photo into a larger picture; return it and the smallest share that a crop keeps."""
         config, kind = self.config, rng.random()
-        if kind < config.object_prob:
-            if objects := self._objects(photo, rng):
-                composed = compose(self._backdrop(rng), objects, self._others(photo, rng), rng)
-                return composed, _MIN_COMPOSED_CROP
-        elif kind < config.object_prob + config.canvas_prob:
-            return put_photo(rgb, self._backdrop(rng), rng), config.min_crop
-        else:
-            chosen = rng.random() / config.edits if config.edits else 1.0
-            for name, share in _LAYOUT.items():
-                if 0 <= chosen < share:
-                    return self._laid_out(photo, rgb, name, rng), _MIN_COMPOSED_CROP
-                chosen -= share
+        if kind < config.canvas_prob:
+            return edits.put_photo(rgb, self._backdrop(rng), rng), config.min_crop
+        chosen = rng.random() / config.edits if config.edits else 1.0
+        for name, share in _LAYOUT.items():
+            if 0 <= chosen < share:
+                return self._laid_out(photo, rgb, name, rng), _MIN_COMPOSED_CROP
+            chosen -= share
         return rgb, config.min_crop
 
     def _laid_out(self, photo: Photo, rgb: RGB, name: str, rng: np.random.Generator) -> RGB:
@@ -131,26 +123,9 @@ class Augmentation:
             image = _map_levels(image, np.arange(256)[:, None] * gain + rng.uniform(-15, 15))
         return image
 
-    def _objects(self, photo: Photo, rng: np.random.Generator) -> list[Cutout]:
-        first = self._cutout(photo)
-        if first is None or rng.random() >= _SEVERAL:
-            return [] if first is None else [first]
-        alike = self._of_label[photo.label]
-        return several(first, lambda: self._cutout(_any(alike, rng)), _MAX_OBJECTS, rng)
-
-    def _others(self, photo: Photo, rng: np.random.Generator) -> list[Cutout]:
-        if not photo.is_product or not self._ordinary or rng.random() >= _WITH_OTHERS:
-            return []
-        found = [self._cutout(_any(self._ordinary, rng)) for _ in range(int(rng.integers(1, 4)))]
-        return [one for one in found if one is not None]
-
-    def _cutout(self, photo: Photo) -> Cutout | None:
-        mask = self._pictures.mask(photo.sha256)
-        return None if mask is None else cut_out(self._pictures.rgb(photo.sha256), mask)
-
     def _backdrop(self, rng: np.random.Generator) -> RGB:
         if rng.random() < _PLAIN_BACKDROPS:
-            return plain_backdrop(rng)
+            return edits.plain_backdrop(rng)
         return self._pictures.rgb(_any(self._backdrops, rng).sha256)
 
     def _damage(self, image: RGB, rng: np.random.Generator) -> RGB:

@@ -13,14 +13,12 @@ from recognizer._files import make_folder
 from recognizer._sqlite import FileKind, SqliteFile
 from recognizer.errors import TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
-from recognizer.lab.dataset.cutout import find_object
 from recognizer.lab.dataset.manifest import Photo, read_photo
 
 RGB = NDArray[np.uint8]
 
 _TABLES = """
 CREATE TABLE photo (sha256 TEXT PRIMARY KEY, height INTEGER, width INTEGER, rgb BLOB);
-CREATE TABLE object (sha256 TEXT PRIMARY KEY, height INTEGER, width INTEGER, bits BLOB);
 CREATE TABLE feature (maker TEXT, sha256 TEXT, vector BLOB, PRIMARY KEY (maker, sha256))
 """
 _PAGE_BYTES = 65536  # a photo takes some hundred kilobytes
@@ -84,21 +82,6 @@ class PhotoCache(SqliteFile):
         query = "SELECT height, width, rgb FROM photo WHERE sha256 = ?"
         height, width, pixels = self._database.execute(query, (sha256,)).fetchone()
         return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
-
-    def mask(self, sha256: str) -> RGB | None:
-        """Return the mask of the object in a photo, smaller than that; None if there is none."""
-        query = "SELECT height, width, bits FROM object WHERE sha256 = ?"
-        row = self._database.execute(query, (sha256,)).fetchone()
-        if row is None:
-            mask = find_object(self.rgb(sha256))
-            bits = None if mask is None or not mask.any() else np.packbits(mask > 0).tobytes()
-            row = (*(mask.shape if mask is not None else (0, 0)), bits)
-            self._insert("INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?)", [(sha256, *row)])
-        height, width, bits = row
-        if bits is None:
-            return None
-        flat = np.unpackbits(np.frombuffer(bits, np.uint8), count=height * width)
-        return flat.reshape(height, width) * np.uint8(255)
 
     def squares(self, photos: Iterable[Photo], size: int | None = None) -> RGB:
         """Return inputs of a model for photos as they are served, uint8, (N, size, size, 3)."""

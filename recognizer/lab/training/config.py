@@ -22,7 +22,6 @@ class AugmentConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """How often training photos are changed; probabilities from 0 to 1."""
 
     identity_prob: Share = 0.5  # only mirrored, a little cropped and recoloured
-    object_prob: Share = 0.35  # the object, or several of its kind, on another background
     canvas_prob: Share = 0.15  # the photo, smaller, on another one (screenshot, distance)
     min_crop: Share = 0.4  # smallest share of the area that a random crop keeps
     damage: NotNegative = 1.0  # factor on how often photos are blurred, shrunk, noisy, tinted, ...
@@ -135,6 +134,11 @@ def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConf
 
 def config_from_dict(values: Mapping[str, Any], where: str) -> TrainingConfig:
     """Return the configuration that values describe; ``where`` they are from is for messages."""
+    augment = values.get("augment")
+    if (
+        isinstance(augment, dict) and augment.get("object_prob") == 0
+    ):  # a key of 0.3, without effect
+        values = {**values, "augment": {k: v for k, v in augment.items() if k != "object_prob"}}
     try:
         return msgspec.convert(values, TrainingConfig)
     except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""What sellers and platforms do to photos: collages, frames, screenshots, text, stickers.
+"""What sellers and platforms do to photos: other backdrops, collages, screenshots, text, stickers.
 
 What torchvision has (JPEG, blur, noise, hue, perspective) is taken from there, in
 :mod:`recognizer.lab.training.augment`. Pictures are uint8, (height, width, 3), RGB; every draw
@@ -27,6 +27,33 @@ _FONTS = (
     cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
 )
 _LETTERS = np.array([*"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789  !$%-./@:"])
+
+
+def plain_backdrop(rng: np.random.Generator, side: int = 288) -> RGB:
+    """Return a plain colour or a gentle gradient with a little grain: studio paper, dark cloth."""
+    if rng.random() < 0.6:  # near grey, as studios have it
+        first = np.full(3, rng.uniform(0, 255)) + rng.normal(0, 8, 3)
+    else:
+        first = rng.uniform(0, 255, 3)
+    last = first + rng.normal(0, 30) + rng.normal(0, 6, 3)
+    along = np.linspace(0, 1, side)[:, None, None]
+    picture = np.broadcast_to(first * (1 - along) + last * along, (side, side, 3))
+    if rng.random() < 0.5:
+        picture = picture.swapaxes(0, 1)
+    grain = rng.normal(0, rng.uniform(0.5, 6), (side, side, 1))
+    return np.clip(picture + grain, 0, 255).astype(np.uint8)
+
+
+def put_photo(rgb: RGB, backdrop: RGB, rng: np.random.Generator) -> RGB:
+    """Put the whole photo, smaller, on a backdrop that is stretched to its size."""
+    height, width = rgb.shape[:2]
+    scale = rng.uniform(0.5, 0.95)
+    canvas = cv2.resize(backdrop, (width, height), interpolation=cv2.INTER_LINEAR)
+    small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    y = int(rng.integers(height - small.shape[0] + 1))
+    x = int(rng.integers(width - small.shape[1] + 1))
+    canvas[y : y + small.shape[0], x : x + small.shape[1]] = small
+    return np.asarray(canvas, np.uint8)
 
 
 def collage(cells: Sequence[RGB], shape: tuple[int, int], rng: np.random.Generator) -> RGB:

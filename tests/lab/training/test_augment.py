@@ -7,19 +7,17 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from recognizer.lab.dataset.cutout import find_object
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training import edits
 from recognizer.lab.training.augment import OVERLAYS, Augmentation
 from recognizer.lab.training.config import AugmentConfig
-from tests.lab.dataset.test_compose import studio
 
 SHAPES = [(264, 350), (32, 32), (20, 400), (60, 80)]
 PHOTOS = [
     Photo(Path(), str(i), label, "a", "train")
     for i, label in enumerate(["ivory_worked", "ceramic", "listing_other", "ivory_worked"])
 ]
-NONE = AugmentConfig(identity_prob=0, object_prob=0, canvas_prob=0, min_crop=1, damage=0, edits=0)
+NONE = AugmentConfig(identity_prob=0, canvas_prob=0, min_crop=1, damage=0, edits=0)
 
 
 def augmentation(config: AugmentConfig) -> Augmentation:
@@ -27,10 +25,10 @@ def augmentation(config: AugmentConfig) -> Augmentation:
     rgb: Mapping[str, np.ndarray] = {
         p.sha256: rng.integers(0, 256, (*shape, 3), np.uint8)
         for p, shape in zip(PHOTOS, SHAPES, strict=True)
-    } | {"3": studio()}
+    }
     for picture in rgb.values():
         picture.flags.writeable = False  # as the cache's
-    cache: Any = SimpleNamespace(rgb=rgb.__getitem__, mask=lambda s: find_object(rgb[s]))
+    cache: Any = SimpleNamespace(rgb=rgb.__getitem__)
     return Augmentation(config, 48, PHOTOS, cache)
 
 
@@ -39,9 +37,9 @@ def augmentation(config: AugmentConfig) -> Augmentation:
     [
         AugmentConfig(),
         AugmentConfig(identity_prob=1),
-        AugmentConfig(identity_prob=0, object_prob=1, damage=8),
-        AugmentConfig(identity_prob=0, object_prob=0, canvas_prob=1),
-        AugmentConfig(identity_prob=0, object_prob=0, canvas_prob=0, edits=20),
+        AugmentConfig(identity_prob=0, damage=8),
+        AugmentConfig(identity_prob=0, canvas_prob=1),
+        AugmentConfig(identity_prob=0, canvas_prob=0, edits=20),
     ],
 )
 def test_changes_keep_type_and_range_and_depend_on_the_generator_alone(
@@ -58,22 +56,12 @@ def test_changes_keep_type_and_range_and_depend_on_the_generator_alone(
 
 def test_a_photo_may_be_left_nearly_as_it_is() -> None:
     rgb = np.full((60, 80, 3), 120, np.uint8)
-    cache: Any = SimpleNamespace(rgb=lambda _: rgb, mask=lambda _: None)
+    cache: Any = SimpleNamespace(rgb=lambda _: rgb)
     change = Augmentation(AugmentConfig(identity_prob=1), 48, PHOTOS, cache)
     made = [change(PHOTOS[0], np.random.default_rng(seed)) for seed in range(20)]
     assert all(np.ptp(one, axis=(0, 1)).max() <= 8 for one in made)  # by WebP at its worst
     assert {80 < float(one.mean()) < 170 for one in made} == {True}
     assert len({one.tobytes() for one in made}) > 5
-
-
-def test_an_object_is_laid_on_another_background() -> None:
-    change, plain = augmentation(replace(NONE, object_prob=1)), augmentation(NONE)
-    corners = [
-        [one(PHOTOS[3], np.random.default_rng(seed))[0, 0].astype(int) for seed in range(30)]
-        for one in (change, plain)
-    ]
-    spread = [float(np.std(np.stack(found), axis=0).mean()) for found in corners]
-    assert spread[0] > spread[1]
 
 
 EDITS = (edits.frame, edits.screenshot, *(edit for _, edit in OVERLAYS.values()))

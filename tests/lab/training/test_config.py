@@ -5,14 +5,14 @@ import pytest
 
 from recognizer.errors import TrainingError
 from recognizer.lab.training.config import config_from_dict, load_config
-from recognizer.model.bundle import load_bundle
-from recognizer.model.folders import find_bundle
 
 
-def test_the_recipe_of_the_released_model_is_read() -> None:
-    training = load_bundle(find_bundle()).training
-    assert training is not None
-    assert config_from_dict(training.recipe, "bundle.json").name == "wildlife"
+def test_a_recipe_of_an_earlier_version_is_read_if_it_means_the_same() -> None:
+    values = {"photos": 9, "augment": {"min_crop": 0.3, "object_prob": 0.0}}
+    found = config_from_dict(values, "recipe.json")
+    assert (found.photos, found.augment.min_crop) == (9, 0.3)
+    with pytest.raises(TrainingError, match=r"recipe\.json: unknown key 'object_prob'"):
+        config_from_dict({"augment": {"object_prob": 0.35}}, "recipe.json")
 
 
 @pytest.mark.parametrize(
