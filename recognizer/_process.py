@@ -29,7 +29,7 @@ import cv2
 
 from recognizer import errors
 from recognizer._files import Closes
-from recognizer._messages import LOG, MESSAGES
+from recognizer._messages import LOG, silence_libraries
 from recognizer.errors import RecognizerError, UsageError, require_owner
 from recognizer.status import Reason
 
@@ -364,7 +364,7 @@ def _begin_work(connection: Connection) -> queue.SimpleQueue[Any]:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    MESSAGES.listen()  # what C libraries print of a file is not for a terminal
+    silence_libraries()
     # Nor are Pillow's warnings about a file's metadata: a status says what counts.
     warnings.filterwarnings("ignore", module="PIL")
     cv2.setNumThreads(1)  # one worker, one CPU

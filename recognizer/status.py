@@ -54,7 +54,7 @@ class Reason(StrEnum):
     CORRUPT_DATA = "corrupt_data"
     """The pixel data is damaged: ``degraded`` where pixels could be had, else ``failed``."""
     FRAMES_SKIPPED = "frames_skipped"
-    """An animation too long to be sampled to its end (``degraded``)."""
+    """Not all frames of an animation, or pages of a TIFF, were looked at (``degraded``)."""
     TOO_SMALL = "too_small"
     """So few pixels that the scores mean little (``degraded``)."""
     OUT_OF_MEMORY = "out_of_memory"

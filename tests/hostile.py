@@ -307,7 +307,6 @@ HOSTILE: tuple[Hostile, ...] = (
     ),
     *_files(
         *(_DEGRADED, Reason.CORRUPT_DATA),
-        tiff_thousands_of_pages=_many_pages,
         jpeg_zeroed_scan=_zeroed_scan,
         png_zipped_text_bomb_behind_pixels=lambda: _text_png(b"zTXt", b"Comment\0\0" + _ZIPPED),
     ),
@@ -319,12 +318,13 @@ HOSTILE: tuple[Hostile, ...] = (
     *_files(
         *(_DEGRADED, Reason.FRAMES_SKIPPED),
         gif_thousands_of_frames=lambda: gif((1, 1), gif_frame() * 5000),
+        tiff_thousands_of_pages=_many_pages,
+        tiff_ring_of_pages=lambda: tiff(np.array(photo()), next_page=8),
     ),
     *_files(_DEGRADED, Reason.TRUNCATED, gif_broken_later_frame=_broken_later_frame),
     *_files(
         *(_OK, None),
         png_pixels_without_end=lambda: png(32, 32, bytes(80 * 1024 * 1024)),
-        tiff_ring_of_pages=lambda: tiff(np.array(photo()), next_page=8),
         jpeg_cmyk_plain=lambda: cmyk_jpeg(adobe=False),
         png_16_bit_rgb=sixteen_bit_rgb_png,
         tiff_float_not_numbers=lambda: tiff(_NOT_NUMBERS),

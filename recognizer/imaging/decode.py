@@ -15,18 +15,20 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from recognizer._messages import MESSAGES
-from recognizer.imaging.bare import PNG_PARTS, bare_png, check_chunks, image_of_icon
+from recognizer.imaging import color
+from recognizer.imaging.color import Conversion
 from recognizer.imaging.formats import (
-    MAX_PAGES,
     OPENERS,
     SNIFF_BYTES,
     canvas_size,
     count_frames,
+    open_icon,
     open_image,
     orientation_of,
     sniff,
 )
+from recognizer.imaging.frames import Chosen, canvases
+from recognizer.imaging.gif import MAX_FRAMES
 from recognizer.imaging.jpeg import MAX_SCANS, bare_jpeg, outline_jpeg
 from recognizer.imaging.pixels import (
     check_bytes,
@@ -34,8 +36,9 @@ from recognizer.imaging.pixels import (
     check_size,
     kept_frames,
     orient,
-    to_rgb,
+    renderings,
 )
+from recognizer.imaging.png import PNG_PARTS, bare_png, png_chunks
 from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason, Status
 
@@ -43,6 +46,7 @@ _DAMAGED = frozenset({Reason.CORRUPT_HEADER, Reason.CORRUPT_DATA, Reason.TRUNCAT
 _WEBP_BYTES = 16  # a pixel, with the canvases of an animation
 _COEFFICIENT_BYTES = 2
 _MAX_JPEG_HEADER = 1 << 20  # bytes; libjpeg takes a hundred for each segment of a colour profile
+_NCLX = re.compile(rb"(?s)colrnclx(.{4})")  # ISO/IEC 14496-12, section 12.1.5
 _HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
 
 MIN_SIDE = 16  # an image with a short side under this many pixels is scored, but counts as degraded
@@ -50,7 +54,10 @@ MIN_SIDE = 16  # an image with a short side under this many pixels is scored, bu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One decoded frame, by its number from 0: uint8, (height, width, 3), RGB, perhaps reduced."""
+    """One decoded frame, by its number from 0: uint8, (height, width, 3), RGB, perhaps reduced.
+
+    One that viewers show in different ways is there once for each of them.
+    """
 
     index: int
     rgb: NDArray[np.uint8]
@@ -81,7 +88,7 @@ def _loaded(
     size: tuple[int, int],
     orientation: int,
     name: str | None = None,
-    count: int = 1,
+    count: int | None = 1,
     reason: Reason | None = None,
     detail: str | None = None,
 ) -> LoadedImage:
@@ -111,8 +118,6 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
     name = sniff(data[:SNIFF_BYTES])
     if name is None:
         raise Refused(Reason.NOT_AN_IMAGE, "no known magic bytes")
-    if name == "ico":
-        return replace(decode(image_of_icon(data), min_side=min_side, limits=limits), format=name)
     if name == "jpeg":
         return _decode_jpeg(data, min_side, limits)
     if name not in OPENERS:
@@ -131,26 +136,45 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
 
 
 def _decode(data: bytes, name: str, min_side: int, limits: Limits) -> LoadedImage:
-    MESSAGES.take()  # of another image
-    if name == "png":
-        check_chunks(data)
+    chunks = png_chunks(data) if name == "png" else {}
     if canvas := canvas_size(data, name):
         check_size(canvas, limits)
         if name == "webp":  # before it is opened: that makes the canvases
             check_bytes(canvas[0] * canvas[1] * _WEBP_BYTES, canvas, "of a WebP", limits)
     with _refusing(data, name):
-        image = open_image(data, name)
+        image = open_icon(data, limits) if name == "ico" else open_image(data, name)
         check_size(image.size, limits)
         count = count_frames(data, name, image)
     with _refusing():
         check_memory(image, name, count, limits)
-        loaded = _decode_frames(image, name, count, min_side, limits)
-    # What libtiff has printed is an error that it returned as success.
-    damage = find_damage(MESSAGES.take()) if name == "tiff" else None
-    if damage is None or loaded.reason not in {None, Reason.TOO_SMALL}:
-        return loaded
-    reason = decoder_reason(ValueError(damage))
-    return replace(loaded, status=Status.DEGRADED, reason=reason, detail=f"libtiff: {damage}")
+        conversion, flaw = _conversion(data, name, _profile_of(image, data, name), chunks)
+        loaded = _decode_frames(data, image, name, count, min_side, limits, conversion)
+    if flaw and loaded.reason in {None, Reason.TOO_SMALL}:
+        return replace(loaded, status=Status.DEGRADED, reason=Reason.CORRUPT_HEADER, detail=flaw)
+    return loaded
+
+
+def _conversion(
+    data: bytes, name: str, profile: bytes | None, chunks: Mapping[bytes, bytes]
+) -> tuple[Conversion | None, str | None]:
+    # What makes colors those that are shown; or what is wrong with their profile.
+    try:
+        if name == "png":
+            return color.of_png(chunks, profile), None
+        if profile is not None:
+            return color.of_profile(profile), None
+        code = _NCLX.search(data) if name in {"avif", "heic"} else None
+        return (color.of_code(*struct.unpack(">HH", code[1])) if code else None), None
+    except ValueError as error:
+        return None, str(error)
+
+
+def _profile_of(image: Image.Image, data: bytes, name: str) -> bytes | None:
+    if name == "bmp":
+        return color.of_bmp(data)
+    # Browsers ignore that of a GIF; of one that cannot be unpacked Pillow gives None.
+    is_there = "icc_profile" in image.info and name != "gif"
+    return (image.info["icc_profile"] or b"") if is_there else None
 
 
 def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> LoadedImage:
@@ -159,8 +183,9 @@ def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Loaded
     with _refusing():
         image.load()
         orientation = orientation_of(image)
-        rgb = orient(np.asarray(to_rgb(image, min_side)), orientation)
-    return _loaded([Frame(index=0, rgb=rgb)], image.size, orientation)
+        conversion, _ = _conversion(b"", "", _profile_of(image, b"", ""), {})
+        shown = [orient(rgb, orientation) for rgb in renderings(image, min_side, conversion)]
+    return _loaded([Frame(index=0, rgb=rgb) for rgb in shown], image.size, orientation)
 
 
 @contextlib.contextmanager
@@ -201,24 +226,37 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
     if outline.header_bytes > _MAX_JPEG_HEADER:
         data = bare_jpeg(whole, outline)
     with _refusing(data, "jpeg"):
-        height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=False)
+        height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
     check_size((width, height), limits)
     if outline.scans > 1:  # held whole, as coefficients
         needed = width * height * outline.components * _COEFFICIENT_BYTES
         check_bytes(needed, (width, height), f"in {outline.scans} scans", limits)
     want = {"min_height": min(min_side, height), "min_width": min(min_side, width)}
-    reason, detail = None, None
+    conversion, detail = _conversion(data, "jpeg", outline.profile, {})
+    reason = Reason.CORRUPT_HEADER if detail else None
+    mode = "CMYK" if conversion and conversion.mode == "CMYK" else "RGB"
+    if conversion and (mode == "CMYK") != (space in {"CMYK", "YCCK"}):
+        conversion, mode = None, "RGB"  # browsers ignore it, too
     with _refusing():
         try:
-            rgb = simplejpeg.decode_jpeg(data, "RGB", **want, strict=True)
+            pixels = simplejpeg.decode_jpeg(data, mode, **want, strict=True)
         except ValueError as error:
             # libjpeg's warnings: try again without those of the header, and take what it gives.
             reason, detail = _jpeg_reason(error, data), words_of(error)
-            rgb = _recover_jpeg(bare_jpeg(whole, outline), want)
-            check_recovered(rgb, reason, detail)
-    # Its further images (MPO) are previews or the other eye: the first one is the photo.
-    frame = Frame(index=0, rgb=orient(rgb, outline.orientation))
-    return _loaded([frame], (width, height), outline.orientation, "jpeg", 1, reason, detail)
+            pixels = _recover_jpeg(bare_jpeg(whole, outline), want)
+            check_recovered(pixels, reason, detail)
+        shown = [pixels]
+        if conversion:
+            shown = renderings(_jpeg_image(pixels, space), max(pixels.shape), conversion)
+    # Its further images (MPO) are previews or the other eye: browsers show the first one.
+    frames = [Frame(index=0, rgb=orient(rgb, outline.orientation)) for rgb in shown]
+    return _loaded(frames, (width, height), outline.orientation, "jpeg", 1, reason, detail)
+
+
+def _jpeg_image(pixels: NDArray[np.uint8], space: str) -> Image.Image:
+    if pixels.shape[2] == 4:  # encoders invert inks
+        return Image.frombytes("CMYK", pixels.shape[1::-1], np.ascontiguousarray(255 - pixels))
+    return Image.fromarray(pixels[..., 0] if space == "Gray" else pixels)
 
 
 def _recover_jpeg(data: bytes, want: Mapping[str, int]) -> NDArray[np.uint8]:
@@ -236,51 +274,59 @@ def _recover_jpeg(data: bytes, want: Mapping[str, int]) -> NDArray[np.uint8]:
 
 
 def _decode_frames(
-    image: Image.Image, name: str, count: int, min_side: int, limits: Limits
+    data: bytes,
+    image: Image.Image,
+    name: str,
+    count: int,
+    min_side: int,
+    limits: Limits,
+    conversion: Conversion | None,
 ) -> LoadedImage:
     reason, detail = None, None
-    frames: list[Frame] = []
     size, orientation = image.size, orientation_of(image)
     # Frames from the first on: later ones build on earlier ones.
     budget = limits.max_pixels * limits.max_frames
-    reachable = min(count, MAX_PAGES, max(1, budget // (size[0] * size[1])))
-    wanted = kept_frames(size, min_side, limits)
-    if reachable < count:
-        reason, detail = Reason.FRAMES_SKIPPED, f"sampled {reachable} of {count} frames"
-    elif wanted < min(reachable, limits.max_frames):
-        reason, detail = Reason.FRAMES_SKIPPED, f"sampled {wanted} large frames"
-    taken = min(reachable, wanted)  # evenly, from the first to the last
+    reachable = min(count, MAX_FRAMES, max(1, budget // (size[0] * size[1])))
+    reachable = 1 if name == "tiff" else reachable  # viewers show the first page
+    chosen = Chosen(count, kept_frames(size, min_side, limits))
+
+    def render(canvas: Image.Image) -> list[NDArray[np.uint8]]:
+        return [orient(rgb, orientation) for rgb in renderings(canvas, min_side, conversion)]
+
     try:
-        for index in (round(i * (reachable - 1) / max(1, taken - 1)) for i in range(taken)):
-            if count > 1:
-                image.seek(index)
-            if index:  # a page of a TIFF may be of any size and mode
-                check_size(image.size, limits)
-                check_memory(image, name, count, limits)
-            rgb = np.asarray(to_rgb(image, min_side))
-            if index == 0:  # by now an orientation behind the pixels of a PNG was read
-                orientation = orientation_of(image)
-            frames.append(Frame(index=index, rgb=orient(rgb, orientation)))
+        for index, canvas in enumerate(canvases(data, image, name, reachable)):
+            if index and name == "heic":  # the images of which may have any size
+                check_size(canvas.size, limits)
+                check_memory(canvas, name, count, limits)
+            chosen.offer(index, canvas, render)
     except MemoryError:
         raise
     except Refused as refused:  # a later frame
         reason, detail = refused.reason, refused.detail
     except Exception as error:  # the decoders again; what came before it still counts
         reason, detail = decoder_reason(error), words_of(error)
-        if not frames:
+        if not any(chosen.ways.values()):
             salvaged = _salvage(image, min_side)
             if salvaged is None:
                 raise
             check_recovered(salvaged, reason, detail)
-            frames.append(Frame(index=0, rgb=orient(salvaged, orientation)))
-    return _loaded(frames, size, orientation, name, count, reason, detail)
+            chosen.ways = {0: [orient(salvaged, orientation)]}
+    if reason is None and len(chosen.ways) < count:
+        reason, detail = Reason.FRAMES_SKIPPED, f"looked at {len(chosen.ways)} of {count} frames"
+    if name == "tiff" and count > 1:
+        return _loaded(_frames(chosen), size, orientation, name, None, reason, "of several pages")
+    return _loaded(_frames(chosen), size, orientation, name, count, reason, detail)
+
+
+def _frames(chosen: Chosen) -> list[Frame]:
+    return [Frame(index=index, rgb=rgb) for index, ways in chosen.ways.items() for rgb in ways]
 
 
 def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:
     # What Pillow had decoded when it gave up. It does this itself only by a switch of the process.
     image.tile = []  # type: ignore[attr-defined]  # nothing is left to load: what is there stays
     try:
-        return np.asarray(to_rgb(image, min_side))
+        return renderings(image, min_side)[0]
     except MemoryError:
         raise
     except Exception:
@@ -293,7 +339,6 @@ _EARLY_END = re.compile(
 _UNSUPPORTED = re.compile(
     "unsupported|not supported|cannot handle|unknown (?:pixel mode|data organization)"
 )
-_TIFF_ERROR = re.compile(r"JPEGLib: |[\w.]+: (?!Warning, )")
 
 MIN_RECOVERED = 0.5
 """Share of its rows that a damaged image must have to be scored at all.
@@ -326,11 +371,6 @@ def decoder_reason(error: Exception) -> Reason:
     if _UNSUPPORTED.search(words):
         return Reason.UNSUPPORTED_FORMAT
     return Reason.CORRUPT_DATA
-
-
-def find_damage(messages: str) -> str | None:
-    """Return the first error among what libtiff has printed, or warning of libjpeg."""
-    return next((line[:200] for line in messages.splitlines() if _TIFF_ERROR.match(line)), None)
 
 
 def words_of(error: Exception) -> str:

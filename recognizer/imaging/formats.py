@@ -10,7 +10,9 @@ import struct
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from recognizer.imaging.sources import Refused
+from recognizer.imaging.gif import outline_gif
+from recognizer.imaging.pixels import check_size
+from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason
 
 SNIFF_BYTES = 512  # leading bytes for :func:`sniff`: an SVG may begin with a long comment
@@ -24,6 +26,7 @@ OPENERS: dict[str, tuple[str, str]] = {
     "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
     "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
     "avif": ("PIL.AvifImagePlugin", "AvifImageFile"),
+    "ico": ("PIL.IcoImagePlugin", "IcoFile"),
     "heic": ("pillow_heif", "HeifImageFile"),  # an extra; it applies the file's own rotation
 }
 """Format that Pillow decodes -> module, imported with its first file, and class."""
@@ -92,7 +95,7 @@ def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
     """
     if name == "gif":
         outline = outline_gif(data)
-        return outline and outline[:2]
+        return outline.largest if outline else None
     if name != "webp" or len(data) < 30:
         return None
     chunk = data[12:16]
@@ -108,109 +111,47 @@ def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
     return None
 
 
+def open_icon(data: bytes, limits: Limits) -> Image.Image:
+    """Open the largest image of an icon or cursor, a PNG or a bitmap."""
+    from PIL.IcoImagePlugin import IcoFile  # noqa: PLC0415 - few are icons
+
+    icon = IcoFile(io.BytesIO(_ICONS[0] + data[4:]))  # a cursor is the same otherwise
+    start = icon.entry[0].offset
+    if not data.startswith(_MAGIC["png"], start):
+        width, height, _, bits = struct.unpack_from("<iiHH", data, start + 4)
+        check_size((width, abs(height) // 2), limits)  # the mask below it counts, too
+        icon.entry[0] = icon.entry[0]._replace(bpp=bits)
+    image = icon.frame(0)
+    is_mask = image.mode == "RGBA" and not isinstance(image, ImageFile)
+    return image.convert("RGB") if is_mask and not image.getchannel("A").getbbox() else image
+
+
 def count_frames(data: bytes, name: str, image: Image.Image) -> int:
-    """Return how many frames or pages an opened image has, at least 1."""
+    """Return how many frames an opened image has, at least 1; of a TIFF of several pages 2.
+
+    For GIF, Pillow counts them by seeking, and lets a later frame enlarge the canvas unasked; for
+    TIFF, its search for cycles grows with the square of the number of pages.
+    """
     if name == "gif":
         outline = outline_gif(data)
-        return max(1, outline[2] if outline else 1)
+        return max(1, outline.count if outline else 1)
     if name == "tiff":
-        return count_tiff_pages(data)
+        return 2 if image.tag_v2.next else 1  # type: ignore[attr-defined]
     return max(1, int(getattr(image, "n_frames", 1)))
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 if it is missing or out of range.
+    """Return the EXIF orientation as browsers heed it, 1 if it is missing or out of range.
 
-    A TIFF counts as upright: Pillow turns it while loading. A PNG that may carry its EXIF behind
-    the pixels is not asked before it is loaded.
+    They ignore that of a WebP, that in XMP, and one behind the pixels of a PNG. Pillow turns a
+    TIFF while loading; of an AVIF it puts what counts into the EXIF.
     """
-    if image.format == "TIFF":
+    if image.format in {"TIFF", "WEBP"} or "exif" not in image.info:
         return 1
-    if image.format == "PNG" and getattr(image, "tile", None) and "exif" not in image.info:
-        return 1
+    exif = Image.Exif()
     try:
-        value = image.getexif().get(EXIF_ORIENTATION, 1)
+        exif.load(image.info["exif"])
+        value = exif.get(EXIF_ORIENTATION, 1)
     except Exception:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-# --- frames -----------------------------------------------------------------------------
-#
-# Pillow counts them only by seeking through the file: for GIF it lets a later frame enlarge the
-# canvas unasked, and for TIFF its search for cycles grows with the square of the number of pages.
-
-MAX_PAGES = 4096  # pages of a TIFF that are counted, frames of any animation that are decoded
-
-# In all pages of a TIFF: pages may overlap, so the size of the file does not bound them.
-_MAX_TAGS = 200_000
-
-
-def outline_gif(data: bytes) -> tuple[int, int, int] | None:
-    """Return the width and height of the largest canvas of any frame, and the number of frames.
-
-    Return None if the logical screen descriptor is cut off.
-
-    Source: GIF89a specification, sections 17 to 27. As in all decoders, a frame that reaches
-    beyond the logical screen enlarges it.
-    """
-    if len(data) < 13:
-        return None
-    width, height, flags = struct.unpack_from("<HHB", data, 6)
-    position, frames = 13 + _palette_bytes(flags), 0
-    while position < len(data):
-        block = data[position : position + 1]
-        if block == b";":
-            break
-        if block == b"!":
-            position = _past_sub_blocks(data, position + 2)
-        elif block == b",":
-            if position + 10 > len(data):
-                break
-            left, top, wide, high, flags = struct.unpack_from("<HHHHB", data, position + 1)
-            width, height = max(width, left + wide), max(height, top + high)
-            frames += 1
-            # After the palette comes one byte, the initial code size.
-            position = _past_sub_blocks(data, position + 11 + _palette_bytes(flags))
-        else:
-            position += 1  # stray bytes between blocks are skipped
-    return width, height, frames
-
-
-def _palette_bytes(flags: int) -> int:
-    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
-
-
-def _past_sub_blocks(data: bytes, position: int) -> int:
-    while position < len(data) and (length := data[position]):
-        position += 1 + length
-    return position + 1
-
-
-def count_tiff_pages(data: bytes) -> int:
-    """Follow the chain of image file directories, to :data:`MAX_PAGES` + 1 at most.
-
-    Source: TIFF 6.0, section 2; BigTIFF as in libtiff. A chain that ends in a circle or outside
-    the file ends there. Directories with more tags than any photo has raise a ValueError.
-    """
-    order = "<" if data[:2] == b"II" else ">"
-    big = data[2:4] in {b"+\x00", b"\x00+"}
-    count_format, offset_format, tag_bytes = ("Q", "Q", 20) if big else ("H", "I", 12)
-    count_bytes = struct.calcsize(order + count_format)
-    seen: set[int] = set()
-    tags = 0
-    position = 8 if big else 4
-    try:
-        while len(seen) <= MAX_PAGES:
-            (page,) = struct.unpack_from(order + offset_format, data, position)
-            if page == 0 or page in seen:
-                break
-            (entries,) = struct.unpack_from(order + count_format, data, page)
-            seen.add(page)
-            tags += entries
-            if tags > _MAX_TAGS:
-                raise ValueError(f"more than {_MAX_TAGS} tags")
-            position = page + count_bytes + tag_bytes * entries
-    except struct.error:  # the chain leaves the file
-        pass
-    return max(1, len(seen))

@@ -25,14 +25,14 @@ _FRAMES = _BASELINE | _UNUSUAL | {0xC2, 0xC9, 0xCA}
 _TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD})
 _METADATA = frozenset({0xDC, *range(0xE0, 0xF0), 0xFE})
 
-_EXIF, _XMP, _JFIF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"JFIF\0"
-_LABELS = {0xE0: (_JFIF,), 0xE1: (_EXIF, _XMP)}
+_EXIF, _ICC, _JFIF = b"Exif\0\0", b"ICC_PROFILE\0", b"JFIF\0"
+_LABELS = {0xE0: (_JFIF,), 0xE1: (_EXIF,), 0xE2: (_ICC,)}
 _ADOBE = b"Adobe"
 _INTERVAL = b"\xdd\0\4"  # the marker and the length of a restart interval
 _SOUND_JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
 
 _MAX_STEPS = 200_000  # half a second; what metadata is left then stays
-_MAX_LABELLED = 64  # segments of JFIF, EXIF and XMP that are looked at
+_MAX_LABELLED = 300  # segments of JFIF, EXIF and ICC that are looked at; a profile has up to 255
 _MANY = 1000  # segments, after which short ones are passed together
 _SHORT = 128  # bytes
 
@@ -48,6 +48,7 @@ class JpegOutline:
     is_cut: bool  # its data ends before its end marker
     is_unusual: bool  # lossless or hierarchical
     orientation: int  # as in EXIF
+    profile: bytes | None  # of its colors; empty if some of it is missing
 
 
 def outline_jpeg(data: bytes, *, is_whole: bool = False) -> JpegOutline:
@@ -104,17 +105,26 @@ def outline_jpeg(data: bytes, *, is_whole: bool = False) -> JpegOutline:
         is_cut=is_cut,
         is_unusual=frame in _UNUSUAL,
         orientation=_orientation(labelled),
+        profile=_profile(labelled),
     )
 
 
 def _orientation(labelled: Sequence[bytes]) -> int:
-    image = Image.Image()  # it knows how to read either
+    image = Image.Image()
     for segment in labelled:
-        if segment.startswith(_EXIF):
-            image.info["exif"] = image.info.get("exif", b"") + segment[len(_EXIF) :]
-        elif segment.startswith(_XMP):
-            image.info["xmp"] = segment[len(_XMP) :]
-    return orientation_of(image) if image.info else 1
+        if segment.startswith(_EXIF):  # the first one counts
+            image.info.setdefault("exif", segment)
+    return orientation_of(image)
+
+
+def _profile(labelled: Sequence[bytes]) -> bytes | None:
+    # ICC.1:2022, annex B.4: each part has its number, from 1, and how many there are.
+    parts = [segment[len(_ICC) :] for segment in labelled if segment.startswith(_ICC)]
+    if not parts:
+        return None
+    numbered = {part[0]: part[2:] for part in parts if part[1:2] == bytes([len(parts) & 255])}
+    is_whole = sorted(numbered) == list(range(1, len(parts) + 1))
+    return b"".join(numbered[number] for number in sorted(numbered)) if is_whole else b""
 
 
 def bare_jpeg(data: bytes, outline: JpegOutline) -> bytes:
@@ -126,9 +136,9 @@ def bare_jpeg(data: bytes, outline: JpegOutline) -> bytes:
 def _runs(is_labelled: bool, are_kept: bool) -> re.Pattern[bytes]:
     """Return a pattern of short segments and padding, with groups for what is not dropped.
 
-    If ``is_labelled``, it ends in front of segments of JFIF, EXIF and XMP.
+    If ``is_labelled``, it ends in front of segments of JFIF, EXIF and ICC.
     """
-    labels = rb"\xe0\0[\x10-\xff]JFIF\0|\xe1..(?:%b|%b)" % (re.escape(_EXIF), re.escape(_XMP))
+    labels = rb"\xe0\0[\x10-\xff]JFIF\0|\xe1..%b|\xe2..%b" % (re.escape(_EXIF), re.escape(_ICC))
     but = labels if is_labelled else rb"(?!)"
     if are_kept:
         return re.compile(rb"(?s)(?P<kept>(?:%b)*+)" % _padded(_TABLES | _METADATA, but))

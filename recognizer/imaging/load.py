@@ -38,11 +38,12 @@ RGBA.
 PREPROCESSING_VERSION = 2
 """Raised whenever the same bytes would give other model inputs than before.
 
-Version 2: EXIF orientation, alpha on white, the largest reduction (JPEG: a DCT scale; otherwise a
-box filter by a whole factor) that keeps the short side at or above :data:`DETAIL_SIDE` or the
-model's input, whichever is smaller; then the whole image is averaged by area down to that, and
-enlarged to a square where the input is larger. Every pixel counts, so that none can be hidden
-between those that are read (Quiring et al., "Adversarial Preprocessing", USENIX Security 2020).
+Version 2: EXIF orientation, colors in sRGB, alpha on white, the largest reduction (JPEG: a DCT
+scale; otherwise a box filter by a whole factor) that keeps the short side at or above
+:data:`DETAIL_SIDE` or the model's input, whichever is smaller; then the whole image is averaged by
+area down to that, and enlarged to a square where the input is larger. Every pixel counts, so that
+none can be hidden between those that are read (Quiring et al., "Adversarial Preprocessing", USENIX
+Security 2020).
 Nothing is cropped away: in a listing photo the product is often at the edge.
 
 Version 1, of bundles up to wildlife-v6: a bilinear resize without averaging.

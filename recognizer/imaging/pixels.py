@@ -6,10 +6,12 @@ to four times as much where a decoder holds its own canvases or planes.
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from recognizer.imaging.color import Conversion
 from recognizer.imaging.sources import MAX_SIDE, MEBIBYTE, Limits, Refused
 from recognizer.status import Reason
 
@@ -23,6 +25,10 @@ _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT, _PLANAR = 278, 322, 323, 284
 _SAMPLES, _BITS = 277, 258
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _STRIP_PIXELS = 1 << 20
+_MAX_SHIFT = 16  # of 255, in the mean: profiles of cameras and screens shift colors by 10 at most
+_NEARLY, _NEAR_BLACK = 10, 24  # of 255
+_DITHER = 4  # pixels in a row that the eye sees as one
+_MAX_HIDDEN = 0.01  # of the pixels
 _SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
 
 
@@ -99,12 +105,51 @@ def _strip_bytes(image: Any) -> int:
 # --- to RGB ---------------------------------------------------------------------------------------
 
 
-def to_rgb(image: Image.Image, min_side: int) -> Image.Image:
-    """Reduce a Pillow image by a whole factor, as far as ``min_side`` allows, to 8-bit RGB.
+def renderings(
+    image: Image.Image, min_side: int, conversion: Conversion | None = None
+) -> list[NDArray[np.uint8]]:
+    """Return what viewers show of a Pillow image, as 8-bit RGB, reduced as far as ``min_side``.
 
-    Transparent pixels become white. 16-bit values are divided by 257. Floating-point values are
-    taken as 0 to 1 where none is larger than 1, else as 0 to 255; values outside are clipped.
+    The first is in sRGB and on white. If black shows what white hides, there is one on black; if
+    the ``conversion`` to sRGB changes much, the values as stored, for viewers that ignore it or
+    read it in another way. 16-bit values are divided by 257. Floating-point values are taken as 0
+    to 1 where none is larger than 1, else as 0 to 255; values outside are clipped.
     """
+    image = _reduced(image, min_side)
+    stored = image.convert("RGBA" if _has_alpha(image) else "RGB")
+    shown = _on_pages(stored)
+    if conversion and (converted := conversion(image)):
+        as_stored, shown = shown, _on_pages(converted)
+        if cv2.norm(shown[0], as_stored[0], cv2.NORM_L1) > _MAX_SHIFT * shown[0].size:
+            shown += as_stored
+    return shown
+
+
+def _on_pages(image: Image.Image) -> list[NDArray[np.uint8]]:
+    if image.mode != "RGBA" or image.getchannel("A").getextrema() == (255, 255):
+        return [np.asarray(image.convert("RGB"))]
+    colors = ("white", "black") if _needs_black(image) else ("white",)
+    pages = [Image.new("RGBA", image.size, color) for color in colors]
+    for page in pages:
+        page.alpha_composite(image)
+    return [np.asarray(page.convert("RGB")) for page in pages]
+
+
+def _needs_black(image: Image.Image) -> bool:
+    # Where white hides: light areas that are partly transparent, as glass but not as a shadow or
+    # an edge; and an image that is mostly white. A dither counts as partly transparent.
+    pixels = np.asarray(image.reduce(min(_DITHER, *image.size)), np.uint8)
+    alpha = pixels[..., 3]
+    light = pixels[..., :3].max(2) * (alpha / 255.0) > _NEAR_BLACK
+    partly = light & (alpha > _NEARLY) & (alpha < 255 - _NEARLY)
+    if cv2.erode(partly.astype(np.uint8), np.ones((3, 3), np.uint8)).mean() > _MAX_HIDDEN:
+        return True
+    visible = alpha > _NEARLY
+    white = visible & (pixels[..., :3].min(2) > 255 - _NEAR_BLACK)
+    return not visible.all() and 2 * int(white.sum()) > int(visible.sum())
+
+
+def _reduced(image: Image.Image, min_side: int) -> Image.Image:
     if image.mode in WIDE_MODES:
         image = _narrow(image)
     if image.mode in {"P", "PA"} or "transparency" in image.info:
@@ -112,13 +157,8 @@ def to_rgb(image: Image.Image, min_side: int) -> Image.Image:
     elif image.mode in {"1", "La"}:  # neither reduces, nor becomes RGB at once
         image = image.convert("L" if image.mode == "1" else "LA")
     factor = reduction(image.size, min_side)
-    if factor > 1:
-        image = image.reduce(factor)  # a box filter; alpha is premultiplied for it
-    if _has_alpha(image):
-        white = Image.new("RGBA", image.size, "white")
-        white.alpha_composite(image.convert("RGBA"))
-        image = white
-    return image.convert("RGB")
+    # A box filter; alpha is premultiplied for it.
+    return image.reduce(factor) if factor > 1 else image
 
 
 def _has_alpha(image: Image.Image) -> bool:

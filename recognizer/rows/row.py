@@ -51,7 +51,7 @@ class Row:
         format: The image format by its first bytes, in lower case.
         width: Of the upright image, in pixels.
         height: Of the upright image, in pixels.
-        frames: Frames or pages in the file.
+        frames: Frames in the file; null for a TIFF of several pages.
         scores: Label -> calibrated probability, for every label of the model.
         leads: Labels and families over their review threshold, the highest score first.
         family: Family -> probability that one of its products is shown.

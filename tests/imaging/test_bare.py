@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.imaging import bare, load_image
 from recognizer.imaging import jpeg as jpegs
+from recognizer.imaging import load_image
+from recognizer.imaging import png as pngs
 from recognizer.status import Status
 from tests.pictures import encoded, picture
 from tests.pictures import png_chunk as chunk
@@ -145,11 +146,11 @@ def test_a_header_without_end_takes_few_steps(part: bytes, monkeypatch: pytest.M
     pattern = type("Pattern", (), {"search": staticmethod(steps.wrap(jpegs._MARKER.search))})
     monkeypatch.setattr(jpegs, "_MARKER", pattern)
     monkeypatch.setattr(jpegs, "_MAX_STEPS", 5000)
-    monkeypatch.setattr(bare, "_png_chunk", steps.wrap(bare._png_chunk))
+    monkeypatch.setattr(pngs, "_chunk", steps.wrap(pngs._chunk))
     make = jpeg if part.startswith(b"\xff") else png
     data = make(part * (MANY // len(part)))
     found = load_image(data, min_side=48)
-    assert steps.number <= 2 * (bare._MAX_CHUNKS if make is png else 5000) + MANY // 64
+    assert steps.number <= 2 * (pngs._MAX_CHUNKS if make is png else 5000) + MANY // 64
     assert (found.status is Status.DEGRADED) == (found.format == "png")
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from recognizer.imaging import Limits, load_image
 from recognizer.imaging.decode import MIN_RECOVERED
 from recognizer.imaging.formats import sniff
-from recognizer.imaging.pixels import to_rgb
+from recognizer.imaging.pixels import renderings
 from recognizer.status import Reason, Status
 from tests.hostile import (
     animation,
@@ -27,9 +27,9 @@ from tests.hostile import (
     many_scans,
     photo,
     png,
-    png_chunk,
     tiff,
 )
+from tests.imaging.corpus import frames as animation_of
 from tests.pictures import frames
 
 Array = np.ndarray
@@ -84,18 +84,12 @@ STORED = {
 }
 
 
-def _late_exif_png(image: Image.Image, orientation: int) -> bytes:
-    chunk = png_chunk(b"eXIf", exif(orientation)[6:])
-    return encode(image, "PNG").replace(b"\0\0\0\0IEND", chunk + b"\0\0\0\0IEND")
-
-
 TURNED: dict[str, Callable[[Image.Image, int], bytes]] = {
     **{
         name: lambda image, turn, name=name: encode(image, name, exif=exif(turn), quality=95)
-        for name in ("JPEG", "PNG", "WEBP", "AVIF")
+        for name in ("JPEG", "PNG", "AVIF")
     },
     "TIFF": lambda image, turn: encode(image, "TIFF", tiffinfo={274: turn}),
-    "PNG, EXIF behind the pixels": _late_exif_png,
 }
 
 
@@ -105,7 +99,7 @@ def test_whatever_way_it_is_stored_an_image_is_upright(kind: str, orientation: i
     upright = np.array(smooth(960, 640))
     image = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
     data = TURNED[kind](image, orientation)
-    sources = [data] if "behind" in kind or kind == "AVIF" else [data, Image.open(io.BytesIO(data))]
+    sources = [data] if kind == "AVIF" else [data, Image.open(io.BytesIO(data))]
     for source, side in itertools.product(sources, (0, 64)):
         found = load_image(source, min_side=side)
         assert (found.width, found.height) == (960, 640)
@@ -182,11 +176,14 @@ def test_reduced_pictures(name: str, size: tuple[int, int]) -> None:
     assert difference(mine, reference) < 3.0
 
 
-@pytest.mark.parametrize("name", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
+ANIMATED = ["GIF", "WEBP", "PNG", "AVIF"]
+
+
+@pytest.mark.parametrize("name", ANIMATED)
 @pytest.mark.parametrize(("count", "wanted"), [(4, 8), (20, 8), (20, 1), (9, 2)])
-def test_frames_are_sampled_from_the_first_to_the_last(name: str, count: int, wanted: int) -> None:
+def test_the_first_and_the_last_frame_are_looked_at(name: str, count: int, wanted: int) -> None:
     image = load_image(animation(name, count), limits=Limits(max_frames=wanted))
-    assert image.status is Status.OK
+    assert image.reason == (Reason.FRAMES_SKIPPED if count > wanted else None)
     assert image.frame_count == count
     indices = [frame.index for frame in image.frames]
     assert len(indices) == min(count, wanted)
@@ -197,6 +194,46 @@ def test_frames_are_sampled_from_the_first_to_the_last(name: str, count: int, wa
     for frame in image.frames:
         tolerance = {"GIF": 12, "AVIF": 15}.get(name, 0.1)
         assert difference(frame.rgb, np.array(frames(count)[frame.index])) < tolerance
+
+
+HIDDEN = {
+    "the second of 16, for minutes": ([20, 60_000] + [20] * 14, 1),
+    "the fifth of nine": ([100] * 9, 4),
+    "the last of 16, which stays": ([100] * 15 + [20], 15),
+    "in the middle of 40": ([40] * 40, 20),
+    "for a moment": ([200] * 20 + [20] + [200] * 19, 20),
+}
+
+
+@pytest.mark.parametrize("name", ANIMATED)
+@pytest.mark.parametrize("where", HIDDEN)
+def test_a_frame_that_is_unlike_the_others_or_shown_for_long_is_looked_at(
+    where: str, name: str
+) -> None:
+    durations, hidden = HIDDEN[where]
+    image = load_image(animation_of(name, durations, hidden))
+    assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
+    assert len(image.frames) == 8
+    assert hidden in {frame.index for frame in image.frames}
+
+
+def test_the_frames_shown_longest_are_looked_at_though_others_are_more_unlike() -> None:
+    rng = np.random.default_rng(0)
+    noise = [Image.fromarray(rng.integers(0, 256, (32, 48, 3), np.uint8)) for _ in range(24)]
+    alike = [Image.new("RGB", (48, 32), (90, 90, 90 + i)) for i in range(4)]
+    first, *others = [*noise[:12], *alike, *noise[12:]]
+    durations = [40] * 12 + [900] * 4 + [40] * 12
+    options = {"save_all": True, "append_images": others, "duration": durations}
+    image = load_image(encode(first, "WEBP", lossless=True, **options))
+    indices = {frame.index for frame in image.frames}
+    assert len({12, 13, 14, 15} & indices) >= 3
+    assert {0, 27} <= indices
+
+
+def test_of_a_tiff_the_first_page_is_looked_at() -> None:
+    image = load_image(animation("TIFF", 20))
+    assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
+    assert [frame.index for frame in image.frames] == [0]
 
 
 def test_a_long_animation_of_large_frames_is_sampled_as_far_as_the_budget_goes() -> None:
@@ -266,8 +303,8 @@ def test_a_progressive_jpeg_cut_in_a_table_shows_the_scans_before_it() -> None:
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBa", "La", "PA", "YCbCr", "HSV", "I", "F"])
 def test_any_mode_of_pillow_becomes_rgb(mode: str) -> None:
     image = Image.new(mode, (20, 20))
-    assert to_rgb(image, 5).mode == "RGB"
-    assert to_rgb(image, 100).size == (20, 20)
+    assert renderings(image, 5)[0].shape == (5, 5, 3)
+    assert renderings(image, 100)[0].shape == (20, 20, 3)
 
 
 # Hypothesis: whatever the bytes are, there is a status, and no exception.

@@ -1,0 +1,196 @@
+"""Colors as browsers show them: a file's profile, or what a PNG or AVIF says instead, to sRGB.
+
+A profile may hide an image from whoever ignores it, or from whoever heeds it; see
+:func:`recognizer.imaging.pixels.renderings`.
+"""
+
+import io
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+MAX_PROFILE = 4 << 20  # bytes; those of printing presses take up to 3 MB
+
+_MAX_NOISE = 9  # of 255: a gamma of 2.2 differs from sRGB by no more, in the shadows
+_PROBE_STEPS = 17  # values of each channel at which a conversion is compared with sRGB
+_SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+_TAGS, _TAG_BYTES = 132, 12  # of a profile: ICC.1:2022, section 7.3
+_MAX_TAGS = 200
+_STRIP_PIXELS = 1 << 18
+
+_SRGB = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # x and y of white, red, green and blue
+_XY: Mapping[int, tuple[float, ...]] = {
+    1: _SRGB,
+    4: (0.310, 0.316, 0.67, 0.33, 0.21, 0.71, 0.14, 0.08),
+    5: (0.3127, 0.329, 0.64, 0.33, 0.29, 0.6, 0.15, 0.06),
+    6: (0.3127, 0.329, 0.63, 0.34, 0.31, 0.595, 0.155, 0.07),
+    7: (0.3127, 0.329, 0.63, 0.34, 0.31, 0.595, 0.155, 0.07),
+    8: (0.310, 0.316, 0.681, 0.319, 0.243, 0.692, 0.145, 0.049),
+    9: (0.3127, 0.329, 0.708, 0.292, 0.17, 0.797, 0.131, 0.046),
+    10: (1 / 3, 1 / 3, 1, 0, 0, 1, 0, 0),
+    11: (0.314, 0.351, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),
+    12: (0.3127, 0.329, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),
+    22: (0.3127, 0.329, 0.63, 0.34, 0.295, 0.605, 0.155, 0.077),
+}
+"""ITU-T H.273, table 2."""
+
+_SRGB_CURVE, _LINEAR, _PQ, _HLG = 13, 8, 16, 18  # ITU-T H.273, table 3
+_POWERS = {**dict.fromkeys((1, 6, 14, 15), 2.4), 4: 2.2, 5: 2.8, _LINEAR: 1.0, 17: 2.6}
+_CURVES = frozenset({*_POWERS, _SRGB_CURVE, _PQ, _HLG})
+_PQ_WHITE, _HLG_SCALE = 1 / 32, 1.45  # about as Chromium shows them on a usual screen
+_BRADFORD = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """From pixels of a mode (RGB, L or CMYK) to sRGB."""
+
+    mode: str
+    convert: Callable[[Image.Image], Image.Image]
+
+    def __call__(self, image: Image.Image) -> Image.Image | None:
+        """Return an image in sRGB, with its alpha; None if it does not have such pixels."""
+        has_color, is_cmyk = image.mode in {"RGB", "RGBA"}, image.mode == "CMYK"
+        if (self.mode == "CMYK") != is_cmyk or (self.mode == "L" and has_color):
+            return None  # as browsers do
+        alpha = image.getchannel("A") if "A" in image.mode else None
+        converted = self.convert(image if image.mode == self.mode else image.convert(self.mode))
+        if alpha:
+            converted.putalpha(alpha)
+        return converted
+
+
+def _useful(conversion: Conversion) -> Conversion | None:
+    # None if it changes nothing: most profiles are those of sRGB.
+    if conversion.mode == "CMYK":
+        return conversion
+    steps = np.linspace(0, 255, _PROBE_STEPS).round().astype(np.uint8)
+    probe = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(_PROBE_STEPS, -1, 3)
+    if conversion.mode == "L":
+        probe = steps[None, :, None].repeat(3, 2)
+    given = Image.fromarray(probe).convert(conversion.mode)
+    shift = np.asarray(conversion.convert(given), np.int16) - probe
+    return conversion if np.abs(shift).max() > _MAX_NOISE else None
+
+
+@lru_cache(maxsize=16)
+def of_profile(profile: bytes) -> Conversion | None:
+    """Return the conversion by an ICC profile, None for sRGB; raise a ValueError if it is broken.
+
+    It takes up to 0.1 s, and is kept: photos share few profiles.
+    """
+    if len(profile) > MAX_PROFILE:
+        raise ValueError(f"a color profile of {len(profile)} bytes, limit {MAX_PROFILE}")
+    from PIL import ImageCms  # noqa: PLC0415 - most photos have no profile
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(_as_chromium_reads(profile)))
+        mode = _SPACES[source.profile.xcolor_space]
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+        return _useful(Conversion(mode, transform.apply))
+    except Exception as error:  # LittleCMS and Pillow raise all kinds
+        raise ValueError(f"the color profile cannot be used: {error}"[:200]) from error
+
+
+def _as_chromium_reads(profile: bytes) -> bytes:
+    # Chromium ignores the tables of floating-point numbers that LittleCMS prefers, and takes the
+    # second of the usual tables if there is no first.
+    count = min(_MAX_TAGS, int.from_bytes(profile[128:132], "big"))
+    names = range(_TAGS, _TAGS + _TAG_BYTES * count, _TAG_BYTES)
+    tags = {profile[at : at + 4] for at in names}
+    changed = bytearray(profile)
+    for at in names:
+        if changed[at : at + 3] == b"D2B":
+            changed[at : at + 3] = b"xxx"
+        elif b"A2B0" not in tags and changed[at : at + 4] == b"A2B1":
+            changed[at : at + 4] = b"A2B0"
+    return bytes(changed)
+
+
+@lru_cache(maxsize=64)
+def of_code(primaries: int, transfer: int) -> Conversion | None:
+    """Return the conversion by code points of ITU-T H.273, None for sRGB and what is unknown."""
+    if primaries not in _XY or transfer not in _CURVES:
+        return None
+    return _of_light(_curve(transfer), _XY[primaries])
+
+
+@lru_cache(maxsize=64)
+def of_gamma(gamma: float, xy: tuple[float, ...] = _SRGB) -> Conversion | None:
+    """Return the conversion by a PNG's gamma and primaries (PNG, sections 11.3.2.1 and .2)."""
+    return _of_light(np.linspace(0, 1, 256) ** (1 / gamma), xy)
+
+
+def _curve(transfer: int) -> NDArray[np.float64]:
+    v = np.linspace(0, 1, 256)
+    if transfer == _SRGB_CURVE:
+        return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+    if transfer == _PQ:  # ITU-R BT.2100, tables 4 and 5
+        p = v ** (1 / 78.84375)
+        light = np.maximum(p - 0.8359375, 0) / (18.8515625 - 18.6875 * p)
+        return np.minimum(1, light ** (1 / 0.1593017578125) / _PQ_WHITE)
+    if transfer == _HLG:
+        high = (np.exp((v - 0.55991073) / 0.17883277) + 0.28466892) / 12
+        return np.minimum(1, np.where(v <= 0.5, v * v / 3, high) * _HLG_SCALE)
+    return v ** _POWERS[transfer]
+
+
+def _to_xyz(xy: tuple[float, ...]) -> NDArray[np.float64]:
+    # Linear light of these primaries -> XYZ, adapted to the white of sRGB.
+    columns = np.array([[x, y, 1 - x - y] for x, y in zip(xy[2::2], xy[3::2], strict=True)]).T
+    white, wanted = ([w[0] / w[1], 1, (1 - w[0] - w[1]) / w[1]] for w in (xy, _SRGB))
+    scaled: NDArray[np.float64] = columns * np.linalg.solve(columns, white)
+    cones = (_BRADFORD @ wanted) / (_BRADFORD @ white)
+    return np.asarray(np.linalg.inv(_BRADFORD) @ np.diag(cones) @ _BRADFORD @ scaled)
+
+
+def _of_light(curve: NDArray[np.float64], xy: tuple[float, ...]) -> Conversion | None:
+    try:
+        matrix = np.linalg.solve(_to_xyz(_SRGB), _to_xyz(xy)).astype(np.float32)
+    except (ArithmeticError, np.linalg.LinAlgError):
+        return None
+    if not np.isfinite(matrix).all():
+        return None
+    table = curve.astype(np.float32)
+
+    def convert(image: Image.Image) -> Image.Image:
+        pixels = np.array(image)
+        rows = max(1, _STRIP_PIXELS // pixels.shape[1])  # the arithmetic takes several copies
+        for top in range(0, len(pixels), rows):
+            light = np.clip(table[pixels[top : top + rows]] @ matrix.T, 0, 1)
+            v = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+            pixels[top : top + rows] = (v * 255).round()
+        return Image.fromarray(pixels)
+
+    return _useful(Conversion("RGB", convert))
+
+
+def of_png(chunks: Mapping[bytes, bytes], profile: bytes | None) -> Conversion | None:
+    """Return the conversion by the chunks in front of a PNG's pixels, in Chromium's order."""
+    code = chunks.get(b"cICP", b"")
+    if len(code) == 4 and code[2:] == b"\0\1" and code[0] in _XY and code[1] in _CURVES:
+        return of_code(code[0], code[1])
+    if profile is not None:
+        return of_profile(profile)
+    gamma, xy = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
+    value = int.from_bytes(gamma, "big") / 100_000
+    if b"sRGB" in chunks or len(gamma) != 4 or not value > 0:
+        return None
+    if len(xy) != 32:
+        return of_gamma(value)
+    return of_gamma(value, tuple(number / 100_000 for number in struct.unpack(">8I", xy)))
+
+
+def of_bmp(data: bytes) -> bytes | None:
+    """Return the profile that a BMP of version 5 embeds."""
+    if data[14:18] != b"\x7c\0\0\0" or data[70:74] != b"DEBM":
+        return None
+    start, size = struct.unpack_from("<II", data, 126)
+    return data[14 + start : 14 + start + size]

@@ -1,0 +1,449 @@
+"""Small files, made in code, that viewers may show in a way a decoder does not expect.
+
+All show the same scene of four quarters, or hide it; ``CASES`` says how each one is made.
+"""
+
+import base64
+import itertools
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from tests.pictures import cmyk_jpeg, encoded, exif, png_chunk
+
+SIZE = (96, 64)
+_STEPS = 9  # of each channel in a table of colors
+QUARTERS = ((220, 30, 30), (30, 220, 30), (30, 30, 220), (220, 220, 60))
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf='
+    b'"http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+    b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+def scene(mode: str = "RGB", *, size: tuple[int, int] = SIZE) -> Image.Image:
+    """Four quarters of different colours, each darker towards the bottom."""
+    colors = np.array(QUARTERS, np.float64).reshape(2, 2, 3)
+    pixels = colors.repeat(size[1] // 2, 0).repeat(size[0] // 2, 1)
+    shade = np.linspace(1, 0.5, size[1] // 2)
+    pixels *= np.concatenate([shade, shade])[:, None, None]
+    return Image.fromarray(pixels.astype(np.uint8)).convert(mode)
+
+
+def plain(color: int | tuple[int, int, int] = 128) -> Image.Image:
+    """Something harmless."""
+    return Image.new("RGB", SIZE, (color,) * 3 if isinstance(color, int) else color)
+
+
+# --- profiles -------------------------------------------------------------------------------------
+
+
+def srgb() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def swapped() -> bytes:
+    """sRGB with red and blue exchanged."""
+    parts = {b"rXYZ": b"bXYZ", b"bXYZ": b"rXYZ"}
+    profile = srgb()
+    for name in (b"r", b"g", b"b"):
+        assert profile.count(name + b"XYZ") == 1
+    head, table = profile[:132], profile[132:]
+    for at in range(0, 12 * int.from_bytes(profile[128:132], "big"), 12):
+        table = table[:at] + parts.get(table[at : at + 4], table[at : at + 4]) + table[at + 4 :]
+    return head + table
+
+
+def _lab(rgb: Sequence[float]) -> bytes:
+    # Linear light of sRGB -> Lab of the connection space (D50), one byte each.
+    to_xyz = [[0.4361, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7141]]
+    linear = np.asarray(rgb, float) ** 2.2
+    x, y, z = np.cbrt(np.clip(to_xyz @ linear / [0.9642, 1, 0.8249], 0.008856, None))
+    lab = (116 * y - 16) * 2.55, 500 * (x - y) + 128, 200 * (y - z) + 128
+    return bytes(int(np.clip(round(value), 0, 255)) for value in lab)
+
+
+def table_profile(space: bytes, color: Callable[..., Sequence[float]]) -> bytes:
+    """A profile whose pixels are looked up: ``color`` gives RGB, 0 to 1, for each corner."""
+    channels = {b"RGB ": 3, b"CMYK": 4, b"GRAY": 1}[space]
+    ramp = bytes(range(256))
+    steps = np.linspace(0, 1, _STEPS)
+    corners = b"".join(_lab(color(*at)) for at in itertools.product(steps, repeat=channels))
+    identity = struct.pack(">9i", *[65536 * (i % 4 == 0) for i in range(9)])
+    lut = b"mft1\0\0\0\0" + bytes([channels, 3, _STEPS, 0]) + identity
+    lut += ramp * channels + corners + ramp * 3
+    description = b"desc\0\0\0\0" + struct.pack(">I", 2) + b"x\0" + bytes(78)
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
+    tags, body = b"", b""
+    for name, data in ((b"desc", description), (b"wtpt", white), (b"A2B0", lut)):
+        data += bytes(-len(data) % 4)  # noqa: PLW2901
+        tags += struct.pack(">4sII", name, 132 + 36 + len(body), len(data))
+        body += data
+    kind = b"prtr" if space == b"CMYK" else b"mntr"
+    header = struct.pack(">I4sI4s4s4s", 168 + len(body), b"lcms", 0x02400000, kind, space, b"Lab ")
+    header += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28)
+    header += struct.pack(">3i", 63190, 65536, 54061) + bytes(48)
+    return header + struct.pack(">I", 3) + tags + body
+
+
+def inverted() -> bytes:
+    return table_profile(b"RGB ", lambda *rgb: [1 - value for value in rgb])
+
+
+def inks() -> bytes:
+    """CMYK in which cyan ink is yellow, and yellow ink cyan."""
+    return table_profile(b"CMYK", lambda c, m, y, k: [(1 - v) * (1 - k) for v in (y, m, c)])
+
+
+def renamed(profile: bytes, old: bytes, new: bytes) -> bytes:
+    """A profile in which a tag has another name."""
+    assert profile.count(old) == 1
+    return profile.replace(old, new)
+
+
+def ignored_by_browsers() -> bytes:
+    """A profile that inverts, and one of floating-point numbers, which does not, beside it."""
+    profile = renamed(inverted(), b"wtpt", b"D2B0")
+    at = profile.index(b"A2B0") + 4
+    return profile.replace(
+        b"D2B0" + profile[profile.index(b"D2B0") + 4 :][:8], b"D2B0" + profile[at : at + 8]
+    )
+
+
+def cut(profile: bytes) -> bytes:
+    return profile[: len(profile) // 3]
+
+
+def icc(name: str, profile: bytes, mode: str = "RGB", **options: object) -> Callable[[], bytes]:
+    return lambda: encoded(scene(mode), name, icc_profile=profile, quality=95, **options)
+
+
+# --- PNG ------------------------------------------------------------------------------------------
+
+
+def png(*chunks: bytes, image: Image.Image | None = None) -> bytes:
+    """The scene with chunks in front of its pixels."""
+    data = encoded(image or scene(), "PNG")
+    place = data.index(b"IDAT") - 4
+    return data[:place] + b"".join(chunks) + data[place:]
+
+
+def gamma(value: float) -> bytes:
+    return png_chunk(b"gAMA", struct.pack(">I", round(value * 100_000)))
+
+
+def primaries(*xy: float) -> bytes:
+    return png_chunk(b"cHRM", struct.pack(">8I", *(round(value * 100_000) for value in xy)))
+
+
+SWAPPED_PRIMARIES = primaries(0.3127, 0.329, 0.15, 0.06, 0.3, 0.6, 0.64, 0.33)
+SRGB_CHUNK = png_chunk(b"sRGB", b"\0")
+
+
+def cicp(*code: int) -> bytes:
+    return png_chunk(b"cICP", bytes(code))
+
+
+def iccp(profile: bytes) -> bytes:
+    return png_chunk(b"iCCP", b"x\0\0" + zlib.compress(profile))
+
+
+def wide_png(mode: int, *values: Image.Image) -> bytes:
+    """16 bits for each value of grey (0), RGB (2) or RGBA (6)."""
+    channels = np.stack([np.asarray(value, np.uint16) * 257 for value in values], -1)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in channels)
+    head = struct.pack(">IIBBBBB", *SIZE, 16, mode, 0, 0, 0)
+    parts = (b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*part) for part in parts)
+
+
+def behind(chunk: bytes) -> bytes:
+    """The scene with a chunk behind its pixels."""
+    data = encoded(scene(), "PNG")
+    return data[:-12] + chunk + data[-12:]
+
+
+# --- transparency ---------------------------------------------------------------------------------
+
+
+def on_black() -> Image.Image:
+    """White whose transparency is the scene in grey: on white there is nothing to see."""
+    image = Image.new("RGBA", SIZE, "white")
+    image.putalpha(scene("L"))
+    return image
+
+
+def cut_out() -> Image.Image:
+    """The scene as sellers cut it out: opaque, with all around it transparent."""
+    image = Image.new("RGBA", (2 * SIZE[0], 2 * SIZE[1]))
+    image.paste(scene("RGBA"), (SIZE[0] // 2, SIZE[1] // 2))
+    return image
+
+
+def palette_png() -> bytes:
+    """Two colours of a palette are transparent, one wholly, one by half."""
+    image = scene().quantize(16)
+    return encoded(image, "PNG", transparency=bytes([0, 128] + [255] * 14))
+
+
+# --- frames ---------------------------------------------------------------------------------------
+
+
+def frames(name: str, durations: Sequence[int], hidden: int, **options: object) -> bytes:
+    """An animation of grey frames, with the scene as one of them."""
+    images = [plain(90 + 9 * (i % 9)) for i in range(len(durations))]
+    images[hidden] = scene()
+    return encoded(
+        images[0],
+        name,
+        save_all=True,
+        append_images=images[1:],
+        duration=list(durations),
+        **options,
+    )
+
+
+def frame_gif(
+    screen: tuple[int, int], *parts: tuple[tuple[int, int], Image.Image, int, int]
+) -> bytes:
+    """A GIF of frames with a place, a disposal and a transparent colour (or -1), local palettes."""
+    data = b"GIF89a" + struct.pack("<HHBBB", *screen, 0, 0, 0)
+    for place, image, disposal, transparent in parts:
+        single = encoded(image.quantize(8), "GIF")
+        start = 13 + (3 << ((single[10] & 7) + 1))
+        while single[start] == 0x21:
+            start += 2
+            while single[start]:
+                start += 1 + single[start]
+            start += 1
+        palette = single[13 : 13 + (3 << ((single[10] & 7) + 1))]
+        flags = disposal << 2 | (transparent >= 0)
+        data += b"!\xf9\4" + struct.pack("<BHBB", flags, 50, max(0, transparent), 0)
+        data += b"," + struct.pack("<HHHHB", *place, *image.size, 0x80 | single[10] & 7)
+        data += palette + single[start + 10 : -1]
+    return data + b";"
+
+
+def gif_profile() -> bytes:
+    profile = inverted()
+    pieces = [profile[at : at + 255] for at in range(0, len(profile), 255)]
+    blocks = b"".join(bytes([len(piece)]) + piece for piece in pieces)
+    frame = b",\0\0\0\0"
+    extension = b"!\xff\x0bICCRGBG1012" + blocks + b"\0"
+    return encoded(scene().quantize(16), "GIF").replace(frame, extension + frame, 1)
+
+
+def apng(*, default_is_frame: bool) -> bytes:
+    first, *others = [scene(), plain()] if default_is_frame else [plain(), scene(), plain(60)]
+    return encoded(
+        first,
+        "PNG",
+        save_all=True,
+        append_images=others,
+        default_image=not default_is_frame,
+        duration=100,
+    )
+
+
+# --- the rest -------------------------------------------------------------------------------------
+
+
+def segment(data: bytes, marker: int, body: bytes) -> bytes:
+    """A JPEG with one more segment as its first."""
+    return data[:2] + bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body + data[2:]
+
+
+def xmp_jpeg(data: bytes | None = None) -> bytes:
+    xmp = b"http://ns.adobe.com/xap/1.0/\0" + XMP
+    return segment(data or encoded(scene(), "JPEG", quality=95), 0xE1, xmp)
+
+
+def exif_twice() -> bytes:
+    return segment(encoded(scene(), "JPEG", quality=95, exif=exif(3)), 0xE1, exif(6))
+
+
+def thumbnail() -> bytes:
+    """An EXIF thumbnail of another picture."""
+    small = encoded(plain(), "JPEG")
+    head = b"Exif\0\0II*\0\x08\0\0\0\0\0\x0e\0\0\0\3\0"
+    tags = ((0x0103, 3, 1, 6), (0x0201, 4, 1, 56), (0x0202, 4, 1, len(small)))
+    body = b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    return segment(encoded(scene(), "JPEG", quality=95), 0xE1, head + body + small)
+
+
+def icon(*images: tuple[int, bytes]) -> bytes:
+    """An icon of images with the width that its directory claims."""
+    data, at = struct.pack("<HHH", 0, 1, len(images)), 6 + 16 * len(images)
+    for width, image in images:
+        data += struct.pack("<BBBBHHII", width, width * 2 // 3, 0, 0, 1, 32, len(image), at)
+        at += len(image)
+    return data + b"".join(image for _, image in images)
+
+
+def bitmap(image: Image.Image) -> bytes:
+    """A picture of an icon with 32 bits a pixel and an empty mask."""
+    width, height = image.size
+    head = struct.pack("<IiiHHIIiiII", 40, width, 2 * height, 1, 32, 0, 0, 0, 0, 0, 0)
+    pixels = image.convert("RGBA").transpose(Image.Transpose.FLIP_TOP_BOTTOM).tobytes("raw", "BGRA")
+    return head + pixels + bytes(-(-width // 32) * 4 * height)
+
+
+def calibrated_bmp() -> bytes:
+    """A BMP of version 5 with a profile that exchanges red and blue."""
+    data, profile = encoded(scene(), "BMP"), swapped()
+    head = struct.pack("<IiiHHIIiiII", 124, *SIZE, 1, 24, 0, len(data) - 54, 0, 0, 0, 0)
+    head += bytes(16) + b"DEBM" + bytes(36) + bytes(12)
+    head += struct.pack("<IIII", 4, 124 + len(data) - 54, len(profile), 0)
+    start = struct.pack("<2sIII", b"BM", 14 + 124 + len(data) - 54 + len(profile), 0, 14 + 124)
+    return start + head + data[54:] + profile
+
+
+def tiff_pages() -> bytes:
+    return encoded(plain(), "TIFF", save_all=True, append_images=[scene()])
+
+
+# By avifenc, of libavif 1.2, from four quarters.
+_AVIF = {
+    "avif crop": """
+AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAAEUbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAA
+AAAAAAAAAAAAAAAOcGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAE8AAAAfAAAAChpaW5mAAAAAAABAAAA
+GmluZmUCAAAAAAEAAGF2MDFDb2xvcgAAAACTaXBycAAAAHNpcGNvAAAAFGlzcGUAAAAAAAAAYAAAAEAAAAAQcGl4aQAA
+AAADCAgIAAAADGF2MUOBIAAAAAAAE2NvbHJuY2x4AAEADQAGgAAAAChjbGFwAAAAMAAAAAEAAAAgAAAAAQAAABgAAAAB
+////8AAAAAEAAAAYaXBtYQAAAAAAAAABAAEFAQKDBIUAAACEbWRhdBIACgk4GW/+wgIaDSAybRDAAAAotE2rh40lNHpR
++K12pDlinrGkajvRjevkYXQgOIbWD00WYwvbQ+eReehoHNT5rYFl3YMMufe4r8uUlNDsQId6bq/KDDu4FMUV0N8B8Flg
+esA3bwq+egnfqhJEIKFoLecQWz3zM1JKqKg=""",
+    "avif irot, imir, crop": """
+AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAAEobWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAA
+AAAAAAAAAAAAAAAOcGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAFQAAAAfAAAAChpaW5mAAAAAAABAAAA
+GmluZmUCAAAAAAEAAGF2MDFDb2xvcgAAAACnaXBycAAAAIVpcGNvAAAAFGlzcGUAAAAAAAAAYAAAAEAAAAAQcGl4aQAA
+AAADCAgIAAAADGF2MUOBIAAAAAAAE2NvbHJuY2x4AAEADQAGgAAAAChjbGFwAAAAMAAAAAEAAAAgAAAAAQAAABgAAAAB
+////8AAAAAEAAAAJaXJvdAEAAAAJaW1pcgAAAAAaaXBtYQAAAAAAAAABAAEHAQKDBIWGhwAAAIRtZGF0EgAKCTgZb/7C
+AhoNIDJtEMAAACi0TauHjSU0elH4rXakOWKesaRqO9GN6+RhdCA4htYPTRZjC9tD55F56Ggc1PmtgWXdgwy597ivy5SU
+0OxAh3pur8oMO7gUxRXQ3wHwWWB6wDdvCr56Cd+qEkQgoWgt5xBbPfMzUkqoqA==""",
+    "avif linear": """
+AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAA
+AAAAAAAAAAAAAAAOcGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAETAAAAfAAAAChpaW5mAAAAAAABAAAA
+GmluZmUCAAAAAAEAAGF2MDFDb2xvcgAAAABqaXBycAAAAEtpcGNvAAAAFGlzcGUAAAAAAAAAYAAAAEAAAAAQcGl4aQAA
+AAADCAgIAAAADGF2MUOBIAAAAAAAE2NvbHJuY2x4AAEACAAGgAAAABdpcG1hAAAAAAAAAAEAAQQBAoMEAAAAhG1kYXQS
+AAoJOBlv/sICEA0gMm0QwAAAKLRNq4eNJTR6UfitdqQ5Yp6xpGo70Y3r5GF0IDiG1g9NFmML20PnkXnoaBzU+a2BZd2D
+DLn3uK/LlJTQ7ECHem6vygw7uBTFFdDfAfBZYHrAN28KvnoJ36oSRCChaC3nEFs98zNSSqio""",
+}
+
+
+CASES: dict[str, Callable[[], bytes]] = {
+    "jpeg": lambda: encoded(scene(), "JPEG", quality=95),
+    "jpeg exif 6": lambda: encoded(scene(), "JPEG", quality=95, exif=exif(6)),
+    "jpeg xmp 6": xmp_jpeg,
+    "jpeg xmp 6 exif 3": lambda: xmp_jpeg(encoded(scene(), "JPEG", quality=95, exif=exif(3))),
+    "jpeg exif 6 exif 3": exif_twice,
+    "jpeg thumbnail": thumbnail,
+    "jpeg progressive": lambda: encoded(scene(), "JPEG", quality=95, progressive=True),
+    "jpeg grey": lambda: encoded(scene("L"), "JPEG", quality=95),
+    "jpeg cmyk": lambda: encoded(scene("CMYK"), "JPEG", quality=95),
+    "jpeg cmyk adobe": lambda: cmyk_jpeg(adobe=True),
+    "jpeg cmyk bare": lambda: cmyk_jpeg(adobe=False),
+    "jpeg swapped": icc("JPEG", swapped()),
+    "jpeg inverted": icc("JPEG", inverted()),
+    "jpeg inverted exif 6": icc("JPEG", inverted(), exif=exif(6)),
+    "jpeg inverted progressive": icc("JPEG", inverted(), progressive=True),
+    "jpeg srgb": icc("JPEG", srgb()),
+    "jpeg cut profile": icc("JPEG", cut(inverted())),
+    "jpeg profile of inks": icc("JPEG", inks()),
+    "jpeg cmyk profile": icc("JPEG", inks(), "CMYK"),
+    "jpeg cmyk profile of light": icc("JPEG", inverted(), "CMYK"),
+    "jpeg grey profile of light": icc("JPEG", inverted(), "L"),
+    "jpeg grey profile": icc("JPEG", table_profile(b"GRAY", lambda v: [1 - v] * 3), "L"),
+    "jpeg second table": icc("JPEG", renamed(inverted(), b"A2B0", b"A2B1")),
+    "jpeg table for others": icc("JPEG", ignored_by_browsers()),
+    "mpo": lambda: encoded(scene(), "MPO", save_all=True, append_images=[plain()]),
+    "png": png,
+    "png exif 6": lambda: encoded(scene(), "PNG", exif=exif(6)),
+    "png swapped": lambda: png(iccp(swapped())),
+    "png inverted": lambda: png(iccp(inverted())),
+    "png inverted grey": lambda: png(iccp(inverted()), image=scene("L")),
+    "png inverted palette": lambda: png(iccp(inverted()), image=scene().quantize(16)),
+    "png inverted alpha": lambda: png(iccp(inverted()), image=cut_out()),
+    "png cut profile": lambda: png(iccp(cut(inverted()))),
+    "png gamma 1": lambda: png(gamma(1.0)),
+    "png gamma 0.1": lambda: png(gamma(0.1)),
+    "png gamma 0.45455": lambda: png(gamma(0.45455)),
+    "png gamma 0": lambda: png(gamma(0)),
+    "png gamma 1 grey": lambda: png(gamma(1.0), image=scene("L")),
+    "png swapped primaries": lambda: png(SWAPPED_PRIMARIES),
+    "png gamma, swapped primaries": lambda: png(gamma(0.45455), SWAPPED_PRIMARIES),
+    "png srgb, gamma 1": lambda: png(SRGB_CHUNK, gamma(1.0)),
+    "png gamma 1, srgb": lambda: png(gamma(1.0), SRGB_CHUNK),
+    "png inverted, gamma 1": lambda: png(iccp(inverted()), gamma(1.0)),
+    "png srgb, inverted": lambda: png(SRGB_CHUNK, iccp(inverted())),
+    "png cicp linear": lambda: png(cicp(1, 8, 0, 1)),
+    "png cicp pq": lambda: png(cicp(9, 16, 0, 1)),
+    "png cicp hlg": lambda: png(cicp(9, 18, 0, 1)),
+    "png cicp p3": lambda: png(cicp(12, 13, 0, 1)),
+    "png cicp gamma 2.8": lambda: png(cicp(1, 5, 0, 1)),
+    "png cicp film": lambda: png(cicp(8, 1, 0, 1)),
+    "png cicp xyz": lambda: png(cicp(10, 8, 0, 1)),
+    "png cicp narrow": lambda: png(cicp(1, 13, 0, 0)),
+    "png cicp unknown": lambda: png(cicp(2, 2, 0, 1)),
+    "png cicp srgb, inverted": lambda: png(cicp(1, 13, 0, 1), iccp(inverted())),
+    "png cicp behind": lambda: behind(cicp(1, 8, 0, 1)),
+    "png exif 6 behind": lambda: behind(png_chunk(b"eXIf", exif(6)[6:])),
+    "png on black": lambda: encoded(on_black(), "PNG"),
+    "png cut out": lambda: encoded(cut_out(), "PNG"),
+    "png palette": palette_png,
+    "png color key": lambda: png(png_chunk(b"tRNS", struct.pack(">3H", 220, 30, 30))),
+    "png grey key": lambda: png(png_chunk(b"tRNS", struct.pack(">H", 91)), image=scene("L")),
+    "png 16 bits": lambda: wide_png(2, *scene().split()),
+    "png 16 bits grey": lambda: wide_png(0, scene("L")),
+    "png 16 bits alpha": lambda: wide_png(6, *on_black().split()),
+    "png grey alpha": lambda: encoded(on_black().convert("LA"), "PNG"),
+    "apng": lambda: apng(default_is_frame=True),
+    "apng default is no frame": lambda: apng(default_is_frame=False),
+    "webp": lambda: encoded(scene(), "WEBP", quality=95),
+    "webp exif 6": lambda: encoded(scene(), "WEBP", quality=95, exif=exif(6)),
+    "webp xmp 6": lambda: encoded(scene(), "WEBP", quality=95, xmp=XMP),
+    "webp inverted": icc("WEBP", inverted()),
+    "webp on black": lambda: encoded(on_black(), "WEBP", lossless=True),
+    "avif": lambda: encoded(scene(), "AVIF", quality=95),
+    "avif irot": lambda: encoded(scene(), "AVIF", quality=95, exif=exif(6)),
+    "avif imir": lambda: encoded(scene(), "AVIF", quality=95, exif=exif(2)),
+    "avif inverted": icc("AVIF", inverted()),
+    "avif on black": lambda: encoded(on_black(), "AVIF", quality=95),
+    **{name: partial(base64.b64decode, text) for name, text in _AVIF.items()},
+    "gif": lambda: encoded(scene().quantize(16), "GIF"),
+    "gif interlaced": lambda: encoded(scene().quantize(16), "GIF", interlace=1),
+    "gif small frame": lambda: frame_gif((192, 128), ((48, 32), scene(), 0, -1)),
+    "gif large frame": lambda: frame_gif((48, 32), ((0, 0), scene(), 0, -1)),
+    "gif frame outside": lambda: frame_gif((96, 64), ((48, 32), scene(), 0, -1)),
+    "gif transparent": lambda: frame_gif((96, 64), ((0, 0), scene(), 0, 0)),
+    "gif profile": gif_profile,
+    "bmp": lambda: encoded(scene(), "BMP"),
+    "bmp swapped": calibrated_bmp,
+    "bmp alpha": lambda: encoded(on_black(), "BMP"),
+    "icon": lambda: icon((96, encoded(scene(), "PNG"))),
+    "icon of two": lambda: icon((48, bitmap(plain().resize((48, 32)))), (96, bitmap(scene()))),
+    "icon alpha": lambda: icon((96, bitmap(on_black()))),
+    "icon bitmap": lambda: icon((96, bitmap(scene()))),
+    "tiff pages": tiff_pages,
+}
+
+HALF = (SIZE[0] // 2, SIZE[1] // 2)
+ANIMATIONS: dict[str, Callable[[], bytes]] = {
+    f"gif {how}": partial(
+        frame_gif,
+        SIZE,
+        ((0, 0), scene(), disposal, -1),
+        (HALF, plain().resize(HALF), disposal, -1),
+        ((0, 0), scene().resize(HALF), disposal, -1),
+        (HALF, plain(60).resize(HALF), 0, -1),
+    )
+    for how, disposal in {"that keeps": 1, "that clears": 2, "that restores": 3}.items()
+} | {
+    "webp": lambda: frames("WEBP", [100, 20, 300], 1, lossless=True),
+    "png": lambda: frames("PNG", [100, 20, 300], 1),
+    "avif": lambda: frames("AVIF", [100, 20, 300], 1, quality=95),
+}
+"""Files of which all frames are compared."""

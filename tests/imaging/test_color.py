@@ -1,0 +1,106 @@
+"""Profiles and transparency: when an image is scored in more than one way, and when it is not."""
+
+import struct
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from recognizer.imaging import color, load_image
+from recognizer.imaging.color import MAX_PROFILE
+from recognizer.status import Reason, Status
+from tests.imaging import corpus
+from tests.pictures import encoded, scene
+
+
+def drawn(fill: tuple[int, int, int, int], *shadow: tuple[int, int, int, int]) -> Image.Image:
+    """A shape with a smooth edge and perhaps a soft shadow, on nothing."""
+    image = Image.new("RGBA", (1200, 900))
+    draw = ImageDraw.Draw(image)
+    for color_of in shadow:
+        draw.ellipse((300, 500, 1000, 800), fill=color_of)
+    draw.ellipse((200, 100, 900, 700), fill=fill)
+    return image.reduce(4)
+
+
+def dithered() -> Image.Image:
+    """White, and opaque or not, pixel by pixel."""
+    grey = scene(3, (300, 225)).convert("1")
+    image = Image.new("RGBA", grey.size, "white")
+    image.putalpha(grey.convert("L"))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "ways"),
+    [
+        (corpus.cut_out, 1),
+        (lambda: drawn((120, 80, 40, 255)), 1),
+        (lambda: drawn((120, 80, 40, 255), (0, 0, 0, 90)), 1),
+        (lambda: scene(1).convert("RGBA"), 1),
+        (lambda: drawn((255, 250, 245, 255)), 2),
+        (lambda: drawn((120, 80, 40, 120)), 2),
+        (corpus.on_black, 2),
+        (dithered, 2),
+    ],
+    ids=["cut out", "smooth edge", "shadow", "opaque", "white", "glass", "alpha", "dither"],
+)
+@pytest.mark.parametrize("side", [0, 64])
+def test_black_is_tried_where_white_hides(
+    image: Callable[[], Image.Image], ways: int, side: int
+) -> None:
+    data = encoded(image(), "PNG")
+    found = load_image(data, min_side=side)
+    assert (found.status, len(found.frames)) == (Status.OK, ways)
+    assert {frame.index for frame in found.frames} == {0}
+    on_white = Image.new("RGBA", image().size, "white")
+    on_white.alpha_composite(image())
+    plain = load_image(encoded(on_white.convert("RGB"), "PNG"), min_side=side)
+    shift = found.frames[0].rgb.astype(int) - plain.frames[0].rgb
+    assert np.abs(shift).max() <= 2
+
+
+def test_a_profile_of_srgb_is_none() -> None:
+    assert color.of_profile(corpus.srgb()) is None
+    assert color.of_gamma(0.45455) is None
+    assert color.of_code(1, 13) is None
+
+
+def test_a_profile_may_have_255_parts() -> None:
+    profile = corpus.inverted()
+    data = encoded(corpus.scene(), "JPEG", quality=95)
+    size = -(-len(profile) // 255)
+    parts = [profile[at : at + size] for at in range(0, len(profile), size)]
+    for number, part in reversed(list(enumerate(parts, 1))):
+        body = b"ICC_PROFILE\0" + bytes([number, len(parts)]) + part
+        data = corpus.segment(data, 0xE2, body)
+    shown = load_image(data).frames[0].rgb
+    assert np.array_equal(shown, load_image(corpus.CASES["jpeg inverted"]()).frames[0].rgb)
+
+
+def test_a_profile_that_shifts_colors_a_little_gives_one_way() -> None:
+    image = Image.fromarray(np.full((64, 64, 3), (180, 120, 90), np.uint8))
+    wide = corpus.cicp(12, 13, 0, 1)  # Display P3
+    (frame,) = load_image(corpus.png(wide, image=image)).frames
+    assert frame.rgb[0, 0, 0] > 185
+
+
+def bad_profiles() -> dict[str, bytes]:
+    tags = struct.pack(">I", 0xFFFFFFFF)
+    return {
+        "too large": corpus.inverted() + bytes(MAX_PROFILE),
+        "noise": np.random.default_rng(0).bytes(3000),
+        "endless tags": corpus.inverted()[:128] + tags + corpus.inverted()[132:],
+        "of a named color": corpus.inverted()[:16] + b"Lab " + corpus.inverted()[20:],
+    }
+
+
+@pytest.mark.parametrize("name", bad_profiles())
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_a_profile_that_cannot_be_used_is_said(name: str, kind: str) -> None:
+    data = encoded(corpus.scene(), kind, icc_profile=bad_profiles()[name])
+    image = load_image(data)
+    assert (image.status, image.reason) == (Status.DEGRADED, Reason.CORRUPT_HEADER)
+    assert "profile" in str(image.detail)
+    assert len(image.frames) == 1

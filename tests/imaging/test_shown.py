@@ -1,0 +1,161 @@
+"""What Chromium shows is what is scored: a table of formats, by coarse grids of mean colors.
+
+``shown.json`` holds what Chromium showed; where there is a Chromium, it is asked again. After a
+change of the corpus: ``python -m tests.imaging.test_shown``.
+"""
+
+import base64
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recognizer.imaging import Frame, load_image
+from recognizer.status import Reason, Status
+from tests.conftest import CHROMIUM
+from tests.imaging.corpus import ANIMATIONS, CASES
+
+SHOWN = Path(__file__).with_name("shown.json")
+GRID, TOLERANCE = 4, 14  # cells of a side; of 255
+# What Chromium makes of HDR depends on the screen; LittleCMS rounds tables of ink in another way.
+TONES = {"png cicp pq": 35, "png cicp hlg": 35, "jpeg cmyk profile": 24}
+
+DEGRADED = {
+    "jpeg cut profile": Reason.CORRUPT_HEADER,
+    "png cut profile": Reason.CORRUPT_HEADER,
+    "tiff pages": Reason.FRAMES_SKIPPED,
+}
+ON_WHITE = (  # what is on them is the same on any page
+    *("png cut out", "png palette", "png color key", "png grey key", "png inverted alpha"),
+    *("gif small frame", "gif frame outside", "gif transparent"),
+)
+
+IN_CHROMIUM = """async ([data, type]) => {
+    const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
+    const sources = [];
+    if (type) {
+        const decoder = new ImageDecoder({data: bytes, type: type});
+        await decoder.tracks.ready;
+        await decoder.completed;
+        for (let i = 0; i < decoder.tracks.selectedTrack.frameCount; i++)
+            sources.push((await decoder.decode({frameIndex: i})).image);
+    } else {
+        const image = new Image();
+        image.src = "data:application/octet-stream;base64," + data;
+        try { await image.decode(); } catch { return []; }
+        sources.push(image);
+    }
+    const shown = [];
+    for (const source of sources) {
+        const width = source.naturalWidth ?? source.displayWidth;
+        const height = source.naturalHeight ?? source.displayHeight;
+        const result = {size: [width, height]};
+        for (const page of ["white", "black"]) {
+            const canvas = new OffscreenCanvas(width, height);
+            const context = canvas.getContext("2d");
+            context.fillStyle = page;
+            context.fillRect(0, 0, width, height);
+            context.drawImage(source, 0, 0);
+            const pixels = context.getImageData(0, 0, width, height).data;
+            const sums = new Array(GRID * GRID * 3).fill(0);
+            for (let i = 0; i < width * height; i++) {
+                const row = Math.floor(Math.floor(i / width) * GRID / height);
+                const cell = row * GRID + Math.floor((i % width) * GRID / width);
+                for (let channel = 0; channel < 3; channel++)
+                    sums[cell * 3 + channel] += pixels[4 * i + channel];
+            }
+            const count = width * height / GRID / GRID;
+            result[page] = sums.map((s) => Math.round(s / count).toString(16).padStart(2, "0"));
+            result[page] = result[page].join("");
+        }
+        if (result.black == result.white) delete result.black;
+        shown.push(result);
+    }
+    return shown;
+}""".replace("GRID", str(GRID))
+
+
+def ask(browser: Any) -> dict[str, list[Any]]:
+    """Return what Chromium shows of each file: for each frame its size and a grid for each page."""
+    page = browser.new_page()
+    page.route("**", lambda route: route.fulfill(body="", content_type="text/html"))
+    page.goto("https://localhost/")  # frames are decoded in a secure context only
+    shown = {}
+    for name, make in {**CASES, **animations()}.items():
+        kind = f"image/{name.split()[1]}" if name.startswith("frames ") else ""
+        shown[name] = page.evaluate(IN_CHROMIUM, [base64.b64encode(make()).decode(), kind])
+    page.close()
+    return shown
+
+
+def animations() -> dict[str, Any]:
+    return {f"frames {name}": make for name, make in ANIMATIONS.items()}
+
+
+def grid(rgb: np.ndarray) -> np.ndarray:
+    height, width = rgb.shape[:2]
+    cells = rgb.reshape(GRID, height // GRID, GRID, width // GRID, 3)
+    return cells.mean((1, 3)).ravel()
+
+
+def differs(frames: Sequence[Frame], wanted: str) -> float:
+    """The largest difference of any cell, of the frame that is most like it."""
+    cells = np.frombuffer(bytes.fromhex(wanted), np.uint8).astype(float)
+    return min(float(np.abs(grid(frame.rgb) - cells).max()) for frame in frames)
+
+
+EXPECTED: dict[str, list[Any]] = json.loads(SHOWN.read_text()) if SHOWN.exists() else {}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_chromium_shows_is_scored(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = load_image(CASES[name]())
+    assert image.reason == DEGRADED.get(name), image.detail
+    assert image.status is not Status.FAILED
+    tolerance = TONES.get(name, TOLERANCE)
+    for shown in EXPECTED[name]:
+        assert [image.width, image.height] == shown["size"]
+        assert differs(image.frames, shown["white"]) <= tolerance
+        if "black" in shown and name not in ON_WHITE:
+            assert differs(image.frames, shown["black"]) <= tolerance
+
+
+@pytest.mark.parametrize("name", ANIMATIONS)
+def test_each_frame_is_scored_as_chromium_shows_it(name: str) -> None:
+    image = load_image(ANIMATIONS[name]())
+    assert image.status is Status.OK
+    expected = EXPECTED[f"frames {name}"]
+    assert image.frame_count == len(expected)
+    for index, shown in enumerate(expected):
+        frames = [frame for frame in image.frames if frame.index == index]
+        assert differs(frames, shown["white"]) <= TOLERANCE
+
+
+def test_chromium_shows_what_the_table_says(browser: Any) -> None:
+    changed = []
+    for name, shown in ask(browser).items():
+        assert [frame["size"] for frame in shown] == [frame["size"] for frame in EXPECTED[name]]
+        for now, then in zip(shown, EXPECTED[name], strict=True):
+            for page in ("white", "black"):
+                one, other = (bytes.fromhex(s.get(page, s["white"])) for s in (now, then))
+                if max(abs(a - b) for a, b in zip(one, other, strict=True)) > TOLERANCE:
+                    changed.append((name, page))
+    assert changed == []
+
+
+if __name__ == "__main__":
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        SHOWN.write_text(
+            "{\n"
+            + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in ask(chromium).items())
+            + "\n}\n"
+        )
