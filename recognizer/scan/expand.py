@@ -13,13 +13,14 @@ from typing import BinaryIO, cast
 
 from recognizer.errors import UsageError
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
-from recognizer.imaging.sources import Refused, open_regular, refusal
+from recognizer.imaging.sources import Refused, refusal
 from recognizer.rows.item_key import MEMBER
 from recognizer.rows.scanfile import is_open_here
 from recognizer.scan.archives import grouped
 from recognizer.scan.bounds import Bounds
 from recognizer.scan.containers import Containers
 from recognizer.scan.items import (
+    ArchiveMember,
     Container,
     FileLocation,
     Item,
@@ -32,7 +33,7 @@ from recognizer.scan.items import (
     table_format,
 )
 from recognizer.scan.options import ScanOptions
-from recognizer.scan.stores import BUCKET_SCHEMES, Store
+from recognizer.scan.stores import BUCKET_SCHEMES, Store, opened
 from recognizer.scan.tables import Opening, Roots, column_names
 from recognizer.status import Reason
 
@@ -167,13 +168,21 @@ class _Expansion:
         if not (table_format(name) or has_archive_suffix(name)):
             yield Item(location)
             return
+        # Browsers show a photo that has an archive behind it, whatever its name is.
+        is_image = has_archive_suffix(name) and _begins_as_image(location)
+        if is_image:
+            yield Item(location)
         opening = Opening(
             container=location,
             options=self.options,
             roots=Roots.of(location, self.folders, self.options.access),
             is_only_source=len(self.names) == 1 and self.names[0] == name,
         )
-        yield from grouped(self.containers.items(opening, self.skipped), self.skipped)
+        for item in grouped(self.containers.items(opening, self.skipped), self.skipped):
+            if is_image and item.source == name:  # what is wrong with the archive: a row of its own
+                place = ArchiveMember(container=location, name="", offset=0, packed_size=0, size=0)
+                item = replace(item, location=place)  # noqa: PLW2901
+            yield item
 
     def _below_url(self, place: StoreObject) -> Iterator[Item]:
         store = Store(place)
@@ -215,9 +224,13 @@ def _is_image(path: str) -> bool:
     if has_image_suffix(path) or has_archive_suffix(path):
         return True
     with suppress(Refused, OSError):
-        if not is_open_here(path):
-            with open_regular(path) as file:
-                return sniff(file.read(SNIFF_BYTES)) is not None
+        return not is_open_here(path) and _begins_as_image(FileLocation(path))
+    return False
+
+
+def _begins_as_image(location: Container) -> bool:
+    with suppress(Refused, OSError), opened(location) as file:
+        return sniff(file.read(SNIFF_BYTES)) is not None
     return False
 
 

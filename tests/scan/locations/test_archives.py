@@ -271,3 +271,18 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     data = path.read_bytes().replace(struct.pack("<I", 10 << 20), struct.pack("<I", 1000))
     path.write_bytes(data)
     assert set(contents(path).values()) == {Reason.CORRUPT_CONTAINER}
+
+
+@pytest.mark.parametrize("is_archive", [True, False])
+def test_an_archive_that_begins_as_an_image_is_an_image_too(
+    tmp_path: Path, is_archive: bool
+) -> None:
+    """Browsers show it, whatever its name is."""
+    path = make_zip(tmp_path / "photo.zip", [("b.jpg", BLUE)])
+    path.write_bytes(RED + path.read_bytes() * is_archive)
+    image, rest = expand([path])
+    assert (image.source, image.reason) == (str(path), None)
+    if is_archive:
+        assert (rest.source, read(rest)) == (f"{path}!/b.jpg", BLUE)
+    else:
+        assert (rest.source, rest.reason) == (f"{path}!/", Reason.CORRUPT_CONTAINER)
