@@ -5,25 +5,28 @@ import hashlib
 import os
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
+import numpy as np
 from PIL import Image
 
 from recognizer._files import Closes
 from recognizer._process import DiedError, ProcessPool, defect
-from recognizer.engine import DecisionMaker, Recognizer
+from recognizer.engine import DecisionMaker, Explanation, Recognizer
 from recognizer.errors import RecognizerError, UsageError
-from recognizer.imaging import ImageSource, Limits
+from recognizer.imaging import ImageSource, Limits, load_image
 from recognizer.imaging.load import read_bytes
 from recognizer.imaging.sources import Refused
+from recognizer.imaging.thumbnail import Thumbnail, shrink
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.session import log_fallback
 from recognizer.prediction import Prediction
-from recognizer.status import DEADLY, Status
+from recognizer.status import DEADLY, Reason, Status
 
 SERVICE_LIMITS = Limits(max_pixels=25_000_000)
 """Default limits of a service: more than any camera's photo of a listing."""
@@ -74,7 +77,7 @@ class GuardedRecognizer(Closes, DecisionMaker):
         make = partial(Recognizer, loaded, threads=1, limits=limits)
         make = partial(make, provider=provider, allow_fallback=allow_fallback)
         pool = ProcessPool(
-            make, _predict, processes=processes, timeout=timeout, memory_limit=memory_limit
+            make, _work, processes=processes, timeout=timeout, memory_limit=memory_limit
         )
         pool.start()
         if pool.provider != provider:
@@ -117,22 +120,51 @@ class GuardedRecognizer(Closes, DecisionMaker):
         with self._lock:
             return self._pool.stats() | counts | self._answered
 
-    def _submit(self, image: ImageSource) -> tuple[Future[Prediction], str | None]:
+    def explain(self, image: ImageSource, label: str | None = None) -> Explanation:
+        """Show where a score comes from, as :meth:`Recognizer.explain` does.
+
+        It raises as :meth:`predict`, and a UsageError for a label that the model does not have.
+        """
+        try:
+            found: Explanation = self._pool.submit((_explain, self._plain(image), label)).result()
+        except (DiedError, Refused) as error:
+            return _unexplained(error.reason, str(error), label)
+        return found
+
+    def thumbnail(
+        self, image: ImageSource, side: int, frame: int | None = None
+    ) -> Thumbnail | None:
+        """Return a JPEG of the first frame, or another one by its number, upright.
+
+        Its longer side has at most ``side`` pixels. None if the image cannot be decoded. It raises
+        as :meth:`predict`.
+        """
+        try:
+            request = (_thumbnail, self._plain(image), side, frame)
+            found: Thumbnail | None = self._pool.submit(request).result()
+        except (DiedError, Refused):
+            return None
+        return found
+
+    def _plain(self, image: ImageSource) -> ImageSource:
+        """Return bytes or a path, which a process can be sent."""
         if isinstance(image, Image.Image):
             raise UsageError("a Pillow image is decoded already: give its bytes")
         if hasattr(image, "read"):
-            try:
-                image = read_bytes(image, self._limits)
-            except Refused as refused:
-                answered: Future[Prediction] = Future()
-                answered.set_result(
-                    Prediction(status=Status.FAILED, reason=refused.reason, detail=refused.detail)
-                )
-                return answered, None
-        if isinstance(image, bytearray | memoryview):
-            image = bytes(image)
+            return read_bytes(image, self._limits)
+        return bytes(image) if isinstance(image, bytearray | memoryview) else image
+
+    def _submit(self, image: ImageSource) -> tuple[Future[Prediction], str | None]:
+        try:
+            image = self._plain(image)
+        except Refused as refused:
+            answered: Future[Prediction] = Future()
+            answered.set_result(
+                Prediction(status=Status.FAILED, reason=refused.reason, detail=refused.detail)
+            )
+            return answered, None
         sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None
-        return self._pool.submit((image, sha256)), sha256
+        return self._pool.submit((_predict, image, sha256)), sha256
 
     def _answer(self, future: Future[Prediction], sha256: str | None) -> Prediction:
         try:
@@ -148,10 +180,15 @@ class GuardedRecognizer(Closes, DecisionMaker):
         return replace(prediction, sha256=prediction.sha256 or sha256, bundle_digest=digest)
 
 
-def _predict(
-    recognizer: Recognizer, request: tuple[ImageSource, str | None], _: object
-) -> Prediction:
-    image, sha256 = request
+# --- in the processes -----------------------------------------------------------------------------
+
+
+def _work(recognizer: Recognizer, request: tuple[Callable[..., Any], Any], _: object) -> Any:
+    work, *arguments = request
+    return work(recognizer, *arguments)
+
+
+def _predict(recognizer: Recognizer, image: ImageSource, sha256: str | None) -> Prediction:
     try:
         loaded = recognizer.load_image(image, sha256=sha256)
         (scored,) = recognizer.score_loaded([loaded])
@@ -161,3 +198,35 @@ def _predict(
         reason, detail = defect(error)
         return Prediction(status=Status.FAILED, reason=reason, detail=detail)
     return scored.prediction
+
+
+def _explain(recognizer: Recognizer, image: ImageSource, label: str | None) -> Explanation:
+    try:
+        return recognizer.explain(image, label)
+    except RecognizerError:
+        raise
+    except Exception as error:
+        return _unexplained(*defect(error), label)
+
+
+def _unexplained(reason: Reason, detail: str | None, label: str | None) -> Explanation:
+    return Explanation(
+        prediction=Prediction(status=Status.FAILED, reason=reason, detail=detail),
+        label=label,
+        heatmap=np.zeros((0, 0), np.float32),
+        regions=(),
+        rgb=np.zeros((0, 0, 3), np.uint8),
+    )
+
+
+def _thumbnail(
+    recognizer: Recognizer, image: ImageSource, side: int, frame: int | None
+) -> Thumbnail | None:
+    try:
+        frames = load_image(image, min_side=side, limits=recognizer.limits).frames
+        chosen = next((one for one in frames if one.index == frame), next(iter(frames), None))
+        return None if chosen is None else shrink(chosen.rgb, side, chosen.index)
+    except RecognizerError:
+        raise
+    except Exception:  # as for predictions, which say so: nothing can be shown of it
+        return None

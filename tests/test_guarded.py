@@ -77,6 +77,37 @@ def test_an_accident_costs_one_answer(
     assert guarded.decide(bad, Policy()).decision == "unscored"
 
 
+def test_a_score_is_explained_and_a_thumbnail_is_made_elsewhere(
+    guarded: GuardedRecognizer, tiny_bundle: Path
+) -> None:
+    plain = Recognizer.load(tiny_bundle)
+    for image, label in ((RED, None), (io.BytesIO(RED), "ivory_worked"), (b"no image", None)):
+        found, expected = guarded.explain(image, label), plain.explain(RED, label)
+        if image == b"no image":
+            expected = plain.explain(image)
+        assert (found.label, found.regions) == (expected.label, expected.regions)
+        assert found.prediction == expected.prediction
+        np.testing.assert_array_equal(found.heatmap, expected.heatmap)
+        np.testing.assert_array_equal(found.rgb, expected.rgb)
+    with pytest.raises(UsageError, match="no label 'tusk'"):
+        guarded.explain(RED, "tusk")
+    frames = [picture("blue"), picture("red")]
+    gif = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    made = guarded.thumbnail(gif, 32, 1)
+    assert (made.frame, max(made.width, made.height)) == (1, 32)
+    assert guarded.thumbnail(RED, 32).frame == 0
+    for bad in (b"no image", b"", io.BytesIO(bytes(200_000))):
+        assert guarded.thumbnail(bad, 32) is None
+    assert guarded.explain(io.BytesIO(bytes(200_000))).prediction.reason is Reason.TOO_MANY_BYTES
+
+
+@pytest.mark.parametrize("accident", [engines.EXITS, engines.RAISES])
+def test_an_accident_costs_one_explanation(guarded: GuardedRecognizer, accident: bytes) -> None:
+    bad = guarded.explain(RED + accident)
+    assert (bad.prediction.status, bad.heatmap.size, bad.rgb.size) == (Status.FAILED, 0, 0)
+    assert guarded.explain(RED).heatmap.size
+
+
 def test_an_image_is_not_blamed_for_a_process_that_died_before(guarded: GuardedRecognizer) -> None:
     before = guarded.predict(RED)
     for child in [*guarded._pool._children]:

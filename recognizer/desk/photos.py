@@ -7,14 +7,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from functools import cache, partial
-from typing import NamedTuple
+from functools import cache
 
 from recognizer._files import Closes
-from recognizer._process import DiedError, ProcessPool
-from recognizer.engine import Recognizer
 from recognizer.errors import RecognizerError, UsageError
-from recognizer.imaging import Limits, load_image
+from recognizer.guarded import GuardedRecognizer
+from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
@@ -75,14 +73,9 @@ class Photos(Closes):
         self._file = file
         self._read = read
         self.bundles = {bundle.digest: bundle for bundle in bundles}
-        self._pool = ProcessPool(
-            partial(_Decoder, self.bundles),
-            _Decoder.answer,
-            processes=_PROCESSES,
-            timeout=_TIMEOUT,
-            memory_limit=_MEMORY_LIMIT,
-        )
-        self._asked: dict[_Request, Future[Thumbnail | str]] = {}
+        self._recognizers: dict[str, GuardedRecognizer] = {}
+        self._starting = threading.Lock()
+        self._asked: dict[tuple[object, ...], Future[Thumbnail]] = {}
         self._asking = threading.Lock()
 
     @property
@@ -95,7 +88,9 @@ class Photos(Closes):
             return None
 
     def close(self) -> None:
-        self._pool.close()
+        with self._starting:
+            for one in self._recognizers.values():
+                one.close()
 
     def picture(self, image: int, row: Row, kind: str, label: str = "") -> tuple[bytes, str]:
         """Return a picture of an image and its media type, by the image's number and row.
@@ -132,26 +127,61 @@ class Photos(Closes):
         if label not in bundle.label_names:
             raise Unavailable("no_heatmap")
         threshold = heat_threshold(row, bundle, label, self.policy)
-        request = _Request(data, SIDES["heat"], None, bundle.digest, label, threshold)
-        return self._ask(request).jpeg, _JPEG
+
+        def draw() -> Thumbnail:
+            try:
+                found = self._recognizer(bundle).explain(data, label)
+            except RecognizerError as error:
+                raise Unavailable("no_heatmap") from error
+            if not found.heatmap.size:
+                raise Unavailable("photo_undecoded")
+            return shrink(draw_heatmap(found.rgb, found.heatmap, threshold), SIDES["heat"], 0)
+
+        return self._once((row.sha256, label, threshold), draw).jpeg, _JPEG
 
     def _decoded(self, row: Row, data: bytes, side: int) -> Thumbnail:
         frame = row.regions[0].frame if row.regions else None
-        return self._ask(_Request(data, side, frame))
+        bundle = self.bundles.get(row.model.digest) or next(iter(self.bundles.values()), None)
 
-    def _ask(self, request: _Request) -> Thumbnail:
+        def shrunk() -> Thumbnail:
+            try:
+                made = self._recognizer(bundle).thumbnail(data, side, frame)
+            except RecognizerError as error:
+                raise Unavailable("photo_undecoded") from error
+            if made is None:
+                raise Unavailable("photo_undecoded")
+            return made
+
+        return self._once((row.sha256, side, frame), shrunk)
+
+    def _once(self, key: tuple[object, ...], make: Callable[[], Thumbnail]) -> Thumbnail:
         """Have a picture made, once for all who ask for it meanwhile."""
-        try:
-            with self._asking:
-                if (future := self._asked.get(request)) is None:
-                    future = self._asked[request] = self._pool.submit(request)
-                    future.add_done_callback(lambda _: self._asked.pop(request))
-            answer = future.result()
-        except (DiedError, RecognizerError) as error:
-            raise Unavailable("photo_undecoded") from error
-        if isinstance(answer, Thumbnail):
-            return answer
-        raise Unavailable(answer)
+        with self._asking:
+            is_first = key not in self._asked
+            future = self._asked.setdefault(key, Future())
+        if is_first:
+            try:
+                future.set_result(make())
+            except BaseException as error:
+                future.set_exception(error)
+            finally:
+                with self._asking:
+                    del self._asked[key]
+        return future.result()
+
+    def _recognizer(self, bundle: Bundle | None) -> GuardedRecognizer:
+        """Return the processes of a bundle, or of the default one: strangers sent the bytes."""
+        digest = bundle.digest if bundle else ""
+        with self._starting:
+            if digest not in self._recognizers:
+                self._recognizers[digest] = GuardedRecognizer.load(
+                    None if bundle is None else bundle.path,
+                    processes=_PROCESSES,
+                    timeout=_TIMEOUT,
+                    memory_limit=_MEMORY_LIMIT,
+                    limits=Limits(),
+                )
+            return self._recognizers[digest]
 
 
 def heat_threshold(row: Row, bundle: Bundle, label: str, policy: Policy | None = None) -> float:
@@ -173,52 +203,3 @@ def heat_threshold(row: Row, bundle: Bundle, label: str, policy: Policy | None =
 @cache
 def _policies() -> list[Policy]:
     return [Policy.load(name) for name in EXAMPLES]
-
-
-# --- in other processes, since the bytes come from strangers  -------------------------------------
-
-
-class _Request(NamedTuple):
-    """What is made of an image: a frame (else the first) that fits ``side``, or a heat-map."""
-
-    data: bytes
-    side: int
-    frame: int | None = None
-    bundle: str = ""
-    label: str = ""
-    threshold: float = DEFAULT_THRESHOLD
-
-
-class _Decoder:
-    """Answers requests with a JPEG, or with the key of the text that says why there is none."""
-
-    def __init__(self, bundles: Mapping[str, Bundle]) -> None:
-        self._bundles = bundles
-        self._recognizers: dict[str, Recognizer] = {}
-
-    def answer(self, request: _Request, _: object) -> Thumbnail | str:
-        try:
-            return self._heat(request) if request.label else _shrunk(request)
-        except MemoryError:
-            return "photo_undecoded"
-
-    def _heat(self, request: _Request) -> Thumbnail | str:
-        try:
-            if request.bundle not in self._recognizers:
-                self._recognizers[request.bundle] = Recognizer(self._bundles[request.bundle])
-            found = self._recognizers[request.bundle].explain(request.data, request.label)
-        except RecognizerError:
-            return "no_heatmap"
-        if not found.heatmap.size:
-            return "photo_undecoded"
-        drawn = draw_heatmap(found.rgb, found.heatmap, request.threshold)
-        return shrink(drawn, request.side, 0)
-
-
-def _shrunk(request: _Request) -> Thumbnail | str:
-    image = load_image(request.data, min_side=request.side)
-    if not image.frames:
-        return "photo_undecoded"
-    found = (frame for frame in image.frames if frame.index == request.frame)
-    frame = next(found, image.frames[0])
-    return shrink(frame.rgb, request.side, frame.index)

@@ -105,7 +105,8 @@ def test_a_decoder_that_dies_costs_one_picture_at_most(
     scan = write_scan(tmp_path / "scan.sqlite", rows)
     with ScanFile(scan) as file, Photos(file) as photos:
         assert photos.picture(1, rows[0], "large")[0].startswith(b"\xff\xd8")
-        for child in [*photos._pool._children]:
+        (recognizer,) = photos._recognizers.values()
+        for child in [*recognizer._pool._children]:
             os.kill(child.process.pid, signal.SIGKILL)
         # Whether it is noticed before the request is sent or later: it is asked once more.
         assert photos.picture(2, rows[1], "large")[0].startswith(b"\xff\xd8")
@@ -165,14 +166,16 @@ def test_equal_requests_are_answered_by_one_decoder_once(
             return super().result(timeout)
 
     def submit(*_: object) -> Future[Any]:
-        asked.append(Awaited())
+        asked.append(Future())
+        waiting.release()
         return asked[-1]
 
     monkeypatch.setattr(ProcessPool, "submit", submit)
+    monkeypatch.setattr("recognizer.desk.photos.Future", Awaited)
     scan = write_scan(tmp_path / "scan.sqlite", [row])
     with ScanFile(scan) as file, Photos(file) as photos, ThreadPoolExecutor(40) as threads:
         pages = [threads.submit(photos.picture, 1, row, "large") for _ in range(40)]
-        for _ in pages:
+        for _ in pages:  # the first one asks
             waiting.acquire()
         asked[0].set_result(Thumbnail(b"jpeg", 8, 6, 0))
         assert {page.result()[0] for page in pages} == {b"jpeg"}
