@@ -28,7 +28,7 @@ app = options.group("Split labelled photos, check them, find labels that may be 
 @app.command()
 def split(
     folder: Annotated[
-        Path, Argument(metavar="FOLDER", help="The photos' folder, or their CSV or JSON list.")
+        Path, Argument(metavar="FOLDER", help="The photos' folder, or their CSV list.")
     ],
     output: Annotated[Path, options.output_option("The folder of manifest.csv; it may be FOLDER.")],
     source: Annotated[

@@ -1,14 +1,13 @@
-"""Labelled photos as people keep them: folders, CSV and COCO annotations. No image is opened."""
+"""Labelled photos as people keep them: folders and CSV tables. No image is opened."""
 
 import csv
-import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from recognizer.errors import DatasetError
 from recognizer.lab.dataset.manifest import MANIFEST, PHOTO_SUFFIXES, read_rows
@@ -48,7 +47,7 @@ class Collection:
 
 
 def read_collection(place: str | Path, photos: Path | None = None) -> Collection:
-    """Read the labelled photos of a folder, or of the CSV or JSON file that lists them.
+    """Read the labelled photos of a folder, or of the CSV file that lists them.
 
     ``photos`` is the folder that holds the photos, if it is not that of the list.
     """
@@ -57,28 +56,21 @@ def read_collection(place: str | Path, photos: Path | None = None) -> Collection
         raise DatasetError(f"{place}: no such folder or file")
     root = photos or (place.parent if place.is_file() else place)
     try:
-        coco, tables = _coco_files(place), _tables(place)
-        lists = [*coco, *tables]
-        if tables and len(lists) > 1:
-            names = ", ".join(path.name for path in lists)
+        tables = _tables(place)
+        if len(tables) > 1:
+            names = ", ".join(path.name for path in tables)
             raise DatasetError(
                 f"{place}: several files list photos ({names}): name one instead of the folder"
             )
-        if not lists and place.is_file():
-            raise DatasetError(
-                f"{place}: neither COCO annotations nor a CSV table with the columns file and label"
-            )
+        if not tables and place.is_file():
+            raise DatasetError(f"{place}: not a CSV table with the columns file and label")
         layout = "a folder for each label"
-        if lists:
-            names = ", ".join(os.path.relpath(path, root) for path in lists)
-            layout = f"{'COCO annotations' if coco else 'a CSV table'} ({names})"
-        found = Collection(root=root, layout=layout, has_list=bool(lists))
-        files = _Files(root)
-        for path, content in coco.items():
-            _read_coco(content, path, files, found)
-        for path in tables:
-            _read_table(path, files, found)
-        if not lists:
+        if tables:
+            layout = f"a CSV table ({os.path.relpath(tables[0], root)})"
+        found = Collection(root=root, layout=layout, has_list=bool(tables))
+        if tables:
+            _read_table(tables[0], _Files(root), found)
+        else:
             _read_folders(found)
     except OSError as error:
         raise DatasetError(f"{error.filename or place}: {error.strerror or error}") from error
@@ -238,82 +230,3 @@ def _columns(path: Path) -> tuple[list[str], str]:
         return next(csv.reader([first], delimiter=delimiter), []), delimiter
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path}: this is not a CSV table in UTF-8: {error}") from error
-
-
-# --- COCO -----------------------------------------------------------------------------------------
-
-
-def _coco_files(place: Path) -> dict[Path, Any]:
-    if place.is_file():
-        paths = [place] if place.suffix.lower() == ".json" else []
-    else:
-        shelves = [place, *(place / name for name in ("annotations", *sorted(SPLIT_FOLDERS)))]
-        paths = [path for shelf in shelves for path in sorted(shelf.glob("*.json"))]
-    keys = {"images", "annotations", "categories"}
-    contents = {path: _read_json(path) for path in paths}
-    return {
-        p: found for p, found in contents.items() if isinstance(found, dict) and keys <= {*found}
-    }
-
-
-def _read_json(path: Path) -> Any:
-    if not path.is_file():  # a FIFO would be waited for
-        raise DatasetError(f"{path} is not a regular file")
-    try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(
-            f"{path}: this is not JSON ({error}). Export it again, or take it out of the folder"
-        ) from error
-
-
-def _read_coco(content: Any, path: Path, files: _Files, found: Collection) -> None:
-    """Add the photos of COCO annotations; the category with the largest boxes is the label."""
-    try:
-        _add_coco(content, path, files, found)
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise DatasetError(
-            f"{path}: this is not what COCO annotations look like ({error!r}); export it again, "
-            "or make a CSV table with the columns file, label and source"
-        ) from error
-
-
-def _add_coco(content: Any, path: Path, files: _Files, found: Collection) -> None:
-    names = {category["id"]: str(category["name"]) for category in content["categories"]}
-    areas: dict[Any, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for annotation in content["annotations"]:
-        label = names[annotation["category_id"]]
-        areas[annotation["image_id"]][label] += _area(annotation)
-    licenses = {one["id"]: str(one.get("name", "")) for one in content.get("licenses") or []}
-    bases = [path.parent, *(path.parent / name for name in ("data", "images"))]
-    # instances_train.json lies beside the folder train
-    bases += [found.root / "images", found.root / path.stem.rpartition("_")[2]]
-    several = none = 0
-    for image in content["images"]:
-        photo = files.find(str(image["file_name"]), *bases)
-        of = areas.get(image["id"], {})
-        if isinstance(photo, str):
-            found.left_out.append(f"{path}: {image['file_name']!r}: {photo}")
-        elif not of:
-            none += 1
-        else:
-            several += len(of) > 1
-            fields = {k: str(v) for k, v in image.items() if isinstance(v, str | int | float)}
-            if image.get("license") in licenses:
-                fields["license"] = licenses[image["license"]]
-            label = max(of, key=lambda name: (of[name], name))
-            found.entries.append(CollectionEntry(photo, label, fields))
-    if several:
-        found.notes.append(
-            f"{several} photos have several labels; the one with the largest area counts"
-        )
-    if none:
-        found.notes.append(f"Skipped {none} photos without a label")
-
-
-def _area(annotation: Mapping[str, Any]) -> float:
-    area = annotation.get("area")
-    if isinstance(area, int | float) and area > 0:
-        return float(area)
-    box = annotation.get("bbox") or [0, 0, 1, 1]
-    return max(float(box[2]) * float(box[3]), 0.0)

@@ -83,9 +83,9 @@ class PhotoCache(SqliteFile):
         height, width, pixels = self._database.execute(query, (sha256,)).fetchone()
         return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
 
-    def squares(self, photos: Iterable[Photo], size: int | None = None) -> RGB:
+    def squares(self, photos: Iterable[Photo]) -> RGB:
         """Return inputs of a model for photos as they are served, uint8, (N, size, size, 3)."""
-        return np.stack([model_input(self.rgb(p.sha256), size or self.size) for p in photos])
+        return np.stack([model_input(self.rgb(p.sha256), self.size) for p in photos])
 
     def features(self, maker: str) -> dict[str, NDArray[np.float32]]:
         """Return what a network saw, by its digest: sha256 of a photo -> float32, (channels,)."""

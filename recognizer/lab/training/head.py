@@ -56,22 +56,20 @@ def features_of(
     network: ProductNetwork,
     photos: Sequence[Photo],
     cache: PhotoCache,
-    size: int | None = None,
     *,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Features:
     """Return what the head of an untrained network sees of photos, float32, (N, channels).
 
-    The photos are in the cache, which also gets the features that are missing; ``size`` is the side
-    of the network's input, unless it is that of the cache.
+    The photos are in the cache, which also gets the features that are missing.
     """
-    maker = f"{_digest(network)} {size or cache.size}"
+    maker = f"{_digest(network)} {cache.size}"
     known = cache.features(maker)
     missing = list({p.sha256: p for p in photos if p.sha256 not in known}.values())
     device = next(network.parameters()).device
     for first in range(0, len(missing), _TOGETHER):
         some = missing[first : first + _TOGETHER]
-        images = torch.from_numpy(cache.squares(some, size)).to(device)
+        images = torch.from_numpy(cache.squares(some)).to(device)
         with torch.inference_mode():
             parts = [network(part).embedding.float().cpu() for part in torch.split(images, _PASS)]
         vectors = torch.cat(parts).numpy()

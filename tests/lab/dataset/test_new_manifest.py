@@ -1,4 +1,3 @@
-import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from recognizer.errors import DatasetError
 from recognizer.lab.dataset.layouts import read_collection
 from recognizer.lab.dataset.manifest import Photo, load_data, write_manifest
 from recognizer.lab.dataset.new_manifest import NewManifest, make_manifest
-from tests.conftest import invoke, refuse, succeed
+from tests.conftest import invoke, refuse
 
 SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}
 
@@ -132,24 +131,6 @@ def test_hostile_names_end_in_words(photos: Path, tmp_path: Path) -> None:
     assert "\\udcff.jpg: its name is not UTF-8: rename it" in done.stderr
     assert "\x1b" not in done.output
     assert "\x1b[31m,\nred.jpg" in {p.path.name for p in load_data([tmp_path / "data"])}
-
-
-def test_half_characters_of_json_are_written_as_what_they_are(photos: Path, tmp_path: Path) -> None:
-    files = [path.relative_to(photos) for path in sorted(photos.rglob("*.jpg"))]
-    labels = sorted({f.parts[0] for f in files})
-    coco = {
-        "images": [
-            {"id": i, "file_name": str(f), "seller": f"\ud800 {f.parts[1]}"}
-            for i, f in enumerate(files)
-        ],
-        "annotations": [
-            {"image_id": i, "category_id": labels.index(f.parts[0])} for i, f in enumerate(files)
-        ],
-        "categories": [{"id": i, "name": label} for i, label in enumerate(labels)],
-    }
-    (photos / "export.json").write_text(json.dumps(coco))
-    succeed("dataset", "split", photos, "-o", tmp_path / "data")
-    assert load_data([tmp_path / "data"])[0].source == "\\ud800 shop-0"
 
 
 def test_without_sources_each_photo_is_its_own_with_a_warning(tmp_path: Path) -> None:
