@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from recognizer._files import check_place, make_folder
+from recognizer._files import make_folder
 from recognizer.cli import ExitCode, options
-from recognizer.cli.progress import print_table, show_stage, shown, working
+from recognizer.cli.progress import print_table, show_stage, shown
 from recognizer.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
     from recognizer.lab.dataset.manifest import Photo
     from recognizer.lab.dataset.new_manifest import NewManifest
 
-MAX_SHOWN = 20  # suspects and files that are printed; the rest is counted
+MAX_SHOWN = 20  # files that are printed; the rest is counted
 
-app = options.group("Split labelled photos, check them, find labels that may be wrong.")
+app = options.group("Split labelled photos, check them, describe custom labels.")
 
 
 @app.command()
@@ -221,48 +221,3 @@ def check(
     for one in shortcuts:
         if one.auc > MAX_AUC:
             typer.echo(f"Warning: {one.name}: a model can learn it instead of the product")
-
-
-@app.command()
-def suspects(
-    data: options.DataOption,
-    bundle: options.BundleOption = None,
-    split: Annotated[str, Option(help="The split to search.")] = "train",
-    output: Annotated[Path | None, options.output_option("Write the whole list as CSV.")] = None,
-) -> None:
-    """List photos that do not look like their label, the most confident first.
-
-    Most of them are right and only unusual: look before you correct one.
-    """
-    from recognizer.engine import Recognizer
-    from recognizer.lab.dataset.manifest import load_data
-    from recognizer.lab.dataset.outputs import run_photos
-
-    options.require_extra("lab", "cleanlab", "sklearn")
-    from recognizer.lab.dataset.suspects import find_suspects, write_suspects
-
-    if output is not None:
-        check_place(output)
-    photos = [p for p in load_data(data) if p.split == split]
-    recognizer = Recognizer.load(bundle)
-    with show_stage("features") as progress:
-        _, embedding = run_photos(recognizer, photos, progress)
-    with working("looking for wrong labels"):
-        found = find_suspects(photos, embedding)
-    print_table(
-        f"{len(found)} of {len(photos)} photos do not look like their label",
-        ("sha256", "label", "looks like", "file"),
-        (
-            [
-                one.photo.sha256[:12],
-                f"{one.photo.label} {one.given_probability:.3f}",
-                f"{one.suggested} {one.suggested_probability:.3f}",
-                one.photo.path.name,
-            ]
-            for one in found[:MAX_SHOWN]
-        ),
-        text_columns=range(4),
-    )
-    if output is not None:
-        write_suspects(found, output)
-        typer.echo(f"Wrote {output}", err=True)

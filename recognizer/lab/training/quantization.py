@@ -138,8 +138,8 @@ def run_file(path: Path, inputs: NDArray[np.uint8], output: str = "scores") -> N
 
 # Of a 3 x 3 stem, onnxruntime collects nine pieces of three bytes for each output more slowly than
 # it multiplies them. Six pieces of twelve bytes give two outputs: four neighbours of a row are read
-# as one pixel of twelve channels. The sums stay the same to the last bit, and a pass of Lite0 at 256
-# pixels takes 8.3 instead of 9.4 ms of a CPU with AMX (one thread, medians of 40).
+# as one pixel of twelve channels. The sums stay the same to the last bit, and a pass of Lite0 at
+# 256 pixels takes 8.3 instead of 9.4 ms of a CPU with AMX (one thread, medians of 40).
 
 PIXELS = 4  # that are read as one
 STRIDE = 2

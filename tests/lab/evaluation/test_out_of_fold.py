@@ -1,5 +1,6 @@
 """What is made of out-of-fold predictions: calibration, figures, suspects."""
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from recognizer.lab.evaluation.out_of_fold import (
     write_out_of_fold,
 )
 from tests.conftest import refuse, succeed
+from tests.docs.blocks import ROOT, blocks
 from tests.tiny import LABELS
 
 pytest.importorskip("pyarrow")
@@ -67,6 +69,26 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
         read_out_of_fold(other)
     with pytest.raises(DatasetError, match="missing"):
         read_out_of_fold(tmp_path / "missing.parquet")
+
+
+def test_a_wrong_label_is_found(
+    photos: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the lines that docs/data.md has for it."""
+    pytest.importorskip("cleanlab")
+    known = [replace(p, label=p.label if p.label in LABELS else "listing_other") for p in photos]
+    found = predictions(known)
+    wrong = next(p for p in known if p.label == "ivory_worked")
+    known[known.index(wrong)] = replace(wrong, label="listing_other")
+    file = tmp_path / "runs" / "mine" / "out-of-fold.parquet"
+    file.parent.mkdir(parents=True)
+    write_out_of_fold(replace(found, photos=known), file)
+    monkeypatch.chdir(tmp_path)
+    (block,) = (b for b in blocks(ROOT / "docs" / "data.md") if "cleanlab" in b.text)
+    exec(block.text, {})
+    with (tmp_path / "suspects.csv").open() as table:
+        (row,) = csv.DictReader(table)
+    assert (row["sha256"], row["suggested"]) == (wrong.sha256, "ivory_worked")
 
 
 def test_a_fold_is_calibrated_on_the_others(photos: list[Photo]) -> None:
