@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,16 +26,13 @@ from recognizer.imaging import (
     perceptual_hash,
 )
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.numerics import sigmoid
+from recognizer.model.maps import find_regions, local_probability, spread
 from recognizer.model.session import is_onnxruntime_error, open_session
 from recognizer.policy.decide import LeadThresholds, decide, thresholds_of
 from recognizer.policy.values import KnownMatch, Policy, Triage
 from recognizer.prediction import Prediction, Region
 from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
-
-_HEATMAP_SIDE = 56  # maps are interpolated to this before boxes are drawn around them
-_REGION_LEVEL = 0.5  # a region is where the heat is at least this share of its peak
 
 BATCH_SIZE = 8  # images that are read ahead
 
@@ -45,7 +41,7 @@ GPU_BATCH = 32  # frames in one pass on an accelerator, which a few would leave 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredImage:
-    """An image, its prediction, and what the model gave for its frames: name -> (frames, ...)."""
+    """An image, its prediction, and what the model gave for its views: name -> (views, ...)."""
 
     image: LoadedImage
     prediction: Prediction
@@ -53,10 +49,11 @@ class ScoredImage:
 
     @property
     def embedding(self) -> NDArray[np.float32] | None:
-        """The features, (channels,), of the frame that scored highest; None for a failed image."""
+        """The features, (channels,), of the view that scored highest; None for a failed image."""
         if not self.prediction.scores:
             return None
-        place = [frame.index for frame in self.image.frames].index(self.prediction.frame or 0)
+        highest = (self.prediction.frame or 0, self.prediction.part)
+        place = [(view.index, view.box) for view in _views(self.image)].index(highest)
         vector: NDArray[np.float32] = self.outputs["embedding"][place]
         return vector
 
@@ -238,17 +235,18 @@ class Recognizer(DecisionMaker):
 
         ``scores`` is the first of them; ``maps`` are for :meth:`regions`.
         """
-        results = self._run(outputs, [frame.rgb for image in images for frame in image.frames])
+        views = [view for image in images for view in _views(image)]
+        results = self._run(outputs, [view.rgb for view in views])
         # Of all images at once: for a few numbers, numpy's calls cost more than its arithmetic.
-        probabilities = self.bundle.calibrate(results[0])
+        probabilities = self._calibrate(results[0], views)
         families = self.bundle.family_scores(probabilities)
         scored, last = [], 0
         for image in images:
-            part = slice(last, last + len(image.frames))
-            last = part.stop
-            arrays = {name: array[part] for name, array in zip(outputs, results, strict=True)}
+            own = slice(last, last + len(_views(image)))
+            last = own.stop
+            arrays = {name: array[own] for name, array in zip(outputs, results, strict=True)}
             prediction = self._prediction(
-                image, arrays["scores"], probabilities[part], families[part]
+                image, arrays["scores"], probabilities[own], families[own]
             )
             scored.append(ScoredImage(image=image, prediction=prediction, outputs=arrays))
         return scored
@@ -298,7 +296,7 @@ class Recognizer(DecisionMaker):
         """Decode an image as this model needs it; ``sha256``, if known already, is of its bytes."""
         expected = self.bundle.input
         min_side = min_side_of(expected.size, expected.preprocessing)
-        return load_image(image, min_side=min_side, limits=self.limits, sha256=sha256)
+        return load_image(image, min_side=min_side, limits=self.limits, sha256=sha256, parts=True)
 
     def _run(
         self, outputs: Sequence[str], images: Sequence[NDArray[np.uint8]]
@@ -324,6 +322,15 @@ class Recognizer(DecisionMaker):
             return [np.zeros((0, len(self.labels)), np.float32)] * len(outputs)
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
+    def _calibrate(
+        self, log_odds: NDArray[np.float32], views: Sequence[Frame]
+    ) -> NDArray[np.float64]:
+        shift = self.bundle.parts.shift
+        if not shift:
+            return self.bundle.calibrate(log_odds)
+        is_part = np.array([view.box is not None for view in views])
+        return self.bundle.calibrate(log_odds, shift * is_part[:, None])
+
     def _prediction(
         self,
         image: LoadedImage,
@@ -339,12 +346,13 @@ class Recognizer(DecisionMaker):
             detail = "the model gave a score that is not a number"
         if status is not Status.FAILED:
             products = probabilities[:, self._products]
-            frame = image.frames[int(products.max(axis=1).argmax()) if self._products else 0]
+            view = _views(image)[int(products.max(axis=1).argmax()) if self._products else 0]
             scored = {
                 "scores": dict(zip(self.labels, probabilities.max(axis=0).tolist(), strict=True)),
                 "families": dict(zip(self._families, families.max(axis=0).tolist(), strict=True)),
-                "frame": frame.index,
-                "phash": perceptual_hash(frame.rgb),
+                "frame": view.index,
+                "part": view.box,
+                "phash": perceptual_hash(_whole(image, view).rgb),
             }
         return Prediction(
             status=status,
@@ -363,41 +371,24 @@ class Recognizer(DecisionMaker):
         self, scored: ScoredImage, label: str
     ) -> tuple[Frame, NDArray[np.float32], tuple[Region, ...]]:
         image, column = scored.image, self.labels.index(label)
-        place = int(scored.outputs["scores"][:, column].argmax())
+        views = _views(image)
+        place = int(self._calibrate(scored.outputs["scores"], views)[:, column].argmax())
         heatmap = local_probability(scored.outputs["maps"][place], self.bundle)[column]
-        frame = image.frames[place]
+        view = views[place]
+        whole = _whole(image, view)
         size = (image.width or 0, image.height or 0)
-        return frame, heatmap, find_regions(heatmap, label, size, frame.index)
+        if view.box is None:
+            return whole, heatmap, find_regions(heatmap, label, size, view.index)
+        regions = find_regions(heatmap, label, size, view.index, view.box)
+        return whole, spread(heatmap, view.box, size), regions
 
 
-def local_probability(maps: NDArray[np.float32], bundle: Bundle) -> NDArray[np.float32]:
-    """Read activation maps, logits (labels, h, w), as each label's probability at each place."""
-    if bundle.activation == "sigmoid":
-        return sigmoid(maps.astype(np.float64)).astype(np.float32)
-    powers = np.exp(maps - maps.max(axis=0, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=0, keepdims=True), np.float32)
+def _views(image: LoadedImage) -> Sequence[Frame]:
+    return image.views or image.frames
 
 
-def find_regions(
-    heatmap: NDArray[np.float32], label: str, size: tuple[int, int], frame: int
-) -> tuple[Region, ...]:
-    """Draw boxes, in an image of ``size``, where the heat (h, w) is at least half of its peak."""
-    fine = cv2.resize(heatmap, (_HEATMAP_SIDE, _HEATMAP_SIDE), interpolation=cv2.INTER_LINEAR)
-    peak = float(fine.max())
-    if peak <= 0:
-        return ()
-    mask = (fine >= _REGION_LEVEL * peak).astype(np.uint8)
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    regions = []
-    for part in range(1, count):
-        left, top, width, height = (int(v) for v in stats[part, :4])
-        box = (
-            left * size[0] // _HEATMAP_SIDE,
-            top * size[1] // _HEATMAP_SIDE,
-            -(-(left + width) * size[0] // _HEATMAP_SIDE),
-            -(-(top + height) * size[1] // _HEATMAP_SIDE),
-        )
-        regions.append(
-            Region(label=label, score=float(fine[parts == part].max()), box=box, frame=frame)
-        )
-    return tuple(sorted(regions, key=lambda region: -region.score))
+def _whole(image: LoadedImage, view: Frame) -> Frame:
+    """Return the frame that a view is a part of, or is."""
+    if view.box is None:
+        return view
+    return next(frame for frame in image.frames if frame.index == view.index)

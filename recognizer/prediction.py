@@ -28,6 +28,9 @@ Digest: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", max_le
 """A sha256, hexadecimal."""
 
 
+Box: TypeAlias = tuple[Natural, Natural, Natural, Natural]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
     """Where in an image a label was seen.
@@ -37,12 +40,15 @@ class Region:
         box: left, top, right, bottom in pixels of the upright image; right and bottom are
             exclusive.
         frame: number of the frame, from 0.
+        part: the box of the picture within the image in which it was seen, such as a photo of a
+            collage; None if that is the whole.
     """
 
     label: str
     score: Score
-    box: tuple[Natural, Natural, Natural, Natural]
+    box: Box
     frame: Natural = 0
+    part: Box | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +64,8 @@ class Prediction:
         families: every family of the bundle -> probability that one of its products is shown.
         frame: number of the frame with the highest product score, from 0; None if it failed. For
             animations each score is the highest of the sampled frames.
+        part: the box, in that frame, of the picture with the highest product score, if the image is
+            a collage, a screenshot or the like; None if it is the whole.
         sha256: of the encoded bytes, hexadecimal; None for arrays and unread files.
         phash: PDQ hash of that frame, 64 hexadecimal digits; None if it failed, or if the image
             has too little structure for one.
@@ -75,6 +83,7 @@ class Prediction:
     scores: Mapping[str, Score] = field(default_factory=dict)
     families: Mapping[str, Score] = field(default_factory=dict)
     frame: Natural | None = None
+    part: Box | None = None
     sha256: str | None = None
     phash: str | None = None
     format: str | None = None
@@ -86,9 +95,8 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it ready for JSON, as :func:`prediction_schema` describes."""
-        values: dict[str, Any]
-        values = msgspec.to_builtins({name: getattr(self, name) for name in _NAMES}, enc_hook=dict)
-        values["regions"] = [{**region, "box": [*region["box"]]} for region in values["regions"]]
+        text = msgspec.json.encode({name: getattr(self, name) for name in _NAMES}, enc_hook=dict)
+        values: dict[str, Any] = msgspec.json.decode(text)
         return values
 
 

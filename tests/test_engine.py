@@ -14,10 +14,11 @@ from onnx import numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state
 from PIL import Image
 
-from recognizer.engine import BATCH_SIZE, Recognizer, local_probability
+from recognizer.engine import BATCH_SIZE, Recognizer
 from recognizer.errors import BundleError, BundleSchemaError, PolicyError, ProviderError, UsageError
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import Calibration
+from recognizer.model.description import Calibration, Parts
+from recognizer.model.maps import local_probability
 from recognizer.policy.values import CandidateKind, Decision, Policy, Probability, Rule
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
@@ -306,8 +307,9 @@ def test_a_score_that_is_no_number_is_never_clear(tmp_path: Path) -> None:
 
 
 def red_at(box: tuple[int, int, int, int], size: tuple[int, int] = (64, 64)) -> Image.Image:
-    """A blue picture with a red object."""
-    image = Image.new("RGB", size, (20, 20, 230))
+    """A blue picture, unevenly lit, with a red object."""
+    light = Image.linear_gradient("L").rotate(45).resize(size).point(lambda value: value // 3)
+    image = Image.merge("RGB", (Image.new("L", size, 20), light, Image.new("L", size, 230)))
     image.paste((230, 20, 20), box)
     return image
 
@@ -370,6 +372,61 @@ def test_two_objects_are_two_regions_and_any_label_has_some(recognizer: Recogniz
     assert explanation.regions[0].box[0] == 0
     with pytest.raises(UsageError, match="ceramic"):
         recognizer.explain(b"", "unicorn_horn")
+
+
+def collage(*colors: str, seed: int = 0) -> Image.Image:
+    """Four pictures of 400 x 300 pixels in one of 808 x 608."""
+    page = Image.new("RGB", (808, 608), "white")
+    for number, color in enumerate(colors):
+        place = (408 * (number % 2), 308 * (number // 2))
+        page.paste(picture(color, (400, 300), seed + number), place)
+    return page
+
+
+def test_a_product_in_a_collage_is_a_lead_and_its_part_is_named(recognizer: Recognizer) -> None:
+    scored = recognizer.explain(encoded(collage("green", "blue", "green", "red")))
+    prediction = scored.prediction
+    assert prediction.part == pytest.approx((408, 308, 808, 608), abs=16)
+    whole = recognizer.features([np.asarray(collage("green", "blue", "green", "red"))])[0]
+    alone = recognizer.predict(encoded(picture("red", (400, 300), 3))).scores["ivory_worked"]
+    assert prediction.scores["ivory_worked"] == pytest.approx(alone, abs=0.05)
+    assert prediction.scores["ivory_worked"] > 0.9 > 1 / (1 + np.exp(-whole[0, 0]))
+    (lead, *_) = recognizer.decide(prediction).why
+    assert "in the part from {},{} to {},{}".format(*prediction.part) in lead
+    assert prediction.part is not None
+    for region in scored.regions:
+        assert region.part == prediction.part
+        assert region.box[0] >= prediction.part[0]
+        assert region.box[3] <= prediction.part[3]
+    # The heat-map is over the whole.
+    half = scored.heatmap.shape[0] // 2
+    assert scored.heatmap[half + 1 :, half + 1 :].max() > 0.9
+    assert scored.heatmap[: half - 1].max() == 0 == scored.heatmap[:, : half - 1].max()
+    assert scored.rgb.shape[1] / scored.rgb.shape[0] == pytest.approx(808 / 608, rel=0.02)
+    assert recognizer.embed(encoded(collage("green", "blue", "green", "red"))) is not None
+
+
+def test_parts_have_a_threshold_of_their_own(recognizer: Recognizer, tmp_path: Path) -> None:
+    data = encoded(collage("green", "blue", "green", "red"))
+    shifted = Recognizer.load(write_tiny_bundle(tmp_path, parts=Parts(shift=2.0)))
+    assert shifted.bundle.digest != recognizer.bundle.digest
+    before, after = (one.predict(data).scores["ivory_worked"] for one in (recognizer, shifted))
+    logit = np.log(before / (1 - before)) - np.log(after / (1 - after))
+    assert logit == pytest.approx(2.0, abs=0.01)
+    photo = encoded(picture("red"))
+    assert shifted.predict(photo).scores == recognizer.predict(photo).scores
+
+
+def test_a_plain_frame_is_not_looked_at(recognizer: Recognizer) -> None:
+    page = Image.new("RGB", (1000, 900), "white")
+    page.paste(picture("red", (400, 300)), (90, 500))
+    loaded = recognizer.load_image(encoded(page))
+    (view,) = loaded.views
+    assert view.box == pytest.approx((90, 500, 490, 800), abs=8)
+    assert [frame.box for frame in loaded.frames] == [None]
+    prediction = recognizer.predict(encoded(page))
+    assert prediction.scores["ivory_worked"] > 0.9
+    assert (prediction.width, prediction.height) == (1000, 900)
 
 
 def test_a_softmax_map_is_a_probability_at_each_place(bundle: Bundle) -> None:

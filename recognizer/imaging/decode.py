@@ -39,6 +39,7 @@ from recognizer.imaging.pixels import (
     renderings,
 )
 from recognizer.imaging.png import PNG_PARTS, bare_png, png_chunks
+from recognizer.imaging.regions import Box
 from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason, Status
 
@@ -57,10 +58,12 @@ class Frame:
     """One decoded frame, by its number from 0: uint8, (height, width, 3), RGB, perhaps reduced.
 
     One that viewers show in different ways is there once for each of them.
+    A part of one has its ``box``: left, top, right, bottom in pixels of the whole upright image.
     """
 
     index: int
     rgb: NDArray[np.uint8]
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +71,16 @@ class LoadedImage:
     """An image on its way to the model.
 
     ``reason`` and ``detail`` say why the status is not ``ok``. The sampled ``frames`` are empty if
-    and only if it is ``failed``. ``sha256`` is of the encoded bytes; ``width`` and ``height`` are
-    of the upright image in pixels, before any reduction. None stands for what is unknown.
+    and only if it is ``failed``. ``views`` are what a model looks at if that is not the frames:
+    those and their parts. ``sha256`` is of the encoded bytes; ``width`` and ``height`` are of the
+    upright image in pixels, before any reduction. None stands for what is unknown.
     """
 
     status: Status
     reason: Reason | None = None
     detail: str | None = None
     frames: tuple[Frame, ...] = ()
+    views: tuple[Frame, ...] = ()
     sha256: str | None = None
     format: str | None = None
     width: int | None = None

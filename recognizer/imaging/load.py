@@ -1,9 +1,12 @@
 """Any form of image -> a :class:`LoadedImage` with a status -> the model's input."""
 
 import hashlib
+import math
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import BinaryIO, TypeAlias
 
 import cv2
@@ -12,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from recognizer.errors import UsageError
-from recognizer.imaging.decode import LoadedImage, decode, decode_image
+from recognizer.imaging.decode import Frame, LoadedImage, decode, decode_image
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
+from recognizer.imaging.regions import find_parts
 from recognizer.imaging.sources import Limits, Refused, read_file, read_path
 from recognizer.status import Status
 
@@ -65,11 +69,13 @@ def load_image(
     min_side: int = 0,
     limits: Limits | None = None,
     sha256: str | None = None,
+    parts: bool = False,
 ) -> LoadedImage:
     """Read and decode an image. Bad bytes give a status; another kind of object is a UsageError.
 
     The image may be reduced as long as its short side keeps ``min_side`` pixels; 0 decodes at full
     size. ``sha256`` is that of the encoded bytes, if the caller has it: they are not hashed again.
+    With ``parts``, the pictures within it are views of their own, of the same detail if it has it.
     """
     limits, min_side = limits or Limits(), min_side or _FULL_SIZE
     if isinstance(source, np.ndarray):
@@ -77,11 +83,12 @@ def load_image(
     data = b""
     try:
         if isinstance(source, Image.Image):
-            decoded = decode_image(source, min_side=min_side, limits=limits)
+            decode_at = partial(decode_image, source, limits=limits)
         else:
             data = read_bytes(source, limits)
             sha256 = sha256 or hashlib.sha256(data).hexdigest()
-            decoded = decode(data, min_side=min_side, limits=limits)
+            decode_at = partial(decode, data, limits=limits)
+        decoded = decode_at(min_side=min_side)
     except Refused as refused:
         return LoadedImage(
             status=Status.FAILED,
@@ -90,7 +97,41 @@ def load_image(
             sha256=sha256,
             format=sniff(data[:SNIFF_BYTES]),
         )
-    return replace(decoded, sha256=sha256)
+    views = _views(decoded, decode_at, min_side) if parts else ()
+    return replace(decoded, sha256=sha256, views=views)
+
+
+_MAX_ENLARGED = 6  # times the detail of the whole, in which a part is looked at
+
+
+def _views(
+    image: LoadedImage, decode_at: Callable[..., LoadedImage], min_side: int
+) -> tuple[Frame, ...]:
+    """Return the frames and their parts; of a picture in a plain frame, the picture alone."""
+    found = [find_parts(frame.rgb) for frame in image.frames]
+    if not any(parts.boxes for parts in found):
+        return ()
+    wanted, frames = 0.0, image.frames
+    for frame, parts in zip(frames, found, strict=True):
+        for left, top, right, bottom in parts.boxes:
+            enlarged = min(frame.rgb.shape[:2]) / min(right - left, bottom - top)
+            wanted = max(wanted, min_side * min(enlarged, _MAX_ENLARGED))
+    size = np.array([image.width, image.height])
+    with suppress(Refused, MemoryError):
+        if min(frames[0].rgb.shape[:2]) < min(*size.tolist(), wanted):
+            large = decode_at(min_side=math.ceil(wanted)).frames
+            frames = large if [f.index for f in large] == [f.index for f in frames] else frames
+    views: list[Frame] = []
+    for frame, detailed, parts in zip(image.frames, frames, found, strict=True):
+        views += [] if parts.is_frame else [frame]
+        scale = np.tile(size / frame.rgb.shape[1::-1], 2)
+        detail = np.tile(np.divide(detailed.rgb.shape[1::-1], frame.rgb.shape[1::-1]), 2)
+        for box in parts.boxes:
+            x1, y1, x2, y2 = np.rint(box * detail).astype(int).tolist()
+            a, b, c, d = np.rint(box * scale).astype(int).tolist()
+            rgb = np.ascontiguousarray(detailed.rgb[y1:y2, x1:x2])
+            views.append(Frame(index=frame.index, rgb=rgb, box=(a, b, c, d)))
+    return tuple(views)
 
 
 def min_side_of(size: int, version: int = PREPROCESSING_VERSION) -> int:

@@ -206,11 +206,11 @@ def _cut(
 def _peaks(values: NDArray[np.floating], least: float) -> list[int]:
     """Return where values are at least so high, but of neighbours only the highest."""
     (high,) = np.nonzero(values >= least)
-    found: list[int] = []
+    found = [0, len(values)]  # what lies next to an end is its blurred edge
     for at in high[np.argsort(-values[high], kind="stable")].tolist():
-        if at and len(found) < _MAX_LINES and all(abs(at - other) > 2 for other in found):
+        if len(found) < _MAX_LINES + 2 and all(abs(at - other) > 2 for other in found):
             found.append(at)
-    return sorted(found)
+    return sorted(found[2:])
 
 
 def _within(canvas: _Canvas, box: Box, columns: list[int], rows: list[int]) -> list[Box]:

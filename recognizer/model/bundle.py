@@ -40,6 +40,7 @@ from recognizer.model.description import (
     ModelReference,
     NegativesFile,
     Parity,
+    Parts,
     SelfTest,
     Training,
 )
@@ -91,6 +92,7 @@ class Bundle:
     license: str | None = None
     created: str | None = None
     training: Training | None = None
+    parts: Parts = field(default_factory=Parts)
     calibration: CalibrationPhotos | None = None
     parity: Parity | None = None
     self_test: SelfTest | None = None
@@ -163,7 +165,7 @@ class Bundle:
         Rows name it, so that the same network calibrated twice is two bundles.
         """
         # The form, with its key `photo_thresholds`, is that of the first bundles: rows name it.
-        parts = {
+        numbers: dict[str, Any] = {
             "model": self.model.sha256,
             "input": [self.input.size, self.input.preprocessing],
             "activation": self.activation,
@@ -176,7 +178,9 @@ class Bundle:
             ],
             "photo_thresholds": self.any_product_thresholds,
         }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        if self.parts.shift:
+            numbers["parts_shift"] = self.parts.shift
+        return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
 
     def enrolled_photos(self, label: str | None = None) -> frozenset[str]:
         """Return the sha256 of all photos that were enrolled, or of those of one label."""
@@ -195,11 +199,16 @@ class Bundle:
             raise BundleSchemaError(f"{path} keeps weights in other files, which are not verified")
         return model
 
-    def calibrate(self, log_odds: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the calibrated probabilities of log-odds, (..., labels): float64, 0 to 1."""
+    def calibrate(
+        self, log_odds: NDArray[np.floating], shift: NDArray[np.floating] | float = 0.0
+    ) -> NDArray[np.float64]:
+        """Return the calibrated probabilities of log-odds, (..., labels): float64, 0 to 1.
+
+        ``shift`` is taken from the calibrated log-odds.
+        """
         values = np.asarray(log_odds, np.float64)
         slopes, intercepts = self._lines  # all at once: this runs for every image
-        return sigmoid(slopes * values + intercepts)
+        return sigmoid(slopes * values + intercepts - shift)
 
     def family_scores(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the probability of any member, float64 (..., families), from (..., labels)."""

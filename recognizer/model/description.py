@@ -55,6 +55,17 @@ class InputFormat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """How pictures within an image count, beside the whole.
+
+    ``shift`` is taken from their calibrated log-odds: several looks at an image would make more
+    false leads than one.
+    """
+
+    shift: Annotated[float, Meta(ge=0)] = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
     """The photos on which the network was trained, by their fingerprint."""
 

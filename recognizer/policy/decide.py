@@ -196,8 +196,11 @@ def _threshold(given: Threshold, thresholds: Mapping[float, float]) -> tuple[flo
 def _sentence(lead: Lead, prediction: Prediction) -> str:
     rate = lead.false_positive_rate
     basis = "" if rate is None else f" (false-positive rate {rate:.1%})"
-    frame = f" in frame {prediction.frame}" if (prediction.frames or 1) > 1 else ""
-    return f"{lead.level}: {lead.title} {lead.score:.3f} > {lead.threshold:.3f}{basis}{frame}"
+    where = f" in frame {prediction.frame}" if (prediction.frames or 1) > 1 else ""
+    if prediction.part:
+        left, top, right, bottom = prediction.part
+        where += f" in the part from {left},{top} to {right},{bottom}"
+    return f"{lead.level}: {lead.title} {lead.score:.3f} > {lead.threshold:.3f}{basis}{where}"
 
 
 def _with_known(triage: Triage, policy: Policy, known: Sequence[KnownMatch]) -> Triage:

@@ -154,6 +154,7 @@ class Decider:
             scores=row.scores or {},
             families=row.family or {},
             frame=frame,
+            part=row.regions[0].part if row.regions else None,
             frames=row.frames if frame is not None else None,
         )
         triage = self._decide(prediction, known=row.known or (), columns=row.item)

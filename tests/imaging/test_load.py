@@ -213,3 +213,41 @@ def test_the_input_is_the_mean_of_the_image(shape: tuple[int, int]) -> None:
         found = model_input(rgb, size)
         assert found.shape == (size, size, 3)
         assert np.abs(found.mean((0, 1)) - rgb.mean((0, 1))).max() < 2
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "array", "Pillow"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_part_has_the_detail_that_its_image_has(form: str, turned: bool) -> None:
+    page = Image.new("RGB", (3000, 1000), (0, 0, 90))
+    page.paste(photo(320, 240).resize((1280, 960)), (1700, 20))
+    upright = page if not turned else page.transpose(Image.Transpose.ROTATE_270)
+    source: object = upright
+    if form in {"JPEG", "PNG"}:
+        source = encode(page, form, exif=exif(6 if turned else 1))
+    elif form == "array":
+        source = np.asarray(upright)
+    image = load_image(source, min_side=100, parts=True)  # type: ignore[arg-type]
+    assert (image.width, image.height) == upright.size
+    (view,) = image.views
+    assert view.box == pytest.approx(
+        (20, 1700, 980, 2980) if turned else (1700, 20, 2980, 980), abs=30
+    )
+    box = view.box or (0, 0, 0, 0)
+    assert 100 <= min(view.rgb.shape[:2]) < 250
+    own, seen = (
+        np.asarray(one.resize((20, 20), Image.Resampling.BOX), int)
+        for one in (upright.crop(box), Image.fromarray(view.rgb))
+    )
+    assert np.abs(own - seen).mean() < np.abs(own[:, ::-1] - seen).mean() / 5
+
+
+def test_a_small_part_is_decoded_again() -> None:
+    page = Image.new("RGB", (2400, 2400), "white")
+    page.paste(photo(640, 480).resize((640, 480)), (100, 1700))
+    (view,) = load_image(encode(page, "JPEG"), min_side=200, parts=True).views
+    assert min(view.rgb.shape[:2]) >= 200
+    assert load_image(encode(page, "JPEG"), min_side=200).views == ()
+
+
+def test_a_photo_has_no_views_of_its_own() -> None:
+    assert load_image(PNG, parts=True).views == ()
