@@ -50,5 +50,5 @@ class ScanSummary:
             self.failed[row.reason] += 1
         if row.is_lead:
             self.decisions[row.decision] += 1
-            self.leads.update({lead.title for lead in row.leads})
+            self.leads.update(dict.fromkeys(lead.title for lead in row.leads).keys())
         self.audited += row.audit is not None

@@ -79,7 +79,7 @@ def test_without_training_the_head_is_a_regression_that_knows_the_colours(
     labels, config = sorted({p.label for p in train}), small_config(photos=0, head_c=1.0)
     network = build_network(config, 3)
     network.load_state_dict(run(config, train, cache, tmp_path))
-    found = predict(network, train, cache, config.input_size)
+    found = predict(network, train, cache)
     assert [labels[i] for i in found.argmax(1)] == [p.label for p in train]
 
 

@@ -41,7 +41,7 @@ def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Recipe) -> N
     held = [found.photos[i] for i in rows]
     network = fold_network(recipe, 1)
     assert isinstance(network, ProductNetwork)
-    logits = torch.from_numpy(predict(network, held, recipe.cache, recipe.config.input_size))
+    logits = torch.from_numpy(predict(network, held, recipe.cache))
     assert probabilities[rows] == pytest.approx(logits.softmax(1).numpy(), abs=1e-4)
 
 

@@ -15,7 +15,6 @@ from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
 from recognizer.imaging import load_image, model_input
 from recognizer.lab.training import weights
-from recognizer.lab.training.config import load_config
 from recognizer.lab.training.model import build_network
 from recognizer.lab.training.weights import build_backbone
 from recognizer.model.bundle import load_bundle
@@ -53,7 +52,8 @@ def test_what_is_no_source_of_weights_is_named(tmp_path: Path, name: str, words:
 
 def test_a_released_bundle_gives_its_weights() -> None:
     bundle = load_bundle(find_bundle())
-    size = load_config("wildlife").input_size  # of the cascade's first network
+    assert bundle.training is not None
+    size = bundle.training.recipe["input_size"]  # of the cascade's first network
     config = small_config(
         backbone=bundle.model.backbone, weights=DEFAULT_BUNDLE, input_size=size, pooling="sqrt_mean"
     )
