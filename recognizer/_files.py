@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from csv import DictReader
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
-from recognizer.errors import UsageError
+from recognizer.errors import MissingExtraError, UsageError
 
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -139,3 +139,12 @@ def text_of_cell(cell: object) -> object:
     if isinstance(cell, str) and cell[:1] == "'" and cell.lstrip("'").startswith(_FORMULA_SIGNS):
         return cell[1:]
     return cell
+
+
+def parquet_library() -> Any:
+    """Return ``pyarrow.parquet``, or raise a :class:`MissingExtraError`."""
+    try:
+        from pyarrow import parquet  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet") from error
+    return parquet

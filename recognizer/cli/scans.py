@@ -97,7 +97,7 @@ def _print_diff(diff: DecisionDiff) -> None:
 
 def rows_command(
     scan: options.ScanArgument,
-    output: Annotated[Path, output_option("The file to write: .jsonl, .csv or .parquet.")],
+    output: Annotated[Path, output_option("The file to write: .jsonl or .csv.")],
     listings: Annotated[bool, Option("--listings", help="Write listings, in queue order.")] = False,
     policy: options.OptionalPolicyOption = None,
     raw: options.RawOption = False,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, AnyStr, BinaryIO, Self, get_type_hints
+from typing import IO, Any, AnyStr, BinaryIO, Self
 
 import msgspec
 
@@ -145,7 +145,7 @@ _FORM_1 = (
     "withdraws",
 )
 _FIELDS = tuple(field.name for field in fields(Outcome))
-OUTCOMES = RecordKind(name="outcomes", columns=get_type_hints(Outcome), cells=Outcome.to_json)
+OUTCOMES = RecordKind(name="outcomes", columns=_FIELDS, cells=Outcome.to_json)
 _COLUMNS = ", ".join(_FIELDS)
 _VALUES = ", ".join("ifnull(?, '')" if name == "origin" else "?" for name in ("id", *_FIELDS))
 _INSERT = f"INSERT OR IGNORE INTO outcome (id, {_COLUMNS}) VALUES ({_VALUES})"

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recognizer._files import replacing
+from recognizer._files import parquet_library, replacing
 from recognizer.errors import ScanFileError, UsageError
-from recognizer.rows.export import parquet_library
 from recognizer.rows.images import NewRow, put_rows, remove_image
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.records import IMAGE_COLUMNS, Ranking, as_utc, key_of
@@ -235,7 +234,7 @@ def _add_rows(file: ScanFile, path: Path, ranking: Ranking, only_pending: bool) 
 
 
 def read_parquet(path: Path) -> Iterator[Row]:
-    """Yield the rows of a Parquet file, whose columns are those of its export, or JSON texts."""
+    """Yield the rows of a Parquet file, whose columns are the keys of a row, or JSON texts."""
     parquet = parquet_library()
     import pyarrow  # noqa: PLC0415 - an extra
 

@@ -14,8 +14,8 @@ from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO, TypeAlias, cast
 
+from recognizer._files import parquet_library
 from recognizer.imaging.sources import Refused
-from recognizer.rows.export import parquet_library
 from recognizer.scan.bounds import MAX_COLUMNS, MAX_NAME, Reading, Unpacked
 from recognizer.status import Reason
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyarrow import parquet
 
 from recognizer.desk.outcomes import (
     MAX_ARRAY_BYTES,
@@ -85,15 +84,12 @@ def test_a_field_of_a_later_version_changes_no_id_unless_it_is_set(one: Outcome)
     assert len({later(**values, country=country).id for country in (None, "KE", "TZ")}) == 3
 
 
-def test_a_json_array_is_read_and_parquet_written_too(tmp_path: Path) -> None:
+def test_a_json_array_is_read_too(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.json"
     path.write_text(json.dumps([outcome().to_json(), outcome(1, listing="L1").to_json()]))
     assert [*read_outcomes(path)] == [outcome(), outcome(1, listing="L1")]
     path.write_text(json.dumps([outcome(note="x" * 4000).to_json()] * 300))  # one line of it
     assert len([*read_outcomes(path)]) == 300
-    write_records(tmp_path / "x.parquet", OUTCOMES, [outcome(note="=1")], raw=False)
-    (read,) = parquet.read_table(tmp_path / "x.parquet").to_pylist()
-    assert Outcome.from_json(read) == outcome(note="=1")
 
 
 def test_the_last_outcome_that_was_not_withdrawn_counts(store: Outcomes) -> None:

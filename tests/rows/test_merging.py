@@ -31,7 +31,6 @@ from recognizer.rows import (
     ScanWriter,
     merge,
     read_listings,
-    write_rows,
 )
 from recognizer.rows.row import Reference
 from tests.conftest import invoke, refuse, run_python
@@ -321,9 +320,20 @@ def to_parquet(path: Path, records: list[dict[str, Any]]) -> None:
 
 
 def as_columns(path: Path, rows: list[Row]) -> list[Row]:
-    with ScanFile(write_scan(path.with_name("x.sqlite"), rows)) as file:
-        write_rows(file, path)
-    return [replace(one, source=one.source.replace("\udcff", "\\udcff")) for one in rows]
+    """As 0.3 has exported rows: maps, times, and the listing's own columns as JSON."""
+    rows = [replace(one, source=one.source.replace("\udcff", "\\udcff")) for one in rows]
+    records = [
+        values
+        | {key: values[key] and [*values[key].items()] for key in ("scores", "family")}
+        | {"item": one.item and json.dumps(one.item), "time": one.time}
+        for one, values in ((one, one.to_json()) for one in rows)
+    ]
+    scores = pyarrow.map_(pyarrow.string(), pyarrow.float64())
+    kinds = {"scores": scores, "family": scores, "time": pyarrow.timestamp("us", "UTC")}
+    found = pyarrow.Table.from_pylist([{**one, **dict.fromkeys(kinds)} for one in records]).schema
+    schema = pyarrow.schema([(field.name, kinds.get(field.name, field.type)) for field in found])
+    parquet.write_table(pyarrow.Table.from_pylist(records, schema), path)
+    return rows
 
 
 def as_structures(path: Path, rows: list[Row]) -> list[Row]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.rows import Listing, ScanFile, write_listings
+from recognizer.rows import Listing, Ranking, ScanFile, merge, write_listings, write_rows
 from tests.rows.rows import HASH, bare_row, write_scan
 
 PAGE = Path(__file__).parents[2] / "docs" / "rows.md"
@@ -35,11 +35,14 @@ def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         )
         for n, level in enumerate(levels)
     ]
-    return write_scan(tmp_path / "scan.sqlite", rows)
+    path = write_scan(tmp_path / "scan.sqlite", rows)
+    with ScanFile(path) as file:
+        write_rows(file, tmp_path / "rows.jsonl")
+    return path
 
 
 def test_the_page_names_what_there_is(scan: Path) -> None:
-    """All tables, all keys of listings, and which of these CSV and Parquet have in columns."""
+    """All tables, all keys of listings, and which of these CSV has in columns."""
     text = PAGE.read_text(encoding="utf-8")
     tables, keys = (
         re.findall("`([a-z_0-9]+)`", "".join(re.findall(r"^\| (`.*?) \|", part, re.MULTILINE)))
@@ -55,9 +58,7 @@ def test_the_page_names_what_there_is(scan: Path) -> None:
         write_listings(file, scan.with_name("l.csv"))
     assert sorted(tables) == sorted(name for (name,) in schema)
     assert keys == [key.name for key in fields(Listing)]
-    (columns,) = re.findall(
-        "^In CSV and Parquet, (`products`.*?)[.]\n", text, re.MULTILINE | re.DOTALL
-    )
+    (columns,) = re.findall("^In CSV, (`products`.*?)[.]\n", text, re.MULTILINE | re.DOTALL)
     header = scan.with_name("l.csv").read_text(encoding="utf-8").partition("\n")[0].split(",")
     assert {*re.findall("`([a-z_]+)`", columns)} == {*keys} ^ {*header}
 
@@ -83,6 +84,11 @@ def test_python(scan: Path, block: str) -> None:
             assert len(value)  # type: ignore[arg-type]
         if isinstance(value, sqlite3.Connection):
             value.close()
+    if "for-merge.parquet" in block:
+        merged = merge([Path("for-merge.parquet")], Path("merged.sqlite"), Ranking())
+        with ScanFile("scan.sqlite") as before, ScanFile("merged.sqlite") as after:
+            assert [*after.rows()] == [*before.rows()]
+        assert merged.rows == 5
 
 
 @pytest.mark.parametrize("view", VIEWS)

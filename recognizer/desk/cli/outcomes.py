@@ -56,7 +56,7 @@ def import_(
 def export(
     scan: options.ScanArgument,
     output: Annotated[
-        Path, Argument(metavar="FILE", help="A .jsonl, .csv or .parquet file, or -: JSON lines.")
+        Path, Argument(metavar="FILE", help="A .jsonl or .csv file, or -: JSON lines.")
     ],
     outcomes: options.OutcomesOption = None,
     raw: options.RawOption = False,
