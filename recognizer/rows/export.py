@@ -75,7 +75,9 @@ def _listing_cells(listing: Listing) -> dict[str, Any]:
     }
 
 
-_COLUMNS_OF = {  # a key of a listing that is not the column of the same name alone
+_COLUMNS_OF: dict[
+    str, tuple[str, ...]
+] = {  # a key of a listing that is not the column of the same name alone
     **dict.fromkeys(("leads", "scores", "family", "photos"), ()),
     "keywords": ("products", "keywords"),
     "model": ("model", "model_digest"),
