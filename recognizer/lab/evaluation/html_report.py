@@ -8,6 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from recognizer._files import replacing
@@ -15,8 +16,8 @@ from recognizer.engine import Recognizer
 from recognizer.imaging.thumbnail import draw_heatmap, shrink
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.evaluation import plots
-from recognizer.lab.evaluation.evaluate import ANY_PRODUCT, Measured, highest, targets
-from recognizer.lab.evaluation.figures import COMPARED_RATE, Truth
+from recognizer.lab.evaluation.evaluate import Measured, highest, targets
+from recognizer.lab.evaluation.figures import Truth
 from recognizer.lab.evaluation.out_of_fold import import_pyarrow
 from recognizer.lab.evaluation.templates import render
 from recognizer.model.bundle import Bundle
@@ -26,23 +27,27 @@ MAX_ERRORS = 12  # errors of each label that are shown, the most confident first
 MAX_FALSE_LEADS = 60  # in their gallery, the highest scores first
 _WIDTH = 480  # pixels, of a photo beside its heat-map
 
+# Names of sources and labels are the data's: no HTML, links or images of theirs.
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+_MARKDOWN.disable(["link", "image", "autolink", "reference"])
+
 
 def write_report(output: Path, recognizer: Recognizer, measured: Measured) -> None:
     """Write the report of a bundle on a split."""
     truth = Truth.of(measured.photos)
     wanted = targets(recognizer.bundle, truth, measured.predictions)
+    evaluation = measured.evaluation
     page = render(
         "report.html.j2",
         style=Markup(render("report.css.j2")),  # noqa: S704 - ours
+        tables=Markup(_MARKDOWN.render(render("evaluation.md.j2", e=evaluation))),  # noqa: S704 - escaped
         bundle=recognizer.bundle,
-        e=measured.evaluation,
+        split=evaluation.split,
         curves=plots.curves(wanted, truth.negative),
-        confusion=plots.confusion(measured.evaluation.confusion, recognizer.labels),
+        confusion=plots.confusion(evaluation.confusion, recognizer.labels),
         errors=_errors(recognizer, measured),
         false_leads=_false_leads(recognizer, measured),
-        reliability=plots.reliability(measured.evaluation.reliability),
-        any_product=ANY_PRODUCT,
-        compared_rate=f"{100 * COMPARED_RATE:g}",
+        reliability=plots.reliability(evaluation.reliability),
     )
     with replacing(output) as partial:
         partial.write_text(page, encoding="utf-8", newline="\n")

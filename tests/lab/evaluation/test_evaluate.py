@@ -270,7 +270,6 @@ def test_photos_of_the_training_are_noticed(
     assert "At least 4 of these photos were in training, perhaps more" in " ".join(page.split())
     written = (tmp_path / "x.html").read_text()
     assert "At least 4 of these photos were in training</strong>, perhaps more" in written
-    assert "set without these photos" not in written
     assert "in training" not in run(tiny_bundle, "--data", data)
     pairs = run(tiny_bundle, "--data", data, "--against", grown)
     assert "At least 4 of these photos were in the training of tiny-v1" in " ".join(pairs.split())
@@ -299,14 +298,13 @@ def test_each_photo_has_a_row(
     assert {name: missed[f"score.{name}"] for name in said.scores} == pytest.approx(said.scores)
 
 
-def test_the_report_needs_nothing_else_and_shows_no_source(
-    tiny_bundle: Path, data: Path, tmp_path: Path
-) -> None:
+def test_the_report_needs_nothing_else(tiny_bundle: Path, data: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    run(tiny_bundle, "--data", data, "--output", page, "--by", "label")
+    run(tiny_bundle, "--data", data, "--output", page, "--by", "source")
     text = page.read_text(encoding="utf-8")
     assert "False leads of the default policy" in text
-    assert "By label" in text
+    assert "<strong>By source</strong>" in text
+    assert "<td>&lt;script&gt;alert(1)&lt;/script&gt;</td>" in text
     assert "Do not publish this page" in text
     assert HOSTILE not in text
     assert not re.search(r"(src|href)=\"(?!data:|#)", text)

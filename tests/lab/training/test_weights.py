@@ -21,7 +21,7 @@ from recognizer.model.bundle import load_bundle
 from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
 from tests.lab.training.conftest import small_config
 
-ROOT = Path(__file__).parents[2]
+SAMPLES = Path(__file__).parents[3] / "datasets" / "samples"
 
 
 def test_a_local_file_is_loaded(tmp_path: Path) -> None:
@@ -58,7 +58,9 @@ def test_a_released_bundle_gives_its_weights() -> None:
         backbone=bundle.model.backbone, weights=DEFAULT_BUNDLE, input_size=size, pooling="sqrt_mean"
     )
     network, recognizer = build_network(config, 3).eval(), Recognizer(bundle)
-    for file in sorted((ROOT / "datasets" / "samples").glob("*.jpg"))[:3]:
+    files = sorted(SAMPLES.glob("*.jpg"))[:3]
+    assert files
+    for file in files:
         rgb = load_image(file, min_side=bundle.input_size).frames[0].rgb
         small = cv2.resize(model_input(rgb, bundle.input_size, version=1), (size, size))
         images = torch.from_numpy(small)[None]
