@@ -36,7 +36,7 @@ from recognizer.lab.training.quantization import correct_head, quantize, run_fil
 from recognizer.lab.training.runs import Recipe, answers, finished_network, fold_network
 from recognizer.lab.training.weight_rounding import WEIGHT_BITS
 from recognizer.lab.training.weights import parent_of
-from recognizer.model.bundle import Bundle, load_bundle, write_bundle
+from recognizer.model.bundle import Bundle, write_bundle
 from recognizer.model.description import (
     EvaluationSummary,
     Exported,
@@ -105,18 +105,17 @@ def export_bundle(
         made = files[precision].parent
         on_stage(f"calibrating on {len(held.photos)} photos that were left out")
         draft = replace(_draft(made, title, precision, recipe, proof), license=spdx_license)
-        write_bundle(calibrated(draft, held.log_odds, held.photos))
+        draft = calibrated(draft, held.log_odds, held.photos)
         on_stage("collecting negatives for enrolment")
-        recognizer = Recognizer.load(made)
-        bank = build_bank(recognizer, recipe.train, recipe.cache)
-        write_bundle(replace(recognizer.bundle, negatives=write_negatives(made, bank)))
+        bank = build_bank(Recognizer(draft), recipe.train, recipe.cache)
+        draft = replace(draft, negatives=write_negatives(made, bank))
         on_stage("measuring on the folds that were left out")
         unseen = measure_out_of_fold(held, recipe.config.name, rounds=rounds)
         on_stage("measuring on the test split")
-        test = evaluate(Recognizer.load(made), recipe.photos, "test", rounds=rounds).evaluation
+        test = evaluate(Recognizer(draft), recipe.photos, "test", rounds=rounds).evaluation
         release = Release(path=output, precision=precision, test=test, unseen=unseen, lost=lost)
-        bundle = _described(load_bundle(made), release, recipe)
-        write_bundle(with_self_test(bundle))
+        bundle = with_self_test(_described(draft, release, recipe))
+        write_bundle(bundle)
         write_card(bundle, recipe, release, notes)
         carry_corrections(recipe.config.corrections, bundle.path)
         with new_bundle(output) as folder:

@@ -35,7 +35,7 @@ from recognizer.lab.training.cascade import (
     set_gate,
 )
 from recognizer.lab.training.config import TrainingConfig, config_from_dict
-from recognizer.lab.training.fit import Progress, Run, predict
+from recognizer.lab.training.fit import CHECKPOINT, Progress, Run, predict
 from recognizer.lab.training.head import features_of, fit_head
 from recognizer.lab.training.model import ProductNetwork, build_network, log_odds_of
 from recognizer.model.folders import DESCRIPTION_FILE
@@ -209,7 +209,16 @@ def _leave_out(recipe: Recipe, clock: _Clock) -> OutOfFold:
 def fold_network(
     recipe: Recipe, fold: int | None, clock: _Clock | None = None
 ) -> ProductNetwork | Cascade:
-    """Return the network that has seen nothing of a fold; it is trained if it was not yet."""
+    """Return the network that has seen nothing of a fold.
+
+    With a clock it is trained if it was not yet; without one that is a TrainingError.
+    """
+    if clock is None and recipe.config.photos:
+        for file in (recipe.folder / name / CHECKPOINT for name in _run_names(recipe, fold)):
+            if not file.exists():
+                raise TrainingError(
+                    f"{file} is gone: put it back, or delete {OUT_OF_FOLD_FILE} and train again"
+                )
     clock = clock or _Clock(recipe)
     first = _first_network(recipe, fold, clock)
     return _joined(recipe, first, _ensemble(recipe, fold, clock))
@@ -247,12 +256,16 @@ def _ensemble(recipe: Recipe, fold: int | None, clock: _Clock) -> list[ProductNe
     return networks
 
 
+def _run_names(recipe: Recipe, fold: int | None) -> list[str]:
+    config, run = recipe.config, "all" if fold is None else f"fold-{fold}"
+    return [f"{run}-{seed}" for seed in range(config.seed, config.seed + config.seeds)]
+
+
 def _first_network(recipe: Recipe, fold: int | None, clock: _Clock) -> ProductNetwork:
     """Return the mean of the weights of all seeds, without a fold or with all photos."""
     photos = recipe.without(fold)
     found: list[Mapping[str, torch.Tensor]] = []
-    for seed in range(recipe.config.seed, recipe.config.seed + recipe.config.seeds):
-        name = f"all-{seed}" if fold is None else f"fold-{fold}-{seed}"
+    for seed, name in enumerate(_run_names(recipe, fold), recipe.config.seed):
         words = "all photos" if fold is None else f"without fold {fold}"
         report = clock.begin(name, f"{words}, seed {seed}")
         run = Run(

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from recognizer.lab.training.export import UNSTATED, count_licenses, export_bund
 from recognizer.lab.training.model import build_network, log_odds_of
 from recognizer.lab.training.onnx_export import export_fp32, parity
 from recognizer.lab.training.quantization import correct_head, quantize, run_file
-from recognizer.lab.training.runs import Recipe, finished_network
+from recognizer.lab.training.runs import OUT_OF_FOLD_FILE, Recipe, finished_network
 from recognizer.model.bundle import Bundle
 from tests.lab.training.conftest import small_config
 
@@ -84,6 +85,9 @@ def test_nothing_untested_is_released(trained: Recipe, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="a split called test"):
         export_bundle(replace(trained, photos=train), folder)
     with pytest.raises(TrainingError, match="give the same training command again"):
+        export_bundle(replace(trained, folder=tmp_path), folder)
+    shutil.copy(trained.folder / OUT_OF_FOLD_FILE, tmp_path)
+    with pytest.raises(TrainingError, match=r"fold-0-0/checkpoint\.pt is gone: put it back"):
         export_bundle(replace(trained, folder=tmp_path), folder)
     assert not folder.exists()
 
