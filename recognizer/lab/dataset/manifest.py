@@ -296,8 +296,7 @@ def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | Non
         shutil.copyfile(own_labels, folder / LABELS)
     with (
         replacing(path) as partial,
-        # JSON can hold half a character, for example in a seller's name.
-        partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        partial.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*REQUIRED_COLUMNS, "license"))

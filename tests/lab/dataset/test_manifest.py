@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from recognizer.errors import DatasetError, TaxonomyError
-from recognizer.lab.dataset.layouts import read_collection
 from recognizer.lab.dataset.manifest import (
     ONE_SIDE,
     Photo,
@@ -104,12 +103,12 @@ def test_what_is_no_photo_is_named_and_not_waited_for(tmp_path: Path) -> None:
         path.unlink()
 
 
-@pytest.mark.parametrize("name", ["taxonomy.toml", "manifest.csv", "photos.json"])
+@pytest.mark.parametrize("name", ["taxonomy.toml", "manifest.csv"])
 def test_what_is_not_a_file_of_data_is_named_and_not_waited_for(name: str, tmp_path: Path) -> None:
     (tmp_path / "ivory_raw").mkdir()
     os.mkfifo(tmp_path / name)
     with pytest.raises((DatasetError, TaxonomyError), match=rf"{name} is not a regular file"):
-        read_collection(tmp_path) if name == "photos.json" else load_data([tmp_path])
+        load_data([tmp_path])
 
 
 def test_fingerprint_is_of_the_content_not_the_order() -> None:
