@@ -15,12 +15,12 @@ from recognizer.model.description import ModelReference
 from recognizer.rows.item_key import former_key
 from recognizer.rows.queue import refresh_entries
 from recognizer.rows.records import (
-    PUT_IMAGE,
     UNSCORED_PLACE,
     Ranking,
     as_utc,
     changed_values,
     image_values,
+    put_image,
 )
 from recognizer.rows.row import REPLACED, Reference, Row
 from recognizer.rows.scanfile import ScanFile
@@ -158,7 +158,7 @@ class _ImageWriter:
         return self._last_said(values["unit"], values["listing"] or values["source"])
 
     def _write(self, one: NewRow, values: dict[str, Any]) -> None:
-        (image,) = self._database.execute(PUT_IMAGE, values).fetchone()
+        (image,) = self._database.execute(put_image((*values,)), values).fetchone()
         for table in ("thumbnail", "embedding"):
             self._database.execute(f"DELETE FROM {table} WHERE image = ?", (image,))
         if one.thumbnail is not None:

@@ -15,7 +15,7 @@ from recognizer._files import parquet_library, replacing
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows.images import NewRow, put_rows, remove_image
 from recognizer.rows.queue import refresh_entries
-from recognizer.rows.records import IMAGE_COLUMNS, Ranking, as_utc, key_of
+from recognizer.rows.records import Ranking, as_utc, key_of
 from recognizer.rows.row import REPLACED, Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.rows.similar import group_copies
@@ -109,7 +109,6 @@ def _still(output: Path, ranking: Ranking) -> Iterator[None]:
 
 
 _KINDS = ("model", "policy", "bank")
-_COPIED = ", ".join(name for name in IMAGE_COLUMNS if name not in _KINDS)
 _OUTCOME = (
     "id, time, reviewer, judgement, occasion, sha256, listing, label, note, origin, withdraws"
 )
@@ -119,8 +118,8 @@ INSERT OR IGNORE INTO model (name, version, digest)
 INSERT OR IGNORE INTO policy (name, digest) SELECT name, digest FROM other.policy ORDER BY id;
 INSERT OR IGNORE INTO bank (name, digest) SELECT name, digest FROM other.bank ORDER BY id;
 CREATE TEMP TABLE rival AS SELECT own.id FROM other.image AS own JOIN main.image USING (key);
-INSERT INTO main.image ({_COPIED}, model, policy, bank)
-  SELECT {_COPIED},
+INSERT INTO main.image ({{columns}}, model, policy, bank)
+  SELECT {{columns}},
     (SELECT m.id FROM main.model m JOIN other.model o USING (digest) WHERE o.id = own.model),
     (SELECT p.id FROM main.policy p JOIN other.policy o USING (name, digest)
       WHERE o.id = own.policy),
@@ -159,7 +158,9 @@ def _add_scan(file: ScanFile, path: Path, ranking: Ranking) -> int:
             file.set_listing_column(column)
         with file.attached(other):
             with file.transaction() as database:
-                for statement in _MERGE.split(";\n"):
+                names = [name for _, name, *_ in database.execute("PRAGMA main.table_info(image)")]
+                columns = ", ".join(name for name in names if name not in {"id", *_KINDS})
+                for statement in _MERGE.format(columns=columns).split(";\n"):
                     database.execute(statement)
                 if other.version > 1:  # it keeps its policies
                     for statement in _MERGE_POLICIES:

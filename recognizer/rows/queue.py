@@ -5,11 +5,14 @@ from collections.abc import Iterable
 
 from recognizer.rows.item_key import hash_of
 
-IMAGE_ORDER = "reason IS 'no_image', place, score DESC, source, image.id"
-"""The order of the images of a listing in SQL, as the view ``ranked`` has it."""
+ORDERS = {
+    "image": "reason IS 'no_image', place, score DESC, source",
+    "queue": "place, unproven, reports DESC, score DESC, first",
+}
+"""The order of a listing's images and that of the queue, but for the image: for ``schema.sql``."""
 
-ENTRY_ORDER = "place, unproven, reports DESC, score DESC, first, best"
-"""The order of the queue in SQL, as the view ``queue`` has it."""
+IMAGE_ORDER = f"{ORDERS['image']}, image.id"
+ENTRY_ORDER = f"{ORDERS['queue']}, best"
 
 _RANKED = (
     *("best", "place", "unproven", "reports", "score", "first", "listing", "source", "title"),

@@ -6,7 +6,9 @@ import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -30,31 +32,19 @@ from recognizer.taxonomy import Kind
 
 MAX_NAME = 8000  # characters of a source, or of the identity of a listing
 
-_PLAIN = (
-    *("status", "reason", "sha256", "phash", "format", "width", "height", "frames", "decision"),
-    *("image_decision", "audit", "preprocessing", "detail", "seen"),
+_DECIDED = ("leads", "why", "regions", "keywords", "item")  # what a policy or a listing changes
+_SCORED = ("scores", "family", "known")
+_JSON = (*_DECIDED, *_SCORED)
+_REFERENCES = ("model", "policy", "bank")
+_PLAIN = tuple(
+    field.name for field in fields(Row) if field.name not in {*_JSON, *_REFERENCES, "schema"}
 )
-_JSON = ("scores", "family", "leads", "why", "regions", "known", "keywords", "item")
-IMAGE_COLUMNS = (
-    *("key", "unit", "source", "path", "score", "unproven", "product", "listing", "title"),
-    *("seller", "price", "currency", "url", "reports", "listed", "location", "model", "policy"),
-    *("bank", "first", "time", "file_state", "gone", *_PLAIN, *_JSON),
-)
-PUT_IMAGE = (
-    f"INSERT INTO image ({', '.join(IMAGE_COLUMNS)}) VALUES (:{', :'.join(IMAGE_COLUMNS)})"
-    " ON CONFLICT (key) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in IMAGE_COLUMNS if name != "key")
-    + " RETURNING id"
-)
-"""Writes an image in the place of its last row, and returns its number."""
-_ROW_JSON = (*_JSON, "model", "policy", "bank")
-_ROW_PLAIN = (*_PLAIN, "source", "time", "gone")
 _TABLES = """
 FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy
   LEFT JOIN bank ON bank.id = image.bank
 """
 SELECT_ROW = f"""
-SELECT image.id, path, {", ".join((*_ROW_PLAIN, *_JSON))},
+SELECT image.id, path, {", ".join((*_PLAIN, *_JSON))},
   json_object('name', model.name, 'version', model.version, 'digest', model.digest),
   json_object('name', policy.name, 'digest', policy.digest),
   iif(bank.id IS NULL, NULL, json_object('name', bank.name, 'digest', bank.digest))
@@ -66,7 +56,6 @@ SELECT sha256, iif(status = 'failed', reason, NULL), model.digest, policy.digest
   status != 'failed' AND NOT EXISTS (SELECT 1 FROM embedding WHERE image = image.id)
 {_TABLES} WHERE key = ?
 """
-_CHANGED_JSON = ("leads", "why", "regions", "keywords", "item")
 UNSCORED_PLACE = 2  # of an image in the queue; leads come before
 
 
@@ -111,6 +100,8 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
     listing = None if name is None else as_name(name)
     time = as_utc(row.time)
     return {
+        **{name: getattr(row, name) for name in _PLAIN},
+        **{name: to_json(getattr(row, name)) for name in _SCORED},
         "key": key_of(row, listing_column),
         "unit": hash_of(
             f"image {plain_name(row.source)}" if listing is None else f"listing {listing}"
@@ -121,11 +112,19 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
         "location": location_of(source),
         "first": time,
         "time": time,
-        **{name: getattr(row, name) for name in _PLAIN},
         "detail": valid(row.detail),
-        **{name: to_json(getattr(row, name)) for name in ("scores", "family", "known")},
         **changed_values(row, ranking),
     }
+
+
+@lru_cache
+def put_image(columns: tuple[str, ...]) -> str:
+    """Return the statement that writes an image over its last row, and returns its number."""
+    changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name != "key")
+    return (
+        f"INSERT INTO image ({', '.join(columns)}) VALUES (:{', :'.join(columns)})"
+        f" ON CONFLICT (key) DO UPDATE SET {changes} RETURNING id"
+    )
 
 
 def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
@@ -149,14 +148,14 @@ def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
         "url": as_url(value_of(item, Role.URL)),
         "reports": as_count(value_of(item, Role.REPORTS)),
         "listed": _listed(as_time(value_of(item, Role.TIME))),
-        **{name: to_json(getattr(row, name)) for name in _CHANGED_JSON},
+        **{name: to_json(getattr(row, name)) for name in _DECIDED},
     }
 
 
 def read_row(path: bytes | None, *record: Any) -> Row:
     """Return the row behind a record of :data:`SELECT_ROW`, without its number."""
-    values = dict(zip((*_ROW_PLAIN, *_ROW_JSON), record, strict=True))
-    for key in _ROW_JSON:
+    values = dict(zip((*_PLAIN, *_JSON, *_REFERENCES), record, strict=True))
+    for key in (*_JSON, *_REFERENCES):
         values[key] = from_json(values[key])
     if path is not None:
         values["source"] = path.decode("utf-8", "surrogatepass")

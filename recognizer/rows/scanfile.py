@@ -10,7 +10,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from recognizer._sqlite import FileKind, SqliteFile
 from recognizer.errors import RecognizerError, ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.policy.listing import listing_of
+from recognizer.rows.queue import ORDERS
 from recognizer.rows.records import SELECT_ROW, as_name, read_row
 from recognizer.rows.row import Row
 
@@ -51,7 +52,10 @@ CREATE TEMP TABLE setting (name, value)
 
 
 def _schema() -> str:
-    return resources.files("recognizer.rows").joinpath("schema.sql").read_text("utf-8")
+    text = resources.files("recognizer.rows").joinpath("schema.sql").read_text("utf-8")
+    for name, order in ORDERS.items():
+        text = text.replace(f"{{{name}_order}}", order)
+    return text
 
 
 class ScanFile(SqliteFile):
@@ -106,12 +110,6 @@ class ScanFile(SqliteFile):
         code = getattr(error, "sqlite_errorcode", 0)
         if code == sqlite3.SQLITE_READONLY_DBMOVED:
             return ScanFileChangedError(f"{self.path} was removed or replaced while it was in use")
-        if code == sqlite3.SQLITE_NOTADB and _is_journal(self.path):
-            return ScanFileError(
-                f"{self.path} is the journal of an earlier version. Scan again into a file: "
-                "recognizer scan ... --output scan.sqlite; JSON Lines are then written by: "
-                "recognizer rows scan.sqlite --output rows.jsonl"
-            )
         return super()._explain(error)
 
     # --- settings ---------------------------------------------------------------------------------
@@ -228,9 +226,3 @@ def is_open_here(path: str) -> bool:
     is_open = {real + suffix for real, count in _open_here.items() if count for suffix in suffixes}
     is_named_so = os.path.basename(path) in map(os.path.basename, is_open)
     return is_named_so and os.path.realpath(path) in is_open
-
-
-def _is_journal(path: Path) -> bool:
-    with suppress(OSError), path.open("rb") as file:
-        return file.read(10) == b'{"source":'
-    return False

@@ -3,6 +3,7 @@
 --
 -- Times are ISO 8601 in UTC, digests hexadecimal, scores probabilities with six digits. Columns in JSON
 -- hold what the same key of a row holds; text that UTF-8 cannot hold stands in backslash escapes.
+-- {image_order} and {queue_order} are those of queue.py.
 
 CREATE TABLE model (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL UNIQUE
@@ -114,9 +115,9 @@ CREATE TABLE entry (
   copies INTEGER                    -- the unit of the first of its near-copies; null without any
 );
 CREATE INDEX entry_order ON entry
-  (section, place, unproven, reports DESC, score DESC, first, best);
+  (section, {queue_order}, best);
 CREATE INDEX entry_copies ON entry
-  (copies, place, unproven, reports DESC, score DESC, first, best) WHERE copies IS NOT NULL;
+  (copies, {queue_order}, best) WHERE copies IS NOT NULL;
 CREATE INDEX entry_listing ON entry (listing);
 CREATE INDEX entry_seller ON entry (seller);
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -133,7 +134,7 @@ SELECT whole.unit, whole.best, whole.place, whole.unproven, whole.reports,
 FROM (
   SELECT unit,
     (SELECT id FROM image AS other WHERE other.unit = image.unit
-      ORDER BY reason IS 'no_image', place, score DESC, source, id LIMIT 1) AS best,
+      ORDER BY {image_order}, id LIMIT 1) AS best,
     min(place) AS place, ifnull(min(unproven), 0) AS unproven, ifnull(max(reports), 0) AS reports,
     max(score) FILTER (WHERE unproven = 0) AS proven_score,
     max(score) FILTER (WHERE unproven = 1) AS lead_score,
@@ -186,7 +187,7 @@ SELECT entry.unit, ifnull(entry.listing, entry.source) AS name, title, seller, p
   ifnull(judgement, 'open') AS state, reviewer, verdict.time AS judged
 FROM entry LEFT JOIN verdict ON verdict.unit = entry.unit
 WHERE section = 'queue'
-ORDER BY place, unproven, reports DESC, score DESC, first, best;
+ORDER BY {queue_order}, best;
 
 CREATE VIEW rows AS
 SELECT image.id, source, listing, status, reason, decision, image_decision, score, product, why, title,
@@ -207,4 +208,4 @@ SELECT ifnull(listing, source) AS listing, title, seller, product,
   (SELECT decision FROM level WHERE level.place = ranked.place) AS decision,
   score, unproven, reports, images, failed, lead_images, source AS best, first
 FROM ranked
-ORDER BY place, unproven, reports DESC, score DESC, first, ranked.best;
+ORDER BY {queue_order}, ranked.best;

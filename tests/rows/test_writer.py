@@ -18,6 +18,7 @@ from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import load_bundle
 from recognizer.rows import AuditSample, NewRow, Ranking, Row, ScanFile, ScanWriter
 from recognizer.rows.images import put_rows
+from recognizer.rows.records import image_values
 from recognizer.scan import Item
 from recognizer.status import Reason
 from tests.pictures import encoded, picture
@@ -25,6 +26,14 @@ from tests.rows.rows import NOW, bare_row, read_scan, write_scan
 from tests.scan.engines import InProcessPool, scan_into
 
 ROWS = [bare_row(f"{number}.jpg", 0.9, "review") for number in range(9)]
+
+
+def test_a_row_has_a_value_for_each_column(tmp_path: Path) -> None:
+    """What is written over an earlier row leaves nothing of it."""
+    with ScanFile(tmp_path / "scan.sqlite", create=True) as file:
+        columns = {name for _, name, *_ in file.select("PRAGMA table_info(image)")}
+    written = {*image_values(ROWS[0], Ranking(), None)}
+    assert written | {"id", "model", "policy", "bank", "file_state"} == columns
 
 
 def new(row: Row, **others: object) -> NewRow:
