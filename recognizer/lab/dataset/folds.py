@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from recognizer.errors import DatasetError
 from recognizer.lab.dataset.manifest import SPLITS, Photo, read_rows
 
-FOLDS = 5  # folds of cross-validation
-
 _MIN_SOURCES = 3  # with fewer, or one that has most of a label's photos, photos are the groups
 _MIN_STRATUM = 10
 
@@ -25,7 +23,7 @@ _ROUNDS = 10  # over all groups; two or three are enough for most data
 
 
 def stratified_folds(
-    truth: Sequence[str], sources: Sequence[str], count: int = FOLDS
+    truth: Sequence[str], sources: Sequence[str], count: int
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Split photos into up to ``count`` folds, stratified by label and grouped by source.
 

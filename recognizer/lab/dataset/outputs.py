@@ -20,17 +20,16 @@ def run_photos(
     recognizer: Recognizer,
     photos: Sequence[Photo],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return log-odds before calibration, (N, labels), and embeddings, (N, channels), of photos."""
+) -> NDArray[np.float32]:
+    """Return log-odds before calibration, float32, (N, labels), of N photos."""
     if not photos:
         raise DatasetError("no photos")
 
-    def run(part: Sequence[Photo]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return recognizer.features([first_frame(p, recognizer.load_image(p.path)) for p in part])
+    def run(part: Sequence[Photo]) -> NDArray[np.float32]:
+        frames = [first_frame(p, recognizer.load_image(p.path)) for p in part]
+        return recognizer.features(frames)[0]
 
-    chunks = in_chunks(run, photos, on_progress)
-    log_odds, embedding = zip(*chunks, strict=True)
-    return np.concatenate(log_odds), np.concatenate(embedding)
+    return np.concatenate([*in_chunks(run, photos, on_progress)])
 
 
 def in_chunks(

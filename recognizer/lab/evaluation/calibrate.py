@@ -175,7 +175,7 @@ def calibrate_bundle(
     """
     name, version = check_output(output)
     old = recognizer.bundle
-    log_odds, _ = run_photos(recognizer, photos, on_progress)
+    log_odds = run_photos(recognizer, photos, on_progress)
     found = calibrated(old, log_odds, photos)
     assert found.calibration is not None  # noqa: S101 - as calibrated() leaves it
     today = datetime.now(UTC).date().isoformat()

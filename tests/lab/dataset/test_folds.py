@@ -26,7 +26,7 @@ def test_a_label_of_one_source_is_split_by_photos_and_few_photos_make_few_folds(
     assert all("a" in {("a" if i < 12 else "b") for i in rows} for _, rows in splits)
     assert len(stratified_folds(["wood", "bone", "wood", "bone"], ["a"] * 4, 5)) == 4
     with pytest.raises(DatasetError, match="too few to split"):
-        stratified_folds(["wood"], ["a"])
+        stratified_folds(["wood"], ["a"], 5)
 
 
 def test_a_table_says_fold_and_group_of_each_source(tmp_path: Path) -> None:

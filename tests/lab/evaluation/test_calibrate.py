@@ -103,7 +103,7 @@ def test_what_was_enrolled_keeps_its_thresholds(
     families = tuple(replace(family, thresholds=high) for family in bundle.families)
     changes = {"labels": tuple(labels), "families": families, "any_product_thresholds": high}
     folder = write_tiny_bundle(tmp_path / "parent-v1", **changes)
-    log_odds, _ = run_photos(recognizer, held_out)
+    log_odds = run_photos(recognizer, held_out)
     made = calibrated(load_bundle(folder), log_odds, held_out)
     assert made.labels[place] == labels[place]
     (family,) = made.families
