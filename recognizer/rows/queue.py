@@ -14,10 +14,8 @@ ORDERS = {
 IMAGE_ORDER = f"{ORDERS['image']}, image.id"
 ENTRY_ORDER = f"{ORDERS['queue']}, best"
 
-_RANKED = (
-    *("best", "place", "unproven", "reports", "score", "first", "listing", "source", "title"),
-    *("seller", "product", "location", "listed"),
-)
+_SHOWN = ("listing", "source", "title", "seller", "product", "location", "listed")
+_RANKED = ("best", "place", "unproven", "reports", "score", "first", *_SHOWN)
 _UPSERT = "ON CONFLICT (unit) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in _RANKED
 )
@@ -32,7 +30,7 @@ def refresh_entries(
     ``audited`` are the digests of images that are or were in the audit sample.
     """
     left = sorted({*units})
-    columns = "listing, source, title, seller, product, location, listed"
+    columns = ", ".join(_SHOWN)
     for sha256 in {*audited}:
         unit = hash_of(f"audit {sha256}")  # equal bytes are looked at once
         database.execute("DELETE FROM entry WHERE unit = ?", (unit,))
