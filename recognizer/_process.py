@@ -2,6 +2,7 @@
 
 import atexit
 import itertools
+import logging
 import multiprocessing
 import multiprocessing.process
 import multiprocessing.resource_tracker
@@ -29,9 +30,11 @@ import cv2
 
 from recognizer import errors
 from recognizer._files import Closes
-from recognizer._messages import LOG, silence_libraries
 from recognizer.errors import RecognizerError, UsageError, require_owner
 from recognizer.status import Reason
+
+LOG = logging.getLogger("recognizer")
+LOG.addHandler(logging.NullHandler())
 
 START_SECONDS = 300.0  # until the first message: some providers compile the model as they load it
 
@@ -378,6 +381,15 @@ def _begin_work(connection: Connection) -> queue.SimpleQueue[Any]:
 
     threading.Thread(target=receive, daemon=True).start()
     return messages
+
+
+def silence_libraries() -> None:
+    """Discard what C libraries and Pillow print; Python's own errors still go to standard error."""
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    sys.stderr = open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def defect(error: Exception) -> tuple[Reason, str | None]:

@@ -34,10 +34,7 @@ VERB_GROUPS = {
         "compare": ("cli.scans", "Show what changed between two scans."),
     },
     "Review": {
-        "thresholds": (
-            "desk.cli.thresholds",
-            "Choose thresholds for a review team.",
-        ),
+        "thresholds": ("desk.cli.thresholds", "Choose thresholds for a review team."),
         "policy": ("cli.policy", "Check a policy, and show what it decides."),
         "review": ("desk.cli.review", "Work through the leads of a scan, as a team."),
         "report": ("desk.cli.review", "Write the review queue of a scan as one HTML file."),

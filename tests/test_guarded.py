@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from recognizer import GuardedRecognizer, Policy, Recognizer
-from recognizer._messages import LOG
+from recognizer._process import LOG
 from recognizer.errors import BundleNotFoundError, ProviderError, RecognizerError, UsageError
 from recognizer.imaging import Limits
 from recognizer.prediction import Prediction

@@ -8,7 +8,7 @@ def test_c_libraries_and_pillow_are_not_heard_and_python_is() -> None:
         import logging
         import os
         import sys
-        from recognizer._messages import silence_libraries
+        from recognizer._process import silence_libraries
         os.write(2, b"before\\n")
         silence_libraries()
         os.write(2, b"tiff: bad\\n")

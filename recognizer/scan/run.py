@@ -155,8 +155,7 @@ class _ScanRun:
         """Return the task of an item, by the path that its row has; its keys; and its row."""
         key = place = self._key(item)
         known = self.file.known(key)
-        is_certain = self.file.was_empty and os.path.isabs(item.source)
-        if not is_certain and (other := item.alternate_path()) is not None:
+        if (other := item.alternate_path()) is not None:
             other_key = self._key(other)
             if os.path.isabs(other.source):
                 place = other_key

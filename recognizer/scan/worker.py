@@ -74,17 +74,13 @@ class Worker:
         for task in tasks:
             self.reader.expect(task.item)
         size = self.payload.options.batch_size
-        together = [task for task in tasks if not task.is_again]
-        batches = [together[start : start + size] for start in range(0, len(together), size)]
-        for batch in (*batches, *([task] for task in tasks if task.is_again)):
-            self._work(batch, send)
+        for start in range(0, len(tasks), size):
+            self._work(tasks[start : start + size], send)
 
     def _work(self, tasks: Sequence[Task], send: Send) -> None:
         loaded: list[tuple[Task, LoadedImage, bytes | None]] = []
-        is_told = self.payload.options.batch_size == 1  # by the last result: tasks come in order
         for task in tasks:
-            if not is_told:
-                send(TaskStep((task.index,)))
+            send(TaskStep((task.index,)))
             image, state = self._load(task, send)
             if image is None:
                 send(TaskResult(index=task.index, file_state=state))

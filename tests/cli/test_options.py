@@ -53,13 +53,17 @@ HEAVY = ("numpy", "cv2", "PIL", "onnxruntime", "simplejpeg", "msgspec", "sqlite3
 
 def test_help_needs_no_extra_and_loads_nothing_heavy() -> None:
     script = (
-        "import sys; from recognizer.commands import VERBS, load_verb;"
+        "import contextlib, sys; from recognizer.commands import VERBS, app, load_verb;"
         "from recognizer.cli.options import EXTRAS;"
         "sys.modules.update({name: None for _, modules in EXTRAS.values() for name in modules});"
-        "[load_verb(verb) for verb in VERBS];"
+        "[load_verb(verb) for verb in VERBS]\n"
+        "with contextlib.suppress(SystemExit): app(['--help'])\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
-    assert run_python("-c", script).stdout.strip() == "[]"
+    *words, heavy = run_python("-c", script).stdout.splitlines()
+    assert heavy == "[]"
+    assert {*VERBS} <= {line.split()[0] for line in words if line.startswith("  ")}
+    assert "A lead is not a verdict" in " ".join(" ".join(words).split())
 
 
 def test_a_bundle_may_be_named_as_up_to_version_0_3() -> None:

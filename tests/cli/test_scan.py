@@ -10,7 +10,6 @@ from recognizer import __version__
 from recognizer.cli import ExitCode
 from recognizer.cli.results import row_line
 from recognizer.cli.scan import default_output
-from recognizer.commands import VERBS
 from recognizer.policy.values import CandidateKind
 from recognizer.rows import ScanFile
 from tests.conftest import invoke, read_rows, refuse, run_python
@@ -18,17 +17,6 @@ from tests.rows.rows import bare_row, lead
 
 Scan = Callable[..., Result]
 MakeFolder = Callable[..., Path]
-HEAVY = {"numpy", "cv2", "onnxruntime", "torch", "PIL", "jinja2"}
-
-
-def test_help_loads_nothing_heavy() -> None:
-    done = run_python("-X", "importtime", "-m", "recognizer", "--help")
-    assert done.returncode == 0
-    loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
-    assert "typer" in loaded
-    assert not loaded & HEAVY
-    assert all(f"  {verb}" in done.stdout for verb in VERBS)
-    assert "A lead is no" in done.stdout
 
 
 def test_version_and_usage() -> None:

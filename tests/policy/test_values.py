@@ -28,8 +28,8 @@ from tests.work import counted_calls
 FILES = Path(__file__).parents[1] / "rows" / "files"
 
 
-def loaded(folder: Path, text: str) -> Policy:
-    (folder / "strict.toml").write_text(text, encoding="utf-8")
+def loaded(folder: Path, text: str | bytes) -> Policy:
+    (folder / "strict.toml").write_bytes(text.encode() if isinstance(text, str) else text)
     return Policy.load(folder / "strict.toml")
 
 
@@ -124,6 +124,7 @@ def test_an_optional_key_of_a_later_version_changes_no_digest_unless_it_is_set(
 BROKEN = [
     # What is written, and what the message must say of it.
     ("review_rate =", "is not TOML: "),
+    (b"\xff\xfe", "is not TOML: 'utf-8' codec"),
     ("review_rate = 0.01\nreview_rate = 0.05", "the key 'review_rate' is given twice"),
     ("ignore = [\n]\nname = 'x'\nignore = [\n]\n", "the key 'ignore' is given twice"),
     ("threshold = 0.5", "unknown key 'threshold'"),
@@ -159,16 +160,10 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("text", "words"), BROKEN)
-def test_a_broken_profile_is_a_policy_error(text: str, words: str, tmp_path: Path) -> None:
+def test_a_broken_profile_is_a_policy_error(text: str | bytes, words: str, tmp_path: Path) -> None:
     with pytest.raises(PolicyError) as caught:
         loaded(tmp_path, text)
     assert all(part in str(caught.value) for part in (words, "strict.toml"))
-
-
-def test_a_profile_in_another_encoding_is_a_policy_error(tmp_path: Path) -> None:
-    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(PolicyError, match="is not TOML: 'utf-8' codec"):
-        Policy.load(tmp_path / "binary.toml")
 
 
 def test_a_policy_may_use_the_names_that_a_bundle_brings(tmp_path: Path) -> None:
@@ -204,7 +199,8 @@ def test_whatever_a_file_says_gives_a_policy_or_a_policy_error(values: dict[str,
     except PolicyError:
         return
     assert len(policy.digest) == 64
-    assert pickle.loads(pickle.dumps(policy)) == policy
+    copied = pickle.loads(pickle.dumps(policy))
+    assert (copied, copied.digest) == (policy, policy.digest)
 
 
 @pytest.mark.parametrize(
@@ -286,11 +282,6 @@ CHANGES = [
 
 def test_the_digest_stands_for_what_decides() -> None:
     assert len({policy.digest for policy in (Policy(), *CHANGES)}) == 1 + len(CHANGES)
-    named = Policy(name="two", actions={Decision.REVIEW: "Hold back."})
-    assert named.digest == Policy().digest
-    two = {**of_family("ivory", rule(0.05)), **of_label("coral", rule(0.001))}
-    turned = dict(reversed(two.items()))
-    assert Policy(rules=two).digest == Policy(rules=turned).digest
     whole, fractions = (Policy(default=rule(*r, p=True)) for r in ((0, 1), (0.0, 1.0)))
     assert whole.digest == fractions.digest
 
@@ -301,5 +292,3 @@ def test_a_policy_does_not_change_once_it_is_made() -> None:
     digest = policy.digest
     rules.clear()
     assert (len(policy.rules), policy.digest) == (1, digest)
-    copied = pickle.loads(pickle.dumps(policy))
-    assert (copied, copied.digest) == (policy, digest)
