@@ -1,13 +1,12 @@
 """Rows: what is remembered of a scan, in one SQLite file, and what is made of it."""
 
-from recognizer.rows.audit import AuditSample
 from recognizer.rows.deciding import DecisionDiff, decide_again
 from recognizer.rows.export import write_listings, write_rows
 from recognizer.rows.images import NewRow
 from recognizer.rows.listings import Listing, read_listings
 from recognizer.rows.merging import Merged, merge
 from recognizer.rows.records import Ranking
-from recognizer.rows.row import Row, row_schema
+from recognizer.rows.row import AuditSample, Row, row_schema
 from recognizer.rows.scanfile import ScanFile
 from recognizer.rows.similar import find_copies, group_copies, similar_images
 from recognizer.rows.summary import ScanSummary

@@ -1,5 +1,6 @@
 """The row: what a scan says of one image. All descriptions of rows follow from its fields."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import Annotated, Any, Self, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from recognizer.errors import UsageError
 from recognizer.known.matches import KnownItems
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import ModelReference
@@ -228,3 +230,37 @@ def row_schema() -> dict[str, Any]:
         "title": f"Row of a scan, version {ROW_SCHEMA}",
         "description": "What recognizer scan says of one image. Keys are added, never renamed.",
     }
+
+
+# --- the audit sample -----------------------------------------------------------------------------
+
+STRATA = ((0.1, 100.0), (0.01, 10.0), (0.0, 1.0))
+"""From which product score on an image is drawn how many times as often as the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSample:
+    """How clear images are drawn at random, whose review shows what a scan has missed.
+
+    A hash of its bytes draws an image, with the probability ``rate`` if ``products`` score low; it
+    stands for 1 / probability (Horvitz and Thompson, 1952).
+    """
+
+    rate: float
+    products: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate <= 1:
+            raise UsageError(f"audit rate = {self.rate}: over 0, and at most 1")
+
+    def drawn(self, row: Row) -> Row:
+        """Return a row with the probability with which it was drawn, or without one."""
+        drawn = None
+        if row.decision is Decision.CLEAR and row.sha256 is not None and row.scores:
+            score = max((row.scores.get(name, 0.0) for name in self.products), default=0.0)
+            factor = next(factor for least, factor in STRATA if score >= least)
+            probability = min(1.0, factor * self.rate)
+            digest = hashlib.blake2b(f"0 {row.sha256}".encode(), digest_size=8).digest()
+            if int.from_bytes(digest, "big") < probability * 2**64:
+                drawn = probability
+        return row if row.audit == drawn else replace(row, audit=drawn)

@@ -12,8 +12,8 @@ from recognizer.known.matches import KnownItems
 from recognizer.model.bundle import Bundle
 from recognizer.policy.decide import LeadThresholds, thresholds_of
 from recognizer.policy.values import Policy
-from recognizer.rows.audit import AuditSample
 from recognizer.rows.records import result_key
+from recognizer.rows.row import AuditSample
 from recognizer.scan.bounds import Bounds
 from recognizer.scan.items import Access
 from recognizer.status import DEADLY

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from recognizer.errors import UsageError
-from recognizer.rows.audit import AuditSample
+from recognizer.rows.row import AuditSample
 from tests.rows.rows import NOW, bare_row
 
 

@@ -7,7 +7,7 @@ import torch
 from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
-from recognizer.lab.training.depthwise import speed_up_gradients
+from recognizer.lab.training.model import speed_up_gradients
 
 
 @pytest.mark.parametrize("size", [3, 5])
