@@ -62,7 +62,7 @@ _GROUND = (225, 228, 232)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a form: which of the products stayed leads, and which others became one."""
+    """The result of a form: products that stayed leads, and others that became one."""
 
     form: Form
     stayed: NDArray[np.bool_]

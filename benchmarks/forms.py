@@ -23,7 +23,7 @@ RGB: TypeAlias = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a form is made of, beside the photo.
+    """The material of a form, beside the photo.
 
     ``harmless()`` draws another photo, without a product; ``size`` is the side of the model's
     input, which the scaling attack is made for.
@@ -114,7 +114,7 @@ def inset(image: RGB, material: Material) -> RGB:
 
 
 def border(image: RGB, _: Material) -> RGB:
-    """Have a white border, on each side half of the photo's: 100 % of it in both directions."""
+    """Add a white border, half of the photo's side on each side: 100 % in both directions."""
     height, width = image.shape[:2]
     return _on(_page(2 * height, 2 * width), image, 0.5, 0.5)
 
@@ -202,7 +202,7 @@ def turned(quarters: int, image: RGB, _: Material) -> RGB:
 
 
 def askew(image: RGB, _: Material) -> RGB:
-    """Be turned by 45 degrees, whole, with white corners."""
+    """Turn by 45 degrees, whole, with white corners."""
     return np.asarray(
         Image.fromarray(image).rotate(45, Image.Resampling.BICUBIC, expand=True, fillcolor="white")
     )
@@ -297,7 +297,7 @@ def stickers(image: RGB, material: Material) -> RGB:
 
 
 def bars(image: RGB, material: Material) -> RGB:
-    """Have three opaque bars across, together a fifth of its area."""
+    """Draw three opaque bars across, together a fifth of the area."""
     height, width = image.shape[:2]
     drawn = image.copy()
     for _ in range(3):
@@ -316,7 +316,7 @@ def blur(share: float, image: RGB, _: Material) -> RGB:
 
 
 def shrunk(side: int, image: RGB, _: Material) -> RGB:
-    """Have a long side of so many pixels."""
+    """Shrink to a long side of so many pixels."""
     scale = min(1.0, side / max(image.shape[:2]))
     return _rgb(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
 
@@ -342,7 +342,7 @@ def on_screen(image: RGB, material: Material) -> RGB:
 
 
 def mild(image: RGB, material: Material) -> bytes:
-    """Be changed a little in several ways at once, none of which a buyer would notice."""
+    """Change a little in several ways at once, none of which a buyer would notice."""
     rng, (height, width) = material.rng, image.shape[:2]
     cut = (rng.uniform(0, 0.08, 4) * [height, height, width, width]).astype(int)
     part = image[cut[0] : height - cut[1], cut[2] : width - cut[3]]

@@ -48,7 +48,7 @@ def hostile(photo: bytes) -> list[bytes]:
 
 
 class Contents:
-    """What each image holds, by its number."""
+    """Return the content of each image, by its number."""
 
     def __init__(self) -> None:
         made = importlib.import_module("tests.pictures")

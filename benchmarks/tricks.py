@@ -28,7 +28,7 @@ def hidden_frame(kind: str, image: RGB, material: Material) -> bytes:
 
 
 def scaling(image: RGB, material: Material) -> bytes:
-    """Have other pixels in the lines that an unfiltered resize to the model's input reads."""
+    """Put other pixels into the lines that an unfiltered resize to the model's input reads."""
     tall = image if image.shape[0] > image.shape[1] else np.swapaxes(image, 0, 1)
     sides = (2 * material.size - 1, 3 * material.size)
     tall = np.asarray(cv2.resize(tall, sides, interpolation=cv2.INTER_CUBIC), np.uint8)
@@ -38,7 +38,7 @@ def scaling(image: RGB, material: Material) -> bytes:
 
 
 def profile(image: RGB, _: Material) -> bytes:
-    """Have red and blue swapped, and a colour profile that swaps them back."""
+    """Swap red and blue, and add a colour profile that swaps them back."""
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for a, b in ((b"rXYZ", b"bXYZ"),):
         icc = icc.replace(a, b"????").replace(b, a).replace(b"????", b)
@@ -46,14 +46,14 @@ def profile(image: RGB, _: Material) -> bytes:
 
 
 def transparent(image: RGB, _: Material) -> bytes:
-    """Be the photo on black, as viewers show it, and next to nothing on white."""
+    """Show the photo on black, as viewers do, and next to nothing on white."""
     alpha = image.max(axis=2, keepdims=True)
     color = image.astype(np.float32) * 255 / np.maximum(alpha, 1)
     return encoded(np.dstack([color.round().astype(np.uint8), alpha]), "PNG")
 
 
 def polyglot(image: RGB, _: Material) -> bytes:
-    """Be a JPEG and, from its end, an archive: named photo.zip."""
+    """Append an archive to a JPEG, and name it photo.zip."""
     buffer = io.BytesIO(encoded(image))
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr("readme.txt", "nothing here")

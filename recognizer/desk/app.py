@@ -40,7 +40,7 @@ Shown = Annotated[dict[Key, Key], Meta(max_length=MAX_GROUP)]
 
 
 class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What a page asks for: a verdict on a listing, its near-copies or several; to skip or to undo.
+    """A request of a page: a verdict on a listing, its near-copies or several; to skip or to undo.
 
     With ``keep`` it says that a listing is still open; with ``is_list`` it wants itself, no card.
     ``shown`` is of the images that the page has shown; ``listings`` have it by their keys, and

@@ -1,4 +1,4 @@
-"""What pages and cards say: plain values for the templates, which escape all of them."""
+"""The content of pages and cards: plain values for the templates, which escape all of them."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple

@@ -133,7 +133,7 @@ class Image(NamedTuple):
 
 
 class About(NamedTuple):
-    """What the outcomes of a verdict name: images by their digests, the listing, the occasion."""
+    """Subjects of the outcomes of a verdict: images by their digests, the listing, the occasion."""
 
     images: list[str]
     listing: str | None
@@ -141,7 +141,7 @@ class About(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What was said of a listing or, ``elsewhere``, of its lead images in another listing."""
+    """The outcomes of a listing or, ``elsewhere``, of its lead images in another listing."""
 
     time: datetime
     reviewer: str
@@ -203,7 +203,7 @@ class Entries(Closes):
 
     @contextmanager
     def _current(self) -> Iterator[None]:
-        """Have the lock, and states that know of all outcomes."""
+        """Lock the queue, with states refreshed from all outcomes."""
         with self._lock:
             self.check()
             if time.monotonic() > self._refresh_at:

@@ -19,7 +19,7 @@ MIN_DECIDED = 0.9
 reviewers begin with the highest scores, so that decided leads do not stand for the others."""
 
 KEYWORD, REPORTS = "keyword", "reports"
-"""What raises a lead besides the model: a keyword in the listing's text, reports by users."""
+"""The kinds of leads that no model raises: a keyword in the listing's text, reports by users."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Precision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Misses:
-    """What an audit sample says of the images that were cleared.
+    """Estimates of an audit sample for the images that were cleared.
 
     ``drawn`` of them are in the sample, ``audited`` of these were decided, and ``found`` of these
     show a product after all. ``recall`` is None until :data:`MIN_DECIDED` of the leads are decided;
@@ -60,7 +60,7 @@ class Misses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What the outcomes say of a scan.
+    """The figures of a scan by its outcomes.
 
     ``leads`` are images that are leads by themselves, and listings that keywords or reports alone
     have raised, each once.

@@ -52,7 +52,7 @@ class Occasion(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What somebody found out about one image, or about a listing without images.
+    """A verdict of somebody on one image, or on a listing without images.
 
     ``origin`` is the program or organisation that it comes from, if known, ``withdraws`` the ``id``
     of an outcome that this one takes back. A value that makes no sense is a :class:`UsageError`.

@@ -155,7 +155,7 @@ class Photos(Closes):
         return self._once((row.sha256, side, frame), shrunk)
 
     def _once(self, key: tuple[object, ...], make: Callable[[], Thumbnail]) -> Thumbnail:
-        """Have a picture made, once for all who ask for it meanwhile."""
+        """Make a picture once for all who ask for it meanwhile."""
         with self._asking:
             is_first = key not in self._asked
             future = self._asked.setdefault(key, Future())

@@ -41,7 +41,7 @@ class ConflictError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """What a reviewer says of the leads of a listing and ``also`` others, ``without`` some."""
+    """A verdict on the leads of a listing and ``also`` others, ``without`` some."""
 
     judgement: Judgement
     note: str | None = None
@@ -101,7 +101,7 @@ class Queue(Entries):
         return secret or new
 
     def end_session(self, session: str) -> None:
-        """Let a session, which a cookie names, be over: for as long as its cookie would last."""
+        """End the session that a cookie names, for as long as the cookie would last."""
         now = datetime.now(UTC)
         with self._outcomes.file.transaction() as database:
             old = (as_utc(now - timedelta(seconds=SESSION_SECONDS)),)

@@ -35,7 +35,7 @@ GRID = tuple(round(1 / (1 + math.exp(-x)), 6) for x in np.arange(9, -4.01, -0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What a threshold gives: leads in a day, or in the scan."""
+    """The result of a threshold: leads in a day, or in the scan."""
 
     threshold: float
     leads: Estimate

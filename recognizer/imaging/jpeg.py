@@ -1,4 +1,4 @@
-"""What a JPEG is made of (ITU-T T.81, annex B), and its header without what costs time or memory.
+"""The segments of a JPEG (ITU-T T.81, annex B), and its header without what costs time or memory.
 
 Floods of segments, of four bytes each, are valid and shown by browsers: what is short is passed in
 one step. As in libjpeg, a marker that it does not know ends the file.
@@ -39,7 +39,7 @@ _SHORT = 128  # bytes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JpegOutline:
-    """What a JPEG says of itself before it is decoded."""
+    """The header of a JPEG, before it is decoded."""
 
     scans: int  # up to :data:`MAX_SCANS` + 1
     components: int

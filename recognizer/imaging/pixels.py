@@ -1,4 +1,4 @@
-"""What decoding takes at its peak, estimated from the header; and RGB from pixels of any mode.
+"""The peak memory of decoding, estimated from the header; and RGB from pixels of any mode.
 
 Pixels alone do not bound it: the same number takes a byte each in a palette, four in CMYK, and up
 to four times as much where a decoder holds its own canvases or planes.

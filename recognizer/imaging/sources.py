@@ -25,7 +25,7 @@ _MIN_DECODED = 256 * MEBIBYTE
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is refused before it is read or decoded.
+    """Limits beyond which an input is refused before it is read or decoded.
 
     ``max_bytes`` is the largest encoded size, ``max_pixels`` the largest width x height that a
     header may claim, of each frame; ``max_frames`` are sampled, evenly from first to last. What

@@ -35,7 +35,7 @@ _CLEAR_FOR_NO_REASON = (
 
 @dataclass(slots=True, kw_only=True)
 class DecisionDiff:
-    """What changes: decisions, (before, after) -> images, and :data:`LEAD_COUNTS` by product."""
+    """The changes: decisions, (before, after) -> images, and :data:`LEAD_COUNTS` by product."""
 
     rows: int = 0
     decisions: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -28,7 +28,7 @@ from recognizer.rows.scanfile import ScanFile
 
 @dataclass(frozen=True, slots=True)
 class NewRow:
-    """What a scan writes of one image; by ``file_state`` its file is known to be unchanged.
+    """A row to be written; by ``file_state`` its file is known to be unchanged.
 
     ``stored`` are columns of ``image`` that are known from another scan's file.
     """
@@ -57,7 +57,7 @@ def put_rows(
 
 
 class _Stored(NamedTuple):
-    """What the file has of an image."""
+    """The stored state of an image."""
 
     id: int
     place: int

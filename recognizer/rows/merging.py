@@ -94,7 +94,7 @@ def merge(
 
 @contextmanager
 def _still(output: Path, ranking: Ranking) -> Iterator[None]:
-    """Have nobody write to a file, and no log beside it, until another takes its place."""
+    """Lock a file, without a log beside it, until another takes its place."""
     with ScanWriter(output, ranking) as file:  # or another scan has it
         file.execute("PRAGMA busy_timeout = 2000")
         try:

@@ -12,7 +12,7 @@ _SETTING = "policy"  # the digest of the policy that decided last
 
 
 def use_policy(file: ScanFile, policy: Policy) -> None:
-    """Let a policy decide in a file from now on."""
+    """Make a policy the one that decides in a file."""
     values = (policy.name, policy.digest, policy_toml(policy))
     with file.transaction() as database:
         database.execute(

@@ -41,7 +41,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What a scan says of one image.
+    """The result of a scan for one image.
 
     Attributes:
         source: The path or URI as given.

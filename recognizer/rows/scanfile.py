@@ -144,7 +144,7 @@ class ScanFile(SqliteFile):
         return True
 
     def use_outcomes_of(self, path: Path) -> None:
-        """Have the views tell what was said in another file of outcomes."""
+        """Make the views read the outcomes of another file."""
         with self.lock, self._reported():
             self._database.execute("ATTACH ? AS team", (f"{path.absolute().as_uri()}?mode=ro",))
             self._database.execute("CREATE TEMP VIEW outcome AS SELECT * FROM team.outcome")
@@ -156,7 +156,7 @@ class ScanFile(SqliteFile):
 
     @contextmanager
     def attached(self, other: ScanFile) -> Iterator[None]:
-        """Have another scan's file as ``other`` in statements, and its images as ``arriving``."""
+        """Attach another scan's file as ``other``, with its images as ``arriving``."""
         uri = other.uri.replace("?mode=rw", "?mode=ro")
         with self.lock, self._reported():
             self._database.execute("ATTACH ? AS other", (uri,))

@@ -26,7 +26,7 @@ _locked: set[tuple[int, int]] = set()  # by this process: its own locks do not s
 
 
 class Known(NamedTuple):
-    """What is known of an image from its last row."""
+    """The state of an image by its last row."""
 
     result: bytes
     sha256: str | None

@@ -1,4 +1,4 @@
-"""What an archive or a table may cost, and how far one has been read."""
+"""Bounds on archives and tables, and how far one has been read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_SHOWN = 100  # characters of a name in a message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What an archive or a table may cost; beyond a bound, the rest of it is not read.
+    """Bounds of an archive or a table; beyond one, the rest is not read.
 
     Members are those of an archive, or images and rows of a table; the ratio, of unpacked to packed
     bytes, counts once 256 MiB are unpacked.
@@ -55,7 +55,7 @@ class Reading:
 
     @property
     def rest(self) -> str:
-        """What was not read, as the end of a sentence."""
+        """Return the part that was not read, as the end of a sentence."""
         return f"nothing after {self._last} was read" if self._last else "nothing of it was read"
 
     def begin(self) -> int:

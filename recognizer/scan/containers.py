@@ -66,7 +66,7 @@ def _open(_: None, opening: Opening, send: Callable[[object], None]) -> Skipped:
 
 
 def _bound_memory(limit: int) -> None:
-    """Let the system refuse what is over the limit; the parent looks only ten times a second."""
+    """Limit memory by the system, too; the parent looks only ten times a second."""
     # pyarrow's own allocators take a gigabyte of addresses before the first byte.
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
     if sys.platform == "linux":

@@ -1,4 +1,4 @@
-"""What a scan works on: images and where they lie, shards of them, and what was skipped.
+"""The input of a scan: images and where they lie, shards of them, and what was skipped.
 
 A location is made once, from a name or by a walk. ``str(location)`` is the ``source`` of the row.
 """
@@ -184,7 +184,7 @@ class Item:
 
 @dataclass(slots=True)
 class Skipped:
-    """What an expansion skipped, for the summary."""
+    """The inputs that an expansion skipped, for the summary."""
 
     other_files: int = 0  # of folders and archives: not images by suffix and first bytes
     hidden: int = 0  # files and folders whose names begin with a dot

@@ -62,7 +62,7 @@ class ScanOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerPayload:
-    """What travels to a worker."""
+    """The payload of a worker."""
 
     bundle: Bundle
     policy: Policy

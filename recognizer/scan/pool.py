@@ -117,7 +117,7 @@ class WorkerPool:
             self._done.put(None)
 
     def _attempt(self, tasks: list[Task]) -> list[list[Task]]:
-        """Have tasks worked on, and return those that are to be tried again."""
+        """Work on tasks, and return those that are to be tried again."""
         left = {task.index: task for task in tasks}
         step: TaskStep | None = None
         try:

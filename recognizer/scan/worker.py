@@ -43,7 +43,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """What became of a task: a new row, or the state of the file for which its last one holds."""
+    """The result of a task: a new row, or the state of the file for which its last one holds."""
 
     index: int
     new: NewRow | None = None

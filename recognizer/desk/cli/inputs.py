@@ -1,4 +1,4 @@
-"""What verbs read: scans with their outcomes, and the originals of images."""
+"""The inputs of verbs: scans with their outcomes, and the originals of images."""
 
 import os
 from collections.abc import Iterator

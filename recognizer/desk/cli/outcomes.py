@@ -1,4 +1,4 @@
-"""What people found out about leads (``outcomes``), and what it says of a scan (``measure``)."""
+"""Outcomes of leads (``outcomes``), and figures of a scan that follow (``measure``)."""
 
 from __future__ import annotations
 

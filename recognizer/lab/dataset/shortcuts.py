@@ -1,4 +1,4 @@
-"""What tells products from others without a look at the picture: how the files are stored.
+"""Shortcuts: properties of stored files that tell products from others without a look at them.
 
 A collection that keeps products larger, or compresses them otherwise, teaches and measures that.
 CleanVision and cleanlab's Datalab look for such correlations in brightness, blur and size of

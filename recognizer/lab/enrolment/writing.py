@@ -53,7 +53,7 @@ _TOLERANCE = 2e-3  # of log-odds: the head is float32, and features are summed i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolment:
-    """What was done, or could be.
+    """The result of an enrolment, done or checked.
 
     ``any_product_threshold`` is the default policy's review threshold, a probability; ``notes`` say
     what was left out or found odd; ``unreadable`` is path -> why a photo or negative could not be
@@ -74,7 +74,7 @@ class Enrolment:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What an enrolment is about to write."""
+    """The content that an enrolment is about to write."""
 
     name: str
     parent: Bundle
@@ -110,7 +110,7 @@ class Plan:
 
     @cached_property
     def evidence(self) -> EnrolmentEvidence:
-        """What the photos showed, scored by heads that had not seen them.
+        """The scores of the photos, by heads that had not seen them.
 
         A negative is a false positive at the threshold that negatives of other sources set.
         """

@@ -298,7 +298,7 @@ def _quality(own: NDArray[np.bool_], named: NDArray[np.bool_]) -> Quality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a platform looks for: a family, or any product."""
+    """A target of a platform: a family, or any product."""
 
     name: str
     positive: NDArray[np.bool_]  # (N,)

@@ -30,7 +30,7 @@ _IVORY = "ivory"
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What N photos show: true labels and sources, (N,), and whether they show no product."""
+    """The truth of N photos: labels and sources, (N,), and whether they show no product."""
 
     labels: NDArray[np.str_]
     sources: NDArray[np.str_]

@@ -1,4 +1,4 @@
-"""What a bundle says of each photo: a self-contained HTML report, and a Parquet file for analyses.
+"""Predictions of a bundle: a self-contained HTML report, and a Parquet file for analyses.
 
 The page shows photos of the data, small, with heat-maps: it is for people who may see the data.
 """

@@ -42,7 +42,7 @@ OVERLAYS: dict[str, tuple[float, Callable[[RGB, np.random.Generator], RGB]]] = {
     "bars": (0.04, edits.put_bars),
     "screen": (0.04, edits.show_on_screen),
 }
-"""What is put over a photo: how often, and by which edit."""
+"""Overlays: how often, and by which edit."""
 
 _DAMAGE = {
     "hue": 0.1,

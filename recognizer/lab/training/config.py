@@ -54,13 +54,13 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seed: Count = 0  # of the first run; on a CPU the same seed gives the same weights
     backbone: str = "tf_efficientnet_lite0"  # an EfficientNet or a MobileNet, by timm's name
     weights: str = "imagenet"
-    """What the backbone begins with: ``imagenet`` (a package's if there is one for the backbone,
+    """First weights of the backbone: ``imagenet`` (a package's if there is one for the backbone,
     otherwise timm's), ``none``, the path of a safetensors file, or a bundle: a folder, or the name
     of one that this package carries."""
 
     input_size: AtLeastOne = 224  # side of the input, in pixels
     pooling: Literal["mean", "sqrt_mean"] = "mean"
-    """What the head sees: the mean of the features, or its root, by which it distinguishes more,
+    """The input of the head: the mean of the features, or its root, by which it distinguishes more,
     for backbones whose features are never negative (ReLU, ReLU6)."""
 
     head_c: Annotated[float, Meta(gt=0)] = 0.01

@@ -1,4 +1,4 @@
-"""What sellers and platforms do to photos: other backdrops, collages, screenshots, text, stickers.
+"""Edits by sellers and platforms: other backdrops, collages, screenshots, text, stickers.
 
 What torchvision has (JPEG, blur, noise, hue, perspective) is taken from there, in
 :mod:`recognizer.lab.training.augment`. Pictures are uint8, (height, width, 3), RGB; every draw

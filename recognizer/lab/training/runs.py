@@ -49,7 +49,7 @@ _CHANGED = {"recipe": "another recipe", "labels": "other labels", "photos": "oth
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What is done, how long the rest will take, and, in training, the run's folder and numbers."""
+    """The work under way, how long the rest will take, and the folder and numbers of a run."""
 
     words: str
     seconds_left: float | None = None
