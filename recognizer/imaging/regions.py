@@ -18,12 +18,12 @@ Box: TypeAlias = tuple[int, int, int, int]
 
 MAX_PARTS = 9
 
-_SIDE = 240  # cells of the short side in which lines are looked for; 96 find half as many collages
+_SIDE = 264  # cells of the short side in which lines are looked for; 96 find half as many collages
 _SMALLEST = 72  # cells: in less, too few say whether there is a line
 # Levels by which the sides of a line differ at least, and that JPEG adds; numpy is slow with ints.
 _STEP, _NOISE = np.uint8(13), np.uint8(3)
 _SPAN = 0.75  # share of an image that a line across it shows on
-_AGAIN = 0.65  # the same where one was found: then more are likely
+_AGAIN = 0.72  # the same where one was found: then more are likely
 _INNER = 0.7  # the same of each side of a picture within another
 _RUN = 0.7  # the same of some band of it
 _BANDS = 6  # a line within a box, of a third of its length, takes one of these at least
@@ -76,7 +76,7 @@ class Parts(NamedTuple):
 def find_parts(rgb: NDArray[np.uint8]) -> Parts:
     """Find the pictures within an image, uint8 (h, w, 3), RGB."""
     height, width = rgb.shape[:2]
-    factor = max(1, min(height, width) // _SIDE)
+    factor = max(1, round(min(height, width) / _SIDE))
     high, wide = height // factor, width // factor
     if min(high, wide) < _SMALLEST:
         return Parts()

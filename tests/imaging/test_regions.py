@@ -15,7 +15,7 @@ PHOTOS = [
     np.asarray(Image.open(path).convert("RGB").resize((352, 264)))
     for path in sorted(SAMPLES.glob("*.jpg"))
 ]
-ROUNDS = 12
+ROUNDS = 40
 
 
 def _stored(image: RGB, quality: int) -> RGB:
