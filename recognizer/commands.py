@@ -51,7 +51,6 @@ VERB_GROUPS = {
         "info": ("cli.model", "Describe a model, its labels, and the evidence for each."),
         "enroll": ("lab.cli.enroll", "Add a product to a model, from a few photos."),
         "evaluate": ("lab.cli.evaluate", "Measure a model on sources that it never saw."),
-        "calibrate": ("lab.cli.evaluate", "Calibrate a model on other photos."),
         "train": ("lab.cli.train", "Train a model on labelled photos."),
         "export": ("lab.cli.train", "Make a model (a bundle) of a training run."),
     },

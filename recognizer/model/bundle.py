@@ -262,8 +262,8 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
     if content.get("digest") != found.digest:
         raise BundleDigestError(
             f"{path}: calibrations or thresholds are not those that its digest names: it was "
-            "changed since it was made; fetch it again, make another with `recognizer calibrate`, "
-            "or use a policy with other thresholds"
+            "changed since it was made; fetch or export it again, or use a policy with other "
+            "thresholds"
         )
     return found
 

@@ -100,7 +100,7 @@ def test_a_folder_that_hides_a_bundle_of_the_package_is_reported(
     ],
 )
 def test_numbers_that_were_changed_by_hand_are_refused(tmp_path: Path, change: Change) -> None:
-    with pytest.raises(BundleDigestError, match="recognizer calibrate"):
+    with pytest.raises(BundleDigestError, match="export it again"):
         load_bundle(changed(tmp_path, change))
 
 

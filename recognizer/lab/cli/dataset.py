@@ -44,7 +44,9 @@ def split(
         Option(metavar="OLD=NEW", help="Rename a label; OLD= leaves it out. Repeatable."),
     ] = None,
     test: Annotated[float, Option(help="The share of the test split.", min=0, max=0.9)] = 0.2,
-    validation: Annotated[float, Option(help="The share for `calibrate`.", min=0, max=0.9)] = 0.0,
+    validation: Annotated[
+        float, Option(help="The share of validation, for `thresholds`.", min=0, max=0.9)
+    ] = 0.0,
     seed: Annotated[int, Option(help="Seed of the random draws.", min=0)] = 0,
     photos: Annotated[
         Path | None, Option(help="The photos' folder.", show_default="that of the list")
@@ -77,7 +79,7 @@ def split(
             found,
             source=source,
             renamed=_pairs(rename, "OLD=NEW"),
-            shares={"train": 1 - test - validation, "test": test, "validation": validation},
+            shares={"test": test, "validation": validation},
             seed=seed,
             on_progress=progress,
         )

@@ -32,9 +32,9 @@ def enroll_command(
 ) -> None:
     """Add a product to a bundle, or strengthen one, from as few as three photos.
 
-    Prints what to expect: each folder in turn (of one, each photo) is left
-    out and scored. The new bundle is used like
-    any other. The exit code is 3 if a photo could not be read. Needs the extra `enroll`.
+    Prints what to expect: each folder in turn (of one, each photo) is left out and scored. The new
+    bundle is used like any other. The exit code is 3 if a photo could not be read. Needs the extra
+    `lab`.
     """
     from recognizer.engine import Recognizer
     from recognizer.lab.enrolment import enroll

@@ -1,4 +1,4 @@
-"""``recognizer evaluate`` measures a bundle on labelled photos, ``calibrate`` fits it to others."""
+"""``recognizer evaluate`` measures a bundle on labelled photos."""
 
 from __future__ import annotations
 
@@ -8,24 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer import Argument, Option
+from typer import Option
 
 from recognizer._files import require_own, require_page
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json, require_extra, to_json
-from recognizer.cli.progress import print_table, print_wide, show_progress, show_stage
+from recognizer.cli.progress import print_wide, show_progress
 from recognizer.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
     from recognizer.engine import Recognizer
     from recognizer.lab.dataset.manifest import Photo
+    from recognizer.lab.evaluation.evaluate import Evaluation, Measured
     from recognizer.model.bundle import Bundle
     from recognizer.prediction import Prediction
-
-if TYPE_CHECKING:
-    from recognizer.lab.evaluation.evaluate import Evaluation, Measured
-
-_MIN_NEGATIVES = 100  # of fewer, not even one is the 1 % that the default policy lets pass
 
 
 def evaluate_command(
@@ -165,20 +161,6 @@ def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
     return found
 
 
-def load_held_out(data: Iterable[Path], bundle: Bundle, split: str) -> list[Photo]:
-    """Return the photos of a split, and warn if some were in training."""
-    from recognizer.lab.evaluation.evaluate import count_learned, photos_of_split
-
-    photos = photos_of_split(load_corrected(data, bundle), split)
-    if learned := count_learned(bundle, photos):
-        typer.echo(
-            f"Warning: at least {learned} of these photos were in training, perhaps more, as a "
-            "bundle remembers only some: calibration and thresholds made of them promise too much.",
-            err=True,
-        )
-    return photos
-
-
 def _check(prevalence: float, output: Path | None, predictions: Path | None) -> None:
     """Check before minutes of work that files can be written."""
     if not 0 < prevalence < 1:
@@ -213,44 +195,3 @@ def print_evaluation(*evaluations: Evaluation) -> None:
 
     for evaluation in evaluations:
         print_wide(Markdown(render("evaluation.md.j2", e=evaluation)))
-
-
-def calibrate_command(
-    bundle: Annotated[str, Argument(metavar="BUNDLE", help="A bundle's folder or name.")],
-    output: options.NewBundleOption,
-    data: options.DataOption,
-) -> None:
-    """Fit calibration and thresholds again, on photos that the bundle was not trained on.
-
-    These are the photos of the split `validation`.
-    """
-    from recognizer.engine import Recognizer
-    from recognizer.model.bundle import load_bundle
-    from recognizer.model.folders import check_output
-    from recognizer.policy.values import FALSE_POSITIVE_RATES
-
-    require_extra("lab", "matplotlib", "sklearn")
-    from recognizer.lab.evaluation.calibrate import calibrate_bundle
-    from recognizer.lab.evaluation.figures import MIN_FOR_CALIBRATION
-
-    check_output(output)
-    recognizer = Recognizer.load(bundle)
-    held_out = load_held_out(data, recognizer.bundle, "validation")
-    products = sum(photo.is_product for photo in held_out)
-    negatives = len(held_out) - products
-    if products < MIN_FOR_CALIBRATION or negatives < _MIN_NEGATIVES:
-        typer.echo(
-            f"Warning: so few photos say little: {products} with a product (probabilities need "
-            f"{MIN_FOR_CALIBRATION}) and {negatives} without (thresholds need {_MIN_NEGATIVES}).",
-            err=True,
-        )
-    with show_stage("scoring the validation split") as progress:
-        calibrate_bundle(recognizer, held_out, output, on_progress=progress)
-    made = load_bundle(output)
-    thresholds = ((label, map(label.thresholds.get, FALSE_POSITIVE_RATES)) for label in made.labels)
-    print_table(
-        f"{made.title}, calibrated on {len(held_out)} photos",
-        ("", *(f"at {rate:.1%}" for rate in FALSE_POSITIVE_RATES)),
-        ([one.name, *("-" if t is None else f"{t:.4f}" for t in own)] for one, own in thresholds),
-    )
-    typer.echo(f"Wrote {output}", err=True)

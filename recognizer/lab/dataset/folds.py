@@ -11,15 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.errors import DatasetError
-from recognizer.lab.dataset.manifest import SPLITS, Photo, read_rows
+from recognizer.lab.dataset.manifest import Photo, read_rows
 
 _MIN_SOURCES = 3  # with fewer, or one that has most of a label's photos, photos are the groups
 _MIN_STRATUM = 10
 
 _PRODUCT_WEIGHT = 4.0  # products come from few sources: other labels give way
-_LACKING = np.array([9.0, 1.0, 3.0])  # what it costs a label to have nothing in a split (SPLITS)
-_PRECEDENCE = (0, 2, 1)  # the splits in the order in which a label with few groups gets them
-_ROUNDS = 10  # over all groups; two or three are enough for most data
 
 
 def stratified_folds(
@@ -54,77 +51,63 @@ def stratified_folds(
     return list(splitter.split(np.zeros(len(truth)), strata, groups))
 
 
-# --- dealing groups out ---------------------------------------------------------------------------
-
-
 def deal_to_splits(
     photos: Sequence[Photo], groups: Sequence[int], shares: Mapping[str, float], seed: int = 0
 ) -> list[str]:
     """Return the split of each photo; those of a group are in one.
 
-    A label is in ``train`` first, in ``test`` if it has two groups, and in ``validation`` if it has
-    three, whatever its shares. The order of the photos makes no difference.
+    ``shares`` are of ``test`` and ``validation``; the rest is ``train``. A label is in ``train``
+    first, in ``test`` if it has two groups, and in ``validation`` if it has three, whatever its
+    shares. The order of the photos makes no difference.
     """
     first: dict[int, str] = {}
     for photo, group in zip(photos, groups, strict=True):
         first[group] = min(first.get(group, photo.sha256), photo.sha256)
-    order = sorted(first, key=first.__getitem__)
+    order = np.random.default_rng(seed).permutation(sorted(first, key=first.__getitem__)).tolist()
     pairs = Counter((group, p.label) for p, group in zip(photos, groups, strict=True))
-    labels = sorted({p.label for p in photos})
+    names = {p.label: p.is_product for p in photos}
+    labels = sorted(names)
     counts = np.array([[pairs[group, label] for label in labels] for group in order])
-    wanted = np.array([shares.get(split, 0.0) for split in SPLITS])
-    needed = np.zeros((len(SPLITS), len(labels)))
-    used = [part for part in _PRECEDENCE if wanted[part] > 0]
-    for rank, part in enumerate(used):
-        needed[part] = np.where((counts > 0).sum(axis=0) > rank, _LACKING[part], 0.0)
-    products = {p.label for p in photos if p.is_product}
-    weights = np.where([label in products for label in labels], _PRODUCT_WEIGHT, 1.0)
-    dealt = _deal(counts, wanted, weights, needed, seed)
-    split_of = {group: SPLITS[part] for group, part in zip(order, dealt.tolist(), strict=True)}
+    weights = np.array([_PRODUCT_WEIGHT if names[label] else 1.0 for label in labels])
+    split_of = dict.fromkeys(order, "train")
+    for split in ("test", "validation"):
+        if share := shares.get(split, 0.0):
+            left = np.array([split_of[group] == "train" for group in order])
+            for place in _draw(counts, left, share, weights):
+                split_of[order[place]] = split
     return [split_of[group] for group in groups]
 
 
-def _deal(
+def _draw(
     counts: NDArray[np.int64],
-    shares: NDArray[np.float64],
+    left: NDArray[np.bool_],
+    share: float,
     weights: NDArray[np.float64],
-    needed: NDArray[np.float64],
-    seed: int,
-) -> NDArray[np.intp]:
-    """Return the part of each group for which each label is nearest to its share of each part.
+) -> list[int]:
+    """Return groups with about a share of each label's photos; ``counts`` are (groups, labels).
 
-    The greedy step follows Sechidis, Tsoumakas and Vlahavas, "On the stratification of multi-label
-    data" (2011); single groups are then moved while that makes the parts more even. ``counts``,
-    (groups, labels), are photos; a part of share 0 gets nothing; ``weights`` says what each label
-    counts, ``needed``, (parts, labels), what it costs one to have nothing in a part.
+    The labels of the fewest groups choose first (Sechidis, Tsoumakas and Vlahavas, "On the
+    stratification of multi-label data", 2011), and each keeps one of the groups that are ``left``.
+    scikit-learn's StratifiedGroupKFold leaves labels of two or three groups out of a split.
     """
-    totals = counts.sum(axis=0)
-    share_of = counts / totals
-    has = counts > 0
-    wanted = shares[:, None]
-    unused = np.where(shares > 0, 0.0, np.inf)
-    order = np.random.default_rng(seed).permutation(len(counts))
-    # The groups that matter most to some label first.
-    order = order[np.argsort(-share_of[order].max(axis=1), kind="stable")]
-    part_of = np.full(len(counts), -1)
-    dealt = np.zeros((len(shares), counts.shape[1]), np.int64)
-    for _ in range(_ROUNDS):
-        moved = False
-        for group in order.tolist():
-            before = int(part_of[group])
-            if before >= 0:
-                dealt[before] -= counts[group]
-            grown = share_of[group] * (share_of[group] + 2 * (dealt / totals - wanted))
-            grown -= np.where((dealt == 0) & has[group], needed, 0.0)
-            # Rounded: equal costs must be equal on every machine, and then nothing moves.
-            costs = np.round((grown * weights).sum(axis=1), 9) + unused
-            part = before if before >= 0 and costs[before] == costs.min() else costs.argmin()
-            dealt[part] += counts[group]
-            moved |= part != before
-            part_of[group] = part
-        if not moved:
-            break
-    return part_of
+    share_of, has = counts / counts.sum(axis=0), counts > 0
+    dealt, keeps = np.zeros(counts.shape[1]), has[left].sum(axis=0)
+    chosen: list[int] = []
+
+    def cost(group: int) -> float:
+        change = share_of[group] * (share_of[group] + 2 * (dealt - share))
+        return round(float((weights * change).sum()), 9)  # equal on every machine
+
+    for label in np.argsort(keeps, kind="stable").tolist():
+        own = np.flatnonzero(left & has[:, label]).tolist()
+        for is_needed in (False, True):
+            for group in sorted(own, key=cost) if is_needed else own:
+                is_wanted = dealt[label] == 0 if is_needed else cost(group) < 0
+                if is_wanted and group not in chosen and (keeps[has[group]] > 1).all():
+                    chosen.append(group)
+                    dealt += share_of[group]
+                    keeps -= has[group]
+    return chosen
 
 
 # --- folds of sources -----------------------------------------------------------------------------

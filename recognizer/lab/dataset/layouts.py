@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recognizer.errors import DatasetError
-from recognizer.lab.dataset.manifest import MANIFEST, PHOTO_SUFFIXES, read_rows
+from recognizer.lab.dataset.manifest import (
+    MANIFEST,
+    PHOTO_SUFFIXES,
+    label_folders,
+    raise_error,
+    read_rows,
+)
 from recognizer.policy.listing import normal_name
 
 SPLIT_FOLDERS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test"})
@@ -80,15 +86,7 @@ def read_collection(place: str | Path, photos: Path | None = None) -> Collection
     return found
 
 
-def _raise(error: OSError) -> None:  # os.walk would skip a folder that cannot be read
-    raise error
-
-
 # --- files ----------------------------------------------------------------------------------------
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".")
 
 
 class _Files:
@@ -135,7 +133,7 @@ class _Files:
     @cached_property
     def _by_name(self) -> Mapping[str, list[str]]:
         found = defaultdict(list)
-        for folder, _, names in os.walk(self._root, onerror=_raise):
+        for folder, _, names in os.walk(self._root, onerror=raise_error):
             for name in names:
                 found[name].append(os.path.relpath(os.path.join(folder, name), self._root))
         return found
@@ -148,7 +146,8 @@ def _read_folders(found: Collection) -> None:
     """Add the photos below the folders of labels; folders of splits may lie above these."""
     root = found.root
     inside = [p for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith((".", "_"))]
-    loose = [p for p in sorted(root.iterdir()) if p.is_file() and _is_image(p)]
+    files = (p for p in sorted(root.iterdir()) if not p.name.startswith(".") and p.is_file())
+    loose = [p for p in files if p.suffix.lower() in PHOTO_SUFFIXES]
     if loose:
         raise DatasetError(
             f"{root}: {len(loose)} photos lie in no folder (as {loose[0].name}); put each into a "
@@ -156,29 +155,20 @@ def _read_folders(found: Collection) -> None:
             "file, label and source"
         )
     has_splits = bool(inside) and all(p.name.lower() in SPLIT_FOLDERS for p in inside)
-    shelves = [(p, {"split": p.name.lower()}) for p in inside] if has_splits else [(root, {})]
     others: list[Path] = []
-    for shelf, fields in shelves:
-        for folder in sorted(shelf.iterdir()):
-            if folder.is_dir() and not folder.name.startswith((".", "_")):
-                _add_label(folder, fields, found, others)
+    for shelf in inside if has_splits else [root]:
+        split = {"split": shelf.name.lower()} if has_splits else {}
+        for label, folder, path in label_folders(shelf):
+            if path.suffix.lower() in PHOTO_SUFFIXES:
+                source = {FOLDER: folder} if folder else {}
+                found.entries.append(CollectionEntry(path, label, split | source))
+            else:
+                others.append(path)
     if others:
         found.notes.append(
             f"Skipped {len(others)} files that are not images by their name, as "
             f"{others[0].relative_to(root)}"
         )
-
-
-def _add_label(folder: Path, fields: dict[str, str], found: Collection, others: list[Path]) -> None:
-    for place, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = Path(place).relative_to(folder).parts
-        source = {FOLDER: below[0]} if below else {}
-        for path in (Path(place) / name for name in sorted(names)):
-            if _is_image(path):
-                found.entries.append(CollectionEntry(path, folder.name, {**fields, **source}))
-            elif not path.name.startswith("."):
-                others.append(path)
 
 
 # --- CSV ------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from recognizer._files import csv_rows, replacing
 from recognizer.errors import DatasetError
-from recognizer.imaging import MIN_HASH_SIDE, Limits, LoadedImage, load_image, perceptual_hash
+from recognizer.imaging import MIN_HASH_SIDE, Limits, load_image, perceptual_hash
 from recognizer.imaging.load import DETAIL_SIDE
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.known.index import near_copies
@@ -33,6 +34,10 @@ BACKDROP_LABELS = frozenset({"listing_other", "scene_other", "texture"})
 
 ONE_SIDE, ONE_JPEG_QUALITY = DETAIL_SIDE, 80
 """The short side, in pixels, and the JPEG quality of all photos that are measured."""
+
+_CHUNK = 32  # photos that are scored together
+
+Result = TypeVar("Result")
 
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"}
@@ -67,18 +72,17 @@ def taxonomy_of(photos: Sequence[Photo]) -> Taxonomy:
     return photos[0].taxonomy if photos else load_taxonomy()
 
 
-def first_frame(photo: Photo, image: LoadedImage) -> NDArray[np.uint8]:
-    """Return the first frame of a photo that was loaded, or raise a DatasetError."""
+def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
+    """Return the first frame of a photo, decoded as in serving, uint8, (height, width, 3), RGB.
+
+    A photo that cannot be read, or is not the one of the manifest, is a DatasetError.
+    """
+    image = load_image(photo.path, min_side=min_side)
     if not image.frames:
         raise DatasetError(f"{photo.path}: {image.reason}: {image.detail}")
     if image.sha256 != photo.sha256:
         raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
     return image.frames[0].rgb
-
-
-def read_photo(photo: Photo, min_side: int) -> NDArray[np.uint8]:
-    """Return the first frame of a photo, decoded as in serving, uint8, (height, width, 3), RGB."""
-    return first_frame(photo, load_image(photo.path, min_side=min_side))
 
 
 def at_one_quality(photo: Photo) -> bytes:
@@ -153,21 +157,32 @@ def data_rows(root: Path, taxonomy: Taxonomy) -> Iterator[Photo | str]:
         raise DatasetError(f"{root}: no {MANIFEST} with rows, and no folders named after labels")
 
 
+def label_folders(shelf: Path) -> Iterator[tuple[str, str, Path]]:
+    """Yield each file in the folders of labels: label, folder within the label's or "", path."""
+    for folder in sorted(shelf.iterdir()):
+        if folder.is_dir() and not folder.name.startswith((".", "_")):
+            for place, folders, names in os.walk(folder, onerror=raise_error):
+                folders[:] = sorted(name for name in folders if not name.startswith("."))
+                below = Path(place).relative_to(folder).parts
+                for name in sorted(name for name in names if not name.startswith(".")):
+                    yield folder.name, "".join(below[:1]), Path(place) / name
+
+
+def raise_error(error: OSError) -> None:
+    """Raise what ``os.walk`` would skip: a folder that cannot be read."""
+    raise error
+
+
 def _in_folders(root: Path, taxonomy: Taxonomy) -> Iterator[Photo | str]:
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder")
-    for inside in sorted(root.iterdir()):
-        if not inside.is_dir() or inside.name.startswith("."):
+    for label, folder, path in label_folders(root):
+        if path.suffix.lower() not in PHOTO_SUFFIXES:
             continue
-        paths = [p for p in sorted(inside.rglob("*")) if p.suffix.lower() in PHOTO_SUFFIXES]
-        if paths and inside.name not in taxonomy.labels:
-            unknown = _unknown_label(inside.name, root, taxonomy)
-            raise DatasetError(f"{inside} (images: {len(paths)}): {unknown}")
-        for path in paths:
-            digest = sha256(read_file(path)).hexdigest()
-            source, *file = path.relative_to(inside).parts
-            source = source if file else root.name
-            yield Photo(path, digest, inside.name, source, "train", taxonomy=taxonomy)
+        if label not in taxonomy.labels:
+            raise DatasetError(f"{root / label}: {_unknown_label(label, root, taxonomy)}")
+        digest = sha256(read_file(path)).hexdigest()
+        yield Photo(path, digest, label, folder or root.name, "train", taxonomy=taxonomy)
 
 
 def read_file(path: Path) -> bytes:
@@ -200,6 +215,21 @@ def hash_photos(
         for done, found in enumerate(pool.map(look_at, paths), 1):
             yield found
             on_progress(done, len(paths))
+
+
+def in_chunks(
+    work: Callable[[Sequence[Photo]], Result],
+    photos: Sequence[Photo],
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Iterator[Result]:
+    """Yield what ``work`` returns for each chunk of photos, in order."""
+    chunks = [photos[i : i + _CHUNK] for i in range(0, len(photos), _CHUNK)]
+    done = 0
+    with ThreadPoolExecutor(2) as pool:
+        for chunk, found in zip(chunks, pool.map(work, chunks), strict=True):
+            done += len(chunk)
+            on_progress(done, len(photos))
+            yield found
 
 
 def copies_of(photos: Sequence[Photo], hashes: Sequence[str | None]) -> list[list[Photo]]:

@@ -19,8 +19,8 @@ from recognizer.lab.dataset.manifest import (
     Photo,
     at_one_quality,
     fingerprint,
+    in_chunks,
 )
-from recognizer.lab.dataset.outputs import in_chunks
 from recognizer.lab.dataset.shortcuts import Shortcut, measure_shortcuts
 from recognizer.lab.evaluation.figures import (
     COMPARED_RATE,

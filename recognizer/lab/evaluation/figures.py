@@ -22,7 +22,6 @@ from recognizer.model.description import Estimate
 from recognizer.policy.values import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Kind, Taxonomy
 
-MIN_FOR_CALIBRATION = 30  # with fewer positives a calibration rests on chance
 SCORE_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)  # of a reliability diagram
 COMPARED_RATE = 0.01  # the false-positive rate of figures label by label
 _IVORY = "ivory"

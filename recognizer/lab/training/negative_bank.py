@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
-from recognizer.lab.dataset.manifest import Photo
-from recognizer.lab.dataset.outputs import in_chunks
+from recognizer.lab.dataset.manifest import Photo, in_chunks
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.model.negatives import NegativeBank, hash_bytes, short_digests
 from recognizer.model.numerics import unit_norm

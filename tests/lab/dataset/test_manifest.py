@@ -73,7 +73,7 @@ def test_a_folder_with_a_typo_is_not_left_out_silently(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     for name in ("ivory_raw", "ivory_row", ".cache"):
         (tmp_path / name / "a.jpg").write_bytes(name.encode())
-    with pytest.raises(DatasetError, match=r"ivory_row \(images: 1\).*did you mean ivory_raw"):
+    with pytest.raises(DatasetError, match=r"ivory_row: unknown label .*did you mean ivory_raw"):
         load_data([tmp_path])
     (tmp_path / "ivory_row" / "a.jpg").unlink()
     assert [p.label for p in load_data([tmp_path])] == ["ivory_raw"]

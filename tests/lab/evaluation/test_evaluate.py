@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from recognizer.lab.evaluation.figures import Truth, measure_living_animals, mea
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Training
 from recognizer.model.negatives import short_digests
-from tests.conftest import encoded, invoke, picture, refuse, succeed
+from tests.conftest import encoded, invoke, picture
 from tests.labelled import photo, write_manifest
 from tests.model.test_negatives import make_bank, with_bank
 from tests.tiny import LABELS, edit_description
@@ -273,12 +272,6 @@ def test_photos_of_the_training_are_noticed(
     assert "in training" not in run(tiny_bundle, "--data", data)
     pairs = run(tiny_bundle, "--data", data, "--against", grown)
     assert "At least 4 of these photos were in the training of tiny-v1" in " ".join(pairs.split())
-    made = ("--data", data, "--output", tmp_path / "again-v1")
-    assert "dataset split --validation" in refuse("calibrate", grown, *made).stderr
-    manifest = shutil.copytree(data, tmp_path / "held") / "manifest.csv"
-    manifest.write_text(manifest.read_text().replace(",test,", ",validation,"))
-    made = ("--data", tmp_path / "held", *made[2:])
-    assert "at least 4 of these photos" in succeed("calibrate", grown, *made).stderr
 
 
 def test_each_photo_has_a_row(
