@@ -114,7 +114,7 @@ def _shoot(browser: Any, address: str, page_of_file: Path) -> None:
 def _signed_in(browser: Any, address: str, size: dict[str, int], name: str) -> Any:
     page = browser.new_page(viewport=size)
     page.set_default_timeout(120_000)
-    page.goto(f"{address}/login?lang=en")
+    page.goto(f"{address}/login")
     page.fill("[name=name]", name)
     page.press("[name=name]", "Enter")
     page.wait_for_selector("article.card")

@@ -28,7 +28,7 @@ from recognizer.desk.outcomes import MAX_CHARACTERS, Judgement
 from recognizer.desk.photos import SIDES, Photos, Unavailable
 from recognizer.desk.queue import SESSION_SECONDS, Assessment, ConflictError, Queue
 from recognizer.desk.security import Guard, reviewer_name
-from recognizer.desk.texts import ENVIRONMENT, LANGUAGES, Texts, language_of
+from recognizer.desk.texts import ENVIRONMENT, text
 from recognizer.desk.views import OPEN, View
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
 
@@ -193,7 +193,7 @@ class _Pages:
             label = request.query_params.get("label", "")
             data, media_type = self._photos.picture(image.number, image.row, kind, label)
         except Unavailable as error:
-            return Response(self._texts(request)(error.key), 404, media_type="text/plain")
+            return Response(text(error.key), 404, media_type="text/plain")
         headers = {"content-security-policy": "default-src 'none'; sandbox"}
         return Response(data, media_type=media_type, headers=headers)
 
@@ -202,16 +202,15 @@ class _Pages:
         if status == 303:
             return RedirectResponse("/login", 303)
         keys = {400: "bad_request", 401: "signed_out", 404: "not_found", 409: "conflict"}
-        return self._say(request, status, self._texts(request)(keys.get(status, "refused")))
+        return self._say(request, status, text(keys.get(status, "refused")))
 
     def broken(self, request: Request, error: Exception) -> Response:
-        texts = self._texts(request)
         if isinstance(error, ScanFileChangedError):  # nothing may be stored in another file
             self._stop()
-            return self._say(request, 503, texts("lost", why=error))
+            return self._say(request, 503, text("lost", why=error))
         if getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
-            return self._say(request, 507, texts("no_room"))
-        return self._say(request, 503, texts("broken", why=error))
+            return self._say(request, 507, text("no_room"))
+        return self._say(request, 503, text("broken", why=error))
 
     def _say(self, request: Request, status: int, words: str) -> Response:
         if request.method == "POST":
@@ -229,7 +228,6 @@ class _Pages:
         return await run_in_threadpool(self._act, request, reviewer, data)
 
     def _act(self, request: Request, reviewer: str, data: Act) -> Response:
-        texts = self._texts(request)
         view = View.from_query(request.query_params)
         entry, status = None, 200
         if data.do == "keep":
@@ -238,15 +236,15 @@ class _Pages:
         try:
             if data.do == "undo":
                 entry = self._queue.undo(reviewer)
-                notice = texts("undone" if entry else "nothing_to_undo")
+                notice = text("undone" if entry else "nothing_to_undo")
             elif data.listings:
-                notice = self._decide_many(reviewer, data, texts)
+                notice = self._decide_many(reviewer, data)
             else:
-                notice = self._decide(reviewer, data, texts)
+                notice = self._decide(reviewer, data)
         except UsageError as error:
-            return JSONResponse({"notice": texts("bad_input", why=error)}, 400)
+            return JSONResponse({"notice": text("bad_input", why=error)}, 400)
         except ConflictError:
-            notice, status = texts("conflict"), 409
+            notice, status = text("conflict"), 409
         if data.is_list:
             listed = self._list(request, reviewer)
             rows = self._html(request, reviewer, "list.html.j2", **listed)
@@ -256,7 +254,7 @@ class _Pages:
         url = f"/?{urlencode(view.to_query())}".rstrip("?")
         return JSONResponse({"html": card, "notice": notice, "url": url}, status)
 
-    def _decide(self, reviewer: str, data: Act, texts: Texts) -> str:
+    def _decide(self, reviewer: str, data: Act) -> str:
         if data.listing is None or (data.shown is None and data.do != "skip"):
             raise HTTPException(400)
         unit = from_key(data.listing)
@@ -265,7 +263,7 @@ class _Pages:
         title = (entry.title or entry.name)[:80]
         if data.do == "skip":
             self._queue.skip(reviewer, unit)
-            return texts("said_skip", title=title)
+            return text("said_skip", title=title)
         verdict = Assessment(
             judgement=Judgement(data.do),
             note=(data.note or "").strip().replace("\r\n", "\n") or None,
@@ -282,12 +280,12 @@ class _Pages:
             ticked=ticked,
             expected=data.expected,
         )
-        state = texts(verdict.judgement)
+        state = text(verdict.judgement)
         if count > 1:
-            return texts("said_bulk", n=count, state=state)
-        return texts("said_one", state=state, title=title)
+            return text("said_bulk", n=count, state=state)
+        return text("said_one", state=state, title=title)
 
-    def _decide_many(self, reviewer: str, data: Act, texts: Texts) -> str:
+    def _decide_many(self, reviewer: str, data: Act) -> str:
         if data.do == "skip":
             raise HTTPException(400)
         judgement = Judgement(data.do)
@@ -295,7 +293,7 @@ class _Pages:
         count = self._queue.decide_many(reviewer, units, judgement)
         left = len(units) - count
         key = "some_not_stored" if left else "said_bulk"
-        return texts(key, n=count, left=left, state=texts(judgement))
+        return text(key, n=count, left=left, state=text(judgement))
 
     # --- who asks ---------------------------------------------------------------------------------
 
@@ -356,18 +354,10 @@ class _Pages:
             raise HTTPException(404)
         return image
 
-    def _texts(self, request: Request) -> Texts:
-        if (asked := request.query_params.get("lang")) in LANGUAGES:
-            request.session["lang"] = asked
-        wanted = language_of(request.headers.get("accept-language", ""))
-        return Texts(request.session.get("lang", wanted))
-
     def _html(self, request: Request, reviewer: str | None, name: str, /, **context: Any) -> str:
         values = {
-            **self._cards.context(self._texts(request), request.url.path, reviewer),
+            **self._cards.context(request.url.path, reviewer),
             "is_lead": reviewer in self._queue.lead_reviewers,
-            "params": request.query_params,
-            "languages": LANGUAGES,
             "needs_token": self._token is not None,
             "counts": self._queue.open_counts() if reviewer else {},
         }

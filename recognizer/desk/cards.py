@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, heat_threshold
-from recognizer.desk.texts import Texts
+from recognizer.desk.texts import catalogue
 from recognizer.desk.views import AUDIT, STATES, View
 from recognizer.errors import counted
 from recognizer.model.bundle import Bundle
@@ -65,17 +65,18 @@ class CardMaker:
         self._entries = entries
         self._photos = photos
 
-    def context(self, texts: Texts, path: str, reviewer: str | None) -> dict[str, Any]:
+    def context(self, path: str, reviewer: str | None) -> dict[str, Any]:
         """Return what every page needs; the addresses of a report are in its fragment."""
         bundles = self._photos.bundles.values()
         taxonomies = [*(bundle.taxonomy for bundle in bundles), load_taxonomy()]
 
         def product_name(name: str) -> str:
             known = (one for one in taxonomies if name in one.labels)
-            return texts.label(name, next(known, taxonomies[0]))
+            taxonomy = next(known, taxonomies[0])
+            return taxonomy.display_name(name, family=name not in taxonomy.labels)
 
         return {
-            "t": texts,
+            "script_texts": catalogue()["script"],
             "is_report": self.is_report,
             "path": path,
             "base": "#" if self.is_report else "",

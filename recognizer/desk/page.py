@@ -11,7 +11,7 @@ from recognizer._files import replacing
 from recognizer.desk.cards import PHOTOS_ON_A_CARD, CardMaker
 from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, Unavailable, read_local
-from recognizer.desk.texts import ENVIRONMENT, Texts
+from recognizer.desk.texts import ENVIRONMENT, reason_text, text
 from recognizer.desk.views import AUDIT, LEADS, QUEUE, View
 from recognizer.model.bundle import Bundle
 from recognizer.policy.listing import as_text, as_url
@@ -33,7 +33,6 @@ def write_report(
     *,
     outcomes: Path | None = None,
     title: str | None = None,
-    language: str = "en",
     read: Callable[[Row], bytes] = read_local,
 ) -> None:
     """Write the review queue of a scan, in one step, as a file to read and to hand on.
@@ -41,7 +40,6 @@ def write_report(
     The pictures are the thumbnails that the scan has kept, or are made from what ``read`` returns
     if its bytes have not changed. ``outcomes`` is None for those in the scan's file.
     """
-    texts = Texts(language)
     # A name that is not valid text comes with lone surrogates, which UTF-8 cannot hold.
     with (
         Entries(scan, outcomes) as entries,
@@ -49,34 +47,33 @@ def write_report(
         replacing(output) as partial,
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
-        report = _Report(entries, photos, texts)
-        context = report.page(title or texts("report_title", name=scan.name))
+        report = _Report(entries, photos)
+        context = report.page(title or text("report_title", name=scan.name))
         file.writelines(ENVIRONMENT.get_template("queue.html.j2").generate(context))
 
 
 class _Report(CardMaker):
     is_report = True
 
-    def __init__(self, entries: Entries, photos: Photos, texts: Texts) -> None:
+    def __init__(self, entries: Entries, photos: Photos) -> None:
         super().__init__(entries, photos)
-        self._texts = texts
         self._size = 0  # of the pictures so far
 
     def page(self, title: str) -> dict[str, Any]:
-        texts, entries = self._texts, self._entries
+        entries = self._entries
         queue, audit_sample = (View(section=name, state="all") for name in (QUEUE, AUDIT))
         leads, total = entries.page(queue, also="place < 2", size=MAX_LEADS)
         unscored, _ = entries.page(queue, also="place = 2", size=MAX_UNSCORED)
         audit, _ = entries.page(audit_sample, size=MAX_AUDIT)
         shown = [*leads, *unscored, *audit]
         return {
-            **self.context(texts, "/", None),
+            **self.context("/", None),
             **self.filters(),
             "title": title,
             "needs_token": False,
             "style": _resource("app.css"),
             "script": _resource("app.js"),
-            "warning": texts("cap", shown=len(leads), total=total) if total > len(leads) else "",
+            "warning": text("cap", shown=len(leads), total=total) if total > len(leads) else "",
             "rows": map(self._row, shown),
             # Made one after the other: their pictures may take a hundred megabytes.
             "cards": ((entry, self.card(entry)) for entry in shown),
@@ -90,7 +87,7 @@ class _Report(CardMaker):
         others = [copy for copy in self._entries.members(entry, None) if copy.unit != entry.unit]
         images = [image.row for image in self._entries.photos(entry, PHOTOS_ON_A_CARD)]
         columns = (images[0].item or {}) if images else {}
-        words = [text for value in columns.values() if (text := as_text(value))]
+        words = [one for value in columns.values() if (one := as_text(value))]
         words += [row.source for row in images]
         words += [f"{copy.name} {copy.title or ''}" for copy in others]
         return {
@@ -101,19 +98,19 @@ class _Report(CardMaker):
         }
 
     def picture(self, image: Image) -> dict[str, Any]:
-        row, texts = image.row, self._texts
+        row = image.row
         values = {"image": image, "src": "", "original": "", "missing": ""}
         if row.status is Status.FAILED:
-            return values | {"missing": texts.reason(row.reason)}
+            return values | {"missing": reason_text(row.reason)}
         if self._size >= MAX_PICTURES:
-            return values | {"missing": texts("page_full")}
+            return values | {"missing": text("page_full")}
         original = as_url(row.source) or ""
         if "://" not in row.source and MEMBER not in row.source:
             original = Path(row.source).absolute().as_uri()
         try:
             thumbnail = self._photos.thumbnail(image.number, row)
         except Unavailable as error:
-            return values | {"missing": texts(error.key)}
+            return values | {"missing": text(error.key)}
         uri = "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii")
         self._size += len(uri)
         return values | {"src": uri, "original": original}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Option
@@ -178,7 +178,6 @@ def report_command(
     outcomes: options.OutcomesOption = None,
     bundle: options.RowsBundleOption = None,
     title: options.TitleOption = None,
-    language: Annotated[Literal["en", "zh"], Option(help="The language of the page.")] = "en",
 ) -> None:
     """Write the leads and failures of a scan as one HTML page, to read and to hand on.
 
@@ -197,7 +196,6 @@ def report_command(
             bundles_behind(bundle),
             outcomes=outcomes,
             title=title,
-            language=language,
             read=partial(read_original, allow_http=False),
         )
     typer.echo(f"Wrote {output}")

@@ -4,8 +4,10 @@ const $ = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const root = document.documentElement;
 const texts = JSON.parse($("#texts").textContent);
+/** A text with its values filled in; some have one form for n = 1 and one for more. */
 const say = (key, values = {}) =>
-  texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name].toLocaleString());
+  [texts[key]].flat().at(values.n === 1 ? 0 : -1)
+    .replace(/\{(\w+)\}/g, (_, name) => values[name].toLocaleString());
 const isReport = "report" in document.body.dataset;
 const QUIET_MS = 350; // after a new listing, so that a double press does not decide it unseen
 const PAGE_SIZE = 50;

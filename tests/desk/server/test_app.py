@@ -137,7 +137,7 @@ def test_forms_and_addresses_that_make_no_sense_are_told_so(base: str) -> None:
     assert httpx.post(f"{base}/login", content=b"x" * 70_000, headers=form).status_code == 413
     anna = Client(base, "Anna")
     assert anna.http.post("/act", content=iter([b"{}"])).status_code == 400  # of unknown length
-    strange = "?page=²&since=0001-01-01&until=9999-12-31&q=%00%ff&lang=xx&section=%5b&state=,"
+    strange = "?page=²&since=0001-01-01&until=9999-12-31&q=%00%ff&section=%5b&state=,"
     for path in ("/", "/listings", "/shift", "/login"):
         assert anna.http.get(path + strange).status_code == 200
     for path in (
@@ -263,16 +263,12 @@ def test_photos_are_served_by_key_if_they_are_what_was_scored(base: str, scan: P
     assert "has gone since the scan" in get("kept.png", "original").text
 
 
-def test_the_audit_sample_is_blind_and_the_words_are_those_of_the_browser(base: str) -> None:
+def test_the_audit_sample_is_blind(base: str) -> None:
     anna = Client(base, "Anna")
     page = anna.open("/?section=audit")
     assert "drawn at random" in page
     assert "0.05" not in page
     assert 'data-view="heat"' not in page
-    anna.http.headers["accept-language"] = "fr, zh-CN;q=0.9, en;q=0.5"
-    assert "随机抽取" in anna.open("/?section=audit")
-    anna.open("/shift?lang=en")
-    assert "Shift" in anna.open("/shift")
 
 
 def test_similar_photos_are_a_click_away(tmp_path: Path) -> None:
@@ -330,7 +326,7 @@ def test_a_photo_that_was_exchanged_since_it_was_shown_is_not_decided(
         else:
             listings = dict([shown])
             many = anna.http.post("/act", json={"do": "confirmed", "listings": listings}).json()
-            assert many["notice"].startswith("0 listings: Confirmed. 1 were not stored")
+            assert many["notice"].startswith("0 listings: Confirmed. 1 not stored")
             assert anna.act("confirmed").status_code == 409
         assert said_in(scan) == []
         assert anna.digest is not None  # of the fresh card
@@ -383,7 +379,7 @@ def test_several_listings_are_decided_from_their_list(tmp_path: Path) -> None:
         assert len(re.findall(r'data-key="(\w+)"', answer["html"])) == 12  # no page 2 is left
         more = {"do": "rejected", "listings": {key: shown[key] for key in (keys[0], *keys[48:50])}}
         again = anna.http.post("/act", json=more).json()
-        assert again["notice"].startswith("1 listings: Rejected. 2 were not stored")
+        assert again["notice"].startswith("1 listing: Rejected. 2 not stored")
         assert {one.reviewer for one in said_in(scan)} == {"Anna"}
         for _ in range(2):
             undone = anna.http.post("/act", json={"do": "undo", "list": True}).json()
