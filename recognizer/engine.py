@@ -6,7 +6,7 @@ It never imports torch, and one instance may be used by many threads at once.
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -52,8 +52,9 @@ class ScoredImage:
         """The features, (channels,), of the view that scored highest; None for a failed image."""
         if not self.prediction.scores:
             return None
-        highest = (self.prediction.frame or 0, self.prediction.part)
-        place = [(view.index, view.box) for view in _views(self.image)].index(highest)
+        found = self.prediction
+        highest = (found.frame or 0, found.rendering), found.part
+        place = [(view.place, view.box) for view in _views(self.image)].index(highest)
         vector: NDArray[np.float32] = self.outputs["embedding"][place]
         return vector
 
@@ -64,16 +65,15 @@ class Explanation:
 
     ``heatmap``, float32 (h, w), is the local probability of the label, 0 to 1, on the grid of the
     model's last features, or a finer one where a part of the image was seen, over the whole upright
-    image. ``regions`` are boxes around what stands
-    out, highest first. ``rgb``, uint8 (height, width, 3), is the upright frame, perhaps reduced, on
-    which the heat-map can be drawn.
+    image. ``regions`` are boxes around what stands out, highest first. ``rgb``, uint8 (height,
+    width, 3), is the upright frame, perhaps reduced, on which the heat-map can be drawn.
     """
 
     prediction: Prediction
     label: str | None
-    heatmap: NDArray[np.float32]
-    regions: tuple[Region, ...]
-    rgb: NDArray[np.uint8]
+    heatmap: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    regions: tuple[Region, ...] = ()
+    rgb: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0, 3), np.uint8))
 
 
 class DecisionMaker:
@@ -271,16 +271,16 @@ class Recognizer(DecisionMaker):
         if label is not None and label not in self.labels:
             raise UsageError(f"no label {label!r}; this model has: {', '.join(self.labels)}")
         (scored,) = self.score_loaded([self.load_image(image)], ["scores", "maps"])
-        prediction, rgb = scored.prediction, np.zeros((0, 0, 3), np.uint8)
-        heatmap, regions = np.zeros((0, 0), np.float32), prediction.regions
-        if prediction.scores:
-            if label is None:
-                candidates = [self.labels[i] for i in self._products] or self.labels
-                label = max(candidates, key=lambda name: prediction.scores[name])
-            frame, heatmap, regions = self._locate(scored, label)
-            prediction, rgb = replace(prediction, regions=regions), frame.rgb
+        prediction = scored.prediction
+        if not prediction.scores:
+            return Explanation(prediction=prediction, label=label)
+        if label is None:
+            candidates = [self.labels[i] for i in self._products] or self.labels
+            label = max(candidates, key=lambda name: prediction.scores[name])
+        frame, heatmap, regions = self._locate(scored, label)
+        prediction = replace(prediction, regions=regions)
         return Explanation(
-            prediction=prediction, label=label, heatmap=heatmap, regions=regions, rgb=rgb
+            prediction=prediction, label=label, heatmap=heatmap, regions=regions, rgb=frame.rgb
         )
 
     def features(
@@ -352,6 +352,7 @@ class Recognizer(DecisionMaker):
                 "scores": dict(zip(self.labels, probabilities.max(axis=0).tolist(), strict=True)),
                 "families": dict(zip(self._families, families.max(axis=0).tolist(), strict=True)),
                 "frame": view.index,
+                "rendering": view.rendering,
                 "part": view.box,
                 "phash": perceptual_hash(_whole(image, view).rgb),
             }
@@ -378,10 +379,11 @@ class Recognizer(DecisionMaker):
         view = views[place]
         whole = _whole(image, view)
         size = (image.width or 0, image.height or 0)
-        if view.box is None:
-            return whole, heatmap, find_regions(heatmap, label, size, view.index)
-        regions = find_regions(heatmap, label, size, view.index, view.box)
-        return whole, spread(heatmap, view.box, size), regions
+        regions = tuple(
+            replace(region, frame=view.index, rendering=view.rendering)
+            for region in find_regions(heatmap, label, size, view.box)
+        )
+        return whole, heatmap if view.box is None else spread(heatmap, view.box, size), regions
 
 
 def _views(image: LoadedImage) -> Sequence[Frame]:
@@ -392,4 +394,4 @@ def _whole(image: LoadedImage, view: Frame) -> Frame:
     """Return the frame that a view is a part of, or is."""
     if view.box is None:
         return view
-    return next(frame for frame in image.frames if frame.index == view.index)
+    return next(frame for frame in image.frames if frame.place == view.place)

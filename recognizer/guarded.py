@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn, Self
 
-import numpy as np
 from PIL import Image
 
 from recognizer._files import Closes
@@ -132,15 +131,15 @@ class GuardedRecognizer(Closes, DecisionMaker):
         return found
 
     def thumbnail(
-        self, image: ImageSource, side: int, frame: int | None = None
+        self, image: ImageSource, side: int, frame: int = 0, rendering: int = 0
     ) -> Thumbnail | None:
-        """Return a JPEG of the first frame, or another one by its number, upright.
+        """Return a JPEG of the first frame, or that of a region by its numbers, upright.
 
         Its longer side has at most ``side`` pixels. None if the image cannot be decoded. It raises
         as :meth:`predict`.
         """
         try:
-            request = (_thumbnail, self._plain(image), side, frame)
+            request = (_thumbnail, self._plain(image), side, (frame, rendering))
             found: Thumbnail | None = self._pool.submit(request).result()
         except (DiedError, Refused):
             return None
@@ -210,21 +209,16 @@ def _explain(recognizer: Recognizer, image: ImageSource, label: str | None) -> E
 
 
 def _unexplained(reason: Reason, detail: str | None, label: str | None) -> Explanation:
-    return Explanation(
-        prediction=Prediction(status=Status.FAILED, reason=reason, detail=detail),
-        label=label,
-        heatmap=np.zeros((0, 0), np.float32),
-        regions=(),
-        rgb=np.zeros((0, 0, 3), np.uint8),
-    )
+    failed = Prediction(status=Status.FAILED, reason=reason, detail=detail)
+    return Explanation(prediction=failed, label=label)
 
 
 def _thumbnail(
-    recognizer: Recognizer, image: ImageSource, side: int, frame: int | None
+    recognizer: Recognizer, image: ImageSource, side: int, place: tuple[int, int]
 ) -> Thumbnail | None:
     try:
         frames = load_image(image, min_side=side, limits=recognizer.limits).frames
-        chosen = next((one for one in frames if one.index == frame), next(iter(frames), None))
+        chosen = next((one for one in frames if one.place == place), next(iter(frames), None))
         return None if chosen is None else shrink(chosen.rgb, side, chosen.index)
     except RecognizerError:
         raise

@@ -24,7 +24,7 @@ from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, picture
 from tests.hostile import exif
-from tests.pictures import animated
+from tests.pictures import animated, glass
 from tests.tiny import LABELS, edit_description, tiny_model, write_tiny_bundle
 
 
@@ -404,6 +404,21 @@ def test_a_product_in_a_collage_is_a_lead_and_its_part_is_named(recognizer: Reco
     assert scored.heatmap[: half - 1].max() == 0 == scored.heatmap[:, : half - 1].max()
     assert scored.rgb.shape[1] / scored.rgb.shape[0] == pytest.approx(808 / 608, rel=0.02)
     assert recognizer.embed(encoded(collage("green", "blue", "green", "red"))) is not None
+
+
+@pytest.mark.parametrize("image", [picture("red"), collage("gray", "blue", "blue", "red")])
+def test_the_rendering_that_scored_is_shown(
+    image: Image.Image, recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.engine.min_side_of", lambda *_: 264)  # in less are no parts
+    found = recognizer.explain(glass(image))
+    assert found.prediction.scores["ivory_worked"] > 0.5
+    assert found.prediction.rendering == 1
+    assert {region.rendering for region in found.regions} == {1}
+    assert found.rgb.max() < 140  # on black
+    embedding = recognizer.embed(glass(image))
+    assert embedding is not None
+    assert embedding.max() < 140
 
 
 def test_parts_have_a_threshold_of_their_own(recognizer: Recognizer, tmp_path: Path) -> None:

@@ -21,9 +21,10 @@ _MISPLACED = {Reason.NOT_FOUND, Reason.SOURCE_REFUSED}
 
 def progress_line(summary: ScanSummary, total: int | None) -> str:
     of = "" if total is None else f" of {total:,}"
-    parts = [f"{summary.images:,}{of} images", f"{summary.rate:.1f}/s"]
+    done = summary.images + summary.without_image
+    parts = [f"{done:,}{of} images", f"{summary.rate:.1f}/s"]
     if total is not None and summary.rate > 0:
-        left = max(0, total - summary.images - summary.repeated) / summary.rate
+        left = max(0, total - done - summary.repeated) / summary.rate
         parts.append(f"{duration(left)} left")
     parts.append(counted(summary.decisions.total(), "lead"))
     if summary.failed:
@@ -111,8 +112,9 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
         yield "No leads."
     if summary.audited:
         yield (
-            f"Audit sample: {counted(summary.audited, 'clear image')}, drawn at random. Look at "
-            "them too: what they show says how much was missed (recognizer measure)."
+            f"Audit sample: {summary.audited:,} of {counted(summary.cleared, 'clear image')}, "
+            "drawn at random, the higher the scores the more. Look at them too: what they show "
+            "says how much was missed (recognizer measure)."
         )
 
 

@@ -105,7 +105,8 @@ class Photos(Closes):
             data = read_scored(row, self._read)
             if kind == "heat":
                 return self._heatmap(row, data, label)
-            if kind == "original" and row.format in SHOWN_BY_BROWSERS:
+            is_shown = not row.regions or row.regions[0].rendering == 0
+            if kind == "original" and row.format in SHOWN_BY_BROWSERS and is_shown:
                 return data, f"image/{row.format}"
             side = SIDES.get(kind) or max(row.width or 1, row.height or 1)
             return self._decoded(row, data, side).jpeg, _JPEG
@@ -140,19 +141,19 @@ class Photos(Closes):
         return self._once((row.sha256, label, threshold), draw).jpeg, _JPEG
 
     def _decoded(self, row: Row, data: bytes, side: int) -> Thumbnail:
-        frame = row.regions[0].frame if row.regions else None
+        place = (row.regions[0].frame, row.regions[0].rendering) if row.regions else (0, 0)
         bundle = self.bundles.get(row.model.digest) or next(iter(self.bundles.values()), None)
 
         def shrunk() -> Thumbnail:
             try:
-                made = self._recognizer(bundle).thumbnail(data, side, frame)
+                made = self._recognizer(bundle).thumbnail(data, side, *place)
             except RecognizerError as error:
                 raise Unavailable("photo_undecoded") from error
             if made is None:
                 raise Unavailable("photo_undecoded")
             return made
 
-        return self._once((row.sha256, side, frame), shrunk)
+        return self._once((row.sha256, side, place), shrunk)
 
     def _once(self, key: tuple[object, ...], make: Callable[[], Thumbnail]) -> Thumbnail:
         """Make a picture once for all who ask for it meanwhile."""

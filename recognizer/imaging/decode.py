@@ -57,13 +57,19 @@ MIN_SIDE = 16  # an image with a short side under this many pixels is scored, bu
 class Frame:
     """One decoded frame, by its number from 0: uint8, (height, width, 3), RGB, perhaps reduced.
 
-    One that viewers show in different ways is there once for each of them.
+    One that viewers show in different ways is there once for each ``rendering``, from 0.
     A part of one has its ``box``: left, top, right, bottom in pixels of the whole upright image.
     """
 
     index: int
     rgb: NDArray[np.uint8]
+    rendering: int = 0
     box: Box | None = None
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The number of the frame, and that of the rendering."""
+        return self.index, self.rendering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +196,7 @@ def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Loaded
         orientation = orientation_of(image)
         conversion, _ = _conversion(b"", "", _profile_of(image, b"", ""), {})
         shown = [orient(rgb, orientation) for rgb in renderings(image, min_side, conversion)]
-    return _loaded([Frame(index=0, rgb=rgb) for rgb in shown], image.size, orientation)
+    return _loaded(_frames({0: shown}), image.size, orientation)
 
 
 @contextlib.contextmanager
@@ -254,7 +260,7 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
         if conversion:
             shown = renderings(_jpeg_image(pixels, space), max(pixels.shape), conversion)
     # Its further images (MPO) are previews or the other eye: browsers show the first one.
-    frames = [Frame(index=0, rgb=orient(rgb, outline.orientation)) for rgb in shown]
+    frames = _frames({0: [orient(rgb, outline.orientation) for rgb in shown]})
     return _loaded(frames, (width, height), outline.orientation, "jpeg", 1, reason, detail)
 
 
@@ -318,13 +324,18 @@ def _decode_frames(
             chosen.ways = {0: [orient(salvaged, orientation)]}
     if reason is None and len(chosen.ways) < count:
         reason, detail = Reason.FRAMES_SKIPPED, f"looked at {len(chosen.ways)} of {count} frames"
+    frames = _frames(chosen.ways)
     if name == "tiff" and count > 1:
-        return _loaded(_frames(chosen), size, orientation, name, None, reason, "of several pages")
-    return _loaded(_frames(chosen), size, orientation, name, count, reason, detail)
+        return _loaded(frames, size, orientation, name, None, reason, "of several pages")
+    return _loaded(frames, size, orientation, name, count, reason, detail)
 
 
-def _frames(chosen: Chosen) -> list[Frame]:
-    return [Frame(index=index, rgb=rgb) for index, ways in chosen.ways.items() for rgb in ways]
+def _frames(ways: Mapping[int, Sequence[NDArray[np.uint8]]]) -> list[Frame]:
+    return [
+        Frame(index=index, rendering=rendering, rgb=rgb)
+        for index, shown in ways.items()
+        for rendering, rgb in enumerate(shown)
+    ]
 
 
 def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:

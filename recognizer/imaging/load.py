@@ -120,7 +120,7 @@ def _views(
     with suppress(Refused, MemoryError):
         if min(frames[0].rgb.shape[:2]) < min(*size.tolist(), wanted):
             large = decode_at(min_side=math.ceil(wanted)).frames
-            frames = large if [f.index for f in large] == [f.index for f in frames] else frames
+            frames = large if [f.place for f in large] == [f.place for f in frames] else frames
     views: list[Frame] = []
     for frame, detailed, parts in zip(image.frames, frames, found, strict=True):
         views += [] if parts.is_frame else [frame]
@@ -130,7 +130,7 @@ def _views(
             x1, y1, x2, y2 = np.rint(box * detail).astype(int).tolist()
             a, b, c, d = np.rint(box * scale).astype(int).tolist()
             rgb = np.ascontiguousarray(detailed.rgb[y1:y2, x1:x2])
-            views.append(Frame(index=frame.index, rgb=rgb, box=(a, b, c, d)))
+            views.append(replace(frame, rgb=rgb, box=(a, b, c, d)))
     return tuple(views)
 
 

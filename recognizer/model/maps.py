@@ -24,7 +24,6 @@ def find_regions(
     heatmap: NDArray[np.float32],
     label: str,
     size: tuple[int, int],
-    frame: int,
     part: Box | None = None,
 ) -> tuple[Region, ...]:
     """Draw boxes, in an image of ``size``, where the heat (h, w) is at least half of its peak.
@@ -48,7 +47,7 @@ def find_regions(
             y - (-(top + height) * (bottom - y) // _HEATMAP_SIDE),
         )
         score = float(fine[areas == area].max())
-        regions.append(Region(label=label, score=score, box=box, frame=frame, part=part))
+        regions.append(Region(label=label, score=score, box=box, part=part))
     return tuple(sorted(regions, key=lambda region: -region.score))
 
 

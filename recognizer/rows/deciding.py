@@ -147,15 +147,15 @@ class Decider:
         return self._decide(prediction, columns=item).decision is Decision.CLEAR
 
     def decided(self, row: Row) -> Row:
-        frame = row.regions[0].frame if row.regions else None
+        region = next(iter(row.regions), None)
         prediction = Prediction(
             status=row.status,
             reason=row.reason,
             scores=row.scores or {},
             families=row.family or {},
-            frame=frame,
-            part=row.regions[0].part if row.regions else None,
-            frames=row.frames if frame is not None else None,
+            frame=region.frame if region else None,
+            part=region.part if region else None,
+            frames=row.frames if region else None,
         )
         triage = self._decide(prediction, known=row.known or (), columns=row.item)
         shown = {name for one in triage.leads for name in self._members[one.kind, one.name]}

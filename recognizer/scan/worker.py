@@ -24,7 +24,8 @@ from recognizer.rows.images import NewRow
 from recognizer.rows.records import result_of
 from recognizer.rows.row import Row
 from recognizer.rows.similar import quantize
-from recognizer.scan.items import Access, FileLocation, Item, StoreObject, WebAddress
+from recognizer.scan.archives import read_member
+from recognizer.scan.items import Access, ArchiveMember, FileLocation, Item, StoreObject, WebAddress
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.stores import Store
 from recognizer.status import Reason, Status
@@ -141,8 +142,9 @@ class Worker:
             return TaskResult(index=task.index, file_state=state)
         thumbnail = None
         if row.is_lead and scored.image.frames:
-            wanted = row.regions[0].frame if row.regions else scored.prediction.frame
-            frame = next(frame for frame in scored.image.frames if frame.index == wanted)
+            shown = row.regions[0] if row.regions else scored.prediction
+            wanted = shown.frame, shown.rendering
+            frame = next(frame for frame in scored.image.frames if frame.place == wanted)
             thumbnail = shrink(frame.rgb, THUMBNAIL_SIDE, frame.index)
         vector = scored.embedding if self.payload.options.embeddings else None
         embedding = None if vector is None else quantize(vector)
@@ -240,13 +242,15 @@ class Reader:
             match item.location:
                 case FileLocation() as path:
                     return read_path(path, self._limits)
+                case ArchiveMember() as member:
+                    return read_member(member, self._limits)
                 case StoreObject() as place:
                     return Store(place).read(self._limits)
                 case WebAddress() as url:
                     from recognizer.scan.web import fetch  # noqa: PLC0415 - TLS loads slowly
 
                     return fetch(url, self._limits, self._access)
-                case part:
-                    raise Refused(Reason.NOT_FOUND, f"{part}: its container is not read again")
+                case cell:
+                    raise Refused(Reason.NOT_FOUND, f"{cell}: the table is not read again")
         except RecognizerError as error:  # a store that only one item of many needs
             raise Refused(Reason.READ_ERROR, str(error)) from error

@@ -12,7 +12,7 @@ from recognizer.cli.results import row_line
 from recognizer.cli.scan import default_output
 from recognizer.policy.values import CandidateKind
 from recognizer.rows import ScanFile
-from tests.conftest import invoke, read_rows, refuse, run_python
+from tests.conftest import encoded, invoke, picture, read_rows, refuse, run_python, succeed
 from tests.rows.rows import bare_row, lead
 
 Scan = Callable[..., Result]
@@ -216,7 +216,6 @@ def test_tables_name_images_where_the_options_say(
         ("photo.jpg *.gif", "nothing matches"),
         ("photo.jpg ''", "a source without a name"),
         ("photo.jpg https://photos.example/a.jpg", "--allow-http"),
-        ("phots/", "recognizer: phots/: no such file or folder; did you mean photos?\n"),
         ("photos/x/a.jpg", "recognizer: photos/x/a.jpg: no such file or folder\n"),
     ],
 )
@@ -287,12 +286,27 @@ def test_clear_images_are_drawn_for_an_audit(
     assert "Audit" not in scan(folder).stdout
     rows = read_rows(tmp_path / "scan.sqlite")
     done = scan(folder, "--audit-rate", 1)  # of rows that hold, too
-    assert "Audit sample: 2 clear images" in done.stdout
+    assert "Audit sample: 2 of 2 clear images" in done.stdout
     again = read_rows(tmp_path / "scan.sqlite")
     assert again == [rows[0], *(row | {"audit": 1.0} for row in rows[1:])]
     refused = scan(folder, "--audit-rate", 2)
     assert refused.exit_code == ExitCode.USAGE
     assert "audit" in refused.stderr
+
+
+def test_terminal_and_report_count_the_same_images(
+    scan: Scan, photo_folder: MakeFolder, tmp_path: Path, tiny_bundle: Path
+) -> None:
+    """Neither a listing that is text alone, nor a lead in whose place another image is now."""
+    photo = photo_folder("red") / "000_red.jpg"
+    table = tmp_path / "table.csv"
+    table.write_text(f"id,title,image\n1,a,{photo}\n2,b,\n")
+    for color in ("red", "green"):
+        photo.write_bytes(encoded(picture(color)))
+        assert "\n1 image, in" in scan(table).stdout
+    succeed("report", tmp_path / "scan.sqlite", "-o", tmp_path / "report.html", "-b", tiny_bundle)
+    assert "<b>1</b> images scanned" in (tmp_path / "report.html").read_text()
+    assert json.loads(scan(table, "--json").stdout)["images"] == 1
 
 
 def test_the_file_is_named_after_what_is_scanned(

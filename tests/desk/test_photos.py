@@ -1,6 +1,7 @@
 """What strangers have sent is decoded elsewhere, a few at a time."""
 
 import hashlib
+import io
 import multiprocessing
 import os
 import signal
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
 from recognizer._process import DiedError, ProcessPool, resident_bytes
 from recognizer.desk.cli.inputs import read_original
 from recognizer.desk.photos import Photos, Unavailable, heat_threshold
+from recognizer.engine import Recognizer
 from recognizer.imaging.sources import Refused
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import load_bundle
@@ -27,9 +30,10 @@ from recognizer.policy.values import CandidateKind, Policy, Probability, Rule
 from recognizer.rows import ScanFile
 from recognizer.rows.row import Row
 from recognizer.status import Reason, Status
-from tests.conftest import encoded, picture
+from tests.conftest import encoded, picture, write_file
 from tests.desk.server.queues import Client, served
-from tests.rows.rows import bare_row, write_scan
+from tests.pictures import glass
+from tests.rows.rows import bare_row, row_of, write_scan
 
 SIDE = 8000
 
@@ -120,6 +124,19 @@ def test_a_decoder_that_dies_costs_one_picture_at_most(
         assert failed.status is Status.FAILED
         with pytest.raises(Unavailable, match="photo_undecoded"):  # is never tried again
             photos.picture(3, failed, "original")
+
+
+@pytest.mark.parametrize("kind", ["large", "original"])
+def test_what_shows_on_black_alone_is_shown_on_black(
+    kind: str, recognizer: Recognizer, tmp_path: Path
+) -> None:
+    path = write_file(tmp_path / "a.png", glass(picture("red")))
+    row = row_of(recognizer, path)
+    scan = write_scan(tmp_path / "scan.sqlite", [row])
+    with ScanFile(scan) as file, Photos(file, bundles=[recognizer.bundle]) as photos:
+        shown, media_type = photos.picture(1, row, kind)
+    assert media_type == "image/jpeg"
+    assert np.asarray(Image.open(io.BytesIO(shown))).max() < 140
 
 
 @pytest.mark.parametrize("name", ["x.csv!", "x.zip!", "photos"])

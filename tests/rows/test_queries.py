@@ -5,11 +5,13 @@ import re
 import sqlite3
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from recognizer.policy.values import CandidateKind
 from recognizer.rows import Listing, Ranking, ScanFile, merge, write_listings, write_rows
-from tests.rows.rows import HASH, bare_row, write_scan
+from tests.rows.rows import HASH, bare_row, lead, write_scan
 
 PAGE = Path(__file__).parents[2] / "docs" / "rows.md"
 BLOCKS = re.findall(
@@ -32,6 +34,7 @@ def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             level,
             item={"id": n // 2, "seller": "ann", "title": "象牙"},
             phash=None if level == "unscored" else HASH,
+            leads=(lead(), lead("ivory", kind=CandidateKind.FAMILY)) if n < 3 else (),
         )
         for n, level in enumerate(levels)
     ]
@@ -77,13 +80,15 @@ def test_python(scan: Path, block: str) -> None:
             pytest.skip(f"{module} is not installed")
     if "duckdb" in block:  # which would download it
         pytest.importorskip("duckdb_extensions").import_extension("sqlite_scanner")
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(compile(block, str(PAGE), "exec"), names)
     for value in names.values():
         if type(value).__name__ == "DataFrame":
-            assert len(value)  # type: ignore[arg-type]
+            assert len(value)
         if isinstance(value, sqlite3.Connection):
             value.close()
+    if "by_seller" in names:  # images, of which each is a lead of a label and of its family
+        assert names["by_seller"].to_dict("list") == {"seller": ["ann"], "leads": [3]}
     if "for-merge.parquet" in block:
         merged = merge([Path("for-merge.parquet")], Path("merged.sqlite"), Ranking())
         with ScanFile("scan.sqlite") as before, ScanFile("merged.sqlite") as after:
