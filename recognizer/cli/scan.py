@@ -51,10 +51,10 @@ def scan_command(
         str | None, Option(help="The column that identifies a listing.", show_default="by its name")
     ] = None,
     image_root: Annotated[
-        list[str] | None,
+        str | None,
         Option(
             metavar="PLACE",
-            help="Where paths in tables begin: a folder, or an object store's prefix; repeatable.",
+            help="Where paths in tables begin: a folder, or an object store's prefix.",
             show_default="the folder of the table, and folders and prefixes that are sources",
         ),
     ] = None,
@@ -150,7 +150,7 @@ def scan_command(
             provider=provider,
             limits=Limits() if max_pixels is None else Limits(max_pixels=max_pixels),
             image_column=image_column,
-            access=Access(allow_http=allow_http, roots=tuple(image_root or ())),
+            access=Access(allow_http=allow_http, root=image_root),
             timeout=timeout,
             memory_limit=None if memory_limit is None else memory_limit * MEBIBYTE,
             rehash=rehash,

@@ -8,33 +8,29 @@ import bz2
 import gzip
 import lzma
 import stat
-import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby, pairwise
-from typing import IO, Any, BinaryIO, TypeAlias, cast
+from typing import IO, Any, BinaryIO, cast
 
 from recognizer.imaging import Limits
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
-from recognizer.imaging.sources import Refused, open_regular, refusal
+from recognizer.imaging.sources import Refused, refusal
 from recognizer.scan.bounds import MAX_NAME, KeySet, Reading, Unpacked
 from recognizer.scan.items import (
-    ArchiveMember,
     Columns,
     Container,
-    FileLocation,
     Item,
+    Part,
     Skipped,
-    StoreObject,
     has_archive_suffix,
     has_image_suffix,
 )
 from recognizer.scan.records import json_object, listing_columns
-from recognizer.scan.stores import Store, opened, stamp_of
+from recognizer.scan.stores import opened
 from recognizer.status import Reason
 
 _METADATA_LIMITS = Limits(max_bytes=1 << 20)
@@ -50,29 +46,36 @@ _APPLE_DOUBLE = b"\0\5\x16\7"  # what a Mac keeps beside a file: RFC 1740
 class Member:
     """A file in an archive, and why it cannot be read, as far as that is known already.
 
-    ``read`` returns as many of its first bytes, or all for None, or raises :class:`Refused`.
+    ``read`` returns as many of its first bytes, or all for None, or raises :class:`Refused`; it is
+    called before the next member is taken.
     """
 
-    location: ArchiveMember
+    name: str
+    size: int
     flaw: Refused | None
     read: Callable[[int | None], bytes]
-    is_streamed: bool = False
 
 
 def archive_items(
-    members: Iterable[Member], limits: Limits, progress: Reading, skipped: Skipped
+    archive: Container,
+    members: Iterable[Member],
+    limits: Limits,
+    progress: Reading,
+    skipped: Skipped,
+    wanted: str | None = None,
 ) -> Iterator[Item]:
     """Yield the images of an archive and its flaws, in the order of the members.
 
-    An item with columns is metadata, for :func:`grouped`.
+    An item with columns is metadata, for :func:`grouped`. Of others than the ``wanted`` member,
+    the image is not read.
     """
     with KeySet() as seen:
         for member in members:
             number = progress.begin()
-            name = member.location.name.removeprefix("./")
+            name = member.name.removeprefix("./")
             if name.lower().endswith(".json"):
                 try:
-                    yield Item(replace(member.location, name=name), columns=_columns(member))
+                    yield Item(Part(archive, name), columns=_columns(member))
                 except (Refused, ValueError):
                     skipped.bad_metadata += 1
                 progress.passed(f"member {number}", name)
@@ -80,13 +83,16 @@ def archive_items(
             data, refused, is_image = None, member.flaw, True
             try:
                 is_image = _is_image(name, member)
-                if is_image and refused is None and member.is_streamed:
-                    limits.check_bytes(member.location.size)
-                    data = member.read(None)
             except Refused as error:
                 refused = error
             if is_image:
-                place = replace(member.location, name=_unique(name[:MAX_NAME], number, seen))
+                place = Part(archive, _unique(name[:MAX_NAME], number, seen))
+                try:
+                    if refused is None and wanted in {None, place.name}:
+                        limits.check_bytes(member.size)
+                        data = member.read(None)
+                except Refused as error:
+                    refused = error
                 reason, detail = (refused.reason, refused.detail) if refused else (None, None)
                 yield Item(place, data=data, reason=reason, detail=detail)
             else:
@@ -95,7 +101,7 @@ def archive_items(
 
 
 def grouped(items: Iterable[Item], skipped: Skipped) -> Iterator[Item]:
-    """Yield the images of a container, those of an archive with the metadata of their key.
+    """Yield the images of an archive with the metadata of their key, and its flaws.
 
     Its members are next to each other, as WebDataset writes them.
     """
@@ -124,7 +130,7 @@ def grouped(items: Iterable[Item], skipped: Skipped) -> Iterator[Item]:
 
 
 def _key_of_item(item: Item) -> str | None:
-    return _key_of(item.location.name) if isinstance(item.location, ArchiveMember) else None
+    return _key_of(item.location.name) if isinstance(item.location, Part) else None
 
 
 def _key_of(name: str) -> str:
@@ -136,7 +142,7 @@ def _columns(member: Member) -> Columns:
     """Return the columns that are in a ``.json``, or raise Refused or a ValueError."""
     if member.flaw:
         raise member.flaw
-    _METADATA_LIMITS.check_bytes(max(member.location.packed_size, member.location.size))
+    _METADATA_LIMITS.check_bytes(member.size)
     return listing_columns(json_object(member.read(None)).items(), _MAX_WITH_COLUMNS)
 
 
@@ -179,9 +185,8 @@ _READ_BYTES = 1 << 20
 class _Forward:
     """A file that is only ever read forward, for :mod:`tarfile`, which asks for no more."""
 
-    def __init__(self, file: BinaryIO, *, can_jump: bool) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._can_jump = can_jump
         self._at = 0
         self.last_block = b""
 
@@ -204,48 +209,33 @@ class _Forward:
     def seek(self, position: int) -> None:
         if position < self._at:
             raise tarfile.ReadError("a member of negative size")
-        if self._can_jump:
+        if self._file.seekable():
             self._at = self._file.seek(position)
         while self._at < position and self.read_data(min(_READ_BYTES, position - self._at)):
             pass
 
 
 def tar_members(archive: Container, progress: Reading) -> Iterator[Member]:
-    """Yield the members of a tar archive that are not folders, each to be read before the next."""
+    """Yield the members of a tar archive that are not folders."""
     with opened(archive) as file:
         unpack = _OPENERS.get(file.read(2))
         file.seek(0)
         if unpack is None:
-            yield from _walk(archive, file, in_place=isinstance(archive, FileLocation))
+            yield from _walk(file)
         else:
             with unpack(file) as unpacked:
-                stream = cast(BinaryIO, Unpacked(unpacked, file, progress))
-                yield from _walk(archive, stream, in_place=False)
+                yield from _walk(cast(BinaryIO, Unpacked(unpacked, file, progress)))
 
 
-def _walk(archive: Container, file: BinaryIO, *, in_place: bool) -> Iterator[Member]:
-    stamp = stamp_of(file) if in_place else None
-    forward = _Forward(file, can_jump=in_place)
+def _walk(file: BinaryIO) -> Iterator[Member]:
+    forward = _Forward(file)
     source = cast(IO[bytes], forward)
     with tarfile.TarFile(fileobj=source, encoding="utf-8", errors="surrogateescape") as tar:
         while (entry := tar.next()) is not None:
             tar.members = []  # type: ignore[attr-defined] # it would remember them all
-            if entry.isdir():
-                continue
-            location = ArchiveMember(
-                container=archive,
-                name=entry.name,
-                offset=entry.offset_data,
-                packed_size=entry.size,
-                size=entry.size,
-                stamp=stamp,
-            )
-            yield Member(
-                location=location,
-                flaw=_tar_flaw(entry),
-                read=_reader(entry.size, forward),
-                is_streamed=not in_place,
-            )
+            if not entry.isdir():
+                read = _reader(entry.size, forward)
+                yield Member(name=entry.name, size=entry.size, flaw=_tar_flaw(entry), read=read)
     block = forward.last_block
     if len(block) < tarfile.BLOCKSIZE:
         raise Refused(Reason.TRUNCATED, "the archive ends without its end mark")
@@ -279,21 +269,16 @@ def _tar_flaw(entry: tarfile.TarInfo) -> Refused | None:
 
 # --- zip -----------------------------------------------------------------------------------------
 
-STORED, DEFLATED = 0, 8  # the compression methods that are unpacked; each more is one more decoder
-
-ReadRange: TypeAlias = Callable[[int, int], bytes]  # from a start up to an end, if there is as much
-
-_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # APPNOTE.TXT, section 4.3.7
-_SLACK = 512  # for the name and the extra field: with it, one range of bytes is enough
+# The compression methods that are unpacked; each more would be one more decoder.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_HEADER_BYTES = 30  # of a local header, without its name: APPNOTE.TXT, section 4.3.7
 _ENCRYPTED_FLAGS = 0x0041  # bit 0: encrypted; bit 6: strong encryption
 
 
 def zip_members(archive: Container) -> Iterator[Member]:
     """Yield the members of a zip archive that are files, those of one key together."""
-    with opened(archive) as file:
-        entries = zipfile.ZipFile(file).infolist()
-        stamp = stamp_of(file) if isinstance(archive, FileLocation) else None
-        read_range = partial(_read_range, file)
+    with opened(archive) as file, zipfile.ZipFile(file) as packed:
+        entries = packed.infolist()
         overlapping = _overlapping(entries)
         for entry in sorted(entries, key=lambda e: (_key_of(e.filename), e.filename)):
             if entry.filename.endswith("/"):
@@ -301,17 +286,8 @@ def zip_members(archive: Container) -> Iterator[Member]:
             flaw = _zip_flaw(entry)
             if entry.header_offset in overlapping:
                 flaw = Refused(Reason.CORRUPT_CONTAINER, "another member has the same bytes")
-            location = ArchiveMember(
-                container=archive,
-                name=entry.filename,
-                offset=entry.header_offset,
-                packed_size=entry.compress_size,
-                size=entry.file_size,
-                method=entry.compress_type,
-                crc=entry.CRC,
-                stamp=stamp,
-            )
-            yield Member(location=location, flaw=flaw, read=partial(_extract, read_range, location))
+            read = partial(_unpacked, packed, entry)
+            yield Member(name=entry.filename, size=entry.file_size, flaw=flaw, read=read)
 
 
 def _overlapping(entries: Sequence[zipfile.ZipInfo]) -> set[int]:
@@ -320,7 +296,7 @@ def _overlapping(entries: Sequence[zipfile.ZipInfo]) -> set[int]:
     return {
         offset
         for one, other in pairwise(ordered)
-        if one.header_offset + _LOCAL_HEADER.size + one.compress_size > other.header_offset
+        if one.header_offset + _HEADER_BYTES + one.compress_size > other.header_offset
         for offset in (one.header_offset, other.header_offset)
     }
 
@@ -332,59 +308,20 @@ def _zip_flaw(entry: zipfile.ZipInfo) -> Refused | None:
         return Refused(Reason.NOT_A_FILE, "a link; links are not followed")
     if entry.flag_bits & _ENCRYPTED_FLAGS:
         return Refused(Reason.ENCRYPTED, "it needs a password")
+    if entry.compress_type not in _METHODS:
+        detail = f"compressed by the zip method {entry.compress_type}"
+        return Refused(Reason.UNSUPPORTED_FORMAT, detail)
     return None
 
 
-# --- members, read by where they lie --------------------------------------------------------------
-
-
-def read_member(member: ArchiveMember, limits: Limits) -> bytes:
-    """Read a member, without what lies before it, or raise Refused."""
-    limits.check_bytes(max(member.packed_size, member.size))
-    if isinstance(member.container, StoreObject):
-        return _extract(Store(member.container).read_range, member)
-    with open_regular(member.container) as file:
-        if stamp_of(file) != member.stamp:
-            raise Refused(Reason.READ_ERROR, "the archive has changed since it was listed")
-        return _extract(partial(_read_range, file), member)
-
-
-def _read_range(file: BinaryIO, start: int, end: int) -> bytes:
+def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, head: int | None) -> bytes:
+    """Unpack a member, never more than the directory says, or its ``head`` unverified."""
     try:
-        file.seek(start)
-        return file.read(end - start)
+        with archive.open(entry) as file:
+            return file.read(entry.file_size if head is None else head)
+    except EOFError as error:
+        raise Refused(Reason.TRUNCATED, "the archive ends within it") from error
     except OSError as error:
         raise refusal(error) from error
-
-
-def _extract(read_range: ReadRange, member: ArchiveMember, head: int | None = None) -> bytes:
-    """Read and unpack a member, or its ``head`` unverified."""
-    start, size, packed = member.offset, member.packed_size, b""
-    if head is not None:
-        size = min(size, head + _SLACK)
-    if member.method is not None:
-        block = read_range(start, start + _LOCAL_HEADER.size + _SLACK + size)
-        if len(block) < _LOCAL_HEADER.size or not block.startswith(b"PK\3\4"):
-            raise Refused(Reason.CORRUPT_CONTAINER, "no member begins where the directory says")
-        *_, name_size, extra_size = _LOCAL_HEADER.unpack_from(block)
-        behind = _LOCAL_HEADER.size + name_size + extra_size
-        start, packed = start + behind, block[behind : behind + size]
-    if len(packed) < size:
-        packed = read_range(start, start + size)
-    if len(packed) < size:
-        raise Refused(Reason.TRUNCATED, f"the archive ends within it, after {len(packed)} bytes")
-    if member.method in {None, STORED}:
-        data = packed[:head]
-    elif member.method == DEFLATED:
-        # One byte more than it should be, so that a longer one is noticed, but never unpacked.
-        max_length = member.size + 1 if head is None else head
-        try:
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, max_length)
-        except zlib.error as error:
-            raise Refused(Reason.CORRUPT_CONTAINER, str(error)) from error
-    else:
-        raise Refused(Reason.UNSUPPORTED_FORMAT, f"compressed by the zip method {member.method}")
-    is_whole = head is None and member.method is not None
-    if is_whole and (len(data) != member.size or zlib.crc32(data) != member.crc):
-        raise Refused(Reason.CORRUPT_CONTAINER, "its bytes do not match the directory")
-    return data
+    except Exception as error:  # of any class: whatever zipfile makes of damage
+        raise Refused(Reason.CORRUPT_CONTAINER, str(error)) from error

@@ -20,10 +20,10 @@ from recognizer.scan.archives import grouped
 from recognizer.scan.bounds import Bounds
 from recognizer.scan.containers import Containers
 from recognizer.scan.items import (
-    ArchiveMember,
     Container,
     FileLocation,
     Item,
+    Part,
     Skipped,
     StoreObject,
     WebAddress,
@@ -154,35 +154,40 @@ class _Expansion:
 
     def _of_missing(self, location: FileLocation) -> Iterator[Item]:
         # It may be the member of an archive, as a row calls it.
-        archive, mark, _ = location.partition(MEMBER)
+        archive, mark, member = location.partition(MEMBER)
         if not (mark and has_archive_suffix(archive)):
             yield Item(location)
             return
         wanted = {archive, location}
-        found = (item for item in self._of_file(FileLocation(archive)) if item.source in wanted)
+        items = self._of_file(FileLocation(archive), member)
+        found = (item for item in items if item.source in wanted)
         missing = Item.failed(location, Reason.NOT_FOUND, "the archive has no such member")
         yield next(found, missing)
 
-    def _of_file(self, location: Container) -> Iterator[Item]:
+    def _of_file(self, location: Container, member: str | None = None) -> Iterator[Item]:
         name = str(location)
-        if not (table_format(name) or has_archive_suffix(name)):
+        if table_format(name):
+            yield from self.containers.items(self._opening(location), self.skipped)
+        elif not has_archive_suffix(name):
             yield Item(location)
-            return
-        # Browsers show a photo that has an archive behind it, whatever its name is.
-        is_image = has_archive_suffix(name) and _begins_as_image(location)
-        if is_image:
-            yield Item(location)
-        opening = Opening(
+        else:
+            # Browsers show a photo that has an archive behind it, whatever its name is.
+            is_image = _begins_as_image(location)
+            if is_image:
+                yield Item(location)
+            items = self.containers.items(self._opening(location, member), self.skipped)
+            for item in grouped(items, self.skipped):
+                is_flaw = is_image and item.source == name  # of the archive: a row of its own
+                yield replace(item, location=Part(location, "")) if is_flaw else item
+
+    def _opening(self, location: Container, member: str | None = None) -> Opening:
+        return Opening(
             container=location,
             options=self.options,
-            roots=Roots.of(location, self.folders, self.options.access),
-            is_only_source=len(self.names) == 1 and self.names[0] == name,
+            roots=Roots.of(location, self.folders, self.options.access.root),
+            is_only_source=self.names == [location],
+            member=member,
         )
-        for item in grouped(self.containers.items(opening, self.skipped), self.skipped):
-            if is_image and item.source == name:  # what is wrong with the archive: a row of its own
-                place = ArchiveMember(container=location, name="", offset=0, packed_size=0, size=0)
-                item = replace(item, location=place)  # noqa: PLW2901
-            yield item
 
     def _below_url(self, place: StoreObject) -> Iterator[Item]:
         store = Store(place)

@@ -61,45 +61,22 @@ class StoreObject(str):
 Container: TypeAlias = FileLocation | StoreObject  # where an archive or a table may lie
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArchiveMember:
-    """A member of an archive, and where its bytes lie, so that a worker can read them there.
-
-    ``offset`` is that of its bytes, in a zip archive of its local header; ``size`` and ``crc`` are
-    of the unpacked bytes; ``method`` is None in a tar. ``stamp`` is that of a local archive.
-    """
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What lies in an archive or a table: the name of a member, or the number of a row."""
 
     container: Container
     name: str
-    offset: int
-    packed_size: int
-    size: int
-    method: int | None = None
-    crc: int = 0
-    stamp: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         return f"{self.container}{MEMBER}{self.name}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableCell:
-    """An image in a table, or a flawed row; rows, without the header, and images count from 1."""
-
-    container: Container
-    row: int
-    number: int | None = None
-
-    def __str__(self) -> str:
-        suffix = "" if self.number is None else f"/{self.number}"
-        return f"{self.container}{MEMBER}{self.row}{suffix}"
-
-
-Location: TypeAlias = FileLocation | ArchiveMember | StoreObject | WebAddress | TableCell
+Location: TypeAlias = FileLocation | StoreObject | WebAddress | Part
 
 
 def parse_location(name: str) -> FileLocation | StoreObject | WebAddress:
-    """Return what a path or URL names; only an opened archive tells its members."""
+    """Return the location that a path or URL names; members are known once an archive is open."""
     match = URL.match(name)
     scheme = match and match[1].lower()
     if scheme is None:
@@ -156,14 +133,13 @@ class Item:
 
     def alternate_path(self) -> Self | None:
         """Return the same local image with an absolute path for a relative one, or the reverse."""
-        own = self.location
-        inner = own if isinstance(own, ArchiveMember | TableCell) else None
-        place = own if inner is None else inner.container
+        part = self.location if isinstance(self.location, Part) else None
+        place = part.container if part else self.location
         path = alternate_path(place) if isinstance(place, FileLocation) else None
         if path is None:
             return None
         other = FileLocation(path)
-        return replace(self, location=replace(inner, container=other) if inner else other)
+        return replace(self, location=Part(other, part.name) if part else other)
 
     @property
     def _unread(self) -> Location | None:
@@ -178,8 +154,7 @@ class Item:
     @property
     def is_remote(self) -> bool:
         """Whether its bytes come over a network, so that waiting is most of the work."""
-        place = getattr(self._unread, "container", self._unread)
-        return isinstance(place, StoreObject | WebAddress)
+        return isinstance(self._unread, StoreObject | WebAddress)
 
 
 @dataclass(slots=True)
@@ -264,13 +239,13 @@ def _addresses_within(address: IpAddress) -> Iterator[IpAddress]:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Which places a scan may read from: the web, and for tables folders and beginnings of URLs.
+    """Places that a scan may read from: the web, and for paths in tables a folder or a prefix.
 
-    Without a folder among the ``roots``, a table may name what is in its own, or in a source.
+    Without a ``root``, a table may name files of its own folder and of folders that are sources.
     """
 
     allow_http: bool = False
-    roots: tuple[str, ...] = ()
+    root: str | None = None
 
     def refusal(self, address: IpAddress, port: int) -> str | None:
         """Return why an address may not be connected to; None if anybody can reach it."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import pickle
 import threading
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,8 +29,8 @@ from recognizer.scan.pool import WorkerPool
 from recognizer.scan.worker import Task, TaskResult, file_state
 
 _MAX_UNCHANGED = 256  # images whose rows are looked up together
-_PACKED_ITEMS = 256  # together
-_MAX_BYTES = 16 << 20  # of items that were found ahead: the names of a million files
+_MAX_BYTES = 64 << 20  # of items that were found ahead: the names of a hundred thousand files
+_ITEM_BYTES = 600  # of one with its name
 
 OnRows: TypeAlias = Callable[[ScanSummary, Sequence[tuple[int, Row]]], None]
 """Called several times a second with the sums so far, and each new image's number (from 0) and
@@ -177,7 +175,7 @@ class _ScanRun:
 
 
 class Lookahead(Closes):
-    """Iterates over items that a thread finds meanwhile, and holds compressed, up to a limit.
+    """Iterates over items that a thread finds meanwhile, up to a limit of their memory.
 
     An error of the walk comes in its place among the items.
     """
@@ -185,9 +183,8 @@ class Lookahead(Closes):
     def __init__(self, items: Iterable[Item]) -> None:
         self._items = items
         self._changed = threading.Condition()
-        self._packed: deque[bytes] = deque()
-        self._last: list[Item] = []  # behind those that are packed
-        self._held = self._found = 0  # bytes that are packed; items
+        self._waiting: deque[Item] = deque()
+        self._held = self._found = 0  # bytes that wait; items
         self._is_done = False
         self._error: Exception | None = None
         threading.Thread(target=self._walk, daemon=True).start()
@@ -198,8 +195,8 @@ class Lookahead(Closes):
         return self._found if self._is_done and self._error is None else None
 
     def __iter__(self) -> Iterator[Item]:
-        while items := self._take():
-            yield from items
+        while (item := self._take()) is not None:
+            yield item
         if self._error is not None:
             raise self._error
 
@@ -216,28 +213,28 @@ class Lookahead(Closes):
                     self._changed.wait_for(lambda: self._held < _MAX_BYTES or self._is_done)
                     if self._is_done:
                         return
-                    self._last.append(item)
+                    self._waiting.append(item)
                     self._found += 1
-                    if len(self._last) == _PACKED_ITEMS or item.data:
-                        level = 0 if item.data else 1  # names compress well, and images do not
-                        self._packed.append(zlib.compress(pickle.dumps(self._last), level))
-                        self._held += len(self._packed[-1])
-                        self._last = []
+                    self._held += _size(item)
                     self._changed.notify_all()
         except Exception as error:
             self._error = error
         finally:
             self.close()
 
-    def _take(self) -> list[Item]:
+    def _take(self) -> Item | None:
         with self._changed:
-            while not (self._packed or self._last or self._is_done):
+            while not (self._waiting or self._is_done):
                 self._changed.wait(1.0)  # Windows: without a limit, Ctrl-C would not be heard
-            if not self._packed:
-                found, self._last = self._last, []
-                return found
-            packed = self._packed.popleft()
-            self._held -= len(packed)
+            if not self._waiting:
+                return None
+            item = self._waiting.popleft()
+            self._held -= _size(item)
             self._changed.notify_all()
-        items: list[Item] = pickle.loads(zlib.decompress(packed))  # noqa: S301 - packed above
-        return items
+        return item
+
+
+def _size(item: Item) -> int:
+    """Return about how many bytes an item takes: names and columns of text, and its data."""
+    columns = sum(len(value) for value in (item.columns or {}).values() if isinstance(value, str))
+    return _ITEM_BYTES + columns + len(item.data or b"")

@@ -1,7 +1,6 @@
 """Object stores, through fsspec, which a scan of files does not import."""
 
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
@@ -54,21 +53,17 @@ class Store:
             raise UsageError(f"{url}: {error}") from error
 
     def read(self, limits: Limits) -> bytes:
-        data = self.read_range(0, limits.max_bytes + 1)
-        limits.check_bytes(len(data))
-        return data
-
-    def read_range(self, start: int, end: int) -> bytes:
-        """Read the bytes from ``start`` up to ``end``, or up to the object's own end."""
         with _refusing():
             try:
                 # One request; to ask for the size first would double the time of small objects.
-                return bytes(self._fs.cat_file(self._path, start=start, end=end))
+                data = bytes(self._fs.cat_file(self._path, start=0, end=limits.max_bytes + 1))
             except Exception as error:
                 # To some stores a range of an empty object is an error.
                 if "range" in str(error).lower() and self._fs.info(self._path).get("size") == 0:
                     return b""
                 raise
+        limits.check_bytes(len(data))
+        return data
 
     def open(self) -> BinaryIO:
         """Open the object as a seekable stream."""
@@ -124,9 +119,3 @@ def opened(location: Container) -> BinaryIO:
     if isinstance(location, FileLocation):
         return io.BufferedReader(open_regular(location))
     return Store(location).open()
-
-
-def stamp_of(file: BinaryIO) -> tuple[int, int]:
-    """Return the size and modification time (ns) of a local file."""
-    status = os.fstat(file.fileno())
-    return status.st_size, status.st_mtime_ns

@@ -20,16 +20,14 @@ from recognizer.scan.archives import archive_items, tar_members, zip_members
 from recognizer.scan.bounds import MAX_NAME, Reading
 from recognizer.scan.items import (
     ZIP_SUFFIX,
-    Access,
     Columns,
     Container,
     FileLocation,
     Item,
     Location,
+    Part,
     Skipped,
     StoreObject,
-    TableCell,
-    WebAddress,
     has_image_suffix,
     parse_location,
     table_format,
@@ -58,42 +56,23 @@ class Roots:
 
     folders: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
-    given: tuple[Container, ...] = ()
+    given: Location | None = None
 
     @classmethod
-    def of(cls, table: Container, sources: Iterable[Container], access: Access) -> Self:
+    def of(cls, table: Container, sources: Iterable[Container], root: str | None) -> Self:
         """Return the roots of a table: what was allowed, else its folder and those named."""
-        given = [g for g in map(parse_location, access.roots) if not isinstance(g, WebAddress)]
-        prefixes: list[str] = [place for place in given if isinstance(place, StoreObject)]
-        folders: list[str] = [place for place in given if isinstance(place, FileLocation)]
-        has_folders = bool(folders)
-        for place in (table, *sources):
-            folder = os.path.dirname(place) if place is table else place
-            if isinstance(place, StoreObject):
-                prefixes.append(folder)
-            elif not has_folders:
-                folders.append(folder)
-        real = (os.path.realpath(folder or os.curdir) for folder in folders)
-        slashed = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
-        return cls(tuple(os.path.join(folder, "") for folder in real), slashed, tuple(given))
+        given = None if root is None else parse_location(root)
+        own = type(table)(os.path.dirname(table))
+        places = [own, *sources] if given is None else [given]
+        folders = (os.path.realpath(p or os.curdir) for p in places if isinstance(p, FileLocation))
+        prefixes = (p.rstrip("/") + "/" for p in places if isinstance(p, StoreObject))
+        return cls(tuple(os.path.join(one, "") for one in folders), tuple(prefixes), given)
 
     def locate(self, table: Container, path: str) -> Container:
-        """Return what a path in a table names: below a given root, else in the table's folder."""
-        own: Container = FileLocation(os.path.join(os.path.dirname(table), path))
-        if isinstance(table, StoreObject):
-            own = StoreObject(f"{os.path.dirname(table)}/{path.lstrip('/')}")
-        if not self.given or (os.path.isabs(path) and self.refusal(own) is None):
-            return own
-        below = [
-            StoreObject(f"{root.rstrip('/')}/{path.lstrip('/')}")
-            if isinstance(root, StoreObject)
-            else FileLocation(os.path.join(root, path.lstrip("/")))
-            for root in self.given
-        ]
-        for place in (*below, own):
-            if isinstance(place, FileLocation) and os.path.lexists(place):
-                return place
-        return own if os.path.isabs(path) else below[0]
+        """Return what a path in a table names: below the given root, else in the table's folder."""
+        own = _below(type(table)(os.path.dirname(table)), path)
+        is_allowed = self.given is None or (os.path.isabs(path) and self.refusal(own) is None)
+        return own if is_allowed else _below(self.given, path.lstrip("/"))
 
     def refusal(self, location: Location) -> str | None:
         """Return why a table may not name a location; None if it may."""
@@ -116,6 +95,12 @@ class Roots:
         return os.path.join(real, "").startswith(self.folders)
 
 
+def _below(root: Location | None, path: str) -> Container:
+    if isinstance(root, StoreObject):
+        return StoreObject(f"{root.rstrip('/')}/{path.lstrip('/')}")
+    return FileLocation(os.path.join(str(root or ""), path))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
     """An archive or a table, and how it is opened; as the only source, it must have images."""
@@ -124,6 +109,7 @@ class Opening:
     options: ScanOptions = field(default_factory=ScanOptions)
     roots: Roots = field(default_factory=Roots)
     is_only_source: bool = False
+    member: str | None = None  # the one of an archive that is wanted; None for all
 
     def items(self, progress: Reading, skipped: Skipped) -> Iterator[Item]:
         """Yield what is in it; a container that cannot be read on ends in an item."""
@@ -131,11 +117,10 @@ class Opening:
         try:
             if table_format(container):
                 yield from _Table(self, progress, skipped).items()
-            elif container.lower().endswith(ZIP_SUFFIX):
-                yield from archive_items(zip_members(container), limits, progress, skipped)
             else:
-                members = tar_members(container, progress)
-                yield from archive_items(members, limits, progress, skipped)
+                is_zip = container.lower().endswith(ZIP_SUFFIX)
+                members = zip_members(container) if is_zip else tar_members(container, progress)
+                yield from archive_items(container, members, limits, progress, skipped, self.member)
         except RecognizerError:
             raise
         except Exception as error:  # of any class: whatever a parser makes of damage
@@ -179,7 +164,7 @@ class _Table:
             for record in records:
                 self.progress.begin()
                 if record.cells is None:
-                    row = TableCell(container=table, row=record.number)
+                    row = Part(table, str(record.number))
                     yield Item.failed(row, _BAD, record.detail)
                     continue
                 own = columns
@@ -219,7 +204,7 @@ class _Table:
             yield Item.failed(table, _BAD, detail)
 
     def _of_record(self, record: Record, chosen: Sequence[str]) -> Iterator[Item]:
-        row = TableCell(container=self.opening.container, row=record.number)
+        row = Part(self.opening.container, str(record.number))
         cells = dict(record.cells or {})
         named = {name: cells.pop(name, None) for name in chosen}
         images = list(_images(named))
@@ -239,10 +224,10 @@ class _Table:
         for number, (name, image) in enumerate(images, 1):
             if number > 1:
                 self.progress.begin()
-            cell = row if len(images) == 1 else replace(row, number=number)
+            cell = row if len(images) == 1 else replace(row, name=f"{row.name}/{number}")
             yield self._of_image(cell, name, image, columns)
 
-    def _of_image(self, cell: TableCell, column: str, image: Any, columns: Columns) -> Item:
+    def _of_image(self, cell: Part, column: str, image: Any, columns: Columns) -> Item:
         if isinstance(image, Mapping):
             places = (image[key] for key in _PLACES if image.get(key))
             image = image.get("bytes") or next(places, None)

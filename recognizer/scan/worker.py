@@ -24,8 +24,7 @@ from recognizer.rows.images import NewRow
 from recognizer.rows.records import result_of
 from recognizer.rows.row import Row
 from recognizer.rows.similar import quantize
-from recognizer.scan.archives import read_member
-from recognizer.scan.items import Access, ArchiveMember, FileLocation, Item, StoreObject, WebAddress
+from recognizer.scan.items import Access, FileLocation, Item, StoreObject, WebAddress
 from recognizer.scan.options import WorkerPayload
 from recognizer.scan.stores import Store
 from recognizer.status import Reason, Status
@@ -242,15 +241,13 @@ class Reader:
             match item.location:
                 case FileLocation() as path:
                     return read_path(path, self._limits)
-                case ArchiveMember() as member:
-                    return read_member(member, self._limits)
                 case StoreObject() as place:
                     return Store(place).read(self._limits)
                 case WebAddress() as url:
                     from recognizer.scan.web import fetch  # noqa: PLC0415 - TLS loads slowly
 
                     return fetch(url, self._limits, self._access)
-                case cell:
-                    raise Refused(Reason.NOT_FOUND, f"{cell}: the table is not read again")
+                case part:
+                    raise Refused(Reason.NOT_FOUND, f"{part}: its container is not read again")
         except RecognizerError as error:  # a store that only one item of many needs
             raise Refused(Reason.READ_ERROR, str(error)) from error

@@ -14,11 +14,10 @@ def numbered(count: int | None = None, data: bytes | None = None) -> Iterator[It
     return (Item.at(f"{n}.jpg", {"id": n}, data=data) for n in numbers)
 
 
-@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 2000])
-@pytest.mark.parametrize("data", [None, b"x"])
-def test_all_items_come_in_their_order(count: int, data: bytes | None) -> None:
-    with Lookahead(numbered(count, data)) as items:
-        assert list(items) == list(numbered(count, data))
+@pytest.mark.parametrize("count", [0, 1, 2000])
+def test_all_items_come_in_their_order(count: int) -> None:
+    with Lookahead(numbered(count)) as items:
+        assert list(items) == list(numbered(count))
         assert items.total == count
 
 

@@ -46,6 +46,7 @@ def train_command(
 
     require_extra("lab")
     from recognizer.lab.training.runs import open_recipe, train_recipe
+    from recognizer.lab.training.weights import earlier_head
 
     config = load_config(recipe, changes or ())
     output = output or Path("runs") / config.name
@@ -59,6 +60,9 @@ def train_command(
             f"({folds} folds left out in turn)",
             err=True,
         )
+        if (earlier := earlier_head(config, opened.labels)) is not None:
+            labels = int(earlier.known.sum())
+            typer.echo(f"Half of {config.weights} is kept in the head of {labels} labels", err=True)
         if not has_test:
             typer.echo(
                 "No test photos, which `recognizer export` needs: `recognizer dataset split` holds "

@@ -55,8 +55,9 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     backbone: str = "tf_efficientnet_lite0"  # an EfficientNet or a MobileNet, by timm's name
     weights: str = "imagenet"
     """First weights of the backbone: ``imagenet`` (a package's if there is one for the backbone,
-    otherwise timm's), ``none``, the path of a safetensors file, or a bundle: a folder, or the name
-    of one that this package carries."""
+    otherwise timm's), ``none``, the path of a safetensors file, or a run or bundle: a folder, or
+    the name of a bundle that this package carries. Half of its head is kept for labels that both
+    have."""
 
     input_size: AtLeastOne = 224  # side of the input, in pixels
     pooling: Literal["mean", "sqrt_mean"] = "mean"

@@ -26,7 +26,7 @@ from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training.augment import Augmentation
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.lab.training.config import TrainingConfig
-from recognizer.lab.training.head import features_of, fit_head, photo_weights
+from recognizer.lab.training.head import features_of, fit_head, keep_earlier, photo_weights
 from recognizer.lab.training.model import (
     CPU_PASS,
     ProductNetwork,
@@ -34,6 +34,7 @@ from recognizer.lab.training.model import (
     choose_device,
     choose_precision,
 )
+from recognizer.lab.training.weights import earlier_head
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -85,7 +86,10 @@ class Run:
         torch.manual_seed(seed)
         network = build_network(config, len(labels)).eval().to(self.device)
         features = features_of(network, photos, cache, on_progress=on_features)
-        network.set_head(*fit_head(features, photos, labels, config.label_power, config.head_c))
+        head = fit_head(features, photos, labels, config.label_power, config.head_c)
+        if (earlier := earlier_head(config, labels)) is not None:
+            head = keep_earlier(*head, earlier)
+        network.set_head(*head)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.start = {n: p.detach().clone() for n, p in network.named_parameters()}
         self.averaged = {n: p.clone() for n, p in self.start.items()}

@@ -17,7 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from recognizer.errors import TrainingError
 from recognizer.lab.training.config import TrainingConfig
-from recognizer.lab.training.weights import build_backbone, load_released
+from recognizer.lab.training.weights import build_backbone, load_parent
 
 CPU_PASS = 12  # photos in a pass of training: the maps of more leave a processor's cache
 FAR_BELOW = -1e4  # stands for minus infinity, which not every runtime adds cleanly
@@ -70,7 +70,7 @@ def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
     mean, std = backbone.default_cfg["mean"], backbone.default_cfg["std"]
     fold_normalization(backbone.conv_stem, backbone.bn1, mean, std)
     fold_batch_norm(backbone.eval())
-    load_released(backbone, config)
+    load_parent(backbone, config)
     speed_up_gradients(backbone)
     if config.pooling == "sqrt_mean" and _may_be_negative(backbone, config.input_size):
         raise TrainingError(

@@ -38,11 +38,12 @@ from recognizer.lab.training.config import TrainingConfig, config_from_dict
 from recognizer.lab.training.fit import CHECKPOINT, Progress, Run, predict
 from recognizer.lab.training.head import features_of, fit_head
 from recognizer.lab.training.model import ProductNetwork, build_network, log_odds_of
+from recognizer.lab.training.weights import NETWORK_FILE, RECIPE_FILE
 from recognizer.model.folders import DESCRIPTION_FILE
 
-RECIPE_FILE, CACHE_FILE = "recipe.json", "photos.sqlite"
+CACHE_FILE = "photos.sqlite"
 OUT_OF_FOLD_FILE = "out-of-fold.parquet"  # what the folds' networks say of photos they left out
-NETWORK_FILE, GATE_FILE = "network.safetensors", "gate.json"
+GATE_FILE = "gate.json"
 
 _CHANGED = {"recipe": "another recipe", "labels": "other labels", "photos": "other photos"}
 

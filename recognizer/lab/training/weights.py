@@ -1,9 +1,10 @@
-"""The weights with which a backbone begins: ImageNet's, a bundle's, a file's, or random ones."""
+"""Weights that a recipe begins with: ImageNet's, a bundle's, a run's, a file's, or random ones."""
 
 import importlib.util
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import huggingface_hub
 import numpy as np
@@ -24,11 +25,30 @@ from recognizer.model.folders import MODEL_FILE, find_bundle
 _HUB_SECONDS = 5.0  # to wait for the hub's answer
 _HUB_FILE = "model.safetensors"
 _FILE = ".safetensors"
-_RELEASED = "network.backbone."  # before the names of the backbone's weights in a bundle's file
+_RELEASED = "network."  # before the names of the network's weights in a bundle's file
+_BACKBONE = "backbone."
+RECIPE_FILE, NETWORK_FILE = "recipe.json", "network.safetensors"  # of a run
+
+
+class Parent(NamedTuple):
+    """A bundle or a run that a recipe begins with: its weights, the head's labels, its recipe."""
+
+    title: str
+    state: Mapping[str, torch.Tensor]  # of the network: ``backbone.*``, ``head.weight``, ...
+    labels: Sequence[str]
+    recipe: Mapping[str, Any]
+
+
+class EarlierHead(NamedTuple):
+    """The rows of an earlier head for the labels of a recipe, of zeros where it has none."""
+
+    weight: torch.Tensor  # (labels, channels)
+    bias: torch.Tensor  # (labels,)
+    known: torch.Tensor  # (labels,), whether the earlier head has a row
 
 
 def build_backbone(config: TrainingConfig) -> Any:
-    """Build a recipe's backbone with its weights; those of a bundle come later."""
+    """Build a recipe's backbone with its weights; those of a bundle or a run come later."""
     backbone = _create(config)
     if config.weights == "imagenet":
         # The packages have the names of the networks, but for timm's prefix.
@@ -38,43 +58,94 @@ def build_backbone(config: TrainingConfig) -> Any:
             return _from_hub(config)
         _load_package(backbone, Path(spec.submodule_search_locations[0]))
     if config.weights.endswith(_FILE):
-        try:
-            found = load_file(config.weights)
-        except (OSError, SafetensorError) as error:
-            raise TrainingError(f"weights = {config.weights!r}: {error}") from error
-        _load(backbone, found, config)
+        _load(backbone, _read(Path(config.weights), config), config)
     return backbone
+
+
+def _read(file: Path, config: TrainingConfig) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"weights = {config.weights!r}: {error}") from error
 
 
 def parent_of(config: TrainingConfig) -> Bundle | None:
     """Return the bundle that a recipe's weights are of, if they are of one."""
-    if config.weights in {"imagenet", "none"} or config.weights.endswith(_FILE):
+    if (
+        config.weights in {"imagenet", "none"}
+        or config.weights.endswith(_FILE)
+        or _run_file(config).is_file()
+    ):
         return None
     try:
         return load_bundle(find_bundle(config.weights))
     except BundleNotFoundError as error:
         raise TrainingError(
-            f"weights = {config.weights!r}: give imagenet, none, a safetensors file or a bundle; "
-            f"{error}"
+            f"weights = {config.weights!r}: give imagenet, none, a safetensors file, a run or a "
+            f"bundle; {error}"
         ) from error
 
 
-def load_released(backbone: nn.Module, config: TrainingConfig) -> None:
-    """Give a backbone the weights of the bundle that a recipe names, if it names one.
+def _run_file(config: TrainingConfig) -> Path:
+    return Path(config.weights) / NETWORK_FILE
 
-    The backbone's normalisation is folded, as a bundle has it. An int8 file has its weights
-    rounded, which costs hardly anything.
-    """
-    if (bundle := parent_of(config)) is None:
-        return
-    if bundle.model.backbone != config.backbone:
+
+def find_parent(config: TrainingConfig) -> Parent | None:
+    """Return what a recipe's weights are of, a bundle or a run, or None."""
+    if (bundle := parent_of(config)) is not None:
         recipe = bundle.training.recipe if bundle.training else {}
-        size = f" and input_size={recipe['input_size']}" if "input_size" in recipe else ""
+        recipe = {"pooling": "mean", **recipe, "backbone": bundle.model.backbone}
+        return Parent(bundle.title, _released_state(bundle), bundle.label_names, recipe)
+    if not _run_file(config).is_file():
+        return None
+    try:
+        about = json.loads((Path(config.weights) / RECIPE_FILE).read_text("utf-8"))
+        recipe, labels = about["recipe"], about["labels"]
+    except (OSError, ValueError, KeyError) as error:
+        raise TrainingError(f"weights = {config.weights!r}: no {RECIPE_FILE} of a run") from error
+    found = _read(_run_file(config), config)
+    # Of a cascade, its first network.
+    state = {name.removeprefix("first."): value for name, value in found.items()}
+    return Parent(config.weights, state, labels, recipe)
+
+
+def load_parent(backbone: nn.Module, config: TrainingConfig) -> None:
+    """Give a backbone the weights of the bundle or run that a recipe names, if it names one.
+
+    The backbone's normalisation is folded, as they have it. An int8 file has its weights rounded,
+    which costs hardly anything.
+    """
+    if (parent := find_parent(config)) is None:
+        return
+    if parent.recipe["backbone"] != config.backbone:
+        size = parent.recipe.get("input_size")
         raise TrainingError(
             f"weights = {config.weights!r} are not of {config.backbone}: set "
-            f"backbone={bundle.model.backbone}{size}, as they were trained"
+            f"backbone={parent.recipe['backbone']}{f' and input_size={size}' if size else ''}, as "
+            "they were trained"
         )
-    _load(backbone, _released_state(bundle), config)
+    own = {n.removeprefix(_BACKBONE): v for n, v in parent.state.items() if n.startswith(_BACKBONE)}
+    _load(backbone, own, config)
+
+
+def earlier_head(config: TrainingConfig, labels: Sequence[str]) -> EarlierHead | None:
+    """Return the rows that the head of a recipe's bundle or run has for labels.
+
+    None if the recipe begins with neither, if no label is the same, or if that head sees features
+    that are pooled otherwise.
+    """
+    parent = find_parent(config)
+    if parent is None or parent.recipe["pooling"] != config.pooling:
+        return None
+    rows = parent.state["head.weight"].flatten(1).float()
+    bias = parent.state.get("head.bias", torch.zeros(len(rows)))
+    # What was enrolled has rows of its own, behind these.
+    place = {name: i for i, name in enumerate(parent.labels[: len(rows)])}
+    known = torch.tensor([name in place for name in labels])
+    if not known.any():
+        return None
+    order = [place.get(name, 0) for name in labels]
+    return EarlierHead(rows[order] * known[:, None], bias[order] * known, known)
 
 
 def _load(backbone: nn.Module, found: Mapping[str, torch.Tensor], config: TrainingConfig) -> None:
@@ -98,11 +169,13 @@ def _released_state(bundle: Bundle) -> dict[str, torch.Tensor]:
             steps, scale = (stored[n] for n in node.input[:2])
             shaped = scale.reshape(-1, *[1] * (steps.ndim - 1))
             values[node.input[0].removesuffix("_quantized")] = steps * shaped
+    if "head_bias" in values:  # which the export had left out, and the correction added
+        values[f"{_RELEASED}head.bias"] = values["head_bias"]
     values = {n.removeprefix(_RELEASED): v for n, v in values.items() if n.startswith(_RELEASED)}
     if "stem_read" in {output for node in graph.node for output in node.output}:
-        kernel, bias = values["conv_stem.weight"], values["conv_stem.bias"]
-        values["conv_stem.weight"] = narrow_kernel(kernel)
-        values["conv_stem.bias"] = bias[: len(values["conv_stem.weight"])]
+        weight, bias = f"{_BACKBONE}conv_stem.weight", f"{_BACKBONE}conv_stem.bias"
+        values[weight] = narrow_kernel(values[weight])
+        values[bias] = values[bias][: len(values[weight])]
     return {name: torch.from_numpy(np.array(v, np.float32)) for name, v in values.items()}
 
 

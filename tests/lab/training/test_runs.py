@@ -1,6 +1,7 @@
 """All runs of a recipe: folds, seeds, means, and going on where it was stopped."""
 
 import csv
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from recognizer.lab.training.runs import (
 )
 from recognizer.model.folders import DEFAULT_BUNDLE
 from recognizer.model.numerics import sigmoid
+from tests.conftest import encoded, picture
 from tests.lab.training.conftest import small_config
 from tests.tiny import write_tiny_bundle
 
@@ -151,6 +153,40 @@ def test_a_table_deals_the_folds_and_groups_the_sources(split: list[Photo], tmp_
 def test_one_label_is_too_few(split: list[Photo], tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="1 labels to train on"):
         open_recipe(small_config(), [p for p in split if p.label == "ceramic"], tmp_path)
+
+
+def test_labels_of_an_earlier_run_are_not_forgotten(
+    split: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ivory is red to the first run; its photos here are blue, and yellow ones are ceramic."""
+    config = small_config(photos=0, folds=2)
+    with (recipe := open_recipe(config, split, tmp_path / "first")).cache:
+        train_recipe(recipe)
+        red = [p for p in split if p.label == "ivory_worked"]
+        recipe.cache.fill(red)
+        inputs = recipe.cache.squares(red)
+    own = []
+    for i, (color, label) in enumerate(
+        [("blue", "ivory_worked"), ("yellow", "ceramic"), ("gray", "wood")] * 6
+    ):
+        path = tmp_path / f"{i}.jpg"
+        path.write_bytes(encoded(picture(color, seed=500 + i)))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        own.append(Photo(path, digest, label, f"s{i % 5}", "train"))
+
+    def ivory(name: str) -> float:
+        given = msgspec.structs.replace(config, weights=str(tmp_path / "first"))
+        with (recipe := open_recipe(given, own, tmp_path / name)).cache:
+            train_recipe(recipe)
+            logits = finished_network(recipe)(torch.from_numpy(inputs)).logits.softmax(1)
+        assert recipe.labels == ["ceramic", "ivory_worked", "wood"]
+        return float(logits[:, 1].detach().mean())
+
+    kept = ivory("kept")
+    monkeypatch.setattr("recognizer.lab.training.fit.earlier_head", lambda *_: None)
+    forgotten = ivory("forgotten")
+    assert kept > 0.2
+    assert forgotten < 0.1
 
 
 def test_a_folder_without_a_network_says_what_to_do(trained: Recipe, tmp_path: Path) -> None:

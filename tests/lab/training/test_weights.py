@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import cv2
 import huggingface_hub
+import msgspec
 import numpy as np
 import pytest
 import timm
@@ -16,7 +17,7 @@ from recognizer.errors import TrainingError
 from recognizer.imaging import load_image, model_input
 from recognizer.lab.training import weights
 from recognizer.lab.training.model import build_network
-from recognizer.lab.training.weights import build_backbone
+from recognizer.lab.training.weights import build_backbone, earlier_head
 from recognizer.model.bundle import load_bundle
 from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
 from tests.lab.training.conftest import small_config
@@ -39,8 +40,8 @@ def test_a_local_file_is_loaded(tmp_path: Path) -> None:
     [
         ("missing.safetensors", "'missing.safetensors': No such file"),
         ("{folder}/other.safetensors", r"lack \d+ of .* are they of another backbone"),
-        ("imagnet", "imagenet, none, a safetensors file or a bundle"),
-        ("model.pth", "imagenet, none, a safetensors file or a bundle"),
+        ("imagnet", "imagenet, none, a safetensors file, a run or a bundle"),
+        ("model.pth", "imagenet, none, a safetensors file, a run or a bundle"),
     ],
 )
 def test_what_is_no_source_of_weights_is_named(tmp_path: Path, name: str, words: str) -> None:
@@ -67,6 +68,15 @@ def test_a_released_bundle_gives_its_weights() -> None:
         with torch.no_grad():
             found = network(images).embedding[0].numpy()
         assert np.corrcoef(found, recognizer.embed(file))[0, 1] > 0.99
+    # Its head serves too: on photos that reach no ensemble it says what the bundle says.
+    start = earlier_head(config, [*bundle.label_names, "my_label"])
+    assert start is not None
+    assert start.known.tolist() == [True] * len(bundle.labels) + [False]
+    logits = torch.from_numpy(recognizer.embed(files[0])) @ start.weight.T + start.bias
+    scores = recognizer.predict(files[0]).scores
+    assert bundle.label_names[logits[:-1].argmax()] == max(scores, key=scores.__getitem__)
+    assert earlier_head(config, ["my_label"]) is None
+    assert earlier_head(msgspec.structs.replace(config, pooling="mean"), ["ceramic"]) is None
     with pytest.raises(
         TrainingError, match=rf"backbone={bundle.model.backbone} and input_size={size},"
     ):

@@ -18,7 +18,7 @@ from recognizer.scan import ScanOptions
 from recognizer.scan.archives import grouped
 from recognizer.scan.bounds import Reading
 from recognizer.scan.containers import Containers
-from recognizer.scan.items import ArchiveMember, FileLocation, Item, Skipped
+from recognizer.scan.items import FileLocation, Item, Part, Skipped
 from recognizer.scan.tables import Opening
 from recognizer.status import Reason
 
@@ -53,8 +53,7 @@ class Trap(Opening):
                 case "raises":
                     raise MissingExtraError("pyarrow", "parquet")
             skipped.other_files += 1
-            place = {"offset": 0, "packed_size": 0, "size": 0}
-            yield Item(ArchiveMember(container=self.container, name=name, **place))
+            yield Item(Part(self.container, name))
             progress.passed(f"member {progress.count}", name)
 
 

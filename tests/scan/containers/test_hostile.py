@@ -84,8 +84,11 @@ def test_a_table_leads_nowhere_else(opened: Any, tmp_path: Path) -> None:
     assert "--image-root" in found["/etc/shadow"].detail
     assert "--image-root" in found["s3://bucket/a.jpg"].detail
     assert found["a.jpg"].reason is None
-    found = opened("places.csv", access=Access(roots=("/etc", "s3://bucket/")))
-    assert found["/etc/shadow"].reason is found["s3://bucket/a.jpg"].reason is None
-    assert found["/etc/a.jpg"].reason is None  # paths begin where the first root is
-    found = opened("places.csv", access=Access(roots=("s3://buck",)))
+    found = opened("places.csv", access=Access(root="/etc"))
+    assert found["/etc/shadow"].reason is found["/etc/a.jpg"].reason is None
+    assert found["s3://bucket/a.jpg"].reason is REFUSED
+    two = b"image\ns3://bucket/a.jpg\nb.jpg\n"
+    found = opened("two.csv", two, access=Access(root="s3://bucket"))
+    assert reasons(found) == {"s3://bucket/a.jpg": None, "s3://bucket/b.jpg": None}
+    found = opened("places.csv", access=Access(root="s3://buck"))
     assert found["s3://bucket/a.jpg"].reason is REFUSED

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.scan import ScanOptions, expand
-from recognizer.scan.items import ArchiveMember, FileLocation, Skipped
+from recognizer.scan.items import Skipped
 from recognizer.status import Reason
 from tests.scan.locations import conftest
 from tests.scan.locations.conftest import BLUE, GREEN, LIMITS, RED, read
@@ -140,18 +140,6 @@ def test_archives_of_a_folder_and_members_by_name(make: Make, tmp_path: Path) ->
     assert read(item) == GREEN
     (item,) = expand([f"{path}!/c.jpg"])
     assert item.reason is Reason.NOT_FOUND
-
-
-@pytest.mark.parametrize("suffix", [".tar", ".zip"])
-def test_an_archive_that_changes_is_not_read_by_old_offsets(tmp_path: Path, suffix: str) -> None:
-    path = MAKERS[suffix](tmp_path / f"a{suffix}", [("a.jpg", RED)])
-    (item,) = expand([path])
-    assert isinstance(item.location, ArchiveMember)
-    assert (item.location.container, item.data) == (FileLocation(str(path)), None)
-    os.utime(path, ns=(1, 1))
-    assert read(item) is Reason.READ_ERROR
-    path.unlink()
-    assert read(item) is Reason.NOT_FOUND
 
 
 @pytest.mark.parametrize("kept", [100, 700, 2100])
