@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, NoReturn, Self
+from typing import Any, NamedTuple, NoReturn, Self
 
 from PIL import Image
 
@@ -125,10 +125,11 @@ class GuardedRecognizer(Closes, DecisionMaker):
         It raises as :meth:`predict`, and a UsageError for a label that the model does not have.
         """
         try:
-            found: Explanation = self._pool.submit((_explain, self._plain(image), label)).result()
+            explanation: Explanation = self._work(Recognizer.explain, self._plain(image), label)
         except (DiedError, Refused) as error:
-            return _unexplained(error.reason, str(error), label)
-        return found
+            failed = Prediction(status=Status.FAILED, reason=error.reason, detail=str(error))
+            return Explanation(prediction=failed, label=label)
+        return explanation
 
     def thumbnail(
         self, image: ImageSource, side: int, frame: int = 0, rendering: int = 0
@@ -139,11 +140,15 @@ class GuardedRecognizer(Closes, DecisionMaker):
         as :meth:`predict`.
         """
         try:
-            request = (_thumbnail, self._plain(image), side, (frame, rendering))
-            found: Thumbnail | None = self._pool.submit(request).result()
+            place = (frame, rendering)
+            jpeg: Thumbnail | None = self._work(_thumbnail, self._plain(image), side, place)
         except (DiedError, Refused):
             return None
-        return found
+        return jpeg
+
+    def _work(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what a function of the recognizer returns in a process."""
+        return _unwrapped(self._pool.submit((work, *arguments)))
 
     def _plain(self, image: ImageSource) -> ImageSource:
         """Return bytes or a path, which a process can be sent."""
@@ -153,24 +158,26 @@ class GuardedRecognizer(Closes, DecisionMaker):
             return read_bytes(image, self._limits)
         return bytes(image) if isinstance(image, bytearray | memoryview) else image
 
-    def _submit(self, image: ImageSource) -> tuple[Future[Prediction], str | None]:
+    def _submit(self, image: ImageSource) -> tuple[Future[Any], str | None]:
         try:
             image = self._plain(image)
         except Refused as refused:
-            answered: Future[Prediction] = Future()
-            answered.set_result(
-                Prediction(status=Status.FAILED, reason=refused.reason, detail=refused.detail)
-            )
+            answered: Future[Any] = Future()
+            answered.set_exception(refused)
             return answered, None
         sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else None
         return self._pool.submit((_predict, image, sha256)), sha256
 
-    def _answer(self, future: Future[Prediction], sha256: str | None) -> Prediction:
+    def _answer(self, future: Future[Any], sha256: str | None) -> Prediction:
         try:
-            prediction = future.result()
+            prediction: Prediction = _unwrapped(future)
         except DiedError as died:
             detail = f"the process that worked on it {died}"
             prediction = Prediction(status=Status.FAILED, reason=died.reason, detail=detail)
+        except Refused as refused:
+            prediction = Prediction(
+                status=Status.FAILED, reason=refused.reason, detail=refused.detail or None
+            )
         if sha256 is not None and prediction.sha256 not in {None, sha256}:
             raise RecognizerError("the prediction is that of another image")
         with self._lock:
@@ -182,45 +189,38 @@ class GuardedRecognizer(Closes, DecisionMaker):
 # --- in the processes -----------------------------------------------------------------------------
 
 
+class _Defect(NamedTuple):
+    """An unexpected error, on its way to the parent."""
+
+    reason: Reason
+    detail: str | None
+
+
 def _work(recognizer: Recognizer, request: tuple[Callable[..., Any], Any], _: object) -> Any:
     work, *arguments = request
-    return work(recognizer, *arguments)
+    try:
+        return work(recognizer, *arguments)
+    except RecognizerError:
+        raise
+    except Exception as error:
+        return _Defect(*defect(error))
+
+
+def _unwrapped(future: Future[Any]) -> Any:
+    """Return the result of a request; an unexpected error there is a Refused here."""
+    if isinstance(result := future.result(), _Defect):
+        raise Refused(result.reason, result.detail or "")
+    return result
 
 
 def _predict(recognizer: Recognizer, image: ImageSource, sha256: str | None) -> Prediction:
-    try:
-        loaded = recognizer.load_image(image, sha256=sha256)
-        (scored,) = recognizer.score_loaded([loaded])
-    except RecognizerError:
-        raise
-    except Exception as error:
-        reason, detail = defect(error)
-        return Prediction(status=Status.FAILED, reason=reason, detail=detail)
+    (scored,) = recognizer.score_loaded([recognizer.load_image(image, sha256=sha256)])
     return scored.prediction
-
-
-def _explain(recognizer: Recognizer, image: ImageSource, label: str | None) -> Explanation:
-    try:
-        return recognizer.explain(image, label)
-    except RecognizerError:
-        raise
-    except Exception as error:
-        return _unexplained(*defect(error), label)
-
-
-def _unexplained(reason: Reason, detail: str | None, label: str | None) -> Explanation:
-    failed = Prediction(status=Status.FAILED, reason=reason, detail=detail)
-    return Explanation(prediction=failed, label=label)
 
 
 def _thumbnail(
     recognizer: Recognizer, image: ImageSource, side: int, place: tuple[int, int]
 ) -> Thumbnail | None:
-    try:
-        frames = load_image(image, min_side=side, limits=recognizer.limits).frames
-        chosen = next((one for one in frames if one.place == place), next(iter(frames), None))
-        return None if chosen is None else shrink(chosen.rgb, side, chosen.index)
-    except RecognizerError:
-        raise
-    except Exception:  # as for predictions, which say so: nothing can be shown of it
-        return None
+    frames = load_image(image, min_side=side, limits=recognizer.limits).frames
+    chosen = next((one for one in frames if one.place == place), next(iter(frames), None))
+    return None if chosen is None else shrink(chosen.rgb, side, chosen.index)
