@@ -16,6 +16,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -25,12 +26,11 @@ import numpy as np
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy.decide import thresholds_of
-from recognizer.policy.values import Decision, Policy, Probability, Rule, Triage
+from recognizer.policy.values import Policy, Probability, Rule
 from recognizer.prediction import Prediction
 from recognizer.rows import (
     NewRow,
     Ranking,
-    Row,
     ScanFile,
     ScanWriter,
     decide_again,
@@ -45,7 +45,6 @@ BATCH = 64
 CHANNELS = 1280
 LOOKED_UP = 20_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
-CLEAR = Triage(decision=Decision.CLEAR, image_decision=Decision.CLEAR)
 
 
 @contextmanager
@@ -97,17 +96,9 @@ def made_rows(count: int, bundle: Bundle, *, embeddings: bool) -> Iterator[NewRo
             height=768,
             frames=1,
         )
-        row = Row.from_prediction(
-            f"s3://photos/{number // 1000:05}/{digest[:24]}.jpg",
-            prediction,
-            CLEAR,
-            bundle=bundle,
-            policy=Policy(),
-            time=START + timedelta(seconds=number // BATCH),
-            item=listing if number % 25 < 20 else None,
-        )
-        if number % 10 == 0:
-            row = decider.decided(row)
+        source = f"s3://photos/{number // 1000:05}/{digest[:24]}.jpg"
+        row = decider.new_row(source, listing if number % 25 < 20 else None, prediction)
+        row = replace(row, time=START + timedelta(seconds=number // BATCH))
         yield NewRow(
             row=row,
             thumbnail=Thumbnail(jpeg, 256, 192, 0) if row.is_lead else None,
@@ -215,7 +206,7 @@ def look_up(path: Path, count: int) -> None:
             for row in rows:
                 if row is not None:
                     key = item_key(row.source, row.item)
-                    if file.known(key) is not None:
+                    if file.previous(key) is not None:
                         next(file.numbered_rows("key = ?", (key,)))
 
 

@@ -104,7 +104,7 @@ def _scan(tmp_path: Path, plans: Plans) -> Path:
     with ScanWriter(path, Ranking()) as file:
         file.append(rows())
         file.append(rows()[:3], [(1, rows()[0].row)], [(1, b"x")])
-        assert file.known(0) is None
+        assert file.previous(0) is None
         group_copies(file)
     return path
 

@@ -7,25 +7,32 @@ same code as in a scan. Comparing two scans shows what has changed.
 import heapq
 import json
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from recognizer.errors import UsageError
+from recognizer.known.matches import KnownItems
 from recognizer.model.bundle import Bundle
 from recognizer.policy.decide import decide, severity, thresholds_of
-from recognizer.policy.values import Decision, Policy
-from recognizer.prediction import Prediction
+from recognizer.policy.values import Decision, Policy, Triage
+from recognizer.prediction import Prediction, Region
 from recognizer.rows.images import change_rows
 from recognizer.rows.policies import use_policy
 from recognizer.rows.records import Ranking, from_json, key_of
-from recognizer.rows.row import Row, of_triage
+from recognizer.rows.row import AuditSample, Reference, Row
 from recognizer.rows.scanfile import DAMAGES, ScanFile
 from recognizer.status import Status
 
 LEAD_COUNTS = ("before", "after", "added", "removed")  # of the leads of a product
 
+_DIGITS = 6  # of a probability: more would be noise
+_OF_PREDICTION = (
+    *("status", "reason", "sha256", "phash", "format", "width", "height", "frames", "detail"),
+)
+_OF_TRIAGE = ("decision", "why", "image_decision", "keywords")
 _BLOCK = 4000  # rows that are read at a time
 _CLEAR_FOR_NO_REASON = (
     "status = 'ok' AND place = 3 AND leads = '[]' AND why = '[]' AND keywords = '[]'"
@@ -131,13 +138,59 @@ def _changes(
 
 
 class Decider:
-    """Decides on rows of one model; a policy that names what it does not know is a PolicyError."""
+    """Decides on images of one model, new ones and rows, as one policy says.
 
-    def __init__(self, bundle: Bundle, policy: Policy) -> None:
+    A policy that names what the model does not know is a PolicyError. New rows may be compared with
+    a bank, and be drawn for an audit sample.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        policy: Policy,
+        bank: KnownItems | None = None,
+        audit: AuditSample | None = None,
+    ) -> None:
         policy.check(bundle.taxonomy)
-        self._policy, thresholds = policy, thresholds_of(bundle, policy)
+        self._bundle, self._policy, self._bank, self._audit = bundle, policy, bank, audit
+        thresholds = thresholds_of(bundle, policy)
         self._decide = partial(decide, bundle=bundle, policy=policy, thresholds=thresholds)
-        self._members = {(one.kind, one.name): one.members for one in bundle.candidates}
+        self._members = {(t.candidate.kind, t.candidate.name): t.members for t in thresholds}
+
+    def new_row(
+        self,
+        source: str,
+        columns: Mapping[str, Any] | None,
+        prediction: Prediction,
+        regions_of: Callable[[str], Sequence[Region]] = lambda _: (),
+    ) -> Row:
+        """Make the row of an image, now, with the regions of what its leads may show."""
+        bank, is_scored = self._bank, prediction.status is not Status.FAILED
+        known = bank.match(prediction.phash, self._policy.known.distance) if bank else ()
+        triage = self._decide(prediction, known=known, columns=columns)
+        shown = dict.fromkeys(  # of a family, the likeliest of its products
+            max(self._members[lead.kind, lead.name], key=lambda name: prediction.scores[name])
+            for lead in triage.leads
+        )
+        row = Row(
+            source=source,
+            item=columns,
+            **{name: getattr(prediction, name) for name in _OF_PREDICTION},
+            scores=_rounded(prediction.scores) if is_scored else None,
+            **self._of_triage(triage),
+            family=_rounded(prediction.families) if is_scored else None,
+            regions=tuple(
+                replace(region, score=round(region.score, _DIGITS))
+                for label in shown
+                for region in regions_of(label)
+            ),
+            model=self._bundle.reference,
+            preprocessing=self._bundle.input.preprocessing,
+            time=datetime.now(UTC).replace(microsecond=0),
+            known=known if bank and is_scored else None,
+            bank=Reference(name=bank.name, digest=bank.digest) if bank else None,
+        )
+        return row if self._audit is None else self._audit.drawn(row)
 
     def leaves_clear(
         self, scores: dict[str, float], families: dict[str, float], item: dict[str, Any] | None
@@ -147,6 +200,7 @@ class Decider:
         return self._decide(prediction, columns=item).decision is Decision.CLEAR
 
     def decided(self, row: Row) -> Row:
+        """Return a row of the same scores and regions, decided again."""
         region = next(iter(row.regions), None)
         prediction = Prediction(
             status=row.status,
@@ -161,10 +215,29 @@ class Decider:
         shown = {name for one in triage.leads for name in self._members[one.kind, one.name]}
         return replace(
             row,
-            **of_triage(triage, self._policy),
+            **self._of_triage(triage),
             regions=tuple(region for region in row.regions if region.label in shown),
             audit=row.audit if triage.decision is Decision.CLEAR else None,
         )
+
+    def _of_triage(self, triage: Triage) -> dict[str, Any]:
+        """Return what a row has of the triage of its image."""
+        return {
+            **{name: getattr(triage, name) for name in _OF_TRIAGE},
+            "leads": tuple(
+                replace(
+                    lead,
+                    score=round(lead.score, _DIGITS),
+                    threshold=round(lead.threshold, _DIGITS),
+                )
+                for lead in triage.leads
+            ),
+            "policy": Reference(name=self._policy.name, digest=self._policy.digest),
+        }
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, _DIGITS) for name, value in values.items()}
 
 
 # --- two scans ------------------------------------------------------------------------------------
@@ -191,10 +264,14 @@ class Change:
 
 @dataclass(slots=True)
 class Comparison:
-    """Two scans; ``common`` images have the same bytes in both, ``replaced`` ones others."""
+    """Two scans; ``common`` images have the same bytes in both, ``replaced`` ones others.
+
+    Of the common ones, ``moved`` have another name or listing, and are paired by their bytes.
+    """
 
     images: tuple[int, int]
     replaced: int = 0
+    moved: int = 0
     common: DecisionDiff = field(default_factory=DecisionDiff)
     changes: list[Change] = field(default_factory=list)
 
@@ -202,23 +279,30 @@ class Comparison:
         return {
             "images": dict(zip(("before", "after"), self.images, strict=True)),
             "replaced": self.replaced,
+            "moved": self.moved,
             "common": self.common.to_json(),
             "changes": [change.to_json() for change in self.changes],
         }
 
 
 def compare(before: ScanFile, after: ScanFile, *, top: int = 100) -> Comparison:
-    """Compare two scans, and keep the ``top`` largest changes: of decisions, then of scores."""
-    found = Comparison((len(before), len(after)))
+    """Compare two scans, and keep the ``top`` largest changes: of decisions, then of scores.
+
+    An image that the first scan does not have by its name is paired by its bytes.
+    """
+    result = Comparison((len(before), len(after)))
 
     def changes() -> Iterator[Change]:
         for row in after.rows():
-            key = key_of(row, before.listing_column)
-            for old in before.rows("key = ?", (key,)):
-                if old.sha256 != row.sha256 and None not in {old.sha256, row.sha256}:
-                    found.replaced += 1
-                    continue
-                found.common.add(old, row)
+            old = next(before.rows("key = ?", (key_of(row, before.listing_column),)), None)
+            if old is None:
+                old = next(before.rows("sha256 = ?", (row.sha256,)), None)
+                result.moved += old is not None
+            elif old.sha256 != row.sha256 and None not in {old.sha256, row.sha256}:
+                result.replaced += 1
+                old = None
+            if old is not None:
+                result.common.add(old, row)
                 was, now = (max((one.family or {}).values(), default=0.0) for one in (old, row))
                 if old.decision is not row.decision or abs(now - was) > _NO_CHANGE:
                     yield Change(old, row, now - was)
@@ -227,5 +311,5 @@ def compare(before: ScanFile, after: ScanFile, *, top: int = 100) -> Comparison:
         apart = severity(change.before.decision) - severity(change.after.decision)
         return abs(apart), abs(change.by)
 
-    found.changes = heapq.nlargest(top, changes(), size)
-    return found
+    result.changes = heapq.nlargest(top, changes(), size)
+    return result

@@ -50,7 +50,7 @@ SELECT image.id, path, {", ".join((*_PLAIN, *_JSON))},
   iif(bank.id IS NULL, NULL, json_object('name', bank.name, 'digest', bank.digest))
 {_TABLES}
 """
-SELECT_KNOWN = f"""
+SELECT_PREVIOUS = f"""
 SELECT sha256, iif(status = 'failed', reason, NULL), model.digest, policy.digest, preprocessing,
   bank.digest, file_state,
   status != 'failed' AND NOT EXISTS (SELECT 1 FROM embedding WHERE image = image.id)

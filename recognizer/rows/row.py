@@ -11,22 +11,16 @@ import msgspec
 from msgspec import Meta
 
 from recognizer.errors import UsageError
-from recognizer.known.matches import KnownItems
-from recognizer.model.bundle import Bundle
 from recognizer.model.description import ModelReference
 from recognizer.policy.listing import KeywordHit
-from recognizer.policy.values import CandidateKind, Decision, KnownMatch, Lead, Policy, Triage
-from recognizer.prediction import Digest, Prediction, Region, Score, object_schema
+from recognizer.policy.values import CandidateKind, Decision, KnownMatch, Lead
+from recognizer.prediction import Digest, Region, Score, object_schema
 from recognizer.status import Reason, Status
 
 ROW_SCHEMA = 7  # grows when keys are added, or hold something else
 _READ_SCHEMAS = (6, ROW_SCHEMA)  # 6, of 0.3, has no seen and gone
 REPLACED = "replaced"  # seen: other bytes, of which there is a row
 
-_DIGITS = 6  # of a probability: more would be noise
-_OF_PREDICTION = (
-    *("status", "reason", "sha256", "phash", "format", "width", "height", "frames", "detail"),
-)
 
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 
@@ -112,39 +106,6 @@ class Row:
             if decision is Decision.CLEAR if failed else decision is Decision.UNSCORED:
                 raise ValueError(f"decision {decision} of an image whose status is {self.status}")
 
-    @classmethod
-    def from_prediction(
-        cls,
-        source: str,
-        prediction: Prediction,
-        triage: Triage,
-        *,
-        bundle: Bundle,
-        policy: Policy,
-        time: datetime,
-        item: Mapping[str, Any] | None = None,
-        bank: KnownItems | None = None,
-        known: Sequence[KnownMatch] = (),
-    ) -> Self:
-        """Make the row of one image; the regions of its prediction are those of the leads."""
-        is_scored = prediction.status is not Status.FAILED
-        return cls(
-            source=source,
-            item=item,
-            **{name: getattr(prediction, name) for name in _OF_PREDICTION},
-            scores=_rounded(prediction.scores) if is_scored else None,
-            **of_triage(triage, policy),
-            family=_rounded(prediction.families) if is_scored else None,
-            regions=tuple(
-                replace(region, score=round(region.score, _DIGITS)) for region in prediction.regions
-            ),
-            model=bundle.reference,
-            preprocessing=bundle.input.preprocessing,
-            time=time.replace(microsecond=0),
-            known=tuple(known) if bank and is_scored else None,
-            bank=Reference(name=bank.name, digest=bank.digest) if bank else None,
-        )
-
     @property
     def is_unread(self) -> bool:
         """Whether nothing could be read: what the image shows is unknown, not what it showed."""
@@ -203,21 +164,6 @@ class Row:
 
 _NULLS = dict.fromkeys(("scores", "leads", "family", "regions"))  # where the image failed
 _EMPTY = ("leads", "why", "regions")  # null in JSON where the image failed
-
-
-def of_triage(triage: Triage, policy: Policy) -> dict[str, Any]:
-    """Return what a row has of the triage of its image."""
-    names = ("decision", "why", "image_decision", "keywords")
-    values: dict[str, Any] = {name: getattr(triage, name) for name in names}
-    values["leads"] = tuple(
-        replace(one, score=round(one.score, _DIGITS), threshold=round(one.threshold, _DIGITS))
-        for one in triage.leads
-    )
-    return values | {"policy": Reference(name=policy.name, digest=policy.digest)}
-
-
-def _rounded(values: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, _DIGITS) for name, value in values.items()}
 
 
 def row_schema() -> dict[str, Any]:

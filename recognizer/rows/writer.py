@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.rows.images import NewRow, change_rows, put_rows
-from recognizer.rows.records import SELECT_KNOWN, Ranking, result_key
+from recognizer.rows.records import SELECT_PREVIOUS, Ranking, result_key
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
@@ -25,7 +25,7 @@ _LOCKED_BYTE = 1 << 62  # beyond those that SQLite locks
 _locked: set[tuple[int, int]] = set()  # by this process: its own locks do not stop it
 
 
-class Known(NamedTuple):
+class Previous(NamedTuple):
     """The state of an image by its last row."""
 
     result: bytes
@@ -63,11 +63,11 @@ class ScanWriter(ScanFile):
             os.close(self._file)
             self._file = None
 
-    def known(self, key: int) -> Known | None:
-        """Return what is known of an image by its :func:`item_key <recognizer.rows.item_key>`."""
-        found = [] if self.was_empty else self.select(SELECT_KNOWN, (key,))
-        for sha256, *result, state, lacks in found:
-            return Known(result_key(sha256, *result), sha256, state, bool(lacks))
+    def previous(self, key: int) -> Previous | None:
+        """Return the state of an image by its :func:`item_key <recognizer.rows.item_key>`."""
+        records = [] if self.was_empty else self.select(SELECT_PREVIOUS, (key,))
+        for sha256, *result, state, lacks in records:
+            return Previous(result_key(sha256, *result), sha256, state, bool(lacks))
         return None
 
     def append(

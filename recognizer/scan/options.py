@@ -10,8 +10,8 @@ from recognizer.errors import UsageError
 from recognizer.imaging import Limits
 from recognizer.known.matches import KnownItems
 from recognizer.model.bundle import Bundle
-from recognizer.policy.decide import LeadThresholds, thresholds_of
 from recognizer.policy.values import Policy
+from recognizer.rows.deciding import Decider
 from recognizer.rows.records import result_key
 from recognizer.rows.row import AuditSample
 from recognizer.scan.bounds import Bounds
@@ -72,19 +72,19 @@ class WorkerPayload:
         self.policy.check(self.bundle.taxonomy)  # before any worker starts
 
     @cached_property
-    def thresholds(self) -> tuple[LeadThresholds, ...]:
-        return thresholds_of(self.bundle, self.policy)
+    def decider(self) -> Decider:
+        return Decider(self.bundle, self.policy, self.options.known, self.options.audit)
 
-    def is_up_to_date(self, known: bytes | None, sha256: str) -> bool:
+    def is_up_to_date(self, previous: bytes | None, sha256: str) -> bool:
         """Whether these bytes would give the row with this result key again, or cost a worker."""
-        if known is None:
+        if previous is None:
             return False
         options = self.options
         bank = options.known.digest if options.known else None
         model, policy = self.bundle.digest, self.policy.digest
         preprocessing = self.bundle.input.preprocessing
         return any(
-            known == result_key(sha256, reason, model, policy, preprocessing, bank)
+            previous == result_key(sha256, reason, model, policy, preprocessing, bank)
             for reason in ((None,) if options.retry_failed else (None, *DEADLY))
         )
 

@@ -24,7 +24,7 @@ from recognizer.rows.row import Row
 from recognizer.scan.items import Item
 from recognizer.scan.machine import worker_count, worker_memory
 from recognizer.scan.options import ScanOptions, WorkerPayload
-from recognizer.scan.worker import Task, TaskResult, TaskStep, Worker, make_row
+from recognizer.scan.worker import Task, TaskResult, TaskStep, Worker
 from recognizer.status import Reason, Status
 
 _MAX_TASKS = 16  # that a worker is given together; the first ones get fewer
@@ -143,8 +143,8 @@ class WorkerPool:
         detail = f"the process that worked on it {died}"
         sha256 = step.sha256 if step and step.indices == (task.index,) else None
         failed = Prediction(status=Status.FAILED, reason=died.reason, detail=detail, sha256=sha256)
-        row = make_row(task.item, failed, self._payload)
-        is_new = result_of(row) != task.known
+        row = self._payload.decider.new_row(task.item.source, task.item.columns, failed)
+        is_new = result_of(row) != task.previous
         return TaskResult(index=task.index, new=NewRow(row) if is_new else None)
 
 

@@ -13,7 +13,6 @@ from typing import TypeAlias
 from recognizer._files import Closes
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Policy
-from recognizer.rows.deciding import Decider
 from recognizer.rows.images import NewRow
 from recognizer.rows.item_key import item_key
 from recognizer.rows.policies import use_policy
@@ -21,7 +20,7 @@ from recognizer.rows.records import to_json
 from recognizer.rows.row import Row
 from recognizer.rows.similar import group_copies
 from recognizer.rows.summary import ScanSummary
-from recognizer.rows.writer import Known, ScanWriter
+from recognizer.rows.writer import Previous, ScanWriter
 from recognizer.scan.bounds import KeySet
 from recognizer.scan.items import Columns, Item
 from recognizer.scan.options import ScanOptions, WorkerPayload
@@ -53,7 +52,7 @@ def scan(
     == "__main__":``. An interrupt passes through after the workers have been stopped.
     """
     payload = WorkerPayload(bundle=bundle, policy=policy, options=options or ScanOptions())
-    run = _ScanRun(items, payload, file, on_rows, Decider(bundle, policy))
+    run = _ScanRun(items, payload, file, on_rows)
     pool = WorkerPool(payload)
     try:
         use_policy(file, policy)
@@ -73,7 +72,6 @@ class _ScanRun:
     payload: WorkerPayload
     file: ScanWriter
     on_rows: OnRows | None
-    decider: Decider
     summary: ScanSummary = field(default_factory=ScanSummary)
     started: float = field(default_factory=time.monotonic)
     under_way: dict[int, tuple[int, Columns]] = field(default_factory=dict)
@@ -85,13 +83,13 @@ class _ScanRun:
         unchanged: list[TaskResult] = []
         with KeySet() as seen:
             for item in self.items:
-                task, key, place, known = self._task(index, item)
+                task, key, place, previous = self._task(index, item)
                 if not seen.add(place):  # a file may be named twice, but it gets one row
                     self.summary.repeated += 1
                     continue
                 index += 1
                 self.under_way[task.index] = key, task.item.columns
-                if not self._is_unchanged(task.item.path, known):
+                if not self._is_unchanged(task.item.path, previous):
                     yield task
                     continue
                 unchanged.append(TaskResult(index=task.index))
@@ -144,34 +142,44 @@ class _ScanRun:
         is_own = row.model.digest == self.payload.bundle.digest  # else it keeps its decision
         if to_json(row.item) != to_json(columns):
             row = replace(row, item=columns)
-            row = self.decider.decided(row) if is_own else row
+            row = self.payload.decider.decided(row) if is_own else row
         elif row.gone is not None and is_own and row.policy.digest != self.payload.policy.digest:
-            row = self.decider.decided(row)
+            row = self.payload.decider.decided(row)
         return row if audit is None else audit.drawn(row)
 
-    def _task(self, index: int, item: Item) -> tuple[Task, int, int, Known | None]:
+    def _task(self, index: int, item: Item) -> tuple[Task, int, int, Previous | None]:
         """Return the task of an item, by the path that its row has; its keys; and its row."""
         key = place = self._key(item)
-        known = self.file.known(key)
+        previous = self.file.previous(key)
         if (other := item.alternate_path()) is not None:
             other_key = self._key(other)
             if os.path.isabs(other.source):
                 place = other_key
-            if known is None and (known := self.file.known(other_key)) is not None:
+            if previous is None and (previous := self.file.previous(other_key)) is not None:
                 item, key = other, other_key
-        if known is not None and self.payload.options.embeddings and known.lacks_embedding:
-            known = None
-        return Task(index=index, item=item, known=known and known.result), key, place, known
+        if previous is not None and self.payload.options.embeddings and previous.lacks_embedding:
+            previous = None
+        return (
+            Task(index=index, item=item, previous=previous and previous.result),
+            key,
+            place,
+            previous,
+        )
 
     def _key(self, item: Item) -> int:
         return item_key(item.source, item.columns, self.file.listing_column, item.reason)
 
-    def _is_unchanged(self, path: str | None, known: Known | None) -> bool:
-        if path is None or known is None or known.sha256 is None or self.payload.options.rehash:
+    def _is_unchanged(self, path: str | None, previous: Previous | None) -> bool:
+        if (
+            path is None
+            or previous is None
+            or previous.sha256 is None
+            or self.payload.options.rehash
+        ):
             return False
         state = file_state(path)
-        is_same = state is not None and state[0] == known.file_state
-        return is_same and self.payload.is_up_to_date(known.result, known.sha256)
+        is_same = state is not None and state[0] == previous.file_state
+        return is_same and self.payload.is_up_to_date(previous.result, previous.sha256)
 
 
 class Lookahead(Closes):

@@ -8,8 +8,8 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from recognizer._process import defect
@@ -18,11 +18,9 @@ from recognizer.errors import RecognizerError
 from recognizer.imaging import Limits, LoadedImage
 from recognizer.imaging.sources import Refused, read_path
 from recognizer.imaging.thumbnail import THUMBNAIL_SIDE, shrink
-from recognizer.policy.decide import decide
-from recognizer.prediction import Prediction, Region
+from recognizer.prediction import Prediction
 from recognizer.rows.images import NewRow
 from recognizer.rows.records import result_of
-from recognizer.rows.row import Row
 from recognizer.rows.similar import quantize
 from recognizer.scan.items import Access, FileLocation, Item, StoreObject, WebAddress
 from recognizer.scan.options import WorkerPayload
@@ -36,7 +34,7 @@ class Task:
 
     index: int
     item: Item
-    known: bytes | None = None  # the result key of its last row
+    previous: bytes | None = None  # the result key of its last row
     is_again: bool = False  # a process died, perhaps of it: by itself, and for the last time
 
 
@@ -108,7 +106,7 @@ class Worker:
         state = None
         if path is not None and before is not None and before[1]:
             state = before[0] if file_state(path) == before else None
-        if self.payload.is_up_to_date(task.known, sha256):
+        if self.payload.is_up_to_date(task.previous, sha256):
             return None, state
         send(TaskStep((task.index,), sha256))
         try:
@@ -131,13 +129,10 @@ class Worker:
             return [ScoredImage(image=image, prediction=failed, outputs={})]
 
     def _result(self, task: Task, scored: ScoredImage, state: bytes | None) -> TaskResult:
-        row = make_row(
-            task.item,
-            scored.prediction,
-            self.payload,
-            lambda label: self.recognizer.regions(scored, label),
-        )
-        if result_of(row) == task.known:  # failed again, for the same reason
+        regions_of = partial(self.recognizer.regions, scored)
+        source, columns = task.item.source, task.item.columns
+        row = self.payload.decider.new_row(source, columns, scored.prediction, regions_of)
+        if result_of(row) == task.previous:  # failed again, for the same reason
             return TaskResult(index=task.index, file_state=state)
         thumbnail = None
         if row.is_lead and scored.image.frames:
@@ -148,37 +143,6 @@ class Worker:
         vector = scored.embedding if self.payload.options.embeddings else None
         embedding = None if vector is None else quantize(vector)
         return TaskResult(index=task.index, new=NewRow(row, thumbnail, embedding, state))
-
-
-def make_row(
-    item: Item,
-    prediction: Prediction,
-    payload: WorkerPayload,
-    regions_of: Callable[[str], Sequence[Region]] = lambda _: (),
-) -> Row:
-    """Make an item's row, now: decided, and with the regions of what its leads may show."""
-    bundle, policy, bank = payload.bundle, payload.policy, payload.options.known
-    audit = payload.options.audit
-    known = bank.match(prediction.phash, policy.known.distance) if bank else ()
-    triage = decide(prediction, bundle, policy, known, item.columns, thresholds=payload.thresholds)
-    members = {(own.candidate.kind, own.candidate.name): own.members for own in payload.thresholds}
-    shown = dict.fromkeys(  # of a family, the likeliest of its products
-        max(members[lead.kind, lead.name], key=lambda name: prediction.scores[name])
-        for lead in triage.leads
-    )
-    regions = tuple(region for label in shown for region in regions_of(label))
-    row = Row.from_prediction(
-        item.source,
-        replace(prediction, regions=regions),
-        triage,
-        item=item.columns,
-        bundle=bundle,
-        policy=policy,
-        time=datetime.now(UTC),
-        bank=bank,
-        known=known,
-    )
-    return row if audit is None else audit.drawn(row)
 
 
 def _failed(reason: Reason, detail: str | None, sha256: str | None = None) -> LoadedImage:

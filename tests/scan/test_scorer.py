@@ -7,8 +7,8 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.policy.values import CandidateKind, Policy, Probability, Rule
 from recognizer.prediction import Region
 from recognizer.rows import ScanSummary
-from recognizer.scan import Item, Scorer, WorkerPayload
-from recognizer.scan.worker import make_row
+from recognizer.rows.deciding import Decider
+from recognizer.scan import Item, Scorer
 from tests.conftest import encoded, picture
 from tests.scan import engines
 
@@ -57,12 +57,12 @@ def test_what_a_lead_shows(
     labels: list[str],
     shows: list[str],
 ) -> None:
-    payload = WorkerPayload(bundle=bundle, policy=Policy(rules=rules, ignore=frozenset(ignore)))
+    decider = Decider(bundle, Policy(rules=rules, ignore=frozenset(ignore)))
     prediction = recognizer.predict(encoded(picture("red")))
-    row = make_row(
-        Item.at("x"),
+    row = decider.new_row(
+        "x",
+        None,
         prediction,
-        payload,
         lambda label: [Region(label=label, score=1, box=(0, 0, 1, 1), frame=0)],
     )
     assert [lead.name for lead in row.leads if lead.kind is LABEL] == labels
