@@ -3,7 +3,7 @@
 # Scan a folder, with nothing writable but the results:
 #   mkdir -p out && docker run --rm --read-only --tmpfs /tmp --user "$(id -u):$(id -g)" \
 #     -v "$PWD/photos:/photos:ro" -v "$PWD/out:/out" \
-#     wildlife-product-recognizer scan /photos --output /out/scan.sqlite
+#     wildlife-product-recognizer scan /photos --output /out/scan.sqlite --policy default
 FROM python:3.12-slim AS build
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./

@@ -53,7 +53,10 @@ def compare_command(
     top: Annotated[int, Option(min=0, help="How many of the largest changes to show.")] = 20,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Show which decisions changed between two scans, and the images that changed most."""
+    """Show which decisions changed between two scans, and the images that changed most.
+
+    Images are paired by their names, those of other folders by their bytes.
+    """
     from recognizer.rows import ScanFile
     from recognizer.rows.deciding import compare
 
@@ -64,6 +67,8 @@ def compare_command(
         return
     was, now = result.images
     typer.echo(f"{was:,} images before, {now:,} after, {result.common.rows:,} in both")
+    if result.moved:
+        typer.echo(f"{result.moved:,} of them have another name, and are paired by their bytes")
     if result.replaced:
         typer.echo(f"{result.replaced:,} have other bytes than before, and are not compared")
     _print_diff(result.common)

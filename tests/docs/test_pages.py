@@ -6,12 +6,15 @@ another test runs names it: ``<!-- run by: tests/docs/test_cluster_page.py -->``
 """
 
 import json
+import re
 import shutil
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from recognizer import Recognizer, load_bundle
 from recognizer.policy.values import Policy
 from tests.conftest import invoke, read_rows
 from tests.docs.blocks import PAGES, ROOT, Block, blocks
@@ -136,6 +139,38 @@ def test_a_policy_is_valid(block: Block, tmp_path: Path) -> None:
     (tmp_path / "policy.toml").write_text(block.text)
     if "whale_tooth" not in block.text:
         Policy.load(tmp_path / "policy.toml")
+
+
+def test_rates_agree_between_the_pages_the_card_and_why() -> None:
+    """Nominal rates are those of the default policy, measured ones those of the card."""
+    bundle, (review, priority) = load_bundle(), (Policy().default.review, Policy().default.priority)
+    texts = {
+        page: " ".join((ROOT / page).read_text("utf-8").split())
+        for page in ("README.md", "docs/scan.md", f"export/{bundle.title}/MODEL_CARD.md")
+    }
+    readme, scan, card = texts.values()
+    (measured,) = re.findall(r"without a product it sends ([\d.]+) %", card)
+    found, of_others = re.search(
+        r"(\d+) % of the photos with a product become leads, and ([\d.]+) % of those without",
+        readme,
+    ).groups()
+    (again,) = re.findall(r"the released model sent ([\d.]+) % to review", scan)
+    assert float(of_others) == float(again) == round(float(measured), 1)
+    by_product = re.findall(r"\w (\d+) \(\d+\) of (\d+)", card)
+    leads, photos = (sum(map(int, column)) for column in zip(*by_product, strict=True))
+    assert int(found) == round(100 * leads / photos)
+    for name, rate in (("review", review), ("priority", priority)):
+        (nominal,) = re.findall(
+            rf"`{name}` \| over the threshold for a [^|]* of ([\d.]+) % \|", scan
+        )
+        assert float(nominal) == pytest.approx(100 * rate.value)
+    (nominal,) = re.findall(r"set such that ([\d.]+) % of the photos without one", card)
+    assert float(nominal) == 100 * review.value
+    prediction = Recognizer.load().predict(next(SAMPLES.glob("*.jpg")))
+    scores = dict.fromkeys(prediction.scores, 1.0)
+    sure = replace(prediction, scores=scores, families=dict.fromkeys(prediction.families, 1.0))
+    (why, *_) = Recognizer.load().decide(sure).why
+    assert f"(false-positive rate {priority.value:.1%})" in why
 
 
 def test_few_blocks_are_not_run() -> None:

@@ -19,14 +19,20 @@ def compared(folder: Path, before: Row, after: Row) -> Comparison:
         return compare(old, new)
 
 
-def test_images_with_other_bytes_or_of_other_listings_are_other_images(tmp_path: Path) -> None:
+def test_images_are_paired_by_name_then_by_bytes(tmp_path: Path) -> None:
     one = bare_row("\udcffa", 0.1, "clear", item={"id": 1})
     other_bytes = replace(one, sha256="1" * 64, decision=Decision.REVIEW)
     assert compared(tmp_path, one, other_bytes).replaced == 1
     assert compared(tmp_path, one, other_bytes).common.rows == 0
-    assert compared(tmp_path, one, replace(one, item={"id": 2})).common.rows == 0
+    for moved in (replace(one, item={"id": 2}), replace(one, source="other/folder/a")):
+        found = compared(tmp_path, one, moved)
+        assert (found.common.rows, found.moved) == (1, 1)
+        assert compared(tmp_path, one, replace(moved, sha256="1" * 64)).common.rows == 0
+    unread = replace(bare_row("b", 0, "unscored"), sha256=None)
+    assert compared(tmp_path, unread, replace(unread, source="c")).common.rows == 0
     later = replace(one, item={"id": 1, "reports": 3})  # the same listing, with other columns
-    assert compared(tmp_path, one, later).common.rows == 1
+    found = compared(tmp_path, one, later)
+    assert (found.common.rows, found.moved) == (1, 0)
 
 
 def test_decisions_and_scores_that_changed_are_printed(tmp_path: Path) -> None:
