@@ -15,8 +15,6 @@ from recognizer.policy.values import (
     Finding,
     KnownMatch,
     Lead,
-    NearCleared,
-    NearProduct,
     Policy,
     Rate,
     Threshold,
@@ -206,13 +204,13 @@ def _sentence(lead: Lead, prediction: Prediction) -> str:
 def _with_known(triage: Triage, policy: Policy, known: Sequence[KnownMatch]) -> Triage:
     near = [match for match in known if match.distance <= policy.known.distance]
     products = [m for m in near if m.finding is Finding.PRODUCT and m.label not in policy.ignore]
-    if products and policy.known.product is not NearProduct.NOTHING:
+    if products and policy.known.product != "nothing":
         effect = Decision(policy.known.product)
         strongest = max(triage.decision, effect, key=severity)
         why = (*triage.why, _match_sentence(effect, products))
         return replace(triage, decision=strongest, why=why)
     cleared = [match for match in near if match.finding is Finding.CLEARED]
-    if cleared and not products and policy.known.cleared is NearCleared.CLEAR:
+    if cleared and not products and policy.known.cleared == "clear":
         silenced = "; it would have been " + "; ".join(triage.why) if triage.why else ""
         why = (_match_sentence(Decision.CLEAR, cleared) + silenced,)
         return Triage(decision=Decision.CLEAR, why=why, image_decision=Decision.CLEAR)

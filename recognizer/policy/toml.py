@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -90,7 +90,7 @@ def _part(key: str, value: Any) -> Any:
     except (PolicyError, msgspec.ValidationError) as error:
         words = str(error)
         if wrong := re.fullmatch(r"Invalid enum value '(.*)' - at `\$\.(\w+)`", words):
-            choices = get_type_hints(kind)[wrong[2]]
+            choices = get_args(get_type_hints(kind)[wrong[2]])
             words = f"{wrong[2]} = {wrong[1]}: one of {', '.join(choices)}"
         raise PolicyError(f"{key}: {words}") from error
 

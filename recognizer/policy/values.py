@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from recognizer.errors import PolicyError
 from recognizer.policy.listing import AlwaysReview, KeywordHit, Keywords, Reports
@@ -94,41 +94,28 @@ class CandidateKind(StrEnum):
     FAMILY = "family"
 
 
-class NearProduct(StrEnum):
-    """The least decision on an image near a known product; ``nothing`` leaves it as it is."""
-
-    REVIEW = "review"
-    PRIORITY = "priority"
-    NOTHING = "nothing"
-
-
-class NearCleared(StrEnum):
-    """The decision on an image near cleared items alone; ``nothing`` leaves it as it is."""
-
-    NOTHING = "nothing"
-    CLEAR = "clear"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRule:
     """The effect of a match with a known item (see :mod:`recognizer.known`).
 
-    By default, ``cleared`` items change nothing, since a similar image is not the same one. An
-    image is near an item at a ``distance`` of 0 to 31 bits of 256, or less.
+    ``product`` is the least decision on an image near a known product, ``cleared`` the one on an
+    image near cleared items alone; by default these change nothing, since a similar image is not
+    the same one. An image is near an item at a ``distance`` of 0 to 31 bits of 256, or less.
     """
 
-    product: NearProduct = NearProduct.REVIEW
-    cleared: NearCleared = NearCleared.NOTHING
+    product: Literal["review", "priority", "nothing"] = "review"
+    cleared: Literal["nothing", "clear"] = "nothing"
     distance: int = MAX_DISTANCE
 
     def __post_init__(self) -> None:
-        for key, choices in (("product", NearProduct), ("cleared", NearCleared)):
-            value = getattr(self, key)
-            if value not in [*choices]:
+        for key, choices in _NEAR.items():
+            if (value := getattr(self, key)) not in choices:
                 raise PolicyError(f"{key} = {value}: one of {', '.join(choices)}")
-            object.__setattr__(self, key, choices(value))
         if not 0 <= self.distance <= MAX_DISTANCE:
             raise PolicyError(f"distance = {self.distance!r}: bits, from 0 to {MAX_DISTANCE}")
+
+
+_NEAR = {"product": ("review", "priority", "nothing"), "cleared": ("nothing", "clear")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from recognizer.scan import expand
-from recognizer.scan.containers import Containers
+from recognizer.scan.expand import Containers
 
 
 @pytest.fixture(scope="module")
