@@ -158,11 +158,11 @@ class SqliteFile(Closes):
 
     def _identity(self) -> tuple[int, int, int]:
         """Return the application id, the version, and the number of tables, views and indices."""
-        found: tuple[int, int, int] = self._database.execute(
+        identity: tuple[int, int, int] = self._database.execute(
             "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)"
             " FROM pragma_application_id, pragma_user_version"
         ).fetchone()
-        return found
+        return identity
 
     def _prepare(self) -> None:
         """Set how the file is written; nothing is in it yet if it is new."""

@@ -30,21 +30,21 @@ def share(count: float, of: float, confidence: float = CONFIDENCE) -> Estimate:
     return Estimate(value, min(low, value), max(high, value))
 
 
-def weighted_count(found: Mapping[float, int]) -> Estimate:
+def weighted_count(counts: Mapping[float, int]) -> Estimate:
     """Return a sum of weighted Poisson counts with its interval (Fay and Feuer, 1997).
 
-    ``found`` is weight -> how many things of this weight were seen, 0 if some were looked for and
+    ``counts`` is weight -> how many things of this weight were seen, 0 if some were looked for and
     none was seen. Of the largest weight at least as many as the Poisson bound of none may have been
     missed. The interval covers at least as often as :data:`CONFIDENCE` says.
     """
-    if not found:
+    if not counts:
         return Estimate(0.0, 0.0, 0.0)
-    largest, tail = max(found), (1 - CONFIDENCE) / 2
+    largest, tail = max(counts), (1 - CONFIDENCE) / 2
     of_none = -largest * math.log(tail)
-    value = sum(weight * count for weight, count in found.items())
+    value = sum(weight * count for weight, count in counts.items())
     if not value:
         return Estimate(0.0, 0.0, of_none)
-    variance = sum(weight**2 * count for weight, count in found.items())
+    variance = sum(weight**2 * count for weight, count in counts.items())
     low = variance / value * _gamma_quantile(value**2 / variance, tail)
     value_up, variance_up = value + largest, variance + largest**2
     high = variance_up / value_up * _gamma_quantile(value_up**2 / variance_up, 1 - tail)
@@ -99,9 +99,9 @@ def share_by_source(
 
 def precision(recall: float, false_positive_rate: float, prevalence: float) -> float | None:
     """Return the share of products among the photos over a threshold; None if there are none."""
-    found = prevalence * recall
-    passed = found + (1 - prevalence) * false_positive_rate
-    return found / passed if passed else None
+    true_positives = prevalence * recall
+    passed = true_positives + (1 - prevalence) * false_positive_rate
+    return true_positives / passed if passed else None
 
 
 def precision_estimate(
@@ -149,9 +149,9 @@ def bootstrap_by_source(
             drawn = rng.multinomial(number, np.full(number, 1 / number), len(counts))
             counts[:, part] = drawn[:, place]
         draws.append(statistic(values, counts))
-    found = np.concatenate(draws)
+    figures = np.concatenate(draws)
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(found[np.isfinite(found)], [tail, 1 - tail])
+    low, high = np.quantile(figures[np.isfinite(figures)], [tail, 1 - tail])
     (value,) = statistic(values, np.ones((1, len(sources)), np.int64))
     return Estimate(float(value), float(low), float(high))
 

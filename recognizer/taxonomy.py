@@ -103,7 +103,7 @@ class Taxonomy:
         labels = (label for name, label in self.labels.items() if name in confused)
         return tuple(label for label in labels if label.kind is Kind.LOOKALIKE)
 
-    def extended(self, own: Mapping[str, Any], where: str) -> Taxonomy:
+    def extended(self, added: Mapping[str, Any], where: str) -> Taxonomy:
         """Return this taxonomy with the labels and families of a table like ``taxonomy.toml``.
 
         Of a label only ``kind`` is needed; a product without a family is its own family. Known
@@ -111,7 +111,7 @@ class Taxonomy:
         is a TaxonomyError whose message begins with ``where``.
         """
         try:
-            return _extended(self, own)
+            return _extended(self, added)
         except (TaxonomyError, msgspec.ValidationError) as error:
             raise TaxonomyError(f"{where}: {error}") from error
 
@@ -130,13 +130,13 @@ def _as_table(entry: Family | Label) -> dict[str, Any]:
 
 
 def load_taxonomy(
-    own: str | os.PathLike[str] | None = None, base: Taxonomy | None = None
+    added: str | os.PathLike[str] | None = None, base: Taxonomy | None = None
 ) -> Taxonomy:
     """Return the names of the package (or ``base``), and those that a TOML file adds to them."""
     base = base or _packaged()
-    if own is None:
+    if added is None:
         return base
-    return base.extended(read_toml(own, TaxonomyError), os.fspath(own))
+    return base.extended(read_toml(added, TaxonomyError), os.fspath(added))
 
 
 @functools.cache
@@ -145,13 +145,13 @@ def _packaged() -> Taxonomy:
     return Taxonomy({}, {}).extended(tomllib.loads(text), "taxonomy.toml")
 
 
-def _extended(base: Taxonomy, own: Mapping[str, Any]) -> Taxonomy:
-    require_keys(own, ("schema", "family", "label"), TaxonomyError)
-    schema = own.get("schema", SCHEMA)
+def _extended(base: Taxonomy, added: Mapping[str, Any]) -> Taxonomy:
+    require_keys(added, ("schema", "family", "label"), TaxonomyError)
+    schema = added.get("schema", SCHEMA)
     if type(schema) is not int or schema != SCHEMA:  # True and 1.0 equal 1
         raise TaxonomyError(f"schema must be {SCHEMA}, not {schema!r}")
-    families = {name: _read("family", name, Family, v) for name, v in _entries(own, "family")}
-    labels = {name: _read("label", name, Label, v) for name, v in _entries(own, "label")}
+    families = {name: _read("family", name, Family, v) for name, v in _entries(added, "family")}
+    labels = {name: _read("label", name, Label, v) for name, v in _entries(added, "label")}
     names = [*base.labels, *labels]
     for name, label in labels.items():
         where = f"label.{name}"
@@ -181,8 +181,8 @@ def _extended(base: Taxonomy, own: Mapping[str, Any]) -> Taxonomy:
     return Taxonomy(labels={**base.labels, **labels, **base.labels}, families=every)
 
 
-def _entries(own: Mapping[str, Any], table: str) -> Iterable[tuple[str, Any]]:
-    tables = own.get(table, {})
+def _entries(added: Mapping[str, Any], table: str) -> Iterable[tuple[str, Any]]:
+    tables = added.get(table, {})
     if not isinstance(tables, Mapping):
         raise TaxonomyError(f"{table!r} must hold tables")
     return tables.items()
@@ -192,18 +192,18 @@ def _read(table: str, name: str, entry: type[_Entry], values: Any) -> _Entry:
     """Return a family or label; each run of white space in its texts becomes one space."""
     if not NAME.fullmatch(name):
         raise TaxonomyError(f"bad {table} name {name!r}: use snake_case")
-    found = {"display_name": name.replace("_", " ").capitalize()} if entry is Label else {}
+    texts = {"display_name": name.replace("_", " ").capitalize()} if entry is Label else {}
     try:
         given = msgspec.convert(values, dict[str, Any])
         require_keys(given, [field.name for field in fields(entry)[1:]], TaxonomyError)
         for key, value in given.items():
-            found[key] = " ".join(value.split()) if isinstance(value, str) else value
-            if found[key] == "":
+            texts[key] = " ".join(value.split()) if isinstance(value, str) else value
+            if texts[key] == "":
                 raise TaxonomyError(f"{key} must be text, and not empty")
             if key == "kind" and isinstance(value, str) and value not in [*Kind]:
                 unknown = unknown_name("kind", value, [*Kind])
                 raise TaxonomyError(f"{unknown} (one of {', '.join(Kind)})")
-        return msgspec.convert({**found, "name": name}, entry)
+        return msgspec.convert({**texts, "name": name}, entry)
     except (TaxonomyError, msgspec.ValidationError) as error:
         raise TaxonomyError(f"{table}.{name}: {error}") from error
 
@@ -223,15 +223,15 @@ def read_toml(path: str | os.PathLike[str], error: type[RecognizerError]) -> dic
             line = text.count("\n", 0, long.start()) + 1
             raise error(f"{where}: line {line}: a key of more than 16 parts")
         return tomllib.loads(text)
-    except OSError as found:
-        raise error(f"{where} cannot be read: {found.strerror or found}") from found
-    except (ValueError, RecursionError) as found:  # also no UTF-8, endless numbers, and nesting
-        words = str(found)[:MAX_WORDS]
+    except OSError as cause:
+        raise error(f"{where} cannot be read: {cause.strerror or cause}") from cause
+    except (ValueError, RecursionError) as cause:  # also no UTF-8, endless numbers, and nesting
+        words = str(cause)[:MAX_WORDS]
         if place := re.match(r"Cannot overwrite a value \(at (?:line (\d+)|end)", words):
             lines = text.split("\n")[: int(place[1]) if place[1] else None]
             *_, key = re.findall(r"(?m)^[ \t]*([^\s#=][^=\n]*)=", "\n".join(lines))
             words += f": the key {key.strip()!r} is given twice, keep one of them"
-        raise error(f"{where} is not TOML: {words}") from found
+        raise error(f"{where} is not TOML: {words}") from cause
 
 
 def require_keys(

@@ -54,14 +54,14 @@ class KnownItems:
         if self.match_rotations:
             sought = transformed(sought[0])
         ways, positions, apart = self._index.search(sought, distance)
-        found: dict[str, KnownMatch] = {}
+        matches: dict[str, KnownMatch] = {}
         nearest = sorted(zip(apart.tolist(), ways.tolist(), positions.tolist(), strict=True))
         for bits, way, position in nearest[: MAX_MATCHES * len(TRANSFORMS)]:
             for item in self._bank.of_hash(self._index.hash_at(position)):
                 said = {key: getattr(item, key) for key in _SAID}
                 match = KnownMatch(distance=bits, transform=TRANSFORMS[way], **said)
-                found.setdefault(item.id, match)
-        ranked = sorted(found.values(), key=lambda match: (match.distance, match.id))
+                matches.setdefault(item.id, match)
+        ranked = sorted(matches.values(), key=lambda match: (match.distance, match.id))
         return tuple(ranked[:MAX_MATCHES])
 
 

@@ -56,7 +56,7 @@ class InputFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """How pictures within an image count, beside the whole.
+    """Scores of pictures within an image, beside those of the whole.
 
     ``shift`` is taken from their calibrated log-odds: several looks at an image would make more
     false leads than one.

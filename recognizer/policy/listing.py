@@ -385,5 +385,5 @@ def image_columns(names: tuple[str, ...]) -> tuple[str, ...]:
         if (match := _NUMBERED.fullmatch(normal_name(name)))
     )
     sure = [name for place, name in usual if place < _SURE]
-    found = [*main, *sure, *(name for _, _, name in numbered)]
-    return tuple(dict.fromkeys(found)) or tuple(name for _, name in usual)
+    columns = [*main, *sure, *(name for _, _, name in numbered)]
+    return tuple(dict.fromkeys(columns)) or tuple(name for _, name in usual)

@@ -254,12 +254,12 @@ class Change:
     by: float
 
     def to_json(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"by": round(self.by, 6)}
+        values: dict[str, Any] = {"by": round(self.by, 6)}
         for name, row in (("before", self.before), ("after", self.after)):
             keys = ("source", "item", "sha256", "decision", "why", "family")
             leads = [f"{lead.kind} {lead.name}" for lead in row.leads]
-            found[name] = {key: getattr(row, key) for key in keys} | {"leads": leads}
-        return found
+            values[name] = {key: getattr(row, key) for key in keys} | {"leads": leads}
+        return values
 
 
 @dataclass(slots=True)

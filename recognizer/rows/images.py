@@ -169,12 +169,12 @@ class _ImageWriter:
             self._database.execute("INSERT INTO embedding VALUES (?, ?)", vector)
 
     def _at(self, key: int) -> _Stored | None:
-        found = self._database.execute(
+        record = self._database.execute(
             "SELECT id, place, status != 'failed', audit IS NOT NULL, sha256, reason, first, time"
             " FROM image WHERE key = ?",
             (key,),
         ).fetchone()
-        return None if found is None else _Stored(*found)
+        return None if record is None else _Stored(*record)
 
     def _matters(self, is_kept: bool, sha256: str | None) -> bool:
         """Whether an image stays beside the one that replaces it."""

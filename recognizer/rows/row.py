@@ -186,7 +186,7 @@ STRATA = ((0.1, 100.0), (0.01, 10.0), (0.0, 1.0))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSample:
-    """How clear images are drawn at random, whose review shows what a scan has missed.
+    """A random sample of clear images, whose review shows what a scan has missed.
 
     A hash of its bytes draws an image, with the probability ``rate`` if ``products`` score low; it
     stands for 1 / probability (Horvitz and Thompson, 1952).

@@ -116,8 +116,8 @@ class ScanFile(SqliteFile):
 
     def setting(self, name: str) -> str | None:
         """Return what the file remembers under a name, or None."""
-        found = self.select("SELECT value FROM setting WHERE name = ?", (name,))
-        return found[0][0] if found else None
+        records = self.select("SELECT value FROM setting WHERE name = ?", (name,))
+        return records[0][0] if records else None
 
     def set_setting(self, name: str, value: str) -> None:
         """Remember a value under a name."""
@@ -200,12 +200,12 @@ class ScanFile(SqliteFile):
 
     def thumbnail(self, image: int) -> Thumbnail | None:
         """Return the thumbnail of an image, or None."""
-        found = self.select(
+        records = self.select(
             "SELECT jpeg, width, height, frame FROM thumbnail WHERE image = ?"
             " AND typeof(jpeg) = 'blob' AND length(jpeg) <= ?",
             (image, _MAX_THUMBNAIL_BYTES),
         )
-        return Thumbnail(*found[0]) if found else None
+        return Thumbnail(*records[0]) if records else None
 
     def thumbnail_of(self, row: Row) -> Thumbnail | None:
         """Return a thumbnail of the bytes of a row, or None."""

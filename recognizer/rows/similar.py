@@ -151,8 +151,8 @@ def _highest(
     for block in file.blocks(statement, values):
         images, texts = zip(*block, strict=True)
         try:
-            found = zip(score(texts).tolist(), images, strict=True)
+            scored = zip(score(texts).tolist(), images, strict=True)
         except ValueError as error:  # a hash or an embedding of another length
             raise file.damaged(error) from error
-        highest = heapq.nsmallest(top, [*highest, *found], lambda one: (-one[0], one[1]))
+        highest = heapq.nsmallest(top, [*highest, *scored], lambda one: (-one[0], one[1]))
     return highest

@@ -150,9 +150,9 @@ class ScanWriter(ScanFile):
 
 def _lock(path: Path) -> int:
     """Lock the file against other scans until the descriptor that is returned is closed."""
-    found = os.stat(path)
+    status = os.stat(path)
     in_use = f"{path} is in use by another scan: wait for it, or name another --output"
-    if (found.st_dev, found.st_ino) in _locked:
+    if (status.st_dev, status.st_ino) in _locked:
         raise ScanFileError(in_use)
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
     try:
@@ -166,5 +166,5 @@ def _lock(path: Path) -> int:
         is_locked = isinstance(error, BlockingIOError | PermissionError)
         why = f"{path} cannot be locked ({error.strerror}): name an --output on a local disk"
         raise ScanFileError(in_use if is_locked else why) from error
-    _locked.add((found.st_dev, found.st_ino))
+    _locked.add((status.st_dev, status.st_ino))
     return descriptor

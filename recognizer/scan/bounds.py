@@ -44,7 +44,7 @@ class Bounds:
 
 
 class Reading:
-    """How far a container has been read; ``on_progress`` is called whenever something was."""
+    """Progress in a container; ``on_progress`` is called whenever something was read."""
 
     def __init__(self, bounds: Bounds, on_progress: Callable[[], None] = lambda: None) -> None:
         self.bounds = bounds

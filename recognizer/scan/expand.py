@@ -82,8 +82,8 @@ def require_column(name: str, sources: Sequence[str], options: ScanOptions) -> N
         if name in seen:
             return
     if seen:  # without rows there is nothing to say
-        found = column_names(seen)
-        raise UsageError(f"--listing-column {name}: besides the images, tables have {found}")
+        names = column_names(seen)
+        raise UsageError(f"--listing-column {name}: besides the images, tables have {names}")
 
 
 def _is_pattern(location: object) -> bool:
@@ -165,9 +165,9 @@ class _Expansion:
             return
         wanted = {archive, location}
         items = self._of_file(FileLocation(archive), member)
-        found = (item for item in items if item.source in wanted)
+        matches = (item for item in items if item.source in wanted)
         missing = Item.failed(location, Reason.NOT_FOUND, "the archive has no such member")
-        yield next(found, missing)
+        yield next(matches, missing)
 
     def _of_file(self, location: Container, member: str | None = None) -> Iterator[Item]:
         name = str(location)
@@ -194,21 +194,21 @@ class _Expansion:
             member=member,
         )
 
-    def _below_url(self, place: StoreObject) -> Iterator[Item]:
-        store = Store(place)
+    def _below_url(self, root: StoreObject) -> Iterator[Item]:
+        store = Store(root)
         try:
-            if has_image_suffix(place) or store.is_object():
-                yield from self._of_file(place)
+            if has_image_suffix(root) or store.is_object():
+                yield from self._of_file(root)
             else:
-                for found in store.objects_below():
-                    name = found.rpartition("/")[2]
+                for place in store.objects_below():
+                    name = place.rpartition("/")[2]
                     # A name without a suffix may be that of an image: its row will say.
                     if has_image_suffix(name) or has_archive_suffix(name) or "." not in name:
-                        yield from self._of_file(found)
+                        yield from self._of_file(place)
                     else:
                         self.skipped.other_files += 1
         except Refused as refused:
-            yield Item.failed(place, refused.reason, refused.detail)
+            yield Item.failed(root, refused.reason, refused.detail)
 
 
 def read_list(file: BinaryIO) -> Iterator[str]:
@@ -329,7 +329,7 @@ class Containers(ProcessPool):
 
 
 def _open(_: None, opening: Opening, send: Callable[[object], None]) -> Skipped:
-    """Send what is found, and how far the container was read; return what was skipped."""
+    """Send the items, and how far the container was read; return what was skipped."""
     said, sent = "", time.monotonic()
 
     def beat() -> None:

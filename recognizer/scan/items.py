@@ -63,7 +63,7 @@ Container: TypeAlias = FileLocation | StoreObject  # where an archive or a table
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What lies in an archive or a table: the name of a member, or the number of a row."""
+    """A member of an archive by its name, or a row of a table by its number."""
 
     container: Container
     name: str

@@ -45,8 +45,8 @@ def available_memory() -> int | None:
     """Return the bytes that are free, within the limit of the control group; None if unknown."""
     free = _fields("meminfo").get("MemAvailable", "inf kB").split()[0]
     limits = [_number(folder / "memory.max") for folder in _groups()]
-    found = min(1024 * float(free), *limits)
-    return None if math.isinf(found) else int(found)
+    memory = min(1024 * float(free), *limits)
+    return None if math.isinf(memory) else int(memory)
 
 
 def cpu_name() -> str:
@@ -64,10 +64,10 @@ def _number(path: Path) -> float:
     """Return the limit in a file of a group, by the period that may follow it; infinite if none."""
     limit, _, period = _text(path).partition(" ")
     try:
-        found = int(limit) / int(period or 1)
+        number = int(limit) / int(period or 1)
     except (ValueError, ZeroDivisionError):  # "max"
         return math.inf
-    return found if found > 0 else math.inf
+    return number if number > 0 else math.inf
 
 
 def _fields(name: str) -> dict[str, str]:

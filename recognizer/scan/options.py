@@ -21,7 +21,7 @@ from recognizer.status import DEADLY
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanOptions:
-    """How a scan is done; `recognizer scan --help` says what most of the options do.
+    """Options of a scan; `recognizer scan --help` says what most of the options do.
 
     ``workers`` and ``batch`` (images in one pass of the model) may be 0: as many as CPUs and memory
     allow, as many as are best for the provider. ``timeout`` is in seconds, for one step: reading

@@ -109,20 +109,20 @@ def _json_records(file: Lines) -> Iterator[Record]:
 def json_object(text: bytes) -> dict[str, Any]:
     """Read a JSON object; anything else is a ValueError."""
     try:
-        found = json.loads(text.removeprefix(b"\xef\xbb\xbf"), object_pairs_hook=_unrepeated)
+        value = json.loads(text.removeprefix(b"\xef\xbb\xbf"), object_pairs_hook=_unrepeated)
     except RecursionError as error:
         raise ValueError("lists and objects are nested too deep") from error
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise ValueError("no JSON object")
-    return found
+    return value
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
         ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"the key {name[:MAX_NAME]!r} is given twice")
-    return found
+    return values
 
 
 # --- Parquet -------------------------------------------------------------------------------------

@@ -199,7 +199,7 @@ class Lookahead(Closes):
 
     @property
     def total(self) -> int | None:
-        """How many items there are; None while the walk goes on."""
+        """The number of items; None while the walk goes on."""
         return self._found if self._is_done and self._error is None else None
 
     def __iter__(self) -> Iterator[Item]:

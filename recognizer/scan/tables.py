@@ -62,17 +62,17 @@ class Roots:
     def of(cls, table: Container, sources: Iterable[Container], root: str | None) -> Self:
         """Return the roots of a table: what was allowed, else its folder and those named."""
         given = None if root is None else parse_location(root)
-        own = type(table)(os.path.dirname(table))
-        places = [own, *sources] if given is None else [given]
+        folder = type(table)(os.path.dirname(table))
+        places = [folder, *sources] if given is None else [given]
         folders = (os.path.realpath(p or os.curdir) for p in places if isinstance(p, FileLocation))
         prefixes = (p.rstrip("/") + "/" for p in places if isinstance(p, StoreObject))
         return cls(tuple(os.path.join(one, "") for one in folders), tuple(prefixes), given)
 
     def locate(self, table: Container, path: str) -> Container:
         """Return what a path in a table names: below the given root, else in the table's folder."""
-        own = _below(type(table)(os.path.dirname(table)), path)
-        is_allowed = self.given is None or (os.path.isabs(path) and self.refusal(own) is None)
-        return own if is_allowed else _below(self.given, path.lstrip("/"))
+        beside = _below(type(table)(os.path.dirname(table)), path)
+        is_allowed = self.given is None or (os.path.isabs(path) and self.refusal(beside) is None)
+        return beside if is_allowed else _below(self.given, path.lstrip("/"))
 
     def refusal(self, location: Location) -> str | None:
         """Return why a table may not name a location; None if it may."""
@@ -167,20 +167,20 @@ class _Table:
                     row = Part(table, str(record.number))
                     yield Item.failed(row, _BAD, record.detail)
                     continue
-                own = columns
+                chosen = columns
                 if not columns or kind in _JSON_LINES:  # there, each row has its own keys
-                    own = image_columns(tuple(record.cells)) if given is None else (given,)
-                    own = tuple(name for name in own if name in record.cells)
-                if not own:
+                    chosen = image_columns(tuple(record.cells)) if given is None else (given,)
+                    chosen = tuple(name for name in chosen if name in record.cells)
+                if not chosen:
                     without = record.cells
                     if kind not in _JSON_LINES:
                         break
-                items = self._of_record(record, own)
-                if own or columns:
-                    columns = own or columns
+                items = self._of_record(record, chosen)
+                if chosen or columns:
+                    columns = chosen or columns
                     yield from waiting
                     waiting.clear()
-                    self.skipped.image_columns[table] |= dict.fromkeys(own)
+                    self.skipped.image_columns[table] |= dict.fromkeys(chosen)
                     yield from items
                 else:  # without any image column it is not a table of listings
                     waiting += list(items)[: _MAX_WAITING - len(waiting)]

@@ -117,13 +117,13 @@ def _connect(addresses: Sequence[IpAddress], port: int, deadline: float) -> sock
 
 def _resolve(host: str, port: int, access: Access) -> Sequence[IpAddress]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise
         raise Refused(Reason.NOT_FOUND, f"no such host: {host}") from error
     # A link-local address comes with its zone, which does not belong to it.
-    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries]
     for address in addresses:
         if (why := access.refusal(address, port)) is not None:
             raise Refused(Reason.SOURCE_REFUSED, why)

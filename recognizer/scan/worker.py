@@ -161,10 +161,10 @@ _STATE_BYTES = 16
 def file_state(path: str) -> tuple[bytes, bool] | None:
     """Return bytes that differ if a file has changed (see git), and whether later changes show."""
     with contextlib.suppress(OSError, ValueError):
-        found = os.stat(path)
+        status = os.stat(path)
         # The second time is of any change, also of the name and the first time; it cannot be set.
-        times = (found.st_mtime_ns, found.st_ctime_ns)
-        text = " ".join(map(str, (found.st_size, *times, found.st_ino)))
+        times = (status.st_mtime_ns, status.st_ctime_ns)
+        text = " ".join(map(str, (status.st_size, *times, status.st_ino)))
         digest = hashlib.blake2b(text.encode(), digest_size=_STATE_BYTES).digest()
         return digest, max(times) < time.time_ns() - RACY_NS
     return None
