@@ -216,6 +216,24 @@ def as_time(value: Any) -> datetime | None:
         return None
 
 
+_READERS = {
+    **dict.fromkeys((Role.TITLE, Role.DESCRIPTION, Role.SELLER), as_text),
+    Role.TIME: as_time,
+    Role.URL: as_url,
+    Role.REPORTS: as_count,
+}
+
+
+def values_of(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a listing by the names of roles, all but its ID; None if there is none.
+
+    The time is a datetime, the reports are a number, all else is text.
+    """
+    price, currency = price_of(columns)
+    values = {role.value: read(value_of(columns, role)) for role, read in _READERS.items()}
+    return values | {"price": price, "currency": currency}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeywordHit:
     """A keyword of the policy that a listing has, and the column in which it stands."""

@@ -6,16 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from recognizer.model.description import ModelReference
-from recognizer.policy.listing import (
-    KeywordHit,
-    Role,
-    as_count,
-    as_text,
-    as_time,
-    as_url,
-    price_of,
-    value_of,
-)
+from recognizer.policy.listing import KeywordHit, Role, as_count, value_of, values_of
 from recognizer.policy.values import CandidateKind, Decision, Lead
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.records import to_json
@@ -77,19 +68,12 @@ class Listing:
         best = ranked[0]
         scored = [row for row in images if row.status is not Status.FAILED]
         is_ok = bool(images) and all(row.status is Status.OK for row in images)
+        values = values_of(best.item or {})
         reports = [as_count(value_of(row.item, Role.REPORTS)) for row in ranked if row.item]
-        item = best.item or {}
-        price, currency = price_of(item)
+        values["reports"] = max((count for count in reports if count is not None), default=None)
         return cls(
             listing=listing,
-            title=as_text(value_of(item, Role.TITLE)),
-            price=price,
-            currency=currency,
-            seller=as_text(value_of(item, Role.SELLER)),
-            time=as_time(value_of(item, Role.TIME)),
-            url=as_url(value_of(item, Role.URL)),
-            reports=max((count for count in reports if count is not None), default=None),
-            description=as_text(value_of(item, Role.DESCRIPTION)),
+            **values,
             decision=best.decision,
             image_decision=min((row.image_decision for row in ranked), key=QUEUE_ORDER.index),
             keywords=tuple(dict.fromkeys(hit for row in ranked for hit in row.keywords)),

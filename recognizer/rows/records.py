@@ -14,16 +14,7 @@ from typing import Any
 import msgspec
 
 from recognizer.model.bundle import Bundle
-from recognizer.policy.listing import (
-    Role,
-    as_count,
-    as_text,
-    as_time,
-    as_url,
-    listing_of,
-    price_of,
-    value_of,
-)
+from recognizer.policy.listing import listing_of, values_of
 from recognizer.policy.values import CandidateKind
 from recognizer.rows.item_key import MEMBER, former_key, hash_of, item_key, plain_name
 from recognizer.rows.row import REPLACED, Row
@@ -129,9 +120,8 @@ def put_image(columns: tuple[str, ...]) -> str:
 
 def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
     """Return the columns that a policy or a listing's own columns change, but for the policy."""
-    item = row.item or {}
+    listing = values_of(row.item or {})
     product, unproven, score = ranking.of(row)
-    price, currency = price_of(item)
     return {
         "decision": row.decision,
         "image_decision": row.image_decision,
@@ -141,13 +131,10 @@ def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
         "score": score,
         "unproven": unproven,
         "product": product,
-        "title": valid(as_text(value_of(item, Role.TITLE))),
-        "seller": valid(as_text(value_of(item, Role.SELLER))),
-        "price": valid(price),
-        "currency": valid(currency),
-        "url": as_url(value_of(item, Role.URL)),
-        "reports": as_count(value_of(item, Role.REPORTS)),
-        "listed": _listed(as_time(value_of(item, Role.TIME))),
+        **{name: valid(listing[name]) for name in ("title", "seller", "price", "currency")},
+        "url": listing["url"],
+        "reports": listing["reports"],
+        "listed": _listed(listing["time"]),
         **{name: to_json(getattr(row, name)) for name in _DECIDED},
     }
 
