@@ -50,7 +50,7 @@ class Row:
         frames: Frames in the file; null for a TIFF of several pages.
         scores: Label -> calibrated probability, for every label of the model.
         leads: Labels and families over their review threshold, the highest score first.
-        family: Family -> probability that one of its products is shown.
+        family: Family -> probability that one of its products is shown, about the sum of theirs.
         decision: What the policy decided: clear, review, priority, or unscored.
         why: A sentence for each lead, and for each other reason for the decision.
         regions: Where in the image the leads are (of a family, its likeliest product).

@@ -14,6 +14,7 @@ from recognizer.model.bundle import Bundle
 from recognizer.model.description import ModelReference
 from recognizer.policy.values import CandidateKind, Decision, Finding, KnownMatch, Lead, Policy
 from recognizer.rows import NewRow, Ranking, ScanFile, ScanWriter, group_copies
+from recognizer.rows.deciding import Decider
 from recognizer.rows.row import Reference, Row
 from recognizer.status import Reason, Status
 
@@ -93,15 +94,13 @@ def row_of(
     """The row of an image, which is read from where ``source`` says or given as ``data``."""
     image = Path(source) if data is None else data
     prediction = recognizer.predict(image)
-    policy = Policy()
-    verdict = recognizer.decide(prediction, policy)
-    labels = [lead.name for lead in verdict.leads if lead.kind is CandidateKind.LABEL]
-    if labels:
-        prediction = replace(prediction, regions=recognizer.explain(image, labels[0]).regions)
-    row = Row.from_prediction(
-        str(source), prediction, verdict, bundle=recognizer.bundle, policy=policy, time=NOW
+    row = Decider(recognizer.bundle, Policy()).new_row(
+        str(source),
+        None,
+        prediction,
+        lambda label: recognizer.explain(image, label).regions,
     )
-    return replace(row, **changes)
+    return replace(row, time=NOW, **changes)
 
 
 def quick_folder() -> tempfile.TemporaryDirectory[str]:
