@@ -121,6 +121,7 @@ class _Pages:
         self._stop = stop
         self._cards = CardMaker(queue, photos)
         self._slots = {kind: asyncio.Semaphore(count) for kind, count in _PHOTOS_AT_ONCE.items()}
+        self._making: dict[tuple[int, str, str], asyncio.Task[tuple[bytes, str]]] = {}
 
     # --- pages ------------------------------------------------------------------------------------
 
@@ -184,18 +185,25 @@ class _Pages:
         kind = request.path_params["kind"]
         if kind not in {*SIDES, "original"}:
             raise HTTPException(404)
-        async with self._slots["small" if kind == "small" else "large"]:
-            return await run_in_threadpool(self._photo, request, kind)
-
-    def _photo(self, request: Request, kind: str) -> Response:
-        image = self._image(request)
+        wanted = _number(request), kind, request.query_params.get("label", "")
+        if (making := self._making.get(wanted)) is None:  # once for all who ask for it meanwhile
+            making = self._making[wanted] = asyncio.create_task(self._picture(*wanted))
+            making.add_done_callback(lambda _: self._making.pop(wanted))
         try:
-            label = request.query_params.get("label", "")
-            data, media_type = self._photos.picture(image.number, image.row, kind, label)
+            data, media_type = await asyncio.shield(making)
         except Unavailable as error:
             return Response(text(error.key), 404, media_type="text/plain")
         headers = {"content-security-policy": "default-src 'none'; sandbox"}
         return Response(data, media_type=media_type, headers=headers)
+
+    async def _picture(self, key: int, kind: str, label: str) -> tuple[bytes, str]:
+        def make() -> tuple[bytes, str]:
+            if (image := self._queue.image(key)) is None:
+                raise HTTPException(404)
+            return self._photos.picture(image.number, image.row, kind, label)
+
+        async with self._slots["small" if kind == "small" else "large"]:
+            return await run_in_threadpool(make)
 
     def failure(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 409

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
 from functools import cache
 
@@ -75,8 +74,6 @@ class Photos(Closes):
         self.bundles = {bundle.digest: bundle for bundle in bundles}
         self._recognizers: dict[str, GuardedRecognizer] = {}
         self._starting = threading.Lock()
-        self._asked: dict[tuple[object, ...], Future[Thumbnail]] = {}
-        self._asking = threading.Lock()
 
     @property
     def policy(self) -> Policy | None:
@@ -129,46 +126,26 @@ class Photos(Closes):
             raise Unavailable("no_heatmap")
         threshold = heat_threshold(row, bundle, label, self.policy)
 
-        def draw() -> Thumbnail:
-            try:
-                found = self._recognizer(bundle).explain(data, label)
-            except RecognizerError as error:
-                raise Unavailable("no_heatmap") from error
-            if not found.heatmap.size:
-                raise Unavailable("photo_undecoded")
-            return shrink(draw_heatmap(found.rgb, found.heatmap, threshold), SIDES["heat"], 0)
-
-        return self._once((row.sha256, label, threshold), draw).jpeg, _JPEG
+        try:
+            found = self._recognizer(bundle).explain(data, label)
+        except RecognizerError as error:
+            raise Unavailable("no_heatmap") from error
+        if not found.heatmap.size:
+            raise Unavailable("photo_undecoded")
+        drawn = draw_heatmap(found.rgb, found.heatmap, threshold)
+        return shrink(drawn, SIDES["heat"], 0).jpeg, _JPEG
 
     def _decoded(self, row: Row, data: bytes, side: int) -> Thumbnail:
         place = (row.regions[0].frame, row.regions[0].rendering) if row.regions else (0, 0)
         bundle = self.bundles.get(row.model.digest) or next(iter(self.bundles.values()), None)
 
-        def shrunk() -> Thumbnail:
-            try:
-                made = self._recognizer(bundle).thumbnail(data, side, *place)
-            except RecognizerError as error:
-                raise Unavailable("photo_undecoded") from error
-            if made is None:
-                raise Unavailable("photo_undecoded")
-            return made
-
-        return self._once((row.sha256, side, place), shrunk)
-
-    def _once(self, key: tuple[object, ...], make: Callable[[], Thumbnail]) -> Thumbnail:
-        """Make a picture once for all who ask for it meanwhile."""
-        with self._asking:
-            is_first = key not in self._asked
-            future = self._asked.setdefault(key, Future())
-        if is_first:
-            try:
-                future.set_result(make())
-            except BaseException as error:
-                future.set_exception(error)
-            finally:
-                with self._asking:
-                    del self._asked[key]
-        return future.result()
+        try:
+            made = self._recognizer(bundle).thumbnail(data, side, *place)
+        except RecognizerError as error:
+            raise Unavailable("photo_undecoded") from error
+        if made is None:
+            raise Unavailable("photo_undecoded")
+        return made
 
     def _recognizer(self, bundle: Bundle | None) -> GuardedRecognizer:
         """Return the processes of a bundle, or of the default one: strangers sent the bytes."""

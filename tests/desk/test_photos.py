@@ -1,5 +1,6 @@
 """What strangers have sent is decoded elsewhere, a few at a time."""
 
+import asyncio
 import hashlib
 import io
 import multiprocessing
@@ -8,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -24,7 +26,6 @@ from recognizer.desk.cli.inputs import read_original
 from recognizer.desk.photos import Photos, Unavailable, heat_threshold
 from recognizer.engine import Recognizer
 from recognizer.imaging.sources import Refused
-from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import load_bundle
 from recognizer.policy.values import CandidateKind, Policy, Probability, Rule
 from recognizer.rows import ScanFile
@@ -34,6 +35,7 @@ from tests.conftest import encoded, picture, write_file
 from tests.desk.server.queues import Client, served
 from tests.pictures import glass
 from tests.rows.rows import bare_row, row_of, write_scan
+from tests.work import Count
 
 SIDE = 8000
 
@@ -170,30 +172,32 @@ def test_no_address_in_a_row_leads_the_desk_to_this_machine(url: str, allow_http
 def test_equal_requests_are_answered_by_one_decoder_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Forty pages that show one large photo wait for it together."""
-    path = tmp_path / "a.jpg"
-    path.write_bytes(encoded(picture("red")))
-    row = bare_row(str(path), 0.9, "review", sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-    asked: list[Future[Any]] = []
-    waiting = threading.Semaphore(0)
+    """Forty pages that show four large photos wait for these together, and hold no threads."""
+    rows = [bare_row(f"{n}.jpg", 0.9, "review") for n in "abcd"]
+    scan = write_scan(tmp_path / "scan.sqlite", rows)
+    asked = Counter[int]()
+    waiting, all_wait = Count(), threading.Event()
+    shield = asyncio.shield
 
-    class Awaited(Future[Any]):
-        def result(self, timeout: float | None = None) -> Any:
-            waiting.release()
-            return super().result(timeout)
+    def wait(task: Any) -> Any:
+        waiting.number += 1
+        if waiting.number == 40:
+            all_wait.set()
+        return shield(task)
 
-    def submit(*_: object) -> Future[Any]:
-        asked.append(Future())
-        waiting.release()
-        return asked[-1]
+    def make(_: Photos, image: int, *__: object) -> tuple[bytes, str]:
+        assert all_wait.wait(60)
+        asked[image] += 1
+        return f"picture {image}".encode(), "image/jpeg"
 
-    monkeypatch.setattr(ProcessPool, "submit", submit)
-    monkeypatch.setattr("recognizer.desk.photos.Future", Awaited)
-    scan = write_scan(tmp_path / "scan.sqlite", [row])
-    with ScanFile(scan) as file, Photos(file) as photos, ThreadPoolExecutor(40) as threads:
-        pages = [threads.submit(photos.picture, 1, row, "large") for _ in range(40)]
-        for _ in pages:  # the first one asks
-            waiting.acquire()
-        asked[0].set_result(Thumbnail(b"jpeg", 8, 6, 0))
-        assert {page.result()[0] for page in pages} == {b"jpeg"}
-    assert len(asked) == 1
+    monkeypatch.setattr("recognizer.desk.app.asyncio.shield", wait)
+    monkeypatch.setattr(Photos, "picture", make)
+    with ScanFile(scan) as file:
+        keys = [f"{key & (1 << 64) - 1:016x}" for (key,) in file.select("SELECT key FROM image")]
+    with served(scan) as base, ThreadPoolExecutor(40) as threads:
+        get = Client(base, "Anna").http.get
+        answers = [*threads.map(lambda n: get(f"/photo/{keys[n % 4]}/large"), range(40))]
+    assert asked == dict.fromkeys(range(1, 5), 1)
+    assert {(a.status_code, a.text) for a in answers} == {
+        (200, f"picture {image}") for image in asked
+    }
