@@ -71,8 +71,11 @@ class Roots:
     def locate(self, table: Container, path: str) -> Container:
         """Return what a path in a table names: below the given root, else in the table's folder."""
         beside = _below(type(table)(os.path.dirname(table)), path)
-        is_allowed = self.given is None or (os.path.isabs(path) and self.refusal(beside) is None)
-        return beside if is_allowed else _below(self.given, path.lstrip("/"))
+        if self.given is None:
+            return beside
+        below = _below(self.given, path.lstrip("/"))
+        is_there = isinstance(below, FileLocation) and os.path.lexists(below)
+        return beside if os.path.isabs(path) and not is_there else below
 
     def refusal(self, location: Location) -> str | None:
         """Return why a table may not name a location; None if it may."""
