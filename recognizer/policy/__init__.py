@@ -1,7 +1,8 @@
 """Policies: the thresholds and rules by which a platform decides on scores and listings."""
 
-from recognizer.policy.listing import AlwaysReview, KeywordHit, Keywords, Reports
+from recognizer.policy.listing import KeywordHit, Keywords, Reports
 from recognizer.policy.values import (
+    AlwaysReview,
     CandidateKind,
     Decision,
     KnownRule,

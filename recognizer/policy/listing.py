@@ -334,24 +334,6 @@ class Reports:
             raise PolicyError(f"priority = {self.priority} is easier to reach than review")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlwaysReview:
-    """Images that are reviewed whatever the scores of products are.
-
-    ``degraded`` images are damaged or incomplete, though scored; ``failed`` ones are there but
-    could not be scored (one that could not be read stays unscored, since the next scan may read
-    it); ``animals`` are those over this probability of a living animal.
-    """
-
-    degraded: bool = False
-    failed: bool = False
-    animals: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.animals is not None and not 0 <= self.animals <= 1:
-            raise PolicyError(f"animals = {self.animals!r}: a probability, a number from 0 to 1")
-
-
 # --- columns with images -------------------------------------------------------------------------
 
 BYTES_COLUMNS = ("bytes", "image_bytes", "base64", "image_base64")

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from recognizer.errors import PolicyError
-from recognizer.policy.listing import AlwaysReview, KeywordHit, Keywords, Reports
+from recognizer.policy.listing import KeywordHit, Keywords, Reports
 from recognizer.prediction import MAX_DISTANCE, Natural, Score
 from recognizer.taxonomy import Taxonomy, unknown_name
 
@@ -113,6 +113,24 @@ class KnownRule:
                 raise PolicyError(f"{key} = {value}: one of {', '.join(choices)}")
         if not 0 <= self.distance <= MAX_DISTANCE:
             raise PolicyError(f"distance = {self.distance!r}: bits, from 0 to {MAX_DISTANCE}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlwaysReview:
+    """Images that are reviewed whatever the scores of products are.
+
+    ``degraded`` images are damaged or incomplete, though scored; ``failed`` ones are there but
+    could not be scored (one that could not be read stays unscored, since the next scan may read
+    it); ``animals`` are those over this probability of a living animal.
+    """
+
+    degraded: bool = False
+    failed: bool = False
+    animals: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.animals is not None and not 0 <= self.animals <= 1:
+            raise PolicyError(f"animals = {self.animals!r}: a probability, a number from 0 to 1")
 
 
 _NEAR = {"product": ("review", "priority", "nothing"), "cleared": ("nothing", "clear")}

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from recognizer.errors import PolicyError
 from recognizer.model.bundle import Bundle
+from recognizer.policy import AlwaysReview, Keywords, Reports
 from recognizer.policy.decide import UNREADABLE_REASONS, decide, severity, with_listing
-from recognizer.policy.listing import AlwaysReview, Keywords, Reports, normalize
+from recognizer.policy.listing import normalize
 from recognizer.policy.values import Decision, KnownRule, Policy, Triage
 from recognizer.prediction import Prediction
 from recognizer.status import Reason, Status

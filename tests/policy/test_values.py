@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recognizer.errors import PolicyError
-from recognizer.policy.listing import AlwaysReview, Keywords, Reports
+from recognizer.policy import AlwaysReview, Keywords, Reports
 from recognizer.policy.toml import parse_policy, policy_toml
 from recognizer.policy.values import (
     EXAMPLES,

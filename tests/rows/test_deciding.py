@@ -16,8 +16,8 @@ from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.known.index import COPY_DISTANCE
 from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.policy import AlwaysReview, Keywords, Reports
 from recognizer.policy.decide import decide
-from recognizer.policy.listing import AlwaysReview, Keywords, Reports
 from recognizer.policy.values import KnownRule, Policy
 from recognizer.prediction import Prediction
 from recognizer.rows import DecisionDiff, NewRow, Ranking, Row, ScanFile, ScanWriter, decide_again
