@@ -31,7 +31,7 @@ from recognizer.rows.row import Row
 from recognizer.scan import expand
 from tests.conftest import encoded, invoke, picture, refuse, succeed, write_file
 from tests.desk.outcomes import outcome, store
-from tests.rows.rows import HASH, NEAR, bare_row, known_match, lead, row_of, write_scan
+from tests.rows.rows import HASH, NEAR, NOW, bare_row, known_match, lead, row_of, write_scan
 from tests.scan.engines import run_measured, scan_command, scan_into
 
 VOID = {"meta", "img", "input", "link", "br"}
@@ -191,6 +191,17 @@ def test_names_are_escaped(
     assert not page.having("onclick")
     assert all(str(a["src"]).startswith("data:") for a in page.tags("img") if "src" in a)
     assert page.text.count(evil) > 8
+
+
+def test_a_photo_that_is_gone_or_exchanged_says_so(report: Report) -> None:
+    rows = [
+        bare_row(f"{seen}.jpg", 0.9, "priority", seen=seen, gone=seen and NOW)
+        for seen in (None, "not_found", "replaced")
+    ]
+    page = report(rows)
+    words = catalogue()["words"]
+    for key in ("gone", "replaced"):
+        assert page.text.count(words[key].format(day="2026-01-02")) == 1
 
 
 def test_undecodable_names_do_not_break_the_page(

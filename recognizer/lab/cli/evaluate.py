@@ -143,14 +143,16 @@ def _write_files(
 
 def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
     """Return labelled photos, with the corrections of labels that a bundle was made with."""
-    from recognizer.lab.dataset.manifest import CORRECTIONS, corrected, load_data
+    from recognizer.lab.dataset.manifest import CORRECTIONS, corrected, load_data, read_rows
 
     photos = found = load_data(data, bundle.taxonomy)
     own = bundle.path / CORRECTIONS
     tables = bundle.training.recipe.get("corrections", []) if bundle.training else []
+    digests: set[str] = set()
     try:
         for table in [own] if own.is_file() else tables:
             found = corrected(found, table)
+            digests |= {row["sha256"] for _, row in read_rows(table, ["sha256"])}
     except DatasetError as error:
         typer.echo(
             f"Warning: the labels that {bundle.title} was made with are corrected, these are not "
@@ -158,6 +160,13 @@ def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
             err=True,
         )
         return photos
+    if digests:
+        applied = len(digests & {photo.sha256 for photo in photos})
+        typer.echo(
+            f"Of {len(digests):,} labels that were corrected for {bundle.title}, {applied:,} are "
+            "of these photos, by their sha256: a resized or recompressed copy keeps its label.",
+            err=True,
+        )
     return found
 
 

@@ -1,3 +1,4 @@
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -344,6 +345,22 @@ def test_the_desk_follows_the_policy_of_the_scan(tmp_path: Path) -> None:
             with ScanFile(scan, write=True) as file:
                 use_policy(file, Policy.load(own))
             assert words in anna.open()
+
+
+def test_a_search_says_that_it_is_of_open_listings_and_leads_to_all(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scan.sqlite", many(3))
+    with served(scan) as base:
+        anna = Client(base, "Anna")
+        anna.open()
+        title = anna.title
+        anna.act("confirmed")
+        page = anna.open(f"/listings?q={title}")
+        assert "State: Open" in page
+        assert f"<bdi>{title}</bdi></b>" not in page
+        (link,) = re.findall(r'href="(/listings[?][^"]*state=all[^"]*)"', page)
+        page = anna.open(html.unescape(link))
+        assert f"<bdi>{title}</bdi></b>" in page
+        assert "state-confirmed" in page
 
 
 def test_a_lead_sees_what_was_escalated(tmp_path: Path) -> None:
