@@ -80,7 +80,7 @@ def _served(scan: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "recognizer", "review", str(scan), "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(  # noqa: S603 - ours
-        [*command, "--policy", "strict"], stdout=subprocess.PIPE, text=True, env=environment
+        command, stdout=subprocess.PIPE, text=True, env=environment
     ) as server:
         assert server.stdout is not None  # noqa: S101 - as Popen() makes it
         line = server.stdout.readline()

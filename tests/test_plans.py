@@ -12,7 +12,7 @@ import pytest
 from recognizer.desk.decided import about_images, count_unknown
 from recognizer.desk.evidence import find_leads
 from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
-from recognizer.desk.queue import Assessment, Queue
+from recognizer.desk.queue import Queue
 from recognizer.desk.views import View
 from recognizer.rows import (
     NewRow,
@@ -32,8 +32,10 @@ _ROWS = 16  # of a scan; which plan SQLite makes does not depend on it
 WHOLE = (
     "SELECT count(*) FROM image",
     "SELECT count(*) FROM outcome",
-    "INSERT INTO temp.state SELECT * FROM verdict WHERE 1",  # when the desk begins, or is behind
-    "INSERT INTO temp.waiting SELECT * FROM entry WHERE unit NOT IN (SELECT unit FROM state) AND 1",
+    "INSERT INTO temp.desk SELECT *, (SELECT iif(price",  # when the desk begins, or is behind
+    "UPDATE temp.desk SET number = said.number",
+    "SELECT reviewer FROM outcome GROUP BY reviewer",  # when it begins
+    "SELECT coalesce(listing, sha256) AS subject",  # agreement
     "SELECT id, phash FROM image WHERE phash IS NOT NULL",  # near-copies of a photo: all hashes
     "SELECT count(*), ifnull(sum(judgement = 'rejected'), 0)",  # measure
     "SELECT count(*) FROM (SELECT * FROM outcome ORDER BY number DESC LIMIT",
@@ -145,9 +147,11 @@ def test_the_desk_reads_no_table_whole(scan: Path, plans: Plans) -> None:
             queue.keep("Ama", entry.unit)
             queue.similar(photos[0])
             count = len(queue.members(entry, "Ama"))
-            confirmed = Assessment(judgement=Judgement.CONFIRMED)
-            queue.decide("Ama", entry.unit, confirmed, expected=count)
+            queue.decide("Ama", entry.unit, Judgement.CONFIRMED, expected=count)
         assert queue.shift()
+        assert not queue.agreement()
+        queue.of_seller("s")
+        queue.copies_of_others("s")
         entry = queue.undo("Ama")
         assert entry is not None
         queue.skip("Ama", entry.unit)

@@ -125,12 +125,12 @@ def doctor_command(
     The model scores two images that are made in code. The bundle records the scores that it gave
     them at export: the exit code is 4 if they differ here, or the model is missing or was changed.
     """
-    versions = _versions()
-    print_values(versions)
+    found = versions()
+    print_values(found)
     for extra, (words, modules) in options.EXTRAS.items():
         missing = f"not installed ({words}; {pip_line(extra)})"
         print_values({f"extra {extra}": missing if missing_modules(modules) else "installed"})
-    if problems := [f"{name}: {text}" for name, text in versions.items() if " " in text]:
+    if problems := [f"{name}: {text}" for name, text in found.items() if " " in text]:
         raise RecognizerError(f"cannot be imported: {'; '.join(problems)}; install it again")
     # With a broken library none of this can be imported.
     from recognizer.engine import Recognizer
@@ -167,7 +167,7 @@ def doctor_command(
         )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Return the version of each package, or why it cannot be imported."""
     from recognizer import __version__
 

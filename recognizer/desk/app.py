@@ -1,8 +1,10 @@
 """The pages and requests of the review server; it only reads, calls the queue, and renders."""
 
 import asyncio
+import csv
 import hashlib
 import hmac
+import io
 import secrets
 import sqlite3
 from collections import Counter
@@ -22,17 +24,24 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from recognizer._files import csv_cell
 from recognizer.desk.cards import CardMaker
 from recognizer.desk.entries import MAX_GROUP, PAGE_SIZE, Entry, Image, from_key
 from recognizer.desk.outcomes import MAX_CHARACTERS, Judgement
 from recognizer.desk.photos import SIDES, Photos, Unavailable
-from recognizer.desk.queue import SESSION_SECONDS, Assessment, ConflictError, Queue
+from recognizer.desk.queue import SESSION_SECONDS, ConflictError, Queue
 from recognizer.desk.security import Guard, reviewer_name
 from recognizer.desk.texts import ENVIRONMENT, text
-from recognizer.desk.views import OPEN, View
+from recognizer.desk.views import AUDIT, OPEN, View
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
 
+MAX_ROWS = 1_000_000  # of the list as CSV
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
+
+_SAME = ("title", "seller", "price", "level", "product", "score", "reports", "state")
+COLUMNS = {"listing": "name", **dict(zip(_SAME, _SAME, strict=True)), "reviewer": "judge"}
+COLUMNS |= {"scanned": "first", "listed": "listed", "source": "source"}
+"""The columns of the list as CSV, and the fields of an entry that are in them."""
 
 Key = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", max_length=16)]
 Keys = Annotated[tuple[Key, ...], Meta(max_length=MAX_GROUP)]
@@ -86,6 +95,8 @@ def make_app(
             Route("/listing/{key}", pages.desk),
             Route("/listing/{key}/photos", pages.strip),
             Route("/listings", pages.listings),
+            Route("/listings.csv", pages.table),
+            Route("/seller", pages.seller),
             Route("/similar/{key}", pages.similar),
             Route("/shift", pages.shift),
             Route("/act", pages.act, methods=["POST"]),
@@ -139,7 +150,7 @@ class _Pages:
         if name is None or (token and not is_known):
             wrong = "wrong_token" if token and not is_known else "wrong_name"
             return self._render(request, "login.html.j2", 403, error=wrong)
-        request.session.update(name=name, id=secrets.token_hex(8))
+        request.session.update(name=self._queue.known_as(name), id=secrets.token_hex(8))
         return RedirectResponse("/", 303)
 
     async def sign_out(self, request: Request) -> Response:
@@ -170,6 +181,31 @@ class _Pages:
         listed = self._list(request, reviewer)
         return self._render(request, "listings.html.j2", **listed, **self._cards.filters())
 
+    def table(self, request: Request) -> Response:
+        """Return the list as CSV, with its filters and in its order."""
+        self._signed_in(request)
+        (buffer := io.StringIO()).write("\ufeff")  # by which spreadsheets know UTF-8
+        writer = csv.writer(buffer)
+        writer.writerow(COLUMNS)
+        view = View.from_query(request.query_params)
+        for entry in self._queue.page(view, size=MAX_ROWS)[0]:
+            hidden = {"level", "product", "score"} if entry.section == AUDIT else ()
+            writer.writerow(
+                None if field in hidden else csv_cell(getattr(entry, field))
+                for field in COLUMNS.values()
+            )
+        content = buffer.getvalue().encode("utf-8", "backslashreplace")
+        headers = {"content-disposition": 'attachment; filename="listings.csv"'}
+        return Response(content, media_type="text/csv", headers=headers)
+
+    def seller(self, request: Request) -> Response:
+        self._signed_in(request)
+        name = request.query_params.get("name", "")
+        if not (entries := self._queue.of_seller(name)):
+            raise HTTPException(404)
+        others = self._queue.copies_of_others(name)
+        return self._render(request, "seller.html.j2", seller=name, entries=entries, others=others)
+
     def similar(self, request: Request) -> Response:
         self._signed_in(request)
         image = self._image(request)
@@ -178,7 +214,8 @@ class _Pages:
 
     def shift(self, request: Request) -> Response:
         self._signed_in(request)
-        return self._render(request, "shift.html.j2", shift=self._queue.shift())
+        shift, pairs = self._queue.shift(), self._queue.agreement()
+        return self._render(request, "shift.html.j2", shift=shift, pairs=pairs)
 
     async def photo(self, request: Request) -> Response:
         self._signed_in(request, 403)
@@ -272,26 +309,22 @@ class _Pages:
         if data.do == "skip":
             self._queue.skip(reviewer, unit)
             return text("said_skip", title=title)
-        verdict = Assessment(
-            judgement=Judgement(data.do),
-            note=(data.note or "").strip().replace("\r\n", "\n") or None,
-            label=data.label or None,
-            also={*map(from_key, data.also)},
-            without={*map(from_key, data.without)},
-        )
-        ticked = {from_key(key): digits for key, digits in data.also.items()}
-        count = self._queue.decide(
+        judgement = Judgement(data.do)
+        left = self._queue.decide(
             reviewer,
             unit,
-            verdict,
+            judgement,
+            note=(data.note or "").strip().replace("\r\n", "\n") or None,
+            label=data.label or None,
             shown=data.shown,
-            ticked=ticked,
+            also={from_key(key): digits for key, digits in data.also.items()},
+            without={*map(from_key, data.without)},
             expected=data.expected,
         )
-        state = text(verdict.judgement)
-        if count > 1:
-            return text("said_bulk", n=count, state=state)
-        return text("said_one", state=state, title=title)
+        if data.expected > 1:
+            return text("said_bulk", n=data.expected, state=text(judgement))
+        said = text("said_one", state=text(judgement), title=title)
+        return f"{said}. {text('copies_left', n=left)}" if left else said
 
     def _decide_many(self, reviewer: str, data: Act) -> str:
         if data.do == "skip":
@@ -308,7 +341,7 @@ class _Pages:
     def _reviewer(self, request: Request) -> str | None:
         name, session = request.session.get("name"), request.session.get("id")
         if isinstance(name, str) and isinstance(session, str) and not self._queue.is_over(session):
-            return name
+            return self._queue.known_as(name)
         return None
 
     def _signed_in(self, request: Request, otherwise: int = 303) -> str:
@@ -345,17 +378,19 @@ class _Pages:
         listings, total = self._queue.page(view, number)
         pages = max(1, -(-total // PAGE_SIZE))  # there may be fewer than when a link was made
         counts = {"total": total, "number": min(number, pages), "pages": pages}
-        rows = [
-            {
-                "entry": entry,
-                "shown": self._queue.shown(entry),
-                "folded": len(self._queue.members(entry, reviewer)) - 1
-                if entry.state == OPEN and view.is_folded
-                else 0,
-            }
-            for entry in listings
-        ]
+        rows = [self._row(reviewer, view, entry) for entry in listings]
         return {"view": view, "rows": rows, **counts}
+
+    def _row(self, reviewer: str, view: View, entry: Entry) -> dict[str, Any]:
+        is_folded = entry.state == OPEN and view.is_folded
+        obstacle = self._queue.obstacle(reviewer, entry)
+        by = entry.held_by or entry.judge
+        return {
+            "entry": entry,
+            "shown": self._queue.shown(entry),
+            "folded": len(self._queue.members(entry, reviewer)) - 1 if is_folded else 0,
+            "obstacle": obstacle and text(obstacle, state=text(entry.state), name=by),
+        }
 
     def _image(self, request: Request) -> Image:
         if (image := self._queue.image(_number(request))) is None:

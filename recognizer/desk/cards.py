@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 
 from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, heat_threshold
-from recognizer.desk.texts import catalogue
-from recognizer.desk.views import AUDIT, STATES, View
+from recognizer.desk.texts import catalogue, reason_text
+from recognizer.desk.views import AUDIT, SORTS, STATES, View
 from recognizer.errors import counted
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import CandidateKind, Lead
 from recognizer.rows.listings import QUEUE_ORDER, Listing
 from recognizer.rows.row import Row
+from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy
 
 PHOTOS_ON_A_CARD = 40  # the desk has pages of them, the report only the first
@@ -86,6 +87,7 @@ class CardMaker:
             "product_name": product_name,
             "AUDIT": AUDIT,
             "levels": QUEUE_ORDER[:3],
+            "sorts": [*SORTS],
             "states": (*STATES, "all"),
         }
 
@@ -95,6 +97,12 @@ class CardMaker:
 
     def picture(self, image: Image) -> dict[str, Any]:
         """Return the addresses of the pictures of an image."""
+        if image.row.status is Status.FAILED:
+            return {
+                "image": image,
+                "src": "",
+                "missing": reason_text(image.row.reason or Reason.INTERNAL_ERROR),
+            }
         photo = f"/photo/{image.key}"
         return {
             "image": image,
@@ -116,9 +124,9 @@ class CardMaker:
         bundle = next(filter(None, found), None)
         # First the lead by which the listing is ranked: it has evidence behind it.
         leads = sorted(listing.leads, key=lambda one: one.name != entry.product)
-        instead = _instead(listing)
+        instead = [bar for photo in strip["photos"][:1] for bar in photo["instead"]]
         if entry.is_blind:
-            leads, instead = [], []
+            leads = []
         choices, others = _choices(
             [*leads, *instead], bundle.taxonomy if bundle else load_taxonomy()
         )
@@ -126,7 +134,6 @@ class CardMaker:
             "listing": listing,
             "strip": strip,
             "leads": leads,
-            "instead": instead,
             "choices": choices,
             "other_choices": others,
             "guides": _guides(leads, listing, bundle) if bundle else (),
@@ -143,7 +150,9 @@ class CardMaker:
         photos = [self.picture(image) for image in images]
         for photo in photos:
             has_heat = not (entry.is_blind or self.is_report)
-            photo["heat"] = self._heat_of(photo["image"].row) if has_heat else None
+            row = photo["image"].row
+            photo["heat"] = self._heat_of(row) if has_heat else None
+            photo["instead"] = [] if entry.is_blind else _instead(row)
         return {"photos": photos, "total": total, "page": page, "pages": pages}
 
     def _heat_of(self, row: Row) -> Bar | None:
@@ -171,10 +180,10 @@ def _guides(
     return [(known[name], describe_evidence(bundle, name)) for name in names[:MAX_GUIDES]]
 
 
-def _instead(listing: Listing) -> list[Bar]:
-    """Return the highest scores other than those of leads: look-alikes, animals, other products."""
-    named = {lead.name for lead in listing.leads if lead.kind is CandidateKind.LABEL}
-    ranked = sorted((listing.scores or {}).items(), key=lambda pair: -pair[1])
+def _instead(row: Row) -> list[Bar]:
+    """Return the highest scores of a photo but for its leads: look-alikes, animals, products."""
+    ranked = sorted((row.scores or {}).items(), key=lambda pair: -pair[1])
+    named = {*row.lead_labels}
     others = [Bar(*one) for one in ranked if one[0] not in named and one[1] >= _MIN_SCORE]
     return others[:MAX_INSTEAD]
 

@@ -65,10 +65,7 @@ class WrittenDataset(NamedTuple):
 
 
 def write_dataset(
-    scan: ScanFile,
-    folder: Path,
-    read: Callable[[Row], bytes],
-    rejected_as: str | None = None,
+    scan: ScanFile, folder: Path, read: Callable[[Row], bytes], rejected_as: str | None = None
 ) -> WrittenDataset:
     """Write the decided images into a new data folder with a manifest, all for training.
 

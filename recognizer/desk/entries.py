@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from recognizer._files import Closes
-from recognizer.desk.outcomes import Occasion
 from recognizer.desk.views import AUDIT, ENTRIES, IS_FIRST, LEADS, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError
 from recognizer.policy.values import Decision
@@ -27,28 +26,28 @@ MAX_GROUP = 500  # listings that one decision can settle
 MAX_IMAGES = 1000  # of a listing for which a verdict on it is stored; it counts for the listing
 PAGE_SIZE = 50
 MAX_SIMILAR = 24  # photos
+MAX_OF_SELLER = 5000  # listings
 
 _REFRESH_SECONDS = 15.0  # that a scan may be ahead of what was said of its listings
 _REFRESH_SHARE = 0.05  # of the time at most, for looking at all of them, or counting, again
 _QUICK_SECONDS = 0.01  # what takes no longer to count is counted again for each page
 
 _TABLES = """
-CREATE TEMP TABLE state (unit INTEGER PRIMARY KEY, number INTEGER, state TEXT, judge TEXT,
-  judged TEXT);
+CREATE TEMP TABLE desk AS SELECT *, 0.0 AS amount, 0 AS number, '' AS state, '' AS judge FROM entry
+  LIMIT 0;
+CREATE UNIQUE INDEX temp.desk_unit ON desk (unit);
+CREATE INDEX temp.desk_order ON desk (section, state, {order});
+CREATE INDEX temp.desk_copies ON desk (copies, state, {order}) WHERE copies IS NOT NULL;
 CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until REAL, seen INTEGER);
-CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, PRIMARY KEY (unit, reviewer));
-CREATE TEMP TABLE waiting AS SELECT * FROM entry LIMIT 0;
-CREATE UNIQUE INDEX temp.waiting_unit ON waiting (unit);
-CREATE INDEX temp.waiting_order ON waiting (section, {order});
-CREATE INDEX temp.waiting_copies ON waiting (copies, {order}) WHERE copies IS NOT NULL
+CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, PRIMARY KEY (unit, reviewer))
 """
-# Listings of which nothing was said wait, at hand in their order: of the others there may be ever
-# so many.
+# The queue as this desk sees it: its states are those of the file of outcomes in use.
 _SETTLE = (
-    "DELETE FROM temp.state WHERE",
-    "INSERT INTO temp.state SELECT * FROM verdict WHERE",
-    "DELETE FROM temp.waiting WHERE",
-    "INSERT INTO temp.waiting SELECT * FROM entry WHERE unit NOT IN (SELECT unit FROM state) AND",
+    "DELETE FROM temp.desk WHERE unit {which}",
+    "INSERT INTO temp.desk SELECT *, (SELECT iif(price GLOB '*[^0-9.]*', NULL, price + 0.0)"
+    " FROM image WHERE image.id = best), NULL, NULL, NULL FROM entry WHERE unit {which}",
+    "UPDATE temp.desk SET number = said.number, state = judgement, judge = reviewer"
+    " FROM verdict AS said WHERE said.unit = desk.unit AND said.unit {which}",
 )
 AFFECTED = """
 SELECT unit FROM entry WHERE listing = :listing OR (listing IS NULL AND source = :listing)
@@ -60,7 +59,7 @@ UNION SELECT entry.unit FROM entry JOIN image ON image.id = entry.best
 
 # The plus keeps SQLite from walking the whole queue, which is in the order that is wanted.
 _IS_MEMBER = (
-    "copies = :copies AND +section = 'queue' AND (said.unit IS NULL OR entry.unit = :own)"
+    "copies = :copies AND +section = 'queue' AND (state IS NULL OR unit = :own)"
     " AND NOT EXISTS (SELECT 1 FROM temp.hold WHERE hold.unit = entry.unit AND hold.until > :now"
     " AND hold.reviewer IS NOT :reviewer)"
 )
@@ -68,20 +67,26 @@ _IMAGES = "(unit = :unit OR image.id = :best)"  # of an entry; in the audit samp
 _IS_LEAD = "image_decision IN ('priority', 'review')"
 _ENTRY = """
 SELECT entry.unit, printf('%016x', entry.unit), section,
-  (SELECT decision FROM level WHERE level.place = entry.place), reports, score, first, listing,
-  source, title, seller, product, location, best,
-  (SELECT printf('%016x', key) FROM image WHERE image.id = best),
-  (SELECT json_extract(keywords, '$[0].keyword') FROM image WHERE image.id = best), copies,
-  ifnull(state, 'open'),
-  judge, (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit AND hold.until > :now)
+  (SELECT decision FROM level WHERE level.place = entry.place), reports, score, first, listed,
+  listing, source, title, seller, product, location, best,
+  (SELECT iif(status = 'failed', NULL, printf('%016x', key)) FROM image WHERE image.id = best),
+  (SELECT json_extract(keywords, '$[0].keyword') FROM image WHERE image.id = best),
+  amount, (SELECT trim(price || ' ' || ifnull(currency, '')) FROM image WHERE image.id = best),
+  copies, ifnull(state, 'open'), judge,
+  (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit AND hold.until > :now)
 """
+# Clear listings have no entry of the queue.
+_OF_SELLER = """(SELECT ranked.*, ifnull(section, 'clear') AS section, copies, amount, state, judge
+  FROM ranked LEFT JOIN temp.desk ON desk.unit = ranked.unit
+  WHERE ranked.unit IN (SELECT unit FROM image WHERE seller = :seller)) AS entry"""
 
 
 class Entry(NamedTuple):
     """A listing of the queue.
 
-    ``key`` names it, and ``photo`` the image that stands for it, in addresses and pages, also after
-    a restart with another scan; ``best`` is the number of that image in this file.
+    ``key`` names it, and ``photo`` the image that stands for it, if it could be scored, in
+    addresses and pages, also after a restart with another scan; ``best`` is the number of that
+    image in this file.
     """
 
     unit: int
@@ -91,6 +96,7 @@ class Entry(NamedTuple):
     reports: int
     score: float | None
     first: datetime
+    listed: datetime | None
     listing: str | None
     source: str
     title: str | None
@@ -98,8 +104,10 @@ class Entry(NamedTuple):
     product: str | None
     location: str
     best: int
-    photo: str
+    photo: str | None
     keyword: str | None
+    amount: float | None
+    price: str | None
     copies: int | None
     state: str
     judge: str | None
@@ -121,40 +129,26 @@ def from_key(key: str) -> int:
 
 
 class Image(NamedTuple):
-    """An image: its number in this file, the key that names it in any, and its row."""
+    """An image: its number in this file, its row, and the keys that name it and its listing.
+
+    A listing that is not in the queue has none.
+    """
 
     number: int
-    key: str
     row: Row
+    key: str
+    listing: str | None
 
     @property
     def name(self) -> str:
         return PurePath(self.row.source).name or self.row.source
 
 
-class About(NamedTuple):
-    """Subjects of the outcomes of a verdict: images by their digests, the listing, the occasion."""
-
-    images: list[str]
-    listing: str | None
-    occasion: Occasion
-
-
-class Said(NamedTuple):
-    """The outcomes of a listing or, ``elsewhere``, of its lead images in another listing."""
-
-    time: datetime
-    reviewer: str
-    judgement: str
-    label: str | None
-    note: str | None
-    elsewhere: bool
-
-
 class Entries(Closes):
     """The listings of a scan and what was said of them, in its own file or another."""
 
     def __init__(self, scan: Path, outcomes: Path | None = None) -> None:
+        self._spellings: dict[str, list[str]] = {}
         self._cached: dict[tuple[Any, ...], tuple[float, list[tuple[Any, ...]]]] = {}
         self._lock = threading.RLock()
         self._heard = 0  # the number of the last outcome that the states know of
@@ -165,6 +159,10 @@ class Entries(Closes):
                 self.file.execute(statement)
             if outcomes is not None and os.path.realpath(outcomes) != os.path.realpath(scan):
                 self.file.use_outcomes_of(outcomes)
+            for (name,) in self.file.select(
+                "SELECT reviewer FROM outcome GROUP BY reviewer ORDER BY min(number)"
+            ):
+                self._spellings.setdefault(name.casefold(), []).append(name)
             self._places = {path: path.stat() for path in {scan, outcomes or scan}}
             self.refresh()
         except BaseException:
@@ -185,7 +183,7 @@ class Entries(Closes):
             ((heard,),) = self.file.select("SELECT coalesce(max(number), 0) FROM outcome")
             if (version, heard) != (self._version, self._heard):
                 for statement in _SETTLE:
-                    self.file.execute(f"{statement} 1")
+                    self.file.execute(statement.format(which="IS NOT NULL"))
             self._version, self._heard = version, heard
             took = time.monotonic() - begin
             self._refresh_at = begin + took + max(_REFRESH_SECONDS, took / _REFRESH_SHARE)
@@ -230,7 +228,11 @@ class Entries(Closes):
         """Look up what was said of listings."""
         for unit in units:
             for statement in _SETTLE:
-                self.file.execute(f"{statement} unit = ?", (unit,))
+                self.file.execute(statement.format(which="= ?"), (unit,))
+
+    def known_as(self, name: str) -> str:
+        """Return a reviewer's name as it was first written: names are compared without case."""
+        return self._spellings.setdefault(name.casefold(), [name])[0]
 
     # --- what there is ----------------------------------------------------------------------------
 
@@ -252,38 +254,30 @@ class Entries(Closes):
     def image(self, key: int) -> Image | None:
         return next(iter(self._images("image.key = :key", {"key": key})), None)
 
-    def similar(self, image: Image) -> list[tuple[Image, str | None]]:
-        """Return the photos most like one, each with its listing's key; None outside the queue."""
-        if not (numbers := nearest_images(self.file, image.number, MAX_SIMILAR)):
-            return []
-        some = f"image.id IN ({', '.join(map(str, numbers))})"
+    def similar(self, image: Image) -> list[Image]:
+        """Return the photos most like one, the nearest first."""
+        numbers = nearest_images(self.file, image.number, MAX_SIMILAR)
+        some = f"image.id IN ({', '.join(map(str, numbers)) or 'NULL'})"
         found = {one.number: one for one in self._images(some, {})}
-        listings = dict(
-            self.file.select(
-                "SELECT image.id, printf('%016x', entry.unit) FROM image"
-                f" JOIN entry ON entry.unit = image.unit WHERE {some}"
-            )
-        )
-        return [(found[number], listings.get(number)) for number in numbers]
+        return [found[number] for number in numbers]
 
     def _images(
         self, condition: str, values: Mapping[str, Any], order: str = "image.id"
     ) -> list[Image]:
         with self._lock:
-            if not (rows := dict(self.file.numbered_rows(condition, values, order))):
-                return []
-            numbers = ", ".join(map(str, rows))
-            keys = dict(
-                self.file.select(
-                    f"SELECT id, printf('%016x', key) FROM image WHERE id IN ({numbers})"
-                )
+            rows = dict(self.file.numbered_rows(condition, values, order))
+            keys = self.file.select(
+                "SELECT id, printf('%016x', key), (SELECT printf('%016x', unit) FROM entry"
+                " WHERE entry.unit = image.unit) FROM image"
+                f" WHERE id IN ({', '.join(map(str, rows)) or 'NULL'})"
             )
-            return [Image(number, keys[number], row) for number, row in rows.items()]
+            names = {number: both for number, *both in keys}
+            return [Image(number, row, *names[number]) for number, row in rows.items()]
 
     def about(
         self, entry: Entry, also: Collection[int] = (), without: Collection[int] = ()
-    ) -> About:
-        """Return what a verdict on a listing is about.
+    ) -> list[tuple[str | None, str | None]]:
+        """Return what a verdict on a listing is about: digests of images, each with the listing.
 
         Its images that are leads, and those with the keys ``also``, but for those ``without``; if
         words or reports alone have raised it, the listing and no image.
@@ -298,13 +292,13 @@ class Entries(Closes):
         chosen = [
             sha256 for key, sha256, counts in rows if (counts or key in also) and key not in without
         ]
-        found = [*dict.fromkeys(chosen or default)][:MAX_IMAGES]
-        listing = None if entry.listing is None and found else entry.name
-        return About(found, listing, Occasion.AUDIT if entry.section == AUDIT else Occasion.REVIEW)
+        if found := [*dict.fromkeys(chosen or default)][:MAX_IMAGES]:
+            return [(sha256, entry.listing) for sha256 in found]
+        return [(None, entry.name)]
 
     def shown(self, entry: Entry) -> str:
         """Return 16 digits over the images that a verdict on a listing, as it is now, is about."""
-        images = "\n".join(self.about(entry).images)
+        images = "\n".join(sha256 for sha256, _ in self.about(entry) if sha256)
         return hashlib.blake2b(images.encode(), digest_size=8).hexdigest()
 
     def members(self, entry: Entry, reviewer: str | None) -> list[Entry]:
@@ -324,31 +318,39 @@ class Entries(Closes):
         with self._current():
             condition, values = view.condition()
             condition = f"{condition} AND {also}"
-            ((total,),) = self.file.select(
-                f"SELECT count(*) FROM {view.source} WHERE {condition}", values
-            )
-            order = f"said.unit IS NOT NULL, {ENTRY_ORDER}"
-            if view.state not in {OPEN, "all"}:
-                order = "said.number DESC, entry.unit"
+            statement = f"SELECT count(*) FROM {ENTRIES} WHERE {condition}"
+            ((total,),) = self.file.select(statement, values)
             offset = (min(max(1, number), max(1, -(-total // size))) - 1) * size
-            return self._select(
-                condition, values, view.source, limit=size, offset=offset, order=order
-            ), total
+            found = self._select(condition, values, limit=size, offset=offset, order=view.order)
+            return found, total
+
+    def of_seller(self, seller: str) -> list[Entry]:
+        """Return the listings of a seller, clear ones too, in the order of the queue."""
+        with self._current():
+            return self._select("1", {"seller": seller}, limit=MAX_OF_SELLER, source=_OF_SELLER)
+
+    def copies_of_others(self, seller: str) -> list[tuple[Any, ...]]:
+        """Return sellers with near-copies of a seller's leads, and in how many listings each."""
+        return self.file.select(
+            "SELECT seller, count(*) FROM entry WHERE copies IN (SELECT copies FROM entry WHERE"
+            " seller = :seller) AND seller != :seller GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 50",
+            {"seller": seller},
+        )
 
     def _first(
-        self, condition: str, values: Mapping[str, Any], source: str = ENTRIES
+        self, condition: str, values: Mapping[str, Any], order: str = ENTRY_ORDER
     ) -> Entry | None:
-        return next(iter(self._select(condition, values, source, limit=1)), None)
+        return next(iter(self._select(condition, values, limit=1, order=order)), None)
 
     def _select(
         self,
         condition: str,
         values: Mapping[str, Any],
-        source: str = ENTRIES,
         *,
         limit: int,
         offset: int = 0,
         order: str = ENTRY_ORDER,
+        source: str = ENTRIES,
     ) -> list[Entry]:
         with self._lock:
             found = self.file.select(
@@ -362,23 +364,23 @@ class Entries(Closes):
 
     def choices(self, column: str) -> list[tuple[Any, ...]]:
         """Return the values of ``product`` or ``location``, with how many listings of it wait."""
-        source = f"(SELECT entry.*, {column} AS choice FROM entry) AS {ENTRIES}"
+        source, choice = ENTRIES, column
         if column == "product":  # all of its leads, not only the strongest one
-            source = f"(SELECT DISTINCT entry.*, lead.product AS choice FROM entry JOIN ({LEADS})"
-            source = f"{source} AS lead USING (unit)) AS {ENTRIES}"
+            leads = f"SELECT DISTINCT unit AS of, product AS lead FROM ({LEADS})"
+            source, choice = f"{ENTRIES} JOIN ({leads}) ON of = entry.unit", "lead"
         return self._select_cached(
-            f"SELECT choice, sum(said.unit IS NULL AND {IS_FIRST}) FROM {source}"
-            " WHERE section = 'queue' AND choice > '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 60",
+            f"SELECT {choice}, sum(state IS NULL AND {IS_FIRST}) FROM {source}"
+            f" WHERE section = 'queue' AND {choice} > '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 60",
             {},
         )
 
     def open_counts(self, view: View | None = None) -> dict[str, int]:
         """Return how many listings wait, or are in a view, by level and of the audit sample."""
-        source, condition, values = View().source, IS_FIRST, dict[str, Any]()
-        if view is not None and view._replace(section=QUEUE) != View():  # one with filters
-            source, (condition, values) = view.source, view.condition()
-        statement = f"SELECT section, place, count(*) FROM {source} WHERE {condition} GROUP BY 1, 2"
-        found = self._select_cached(statement, values)
+        condition, values = f"state IS NULL AND {IS_FIRST}", dict[str, Any]()
+        if view is not None and view._replace(section=QUEUE, sort="") != View():  # with filters
+            condition, values = view.condition()
+        statement = f"SELECT section, place, count(*) FROM {ENTRIES} WHERE {condition}"
+        found = self._select_cached(f"{statement} GROUP BY 1, 2", values)
         counts = {str(QUEUE_ORDER[place]): n for section, place, n in found if section == QUEUE}
         counts[AUDIT] = sum(n for section, _, n in found if section == AUDIT)
         return counts
@@ -395,14 +397,17 @@ class Entries(Closes):
                     self._cached[key] = begin + took + took / _REFRESH_SHARE, found
             return found
 
-    def said_of(self, entry: Entry) -> list[Said]:
-        """Return what was said of a listing and of the bytes of its leads, the last first."""
-        found = self.file.select(
+    def said_of(self, entry: Entry) -> list[tuple[Any, ...]]:
+        """Return the last outcomes of a listing, its near-copies and the bytes of its leads.
+
+        Each is a time, a reviewer, a judgement, a label, a note, and whether of another listing.
+        """
+        return self.file.select(
             "SELECT DISTINCT time, reviewer, judgement, label, note,"
             " listing IS NOT NULL AND listing != :name FROM standing"
             " WHERE listing = :name OR sha256 IN (SELECT sha256 FROM image"
             f" WHERE {_IMAGES} AND ({_IS_LEAD} OR :section = 'audit'))"
+            " OR listing IN (SELECT listing FROM entry WHERE copies = :copies)"
             " ORDER BY number DESC LIMIT 20",
             {"name": entry.name, **entry._asdict()},
         )
-        return msgspec.convert(found, list[Said], strict=False)

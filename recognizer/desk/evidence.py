@@ -2,23 +2,20 @@
 
 import base64
 import hashlib
-import importlib.metadata
 import logging
 import os
-import platform
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer import __version__
 from recognizer._files import sync_folder
 from recognizer.desk.cards import describe_evidence
 from recognizer.desk.outcomes import Outcome
@@ -27,6 +24,7 @@ from recognizer.desk.texts import ENVIRONMENT
 from recognizer.engine import Recognizer
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
+from recognizer.rows.queue import IMAGE_ORDER
 from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
@@ -40,13 +38,12 @@ PAGE_FILE, ROWS_FILE, OUTCOMES_FILE = "index.html", "rows.jsonl", "outcomes.json
 
 _CLOCK = "the clock of the computer that made this case; nobody else attests to it"
 _PREVIEW_SIDE = 720  # pixels, of the pictures on the page
-_LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "simplejpeg")
 _SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "gif": ".gif", "tiff": ".tif"}
 _DIGITS = re.compile(r"[0-9a-f]{8,64}")
 
 
 def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = ()) -> list[Row]:
-    """Return the rows of the images that are named, in the order of the scan.
+    """Return the rows of the images that are named, in this order; of a listing, leads come first.
 
     ``leads`` are digests (sha256, or their first 8 digits or more) or sources. A name that fits no
     image, or images with different content, is a :class:`UsageError`.
@@ -55,9 +52,9 @@ def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = (
         raise UsageError("name at least one image (--lead) or listing (--listing)")
     found: dict[int, Row] = {}
     for name in leads:
-        images = dict(scan.numbered_rows("source = ?", (as_name(name),)))
-        if _DIGITS.fullmatch(name):
-            images |= dict(scan.numbered_rows("sha256 BETWEEN ? AND ?", (name, f"{name}g")))
+        digits = (name, f"{name}g") if _DIGITS.fullmatch(name) else ("", "")
+        named = (as_name(name), *digits)
+        images = dict(scan.numbered_rows("source = ? OR sha256 BETWEEN ? AND ?", named))
         if not images:
             raise UsageError(f"--lead {name}: no image of the scan has this sha256 or source")
         if len({row.sha256 for row in images.values()}) > 1:
@@ -66,11 +63,11 @@ def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = (
             )
         found |= images
     for name in listings:
-        images = dict(scan.numbered_rows("listing = ? AND status != 'failed'", (as_name(name),)))
-        if not images:
+        of_listing = ("listing = ? AND status != 'failed'", (as_name(name),), IMAGE_ORDER)
+        if not (images := dict(scan.numbered_rows(*of_listing))):
             raise UsageError(f"--listing {name}: no scored image of the scan is in this listing")
         found |= images
-    return [*{(row.sha256, repr(row.item)): row for _, row in sorted(found.items())}.values()]
+    return [*{(row.sha256, repr(row.item)): row for row in found.values()}.values()]
 
 
 def write_case(
@@ -83,12 +80,14 @@ def write_case(
     thumbnail_of: Callable[[Row], Thumbnail | None] = lambda _: None,
     scan: str = "",
     title: str | None = None,
+    made_with: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, dict[str, str]]:
     """Write a case into a new folder, which appears whole or not at all.
 
     All rows must be of the ``recognizer``'s model and of one policy. Bytes that are not those of
-    the row are left out, and the case shows the thumbnail that the scan kept. Returns the
-    case digest, and the sources of the images that are missing, each with the reason.
+    the row are left out, and the case shows the thumbnail that the scan kept. ``made_with`` are the
+    versions of software. Returns the case digest, and the sources of the images that are missing,
+    each with the reason.
     """
     try:
         import bagit  # noqa: PLC0415 - an extra
@@ -121,13 +120,12 @@ def write_case(
         if outcomes := dict.fromkeys(outcome for one in photos for outcome in one["outcomes"]):
             lines = b"".join(outcome.to_json_line() for outcome in outcomes)
             (partial / OUTCOMES_FILE).write_bytes(lines)
-        versions = _versions()
         page = ENVIRONMENT.get_template("case.html.j2").render(
             title=title,
             made=datetime.now(UTC).replace(microsecond=0),
             clock=_CLOCK,
             scan=scan,
-            versions=versions,
+            versions=made_with,
             photos=photos,
             bundle=bundle,
             evidence=describe_evidence,
@@ -140,7 +138,7 @@ def write_case(
             "Bagging-Clock": _CLOCK,
             "Model": f"{model.title} {model.digest}",
             "Policy": f"{rows[0].policy.name} {rows[0].policy.digest}",
-            "Made-With": [f"{name} {version}" for name, version in versions.items()],
+            "Made-With": [f"{name} {version}" for name, version in made_with.items()],
         }
         bagit.make_bag(str(partial), about, checksums=["sha256"])
         tags = partial / TAG_MANIFEST
@@ -204,11 +202,3 @@ def _preview(rgb: NDArray[np.uint8]) -> str:
 
 def _address_of(thumbnail: Thumbnail) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii")
-
-
-def _versions() -> dict[str, str]:
-    versions = {"recognizer": __version__, "python": platform.python_version()}
-    for name in _LIBRARIES:
-        with suppress(importlib.metadata.PackageNotFoundError):  # another build of the same
-            versions[name] = importlib.metadata.version(name)
-    return versions | {"system": platform.platform(), "machine": platform.machine()}

@@ -8,6 +8,7 @@ import itertools
 import json
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -219,6 +220,15 @@ class Outcomes(Closes):
         statement = f"SELECT {_COLUMNS} FROM {table} WHERE {condition} ORDER BY number"
         for record in self.file.stream(statement, values):
             yield Outcome.from_json(dict(zip(_FIELDS, record, strict=True)))
+
+
+@contextmanager
+def open_reviewed(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile, Outcomes]]:
+    """Open a scan, and its outcomes: those in a team's file, or in the scan's."""
+    with ScanFile(scan) as file, Outcomes(outcomes or scan) as found_out:
+        if outcomes is not None:
+            file.use_outcomes_of(outcomes)
+        yield file, found_out
 
 
 def read_outcomes(path: Path, labels: Collection[str] | None = None) -> Iterator[Outcome]:

@@ -10,8 +10,8 @@ from typing import Any
 from recognizer._files import replacing
 from recognizer.desk.cards import PHOTOS_ON_A_CARD, CardMaker
 from recognizer.desk.entries import Entries, Entry, Image
-from recognizer.desk.photos import Photos, Unavailable, read_local
-from recognizer.desk.texts import ENVIRONMENT, reason_text, text
+from recognizer.desk.photos import Photos, Unavailable, read_original
+from recognizer.desk.texts import ENVIRONMENT, text
 from recognizer.desk.views import AUDIT, LEADS, QUEUE, View
 from recognizer.model.bundle import Bundle
 from recognizer.policy.listing import as_text, as_url
@@ -33,7 +33,7 @@ def write_report(
     *,
     outcomes: Path | None = None,
     title: str | None = None,
-    read: Callable[[Row], bytes] = read_local,
+    read: Callable[[Row], bytes] = read_original,
 ) -> None:
     """Write the review queue of a scan, in one step, as a file to read and to hand on.
 
@@ -101,7 +101,7 @@ class _Report(CardMaker):
         row = image.row
         values = {"image": image, "src": "", "original": "", "missing": ""}
         if row.status is Status.FAILED:
-            return values | {"missing": reason_text(row.reason)}
+            return super().picture(image)
         if self._size >= MAX_PICTURES:
             return values | {"missing": text("page_full")}
         original = as_url(row.source) or ""

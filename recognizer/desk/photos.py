@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 
 from recognizer._files import Closes
 from recognizer.errors import RecognizerError, UsageError
 from recognizer.guarded import GuardedRecognizer
 from recognizer.imaging import Limits
-from recognizer.imaging.sources import Refused, read_path
+from recognizer.imaging.sources import Refused
 from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
 from recognizer.policy.decide import thresholds_of
-from recognizer.policy.values import EXAMPLES, Policy
+from recognizer.policy.values import Policy
+from recognizer.rows.item_key import MEMBER
 from recognizer.rows.policies import policy_of
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
+from recognizer.scan import Access, ScanOptions, expand
+from recognizer.scan.items import table_format
+from recognizer.scan.worker import Reader
 from recognizer.status import Reason, Status
 
 SIDES: Mapping[str, int] = {"small": 320, "large": 1280, "heat": 1280}  # longer side, in pixels
@@ -40,9 +44,20 @@ class Unavailable(Exception):  # noqa: N818 - says something of a photo, not of 
         self.key = key
 
 
-def read_local(row: Row) -> bytes:
-    """Return the bytes of an image that is a file on this machine, or raise ``Refused``."""
-    return read_path(row.source, Limits())
+def read_original(row: Row, *, allow_http: bool = False) -> bytes:
+    """Return the bytes of a row's image as they are now; raise a Refused if they cannot be read."""
+    options = ScanOptions(access=Access(allow_http=allow_http))
+    container = row.source.partition(MEMBER)[0]
+    # A folder may be called like a table, and "!".
+    is_in_table = table_format(container) is not None and not os.path.lexists(row.source)
+    source = container if is_in_table else row.source
+    try:
+        for item in expand([source], options):
+            if item.source == row.source:
+                return Reader(options.limits, options.access).read(item)
+    except RecognizerError as error:
+        raise Refused(Reason.SOURCE_REFUSED, str(error)) from error
+    raise Refused(Reason.NOT_FOUND, f"{container} has no such image now")
 
 
 def read_scored(row: Row, read: Callable[[Row], bytes]) -> bytes:
@@ -66,7 +81,7 @@ class Photos(Closes):
     def __init__(
         self,
         file: ScanFile,
-        read: Callable[[Row], bytes] = read_local,
+        read: Callable[[Row], bytes] = read_original,
         bundles: Sequence[Bundle] = (),
     ) -> None:
         self._file = file
@@ -165,19 +180,13 @@ class Photos(Closes):
 def heat_threshold(row: Row, bundle: Bundle, label: str, policy: Policy | None = None) -> float:
     """Return the threshold that the heat-map of a label is drawn against.
 
-    If the label is not a lead, it is that of the row's policy: the given one or one of this
-    package, known by its digest. If it is neither, it is that of the default policy.
+    If the label is not a lead, it is that of the given policy, if that decided on the row, else of
+    the default policy.
     """
     named = {lead.name: lead.threshold for lead in row.leads if lead.kind == "label"}
     if label not in named:
-        policies = (*filter(None, [policy]), *_policies())
-        own = next((one for one in policies if one.digest == row.policy.digest), Policy())
+        own = policy if policy and policy.digest == row.policy.digest else Policy()
         thresholds = thresholds_of(bundle, replace(own, ignore=frozenset()))
         labels = (limit for limit in thresholds if limit.candidate.kind == "label")
         named = {limit.candidate.name: limit.review[0] for limit in labels}
     return named.get(label, DEFAULT_THRESHOLD)
-
-
-@cache
-def _policies() -> list[Policy]:
-    return [Policy.load(name) for name in EXAMPLES]

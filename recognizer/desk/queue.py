@@ -8,13 +8,14 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain, combinations
 from pathlib import Path
 from types import MappingProxyType
 
 from recognizer.desk.entries import AFFECTED, Entries, Entry
-from recognizer.desk.outcomes import Judgement, Occasion, Outcome, Outcomes
+from recognizer.desk.outcomes import DECIDED, Judgement, Occasion, Outcome, Outcomes
 from recognizer.desk.views import AUDIT, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.rows.queue import ENTRY_ORDER
@@ -33,21 +34,11 @@ _NOT_SKIPPED = (
     "NOT EXISTS (SELECT 1 FROM temp.skip WHERE skip.unit = entry.unit"
     " AND skip.reviewer = :reviewer)"
 )
+_OF_OTHERS = "ifnull(judge, '') NOT IN (SELECT value FROM json_each(:spellings))"
 
 
 class ConflictError(Exception):
     """A listing is not, or no longer, handed to the reviewer; or a count has changed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assessment:
-    """A verdict on the leads of a listing and ``also`` others, ``without`` some."""
-
-    judgement: Judgement
-    note: str | None = None
-    label: str | None = None
-    also: Collection[int] = ()
-    without: Collection[int] = ()
 
 
 class Queue(Entries):
@@ -66,7 +57,6 @@ class Queue(Entries):
         on_outcomes: Callable[[Sequence[Outcome]], object] = lambda _: None,
     ) -> None:
         self._on_outcomes = on_outcomes
-        self.lead_reviewers = frozenset(lead_reviewers)
         self._said_at = datetime.min.replace(tzinfo=UTC)
         is_own = outcomes is None or outcomes == scan
         self._outcomes = Outcomes(outcomes or scan, write=True, create=not is_own)
@@ -75,6 +65,7 @@ class Queue(Entries):
         except BaseException:
             self._outcomes.close()
             raise
+        self.lead_reviewers = frozenset(map(self.known_as, lead_reviewers))
 
     def close(self) -> None:
         """Release the files; one that is no longer in its place leaves nothing to another."""
@@ -154,8 +145,18 @@ class Queue(Entries):
         if not self.lead_reviewers or entry.state != Judgement.ESCALATED:
             return False
         own = (reviewer, Judgement.ESCALATED, False)
-        said = ((said.reviewer, said.judgement, said.elsewhere) for said in self.said_of(entry))
+        said = (
+            (self.known_as(who), what, other) for _, who, what, *_, other in self.said_of(entry)
+        )
         return reviewer not in self.lead_reviewers or own in said
+
+    def obstacle(self, reviewer: str, entry: Entry) -> str | None:
+        """Return why a reviewer cannot decide a listing on a list, as a key of a text, or None."""
+        if entry.state in DECIDED:
+            return "is_decided"
+        if self.is_for_others(reviewer, entry):
+            return "for_lead"
+        return None if entry.held_by in {None, reviewer} else "held_by"
 
     def _hold(self, reviewer: str, entry: Entry) -> Entry:
         if entry.held_by not in {None, reviewer} or self.is_for_others(reviewer, entry):
@@ -177,12 +178,13 @@ class Queue(Entries):
 
     def _next(self, reviewer: str, view: View) -> Entry | None:
         condition, values = view.condition()
-        values["reviewer"] = reviewer
         condition = f"{condition} AND {_IS_FREE}"
         if view.state != OPEN:  # a second pair of eyes
-            condition += " AND judge IS NOT :reviewer"
-        first = self._first(f"{condition} AND {_NOT_SKIPPED}", values, view.source)
-        return first or self._first(condition, values, view.source)
+            condition += f" AND {_OF_OTHERS}"
+            values["spellings"] = json.dumps(self._spellings.get(reviewer.casefold(), [reviewer]))
+        values["reviewer"] = reviewer
+        first = self._first(f"{condition} AND {_NOT_SKIPPED}", values, view.order)
+        return first or self._first(condition, values, view.order)
 
     # --- what is said -----------------------------------------------------------------------------
 
@@ -190,16 +192,19 @@ class Queue(Entries):
         self,
         reviewer: str,
         unit: int,
-        verdict: Assessment,
+        judgement: Judgement,
         *,
         shown: str | None = None,
-        ticked: Mapping[int, str] = MappingProxyType({}),
+        also: Mapping[int, str] = MappingProxyType({}),
+        without: Collection[int] = (),
         expected: int = 1,
+        **details: str | None,
     ) -> int:
         """Store what a reviewer says of a listing, and of its copies if more than it are expected.
 
-        ``shown`` is what :meth:`shown` was when the page was made, if there was one; ``ticked`` has
-        the first 16 digits of the sha256 of images that the verdict names, by their keys. It is a
+        ``shown`` is what :meth:`shown` was when the page was made, if there was one; ``also`` has
+        the first 16 digits of the sha256 of images that it is about, too, by their keys. Returns
+        how many near-copies are open still, which the reviewer gets last. It is a
         :class:`ConflictError` if the images are others now, if the copies are not as many, if the
         listing is gone, or if somebody else has it or has decided it since the page was made.
         """
@@ -210,20 +215,25 @@ class Queue(Entries):
                 entry.held_by == reviewer or (entry.held_by is None and entry.state == OPEN)
             ):
                 raise ConflictError
-            members = self.members(entry, reviewer) if expected > 1 else [entry]
+            copies = self.members(entry, reviewer)
+            members = copies if expected > 1 else [entry]
             if len(members) != expected:
                 raise ConflictError
             held = self.file.select("SELECT seen FROM temp.hold WHERE reviewer = ?", (reviewer,))
             ((seen,),) = held or ((self._heard,),)
             is_same = all(
                 image is not None and (image.row.sha256 or "").startswith(digits)
-                for image, digits in ((self.image(key), ticked[key]) for key in ticked)
+                for image, digits in ((self.image(key), also[key]) for key in also)
             )
             if shown not in {None, self.shown(entry)} or not is_same:
                 raise ConflictError  # the reviewer has not seen what it would be said of
-            self._store(reviewer, members, verdict, seen)
+            about = [(one, self.about(one, also.keys(), without)) for one in members]
+            self._store(reviewer, about, judgement, seen, **details)
+            left = [one.unit for one in copies if one.unit != unit] if expected == 1 else []
+            for other in left:
+                self.skip(reviewer, other)
             self.release(reviewer)
-        return len(members)
+        return len(left)
 
     def decide_many(self, reviewer: str, units: Mapping[int, str], judgement: Judgement) -> int:
         """Store the same of listings that a reviewer has picked, and return of how many.
@@ -234,31 +244,36 @@ class Queue(Entries):
         with self._current():
             found = [entry for unit in sorted(units) if (entry := self.entry(unit))]
             found = [entry for entry in found if self.shown(entry) == units[entry.unit]]
-            if free := [e for e in found if e.state == OPEN and e.held_by in {None, reviewer}]:
-                self._store(reviewer, free, Assessment(judgement=judgement), self._heard)
+            if free := [one for one in found if self.obstacle(reviewer, one) is None]:
+                about = [(one, self.about(one)) for one in free]
+                self._store(reviewer, about, judgement, self._heard)
                 self.release(reviewer)
         return len(free)
 
     def _store(
-        self, reviewer: str, members: Sequence[Entry], verdict: Assessment, seen: int
+        self,
+        reviewer: str,
+        subjects: Sequence[tuple[Entry, Sequence[tuple[str | None, str | None]]]],
+        judgement: Judgement,
+        seen: int,
+        **details: str | None,
     ) -> None:
         """Add outcomes; raise a ConflictError if there are others since number ``seen``."""
+        members = [member for member, _ in subjects]
         now = self._now(members)
         outcomes = [
             Outcome(
                 time=now,
                 reviewer=reviewer,
-                judgement=verdict.judgement,
-                occasion=about.occasion,
+                judgement=judgement,
+                occasion=Occasion.AUDIT if member.section == AUDIT else Occasion.REVIEW,
                 sha256=sha256,
-                listing=about.listing,
-                label=verdict.label,
-                note=verdict.note,
+                listing=listing,
                 origin="recognizer review",
+                **details,
             )
-            for member in members
-            for about in [self.about(member, verdict.also, verdict.without)]
-            for sha256 in about.images or (None,)
+            for member, about in subjects
+            for sha256, listing in about
         ]
         names = json.dumps([member.name for member in members])
         images = json.dumps([one.sha256 for one in outcomes if one.listing is None])
@@ -320,6 +335,22 @@ class Queue(Entries):
             )
             return self.take(reviewer, View(), *found[0]) if found else None
 
+    def agreement(self) -> Counter[tuple[str, ...]]:
+        """Return how often two reviewers said what of the same listing or image, each at last."""
+        subjects: dict[str, dict[str, str]] = defaultdict(dict)
+        of_several = (
+            "SELECT coalesce(listing, sha256) FROM standing GROUP BY 1"
+            " HAVING count(DISTINCT reviewer) > 1"
+        )
+        for subject, reviewer, judgement in self._select_cached(
+            "SELECT coalesce(listing, sha256) AS subject, reviewer, judgement FROM standing"
+            f" WHERE subject IN ({of_several}) ORDER BY number",
+            {},
+        ):
+            subjects[subject][self.known_as(reviewer)] = judgement
+        pairs = (combinations(sorted(said.values()), 2) for said in subjects.values())
+        return Counter(chain.from_iterable(pairs))
+
     def shift(self) -> dict[str, Counter[str]]:
         """Return what each has done in this shift, by judgement; the most first."""
         counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -328,7 +359,7 @@ class Queue(Entries):
             " FROM standing WHERE time > ? GROUP BY 1, 2",
             (_shift_begin(),),
         ):
-            counts[name][judgement] = number
+            counts[self.known_as(name)][judgement] += number
         return dict(sorted(counts.items(), key=lambda one: (-one[1].total(), one[0])))
 
 

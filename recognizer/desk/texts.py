@@ -25,9 +25,9 @@ def text(key: str, **values: object) -> str:
     return words.format(**{k: f"{v:,}" if isinstance(v, int) else v for k, v in values.items()})
 
 
-def reason_text(reason: Reason | None) -> str:
+def reason_text(reason: Reason) -> str:
     """Return why an image has no score, or why it is damaged."""
-    return text("no_reason") if reason is None else str(catalogue()["reasons"][reason])
+    return str(catalogue()["reasons"][reason])
 
 
 ENVIRONMENT = Environment(

@@ -131,7 +131,7 @@ def measure_labelled(
 
     steps = [
         measured(threshold)
-        for threshold in _candidates(named)
+        for threshold in sorted({*GRID, *named.values()}, reverse=True)
         if threshold in named.values() or (highest[~positive] > threshold).sum() >= MIN_OVER
     ]
     if none := [name for name in families if name not in shown]:
@@ -217,7 +217,10 @@ def measure_reviewed(
             and ((clear & decided).sum() >= MIN_OVER or clear.sum() <= 0.1 * over.sum())
         )
 
-    over_each = ((one, scores > one) for one in _candidates(bundle.any_product_thresholds))
+    over_each = (
+        (one, scores > one)
+        for one in sorted({*GRID, *bundle.any_product_thresholds.values()}, reverse=True)
+    )
     caveats = [*_unknown(shown, families)]
     if not sample.any():
         caveats.append(
@@ -258,10 +261,6 @@ def _shown(row: Row, outcome: Outcome, taxonomy: Taxonomy) -> str:
 
 
 # --- both -----------------------------------------------------------------------------------------
-
-
-def _candidates(named: Mapping[float, float]) -> list[float]:
-    return sorted({*GRID, *named.values()}, reverse=True)
 
 
 def _unknown(shown: NDArray[np.str_], families: Collection[str]) -> Iterator[str]:

@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from recognizer.desk.evidence import PHOTOS, ROWS_FILE, TAG_MANIFEST
 from recognizer.engine import Recognizer
@@ -25,9 +24,6 @@ _MANIFEST = "manifest-sha256.txt"
 _TAGS = ("bag-info.txt", "bagit.txt", _MANIFEST)
 _DIGITS = re.compile("[0-9a-f]{8,64}")
 _MAX_BYTES = 64 << 20  # of a manifest, and of the rows
-
-_Found: TypeAlias = tuple[str | None, str]  # the sha256 of a file, else what is wrong about it
-_MISSING: _Found = (None, "missing")
 
 
 class Result(StrEnum):
@@ -54,46 +50,32 @@ def verify_case(
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
-    present = dict(_entries(folder))
+    if digest is not None and not _DIGITS.fullmatch(digest := digest.strip().lower()):
+        raise UsageError(f"--digest {digest}: 8 to 64 hexadecimal digits, as `evidence` prints")
+    present = {name: file for name, file in _walk(folder) if file}
     yield from _check_files(folder, present, digest)
     yield from _check_scores(folder, present, load)
 
 
-def _entries(folder: Path, below: str = "") -> Iterator[tuple[str, _Found]]:
-    """Yield each entry that is not a folder of others."""
-    try:
-        with os.scandir(folder / below) as found:
-            entries = [*found]
-    except OSError as error:
-        yield below, (None, f"a folder that cannot be read: {error.strerror}")
-        return
-    if not entries and below:
-        yield below, (None, "an empty folder")
-    for entry in entries:
-        name = f"{below}/{entry.name}" if below else entry.name
-        if entry.is_symlink():
-            yield name, (None, "a link")
-        elif entry.is_dir():
-            yield from _entries(folder, name)
+def _walk(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield each entry with the sha256 of a file, or with what it is, in words with blanks."""
+    for path in folder.rglob("*"):
+        name, what = path.relative_to(folder).as_posix(), ""
+        if path.is_symlink():
+            what = "a link"
+        elif path.is_dir():
+            what = "" if any(path.iterdir()) else "an empty folder"
+        elif not path.is_file():
+            what = "no regular file"
         else:
-            yield name, _digest_of(folder / name)
+            with path.open("rb") as file:
+                what = hashlib.file_digest(file, "sha256").hexdigest()
+        yield name, what
 
 
-def _digest_of(path: Path) -> _Found:
-    if not path.is_file():
-        return None, "not a regular file"
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), ""
-    except OSError as error:
-        return None, f"unreadable: {error.strerror}"
-
-
-def _check_files(
-    folder: Path, present: Mapping[str, _Found], digest: str | None
-) -> Iterator[Check]:
-    regular = [name for name, (sha256, _) in present.items() if sha256]
-    payload = [name for name in regular if name.startswith("data/")]
+def _check_files(folder: Path, present: Mapping[str, str], digest: str | None) -> Iterator[Check]:
+    files = {name: what for name, what in present.items() if " " not in what}
+    payload = [name for name in files if name.startswith("data/")]
     # A manifest may be written in one way only, that of the library bagit.
     for manifest, between, covered in ((_MANIFEST, "  ", payload), (TAG_MANIFEST, " ", [*_TAGS])):
         try:
@@ -104,9 +86,9 @@ def _check_files(
         lines = [line.partition(between) for line in text.split("\n")[:-1]]
         listed = {name: sha256 for sha256, _, name in lines}
         for name in dict.fromkeys([*listed, *covered]):
-            (found, wrong), result = present.get(name, _MISSING), Result.FAILED
+            found, result = files.get(name), Result.FAILED
             if found is None:
-                detail = f"it is {wrong}"
+                detail = f"it is {present.get(name, 'missing')}"
             elif name not in listed:
                 detail = "a file that was added later"
             elif listed[name] != found:
@@ -118,43 +100,29 @@ def _check_files(
         if not is_own or "".join(f"{d}{between}{name}\n" for name, d in listed.items()) != text:
             detail = "it has lines that are not entries, in another order, or twice"
             yield Check(manifest, Result.FAILED, detail)
-    own_files = {*regular} & {*payload, *_TAGS, TAG_MANIFEST}
-    for name in sorted(present.keys() - own_files):
-        yield Check(name, Result.FAILED, f"{present[name][1] or 'a file'} that was added later")
-    own, _ = present.get(TAG_MANIFEST, _MISSING)
-    if own is None:
+    for name in sorted(present.keys() - {*payload, *_TAGS, TAG_MANIFEST}):
+        what = present[name] if " " in present[name] else "a file"
+        yield Check(name, Result.FAILED, f"{what} that was added later")
+    if (own := files.get(TAG_MANIFEST)) is None:
         yield Check("digest", Result.FAILED, f"{TAG_MANIFEST}, of which it is, is missing")
-    elif digest is not None and not own.startswith(_full(digest)):
+    elif digest is not None and not own.startswith(digest):
         yield Check("digest", Result.FAILED, f"it is {own}, not {digest}: something was changed")
     else:
         known = "as expected" if digest else "compare it with the one that was written down"
         yield Check("digest", Result.OK, f"{own}; {known}")
 
 
-def _full(digest: str) -> str:
-    """Return a case digest as it is compared; what has under eight digits fits none."""
-    digest = digest.strip().lower()
-    if not _DIGITS.fullmatch(digest):
-        raise UsageError(
-            f"--digest {digest}: 8 to 64 hexadecimal digits, as `evidence` prints them"
-        )
-    return digest
-
-
-def _read(folder: Path, name: str, present: Mapping[str, _Found]) -> bytes:
-    """Return what is in a file; raise a ValueError if it is none that can be read, or too large."""
-    sha256, wrong = present.get(name, _MISSING)
-    if sha256 is None:
-        raise ValueError(f"it is {wrong}")
-    with (folder / name).open("rb") as file:
-        content = file.read(_MAX_BYTES + 1)
-    if len(content) > _MAX_BYTES:
+def _read(folder: Path, name: str, present: Mapping[str, str]) -> bytes:
+    """Return what is in a file; raise a ValueError if it is none, or too large."""
+    if " " in (what := present.get(name, " missing")):
+        raise ValueError(f"it is {what.strip()}")
+    if (folder / name).stat().st_size > _MAX_BYTES:
         raise ValueError(f"it has more than {_MAX_BYTES >> 20} MiB")
-    return content
+    return (folder / name).read_bytes()
 
 
 def _check_scores(
-    folder: Path, present: Mapping[str, _Found], load: Callable[[ModelReference], Recognizer | None]
+    folder: Path, present: Mapping[str, str], load: Callable[[ModelReference], Recognizer | None]
 ) -> Iterator[Check]:
     try:
         rows = _read_rows(folder, present)
@@ -168,7 +136,9 @@ def _check_scores(
         return
     files = [name for name in present if name.startswith(f"data/{PHOTOS}/")]
     originals = {
-        PurePosixPath(name).name.partition(".")[0]: name for name in files if present[name][0]
+        PurePosixPath(name).name.partition(".")[0]: name
+        for name in files
+        if " " not in present[name]
     }
     if len(files) != len(originals):
         detail = "two files have one name, or one is not a file"
@@ -188,7 +158,7 @@ def _check_scores(
         yield Check("scores", Result.FAILED, "no photo was scored again with the same scores")
 
 
-def _read_rows(folder: Path, present: Mapping[str, _Found]) -> list[Row]:
+def _read_rows(folder: Path, present: Mapping[str, str]) -> list[Row]:
     content = _read(folder, f"data/{ROWS_FILE}", present)
     rows: list[Row] = []
     for number, line in enumerate(content.splitlines(keepends=True), 1):

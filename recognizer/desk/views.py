@@ -1,7 +1,8 @@
-"""A view of the queue: which listings are looked at, as the query of a URL and as SQL."""
+"""A view of the queue: listings and their order, as the query of a URL and as SQL."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,12 +18,12 @@ STATES = (OPEN, *(str(judgement) for judgement in Judgement))  # or what was sai
 
 MAX_WORDS = 8  # that are searched
 
-ENTRIES = "entry LEFT JOIN temp.state AS said ON said.unit = entry.unit"
+ENTRIES = "temp.desk AS entry"
 """All entries of the queue in SQL, with what was said of them."""
 
 IS_FIRST = (
-    "(copies IS NULL OR said.unit IS NOT NULL OR entry.unit = (SELECT unit FROM waiting AS copy"
-    f" WHERE copy.copies = entry.copies ORDER BY {ENTRY_ORDER} LIMIT 1))"
+    "(copies IS NULL OR state IS NOT NULL OR unit = (SELECT unit FROM temp.desk AS copy WHERE"
+    f" copy.copies = entry.copies AND copy.state IS NULL ORDER BY {ENTRY_ORDER} LIMIT 1))"
 )
 """Whether an entry is the first of its near-copies that are open, or is not open itself, in SQL."""
 LEADS = (
@@ -30,6 +31,22 @@ LEADS = (
     " FROM image, json_each(image.leads) AS lead WHERE image.place < 2"
 )
 """The listings of all leads of images, with the products of these leads, in SQL."""
+SORTS = {
+    "score": "product IS NULL, score DESC",
+    "dear": "amount IS NULL, amount DESC",
+    "cheap": "amount IS NULL, amount",
+    "new": "ifnull(listed, first) DESC",
+    "old": "ifnull(listed, first)",
+    "seller": "seller IS NULL, seller COLLATE NOCASE",
+}
+"""Orders other than that of the queue, in SQL, by their names in the query of a URL."""
+
+_BOUNDS = {
+    "min_score": "product IS NOT NULL AND score >= :min_score",
+    "min_price": "amount >= :min_price",
+    "max_price": "amount <= :max_price",
+}
+_NUMBER = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
 _HAS_WORD = (
     "EXISTS (SELECT 1 FROM image, json_each(ifnull(item, '[]')) AS value"
     " WHERE image.unit = entry.unit AND value.value LIKE {word} ESCAPE '\\'"
@@ -39,9 +56,10 @@ _HAS_WORD = (
 
 
 class View(NamedTuple):
-    """Which listings are looked at; empty texts mean any.
+    """Which listings are looked at, in the order ``sort``; empty texts mean any.
 
-    ``reported`` means what users have reported; each of the words ``q`` is in some column.
+    ``reported`` means what users have reported; each of the words ``q`` is in some column. Scores
+    are those of leads; prices are compared as numbers, whatever their currency.
     """
 
     section: str = QUEUE
@@ -52,6 +70,10 @@ class View(NamedTuple):
     location: str = ""
     reported: str = ""
     q: str = ""
+    min_score: str = ""
+    min_price: str = ""
+    max_price: str = ""
+    sort: str = ""
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> View:
@@ -61,9 +83,13 @@ class View(NamedTuple):
             "section": (QUEUE, AUDIT),
             "state": (*STATES, "all"),
             "level": (*Decision,),
+            "sort": (*SORTS,),
         }
         for name, values in allowed.items():
             if given[name] not in values:
+                del given[name]
+        for name in _BOUNDS:
+            if not _NUMBER.fullmatch(given[name].replace(",", ".")):
                 del given[name]
         return cls(**{name: value for name, value in given.items() if value})
 
@@ -74,14 +100,17 @@ class View(NamedTuple):
         }
 
     @property
-    def source(self) -> str:
-        """The entries among which those of the view are, in SQL."""
-        return f"temp.waiting AS {ENTRIES}" if self.state == OPEN else ENTRIES
-
-    @property
     def is_folded(self) -> bool:
         """Whether of near-copies that are open only the first is in it: not if one is asked for."""
         return not (self.seller or self.q)
+
+    @property
+    def order(self) -> str:
+        """The order of its listings in SQL; decided ones come as they were decided."""
+        if self.sort:
+            return f"{SORTS[self.sort]}, {ENTRY_ORDER}"
+        orders = {OPEN: ENTRY_ORDER, "all": f"state IS NOT NULL, {ENTRY_ORDER}"}
+        return orders.get(self.state, "number DESC, unit")
 
     def condition(self, *, also_copies: bool = False) -> tuple[str, dict[str, Any]]:
         """Return an SQL condition on listings, and its values; ``also_copies``: folded ones too."""
@@ -93,15 +122,20 @@ class View(NamedTuple):
                 parts.append(is_lead if name == "product" else f"{name} = :{name}")
                 values[name] = value
         if self.state == OPEN:
-            parts.append("said.unit IS NULL")
+            parts.append("state IS NULL")
         elif self.state != "all":
             parts.append("state = :state")
             values["state"] = self.state
         if self.is_folded and not also_copies:
             parts.append(IS_FIRST)
-        if self.level and self.section == QUEUE:
-            parts.append("place = :place")
-            values["place"] = QUEUE_ORDER.index(Decision(self.level))
+        if self.section == QUEUE:
+            for name, bound in _BOUNDS.items():
+                if value := getattr(self, name):
+                    parts.append(bound)
+                    values[name] = float(value.replace(",", "."))
+            if self.level:
+                parts.append("place = :place")
+                values["place"] = QUEUE_ORDER.index(Decision(self.level))
         if self.reported:
             parts.append("reports > 0")
         for place, word in enumerate(self.q.split()[:MAX_WORDS]):

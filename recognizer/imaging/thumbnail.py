@@ -1,4 +1,4 @@
-"""Pictures for people: thumbnails, and heat-maps drawn over their images."""
+"""Pictures for people: thumbnails, and images with their heat-maps."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,9 @@ THUMBNAIL_SIDE = 256
 """The longer side of a lead's thumbnail at most, in pixels; the review page draws it 240 wide."""
 
 _JPEG_QUALITY = 80
-_STRENGTH = 0.6  # how far the hottest place hides the image
+_SOFTNESS = 1 / 80  # of the longer side: a heat-map's cells are a tenth of it, and leave no steps
+_OUTSIDE = 0.55  # share of its brightness that is left outside the line
+_LINE, _EDGE = (255, 214, 0), (0, 0, 0)  # seen on ivory and on black cloth
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +41,20 @@ def shrink(rgb: NDArray[np.uint8], side: int, frame: int) -> Thumbnail:
 def draw_heatmap(
     rgb: NDArray[np.uint8], heatmap: NDArray[np.float32], threshold: float = 0.5
 ) -> NDArray[np.uint8]:
-    """Return an image in shades of grey under its heat-map, uint8, (height, width, 3), RGB.
+    """Return an image with a line around what the score of a label comes from.
 
-    Colours say how a place compares with the threshold of the label: below half of it there are
-    none, at the threshold they are those of the middle of the scale, and at 1 the brightest. The
-    heat-map is float32, (h, w), 0 to 1, over the complete image.
+    The line is at half of the maximum of the heat-map, but never under the threshold of the label:
+    where nothing reaches that, there is none. What is outside is darker. The heat-map is float32,
+    (h, w), 0 to 1, over the complete image, which is uint8, (height, width, 3), RGB.
     """
     height, width = rgb.shape[:2]
-    heat = np.clip(cv2.resize(heatmap, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
-    threshold = min(max(threshold, 1e-3), 1 - 1e-3)
-    scale = np.interp(heat, [0, threshold, 1], [0, 0.5, 1])
-    colors = cv2.applyColorMap((255 * scale).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., None]
-    shown = np.clip(2 * heat / threshold - 1, 0, 1)
-    cover = _STRENGTH * shown[..., None]
-    mixed = (1 - cover) * (0.6 * gray) + cover * colors
-    return np.asarray(np.clip(mixed, 0, 255), np.uint8)
+    side = max(height, width)
+    heat = cv2.resize(heatmap, (width, height), interpolation=cv2.INTER_CUBIC)
+    heat = cv2.GaussianBlur(heat, (0, 0), side * _SOFTNESS)
+    inside = (heat >= max(threshold, float(heat.max()) / 2)).astype(np.uint8)
+    shown = np.where(inside[..., None], rgb, (_OUTSIDE * rgb).astype(np.uint8))
+    lines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    thick = max(2, side // 250)
+    cv2.drawContours(shown, lines, -1, _EDGE, thick + 2)
+    cv2.drawContours(shown, lines, -1, _LINE, thick)
+    return np.asarray(shown, np.uint8)

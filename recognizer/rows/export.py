@@ -35,21 +35,15 @@ def write_listings(
     """
     listings = read_listings(file)
     if policy is not None:
-        require_decided_by(policy, file)
+        others = "digest != ? AND id IN (SELECT policy FROM image)"
+        statement = f"SELECT name, digest FROM policy WHERE {others}"
+        for name, digest in file.select(statement, (policy.digest,)):
+            raise UsageError(
+                f"{file.path} was decided by the policy {name!r} ({digest[:12]}), not by "
+                f"{policy.name!r} ({policy.digest[:12]}): decide again with recognizer decide"
+            )
         listings = (replace(one, action=policy.actions.get(one.decision)) for one in listings)
     return write_records(output, _LISTINGS, listings, raw)
-
-
-def require_decided_by(policy: Policy, file: ScanFile) -> None:
-    """Raise a UsageError if another policy has decided on rows of a scan."""
-    for name, digest in file.select(
-        "SELECT name, digest FROM policy WHERE digest != ? AND id IN (SELECT policy FROM image)",
-        (policy.digest,),
-    ):
-        raise UsageError(
-            f"{file.path} was decided by the policy {name!r} ({digest[:12]}), not by "
-            f"{policy.name!r} ({policy.digest[:12]}): decide again with recognizer decide --policy"
-        )
 
 
 # --- what is exported -----------------------------------------------------------------------------

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from recognizer.rows.item_key import hash_of
 
 ORDERS = {
-    "image": "reason IS 'no_image', place, score DESC, source",
+    "image": "reason IS 'no_image', place, ifnull(unproven, 2), score DESC, source",
     "queue": "place, unproven, reports DESC, score DESC, first",
 }
-"""The order of a listing's images and that of the queue, but for the image: for ``schema.sql``."""
+"""The orders of images (leads first) and of the queue, but for the image: for ``schema.sql``."""
 
 IMAGE_ORDER = f"{ORDERS['image']}, image.id"
 ENTRY_ORDER = f"{ORDERS['queue']}, best"

@@ -37,6 +37,7 @@ ALTER TABLE image ADD COLUMN seen TEXT;
 ALTER TABLE image ADD COLUMN gone TEXT;
 CREATE INDEX image_listing ON image (listing);
 CREATE INDEX image_source ON image (source);
+CREATE INDEX image_seller ON image (seller) WHERE seller IS NOT NULL;
 CREATE INDEX image_lead ON image (place, score DESC) WHERE place < 2;
 CREATE INDEX outcome_time ON outcome (time)
 """

@@ -71,6 +71,7 @@ CREATE INDEX image_unit ON image (unit, place);
 CREATE INDEX image_sha256 ON image (sha256);
 CREATE INDEX image_listing ON image (listing);
 CREATE INDEX image_source ON image (source);
+CREATE INDEX image_seller ON image (seller) WHERE seller IS NOT NULL;
 CREATE INDEX image_lead ON image (place, score DESC) WHERE place < 2;
 
 CREATE TABLE thumbnail (

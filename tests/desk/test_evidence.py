@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from recognizer.cli import ExitCode
 from recognizer.desk.evidence import TAG_MANIFEST, find_leads, write_case
-from recognizer.desk.photos import read_local
+from recognizer.desk.photos import read_original
 from recognizer.desk.verify import Result, verify_case
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
@@ -340,7 +340,7 @@ def test_a_case_is_whole_or_not_there(
         (rows[:1], tmp_path / "none" / "a", "name a new folder"),
     ):
         with pytest.raises(UsageError, match=message):
-            write_case(some, output, recognizer=recognizer, read=read_local)
+            write_case(some, output, recognizer=recognizer, read=read_original)
     assert not os.listdir(tmp_path)
     with pytest.raises(UsageError, match="is not a folder"):
         [*verify_case(folder / "none", lambda _: recognizer)]
@@ -351,7 +351,7 @@ def test_leads_are_found_by_digest_source_and_listing(scan: Path, rows: list[Row
     first, second, third = rows
     with ScanFile(scan) as file:
         assert find_leads(file, [(first.sha256 or "")[:8]]) == [first]
-        assert find_leads(file, [third.source, first.sha256 or ""]) == [first, third]
+        assert find_leads(file, [third.source, first.sha256 or ""]) == [third, first]
         assert find_leads(file, [], ["L7"]) == [first, second]
         for leads, listings, message in (
             ([], [], "at least one"),

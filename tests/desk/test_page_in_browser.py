@@ -95,6 +95,8 @@ def test_the_list_has_pages_and_filters_and_a_grid(page: Any) -> None:
     wait_for(page, names, EVIL)
     go(page, "#/?product=rhino_horn")  # not the strongest lead of the listing
     wait_for(page, names, "Carving 1")
+    go(page, "#/?min_score=0.6&sort=old")  # without near-copies
+    wait_for(page, names, EVIL, "Carving 2", "Carving 1")
     go(page, "#/?q=many")
     assert wait_for_rows(page, 50)[0] == "many0.jpg"
     page.keyboard.press("v")

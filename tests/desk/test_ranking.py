@@ -75,7 +75,7 @@ def test_listings_have_the_same_order_everywhere(tmp_path: Path, bundle: Bundle)
     page = (tmp_path / "report.html").read_text()
     for one in (r'<li data-key="(\w+)"', r'<template data-card="(\w+)"'):
         assert re.findall(one, page) == [entry.key for entry in found]
-    two = page.split(f'<template data-card="{found[4].key}"')[1].split("</template>")[0]
+    two = page.split(f'<template data-card="{found[4].key}"')[1].split("</article>")[0]
     bars = re.findall(r'<li class="lead"><span>([^<]*)', two)
     assert bars == ["Worked ivory", "Raw ivory"]  # the one with evidence first
 

@@ -266,10 +266,6 @@ def said_of(bundle: Bundle, images: Iterable[Image]) -> tuple[list[Row], dict[st
     return rows, outcomes
 
 
-def reviewed(bundle: Bundle, images: Iterable[Image]) -> Choice:
-    return measure_reviewed(bundle, *said_of(bundle, images))
-
-
 GOOD: list[Image] = [(0.8 + i / 1000, C, None) for i in range(20)]
 BAD: list[Image] = [(0.6 + i / 1000, R, None) for i in range(20)]
 AUDITED: list[Image] = [(0.3 + i / 1000, C, 0.5) for i in range(40)]
@@ -278,7 +274,7 @@ CLEARED: list[Image] = [(0.01, R, 0.1)] * 50
 
 
 def precise(bundle: Bundle, images: Iterable[Image], precision: float = 0.8) -> Choice:
-    return choose(reviewed(bundle, images), precision=precision)
+    return choose(measure_reviewed(bundle, *said_of(bundle, images)), precision=precision)
 
 
 def test_a_threshold_is_raised_over_what_was_rejected(bundle: Bundle) -> None:
@@ -333,19 +329,6 @@ def test_nothing_is_chosen_that_the_outcomes_do_not_show(
     assert "review more" in choice.notes[0]
     kept = Policy(name="mine", ignore=frozenset({"coral"}))
     assert policy_of(choice, bundle, kept, "next") == replace(kept, name="next")
-
-
-def test_the_rules_of_a_product_are_kept(bundle: Bundle, tmp_path: Path) -> None:
-    own, output = tmp_path / "own.toml", tmp_path / "next.toml"
-    own.write_text("[rules.label.coral]\nreview_probability = 0.3\n")
-    rows, outcomes = said_of(bundle, [*GOOD, *BAD])
-    scan = write_scan(tmp_path / "scan.sqlite", rows, bundle)
-    store(scan, outcomes.values())
-    options = ("--policy", own, "--precision", 0.8, "--output", output)
-    done = succeed("thresholds", "--scan", scan, *options)
-    assert "The rules of 'own' for coral are kept" in done.stdout
-    assert Policy.load(output).rules == Policy.load(own).rules
-    assert Policy.load(output).default != Policy.load(own).default
 
 
 def test_rows_of_another_model_are_no_ground(bundle: Bundle) -> None:
@@ -414,16 +397,21 @@ def test_a_manifest_says_what_photos_show(
 
 
 @pytest.mark.parametrize("precision", [0.8, 0.99])
-def test_outcomes_give_a_policy_if_they_say_enough(
+def test_outcomes_give_a_policy_with_the_rules_of_its_base(
     bundle: Bundle, tmp_path: Path, precision: float
 ) -> None:
+    """If they say enough of its default."""
+    own, output = tmp_path / "own.toml", tmp_path / "next.toml"
+    own.write_text("[rules.label.coral]\nreview_probability = 0.3\n")
     rows, outcomes = said_of(bundle, [*GOOD, *BAD])
-    scan, policy = write_scan(tmp_path / "scan.sqlite", rows, bundle), tmp_path / "next.toml"
+    scan = write_scan(tmp_path / "scan.sqlite", rows, bundle)
     store(scan, outcomes.values())
-    result = succeed("thresholds", "-s", scan, "--precision", precision, "-o", policy, "--json")
-    choice = json.loads(result.stdout)
+    options = ("-s", scan, "--precision", precision, "-o", output, "--policy", own)
+    choice = json.loads(succeed("thresholds", *options, "--json").stdout)
     assert choice["origin"] == "40 images, 40 of them decided"
-    chosen = Policy.load(policy)
+    assert any("The rules of 'own' for coral are kept" in note for note in choice["notes"])
+    chosen = Policy.load(output)
+    assert chosen.rules == Policy.load(own).rules
     if precision == 0.8:
         assert chosen.default.review == Probability(choice["steps"][choice["chosen"]]["threshold"])
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,8 +39,10 @@ def evidence_command(
     The exit code is 3 if an original could not be read. The case digest that is printed stands
     for every byte of the folder: note it elsewhere. Needs the extra `desk`.
     """
-    from recognizer.desk.cli.inputs import open_reviewed, read_original
+    from recognizer.cli.model import versions
     from recognizer.desk.evidence import find_leads, write_case
+    from recognizer.desk.outcomes import open_reviewed
+    from recognizer.desk.photos import read_original
     from recognizer.engine import Recognizer
     from recognizer.errors import counted
     from recognizer.model.bundle import bundle_behind
@@ -56,6 +59,7 @@ def evidence_command(
             thumbnail_of=file.thumbnail_of,
             scan=scan.name,
             title=title,
+            made_with=versions() | {"system": platform.platform(), "machine": platform.machine()},
         )
     written = {row.sha256 for row in rows if row.source not in missing}
     typer.echo(f"Wrote {output}: {counted(len(written), 'image')}\nCase digest: {digest}")

@@ -93,8 +93,9 @@ def dataset(
 
     The exit code is 3 if an image could not be read.
     """
-    from recognizer.desk.cli.inputs import open_reviewed, read_original
     from recognizer.desk.decided import write_dataset
+    from recognizer.desk.outcomes import open_reviewed
+    from recognizer.desk.photos import read_original
     from recognizer.errors import counted
     from recognizer.taxonomy import load_taxonomy, unknown_name
 
@@ -126,8 +127,8 @@ def measure_command(
 
     Intervals are 95 % intervals. Misses need an audit sample (`recognizer scan --audit-rate`).
     """
-    from recognizer.desk.cli.inputs import open_reviewed
     from recognizer.desk.measure import measure_outcomes
+    from recognizer.desk.outcomes import open_reviewed
 
     with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
         rows = ((file.name_of(row), row) for row in file.rows())

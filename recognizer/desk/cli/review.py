@@ -23,8 +23,6 @@ from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from recognizer.desk.outcomes import Outcome
-    from recognizer.policy.values import Policy
-    from recognizer.rows import ScanFile
 
 DEFAULT_PORT = 8420
 GRACE_SECONDS = 5  # for answers that are under way when the server is stopped
@@ -33,7 +31,6 @@ GRACE_SECONDS = 5  # for answers that are under way when the server is stopped
 def review_command(
     scan: options.ScanArgument,
     outcomes: options.OutcomesOption = None,
-    policy: options.ScanPolicyOption = None,
     host: Annotated[
         str, Option(help="Address to listen on; others than this machine's own need a token.")
     ] = "127.0.0.1",
@@ -67,15 +64,13 @@ def review_command(
     What reviewers say is stored at once. The server can be stopped and started at any time, and new
     rows of a scan appear by themselves. The actions of its policy are shown with the listings.
     """
-    from recognizer.desk.cli.inputs import read_original
     from recognizer.model.bundle import bundles_behind
-    from recognizer.policy.values import Policy
 
     require_extra("desk", "starlette", "uvicorn", "itsdangerous")
     import uvicorn
 
     from recognizer.desk.app import make_app
-    from recognizer.desk.photos import Photos
+    from recognizer.desk.photos import Photos, read_original
     from recognizer.desk.queue import Queue
     from recognizer.desk.security import MIN_TOKEN, is_loopback, reviewer_name
 
@@ -97,7 +92,6 @@ def review_command(
     if makes_token := not is_local and token is None:
         token = secrets.token_urlsafe(24)
     bundles = bundles_behind(bundle)
-    rules = None if policy is None else Policy.load(policy, bundles[0].taxonomy)
     with (
         Queue(
             scan,
@@ -108,8 +102,6 @@ def review_command(
         Photos(queue.file, partial(read_original, allow_http=allow_http), bundles) as photos,
         _listening(host, port) as listening,
     ):
-        if rules is not None:
-            _use_policy(queue.file, rules)
         port = listening.getsockname()[1]
 
         def stop() -> None:
@@ -146,16 +138,6 @@ def review_command(
         queue.check()
 
 
-def _use_policy(file: ScanFile, policy: Policy) -> None:
-    """Show the actions of a policy from now on, which must be the one of the rows."""
-    from recognizer.rows.export import require_decided_by
-    from recognizer.rows.policies import use_policy
-
-    require_decided_by(policy, file)
-    if file.is_writable:
-        use_policy(file, policy)
-
-
 def _print(outcomes: Sequence[Outcome]) -> None:
     with suppress(OSError):  # who reads them has gone; the desk has not
         for outcome in outcomes:
@@ -184,7 +166,6 @@ def report_command(
     The page works offline. Verdicts are given in recognizer review. The page holds thumbnails of
     the images: keep it as confidential as they are.
     """
-    from recognizer.desk.cli.inputs import read_original
     from recognizer.desk.page import write_report
     from recognizer.model.bundle import bundles_behind
 
@@ -196,6 +177,5 @@ def report_command(
             bundles_behind(bundle),
             outcomes=outcomes,
             title=title,
-            read=partial(read_original, allow_http=False),
         )
     typer.echo(f"Wrote {output}")

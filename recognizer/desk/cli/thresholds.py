@@ -64,7 +64,7 @@ def thresholds_command(
     leads enough show a product (--precision). The other rules are those of --policy. Intervals are
     95 % intervals.
     """
-    from recognizer.desk.cli.inputs import open_reviewed
+    from recognizer.desk.outcomes import open_reviewed
     from recognizer.desk.thresholds import choose, measure_labelled, measure_reviewed, policy_of
     from recognizer.model.bundle import bundle_behind
     from recognizer.policy.toml import policy_toml

@@ -12,6 +12,7 @@ const isReport = "report" in document.body.dataset;
 const QUIET_MS = 350; // after a new listing, so that a double press does not decide it unseen
 const PAGE_SIZE = 50;
 const KEYS = { c: "confirmed", r: "rejected", u: "unsure", e: "escalated", s: "skip", z: "undo" };
+const ADJUST = { "+": ["zoom", 1], "=": ["zoom", 1], "-": ["zoom", -1], ".": ["light", 1], ",": ["light", -1] };
 let busy = false;
 let shownAt = 0;
 let active = 0;
@@ -133,12 +134,29 @@ function decideGroup(dialog) {
     ...said(),
   });
 }
+/** Change how a photo is shown, or with ``by`` 0 show it as it is. */
+const look = { zoom: 1, light: 1 };
+function adjust(name, by) {
+  const [low, high, step] = name === "zoom" ? [1, 8, 1.25] : [0.4, 4, 1.2];
+  look[name] = by ? Math.min(high, Math.max(low, look[name] * step ** by)) : 1;
+  root.style.setProperty(`--${name}`, look[name]);
+}
+/** What the photo that is shown may show instead. */
+function showInstead() {
+  const panel = $("#instead");
+  const bars = figure() && $("[data-instead]", figure());
+  if (!panel) return;
+  panel.hidden = !bars;
+  $("div", panel).replaceChildren(bars ? bars.content.cloneNode(true) : "");
+}
 function showPhoto(key) {
   setHeat(false);
+  adjust("zoom", 0);
   for (const one of all(".stage figure")) one.hidden = one.dataset.photo !== key;
   for (const button of all("[data-show]"))
     button.setAttribute("aria-current", button.dataset.show === key);
   $(`[data-show="${key}"]`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  showInstead();
 }
 function step(by) {
   const photos = all(".stage figure");
@@ -199,8 +217,10 @@ function prepareImages(within) {
     image.addEventListener("load", () => owner?.classList.remove("waiting"));
     image.addEventListener("error", () => {
       owner?.classList.remove("waiting");
-      if (owner && !isReport) explainMissing(image);
-      else image.classList.add("gone");
+      if (owner && !isReport) return explainMissing(image);
+      const tile = Object.assign(document.createElement("span"), { className: "none" });
+      tile.textContent = texts.no_picture;
+      image.replaceWith(tile);
     });
     if (image.src && image.complete && !image.naturalWidth && image.loading !== "lazy")
       image.dispatchEvent(new Event("error"));
@@ -216,9 +236,11 @@ function prepareStage() {
       image.src = $(`figure[data-photo="${key}"] img`)?.src ?? "";
     }
   setToggle("boxes", isOn("boxes"));
+  showInstead();
 }
 function prepare() {
   shownAt = performance.now();
+  for (const name in look) adjust(name, 0);
   ticks = new Map();
   prepareStage();
   setToggle("grid", isOn("grid"));
@@ -281,6 +303,7 @@ document.addEventListener("click", (event) => {
   else if (data.view === "boxes") setToggle("boxes", !isOn("boxes"));
   else if (data.view === "heat") setHeat(target.getAttribute("aria-pressed") !== "true");
   else if (data.view === "zoom") zoom();
+  else if (data.adjust) adjust(data.adjust, Number(data.by));
   else if (data.show) showPhoto(data.show);
   else if (data.page) turnPage(data.page);
   else if (data.open === "who") askName(null);
@@ -320,7 +343,10 @@ $("#who form")?.addEventListener("submit", async (event) => {
 function pressOnCard(key, event) {
   if (KEYS[key]) {
     if (performance.now() - shownAt >= QUIET_MS) decide(KEYS[key]);
-  } else if (key === "h") $("[data-view=heat]")?.click();
+  } else if (key in ADJUST) adjust(...ADJUST[key]);
+  else if (key === "0") for (const name in look) adjust(name, 0);
+  else if (key === "a") $("[data-bulk]")?.click();
+  else if (key === "h") $("[data-view=heat]")?.click();
   else if (key === "b") $("[data-view=boxes]")?.click();
   else if (key === "o") zoom();
   else if (key === "ArrowLeft") step(-1);
@@ -358,8 +384,10 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   const typing = event.target.matches("textarea, select, input:not([type=radio], [type=checkbox])");
   if (event.key === "Escape" && typing) event.target.blur();
-  if (typing || event.repeat || $("dialog[open]:not(#zoom)")) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const bulk = $("[data-bulk-dialog][open]");
+  if (bulk && KEYS[key]) $(`[value=${KEYS[key]}]`, bulk)?.click();
+  if (typing || event.repeat || $("dialog[open]:not(#zoom)")) return;
   if ($("#zoom")?.open && key !== "o") return;
   if (KEYS[key]) event.preventDefault(); // else the letter lands in the dialog that asks for a name
   if (key === "l" || key === "g") $(`[data-toggle=${key === "l" ? "blur" : "grey"}]`)?.click();
@@ -374,11 +402,21 @@ document.addEventListener("keydown", (event) => {
   else if ($(".rows") && isShown($(".rows"))) pressOnList(key, event);
   else if (key === "z") decide("undo");
 });
-document.addEventListener("pointermove", () => (active = performance.now()), { passive: true });
+document.addEventListener("pointermove", (event) => {
+  active = performance.now();
+  const shot = event.target.closest?.(".shot");
+  if (!shot) return; // a larger photo shows the part that the pointer is on
+  const box = shot.getBoundingClientRect();
+  const share = (at, from, size) => `${Math.min(100, Math.max(0, (100 * (at - from)) / size))}%`;
+  root.style.setProperty("--x", share(event.clientX, box.left, box.width));
+  root.style.setProperty("--y", share(event.clientY, box.top, box.height));
+}, { passive: true });
 
 // --- the report: the pages of the desk to read, without a server ---------------------------------
 const entries = isReport ? all("#listings [data-key]") : [];
 let listed = new URLSearchParams(); // the query of the list that was shown last
+const SORTS = { score: ["score", -1], dear: ["price", -1], cheap: ["price", 1] };
+Object.assign(SORTS, { new: ["date", -1], old: ["date", 1], seller: ["seller", 1] });
 
 const route = () => {
   const [path, query] = (location.hash.slice(1) || "/").split("?");
@@ -390,16 +428,29 @@ function matching(query) {
   const section = query.get("section") || "queue";
   const product = query.get("product");
   const is = (name, value) => !query.get(name) || query.get(name) === value;
-  return entries.filter(({ dataset }) => {
+  const bound = (name) => Number(query.get(name)?.replace(",", ".") || NaN);
+  const atLeast = (value, name) => isNaN(bound(name)) || (value !== "" && value >= bound(name));
+  const atMost = (value, name) => isNaN(bound(name)) || (value !== "" && value <= bound(name));
+  const found = entries.filter(({ dataset }) => {
     return (
       dataset.section === section &&
       (state === "all" || dataset.state === state) &&
       (!product || dataset.products.split(" ").includes(product)) &&
       ["level", "seller", "location"].every((name) => is(name, dataset[name])) &&
       (!query.get("reported") || Number(dataset.reports) > 0) &&
+      atLeast(dataset.score, "min_score") &&
+      atLeast(dataset.price, "min_price") &&
+      atMost(dataset.price, "max_price") &&
       words.every((word) => dataset.text.includes(word))
     );
   });
+  const [name, sign] = SORTS[query.get("sort")] ?? [];
+  if (!name) return found;
+  const isNumber = name === "score" || name === "price";
+  const by = ({ dataset }) => (isNumber ? Number(dataset[name]) : dataset[name].toLowerCase());
+  const order = (one, other) => sign * (by(one) < by(other) ? -1 : Number(by(one) > by(other)));
+  const [empty, full] = [found.filter((row) => !row.dataset[name]), found.filter((row) => row.dataset[name])];
+  return [...full.sort(order), ...empty];
 }
 function showList(query) {
   listed = query;
@@ -407,10 +458,11 @@ function showList(query) {
   const pages = Math.max(1, Math.ceil(found.length / PAGE_SIZE));
   const page = Math.min(pages, Math.max(1, Number(query.get("page")) || 1));
   const shown = new Set(found.slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE));
+  $("#listings .rows").prepend(...found);
   for (const entry of entries) {
     entry.hidden = !shown.has(entry);
     const image = $("img", entry);
-    if (shown.has(entry) && !image.src) {
+    if (shown.has(entry) && image && !image.src) {
       const content = $(`template[data-card="${entry.dataset.key}"]`).content;
       image.src = $(".shot img", content)?.src ?? "data:,";
     }

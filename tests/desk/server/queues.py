@@ -20,13 +20,13 @@ from recognizer.commands import main
 from recognizer.desk.app import make_app
 from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
 from recognizer.desk.photos import Photos
-from recognizer.desk.queue import Assessment, Queue
+from recognizer.desk.queue import Queue
 from recognizer.model.bundle import Bundle
 from recognizer.rows.row import Row
 from tests.rows.rows import NOW, bare_row, digest
 from tests.serving import serving
 
-REJECTED, CONFIRMED = (Assessment(judgement=Judgement(name)) for name in ("rejected", "confirmed"))
+REJECTED, CONFIRMED = Judgement.REJECTED, Judgement.CONFIRMED
 
 
 def listing(name: str, score: float = 0.6, level: str = "review", **columns: Any) -> Row:

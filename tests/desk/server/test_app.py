@@ -1,10 +1,13 @@
+import csv
 import html
+import io
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import numpy as np
@@ -13,6 +16,7 @@ import pytest
 from recognizer.desk.entries import MAX_IMAGES
 from recognizer.desk.queue import Queue
 from recognizer.desk.security import Guard
+from recognizer.desk.texts import catalogue
 from recognizer.engine import Recognizer
 from recognizer.imaging.thumbnail import shrink
 from recognizer.policy.values import Decision, Policy
@@ -20,7 +24,7 @@ from recognizer.rows import NewRow, ScanFile
 from recognizer.rows.policies import use_policy
 from tests.conftest import picture
 from tests.desk.server.queues import Client, listing, many, said_in, served
-from tests.rows.rows import FAR, HASH, NEAR, bare_row, digest, row_of, write_scan
+from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, row_of, write_scan
 from tests.work import Count
 
 EVIL = '"><script>document.title="owned"</script><img src=x onerror=alert(1)>{{7*7}}'
@@ -334,6 +338,45 @@ def test_a_photo_that_was_exchanged_since_it_was_shown_is_not_decided(
         assert anna.act("confirmed").status_code == 200
     leads = {digest("x"), digest("another")} if changed == "the lead" else {digest("x")}
     assert {one.sha256 for one in said_in(scan)} == leads  # the former lead is shown, too
+
+
+def test_a_list_is_written_as_csv_without_formulas_or_what_is_blind(tmp_path: Path) -> None:
+    audited = replace(bare_row("clear.jpg", 0.3, "clear"), audit=0.5)
+    sold = listing("=1+1", 0.9, price="7", currency="EUR", seller="@x"), listing("b", 0.8)
+    scan = write_scan(tmp_path / "scan.sqlite", [*sold, audited])
+    with served(scan) as base:
+        anna = Client(base, "Anna")
+        link = re.findall(r'href="(/listings.csv[^"]*)"', anna.open("/listings?min_price=5"))[0]
+        lines = [*csv.DictReader(io.StringIO(anna.http.get(link).text.removeprefix("\ufeff")))]
+        cells = [(one["listing"], one["seller"], one["price"], one["score"]) for one in lines]
+        assert cells == [("'=1+1", "'@x", "7 EUR", "0.9")]
+        blind = anna.http.get("/listings.csv?section=audit").text
+        assert "clear.jpg" in blind
+        assert "priority" not in blind
+        assert httpx.get(base + link).headers["location"] == "/login"
+
+
+def test_pages_say_what_is_missing_when_and_why_not(tmp_path: Path) -> None:
+    failed = bare_row("gone.jpg", 0, "unscored", item={"id": "G", "seller": EVIL}, time=NOW)
+    rows = [failed, listing("old", 0.9, listed_at="2024-05-06"), listing("new", 0.8)]
+    scan = write_scan(tmp_path / "scan.sqlite", rows)
+    with served(scan) as base:
+        anna, ben = Client(base, "Anna"), Client(base, "BEN")
+        ben.open()
+        held, free, missing = anna.open("/listings").split("<li ")[1:4]
+        assert 'title="BEN is looking at this listing now' in held
+        assert "Listed 2024-05-06" in held
+        assert f"Scanned {NOW:%Y-%m-%d}" in free
+        assert "No photo" in missing
+        assert "<img" not in missing.split("</li>")[0]
+        assert ben.act("confirmed").status_code == 200
+        assert 'title="Confirmed by BEN: open it' in anna.open("/listings?state=all")
+        assert "<bdi>BEN</bdi>" in Client(base, "ben").open("/shift")
+        page = anna.open(f"/seller?{urlencode({'name': EVIL})}")
+        assert "<script>document" not in page
+        card = anna.open(*re.findall(r'href="(/listing/\w+)"', page))
+        assert card.count(catalogue()["reasons"][failed.reason or ""]) == 1
+        assert anna.http.get("/seller?name=nobody").status_code == 404
 
 
 def test_the_desk_follows_the_policy_of_the_scan(tmp_path: Path) -> None:

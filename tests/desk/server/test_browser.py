@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page
 
 from recognizer.desk.outcomes import Outcomes
 from recognizer.engine import Recognizer
+from recognizer.rows import ScanFile
 from tests.conftest import picture
 from tests.desk.server.queues import many, said_in, served
 from tests.rows.rows import digest, row_of, write_scan
@@ -153,6 +154,33 @@ def test_the_photos_of_a_large_listing_are_paged_and_ticks_stay(
     assert len(said_in(tmp_path / "big.sqlite")) == 88
 
 
+def test_copies_are_decided_at_a_glance_and_a_photo_is_looked_at_closely(
+    browser: Browser, scan: Path, recognizer: Recognizer, tmp_path: Path
+) -> None:
+    picture("blue").save(tmp_path / "blue.png")
+    with ScanFile(scan) as file:
+        first, *_ = rows = [replace(row, phash="0" * 64) for row in file.rows()]
+    blue = row_of(recognizer, tmp_path / "blue.png", item=first.item)
+    scan = write_scan(tmp_path / "copies.sqlite", [*rows[::2], blue])
+    with served(scan, [recognizer.bundle]) as base, signed_in(browser, base) as page:
+        group = page.locator("[data-bulk]").bounding_box()
+        assert group["y"] + group["height"] <= 800
+        shot = page.locator("figure:not([hidden]) .shot img")
+        before, bars = shot.bounding_box()["width"], page.inner_text("#instead")
+        for key in "++.":
+            page.keyboard.press(key)
+        assert shot.bounding_box()["width"] > 1.5 * before
+        assert "brightness(1.2)" in shot.evaluate("one => getComputedStyle(one).filter")
+        page.keyboard.press("0")
+        assert shot.bounding_box()["width"] == before
+        page.keyboard.press("ArrowRight")  # the blue one
+        assert page.inner_text("#instead") != bars
+        for key in ("a", "r", "Enter"):
+            page.keyboard.press(key)
+        page.locator("#notice", has_text="3 listings: Rejected").wait_for()
+    assert {one.listing for one in said_in(scan)} == {"a", "b", "c"}
+
+
 def test_a_phone_shows_everything_in_its_width(
     browser: Browser, scan: Path, recognizer: Recognizer
 ) -> None:
@@ -160,7 +188,7 @@ def test_a_phone_shows_everything_in_its_width(
         similar = page.locator("a[href^='/similar/']").first.get_attribute("href") or ""
         page.goto(f"{base}/listings")
         page.keyboard.press("v")  # the grid, on every page
-        for path in ("/", "/listings", similar, "/shift"):
+        for path in ("/listings", similar, "/shift", "/"):
             page.goto(base + path)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
             assert page.title() != "owned"

@@ -6,13 +6,13 @@ import pytest
 
 from recognizer.desk.entries import from_key
 from recognizer.desk.outcomes import Judgement, Occasion, Outcomes
-from recognizer.desk.queue import Assessment, ConflictError, Queue
+from recognizer.desk.queue import ConflictError, Queue
 from recognizer.desk.views import View
 from recognizer.policy.values import Decision
 from recognizer.rows.records import location_of
 from tests.desk.outcomes import outcome, store
 from tests.desk.server.queues import CONFIRMED, REJECTED, copy_of, listing, many, said_in
-from tests.rows.rows import bare_row, digest, write_scan
+from tests.rows.rows import HASH, NEAR, bare_row, digest, write_scan
 
 
 def names(queue: Queue, view: View | None = None) -> list[str]:
@@ -56,8 +56,7 @@ def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None
     write_scan(scan, rows)
     with Queue(scan) as queue:
         one = queue.take("Anna", View())
-        verdict = replace(CONFIRMED, note="A tusk", label="ivory_raw")
-        queue.decide("Anna", one.unit, verdict)
+        queue.decide("Anna", one.unit, CONFIRMED, note="A tusk", label="ivory_raw")
         assert {(o.sha256, o.listing, o.note, o.label, o.origin) for o in said_in(scan)} == {
             (digest(f"{name}.jpg"), "a", "A tusk", "ivory_raw", "recognizer review")
             for name in ("a", "a2")
@@ -70,7 +69,8 @@ def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None
         assert queue.undo("Anna") is None
         keys = {image.row.source: from_key(image.key) for image in queue.photos(one)}
         third, first = keys["a3.jpg"], keys["a.jpg"]
-        queue.decide("Anna", one.unit, replace(CONFIRMED, also={third}, without={first}))
+        also = {third: digest("a3.jpg")[:16]}
+        queue.decide("Anna", one.unit, CONFIRMED, also=also, without={first})
         with Outcomes(scan) as outcomes:
             decided = outcomes.decided()
         assert decided.keys() == {digest("a2.jpg"), digest("a3.jpg")}
@@ -133,7 +133,7 @@ def test_what_was_said_last_is_listed_first_whatever_the_clock_said(
 
 
 def test_what_was_escalated_is_for_a_lead_who_did_not_escalate_it(scan: Path) -> None:
-    escalated = Assessment(judgement=Judgement.ESCALATED)
+    escalated = Judgement.ESCALATED
     view = View(state="escalated")
     write_scan(scan, many(2))
     with Queue(scan, lead_reviewers=["Lea", "Leo"]) as queue:
@@ -173,12 +173,12 @@ def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
         with pytest.raises(ConflictError):  # her page has named another number
             queue.decide("Anna", one.unit, REJECTED, expected=3)
         assert queue.open_counts()["review"] == 2
-        assert queue.decide("Anna", one.unit, REJECTED, expected=4) == 4
+        assert queue.decide("Anna", one.unit, REJECTED, expected=4) == 0
         assert queue.open_counts()["review"] == 1
         undone = queue.undo("Anna")
         assert undone.name == "c0"
         assert queue.page(View(), 1)[1] == 2
-        queue.decide("Anna", undone.unit, REJECTED)
+        assert queue.decide("Anna", undone.unit, REJECTED) == 3
         assert names(queue) == ["c1", "other"]
         left = queue.take("Anna", View())
         assert len(queue.members(left, "Anna")) == 3  # what one decision would settle, no more
@@ -198,9 +198,7 @@ def test_filters_and_words_look_at_every_column(scan: Path) -> None:
     with Queue(scan) as queue:
 
         def found(**query: str) -> list[str]:
-            view = View.from_query(query)
-            assert View.from_query(view.to_query()) == view
-            return names(queue, view)
+            return names(queue, View.from_query(query))
 
         assert found(seller="Jo") == found(q="12.50") == found(q="象牙") == ["a"]
         assert found(q="title GENUINE_T 100%") == found(reported="1") == ["b"]
@@ -211,6 +209,71 @@ def test_filters_and_words_look_at_every_column(scan: Path) -> None:
         assert queue.open_counts(View(seller="Jo"))["review"] == 1
         assert found(state="confirmed") == found(level="priority") == []
         assert found(state="gone", level="'; DROP TABLE entry") == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        *(({}, "dbca"), ({"sort": "score"}, "bcad"), ({"sort": "dear"}, "cabd")),
+        *(({"sort": "cheap"}, "bacd"), ({"sort": "seller"}, "cbad"), ({"sort": "new"}, "bacd")),
+        *(({"sort": "old"}, "dcab"), ({"min_score": "0,75"}, "bc"), ({"min_price": "12.5"}, "ca")),
+        *(({"max_price": "13", "sort": "dear"}, "ab"), ({"sort": "x", "min_price": "-1"}, "dbca")),
+    ],
+)
+def test_a_list_and_its_queue_have_the_bounds_and_the_order_of_their_address(
+    scan: Path, query: dict[str, str], expected: str
+) -> None:
+    rows = [
+        listing("a", 0.7, price="12.50", seller="Zoe", listed_at="2025-03-01"),
+        listing("b", 0.9, price="USD 3", seller="Mo", listed_at="2025-04-01"),
+        listing("c", 0.8, price="€1.200,00", seller="adam", listed_at="2025-01-01"),
+        listing("d", 0.2, price="ask", reports=3, listed_at="2024-01-01"),
+    ]
+    write_scan(scan, [*rows[:3], replace(rows[3], leads=(), image_decision=Decision.CLEAR)])
+    view = View.from_query(query)
+    assert View.from_query(view.to_query()) == view
+    with Queue(scan) as queue:
+        assert "".join(names(queue, view)) == expected
+        assert queue.take("Anna", view).name == expected[0]
+
+
+def test_a_copy_of_what_was_decided_comes_last_and_says_so(scan: Path) -> None:
+    copies = [replace(listing(name, 0.9), phash=one) for name, one in (("a", HASH), ("b", NEAR))]
+    write_scan(scan, [*copies, listing("other", 0.5)])
+    with Queue(scan) as queue:
+        assert queue.decide("Anna", queue.take("Anna", View()).unit, CONFIRMED) == 1
+        other = queue.take("Anna", View())
+        assert other.name == "other"
+        queue.decide("Anna", other.unit, REJECTED)
+        copy = queue.take("Anna", View())
+        assert copy.name == "b"
+        ((_, who, judgement, *_, elsewhere),) = queue.said_of(copy)
+        assert (who, judgement, elsewhere) == ("Anna", "confirmed", 1)
+
+
+def test_names_are_one_without_case_and_escalated_ones_are_picked_by_a_lead(scan: Path) -> None:
+    write_scan(scan, many(2))
+    with Queue(scan, lead_reviewers=["lea"]) as queue:
+        for who in ("Ägidius", "Lea"):
+            entry = queue.take(queue.known_as(who), View())
+            queue.decide(queue.known_as(who), entry.unit, Judgement.ESCALATED)
+        picked = {one.unit: queue.shown(one) for one in queue.page(View(state="escalated"))[0]}
+        assert queue.decide_many(queue.known_as("äGIDIUS"), picked, REJECTED) == 0
+        assert queue.decide_many(queue.known_as("LEA"), picked, REJECTED) == 1
+        assert queue.agreement() == {("escalated", "rejected"): 1}
+        assert {*queue.shift()} == {"Ägidius", "lea"}
+    with Queue(scan) as queue:
+        assert queue.known_as("ÄGIDIUS") == "Ägidius"
+
+
+def test_a_seller_has_clear_listings_too_and_near_copies_elsewhere(scan: Path) -> None:
+    rows = [replace(listing(name, seller=name[0]), phash=HASH) for name in ("A1", "B1", "B2")]
+    write_scan(scan, [*rows, listing("A2", 0.1, "clear", seller="A"), listing("C1", seller="C")])
+    with Queue(scan) as queue:
+        levels = {one.name: one.level for one in queue.of_seller("A")}
+        assert levels == {"A1": "review", "A2": "clear"}
+        assert queue.copies_of_others("A") == [("B", 2)]
+        assert queue.of_seller("D") == queue.copies_of_others("C") == []
 
 
 def test_a_scan_that_grows_and_outcomes_of_others_are_taken_over(
