@@ -126,7 +126,6 @@ def scan_command(
     from recognizer.model.bundle import load_bundle
     from recognizer.policy.values import Policy
     from recognizer.rows import AuditSample, Ranking, ScanWriter
-    from recognizer.rows.policies import policy_of
     from recognizer.scan import Access, Lookahead, ScanOptions, Shard, Skipped, expand
     from recognizer.scan import scan as run
     from recognizer.scan.expand import require_column
@@ -170,7 +169,7 @@ def scan_command(
             if listing_column is not None:
                 file.set_listing_column(listing_column)
             if rules is None:
-                rules = policy_of(file, model.taxonomy) or Policy()
+                rules = file.policy(model.taxonomy) or Policy()
             if policy is None and rules.name != "default" and not quiet:
                 typer.echo(f"Policy {rules.name!r}, as before (--policy names another)", err=True)
             with show_progress(quiet=quiet or as_json) as show:

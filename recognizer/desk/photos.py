@@ -18,7 +18,6 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy.decide import thresholds_of
 from recognizer.policy.values import Policy
 from recognizer.rows.item_key import MEMBER
-from recognizer.rows.policies import policy_of
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.scan import Access, ScanOptions, expand
@@ -95,7 +94,7 @@ class Photos(Closes):
         """The policy that decides in the scan's file now; None if the file of 0.3 has none."""
         taxonomies = (bundle.taxonomy for bundle in self.bundles.values())
         try:
-            return policy_of(self._file, next(taxonomies, None))
+            return self._file.policy(next(taxonomies, None))
         except UsageError:
             return None
 

@@ -6,10 +6,9 @@ from recognizer.rows.images import NewRow
 from recognizer.rows.listings import Listing, read_listings
 from recognizer.rows.merging import Merged, merge
 from recognizer.rows.records import Ranking
-from recognizer.rows.row import AuditSample, Row, row_schema
+from recognizer.rows.row import AuditSample, Row, ScanSummary, row_schema
 from recognizer.rows.scanfile import ScanFile
 from recognizer.rows.similar import find_copies, group_copies, similar_images
-from recognizer.rows.summary import ScanSummary
 from recognizer.rows.writer import ScanWriter
 
 __all__ = [

@@ -20,7 +20,6 @@ from recognizer.policy.decide import decide, severity, thresholds_of
 from recognizer.policy.values import Decision, Policy, Triage
 from recognizer.prediction import Prediction, Region
 from recognizer.rows.images import change_rows
-from recognizer.rows.policies import use_policy
 from recognizer.rows.records import Ranking, from_json, key_of
 from recognizer.rows.row import AuditSample, Reference, Row
 from recognizer.rows.scanfile import DAMAGES, ScanFile
@@ -94,7 +93,7 @@ def decide_again(
                 database.execute("UPDATE image SET policy = ?1 WHERE policy != ?1", (id_,))
                 database.execute("DELETE FROM policy WHERE id != ?", (id_,))
         database.execute("UPDATE policy SET name = ?, digest = ?", (policy.name, policy.digest))
-        use_policy(file, policy)
+        file.use_policy(policy)
         change_rows(file, changes, Ranking(bundles))
     return diff
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,12 +19,21 @@ from typing import Any
 import msgspec
 
 from recognizer._sqlite import FileKind, SqliteFile
-from recognizer.errors import RecognizerError, ScanFileChangedError, ScanFileError
+from recognizer.errors import (
+    PolicyError,
+    RecognizerError,
+    ScanFileChangedError,
+    ScanFileError,
+    UsageError,
+)
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.policy.listing import listing_of
+from recognizer.policy.toml import parse_policy, policy_toml
+from recognizer.policy.values import EXAMPLES, Policy
 from recognizer.rows.queue import ORDERS
 from recognizer.rows.records import SELECT_ROW, as_name, read_row
 from recognizer.rows.row import Row
+from recognizer.taxonomy import Taxonomy, load_taxonomy
 
 _CACHE_KIBIBYTES = 64 << 10
 _LOG_PAGES = 4000  # of the write-ahead log, before they are copied into the file
@@ -143,6 +153,44 @@ class ScanFile(SqliteFile):
             database.execute("DELETE FROM setting WHERE name = 'listing_column'")
         self.listing_column = None
         return True
+
+    def use_policy(self, policy: Policy) -> None:
+        """Make a policy the one that decides, which the file keeps for later scans and reviews."""
+        with self.transaction() as database:
+            database.execute(
+                "INSERT INTO policy (name, digest, toml) VALUES (?, ?, ?)"
+                " ON CONFLICT (name, digest) DO UPDATE SET toml = excluded.toml",
+                (policy.name, policy.digest, policy_toml(policy)),
+            )
+            self.set_setting("policy", policy.digest)
+
+    def policy(self, taxonomy: Taxonomy | None = None) -> Policy | None:
+        """Return the policy that decides, or None if nothing was decided yet.
+
+        A file of 0.3 keeps no policy: it is one of this package by its digest, or a UsageError.
+        ``taxonomy`` is that of the bundle.
+        """
+        used = self.select(
+            f"SELECT name, digest, {'toml' if self.version > 1 else 'NULL'} FROM policy"
+            " WHERE digest = (SELECT value FROM setting WHERE name = 'policy')"
+            " OR (NOT EXISTS (SELECT 1 FROM setting WHERE name = 'policy')"
+            " AND id IN (SELECT DISTINCT policy FROM image))"
+        )
+        for _, digest, text in used:
+            if text is not None:
+                try:
+                    return parse_policy(tomllib.loads(text), "policy", taxonomy or load_taxonomy())
+                except (tomllib.TOMLDecodeError, PolicyError) as error:
+                    raise self.damaged(error) from error
+            for example in map(Policy.load, EXAMPLES):
+                if example.digest == digest:
+                    return example
+        if not used:
+            return None
+        raise UsageError(
+            f"{self.path} was decided by the policy {used[0][0]!r}, of which it keeps no copy: "
+            "name it with --policy, or --policy default"
+        )
 
     def use_outcomes_of(self, path: Path) -> None:
         """Make the views read the outcomes of another file."""

@@ -15,11 +15,9 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Policy
 from recognizer.rows.images import NewRow
 from recognizer.rows.item_key import item_key
-from recognizer.rows.policies import use_policy
 from recognizer.rows.records import to_json
-from recognizer.rows.row import Row
+from recognizer.rows.row import Row, ScanSummary
 from recognizer.rows.similar import group_copies
-from recognizer.rows.summary import ScanSummary
 from recognizer.rows.writer import Previous, ScanWriter
 from recognizer.scan.bounds import KeySet
 from recognizer.scan.items import Columns, Item
@@ -55,7 +53,7 @@ def scan(
     run = _ScanRun(items, payload, file, on_rows)
     pool = WorkerPool(payload)
     try:
-        use_policy(file, policy)
+        file.use_policy(policy)
         for done in pool.work(run.tasks()):
             run.record(done)
         file.check()

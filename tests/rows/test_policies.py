@@ -10,7 +10,6 @@ import pytest
 from recognizer.errors import UsageError
 from recognizer.policy.values import Policy
 from recognizer.rows import ScanFile
-from recognizer.rows.policies import policy_of, use_policy
 from recognizer.rows.row import Reference
 from tests.conftest import Result, read_rows, refuse, succeed
 from tests.rows.rows import bare_row, write_scan
@@ -48,13 +47,13 @@ def test_a_scan_without_a_policy_uses_that_of_its_file(
 
 def test_a_file_that_keeps_no_policy_asks_for_it(tmp_path: Path) -> None:
     with ScanFile(OF_0_3) as file, pytest.raises(UsageError, match="by the policy 'own', of which"):
-        policy_of(file)
+        file.policy()
     copy = Path(shutil.copy(OF_0_3, tmp_path / "scan.sqlite"))
     own = Policy.load(OF_0_3.with_name("own-0.3.toml"))
     assert "--policy default" in refuse("scan", OF_0_3, "-o", copy).stderr
     with ScanFile(copy, write=True) as file:  # migrated
-        use_policy(file, own)
-        assert policy_of(file) == own
+        file.use_policy(own)
+        assert file.policy() == own
 
 
 def test_a_policy_of_this_package_is_known_by_its_digest(tmp_path: Path) -> None:
@@ -64,9 +63,9 @@ def test_a_policy_of_this_package_is_known_by_its_digest(tmp_path: Path) -> None
     )
     scan = write_scan(tmp_path / "scan.sqlite", [row])
     with ScanFile(scan) as file:
-        assert policy_of(file) == strict
+        assert file.policy() == strict
     with ScanFile(tmp_path / "new.sqlite", create=True) as file:
-        assert policy_of(file) is None
+        assert file.policy() is None
     assert Policy.load("default").digest == Policy().digest
 
 
@@ -75,8 +74,8 @@ def test_what_is_merged_keeps_its_policy(tmp_path: Path) -> None:
     for name in "ab":
         path = write_scan(tmp_path / f"{name}.sqlite", [bare_row(f"{name}.jpg", 0.6, "review")])
         with ScanFile(path, write=True) as file:
-            use_policy(file, Policy(actions={}))
+            file.use_policy(Policy(actions={}))
         parts.append(path)
     succeed("merge", *parts, "--output", tmp_path / "both.sqlite")
     with ScanFile(tmp_path / "both.sqlite") as file:
-        assert policy_of(file) == Policy(actions={})
+        assert file.policy() == Policy(actions={})

@@ -21,7 +21,6 @@ from recognizer.engine import Recognizer
 from recognizer.imaging.thumbnail import shrink
 from recognizer.policy.values import Decision, Policy
 from recognizer.rows import NewRow, ScanFile
-from recognizer.rows.policies import use_policy
 from tests.conftest import picture
 from tests.desk.server.queues import Client, listing, many, said_in, served
 from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, row_of, write_scan
@@ -386,7 +385,7 @@ def test_the_desk_follows_the_policy_of_the_scan(tmp_path: Path) -> None:
         for words in ("Call the seller.", "Hide it."):
             (own := tmp_path / "own.toml").write_text(f"[actions]\nreview = '{words}'\n")
             with ScanFile(scan, write=True) as file:
-                use_policy(file, Policy.load(own))
+                file.use_policy(Policy.load(own))
             assert words in anna.open()
 
 
