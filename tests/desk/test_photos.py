@@ -84,6 +84,7 @@ def test_many_large_images_at_once_leave_the_server_small_and_answering(tmp_path
         for thread in threads:
             thread.start()
         while not (decoders := multiprocessing.active_children()):
+            assert any(thread.is_alive() for thread in threads)
             time.sleep(0.01)
         for decoder in decoders:  # the server answers while they stand still
             os.kill(decoder.pid or 0, signal.SIGSTOP)

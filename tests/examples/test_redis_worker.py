@@ -24,6 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     command = [SERVER, "--port", port, "--save", "", "--dir", folder, "--loglevel", "warning"]
     process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL)
     while not is_listening(port)():
+        assert process.poll() is None, "the server did not start"
         time.sleep(0.05)
     yield port
     process.terminate()

@@ -7,8 +7,9 @@ import signal
 import socket
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -84,8 +85,11 @@ class Server:
     """A server in a process that can be killed, always at the same address."""
 
     def __init__(self, scan: Path, team: Path, *options: str) -> None:
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            port = free.getsockname()[1]
+        reserved = socket.socket()  # bound, so that nobody else is given the port meanwhile
+        weakref.finalize(self, reserved.close)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
         self.base, self.log = f"http://127.0.0.1:{port}", team.with_name("log")
         self._args = (scan, "--outcomes", team, "--port", port, *options)
         self.start()

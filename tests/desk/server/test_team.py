@@ -23,29 +23,29 @@ class Team:
         self.server = Server(scan, folder / "team.sqlite", "--print-outcomes")
         self.stored: list[tuple[str, str]] = []
         self.errors: list[str] = []
-        self.held: dict[str, str] = {}
+        self.held: dict[str, tuple[int, str]] = {}
+        self.lives = 0  # of the server: who has what is lost with it
         self.lock = threading.Lock()
 
     def work(self, name: str) -> None:
         """Sign in, decide until nothing is left, and come back after a crash."""
         while True:
+            life = self.lives
             try:
                 client = Client(self.server.base, name)
                 client.open()
                 while client.listing is not None:
-                    self._decide(client, name)
+                    self._decide(client, name, life)
                 return
             except httpx.TransportError:
-                with self.lock:
-                    self.held.pop(name, None)  # who has what is lost with the server
                 time.sleep(0.2)  # it is being started again
 
-    def _decide(self, client: Client, name: str) -> None:
+    def _decide(self, client: Client, name: str, life: int) -> None:
         key = client.listing
         with self.lock:
-            if key in self.held.values() and self.held.get(name) != key:
+            if (life, key) in self.held.values() and self.held.get(name) != (life, key):
                 self.errors.append(f"listing {key} was handed to two people")
-            self.held[name] = key
+            self.held[name] = (life, key)
         answer = client.act("confirmed" if int(key, 16) % 3 else "rejected")
         with self.lock:
             if answer.status_code != 200:
@@ -67,8 +67,10 @@ def test_five_reviewers_lose_nothing_when_the_server_is_killed(team: Team, tmp_p
     for worker in workers:
         worker.start()
     while len(team.stored) < LISTINGS // 3:
+        assert any(worker.is_alive() for worker in workers)
         time.sleep(0.01)
     team.server.stop(signal.SIGKILL)
+    team.lives += 1
     team.server.start()
     for worker in workers:
         worker.join()
@@ -97,6 +99,6 @@ def test_who_reads_no_answer_does_not_keep_the_server_from_ending(tmp_path: Path
     request = f"GET {url.path} HTTP/1.1\r\nHost: {url.host}\r\nCookie: {name}={cookie}\r\n\r\n"
     with socket.create_connection((url.host, url.port)) as stalled:
         stalled.sendall(request.encode())
-        assert stalled.recv(15) == b"HTTP/1.1 200 OK"
+        assert stalled.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
         server.stop(signal.SIGTERM)
     assert "Traceback" not in server.log.read_text()

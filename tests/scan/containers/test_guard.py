@@ -130,7 +130,7 @@ def test_a_container_that_is_left_halfway_does_not_disturb_the_next(containers: 
 
 
 def test_whoever_waits_for_items_ends_when_it_is_closed() -> None:
-    containers = Containers(timeout=2)
+    containers = Containers(timeout=60)  # a process first has to load this module
     items = containers.items(trap("a", "hangs"), Skipped())
     assert next(items).source == "trap.tar!/a"
     containers.close()
