@@ -141,7 +141,8 @@ def screenshot(image: RGB, material: Material) -> RGB:
     width = image.shape[1] + 2 * int(material.rng.choice([0, 0, 14]))
     dark = bool(material.rng.integers(2))
     paper, ink = ((18, 18, 20), (235, 235, 235)) if dark else ((255, 255, 255), (20, 20, 24))
-    screen = Image.fromarray(_on(_page(round(width * 2.1), width, paper), image, 0.5, 0.32))
+    tall = max(round(width * 2.1), image.shape[0])
+    screen = Image.fromarray(_on(_page(tall, width, paper), image, 0.5, 0.32))
     draw, unit = ImageDraw.Draw(screen), width / 24
     say = partial(draw.text, fill=ink, font=_font("DejaVu Serif", unit * 1.3))
     say((unit, unit * 0.5), "14:07            4G  81%")

@@ -24,7 +24,7 @@ _SMALLEST = 72  # cells: in less, too few say whether there is a line
 _STEP, _NOISE = np.uint8(13), np.uint8(3)
 _SPAN = 0.75  # share of an image that a line across it shows on
 _AGAIN = 0.72  # the same where one was found: then more are likely
-_INNER = 0.7  # the same of each side of a picture within another
+_INNER, _WEAKEST = 0.8, 0.5  # the same of the sides of a picture within another: mean, and each
 _RUN = 0.7  # the same of some band of it
 _BANDS = 6  # a line within a box, of a third of its length, takes one of these at least
 _FLAT = 10  # levels between which a margin lies
@@ -34,6 +34,12 @@ _SAMPLED = 3  # of the cells along a line, one in so many is looked at
 _MAX_LINES = 8  # in one direction; more are a texture
 _MAX_DEPTH = 4
 _EDGE = 8  # pixels over which the noise of JPEG reaches
+_SHEET_SIDE, _PRINT_SIDE = 44, 88  # cells of the short side in which a sheet, or a picture, shows
+_MIN_SHEET, _MAX_SHEET = 0.35, 0.97  # of the image, that a sheet takes
+_SOLID = 0.95  # of its convex hull, that its outline encloses
+_STRAIGHT = 0.03  # of its outline, by which it leaves four straight sides
+_PAPER = 10  # levels between which paper lies, once its light is known
+_PRINTED = 0.85  # share of the smallest rectangle around a printed picture that it fills
 
 
 class _Canvas(NamedTuple):
@@ -76,24 +82,37 @@ class Parts(NamedTuple):
 def find_parts(rgb: NDArray[np.uint8]) -> Parts:
     """Find the pictures within an image, uint8 (h, w, 3), RGB."""
     height, width = rgb.shape[:2]
-    factor = max(1, round(min(height, width) / _SIDE))
-    high, wide = height // factor, width // factor
+    gray = np.asarray(cv2.extractChannel(rgb, 1), np.uint8)  # green, most of what is seen of light
+    gray, factor = _reduced(gray, _SIDE)
+    high, wide = gray.shape
     if min(high, wide) < _SMALLEST:
         return Parts()
-    gray = np.asarray(cv2.extractChannel(rgb, 1), np.uint8)  # green, most of what is seen of light
-    if factor > 1:  # by a whole factor: a line stays within two cells
-        part = gray[: high * factor, : wide * factor]
-        gray = np.asarray(cv2.resize(part, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
     turned = np.asarray(cv2.transpose(gray), np.uint8)
     canvas = _Canvas(gray, _steps(gray[::_SAMPLED]), _steps(turned[::_SAMPLED]))
     trimmed = _trimmed(canvas, (0, 0, wide, high))
     found = [*_split(canvas, trimmed)]
     if len(found) == 1 and not _is_framed(canvas, found[0]):
-        return Parts()
+        found = _on_sheet(gray)
+        if not found:
+            return Parts()
     ends, sides = (wide, high, wide, high), (width, height, width, height)
     scaled = np.where(np.equal(found, ends), sides, np.multiply(found, factor))
     boxes = tuple((a, b, c, d) for a, b, c, d in scaled[:MAX_PARTS].tolist())
     return Parts(boxes, found == [trimmed] and _is_bare(rgb, boxes[0]))
+
+
+def _reduced(
+    gray: NDArray[np.uint8], side: int, way: int = cv2.INTER_AREA
+) -> tuple[NDArray[np.uint8], int]:
+    """Reduce an image by a whole factor, so that a line stays within two cells."""
+    factor = max(1, round(min(gray.shape) / side))
+    high, wide = (length // factor for length in gray.shape)
+    if factor > 1:
+        gray = np.asarray(
+            cv2.resize(gray[: high * factor, : wide * factor], (wide, high), interpolation=way),
+            np.uint8,
+        )
+    return gray, factor
 
 
 def _is_bare(rgb: NDArray[np.uint8], box: Box) -> bool:
@@ -122,17 +141,18 @@ def _split(canvas: _Canvas, box: Box, depth: int = 0) -> Iterator[Box]:
     columns, rows = map(_bands, canvas.inside(box))
     parts: Sequence[Box] = ()
     if depth < _MAX_DEPTH:
-        parts = _cut(
-            canvas, box, columns.mean(axis=0), rows.mean(axis=0), _AGAIN if depth else _SPAN
-        )
-    if not parts and not depth:
-        parts = _within(
-            canvas, box, *(_peaks(bands.max(axis=0), _RUN) for bands in (columns, rows))
-        )
+        least = _AGAIN if depth else _SPAN
+        parts = _cut(canvas, box, columns.mean(axis=0), rows.mean(axis=0), least)
+        parts = parts or _within(canvas, box, _pieces(columns), _pieces(rows))
     if not parts:
         yield box
     for part in parts:
         yield from _split(canvas, _trimmed(canvas, part), depth + 1)
+
+
+def _pieces(bands: NDArray[np.floating]) -> list[int]:
+    """Return the lines that show on most of some band; of too many, those that are longest."""
+    return _peaks(np.where(bands.max(axis=0) >= _RUN, 1 + bands.mean(axis=0), 0), 1)
 
 
 def _bands(steps: NDArray[np.uint8]) -> NDArray[np.floating]:
@@ -224,15 +244,19 @@ def _within(canvas: _Canvas, box: Box, columns: list[int], rows: list[int]) -> l
     y1, y2 = np.triu_indices(len(y), 1)
     # Of each pair of columns and pair of rows: the share of its weakest side.
     upright, level = _shares(across, x, y), _shares(down, y, x)
-    share = np.minimum(
-        np.minimum(upright[x1][:, y1, y2], upright[x2][:, y1, y2]),
-        np.minimum(level[y1][:, x1, x2], level[y2][:, x1, x2]).T,
+    sides = np.array(
+        [
+            *(upright[x1][:, y1, y2], upright[x2][:, y1, y2]),
+            *(level[y1][:, x1, x2].T, level[y2][:, x1, x2].T),
+        ]
     )
     # A side that is the box's own is no line.
     inner_x, inner_y = (x > 0) & (x < right - left), (y > 0) & (y < bottom - top)
     lines = (inner_x[x1].astype(int) + inner_x[x2])[:, None] + inner_y[y1] + inner_y[y2]
     area = (x[x2] - x[x1])[:, None] * (y[y2] - y[y1])
-    is_found = (share >= _INNER) & (lines >= 2) & (area <= 0.9 * area.max())
+    mean = (sides.sum(axis=0) - (4 - lines)) / np.maximum(lines, 1)
+    is_found = (sides.min(axis=0) >= _WEAKEST) & (mean >= _INNER) & (lines >= 2)
+    is_found &= area <= 0.9 * area.max()
     kept: list[Box] = []
     for p, q in sorted(np.argwhere(is_found).tolist(), key=lambda pair: -area[*pair]):
         one = (left + x[x1[p]], top + y[y1[q]], left + x[x2[p]], top + y[y2[q]])
@@ -254,6 +278,44 @@ def _shares(
     counts[1:-1] = np.vstack([np.zeros_like(before[:1]), before])[places].T
     lengths = np.maximum(places[None] - places[:, None], 1)
     return np.asarray((counts[:, None, :] - counts[:, :, None]) / lengths, np.float64)
+
+
+def _on_sheet(gray: NDArray[np.uint8]) -> list[Box]:
+    """Return the pictures on a sheet of paper that lies aslant: no line is parallel to the image.
+
+    A sheet is a light quadrilateral, darker towards one side; a picture on it nearly a rectangle.
+    """
+    coarse, _ = _reduced(gray, _SHEET_SIDE, cv2.INTER_NEAREST)
+    light = cv2.threshold(coarse, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
+    outlines = cv2.findContours(light, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
+    outline = max(outlines, key=cv2.contourArea, default=coarse[:0])
+    sheet, area = cv2.convexHull(outline), cv2.contourArea(outline)
+    share = area / np.subtract(coarse.shape, 1).prod()
+    if not _MIN_SHEET <= share <= _MAX_SHEET or area < _SOLID * cv2.contourArea(sheet):
+        return []
+    corners = cv2.approxPolyDP(sheet, _STRAIGHT * cv2.arcLength(sheet, True), True)
+    if len(corners) != 4:
+        return []
+    small, factor = _reduced(gray, _PRINT_SIDE)
+    (high, wide), to = small.shape, np.divide(small.shape, coarse.shape)[::-1]
+    known = cv2.fillConvexPoly(np.zeros_like(small), (corners * to).astype(np.int32), 1) > 0
+    known &= small >= np.median(small[known])
+    cells = np.dstack([np.ones_like(small, np.float32), *np.indices(small.shape, np.float32)])
+    for _ in range(3):  # without the light parts of pictures
+        a, b = cells[known], small[known]
+        plane = np.linalg.solve(np.einsum("ni,nj->ij", a, a), np.einsum("ni,n->i", a, b))
+        off = np.abs(np.einsum("hwi,i->hw", cells, plane) - small)
+        known &= off <= max(_PAPER, np.median(off[known]))
+    other = cv2.morphologyEx((off > _PAPER).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5)))
+    found = []
+    for outline in cv2.findContours(other, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]:
+        x, y, w, h = cv2.boundingRect(outline)
+        is_inner = min(x, y, wide - x - w, high - y - h) > 1
+        around = np.prod(cv2.minAreaRect(outline)[1])
+        is_full = cv2.contourArea(cv2.convexHull(outline)) >= _PRINTED * around
+        if is_inner and is_full and w * h >= _MIN_AREA * small.size:
+            found.append((x * factor, y * factor, (x + w) * factor, (y + h) * factor))
+    return found
 
 
 def _overlap(a: Box, b: Box) -> bool:

@@ -73,6 +73,23 @@ def _screenshot(rng: np.random.Generator) -> tuple[RGB, list[Box]]:
     return canvas, [(0, top, 352, top + 264)]
 
 
+def _aslant(rng: np.random.Generator) -> tuple[RGB, list[Box]]:
+    """Photograph a page on a dark table, with a photo on it and lines of text."""
+    sheet = np.full((780, 704, 3), (246, 244, 238), np.uint8)
+    x, y = int(rng.integers(60, 280)), int(rng.integers(60, 200))
+    sheet[y : y + 264, x : x + 352] = _drawn(rng, 264, 352)
+    for line in range(y + 300, 740, 20):
+        cv2.line(sheet, (60, line), (int(rng.integers(400, 640)), line), (70, 70, 70), 3)
+    sheet = (sheet * np.linspace(1, rng.uniform(0.75, 0.9), 704)[:, None]).astype(np.uint8)
+    corners = np.array([[0, 0], [704, 0], [704, 780], [0, 780]], np.float32)
+    to = corners * 0.9 + 40 + rng.uniform(-25, 25, (4, 2))
+    matrix = cv2.getPerspectiveTransform(corners, to.astype(np.float32))
+    image = cv2.warpPerspective(sheet, matrix, (704, 780), borderValue=(92, 78, 66))
+    photo = np.array([[[x, y], [x + 352, y], [x + 352, y + 264], [x, y + 264]]], np.float32)
+    left, top, wide, high = cv2.boundingRect(cv2.perspectiveTransform(photo, matrix))
+    return np.asarray(image, np.uint8), [(left, top, left + wide, top + high)]
+
+
 def _is_found(box: Box, parts: Sequence[Box]) -> bool:
     """Whether a part is nearly all of a photo, but perhaps for the photo's own plain margin."""
     area = (box[2] - box[0]) * (box[3] - box[1])
@@ -94,7 +111,8 @@ COMPOSED: Mapping[str, tuple[Callable[[np.random.Generator], tuple[RGB, list[Box
     "letterbox": (lambda rng: _on_page(rng, 3, 1), 0.9),
     "page": (lambda rng: _on_page(rng, 3, 3), 0.9),
     "screenshot": (_screenshot, 0.9),
-    "inset": (_inset, 0.6),
+    "inset": (_inset, 0.9),
+    "page aslant": (_aslant, 0.7),
 }
 
 
