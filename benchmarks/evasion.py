@@ -37,7 +37,6 @@ from benchmarks.tricks import TRICKS
 from recognizer import Decision, Recognizer
 from recognizer.imaging import DETAIL_SIDE, Limits
 from recognizer.imaging.sources import Refused
-from recognizer.intervals import bootstrap_by_source
 from recognizer.lab.dataset.folds import read_folds
 from recognizer.lab.dataset.manifest import (
     BACKDROP_LABELS,
@@ -46,6 +45,7 @@ from recognizer.lab.dataset.manifest import (
     load_data,
     read_photo,
 )
+from recognizer.lab.evaluation.metrics import bootstrap_by_source
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Estimate, ModelFile, percent
 from recognizer.scan.expand import expand

@@ -8,13 +8,13 @@ from scipy.special import betaincinv
 from scipy.stats import binomtest, chi2, norm, t
 
 from recognizer.intervals import (
-    bootstrap_by_source,
     effective_photos,
     precision,
     precision_estimate,
     share,
     weighted_count,
 )
+from recognizer.lab.evaluation.metrics import bootstrap_by_source
 
 
 @pytest.mark.parametrize("confidence", [0.95, 0.975])

@@ -12,7 +12,10 @@ import pytest
 from recognizer.desk.outcomes import Outcome, Outcomes
 from recognizer.errors import ScanFileError
 from recognizer.known.bank import Bank
+from recognizer.model.bundle import load_bundle
+from recognizer.policy.values import Policy
 from recognizer.rows import Ranking, ScanFile, ScanWriter, read_listings
+from recognizer.scan.options import WorkerPayload
 from tests.conftest import invoke
 
 FILES = Path(__file__).parent / "rows" / "files"
@@ -116,6 +119,21 @@ def test_a_file_of_0_3_is_read_where_nothing_can_be_written(
         assert len([*found]) == len(SAID)
     assert {uri.partition("?")[2] for uri in uris} == {"mode=ro", "mode=ro&immutable=1"}
     assert path.read_bytes() == before
+
+
+def test_images_of_0_3_are_scored_again_since_more_is_looked_at(tmp_path: Path) -> None:
+    bundle = load_bundle("wildlife-v6")
+    payload = WorkerPayload(bundle=bundle, policy=Policy.load(FILES / "own-0.3.toml"))
+    with ScanWriter(copy("scan-0.3.sqlite", tmp_path), Ranking()) as file:
+        (key,) = file.select("SELECT key FROM image WHERE source = 'photos/mug.jpg'")[0]
+        earlier = file.previous(key)
+        assert earlier is not None
+        assert not payload.is_up_to_date(earlier.result, str(earlier.sha256))
+        with file.transaction() as database:
+            database.execute("UPDATE image SET preprocessing = ?", (bundle.preprocessing,))
+        now = file.previous(key)
+        assert now is not None  # with the same digests of model and policy
+        assert payload.is_up_to_date(now.result, str(now.sha256))
 
 
 def test_a_store_of_0_2_is_not_written_to(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from recognizer.desk.evidence import PHOTOS, ROWS_FILE, TAG_MANIFEST
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
-from recognizer.imaging import KNOWN_PREPROCESSING
 from recognizer.model.description import ModelReference
 from recognizer.rows.row import Row
 from recognizer.status import Status
@@ -176,9 +175,9 @@ def _read_rows(folder: Path, present: Mapping[str, str]) -> list[Row]:
 def _score_again(path: Path, row: Row, recognizer: Recognizer) -> tuple[Result, str]:
     if row.model.digest != recognizer.bundle.digest:
         return Result.FAILED, f"{recognizer.bundle.title} is not the model behind the scores"
-    if row.preprocessing not in KNOWN_PREPROCESSING:
-        own = f"this program has {', '.join(map(str, KNOWN_PREPROCESSING))}"
-        return Result.NOT_DONE, f"it needs preprocessing {row.preprocessing}; {own}"
+    if row.preprocessing != (own := recognizer.bundle.preprocessing):
+        detail = f"it needs preprocessing {row.preprocessing}; this program has {own}"
+        return Result.NOT_DONE, detail
     prediction, scores = recognizer.predict(path), row.scores or {}
     if prediction.status is Status.FAILED or prediction.scores.keys() != scores.keys():
         return Result.FAILED, f"it cannot be scored again: {prediction.reason or 'other labels'}"

@@ -7,6 +7,7 @@ from recognizer.imaging.decode import Frame, LoadedImage
 from recognizer.imaging.load import (
     DETAIL_SIDE,
     KNOWN_PREPROCESSING,
+    VIEWING_VERSION,
     PREPROCESSING_VERSION,
     ImageSource,
     load_image,
@@ -19,6 +20,7 @@ from recognizer.imaging.sources import Limits
 __all__ = [
     "DETAIL_SIDE",
     "KNOWN_PREPROCESSING",
+    "VIEWING_VERSION",
     "MIN_HASH_SIDE",
     "PREPROCESSING_VERSION",
     "Frame",

@@ -102,9 +102,6 @@ def _strip_bytes(image: Any) -> int:
     return pixels * samples * max(1, -(-number(_BITS, 1) // 8))
 
 
-# --- to RGB ---------------------------------------------------------------------------------------
-
-
 def renderings(
     image: Image.Image, min_side: int, conversion: Conversion | None = None
 ) -> list[NDArray[np.uint8]]:

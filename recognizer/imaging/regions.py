@@ -61,10 +61,8 @@ class _Canvas(NamedTuple):
     def inside(self, box: Box) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return the steps between columns, and between rows, in a box."""
         left, top, right, bottom = box
-        rows, columns = (
-            slice(a // _SAMPLED, b // _SAMPLED) for a, b in ((top, bottom), (left, right))
-        )
-        return self.across[rows, left:right], self.down[columns, top:bottom]
+        across = self.across[top // _SAMPLED : bottom // _SAMPLED, left:right]
+        return across, self.down[left // _SAMPLED : right // _SAMPLED, top:bottom]
 
 
 class Parts(NamedTuple):
@@ -110,13 +108,9 @@ def _averaged(gray: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
 def _is_bare(rgb: NDArray[np.uint8], box: Box) -> bool:
     """Whether all channels are of one value around a box, but for the noise along its edge."""
     left, top, right, bottom = box
-    margins = (
-        rgb[: max(0, top - _EDGE)],
-        rgb[bottom + _EDGE :],
-        rgb[:, : max(0, left - _EDGE)],
-        rgb[:, right + _EDGE :],
-    )
-    return all(np.ptp(one, axis=(0, 1)).max() <= 2 * _FLAT for one in margins if one.size)
+    around = np.ones(rgb.shape[:2], np.bool_)
+    around[max(0, top - _EDGE) : bottom + _EDGE, max(0, left - _EDGE) : right + _EDGE] = False
+    return not around.any() or int(np.ptp(rgb[around], axis=0).max()) <= 2 * _FLAT
 
 
 def _steps(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -160,16 +154,12 @@ def _trimmed(canvas: _Canvas, box: Box) -> Box:
     """Return a box without its margins of one colour, if they leave something."""
     left, top, right, bottom = box
     gray = canvas.gray[top:bottom, left:right]
-    if not any(_is_flat(line) for line in (gray[0], gray[-1], gray[:, 0], gray[:, -1])):
+    if min(map(np.ptp, (gray[0], gray[-1], gray[:, 0], gray[:, -1]))) > _FLAT:
         return box
     begin_y, end_y = _content(gray.min(axis=1), gray.max(axis=1))
     begin_x, end_x = _content(gray.min(axis=0), gray.max(axis=0))
     found = (left + begin_x, top + begin_y, left + end_x, top + end_y)
     return found if canvas.is_part(found) else box
-
-
-def _is_flat(line: NDArray[np.uint8]) -> bool:
-    return int(line.max()) - int(line.min()) <= _FLAT
 
 
 def _content(low: NDArray[np.uint8], high: NDArray[np.uint8]) -> tuple[int, int]:
@@ -188,10 +178,8 @@ def _is_framed(canvas: _Canvas, box: Box) -> bool:
     left, top, right, bottom = box
     if (right - left) * (bottom - top) <= _FRAMED * width * height:
         return True
-    across, down = (
-        canvas.inside((0, top, width, bottom))[0],
-        canvas.inside((left, 0, right, height))[1],
-    )
+    across, _ = canvas.inside((0, top, width, bottom))
+    _, down = canvas.inside((left, 0, right, height))
     lines = [across[:, x].mean() for x in (left, right) if 0 < x < width]
     lines += [down[:, y].mean() for y in (top, bottom) if 0 < y < height]
     return sum(bool(line >= _SPAN) for line in lines) >= 2
@@ -236,12 +224,8 @@ def _within(canvas: _Canvas, box: Box, columns: list[int], rows: list[int]) -> l
     y1, y2 = np.triu_indices(len(y), 1)
     # Of each pair of columns and pair of rows: the share of its weakest side.
     upright, level = _shares(across, x, y), _shares(down, y, x)
-    sides = np.array(
-        [
-            *(upright[x1][:, y1, y2], upright[x2][:, y1, y2]),
-            *(level[y1][:, x1, x2].T, level[y2][:, x1, x2].T),
-        ]
-    )
+    shown = [upright[i][:, y1, y2] for i in (x1, x2)] + [level[i][:, x1, x2].T for i in (y1, y2)]
+    sides = np.array(shown)
     # A side that is the box's own is no line.
     inner_x, inner_y = (x > 0) & (x < right - left), (y > 0) & (y < bottom - top)
     lines = (inner_x[x1].astype(int) + inner_x[x2])[:, None] + inner_y[y1] + inner_y[y2]

@@ -26,7 +26,7 @@ from recognizer.errors import (
     BundleSchemaError,
     TaxonomyError,
 )
-from recognizer.imaging import KNOWN_PREPROCESSING
+from recognizer.imaging import KNOWN_PREPROCESSING, VIEWING_VERSION
 from recognizer.model.description import (
     OUTPUTS,
     BundleFamily,
@@ -157,6 +157,11 @@ class Bundle:
     def input_size(self) -> int:
         """Side of the square input in pixels."""
         return self.input.size
+
+    @property
+    def preprocessing(self) -> int:
+        """The version of all steps from bytes to the input, as rows have it."""
+        return 100 * VIEWING_VERSION + self.input.preprocessing
 
     @cached_property
     def digest(self) -> str:

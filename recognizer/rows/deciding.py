@@ -184,7 +184,7 @@ class Decider:
                 for region in regions_of(label)
             ),
             model=self._bundle.reference,
-            preprocessing=self._bundle.input.preprocessing,
+            preprocessing=self._bundle.preprocessing,
             time=datetime.now(UTC).replace(microsecond=0),
             known=known if bank and is_scored else None,
             bank=Reference(name=bank.name, digest=bank.digest) if bank else None,

@@ -57,7 +57,8 @@ class Row:
         regions: Where in the image the leads are (of a family, its likeliest product).
         model: What scored it.
         policy: What decided.
-        preprocessing: The version of the steps from bytes to the model's input.
+        preprocessing: The version of the steps from bytes to the model's input; in hundreds, of
+            what is scored in an image.
         time: When the row was made, with its time zone.
         detail: More on the reason, in the words of a decoder or the system.
         schema: The version of the row.

@@ -82,9 +82,8 @@ class WorkerPayload:
         options = self.options
         bank = options.known.digest if options.known else None
         model, policy = self.bundle.digest, self.policy.digest
-        preprocessing = self.bundle.input.preprocessing
         return any(
-            previous == result_key(sha256, reason, model, policy, preprocessing, bank)
+            previous == result_key(sha256, reason, model, policy, self.bundle.preprocessing, bank)
             for reason in ((None,) if options.retry_failed else (None, *DEADLY))
         )
 
