@@ -7,8 +7,8 @@ from recognizer.imaging.decode import Frame, LoadedImage
 from recognizer.imaging.load import (
     DETAIL_SIDE,
     KNOWN_PREPROCESSING,
-    VIEWING_VERSION,
     PREPROCESSING_VERSION,
+    VIEWING_VERSION,
     ImageSource,
     load_image,
     min_side_of,
@@ -20,9 +20,9 @@ from recognizer.imaging.sources import Limits
 __all__ = [
     "DETAIL_SIDE",
     "KNOWN_PREPROCESSING",
-    "VIEWING_VERSION",
     "MIN_HASH_SIDE",
     "PREPROCESSING_VERSION",
+    "VIEWING_VERSION",
     "Frame",
     "ImageSource",
     "Limits",
