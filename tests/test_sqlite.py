@@ -25,7 +25,7 @@ ROWS = [  # with what has become of their schema since
     for line in (FILES / "rows-0.3.jsonl").read_bytes().splitlines()
 ]
 for region in (one for row in ROWS for one in row["regions"] or ()):
-    region["part"] = None
+    region |= {"part": None, "rendering": 0}
 WITH_OUTCOMES = ["scan-0.3.sqlite", "team-0.3.sqlite", "outcomes-0.2.sqlite"]
 
 

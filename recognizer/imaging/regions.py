@@ -7,7 +7,7 @@ ICPR 1984, cut pages the same way). No network looks for them.
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -38,7 +38,7 @@ _MIN_SHEET, _MAX_SHEET = 0.35, 0.97  # of the image, that a sheet takes
 _SOLID = 0.97  # of its convex hull, that its outline encloses
 _STRAIGHT = 0.03  # of its outline, by which it leaves four straight sides
 _PAPER = 8  # levels between which paper lies, once its light is known
-_PRINTED = 0.85  # share of the smallest rectangle around a printed picture that it fills
+_PRINTED = 0.8  # share of the smallest rectangle around a printed picture that it fills
 
 
 class _Canvas(NamedTuple):
@@ -261,7 +261,8 @@ def _on_sheet(gray: NDArray[np.uint8]) -> list[Box]:
 
     A sheet is a light quadrilateral, darker towards one side; a picture on it nearly a rectangle.
     """
-    small = _averaged(_averaged(gray, 2), 2)  # OpenCV halves far faster
+    half = _averaged(gray, 2)
+    small = _averaged(half, 2)  # OpenCV halves far faster
     light = cv2.threshold(small, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
     outline = max(_outlines(light), key=cv2.contourArea, default=small[:0])
     sheet, area = cv2.convexHull(outline), cv2.contourArea(outline)
@@ -271,7 +272,9 @@ def _on_sheet(gray: NDArray[np.uint8]) -> list[Box]:
     corners = cv2.approxPolyDP(sheet, _STRAIGHT * cv2.arcLength(sheet, True), True)
     if len(corners) != 4:
         return []
-    paper = cv2.fillConvexPoly(np.zeros_like(small), corners, 1) & light > 0
+    small = half
+    paper = cv2.fillConvexPoly(np.zeros_like(small), 2 * corners, 1) > 0
+    paper &= small >= np.median(small[paper])
     cells = np.dstack([np.ones_like(small, np.float32), *np.indices(small.shape, np.float32)])
     for _ in range(3):  # the light falls as on a plane; without the light parts of pictures
         known, levels = cells[paper], small[paper]
@@ -279,7 +282,7 @@ def _on_sheet(gray: NDArray[np.uint8]) -> list[Box]:
         sums = np.einsum("ni,nj->ij", known, known), np.einsum("ni,n->i", known, levels)
         off = np.abs(np.einsum("hwi,i->hw", cells, np.linalg.solve(*sums)) - small)
         paper &= off <= max(_PAPER, np.median(off[paper]))
-    other = cv2.morphologyEx((off > _PAPER).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
+    other = cv2.morphologyEx((off > _PAPER).astype(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7)))
     found = []
     for outline in _outlines(other):
         x, y, w, h = cv2.boundingRect(outline)
@@ -287,11 +290,11 @@ def _on_sheet(gray: NDArray[np.uint8]) -> list[Box]:
         around = np.prod(cv2.minAreaRect(outline)[1])
         is_full = cv2.contourArea(cv2.convexHull(outline)) >= _PRINTED * around
         if is_inner and is_full and w * h >= _MIN_AREA * small.size:
-            found.append((4 * x, 4 * y, 4 * (x + w), 4 * (y + h)))
+            found.append((2 * x, 2 * y, 2 * (x + w), 2 * (y + h)))
     return found
 
 
-def _outlines(mask: NDArray[np.uint8]) -> Sequence[NDArray[np.int32]]:
+def _outlines(mask: NDArray[Any]) -> Sequence[NDArray[np.int32]]:
     return cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]  # type: ignore[return-value]
 
 

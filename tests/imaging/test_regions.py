@@ -112,7 +112,7 @@ COMPOSED: Mapping[str, tuple[Callable[[np.random.Generator], tuple[RGB, list[Box
     "page": (lambda rng: _on_page(rng, 3, 3), 0.9),
     "screenshot": (_screenshot, 0.9),
     "inset": (_inset, 0.9),
-    "page aslant": (_aslant, 0.7),
+    "page aslant": (_aslant, 0.6),
 }
 
 
