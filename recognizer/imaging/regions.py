@@ -222,7 +222,7 @@ def _within(canvas: _Canvas, box: Box, columns: list[int], rows: list[int]) -> l
     x, y = np.array([0, *columns, right - left]), np.array([0, *rows, bottom - top])
     x1, x2 = np.triu_indices(len(x), 1)
     y1, y2 = np.triu_indices(len(y), 1)
-    # Of each pair of columns and pair of rows: the share of its weakest side.
+    # Of each pair of columns and pair of rows: the shares of its four sides.
     upright, level = _shares(across, x, y), _shares(down, y, x)
     shown = [upright[i][:, y1, y2] for i in (x1, x2)] + [level[i][:, x1, x2].T for i in (y1, y2)]
     sides = np.array(shown)
@@ -257,14 +257,11 @@ def _shares(
 
 
 def _on_sheet(gray: NDArray[np.uint8]) -> list[Box]:
-    """Return the pictures on a sheet of paper that lies aslant: no line is parallel to the image.
-
-    A sheet is a light quadrilateral, darker towards one side; a picture on it nearly a rectangle.
-    """
+    """Return the pictures, nearly rectangles, on a light sheet of four sides that lies aslant."""
     half = _averaged(gray, 2)
     small = _averaged(half, 2)  # OpenCV halves far faster
     light = cv2.threshold(small, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
-    outline = max(_outlines(light), key=cv2.contourArea, default=small[:0])
+    outline = max(_outlines(light), key=cv2.contourArea, default=np.zeros((1, 2), np.int32))
     sheet, area = cv2.convexHull(outline), cv2.contourArea(outline)
     share = area / np.subtract(small.shape, 1).prod()
     if not _MIN_SHEET <= share <= _MAX_SHEET or area < _SOLID * cv2.contourArea(sheet):
@@ -272,24 +269,23 @@ def _on_sheet(gray: NDArray[np.uint8]) -> list[Box]:
     corners = cv2.approxPolyDP(sheet, _STRAIGHT * cv2.arcLength(sheet, True), True)
     if len(corners) != 4:
         return []
-    small = half
-    paper = cv2.fillConvexPoly(np.zeros_like(small), 2 * corners, 1) > 0
-    paper &= small >= np.median(small[paper])
-    cells = np.dstack([np.ones_like(small, np.float32), *np.indices(small.shape, np.float32)])
+    paper = cv2.fillConvexPoly(np.zeros_like(half), 2 * corners, 1) > 0
+    paper &= half >= np.median(half[paper])
+    cells = np.dstack([np.ones_like(half, np.float32), *np.indices(half.shape, np.float32)])
     for _ in range(3):  # the light falls as on a plane; without the light parts of pictures
-        known, levels = cells[paper], small[paper]
+        known, levels = cells[paper], half[paper]
         # Not by BLAS, which would start threads.
         sums = np.einsum("ni,nj->ij", known, known), np.einsum("ni,n->i", known, levels)
-        off = np.abs(np.einsum("hwi,i->hw", cells, np.linalg.solve(*sums)) - small)
+        off = np.abs(np.einsum("hwi,i->hw", cells, np.linalg.solve(*sums)) - half)
         paper &= off <= max(_PAPER, np.median(off[paper]))
     other = cv2.morphologyEx((off > _PAPER).astype(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7)))
     found = []
     for outline in _outlines(other):
         x, y, w, h = cv2.boundingRect(outline)
-        is_inner = min(x, y, small.shape[1] - x - w, small.shape[0] - y - h) > 1
+        is_inner = min(x, y, half.shape[1] - x - w, half.shape[0] - y - h) > 1
         around = np.prod(cv2.minAreaRect(outline)[1])
         is_full = cv2.contourArea(cv2.convexHull(outline)) >= _PRINTED * around
-        if is_inner and is_full and w * h >= _MIN_AREA * small.size:
+        if is_inner and is_full and w * h >= _MIN_AREA * half.size:
             found.append((2 * x, 2 * y, 2 * (x + w), 2 * (y + h)))
     return found
 

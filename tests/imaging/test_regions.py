@@ -155,7 +155,7 @@ def test_a_frame_is_one_colour_around_one_picture() -> None:
     assert not find_parts(page).is_frame
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (20, 900), (31, 31), (64, 4000), (4000, 64), (33, 33)])
+@pytest.mark.parametrize("shape", [(1, 1), (20, 900), (31, 31), (64, 4000), (4000, 64), (300, 400)])
 @pytest.mark.parametrize("value", [0, 255, None])
 def test_any_size_is_looked_at(shape: tuple[int, int], value: int | None) -> None:
     rng = np.random.default_rng(0)
