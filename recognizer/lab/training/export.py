@@ -16,20 +16,23 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from recognizer import __version__
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
-from recognizer.imaging import PREPROCESSING_VERSION
+from recognizer.imaging import PREPROCESSING_VERSION, model_input
+from recognizer.imaging.regions import find_parts
 from recognizer.lab.dataset.manifest import Photo, carry_corrections, fingerprint, taxonomy_of
 from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.lab.evaluation.evaluate import Evaluation, count_learned, evaluate, evidence
 from recognizer.lab.evaluation.figures import Figures
 from recognizer.lab.evaluation.metrics import rank
-from recognizer.lab.evaluation.out_of_fold import measure_out_of_fold
+from recognizer.lab.evaluation.out_of_fold import OutOfFold, measure_out_of_fold
 from recognizer.lab.evaluation.templates import render
 from recognizer.lab.training.cascade import Cascade
-from recognizer.lab.training.model import ProductNetwork
+from recognizer.lab.training.model import ProductNetwork, log_odds_of
 from recognizer.lab.training.negative_bank import build_bank
 from recognizer.lab.training.onnx_export import export_fp32, parity, write_cascade
 from recognizer.lab.training.quantization import correct_head, quantize, run_file
@@ -43,6 +46,7 @@ from recognizer.model.description import (
     InputFormat,
     ModelFile,
     Parity,
+    Parts,
     Training,
     percent,
 )
@@ -57,6 +61,8 @@ _CALIBRATION_PHOTOS = 300  # from which the ranges of the int8 activations are r
 _HEAD_PHOTOS = 1500  # on which the int8 network learns to answer as the exact one does
 _PARITY_PHOTOS = 64  # on which torch, fp32 and int8 are compared
 _MAX_LOSS = 0.005  # average precision that int8 may lose, in the mean of products
+_RATE, _MAX_ADDED = 0.01, 0.3  # at this rate, false leads of parts for each of whole photos
+_MAX_SHIFT = 10.0  # of log-odds: no part is a lead any more
 _MIN_PHOTOS = 20  # of a product in the fold, with which it has a say in the choice of precision
 
 
@@ -106,6 +112,8 @@ def export_bundle(
         on_stage(f"calibrating on {len(held.photos)} photos that were left out")
         draft = replace(_draft(made, title, precision, recipe, proof), license=spdx_license)
         draft = calibrated(draft, held.log_odds, held.photos)
+        on_stage("looking at the pictures within photos that were left out")
+        draft = replace(draft, parts=Parts(shift=_shift_of_parts(draft, recipe, held)))
         on_stage("collecting negatives for enrolment")
         bank = build_bank(Recognizer(draft), recipe.train, recipe.cache)
         draft = replace(draft, negatives=write_negatives(made, bank))
@@ -121,6 +129,36 @@ def export_bundle(
         with new_bundle(output) as folder:
             shutil.copytree(made, folder, dirs_exist_ok=True)
     return release
+
+
+def _shift_of_parts(bundle: Bundle, recipe: Recipe, held: OutOfFold) -> float:
+    """Return the shift with which parts add few false leads to those of whole photos.
+
+    Each fold's network looks at the parts of the photos without a product that it has not seen.
+    """
+    negative, size = np.array([not p.is_product for p in held.photos]), recipe.config.input_size
+    owners, log_odds = list[int](), [np.zeros((0, len(recipe.labels)), np.float32)]
+    for fold in np.unique(held.folds):
+        network = fold_network(recipe, int(fold))
+        for row in np.flatnonzero(negative & (held.folds == fold)).tolist():
+            rgb = recipe.cache.rgb(held.photos[row].sha256)
+            if boxes := find_parts(rgb).boxes:
+                crops = [model_input(rgb[y1:y2, x1:x2], size) for x1, y1, x2, y2 in boxes]
+                with torch.no_grad():
+                    logits = network(torch.from_numpy(np.stack(crops))).logits
+                owners += [row] * len(boxes)
+                log_odds.append(log_odds_of(logits).numpy())
+
+    def leads(of: NDArray[np.float32], shift: float = 0.0) -> NDArray[np.bool_]:
+        scores = bundle.family_scores(bundle.calibrate(of, shift)).max(axis=1, initial=0)
+        return np.asarray(scores >= bundle.any_product_thresholds[_RATE], np.bool_)
+
+    whole, of_parts = negative & leads(held.log_odds), np.concatenate(log_odds)
+    for shift in np.arange(0, _MAX_SHIFT, 0.1).round(1).tolist():
+        added = {*np.array(owners, int)[leads(of_parts, shift)]} - {*np.flatnonzero(whole)}
+        if len(added) <= _MAX_ADDED * whole.sum():
+            return float(shift)
+    return _MAX_SHIFT
 
 
 def _drawn(recipe: Recipe) -> list[Photo]:

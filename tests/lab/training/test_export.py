@@ -11,15 +11,18 @@ import torch
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
 from recognizer.imaging import load_image, model_input
-from recognizer.lab.dataset.manifest import Photo, read_photo
+from recognizer.imaging.regions import Parts
+from recognizer.lab.dataset.manifest import Photo, read_photo, taxonomy_of
 from recognizer.lab.enrolment.onnx_head import Head, add_head
+from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.lab.training import export as module
 from recognizer.lab.training.export import UNSTATED, count_licenses, export_bundle, write_sources
-from recognizer.lab.training.model import build_network, log_odds_of
+from recognizer.lab.training.model import Outputs, build_network, log_odds_of
 from recognizer.lab.training.onnx_export import export_fp32, parity
 from recognizer.lab.training.quantization import correct_head, quantize, run_file
-from recognizer.lab.training.runs import OUT_OF_FOLD_FILE, Recipe, finished_network
+from recognizer.lab.training.runs import OUT_OF_FOLD_FILE, Recipe, answers, finished_network
 from recognizer.model.bundle import Bundle
+from recognizer.model.description import InputFormat, ModelFile
 from tests.lab.training.conftest import small_config
 
 
@@ -77,6 +80,35 @@ def test_a_recipe_becomes_a_bundle_that_the_engine_serves(
         expected = recognizer.bundle.calibrate(log_odds_of(logits).numpy()[0])
         found = recognizer.predict(photo.path).scores
         assert [found[n] for n in trained.labels] == pytest.approx(expected, abs=tolerance)
+
+
+def test_parts_are_lowered_until_they_add_few_false_leads(
+    trained: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, taxonomy = answers(trained), taxonomy_of(trained.photos)
+    size = InputFormat(size=trained.config.input_size, preprocessing=2)
+    model = {"path": trained.folder, "name": "x", "version": 1, "model": ModelFile(sha256="0" * 64)}
+    draft = uncalibrated(trained.labels, taxonomy, input=size, activation="softmax", **model)
+    draft = calibrated(draft, held.log_odds, held.photos)
+    monkeypatch.setattr(module, "find_parts", lambda _: Parts())
+    assert module._shift_of_parts(draft, trained, held) == 0
+    # In each photo without a product, a part that looks more like one than any whole photo.
+    monkeypatch.setattr(module, "find_parts", lambda _: Parts(((0, 0, 40, 40),)))
+    logits = torch.tensor([[8.0 * (name in draft.products) for name in trained.labels]])
+    seen: list[int] = []
+
+    def network(images: torch.Tensor) -> Outputs:
+        seen.append(len(images))
+        return Outputs(logits.repeat(len(images), 1), logits, logits)
+
+    monkeypatch.setattr(module, "fold_network", lambda *_: network)
+    shift = module._shift_of_parts(draft, trained, held)
+    assert len(seen) == sum(not p.is_product for p in held.photos)
+    before, after = (
+        draft.family_scores(draft.calibrate(log_odds_of(logits).numpy(), of)).max()
+        for of in (shift - 0.1, shift)
+    )
+    assert after < draft.any_product_thresholds[0.01] <= before
 
 
 def test_nothing_untested_is_released(trained: Recipe, tmp_path: Path) -> None:
