@@ -1,13 +1,13 @@
 """How much of what a buyer sees is scored: photos of products that are leads, in other forms.
 
     python -m benchmarks.evasion --data DATA          # the split test, the default bundle
-    python -m benchmarks.evasion --data DATA --split train --fold 0 --onnx fold0.onnx
+    python -m benchmarks.evasion --data DATA --fold 0 --onnx fold0.onnx --by-source --photos 30
     python -m benchmarks.evasion --picture            # the forms, drawn on a rendering
 
 Every form of benchmarks/forms.py and tricks.py is made of the photos that are leads as they are,
 with the default policy, and of photos without a product. Nothing is chosen by the split test: that
-is what folds are for. With ``--onnx``, another network stands in for that of the bundle, with the
-threshold of 1 % of the unaltered photos without a product.
+is what folds are for. With ``--onnx``, the network that has not seen a fold stands in for that of
+the bundle, with the same labels and the threshold of 1 % of the photos without a product.
 """
 
 import argparse
@@ -15,10 +15,10 @@ import hashlib
 import io
 import itertools
 import json
-import shutil
 import sys
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -35,7 +36,7 @@ from benchmarks.pictures import PICTURES, SAMPLES, record
 from benchmarks.speed import write_figures
 from benchmarks.tricks import TRICKS
 from recognizer import Decision, Recognizer
-from recognizer.imaging import DETAIL_SIDE, Limits
+from recognizer.imaging import DETAIL_SIDE, PREPROCESSING_VERSION, Limits
 from recognizer.imaging.sources import Refused
 from recognizer.lab.dataset.folds import read_folds
 from recognizer.lab.dataset.manifest import (
@@ -48,6 +49,7 @@ from recognizer.lab.dataset.manifest import (
 from recognizer.lab.evaluation.metrics import bootstrap_by_source
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Estimate, ModelFile, percent
+from recognizer.model.folders import MODEL_FILE
 from recognizer.scan.expand import expand
 from recognizer.scan.items import Access
 from recognizer.scan.worker import Reader
@@ -70,12 +72,10 @@ class Outcome:
 
 
 class Bench:
-    """A model, and the photos of a split that are measured."""
+    """A model, and the photos that are measured, the first ones of those in their order."""
 
     def __init__(self, recognizer: Recognizer, photos: Sequence[Photo], most: int, others: int):
         self.recognizer = recognizer
-        rng = np.random.default_rng(SEED)
-        photos = [photos[i] for i in rng.permutation(len(photos))]
         negatives = [photo for photo in photos if not photo.is_product]
         self.harmless = [photo for photo in negatives if photo.label in BACKDROP_LABELS]
         self.negatives = negatives[:others]
@@ -142,20 +142,34 @@ def load_bench(options: argparse.Namespace) -> Bench:
     photos = load_data([options.data])
     for name in ("relabel.csv", "corrections.csv"):
         photos = corrected(photos, TABLES / name)
-    photos = [photo for photo in photos if photo.split == options.split]
+    split = options.split if options.fold is None else "train"
+    photos = [photo for photo in photos if photo.split == split]
     if options.fold is not None:
         folds = read_folds(TABLES / "folds.csv")
         photos = [p for p in photos if p.source in folds and folds[p.source][1] == options.fold]
-    if options.new:
-        photos = [p for p in photos if p.is_product or p.path.stem[-6:-4] == "_5"]
     bundle = load_bundle(options.bundle)
-    if options.onnx is not None:
-        folder = Path(tempfile.mkdtemp())
-        shutil.copyfile(options.onnx, folder / "model.onnx")
-        model = ModelFile(sha256=hashlib.sha256(options.onnx.read_bytes()).hexdigest())
-        never = dict.fromkeys(bundle.any_product_thresholds, 1.0)
-        bundle = replace(bundle, path=folder, model=model, any_product_thresholds=never)
-    return Bench(Recognizer(bundle, threads=1), photos, options.photos, options.negatives)
+    with tempfile.TemporaryDirectory() as folder:
+        if options.onnx is not None:
+            model = options.onnx.read_bytes()
+            Path(folder, MODEL_FILE).write_bytes(model)
+            (given,) = onnxruntime.InferenceSession(model).get_inputs()
+            bundle = replace(
+                bundle,
+                path=Path(folder),
+                model=ModelFile(sha256=hashlib.sha256(model).hexdigest()),
+                input=replace(
+                    bundle.input, size=given.shape[1], preprocessing=options.preprocessing
+                ),
+                any_product_thresholds=dict.fromkeys(bundle.any_product_thresholds, 1.0),
+            )
+        recognizer = Recognizer(bundle, threads=1)
+    rng = np.random.default_rng(SEED)
+    photos = [photos[i] for i in rng.permutation(len(photos))]
+    if options.by_source:
+        seen: Counter[str] = Counter()
+        turns = {p.sha256: seen.update([p.source]) or seen[p.source] for p in photos}
+        photos.sort(key=lambda photo: turns[photo.sha256])
+    return Bench(recognizer, photos, options.photos, options.negatives)
 
 
 # --- what comes of it -----------------------------------------------------------------------------
@@ -200,7 +214,7 @@ def summary(
     return {
         "bundle": bundle.title if options.onnx is None else str(options.onnx),
         "digest": bundle.digest,
-        "split": options.split,
+        "split": options.split if options.fold is None else "train",
         "fold": options.fold,
         "leads": len(bench.products),
         "sources": len({photo.source for photo in bench.products}),
@@ -293,9 +307,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--data", type=Path, help="a data folder with a manifest")
     add("--bundle", help="a bundle: a folder or a name (the default one of the package)")
     add("--onnx", type=Path, help="a network in place of the bundle's, such as that of a fold")
+    add("--preprocessing", type=int, default=PREPROCESSING_VERSION, help="that of --onnx")
     add("--split", default="test", choices=["train", "validation", "test"])
-    add("--fold", type=int, help="of datasets/folds.csv; for choices, on the split train")
-    add("--new", action="store_true", help="of photos without a product, only those of version 5")
+    add("--fold", type=int, help="of datasets/folds.csv: only its photos, for choices")
+    add("--by-source", action="store_true", help="draw a photo of each source, then a second one")
     add("--photos", type=int, default=100, help="products at most (100)")
     add("--negatives", type=int, default=100, help="photos without a product at most (100)")
     add("--form", action="append", help="only forms whose name has this in it; repeatable")

@@ -1,6 +1,7 @@
 import io
 import json
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from benchmarks import forms, tricks
-from benchmarks.evasion import FORMS, draw_picture, main, table
+from benchmarks import evasion, forms, tricks
+from benchmarks.evasion import FORMS, Bench, draw_picture, main, table
 from benchmarks.forms import RGB, Form, Material
 from benchmarks.pictures import PICTURES, SAMPLES
 from recognizer.imaging import load_image
@@ -107,3 +108,32 @@ def test_figures_are_measured_and_written(
     assert {line.count("|") for line in rows} == {6}
     assert "**photo.zip, a JPEG** \u2020" in "".join(rows)
     capsys.readouterr()
+
+
+def test_a_network_is_measured_on_the_photos_of_its_fold(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_split_photos(tmp_path / "data")
+    folds = {f"train/{name}": (name, int(name == "b")) for name in "abc"}
+    monkeypatch.setattr(evasion, "read_folds", lambda _: folds)
+    network = tmp_path / "fold-0.onnx"
+    network.write_bytes((tiny_bundle / "model.onnx").read_bytes())
+    arguments = ["--data", str(data), "--bundle", str(tiny_bundle), "--onnx", str(network)]
+    arguments += ["--fold", "0", "--by-source", "--photos", "4", "--negatives", "4"]
+    json_file = tmp_path / "found.json"
+    benches: list[Bench] = []
+    load = evasion.load_bench
+    monkeypatch.setattr(evasion, "load_bench", lambda o: benches.append(load(o)) or benches[-1])
+    for _ in range(2):
+        main([*arguments, "--form", "mirrored", "--json", str(json_file)])
+    found = json.loads(json_file.read_text("utf-8"))
+    assert (found["split"], found["fold"], found["negatives"]) == ("train", 0, 4)
+    first, second = ([*bench.products, *bench.negatives] for bench in benches)
+    assert [p.sha256 for p in first] == [p.sha256 for p in second]
+    assert {p.source for p in first} == {"train/a", "train/c"}
+    assert [Counter(p.source for p in benches[0].negatives).most_common()] == [
+        [("train/a", 2), ("train/c", 2)]
+    ]
+    # Its threshold is that of the fold: no photo without a product but the highest is over it.
+    assert found["false_leads"] <= 1
+    assert benches[0].recognizer.bundle.path != tiny_bundle
