@@ -246,7 +246,7 @@ class _Pages:
         status = error.status_code if isinstance(error, HTTPException) else 409
         if status == 303:
             return RedirectResponse("/login", 303)
-        keys = {400: "bad_request", 401: "signed_out", 404: "not_found", 409: "conflict"}
+        keys = {400: "bad_request", 401: "signed_out", 404: "no_such_page", 409: "conflict"}
         return self._say(request, status, text(keys.get(status, "refused")))
 
     def broken(self, request: Request, error: Exception) -> Response:
