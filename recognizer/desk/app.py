@@ -35,7 +35,6 @@ from recognizer.desk.texts import ENVIRONMENT, text
 from recognizer.desk.views import AUDIT, OPEN, View
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
 
-MAX_ROWS = 1_000_000  # of the list as CSV
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
 
 _SAME = ("title", "seller", "price", "level", "product", "score", "reports", "state")
@@ -188,7 +187,7 @@ class _Pages:
         writer = csv.writer(buffer)
         writer.writerow(COLUMNS)
         view = View.from_query(request.query_params)
-        for entry in self._queue.page(view, size=MAX_ROWS)[0]:
+        for entry in self._queue.page(view, size=1_000_000)[0]:
             hidden = {"level", "product", "score"} if entry.section == AUDIT else ()
             writer.writerow(
                 None if field in hidden else csv_cell(getattr(entry, field))
