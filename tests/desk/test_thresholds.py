@@ -214,8 +214,8 @@ def test_the_policy_decides_as_chosen(bundle: Bundle, cases: int) -> None:
             scores=labels,
             families=dict(zip([f.name for f in bundle.families], families, strict=True)),
         )
-        verdict = decide(prediction, bundle, policy)
-        assert (verdict.decision is not Decision.CLEAR) == (score > choice.step.threshold)
+        triage = decide(prediction, bundle, policy)
+        assert (triage.decision is not Decision.CLEAR) == (score > choice.step.threshold)
     assert (policy.ignore, policy.rules) == (base.ignore, {})
     # Not every lead has priority: that would be no order at all.
     assert policy.default.review != policy.default.priority or choice.chosen == 0
