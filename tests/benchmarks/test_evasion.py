@@ -45,6 +45,13 @@ def test_a_form_is_another_file_of_the_photo(form: Form) -> None:
     assert data != forms.encoded(PHOTO)
 
 
+@pytest.mark.parametrize("form", forms.FORMS, ids=lambda form: form.name)
+@pytest.mark.parametrize("size", [(60, 600), (600, 60), (24, 24)])
+def test_a_form_can_be_made_of_any_shape(form: Form, size: tuple[int, int]) -> None:
+    made = form.draw(np.asarray(cv2.resize(PHOTO, size), np.uint8), _material())
+    assert load_image(made if isinstance(made, bytes) else forms.encoded(made)).frames
+
+
 def test_what_viewers_show_of_a_trick_is_the_photo() -> None:
     black = _shown(tricks.transparent(PHOTO, _material()), "black")
     assert np.abs(black.astype(int) - PHOTO).max() <= 2
