@@ -52,9 +52,10 @@ VERB_GROUPS = {
         "enroll": ("lab.cli.enroll", "Add a product to a model, from a few photos."),
         "evaluate": ("lab.cli.evaluate", "Measure a model on sources that it never saw."),
         "train": ("lab.cli.train", "Train a model on labelled photos."),
+        "runs": ("lab.cli.runs", "List, measure and compare training runs."),
         "export": ("lab.cli.train", "Make a model (a bundle) of a training run."),
     },
-    "Data": {"dataset": ("lab.cli.dataset", "Split and check labelled photos, describe labels.")},
+    "Data": {"dataset": ("lab.cli.dataset", "Split, check and write labelled photos.")},
     "Maintenance": {"doctor": ("cli.model", "Check the installation, the machine and the model.")},
 }
 """Heading -> verb -> the module that has it, and its line in ``--help``."""
@@ -84,7 +85,8 @@ EXAMPLES = (
     "recognizer evaluate bundles/own-v1 --data data/ --output report.html",
     "recognizer train --data data/ --output runs/mine",
     "recognizer export runs/mine --data data/ --output bundles/own-v1",
-    "recognizer dataset labels photos/ whale_tooth=product resin=lookalike",
+    "recognizer runs runs/mine runs/before",
+    "recognizer dataset write data/ --as coco --output coco/",
     "recognizer dataset split photos/ --output data/",
 )
 """Each stands at the end of the ``--help`` of its verb."""

@@ -63,7 +63,6 @@ _DATA = Option(
     help="A folder of labelled photos, with a manifest.csv or a folder for each label; repeatable.",
 )
 DataOption = Annotated[list[Path], _DATA]
-OptionalDataOption = Annotated[list[Path] | None, _DATA]
 Split = Literal["test", "validation", "all"]
 
 

@@ -76,8 +76,11 @@ def write_dataset(
     labels, missing, without_label = Counter[str](), dict[str, str](), 0
     try:
         folder.mkdir()
-        # JSON can hold half a character, for example in a seller's name.
-        with (folder / "manifest.csv").open("w", -1, "utf-8", "backslashreplace", "") as file:
+        with (folder / "manifest.csv").open(
+            # JSON can hold half a character, for example in a seller's name.
+            *("w", -1, "utf-8", "backslashreplace"),
+            newline="",
+        ) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(MANIFEST_COLUMNS)
             for image in decided_images(scan):

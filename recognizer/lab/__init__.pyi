@@ -1,5 +1,5 @@
 from recognizer.lab.cli.dataset import print_counts as print_counts
-from recognizer.lab.cli.evaluate import print_evaluation as print_evaluation
+from recognizer.lab.cli.evaluate import print_figures as print_figures
 from recognizer.lab.dataset.layouts import read_collection as read_collection
 from recognizer.lab.dataset.manifest import load_data as load_data
 from recognizer.lab.dataset.manifest import read_photo as read_photo

@@ -51,6 +51,8 @@ def run(runner: Runner, page: Path) -> None:
         if block.language == "toml" and "review_" in block.text:
             name = tomllib.loads(block.text).get("name", "policy")
             Path(f"{name}.toml").write_text(block.text)
+        if block.language == "toml" and block.text.startswith("[label."):
+            Path("photos/taxonomy.toml").write_text(block.text)
         runner.run(block)
 
 
@@ -111,6 +113,7 @@ def test_the_pages_about_training_run(
     guide = Runner()
     run(guide, GUIDE)
     check_guide(trained, guide)
+    shutil.copytree("runs/mine", "runs/before")  # that a page compares with
     for page in NEED_TRAINING:
         shutil.copytree(trained, tmp_path / page.stem)
         monkeypatch.chdir(tmp_path / page.stem)

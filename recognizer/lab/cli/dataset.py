@@ -1,4 +1,4 @@
-"""``recognizer dataset``: split and check labelled photos, and describe custom labels."""
+"""``recognizer dataset``: split and check labelled photos, and write them for other tools."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer import Argument, Option
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 MAX_SHOWN = 20  # files that are printed; the rest is counted
 
-app = options.group("Split labelled photos, check them, describe custom labels.")
+app = options.group("Split labelled photos, check them, write them for other tools.")
 
 
 @app.command()
 def split(
     folder: Annotated[
-        Path, Argument(metavar="FOLDER", help="The photos' folder, or their CSV list.")
+        Path, Argument(metavar="FOLDER", help="The photos' folder, or their list (CSV, JSON).")
     ],
     output: Annotated[Path, options.output_option("The folder of manifest.csv; it may be FOLDER.")],
     source: Annotated[
@@ -54,7 +54,8 @@ def split(
 ) -> None:
     """Split labelled photos into train and test, and write their manifest.
 
-    No source is in two splits, nor are near-copies; each label has its share of each split, as far
+    FOLDER has a folder for each label, a CSV table, or an export of Label Studio with choices. No
+    source is in two splits, nor are near-copies; each label has its share of each split, as far
     as its sources allow. The photos stay where they are. The same data and seed give the same
     split. The exit code is 3 if some photos had to be left out.
     """
@@ -62,6 +63,9 @@ def split(
     from recognizer.lab.dataset.manifest import LABELS, MANIFEST, write_manifest
     from recognizer.lab.dataset.new_manifest import make_manifest
 
+    pairs = [text.partition("=") for text in rename or ()]
+    if wrong := [old + equals for old, equals, _ in pairs if not old or not equals]:
+        raise UsageError(f"--rename {wrong[0]}: write OLD=NEW")
     if test + validation >= 1:
         raise UsageError(
             f"--test {test} and --validation {validation}: nothing is left to train on"
@@ -78,7 +82,7 @@ def split(
         made = make_manifest(
             found,
             source=source,
-            renamed=_pairs(rename, "OLD=NEW"),
+            renamed={old: new for old, _, new in pairs},
             shares={"test": test, "validation": validation},
             seed=seed,
             on_progress=progress,
@@ -90,16 +94,6 @@ def split(
     typer.echo(f"Wrote {path}", err=True)
     if made.left_out:
         raise typer.Exit(ExitCode.SOME_FAILED)
-
-
-def _pairs(given: Sequence[str] | None, form: str) -> dict[str, str]:
-    pairs = {}
-    for text in given or ():
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UsageError(f"{text!r}: write {form}")
-        pairs[key] = value
-    return pairs
 
 
 def _print_split(made: NewManifest) -> None:
@@ -130,58 +124,24 @@ def print_counts(photos: Sequence[Photo]) -> None:
 
 
 @app.command()
-def labels(
-    folder: Annotated[Path, Argument(metavar="FOLDER", help="The folder with the photos.")],
-    kinds: Annotated[
-        list[str] | None, Argument(metavar="LABEL=KIND", help="Labels of a new file, with kinds.")
-    ] = None,
+def write(
+    data: Annotated[list[Path], Argument(metavar="FOLDER", help="Folders of labelled photos.")],
+    output: Annotated[Path, options.output_option("The folder to write; new or empty.")],
+    layout: Annotated[
+        Literal["folders", "coco"],
+        Option("--as", help="A folder for each split and label, or COCO annotations."),
+    ] = "folders",
 ) -> None:
-    """Describe custom labels in FOLDER/taxonomy.toml, and check that file.
+    """Write labelled photos as folders (ImageFolder, timm, ultralytics, FiftyOne) or as COCO.
 
-    Without that file, one is written with the labels that the photos have and the package does not
-    know: edit it, and run this again. The exit code is 2 if an entry breaks a rule, or a label of
-    the photos is not known.
+    Photos keep their splits (`train`, `val`, `test`), and are links to the files of FOLDER.
     """
-    from recognizer.lab.dataset.labels import UNDECIDED, check_labels, count_labels, write_template
-    from recognizer.lab.dataset.manifest import LABELS
-    from recognizer.taxonomy import Kind, load_taxonomy
+    from recognizer.lab.dataset.manifest import load_data
+    from recognizer.lab.dataset.writing import write_dataset
 
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder; make it first")
-    form = f"LABEL=KIND, the kind one of {', '.join(Kind)}"
-    path, given = folder / LABELS, _pairs(kinds, form)
-    if wrong := [f"'{label}={kind}'" for label, kind in given.items() if kind not in [*Kind]]:
-        raise UsageError(f"{wrong[0]}: write {form}")
-    if path.exists() and given:
-        raise UsageError(f"{path} exists already: edit it, or delete it first")
-    counts: dict[str, int] = {}
-    try:
-        counts = dict(count_labels(folder))
-    except DatasetError as error:
-        if any(folder.iterdir()):
-            if not (path.exists() or given):
-                raise
-            typer.echo(f"Photos were not counted: {error}", err=True)
-    if path.exists():
-        described, warnings = check_labels(folder, counts)
-        for own in described:
-            family = f" ({own.family})" if own.family else ""
-            typer.echo(f"{own.name}: {own.kind}{family}, {counts.get(own.name, 0)} photos")
-        for warning in warnings:
-            typer.echo(f"Warning: {warning}")
-        return
-    known = load_taxonomy().labels
-    kind_of = {name: UNDECIDED for name in counts if name not in known} | given
-    if counts and not kind_of:
-        typer.echo("The package knows all labels of these photos: no file is needed")
-        return
-    write_template(path, kind_of, counts)
-    typer.echo(f"Wrote {path}", err=True)
-    for label in sorted(given.keys() - counts.keys()) if counts else ():
-        typer.echo(f"Warning: {label}: no photo here has this label")
-    if undecided := sorted(name for name, kind in kind_of.items() if kind == UNDECIDED):
-        typer.echo(f"Say in it what these are: {', '.join(undecided)}")
-    typer.echo(f"Then run again: recognizer dataset labels {folder}")
+    with show_stage("writing photos") as progress:
+        write_dataset(load_data(data), output, layout, progress)
+    typer.echo(f"Wrote {output}", err=True)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from recognizer.cli.options import BundleOption, output_option
+from recognizer.cli.options import BundleOption, output_option, require_extra
 from recognizer.cli.progress import require_none_failed, show_progress
 from recognizer.errors import UsageError
 
@@ -37,6 +37,8 @@ def enroll_command(
     `lab`.
     """
     from recognizer.engine import Recognizer
+
+    require_extra("lab", "sklearn", "onnx")
     from recognizer.lab.enrolment import enroll
     from recognizer.scan import expand
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Option
 
-from recognizer._files import require_own, require_page
+from recognizer._files import parquet_library, require_own, require_page
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json, require_extra, to_json
 from recognizer.cli.progress import print_wide, show_progress
@@ -20,102 +20,105 @@ if TYPE_CHECKING:
     from recognizer.engine import Recognizer
     from recognizer.lab.dataset.manifest import Photo
     from recognizer.lab.evaluation.evaluate import Evaluation, Measured
+    from recognizer.lab.evaluation.paired import PairedEvaluation
     from recognizer.model.bundle import Bundle
-    from recognizer.prediction import Prediction
+
+
+PrevalenceOption = Annotated[
+    float, Option(help="The share of photos with a product at which precision is stated.")
+]
+ByOption = Annotated[
+    list[str] | None,
+    Option(
+        metavar="KEY",
+        help="Also a table by source, label, a column of the manifest, or a CSV file of source and "
+        "slice; repeatable.",
+    ),
+]
+RoundsOption = Annotated[int, Option(help="Bootstrap rounds.", min=1)]
 
 
 def evaluate_command(
+    data: options.DataOption,
     bundle: options.BundleArgument = None,
-    data: options.OptionalDataOption = None,
     split: Annotated[
-        options.Split | None,
-        Option(
-            help="The photos to measure on; all, if training saw none of them.", show_default="test"
-        ),
-    ] = None,
+        options.Split, Option(help="The photos to measure on; all, if training saw none of them.")
+    ] = "test",
     output: Annotated[Path | None, output_option("Write an HTML report, and a .json file.")] = None,
     predictions: Annotated[
         Path | None, Option(metavar="FILE.parquet", help="Write a row of scores for each photo.")
     ] = None,
-    prevalence: Annotated[
-        float, Option(help="The share of photos with a product at which precision is stated.")
-    ] = 0.0003,
+    prevalence: PrevalenceOption = 0.0003,
     against: Annotated[
         str | None, Option(help="Another bundle: print paired differences to it instead.")
     ] = None,
-    by: Annotated[
-        list[str] | None,
-        Option(
-            metavar="KEY",
-            help="A table by source, label, kind, a column of the manifest, or a CSV file of "
-            "source and slice; repeatable.",
-        ),
-    ] = None,
-    out_of_fold: Annotated[
-        Path | None, Option(metavar="FILE", help="Measure the out-of-fold file of `train` instead.")
-    ] = None,
-    rounds: Annotated[int, Option(help="Bootstrap rounds.", min=1)] = 1000,
+    by: ByOption = None,
+    rounds: RoundsOption = 1000,
     *,
     as_stored: Annotated[
         bool, Option("--as-stored", help="Score files as stored, not at one size and quality.")
     ] = False,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Print average precision and recall at fixed false-positive rates, with intervals by source.
+    """Measure a model on labelled photos that it never saw, by itself or against another one.
 
-    It runs the ONNX file of the bundle, on all photos at one size and JPEG quality, which else may
-    tell where a photo is from. Negatives are all photos without a product.
+    Prints average precision and recall at fixed false-positive rates, with intervals by source. It
+    runs the ONNX file, on all photos at one size and JPEG quality, which else may tell where a
+    photo is from. Negatives are all photos without a product. `recognizer runs` measures a training
+    run by its folds.
     """
-    from rich.markdown import Markdown
-
     from recognizer.engine import Recognizer
-    from recognizer.lab.evaluation.templates import render
 
     require_extra("lab", "matplotlib", "sklearn")
-    from recognizer.lab.evaluation.evaluate import evaluate, photos_of_split
-    from recognizer.lab.evaluation.out_of_fold import measure_out_of_fold, read_out_of_fold
+    from recognizer.lab.evaluation.evaluate import evaluate, photos_of_split, score_photos
     from recognizer.lab.evaluation.paired import compare
 
-    files = output or predictions
-    if against and (files or by):
+    if against and (output or predictions or by):
         raise UsageError("give only one of --against, and --by, --output or --predictions")
     _check(prevalence, output, predictions)
-    name = split or "test"
-    how: dict[str, Any] = {"rounds": rounds}
     figures: Any
     with show_progress() as report:
-        if out_of_fold is not None:
-            if data or bundle or files or split or against:
-                raise UsageError(
-                    "--out-of-fold measures what its file has: leave out the bundle, and all "
-                    "options but --by, --json, --prevalence and --rounds"
-                )
-            how |= {"prevalence": prevalence, "by": by or ()}
-            report("measuring")
-            found = measure_out_of_fold(read_out_of_fold(out_of_fold), out_of_fold.name, **how)
-            figures, page = {found.split: found}, render("evaluation.md.j2", e=found)
-        elif data is None:
-            raise UsageError("give --data, the labelled photos, or --out-of-fold")
+        report("reading the data")
+        recognizer = Recognizer.load(bundle)
+        photos = photos_of_split(load_corrected(data, recognizer.bundle), split)
+        if against:
+            other = Recognizer.load(against)
+            scored = [
+                score_photos(one, photos, partial(report, one.bundle.title), as_stored=as_stored)
+                for one in (recognizer, other)
+            ]
+            report("comparing")
+            figures = compare(
+                recognizer.bundle, other.bundle, split, photos, *scored, rounds=rounds
+            )
         else:
-            report("reading the data")
-            recognizer = Recognizer.load(bundle)
-            photos = photos_of_split(load_corrected(data, recognizer.bundle), name)
-            if against:
-                other = Recognizer.load(against)
-                both = (recognizer, other)
-                scored = [_score(one, photos, report, as_stored=as_stored) for one in both]
-                report("comparing")
-                figures = compare(recognizer.bundle, other.bundle, name, photos, *scored, **how)
-                page = render("comparison.md.j2", found=figures)
-            else:
-                how |= {"prevalence": prevalence, "as_stored": as_stored, "by": by or ()}
-                measured = evaluate(recognizer, photos, name, report, **how)
-                figures = {name: measured.evaluation}
-                page = render("evaluation.md.j2", e=measured.evaluation)
-                _write_files(recognizer, measured, output, predictions, report)
+            measured = evaluate(
+                recognizer,
+                photos,
+                split,
+                report,
+                rounds=rounds,
+                prevalence=prevalence,
+                as_stored=as_stored,
+                by=by or (),
+            )
+            figures = measured.evaluation
+            _write_files(recognizer, measured, output, predictions, report)
+    print_figures(figures, as_json=as_json)
+
+
+def print_figures(figures: Evaluation | PairedEvaluation, *, as_json: bool = False) -> None:
+    """Print the tables of an evaluation or a comparison, and what they are worth; or JSON."""
+    from rich.markdown import Markdown
+
+    from recognizer.lab.evaluation.evaluate import Evaluation
+    from recognizer.lab.evaluation.templates import render
+
+    is_one = isinstance(figures, Evaluation)
     if as_json:
-        print_json(figures)
+        print_json({figures.split: figures} if is_one else figures)
     else:
+        page = render("evaluation.md.j2" if is_one else "comparison.md.j2", found=figures)
         print_wide(Markdown(page))
 
 
@@ -137,7 +140,7 @@ def _write_files(
         typer.echo(f"Wrote {output} and {beside}", err=True)
     if predictions is not None:
         report("writing the predictions")
-        write_predictions(measured, recognizer.bundle, predictions)
+        write_predictions(measured, predictions)
         typer.echo(f"Wrote {predictions}", err=True)
 
 
@@ -179,28 +182,7 @@ def _check(prevalence: float, output: Path | None, predictions: Path | None) -> 
         if output.suffix.lower() not in {".html", ".htm"}:
             raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
     if predictions is not None:
-        from recognizer.lab.evaluation.out_of_fold import import_pyarrow
-
-        import_pyarrow()
+        parquet_library()
         if predictions.suffix.lower() != ".parquet":
             raise UsageError(f"--predictions {predictions}: the name must end in .parquet")
         require_own(predictions, "Parquet file", lambda file: file.read(4) == b"PAR1")
-
-
-def _score(
-    recognizer: Recognizer, photos: Sequence[Photo], report: Callable[..., None], *, as_stored: bool
-) -> list[Prediction]:
-    from recognizer.lab.evaluation.evaluate import score_photos
-
-    progress = partial(report, recognizer.bundle.title)
-    return score_photos(recognizer, photos, progress, as_stored=as_stored)
-
-
-def print_evaluation(*evaluations: Evaluation) -> None:
-    """Print the tables of evaluations, and what their figures are worth."""
-    from rich.markdown import Markdown
-
-    from recognizer.lab.evaluation.templates import render
-
-    for evaluation in evaluations:
-        print_wide(Markdown(render("evaluation.md.j2", e=evaluation)))

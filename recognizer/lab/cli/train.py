@@ -84,7 +84,7 @@ def train_command(
                 raise KeyboardInterrupt(
                     f"Stopped. What is done is in {output}. Run the same command again to resume."
                 ) from None
-    typer.echo(f"Wrote {output}", err=True)
+    typer.echo(f"Wrote {output}; its figures: recognizer runs {output}", err=True)
     if has_test:
         folders = " ".join(f"--data {folder}" for folder in data)
         typer.echo(
@@ -108,7 +108,7 @@ def export_command(
     from recognizer.model.folders import check_output
 
     require_extra("lab")
-    from recognizer.lab.cli.evaluate import print_evaluation
+    from recognizer.lab.cli.evaluate import print_figures
     from recognizer.lab.training.export import export_bundle
     from recognizer.lab.training.runs import open_recipe
 
@@ -129,7 +129,8 @@ def export_command(
             release = export_bundle(
                 recipe, output, notes=text, spdx_license=spdx_license, on_stage=stage
             )
-    print_evaluation(release.test, release.unseen)
+    print_figures(release.test)
+    print_figures(release.unseen)
     words = "what int8 loses was not measured: a fold has too few photos of each product"
     if release.lost:
         words = f"int8 loses at most {max(release.lost.values()):.4f} average precision"

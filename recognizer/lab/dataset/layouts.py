@@ -1,13 +1,18 @@
-"""Labelled photos as people keep them: folders and CSV tables. No image is opened."""
+"""Labelled photos as people keep them: folders, CSV tables, exports of Label Studio.
+
+No image is opened.
+"""
 
 import csv
+import json
 import os
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from recognizer.errors import DatasetError
 from recognizer.lab.dataset.manifest import (
@@ -28,7 +33,7 @@ FILE_COLUMNS = (
 )
 LABEL_COLUMNS = (
     *("label", "labels", "class", "class_name", "category", "category_name"),
-    *("product", "species", "target"),
+    *("product", "species", "target", "choice"),
 )
 
 
@@ -53,7 +58,7 @@ class Collection:
 
 
 def read_collection(place: str | Path, photos: Path | None = None) -> Collection:
-    """Read the labelled photos of a folder, or of the CSV file that lists them.
+    """Read the labelled photos of a folder, or of the CSV or JSON file that lists them.
 
     ``photos`` is the folder that holds the photos, if it is not that of the list.
     """
@@ -69,13 +74,18 @@ def read_collection(place: str | Path, photos: Path | None = None) -> Collection
                 f"{place}: several files list photos ({names}): name one instead of the folder"
             )
         if not tables and place.is_file():
-            raise DatasetError(f"{place}: not a CSV table with the columns file and label")
-        layout = "a folder for each label"
+            raise DatasetError(
+                f"{place}: neither a CSV table with the columns file and label, nor an export of "
+                "Label Studio (JSON) with choices"
+            )
+        layout, read = "a folder for each label", _read_table
         if tables:
             layout = f"a CSV table ({os.path.relpath(tables[0], root)})"
+            if tables[0].suffix.lower() == ".json":
+                layout, read = layout.replace("a CSV table", "Label Studio"), _read_tasks
         found = Collection(root=root, layout=layout, has_list=bool(tables))
         if tables:
-            _read_table(tables[0], _Files(root), found)
+            read(tables[0], _Files(root), found)
         else:
             _read_folders(found)
     except OSError as error:
@@ -101,7 +111,7 @@ class _Files:
         A name is a path relative to one of the bases, to the folder, or to one inside it. Of the
         path of another machine, or an address, the end counts. Nothing outside the folder is found.
         """
-        name = name.strip().replace("\\", "/").partition("?")[0]
+        name = _LOCAL_FILES.sub("", name.strip().replace("\\", "/")).partition("?")[0]
         if not name.strip("./") or "\0" in name:
             return "no file name"
         missing = "no such file"
@@ -122,13 +132,12 @@ class _Files:
 
     def _with_end(self, parts: tuple[str, ...], *, whole: bool) -> list[str]:
         """Return the files whose paths end in all of some parts, or in as many as any does."""
-        found = self._by_name.get(parts[-1], [])
-        for length in range(2, len(parts) + 1):
-            longer = [path for path in found if Path(path).parts[-length:] == parts[-length:]]
-            if not longer:
-                return [] if whole else found
-            found = longer
-        return found
+        named = self._by_name.get(parts[-1], [])
+        for length in range(len(parts), 0, -1):
+            found = [path for path in named if Path(path).parts[-length:] == parts[-length:]]
+            if found or whole:
+                return found
+        return []
 
     @cached_property
     def _by_name(self) -> Mapping[str, list[str]]:
@@ -175,15 +184,20 @@ def _read_folders(found: Collection) -> None:
 
 
 def _tables(place: Path) -> list[Path]:
-    if place.is_file():
-        return [place] if place.suffix.lower() in {".csv", ".tsv"} else []
-    tables = [p for p in sorted(place.iterdir()) if p.suffix.lower() in {".csv", ".tsv"}]
-    return [
-        path
-        for path in tables
-        if path.is_file()
-        and all(_pick(_columns(path)[0], known) for known in (FILE_COLUMNS, LABEL_COLUMNS))
-    ]
+    if place.is_file() and place.suffix.lower() in {".csv", ".tsv"}:
+        return [place]
+    found = [place] if place.is_file() else [p for p in sorted(place.iterdir()) if p.is_file()]
+    return [path for path in found if _lists_photos(path)]
+
+
+def _lists_photos(path: Path) -> bool:
+    match path.suffix.lower():
+        case ".csv" | ".tsv":
+            names, _ = _columns(path)
+            return all(_pick(names, known) for known in (FILE_COLUMNS, LABEL_COLUMNS))
+        case ".json":
+            return bool(_tasks(path))
+    return False
 
 
 def _read_table(path: Path, files: _Files, found: Collection) -> None:
@@ -220,3 +234,58 @@ def _columns(path: Path) -> tuple[list[str], str]:
         return next(csv.reader([first], delimiter=delimiter), []), delimiter
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path}: this is not a CSV table in UTF-8: {error}") from error
+
+
+# --- Label Studio -------------------------------------------------------------------------------
+# A list of tasks (https://labelstud.io/guide/task_format), whose annotations have choices.
+
+_LOCAL_FILES = re.compile(r"^/data/local-files/\?d=")  # photos of the server's own disk
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # before the names of photos that were uploaded
+
+
+def _tasks(path: Path) -> list[dict[str, Any]]:
+    """Return the tasks of an export; none if the file is something else."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            if file.read(1) != "[":
+                return []
+            file.seek(0)
+            found = json.load(file)
+    except (UnicodeDecodeError, ValueError, RecursionError):
+        return []
+    is_task = all(
+        isinstance(task, dict) and isinstance(task.get("data"), dict) and "annotations" in task
+        for task in found
+    )
+    return found if is_task else []
+
+
+def _read_tasks(path: Path, files: _Files, found: Collection) -> None:
+    for number, task in enumerate(_tasks(path), 1):
+        where = f"{path}: task {task.get('id', number)}"
+        fields = {key: str(v) for key, v in task["data"].items() if isinstance(v, str | int)}
+        file = _pick([*fields], FILE_COLUMNS)
+        if file is None:
+            found.left_out.append(f"{where}: its data has no image")
+            continue
+        name = fields.pop(file)
+        photo = files.find(name, path.parent)
+        if isinstance(photo, str):
+            photo = files.find(_UPLOADED.sub("", name.rpartition("/")[2]))
+        chosen = _choices(task["annotations"])
+        if isinstance(photo, str):
+            found.left_out.append(f"{where}: {name!r}: {photo}")
+        elif len(chosen) != 1:
+            what = f"several labels: {', '.join(sorted(chosen))}" if chosen else "no label"
+            found.left_out.append(f"{where}: {name}: {what}")
+        else:
+            found.entries.append(CollectionEntry(photo, chosen.pop(), fields))
+
+
+def _choices(annotations: Any) -> set[str]:
+    """Return all that people chose in a task; an annotation that was skipped says nothing."""
+    try:
+        said = [r for one in annotations if not one.get("was_cancelled") for r in one["result"]]
+        return {c.strip() for result in said for c in result["value"].get("choices", ())} - {""}
+    except (AttributeError, KeyError, TypeError):  # of another form
+        return set()

@@ -254,8 +254,7 @@ def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:
     return (
         f"{unknown}{stop} To train a custom label, "
         f'{rename}write into {root / LABELS}: [label.{own}] and below it kind = "product", or '
-        '"lookalike", "animal" or "other" if it is none (`recognizer dataset labels` makes the '
-        "file)"
+        '"lookalike", "animal" or "other" if it is none'
     )
 
 

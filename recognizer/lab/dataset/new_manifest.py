@@ -11,6 +11,7 @@ from recognizer.lab.dataset.check import warn_of_sources
 from recognizer.lab.dataset.folds import deal_to_splits
 from recognizer.lab.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
 from recognizer.lab.dataset.manifest import (
+    LABELS,
     Photo,
     copies_of,
     folder_taxonomy,
@@ -125,10 +126,10 @@ def _labels(
         ]
         one = next(iter(unknown))
         raise DatasetError(
-            f"{'; '.join(described)}. For custom labels, run `recognizer dataset labels "
-            f"{found.root}`, say in the file that it writes what they are, and run this again. "
-            f"For a label of `recognizer info`, add --rename {one}=LABEL; to leave these photos "
-            f"out, --rename {one}="
+            f"{'; '.join(described)}. For custom labels, write into {found.root / LABELS}: "
+            f'[label.{unknown[one]}] and below it kind = "product", or "lookalike", "animal" or '
+            f'"other" if it is none. For a label of `recognizer info`, add --rename {one}=LABEL; '
+            f"to leave these photos out, --rename {one}="
         )
     return label_of
 
@@ -252,16 +253,9 @@ def find_origins(found: Collection, asked: str | None = None) -> Origins:
 
 
 def _tells_apart(sources: Sequence[str | None], labels: Sequence[str]) -> bool:
-    """Return whether folders are more than another name of the labels.
-
-    At least half of the photos must have a source, shared by another photo, and some label must
-    have two.
-    """
-    counts = Counter(source for source in sources if source is not None)
+    """Return whether folders are more than another name of the labels: some label has two."""
     pairs = {(label, s) for label, s in zip(labels, sources, strict=True) if s is not None}
-    of_label = Counter(label for label, _ in pairs).values()
-    shared = sum(n for n in counts.values() if n > 1)
-    return max(of_label, default=0) > 1 and 2 * shared >= len(sources)
+    return max(Counter(label for label, _ in pairs).values(), default=0) > 1
 
 
 def _of_folder(found: Collection) -> Origins:

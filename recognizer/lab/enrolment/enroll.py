@@ -122,7 +122,6 @@ def enroll(
     plan = Plan(
         name=name,
         parent=bundle,
-        provider=recognizer.provider,
         taxonomy=taxonomy,
         learner=learner,
         learned=learner.learn(column, leaving_out),

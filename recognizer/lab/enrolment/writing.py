@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from recognizer import __version__
-from recognizer.engine import Recognizer
 from recognizer.errors import BundleSchemaError, counted
 from recognizer.intervals import share_by_source
 from recognizer.lab.enrolment.head import Learned, Learner, as_negatives
@@ -24,7 +23,7 @@ from recognizer.lab.evaluation.thresholds import (
     raised,
     threshold_at_fpr,
 )
-from recognizer.model.bundle import Bundle, load_bundle, write_bundle
+from recognizer.model.bundle import Bundle, write_bundle
 from recognizer.model.description import (
     NEVER,
     BundleFamily,
@@ -48,7 +47,6 @@ from recognizer.taxonomy import Kind, Taxonomy
 # the false positives: it is one of several products, and what it takes all the others lose.
 DEFAULT_RATE = 0.01
 _FOLDS = 5  # of sources of negatives: each is judged by a threshold that the others set
-_TOLERANCE = 2e-3  # of log-odds: the head is float32, and features are summed in another order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +76,6 @@ class Plan:
 
     name: str
     parent: Bundle
-    provider: str
     taxonomy: Taxonomy  # with the label in it
     learner: Learner
     learned: Learned
@@ -153,7 +150,7 @@ def _share(is_above: NDArray[np.bool_], sources: NDArray[np.str_]) -> Share:
 
 
 def write_enrolled(plan: Plan, found: Enrolment, output: Path, title: tuple[str, int]) -> None:
-    """Write the new bundle, check it by running it, and put it in place in one step."""
+    """Write the new bundle, and put it in place in one step."""
     parent = plan.parent
     try:
         model = add_head(
@@ -175,7 +172,6 @@ def write_enrolled(plan: Plan, found: Enrolment, output: Path, title: tuple[str,
         before = card.read_text(encoding="utf-8") if card.is_file() else ""
         text = render("enrolled.md.j2", new=bundle, old=parent, found=found, card=before)
         (draft / CARD_FILE).write_text(text, encoding="utf-8")
-        _check(plan, draft)
 
 
 def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
@@ -278,20 +274,3 @@ def _with_column(
         return np.column_stack([wide, values])
     wide[:, column] = values
     return wide
-
-
-def _check(plan: Plan, draft: Path) -> None:
-    made = Recognizer(load_bundle(draft), provider=plan.provider)
-    photos, column = plan.learner.photos, plan.column
-    old = np.stack([photo.log_odds[0] for photo in photos])
-    embeddings = np.stack([photo.embeddings[0] for photo in photos])
-    expected = plan.learned.head.log_odds(embeddings, old[:, column or 0])
-    wanted = _with_column(old, expected, column)
-    for photo, log_odds in zip(photos, wanted, strict=True):
-        frame = made.load_image(Path(photo.path)).frames[0]
-        (found,), _ = made.features([frame.rgb])
-        if not np.allclose(found, log_odds, rtol=_TOLERANCE, atol=_TOLERANCE):
-            raise BundleSchemaError(
-                f"{plan.parent.path}: the model's embedding is not the mean of a map of features; "
-                "nothing can be enrolled in it"
-            )

@@ -23,21 +23,16 @@ from recognizer.lab.dataset.manifest import (
 )
 from recognizer.lab.dataset.shortcuts import Shortcut, measure_shortcuts
 from recognizer.lab.evaluation.figures import (
-    COMPARED_RATE,
     Figures,
-    LivingAnimal,
-    Lookalikes,
     ReliabilityBin,
     Truth,
     figures_of,
-    measure_living_animals,
-    measure_lookalikes,
     measure_reliability,
 )
 from recognizer.lab.evaluation.metrics import OperatingPoint, operating_point
 from recognizer.lab.evaluation.slices import Slice, measure_slices
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import BundleLabel, Estimate, LabelEvidence, Leads, PhotoCounts
+from recognizer.model.description import Estimate, LabelEvidence, Leads, PhotoCounts
 from recognizer.model.negatives import read_negatives, short_digests
 from recognizer.policy.decide import decide, thresholds_of
 from recognizer.policy.values import CandidateKind, Decision, Policy, Triage
@@ -53,38 +48,19 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """Precision, recall and their harmonic mean; None if undefined."""
-
-    precision: float | None
-    recall: float | None
-    f1: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelReport:
-    """How good a label is: on top, and over its threshold for :data:`COMPARED_RATE`, if any."""
-
-    name: str
-    photos: int
-    highest: Quality
-    over: Quality | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """All figures of a bundle on one split.
 
     ``data`` is the photos' fingerprint, ``learned`` :func:`count_learned` of them. ``families`` are
-    those with more than one product in the bundle, ``labels`` its products and those of the photos,
-    ``reports`` about all its labels. ``accuracy`` is the share of photos whose label has the
-    highest score; ``confusion`` is true label -> label with the highest score -> photos.
-    ``operating_points`` are by family, or :data:`ANY_PRODUCT`, the strictest threshold last, with
-    precision at ``prevalence``; ``reliability`` is of any-product scores; ``slices`` are by what
-    photos were grouped by. ``quality`` says how the photos were brought to one size and JPEG
-    quality, if they were, ``shortcuts`` what their files alone tell. Of labels and families in
-    ``same_sources``, training saw other photos of the same sources.
+    those with more than one product in the bundle, ``labels`` its products and those of the photos.
+    ``accuracy`` is the share of photos whose label has the highest score; ``confusion`` is true
+    label -> label with the highest score -> photos. ``operating_points`` are by family, or
+    :data:`ANY_PRODUCT`, the strictest threshold last, with precision at ``prevalence``;
+    ``reliability`` is of any-product scores; ``slices`` are by kind and by what was asked for.
+    ``quality`` says how the photos were brought to one size and JPEG quality, if they were,
+    ``shortcuts`` what their files alone tell. Of labels and families in ``same_sources``, training
+    saw other photos of the same sources.
     """
 
     bundle: str
@@ -98,12 +74,9 @@ class Evaluation:
     any_product: Figures
     families: tuple[Figures, ...]
     labels: tuple[Figures, ...]
-    reports: tuple[LabelReport, ...]
     flagged_negatives: Estimate
     leads: Mapping[str, Leads]
     accuracy: Estimate
-    lookalikes: Lookalikes | None
-    living: tuple[LivingAnimal, ...]
     confusion: Mapping[str, Mapping[str, int]]
     prevalence: float
     operating_points: Mapping[str, tuple[OperatingPoint, ...]]
@@ -226,12 +199,9 @@ def measure(
             if len(family.members) > 1
         ),
         labels=tuple(figures(name, truth.labels == name, score.get(name)) for name in products),
-        reports=tuple(_report(label, truth, score[label.name], best) for label in bundle.labels),
         flagged_negatives=share_by_source(flagged[truth.negative], truth.sources[truth.negative]),
         leads=_leads(truth, products, triages),
         accuracy=share_by_source(best == truth.labels, truth.sources),
-        lookalikes=measure_lookalikes(truth, ({**p.scores, **p.families} for p in predictions)),
-        living=measure_living_animals(truth, best, flagged),
         confusion=_confusion(truth, best),
         prevalence=prevalence,
         quality=quality,
@@ -252,7 +222,10 @@ def measure(
             for target in wanted
         },
         reliability=measure_reliability(truth, wanted[0].scores),
-        slices={key: measure_slices(photos, truth, wanted[0].scores, flagged, key) for key in by},
+        slices={
+            key: measure_slices(photos, truth, wanted[0].scores, flagged, key)
+            for key in dict.fromkeys(["kind", *by])
+        },
     )
 
 
@@ -276,24 +249,6 @@ def default_triages(bundle: Bundle, predictions: Sequence[Prediction]) -> list[T
     """Return what the default policy decides, with the thresholds of a bundle."""
     policy, thresholds = Policy(), thresholds_of(bundle, Policy())
     return [decide(p, bundle, policy, thresholds=thresholds) for p in predictions]
-
-
-def _report(
-    label: BundleLabel, truth: Truth, scores: NDArray[np.float64], best: NDArray[np.str_]
-) -> LabelReport:
-    own, limit = truth.labels == label.name, label.thresholds.get(COMPARED_RATE)
-    return LabelReport(
-        name=label.name,
-        photos=int(own.sum()),
-        highest=_quality(own, best == label.name),
-        over=None if limit is None else _quality(own, scores > limit),
-    )
-
-
-def _quality(own: NDArray[np.bool_], named: NDArray[np.bool_]) -> Quality:
-    hits, photos, answers = (int(of.sum()) for of in (own & named, own, named))
-    shares = ((hits, answers), (hits, photos), (2 * hits, photos + answers))
-    return Quality(*(round(part / of, 4) if of else None for part, of in shares))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

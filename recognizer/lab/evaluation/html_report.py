@@ -6,21 +6,20 @@ The page shows photos of the data, small, with heat-maps: it is for people who m
 import base64
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from recognizer._files import replacing
+from recognizer._files import parquet_library, replacing
 from recognizer.engine import Recognizer
 from recognizer.imaging.thumbnail import draw_heatmap, shrink
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.evaluation import plots
 from recognizer.lab.evaluation.evaluate import Measured, highest, targets
 from recognizer.lab.evaluation.figures import Truth
-from recognizer.lab.evaluation.out_of_fold import import_pyarrow
 from recognizer.lab.evaluation.templates import render
-from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Decision
 
 MAX_ERRORS = 12  # errors of each label that are shown, the most confident first
@@ -36,55 +35,49 @@ def write_report(output: Path, recognizer: Recognizer, measured: Measured) -> No
     """Write the report of a bundle on a split."""
     truth = Truth.of(measured.photos)
     wanted = targets(recognizer.bundle, truth, measured.predictions)
-    evaluation = measured.evaluation
+    evaluation, (errors, false_leads) = measured.evaluation, _galleries(recognizer, measured)
     page = render(
         "report.html.j2",
         style=Markup(render("report.css.j2")),  # noqa: S704 - ours
-        tables=Markup(_MARKDOWN.render(render("evaluation.md.j2", e=evaluation))),  # noqa: S704 - escaped
+        tables=Markup(_MARKDOWN.render(render("evaluation.md.j2", found=evaluation))),  # noqa: S704 - escaped
         bundle=recognizer.bundle,
         split=evaluation.split,
         curves=plots.curves(wanted, truth.negative),
         confusion=plots.confusion(evaluation.confusion, recognizer.labels),
-        errors=_errors(recognizer, measured),
-        false_leads=_false_leads(recognizer, measured),
+        errors=errors,
+        false_leads=false_leads,
         reliability=plots.reliability(evaluation.reliability),
     )
     with replacing(output) as partial:
         partial.write_text(page, encoding="utf-8", newline="\n")
 
 
-def _errors(recognizer: Recognizer, measured: Measured) -> dict[str, list[tuple[str, str]]]:
-    """Return the errors by true label: words, and a JPEG in Base64 of photo and heat-map.
-
-    The heat-map is of the true label, or if the model does not know it, of the one on top.
-    """
-    wrong: defaultdict[str, list[tuple[float, str, Photo]]] = defaultdict(list)
-    for photo, said in zip(measured.photos, measured.predictions, strict=True):
-        if (best := highest(said)) != photo.label:
-            wrong[photo.label].append((said.scores[best], best, photo))
-    shown = defaultdict[str, list[tuple[str, str]]](list)
-    for label in sorted(wrong):
-        for score, best, photo in sorted(wrong[label], key=lambda one: -one[0])[:MAX_ERRORS]:
-            known = label if label in recognizer.labels else best
-            shown[label].append((f"{best} {score:.2f}", _picture(recognizer, photo, known)))
-    return shown
+_Gallery = list[tuple[str, str]]  # words, and a JPEG in Base64 of photo and heat-map
 
 
-def _false_leads(recognizer: Recognizer, measured: Measured) -> list[tuple[str, str]]:
-    """Return the leads of the default policy without a product, the highest scores first.
+def _galleries(recognizer: Recognizer, measured: Measured) -> tuple[dict[str, _Gallery], _Gallery]:
+    """Return the errors by true label, and the default policy's leads without a product.
 
-    The heat-map is of the product with the highest score.
+    The highest scores come first. The heat-map is of the true label if the model knows it, or of
+    the one on top; for leads of the product with the highest score.
     """
     products = [label.name for label in measured.photos[0].taxonomy.products]
-    rows = []
+    errors, leads = defaultdict[str, list[Any]](list), []
     for photo, said, triage in zip(*measured[1:], strict=True):
+        if (best := highest(said)) != photo.label:
+            known = photo.label if photo.label in recognizer.labels else best
+            errors[photo.label].append((said.scores[best], best, known, photo))
         if not photo.is_product and triage.decision is not Decision.CLEAR:
             score, name = max((said.scores[name], name) for name in products if name in said.scores)
-            rows.append((score, name, photo))
-    return [
-        (f"{photo.label}: {name} {score:.2f}", _picture(recognizer, photo, name))
-        for score, name, photo in sorted(rows, key=lambda row: -row[0])[:MAX_FALSE_LEADS]
-    ]
+            leads.append((score, f"{photo.label}: {name}", name, photo))
+
+    def shown(rows: list[Any], most: int) -> _Gallery:
+        return [
+            (f"{words} {score:.2f}", _picture(recognizer, photo, name))
+            for score, words, name, photo in sorted(rows, key=lambda row: -row[0])[:most]
+        ]
+
+    return {n: shown(errors[n], MAX_ERRORS) for n in sorted(errors)}, shown(leads, MAX_FALSE_LEADS)
 
 
 def _picture(recognizer: Recognizer, photo: Photo, label: str) -> str:
@@ -93,39 +86,34 @@ def _picture(recognizer: Recognizer, photo: Photo, label: str) -> str:
     return base64.b64encode(pair.jpeg).decode("ascii")
 
 
-def write_predictions(measured: Measured, bundle: Bundle, path: Path) -> None:
+def write_predictions(measured: Measured, path: Path) -> None:
     """Write a row for each photo; ``highest`` is the label with the highest score.
 
-    Columns of the manifest that have no other use follow as they are there.
+    Columns of the manifest that have no other use are there, too.
     """
-    parquet, pyarrow = import_pyarrow()
-    texts = ["path", "sha256", "split", "label", "kind", "source", "highest", "decision", "leads"]
-    others = dict.fromkeys(name for photo in measured.photos for name in photo.columns)
-    texts += [name for name in others if name not in texts]
-    split, rows = measured.evaluation.split, []
+    parquet, rows = parquet_library(), []
+    others = dict.fromkeys((n for photo in measured.photos for n in photo.columns), "")
     for photo, said, triage in zip(*measured[1:], strict=True):
-        words = dict(photo.columns) | {
-            "path": photo.path,
+        words = others | dict(photo.columns)
+        words |= {
+            "path": str(photo.path),
             "sha256": photo.sha256,
-            "split": split,
+            "split": measured.evaluation.split,
             "label": photo.label,
-            "kind": photo.taxonomy.labels[photo.label].kind,
+            "kind": str(photo.taxonomy.labels[photo.label].kind),
             "source": photo.source,
             "highest": highest(said),
-            "decision": triage.decision,
+            "decision": str(triage.decision),
             "leads": " ".join(lead.name for lead in triage.leads),
         }
         # File names that are not Unicode have lone surrogates, which UTF-8 cannot encode.
-        shown = {
-            name: str(words.get(name, "")).encode("utf-8", "backslashreplace").decode()
-            for name in texts
-        }
-        scores = {f"score.{name}": score for name, score in said.scores.items()}
+        texts = {k: v.encode("utf-8", "backslashreplace").decode() for k, v in words.items()}
+        scores = {"any_product": max(said.families.values(), default=0.0)}
         scores |= {f"family.{name}": score for name, score in said.families.items()}
-        rows.append(shown | scores | {"any_product": max(said.families.values(), default=0.0)})
-    schema = [(name, pyarrow.string()) for name in texts] + [("any_product", pyarrow.float32())]
-    schema += [(f"family.{family.name}", pyarrow.float32()) for family in bundle.families]
-    schema += [(f"score.{name}", pyarrow.float32()) for name in bundle.label_names]
-    table = pyarrow.Table.from_pylist(rows, schema=pyarrow.schema(schema))
+        rows.append(
+            texts | scores | {f"score.{name}": score for name, score in said.scores.items()}
+        )
+    import pyarrow  # noqa: PLC0415 - an extra
+
     with replacing(path) as partial:
-        parquet.write_table(table, partial, compression="zstd")
+        parquet.write_table(pyarrow.Table.from_pylist(rows), partial, compression="zstd")

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._files import replacing
-from recognizer.errors import DatasetError, MissingExtraError
+from recognizer._files import parquet_library, replacing
+from recognizer.errors import DatasetError
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of
 from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.lab.evaluation.evaluate import Evaluation, default_triages, measure
+from recognizer.lab.evaluation.paired import PairedEvaluation, compare
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import InputFormat, ModelFile
 from recognizer.policy.values import Triage
@@ -50,7 +51,9 @@ class OutOfFold:
 
 def write_out_of_fold(found: OutOfFold, path: Path) -> None:
     """Write the file in one step."""
-    parquet, pyarrow = import_pyarrow()
+    parquet = parquet_library()
+    import pyarrow  # noqa: PLC0415 - an extra
+
     arrays = {name: pyarrow.array([getattr(p, name) for p in found.photos]) for name in _TEXTS}
     arrays["fold"] = pyarrow.array(found.folds.astype(np.int16))
     for label, column in zip(found.labels, found.log_odds.T, strict=True):
@@ -67,14 +70,14 @@ def write_out_of_fold(found: OutOfFold, path: Path) -> None:
 
 def read_out_of_fold(path: Path) -> OutOfFold:
     """Read the file, or raise a DatasetError."""
-    parquet, pyarrow = import_pyarrow()
+    parquet = parquet_library()
     try:
         with path.open("rb") as file:  # whose errors have a reason
             table = parquet.read_table(file)
         about = json.loads((table.schema.metadata or {})[_KEY])
     except KeyError as error:
         raise DatasetError(f"{path}: not out-of-fold predictions") from error
-    except (OSError, pyarrow.ArrowException) as error:
+    except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     if about["schema"] != SCHEMA:
         raise DatasetError(
@@ -94,21 +97,39 @@ def read_out_of_fold(path: Path) -> OutOfFold:
     )
 
 
-def import_pyarrow() -> tuple[Any, Any]:
-    """Return the modules ``pyarrow.parquet`` and ``pyarrow``, or name the extra that has them."""
-    try:
-        import pyarrow  # noqa: PLC0415 - an extra
-        from pyarrow import parquet  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "parquet") from error
-    return parquet, pyarrow
-
-
 def measure_out_of_fold(found: OutOfFold, title: str, **how: Any) -> Evaluation:
     """Measure out-of-fold predictions, calibrated across folds; ``title`` is for the tables.
 
     ``how`` is for :func:`measure`.
     """
+    bundle, photos, said, triages = _calibrated_folds(found, title)
+    whole = measure(bundle, photos, said, triages, "out of fold", **how)
+    return replace(whole, bundle=title, same_sources=_same_sources(found))
+
+
+def compare_out_of_fold(
+    now: OutOfFold, before: OutOfFold, *, titles: Sequence[str], rounds: int = 1000
+) -> PairedEvaluation:
+    """Compare two runs, photo by photo, on those that both left out under the same label."""
+    sides = [_calibrated_folds(*pair) for pair in zip((now, before), titles, strict=True)]
+    rows = [
+        {(p.sha256, p.label): (p, one) for p, one in zip(photos, said, strict=True)}
+        for _, photos, said, _ in sides
+    ]
+    both = [key for key in rows[0] if key in rows[1]]
+    photos = [rows[0][key][0] for key in both]
+    if not any(p.is_product for p in photos) or all(p.is_product for p in photos):
+        raise DatasetError(f"{' and '.join(titles)} have too few photos in common to be compared")
+    said, earlier = ([side[key][1] for key in both] for side in rows)
+    bundle, against = sides[0][0], sides[1][0]
+    found = compare(bundle, against, "out of fold", photos, said, earlier, rounds=rounds)
+    return replace(found, bundle=titles[0], against=titles[1])
+
+
+def _calibrated_folds(
+    found: OutOfFold, title: str
+) -> tuple[Bundle, list[Photo], list[Prediction], list[Triage]]:
+    """Return a bundle of all folds, the photos, and what each fold's own bundle says of them."""
     numbers = np.unique(found.folds)
     if len(numbers) < 2:
         raise DatasetError(f"{title}: {len(numbers)} folds; at least 2 are needed")
@@ -122,9 +143,7 @@ def measure_out_of_fold(found: OutOfFold, title: str, **how: Any) -> Evaluation:
         input=InputFormat(size=1, preprocessing=PREPROCESSING_VERSION),
         activation="softmax",
     )
-    photos: list[Photo] = []
-    predictions: list[Prediction] = []
-    triages: list[Triage] = []
+    photos, predictions, triages = list[Photo](), list[Prediction](), list[Triage]()
     for number in numbers:
         inside = found.folds == number
         own, others = (list(compress(found.photos, rows)) for rows in (inside, ~inside))
@@ -133,15 +152,7 @@ def measure_out_of_fold(found: OutOfFold, title: str, **how: Any) -> Evaluation:
         photos += own
         predictions += said
         triages += default_triages(bundle, said)
-    whole = measure(
-        calibrated(draft, found.log_odds, found.photos),
-        photos,
-        predictions,
-        triages,
-        "out of fold",
-        **how,
-    )
-    return replace(whole, bundle=title, same_sources=_same_sources(found))
+    return calibrated(draft, found.log_odds, found.photos), photos, predictions, triages
 
 
 def _same_sources(found: OutOfFold) -> tuple[str, ...]:

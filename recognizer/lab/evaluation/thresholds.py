@@ -15,8 +15,6 @@ from recognizer.policy.values import FALSE_POSITIVE_RATES
 
 MIN_OVER = 5  # negatives that an empirical threshold leaves above it; with fewer it is smoothed
 
-MAX_FOR_RANKS = 20  # of so few photos each rank is given: it says more than a share
-
 _TAIL_SHARE = 0.05  # the highest scores that make the tail, as a share of all negatives,
 _TAIL_PHOTOS = 30  # and at least as many as this
 _MARGIN = 1e-9  # of scores from 0 and 1, before their log-odds are taken
@@ -30,12 +28,6 @@ def threshold_at_fpr(negative_scores: NDArray[np.floating], rate: float) -> floa
     """
     allowed = int(np.floor(rate * len(negative_scores) + 1e-9))
     return float(np.sort(negative_scores)[::-1][min(allowed, len(negative_scores) - 1)])
-
-
-def ranks_of(found: NDArray[np.float64], negatives: NDArray[np.float64]) -> tuple[int, ...]:
-    """Return the place of each score among the negatives, 1 being above all; highest first."""
-    against, scores = np.sort(negatives), np.sort(found)[::-1]
-    return tuple((len(against) - np.searchsorted(against, scores) + 1).tolist())
 
 
 def expected_threshold(negative_scores: NDArray[np.floating], rate: float) -> float:

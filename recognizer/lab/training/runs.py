@@ -24,6 +24,7 @@ from recognizer._files import make_folder, replacing
 from recognizer.errors import DatasetError, TrainingError
 from recognizer.lab.dataset.folds import read_folds, stratified_folds
 from recognizer.lab.dataset.manifest import Photo, corrected, fingerprint
+from recognizer.lab.evaluation.learning_curve import LearningCurve, measure_learning_curves
 from recognizer.lab.evaluation.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.lab.training.cascade import (
@@ -183,8 +184,7 @@ def _leave_out(recipe: Recipe, clock: _Clock) -> OutOfFold:
     first, second = [], []
     for fold, own in enumerate(held):
         network = _first_network(recipe, fold, clock)
-        report = partial(clock.on_photos, f"looking at the photos of fold {fold}")
-        first.append(torch.from_numpy(predict(network, own, recipe.cache, report)))
+        first.append(torch.from_numpy(predict(network, own, recipe.cache)))
         ensemble = _ensemble(recipe, fold, clock)
         viewer = network if config.cascade.views else None
         if ensemble or viewer:
@@ -369,3 +369,24 @@ def answers(recipe: Recipe) -> OutOfFold:
     if not path.exists():
         raise _unfinished(recipe, OUT_OF_FOLD_FILE)
     return read_out_of_fold(path)
+
+
+def learning_curves(
+    folder: Path, on_stage: Callable[..., None] = lambda words, done=None, of=None: None
+) -> list[LearningCurve]:
+    """Measure the learning curves of a run by heads on the features that it begins with.
+
+    Training anew for each point would take days; these take minutes.
+    """
+    config, held = read_recipe(folder), read_out_of_fold(folder / OUT_OF_FOLD_FILE)
+    with PhotoCache(folder / CACHE_FILE, config.input_size) as cache:
+        network = build_network(config, len(held.labels)).eval()
+        report = partial(on_stage, f"computing features of {config.backbone}")
+        features = features_of(network, held.photos, cache, on_progress=report)
+
+    def fit(learned: NDArray[np.bool_], own: NDArray[np.bool_]) -> NDArray[np.float32]:
+        some = list(itertools.compress(held.photos, learned))
+        head = fit_head(features[learned], some, held.labels, config.label_power, config.head_c)
+        return torch.nn.functional.linear(torch.from_numpy(features[own]), *head).numpy()
+
+    return measure_learning_curves(held, fit, partial(on_stage, "fitting heads"))

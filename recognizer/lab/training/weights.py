@@ -33,7 +33,6 @@ RECIPE_FILE, NETWORK_FILE = "recipe.json", "network.safetensors"  # of a run
 class Parent(NamedTuple):
     """A bundle or a run that a recipe begins with: its weights, the head's labels, its recipe."""
 
-    title: str
     state: Mapping[str, torch.Tensor]  # of the network: ``backbone.*``, ``head.weight``, ...
     labels: Sequence[str]
     recipe: Mapping[str, Any]
@@ -95,7 +94,7 @@ def find_parent(config: TrainingConfig) -> Parent | None:
     if (bundle := parent_of(config)) is not None:
         recipe = bundle.training.recipe if bundle.training else {}
         recipe = {"pooling": "mean", **recipe, "backbone": bundle.model.backbone}
-        return Parent(bundle.title, _released_state(bundle), bundle.label_names, recipe)
+        return Parent(_released_state(bundle), bundle.label_names, recipe)
     if not _run_file(config).is_file():
         return None
     try:
@@ -106,7 +105,7 @@ def find_parent(config: TrainingConfig) -> Parent | None:
     found = _read(_run_file(config), config)
     # Of a cascade, its first network.
     state = {name.removeprefix("first."): value for name, value in found.items()}
-    return Parent(config.weights, state, labels, recipe)
+    return Parent(state, labels, recipe)
 
 
 def load_parent(backbone: nn.Module, config: TrainingConfig) -> None:

@@ -8,7 +8,6 @@ import pytest
 from recognizer.errors import DatasetError, UsageError
 from recognizer.lab.dataset.layouts import Collection, read_collection
 from recognizer.lab.dataset.new_manifest import find_origins
-from tests.docs.blocks import ROOT, blocks
 
 FILES = ("a/1.jpg", "a/2.jpg", "b/3.jpg")
 LABELS = {"a/1.jpg": "bone", "a/2.jpg": "wood", "b/3.jpg": "bone"}
@@ -57,29 +56,38 @@ def test_layouts_are_found_and_read(root: Path, name: str) -> None:
     assert not found.left_out
 
 
+def task(image: object, *chosen: object, **more: object) -> dict[str, object]:
+    results = [{"type": "choices", "value": {"choices": list(chosen)}}] if chosen else []
+    return {"id": 7, "data": {"image": image, **more}, "annotations": [{"result": results}]}
+
+
+def test_an_export_of_label_studio(root: Path) -> None:
+    """Photos of its disk, uploaded ones and addresses; skipped tasks and disagreement."""
+    skipped = {"result": task("", "wood")["annotations"][0]["result"], "was_cancelled": True}
+    first = task("/data/local-files/?d=set/a/1.jpg", "bone", seller="ann", meta={"x": 1})
+    first["annotations"] += [skipped, *task("", "bone")["annotations"]]
+    tasks = [first, task("/data/upload/3/0123abcd-2.jpg", "wood")]
+    tasks += [task("s3://bucket/b/3.jpg", " bone ")]
+    broken = [task("a/1.jpg", "bone", "wood"), task("a/1.jpg"), task("no.jpg", "bone"), task([])]
+    broken += [{"data": {"image": "a/1.jpg"}, "annotations": wrong} for wrong in (None, [7], [{}])]
+    (root / "project.json").write_text(json.dumps([*tasks, *broken]))
+    found = read_collection(root)
+    assert found.layout == "Label Studio (project.json)"
+    assert read_labels(found) == LABELS
+    assert found.entries[0].fields == {"seller": "ann"}
+    said = [line.partition(": task ")[2] for line in found.left_out]
+    assert said == [
+        "7: a/1.jpg: several labels: bone, wood",
+        "7: a/1.jpg: no label",
+        "7: 'no.jpg': no such file",
+        "7: its data has no image",
+        *(f"{number}: a/1.jpg: no label" for number in (8, 9, 10)),
+    ]
+
+
 def test_what_a_list_says_besides_the_label(root: Path) -> None:
     (root / "photos.csv").write_text(csv_of())
     assert read_collection(root).entries[0].fields["source"] == "a"
-
-
-def test_a_table_is_made_of_coco_annotations(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the lines that docs/data.md has for it."""
-    numbers = {"bone": 1, "wood": 7}
-    boxes = [(i, numbers[label], 9) for i, label in enumerate(LABELS.values())]
-    content = {
-        "images": [{"id": i, "file_name": f} for i, f in enumerate([*FILES, "none.jpg"])],
-        "categories": [{"id": n, "name": label} for label, n in numbers.items()],
-        "annotations": [
-            {"image_id": i, "category_id": n, "area": area} for i, n, area in (*boxes, (0, 7, 2))
-        ],
-    }
-    (root / "annotations.json").write_text(json.dumps(content))
-    monkeypatch.chdir(root)
-    (block,) = (b for b in blocks(ROOT / "docs" / "data.md") if "coco" in b.text)
-    exec(block.text, {})
-    found = read_collection(root)
-    assert read_labels(found) == LABELS
-    assert found.left_out == [f"{root}/photos.csv:5: 'none.jpg': no such file"]
 
 
 def test_a_folder_for_each_label_with_one_for_each_source(tmp_path: Path) -> None:
@@ -136,12 +144,16 @@ def test_what_cannot_be_read_says_so(root: Path, case: str) -> None:
     ("name", "words"),
     [
         ("p.csv", "none of the columns file, what is called label: rename the one that is"),
-        ("p.json", "p.json: not a CSV table with the columns file and label"),
+        ("p.json", r"p.json: neither a CSV table .* nor an export of Label Studio"),
+        ("q.json", "q.json: neither"),
+        ("r.json", "r.json: neither"),
     ],
 )
 def test_a_file_that_is_no_list_of_photos(root: Path, name: str, words: str) -> None:
     (root / "p.csv").write_text("file,what\na/1.jpg,bone\n")
     (root / "p.json").write_text('{"images": []}')
+    (root / "q.json").write_text('[{"data": {}, "annotations": []}, 7]')
+    (root / "r.json").write_text("[" * 100_000)
     with pytest.raises(DatasetError, match=words):
         read_collection(root / name)
 

@@ -156,7 +156,7 @@ def test_an_unknown_label_says_exactly_what_to_do(photos: Path) -> None:
     words = str(raised.value)
     assert "unknown label 'bonne'; did you mean bone? (20 photos)" in words
     assert "unknown label 'whale_tooth'" in words
-    assert f"run `recognizer dataset labels {photos}`" in words
+    assert f"write into {photos}/taxonomy.toml: [label." in words
     assert "--rename bonne=LABEL" in words
 
 
@@ -189,7 +189,7 @@ def test_the_command_explains_itself(photos: Path, tmp_path: Path) -> None:
     ("options", "words"),
     [
         (["--test", 0.6, "--validation", 0.4], "nothing is left to train on"),
-        (["--rename", "bone"], "'bone': write OLD=NEW"),
+        (["--rename", "bone"], "--rename bone: write OLD=NEW"),
         (["--source", "shop"], "--source shop: no such column"),
         (["-o", "{photos}/bone/shop-0/0.jpg"], "is a file: name a folder"),
     ],

@@ -102,8 +102,8 @@ def test_the_new_product_is_found_and_the_others_stay(
         before, after = parent.predict(photo), enrolled.predict(photo)
         for label, score in before.scores.items():
             assert after.scores[label] == pytest.approx(score, abs=1e-6)
-        triage = enrolled.decide(after, Policy())
-        assert ("rhino_horn" in {lead.name for lead in triage.leads}) == (color == "blue")
+        verdict = enrolled.decide(after, Policy())
+        assert ("rhino_horn" in {lead.name for lead in verdict.leads}) == (color == "blue")
         assert after.families["rhino_horn"] == pytest.approx(after.scores["rhino_horn"])
     pixels = np.asarray(picture("green", (64, 64))).copy()
     pixels[:32, 32:] = (20, 20, 230)
@@ -152,17 +152,21 @@ def test_thresholds_hold_on_the_held_out_negatives(
     assert (scores[:, -1] > parent.bundle.any_product_thresholds[0.01] + 1e-3).mean() <= 0.01 / 3
 
 
+def with_bank(folder: Path, output: Path, bank: NegativeBank | None) -> Recognizer:
+    """Load a copy of a bundle with another bank."""
+    shutil.copytree(folder, output)
+    negatives = None if bank is None else write_negatives(output, bank)
+    write_bundle(replace(load_bundle(output), negatives=negatives))
+    return Recognizer.load(output, threads=1)
+
+
 def test_negatives_of_one_source_are_left_out_one_by_one(
-    banked_bundle: Path, write_photos: WritePhotos, tmp_path: Path
+    parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "one-v1"
-    shutil.copytree(banked_bundle, folder)
-    bank = read_negatives(load_bundle(folder))
-    one_source = replace(bank, sources=np.zeros_like(bank.sources))
-    negatives = write_negatives(folder, one_source)
-    write_bundle(replace(load_bundle(folder), negatives=negatives))
-    found = enroll(Recognizer.load(folder, threads=1), RHINO, write_photos("blue", 4))
-    assert found.evidence.recall[0.01].count == 4
+    bank = read_negatives(parent.bundle)
+    bank = replace(bank, sources=np.zeros_like(bank.sources))
+    one = with_bank(parent.bundle.path, tmp_path / "one-v1", bank)
+    assert enroll(one, RHINO, write_photos("blue", 4)).evidence.recall[0.01].count == 4
 
 
 def test_an_enrolled_bundle_remembers_its_photos_and_can_be_enrolled_in(
@@ -246,13 +250,10 @@ def test_negatives_of_the_caller_serve_where_the_bundle_has_none(
 def test_info_asks_what_enroll_asks(
     banked_bundle: Path, blue: list[str], tmp_path: Path, count: int
 ) -> None:
-    folder = shutil.copytree(banked_bundle, tmp_path / "few-v1")
-    bundle = load_bundle(folder)
-    bank = read_negatives(bundle)
-    assert bank is not None
+    bank = read_negatives(load_bundle(banked_bundle))
     too_many = np.flatnonzero(bank.held_out & (bank.labels != "ivory_worked"))[count:]
-    few = write_negatives(folder, bank[np.delete(np.arange(len(bank)), too_many)])
-    write_bundle(replace(bundle, negatives=few if count else None))
+    few = bank[np.delete(np.arange(len(bank)), too_many)] if count else None
+    folder = with_bank(banked_bundle, tmp_path / "few-v1", few).bundle.path
     said = succeed("info", folder).stdout
     assert "measured on:            nothing yet, with these scores" in said
     if count == 50:
@@ -284,16 +285,13 @@ def test_sources_are_left_out_where_there_are_several(
 
 
 def test_a_negative_is_judged_by_a_threshold_of_other_sources(
-    banked_bundle: Path, write_photos: WritePhotos, tmp_path: Path
+    parent: Recognizer, write_photos: WritePhotos, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "like-v1"
-    shutil.copytree(banked_bundle, folder)
-    bank = read_negatives(load_bundle(folder))
-    assert bank is not None
+    bank = read_negatives(parent.bundle)
     gray = bank.labels == "listing_other"  # these come from one source, and are what is enrolled
     bank = replace(bank, sources=np.where(gray, 0, bank.sources).astype(np.int32))
-    write_bundle(replace(load_bundle(folder), negatives=write_negatives(folder, bank)))
-    found = enroll(Recognizer.load(folder, threads=1), RHINO, write_photos("gray", 4))
+    like = with_bank(parent.bundle.path, tmp_path / "like-v1", bank)
+    found = enroll(like, RHINO, write_photos("gray", 4))
     wrong = found.evidence.false_positives[0.01]
     assert wrong.count == int((gray & bank.held_out).sum())  # "1 %" of 80 would have been none
     assert wrong.high > 0.5

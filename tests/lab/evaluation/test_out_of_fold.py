@@ -104,7 +104,7 @@ def test_labels_of_one_source_are_marked(photos: list[Photo], tmp_path: Path) ->
     of_one = [replace(p, source="one") if p.label == "ivory_worked" else p for p in photos]
     folds, file = predictions(photos).folds, tmp_path / "one.parquet"
     write_out_of_fold(predictions(of_one, folds=folds), file)
-    shown = " ".join(succeed("evaluate", "--out-of-fold", file, "--rounds", 20).output.split())
+    shown = " ".join(succeed("runs", file, "--rounds", 20).output.split())
     assert "ivory_worked † 12 (1)" in shown
     assert "Not from unseen sources (ivory, ivory_worked)" in shown
     assert "at least 0.0022 %" in shown  # of the leads are products, without a false positive
@@ -112,14 +112,32 @@ def test_labels_of_one_source_are_marked(photos: list[Photo], tmp_path: Path) ->
 
 
 def test_the_command_line_measures_a_file_alone(file: Path) -> None:
-    done = succeed("evaluate", "--out-of-fold", file, "--rounds", 20)
+    done = succeed("runs", file, "--rounds", 20)
     assert "out-of-fold.parquet, out of fold" in done.output
-    done = succeed("evaluate", "--out-of-fold", file, "--rounds", 20, "--prevalence", 0.5, "--json")
+    done = succeed("runs", file, "--rounds", 20, "--prevalence", 0.5, "--json")
     content = json.loads(done.stdout)
     assert (content["out of fold"]["photos"], content["out of fold"]["prevalence"]) == (36, 0.5)
     assert content["out of fold"]["leads"]["ivory_worked"]["photos"] == 12
-    for wrong in (("--out-of-fold", file, "--split", "test"), ("tiny-v1", "--out-of-fold", file)):
-        assert "leave out the bundle" in refuse("evaluate", *wrong).stderr
-    refuse("evaluate")
-    gone = refuse("evaluate", "--out-of-fold", file.with_name("gone.parquet"))
+    gone = refuse("runs", file.with_name("gone.parquet"))
     assert "gone.parquet: No such file or directory" in gone.stderr
+    assert "--data" in refuse("evaluate").stderr
+
+
+def test_two_runs_are_compared_photo_by_photo(
+    photos: list[Photo], file: Path, tmp_path: Path
+) -> None:
+    """Of photos that both have: the worse one takes one ivory in three for ceramic."""
+    ivory = [i for i, p in enumerate(photos) if p.label == "ivory_worked"]
+    worse = predictions(photos).log_odds.copy()
+    worse[np.ix_(ivory[::3], [0, 2])] = worse[np.ix_(ivory[::3], [2, 0])]
+    other = predictions(photos[:-2], folds=predictions(photos).folds[:-2], log_odds=worse[:-2])
+    write_out_of_fold(other, tmp_path / "worse.parquet")
+    pair = succeed("runs", file, tmp_path / "worse.parquet", "--json", "--rounds", 20).stdout
+    first = json.loads(pair)["families"][0]
+    assert (first["name"], first["photos"]) == ("any product", 12)
+    assert first["recall"]["difference"]["value"] == pytest.approx(4 / 12)
+    same = json.loads(succeed("runs", file, file, "--json", "--rounds", 20).stdout)
+    assert {f["recall"]["difference"]["value"] for f in same["families"]} == {0}
+    others = [replace(p, sha256=p.sha256[::-1]) for p in photos]
+    write_out_of_fold(predictions(others), tmp_path / "others.parquet")
+    assert "too few photos in common" in refuse("runs", file, tmp_path / "others.parquet").stderr

@@ -1,0 +1,130 @@
+"""``recognizer runs``: what was trained, its figures, two runs compared, learning curves."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from recognizer._files import replacing
+from recognizer.cli import options
+from recognizer.cli.options import print_json, require_extra
+from recognizer.cli.progress import duration, print_table, show_progress
+from recognizer.errors import TrainingError, UsageError
+from recognizer.lab.cli.evaluate import ByOption, PrevalenceOption, RoundsOption, print_figures
+
+_KEY = "AP and recall at 1 %: any product, out of fold; took: from the first file to the last"
+_RECIPE, _OUT_OF_FOLD, _NETWORK = "recipe.json", "out-of-fold.parquet", "network.safetensors"
+
+
+def runs_command(
+    runs: Annotated[
+        list[Path] | None, Argument(metavar="RUN", help="Folders of runs.", show_default="runs/*")
+    ] = None,
+    learning_curve: Annotated[
+        Path | None,
+        Option(metavar="FILE.svg", help="Draw recall over the number of sources, of one RUN."),
+    ] = None,
+    by: ByOption = None,
+    prevalence: PrevalenceOption = 0.0003,
+    rounds: RoundsOption = 1000,
+    *,
+    as_json: options.JsonOption = False,
+) -> None:
+    """List training runs; print the figures of one, or the differences of two.
+
+    All figures are of the photos of folds that were left out in turn. Of one RUN the same tables as
+    from `recognizer evaluate` are printed; two are compared photo by photo, the first against the
+    second. Without RUN, or with more than two, each is a line. Needs the extra `lab`.
+    """
+    require_extra("lab", "matplotlib", "sklearn", "pyarrow")
+    from recognizer.lab.evaluation.out_of_fold import (
+        compare_out_of_fold,
+        measure_out_of_fold,
+        read_out_of_fold,
+    )
+
+    given = runs or sorted(path.parent for path in Path("runs").glob(f"*/{_RECIPE}"))
+    titles = [str(run) for run in given]
+    if not given:
+        raise UsageError("no runs in runs/: `recognizer train` makes one, or name their folders")
+    if learning_curve is not None:
+        if len(runs or ()) != 1:
+            raise UsageError("--learning-curve is of one RUN: name it")
+        _draw_curves(given[0], learning_curve, as_json=as_json)
+    elif runs and len(runs) < 3:
+        figures: Any
+        with show_progress() as report:
+            report("measuring")
+            found = [read_out_of_fold(p / _OUT_OF_FOLD if p.is_dir() else p) for p in given]
+            if len(found) == 2:
+                figures = compare_out_of_fold(*found, titles=titles, rounds=rounds)
+            else:
+                how = {"rounds": rounds, "prevalence": prevalence, "by": by or ()}
+                figures = measure_out_of_fold(found[0], titles[0], **how)
+        print_figures(figures, as_json=as_json)
+    else:
+        with show_progress() as report:
+            table = [_describe(run, report) for run in given]
+        if as_json:
+            print_json(table)
+        else:
+            print_table(f"{len(table)} runs", [*table[0]], ([*r.values()] for r in table), _KEY)
+
+
+def _describe(run: Path, report: Any) -> dict[str, str]:
+    from recognizer.lab.evaluation.out_of_fold import measure_out_of_fold, read_out_of_fold
+
+    try:
+        about = json.loads((run / _RECIPE).read_text("utf-8"))
+        recipe, labels = about["recipe"], about["labels"]
+    except (OSError, ValueError, KeyError) as error:
+        raise TrainingError(f"{run}: no {_RECIPE} of a run") from error
+    words = f"{recipe['name']}: {recipe['backbone']} at {recipe['input_size']}"
+    words += (
+        f", {recipe['seeds']} x {recipe['photos']:,} photos" if recipe["photos"] else ", frozen"
+    )
+    row = {"run": str(run), "recipe": words, "data": f"{len(labels)} labels, {about['photos'][:8]}"}
+    row |= dict.fromkeys(("average_precision", "recall", "finished", "took"), "-")
+    if (run / _OUT_OF_FOLD).is_file():
+        report(f"measuring {run}")
+        found = measure_out_of_fold(read_out_of_fold(run / _OUT_OF_FOLD), str(run), rounds=100)
+        row["AP"] = str(found.any_product.average_precision)
+        row["recall"] = str(found.any_product.recall[0.01])
+    if (run / _NETWORK).is_file():
+        first, last = ((run / name).stat().st_mtime for name in (_RECIPE, _NETWORK))
+        row["finished"] = f"{datetime.fromtimestamp(last, UTC):%Y-%m-%d %H:%M}"
+        row["took"] = duration(max(0.0, last - first))
+    return row
+
+
+def _draw_curves(run: Path, path: Path, *, as_json: bool) -> None:
+    require_extra("lab")
+    if path.suffix.lower() not in {".svg", ".png", ".pdf"}:
+        raise UsageError(f"--learning-curve {path}: the name must end in .svg, .png or .pdf")
+    from recognizer.lab.evaluation.learning_curve import SHARES
+    from recognizer.lab.evaluation.plots import draw_learning_curves
+    from recognizer.lab.training.runs import learning_curves
+
+    with show_progress() as report:
+        curves = learning_curves(run, report)
+    with replacing(path) as partial:
+        draw_learning_curves(curves).savefig(partial, format=path.suffix[1:].lower())
+    if as_json:
+        print_json(curves)
+    else:
+        rows = (
+            [c.name, *(f"{n}: {r}" for n, r in zip(c.sources, c.recall, strict=True)), str(c.twice)]
+            for c in curves
+        )
+        print_table(
+            "Sources, and recall at 1 % out of fold",
+            ("", *(f"{share:.3g} of the sources" for share in SHARES), "if there were twice"),
+            rows,
+            "heads on frozen features; the last column is on the line through the others",
+        )
+    typer.echo(f"Wrote {path}", err=True)
