@@ -1,21 +1,19 @@
 """How fast the file of a scan is written, asked and changed, with made rows.
 
     python -m benchmarks.scan_file --rows 200000 /tmp/scan.sqlite
-    python -m benchmarks.scan_file --rows 1000000 --times 10 --without-embeddings /tmp/ten.sqlite
+    python -m benchmarks.scan_file --rows 10000000 --without-embeddings /tmp/ten.sqlite
 
 A tenth of the images are leads, four of five belong to listings of five, every twentieth lead is a
-near-copy of another. ``--times`` copies all rows in SQL, under other names. The file is kept, and
-its figures are those of an idle disk: run it twice.
+near-copy of another. The file is kept, and its figures are those of an idle disk: run it twice.
 """
 
 import argparse
 import hashlib
 import os
 import resource
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -114,14 +112,11 @@ def main() -> None:
     )
     parser.add_argument("file", type=Path)
     parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--without-embeddings", action="store_true")
     given = parser.parse_args()
     bundle, count = load_bundle(), given.rows
     if not given.file.exists():
         write(given.file, made_rows(count, bundle, embeddings=not given.without_embeddings), bundle)
-        multiply(given.file, count, given.times)
-        count *= given.times
     look_up(given.file, count)
     with ScanFile(given.file, write=True) as file:
         strict = Policy(name="strict", default=Rule(review=Probability(0.7)))
@@ -159,42 +154,6 @@ def write(path: Path, rows: Iterator[NewRow], bundle: Bundle) -> None:
         f"{os.path.getsize(path) >> 20:,} MiB",
         flush=True,
     )
-
-
-def multiply(path: Path, count: int, times: int) -> None:
-    """Copy all rows in SQL, so that there are so many times as many, each with its own digest."""
-    moved, next_ = "{} + :shift", "{} + :n"
-    named, digest = "{} || '-' || :n", ":start || substr({}, 17)"
-    changes = {
-        "image": {
-            "id": moved,
-            "key": next_,
-            "unit": next_,
-            "source": named,
-            "listing": named,
-            "sha256": digest,
-            "phash": digest,
-        },
-        "thumbnail": {"image": moved},
-        "embedding": {"image": moved},
-        "entry": {"best": moved, "unit": next_, "copies": next_, "source": named, "listing": named},
-    }
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.execute("PRAGMA cache_size = -2000000")
-        for table, changed in changes.items():
-            info = database.execute(f"PRAGMA table_xinfo({table})").fetchall()
-            columns = [name for _, name, *_, hidden in info if not hidden]
-            values = [changed.get(c, "{}").format(c) for c in columns]
-            query = (
-                f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(values)} "  # noqa: S608
-                f"FROM {table} WHERE {next(iter(changed))} <= :count"
-            )
-            for n in range(1, times):
-                start = hashlib.sha256(str(n).encode()).hexdigest()[:16]
-                with measured(f"copy {n} of {table}"):
-                    database.execute(
-                        query, {"shift": n * count, "n": n, "start": start, "count": count}
-                    )
 
 
 def look_up(path: Path, count: int) -> None:
