@@ -96,8 +96,9 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
-        with suppress(OSError):  # a read-only file system, for one: the first error counts
-            partial.unlink(missing_ok=True)
+        for suffix in ("", "-wal", "-shm"):  # those of SQLite, on a full disk
+            with suppress(OSError):  # a read-only file system, for one: the first error counts
+                os.unlink(f"{partial}{suffix}")
 
 
 def sync_folder(folder: Path) -> None:

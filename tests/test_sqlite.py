@@ -16,7 +16,7 @@ from recognizer.model.bundle import load_bundle
 from recognizer.policy.values import Policy
 from recognizer.rows import Ranking, ScanFile, ScanWriter, read_listings
 from recognizer.scan.options import WorkerPayload
-from tests.conftest import invoke
+from tests.conftest import invoke, succeed
 
 FILES = Path(__file__).parent / "rows" / "files"
 SAID = [json.loads(line) for line in (FILES / "outcomes-0.3.jsonl").read_bytes().splitlines()]
@@ -118,6 +118,14 @@ def test_a_file_of_0_3_is_read_where_nothing_can_be_written(
     with Outcomes(path) as found:
         assert len([*found]) == len(SAID)
     assert {uri.partition("?")[2] for uri in uris} == {"mode=ro", "mode=ro&immutable=1"}
+    assert path.read_bytes() == before
+
+
+def test_a_report_changes_nothing_in_a_file_of_0_3(tmp_path: Path) -> None:
+    path = copy("scan-0.3.sqlite", tmp_path)
+    before = path.read_bytes()
+    succeed("report", path, "--output", tmp_path / "report.html")
+    assert "L6" in (tmp_path / "report.html").read_text()
     assert path.read_bytes() == before
 
 

@@ -17,7 +17,7 @@ from typer import Argument, Option
 from recognizer.cli import ExitCode, options
 from recognizer.cli.options import output_option, print_json
 from recognizer.cli.progress import show_progress, shown
-from recognizer.errors import UsageError
+from recognizer.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from recognizer.scan import Skipped
@@ -191,14 +191,13 @@ def scan_command(
             elif not quiet:
                 print_results(file, summary, skipped, model)
             elif summary.failed:
-                typer.echo(f"{summary.failed.total():,} images failed; see their rows", err=True)
+                failed = counted(summary.failed.total(), "image")
+                typer.echo(f"{failed} failed; see their rows", err=True)
     if strict and summary.failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
 def _print_notes(skipped: Skipped, unused_column: str | None) -> None:
-    from recognizer.errors import counted
-
     if unused_column is not None:
         typer.echo(
             f"--listing-column {unused_column}: no image has a value in it, so none belongs to a "

@@ -26,7 +26,7 @@ from starlette.staticfiles import StaticFiles
 
 from recognizer._files import csv_cell
 from recognizer.desk.cards import CardMaker
-from recognizer.desk.entries import MAX_GROUP, PAGE_SIZE, Entry, Image, from_key
+from recognizer.desk.entries import MAX_GROUP, PAGE_SIZE, Entry, from_key
 from recognizer.desk.outcomes import MAX_CHARACTERS, Judgement
 from recognizer.desk.photos import SIDES, Photos, Unavailable
 from recognizer.desk.queue import SESSION_SECONDS, ConflictError, Queue
@@ -208,7 +208,8 @@ class _Pages:
 
     def similar(self, request: Request) -> Response:
         self._signed_in(request)
-        image = self._image(request)
+        if (image := self._queue.image(_number(request))) is None:
+            raise HTTPException(404)
         similar = self._queue.similar(image)
         return self._render(request, "similar.html.j2", image=image, similar=similar)
 
@@ -391,11 +392,6 @@ class _Pages:
             "folded": len(self._queue.members(entry, reviewer)) - 1 if is_folded else 0,
             "obstacle": obstacle and text(obstacle, state=text(entry.state), name=by),
         }
-
-    def _image(self, request: Request) -> Image:
-        if (image := self._queue.image(_number(request))) is None:
-            raise HTTPException(404)
-        return image
 
     def _html(self, request: Request, reviewer: str | None, name: str, /, **context: Any) -> str:
         values = {

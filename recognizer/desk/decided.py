@@ -10,6 +10,7 @@ from typing import NamedTuple
 from recognizer.desk.outcomes import Occasion, Outcome
 from recognizer.desk.photos import Unavailable, read_scored
 from recognizer.errors import UsageError
+from recognizer.model.folders import new_folder
 from recognizer.policy.listing import Role, as_text, listing_of, value_of
 from recognizer.rows.decided import decided_images
 from recognizer.rows.row import Row
@@ -74,13 +75,12 @@ def write_dataset(
     named none; without it they are left out, since what they show is unknown.
     """
     labels, missing, without_label = Counter[str](), dict[str, str](), 0
+    if folder.exists():
+        raise UsageError(f"{folder} exists: name a new folder")
+    # JSON can hold half a character, for example in a seller's name.
+    how = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
     try:
-        folder.mkdir()
-        with (folder / "manifest.csv").open(
-            # JSON can hold half a character, for example in a seller's name.
-            *("w", -1, "utf-8", "backslashreplace"),
-            newline="",
-        ) as file:
+        with new_folder(folder) as draft, (draft / "manifest.csv").open("w", **how) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(MANIFEST_COLUMNS)
             for image in decided_images(scan):
@@ -97,8 +97,8 @@ def write_dataset(
                 except Unavailable as error:
                     missing[row.source] = str(error)
                     continue
-                (folder / label).mkdir(exist_ok=True)
-                (folder / name).write_bytes(data)
+                (draft / label).mkdir(exist_ok=True)
+                (draft / name).write_bytes(data)
                 labels[label] += 1
                 writer.writerow([row.sha256, name, label, _source_of(row), "train", ""])
     except OSError as error:

@@ -147,13 +147,13 @@ class Image(NamedTuple):
 class Entries(Closes):
     """The listings of a scan and what was said of them, in its own file or another."""
 
-    def __init__(self, scan: Path, outcomes: Path | None = None) -> None:
+    def __init__(self, scan: Path, outcomes: Path | None = None, *, write: bool = False) -> None:
         self._spellings: dict[str, list[str]] = {}
         self._cached: dict[tuple[Any, ...], tuple[float, list[tuple[Any, ...]]]] = {}
         self._lock = threading.RLock()
         self._heard = 0  # the number of the last outcome that the states know of
         self._version, self._refresh_at = 0, 0.0
-        self.file = ScanFile(scan, write=os.access(scan, os.W_OK))
+        self.file = ScanFile(scan, write=write)
         try:
             for statement in _TABLES.format(order=ENTRY_ORDER).split(";"):
                 self.file.execute(statement)

@@ -12,6 +12,7 @@ from recognizer.policy.listing import Role, as_count, value_of
 from recognizer.policy.values import Decision
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.row import Row
+from recognizer.status import Reason
 from recognizer.taxonomy import load_taxonomy
 
 MIN_DECIDED = 0.9
@@ -88,7 +89,8 @@ def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Outcomes) -> Mea
     with_image_lead: set[str] = set()
     drawn, audited, found = Counter[float](), Counter[float](), Counter[float]()
     images = cleared = 0
-    for images, (name, row) in enumerate(rows, 1):  # noqa: B007 - counted
+    for name, row in rows:
+        images += row.reason is not Reason.NO_IMAGE
         outcome = decided.get(row.sha256 or "")
         if row.is_image_lead:
             with_image_lead.add(name)

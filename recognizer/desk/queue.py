@@ -4,6 +4,7 @@ Who has what is known to the server alone: after a restart, open pages ask for t
 """
 
 import json
+import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -61,7 +62,7 @@ class Queue(Entries):
         is_own = outcomes is None or outcomes == scan
         self._outcomes = Outcomes(outcomes or scan, write=True, create=not is_own)
         try:
-            super().__init__(scan, outcomes)
+            super().__init__(scan, outcomes, write=os.access(scan, os.W_OK))
         except BaseException:
             self._outcomes.close()
             raise

@@ -100,11 +100,11 @@ def read_verified(path: Path, sha256: str, max_bytes: int = -1) -> bytes:
 
 
 @contextmanager
-def new_bundle(output: Path) -> Iterator[Path]:
-    """Yield an empty folder for a new bundle, which is put in place, in one step, at the end."""
+def new_folder(output: Path) -> Iterator[Path]:
+    """Yield an empty folder, which is put in place, in one step, at the end."""
     output = output.resolve()  # of a link, or of ".", the folder itself
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".making-") as scratch:
-        draft = Path(scratch) / "bundle"
+        draft = Path(scratch) / output.name
         draft.mkdir()
         yield draft
         if output.is_dir():

@@ -56,6 +56,18 @@ def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row
     refuse("outcomes", "dataset", scan, folder)
 
 
+def test_a_dataset_appears_whole_or_not_at_all(
+    tmp_path: Path, scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recognizer.desk.decided._source_of", interrupt)
+    before = {*tmp_path.iterdir()}
+    assert invoke("outcomes", "dataset", scan, tmp_path / "decided").exit_code == 130
+    assert {*tmp_path.iterdir()} == before
+
+
 def test_a_rejected_photo_of_which_nobody_said_what_it_shows_is_left_out(
     tmp_path: Path, scan: Path, rows: list[Row]
 ) -> None:

@@ -222,6 +222,19 @@ def test_the_output_is_never_lost(scan: MakeScan) -> None:
     assert [r.source for r in read_scan(output)] == ["z", "a", "b"]
 
 
+def test_a_full_disk_leaves_no_log_behind(scan: MakeScan, tmp_path: Path) -> None:
+    path, output = scan("a.sqlite", row("a")), tmp_path / "out" / "merged.sqlite"
+    output.parent.mkdir()
+    # What does not fit on the disk is not written.
+    code = (
+        "import resource, sys; from recognizer.commands import main;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); main()"
+    )
+    done = run_python("-c", code, "merge", path, "--output", output)
+    assert (done.returncode, "make room" in done.stderr) == (2, True), done.stderr
+    assert not [*output.parent.iterdir()]
+
+
 def test_a_desk_that_is_open_keeps_its_file(scan: MakeScan, tmp_path: Path) -> None:
     one, output = scan("1", row("a")), scan("all", row("z"))
     with Outcomes(output, write=True) as desk:

@@ -36,7 +36,7 @@ from recognizer.model.description import (
     PhotoCounts,
     Share,
 )
-from recognizer.model.folders import CARD_FILE, MODEL_FILE, new_bundle
+from recognizer.model.folders import CARD_FILE, MODEL_FILE, new_folder
 from recognizer.model.negatives import NegativeBank, write_negatives
 from recognizer.model.numerics import sigmoid
 from recognizer.model.self_test import with_self_test
@@ -162,7 +162,7 @@ def write_enrolled(plan: Plan, found: Enrolment, output: Path, title: tuple[str,
         )
     except ValueError as error:
         raise BundleSchemaError(f"{parent.path}: the model cannot be added to: {error}") from error
-    with new_bundle(output) as draft:
+    with new_folder(output) as draft:
         (draft / MODEL_FILE).write_bytes(model)
         bundle = replace(_describe(plan, model, title), path=draft)
         if parent.negatives is not None:

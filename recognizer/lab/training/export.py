@@ -50,7 +50,7 @@ from recognizer.model.description import (
     Training,
     percent,
 )
-from recognizer.model.folders import CARD_FILE, MODEL_FILE, check_output, new_bundle
+from recognizer.model.folders import CARD_FILE, MODEL_FILE, check_output, new_folder
 from recognizer.model.negatives import write_negatives
 from recognizer.model.self_test import with_self_test
 
@@ -126,7 +126,7 @@ def export_bundle(
         write_bundle(bundle)
         write_card(bundle, recipe, release, notes)
         carry_corrections(recipe.config.corrections, bundle.path)
-        with new_bundle(output) as folder:
+        with new_folder(output) as folder:
             shutil.copytree(made, folder, dirs_exist_ok=True)
     return release
 
