@@ -52,8 +52,8 @@ class ScoredImage:
         """The features, (channels,), of the view that scored highest; None for a failed image."""
         if not self.prediction.scores:
             return None
-        found = self.prediction
-        highest = (found.frame or 0, found.rendering), found.part
+        prediction = self.prediction
+        highest = (prediction.frame or 0, prediction.rendering), prediction.part
         place = [(view.place, view.box) for view in _views(self.image)].index(highest)
         vector: NDArray[np.float32] = self.outputs["embedding"][place]
         return vector

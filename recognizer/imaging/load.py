@@ -111,11 +111,11 @@ def _views(
     image: LoadedImage, decode_at: Callable[..., LoadedImage], min_side: int
 ) -> tuple[Frame, ...]:
     """Return the frames and their parts; of a picture in a plain frame, the picture alone."""
-    found = [find_parts(frame.rgb) for frame in image.frames]
-    if not any(parts.boxes for parts in found):
+    layouts = [find_parts(frame.rgb) for frame in image.frames]
+    if not any(parts.boxes for parts in layouts):
         return ()
     wanted, frames = 0.0, image.frames
-    for frame, parts in zip(frames, found, strict=True):
+    for frame, parts in zip(frames, layouts, strict=True):
         for left, top, right, bottom in parts.boxes:
             enlarged = min(frame.rgb.shape[:2]) / min(right - left, bottom - top)
             wanted = max(wanted, min_side * min(enlarged, _MAX_ENLARGED))
@@ -125,7 +125,7 @@ def _views(
             large = decode_at(min_side=math.ceil(wanted)).frames
             frames = large if [f.place for f in large] == [f.place for f in frames] else frames
     views: list[Frame] = []
-    for frame, detailed, parts in zip(image.frames, frames, found, strict=True):
+    for frame, detailed, parts in zip(image.frames, frames, layouts, strict=True):
         views += [] if parts.is_frame else [frame]
         scale = np.tile(size / frame.rgb.shape[1::-1], 2)
         detail = np.tile(np.divide(detailed.rgb.shape[1::-1], frame.rgb.shape[1::-1]), 2)

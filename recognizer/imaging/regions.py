@@ -88,15 +88,15 @@ def find_parts(rgb: NDArray[np.uint8]) -> Parts:
     turned = np.asarray(cv2.transpose(gray), np.uint8)
     canvas = _Canvas(gray, _steps(gray[::_SAMPLED]), _steps(turned[::_SAMPLED]))
     trimmed = _trimmed(canvas, (0, 0, wide, high))
-    found = [*_split(canvas, trimmed)]
-    if len(found) == 1 and not _is_framed(canvas, found[0]):
-        found = _on_sheet(gray)
-        if not found:
+    pictures = [*_split(canvas, trimmed)]
+    if len(pictures) == 1 and not _is_framed(canvas, pictures[0]):
+        pictures = _on_sheet(gray)
+        if not pictures:
             return Parts()
     ends, sides = (wide, high, wide, high), (width, height, width, height)
-    scaled = np.where(np.equal(found, ends), sides, np.multiply(found, factor))
+    scaled = np.where(np.equal(pictures, ends), sides, np.multiply(pictures, factor))
     boxes = tuple((a, b, c, d) for a, b, c, d in scaled[:MAX_PARTS].tolist())
-    return Parts(boxes, found == [trimmed] and _is_bare(rgb, boxes[0]))
+    return Parts(boxes, pictures == [trimmed] and _is_bare(rgb, boxes[0]))
 
 
 def _averaged(gray: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
@@ -118,9 +118,9 @@ def _steps(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     steps = cv2.absdiff(gray[:, 1:], gray[:, :-1])
     highest = np.asarray(cv2.max(steps[:, 2:], steps[:, :-2]), np.uint8)  # on both sides
     limit = np.maximum(highest, _STEP + _NOISE) - _NOISE
-    found = np.zeros(gray.shape, np.uint8)
-    np.greater(steps[:, 1:-1], limit, out=found[:, 2:-1].view(np.bool_))
-    return found
+    edges = np.zeros(gray.shape, np.uint8)
+    np.greater(steps[:, 1:-1], limit, out=edges[:, 2:-1].view(np.bool_))
+    return edges
 
 
 def _split(canvas: _Canvas, box: Box, depth: int = 0) -> Iterator[Box]:
@@ -158,8 +158,8 @@ def _trimmed(canvas: _Canvas, box: Box) -> Box:
         return box
     begin_y, end_y = _content(gray.min(axis=1), gray.max(axis=1))
     begin_x, end_x = _content(gray.min(axis=0), gray.max(axis=0))
-    found = (left + begin_x, top + begin_y, left + end_x, top + end_y)
-    return found if canvas.is_part(found) else box
+    smaller = (left + begin_x, top + begin_y, left + end_x, top + end_y)
+    return smaller if canvas.is_part(smaller) else box
 
 
 def _content(low: NDArray[np.uint8], high: NDArray[np.uint8]) -> tuple[int, int]:
@@ -206,11 +206,11 @@ def _cut(
 def _peaks(values: NDArray[np.floating], least: float) -> list[int]:
     """Return where values are at least so high, but of neighbours only the highest."""
     (high,) = np.nonzero(values >= least)
-    found = [0, len(values)]  # what lies next to an end is its blurred edge
+    lines = [0, len(values)]  # what lies next to an end is its blurred edge
     for at in high[np.argsort(-values[high], kind="stable")].tolist():
-        if len(found) < _MAX_LINES + 2 and all(abs(at - other) > 2 for other in found):
-            found.append(at)
-    return sorted(found[2:])
+        if len(lines) < _MAX_LINES + 2 and all(abs(at - other) > 2 for other in lines):
+            lines.append(at)
+    return sorted(lines[2:])
 
 
 def _within(canvas: _Canvas, box: Box, columns: list[int], rows: list[int]) -> list[Box]:
@@ -279,15 +279,15 @@ def _on_sheet(gray: NDArray[np.uint8]) -> list[Box]:
         off = np.abs(np.einsum("hwi,i->hw", cells, np.linalg.solve(*sums)) - half)
         paper &= off <= max(_PAPER, np.median(off[paper]))
     other = cv2.morphologyEx((off > _PAPER).astype(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7)))
-    found = []
+    boxes = []
     for outline in _outlines(other):
         x, y, w, h = cv2.boundingRect(outline)
         is_inner = min(x, y, half.shape[1] - x - w, half.shape[0] - y - h) > 1
         around = np.prod(cv2.minAreaRect(outline)[1])
         is_full = cv2.contourArea(cv2.convexHull(outline)) >= _PRINTED * around
         if is_inner and is_full and w * h >= _MIN_AREA * half.size:
-            found.append((2 * x, 2 * y, 2 * (x + w), 2 * (y + h)))
-    return found
+            boxes.append((2 * x, 2 * y, 2 * (x + w), 2 * (y + h)))
+    return boxes
 
 
 def _outlines(mask: NDArray[Any]) -> Sequence[NDArray[np.int32]]:

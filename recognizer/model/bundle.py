@@ -247,39 +247,39 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
         content = msgspec.json.decode(read_regular_file(path))  # refuses NaN
         _require_printable(content)
         schema = content["schema"]
-        found = parse_bundle(folder, content) if schema == SCHEMA else None
+        loaded = parse_bundle(folder, content) if schema == SCHEMA else None
     except (
         *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError),
         TaxonomyError,
     ) as error:
         raise BundleSchemaError(f"{path}: unreadable or malformed: {error!r}") from error
-    if found is None:
+    if loaded is None:
         raise BundleSchemaError(
             f"{path} is of schema {schema}, this version reads {SCHEMA}: use the version of the "
             "package that wrote it, or make it again with `recognizer export`"
         )
-    if found.input.preprocessing not in KNOWN_PREPROCESSING:
+    if loaded.input.preprocessing not in KNOWN_PREPROCESSING:
         raise BundleSchemaError(
-            f"{path} was made for preprocessing {found.input.preprocessing}, this one knows "
+            f"{path} was made for preprocessing {loaded.input.preprocessing}, this one knows "
             f"{' and '.join(map(str, KNOWN_PREPROCESSING))}: use another bundle, or a version "
             "of the package"
         )
-    if content.get("digest") != found.digest:
+    if content.get("digest") != loaded.digest:
         raise BundleDigestError(
             f"{path}: calibrations or thresholds are not those that its digest names: it was "
             "changed since it was made; fetch or export it again, or use a policy with other "
             "thresholds"
         )
-    return found
+    return loaded
 
 
 def load_carried_bundles() -> list[Bundle]:
     """Load the bundles of this package that this version reads, the default one first."""
-    found: list[Bundle] = []
+    bundles: list[Bundle] = []
     for title, folder in sorted(carried_bundles().items()):
         with suppress(BundleSchemaError):  # an old one does not get in the way of the others
-            found.insert(0 if title == DEFAULT_BUNDLE else len(found), load_bundle(folder))
-    return found
+            bundles.insert(0 if title == DEFAULT_BUNDLE else len(bundles), load_bundle(folder))
+    return bundles
 
 
 def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
@@ -289,11 +289,11 @@ def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
 
 def bundle_behind(model: ModelReference, given: Sequence[str] | None) -> Bundle:
     """Return the bundle that made some rows, or raise a BundleNotFoundError."""
-    found = bundles_behind(given)
-    for bundle in found:
+    bundles = bundles_behind(given)
+    for bundle in bundles:
         if bundle.digest == model.digest:
             return bundle
-    offered = ", ".join(f"{bundle.title} ({bundle.digest[:12]})" for bundle in found)
+    offered = ", ".join(f"{bundle.title} ({bundle.digest[:12]})" for bundle in bundles)
     raise BundleNotFoundError(
         f"the rows were made by {model.title} ({model.digest[:12]}), and not by {offered}: "
         "give its folder with --model"

@@ -31,8 +31,8 @@ def carried_bundles() -> dict[str, Path]:
 def bundle_title(folder: Path) -> tuple[str, int]:
     """Return the name and version in the name NAME-vN of a bundle's folder."""
     folder = folder.resolve()
-    if found := re.fullmatch("(.+)-v([1-9][0-9]*)", folder.name):
-        return found[1], int(found[2])
+    if match := re.fullmatch("(.+)-v([1-9][0-9]*)", folder.name):
+        return match[1], int(match[2])
     raise UsageError(
         f"{folder}: a bundle's folder is called NAME-vN, N a number from 1; "
         f"try {folder.name or 'mine'}-v1"
@@ -90,10 +90,10 @@ def read_regular_file(path: Path, max_bytes: int = -1) -> bytes:
 def read_verified(path: Path, sha256: str, max_bytes: int = -1) -> bytes:
     """Read a file of a bundle; a sha256 that the description does not name is an error."""
     data = read_regular_file(path, max_bytes)
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
         raise BundleDigestError(
-            f"{path} has the sha256 {found[:12]}..., {DESCRIPTION_FILE} says {sha256[:12]}...: "
+            f"{path} has the sha256 {digest[:12]}..., {DESCRIPTION_FILE} says {sha256[:12]}...: "
             "it was changed or is incomplete; fetch it again"
         )
     return data

@@ -53,10 +53,10 @@ def find_regions(
 
 def spread(heatmap: NDArray[np.float32], part: Box, size: tuple[int, int]) -> NDArray[np.float32]:
     """Return the heat over a part as that over the whole image of ``size``, 0 around the part."""
-    found = np.zeros((_HEATMAP_SIDE, _HEATMAP_SIDE), np.float32)
+    heat = np.zeros((_HEATMAP_SIDE, _HEATMAP_SIDE), np.float32)
     left, top, right, bottom = (
         round(at * _HEATMAP_SIDE / of) for at, of in zip(part, size * 2, strict=True)
     )
-    inside = found[top : max(bottom, top + 1), left : max(right, left + 1)]
+    inside = heat[top : max(bottom, top + 1), left : max(right, left + 1)]
     inside[:] = cv2.resize(heatmap, inside.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return found
+    return heat

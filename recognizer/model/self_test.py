@@ -40,10 +40,10 @@ def with_self_test(bundle: Bundle) -> Bundle:
 
 def self_test(bundle: Bundle, provider: str = "cpu") -> float | None:
     """Return the largest difference from the recorded probabilities; None if none are recorded."""
-    found = sigmoid(_log_odds(bundle, provider))
+    probabilities = sigmoid(_log_odds(bundle, provider))
     if bundle.self_test is None:
         return None
-    return float(np.abs(found - sigmoid(np.array(bundle.self_test.log_odds))).max())
+    return float(np.abs(probabilities - sigmoid(np.array(bundle.self_test.log_odds))).max())
 
 
 def _log_odds(bundle: Bundle, provider: str) -> NDArray[np.float64]:

@@ -128,12 +128,12 @@ def _check_interface(session: onnxruntime.InferenceSession, bundle: Bundle) -> N
         raise BundleSchemaError(
             f"{bundle.path}: the model does not take uint8 images of shape (N, {size}, {size}, 3)"
         )
-    found = {output.name: output.shape for output in session.get_outputs()}
-    dimensions = {name: len(found.get(name, [])) for name in ("scores", "maps", "embedding")}
+    shapes = {output.name: output.shape for output in session.get_outputs()}
+    dimensions = {name: len(shapes.get(name, [])) for name in ("scores", "maps", "embedding")}
     if dimensions != {"scores": 2, "maps": 4, "embedding": 2} or any(
-        found[name][1] != count for name in ("scores", "maps")
+        shapes[name][1] != count for name in ("scores", "maps")
     ):
         raise BundleSchemaError(
-            f"{bundle.path}: the outputs are of the shapes {found}, not scores (N, {count}), maps "
+            f"{bundle.path}: the outputs are of the shapes {shapes}, not scores (N, {count}), maps "
             f"(N, {count}, h, w) and embedding (N, channels)"
         )
