@@ -116,6 +116,7 @@ def _decide(page: Any, address: str) -> None:
         page.click(f"text={DECIDED}")
         page.wait_for_selector("article.card")
         if state == "open":
+            page.wait_for_timeout(500)  # keys pause after a new listing
             page.keyboard.press("c")
             page.wait_for_selector("#notice:not([hidden])")
     page.keyboard.press("h")

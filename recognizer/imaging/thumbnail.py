@@ -47,9 +47,8 @@ def draw_heatmap(
     where nothing reaches that, there is none. What is outside is darker. The heat-map is float32,
     (h, w), 0 to 1, over the complete image, which is uint8, (height, width, 3), RGB.
     """
-    height, width = rgb.shape[:2]
-    side = max(height, width)
-    heat = cv2.resize(heatmap, (width, height), interpolation=cv2.INTER_CUBIC)
+    side = max(rgb.shape[:2])
+    heat = cv2.resize(heatmap, rgb.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     heat = cv2.GaussianBlur(heat, (0, 0), side * _SOFTNESS)
     inside = (heat >= max(threshold, float(heat.max()) / 2)).astype(np.uint8)
     inside = cv2.morphologyEx(inside, cv2.MORPH_OPEN, np.ones((side // 40 + 1,) * 2))  # no specks
