@@ -77,10 +77,11 @@ def write_dataset(
     labels, missing, without_label = Counter[str](), dict[str, str](), 0
     if folder.exists():
         raise UsageError(f"{folder} exists: name a new folder")
-    # JSON can hold half a character, for example in a seller's name.
-    how = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
     try:
-        with new_folder(folder) as draft, (draft / "manifest.csv").open("w", **how) as file:
+        with (
+            new_folder(folder) as draft,  # JSON can hold half a character, as in a seller's name
+            (draft / "manifest.csv").open("w", -1, "utf-8", "backslashreplace", "") as file,
+        ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(MANIFEST_COLUMNS)
             for image in decided_images(scan):
