@@ -243,11 +243,11 @@ class Recognizer(DecisionMaker):
         families = self.bundle.family_scores(probabilities)
         scored, last = [], 0
         for image in images:
-            own = slice(last, last + len(_views(image)))
-            last = own.stop
-            arrays = {name: array[own] for name, array in zip(outputs, results, strict=True)}
+            rows = slice(last, last + len(_views(image)))
+            last = rows.stop
+            arrays = {name: array[rows] for name, array in zip(outputs, results, strict=True)}
             prediction = self._prediction(
-                image, arrays["scores"], probabilities[own], families[own]
+                image, arrays["scores"], probabilities[rows], families[rows]
             )
             scored.append(ScoredImage(image=image, prediction=prediction, outputs=arrays))
         return scored

@@ -33,8 +33,8 @@ class DecidedImage(NamedTuple):
     @property
     def likely_label(self) -> str | None:
         """The reviewer's label; of a confirmed image without one, the label of its first lead."""
-        own = self.row.lead_labels if self.is_confirmed else ()
-        return self.label or next(iter(own), None)
+        labels = self.row.lead_labels if self.is_confirmed else ()
+        return self.label or next(iter(labels), None)
 
 
 def decided_images(scan: ScanFile) -> Iterator[DecidedImage]:

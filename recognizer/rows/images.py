@@ -144,11 +144,11 @@ class _ImageWriter:
             self._remove(back)
         is_lead = old.is_scored and old.place < UNSCORED_PLACE
         if self._matters(is_lead or old.is_audited, old.sha256):
-            own = former_key(key, old.sha256 or "")
-            if (other := self._at(own)) is not None:
+            former = former_key(key, old.sha256 or "")
+            if (other := self._at(former)) is not None:
                 self._remove(other)
             changes = "key = ?, seen = ?, gone = ifnull(gone, ?), file_state = NULL"
-            self._change(old.id, changes, own, REPLACED, values["time"])
+            self._change(old.id, changes, former, REPLACED, values["time"])
         if back is not None:
             return back.first
         return max(str(values["first"]), self._after_all(values))

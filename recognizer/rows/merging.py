@@ -117,21 +117,21 @@ INSERT OR IGNORE INTO model (name, version, digest)
   SELECT name, version, digest FROM other.model ORDER BY id;
 INSERT OR IGNORE INTO policy (name, digest) SELECT name, digest FROM other.policy ORDER BY id;
 INSERT OR IGNORE INTO bank (name, digest) SELECT name, digest FROM other.bank ORDER BY id;
-CREATE TEMP TABLE rival AS SELECT own.id FROM other.image AS own JOIN main.image USING (key);
+CREATE TEMP TABLE rival AS SELECT theirs.id FROM other.image AS theirs JOIN main.image USING (key);
 INSERT INTO main.image ({{columns}}, model, policy, bank)
   SELECT {{columns}},
-    (SELECT m.id FROM main.model m JOIN other.model o USING (digest) WHERE o.id = own.model),
+    (SELECT m.id FROM main.model m JOIN other.model o USING (digest) WHERE o.id = theirs.model),
     (SELECT p.id FROM main.policy p JOIN other.policy o USING (name, digest)
-      WHERE o.id = own.policy),
-    (SELECT b.id FROM main.bank b JOIN other.bank o USING (name, digest) WHERE o.id = own.bank)
-  FROM arriving AS own WHERE id NOT IN (SELECT id FROM rival) ORDER BY id;
+      WHERE o.id = theirs.policy),
+    (SELECT b.id FROM main.bank b JOIN other.bank o USING (name, digest) WHERE o.id = theirs.bank)
+  FROM arriving AS theirs WHERE id NOT IN (SELECT id FROM rival) ORDER BY id;
 INSERT INTO main.thumbnail SELECT main.image.id, jpeg, other.thumbnail.width,
     other.thumbnail.height, frame
-  FROM other.thumbnail JOIN other.image AS own ON own.id = image
-  JOIN main.image ON main.image.key = own.key WHERE own.id NOT IN (SELECT id FROM rival);
+  FROM other.thumbnail JOIN other.image AS theirs ON theirs.id = image
+  JOIN main.image ON main.image.key = theirs.key WHERE theirs.id NOT IN (SELECT id FROM rival);
 INSERT INTO main.embedding SELECT main.image.id, vector
-  FROM other.embedding JOIN other.image AS own ON own.id = image
-  JOIN main.image ON main.image.key = own.key WHERE own.id NOT IN (SELECT id FROM rival);
+  FROM other.embedding JOIN other.image AS theirs ON theirs.id = image
+  JOIN main.image ON main.image.key = theirs.key WHERE theirs.id NOT IN (SELECT id FROM rival);
 INSERT INTO said SELECT max(time) OVER (ORDER BY number), {_OUTCOME} FROM other.outcome
   ORDER BY number
 """
@@ -139,8 +139,8 @@ _STORED = ("first", "score", "unproven", "product", "file_state")
 
 
 _MERGE_POLICIES = (
-    "UPDATE main.policy SET toml = ifnull(toml, (SELECT toml FROM other.policy AS own"
-    " WHERE (own.name, own.digest) = (main.policy.name, main.policy.digest)))",
+    "UPDATE main.policy SET toml = ifnull(toml, (SELECT toml FROM other.policy AS theirs"
+    " WHERE (theirs.name, theirs.digest) = (main.policy.name, main.policy.digest)))",
     "INSERT OR REPLACE INTO main.setting SELECT * FROM other.setting WHERE name = 'policy'",
 )
 

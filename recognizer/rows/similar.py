@@ -103,8 +103,8 @@ def nearest_images(file: ScanFile, image: int, top: int) -> list[int]:
         (image,),
     )
     if vector is not None:
-        own = np.frombuffer(vector, np.int8).astype(np.float32)
-        nearest = _nearest(file, own, model, top + 1)
+        stored = np.frombuffer(vector, np.int8).astype(np.float32)
+        nearest = _nearest(file, stored, model, top + 1)
     else:
         nearest = [] if phash is None else _near_copies(file, phash, top + 1)
     return [other for _, other in nearest if other != image][:top]

@@ -58,8 +58,8 @@ class ScanWriter(ScanFile):
         """Release the file and the lock."""
         super().close()  # first: closing any descriptor of a file ends SQLite's own locks on it
         if self._file is not None:
-            own = os.fstat(self._file)
-            _locked.discard((own.st_dev, own.st_ino))
+            status = os.fstat(self._file)
+            _locked.discard((status.st_dev, status.st_ino))
             os.close(self._file)
             self._file = None
 
@@ -99,17 +99,17 @@ class ScanWriter(ScanFile):
         """
         if self._file is None:
             raise ScanFileError(f"{self.path} is closed")
-        own, in_place = os.fstat(self._file), False
+        status, in_place = os.fstat(self._file), False
         with suppress(OSError):
-            in_place = os.path.samestat(os.stat(self.path), own)
+            in_place = os.path.samestat(os.stat(self.path), status)
         if not in_place:
-            raise ScanFileChangedError(self._where_rows_are(own))
-        damage = "truncated" if own.st_size < self._size else None
-        if own.st_mtime_ns != self._changed:  # in write-ahead mode, a few times an hour
+            raise ScanFileChangedError(self._where_rows_are(status))
+        damage = "truncated" if status.st_size < self._size else None
+        if status.st_mtime_ns != self._changed:  # in write-ahead mode, a few times an hour
             if self._has_token and not damage and not self._is_own(self._file):
                 damage = "overwritten"
-            self._changed = own.st_mtime_ns
-        self._size = own.st_size
+            self._changed = status.st_mtime_ns
+        self._size = status.st_size
         if damage:
             raise ScanFileChangedError(
                 f"{self.path} was {damage} by another program while a scan wrote it: put a copy "
@@ -126,10 +126,10 @@ class ScanWriter(ScanFile):
         os.lseek(descriptor, (page - 1) * size, os.SEEK_SET)
         return self._token in os.read(descriptor, size)
 
-    def _where_rows_are(self, own: os.stat_result) -> str:
+    def _where_rows_are(self, status: os.stat_result) -> str:
         # The log stays at the old path, and belongs to no file that is put there.
         self.select("PRAGMA wal_checkpoint(TRUNCATE)")
-        if own.st_nlink:
+        if status.st_nlink:
             there = "wherever it is now"
             with suppress(OSError):
                 there = os.readlink(f"/proc/self/fd/{self._file}")
