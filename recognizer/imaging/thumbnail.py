@@ -50,8 +50,8 @@ def draw_heatmap(
     side = max(rgb.shape[:2])
     heat = cv2.resize(heatmap, rgb.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     heat = cv2.GaussianBlur(heat, (0, 0), side * _SOFTNESS)
-    inside = (heat >= max(threshold, float(heat.max()) / 2)).astype(np.uint8)
-    inside = cv2.morphologyEx(inside, cv2.MORPH_OPEN, np.ones((side // 40 + 1,) * 2))  # no specks
+    hot = (heat >= max(threshold, float(heat.max()) / 2)).astype(np.uint8)
+    inside = cv2.morphologyEx(hot, cv2.MORPH_OPEN, np.ones((side // 40 + 1,) * 2))  # no specks
     shown = np.where(inside[..., None], rgb, (_OUTSIDE * rgb).astype(np.uint8))
     lines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     thick = max(2, side // 250)
