@@ -123,7 +123,7 @@ def _draw_curves(run: Path, path: Path, *, as_json: bool) -> None:
         )
         print_table(
             "Sources, and recall at 1 % out of fold",
-            ("", *(f"{share:.3g} of the sources" for share in SHARES), "if there were twice"),
+            ("", *(f"{100 * share:g} % of the sources" for share in SHARES), "if there were twice"),
             rows,
             "heads on frozen features; the last column is on the line through the others",
         )

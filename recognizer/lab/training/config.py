@@ -95,9 +95,6 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cascade: CascadeConfig = msgspec.field(default_factory=CascadeConfig)
 
 
-DEFAULT_RECIPE = "small-cpu"
-
-
 def carried_recipes() -> dict[str, Path]:
     package = Path(__file__).parents[2]
     # An installed package carries them inside; a checkout keeps them in export/.

@@ -7,6 +7,7 @@ import csv
 import hashlib
 import shutil
 import tempfile
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from recognizer import __version__
+from recognizer.cli.progress import duration
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
@@ -59,6 +61,7 @@ UNSTATED = "unstated"  # stands for the licence of photos for which none is stat
 
 _CALIBRATION_PHOTOS = 300  # from which the ranges of the int8 activations are read
 _HEAD_PHOTOS = 1500  # on which the int8 network learns to answer as the exact one does
+_REPORT_SECONDS = 5.0  # between two reports of how far the rounding is
 _PARITY_PHOTOS = 64  # on which torch, fp32 and int8 are compared
 _MAX_LOSS = 0.005  # average precision that int8 may lose, in the mean of products
 _RATE, _MAX_ADDED = 0.01, 0.3  # at this rate, false leads of parts for each of whole photos
@@ -101,10 +104,10 @@ def export_bundle(
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         on_stage("exporting without a fold, to see what int8 loses")
-        lost = _int8_loss(recipe, work)
+        lost = _int8_loss(recipe, work, on_stage)
         on_stage("exporting to ONNX")
         network = finished_network(recipe)
-        files = _export(recipe, network, work / "all")
+        files = _export(recipe, network, work / "all", on_stage)
         inputs = recipe.cache.squares(_drawn(recipe)[-_PARITY_PHOTOS:])
         proof = parity(network, files["fp32"], files["int8"], inputs)
         precision = "int8" if np.mean([0.0, *lost.values()]) <= _MAX_LOSS else "fp32"
@@ -166,27 +169,42 @@ def _drawn(recipe: Recipe) -> list[Photo]:
     return [recipe.train[i] for i in rows[:_HEAD_PHOTOS]]
 
 
-def _export(recipe: Recipe, network: ProductNetwork | Cascade, work: Path) -> dict[str, Path]:
+def _export(
+    recipe: Recipe,
+    network: ProductNetwork | Cascade,
+    work: Path,
+    on_stage: Callable[[str], None],
+) -> dict[str, Path]:
     files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
     for file in files.values():
         file.parent.mkdir(parents=True)
     if isinstance(network, Cascade):
-        first = _export(recipe, network.first, work / "first")
+        first = _export(recipe, network.first, work / "first", on_stage)
         second = [
-            _export(recipe, one, work / f"second-{i}") for i, one in enumerate(network.second)
+            _export(recipe, one, work / f"second-{i}", on_stage)
+            for i, one in enumerate(network.second)
         ]
         for name, file in files.items():
             write_cascade(network, first[name], [own[name] for own in second], file)
         return files
     export_fp32(network, recipe.config.input_size, files["fp32"])
     inputs = recipe.cache.squares(_drawn(recipe))
-    quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS])
+    begun = said = time.monotonic()
+
+    def report(share: float) -> None:
+        nonlocal said
+        if (now := time.monotonic()) - said >= _REPORT_SECONDS:
+            said, left = now, (now - begun) * (1 - share) / share
+            on_stage(f"rounding the weights of {work.name}: {share:.0%}; {duration(left)} left")
+
+    on_stage(f"rounding the weights of {work.name}")
+    quantize(files["fp32"], files["int8"], inputs[:_CALIBRATION_PHOTOS], report)
     correct_head(files["fp32"], files["int8"], inputs)
     return files
 
 
-def _int8_loss(recipe: Recipe, work: Path) -> dict[str, float]:
-    files = _export(recipe, fold_network(recipe, 0), work / "fold-0")
+def _int8_loss(recipe: Recipe, work: Path, on_stage: Callable[[str], None]) -> dict[str, float]:
+    files = _export(recipe, fold_network(recipe, 0), work / "fold-0", on_stage)
     held = recipe.of_fold(0)
     inputs, truth = recipe.cache.squares(held), np.array([p.label for p in held])
     exact, rounded = (run_file(files[name], inputs) for name in ("fp32", "int8"))

@@ -36,7 +36,12 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         return next(self._batches, None)
 
 
-def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
+def quantize(
+    fp32: Path,
+    int8: Path,
+    inputs: NDArray[np.uint8],
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> None:
     """Write the int8 version of a file; training inputs, (N, size, size, 3), give the ranges."""
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
@@ -59,7 +64,7 @@ def quantize(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
         )
     quantized = onnx.load(str(int8))
     _feed_pixels_directly(quantized)
-    fit_weights(model, quantized, inputs)
+    fit_weights(model, quantized, inputs, on_progress)
     widen_stem(quantized)
     onnx.checker.check_model(quantized, full_check=True)
     onnx.save(quantized, str(int8))

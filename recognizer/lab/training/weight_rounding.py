@@ -5,7 +5,7 @@ others making up for its error (optimal brain quantisation: Frantar et al., GPTQ
 single step helps. What is left of the mean error goes into the bias.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,12 +48,16 @@ def run_model(
 
 
 def fit_weights(
-    exact: onnx.ModelProto, rounded: onnx.ModelProto, inputs: NDArray[np.uint8]
+    exact: onnx.ModelProto,
+    rounded: onnx.ModelProto,
+    inputs: NDArray[np.uint8],
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> None:
     """Choose new weights and biases for the int8 file of an exact one, in place.
 
     Convolutions in several groups are left as they are unless they are depthwise, and so are those
-    that sum over more inputs than a covariance has room for.
+    that sum over more inputs than a covariance has room for. ``on_progress`` is called with the
+    share of the work that is done.
     """
     tensors = {tensor.name: tensor for tensor in rounded.graph.initializer}
     makers = {output: node for node in rounded.graph.node for output in node.output}
@@ -70,7 +74,8 @@ def fit_weights(
     ]
     found = [own for own in found if own.can_be_fitted]
     _observe(exact, found, inputs)
-    for own in found:
+    work = np.cumsum([own.weight.size * own.weight.shape[2] for own in found])
+    for own, done in zip(found, work.tolist(), strict=True):
         source, weight, *offset = (makers[n] for n in takers[f"{own.name}_quantized"].input)
         input_scale = float(numpy_helper.to_array(tensors[source.input[1]]))
         steps, scale, bias = own.rounded(input_scale)
@@ -81,6 +86,7 @@ def fit_weights(
             changed[offset[0].input[1]] = of_bias
         for name, array in changed.items():
             tensors[name].CopyFrom(numpy_helper.from_array(array, name))
+        on_progress(done / work[-1])
 
 
 class _Convolution:

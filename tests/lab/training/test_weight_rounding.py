@@ -1,6 +1,7 @@
 """Weights of int8 files whose errors cancel on photos."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -91,10 +92,10 @@ def test_weights_are_fitted_to_photos_and_keep_to_the_bits_that_no_cpu_overflows
     export_fp32(_Network(), 32, exact)
     changed = {}
 
-    def fit(given: onnx.ModelProto, rounded: onnx.ModelProto, inputs: NDArray[np.uint8]) -> None:
+    def fit(given: onnx.ModelProto, rounded: onnx.ModelProto, *rest: Any) -> None:
         onnx.save(rounded, str(nearest))
         before = {t.name: t.SerializeToString() for t in rounded.graph.initializer}
-        fit_weights(given, rounded, inputs)
+        fit_weights(given, rounded, *rest)
         for tensor in rounded.graph.initializer:
             if tensor.SerializeToString() != before[tensor.name]:
                 steps = numpy_helper.to_array(tensor).astype(float)
