@@ -139,6 +139,7 @@ def letterbox(ratio: int, image: RGB, material: Material) -> RGB:
 def screenshot(image: RGB, material: Material) -> RGB:
     """Show a phone with a gallery app: status bar, title, photo, buttons, caption."""
     width = image.shape[1] + 2 * int(material.rng.choice([0, 0, 14]))
+    width = max(width, round(image.shape[0] / 1.6))  # a tall photo has room at its sides
     dark = bool(material.rng.integers(2))
     paper, ink = ((18, 18, 20), (235, 235, 235)) if dark else ((255, 255, 255), (20, 20, 24))
     tall = max(round(width * 2.1), image.shape[0])

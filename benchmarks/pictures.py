@@ -39,15 +39,15 @@ def draw_leads() -> bytes:
         columns = figure.subplots(2, len(SHOWN)).T
         for (above, below), name in zip(columns, SHOWN, strict=True):
             prediction = recognizer.predict(SAMPLES / f"{name}.jpg")
-            verdict = recognizer.decide(prediction, Policy())
+            triage = recognizer.decide(prediction, Policy())
             label = max(prediction.scores, key=lambda name: prediction.scores[name])
             found = recognizer.explain(SAMPLES / f"{name}.jpg", label)
             above.imshow(_square(found.rgb))
             below.imshow(_square(draw_heatmap(found.rgb, found.heatmap)))
             above.set_title(f"{name.replace('-', ' ')} (rendered)", color="#57606c")
             below.set_title(
-                f"{verdict.decision}: {label} {prediction.scores[label]:.2f}",
-                color=COLORS[verdict.decision],
+                f"{triage.decision}: {label} {prediction.scores[label]:.2f}",
+                color=COLORS[triage.decision],
                 fontweight="bold",
                 fontsize=9,
             )

@@ -78,11 +78,8 @@ def _run(*arguments: object) -> None:
 
 @contextmanager
 def _served(scan: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "recognizer", "review", str(scan), "--port", "0"]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(  # noqa: S603 - ours
-        command, stdout=subprocess.PIPE, text=True, env=environment
-    ) as server:
+    command = [sys.executable, "-u", "-m", "recognizer", "review", str(scan), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - ours
         assert server.stdout is not None  # noqa: S101 - as Popen() makes it
         line = server.stdout.readline()
         try:

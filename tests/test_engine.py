@@ -16,6 +16,7 @@ from PIL import Image
 
 from recognizer.engine import BATCH_SIZE, Recognizer
 from recognizer.errors import BundleError, BundleSchemaError, PolicyError, ProviderError, UsageError
+from recognizer.imaging.thumbnail import draw_heatmap
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Calibration, Parts
 from recognizer.model.maps import local_probability
@@ -449,3 +450,20 @@ def test_a_softmax_map_is_a_probability_at_each_place(bundle: Bundle) -> None:
     maps = np.random.default_rng(0).normal(0, 50, (4, 3, 5)).astype(np.float32)
     found = local_probability(maps, replace(bundle, activation="softmax"))
     assert np.allclose(found.sum(axis=0), 1)
+
+
+def drawn_heat(peak: float, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """What is left bright, and what is of the line's colour, over a hot place in a corner."""
+    heat = np.full((10, 10), 0.3 * peak, np.float32)
+    heat[:5, :5] = peak
+    shown = draw_heatmap(np.full((200, 400, 3), 200, np.uint8), heat, threshold)
+    return (shown == 200).all(axis=2), (shown == (255, 214, 0)).all(axis=2)
+
+
+def test_the_line_is_at_half_of_the_maximum_and_not_under_the_threshold() -> None:
+    bright, line = drawn_heat(0.9, 0.1)  # all of it is over the threshold
+    assert bright[20:80, 20:160].all()
+    assert not bright[120:].any()
+    assert not bright[:, 240:].any()
+    assert line[:, 160:240].any(axis=1)[20:80].all()  # between the hot place and the rest
+    assert not np.any(drawn_heat(0.5, 0.6))

@@ -35,7 +35,6 @@ from recognizer.desk.texts import ENVIRONMENT, text
 from recognizer.desk.views import AUDIT, OPEN, View
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
 
-MAX_ROWS = 1_000_000  # of the list as CSV
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
 
 _SAME = ("title", "seller", "price", "level", "product", "score", "reports", "state")
@@ -188,7 +187,7 @@ class _Pages:
         writer = csv.writer(buffer)
         writer.writerow(COLUMNS)
         view = View.from_query(request.query_params)
-        for entry in self._queue.page(view, size=MAX_ROWS)[0]:
+        for entry in self._queue.page(view, size=1_000_000)[0]:
             hidden = {"level", "product", "score"} if entry.section == AUDIT else ()
             writer.writerow(
                 None if field in hidden else csv_cell(getattr(entry, field))
@@ -247,7 +246,7 @@ class _Pages:
         status = error.status_code if isinstance(error, HTTPException) else 409
         if status == 303:
             return RedirectResponse("/login", 303)
-        keys = {400: "bad_request", 401: "signed_out", 404: "not_found", 409: "conflict"}
+        keys = {400: "bad_request", 401: "signed_out", 404: "no_such_page", 409: "conflict"}
         return self._say(request, status, text(keys.get(status, "refused")))
 
     def broken(self, request: Request, error: Exception) -> Response:

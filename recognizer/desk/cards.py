@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 
 from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, heat_threshold
-from recognizer.desk.texts import catalogue, reason_text
+from recognizer.desk.texts import catalogue, text
 from recognizer.desk.views import AUDIT, SORTS, STATES, View
 from recognizer.errors import counted
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import CandidateKind, Lead
 from recognizer.rows.listings import QUEUE_ORDER, Listing
 from recognizer.rows.row import Row
-from recognizer.status import Reason, Status
+from recognizer.status import Status
 from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy
 
 PHOTOS_ON_A_CARD = 40  # the desk has pages of them, the report only the first
@@ -101,7 +101,7 @@ class CardMaker:
             return {
                 "image": image,
                 "src": "",
-                "missing": reason_text(image.row.reason or Reason.INTERNAL_ERROR),
+                "missing": text(image.row.reason or "internal_error"),
             }
         photo = f"/photo/{image.key}"
         return {

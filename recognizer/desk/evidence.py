@@ -13,8 +13,6 @@ from types import MappingProxyType
 from typing import Any
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from recognizer._files import sync_folder
 from recognizer.desk.cards import describe_evidence
@@ -181,8 +179,10 @@ def _write_photos(
             explanation = recognizer.explain(folder / file, products[0] if products else None)
             threshold = heat_threshold(row, recognizer.bundle, explanation.label or "")
             overlay = draw_heatmap(explanation.rgb, explanation.heatmap, threshold)
-            preview, explained = _preview(explanation.rgb), explanation.label
-            drawn = _preview(overlay)
+            explained = explanation.label
+            preview, drawn = (
+                _address_of(shrink(rgb, _PREVIEW_SIDE, 0)) for rgb in (explanation.rgb, overlay)
+            )
             _, png = cv2.imencode(".png", cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR))
             (folder / HEATMAPS / f"{row.sha256}.png").write_bytes(png.tobytes())
         yield {  # for case.html.j2
@@ -194,10 +194,6 @@ def _write_photos(
             "explained": explained,
             "outcomes": [*outcomes_of(row)],
         }
-
-
-def _preview(rgb: NDArray[np.uint8]) -> str:
-    return _address_of(shrink(rgb, _PREVIEW_SIDE, 0))
 
 
 def _address_of(thumbnail: Thumbnail) -> str:

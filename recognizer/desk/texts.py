@@ -8,7 +8,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from recognizer.model.description import percent
-from recognizer.status import Reason
 
 
 @cache
@@ -20,14 +19,9 @@ def catalogue() -> dict[str, dict[str, Any]]:
 
 def text(key: str, **values: object) -> str:
     """Return a text with its values filled in; numbers get separators."""
-    known = catalogue()["words"].get(key) or catalogue()["script"][key]
+    known = next(table[key] for table in catalogue().values() if key in table)
     words = known if isinstance(known, str) else known[values["n"] != 1]
     return words.format(**{k: f"{v:,}" if isinstance(v, int) else v for k, v in values.items()})
-
-
-def reason_text(reason: Reason) -> str:
-    """Return why an image has no score, or why it is damaged."""
-    return str(catalogue()["reasons"][reason])
 
 
 ENVIRONMENT = Environment(
@@ -38,4 +32,4 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-ENVIRONMENT.globals |= {"percent": percent, "t": text, "reason_text": reason_text}
+ENVIRONMENT.globals |= {"percent": percent, "t": text}

@@ -23,9 +23,10 @@ def canvases(data: bytes, image: Image.Image, name: str, count: int) -> Iterator
     if outline and (count > 1 or outline.box(data, 0) != (0, 0, *image.size)):
         yield from itertools.islice(gif_canvases(data, outline), count)
         return
+    primary = image.tell()  # of a HEIC the one that viewers show; it changes places with the first
     yield image
     for index in range(1, count):
-        image.seek(index)
+        image.seek(0 if index == primary else index)
         yield image
 
 

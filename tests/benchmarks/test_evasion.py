@@ -10,10 +10,11 @@ import pytest
 from PIL import Image, ImageCms
 
 from benchmarks import evasion, forms, tricks
-from benchmarks.evasion import FORMS, Bench, draw_picture, main, table
+from benchmarks.evasion import AIMS, FORMS, LIMITS, Bench, below_aims, draw_picture, main, table
 from benchmarks.forms import RGB, Form, Material
 from benchmarks.pictures import PICTURES, SAMPLES
 from recognizer.imaging import load_image
+from recognizer.model.bundle import load_bundle
 from tests.labelled import write_split_photos
 
 PHOTO = np.asarray(Image.open(SAMPLES / "ivory-figure.jpg").convert("RGB").reduce(2))
@@ -42,6 +43,13 @@ def test_a_form_is_another_file_of_the_photo(form: Form) -> None:
     assert data == _drawn(form)
     assert load_image(data).frames
     assert data != forms.encoded(PHOTO)
+
+
+@pytest.mark.parametrize("form", forms.FORMS, ids=lambda form: form.name)
+@pytest.mark.parametrize("size", [(60, 600), (600, 60), (24, 24)])
+def test_a_form_can_be_made_of_any_shape(form: Form, size: tuple[int, int]) -> None:
+    made = form.draw(np.asarray(cv2.resize(PHOTO, size), np.uint8), _material())
+    assert load_image(made if isinstance(made, bytes) else forms.encoded(made)).frames
 
 
 def test_what_viewers_show_of_a_trick_is_the_photo() -> None:
@@ -86,6 +94,23 @@ def test_the_archive_is_a_photo_and_a_zip() -> None:
 def test_the_picture_is_that_of_the_forms() -> None:
     drawn = Image.open(io.BytesIO(draw_picture()))
     assert drawn.size == Image.open(PICTURES / "evasion.jpg").size
+
+
+def test_the_limits_print_each_form_that_is_below_its_aim() -> None:
+    released = load_bundle().title
+    found = json.loads(
+        (LIMITS.parents[1] / "export" / f"evasion-{released}.json").read_text("utf-8")
+    )
+    lines = [*below_aims(found)]
+    page = LIMITS.read_text("utf-8")
+    assert "\n".join(["<!-- figures -->", *lines, "<!-- end of figures -->"]) in page
+    assert [form.name for form in FORMS] == [*found["forms"]]
+    assert {form.group for form in FORMS} >= {*AIMS}
+    for form in FORMS:
+        share = round(100 * found["forms"][form.name]["stay"][0])
+        assert any(f"{form.name} {share}" in line for line in lines) == (
+            share < AIMS.get(form.group, 0)
+        )
 
 
 def test_figures_are_measured_and_written(

@@ -107,14 +107,6 @@ def test_open_leads_are_no_misses() -> None:
     assert found.high == pytest.approx(every.high)
 
 
-def test_an_audit_without_a_miss_has_an_upper_bound() -> None:
-    rows = [cleared(f"c{i}", 0.5) for i in range(200)]
-    found = measure(rows, *(said(f"c{i}", R, occasion=Occasion.AUDIT) for i in range(200))).misses
-    assert (found.rate.value, found.rate.low) == (0, 0)
-    assert found.rate.high == pytest.approx(2 * 3.689 / 200, rel=1e-3)
-    assert found.recall is None
-
-
 def raised(source: str, listing: str, level: str = "review", **item: object) -> Row:
     """An image in which the model sees nothing, of a listing that its text or reports raise."""
     hits = () if item else (KeywordHit(keyword="ivory", column="title"),)

@@ -5,10 +5,7 @@ import hashlib
 import io
 import os
 import re
-import sqlite3
-import sys
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -28,11 +25,9 @@ from recognizer.policy.values import CandidateKind
 from recognizer.prediction import Region
 from recognizer.rows import NewRow, ScanFile
 from recognizer.rows.row import Row
-from recognizer.scan import expand
 from tests.conftest import encoded, invoke, picture, refuse, succeed, write_file
 from tests.desk.outcomes import outcome, store
 from tests.rows.rows import HASH, NEAR, NOW, bare_row, known_match, lead, row_of, write_scan
-from tests.scan.engines import run_measured, scan_command, scan_into
 
 VOID = {"meta", "img", "input", "link", "br"}
 EVIL = ("<img src=x onerror=alert(1)>.jpg", '"><script>alert(1)<&>.jpg', "' onclick='x.jpg")
@@ -230,6 +225,8 @@ def test_a_photo_that_vanished_or_changed_is_not_shown(
     photos[0].write_bytes(encoded(picture("gray")))
     photos[3].unlink()
     assert [image.size for image in report([rows[0], kept]).pictures] == [(256, 32)]
+    huge = replace(kept, thumbnail=replace(kept.thumbnail, jpeg=bytes(257 << 10)))
+    assert report([huge]).pictures == []  # no scan writes such a thumbnail
     page = report(rows)
     assert page.pictures == []
     assert "The file has changed since the scan and is not what was scored." in page.text
@@ -356,19 +353,3 @@ def test_what_is_no_scan_and_what_cannot_be_served_is_refused(
     assert "a certificate and its private key" in " ".join(unencrypted.stderr.split())
     nowhere = refuse("review", reported, "--host", "192.0.2.1", "--port", "0")
     assert "name another --port or --host" in " ".join(nowhere.stderr.split())
-
-
-@pytest.mark.stress
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
-def test_a_report_of_a_file_with_huge_thumbnails(tiny_bundle: Path, tmp_path: Path) -> None:
-    write_file(tmp_path / "a.jpg", encoded(picture("red")))
-    output, report = tmp_path / "scan.sqlite", tmp_path / "report.html"
-    scan_into(output, expand([tmp_path / "a.jpg"]), tiny_bundle)
-    (tmp_path / "a.jpg").unlink()  # only the file has the picture now
-    with closing(sqlite3.connect(output)) as database, database:
-        database.execute("UPDATE thumbnail SET jpeg = zeroblob(200 << 20)")
-    command = [*scan_command(tiny_bundle, output)[:3], "report", str(output)]
-    done = run_measured([*command, "--output", str(report), "--model", str(tiny_bundle)])
-    assert done.code == 0, done.errors
-    assert done.parent_mebibytes < 300
-    assert report.stat().st_size < 10e6

@@ -131,13 +131,8 @@ def test_a_card_leads_to_the_next_one(page: Any) -> None:
     page.click(".rows li:not([hidden]) a.row")
     page.locator("article.card").wait_for()
     assert "0.10" not in page.inner_text("article.card")
-
-
-def test_it_fits_a_phone(page: Any) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.click(".rows li:not([hidden]) a.row")
-    page.locator("article.card").wait_for()
     card = page.url.partition("#")[2]
+    page.set_viewport_size({"width": 390, "height": 844})  # of a phone
     for path in ("#/", f"#{card}", "#/summary", "#/?section=audit"):
         go(page, path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path

@@ -1,8 +1,6 @@
 """One order of listings, one text of each and one folding: in files, at the desk, in the report."""
 
-import csv
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,8 +15,8 @@ from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import LabelEvidence, PhotoCounts
 from recognizer.policy.values import Decision
 from recognizer.rows import Row, ScanFile, read_listings
-from tests.conftest import invoke
-from tests.desk.server.queues import CONFIRMED, REJECTED, listing, said_in
+from tests.conftest import succeed
+from tests.desk.server.queues import listing
 from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, lead, write_scan
 
 
@@ -80,12 +78,6 @@ def test_listings_have_the_same_order_everywhere(tmp_path: Path, bundle: Bundle)
     assert bars == ["Worked ivory", "Raw ivory"]  # the one with evidence first
 
 
-def written(path: Path, output: Path, bundle: Path | None = None) -> str:
-    made = invoke("report", path, "--output", output, *([] if bundle is None else ["-m", bundle]))
-    assert made.exit_code == 0, made.output
-    return output.read_text()
-
-
 def test_near_copies_are_folded_in_the_same_way_everywhere(tmp_path: Path) -> None:
     """By their hashes, in chains too, and where there is none by their bytes."""
     chain = [HASH, *("".join(["0" * k, HASH[k:]]) for k in (6, 12, 18))]  # by 12 bits each
@@ -107,7 +99,8 @@ def test_near_copies_are_folded_in_the_same_way_everywhere(tmp_path: Path) -> No
         keys = {entry.key: entry.name for entry in entries}
         assert total == len(entries) == sum(queue.open_counts().values())
     assert desk == {"only copy 1": 2, "chain 0": 5, "far": 2, "bytes 0": 3}
-    page = written(scan, tmp_path / "report.html")
+    succeed("report", scan, "--output", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
     cards = re.findall(r'<li data-key="(\w+)"', page)
     assert [keys[key] for key in cards] == [*desk]
     chips = re.findall(r'<li data-key="(\w+)".*?near-copies: (\d+).*?</li>', page, re.DOTALL)
@@ -118,64 +111,3 @@ def test_near_copies_are_folded_in_the_same_way_everywhere(tmp_path: Path) -> No
     assert [one.listing for one in listings if one.copy_of is None] == [*desk]
     counted = {name: 1 + sum(one.copy_of == name for one in listings) for name in desk}
     assert counted == desk
-
-
-def test_a_listing_that_changed_is_shown_as_it_is_now(
-    tiny_bundle: Path, photo_folder: Callable[..., Path], tmp_path: Path
-) -> None:
-    photo_folder("red", "green")
-    table, scan, policy = (tmp_path / name for name in ("t.csv", "scan.sqlite", "p.toml"))
-    policy.write_text("[keywords]\nwords = ['tusk', 'bangle']\n[reports]\npriority = 2\n")
-    options = ("--output", scan, "--policy", policy, "--model", tiny_bundle, "--workers", 1)
-    for title, reports in (("Old tusk", 1), ("White bangle", 3)):
-        with table.open("w", newline="") as file:
-            photos = [f"photos/{name}.jpg" for name in ("000_red", "001_green")]
-            names = ["id", "title", "reports", "image_1", "image_2"]
-            csv.writer(file).writerows([names, ["7", title, reports, *photos]])
-        done = invoke("scan", table, *options)
-        assert done.exit_code == 0, done.output
-    page = written(scan, tmp_path / "report.html", tiny_bundle)
-    with ScanFile(scan) as file:
-        (one,) = read_listings(file)
-        assert len(file) == 2
-    with Queue(scan) as queue:
-        (entry,) = queue.page(View(), 1)[0]
-    assert (one.title, one.reports, one.images) == ("White bangle", 3, 2)
-    assert (entry.title, entry.reports, entry.keyword) == ("White bangle", 3, "bangle")
-    assert [hit.keyword for hit in one.keywords] == ["bangle"]
-    assert page.count("<template data-card=") == 1
-    assert "White bangle" in page
-    assert "3 user reports" in page
-    assert "tusk" not in page
-    assert "1 user report" not in page
-    assert page.count("<figure data-photo=") == 2  # each photo once
-
-
-def test_a_desk_shows_what_its_own_file_of_outcomes_says(tmp_path: Path) -> None:
-    """A scan that is opened with one file of outcomes and then with another mixes nothing."""
-    scan = write_scan(tmp_path / "scan.sqlite", [listing("a", 0.9), listing("b"), listing("c")])
-    first, second = tmp_path / "first.sqlite", tmp_path / "second.sqlite"
-
-    def decide(team: Path | None, verdicts: list[Any]) -> list[str]:
-        """Decide on what is handed out, and return the names of it."""
-        handed = []
-        with Queue(scan, team) as queue:
-            for verdict in verdicts:
-                entry = queue.take("Anna", View())
-                handed.append(entry.name)
-                queue.decide("Anna", entry.unit, verdict)
-            handed += [entry.name for entry in queue.page(View(), 1)[0]]
-            assert sum(queue.open_counts().values()) == 3 - len(said_in(team or scan))
-            assert sum(done.total() for done in queue.shift().values()) == len(
-                said_in(team or scan)
-            )
-        return handed
-
-    assert decide(first, [REJECTED]) == ["a", "b", "c"]
-    assert decide(second, [CONFIRMED, CONFIRMED]) == ["a", "b", "c"]
-    assert decide(None, []) == ["a", "b", "c"]
-    assert decide(first, []) == ["b", "c"]
-    assert decide(second, [CONFIRMED]) == ["c"]
-    assert [one.listing for one in said_in(second)] == ["a", "b", "c"]  # each of them once
-    assert [one.judgement for one in said_in(first)] == ["rejected"]
-    assert said_in(scan) == []

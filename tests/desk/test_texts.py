@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from recognizer.desk.texts import catalogue, text
+from recognizer.desk.texts import catalogue
 from recognizer.status import Reason
 
 REVIEW = Path(__file__).parents[2] / "recognizer" / "desk"
@@ -21,8 +21,3 @@ def test_all_words_that_are_shown_are_there_and_none_is_left_over() -> None:
     every = templates + script + python
     assert [key for key in words if not re.search(rf"[\"'`(]{key}[\"'`)]", every)] == []
     assert catalogue()["reasons"].keys() == {reason.value for reason in Reason}
-
-
-def test_one_of_something_is_not_called_several() -> None:
-    counts = [text("found", n=n) for n in (0, 1, 1234)]
-    assert counts == ["0 listings", "1 listing", "1,234 listings"]

@@ -30,7 +30,7 @@ from tests.hostile import (
     tiff,
 )
 from tests.imaging.corpus import frames as animation_of
-from tests.pictures import frames
+from tests.pictures import encoded, frames
 
 Array = np.ndarray
 MAGICS = {
@@ -285,6 +285,15 @@ def test_a_picture_of_which_less_than_half_is_there_is_not_scored(name: str, sha
     elif share > 0.1:
         assert share < MIN_RECOVERED + 0.1
         assert "of the rows could be decoded" in (image.detail or "")
+
+
+def test_the_last_scans_of_a_progressive_jpeg_are_seen() -> None:
+    squares = (np.indices((64, 96)).sum(0) // 4 % 2 * 160 + 48).astype(np.uint8)
+    data = encoded(Image.fromarray(squares), "JPEG", quality=95, progressive=True)
+    second = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)
+    first_scan = data[:second] + b"\xff\xd9"
+    assert load_image(first_scan).frames[0].rgb.std() < 3  # all blocks have one mean
+    assert load_image(data).frames[0].rgb.std() > 70
 
 
 def test_a_progressive_jpeg_cut_in_a_table_shows_the_scans_before_it() -> None:

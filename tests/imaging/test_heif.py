@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from recognizer.imaging import load_image
-from recognizer.status import Status
+from recognizer.status import Reason, Status
 
 
 def heic(orientation: int = 1) -> bytes:
@@ -38,3 +38,18 @@ def test_it_is_turned_upright_once() -> None:
     rgb = loaded.frames[0].rgb
     assert rgb[100, 110] == pytest.approx([200, 30, 30], abs=8)  # what was above is on the right
     assert rgb[100, 10] == pytest.approx([30, 30, 200], abs=8)
+
+
+def test_each_of_several_images_is_seen() -> None:
+    file = pillow_heif.HeifFile()
+    for level in range(10):
+        file.add_frombytes("RGB", (64, 64), bytes([25 * level] * 64 * 64 * 3))
+    buffer = io.BytesIO()
+    file.save(buffer, quality=90, primary_index=3)
+    loaded = load_image(buffer.getvalue())
+    assert (loaded.status, loaded.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
+    assert loaded.frame_count == 10
+    seen = [round(float(frame.rgb.mean()) / 25) for frame in loaded.frames]
+    assert seen[0] == 3  # what viewers show
+    assert len({*seen}) == 8
+    assert {0, 9} <= {*seen}

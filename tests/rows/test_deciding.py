@@ -44,9 +44,9 @@ def decided_one_by_one(row: Row, bundle: Bundle, policy: Policy) -> tuple[Any, .
     prediction = Prediction(
         status=row.status, reason=row.reason, scores=row.scores or {}, families=row.family or {}
     )
-    verdict = decide(prediction, bundle, policy, row.known or (), row.item)
-    leads = tuple((one.kind, one.name, one.level) for one in verdict.leads)
-    return verdict.decision, verdict.image_decision, leads, verdict.why, verdict.keywords
+    triage = decide(prediction, bundle, policy, row.known or (), row.item)
+    leads = tuple((one.kind, one.name, one.level) for one in triage.leads)
+    return triage.decision, triage.image_decision, leads, triage.why, triage.keywords
 
 
 POLICIES = [

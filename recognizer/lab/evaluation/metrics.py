@@ -12,12 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.intervals import (
-    CONFIDENCE,
-    JOINT_CONFIDENCE,
-    precision_estimate,
-    share_by_source,
-)
+from recognizer.intervals import CONFIDENCE, JOINT_CONFIDENCE, precision_estimate, share_by_source
 from recognizer.model.description import Estimate
 
 _ROUNDS_AT_ONCE = 100  # bounds the memory of the bootstrap

@@ -226,7 +226,10 @@ def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.A
 
 @torch.no_grad()
 def predict(
-    network: ProductNetwork, photos: Sequence[Photo], cache: PhotoCache
+    network: ProductNetwork,
+    photos: Sequence[Photo],
+    cache: PhotoCache,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> NDArray[np.float32]:
     """Return logits of photos as served, float32, (N, labels)."""
     device = next(network.eval().parameters()).device
@@ -234,4 +237,5 @@ def predict(
     for first in range(0, len(photos), _BATCH):
         images = torch.from_numpy(cache.squares(photos[first : first + _BATCH]))
         parts.append(network(images.to(device)).logits.float().cpu().numpy())
+        on_progress(min(first + _BATCH, len(photos)), len(photos))
     return np.concatenate(parts)
