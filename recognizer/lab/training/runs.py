@@ -184,7 +184,8 @@ def _leave_out(recipe: Recipe, clock: _Clock) -> OutOfFold:
     first, second = [], []
     for fold, own in enumerate(held):
         network = _first_network(recipe, fold, clock)
-        first.append(torch.from_numpy(predict(network, own, recipe.cache)))
+        report = partial(clock.on_photos, f"looking at the photos of fold {fold}")
+        first.append(torch.from_numpy(predict(network, own, recipe.cache, report)))
         ensemble = _ensemble(recipe, fold, clock)
         viewer = network if config.cascade.views else None
         if ensemble or viewer:
