@@ -273,8 +273,7 @@ def _on_sheet(gray: NDArray[np.uint8]) -> list[Box]:
     paper &= half >= np.median(half[paper])
     cells = np.dstack([np.ones_like(half, np.float32), *np.indices(half.shape, np.float32)])
     for _ in range(3):  # the light falls as on a plane; without the light parts of pictures
-        known, levels = cells[paper], half[paper]
-        # Not by BLAS, which would start threads.
+        known, levels = cells[paper], half[paper]  # not by BLAS, which would start threads
         sums = np.einsum("ni,nj->ij", known, known), np.einsum("ni,n->i", known, levels)
         off = np.abs(np.einsum("hwi,i->hw", cells, np.linalg.solve(*sums)) - half)
         paper &= off <= max(_PAPER, np.median(off[paper]))
