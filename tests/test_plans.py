@@ -21,7 +21,7 @@ from recognizer.rows import (
     ScanWriter,
     group_copies,
 )
-from recognizer.rows.decided import decided_images
+from recognizer.rows.listings import decided_images
 from tests.rows.rows import HASH, NEAR, NOW, bare_row, digest
 
 SMALL = (

@@ -157,7 +157,7 @@ def _known_items(scan: ScanFile, origin: str | None) -> Iterator[KnownItem]:
     """Yield the decided images that have a perceptual hash as items."""
     from recognizer.known.bank import KnownItem
     from recognizer.policy.values import Finding
-    from recognizer.rows.decided import decided_images
+    from recognizer.rows.listings import decided_images
 
     for image in decided_images(scan):
         if image.row.phash is not None:

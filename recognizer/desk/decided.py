@@ -12,7 +12,7 @@ from recognizer.desk.photos import Unavailable, read_scored
 from recognizer.errors import UsageError
 from recognizer.model.folders import new_folder
 from recognizer.policy.listing import Role, as_text, listing_of, value_of
-from recognizer.rows.decided import decided_images
+from recognizer.rows.listings import decided_images
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recognizer.rows import Ranking, ScanFile, merge
-from recognizer.rows.decided import decided_images
+from recognizer.rows.listings import decided_images
 from recognizer.scan import worker
 from tests.conftest import invoke, read_rows
 from tests.desk.outcomes import outcome, store
