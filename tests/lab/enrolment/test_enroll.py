@@ -102,8 +102,8 @@ def test_the_new_product_is_found_and_the_others_stay(
         before, after = parent.predict(photo), enrolled.predict(photo)
         for label, score in before.scores.items():
             assert after.scores[label] == pytest.approx(score, abs=1e-6)
-        verdict = enrolled.decide(after, Policy())
-        assert ("rhino_horn" in {lead.name for lead in verdict.leads}) == (color == "blue")
+        triage = enrolled.decide(after, Policy())
+        assert ("rhino_horn" in {lead.name for lead in triage.leads}) == (color == "blue")
         assert after.families["rhino_horn"] == pytest.approx(after.scores["rhino_horn"])
     pixels = np.asarray(picture("green", (64, 64))).copy()
     pixels[:32, 32:] = (20, 20, 230)
