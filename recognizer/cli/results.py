@@ -20,8 +20,7 @@ _MISPLACED = {Reason.NOT_FOUND, Reason.SOURCE_REFUSED}
 
 
 def progress_line(summary: ScanSummary, total: int | None) -> str:
-    of = "" if total is None else f" of {total:,}"
-    done = summary.images + summary.without_image
+    done, of = summary.images + summary.without_image, "" if total is None else f" of {total:,}"
     parts = [f"{done:,}{of} images", f"{summary.rate:.1f}/s"]
     if total is not None and summary.rate > 0:
         left = max(0, total - done - summary.repeated) / summary.rate

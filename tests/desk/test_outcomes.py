@@ -25,7 +25,7 @@ from recognizer.desk.outcomes import (
 )
 from recognizer.errors import UsageError
 from recognizer.rows.export import write_records
-from tests.conftest import run_python
+from tests.conftest import run_python, write_file
 from tests.rows.rows import write_scan
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -184,6 +184,9 @@ def test_a_line_ends_where_its_newline_is(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     lines = [json.dumps(PLAIN | {"note": note}, ensure_ascii=False) for note in notes]
     path.write_text("\r\n\n".join(lines), encoding="utf-8-sig")
+    assert [one.note for one in read_outcomes(path)] == notes
+    table = [[*PLAIN, "note"], *([*PLAIN.values(), note] for note in notes)]
+    path = write_file(tmp_path / "x.csv", "\r\n".join(map(",".join, table)).encode())
     assert [one.note for one in read_outcomes(path)] == notes
 
 

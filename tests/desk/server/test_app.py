@@ -395,7 +395,8 @@ def test_a_search_says_that_it_is_of_open_listings_and_leads_to_all(tmp_path: Pa
         anna = Client(base, "Anna")
         anna.open()
         title = anna.title
-        anna.act("confirmed")
+        anna.act("confirmed", note="a\u2028b")
+        assert [one.note for one in said_in(scan)] == ["a\u2028b"]
         page = anna.open(f"/listings?q={title}")
         assert "State: Open" in page
         assert f"<bdi>{title}</bdi></b>" not in page
