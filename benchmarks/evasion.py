@@ -39,13 +39,7 @@ from recognizer import Decision, Recognizer
 from recognizer.imaging import DETAIL_SIDE, PREPROCESSING_VERSION, Limits
 from recognizer.imaging.sources import Refused
 from recognizer.lab.dataset.folds import read_folds
-from recognizer.lab.dataset.manifest import (
-    BACKDROP_LABELS,
-    Photo,
-    corrected,
-    load_data,
-    read_photo,
-)
+from recognizer.lab.dataset.manifest import BACKDROP_LABELS, Photo, corrected, load_data, read_photo
 from recognizer.lab.evaluation.metrics import bootstrap_by_source
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import Estimate, ModelFile, percent

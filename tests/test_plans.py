@@ -14,13 +14,7 @@ from recognizer.desk.evidence import find_leads
 from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
 from recognizer.desk.queue import Queue
 from recognizer.desk.views import View
-from recognizer.rows import (
-    NewRow,
-    Ranking,
-    ScanFile,
-    ScanWriter,
-    group_copies,
-)
+from recognizer.rows import NewRow, Ranking, ScanFile, ScanWriter, group_copies
 from recognizer.rows.listings import decided_images
 from tests.rows.rows import HASH, NEAR, NOW, bare_row, digest
 

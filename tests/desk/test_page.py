@@ -292,11 +292,7 @@ def test_near_copies_and_known_items_are_named(report: Report, tmp_path: Path) -
     page = report(rows)
     assert page.titles == ["strong.jpg"]
     assert "weak<i>.jpg" in page.rows[0]["data-text"]
-    for words in (
-        "1 open near-copy; sellers in all: 1",
-        "near-copies: 1",
-        "seizure",
-    ):
+    for words in ("1 open near-copy; sellers in all: 1", "near-copies: 1", "seizure"):
         assert words in page.text
     assert "4 of 256 bits apart" in page.text
     assert "<b>seizure" not in (tmp_path / "report.html").read_text()

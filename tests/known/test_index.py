@@ -8,13 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from recognizer.imaging import perceptual_hash
-from recognizer.known.index import (
-    TRANSFORMS,
-    HashIndex,
-    near_copies,
-    to_bytes,
-    transformed,
-)
+from recognizer.known.index import TRANSFORMS, HashIndex, near_copies, to_bytes, transformed
 from recognizer.prediction import MAX_DISTANCE
 from tests.known.items import brute_force, random_hashes, with_flips
 from tests.pictures import distance, scene

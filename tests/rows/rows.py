@@ -95,10 +95,7 @@ def row_of(
     image = Path(source) if data is None else data
     prediction = recognizer.predict(image)
     row = Decider(recognizer.bundle, Policy()).new_row(
-        str(source),
-        None,
-        prediction,
-        lambda label: recognizer.explain(image, label).regions,
+        str(source), None, prediction, lambda label: recognizer.explain(image, label).regions
     )
     return replace(row, time=NOW, **changes)
 

@@ -124,9 +124,7 @@ def test_only_an_earlier_export_is_overwritten(
     target.touch()
     before = [write(scan, target).read_bytes() for _ in range(2)][1]
     other = {export: listings, listings: export}[write](scan, tmp_path / f"y{suffix}")
-    theirs = [
-        *(b"id,title,image\n7,tusk,a.jpg\n", b"PAR1", scan.read_bytes(), other.read_bytes()),
-    ]
+    theirs = [*(b"id,title,image\n7,tusk,a.jpg\n", b"PAR1", scan.read_bytes(), other.read_bytes())]
     for content in theirs:
         target.write_bytes(content)
         with pytest.raises(UsageError, match="will not be overwritten"):

@@ -22,16 +22,7 @@ from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.description import ModelReference
-from recognizer.rows import (
-    Merged,
-    NewRow,
-    Ranking,
-    Row,
-    ScanFile,
-    ScanWriter,
-    merge,
-    read_listings,
-)
+from recognizer.rows import Merged, NewRow, Ranking, Row, ScanFile, ScanWriter, merge, read_listings
 from recognizer.rows.row import Reference
 from tests.conftest import invoke, refuse, run_python
 from tests.rows.rows import NOW, bare_row, quick_folder, read_scan, write_scan

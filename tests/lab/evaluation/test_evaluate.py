@@ -21,11 +21,7 @@ from recognizer.lab.dataset.manifest import (
     corrected,
     load_data,
 )
-from recognizer.lab.evaluation.evaluate import (
-    ANY_PRODUCT,
-    Evaluation,
-    evaluate,
-)
+from recognizer.lab.evaluation.evaluate import ANY_PRODUCT, Evaluation, evaluate
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Training
 from recognizer.model.negatives import short_digests

@@ -7,12 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score
 
-from recognizer.lab.evaluation.metrics import (
-    RankedCounts,
-    bootstrap,
-    operating_point,
-    rank,
-)
+from recognizer.lab.evaluation.metrics import RankedCounts, bootstrap, operating_point, rank
 from recognizer.lab.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.description import Estimate
 
