@@ -8,7 +8,7 @@ generator: what torchvision does is called with values that were drawn here.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from torchvision.transforms.v2 import functional as vision
 from recognizer.lab.dataset.manifest import BACKDROP_LABELS, Photo
 from recognizer.lab.training import edits
 from recognizer.lab.training.cache import PhotoCache
-from recognizer.lab.training.config import AugmentConfig
+from recognizer.lab.training.config import SHARES, AugmentConfig
 
 RGB = NDArray[np.uint8]
 
@@ -29,31 +29,17 @@ _PLAIN_BACKDROPS = 0.35  # share of the backdrops that are studio paper instead 
 _ALIKE = 0.3  # how often another cell of a product's collage shows one of its kind
 _RECOLOURED, _CONTRAST, _TINT = 0.8, 0.35, 0.05
 
-_LAYOUT = {"collage": 0.09, "frame": 0.08, "screenshot": 0.05}
-"""How often the photo becomes a part of a picture; one of them at most."""
-
-_POSE = {"quarter": 0.22, "tilt": 0.3, "free": 0.07, "perspective": 0.08}
-"""How often it is turned: by quarters, by up to 20 degrees, by any angle; or seen at a slant."""
-
-OVERLAYS: dict[str, tuple[float, Callable[[RGB, np.random.Generator], RGB]]] = {
-    "text": (0.12, edits.write_text),
-    "watermark": (0.07, edits.watermark),
-    "stickers": (0.06, edits.put_stickers),
-    "bars": (0.04, edits.put_bars),
-    "screen": (0.04, edits.show_on_screen),
+OVERLAYS: dict[str, Callable[[RGB, np.random.Generator], RGB]] = {
+    "text": edits.write_text,
+    "watermark": edits.watermark,
+    "stickers": edits.put_stickers,
+    "bars": edits.put_bars,
+    "screen": edits.show_on_screen,
 }
-"""Overlays: how often, and by which edit."""
 
-_DAMAGE = {
-    "hue": 0.1,
-    "cast": 0.1,
-    "gray": 0.06,
-    "posterize": 0.02,
-    "shrink": 0.35,
-    "blur": 0.15,
-    "noise": 0.08,
-    "erase": 0.06,
-}
+_LAYOUT = ("collage", "frame", "screenshot")
+_POSE = ("quarter", "tilt", "free", "perspective")
+_DAMAGE = ("hue", "cast", "gray", "posterize", "shrink", "blur", "noise", "erase")
 _JPEG, _WEBP, _HARSH_JPEG = 0.75, 0.08, 0.1
 _MIN_SHRUNK, _MAX_SHRUNK = 96, 264  # pixels to which photos are reduced, as platforms store them
 
@@ -69,6 +55,7 @@ class Augmentation:
         self, config: AugmentConfig, size: int, photos: Sequence[Photo], cache: PhotoCache
     ) -> None:
         self.config, self.size, self._pictures = config, size, cache
+        self._shares = {**SHARES, **config.shares}
         self._backdrops = [p for p in photos if p.label in BACKDROP_LABELS] or list(photos)
         self._of_label = defaultdict[str, list[Photo]](list)
         for photo in photos:
@@ -81,9 +68,10 @@ class Augmentation:
         if rng.random() < config.identity_prob:
             return _recompress(self._gently(rgb, rng), rng)
         rgb, smallest = self._scene(photo, rgb, rng)
-        image = _recolour(random_part(rgb, self.size, rng, smallest, config.edits), rng)
-        for share, edit in OVERLAYS.values():
-            if rng.random() < share * config.edits:
+        poses = self._drawn(_POSE, rng)
+        image = _recolour(random_part(rgb, self.size, rng, smallest, poses), rng)
+        for name, edit in OVERLAYS.items():
+            if self._drawn([name], rng):
                 image = edit(image, rng)
         return _recompress(self._damage(image, rng), rng)
 
@@ -92,12 +80,17 @@ class Augmentation:
         config, kind = self.config, rng.random()
         if kind < config.canvas_prob:
             return edits.put_photo(rgb, self._backdrop(rng), rng), config.min_crop
-        chosen = rng.random() / config.edits if config.edits else 1.0
-        for name, share in _LAYOUT.items():
-            if 0 <= chosen < share:
+        chosen = rng.random()
+        for name in _LAYOUT:
+            if 0 <= chosen < self._shares[name]:
                 return self._laid_out(photo, rgb, name, rng), _MIN_COMPOSED_CROP
-            chosen -= share
+            chosen -= self._shares[name]
         return rgb, config.min_crop
+
+    def _drawn(self, names: Sequence[str], rng: np.random.Generator) -> set[str]:
+        """Return the edits of a list that a photo meets."""
+        drawn = zip(names, rng.random(len(names)), strict=True)
+        return {name for name, value in drawn if value < self._shares[name]}
 
     def _laid_out(self, photo: Photo, rgb: RGB, name: str, rng: np.random.Generator) -> RGB:
         if name == "frame":
@@ -130,8 +123,7 @@ class Augmentation:
 
     def _damage(self, image: RGB, rng: np.random.Generator) -> RGB:
         """Lose colour, sharpness, resolution or a part, as platforms and phones do."""
-        drawn = dict(zip(_DAMAGE, rng.random(len(_DAMAGE)), strict=True))
-        done = {k for k, share in _DAMAGE.items() if drawn[k] < share * self.config.damage}
+        done = self._drawn(_DAMAGE, rng)
         pixels = _tensor(image)
         if "hue" in done:
             pixels = vision.adjust_hue(pixels, rng.uniform(-0.5, 0.5))
@@ -163,35 +155,33 @@ class Augmentation:
 
 
 def random_part(
-    rgb: RGB, size: int, rng: np.random.Generator, min_area: float, poses: float = 1.0
+    rgb: RGB, size: int, rng: np.random.Generator, min_area: float, poses: Collection[str]
 ) -> RGB:
     """Return a random part of a photo, perhaps mirrored and turned, uint8, (size, size, 3).
 
-    ``min_area`` is the smallest share of the area that it keeps; ``poses`` is a factor on how often
-    it is turned.
+    ``min_area`` is the smallest share of the area that it keeps; ``poses`` are the ways in which it
+    is turned.
     """
     height, width = rgb.shape[:2]
-    drawn = dict(zip(_POSE, rng.random(len(_POSE)), strict=True))
-    done = {k for k, share in _POSE.items() if drawn[k] < share * poses}
     area, ratio = rng.uniform(min_area, 1.0) * height * width, _log_uniform(rng, 1.67)
     wide, high = min(width, math.sqrt(area * ratio)), min(height, math.sqrt(area / ratio))
     left, top = rng.uniform(0, width - wide), rng.uniform(0, height - high)
     if rng.random() < 0.5:
         rgb, left = rgb[:, ::-1], width - wide - left
     image = None
-    if "tilt" in done or "free" in done:
-        most = 180.0 if "free" in done else 20.0
+    if "tilt" in poses or "free" in poses:
+        most = 180.0 if "free" in poses else 20.0
         image = _turned(rgb, (left, top, wide, high), size, rng.uniform(-most, most), rng)
     else:
         image = _resize(rgb[int(top) : int(top + high), int(left) : int(left + wide)], size, rng)
-    if "perspective" in done:
+    if "perspective" in poses:
         corners = np.array([[0, 0], [size, 0], [size, size], [0, size]], np.float64)
         moved = corners + rng.uniform(-0.12, 0.12, (4, 2)) * size
         pixels = vision.perspective(
             _tensor(image), corners.tolist(), moved.tolist(), fill=[float(rng.integers(256))] * 3
         )
         image = _array(pixels)
-    return np.rot90(image, int(rng.integers(1, 4))) if "quarter" in done else image
+    return np.rot90(image, int(rng.integers(1, 4))) if "quarter" in poses else image
 
 
 def _turned(

@@ -1,7 +1,8 @@
 """A cascade: one network looks at every photo, an ensemble only at those that it suspects.
 
 The ensemble is the mean of that network's logits for several views of the photo and of linear heads
-on the frozen features of ImageNet networks (the idea is that of Viola and Jones, 2001).
+on the frozen features of ImageNet networks (the idea is that of Viola and Jones, 2001). The views
+count as much as all heads together, which finds more out of fold than the plain mean.
 """
 
 from collections.abc import Callable, Sequence
@@ -115,13 +116,19 @@ class Cascade(nn.Module):
         self.first, self.gate, self.views = first, gate, views
         self.second: Any = nn.ModuleList(second)
 
+    @property
+    def weight_of_views(self) -> int:
+        """How often the views count, next to each head: as often as there are heads."""
+        return max(1, len(self.second)) if self.views else 0
+
     def forward(self, images: torch.Tensor) -> Outputs:
         """Run one batch, uint8 or float, (N, size, size, 3), RGB, 0 to 255."""
         weak: Outputs = self.first(images)
         maps, logits = [], []
         if self.views:
             seen = [weak.logits, *(self.first(view).logits for view in views_of(images))]
-            maps, logits = [weak.maps], [torch.stack(seen).mean(0)]
+            maps = [weak.maps] * self.weight_of_views
+            logits = [torch.stack(seen).mean(0)] * self.weight_of_views
         for network in self.second:
             outputs = network(images)
             maps.append(outputs.maps)
@@ -165,7 +172,7 @@ def ensemble_logits(
             views = [images.float(), *views_of(images)]
             seen.append(torch.stack([first(view).logits for view in views]).mean(0))
             on_progress(min(begin + _TOGETHER, len(photos)), len(photos))
-        parts.append(torch.cat(seen).float())
+        parts += [torch.cat(seen).float()] * max(1, len(networks))
     for network in networks:
         features = torch.from_numpy(features_of(network, photos, cache))
         head = network.head

@@ -18,14 +18,39 @@ NotNegative = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
+SHARES = {
+    # The photo becomes a part of a picture, in one of these ways at most,
+    "collage": 0.09, "frame": 0.08, "screenshot": 0.05,
+    # is turned by quarters, by up to 20 degrees or by any angle, or seen at a slant,
+    "quarter": 0.22, "tilt": 0.3, "free": 0.07, "perspective": 0.08,
+    # something lies on it, it is shown on a screen,
+    "text": 0.12, "watermark": 0.07, "stickers": 0.06, "bars": 0.04, "screen": 0.04,
+    # or it loses colours, sharpness, size or a part.
+    "hue": 0.1, "cast": 0.1, "gray": 0.06, "posterize": 0.02,
+    "shrink": 0.35, "blur": 0.15, "noise": 0.08, "erase": 0.06,
+}  # fmt: skip
+"""How often training photos meet an edit."""
+
+
 class AugmentConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """How often training photos are changed; probabilities from 0 to 1."""
 
     identity_prob: Share = 0.5  # only mirrored, a little cropped and recoloured
     canvas_prob: Share = 0.15  # the photo, smaller, on another one (screenshot, distance)
     min_crop: Share = 0.4  # smallest share of the area that a random crop keeps
-    damage: NotNegative = 1.0  # factor on how often photos are blurred, shrunk, noisy, tinted, ...
-    edits: NotNegative = 1.0  # the same for collages, frames, turns, text, stickers, screens
+    shares: dict[str, Share] = {}  # other shares of single edits than those of SHARES
+
+    def __post_init__(self) -> None:
+        if unknown := next((name for name in self.shares if name not in SHARES), None):
+            raise ValueError(unknown_name("edit", unknown, SHARES))
+
+
+class FinishConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A last phase of each run, with other edits: none where it has no photos."""
+
+    photos: Count = 0
+    learning_rate: NotNegative = 2.5e-4
+    augment: AugmentConfig = msgspec.field(default_factory=AugmentConfig)
 
 
 class CascadeConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,6 +117,7 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     label_weights: dict[str, NotNegative] = {}  # factors on how often a label is drawn
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     augment: AugmentConfig = msgspec.field(default_factory=AugmentConfig)
+    finish: FinishConfig = msgspec.field(default_factory=FinishConfig)
     cascade: CascadeConfig = msgspec.field(default_factory=CascadeConfig)
 
 
@@ -130,18 +156,19 @@ def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConf
     return config
 
 
+_WITHOUT_EFFECT = {"object_prob": 0, "damage": 1, "edits": 1}  # keys of 0.3, with these values
+
+
 def config_from_dict(values: Mapping[str, Any], where: str) -> TrainingConfig:
     """Return the configuration that values describe; ``where`` they are from is for messages."""
-    augment = values.get("augment")
-    if (
-        isinstance(augment, dict) and augment.get("object_prob") == 0
-    ):  # a key of 0.3, without effect
-        values = {**values, "augment": {k: v for k, v in augment.items() if k != "object_prob"}}
+    if isinstance(augment := values.get("augment"), dict):
+        kept = {k: v for k, v in augment.items() if _WITHOUT_EFFECT.get(k) != v}
+        values = {**values, "augment": kept}
     try:
         return msgspec.convert(values, TrainingConfig)
     except msgspec.ValidationError as error:
         words = str(error)
-        kinds = (TrainingConfig, AugmentConfig, CascadeConfig)
+        kinds = (TrainingConfig, AugmentConfig, CascadeConfig, FinishConfig)
         types = {field.name: field.type for kind in kinds for field in msgspec.structs.fields(kind)}
         if unknown := re.search("unknown field `([^`]*)`", words):
             words = unknown_name("key", unknown[1], list(types))

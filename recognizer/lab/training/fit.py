@@ -7,7 +7,7 @@ ends with the weights of an unbroken one.
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +57,9 @@ class Progress:
 class Run:
     """A run, or what is left of one that was stopped.
 
-    The photos are all in the cache, and the folder holds the run's checkpoint. ``on_features`` is
-    called with the photos whose features are known.
+    The photos are all in the cache, and the folder holds the run's checkpoint. It begins with the
+    weights ``start``, or with the recipe's, a head being fitted to the features of photos;
+    ``on_features`` is called with those that are known.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Run:
         folder: Path,
         *,
         seed: int,
+        start: Mapping[str, torch.Tensor] | None = None,
         on_features: Callable[[int, int], None] = lambda done, of: None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,11 +87,14 @@ class Run:
         self.augment = Augmentation(config.augment, config.input_size, photos, cache)
         torch.manual_seed(seed)
         network = build_network(config, len(labels)).eval().to(self.device)
-        features = features_of(network, photos, cache, on_progress=on_features)
-        head = fit_head(features, photos, labels, config.label_power, config.head_c)
-        if (earlier := earlier_head(config, labels)) is not None:
-            head = keep_earlier(*head, earlier)
-        network.set_head(*head)
+        if start is None:
+            features = features_of(network, photos, cache, on_progress=on_features)
+            head = fit_head(features, photos, labels, config.label_power, config.head_c)
+            if (earlier := earlier_head(config, labels)) is not None:
+                head = keep_earlier(*head, earlier)
+            network.set_head(*head)
+        else:
+            network.load_state_dict(start)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.start = {n: p.detach().clone() for n, p in network.named_parameters()}
         self.averaged = {n: p.clone() for n, p in self.start.items()}

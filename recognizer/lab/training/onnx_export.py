@@ -159,7 +159,8 @@ def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: P
     size = _shape(model.graph.input[0])[1].dim_value
     rows, columns = (d.dim_value for d in _shape(model.graph.output[1])[2:])
     lines, constants = _view_lines(size, labels) if cascade.views else ([], {})
-    own_maps, own_logits = (["first_maps"], ["seen"]) if cascade.views else ([], [])
+    weight = cascade.weight_of_views
+    own_maps, own_logits = ["first_maps"] * weight, ["seen"] * weight
     strong_maps = [graph.output[0].name for graph in ensemble]
     lines += [
         f"logits_{i} = ReduceMean <keepdims = 0> ({name}, places)"

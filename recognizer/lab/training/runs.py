@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -217,8 +217,9 @@ def fold_network(
     With a clock it is trained if it was not yet; without one that is a TrainingError.
     """
     if clock is None and recipe.config.photos:
-        for file in (recipe.folder / name / CHECKPOINT for name in _run_names(recipe, fold)):
-            if not file.exists():
+        phases = itertools.product(_run_names(recipe, fold), _phases(recipe.config))
+        for name, (phase, _) in phases:
+            if not (file := recipe.folder / (name + phase) / CHECKPOINT).exists():
                 raise TrainingError(
                     f"{file} is gone: put it back, or delete {OUT_OF_FOLD_FILE} and train again"
                 )
@@ -264,6 +265,14 @@ def _run_names(recipe: Recipe, fold: int | None) -> list[str]:
     return [f"{run}-{seed}" for seed in range(config.seed, config.seed + config.seeds)]
 
 
+def _phases(config: TrainingConfig) -> Iterator[tuple[str, TrainingConfig]]:
+    """Yield the phases of a run: what is added to the name of its folder, and how it is trained."""
+    yield "", config
+    if (finish := config.finish).photos:
+        own = {"learning_rate": finish.learning_rate, "augment": finish.augment}
+        yield "-finish", msgspec.structs.replace(config, photos=finish.photos, **own)
+
+
 def _first_network(recipe: Recipe, fold: int | None, clock: _Clock) -> ProductNetwork:
     """Return the mean of the weights of all seeds, without a fold or with all photos."""
     photos = recipe.without(fold)
@@ -271,16 +280,22 @@ def _first_network(recipe: Recipe, fold: int | None, clock: _Clock) -> ProductNe
     for seed, name in enumerate(_run_names(recipe, fold), recipe.config.seed):
         words = "all photos" if fold is None else f"without fold {fold}"
         report = clock.begin(name, f"{words}, seed {seed}")
-        run = Run(
-            recipe.config,
-            recipe.labels,
-            photos,
-            recipe.cache,
-            recipe.folder / name,
-            seed=seed,
-            on_features=partial(clock.on_features, recipe.config.backbone),
-        )
-        found.append(run.train(report))
+        state, seen = None, 0
+        for phase, config in _phases(recipe.config):
+            run = Run(
+                config,
+                recipe.labels,
+                photos,
+                recipe.cache,
+                recipe.folder / (name + phase),
+                seed=seed,
+                start=state,
+                on_features=partial(clock.on_features, recipe.config.backbone),
+            )
+            state = run.train(partial(report, seen))
+            seen += config.photos
+        assert state is not None  # noqa: S101 - there is a first phase
+        found.append(state)
     mean = {
         name: torch.stack([state[name] for state in found]).mean(0)
         if value.dtype.is_floating_point
@@ -301,7 +316,7 @@ class _Clock:
     def __init__(self, recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: None) -> None:
         config = recipe.config
         self._runs = config.seeds * (int(recipe.folds.max()) + 2)
-        self._photos, self._on_stage = config.photos, on_stage
+        self._photos, self._on_stage = config.photos + config.finish.photos, on_stage
         self._begun = 0
         self._trained, self._seconds = 0, 0.0  # of this process alone
 
@@ -311,15 +326,18 @@ class _Clock:
     def on_features(self, network: str, done: int, of: int) -> None:
         self.on_photos(f"computing features of {network}", done, of)
 
-    def begin(self, name: str, words: str) -> Callable[[Progress], None]:
+    def begin(self, name: str, words: str) -> Callable[[int, Progress], None]:
+        """Return what is called with the photos of earlier phases, and how far this one is."""
         self._begun += 1
         words = f"run {self._begun} of {self._runs} ({words})"
         last: Progress | None = None
         reported = 0.0
 
-        def report(progress: Progress) -> None:
+        def report(before: int, progress: Progress) -> None:
             nonlocal last, reported
-            now, seen = time.monotonic(), f"{progress.photos} of {progress.of} photos"
+            seen = min(before + progress.photos, self._photos)  # the last batch may be cut
+            progress = replace(progress, photos=seen, of=self._photos)
+            now, text = time.monotonic(), f"{seen} of {progress.of} photos"
             if last:  # the first report also counts what a run needs to begin
                 self._trained += progress.photos - last.photos
                 self._seconds += now - reported
@@ -328,7 +346,7 @@ class _Clock:
                 rest = (self._runs - self._begun) * self._photos + progress.of - progress.photos
                 left = rest * self._seconds / self._trained
             loss = progress.loss
-            text = f"resuming at {seen}" if loss is None else f"{seen}, loss {loss:.3f}"
+            text = f"resuming at {text}" if loss is None else f"{text}, loss {loss:.3f}"
             self._on_stage(Stage(f"{words}: {text}", left, name, progress))
 
         return report

@@ -10,14 +10,17 @@ from msgspec.structs import replace
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training import edits
 from recognizer.lab.training.augment import OVERLAYS, Augmentation
-from recognizer.lab.training.config import AugmentConfig
+from recognizer.lab.training.config import SHARES, AugmentConfig
 
 SHAPES = [(264, 350), (32, 32), (20, 400), (60, 80)]
 PHOTOS = [
     Photo(Path(), str(i), label, "a", "train")
     for i, label in enumerate(["ivory_worked", "ceramic", "listing_other", "ivory_worked"])
 ]
-NONE = AugmentConfig(identity_prob=0, canvas_prob=0, min_crop=1, damage=0, edits=0)
+NONE = AugmentConfig(
+    identity_prob=0, canvas_prob=0, min_crop=1, shares=dict.fromkeys(SHARES, 0.0)
+)
+LAYOUT = ("collage", "frame", "screenshot")
 
 
 def augmentation(config: AugmentConfig) -> Augmentation:
@@ -37,9 +40,9 @@ def augmentation(config: AugmentConfig) -> Augmentation:
     [
         AugmentConfig(),
         AugmentConfig(identity_prob=1),
-        AugmentConfig(identity_prob=0, damage=8),
         AugmentConfig(identity_prob=0, canvas_prob=1),
-        AugmentConfig(identity_prob=0, canvas_prob=0, edits=20),
+        AugmentConfig(identity_prob=0, shares=dict.fromkeys(SHARES, 1.0)),
+        *(replace(NONE, shares={**NONE.shares, name: 1.0}) for name in LAYOUT),
     ],
 )
 def test_changes_keep_type_and_range_and_depend_on_the_generator_alone(
@@ -64,7 +67,7 @@ def test_a_photo_may_be_left_nearly_as_it_is() -> None:
     assert len({one.tobytes() for one in made}) > 5
 
 
-EDITS = (edits.frame, edits.screenshot, *(edit for _, edit in OVERLAYS.values()))
+EDITS = (edits.frame, edits.screenshot, *OVERLAYS.values())
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
@@ -93,7 +96,7 @@ def test_a_collage_shows_all_its_photos(shape: tuple[int, int]) -> None:
 
 
 def test_what_a_product_shares_a_collage_with_is_ordinary_or_alike() -> None:
-    change = augmentation(replace(NONE, edits=1))
+    change = augmentation(NONE)
     drawn: list[str] = []
     rgb = change._pictures.rgb
     change._pictures = SimpleNamespace(rgb=lambda s: drawn.append(s) or rgb(s))  # type: ignore[assignment, func-returns-value]

@@ -36,14 +36,15 @@ def test_mistakes_are_named(tmp_path: Path, text: str, words: str) -> None:
 
 
 def test_keys_are_changed_on_the_command_line() -> None:
-    changes = ["seeds=3", "augment.damage = 0.5", "weights=some/model.safetensors", 'device="cpu"']
+    changes = ["seeds=3", "augment.shares.hue = 0.5", "weights=some/model.safetensors", 'device="cpu"']
     found = load_config("small-cpu", changes)
-    assert (found.seeds, found.augment.damage, found.augment.identity_prob) == (3, 0.5, 0.5)
+    assert (found.seeds, found.augment.shares, found.augment.identity_prob) == (3, {"hue": 0.5}, 0.5)
     assert (found.weights, found.device) == ("some/model.safetensors", "cpu")
     for change, words in (
         ("seeds", "--set seeds: write KEY=VALUE"),
         ("epoch=3", "--set epoch=3: unknown key 'epoch'"),
         ("photo=3", "--set photo=3: unknown key 'photo'; did you mean photos?"),
+        ("augment.shares.hues=1", "unknown edit 'hues'; did you mean hue?"),
         ("device=tpu", "Invalid enum value 'tpu' - at `$.device`; one of auto, cpu, cuda, mps"),
     ):
         with pytest.raises(TrainingError, match=re.escape(words)):

@@ -13,6 +13,7 @@ import torch
 from recognizer.errors import TrainingError
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training import runs as module
+from recognizer.lab.training.config import AugmentConfig, FinishConfig
 from recognizer.lab.training.fit import Run, predict
 from recognizer.lab.training.model import ProductNetwork
 from recognizer.lab.training.runs import (
@@ -57,6 +58,31 @@ def test_the_weights_are_the_mean_of_the_seeds(trained: Recipe, tmp_path: Path) 
     assert any(not torch.equal(value, two[name]) for name, value in one.items())
     for name, value in finished_network(trained).named_parameters():
         torch.testing.assert_close(value, (one[name] + two[name]) / 2)
+
+
+def test_a_run_is_finished_with_other_edits(split: list[Photo], tmp_path: Path) -> None:
+    def trained(rate: float) -> tuple[dict[str, torch.Tensor], list[Stage]]:
+        finish = FinishConfig(24, rate, AugmentConfig(identity_prob=0))
+        config, said = small_config(folds=2, finish=finish), list[Stage]()
+        folder = tmp_path / str(rate)
+        with (recipe := open_recipe(config, split, folder)).cache:
+            train_recipe(recipe, said.append)
+            (folder / "fold-0-0-finish" / "checkpoint.pt").unlink()
+            with pytest.raises(TrainingError, match="fold-0-0-finish.* is gone"):
+                fold_network(recipe, 0)
+            first = Run(
+                config, recipe.labels, recipe.train, recipe.cache, folder / "all-0", seed=0
+            ).train()  # there is nothing left to do
+            last = dict(finished_network(recipe).named_parameters())
+        return {name: last[name] - first[name] for name in last}, said
+
+    moved, said = trained(0.0)
+    assert all(value.abs().max() < 1e-6 for value in moved.values()), "it begins where they ended"
+    moved, _ = trained(1e-2)
+    assert moved["head.weight"].abs().max() > 1e-4
+    seen = [stage.progress.photos for stage in said if stage.progress and stage.run == "all-0"]
+    assert seen == [16, 40]
+    assert said[-1].words.startswith("run 3 of 3 (all photos, seed 0): 40 of 40 photos, loss ")
 
 
 def test_what_is_finished_is_not_done_again_and_the_rest_is_estimated(
