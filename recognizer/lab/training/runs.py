@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,8 +34,9 @@ from recognizer.lab.training.cascade import (
     pass_gate,
     set_gate,
 )
+from recognizer.lab.training.clock import Clock, Stage
 from recognizer.lab.training.config import TrainingConfig, config_from_dict
-from recognizer.lab.training.fit import CHECKPOINT, Progress, Run, predict
+from recognizer.lab.training.fit import CHECKPOINT, Run, predict
 from recognizer.lab.training.head import features_of, fit_head
 from recognizer.lab.training.model import ProductNetwork, build_network, log_odds_of
 from recognizer.lab.training.weights import NETWORK_FILE, RECIPE_FILE
@@ -47,16 +47,6 @@ OUT_OF_FOLD_FILE = "out-of-fold.parquet"  # what the folds' networks say of phot
 GATE_FILE = "gate.json"
 
 _CHANGED = {"recipe": "another recipe", "labels": "other labels", "photos": "other photos"}
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """The work under way, how long the rest will take, and the folder and numbers of a run."""
-
-    words: str
-    seconds_left: float | None = None
-    run: str | None = None
-    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +155,10 @@ def train_recipe(recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: N
     ``on_stage`` is called while photos are decoded and features computed, and about once a minute
     while a network is trained.
     """
-    clock, path = _Clock(recipe, on_stage), recipe.folder / NETWORK_FILE
+    clock, path = (
+        Clock(recipe.config, int(recipe.folds.max()) + 2, on_stage),
+        recipe.folder / NETWORK_FILE,
+    )
     recipe.cache.fill(recipe.train, partial(clock.on_photos, "decoding"))
     held = recipe.folder / OUT_OF_FOLD_FILE
     if not held.exists():
@@ -178,22 +171,14 @@ def train_recipe(recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: N
             partial_file.write_bytes(save(tensors))
 
 
-def _leave_out(recipe: Recipe, clock: _Clock) -> OutOfFold:
+def _leave_out(recipe: Recipe, clock: Clock) -> OutOfFold:
     config, count = recipe.config, int(recipe.folds.max()) + 1
     held = [recipe.of_fold(fold) for fold in range(count)]
-    first, second = [], []
-    for fold, own in enumerate(held):
-        network = _first_network(recipe, fold, clock)
-        report = partial(clock.on_photos, f"looking at the photos of fold {fold}")
-        first.append(torch.from_numpy(predict(network, own, recipe.cache, report)))
-        ensemble = _ensemble(recipe, fold, clock)
-        viewer = network if config.cascade.views else None
-        if ensemble or viewer:
-            report = partial(clock.on_photos, f"views of the photos of fold {fold}")
-            second.append(ensemble_logits(viewer, ensemble, own, recipe.cache, report))
-    photos, logits = list(itertools.chain(*held)), torch.cat(first)
-    if second:
-        strong, is_negative = torch.cat(second), np.array([not p.is_product for p in photos])
+    found = [_fold_logits(recipe, fold, own, clock) for fold, own in enumerate(held)]
+    photos, logits = list(itertools.chain(*held)), torch.cat([one["first"] for one in found])
+    if "second" in found[0]:
+        strong = torch.cat([one["second"] for one in found])
+        is_negative = np.array([not p.is_product for p in photos])
         products = {p.label for p in recipe.photos if p.is_product}
         is_product = np.array([label in products for label in recipe.labels])
         gate = set_gate(logits[is_negative], strong[is_negative], is_product, config.cascade.share)
@@ -209,8 +194,30 @@ def _leave_out(recipe: Recipe, clock: _Clock) -> OutOfFold:
     )
 
 
+def _fold_logits(
+    recipe: Recipe, fold: int, own: Sequence[Photo], clock: Clock
+) -> dict[str, torch.Tensor]:
+    """Return the logits of a fold's photos, (N, labels): ``first``, and ``second`` of a cascade.
+
+    They are kept in the recipe's folder, since views take their time.
+    """
+    if (path := recipe.folder / f"fold-{fold}-logits.safetensors").exists():
+        return load_file(path)
+    network = _first_network(recipe, fold, clock)
+    report = partial(clock.on_photos, f"looking at the photos of fold {fold}")
+    found = {"first": torch.from_numpy(predict(network, own, recipe.cache, report))}
+    ensemble = _ensemble(recipe, fold, clock)
+    viewer = network if recipe.config.cascade.views else None
+    if ensemble or viewer:
+        report = partial(clock.on_photos, f"views of the photos of fold {fold}")
+        found["second"] = ensemble_logits(viewer, ensemble, own, recipe.cache, report)
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(save(found))
+    return found
+
+
 def fold_network(
-    recipe: Recipe, fold: int | None, clock: _Clock | None = None
+    recipe: Recipe, fold: int | None, clock: Clock | None = None
 ) -> ProductNetwork | Cascade:
     """Return the network that has seen nothing of a fold.
 
@@ -223,7 +230,7 @@ def fold_network(
                 raise TrainingError(
                     f"{file} is gone: put it back, or delete {OUT_OF_FOLD_FILE} and train again"
                 )
-    clock = clock or _Clock(recipe)
+    clock = clock or Clock(recipe.config, int(recipe.folds.max()) + 2)
     first = _first_network(recipe, fold, clock)
     return _joined(recipe, first, _ensemble(recipe, fold, clock))
 
@@ -243,7 +250,7 @@ def _joined(
     return Cascade(first, ensemble, gate, views=views).eval()
 
 
-def _ensemble(recipe: Recipe, fold: int | None, clock: _Clock) -> list[ProductNetwork]:
+def _ensemble(recipe: Recipe, fold: int | None, clock: Clock) -> list[ProductNetwork]:
     """Return the networks of the ensemble, each with a head of its own, in evaluation mode."""
     config, cache, photos = recipe.config, recipe.cache, recipe.without(fold)
     folds = zip(recipe.photos, recipe.folds, strict=True)
@@ -273,7 +280,7 @@ def _phases(config: TrainingConfig) -> Iterator[tuple[str, TrainingConfig]]:
         yield "-finish", msgspec.structs.replace(config, photos=finish.photos, **own)
 
 
-def _first_network(recipe: Recipe, fold: int | None, clock: _Clock) -> ProductNetwork:
+def _first_network(recipe: Recipe, fold: int | None, clock: Clock) -> ProductNetwork:
     """Return the mean of the weights of all seeds, without a fold or with all photos."""
     photos = recipe.without(fold)
     found: list[Mapping[str, torch.Tensor]] = []
@@ -310,46 +317,6 @@ def _first_network(recipe: Recipe, fold: int | None, clock: _Clock) -> ProductNe
 def _skeleton(recipe: Recipe) -> ProductNetwork:
     config = msgspec.structs.replace(recipe.config, weights="none")
     return build_network(config, len(recipe.labels)).eval()
-
-
-class _Clock:
-    def __init__(self, recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: None) -> None:
-        config = recipe.config
-        self._runs = config.seeds * (int(recipe.folds.max()) + 2)
-        self._photos, self._on_stage = config.photos + config.finish.photos, on_stage
-        self._begun = 0
-        self._trained, self._seconds = 0, 0.0  # of this process alone
-
-    def on_photos(self, words: str, done: int, of: int) -> None:
-        self._on_stage(Stage(f"{words}: {done} of {of} photos"))
-
-    def on_features(self, network: str, done: int, of: int) -> None:
-        self.on_photos(f"computing features of {network}", done, of)
-
-    def begin(self, name: str, words: str) -> Callable[[int, Progress], None]:
-        """Return what is called with the photos of earlier phases, and how far this one is."""
-        self._begun += 1
-        words = f"run {self._begun} of {self._runs} ({words})"
-        last: Progress | None = None
-        reported = 0.0
-
-        def report(before: int, progress: Progress) -> None:
-            nonlocal last, reported
-            seen = min(before + progress.photos, self._photos)  # the last batch may be cut
-            progress = replace(progress, photos=seen, of=self._photos)
-            now, text = time.monotonic(), f"{seen} of {progress.of} photos"
-            if last:  # the first report also counts what a run needs to begin
-                self._trained += progress.photos - last.photos
-                self._seconds += now - reported
-            last, reported, left = progress, now, None
-            if self._trained:
-                rest = (self._runs - self._begun) * self._photos + progress.of - progress.photos
-                left = rest * self._seconds / self._trained
-            loss = progress.loss
-            text = f"resuming at {text}" if loss is None else f"{text}, loss {loss:.3f}"
-            self._on_stage(Stage(f"{words}: {text}", left, name, progress))
-
-        return report
 
 
 def finished_network(recipe: Recipe) -> ProductNetwork | Cascade:

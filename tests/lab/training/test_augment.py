@@ -17,9 +17,7 @@ PHOTOS = [
     Photo(Path(), str(i), label, "a", "train")
     for i, label in enumerate(["ivory_worked", "ceramic", "listing_other", "ivory_worked"])
 ]
-NONE = AugmentConfig(
-    identity_prob=0, canvas_prob=0, min_crop=1, shares=dict.fromkeys(SHARES, 0.0)
-)
+NONE = AugmentConfig(identity_prob=0, canvas_prob=0, min_crop=1, shares=dict.fromkeys(SHARES, 0.0))
 LAYOUT = ("collage", "frame", "screenshot")
 
 

@@ -36,9 +36,18 @@ def test_mistakes_are_named(tmp_path: Path, text: str, words: str) -> None:
 
 
 def test_keys_are_changed_on_the_command_line() -> None:
-    changes = ["seeds=3", "augment.shares.hue = 0.5", "weights=some/model.safetensors", 'device="cpu"']
+    changes = [
+        "seeds=3",
+        "augment.shares.hue = 0.5",
+        "weights=some/model.safetensors",
+        'device="cpu"',
+    ]
     found = load_config("small-cpu", changes)
-    assert (found.seeds, found.augment.shares, found.augment.identity_prob) == (3, {"hue": 0.5}, 0.5)
+    assert (found.seeds, found.augment.shares, found.augment.identity_prob) == (
+        3,
+        {"hue": 0.5},
+        0.5,
+    )
     assert (found.weights, found.device) == ("some/model.safetensors", "cpu")
     for change, words in (
         ("seeds", "--set seeds: write KEY=VALUE"),
