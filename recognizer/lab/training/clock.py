@@ -38,6 +38,10 @@ class Clock:
     def on_features(self, network: str, done: int, of: int) -> None:
         self.on_photos(f"computing features of {network}", done, of)
 
+    def skip(self, runs: int) -> None:
+        """Count runs that need not be looked at again."""
+        self._begun += runs
+
     def begin(self, name: str, words: str) -> Callable[[int, Progress], None]:
         """Return what is called with the photos of earlier phases, and how far this one is."""
         self._begun += 1

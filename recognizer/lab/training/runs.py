@@ -202,6 +202,7 @@ def _fold_logits(
     They are kept in the recipe's folder, since views take their time.
     """
     if (path := recipe.folder / f"fold-{fold}-logits.safetensors").exists():
+        clock.skip(recipe.config.seeds)
         return load_file(path)
     network = _first_network(recipe, fold, clock)
     report = partial(clock.on_photos, f"looking at the photos of fold {fold}")
