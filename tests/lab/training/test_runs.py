@@ -68,7 +68,7 @@ def test_a_run_is_finished_with_other_edits(split: list[Photo], tmp_path: Path) 
         with (recipe := open_recipe(config, split, folder)).cache:
             train_recipe(recipe, said.append)
             (folder / "fold-0-0-finish" / "checkpoint.pt").unlink()
-            with pytest.raises(TrainingError, match="fold-0-0-finish.* is gone"):
+            with pytest.raises(TrainingError, match=r"fold-0-0-finish.* is gone"):
                 fold_network(recipe, 0)
             first = Run(
                 config, recipe.labels, recipe.train, recipe.cache, folder / "all-0", seed=0
