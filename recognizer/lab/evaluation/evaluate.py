@@ -24,12 +24,14 @@ from recognizer.lab.dataset.manifest import (
 from recognizer.lab.dataset.shortcuts import Shortcut, measure_shortcuts
 from recognizer.lab.evaluation.figures import (
     Figures,
+    OperatingPoint,
     ReliabilityBin,
+    Target,
     Truth,
     figures_of,
     measure_reliability,
+    operating_points,
 )
-from recognizer.lab.evaluation.metrics import OperatingPoint, operating_point
 from recognizer.lab.evaluation.slices import Slice, measure_slices
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate, LabelEvidence, Leads, PhotoCounts
@@ -145,12 +147,14 @@ def evaluate(
     scoring = partial(on_stage, f"scoring: {split}")
     predictions = score_photos(recognizer, photos, scoring, as_stored=as_stored)
     on_stage("looking for shortcuts")
-    how["shortcuts"] = measure_shortcuts(photos)
+    shortcuts = measure_shortcuts(photos)
     on_stage("measuring")
-    how["quality"] = "as stored" if as_stored else ONE_QUALITY
     triages = default_triages(recognizer.bundle, predictions)
     found = measure(recognizer.bundle, photos, predictions, triages, split, **how)
-    return Measured(found, photos, predictions, triages)
+    quality = "as stored" if as_stored else ONE_QUALITY
+    return Measured(
+        replace(found, quality=quality, shortcuts=shortcuts), photos, predictions, triages
+    )
 
 
 def measure(
@@ -162,15 +166,12 @@ def measure(
     *,
     rounds: int = 1000,
     prevalence: float = 0.0003,
-    quality: str = "as stored",
     by: Sequence[str] = (),
-    shortcuts: tuple[Shortcut, ...] = (),
 ) -> Evaluation:
     """Measure the bundle that made the predictions of the photos of a split.
 
     ``triages`` are those of the default policy, ``rounds`` are of the bootstrap; precision is
-    restated for the share of products ``prevalence``; ``by`` is for :func:`measure_slices`, and
-    ``shortcuts`` are what :func:`measure_shortcuts` found.
+    restated for the share of products ``prevalence``; ``by`` is for :func:`measure_slices`.
     """
     truth = Truth.of(photos)
     negatives = int(truth.negative.sum())
@@ -200,26 +201,12 @@ def measure(
         ),
         labels=tuple(figures(name, truth.labels == name, score.get(name)) for name in products),
         flagged_negatives=share_by_source(flagged[truth.negative], truth.sources[truth.negative]),
-        leads=_leads(truth, products, triages),
+        leads=_leads(truth, products, triages, flagged),
         accuracy=share_by_source(best == truth.labels, truth.sources),
         confusion=_confusion(truth, best),
         prevalence=prevalence,
-        quality=quality,
-        shortcuts=shortcuts,
         operating_points={
-            target.name: tuple(
-                operating_point(
-                    rate,
-                    threshold,
-                    target.positive,
-                    truth.negative,
-                    target.scores,
-                    truth.sources,
-                    prevalence,
-                )
-                for rate, threshold in sorted(target.thresholds.items(), key=lambda item: -item[0])
-            )
-            for target in wanted
+            target.name: operating_points(target, truth, prevalence) for target in wanted
         },
         reliability=measure_reliability(truth, wanted[0].scores),
         slices={
@@ -251,54 +238,34 @@ def default_triages(bundle: Bundle, predictions: Sequence[Prediction]) -> list[T
     return [decide(p, bundle, policy, thresholds=thresholds) for p in predictions]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A target of a platform: a family, or any product."""
-
-    name: str
-    positive: NDArray[np.bool_]  # (N,)
-    scores: NDArray[np.float64]  # (N,): calibrated probabilities
-    thresholds: Mapping[float, float]  # the bundle's, by false-positive rate
-
-
 def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> tuple[Target, ...]:
     """Return the targets of a bundle: any product, then each family."""
-    any_product = Target(
-        name=ANY_PRODUCT,
-        positive=~truth.negative,
-        scores=np.array([max(p.families.values(), default=0.0) for p in predictions]),
-        thresholds=bundle.any_product_thresholds,
-    )
-    families = (
-        Target(
-            name=family.name,
-            positive=truth.of_family(family.name),
-            scores=np.array([p.families[family.name] for p in predictions]),
-            thresholds=family.thresholds,
-        )
-        for family in bundle.families
-    )
-    return any_product, *families
+    highest = np.array([max(p.families.values(), default=0.0) for p in predictions])
+    found = [Target(ANY_PRODUCT, ~truth.negative, highest, bundle.any_product_thresholds)]
+    for family in bundle.families:
+        scores = np.array([p.families[family.name] for p in predictions])
+        positive = truth.of_family(family.name)
+        found.append(Target(family.name, positive, scores, family.thresholds))
+    return tuple(found)
 
 
-def _leads(truth: Truth, products: Sequence[str], triages: Sequence[Triage]) -> dict[str, Leads]:
+def _leads(
+    truth: Truth, products: Sequence[str], triages: Sequence[Triage], flagged: NDArray[np.bool_]
+) -> dict[str, Leads]:
     found = {}
     for name in products:
-        own = list(compress(triages, truth.labels == name))
-        sources = truth.sources[truth.labels == name]
-        leads = [v for v in own if v.decision is not Decision.CLEAR]
+        if not (own := truth.labels == name).any():
+            continue
         family = truth.taxonomy.labels[name].family
         meant = {(CandidateKind.LABEL, name), (CandidateKind.FAMILY, family)}
-        named = [v for v in leads if meant & {(lead.kind, lead.name) for lead in v.leads}]
-        if own:
-            is_lead = np.array([v.decision is not Decision.CLEAR for v in own])
-            found[name] = Leads(
-                photos=len(own),
-                leads=len(leads),
-                named=len(named),
-                sources=len(set(sources)),
-                share=_rounded(share_by_source(is_lead, sources)),
-            )
+        leads = compress(triages, own & flagged)
+        found[name] = Leads(
+            photos=int(own.sum()),
+            leads=int((own & flagged).sum()),
+            named=sum(bool(meant & {(one.kind, one.name) for one in v.leads}) for v in leads),
+            sources=len(set(truth.sources[own])),
+            share=_rounded(share_by_source(flagged[own], truth.sources[own])),
+        )
     return found
 
 

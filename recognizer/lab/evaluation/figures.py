@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.intervals import share_by_source
+from recognizer.intervals import JOINT_CONFIDENCE, precision_estimate, share_by_source
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of
 from recognizer.lab.evaluation.metrics import RankedCounts, bootstrap
 from recognizer.lab.evaluation.thresholds import threshold_at_fpr
@@ -44,6 +44,16 @@ class Truth:
     def of_family(self, name: str) -> NDArray[np.bool_]:
         """Return which photos show a product of the family, known to a model or not, (N,)."""
         return np.isin(self.labels, [label.name for label in self.taxonomy.members(name)])
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A target of a platform: a family, or any product."""
+
+    name: str
+    positive: NDArray[np.bool_]  # (N,)
+    scores: NDArray[np.float64]  # (N,): calibrated probabilities
+    thresholds: Mapping[float, float]  # the bundle's, by false-positive rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +99,40 @@ def figures_of(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """The effect of one threshold of a bundle."""
+
+    rate: float  # of false positives, that it was set for
+    threshold: float
+    recall: Estimate | None  # None without positives
+    false_positives: int
+    false_positive_rate: Estimate
+    precision: Estimate | None  # at the chosen prevalence; None without leads
+
+
+def operating_points(target: Target, truth: Truth, prevalence: float) -> tuple[OperatingPoint, ...]:
+    """Measure a target's thresholds, the strictest last; a greater score is over one."""
+    points, sides = [], (target.positive, truth.negative)
+    for rate, threshold in sorted(target.thresholds.items(), reverse=True):
+        over = target.scores > threshold
+        found, errors = ((over[side], truth.sources[side]) for side in sides)
+        recall = precision = None
+        if target.positive.any():
+            recall = share_by_source(*found)
+            found_share, errors_share = (
+                share_by_source(*side, JOINT_CONFIDENCE) for side in (found, errors)
+            )
+            precision = precision_estimate(found_share, errors_share, prevalence)
+        points.append(
+            OperatingPoint(
+                rate, threshold, recall, int(errors[0].sum()), share_by_source(*errors), precision
+            )
+        )
+    return tuple(points)
+
+
+@dataclass(frozen=True, slots=True)
 class ReliabilityBin:
     """How often photos whose score is over ``low``, and at most ``high``, show a product."""
 
@@ -109,12 +152,12 @@ def measure_reliability(truth: Truth, scores: NDArray[np.float64]) -> tuple[Reli
         sources = truth.sources[inside]
         bins.append(
             ReliabilityBin(
-                low=SCORE_EDGES[number],
-                high=SCORE_EDGES[number + 1],
-                photos=len(sources),
-                sources=len(set(sources)),
-                mean_score=float(scores[inside].mean()),
-                products=share_by_source(~truth.negative[inside], sources),
+                SCORE_EDGES[number],
+                SCORE_EDGES[number + 1],
+                len(sources),
+                len(set(sources)),
+                float(scores[inside].mean()),
+                share_by_source(~truth.negative[inside], sources),
             )
         )
     return tuple(bins)

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.intervals import CONFIDENCE, JOINT_CONFIDENCE, precision_estimate, share_by_source
+from recognizer.intervals import CONFIDENCE
 from recognizer.model.description import Estimate
 
 _ROUNDS_AT_ONCE = 100  # bounds the memory of the bootstrap
@@ -93,49 +93,6 @@ def bootstrap(
     if found is None:
         return Estimate(float(value(values, None)), 0.0 if against is None else -1.0, 1.0)
     return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatingPoint:
-    """The effect of one threshold of a bundle."""
-
-    rate: float  # of false positives, that it was set for
-    threshold: float
-    recall: Estimate | None  # None without positives
-    false_positives: int
-    false_positive_rate: Estimate
-    precision: Estimate | None  # at the chosen prevalence; None without leads
-
-
-def operating_point(
-    rate: float,
-    threshold: float,
-    positive: Positive,
-    negative: NDArray[np.bool_],
-    scores: Scores,
-    sources: NDArray[np.str_],
-    prevalence: float,
-) -> OperatingPoint:
-    """Measure a threshold on N photos; one is over it if its score is greater.
-
-    ``positive`` and ``negative``, (N,), are apart; the latter has photos.
-    """
-    over = scores > threshold
-    found, errors = ((over[side], sources[side]) for side in (positive, negative))
-    precision = None
-    if positive.any():
-        recall, errors_share = (
-            share_by_source(*side, JOINT_CONFIDENCE) for side in (found, errors)
-        )
-        precision = precision_estimate(recall, errors_share, prevalence)
-    return OperatingPoint(
-        rate=rate,
-        threshold=threshold,
-        recall=share_by_source(*found) if positive.any() else None,
-        false_positives=int(errors[0].sum()),
-        false_positive_rate=share_by_source(*errors),
-        precision=precision,
-    )
 
 
 def bootstrap_by_source(

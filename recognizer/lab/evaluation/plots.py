@@ -12,8 +12,7 @@ from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_curve
 
-from recognizer.lab.evaluation.evaluate import Target
-from recognizer.lab.evaluation.figures import ReliabilityBin
+from recognizer.lab.evaluation.figures import ReliabilityBin, Target
 from recognizer.lab.evaluation.learning_curve import LearningCurve
 
 MIN_FOR_CURVE = 5  # positives below which a curve would have only two or three steps

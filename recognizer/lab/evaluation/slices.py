@@ -20,7 +20,7 @@ from recognizer.lab.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.description import Estimate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class SliceSide:
     """The photos of a slice with a product, or those without one.
 
@@ -34,7 +34,7 @@ class SliceSide:
     over: Estimate | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Slice:
     """Photos that have one value in common; average precision is of any product, within them."""
 
@@ -70,18 +70,14 @@ def measure_slices(
         for side in (inside & ~truth.negative, inside & truth.negative):
             sources = truth.sources[side]
             shares = (share_by_source(of[side], sources) for of in (flagged, over))
-            leads, above = shares if len(sources) else (None, None)
-            counts = {"photos": len(sources), "sources": len(set(sources))}
-            sides.append(SliceSide(**counts, leads=leads, over=above))
+            of_both = shares if len(sources) else (None, None)
+            sides.append(SliceSide(len(sources), len(set(sources)), *of_both))
         precision = None
         if all(side.photos for side in sides):
             positive, of = ~truth.negative[inside], truth.sources[inside]
             metric = RankedCounts.average_precision
             precision = bootstrap(metric, positive, scores[inside], of, rounds=rounds)
-        products, negatives = sides
-        found.append(
-            Slice(name=name, products=products, negatives=negatives, average_precision=precision)
-        )
+        found.append(Slice(name, sides[0], sides[1], precision))
     return tuple(sorted(found, key=lambda one: (-_leads(one.negatives), one.name)))
 
 

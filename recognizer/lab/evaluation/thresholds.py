@@ -35,7 +35,7 @@ def expected_threshold(negative_scores: NDArray[np.floating], rate: float) -> fl
 
     The N scores, N at least 1, are probabilities; the rate is above 0.
     """
-    if not _is_smoothed(len(negative_scores), rate):
+    if not _tail(len(negative_scores), rate):
         return threshold_at_fpr(negative_scores, rate)
     scores = np.clip(np.asarray(negative_scores, np.float64), _MARGIN, 1 - _MARGIN)
     log_odds = np.log(scores) - np.log1p(-scores)
@@ -48,9 +48,8 @@ def expected_log_odds(negative_log_odds: NDArray[np.floating], rate: float) -> f
     If the log-odds are shifted or stretched, as a calibration does, it moves with them.
     """
     count = len(negative_log_odds)
-    if not _is_smoothed(count, rate):
+    if not (tail := _tail(count, rate)):
         return threshold_at_fpr(negative_log_odds, rate)
-    tail = _tail(count)
     log_odds = np.sort(negative_log_odds)[::-1]
     start = log_odds[tail]
     excess = float((log_odds[:tail] - start).mean())
@@ -59,12 +58,10 @@ def expected_log_odds(negative_log_odds: NDArray[np.floating], rate: float) -> f
     return float(max(smoothed, log_odds[min(MIN_OVER, tail)]))
 
 
-def _tail(count: int) -> int:
-    return min(max(_TAIL_PHOTOS, int(_TAIL_SHARE * count)), count // 2)
-
-
-def _is_smoothed(count: int, rate: float) -> bool:
-    return rate * count < MIN_OVER - 1e-9 and rate * count < _tail(count)
+def _tail(count: int, rate: float) -> int:
+    # How many scores are smoothed; none if the rate allows enough negatives.
+    tail = min(max(_TAIL_PHOTOS, int(_TAIL_SHARE * count)), count // 2)
+    return tail if rate * count < min(MIN_OVER - 1e-9, tail) else 0
 
 
 def fit_thresholds(negative_scores: NDArray[np.float64]) -> dict[float, float]:

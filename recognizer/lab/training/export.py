@@ -50,7 +50,6 @@ from recognizer.model.description import (
     Parity,
     Parts,
     Training,
-    percent,
 )
 from recognizer.model.folders import CARD_FILE, MODEL_FILE, check_output, new_folder
 from recognizer.model.negatives import write_negatives
@@ -304,7 +303,6 @@ def write_card(bundle: Bundle, recipe: Recipe, release: Release, notes: str) -> 
         seen=release.unseen,
         licenses=count_licenses(every),
         sources=SOURCES_FILE,
-        percent=percent,
         notes=notes.strip(),
     )
     (bundle.path / CARD_FILE).write_text(card, encoding="utf-8")

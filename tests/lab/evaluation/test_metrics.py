@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score
 
-from recognizer.lab.evaluation.metrics import RankedCounts, bootstrap, operating_point, rank
+from recognizer.lab.evaluation.figures import Target, Truth, operating_points
+from recognizer.lab.evaluation.metrics import RankedCounts, bootstrap, rank
 from recognizer.lab.evaluation.thresholds import threshold_at_fpr
 from recognizer.model.description import Estimate
+from recognizer.taxonomy import load_taxonomy
 
 
 @given(arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1)), st.floats(0, 1))
@@ -91,7 +93,9 @@ def test_an_operating_point_counts_what_is_over_the_threshold() -> None:
         scores = np.array([*positives, *negatives])
         positive = np.arange(len(scores)) < len(positives)
         sources = np.arange(len(scores)).astype(str)
-        return operating_point(0.01, threshold, positive, ~positive, scores, sources, prevalence)
+        truth = Truth(sources, sources, ~positive, load_taxonomy())
+        target = Target("", positive, scores, {0.01: threshold})
+        return operating_points(target, truth, prevalence)[0]
 
     point = measure(0.99, [0.5, 0.99, 0.995, 1.0], np.linspace(0, 0.999, 1000), 0.01)
     assert point.recall.value == 0.5  # a score at the threshold is not over it
