@@ -25,6 +25,7 @@ from recognizer.lab.dataset.manifest import (
 from recognizer.policy.listing import normal_name
 
 SPLIT_FOLDERS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test"})
+_TABLES = frozenset({".csv", ".tsv"})
 FOLDER = "folder"  # the column for the folder between a label's folder and the photo
 
 FILE_COLUMNS = (
@@ -63,8 +64,6 @@ def read_collection(place: str | Path, photos: Path | None = None) -> Collection
     ``photos`` is the folder that holds the photos, if it is not that of the list.
     """
     place = Path(place)
-    if not place.exists():
-        raise DatasetError(f"{place}: no such folder or file")
     root = photos or (place.parent if place.is_file() else place)
     try:
         tables = _tables(place)
@@ -78,14 +77,12 @@ def read_collection(place: str | Path, photos: Path | None = None) -> Collection
                 f"{place}: neither a CSV table with the columns file and label, nor an export of "
                 "Label Studio (JSON) with choices"
             )
-        layout, read = "a folder for each label", _read_table
+        found = Collection(root=root, layout="a folder for each label", has_list=bool(tables))
         if tables:
-            layout = f"a CSV table ({os.path.relpath(tables[0], root)})"
-            if tables[0].suffix.lower() == ".json":
-                layout, read = layout.replace("a CSV table", "Label Studio"), _read_tasks
-        found = Collection(root=root, layout=layout, has_list=bool(tables))
-        if tables:
-            read(tables[0], _Files(root), found)
+            is_csv = tables[0].suffix.lower() in _TABLES
+            name = os.path.relpath(tables[0], root)
+            found.layout = f"{'a CSV table' if is_csv else 'Label Studio'} ({name})"
+            (_read_table if is_csv else _read_tasks)(tables[0], _Files(root), found)
         else:
             _read_folders(found)
     except OSError as error:
@@ -154,10 +151,9 @@ class _Files:
 def _read_folders(found: Collection) -> None:
     """Add the photos below the folders of labels; folders of splits may lie above these."""
     root = found.root
-    inside = [p for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith((".", "_"))]
-    files = (p for p in sorted(root.iterdir()) if not p.name.startswith(".") and p.is_file())
-    loose = [p for p in files if p.suffix.lower() in PHOTO_SUFFIXES]
-    if loose:
+    visible = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
+    inside = [path for path in visible if path.is_dir() and not path.name.startswith("_")]
+    if loose := [p for p in visible if p.suffix.lower() in PHOTO_SUFFIXES and p.is_file()]:
         raise DatasetError(
             f"{root}: {len(loose)} photos lie in no folder (as {loose[0].name}); put each into a "
             f"folder named after its label, or list them in {root / MANIFEST} with the columns "
@@ -184,20 +180,16 @@ def _read_folders(found: Collection) -> None:
 
 
 def _tables(place: Path) -> list[Path]:
-    if place.is_file() and place.suffix.lower() in {".csv", ".tsv"}:
-        return [place]
-    found = [place] if place.is_file() else [p for p in sorted(place.iterdir()) if p.is_file()]
-    return [path for path in found if _lists_photos(path)]
+    if place.is_file():
+        return [place] if place.suffix.lower() in _TABLES or _lists_photos(place) else []
+    return [path for path in sorted(place.iterdir()) if path.is_file() and _lists_photos(path)]
 
 
 def _lists_photos(path: Path) -> bool:
-    match path.suffix.lower():
-        case ".csv" | ".tsv":
-            names, _ = _columns(path)
-            return all(_pick(names, known) for known in (FILE_COLUMNS, LABEL_COLUMNS))
-        case ".json":
-            return bool(_tasks(path))
-    return False
+    if path.suffix.lower() in _TABLES:
+        names, _ = _columns(path)
+        return all(_pick(names, known) for known in (FILE_COLUMNS, LABEL_COLUMNS))
+    return path.suffix.lower() == ".json" and bool(_tasks(path))
 
 
 def _read_table(path: Path, files: _Files, found: Collection) -> None:

@@ -174,8 +174,6 @@ def raise_error(error: OSError) -> None:
 
 
 def _in_folders(root: Path, taxonomy: Taxonomy) -> Iterator[Photo | str]:
-    if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder")
     for label, folder, path in label_folders(root):
         if path.suffix.lower() not in PHOTO_SUFFIXES:
             continue
@@ -224,11 +222,9 @@ def in_chunks(
 ) -> Iterator[Result]:
     """Yield what ``work`` returns for each chunk of photos, in order."""
     chunks = [photos[i : i + _CHUNK] for i in range(0, len(photos), _CHUNK)]
-    done = 0
     with ThreadPoolExecutor(2) as pool:
-        for chunk, found in zip(chunks, pool.map(work, chunks), strict=True):
-            done += len(chunk)
-            on_progress(done, len(photos))
+        for number, found in enumerate(pool.map(work, chunks), 1):
+            on_progress(min(number * _CHUNK, len(photos)), len(photos))
             yield found
 
 

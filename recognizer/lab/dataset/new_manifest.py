@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from recognizer.errors import DatasetError, UsageError
+from recognizer.errors import DatasetError, UsageError, counted
 from recognizer.known.index import near_copies
 from recognizer.lab.dataset.check import warn_of_sources
 from recognizer.lab.dataset.folds import deal_to_splits
@@ -104,8 +104,7 @@ def _labels(
 ) -> dict[str, str]:
     """Return the label of the manifest for each of the collection; those left out have none."""
     counts = Counter(entry.label for entry in found.entries)
-    missing = [name for name in renamed if name not in counts]
-    if missing:
+    if missing := [name for name in renamed if name not in counts]:
         raise DatasetError(f"--rename: {unknown_name('label', missing[0], [*counts])} in this data")
     known = taxonomy.labels
     label_of = {}
@@ -118,8 +117,7 @@ def _labels(
                 f"The label {name!r} is {f'called {label}' if label else 'left out'} "
                 f"({counts[name]} photos)"
             )
-    unknown = {name: label for name, label in label_of.items() if label not in known}
-    if unknown:
+    if unknown := {name: label for name, label in label_of.items() if label not in known}:
         described = [
             f"{unknown_name('label', label, [*known])} ({counts[name]} photos)"
             for name, label in unknown.items()
@@ -142,12 +140,9 @@ def _leave_copies_out(made: NewManifest, root: Path) -> None:
     kept: dict[str, Photo] = {}
     copies = 0
     for photo in made.photos:
-        several = labels[photo.sha256]
-        if len(several) > 1:
-            made.left_out.append(
-                f"{_name(photo, root)}: the same file has several labels: "
-                f"{', '.join(sorted(several))}"
-            )
+        if len(several := labels[photo.sha256]) > 1:
+            names = ", ".join(sorted(several))
+            made.left_out.append(f"{_name(photo, root)}: the same file has several labels: {names}")
         else:
             copies += photo.sha256 in kept
             kept.setdefault(photo.sha256, photo)
@@ -157,8 +152,7 @@ def _leave_copies_out(made: NewManifest, root: Path) -> None:
 
 
 def _name_sources(made: NewManifest, root: Path) -> None:
-    without = sum(not photo.source for photo in made.photos)
-    if not without:
+    if not (without := sum(not photo.source for photo in made.photos)):
         return
     which = "no photo has a" if without == len(made.photos) else f"{without} photos have no"
     made.warnings.append(
@@ -196,8 +190,9 @@ def _warn_of_few(made: NewManifest) -> None:
         train = sum(p.split == "train" for p in members)
         sources = len({p.source for p in members})
         if not any(p.split == "test" for p in members):
-            why = f"it has {sources} source{'s' * (sources != 1)}"
-            made.warnings.append(f"{label}: no photo to test on: {why}")
+            made.warnings.append(
+                f"{label}: no photo to test on: it has {counted(sources, 'source')}"
+            )
         if train < FEW_PHOTOS:
             made.warnings.append(
                 f"{label}: only {train} photos to train on; it will hardly be learned"
@@ -224,9 +219,10 @@ def _name(photo: Photo, root: Path) -> str:
 def find_origins(found: Collection, asked: str | None = None) -> Origins:
     """Return the source of each photo, and how it was found: as ``asked``, or by a guess."""
     entries = found.entries
+    where = "that a photo lies in" if found.has_list else "inside each label's folder"
     ways: dict[str, Origins] = {
         "photo": ([None] * len(entries), "each photo is its own source"),
-        "folder": _of_folder(found),
+        "folder": ([_folder(entry, found) for entry in entries], f"the folder {where}"),
     }
     columns = list(dict.fromkeys(key for e in entries for key in e.fields if key != FOLDER))
     for name in columns:
@@ -246,26 +242,16 @@ def find_origins(found: Collection, asked: str | None = None) -> Origins:
             return origins, words + same
         same += f" ({words} says the same of all)"
     origins, words = ways["folder"]
-    if _tells_apart(origins, [entry.label for entry in entries]):
+    pairs = {(e.label, s) for e, s in zip(entries, origins, strict=True) if s is not None}
+    if len(pairs) > len({label for label, _ in pairs}):  # more than another name of the labels
         return origins, words + same
     words = "nothing says where the photos come from: each is its own source"
     return ways["photo"][0], words + same
 
 
-def _tells_apart(sources: Sequence[str | None], labels: Sequence[str]) -> bool:
-    """Return whether folders are more than another name of the labels: some label has two."""
-    pairs = {(label, s) for label, s in zip(labels, sources, strict=True) if s is not None}
-    return max(Counter(label for label, _ in pairs).values(), default=0) > 1
-
-
-def _of_folder(found: Collection) -> Origins:
+def _folder(entry: CollectionEntry, found: Collection) -> str | None:
     if not found.has_list:
-        sources = [entry.fields.get(FOLDER) for entry in found.entries]
-        return sources, "the folder inside each label's folder"
-    return [_parent(e, found.root) for e in found.entries], "the folder that a photo lies in"
-
-
-def _parent(entry: CollectionEntry, root: Path) -> str | None:
-    parts = entry.path.relative_to(root).parts[:-1]
+        return entry.fields.get(FOLDER)
+    parts = entry.path.relative_to(found.root).parts[:-1]
     names = [p for p in parts if p.lower() not in SPLIT_FOLDERS | {"images", "data", entry.label}]
     return names[-1] if names else None

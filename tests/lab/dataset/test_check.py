@@ -86,7 +86,7 @@ def test_splits_are_compared_across_folders(tmp_path: Path, write: Write) -> Non
     (folder / "ivory_worked").mkdir(parents=True)
     (folder / "ivory_worked" / "b.jpg").write_bytes(encoded(scene(1), quality=50))
     assert len(check_data([tmp_path, folder])[1]) == 1
-    with pytest.raises(DatasetError, match="no such folder"):
+    with pytest.raises(DatasetError, match="No such file"):
         check_data([tmp_path / "nowhere"])
 
 

@@ -64,7 +64,7 @@ def test_folders_that_hold_no_data_are_refused(tmp_path: Path, content: str | No
         (tmp_path / "manifest.csv").write_text(content)
     with pytest.raises(DatasetError):
         load_data([tmp_path])
-    with pytest.raises(DatasetError, match="no such folder"):
+    with pytest.raises(DatasetError, match="No such file"):
         load_data([tmp_path / "nowhere"])
 
 
