@@ -73,8 +73,6 @@ def enroll(
     model that cannot be added to, a BundleError.
     """
     title = None if output is None else check_output(output)  # before any work is done
-    if not photos:
-        raise UsageError(f"no photos: give at least {MIN_PHOTOS} of {name} that differ")
     bundle = recognizer.bundle
     taxonomy = _resolve(bundle.taxonomy, name, family, hint)
     own_bank = read_negatives(bundle)
@@ -119,14 +117,8 @@ def enroll(
     what = "source" if learner.by_source else "photo"
     leaving_out = partial(on_progress, f"leaving out each {what} in turn")
     column = bundle.label_names.index(name) if name in bundle.label_names else None
-    plan = Plan(
-        name=name,
-        parent=bundle,
-        taxonomy=taxonomy,
-        learner=learner,
-        learned=learner.learn(column, leaving_out),
-        column=column,
-    )
+    learned = learner.learn(column, leaving_out)
+    plan = Plan(name, bundle, taxonomy, learner, learned, column)
     found = Enrolment(
         name=name,
         evidence=plan.evidence,

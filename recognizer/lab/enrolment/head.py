@@ -162,11 +162,7 @@ class Learner:
         self.known = np.flatnonzero(bank.labels == name)
         self.negatives = int(self._negative.sum())  # photos that a head is fitted against
 
-    def learn(
-        self,
-        column: int | None,
-        on_progress: Callable[[int, int], None] = lambda done, of: None,
-    ) -> Learned:
+    def learn(self, column: int | None, on_progress: Callable[[int, int], None]) -> Learned:
         """Fit the head, and others that leave out what they score.
 
         ``column`` is the label's in the bundle, None for a new one. The log-odds that a known label
@@ -182,12 +178,13 @@ class Learner:
             for done, part in enumerate(parts):
                 on_progress(done, steps)
                 own = groups == part
-                head = self._fit(everything[~own])
+                head = self._fit(everything[~own], self._negative)
                 left_out[own] = head.decision_function(self._views[own, 0])
             for done, fold in enumerate(folds, len(parts)):
                 on_progress(done, steps)
-                scores[fold] = self._fit(everything, but=fold).decision_function(self._rows[fold])
-            whole = self._fit(everything)
+                head = self._fit(everything, self._negative & ~fold)
+                scores[fold] = head.decision_function(self._rows[fold])
+            whole = self._fit(everything, self._negative)
         weight = whole.coef_[0] / self._spread
         plain = Head(weight.astype(np.float32), float(whole.intercept_[0] - weight @ self._mean))
         if column is None:
@@ -204,12 +201,9 @@ class Learner:
         ]
         return min(options, key=lambda option: option.rank)  # the first of equals
 
-    def _fit(
-        self, photos: NDArray[np.int64], *, but: NDArray[np.bool_] | None = None
-    ) -> LogisticRegression:
+    def _fit(self, photos: NDArray[np.int64], negative: NDArray[np.bool_]) -> LogisticRegression:
         # Both sides weigh the same.
         views = self._views[photos]
-        negative = self._negative if but is None else self._negative & ~but
         known, others = self._rows[self.known], self._rows[negative]
         count = len(photos) + len(known)
         weights = [

@@ -31,10 +31,6 @@ class Head:
     bias: float
     own_weight: float = 0.0
 
-    def log_odds(self, embeddings: NDArray[np.float32], own: NDArray[np.float32]) -> Any:
-        """Return the log-odds of N photos from their embeddings and the label's old log-odds."""
-        return embeddings @ self.weight + self.bias + self.own_weight * own
-
 
 def add_head(
     model: bytes, head: Head, *, labels: int, softmax: bool, replaced: int | None = None

@@ -70,7 +70,7 @@ class Enrolment:
         return render("expectation.txt.j2", found=self, counted=counted).splitlines()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Plan:
     """The content that an enrolment is about to write."""
 
@@ -256,8 +256,9 @@ def _evidence(before: LabelEvidence | None, found: EnrolmentEvidence) -> LabelEv
 
 
 def _remembered(plan: Plan) -> NegativeBank:
-    bank, learned = plan.learner.bank, plan.learned
-    scores = learned.head.log_odds(bank.embeddings, bank.log_odds[:, plan.column or 0])
+    bank, learned, head = plan.learner.bank, plan.learned, plan.learned.head
+    before = head.own_weight * bank.log_odds[:, plan.column or 0]
+    scores = bank.embeddings @ head.weight + head.bias + before
     scores[plan.learner.counted] = learned.negatives
     own = bank.labels != ""  # the caller's negatives are not remembered
     whole = bank[own].joined(as_negatives(plan.learner.photos, plan.name))

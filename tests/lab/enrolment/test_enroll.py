@@ -330,7 +330,7 @@ def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
     assert all(f"- {note}\n" in card for note in found.notes)
     with pytest.raises(UsageError, match=r"2 usable photos of 4.*\n.*1.png is a near-copy .*\nx "):
         enroll(parent, RHINO, [*photos[:2], photos[1], "x"])
-    with pytest.raises(UsageError, match="no photos: give at least 3 of rhino_horn"):
+    with pytest.raises(UsageError, match="0 usable photos of 0: at least 3"):
         enroll(parent, RHINO, [])
 
 
