@@ -14,7 +14,7 @@ from typer import Argument, Option
 from recognizer._files import make_folder
 from recognizer.cli import ExitCode, options
 from recognizer.cli.progress import print_table, show_stage, shown
-from recognizer.errors import DatasetError, UsageError
+from recognizer.errors import DatasetError, UsageError, counted
 
 if TYPE_CHECKING:
     from recognizer.lab.dataset.manifest import Photo
@@ -154,7 +154,6 @@ def check(
     and near-duplicates across splits; the exit code is then 2. Also how well size, format or JPEG
     tables of files alone tell products from others, and products of one source.
     """
-    from recognizer.errors import counted
     from recognizer.lab.dataset.check import check_data, warn_of_sources
 
     with show_stage("reading photos") as progress:

@@ -85,11 +85,10 @@ def _describe(run: Path, report: Any) -> dict[str, str]:
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(f"{run}: no {_RECIPE} of a run") from error
     words = f"{recipe['name']}: {recipe['backbone']} at {recipe['input_size']}"
-    words += (
-        f", {recipe['seeds']} x {recipe['photos']:,} photos" if recipe["photos"] else ", frozen"
-    )
-    row = {"run": str(run), "recipe": words, "data": f"{len(labels)} labels, {about['photos'][:8]}"}
-    row |= dict.fromkeys(("average_precision", "recall", "finished", "took"), "-")
+    drawn = f"{recipe['seeds']} x {recipe['photos']:,} photos" if recipe["photos"] else "frozen"
+    row = {"run": str(run), "recipe": f"{words}, {drawn}"}
+    row |= {"data": f"{len(labels)} labels, {about['photos'][:8]}"}
+    row |= dict.fromkeys(("AP", "recall", "finished", "took"), "-")
     if (run / _OUT_OF_FOLD).is_file():
         report(f"measuring {run}")
         found = measure_out_of_fold(read_out_of_fold(run / _OUT_OF_FOLD), str(run), rounds=100)

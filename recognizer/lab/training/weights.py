@@ -55,7 +55,10 @@ def build_backbone(config: TrainingConfig) -> Any:
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             return _from_hub(config)
-        _load_package(backbone, Path(spec.submodule_search_locations[0]))
+        (file,) = Path(spec.submodule_search_locations[0]).rglob("*.pth")
+        theirs = torch.load(file, map_location="cpu", weights_only=True)
+        # In timm's order under other names, and the classifier, which we lack, comes last.
+        backbone.load_state_dict(dict(zip(backbone.state_dict(), theirs.values(), strict=False)))
     if config.weights.endswith(_FILE):
         _load(backbone, _read(Path(config.weights), config), config)
     return backbone
@@ -190,14 +193,6 @@ def _create(config: TrainingConfig, *, pretrained: bool = False) -> Any:
             "such as tf_efficientnet_lite0, tf_efficientnetv2_b0 or mobilenetv3_large_100"
         )
     return found
-
-
-def _load_package(backbone: nn.Module, folder: Path) -> None:
-    """Load ImageNet weights, which are timm's in the same order under other names."""
-    (file,) = folder.rglob("*.pth")
-    theirs = torch.load(file, map_location="cpu", weights_only=True)
-    # The classifier comes last on their side and is absent on ours, hence no strict zip.
-    backbone.load_state_dict(dict(zip(backbone.state_dict(), theirs.values(), strict=False)))
 
 
 def _from_hub(config: TrainingConfig) -> Any:
