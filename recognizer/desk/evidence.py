@@ -164,17 +164,18 @@ def _write_photos(
     outcomes_of: Callable[[Row], Iterable[Outcome]],
     thumbnail_of: Callable[[Row], Thumbnail | None],
 ) -> Iterator[dict[str, Any]]:
-    (folder / PHOTOS).mkdir()
-    (folder / HEATMAPS).mkdir()
     for row in rows:
         file = f"{PHOTOS}/{row.sha256}{_SUFFIXES.get(row.format or '', '')}"
         missing = preview = drawn = explained = None
         try:
-            (folder / file).write_bytes(read_scored(row, read))
+            data = read_scored(row, read)
         except Unavailable as error:
             missing, stored = str(error), thumbnail_of(row)
             preview = stored and _address_of(stored)
         else:
+            for name in (PHOTOS, HEATMAPS):  # never empty: BagIt lists no folders
+                (folder / name).mkdir(exist_ok=True)
+            (folder / file).write_bytes(data)
             products = row.lead_labels
             explanation = recognizer.explain(folder / file, products[0] if products else None)
             threshold = heat_threshold(row, recognizer.bundle, explanation.label or "")

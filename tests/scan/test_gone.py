@@ -132,6 +132,7 @@ def test_a_photo_that_is_exchanged_after_the_verdict_keeps_the_verdict(
     assert "1 new" in invoke("bank", "import", bank, "--scan", path).stdout
     made = invoke("evidence", path, "--listing", "L1", "-o", case, "-b", tiny_bundle)
     assert made.exit_code == 3, made.output
+    assert "case: 2 images\n" in made.stdout
     page = (case / "data" / "index.html").read_text()
     assert "The original is not in this case" in page
     assert "thumbnail of the scan" in page

@@ -40,7 +40,7 @@ def evidence_command(
     for every byte of the folder: note it elsewhere. Needs the extra `desk`.
     """
     from recognizer.cli.model import versions
-    from recognizer.desk.evidence import find_leads, write_case
+    from recognizer.desk.evidence import PHOTOS, find_leads, write_case
     from recognizer.desk.outcomes import open_reviewed
     from recognizer.desk.photos import read_original
     from recognizer.engine import Recognizer
@@ -61,8 +61,8 @@ def evidence_command(
             title=title,
             made_with=versions() | {"system": platform.platform(), "machine": platform.machine()},
         )
-    written = {row.sha256 for row in rows if row.source not in missing}
-    typer.echo(f"Wrote {output}: {counted(len(written), 'image')}\nCase digest: {digest}")
+    written = len([*output.glob(f"data/{PHOTOS}/*")])
+    typer.echo(f"Wrote {output}: {counted(written, 'image')}\nCase digest: {digest}")
     require_none_failed(f"{source}: not in the case: {why}" for source, why in missing.items())
 
 
