@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -137,10 +138,8 @@ def test_an_interrupted_call_does_not_give_its_answer_to_the_next(
 ) -> None:
     red, green = guarded.predict(RED), guarded.predict(GREEN)
     with monkeypatch.context() as patch:
-
-        def interrupted(*_: object) -> None:  # by Ctrl-C, or the time limit of a task queue
-            raise KeyboardInterrupt
-
+        # By Ctrl-C, or the time limit of a task queue.
+        interrupted = Mock(side_effect=KeyboardInterrupt)
         patch.setattr("concurrent.futures.Future.result", interrupted)
         with pytest.raises(KeyboardInterrupt):
             guarded.predict(RED)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -59,10 +60,7 @@ def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row
 def test_a_dataset_appears_whole_or_not_at_all(
     tmp_path: Path, scan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("recognizer.desk.decided._source_of", interrupt)
+    monkeypatch.setattr("recognizer.desk.decided._source_of", Mock(side_effect=KeyboardInterrupt))
     before = {*tmp_path.iterdir()}
     assert invoke("outcomes", "dataset", scan, tmp_path / "decided").exit_code == 130
     assert {*tmp_path.iterdir()} == before

@@ -131,10 +131,6 @@ def test_a_case_holds_all_of_it_and_verifies(
     assert "default-src 'none'" in page
 
 
-def every_file(case: Path) -> list[str]:
-    return sorted(p.relative_to(case).as_posix() for p in case.rglob("*") if p.is_file())
-
-
 def _link(folder: Path) -> None:
     folder.symlink_to(folder.rename(folder.parents[2] / "moved"))
 
@@ -202,7 +198,8 @@ def test_any_change_under_a_case_ends_with_exit_code_3(
     original: Path, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     case = Path(shutil.copytree(original, tmp_path_factory.mktemp("changed") / "case"))
-    name = data.draw(st.sampled_from(every_file(case)))
+    files = sorted(p.relative_to(case).as_posix() for p in case.rglob("*") if p.is_file())
+    name = data.draw(st.sampled_from(files))
     path = case / name
     content = path.read_bytes()
     place = data.draw(st.integers(0, len(content) - 1))

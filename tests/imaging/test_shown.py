@@ -85,15 +85,12 @@ def ask(browser: Any) -> dict[str, list[Any]]:
     page.route("**", lambda route: route.fulfill(body="", content_type="text/html"))
     page.goto("https://localhost/")  # frames are decoded in a secure context only
     shown = {}
-    for name, make in {**CASES, **animations()}.items():
+    frames = {f"frames {name}": make for name, make in ANIMATIONS.items()}
+    for name, make in {**CASES, **frames}.items():
         kind = f"image/{name.split()[1]}" if name.startswith("frames ") else ""
         shown[name] = page.evaluate(IN_CHROMIUM, [base64.b64encode(make()).decode(), kind])
     page.close()
     return shown
-
-
-def animations() -> dict[str, Any]:
-    return {f"frames {name}": make for name, make in ANIMATIONS.items()}
 
 
 def grid(rgb: np.ndarray) -> np.ndarray:

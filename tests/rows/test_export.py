@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -136,14 +137,6 @@ def test_only_an_earlier_export_is_overwritten(
     assert before
 
 
-def _full(*_: object) -> None:
-    raise OSError(28, "No space left on device")
-
-
-def _is_read_only(*_: object, **__: object) -> None:
-    raise OSError(30, "Read-only file system")
-
-
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_an_export_that_cannot_be_made_leaves_what_was_there(
     scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
@@ -152,11 +145,11 @@ def test_an_export_that_cannot_be_made_leaves_what_was_there(
     (tmp_path / "others").mkdir()
     before = export(scan, target).read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", _full)
+        patch.setattr(os, "fsync", Mock(side_effect=OSError(28, "No space left on device")))
         with pytest.raises(UsageError, match="No space left"):
             export(scan, target)
         # Nor can what was written be removed: the first error is reported.
-        patch.setattr(Path, "unlink", _is_read_only)
+        patch.setattr(Path, "unlink", Mock(side_effect=OSError(30, "Read-only file system")))
         with pytest.raises(UsageError, match="No space left"):
             export(scan, tmp_path / "others" / f"rows{suffix}")
     with sqlite3.connect(scan) as database:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import example, given, settings
@@ -329,10 +330,8 @@ def test_a_file_system_without_locks_is_reported(
         with pytest.raises(ScanFileError, match="name an --output on a local disk"):
             ScanWriter(tmp_path / "scan.sqlite", Ranking())
 
-    def refuse(*_: object) -> None:
-        raise OSError(95, "Operation not supported")
-
-    monkeypatch.setattr("fcntl.lockf", refuse)
+    refusal = OSError(95, "Operation not supported")
+    monkeypatch.setattr("fcntl.lockf", Mock(side_effect=refusal))
     with pytest.raises(ScanFileError, match=r"not supported.*on a local disk"):
         ScanWriter(tmp_path / "scan.sqlite", Ranking())
 
