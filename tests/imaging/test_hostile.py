@@ -77,10 +77,7 @@ def test_a_bomb_costs_little_memory(tmp_path: Path) -> None:
 
 
 def test_bytes_that_do_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr("simplejpeg.decode_jpeg", full)
+    monkeypatch.setattr("simplejpeg.decode_jpeg", Mock(side_effect=MemoryError))
     assert load_image(jpeg()).reason is Reason.OUT_OF_MEMORY
 
 

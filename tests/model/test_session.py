@@ -2,6 +2,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import onnx
@@ -88,10 +89,8 @@ def test_the_path_of_a_gpu_gives_the_same_scores_in_its_own_batches(
 def test_no_session_is_made_of_what_is_not_verified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: bytes, *, is_ort: bool
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a session was made of a model that was not verified")
-
-    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+    made = Mock(side_effect=AssertionError("a session of a model that was not verified"))
+    monkeypatch.setattr(onnxruntime, "InferenceSession", made)
     onnx.save(
         tiny_model(), tmp_path / "m", save_as_external_data=True, location="w", size_threshold=0
     )
