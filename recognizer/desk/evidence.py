@@ -176,8 +176,7 @@ def _write_photos(
             for name in (PHOTOS, HEATMAPS):  # never empty: BagIt lists no folders
                 (folder / name).mkdir(exist_ok=True)
             (folder / file).write_bytes(data)
-            products = row.lead_labels
-            explanation = recognizer.explain(folder / file, products[0] if products else None)
+            explanation = recognizer.explain(folder / file, next(iter(row.lead_labels), None))
             threshold = heat_threshold(row, recognizer.bundle, explanation.label or "")
             overlay = draw_heatmap(explanation.rgb, explanation.heatmap, threshold)
             explained = explanation.label

@@ -24,6 +24,7 @@ from recognizer.rows.export import RecordKind
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.records import MAX_NAME
 from recognizer.rows.scanfile import ScanFile
+from recognizer.scan.records import json_value
 from recognizer.taxonomy import unknown_name
 
 MAX_CHARACTERS = {"note": 4000, "reviewer": 200, "listing": MAX_NAME, "label": 64, "origin": 200}
@@ -279,12 +280,12 @@ def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:
         data = first + file.read(MAX_ARRAY_BYTES)
         if len(data) >= MAX_ARRAY_BYTES:
             raise UsageError("a JSON array of this size: write JSON lines")
-        yield from enumerate(msgspec.json.decode(data), 1)
+        yield from enumerate(json_value(data), 1)
         return
     file.seek(begin)
     for number, line in enumerate(_bounded_lines(file), 1):
         if line.strip():
-            yield number, msgspec.json.decode(line)
+            yield number, json_value(line)
 
 
 def _bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:

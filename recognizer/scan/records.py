@@ -108,13 +108,18 @@ def _json_records(file: Lines) -> Iterator[Record]:
 
 def json_object(text: bytes) -> dict[str, Any]:
     """Read a JSON object; anything else is a ValueError."""
-    try:
-        value = json.loads(text.removeprefix(b"\xef\xbb\xbf"), object_pairs_hook=_unrepeated)
-    except RecursionError as error:
-        raise ValueError("lists and objects are nested too deep") from error
+    value = json_value(text.removeprefix(b"\xef\xbb\xbf"))
     if not isinstance(value, dict):
         raise ValueError("no JSON object")
     return value
+
+
+def json_value(text: bytes) -> Any:
+    """Read JSON; a key that an object has twice is a ValueError."""
+    try:
+        return json.loads(text, object_pairs_hook=_unrepeated)
+    except RecursionError as error:
+        raise ValueError("lists and objects are nested too deep") from error
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -162,6 +162,9 @@ def test_what_makes_no_sense_is_refused(values: dict[str, object], message: str)
             )
         ),
         ("x.csv", "time,time\n2026-01-01T00:00:00Z,\n", "two columns are named 'time'"),
+        ("x.jsonl", '{"time": 1, "time": 2}', "the key 'time' is given twice"),
+        ("x.json", '[{"note": "a", "note": "b"}]', "the key 'note' is given twice"),
+        ("x.jsonl", json.dumps(PLAIN | {"note": "\ud800"}), "note"),
         ("x.csv", "time,reviewer\n" + "9" * (MAX_LINE + 1), "is not an outcome"),
         ("x.jsonl", "x" * (MAX_LINE + 1), "is not an outcome"),
         ("x.json", "[" + " " * MAX_ARRAY_BYTES + "]", "write JSON lines"),
