@@ -64,14 +64,12 @@ class PhotoCache(SqliteFile):
         """Decode the photos that are not there, or raise a DatasetError that names one."""
         known = {name for (name,) in self._database.execute("SELECT sha256 FROM photo")}
         missing = list({p.sha256: p for p in photos if p.sha256 not in known}.values())
-        done = 0
         # OpenCV works outside the interpreter's lock.
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             for first in range(0, len(missing), _TOGETHER):
                 rows = list(pool.map(self._decoded, missing[first : first + _TOGETHER]))
                 self._insert("INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?)", rows)
-                done += len(rows)
-                on_progress(done, len(missing))
+                on_progress(first + len(rows), len(missing))
 
     def _decoded(self, photo: Photo) -> tuple[str, int, int, bytes]:
         rgb = read_photo(photo, self.size)

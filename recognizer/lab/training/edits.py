@@ -116,17 +116,12 @@ def screenshot(rgb: RGB, rng: np.random.Generator) -> RGB:
     canvas[above : above + high, margin : width - margin] = _cover(rgb, high, width - 2 * margin)
     canvas[: min(18, above)] = rng.integers(0, 256, 3)
     for _ in range(int(rng.integers(1, 6))):
-        y = (
-            int(rng.integers(above))
-            if rng.random() < 0.4
-            else above + high + int(rng.integers(below))
-        )
+        is_above = rng.random() < 0.4
+        y = int(rng.integers(above)) if is_above else above + high + int(rng.integers(below))
         _write(canvas, (int(rng.integers(4, 60)), y), 0.35, [ink] * 3, rng)
     if below > 40 and rng.random() < 0.5:
-        cv2.rectangle(
-            canvas, (20, above + high + 12), (width - 20, above + high + 36),
-            rng.integers(0, 256, 3).tolist(), -1,
-        )  # fmt: skip
+        corners = (20, above + high + 12), (width - 20, above + high + 36)
+        cv2.rectangle(canvas, *corners, rng.integers(0, 256, 3).tolist(), -1)
     return canvas
 
 
@@ -153,13 +148,11 @@ def watermark(image: RGB, rng: np.random.Generator) -> RGB:
     large = np.zeros((2 * side, 2 * side), np.uint8)
     scale = float(rng.uniform(0.4, 1.4)) * side / 256
     words = _words(rng, int(rng.integers(4, 14)))
-    font = int(rng.choice(_FONTS))
+    font, thick = int(rng.choice(_FONTS)), max(1, round(2 * scale))
     step = round(rng.uniform(40, 110) * scale) if rng.random() < 0.6 else 4 * side
     for y in range(side if step > side else step, 2 * side, step):
         for x in range(side // 2 if step > side else 0, 2 * side, max(step, 3 * step)):
-            cv2.putText(
-                large, words, (x, y), font, scale, 255, max(1, round(2 * scale)), cv2.LINE_AA
-            )
+            cv2.putText(large, words, (x, y), font, scale, 255, thick, cv2.LINE_AA)
     turn = cv2.getRotationMatrix2D((side, side), float(rng.uniform(-50, 50)), 1.0)
     height, width, corner = *image.shape[:2], side // 2
     mark = cv2.warpAffine(large, turn, large.shape)[corner : corner + height]
@@ -181,9 +174,8 @@ def put_stickers(image: RGB, rng: np.random.Generator) -> RGB:
         if kind == 0:
             cv2.circle(image, (x, y), radius, colour, -1, cv2.LINE_AA)
             for away in (-radius // 3, radius // 3):
-                cv2.circle(
-                    image, (x + away, y - radius // 4), max(1, radius // 6), (20, 20, 20), -1
-                )
+                eye = (x + away, y - radius // 4), max(1, radius // 6)
+                cv2.circle(image, *eye, (20, 20, 20), -1)
         elif kind == 1:
             angles = np.arange(10) * math.pi / 5 + rng.uniform(0, 6)
             reach = radius * np.where(np.arange(10) % 2, 0.45, 1.0)
@@ -194,9 +186,8 @@ def put_stickers(image: RGB, rng: np.random.Generator) -> RGB:
             cv2.arrowedLine(image, (x, y), end, colour, max(2, radius // 5), cv2.LINE_AA)
         else:
             cv2.rectangle(image, (x, y), (x + 2 * radius, y + radius), colour, -1)
-            _write(
-                image, (x + 2, y + radius - 3), radius / 26, (255 - np.array(colour)).tolist(), rng
-            )
+            ink = (255 - np.array(colour)).tolist()
+            _write(image, (x + 2, y + radius - 3), radius / 26, ink, rng)
     return image
 
 

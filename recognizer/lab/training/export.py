@@ -169,10 +169,7 @@ def _drawn(recipe: Recipe) -> list[Photo]:
 
 
 def _export(
-    recipe: Recipe,
-    network: ProductNetwork | Cascade,
-    work: Path,
-    on_stage: Callable[[str], None],
+    recipe: Recipe, network: ProductNetwork | Cascade, work: Path, on_stage: Callable[[str], None]
 ) -> dict[str, Path]:
     files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
     for file in files.values():

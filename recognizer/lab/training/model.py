@@ -71,17 +71,14 @@ def build_network(config: TrainingConfig, labels: int) -> ProductNetwork:
     fold_batch_norm(backbone.eval())
     load_parent(backbone, config)
     keep_depthwise_exact(backbone)
-    if config.pooling == "sqrt_mean" and _may_be_negative(backbone, config.input_size):
-        raise TrainingError(
-            f'pooling = "sqrt_mean": features of {config.backbone!r} may be negative; set "mean"'
-        )
-    return ProductNetwork(backbone, labels, is_root=config.pooling == "sqrt_mean")
-
-
-def _may_be_negative(backbone: Any, size: int) -> bool:
-    ramp = torch.linspace(-2, 2, 3 * size * size).reshape(1, 3, size, size)
-    with torch.no_grad():
-        return bool(backbone.forward_features(ramp).min() < 0)
+    if is_root := config.pooling == "sqrt_mean":
+        size = config.input_size
+        ramp = torch.linspace(-2, 2, 3 * size * size).reshape(1, 3, size, size)
+        with torch.no_grad():
+            if backbone.forward_features(ramp).min() < 0:
+                what = f'pooling = "sqrt_mean": features of {config.backbone!r} may be negative'
+                raise TrainingError(f'{what}; set "mean"')
+    return ProductNetwork(backbone, labels, is_root=is_root)
 
 
 def fold_normalization(

@@ -53,7 +53,7 @@ def quantize(
             _Reader(inputs),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=_OPERATIONS,
-            nodes_to_exclude=[*_head_nodes(model), *_shifts(model)],
+            nodes_to_exclude=_exact_nodes(model),
             per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,
@@ -70,22 +70,15 @@ def quantize(
     onnx.save(quantized, str(int8))
 
 
-def _shifts(model: onnx.ModelProto) -> list[str]:
-    """Return the nodes that add a constant: those of the pooling, none of a block."""
+def _exact_nodes(model: onnx.ModelProto) -> list[str]:
+    """Return the nodes from ``maps`` on, and those of the pooling, which alone add a constant."""
     constants = {weight.name for weight in model.graph.initializer}
-    return [
-        node.name
-        for node in model.graph.node
-        if node.op_type == "Add" and constants & set(node.input)
-    ]
-
-
-def _head_nodes(model: onnx.ModelProto) -> list[str]:
-    """Return the nodes from ``maps`` on: log-odds need more than 8 bits."""
     reached, names = {"maps"}, []
     for node in model.graph.node:  # in topological order
         if "maps" in node.output or reached & set(node.input):
-            reached.update(node.output)
+            reached.update(node.output)  # log-odds need more than 8 bits
+            names.append(node.name)
+        elif node.op_type == "Add" and constants & set(node.input):
             names.append(node.name)
     return names
 

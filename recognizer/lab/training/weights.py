@@ -76,7 +76,7 @@ def parent_of(config: TrainingConfig) -> Bundle | None:
     if (
         config.weights in {"imagenet", "none"}
         or config.weights.endswith(_FILE)
-        or _run_file(config).is_file()
+        or (Path(config.weights) / NETWORK_FILE).is_file()
     ):
         return None
     try:
@@ -88,26 +88,22 @@ def parent_of(config: TrainingConfig) -> Bundle | None:
         ) from error
 
 
-def _run_file(config: TrainingConfig) -> Path:
-    return Path(config.weights) / NETWORK_FILE
-
-
 def find_parent(config: TrainingConfig) -> Parent | None:
     """Return what a recipe's weights are of, a bundle or a run, or None."""
     if (bundle := parent_of(config)) is not None:
         recipe = bundle.training.recipe if bundle.training else {}
         recipe = {"pooling": "mean", **recipe, "backbone": bundle.model.backbone}
         return Parent(_released_state(bundle), bundle.label_names, recipe)
-    if not _run_file(config).is_file():
+    run = Path(config.weights)
+    if not (run / NETWORK_FILE).is_file():
         return None
     try:
-        about = json.loads((Path(config.weights) / RECIPE_FILE).read_text("utf-8"))
+        about = json.loads((run / RECIPE_FILE).read_text("utf-8"))
         recipe, labels = about["recipe"], about["labels"]
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(f"weights = {config.weights!r}: no {RECIPE_FILE} of a run") from error
-    found = _read(_run_file(config), config)
-    # Of a cascade, its first network.
-    state = {name.removeprefix("first."): value for name, value in found.items()}
+    found = _read(run / NETWORK_FILE, config)
+    state = {n.removeprefix("first."): value for n, value in found.items()}  # of a cascade
     return Parent(state, labels, recipe)
 
 
