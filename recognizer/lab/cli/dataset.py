@@ -18,7 +18,6 @@ from recognizer.errors import DatasetError, UsageError, counted
 
 if TYPE_CHECKING:
     from recognizer.lab.dataset.manifest import Photo
-    from recognizer.lab.dataset.new_manifest import NewManifest
 
 MAX_SHOWN = 20  # files that are printed; the rest is counted
 
@@ -90,13 +89,6 @@ def split(
     make_folder(output)
     own = found.root / LABELS
     path = write_manifest(made.photos, output, own if own.is_file() else None)
-    _print_split(made)
-    typer.echo(f"Wrote {path}", err=True)
-    if made.left_out:
-        raise typer.Exit(ExitCode.SOME_FAILED)
-
-
-def _print_split(made: NewManifest) -> None:
     for note in made.notes:
         typer.echo(shown(note))
     print_counts(made.photos)
@@ -106,6 +98,9 @@ def _print_split(made: NewManifest) -> None:
         typer.echo(f"Left out: {shown(line)}", err=True)
     if len(made.left_out) > MAX_SHOWN:
         typer.echo(f"Left out: {len(made.left_out) - MAX_SHOWN} more", err=True)
+    typer.echo(f"Wrote {path}", err=True)
+    if made.left_out:
+        raise typer.Exit(ExitCode.SOME_FAILED)
 
 
 def print_counts(photos: Sequence[Photo]) -> None:

@@ -25,8 +25,7 @@ def train_command(
     recipe: Annotated[
         str,
         Argument(
-            metavar="RECIPE",
-            help="A TOML file, or a recipe of this package: small-cpu, wildlife.",
+            metavar="RECIPE", help="A TOML file, or a recipe of this package: small-cpu, wildlife."
         ),
     ] = "small-cpu",
     output: Annotated[

@@ -55,10 +55,9 @@ def warn_of_sources(photos: Sequence[Photo]) -> list[str]:
     lines = []
     for label, sources in sorted(found.items()):
         (source, most), of = sources.most_common(1)[0], sources.total()
-        if len(sources) == 1:
-            lines.append(f"{label}: all {of} training photos are of one source, {source}")
-        elif most > of / 2:
-            lines.append(f"{label}: {most} of {of} training photos are of one source, {source}")
+        if most > of / 2:
+            share = f"all {of}" if most == of else f"{most} of {of}"
+            lines.append(f"{label}: {share} training photos are of one source, {source}")
     return lines
 
 

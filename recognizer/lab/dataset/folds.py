@@ -79,10 +79,7 @@ def deal_to_splits(
 
 
 def _draw(
-    counts: NDArray[np.int64],
-    left: NDArray[np.bool_],
-    share: float,
-    weights: NDArray[np.float64],
+    counts: NDArray[np.int64], left: NDArray[np.bool_], share: float, weights: NDArray[np.float64]
 ) -> list[int]:
     """Return groups with about a share of each label's photos; ``counts`` are (groups, labels).
 
@@ -125,8 +122,7 @@ def read_folds(path: Path) -> dict[str, tuple[str, int]]:
             raise DatasetError(f"{where}: the source {source!r} is there twice")
         table[source] = group, int(row["fold"])
         folds_of_group[group].add(int(row["fold"]))
-    torn = [group for group, folds in folds_of_group.items() if len(folds) > 1]
-    if torn:
+    if torn := [group for group, folds in folds_of_group.items() if len(folds) > 1]:
         raise DatasetError(f"{path}: the group {torn[0]!r} is in more than one fold")
     numbers = {fold for _, fold in table.values()}
     if numbers != set(range(len(numbers))) or len(numbers) < 2:

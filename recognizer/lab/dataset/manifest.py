@@ -319,10 +319,7 @@ def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | Non
     path = folder / MANIFEST
     if own_labels is not None and not (folder / LABELS).exists():
         shutil.copyfile(own_labels, folder / LABELS)
-    with (
-        replacing(path) as partial,
-        partial.open("w", newline="", encoding="utf-8") as file,
-    ):
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*REQUIRED_COLUMNS, "license"))
         for p in photos:

@@ -32,7 +32,14 @@ def write_dataset(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"--output {folder} exists already: name a new folder")
     labels = sorted({p.label for p in photos})
-    coco = {p.split: _coco_header(labels, photos) for p in photos}
+    kinds = taxonomy_of(photos).labels
+    categories = [
+        {"id": number, "name": name, "supercategory": kinds[name].kind}
+        for number, name in enumerate(labels, 1)
+    ]
+    coco: dict[str, dict[str, list[Any]]] = {
+        p.split: {"images": [], "annotations": [], "categories": categories} for p in photos
+    }
     for done, photo in enumerate(photos, 1):
         split, name = _SPLIT_NAMES[photo.split], f"{photo.sha256[:20]}{photo.path.suffix.lower()}"
         place = folder / (Path(split, photo.label) if layout == "folders" else "images") / name
@@ -56,15 +63,6 @@ def write_dataset(
             path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if layout == "folders":
         (folder / "classes.txt").write_text("".join(f"{n}\n" for n in labels), encoding="utf-8")
-
-
-def _coco_header(labels: Sequence[str], photos: Sequence[Photo]) -> dict[str, list[Any]]:
-    kinds = taxonomy_of(photos).labels
-    categories = [
-        {"id": number, "name": name, "supercategory": kinds[name].kind}
-        for number, name in enumerate(labels, 1)
-    ]
-    return {"images": [], "annotations": [], "categories": categories}
 
 
 def _add_to_coco(content: dict[str, list[Any]], photo: Photo, name: str, category: int) -> None:
