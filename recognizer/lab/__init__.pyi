@@ -4,7 +4,7 @@ from recognizer.lab.dataset.layouts import read_collection as read_collection
 from recognizer.lab.dataset.manifest import load_data as load_data
 from recognizer.lab.dataset.manifest import read_photo as read_photo
 from recognizer.lab.dataset.new_manifest import make_manifest as make_manifest
-from recognizer.lab.enrolment import enroll as enroll
+from recognizer.lab.enrolment.enroll import enroll as enroll
 from recognizer.lab.evaluation import plots as plots
 from recognizer.lab.evaluation.evaluate import evaluate as evaluate
 from recognizer.lab.evaluation.evaluate import targets as targets

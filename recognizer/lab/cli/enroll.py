@@ -39,7 +39,7 @@ def enroll_command(
     from recognizer.engine import Recognizer
 
     require_extra("lab", "sklearn", "onnx")
-    from recognizer.lab.enrolment import enroll
+    from recognizer.lab.enrolment.enroll import enroll
     from recognizer.scan import expand
 
     if (output is None) != check:

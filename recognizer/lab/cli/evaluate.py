@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,9 +17,8 @@ from recognizer.cli.progress import print_wide, show_progress
 from recognizer.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
-    from recognizer.engine import Recognizer
     from recognizer.lab.dataset.manifest import Photo
-    from recognizer.lab.evaluation.evaluate import Evaluation, Measured
+    from recognizer.lab.evaluation.evaluate import Evaluation
     from recognizer.lab.evaluation.paired import PairedEvaluation
     from recognizer.model.bundle import Bundle
 
@@ -71,6 +70,7 @@ def evaluate_command(
 
     require_extra("lab", "matplotlib", "sklearn")
     from recognizer.lab.evaluation.evaluate import evaluate, photos_of_split, score_photos
+    from recognizer.lab.evaluation.html_report import write_predictions, write_report
     from recognizer.lab.evaluation.paired import compare
 
     if against and (output or predictions or by):
@@ -103,7 +103,16 @@ def evaluate_command(
                 by=by or (),
             )
             figures = measured.evaluation
-            _write_files(recognizer, measured, output, predictions, report)
+            if output is not None:
+                report("writing the report")
+                write_report(output, recognizer, measured)
+                beside = output.with_suffix(".json")
+                beside.write_text(to_json({split: figures}), encoding="utf-8")
+                typer.echo(f"Wrote {output} and {beside}", err=True)
+            if predictions is not None:
+                report("writing the predictions")
+                write_predictions(measured, predictions)
+                typer.echo(f"Wrote {predictions}", err=True)
     print_figures(figures, as_json=as_json)
 
 
@@ -120,28 +129,6 @@ def print_figures(figures: Evaluation | PairedEvaluation, *, as_json: bool = Fal
     else:
         page = render("evaluation.md.j2" if is_one else "comparison.md.j2", found=figures)
         print_wide(Markdown(page))
-
-
-def _write_files(
-    recognizer: Recognizer,
-    measured: Measured,
-    output: Path | None,
-    predictions: Path | None,
-    report: Callable[..., None],
-) -> None:
-    from recognizer.lab.evaluation.html_report import write_predictions, write_report
-
-    if output is not None:
-        report("writing the report")
-        write_report(output, recognizer, measured)
-        beside = output.with_suffix(".json")
-        figures = {measured.evaluation.split: measured.evaluation}
-        beside.write_text(to_json(figures), encoding="utf-8")
-        typer.echo(f"Wrote {output} and {beside}", err=True)
-    if predictions is not None:
-        report("writing the predictions")
-        write_predictions(measured, predictions)
-        typer.echo(f"Wrote {predictions}", err=True)
 
 
 def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:

@@ -1,18 +1,24 @@
-"""From a few photos to a new bundle, or to what such a bundle could be expected to do."""
+"""From a few photos to a new bundle, or to what such a bundle could be expected to do.
+
+It needs scikit-learn and onnx of the extra ``lab``, and no torch: a linear head on the features
+of the bundle's own network is fitted against a bank of negatives, and written into the model file.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from recognizer.engine import Recognizer
 from recognizer.errors import TaxonomyError, UsageError, counted
 from recognizer.lab.enrolment.head import (
     Learner,
     as_negatives,
+    copies_in,
     distinct,
     is_known,
     read_examples,
-    without_copies,
 )
 from recognizer.lab.enrolment.writing import DEFAULT_RATE, Enrolment, Plan, write_enrolled
 from recognizer.model.folders import check_output
@@ -104,7 +110,8 @@ def enroll(
     for part, place in ((own_bank, "the bundle's bank"), (bank, "--negatives")):
         if part is None:
             continue
-        rest, labels = without_copies(part, examples)
+        same = np.any([copies_in(part, photo) for photo in examples], axis=0)
+        rest, labels = part[~same], part.labels[same].tolist()
         whole = rest if whole is None else whole.joined(rest)
         if labels:
             as_what = ", ".join(sorted({label or "a negative" for label in labels}))

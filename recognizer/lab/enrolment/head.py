@@ -86,12 +86,6 @@ def as_negatives(photos: Sequence[Example], label: str = "") -> NegativeBank:
     )
 
 
-def without_copies(bank: NegativeBank, photos: Sequence[Example]) -> tuple[NegativeBank, list[str]]:
-    """Take photos out of a bank of negatives; also return the labels that they had in it."""
-    same = np.any([_copies(bank, photo) for photo in photos], axis=0)
-    return bank[~same], bank.labels[same].tolist()
-
-
 def is_known(photo: Example, name: str, bank: NegativeBank | None, earlier: Set[str]) -> bool:
     """Whether a label was made of a photo: its score says nothing of it.
 
@@ -99,12 +93,11 @@ def is_known(photo: Example, name: str, bank: NegativeBank | None, earlier: Set[
     """
     if photo.sha256 in earlier:
         return True
-    return bank is not None and bool((_copies(bank, photo) & (bank.labels == name)).any())
+    return bank is not None and bool((copies_in(bank, photo) & (bank.labels == name)).any())
 
 
-def _copies(bank: NegativeBank, photo: Example) -> NDArray[np.bool_]:
-    # Rows with the same bytes, or near-copies by hash and by embedding. Without a hash (all zeros)
-    # nothing is near.
+def copies_in(bank: NegativeBank, photo: Example) -> NDArray[np.bool_]:
+    """Return which rows, (N,), have the same bytes or are near by hash, if any, and embedding."""
     bits = np.unpackbits(bank.phash ^ photo.phash, axis=1).sum(axis=1)
     cosine = unit_norm(bank.embeddings) @ unit_norm(photo.embeddings[:1])[0]
     near = (bits <= MAX_DISTANCE) & (cosine >= _NEAR_COPY_COSINE) & photo.phash.any()

@@ -15,7 +15,7 @@ from recognizer.cli import ExitCode
 from recognizer.desk.cards import describe_evidence
 from recognizer.engine import Recognizer
 from recognizer.errors import BundleSchemaError, UsageError
-from recognizer.lab.enrolment import enroll
+from recognizer.lab.enrolment.enroll import enroll
 from recognizer.model.bundle import load_bundle, write_bundle
 from recognizer.model.description import Enrolled
 from recognizer.model.negatives import NegativeBank, read_negatives, write_negatives
