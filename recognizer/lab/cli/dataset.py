@@ -87,8 +87,7 @@ def split(
             on_progress=progress,
         )
     make_folder(output)
-    own = found.root / LABELS
-    path = write_manifest(made.photos, output, own if own.is_file() else None)
+    path = write_manifest(made.photos, output, found.root / LABELS)
     for note in made.notes:
         typer.echo(shown(note))
     print_counts(made.photos)

@@ -1,7 +1,5 @@
 """``recognizer enroll``: a product added to a bundle, or strengthened, from a few photos."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

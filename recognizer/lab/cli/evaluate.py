@@ -75,7 +75,17 @@ def evaluate_command(
 
     if against and (output or predictions or by):
         raise UsageError("give only one of --against, and --by, --output or --predictions")
-    _check(prevalence, output, predictions)
+    if not 0 < prevalence < 1:
+        raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
+    if output is not None:  # before minutes of work
+        require_page(output)
+        if output.suffix.lower() not in {".html", ".htm"}:
+            raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
+    if predictions is not None:
+        parquet_library()
+        if predictions.suffix.lower() != ".parquet":
+            raise UsageError(f"--predictions {predictions}: the name must end in .parquet")
+        require_own(predictions, "Parquet file", lambda file: file.read(4) == b"PAR1")
     figures: Any
     with show_progress() as report:
         report("reading the data")
@@ -158,18 +168,3 @@ def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
             err=True,
         )
     return found
-
-
-def _check(prevalence: float, output: Path | None, predictions: Path | None) -> None:
-    """Check before minutes of work that files can be written."""
-    if not 0 < prevalence < 1:
-        raise UsageError(f"--prevalence {prevalence}: give a share between 0 and 1")
-    if output is not None:
-        require_page(output)
-        if output.suffix.lower() not in {".html", ".htm"}:
-            raise UsageError(f"--output {output}: the name must end in .html; figures go to .json")
-    if predictions is not None:
-        parquet_library()
-        if predictions.suffix.lower() != ".parquet":
-            raise UsageError(f"--predictions {predictions}: the name must end in .parquet")
-        require_own(predictions, "Parquet file", lambda file: file.read(4) == b"PAR1")

@@ -1,7 +1,5 @@
 """``recognizer runs``: what was trained, its figures, two runs compared, learning curves."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 from pathlib import Path

@@ -107,9 +107,6 @@ def _draw(
     return chosen
 
 
-# --- folds of sources -----------------------------------------------------------------------------
-
-
 def read_folds(path: Path) -> dict[str, tuple[str, int]]:
     """Read a table of folds: source -> its group and fold; the column ``group`` may be missing."""
     table = dict[str, tuple[str, int]]()

@@ -93,9 +93,6 @@ def read_collection(place: str | Path, photos: Path | None = None) -> Collection
     return found
 
 
-# --- files ----------------------------------------------------------------------------------------
-
-
 class _Files:
     """The files below a folder, found by the names that tables and annotations have for them."""
 
@@ -145,9 +142,6 @@ class _Files:
         return found
 
 
-# --- a folder for each label ----------------------------------------------------------------------
-
-
 def _read_folders(found: Collection) -> None:
     """Add the photos below the folders of labels; folders of splits may lie above these."""
     root = found.root
@@ -174,9 +168,6 @@ def _read_folders(found: Collection) -> None:
             f"Skipped {len(others)} files that are not images by their name, as "
             f"{others[0].relative_to(root)}"
         )
-
-
-# --- CSV ------------------------------------------------------------------------------------------
 
 
 def _tables(place: Path) -> list[Path]:

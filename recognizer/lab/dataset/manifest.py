@@ -311,13 +311,13 @@ def carry_corrections(tables: Iterable[str | Path], folder: Path) -> None:
             writer.writerows(rows[digest] for digest in sorted(rows))
 
 
-def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path | None = None) -> Path:
+def write_manifest(photos: Iterable[Photo], folder: Path, own_labels: Path) -> Path:
     """Write ``manifest.csv`` into a folder, with paths relative to it, and return its path.
 
-    ``own_labels`` is the data's description of custom labels, which goes with the manifest.
+    ``own_labels`` is the data's description of custom labels, if any, which goes with it.
     """
     path = folder / MANIFEST
-    if own_labels is not None and not (folder / LABELS).exists():
+    if own_labels.is_file() and not (folder / LABELS).exists():
         shutil.copyfile(own_labels, folder / LABELS)
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -60,17 +60,13 @@ def add_head(
     pooled = add.node("GlobalAveragePool", [maps])
     scores = add.node("Flatten", [pooled], axis=1)
     maps = _of_one_size(add, maps, pooled, old_maps)
-    order = [*range(labels), labels]
-    if replaced is not None:
-        order = [labels if column == replaced else column for column in range(labels)]
-        if head.own_weight:
-            column = add.tensor("column", np.array([replaced], np.int64))
-            share = add.tensor("share", np.array(head.own_weight, np.float32))
-            own = [
-                add.node("Mul", [add.node("Gather", [whole, column], axis=1), share])
-                for whole in (old_scores, old_maps)
-            ]
-            scores, maps = add.node("Add", [scores, own[0]]), add.node("Add", [maps, own[1]])
+    if replaced is not None and head.own_weight:
+        column = add.tensor("column", np.array([replaced], np.int64))
+        share = add.tensor("share", np.array(head.own_weight, np.float32))
+        gathered = (add.node("Gather", [old, column], axis=1) for old in (old_scores, old_maps))
+        own = [add.node("Mul", [old, share]) for old in gathered]
+        scores, maps = add.node("Add", [scores, own[0]]), add.node("Add", [maps, own[1]])
+    order = [labels if n == replaced else n for n in range(labels + (replaced is None))]
     columns = add.tensor("columns", np.array(order, np.int64))
     for name, before, new in zip(_GROWN, (old_scores, old_maps), (scores, maps), strict=True):
         all_of_them = add.node("Concat", [before, new], axis=1)

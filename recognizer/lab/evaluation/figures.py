@@ -3,10 +3,9 @@
 Negatives are all photos that show no product; photos of other products count neither way.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +32,7 @@ class Truth:
     taxonomy: Taxonomy
 
     @classmethod
-    def of(cls, photos: Sequence[Photo]) -> Truth:
+    def of(cls, photos: Sequence[Photo]) -> Self:
         return cls(
             labels=np.array([p.label for p in photos]),
             sources=np.array([p.source for p in photos]),

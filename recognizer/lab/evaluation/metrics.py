@@ -3,8 +3,6 @@
 The latter are too narrow for fewer than about ten sources: a bootstrap knows only its photos.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias

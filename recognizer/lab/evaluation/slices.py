@@ -50,8 +50,6 @@ def measure_slices(
     scores: NDArray[np.float64],
     flagged: NDArray[np.bool_],
     by: str,
-    *,
-    rounds: int = 1000,
 ) -> tuple[Slice, ...]:
     """Measure N photos slice by slice, those with most leads without a product first.
 
@@ -76,7 +74,7 @@ def measure_slices(
         if all(side.photos for side in sides):
             positive, of = ~truth.negative[inside], truth.sources[inside]
             metric = RankedCounts.average_precision
-            precision = bootstrap(metric, positive, scores[inside], of, rounds=rounds)
+            precision = bootstrap(metric, positive, scores[inside], of)
         found.append(Slice(name, sides[0], sides[1], precision))
     return tuple(sorted(found, key=lambda one: (-_leads(one.negatives), one.name)))
 

@@ -127,8 +127,7 @@ def screenshot(rgb: RGB, rng: np.random.Generator) -> RGB:
 
 def write_text(image: RGB, rng: np.random.Generator) -> RGB:
     """Return an image with one to four lines of text, perhaps on a box."""
-    image = image.copy()
-    side = image.shape[0]
+    image, side = image.copy(), image.shape[0]
     scale = float(rng.uniform(0.4, 2.2)) * side / 256
     colour = rng.integers(0, 256, 3).tolist()
     y = int(rng.integers(side // 8, side))
@@ -164,8 +163,7 @@ def watermark(image: RGB, rng: np.random.Generator) -> RGB:
 
 def put_stickers(image: RGB, rng: np.random.Generator) -> RGB:
     """Return an image under one to seven stickers: discs with eyes, stars, arrows, labels."""
-    image = image.copy()
-    side = image.shape[0]
+    image, side = image.copy(), image.shape[0]
     for _ in range(int(rng.integers(1, 8))):
         radius = round(float(rng.uniform(0.04, 0.13)) * side)
         x, y = (int(v) for v in rng.integers(0, side, 2))
@@ -193,8 +191,7 @@ def put_stickers(image: RGB, rng: np.random.Generator) -> RGB:
 
 def put_bars(image: RGB, rng: np.random.Generator) -> RGB:
     """Return an image behind one to three bars of one colour, along or across."""
-    image = image.copy()
-    side = image.shape[0]
+    image, side = image.copy(), image.shape[0]
     colour = _colour(rng)
     for _ in range(int(rng.integers(1, 4))):
         start, wide = int(rng.integers(side)), int(rng.integers(side // 40 + 1, side // 7 + 2))

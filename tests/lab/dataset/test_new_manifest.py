@@ -11,7 +11,7 @@ import pytest
 from recognizer.cli import ExitCode
 from recognizer.errors import DatasetError
 from recognizer.lab.dataset.layouts import read_collection
-from recognizer.lab.dataset.manifest import Photo, load_data, write_manifest
+from recognizer.lab.dataset.manifest import LABELS, Photo, load_data, write_manifest
 from recognizer.lab.dataset.new_manifest import NewManifest, make_manifest
 from tests.conftest import invoke, refuse
 
@@ -69,7 +69,7 @@ def test_the_manifest_is_read_as_it_was_written(photos: Path, tmp_path: Path) ->
     made = make(photos)
     (tmp_path / "elsewhere").mkdir()
     for folder in (photos, tmp_path / "elsewhere"):
-        path = write_manifest(made.photos, folder)
+        path = write_manifest(made.photos, folder, photos / LABELS)
         found = load_data([folder])
         assert [(p.path.resolve(), p.sha256, p.split) for p in found] == [
             (p.path.resolve(), p.sha256, p.split) for p in made.photos
