@@ -102,16 +102,8 @@ def evaluate_command(
                 recognizer.bundle, other.bundle, split, photos, *scored, rounds=rounds
             )
         else:
-            measured = evaluate(
-                recognizer,
-                photos,
-                split,
-                report,
-                rounds=rounds,
-                prevalence=prevalence,
-                as_stored=as_stored,
-                by=by or (),
-            )
+            how: Any = {"rounds": rounds, "prevalence": prevalence, "by": by or ()}
+            measured = evaluate(recognizer, photos, split, report, as_stored=as_stored, **how)
             figures = measured.evaluation
             if output is not None:
                 report("writing the report")

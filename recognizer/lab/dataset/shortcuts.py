@@ -28,7 +28,7 @@ _MIN_OF_LABEL, _MIN_OF_LEAF = 5, 20
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Shortcut:
     """How well a property of files tells photos of products from others, of other sources.
 
@@ -88,30 +88,17 @@ def _measure(
     labels: NDArray[np.str_],
     folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
 ) -> Shortcut:
-    scores = cross_val_predict(
-        DecisionTreeClassifier(
-            min_samples_leaf=_MIN_OF_LEAF,
-            max_leaf_nodes=16,
-            class_weight="balanced",
-            random_state=0,
-        ),
-        values,
-        positive,
-        cv=folds,
-        method="predict_proba",
-    )[:, 1]
+    small = {"min_samples_leaf": _MIN_OF_LEAF, "max_leaf_nodes": 16}
+    tree = DecisionTreeClassifier(**small, class_weight="balanced", random_state=0)
+    scores = cross_val_predict(tree, values, positive, cv=folds, method="predict_proba")[:, 1]
     names, counts = np.unique(labels[positive], return_counts=True)
     own = {}
     for label in names[counts >= _MIN_OF_LABEL].tolist():
         used = ~positive | (labels == label)
         own[label] = float(roc_auc_score(positive[used], scores[used]))
     label = max(own, key=own.__getitem__, default="")
-    return Shortcut(
-        name=name,
-        auc=round(max(0.5, float(roc_auc_score(positive, scores))), 3),
-        label=label,
-        label_auc=round(max(0.5, own.get(label, 0.5)), 3),
-    )
+    auc = round(max(0.5, float(roc_auc_score(positive, scores))), 3)
+    return Shortcut(name, auc, label, round(max(0.5, own.get(label, 0.5)), 3))
 
 
 def _properties(photo: Photo) -> dict[str, float]:

@@ -126,14 +126,9 @@ def enroll(
     column = bundle.label_names.index(name) if name in bundle.label_names else None
     learned = learner.learn(column, leaving_out)
     plan = Plan(name, bundle, taxonomy, learner, learned, column)
-    found = Enrolment(
-        name=name,
-        evidence=plan.evidence,
-        any_product_threshold=bundle.any_product_thresholds[DEFAULT_RATE],
-        notes=tuple(notes),
-        unreadable=unreadable | missing,
-        path=output,
-    )
+    threshold = bundle.any_product_thresholds[DEFAULT_RATE]
+    unreadable |= missing
+    found = Enrolment(name, plan.evidence, threshold, tuple(notes), unreadable, output)
     if output is not None and title is not None:
         write_enrolled(plan, found, output, title)
     return found

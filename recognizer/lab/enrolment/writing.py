@@ -49,7 +49,7 @@ DEFAULT_RATE = 0.01
 _FOLDS = 5  # of sources of negatives: each is judged by a threshold that the others set
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Enrolment:
     """The result of an enrolment, done or checked.
 

@@ -25,7 +25,7 @@ Fit: TypeAlias = Callable[[NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.flo
 """From the photos to learn from and those to score, (N,), to the latter's logits, (M, labels)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class LearningCurve:
     """Recall at :data:`COMPARED_RATE` by the number of sources, the largest last.
 
@@ -96,9 +96,5 @@ def curve_of(name: str, hits: NDArray[np.float64], sources: NDArray[np.str_]) ->
         return found
 
     count = len(np.unique(sources))
-    return LearningCurve(
-        name=name,
-        sources=tuple(max(1, round(share * count)) for share in SHARES),
-        recall=tuple(map(estimate, np.eye(len(SHARES)))),
-        twice=estimate(ahead),
-    )
+    counts = tuple(max(1, round(share * count)) for share in SHARES)
+    return LearningCurve(name, counts, tuple(map(estimate, np.eye(len(SHARES)))), estimate(ahead))

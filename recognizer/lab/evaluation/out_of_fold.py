@@ -58,11 +58,8 @@ def write_out_of_fold(found: OutOfFold, path: Path) -> None:
     arrays["fold"] = pyarrow.array(found.folds.astype(np.int16))
     for label, column in zip(found.labels, found.log_odds.T, strict=True):
         arrays[_PREFIX + label] = pyarrow.array(np.ascontiguousarray(column, np.float32))
-    about = {
-        "schema": SCHEMA,
-        "labels": list(found.labels),
-        "taxonomy": taxonomy_of(found.photos).own_names(),
-    }
+    names = taxonomy_of(found.photos).own_names()
+    about = {"schema": SCHEMA, "labels": [*found.labels], "taxonomy": names}
     table = pyarrow.table(arrays).replace_schema_metadata({_KEY: json.dumps(about)})
     with replacing(path) as partial:
         parquet.write_table(table, partial, compression="zstd")

@@ -14,7 +14,7 @@ from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
 from recognizer.prediction import Prediction
 
-_METRICS: dict[str, Metric] = {
+_METRICS: dict[str, Metric] = {  # in the order of the fields of PairedFigures
     "average_precision": RankedCounts.average_precision,
     # At the threshold that each bundle needs for the rate.
     "recall": partial(RankedCounts.recall_at, rate=COMPARED_RATE),
@@ -30,7 +30,7 @@ class PairedChange:
     difference: Estimate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class PairedFigures:
     """Two bundles on one family, or on any product; recall is at :data:`COMPARED_RATE`."""
 
@@ -86,14 +86,8 @@ def compare(
             )
             for name, metric in _METRICS.items()
         }
-        found.append(
-            PairedFigures(
-                name=target.name,
-                photos=int(positive.sum()),
-                sources=len(np.unique(sources[positive])),
-                **changes,
-            )
-        )
+        counts = int(positive.sum()), len(np.unique(sources[positive]))
+        found.append(PairedFigures(target.name, *counts, *changes.values()))
     return PairedEvaluation(
         bundle=bundle.title,
         against=against.title,
