@@ -280,6 +280,8 @@ def test_sources_are_left_out_where_there_are_several(
     assert "photos left out in turn" in alike.evidence.words
     assert "sources left out in turn" in apart.evidence.words
     assert any("had not seen its source" in line for line in apart.lines())
+    words = "as if the photos were independent"
+    assert [words in "".join(one.lines()) for one in (alike, apart)] == [True, False]
     few = [*write_photos("blue", 4, "most"), *write_photos("blue", 1, "few", seed=9)]
     assert not enroll(parent, RHINO, few).evidence.by_source  # one photo would be left
 
