@@ -41,9 +41,6 @@ def plain(color: int | tuple[int, int, int] = 128) -> Image.Image:
     return Image.new("RGB", SIZE, (color,) * 3 if isinstance(color, int) else color)
 
 
-# --- profiles -------------------------------------------------------------------------------------
-
-
 def srgb() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -124,9 +121,6 @@ def icc(name: str, profile: bytes, mode: str = "RGB", **options: object) -> Call
     return lambda: encoded(scene(mode), name, icc_profile=profile, quality=95, **options)
 
 
-# --- PNG ------------------------------------------------------------------------------------------
-
-
 def png(*chunks: bytes, image: Image.Image | None = None) -> bytes:
     """The scene with chunks in front of its pixels."""
     data = encoded(image or scene(), "PNG")
@@ -169,9 +163,6 @@ def behind(chunk: bytes) -> bytes:
     return data[:-12] + chunk + data[-12:]
 
 
-# --- transparency ---------------------------------------------------------------------------------
-
-
 def on_black() -> Image.Image:
     """White whose transparency is the scene in grey: on white there is nothing to see."""
     image = Image.new("RGBA", SIZE, "white")
@@ -190,9 +181,6 @@ def palette_png() -> bytes:
     """Two colours of a palette are transparent, one wholly, one by half."""
     image = scene().quantize(16)
     return encoded(image, "PNG", transparency=bytes([0, 128] + [255] * 14))
-
-
-# --- frames ---------------------------------------------------------------------------------------
 
 
 def frames(name: str, durations: Sequence[int], hidden: int, **options: object) -> bytes:
@@ -249,9 +237,6 @@ def apng(*, default_is_frame: bool) -> bytes:
         default_image=not default_is_frame,
         duration=100,
     )
-
-
-# --- the rest -------------------------------------------------------------------------------------
 
 
 def segment(data: bytes, marker: int, body: bytes) -> bytes:

@@ -40,9 +40,6 @@ def new(row: Row, **others: object) -> NewRow:
     return NewRow(row=row, **others)
 
 
-# --- resuming -------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three photos and a damaged one in a folder that is the working one, an hour old."""
@@ -111,9 +108,6 @@ def test_the_audit_sample_of_earlier_rows_is_drawn_and_given_up(
     ]
     assert audited() == ["blue.jpg", "green.jpg"]  # they stay where no sample is asked for
     assert audited(audit=AuditSample(rate=1e-9, products=[])) == []
-
-
-# --- what happens to the process and the disk -----------------------------------------------------
 
 
 _AS_NOBODY = """if True:
@@ -196,9 +190,6 @@ def test_a_clock_that_goes_back_does_not_stop_a_scan(tmp_path: Path) -> None:
     earlier = [replace(row, time=NOW.replace(year=2020), preprocessing=2) for row in ROWS]
     write_scan(path, earlier)
     assert read_scan(path) == earlier
-
-
-# --- what happens to the file ---------------------------------------------------------------------
 
 
 def _renamed(path: Path) -> None:

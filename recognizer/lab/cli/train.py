@@ -15,7 +15,7 @@ from recognizer.cli.progress import duration, show_progress
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
-    from recognizer.lab.training.clock import Stage
+    from recognizer.lab.training.fit import Stage
 
 _LICENSE = r"\(*[A-Za-z0-9][A-Za-z0-9.+:-]*\)*"  # its SPDX identifier, or LicenseRef-NAME
 

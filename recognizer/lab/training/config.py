@@ -42,7 +42,7 @@ class AugmentConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if unknown := next((name for name in self.shares if name not in SHARES), None):
-            raise ValueError(unknown_name("edit", unknown, SHARES))
+            raise ValueError(unknown_name("edit", unknown, [*SHARES]))
 
 
 class FinishConfig(Struct, frozen=True, forbid_unknown_fields=True):

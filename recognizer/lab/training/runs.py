@@ -34,9 +34,8 @@ from recognizer.lab.training.cascade import (
     pass_gate,
     set_gate,
 )
-from recognizer.lab.training.clock import Clock, Stage
 from recognizer.lab.training.config import TrainingConfig, config_from_dict
-from recognizer.lab.training.fit import CHECKPOINT, Run, predict
+from recognizer.lab.training.fit import CHECKPOINT, Clock, Run, Stage, predict
 from recognizer.lab.training.head import features_of, fit_head
 from recognizer.lab.training.model import ProductNetwork, build_network, log_odds_of
 from recognizer.lab.training.weights import NETWORK_FILE, RECIPE_FILE

@@ -80,9 +80,6 @@ def run(*args: object, code: ExitCode = ExitCode.DONE) -> str:
     return result.stdout if "--json" in args else result.output
 
 
-# --- figures ----------------------------------------------------------------------------------
-
-
 def test_the_figures(evaluation: Evaluation) -> None:
     (ivory,) = evaluation.families
     assert (ivory.name, ivory.photos, ivory.sources) == ("ivory", 5, 2)
@@ -156,9 +153,6 @@ def test_a_table_by_source_slice_and_column(
         assert sum(one.products.photos + one.negatives.photos for one in rows_of) == 17
 
 
-# --- which photos -----------------------------------------------------------------------------
-
-
 def test_labels_are_corrected_as_the_recipe_does(
     bundle: Bundle,
     data: Path,
@@ -191,9 +185,6 @@ def test_the_last_table_of_corrections_wins(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     carry_corrections([], tmp_path / "none")
     assert not [*(tmp_path / "none").iterdir()]
-
-
-# --- the command ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

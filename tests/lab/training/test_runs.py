@@ -13,9 +13,8 @@ import torch
 from recognizer.errors import TrainingError
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training import runs as module
-from recognizer.lab.training.clock import Stage
 from recognizer.lab.training.config import AugmentConfig, FinishConfig
-from recognizer.lab.training.fit import Run, predict
+from recognizer.lab.training.fit import Run, Stage, predict
 from recognizer.lab.training.model import ProductNetwork
 from recognizer.lab.training.runs import (
     Recipe,
