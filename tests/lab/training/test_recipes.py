@@ -24,6 +24,7 @@ SMALL: dict[str, dict[str, object]] = {
         "input_size": 32,
         "folds": 2,
         "freeze_stages": 1,
+        "finish.photos": 16,
         "cascade.backbones": '["mobilenetv2_035"]',
         "cascade.views": "true",
     },
