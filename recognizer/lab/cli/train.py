@@ -52,7 +52,7 @@ def train_command(
     opened = open_recipe(config, load_data(data), output)
     has_test = any(p.split == "test" for p in opened.photos)
     with opened.cache:
-        folds = int(opened.folds.max()) + 1
+        folds = opened.fold_count
         typer.echo(
             f"{config.name}: {len(opened.train)} photos of {len(opened.labels)} labels, "
             f"{config.backbone} at {config.input_size} pixels, {config.seeds * (folds + 1)} runs "

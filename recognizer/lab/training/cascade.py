@@ -116,19 +116,14 @@ class Cascade(nn.Module):
         self.first, self.gate, self.views = first, gate, views
         self.second: Any = nn.ModuleList(second)
 
-    @property
-    def weight_of_views(self) -> int:
-        """How often the views count, next to each head: as often as there are heads."""
-        return max(1, len(self.second)) if self.views else 0
-
     def forward(self, images: torch.Tensor) -> Outputs:
         """Run one batch, uint8 or float, (N, size, size, 3), RGB, 0 to 255."""
         weak: Outputs = self.first(images)
         maps, logits = [], []
         if self.views:
             seen = [weak.logits, *(self.first(view).logits for view in views_of(images))]
-            maps = [weak.maps] * self.weight_of_views
-            logits = [torch.stack(seen).mean(0)] * self.weight_of_views
+            maps = [weak.maps] * weight_of_views(self.second)
+            logits = [torch.stack(seen).mean(0)] * weight_of_views(self.second)
         for network in self.second:
             outputs = network(images)
             maps.append(outputs.maps)
@@ -140,6 +135,11 @@ class Cascade(nn.Module):
         # Their mean stays the logit.
         local = local + (chosen - local.mean((2, 3)))[:, :, None, None]
         return Outputs(chosen, local, weak.embedding)
+
+
+def weight_of_views(networks: Sequence[nn.Module]) -> int:
+    """How often the views count, next to each of the frozen networks: as often as there are."""
+    return max(1, len(networks))
 
 
 def build_ensemble_network(config: TrainingConfig, backbone: str, labels: int) -> ProductNetwork:
@@ -172,7 +172,7 @@ def ensemble_logits(
             views = [images.float(), *views_of(images)]
             seen.append(torch.stack([first(view).logits for view in views]).mean(0))
             on_progress(min(begin + _TOGETHER, len(photos)), len(photos))
-        parts += [torch.cat(seen).float()] * max(1, len(networks))
+        parts += [torch.cat(seen).float()] * weight_of_views(networks)
     for network in networks:
         features = torch.from_numpy(features_of(network, photos, cache))
         head = network.head

@@ -13,7 +13,7 @@ from onnx import compose, numpy_helper
 from onnx.utils import Extractor
 from torch import nn
 
-from recognizer.lab.training.cascade import Cascade, view_boxes
+from recognizer.lab.training.cascade import Cascade, view_boxes, weight_of_views
 from recognizer.lab.training.model import FAR_BELOW, log_odds_of
 from recognizer.lab.training.quantization import run_file
 from recognizer.model.description import Difference, Parity
@@ -159,7 +159,7 @@ def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: P
     size = _shape(model.graph.input[0])[1].dim_value
     rows, columns = (d.dim_value for d in _shape(model.graph.output[1])[2:])
     lines, constants = _view_lines(size, labels) if cascade.views else ([], {})
-    weight = cascade.weight_of_views
+    weight = weight_of_views(cascade.second) if cascade.views else 0
     own_maps, own_logits = ["first_maps"] * weight, ["seen"] * weight
     strong_maps = [graph.output[0].name for graph in ensemble]
     lines += [

@@ -67,6 +67,10 @@ class Recipe:
     def train(self) -> list[Photo]:
         return self.without(None)
 
+    @property
+    def fold_count(self) -> int:
+        return int(self.folds.max()) + 1
+
     def without(self, fold: int | None) -> list[Photo]:
         """The photos to learn from, but for those of a fold."""
         pairs = zip(self.photos, self.folds, strict=True)
@@ -154,10 +158,8 @@ def train_recipe(recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: N
     ``on_stage`` is called while photos are decoded and features computed, and about once a minute
     while a network is trained.
     """
-    clock, path = (
-        Clock(recipe.config, int(recipe.folds.max()) + 2, on_stage),
-        recipe.folder / NETWORK_FILE,
-    )
+    clock = Clock(recipe.config, recipe.fold_count + 1, on_stage)
+    path = recipe.folder / NETWORK_FILE
     recipe.cache.fill(recipe.train, partial(clock.on_photos, "decoding"))
     held = recipe.folder / OUT_OF_FOLD_FILE
     if not held.exists():
@@ -171,7 +173,7 @@ def train_recipe(recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: N
 
 
 def _leave_out(recipe: Recipe, clock: Clock) -> OutOfFold:
-    config, count = recipe.config, int(recipe.folds.max()) + 1
+    config, count = recipe.config, recipe.fold_count
     held = [recipe.of_fold(fold) for fold in range(count)]
     found = [_fold_logits(recipe, fold, own, clock) for fold, own in enumerate(held)]
     photos, logits = list(itertools.chain(*held)), torch.cat([one["first"] for one in found])
@@ -230,7 +232,7 @@ def fold_network(
                 raise TrainingError(
                     f"{file} is gone: put it back, or delete {OUT_OF_FOLD_FILE} and train again"
                 )
-    clock = clock or Clock(recipe.config, int(recipe.folds.max()) + 2)
+    clock = clock or Clock(recipe.config, recipe.fold_count + 1)
     first = _first_network(recipe, fold, clock)
     return _joined(recipe, first, _ensemble(recipe, fold, clock))
 
