@@ -54,7 +54,7 @@ docs: $(DEV) ## Build the documentation into site/; a broken link is an error
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-# The date of the last commit goes into the archives, so that who builds it again gets the same bytes.
+# The date of the last commit goes into the archives, so that a second build gives the same bytes.
 dist: $(DEV) ## Build wheel and sdist, check them, and write licences and a bill of materials
 	rm -rf dist
 	$(BIN)/pip install --quiet --disable-pip-version-check build twine cyclonedx-bom pip-licenses

@@ -40,8 +40,8 @@ class FileKind:
     """A kind of SQLite file, by the application id that stands in its header.
 
     ``schema`` returns the statements that make the tables and views of ``version``. ``steps`` have,
-    by the version that they begin from, the statements that lead to the next one; views are made
-    anew behind them. ``shown`` have, by (application id, version) of an older file that is only
+    by the version that they begin from, the statements that lead to the next one; afterwards views
+    are made again. ``shown`` have, by (application id, version) of an older file that is only
     read, the statements that show it as a file of today in temporary views: a reader changes
     nothing, and needs no place to write.
     """

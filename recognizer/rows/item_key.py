@@ -1,4 +1,4 @@
-"""Which rows are of the same image: by its name, however it is written, and its listing."""
+"""The key that rows of the same image share: its name, however it is written, and its listing."""
 
 import hashlib
 import os

@@ -44,7 +44,7 @@ def photos(place: Path) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def bundles(place: Path, data: Path, photos: dict[str, Path]) -> dict[str, Path]:
-    """What was enrolled after the export -> the bundle."""
+    """Enrolments after the export -> the bundle."""
     recipe = write_recipe(place / "recipe.toml", photos=8, folds=2)
     succeed("train", recipe, "--data", data, "--output", place / "run")
     given = ("--output", place / "tiny-v1", "--license", "CC0-1.0")

@@ -364,7 +364,7 @@ def learning_curves(
 ) -> list[LearningCurve]:
     """Measure the learning curves of a run by heads on the features that it begins with.
 
-    Training anew for each point would take days; these take minutes.
+    Training again for each point would take days; these take minutes.
     """
     config, held = read_recipe(folder), read_out_of_fold(folder / OUT_OF_FOLD_FILE)
     with PhotoCache(folder / CACHE_FILE, config.input_size) as cache:

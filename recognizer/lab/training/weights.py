@@ -137,7 +137,7 @@ def earlier_head(config: TrainingConfig, labels: Sequence[str]) -> EarlierHead |
         return None
     rows = parent.state["head.weight"].flatten(1).float()
     bias = parent.state.get("head.bias", torch.zeros(len(rows)))
-    # What was enrolled has rows of its own, behind these.
+    # Enrolled labels have rows of their own, behind these.
     place = {name: i for i, name in enumerate(parent.labels[: len(rows)])}
     known = torch.tensor([name in place for name in labels])
     if not known.any():
