@@ -172,12 +172,8 @@ def _options(
     """
 
 
-def _stand_in() -> None:
-    """Stand for a verb until it is called."""
-
-
 for _verb, (_, _line) in VERBS.items():
-    app.command(_verb, help=_line)(_stand_in)
+    app.command(_verb, help=_line)(lambda: None)  # it stands for the verb until that is called
 
 
 def _note_interrupts() -> threading.Event:

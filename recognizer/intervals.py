@@ -19,6 +19,7 @@ JOINT_CONFIDENCE = 1 - (1 - CONFIDENCE) / 2
 """Confidence of each of two intervals, so that both hold at once with :data:`CONFIDENCE`."""
 
 _MAX_EXPONENT = 700.0  # exp() of it is a float
+_MIN_SOURCES = 6  # of fewer, how alike photos of a source are cannot be estimated
 
 
 def share(count: float, of: float, confidence: float = CONFIDENCE) -> Estimate:
@@ -56,7 +57,9 @@ def effective_photos(
     """Return how many independent photos say as much as N photos of which some share a source.
 
     How alike two photos of a source are (Korn and Graubard, 1998) is estimated by the analysis of
-    variance of ``over``, (thresholds, N), pooled over thresholds, and within ``groups``, (N,).
+    variance of ``over``, (thresholds, N), pooled over thresholds, and within ``groups``, (N,). Of
+    fewer than six sources they are never more than if all photos of a source were the same, n^2 /
+    sum(m^2) with m photos each (Kish, 1965): few sources that agree say nothing of it.
     """
     between = within = size = correlation = 0.0
     degrees = degrees_within = 0
@@ -80,7 +83,8 @@ def effective_photos(
         # The square of Student's t: t^2 / (degrees + t^2) has a beta distribution.
         part = _beta_quantile(0.5, degrees / 2, JOINT_CONFIDENCE)
         number *= normal / (degrees * part / (1 - part))
-    return float(number)
+    alike = len(sources) ** 2 / (photos**2).sum()
+    return float(number if len(photos) >= _MIN_SOURCES else min(number, alike))
 
 
 def share_by_source(
@@ -90,9 +94,7 @@ def share_by_source(
 
     It is the exact interval of :func:`effective_photos`; photos of one source count as one photo.
     """
-    number = 1.0
-    if len(np.unique(sources)) > 1:
-        number = effective_photos(hits[None], sources, np.zeros(len(hits), np.str_))
+    number = effective_photos(hits[None], sources, np.zeros(len(hits), np.str_))
     return share(float(hits.mean()) * number, number, confidence)
 
 

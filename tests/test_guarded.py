@@ -32,7 +32,7 @@ def guarded(tiny_bundle: Path) -> Iterator[GuardedRecognizer]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("recognizer.guarded.Recognizer", engines.Fragile)
         made = GuardedRecognizer.load(
-            tiny_bundle, processes=2, timeout=20, memory_limit=LIMIT, limits=limits
+            tiny_bundle, processes=2, timeout=300, memory_limit=LIMIT, limits=limits
         )
     with made as guarded:
         yield guarded

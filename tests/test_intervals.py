@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import betaincinv
-from scipy.stats import binomtest, chi2, norm, t
+from scipy.stats import chi2, norm, t
 
 from recognizer.intervals import (
     effective_photos,
     precision,
     precision_estimate,
     share,
+    share_by_source,
     weighted_count,
 )
 from recognizer.lab.evaluation.metrics import bootstrap_by_source
@@ -62,6 +63,9 @@ def test_photos_of_one_source_count_as_few_photos():
     student = norm.isf(0.0125) / t.isf(0.0125, 9)
     assert effective_photos(alike, sources, groups) == pytest.approx(10 * student**2)
     assert effective_photos(apart, sources, groups) == 100
+    drawn = np.random.default_rng(0).random((1, 600)) < 0.3
+    many = np.repeat(np.arange(60), 10).astype(str)
+    assert effective_photos(drawn, many, np.zeros(600, np.str_)) > 450
 
 
 def _mean(values, counts):
@@ -104,21 +108,25 @@ def test_one_source_says_nothing_and_rounds_without_a_figure_do_not_count():
     assert (found.low, found.high) == (1, 1)
 
 
-@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_independent_photos_have_the_exact_interval(pair: tuple[int, int]) -> None:
-    hits, photos = pair
-    found = share(hits, photos)
-    exact = binomtest(hits, photos).proportion_ci(0.95, method="exact")
-    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
+@given(st.lists(st.tuples(st.integers(1, 60), st.booleans()), min_size=1, max_size=5), st.data())
+def test_few_sources_never_say_more_than_as_many_photos(sizes, data) -> None:
+    sources = np.repeat(np.arange(len(sizes)).astype(str), [size for size, _ in sizes])
+    hits = np.concatenate([np.full(size, is_hit) for size, is_hit in sizes])
+    if data.draw(st.booleans()):
+        hits = np.array(data.draw(st.lists(st.booleans(), min_size=len(hits), max_size=len(hits))))
+    found, alone = share_by_source(hits, sources), share(hits.mean() * len(sizes), len(sizes))
+    assert found.value == pytest.approx(alone.value)
+    assert found.low <= alone.low + 1e-9
+    assert found.high >= alone.high - 1e-9
 
 
-def test_photos_that_are_the_same_count_once_for_each_source() -> None:
-    rng = np.random.default_rng(0)
-    sources = np.repeat([f"s{i}" for i in range(60)], 10)
-    same = np.repeat(rng.random(60) < 0.3, 10)[None]
-    group = np.zeros(600, np.str_)
-    assert effective_photos(same, sources, group) == pytest.approx(60, rel=0.1)
-    assert effective_photos(rng.random((1, 600)) < 0.3, sources, group) > 450
+@pytest.mark.parametrize(
+    ("photos", "independent"), [([50], 1), ([25, 25], 2), ([49, 1], 50**2 / 2402), ([5] * 6, 30)]
+)
+def test_few_sources_that_agree_count_as_if_their_photos_were_the_same(photos, independent):
+    sources = np.repeat(np.arange(len(photos)).astype(str), photos)
+    found, alone = share_by_source(sources != "", sources), share(independent, independent)
+    assert (found.low, found.high) == pytest.approx((alone.low, alone.high))
 
 
 # --- where products are rare ---------------------------------------------------------------------

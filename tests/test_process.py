@@ -16,7 +16,7 @@ def numbered(answered: list[Any], request: object, _: object) -> int:
 
 
 def test_the_first_call_is_answered_first() -> None:
-    with ProcessPool(list, numbered, processes=1, timeout=20) as pool:
+    with ProcessPool(list, numbered, processes=1, timeout=300) as pool:
         futures = [pool.submit(call) for call in range(20)]
         assert [future.result() for future in futures] == [*range(1, 21)]
 
@@ -31,7 +31,7 @@ def die(answered: list[Any], path: Path, send: object) -> int:
 
 
 def test_a_request_whose_process_died_is_asked_once_more(tmp_path: Path) -> None:
-    with ProcessPool(list, die, processes=1, timeout=20) as pool:
+    with ProcessPool(list, die, processes=1, timeout=300) as pool:
         assert pool.submit(tmp_path / "once").result() == 1
         with pytest.raises(DiedError, match="exit code 3"):
             pool.submit(tmp_path / "always").result()
@@ -81,7 +81,7 @@ FORKED = """if True:
 def test_a_forked_process_is_refused_and_disturbs_nobody(tiny_bundle: Path) -> None:
     # Newer versions of Python warn of a fork beside threads.
     command = ("-W", "ignore::DeprecationWarning", "-c", FORKED, tiny_bundle)
-    done = run_python(*command, timeout=120)
+    done = run_python(*command, timeout=600)
     assert (done.returncode, done.stderr) == (0, "")
 
 

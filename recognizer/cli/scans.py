@@ -177,7 +177,8 @@ def similar_command(
 
     if photo is None:
         with ScanFile(scan) as file, working(f"Comparing the images of {scan}"):
-            count, groups = len(file), [*find_copies(file)]
+            ((count,),) = file.select("SELECT count(*) FROM image WHERE reason IS NOT 'no_image'")
+            groups = [*find_copies(file)]
         for number, rows in enumerate(groups, 1):
             typer.echo(f"{number}: {len(rows)} near-copies")
             for row in rows:

@@ -166,7 +166,7 @@ class _Pages:
         if entry is None and unit is not None:
             raise HTTPException(404)
         card = self._card(reviewer, view, entry)
-        return self._render(request, "desk.html.j2", **card, **self._cards.filters())
+        return self._render(request, "desk.html.j2", **card, **self._cards.filters(view))
 
     def strip(self, request: Request) -> Response:
         self._signed_in(request, 403)
@@ -178,7 +178,8 @@ class _Pages:
     def listings(self, request: Request) -> Response:
         reviewer = self._signed_in(request)
         listed = self._list(request, reviewer)
-        return self._render(request, "listings.html.j2", **listed, **self._cards.filters())
+        filters = self._cards.filters(listed["view"])
+        return self._render(request, "listings.html.j2", **listed, **filters)
 
     def table(self, request: Request) -> Response:
         """Return the list as CSV, with its filters and in its order."""

@@ -91,9 +91,10 @@ class CardMaker:
             "states": (*STATES, "all"),
         }
 
-    def filters(self) -> dict[str, Any]:
-        """Return the values that the filters offer, with how many open listings have each."""
-        return {"choices": {name: self._entries.choices(name) for name in ("product", "location")}}
+    def filters(self, view: View) -> dict[str, Any]:
+        """Return the values that the filters offer, with how many listings of a view have each."""
+        columns = ("product", "location")
+        return {"choices": {name: self._entries.choices(name, view) for name in columns}}
 
     def picture(self, image: Image) -> dict[str, Any]:
         """Return the addresses of the pictures of an image."""

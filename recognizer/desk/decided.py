@@ -16,8 +16,7 @@ from recognizer.rows.listings import decided_images
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
-MANIFEST_COLUMNS = ("sha256", "file", "label", "source", "split", "license")
-"""The columns of ``manifest.csv``, as training reads them (datasets/README.md)."""
+_COLUMNS = ("sha256", "file", "label", "source", "split", "license")  # see datasets/README.md
 
 
 def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
@@ -83,7 +82,7 @@ def write_dataset(
             (draft / "manifest.csv").open("w", -1, "utf-8", "backslashreplace", "") as file,
         ):
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(MANIFEST_COLUMNS)
+            writer.writerow(_COLUMNS)
             for image in decided_images(scan):
                 row, label = image.row, image.likely_label
                 if label is None and image.is_confirmed:

@@ -362,16 +362,20 @@ class Entries(Closes):
 
     # --- figures ----------------------------------------------------------------------------------
 
-    def choices(self, column: str) -> list[tuple[Any, ...]]:
-        """Return the values of ``product`` or ``location``, with how many listings of it wait."""
+    def choices(self, column: str, view: View) -> list[tuple[Any, ...]]:
+        """Return values of ``product`` or ``location``, and how many listings a view has of each.
+
+        That is what a list shows if one is chosen, with all other filters as they are.
+        """
+        condition, values = view._replace(**{column: ""}).condition()
         source, choice = ENTRIES, column
         if column == "product":  # all of its leads, not only the strongest one
             leads = f"SELECT DISTINCT unit AS of, product AS lead FROM ({LEADS})"
             source, choice = f"{ENTRIES} JOIN ({leads}) ON of = entry.unit", "lead"
         return self._select_cached(
-            f"SELECT {choice}, sum(state IS NULL AND {IS_FIRST}) FROM {source}"
-            f" WHERE section = 'queue' AND {choice} > '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 60",
-            {},
+            f"SELECT {choice}, count(*) FILTER (WHERE {condition}) FROM {source}"
+            f" WHERE {choice} > '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 60",
+            values,
         )
 
     def open_counts(self, view: View | None = None) -> dict[str, int]:

@@ -68,7 +68,7 @@ class _Report(CardMaker):
         shown = [*leads, *unscored, *audit]
         return {
             **self.context("/", None),
-            **self.filters(),
+            **self.filters(View()),
             "title": title,
             "needs_token": False,
             "style": _resource("app.css"),

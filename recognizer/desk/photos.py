@@ -139,7 +139,6 @@ class Photos(Closes):
         if label not in bundle.label_names:
             raise Unavailable("no_heatmap")
         threshold = heat_threshold(row, bundle, label, self.policy)
-
         try:
             found = self._recognizer(bundle).explain(data, label)
         except RecognizerError as error:
@@ -152,7 +151,6 @@ class Photos(Closes):
     def _decoded(self, row: Row, data: bytes, side: int) -> Thumbnail:
         place = (row.regions[0].frame, row.regions[0].rendering) if row.regions else (0, 0)
         bundle = self.bundles.get(row.model.digest) or next(iter(self.bundles.values()), None)
-
         try:
             made = self._recognizer(bundle).thumbnail(data, side, *place)
         except RecognizerError as error:

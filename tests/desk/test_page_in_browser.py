@@ -88,6 +88,8 @@ def test_the_list_has_pages_and_filters_and_a_grid(page: Any) -> None:
     page.fill("#listings [name=q]", "l3")  # a near-copy of Carving 2
     page.press("#listings [name=q]", "Enter")
     wait_for(page, names, "Carving 2")
+    chosen = page.locator("#listings option[value=rhino_horn]")
+    assert chosen.text_content().endswith(" (0)")  # under the words that are searched
     page.click("#listings .buttons a")
     wait_for_rows(page, 50)
     page.select_option("#listings [name=level]", "priority")
@@ -95,6 +97,7 @@ def test_the_list_has_pages_and_filters_and_a_grid(page: Any) -> None:
     wait_for(page, names, EVIL)
     go(page, "#/?product=rhino_horn")  # not the strongest lead of the listing
     wait_for(page, names, "Carving 1")
+    assert chosen.text_content().endswith(" (1)")
     go(page, "#/?min_score=0.6&sort=old")  # without near-copies
     wait_for(page, names, EVIL, "Carving 2", "Carving 1")
     go(page, "#/?q=many")

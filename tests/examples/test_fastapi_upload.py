@@ -1,46 +1,51 @@
-import json
 import re
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
-from tests.examples.load import UPLOADS, free_port, is_listening, post, running, uploads_of
+from examples import fastapi_upload
+from tests.examples.load import UPLOADS, uploads_of
+from tests.serving import serving
 
 
 @pytest.fixture(scope="module")
-def service(tiny_bundle: Path) -> Iterator[int]:
-    port = free_port()
-    command = ["-m", "uvicorn", "examples.fastapi_upload:app", "--port", str(port)]
-    command += ["--log-level", "warning"]
-    with running(command, tiny_bundle, is_listening(port)):
-        yield port
+def service(tiny_bundle: Path) -> Iterator[httpx.Client]:
+    how: Any = {"timeout": 600, "limits": httpx.Limits(max_keepalive_connections=0)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BUNDLE", str(tiny_bundle))
+        patch.setattr(fastapi_upload, "PROCESSES", 2)
+        patch.setattr(fastapi_upload, "TIMEOUT", 300)  # no photo hangs here
+        with (
+            serving(fastapi_upload.app, log_level="warning") as url,
+            httpx.Client(base_url=url, trust_env=False, **how) as client,
+        ):
+            yield client
 
 
-def test_64_clients_get_an_answer_to_each_upload(service: int) -> None:
-    port = service
-
-    def send(body: bytes) -> str:
+def test_64_clients_get_an_answer_to_each_upload(service: httpx.Client) -> None:
+    def send(photo: bytes) -> str:
         while True:
-            status, answer = post(port, "/photos", body)
-            if status != 503:
-                assert status == 200
-                return str(json.loads(answer)["decision"])
+            answer = service.post("/photos", content=photo)
+            if answer.status_code != 503:
+                assert answer.status_code == 200
+                return str(answer.json()["decision"])
             time.sleep(0.05)
 
-    answers = uploads_of(send)
-    for name, decision in answers:
+    for name, decision in uploads_of(send):
         assert re.fullmatch(UPLOADS[name][1], decision), name
 
 
-def test_an_upload_that_is_too_large_is_refused_before_it_is_read(service: int) -> None:
-    port = service
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+def test_an_upload_that_is_too_large_is_refused_before_it_is_read(service: httpx.Client) -> None:
+    place = (service.base_url.host, service.base_url.port)
+    with socket.create_connection(place, timeout=600) as client:
         client.sendall(b"POST /photos HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\nx")
         assert client.recv(100).startswith(b"HTTP/1.1 413")
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+    with socket.create_connection(place, timeout=600) as client:
         client.sendall(b"POST /photos HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(11):
             client.sendall(b"100000\r\n" + b"\0" * 0x100000 + b"\r\n")
@@ -83,18 +88,16 @@ RED = UPLOADS["red"][0]
     ],
 )
 def test_forms_and_photos(
-    service: int, kind: str, body: bytes, status: int, decision: str | None
+    service: httpx.Client, kind: str, body: bytes, status: int, decision: str | None
 ) -> None:
-    found, answer = post(service, "/photos", body, {"Content-Type": kind})
-    assert (found, json.loads(answer).get("decision")) == (status, decision)
+    answer = service.post("/photos", content=body, headers={"Content-Type": kind})
+    assert (answer.status_code, answer.json().get("decision")) == (status, decision)
 
 
-def test_the_answer_has_words_for_the_seller(service: int) -> None:
-    status, answer = post(service, "/photos", UPLOADS["text"][0])
-    assert status == 200
-    found = json.loads(answer)
-    assert found["reason"] == "not_an_image"
-    assert "JPEG or PNG" in found["message"]
-    _, answer = post(service, "/health", b"", method="GET")
-    assert json.loads(answer)["waiting"] == json.loads(answer)["replaced"] == 0
-    assert json.loads(answer)["not_an_image"] >= 1
+def test_the_answer_has_words_for_the_seller(service: httpx.Client) -> None:
+    answer = service.post("/photos", content=UPLOADS["text"][0])
+    assert (answer.status_code, answer.json()["reason"]) == (200, "not_an_image")
+    assert "JPEG or PNG" in answer.json()["message"]
+    counts = service.get("/health").json()
+    assert counts["waiting"] == counts["replaced"] == 0
+    assert counts["not_an_image"] >= 1

@@ -223,6 +223,7 @@ def test_a_full_disk_leaves_no_log_behind(scan: MakeScan, tmp_path: Path) -> Non
     )
     done = run_python("-c", code, "merge", path, "--output", output)
     assert (done.returncode, "make room" in done.stderr) == (2, True), done.stderr
+    assert f"{output}: " in done.stderr  # not of the name that it had meanwhile
     assert not [*output.parent.iterdir()]
 
 

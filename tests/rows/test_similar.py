@@ -10,6 +10,7 @@ from recognizer.engine import Recognizer
 from recognizer.errors import ScanFileError
 from recognizer.rows import NewRow, ScanFile, find_copies, similar_images
 from recognizer.scan import Item
+from recognizer.status import Reason
 from tests.conftest import encoded, picture, succeed
 from tests.rows.rows import FAR, HASH, MODEL, NEAR, bare_row, write_scan
 from tests.scan.engines import InProcessPool, scan_into
@@ -73,6 +74,7 @@ def test_near_copies_are_found_in_any_listing(tmp_path: Path) -> None:
         bare_row("d", 0.1, "clear", sha256="1" * 64),
         bare_row("e", 0.1, "clear", sha256="1" * 64),
         bare_row("f", 0.1, "unscored", sha256=None),
+        bare_row("text alone", 0, "unscored", reason=Reason.NO_IMAGE),
     ]
     scan = write_scan(tmp_path / "a.sqlite", rows)
     with ScanFile(scan) as file:

@@ -163,6 +163,7 @@ def test_bad_inputs_get_a_row_with_a_reason(run: Run, tmp_path: Path) -> None:
     assert summary.statuses == {"ok": 3, "failed": 4}
 
 
+PATIENCE = 10  # seconds, of tests that wait for so long; others get more than they ever need
 ACCIDENTS = {
     # The row has the code that the system reports, which once was another than the process gave.
     "001_x.jpg": (engines.EXITS, None, "decoder_crash", "died (exit code"),
@@ -170,20 +171,18 @@ ACCIDENTS = {
     "005_x.jpg": (engines.RAISES, None, "internal_error", "RuntimeError: boom"),
     "007_x.jpg": (b"", engines.DEADLY_WIDTH, "decoder_crash", "died (exit code"),
     "009_x.jpg": (b"", engines.BROKEN_WIDTH, "internal_error", "the model broke"),
-    "011_x.jpg": (engines.HANGS, None, "timeout", "killed after 6 s"),
-    "013_x.jpg": (b"", engines.ENDLESS_WIDTH, "timeout", "killed after 6 s"),
-    "015_x.jpg": (engines.SWELLS, None, "out_of_memory", f"more than {engines.MEBIBYTES} MiB"),
+    "011_x.jpg": (engines.SWELLS, None, "out_of_memory", f"more than {engines.MEBIBYTES} MiB"),
 }
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="how memory is watched")
 def test_an_accident_costs_one_photo(run: Run, photo_folder: MakeFolder, tmp_path: Path) -> None:
-    folder = photo_folder(*["red", "green"] * 9)
+    folder = photo_folder(*["red", "green"] * 7)
     for name, (tail, width, _, _) in ACCIDENTS.items():
         photo = picture("red", (width or 64, 48), seed=99)
         (folder / name).write_bytes(encoded(photo) + tail)
     # In batches: one that a single photo ends is tried again one by one.
-    limits = {"timeout": 6, "memory_limit": engines.MEBIBYTES << 20, "batch": 4}
+    limits = {"timeout": 300, "memory_limit": engines.MEBIBYTES << 20, "batch": 4}
     summary = run(folder, pool=WorkerPool, workers=2, payload=engines.FragilePayload, **limits)
     rows = by_name(tmp_path / "scan.sqlite")
     failed = {name: row for name, row in rows.items() if row["status"] == "failed"}
@@ -193,14 +192,29 @@ def test_an_accident_costs_one_photo(run: Run, photo_folder: MakeFolder, tmp_pat
         assert (row["reason"], row["decision"]) == (reason, "unscored")
         assert words in row["detail"]
         assert row["sha256"]
-    assert summary.statuses == {"ok": 18, "failed": 8}
-    assert summary.leads == {"ivory_worked": 9, "ivory (family)": 9}
+    assert summary.statuses == {"ok": 14, "failed": 6}
+    assert summary.leads == {"ivory_worked": 7, "ivory (family)": 7}
     # What killed a worker is tried again only where that is asked for.
     again = run(folder, payload=engines.FragilePayload)
     assert (again.skipped, again.failed) == (len(rows), summary.failed)
     summary = run(folder, retry_failed=True)
-    assert (summary.scanned, summary.skipped) == (8, 18)
-    assert summary.statuses == {"ok": 26}
+    assert (summary.scanned, summary.skipped) == (6, 14)
+    assert summary.statuses == {"ok": 20}
+
+
+def test_an_image_that_hangs_costs_itself_alone(
+    run: Run, photo_folder: MakeFolder, tmp_path: Path
+) -> None:
+    folder = photo_folder("red", "green", "red", "green")
+    (folder / "001_green.jpg").write_bytes(encoded(picture("red")) + engines.HANGS)
+    (folder / "003_green.jpg").write_bytes(encoded(picture("red", (engines.ENDLESS_WIDTH, 48))))
+    limits = {"timeout": PATIENCE, "workers": 2, "batch": 2}
+    summary = run(folder, pool=WorkerPool, payload=engines.FragilePayload, **limits)
+    assert (summary.statuses, summary.failed) == ({"ok": 2, "failed": 2}, {"timeout": 2})
+    rows = by_name(tmp_path / "scan.sqlite")
+    for row in (rows["001_green.jpg"], rows["003_green.jpg"]):
+        assert row["sha256"]
+        assert row["detail"].endswith(f"killed after {PATIENCE} s")
 
 
 @pytest.mark.parametrize("batch", [1, 4])
@@ -221,6 +235,7 @@ def test_memory_that_earlier_photos_took_costs_none(run: Run, photo_folder: Make
         pool=WorkerPool,
         payload=engines.LeakyPayload,
         memory_limit=engines.MEBIBYTES << 20,
+        timeout=300,
     )
     assert summary.statuses == {"ok": 12}
 
@@ -229,11 +244,12 @@ def test_a_source_that_is_slower_than_the_timeout_costs_no_image(
     tiny_bundle: Path, photo_folder: MakeFolder, tmp_path: Path
 ) -> None:
     def slowly() -> Iterator[Item]:
-        for path in sorted(photo_folder("red", "green").iterdir()):
-            yield Item.at(str(path))
-            time.sleep(2.5)
+        one, other = photo_folder("red", "green").iterdir()
+        yield Item.at(str(one))
+        time.sleep(PATIENCE + 1)
+        yield Item.at(str(other))
 
-    summary = scan_into(tmp_path / "scan.sqlite", slowly(), tiny_bundle, timeout=2)
+    summary = scan_into(tmp_path / "scan.sqlite", slowly(), tiny_bundle, timeout=PATIENCE)
     assert summary.statuses == {"ok": 2}
 
 
@@ -252,7 +268,7 @@ def started(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         process.communicate()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -284,7 +300,7 @@ def test_an_interrupt_ends_a_scan_whatever_its_workers_are_at(
         wait_for(sign.exists)
         wait_for(lambda: count_rows(output) == 8)
         os.killpg(process.pid, number)
-        _, errors = process.communicate(timeout=120)  # its worker is busy for an hour
+        _, errors = process.communicate(timeout=600)  # its worker is busy for an hour
         with pytest.raises(ProcessLookupError):  # soon
             wait_for(lambda: os.killpg(process.pid, 0))
     assert process.returncode == 130

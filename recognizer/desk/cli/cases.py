@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -90,19 +91,20 @@ def verify_command(
             typer.echo(shown(str(error)), err=True)
             return None
 
-    done = bad = 0
+    results = Counter[Result]()
     for check in verify_case(case, load, digest):
-        done += 1
-        bad += check.result is not Result.OK
+        results[check.result] += 1
         if check.result is not Result.OK or not check.detail.startswith("sha256 "):
             typer.echo(f"{check.result:8}  {shown(check.subject)}: {shown(check.detail)}")
-    if bad:
-        typer.echo(f"{case}: {counted(bad, 'check')} failed or could not be done", err=True)
+    done = counted(results.pop(Result.OK, 0), "check")
+    if results:
+        bad = ", ".join(f"{counted(count, 'check')} {result}" for result, count in results.items())
+        typer.echo(f"{case}: {bad}, listed above", err=True)
         raise typer.Exit(ExitCode.SOME_FAILED)
     if digest is not None:
-        typer.echo(f"{case}: unchanged, {counted(done, 'check')}")
+        typer.echo(f"{case}: unchanged, {done}")
         return
     typer.echo(
-        f"{case}: digests and scores agree, {counted(done, 'check')}. The page and the heat-maps "
+        f"{case}: digests and scores agree, {done}. The page and the heat-maps "
         "were not made again: only --digest, as noted elsewhere, shows that they are the first ones"
     )

@@ -476,6 +476,11 @@ function showList(query) {
     to.set("page", number);
     turn($(`#pages [rel=${rel}]`), number > 0 && number <= pages && `#/?${to}`);
   }
+  for (const option of all("#listings [data-choice]")) {
+    const under = new URLSearchParams(query);
+    under.set(option.parentElement.name, option.value);
+    option.textContent = `${option.dataset.choice} (${matching(under).length})`;
+  }
   for (const field of $("#listings form").elements) {
     if (field.type === "checkbox") field.checked = !!query.get(field.name);
     else if (field.name) field.value = query.get(field.name) ?? (field.name === "state" ? "open" : "");

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -106,13 +105,11 @@ def print_counts(photos: Sequence[Photo]) -> None:
     """Print how many photos and sources each label has in each split."""
     from recognizer.lab.dataset.manifest import SPLITS
 
-    sources: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for photo in photos:
-        sources[photo.label, photo.split].append(photo.source)
-    splits = [split for split in SPLITS if any(split == found for _, found in sources)]
+    splits = [split for split in SPLITS if any(split == photo.split for photo in photos)]
     rows = []
-    for label in sorted({label for label, _ in sources}):
-        cells = [sources.get((label, split), []) for split in splits]
+    for label in sorted({photo.label for photo in photos}):
+        own = [photo for photo in photos if photo.label == label]
+        cells = [[photo.source for photo in own if photo.split == split] for split in splits]
         rows.append([label, *(f"{len(c)} ({len({*c})})" if c else "-" for c in cells)])
     print_table(f"{len(photos)} photos", ("label", *splits), rows, "photos (sources)")
 
@@ -154,19 +151,27 @@ def check(
         photos, problems = check_data(data, progress)
     print_counts(photos)
     for line in problems:
-        typer.echo(line)
-    if problems:
-        raise DatasetError(f"{counted(len(problems), 'problem')}, listed above")
+        typer.echo(shown(line))
     for line in warn_of_sources(photos):
         typer.echo(f"Warning: {shown(line)}")
-    if find_spec("sklearn") is None:
-        typer.echo("Shortcuts were not looked for: this needs the extra lab", err=True)
+    files, found = counted(len(photos), "photo"), counted(len(problems), "problem")
+    typer.echo(f"Checked files, labels, sources and near-duplicates of {files}: {found}")
+    if problems or find_spec("sklearn") is None:
+        needed = "a dataset without problems" if problems else "the extra lab"
+        typer.echo(f"Shortcuts were not looked for: this needs {needed}")
+        if problems:
+            raise DatasetError(f"{found}, listed above")
         return
-    from recognizer.lab.dataset.shortcuts import MAX_AUC, measure_shortcuts
+    from recognizer.lab.dataset.shortcuts import MAX_AUC, MIN_PHOTOS, MIN_SOURCES, measure_shortcuts
 
     with show_stage("looking for shortcuts") as progress:
         shortcuts = measure_shortcuts(photos, progress)
-    if shortcuts:
+    if not shortcuts:
+        typer.echo(
+            f"Shortcuts were not looked for: this needs {MIN_PHOTOS} photos of {MIN_SOURCES} "
+            "sources with a product, and as many without one"
+        )
+    else:
         print_table(
             "What files alone tell of products (0.5: nothing), of sources that were left out",
             ("property", "AUC", "most of", "AUC"),

@@ -32,9 +32,6 @@ SOURCE_COLUMNS = (
 )
 """Columns that are taken for the source, the first one first."""
 
-Origins = tuple[Sequence[str | None], str]
-"""The source of each entry, or None, and in words how it was found."""
-
 
 @dataclass(slots=True, kw_only=True)
 class NewManifest:
@@ -183,10 +180,8 @@ def _group(made: NewManifest, hashes: Sequence[str | None], root: Path) -> list[
 
 
 def _warn_of_few(made: NewManifest) -> None:
-    by_label: defaultdict[str, list[Photo]] = defaultdict(list)
-    for photo in made.photos:
-        by_label[photo.label].append(photo)
-    for label, members in sorted(by_label.items()):
+    for label in sorted({photo.label for photo in made.photos}):
+        members = [photo for photo in made.photos if photo.label == label]
         train = sum(p.split == "train" for p in members)
         sources = len({p.source for p in members})
         if not any(p.split == "test" for p in members):
@@ -216,11 +211,11 @@ def _name(photo: Photo, root: Path) -> str:
 # trained on looks better than it is, so a source has to be known, or taken from what there is.
 
 
-def find_origins(found: Collection, asked: str | None = None) -> Origins:
+def find_origins(found: Collection, asked: str | None = None) -> tuple[Sequence[str | None], str]:
     """Return the source of each photo, and how it was found: as ``asked``, or by a guess."""
     entries = found.entries
     where = "that a photo lies in" if found.has_list else "inside each label's folder"
-    ways: dict[str, Origins] = {
+    ways: dict[str, tuple[Sequence[str | None], str]] = {
         "photo": ([None] * len(entries), "each photo is its own source"),
         "folder": ([_folder(entry, found) for entry in entries], f"the folder {where}"),
     }

@@ -22,8 +22,8 @@ from recognizer.lab.dataset.manifest import Photo, read_file
 
 MAX_AUC = 0.6  # above it a property is worth a warning: 0.5 is none, and content moves it a little
 
-_FOLDS = 5
-_MIN_PHOTOS = 20  # with a product and without, below which nothing is measured
+MIN_SOURCES, MIN_PHOTOS = 5, 20  # with a product and without, below which nothing is measured
+
 _MIN_OF_LABEL, _MIN_OF_LEAF = 5, 20
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
@@ -54,8 +54,8 @@ def measure_shortcuts(
     sources = np.array([photo.source for photo in photos])
     sides = (positive, ~positive)
     if (
-        min(side.sum() for side in sides) < _MIN_PHOTOS
-        or min(len(set(sources[side])) for side in sides) < _FOLDS
+        min(side.sum() for side in sides) < MIN_PHOTOS
+        or min(len(set(sources[side])) for side in sides) < MIN_SOURCES
     ):
         return ()
     table = []
@@ -72,7 +72,7 @@ def measure_shortcuts(
     }
     groups = {**groups, "all of these": [name for names in groups.values() for name in names]}
     labels = np.array([photo.label for photo in photos])
-    splitter = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
+    splitter = StratifiedGroupKFold(MIN_SOURCES, shuffle=True, random_state=0)
     folds = list(splitter.split(positive, positive, sources))
     found = []
     for name, columns in groups.items():

@@ -3,7 +3,6 @@
 All rows are at the thresholds of the whole split and by the default policy, so that they add up.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,12 +57,9 @@ def measure_slices(
     with a column ``source``, perhaps ``group``, whose last column is the slice of each.
     """
     over = scores > threshold_at_fpr(scores[truth.negative], COMPARED_RATE)
-    rows = defaultdict[str, list[int]](list)
-    for row, name in enumerate(_values(photos, by)):
-        rows[name].append(row)
-    found = []
-    for name, members in rows.items():
-        inside = np.isin(np.arange(len(photos)), members)
+    names, found = np.array(_values(photos, by)), []
+    for name in np.unique(names).tolist():
+        inside = names == name
         sides = []
         for side in (inside & ~truth.negative, inside & truth.negative):
             sources = truth.sources[side]
@@ -97,9 +93,10 @@ def _values(photos: Sequence[Photo], by: str) -> list[str]:
         case "kind":
             return [photo.taxonomy.labels[photo.label].kind for photo in photos]
     if not any(by in photo.columns for photo in photos):
-        known = sorted({name for photo in photos for name in photo.columns})
+        columns = sorted({name for photo in photos for name in photo.columns})
+        known = ", ".join(dict.fromkeys(["source", "label", "kind", *columns]))
         raise DatasetError(
-            f"--by {by}: no such column; there are source, label, kind, {', '.join(known)}; or "
-            "name a CSV file with the columns source and slice"
+            f"--by {by}: no such column; there are {known}; or name a CSV file with the columns "
+            "source and slice"
         )
     return [photo.columns.get(by, "") or "(empty)" for photo in photos]

@@ -127,7 +127,8 @@ def test_what_was_said_last_is_listed_first_whatever_the_clock_said(
             monkeypatch.setattr(queue, "_now", lambda _, at=at: at)
             queue.decide("Anna", queue.take("Anna", View()).unit, REJECTED)
         assert names(queue, View(state="rejected")) == ["b", "a"]
-        assert [count for _, count in queue.choices("location")] == [0]  # none waits
+        for state, count in (("open", 0), ("all", 2), ("rejected", 2)):
+            assert [found for _, found in queue.choices("location", View(state=state))] == [count]
         assert queue.take("Anna", View(state="all")) is None  # her own are not handed to her
         assert queue.take("Ben", View(state="all")) is not None
 
@@ -207,6 +208,18 @@ def test_filters_and_words_look_at_every_column(scan: Path) -> None:
         assert found(location="https://cdn.example") == ["c"]
         assert location_of("a/t.csv!/1") == "a/t.csv"
         assert queue.open_counts(View(seller="Jo"))["review"] == 1
+        # A filter counts what the list shows if it is chosen, too.
+        for query in (
+            {},
+            {"state": "all"},
+            {"seller": "Jo"},
+            {"product": "ivory_worked", "q": "c"},
+        ):
+            for column in ("product", "location"):
+                view = View.from_query(query)
+                for name, count in queue.choices(column, view):
+                    assert len(names(queue, view._replace(**{column: name}))) == count
+        assert queue.choices("product", View(seller="Jo")) == [("ivory_worked", 1)]
         assert found(state="confirmed") == found(level="priority") == []
         assert found(state="gone", level="'; DROP TABLE entry") == ["b", "a", "c"]
 

@@ -93,11 +93,16 @@ def test_splits_are_compared_across_folders(tmp_path: Path, write: Write) -> Non
 def test_the_command_names_the_pair_and_fails(tmp_path: Path, write: Write) -> None:
     rows = [write("a.jpg", scene(1), "train"), write("b.jpg", scene(2), "test")]
     write_manifest(tmp_path, rows)
-    assert "1 (1)" in succeed("dataset", "check", tmp_path).stdout
+    said = succeed("dataset", "check", tmp_path).stdout
+    assert "1 (1)" in said
+    assert "Checked files, labels, sources and near-duplicates of 2 photos: 0 problems" in said
+    assert "Shortcuts were not looked for: this needs 20 photos of 5 sources with a" in said
     write_manifest(tmp_path, [*rows, write("copy.jpg", scene(1).resize((200, 150)), "test")])
     done = refuse("dataset", "check", tmp_path)
     assert f"{tmp_path / 'a.jpg'}" in done.stdout
     assert f"{tmp_path / 'copy.jpg'}" in done.stdout
+    assert "near-duplicates of 3 photos: 1 problem" in done.stdout
+    assert "Shortcuts were not looked for: this needs a dataset without problems" in done.stdout
     assert "1 problem, listed above" in done.stderr
 
 

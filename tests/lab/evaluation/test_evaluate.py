@@ -13,6 +13,7 @@ from sklearn.metrics import classification_report
 
 from recognizer.cli import ExitCode
 from recognizer.engine import Recognizer
+from recognizer.errors import DatasetError
 from recognizer.lab.cli.evaluate import load_corrected
 from recognizer.lab.dataset.manifest import (
     Photo,
@@ -136,7 +137,11 @@ def test_a_table_by_source_slice_and_column(
     red = [
         replace(p, label="ceramic") if p.path.name in {"000.jpg", "001.jpg"} else p for p in photos
     ]
-    red = [replace(p, columns={"subtype": "comb"} if p.is_product else {}) for p in red]
+    red = [
+        replace(p, columns={"subtype": "comb", "kind": "x"} if p.is_product else {}) for p in red
+    ]
+    with pytest.raises(DatasetError, match="source, label, kind, subtype; or name a CSV file"):
+        evaluate(recognizer, red, "test", rounds=20, by=["shop"])
     by = ["source", str(slices), "kind", "subtype"]
     found = evaluate(recognizer, red, "test", rounds=20, by=by).evaluation.slices
     first, *rest = found["source"]
@@ -169,7 +174,7 @@ def test_labels_are_corrected_as_the_recipe_does(
     assert load_corrected([data], elsewhere) == photos[1:]
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2
-    assert all("Of 2 labels that were corrected for tiny-v1, 1 are of " in one for one in said)
+    assert all("tiny-v1 was made with 2 corrected labels. 1 are of photos" in one for one in said)
     table.unlink()
     assert load_corrected([data], bundle) == photos
     said = capsys.readouterr().err

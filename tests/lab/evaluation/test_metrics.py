@@ -74,17 +74,12 @@ def test_a_paired_interval_knows_what_is_hard_for_both() -> None:
 
 
 def test_the_interval_is_of_sources_and_of_one_there_is_none() -> None:
-    rng = np.random.default_rng(0)
-    truth, of = np.arange(600) % 3 == 0, np.repeat([f"s{i}" for i in range(20)], 30)
-    hard = np.repeat(rng.normal(size=20), 30)  # some sources are hard, with all of their photos
-    scores = rng.normal(size=600) + truth + 2 * hard * truth
-    metric = RankedCounts.average_precision
-    apart = bootstrap(metric, truth, scores, np.arange(600).astype(str), rounds=300)
-    whole = bootstrap(metric, truth, scores, of, rounds=300)
-    assert whole.value == apart.value
-    assert whole.high - whole.low > 2 * (apart.high - apart.low)
-    alone = bootstrap(metric, truth, scores, np.where(truth, "one", of), rounds=300)
-    assert (alone.value, alone.low, alone.high) == (whole.value, 0, 1)
+    truth, of = np.arange(60) % 3 == 0, np.repeat([f"s{i}" for i in range(20)], 3)
+    scores = np.random.default_rng(0).normal(size=60) + truth
+    found = bootstrap(RankedCounts.average_precision, truth, scores, of)
+    assert 0 < found.low < found.value < found.high < 1
+    alone = bootstrap(RankedCounts.average_precision, truth, scores, np.where(truth, "one", of))
+    assert (alone.value, alone.low, alone.high) == (found.value, 0, 1)
 
 
 def test_an_operating_point_counts_what_is_over_the_threshold() -> None:
