@@ -18,6 +18,7 @@ $(BASE): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV): a minute or two"
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 

@@ -38,10 +38,10 @@ def add(
     cleared: Annotated[bool, Option("--cleared", help="The items are harmless.")] = False,
     bundle: options.BundleOption = None,
 ) -> None:
-    """Add the hashes of photos to a bank, which is made if it is missing.
+    """Add the hashes of photos to a bank.
 
-    Give --label, one that `recognizer info` lists (with --model, also a bundle's own), or
-    --cleared. The exit code is 3 if some photos have no hash.
+    A bank that is missing is made. Give --label, one that `recognizer info` lists (with --model,
+    also a bundle's own), or --cleared. The exit code is 3 if some photos have no hash.
     """
     from recognizer.imaging import MIN_HASH_SIDE, load_image, perceptual_hash
     from recognizer.known.bank import Bank, KnownItem
@@ -80,9 +80,9 @@ def list_items(
     label: Annotated[str | None, Option(help="List only items with this label.")] = None,
     output: Annotated[Path | None, output_option("Write an exchange file instead: a .csv.")] = None,
 ) -> None:
-    """List the items of a bank, the oldest first, or write them into an exchange file.
+    """List the items of a bank, or write them into an exchange file.
 
-    An exchange file holds hashes and notes, and no photo.
+    The oldest comes first. An exchange file holds hashes and notes, and no photo.
     """
     from recognizer.known.bank import Bank, write_exchange
 
@@ -124,7 +124,7 @@ def import_items(
     outcomes: options.OutcomesOption = None,
     origin: options.OriginOption = None,
 ) -> None:
-    """Add the items of other banks and of exchange files, and the decided images of a scan.
+    """Add the items of other banks, of exchange files and of scans.
 
     Each file is added completely or not at all; known items are skipped. Of a scan these are the
     confirmed and the rejected images. A bank is made if it is missing.

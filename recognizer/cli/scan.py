@@ -193,7 +193,7 @@ def scan_command(
                 print_results(file, summary, skipped, model)
             elif summary.failed:
                 failed = counted(summary.failed.total(), "image")
-                typer.echo(f"{failed} failed; see their rows", err=True)
+                typer.echo(f"{failed} failed: see 'reason' in {output}", err=True)
     if strict and summary.failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
 

@@ -337,15 +337,11 @@ class Queue(Entries):
             return self.take(reviewer, View(), *found[0]) if found else None
 
     def agreement(self) -> Counter[tuple[str, ...]]:
-        """Return how often two reviewers said what of the same listing or image, each at last."""
+        """Return how often two said what of a listing or image at last; escalating says nothing."""
         subjects: dict[str, dict[str, str]] = defaultdict(dict)
-        of_several = (
-            "SELECT coalesce(listing, sha256) FROM standing GROUP BY 1"
-            " HAVING count(DISTINCT reviewer) > 1"
-        )
         for subject, reviewer, judgement in self._select_cached(
-            "SELECT coalesce(listing, sha256) AS subject, reviewer, judgement FROM standing"
-            f" WHERE subject IN ({of_several}) ORDER BY number",
+            "SELECT coalesce(listing, sha256), reviewer, judgement FROM standing"
+            " WHERE judgement != 'escalated' ORDER BY number",
             {},
         ):
             subjects[subject][self.known_as(reviewer)] = judgement

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from recognizer.desk.outcomes import Judgement
+from recognizer.policy.listing import price_of
 from recognizer.policy.values import Decision
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.queue import ENTRY_ORDER
@@ -89,8 +90,10 @@ class View(NamedTuple):
             if given[name] not in values:
                 del given[name]
         for name in _BOUNDS:
-            if not _NUMBER.fullmatch(given[name].replace(",", ".")):
-                del given[name]
+            is_score, text = name == "min_score", given.pop(name)
+            number = text.replace(",", ".") if is_score else price_of({"price": text})[0]
+            if number and _NUMBER.fullmatch(number):
+                given[name] = number
         return cls(**{name: value for name, value in given.items() if value})
 
     def to_query(self, **changes: str) -> dict[str, str]:
@@ -119,7 +122,8 @@ class View(NamedTuple):
         for name in ("product", "seller", "location"):
             if value := getattr(self, name):
                 is_lead = f"entry.unit IN (SELECT unit FROM ({LEADS}) WHERE product = :product)"
-                parts.append(is_lead if name == "product" else f"{name} = :{name}")
+                is_equal = f"{name} = :{name}{' COLLATE NOCASE' if name == 'seller' else ''}"
+                parts.append(is_lead if name == "product" else is_equal)
                 values[name] = value
         if self.state == OPEN:
             parts.append("state IS NULL")
@@ -132,7 +136,7 @@ class View(NamedTuple):
             for name, bound in _BOUNDS.items():
                 if value := getattr(self, name):
                     parts.append(bound)
-                    values[name] = float(value.replace(",", "."))
+                    values[name] = float(value)
             if self.level:
                 parts.append("place = :place")
                 values["place"] = QUEUE_ORDER.index(Decision(self.level))

@@ -161,6 +161,8 @@ class Policy:
             wanted, value = _PARTS.get(part.name), getattr(self, part.name)
             if wanted is not None and not isinstance(value, wanted):
                 raise PolicyError(f"{part.name} = {value!r}: give a {wanted.__name__}(...)")
+        if isinstance(self.ignore, str):  # of which the letters would be ignored
+            raise PolicyError(f"ignore = {self.ignore!r}: give the names in a set or list")
         for target, rule in self.rules.items():
             if not isinstance(rule, Rule):
                 raise PolicyError(f"rules: {target!r} = {rule!r}: give a Rule(...)")

@@ -107,6 +107,11 @@ def test_the_help_that_people_see_has_every_text(verb: str) -> None:
             assert bare(parameter.help) in seen, parameter.name
 
 
+@pytest.mark.parametrize("group", ["bank", "dataset", "outcomes"])
+def test_what_a_group_says_of_its_verbs_is_not_cut_short(group: str) -> None:
+    assert "...\n" not in succeed(group, "--help").stdout.partition("\n")[2]  # its usage ends so
+
+
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_examples_have_the_options_of_their_verbs(line: str) -> None:
     words = shlex.split(line.partition("recognizer ")[2].partition(" > ")[0])

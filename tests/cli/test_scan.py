@@ -83,7 +83,8 @@ def test_of_many_photos_only_leads_are_shown(
 def test_failed_inputs(scan: Scan, tmp_path: Path) -> None:
     photos = (tmp_path / "gone.jpg", __file__)
     result = scan(*photos, "--quiet")
-    assert (result.exit_code, result.output) == (0, "2 images failed; see their rows\n")
+    output = f"2 images failed: see 'reason' in {tmp_path / 'scan.sqlite'}\n"
+    assert (result.exit_code, result.output) == (0, output)
     assert scan(*photos, "--strict").exit_code == ExitCode.SOME_FAILED
     result = scan(*photos)
     assert result.exit_code == ExitCode.DONE

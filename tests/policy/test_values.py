@@ -251,6 +251,7 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) 
     [
         (lambda: Rate("0.01"), "one of 0.05"),
         (lambda: Rule(review=0.01), r"review = 0.01: give a Rate\(...\) or a Probability"),
+        (lambda: Policy(ignore="coral"), "ignore = 'coral': give the names in a set or list"),
         (lambda: Policy(default="strict"), r"default = 'strict': give a Rule\(...\)"),
         (lambda: Policy(rules=of_label("coral", 0.5)), r"'coral'\) = 0.5: give a Rule\(...\)"),
         (lambda: Policy(keywords=["tusk"]), r"keywords = \['tusk'\]: give a Keywords\(...\)"),

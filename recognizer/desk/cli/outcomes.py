@@ -61,7 +61,7 @@ def export(
     outcomes: options.OutcomesOption = None,
     raw: options.RawOption = False,
 ) -> None:
-    """Write all outcomes, in the order in which they were added, to a file."""
+    """Write all outcomes to a file, in the order of their arrival."""
     from recognizer.desk.outcomes import OUTCOMES, Outcomes
     from recognizer.rows.export import write_records
 
@@ -89,9 +89,9 @@ def dataset(
     ] = None,
     allow_http: options.AllowHttpOption = False,
 ) -> None:
-    """Write the confirmed and rejected images, with a manifest, for `train` and `enroll`.
+    """Write the confirmed and rejected images with a manifest.
 
-    The exit code is 3 if an image could not be read.
+    `train` and `enroll` read it. The exit code is 3 if an image could not be read.
     """
     from recognizer.desk.decided import write_dataset
     from recognizer.desk.outcomes import open_reviewed

@@ -51,7 +51,7 @@ def review_command(
     ] = None,
     lead_reviewer: Annotated[
         list[str] | None,
-        Option(metavar="NAME", help="One who alone decides on what is escalated; repeatable."),
+        Option(metavar="NAME", help="They alone decide on escalated listings; repeatable."),
     ] = None,
     print_outcomes: Annotated[
         bool, Option("--print-outcomes", help="Print what reviewers say as JSON lines.")

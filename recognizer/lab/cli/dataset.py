@@ -50,7 +50,7 @@ def split(
         Path | None, Option(help="The photos' folder.", show_default="that of the list")
     ] = None,
 ) -> None:
-    """Split labelled photos into train and test, and write their manifest.
+    """Split labelled photos into train and test; write a manifest.
 
     FOLDER has a folder for each label, a CSV table, or an export of Label Studio with choices. No
     source is in two splits, nor are near-copies; each label has its share of each split, as far
@@ -123,9 +123,10 @@ def write(
         Option("--as", help="A folder for each split and label, or COCO annotations."),
     ] = "folders",
 ) -> None:
-    """Write labelled photos as folders (ImageFolder, timm, ultralytics, FiftyOne) or as COCO.
+    """Write labelled photos as folders or as COCO.
 
-    Photos keep their splits (`train`, `val`, `test`), and are links to the files of FOLDER.
+    ImageFolder, timm, ultralytics and FiftyOne read the folders. Photos keep their splits, and are
+    links to the files of FOLDER.
     """
     from recognizer.lab.dataset.manifest import load_data
     from recognizer.lab.dataset.writing import write_dataset
@@ -139,7 +140,7 @@ def write(
 def check(
     data: Annotated[list[Path], Argument(metavar="FOLDER", help="Folders of labelled photos.")],
 ) -> None:
-    """Check that the manifests are true, that splits are apart, and what gives products away.
+    """Check manifests and splits, and what gives products away.
 
     Prints missing, changed or undecodable files, unknown labels, sources in test and another split,
     and near-duplicates across splits; the exit code is then 2. Also how well size, format or JPEG

@@ -62,7 +62,7 @@ def evaluate_command(
     """Measure a model on labelled photos that it never saw, by itself or against another one.
 
     Prints average precision and recall at fixed false-positive rates, with intervals by source. It
-    runs the ONNX file, on all photos at one size and JPEG quality, which else may tell where a
+    runs the ONNX file. All photos are scored at one size and JPEG quality: these may tell where a
     photo is from. Negatives are all photos without a product. `recognizer runs` measures a training
     run by its folds.
     """

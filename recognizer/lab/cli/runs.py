@@ -35,9 +35,9 @@ def runs_command(
 ) -> None:
     """List training runs; print the figures of one, or the differences of two.
 
-    All figures are of the photos of folds that were left out in turn. Of one RUN the same tables as
-    from `recognizer evaluate` are printed; two are compared photo by photo, the first against the
-    second. Without RUN, or with more than two, each is a line. Needs the extra `lab`.
+    All figures are of the photos of folds that were left out in turn. One RUN prints the tables of
+    `recognizer evaluate`; two are compared photo by photo, the first against the second. Without
+    RUN, or with more than two, each is a line. Needs the extra `lab`.
     """
     require_extra("lab", "matplotlib", "sklearn", "pyarrow")
     from recognizer.lab.evaluation.out_of_fold import (
