@@ -60,14 +60,12 @@ def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[list[str]]:
         of_family = not is_family and (CandidateKind.FAMILY, family) in policy.rules
         yield [
             f"{name} (family)" if is_family else name,
-            *map(_level, (entry.review, entry.priority)),
+            *(
+                f"{threshold:.3f}" + ("" if rate is None else f" (FPR {rate:.1%})")
+                for threshold, rate in (entry.review, entry.priority)
+            ),
             "its own" if own else f"of {family}" if of_family else "any product",
         ]
-
-
-def _level(level: tuple[float, float | None]) -> str:
-    threshold, rate = level
-    return f"{threshold:.3f}" + ("" if rate is None else f" (FPR {rate:.1%})")
 
 
 def _warnings(policy: Policy, bundle: Bundle) -> Iterator[str]:

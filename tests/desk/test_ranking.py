@@ -85,7 +85,11 @@ def test_near_copies_are_folded_in_the_same_way_everywhere(tmp_path: Path) -> No
         *(replace(listing(f"chain {i}", 0.9 - i / 100), phash=one) for i, one in enumerate(chain)),
         replace(listing("near", 0.8), phash=NEAR),
         replace(listing("far", 0.7), phash=FAR),
-        *(replace(listing(f"bytes {i}", 0.6 - i / 100), sha256=digest("b")) for i in range(3)),
+        *(
+            replace(listing(f"bytes {i}", 0.6 - i / 100, seller=f"s{i % 2}"), sha256=digest("b"))
+            for i in range(3)
+        ),
+        replace(listing("bytes 1", 0.3, seller="s1"), source="again.jpg", sha256=digest("b")),
         # The same bytes as another one, of which an earlier version stored no hash.
         replace(listing("no hash", 0.5), sha256=digest("far.jpg")),
         replace(listing("clear copy", 0.1, "clear"), phash=HASH),
@@ -111,3 +115,6 @@ def test_near_copies_are_folded_in_the_same_way_everywhere(tmp_path: Path) -> No
     assert [one.listing for one in listings if one.copy_of is None] == [*desk]
     counted = {name: 1 + sum(one.copy_of == name for one in listings) for name in desk}
     assert counted == desk
+    same = [one for one in listings if str(one.listing).startswith("bytes")]
+    others = [(one.also_in_listings, one.also_in_sellers) for one in same]
+    assert others == [(2, 2), (2, 1), (2, 2)]

@@ -129,24 +129,3 @@ def test_a_listing_without_images_is_a_row_too(tmp_path: Path) -> None:
     assert (text.images, text.failed, text.best, text.photos) == (0, 0, None, ())
     assert (both.listing, both.decision, both.status) == ("2", "unscored", "failed")
     assert (silent.listing, silent.decision, silent.images) == ("3", "clear", 1)
-
-
-HASHES = ["0" * 64, "0" * 63 + "1", "f" * 64]  # the first two are near
-
-
-def test_near_copies_across_listings_are_folded(tmp_path: Path) -> None:
-    def copy(source: str, score: float, hash_: str, **item: Any) -> Row:
-        return replace(photo(source, "review", score, **item), phash=hash_)
-
-    found = listings_of(
-        tmp_path,
-        copy("a", 0.9, HASHES[0], id=1, seller="ann"),
-        copy("b", 0.8, HASHES[1], id=2, seller="bob"),
-        copy("c", 0.7, HASHES[0], id=3, seller="bob"),
-        copy("d", 0.6, HASHES[2], id=4, seller="ann"),
-        copy("g", 0.3, HASHES[0], id=1, seller="ann"),  # twice in one listing
-    )
-    folded = [
-        (row.listing, row.also_in_listings, row.also_in_sellers, row.copy_of) for row in found
-    ]
-    assert folded == [("1", 2, 1, None), ("2", 2, 2, "1"), ("3", 2, 2, "1"), ("4", 0, 0, None)]

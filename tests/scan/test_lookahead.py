@@ -26,7 +26,7 @@ def test_what_is_found_comes_at_once() -> None:
 
     def slowly() -> Iterator[Item]:
         yield Item.at("first.jpg")
-        more.wait(30)
+        more.wait(600)
         yield Item.at("second.jpg")
 
     with Lookahead(slowly()) as items:

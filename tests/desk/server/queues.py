@@ -99,7 +99,7 @@ class Server:
         context.set_forkserver_preload([__name__, "uvicorn"])
         self.process = context.Process(target=serve, args=(self.log, *self._args), daemon=False)
         self.process.start()
-        end = time.monotonic() + 60
+        end = time.monotonic() + 600
         while True:
             try:
                 httpx.get(f"{self.base}/login")

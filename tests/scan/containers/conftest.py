@@ -11,7 +11,7 @@ from recognizer.scan.expand import Containers
 def containers() -> Iterator[Containers]:
     """One process that opens what all tests of a module expand."""
     with (
-        Containers(timeout=60, memory_limit=MEMORY_LIMIT) as containers,
+        Containers(timeout=300, memory_limit=MEMORY_LIMIT) as containers,
         pytest.MonkeyPatch.context() as patch,
     ):
         shared = Shared(containers)
