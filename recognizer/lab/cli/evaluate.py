@@ -155,9 +155,9 @@ def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
     if digests:
         applied = len(digests & {photo.sha256 for photo in photos})
         typer.echo(
-            f"{bundle.title} was made with {len(digests):,} corrected labels. {applied:,} are of "
-            "photos with the same sha256 here, and used; a resized or recompressed copy keeps its "
-            "label, and figures then differ from those of the card.",
+            f"{bundle.title} was made with {len(digests):,} corrected labels; {applied:,} of these "
+            "photos have one, by their sha256. A resized or recompressed copy keeps the label of "
+            "its manifest, and figures then differ from those of the card.",
             err=True,
         )
     return found
