@@ -139,8 +139,7 @@ def test_an_interrupted_call_does_not_give_its_answer_to_the_next(
     red, green = guarded.predict(RED), guarded.predict(GREEN)
     with monkeypatch.context() as patch:
         # By Ctrl-C, or the time limit of a task queue.
-        interrupted = Mock(side_effect=KeyboardInterrupt)
-        patch.setattr("concurrent.futures.Future.result", interrupted)
+        patch.setattr("concurrent.futures.Future.result", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             guarded.predict(RED)
     assert [guarded.predict(image) for image in (GREEN, RED)] == [green, red]

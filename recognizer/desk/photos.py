@@ -64,8 +64,10 @@ def read_scored(row: Row, read: Callable[[Row], bytes]) -> bytes:
     try:
         data = read(row)
     except Refused as error:
-        key = "photo_gone" if error.reason is Reason.NOT_FOUND else "photo_unread"
-        raise Unavailable(key, f"{error.reason}: {error.detail}") from error
+        key, hint = "photo_unread", ""
+        if error.reason is Reason.NOT_FOUND:
+            key, hint = "photo_gone", "; relative paths begin in the folder in which the scan ran"
+        raise Unavailable(key, f"{error.reason}: {error.detail}{hint}") from error
     if hashlib.sha256(data).hexdigest() != row.sha256:
         raise Unavailable("photo_changed", "the file has changed since the scan")
     return data

@@ -143,8 +143,7 @@ class Item:
 
     @property
     def _unread(self) -> Location | None:
-        is_read = self.reason is not None or self.data is not None
-        return None if is_read else self.location
+        return self.location if self.reason is None and self.data is None else None
 
     @property
     def path(self) -> str | None:

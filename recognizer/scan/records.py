@@ -93,8 +93,7 @@ def _csv_records(file: Lines, delimiter: str | None) -> Iterator[Record]:
 
 def _check_columns(names: Sequence[str]) -> None:
     if len(names) > MAX_COLUMNS:
-        detail = f"{len(names)} columns, limit {MAX_COLUMNS}"
-        raise Refused(Reason.CORRUPT_CONTAINER, detail)
+        raise Refused(Reason.CORRUPT_CONTAINER, f"{len(names)} columns, limit {MAX_COLUMNS}")
 
 
 def _json_records(file: Lines) -> Iterator[Record]:

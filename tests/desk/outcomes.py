@@ -9,8 +9,7 @@ from tests.rows.rows import NOW
 
 
 def outcome(judgement: str = "confirmed", **values: Any) -> Outcome:
-    given = {"time": NOW, "reviewer": "Ama"} | values
-    return Outcome(judgement=Judgement(judgement), **given)
+    return Outcome(judgement=Judgement(judgement), **{"time": NOW, "reviewer": "Ama"} | values)
 
 
 def store(path: Path, outcomes: Iterable[Outcome]) -> None:

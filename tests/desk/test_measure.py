@@ -96,8 +96,7 @@ def audited(rows: list[Row], *outcomes: Outcome) -> Misses:
 
 def test_open_leads_are_no_misses() -> None:
     rows = leads(*(f"a{i}" for i in range(40)))
-    first = [said(f"a{i}", C) for i in range(10)]
-    assert audited(rows, *first).recall is None
+    assert audited(rows, *[said(f"a{i}", C) for i in range(10)]).recall is None
     decided = [said(f"a{i}", C if i % 2 else R) for i in range(36)]
     found = audited(rows, *decided).recall
     assert found.value == pytest.approx(20 / 24)  # half of the open ones, too

@@ -320,8 +320,7 @@ def reported(tiny_bundle: Path, tmp_path: Path) -> Path:
 def test_the_command_writes_a_page(reported: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     output = tmp_path / "page.html"
     always = ("report", reported, "--model", tiny_bundle, "--title", "T&T", "--output")
-    result = succeed(*always, output)
-    assert str(output) in result.output.replace("\n", "")
+    assert str(output) in succeed(*always, output).output.replace("\n", "")
     page = output.read_text(encoding="utf-8")
     assert "<title>T&amp;T</title>" in page
     assert "by tiny-v1" in page  # what it does not recognise
@@ -339,8 +338,7 @@ def test_what_is_no_scan_and_what_cannot_be_served_is_refused(
 ) -> None:
     none = tmp_path / "none.sqlite"
     for verb in ("report", "review"):
-        refused = refuse(verb, none)
-        assert "does not exist" in " ".join(refused.stderr.split())
+        assert "does not exist" in " ".join(refuse(verb, none).stderr.split())
         assert not none.exists()
     short = invoke("review", reported, "--token", "short")
     assert "at least 16 characters" in " ".join(short.stderr.split())

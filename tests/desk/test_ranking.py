@@ -38,8 +38,7 @@ def unproven(name: str, score: float, level: str = "review", **columns: Any) -> 
 
 
 def raised_by_reports(name: str, count: int) -> Row:
-    row = listing(name, 0.2, reports=count)
-    return replace(row, leads=(), image_decision=Decision.CLEAR)
+    return replace(listing(name, 0.2, reports=count), leads=(), image_decision=Decision.CLEAR)
 
 
 def test_listings_have_the_same_order_everywhere(tmp_path: Path, bundle: Bundle) -> None:

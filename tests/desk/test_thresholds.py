@@ -416,5 +416,4 @@ def test_mistakes_are_named(
     options: list[str], words: str, tiny_bundle: Path, data: Path, scanned: Path
 ) -> None:
     of_data = ("thresholds", "-s", scanned, "-m", tiny_bundle, *TEAM, "--labels", data)
-    result = refuse(*of_data, *options)
-    assert words in " ".join(result.stderr.split())
+    assert words in " ".join(refuse(*of_data, *options).stderr.split())

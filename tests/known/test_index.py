@@ -96,5 +96,4 @@ def test_the_hash_of_a_turned_picture_can_be_told_without_it(
     assert real is not None
     assert hash_ is not None
     estimate = transformed(to_bytes([hash_])[0])[way].tobytes().hex()
-    is_exact = name in {"identity", "transpose"}
-    assert distance(estimate, real) <= (0 if is_exact else 16)
+    assert distance(estimate, real) <= (0 if name in {"identity", "transpose"} else 16)

@@ -112,5 +112,4 @@ def test_a_price_is_a_number_and_a_currency(
     price: object, expected: tuple[str | None, str | None]
 ) -> None:
     assert price_of({"price": price}) == expected
-    given = price_of({"price": price, "currency": "GBP"})
-    assert given == (expected[0], "GBP")
+    assert price_of({"price": price, "currency": "GBP"}) == (expected[0], "GBP")

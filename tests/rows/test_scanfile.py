@@ -330,8 +330,7 @@ def test_a_file_system_without_locks_is_reported(
         with pytest.raises(ScanFileError, match="name an --output on a local disk"):
             ScanWriter(tmp_path / "scan.sqlite", Ranking())
 
-    refusal = OSError(95, "Operation not supported")
-    monkeypatch.setattr("fcntl.lockf", Mock(side_effect=refusal))
+    monkeypatch.setattr("fcntl.lockf", Mock(side_effect=OSError(95, "Operation not supported")))
     with pytest.raises(ScanFileError, match=r"not supported.*on a local disk"):
         ScanWriter(tmp_path / "scan.sqlite", Ranking())
 

@@ -195,7 +195,7 @@ def _print_choice(choice: Choice, bundle: Bundle) -> None:
     shown = {round(i * last / (MAX_STEPS - 1)) for i in range(MAX_STEPS)} if choice.steps else set()
     shown |= {choice.chosen} if choice.chosen is not None else set()
     print_table(
-        f"{bundle.title}: {choice.images:,.0f} images, from {choice.origin}",
+        f"{bundle.title}: leads of {choice.images:,.0f} images; figures from {choice.origin}",
         ("", "leads", "recall, %", "precision, %", "threshold"),
         (
             [

@@ -56,8 +56,7 @@ def scan(tmp_path_factory: pytest.TempPathFactory, recognizer: Recognizer) -> Pa
     (folder / "kept.png").unlink()
     rows.append(replace(bare_row("gone.jpg", 0.05, "clear"), audit=0.5))
     kept = NewRow(row=rows[2], thumbnail=shrink(np.asarray(picture("red")), 256, 0))
-    rows = [*rows[:2], kept, rows[3]]
-    return write_scan(folder / "scan.sqlite", rows, recognizer.bundle)
+    return write_scan(folder / "scan.sqlite", [*rows[:2], kept, rows[3]], recognizer.bundle)
 
 
 @pytest.fixture(scope="module")
@@ -217,8 +216,7 @@ def test_a_cookie_is_worth_nothing_after_signing_out(tmp_path: Path) -> None:
         kept = dict(anna.http.cookies)
         assert anna.http.post("/logout", json={}).json() == {"url": "/login"}
         assert httpx.get(f"{base}/", cookies=kept).headers["location"] == "/login"
-        data = {"do": "undo"}
-        assert httpx.post(f"{base}/act", cookies=kept, json=data).status_code == 401
+        assert httpx.post(f"{base}/act", cookies=kept, json={"do": "undo"}).status_code == 401
         assert again.open()
     with served(scan) as base:  # nor behind a restart
         assert httpx.get(f"{base}/", cookies=kept).headers["location"] == "/login"

@@ -88,8 +88,7 @@ def parent(banked_bundle: Path) -> Recognizer:
 
 @pytest.fixture
 def enrolled(parent: Recognizer, write_photos: WritePhotos, tmp_path: Path) -> Recognizer:
-    photos = write_photos("blue", 4)
-    enroll(parent, RHINO, photos, tmp_path / "with-rhino-v3")
+    enroll(parent, RHINO, write_photos("blue", 4), tmp_path / "with-rhino-v3")
     return Recognizer.load(tmp_path / "with-rhino-v3", threads=1)
 
 

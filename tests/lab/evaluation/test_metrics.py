@@ -42,8 +42,7 @@ def test_recall_is_what_is_over_the_threshold(
     photos: tuple[np.ndarray, np.ndarray], rate: float
 ) -> None:
     truth, scores = photos
-    threshold = threshold_at_fpr(scores[~truth], rate)
-    expected = (scores[truth] > threshold).mean()
+    expected = (scores[truth] > threshold_at_fpr(scores[~truth], rate)).mean()
     assert rank(truth, scores).recall_at(rate) == pytest.approx(expected)
 
 

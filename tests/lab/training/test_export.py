@@ -162,8 +162,7 @@ def test_any_network_and_its_files_say_the_same(
 def test_licenses_are_counted_as_they_were_found(tmp_path: Path) -> None:
     one = Photo(tmp_path / "a.jpg", "a", "wood", "shop", "train", license="CC0")
     photos = [one, replace(one, source="museum", split="test"), replace(one, license="")]
-    counts = count_licenses(photos)
-    assert list(counts.items()) == [("CC0", (2, 2)), (UNSTATED, (1, 1))]
+    assert list(count_licenses(photos).items()) == [("CC0", (2, 2)), (UNSTATED, (1, 1))]
     write_sources(photos, tmp_path / "sources.csv")
     with (tmp_path / "sources.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -68,5 +68,4 @@ def test_the_logit_is_the_mean_of_its_map(pooling: str) -> None:
     assert torch.allclose(found.maps.mean(dim=(2, 3)), found.logits, rtol=1e-3, atol=1e-3)
     by_hand = network.head(found.embedding[:, :, None, None]).flatten(1)
     assert torch.allclose(by_hand, found.logits, rtol=1e-3, atol=1e-3)
-    least = ROOT_FLOOR**0.5 - 1e-6
-    assert bool((found.embedding >= least).all()) == (pooling == "sqrt_mean")
+    assert bool((found.embedding >= ROOT_FLOOR**0.5 - 1e-6).all()) == (pooling == "sqrt_mean")

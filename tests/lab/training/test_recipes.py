@@ -67,8 +67,7 @@ def test_it_trains_a_bundle_that_is_served(name: str, tmp_path: Path) -> None:
     assert "what int8 loses was not measured" in exported.stderr  # of 12 photos of each label
     recognizer = Recognizer.load(output)
     assert recognizer.bundle.title == "own-name-v3"
-    prediction = recognizer.predict(next(data.glob("*.jpg")))
-    assert set(prediction.scores) == set(COLOR_OF)
+    assert set(recognizer.predict(next(data.glob("*.jpg"))).scores) == set(COLOR_OF)
     assert recognizer.bundle.license is None
     parity = json.loads((output / "bundle.json").read_text())["parity"]
     assert parity["fp32"]["largest"] < 1e-3

@@ -169,8 +169,7 @@ def test_damage_in_the_middle_of_a_tar(tmp_path: Path) -> None:
 def test_archives_that_cannot_be_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.tar")
     (tmp_path / "gone.zip").symlink_to("nowhere")
-    found = contents(tmp_path)
-    assert sorted(found.values()) == [Reason.NOT_A_FILE, Reason.NOT_FOUND]
+    assert sorted(contents(tmp_path).values()) == [Reason.NOT_A_FILE, Reason.NOT_FOUND]
 
 
 def test_links_and_devices_in_a_tar(tmp_path: Path) -> None:

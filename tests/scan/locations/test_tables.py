@@ -164,8 +164,7 @@ def test_all_columns_of_images_are_read_each_image_once(tmp_path: Path) -> None:
     listings = [{"url": "x", **dict(zip(names, row, strict=True))} for row in rows]
     skipped = Skipped()
     items = items_of(write(tmp_path / "t.csv", listings), skipped=skipped)
-    found = [Path(item.source).name for item in items]
-    assert found == ["b.jpg", "a.jpg", "c.jpg", "d.jpg", "3"]
+    assert [Path(item.source).name for item in items] == ["b.jpg", "a.jpg", "c.jpg", "d.jpg", "3"]
     assert all(set(item.columns or ()) == {"url"} for item in items)
     assert [*skipped.image_columns[f"{tmp_path}/t.csv"]] == [*names]
 
