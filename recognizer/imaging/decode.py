@@ -356,11 +356,8 @@ _UNSUPPORTED = re.compile(
     "unsupported|not supported|cannot handle|unknown (?:pixel mode|data organization)"
 )
 
+# Share of its rows that a damaged image must have to be scored: with less, a model sees filling.
 MIN_RECOVERED = 0.5
-"""Share of its rows that a damaged image must have to be scored at all.
-
-With less, a model sees mostly filling: the image would pass as clear for what it does not show.
-"""
 
 
 def check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None:

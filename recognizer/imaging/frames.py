@@ -63,11 +63,9 @@ class Chosen:
         others = [index for index in [*self.ways][1:] if self._durations[index] <= bar]
 
         def uniqueness(index: int) -> tuple[float, float]:
-            sketch, rest = (
-                self._sketches[index],
-                (self._sketches[i] for i in self.ways if i != index),
-            )
-            return min(cv2.norm(sketch, o, cv2.NORM_L1) for o in rest), self._durations[index]
+            rest = [sketch for i, sketch in self._sketches.items() if i != index]
+            nearest = min(cv2.norm(self._sketches[index], one, cv2.NORM_L1) for one in rest)
+            return nearest, self._durations[index]
 
         dropped = min(others, key=uniqueness)
         for parts in (self.ways, self._sketches, self._durations):

@@ -17,6 +17,7 @@ from PIL import Image
 from recognizer.errors import UsageError
 from recognizer.imaging.decode import Frame, LoadedImage, decode, decode_image
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
+from recognizer.imaging.pixels import averaged, reduction
 from recognizer.imaging.regions import find_parts
 from recognizer.imaging.sources import Limits, Refused, read_file, read_path
 from recognizer.status import Status
@@ -114,15 +115,18 @@ def _views(
     layouts = [find_parts(frame.rgb) for frame in image.frames]
     if not any(parts.boxes for parts in layouts):
         return ()
-    wanted, frames = 0.0, image.frames
-    for frame, parts in zip(frames, layouts, strict=True):
-        for left, top, right, bottom in parts.boxes:
-            enlarged = min(frame.rgb.shape[:2]) / min(right - left, bottom - top)
-            wanted = max(wanted, min_side * min(enlarged, _MAX_ENLARGED))
-    size = np.array([image.width, image.height])
+    frames, size = image.frames, np.array([image.width, image.height])
+    enlarged = max(
+        min(frame.rgb.shape[:2]) / min(right - left, bottom - top)
+        for frame, parts in zip(frames, layouts, strict=True)
+        for left, top, right, bottom in parts.boxes
+    )
+    full, wanted = min(size.tolist()), min_side * min(enlarged, _MAX_ENLARGED)
     with suppress(Refused, MemoryError):
-        if min(frames[0].rgb.shape[:2]) < min(*size.tolist(), wanted):
-            large = decode_at(min_side=math.ceil(wanted)).frames
+        if min(frames[0].rgb.shape[:2]) < min(full, wanted):
+            # By a power of two: decoders of JPEG are slow at other scales.
+            scale = 2 ** max(0, int(math.log2(full / wanted)))
+            large = decode_at(min_side=math.ceil(full / scale)).frames
             frames = large if [f.place for f in large] == [f.place for f in frames] else frames
     views: list[Frame] = []
     for frame, detailed, parts in zip(image.frames, frames, layouts, strict=True):
@@ -132,8 +136,8 @@ def _views(
         for box in parts.boxes:
             x1, y1, x2, y2 = np.rint(box * detail).astype(int).tolist()
             a, b, c, d = np.rint(box * scale).astype(int).tolist()
-            rgb = np.ascontiguousarray(detailed.rgb[y1:y2, x1:x2])
-            views.append(replace(frame, rgb=rgb, box=(a, b, c, d)))
+            rgb = averaged(detailed.rgb[y1:y2, x1:x2], reduction((x2 - x1, y2 - y1), min_side))
+            views.append(replace(frame, rgb=np.ascontiguousarray(rgb), box=(a, b, c, d)))
     return tuple(views)
 
 

@@ -35,14 +35,13 @@ _SIXTEEN_TO_EIGHT = 257  # 65535 / 255: white stays white
 def check_size(size: tuple[int, int], limits: Limits) -> None:
     """Raise a Refused if an image has too many pixels, none, or too long a side."""
     width, height = size
+    words = f"{width}x{height} pixels"
     if width < 1 or height < 1:
-        raise Refused(Reason.CORRUPT_HEADER, f"{width}x{height} pixels")
+        raise Refused(Reason.CORRUPT_HEADER, words)
     if width * height > limits.max_pixels:
-        raise Refused(Reason.TOO_MANY_PIXELS, f"{width}x{height} pixels, limit {limits.max_pixels}")
+        raise Refused(Reason.TOO_MANY_PIXELS, f"{words}, limit {limits.max_pixels}")
     if max(width, height) > MAX_SIDE:
-        raise Refused(
-            Reason.TOO_MANY_PIXELS, f"{width}x{height} pixels, limit {MAX_SIDE} for each side"
-        )
+        raise Refused(Reason.TOO_MANY_PIXELS, f"{words}, limit {MAX_SIDE} for each side")
 
 
 def check_memory(image: Image.Image, name: str, frames: int, limits: Limits) -> None:
@@ -82,6 +81,13 @@ def kept_frames(size: tuple[int, int], min_side: int, limits: Limits) -> int:
 def reduction(size: tuple[int, int], min_side: int) -> int:
     """Return the whole factor by which an image may be reduced."""
     return max(1, min(size) // max(1, min_side))
+
+
+def averaged(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Reduce an array, (h, w) or (h, w, 3), by a whole factor; what is left at the ends is cut."""
+    high, wide = (side // factor for side in pixels.shape[:2])
+    part = pixels[: high * factor, : wide * factor]
+    return np.asarray(cv2.resize(part, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _strip_bytes(image: Any) -> int:

@@ -6,12 +6,14 @@ ICPR 1984, cut pages the same way). No network looks for them.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import compress, pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from recognizer.imaging.pixels import averaged
 
 Box: TypeAlias = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom are exclusive."""
@@ -21,7 +23,7 @@ MAX_PARTS = 9
 _SIDE = 264  # cells of the short side in which lines are looked for; 96 find half as many collages
 _SMALLEST = 72  # cells: in less, too few say whether there is a line
 # Levels by which the sides of a line differ at least, and that JPEG adds; numpy is slow with ints.
-_STEP, _NOISE = np.uint8(13), np.uint8(3)
+_STEP, _NOISE = np.uint8(13 + 3), np.uint8(3)
 _SPAN = 0.75  # share of an image that a line across it shows on
 _AGAIN = 0.72  # the same where one was found: then more are likely
 _INNER, _WEAKEST = 0.8, 0.5  # the same of the sides of a picture within another: mean, and each
@@ -30,6 +32,7 @@ _BANDS = 6  # a line within a box, of a third of its length, takes one of these 
 _FLAT = 10  # levels between which a margin lies
 _MIN_SIDE, _MIN_AREA = 1 / 12, 1 / 20  # of the image, that a part has
 _FRAMED = 0.45  # share of an image that its margins leave, below which they are a frame
+_SLIMMEST, _NEARLY = 5, 0.8  # sides of a part, and share of an image: more is not looked at again
 _SAMPLED = 3  # of the cells along a line, one in so many is looked at
 _MAX_LINES = 8  # in one direction; more are a texture
 _MAX_DEPTH = 4
@@ -84,25 +87,22 @@ def find_parts(rgb: NDArray[np.uint8]) -> Parts:
     if min(high, wide) < _SMALLEST:
         return Parts()
     # By a whole factor: a line stays within two cells. Green is most of what is seen of light.
-    gray = _averaged(np.asarray(cv2.extractChannel(rgb, 1), np.uint8), factor)
+    gray = averaged(np.asarray(cv2.extractChannel(rgb, 1), np.uint8), factor)
     turned = np.asarray(cv2.transpose(gray), np.uint8)
     canvas = _Canvas(gray, _steps(gray[::_SAMPLED]), _steps(turned[::_SAMPLED]))
-    trimmed = _trimmed(canvas, (0, 0, wide, high))
+    ends, sides, whole = (wide, high) * 2, (width, height) * 2, (0, 0, wide, high)
+    trimmed = _trimmed(canvas, whole)
     pictures = [*_split(canvas, trimmed)]
-    if len(pictures) == 1 and not _is_framed(canvas, pictures[0]):
+    if pictures == [whole] or (len(pictures) == 1 and not _is_framed(canvas, pictures[0])):
         pictures = _on_sheet(gray)
-        if not pictures:
-            return Parts()
-    ends, sides = (wide, high, wide, high), (width, height, width, height)
-    scaled = np.where(np.equal(pictures, ends), sides, np.multiply(pictures, factor))
-    boxes = tuple((a, b, c, d) for a, b, c, d in scaled[:MAX_PARTS].tolist())
-    return Parts(boxes, pictures == [trimmed] and _is_bare(rgb, boxes[0]))
-
-
-def _averaged(gray: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    high, wide = (side // factor for side in gray.shape)
-    part = gray[: high * factor, : wide * factor]
-    return np.asarray(cv2.resize(part, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
+    if not pictures:
+        return Parts()
+    scaled = np.where(np.equal(pictures, ends), sides, np.multiply(pictures, factor)).tolist()
+    if pictures == [trimmed] and _is_bare(rgb, scaled[0]):
+        return Parts((tuple(scaled[0]),), True)
+    sizes = [sorted((right - left, bottom - top)) for left, top, right, bottom in scaled]
+    is_new = [b <= _SLIMMEST * a and a * b <= _NEARLY * width * height for a, b in sizes]
+    return Parts(tuple(map(tuple, compress(scaled, is_new)))[:MAX_PARTS])
 
 
 def _is_bare(rgb: NDArray[np.uint8], box: Box) -> bool:
@@ -116,8 +116,9 @@ def _is_bare(rgb: NDArray[np.uint8], box: Box) -> bool:
 def _steps(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return 1 where a column begins that differs from the one before, and most there: (h, w)."""
     steps = cv2.absdiff(gray[:, 1:], gray[:, :-1])
-    highest = np.asarray(cv2.max(steps[:, 2:], steps[:, :-2]), np.uint8)  # on both sides
-    limit = np.maximum(highest, _STEP + _NOISE) - _NOISE
+    limit = np.asarray(cv2.max(steps[:, 2:], steps[:, :-2]), np.uint8)  # on both sides
+    np.maximum(limit, _STEP, out=limit)
+    np.subtract(limit, _NOISE, out=limit)
     edges = np.zeros(gray.shape, np.uint8)
     np.greater(steps[:, 1:-1], limit, out=edges[:, 2:-1].view(np.bool_))
     return edges
@@ -126,10 +127,11 @@ def _steps(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _split(canvas: _Canvas, box: Box, depth: int = 0) -> Iterator[Box]:
     columns, rows = map(_bands, canvas.inside(box))
     parts: Sequence[Box] = ()
-    if depth < _MAX_DEPTH:
-        least = _AGAIN if depth else _SPAN
-        parts = _cut(canvas, box, columns.mean(axis=0), rows.mean(axis=0), least)
-        parts = parts or _within(canvas, box, _pieces(columns), _pieces(rows))
+    longest = columns.max(), rows.max()
+    if depth < _MAX_DEPTH and max(longest) >= _RUN:
+        parts = _cut(canvas, box, columns, rows, _AGAIN if depth else _SPAN)
+        if not parts and min(longest) >= _RUN:
+            parts = _within(canvas, box, _pieces(columns), _pieces(rows))
     if not parts:
         yield box
     for part in parts:
@@ -154,7 +156,8 @@ def _trimmed(canvas: _Canvas, box: Box) -> Box:
     """Return a box without its margins of one colour, if they leave something."""
     left, top, right, bottom = box
     gray = canvas.gray[top:bottom, left:right]
-    if min(map(np.ptp, (gray[0], gray[-1], gray[:, 0], gray[:, -1]))) > _FLAT:
+    ends = (cv2.minMaxLoc(end) for end in (gray[:1], gray[-1:], gray[:, :1], gray[:, -1:]))
+    if all(high - low > _FLAT for low, high, *_ in ends):
         return box
     begin_y, end_y = _content(gray.min(axis=1), gray.max(axis=1))
     begin_x, end_x = _content(gray.min(axis=0), gray.max(axis=0))
@@ -194,6 +197,7 @@ def _cut(
 ) -> list[Box]:
     """Cut a box along the lines from side to side; where there is one, less clear ones count."""
     left, top, right, bottom = box
+    columns, rows = columns.sum(axis=0) / _BANDS, rows.sum(axis=0) / _BANDS
     if max(columns.max(), rows.max()) < least:
         return []
     is_upright = columns.max() >= rows.max()
@@ -258,12 +262,12 @@ def _shares(
 
 def _on_sheet(gray: NDArray[np.uint8]) -> list[Box]:
     """Return the pictures, nearly rectangles, on a light sheet of four sides that lies aslant."""
-    half = _averaged(gray, 2)
-    small = _averaged(half, 2)  # OpenCV halves far faster
+    half = averaged(gray, 2)
+    small = averaged(half, 2)  # OpenCV halves far faster
     light = cv2.threshold(small, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
     outline = max(_outlines(light), key=cv2.contourArea, default=np.zeros((1, 2), np.int32))
     sheet, area = cv2.convexHull(outline), cv2.contourArea(outline)
-    share = area / np.subtract(small.shape, 1).prod()
+    share = area / ((small.shape[0] - 1) * (small.shape[1] - 1))
     if not _MIN_SHEET <= share <= _MAX_SHEET or area < _SOLID * cv2.contourArea(sheet):
         return []
     corners = cv2.approxPolyDP(sheet, _STRAIGHT * cv2.arcLength(sheet, True), True)

@@ -90,9 +90,8 @@ class WorkerPool:
 
     def _group(self, tasks: Iterator[Task]) -> list[Task]:
         """Return the next tasks that one worker gets together."""
-        size = max(
-            self._payload.options.batch_size, min(_MAX_TASKS, 1 + self._groups // self._size)
-        )
+        least, size = self._payload.options.batch_size, 1 + self._groups // self._size
+        size = max(least, min(_MAX_TASKS, size))
         self._groups += 1
         group: list[Task] = []
         held = 0
@@ -103,8 +102,6 @@ class WorkerPool:
             if len(group) >= wanted or held >= _MAX_WAITING_BYTES:
                 break
         return group
-
-    # --- in threads -------------------------------------------------------------------------------
 
     def _run(self, tasks: list[Task]) -> None:
         try:

@@ -77,7 +77,10 @@ class Worker:
     def _work(self, tasks: Sequence[Task], send: Send) -> None:
         loaded: list[tuple[Task, LoadedImage, bytes | None]] = []
         for task in tasks:
-            send(TaskStep((task.index,)))
+            if (
+                len(tasks) > 1
+            ):  # of a single one the last result says that it begins: they are in order
+                send(TaskStep((task.index,)))
             image, state = self._load(task, send)
             if image is None:
                 send(TaskResult(index=task.index, file_state=state))
@@ -149,8 +152,6 @@ def _failed(reason: Reason, detail: str | None, sha256: str | None = None) -> Lo
     return LoadedImage(status=Status.FAILED, reason=reason, detail=detail, sha256=sha256)
 
 
-# --- unchanged files -----------------------------------------------------------------------------
-
 RACY_NS = 2_000_000_000
 """A file that changed so shortly before it was read is read again by the next scan: it may have
 changed again within the same tick of its file system's clock, which is 2 s on FAT."""
@@ -169,8 +170,6 @@ def file_state(path: str) -> tuple[bytes, bool] | None:
         return digest, max(times) < time.time_ns() - RACY_NS
     return None
 
-
-# --- reading -------------------------------------------------------------------------------------
 
 _MAX_CONCURRENT = 8  # reads over a network
 

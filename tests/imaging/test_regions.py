@@ -161,3 +161,10 @@ def test_any_size_is_looked_at(shape: tuple[int, int], value: int | None) -> Non
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (*shape, 3)) if value is None else np.full((*shape, 3), value)
     assert len(find_parts(image.astype(np.uint8)).boxes) <= MAX_PARTS
+
+
+@pytest.mark.parametrize(("height", "parts"), [(60, 0), (130, 2)])
+def test_a_strip_and_what_is_nearly_the_whole_are_not_looked_at(height: int, parts: int) -> None:
+    rng = np.random.default_rng(2)
+    upper, lower = _drawn(rng, 264, 352), _drawn(rng, 264, 352)
+    assert len(find_parts(np.vstack([upper, lower[:height]])).boxes) == parts
