@@ -46,9 +46,6 @@ def write_listings(
     return write_records(output, _LISTINGS, listings, raw)
 
 
-# --- what is exported -----------------------------------------------------------------------------
-
-
 class RecordKind(NamedTuple):
     """Records of one kind: the columns of CSV, and the cells of a record."""
 
@@ -85,9 +82,6 @@ _LISTINGS = RecordKind(
     ),
     _listing_cells,
 )
-
-
-# --- formats --------------------------------------------------------------------------------------
 
 
 def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: bool) -> int:

@@ -214,9 +214,6 @@ class AuditSample:
         return row if row.audit == drawn else replace(row, audit=drawn)
 
 
-# --- sums -----------------------------------------------------------------------------------------
-
-
 @dataclass(slots=True)
 class ScanSummary:
     """The sums of a scan, over ``scanned`` images and ``skipped`` ones, whose earlier rows hold.

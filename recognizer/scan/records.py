@@ -187,8 +187,6 @@ def _values(column: Any) -> Any:
         return column.cast("string").to_pylist()
 
 
-# --- values --------------------------------------------------------------------------------------
-
 _MAX_BYTES = 4096  # of a binary value: rows are not for files
 _MAX_NESTING = 64
 _MAX_CELL = 16 << 10  # characters
