@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -12,7 +13,7 @@ from recognizer.desk.cards import PHOTOS_ON_A_CARD, CardMaker
 from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, Unavailable, read_original
 from recognizer.desk.texts import ENVIRONMENT, text
-from recognizer.desk.views import AUDIT, LEADS, QUEUE, View
+from recognizer.desk.views import AUDIT, LEADS, OPEN, QUEUE, View
 from recognizer.model.bundle import Bundle
 from recognizer.policy.listing import as_text, as_url
 from recognizer.rows.item_key import MEMBER
@@ -78,7 +79,7 @@ class _Report(CardMaker):
             # Made one after the other: their pictures may take a hundred megabytes.
             "cards": ((entry, self.card(entry)) for entry in shown),
             **dict.fromkeys(("progress", "may_decide", "is_for_others")),
-            "counts": {"queue": len(leads) + len(unscored), "audit": len(audit)},
+            "counts": Counter(one.section for one in shown if one.state == OPEN),
             "summary": _scan_in_numbers(entries.file),
             "bundles": self._photos.bundles,
         }

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -26,7 +27,9 @@ def listing(number: int, **item: Any) -> dict[str, Any]:
 @pytest.fixture
 def page(browser: Any, tmp_path: Path, tiny_bundle: Path) -> Iterator[Any]:
     one = listing(1, reports=1, listed_at="2026-03-01")
-    evil = listing(0, title=EVIL, url="javascript:document.title = 2", seller=EVIL)
+    evil = listing(
+        0, price="€1.200,00", title=EVIL, url="javascript:document.title = 2", seller=EVIL
+    )
     leads = (lead("ivory", 0.9, kind=CandidateKind.FAMILY), lead("rhino_horn", 0.6))
     rows = [
         bare_row("0.jpg", 0.95, "priority", item=evil),
@@ -82,6 +85,7 @@ def wait_for_rows(page: Any, count: int) -> list[str]:
 def test_the_list_has_pages_and_filters_and_a_grid(page: Any) -> None:
     names = ".rows > li .what b"
     assert wait_for_rows(page, 50)[1:3] == ["Carving 2", "Carving 1"]  # by reports, then by score
+    assert page.inner_text("nav a[aria-current]") == "Queue 64"  # that are open
     assert page.locator(".rows img").first.get_attribute("src").startswith("data:image/jpeg")
     page.click("#pages [rel=next]")
     wait_for_rows(page, 14)
@@ -100,7 +104,10 @@ def test_the_list_has_pages_and_filters_and_a_grid(page: Any) -> None:
     assert chosen.text_content().endswith(" (1)")
     go(page, "#/?min_score=0.6&sort=old")  # without near-copies
     wait_for(page, names, EVIL, "Carving 2", "Carving 1")
-    go(page, "#/?q=many")
+    for query in ("min_price=1,000", f"seller={quote(EVIL.upper())}", "max_price=1200,5"):
+        go(page, f"#/?{query}&state=all")
+        wait_for(page, names, EVIL)
+        go(page, "#/?q=many")
     assert wait_for_rows(page, 50)[0] == "many0.jpg"
     page.keyboard.press("v")
     page.keyboard.press("ArrowRight")

@@ -427,8 +427,8 @@ function matching(query) {
   const state = query.get("state") || "open";
   const section = query.get("section") || "queue";
   const product = query.get("product");
-  const is = (name, value) => !query.get(name) || query.get(name) === value;
-  const bound = (name) => Number(query.get(name)?.replace(",", ".") || NaN);
+  const is = (name, value) => !query.get(name) || query.get(name).toLowerCase() === value.toLowerCase();
+  const bound = (name) => Number(query.get(name)?.replace(/(?<=[1-9]\d*),(?=\d{3}\b)/g, "").replace(",", ".") || NaN);
   const atLeast = (value, name) => isNaN(bound(name)) || (value !== "" && value >= bound(name));
   const atMost = (value, name) => isNaN(bound(name)) || (value !== "" && value <= bound(name));
   const found = entries.filter(({ dataset }) => {
