@@ -211,8 +211,7 @@ def _bomb_with_bad_filter() -> bytes:
 
 def _bottom_up() -> bytes:
     data = bytearray(encode(photo(), "BMP"))
-    height = struct.unpack_from("<i", data, 22)[0]
-    struct.pack_into("<i", data, 22, -height)
+    struct.pack_into("<i", data, 22, -struct.unpack_from("<i", data, 22)[0])
     return bytes(data)
 
 

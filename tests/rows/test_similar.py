@@ -80,7 +80,6 @@ def test_near_copies_are_found_in_any_listing(tmp_path: Path) -> None:
     with ScanFile(scan) as file:
         groups = [[row.source for row in group] for group in find_copies(file)]
         assert groups == [["a\x1b", "c"], ["d", "e"]]
-    done = succeed("similar", scan)
-    first, one, *_, summary = done.stdout.splitlines()
+    first, one, *_, summary = succeed("similar", scan).stdout.splitlines()
     assert (first, one) == ("1: 2 near-copies", "  clear  a\\x1b")
     assert summary == "6 images, 2 groups, 2 copies of others"

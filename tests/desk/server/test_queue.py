@@ -35,8 +35,7 @@ def test_a_listing_is_with_one_person_until_the_hold_times_out(
     with Queue(scan) as queue:
         one = queue.take("Anna", View())
         assert queue.take("Anna", View()) == one  # she reloads the page
-        other = queue.take("Ben", View())
-        assert other.unit != one.unit
+        assert queue.take("Ben", View()).unit != one.unit
         assert queue.take("Cleo", View()) is None
         held = queue.take("Cleo", View(), one.unit)  # looks at it, no more
         assert held.held_by == "Anna"
@@ -81,8 +80,7 @@ def test_a_rejected_listing_comes_back_with_a_new_lead(scan: Path) -> None:
     write_scan(scan, [listing("a"), listing("b")])
     with Queue(scan) as queue:
         for verdict in (REJECTED, CONFIRMED):
-            one = queue.take("Anna", View())
-            queue.decide("Anna", one.unit, verdict)
+            queue.decide("Anna", queue.take("Anna", View()).unit, verdict)
         later = datetime.now(UTC) + timedelta(seconds=30)
         write_scan(scan, [replace(listing(name), time=later) for name in "ab"])  # the same photo
         queue.refresh()

@@ -22,8 +22,7 @@ def write(tmp_path: Path) -> Write:
     def write(name: str, picture: Image.Image | bytes, split: str) -> dict[str, str]:
         data = picture if isinstance(picture, bytes) else encoded(picture, quality=90)
         (tmp_path / name).write_bytes(data)
-        digest = hashlib.sha256(data).hexdigest()
-        row = {"sha256": digest, "file": name, "label": "ivory_worked"}
+        row = {"sha256": hashlib.sha256(data).hexdigest(), "file": name, "label": "ivory_worked"}
         return row | {"source": f"place-{split}", "split": split}
 
     return write
