@@ -103,19 +103,14 @@ class Child(Closes):
             _CHILDREN.add(self)
         theirs.close()
 
-    @property
-    def exceeds_memory_limit(self) -> bool:
-        limit = self.memory_limit
-        return limit is not None and resident_bytes(self.process.pid) > limit
-
     def receive(self, seconds: float) -> Any:
         """Wait for its next message; if none comes in time, end it and raise a DiedError."""
-        deadline = time.monotonic() + seconds
+        deadline, limit = time.monotonic() + seconds, self.memory_limit
         try:
             while not self.connection.poll(min(MEMORY_CHECK_SECONDS, seconds)):
                 if time.monotonic() >= deadline:
                     raise self.end(Reason.TIMEOUT, seconds)
-                if self.exceeds_memory_limit:
+                if limit is not None and resident_bytes(self.process.pid) > limit:
                     raise self.end(Reason.OUT_OF_MEMORY, seconds)
             return self.connection.recv()
         except (EOFError, OSError):
@@ -225,10 +220,7 @@ class ProcessPool(Closes):
         """
         if self.is_closed:
             raise self._closed()
-        try:
-            child = self._idle.popleft()
-        except IndexError:
-            child = self._start()
+        child = self._take()
         number, is_last = next(self._numbers), False
         try:
             with suppress(OSError):  # it has died: the end of its connection will show it
@@ -255,6 +247,15 @@ class ProcessPool(Closes):
     def start(self) -> None:
         """Start a process before it is needed; raise a RecognizerError if that cannot be."""
         self._idle.append(self._start())
+
+    def _take(self) -> Child:
+        """Return an idle process that still lives, or a new one."""
+        with suppress(IndexError):
+            while (child := self._idle.popleft()).connection.poll():  # nothing but its end is left
+                self._children.discard(child)
+                child.close()
+            return child
+        return self._start()
 
     def _start(self) -> Child:
         died: DiedError | None = None

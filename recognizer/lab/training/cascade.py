@@ -1,11 +1,10 @@
 """A cascade: one network looks at every photo, an ensemble only at those that it suspects.
 
-The ensemble is the mean of that network's logits for several views of the photo and of linear heads
-on the frozen features of ImageNet networks (the idea is that of Viola and Jones, 2001). The views
-count as much as all heads together, which finds more out of fold than the plain mean.
+The ensemble is the mean of that network's logits and of those of linear heads on the frozen features
+of ImageNet networks (the idea is that of Viola and Jones, 2001).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +25,6 @@ EVENNESS = 0.3
 """How far the products' bars are moved towards equal shares of the photos that pass. Of 0, 0.3, 0.5
 and 0.7 it found most out of fold: without it the commonest product's look-alikes fill the gate."""
 
-VIEWS = ((0.125, 0.125, 0.75), (0, 0, 0.65), (0, 0.35, 0.65), (0.35, 0, 0.65), (0.35, 0.35, 0.65))
-"""The parts of a suspected photo that are looked at beside the whole and its mirror image: top,
-left and side as shares of the input's side."""
-
-_TOGETHER = 16  # photos in a pass
 _SHARE_OF_ONE = 0.02  # of the photos without a product, at which products are compared
 
 
@@ -84,62 +78,27 @@ def pass_gate(gate: Gate, first: torch.Tensor, second: torch.Tensor) -> torch.Te
     return torch.where(gate.suspects(first)[:, None], second, first - gate.shift * products)
 
 
-def view_boxes(size: int) -> list[tuple[int, int, int]]:
-    """Return top, left and side of the :data:`VIEWS` of an input, in pixels."""
-    boxes = []
-    for top, left, share in VIEWS:
-        side = round(share * size)
-        y, x = (min(round(start * size), size - side) for start in (top, left))
-        boxes.append((y, x, side))
-    return boxes
-
-
-def views_of(images: torch.Tensor) -> torch.Tensor:
-    """Return the mirror image and the parts of inputs, float, (views, N, size, size, 3)."""
-    size = images.shape[1]
-    views = [images.flip(2).float()]
-    for top, left, side in view_boxes(size):
-        part = images[:, top : top + side, left : left + side].permute(0, 3, 1, 2).float()
-        # Floored, as the file enlarges whole numbers to whole numbers.
-        large = functional.interpolate(part, (size, size), mode="bilinear").floor()
-        views.append(large.permute(0, 2, 3, 1))
-    return torch.stack(views)
-
-
 class Cascade(nn.Module):
     """A cascade, to be exported; all networks have inputs of one size."""
 
     def __init__(
-        self, first: ProductNetwork, second: Sequence[ProductNetwork], gate: Gate, *, views: bool
+        self, first: ProductNetwork, second: Sequence[ProductNetwork], gate: Gate
     ) -> None:
         super().__init__()
-        self.first, self.gate, self.views = first, gate, views
+        self.first, self.gate = first, gate
         self.second: Any = nn.ModuleList(second)
 
     def forward(self, images: torch.Tensor) -> Outputs:
         """Run one batch, uint8 or float, (N, size, size, 3), RGB, 0 to 255."""
         weak: Outputs = self.first(images)
-        maps, logits = [], []
-        if self.views:
-            seen = [weak.logits, *(self.first(view).logits for view in views_of(images))]
-            maps = [weak.maps] * weight_of_views(self.second)
-            logits = [torch.stack(seen).mean(0)] * weight_of_views(self.second)
-        for network in self.second:
-            outputs = network(images)
-            maps.append(outputs.maps)
-            logits.append(outputs.logits)
-        strong, combined = torch.stack(maps).mean(0), torch.stack(logits).mean(0)
-        chosen = pass_gate(self.gate, weak.logits, combined)
+        maps = [weak.maps, *(network(images).maps for network in self.second)]
+        strong = torch.stack(maps).mean(0)
+        chosen = pass_gate(self.gate, weak.logits, strong.mean((2, 3)))
         is_suspected = self.gate.suspects(weak.logits)[:, None, None, None]
         local = torch.where(is_suspected, strong, weak.maps)
         # Their mean stays the logit.
         local = local + (chosen - local.mean((2, 3)))[:, :, None, None]
         return Outputs(chosen, local, weak.embedding)
-
-
-def weight_of_views(networks: Sequence[nn.Module]) -> int:
-    """How often the views count, next to each of the frozen networks: as often as there are."""
-    return max(1, len(networks))
 
 
 def build_ensemble_network(config: TrainingConfig, backbone: str, labels: int) -> ProductNetwork:
@@ -154,27 +113,17 @@ def build_ensemble_network(config: TrainingConfig, backbone: str, labels: int) -
 
 @torch.no_grad()
 def ensemble_logits(
-    first: ProductNetwork | None,
+    first: torch.Tensor,
     networks: Sequence[ProductNetwork],
     photos: Sequence[Photo],
     cache: PhotoCache,
-    on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> torch.Tensor:
     """Return the logits of an ensemble for photos as they are served, float32, (N, labels).
 
-    ``first``, in evaluation mode, is the network that looks at several views, if one does.
+    ``first`` has those of the first network.
     """
-    parts = []
-    if first is not None:
-        seen = []
-        for begin in range(0, len(photos), _TOGETHER):
-            images = torch.from_numpy(cache.squares(photos[begin : begin + _TOGETHER]))
-            views = [images.float(), *views_of(images)]
-            seen.append(torch.stack([first(view).logits for view in views]).mean(0))
-            on_progress(min(begin + _TOGETHER, len(photos)), len(photos))
-        parts += [torch.cat(seen).float()] * weight_of_views(networks)
+    parts = [first]
     for network in networks:
-        features = torch.from_numpy(features_of(network, photos, cache))
-        head = network.head
-        parts.append(functional.linear(features, head.weight.flatten(1), head.bias).detach())
+        features, head = torch.from_numpy(features_of(network, photos, cache)), network.head
+        parts.append(functional.linear(features, head.weight.flatten(1), head.bias))
     return torch.stack(parts).mean(0)

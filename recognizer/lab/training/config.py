@@ -54,13 +54,9 @@ class FinishConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CascadeConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """A second stage behind the trained network: see :mod:`recognizer.lab.training.cascade`.
+    """A second stage behind the trained network: see :mod:`recognizer.lab.training.cascade`."""
 
-    Without backbones and views there is none.
-    """
-
-    backbones: list[str] = []  # timm models with ImageNet weights that stay
-    views: bool = False  # whether the trained network also looks at parts of what it suspects
+    backbones: list[str] = []  # timm models with ImageNet weights that stay; none: no second stage
     share: Annotated[float, Meta(ge=0.001, le=0.999)] = 0.1
     """Of photos without a product, on sources not seen, how many reach the second stage."""
 

@@ -1,7 +1,7 @@
 """Write a trained network as an ONNX file in fp32; compare it and its int8 version with torch."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from onnx import compose, numpy_helper
 from onnx.utils import Extractor
 from torch import nn
 
-from recognizer.lab.training.cascade import Cascade, view_boxes, weight_of_views
+from recognizer.lab.training.cascade import Cascade
 from recognizer.lab.training.model import FAR_BELOW, log_odds_of
 from recognizer.lab.training.quantization import run_file
 from recognizer.model.description import Difference, Parity
@@ -91,9 +91,8 @@ cascade (uint8[N, {side}, {side}, 3] images) => (
         then_branch = suspected () => (
             float[N, {labels}] chosen, float[N, {labels}, {rows}, {columns}] chosen_maps
         ) {{
-            {views}
             strong_maps = Mean ({maps})
-            strong = Mean ({logits})
+            strong = ReduceMean <keepdims = 0> (strong_maps, places)
             chosen = Where (is_suspected, strong, weak)
             is_map_suspected = Unsqueeze (is_suspected, places)
             chosen_maps = Where (is_map_suspected, strong_maps, first_maps)
@@ -117,55 +116,14 @@ cascade (uint8[N, {side}, {side}, 3] images) => (
 """
 
 
-def _view_lines(size: int, labels: int) -> tuple[list[str], dict[str, Any]]:
-    """Return the lines that make and use a batch of views of the images, and their constants."""
-    lines = ["mirrored = Slice (images, last, before_first, column_axis, backwards)"]
-    constants: dict[str, Any] = {
-        "last": [-1],
-        "before_first": [np.iinfo(np.int64).min],
-        "column_axis": [2],
-        "backwards": [-1],
-        "side_axes": [1, 2],
-        "input_side": [size, size],
-    }
-    names = ["mirrored"]
-    for i, (top, left, side) in enumerate(view_boxes(size)):
-        constants |= {f"from_{i}": [top, left], f"to_{i}": [top + side, left + side]}
-        lines.append(f"part_{i} = Slice (images, from_{i}, to_{i}, side_axes)")
-        resize = 'Resize <mode = "linear", axes = [1, 2]>'
-        lines.append(f"large_{i} = {resize} (part_{i}, , , input_side)")
-        names.append(f"large_{i}")
-    lines += [
-        f"view_images = Concat <axis = 0> ({', '.join(names)})",
-        # Between these two the network is put, with other names of its tensors.
-        "each_view = ReduceMean <keepdims = 0> (view_maps, places)",
-        "of_views = Reshape (each_view, by_view)",
-        "sum_of_views = ReduceSum <keepdims = 0> (of_views, view_axis)",
-        "sum_of_all = Add (sum_of_views, first_logits)",
-        "seen = Div (sum_of_all, view_count)",
-    ]
-    constants |= {"by_view": [len(names), -1, labels], "view_axis": [0]}
-    return lines, constants | {"view_count": np.float32(len(names) + 1)}
-
-
 def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: Path) -> None:
-    """Join the networks of a cascade; the ensemble runs if any image of a batch is suspected.
-
-    The first network's weights are in the file once, though it also looks at views.
-    """
+    """Join the networks of a cascade; the ensemble runs if any image of a batch is suspected."""
     model, gate = onnx.load(str(first)), cascade.gate
     ensemble = [_maps_alone(file, f"ensemble_{i}_") for i, file in enumerate(second)]
     labels = len(gate.bars)
     size = _shape(model.graph.input[0])[1].dim_value
     rows, columns = (d.dim_value for d in _shape(model.graph.output[1])[2:])
-    lines, constants = _view_lines(size, labels) if cascade.views else ([], {})
-    weight = weight_of_views(cascade.second) if cascade.views else 0
-    own_maps, own_logits = ["first_maps"] * weight, ["seen"] * weight
     strong_maps = [graph.output[0].name for graph in ensemble]
-    lines += [
-        f"logits_{i} = ReduceMean <keepdims = 0> ({name}, places)"
-        for i, name in enumerate(strong_maps)
-    ]
     written = onnx.parser.parse_graph(
         _GRAPH.format(
             side=size,
@@ -173,12 +131,10 @@ def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: P
             rows=rows,
             columns=columns,
             channels=_shape(model.graph.output[2])[1].dim_value,
-            views="\n".join(lines),
-            maps=", ".join([*own_maps, *strong_maps]),
-            logits=", ".join([*own_logits, *(f"logits_{i}" for i in range(len(ensemble)))]),
+            maps=", ".join(["first_maps", *strong_maps]),
         )
     )
-    constants |= {
+    constants = {
         "bars": np.minimum(gate.bars, -FAR_BELOW).astype(np.float32)[None],
         "shift": (gate.shift * gate.is_product).astype(np.float32)[None],
         "not_itself": (np.eye(labels) * FAR_BELOW).astype(np.float32)[None],
@@ -189,11 +145,6 @@ def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: P
     tensors = (numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items())
     written.initializer.extend(tensors)
     branch = next(n for n in written.node if n.op_type == "If").attribute[0].g
-    if cascade.views:
-        alone = Extractor(model).extract_model(["images"], ["maps"]).graph
-        weights = {tensor.name: tensor.name for tensor in alone.initializer}
-        copies = _renamed(alone.node, "view_", weights | {"images": "view_images"})
-        _insert(branch, copies, after="view_images")
     for graph in reversed(ensemble):
         _insert(branch, graph.node)
     branch.initializer.extend(tensor for graph in ensemble for tensor in graph.initializer)
@@ -208,26 +159,10 @@ def write_cascade(cascade: Cascade, first: Path, second: Sequence[Path], path: P
     onnx.save(model, str(path))
 
 
-def _insert(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto], after: str = "") -> None:
-    """Put nodes at the beginning of a graph, or behind the one that gives a tensor."""
-    place = next((i + 1 for i, node in enumerate(graph.node) if after in node.output), 0)
+def _insert(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:
+    """Put nodes at the beginning of a graph."""
     for node in reversed(nodes):
-        graph.node.insert(place, node)
-
-
-def _renamed(
-    nodes: Sequence[onnx.NodeProto], prefix: str, names: Mapping[str, str]
-) -> list[onnx.NodeProto]:
-    """Return copies of nodes whose tensors have other names: those given, otherwise a prefix."""
-    copies = []
-    for node in nodes:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
-        copy.name = node.name and prefix + node.name
-        for tensors in (copy.input, copy.output):
-            tensors[:] = [name and names.get(name, prefix + name) for name in tensors]
-        copies.append(copy)
-    return copies
+        graph.node.insert(0, node)
 
 
 def _shape(value: onnx.ValueInfoProto) -> Any:

@@ -200,7 +200,7 @@ def _fold_logits(
 ) -> dict[str, torch.Tensor]:
     """Return the logits of a fold's photos, (N, labels): ``first``, and ``second`` of a cascade.
 
-    They are kept in the recipe's folder, since views take their time.
+    They are kept in the recipe's folder, so that nothing is looked at twice.
     """
     if (path := recipe.folder / f"fold-{fold}-logits.safetensors").exists():
         clock.skip(recipe.config.seeds)
@@ -208,11 +208,8 @@ def _fold_logits(
     network = _first_network(recipe, fold, clock)
     report = partial(clock.on_photos, f"looking at the photos of fold {fold}")
     found = {"first": torch.from_numpy(predict(network, own, recipe.cache, report))}
-    ensemble = _ensemble(recipe, fold, clock)
-    viewer = network if recipe.config.cascade.views else None
-    if ensemble or viewer:
-        report = partial(clock.on_photos, f"views of the photos of fold {fold}")
-        found["second"] = ensemble_logits(viewer, ensemble, own, recipe.cache, report)
+    if ensemble := _ensemble(recipe, fold, clock):
+        found["second"] = ensemble_logits(found["first"], ensemble, own, recipe.cache)
     with replacing(path) as unfinished:
         unfinished.write_bytes(save(found))
     return found
@@ -240,8 +237,7 @@ def fold_network(
 def _joined(
     recipe: Recipe, first: ProductNetwork, ensemble: Sequence[ProductNetwork]
 ) -> ProductNetwork | Cascade:
-    views = recipe.config.cascade.views
-    if not ensemble and not views:
+    if not ensemble:
         return first
     try:
         values = json.loads((recipe.folder / GATE_FILE).read_text("utf-8"))
@@ -249,7 +245,7 @@ def _joined(
     except (OSError, ValueError, KeyError) as error:
         raise _unfinished(recipe, GATE_FILE) from error
     gate = Gate(bars, values["shift"])
-    return Cascade(first, ensemble, gate, views=views).eval()
+    return Cascade(first, ensemble, gate).eval()
 
 
 def _ensemble(recipe: Recipe, fold: int | None, clock: Clock) -> list[ProductNetwork]:

@@ -24,7 +24,7 @@ def test_a_recipe_of_an_earlier_version_is_read_if_it_means_the_same() -> None:
         ("pooling = 'root'", "Invalid enum value 'root' - at `$.pooling`"),
         ("folds = 0", "Expected `int` >= 2 - at `$.folds`"),
         ("[augment]\nmincrop = 0.5", "unknown key 'mincrop'; did you mean min_crop?"),
-        ("[cascade]\nviews = 2", "Expected `bool`, got `int` - at `$.cascade.views`"),
+        ("[cascade]\nshare = 2", "Expected `float` <= 0.999 - at `$.cascade.share`"),
         ("photos =", "Invalid value"),
     ],
 )

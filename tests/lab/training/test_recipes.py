@@ -26,7 +26,6 @@ SMALL: dict[str, dict[str, object]] = {
         "freeze_stages": 1,
         "finish.photos": 16,
         "cascade.backbones": '["mobilenetv2_035"]',
-        "cascade.views": "true",
     },
 }
 """What stands for each recipe's backbone."""
