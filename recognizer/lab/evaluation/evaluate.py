@@ -31,6 +31,7 @@ from recognizer.lab.evaluation.figures import (
     figures_of,
     measure_reliability,
     operating_points,
+    told_from_lookalikes,
 )
 from recognizer.lab.evaluation.slices import Slice, measure_slices
 from recognizer.model.bundle import Bundle
@@ -56,10 +57,11 @@ class Evaluation:
 
     ``data`` is the photos' fingerprint, ``learned`` :func:`count_learned` of them. ``families`` are
     those with more than one product in the bundle, ``labels`` its products and those of the photos.
-    ``accuracy`` is the share of photos whose label has the highest score; ``confusion`` is true
-    label -> label with the highest score -> photos. ``operating_points`` are by family, or
-    :data:`ANY_PRODUCT`, the strictest threshold last, with precision at ``prevalence``;
-    ``reliability`` is of any-product scores; ``slices`` are by kind and by what was asked for.
+    ``accuracy`` is the share of photos whose label has the highest score, ``told_apart`` by family
+    that of :func:`told_from_lookalikes`; ``confusion`` is true label -> label with the highest
+    score -> photos. ``operating_points`` are by family, or :data:`ANY_PRODUCT`, the strictest last,
+    with precision at ``prevalence``; ``reliability`` is of any-product scores; ``slices`` are by
+    kind and by what was asked for.
     ``quality`` says how the photos were brought to one size and JPEG quality, if they were,
     ``shortcuts`` what their files alone tell. Of labels and families in ``same_sources``, training
     saw other photos of the same sources.
@@ -79,6 +81,7 @@ class Evaluation:
     flagged_negatives: Estimate
     leads: Mapping[str, Leads]
     accuracy: Estimate
+    told_apart: Mapping[str, Estimate]
     confusion: Mapping[str, Mapping[str, int]]
     prevalence: float
     operating_points: Mapping[str, tuple[OperatingPoint, ...]]
@@ -184,6 +187,8 @@ def measure(
     flagged = np.array([triage.decision is not Decision.CLEAR for triage in triages])
     best = np.array([highest(p) for p in predictions])
     wanted = targets(bundle, truth, predictions)
+    scores = [{**p.scores, **p.families} for p in predictions]
+    told_apart = [(f.name, told_from_lookalikes(f.name, truth, scores)) for f in bundle.families]
     return Evaluation(
         bundle=bundle.title,
         digest=bundle.digest,
@@ -203,6 +208,7 @@ def measure(
         flagged_negatives=share_by_source(flagged[truth.negative], truth.sources[truth.negative]),
         leads=_leads(truth, products, triages, flagged),
         accuracy=share_by_source(best == truth.labels, truth.sources),
+        told_apart={name: share for name, share in told_apart if share},
         confusion=_confusion(truth, best),
         prevalence=prevalence,
         operating_points={

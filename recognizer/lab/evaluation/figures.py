@@ -5,6 +5,7 @@ Negatives are all photos that show no product; photos of other products count ne
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Self
 
 import numpy as np
@@ -129,6 +130,25 @@ def operating_points(target: Target, truth: Truth, prevalence: float) -> tuple[O
             )
         )
     return tuple(points)
+
+
+def told_from_lookalikes(
+    family: str, truth: Truth, scores: Sequence[Mapping[str, float]]
+) -> Estimate | None:
+    """Return how often a family and its look-alikes are told apart: the question of a reviewer.
+
+    ``scores`` are of labels and families, photo by photo; right is the highest of the family's and
+    these look-alikes', so what the model does not know is never right. None if no photo shows one,
+    or the model does not know two of them.
+    """
+    name_of = {label.name: family for label in truth.taxonomy.members(family)}
+    name_of |= {label.name: label.name for label in truth.taxonomy.lookalikes(family)}
+    known, asked = scores[0].keys() & name_of.values(), np.isin(truth.labels, list(name_of))
+    if family not in known or len(known) < 2 or not asked.any():
+        return None
+    best = [max(known, key=own.__getitem__) for own in compress(scores, asked)]
+    right = [name_of[label] == name for label, name in zip(truth.labels[asked], best, strict=True)]
+    return share_by_source(np.array(right), truth.sources[asked])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """A cascade: one network looks at every photo, an ensemble only at those that it suspects.
 
-The ensemble is the mean of that network's logits and of those of linear heads on the frozen features
-of ImageNet networks (the idea is that of Viola and Jones, 2001).
+The ensemble is the mean of its logits and of those of linear heads on the frozen features of
+ImageNet networks (the idea is that of Viola and Jones, 2001).
 """
 
 from collections.abc import Sequence
@@ -81,9 +81,7 @@ def pass_gate(gate: Gate, first: torch.Tensor, second: torch.Tensor) -> torch.Te
 class Cascade(nn.Module):
     """A cascade, to be exported; all networks have inputs of one size."""
 
-    def __init__(
-        self, first: ProductNetwork, second: Sequence[ProductNetwork], gate: Gate
-    ) -> None:
+    def __init__(self, first: ProductNetwork, second: Sequence[ProductNetwork], gate: Gate) -> None:
         super().__init__()
         self.first, self.gate = first, gate
         self.second: Any = nn.ModuleList(second)

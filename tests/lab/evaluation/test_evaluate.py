@@ -104,6 +104,7 @@ def test_the_figures(evaluation: Evaluation) -> None:
     assert evaluation.confusion["ivory_worked"] == {"ivory_worked": 4, "ceramic": 1}
     assert sum(n for row in evaluation.confusion.values() for n in row.values()) == 17
     assert evaluation.accuracy.value == pytest.approx(16 / 17)
+    assert evaluation.told_apart["ivory"].value == pytest.approx(10 / 11)  # with six look-alikes
     points = evaluation.operating_points[ANY_PRODUCT]
     assert [point.rate for point in points] == [0.05, 0.01, 0.001]
     assert (points[0].false_positives, points[0].recall.value) == (0, 0.8)
@@ -118,6 +119,7 @@ def test_a_product_that_the_model_does_not_know(
     ]
     found = evaluate(recognizer, renamed, "test", rounds=20).evaluation
     assert (found.leads["rhino_horn"].leads, found.leads["rhino_horn"].named) == (4, 0)
+    assert found.told_apart["ivory"].value == 1.0
     rhino = next(f for f in found.labels if f.name == "rhino_horn")
     assert (rhino.photos, rhino.average_precision, rhino.recall) == (5, None, {})
 
