@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import chain, combinations
+from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 
@@ -339,14 +339,14 @@ class Queue(Entries):
     def agreement(self) -> Counter[tuple[str, ...]]:
         """Return how often two said what of a listing or image at last; escalating says nothing."""
         subjects: dict[str, dict[str, str]] = defaultdict(dict)
+        told = "SELECT coalesce(listing, sha256) AS subject, reviewer, judgement FROM standing"
+        told += " WHERE judgement != 'escalated'"
+        several = f"SELECT subject FROM ({told}) GROUP BY 1 HAVING count(DISTINCT reviewer) > 1"
         for subject, reviewer, judgement in self._select_cached(
-            "SELECT coalesce(listing, sha256), reviewer, judgement FROM standing"
-            " WHERE judgement != 'escalated' ORDER BY number",
-            {},
+            f"{told} AND subject IN ({several}) ORDER BY number", {}
         ):
             subjects[subject][self.known_as(reviewer)] = judgement
-        pairs = (combinations(sorted(said.values()), 2) for said in subjects.values())
-        return Counter(chain.from_iterable(pairs))
+        return Counter(p for of in subjects.values() for p in combinations(sorted(of.values()), 2))
 
     def shift(self) -> dict[str, Counter[str]]:
         """Return what each has done in this shift, by judgement; the most first."""
