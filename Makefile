@@ -41,8 +41,9 @@ model: $(DEV) ## Train, export and measure the released model's recipe: make mod
 bench: $(DEV) ## Measure the speed on this machine (let it have nothing else to do)
 	$(BIN)/python -m benchmarks.speed $(if $(DATA),--data $(DATA) --photos 200) --markdown docs/speed.md
 
+# A thread for each process: those of several would wait for one another, on as many cores.
 test: $(DEV) ## Run the whole test suite
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 check: $(DEV) ## Format, lint, types, the direction of imports and the budget, as CI runs them
 	$(BIN)/ruff format --check .
