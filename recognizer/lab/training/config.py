@@ -103,8 +103,8 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     weight_decay: NotNegative = 0.0  # AdamW's decay of weight matrices
     label_smoothing: Share = 0.05  # share of the target spread over all labels
     average_weight: Share = 0.75
-    """How far the finished weights are on the way from the first to the averaged ones. Less than
-    all of it finds more at sources that were never seen."""
+    """How far the finished weights are on the way from the first to the averaged ones (Wortsman et
+    al., 2022). Less than all of it finds more at sources that were never seen."""
 
     label_power: float = 0.5
     """Labels are drawn in proportion to their photo count to this power (0: all equally often)."""

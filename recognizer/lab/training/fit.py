@@ -111,10 +111,9 @@ class Run:
     def train(
         self, on_progress: Callable[[Progress], None] = lambda _: None
     ) -> dict[str, torch.Tensor]:
-        """Take all steps that are left, and return the finished weights.
+        """Take all steps that are left, and return the averaged weights.
 
-        They are part of the way from where they began to the averaged ones. ``on_progress`` is
-        called about once a minute.
+        ``on_progress`` is called about once a minute.
         """
         if 0 < self.step < self.steps:
             on_progress(self._progress(None))
@@ -140,9 +139,7 @@ class Run:
                     saved = time.monotonic()
                     on_progress(self._progress(total / (self.step - since)))
                     total, since = 0.0, self.step
-        state = dict(self.network.state_dict())
-        for name, value in self.averaged.items():
-            state[name] = self.start[name].lerp(value, self.config.average_weight)
+        state = self.network.state_dict() | self.averaged
         return {name: value.cpu() for name, value in state.items()}
 
     def _progress(self, loss: float | None) -> Progress:

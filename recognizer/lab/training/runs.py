@@ -279,13 +279,16 @@ def _phases(config: TrainingConfig) -> Iterator[tuple[str, TrainingConfig]]:
 
 
 def _first_network(recipe: Recipe, fold: int | None, clock: Clock) -> ProductNetwork:
-    """Return the mean of the weights of all seeds, without a fold or with all photos."""
+    """Return the mean of the weights of all seeds, without a fold or with all photos.
+
+    Those of a run are part of the way from its first weights to its averaged ones.
+    """
     photos = recipe.without(fold)
     found: list[Mapping[str, torch.Tensor]] = []
     for seed, name in enumerate(_run_names(recipe, fold), recipe.config.seed):
         words = "all photos" if fold is None else f"without fold {fold}"
         report = clock.begin(name, f"{words}, seed {seed}")
-        state, seen = None, 0
+        first, state, seen = dict[str, torch.Tensor](), None, 0
         for phase, config in _phases(recipe.config):
             run = Run(
                 config,
@@ -297,10 +300,14 @@ def _first_network(recipe: Recipe, fold: int | None, clock: Clock) -> ProductNet
                 start=state,
                 on_features=partial(clock.on_features, recipe.config.backbone),
             )
+            first = first or run.start
             state = run.train(partial(report, seen))
             seen += config.photos
         assert state is not None  # noqa: S101 - there is a first phase
-        found.append(state)
+        part = recipe.config.average_weight
+        found.append(
+            {n: first[n].cpu().lerp(v, part) if n in first else v for n, v in state.items()}
+        )
     mean = {
         name: torch.stack([state[name] for state in found]).mean(0)
         if value.dtype.is_floating_point

@@ -83,18 +83,6 @@ def test_without_training_the_head_is_a_regression_that_knows_the_colours(
     assert [labels[i] for i in found.argmax(1)] == [p.label for p in train]
 
 
-def test_finished_weights_lie_part_of_the_way(
-    train: list[Photo], cache: PhotoCache, tmp_path: Path
-) -> None:
-    parts = {
-        part: run(small_config(average_weight=part), train, cache, tmp_path / str(part))
-        for part in (0.0, 0.5, 1.0)
-    }
-    first, middle, last = (parts[part]["head.weight"] for part in (0.0, 0.5, 1.0))
-    assert not torch.equal(first, last)
-    torch.testing.assert_close(middle, (first + last) / 2)
-
-
 def test_a_device_that_is_not_there_is_named() -> None:
     if not torch.backends.mps.is_available():
         with pytest.raises(TrainingError, match="device 'mps' is unavailable"):
