@@ -16,7 +16,7 @@ from csv import DictReader
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from recognizer.errors import MissingExtraError, RecognizerError, UsageError
+from recognizer.errors import MissingExtraError, UsageError
 
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -95,9 +95,6 @@ def replacing(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
-    except RecognizerError as error:  # of what writes there, and knows no other name
-        error.args = (str(error).replace(str(partial), str(path)),)
-        raise
     finally:
         for suffix in ("", "-wal", "-shm"):  # those of SQLite, on a full disk
             with suppress(OSError):  # a read-only file system, for one: the first error counts

@@ -37,7 +37,6 @@ LOG = logging.getLogger("recognizer")
 LOG.addHandler(logging.NullHandler())
 
 START_SECONDS = 300.0  # until the first message: some providers compile the model as they load it
-
 START_METHOD = "spawn"
 MAX_FAILED_STARTS = 3  # in a row
 MEMORY_CHECK_SECONDS = 0.1
@@ -276,7 +275,12 @@ class ProcessPool(Closes):
                 child.close()
                 first.reraise("the process cannot be prepared")
             self.provider, held = first
-            self._require_room(held)
+            if self._memory_limit is not None and held > self._memory_limit:
+                raise UsageError(
+                    f"a memory limit of {mebibytes(self._memory_limit)} leaves no room for images: "
+                    f"a worker takes {mebibytes(held)} for itself; give another limit, or 0 for "
+                    "none"
+                )
             child.memory_limit = self._memory_limit
             return child
         hint = '; a script needs `if __name__ == "__main__":` around what it does'
@@ -284,13 +288,6 @@ class ProcessPool(Closes):
             f"the worker processes cannot be started: the last one {died}"
             f"{hint if 'exit code 1)' in str(died) else ''}"
         )
-
-    def _require_room(self, held: int) -> None:
-        if self._memory_limit is not None and held > self._memory_limit:
-            raise UsageError(
-                f"a memory limit of {mebibytes(self._memory_limit)} leaves no room for images: a "
-                f"worker takes {mebibytes(held)} for itself; give another limit, or 0 for none"
-            )
 
     def _closed(self) -> UsageError:
         return UsageError("the worker processes were closed already")

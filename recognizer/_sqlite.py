@@ -59,19 +59,32 @@ class FileKind:
         return _NAMES.get(self.application_id, "a file of this program")
 
 
+def columns_of(database: sqlite3.Connection, table: str, *without: str) -> list[str]:
+    """Return the columns of a table in their order, but for computed ones and those named."""
+    names = [name for _, name, *_ in database.execute(f"PRAGMA main.table_info({table})")]
+    return [name for name in names if name not in without]
+
+
 class SqliteFile(Closes):
     """An open file of one :class:`FileKind`, whose error all methods raise.
 
     It is only read unless ``write`` or ``create`` is set. A file of an earlier version is migrated
-    by a writer, in one transaction, and shown to a reader as it is.
+    by a writer, in one transaction, and shown to a reader as it is. ``place`` is where it lies
+    until it is moved to ``path``, of which errors speak.
     """
 
     kind: FileKind
 
     def __init__(
-        self, path: str | os.PathLike[str], *, write: bool = False, create: bool = False
+        self,
+        path: str | os.PathLike[str],
+        *,
+        write: bool = False,
+        create: bool = False,
+        place: Path | None = None,
     ) -> None:
         self.path = Path(path)
+        self._place = place or self.path
         self.lock = threading.RLock()
         self.is_writable = write or create
         self._require_place(create=create)
@@ -94,19 +107,19 @@ class SqliteFile(Closes):
         """Check that a regular file is in this place, or can be put there."""
         advice = f"; {self.kind.advice}"
         try:
-            if not self.path.exists():
+            if not self._place.exists():
                 if not create:
                     raise self.kind.error(f"{self.path} does not exist{advice}")
                 check_place(self.path)
-            elif not self.path.is_file():
+            elif not self._place.is_file():
                 raise self.kind.error(f"{self.path} is not a regular file{advice}")
         except OSError as error:
             raise self.kind.error(f"{self.path}: {error.strerror or error}") from error
 
     def _connect(self, *, create: bool) -> sqlite3.Connection:
         """Open the file, by SQLite alone: to close it otherwise would end SQLite's locks on it."""
-        uri = self.path.absolute().as_uri()
-        has_place = all(os.access(path, os.W_OK) for path in (self.path, self.path.parent))
+        uri = self._place.absolute().as_uri()
+        has_place = all(os.access(path, os.W_OK) for path in (self._place, self._place.parent))
         if self.is_writable or has_place:
             # For reading, too: who closes it last takes the log away.
             return self._opened(f"{uri}?mode={'rwc' if create else 'rw'}")
@@ -115,7 +128,7 @@ class SqliteFile(Closes):
         except sqlite3.OperationalError:
             # A read-only disk has no place for the shared memory; without a log the file is whole.
             with suppress(OSError):
-                if os.stat(f"{self.path}-wal").st_size:
+                if os.stat(f"{self._place}-wal").st_size:
                     raise
             return self._opened(f"{uri}?mode=ro&immutable=1")
 

@@ -205,7 +205,7 @@ def _read(table: str, name: str, entry: type[_Entry], values: Any) -> _Entry:
                 raise TaxonomyError(f"{unknown} (one of {', '.join(Kind)})")
         return msgspec.convert({**texts, "name": name}, entry)
     except (TaxonomyError, msgspec.ValidationError) as error:
-        raise TaxonomyError(f"{table}.{name}: {error}") from error
+        raise TaxonomyError(f"{table}.{name}: {toml_words(error)}") from error
 
 
 def read_toml(path: str | os.PathLike[str], error: type[RecognizerError]) -> dict[str, Any]:
@@ -232,6 +232,11 @@ def read_toml(path: str | os.PathLike[str], error: type[RecognizerError]) -> dic
             *_, key = re.findall(r"(?m)^[ \t]*([^\s#=][^=\n]*)=", "\n".join(lines))
             words += f": the key {key.strip()!r} is given twice, keep one of them"
         raise error(f"{where} is not TOML: {words}") from cause
+
+
+def toml_words(error: Exception) -> str:
+    """Return the words of an error about values, not endless, with types named as in TOML."""
+    return str(error).replace("`object`", "`table`").replace("`array`", "`list`")[:MAX_WORDS]
 
 
 def require_keys(

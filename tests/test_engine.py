@@ -66,12 +66,9 @@ def test_a_photo(color: str, label: str, recognizer: Recognizer) -> None:
     assert prediction.phash is None  # nothing to see but one colour
 
 
-@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
-def test_one_red_frame_is_enough_and_is_named(
-    format: str,  # noqa: A002
-    recognizer: Recognizer,
-) -> None:
-    prediction = recognizer.predict(animated("blue", "blue", "red", "blue", "blue", format=format))
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_one_red_frame_is_enough_and_is_named(kind: str, recognizer: Recognizer) -> None:
+    prediction = recognizer.predict(animated("blue", "blue", "red", "blue", "blue", format=kind))
     assert prediction.scores["ivory_worked"] > 0.9
     assert prediction.scores["listing_other"] > 0.9  # each score is the highest of all frames
     assert (prediction.frame, prediction.frames) == (2, 5)
@@ -196,17 +193,12 @@ def test_a_family_that_bears_the_name_of_a_label_is_a_lead_of_its_own(
     assert prediction.scores["ivory_raw"] < 0.4
     assert prediction.scores["ivory_worked"] > 0.9
     leads = engine.decide(prediction, Policy()).leads
-    assert {(lead.kind, lead.name) for lead in leads} == {
-        ("label", "ivory_worked"),
-        ("family", name),
-    }
+    assert {(one.kind, one.name) for one in leads} == {("label", "ivory_worked"), ("family", name)}
     never = Rule(review=Probability(1), priority=Probability(1))
     silent = {kind: Policy(rules={(kind, name): never}) for kind in CandidateKind}
     assert engine.decide(prediction, silent[CandidateKind.FAMILY]).leads == ()  # and its products
-    assert ("family", name) in {
-        (lead.kind, lead.name)
-        for lead in engine.decide(prediction, silent[CandidateKind.LABEL]).leads
-    }
+    leads = engine.decide(prediction, silent[CandidateKind.LABEL]).leads
+    assert ("family", name) in {(one.kind, one.name) for one in leads}
 
 
 def test_a_policy_may_be_a_name_a_path_or_the_default(
@@ -240,8 +232,6 @@ ONNXRUNTIME_ERRORS = [
     for value in vars(onnxruntime_pybind11_state).values()
     if isinstance(value, type) and issubclass(value, Exception)
 ]
-
-
 NO_MEMORY = onnxruntime_pybind11_state.Fail("... Failed to allocate memory for requested buffer")
 UNCHANGED = [(kind("as it is"), kind, "^as it is$") for kind in (MemoryError, TypeError, OSError)]
 OF_A_PASS = [

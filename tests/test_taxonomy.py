@@ -23,7 +23,7 @@ BROKEN: dict[str, tuple[dict[str, object], str]] = {
         "family.x: unknown key 'notes'; did you mean note",
     ),
     "families in a list": ({"family": [{}]}, "'family' must hold tables"),
-    "label that is no table": ({"label": {"x": 3}}, "label.x: Expected `object`, got `int`"),
+    "label that is no table": ({"label": {"x": 3}}, "label.x: Expected `table`, got `int`"),
     "family name": ({"family": {"Ivory": {}}}, "bad family name 'Ivory'"),
     "label name": ({"label": {"ox-bone": THING}}, "bad label name 'ox-bone'"),
     "label name with a line break": ({"label": {"bone\n": THING}}, "bad label name"),

@@ -99,19 +99,11 @@ class CardMaker:
     def picture(self, image: Image) -> dict[str, Any]:
         """Return the addresses of the pictures of an image."""
         if image.row.status is Status.FAILED:
-            return {
-                "image": image,
-                "src": "",
-                "missing": text(image.row.reason or "internal_error"),
-            }
-        photo = f"/photo/{image.key}"
-        return {
-            "image": image,
-            "src": f"{photo}/large",
-            "small": f"{photo}/small",
-            "original": f"{photo}/original",
-            "missing": "",
-        }
+            missing = text(image.row.reason or "internal_error")
+            return {"image": image, "src": "", "missing": missing}
+        kinds = {"src": "large", "small": "small", "original": "original"}
+        addresses = {name: f"/photo/{image.key}/{kind}" for name, kind in kinds.items()}
+        return {"image": image, "missing": "", **addresses}
 
     def card(self, entry: Entry, reviewer: str | None = None) -> dict[str, Any]:
         """Return what ``card.html.j2`` shows of a listing, with the first page of its photos.
@@ -128,9 +120,8 @@ class CardMaker:
         instead = [bar for photo in strip["photos"][:1] for bar in photo["instead"]]
         if entry.is_blind:
             leads = []
-        choices, others = _choices(
-            [*leads, *instead], bundle.taxonomy if bundle else load_taxonomy()
-        )
+        taxonomy = bundle.taxonomy if bundle else load_taxonomy()
+        choices, others = _choices([*leads, *instead], taxonomy)
         return {
             "listing": listing,
             "strip": strip,

@@ -17,6 +17,7 @@ from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 
 _COLUMNS = ("sha256", "file", "label", "source", "split", "license")  # see datasets/README.md
+_MAX_SHOWN = 3  # images in an error
 
 
 def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
@@ -101,6 +102,10 @@ def write_dataset(
                 (draft / name).write_bytes(data)
                 labels[label] += 1
                 writer.writerow([row.sha256, name, label, _source_of(row), "train", ""])
+            if not labels:
+                some = [f"{source}: {why}" for source, why in missing.items()][:_MAX_SHOWN]
+                words = "; ".join(some) or "no image was confirmed, or rejected with a label"
+                raise UsageError(f"{folder} was not made: {words}")
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from error
     return WrittenDataset(labels, without_label, missing)

@@ -65,16 +65,17 @@ _IS_MEMBER = (
 )
 _IMAGES = "(unit = :unit OR image.id = :best)"  # of an entry; in the audit sample it has one
 _IS_LEAD = "image_decision IN ('priority', 'review')"
-_ENTRY = """
-SELECT entry.unit, printf('%016x', entry.unit), section,
-  (SELECT decision FROM level WHERE level.place = entry.place), reports, score, first, listed,
-  listing, source, title, seller, product, location, best,
-  (SELECT iif(status = 'failed', NULL, printf('%016x', key)) FROM image WHERE image.id = best),
-  (SELECT json_extract(keywords, '$[0].keyword') FROM image WHERE image.id = best),
-  amount, (SELECT trim(price || ' ' || ifnull(currency, '')) FROM image WHERE image.id = best),
-  copies, ifnull(state, 'open'), judge,
-  (SELECT hold.reviewer FROM temp.hold WHERE hold.unit = entry.unit AND hold.until > :now)
-"""
+_BEST = "(SELECT {} FROM image WHERE image.id = best)"
+_COMPUTED = {  # what an Entry has under another name than the table, or not from there
+    "unit": "entry.unit",
+    "key": "printf('%016x', entry.unit)",
+    "level": "(SELECT decision FROM level WHERE level.place = entry.place)",
+    "photo": _BEST.format("iif(status = 'failed', NULL, printf('%016x', key))"),
+    "keyword": _BEST.format("json_extract(keywords, '$[0].keyword')"),
+    "price": _BEST.format("trim(price || ' ' || ifnull(currency, ''))"),
+    "state": "ifnull(state, 'open')",
+    "held_by": "(SELECT reviewer FROM temp.hold WHERE hold.unit = entry.unit AND until > :now)",
+}
 # Clear listings have no entry of the queue.
 _OF_SELLER = """(SELECT ranked.*, ifnull(section, 'clear') AS section, copies, amount, state, judge
   FROM ranked LEFT JOIN temp.desk ON desk.unit = ranked.unit
@@ -121,6 +122,9 @@ class Entry(NamedTuple):
     @property
     def name(self) -> str:
         return self.source if self.listing is None else self.listing
+
+
+_COLUMNS = ", ".join(_COMPUTED.get(name, name) for name in Entry._fields)
 
 
 def from_key(key: str) -> int:
@@ -354,7 +358,7 @@ class Entries(Closes):
     ) -> list[Entry]:
         with self._lock:
             found = self.file.select(
-                f"{_ENTRY} FROM {source} WHERE {condition}"
+                f"SELECT {_COLUMNS} FROM {source} WHERE {condition}"
                 f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
                 {**values, "now": time.time()},
             )

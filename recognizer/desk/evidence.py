@@ -5,7 +5,6 @@ import hashlib
 import logging
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
@@ -22,6 +21,7 @@ from recognizer.desk.texts import ENVIRONMENT
 from recognizer.engine import Recognizer
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
+from recognizer.model.folders import new_folder
 from recognizer.rows.queue import IMAGE_ORDER
 from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
@@ -109,50 +109,46 @@ def write_case(
         raise UsageError("an image that failed is not evidence of anything: name others")
     if output.exists() or not output.absolute().parent.is_dir():
         raise UsageError(f"{output}: name a new folder, inside one that exists")
-    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
     title = (title or output.name).encode("utf-8", "backslashreplace").decode()
     try:
-        partial.mkdir()
-        photos = [*_write_photos(rows, partial, recognizer, read, outcomes_of, thumbnail_of)]
-        (partial / ROWS_FILE).write_bytes(b"".join(row.to_json_line() for row in rows))
-        if outcomes := dict.fromkeys(outcome for one in photos for outcome in one["outcomes"]):
-            lines = b"".join(outcome.to_json_line() for outcome in outcomes)
-            (partial / OUTCOMES_FILE).write_bytes(lines)
-        page = ENVIRONMENT.get_template("case.html.j2").render(
-            title=title,
-            made=datetime.now(UTC).replace(microsecond=0),
-            clock=_CLOCK,
-            scan=scan,
-            versions=made_with,
-            photos=photos,
-            bundle=bundle,
-            evidence=describe_evidence,
-            name=lambda source: PurePath(source).name or source,
-        )
-        (partial / PAGE_FILE).write_text(page, "utf-8", "xmlcharrefreplace")
-        model = rows[0].model
-        about = {
-            "External-Description": title,
-            "Bagging-Clock": _CLOCK,
-            "Model": f"{model.title} {model.digest}",
-            "Policy": f"{rows[0].policy.name} {rows[0].policy.digest}",
-            "Made-With": [f"{name} {version}" for name, version in made_with.items()],
-        }
-        bagit.make_bag(str(partial), about, checksums=["sha256"])
-        tags = partial / TAG_MANIFEST
-        entries = sorted(tags.read_text("ascii").splitlines(), key=lambda line: line.split()[1])
-        tags.write_text("".join(f"{line}\n" for line in entries), "ascii", newline="\n")
-        digest = hashlib.sha256(tags.read_bytes()).hexdigest()
-        for path in filter(Path.is_file, partial.rglob("*")):
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-        os.rename(partial, output)
+        with new_folder(output) as partial:
+            photos = [*_write_photos(rows, partial, recognizer, read, outcomes_of, thumbnail_of)]
+            (partial / ROWS_FILE).write_bytes(b"".join(row.to_json_line() for row in rows))
+            if outcomes := dict.fromkeys(outcome for one in photos for outcome in one["outcomes"]):
+                lines = b"".join(outcome.to_json_line() for outcome in outcomes)
+                (partial / OUTCOMES_FILE).write_bytes(lines)
+            page = ENVIRONMENT.get_template("case.html.j2").render(
+                title=title,
+                made=datetime.now(UTC).replace(microsecond=0),
+                clock=_CLOCK,
+                scan=scan,
+                versions=made_with,
+                photos=photos,
+                bundle=bundle,
+                evidence=describe_evidence,
+                name=lambda source: PurePath(source).name or source,
+            )
+            (partial / PAGE_FILE).write_text(page, "utf-8", "xmlcharrefreplace")
+            model = rows[0].model
+            about = {
+                "External-Description": title,
+                "Bagging-Clock": _CLOCK,
+                "Model": f"{model.title} {model.digest}",
+                "Policy": f"{rows[0].policy.name} {rows[0].policy.digest}",
+                "Made-With": [f"{name} {version}" for name, version in made_with.items()],
+            }
+            bagit.make_bag(str(partial), about, checksums=["sha256"])
+            tags = partial / TAG_MANIFEST
+            entries = sorted(tags.read_text("ascii").splitlines(), key=lambda line: line.split()[1])
+            tags.write_text("".join(f"{line}\n" for line in entries), "ascii", newline="\n")
+            digest = hashlib.sha256(tags.read_bytes()).hexdigest()
+            for path in filter(Path.is_file, partial.rglob("*")):
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
         sync_folder(output.absolute().parent)
     except (OSError, bagit.BagError) as error:
         words = getattr(error, "strerror", None) or error
         raise UsageError(f"{output} cannot be written: {words}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return digest, {one["row"].source: one["missing"] for one in photos if one["missing"]}
 
 

@@ -107,11 +107,10 @@ def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Outcomes) -> Mea
                 found[row.audit] += _judgement_of(outcome) is Judgement.CONFIRMED
     leads += [(*raised[name], listings.get(name)) for name in raised.keys() - with_image_lead]
     judgements = Counter((level, _judgement_of(outcome)) for _, level, outcome in leads)
-    sums = Counter(_judgement_of(outcome) for *_, outcome in leads)
     return Measurement(
         images=images,
         leads=len(leads),
-        decided=sum(sums[judgement] for judgement in DECIDED),
+        decided=sum(number for (_, said), number in judgements.items() if said in DECIDED),
         precision=tuple(_precision(leads)),
         appeals=appeals,
         overturned=share(overturned, appeals) if appeals else None,

@@ -22,7 +22,7 @@ from recognizer.policy.values import (
     policy_tables,
     toml_value,
 )
-from recognizer.taxonomy import MAX_WORDS, Taxonomy, load_taxonomy, read_toml, require_keys
+from recognizer.taxonomy import Taxonomy, load_taxonomy, read_toml, require_keys, toml_words
 
 _THRESHOLDS: Mapping[str, tuple[str, type[Rate | Probability]]] = {
     "review_rate": ("review", Rate),
@@ -46,7 +46,7 @@ def load_policy(policy: str | os.PathLike[str], taxonomy: Taxonomy | None) -> Po
     try:
         return parse_policy(values, path.stem, taxonomy or load_taxonomy())
     except (PolicyError, OverflowError, RecursionError) as error:
-        raise PolicyError(f"{policy}: {str(error)[:MAX_WORDS]}") from error
+        raise PolicyError(f"{policy}: {toml_words(error)}") from error
 
 
 def policy_path(policy: str | os.PathLike[str]) -> Path:

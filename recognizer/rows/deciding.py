@@ -8,7 +8,7 @@ import heapq
 import json
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -28,10 +28,10 @@ from recognizer.status import Status
 LEAD_COUNTS = ("before", "after", "added", "removed")  # of the leads of a product
 
 _DIGITS = 6  # of a probability: more would be noise
-_OF_PREDICTION = (
-    *("status", "reason", "sha256", "phash", "format", "width", "height", "frames", "detail"),
+_OF_TRIAGE, _OF_PREDICTION, _OF_ROW = (
+    {field.name for field in fields(kind)} for kind in (Triage, Prediction, Row)
 )
-_OF_TRIAGE = ("decision", "why", "image_decision", "keywords")
+_AS_PREDICTED = _OF_PREDICTION & _OF_ROW - {"scores", "regions"}
 _BLOCK = 4000  # rows that are read at a time
 _CLEAR_FOR_NO_REASON = (
     "status = 'ok' AND place = 3 AND leads = '[]' AND why = '[]' AND keywords = '[]'"
@@ -174,7 +174,7 @@ class Decider:
         row = Row(
             source=source,
             item=columns,
-            **{name: getattr(prediction, name) for name in _OF_PREDICTION},
+            **{name: getattr(prediction, name) for name in _AS_PREDICTED},
             scores=_rounded(prediction.scores) if is_scored else None,
             **self._of_triage(triage),
             family=_rounded(prediction.families) if is_scored else None,

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from recognizer._files import parquet_library, replacing
+from recognizer._sqlite import columns_of
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows.images import NewRow, put_rows, remove_image
 from recognizer.rows.queue import refresh_entries
-from recognizer.rows.records import Ranking, as_utc, key_of
+from recognizer.rows.records import REFERENCES, Ranking, as_utc, key_of
 from recognizer.rows.row import REPLACED, Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.rows.similar import group_copies
@@ -66,8 +67,8 @@ def merge(
             "another --output"
         )
     still = _still(output, ranking) if output.exists() else nullcontext()
-    with still, replacing(output) as partial, ScanFile(partial, create=True) as file:
-        file.execute(f"CREATE TEMP TABLE said (arrival, {_OUTCOME})")
+    with still, replacing(output) as partial, ScanFile(output, create=True, place=partial) as file:
+        file.execute("CREATE TEMP TABLE said AS SELECT NULL AS arrival, * FROM outcome LIMIT 0")
         read = 0
         for path in inputs:
             if path.suffix.lower() == ".parquet":
@@ -76,9 +77,9 @@ def merge(
                 read += _add_scan(file, path, ranking)
         _drop_returned(file)
         with file.transaction() as database:
-            # By time, and by the order within a file.
-            database.execute(
-                f"INSERT OR IGNORE INTO outcome ({_OUTCOME}) SELECT {_OUTCOME} FROM said"
+            columns = ", ".join(columns_of(database, "outcome", "number"))
+            database.execute(  # by time, and by the order within a file
+                f"INSERT OR IGNORE INTO outcome ({columns}) SELECT {columns} FROM said"
                 " ORDER BY arrival, rowid"
             )
             units = database.execute("SELECT DISTINCT unit FROM image WHERE place < 3").fetchall()
@@ -108,18 +109,14 @@ def _still(output: Path, ranking: Ranking) -> Iterator[None]:
             yield
 
 
-_KINDS = ("model", "policy", "bank")
-_OUTCOME = (
-    "id, time, reviewer, judgement, occasion, sha256, listing, label, note, origin, withdraws"
-)
-_MERGE = f"""
+_MERGE = """
 INSERT OR IGNORE INTO model (name, version, digest)
   SELECT name, version, digest FROM other.model ORDER BY id;
 INSERT OR IGNORE INTO policy (name, digest) SELECT name, digest FROM other.policy ORDER BY id;
 INSERT OR IGNORE INTO bank (name, digest) SELECT name, digest FROM other.bank ORDER BY id;
 CREATE TEMP TABLE rival AS SELECT theirs.id FROM other.image AS theirs JOIN main.image USING (key);
-INSERT INTO main.image ({{columns}}, model, policy, bank)
-  SELECT {{columns}},
+INSERT INTO main.image ({columns}, model, policy, bank)
+  SELECT {columns},
     (SELECT m.id FROM main.model m JOIN other.model o USING (digest) WHERE o.id = theirs.model),
     (SELECT p.id FROM main.policy p JOIN other.policy o USING (name, digest)
       WHERE o.id = theirs.policy),
@@ -132,8 +129,7 @@ INSERT INTO main.thumbnail SELECT main.image.id, jpeg, other.thumbnail.width,
 INSERT INTO main.embedding SELECT main.image.id, vector
   FROM other.embedding JOIN other.image AS theirs ON theirs.id = image
   JOIN main.image ON main.image.key = theirs.key WHERE theirs.id NOT IN (SELECT id FROM rival);
-INSERT INTO said SELECT max(time) OVER (ORDER BY number), {_OUTCOME} FROM other.outcome
-  ORDER BY number
+INSERT INTO said SELECT max(time) OVER (ORDER BY number), * FROM other.outcome ORDER BY number
 """
 _STORED = ("first", "score", "unproven", "product", "file_state")
 
@@ -158,8 +154,7 @@ def _add_scan(file: ScanFile, path: Path, ranking: Ranking) -> int:
             file.set_listing_column(column)
         with file.attached(other):
             with file.transaction() as database:
-                names = [name for _, name, *_ in database.execute("PRAGMA main.table_info(image)")]
-                columns = ", ".join(name for name in names if name not in {"id", *_KINDS})
+                columns = ", ".join(columns_of(database, "image", "id", *REFERENCES))
                 for statement in _MERGE.format(columns=columns).split(";\n"):
                     database.execute(statement)
                 if other.version > 1:  # it keeps its policies

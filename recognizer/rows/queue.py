@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable
 
+from recognizer._sqlite import columns_of
 from recognizer.rows.item_key import hash_of
 
 ORDERS = {
@@ -14,11 +15,10 @@ ORDERS = {
 IMAGE_ORDER = f"{ORDERS['image']}, image.id"
 ENTRY_ORDER = f"{ORDERS['queue']}, best"
 
-_SHOWN = ("listing", "source", "title", "seller", "product", "location", "listed")
-_RANKED = ("best", "place", "unproven", "reports", "score", "first", *_SHOWN)
-_UPSERT = "ON CONFLICT (unit) DO UPDATE SET " + ", ".join(
-    f"{name} = excluded.{name}" for name in _RANKED
-)
+# Columns of an entry that are not those of the view ranked, or of the image of an audit sample.
+_OF_QUEUE = {"section": "'queue'", "copies": "NULL"}
+_OF_AUDIT = {"unit": ":unit", "section": "'audit'", "best": "id", "score": ":score"}
+_OF_AUDIT |= {"place": "0", "unproven": "0", "reports": "0", "copies": "NULL"}
 _UNITS_AT_A_TIME = 500
 
 
@@ -30,15 +30,18 @@ def refresh_entries(
     ``audited`` are the digests of images that are or were in the audit sample.
     """
     left = sorted({*units})
-    columns = ", ".join(_SHOWN)
+    names = columns_of(database, "entry")
+    of_queue, of_audit = (
+        ", ".join(computed.get(name, name) for name in names) for computed in (_OF_QUEUE, _OF_AUDIT)
+    )
+    changes = ", ".join(f"{n} = excluded.{n}" for n in names if n not in {"unit", *_OF_QUEUE})
     for sha256 in {*audited}:
         unit = hash_of(f"audit {sha256}")  # equal bytes are looked at once
         database.execute("DELETE FROM entry WHERE unit = ?", (unit,))
         database.execute(  # in an order that says nothing of scores
-            "INSERT INTO entry (unit, section, best, place, unproven, reports, score, first,"
-            f" {columns}) SELECT ?, 'audit', id, 0, 0, 0, ?, first, {columns} FROM image"
-            " WHERE sha256 = ? AND audit IS NOT NULL ORDER BY id LIMIT 1",
-            (unit, int(sha256[:12], 16) / 16**12, sha256),
+            f"INSERT INTO entry SELECT {of_audit} FROM image"
+            " WHERE sha256 = :sha256 AND audit IS NOT NULL ORDER BY id LIMIT 1",
+            {"unit": unit, "score": int(sha256[:12], 16) / 16**12, "sha256": sha256},
         )
     for start in range(0, len(left), _UNITS_AT_A_TIME):
         some = ", ".join(map(str, left[start : start + _UNITS_AT_A_TIME]))
@@ -47,9 +50,8 @@ def refresh_entries(
             f" (SELECT unit FROM ranked WHERE unit IN ({some}) AND place < 3)"
         )
         database.execute(
-            f"INSERT INTO entry (unit, section, {', '.join(_RANKED)})"
-            f" SELECT unit, 'queue', {', '.join(_RANKED)} FROM ranked"
-            f" WHERE unit IN ({some}) AND place < 3 {_UPSERT}"
+            f"INSERT INTO entry SELECT {of_queue} FROM ranked"
+            f" WHERE unit IN ({some}) AND place < 3 ON CONFLICT (unit) DO UPDATE SET {changes}"
         )
     if left:
         database.execute("INSERT OR REPLACE INTO setting VALUES ('grouped', '0')")

@@ -26,9 +26,9 @@ MAX_NAME = 8000  # characters of a source, or of the identity of a listing
 _DECIDED = ("leads", "why", "regions", "keywords", "item")  # what a policy or a listing changes
 _SCORED = ("scores", "family", "known")
 _JSON = (*_DECIDED, *_SCORED)
-_REFERENCES = ("model", "policy", "bank")
+REFERENCES = ("model", "policy", "bank")
 _PLAIN = tuple(
-    field.name for field in fields(Row) if field.name not in {*_JSON, *_REFERENCES, "schema"}
+    field.name for field in fields(Row) if field.name not in {*_JSON, *REFERENCES, "schema"}
 )
 _TABLES = """
 FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy
@@ -123,10 +123,7 @@ def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
     listing = values_of(row.item or {})
     product, unproven, score = ranking.of(row)
     return {
-        "decision": row.decision,
-        "image_decision": row.image_decision,
-        "audit": row.audit,
-        "seen": row.seen,
+        **{name: getattr(row, name) for name in ("decision", "image_decision", "audit", "seen")},
         "gone": None if row.gone is None else as_utc(row.gone),
         "score": score,
         "unproven": unproven,
@@ -141,8 +138,8 @@ def changed_values(row: Row, ranking: Ranking) -> dict[str, Any]:
 
 def read_row(path: bytes | None, *record: Any) -> Row:
     """Return the row behind a record of :data:`SELECT_ROW`, without its number."""
-    values = dict(zip((*_PLAIN, *_JSON, *_REFERENCES), record, strict=True))
-    for key in (*_JSON, *_REFERENCES):
+    values = dict(zip((*_PLAIN, *_JSON, *REFERENCES), record, strict=True))
+    for key in (*_JSON, *REFERENCES):
         values[key] = from_json(values[key])
     if path is not None:
         values["source"] = path.decode("utf-8", "surrogatepass")

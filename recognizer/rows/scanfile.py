@@ -89,15 +89,9 @@ class ScanFile(SqliteFile):
     )
     _real_path = ""
 
-    def __init__(
-        self, path: str | os.PathLike[str], *, write: bool = False, create: bool = False
-    ) -> None:
-        super().__init__(path, write=write, create=create)
-        try:
-            self.listing_column = self.setting("listing_column")
-        except BaseException:
-            self.close()
-            raise
+    def _check(self, *, create: bool) -> None:
+        super()._check(create=create)
+        self.listing_column = self.setting("listing_column")
 
     def close(self) -> None:
         """Release the file."""
@@ -107,7 +101,7 @@ class ScanFile(SqliteFile):
 
     def _connect(self, *, create: bool) -> sqlite3.Connection:
         database = super()._connect(create=create)
-        self._real_path = os.path.realpath(self.path)
+        self._real_path = os.path.realpath(self._place)
         _open_here[self._real_path] += 1
         return database
 

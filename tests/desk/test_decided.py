@@ -89,6 +89,12 @@ def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(
     assert "; relative paths begin in the folder in which the scan ran\n" in done.stderr
     assert "has changed since the scan" in done.stderr
     assert len(load_data([tmp_path / "decided"])) == 1
+    Path(rows[2].source).unlink()
+    empty = " ".join(refuse("outcomes", "dataset", scan, tmp_path / "empty").output.split())
+    assert f"was not made: {rows[0].source}: not_found: " in empty
+    assert not (tmp_path / "empty").exists()
+    nothing = refuse("outcomes", "dataset", write_scan(tmp_path / "x", rows), tmp_path / "empty")
+    assert "no image was confirmed" in " ".join(nothing.output.split())
 
 
 def test_decided_images_are_known_items(tmp_path: Path, scan: Path) -> None:

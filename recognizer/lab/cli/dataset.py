@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -105,13 +106,15 @@ def print_counts(photos: Sequence[Photo]) -> None:
     """Print how many photos and sources each label has in each split."""
     from recognizer.lab.dataset.manifest import SPLITS
 
-    splits = [split for split in SPLITS if any(split == photo.split for photo in photos)]
+    sources: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for photo in photos:
+        sources[photo.label][photo.split].append(photo.source)
+    splits = [split for split in SPLITS if any(split in of for of in sources.values())]
     rows = []
-    for label in sorted({photo.label for photo in photos}):
-        own = [photo for photo in photos if photo.label == label]
-        cells = [[photo.source for photo in own if photo.split == split] for split in splits]
+    for label, of in sorted(sources.items()):
+        cells = [of.get(split) for split in splits]
         rows.append([label, *(f"{len(c)} ({len({*c})})" if c else "-" for c in cells)])
-    print_table(f"{len(photos)} photos", ("label", *splits), rows, "photos (sources)")
+    print_table(counted(len(photos), "photo"), ("label", *splits), rows, "photos (sources)")
 
 
 @app.command()

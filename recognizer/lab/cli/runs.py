@@ -12,7 +12,7 @@ from recognizer._files import replacing
 from recognizer.cli import options
 from recognizer.cli.options import print_json, require_extra
 from recognizer.cli.progress import duration, print_table, show_progress
-from recognizer.errors import TrainingError, UsageError
+from recognizer.errors import TrainingError, UsageError, counted
 from recognizer.lab.cli.evaluate import ByOption, PrevalenceOption, RoundsOption, print_figures
 
 _KEY = "AP and recall at 1 %: any product, out of fold; took: from the first file to the last"
@@ -71,7 +71,8 @@ def runs_command(
         if as_json:
             print_json(table)
         else:
-            print_table(f"{len(table)} runs", [*table[0]], ([*r.values()] for r in table), _KEY)
+            title, rows = counted(len(table), "run"), ([*row.values()] for row in table)
+            print_table(title, [*table[0]], rows, _KEY)
 
 
 def _describe(run: Path, report: Any) -> dict[str, str]:

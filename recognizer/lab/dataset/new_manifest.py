@@ -180,18 +180,17 @@ def _group(made: NewManifest, hashes: Sequence[str | None], root: Path) -> list[
 
 
 def _warn_of_few(made: NewManifest) -> None:
-    for label in sorted({photo.label for photo in made.photos}):
-        members = [photo for photo in made.photos if photo.label == label]
-        train = sum(p.split == "train" for p in members)
-        sources = len({p.source for p in members})
-        if not any(p.split == "test" for p in members):
-            made.warnings.append(
-                f"{label}: no photo to test on: it has {counted(sources, 'source')}"
-            )
-        if train < FEW_PHOTOS:
-            made.warnings.append(
-                f"{label}: only {train} photos to train on; it will hardly be learned"
-            )
+    photos: defaultdict[str, list[Photo]] = defaultdict(list)
+    for photo in made.photos:
+        photos[photo.label].append(photo)
+    for label, members in sorted(photos.items()):
+        splits = Counter(photo.split for photo in members)
+        if not splits["test"]:
+            sources = counted(len({photo.source for photo in members}), "source")
+            made.warnings.append(f"{label}: no photo to test on: it has {sources}")
+        if splits["train"] < FEW_PHOTOS:
+            train = counted(splits["train"], "photo")
+            made.warnings.append(f"{label}: only {train} to train on; it will hardly be learned")
     made.warnings += warn_of_sources(made.photos)
     if not any(p.is_product for p in made.photos):
         made.warnings.append("no label is a product: nothing can become a lead")

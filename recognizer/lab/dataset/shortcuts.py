@@ -22,7 +22,8 @@ from recognizer.lab.dataset.manifest import Photo, read_file
 
 MAX_AUC = 0.6  # above it a property is worth a warning: 0.5 is none, and content moves it a little
 
-MIN_SOURCES, MIN_PHOTOS = 5, 20  # with a product and without, below which nothing is measured
+_FOLDS = 5  # each leaves out sources of its own
+MIN_SOURCES, MIN_PHOTOS = _FOLDS, 20  # with a product and without: at least a source for each fold
 
 _MIN_OF_LABEL, _MIN_OF_LEAF = 5, 20
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -72,7 +73,7 @@ def measure_shortcuts(
     }
     groups = {**groups, "all of these": [name for names in groups.values() for name in names]}
     labels = np.array([photo.label for photo in photos])
-    splitter = StratifiedGroupKFold(MIN_SOURCES, shuffle=True, random_state=0)
+    splitter = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
     folds = list(splitter.split(positive, positive, sources))
     found = []
     for name, columns in groups.items():

@@ -97,7 +97,7 @@ def is_known(photo: Example, name: str, bank: NegativeBank | None, earlier: Set[
 
 
 def copies_in(bank: NegativeBank, photo: Example) -> NDArray[np.bool_]:
-    """Return which rows, (N,), have the same bytes or are near by hash, if any, and embedding."""
+    """Return a mask of rows, (N,): of the same bytes, or near by hash, if any, and embedding."""
     bits = np.unpackbits(bank.phash ^ photo.phash, axis=1).sum(axis=1)
     cosine = unit_norm(bank.embeddings) @ unit_norm(photo.embeddings[:1])[0]
     near = (bits <= MAX_DISTANCE) & (cosine >= _NEAR_COPY_COSINE) & photo.phash.any()

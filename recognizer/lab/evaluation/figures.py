@@ -135,7 +135,7 @@ def operating_points(target: Target, truth: Truth, prevalence: float) -> tuple[O
 def told_from_lookalikes(
     family: str, truth: Truth, scores: Sequence[Mapping[str, float]]
 ) -> Estimate | None:
-    """Return how often a family and its look-alikes are told apart: the question of a reviewer.
+    """Return how often the model tells a family from its look-alikes, as a reviewer has to.
 
     ``scores`` are of labels and families, photo by photo; right is the highest of the family's and
     these look-alikes', so what the model does not know is never right. None if no photo shows one,

@@ -237,9 +237,8 @@ def _recolour(image: RGB, rng: np.random.Generator) -> RGB:
     if rng.random() >= _RECOLOURED:
         return image
     saturation, contrast, light = rng.uniform(1 - _CONTRAST, 1 + _CONTRAST, 3)
-    image = np.asarray(
-        cv2.addWeighted(image, saturation, _gray(image), 1 - saturation, 0), np.uint8
-    )
+    gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    image = np.asarray(cv2.addWeighted(image, saturation, gray, 1 - saturation, 0), np.uint8)
     middle = float(image[::8, ::8].mean())
     levels = (np.arange(256)[:, None] - middle) * contrast + middle
     return _map_levels(image, levels * light * rng.normal(1, _TINT, 3))
@@ -248,11 +247,6 @@ def _recolour(image: RGB, rng: np.random.Generator) -> RGB:
 def _map_levels(image: RGB, levels: NDArray[np.floating]) -> RGB:
     """Return an image with other values of each channel: ``levels``, (256, 3)."""
     return np.asarray(cv2.LUT(image, levels.clip(0, 255).astype(np.uint8)[None]), np.uint8)
-
-
-def _gray(image: RGB) -> RGB:
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
 def _resize(rgb: RGB, size: int, rng: np.random.Generator) -> RGB:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from recognizer.errors import TrainingError
-from recognizer.taxonomy import read_toml, unknown_name
+from recognizer.taxonomy import read_toml, toml_words, unknown_name
 
 Count = Annotated[int, Meta(ge=0)]
 AtLeastOne = Annotated[int, Meta(ge=1)]
@@ -163,7 +163,7 @@ def config_from_dict(values: Mapping[str, Any], where: str) -> TrainingConfig:
     try:
         return msgspec.convert(values, TrainingConfig)
     except msgspec.ValidationError as error:
-        words = str(error)
+        words = toml_words(error)
         kinds = (TrainingConfig, AugmentConfig, CascadeConfig, FinishConfig)
         types = {field.name: field.type for kind in kinds for field in msgspec.structs.fields(kind)}
         if unknown := re.search("unknown field `([^`]*)`", words):

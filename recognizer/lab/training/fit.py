@@ -211,7 +211,7 @@ class Stage:
 
 
 class Clock:
-    """Tells what the runs of a recipe are at: each seed as often as ``times``."""
+    """Reports the progress of the runs of a recipe, ``times`` runs for each seed."""
 
     def __init__(
         self,

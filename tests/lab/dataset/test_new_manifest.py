@@ -1,6 +1,6 @@
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ import pytest
 
 from recognizer.cli import ExitCode
 from recognizer.errors import DatasetError
+from recognizer.lab.cli.dataset import print_counts
 from recognizer.lab.dataset.layouts import read_collection
 from recognizer.lab.dataset.manifest import LABELS, Photo, load_data, write_manifest
-from recognizer.lab.dataset.new_manifest import NewManifest, make_manifest
+from recognizer.lab.dataset.new_manifest import NewManifest, _warn_of_few, make_manifest
+from recognizer.taxonomy import load_taxonomy
 from tests.conftest import invoke, refuse
 
 SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}
@@ -47,6 +49,22 @@ def splits_of(made: NewManifest, key: Callable[[Photo], str]) -> dict[str, set[s
     for photo in made.photos:
         found[key(photo)].add(photo.split)
     return found
+
+
+def test_photos_are_not_gone_through_for_each_label() -> None:
+    class Photos(list[Photo]):
+        passes = 0
+
+        def __iter__(self) -> Iterator[Photo]:
+            self.passes += 1
+            return super().__iter__()
+
+    taxonomy = load_taxonomy()
+    photos = Photos(Photo(Path(), "", name, "a", "train", "", taxonomy) for name in taxonomy.labels)
+    print_counts(photos)
+    _warn_of_few(made := NewManifest(photos=photos, notes=[], left_out=[]))
+    assert len(made.warnings) > 2 * len(photos) > 60
+    assert photos.passes < 6
 
 
 def test_a_source_is_in_one_split_and_each_label_in_all(photos: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_a_recipe_of_an_earlier_version_is_read_if_it_means_the_same() -> None:
     [
         ("photos = -1", "train.toml: Expected `int` >= 0 - at `$.photos`"),
         ("photo = 3", "train.toml: unknown key 'photo'; did you mean photos?"),
-        ("augment = 3", "Expected `object`, got `int` - at `$.augment`"),
+        ("augment = 3", "Expected `table`, got `int` - at `$.augment`"),
         ("pooling = 'root'", "Invalid enum value 'root' - at `$.pooling`"),
         ("folds = 0", "Expected `int` >= 2 - at `$.folds`"),
         ("[augment]\nmincrop = 0.5", "unknown key 'mincrop'; did you mean min_crop?"),

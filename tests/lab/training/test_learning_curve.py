@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,9 @@ def test_runs_are_listed_and_drawn(
     assert first["recipe"] == "wildlife: test_efficientnet at 32, frozen"
     assert "(" in first["recall"]
     assert (second["recall"], second["took"]) == ("-", "-")  # not finished
-    assert "test_efficientnet" in succeed("runs").stdout
+    shown = succeed("runs").stdout
+    assert "2 runs" in shown
+    assert "test_efficientnet" in shown
     done = succeed("runs", "runs/a", "--learning-curve", "curve.png")
     assert "if there were twice" in done.stdout.replace("\n", " ")
     with Image.open("curve.png") as image:
@@ -64,3 +67,5 @@ def test_runs_are_listed_and_drawn(
     assert "name it" in refuse("runs", "--learning-curve", "x.svg").stderr
     assert "end in .svg" in refuse("runs", "runs/a", "--learning-curve", "x.txt").stderr
     assert "missing" in refuse("runs", "runs/a", "runs/b", "missing").stderr
+    shutil.rmtree("runs/b")
+    assert succeed("runs").stdout.split()[:2] == ["1", "run"]
