@@ -183,8 +183,8 @@ def load_bench(options: argparse.Namespace) -> Bench:
 # --- what comes of it -----------------------------------------------------------------------------
 
 
-def share_by_source(stayed: NDArray[np.bool_], sources: NDArray[np.str_]) -> Estimate:
-    """Return the share of forms that stayed leads, (N,), with its interval by source."""
+def bootstrapped_share(stayed: NDArray[np.bool_], sources: NDArray[np.str_]) -> Estimate:
+    """Return the share of forms that stayed leads, (N,), with its bootstrap interval by source."""
 
     def mean(values: NDArray[Any], counts: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.asarray((counts * values).sum(axis=1) / counts.sum(axis=1), np.float64)
@@ -199,7 +199,7 @@ def figures(outcomes: Sequence[Outcome], bench: Bench) -> dict[str, Any]:
     stayed = np.concatenate([outcome.stayed for outcome in outcomes])
     false = np.concatenate([outcome.false for outcome in outcomes])
     families = np.array([str(photo.taxonomy.labels[photo.label].family) for photo in photos])
-    found = share_by_source(stayed, np.array([photo.source for photo in photos]))
+    found = bootstrapped_share(stayed, np.array([photo.source for photo in photos]))
     return {
         "stay": [round(value, 4) for value in (found.value, found.low, found.high)],
         "by_family": {

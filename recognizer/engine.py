@@ -162,14 +162,8 @@ class Recognizer(DecisionMaker):
         super().__init__(bundle)
         self.limits = limits or Limits()
         self._owner = os.getpid()
-        self._load_again = partial(
-            type(self),
-            bundle,
-            provider=provider,
-            threads=threads,
-            allow_fallback=allow_fallback,
-            limits=limits,
-        )
+        again = partial(type(self), bundle, provider=provider, threads=threads)
+        self._load_again = partial(again, allow_fallback=allow_fallback, limits=limits)
         self._session, self.provider = open_session(bundle, provider, threads, allow_fallback)
         self._families = [family.name for family in bundle.families]
         self._products = [i for i, label in enumerate(bundle.labels) if label.kind is Kind.PRODUCT]

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from PIL import Image
 
@@ -25,7 +25,7 @@ from recognizer.imaging.thumbnail import Thumbnail, shrink
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.session import log_fallback
 from recognizer.prediction import Prediction
-from recognizer.status import DEADLY, Reason, Status
+from recognizer.status import DEADLY, Status
 
 SERVICE_LIMITS = Limits(max_pixels=25_000_000)
 """Default limits of a service: more than any camera's photo of a listing."""
@@ -189,27 +189,22 @@ class GuardedRecognizer(Closes, DecisionMaker):
 # --- in the processes -----------------------------------------------------------------------------
 
 
-class _Defect(NamedTuple):
-    """An unexpected error, on its way to the parent."""
-
-    reason: Reason
-    detail: str | None
-
-
 def _work(recognizer: Recognizer, request: tuple[Callable[..., Any], Any], _: object) -> Any:
+    """Return what a request comes to; of an unexpected error, the reason and its words."""
     work, *arguments = request
     try:
         return work(recognizer, *arguments)
     except RecognizerError:
         raise
     except Exception as error:
-        return _Defect(*defect(error))
+        return defect(error)
 
 
 def _unwrapped(future: Future[Any]) -> Any:
     """Return the result of a request; an unexpected error there is a Refused here."""
-    if isinstance(result := future.result(), _Defect):
-        raise Refused(result.reason, result.detail or "")
+    if isinstance(result := future.result(), tuple):
+        reason, detail = result
+        raise Refused(reason, detail or "")
     return result
 
 

@@ -140,6 +140,7 @@ def scan_command(
     _require_sources(sources)
     if match_rotations and known is None:
         raise UsageError("--match-rotations needs --known")
+    audit = None if audit_rate is None else AuditSample(rate=audit_rate, products=model.products)
     skipped = Skipped()
     with (
         _stoppable(output),
@@ -156,9 +157,7 @@ def scan_command(
             rehash=rehash,
             retry_failed=retry_failed,
             embeddings=embeddings,
-            audit=None
-            if audit_rate is None
-            else AuditSample(rate=audit_rate, products=model.products),
+            audit=audit,
             known=bank,
         )
         if listing_column is not None:

@@ -273,18 +273,16 @@ def load_bundle(bundle: str | os.PathLike[str] | None = None) -> Bundle:
     return loaded
 
 
-def load_carried_bundles() -> list[Bundle]:
-    """Load the bundles of this package that this version reads, the default one first."""
-    bundles: list[Bundle] = []
-    for title, folder in sorted(carried_bundles().items()):
-        with suppress(BundleSchemaError):  # an old one does not get in the way of the others
-            bundles.insert(0 if title == DEFAULT_BUNDLE else len(bundles), load_bundle(folder))
-    return bundles
-
-
 def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
-    """Return the bundles among which rows find theirs: those given, then the package's."""
-    return [*map(load_bundle, given or ()), *load_carried_bundles()]
+    """Return the bundles among which rows find theirs: those given, then the package's.
+
+    Of these it has those that this version reads, the default one first.
+    """
+    bundles, carried = [*map(load_bundle, given or ())], carried_bundles()
+    for title in sorted(carried, key=lambda title: (title != DEFAULT_BUNDLE, title)):
+        with suppress(BundleSchemaError):  # an old one does not get in the way of the others
+            bundles.append(load_bundle(carried[title]))
+    return bundles
 
 
 def bundle_behind(model: ModelReference, given: Sequence[str] | None) -> Bundle:

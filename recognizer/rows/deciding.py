@@ -221,18 +221,13 @@ class Decider:
 
     def _of_triage(self, triage: Triage) -> dict[str, Any]:
         """Return what a row has of the triage of its image."""
-        return {
-            **{name: getattr(triage, name) for name in _OF_TRIAGE},
-            "leads": tuple(
-                replace(
-                    lead,
-                    score=round(lead.score, _DIGITS),
-                    threshold=round(lead.threshold, _DIGITS),
-                )
-                for lead in triage.leads
-            ),
-            "policy": Reference(name=self._policy.name, digest=self._policy.digest),
-        }
+        leads = (
+            replace(one, score=round(one.score, _DIGITS), threshold=round(one.threshold, _DIGITS))
+            for one in triage.leads
+        )
+        policy = Reference(name=self._policy.name, digest=self._policy.digest)
+        values = {name: getattr(triage, name) for name in _OF_TRIAGE}
+        return {**values, "leads": tuple(leads), "policy": policy}
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:

@@ -66,9 +66,7 @@ def _listing_cells(listing: Listing) -> dict[str, Any]:
     }
 
 
-_COLUMNS_OF: dict[
-    str, tuple[str, ...]
-] = {  # a key of a listing that is not the column of the same name alone
+_COLUMNS_OF: Mapping[str, tuple[str, ...]] = {  # keys of a listing that are not just their column
     **dict.fromkeys(("leads", "scores", "family", "photos"), ()),
     "keywords": ("products", "keywords"),
     "model": ("model", "model_digest"),

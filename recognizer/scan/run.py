@@ -157,25 +157,16 @@ class _ScanRun:
                 item, key = other, other_key
         if previous is not None and self.payload.options.embeddings and previous.lacks_embedding:
             previous = None
-        return (
-            Task(index=index, item=item, previous=previous and previous.result),
-            key,
-            place,
-            previous,
-        )
+        task = Task(index=index, item=item, previous=previous and previous.result)
+        return task, key, place, previous
 
     def _key(self, item: Item) -> int:
         return item_key(item.source, item.columns, self.file.listing_column, item.reason)
 
     def _is_unchanged(self, path: str | None, previous: Previous | None) -> bool:
-        if (
-            path is None
-            or previous is None
-            or previous.sha256 is None
-            or self.payload.options.rehash
-        ):
+        if path is None or previous is None or previous.sha256 is None:
             return False
-        state = file_state(path)
+        state = None if self.payload.options.rehash else file_state(path)
         is_same = state is not None and state[0] == previous.file_state
         return is_same and self.payload.is_up_to_date(previous.result, previous.sha256)
 

@@ -77,9 +77,7 @@ class Worker:
     def _work(self, tasks: Sequence[Task], send: Send) -> None:
         loaded: list[tuple[Task, LoadedImage, bytes | None]] = []
         for task in tasks:
-            if (
-                len(tasks) > 1
-            ):  # of a single one the last result says that it begins: they are in order
+            if len(tasks) > 1:  # they are in order: of a single one the last result says so
                 send(TaskStep((task.index,)))
             image, state = self._load(task, send)
             if image is None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recognizer.errors import BundleDigestError, BundleNotFoundError, BundleSchemaError
-from recognizer.model.bundle import Bundle, load_bundle, load_carried_bundles, write_bundle
+from recognizer.model.bundle import Bundle, bundles_behind, load_bundle, write_bundle
 from recognizer.model.description import NegativesFile
 from recognizer.model.folders import DEFAULT_BUNDLE, find_bundle
 from recognizer.model.negatives import read_negatives
@@ -128,7 +128,7 @@ def test_the_bundles_of_the_package_are_loaded_but_for_those_that_cannot_be_read
         DEFAULT_BUNDLE: write_tiny_bundle(tmp_path / DEFAULT_BUNDLE),
     }
     monkeypatch.setattr("recognizer.model.bundle.carried_bundles", lambda: folders)
-    assert [bundle.name for bundle in load_carried_bundles()] == ["tiny", "a"]
+    assert [bundle.name for bundle in bundles_behind(None)] == ["tiny", "a"]
 
 
 def changed(folder: Path, change: Change) -> Path:
