@@ -19,16 +19,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any
 
 import cv2
 
-from recognizer import errors
 from recognizer._files import Closes
 from recognizer.errors import RecognizerError, UsageError, require_owner
 from recognizer.status import Reason
@@ -43,25 +41,6 @@ MEMORY_CHECK_SECONDS = 0.1
 JOIN_SECONDS = 1.0  # a process that waits for dead storage does not even react to SIGKILL
 _MEBIBYTE = 1 << 20
 _MAX_SHOWN = 200  # characters of an error's message
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteError:
-    """An error that a process sends to its parent: its class and its message."""
-
-    kind: str
-    message: str
-
-    @classmethod
-    def of(cls, error: Exception) -> Self:
-        return cls(kind=type(error).__name__, message=str(error))
-
-    def reraise(self, what: str) -> NoReturn:
-        """Raise the error here; ``what`` failed if its class is not one of this package."""
-        kind = getattr(errors, self.kind, None)
-        if isinstance(kind, type) and issubclass(kind, RecognizerError):
-            raise kind.__new__(kind, self.message)  # not all of them are made of their message
-        raise RecognizerError(f"{what}: {self.kind}: {self.message}")
 
 
 class DiedError(Exception):
@@ -231,8 +210,8 @@ class ProcessPool(Closes):
                 if is_last:
                     child.is_new = False
                     self._idle.append(child)
-                if isinstance(message, RemoteError):
-                    message.reraise("no answer")
+                if isinstance(message, RecognizerError):
+                    raise message
                 yield message
         except DiedError:
             with self._lock:
@@ -270,10 +249,10 @@ class ProcessPool(Closes):
                 self._children.discard(child)
                 died = error
                 continue
-            if isinstance(first, RemoteError):
+            if isinstance(first, RecognizerError):
                 self._children.discard(child)
                 child.close()
-                first.reraise("the process cannot be prepared")
+                raise first
             self.provider, held = first
             if self._memory_limit is not None and held > self._memory_limit:
                 raise UsageError(
@@ -341,16 +320,16 @@ def _serve(
     try:
         made = make()
     except Exception as error:
-        connection.send(RemoteError.of(error))
+        words = f"the process cannot be prepared: {type(error).__name__}: {error}"
+        connection.send(error if isinstance(error, RecognizerError) else RecognizerError(words))
         sys.exit()
     connection.send((getattr(made, "provider", None), resident_bytes(os.getpid())))
     while True:
         number, request = requests.get()
-        last: object
         try:
             last = answer(made, request, partial(_send, connection, number))
         except RecognizerError as error:
-            last = RemoteError.of(error)
+            last = error
         connection.send((number, True, last))
 
 

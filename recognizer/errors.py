@@ -111,7 +111,11 @@ class MissingExtraError(RecognizerError, ImportError):
     """A module is not installed; the message says which extra of this distribution brings it."""
 
     def __init__(self, module: str, extra: str) -> None:
-        super().__init__(f"{module} is not installed; install it with: {pip_line(extra)}")
+        super().__init__(module, extra)  # of which it is made again in another process
+
+    def __str__(self) -> str:
+        module, extra = self.args
+        return f"{module} is not installed; install it with: {pip_line(extra)}"
 
 
 def pip_line(extra: str) -> str:
