@@ -120,7 +120,7 @@ class Bench:
         """Return the file of a form, the same one in each run."""
         key = [int(photo.sha256[:15], 16), zlib.crc32(form.name.encode()), number]
         rng = np.random.default_rng(key)
-        material = Material(rng, partial(self._harmless, rng), self.recognizer.bundle.input_size)
+        material = Material(rng, partial(self._harmless, rng), self.recognizer.bundle.input.size)
         made = form.draw(read_photo(photo, DETAIL_SIDE), material)
         return made if isinstance(made, bytes) else encoded(made)
 

@@ -103,10 +103,10 @@ def stages(bundle: Bundle, photos: Sequence[Path]) -> Figures:
     session, _ = open_session(bundle, "cpu", 1, False)
     data = [path.read_bytes() for path in photos]
     frames = [recognizer.load_image(image).frames[0].rgb for image in data]
-    inputs = [model_input(frame, bundle.input_size)[None] for frame in frames]
+    inputs = [model_input(frame, bundle.input.size)[None] for frame in frames]
     return {
         "decode": _seconds(recognizer.load_image, data),
-        "resize": _seconds(lambda frame: model_input(frame, bundle.input_size), frames),
+        "resize": _seconds(lambda frame: model_input(frame, bundle.input.size), frames),
         "infer": _seconds(lambda image: session.run(["scores", "maps"], {"images": image}), inputs),
         "hash": _seconds(perceptual_hash, frames),
     }
@@ -201,7 +201,7 @@ def pillow_and_onnxruntime(bundle: Bundle, photos: Sequence[Path]) -> float:
     It runs the same model file, and onnxruntime uses as many threads as it likes.
     """
     session = onnxruntime.InferenceSession(str(bundle.path / MODEL_FILE))
-    size = (bundle.input_size, bundle.input_size)
+    size = (bundle.input.size, bundle.input.size)
     began = 0.0
     for path in [photos[0], *photos]:  # the first call does not count
         image = Image.open(path).convert("RGB").resize(size, Image.Resampling.BILINEAR)
@@ -224,7 +224,7 @@ def torch_and_timm(bundle: Bundle, photos: Sequence[Path], workers: int) -> floa
     ).eval()
     count = workers * _TORCH_BATCHES * _TORCH_BATCH
     given: Any = list(itertools.islice(itertools.cycle(photos), count))
-    prepare = partial(_batch, size=bundle.input_size)
+    prepare = partial(_batch, size=bundle.input.size)
     loader = DataLoader(given, _TORCH_BATCH, num_workers=workers, collate_fn=prepare)
     done, began = 0, 0.0
     with torch.inference_mode():

@@ -299,7 +299,7 @@ class Recognizer(DecisionMaker):
         require_owner(self._owner)
         parts: list[list[NDArray[np.float32]]] = []
         # On the CPU alone: a cascade asks its large networks about all frames of a pass, or none.
-        size, step = self.bundle.input_size, 1 if self.provider == "cpu" else GPU_BATCH
+        size, step = self.bundle.input.size, 1 if self.provider == "cpu" else GPU_BATCH
         for first in range(0, len(images), step):
             batch = images[first : first + step]
             inputs = np.empty((len(batch), size, size, 3), np.uint8)

@@ -80,12 +80,6 @@ class Taxonomy:
         """The labels that are wildlife products."""
         return tuple(label for label in self.labels.values() if label.kind is Kind.PRODUCT)
 
-    def label(self, name: str) -> Label:
-        """Return the label of that name, or raise a TaxonomyError with the closest names."""
-        if name not in self.labels:
-            raise TaxonomyError(unknown_name("label", name, [*self.labels]))
-        return self.labels[name]
-
     def display_name(self, name: str, *, family: bool = False) -> str:
         """Return the name for people of a label or family; the name itself if it is unknown."""
         names: Mapping[str, Family | Label] = self.families if family else self.labels

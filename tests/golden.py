@@ -28,7 +28,7 @@ def observe() -> dict[str, dict[str, Any]]:
         loaded = recognizer.load_image(path)
         pixels = model_input(
             loaded.frames[0].rgb,
-            recognizer.bundle.input_size,
+            recognizer.bundle.input.size,
             version=recognizer.bundle.input.preprocessing,
         )
         grid = cv2.resize(pixels, (GRID, GRID), interpolation=cv2.INTER_AREA)

@@ -57,7 +57,7 @@ def test_the_packaged_names(taxonomy: Taxonomy) -> None:
     assert all(label.hint for label in taxonomy.labels.values())
     for label in taxonomy.labels.values():
         if label.kind is Kind.LOOKALIKE:
-            assert any(taxonomy.label(x).kind is Kind.PRODUCT for x in label.confused_with)
+            assert any(taxonomy.labels[x].kind is Kind.PRODUCT for x in label.confused_with)
     # Of these no test photo has the label, so the figures of ivory are not compared with them.
     labels = [
         taxonomy.labels[n] for n in taxonomy.labels.keys() - {"jewellery", "metalwork", "statue"}
@@ -77,12 +77,12 @@ def test_no_text_claims_an_identification(taxonomy: Taxonomy) -> None:
 
 def test_white_space_is_one_space_and_what_is_missing_has_a_default(taxonomy: Taxonomy) -> None:
     read = taxonomy.extended({"label": {"blue": BLUE, "x": {"kind": "product"}}}, "here")
-    assert read.label("blue").hint == "Look at it."
-    assert read.label("blue").display_name == "Blue"
-    assert read.label("x").family == "x"
-    assert "Not stated" in (read.label("x").cites or "")
+    assert read.labels["blue"].hint == "Look at it."
+    assert read.labels["blue"].display_name == "Blue"
+    assert read.labels["x"].family == "x"
+    assert "Not stated" in (read.labels["x"].cites or "")
     assert [label.name for label in read.members("x")] == ["x"]
-    thing = taxonomy.extended({"label": {"thing": THING}}, "here").label("thing")
+    thing = taxonomy.extended({"label": {"thing": THING}}, "here").labels["thing"]
     assert thing == Label(name="thing", kind=Kind.LOOKALIKE, display_name="Thing")
 
 

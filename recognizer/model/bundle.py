@@ -154,11 +154,6 @@ class Bundle:
         return tuple(label.name for label in self.labels if label.kind is Kind.ANIMAL)
 
     @property
-    def input_size(self) -> int:
-        """Side of the square input in pixels."""
-        return self.input.size
-
-    @property
     def preprocessing(self) -> int:
         """The version of all steps from bytes to the input, as rows have it."""
         return 100 * VIEWING_VERSION + self.input.preprocessing

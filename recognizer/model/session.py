@@ -118,7 +118,7 @@ def _providers(name: str, threads: int | None) -> list[str | tuple[str, dict[str
 
 
 def _check_interface(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:
-    size, count = bundle.input_size, len(bundle.labels)
+    size, count = bundle.input.size, len(bundle.labels)
     inputs = session.get_inputs()
     if (
         [(i.name, i.type) for i in inputs] != [("images", "tensor(uint8)")]

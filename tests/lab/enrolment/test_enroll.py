@@ -214,7 +214,7 @@ def test_a_new_name_brings_its_entry_of_the_taxonomy(
     new = {"family": family, "hint": "Look at the blue."}
     enroll(parent, "blue_ivory", blue, tmp_path / "out-v1", **new)
     bundle = load_bundle(tmp_path / "out-v1")
-    assert bundle.taxonomy.label("blue_ivory").family == (family or "blue_ivory")
+    assert bundle.taxonomy.labels["blue_ivory"].family == (family or "blue_ivory")
     assert bundle.taxonomy.display_name("blue_ivory") == "Blue ivory"
     own = next(found for found in bundle.families if found.name == (family or "blue_ivory"))
     known = ("ivory_worked", "ivory_raw") if family else ()

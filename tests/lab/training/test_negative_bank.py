@@ -23,7 +23,7 @@ def cache(
     recognizer: Recognizer, train: list[Photo], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PhotoCache]:
     path = tmp_path_factory.mktemp("cache") / "photos.sqlite"
-    with PhotoCache(path, recognizer.bundle.input_size) as made:
+    with PhotoCache(path, recognizer.bundle.input.size) as made:
         made.fill(train)
         yield made
 

@@ -70,7 +70,7 @@ def test_it_trains_a_bundle_that_is_served(name: str, tmp_path: Path) -> None:
     assert recognizer.bundle.license is None
     parity = json.loads((output / "bundle.json").read_text())["parity"]
     assert parity["fp32"]["largest"] < 1e-3
-    assert recognizer.bundle.input_size == values["input_size"]
+    assert recognizer.bundle.input.size == values["input_size"]
 
 
 def test_a_folder_for_each_label_is_enough_without_a_recipe(

@@ -62,8 +62,8 @@ def test_a_released_bundle_gives_its_weights() -> None:
     files = sorted(SAMPLES.glob("*.jpg"))[:3]
     assert files
     for file in files:
-        rgb = load_image(file, min_side=bundle.input_size).frames[0].rgb
-        small = cv2.resize(model_input(rgb, bundle.input_size, version=1), (size, size))
+        rgb = load_image(file, min_side=bundle.input.size).frames[0].rgb
+        small = cv2.resize(model_input(rgb, bundle.input.size, version=1), (size, size))
         images = torch.from_numpy(small)[None]
         with torch.no_grad():
             found = network(images).embedding[0].numpy()
