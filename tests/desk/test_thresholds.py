@@ -56,12 +56,9 @@ class World:
         highest = tame.max(axis=1)
         self.named = {r: float(expit(np.quantile(highest, 1 - r))) for r in FALSE_POSITIVE_RATES}
         released = load_bundle(RELEASED)
-        families = (one for one in released.families if one.name in LABELS)
-        self.bundle = replace(
-            released,
-            families=tuple(replace(one, members=(LABELS[one.name],)) for one in families),
-            any_product_thresholds=self.named,
-        )
+        wanted = (one for one in released.families if one.name in LABELS)
+        families = tuple(replace(one, members=(LABELS[one.name],)) for one in wanted)
+        self.bundle = replace(released, families=families, any_product_thresholds=self.named)
 
     def draw(
         self, rng: np.random.Generator, sources: Mapping[str, int] = SOURCES, photos: int = 6
@@ -81,18 +78,13 @@ class World:
                 scores.append(expit(values))
                 shown += [family] * count
                 drawn += [(label, f"{family}/{source}")] * count
-        every = np.concatenate(scores)
+        said = [
+            dict(zip(LABELS.values(), one, strict=True)) for one in np.concatenate(scores).tolist()
+        ]
         taxonomy = self.bundle.taxonomy
-        measured = measure_labelled(
-            self.bundle,
-            [
-                LabelledPhoto(*names, dict(zip(LABELS.values(), one, strict=True)), taxonomy)
-                for names, one in zip(drawn, every.tolist(), strict=True)
-            ],
-            images_per_day=DAY,
-            prevalence=PREVALENCE,
-        )
-        return measured, np.array(shown)
+        every = [LabelledPhoto(*d, s, taxonomy) for d, s in zip(drawn, said, strict=True)]
+        rates = {"images_per_day": DAY, "prevalence": PREVALENCE}
+        return measure_labelled(self.bundle, every, **rates), np.array(shown)
 
     def truth(self, threshold: float) -> tuple[float, dict[str, float]]:
         """Return the false-positive rate, and the recall of each product."""
@@ -208,12 +200,9 @@ def test_the_policy_decides_as_chosen(bundle: Bundle, cases: int) -> None:
     policy = policy_of(choice, bundle, base, "next")
     for score in scores:
         labels = dict.fromkeys(bundle.label_names, 0.0) | {"ivory_raw": score}
-        families = bundle.family_scores(np.array([*labels.values()])).tolist()
-        prediction = Prediction(
-            status=Status.OK,
-            scores=labels,
-            families=dict(zip([f.name for f in bundle.families], families, strict=True)),
-        )
+        rolled_up = bundle.family_scores(np.array([*labels.values()])).tolist()
+        families = dict(zip([one.name for one in bundle.families], rolled_up, strict=True))
+        prediction = Prediction(status=Status.OK, scores=labels, families=families)
         triage = decide(prediction, bundle, policy)
         assert (triage.decision is not Decision.CLEAR) == (score > choice.step.threshold)
     assert (policy.ignore, policy.rules) == (base.ignore, {})

@@ -187,14 +187,11 @@ def frames(name: str, durations: Sequence[int], hidden: int, **options: object) 
     """An animation of grey frames, with the scene as one of them."""
     images = [plain(90 + 9 * (i % 9)) for i in range(len(durations))]
     images[hidden] = scene()
-    return encoded(
-        images[0],
-        name,
-        save_all=True,
-        append_images=images[1:],
-        duration=list(durations),
-        **options,
-    )
+    return encoded(images[0], name, **_all(images[1:], duration=list(durations)), **options)
+
+
+def _all(others: list[Image.Image], **options: object) -> dict[str, object]:
+    return {"save_all": True, "append_images": others, **options}
 
 
 def frame_gif(
@@ -229,14 +226,7 @@ def gif_profile() -> bytes:
 
 def apng(*, default_is_frame: bool) -> bytes:
     first, *others = [scene(), plain()] if default_is_frame else [plain(), scene(), plain(60)]
-    return encoded(
-        first,
-        "PNG",
-        save_all=True,
-        append_images=others,
-        default_image=not default_is_frame,
-        duration=100,
-    )
+    return encoded(first, "PNG", **_all(others, default_image=not default_is_frame, duration=100))
 
 
 def segment(data: bytes, marker: int, body: bytes) -> bytes:
@@ -289,12 +279,12 @@ def calibrated_bmp() -> bytes:
     return start + head + data[54:] + profile
 
 
-def tiff_pages() -> bytes:
-    return encoded(plain(), "TIFF", save_all=True, append_images=[scene()])
-
-
 # By avifenc, of libavif 1.2, from four quarters; the grid has two, and shows 96 of 128 columns.
 _AVIF = json.loads(Path(__file__).with_name("avif.json").read_text("ascii"))
+
+_CODES = {"linear": (1, 8, 0, 1), "pq": (9, 16, 0, 1), "hlg": (9, 18, 0, 1), "p3": (12, 13, 0, 1)}
+_CODES |= {"gamma 2.8": (1, 5, 0, 1), "film": (8, 1, 0, 1), "xyz": (10, 8, 0, 1)}
+_CODES |= {"narrow": (1, 13, 0, 0), "unknown": (2, 2, 0, 1)}
 
 CASES: dict[str, Callable[[], bytes]] = {
     "jpeg": lambda: encoded(scene(), "JPEG", quality=95),
@@ -321,7 +311,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "jpeg grey profile": icc("JPEG", table_profile(b"GRAY", lambda v: [1 - v] * 3), "L"),
     "jpeg second table": icc("JPEG", renamed(inverted(), b"A2B0", b"A2B1")),
     "jpeg table for others": icc("JPEG", ignored_by_browsers()),
-    "mpo": lambda: encoded(scene(), "MPO", save_all=True, append_images=[plain()]),
+    "mpo": lambda: encoded(scene(), "MPO", **_all([plain()])),
     "png": png,
     "png exif 6": lambda: encoded(scene(), "PNG", exif=exif(6)),
     "png swapped": lambda: png(iccp(swapped())),
@@ -341,15 +331,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "png gamma 1, srgb": lambda: png(gamma(1.0), SRGB_CHUNK),
     "png inverted, gamma 1": lambda: png(iccp(inverted()), gamma(1.0)),
     "png srgb, inverted": lambda: png(SRGB_CHUNK, iccp(inverted())),
-    "png cicp linear": lambda: png(cicp(1, 8, 0, 1)),
-    "png cicp pq": lambda: png(cicp(9, 16, 0, 1)),
-    "png cicp hlg": lambda: png(cicp(9, 18, 0, 1)),
-    "png cicp p3": lambda: png(cicp(12, 13, 0, 1)),
-    "png cicp gamma 2.8": lambda: png(cicp(1, 5, 0, 1)),
-    "png cicp film": lambda: png(cicp(8, 1, 0, 1)),
-    "png cicp xyz": lambda: png(cicp(10, 8, 0, 1)),
-    "png cicp narrow": lambda: png(cicp(1, 13, 0, 0)),
-    "png cicp unknown": lambda: png(cicp(2, 2, 0, 1)),
+    **{f"png cicp {name}": partial(png, cicp(*code)) for name, code in _CODES.items()},
     "png cicp srgb, inverted": lambda: png(cicp(1, 13, 0, 1), iccp(inverted())),
     "png cicp behind": lambda: behind(cicp(1, 8, 0, 1)),
     "png exif 6 behind": lambda: behind(png_chunk(b"eXIf", exif(6)[6:])),
@@ -389,7 +371,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "icon of two": lambda: icon((48, bitmap(plain().resize((48, 32)))), (96, bitmap(scene()))),
     "icon alpha": lambda: icon((96, bitmap(on_black()))),
     "icon bitmap": lambda: icon((96, bitmap(scene()))),
-    "tiff pages": tiff_pages,
+    "tiff pages": lambda: encoded(plain(), "TIFF", **_all([scene()])),
 }
 
 HALF = (SIZE[0] // 2, SIZE[1] // 2)
