@@ -1,7 +1,7 @@
 """How fast the recognizer is on this machine, beside the loops that people write by hand.
 
     python -m benchmarks.speed --data DATA --photos 200 --markdown docs/speed.md
-    python -m benchmarks.speed --bundle wildlife-v6 --bundle bundles/own-v1   # both in one run
+    python -m benchmarks.speed --bundle wildlife-v7 --bundle bundles/own-v1   # both in one run
 
 A cascade takes longer for what it suspects, which is most of the sample images: with ``--data`` it
 gets photos of a test split without a product. It takes some minutes, in which nothing else should

@@ -33,7 +33,7 @@ from tests.conftest import invoke, refuse, succeed
 from tests.desk.outcomes import outcome, store
 from tests.rows.rows import bare_row, write_scan
 
-RELEASED = Path(__file__).parents[2] / "export" / "wildlife-v6"
+RELEASED = Path(__file__).parents[2] / "export" / "wildlife-v7"
 LABELS = {"ivory": "ivory_raw", "big_cat": "big_cat_skin", "feather": "feather"}
 FAMILIES = (*LABELS,)
 PREVALENCE = 0.001

@@ -145,7 +145,7 @@ def test_a_policy_is_valid(block: Block, tmp_path: Path) -> None:
 
 
 def test_rates_agree_between_the_pages_the_card_and_why() -> None:
-    """Nominal rates are those of the default policy, measured ones those of today's test split."""
+    """Nominal rates are those of the default policy, measured ones those of the card."""
     bundle, (review, priority) = load_bundle(), (Policy().default.review, Policy().default.priority)
     texts = {
         page: " ".join((ROOT / page).read_text("utf-8").split())
@@ -155,13 +155,14 @@ def test_rates_agree_between_the_pages_the_card_and_why() -> None:
         )
     }
     readme, scan, experiments, card = texts.values()
-    leads, photos, measured = re.search(
-        r"sends (\d+) of the (\d+) products to review, and of [\d,]+ others (.*?\)):", experiments
-    ).groups()
+    sent = re.search(r"it sends ([\d.]+) % \(([\d.]+)-([\d.]+)\)", card).groups()
+    measured = "{:.1f} % ({:.1f}-{:.1f})".format(*map(float, sent))
     assert f"becomes a lead in {measured}**" in readme
     assert f"the released model sent {measured} to review" in scan
+    leads, photos = re.search(r"\| product \| (\d+) \(\d+\) \| (\d+):", card).group(2, 1)
+    assert f"sends {leads} of the {photos} products to review" in experiments
     rows = re.findall(r"\| (\d+|none) of (\d+) \(\d+\)", readme)
-    rows += [("1", "2"), ("1", "2"), ("none", "1")]  # bear parts, rhino horn, pangolin scales
+    rows += [("none", "2"), ("none", "1")]  # rhino horn, pangolin scales
     counts = [(int(own.replace("none", "0")), int(of)) for own, of in rows]
     assert [sum(column) for column in zip(*counts, strict=True)] == [int(leads), int(photos)]
     for name, rate in (("review", review), ("priority", priority)):
