@@ -166,6 +166,7 @@ def test_copies_are_decided_at_a_glance_and_a_photo_is_looked_at_closely(
         group = page.locator("[data-bulk]").bounding_box()
         assert group["y"] + group["height"] <= 800
         shot = page.locator("figure:not([hidden]) .shot img")
+        shot.wait_for()
         before, bars = shot.bounding_box()["width"], page.inner_text("#instead")
         for key in "++.":
             page.keyboard.press(key)
