@@ -147,14 +147,8 @@ def test_a_policy_is_valid(block: Block, tmp_path: Path) -> None:
 def test_rates_agree_between_the_pages_the_card_and_why() -> None:
     """Nominal rates are those of the default policy, measured ones those of the card."""
     bundle, (review, priority) = load_bundle(), (Policy().default.review, Policy().default.priority)
-    texts = {
-        page: " ".join((ROOT / page).read_text("utf-8").split())
-        for page in (
-            *("README.md", "docs/scan.md", "docs/experiments.md"),
-            f"export/{bundle.title}/MODEL_CARD.md",
-        )
-    }
-    readme, scan, experiments, card = texts.values()
+    pages = ("README.md", "docs/scan.md", "docs/experiments.md", f"{bundle.path}/MODEL_CARD.md")
+    readme, scan, experiments, card = (" ".join((ROOT / p).read_text().split()) for p in pages)
     sent = re.search(r"it sends ([\d.]+) % \(([\d.]+)-([\d.]+)\)", card).groups()
     measured = "{:.1f} % ({:.1f}-{:.1f})".format(*map(float, sent))
     assert f"becomes a lead in {measured}**" in readme
