@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import sys
+import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -89,8 +90,7 @@ def replacing(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
+        sync_file(partial)
         os.replace(partial, path)
         sync_folder(path.parent)
     except OSError as error:
@@ -99,6 +99,34 @@ def replacing(path: Path) -> Iterator[Path]:
         for suffix in ("", "-wal", "-shm"):  # those of SQLite, on a full disk
             with suppress(OSError):  # a read-only file system, for one: the first error counts
                 os.unlink(f"{partial}{suffix}")
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder, which takes the place of ``path`` at the end, once it is on disk.
+
+    If the block raises, nothing is there; an ``OSError`` becomes a UsageError.
+    """
+    place = path.resolve()  # of a link, or of ".", the folder itself
+    try:
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".making-") as scratch:
+            draft = Path(scratch) / place.name
+            draft.mkdir()
+            yield draft
+            for file in filter(Path.is_file, draft.rglob("*")):
+                sync_file(file)
+            if place.is_dir():
+                place.rmdir()
+            os.replace(draft, place)
+            sync_folder(place.parent)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def sync_file(path: Path) -> None:
+    """Put the content of a file on the disk (fsync)."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -40,6 +40,7 @@ MAX_FAILED_STARTS = 3  # in a row
 MEMORY_CHECK_SECONDS = 0.1
 JOIN_SECONDS = 1.0  # a process that waits for dead storage does not even react to SIGKILL
 _MEBIBYTE = 1 << 20
+_CLOSED = "the worker processes were closed already"
 _MAX_SHOWN = 200  # characters of an error's message
 
 
@@ -57,9 +58,8 @@ class DiedError(Exception):
     @property
     def is_doubtful(self) -> bool:
         """Whether another request, or the system, may have been the cause."""
-        return self.reason is Reason.DECODER_CRASH or (
-            self.reason is Reason.OUT_OF_MEMORY and not self.is_new
-        )
+        has_grown = self.reason is Reason.OUT_OF_MEMORY and not self.is_new
+        return has_grown or self.reason is Reason.DECODER_CRASH
 
 
 class Child(Closes):
@@ -177,7 +177,7 @@ class ProcessPool(Closes):
         try:
             future = self.threads.submit(self._answer, request)
         except RuntimeError:
-            raise self._closed() from None
+            raise UsageError(_CLOSED) from None
         self._futures.add(future)
         future.add_done_callback(self._futures.discard)
         return future
@@ -197,7 +197,7 @@ class ProcessPool(Closes):
         A process that is left halfway ends. A DiedError is raised if it dies.
         """
         if self.is_closed:
-            raise self._closed()
+            raise UsageError(_CLOSED)
         child = self._take()
         number, is_last = next(self._numbers), False
         try:
@@ -242,7 +242,7 @@ class ProcessPool(Closes):
             self._children.add(child)
             if self.is_closed:  # meanwhile
                 child.close()
-                raise self._closed()
+                raise UsageError(_CLOSED)
             try:
                 first = child.receive(START_SECONDS)
             except DiedError as error:
@@ -267,9 +267,6 @@ class ProcessPool(Closes):
             f"the worker processes cannot be started: the last one {died}"
             f"{hint if 'exit code 1)' in str(died) else ''}"
         )
-
-    def _closed(self) -> UsageError:
-        return UsageError("the worker processes were closed already")
 
 
 @contextmanager

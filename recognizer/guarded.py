@@ -171,13 +171,10 @@ class GuardedRecognizer(Closes, DecisionMaker):
     def _answer(self, future: Future[Any], sha256: str | None) -> Prediction:
         try:
             prediction: Prediction = _unwrapped(future)
-        except DiedError as died:
-            detail = f"the process that worked on it {died}"
-            prediction = Prediction(status=Status.FAILED, reason=died.reason, detail=detail)
-        except Refused as refused:
-            prediction = Prediction(
-                status=Status.FAILED, reason=refused.reason, detail=refused.detail or None
-            )
+        except (DiedError, Refused) as error:
+            who = "the process that worked on it " if isinstance(error, DiedError) else ""
+            detail = f"{who}{error}" or None
+            prediction = Prediction(status=Status.FAILED, reason=error.reason, detail=detail)
         if sha256 is not None and prediction.sha256 not in {None, sha256}:
             raise RecognizerError("the prediction is that of another image")
         with self._lock:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from recognizer._files import new_folder
 from recognizer.desk.outcomes import Occasion, Outcome
 from recognizer.desk.photos import Unavailable, read_scored
 from recognizer.errors import UsageError
-from recognizer.model.folders import new_folder
 from recognizer.policy.listing import Role, as_text, listing_of, value_of
 from recognizer.rows.listings import decided_images
 from recognizer.rows.row import Row
@@ -77,37 +77,34 @@ def write_dataset(
     labels, missing, without_label = Counter[str](), dict[str, str](), 0
     if folder.exists():
         raise UsageError(f"{folder} exists: name a new folder")
-    try:
-        with (
-            new_folder(folder) as draft,  # JSON can hold half a character, as in a seller's name
-            (draft / "manifest.csv").open("w", -1, "utf-8", "backslashreplace", "") as file,
-        ):
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(_COLUMNS)
-            for image in decided_images(scan):
-                row, label = image.row, image.likely_label
-                if label is None and image.is_confirmed:
-                    missing[row.source] = "it was confirmed without a label"
-                    continue
-                if (label := label or rejected_as) is None:
-                    without_label += 1
-                    continue
-                name = f"{label}/{row.sha256}.{row.format or 'image'}"
-                try:
-                    data = read_scored(row, read)
-                except Unavailable as error:
-                    missing[row.source] = str(error)
-                    continue
-                (draft / label).mkdir(exist_ok=True)
-                (draft / name).write_bytes(data)
-                labels[label] += 1
-                writer.writerow([row.sha256, name, label, _source_of(row), "train", ""])
-            if not labels:
-                some = [f"{source}: {why}" for source, why in missing.items()][:_MAX_SHOWN]
-                words = "; ".join(some) or "no image was confirmed, or rejected with a label"
-                raise UsageError(f"{folder} was not made: {words}")
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from error
+    with (
+        new_folder(folder) as draft,  # JSON can hold half a character, as in a seller's name
+        (draft / "manifest.csv").open("w", -1, "utf-8", "backslashreplace", "") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for image in decided_images(scan):
+            row, label = image.row, image.likely_label
+            if label is None and image.is_confirmed:
+                missing[row.source] = "it was confirmed without a label"
+                continue
+            if (label := label or rejected_as) is None:
+                without_label += 1
+                continue
+            name = f"{label}/{row.sha256}.{row.format or 'image'}"
+            try:
+                data = read_scored(row, read)
+            except Unavailable as error:
+                missing[row.source] = str(error)
+                continue
+            (draft / label).mkdir(exist_ok=True)
+            (draft / name).write_bytes(data)
+            labels[label] += 1
+            writer.writerow([row.sha256, name, label, _source_of(row), "train", ""])
+        if not labels:
+            some = [f"{source}: {why}" for source, why in missing.items()][:_MAX_SHOWN]
+            words = "; ".join(some) or "no image was confirmed, or rejected with a label"
+            raise UsageError(f"{folder} was not made: {words}")
     return WrittenDataset(labels, without_label, missing)
 
 

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import logging
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from typing import Any
 
 import cv2
 
-from recognizer._files import sync_folder
+from recognizer._files import new_folder
 from recognizer.desk.cards import describe_evidence
 from recognizer.desk.outcomes import Outcome
 from recognizer.desk.photos import Unavailable, heat_threshold, read_scored
@@ -21,7 +20,6 @@ from recognizer.desk.texts import ENVIRONMENT
 from recognizer.engine import Recognizer
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
-from recognizer.model.folders import new_folder
 from recognizer.rows.queue import IMAGE_ORDER
 from recognizer.rows.records import as_name
 from recognizer.rows.row import Row
@@ -142,13 +140,8 @@ def write_case(
             entries = sorted(tags.read_text("ascii").splitlines(), key=lambda line: line.split()[1])
             tags.write_text("".join(f"{line}\n" for line in entries), "ascii", newline="\n")
             digest = hashlib.sha256(tags.read_bytes()).hexdigest()
-            for path in filter(Path.is_file, partial.rglob("*")):
-                with path.open("rb+") as file:
-                    os.fsync(file.fileno())
-        sync_folder(output.absolute().parent)
-    except (OSError, bagit.BagError) as error:
-        words = getattr(error, "strerror", None) or error
-        raise UsageError(f"{output} cannot be written: {words}") from error
+    except bagit.BagError as error:
+        raise UsageError(f"{output} cannot be written: {error}") from error
     return digest, {one["row"].source: one["missing"] for one in photos if one["missing"]}
 
 

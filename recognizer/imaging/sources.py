@@ -8,6 +8,8 @@ import errno
 import os
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from io import FileIO
 from typing import BinaryIO
@@ -82,6 +84,19 @@ def refusal(error: Exception) -> Refused:
     return Refused(reason, str(words)[:_MAX_DETAIL])
 
 
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Raise a Refused for whatever reading raises: remote storage has errors of any class."""
+    try:
+        yield
+    except (Refused, UsageError):
+        raise
+    except MemoryError as error:
+        raise Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit") from error
+    except Exception as error:
+        raise refusal(error) from error
+
+
 def open_regular(path: str | os.PathLike[str]) -> FileIO:
     """Open a regular file for reading, unbuffered, without ever blocking on another."""
     try:
@@ -116,7 +131,7 @@ def read_file(file: BinaryIO | object, limits: Limits, chunk_bytes: int = sys.ma
     """Read a binary file to its end, at most a byte past the limit; text mode is a UsageError."""
     chunks: list[bytes] = []
     left = limits.max_bytes + 1
-    try:
+    with refusing():
         while left > 0 and (chunk := file.read(min(left, chunk_bytes))):  # type: ignore[union-attr]
             if not isinstance(chunk, bytes | bytearray | memoryview):
                 raise UsageError(
@@ -125,12 +140,6 @@ def read_file(file: BinaryIO | object, limits: Limits, chunk_bytes: int = sys.ma
                 )
             chunks.append(bytes(chunk))
             left -= len(chunk)
-    except UsageError:
-        raise
-    except MemoryError as error:
-        raise Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit") from error
-    except Exception as error:  # remote storage raises errors of any class
-        raise refusal(error) from error
     limits.check_bytes(sum(map(len, chunks)))
     return b"".join(chunks)
 

@@ -3,9 +3,6 @@
 import hashlib
 import os
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from recognizer._files import make_folder
@@ -97,16 +94,3 @@ def read_verified(path: Path, sha256: str, max_bytes: int = -1) -> bytes:
             "it was changed or is incomplete; fetch it again"
         )
     return data
-
-
-@contextmanager
-def new_folder(output: Path) -> Iterator[Path]:
-    """Yield an empty folder, which is put in place, in one step, at the end."""
-    output = output.resolve()  # of a link, or of ".", the folder itself
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".making-") as scratch:
-        draft = Path(scratch) / output.name
-        draft.mkdir()
-        yield draft
-        if output.is_dir():
-            output.rmdir()
-        os.replace(draft, output)

@@ -2,14 +2,12 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging import Limits
-from recognizer.imaging.sources import Refused, open_regular, refusal
+from recognizer.imaging.sources import open_regular, refusing
 from recognizer.scan.items import Container, FileLocation, StoreObject
-from recognizer.status import Reason
 
 BUCKET_SCHEMES = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "b2"}
@@ -53,7 +51,7 @@ class Store:
             raise UsageError(f"{url}: {error}") from error
 
     def read(self, limits: Limits) -> bytes:
-        with _refusing():
+        with refusing():
             try:
                 # One request; to ask for the size first would double the time of small objects.
                 data = bytes(self._fs.cat_file(self._path, start=0, end=limits.max_bytes + 1))
@@ -67,12 +65,12 @@ class Store:
 
     def open(self) -> BinaryIO:
         """Open the object as a seekable stream."""
-        with _refusing():
+        with refusing():
             return cast(BinaryIO, self._fs.open(self._path, "rb"))
 
     def is_object(self) -> bool:
         """Whether the URL is that of an object, and not of what lies below it."""
-        with _refusing():
+        with refusing():
             return bool(self._fs.info(self._path)["type"] == "file")
 
     def objects_below(self) -> Iterator[StoreObject]:
@@ -80,7 +78,7 @@ class Store:
         base = self.place.rstrip("/")
         root = self._path.rstrip("/")
         paths = self._pages(root) if hasattr(self._fs, "call_s3") else self._walk(root)
-        with _refusing():
+        with refusing():
             for path in paths:
                 yield StoreObject(base + path[len(root) :])
 
@@ -101,18 +99,6 @@ class Store:
             folders.sort()  # walked in this order
             for name in sorted(files):
                 yield f"{folder.rstrip('/')}/{name}"
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    try:
-        yield
-    except Refused:
-        raise
-    except MemoryError as error:
-        raise Refused(Reason.OUT_OF_MEMORY, "the bytes do not fit") from error
-    except Exception as error:  # each store has its own classes of errors
-        raise refusal(error) from error
 
 
 def opened(location: Container) -> BinaryIO:

@@ -136,13 +136,12 @@ def _refusal(error: Exception) -> Refused:
     if isinstance(error, Refused):
         return error
     if isinstance(error, MemoryError):
-        detail = "it takes more memory than there is (--memory-limit)"
-        return Refused(Reason.CORRUPT_CONTAINER, detail)
+        return Refused(_BAD, "it takes more memory than there is (--memory-limit)")
     if isinstance(error, EOFError) or "unexpected end of data" in str(error):
         return Refused(Reason.TRUNCATED, "it ends early")
     if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
         return refusal(error)
-    return Refused(Reason.CORRUPT_CONTAINER, describe(error))
+    return Refused(_BAD, describe(error))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Decided images become a dataset and known items."""
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -57,12 +58,18 @@ def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row
     refuse("outcomes", "dataset", scan, folder)
 
 
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (FULL, ExitCode.USAGE)])
 def test_a_dataset_appears_whole_or_not_at_all(
-    tmp_path: Path, scan: Path, monkeypatch: pytest.MonkeyPatch
+    error: object, code: int, tmp_path: Path, scan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recognizer.desk.decided._source_of", Mock(side_effect=KeyboardInterrupt))
-    before = {*tmp_path.iterdir()}
-    assert invoke("outcomes", "dataset", scan, tmp_path / "decided").exit_code == 130
+    monkeypatch.setattr("recognizer.desk.decided._source_of", Mock(side_effect=error))
+    before, folder = {*tmp_path.iterdir()}, tmp_path / "decided"
+    done = invoke("outcomes", "dataset", scan, folder)
+    assert done.exit_code == code
+    assert (f"{folder} cannot be written: No space" in done.stderr) is (error is FULL)
     assert {*tmp_path.iterdir()} == before
 
 

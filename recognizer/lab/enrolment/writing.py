@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from recognizer import __version__
+from recognizer._files import new_folder
 from recognizer.errors import BundleSchemaError, counted
 from recognizer.intervals import share_by_source
 from recognizer.lab.enrolment.head import Learned, Learner, as_negatives
@@ -36,7 +37,7 @@ from recognizer.model.description import (
     PhotoCounts,
     Share,
 )
-from recognizer.model.folders import CARD_FILE, MODEL_FILE, new_folder
+from recognizer.model.folders import CARD_FILE, MODEL_FILE
 from recognizer.model.negatives import NegativeBank, write_negatives
 from recognizer.model.numerics import sigmoid
 from recognizer.model.self_test import with_self_test

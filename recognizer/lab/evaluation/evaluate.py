@@ -155,9 +155,8 @@ def evaluate(
     triages = default_triages(recognizer.bundle, predictions)
     found = measure(recognizer.bundle, photos, predictions, triages, split, **how)
     quality = "as stored" if as_stored else ONE_QUALITY
-    return Measured(
-        replace(found, quality=quality, shortcuts=shortcuts), photos, predictions, triages
-    )
+    found = replace(found, quality=quality, shortcuts=shortcuts)
+    return Measured(found, photos, predictions, triages)
 
 
 def measure(

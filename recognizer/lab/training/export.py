@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from recognizer import __version__
+from recognizer._files import new_folder
 from recognizer.cli.progress import duration
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
@@ -51,7 +52,7 @@ from recognizer.model.description import (
     Parts,
     Training,
 )
-from recognizer.model.folders import CARD_FILE, MODEL_FILE, check_output, new_folder
+from recognizer.model.folders import CARD_FILE, MODEL_FILE, check_output
 from recognizer.model.negatives import write_negatives
 from recognizer.model.self_test import with_self_test
 

@@ -73,11 +73,8 @@ def _read(file: Path, config: TrainingConfig) -> dict[str, torch.Tensor]:
 
 def parent_of(config: TrainingConfig) -> Bundle | None:
     """Return the bundle that a recipe's weights are of, if they are of one."""
-    if (
-        config.weights in {"imagenet", "none"}
-        or config.weights.endswith(_FILE)
-        or (Path(config.weights) / NETWORK_FILE).is_file()
-    ):
+    is_file = config.weights.endswith(_FILE) or (Path(config.weights) / NETWORK_FILE).is_file()
+    if is_file or config.weights in {"imagenet", "none"}:
         return None
     try:
         return load_bundle(find_bundle(config.weights))
