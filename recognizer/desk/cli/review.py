@@ -171,11 +171,5 @@ def report_command(
 
     require_page(output)
     with working(f"Writing {output}"):
-        write_report(
-            scan,
-            output,
-            bundles_behind(bundle),
-            outcomes=outcomes,
-            title=title,
-        )
+        write_report(scan, output, bundles_behind(bundle), outcomes=outcomes, title=title)
     typer.echo(f"Wrote {output}")
