@@ -74,11 +74,8 @@ def require_own(path: Path, kind: str, is_own: Callable[[BinaryIO], bool]) -> No
 
 def require_page(path: Path) -> None:
     """Raise a UsageError unless an HTML page can be written that replaces nothing but a page."""
-    require_own(
-        path,
-        "report",
-        lambda file: file.read(200).lstrip().lower().startswith((b"<!doctype html", b"<html")),
-    )
+    starts = (b"<!doctype html", b"<html")
+    require_own(path, "report", lambda file: file.read(200).lstrip().lower().startswith(starts))
 
 
 @contextmanager

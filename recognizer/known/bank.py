@@ -192,10 +192,7 @@ def write_exchange(items: Iterable[KnownItem], path: Path) -> int:
         raise BankError(f"{path}: the name must end in {_SUFFIX}")
     beginning = ",".join(_COLUMNS[:3]).encode()
     require_own(path, "exchange file", lambda file: file.read(80).startswith(beginning))
-    with (
-        replacing(path) as partial_file,
-        partial_file.open("w", encoding="utf-8", newline="") as file,
-    ):
+    with replacing(path) as new, new.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_COLUMNS)
         count = 0

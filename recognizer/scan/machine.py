@@ -33,10 +33,8 @@ def worker_memory(workers: int) -> int | None:
 
 def available_cpus() -> int:
     """Return the number of CPUs by affinity and by quota, at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        count = len(os.sched_getaffinity(0))
-    else:
-        count = os.cpu_count() or 1
+    known = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+    count = len(known) or os.cpu_count() or 1
     quotas = [_number(folder / "cpu.max") for folder in _groups()]
     return math.ceil(max(1, min(count, *quotas)))
 
