@@ -236,11 +236,9 @@ def _many_pages() -> bytes:
     return bytes(pages)
 
 
-_FLOAT = np.linspace(0, 1, 64 * 48, dtype=np.float32).reshape(48, 64)
 _BIG_TEXT = b"Comment\0" + b"x" * (2 * 1024 * 1024)
 _ZIPPED = zlib.compress(bytes(80 * 1024 * 1024), 9)
 
-_NOT_NUMBERS = np.where(_FLOAT > 0.5, np.float32(np.nan), np.float32(-np.inf))
 _BAD_EXIF = b"Exif\0\0II*\0\xff\xff\xff\x7f" + b"\xff" * 40
 _HTML = b"<!DOCTYPE html><html><body><svg></svg>404 not found</body></html>"
 _SVG = b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>"
@@ -326,7 +324,6 @@ HOSTILE: tuple[Hostile, ...] = (
         png_pixels_without_end=lambda: png(32, 32, bytes(80 * 1024 * 1024)),
         jpeg_cmyk_plain=lambda: cmyk_jpeg(adobe=False),
         png_16_bit_rgb=sixteen_bit_rgb_png,
-        tiff_float_not_numbers=lambda: tiff(_NOT_NUMBERS),
         tiff_lab=lambda: encode(Image.new("LAB", (32, 32), (50, 3, 4)), "TIFF"),
         png_named_jpg=lambda: encode(photo(), "PNG"),
         jpeg_trailing_garbage=lambda: _noise(jpeg(), 500),

@@ -6,21 +6,29 @@ A profile may hide an image from whoever ignores it, or from whoever heeds it; s
 
 import io
 import struct
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
+
+from recognizer.imaging.sources import Refused
+from recognizer.status import Reason
 
 MAX_PROFILE = 4 << 20  # bytes; those of printing presses take up to 3 MB
 
 _MAX_NOISE = 9  # of 255: a gamma of 2.2 differs from sRGB by no more, in the shadows
 _PROBE_STEPS = 17  # values of each channel at which a conversion is compared with sRGB
+_LINES, _MAX_FOLD = 48, 128  # along which colors are followed; of 255, that a channel goes back
 _SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _TAGS, _TAG_BYTES = 132, 12  # of a profile: ICC.1:2022, section 7.3
-_MAX_TAGS = 200
+_TABLES = (b"A2B0", b"A2B1")
+_CURVE_TAGS = tuple(b"rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC".split())
+_IDENTITY = struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
 _STRIP_PIXELS = 1 << 18
 
 _SRGB = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # x and y of white, red, green and blue
@@ -38,7 +46,7 @@ _XY: Mapping[int, tuple[float, ...]] = {
 }
 """ITU-T H.273, table 2."""
 
-_SRGB_CURVE, _LINEAR, _PQ, _HLG = 13, 8, 16, 18  # ITU-T H.273, table 3
+_UNKNOWN, _SRGB_CURVE, _LINEAR, _PQ, _HLG = 2, 13, 8, 16, 18  # ITU-T H.273, table 3
 _POWERS = {**dict.fromkeys((1, 6, 14, 15), 2.4), 4: 2.2, 5: 2.8, _LINEAR: 1.0, 17: 2.6}
 _CURVES = frozenset({*_POWERS, _SRGB_CURVE, _PQ, _HLG})
 _PQ_WHITE, _HLG_SCALE = 1 / 32, 1.45  # about as Chromium shows them on a usual screen
@@ -81,36 +89,82 @@ def _useful(conversion: Conversion) -> Conversion | None:
 
 @lru_cache(maxsize=16)
 def of_profile(profile: bytes) -> Conversion | None:
-    """Return the conversion by an ICC profile, None for sRGB; raise a ValueError if it is broken.
+    """Return the conversion by an ICC profile, None for sRGB.
 
-    It takes up to 0.1 s, and is kept: photos share few profiles.
+    Raise a ValueError if it is broken, a Refused if it is too large to be looked at. It takes up to
+    0.1 s, and is kept: photos share few profiles.
     """
-    if len(profile) > MAX_PROFILE:
-        raise ValueError(f"a color profile of {len(profile)} bytes, limit {MAX_PROFILE}")
-    from PIL import ImageCms  # noqa: PLC0415 - most photos have no profile
-
+    if min(len(profile), int.from_bytes(profile[:4], "big")) > MAX_PROFILE:
+        words = f"a color profile of more than {MAX_PROFILE} bytes"
+        raise Refused(Reason.TOO_MANY_BYTES, words)
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(_as_chromium_reads(profile)))
-        mode = _SPACES[source.profile.xcolor_space]
-        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-        return _useful(Conversion(mode, transform.apply))
+        tags = _tags(profile)
+        start, size = tags.get(b"cicp", (0, 0))
+        primaries, transfer, *rest = profile[start + 8 : start + size] if size >= 12 else (0, 0)
+        primaries = 1 if primaries == _UNKNOWN else primaries
+        if rest[:2] == [0, 1] and primaries in _XY and transfer in _CURVES:
+            return of_code(primaries, transfer)
+        source = ImageCms.ImageCmsProfile(io.BytesIO(_as_chromium_reads(profile, tags)))
+        return _useful(_conversion(source, _SPACES[source.profile.xcolor_space]))
+    except Refused:
+        raise
     except Exception as error:  # LittleCMS and Pillow raise all kinds
         raise ValueError(f"the color profile cannot be used: {error}"[:200]) from error
 
 
-def _as_chromium_reads(profile: bytes) -> bytes:
-    # Chromium ignores the tables of floating-point numbers that LittleCMS prefers, and takes the
-    # second of the usual tables if there is no first.
-    count = min(_MAX_TAGS, int.from_bytes(profile[128:132], "big"))
-    names = range(_TAGS, _TAGS + _TAG_BYTES * count, _TAG_BYTES)
-    tags = {profile[at : at + 4] for at in names}
-    changed = bytearray(profile)
-    for at in names:
-        if changed[at : at + 3] == b"D2B":
-            changed[at : at + 3] = b"xxx"
-        elif b"A2B0" not in tags and changed[at : at + 4] == b"A2B1":
-            changed[at : at + 4] = b"A2B0"
-    return bytes(changed)
+def _conversion(source: Any, mode: str) -> Conversion:
+    # LittleCMS is fast by tables of its own, which miss what a steep curve brings out.
+    srgb, flags = ImageCms.createProfile("sRGB"), ImageCms.Flags
+    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC  # others move a black that is no black
+    fast, exact = (
+        ImageCms.buildTransform(source, srgb, mode, "RGB", intent, flags.NOWHITEONWHITEFIXUP | more)
+        for more in (0, flags.NOOPTIMIZE)
+    )
+    channels = len(Image.new(mode, (1, 1)).getbands())
+    points = np.random.default_rng(0).integers(0, 256, (_LINES * channels, 1, channels), np.uint8)
+    points = points.repeat(256, 1)
+    for channel in range(channels):
+        points[channel::channels, :, channel] = np.arange(256)
+    lines = Image.frombytes(mode, (256, len(points)), points.tobytes())
+    shown = np.asarray(exact.apply(lines), np.int16)
+    if (np.abs(np.diff(shown, axis=1)).sum(1) - np.ptp(shown, 1)).max() > _MAX_FOLD:
+        # Images are reduced before they are converted: others would be left of different pixels.
+        raise Refused(Reason.UNSUPPORTED_FORMAT, "a color profile that makes colors equal")
+    is_near = np.abs(shown - np.asarray(fast.apply(lines))).max() <= _MAX_NOISE
+    return Conversion(mode, (fast if is_near else exact).apply)
+
+
+def _tags(profile: bytes) -> dict[bytes, tuple[int, int]]:
+    # Of each tag the first: where it begins, and its length. What Chromium refuses is a ValueError.
+    size, count = (int.from_bytes(profile[at : at + 4], "big") for at in (0, 128))
+    if not _TAGS + _TAG_BYTES * count <= size <= len(profile) or profile[8] > 4:
+        raise ValueError("its header")
+    tags: dict[bytes, tuple[int, int]] = {}
+    for name, start, length in struct.iter_unpack(">4sII", profile[_TAGS:][: _TAG_BYTES * count]):
+        if length < 4 or start + length > size:
+            raise ValueError("its table of tags")
+        tags.setdefault(name, (start, length))
+    return tags
+
+
+def _as_chromium_reads(profile: bytes, tags: Mapping[bytes, tuple[int, int]]) -> bytes:
+    # LittleCMS refuses profiles by what Chromium does not look at, and prefers other tables: it
+    # gets the tags that Chromium takes, and nothing else.
+    table = next((name for name in _TABLES if name in tags), None)
+    names = {_TABLES[0]: table} if table else {name: name for name in _CURVE_TAGS if name in tags}
+    entries, body = [], b""
+    for name, given in names.items():
+        start, length = tags[given]
+        tag = profile[start : start + length]
+        if tag.startswith(b"mft"):  # its matrix is not applied
+            tag = tag[:12] + _IDENTITY + tag[48:]
+        at = _TAGS + _TAG_BYTES * len(names) + len(body)
+        entries.append(struct.pack(">4sII", name, at, length))
+        body += tag + bytes(-length % 4)
+    size = _TAGS + _TAG_BYTES * len(names) + len(body)
+    kind = b"\2\x40\0\0" + (b"prtr" if profile[16:20] == b"CMYK" else b"mntr")
+    head = struct.pack(">I", size) + profile[4:8] + kind + profile[16:128]
+    return head + struct.pack(">I", len(names)) + b"".join(entries) + body
 
 
 @lru_cache(maxsize=64)
@@ -171,13 +225,20 @@ def _of_light(curve: NDArray[np.float64], xy: tuple[float, ...]) -> Conversion |
     return _useful(Conversion("RGB", convert))
 
 
-def of_png(chunks: Mapping[bytes, bytes], profile: bytes | None) -> Conversion | None:
-    """Return the conversion by the chunks in front of a PNG's pixels, in Chromium's order."""
+def of_png(chunks: Mapping[bytes, bytes]) -> Conversion | None:
+    """Return the conversion by the chunks in front of a PNG's pixels, in Chromium's order.
+
+    Raise a ValueError if its profile is broken.
+    """
     code = chunks.get(b"cICP", b"")
     if len(code) == 4 and code[2:] == b"\0\1" and code[0] in _XY and code[1] in _CURVES:
         return of_code(code[0], code[1])
-    if profile is not None:
-        return of_profile(profile)
+    if b"iCCP" in chunks:
+        packed = chunks[b"iCCP"].partition(b"\0")[2]
+        try:
+            return of_profile(zlib.decompressobj().decompress(packed[1:], MAX_PROFILE + 1))
+        except zlib.error as error:
+            raise ValueError(f"the color profile cannot be unpacked: {error}") from error
     gamma, xy = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
     value = int.from_bytes(gamma, "big") / 100_000
     if b"sRGB" in chunks or len(gamma) != 4 or not value > 0:
@@ -185,11 +246,3 @@ def of_png(chunks: Mapping[bytes, bytes], profile: bytes | None) -> Conversion |
     if len(xy) != 32:
         return of_gamma(value)
     return of_gamma(value, tuple(number / 100_000 for number in struct.unpack(">8I", xy)))
-
-
-def of_bmp(data: bytes) -> bytes | None:
-    """Return the profile that a BMP of version 5 embeds."""
-    if data[14:18] != b"\x7c\0\0\0" or data[70:74] != b"DEBM":
-        return None
-    start, size = struct.unpack_from("<II", data, 126)
-    return data[14 + start : 14 + start + size]

@@ -22,7 +22,6 @@ from recognizer.imaging.formats import (
     SNIFF_BYTES,
     canvas_size,
     count_frames,
-    open_icon,
     open_image,
     orientation_of,
     sniff,
@@ -38,7 +37,11 @@ from recognizer.imaging.pixels import (
     orient,
     renderings,
 )
-from recognizer.imaging.png import PNG_PARTS, bare_png, png_chunks
+from recognizer.imaging.png import (
+    PNG_PARTS,
+    bare_png,
+    png_chunks,
+)
 from recognizer.imaging.regions import Box
 from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason, Status
@@ -49,6 +52,7 @@ _COEFFICIENT_BYTES = 2
 _MAX_JPEG_HEADER = 1 << 20  # bytes; libjpeg takes a hundred for each segment of a colour profile
 _NCLX = re.compile(rb"(?s)colrnclx(.{4})")  # ISO/IEC 14496-12, section 12.1.5
 _HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
+_TAIL = 4096  # bytes, in which the end of a JPEG is looked for
 
 MIN_SIDE = 16  # an image with a short side under this many pixels is scored, but counts as degraded
 
@@ -133,33 +137,39 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
         return _decode_jpeg(data, min_side, limits)
     if name not in OPENERS:
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"{name} is not decoded")
+    chunks = png_chunks(data) if name == "png" else {}
     try:
-        return _decode(data, name, min_side, limits)
+        return _decode(data, name, min_side, limits, chunks)
     except Refused as refused:
         if name != "png" or refused.reason not in _DAMAGED:
             raise
         for kept in PNG_PARTS:
             with contextlib.suppress(Refused):
-                image = _decode(bare_png(data, kept), name, min_side, limits)
+                image = _decode(bare_png(data, kept), name, min_side, limits, chunks)
                 reason, detail = image.reason or refused.reason, image.detail or refused.detail
                 return replace(image, status=Status.DEGRADED, reason=reason, detail=detail)
         raise
 
 
-def _decode(data: bytes, name: str, min_side: int, limits: Limits) -> LoadedImage:
-    chunks = png_chunks(data) if name == "png" else {}
+def _decode(
+    data: bytes, name: str, min_side: int, limits: Limits, chunks: Mapping[bytes, bytes]
+) -> LoadedImage:
     if canvas := canvas_size(data, name):
         check_size(canvas, limits)
         if name == "webp":  # before it is opened: that makes the canvases
             check_bytes(canvas[0] * canvas[1] * _WEBP_BYTES, canvas, "of a WebP", limits)
+    if name == "bmp" and data[14:18] == b"\x7c\0\0\0" and data[70:74] in {b"DEBM", b"KNIL"}:
+        raise Refused(Reason.UNSUPPORTED_FORMAT, "a BMP with a color profile")
     with _refusing(data, name):
-        image = open_icon(data, limits) if name == "ico" else open_image(data, name)
+        image = open_image(data, name)
         check_size(image.size, limits)
         count = count_frames(data, name, image)
     with _refusing():
         check_memory(image, name, count, limits)
-        conversion, flaw = _conversion(data, name, _profile_of(image, data, name), chunks)
-        loaded = _decode_frames(data, image, name, count, min_side, limits, conversion)
+        conversion, flaw = _conversion(data, name, _profile_of(image, name), chunks)
+        orientation = orientation_of(chunks.get(b"eXIf", b"") if chunks else _exif_of(image))
+        way = orientation, conversion
+        loaded = _decode_frames(data, image, name, count, min_side, limits, way)
     if flaw and loaded.reason in {None, Reason.TOO_SMALL}:
         return replace(loaded, status=Status.DEGRADED, reason=Reason.CORRUPT_HEADER, detail=flaw)
     return loaded
@@ -171,7 +181,7 @@ def _conversion(
     # What makes colors those that are shown; or what is wrong with their profile.
     try:
         if name == "png":
-            return color.of_png(chunks, profile), None
+            return color.of_png(chunks), None
         if profile is not None:
             return color.of_profile(profile), None
         code = _NCLX.search(data) if name in {"avif", "heic"} else None
@@ -180,12 +190,17 @@ def _conversion(
         return None, str(error)
 
 
-def _profile_of(image: Image.Image, data: bytes, name: str) -> bytes | None:
-    if name == "bmp":
-        return color.of_bmp(data)
+def _profile_of(image: Image.Image, name: str) -> bytes | None:
     # Browsers ignore that of a GIF; of one that cannot be unpacked Pillow gives None.
     is_there = "icc_profile" in image.info and name != "gif"
     return (image.info["icc_profile"] or b"") if is_there else None
+
+
+def _exif_of(image: Image.Image) -> bytes:
+    # Browsers ignore that of a WebP. Pillow turns a TIFF while loading; of an AVIF it puts what
+    # counts into the EXIF.
+    exif = image.info.get("exif") if image.format not in {"TIFF", "WEBP"} else None
+    return exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else b""
 
 
 def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> LoadedImage:
@@ -193,8 +208,8 @@ def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Loaded
     check_size(image.size, limits)
     with _refusing():
         image.load()
-        orientation = orientation_of(image)
-        conversion, _ = _conversion(b"", "", _profile_of(image, b"", ""), {})
+        orientation = orientation_of(_exif_of(image))
+        conversion, _ = _conversion(b"", "", _profile_of(image, ""), {})
         shown = [orient(rgb, orientation) for rgb in renderings(image, min_side, conversion)]
     return _loaded(_frames({0: shown}), image.size, orientation)
 
@@ -209,22 +224,18 @@ def _refusing(data: bytes = b"", name: str = "") -> Iterator[None]:
     except MemoryError as error:
         raise Refused(Reason.OUT_OF_MEMORY, "the image does not fit") from error
     except Exception as error:
-        reason = _header_reason(error, data, name) if data else decoder_reason(error)
+        reason = _reason(error, data, name)
+        if data and reason is Reason.CORRUPT_DATA:
+            reason = Reason.CORRUPT_HEADER
         raise Refused(reason, words_of(error)) from error
 
 
-def _header_reason(error: Exception, data: bytes, name: str) -> Reason:
-    # A WebP decoder says no more than that it fails; the container tells its length.
-    if name == "webp" and 8 + int.from_bytes(data[4:8], "little") > len(data):
-        return Reason.TRUNCATED
-    reason = _jpeg_reason(error, data) if name == "jpeg" else decoder_reason(error)
-    return Reason.CORRUPT_HEADER if reason is Reason.CORRUPT_DATA else reason
-
-
-def _jpeg_reason(error: Exception, data: bytes) -> Reason:
+def _reason(error: Exception, data: bytes, name: str) -> Reason:
+    # Some decoders say no more than that they fail.
     reason = decoder_reason(error)
-    is_cut = reason is Reason.CORRUPT_DATA and outline_jpeg(data, is_whole=True).is_cut
-    return Reason.TRUNCATED if is_cut else reason
+    is_cut = name == "webp" and 8 + int.from_bytes(data[4:8], "little") > len(data)
+    is_cut |= name == "jpeg" and _END_OF_IMAGE not in data[-_TAIL:]
+    return Reason.TRUNCATED if is_cut and reason is Reason.CORRUPT_DATA else reason
 
 
 def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
@@ -253,8 +264,8 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
             pixels = simplejpeg.decode_jpeg(data, mode, **want, strict=True)
         except ValueError as error:
             # libjpeg's warnings: try again without those of the header, and take what it gives.
-            reason, detail = _jpeg_reason(error, data), words_of(error)
-            pixels = _recover_jpeg(bare_jpeg(whole, outline), want)
+            reason, detail = _reason(error, data, "jpeg"), words_of(error)
+            pixels = _recover_jpeg(bare_jpeg(whole, outline), mode, want)
             check_recovered(pixels, reason, detail)
         shown = [pixels]
         if conversion:
@@ -270,18 +281,18 @@ def _jpeg_image(pixels: NDArray[np.uint8], space: str) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if space == "Gray" else pixels)
 
 
-def _recover_jpeg(data: bytes, want: Mapping[str, int]) -> NDArray[np.uint8]:
+def _recover_jpeg(data: bytes, mode: str, want: Mapping[str, int]) -> NDArray[np.uint8]:
     height, width, *_ = simplejpeg.decode_jpeg_header(data, **want, strict=False)
     # After a fatal error, as in a table that was cut off, libjpeg leaves the memory that it was
     # given as it was; the scans before that table can still be decoded.
     before_table = data[: max(data.rfind(_HUFFMAN_TABLE), 0)] + _END_OF_IMAGE
     for part in (data, before_table):
-        rgb: NDArray[np.uint8] = np.zeros((height, width, 3), np.uint8)
+        pixels: NDArray[np.uint8] = np.zeros((height, width, len(mode)), np.uint8)
         with contextlib.suppress(ValueError):
-            simplejpeg.decode_jpeg(part, "RGB", **want, strict=False, buffer=rgb)
-        if rgb.any():
+            simplejpeg.decode_jpeg(part, mode, **want, strict=False, buffer=pixels)
+        if pixels.any():
             break
-    return rgb
+    return pixels
 
 
 def _decode_frames(
@@ -291,10 +302,10 @@ def _decode_frames(
     count: int,
     min_side: int,
     limits: Limits,
-    conversion: Conversion | None,
+    way: tuple[int, Conversion | None],
 ) -> LoadedImage:
     reason, detail = None, None
-    size, orientation = image.size, orientation_of(image)
+    size, (orientation, conversion) = image.size, way
     # Frames from the first on: later ones build on earlier ones.
     budget = limits.max_pixels * limits.max_frames
     reachable = min(count, MAX_FRAMES, max(1, budget // (size[0] * size[1])))
@@ -313,6 +324,8 @@ def _decode_frames(
     except MemoryError:
         raise
     except Refused as refused:  # a later frame
+        if not any(chosen.ways.values()):
+            raise
         reason, detail = refused.reason, refused.detail
     except Exception as error:  # the decoders again; what came before it still counts
         reason, detail = decoder_reason(error), words_of(error)

@@ -6,18 +6,19 @@ The name of a file proves nothing, and no format of Pillow beyond these is ever 
 import importlib
 import io
 import struct
+from collections.abc import Iterator
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from recognizer.imaging.gif import outline_gif
-from recognizer.imaging.pixels import check_size
-from recognizer.imaging.sources import Limits, Refused
+from recognizer.imaging.sources import Refused
 from recognizer.status import Reason
 
 SNIFF_BYTES = 512  # leading bytes for :func:`sniff`: an SVG may begin with a long comment
 
-EXIF_ORIENTATION = 0x0112
+EXIF_ORIENTATION, _EXIF_DIRECTORY = 0x0112, 0x8769
+_MAX_DIRECTORIES = 8  # of EXIF; files have one
 
 OPENERS: dict[str, tuple[str, str]] = {
     "png": ("PIL.PngImagePlugin", "PngImageFile"),
@@ -26,7 +27,6 @@ OPENERS: dict[str, tuple[str, str]] = {
     "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
     "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
     "avif": ("PIL.AvifImagePlugin", "AvifImageFile"),
-    "ico": ("PIL.IcoImagePlugin", "IcoFile"),
     "heic": ("pillow_heif", "HeifImageFile"),  # an extra; it applies the file's own rotation
 }
 """Format that Pillow decodes -> module, imported with its first file, and class."""
@@ -111,21 +111,6 @@ def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:
     return None
 
 
-def open_icon(data: bytes, limits: Limits) -> Image.Image:
-    """Open the largest image of an icon or cursor, a PNG or a bitmap."""
-    from PIL.IcoImagePlugin import IcoFile  # noqa: PLC0415 - few are icons
-
-    icon = IcoFile(io.BytesIO(_ICONS[0] + data[4:]))  # a cursor is the same otherwise
-    start = icon.entry[0].offset
-    if not data.startswith(_MAGIC["png"], start):
-        width, height, _, bits = struct.unpack_from("<iiHH", data, start + 4)
-        check_size((width, abs(height) // 2), limits)  # the mask below it counts, too
-        icon.entry[0] = icon.entry[0]._replace(bpp=bits)
-    image = icon.frame(0)
-    is_mask = image.mode == "RGBA" and not isinstance(image, ImageFile)
-    return image.convert("RGB") if is_mask and not image.getchannel("A").getbbox() else image
-
-
 def count_frames(data: bytes, name: str, image: Image.Image) -> int:
     """Return how many frames an opened image has, at least 1; of a TIFF of several pages 2.
 
@@ -140,18 +125,25 @@ def count_frames(data: bytes, name: str, image: Image.Image) -> int:
     return max(1, int(getattr(image, "n_frames", 1)))
 
 
-def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation as browsers heed it, 1 if it is missing or out of range.
+def orientation_of(exif: bytes) -> int:
+    """Return the orientation by EXIF tags as Chromium heeds it, 1 if there is none.
 
-    They ignore that of a WebP, that in XMP, and one behind the pixels of a PNG. Pillow turns a
-    TIFF while loading; of an AVIF it puts what counts into the EXIF.
+    It takes the first that is in range, of the first directory or the one of EXIF within it, and
+    only of the type that Exif 3.0 demands.
     """
-    if image.format in {"TIFF", "WEBP"} or "exif" not in image.info:
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    if not order or len(exif) < 8:
         return 1
-    exif = Image.Exif()
-    try:
-        exif.load(image.info["exif"])
-        value = exif.get(EXIF_ORIENTATION, 1)
-    except Exception:
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+    def values(start: int, others: int) -> Iterator[int]:
+        count = int.from_bytes(exif[start : start + 2], "little" if order == "<" else "big")
+        for at in range(start + 2, min(start + 2 + 12 * count, len(exif) - 11), 12):
+            entry = struct.unpack_from(f"{order}HHI", exif, at)
+            if entry == (EXIF_ORIENTATION, 3, 1):
+                yield struct.unpack_from(f"{order}H", exif, at + 8)[0]
+            elif entry == (_EXIF_DIRECTORY, 4, 1) and others > 0:
+                others -= 1
+                yield from values(struct.unpack_from(f"{order}I", exif, at + 8)[0], 0)
+
+    start = struct.unpack_from(f"{order}I", exif, 4)[0]
+    return next((value for value in values(start, _MAX_DIRECTORIES) if 1 <= value <= 8), 1)

@@ -2,17 +2,20 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from recognizer.imaging.gif import gif_canvases, outline_gif
+from recognizer.imaging.gif import CLEARED, Part, gif_parts, outline_gif
 from recognizer.imaging.pixels import renderings
 
 _SKETCH = (32, 32)  # pixels; at this size frames are compared
+_TOO_SHORT, _INSTEAD = 10, 100  # milliseconds; so browsers show frames that say less
+_RESTORED = (3, 4)  # disposal methods of GIF: before the next frame, as before this one
 
 Render = Callable[[Image.Image], list[NDArray[np.uint8]]]
 
@@ -21,13 +24,47 @@ def canvases(data: bytes, image: Image.Image, name: str, count: int) -> Iterator
     """Yield what is seen of each of the first ``count`` frames, valid until the next."""
     outline = outline_gif(data) if name == "gif" else None
     if outline and (count > 1 or outline.box(data, 0) != (0, 0, *image.size)):
-        yield from itertools.islice(gif_canvases(data, outline), count)
+        yield from itertools.islice(_composed(outline.screen, gif_parts(data, outline)), count)
+        return
+    if name == "png" and count > 1:
+        is_gray = image.mode in {"1", "L", "LA", "I;16"}
+        for canvas in _composed(image.size, _png_parts(image, count)):
+            yield canvas.convert("LA") if is_gray else canvas
         return
     primary = image.tell()  # of a HEIC the one that viewers show; it changes places with the first
     yield image
     for index in range(1, count):
         image.seek(0 if index == primary else index)
         yield image
+
+
+def _composed(size: tuple[int, int], parts: Iterable[Part]) -> Iterator[Image.Image]:
+    # The canvas after each part, as browsers put it together: where nothing is, it is transparent.
+    canvas = Image.new("RGBA", size)
+    for image, box, is_over, disposal, duration in parts:
+        before = canvas.copy() if disposal in _RESTORED else None
+        if is_over:
+            canvas.alpha_composite(image, box[:2])
+        else:
+            canvas.paste(image, box[:2])
+        canvas.info["duration"] = duration
+        yield canvas
+        if disposal == CLEARED:
+            canvas.paste((0, 0, 0, 0), box)
+        canvas = before or canvas
+
+
+def _png_parts(image: Any, count: int) -> Iterator[Part]:
+    # Pillow weighs transparency twice, and shows black where there is nothing.
+    for index in range(count):
+        image.seek(index)
+        image.blend_op = 0  # so that the frame alone is there
+        info = image.info
+        box = info.get("bbox") or (0, 0, *image.size)
+        is_alone = index == 0 and info.get("default_image")  # it is no frame of the animation
+        disposal = CLEARED if is_alone else 1 + (info.get("disposal") or 0)
+        frame = image.crop(box).convert("RGBA")
+        yield frame, box, info.get("blend") == 1, disposal, info.get("duration") or 0
 
 
 class Chosen:
@@ -48,7 +85,9 @@ class Chosen:
             self._sketches[index] = renderings(small, min(_SKETCH))[0]
             # Of an animation that does not begin again, the last frame stays.
             is_last = index == self._count - 1
-            self._durations[index] = math.inf if is_last else image.info.get("duration") or 0
+            shown = image.info.get("duration") or 0
+            shown = shown if shown > _TOO_SHORT else _INSTEAD
+            self._durations[index] = math.inf if is_last else shown
         if len(self.ways) > self._most:
             self._drop_one()
         if index in self.ways:

@@ -8,12 +8,16 @@ import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from PIL import Image
 
 MAX_FRAMES = 4096  # of any animation that are decoded
-_CLEARED, _RESTORED = 2, 3  # disposal methods
+CLEARED = 2  # disposal method: before the next frame nothing is there
 _NO_CONTROL = bytes.fromhex("21f9040000000000")
+
+Part: TypeAlias = tuple[Image.Image, tuple[int, int, int, int], bool, int, int]
+"""A frame (RGBA), its box, whether it is laid over what is there, disposal, and milliseconds."""
 
 
 @dataclass(slots=True)
@@ -63,25 +67,17 @@ def outline_gif(data: bytes) -> GifOutline | None:
     return outline
 
 
-def gif_canvases(data: bytes, outline: GifOutline) -> Iterator[Image.Image]:
-    """Yield the canvas after each frame, valid until the next: RGBA, with its duration in info."""
+def gif_parts(data: bytes, outline: GifOutline) -> Iterator[Part]:
+    """Yield the frames by themselves."""
     from PIL.GifImagePlugin import GifImageFile  # noqa: PLC0415 - loaded with its first file
 
-    canvas = Image.new("RGBA", outline.screen)
     colors = data[13 : 13 + _palette_bytes(data[10])]
     for index, (control, start, end) in enumerate(outline.frames):
         box = outline.box(data, index)
         size = struct.pack("<HH", box[2] - box[0], box[3] - box[1])
         parts = (data[:6], size, data[10:13], colors, control, b",\0\0\0\0", data[start + 5 : end])
         frame = GifImageFile(io.BytesIO(b"".join((*parts, b";")))).convert("RGBA")
-        disposal = control[3] >> 2 & 7
-        before = canvas.copy() if disposal == _RESTORED else None
-        canvas.paste(frame, box[:2], frame if control[3] & 1 else None)  # bit 0: it is transparent
-        canvas.info["duration"] = 10 * int.from_bytes(control[4:6], "little")
-        yield canvas
-        if disposal == _CLEARED:
-            canvas.paste((0, 0, 0, 0), box)
-        canvas = before or canvas
+        yield frame, box, True, control[3] >> 2 & 7, 10 * int.from_bytes(control[4:6], "little")
 
 
 def _palette_bytes(flags: int) -> int:

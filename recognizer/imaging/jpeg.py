@@ -1,19 +1,18 @@
 """The segments of a JPEG (ITU-T T.81, annex B), and its header without what costs time or memory.
 
-Floods of segments, of four bytes each, are valid and shown by browsers: what is short is passed in
-one step. As in libjpeg, a marker that it does not know ends the file.
+As in libjpeg, a marker that it does not know ends the file.
 """
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-
-from PIL import Image
 
 from recognizer.imaging.formats import orientation_of
+from recognizer.imaging.sources import Refused
+from recognizer.status import Reason
 
 MAX_SCANS = 100  # scans that are decoded; encoders write about ten
+MAX_SEGMENTS = 20_000  # the largest profile and metadata take 1,000
 
 # Neither stuffing, fill bytes, restart markers nor those that are reserved: with restart intervals,
 # libjpeg passes over these in a scan.
@@ -25,16 +24,11 @@ _FRAMES = _BASELINE | _UNUSUAL | {0xC2, 0xC9, 0xCA}
 _TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD})
 _METADATA = frozenset({0xDC, *range(0xE0, 0xF0), 0xFE})
 
-_EXIF, _ICC, _JFIF = b"Exif\0\0", b"ICC_PROFILE\0", b"JFIF\0"
+_EXIF, _ICC, _JFIF = b"Exif\0", b"ICC_PROFILE\0", b"JFIF\0"
 _LABELS = {0xE0: (_JFIF,), 0xE1: (_EXIF,), 0xE2: (_ICC,)}
 _ADOBE = b"Adobe"
 _INTERVAL = b"\xdd\0\4"  # the marker and the length of a restart interval
 _SOUND_JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
-
-_MAX_STEPS = 200_000  # half a second; what metadata is left then stays
-_MAX_LABELLED = 300  # segments of JFIF, EXIF and ICC that are looked at; a profile has up to 255
-_MANY = 1000  # segments, after which short ones are passed together
-_SHORT = 128  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,33 +39,28 @@ class JpegOutline:
     components: int
     header_bytes: int  # in front of the first scan
     bare_header: bytes  # of the same pixels, without metadata and padding
-    is_cut: bool  # its data ends before its end marker
     is_unusual: bool  # lossless or hierarchical
     orientation: int  # as in EXIF
     profile: bytes | None  # of its colors; empty if some of it is missing
 
 
-def outline_jpeg(data: bytes, *, is_whole: bool = False) -> JpegOutline:
+def outline_jpeg(data: bytes) -> JpegOutline:
     """Find the scans of a JPEG, and its orientation.
 
     A few bytes are a whole scan of a progressive JPEG, and a decoder goes through all pixels for
     each: no limit on bytes or pixels bounds the time. Of a baseline JPEG with all components in the
-    first scan a decoder reads no further one; only if ``is_whole`` they are looked for.
+    first scan a decoder reads no further one.
     """
-    scans, components, frame, is_cut, steps = 0, 0, 0, False, 0
+    scans, components, frame, steps = 0, 0, 0, 0
     labelled: list[bytes] = []
     kept, interval = [data[:2]], b""  # of several restart intervals the last one counts
     position, header_bytes = 2, len(data)
     while scans <= MAX_SCANS:
         steps += 1
-        if steps > _MANY:
-            is_labelled = len(labelled) < _MAX_LABELLED
-            run = _runs(is_labelled, bool(scans) or steps > _MAX_STEPS).match(data, position)
-            if run is not None and run.end() > position:
-                position, interval = run.end(), run["interval"] or interval
-                kept += [run["kept"]] * (not scans)
+        if steps > MAX_SEGMENTS:
+            words = f"a JPEG of more than {MAX_SEGMENTS} segments"
+            raise Refused(Reason.UNSUPPORTED_FORMAT, words)
         if (match := _MARKER.search(data, position)) is None:
-            is_cut = True
             break
         marker, position = match[0][1], match.end()
         # A segment's length includes its own two bytes; behind a scan's come the coded pixels.
@@ -81,14 +70,14 @@ def outline_jpeg(data: bytes, *, is_whole: bool = False) -> JpegOutline:
             header_bytes = header_bytes if scans else match.start()
             scans += 1
             is_one = data[position + 2 : position + 3] == bytes([components])
-            if is_one and frame in _BASELINE and not is_whole:
+            if is_one and frame in _BASELINE:
                 break
         elif (marker in _FRAMES and frame) or marker not in _FRAMES | _TABLES | _METADATA:
             header_bytes = header_bytes if scans else match.start()
             break
         elif marker in _FRAMES:
             frame, components = marker, int.from_bytes(data[position + 7 : position + 8], "big")
-        elif data.startswith(_LABELS.get(marker, ()), position + 2):
+        elif not scans and data.startswith(_LABELS.get(marker, ()), position + 2):
             labelled.append(data[position + 2 : end])
         if data.startswith(_INTERVAL, match.start() + 1):
             interval = data[end - 2 : end]
@@ -97,63 +86,37 @@ def outline_jpeg(data: bytes, *, is_whole: bool = False) -> JpegOutline:
         position = end
     if any(s.startswith(_JFIF) and len(s) >= 14 for s in labelled):
         kept.insert(1, _SOUND_JFIF)
+    exifs = (segment[len(_EXIF) + 1 :] for segment in labelled if segment.startswith(_EXIF))
     return JpegOutline(
         scans=scans,
         components=components,
         header_bytes=header_bytes,
         bare_header=b"".join([*kept, *([b"\xff", _INTERVAL, interval] if interval else [])]),
-        is_cut=is_cut,
         is_unusual=frame in _UNUSUAL,
-        orientation=_orientation(labelled),
+        # Of segments with more than their label (and a byte of padding) the first one counts.
+        orientation=orientation_of(next(filter(None, exifs), b"")),
         profile=_profile(labelled),
     )
 
 
-def _orientation(labelled: Sequence[bytes]) -> int:
-    image = Image.Image()
-    for segment in labelled:
-        if segment.startswith(_EXIF):  # the first one counts
-            image.info.setdefault("exif", segment)
-    return orientation_of(image)
-
-
 def _profile(labelled: Sequence[bytes]) -> bytes | None:
-    # ICC.1:2022, annex B.4: each part has its number, from 1, and how many there are.
-    parts = [segment[len(_ICC) :] for segment in labelled if segment.startswith(_ICC)]
-    if not parts:
-        return None
-    numbered = {part[0]: part[2:] for part in parts if part[1:2] == bytes([len(parts) & 255])}
-    is_whole = sorted(numbered) == list(range(1, len(parts) + 1))
-    return b"".join(numbered[number] for number in sorted(numbered)) if is_whole else b""
+    # ICC.1:2022, annex B.4: each part has its number, from 1, and how many there are. As in
+    # Chromium, parts without content are passed over, and so is what follows a whole profile.
+    parts: dict[int, bytes] = {}
+    count = 0
+    for segment in labelled:
+        part = segment[len(_ICC) :] if segment.startswith(_ICC) else b""
+        if len(part) > 2:
+            number, of = part[:2]
+            count = count or of
+            if of != count or not 0 < number <= count or number in parts:
+                return b""
+            parts[number] = part[2:]
+            if len(parts) == count:
+                return b"".join(parts[number] for number in sorted(parts))
+    return b"" if count else None
 
 
 def bare_jpeg(data: bytes, outline: JpegOutline) -> bytes:
     """Return a JPEG without the metadata and padding in its header, which change no pixel."""
     return outline.bare_header + data[outline.header_bytes :]
-
-
-@cache
-def _runs(is_labelled: bool, are_kept: bool) -> re.Pattern[bytes]:
-    """Return a pattern of short segments and padding, with groups for what is not dropped.
-
-    If ``is_labelled``, it ends in front of segments of JFIF, EXIF and ICC.
-    """
-    labels = rb"\xe0\0[\x10-\xff]JFIF\0|\xe1..%b|\xe2..%b" % (re.escape(_EXIF), re.escape(_ICC))
-    but = labels if is_labelled else rb"(?!)"
-    if are_kept:
-        return re.compile(rb"(?s)(?P<kept>(?:%b)*+)" % _padded(_TABLES | _METADATA, but))
-    dropped = _padded(_METADATA, rb"%b|\xee\0[\x0e-\xff]Adobe" % but)
-    kept = rb"\xff%b" % _short(_TABLES | {0xEE}, but)
-    return re.compile(rb"(?s)(?:%b|\xff+(?=\xff))*+(?P<kept>(?:%b)*+)" % (dropped, kept))
-
-
-def _padded(markers: Set[int], but: bytes) -> bytes:
-    interval = rb"%b(?P<interval>..)" % _INTERVAL
-    segment = _short(markers, but)
-    return rb"[^\xff]*+\xff++(?:[\0-\xbf\xd0-\xd7]|%b|%b)" % (interval, segment)
-
-
-def _short(markers: Set[int], but: bytes) -> bytes:
-    kinds = re.escape(bytes(sorted(markers)))
-    sizes = b"|".join(rb"\x%02x.{%d}" % (size, max(0, size - 2)) for size in range(_SHORT))
-    return rb"(?!%b)[%b]\0(?:%b)" % (but, kinds, sizes)

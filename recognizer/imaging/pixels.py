@@ -21,8 +21,7 @@ WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _RGB, _RGBA = 3, 4
 _OF_A_DECODER = {"webp": 12, "avif": 6, "heic": 6}  # planes, canvases and a copy, by pixel
 _OF_AN_ANIMATION = 8  # the canvas before, and what a frame leaves behind
-_ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT, _PLANAR = 278, 322, 323, 284
-_SAMPLES, _BITS = 277, 258
+_BITS, _TILE_WIDTH = 258, 322  # tags of TIFF
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _STRIP_PIXELS = 1 << 20
 _MAX_SHIFT = 16  # of 255, in the mean: profiles of cameras and screens shift colors by 10 at most
@@ -55,10 +54,12 @@ def check_memory(image: Image.Image, name: str, frames: int, limits: Limits) -> 
     a_pixel += _OF_A_DECODER.get(name, 0)
     if frames > 1 and name in {"gif", "png"}:
         a_pixel += _OF_AN_ANIMATION
-    needed = image.size[0] * image.size[1] * a_pixel
-    if name == "tiff":
-        needed += _strip_bytes(image)
-    check_bytes(needed, image.size, f"of mode {mode}", limits)
+    if name == "tiff":  # libtiff holds a strip beside the pixels, perhaps all of them
+        tags: Any = image.tag_v2  # type: ignore[attr-defined]
+        a_pixel += sum(-(-bits // 8) for bits in tags.get(_BITS, (1,)))
+        if _TILE_WIDTH in tags:
+            raise Refused(Reason.UNSUPPORTED_FORMAT, "a TIFF in tiles")
+    check_bytes(image.size[0] * image.size[1] * a_pixel, image.size, f"of mode {mode}", limits)
 
 
 def check_bytes(needed: int, size: tuple[int, int], what: str, limits: Limits) -> None:
@@ -90,24 +91,6 @@ def averaged(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(part, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _strip_bytes(image: Any) -> int:
-    # What libtiff holds of a TIFF beside its pixels: a strip or a tile, of all samples.
-    tags = image.tag_v2
-
-    def number(tag: int, default: int) -> int:
-        value = tags.get(tag, default)
-        value = max(value, default=0) if isinstance(value, tuple) else value
-        return value if isinstance(value, int) and value > 0 else default
-
-    width, height = image.size
-    if _TILE_WIDTH in tags:
-        pixels = number(_TILE_WIDTH, width) * number(_TILE_HEIGHT, height)
-    else:
-        pixels = width * min(height, number(_ROWS_PER_STRIP, height))
-    samples = 1 if number(_PLANAR, 1) == 2 else number(_SAMPLES, 1)
-    return pixels * samples * max(1, -(-number(_BITS, 1) // 8))
-
-
 def renderings(
     image: Image.Image, min_side: int, conversion: Conversion | None = None
 ) -> list[NDArray[np.uint8]]:
@@ -115,8 +98,7 @@ def renderings(
 
     The first is in sRGB and on white. If black shows what white hides, there is one on black; if
     the ``conversion`` to sRGB changes much, the values as stored, for viewers that ignore it or
-    read it in another way. 16-bit values are divided by 257. Floating-point values are taken as 0
-    to 1 where none is larger than 1, else as 0 to 255; values outside are clipped.
+    read it in another way. 16-bit values are divided by 257.
     """
     image = _reduced(image, min_side)
     stored = image.convert("RGBA" if _has_alpha(image) else "RGB")
@@ -169,26 +151,17 @@ def _has_alpha(image: Image.Image) -> bool:
 
 
 def _narrow(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise Refused(Reason.UNSUPPORTED_FORMAT, "floating-point pixels")
     # A strip at a time: the arithmetic takes several copies.
     width, height = image.size
     rows = max(1, _STRIP_PIXELS // max(1, width))
     strips = [(0, top, width, min(height, top + rows)) for top in range(0, height, rows)]
-    is_share = image.mode == "F" and all(
-        _from_float(image.crop(strip)).max(initial=0.0) <= 1.0 for strip in strips
-    )
     eight = np.empty((height, width), np.uint8)
     for strip in strips:
-        if image.mode == "F":
-            values = _from_float(image.crop(strip)) * (255.0 if is_share else 1.0)
-        else:
-            values = np.clip(np.asarray(image.crop(strip)), 0, 65535) // _SIXTEEN_TO_EIGHT
+        values = np.clip(np.asarray(image.crop(strip)), 0, 65535) // _SIXTEEN_TO_EIGHT
         eight[strip[1] : strip[3]] = values.astype(np.uint8)
     return Image.fromarray(eight)
-
-
-def _from_float(image: Image.Image) -> NDArray[Any]:
-    values: NDArray[Any] = np.clip(np.nan_to_num(np.asarray(image)), 0, 255)
-    return values
 
 
 def orient(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

@@ -4,58 +4,53 @@ Browsers skip a comment that unpacks to gigabytes, a checksum that is wrong or a
 off, and show the photo; Pillow gives up, or takes minutes.
 """
 
-import re
 import struct
 import zlib
-from collections.abc import Set
+from collections.abc import Iterator, Set
 
 from recognizer.imaging.sources import Refused
 from recognizer.status import Reason
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_MAX_CHUNKS = 20_000  # that Pillow has to go through
-_MAX_STEPS = 1_000_000  # half a second; of a file of more the end is left out
-_EMPTY = re.compile(rb"(?s)(?:\0{4}(?!IEND)[A-Za-z]{4}.{4})+")  # chunks without data
-
+MAX_CHUNKS = 20_000  # that Pillow has to go through
+# Depth and kind of color with which Pillow makes transparent what is to be.
+_WITH_KEY = {b"\1\0", b"\x08\0", b"\x08\2", *(bytes([depth, 3]) for depth in (1, 2, 4, 8))}
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _SHOWN = _CRITICAL | {b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT"}  # what changes pixels
 PNG_PARTS = (_SHOWN, _CRITICAL)  # what is kept of a PNG, the more of it first
 
 
 def png_chunks(data: bytes) -> dict[bytes, bytes]:
-    """Return the chunks in front of the pixels, of each kind the first.
+    """Return the sound chunks in front of the pixels, of each kind the first.
 
-    Raise a Refused if there are so many chunks in all that Pillow would take long.
+    Raise a Refused if there are so many in all that Pillow would take long, or if what is
+    transparent depends on who reads it.
     """
-    position, kind, count = len(_SIGNATURE), b"", 0
     chunks: dict[bytes, bytes] = {}
-    while position + 12 <= len(data) and kind != b"IEND":
-        kind, end = _chunk(data, position)
-        if b"IDAT" not in chunks:
-            chunks.setdefault(kind, b"" if kind == b"IDAT" else data[position + 8 : end - 4])
-        position = end
-        count += 1
-        if count > _MAX_CHUNKS:
-            raise Refused(Reason.CORRUPT_HEADER, f"more than {_MAX_CHUNKS} chunks")
+    has_pixels = False
+    for kind, position, end in _walk(data):
+        has_pixels |= kind == b"IDAT"
+        if not has_pixels and _is_sound(data, position, end):
+            if b"tRNS" in chunks and kind in {b"PLTE", b"tRNS"}:
+                words = "transparency twice, or in front of the palette"
+                raise Refused(Reason.UNSUPPORTED_FORMAT, words)
+            if kind == b"tRNS" and chunks.get(b"IHDR", b"")[8:10] not in _WITH_KEY:
+                raise Refused(
+                    Reason.UNSUPPORTED_FORMAT, "a transparent color that is not of 8 bits"
+                )
+            chunks.setdefault(kind, data[position + 8 : end - 4])
     return chunks
 
 
 def bare_png(data: bytes, kept: Set[bytes]) -> bytes:
     """Return a PNG of the chunks to be ``kept``, with its pixels in one."""
     chunks, pixels, place = [_SIGNATURE], list[bytes](), 0
-    position, kind = len(_SIGNATURE), b""
-    for _ in range(_MAX_STEPS):
-        if data.startswith(b"\0\0\0\0", position) and (run := _EMPTY.match(data, position)):
-            position = run.end()
-        if position + 12 > len(data) or kind == b"IEND":
-            break
-        kind, end = _chunk(data, position)
+    for kind, position, end in _walk(data):
         if kind == b"IDAT":
             place = place or len(chunks)
             pixels.append(data[position + 8 : end - 4])
         elif kind in kept:
             chunks.append(data[position:end])
-        position = end
     if place:
         body = b"IDAT" + b"".join(pixels)
         size, check = struct.pack(">I", len(body) - 4), struct.pack(">I", zlib.crc32(body))
@@ -63,6 +58,17 @@ def bare_png(data: bytes, kept: Set[bytes]) -> bytes:
     return b"".join(chunks)
 
 
-def _chunk(data: bytes, position: int) -> tuple[bytes, int]:
-    size = int.from_bytes(data[position : position + 4], "big")
-    return data[position + 4 : position + 8], position + 12 + size
+def _walk(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    position, kind, count = len(_SIGNATURE), b"", 0
+    while position + 12 <= len(data) and kind != b"IEND":
+        size, kind = struct.unpack_from(">I4s", data, position)
+        yield kind, position, position + 12 + size
+        position += 12 + size
+        count += 1
+        if count > MAX_CHUNKS:
+            raise Refused(Reason.UNSUPPORTED_FORMAT, f"a PNG of more than {MAX_CHUNKS} chunks")
+
+
+def _is_sound(data: bytes, position: int, end: int) -> bool:
+    body = memoryview(data)[position + 4 : end - 4]
+    return zlib.crc32(body) == int.from_bytes(data[end - 4 : end], "big")

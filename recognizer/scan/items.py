@@ -22,7 +22,8 @@ from recognizer.status import Reason
 IMAGE_SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
-        *(".tif", ".tiff", ".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2"),
+        *(".tif", ".tiff", ".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".svg", ".svgz"),
+        *(".ico", ".cur", ".mpo", ".pjp", ".pjpeg"),
     }
 )
 """Files with these suffixes are scanned without a look inside. Formats that are not decoded are

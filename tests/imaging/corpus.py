@@ -18,8 +18,10 @@ from PIL import Image, ImageCms
 from tests.pictures import cmyk_jpeg, encoded, exif, png_chunk
 
 SIZE = (96, 64)
+HALF = (SIZE[0] // 2, SIZE[1] // 2)
 _STEPS = 9  # of each channel in a table of colors
 QUARTERS = ((220, 30, 30), (30, 220, 30), (30, 30, 220), (220, 220, 60))
+_LABEL = b"ICC_PROFILE\0\1\1"
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf='
     b'"http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
@@ -75,18 +77,55 @@ def table_profile(space: bytes, color: Callable[..., Sequence[float]]) -> bytes:
     identity = struct.pack(">9i", *[65536 * (i % 4 == 0) for i in range(9)])
     lut = b"mft1\0\0\0\0" + bytes([channels, 3, _STEPS, 0]) + identity
     lut += ramp * channels + corners + ramp * 3
-    description = b"desc\0\0\0\0" + struct.pack(">I", 2) + b"x\0" + bytes(78)
-    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
-    tags, body = b"", b""
-    for name, data in ((b"desc", description), (b"wtpt", white), (b"A2B0", lut)):
-        data += bytes(-len(data) % 4)  # noqa: PLW2901
-        tags += struct.pack(">4sII", name, 132 + 36 + len(body), len(data))
-        body += data
     kind = b"prtr" if space == b"CMYK" else b"mntr"
-    header = struct.pack(">I4sI4s4s4s", 168 + len(body), b"lcms", 0x02400000, kind, space, b"Lab ")
+    return profile((b"A2B0", lut), space=space, kind=kind)
+
+
+def profile(
+    *tags: tuple[bytes, bytes],
+    space: bytes = b"RGB ",
+    kind: bytes = b"mntr",
+    between: bytes = b"Lab ",
+) -> bytes:
+    table, body = b"", b""
+    for name, data in tags:
+        data += bytes(-len(data) % 4)  # noqa: PLW2901
+        table += struct.pack(">4sII", name, 132 + 12 * len(tags) + len(body), len(data))
+        body += data
+    size = 132 + len(table) + len(body)
+    header = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02400000, kind, space, between)
     header += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28)
     header += struct.pack(">3i", 63190, 65536, 54061) + bytes(48)
-    return header + struct.pack(">I", 3) + tags + body
+    return header + struct.pack(">I", len(tags)) + table + body
+
+
+def matrix(*curves: Sequence[float], more: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
+    """A profile of the primaries of sRGB, with a curve for each channel: values from 0 to 1."""
+    tags = [(name + b"XYZ", b"XYZ \0\0\0\0" + xyz) for name, xyz in _PRIMARIES.items()]
+    for name, values in zip(_PRIMARIES, curves, strict=True):
+        curve = b"".join(struct.pack(">H", round(65535 * value)) for value in values)
+        tags.append((name + b"TRC", b"curv\0\0\0\0" + struct.pack(">I", len(values)) + curve))
+    return profile(*tags, *more, between=b"XYZ ")
+
+
+_PRIMARIES = {
+    b"r": struct.pack(">3i", 28580, 14582, 911),
+    b"g": struct.pack(">3i", 25238, 46983, 6364),
+    b"b": struct.pack(">3i", 9378, 3971, 46799),
+}
+RAMP = np.linspace(0, 1, 256)
+LINEAR = (b"cicp", b"cicp\0\0\0\0\1\x08\0\1")
+
+
+def lut(name: str, *, plain: bool = False) -> bytes:
+    """The table of a profile that inverts, or does nothing, changed as its ``name`` says."""
+    whole = table_profile(b"RGB ", lambda *rgb: rgb) if plain else inverted()
+    at = whole.index(b"A2B0") + 4
+    start, size = struct.unpack(">II", whole[at : at + 8])
+    data = whole[start : start + size]
+    curve = {"steep": 64 * (np.arange(256) - 126), "saw": np.arange(256) * 64 % 256}
+    values = np.clip(curve[name], 0, 255).astype(np.uint8).tobytes() if name in curve else b""
+    return data[:48] + 3 * values + data[48 + 768 :] if values else data
 
 
 def inverted() -> bytes:
@@ -96,21 +135,6 @@ def inverted() -> bytes:
 def inks() -> bytes:
     """CMYK in which cyan ink is yellow, and yellow ink cyan."""
     return table_profile(b"CMYK", lambda c, m, y, k: [(1 - v) * (1 - k) for v in (y, m, c)])
-
-
-def renamed(profile: bytes, old: bytes, new: bytes) -> bytes:
-    """A profile in which a tag has another name."""
-    assert profile.count(old) == 1
-    return profile.replace(old, new)
-
-
-def ignored_by_browsers() -> bytes:
-    """A profile that inverts, and one of floating-point numbers, which does not, beside it."""
-    profile = renamed(inverted(), b"wtpt", b"D2B0")
-    at = profile.index(b"A2B0") + 4
-    return profile.replace(
-        b"D2B0" + profile[profile.index(b"D2B0") + 4 :][:8], b"D2B0" + profile[at : at + 8]
-    )
 
 
 def cut(profile: bytes) -> bytes:
@@ -183,6 +207,21 @@ def palette_png() -> bytes:
     return encoded(image, "PNG", transparency=bytes([0, 128] + [255] * 14))
 
 
+def directory(*entries: tuple[int, int, int, int], start: int = 8) -> bytes:
+    """EXIF of tags with their type, count and value; the directory is at the ``start``."""
+    body = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return b"II*\0" + struct.pack("<IH", start, len(entries)) + body + bytes(4)
+
+
+SIX = (0x0112, 3, 1, 6)
+EXIFS = {
+    "of a long": directory((0x0112, 4, 1, 6)),
+    "of two": directory((0x0112, 3, 2, 6)),
+    "0, then 6": directory((0x0112, 3, 1, 0), SIX),
+    "within": directory((0x8769, 4, 1, 26)) + struct.pack("<HHHIII", 1, *SIX, 0),
+}
+
+
 def frames(name: str, durations: Sequence[int], hidden: int, **options: object) -> bytes:
     """An animation of grey frames, with the scene as one of them."""
     images = [plain(90 + 9 * (i % 9)) for i in range(len(durations))]
@@ -224,6 +263,16 @@ def gif_profile() -> bytes:
     return encoded(scene().quantize(16), "GIF").replace(frame, extension + frame, 1)
 
 
+def composed_png(disposals: Sequence[int], blend: int, *, default: bool = False) -> bytes:
+    """Translucent frames, parts of the scene from the second on."""
+    images = [Image.new("RGBA", SIZE) for _ in disposals]
+    for index, image in enumerate(images):
+        image.paste(scene("RGBA").rotate(90 * index), (9 * index, 0))
+        image.putalpha(image.getchannel("A").point(lambda v: v * 90 // 255))
+    options = {"disposal": [*disposals[default:]], "blend": blend, "default_image": default}
+    return encoded(images[0], "PNG", save_all=True, append_images=images[1:], **options)
+
+
 def apng(*, default_is_frame: bool) -> bytes:
     first, *others = [scene(), plain()] if default_is_frame else [plain(), scene(), plain(60)]
     return encoded(first, "PNG", **_all(others, default_image=not default_is_frame, duration=100))
@@ -243,6 +292,23 @@ def exif_twice() -> bytes:
     return segment(encoded(scene(), "JPEG", quality=95, exif=exif(3)), 0xE1, exif(6))
 
 
+def segment_of(marker: int, body: bytes) -> bytes:
+    return segment(encoded(scene(), "JPEG", quality=95), marker, body)
+
+
+def behind_scan(marker: int, body: bytes) -> bytes:
+    """A progressive JPEG with a segment in front of its last scan."""
+    data = encoded(scene(), "JPEG", quality=95, progressive=True)
+    place = data.rindex(b"\xff\xda")
+    return data[:place] + segment(b"xx", marker, body)[2:] + data[place:]
+
+
+def damaged(data: bytes) -> bytes:
+    """A JPEG with stray bytes in front of its pixels."""
+    place = data.index(b"\xff\xda")
+    return data[:place] + b"stray" + data[place:]
+
+
 def thumbnail() -> bytes:
     """An EXIF thumbnail of another picture."""
     small = encoded(plain(), "JPEG")
@@ -250,33 +316,6 @@ def thumbnail() -> bytes:
     tags = ((0x0103, 3, 1, 6), (0x0201, 4, 1, 56), (0x0202, 4, 1, len(small)))
     body = b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
     return segment(encoded(scene(), "JPEG", quality=95), 0xE1, head + body + small)
-
-
-def icon(*images: tuple[int, bytes]) -> bytes:
-    """An icon of images with the width that its directory claims."""
-    data, at = struct.pack("<HHH", 0, 1, len(images)), 6 + 16 * len(images)
-    for width, image in images:
-        data += struct.pack("<BBBBHHII", width, width * 2 // 3, 0, 0, 1, 32, len(image), at)
-        at += len(image)
-    return data + b"".join(image for _, image in images)
-
-
-def bitmap(image: Image.Image) -> bytes:
-    """A picture of an icon with 32 bits a pixel and an empty mask."""
-    width, height = image.size
-    head = struct.pack("<IiiHHIIiiII", 40, width, 2 * height, 1, 32, 0, 0, 0, 0, 0, 0)
-    pixels = image.convert("RGBA").transpose(Image.Transpose.FLIP_TOP_BOTTOM).tobytes("raw", "BGRA")
-    return head + pixels + bytes(-(-width // 32) * 4 * height)
-
-
-def calibrated_bmp() -> bytes:
-    """A BMP of version 5 with a profile that exchanges red and blue."""
-    data, profile = encoded(scene(), "BMP"), swapped()
-    head = struct.pack("<IiiHHIIiiII", 124, *SIZE, 1, 24, 0, len(data) - 54, 0, 0, 0, 0)
-    head += bytes(16) + b"DEBM" + bytes(36) + bytes(12)
-    head += struct.pack("<IIII", 4, 124 + len(data) - 54, len(profile), 0)
-    start = struct.pack("<2sIII", b"BM", 14 + 124 + len(data) - 54 + len(profile), 0, 14 + 124)
-    return start + head + data[54:] + profile
 
 
 # By avifenc, of libavif 1.2, from four quarters; the grid has two, and shows 96 of 128 columns.
@@ -309,8 +348,10 @@ CASES: dict[str, Callable[[], bytes]] = {
     "jpeg cmyk profile of light": icc("JPEG", inverted(), "CMYK"),
     "jpeg grey profile of light": icc("JPEG", inverted(), "L"),
     "jpeg grey profile": icc("JPEG", table_profile(b"GRAY", lambda v: [1 - v] * 3), "L"),
-    "jpeg second table": icc("JPEG", renamed(inverted(), b"A2B0", b"A2B1")),
-    "jpeg table for others": icc("JPEG", ignored_by_browsers()),
+    "jpeg second table": icc("JPEG", profile((b"A2B1", lut("")))),
+    "jpeg table for others": icc(
+        "JPEG", profile((b"A2B0", lut("")), (b"D2B0", lut("", plain=True)))
+    ),
     "mpo": lambda: encoded(scene(), "MPO", **_all([plain()])),
     "png": png,
     "png exif 6": lambda: encoded(scene(), "PNG", exif=exif(6)),
@@ -365,16 +406,56 @@ CASES: dict[str, Callable[[], bytes]] = {
     "gif transparent": lambda: frame_gif((96, 64), ((0, 0), scene(), 0, 0)),
     "gif profile": gif_profile,
     "bmp": lambda: encoded(scene(), "BMP"),
-    "bmp swapped": calibrated_bmp,
     "bmp alpha": lambda: encoded(on_black(), "BMP"),
-    "icon": lambda: icon((96, encoded(scene(), "PNG"))),
-    "icon of two": lambda: icon((48, bitmap(plain().resize((48, 32)))), (96, bitmap(scene()))),
-    "icon alpha": lambda: icon((96, bitmap(on_black()))),
-    "icon bitmap": lambda: icon((96, bitmap(scene()))),
     "tiff pages": lambda: encoded(plain(), "TIFF", **_all([scene()])),
+    **{f"jpeg exif {how}": partial(segment_of, 0xE1, b"Exif\0\0" + e) for how, e in EXIFS.items()},
+    **{f"png exif {how}": partial(png, png_chunk(b"eXIf", exif)) for how, exif in EXIFS.items()},
+    "png exif with a label": lambda: png(png_chunk(b"eXIf", exif(6))),
+    "png exif 6 exif 3": lambda: png(*(png_chunk(b"eXIf", exif(n)[6:]) for n in (6, 3))),
+    "jpeg exif empty, 6": lambda: segment(segment_of(0xE1, exif(6)), 0xE1, b"Exif\0\0"),
+    "jpeg exif behind a scan": lambda: behind_scan(0xE1, exif(6)),
+    "jpeg profile behind a scan": lambda: behind_scan(0xE2, _LABEL + inverted()),
+    "jpeg inverted, srgb": lambda: segment(
+        segment_of(0xE2, _LABEL + srgb()), 0xE2, _LABEL + inverted()
+    ),
+    "jpeg label, inverted": lambda: segment(
+        segment_of(0xE2, _LABEL + inverted()), 0xE2, _LABEL[:-2]
+    ),
+    "jpeg cmyk profile, damaged": lambda: damaged(icc("JPEG", inks(), "CMYK")()),
+    "png inverted, srgb profile": lambda: png(iccp(inverted()), iccp(srgb())),
+    "png inverted, damaged": lambda: png(iccp(inverted()), png_chunk(b"tEXt", b"a\0b")[:-1] + b"x"),
+    "png inverted, long": lambda: png(iccp(profile((b"A2B0", lut("")), (b"x", bytes(3 << 20))))),
+    "png inverted white": lambda: png(iccp(inverted()), image=on_black().convert("LA")),
+    "jpeg many tags": icc(
+        "JPEG", profile(*[(b"x%03d" % i, bytes(8)) for i in range(150)], (b"A2B0", lut("")))
+    ),
+    "jpeg tag twice": icc("JPEG", profile(*((b"A2B0", lut("", plain=p)) for p in (False, True)))),
+    "jpeg profile of a name": icc("JPEG", profile((b"A2B0", lut("")), kind=b"nmcl")),
+    "jpeg unlike curves": icc("JPEG", matrix(1 - RAMP, RAMP**2.2, RAMP)),
+    "jpeg profile with a code": icc("JPEG", matrix(*[RAMP**2.2] * 3, more=[LINEAR])),
+    "png steep": lambda: png(
+        iccp(profile((b"A2B0", lut("steep", plain=True)))),
+        image=scene().point(lambda v: 126 + v // 64),
+    ),
+    "apng default is alone": lambda: composed_png((0, 0, 0), 1, default=True),
 }
 
-HALF = (SIZE[0] // 2, SIZE[1] // 2)
+REFUSED = {
+    "bmp profile": lambda: (
+        encoded(scene(), "BMP")[:14] + b"\x7c" + bytes(55) + b"DEBM" + bytes(9999)
+    ),
+    "icon": lambda: encoded(scene(), "ICO"),
+    "png key of 16 bits": lambda: png(png_chunk(b"tRNS", b"ab"), image=scene("L").convert("I;16")),
+    "png key twice": lambda: png(
+        *(png_chunk(b"tRNS", struct.pack(">3H", v, 30, 30)) for v in (1, 220))
+    ),
+    "png key, palette": lambda: png(png_chunk(b"tRNS", bytes(6)), png_chunk(b"PLTE", bytes(6))),
+    "png saw": lambda: png(iccp(profile((b"A2B0", lut("saw", plain=True))))),
+    "jpeg v": icc("JPEG", matrix(*[abs(2 * RAMP - 1)] * 3)),
+    "webp endless profile": icc("WEBP", profile((b"A2B0", lut("")), (b"x", bytes(5 << 20)))),
+}
+"""Files that browsers show in a way that is not looked at, and that are never cleared."""
+
 ANIMATIONS: dict[str, Callable[[], bytes]] = {
     f"gif {how}": partial(
         frame_gif,
@@ -384,10 +465,18 @@ ANIMATIONS: dict[str, Callable[[], bytes]] = {
         ((0, 0), scene().resize(HALF), disposal, -1),
         (HALF, plain(60).resize(HALF), 0, -1),
     )
-    for how, disposal in {"that keeps": 1, "that clears": 2, "that restores": 3}.items()
+    for how, disposal in {
+        "that keeps": 1,
+        "that clears": 2,
+        "that restores": 3,
+        "of a 4": 4,
+    }.items()
 } | {
     "webp": lambda: frames("WEBP", [100, 20, 300], 1, lossless=True),
     "png": lambda: frames("PNG", [100, 20, 300], 1),
     "avif": lambda: frames("AVIF", [100, 20, 300], 1, quality=95),
+    "png over": lambda: composed_png((0, 0, 1, 2, 0), 1),
+    "png that clears": lambda: composed_png((1, 1, 0), 1),
+    "png that restores": lambda: composed_png((2, 2, 0), 0),
 }
 """Files of which all frames are compared."""

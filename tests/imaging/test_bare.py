@@ -1,7 +1,6 @@
 """Whatever a browser shows is decoded: metadata that is broken or hostile is skipped."""
 
 import base64
-import io
 import struct
 import zlib
 from typing import Any
@@ -12,8 +11,7 @@ from PIL import Image
 
 from recognizer.imaging import jpeg as jpegs
 from recognizer.imaging import load_image
-from recognizer.imaging import png as pngs
-from recognizer.status import Status
+from recognizer.status import Reason, Status
 from tests.pictures import encoded, picture
 from tests.pictures import png_chunk as chunk
 from tests.work import Count
@@ -41,12 +39,6 @@ def segment(marker: int, data: bytes) -> bytes:
     return b"\xff" + bytes([marker]) + struct.pack(">H", len(data) + 2) + data
 
 
-def icon(**options: object) -> bytes:
-    file = io.BytesIO()
-    PHOTO.resize((64, 48)).save(file, "ICO", sizes=[(64, 48)], **options)
-    return file.getvalue()
-
-
 def short(kind: bytes, size: int) -> tuple[str, bytes]:
     return f"{kind.decode()} of {size} bytes", png(chunk(kind, bytes(size)))
 
@@ -61,12 +53,6 @@ SHOWN: dict[str, bytes] = {
     "checksum of an unknown chunk": png(damaged_chunk(b"abCd", b"abc")),
     **dict(short(kind, 0) for kind in (b"gAMA", b"pHYs", b"sRGB", b"iCCP")),
     **dict(short(kind, 1) for kind in (b"tRNS", b"cHRM", b"acTL")),
-    "many chunks": png(chunk(b"tEXt", b"") * 300_000),
-    "many comments": jpeg(segment(0xFE, b"") * 300_000),
-    "many tables": jpeg(
-        *(segment(0xC4, b"\0" + bytes([1, *bytes(15), i % 256])) for i in range(30_000)),
-        *(segment(0xDB, b"\0" + bytes([1 + i % 255]) * 64) for i in range(30_000)),
-    ),
     "profile without a number": jpeg(segment(0xE2, b"ICC_PROFILE\0")),
     "profile of a part too many": jpeg(segment(0xE2, b"ICC_PROFILE\0\5\2abc")),
     "short JFIF": jpeg(segment(0xE0, b"JFIF\0")),
@@ -74,7 +60,7 @@ SHOWN: dict[str, bytes] = {
     "short Adobe": jpeg(segment(0xEE, b"Adobe\0")),
     "unknown JFIF": jpeg(segment(0xE0, b"JFIF\0" + bytes(9))),
     "two intervals": jpeg(segment(0xDD, b"\0\1"), segment(0xDD, b"\0\0")),
-    "million intervals": jpeg(segment(0xDD, b"\0\0") * 1_000_000),
+    "million restart markers": jpeg(b"\xff\xff\xd0" * 1_000_000),
     "restart marker": jpeg(b"\xff\xd0\0\2"),
     "marker without a length": jpeg(b"\xff\x01"),
     "padding": jpeg(b"\xff" * 100_000),
@@ -82,16 +68,13 @@ SHOWN: dict[str, bytes] = {
         b"\xff\xdb", b"\xff\0\xff\xdb"
     ),
     "long Adobe": jpeg(segment(0xEE, b"Adobe\0\x64\0\0\0\0\1" + bytes(500)), b"abc"),
-    "icon": icon(),
-    "bitmap icon": icon(bitmap_format="bmp"),
-    "cursor": b"\0\0\2\0" + icon(bitmap_format="bmp")[4:],
 }
 
 
 @pytest.mark.parametrize("name", SHOWN)
 def test_what_a_browser_skips_does_not_keep_pixels_from_being_scored(name: str) -> None:
     found = load_image(SHOWN[name], min_side=48)
-    assert found.status is Status.DEGRADED or found.format in {"ico", "jpeg"}
+    assert found.status is Status.DEGRADED or found.format == "jpeg"
     (frame,) = found.frames
     wanted = np.asarray(PHOTO.resize(frame.rgb.shape[1::-1]))
     assert np.abs(frame.rgb.astype(int) - wanted).mean() < 8
@@ -102,7 +85,7 @@ def test_metadata_that_changes_the_picture_is_kept() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     for data in (
-        jpeg(segment(0xFE, b"") * 300_000, segment(0xE1, b"Exif\0\0" + exif.tobytes()[6:])),
+        jpeg(segment(0xFE, b"") * 3000, segment(0xE1, b"Exif\0\0" + exif.tobytes()[6:])),
         encoded(turned, "PNG", exif=exif)[:33]
         + damaged_chunk(b"tEXt", b"a\0b")
         + encoded(turned, "PNG", exif=exif)[33:],
@@ -115,53 +98,19 @@ def test_metadata_that_changes_the_picture_is_kept() -> None:
     assert len(load_image(damaged, min_side=48).frames) == 2
 
 
-MANY = 3_000_000  # bytes
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        *(b"\xff", b"\xff\0", b"\xff\xd0", b"\xff\xff\xd0", b"\xff\xfe\0\0"),
-        segment(0xFE, b""),
-        segment(0xFE, bytes(200)),
-        segment(0xDD, b"\0\0"),
-        segment(0xE0, b"JFIF\0"),
-        segment(0xE0, b"JFIF\0" + bytes(9)) + segment(0xE2, b""),
-        segment(0xE1, b"Exif\0\0"),
-        segment(0xE1, b"http"),
-        segment(0xE2, b""),
-        b"\xff\xff\xd0" * 100 + segment(0xDD, b"\0\0"),
-        b"\xff" * 100 + segment(0xC4, b"\3" + bytes(16)),
-        segment(0xEE, b"Adobe" + bytes(7)),
-        segment(0xC4, b"\3" + bytes(16)),
-        segment(0xDD, b"\0\0") + segment(0xE2, b""),
-        segment(0xC4, b"\3" + bytes(16)) + segment(0xE2, b""),
-        *(chunk(b"tEXt", b""), chunk(b"tEXt", bytes(64)), chunk(b"IDAT", b"")),
-    ],
-    ids=lambda part: part[:30].hex(),
-)
-def test_a_header_without_end_takes_few_steps(part: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Floods are passed in one step; what is not is bounded, and stays for the decoder."""
+@pytest.mark.parametrize("body", [b"", bytes(200)])
+@pytest.mark.parametrize("kind", [0xFE, 0xDD, 0xE1, 0xE2, 0xC4, b"tEXt", b"IDAT"])
+def test_a_header_without_end_is_refused_in_few_steps(
+    kind: int | bytes, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     steps = Count()
     pattern = type("Pattern", (), {"search": staticmethod(steps.wrap(jpegs._MARKER.search))})
     monkeypatch.setattr(jpegs, "_MARKER", pattern)
-    monkeypatch.setattr(jpegs, "_MAX_STEPS", 5000)
-    monkeypatch.setattr(pngs, "_chunk", steps.wrap(pngs._chunk))
-    make = jpeg if part.startswith(b"\xff") else png
-    data = make(part * (MANY // len(part)))
+    part = segment(kind, body) if isinstance(kind, int) else chunk(kind, body)
+    data = (jpeg if isinstance(kind, int) else png)(part * 50_000)
     found = load_image(data, min_side=48)
-    assert steps.number <= 2 * (pngs._MAX_CHUNKS if make is png else 5000) + MANY // 64
-    assert (found.status is Status.DEGRADED) == (found.format == "png")
-
-
-def test_an_icon_that_lies() -> None:
-    for data in (
-        b"\0\0\1\0\1\0",
-        icon()[:30],
-        icon()[:6] + bytes(16),
-        icon(bitmap_format="bmp")[:50],
-    ):
-        assert load_image(data, min_side=48).status is Status.FAILED
+    assert (found.status, found.reason) == (Status.FAILED, Reason.UNSUPPORTED_FORMAT)
+    assert steps.number <= jpegs.MAX_SEGMENTS
 
 
 TO_SHARE = """async (data) => {

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image, ImageDraw
 
 from recognizer.imaging import color, load_image
-from recognizer.imaging.color import MAX_PROFILE
 from recognizer.status import Reason, Status
 from tests.imaging import corpus
 from tests.pictures import encoded, scene
@@ -89,7 +88,6 @@ def test_a_profile_that_shifts_colors_a_little_gives_one_way() -> None:
 def bad_profiles() -> dict[str, bytes]:
     tags = struct.pack(">I", 0xFFFFFFFF)
     return {
-        "too large": corpus.inverted() + bytes(MAX_PROFILE),
         "noise": np.random.default_rng(0).bytes(3000),
         "endless tags": corpus.inverted()[:128] + tags + corpus.inverted()[132:],
         "of a named color": corpus.inverted()[:16] + b"Lab " + corpus.inverted()[20:],

@@ -17,7 +17,7 @@ import pytest
 from recognizer.imaging import Frame, load_image
 from recognizer.status import Reason, Status
 from tests.conftest import CHROMIUM
-from tests.imaging.corpus import ANIMATIONS, CASES
+from tests.imaging.corpus import ANIMATIONS, CASES, REFUSED
 
 SHOWN = Path(__file__).with_name("shown.json")
 GRID, TOLERANCE = 4, 14  # cells of a side; of 255
@@ -28,10 +28,20 @@ DEGRADED = {
     "jpeg cut profile": Reason.CORRUPT_HEADER,
     "png cut profile": Reason.CORRUPT_HEADER,
     "tiff pages": Reason.FRAMES_SKIPPED,
+    "jpeg inverted, srgb": Reason.CORRUPT_DATA,
+    "jpeg cmyk profile, damaged": Reason.CORRUPT_DATA,
+    "png inverted, damaged": Reason.CORRUPT_HEADER,
+    "png inverted, long": Reason.CORRUPT_HEADER,
 }
 ON_WHITE = (  # what is on them is the same on any page
     *("png cut out", "png palette", "png color key", "png grey key", "png inverted alpha"),
-    *("gif small frame", "gif frame outside", "gif transparent"),
+    *(
+        "png inverted white",
+        "png grey of 4 bits",
+        "gif small frame",
+        "gif frame outside",
+        "gif transparent",
+    ),
 )
 
 IN_CHROMIUM = """async ([data, type]) => {
@@ -121,6 +131,13 @@ def test_what_chromium_shows_is_scored(name: str) -> None:
         assert differs(image.frames, shown["white"]) <= tolerance
         if "black" in shown and name not in ON_WHITE:
             assert differs(image.frames, shown["black"]) <= tolerance
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_looked_at_is_never_cleared(name: str) -> None:
+    image = load_image(REFUSED[name]())
+    assert image.status is Status.FAILED
+    assert image.reason in {Reason.UNSUPPORTED_FORMAT, Reason.TOO_MANY_BYTES}
 
 
 @pytest.mark.parametrize("name", ANIMATIONS)
