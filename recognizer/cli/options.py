@@ -17,8 +17,7 @@ _SCAN_OPTION = Option("--scan", "-s", metavar="SCAN", help=_SCAN)
 ScanOption = Annotated[Path, _SCAN_OPTION]
 OptionalScanOption = Annotated[Path | None, _SCAN_OPTION]
 OutcomesOption = Annotated[
-    Path | None,
-    Option(metavar="FILE", help="The file of outcomes.", show_default="the scan's own"),
+    Path | None, Option(metavar="FILE", help="The file of outcomes.", show_default="the scan's own")
 ]
 _POLICY_HELP = "A policy (TOML), or one of this package: default, strict, small-platform."
 _POLICY = Option("--policy", metavar="POLICY", help=_POLICY_HELP)
@@ -45,23 +44,17 @@ BundleOption = Annotated[
     str | None,
     Option("--model", "-m", metavar="MODEL", help=_MODEL, show_default="the released one"),
 ]
+_FOUND = "found by its digest among those of this package"
 RowsBundleOption = Annotated[
     list[str] | None,
     Option(
-        *("--model", "-m"),
-        metavar="MODEL",
-        help="The model that made the rows: the folder or the name of a bundle; repeatable.",
-        show_default="found by its digest among those of this package",
+        *("--model", "-m"), metavar="MODEL", help=f"{_MODEL[:-1]}; repeatable.", show_default=_FOUND
     ),
 ]
 ProviderOption = Annotated[str, Option(help="Provider: cpu, cuda, coreml, directml or openvino.")]
 
-_DATA = Option(
-    "--data",
-    "-d",
-    metavar="FOLDER",
-    help="A folder of labelled photos, with a manifest.csv or a folder for each label; repeatable.",
-)
+_PHOTOS = "A folder of labelled photos, with a manifest.csv or a folder for each label; repeatable."
+_DATA = Option("--data", "-d", metavar="FOLDER", help=_PHOTOS)
 DataOption = Annotated[list[Path], _DATA]
 Split = Literal["test", "validation", "all"]
 
@@ -101,19 +94,14 @@ def group(help: str) -> typer.Typer:  # noqa: A002 - as typer calls it
     return typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=help)
 
 
+_OF_LAB = ("torch", "timm", "safetensors", "sklearn", "onnx", "onnxscript")
 EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cloud": ("object stores such as s3://", ("fsspec", "s3fs")),
     "heif": ("HEIC photos", ("pillow_heif",)),
     "parquet": ("Parquet tables", ("pyarrow",)),
     "desk": ("the review server, cases", ("starlette", "uvicorn", "itsdangerous", "bagit")),
     "ray": ("scans on a Ray cluster", ("ray",)),
-    "lab": (
-        "evaluation, enrolment, training",
-        (
-            *("torch", "timm", "safetensors", "sklearn", "onnx", "onnxscript", "pyarrow"),
-            *("matplotlib", "scipy"),
-        ),
-    ),
+    "lab": ("evaluation, enrolment, training", (*_OF_LAB, *("pyarrow", "matplotlib", "scipy"))),
 }
 """Extra -> what it is for, and the modules that it brings."""
 

@@ -22,7 +22,6 @@ from recognizer.status import Reason
 MAX_PROFILE = 4 << 20  # bytes; those of printing presses take up to 3 MB
 
 _MAX_NOISE = 9  # of 255: a gamma of 2.2 differs from sRGB by no more, in the shadows
-_PROBE_STEPS = 17  # values of each channel at which a conversion is compared with sRGB
 _LINES, _MAX_FOLD = 48, 128  # along which colors are followed; of 255, that a channel goes back
 _SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _TAGS, _TAG_BYTES = 132, 12  # of a profile: ICC.1:2022, section 7.3
@@ -32,7 +31,7 @@ _IDENTITY = struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
 _STRIP_PIXELS = 1 << 18
 
 _SRGB = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # x and y of white, red, green and blue
-_XY: Mapping[int, tuple[float, ...]] = {
+_XY: Mapping[int, tuple[float, ...]] = {  # ITU-T H.273, table 2
     1: _SRGB,
     4: (0.310, 0.316, 0.67, 0.33, 0.21, 0.71, 0.14, 0.08),
     5: (0.3127, 0.329, 0.64, 0.33, 0.29, 0.6, 0.15, 0.06),
@@ -44,7 +43,6 @@ _XY: Mapping[int, tuple[float, ...]] = {
     12: (0.3127, 0.329, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),
     22: (0.3127, 0.329, 0.63, 0.34, 0.295, 0.605, 0.155, 0.077),
 }
-"""ITU-T H.273, table 2."""
 
 _UNKNOWN, _SRGB_CURVE, _LINEAR, _PQ, _HLG = 2, 13, 8, 16, 18  # ITU-T H.273, table 3
 _POWERS = {**dict.fromkeys((1, 6, 14, 15), 2.4), 4: 2.2, 5: 2.8, _LINEAR: 1.0, 17: 2.6}
@@ -78,13 +76,19 @@ def _useful(conversion: Conversion) -> Conversion | None:
     # None if it changes nothing: most profiles are those of sRGB.
     if conversion.mode == "CMYK":
         return conversion
-    steps = np.linspace(0, 255, _PROBE_STEPS).round().astype(np.uint8)
-    probe = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(_PROBE_STEPS, -1, 3)
-    if conversion.mode == "L":
-        probe = steps[None, :, None].repeat(3, 2)
-    given = Image.fromarray(probe).convert(conversion.mode)
-    shift = np.asarray(conversion.convert(given), np.int16) - probe
+    lines = _lines(conversion.mode)
+    shift = np.asarray(conversion.convert(lines), np.int16) - np.asarray(lines.convert("RGB"))
     return conversion if np.abs(shift).max() > _MAX_NOISE else None
+
+
+def _lines(mode: str) -> Image.Image:
+    # Colors of which one channel goes from 0 to 255.
+    count = len(Image.new(mode, (1, 1)).getbands())
+    points = np.random.default_rng(0).integers(0, 256, (_LINES * count, 1, count), np.uint8)
+    points = points.repeat(256, 1)
+    for channel in range(count):
+        points[channel::count, :, channel] = np.arange(256)
+    return Image.frombytes(mode, (256, len(points)), points.tobytes())
 
 
 @lru_cache(maxsize=16)
@@ -95,8 +99,7 @@ def of_profile(profile: bytes) -> Conversion | None:
     0.1 s, and is kept: photos share few profiles.
     """
     if min(len(profile), int.from_bytes(profile[:4], "big")) > MAX_PROFILE:
-        words = f"a color profile of more than {MAX_PROFILE} bytes"
-        raise Refused(Reason.TOO_MANY_BYTES, words)
+        raise Refused(Reason.TOO_MANY_BYTES, f"a color profile of more than {MAX_PROFILE} bytes")
     try:
         tags = _tags(profile)
         start, size = tags.get(b"cicp", (0, 0))
@@ -120,12 +123,7 @@ def _conversion(source: Any, mode: str) -> Conversion:
         ImageCms.buildTransform(source, srgb, mode, "RGB", intent, flags.NOWHITEONWHITEFIXUP | more)
         for more in (0, flags.NOOPTIMIZE)
     )
-    channels = len(Image.new(mode, (1, 1)).getbands())
-    points = np.random.default_rng(0).integers(0, 256, (_LINES * channels, 1, channels), np.uint8)
-    points = points.repeat(256, 1)
-    for channel in range(channels):
-        points[channel::channels, :, channel] = np.arange(256)
-    lines = Image.frombytes(mode, (256, len(points)), points.tobytes())
+    lines = _lines(mode)
     shown = np.asarray(exact.apply(lines), np.int16)
     if (np.abs(np.diff(shown, axis=1)).sum(1) - np.ptp(shown, 1)).max() > _MAX_FOLD:
         # Images are reduced before they are converted: others would be left of different pixels.
@@ -228,17 +226,14 @@ def _of_light(curve: NDArray[np.float64], xy: tuple[float, ...]) -> Conversion |
 def of_png(chunks: Mapping[bytes, bytes]) -> Conversion | None:
     """Return the conversion by the chunks in front of a PNG's pixels, in Chromium's order.
 
-    Raise a ValueError if its profile is broken.
+    Raise a ValueError or a zlib.error if its profile is broken.
     """
     code = chunks.get(b"cICP", b"")
     if len(code) == 4 and code[2:] == b"\0\1" and code[0] in _XY and code[1] in _CURVES:
         return of_code(code[0], code[1])
     if b"iCCP" in chunks:
         packed = chunks[b"iCCP"].partition(b"\0")[2]
-        try:
-            return of_profile(zlib.decompressobj().decompress(packed[1:], MAX_PROFILE + 1))
-        except zlib.error as error:
-            raise ValueError(f"the color profile cannot be unpacked: {error}") from error
+        return of_profile(zlib.decompressobj().decompress(packed[1:], MAX_PROFILE + 1))
     gamma, xy = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
     value = int.from_bytes(gamma, "big") / 100_000
     if b"sRGB" in chunks or len(gamma) != 4 or not value > 0:

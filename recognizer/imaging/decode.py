@@ -7,6 +7,7 @@ through Pillow. An image of which no pixels can be had raises :class:`Refused`.
 import contextlib
 import re
 import struct
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,11 +38,7 @@ from recognizer.imaging.pixels import (
     orient,
     renderings,
 )
-from recognizer.imaging.png import (
-    PNG_PARTS,
-    bare_png,
-    png_chunks,
-)
+from recognizer.imaging.png import PNG_PARTS, bare_png, png_chunks
 from recognizer.imaging.regions import Box
 from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason, Status
@@ -186,8 +183,8 @@ def _conversion(
             return color.of_profile(profile), None
         code = _NCLX.search(data) if name in {"avif", "heic"} else None
         return (color.of_code(*struct.unpack(">HH", code[1])) if code else None), None
-    except ValueError as error:
-        return None, str(error)
+    except (ValueError, zlib.error) as error:
+        return None, f"color profile: {error}"
 
 
 def _profile_of(image: Image.Image, name: str) -> bytes | None:

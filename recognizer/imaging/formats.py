@@ -17,8 +17,7 @@ from recognizer.status import Reason
 
 SNIFF_BYTES = 512  # leading bytes for :func:`sniff`: an SVG may begin with a long comment
 
-EXIF_ORIENTATION, _EXIF_DIRECTORY = 0x0112, 0x8769
-_MAX_DIRECTORIES = 8  # of EXIF; files have one
+_ORIENTATION, _EXIF_DIRECTORY = 0x0112, 0x8769
 
 OPENERS: dict[str, tuple[str, str]] = {
     "png": ("PIL.PngImagePlugin", "PngImageFile"),
@@ -135,15 +134,15 @@ def orientation_of(exif: bytes) -> int:
     if not order or len(exif) < 8:
         return 1
 
-    def values(start: int, others: int) -> Iterator[int]:
+    def values(start: int, *, is_first: bool) -> Iterator[int]:
         count = int.from_bytes(exif[start : start + 2], "little" if order == "<" else "big")
         for at in range(start + 2, min(start + 2 + 12 * count, len(exif) - 11), 12):
-            entry = struct.unpack_from(f"{order}HHI", exif, at)
-            if entry == (EXIF_ORIENTATION, 3, 1):
-                yield struct.unpack_from(f"{order}H", exif, at + 8)[0]
-            elif entry == (_EXIF_DIRECTORY, 4, 1) and others > 0:
-                others -= 1
-                yield from values(struct.unpack_from(f"{order}I", exif, at + 8)[0], 0)
+            tag, value = exif[at : at + 8], at + 8
+            if tag == struct.pack(f"{order}HHI", _ORIENTATION, 3, 1):
+                yield struct.unpack_from(f"{order}H", exif, value)[0]
+            elif is_first and tag == struct.pack(f"{order}HHI", _EXIF_DIRECTORY, 4, 1):
+                is_first = False  # files have one
+                yield from values(struct.unpack_from(f"{order}I", exif, value)[0], is_first=False)
 
     start = struct.unpack_from(f"{order}I", exif, 4)[0]
-    return next((value for value in values(start, _MAX_DIRECTORIES) if 1 <= value <= 8), 1)
+    return next((value for value in values(start, is_first=True) if 1 <= value <= 8), 1)

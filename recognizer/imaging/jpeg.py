@@ -58,8 +58,7 @@ def outline_jpeg(data: bytes) -> JpegOutline:
     while scans <= MAX_SCANS:
         steps += 1
         if steps > MAX_SEGMENTS:
-            words = f"a JPEG of more than {MAX_SEGMENTS} segments"
-            raise Refused(Reason.UNSUPPORTED_FORMAT, words)
+            raise Refused(Reason.UNSUPPORTED_FORMAT, f"more than {MAX_SEGMENTS} segments")
         if (match := _MARKER.search(data, position)) is None:
             break
         marker, position = match[0][1], match.end()

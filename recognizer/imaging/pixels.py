@@ -15,12 +15,11 @@ from recognizer.imaging.color import Conversion
 from recognizer.imaging.sources import MAX_SIDE, MEBIBYTE, Limits, Refused
 from recognizer.status import Reason
 
-WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
-"""Modes with more than eight bits for each value."""
+WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})  # of more than eight bits
 
 _RGB, _RGBA = 3, 4
 _OF_A_DECODER = {"webp": 12, "avif": 6, "heic": 6}  # planes, canvases and a copy, by pixel
-_OF_AN_ANIMATION = 8  # the canvas before, and what a frame leaves behind
+_OF_AN_ANIMATION = {"gif": 8, "png": 18}  # canvases, and what a frame leaves behind
 _BITS, _TILE_WIDTH = 258, 322  # tags of TIFF
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _STRIP_PIXELS = 1 << 20
@@ -52,8 +51,8 @@ def check_memory(image: Image.Image, name: str, frames: int, limits: Limits) -> 
     elif mode == "1" or mode in WIDE_MODES:
         a_pixel += 1
     a_pixel += _OF_A_DECODER.get(name, 0)
-    if frames > 1 and name in {"gif", "png"}:
-        a_pixel += _OF_AN_ANIMATION
+    if frames > 1:
+        a_pixel += _OF_AN_ANIMATION.get(name, 0)
     if name == "tiff":  # libtiff holds a strip beside the pixels, perhaps all of them
         tags: Any = image.tag_v2  # type: ignore[attr-defined]
         a_pixel += sum(-(-bits // 8) for bits in tags.get(_BITS, (1,)))
@@ -156,11 +155,10 @@ def _narrow(image: Image.Image) -> Image.Image:
     # A strip at a time: the arithmetic takes several copies.
     width, height = image.size
     rows = max(1, _STRIP_PIXELS // max(1, width))
-    strips = [(0, top, width, min(height, top + rows)) for top in range(0, height, rows)]
     eight = np.empty((height, width), np.uint8)
-    for strip in strips:
-        values = np.clip(np.asarray(image.crop(strip)), 0, 65535) // _SIXTEEN_TO_EIGHT
-        eight[strip[1] : strip[3]] = values.astype(np.uint8)
+    for top in range(0, height, rows):
+        values = np.asarray(image.crop((0, top, width, min(height, top + rows))))
+        eight[top : top + rows] = np.clip(values, 0, 65535) // _SIXTEEN_TO_EIGHT
     return Image.fromarray(eight)
 
 

@@ -32,8 +32,7 @@ def png_chunks(data: bytes) -> dict[bytes, bytes]:
         has_pixels |= kind == b"IDAT"
         if not has_pixels and _is_sound(data, position, end):
             if b"tRNS" in chunks and kind in {b"PLTE", b"tRNS"}:
-                words = "transparency twice, or in front of the palette"
-                raise Refused(Reason.UNSUPPORTED_FORMAT, words)
+                raise Refused(Reason.UNSUPPORTED_FORMAT, "transparency twice, or out of its place")
             if kind == b"tRNS" and chunks.get(b"IHDR", b"")[8:10] not in _WITH_KEY:
                 raise Refused(
                     Reason.UNSUPPORTED_FORMAT, "a transparent color that is not of 8 bits"

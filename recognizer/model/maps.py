@@ -21,10 +21,7 @@ def local_probability(maps: NDArray[np.float32], bundle: Bundle) -> NDArray[np.f
 
 
 def find_regions(
-    heatmap: NDArray[np.float32],
-    label: str,
-    size: tuple[int, int],
-    part: Box | None = None,
+    heatmap: NDArray[np.float32], label: str, size: tuple[int, int], part: Box | None = None
 ) -> tuple[Region, ...]:
     """Draw boxes, in an image of ``size``, where the heat (h, w) is at least half of its peak.
 

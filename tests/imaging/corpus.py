@@ -21,7 +21,7 @@ SIZE = (96, 64)
 HALF = (SIZE[0] // 2, SIZE[1] // 2)
 _STEPS = 9  # of each channel in a table of colors
 QUARTERS = ((220, 30, 30), (30, 220, 30), (30, 30, 220), (220, 220, 60))
-_LABEL = b"ICC_PROFILE\0\1\1"
+_SCAN, _LABEL = b"\xff\xda", b"ICC_PROFILE\0\1\1"
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf='
     b'"http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
@@ -49,14 +49,8 @@ def srgb() -> bytes:
 
 def swapped() -> bytes:
     """sRGB with red and blue exchanged."""
-    parts = {b"rXYZ": b"bXYZ", b"bXYZ": b"rXYZ"}
-    profile = srgb()
-    for name in (b"r", b"g", b"b"):
-        assert profile.count(name + b"XYZ") == 1
-    head, table = profile[:132], profile[132:]
-    for at in range(0, 12 * int.from_bytes(profile[128:132], "big"), 12):
-        table = table[:at] + parts.get(table[at : at + 4], table[at : at + 4]) + table[at + 4 :]
-    return head + table
+    names = {b"rXYZ": b"bXYZ", b"bXYZ": b"rXYZ"}
+    return profile(*((names.get(n, n), data) for n, data in _tags(srgb()).items()), pcs=b"XYZ ")
 
 
 def _lab(rgb: Sequence[float]) -> bytes:
@@ -82,10 +76,7 @@ def table_profile(space: bytes, color: Callable[..., Sequence[float]]) -> bytes:
 
 
 def profile(
-    *tags: tuple[bytes, bytes],
-    space: bytes = b"RGB ",
-    kind: bytes = b"mntr",
-    between: bytes = b"Lab ",
+    *tags: tuple[bytes, bytes], space: bytes = b"RGB ", kind: bytes = b"mntr", pcs: bytes = b"Lab "
 ) -> bytes:
     table, body = b"", b""
     for name, data in tags:
@@ -93,7 +84,7 @@ def profile(
         table += struct.pack(">4sII", name, 132 + 12 * len(tags) + len(body), len(data))
         body += data
     size = 132 + len(table) + len(body)
-    header = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02400000, kind, space, between)
+    header = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02400000, kind, space, pcs)
     header += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28)
     header += struct.pack(">3i", 63190, 65536, 54061) + bytes(48)
     return header + struct.pack(">I", len(tags)) + table + body
@@ -101,18 +92,20 @@ def profile(
 
 def matrix(*curves: Sequence[float], more: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
     """A profile of the primaries of sRGB, with a curve for each channel: values from 0 to 1."""
-    tags = [(name + b"XYZ", b"XYZ \0\0\0\0" + xyz) for name, xyz in _PRIMARIES.items()]
-    for name, values in zip(_PRIMARIES, curves, strict=True):
+    tags = [(name, data) for name, data in _tags(srgb()).items() if name[1:] == b"XYZ"]
+    for name, values in zip((b"rTRC", b"gTRC", b"bTRC"), curves, strict=True):
         curve = b"".join(struct.pack(">H", round(65535 * value)) for value in values)
-        tags.append((name + b"TRC", b"curv\0\0\0\0" + struct.pack(">I", len(values)) + curve))
-    return profile(*tags, *more, between=b"XYZ ")
+        tags.append((name, b"curv\0\0\0\0" + struct.pack(">I", len(values)) + curve))
+    return profile(*tags, *more, pcs=b"XYZ ")
 
 
-_PRIMARIES = {
-    b"r": struct.pack(">3i", 28580, 14582, 911),
-    b"g": struct.pack(">3i", 25238, 46983, 6364),
-    b"b": struct.pack(">3i", 9378, 3971, 46799),
-}
+def _tags(profile: bytes) -> dict[bytes, bytes]:
+    table = struct.iter_unpack(
+        ">4sII", profile[132:][: 12 * int.from_bytes(profile[128:132], "big")]
+    )
+    return {name: profile[start : start + size] for name, start, size in table}
+
+
 RAMP = np.linspace(0, 1, 256)
 LINEAR = (b"cicp", b"cicp\0\0\0\0\1\x08\0\1")
 
@@ -120,9 +113,7 @@ LINEAR = (b"cicp", b"cicp\0\0\0\0\1\x08\0\1")
 def lut(name: str, *, plain: bool = False) -> bytes:
     """The table of a profile that inverts, or does nothing, changed as its ``name`` says."""
     whole = table_profile(b"RGB ", lambda *rgb: rgb) if plain else inverted()
-    at = whole.index(b"A2B0") + 4
-    start, size = struct.unpack(">II", whole[at : at + 8])
-    data = whole[start : start + size]
+    data = _tags(whole)[b"A2B0"]
     curve = {"steep": 64 * (np.arange(256) - 126), "saw": np.arange(256) * 64 % 256}
     values = np.clip(curve[name], 0, 255).astype(np.uint8).tobytes() if name in curve else b""
     return data[:48] + 3 * values + data[48 + 768 :] if values else data
@@ -299,14 +290,8 @@ def segment_of(marker: int, body: bytes) -> bytes:
 def behind_scan(marker: int, body: bytes) -> bytes:
     """A progressive JPEG with a segment in front of its last scan."""
     data = encoded(scene(), "JPEG", quality=95, progressive=True)
-    place = data.rindex(b"\xff\xda")
+    place = data.rindex(_SCAN)
     return data[:place] + segment(b"xx", marker, body)[2:] + data[place:]
-
-
-def damaged(data: bytes) -> bytes:
-    """A JPEG with stray bytes in front of its pixels."""
-    place = data.index(b"\xff\xda")
-    return data[:place] + b"stray" + data[place:]
 
 
 def thumbnail() -> bytes:
@@ -324,6 +309,8 @@ _AVIF = json.loads(Path(__file__).with_name("avif.json").read_text("ascii"))
 _CODES = {"linear": (1, 8, 0, 1), "pq": (9, 16, 0, 1), "hlg": (9, 18, 0, 1), "p3": (12, 13, 0, 1)}
 _CODES |= {"gamma 2.8": (1, 5, 0, 1), "film": (8, 1, 0, 1), "xyz": (10, 8, 0, 1)}
 _CODES |= {"narrow": (1, 13, 0, 0), "unknown": (2, 2, 0, 1)}
+
+_TABLE, _STEEP = (b"A2B0", lut("")), profile((b"A2B0", lut("steep", plain=True)))
 
 CASES: dict[str, Callable[[], bytes]] = {
     "jpeg": lambda: encoded(scene(), "JPEG", quality=95),
@@ -349,9 +336,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "jpeg grey profile of light": icc("JPEG", inverted(), "L"),
     "jpeg grey profile": icc("JPEG", table_profile(b"GRAY", lambda v: [1 - v] * 3), "L"),
     "jpeg second table": icc("JPEG", profile((b"A2B1", lut("")))),
-    "jpeg table for others": icc(
-        "JPEG", profile((b"A2B0", lut("")), (b"D2B0", lut("", plain=True)))
-    ),
+    "jpeg table for others": icc("JPEG", profile(_TABLE, (b"D2B0", lut("", plain=True)))),
     "mpo": lambda: encoded(scene(), "MPO", **_all([plain()])),
     "png": png,
     "png exif 6": lambda: encoded(scene(), "PNG", exif=exif(6)),
@@ -415,44 +400,33 @@ CASES: dict[str, Callable[[], bytes]] = {
     "jpeg exif empty, 6": lambda: segment(segment_of(0xE1, exif(6)), 0xE1, b"Exif\0\0"),
     "jpeg exif behind a scan": lambda: behind_scan(0xE1, exif(6)),
     "jpeg profile behind a scan": lambda: behind_scan(0xE2, _LABEL + inverted()),
-    "jpeg inverted, srgb": lambda: segment(
-        segment_of(0xE2, _LABEL + srgb()), 0xE2, _LABEL + inverted()
+    "jpeg inverted, srgb": lambda: segment(icc("JPEG", srgb())(), 0xE2, _LABEL + inverted()),
+    "jpeg label, inverted": lambda: segment(icc("JPEG", inverted())(), 0xE2, _LABEL[:-2]),
+    "jpeg cmyk profile, damaged": lambda: icc("JPEG", inks(), "CMYK")().replace(
+        _SCAN, b"x" + _SCAN
     ),
-    "jpeg label, inverted": lambda: segment(
-        segment_of(0xE2, _LABEL + inverted()), 0xE2, _LABEL[:-2]
-    ),
-    "jpeg cmyk profile, damaged": lambda: damaged(icc("JPEG", inks(), "CMYK")()),
     "png inverted, srgb profile": lambda: png(iccp(inverted()), iccp(srgb())),
     "png inverted, damaged": lambda: png(iccp(inverted()), png_chunk(b"tEXt", b"a\0b")[:-1] + b"x"),
-    "png inverted, long": lambda: png(iccp(profile((b"A2B0", lut("")), (b"x", bytes(3 << 20))))),
+    "png inverted, long": lambda: png(iccp(profile(_TABLE, (b"x", bytes(3 << 20))))),
     "png inverted white": lambda: png(iccp(inverted()), image=on_black().convert("LA")),
-    "jpeg many tags": icc(
-        "JPEG", profile(*[(b"x%03d" % i, bytes(8)) for i in range(150)], (b"A2B0", lut("")))
-    ),
+    "jpeg many tags": icc("JPEG", profile(*[(b"x%03d" % i, bytes(8)) for i in range(150)], _TABLE)),
     "jpeg tag twice": icc("JPEG", profile(*((b"A2B0", lut("", plain=p)) for p in (False, True)))),
-    "jpeg profile of a name": icc("JPEG", profile((b"A2B0", lut("")), kind=b"nmcl")),
+    "jpeg profile of a name": icc("JPEG", profile(_TABLE, kind=b"nmcl")),
     "jpeg unlike curves": icc("JPEG", matrix(1 - RAMP, RAMP**2.2, RAMP)),
     "jpeg profile with a code": icc("JPEG", matrix(*[RAMP**2.2] * 3, more=[LINEAR])),
-    "png steep": lambda: png(
-        iccp(profile((b"A2B0", lut("steep", plain=True)))),
-        image=scene().point(lambda v: 126 + v // 64),
-    ),
+    "png steep": lambda: png(iccp(_STEEP), image=scene().point(lambda v: 126 + v // 64)),
     "apng default is alone": lambda: composed_png((0, 0, 0), 1, default=True),
 }
 
 REFUSED = {
-    "bmp profile": lambda: (
-        encoded(scene(), "BMP")[:14] + b"\x7c" + bytes(55) + b"DEBM" + bytes(9999)
-    ),
+    "bmp profile": lambda: b"BM" + bytes(12) + b"\x7c" + bytes(55) + b"DEBM" + bytes(99),
     "icon": lambda: encoded(scene(), "ICO"),
     "png key of 16 bits": lambda: png(png_chunk(b"tRNS", b"ab"), image=scene("L").convert("I;16")),
-    "png key twice": lambda: png(
-        *(png_chunk(b"tRNS", struct.pack(">3H", v, 30, 30)) for v in (1, 220))
-    ),
+    "png key twice": lambda: png(*(png_chunk(b"tRNS", bytes([0, v] * 3)) for v in (1, 220))),
     "png key, palette": lambda: png(png_chunk(b"tRNS", bytes(6)), png_chunk(b"PLTE", bytes(6))),
     "png saw": lambda: png(iccp(profile((b"A2B0", lut("saw", plain=True))))),
     "jpeg v": icc("JPEG", matrix(*[abs(2 * RAMP - 1)] * 3)),
-    "webp endless profile": icc("WEBP", profile((b"A2B0", lut("")), (b"x", bytes(5 << 20)))),
+    "webp endless profile": icc("WEBP", profile(_TABLE, (b"x", bytes(5 << 20)))),
 }
 """Files that browsers show in a way that is not looked at, and that are never cleared."""
 
@@ -465,12 +439,7 @@ ANIMATIONS: dict[str, Callable[[], bytes]] = {
         ((0, 0), scene().resize(HALF), disposal, -1),
         (HALF, plain(60).resize(HALF), 0, -1),
     )
-    for how, disposal in {
-        "that keeps": 1,
-        "that clears": 2,
-        "that restores": 3,
-        "of a 4": 4,
-    }.items()
+    for disposal, how in enumerate(("that keeps", "that clears", "that restores", "of a 4"), 1)
 } | {
     "webp": lambda: frames("WEBP", [100, 20, 300], 1, lossless=True),
     "png": lambda: frames("PNG", [100, 20, 300], 1),

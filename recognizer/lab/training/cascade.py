@@ -102,9 +102,7 @@ class Cascade(nn.Module):
 def build_ensemble_network(config: TrainingConfig, backbone: str, labels: int) -> ProductNetwork:
     """Return a network with a head of zeros, and ImageNet weights unless the recipe has none."""
     own = msgspec.structs.replace(
-        config,
-        backbone=backbone,
-        weights="none" if config.weights == "none" else "imagenet",
+        config, backbone=backbone, weights="none" if config.weights == "none" else "imagenet"
     )
     return build_network(own, labels).eval()
 

@@ -214,10 +214,7 @@ class Clock:
     """Reports the progress of the runs of a recipe, ``times`` runs for each seed."""
 
     def __init__(
-        self,
-        config: TrainingConfig,
-        times: int,
-        on_stage: Callable[[Stage], None] = lambda _: None,
+        self, config: TrainingConfig, times: int, on_stage: Callable[[Stage], None] = lambda _: None
     ) -> None:
         self._runs = config.seeds * times
         self._photos, self._on_stage = config.photos + config.finish.photos, on_stage
