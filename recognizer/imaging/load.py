@@ -22,15 +22,9 @@ from recognizer.imaging.regions import find_parts
 from recognizer.imaging.sources import Limits, Refused, read_file, read_path
 from recognizer.status import Status
 
+_Array: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 ImageSource: TypeAlias = (
-    os.PathLike[str]
-    | bytes
-    | bytearray
-    | memoryview
-    | BinaryIO
-    | NDArray[np.uint8]
-    | NDArray[np.uint16]
-    | Image.Image
+    os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | _Array | Image.Image
 )
 """A ``pathlib.Path``, encoded bytes, a binary file object, an array or a Pillow image.
 
@@ -48,8 +42,7 @@ scale; otherwise a box filter by a whole factor) that keeps the short side at or
 :data:`DETAIL_SIDE` or the model's input, whichever is smaller; then the whole image is averaged by
 area down to that, and enlarged to a square where the input is larger. Every pixel counts, so that
 none can be hidden between those that are read (Quiring et al., "Adversarial Preprocessing", USENIX
-Security 2020).
-Nothing is cropped away: in a listing photo the product is often at the edge.
+Security 2020). Nothing is cropped away: in a listing photo the product is often at the edge.
 
 Version 1, of bundles up to wildlife-v6: a bilinear resize without averaging.
 """
@@ -188,7 +181,7 @@ def read_bytes(source: object, limits: Limits) -> bytes:
     )
 
 
-def _array_image(array: NDArray[np.uint8] | NDArray[np.uint16]) -> Image.Image:
+def _array_image(array: _Array) -> Image.Image:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0

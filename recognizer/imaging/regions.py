@@ -1,12 +1,13 @@
 """A picture in a picture: the parts of a collage, a screenshot, a page, a photo in a frame.
 
-Whoever composes an image leaves edges that are exactly straight, and margins of one colour. Both
+Whoever composes an image leaves edges that are exactly straight, and margins of one color. Both
 show in projections (Nagy and Seth, "Hierarchical representation of optically scanned documents",
-ICPR 1984, cut pages the same way). No network looks for them.
+ICPR 1984). On a page, pictures are rectangles of other colors. No network looks for them.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import compress, pairwise
+from functools import reduce
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import cv2
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from recognizer.imaging.pixels import averaged
 
+_Shares: TypeAlias = NDArray[np.floating]
 Box: TypeAlias = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom are exclusive."""
 
@@ -22,42 +24,46 @@ MAX_PARTS = 9
 
 _SIDE = 264  # cells of the short side in which lines are looked for; 96 find half as many collages
 _SMALLEST = 72  # cells: in less, too few say whether there is a line
-# Levels by which the sides of a line differ at least, and that JPEG adds; numpy is slow with ints.
-_STEP, _NOISE = np.uint8(13 + 3), np.uint8(3)
+# Levels by which the sides of a line differ at least: the share of the larger step beside it, but
+# so many; or fewer where there is hardly any beside it.
+_BLUNT, _STEP, _CLEAN = 0.94, 14, 6
 _SPAN = 0.75  # share of an image that a line across it shows on
 _AGAIN = 0.72  # the same where one was found: then more are likely
-_INNER, _WEAKEST = 0.8, 0.5  # the same of the sides of a picture within another: mean, and each
-_RUN = 0.7  # the same of some band of it
-_BANDS = 6  # a line within a box, of a third of its length, takes one of these at least
-_FLAT = 10  # levels between which a margin lies
+_INNER, _WEAKEST = 0.82, 0.5  # the same of the sides of a picture within another: mean, and each
+_RUN = 0.75  # the same of some band of it; of too many, the longest lines are taken
+_BANDS = 5  # a line within a box, of a third of its length, takes one of these at least
+_FLAT = 10  # levels between which a margin lies; a page, from its color
 _MIN_SIDE, _MIN_AREA = 1 / 12, 1 / 20  # of the image, that a part has
-_FRAMED = 0.45  # share of an image that its margins leave, below which they are a frame
-_SLIMMEST, _NEARLY = 5, 0.8  # sides of a part, and share of an image: more is not looked at again
-_SAMPLED = 3  # of the cells along a line, one in so many is looked at
-_MAX_LINES = 8  # in one direction; more are a texture
-_MAX_DEPTH = 4
-_EDGE = 8  # pixels over which the noise of JPEG reaches
+_FRAMED = 0.3  # share of an image that its margins leave, below which they are a frame
+_SLIMMEST, _NEARLY = 4, 0.8  # sides of a part, and share of an image: more is not looked at again
+_SAMPLED = 5  # of the cells along a line, one in so many is looked at
+_MAX_LINES = 6  # in one direction; more are a texture
+_EDGE = 8  # cells over which the noise of JPEG reaches
+_AROUND = 0.6  # share of the edge of an image that shows the page
+_RECTANGLE = 0.94  # share of the smallest rectangle around a picture on a page that it fills
+_PRINTED = 0.8  # the same at half the detail; of its convex hull, if the page lies aslant
+_TEXT = 14  # cells: what is no thicker is text
 _MIN_SHEET, _MAX_SHEET = 0.35, 0.97  # of the image, that a sheet takes
 _SOLID = 0.97  # of its convex hull, that its outline encloses
 _STRAIGHT = 0.03  # of its outline, by which it leaves four straight sides
 _PAPER = 8  # levels between which paper lies, once its light is known
-_PRINTED = 0.8  # share of the smallest rectangle around a printed picture that it fills
+_LIMITS = np.array([min(max(_BLUNT * n, _STEP), _CLEAN + n) for n in range(256)], np.uint8)
 
 
 class _Canvas(NamedTuple):
-    """A reduced image, uint8 (h, w), and 1 where a step shows.
+    """A reduced image, uint8 (h, w, 3), and 1 where a step shows.
 
-    ``across`` is between columns, (h / 3, w), of one row in three; ``down`` between rows,
-    (w / 3, h), of one column in three.
+    ``across`` is between columns, (h / 5, w), of one row in five; ``down`` between rows,
+    (w / 5, h), of one column in five.
     """
 
-    gray: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     across: NDArray[np.uint8]
     down: NDArray[np.uint8]
 
     def is_part(self, box: Box) -> bool:
         """Whether a box is large enough to be looked at by itself."""
-        height, width = self.gray.shape
+        height, width = self.image.shape[:2]
         wide, high = (box[2] - box[0]) / width, (box[3] - box[1]) / height
         return bool(min(wide, high) >= _MIN_SIDE and wide * high >= _MIN_AREA)
 
@@ -72,7 +78,7 @@ class Parts(NamedTuple):
     """The pictures within an image; mostly there are none.
 
     ``boxes``, at most :data:`MAX_PARTS`, do not overlap. ``is_frame`` says that there is one, and
-    around it nothing but one colour.
+    around it nothing but one color.
     """
 
     boxes: tuple[Box, ...] = ()
@@ -86,87 +92,79 @@ def find_parts(rgb: NDArray[np.uint8]) -> Parts:
     high, wide = height // factor, width // factor
     if min(high, wide) < _SMALLEST:
         return Parts()
-    # By a whole factor: a line stays within two cells. Green is most of what is seen of light.
-    gray = averaged(np.asarray(cv2.extractChannel(rgb, 1), np.uint8), factor)
-    turned = np.asarray(cv2.transpose(gray), np.uint8)
-    canvas = _Canvas(gray, _steps(gray[::_SAMPLED]), _steps(turned[::_SAMPLED]))
+    image = averaged(rgb, factor) if factor > 1 else rgb  # a line stays within two cells
+    sampled = cv2.resize(image, (wide // _SAMPLED, high), interpolation=cv2.INTER_NEAREST)
+    canvas = _Canvas(image, _steps(image[::_SAMPLED]), _steps(cv2.transpose(sampled)))
     ends, sides, whole = (wide, high) * 2, (width, height) * 2, (0, 0, wide, high)
-    trimmed = _trimmed(canvas, whole)
-    pictures = [*_split(canvas, trimmed)]
+    pictures, on_sheet = [*_split(canvas, _trimmed(canvas, whole))], list[Box]()
     if pictures == [whole] or (len(pictures) == 1 and not _is_framed(canvas, pictures[0])):
-        pictures = _on_sheet(gray)
+        pictures, on_sheet = [], _on_sheet(image)
+    on_page = [part for box in _on_page(image) for part in _split(canvas, _trimmed(canvas, box))]
+    on_page += [box for box in pictures if not any(_overlap(box, other) for other in on_page)]
+    pictures = on_sheet or on_page
     if not pictures:
         return Parts()
-    scaled = np.where(np.equal(pictures, ends), sides, np.multiply(pictures, factor)).tolist()
-    if pictures == [trimmed] and _is_bare(rgb, scaled[0]):
-        return Parts((tuple(scaled[0]),), True)
-    sizes = [sorted((right - left, bottom - top)) for left, top, right, bottom in scaled]
-    is_new = [b <= _SLIMMEST * a and a * b <= _NEARLY * width * height for a, b in sizes]
-    return Parts(tuple(map(tuple, compress(scaled, is_new)))[:MAX_PARTS])
+    scaled = np.where(np.equal(pictures, ends), sides, np.multiply(pictures, factor))
+    sizes = np.sort(scaled[:, 2:] - scaled[:, :2], axis=1)
+    is_new = sizes.prod(axis=1) <= _NEARLY * width * height
+    is_frame = len(pictures) == 1 and bool(is_new[0]) and _is_bare(image, pictures[0])
+    is_new &= is_frame | (sizes[:, 1] <= _SLIMMEST * sizes[:, 0])
+    return Parts(tuple(map(tuple, scaled[is_new][:MAX_PARTS].tolist())), is_frame)
 
 
-def _is_bare(rgb: NDArray[np.uint8], box: Box) -> bool:
-    """Whether all channels are of one value around a box, but for the noise along its edge."""
+def _is_bare(image: NDArray[np.uint8], box: Box) -> bool:
+    """Whether all is of one color around a box, but for the noise along its edge."""
     left, top, right, bottom = box
-    around = np.ones(rgb.shape[:2], np.bool_)
-    around[max(0, top - _EDGE) : bottom + _EDGE, max(0, left - _EDGE) : right + _EDGE] = False
-    return not around.any() or int(np.ptp(rgb[around], axis=0).max()) <= 2 * _FLAT
+    around = np.ones(image.shape[:2], np.uint8)
+    around[max(0, top - _EDGE) : bottom + _EDGE, max(0, left - _EDGE) : right + _EDGE] = 0
+    color = np.array(cv2.mean(image, around)[:3])
+    return bool(cv2.inRange(image, color - _FLAT, color + _FLAT)[around > 0].all())
 
 
-def _steps(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return 1 where a column begins that differs from the one before, and most there: (h, w)."""
-    steps = cv2.absdiff(gray[:, 1:], gray[:, :-1])
-    limit = np.asarray(cv2.max(steps[:, 2:], steps[:, :-2]), np.uint8)  # on both sides
-    np.maximum(limit, _STEP, out=limit)
-    np.subtract(limit, _NOISE, out=limit)
-    edges = np.zeros(gray.shape, np.uint8)
+def _steps(rows: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return 1 where a column of (h, w, 3) differs from the one before, and most there: (h, w)."""
+    steps = reduce(cv2.max, cv2.split(cv2.absdiff(rows[:, 1:], rows[:, :-1])))
+    limit = cv2.LUT(cv2.max(steps[:, 2:], steps[:, :-2]), _LIMITS)
+    edges = np.zeros((len(steps), steps.shape[1] + 1), np.uint8)
     np.greater(steps[:, 1:-1], limit, out=edges[:, 2:-1].view(np.bool_))
     return edges
 
 
-def _split(canvas: _Canvas, box: Box, depth: int = 0) -> Iterator[Box]:
-    columns, rows = map(_bands, canvas.inside(box))
-    parts: Sequence[Box] = ()
-    longest = columns.max(), rows.max()
-    if depth < _MAX_DEPTH and max(longest) >= _RUN:
-        parts = _cut(canvas, box, columns, rows, _AGAIN if depth else _SPAN)
-        if not parts and min(longest) >= _RUN:
-            parts = _within(canvas, box, _pieces(columns), _pieces(rows))
+def _split(canvas: _Canvas, box: Box, least: float = _SPAN) -> Iterator[Box]:
+    bands = [*map(_bands, canvas.inside(box))]
+    parts = _cut(canvas, box, bands, least)
+    if not parts and min(shares.max() for shares in bands) >= _RUN:
+        pieces = (np.where(b.max(axis=0) >= _RUN, 1 + b.mean(axis=0), 0) for b in bands)
+        parts = _within(canvas, box, *(_peaks(shares, 1) for shares in pieces))
     if not parts:
         yield box
     for part in parts:
-        yield from _split(canvas, _trimmed(canvas, part), depth + 1)
+        yield from _split(canvas, _trimmed(canvas, part), _AGAIN)
 
 
-def _pieces(bands: NDArray[np.floating]) -> list[int]:
-    """Return the lines that show on most of some band; of too many, those that are longest."""
-    return _peaks(np.where(bands.max(axis=0) >= _RUN, 1 + bands.mean(axis=0), 0), 1)
-
-
-def _bands(steps: NDArray[np.uint8]) -> NDArray[np.floating]:
+def _bands(steps: NDArray[np.uint8]) -> _Shares:
     """Return on which share of each band of rows a step shows: (bands, columns)."""
     high = max(1, len(steps) // _BANDS)
-    bands = steps[: high * _BANDS].reshape(-1, high, steps.shape[1])
-    # Sums of bytes are several times as fast.
+    bands = steps[: high * _BANDS].reshape(-1, high, steps.shape[1])  # bytes are summed faster
     sums = bands.sum(axis=1, dtype=np.uint8 if high < 256 else np.uint32)
     return np.asarray(sums / np.float32(high), np.float32)
 
 
 def _trimmed(canvas: _Canvas, box: Box) -> Box:
-    """Return a box without its margins of one colour, if they leave something."""
+    """Return a box without its margins of one color, if they leave something."""
     left, top, right, bottom = box
-    gray = canvas.gray[top:bottom, left:right]
-    ends = (cv2.minMaxLoc(end) for end in (gray[:1], gray[-1:], gray[:, :1], gray[:, -1:]))
-    if all(high - low > _FLAT for low, high, *_ in ends):
+    part = canvas.image[top:bottom, left:right]
+    ends = (end[::8, 1].tolist() for end in (part[0], part[-1], part[:, 0], part[:, -1]))
+    if all(max(end) - min(end) > _FLAT for end in ends):
         return box
-    begin_y, end_y = _content(gray.min(axis=1), gray.max(axis=1))
-    begin_x, end_x = _content(gray.min(axis=0), gray.max(axis=0))
-    smaller = (left + begin_x, top + begin_y, left + end_x, top + end_y)
+    green = np.asarray(cv2.extractChannel(part, 1))  # most of what is seen of light
+    y, x = (_content(green.min(axis), green.max(axis)) for axis in (1, 0))
+    smaller = (left + x[0], top + y[0], left + x[1], top + y[1])
     return smaller if canvas.is_part(smaller) else box
 
 
 def _content(low: NDArray[np.uint8], high: NDArray[np.uint8]) -> tuple[int, int]:
-    """Return from where to where there is more than the colour of the first line, or the last."""
+    """Return from where to where there is more than the color of the first line, or the last."""
     begins = []
     for lows, highs in ((low, high), (low[::-1], high[::-1])):
         middle = (int(lows[0]) + int(highs[0])) // 2
@@ -177,27 +175,19 @@ def _content(low: NDArray[np.uint8], high: NDArray[np.uint8]) -> tuple[int, int]
 
 def _is_framed(canvas: _Canvas, box: Box) -> bool:
     """Whether the margins around a box are wide, or end in a straight line on two sides."""
-    height, width = canvas.gray.shape
-    left, top, right, bottom = box
-    if (right - left) * (bottom - top) <= _FRAMED * width * height:
-        return True
+    (height, width), (left, top, right, bottom) = canvas.image.shape[:2], box
     across, _ = canvas.inside((0, top, width, bottom))
     _, down = canvas.inside((left, 0, right, height))
-    lines = [across[:, x].mean() for x in (left, right) if 0 < x < width]
-    lines += [down[:, y].mean() for y in (top, bottom) if 0 < y < height]
-    return sum(bool(line >= _SPAN) for line in lines) >= 2
+    lines = [across[:, x - 1 : x + 2] for x in (left, right) if 0 < x < width]
+    lines += [down[:, y - 1 : y + 2] for y in (top, bottom) if 0 < y < height]
+    is_small = (right - left) * (bottom - top) <= _FRAMED * width * height
+    return is_small or sum(bool(line.mean(axis=0).max() >= _SPAN) for line in lines) >= 2
 
 
-def _cut(
-    canvas: _Canvas,
-    box: Box,
-    columns: NDArray[np.floating],
-    rows: NDArray[np.floating],
-    least: float,
-) -> list[Box]:
+def _cut(canvas: _Canvas, box: Box, bands: Sequence[_Shares], least: float) -> list[Box]:
     """Cut a box along the lines from side to side; where there is one, less clear ones count."""
     left, top, right, bottom = box
-    columns, rows = columns.sum(axis=0) / _BANDS, rows.sum(axis=0) / _BANDS
+    columns, rows = (shares.sum(axis=0) / _BANDS for shares in bands)
     if max(columns.max(), rows.max()) < least:
         return []
     is_upright = columns.max() >= rows.max()
@@ -207,7 +197,7 @@ def _cut(
     return [part for part in parts if part != box and canvas.is_part(part)]
 
 
-def _peaks(values: NDArray[np.floating], least: float) -> list[int]:
+def _peaks(values: _Shares, least: float) -> list[int]:
     """Return where values are at least so high, but of neighbours only the highest."""
     (high,) = np.nonzero(values >= least)
     lines = [0, len(values)]  # what lies next to an end is its blurred edge
@@ -228,14 +218,13 @@ def _within(canvas: _Canvas, box: Box, columns: list[int], rows: list[int]) -> l
     y1, y2 = np.triu_indices(len(y), 1)
     # Of each pair of columns and pair of rows: the shares of its four sides.
     upright, level = _shares(across, x, y), _shares(down, y, x)
-    shown = [upright[i][:, y1, y2] for i in (x1, x2)] + [level[i][:, x1, x2].T for i in (y1, y2)]
-    sides = np.array(shown)
+    sides = [upright[i][:, y1, y2] for i in (x1, x2)] + [level[i][:, x1, x2].T for i in (y1, y2)]
     # A side that is the box's own is no line.
     inner_x, inner_y = (x > 0) & (x < right - left), (y > 0) & (y < bottom - top)
     lines = (inner_x[x1].astype(int) + inner_x[x2])[:, None] + inner_y[y1] + inner_y[y2]
     area = (x[x2] - x[x1])[:, None] * (y[y2] - y[y1])
-    mean = (sides.sum(axis=0) - (4 - lines)) / np.maximum(lines, 1)
-    is_found = (sides.min(axis=0) >= _WEAKEST) & (mean >= _INNER) & (lines >= 2)
+    mean = (sum(sides) - (4 - lines)) / np.maximum(lines, 1)
+    is_found = (np.min(sides, axis=0) >= _WEAKEST) & (mean >= _INNER) & (lines >= 2)
     is_found &= area <= 0.9 * area.max()
     kept: list[Box] = []
     for p, q in sorted(np.argwhere(is_found).tolist(), key=lambda pair: -area[*pair]):
@@ -245,34 +234,45 @@ def _within(canvas: _Canvas, box: Box, columns: list[int], rows: list[int]) -> l
     return kept
 
 
-def _shares(
-    steps: NDArray[np.uint8], columns: NDArray[np.integer], rows: NDArray[np.integer]
-) -> NDArray[np.floating]:
-    """Return on which share of a column between two rows a step shows: (columns, rows, rows).
-
-    The first and the last column are the ends of the box, which show everywhere.
-    """
+def _shares(steps: NDArray[np.uint8], columns: NDArray[Any], rows: NDArray[Any]) -> _Shares:
+    """Return on which share of a column between two rows a step shows: (columns, rows, rows)."""
     places = np.minimum(rows // _SAMPLED, len(steps))
-    counts = np.tile(places, (len(columns), 1))
-    before = np.cumsum(steps[:, columns[1:-1]], axis=0, dtype=np.int32)
-    counts[1:-1] = np.vstack([np.zeros_like(before[:1]), before])[places].T
+    shown = steps[:, np.minimum(columns, steps.shape[1] - 1)].astype(np.int32)
+    shown[:, [0, -1]] = 1  # the ends of the box show everywhere
+    counts = np.vstack([np.zeros_like(shown[:1]), shown.cumsum(axis=0)])[places].T
     lengths = np.maximum(places[None] - places[:, None], 1)
     return np.asarray((counts[:, None, :] - counts[:, :, None]) / lengths, np.float64)
 
 
-def _on_sheet(gray: NDArray[np.uint8]) -> list[Box]:
-    """Return the pictures, nearly rectangles, on a light sheet of four sides that lies aslant."""
-    half = averaged(gray, 2)
-    small = averaged(half, 2)  # OpenCV halves far faster
-    light = cv2.threshold(small, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[1]
+def _on_page(image: NDArray[np.uint8]) -> list[Box]:
+    """Return the pictures on a page of one color that fills the image."""
+    edge = (image[2, ::16], image[-3, ::16], image[::16, 2], image[::16, -3])
+    green = sorted(level for line in edge for level in line[:, 1].tolist())
+    alike = green[round(_AROUND * len(green)) :]
+    if all(high - low > 2 * _FLAT for low, high in zip(green, alike, strict=False)):
+        return []  # like most images
+    color = np.median(np.concatenate(edge), axis=0)
+    ends = color - _FLAT, color + _FLAT
+    small = np.ascontiguousarray(image[2::4, 2::4])
+    if not _rectangles(cv2.bitwise_not(cv2.inRange(small, *ends)), 4, _PRINTED):
+        return []
+    return _rectangles(cv2.bitwise_not(cv2.inRange(averaged(image, 2), *ends)), 2, _RECTANGLE)
+
+
+def _on_sheet(image: NDArray[np.uint8]) -> list[Box]:
+    """Return the pictures on a light sheet of four sides that lies aslant."""
+    light = np.ascontiguousarray(image[2::4, 2::4, 1])
+    cv2.threshold(light, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU, dst=light)
+    if light[:: len(light) - 1, :: light.shape[1] - 1].sum() > 1:  # it has no corners
+        return []
     outline = max(_outlines(light), key=cv2.contourArea, default=np.zeros((1, 2), np.int32))
     sheet, area = cv2.convexHull(outline), cv2.contourArea(outline)
-    share = area / ((small.shape[0] - 1) * (small.shape[1] - 1))
-    if not _MIN_SHEET <= share <= _MAX_SHEET or area < _SOLID * cv2.contourArea(sheet):
-        return []
+    share = area / ((light.shape[0] - 1) * (light.shape[1] - 1))
     corners = cv2.approxPolyDP(sheet, _STRAIGHT * cv2.arcLength(sheet, True), True)
-    if len(corners) != 4:
+    is_solid = area >= _SOLID * cv2.contourArea(sheet)
+    if not (_MIN_SHEET <= share <= _MAX_SHEET and is_solid and len(corners) == 4):
         return []
+    half = np.asarray(cv2.extractChannel(averaged(image, 2), 1))
     paper = cv2.fillConvexPoly(np.zeros_like(half), 2 * corners, 1) > 0
     paper &= half >= np.median(half[paper])
     cells = np.dstack([np.ones_like(half, np.float32), *np.indices(half.shape, np.float32)])
@@ -281,15 +281,22 @@ def _on_sheet(gray: NDArray[np.uint8]) -> list[Box]:
         sums = np.einsum("ni,nj->ij", known, known), np.einsum("ni,n->i", known, levels)
         off = np.abs(np.einsum("hwi,i->hw", cells, np.linalg.solve(*sums)) - half)
         paper &= off <= max(_PAPER, np.median(off[paper]))
-    other = cv2.morphologyEx((off > _PAPER).astype(np.uint8), cv2.MORPH_OPEN, np.ones((7, 7)))
-    boxes = []
-    for outline in _outlines(other):
+    high, wide = image.shape[:2]
+    boxes = _rectangles((off > _PAPER).astype(np.uint8), 2, _PRINTED, hull=True)
+    return [box for box in boxes if min(*box[:2], wide - box[2], high - box[3]) > 3]
+
+
+def _rectangles(mask: NDArray[Any], factor: int, least: float, hull: bool = False) -> list[Box]:
+    """Return the boxes, times a factor, of what, or whose hull, nearly fills a rectangle."""
+    boxes, kernel = list[Box](), np.ones((_TEXT // factor,) * 2, np.uint8)
+    for outline in _outlines(cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel)):
         x, y, w, h = cv2.boundingRect(outline)
-        is_inner = min(x, y, half.shape[1] - x - w, half.shape[0] - y - h) > 1
-        around = np.prod(cv2.minAreaRect(outline)[1])
-        is_full = cv2.contourArea(cv2.convexHull(outline)) >= _PRINTED * around
-        if is_inner and is_full and w * h >= _MIN_AREA * half.size:
-            boxes.append((2 * x, 2 * y, 2 * (x + w), 2 * (y + h)))
+        if not _MIN_AREA <= w * h / mask.size <= _NEARLY:
+            continue
+        shape = cv2.convexHull(outline) if hull else outline
+        area = cv2.contourArea(shape) + cv2.arcLength(shape, True) / 2 + 1  # by whole cells
+        if area >= least * np.prod(np.add(cv2.minAreaRect(outline)[1], 1)):
+            boxes.append((factor * x, factor * y, factor * (x + w), factor * (y + h)))
     return boxes
 
 
