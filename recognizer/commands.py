@@ -76,7 +76,6 @@ EXAMPLES = (
     "recognizer evaluate bundles/own-v1 --data data/ --output report.html",
     "recognizer train --data data/ --output runs/mine",
     "recognizer export runs/mine --data data/ --output bundles/own-v1",
-    "recognizer runs runs/mine runs/before",
     "recognizer dataset split photos/ --output data/",
 )
 """Each stands at the end of the ``--help`` of its verb."""

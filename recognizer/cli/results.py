@@ -88,7 +88,7 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
         if summary.kept:
             yield f"Of these, {summary.kept:,} keep the result of an earlier scan."
         ((most, _),) = summary.failed.most_common(1)
-        if most in _MISPLACED and summary.failed.total() == summary.images:
+        if most in _MISPLACED and summary.failed.total() - summary.kept == summary.images:
             yield from (
                 f"No image of {shown(table)} could be read: name the folder where its paths begin "
                 "(--image-root), and a new --output."

@@ -25,8 +25,7 @@ _MAX_NOISE = 9  # of 255: a gamma of 2.2 differs from sRGB by no more, in the sh
 _LINES, _MAX_FOLD = 48, 128  # along which colors are followed; of 255, that a channel goes back
 _SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _TAGS, _TAG_BYTES = 132, 12  # of a profile: ICC.1:2022, section 7.3
-_TABLES = (b"A2B0", b"A2B1")
-_CURVE_TAGS = tuple(b"rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC".split())
+_TABLES, _CURVE_TAGS = (b"A2B0", b"A2B1"), b"rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC".split()
 _IDENTITY = struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
 _STRIP_PIXELS = 1 << 18
 

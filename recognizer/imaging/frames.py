@@ -27,9 +27,8 @@ def canvases(data: bytes, image: Image.Image, name: str, count: int) -> Iterator
         yield from itertools.islice(_composed(outline.screen, gif_parts(data, outline)), count)
         return
     if name == "png" and count > 1:
-        is_gray = image.mode in {"1", "L", "LA", "I;16"}
-        for canvas in _composed(image.size, _png_parts(image, count)):
-            yield canvas.convert("LA") if is_gray else canvas
+        mode = "LA" if image.mode in {"1", "L", "LA", "I;16"} else "RGBA"
+        yield from (one.convert(mode) for one in _composed(image.size, _png_parts(image, count)))
         return
     primary = image.tell()  # of a HEIC the one that viewers show; it changes places with the first
     yield image

@@ -19,7 +19,7 @@ WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})  # of more
 
 _RGB, _RGBA = 3, 4
 _OF_A_DECODER = {"webp": 12, "avif": 6, "heic": 6}  # planes, canvases and a copy, by pixel
-_OF_AN_ANIMATION = {"gif": 8, "png": 18}  # canvases, and what a frame leaves behind
+_OF_AN_ANIMATION = {"gif": 8, "png": 22}  # canvases, and what a frame leaves behind
 _BITS, _TILE_WIDTH = 258, 322  # tags of TIFF
 _ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _STRIP_PIXELS = 1 << 20

@@ -76,8 +76,8 @@ def decide_again(
 ) -> DecisionDiff:
     """Apply another policy to all rows of a scan, in one transaction.
 
-    Leads that are new have no regions and no thumbnail. A policy that names what a model does not
-    know is a PolicyError, a model without its bundle a UsageError.
+    New leads have no regions and no thumbnail; the audit sample is drawn again. A policy that names
+    what a model does not know is a PolicyError, a model without its bundle a UsageError.
     """
     diff = DecisionDiff()
     changes = _changes(file, policy, {bundle.digest: bundle for bundle in bundles}, diff)
@@ -110,7 +110,9 @@ def _changes(
                 f"rows were made by the model {digest[:12]}, and its thresholds are needed: give "
                 "its folder with --model"
             )
-        decider, last = Decider(bundles[digest], policy), 0
+        bundle, rate = bundles[digest], file.setting("audit_rate")
+        audit = AuditSample(rate=float(rate), products=bundle.products) if rate else None
+        decider, last = Decider(bundle, policy, audit=audit), 0
         while block := file.select(
             f"SELECT id, {_CLEAR_FOR_NO_REASON}, '[' || scores || ',' || family || ','"
             " || ifnull(item, 'null') || ']'"
@@ -212,12 +214,10 @@ class Decider:
         )
         triage = self._decide(prediction, known=row.known or (), columns=row.item)
         shown = {name for one in triage.leads for name in self._members[one.kind, one.name]}
-        return replace(
-            row,
-            **self._of_triage(triage),
-            regions=tuple(region for region in row.regions if region.label in shown),
-            audit=row.audit if triage.decision is Decision.CLEAR else None,
-        )
+        regions = tuple(region for region in row.regions if region.label in shown)
+        audit = row.audit if triage.decision is Decision.CLEAR else None
+        row = replace(row, **self._of_triage(triage), regions=regions, audit=audit)
+        return row if self._audit is None else self._audit.drawn(row)
 
     def _of_triage(self, triage: Triage) -> dict[str, Any]:
         """Return what a row has of the triage of its image."""

@@ -137,7 +137,8 @@ _STORED = ("first", "score", "unproven", "product", "file_state")
 _MERGE_POLICIES = (
     "UPDATE main.policy SET toml = ifnull(toml, (SELECT toml FROM other.policy AS theirs"
     " WHERE (theirs.name, theirs.digest) = (main.policy.name, main.policy.digest)))",
-    "INSERT OR REPLACE INTO main.setting SELECT * FROM other.setting WHERE name = 'policy'",
+    "INSERT OR REPLACE INTO main.setting SELECT * FROM other.setting"
+    " WHERE name IN ('policy', 'audit_rate')",
 )
 
 

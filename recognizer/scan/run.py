@@ -54,6 +54,8 @@ def scan(
     pool = WorkerPool(payload)
     try:
         file.use_policy(policy)
+        if payload.options.audit is not None:
+            file.set_setting("audit_rate", str(payload.options.audit.rate))
         for done in pool.work(run.tasks()):
             run.record(done)
         file.check()

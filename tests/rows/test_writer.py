@@ -16,13 +16,16 @@ import pytest
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import load_bundle
+from recognizer.policy.values import Policy
 from recognizer.rows import AuditSample, NewRow, Ranking, Row, ScanFile, ScanWriter
+from recognizer.rows.deciding import decide_again
 from recognizer.rows.images import put_rows
 from recognizer.rows.records import image_values
 from recognizer.scan import Item
 from recognizer.status import Reason
 from tests.pictures import encoded, picture
 from tests.rows.rows import NOW, bare_row, read_scan, write_scan
+from tests.rules import rule
 from tests.scan.engines import InProcessPool, scan_into
 
 ROWS = [bare_row(f"{number}.jpg", 0.9, "review") for number in range(9)]
@@ -107,6 +110,10 @@ def test_the_audit_sample_of_earlier_rows_is_drawn_and_given_up(
         "green.jpg",
     ]
     assert audited() == ["blue.jpg", "green.jpg"]  # they stay where no sample is asked for
+    for policy, count in ((Policy(default=rule(1e-9, p=True)), 0), (Policy(), 2)):
+        with ScanFile(path, write=True) as file:
+            decide_again(file, policy, [load_bundle(tiny_bundle)])
+            assert len(file.select("SELECT 1 FROM image WHERE audit IS NOT NULL")) == count
     assert audited(audit=AuditSample(rate=1e-9, products=[])) == []
 
 
