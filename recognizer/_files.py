@@ -137,11 +137,9 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def csv_rows(
-    lines: Iterable[str], delimiter: str = ",", *, strict: bool = False
-) -> "DictReader[str]":
-    """Return a reader of a table; a column that is named twice is a ``csv.Error``."""
-    rows = DictReader(lines, restval="", delimiter=delimiter, strict=strict)
+def csv_rows(lines: Iterable[str], delimiter: str = ",") -> "DictReader[str]":
+    """Return a reader of a table; two columns of one name, or an open quote: a ``csv.Error``."""
+    rows = DictReader(lines, restval="", delimiter=delimiter, strict=True)
     for name, count in Counter(rows.fieldnames or ()).items():
         if count > 1:
             raise csv.Error(f"two columns are named {name!r}")

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -229,7 +229,8 @@ class ProcessPool(Closes):
     def _take(self) -> Child:
         """Return an idle process that still lives, or a new one."""
         with suppress(IndexError):
-            while (child := self._idle.popleft()).connection.poll():  # nothing but its end is left
+            # Nothing but its end is left; on Windows, poll() would raise there.
+            while wait([(child := self._idle.popleft()).connection], 0):
                 self._children.discard(child)
                 child.close()
             return child

@@ -264,10 +264,11 @@ def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:
         with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
             lines = _bounded_lines(text)
             header = next(lines, "")
-            # Where a comma is in numbers, spreadsheets write semicolons between cells.
-            between = ";" if header.count(";") > header.count(",") else ","
-            reader = csv_rows(itertools.chain([header], lines), between)
-            for number, cells in enumerate(reader, 1):
+            # Where a comma is in numbers, spreadsheets write semicolons between cells, or tabs.
+            between = max(",;\t", key=header.count)
+            for number, cells in enumerate(csv_rows(itertools.chain([header], lines), between), 1):
+                if None in cells:
+                    raise csv.Error(f"entry {number} has more cells than there are columns")
                 yield number, {name: text_of_cell(cell) for name, cell in cells.items()}
         return
     begin = len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0

@@ -30,8 +30,7 @@ SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "gif", "avif")
 DEFAULT_THRESHOLD = 0.5  # of a label that can never be a lead, on the scale of a heat-map
 
 _JPEG = "image/jpeg"
-_PROCESSES = 2
-_TIMEOUT = 30.0  # seconds for one picture
+_PROCESSES, _TIMEOUT = 2, 30.0  # seconds for one picture
 _MEMORY_LIMIT = 2 << 30  # bytes of one process
 
 

@@ -217,7 +217,7 @@ def _read(file: TextIO, path: Path, origin: str) -> Iterator[KnownItem]:
     rows = None
     try:
         with file:
-            rows = csv_rows(iter(partial(file.readline, _MAX_LINE), ""), strict=True)
+            rows = csv_rows(iter(partial(file.readline, _MAX_LINE), ""))
             for name in _REQUIRED:
                 if name not in (rows.fieldnames or ()):
                     raise BankError(f"no column {name}")

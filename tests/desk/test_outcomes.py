@@ -162,6 +162,8 @@ def test_what_makes_no_sense_is_refused(values: dict[str, object], message: str)
             )
         ),
         ("x.csv", "time,time\n2026-01-01T00:00:00Z,\n", "two columns are named 'time'"),
+        ("x.csv", 'time,note\n2026-01-01T00:00:00Z,"a\n2026-01-01T00:00:00Z,b\n', "end of data"),
+        ("x.csv", "time,reviewer\n1,2,3\n", "entry 1 has more cells than"),
         ("x.jsonl", '{"time": 1, "time": 2}', "the key 'time' is given twice"),
         ("x.json", '[{"note": "a", "note": "b"}]', "the key 'note' is given twice"),
         ("x.jsonl", json.dumps(PLAIN | {"note": "\ud800"}), "note"),
@@ -237,7 +239,7 @@ def test_a_million_are_imported_in_few_steps_and_little_memory(tmp_path: Path) -
     assert peak < 110 << 10
 
 
-@pytest.mark.parametrize("between", [",", ";"])
+@pytest.mark.parametrize("between", [",", ";", "\t"])
 def test_a_spreadsheet_may_write_semicolons(tmp_path: Path, between: str) -> None:
     path = tmp_path / "x.csv"
     cells = ["time", "reviewer", "judgement", "listing", "note"]
