@@ -129,11 +129,9 @@ def letterbox(ratio: int, image: RGB, material: Material) -> RGB:
     """Lie between black or white bars that make the photo a strip of 1:``ratio``."""
     height, width = image.shape[:2]
     color = int(material.rng.choice([0, 255]))
-    return (
-        _on(_page(height, ratio * height, color), image, 0.5, 0.5)
-        if width < ratio * height
-        else image
-    )
+    if width >= ratio * height:
+        return image
+    return _on(_page(height, ratio * height, color), image, 0.5, 0.5)
 
 
 def screenshot(image: RGB, material: Material) -> RGB:
@@ -151,12 +149,10 @@ def screenshot(image: RGB, material: Material) -> RGB:
     draw.ellipse([unit, unit * 3.2, unit * 2.6, unit * 4.8], fill=(190, 90, 120))
     below = (screen.height - image.shape[0]) * 0.32 + image.shape[0] + unit
     for x in (1, 4, 7):
-        draw.rectangle(
-            [unit * x, below, unit * (x + 1.6), below + unit * 1.6], outline=ink, width=2
-        )
-    for line, text in enumerate(
-        ("312 likes", "Grandmother's, pick up only.", "View all 14 comments")
-    ):
+        button = (unit * x, below, unit * (x + 1.6), below + unit * 1.6)
+        draw.rectangle(button, outline=ink, width=2)
+    captions = ("312 likes", "Grandmother's, pick up only.", "View all 14 comments")
+    for line, text in enumerate(captions):
         say((unit, below + unit * (2.6 + 2 * line)), text)
     return np.asarray(screen)
 
@@ -167,12 +163,8 @@ def printed(image: RGB, material: Material) -> RGB:
     sheet = Image.new("RGB", (2 * width, 3 * height), (246, 244, 238))
     sheet.paste(Image.fromarray(image), (width // 2, round(0.7 * height)))
     draw = ImageDraw.Draw(sheet)
-    draw.text(
-        (width // 4, height // 5),
-        "Lot 27, estate of a lady",
-        (30, 30, 30),
-        _font("DejaVu Serif", width / 10),
-    )
+    font = _font("DejaVu Serif", width / 10)
+    draw.text((width // 4, height // 5), "Lot 27, estate of a lady", (30, 30, 30), font)
     for y in np.arange(1.85 * height, 2.85 * height, height / 16):
         for x in (0.15, 1.08):
             end = (x + material.rng.uniform(0.5, 0.75)) * width
@@ -188,12 +180,7 @@ def _aslant(image: RGB, material: Material, most: float, ground: tuple[int, int,
     inward = corners * 0.94 + np.array([width, height]) * 0.03
     to = inward + material.rng.uniform(-1, 1, (4, 2)) * room
     matrix = cv2.getPerspectiveTransform(corners, to.astype(np.float32))
-    return np.asarray(
-        cv2.warpPerspective(
-            image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=ground
-        ),
-        np.uint8,
-    )
+    return _rgb(cv2.warpPerspective(image, matrix, (width, height), borderValue=ground))
 
 
 # --- turned ---------------------------------------------------------------------------------------
@@ -240,15 +227,8 @@ def text(image: RGB, material: Material) -> RGB:
         bright = colorsys.hsv_to_rgb(material.rng.uniform(), 0.9, 1)
         color = tuple(round(255 * value) for value in bright)
         font = _font("DejaVu Sans:bold", height / 6)
-        x = material.rng.uniform(0, 0.25) * width
-        draw.text(
-            (x, (0.02 + 0.24 * line) * height),
-            words,
-            color,
-            font,
-            stroke_width=2,
-            stroke_fill="black",
-        )
+        at = (material.rng.uniform(0, 0.25) * width, (0.02 + 0.24 * line) * height)
+        draw.text(at, words, color, font, stroke_width=2, stroke_fill="black")
     return np.asarray(drawn)
 
 
@@ -283,18 +263,10 @@ def stickers(image: RGB, material: Material) -> RGB:
                 )
             draw.arc([x - r / 2, y - r / 4, x + r / 2, y + r / 2], 10, 170, "black", 3)
         else:
-            sign, color = (
-                ("\u2665", (225, 30, 60)) if shape % 3 == 1 else ("\u2605", (60, 130, 240))
-            )
-            draw.text(
-                (x, y),
-                sign,
-                color,
-                _font("DejaVu Sans:bold", 2.2 * r),
-                "mm",
-                stroke_width=3,
-                stroke_fill="white",
-            )
+            heart, star = ("\u2665", (225, 30, 60)), ("\u2605", (60, 130, 240))
+            sign, color = heart if shape % 3 == 1 else star
+            font = _font("DejaVu Sans:bold", 2.2 * r)
+            draw.text((x, y), sign, color, font, "mm", stroke_width=3, stroke_fill="white")
     return np.asarray(drawn)
 
 

@@ -1,5 +1,6 @@
 import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -73,31 +74,35 @@ def _screenshot(rng: np.random.Generator) -> tuple[RGB, list[Box]]:
     return canvas, [(0, top, 352, top + 264)]
 
 
-def _aslant(rng: np.random.Generator) -> tuple[RGB, list[Box]]:
-    """Photograph a page on a dark table, with a photo on it and lines of text."""
+def _sheet(rng: np.random.Generator, *, is_aslant: bool) -> tuple[RGB, list[Box]]:
+    """Photograph a page of text with a photo aslant on a dark table, or scan it nearly straight."""
     sheet = np.full((780, 704, 3), (246, 244, 238), np.uint8)
     x, y = int(rng.integers(60, 280)), int(rng.integers(60, 200))
     sheet[y : y + 264, x : x + 352] = _drawn(rng, 264, 352)
     for line in range(y + 300, 740, 20):
         cv2.line(sheet, (60, line), (int(rng.integers(400, 640)), line), (70, 70, 70), 3)
-    sheet = (sheet * np.linspace(1, rng.uniform(0.75, 0.9), 704)[:, None]).astype(np.uint8)
-    corners = np.array([[0, 0], [704, 0], [704, 780], [0, 780]], np.float32)
-    to = corners * 0.9 + 40 + rng.uniform(-25, 25, (4, 2))
-    matrix = cv2.getPerspectiveTransform(corners, to.astype(np.float32))
-    image = cv2.warpPerspective(sheet, matrix, (704, 780), borderValue=(92, 78, 66))
-    photo = np.array([[[x, y], [x + 352, y], [x + 352, y + 264], [x, y + 264]]], np.float32)
-    left, top, wide, high = cv2.boundingRect(cv2.perspectiveTransform(photo, matrix))
+    photo = np.array([[x, y], [x + 352, y], [x + 352, y + 264], [x, y + 264]], np.float32)
+    if is_aslant:
+        sheet = (sheet * np.linspace(1, rng.uniform(0.75, 0.9), 704)[:, None]).astype(np.uint8)
+        corners = np.array([[0, 0], [704, 0], [704, 780], [0, 780]], np.float32)
+        to = corners * 0.9 + 40 + rng.uniform(-25, 25, (4, 2))
+        matrix = cv2.getPerspectiveTransform(corners, to.astype(np.float32))
+    else:
+        turn = cv2.getRotationMatrix2D((352, 390), rng.uniform(-1.2, 1.2), 1)
+        matrix = np.vstack([turn, (0, 0, 1)])
+    ground = (92, 78, 66) if is_aslant else (246, 244, 238)
+    image = cv2.warpPerspective(sheet, matrix, (704, 780), borderValue=ground)
+    left, top, wide, high = cv2.boundingRect(cv2.perspectiveTransform(photo[None], matrix))
     return np.asarray(image, np.uint8), [(left, top, left + wide, top + high)]
 
 
 def _is_found(box: Box, parts: Sequence[Box]) -> bool:
     """Whether a part is nearly all of a photo, but perhaps for the photo's own plain margin."""
     area = (box[2] - box[0]) * (box[3] - box[1])
-    for part in parts:
-        wide = min(box[2], part[2]) - max(box[0], part[0])
-        high = min(box[3], part[3]) - max(box[1], part[1])
-        own = (part[2] - part[0]) * (part[3] - part[1])
-        if min(wide, high) > 0 and wide * high > max(0.9 * own, 0.4 * area):
+    for left, top, right, bottom in parts:
+        wide = max(0, min(box[2], right) - max(box[0], left))
+        high = max(0, min(box[3], bottom) - max(box[1], top))
+        if wide * high > max(0.9 * (right - left) * (bottom - top), 0.4 * area):
             return True
     return False
 
@@ -112,7 +117,8 @@ COMPOSED: Mapping[str, tuple[Callable[[np.random.Generator], tuple[RGB, list[Box
     "page": (lambda rng: _on_page(rng, 3, 3), 0.9),
     "screenshot": (_screenshot, 0.9),
     "inset": (_inset, 0.9),
-    "page aslant": (_aslant, 0.6),
+    "page scanned": (partial(_sheet, is_aslant=False), 0.7),
+    "page aslant": (partial(_sheet, is_aslant=True), 0.6),
 }
 
 
@@ -138,6 +144,20 @@ def test_parts_lie_within_the_image_and_apart() -> None:
             assert 0 <= top < bottom <= image.shape[0]
             taken[top + 2 : bottom - 2, left + 2 : right - 2] += 1
         assert taken.max() == 1
+
+
+@pytest.mark.parametrize("channel", range(3))
+def test_a_line_of_one_channel_divides(channel: int) -> None:
+    half = PHOTOS[0].copy()
+    half[..., channel] //= 2
+    assert len(find_parts(np.hstack([PHOTOS[0], half[:, ::-1]])).boxes) == 2
+
+
+@pytest.mark.parametrize(("side", "parts"), [(0.3, 1), (0.6, 0)])
+def test_a_product_on_white_is_cut_out_if_it_is_small(side: float, parts: int) -> None:
+    page = np.full((300, 300, 3), 255, np.uint8)
+    cv2.circle(page, (140, 160), round(150 * side), (90, 70, 50), -1)
+    assert len(find_parts(page).boxes) == parts
 
 
 @pytest.mark.parametrize("number", range(len(PHOTOS)))
