@@ -22,7 +22,7 @@ from recognizer.status import Reason
 MAX_PROFILE = 4 << 20  # bytes; those of printing presses take up to 3 MB
 
 _MAX_NOISE = 9  # of 255: a gamma of 2.2 differs from sRGB by no more, in the shadows
-_LINES, _MAX_FOLD = 48, 128  # along which colors are followed; of 255, that a channel goes back
+_LINES, _MAX_FOLD = 128, 128  # along which colors are followed; of 255, that a channel goes back
 _SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _TAGS, _TAG_BYTES = 132, 12  # of a profile: ICC.1:2022, section 7.3
 _TABLES, _CURVE_TAGS = (b"A2B0", b"A2B1"), b"rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC".split()
@@ -73,8 +73,6 @@ class Conversion:
 
 def _useful(conversion: Conversion) -> Conversion | None:
     # None if it changes nothing: most profiles are those of sRGB.
-    if conversion.mode == "CMYK":
-        return conversion
     lines = _lines(conversion.mode)
     shift = np.asarray(conversion.convert(lines), np.int16) - np.asarray(lines.convert("RGB"))
     return conversion if np.abs(shift).max() > _MAX_NOISE else None
@@ -95,7 +93,7 @@ def of_profile(profile: bytes) -> Conversion | None:
     """Return the conversion by an ICC profile, None for sRGB.
 
     Raise a ValueError if it is broken, a Refused if it is too large to be looked at. It takes up to
-    0.1 s, and is kept: photos share few profiles.
+    0.2 s, and is kept: photos share few profiles.
     """
     if min(len(profile), int.from_bytes(profile[:4], "big")) > MAX_PROFILE:
         raise Refused(Reason.TOO_MANY_BYTES, f"a color profile of more than {MAX_PROFILE} bytes")
@@ -107,28 +105,26 @@ def of_profile(profile: bytes) -> Conversion | None:
         if rest[:2] == [0, 1] and primaries in _XY and transfer in _CURVES:
             return of_code(primaries, transfer)
         source = ImageCms.ImageCmsProfile(io.BytesIO(_as_chromium_reads(profile, tags)))
-        return _useful(_conversion(source, _SPACES[source.profile.xcolor_space]))
+        has_table = any(name in tags for name in _TABLES)
+        conversion = _conversion(source, _SPACES[source.profile.xcolor_space], has_table)
+        return conversion if has_table else _useful(conversion)
     except Refused:
         raise
     except Exception as error:  # LittleCMS and Pillow raise all kinds
         raise ValueError(f"the color profile cannot be used: {error}"[:200]) from error
 
 
-def _conversion(source: Any, mode: str) -> Conversion:
-    # LittleCMS is fast by tables of its own, which miss what a steep curve brings out.
-    srgb, flags = ImageCms.createProfile("sRGB"), ImageCms.Flags
+def _conversion(source: Any, mode: str, has_table: bool) -> Conversion:
+    # LittleCMS is fast by tables of its own, which miss what others bring out here or there.
+    srgb, flags = ImageCms.createProfile("sRGB"), ImageCms.Flags.NOWHITEONWHITEFIXUP
+    flags |= ImageCms.Flags.NOOPTIMIZE if has_table else 0
     intent = ImageCms.Intent.RELATIVE_COLORIMETRIC  # others move a black that is no black
-    fast, exact = (
-        ImageCms.buildTransform(source, srgb, mode, "RGB", intent, flags.NOWHITEONWHITEFIXUP | more)
-        for more in (0, flags.NOOPTIMIZE)
-    )
-    lines = _lines(mode)
-    shown = np.asarray(exact.apply(lines), np.int16)
+    transform = ImageCms.buildTransform(source, srgb, mode, "RGB", intent, flags)
+    shown = np.asarray(transform.apply(_lines(mode)), np.int16)
     if (np.abs(np.diff(shown, axis=1)).sum(1) - np.ptp(shown, 1)).max() > _MAX_FOLD:
         # Images are reduced before they are converted: others would be left of different pixels.
         raise Refused(Reason.UNSUPPORTED_FORMAT, "a color profile that makes colors equal")
-    is_near = np.abs(shown - np.asarray(fast.apply(lines))).max() <= _MAX_NOISE
-    return Conversion(mode, (fast if is_near else exact).apply)
+    return Conversion(mode, transform.apply)
 
 
 def _tags(profile: bytes) -> dict[bytes, tuple[int, int]]:
