@@ -71,10 +71,8 @@ def duration(seconds: float) -> str:
 
 def require_none_failed(failures: Iterable[str]) -> None:
     """Print each failure on standard error; if there is one, end with the exit code for it."""
-    lines = [*failures]
-    for line in lines:
-        typer.echo(shown(line), err=True)
-    if lines:
+    if lines := [*map(shown, failures)]:
+        typer.echo("\n".join(lines), err=True)
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 

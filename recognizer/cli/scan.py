@@ -172,6 +172,9 @@ def scan_command(
                 rules = file.policy(model.taxonomy) or Policy()
             if policy is None and rules.name != "default" and not quiet:
                 typer.echo(f"Policy {rules.name!r}, as before (--policy names another)", err=True)
+            for _, earlier in () if quiet else file.models():
+                if earlier.digest != model.digest:
+                    typer.echo(f"Scored by {earlier.title} before, now by {model.title}", err=True)
             with show_progress(quiet=quiet or as_json) as show:
                 show("loading the model")
                 summary = run(
@@ -182,9 +185,11 @@ def scan_command(
                     settings,
                     on_rows=lambda sums, _: show(progress_line(sums, items.total)),
                 )
-            is_whole = listing_column is not None and shard is None
             _print_notes(
-                skipped, listing_column if is_whole and file.forget_unused_column() else None
+                skipped,
+                listing_column
+                if listing_column is not None and shard is None and file.forget_unused_column()
+                else None,
             )
             if as_json:
                 print_json({"scan": output, "bundle": model.title, **counts(summary, skipped)})

@@ -280,16 +280,15 @@ def bundles_behind(given: Sequence[str] | None) -> list[Bundle]:
     return bundles
 
 
-def bundle_behind(model: ModelReference, given: Sequence[str] | None) -> Bundle:
+def bundle_behind(model: ModelReference, bundles: Sequence[Bundle]) -> Bundle:
     """Return the bundle that made some rows, or raise a BundleNotFoundError."""
-    bundles = bundles_behind(given)
     for bundle in bundles:
         if bundle.digest == model.digest:
             return bundle
     offered = ", ".join(f"{bundle.title} ({bundle.digest[:12]})" for bundle in bundles)
     raise BundleNotFoundError(
         f"the rows were made by {model.title} ({model.digest[:12]}), and not by {offered}: "
-        "give its folder with --model"
+        f"give the folder of {model.title} with --model"
     )
 
 

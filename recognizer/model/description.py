@@ -266,7 +266,7 @@ class BundleFamily:
     evidence: LabelEvidence | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ModelReference:
     """Which bundle; the digest is over the model and all calibrations and thresholds."""
 

@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from recognizer.errors import UsageError
 from recognizer.known.matches import KnownItems
-from recognizer.model.bundle import Bundle
+from recognizer.model.bundle import Bundle, bundle_behind
 from recognizer.policy.decide import decide, severity, thresholds_of
 from recognizer.policy.values import Decision, Policy, Triage
 from recognizer.prediction import Prediction, Region
@@ -77,10 +76,10 @@ def decide_again(
     """Apply another policy to all rows of a scan, in one transaction.
 
     New leads have no regions and no thumbnail; the audit sample is drawn again. A policy that names
-    what a model does not know is a PolicyError, a model without its bundle a UsageError.
+    what a model does not know is a PolicyError, a model without its bundle a BundleNotFoundError.
     """
     diff = DecisionDiff()
-    changes = _changes(file, policy, {bundle.digest: bundle for bundle in bundles}, diff)
+    changes = _changes(file, policy, bundles, diff)
     if dry_run:
         deque(changes, maxlen=0)
         return diff
@@ -99,18 +98,11 @@ def decide_again(
 
 
 def _changes(
-    file: ScanFile, policy: Policy, bundles: Mapping[str, Bundle], diff: DecisionDiff
+    file: ScanFile, policy: Policy, bundles: Sequence[Bundle], diff: DecisionDiff
 ) -> Iterator[tuple[int, Row]]:
     """Yield the new rows of images of which more than the policy changes, by number."""
-    for number, digest in file.select(
-        "SELECT id, digest FROM model WHERE EXISTS (SELECT 1 FROM image WHERE model = model.id)"
-    ):
-        if digest not in bundles:
-            raise UsageError(
-                f"rows were made by the model {digest[:12]}, and its thresholds are needed: give "
-                "its folder with --model"
-            )
-        bundle, rate = bundles[digest], file.setting("audit_rate")
+    for number, model in file.models():
+        bundle, rate = bundle_behind(model, bundles), file.setting("audit_rate")
         audit = AuditSample(rate=float(rate), products=bundle.products) if rate else None
         decider, last = Decider(bundle, policy, audit=audit), 0
         while block := file.select(

@@ -27,6 +27,7 @@ from recognizer.errors import (
     UsageError,
 )
 from recognizer.imaging.thumbnail import Thumbnail
+from recognizer.model.description import ModelReference
 from recognizer.policy.listing import listing_of
 from recognizer.policy.toml import parse_policy, policy_toml
 from recognizer.policy.values import EXAMPLES, Policy
@@ -219,13 +220,16 @@ class ScanFile(SqliteFile):
         return as_name(listing_of(row.item, self.listing_column) or row.source)
 
     def __len__(self) -> int:
-        ((count,),) = self.select("SELECT count(*) FROM image")
-        return int(count)
+        return int(self.select("SELECT count(*) FROM image")[0][0])
+
+    def models(self) -> list[tuple[int, ModelReference]]:
+        """Return the models that made rows, with their numbers."""
+        made = "SELECT * FROM model WHERE EXISTS (SELECT 1 FROM image WHERE model = model.id)"
+        return [(number, ModelReference(*model)) for number, *model in self.select(made)]
 
     def rows(self, condition: str = "1", values: Sequence[Any] = ()) -> Iterator[Row]:
         """Yield rows that meet an SQL condition on ``image``, in the order of their first scan."""
-        for _, row in self.numbered_rows(condition, values):
-            yield row
+        return (row for _, row in self.numbered_rows(condition, values))
 
     def numbered_rows(
         self,

@@ -292,8 +292,7 @@ def images_of_cell(cell: Any) -> Sequence[Any]:
 
 def _parts(text: str) -> list[str]:
     for separator in _SEPARATORS:
-        parts = [part.strip() for part in text.split(separator)]
-        parts = [part for part in parts if part]
+        parts = [part for part in map(str.strip, text.split(separator)) if part]
         if len(parts) > 1 and all(URL.match(part) or has_image_suffix(part) for part in parts):
             return parts
     return [text]

@@ -14,6 +14,7 @@ from recognizer.policy.values import CandidateKind
 from recognizer.rows import ScanFile
 from tests.conftest import encoded, invoke, picture, read_rows, refuse, run_python, succeed
 from tests.rows.rows import bare_row, lead
+from tests.tiny import write_tiny_bundle
 
 Scan = Callable[..., Result]
 MakeFolder = Callable[..., Path]
@@ -38,11 +39,9 @@ def test_a_scan_prints_a_line_for_each_photo(
     assert green.split()[:2] == ["clear", "ceramic"]
     assert (red.split()[3], green.split()[3]) == tuple(map(str, sorted(folder.glob("*.jpg"))))
     told = "\n".join(rest)
-    assert "2 images, in" in told
     assert "Leads: priority 1. They may show: ivory (family) 1, ivory_worked 1." in told
-    assert "not a verdict" in told
-    assert "1 other file" in told
-    assert f"Scan: {tmp_path}/scan.sqlite" in told
+    for words in ("2 images, in", "not a verdict", "1 other file", f"Scan: {tmp_path}/scan.sqlite"):
+        assert words in told
     again = scan(folder)
     found = json.loads(scan(folder, "--json").stdout)
     leads = {"ivory (family)": 1, "ivory_worked": 1}
@@ -50,6 +49,10 @@ def test_a_scan_prints_a_line_for_each_photo(
     assert found["scan"] == str(tmp_path / "scan.sqlite")
     assert again.stdout.splitlines()[:2] == [red, green]
     assert "2 of them done before" in again.stdout
+    looser = {0.05: 0.1, 0.01: 0.2, 0.001: 0.3}
+    other = write_tiny_bundle(tmp_path / "b-v1", name="b", any_product_thresholds=looser)
+    assert "Scored by tiny-v1 before, now by b-v1" in scan(folder, "--model", other).stderr
+    assert "before, now" not in again.stderr + scan(folder, "--model", other).stderr
     assert len(read_rows(tmp_path / "scan.sqlite")) == 2
 
 

@@ -46,7 +46,7 @@ def evidence_command(
     from recognizer.desk.photos import read_original
     from recognizer.engine import Recognizer
     from recognizer.errors import counted
-    from recognizer.model.bundle import bundle_behind
+    from recognizer.model.bundle import bundle_behind, bundles_behind
 
     options.require_extra("desk", "bagit")
     with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
@@ -54,7 +54,7 @@ def evidence_command(
         digest, missing = write_case(
             rows,
             output,
-            recognizer=Recognizer(bundle_behind(rows[0].model, bundle)),
+            recognizer=Recognizer(bundle_behind(rows[0].model, bundles_behind(bundle))),
             read=partial(read_original, allow_http=allow_http),
             outcomes_of=lambda row: found_out.about(row.sha256, file.name_of(row)),
             thumbnail_of=file.thumbnail_of,
@@ -82,11 +82,11 @@ def verify_command(
     from recognizer.desk.verify import Result, verify_case
     from recognizer.engine import Recognizer
     from recognizer.errors import counted
-    from recognizer.model.bundle import bundle_behind
+    from recognizer.model.bundle import bundle_behind, bundles_behind
 
     def load(reference: ModelReference) -> Recognizer | None:
         try:
-            return Recognizer(bundle_behind(reference, bundle))
+            return Recognizer(bundle_behind(reference, bundles_behind(bundle)))
         except BundleNotFoundError as error:
             typer.echo(shown(str(error)), err=True)
             return None

@@ -66,7 +66,7 @@ def thresholds_command(
     """
     from recognizer.desk.outcomes import open_reviewed
     from recognizer.desk.thresholds import choose, measure_labelled, measure_reviewed, policy_of
-    from recognizer.model.bundle import bundle_behind
+    from recognizer.model.bundle import bundle_behind, bundles_behind
     from recognizer.policy.toml import policy_toml
     from recognizer.policy.values import Policy
 
@@ -79,7 +79,7 @@ def thresholds_command(
     with open_reviewed(scan, outcomes) as (file, found_out), working(f"Reading {scan}"):
         if (row := next(file.rows(), None)) is None:
             raise UsageError("the scan has no rows")
-        model = bundle_behind(row.model, bundle and [bundle])
+        model = bundle_behind(row.model, bundles_behind(bundle and [bundle]))
         base = Policy.load(policy, model.taxonomy) if policy else Policy()
         if labels is None:
             measured = measure_reviewed(

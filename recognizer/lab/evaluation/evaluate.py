@@ -34,8 +34,9 @@ from recognizer.lab.evaluation.figures import (
     told_from_lookalikes,
 )
 from recognizer.lab.evaluation.slices import Slice, measure_slices
-from recognizer.model.bundle import Bundle
+from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Estimate, LabelEvidence, Leads, PhotoCounts
+from recognizer.model.folders import carried_bundles
 from recognizer.model.negatives import read_negatives, short_digests
 from recognizer.policy.decide import decide, thresholds_of
 from recognizer.policy.values import CandidateKind, Decision, Policy, Triage
@@ -154,8 +155,7 @@ def evaluate(
     on_stage("measuring")
     triages = default_triages(recognizer.bundle, predictions)
     found = measure(recognizer.bundle, photos, predictions, triages, split, **how)
-    quality = "as stored" if as_stored else ONE_QUALITY
-    found = replace(found, quality=quality, shortcuts=shortcuts)
+    found = replace(found, quality="as stored" if as_stored else ONE_QUALITY, shortcuts=shortcuts)
     return Measured(found, photos, predictions, triages)
 
 
@@ -224,12 +224,14 @@ def measure(
 def count_learned(bundle: Bundle, photos: Sequence[Photo]) -> int:
     """Return how many photos a bundle is known to have learned from, which may be more.
 
-    Those that were enrolled are all known, of training only those in its bank of negatives.
+    Known are those enrolled, and those in its bank of negatives or in the carried bundle's with
+    whose weights it began.
     """
-    bank = read_negatives(bundle)
-    known = set() if bank is None else set(bank.sha256.tolist())
-    known.update(short_digests([*bundle.enrolled_photos()]).tolist())
-    return sum(digest in known for digest in short_digests([p.sha256 for p in photos]).tolist())
+    weights = bundle.training and bundle.training.recipe.get("weights")
+    bundles = [bundle, *([load_bundle(weights)] if weights in carried_bundles() else [])]
+    known = [short_digests([p for one in bundles for p in one.enrolled_photos()])]
+    known += [bank.sha256 for bank in map(read_negatives, bundles) if bank is not None]
+    return int(np.isin(short_digests([p.sha256 for p in photos]), np.concatenate(known)).sum())
 
 
 def highest(prediction: Prediction) -> str:

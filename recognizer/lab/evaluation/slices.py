@@ -69,8 +69,7 @@ def measure_slices(
         precision = None
         if all(side.photos for side in sides):
             positive, of = ~truth.negative[inside], truth.sources[inside]
-            metric = RankedCounts.average_precision
-            precision = bootstrap(metric, positive, scores[inside], of)
+            precision = bootstrap(RankedCounts.average_precision, positive, scores[inside], of)
         found.append(Slice(name, sides[0], sides[1], precision))
     return tuple(sorted(found, key=lambda one: (-_leads(one.negatives), one.name)))
 

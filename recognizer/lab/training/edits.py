@@ -96,8 +96,7 @@ def frame(rgb: RGB, rng: np.random.Generator) -> RGB:
     framed[:] = _colour(rng)
     framed[top : top + height, left : left + width] = rgb
     if rng.random() < 0.15:  # the photo itself, blurred, as social networks fill letterboxes
-        ground = cv2.resize(rgb, (framed.shape[1], framed.shape[0]))
-        ground = cv2.GaussianBlur(ground, (0, 0), 12)
+        ground = cv2.GaussianBlur(cv2.resize(rgb, framed.shape[1::-1]), (0, 0), 12)
         ground[top : top + height, left : left + width] = rgb
         return np.asarray(ground, np.uint8)
     return framed

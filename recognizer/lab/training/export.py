@@ -190,7 +190,7 @@ def _export(
 
     def report(share: float) -> None:
         nonlocal said
-        if (now := time.monotonic()) - said >= _REPORT_SECONDS:
+        if share > 0.01 and (now := time.monotonic()) - said >= _REPORT_SECONDS:
             said, left = now, (now - begun) * (1 - share) / share
             on_stage(f"rounding the weights of {work.name}: {share:.0%}; {duration(left)} left")
 

@@ -22,10 +22,11 @@ from recognizer.lab.dataset.manifest import (
     corrected,
     load_data,
 )
-from recognizer.lab.evaluation.evaluate import ANY_PRODUCT, Evaluation, evaluate
-from recognizer.model.bundle import Bundle
+from recognizer.lab.evaluation.evaluate import ANY_PRODUCT, Evaluation, count_learned, evaluate
+from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Training
-from recognizer.model.negatives import short_digests
+from recognizer.model.folders import DEFAULT_BUNDLE
+from recognizer.model.negatives import read_negatives, short_digests
 from tests.conftest import encoded, invoke, picture
 from tests.labelled import photo, write_manifest
 from tests.model.test_negatives import make_bank, with_bank
@@ -247,6 +248,9 @@ def test_photos_of_the_training_are_noticed(
     assert "in training" not in run(tiny_bundle, "--data", data)
     pairs = run(tiny_bundle, "--data", data, "--against", grown)
     assert "At least 4 of these photos were in the training of tiny-v1" in " ".join(pairs.split())
+    first = replace(photos[0], sha256=f"{read_negatives(load_bundle(None)).sha256[0]:016x}")
+    training = Training(fingerprint="", recipe={"weights": DEFAULT_BUNDLE})
+    assert count_learned(replace(load_bundle(tiny_bundle), training=training), [first]) == 1
 
 
 def test_each_photo_has_a_row(

@@ -40,6 +40,7 @@ def test_a_recipe_becomes_a_bundle_that_the_engine_serves(
     )
     for name in ("fold-0", "all"):  # none is silent while its weights are rounded
         assert f"rounding the weights of {name}: 100%; 0.0 s left" in stages
+    assert not [words for words in stages if ": 0%" in words]  # of which nothing can be foretold
     recognizer = Recognizer.load(release.path)
     assert recognizer.bundle.title == "wildlife-v7"
     description = json.loads((release.path / "bundle.json").read_text())
@@ -54,10 +55,9 @@ def test_a_recipe_becomes_a_bundle_that_the_engine_serves(
     assert "rhino_horn" in recognizer.bundle.not_recognized
     card = (release.path / "MODEL_CARD.md").read_text()
     assert "| licence | not stated |" in card
-    assert "rhino_horn" in card
+    for words in ("rhino_horn", "- Reddish pieces are missed.", "global average pooling"):
+        assert words in card
     assert recognizer.bundle.model.sha256[:16] in card
-    assert "- Reddish pieces are missed." in card
-    assert "global average pooling" in card
     assert "What int8 loses was\nnot measured" in card
     assert "begun with" not in card
     assert "chosen" not in card

@@ -79,8 +79,7 @@ def test_paths_and_columns(tmp_path: Path, name: str) -> None:
         {"id": "3", "title": "", "image_path": "s3://bucket/c.jpg", "reports": "1"},
         {"id": "4", "title": "no photo", "image_path": "", "reports": "1"},
     ]
-    path = write(tmp_path / name.lower(), rows)
-    path = path.rename(tmp_path / name)
+    path = write(tmp_path / name.lower(), rows).rename(tmp_path / name)
     skipped = Skipped()
     items = items_of(path, skipped=skipped)
     sources = [str(tmp_path / "a.jpg"), "/abs/b.jpg", "s3://bucket/c.jpg", f"{path}!/4"]
