@@ -198,7 +198,10 @@ def test_tables_name_images_where_the_options_say(
     assert f"No image of {table} could be read" in result.stdout
     assert "--image-root" in result.stdout
     assert "No leads" not in result.stdout
-    assert "--image-root" not in scan(table, "--image-root", tmp_path).stdout
+    own = "--image-root", tmp_path, "--output", tmp_path / "own.sqlite"
+    assert "--image-root" not in scan(table, *own).stdout
+    photo.unlink()
+    assert "could be read" not in scan(table, *own).stdout  # what was scored stays
     table.write_text("id,image\n1,../../../../../../etc/passwd\n2,/etc/passwd\n")
     assert "source_refused 2" in scan(table, "--image-root", tmp_path).stdout
 
