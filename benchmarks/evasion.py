@@ -238,9 +238,8 @@ def table(found: dict[str, Any], before: dict[str, Any] | None = None) -> Iterat
     """Yield the lines of a table in Markdown, groups first among their forms."""
     of = f"{found['leads']} leads of {found['sources']} sources"
     yield (
-        f"{found['bundle']}: {of}, {found['families'].get('ivory', 0)} of them ivory; of "
-        f"{found['negatives']} photos without a product {found['false_leads']} are leads as they "
-        "are."
+        f"{found['bundle']}: {of}, {found['families'].get('ivory', 0)} of them ivory. Leads among "
+        f"{found['negatives']} photos without a product, as they are: {found['false_leads']}."
     )
     yield ""
     yield "| form | " + "before | " * bool(before) + "stay leads | ivory | false leads |"

@@ -9,6 +9,7 @@ writes ``leads.jpg`` and ``precision.svg`` into ``docs/pictures``, and the diges
 import hashlib
 import io
 import json
+import re
 from pathlib import Path
 
 import matplotlib as mpl
@@ -19,7 +20,6 @@ from PIL import Image
 
 from recognizer import Policy, Recognizer
 from recognizer.imaging.thumbnail import draw_heatmap
-from recognizer.intervals import CONFIDENCE, precision_estimate, share
 from recognizer.lab.evaluation.plots import STYLE
 from recognizer.model.bundle import load_bundle
 
@@ -28,6 +28,7 @@ SAMPLES = ROOT / "datasets" / "samples"
 PICTURES = ROOT / "docs" / "pictures"
 LIST = PICTURES / "renderings.json"
 SHOWN = ("ivory-bangles", "pangolin-heap", "cow-horn", "mug")
+_PREVALENCE = 0.0003  # at which the card states precision
 COLORS = {"priority": "#b3402e", "review": "#a86a00", "clear": "#57606c"}
 
 
@@ -69,26 +70,21 @@ def _square(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def draw_precision() -> Figure:
-    """Draw the precision of the released model over the prevalence, with the default policy."""
-    measured = load_bundle().evaluation
-    if measured is None:
-        raise SystemExit("the released model was not measured")
-    counts = list(measured.leads.values())
-    joint = 1 - (1 - CONFIDENCE) / 2
-    recall = share(sum(one.leads for one in counts), sum(one.photos for one in counts), joint)
-    flagged = round(measured.flagged_negatives * measured.negatives)
-    rate = share(flagged, measured.negatives, joint)
+    """Draw the precision of the default policy over the prevalence, as the card has it for one."""
+    card = (load_bundle().path / "MODEL_CARD.md").read_text("utf-8")
+    number = r"([0-9.]+)"
+    pattern = rf"any product \| 1 % \| {number} .* {number} % \(.* {number} % \({number}-{number}\)"
+    recall, rate, *measured = map(float, re.findall(pattern, card)[0])
     shares = np.geomspace(1e-5, 0.1, 200)
+    odds = shares / (1 - shares) / (_PREVALENCE / (1 - _PREVALENCE))  # 1 where it was measured
+    value, low, high = (1 / (1 + (100 / one - 1) / odds) for one in measured)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, 3.6), layout="constrained")
         axes = figure.subplots()
-        found = [precision_estimate(recall, rate, float(one)) for one in shares]
-        line = [(one.value, one.low, one.high) for one in found if one]
-        value, low, high = np.transpose(line)
-        words = f"default policy: recall {recall.value:.2f}, FPR on new sources {rate.value:.2%}"
+        words = f"default policy: recall {recall:.2f}, FPR on new sources {rate:.2f} %"
         axes.plot(shares, value, color="#0072b2", label=words)
         axes.fill_between(shares, low, high, color="#0072b2", alpha=0.12, linewidth=0)
-        axes.axvline(0.0003, color="#57606c", linestyle=":")
+        axes.axvline(_PREVALENCE, color="#57606c", linestyle=":")
         axes.set(xscale="log", yscale="log", xlim=(1e-5, 0.1), ylim=(1e-4, 1))
         axes.set(xlabel="prevalence: share of all photos that show a product")
         axes.set(ylabel="precision: share of leads that do")

@@ -185,19 +185,17 @@ def scan_command(
                     settings,
                     on_rows=lambda sums, _: show(progress_line(sums, items.total)),
                 )
-            _print_notes(
-                skipped,
-                listing_column
-                if listing_column is not None and shard is None and file.forget_unused_column()
-                else None,
-            )
+            is_unused = listing_column and shard is None and file.forget_unused_column()
+            _print_notes(skipped, listing_column if is_unused else None)
             if as_json:
                 print_json({"scan": output, "bundle": model.title, **counts(summary, skipped)})
             elif not quiet:
                 print_results(file, summary, skipped, model)
             elif summary.failed:
-                failed = counted(summary.failed.total(), "image")
-                typer.echo(f"{failed} failed: see 'reason' in {output}", err=True)
+                typer.echo(
+                    f"{counted(summary.failed.total(), 'image')} failed: see 'reason' in {output}",
+                    err=True,
+                )
     if strict and summary.failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
