@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImagePalette
 
 from recognizer.imaging import color
 from recognizer.imaging.color import Conversion
@@ -122,8 +122,7 @@ def _loaded(
 def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
     """Decode an image, reduced only as far as its short side keeps ``min_side`` pixels.
 
-    If something in the header of a PNG keeps it from being decoded, it is tried without its
-    metadata.
+    A PNG that something in its header keeps from being decoded is tried without its metadata.
     """
     if not data:
         raise Refused(Reason.EMPTY, "zero bytes")
@@ -164,8 +163,10 @@ def _decode(
     with _refusing():
         check_memory(image, name, count, limits)
         conversion, flaw = _conversion(data, name, _profile_of(image, name), chunks)
-        orientation = orientation_of(chunks.get(b"eXIf", b"") if chunks else _exif_of(image))
-        way = orientation, conversion
+        way = orientation_of(chunks.get(b"eXIf", b"") if chunks else _exif_of(image)), conversion
+        if name == "png" and image.mode == "P":  # values beyond it are its last color
+            palette = chunks.get(b"PLTE", b"")
+            image.palette = ImagePalette.raw("RGB", (palette + palette[-3:] * 255)[:768])
         loaded = _decode_frames(data, image, name, count, min_side, limits, way)
     if flaw and loaded.reason in {None, Reason.TOO_SMALL}:
         return replace(loaded, status=Status.DEGRADED, reason=Reason.CORRUPT_HEADER, detail=flaw)
@@ -194,8 +195,7 @@ def _profile_of(image: Image.Image, name: str) -> bytes | None:
 
 
 def _exif_of(image: Image.Image) -> bytes:
-    # Browsers ignore that of a WebP. Pillow turns a TIFF while loading; of an AVIF it puts what
-    # counts into the EXIF.
+    # Browsers ignore that of a WebP; Pillow turns a TIFF, and puts what counts of an AVIF there.
     exif = image.info.get("exif") if image.format not in {"TIFF", "WEBP"} else None
     return exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else b""
 

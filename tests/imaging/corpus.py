@@ -188,6 +188,11 @@ def cut_out() -> Image.Image:
     return image
 
 
+def short_of_colors() -> Image.Image:
+    (image := scene().quantize(16)).putpalette(image.getpalette()[:24])
+    return image
+
+
 def palette_png() -> bytes:
     """Two colours of a palette are transparent, one wholly, one by half."""
     image = scene().quantize(16)
@@ -278,13 +283,6 @@ def segment_of(marker: int, body: bytes) -> bytes:
     return segment(encoded(scene(), "JPEG", quality=95), marker, body)
 
 
-def behind_scan(marker: int, body: bytes) -> bytes:
-    """A progressive JPEG with a segment in front of its last scan."""
-    data = encoded(scene(), "JPEG", quality=95, progressive=True)
-    place = data.rindex(_SCAN)
-    return data[:place] + segment(b"xx", marker, body)[2:] + data[place:]
-
-
 def thumbnail() -> bytes:
     """An EXIF thumbnail of another picture."""
     small = encoded(plain(), "JPEG")
@@ -355,6 +353,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "png on black": lambda: encoded(on_black(), "PNG"),
     "png cut out": lambda: encoded(cut_out(), "PNG"),
     "png palette": palette_png,
+    "png beyond its palette": lambda: encoded(short_of_colors(), "PNG", bits=8),
     "png color key": lambda: png(png_chunk(b"tRNS", struct.pack(">3H", 220, 30, 30))),
     "png grey key": lambda: png(png_chunk(b"tRNS", struct.pack(">H", 91)), image=scene("L")),
     "png 16 bits": lambda: wide_png(2, *scene().split()),
@@ -389,7 +388,9 @@ CASES: dict[str, Callable[[], bytes]] = {
     "png exif with a label": lambda: png(png_chunk(b"eXIf", exif(6))),
     "png exif 6 exif 3": lambda: png(*(png_chunk(b"eXIf", exif(n)[6:]) for n in (6, 3))),
     "jpeg exif empty, 6": lambda: segment(segment_of(0xE1, exif(6)), 0xE1, b"Exif\0\0"),
-    "jpeg exif behind a scan": lambda: behind_scan(0xE1, exif(6)),
+    "jpeg exif behind a scan": lambda: (segment(b"", 0xE1, exif(6)) + _SCAN).join(
+        encoded(scene(), "JPEG", quality=95, progressive=True).rsplit(_SCAN, 1)
+    ),
     "jpeg inverted, srgb": lambda: segment(icc("JPEG", srgb())(), 0xE2, _LABEL + inverted()),
     "jpeg label, inverted": lambda: segment(icc("JPEG", inverted())(), 0xE2, _LABEL[:-2]),
     "jpeg cmyk profile, damaged": lambda: icc("JPEG", inks(), "CMYK")().replace(
