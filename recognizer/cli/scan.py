@@ -87,7 +87,7 @@ def scan_command(
             help="Draw clear images for recognizer measure: this share of those with low scores, "
             "10 times it of those with a product score from 0.01, 100 times it from 0.1. So 0.05 "
             "draws 5 %, 50 % and all of these, more than 5 % altogether.",
-            show_default="none",
+            show_default="that of the scan's file, if it has one",
         ),
     ] = None,
     rehash: Annotated[
@@ -134,9 +134,8 @@ def scan_command(
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is reported before any worker starts
     rules = None if policy is None else Policy.load(policy, model.taxonomy)
-    output = output or default_output(sources)
+    output = _checked(output or default_output(sources))
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
-    _check_output(output)
     _require_sources(sources)
     if match_rotations and known is None:
         raise UsageError("--match-rotations needs --known")
@@ -192,10 +191,8 @@ def scan_command(
             elif not quiet:
                 print_results(file, summary, skipped, model)
             elif summary.failed:
-                typer.echo(
-                    f"{counted(summary.failed.total(), 'image')} failed: see 'reason' in {output}",
-                    err=True,
-                )
+                failed = counted(summary.failed.total(), "image")
+                typer.echo(f"{failed} failed: see 'reason' in {output}", err=True)
     if strict and summary.failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
@@ -239,10 +236,9 @@ def default_output(sources: Sequence[str]) -> Path:
     name = ""
     if len(sources) == 1 and sources[0] != "-" and not glob.has_magic(sources[0]):
         location = parse_location(sources[0])
-        if isinstance(location, FileLocation):
-            name = os.path.basename(os.path.abspath(location))
-        else:
-            name = str(location).rstrip("/").rpartition("/")[2]
+        place = str(location).rstrip("/").rpartition("/")[2]
+        is_file = isinstance(location, FileLocation)
+        name = os.path.basename(os.path.abspath(str(location))) if is_file else place
     name = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name)
     return Path(f"{name}{_SUFFIX}" if name.strip("._") else _SUFFIX[1:])
 
@@ -261,8 +257,8 @@ def _require_sources(sources: Sequence[str]) -> None:
         raise UsageError(f"{sources[0]}: no such file or folder")
 
 
-def _check_output(output: Path) -> None:
-    """Raise a UsageError, before the scan, unless its file can be written."""
+def _checked(output: Path) -> Path:
+    """Raise a UsageError, before the scan, unless its file can be written; return its path."""
     from recognizer._files import check_place
 
     if str(output) == "-":
@@ -274,3 +270,4 @@ def _check_output(output: Path) -> None:
             f"recognizer rows {scan} --output {output}"
         )
     check_place(output)
+    return output

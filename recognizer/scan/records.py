@@ -160,10 +160,8 @@ def parquet_records(file: BinaryIO, limit: int, progress: Reading) -> Iterator[R
             sizes = _sizes(table.metadata.row_group(group))
             large = {name: Oversized(size) for name, size in sizes.items() if size > limit}
             small = [name for name in names if name not in large]
-            rows = _BATCH_BYTES // max(1, sum(sizes[name] for name in small))
-            rows = max(1, min(_BATCH_ROWS, rows))
-            options = {"row_groups": [group], "columns": small, "use_threads": False}
-            for batch in table.iter_batches(rows, **options):
+            rows = min(_BATCH_ROWS, _BATCH_BYTES // max(1, sum(sizes[name] for name in small))) or 1
+            for batch in table.iter_batches(rows, [group], small, use_threads=False):
                 progress.unpack(batch.nbytes)
                 columns = map(_values, batch.columns)
                 for cells in zip(*columns, strict=True) if small else [()] * batch.num_rows:

@@ -16,7 +16,7 @@ from recognizer.policy.values import Policy
 from recognizer.rows.images import NewRow
 from recognizer.rows.item_key import item_key
 from recognizer.rows.records import to_json
-from recognizer.rows.row import Row, ScanSummary
+from recognizer.rows.row import AuditSample, Row, ScanSummary
 from recognizer.rows.similar import group_copies
 from recognizer.rows.writer import Previous, ScanWriter
 from recognizer.scan.bounds import KeySet
@@ -49,7 +49,10 @@ def scan(
     Workers are new (spawned) processes, so a script that calls this needs the usual ``if __name__
     == "__main__":``. An interrupt passes through after the workers have been stopped.
     """
-    payload = WorkerPayload(bundle=bundle, policy=policy, options=options or ScanOptions())
+    options, rate = options or ScanOptions(), file.setting("audit_rate")
+    if options.audit is None and rate:  # as before
+        options = replace(options, audit=AuditSample(rate=float(rate), products=bundle.products))
+    payload = WorkerPayload(bundle=bundle, policy=policy, options=options)
     run = _ScanRun(items, payload, file, on_rows)
     pool = WorkerPool(payload)
     try:

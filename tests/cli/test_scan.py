@@ -292,13 +292,13 @@ def test_clear_images_are_drawn_for_an_audit(
     folder = photo_folder("red", "green", "blue")
     assert "Audit" not in scan(folder).stdout
     rows = read_rows(tmp_path / "scan.sqlite")
-    done = scan(folder, "--audit-rate", 1)  # of rows that hold, too
-    assert "Audit sample: 2 of 2 clear images" in done.stdout
+    assert "Audit sample: 2 of 2 clear images" in scan(folder, "--audit-rate", 1).stdout
     again = read_rows(tmp_path / "scan.sqlite")
     assert again == [rows[0], *(row | {"audit": 1.0} for row in rows[1:])]
     refused = scan(folder, "--audit-rate", 2)
-    assert refused.exit_code == ExitCode.USAGE
-    assert "audit" in refused.stderr
+    assert (refused.exit_code, "audit" in refused.stderr) == (ExitCode.USAGE, True)
+    (folder / "new.jpg").write_bytes(encoded(picture("green")))
+    assert "Audit sample: 3 of 3 clear images" in scan(folder).stdout  # at the rate of its file
 
 
 def test_terminal_and_report_count_the_same_images(
