@@ -57,6 +57,7 @@ class CascadeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """A second stage behind the trained network: see :mod:`recognizer.lab.training.cascade`."""
 
     backbones: list[str] = []  # timm models with ImageNet weights that stay; none: no second stage
+    label_power: NotNegative = 0.25  # of their heads; see the key of the recipe
     share: Annotated[float, Meta(ge=0.001, le=0.999)] = 0.1
     """Of photos without a product, on sources not seen, how many reach the second stage."""
 

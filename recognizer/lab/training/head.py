@@ -18,8 +18,7 @@ Features = NDArray[np.float32]
 
 UNSEEN_LOGIT = -20.0  # of a label without a training photo, which a fold may have
 
-_ITERATIONS = 60
-_SOURCE_POWER = 0.25  # of the regression: with few photos of a source it learns more than training
+_SOURCE_POWER = 0.0  # of the regression, which finds most if all sources of a label count alike
 _TOGETHER, _PASS = 64, 4  # photos in a transaction, and in a pass
 
 
@@ -103,7 +102,7 @@ def fit_head(
     importance = torch.from_numpy(photo_weights(photos, label_power, _SOURCE_POWER)).float()
     found = torch.zeros(inputs.shape[1], len(labels), requires_grad=True)
     optimizer = torch.optim.LBFGS(
-        [found], max_iter=_ITERATIONS, history_size=10, line_search_fn="strong_wolfe"
+        [found], max_iter=60, history_size=10, line_search_fn="strong_wolfe"
     )
 
     def closure() -> torch.Tensor:

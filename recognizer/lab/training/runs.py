@@ -250,7 +250,7 @@ def _joined(
 
 def _ensemble(recipe: Recipe, fold: int | None, clock: Clock) -> list[ProductNetwork]:
     """Return the networks of the ensemble, each with a head of its own, in evaluation mode."""
-    config, cache, photos = recipe.config, recipe.cache, recipe.without(fold)
+    config, photos, power = recipe.config, recipe.without(fold), recipe.config.cascade.label_power
     folds = zip(recipe.photos, recipe.folds, strict=True)
     learned = [f != fold for p, f in folds if p.split == "train"]
     networks = []
@@ -258,8 +258,8 @@ def _ensemble(recipe: Recipe, fold: int | None, clock: Clock) -> list[ProductNet
         network = build_ensemble_network(config, backbone, len(recipe.labels))
         report = partial(clock.on_features, backbone)
         # Those of the fold too, while there is somebody to tell.
-        features = features_of(network, recipe.train, cache, on_progress=report)
-        head = fit_head(features[learned], photos, recipe.labels, config.label_power, config.head_c)
+        features = features_of(network, recipe.train, recipe.cache, on_progress=report)
+        head = fit_head(features[learned], photos, recipe.labels, power, config.head_c)
         network.set_head(*head)
         networks.append(network)
     return networks
