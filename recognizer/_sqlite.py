@@ -216,13 +216,13 @@ class SqliteFile(Closes):
     def _reported(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # a message may quote broken bytes
             raise self._explain(error) from error
 
-    def _explain(self, error: sqlite3.Error) -> RecognizerError:
+    def _explain(self, error: Exception) -> RecognizerError:
         code = getattr(error, "sqlite_errorcode", 0)
         primary = code & 0xFF
-        if primary == sqlite3.SQLITE_CORRUPT:
+        if primary == sqlite3.SQLITE_CORRUPT or isinstance(error, UnicodeDecodeError):
             return self.damaged(error)
         if primary == sqlite3.SQLITE_NOTADB:
             return self.kind.error(

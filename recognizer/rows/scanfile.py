@@ -112,7 +112,7 @@ class ScanFile(SqliteFile):
         self._database.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
 
-    def _explain(self, error: sqlite3.Error) -> RecognizerError:
+    def _explain(self, error: Exception) -> RecognizerError:
         code = getattr(error, "sqlite_errorcode", 0)
         if code == sqlite3.SQLITE_READONLY_DBMOVED:
             return ScanFileChangedError(f"{self.path} was removed or replaced while it was in use")

@@ -265,7 +265,7 @@ def test_broken_bytes_are_told_or_do_no_harm(tmp_path_factory: Any, data: st.Dat
         del content[data.draw(st.integers(0, len(content) - 1), "end") :]
     else:
         start = data.draw(st.integers(0, len(content) - 1), "start")
-        broken = data.draw(st.binary(min_size=1, max_size=5000), "bytes")
+        broken = data.draw(st.just(b"\x80") | st.binary(min_size=1, max_size=5000), "bytes")
         content[start : start + len(broken)] = broken
     with quick_folder() as folder:
         path, output = Path(folder) / "scan.sqlite", Path(folder) / "rows.jsonl"
