@@ -197,7 +197,7 @@ def askew(image: RGB, _: Material) -> RGB:
     )
 
 
-# --- colour ---------------------------------------------------------------------------------------
+# --- color ---------------------------------------------------------------------------------------
 
 
 def hue(degrees: int, image: RGB, _: Material) -> RGB:
@@ -207,7 +207,7 @@ def hue(degrees: int, image: RGB, _: Material) -> RGB:
 
 
 def cast(gains: Sequence[float], image: RGB, _: Material) -> RGB:
-    """See it through a coloured light: gains of red, green and blue."""
+    """See it through a colored light: gains of red, green and blue."""
     return np.asarray((image * np.array(gains)).clip(0, 255), np.uint8)
 
 
@@ -220,7 +220,7 @@ def _font(name: str, size: float) -> ImageFont.FreeTypeFont:
 
 
 def text(image: RGB, material: Material) -> RGB:
-    """Carry four lines of large coloured text with an outline, over all of the width."""
+    """Carry four lines of large colored text with an outline, over all of the width."""
     drawn = Image.fromarray(image)
     draw, (width, height) = ImageDraw.Draw(drawn), drawn.size
     for line, words in enumerate(("NEW PRICE!!", "only this week", "write to me", "7 left, hurry")):

@@ -38,7 +38,7 @@ def scaling(image: RGB, material: Material) -> bytes:
 
 
 def profile(image: RGB, _: Material) -> bytes:
-    """Swap red and blue, and add a colour profile that swaps them back."""
+    """Swap red and blue, and add a color profile that swaps them back."""
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for a, b in ((b"rXYZ", b"bXYZ"),):
         icc = icc.replace(a, b"????").replace(b, a).replace(b"????", b)
@@ -84,7 +84,7 @@ TRICKS = (
         for kind in ("GIF", "WEBP", "PNG")
     ),
     _trick("image-scaling attack", scaling),
-    _trick("colour profile", profile),
+    _trick("color profile", profile),
     _trick("transparent, on black", transparent),
     _trick("photo.zip, a JPEG", polyglot),
     *(_trick(f"orientation, {kind}", partial(orientation, kind)) for kind in ("JPEG", "WEBP")),

@@ -72,7 +72,7 @@ def recognizer(tiny_bundle: Path) -> Recognizer:
 
 @pytest.fixture(scope="session")
 def labelled_photos(tmp_path_factory: pytest.TempPathFactory) -> list[Photo]:
-    """Twelve photos of one colour for each of three labels (see tests/labelled.py)."""
+    """Twelve photos of one color for each of three labels (see tests/labelled.py)."""
     from tests.labelled import write_photos  # noqa: PLC0415 - it needs this module
 
     return write_photos(tmp_path_factory.mktemp("labelled"))
@@ -96,7 +96,7 @@ def run_python(*arguments: object, **options: Any) -> subprocess.CompletedProces
 
 
 def write_pictures(folder: Path, *colors: str, seed: int = 0) -> Path:
-    """Make a folder of JPEG photos named after their number and colour."""
+    """Make a folder of JPEG photos named after their number and color."""
     folder.mkdir(parents=True)
     for i, color in enumerate(colors):
         (folder / f"{i:03}_{color}.jpg").write_bytes(encoded(picture(color, seed=seed + i)))

@@ -20,7 +20,7 @@ GRID = 4
 
 
 def observe() -> dict[str, dict[str, Any]]:
-    """Return for each sample the colours of its model input on a coarse grid, and its scores."""
+    """Return for each sample the colors of its model input on a coarse grid, and its scores."""
     recognizer = Recognizer.load(threads=1)
     found: dict[str, dict[str, Any]] = {}
     for entry in json.loads((SAMPLES / "samples.json").read_text()):

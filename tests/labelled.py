@@ -1,4 +1,4 @@
-"""Labelled photos of one colour for each label, and manifests, for tests of data and training."""
+"""Labelled photos of one color for each label, and manifests, for tests of data and training."""
 
 import json
 import re

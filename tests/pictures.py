@@ -17,7 +17,7 @@ COLORS = {
 
 
 def picture(color: str = "red", size: tuple[int, int] = (64, 48), seed: int = 0) -> Image.Image:
-    """A picture of one colour with a little noise, so that no two seeds are the same file."""
+    """A picture of one color with a little noise, so that no two seeds are the same file."""
     rng = np.random.default_rng(seed)
     noise = rng.integers(-12, 13, (size[1], size[0], 3))
     return Image.fromarray(np.clip(np.array(COLORS[color]) + noise, 0, 255).astype(np.uint8))
@@ -89,7 +89,7 @@ def png_chunk(name: bytes, body: bytes) -> bytes:
 
 
 def png(width: int, height: int, pixels: bytes, *, depth: int = 8) -> bytes:
-    """A PNG in colour from the unfiltered pixel data."""
+    """A PNG in color from the unfiltered pixel data."""
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0))
     data = png_chunk(b"IDAT", zlib.compress(pixels, 9))
     return b"\x89PNG\r\n\x1a\n" + header + data + png_chunk(b"IEND", b"")
@@ -128,7 +128,7 @@ def tiff(array: np.ndarray, *, claimed: tuple[int, int] | None = None, next_page
 
 
 def gif(screen: tuple[int, int], *parts: bytes) -> bytes:
-    """A GIF of two colours: a logical screen, then frames as :func:`gif_frame` makes them."""
+    """A GIF of two colors: a logical screen, then frames as :func:`gif_frame` makes them."""
     header = struct.pack("<HHBBB", *screen, 0x80, 0, 0)
     return b"GIF89a" + header + b"\xff\0\0\0\0\xff" + b"".join(parts) + b";"
 
@@ -165,7 +165,7 @@ def many_scans(count: int = 500) -> bytes:
 
 
 def lossless_jpeg(width: int, height: int, before: bytes = b"") -> bytes:
-    """A lossless RGB JPEG of one colour; ``before``: what stands before its frame's header."""
+    """A lossless RGB JPEG of one color; ``before``: what stands before its frame's header."""
     parts = b"".join(bytes([name, 0x11, 0]) for name in b"RGB")
     frame = b"\xff\xc3" + struct.pack(">HBHHB", 17, 8, height, width, 3) + parts
     table = b"\xff\xc4" + struct.pack(">HB", 20, 0) + bytes([1, *[0] * 15, 0])

@@ -63,7 +63,7 @@ def test_a_photo(color: str, label: str, recognizer: Recognizer) -> None:
     assert prediction.sha256 == hashlib.sha256(data).hexdigest()
     assert (prediction.format, prediction.width, prediction.height) == ("jpeg", 64, 48)
     assert (prediction.frame, prediction.frames, prediction.regions) == (0, 1, ())
-    assert prediction.phash is None  # nothing to see but one colour
+    assert prediction.phash is None  # nothing to see but one color
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
@@ -442,7 +442,7 @@ def test_a_softmax_map_is_a_probability_at_each_place(bundle: Bundle) -> None:
 
 
 def drawn_heat(peak: float, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """What is left bright, and what is of the line's colour, over a hot place in a corner."""
+    """What is left bright, and what is of the line's color, over a hot place in a corner."""
     heat = np.full((10, 10), 0.3 * peak, np.float32)
     heat[:5, :5] = peak
     shown = draw_heatmap(np.full((200, 400, 3), 200, np.uint8), heat, threshold)

@@ -46,7 +46,7 @@ from recognizer.status import Reason, Status
 _DAMAGED = frozenset({Reason.CORRUPT_HEADER, Reason.CORRUPT_DATA, Reason.TRUNCATED})
 _WEBP_BYTES = 16  # a pixel, with the canvases of an animation
 _COEFFICIENT_BYTES = 2
-_MAX_JPEG_HEADER = 1 << 20  # bytes; libjpeg takes a hundred for each segment of a colour profile
+_MAX_JPEG_HEADER = 1 << 20  # bytes; libjpeg takes a hundred for each segment of a color profile
 _NCLX = re.compile(rb"(?s)colrnclx(.{4})")  # ISO/IEC 14496-12, section 12.1.5
 _HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
 _TAIL = 4096  # bytes, in which the end of a JPEG is looked for
@@ -373,8 +373,8 @@ MIN_RECOVERED = 0.5
 def check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None:
     """Refuse an image of which a decoder came to too few rows, as stored, before it gave up.
 
-    What it did not come to is of one colour, and lies at the end; in a BMP, at the beginning. An
-    image that ends in one colour by itself is rather looked at than cleared.
+    What it did not come to is of one color, and lies at the end; in a BMP, at the beginning. An
+    image that ends in one color by itself is rather looked at than cleared.
     """
     alike = [(part == part[0, 0]).all(axis=(1, 2)) for part in (rgb, rgb[::-1])]
     missing = max(len(rows) if rows.all() else int(rows.argmin()) for rows in alike)

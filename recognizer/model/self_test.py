@@ -16,7 +16,7 @@ from recognizer.model.session import open_session
 
 TOLERANCE = 0.05
 """The largest difference of a probability that passes. Float arithmetic differs by 0.013, inputs
-that are one grey level off by 0.05 to 0.07, and where int8 overflows, scores by up to 0.6."""
+that are one gray level off by 0.05 to 0.07, and where int8 overflows, scores by up to 0.6."""
 
 _WIDTH, _HEIGHT = 512, 384
 

@@ -120,7 +120,7 @@ def test_a_label_of_ones_own_is_that_of_a_bundle(photos: Path, tmp_path: Path) -
 def test_a_copy_of_a_known_item_is_a_lead(bank: Path, scanned: Scanned, tmp_path: Path) -> None:
     folder = tmp_path / "listings"
     folder.mkdir()
-    for seed in (0, 1, 2):  # slightly cropped, resized, grey
+    for seed in (0, 1, 2):  # slightly cropped, resized, gray
         (width, height), image = scene(seed).size, scene(seed)
         image = image.crop((width // 100, height // 100, width * 99 // 100, height * 99 // 100))
         image = image.resize((int(width * 0.7), int(height * 0.7)))

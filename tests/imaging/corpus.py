@@ -30,7 +30,7 @@ XMP = (
 
 
 def scene(mode: str = "RGB", *, size: tuple[int, int] = SIZE) -> Image.Image:
-    """Four quarters of different colours, each darker towards the bottom."""
+    """Four quarters of different colors, each darker towards the bottom."""
     colors = np.array(QUARTERS, np.float64).reshape(2, 2, 3)
     pixels = colors.repeat(size[1] // 2, 0).repeat(size[0] // 2, 1)
     shade = np.linspace(1, 0.5, size[1] // 2)
@@ -160,7 +160,7 @@ def iccp(profile: bytes) -> bytes:
 
 
 def wide_png(mode: int, *values: Image.Image) -> bytes:
-    """16 bits for each value of grey (0), RGB (2) or RGBA (6)."""
+    """16 bits for each value of gray (0), RGB (2) or RGBA (6)."""
     channels = np.stack([np.asarray(value, np.uint16) * 257 for value in values], -1)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in channels)
     head = struct.pack(">IIBBBBB", *SIZE, 16, mode, 0, 0, 0)
@@ -175,7 +175,7 @@ def behind(chunk: bytes) -> bytes:
 
 
 def on_black() -> Image.Image:
-    """White whose transparency is the scene in grey: on white there is nothing to see."""
+    """White whose transparency is the scene in gray: on white there is nothing to see."""
     image = Image.new("RGBA", SIZE, "white")
     image.putalpha(scene("L"))
     return image
@@ -194,7 +194,7 @@ def short_of_colors() -> Image.Image:
 
 
 def palette_png() -> bytes:
-    """Two colours of a palette are transparent, one wholly, one by half."""
+    """Two colors of a palette are transparent, one wholly, one by half."""
     image = scene().quantize(16)
     return encoded(image, "PNG", transparency=bytes([0, 128] + [255] * 14))
 
@@ -214,7 +214,7 @@ EXIFS = {
 
 
 def frames(name: str, durations: Sequence[int], hidden: int, **options: object) -> bytes:
-    """An animation of grey frames, with the scene as one of them."""
+    """An animation of gray frames, with the scene as one of them."""
     images = [plain(90 + 9 * (i % 9)) for i in range(len(durations))]
     images[hidden] = scene()
     return encoded(images[0], name, **_all(images[1:], duration=list(durations)), **options)
@@ -227,7 +227,7 @@ def _all(others: list[Image.Image], **options: object) -> dict[str, object]:
 def frame_gif(
     screen: tuple[int, int], *parts: tuple[tuple[int, int], Image.Image, int, int]
 ) -> bytes:
-    """A GIF of frames with a place, a disposal and a transparent colour (or -1), local palettes."""
+    """A GIF of frames with a place, a disposal and a transparent color (or -1), local palettes."""
     data = b"GIF89a" + struct.pack("<HHBBB", *screen, 0, 0, 0)
     for place, image, disposal, transparent in parts:
         single = encoded(image.quantize(8), "GIF")
@@ -309,7 +309,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "jpeg exif 6 exif 3": lambda: segment(segment_of(0xE1, exif(3)), 0xE1, exif(6)),
     "jpeg thumbnail": thumbnail,
     "jpeg progressive": lambda: encoded(scene(), "JPEG", quality=95, progressive=True),
-    "jpeg grey": lambda: encoded(scene("L"), "JPEG", quality=95),
+    "jpeg gray": lambda: encoded(scene("L"), "JPEG", quality=95),
     "jpeg cmyk": lambda: encoded(scene("CMYK"), "JPEG", quality=95),
     "jpeg cmyk adobe": lambda: cmyk_jpeg(adobe=True),
     "jpeg cmyk bare": lambda: cmyk_jpeg(adobe=False),
@@ -322,8 +322,8 @@ CASES: dict[str, Callable[[], bytes]] = {
     "jpeg profile of inks": icc("JPEG", inks()),
     "jpeg cmyk profile": icc("JPEG", inks(), "CMYK"),
     "jpeg cmyk profile of light": icc("JPEG", inverted(), "CMYK"),
-    "jpeg grey profile of light": icc("JPEG", inverted(), "L"),
-    "jpeg grey profile": icc("JPEG", table_profile(b"GRAY", lambda v: [1 - v] * 3), "L"),
+    "jpeg gray profile of light": icc("JPEG", inverted(), "L"),
+    "jpeg gray profile": icc("JPEG", table_profile(b"GRAY", lambda v: [1 - v] * 3), "L"),
     "jpeg second table": icc("JPEG", profile((b"A2B1", lut("")))),
     "jpeg table for others": icc("JPEG", profile(_TABLE, (b"D2B0", lut("", plain=True)))),
     "mpo": lambda: encoded(scene(), "MPO", **_all([plain()])),
@@ -331,7 +331,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "png exif 6": lambda: encoded(scene(), "PNG", exif=exif(6)),
     "png swapped": lambda: png(iccp(swapped())),
     "png inverted": lambda: png(iccp(inverted())),
-    "png inverted grey": lambda: png(iccp(inverted()), image=scene("L")),
+    "png inverted gray": lambda: png(iccp(inverted()), image=scene("L")),
     "png inverted palette": lambda: png(iccp(inverted()), image=scene().quantize(16)),
     "png inverted alpha": lambda: png(iccp(inverted()), image=cut_out()),
     "png cut profile": lambda: png(iccp(inverted()[:999])),
@@ -339,7 +339,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "png gamma 0.1": lambda: png(gamma(0.1)),
     "png gamma 0.45455": lambda: png(gamma(0.45455)),
     "png gamma 0": lambda: png(gamma(0)),
-    "png gamma 1 grey": lambda: png(gamma(1.0), image=scene("L")),
+    "png gamma 1 gray": lambda: png(gamma(1.0), image=scene("L")),
     "png swapped primaries": lambda: png(SWAPPED_PRIMARIES),
     "png gamma, swapped primaries": lambda: png(gamma(0.45455), SWAPPED_PRIMARIES),
     "png srgb, gamma 1": lambda: png(SRGB_CHUNK, gamma(1.0)),
@@ -355,11 +355,11 @@ CASES: dict[str, Callable[[], bytes]] = {
     "png palette": palette_png,
     "png beyond its palette": lambda: encoded(short_of_colors(), "PNG", bits=8),
     "png color key": lambda: png(png_chunk(b"tRNS", struct.pack(">3H", 220, 30, 30))),
-    "png grey key": lambda: png(png_chunk(b"tRNS", struct.pack(">H", 91)), image=scene("L")),
+    "png gray key": lambda: png(png_chunk(b"tRNS", struct.pack(">H", 91)), image=scene("L")),
     "png 16 bits": lambda: wide_png(2, *scene().split()),
-    "png 16 bits grey": lambda: wide_png(0, scene("L")),
+    "png 16 bits gray": lambda: wide_png(0, scene("L")),
     "png 16 bits alpha": lambda: wide_png(6, *on_black().split()),
-    "png grey alpha": lambda: encoded(on_black().convert("LA"), "PNG"),
+    "png gray alpha": lambda: encoded(on_black().convert("LA"), "PNG"),
     "apng": lambda: apng(default_is_frame=True),
     "apng default is no frame": lambda: apng(default_is_frame=False),
     "webp": lambda: encoded(scene(), "WEBP", quality=95),

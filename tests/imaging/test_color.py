@@ -25,9 +25,9 @@ def drawn(fill: tuple[int, int, int, int], *shadow: tuple[int, int, int, int]) -
 
 def dithered() -> Image.Image:
     """White, and opaque or not, pixel by pixel."""
-    grey = scene(3, (300, 225)).convert("1")
-    image = Image.new("RGBA", grey.size, "white")
-    image.putalpha(grey.convert("L"))
+    gray = scene(3, (300, 225)).convert("1")
+    image = Image.new("RGBA", gray.size, "white")
+    image.putalpha(gray.convert("L"))
     return image
 
 

@@ -62,7 +62,7 @@ def difference(one: Array, other: Array) -> float:
 
 
 def smooth(width: int = 96, height: int = 64) -> Image.Image:
-    """Four quarters of different colours: upright in one way only, and kind to compression."""
+    """Four quarters of different colors: upright in one way only, and kind to compression."""
     array = np.zeros((height, width, 3), np.uint8)
     array[: height // 2, : width // 2] = (220, 30, 30)
     array[: height // 2, width // 2 :] = (30, 220, 30)

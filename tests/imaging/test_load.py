@@ -73,9 +73,9 @@ def test_every_source_gives_the_same_picture(kind: str, min_side: int, tmp_path:
 
 @pytest.mark.parametrize("shape", [(64, 96), (64, 96, 1)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_grey_arrays(shape: tuple[int, ...], dtype: type) -> None:
-    grey = RGB[..., 0].astype(dtype) * (257 if dtype is np.uint16 else 1)
-    rgb = load_image(grey.reshape(shape)).frames[0].rgb
+def test_gray_arrays(shape: tuple[int, ...], dtype: type) -> None:
+    gray = RGB[..., 0].astype(dtype) * (257 if dtype is np.uint16 else 1)
+    rgb = load_image(gray.reshape(shape)).frames[0].rgb
     assert np.array_equal(rgb, np.repeat(RGB[..., :1], 3, axis=2))
 
 

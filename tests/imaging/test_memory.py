@@ -46,7 +46,7 @@ def test_wide_pixels_take_less_than_that() -> None:
     assert image.reason is Reason.TRUNCATED
 
 
-def test_a_palette_a_grey_and_a_colour_image_of_the_limit_are_decoded() -> None:
+def test_a_palette_a_gray_and_a_color_image_of_the_limit_are_decoded() -> None:
     limits = Limits(max_pixels=1 << 20)
     for mode in ("1", "L", "P", "RGB", "RGBA", "I;16"):
         image = load_image(encoded(Image.new(mode, (1024, 1024)), "PNG"), limits=limits)

@@ -33,7 +33,7 @@ def _drawn(rng: np.random.Generator, height: int, width: int) -> RGB:
 
 
 def _collage(rng: np.random.Generator, rows: int, columns: int) -> tuple[RGB, list[Box]]:
-    """Compose photos with gutters of 0 to 3 % of a colour; return where they are."""
+    """Compose photos with gutters of 0 to 3 % of a color; return where they are."""
     height, width = (int(v) for v in rng.integers(150, 300, 2))
     gap = int(rng.uniform(0, 0.03) * columns * width)
     size = (rows * (height + gap) - gap, columns * (width + gap) - gap)
@@ -48,7 +48,7 @@ def _collage(rng: np.random.Generator, rows: int, columns: int) -> tuple[RGB, li
 
 
 def _on_page(rng: np.random.Generator, wide: float, high: float) -> tuple[RGB, list[Box]]:
-    """Put a photo anywhere on a page of one colour that is so many times as large."""
+    """Put a photo anywhere on a page of one color that is so many times as large."""
     canvas = np.full((round(high * 264), round(wide * 352), 3), rng.integers(0, 256, 3), np.uint8)
     y, x = (int(rng.integers(0, free + 1)) for free in (len(canvas) - 264, canvas.shape[1] - 352))
     canvas[y : y + 264, x : x + 352] = _drawn(rng, 264, 352)
@@ -165,12 +165,12 @@ def test_a_photo_is_left_whole(number: int) -> None:
     assert find_parts(PHOTOS[number]) == ((), False)
 
 
-def test_a_frame_is_one_colour_around_one_picture() -> None:
+def test_a_frame_is_one_color_around_one_picture() -> None:
     assert not find_parts(_inset(np.random.default_rng(0))[0]).is_frame
     page = np.full((528, 704, 3), 128, np.uint8)
     page[130:394, 180:532] = PHOTOS[0]
     assert find_parts(_stored(page, 60)).is_frame
-    # What is of another colour, as light as the margin, is not cut away unseen.
+    # What is of another color, as light as the margin, is not cut away unseen.
     page[20:80, 20:120] = (255, 128, 17)
     assert not find_parts(page).is_frame
 

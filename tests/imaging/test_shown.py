@@ -34,10 +34,10 @@ DEGRADED = {
     "png inverted, long": Reason.CORRUPT_HEADER,
 }
 ON_WHITE = (  # what is on them is the same on any page
-    *("png cut out", "png palette", "png color key", "png grey key", "png inverted alpha"),
+    *("png cut out", "png palette", "png color key", "png gray key", "png inverted alpha"),
     *(
         "png inverted white",
-        "png grey of 4 bits",
+        "png gray of 4 bits",
         "gif small frame",
         "gif frame outside",
         "gif transparent",

@@ -34,7 +34,7 @@ def found(keywords: Keywords, title: str) -> list[str]:
     ("word", "title", "is_word", "is_anywhere"),
     [
         ("ivory", "Old IVORY box", True, True),
-        ("ivory", "ivory-coloured", True, True),
+        ("ivory", "ivory-colored", True, True),
         ("ivory", "box_ivory", True, True),  # as in hashtags and file names
         ("ivory", "ivoryton", False, True),
         ("ivory", "ivory2", False, True),

@@ -87,7 +87,7 @@ def test_what_the_columns_of_a_listing_say(tmp_path: Path) -> None:
         "Link": "javascript:alert(1)",
         "Report Count": "3",
         "description": "",
-        "colour": None,
+        "color": None,
     }
     (row,) = listings_of(tmp_path, bare_row("a.jpg", 0.9, "review", item=item))
     assert (row.listing, row.title, row.price, row.currency) == ("7", HOSTILE, "12.5", "EUR")

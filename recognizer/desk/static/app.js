@@ -390,7 +390,7 @@ document.addEventListener("keydown", (event) => {
   if (typing || event.repeat || $("dialog[open]:not(#zoom)")) return;
   if ($("#zoom")?.open && key !== "o") return;
   if (KEYS[key]) event.preventDefault(); // else the letter lands in the dialog that asks for a name
-  if (key === "l" || key === "g") $(`[data-toggle=${key === "l" ? "blur" : "grey"}]`)?.click();
+  if (key === "l" || key === "g") $(`[data-toggle=${key === "l" ? "blur" : "gray"}]`)?.click();
   else if (key === "?") $("#keys")?.showModal();
   else if (key === "/") {
     const field = all("input[type=search]").find((one) => isShown(one.closest("details")));
@@ -515,7 +515,7 @@ function go() {
 }
 
 // --- at the start -----------------------------------------------------------------------------
-for (const name of ["blur", "grey", "boxes", "grid"]) setToggle(name, read(`review-${name}`) === "1");
+for (const name of ["blur", "gray", "boxes", "grid"]) setToggle(name, read(`review-${name}`) === "1");
 const narrow = matchMedia("(max-width: 860px)").matches;
 for (const inset of all(".filter-bar.inset")) if (narrow) inset.open = false;
 if (isReport) {

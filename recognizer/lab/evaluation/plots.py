@@ -18,7 +18,7 @@ from recognizer.lab.evaluation.learning_curve import LearningCurve
 MIN_FOR_CURVE = 5  # positives below which a curve would have only two or three steps
 MAX_CURVES = 6
 
-# Okabe and Ito (2008): distinct for people with colour blindness, too.
+# Okabe and Ito (2008): distinct for people with color blindness, too.
 _COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
 _COLOR, _CHOSEN, _GRAY = "#0072b2", "#d55e00", "#57606c"
 STYLE: dict[Any, Any] = {

@@ -1,6 +1,6 @@
 """Random changes of training photos.
 
-Museum photos show one object on grey paper; sellers show it in front of anything, in collages and
+Museum photos show one object on gray paper; sellers show it in front of anything, in collages and
 under text, and phones and platforms turn, tint, shrink, blur and recompress photos. Products and
 look-alikes are changed alike, so that none of it is a clue. Every draw depends only on the given
 generator: what torchvision does is called with values that were drawn here.
@@ -27,7 +27,7 @@ _MIN_COMPOSED_CROP = 0.7  # a photo in a larger image may be small: a crop must 
 _MAX_CUT = 0.1  # share of a side that is cut off a photo that is hardly changed
 _PLAIN_BACKDROPS = 0.35  # share of the backdrops that are studio paper instead of a photo
 _ALIKE = 0.3  # how often another cell of a product's collage shows one of its kind
-_RECOLOURED, _CONTRAST, _TINT = 0.8, 0.35, 0.05
+_RECOLORED, _CONTRAST, _TINT = 0.8, 0.35, 0.05
 
 OVERLAYS: dict[str, Callable[[RGB, np.random.Generator], RGB]] = {
     "text": edits.write_text,
@@ -69,7 +69,7 @@ class Augmentation:
             return _recompress(self._gently(rgb, rng), rng)
         rgb, smallest = self._scene(photo, rgb, rng)
         poses = self._drawn(_POSE, rng)
-        image = _recolour(random_part(rgb, self.size, rng, smallest, poses), rng)
+        image = _recolor(random_part(rgb, self.size, rng, smallest, poses), rng)
         for name, edit in OVERLAYS.items():
             if self._drawn([name], rng):
                 image = edit(image, rng)
@@ -122,7 +122,7 @@ class Augmentation:
         return self._pictures.rgb(_any(self._backdrops, rng).sha256)
 
     def _damage(self, image: RGB, rng: np.random.Generator) -> RGB:
-        """Lose colour, sharpness, resolution or a part, as platforms and phones do."""
+        """Lose color, sharpness, resolution or a part, as platforms and phones do."""
         done = self._drawn(_DAMAGE, rng)
         pixels = _tensor(image)
         if "hue" in done:
@@ -233,8 +233,8 @@ def _array(pixels: torch.Tensor) -> RGB:
     return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
 
 
-def _recolour(image: RGB, rng: np.random.Generator) -> RGB:
-    if rng.random() >= _RECOLOURED:
+def _recolor(image: RGB, rng: np.random.Generator) -> RGB:
+    if rng.random() >= _RECOLORED:
         return image
     saturation, contrast, light = rng.uniform(1 - _CONTRAST, 1 + _CONTRAST, 3)
     gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)

@@ -25,7 +25,7 @@ SHARES = {
     "quarter": 0.22, "tilt": 0.3, "free": 0.07, "perspective": 0.08,
     # something lies on it, it is shown on a screen,
     "text": 0.12, "watermark": 0.07, "stickers": 0.06, "bars": 0.04, "screen": 0.04,
-    # or it loses colours, sharpness, size or a part.
+    # or it loses colors, sharpness, size or a part.
     "hue": 0.1, "cast": 0.1, "gray": 0.06, "posterize": 0.02,
     "shrink": 0.35, "blur": 0.15, "noise": 0.08, "erase": 0.06,
 }  # fmt: skip
@@ -35,7 +35,7 @@ SHARES = {
 class AugmentConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """How often training photos are changed; probabilities from 0 to 1."""
 
-    identity_prob: Share = 0.5  # only mirrored, a little cropped and recoloured
+    identity_prob: Share = 0.5  # only mirrored, a little cropped and recolored
     canvas_prob: Share = 0.15  # the photo, smaller, on another one (screenshot, distance)
     min_crop: Share = 0.4  # smallest share of the area that a random crop keeps
     shares: dict[str, Share] = {}  # other shares of single edits than those of SHARES

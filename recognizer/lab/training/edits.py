@@ -30,8 +30,8 @@ _LETTERS = np.array([*"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 
 
 def plain_backdrop(rng: np.random.Generator, side: int = 288) -> RGB:
-    """Return a plain colour or a gentle gradient with a little grain: studio paper, dark cloth."""
-    if rng.random() < 0.6:  # near grey, as studios have it
+    """Return a plain color or a gentle gradient with a little grain: studio paper, dark cloth."""
+    if rng.random() < 0.6:  # near gray, as studios have it
         first = np.full(3, rng.uniform(0, 255)) + rng.normal(0, 8, 3)
     else:
         first = rng.uniform(0, 255, 3)
@@ -62,7 +62,7 @@ def collage(cells: Sequence[RGB], shape: tuple[int, int], rng: np.random.Generat
     height, width = (int(rng.integers(300, 420)) for _ in range(2))
     gutter = int(rng.choice([0, 0, 2, 4, 8, 14]))
     canvas = np.empty((height, width, 3), np.uint8)
-    canvas[:] = _colour(rng)
+    canvas[:] = _color(rng)
     order = rng.permutation(len(cells))
     for place in range(rows * columns):
         row, column = divmod(place, columns)
@@ -93,7 +93,7 @@ def frame(rgb: RGB, rng: np.random.Generator) -> RGB:
         pads[2 + int(rng.integers(2))] = 0
     top, bottom, left, right = pads
     framed = np.empty((height + top + bottom, width + left + right, 3), np.uint8)
-    framed[:] = _colour(rng)
+    framed[:] = _color(rng)
     framed[top : top + height, left : left + width] = rgb
     if rng.random() < 0.15:  # the photo itself, blurred, as social networks fill letterboxes
         ground = cv2.GaussianBlur(cv2.resize(rgb, framed.shape[1::-1]), (0, 0), 12)
@@ -128,14 +128,14 @@ def write_text(image: RGB, rng: np.random.Generator) -> RGB:
     """Return an image with one to four lines of text, perhaps on a box."""
     image, side = image.copy(), image.shape[0]
     scale = float(rng.uniform(0.4, 2.2)) * side / 256
-    colour = rng.integers(0, 256, 3).tolist()
+    color = rng.integers(0, 256, 3).tolist()
     y = int(rng.integers(side // 8, side))
     for _ in range(int(rng.integers(1, 5))):
         place = (int(rng.integers(-side // 8, side // 2)), y)
         if rng.random() < 0.25:
             box = (place[0], y - round(26 * scale)), (place[0] + side, y + round(10 * scale))
             cv2.rectangle(image, *box, rng.integers(0, 256, 3).tolist(), -1)
-        _write(image, place, scale, colour, rng)
+        _write(image, place, scale, color, rng)
         y += round(34 * scale)
     return image
 
@@ -156,8 +156,8 @@ def watermark(image: RGB, rng: np.random.Generator) -> RGB:
     mark = cv2.warpAffine(large, turn, large.shape)[corner : corner + height]
     mark = mark[:, corner : corner + width, None].astype(np.float32) / 255
     opacity = mark * float(rng.uniform(0.15, 0.75))
-    colour = np.float32(255 if rng.random() < 0.6 else rng.integers(0, 256))
-    return (image * (1 - opacity) + colour * opacity).astype(np.uint8)
+    color = np.float32(255 if rng.random() < 0.6 else rng.integers(0, 256))
+    return (image * (1 - opacity) + color * opacity).astype(np.uint8)
 
 
 def put_stickers(image: RGB, rng: np.random.Generator) -> RGB:
@@ -166,10 +166,10 @@ def put_stickers(image: RGB, rng: np.random.Generator) -> RGB:
     for _ in range(int(rng.integers(1, 8))):
         radius = round(float(rng.uniform(0.04, 0.13)) * side)
         x, y = (int(v) for v in rng.integers(0, side, 2))
-        colour = rng.integers(0, 256, 3).tolist()
+        color = rng.integers(0, 256, 3).tolist()
         kind = rng.integers(4)
         if kind == 0:
-            cv2.circle(image, (x, y), radius, colour, -1, cv2.LINE_AA)
+            cv2.circle(image, (x, y), radius, color, -1, cv2.LINE_AA)
             for away in (-radius // 3, radius // 3):
                 eye = (x + away, y - radius // 4), max(1, radius // 6)
                 cv2.circle(image, *eye, (20, 20, 20), -1)
@@ -177,27 +177,27 @@ def put_stickers(image: RGB, rng: np.random.Generator) -> RGB:
             angles = np.arange(10) * math.pi / 5 + rng.uniform(0, 6)
             reach = radius * np.where(np.arange(10) % 2, 0.45, 1.0)
             star = np.column_stack([x + reach * np.cos(angles), y + reach * np.sin(angles)])
-            cv2.fillPoly(image, [star.astype(np.int32)], colour, cv2.LINE_AA)
+            cv2.fillPoly(image, [star.astype(np.int32)], color, cv2.LINE_AA)
         elif kind == 2:
             end = (x + int(rng.integers(-60, 60)), y + int(rng.integers(-60, 60)))
-            cv2.arrowedLine(image, (x, y), end, colour, max(2, radius // 5), cv2.LINE_AA)
+            cv2.arrowedLine(image, (x, y), end, color, max(2, radius // 5), cv2.LINE_AA)
         else:
-            cv2.rectangle(image, (x, y), (x + 2 * radius, y + radius), colour, -1)
-            ink = (255 - np.array(colour)).tolist()
+            cv2.rectangle(image, (x, y), (x + 2 * radius, y + radius), color, -1)
+            ink = (255 - np.array(color)).tolist()
             _write(image, (x + 2, y + radius - 3), radius / 26, ink, rng)
     return image
 
 
 def put_bars(image: RGB, rng: np.random.Generator) -> RGB:
-    """Return an image behind one to three bars of one colour, along or across."""
+    """Return an image behind one to three bars of one color, along or across."""
     image, side = image.copy(), image.shape[0]
-    colour = _colour(rng)
+    color = _color(rng)
     for _ in range(int(rng.integers(1, 4))):
         start, wide = int(rng.integers(side)), int(rng.integers(side // 40 + 1, side // 7 + 2))
         if rng.random() < 0.5:
-            image[start : start + wide] = colour
+            image[start : start + wide] = color
         else:
-            image[:, start : start + wide] = colour
+            image[:, start : start + wide] = color
     return image
 
 
@@ -228,7 +228,7 @@ def _cover(rgb: RGB, height: int, width: int) -> RGB:
     return large[top : top + height, left : left + width]
 
 
-def _colour(rng: np.random.Generator) -> NDArray[np.uint8]:
+def _color(rng: np.random.Generator) -> NDArray[np.uint8]:
     kind = rng.random()
     if kind < 0.45:
         return np.full(3, rng.integers(235, 256), np.uint8)
@@ -245,12 +245,12 @@ def _write(
     image: RGB,
     place: tuple[int, int],
     scale: float,
-    colour: Sequence[int],
+    color: Sequence[int],
     rng: np.random.Generator,
 ) -> None:
     font, words = int(rng.choice(_FONTS)), _words(rng, int(rng.integers(3, 22)))
     thick = max(1, round(scale * rng.uniform(1, 3.5)))
     if rng.random() < 0.3:
-        edge = (255 - np.array(colour)).tolist()
+        edge = (255 - np.array(color)).tolist()
         cv2.putText(image, words, place, font, scale, edge, thick + 2, cv2.LINE_AA)
-    cv2.putText(image, words, place, font, scale, [int(c) for c in colour], thick, cv2.LINE_AA)
+    cv2.putText(image, words, place, font, scale, [int(c) for c in color], thick, cv2.LINE_AA)

@@ -87,7 +87,7 @@ def fold_normalization(
     """Make a first convolution and what is behind it take pixels of 0 to 255, not normalised ones.
 
     The scale goes into the weights, the shift into the statistics of the batch normalisation. Only
-    the border differs: its zero padding now means black instead of the mean colour, which is why
+    the border differs: its zero padding now means black instead of the mean color, which is why
     this comes before fine-tuning and not after.
     """
     scale = 255 * torch.tensor(std)[None, :, None, None]

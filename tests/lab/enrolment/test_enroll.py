@@ -30,7 +30,7 @@ WritePhotos = Callable[..., list[str]]
 
 @pytest.fixture
 def write_photos(tmp_path: Path) -> WritePhotos:
-    """Writes photos of one colour, each with noise of its own, and returns their paths."""
+    """Writes photos of one color, each with noise of its own, and returns their paths."""
 
     def write(color: str, count: int, folder: str = "photos", seed: int = 0) -> list[str]:
         place = tmp_path / folder
@@ -273,7 +273,7 @@ def test_sources_are_left_out_where_there_are_several(
     both = [*write_photos("blue", 4, "shop"), *write_photos("yellow", 4, "museum")]
     mixed = [*write_photos("blue", 4, "one"), *write_photos("yellow", 4, "one")]
     alike, apart = (enroll(parent, RHINO, photos) for photos in (mixed, both))
-    assert alike.evidence.recall[0.01].count > 4  # another of the same colour was learned from
+    assert alike.evidence.recall[0.01].count > 4  # another of the same color was learned from
     assert apart.evidence.by_source
     assert apart.evidence.recall[0.01].count <= 4
     assert "photos left out in turn" in alike.evidence.words
@@ -344,7 +344,7 @@ def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
         ("New Thing", None, "x", "snake_case"),
         ("new_thing", "ivry", "x", "unknown family 'ivry'; did you mean ivory"),
         ("rhino_horn", "ivory", None, "rhino_horn is known: --family"),
-        ("rhino_horn", None, "grey", "are for a new name"),
+        ("rhino_horn", None, "gray", "are for a new name"),
         ("new_thing", None, " ", "must be text"),
     ],
 )

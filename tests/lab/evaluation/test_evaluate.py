@@ -34,7 +34,7 @@ from tests.tiny import edit_description
 
 HOSTILE = "<script>alert(1)</script>"
 
-# label, colour, source, split, how many
+# label, color, source, split, how many
 PHOTOS = [
     ("ivory_worked", "red", "fitz/netsuke", "test", 4),
     ("ivory_worked", "green", HOSTILE, "test", 1),  # a miss: the model takes it for ceramic
@@ -205,7 +205,7 @@ def test_the_last_table_of_corrections_wins(tmp_path: Path) -> None:
         ["--output", "no/such/folder/x.html"],
         ["--predictions", "x.csv"],
         ["--split", "validation"],
-        ["--by", "colour"],
+        ["--by", "color"],
         ["--by", "missing.csv"],
         ["--by", "source", "--against", "tiny"],
     ],

@@ -73,7 +73,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     assert not torch.equal(whole["head.weight"], other["head.weight"])
 
 
-def test_without_training_the_head_is_a_regression_that_knows_the_colours(
+def test_without_training_the_head_is_a_regression_that_knows_the_colors(
     train: list[Photo], cache: PhotoCache, tmp_path: Path
 ) -> None:
     labels, config = sorted({p.label for p in train}), small_config(photos=0, head_c=1.0)
