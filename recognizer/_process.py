@@ -28,7 +28,7 @@ from typing import Any
 import cv2
 
 from recognizer._files import Closes
-from recognizer.errors import RecognizerError, UsageError, require_owner
+from recognizer.errors import RecognizerError, UsageError, require_owner, words_of
 from recognizer.status import Reason
 
 LOG = logging.getLogger("recognizer")
@@ -41,7 +41,6 @@ MEMORY_CHECK_SECONDS = 0.1
 JOIN_SECONDS = 1.0  # a process that waits for dead storage does not even react to SIGKILL
 _MEBIBYTE = 1 << 20
 _CLOSED = "the worker processes were closed already"
-_MAX_SHOWN = 200  # characters of an error's message
 
 
 class DiedError(Exception):
@@ -368,17 +367,12 @@ def silence_libraries() -> None:
 
 
 def defect(error: Exception) -> tuple[Reason, str | None]:
-    """Return what an unexpected error makes of an image, and why."""
+    """Return the reason and the detail of an image at which an unexpected error was raised."""
     if isinstance(error, MemoryError):
         return Reason.OUT_OF_MEMORY, str(error) or None
-    return Reason.INTERNAL_ERROR, describe(error)
-
-
-def describe(error: Exception) -> str:
-    """Return an unexpected error, and where it was raised, in words."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{os.path.basename(where.filename)}:{where.lineno}"
-    return f"{type(error).__name__}: {str(error)[:_MAX_SHOWN]} ({place})"
+    return Reason.INTERNAL_ERROR, f"{words_of(error)} ({place})"
 
 
 def resident_bytes(pid: int | None) -> int:

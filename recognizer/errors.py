@@ -41,6 +41,8 @@ __all__ = [
     "UsageError",
 ]
 
+_MAX_SHOWN = 200  # characters of an unexpected error
+
 
 class RecognizerError(Exception):
     """The base of every error that this package raises on purpose."""
@@ -124,6 +126,11 @@ def pip_line(extra: str) -> str:
     It needs no index that has the package itself: what is installed satisfies the requirement.
     """
     return f"pip install 'wildlife-product-recognizer[{extra}]'"
+
+
+def words_of(error: Exception) -> str:
+    """Return the class and the message of an unexpected error, not too long."""
+    return f"{type(error).__name__}: {error}"[:_MAX_SHOWN]
 
 
 def counted(count: int, noun: str) -> str:

@@ -23,7 +23,6 @@ from PIL import Image
 from recognizer.status import Reason, Status
 from tests.pictures import (
     animation,
-    cmyk_jpeg,
     exif,
     gif,
     gif_frame,
@@ -34,7 +33,6 @@ from tests.pictures import (
     photo,
     png,
     png_chunk,
-    sixteen_bit_rgb_png,
     tiff,
     webp_canvas,
 )
@@ -322,8 +320,6 @@ HOSTILE: tuple[Hostile, ...] = (
     *_files(
         *(_OK, None),
         png_pixels_without_end=lambda: png(32, 32, bytes(80 * 1024 * 1024)),
-        jpeg_cmyk_plain=lambda: cmyk_jpeg(adobe=False),
-        png_16_bit_rgb=sixteen_bit_rgb_png,
         tiff_lab=lambda: encode(Image.new("LAB", (32, 32), (50, 3, 4)), "TIFF"),
         png_named_jpg=lambda: encode(photo(), "PNG"),
         jpeg_trailing_garbage=lambda: _noise(jpeg(), 500),

@@ -88,17 +88,11 @@ def png_chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def png(width: int, height: int, pixels: bytes, *, depth: int = 8) -> bytes:
+def png(width: int, height: int, pixels: bytes) -> bytes:
     """A PNG in color from the unfiltered pixel data."""
-    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0))
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     data = png_chunk(b"IDAT", zlib.compress(pixels, 9))
     return b"\x89PNG\r\n\x1a\n" + header + data + png_chunk(b"IEND", b"")
-
-
-def sixteen_bit_rgb_png() -> bytes:
-    wide = np.array(photo(), np.uint16) * 257
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in wide)
-    return png(wide.shape[1], wide.shape[0], rows, depth=16)
 
 
 def tiff(array: np.ndarray, *, claimed: tuple[int, int] | None = None, next_page: int = 0) -> bytes:

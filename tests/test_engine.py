@@ -4,30 +4,25 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
 
 import numpy as np
-import onnxruntime
 import pytest
-from onnx import numpy_helper
-from onnxruntime.capi import onnxruntime_pybind11_state
 from PIL import Image
 
 from recognizer.engine import BATCH_SIZE, Recognizer
-from recognizer.errors import BundleError, BundleSchemaError, PolicyError, ProviderError, UsageError
+from recognizer.errors import BundleError, PolicyError, UsageError
 from recognizer.imaging.thumbnail import draw_heatmap
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Calibration, Parts
 from recognizer.model.maps import local_probability
 from recognizer.policy.values import CandidateKind, Decision, Policy, Probability, Rule
 from recognizer.prediction import Prediction
-from recognizer.status import Reason, Status
+from recognizer.status import Status
 from tests.conftest import encoded, picture
 from tests.hostile import exif
 from tests.pictures import animated, glass
-from tests.tiny import LABELS, edit_description, tiny_model, write_tiny_bundle
+from tests.tiny import LABELS, edit_description, write_tiny_bundle
 
 
 def assert_same(one: Prediction, other: Prediction) -> None:
@@ -227,48 +222,6 @@ def test_a_recognizer_is_named_and_pickled(recognizer: Recognizer, tmp_path: Pat
         pickle.loads(pickled)
 
 
-ONNXRUNTIME_ERRORS = [
-    value
-    for value in vars(onnxruntime_pybind11_state).values()
-    if isinstance(value, type) and issubclass(value, Exception)
-]
-NO_MEMORY = onnxruntime_pybind11_state.Fail("... Failed to allocate memory for requested buffer")
-UNCHANGED = [(kind("as it is"), kind, "^as it is$") for kind in (MemoryError, TypeError, OSError)]
-OF_A_PASS = [
-    (kind("CUDA out of memory"), ProviderError, "'cpu' failed: CUDA out of memory")
-    for kind in (RuntimeError, *ONNXRUNTIME_ERRORS)
-]
-OF_LOADING = [(kind("no"), BundleSchemaError, "cannot load") for kind in ONNXRUNTIME_ERRORS]
-
-
-@pytest.mark.parametrize(
-    ("is_loading", "error", "expected", "words"),
-    [
-        *((True, *case) for case in (*OF_LOADING, *UNCHANGED)),
-        *((False, *case) for case in (*OF_A_PASS, *UNCHANGED, (NO_MEMORY, MemoryError, "onnx"))),
-    ],
-)
-def test_no_error_of_onnxruntime_escapes_and_defects_stay_what_they_are(
-    is_loading: bool,
-    error: Exception,
-    expected: type[Exception],
-    words: str,
-    tiny_bundle: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    refuse = Mock(side_effect=error)
-    if is_loading:
-        monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
-        with pytest.raises(expected, match=words):
-            Recognizer.load(tiny_bundle)
-        return
-    engine = Recognizer.load(tiny_bundle)
-    monkeypatch.setattr(engine, "_session", SimpleNamespace(run=refuse))
-    for call in (engine.predict, engine.embed, engine.explain):
-        with pytest.raises(expected, match=words):
-            call(encoded(picture()))
-
-
 SHAPES = [(1, 1), (1, 65_535), (65_535, 1), (2, 33_000), (33_000, 2), (7, 7), (16, 5_000)]
 
 
@@ -281,19 +234,6 @@ def test_no_error_of_opencv_escapes(
     assert recognizer.predict(image).status is not Status.FAILED
     assert recognizer.embed(image) is not None
     assert recognizer.explain(image).heatmap.size
-
-
-def test_a_score_that_is_no_number_is_never_clear(tmp_path: Path) -> None:
-    model = tiny_model()
-    for tensor in model.graph.initializer:
-        if tensor.name == "bias":
-            tensor.CopyFrom(numpy_helper.from_array(np.full(4, np.nan, np.float32), "bias"))
-    engine = Recognizer.load(write_tiny_bundle(tmp_path, model.SerializeToString()))
-    prediction = engine.predict(encoded(picture()))
-    assert (prediction.status, prediction.reason) == (Status.FAILED, Reason.INTERNAL_ERROR)
-    assert prediction.scores == {}
-    assert engine.decide(prediction, Policy()).decision is Decision.UNSCORED
-    assert engine.explain(encoded(picture())).regions == ()
 
 
 def red_at(box: tuple[int, int, int, int], size: tuple[int, int] = (64, 64)) -> Image.Image:

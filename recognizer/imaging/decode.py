@@ -16,6 +16,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImagePalette
 
+from recognizer.errors import words_of
 from recognizer.imaging import color
 from recognizer.imaging.color import Conversion
 from recognizer.imaging.formats import (
@@ -394,8 +395,3 @@ def decoder_reason(error: Exception) -> Reason:
     if _UNSUPPORTED.search(words):
         return Reason.UNSUPPORTED_FORMAT
     return Reason.CORRUPT_DATA
-
-
-def words_of(error: Exception) -> str:
-    """Return the class and the message of an error, not too long."""
-    return f"{type(error).__name__}: {error}"[:200]

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Self
 
-from recognizer._process import describe
-from recognizer.errors import RecognizerError, UsageError
+from recognizer.errors import RecognizerError, UsageError, words_of
 from recognizer.imaging.sources import Refused, refusal
 from recognizer.policy.listing import BYTES_COLUMNS, image_columns
 from recognizer.rows.item_key import URL
@@ -141,7 +140,7 @@ def _refusal(error: Exception) -> Refused:
         return Refused(Reason.TRUNCATED, "it ends early")
     if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
         return refusal(error)
-    return Refused(_BAD, describe(error))
+    return Refused(_BAD, words_of(error))
 
 
 @dataclass(frozen=True, slots=True)

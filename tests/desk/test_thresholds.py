@@ -78,11 +78,10 @@ class World:
                 scores.append(expit(values))
                 shown += [family] * count
                 drawn += [(label, f"{family}/{source}")] * count
-        said = [
-            dict(zip(LABELS.values(), one, strict=True)) for one in np.concatenate(scores).tolist()
+        every = [
+            LabelledPhoto(*d, dict(zip(LABELS.values(), s, strict=True)), self.bundle.taxonomy)
+            for d, s in zip(drawn, np.concatenate(scores).tolist(), strict=True)
         ]
-        taxonomy = self.bundle.taxonomy
-        every = [LabelledPhoto(*d, s, taxonomy) for d, s in zip(drawn, said, strict=True)]
         rates = {"images_per_day": DAY, "prevalence": PREVALENCE}
         return measure_labelled(self.bundle, every, **rates), np.array(shown)
 
@@ -92,11 +91,8 @@ class World:
         def leads(log_odds: np.ndarray) -> float:
             return float(1 - np.prod(expit(logit(threshold) - log_odds), axis=1).mean())
 
-        recall = {}
-        for i, family in enumerate(FAMILIES):
-            shifted = self.sources - 6
-            shifted[:, i] += self.shifts
-            recall[family] = leads(shifted)
+        shifts = np.eye(3)[:, None] * self.shifts[:, None]
+        recall = dict(zip(FAMILIES, map(leads, self.sources - 6 + shifts), strict=True))
         return leads(self.sources - 6), recall
 
 
@@ -155,12 +151,11 @@ def test_one_source_says_nothing_of_how_alike_photos_are() -> None:
 def labelled(
     bundle: Bundle, photos: Iterable[tuple[str, float]], prevalence: float = 0.001
 ) -> Choice:
-    labels, scores = zip(*photos, strict=True)
-    every = [dict.fromkeys(bundle.label_names, 0.0) | {"ivory_raw": score} for score in scores]
     custom = bundle.taxonomy.extended({"label": {"whale_tooth": {"kind": "product"}}}, "custom")
+    none = dict.fromkeys(bundle.label_names, 0.0)
     shown = [
-        LabelledPhoto(label, str(i % 7), one, custom)
-        for i, (label, one) in enumerate(zip(labels, every, strict=True))
+        LabelledPhoto(label, str(i % 7), none | {"ivory_raw": score}, custom)
+        for i, (label, score) in enumerate(photos)
     ]
     return measure_labelled(bundle, shown, images_per_day=DAY, prevalence=prevalence)
 
@@ -228,11 +223,10 @@ def said_of(bundle: Bundle, images: Iterable[Image]) -> tuple[list[Row], dict[st
     """A scan of which the policy reviewed what is over 0.5 as ivory, and what was said of it."""
     rows: list[Row] = []
     outcomes: dict[str, Outcome] = {}
-    model = bundle.reference
     for number, (score, judgement, audit) in enumerate(images):
         row = bare_row(f"{number}.jpg", score, "review" if score > 0.5 else "clear", audit=audit)
         scores = dict.fromkeys(bundle.label_names, 0.0) | {"ivory_worked": score}
-        rows.append(replace(row, scores=scores, model=model))
+        rows.append(replace(row, scores=scores, model=bundle.reference))
         if judgement is not None:
             outcomes[row.sha256 or ""] = outcome(judgement, sha256=row.sha256)
     return rows, outcomes
@@ -266,9 +260,8 @@ def test_a_threshold_is_raised_over_what_was_rejected(bundle: Bundle) -> None:
 
 
 def test_it_is_lowered_only_as_far_as_the_audit_sample_says(bundle: Bundle) -> None:
-    for unknown in ([], UNSEEN):
-        step = precise(bundle, [*GOOD, *unknown]).steps[-1]
-        assert step.threshold >= 0.4  # that of the leads
+    for unknown in ([], UNSEEN):  # at least the threshold of the leads
+        assert precise(bundle, [*GOOD, *unknown]).steps[-1].threshold >= 0.4
     choice = precise(bundle, [*GOOD, *AUDITED, *UNSEEN, *CLEARED])
     assert choice.step.threshold < 0.3
     assert choice.step.leads.value == 100  # all scores are known
@@ -320,36 +313,35 @@ def data(labelled_photos: list[Photo]) -> Path:
 
 
 @pytest.fixture
-def scanned(data: Path, tiny_bundle: Path, tmp_path: Path) -> Path:
-    """The scan of this folder."""
+def of_scan(data: Path, tiny_bundle: Path, tmp_path: Path) -> tuple[object, ...]:
+    """The command for the scan of this folder, without its labels."""
     path = tmp_path / "labelled.sqlite"
     invoke("scan", data, "-m", tiny_bundle, "-o", path, "-w", 1)
-    return path
+    return ("thresholds", "-s", path, "-m", tiny_bundle, *TEAM, "--labels")
 
 
 def test_labelled_photos_give_a_table_and_a_policy(
-    tiny_bundle: Path, data: Path, scanned: Path, tmp_path: Path
+    data: Path, of_scan: tuple[object, ...], tmp_path: Path
 ) -> None:
-    policy = tmp_path / "next.toml"
-    of_data = ("-s", scanned, "-m", tiny_bundle, *TEAM, "--labels", data)
-    result = succeed("thresholds", *of_data, "-o", policy, "--policy", "strict")
+    policy, of_data = tmp_path / "next.toml", (*of_scan, data)
+    result = succeed(*of_data, "-o", policy, "--policy", "strict")
     assert "36 labelled photos" in " ".join(result.stdout.split())
     assert "at least" in result.stdout  # not a precision of 100 %: no photo of these is over it
     assert Policy.load(policy).name == "next"
     assert Policy.load(policy).keywords == Policy.load("strict").keywords
-    result = invoke("thresholds", *of_data, "--json", "--prevalence", 0.001)
+    result = invoke(*of_data, "--json", "--prevalence", 0.001)
     choice = json.loads(result.stdout)
     assert choice["steps"][choice["chosen"]]["leads"]["value"] <= 600
     assert choice["steps"][choice["chosen"]]["recall"]["value"] == 1
     assert "come from one source" in " ".join(choice["notes"])
     # It may be chosen again in its place, but not in that of a policy that somebody wrote.
-    succeed("thresholds", *of_data, "-o", policy)
+    succeed(*of_data, "-o", policy)
     policy.write_text("review_rate = 0.01\n")
-    assert "will not be overwritten" in refuse("thresholds", *of_data, "-o", policy).stderr
+    assert "will not be overwritten" in refuse(*of_data, "-o", policy).stderr
 
 
 def test_a_manifest_says_what_photos_show(
-    tiny_bundle: Path, labelled_photos: list[Photo], data: Path, scanned: Path, tmp_path: Path
+    labelled_photos: list[Photo], of_scan: tuple[object, ...], tmp_path: Path
 ) -> None:
     lines = [
         f"{photo.sha256},{photo.label},{i % 5},{'test' if i % 4 else 'train'}"
@@ -357,7 +349,7 @@ def test_a_manifest_says_what_photos_show(
     ]
     manifest = tmp_path / "labels.csv"
     manifest.write_text("\n".join(["sha256,label,source,split", *lines, f"{'0' * 64},bone,x,test"]))
-    of_data = ("thresholds", "-s", scanned, "-m", tiny_bundle, *TEAM, "--labels", manifest)
+    of_data = (*of_scan, manifest)
     assert "27 labelled photos" in succeed(*of_data).stdout
     shown = succeed(*of_data, "--split", "all").stdout
     assert "36 labelled photos" in " ".join(shown.split())
@@ -403,7 +395,6 @@ def test_outcomes_give_a_policy_with_the_rules_of_its_base(
     ],
 )
 def test_mistakes_are_named(
-    options: list[str], words: str, tiny_bundle: Path, data: Path, scanned: Path
+    options: list[str], words: str, data: Path, of_scan: tuple[object, ...]
 ) -> None:
-    of_data = ("thresholds", "-s", scanned, "-m", tiny_bundle, *TEAM, "--labels", data)
-    assert words in " ".join(refuse(*of_data, *options).stderr.split())
+    assert words in " ".join(refuse(*of_scan, data, *options).stderr.split())

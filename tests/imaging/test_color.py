@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from recognizer.imaging import color, load_image
 from recognizer.status import Reason, Status
 from tests.imaging import corpus
+from tests.imaging.profiles import inverted, srgb
 from tests.pictures import encoded, scene
 
 
@@ -61,13 +62,13 @@ def test_black_is_tried_where_white_hides(
 
 
 def test_a_profile_of_srgb_is_none() -> None:
-    assert color.of_profile(corpus.srgb()) is None
+    assert color.of_profile(srgb()) is None
     assert color.of_gamma(0.45455) is None
     assert color.of_code(1, 13) is None
 
 
 def test_a_profile_may_have_255_parts() -> None:
-    profile = corpus.inverted()
+    profile = inverted()
     data = encoded(corpus.scene(), "JPEG", quality=95)
     size = -(-len(profile) // 255)
     parts = [profile[at : at + size] for at in range(0, len(profile), size)]
@@ -89,8 +90,8 @@ def bad_profiles() -> dict[str, bytes]:
     tags = struct.pack(">I", 0xFFFFFFFF)
     return {
         "noise": np.random.default_rng(0).bytes(3000),
-        "endless tags": corpus.inverted()[:128] + tags + corpus.inverted()[132:],
-        "of a named color": corpus.inverted()[:16] + b"Lab " + corpus.inverted()[20:],
+        "endless tags": inverted()[:128] + tags + inverted()[132:],
+        "of a named color": inverted()[:16] + b"Lab " + inverted()[20:],
     }
 
 

@@ -1,6 +1,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -9,12 +10,14 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
+from onnxruntime.capi import onnxruntime_pybind11_state
 
 from recognizer.engine import GPU_BATCH, Recognizer
 from recognizer.errors import BundleSchemaError, ProviderError, UsageError
 from recognizer.model.description import InputFormat
 from recognizer.model.session import PROVIDERS
-from recognizer.status import Status
+from recognizer.policy.values import Decision, Policy
+from recognizer.status import Reason, Status
 from recognizer.taxonomy import Kind
 from tests.conftest import encoded, picture
 from tests.tiny import KINDS, LABELS, SIZE, describe, tiny_model, write_tiny_bundle
@@ -145,3 +148,58 @@ def test_a_bundle_without_products_predicts(tmp_path: Path) -> None:
     assert plain.predict(encoded(picture())).families == {}
     assert plain.explain(encoded(picture())).prediction.status is Status.OK
     assert len(KINDS) == len(LABELS)
+
+
+ONNXRUNTIME_ERRORS = [
+    value
+    for value in vars(onnxruntime_pybind11_state).values()
+    if isinstance(value, type) and issubclass(value, Exception)
+]
+NO_MEMORY = onnxruntime_pybind11_state.Fail("... Failed to allocate memory for requested buffer")
+UNCHANGED = [(kind("as it is"), kind, "^as it is$") for kind in (MemoryError, TypeError, OSError)]
+OF_A_PASS = [
+    (kind("CUDA out of memory"), ProviderError, "'cpu' failed: CUDA out of memory")
+    for kind in (RuntimeError, *ONNXRUNTIME_ERRORS)
+]
+OF_LOADING = [(kind("no"), BundleSchemaError, "cannot load") for kind in ONNXRUNTIME_ERRORS]
+
+
+@pytest.mark.parametrize(
+    ("is_loading", "error", "expected", "words"),
+    [
+        *((True, *case) for case in (*OF_LOADING, *UNCHANGED)),
+        *((False, *case) for case in (*OF_A_PASS, *UNCHANGED, (NO_MEMORY, MemoryError, "onnx"))),
+    ],
+)
+def test_no_error_of_onnxruntime_escapes_and_defects_stay_what_they_are(
+    is_loading: bool,
+    error: Exception,
+    expected: type[Exception],
+    words: str,
+    tiny_bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refuse = Mock(side_effect=error)
+    if is_loading:
+        monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+        with pytest.raises(expected, match=words):
+            Recognizer.load(tiny_bundle)
+        return
+    engine = Recognizer.load(tiny_bundle)
+    monkeypatch.setattr(engine, "_session", SimpleNamespace(run=refuse))
+    for call in (engine.predict, engine.embed, engine.explain):
+        with pytest.raises(expected, match=words):
+            call(encoded(picture()))
+
+
+def test_a_score_that_is_no_number_is_never_clear(tmp_path: Path) -> None:
+    model = tiny_model()
+    for tensor in model.graph.initializer:
+        if tensor.name == "bias":
+            tensor.CopyFrom(numpy_helper.from_array(np.full(4, np.nan, np.float32), "bias"))
+    engine = Recognizer.load(write_tiny_bundle(tmp_path, model.SerializeToString()))
+    prediction = engine.predict(encoded(picture()))
+    assert (prediction.status, prediction.reason) == (Status.FAILED, Reason.INTERNAL_ERROR)
+    assert prediction.scores == {}
+    assert engine.decide(prediction, Policy()).decision is Decision.UNSCORED
+    assert engine.explain(encoded(picture())).regions == ()
