@@ -110,8 +110,9 @@ def new_folder(path: Path) -> Iterator[Path]:
             draft = Path(scratch) / place.name
             draft.mkdir()
             yield draft
-            for file in filter(Path.is_file, draft.rglob("*")):
-                sync_file(file)
+            for file in draft.rglob("*"):
+                if file.is_file() and not file.is_symlink():
+                    sync_file(file)
             if place.is_dir():
                 place.rmdir()
             os.replace(draft, place)

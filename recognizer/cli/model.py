@@ -101,7 +101,7 @@ def _cells(bundle: Bundle, label: BundleLabel) -> list[str]:
         if evidence.test.photos:
             tested = f"{evidence.test.photos} ({evidence.test.sources})"
         if recall := evidence.recall.get(_RATE):
-            share = f"{recall.value:.0%} ({recall.low:.0%} to {recall.high:.0%})"
+            share = str(recall)
     if enrolled := len(bundle.enrolled_photos(label.name)):
         learned += f", {enrolled} enrolled"
     family = (known and known.family) or "-"

@@ -1,6 +1,5 @@
 """``recognizer runs``: what was trained, its figures, two runs compared, learning curves."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from recognizer._files import replacing
 from recognizer.cli import options
 from recognizer.cli.options import print_json, require_extra
 from recognizer.cli.progress import duration, print_table, show_progress
-from recognizer.errors import TrainingError, UsageError, counted
+from recognizer.errors import UsageError, counted
 from recognizer.lab.cli.evaluate import ByOption, PrevalenceOption, RoundsOption, print_figures
 
 _KEY = "AP and recall at 1 %: any product, out of fold; took: from the first file to the last"
@@ -40,11 +39,7 @@ def runs_command(
     RUN, or with more than two, each is a line. Needs the extra `lab`.
     """
     require_extra("lab", "matplotlib", "sklearn", "pyarrow")
-    from recognizer.lab.evaluation.out_of_fold import (
-        compare_out_of_fold,
-        measure_out_of_fold,
-        read_out_of_fold,
-    )
+    from recognizer.lab.evaluation import out_of_fold
 
     given = runs or sorted(path.parent for path in Path("runs").glob(f"*/{_RECIPE}"))
     titles = [str(run) for run in given]
@@ -58,12 +53,13 @@ def runs_command(
         figures: Any
         with show_progress() as report:
             report("measuring")
-            found = [read_out_of_fold(p / _OUT_OF_FOLD if p.is_dir() else p) for p in given]
-            if len(found) == 2:
-                figures = compare_out_of_fold(*found, titles=titles, rounds=rounds)
+            files = (path / _OUT_OF_FOLD if path.is_dir() else path for path in given)
+            held = [out_of_fold.read_out_of_fold(file) for file in files]
+            if len(held) == 2:
+                figures = out_of_fold.compare_out_of_fold(*held, titles=titles, rounds=rounds)
             else:
                 how = {"rounds": rounds, "prevalence": prevalence, "by": by or ()}
-                figures = measure_out_of_fold(found[0], titles[0], **how)
+                figures = out_of_fold.measure_out_of_fold(held[0], titles[0], **how)
         print_figures(figures, as_json=as_json)
     else:
         with show_progress() as report:
@@ -76,23 +72,21 @@ def runs_command(
 
 
 def _describe(run: Path, report: Any) -> dict[str, str]:
-    from recognizer.lab.evaluation.out_of_fold import measure_out_of_fold, read_out_of_fold
+    from recognizer.lab.evaluation import out_of_fold
 
-    try:
-        about = json.loads((run / _RECIPE).read_text("utf-8"))
-        recipe, labels = about["recipe"], about["labels"]
-    except (OSError, ValueError, KeyError) as error:
-        raise TrainingError(f"{run}: no {_RECIPE} of a run") from error
+    about = out_of_fold.read_run(run)
+    recipe = about["recipe"]
     words = f"{recipe['name']}: {recipe['backbone']} at {recipe['input_size']}"
+    words += "" if recipe["weights"] in {"imagenet", "none"} else f" from {recipe['weights']}"
     drawn = f"{recipe['seeds']} x {recipe['photos']:,} photos" if recipe["photos"] else "frozen"
     row = {"run": str(run), "recipe": f"{words}, {drawn}"}
-    row |= {"data": f"{len(labels)} labels, {about['photos'][:8]}"}
+    row |= {"data": f"{len(about['labels'])} labels, {about['photos'][:8]}"}
     row |= dict.fromkeys(("AP", "recall", "finished", "took"), "-")
     if (run / _OUT_OF_FOLD).is_file():
         report(f"measuring {run}")
-        found = measure_out_of_fold(read_out_of_fold(run / _OUT_OF_FOLD), str(run), rounds=100)
-        row["AP"] = str(found.any_product.average_precision)
-        row["recall"] = str(found.any_product.recall[0.01])
+        held = out_of_fold.read_out_of_fold(run / _OUT_OF_FOLD)
+        figures = out_of_fold.measure_out_of_fold(held, str(run), rounds=100).any_product
+        row |= {"AP": str(figures.average_precision), "recall": str(figures.recall[0.01])}
     if (run / _NETWORK).is_file():
         first, last = ((run / name).stat().st_mtime for name in (_RECIPE, _NETWORK))
         row["finished"] = f"{datetime.fromtimestamp(last, UTC):%Y-%m-%d %H:%M}"

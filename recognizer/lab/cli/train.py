@@ -61,7 +61,9 @@ def train_command(
         )
         if (earlier := earlier_head(config, opened.labels)) is not None:
             labels = int(earlier.known.sum())
-            typer.echo(f"Half of {config.weights} is kept in the head of {labels} labels", err=True)
+            typer.echo(
+                f"Head of {labels} labels: mean of a new fit and {config.weights}'s", err=True
+            )
         if not has_test:
             typer.echo(
                 "No test photos, which `recognizer export` needs: `recognizer dataset split` holds "

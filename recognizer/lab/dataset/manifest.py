@@ -37,6 +37,7 @@ ONE_SIDE, ONE_JPEG_QUALITY = DETAIL_SIDE, 80
 
 _CHUNK = 32  # photos that are scored together
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 PHOTO_SUFFIXES = frozenset(
@@ -209,23 +210,21 @@ def hash_photos(
             return f"{path}: {image.reason}: {image.detail}"
         return sha256(content).hexdigest(), perceptual_hash(image.frames[0].rgb)
 
-    with ThreadPoolExecutor(2) as pool:
-        for done, found in enumerate(pool.map(look_at, paths), 1):
-            yield found
-            on_progress(done, len(paths))
+    for looks in in_chunks(lambda some: [look_at(path) for path in some], paths, on_progress):
+        yield from looks
 
 
 def in_chunks(
-    work: Callable[[Sequence[Photo]], Result],
-    photos: Sequence[Photo],
+    work: Callable[[Sequence[Item]], Result],
+    items: Sequence[Item],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Iterator[Result]:
-    """Yield what ``work`` returns for each chunk of photos, in order."""
-    chunks = [photos[i : i + _CHUNK] for i in range(0, len(photos), _CHUNK)]
+    """Yield what ``work`` returns for each chunk of photos or paths, in order."""
+    chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
     with ThreadPoolExecutor(2) as pool:
-        for number, found in enumerate(pool.map(work, chunks), 1):
-            on_progress(min(number * _CHUNK, len(photos)), len(photos))
-            yield found
+        for number, result in enumerate(pool.map(work, chunks), 1):
+            on_progress(min(number * _CHUNK, len(items)), len(items))
+            yield result
 
 
 def copies_of(photos: Sequence[Photo], hashes: Sequence[str | None]) -> list[list[Photo]]:

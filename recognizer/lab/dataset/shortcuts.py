@@ -8,7 +8,6 @@ pictures; here it is the files.
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
-from recognizer.lab.dataset.manifest import Photo, read_file
+from recognizer.lab.dataset.manifest import Photo, in_chunks, read_file
 
 MAX_AUC = 0.6  # above it a property is worth a warning: 0.5 is none, and content moves it a little
 
@@ -59,11 +58,8 @@ def measure_shortcuts(
         or min(len(set(sources[side])) for side in sides) < MIN_SOURCES
     ):
         return ()
-    table = []
-    with ThreadPoolExecutor(2) as pool:
-        for done, row in enumerate(pool.map(_properties, photos), 1):
-            table.append(row)
-            on_progress(done, len(photos))
+    chunks = in_chunks(lambda some: [_properties(photo) for photo in some], photos, on_progress)
+    table = [row for rows in chunks for row in rows]
     groups: Mapping[str, Sequence[str]] = {
         "size": ("short side", "long side"),
         "aspect": ("aspect",),

@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from recognizer._files import make_folder, new_folder
 from recognizer.errors import DatasetError, UsageError
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of
 
@@ -23,11 +24,12 @@ def write_dataset(
 ) -> None:
     """Write photos into a new folder as ``folders`` or ``coco``, with links to their files.
 
-    Links become copies where the file system has none. ``folders`` are ``train/LABEL/...``, ``val``
-    and ``test``, as torchvision's ImageFolder, ultralytics, timm and FiftyOne read them. Each split
-    has a folder for each label, so that the numbers of classes agree, and ``classes.txt`` lists
-    them. ``coco`` has the photos in ``images`` and a file for each split in ``annotations``; the
-    box of a photo is all of it, since nobody has drawn one.
+    The folder is there at the end, complete, or not at all. Links become copies where the file
+    system has none. ``folders`` are ``train/LABEL/...``, ``val`` and ``test``, as torchvision's
+    ImageFolder, ultralytics, timm and FiftyOne read them. Each split has a folder for each label,
+    so that the numbers of classes agree, and ``classes.txt`` lists them. ``coco`` has the photos in
+    ``images`` and a file for each split in ``annotations``; the box of a photo is all of it, since
+    nobody has drawn one.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"--output {folder} exists already: name a new folder")
@@ -40,29 +42,34 @@ def write_dataset(
     coco: dict[str, dict[str, list[Any]]] = {
         p.split: {"images": [], "annotations": [], "categories": categories} for p in photos
     }
-    for done, photo in enumerate(photos, 1):
-        split, name = _SPLIT_NAMES[photo.split], f"{photo.sha256[:20]}{photo.path.suffix.lower()}"
-        place = folder / (Path(split, photo.label) if layout == "folders" else "images") / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if layout == "coco":
-            _add_to_coco(coco[photo.split], photo, name, labels.index(photo.label) + 1)
-        try:
-            place.symlink_to(photo.path.resolve(strict=True))
-        except FileNotFoundError as error:
-            raise DatasetError(f"{photo.path}: {error.strerror}") from error
-        except OSError:  # Windows has links only for developers
-            shutil.copyfile(photo.path, place)
-        on_progress(done, len(photos))
-    for split, content in coco.items():
+    make_folder(folder.parent)
+    with new_folder(folder) as draft:
+        for done, photo in enumerate(photos, 1):
+            split, name = (
+                _SPLIT_NAMES[photo.split],
+                f"{photo.sha256[:20]}{photo.path.suffix}".lower(),
+            )
+            place = draft / (Path(split, photo.label) if layout == "folders" else "images") / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if layout == "coco":
+                _add_to_coco(coco[photo.split], photo, name, labels.index(photo.label) + 1)
+            try:
+                place.symlink_to(photo.path.resolve(strict=True))
+            except FileNotFoundError as error:
+                raise DatasetError(f"{photo.path}: {error.strerror}") from error
+            except OSError:  # Windows has links only for developers
+                shutil.copyfile(photo.path, place)
+            on_progress(done, len(photos))
+        for split, content in coco.items():
+            if layout == "folders":
+                for label in labels:
+                    (draft / _SPLIT_NAMES[split] / label).mkdir(exist_ok=True)
+            else:
+                (draft / "annotations").mkdir(exist_ok=True)
+                path = draft / "annotations" / f"{_SPLIT_NAMES[split]}.json"
+                path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         if layout == "folders":
-            for label in labels:
-                (folder / _SPLIT_NAMES[split] / label).mkdir(exist_ok=True)
-        else:
-            (folder / "annotations").mkdir(exist_ok=True)
-            path = folder / "annotations" / f"{_SPLIT_NAMES[split]}.json"
-            path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    if layout == "folders":
-        (folder / "classes.txt").write_text("".join(f"{n}\n" for n in labels), encoding="utf-8")
+            (draft / "classes.txt").write_text("".join(f"{n}\n" for n in labels), encoding="utf-8")
 
 
 def _add_to_coco(content: dict[str, list[Any]], photo: Photo, name: str, category: int) -> None:

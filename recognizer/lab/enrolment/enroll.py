@@ -17,7 +17,6 @@ from recognizer.lab.enrolment.head import (
     as_negatives,
     copies_in,
     distinct,
-    is_known,
     read_examples,
 )
 from recognizer.lab.enrolment.writing import DEFAULT_RATE, Enrolment, Plan, write_enrolled
@@ -90,8 +89,9 @@ def enroll(
     )
     rows, copies = distinct(read)
     notes += [f"{path} is a near-copy of {twin}: it counts once" for path, twin in copies.items()]
-    earlier = bundle.enrolled_photos(name)
-    known = [photo.path for photo in rows if is_known(photo, name, own_bank, earlier)]
+    earlier, own = bundle.enrolled_photos(name), own_bank and own_bank[own_bank.labels == name]
+    seen = [photo.sha256 in earlier or (own and copies_in(own, photo).any()) for photo in rows]
+    known = [photo.path for photo, is_seen in zip(rows, seen, strict=True) if is_seen]
     notes += [
         f"{path}: the bundle knows it as {name} already: it counts there, and is not enrolled again"
         for path in known

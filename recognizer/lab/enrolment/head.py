@@ -5,7 +5,7 @@ without the photo, and each held-out negative by one that was fitted without its
 that is written has seen them all.
 """
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -84,16 +84,6 @@ def as_negatives(photos: Sequence[Example], label: str = "") -> NegativeBank:
         short_digests([photo.sha256 for photo in photos]),
         np.stack([photo.phash for photo in photos]),
     )
-
-
-def is_known(photo: Example, name: str, bank: NegativeBank | None, earlier: Set[str]) -> bool:
-    """Whether a label was made of a photo: its score says nothing of it.
-
-    It is in the bundle's bank as that label, or its sha256 is in ``earlier``.
-    """
-    if photo.sha256 in earlier:
-        return True
-    return bank is not None and bool((copies_in(bank, photo) & (bank.labels == name)).any())
 
 
 def copies_in(bank: NegativeBank, photo: Example) -> NDArray[np.bool_]:

@@ -60,16 +60,14 @@ def fit_platt(
 
 def uncalibrated(labels: Sequence[str], taxonomy: Taxonomy, **values: Any) -> Bundle:
     """Return a bundle of which nothing is over a threshold; ``values`` are its other parts."""
-    identity, described = Calibration(1.0, 0.0), []
-    for name in labels:
-        kind = taxonomy.labels[name].kind
-        thresholds = NEVER if kind is Kind.PRODUCT else {}
-        described.append(
-            BundleLabel(name=name, kind=kind, calibration=identity, thresholds=thresholds)
-        )
+    identity, kinds = Calibration(1.0, 0.0), {Kind.PRODUCT: NEVER}
+    described = [(name, taxonomy.labels[name].kind) for name in labels]
     return Bundle(
         taxonomy=taxonomy,
-        labels=tuple(described),
+        labels=tuple(
+            BundleLabel(name=n, kind=k, calibration=identity, thresholds=kinds.get(k, {}))
+            for n, k in described
+        ),
         families=tuple(
             BundleFamily(name=name, members=members, thresholds=NEVER)
             for name in taxonomy.families

@@ -7,8 +7,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer._files import parquet_library, replacing
-from recognizer.errors import DatasetError
+from recognizer.errors import DatasetError, TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION
 from recognizer.lab.dataset.manifest import Photo, taxonomy_of
 from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.lab.evaluation.evaluate import Evaluation, default_triages, measure
 from recognizer.lab.evaluation.paired import PairedEvaluation, compare
 from recognizer.model.bundle import Bundle
-from recognizer.model.description import InputFormat, ModelFile
+from recognizer.model.description import InputFormat, ModelFile, Training
 from recognizer.policy.values import Triage
 from recognizer.prediction import Prediction
 from recognizer.status import Status
 from recognizer.taxonomy import load_taxonomy
 
 SCHEMA = 1
+RECIPE_FILE = "recipe.json"  # of a run
 _KEY = b"recognizer.out_of_fold"
 _TEXTS = ("sha256", "source", "label")
 _PREFIX = "log_odds."
@@ -40,13 +41,15 @@ _PREFIX = "log_odds."
 class OutOfFold:
     """Out-of-fold predictions of N photos, which need no file.
 
-    ``folds`` is (N,), from 0; ``log_odds``, before calibration, (N, labels).
+    ``folds`` is (N,), from 0; ``log_odds``, before calibration, (N, labels). ``recipe`` is that of
+    the run, if known: the bundle with whose weights it began may have learned from these photos.
     """
 
     photos: Sequence[Photo]
     folds: NDArray[np.int16]
     labels: Sequence[str]
     log_odds: NDArray[np.float32]
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_out_of_fold(found: OutOfFold, path: Path) -> None:
@@ -82,6 +85,7 @@ def read_out_of_fold(path: Path) -> OutOfFold:
             "package"
         )
     taxonomy = load_taxonomy().extended(about.get("taxonomy", {}), str(path))
+    is_moved = not path.with_name(RECIPE_FILE).exists()
     texts = zip(*(table[name].to_pylist() for name in _TEXTS), strict=True)
     return OutOfFold(
         photos=[
@@ -91,7 +95,17 @@ def read_out_of_fold(path: Path) -> OutOfFold:
         folds=table["fold"].to_numpy(),
         labels=about["labels"],
         log_odds=np.stack([table[_PREFIX + name].to_numpy() for name in about["labels"]], axis=1),
+        recipe={} if is_moved else read_run(path.parent)["recipe"],
     )
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return what a run's folder says of it: ``recipe``, ``labels`` and ``photos``."""
+    try:
+        about: dict[str, Any] = json.loads((folder / RECIPE_FILE).read_text("utf-8"))
+        return {key: about[key] for key in ("recipe", "labels", "photos")}
+    except (OSError, ValueError, KeyError) as error:
+        raise TrainingError(f"{folder}: no {RECIPE_FILE} of a run; train first") from error
 
 
 def measure_out_of_fold(found: OutOfFold, title: str, **how: Any) -> Evaluation:
@@ -119,8 +133,8 @@ def compare_out_of_fold(
         raise DatasetError(f"{' and '.join(titles)} have too few photos in common to be compared")
     said, earlier = ([side[key][1] for key in both] for side in rows)
     bundle, against = sides[0][0], sides[1][0]
-    found = compare(bundle, against, "out of fold", photos, said, earlier, rounds=rounds)
-    return replace(found, bundle=titles[0], against=titles[1])
+    how: Any = {"rounds": rounds, "titles": titles}
+    return compare(bundle, against, "out of fold", photos, said, earlier, **how)
 
 
 def _calibrated_folds(
@@ -139,6 +153,7 @@ def _calibrated_folds(
         model=ModelFile(sha256=""),
         input=InputFormat(size=1, preprocessing=PREPROCESSING_VERSION),
         activation="softmax",
+        training=Training(fingerprint="", recipe=found.recipe),
     )
     photos, predictions, triages = list[Photo](), list[Prediction](), list[Triage]()
     for number in numbers:

@@ -45,8 +45,7 @@ class PairedFigures:
 class PairedEvaluation:
     """Two bundles on one split: any product, then each family that both know and photos show.
 
-    ``data`` is the photos' fingerprint, ``learned`` how many of them each bundle is known to have
-    learned from, if any.
+    ``data`` is the photos' fingerprint, ``learned`` :func:`count_learned` of them for each bundle.
     """
 
     bundle: str
@@ -67,8 +66,10 @@ def compare(
     against_predictions: Sequence[Prediction],
     *,
     rounds: int = 1000,
+    titles: Sequence[str] = (),
 ) -> PairedEvaluation:
     """Compare two bundles by their predictions of the same photos, in order; see ``measure``."""
+    both, titles = (bundle, against), titles or (bundle.title, against.title)
     truth = Truth.of(photos)
     earlier = {t.name: t.scores for t in targets(against, truth, against_predictions)}
     found = []
@@ -89,11 +90,11 @@ def compare(
         counts = int(positive.sum()), len(np.unique(sources[positive]))
         found.append(PairedFigures(target.name, *counts, *changes.values()))
     return PairedEvaluation(
-        bundle=bundle.title,
-        against=against.title,
+        bundle=titles[0],
+        against=titles[1],
         split=split,
         data=fingerprint(photos),
-        learned={b.title: n for b in (bundle, against) if (n := count_learned(b, photos))},
+        learned={t: count_learned(b, photos) for t, b in zip(titles, both, strict=True)},
         negatives=int(truth.negative.sum()),
         families=tuple(found),
     )

@@ -24,7 +24,13 @@ from recognizer.errors import DatasetError, TrainingError
 from recognizer.lab.dataset.folds import read_folds, stratified_folds
 from recognizer.lab.dataset.manifest import Photo, corrected, fingerprint
 from recognizer.lab.evaluation.learning_curve import LearningCurve, measure_learning_curves
-from recognizer.lab.evaluation.out_of_fold import OutOfFold, read_out_of_fold, write_out_of_fold
+from recognizer.lab.evaluation.out_of_fold import (
+    RECIPE_FILE,
+    OutOfFold,
+    read_out_of_fold,
+    read_run,
+    write_out_of_fold,
+)
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.lab.training.cascade import (
     Cascade,
@@ -38,7 +44,7 @@ from recognizer.lab.training.config import TrainingConfig, config_from_dict
 from recognizer.lab.training.fit import CHECKPOINT, Clock, Run, Stage, predict
 from recognizer.lab.training.head import features_of, fit_head
 from recognizer.lab.training.model import ProductNetwork, build_network, log_odds_of
-from recognizer.lab.training.weights import NETWORK_FILE, RECIPE_FILE
+from recognizer.lab.training.weights import NETWORK_FILE
 from recognizer.model.folders import DESCRIPTION_FILE
 
 CACHE_FILE = "photos.sqlite"
@@ -107,7 +113,7 @@ def open_recipe(config: TrainingConfig | None, photos: Sequence[Photo], folder: 
         "photos": fingerprint(p for p in photos if p.split == "train"),
     }
     if path.exists():
-        its = json.loads(path.read_text("utf-8"))
+        its = read_run(folder)
         its["recipe"] = msgspec.to_builtins(config_from_dict(its["recipe"], str(path)))
         others = [key for key, value in state.items() if its.get(key) != value]
         if others:
@@ -347,11 +353,7 @@ def _unfinished(recipe: Recipe, file: str) -> TrainingError:
 
 
 def read_recipe(folder: Path) -> TrainingConfig:
-    path = folder / RECIPE_FILE
-    try:
-        return config_from_dict(json.loads(path.read_text("utf-8"))["recipe"], str(path))
-    except (OSError, KeyError, ValueError) as error:
-        raise TrainingError(f"{folder}: no {RECIPE_FILE}; train first") from error
+    return config_from_dict(read_run(folder)["recipe"], str(folder / RECIPE_FILE))
 
 
 def answers(recipe: Recipe) -> OutOfFold:

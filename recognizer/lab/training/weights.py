@@ -1,7 +1,6 @@
 """Weights that a recipe begins with: ImageNet's, a bundle's, a run's, a file's, or random ones."""
 
 import importlib.util
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from recognizer.errors import BundleNotFoundError, TrainingError
+from recognizer.lab.evaluation.out_of_fold import read_run
 from recognizer.lab.training.config import TrainingConfig
 from recognizer.lab.training.quantization import narrow_kernel
 from recognizer.model.bundle import Bundle, load_bundle
@@ -27,7 +27,7 @@ _HUB_FILE = "model.safetensors"
 _FILE = ".safetensors"
 _RELEASED = "network."  # before the names of the network's weights in a bundle's file
 _BACKBONE = "backbone."
-RECIPE_FILE, NETWORK_FILE = "recipe.json", "network.safetensors"  # of a run
+NETWORK_FILE = "network.safetensors"  # of a run
 
 
 class Parent(NamedTuple):
@@ -94,14 +94,9 @@ def find_parent(config: TrainingConfig) -> Parent | None:
     run = Path(config.weights)
     if not (run / NETWORK_FILE).is_file():
         return None
-    try:
-        about = json.loads((run / RECIPE_FILE).read_text("utf-8"))
-        recipe, labels = about["recipe"], about["labels"]
-    except (OSError, ValueError, KeyError) as error:
-        raise TrainingError(f"weights = {config.weights!r}: no {RECIPE_FILE} of a run") from error
-    found = _read(run / NETWORK_FILE, config)
-    state = {n.removeprefix("first."): value for n, value in found.items()}  # of a cascade
-    return Parent(state, labels, recipe)
+    about, whole = read_run(run), _read(run / NETWORK_FILE, config)
+    state = {n.removeprefix("first."): value for n, value in whole.items()}  # of a cascade
+    return Parent(state, about["labels"], about["recipe"])
 
 
 def load_parent(backbone: nn.Module, config: TrainingConfig) -> None:
