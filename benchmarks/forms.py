@@ -207,7 +207,7 @@ def hue(degrees: int, image: RGB, _: Material) -> RGB:
 
 
 def cast(gains: Sequence[float], image: RGB, _: Material) -> RGB:
-    """See it through a colored light: gains of red, green and blue."""
+    """Tint a photo by gains of red, green and blue."""
     return np.asarray((image * np.array(gains)).clip(0, 255), np.uint8)
 
 
@@ -220,7 +220,7 @@ def _font(name: str, size: float) -> ImageFont.FreeTypeFont:
 
 
 def text(image: RGB, material: Material) -> RGB:
-    """Carry four lines of large colored text with an outline, over all of the width."""
+    """Write four lines of large colored text with an outline over all of the width."""
     drawn = Image.fromarray(image)
     draw, (width, height) = ImageDraw.Draw(drawn), drawn.size
     for line, words in enumerate(("NEW PRICE!!", "only this week", "write to me", "7 left, hurry")):
@@ -233,7 +233,7 @@ def text(image: RGB, material: Material) -> RGB:
 
 
 def watermark(image: RGB, _: Material) -> RGB:
-    """Carry a name, tiled aslant over the whole photo, at half opacity."""
+    """Write a name, tiled aslant over the whole photo, at half opacity."""
     side = round(1.5 * max(image.shape[:2]))
     layer = Image.new("L", (side, side))
     draw, step = ImageDraw.Draw(layer), side // 9
@@ -249,7 +249,7 @@ def watermark(image: RGB, _: Material) -> RGB:
 
 
 def stickers(image: RGB, material: Material) -> RGB:
-    """Carry six faces, hearts and stars, each of a fifth to a third of the short side."""
+    """Put on six faces, hearts and stars, each of a fifth to a third of the short side."""
     drawn = Image.fromarray(image)
     draw, (width, height) = ImageDraw.Draw(drawn), drawn.size
     for shape in range(6):

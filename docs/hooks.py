@@ -1,4 +1,4 @@
-"""What the site needs beyond Markdown."""
+"""Changes of pages that the site needs beyond Markdown."""
 
 import re
 from pathlib import Path
@@ -34,7 +34,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
     def named(link: re.Match[str]) -> str:
         text, path = link.groups()
-        if page := PAGES.get(path):
+        if page := PAGES.get(path, PAGES.get(f"export/{path}")):  # a card is in a folder there
             return f"[{text}]({page})"
         bare = text.strip("`")
         return f"`{path}`" if bare in path else f"{text} (`{path}` in the repository)"

@@ -382,7 +382,7 @@ def test_a_softmax_map_is_a_probability_at_each_place(bundle: Bundle) -> None:
 
 
 def drawn_heat(peak: float, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """What is left bright, and what is of the line's color, over a hot place in a corner."""
+    """Return what is left bright, and the line, of a heat-map with a hot place in a corner."""
     heat = np.full((10, 10), 0.3 * peak, np.float32)
     heat[:5, :5] = peak
     shown = draw_heatmap(np.full((200, 400, 3), 200, np.uint8), heat, threshold)

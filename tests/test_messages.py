@@ -1,4 +1,4 @@
-"""What C libraries print of a file is kept off standard error; what Python says is not."""
+"""Standard error has nothing that C libraries print of a file, and all that Python says."""
 
 from tests.conftest import run_python
 

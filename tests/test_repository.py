@@ -1,4 +1,4 @@
-"""What the repository as a whole promises, and the site of its documentation."""
+"""Promises of the repository as a whole, and the site of its documentation."""
 
 import hashlib
 import json

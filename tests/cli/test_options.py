@@ -1,4 +1,4 @@
-"""What holds for the options of all verbs."""
+"""Rules that the options of all verbs keep."""
 
 import shlex
 from collections import defaultdict

@@ -38,7 +38,7 @@ def run_here(page: Path) -> list[Block]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What every page finds when it begins."""
+    """The folder in which every page begins."""
     folder = tmp_path_factory.mktemp("world")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

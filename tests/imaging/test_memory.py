@@ -1,4 +1,4 @@
-"""What decoding takes is bounded by the header, whatever the format and the mode."""
+"""The header bounds the memory of decoding, whatever the format and the mode."""
 
 from pathlib import Path
 

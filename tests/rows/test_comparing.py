@@ -1,4 +1,4 @@
-"""What changed between two scans."""
+"""Changes between two scans."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a scan knows again, and what becomes of its rows when a process, disk or file fails."""
+"""Rows that a scan recognises, and its rows when a process, disk or file fails."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ ROWS = [bare_row(f"{number}.jpg", 0.9, "review") for number in range(9)]
 
 
 def test_a_row_has_a_value_for_each_column(tmp_path: Path) -> None:
-    """What is written over an earlier row leaves nothing of it."""
+    """A new row in the place of an earlier one leaves nothing of it."""
     with ScanFile(tmp_path / "scan.sqlite", create=True) as file:
         columns = {name for _, name, *_ in file.select("PRAGMA table_info(image)")}
     written = {*image_values(ROWS[0], Ranking(), None)}

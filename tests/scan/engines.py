@@ -87,7 +87,7 @@ _MEASURED = """if True:
 
 @dataclass(frozen=True)
 class Measured:
-    """What became of a command: its peak of resident memory, and that of the largest child."""
+    """The cost of a command: its peak of resident memory, and that of the largest child."""
 
     code: int
     errors: str

@@ -1,4 +1,4 @@
-"""What was known of an image stays when its photo is gone or exchanged at the next scan."""
+"""An image keeps its row when its photo is gone or exchanged at the next scan."""
 
 import json
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def again(photos: Path, tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.M
 
 
 def state(path: Path) -> dict[str, Any]:
-    """What people and exports see of a scan."""
+    """The views and exports of a scan."""
     with ScanFile(path) as file:
         queue = file.select("SELECT name, product, decision, score, state FROM queue")
         audit = file.select("SELECT source, location FROM entry WHERE section = 'audit'")

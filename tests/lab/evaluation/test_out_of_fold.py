@@ -1,4 +1,4 @@
-"""What is made of out-of-fold predictions: calibration, figures, suspects."""
+"""Uses of out-of-fold predictions: calibration, figures, suspects."""
 
 import csv
 import json

@@ -28,7 +28,7 @@ SMALL: dict[str, dict[str, object]] = {
         "cascade.backbones": '["mobilenetv2_035"]',
     },
 }
-"""What stands for each recipe's backbone."""
+"""A small network in place of each recipe's backbone."""
 
 QUICK = {name: SMALL_RECIPE[name] for name in ("weights", "photos", "batch_size", "device")}
 QUICK |= {"corrections": "[]", "seeds": 1}

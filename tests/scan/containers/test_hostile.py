@@ -1,4 +1,4 @@
-"""What strangers send: each case of it ends in rows, through the process that opens containers."""
+"""Hostile containers: each ends in rows, through the process that opens containers."""
 
 from collections import Counter
 from pathlib import Path

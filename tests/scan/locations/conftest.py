@@ -1,4 +1,4 @@
-"""What a source gives: the bytes of each of its images, or the reason for a failure."""
+"""The content of a source: the bytes of each of its images, or the reason for a failure."""
 
 import sys
 from collections.abc import Iterator

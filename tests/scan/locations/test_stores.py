@@ -108,7 +108,7 @@ def test_a_bucket_that_is_not_there(s3_server: str) -> None:
 
 @pytest.fixture
 def requests(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
-    """What an end point of S3 is asked for that is always busy."""
+    """The requests to an end point of S3 that is always busy."""
     served: list[bytes] = []
 
     def be_busy(server: socket.socket) -> None:
