@@ -77,20 +77,21 @@ def read_collection(place: str | Path, photos: Path | None = None) -> Collection
                 f"{place}: neither a CSV table with the columns file and label, nor an export of "
                 "Label Studio (JSON) with choices"
             )
-        found = Collection(root=root, layout="a folder for each label", has_list=bool(tables))
+        collection = Collection(root=root, layout="a folder for each label", has_list=bool(tables))
         if tables:
             is_csv = tables[0].suffix.lower() in _TABLES
             name = os.path.relpath(tables[0], root)
-            found.layout = f"{'a CSV table' if is_csv else 'Label Studio'} ({name})"
-            (_read_table if is_csv else _read_tasks)(tables[0], _Files(root), found)
+            collection.layout = f"{'a CSV table' if is_csv else 'Label Studio'} ({name})"
+            (_read_table if is_csv else _read_tasks)(tables[0], _Files(root), collection)
         else:
-            _read_folders(found)
+            _read_folders(collection)
     except OSError as error:
         raise DatasetError(f"{error.filename or place}: {error.strerror or error}") from error
-    if not found.entries:
-        why = f": {'; '.join([*found.left_out, *found.notes][:3])}" if found.left_out else ""
-        raise DatasetError(f"{place}: {found.layout}, but no photo with a label{why}")
-    return found
+    if not collection.entries:
+        reasons = "; ".join([*collection.left_out, *collection.notes][:3])
+        why = f": {reasons}" if collection.left_out else ""
+        raise DatasetError(f"{place}: {collection.layout}, but no photo with a label{why}")
+    return collection
 
 
 class _Files:
@@ -119,32 +120,32 @@ class _Files:
         if ".." in parts:
             return missing
         is_complete = name.startswith("/") or "://" in name or name[1:3] == ":/"
-        found = self._with_end(parts, whole=not is_complete)
-        if len(found) == 1:
-            return self._given / found[0]
-        return f"{len(found)} files have this name" if found else missing
+        matches = self._with_end(parts, whole=not is_complete)
+        if len(matches) == 1:
+            return self._given / matches[0]
+        return f"{len(matches)} files have this name" if matches else missing
 
     def _with_end(self, parts: tuple[str, ...], *, whole: bool) -> list[str]:
         """Return the files whose paths end in all of some parts, or in as many as any does."""
         named = self._by_name.get(parts[-1], [])
         for length in range(len(parts), 0, -1):
-            found = [path for path in named if Path(path).parts[-length:] == parts[-length:]]
-            if found or whole:
-                return found
+            matches = [path for path in named if Path(path).parts[-length:] == parts[-length:]]
+            if matches or whole:
+                return matches
         return []
 
     @cached_property
     def _by_name(self) -> Mapping[str, list[str]]:
-        found = defaultdict(list)
+        paths = defaultdict(list)
         for folder, _, names in os.walk(self._root, onerror=raise_error):
             for name in names:
-                found[name].append(os.path.relpath(os.path.join(folder, name), self._root))
-        return found
+                paths[name].append(os.path.relpath(os.path.join(folder, name), self._root))
+        return paths
 
 
-def _read_folders(found: Collection) -> None:
+def _read_folders(collection: Collection) -> None:
     """Add the photos below the folders of labels; folders of splits may lie above these."""
-    root = found.root
+    root = collection.root
     visible = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
     inside = [path for path in visible if path.is_dir() and not path.name.startswith("_")]
     if loose := [p for p in visible if p.suffix.lower() in PHOTO_SUFFIXES and p.is_file()]:
@@ -160,11 +161,11 @@ def _read_folders(found: Collection) -> None:
         for label, folder, path in label_folders(shelf):
             if path.suffix.lower() in PHOTO_SUFFIXES:
                 source = {FOLDER: folder} if folder else {}
-                found.entries.append(CollectionEntry(path, label, split | source))
+                collection.entries.append(CollectionEntry(path, label, split | source))
             else:
                 others.append(path)
     if others:
-        found.notes.append(
+        collection.notes.append(
             f"Skipped {len(others)} files that are not images by their name, as "
             f"{others[0].relative_to(root)}"
         )
@@ -183,7 +184,7 @@ def _lists_photos(path: Path) -> bool:
     return path.suffix.lower() == ".json" and bool(_tasks(path))
 
 
-def _read_table(path: Path, files: _Files, found: Collection) -> None:
+def _read_table(path: Path, files: _Files, collection: Collection) -> None:
     names, delimiter = _columns(path)
     file, label = (_pick(names, known) for known in (FILE_COLUMNS, LABEL_COLUMNS))
     if file is None or label is None:
@@ -191,16 +192,16 @@ def _read_table(path: Path, files: _Files, found: Collection) -> None:
             f"{path}: none of the columns {', '.join(names) or '(none)'} is called "
             f"{'label' if file else 'file'}: rename the one that is"
         )
-    found.notes.append(f"The column {file!r} names the file, {label!r} the label")
+    collection.notes.append(f"The column {file!r} names the file, {label!r} the label")
     for where, row in read_rows(path, (file, label), delimiter):
         photo = files.find(row[file], path.parent)
         if isinstance(photo, str):
-            found.left_out.append(f"{where}: {row[file]!r}: {photo}")
+            collection.left_out.append(f"{where}: {row[file]!r}: {photo}")
         elif not row[label].strip():
-            found.left_out.append(f"{where}: {row[file]}: no label")
+            collection.left_out.append(f"{where}: {row[file]}: no label")
         else:
             fields = {key: value for key, value in row.items() if key != file and value}
-            found.entries.append(CollectionEntry(photo, row[label].strip(), fields))
+            collection.entries.append(CollectionEntry(photo, row[label].strip(), fields))
 
 
 def _pick(names: Sequence[str], known: Sequence[str]) -> str | None:
@@ -233,23 +234,23 @@ def _tasks(path: Path) -> list[dict[str, Any]]:
             if file.read(1) != "[":
                 return []
             file.seek(0)
-            found = json.load(file)
+            tasks = json.load(file)
     except (UnicodeDecodeError, ValueError, RecursionError):
         return []
     is_task = all(
         isinstance(task, dict) and isinstance(task.get("data"), dict) and "annotations" in task
-        for task in found
+        for task in tasks
     )
-    return found if is_task else []
+    return tasks if is_task else []
 
 
-def _read_tasks(path: Path, files: _Files, found: Collection) -> None:
+def _read_tasks(path: Path, files: _Files, collection: Collection) -> None:
     for number, task in enumerate(_tasks(path), 1):
         where = f"{path}: task {task.get('id', number)}"
         fields = {key: str(v) for key, v in task["data"].items() if isinstance(v, str | int)}
         file = _pick([*fields], FILE_COLUMNS)
         if file is None:
-            found.left_out.append(f"{where}: its data has no image")
+            collection.left_out.append(f"{where}: its data has no image")
             continue
         name = fields.pop(file)
         photo = files.find(name, path.parent)
@@ -257,12 +258,12 @@ def _read_tasks(path: Path, files: _Files, found: Collection) -> None:
             photo = files.find(_UPLOADED.sub("", name.rpartition("/")[2]))
         chosen = _choices(task["annotations"])
         if isinstance(photo, str):
-            found.left_out.append(f"{where}: {name!r}: {photo}")
+            collection.left_out.append(f"{where}: {name!r}: {photo}")
         elif len(chosen) != 1:
             what = f"several labels: {', '.join(sorted(chosen))}" if chosen else "no label"
-            found.left_out.append(f"{where}: {name}: {what}")
+            collection.left_out.append(f"{where}: {name}: {what}")
         else:
-            found.entries.append(CollectionEntry(photo, chosen.pop(), fields))
+            collection.entries.append(CollectionEntry(photo, chosen.pop(), fields))
 
 
 def _choices(annotations: Any) -> set[str]:

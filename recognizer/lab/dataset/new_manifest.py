@@ -44,7 +44,7 @@ class NewManifest:
 
 
 def make_manifest(
-    found: Collection,
+    data: Collection,
     *,
     source: str | None = None,
     renamed: Mapping[str, str] | None = None,
@@ -57,12 +57,12 @@ def make_manifest(
     ``renamed`` is label of the collection -> the label that it stands for, empty to leave it out;
     ``shares`` is split -> its share of the photos.
     """
-    sources, words = find_origins(found, source)
-    notes = [f"Layout: {found.layout}", f"Source: {words}", *found.notes]
-    made = NewManifest(notes=notes, left_out=[*found.left_out])
-    taxonomy, root = folder_taxonomy(found.root), found.root
-    labels = _labels(found, renamed or {}, taxonomy, made.notes)
-    pairs = [pair for pair in zip(found.entries, sources, strict=True) if pair[0].label in labels]
+    sources, words = find_origins(data, source)
+    notes = [f"Layout: {data.layout}", f"Source: {words}", *data.notes]
+    made = NewManifest(notes=notes, left_out=[*data.left_out])
+    taxonomy, root = folder_taxonomy(data.root), data.root
+    labels = _labels(data, renamed or {}, taxonomy, made.notes)
+    pairs = [pair for pair in zip(data.entries, sources, strict=True) if pair[0].label in labels]
     pairs.sort(key=lambda pair: (pair[0].path.as_posix(), pair[0].label))
     hashes: dict[str, str | None] = {}
     looks = hash_photos([entry.path for entry, _ in pairs], on_progress)
@@ -88,7 +88,7 @@ def make_manifest(
         )
     splits = deal_to_splits(made.photos, groups, shares, seed)
     made.photos = [replace(p, split=split) for p, split in zip(made.photos, splits, strict=True)]
-    if any("split" in entry.fields for entry in found.entries):
+    if any("split" in entry.fields for entry in data.entries):
         made.notes.append(
             "The splits that the data came with were not used: sources may be in several"
         )
@@ -97,10 +97,10 @@ def make_manifest(
 
 
 def _labels(
-    found: Collection, renamed: Mapping[str, str], taxonomy: Taxonomy, notes: list[str]
+    data: Collection, renamed: Mapping[str, str], taxonomy: Taxonomy, notes: list[str]
 ) -> dict[str, str]:
     """Return the label of the manifest for each of the collection; those left out have none."""
-    counts = Counter(entry.label for entry in found.entries)
+    counts = Counter(entry.label for entry in data.entries)
     if missing := [name for name in renamed if name not in counts]:
         raise DatasetError(f"--rename: {unknown_name('label', missing[0], [*counts])} in this data")
     known = taxonomy.labels
@@ -121,7 +121,7 @@ def _labels(
         ]
         one = next(iter(unknown))
         raise DatasetError(
-            f"{'; '.join(described)}. For custom labels, write into {found.root / LABELS}: "
+            f"{'; '.join(described)}. For custom labels, write into {data.root / LABELS}: "
             f'[label.{unknown[one]}] and below it kind = "product", or "lookalike", "animal" or '
             f'"other" if it is none. For a label of `recognizer info`, add --rename {one}=LABEL; '
             f"to leave these photos out, --rename {one}="
@@ -210,13 +210,13 @@ def _name(photo: Photo, root: Path) -> str:
 # trained on looks better than it is, so a source has to be known, or taken from what there is.
 
 
-def find_origins(found: Collection, asked: str | None = None) -> tuple[Sequence[str | None], str]:
+def find_origins(data: Collection, asked: str | None = None) -> tuple[Sequence[str | None], str]:
     """Return the source of each photo, and how it was found: as ``asked``, or by a guess."""
-    entries = found.entries
-    where = "that a photo lies in" if found.has_list else "inside each label's folder"
+    entries = data.entries
+    where = "that a photo lies in" if data.has_list else "inside each label's folder"
     ways: dict[str, tuple[Sequence[str | None], str]] = {
         "photo": ([None] * len(entries), "each photo is its own source"),
-        "folder": ([_folder(entry, found) for entry in entries], f"the folder {where}"),
+        "folder": ([_folder(entry, data) for entry in entries], f"the folder {where}"),
     }
     columns = list(dict.fromkeys(key for e in entries for key in e.fields if key != FOLDER))
     for name in columns:
@@ -243,9 +243,9 @@ def find_origins(found: Collection, asked: str | None = None) -> tuple[Sequence[
     return ways["photo"][0], words + same
 
 
-def _folder(entry: CollectionEntry, found: Collection) -> str | None:
-    if not found.has_list:
+def _folder(entry: CollectionEntry, data: Collection) -> str | None:
+    if not data.has_list:
         return entry.fields.get(FOLDER)
-    parts = entry.path.relative_to(found.root).parts[:-1]
+    parts = entry.path.relative_to(data.root).parts[:-1]
     names = [p for p in parts if p.lower() not in SPLIT_FOLDERS | {"images", "data", entry.label}]
     return names[-1] if names else None

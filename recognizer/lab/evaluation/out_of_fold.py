@@ -52,17 +52,17 @@ class OutOfFold:
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
-def write_out_of_fold(found: OutOfFold, path: Path) -> None:
+def write_out_of_fold(held: OutOfFold, path: Path) -> None:
     """Write the file in one step."""
     parquet = parquet_library()
     import pyarrow  # noqa: PLC0415 - an extra
 
-    arrays = {name: pyarrow.array([getattr(p, name) for p in found.photos]) for name in _TEXTS}
-    arrays["fold"] = pyarrow.array(found.folds.astype(np.int16))
-    for label, column in zip(found.labels, found.log_odds.T, strict=True):
+    arrays = {name: pyarrow.array([getattr(p, name) for p in held.photos]) for name in _TEXTS}
+    arrays["fold"] = pyarrow.array(held.folds.astype(np.int16))
+    for label, column in zip(held.labels, held.log_odds.T, strict=True):
         arrays[_PREFIX + label] = pyarrow.array(np.ascontiguousarray(column, np.float32))
-    names = taxonomy_of(found.photos).own_names()
-    about = {"schema": SCHEMA, "labels": [*found.labels], "taxonomy": names}
+    names = taxonomy_of(held.photos).own_names()
+    about = {"schema": SCHEMA, "labels": [*held.labels], "taxonomy": names}
     table = pyarrow.table(arrays).replace_schema_metadata({_KEY: json.dumps(about)})
     with replacing(path) as partial:
         parquet.write_table(table, partial, compression="zstd")
@@ -108,14 +108,14 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise TrainingError(f"{folder}: no {RECIPE_FILE} of a run; train first") from error
 
 
-def measure_out_of_fold(found: OutOfFold, title: str, **how: Any) -> Evaluation:
+def measure_out_of_fold(held: OutOfFold, title: str, **how: Any) -> Evaluation:
     """Measure out-of-fold predictions, calibrated across folds; ``title`` is for the tables.
 
     ``how`` is for :func:`measure`.
     """
-    bundle, photos, said, triages = _calibrated_folds(found, title)
+    bundle, photos, said, triages = _calibrated_folds(held, title)
     whole = measure(bundle, photos, said, triages, "out of fold", **how)
-    return replace(whole, bundle=title, same_sources=_same_sources(found))
+    return replace(whole, bundle=title, same_sources=_same_sources(held))
 
 
 def compare_out_of_fold(
@@ -138,42 +138,42 @@ def compare_out_of_fold(
 
 
 def _calibrated_folds(
-    found: OutOfFold, title: str
+    held: OutOfFold, title: str
 ) -> tuple[Bundle, list[Photo], list[Prediction], list[Triage]]:
     """Return a bundle of all folds, the photos, and what each fold's own bundle says of them."""
-    numbers = np.unique(found.folds)
+    numbers = np.unique(held.folds)
     if len(numbers) < 2:
         raise DatasetError(f"{title}: {len(numbers)} folds; at least 2 are needed")
     draft = uncalibrated(
-        found.labels,
-        taxonomy_of(found.photos),
+        held.labels,
+        taxonomy_of(held.photos),
         path=Path(),
         name="out-of-fold",
         version=1,
         model=ModelFile(sha256=""),
         input=InputFormat(size=1, preprocessing=PREPROCESSING_VERSION),
         activation="softmax",
-        training=Training(fingerprint="", recipe=found.recipe),
+        training=Training(fingerprint="", recipe=held.recipe),
     )
     photos, predictions, triages = list[Photo](), list[Prediction](), list[Triage]()
     for number in numbers:
-        inside = found.folds == number
-        own, others = (list(compress(found.photos, rows)) for rows in (inside, ~inside))
-        bundle = calibrated(draft, found.log_odds[~inside], others)
-        said = _predict(bundle, own, found.log_odds[inside])
+        inside = held.folds == number
+        own, others = (list(compress(held.photos, rows)) for rows in (inside, ~inside))
+        bundle = calibrated(draft, held.log_odds[~inside], others)
+        said = _predict(bundle, own, held.log_odds[inside])
         photos += own
         predictions += said
         triages += default_triages(bundle, said)
-    return calibrated(draft, found.log_odds, found.photos), photos, predictions, triages
+    return calibrated(draft, held.log_odds, held.photos), photos, predictions, triages
 
 
-def _same_sources(found: OutOfFold) -> tuple[str, ...]:
+def _same_sources(held: OutOfFold) -> tuple[str, ...]:
     """Return the labels, and their families, that have photos of one source in several folds."""
     folds = defaultdict[tuple[str, str], set[int]](set)
-    for photo, fold in zip(found.photos, found.folds.tolist(), strict=True):
+    for photo, fold in zip(held.photos, held.folds.tolist(), strict=True):
         folds[photo.label, photo.source].add(fold)
     labels = {label for (label, _), numbers in folds.items() if len(numbers) > 1}
-    known = taxonomy_of(found.photos).labels
+    known = taxonomy_of(held.photos).labels
     return tuple(sorted(labels | {known[name].family or name for name in labels}))
 
 

@@ -21,7 +21,7 @@ from recognizer.model.description import Enrolled
 from recognizer.model.negatives import NegativeBank, read_negatives, write_negatives
 from recognizer.policy.values import Policy
 from recognizer.taxonomy import Kind
-from tests.conftest import encoded, invoke, picture, succeed
+from tests.conftest import encoded, invoke, picture, refuse, succeed
 from tests.tiny import edit_description, write_tiny_bundle
 
 NEGATIVE_COLORS = {"red": "ivory_worked", "green": "ceramic", "gray": "listing_other"}
@@ -313,6 +313,23 @@ def test_a_check_writes_nothing(
     # What cannot be told from negatives promises nothing.
     found = enroll(parent, RHINO, write_photos("gray", 4))
     assert found.evidence.recall[0.01].count <= 1
+
+
+def test_the_command_skips_what_cannot_be_read(
+    banked_bundle: Path, blue: list[str], write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    output, (page,) = tmp_path / "mine-v2", write_photos("red", 1, "broken")
+    Path(page).write_bytes(b"<html>")
+    given = ("enroll", RHINO, *blue, page, "--model", banked_bundle)
+    for options in ((), ("--check", "--output", output)):
+        refused = refuse(*given, *options)
+        assert "give either --output, the folder of the new bundle, or --check" in refused.stderr
+    for options in (("--check",), ("--negatives", tmp_path / "photos", "--output", output)):
+        done = invoke(*given, *options, code=ExitCode.SOME_FAILED)
+        assert f"Skipped {page}: not_an_image" in done.stderr
+        assert ("photos in --negatives" in done.stderr) == (output in options)
+        assert "recall 3 of 3" in done.stdout
+        assert ("Wrote" in done.stdout) == output.exists() == (output in options)
 
 
 def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
