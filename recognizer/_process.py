@@ -205,7 +205,7 @@ class ProcessPool(Closes):
             while not is_last:
                 answered, is_last, message = child.receive(self._timeout)
                 if answered != number:
-                    raise RecognizerError("a process has answered another request than it was sent")
+                    raise RecognizerError("a process answered another request than the one sent")
                 if is_last:
                     child.is_new = False
                     self._idle.append(child)

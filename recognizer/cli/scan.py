@@ -54,7 +54,7 @@ def scan_command(
         str | None,
         Option(
             metavar="PLACE",
-            help="Where paths in tables begin: a folder, or an object store's prefix.",
+            help="The folder or object store's prefix from which tables name images.",
             show_default="the folder of the table, and folders and prefixes that are sources",
         ),
     ] = None,
@@ -91,7 +91,7 @@ def scan_command(
         ),
     ] = None,
     rehash: Annotated[
-        bool, Option("--rehash", help="Read files again whose size, times and inode are as before.")
+        bool, Option("--rehash", help="Also read files whose size, times and inode are unchanged.")
     ] = False,
     retry_failed: Annotated[
         bool, Option("--retry-failed", help="Also retry decoder_crash, timeout and out_of_memory.")

@@ -68,9 +68,9 @@ def compare_command(
     was, now = result.images
     typer.echo(f"{was:,} images before, {now:,} after, {result.common.rows:,} in both")
     if result.moved:
-        typer.echo(f"{result.moved:,} of them have another name, and are paired by their bytes")
+        typer.echo(f"{result.moved:,} of them were renamed, and are paired by their bytes")
     if result.replaced:
-        typer.echo(f"{result.replaced:,} have other bytes than before, and are not compared")
+        typer.echo(f"{result.replaced:,} have new bytes, and are not compared")
     _print_diff(result.common)
     for change in result.changes:
         old, new = change.before, change.after

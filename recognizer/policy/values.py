@@ -170,7 +170,7 @@ class Policy:
             if key not in [*Decision]:
                 raise PolicyError(f"actions: {unknown_name('decision', str(key), [*Decision])}")
             if not text.strip():
-                raise PolicyError(f"actions.{key} = {text!r}: say in words what is done")
+                raise PolicyError(f"actions.{key} = {text!r}: describe the action in words")
         for field_name in ("rules", "actions"):  # the digest is computed once
             object.__setattr__(self, field_name, dict(getattr(self, field_name)))
         object.__setattr__(self, "ignore", frozenset(self.ignore))

@@ -265,6 +265,6 @@ def _check_kinds(file: ScanFile, allow_mixed: bool) -> None:
             for count, model, digest, policy, policy_digest, preprocessing, bank in kinds
         ]
         raise ScanFileError(
-            f"these scans cannot be compared: {'; '.join(titles)}. Scan the fewer ones again with "
-            "the model and policy of the others, or merge them all the same with --allow-mixed"
+            f"these scans cannot be compared: {'; '.join(titles)}. Scan the smaller ones again "
+            "with the model and policy of the others, or merge them all the same with --allow-mixed"
         )

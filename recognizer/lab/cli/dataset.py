@@ -177,7 +177,7 @@ def check(
         )
     else:
         print_table(
-            "What files alone tell of products (0.5: nothing), of sources that were left out",
+            "How well files alone tell products from others, sources left out (0.5: not at all)",
             ("property", "AUC", "most of", "AUC"),
             ([s.name, f"{s.auc:.2f}", s.label, f"{s.label_auc:.2f}"] for s in shortcuts),
             text_columns=(0, 2),

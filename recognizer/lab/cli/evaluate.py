@@ -134,7 +134,7 @@ def print_figures(figures: Evaluation | PairedEvaluation, *, as_json: bool = Fal
 
 
 def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
-    """Return labelled photos, with the corrections of labels that a bundle was made with."""
+    """Return labelled photos, with the corrected labels that a bundle was trained with."""
     from recognizer.lab.dataset.manifest import CORRECTIONS, corrected, load_data, read_rows
 
     photos = found = load_data(data, bundle.taxonomy)
@@ -147,17 +147,17 @@ def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
             digests |= {row["sha256"] for _, row in read_rows(table, ["sha256"])}
     except DatasetError as error:
         typer.echo(
-            f"Warning: the labels that {bundle.title} was made with are corrected, these are not "
-            f"({error}): figures differ from those of its card.",
+            f"Warning: {bundle.title} was trained with corrected labels, which these photos do not "
+            f"have ({error}): figures differ from those of its card.",
             err=True,
         )
         return photos
     if digests:
         applied = len(digests & {photo.sha256 for photo in photos})
         typer.echo(
-            f"{bundle.title} was made with {len(digests):,} corrected labels; {applied:,} of these "
-            "photos have one, by their sha256. A resized or recompressed copy keeps the label of "
-            "its manifest, and figures then differ from those of the card.",
+            f"{bundle.title} was trained with {len(digests):,} corrected labels; {applied:,} of "
+            "these photos have one, by their sha256. A resized or recompressed copy keeps the label "
+            "of its manifest, and figures then differ from those of the card.",
             err=True,
         )
     return found

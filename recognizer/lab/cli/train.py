@@ -61,9 +61,8 @@ def train_command(
         )
         if (earlier := earlier_head(config, opened.labels)) is not None:
             labels = int(earlier.known.sum())
-            typer.echo(
-                f"Head of {labels} labels: mean of a new fit and {config.weights}'s", err=True
-            )
+            words = f"For {labels} labels, the head begins as the mean of a new one and that of"
+            typer.echo(f"{words} {config.weights}", err=True)
         if not has_test:
             typer.echo(
                 "No test photos, which `recognizer export` needs: `recognizer dataset split` holds "

@@ -116,7 +116,7 @@ def read_folds(path: Path) -> dict[str, tuple[str, int]]:
         if not row["fold"].isdecimal():
             raise DatasetError(f"{where}: fold {row['fold']!r}: a number from 0")
         if source in table:
-            raise DatasetError(f"{where}: the source {source!r} is there twice")
+            raise DatasetError(f"{where}: the source {source!r} is listed twice")
         table[source] = group, int(row["fold"])
         folds_of_group[group].add(int(row["fold"]))
     if torn := [group for group, folds in folds_of_group.items() if len(folds) > 1]:

@@ -118,7 +118,7 @@ def open_recipe(config: TrainingConfig | None, photos: Sequence[Photo], folder: 
         others = [key for key, value in state.items() if its.get(key) != value]
         if others:
             words = " and ".join(_CHANGED[key] for key in others)
-            raise TrainingError(f"{folder} is of {words}: {advice}")
+            raise TrainingError(f"{folder} belongs to {words}: {advice}")
     elif (folder / DESCRIPTION_FILE).exists():
         raise TrainingError(f"{folder} is a bundle: choose another folder for the recipe")
     else:

@@ -41,7 +41,7 @@ def test_a_table_says_fold_and_group_of_each_source(tmp_path: Path) -> None:
         ("source\na\n", "no column fold"),
         ("source,fold,fold\na,1,2\n", "two columns are named 'fold'"),
         ("source,fold\na,0\nb,two\n", ":3: fold 'two': a number from 0"),
-        ("source,fold\na,0\na,1\n", "'a' is there twice"),
+        ("source,fold\na,0\na,1\n", "'a' is listed twice"),
         ("source,fold\na,0\nb,2\n", "without a gap"),
         ("source,fold\na,0\n", "at least two"),
         ("source,group,fold\na,x,0\nb,x,1\n", "group 'x' is in more than one fold"),

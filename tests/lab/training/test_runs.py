@@ -132,9 +132,9 @@ def test_another_recipe_or_other_photos_do_not_go_on(
     other = msgspec.structs.replace(trained.config, learning_rate=0.1)
     fewer = [p for p in split if p is not next(q for q in split if q.split == "train")]
     for config, photos, words in (
-        (other, split, "is of another recipe: choose another folder, or delete it"),
-        (trained.config, fewer, "is of other photos: choose another folder, or delete it"),
-        (None, fewer, "is of other photos: give the data that it was trained with"),  # export
+        (other, split, "belongs to another recipe: choose another folder, or delete it"),
+        (trained.config, fewer, "belongs to other photos: choose another folder, or delete it"),
+        (None, fewer, "belongs to other photos: give the data that it was trained with"),  # export
     ):
         with pytest.raises(TrainingError, match=words):
             open_recipe(config, photos, trained.folder)
