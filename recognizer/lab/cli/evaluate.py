@@ -156,8 +156,8 @@ def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
         applied = len(digests & {photo.sha256 for photo in photos})
         typer.echo(
             f"{bundle.title} was trained with {len(digests):,} corrected labels; {applied:,} of "
-            "these photos have one, by their sha256. A resized or recompressed copy keeps the label "
-            "of its manifest, and figures then differ from those of the card.",
+            "these photos have one, by their sha256. A resized or recompressed copy keeps the "
+            "label of its manifest, and figures then differ from those of the card.",
             err=True,
         )
     return found
