@@ -59,13 +59,13 @@ def test_a_recipe_becomes_a_bundle_that_the_engine_serves(
         assert words in card
     assert recognizer.bundle.model.sha256[:16] in card
     assert "What int8 loses was\nnot measured" in card
-    assert "begun with" not in card
+    assert "started from" not in card
     assert "chosen" not in card
     monkeypatch.setattr(module, "parent_of", lambda _: bundle)
     monkeypatch.setattr(module, "count_learned", lambda _, photos: len(photos))
     module.write_card(recognizer.bundle, trained, release, "")
     card = (release.path / "MODEL_CARD.md").read_text()
-    assert f"| begun with | the weights of {bundle.title} (digest" in card
+    assert f"| started from | the weights of {bundle.title} (digest" in card
     assert "at least 24 of the training photos and 12 of the test photos" in card
     assert "had learned from 12 or more of these photos: the figures are better" in card
     assert "had learned from 24 or more of these photos, also of those in the fold" in card
