@@ -29,7 +29,7 @@ WHOLE = (
     "INSERT INTO temp.desk SELECT *, (SELECT iif(price",  # when the desk begins, or is behind
     "UPDATE temp.desk SET number = said.number",
     "SELECT reviewer FROM outcome GROUP BY reviewer",  # when it begins
-    "SELECT coalesce(listing, sha256) AS subject",  # agreement
+    "SELECT iif(occasion = 'audit', sha256",  # agreement
     "SELECT id, phash FROM image WHERE phash IS NOT NULL",  # near-copies of a photo: all hashes
     "SELECT count(*), ifnull(sum(judgement = 'rejected'), 0)",  # measure
     "SELECT count(*) FROM (SELECT * FROM outcome ORDER BY number DESC LIMIT",

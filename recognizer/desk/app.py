@@ -1,10 +1,8 @@
 """The pages and requests of the review server; it only reads, calls the queue, and renders."""
 
 import asyncio
-import csv
 import hashlib
 import hmac
-import io
 import secrets
 import sqlite3
 from collections import Counter
@@ -24,23 +22,18 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from recognizer._files import csv_cell
 from recognizer.desk.cards import CardMaker
 from recognizer.desk.entries import MAX_GROUP, PAGE_SIZE, Entry, from_key
-from recognizer.desk.outcomes import MAX_CHARACTERS, Judgement
+from recognizer.desk.outcomes import MAX_CHARACTERS, Judgement, plain_note
 from recognizer.desk.photos import SIDES, Photos, Unavailable
 from recognizer.desk.queue import SESSION_SECONDS, ConflictError, Queue
 from recognizer.desk.security import Guard, reviewer_name
 from recognizer.desk.texts import ENVIRONMENT, text
-from recognizer.desk.views import AUDIT, OPEN, View
+from recognizer.desk.views import OPEN, View
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
+from recognizer.rows.records import valid
 
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
-
-_SAME = ("title", "seller", "price", "level", "product", "score", "reports", "state")
-COLUMNS = {"listing": "name", **dict(zip(_SAME, _SAME, strict=True)), "reviewer": "judge"}
-COLUMNS |= {"scanned": "first", "listed": "listed", "source": "source"}
-"""The columns of the list as CSV, and the fields of an entry that are in them."""
 
 Key = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", max_length=16)]
 Keys = Annotated[tuple[Key, ...], Meta(max_length=MAX_GROUP)]
@@ -184,16 +177,7 @@ class _Pages:
     def table(self, request: Request) -> Response:
         """Return the list as CSV, with its filters and in its order."""
         self._signed_in(request)
-        (buffer := io.StringIO()).write("\ufeff")  # by which spreadsheets know UTF-8
-        writer = csv.writer(buffer)
-        writer.writerow(COLUMNS)
-        for entry in self._queue.page(View.from_query(request.query_params), size=1_000_000)[0]:
-            hidden = {"level", "product", "score"} if entry.section == AUDIT else ()
-            writer.writerow(
-                None if field in hidden else csv_cell(getattr(entry, field))
-                for field in COLUMNS.values()
-            )
-        content = buffer.getvalue().encode("utf-8", "backslashreplace")
+        content = self._cards.table(View.from_query(request.query_params))
         headers = {"content-disposition": 'attachment; filename="listings.csv"'}
         return Response(content, media_type="text/csv", headers=headers)
 
@@ -293,14 +277,15 @@ class _Pages:
         if data.is_list:
             listed = self._list(request, reviewer)
             rows = self._html(request, reviewer, "list.html.j2", **listed)
-            return JSONResponse({"html": rows, "notice": notice})
+            return JSONResponse({"html": rows, "notice": notice}, status)
         entry = entry or self._queue.take(reviewer, view)
         card = self._html(request, reviewer, "card.html.j2", **self._card(reviewer, view, entry))
         url = f"/?{urlencode(view.to_query())}".rstrip("?")
         return JSONResponse({"html": card, "notice": notice, "url": url}, status)
 
     def _decide(self, reviewer: str, data: Act) -> str:
-        if data.listing is None or (data.shown is None and data.do != "skip"):
+        is_known = not data.label or data.label in self._cards.labels
+        if data.listing is None or not is_known or (data.shown is None and data.do != "skip"):
             raise HTTPException(400)
         unit = from_key(data.listing)
         if (entry := self._queue.entry(unit)) is None:
@@ -314,7 +299,7 @@ class _Pages:
             reviewer,
             unit,
             judgement,
-            note=(data.note or "").strip().replace("\r\n", "\n") or None,
+            note=plain_note(data.note or "").strip() or None,
             label=data.label or None,
             shown=data.shown,
             also={from_key(key): digits for key, digits in data.also.items()},
@@ -350,10 +335,7 @@ class _Pages:
         return name
 
     def _who_acts(self, request: Request) -> str:
-        """Return who sends a request that changes something.
-
-        Another site cannot send one of this type without asking first, which nobody answers.
-        """
+        """Return who sends a request that changes something, of a type that no form can send."""
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             raise HTTPException(400)
         return self._signed_in(request, 401)
@@ -399,7 +381,7 @@ class _Pages:
             "needs_token": self._token is not None,
             "counts": self._queue.open_counts() if reviewer else {},
         }
-        return ENVIRONMENT.get_template(name).render(values | context)
+        return valid(ENVIRONMENT.get_template(name).render(values | context)) or ""
 
     def _render(self, request: Request, name: str, status: int = 200, **context: Any) -> Response:
         return HTMLResponse(self._html(request, self._reviewer(request), name, **context), status)

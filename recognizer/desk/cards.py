@@ -1,8 +1,11 @@
 """The content of pages and cards: plain values for the templates, which escape all of them."""
 
+import csv
+import io
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from recognizer._files import csv_cell
 from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, heat_threshold
 from recognizer.desk.texts import catalogue, text
@@ -14,6 +17,11 @@ from recognizer.rows.listings import QUEUE_ORDER, Listing
 from recognizer.rows.row import Row
 from recognizer.status import Status
 from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy
+
+_SAME = ("title", "seller", "price", "level", "product", "score", "reports", "state")
+COLUMNS = {"listing": "name", **dict(zip(_SAME, _SAME, strict=True)), "reviewer": "judge"}
+COLUMNS |= {"scanned": "first", "listed": "listed", "source": "source"}
+"""The columns of the list as CSV, and the fields of an entry that are in them."""
 
 PHOTOS_ON_A_CARD = 40  # the desk has pages of them, the report only the first
 
@@ -65,15 +73,16 @@ class CardMaker:
     def __init__(self, entries: Entries, photos: Photos) -> None:
         self._entries = entries
         self._photos = photos
+        bundles = photos.bundles.values()
+        self._taxonomies = [*(bundle.taxonomy for bundle in bundles), load_taxonomy()]
+        self.labels = {name for taxonomy in self._taxonomies for name in taxonomy.labels}
 
     def context(self, path: str, reviewer: str | None) -> dict[str, Any]:
         """Return what every page needs; the addresses of a report are in its fragment."""
-        bundles = self._photos.bundles.values()
-        taxonomies = [*(bundle.taxonomy for bundle in bundles), load_taxonomy()]
 
         def product_name(name: str) -> str:
-            known = (one for one in taxonomies if name in one.labels)
-            taxonomy = next(known, taxonomies[0])
+            known = (one for one in self._taxonomies if name in one.labels)
+            taxonomy = next(known, self._taxonomies[0])
             return taxonomy.display_name(name, family=name not in taxonomy.labels)
 
         return {
@@ -93,8 +102,21 @@ class CardMaker:
 
     def filters(self, view: View) -> dict[str, Any]:
         """Return the values that the filters offer, with how many listings of a view have each."""
-        columns = ("product", "location")
-        return {"choices": {name: self._entries.choices(name, view) for name in columns}}
+        choices = self._entries.choices
+        return {"choices": {name: choices(name, view) for name in ("product", "location")}}
+
+    def table(self, view: View) -> bytes:
+        """Return the listings of a view as CSV."""
+        (buffer := io.StringIO()).write("\ufeff")  # by which spreadsheets know UTF-8
+        writer = csv.writer(buffer)
+        writer.writerow(COLUMNS)
+        for entry in self._entries.page(view, size=1_000_000)[0]:
+            hidden = {"level", "product", "score"} if entry.section == AUDIT else ()
+            writer.writerow(
+                None if field in hidden else csv_cell(getattr(entry, field))
+                for field in COLUMNS.values()
+            )
+        return buffer.getvalue().encode("utf-8", "backslashreplace")
 
     def picture(self, image: Image) -> dict[str, Any]:
         """Return the addresses of the pictures of an image."""
@@ -106,10 +128,7 @@ class CardMaker:
         return {"image": image, "missing": "", **addresses}
 
     def card(self, entry: Entry, reviewer: str | None = None) -> dict[str, Any]:
-        """Return what ``card.html.j2`` shows of a listing, with the first page of its photos.
-
-        In the audit sample nothing of its scores is there until it is decided.
-        """
+        """Return what ``card.html.j2`` shows of a listing; of a blind one nothing of its scores."""
         strip = self.strip(entry)
         rows = [photo["image"].row for photo in strip["photos"]]
         listing = Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)

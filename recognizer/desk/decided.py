@@ -15,21 +15,29 @@ from recognizer.policy.listing import Role, as_text, listing_of, value_of
 from recognizer.rows.listings import decided_images
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
+from recognizer.taxonomy import NAME
 
 _COLUMNS = ("sha256", "file", "label", "source", "split", "license")  # see datasets/README.md
 _MAX_SHOWN = 3  # images in an error
+_IS_STORED = """
+SELECT 1 FROM outcome WHERE listing = :listing AND sha256 IS NOT NULL AND time = :time
+  AND reviewer = :reviewer AND judgement = :judgement AND occasion = :occasion
+  AND label IS :label AND note IS :note LIMIT 1
+"""
 
 
 def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
     """Yield outcomes on listings as outcomes on their images, as the desk stores them.
 
-    An outcome that names a listing and no image is about those images of the listing that are leads
-    by themselves, or on the occasion of an audit about those of the audit sample. One on a listing
-    without such an image, or of another scan, stays as it is.
+    One that names a listing and no image is about those images of the listing that are leads by
+    themselves, of an audit about those of the audit sample; without such an image it stays as it
+    is. If it is stored already, about images, it is left out: it says nothing of later images.
     """
     for outcome in outcomes:
         digests: list[tuple[str]] = []
         if outcome.sha256 is None and outcome.occasion is not Occasion.WITHDRAWAL:
+            if scan.select(_IS_STORED, outcome.to_json()):
+                continue
             digests = scan.select(
                 "SELECT DISTINCT sha256 FROM image WHERE (listing = :name OR (listing IS NULL"
                 " AND source = :name)) AND sha256 IS NOT NULL AND iif(:occasion = 'audit',"
@@ -55,10 +63,7 @@ def count_unknown(scan: ScanFile, last: int) -> int:
 
 
 class WrittenDataset(NamedTuple):
-    """The numbers of photos by label; how many were rejected without a label, and so left out.
-
-    ``missing`` are the sources of the others, each with the reason.
-    """
+    """Photos by label; how many rejected ones without; the sources of ``missing`` ones, and why."""
 
     labels: Counter[str]
     without_label: int
@@ -90,6 +95,9 @@ def write_dataset(
                 continue
             if (label := label or rejected_as) is None:
                 without_label += 1
+                continue
+            if not NAME.fullmatch(label):  # nor a part of a path
+                missing[row.source] = f"{label!r} is no label"
                 continue
             name = f"{label}/{row.sha256}.{row.format or 'image'}"
             try:

@@ -133,10 +133,7 @@ def from_key(key: str) -> int:
 
 
 class Image(NamedTuple):
-    """An image: its number in this file, its row, and the keys that name it and its listing.
-
-    A listing that is not in the queue has none.
-    """
+    """An image: its number in this file, its row, its key, and that of its listing in the queue."""
 
     number: int
     row: Row
@@ -284,21 +281,20 @@ class Entries(Closes):
         """Return what a verdict on a listing is about: digests of images, each with the listing.
 
         Its images that are leads, and those with the keys ``also``, but for those ``without``; if
-        words or reports alone have raised it, the listing and no image.
+        none is left, or words or reports alone have raised it, the listing and no image.
         """
-        counts = "1" if entry.section == AUDIT or entry.listing is None else _IS_LEAD
+        is_image = entry.section == AUDIT or entry.listing is None
         rows = self.file.select(
-            f"SELECT key, sha256, {counts} FROM image WHERE sha256 IS NOT NULL AND {_IMAGES}"
+            f"SELECT key, sha256, {_IS_LEAD} FROM image WHERE sha256 IS NOT NULL AND {_IMAGES}"
             f" ORDER BY {IMAGE_ORDER}",
             entry._asdict(),
         )
-        default = [sha256 for _, sha256, counts in rows if counts]
-        chosen = [
-            sha256 for key, sha256, counts in rows if (counts or key in also) and key not in without
-        ]
-        if found := [*dict.fromkeys(chosen or default)][:MAX_IMAGES]:
-            return [(sha256, entry.listing) for sha256 in found]
-        return [(None, entry.name)]
+        found: dict[tuple[str | None, str | None], None] = dict.fromkeys(
+            (sha256, entry.listing)
+            for key, sha256, is_lead in rows
+            if is_image or ((is_lead or key in also) and key not in without)
+        )
+        return [*found][:MAX_IMAGES] or [(None, entry.name)]
 
     def shown(self, entry: Entry) -> str:
         """Return 16 digits over the images that a verdict on a listing, as it is now, is about."""
@@ -315,10 +311,7 @@ class Entries(Closes):
     def page(
         self, view: View, number: int = 1, *, size: int = PAGE_SIZE, also: str = "1"
     ) -> tuple[list[Entry], int]:
-        """Return a page of a view, counted from 1, and how many listings the view has.
-
-        It is the last one if there are fewer; ``also`` is another SQL condition.
-        """
+        """Return a page of a view, 1 to the last, and the view's length; ``also`` is more SQL."""
         with self._current():
             condition, values = view.condition()
             condition = f"{condition} AND {also}"
@@ -367,11 +360,8 @@ class Entries(Closes):
     # --- figures ----------------------------------------------------------------------------------
 
     def choices(self, column: str, view: View) -> list[tuple[Any, ...]]:
-        """Return values of ``product`` or ``location``, and how many listings a view has of each.
-
-        That is what a list shows if one is chosen, with all other filters as they are.
-        """
-        condition, values = view._replace(**{column: ""}).condition()
+        """Return values of ``product`` or ``location``, and how many listings each would show."""
+        condition, values = view._replace(**{column: ""}).condition(also_copies=True)
         source, choice = ENTRIES, column
         if column == "product":  # all of its leads, not only the strongest one
             leads = f"SELECT DISTINCT unit AS of, product AS lead FROM ({LEADS})"

@@ -35,7 +35,7 @@ PAGE_FILE, ROWS_FILE, OUTCOMES_FILE = "index.html", "rows.jsonl", "outcomes.json
 _CLOCK = "the clock of the computer that made this case; nobody else attests to it"
 _PREVIEW_SIDE = 720  # pixels, of the pictures on the page
 _SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "gif": ".gif", "tiff": ".tif"}
-_DIGITS = re.compile(r"[0-9a-f]{8,64}")
+DIGITS = re.compile(r"[0-9a-f]{8,64}")
 
 
 def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = ()) -> list[Row]:
@@ -48,7 +48,7 @@ def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = (
         raise UsageError("name at least one image (--lead) or listing (--listing)")
     found: dict[int, Row] = {}
     for name in leads:
-        digits = (name, f"{name}g") if _DIGITS.fullmatch(name) else ("", "")
+        digits = (name, f"{name}g") if DIGITS.fullmatch(name) else ("", "")
         named = (as_name(name), *digits)
         images = dict(scan.numbered_rows("source = ? OR sha256 BETWEEN ? AND ?", named))
         if not images:

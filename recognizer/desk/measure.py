@@ -87,7 +87,7 @@ def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Outcomes) -> Mea
     leads: list[_Lead] = []
     raised: dict[str, tuple[set[_Group], Decision]] = {}  # listings, by keywords or reports
     with_image_lead: set[str] = set()
-    drawn, audited, found = Counter[float](), Counter[float](), Counter[float]()
+    drawn, audited, found = Counter[float](), Counter[float](), Counter[tuple[float, str]]()
     images = cleared = 0
     for name, row in rows:
         images += row.reason is not Reason.NO_IMAGE
@@ -104,9 +104,10 @@ def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Outcomes) -> Mea
             if row.audit is not None:
                 drawn[row.audit] += 1
                 audited[row.audit] += outcome is not None
-                found[row.audit] += _judgement_of(outcome) is Judgement.CONFIRMED
+                if outcome is not None and outcome.judgement is Judgement.CONFIRMED:
+                    found[row.audit, outcome.sha256 or ""] += 1
     leads += [(*raised[name], listings.get(name)) for name in raised.keys() - with_image_lead]
-    judgements = Counter((level, _judgement_of(outcome)) for _, level, outcome in leads)
+    judgements = Counter((level, said.judgement if said else None) for _, level, said in leads)
     return Measurement(
         images=images,
         leads=len(leads),
@@ -116,10 +117,6 @@ def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Outcomes) -> Mea
         overturned=share(overturned, appeals) if appeals else None,
         misses=_misses(cleared, drawn, audited, found, _shown_by_leads(judgements)),
     )
-
-
-def _judgement_of(outcome: Outcome | None) -> Judgement | None:
-    return None if outcome is None else outcome.judgement
 
 
 def _groups_of(row: Row) -> set[_Group]:
@@ -139,7 +136,7 @@ def _precision(leads: Iterable[_Lead]) -> Iterator[Precision]:
         everything: _Group = (None, None, level)
         names_product = outcome is not None and any(kind not in by_text for kind, *_ in groups)
         for group in {everything, *groups}:
-            counts[group][_judgement_of(outcome)] += 1
+            counts[group][outcome.judgement if outcome else None] += 1
             of_products[group] += names_product and group[0] not in by_text
         if outcome is not None and outcome.judgement is Judgement.CONFIRMED:
             label = outcome.label
@@ -176,15 +173,14 @@ def _misses(
     cleared: int,
     drawn: Counter[float],
     audited: Counter[float],
-    found: Counter[float],
+    found: Counter[tuple[float, str]],
     shown: Estimate | None,
 ) -> Misses | None:
-    """Estimate misses from clear images, counted by the probability with which they were drawn."""
+    """Estimate misses by the probability of being drawn; of the same bytes they are one draw."""
     if not (weights := audit_weights(drawn, audited)):
         return None
-    counts = Counter[float]()
-    for probability, weight in weights.items():
-        counts[weight] += found[probability]
+    counts = Counter(dict.fromkeys(weights.values(), 0))
+    counts.update(weights[probability] * images for (probability, _), images in found.items())
     missed = weighted_count(counts)
     value, low, high = missed.value, missed.low, min(missed.high, cleared)
     return Misses(
@@ -223,5 +219,5 @@ def _shown_by_leads(judgements: Mapping[tuple[Decision, Judgement | None], int])
 
 
 def audit_weights(drawn: Mapping[float, int], audited: Mapping[float, int]) -> dict[float, float]:
-    """Return, by the probability of being drawn, for how many clear images a decided one stands."""
-    return {p: drawn[p] / number / p for p, number in audited.items() if number}
+    """Return, by probability, for how many clear images a decided one stands; of all or none."""
+    return {p: n / audited[p] / p for p, n in drawn.items()} if all(audited.values()) else {}

@@ -113,11 +113,16 @@ class Outcome:
         if isinstance(values, dict):
             values = {key: value for key, value in values.items() if value not in (None, "")}
             if isinstance(note := values.get("note"), str):  # as spreadsheets write it
-                values["note"] = note.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
+                values["note"] = plain_note(note)
         try:
             return msgspec.convert(values, cls)
         except msgspec.ValidationError as error:
             raise UsageError(f"not an outcome: {error}") from error
+
+
+def plain_note(text: str) -> str:
+    """Return a note with plain newlines and blanks, however a browser or a table writes them."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
 
 
 def _id_of(values: dict[str, Any]) -> str:
@@ -191,15 +196,13 @@ class Outcomes(Closes):
 
     def decided(self, key: str = "sha256") -> dict[str, Outcome]:
         """Return what was said last, and not withdrawn, of each decided image, or ``listing``."""
-        last = f"SELECT max(number) FROM standing WHERE {key} IS NOT NULL GROUP BY {key}"
+        of_key = f"{key} IS NOT NULL" + " AND occasion != 'audit'" * (key == "listing")
+        last = f"SELECT max(number) FROM standing WHERE {of_key} GROUP BY {key}"
         found = self._select("standing", f"number IN ({last})")
         return {getattr(one, key): one for one in found if one.judgement in DECIDED}
 
     def appeals(self) -> tuple[int, int]:
-        """Return how many confirmed leads were appealed against and decided; how many overturned.
-
-        As for other outcomes, what was said last of an image or listing counts.
-        """
+        """Return how many confirmed leads have a decided appeal as the last word; overturned."""
         # The bare columns are those of the row with the highest number.
         last = (
             "SELECT occasion, judgement, max(number), sum(judgement = 'confirmed') AS confirmed"

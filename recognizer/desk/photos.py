@@ -6,10 +6,11 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from recognizer._files import Closes
-from recognizer.errors import RecognizerError, UsageError
+from recognizer.errors import RecognizerError, ScanFileError, UsageError
 from recognizer.guarded import GuardedRecognizer
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
@@ -92,12 +93,11 @@ class Photos(Closes):
 
     @property
     def policy(self) -> Policy | None:
-        """The policy that decides in the scan's file now; None if the file of 0.3 has none."""
-        taxonomies = (bundle.taxonomy for bundle in self.bundles.values())
-        try:
-            return self._file.policy(next(taxonomies, None))
-        except UsageError:
-            return None
+        """The policy that decides in the scan's file now, if it is kept and its bundle is here."""
+        for taxonomy in (*(bundle.taxonomy for bundle in self.bundles.values()), None):
+            with suppress(UsageError, ScanFileError):  # it names labels of another bundle
+                return self._file.policy(taxonomy)
+        return None
 
     def close(self) -> None:
         with self._starting:
@@ -178,8 +178,7 @@ class Photos(Closes):
 def heat_threshold(row: Row, bundle: Bundle, label: str, policy: Policy | None = None) -> float:
     """Return the threshold that the heat-map of a label is drawn against.
 
-    If the label is not a lead, it is that of the given policy, if that decided on the row, else of
-    the default policy.
+    Of a label that is no lead, it is that of the given policy, if it decided the row, or default.
     """
     named = {lead.name: lead.threshold for lead in row.leads if lead.kind == "label"}
     if label not in named:

@@ -19,6 +19,7 @@ from recognizer.desk.entries import AFFECTED, Entries, Entry
 from recognizer.desk.outcomes import DECIDED, Judgement, Occasion, Outcome, Outcomes
 from recognizer.desk.views import AUDIT, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError, ScanFileError
+from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.queue import ENTRY_ORDER
 from recognizer.rows.records import as_utc
 
@@ -35,6 +36,7 @@ _NOT_SKIPPED = (
     "NOT EXISTS (SELECT 1 FROM temp.skip WHERE skip.unit = entry.unit"
     " AND skip.reviewer = :reviewer)"
 )
+_SUBJECT = "iif(occasion = 'audit', sha256, coalesce(listing, sha256))"  # of an outcome
 _OF_OTHERS = "ifnull(judge, '') NOT IN (SELECT value FROM json_each(:spellings))"
 
 
@@ -59,8 +61,8 @@ class Queue(Entries):
     ) -> None:
         self._on_outcomes = on_outcomes
         self._said_at = datetime.min.replace(tzinfo=UTC)
-        is_own = outcomes is None or outcomes == scan
-        self._outcomes = Outcomes(outcomes or scan, write=True, create=not is_own)
+        create = outcomes not in {None, scan}
+        self._outcomes = Outcomes(outcomes or scan, write=True, create=create)
         try:
             super().__init__(scan, outcomes, write=os.access(scan, os.W_OK))
         except BaseException:
@@ -93,12 +95,9 @@ class Queue(Entries):
         return secret or new
 
     def end_session(self, session: str) -> None:
-        """End the session that a cookie names, for as long as the cookie would last."""
-        now = datetime.now(UTC)
+        """End the session that a cookie names, for ever: older Starlettes renew any cookie."""
         with self._outcomes.file.transaction() as database:
-            old = (as_utc(now - timedelta(seconds=SESSION_SECONDS)),)
-            database.execute("DELETE FROM signed_out WHERE time < ?", old)
-            values = (session, as_utc(now))
+            values = (session, as_utc(datetime.now(UTC)))
             database.execute("INSERT OR REPLACE INTO signed_out VALUES (?, ?)", values)
 
     def is_over(self, session: str) -> bool:
@@ -124,10 +123,7 @@ class Queue(Entries):
             return None
 
     def keep(self, reviewer: str, unit: int | None) -> None:
-        """Extend the time for which a reviewer has a listing, or hand an open one to them again.
-
-        Their page is as old as it was: what others have said since it was made is a conflict.
-        """
+        """Extend the time for which a reviewer has a listing, or hand an open one to them again."""
         with self._current():
             entry = None if unit is None else self.entry(unit)
             if entry is not None and entry.held_by == reviewer:
@@ -160,8 +156,11 @@ class Queue(Entries):
         return None if entry.held_by in {None, reviewer} else "held_by"
 
     def _hold(self, reviewer: str, entry: Entry) -> Entry:
-        if entry.held_by not in {None, reviewer} or self.is_for_others(reviewer, entry):
+        if entry.held_by not in {None, reviewer}:
             self.release(reviewer)
+            return entry
+        if self.is_for_others(reviewer, entry):
+            self.skip(reviewer, entry.unit)  # to look at once, not to be in the way of others
             return entry
         self.file.execute(  # with neither the reviewer's last one nor another's, which is over
             "REPLACE INTO temp.hold VALUES (?, ?, ?, ?)",
@@ -228,6 +227,8 @@ class Queue(Entries):
             )
             if shown not in {None, self.shown(entry)} or not is_same:
                 raise ConflictError  # the reviewer has not seen what it would be said of
+            if judgement is Judgement.REJECTED:
+                without = ()  # of a photo that is not ticked this is true, too
             about = [(one, self.about(one, also.keys(), without)) for one in members]
             self._store(reviewer, about, judgement, seen, **details)
             left = [one.unit for one in copies if one.unit != unit] if expected == 1 else []
@@ -292,14 +293,15 @@ class Queue(Entries):
             self.file.execute("DELETE FROM temp.skip WHERE unit = ?", (member.unit,))
 
     def _now(self, members: Sequence[Entry] = ()) -> datetime:
-        """Return the time; where the clock went back, one after all that was said and seen here."""
+        """Return the time, or after a clock went back by less than a day, one after all in here."""
         ((newest,),) = self.file.select(
             "SELECT max(first) FROM image WHERE unit IN (SELECT value FROM json_each(?))",
             (json.dumps([member.unit for member in members]),),
         )
-        after = self._said_at + timedelta(microseconds=1)
-        came = datetime.fromisoformat(newest) if newest else after
-        self._said_at = max(datetime.now(UTC), came, after)
+        now, times = datetime.now(UTC), [self._said_at + timedelta(microseconds=1)]
+        if newest:
+            times.append(datetime.fromisoformat(newest))
+        self._said_at = max(now, *(time for time in times if time <= now + CLOCK_TOLERANCE))
         return self._said_at
 
     def _added(self, outcomes: Sequence[Outcome]) -> None:
@@ -339,7 +341,7 @@ class Queue(Entries):
     def agreement(self) -> Counter[tuple[str, ...]]:
         """Return how often two said what of a listing or image at last; escalating says nothing."""
         subjects: dict[str, dict[str, str]] = defaultdict(dict)
-        told = "SELECT coalesce(listing, sha256) AS subject, reviewer, judgement FROM standing"
+        told = f"SELECT {_SUBJECT} AS subject, reviewer, judgement FROM standing"
         told += " WHERE judgement != 'escalated'"
         several = f"SELECT subject FROM ({told}) GROUP BY 1 HAVING count(DISTINCT reviewer) > 1"
         for subject, reviewer, judgement in self._select_cached(
@@ -352,7 +354,7 @@ class Queue(Entries):
         """Return what each has done in this shift, by judgement; the most first."""
         counts: dict[str, Counter[str]] = defaultdict(Counter)
         for name, judgement, number in self.file.select(
-            "SELECT reviewer, judgement, count(DISTINCT coalesce(listing, sha256))"
+            f"SELECT reviewer, judgement, count(DISTINCT {_SUBJECT})"
             " FROM standing WHERE time > ? GROUP BY 1, 2",
             (_shift_begin(),),
         ):

@@ -88,7 +88,7 @@ class Guard:
         if is_foreign or headers.get("sec-fetch-site") not in {None, "same-origin", "none"}:
             return 403, "This request comes from another site."
         length = headers.get("content-length", "")
-        if not (length.isascii() and length.isdecimal()):
+        if "transfer-encoding" in headers or not (length.isascii() and length.isdecimal()):
             return 400, "This request does not say how long it is."
         if len(length) > 9 or int(length) > MAX_BODY:
             return 413, "This request is too large."

@@ -88,7 +88,6 @@ def measure_labelled(
     """Measure thresholds on labelled photos; ``ignore`` are the labels that the policy ignores.
 
     ``prevalence`` is the share of all images that show a product, in the mix of the photos.
-
     Photos of one source are alike. Their intervals are exact binomial ones (Clopper and Pearson)
     for the *effective* number of photos, as surveys compute them (Korn and Graubard, 1998).
     """
@@ -204,7 +203,7 @@ def measure_reviewed(
         return Step(
             threshold=threshold,
             leads=Estimate(leads, leads, leads),
-            recall=_ratio(found, count(positive, ~over)) if sample.any() else None,
+            recall=_ratio(found, count(positive, ~over)) if (sample & ~over).any() else None,
             precision=_ratio(found, count(~positive, over)),
         )
 
@@ -224,8 +223,8 @@ def measure_reviewed(
     caveats = [*_unknown(shown, families)]
     if not sample.any():
         caveats.append(
-            "No audit sample was decided: nothing is known of what was cleared, so neither "
-            "recall nor a lower threshold can be told (recognizer scan --audit-rate)."
+            "No audit sample was decided, or a part of it not at all: nothing is known of what was "
+            "cleared, so neither recall nor a lower threshold can be told (scan --audit-rate)."
         )
     caveats.append(
         "The same outcomes choose the threshold and measure it: measure it again on the next scan."

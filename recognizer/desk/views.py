@@ -11,6 +11,7 @@ from recognizer.policy.listing import price_of
 from recognizer.policy.values import Decision
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.queue import ENTRY_ORDER
+from recognizer.rows.records import MAX_NAME
 
 QUEUE, AUDIT = "queue", "audit"  # sections: listings with leads or failures; the audit sample
 
@@ -79,7 +80,7 @@ class View(NamedTuple):
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> View:
         """Read a view from the query of a URL; what makes no sense is left out."""
-        given = {name: query.get(name, "").strip()[:200] for name in cls._fields}
+        given = {name: query.get(name, "").strip()[:MAX_NAME] for name in cls._fields}
         allowed: dict[str, tuple[str, ...]] = {
             "section": (QUEUE, AUDIT),
             "state": (*STATES, "all"),
@@ -104,8 +105,8 @@ class View(NamedTuple):
 
     @property
     def is_folded(self) -> bool:
-        """Whether of near-copies that are open only the first is in it: not if one is asked for."""
-        return not (self.seller or self.q)
+        """Whether of near-copies that are open only the first is in it: not with filters."""
+        return self._replace(section=QUEUE, state=OPEN, sort="") == View()
 
     @property
     def order(self) -> str:

@@ -16,9 +16,8 @@ from recognizer.policy.values import Finding
 from recognizer.rows.row import Row
 from tests.conftest import encoded, invoke, picture, refuse, succeed
 from tests.desk.outcomes import outcome, store
-from tests.rows.rows import row_of, write_scan
-
-PHASH = "0f" * 32
+from tests.desk.server.queues import listing
+from tests.rows.rows import HASH, row_of, write_scan
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def rows(tmp_path: Path, recognizer: Recognizer) -> list[Row]:
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(encoded(picture(color, seed=number)))
         item = {"id": f"L{number}", "seller": "anna\ud800"} if number < 2 else None
-        rows.append(row_of(recognizer, path, item=item, phash=PHASH if number != 1 else None))
+        rows.append(row_of(recognizer, path, item=item, phash=HASH if number != 1 else None))
     return rows
 
 
@@ -56,6 +55,13 @@ def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row
     }
     assert len(photos) == 3
     refuse("outcomes", "dataset", scan, folder)
+    said = succeed("outcomes", "dataset", scan, tmp_path / "fewer")
+    assert "Left out: 1 image rejected without a label" in said.stderr
+    found = {photo.sha256: photo.label for photo in load_data([tmp_path / "fewer"])}
+    assert found == {rows[0].sha256: "ivory_worked", rows[2].sha256: "ceramic"}
+    unknown = refuse("outcomes", "dataset", scan, tmp_path / "x", "--rejected-as", "listing_othr")
+    assert "did you mean listing_other" in " ".join(unknown.stderr.split())
+    assert not (tmp_path / "x").exists()
 
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -73,16 +79,13 @@ def test_a_dataset_appears_whole_or_not_at_all(
     assert {*tmp_path.iterdir()} == before
 
 
-def test_a_rejected_photo_of_which_nobody_said_what_it_shows_is_left_out(
-    tmp_path: Path, scan: Path, rows: list[Row]
-) -> None:
-    said = succeed("outcomes", "dataset", scan, tmp_path / "decided")
-    assert "Left out: 1 image rejected without a label" in said.stderr
-    found = {photo.sha256: photo.label for photo in load_data([tmp_path / "decided"])}
-    assert found == {rows[0].sha256: "ivory_worked", rows[2].sha256: "ceramic"}
-    unknown = refuse("outcomes", "dataset", scan, tmp_path / "x", "--rejected-as", "listing_othr")
-    assert "did you mean listing_other" in " ".join(unknown.stderr.split())
-    assert not (tmp_path / "x").exists()
+def test_what_is_imported_again_says_nothing_of_a_photo_that_came_later(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scan.sqlite", [listing("L")])
+    (said := tmp_path / "said.json").write_text(json.dumps([outcome(listing="L").to_json()]))
+    new = replace(listing("L"), source="new.jpg", sha256="f" * 64)
+    for count in (1, 0):
+        assert f"{count} new, 1 in all" in succeed("outcomes", "import", scan, said).stdout
+        write_scan(scan, [new])
 
 
 def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(
@@ -90,11 +93,13 @@ def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(
 ) -> None:
     Path(rows[0].source).unlink()
     Path(rows[1].source).write_bytes(b"another")
+    store(scan, [outcome(sha256=rows[3].sha256, label="../outside")])
     done = invoke("outcomes", "dataset", scan, tmp_path / "decided", "--rejected-as", "bone")
     assert done.exit_code == ExitCode.SOME_FAILED
     assert "not_found: " in done.stderr
     assert "; relative paths begin in the folder in which the scan ran\n" in done.stderr
     assert "has changed since the scan" in done.stderr
+    assert "'../outside' is no label" in done.stderr
     assert len(load_data([tmp_path / "decided"])) == 1
     Path(rows[2].source).unlink()
     empty = " ".join(refuse("outcomes", "dataset", scan, tmp_path / "empty").output.split())
@@ -113,8 +118,8 @@ def test_decided_images_are_known_items(tmp_path: Path, scan: Path) -> None:
     with Bank(bank) as opened:
         items = {(i.pdq, i.finding, i.label, i.note, i.by, i.origin) for i in opened}
     assert items == {
-        (PHASH, Finding.PRODUCT, "ivory_worked", "a b", "Ama", "A"),
-        (PHASH, Finding.CLEARED, "ceramic", "a b", "Ama", "A"),
+        (HASH, Finding.PRODUCT, "ivory_worked", "a b", "Ama", "A"),
+        (HASH, Finding.CLEARED, "ceramic", "a b", "Ama", "A"),
     }
 
 

@@ -87,6 +87,23 @@ def test_each_audited_image_stands_for_those_like_it() -> None:
     assert found.recall.value == pytest.approx(1 / 41)
 
 
+def test_images_of_the_same_bytes_are_one_that_was_drawn_and_found() -> None:
+    same = [replace(cleared(f"s{i}", 0.1), sha256=digest("s")) for i in range(40)]
+    rows = [*same, *(cleared(f"c{i}", 0.1 if i < 100 else None) for i in range(1000))]
+    of_others = [said(f"c{i}", R, occasion=Occasion.AUDIT) for i in range(100)]
+    found = measure(rows, said("s", C, occasion=Occasion.AUDIT), *of_others).misses
+    assert (found.drawn, found.audited, found.found) == (140, 140, 40)
+    assert (found.rate.high, found.rate.value) == (1, pytest.approx(400 / 1040))
+    assert found.rate.low == pytest.approx(400 / 1040 * 0.025318, rel=1e-4)  # of one event
+
+
+def test_nothing_is_said_while_some_of_the_sample_was_not_looked_at() -> None:
+    rows = [cleared("a", 1.0), *(cleared(f"c{i}", 0.01 if i < 2 else None) for i in range(200))]
+    high, low = (said(name, R, occasion=Occasion.AUDIT) for name in ("a", "c0"))
+    assert measure(rows, high).misses is None
+    assert measure(rows, high, low).misses.rate.value == 0
+
+
 def audited(rows: list[Row], *outcomes: Outcome) -> Misses:
     """The misses of these rows, and of a hundred clear images of which 2 of 50 are found."""
     rows = [*rows, *(cleared(f"c{i}", 0.5 if i < 50 else None) for i in range(100))]
@@ -123,6 +140,7 @@ def test_what_text_or_reports_alone_raise_is_measured_once_for_a_listing() -> No
     outcomes = [
         *(replace(said("x", C), sha256=None, listing=name) for name in "AC"),
         *(replace(said("b", R), listing="B"), said("d1", R)),  # the reviewer chose the image
+        replace(said("e2", R, occasion=Occasion.AUDIT), listing="E"),  # of another image
     ]
     found = measure(rows, *outcomes)
     assert (found.images, found.leads, found.decided, found.misses) == (7, 5, 4, None)

@@ -3,12 +3,7 @@
 import asyncio
 import hashlib
 import io
-import multiprocessing
-import os
-import signal
-import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer._process import DiedError, ProcessPool, resident_bytes
+from recognizer._process import DiedError, ProcessPool
 from recognizer.desk.photos import Photos, Unavailable, heat_threshold, read_original
 from recognizer.engine import Recognizer
 from recognizer.imaging.sources import Refused
@@ -35,15 +30,6 @@ from tests.desk.server.queues import Client, served
 from tests.pictures import glass
 from tests.rows.rows import bare_row, row_of, write_scan
 from tests.work import Count
-
-SIDE = 8000
-
-
-def large_png(path: Path, level: int) -> Row:
-    """The row of an image that is small on the disk and large in memory."""
-    Image.new("L", (SIDE, SIDE), level).save(path)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return bare_row(str(path), 0.9, "review", sha256=sha256, format="png", width=SIDE, height=SIDE)
 
 
 def test_a_heat_map_is_drawn_against_the_threshold_of_the_policy() -> None:
@@ -63,39 +49,6 @@ def test_a_heat_map_is_drawn_against_the_threshold_of_the_policy() -> None:
     ):
         of_policy = replace(row, policy=replace(row.policy, digest=policy.digest))
         assert heat_threshold(of_policy, bundle, "coral", given) == threshold
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
-def test_many_large_images_at_once_leave_the_server_small_and_answering(tmp_path: Path) -> None:
-    rows = [large_png(tmp_path / f"{i}.png", i) for i in range(8)]
-    scan = write_scan(tmp_path / "scan.sqlite", rows)
-    with ScanFile(scan) as file:
-        keys = [f"{key & (1 << 64) - 1:016x}" for (key,) in file.select("SELECT key FROM image")]
-    with served(scan) as base:
-        anna = Client(base, "Anna")
-        before = resident_bytes(os.getpid())
-        answers: list[int] = []
-
-        def ask(key: str) -> None:
-            with httpx.Client(cookies=anna.http.cookies, timeout=300) as http:
-                answers.append(http.get(f"{base}/photo/{key}/large").status_code)
-
-        threads = [threading.Thread(target=ask, args=(key,)) for key in keys]
-        for thread in threads:
-            thread.start()
-        while not (decoders := multiprocessing.active_children()):
-            assert any(thread.is_alive() for thread in threads)
-            time.sleep(0.01)
-        for decoder in decoders:  # the server answers while they stand still
-            os.kill(decoder.pid or 0, signal.SIGSTOP)
-        assert httpx.get(f"{base}/login", timeout=60).status_code == 200
-        for decoder in decoders:
-            os.kill(decoder.pid or 0, signal.SIGCONT)
-        for thread in threads:
-            thread.join()
-        grown = resident_bytes(os.getpid()) - before
-    assert answers == [200] * len(rows)
-    assert grown < 2 * SIDE * SIDE  # no image was decoded here
 
 
 def test_a_decoder_that_dies_costs_one_picture_at_most(
@@ -162,7 +115,7 @@ def test_no_address_in_a_row_leads_the_desk_to_this_machine(url: str, allow_http
 def test_equal_requests_are_answered_by_one_decoder_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Forty pages that show four large photos wait for these together, and hold no threads."""
+    """Forty pages that show four large photos wait for these together; all others are answered."""
     rows = [bare_row(f"{n}.jpg", 0.9, "review") for n in "abcd"]
     scan = write_scan(tmp_path / "scan.sqlite", rows)
     asked = Counter[int]()
@@ -177,6 +130,7 @@ def test_equal_requests_are_answered_by_one_decoder_once(
 
     def make(_: Photos, image: int, *__: object) -> tuple[bytes, str]:
         assert all_wait.wait(60)
+        assert httpx.get(f"{base}/login", timeout=60).status_code == 200
         asked[image] += 1
         return f"picture {image}".encode(), "image/jpeg"
 

@@ -37,18 +37,15 @@ def unproven(name: str, score: float, level: str = "review", **columns: Any) -> 
     return replace(row, leads=(lead("ivory_raw", score, Decision(level)),))
 
 
-def raised_by_reports(name: str, count: int) -> Row:
-    return replace(listing(name, 0.2, reports=count), leads=(), image_decision=Decision.CLEAR)
-
-
 def test_listings_have_the_same_order_everywhere(tmp_path: Path, bundle: Bundle) -> None:
+    clear = Decision.CLEAR
     rows = [
         listing("low", 0.55),
         unproven("unproven, reported", 0.99, reports=9),
         unproven("unproven", 0.995),
         replace(listing("old", 0.7), time=NOW - timedelta(days=9)),
         listing("young", 0.7),
-        raised_by_reports("by reports alone", 3),
+        replace(listing("by reports alone", 0.2, reports=3), leads=(), image_decision=clear),
         listing("reported", 0.5, reports=2),
         replace(unproven("two photos", 0.9), source="a.jpg"),
         replace(listing("two photos", 0.8), source="b.jpg"),

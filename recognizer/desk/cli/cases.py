@@ -79,7 +79,7 @@ def verify_command(
     The exit code is 3 if a check failed or could not be done. Without --digest, a case that was
     replaced as a whole goes unnoticed.
     """
-    from recognizer.desk.verify import Result, verify_case
+    from recognizer.desk.verify import ENOUGH_DIGITS, Result, verify_case
     from recognizer.engine import Recognizer
     from recognizer.errors import counted
     from recognizer.model.bundle import bundle_behind, bundles_behind
@@ -101,10 +101,10 @@ def verify_command(
         bad = ", ".join(f"{counted(count, 'check')} {result}" for result, count in results.items())
         typer.echo(f"{case}: {bad}, listed above", err=True)
         raise typer.Exit(ExitCode.SOME_FAILED)
-    if digest is not None:
+    if digest is not None and len(digest.strip()) >= ENOUGH_DIGITS:
         typer.echo(f"{case}: unchanged, {done}")
         return
     typer.echo(
-        f"{case}: digests and scores agree, {done}. The page and the heat-maps "
-        "were not made again: only --digest, as noted elsewhere, shows that they are the first ones"
+        f"{case}: digests and scores agree, {done}. The page, heat-maps, decisions and outcomes "
+        "were not made again: only --digest with all digits shows that they are the first ones"
     )

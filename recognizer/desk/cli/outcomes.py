@@ -41,11 +41,11 @@ def import_(
     taxonomies = [one.taxonomy for one in bundles_behind(bundle)]
     labels = {name for one in taxonomies for name in (*one.labels, *one.families)}
     with ScanFile(scan) as file, Outcomes(target, write=True, create=True) as found_out:
+        file.use_outcomes_of(target)
         with found_out.file.transaction(), working(f"Reading {len(files)} files"):
             read = (read_outcomes(path, labels) for path in files)
             new = sum(found_out.add(about_images(file, found)) for found in read)
         total = len(found_out)
-        file.use_outcomes_of(target)
         unknown = count_unknown(file, new)
     typer.echo(f"{target}: {new:,} new, {total:,} in all")
     if unknown:
@@ -155,7 +155,7 @@ def _print(found: Measurement) -> None:
     if found.overturned is not None:
         typer.echo(f"Appeals: {found.appeals}, overturned {found.overturned.as_percent()}")
     if (misses := found.misses) is None:
-        typer.echo("Misses: unknown; no image of an audit sample was decided.")
+        typer.echo("Misses: unknown; of an audit sample, decide images drawn at each probability.")
         return
     typer.echo(
         f"Misses: {misses.found} of {misses.audited} audited images ({misses.drawn} drawn of "

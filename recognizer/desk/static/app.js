@@ -68,9 +68,12 @@ async function send(data) {
     const answer = await server.act(data);
     if (answer.needsName) return askName(() => send(data));
     if (answer.html !== undefined) {
+      const [before, note] = [card()?.dataset.listing, $("#note")?.value];
       $("#desk").innerHTML = answer.html; // made and escaped by the server; no script in it runs
       if (answer.url) history.replaceState(null, "", answer.url);
       prepare();
+      // What was not stored of the same listing is not typed again.
+      if (!answer.ok && note && $("#note") && card().dataset.listing === before) $("#note").value = note;
       ($("#desk h1") || $("#desk")).focus({ preventScroll: true });
       if (card()) scrollTo(0, 0);
     }
@@ -165,8 +168,8 @@ function step(by) {
   else $(by > 0 ? "[data-page]:last-of-type" : "[data-page]")?.click();
 }
 async function turnPage(number) {
-  const response = await fetch(`/listing/${card().dataset.listing}/photos?page=${number}`);
-  if (!response.ok) return notify(say("offline"), true);
+  const response = await fetch(`/listing/${card().dataset.listing}/photos?page=${number}`).catch(() => null);
+  if (!response?.ok) return notify(say("offline"), true);
   $(".stage").outerHTML = await response.text();
   prepareStage();
 }
@@ -311,7 +314,7 @@ document.addEventListener("click", (event) => {
   else if ("bulk" in data) $("[data-bulk-dialog]").showModal();
   else if ("bulkDo" in data) decideGroup(target.closest("dialog"));
   else if (target.id === "sign-out")
-    server.post("/logout", {}).then((answer) => location.assign(answer.url));
+    server.post("/logout", {}).then((answer) => location.assign(answer.url ?? "/login"));
   else if (target.closest(".pan")) $("#zoom").classList.toggle("full");
   else if (target.closest(".shot")) zoom();
 });

@@ -19,11 +19,11 @@ from recognizer.desk.security import Guard
 from recognizer.desk.texts import catalogue
 from recognizer.engine import Recognizer
 from recognizer.imaging.thumbnail import shrink
-from recognizer.policy.values import Decision, Policy
+from recognizer.policy.values import CandidateKind, Decision, Policy, Rule
 from recognizer.rows import NewRow, ScanFile
 from tests.conftest import picture
 from tests.desk.server.queues import Client, listing, many, said_in, served
-from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, row_of, write_scan
+from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, known_match, row_of, write_scan
 from tests.work import Count
 
 EVIL = '"><script>document.title="owned"</script><img src=x onerror=alert(1)>{{7*7}}'
@@ -44,7 +44,7 @@ def scan(tmp_path_factory: pytest.TempPathFactory, recognizer: Recognizer) -> Pa
         row_of(
             recognizer,
             folder / name,
-            item={"listing_id": EVIL + name, "title": EVIL, "seller": EVIL, "url": url},
+            item={"listing_id": EVIL + name, "title": EVIL + "\ud800", "seller": EVIL, "url": url},
         )
         for name, url in (
             ("red.png", "https://shop.example/1"),
@@ -54,7 +54,7 @@ def scan(tmp_path_factory: pytest.TempPathFactory, recognizer: Recognizer) -> Pa
     ]
     picture("blue").save(folder / "changed.png")
     (folder / "kept.png").unlink()
-    rows.append(replace(bare_row("gone.jpg", 0.05, "clear"), audit=0.5))
+    rows.append(bare_row("gone.jpg", 0.05, "clear", audit=0.5, known=(known_match("cleared"),)))
     kept = NewRow(row=rows[2], thumbnail=shrink(np.asarray(picture("red")), 256, 0))
     return write_scan(folder / "scan.sqlite", [*rows[:2], kept, rows[3]], recognizer.bundle)
 
@@ -138,6 +138,8 @@ def test_forms_and_addresses_that_make_no_sense_are_told_so(base: str) -> None:
     assert httpx.post(f"{base}/login", content=b"x" * 70_000, headers=form).status_code == 413
     anna = Client(base, "Anna")
     assert anna.http.post("/act", content=iter([b"{}"])).status_code == 400  # of unknown length
+    longer = form | {"transfer-encoding": "chunked", "content-length": "2"}  # than it says
+    assert httpx.post(f"{base}/login", content=b"name=Anna", headers=longer).status_code == 400
     strange = "?page=²&since=0001-01-01&until=9999-12-31&q=%00%ff&section=%5b&state=,"
     for path in ("/", "/listings", "/shift", "/login"):
         assert anna.http.get(path + strange).status_code == 200
@@ -151,7 +153,8 @@ def test_forms_and_addresses_that_make_no_sense_are_told_so(base: str) -> None:
         assert anna.http.get(path).status_code == 404, path
     anna.open()
     assert anna.act("confirmed", note="x" * 5000).status_code == 400  # longer than a note may be
-    assert anna.act("confirmed", label="a\x00b").status_code == 400
+    for label in ("a\x00b", "../../elsewhere", "ivroy"):
+        assert anna.act("confirmed", label=label).status_code == 400
 
 
 def test_a_listing_that_is_gone_is_a_conflict_with_a_fresh_card(tmp_path: Path) -> None:
@@ -269,6 +272,7 @@ def test_the_audit_sample_is_blind(base: str) -> None:
     assert "drawn at random" in page
     assert "0.05" not in page
     assert 'data-view="heat"' not in page
+    assert catalogue()["words"]["near_known"] not in page
 
 
 def test_similar_photos_are_a_click_away(tmp_path: Path) -> None:
@@ -383,6 +387,9 @@ def test_the_desk_follows_the_policy_of_the_scan(tmp_path: Path) -> None:
             with ScanFile(scan, write=True) as file:
                 file.use_policy(Policy.load(own))
             assert words in anna.open()
+        with ScanFile(scan, write=True) as file:
+            file.use_policy(Policy(rules={(CandidateKind.LABEL, "of_another_bundle"): Rule()}))
+        assert "Hide it." not in anna.open()
 
 
 def test_a_search_says_that_it_is_of_open_listings_and_leads_to_all(tmp_path: Path) -> None:
@@ -391,8 +398,8 @@ def test_a_search_says_that_it_is_of_open_listings_and_leads_to_all(tmp_path: Pa
         anna = Client(base, "Anna")
         anna.open()
         title = anna.title
-        anna.act("confirmed", note="a\u2028b")
-        assert [one.note for one in said_in(scan)] == ["a\u2028b"]
+        anna.act("confirmed", note="a\u2028b\tc\rd")
+        assert [one.note for one in said_in(scan)] == ["a\u2028b c\nd"]
         page = anna.open(f"/listings?q={title}")
         assert "State: Open" in page
         assert f"<bdi>{title}</bdi></b>" not in page

@@ -74,6 +74,16 @@ def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None
             decided = outcomes.decided()
         assert decided.keys() == {digest("a2.jpg"), digest("a3.jpg")}
         assert queue.shift()["Anna"] == {"confirmed": 1}
+        for verdict, images in (
+            (CONFIRMED, {None}),
+            (REJECTED, {digest("a.jpg"), digest("a2.jpg")}),
+        ):
+            queue.undo("Anna")  # no photo shows it
+            queue.decide("Anna", one.unit, verdict, without=keys.values())
+            last = said_in(scan)[-len(images) :]
+            assert {(said.judgement, said.sha256) for said in last} == {
+                (verdict, i) for i in images
+            }
 
 
 def test_a_rejected_listing_comes_back_with_a_new_lead(scan: Path) -> None:
@@ -115,6 +125,15 @@ def test_a_new_lead_reopens_a_listing_that_was_rejected_by_a_clock_ahead(
         assert names(queue, View(state="confirmed")) == ["a"]
 
 
+def test_a_scan_by_a_clock_that_was_wrong_dates_no_verdict(scan: Path) -> None:
+    far = datetime.now(UTC) + timedelta(days=900)
+    write_scan(scan, [replace(listing("a"), time=far)])
+    with Queue(scan) as queue:
+        queue.decide("Anna", queue.take("Anna", View()).unit, REJECTED)
+        assert names(queue) == []
+    assert said_in(scan)[0].time < far - timedelta(days=800)
+
+
 def test_what_was_said_last_is_listed_first_whatever_the_clock_said(
     scan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +153,7 @@ def test_what_was_said_last_is_listed_first_whatever_the_clock_said(
 def test_what_was_escalated_is_for_a_lead_who_did_not_escalate_it(scan: Path) -> None:
     escalated = Judgement.ESCALATED
     view = View(state="escalated")
-    write_scan(scan, many(2))
+    write_scan(scan, many(3))
     with Queue(scan, lead_reviewers=["Lea", "Leo"]) as queue:
         for who in ("Anna", "Lea"):
             one = queue.take(who, View())
@@ -149,9 +168,13 @@ def test_what_was_escalated_is_for_a_lead_who_did_not_escalate_it(scan: Path) ->
         assert one.unit == units["Anna"]
         queue.decide("Lea", one.unit, CONFIRMED)
         assert queue.take("Lea", view) is None
-        one = queue.take("Leo", view)
+        third = queue.take("Ben", View())
+        queue.decide("Ben", third.unit, escalated)
+        one = queue.take("Leo", view, units["Lea"])
         queue.decide("Leo", one.unit, escalated)
-        for who in ("Lea", "Leo"):  # both have escalated it
+        assert {queue.take("Lea", view).unit for _ in range(2)} == {one.unit, third.unit}
+        queue.decide("Lea", third.unit, CONFIRMED)
+        for who in ("Lea", "Leo"):
             assert queue.take(who, view, one.unit).held_by is None
         assert queue.undo("Leo").judge == "Lea"
         one = queue.take("Leo", view)
@@ -187,11 +210,26 @@ def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
         assert queue.take("Anna", theirs).name == "c2"
 
 
+def test_a_filter_shows_a_copy_that_meets_it(scan: Path) -> None:
+    rows = [listing("a", 0.9, "priority", price="5"), listing("b", price="5000", reports=9)]
+    write_scan(scan, [copy_of(rows[0]), copy_of(rows[1], source="b/b.jpg")])
+    with Queue(scan) as queue:
+        assert names(queue) == ["a"]
+        for query in (
+            {"reported": "1"},
+            {"min_price": "9"},
+            {"location": "b"},
+            {"level": "review"},
+        ):
+            assert names(queue, View.from_query(query)) == ["b"]
+        assert queue.choices("location", View()) == [(".", 1), ("b", 1)]
+
+
 def test_filters_and_words_look_at_every_column(scan: Path) -> None:
     rows = [
         listing("a", seller="Jo", price="12.50", description="象牙白 手镯", listed_at="2025-12-24"),
         listing("b", seller="Mo", reports=1, note="100% genuine_thing"),
-        replace(listing("c"), source="https://cdn.example/c.jpg"),
+        replace(listing("c"), source=f"https://{'cdn.' * 60}example/c.jpg"),
     ]
     write_scan(scan, rows)
     with Queue(scan) as queue:
@@ -203,7 +241,7 @@ def test_filters_and_words_look_at_every_column(scan: Path) -> None:
         assert found(q="title GENUINE_T 100%") == found(reported="1") == ["b"]
         assert found(q="0_genuine") == []
         assert found(level="review", product="ivory_worked") == ["b", "a", "c"]
-        assert found(location="https://cdn.example") == ["c"]
+        assert found(location=f"https://{'cdn.' * 60}example") == ["c"]
         assert location_of("a/t.csv!/1") == "a/t.csv"
         assert queue.open_counts(View(seller="Jo"))["review"] == 1
         # A filter counts what the list shows if it is chosen, too.
@@ -311,10 +349,12 @@ def test_a_scan_that_grows_and_outcomes_of_others_are_taken_over(
 
 def test_the_audit_sample_is_a_section_of_its_own(scan: Path) -> None:
     clear = [replace(bare_row(f"{i}.jpg", i / 10, "clear"), audit=0.01) for i in range(5)]
+    clear[0] = replace(clear[0], item=listing("a").item)
     write_scan(scan, [*clear, bare_row("clear.jpg", 0.3, "clear"), listing("a")])
     audit = View(section="audit")
     with Queue(scan) as queue:
         assert queue.open_counts() == {"review": 1, "audit": 5}
+        ((lead_unit, *_),) = queue.page(View())[0]
         found, total = queue.page(audit, 1)
         assert (queue.page(View(), 1)[1], total) == (1, 5)
         assert [entry.name for entry in found] != sorted(entry.name for entry in found)
@@ -324,6 +364,10 @@ def test_the_audit_sample_is_a_section_of_its_own(scan: Path) -> None:
         assert (said.occasion, said.listing) == (Occasion.AUDIT, None)
         assert said.sha256 in {row.sha256 for row in clear}
         assert queue.undo("Anna").unit == one.unit
+        beside = next(e for e in queue.page(audit)[0] if e.listing == "a")
+        for who, unit, verdict in (("Anna", beside.unit, REJECTED), ("Ben", lead_unit, CONFIRMED)):
+            queue.decide(who, queue.take(who, View(), unit).unit, verdict)
+        assert queue.agreement() == {}  # one is about a photo, the other about its listing
 
 
 @pytest.mark.parametrize("name", ["L 7", "x" * 9000, "a\nb\u202e", "\udc80"])
