@@ -31,8 +31,7 @@ from tests.pictures import cmyk_jpeg, encoded, exif, png_chunk
 SIZE = (96, 64)
 HALF = (SIZE[0] // 2, SIZE[1] // 2)
 QUARTERS = ((220, 30, 30), (30, 220, 30), (30, 30, 220), (220, 220, 60))
-SIX = (0x0112, 3, 1, 6)
-_SCAN, _LABEL = b"\xff\xda", b"ICC_PROFILE\0\1\1"
+SIX, _SCAN, _LABEL = (0x0112, 3, 1, 6), b"\xff\xda", b"ICC_PROFILE\0\1\1"
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf='
     b'"http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '

@@ -55,6 +55,10 @@ def runs_command(
             report("measuring")
             files = (path / _OUT_OF_FOLD if path.is_dir() else path for path in given)
             held = [out_of_fold.read_out_of_fold(file) for file in files]
+            for run, one in zip(given, held, strict=True):
+                if (weights := one.recipe.get("weights", "imagenet")) not in {"imagenet", "none"}:
+                    which = f"{weights}, which may know these photos"
+                    typer.echo(f"Warning: {run} began with the weights of {which}", err=True)
             if len(held) == 2:
                 figures = out_of_fold.compare_out_of_fold(*held, titles=titles, rounds=rounds)
             else:

@@ -210,21 +210,20 @@ def hash_photos(
             return f"{path}: {image.reason}: {image.detail}"
         return sha256(content).hexdigest(), perceptual_hash(image.frames[0].rgb)
 
-    for looks in in_chunks(lambda some: [look_at(path) for path in some], paths, on_progress):
-        yield from looks
+    return in_chunks(lambda some: [look_at(path) for path in some], paths, on_progress)
 
 
 def in_chunks(
-    work: Callable[[Sequence[Item]], Result],
+    work: Callable[[Sequence[Item]], Sequence[Result]],
     items: Sequence[Item],
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Iterator[Result]:
-    """Yield what ``work`` returns for each chunk of photos or paths, in order."""
+    """Yield what ``work`` returns for each photo or path, of which it takes a chunk, in order."""
     chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
     with ThreadPoolExecutor(2) as pool:
-        for number, result in enumerate(pool.map(work, chunks), 1):
+        for number, results in enumerate(pool.map(work, chunks), 1):
             on_progress(min(number * _CHUNK, len(items)), len(items))
-            yield result
+            yield from results
 
 
 def copies_of(photos: Sequence[Photo], hashes: Sequence[str | None]) -> list[list[Photo]]:

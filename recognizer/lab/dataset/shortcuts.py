@@ -58,8 +58,7 @@ def measure_shortcuts(
         or min(len(set(sources[side])) for side in sides) < MIN_SOURCES
     ):
         return ()
-    chunks = in_chunks(lambda some: [_properties(photo) for photo in some], photos, on_progress)
-    table = [row for rows in chunks for row in rows]
+    table = [*in_chunks(lambda some: [_properties(p) for p in some], photos, on_progress)]
     groups: Mapping[str, Sequence[str]] = {
         "size": ("short side", "long side"),
         "aspect": ("aspect",),

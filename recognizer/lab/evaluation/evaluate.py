@@ -121,8 +121,7 @@ def score_photos(
             found.append(replace(said, sha256=photo.sha256))
         return found
 
-    chunks = in_chunks(score, photos, on_progress)
-    return [prediction for chunk in chunks for prediction in chunk]
+    return [*in_chunks(score, photos, on_progress)]
 
 
 class Measured(NamedTuple):

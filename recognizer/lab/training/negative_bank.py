@@ -75,12 +75,11 @@ def _held_out(photos: Sequence[Photo]) -> NDArray[np.bool_]:
 def _embed(recognizer: Recognizer, photos: Sequence[Photo], cache: PhotoCache) -> NegativeBank:
     held_out = _held_out(photos)
 
-    def run(chunk: Sequence[Photo]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    def run(chunk: Sequence[Photo]) -> list[tuple[NDArray[Any], ...]]:
         frames = [cache.rgb(p.sha256) for p in chunk]
-        return *recognizer.features(frames), np.stack([hash_bytes(rgb) for rgb in frames])
+        return list(zip(*recognizer.features(frames), map(hash_bytes, frames), strict=True))
 
-    chunks = in_chunks(run, photos)
-    log_odds, embeddings, hashes = map(np.concatenate, zip(*chunks, strict=True))
+    log_odds, embeddings, hashes = map(np.stack, zip(*in_chunks(run, photos), strict=True))
     sources = {name: i for i, name in enumerate(sorted({p.source for p in photos}))}
     return NegativeBank(
         embeddings,

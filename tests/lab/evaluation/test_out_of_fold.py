@@ -134,6 +134,7 @@ def test_photos_that_the_first_weights_knew_are_counted(photos: list[Photo], fil
     for files, where in (([file], "in training"), ([file, file], "in the training of")):
         shown = " ".join(succeed("runs", *files, "--rounds", 20).output.split())
         assert f"At least 1 of these photos were {where}" in shown
+        assert f"began with the weights of {DEFAULT_BUNDLE}, which may know" in shown
 
 
 def test_two_runs_are_compared_photo_by_photo(
