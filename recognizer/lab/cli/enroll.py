@@ -46,7 +46,7 @@ def enroll_command(
     paths = [item.source for item in expand(photos)]
     others = [item.source for item in expand(negatives or ())]
     with show_progress() as report:
-        found = enroll(
+        enrolment = enroll(
             recognizer,
             name,
             paths,
@@ -56,9 +56,9 @@ def enroll_command(
             negatives=others,
             on_progress=report,
         )
-    for note in found.notes:
+    for note in enrolment.notes:
         typer.echo(note, err=True)
-    typer.echo("\n".join(found.lines()))
-    if found.path is not None:
-        typer.echo(f"Wrote {found.path}; use it with --model {found.path}")
-    require_none_failed(f"Skipped {path}: {why}" for path, why in found.unreadable.items())
+    typer.echo("\n".join(enrolment.lines()))
+    if enrolment.path is not None:
+        typer.echo(f"Wrote {enrolment.path}; use it with --model {enrolment.path}")
+    require_none_failed(f"Skipped {path}: {why}" for path, why in enrolment.unreadable.items())

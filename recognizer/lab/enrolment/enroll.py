@@ -128,10 +128,10 @@ def enroll(
     plan = Plan(name, bundle, taxonomy, learner, learned, column)
     threshold = bundle.any_product_thresholds[DEFAULT_RATE]
     unreadable |= missing
-    found = Enrolment(name, plan.evidence, threshold, tuple(notes), unreadable, output)
+    enrolment = Enrolment(name, plan.evidence, threshold, tuple(notes), unreadable, output)
     if output is not None and title is not None:
-        write_enrolled(plan, found, output, title)
-    return found
+        write_enrolled(plan, enrolment, output, title)
+    return enrolment
 
 
 def _require_negatives(

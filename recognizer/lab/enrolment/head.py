@@ -46,7 +46,7 @@ def read_examples(
     on_progress: Callable[[int, int], None],
 ) -> tuple[list[Example], dict[str, str]]:
     """Embed the first frames of photos; also return path -> why a photo cannot be read."""
-    found: list[Example] = []
+    examples: list[Example] = []
     unreadable: dict[str, str] = {}
     for done, path in enumerate(paths, 1):
         image = recognizer.load_image(Path(path))
@@ -58,9 +58,9 @@ def read_examples(
             whole = model_input(rgb, expected.size, version=expected.preprocessing)
             views = [whole, whole[:, ::-1]] if mirrored else [whole]
             log_odds, embeddings = recognizer.features(views)
-            found.append(Example(path, image.sha256, hash_bytes(rgb), embeddings, log_odds))
+            examples.append(Example(path, image.sha256, hash_bytes(rgb), embeddings, log_odds))
         on_progress(done, len(paths))
-    return found, unreadable
+    return examples, unreadable
 
 
 def distinct(photos: Sequence[Example]) -> tuple[list[Example], dict[str, str]]:
@@ -196,8 +196,8 @@ class Learner:
         ]
         features = np.concatenate([views.reshape(-1, views.shape[2]), known, others])
         positive = np.arange(len(features)) < len(weights[0]) + len(known)
-        found = LogisticRegression(C=1 / _PENALTY, tol=1e-6, max_iter=500)
-        return found.fit(features, positive, np.concatenate(weights))
+        model = LogisticRegression(C=1 / _PENALTY, tol=1e-6, max_iter=500)
+        return model.fit(features, positive, np.concatenate(weights))
 
     def _scaled(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.asarray((embeddings - self._mean) / self._spread, np.float64)

@@ -91,10 +91,10 @@ class Plan:
         threshold this label alone causes its even share.
         """
         products = {*self.parent.products, self.name}
-        found, wrong = self.learned.left_out, self.learned.negatives
-        scores = np.concatenate([found, wrong])
+        left_out, wrong = self.learned.left_out, self.learned.negatives
+        scores = np.concatenate([left_out, wrong])
         spread = float(scores.std()) or 1.0
-        counts = [len(found), len(wrong)]
+        counts = [len(left_out), len(wrong)]
         scaled_slope, _ = fit_platt(
             scores / spread,
             np.repeat([(counts[0] + 1) / (counts[0] + 2), 1 / (counts[1] + 2)], counts),
@@ -112,21 +112,21 @@ class Plan:
 
         A negative is a false positive at the threshold that negatives of other sources set.
         """
-        learner, found, wrong = self.learner, self.learned.left_out, self.learned.negatives
+        learner, left_out, wrong = self.learner, self.learned.left_out, self.learned.negatives
         # Photos of one source are independent of each other at best.
-        own = learner.sources if learner.by_source else np.arange(len(found)).astype(np.str_)
+        own = learner.sources if learner.by_source else np.arange(len(left_out)).astype(np.str_)
         others = learner.bank.sources[learner.counted].astype(np.str_)
         limits = {rate: expected_log_odds(wrong, rate) for rate in FALSE_POSITIVE_RATES}
         threshold = self.parent.any_product_thresholds[DEFAULT_RATE]
         return EnrolmentEvidence(
-            photos=len(found),
+            photos=len(left_out),
             sources=len(set(learner.sources)),
             by_source=learner.by_source,
             known=len(learner.known),
             negatives=learner.negatives,
-            recall={rate: _share(found > limit, own) for rate, limit in limits.items()},
+            recall={rate: _share(left_out > limit, own) for rate, limit in limits.items()},
             false_positives={rate: _share(_over(wrong, others, rate), others) for rate in limits},
-            leads=_share(sigmoid(self.calibration(found)) > threshold, own),
+            leads=_share(sigmoid(self.calibration(left_out)) > threshold, own),
             own_weight=None if self.column is None else self.learned.head.own_weight,
         )
 
@@ -145,12 +145,11 @@ def _over(
 
 
 def _share(is_above: NDArray[np.bool_], sources: NDArray[np.str_]) -> Share:
-    count = int(is_above.sum())
-    found = share_by_source(is_above, sources)
-    return Share(count=count, of=len(is_above), low=round(found.low, 4), high=round(found.high, 4))
+    count, ends = int(is_above.sum()), share_by_source(is_above, sources)
+    return Share(count=count, of=len(is_above), low=round(ends.low, 4), high=round(ends.high, 4))
 
 
-def write_enrolled(plan: Plan, found: Enrolment, output: Path, title: tuple[str, int]) -> None:
+def write_enrolled(plan: Plan, enrolment: Enrolment, output: Path, title: tuple[str, int]) -> None:
     """Write the new bundle, and put it in place in one step."""
     parent = plan.parent
     try:
@@ -171,7 +170,7 @@ def write_enrolled(plan: Plan, found: Enrolment, output: Path, title: tuple[str,
         write_bundle(with_self_test(bundle))
         card = parent.path / CARD_FILE
         before = card.read_text(encoding="utf-8") if card.is_file() else ""
-        text = render("enrolled.md.j2", new=bundle, old=parent, found=found, card=before)
+        text = render("enrolled.md.j2", new=bundle, old=parent, found=enrolment, card=before)
         (draft / CARD_FILE).write_text(text, encoding="utf-8")
 
 
@@ -245,15 +244,11 @@ def _families(plan: Plan) -> tuple[BundleFamily, ...]:
     return tuple((known | {name: replace(old, members=members, evidence=evidence)}).values())
 
 
-def _evidence(before: LabelEvidence | None, found: EnrolmentEvidence) -> LabelEvidence:
+def _evidence(before: LabelEvidence | None, new: EnrolmentEvidence) -> LabelEvidence:
     # What was measured before, was measured on another score.
     train = before.train if before else PhotoCounts()
-    return LabelEvidence(
-        train=replace(
-            train, photos=train.photos + found.photos, sources=train.sources + found.sources
-        ),
-        enrolment=found,
-    )
+    photos, sources = train.photos + new.photos, train.sources + new.sources
+    return LabelEvidence(train=replace(train, photos=photos, sources=sources), enrolment=new)
 
 
 def _remembered(plan: Plan) -> NegativeBank:

@@ -95,10 +95,10 @@ class Evaluation:
 
 def photos_of_split(photos: Sequence[Photo], split: str) -> list[Photo]:
     """Return the photos of a split, or of ``all``; none is a DatasetError."""
-    found = [p for p in photos if split in {p.split, "all"}]
-    if not found:
+    chosen = [p for p in photos if split in {p.split, "all"}]
+    if not chosen:
         raise DatasetError(f"no photos in the split {split!r}{_HINTS.get(split, '')}")
-    return found
+    return chosen
 
 
 def score_photos(
@@ -112,14 +112,14 @@ def score_photos(
 
     def score(chunk: Sequence[Photo]) -> list[Prediction]:
         images = [p.path if as_stored else at_one_quality(p) for p in chunk]
-        found = []
+        scored = []
         for photo, said in zip(chunk, recognizer.predict_many(images), strict=True):
             if not said.scores:
                 raise DatasetError(f"{photo.path}: {said.reason}: {said.detail}")
             if as_stored and said.sha256 != photo.sha256:
                 raise DatasetError(f"{photo.path}: its sha256 is not that of the manifest")
-            found.append(replace(said, sha256=photo.sha256))
-        return found
+            scored.append(replace(said, sha256=photo.sha256))
+        return scored
 
     return [*in_chunks(score, photos, on_progress)]
 
@@ -153,9 +153,10 @@ def evaluate(
     shortcuts = measure_shortcuts(photos)
     on_stage("measuring")
     triages = default_triages(recognizer.bundle, predictions)
-    found = measure(recognizer.bundle, photos, predictions, triages, split, **how)
-    found = replace(found, quality="as stored" if as_stored else ONE_QUALITY, shortcuts=shortcuts)
-    return Measured(found, photos, predictions, triages)
+    evaluation = measure(recognizer.bundle, photos, predictions, triages, split, **how)
+    quality = "as stored" if as_stored else ONE_QUALITY
+    evaluation = replace(evaluation, quality=quality, shortcuts=shortcuts)
+    return Measured(evaluation, photos, predictions, triages)
 
 
 def measure(
@@ -247,32 +248,32 @@ def default_triages(bundle: Bundle, predictions: Sequence[Prediction]) -> list[T
 def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> tuple[Target, ...]:
     """Return the targets of a bundle: any product, then each family."""
     highest = np.array([max(p.families.values(), default=0.0) for p in predictions])
-    found = [Target(ANY_PRODUCT, ~truth.negative, highest, bundle.any_product_thresholds)]
+    wanted = [Target(ANY_PRODUCT, ~truth.negative, highest, bundle.any_product_thresholds)]
     for family in bundle.families:
         scores = np.array([p.families[family.name] for p in predictions])
         positive = truth.of_family(family.name)
-        found.append(Target(family.name, positive, scores, family.thresholds))
-    return tuple(found)
+        wanted.append(Target(family.name, positive, scores, family.thresholds))
+    return tuple(wanted)
 
 
 def _leads(
     truth: Truth, products: Sequence[str], triages: Sequence[Triage], flagged: NDArray[np.bool_]
 ) -> dict[str, Leads]:
-    found = {}
+    by_product = {}
     for name in products:
         if not (own := truth.labels == name).any():
             continue
         family = truth.taxonomy.labels[name].family
         meant = {(CandidateKind.LABEL, name), (CandidateKind.FAMILY, family)}
         leads = compress(triages, own & flagged)
-        found[name] = Leads(
+        by_product[name] = Leads(
             photos=int(own.sum()),
             leads=int((own & flagged).sum()),
             named=sum(bool(meant & {(one.kind, one.name) for one in v.leads}) for v in leads),
             sources=len(set(truth.sources[own])),
             share=_rounded(share_by_source(flagged[own], truth.sources[own])),
         )
-    return found
+    return by_product
 
 
 def _confusion(truth: Truth, best: NDArray[np.str_]) -> dict[str, dict[str, int]]:

@@ -100,21 +100,21 @@ def fit_head(
     inputs = inputs.float()
     target = torch.tensor([labels.index(p.label) for p in photos])
     importance = torch.from_numpy(photo_weights(photos, label_power, _SOURCE_POWER)).float()
-    found = torch.zeros(inputs.shape[1], len(labels), requires_grad=True)
+    solution = torch.zeros(inputs.shape[1], len(labels), requires_grad=True)
     optimizer = torch.optim.LBFGS(
-        [found], max_iter=60, history_size=10, line_search_fn="strong_wolfe"
+        [solution], max_iter=60, history_size=10, line_search_fn="strong_wolfe"
     )
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        losses = functional.cross_entropy(inputs @ found, target, reduction="none")
-        total = (losses * importance).sum() + (found[:-1] ** 2).sum() / (2 * c * len(features))
+        losses = functional.cross_entropy(inputs @ solution, target, reduction="none")
+        total = (losses * importance).sum() + (solution[:-1] ** 2).sum() / (2 * c * len(features))
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    weight = found.detach()[:-1] / torch.from_numpy(std)[:, None]
-    bias = found.detach()[-1] - torch.from_numpy(mean) @ weight
+    weight = solution.detach()[:-1] / torch.from_numpy(std)[:, None]
+    bias = solution.detach()[-1] - torch.from_numpy(mean) @ weight
     present = {p.label for p in photos}
     for place, name in enumerate(labels):
         if name not in present:

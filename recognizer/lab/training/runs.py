@@ -181,10 +181,10 @@ def train_recipe(recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: N
 def _leave_out(recipe: Recipe, clock: Clock) -> OutOfFold:
     config, count = recipe.config, recipe.fold_count
     held = [recipe.of_fold(fold) for fold in range(count)]
-    found = [_fold_logits(recipe, fold, own, clock) for fold, own in enumerate(held)]
-    photos, logits = list(itertools.chain(*held)), torch.cat([one["first"] for one in found])
-    if "second" in found[0]:
-        strong = torch.cat([one["second"] for one in found])
+    of_folds = [_fold_logits(recipe, fold, own, clock) for fold, own in enumerate(held)]
+    photos, logits = list(itertools.chain(*held)), torch.cat([one["first"] for one in of_folds])
+    if "second" in of_folds[0]:
+        strong = torch.cat([one["second"] for one in of_folds])
         is_negative = np.array([not p.is_product for p in photos])
         products = {p.label for p in recipe.photos if p.is_product}
         is_product = np.array([label in products for label in recipe.labels])
@@ -213,12 +213,12 @@ def _fold_logits(
         return load_file(path)
     network = _first_network(recipe, fold, clock)
     report = partial(clock.on_photos, f"looking at the photos of fold {fold}")
-    found = {"first": torch.from_numpy(predict(network, own, recipe.cache, report))}
+    logits = {"first": torch.from_numpy(predict(network, own, recipe.cache, report))}
     if ensemble := _ensemble(recipe, fold, clock):
-        found["second"] = ensemble_logits(found["first"], ensemble, own, recipe.cache)
+        logits["second"] = ensemble_logits(logits["first"], ensemble, own, recipe.cache)
     with replacing(path) as unfinished:
-        unfinished.write_bytes(save(found))
-    return found
+        unfinished.write_bytes(save(logits))
+    return logits
 
 
 def fold_network(
@@ -290,7 +290,7 @@ def _first_network(recipe: Recipe, fold: int | None, clock: Clock) -> ProductNet
     Those of a run are part of the way from its first weights to its averaged ones.
     """
     photos = recipe.without(fold)
-    found: list[Mapping[str, torch.Tensor]] = []
+    states: list[Mapping[str, torch.Tensor]] = []
     for seed, name in enumerate(_run_names(recipe, fold), recipe.config.seed):
         words = "all photos" if fold is None else f"without fold {fold}"
         report = clock.begin(name, f"{words}, seed {seed}")
@@ -311,14 +311,14 @@ def _first_network(recipe: Recipe, fold: int | None, clock: Clock) -> ProductNet
             seen += config.photos
         assert state is not None  # noqa: S101 - there is a first phase
         part = recipe.config.average_weight
-        found.append(
+        states.append(
             {n: first[n].cpu().lerp(v, part) if n in first else v for n, v in state.items()}
         )
     mean = {
-        name: torch.stack([state[name] for state in found]).mean(0)
+        name: torch.stack([state[name] for state in states]).mean(0)
         if value.dtype.is_floating_point
         else value
-        for name, value in found[0].items()
+        for name, value in states[0].items()
     }
     network = _skeleton(recipe)
     network.load_state_dict(mean)

@@ -67,15 +67,15 @@ def fit_weights(
         if node.op_type == "Conv" and node.input[1] in makers
     }
     values = {tensor.name: tensor for tensor in exact.graph.initializer}
-    found = [
+    convolutions = [
         _Convolution(node, *(numpy_helper.to_array(values[name]) for name in node.input[1:]))
         for node in exact.graph.node
         if node.op_type == "Conv" and f"{node.input[1]}_quantized" in takers
     ]
-    found = [own for own in found if own.can_be_fitted]
-    _observe(exact, found, inputs)
-    work = np.cumsum([own.weight.size * own.weight.shape[2] for own in found])
-    for own, done in zip(found, work.tolist(), strict=True):
+    convolutions = [own for own in convolutions if own.can_be_fitted]
+    _observe(exact, convolutions, inputs)
+    work = np.cumsum([own.weight.size * own.weight.shape[2] for own in convolutions])
+    for own, done in zip(convolutions, work.tolist(), strict=True):
         source, weight, *offset = (makers[n] for n in takers[f"{own.name}_quantized"].input)
         input_scale = float(numpy_helper.to_array(tensors[source.input[1]]))
         steps, scale, bias = own.rounded(input_scale)
