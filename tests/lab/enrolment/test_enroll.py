@@ -315,20 +315,16 @@ def test_a_check_writes_nothing(
     assert found.evidence.recall[0.01].count <= 1
 
 
-def test_the_command_skips_what_cannot_be_read(
-    banked_bundle: Path, blue: list[str], write_photos: WritePhotos, tmp_path: Path
-) -> None:
-    output, (page,) = tmp_path / "mine-v2", write_photos("red", 1, "broken")
-    Path(page).write_bytes(b"<html>")
+def test_the_command_skips_a_page(banked_bundle: Path, blue: list[str], tmp_path: Path) -> None:
+    page, output = tmp_path / "page.jpg", tmp_path / "mine-v2"
+    page.write_bytes(b"<html>")
     given = ("enroll", RHINO, *blue, page, "--model", banked_bundle)
     for options in ((), ("--check", "--output", output)):
-        refused = refuse(*given, *options)
-        assert "give either --output, the folder of the new bundle, or --check" in refused.stderr
+        assert "give either --output, the folder of the new" in refuse(*given, *options).stderr
     for options in (("--check",), ("--negatives", tmp_path / "photos", "--output", output)):
         done = invoke(*given, *options, code=ExitCode.SOME_FAILED)
         assert f"Skipped {page}: not_an_image" in done.stderr
         assert ("photos in --negatives" in done.stderr) == (output in options)
-        assert "recall 3 of 3" in done.stdout
         assert ("Wrote" in done.stdout) == output.exists() == (output in options)
 
 
