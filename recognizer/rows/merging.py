@@ -148,7 +148,7 @@ def _add_scan(file: ScanFile, path: Path, ranking: Ranking) -> int:
         column = other.listing_column
         if len(file) and column != file.listing_column:
             raise ScanFileError(
-                f"{path}: its listings are told apart by the column {column!r}, those of the "
+                f"{path}: its listings are identified by the column {column!r}, those of the "
                 f"others by {file.listing_column!r}: they cannot be merged"
             )
         if column is not None:

@@ -134,7 +134,7 @@ class ScanFile(SqliteFile):
         """Tell listings apart by this column from now on."""
         if self.listing_column != name and len(self):
             raise ScanFileError(
-                f"{self.path}: its listings are told apart by {self.listing_column or 'their ID'}, "
+                f"{self.path}: its listings are identified by {self.listing_column or 'their ID'}, "
                 f"not by the column {name!r}: name another --output"
             )
         self.set_setting("listing_column", name)

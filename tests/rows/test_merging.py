@@ -184,7 +184,7 @@ def test_listings_by_other_columns_are_refused(tmp_path: Path) -> None:
             if column:
                 file.set_listing_column(column)
             file.append([NewRow(row=row("a", item={"sku": 1, "id": 2}))])
-    with pytest.raises(ScanFileError, match=r"told apart by the column None.*by 'sku'"):
+    with pytest.raises(ScanFileError, match=r"identified by the column None.*by 'sku'"):
         merged(*paths)
     with pytest.raises(UsageError, match="sku is named twice"):
         merged(*paths, tmp_path / "." / "sku")
