@@ -85,9 +85,8 @@ _OF_SELLER = """(SELECT ranked.*, ifnull(section, 'clear') AS section, copies, a
 class Entry(NamedTuple):
     """A listing of the queue.
 
-    ``key`` names it, and ``photo`` the image that stands for it, if it could be scored, in
-    addresses and pages, also after a restart with another scan; ``best`` is the number of that
-    image in this file.
+    ``key`` names it, and ``photo`` the image that stands for it, if it could be scored, also after
+    a restart with another scan; ``best`` is the number of that image in this file.
     """
 
     unit: int

@@ -82,8 +82,7 @@ def write_case(
 
     All rows must be of the ``recognizer``'s model and of one policy. Bytes that are not those of
     the row are left out, and the case shows the thumbnail that the scan kept. ``made_with`` are the
-    versions of software. Returns the case digest, and the sources of the images that are missing,
-    each with the reason.
+    versions of software. Returns the case digest, and the sources of missing images with reasons.
     """
     try:
         import bagit  # noqa: PLC0415 - an extra

@@ -194,7 +194,7 @@ def _misses(
             shown.low / (shown.low + high),
             shown.high / (shown.high + low),
         )
-        if shown and shown.low
+        if shown and shown.value + value
         else None,
     )
 

@@ -28,6 +28,7 @@ from recognizer.scan.records import json_value
 from recognizer.taxonomy import unknown_name
 
 MAX_CHARACTERS = {"note": 4000, "reviewer": 200, "listing": MAX_NAME, "label": 64, "origin": 200}
+DESK = "recognizer review"  # the origin of what was said at a desk
 MAX_LINE = 1 << 20  # bytes of one line of a file of outcomes
 MAX_ARRAY_BYTES = 64 << 20  # bytes of a file of outcomes that is one JSON array
 
@@ -187,12 +188,13 @@ class Outcomes(Closes):
         return self._select("outcome", condition, (sha256, listing))
 
     def last_of(self, reviewer: str, since: str) -> Iterator[Outcome]:
-        """Yield what a reviewer said last, at one time after this one, and has not withdrawn."""
+        """Yield what a reviewer said last at a desk, at one time after this, and not withdrew."""
+        of_desk = f"reviewer = ?1 AND origin = '{DESK}'"
         last = (
-            "SELECT time FROM standing WHERE reviewer = ?1 AND time > ?2"
+            f"SELECT time FROM standing WHERE {of_desk} AND time > ?2"
             " ORDER BY +number DESC LIMIT 1"  # by time, of which there is an index
         )
-        return self._select("standing", f"reviewer = ?1 AND time = ({last})", (reviewer, since))
+        return self._select("standing", f"{of_desk} AND time = ({last})", (reviewer, since))
 
     def decided(self, key: str = "sha256") -> dict[str, Outcome]:
         """Return what was said last, and not withdrawn, of each decided image, or ``listing``."""

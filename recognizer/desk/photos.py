@@ -74,10 +74,7 @@ def read_scored(row: Row, read: Callable[[Row], bytes]) -> bytes:
 
 
 class Photos(Closes):
-    """Makes pictures of what ``read`` returns, the bytes of a row's image as they are now.
-
-    What it raises ``Refused`` for, what has changed or cannot be decoded is :class:`Unavailable`.
-    """
+    """Makes pictures of the bytes that ``read`` returns, or raises :class:`Unavailable`."""
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from recognizer.desk.entries import AFFECTED, Entries, Entry
-from recognizer.desk.outcomes import DECIDED, Judgement, Occasion, Outcome, Outcomes
+from recognizer.desk.outcomes import DECIDED, DESK, Judgement, Occasion, Outcome, Outcomes
 from recognizer.desk.views import AUDIT, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.rows.merging import CLOCK_TOLERANCE
@@ -204,9 +204,8 @@ class Queue(Entries):
 
         ``shown`` is what :meth:`shown` was when the page was made, if there was one; ``also`` has
         the first 16 digits of the sha256 of images that it is about, too, by their keys. Returns
-        how many near-copies are open still, which the reviewer gets last. It is a
-        :class:`ConflictError` if the images are others now, if the copies are not as many, if the
-        listing is gone, or if somebody else has it or has decided it since the page was made.
+        how many near-copies are open still, which the reviewer gets last. If images or copies are
+        others now, or somebody else has the listing or has decided it, it is a ConflictError.
         """
         with self._current():
             entry = self.entry(unit)
@@ -240,8 +239,7 @@ class Queue(Entries):
     def decide_many(self, reviewer: str, units: Mapping[int, str], judgement: Judgement) -> int:
         """Store the same of listings that a reviewer has picked, and return of how many.
 
-        ``units`` have what was :meth:`shown` of each. Those that show other images now, that
-        somebody else has, or that were decided since the page was made, are left out.
+        ``units`` have what was :meth:`shown`; what is changed, held or decided is left out.
         """
         with self._current():
             found = [entry for unit in sorted(units) if (entry := self.entry(unit))]
@@ -271,7 +269,7 @@ class Queue(Entries):
                 occasion=Occasion.AUDIT if member.section == AUDIT else Occasion.REVIEW,
                 sha256=sha256,
                 listing=listing,
-                origin="recognizer review",
+                origin=DESK,
                 **details,
             )
             for member, about in subjects

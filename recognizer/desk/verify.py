@@ -11,7 +11,7 @@ from recognizer.desk.evidence import DIGITS, PHOTOS, ROWS_FILE, TAG_MANIFEST
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.model.description import ModelReference
-from recognizer.rows.row import Row
+from recognizer.rows.row import ROW_SCHEMA, Row
 from recognizer.status import Status
 
 SCORE_TOLERANCE = 1e-3
@@ -157,10 +157,15 @@ def _read_rows(folder: Path, present: Mapping[str, str]) -> list[Row]:
     rows: list[Row] = []
     for number, line in enumerate(content.splitlines(keepends=True), 1):
         try:
-            rows.append(Row.from_json(json.loads(line)))
+            rows.append(Row.from_json(values := json.loads(line)))
         except ValueError as error:
             raise ValueError(f"line {number} is not a row: {error}") from error
-        if rows[-1].to_json_line() != line:
+        written = rows[-1].to_json()
+        if values["schema"] < ROW_SCHEMA:  # that of 0.3 has fewer keys
+            written = {k: v for k, v in written.items() if k in values} | {
+                "schema": values["schema"]
+            }
+        if json.dumps(written, allow_nan=False, separators=(",", ":")).encode() + b"\n" != line:
             raise ValueError(f"line {number} is not as a scan writes it")
     if not rows:
         raise ValueError("it has no rows")

@@ -117,6 +117,8 @@ def test_open_leads_are_no_misses() -> None:
     decided = [said(f"a{i}", C if i % 2 else R) for i in range(36)]
     found = audited(rows, *decided).recall
     assert found.value == pytest.approx(20 / 24)  # half of the open ones, too
+    nothing = audited(rows, *(said(f"a{i}", R) for i in range(40))).recall
+    assert (nothing.value, nothing.low) == (0, 0)  # no lead was any
     every = audited(rows, *decided, *(said(f"a{i}", C) for i in range(36, 40))).recall
     none = audited(rows, *decided, *(said(f"a{i}", R) for i in range(36, 40))).recall
     assert found.low == pytest.approx(none.low)

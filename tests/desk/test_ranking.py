@@ -38,14 +38,13 @@ def unproven(name: str, score: float, level: str = "review", **columns: Any) -> 
 
 
 def test_listings_have_the_same_order_everywhere(tmp_path: Path, bundle: Bundle) -> None:
-    clear = Decision.CLEAR
     rows = [
         listing("low", 0.55),
         unproven("unproven, reported", 0.99, reports=9),
         unproven("unproven", 0.995),
         replace(listing("old", 0.7), time=NOW - timedelta(days=9)),
         listing("young", 0.7),
-        replace(listing("by reports alone", 0.2, reports=3), leads=(), image_decision=clear),
+        replace(listing("by reports", 0.2, reports=3), leads=(), image_decision=Decision.CLEAR),
         listing("reported", 0.5, reports=2),
         replace(unproven("two photos", 0.9), source="a.jpg"),
         replace(listing("two photos", 0.8), source="b.jpg"),
@@ -56,7 +55,7 @@ def test_listings_have_the_same_order_everywhere(tmp_path: Path, bundle: Bundle)
         bare_row("broken.jpg", 0, "unscored"),
     ]
     order = [
-        *("priority", "priority, unproven", "by reports alone", "reported", "two photos", "old"),
+        *("priority", "priority, unproven", "by reports", "reported", "two photos", "old"),
         *("young", "stray.jpg", "low", "unproven, reported", "unproven", "broken.jpg"),
     ]
     scan = write_scan(tmp_path / "scan.sqlite", rows, bundle)

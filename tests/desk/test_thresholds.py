@@ -160,7 +160,6 @@ SOME = [("listing_other", 0.01)] * 20 + [("ivory_raw", 0.9)] * 3 + [("feather", 
     ("photos", "prevalence", "words"),
     [
         (SOME, 0.0, "between 0 and 1"),
-        (SOME, 1.0, "between 0 and 1"),
         (SOME[20:], 0.1, "none without a product"),
         (SOME[:20], 0.1, "none with a product"),
     ],
@@ -382,8 +381,6 @@ def test_outcomes_give_a_policy_with_the_rules_of_its_base(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--split", "train"], "'train' is not one of 'test', 'validation', 'all'"),
-        (["--output", "nowhere/p.toml"], "make it first"),
         (["--precision", "0.5"], "or --precision"),
         (["--outcomes", "team.sqlite"], "what the photos show (--labels), or outcomes"),
         (["--labels", "nowhere"], "no scored photo of these"),

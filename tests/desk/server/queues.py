@@ -31,7 +31,6 @@ REJECTED, CONFIRMED = Judgement.REJECTED, Judgement.CONFIRMED
 
 
 def listing(name: str, score: float = 0.6, level: str = "review", **columns: Any) -> Row:
-    """The row of a listing with one image."""
     item = {"listing_id": name, "title": f"Title of {name}", **columns}
     return bare_row(f"{name}.jpg", score, level, item=item, time=NOW)
 
@@ -44,7 +43,6 @@ def many(count: int, *, seller_of: int = 5) -> list[Row]:
 
 
 def copy_of(row: Row, **changes: Any) -> Row:
-    """The same bytes in another listing."""
     return replace(row, sha256=digest("the same photo"), **changes)
 
 

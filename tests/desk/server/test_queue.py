@@ -20,7 +20,8 @@ def names(queue: Queue, view: View | None = None) -> list[str]:
 
 
 @pytest.fixture
-def scan(tmp_path: Path) -> Path:
+def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("recognizer.desk.entries._QUICK_SECONDS", 60)  # no count of before
     return tmp_path / "scan.sqlite"
 
 
@@ -81,9 +82,10 @@ def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None
             queue.undo("Anna")  # no photo shows it
             queue.decide("Anna", one.unit, verdict, without=keys.values())
             last = said_in(scan)[-len(images) :]
-            assert {(said.judgement, said.sha256) for said in last} == {
-                (verdict, i) for i in images
-            }
+            assert {(one.judgement, one.sha256) for one in last} == {(verdict, i) for i in images}
+        store(scan, [outcome(reviewer="Anna", listing="c", time=datetime.now(UTC))])
+        queue.undo("Anna")
+        assert said_in(scan)[-1].listing == "a"  # "c" was said at another console
 
 
 def test_a_rejected_listing_comes_back_with_a_new_lead(scan: Path) -> None:
@@ -130,7 +132,6 @@ def test_a_scan_by_a_clock_that_was_wrong_dates_no_verdict(scan: Path) -> None:
     write_scan(scan, [replace(listing("a"), time=far)])
     with Queue(scan) as queue:
         queue.decide("Anna", queue.take("Anna", View()).unit, REJECTED)
-        assert names(queue) == []
     assert said_in(scan)[0].time < far - timedelta(days=800)
 
 
