@@ -49,13 +49,13 @@ def decide_command(
 
 def compare_command(
     before: Annotated[Path, Argument(metavar="BEFORE", help="The file of a scan.")],
-    after: Annotated[Path, Argument(metavar="AFTER", help="That of another.")],
+    after: Annotated[Path, Argument(metavar="AFTER", help="The file of another scan.")],
     top: Annotated[int, Option(min=0, help="How many of the largest changes to show.")] = 20,
     as_json: options.JsonOption = False,
 ) -> None:
     """Show which decisions changed between two scans, and the images that changed most.
 
-    Images are paired by their names, those of other folders by their bytes.
+    Images are paired by name and listing, or by their bytes if the folder differs.
     """
     from recognizer.rows import ScanFile
     from recognizer.rows.deciding import compare

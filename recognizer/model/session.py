@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from recognizer._process import LOG
 from recognizer.errors import BundleSchemaError, ProviderError, UsageError
 from recognizer.model.bundle import Bundle
 
 if TYPE_CHECKING:
     import onnxruntime
-
-LOG = logging.getLogger("recognizer")
-LOG.addHandler(logging.NullHandler())
 
 PROVIDERS = {
     "cpu": ("CPUExecutionProvider", "onnxruntime"),
