@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from recognizer._files import Closes
-from recognizer.desk.views import AUDIT, ENTRIES, IS_FIRST, LEADS, OPEN, QUEUE, View
+from recognizer.desk.views import AFFECTED, AUDIT, ENTRIES, IS_FIRST, LEADS, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError
 from recognizer.policy.values import Decision
 from recognizer.rows.listings import QUEUE_ORDER
@@ -49,14 +49,6 @@ _SETTLE = (
     "UPDATE temp.desk SET number = said.number, state = judgement, judge = reviewer"
     " FROM verdict AS said WHERE said.unit = desk.unit AND said.unit {which}",
 )
-AFFECTED = """
-SELECT unit FROM entry WHERE listing = :listing OR (listing IS NULL AND source = :listing)
-UNION SELECT unit FROM image WHERE sha256 = :sha256
-UNION SELECT entry.unit FROM entry JOIN image ON image.id = entry.best
-  WHERE section = 'audit' AND image.sha256 = :sha256
-"""
-"""The units that an outcome on a listing or an image is about, in SQL."""
-
 # The plus keeps SQLite from walking the whole queue, which is in the order that is wanted.
 _IS_MEMBER = (
     "copies = :copies AND +section = 'queue' AND (state IS NULL OR unit = :own)"
@@ -76,7 +68,6 @@ _COMPUTED = {  # what an Entry has under another name than the table, or not fro
     "state": "ifnull(state, 'open')",
     "held_by": "(SELECT reviewer FROM temp.hold WHERE hold.unit = entry.unit AND until > :now)",
 }
-# Clear listings have no entry of the queue.
 _OF_SELLER = """(SELECT ranked.*, ifnull(section, 'clear') AS section, copies, amount, state, judge
   FROM ranked LEFT JOIN temp.desk ON desk.unit = ranked.unit
   WHERE ranked.unit IN (SELECT unit FROM image WHERE seller = :seller)) AS entry"""
@@ -211,8 +202,7 @@ class Entries(Closes):
 
     def _hear(self) -> None:
         """Take over the outcomes that were added since the last time."""
-        heard = self._heard
-        units: set[int] = set()
+        heard, units = self._heard, set[int]()
         for number, listing, sha256 in self.file.select(
             "SELECT max(number), listing, sha256 FROM outcome WHERE number > ?"
             " GROUP BY listing, sha256",

@@ -200,10 +200,7 @@ def _misses(
 
 
 def _shown_by_leads(judgements: Mapping[tuple[Decision, Judgement | None], int]) -> Estimate | None:
-    """Estimate how many leads show a product, by level; None if too few are decided.
-
-    The ends are as if all open leads were rejected, or confirmed.
-    """
+    """Estimate how many leads show a product, with open ones all rejected, or all confirmed."""
     levels = {level for level, _ in judgements}
     counts = {level: [judgements.get((level, one), 0) for one in DECIDED] for level in levels}
     leads, decided = sum(judgements.values()), sum(map(sum, counts.values()))

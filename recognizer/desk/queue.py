@@ -15,9 +15,9 @@ from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 
-from recognizer.desk.entries import AFFECTED, Entries, Entry
+from recognizer.desk.entries import Entries, Entry
 from recognizer.desk.outcomes import DECIDED, DESK, Judgement, Occasion, Outcome, Outcomes
-from recognizer.desk.views import AUDIT, OPEN, QUEUE, View
+from recognizer.desk.views import AFFECTED, AUDIT, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.queue import ENTRY_ORDER

@@ -66,10 +66,7 @@ class Choice:
 
 
 class LabelledPhoto(NamedTuple):
-    """A photo of which somebody knows what it shows, with calibrated probabilities by label.
-
-    The photos of one ``source`` are not independent. ``taxonomy`` has the label.
-    """
+    """A photo whose label, of ``taxonomy``, is known; photos of one ``source`` are alike."""
 
     label: str
     source: str
@@ -156,7 +153,7 @@ def measure_reviewed(
     """
     families = _family_members(bundle, ignore)
     drawn, audited = Counter[float](), Counter[float]()
-    kept: list[tuple[float, str, bool, float | None]] = []
+    kept: list[tuple[float, str, bool, str, float | None]] = []
     scanned, floor = 0, 1.0  # the floor: nothing is known of images under it
     for row in rows:
         if row.scores is None or row.model.digest != bundle.digest:
@@ -174,26 +171,29 @@ def measure_reviewed(
             floor = min([floor, *known])
         if weight is not None or score > GRID[-1]:
             family = _shown(row, outcome, bundle.taxonomy) if outcome else NO_PRODUCT
-            kept.append((score, family, row.is_image_lead, weight))
+            kept.append((score, family, row.is_image_lead, row.sha256 or "", weight))
     if not kept:
         raise UsageError(
             f"no scored row was made by {bundle.title}, or none is near a threshold: name the "
             "--model of the scan"
         )
-    scores, shown, lead = map(np.array, zip(*(one[:3] for one in kept), strict=True))
+    scores, shown, lead, digests = map(np.array, zip(*(one[:4] for one in kept), strict=True))
     stands_for = audit_weights(drawn, audited)
     # How many images each stands for: a lead for itself, and none that nobody has decided.
     weights = np.array(
-        [1.0 if one[2] and one[3] else stands_for.get(one[3] or 0.0, 0.0) for one in kept]
+        [1.0 if one[2] and one[4] else stands_for.get(one[4] or 0.0, 0.0) for one in kept]
     )
     decided, positive = weights > 0, shown != NO_PRODUCT
     sample = decided & ~lead
+    _, first, copies = np.unique(digests[sample], return_index=True, return_counts=True)
+    drawn_as_one = np.zeros(len(kept))  # the first image of the same bytes, with their number
+    drawn_as_one[np.flatnonzero(sample)[first]] = copies
     factor = 1.0 if images_per_day is None else images_per_day / scanned
 
     def count(which: NDArray[np.bool_], among: NDArray[np.bool_]) -> Estimate:
         """Return how many images some stand for; leads were decided one by one."""
         found = Counter(dict.fromkeys(weights[sample & among].tolist(), 0))
-        found.update(weights[sample & among & which].tolist())
+        found.update((weights * drawn_as_one)[(drawn_as_one > 0) & among & which].tolist())
         whole, rest = int((decided & lead & among & which).sum()), weighted_count(found)
         return Estimate(whole + rest.value, whole + rest.low, whole + rest.high)
 
@@ -335,8 +335,7 @@ def _notes(choice: Choice, capacity: float | None, precision: float | None) -> I
 def policy_of(choice: Choice, bundle: Bundle, base: Policy, name: str) -> Policy:
     """Return a policy with the chosen threshold in place of the default one of ``base``.
 
-    A threshold that the bundle names is given as a rate, which holds for another bundle too; all
-    others are probabilities, which hold for this one alone.
+    A threshold that the bundle names is given as a rate, for any bundle; others as probabilities.
     """
     if (step := choice.step) is None:
         return replace(base, name=name)

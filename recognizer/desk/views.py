@@ -33,6 +33,13 @@ LEADS = (
     " FROM image, json_each(image.leads) AS lead WHERE image.place < 2"
 )
 """The listings of all leads of images, with the products of these leads, in SQL."""
+AFFECTED = """
+SELECT unit FROM entry WHERE listing = :listing OR (listing IS NULL AND source = :listing)
+UNION SELECT unit FROM image WHERE sha256 = :sha256
+UNION SELECT entry.unit FROM entry JOIN image ON image.id = entry.best
+  WHERE section = 'audit' AND image.sha256 = :sha256
+"""
+"""The units that an outcome on a listing or an image is about, in SQL."""
 SORTS = {
     "score": "product IS NULL, score DESC",
     "dear": "amount IS NULL, amount DESC",

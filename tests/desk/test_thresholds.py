@@ -270,6 +270,10 @@ def test_a_miss_that_nobody_could_see_is_in_the_interval_of_the_recall(bundle: B
     choice = precise(bundle, [*GOOD, *CLEARED])
     assert choice.step.recall.value == 1
     assert choice.step.recall.low == pytest.approx(20 / (20 + 3.689 * 10), rel=1e-3)
+    rows, outcomes = said_of(bundle, [*GOOD, *CLEARED, (0.2, C, 0.1)])
+    copies = measure_reviewed(bundle, [*rows, *rows[-1:] * 19], outcomes).steps[0].recall
+    assert copies.value == pytest.approx(20 / 220)
+    assert copies.low < 20 / 1000  # one event of 200, not twenty of 10
 
 
 @pytest.mark.parametrize(
