@@ -21,11 +21,9 @@ _NO_LOCKS = (
     "this file system cannot hold a file that is written (no locks or shared memory, as on some "
     "network drives): name an --output on a local disk"
 )
-_LOCK_ERRORS = frozenset(
-    {
-        *(sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_SHMMAP),
-        *(sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_PROTOCOL),
-    }
+_LOCK_ERRORS = (
+    *(sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_SHMMAP),
+    *(sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_PROTOCOL),
 )
 _SAFE = "what was written so far is safe, and the same command goes on"
 _NAMES = {
@@ -224,17 +222,12 @@ class SqliteFile(Closes):
         primary = code & 0xFF
         if primary == sqlite3.SQLITE_CORRUPT or isinstance(error, UnicodeDecodeError):
             return self.damaged(error)
-        if primary == sqlite3.SQLITE_NOTADB:
-            return self.kind.error(
-                f"{self.path} exists and is not {self.kind.name}; {self.kind.advice}"
-            )
         if code in _LOCK_ERRORS:
             return self.kind.error(f"{self.path}: {_NO_LOCKS}")
-        access = (
-            f" or its folder cannot be {'written to' if self.is_writable else 'read'} ({error})"
-        )
+        verb = "written to" if self.is_writable else "read"
         denied = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
-        words = dict.fromkeys(denied, access) | {
+        words = dict.fromkeys(denied, f" or its folder cannot be {verb} ({error})") | {
+            sqlite3.SQLITE_NOTADB: f" exists and is not {self.kind.name}; {self.kind.advice}",
             sqlite3.SQLITE_FULL: f": the disk is full; {_SAFE}: make room",
             sqlite3.SQLITE_IOERR: f": {error}; {_SAFE}: make room or see to the disk",
             sqlite3.SQLITE_BUSY: " is locked by another program: try again later",

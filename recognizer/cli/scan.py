@@ -207,6 +207,9 @@ def _print_notes(skipped: Skipped, unused_column: str | None) -> None:
     for table, count in skipped.without_image.items():
         rows = f"{counted(count, 'row')} without an image" if count else "no rows"
         typer.echo(shown(f"{table}: {rows}"), err=True)
+    for table, count in skipped.not_utf8.items():
+        rows = f"{counted(count, 'row')} not in UTF-8, where keywords may not match"
+        typer.echo(shown(f"{table}: {rows}: save it as UTF-8 and scan again"), err=True)
     if skipped.bad_metadata:
         typer.echo(
             f"Not used: {counted(skipped.bad_metadata, '.json file')} in archives, unreadable or "

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, AnyStr, BinaryIO, Self
@@ -84,11 +85,10 @@ class Outcome:
             raise UsageError("an outcome names an image (sha256), a listing, or both")
         if (self.withdraws is not None) != (self.occasion is Occasion.WITHDRAWAL):
             raise UsageError("withdraws: the id of an outcome, for a withdrawal and nothing else")
-        for name, maximum in MAX_CHARACTERS.items():
+        for name, most in MAX_CHARACTERS.items():
             text = getattr(self, name)
-            if text is not None and not 0 < len(text) <= maximum:
-                words = f"1 to {maximum} characters, not {len(text)}"
-                raise UsageError(f"{name} = {text[:80]!r}: {words}")
+            if text is not None and not 0 < len(text) <= most:
+                raise UsageError(f"{name} = {text[:80]!r}: 1 to {most} characters, not {len(text)}")
             if text is not None and (wrong := _control_characters(text)):
                 raise UsageError(f"{name} = {text[:80]!r}: {wrong} is no text")
 
@@ -112,6 +112,9 @@ class Outcome:
     def from_json(cls, values: object) -> Self:
         """Make an outcome of plain values; keys with nothing in them may be missing."""
         if isinstance(values, dict):
+            for key in values.keys() - {*_FIELDS}:  # other keys are those of other consoles
+                if {*get_close_matches(key.lower(), _FIELDS, 1, 0.8)} - values.keys():
+                    raise UsageError(unknown_name("key", key, _FIELDS))
             values = {key: value for key, value in values.items() if value not in (None, "")}
             if isinstance(note := values.get("note"), str):  # as spreadsheets write it
                 values["note"] = plain_note(note)
@@ -217,10 +220,8 @@ class Outcomes(Closes):
         )
         return appeals, overturned
 
-    def _select(
-        self, table: str, condition: str, values: Sequence[object] = ()
-    ) -> Iterator[Outcome]:
-        statement = f"SELECT {_COLUMNS} FROM {table} WHERE {condition} ORDER BY number"
+    def _select(self, table: str, where: str, values: Sequence[object] = ()) -> Iterator[Outcome]:
+        statement = f"SELECT {_COLUMNS} FROM {table} WHERE {where} ORDER BY number"
         for record in self.file.stream(statement, values):
             yield Outcome.from_json(dict(zip(_FIELDS, record, strict=True)))
 
@@ -258,10 +259,8 @@ def read_outcomes(path: Path, labels: Collection[str] | None = None) -> Iterator
     except UsageError as error:
         raise UsageError(f"{place}: {error}") from error
     except (ValueError, RecursionError, csv.Error) as error:
-        raise UsageError(
-            f"{path}: outcomes are read from JSON lines or a JSON array, or from CSV (.csv), "
-            f"in UTF-8: {error}"
-        ) from error
+        forms = "outcomes are read from JSON lines or a JSON array, or from CSV (.csv), in UTF-8"
+        raise UsageError(f"{path}: {forms}: {error}") from error
 
 
 def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Self, TypeAlias
@@ -166,10 +166,10 @@ class Skipped:
     bad_metadata: int = 0  # in archives: unreadable, or of no image next to it
     without_image: Counter[str] = field(default_factory=Counter)
     """By table, the rows without a value in the image column; 0 for a table without rows."""
-    image_columns: defaultdict[str, dict[str, None]] = field(
-        default_factory=lambda: defaultdict(dict)
-    )
+    image_columns: dict[str, dict[str, None]] = field(default_factory=dict)
     """The columns that were taken for those of images, in their order, by table."""
+    not_utf8: Counter[str] = field(default_factory=Counter)
+    """By table, the rows whose text is not UTF-8: no keyword with such a letter matches."""
 
     def add(self, other: Skipped) -> None:
         self.other_files += other.other_files
@@ -177,7 +177,8 @@ class Skipped:
         self.bad_metadata += other.bad_metadata
         self.without_image.update(other.without_image)
         for table, columns in other.image_columns.items():
-            self.image_columns[table] |= columns
+            self.image_columns.setdefault(table, {}).update(columns)
+        self.not_utf8.update(other.not_utf8)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import binascii
 import gzip
 import json
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -181,7 +182,7 @@ class _Table:
                     columns = chosen or columns
                     yield from waiting
                     waiting.clear()
-                    self.skipped.image_columns[table] |= dict.fromkeys(chosen)
+                    self.skipped.image_columns.setdefault(table, {}).update(dict.fromkeys(chosen))
                     yield from items
                 else:  # without any image column it is not a table of listings
                     waiting += list(items)[: _MAX_WAITING - len(waiting)]
@@ -214,6 +215,8 @@ class _Table:
         except ValueError as error:
             yield Item.failed(row, _BAD, str(error))
             return
+        if re.search("[\udc80-\udcff]", "".join(map(str, columns.values()))):
+            self.skipped.not_utf8[row.container] += 1
         if record.detail and all(cell is None for cell in named.values()):
             yield Item.failed(row, _BAD, record.detail, columns)
         elif not images:

@@ -115,14 +115,13 @@ def test_the_chosen_columns_are_printed_and_a_listing_of_text_is_no_failure(
     assert text["keywords"] == [{"keyword": "2", "column": "id"}]
 
 
-def test_rows_of_a_table_without_an_image_are_counted(
-    scan: Scan, listed: tuple[Path, Path]
-) -> None:
+def test_rows_without_image_or_utf8_are_counted(scan: Scan, listed: tuple[Path, Path]) -> None:
     photo, table = listed
-    table.write_text(f"image,url\n{photo},\n" + ",\n" * 4)
+    table.write_bytes(f"image,title\n{photo},Défense\n".encode("cp1252") + b",\n" * 4)
     result = scan(table, "--image-root", photo.parent, "--quiet")
     assert result.exit_code == ExitCode.DONE
-    assert result.stderr == f"{table}: 4 rows without an image\n"
+    notes = f"{table}: 4 rows without an image\n{table}: 1 row not in UTF-8, where keywords may not"
+    assert result.stderr.startswith(notes)
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])

@@ -249,9 +249,10 @@ def test_a_spreadsheet_may_write_semicolons(tmp_path: Path, between: str) -> Non
     assert (found.listing, found.note) == ("L1", "a, b;\nc d")
 
 
-def test_a_label_that_nobody_knows_is_refused_with_the_closest(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("key", "close"), [("label", "ivory"), ("lable", "label")])
+def test_a_label_or_key_that_nobody_knows_is_refused(tmp_path: Path, key: str, close: str) -> None:
     path = tmp_path / "x.jsonl"
-    path.write_text(json.dumps(PLAIN | {"label": "ivroy"}))
-    with pytest.raises(UsageError, match="entry 1: unknown label 'ivroy'; did you mean ivory"):
+    path.write_text(json.dumps(PLAIN | {key: "ivroy", "price": "consoles may have more keys"}))
+    with pytest.raises(UsageError, match=f"entry 1: unknown (label|key) .*; did you mean {close}"):
         [*read_outcomes(path, {"ivory", "bone"})]
-    assert len([*read_outcomes(path)]) == 1
+    assert key == "lable" or len([*read_outcomes(path)]) == 1
