@@ -108,18 +108,12 @@ def build_ensemble_network(config: TrainingConfig, backbone: str, labels: int) -
 
 
 @torch.no_grad()
-def ensemble_logits(
-    first: torch.Tensor,
-    networks: Sequence[ProductNetwork],
-    photos: Sequence[Photo],
-    cache: PhotoCache,
+def frozen_logits(
+    networks: Sequence[ProductNetwork], photos: Sequence[Photo], cache: PhotoCache
 ) -> torch.Tensor:
-    """Return the logits of an ensemble for photos as they are served, float32, (N, labels).
-
-    ``first`` has those of the first network.
-    """
-    parts = [first]
+    """Return the logits of each network for photos as served, float32, (networks, N, labels)."""
+    parts = []
     for network in networks:
         features, head = torch.from_numpy(features_of(network, photos, cache)), network.head
         parts.append(functional.linear(features, head.weight.flatten(1), head.bias))
-    return torch.stack(parts).mean(0)
+    return torch.stack(parts)

@@ -61,6 +61,12 @@ class CascadeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     share: Annotated[float, Meta(ge=0.001, le=0.999)] = 0.1
     """Of photos without a product, on sources not seen, how many reach the second stage."""
 
+    distill: Share = 0.0  # share of training's targets that is what they say of the unedited photo
+
+    def __post_init__(self) -> None:
+        if self.distill and not self.backbones:
+            raise ValueError("distill needs backbones, whose heads are the teachers")
+
 
 class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that makes a model from labelled photos."""
@@ -153,14 +159,8 @@ def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConf
     return config
 
 
-_WITHOUT_EFFECT = {"object_prob": 0, "damage": 1, "edits": 1}  # keys of 0.3, with these values
-
-
 def config_from_dict(values: Mapping[str, Any], where: str) -> TrainingConfig:
     """Return the configuration that values describe; ``where`` they are from is for messages."""
-    if isinstance(augment := values.get("augment"), dict):
-        kept = {k: v for k, v in augment.items() if _WITHOUT_EFFECT.get(k) != v}
-        values = {**values, "augment": kept}
     try:
         return msgspec.convert(values, TrainingConfig)
     except msgspec.ValidationError as error:

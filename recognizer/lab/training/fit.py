@@ -59,7 +59,8 @@ class Run:
 
     The photos are all in the cache, and the folder holds the run's checkpoint. It begins with the
     weights ``start``, or with the recipe's, a head being fitted to the features of photos;
-    ``on_features`` is called with those that are known.
+    ``on_features`` is called with those that are known. The targets are mixed with ``soft`` ones of
+    teachers, (N, labels), as Hinton et al. (2015) do.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Run:
         *,
         seed: int,
         start: Mapping[str, torch.Tensor] | None = None,
+        soft: torch.Tensor | None = None,
         on_features: Callable[[int, int], None] = lambda done, of: None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +82,10 @@ class Run:
         self.device = choose_device(config.device)
         self.precision = choose_precision(self.device)
         self.steps = math.ceil(config.photos / config.batch_size)
-        self.targets = np.array([labels.index(p.label) for p in photos])
+        hard = torch.tensor([labels.index(p.label) for p in photos])
+        self.targets = functional.one_hot(hard, len(labels)).float()
+        if soft is not None:
+            self.targets = self.targets.lerp(soft, config.cascade.distill)
         self.weights = photo_weights(
             photos, config.label_power, config.source_power, config.label_weights
         )
@@ -152,7 +157,7 @@ class Run:
         seeds = drawn.integers(2**62, size=len(rows))
         photos, generators = (self.photos[row] for row in rows), map(np.random.default_rng, seeds)
         images = list(pool.map(self.augment, photos, generators))
-        return torch.from_numpy(np.stack(images)), torch.from_numpy(self.targets[rows])
+        return torch.from_numpy(np.stack(images)), self.targets[torch.from_numpy(rows)]
 
     def _take_step(self, images: torch.Tensor, targets: torch.Tensor) -> float:
         config = self.config
@@ -182,12 +187,11 @@ class Run:
         return total
 
     def _loss(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        soft = functional.one_hot(targets, self.network.head.out_channels).float()
         is_half = self.precision is not torch.float32
         with torch.autocast(self.device.type, self.precision, enabled=is_half):
             logits = self.network(images).logits
         smoothing = self.config.label_smoothing
-        return functional.cross_entropy(logits, soft, label_smoothing=smoothing)
+        return functional.cross_entropy(logits, targets, label_smoothing=smoothing)
 
     def _save(self) -> None:
         state = {
@@ -257,28 +261,21 @@ class Clock:
         return report
 
 
-def first_stages(network: ProductNetwork, count: int) -> list[nn.Module]:
-    """Return the stem and the first stages of a backbone; nothing for a count of 0."""
+def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.AdamW:
+    """Freeze stages, and return AdamW; biases and normalisations are not decayed."""
     backbone: Any = network.backbone
-    if count > len(backbone.blocks):
+    if (count := config.freeze_stages) > len(backbone.blocks):
         raise TrainingError(
             f"freeze_stages = {count}: the backbone has {len(backbone.blocks)} stages"
         )
-    return [backbone.conv_stem, backbone.bn1, *backbone.blocks[:count]] if count else []
-
-
-def _optimizer(network: ProductNetwork, config: TrainingConfig) -> torch.optim.AdamW:
-    """Freeze stages, and return AdamW; biases and normalisations are not decayed."""
-    for stage in first_stages(network, config.freeze_stages):
-        stage.requires_grad_(False)
+    for part in (backbone.conv_stem, backbone.bn1, *backbone.blocks[:count]) if count else ():
+        part.requires_grad_(False)
     rate, decay = config.learning_rate, config.weight_decay
+    rates = ((network.backbone, rate * config.backbone_rate), (network.head, rate))
     groups = [
-        {**group, "lr": own_rate}
-        for own_rate, own_groups in (
-            (rate * config.backbone_rate, param_groups_weight_decay(network.backbone, decay)),
-            (rate, param_groups_weight_decay(network.head, decay)),
-        )
-        for group in own_groups
+        {**group, "lr": own}
+        for part, own in rates
+        for group in param_groups_weight_decay(part, decay)
     ]
     return torch.optim.AdamW([group for group in groups if group["params"]])
 

@@ -36,7 +36,7 @@ from recognizer.lab.training.cascade import (
     Cascade,
     Gate,
     build_ensemble_network,
-    ensemble_logits,
+    frozen_logits,
     pass_gate,
     set_gate,
 )
@@ -211,11 +211,13 @@ def _fold_logits(
     if (path := recipe.folder / f"fold-{fold}-logits.safetensors").exists():
         clock.skip(recipe.config.seeds)
         return load_file(path)
-    network = _first_network(recipe, fold, clock)
+    ensemble = _ensemble(recipe, fold, clock)
+    network = _first_network(recipe, fold, ensemble, clock)
     report = partial(clock.on_photos, f"looking at the photos of fold {fold}")
     logits = {"first": torch.from_numpy(predict(network, own, recipe.cache, report))}
-    if ensemble := _ensemble(recipe, fold, clock):
-        logits["second"] = ensemble_logits(logits["first"], ensemble, own, recipe.cache)
+    if ensemble:
+        others = frozen_logits(ensemble, own, recipe.cache)
+        logits["second"] = torch.cat([logits["first"][None], others]).mean(0)
     with replacing(path) as unfinished:
         unfinished.write_bytes(save(logits))
     return logits
@@ -236,8 +238,8 @@ def fold_network(
                     f"{file} is gone: put it back, or delete {OUT_OF_FOLD_FILE} and train again"
                 )
     clock = clock or Clock(recipe.config, recipe.fold_count + 1)
-    first = _first_network(recipe, fold, clock)
-    return _joined(recipe, first, _ensemble(recipe, fold, clock))
+    ensemble = _ensemble(recipe, fold, clock)
+    return _joined(recipe, _first_network(recipe, fold, ensemble, clock), ensemble)
 
 
 def _joined(
@@ -284,12 +286,17 @@ def _phases(config: TrainingConfig) -> Iterator[tuple[str, TrainingConfig]]:
         yield "-finish", msgspec.structs.replace(config, photos=finish.photos, **own)
 
 
-def _first_network(recipe: Recipe, fold: int | None, clock: Clock) -> ProductNetwork:
+def _first_network(
+    recipe: Recipe, fold: int | None, ensemble: Sequence[ProductNetwork], clock: Clock
+) -> ProductNetwork:
     """Return the mean of the weights of all seeds, without a fold or with all photos.
 
-    Those of a run are part of the way from its first weights to its averaged ones.
+    Those of a run are part of the way from its first weights to its averaged ones. The ensemble may
+    be its teachers: it has learned from the same photos.
     """
-    photos = recipe.without(fold)
+    photos, soft = recipe.without(fold), None
+    if recipe.config.cascade.distill:
+        soft = frozen_logits(ensemble, photos, recipe.cache).mean(0).softmax(1)
     states: list[Mapping[str, torch.Tensor]] = []
     for seed, name in enumerate(_run_names(recipe, fold), recipe.config.seed):
         words = "all photos" if fold is None else f"without fold {fold}"
@@ -304,6 +311,7 @@ def _first_network(recipe: Recipe, fold: int | None, clock: Clock) -> ProductNet
                 recipe.folder / (name + phase),
                 seed=seed,
                 start=state,
+                soft=soft,
                 on_features=partial(clock.on_features, recipe.config.backbone),
             )
             first = first or run.start

@@ -180,9 +180,9 @@ def round_together(weights: Floats, covariance: Floats, levels: int) -> Floats:
         for i in range(len(order)):
             better = steps[:, :, i] + np.round(gradient[:, :, i] / damped[:, i, i, None])
             change = np.clip(better, -levels, levels) - steps[:, :, i]
-            if change.any():
-                steps[:, :, i] += change
-                gradient -= change[:, :, None] * damped[:, None, i]
+            moved = group, _ = np.nonzero(change)  # few, after the first sweeps
+            steps[:, :, i] += change
+            gradient[moved] -= change[moved][:, None] * damped[group, i]
         if (steps == before).all():
             break
     return steps[:, :, np.argsort(order)]
