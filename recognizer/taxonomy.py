@@ -243,4 +243,4 @@ def require_keys(
 def unknown_name(what: str, name: object, names: Sequence[str]) -> str:
     """Return the words for a name that is not among ``names``, with the closest ones."""
     close = difflib.get_close_matches(str(name), names)
-    return f"unknown {what} {name!r}" + (f"; did you mean {' or '.join(close)}?" if close else "")
+    return f"unknown {what} {name!r}" + (f" (did you mean {' or '.join(close)}?)" if close else "")

@@ -13,14 +13,14 @@ THING = {"kind": "lookalike", "display_name": "Thing"}
 
 BROKEN: dict[str, tuple[dict[str, object], str]] = {
     "schema unknown": ({"schema": 2}, "schema must be 1, not 2"),
-    "top key unknown": ({"labels": {}}, "unknown key 'labels'; did you mean label?"),
+    "top key unknown": ({"labels": {}}, "unknown key 'labels' .did you mean label?"),
     "label key unknown": (
         {"label": {"x": {**BLUE, "cite": ""}}},
-        "label.x: unknown key 'cite'; did you mean cites",
+        "label.x: unknown key 'cite' .did you mean cites",
     ),
     "family key unknown": (
         {"family": {"x": {"notes": ""}}},
-        "family.x: unknown key 'notes'; did you mean note",
+        "family.x: unknown key 'notes' .did you mean note",
     ),
     "families in a list": ({"family": [{}]}, "'family' must hold tables"),
     "label that is no table": ({"label": {"x": 3}}, "label.x: Expected `table`, got `int`"),
@@ -32,12 +32,12 @@ BROKEN: dict[str, tuple[dict[str, object], str]] = {
     "kind missing": ({"label": {"x": {}}}, "label.x: .*`kind`"),
     "kind unknown": ({"label": {"x": {"kind": "look-alike"}}}, "did you mean lookalike"),
     "hint empty": ({"label": {"x": {**THING, "hint": " "}}}, "label.x: hint must be text"),
-    "family unknown": ({"label": {"x": {**BLUE, "family": "ivry"}}}, "'ivry'; did you mean ivory"),
+    "family unknown": ({"label": {"x": {**BLUE, "family": "ivry"}}}, "'ivry' .did you mean ivory"),
     "family of a look-alike": ({"label": {"x": {**THING, "family": "ivory"}}}, "only a product"),
     "confused with itself": ({"label": {"x": {**THING, "confused_with": ["x"]}}}, "label 'x'"),
     "confused with the unknown": (
         {"label": {"x": {**THING, "confused_with": ["bones"]}}},
-        "'bones'; did you mean bone",
+        "'bones' .did you mean bone",
     ),
     "another kind": ({"label": {"bone": BLUE}}, "label.bone is a label of the package, a lookal"),
 }

@@ -56,7 +56,7 @@ def runs_command(
             files = (path / _OUT_OF_FOLD if path.is_dir() else path for path in given)
             held = [out_of_fold.read_out_of_fold(file) for file in files]
             for run, one in zip(given, held, strict=True):
-                if (weights := one.recipe.get("weights", "imagenet")) not in {"imagenet", "none"}:
+                if weights := out_of_fold.earlier_weights(one.recipe.get("weights", "none")):
                     which = f"{weights}, which may know these photos"
                     typer.echo(f"Warning: {run} began with the weights of {which}", err=True)
             if len(held) == 2:
@@ -81,7 +81,8 @@ def _describe(run: Path, report: Any) -> dict[str, str]:
     about = out_of_fold.read_run(run)
     recipe = about["recipe"]
     words = f"{recipe['name']}: {recipe['backbone']} at {recipe['input_size']}"
-    words += "" if recipe["weights"] in {"imagenet", "none"} else f" from {recipe['weights']}"
+    weights = out_of_fold.earlier_weights(recipe["weights"])
+    words += f" from {weights}" if weights else ""
     drawn = f"{recipe['seeds']} x {recipe['photos']:,} photos" if recipe["photos"] else "frozen"
     row = {"run": str(run), "recipe": f"{words}, {drawn}"}
     row |= {"data": f"{len(about['labels'])} labels, {about['photos'][:8]}"}

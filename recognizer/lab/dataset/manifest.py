@@ -243,11 +243,16 @@ def plain_label(name: str) -> str:
 def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:
     own = plain_label(name) or "my_label"
     rename = "" if own == name else f"call it {own}, and "
-    unknown = unknown_name("label", name, [*taxonomy.labels])
-    stop = "" if unknown.endswith("?") else "."
     return (
-        f"{unknown}{stop} To train a custom label, "
-        f'{rename}write into {root / LABELS}: [label.{own}] and below it kind = "product", or '
+        f"{unknown_name('label', name, [*taxonomy.labels])}. To train a custom label, {rename}"
+        f"{how_to_describe(own, root)}"
+    )
+
+
+def how_to_describe(label: str, root: Path) -> str:
+    """Return what to do so that a data folder describes a custom label."""
+    return (
+        f'write into {root / LABELS}: [label.{label}] and below it kind = "product", or '
         '"lookalike", "animal" or "other" if it is none'
     )
 

@@ -11,11 +11,11 @@ from recognizer.lab.dataset.check import warn_of_sources
 from recognizer.lab.dataset.folds import deal_to_splits
 from recognizer.lab.dataset.layouts import FOLDER, SPLIT_FOLDERS, Collection, CollectionEntry
 from recognizer.lab.dataset.manifest import (
-    LABELS,
     Photo,
     copies_of,
     folder_taxonomy,
     hash_photos,
+    how_to_describe,
     plain_label,
 )
 from recognizer.policy.listing import normal_name
@@ -121,10 +121,9 @@ def _labels(
         ]
         one = next(iter(unknown))
         raise DatasetError(
-            f"{'; '.join(described)}. For custom labels, write into {data.root / LABELS}: "
-            f'[label.{unknown[one]}] and below it kind = "product", or "lookalike", "animal" or '
-            f'"other" if it is none. For a label of `recognizer info`, add --rename {one}=LABEL; '
-            f"to leave these photos out, --rename {one}="
+            f"{'; '.join(described)}. For custom labels, "
+            f"{how_to_describe(unknown[one], data.root)}. For a label of `recognizer info`, add "
+            f"--rename {one}=LABEL; to leave these photos out, --rename {one}="
         )
     return label_of
 

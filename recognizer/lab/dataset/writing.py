@@ -45,11 +45,9 @@ def write_dataset(
     make_folder(folder.parent)
     with new_folder(folder) as draft:
         for done, photo in enumerate(photos, 1):
-            split, name = (
-                _SPLIT_NAMES[photo.split],
-                f"{photo.sha256[:20]}{photo.path.suffix}".lower(),
-            )
-            place = draft / (Path(split, photo.label) if layout == "folders" else "images") / name
+            name = f"{photo.sha256[:20]}{photo.path.suffix}".lower()
+            of_label = Path(_SPLIT_NAMES[photo.split], photo.label)
+            place = draft / (of_label if layout == "folders" else "images") / name
             place.parent.mkdir(parents=True, exist_ok=True)
             if layout == "coco":
                 _add_to_coco(coco[photo.split], photo, name, labels.index(photo.label) + 1)

@@ -12,13 +12,7 @@ import numpy as np
 
 from recognizer.engine import Recognizer
 from recognizer.errors import TaxonomyError, UsageError, counted
-from recognizer.lab.enrolment.head import (
-    Learner,
-    as_negatives,
-    copies_in,
-    distinct,
-    read_examples,
-)
+from recognizer.lab.enrolment.head import Learner, as_negatives, copies_in, distinct, read_examples
 from recognizer.lab.enrolment.writing import DEFAULT_RATE, Enrolment, Plan, write_enrolled
 from recognizer.model.folders import check_output
 from recognizer.model.negatives import NegativeBank, lacking_negatives, read_negatives
@@ -40,11 +34,9 @@ def _resolve(known: Taxonomy, name: str, family: str | None, hint: str | None) -
             raise UsageError(f"{name} is known: --family and --hint are for a new name")
         return known
     if hint is None:
-        unknown = unknown_name("label", name, [*known.labels])
-        stop = "" if unknown.endswith("?") else "."
         raise UsageError(
-            f"{unknown}{stop} For a new product give --hint, what a reviewer should look at, and "
-            f"perhaps --family, one of: {', '.join(known.families)}"
+            f"{unknown_name('label', name, [*known.labels])}. For a new product give --hint, what "
+            f"a reviewer should look at, and perhaps --family, one of: {', '.join(known.families)}"
         )
     label = {"kind": "product", "family": family or name, "hint": hint}
     try:

@@ -108,6 +108,11 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise TrainingError(f"{folder}: no {RECIPE_FILE} of a run; train first") from error
 
 
+def earlier_weights(weights: str) -> str:
+    """Return the file, run or bundle that ``weights`` of a recipe name; "" if they name none."""
+    return "" if weights in {"imagenet", "none"} else weights
+
+
 def measure_out_of_fold(held: OutOfFold, title: str, **how: Any) -> Evaluation:
     """Measure out-of-fold predictions, calibrated across folds; ``title`` is for the tables.
 

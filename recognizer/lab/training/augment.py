@@ -168,7 +168,6 @@ def random_part(
     left, top = rng.uniform(0, width - wide), rng.uniform(0, height - high)
     if rng.random() < 0.5:
         rgb, left = rgb[:, ::-1], width - wide - left
-    image = None
     if "tilt" in poses or "free" in poses:
         most = 180.0 if "free" in poses else 20.0
         image = _turned(rgb, (left, top, wide, high), size, rng.uniform(-most, most), rng)

@@ -242,11 +242,7 @@ def _words(rng: np.random.Generator, length: int) -> str:
 
 
 def _write(
-    image: RGB,
-    place: tuple[int, int],
-    scale: float,
-    color: Sequence[int],
-    rng: np.random.Generator,
+    image: RGB, place: tuple[int, int], scale: float, color: Sequence[int], rng: np.random.Generator
 ) -> None:
     font, words = int(rng.choice(_FONTS)), _words(rng, int(rng.integers(3, 22)))
     thick = max(1, round(scale * rng.uniform(1, 3.5)))

@@ -26,14 +26,13 @@ def photo_weights(
     photos: Sequence[Photo],
     label_power: float,
     source_power: float,
-    label_weights: Mapping[str, float] | None = None,
+    label_weights: Mapping[str, float] = {},
 ) -> NDArray[np.float64]:
     """Return how much each photo counts, balanced by label and by source; the sum is 1.
 
     A label's share is its photo count to ``label_power`` (times its weight); within the label a
     source's share is its count to ``source_power``; within the source all photos are alike.
     """
-    label_weights = label_weights or {}
     labels = Counter(p.label for p in photos)
     pairs = Counter((p.label, p.source) for p in photos)
     source_total: defaultdict[str, float] = defaultdict(float)

@@ -118,11 +118,8 @@ def correct_head(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
     gram[np.diag_indices_from(gram)] += _PENALTY * np.trace(gram) / len(gram)
     change = np.linalg.solve(gram, x.T @ (missing - missing.mean(0)))
     shift = missing.mean(0) - mean @ change
-    for tensor, values in (
-        (weight, (w + change).T[:, :, None, None]),
-        (bias, numpy_helper.to_array(bias) + shift),
-    ):
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float32), tensor.name))
+    _replace(weight, lambda old: (old + change.T[:, :, None, None]).astype(np.float32))
+    _replace(bias, lambda old: (old + shift).astype(np.float32))
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(int8))
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from recognizer.errors import BundleNotFoundError, TrainingError
-from recognizer.lab.evaluation.out_of_fold import read_run
+from recognizer.lab.evaluation.out_of_fold import earlier_weights, read_run
 from recognizer.lab.training.config import TrainingConfig
 from recognizer.lab.training.quantization import narrow_kernel
 from recognizer.model.bundle import Bundle, load_bundle
@@ -74,7 +74,7 @@ def _read(file: Path, config: TrainingConfig) -> dict[str, torch.Tensor]:
 def parent_of(config: TrainingConfig) -> Bundle | None:
     """Return the bundle that a recipe's weights are of, if they are of one."""
     is_file = config.weights.endswith(_FILE) or (Path(config.weights) / NETWORK_FILE).is_file()
-    if is_file or config.weights in {"imagenet", "none"}:
+    if is_file or not earlier_weights(config.weights):
         return None
     try:
         return load_bundle(find_bundle(config.weights))

@@ -355,7 +355,7 @@ def test_copies_count_once(parent: Recognizer, tmp_path: Path) -> None:
         ("rhino_hron", None, None, "did you mean rhino_horn"),
         ("new_thing", None, None, "--hint"),
         ("New Thing", None, "x", "snake_case"),
-        ("new_thing", "ivry", "x", "unknown family 'ivry'; did you mean ivory"),
+        ("new_thing", "ivry", "x", "unknown family 'ivry' .did you mean ivory"),
         ("rhino_horn", "ivory", None, "rhino_horn is known: --family"),
         ("rhino_horn", None, "gray", "are for a new name"),
         ("new_thing", None, " ", "must be text"),

@@ -11,11 +11,11 @@ from recognizer.lab.training.config import load_config
     ("text", "words"),
     [
         ("photos = -1", "train.toml: Expected `int` >= 0 - at `$.photos`"),
-        ("photo = 3", "train.toml: unknown key 'photo'; did you mean photos?"),
+        ("photo = 3", "train.toml: unknown key 'photo' (did you mean photos?)"),
         ("augment = 3", "Expected `table`, got `int` - at `$.augment`"),
         ("pooling = 'root'", "Invalid enum value 'root' - at `$.pooling`"),
         ("folds = 0", "Expected `int` >= 2 - at `$.folds`"),
-        ("[augment]\nmincrop = 0.5", "unknown key 'mincrop'; did you mean min_crop?"),
+        ("[augment]\nmincrop = 0.5", "unknown key 'mincrop' (did you mean min_crop?)"),
         ("[cascade]\nshare = 2", "Expected `float` <= 0.999 - at `$.cascade.share`"),
         ("[cascade]\ndistill = 0.5", "distill needs backbones, whose heads are the teachers"),
         ("photos =", "Invalid value"),
@@ -45,8 +45,8 @@ def test_keys_are_changed_on_the_command_line() -> None:
     for change, words in (
         ("seeds", "--set seeds: write KEY=VALUE"),
         ("epoch=3", "--set epoch=3: unknown key 'epoch'"),
-        ("photo=3", "--set photo=3: unknown key 'photo'; did you mean photos?"),
-        ("augment.shares.hues=1", "unknown edit 'hues'; did you mean hue?"),
+        ("photo=3", "--set photo=3: unknown key 'photo' (did you mean photos?)"),
+        ("augment.shares.hues=1", "unknown edit 'hues' (did you mean hue?)"),
         ("device=tpu", "Invalid enum value 'tpu' - at `$.device`; one of auto, cpu, cuda, mps"),
     ):
         with pytest.raises(TrainingError, match=re.escape(words)):
