@@ -40,8 +40,7 @@ def scaling(image: RGB, material: Material) -> bytes:
 def profile(image: RGB, _: Material) -> bytes:
     """Swap red and blue, and add a color profile that swaps them back."""
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    for a, b in ((b"rXYZ", b"bXYZ"),):
-        icc = icc.replace(a, b"????").replace(b, a).replace(b"????", b)
+    icc = icc.replace(b"rXYZ", b"????").replace(b"bXYZ", b"rXYZ").replace(b"????", b"bXYZ")
     return encoded(np.ascontiguousarray(image[..., ::-1]), icc_profile=icc)
 
 

@@ -21,7 +21,9 @@ from recognizer.model.description import (
     BundleLabel,
     Calibration,
     InputFormat,
+    LabelEvidence,
     ModelFile,
+    PhotoCounts,
 )
 from recognizer.taxonomy import Kind
 
@@ -62,6 +64,13 @@ def tiny_model() -> onnx.ModelProto:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     model.ir_version = 10
     return model
+
+
+def with_evidence(bundle: Bundle) -> Bundle:
+    """Return a bundle with evidence for worked ivory, and none for raw ivory."""
+    evidence = LabelEvidence(test=PhotoCounts(photos=9, sources=2))
+    first, *others = bundle.labels
+    return replace(bundle, labels=(replace(first, evidence=evidence), *others))
 
 
 def describe(model: bytes, folder: Path) -> Bundle:

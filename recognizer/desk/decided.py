@@ -97,7 +97,7 @@ def write_dataset(
                 without_label += 1
                 continue
             if not NAME.fullmatch(label):  # nor a part of a path
-                missing[row.source] = f"{label!r} is no label"
+                missing[row.source] = f"{label!r} is not a label"
                 continue
             name = f"{label}/{row.sha256}.{row.format or 'image'}"
             try:

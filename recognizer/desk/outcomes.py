@@ -90,7 +90,7 @@ class Outcome:
             if text is not None and not 0 < len(text) <= most:
                 raise UsageError(f"{name} = {text[:80]!r}: 1 to {most} characters, not {len(text)}")
             if text is not None and (wrong := _control_characters(text)):
-                raise UsageError(f"{name} = {text[:80]!r}: {wrong} is no text")
+                raise UsageError(f"{name} = {text[:80]!r}: {wrong} is not text")
 
     @property
     def id(self) -> str:

@@ -175,7 +175,7 @@ class Photos(Closes):
 def heat_threshold(row: Row, bundle: Bundle, label: str, policy: Policy | None = None) -> float:
     """Return the threshold that the heat-map of a label is drawn against.
 
-    Of a label that is no lead, it is that of the given policy, if it decided the row, or default.
+    A label that is not a lead has that of the policy, if it decided the row, or the default one.
     """
     named = {lead.name: lead.threshold for lead in row.leads if lead.kind == "label"}
     if label not in named:

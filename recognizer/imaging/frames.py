@@ -60,7 +60,7 @@ def _png_parts(image: Any, count: int) -> Iterator[Part]:
         image.blend_op = 0  # so that the frame alone is there
         info = image.info
         box = info.get("bbox") or (0, 0, *image.size)
-        is_alone = index == 0 and info.get("default_image")  # it is no frame of the animation
+        is_alone = index == 0 and info.get("default_image")  # it is not a frame of the animation
         disposal = CLEARED if is_alone else 1 + (info.get("disposal") or 0)
         frame = image.crop(box).convert("RGBA")
         yield frame, box, info.get("blend") == 1, disposal, info.get("duration") or 0

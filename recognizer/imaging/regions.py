@@ -219,7 +219,7 @@ def _within(canvas: _Canvas, box: Box, columns: list[int], rows: list[int]) -> l
     # Of each pair of columns and pair of rows: the shares of its four sides.
     upright, level = _shares(across, x, y), _shares(down, y, x)
     sides = [upright[i][:, y1, y2] for i in (x1, x2)] + [level[i][:, x1, x2].T for i in (y1, y2)]
-    # A side that is the box's own is no line.
+    # A side of the box itself is not a line.
     inner_x, inner_y = (x > 0) & (x < right - left), (y > 0) & (y < bottom - top)
     lines = (inner_x[x1].astype(int) + inner_x[x2])[:, None] + inner_y[y1] + inner_y[y2]
     area = (x[x2] - x[x1])[:, None] * (y[y2] - y[y1])

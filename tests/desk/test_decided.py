@@ -98,7 +98,7 @@ def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(
     assert "not_found: " in done.stderr
     assert "; relative paths begin in the folder in which the scan ran\n" in done.stderr
     assert "has changed since the scan" in done.stderr
-    assert "'../outside' is no label" in done.stderr
+    assert "'../outside' is not a label" in done.stderr
     assert len(load_data([tmp_path / "decided"])) == 1
     Path(rows[2].source).unlink()
     empty = " ".join(refuse("outcomes", "dataset", scan, tmp_path / "empty").output.split())

@@ -12,24 +12,17 @@ from recognizer.desk.page import write_report
 from recognizer.desk.queue import Queue
 from recognizer.desk.views import View
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.description import LabelEvidence, PhotoCounts
 from recognizer.policy.values import Decision
 from recognizer.rows import Row, ScanFile, read_listings
 from tests.conftest import succeed
 from tests.desk.server.queues import listing
 from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, lead, write_scan
+from tests.tiny import with_evidence
 
 
 @pytest.fixture(scope="module")
 def bundle(tiny_bundle: Path) -> Bundle:
-    """With evidence for worked ivory, and none for raw ivory."""
-    found = load_bundle(tiny_bundle)
-    evidence = LabelEvidence(test=PhotoCounts(photos=9, sources=2))
-    labels = tuple(
-        replace(one, evidence=evidence if one.name == "ivory_worked" else None)
-        for one in found.labels
-    )
-    return replace(found, labels=labels)
+    return with_evidence(load_bundle(tiny_bundle))
 
 
 def unproven(name: str, score: float, level: str = "review", **columns: Any) -> Row:

@@ -215,12 +215,6 @@ def test_the_frames_shown_longest_are_looked_at_though_others_are_more_unlike(lo
     assert {0, 27} <= indices
 
 
-def test_of_a_tiff_the_first_page_is_looked_at() -> None:
-    image = load_image(animation("TIFF", 20))
-    assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
-    assert [frame.index for frame in image.frames] == [0]
-
-
 def test_a_long_animation_of_large_frames_is_sampled_as_far_as_the_budget_goes() -> None:
     image = load_image(animation("GIF", 20), limits=Limits(max_pixels=48 * 32, max_frames=4))
     assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
@@ -247,12 +241,6 @@ def test_a_jpeg_of_100_scans_is_decoded_and_one_of_more_is_not(
     )
     for data in (more, reserved):
         assert load_image(data).reason is Reason.UNSUPPORTED_FORMAT
-
-
-def test_an_mpo_is_its_first_picture() -> None:
-    data = encode(photo(), "MPO", save_all=True, append_images=[photo(32, 32)])
-    image = load_image(data)
-    assert (image.format, image.frame_count, len(image.frames)) == ("jpeg", 1, 1)
 
 
 @pytest.mark.parametrize("share", np.linspace(0.02, 0.98, 13))

@@ -15,7 +15,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.model.description import LabelEvidence, PhotoCounts
 from recognizer.policy.values import Decision, Policy
 from recognizer.rows import (
     NewRow,
@@ -33,7 +32,7 @@ from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.status import Reason
 from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, lead, quick_folder, write_scan
 from tests.rules import rule as rule_of
-from tests.tiny import write_tiny_bundle
+from tests.tiny import with_evidence, write_tiny_bundle
 
 ENTRIES = (
     "unit, best, place, unproven, reports, score, first, listing, source, title, seller, product,"
@@ -269,23 +268,15 @@ def best_and_age(path: Path) -> tuple[str, str]:
 
 
 def test_an_image_with_a_lead_stands_for_a_listing_that_reports_have_raised(
-    tiny_bundle: Path, tmp_path: Path
+    bundle: Bundle, tmp_path: Path
 ) -> None:
-    found, evidence = (
-        load_bundle(tiny_bundle),
-        LabelEvidence(test=PhotoCounts(photos=9, sources=2)),
-    )
-    labels = (
-        replace(one, evidence=evidence if one.name == "ivory_worked" else None)
-        for one in found.labels
-    )
-    bundle = replace(found, labels=tuple(labels))
     item = {"id": 1, "reports": 3}
     # Reports raise all images; only one is a lead, of a product without evidence.
     raised = {"item": item, "leads": (), "image_decision": Decision.CLEAR, "why": ("3 reports",)}
     shows = {"item": item, "leads": (lead("ivory_raw", 0.3),)}
     rows = [bare_row("a.jpg", 0.2, "review", **raised), bare_row("b.jpg", 0.3, "review", **shows)]
-    assert best_and_age(write_scan(tmp_path / "scan.sqlite", rows, bundle))[0] == "b.jpg"
+    path = write_scan(tmp_path / "scan.sqlite", rows, with_evidence(bundle))
+    assert best_and_age(path)[0] == "b.jpg"
 
 
 def test_a_listing_that_gets_an_image_has_waited_since_it_was_raised(tmp_path: Path) -> None:

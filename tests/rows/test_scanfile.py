@@ -202,7 +202,6 @@ def _newer(path: Path) -> None:
 
 OTHERS: list[tuple[Callable[[Path], object], str]] = [
     (lambda path: path.write_bytes(b'{"source":"a.jpg"}\n'), "is not the file of a scan"),
-    (lambda path: path.write_bytes(b"\xff\xd8\xff\xe0 a photo"), "is not the file of a scan"),
     (lambda path: path.write_bytes(encoded(picture("red"))), "is not the file of a scan"),
     (lambda path: path.write_bytes(b"SQLite format 3\0"), "is not the file of a scan"),
     (_database, "is not the file of a scan"),

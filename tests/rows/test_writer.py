@@ -4,7 +4,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing
@@ -23,6 +22,7 @@ from recognizer.rows.images import put_rows
 from recognizer.rows.records import image_values
 from recognizer.scan import Item
 from recognizer.status import Reason
+from tests.conftest import run_python
 from tests.pictures import encoded, picture
 from tests.rows.rows import NOW, bare_row, read_scan, write_scan
 from tests.rules import rule
@@ -134,9 +134,8 @@ _AS_NOBODY = """if True:
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become somebody else")
 def test_a_place_that_cannot_be_written_is_reported() -> None:
     def printed(path: Path) -> list[str]:
-        command = [sys.executable, "-c", _AS_NOBODY, path]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert done.stderr == ""
+        done = run_python("-c", _AS_NOBODY, path)
+        assert (done.returncode, done.stderr) == (0, "")
         return done.stdout.splitlines()
 
     with tempfile.TemporaryDirectory() as folder:  # nobody else may enter that of pytest
@@ -169,9 +168,7 @@ def test_a_second_scan_is_refused(tmp_path: Path) -> None:
         for _ in range(2):  # nor does a reader of this process end the lock
             assert len(read_scan(path)) == 1
             code = "import sys; from recognizer.rows import *; ScanWriter(sys.argv[1], Ranking())"
-            command = [sys.executable, "-c", code, path]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert "in use by another scan" in done.stderr
+            assert "in use by another scan" in run_python("-c", code, path).stderr
         file.append([new(ROWS[1])])
     write_scan(path, ROWS[:3])
     assert read_scan(path) == ROWS[:3]
@@ -185,10 +182,7 @@ def test_a_reader_that_closes_leaves_the_log_of_a_writer(tmp_path: Path) -> None
         for number, row in enumerate(ROWS[:3], 1):
             file.append([new(row)])
             assert len(read_scan(path)) == number
-            done = subprocess.run(
-                [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
-            )
-            assert done.stdout.split() == [str(number)]
+            assert run_python("-c", code, path).stdout.split() == [str(number)]
     assert len(read_scan(path)) == 3
 
 

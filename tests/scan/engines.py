@@ -184,14 +184,6 @@ class SlowPayload(FragilePayload):
     engine = Slow
 
 
-class StillbornPayload(FragilePayload):
-    engine = stillborn
-
-
-class NoProviderPayload(FragilePayload):
-    engine = without_provider
-
-
 class InProcessPool:
     """A worker in this process: quick to start, for tests in which no worker dies."""
 

@@ -47,8 +47,8 @@ def measure_shortcuts(
 ) -> tuple[Shortcut, ...]:
     """Measure each property of the photos' files alone, and all together, the strongest first.
 
-    A small tree is fitted with whole sources left out: what tells a source alone is no shortcut to
-    others, and an area below 0.5 counts as that. Empty with too few photos or sources.
+    A small tree is fitted with whole sources left out: what tells a source alone is not a shortcut
+    to others, and an area below 0.5 counts as that. Empty with too few photos or sources.
     """
     positive = np.array([photo.is_product for photo in photos])
     sources = np.array([photo.source for photo in photos])

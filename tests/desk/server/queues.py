@@ -28,6 +28,8 @@ from tests.rows.rows import NOW, bare_row, digest
 from tests.serving import serving
 
 REJECTED, CONFIRMED = Judgement.REJECTED, Judgement.CONFIRMED
+EVIL = '"><script>document.title="owned"</script><img src=x onerror=alert(1)>{{7*7}}'
+SOME_KEY = "0" * 15 + "1"
 
 
 def listing(name: str, score: float = 0.6, level: str = "review", **columns: Any) -> Row:

@@ -85,11 +85,6 @@ def test_an_export_of_label_studio(root: Path) -> None:
     ]
 
 
-def test_what_a_list_says_besides_the_label(root: Path) -> None:
-    (root / "photos.csv").write_text(csv_of())
-    assert read_collection(root).entries[0].fields["source"] == "a"
-
-
 def test_a_folder_for_each_label_with_one_for_each_source(tmp_path: Path) -> None:
     for name in ("train/bone/shop/1.jpg", "test/wood/2.JPG", "train/bone/x.heic", "train/.a/b.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
