@@ -1,4 +1,4 @@
-"""From a few photos to a new bundle, or to what such a bundle could be expected to do.
+"""Enrol a product from a few photos into a new bundle, or estimate how well that would do.
 
 It needs scikit-learn and onnx of the extra ``lab``, and no torch: a linear head on the features
 of the bundle's own network is fitted against a bank of negatives, and written into the model file.

@@ -1,4 +1,4 @@
-"""Learning a head from a few photos, and from the same photos what it is worth.
+"""Learn a head from a few photos, and estimate from the same photos how well it does.
 
 Each photo is scored by a head that was fitted without its source, or if the photos are of one,
 without the photo, and each held-out negative by one that was fitted without its source. The head

@@ -1,4 +1,4 @@
-"""Giving a served model one label more, as a 1x1 convolution in its ONNX graph.
+"""Add a label to a served model, as a 1x1 convolution in its ONNX graph.
 
 A softmax over the maps would let it take from the others: they become local log-odds first.
 """

@@ -137,9 +137,9 @@ def told_from_lookalikes(
 ) -> Estimate | None:
     """Return how often the model tells a family from its look-alikes, as a reviewer has to.
 
-    ``scores`` are of labels and families, photo by photo; right is the highest of the family's and
-    these look-alikes', so what the model does not know is never right. None if no photo shows one,
-    or the model does not know two of them.
+    ``scores`` are of labels and families, photo by photo. A photo counts as right if its own score
+    is the highest of those of the family and its look-alikes; what the model does not know is never
+    right. None if no photo shows one of them, or the model does not know two of them.
     """
     name_of = {label.name: family for label in truth.taxonomy.members(family)}
     name_of |= {label.name: label.name for label in truth.taxonomy.lookalikes(family)}

@@ -1,4 +1,4 @@
-"""Photos that are decoded once, as they are served, and what frozen networks see in them."""
+"""A cache of decoded photos, as they are served, and of the features of frozen networks."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -86,7 +86,7 @@ class PhotoCache(SqliteFile):
         return np.stack([model_input(self.rgb(p.sha256), self.size) for p in photos])
 
     def features(self, maker: str) -> dict[str, NDArray[np.float32]]:
-        """Return what a network saw, by its digest: sha256 of a photo -> float32, (channels,)."""
+        """Return the features of a network, by its digest: sha256 -> float32, (channels,)."""
         query = "SELECT sha256, vector FROM feature WHERE maker = ?"
         rows = self._database.execute(query, (maker,))
         return {sha256: np.frombuffer(vector, "<f4") for sha256, vector in rows}
@@ -94,7 +94,7 @@ class PhotoCache(SqliteFile):
     def add_features(
         self, maker: str, photos: Iterable[Photo], vectors: NDArray[np.float32]
     ) -> None:
-        """Keep what a network saw in photos, float32, (N, channels), in one step."""
+        """Store the features of photos, float32, (N, channels), in one step."""
         rows = [
             (maker, p.sha256, v.astype("<f4").tobytes())
             for p, v in zip(photos, vectors, strict=True)

@@ -58,7 +58,7 @@ def features_of(
     *,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Features:
-    """Return what the head of an untrained network sees of photos, float32, (N, channels).
+    """Return the pooled features of photos from an untrained network, float32, (N, channels).
 
     The photos are in the cache, which also gets the features that are missing.
     """

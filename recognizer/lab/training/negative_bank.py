@@ -1,6 +1,5 @@
 """Choose the photos of a bundle's bank of negatives, which later enrolments need."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
@@ -31,10 +30,8 @@ def build_bank(
     columns = [i for i, label in enumerate(recognizer.bundle.labels) if label.kind is Kind.PRODUCT]
     suspicion = recognizer.bundle.calibrate(whole.log_odds)[:, columns].max(axis=1, initial=0)
     chosen = np.flatnonzero(whole.held_out).tolist()
-    by_label: defaultdict[str, list[int]] = defaultdict(list)
-    for row in np.flatnonzero(product & ~whole.held_out):
-        by_label[photos[int(row)].label].append(int(row))
-    for rows in by_label.values():
+    for label in np.unique(whole.labels[product]):
+        rows = np.flatnonzero((whole.labels == label) & ~whole.held_out).tolist()
         chosen += _diverse(whole.embeddings, rows, PRODUCT_PHOTOS)
     left = np.flatnonzero(~product & ~whole.held_out)
     room = max(0, size - len(chosen))
@@ -80,12 +77,12 @@ def _embed(recognizer: Recognizer, photos: Sequence[Photo], cache: PhotoCache) -
         return list(zip(*recognizer.features(frames), map(hash_bytes, frames), strict=True))
 
     log_odds, embeddings, hashes = map(np.stack, zip(*in_chunks(run, photos), strict=True))
-    sources = {name: i for i, name in enumerate(sorted({p.source for p in photos}))}
+    _, sources = np.unique([p.source for p in photos], return_inverse=True)
     return NegativeBank(
         embeddings,
         log_odds,
         np.array([p.label for p in photos]),
-        np.array([sources[p.source] for p in photos], np.int32),
+        sources.astype(np.int32),
         held_out,
         short_digests([p.sha256 for p in photos]),
         hashes,

@@ -141,7 +141,7 @@ STRIDE = 2
 OUTPUTS = PIXELS // STRIDE  # that are written as one
 
 _SHAPE = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [0, 0, 1, 1], "group": 1}
-"""Of the stems of TensorFlow's networks."""
+"""The attributes of the stems of TensorFlow's networks."""
 
 
 def widen_stem(model: onnx.ModelProto) -> bool:

@@ -33,7 +33,7 @@ _SMALLEST = 1e-12
 
 
 def batches(inputs: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.uint8]]]:
-    """Yield what a session takes, from model inputs, (N, size, size, 3)."""
+    """Yield model inputs, (N, size, size, 3), in batches, by name as a session takes them."""
     return ({"images": inputs[i : i + 8]} for i in range(0, len(inputs), 8))
 
 
@@ -90,7 +90,7 @@ def fit_weights(
 
 
 class _Convolution:
-    """A convolution of the exact file, and what it was seen to take in.
+    """A convolution of the exact file, with the moments of its inputs.
 
     Each of its G groups has N kernels of K weights: G is 1, or the channels of a depthwise one.
     """
@@ -117,7 +117,7 @@ class _Convolution:
             self.products = np.zeros((groups, size, size))
 
     def see(self, maps: NDArray[np.float32], drawn: np.random.Generator) -> None:
-        """Add what it takes in at some places of maps, (N, channels, height, width)."""
+        """Add the moments of its inputs at some places of maps, (N, channels, height, width)."""
         top, left, bottom, right = self.pads
         padded = np.pad(maps, ((0, 0), (0, 0), (top, bottom), (left, right)))
         high, wide = self.shape[2:]

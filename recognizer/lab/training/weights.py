@@ -72,7 +72,7 @@ def _read(file: Path, config: TrainingConfig) -> dict[str, torch.Tensor]:
 
 
 def parent_of(config: TrainingConfig) -> Bundle | None:
-    """Return the bundle that a recipe's weights are of, if they are of one."""
+    """Return the bundle that a recipe's weights come from, or None."""
     is_file = config.weights.endswith(_FILE) or (Path(config.weights) / NETWORK_FILE).is_file()
     if is_file or not earlier_weights(config.weights):
         return None
@@ -86,7 +86,7 @@ def parent_of(config: TrainingConfig) -> Bundle | None:
 
 
 def find_parent(config: TrainingConfig) -> Parent | None:
-    """Return what a recipe's weights are of, a bundle or a run, or None."""
+    """Return the bundle or run that a recipe's weights come from, or None."""
     if (bundle := parent_of(config)) is not None:
         recipe = bundle.training.recipe if bundle.training else {}
         recipe = {"pooling": "mean", **recipe, "backbone": bundle.model.backbone}
