@@ -87,6 +87,8 @@ def test_a_table_leads_nowhere_else(opened: Any, tmp_path: Path) -> None:
     found = opened("places.csv", access=Access(root="/etc"))
     assert found["/etc/shadow"].reason is found["/etc/a.jpg"].reason is None
     assert found["s3://bucket/a.jpg"].reason is REFUSED
+    found = opened("places.csv", access=Access(root="/etc/none"))
+    assert Counter(reasons(found).values()) == {REFUSED: 4, None: 1}
     two = b"image\ns3://bucket/a.jpg\nb.jpg\n"
     found = opened("two.csv", two, access=Access(root="s3://bucket"))
     assert reasons(found) == {"s3://bucket/a.jpg": None, "s3://bucket/b.jpg": None}
