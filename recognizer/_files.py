@@ -160,7 +160,7 @@ def csv_cell(value: object, *, raw: bool = False) -> object:
 
 
 def text_of_cell(cell: object) -> object:
-    """Return the text of which :func:`csv_cell` has made a cell; other values as they are."""
+    """Return the text that :func:`csv_cell` wrote as this cell; other values as they are."""
     if isinstance(cell, str) and cell[:1] == "'" and cell.lstrip("'").startswith(_FORMULA_SIGNS):
         return cell[1:]
     return cell

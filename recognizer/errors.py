@@ -53,7 +53,7 @@ class UsageError(RecognizerError):
 
 
 def require_owner(pid: int) -> None:
-    """Raise a UsageError unless this process is the one that loaded a model, ``pid``."""
+    """Raise a UsageError unless this is the process ``pid``, which loaded the model."""
     if os.getpid() != pid:  # whose threads it does not have
         raise UsageError(
             "this process was forked after the model was loaded: load it after the fork, in each "

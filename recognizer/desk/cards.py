@@ -32,7 +32,7 @@ _MIN_SCORE = 0.02  # below this a bar would be empty
 
 
 def describe_evidence(bundle: Bundle, name: str) -> str | None:
-    """Return in words how well a bundle knows a product; None for a label that is none."""
+    """Return in words how well a bundle knows a product; None for a label of no product."""
     if bundle.taxonomy.labels[name].kind is not Kind.PRODUCT:
         return None
     if name not in bundle.label_names:

@@ -372,10 +372,10 @@ MIN_RECOVERED = 0.5
 
 
 def check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None:
-    """Refuse an image of which a decoder came to too few rows, as stored, before it gave up.
+    """Refuse an image of which a decoder read too few rows, as stored, before it gave up.
 
-    What it did not come to is of one color, and lies at the end; in a BMP, at the beginning. An
-    image that ends in one color by itself is rather looked at than cleared.
+    Rows that it did not read are of one color, and lie at the end; in a BMP, at the beginning. An
+    image that ends in one color anyway is refused, too, rather than cleared.
     """
     alike = [(part == part[0, 0]).all(axis=(1, 2)) for part in (rgb, rgb[::-1])]
     missing = max(len(rows) if rows.all() else int(rows.argmin()) for rows in alike)

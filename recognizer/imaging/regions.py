@@ -287,7 +287,7 @@ def _on_sheet(image: NDArray[np.uint8]) -> list[Box]:
 
 
 def _rectangles(mask: NDArray[Any], factor: int, least: float, hull: bool = False) -> list[Box]:
-    """Return the boxes, times a factor, of what, or whose hull, nearly fills a rectangle."""
+    """Return the boxes, times a factor, of shapes that (or whose hulls) nearly fill a rectangle."""
     boxes, kernel = list[Box](), np.ones((_TEXT // factor,) * 2, np.uint8)
     for outline in _outlines(cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel)):
         x, y, w, h = cv2.boundingRect(outline)

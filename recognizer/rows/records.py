@@ -156,7 +156,7 @@ def to_json(value: Any) -> str | None:
 
 
 def from_json(text: str | None) -> Any:
-    """Return what :func:`to_json` has made a text of."""
+    """Return the value that :func:`to_json` wrote as this text."""
     try:
         return text and msgspec.json.decode(text)
     except msgspec.DecodeError:  # of lone surrogates, for one

@@ -195,8 +195,8 @@ _MAX_LISTING_CELLS = 256  # of full length in all rows of a listing
 def plain(value: Any, nesting: int = _MAX_NESTING) -> Any:  # noqa: PLR0911 - a table
     """Return a value as JSON has it; lists and objects that are nested deeper are a ValueError.
 
-    Dates and times are ISO 8601, bytes Base64 (long ones are null), numbers that are none (NaN,
-    infinite) null, and all else that JSON does not know (decimals, durations, UUIDs) is text.
+    Dates and times are ISO 8601, bytes Base64 (long ones are null), NaN and infinite numbers
+    null, and all else that JSON does not know (decimals, durations, UUIDs) is text.
     """
     match value:
         case None | bool() | int() | str():

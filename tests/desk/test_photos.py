@@ -100,11 +100,9 @@ def test_a_folder_may_have_any_name(
 @pytest.mark.parametrize(
     "url",
     [
-        *("http://127.0.0.1:8420/photo/1/original", "http://localhost/a.jpg", "http://[::1]/a.jpg"),
-        *("http://169.254.169.254/latest/meta-data", "http://10.0.0.1/a.jpg", "http://0/a.jpg"),
-        *("http://2130706433/a.jpg", "http://0x7f.1/a.jpg", "http://[::ffff:127.0.0.1]/a.jpg"),
-        *("http://user@127.0.0.1/a.jpg", "http://127.0.0.1#@shop.example/", "http://[::1/a.jpg"),
-        *("http:///etc/passwd", "https://127.0.0.1%2f@shop.example/", "http://shop.example:22/"),
+        "http://127.0.0.1:8420/photo/1/original",
+        "http://127.0.0.1#@shop.example/",
+        "https://127.0.0.1%2f@shop.example/",
     ],
 )
 def test_no_address_in_a_row_leads_the_desk_to_this_machine(url: str, allow_http: bool) -> None:

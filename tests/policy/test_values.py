@@ -94,9 +94,8 @@ def test_the_digest_is_that_of_0_3_whatever_is_written(
     monkeypatch.setattr("recognizer.policy.toml.policy_toml", lambda *_: "other lines")
     loaded = Policy() if policy == "default" else Policy.load(policy)
     assert loaded.digest.startswith(digest)
-    assert replace(loaded, name="other", actions={Decision.CLEAR: "Publish."}).digest == (
-        loaded.digest
-    )
+    renamed = replace(loaded, name="other", actions={Decision.CLEAR: "Publish."})
+    assert renamed.digest == loaded.digest
 
 
 LEVELS = st.sampled_from([Rate(0.05), Rate(0.01), Probability(0.2), Probability(0.9)])

@@ -52,12 +52,8 @@ def test_decisions_and_scores_that_changed_are_printed(tmp_path: Path) -> None:
     assert "clear to review: 1" in done.stdout
     assert "a\\x1b: clear to review, +0.500\n    ivory_worked 0.6" in done.stdout
     told = json.loads(invoke("compare", before, after, "--json").stdout)
-    assert [(one["after"]["source"], one["by"]) for one in told["changes"]] == [
-        ("e", 0.7),
-        ("a\x1b", 0.5),
-        ("c", -0.3),
-        ("d", 0.05),
-    ]
+    changes = [(one["after"]["source"], one["by"]) for one in told["changes"]]
+    assert changes == [("e", 0.7), ("a\x1b", 0.5), ("c", -0.3), ("d", 0.05)]
     assert told["changes"][1]["before"]["why"] == []
     assert {"before": "review", "after": "clear", "images": 1} in told["common"]["decisions"]
     refuse("compare", before, tmp_path / "gone")

@@ -294,9 +294,8 @@ def test_outcomes_are_merged_by_time_and_each_files_stay_in_order(
     output, found = merged(*((two, one) if turned else (one, two)))
     assert found.outcomes == 5  # the same one is in both
     with Outcomes(output) as store:
-        assert [one.judgement for one in store] == [
-            *("rejected", "unsure", "escalated", "rejected", "confirmed")
-        ]
+        judgements = [one.judgement for one in store]
+    assert judgements == ["rejected", "unsure", "escalated", "rejected", "confirmed"]
 
 
 def test_what_is_dated_ahead_of_now_is_refused(scan: MakeScan, tmp_path: Path) -> None:
@@ -372,9 +371,8 @@ def test_the_latest_row_of_parquet_counts_wherever_it_is(tmp_path: Path, scan: M
     path = tmp_path / "rows.parquet"
     as_json(path, [row("a", 5), row("a", 3), row("b", 1), row("b", 2), row("c", 1)])
     output, found = merged(path, scan("1", row("c", 2)))
-    assert sorted((r.source, r.time.minute) for r in read_scan(output)) == [
-        *(("a", 5), ("b", 2), ("c", 2))
-    ]
+    times = sorted((row.source, row.time.minute) for row in read_scan(output))
+    assert times == [("a", 5), ("b", 2), ("c", 2)]
     assert found == Merged(rows=3, superseded=3)
     assert {r.time.minute for r in read_scan(merged(scan("2", row("c", 9)), path)[0])} == {5, 2, 9}
 

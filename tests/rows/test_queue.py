@@ -241,9 +241,8 @@ def test_a_reader_follows_what_others_fold(tmp_path: Path) -> None:
             put_rows(writer, [NewRow(row=bare_row(name, 0.9, "review", phash=HASH))], Ranking())
             for group in (lambda: None, lambda: group_copies(writer)):
                 group()
-                assert [one.also_in_listings for one in read_listings(reader)] == [
-                    folded - 1
-                ] * folded
+                others = [one.also_in_listings for one in read_listings(reader)]
+                assert others == [folded - 1] * folded
 
 
 @pytest.mark.parametrize("about", [{"listing": "1"}, {"sha256": digest("a.jpg")}])

@@ -105,10 +105,8 @@ def test_the_audit_sample_of_earlier_rows_is_drawn_and_given_up(
         return [source for source, _ in found]
 
     assert audited() == []
-    assert audited(audit=AuditSample(rate=1, products=["ivory_worked"])) == [
-        "blue.jpg",
-        "green.jpg",
-    ]
+    every = AuditSample(rate=1, products=["ivory_worked"])
+    assert audited(audit=every) == ["blue.jpg", "green.jpg"]
     assert audited() == ["blue.jpg", "green.jpg"]  # they stay where no sample is asked for
     for policy, count in ((Policy(default=rule(1e-9, p=True)), 0), (Policy(), 2)):
         with ScanFile(path, write=True) as file:

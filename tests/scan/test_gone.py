@@ -158,13 +158,11 @@ def test_a_lead_that_is_exchanged_before_anybody_saw_it_waits(
     again()
     (photos / "red.jpg").write_bytes(b"<html>sold</html>")
     rows = again()
-    assert sorted(row["decision"] for row in rows) == [
-        *("clear", "clear", "priority", "priority", "unscored")
-    ]
+    decisions = sorted(row["decision"] for row in rows)
+    assert decisions == ["clear", "clear", "priority", "priority", "unscored"]
     with ScanFile(tmp_path / "scan.sqlite") as file:
-        assert file.select("SELECT name, decision, state FROM queue") == [
-            ("L1", "priority", "open")
-        ]
+        queue = file.select("SELECT name, decision, state FROM queue")
+        assert queue == [("L1", "priority", "open")]
         assert file.select("SELECT count(*) FROM thumbnail") == [(2,)]
 
 

@@ -54,11 +54,8 @@ def test_coco_reads_images_labels_and_sizes(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     succeed("dataset", "write", data, "--as", "coco", "--output", output)
     found = coco.COCO(output / "annotations" / "test.json")
-    assert sorted(c["name"] for c in found.loadCats(found.getCatIds())) == [
-        "ceramic",
-        "ivory_worked",
-        "listing_other",
-    ]
+    names = sorted(category["name"] for category in found.loadCats(found.getCatIds()))
+    assert names == ["ceramic", "ivory_worked", "listing_other"]
     (ivory,) = found.getCatIds(catNms=["ivory_worked"])
     assert found.loadCats(ivory)[0]["supercategory"] == "product"
     shown = found.loadImgs(found.getImgIds(catIds=[ivory]))
