@@ -15,9 +15,9 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.forms import fit
 from recognizer import Policy, Recognizer
 from recognizer.imaging.thumbnail import draw_heatmap
 from recognizer.lab.evaluation.plots import STYLE
@@ -43,8 +43,6 @@ def draw_leads() -> bytes:
             triage = recognizer.decide(prediction, Policy())
             label = max(prediction.scores, key=lambda name: prediction.scores[name])
             found = recognizer.explain(SAMPLES / f"{name}.jpg", label)
-            above.imshow(_square(found.rgb))
-            below.imshow(_square(draw_heatmap(found.rgb, found.heatmap)))
             above.set_title(f"{name.replace('-', ' ')} (rendered)", color="#57606c")
             below.set_title(
                 f"{triage.decision}: {label} {prediction.scores[label]:.2f}",
@@ -52,21 +50,15 @@ def draw_leads() -> bytes:
                 fontweight="bold",
                 fontsize=9,
             )
-            for axis in (above, below):
+            side = min(found.rgb.shape[:2])
+            for axis, rgb in ((above, found.rgb), (below, draw_heatmap(found.rgb, found.heatmap))):
+                axis.imshow(fit(rgb, side, side))
                 axis.axis("off")
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
     jpeg = io.BytesIO()
     Image.open(buffer).convert("RGB").save(jpeg, "JPEG", quality=85, optimize=True)
     return jpeg.getvalue()
-
-
-def _square(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the middle of an image."""
-    height, width = rgb.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return rgb[top : top + side, left : left + side]
 
 
 def draw_precision() -> Figure:
