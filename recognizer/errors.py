@@ -1,24 +1,8 @@
-"""The errors of the package, one tree.
+"""The errors of the package; all are a :class:`RecognizerError`.
 
 Bad *input* (a broken photo, a missing file) is never an error: it is a status with a reason on
 the result. What raises is a mistake of the caller, or something wrong with the installation or
 with a file that the program wrote.
-
-    RecognizerError
-    ├── UsageError              an argument or option that makes no sense
-    ├── BundleError             a model bundle that cannot be used
-    │   ├── BundleNotFoundError     no such bundle
-    │   ├── BundleDigestError       the model or its numbers are not those that bundle.json names
-    │   └── BundleSchemaError       bundle.json is unreadable, or of an unknown schema
-    ├── ProviderError           an onnxruntime provider is unavailable, or failed
-    ├── TaxonomyError           taxonomy.toml breaks a rule
-    ├── PolicyError             a policy profile breaks a rule
-    ├── ScanFileError           the file of a scan that cannot be used
-    │   └── ScanFileChangedError    it was removed, replaced or truncated while a scan wrote it
-    ├── BankError               a bank of known items, or an exchange file, that cannot be used
-    ├── DatasetError            a manifest or data folder that cannot be used
-    ├── TrainingError           a training configuration or run that cannot go on
-    └── MissingExtraError       an optional dependency is not installed (also an ImportError)
 """
 
 import os

@@ -132,8 +132,6 @@ INSERT INTO main.embedding SELECT main.image.id, vector
 INSERT INTO said SELECT max(time) OVER (ORDER BY number), * FROM other.outcome ORDER BY number
 """
 _STORED = ("first", "score", "unproven", "product", "file_state")
-
-
 _MERGE_POLICIES = (
     "UPDATE main.policy SET toml = ifnull(toml, (SELECT toml FROM other.policy AS theirs"
     " WHERE (theirs.name, theirs.digest) = (main.policy.name, main.policy.digest)))",

@@ -89,14 +89,13 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
     """Return the columns of ``image`` for a row, but for the models, policies and banks."""
     source, name = as_name(row.source), listing_of(row.item, listing_column)
     listing = None if name is None else as_name(name)
+    unit = f"image {plain_name(row.source)}" if listing is None else f"listing {listing}"
     time = as_utc(row.time)
     return {
         **{name: getattr(row, name) for name in _PLAIN},
         **{name: to_json(getattr(row, name)) for name in _SCORED},
         "key": key_of(row, listing_column),
-        "unit": hash_of(
-            f"image {plain_name(row.source)}" if listing is None else f"listing {listing}"
-        ),
+        "unit": hash_of(unit),
         "source": source,
         "path": None if source == row.source else row.source.encode("utf-8", "surrogatepass"),
         "listing": listing,

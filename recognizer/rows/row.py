@@ -22,7 +22,6 @@ ROW_SCHEMA = 7  # grows when keys are added, or hold something else
 _READ_SCHEMAS = (6, ROW_SCHEMA)  # 6, of 0.3, has no seen and gone
 REPLACED = "replaced"  # seen: other bytes, of which there is a row
 
-
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 
 
@@ -156,12 +155,8 @@ class Row:
         for name in _NULLS:
             if (values.get(name) is None) is not failed:
                 raise ValueError(f"{name} is null exactly where the status is failed")
-        values = (
-            values
-            | {"schema": ROW_SCHEMA}
-            | {name: () for name in _EMPTY if values.get(name) is None}
-        )
-        return msgspec.convert(values, cls)
+        empty = {name: () for name in _EMPTY if values.get(name) is None}
+        return msgspec.convert(values | empty | {"schema": ROW_SCHEMA}, cls)
 
 
 _NULLS = dict.fromkeys(("scores", "leads", "family", "regions"))  # where the image failed
@@ -258,6 +253,6 @@ class ScanSummary:
                 self.failed[row.reason] += 1
         if row.is_lead:
             self.decisions[row.decision] += 1
-            self.leads.update(dict.fromkeys(lead.title for lead in row.leads).keys())
+            self.leads.update(lead.title for lead in row.leads)
         self.cleared += row.decision is Decision.CLEAR
         self.audited += row.audit is not None
