@@ -80,14 +80,12 @@ EXAMPLES = (
 )
 """Each stands at the end of the ``--help`` of its verb."""
 
-
 _CODES: Mapping[type[BaseException], ExitCode] = {  # the first that an error is one of
     KeyboardInterrupt: ExitCode.INTERRUPTED,
     ScanFileChangedError: ExitCode.INTERNAL_ERROR,
     BundleError: ExitCode.MODEL,
     RecognizerError: ExitCode.USAGE,
 }
-
 
 _OLD_NAMES = {"--bundle": "--model", "-b": "-m"}  # of options, up to version 0.3
 

@@ -26,8 +26,6 @@ Score: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]  # a probability
 Natural: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]  # a number that is counted from 0
 Digest: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
 """A sha256, hexadecimal."""
-
-
 Box: TypeAlias = tuple[Natural, Natural, Natural, Natural]
 
 

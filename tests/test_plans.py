@@ -110,9 +110,7 @@ def test_a_scan_reads_no_table_whole(scan: Path, plans: Plans) -> None:
     assert plans.scans() == []
 
 
-def test_what_is_made_of_a_scan_reads_no_table_whole(
-    scan: Path, plans: Plans, tmp_path: Path
-) -> None:
+def test_what_is_made_of_a_scan_reads_no_table_whole(scan: Path, plans: Plans) -> None:
     plans.steps.clear()
     said = Outcome(time=NOW, reviewer="A", judgement=Judgement.REJECTED, listing="L1")
     with ScanFile(scan) as file, Outcomes(scan, write=True) as outcomes:

@@ -14,7 +14,6 @@ from tests.conftest import encoded, picture
 
 ROOT = Path(__file__).parents[2]
 
-
 UPLOADS = {
     "red": (encoded(picture("red")), "review|priority"),
     "green": (encoded(picture("green"), "PNG"), "clear"),

@@ -81,20 +81,19 @@ def test_what_a_browser_skips_does_not_keep_pixels_from_being_scored(name: str) 
 
 
 def test_metadata_that_changes_the_picture_is_kept() -> None:
-    turned = PHOTO.copy()
+    comment = damaged_chunk(b"tEXt", b"a\0b")
     exif = Image.Exif()
     exif[0x0112] = 6
+    turned = encoded(PHOTO, "PNG", exif=exif)
     for data in (
         jpeg(segment(0xFE, b"") * 3000, segment(0xE1, b"Exif\0\0" + exif.tobytes()[6:])),
-        encoded(turned, "PNG", exif=exif)[:33]
-        + damaged_chunk(b"tEXt", b"a\0b")
-        + encoded(turned, "PNG", exif=exif)[33:],
+        turned[:33] + comment + turned[33:],
     ):
         found = load_image(data, min_side=48)
         assert (found.width, found.height) == (150, 200)
     frames = [picture(color, (64, 48)) for color in ("blue", "red")]
     animation = encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])
-    damaged = animation[:33] + damaged_chunk(b"tEXt", b"a\0b") + animation[33:]
+    damaged = animation[:33] + comment + animation[33:]
     assert len(load_image(damaged, min_side=48).frames) == 2
 
 

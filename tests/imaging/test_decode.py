@@ -73,7 +73,6 @@ STORED = {
     8: lambda a: np.rot90(a, -1),
 }
 
-
 TURNED: dict[str, Callable[[Image.Image, int], bytes]] = {
     **{
         name: lambda image, turn, name=name: encode(image, name, exif=exif(turn), quality=95)

@@ -35,13 +35,7 @@ DEGRADED = {
 }
 ON_WHITE = (  # what is on them is the same on any page
     *("png cut out", "png palette", "png color key", "png gray key", "png inverted alpha"),
-    *(
-        "png inverted white",
-        "png gray of 4 bits",
-        "gif small frame",
-        "gif frame outside",
-        "gif transparent",
-    ),
+    *("png inverted white", "gif small frame", "gif frame outside", "gif transparent"),
 )
 
 IN_CHROMIUM = """async ([data, type]) => {

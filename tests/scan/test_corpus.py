@@ -22,7 +22,6 @@ SECONDS = 10
 MEBIBYTES, PARENT_MEBIBYTES = 1024, 300
 ACCIDENTS = {Reason.DECODER_CRASH, Reason.TIMEOUT, Reason.OUT_OF_MEMORY, Reason.INTERNAL_ERROR}
 
-
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 
 

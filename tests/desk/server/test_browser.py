@@ -131,15 +131,15 @@ def test_obvious_rejects_are_picked_in_the_grid(browser: Browser, tmp_path: Path
 
 
 def test_the_photos_of_a_large_listing_are_paged_and_ticks_stay(
-    browser: Browser, scan: Path, tmp_path: Path
+    browser: Browser, tmp_path: Path
 ) -> None:
     columns = {"listing_id": "big", "title": " big"}
     rows = [
         replace(row, source=f"{i}.jpg", sha256=digest(str(i)), item=columns)
         for i, row in enumerate(many(90))
     ]
-    write_scan(tmp_path / "big.sqlite", rows)
-    with served(tmp_path / "big.sqlite") as base, signed_in(browser, base) as page:
+    scan = write_scan(tmp_path / "big.sqlite", rows)
+    with served(scan) as base, signed_in(browser, base) as page:
         page.locator("[data-counts]").first.click()
         page.click("[data-page='2']")
         page.locator(".strip", has_text="Page 2 of 3").wait_for()
@@ -151,7 +151,7 @@ def test_the_photos_of_a_large_listing_are_paged_and_ticks_stay(
         page.wait_for_timeout(450)
         page.keyboard.press("c")
         page.locator("#notice", has_text="Confirmed").wait_for()
-    assert len(said_in(tmp_path / "big.sqlite")) == 88
+    assert len(said_in(scan)) == 88
 
 
 def test_copies_are_decided_at_a_glance_and_a_photo_is_looked_at_closely(

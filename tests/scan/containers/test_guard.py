@@ -25,7 +25,6 @@ from recognizer.status import Reason
 MIB = 1 << 20
 BAD = Reason.CORRUPT_CONTAINER
 
-
 NAMES = [f"{number}.jpg" for number in range(600)]
 
 

@@ -75,7 +75,7 @@ def test_cells_are_cut(opened: Any) -> None:
     assert "x... [cut: 100000 characters, limit 163" in columns["text"]
 
 
-def test_a_table_leads_nowhere_else(opened: Any, tmp_path: Path) -> None:
+def test_a_table_leads_nowhere_else(opened: Any) -> None:
     found = opened("places.csv")
     outside = "../../etc/passwd"
     assert {name: reason for name, reason in reasons(found).items() if reason} == dict.fromkeys(
