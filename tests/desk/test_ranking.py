@@ -6,12 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from recognizer.desk.page import write_report
 from recognizer.desk.queue import Queue
 from recognizer.desk.views import View
-from recognizer.model.bundle import Bundle, load_bundle
+from recognizer.model.bundle import load_bundle
 from recognizer.policy.values import Decision
 from recognizer.rows import Row, ScanFile, read_listings
 from tests.conftest import succeed
@@ -20,17 +18,13 @@ from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, lead, write_
 from tests.tiny import with_evidence
 
 
-@pytest.fixture(scope="module")
-def bundle(tiny_bundle: Path) -> Bundle:
-    return with_evidence(load_bundle(tiny_bundle))
-
-
 def unproven(name: str, score: float, level: str = "review", **columns: Any) -> Row:
     row = listing(name, score, level, **columns)
     return replace(row, leads=(lead("ivory_raw", score, Decision(level)),))
 
 
-def test_listings_have_the_same_order_everywhere(tmp_path: Path, bundle: Bundle) -> None:
+def test_listings_have_the_same_order_everywhere(tmp_path: Path, tiny_bundle: Path) -> None:
+    bundle = with_evidence(load_bundle(tiny_bundle))
     rows = [
         listing("low", 0.55),
         unproven("unproven, reported", 0.99, reports=9),

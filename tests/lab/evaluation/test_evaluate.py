@@ -22,7 +22,7 @@ from recognizer.lab.dataset.manifest import (
     corrected,
     load_data,
 )
-from recognizer.lab.evaluation.evaluate import ANY_PRODUCT, Evaluation, count_learned, evaluate
+from recognizer.lab.evaluation.evaluate import ANY_PRODUCT, count_learned, evaluate
 from recognizer.model.bundle import Bundle, load_bundle
 from recognizer.model.description import Training
 from recognizer.model.folders import DEFAULT_BUNDLE
@@ -70,11 +70,6 @@ def photos(data: Path) -> list[Photo]:
     return load_data([data])
 
 
-@pytest.fixture(scope="module")
-def evaluation(recognizer: Recognizer, photos: list[Photo]) -> Evaluation:
-    return evaluate(recognizer, photos, "test", rounds=20).evaluation
-
-
 def run(*args: object, code: ExitCode = ExitCode.DONE) -> str:
     """Evaluate on the command line; return what is printed."""
     result = invoke("evaluate", "--rounds", 20, *args)
@@ -82,7 +77,8 @@ def run(*args: object, code: ExitCode = ExitCode.DONE) -> str:
     return result.stdout if "--json" in args else result.output
 
 
-def test_the_figures(evaluation: Evaluation) -> None:
+def test_the_figures(recognizer: Recognizer, photos: list[Photo]) -> None:
+    evaluation = evaluate(recognizer, photos, "test", rounds=20).evaluation
     (ivory,) = evaluation.families
     assert (ivory.name, ivory.photos, ivory.sources) == ("ivory", 5, 2)
     assert evaluation.negatives == 12
@@ -90,10 +86,8 @@ def test_the_figures(evaluation: Evaluation) -> None:
     # The two sources differ in all, so five photos are worth two, and of two little is known.
     assert ivory.recall[0.01].low < 0.01
     assert 0.8 < ivory.average_precision.value < 1
-    assert [(b.low, b.photos, b.products.value) for b in evaluation.reliability] == [
-        (0.0, 13, pytest.approx(1 / 13)),
-        (0.9, 4, 1.0),
-    ]
+    bins = [(one.low, one.photos, one.products.value) for one in evaluation.reliability]
+    assert bins == [(0.0, 13, pytest.approx(1 / 13)), (0.9, 4, 1.0)]
     assert evaluation.reliability[1].products.low < 0.1  # all of one source
     found = evaluation.leads["ivory_worked"]
     assert (found.photos, found.sources, found.leads, found.named) == (5, 2, 4, 4)
@@ -125,18 +119,11 @@ def test_a_product_that_the_model_does_not_know(
     assert (rhino.photos, rhino.average_precision, rhino.recall) == (5, None, {})
 
 
-@pytest.fixture
-def slices(tmp_path: Path) -> Path:
-    path = tmp_path / "slices.csv"
-    path.write_text(
-        f"source,group,slice\nfitz/netsuke,,museum\nx,shop/pots,shop\n{HOSTILE},,shop\n"
-    )
-    return path
-
-
 def test_a_table_by_source_slice_and_column(
-    recognizer: Recognizer, photos: list[Photo], slices: Path
+    recognizer: Recognizer, photos: list[Photo], tmp_path: Path
 ) -> None:
+    lines = ("source,group,slice", "fitz/netsuke,,museum", "x,shop/pots,shop", f"{HOSTILE},,shop")
+    (slices := tmp_path / "slices.csv").write_text("\n".join(lines))
     red = [
         replace(p, label="ceramic") if p.path.name in {"000.jpg", "001.jpg"} else p for p in photos
     ]
