@@ -158,14 +158,14 @@ def many_scans(count: int = 500) -> bytes:
     return data[:last] + data[last:-2] * more + data[-2:]
 
 
-def lossless_jpeg(width: int, height: int, before: bytes = b"") -> bytes:
-    """A lossless RGB JPEG of one color; ``before``: what stands before its frame's header."""
+def lossless_jpeg(width: int, height: int) -> bytes:
+    """A lossless RGB JPEG of one color."""
     parts = b"".join(bytes([name, 0x11, 0]) for name in b"RGB")
     frame = b"\xff\xc3" + struct.pack(">HBHHB", 17, 8, height, width, 3) + parts
     table = b"\xff\xc4" + struct.pack(">HB", 20, 0) + bytes([1, *[0] * 15, 0])
     scan = b"\xff\xda" + struct.pack(">HB", 12, 3) + b"R\0G\0B\0\1\0\0"
     pixels = bytes(-(-3 * width * height // 8))  # a bit for each difference, of 0
-    return b"\xff\xd8" + before + frame + table + scan + pixels + b"\xff\xd9"
+    return b"\xff\xd8" + frame + table + scan + pixels + b"\xff\xd9"
 
 
 def exif(orientation: int) -> bytes:

@@ -124,10 +124,10 @@ def palette_png() -> bytes:
     return encoded(image, "PNG", transparency=bytes([0, 128] + [255] * 14))
 
 
-def directory(*entries: tuple[int, int, int, int], start: int = 8) -> bytes:
-    """EXIF of tags with their type, count and value; the directory is at the ``start``."""
+def directory(*entries: tuple[int, int, int, int]) -> bytes:
+    """EXIF of tags with their type, count and value."""
     body = b"".join(struct.pack("<HHII", *entry) for entry in entries)
-    return b"II*\0" + struct.pack("<IH", start, len(entries)) + body + bytes(4)
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + body + bytes(4)
 
 
 EXIFS = {

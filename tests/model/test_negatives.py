@@ -11,10 +11,10 @@ from recognizer.model.negatives import NEGATIVES_FILE, NegativeBank, read_negati
 from tests.tiny import LABELS, write_tiny_bundle
 
 
-def make_bank(count: int = 5, channels: int = 3, labels: int = len(LABELS)) -> NegativeBank:
+def make_bank(count: int = 5, labels: int = len(LABELS)) -> NegativeBank:
     rng = np.random.default_rng(0)
     return NegativeBank(
-        rng.gamma(1, 1, (count, channels)).astype(np.float32),
+        rng.gamma(1, 1, (count, 3)).astype(np.float32),
         rng.normal(0, 4, (count, labels)).astype(np.float32),
         np.array(["ceramic", "listing_other"])[np.arange(count) % 2],
         np.arange(count, dtype=np.int32),

@@ -20,10 +20,10 @@ from tests.rules import of_family, of_label, rule
 CLEAR, REVIEW, PRIORITY = Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY
 
 
-def prediction(worked: float, raw: float = 0.0, other: float = 0.0, **more: object) -> Prediction:
-    scores = {"ivory_worked": worked, "ivory_raw": raw, "ceramic": other, "listing_other": other}
+def prediction(worked: float, raw: float = 0.0) -> Prediction:
+    scores = {"ivory_worked": worked, "ivory_raw": raw, "ceramic": 0.0, "listing_other": 0.0}
     families = {"ivory": 1 - (1 - worked) * (1 - raw)}
-    return Prediction(status=Status.OK, scores=scores, families=families, **more)
+    return Prediction(status=Status.OK, scores=scores, families=families)
 
 
 def labels_of(triage: Triage) -> tuple[str, ...]:

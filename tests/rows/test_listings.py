@@ -20,7 +20,7 @@ def photo(source: str, decision: str, score: float = 0.0, **item: Any) -> Row:
     return bare_row(source, score, decision, item=item or None)
 
 
-def without_image(source: str, decision: str = "unscored", **item: Any) -> Row:
+def without_image(source: str, decision: str, **item: Any) -> Row:
     row = bare_row(source, 0.0, "unscored", item=item, reason=Reason.NO_IMAGE)
     return replace(row, decision=Decision(decision))
 

@@ -37,9 +37,9 @@ def listing(name: str, score: float = 0.6, level: str = "review", **columns: Any
     return bare_row(f"{name}.jpg", score, level, item=item, time=NOW)
 
 
-def many(count: int, *, seller_of: int = 5) -> list[Row]:
+def many(count: int) -> list[Row]:
     return [
-        listing(f"L{i:05}", round(0.5 + 0.4 * i / count, 6), seller=f"S{i // seller_of}")
+        listing(f"L{i:05}", round(0.5 + 0.4 * i / count, 6), seller=f"S{i // 5}")
         for i in range(count)
     ]
 

@@ -20,10 +20,10 @@ from tests.conftest import invoke, refuse
 SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}
 
 
-def noise(seed: int, side: int = 64) -> np.ndarray[Any, Any]:
+def noise(seed: int) -> np.ndarray[Any, Any]:
     """A picture of large soft blobs: no two seeds have hashes that are near."""
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
-    return np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC))
+    return np.asarray(cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_CUBIC))
 
 
 def write(path: Path, seed: int, turn: Callable[[Any], Any] = lambda rgb: rgb) -> None:

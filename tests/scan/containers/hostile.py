@@ -39,10 +39,11 @@ def long_link(name: bytes = b"x.jpg") -> bytes:
     return info.tobuf() + name.ljust(-(-len(name) // 512) * 512, b"\0")
 
 
-def pax_header(record: bytes = b"15 comment=abc\n") -> bytes:
+def pax_header() -> bytes:
+    record = b"15 comment=abc\n"
     info = tarfile.TarInfo("x")
     info.type, info.size = tarfile.XHDTYPE, len(record)
-    return info.tobuf() + record.ljust(-(-len(record) // 512) * 512, b"\0")
+    return info.tobuf() + record.ljust(512, b"\0")
 
 
 class _Nameless(zipfile.ZipInfo):
