@@ -138,13 +138,34 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def csv_rows(lines: Iterable[str], delimiter: str = ",") -> "DictReader[str]":
-    """Return a reader of a table; two columns of one name, or an open quote: a ``csv.Error``."""
-    rows = DictReader(lines, restval="", delimiter=delimiter, strict=True)
-    for name, count in Counter(rows.fieldnames or ()).items():
-        if count > 1:
-            raise csv.Error(f"two columns are named {name!r}")
-    return rows
+class CsvRows(DictReader):  # type: ignore[type-arg] # without parameters before Python 3.12
+    """Rows of a table; a ``csv.Error`` names the line of an open quote, or where a copy was cut.
+
+    Rows without their last cells, as spreadsheets write them, end in a newline.
+    """
+
+    def __init__(self, lines: Iterable[str], delimiter: str = ",") -> None:
+        self._line = ""
+        super().__init__(self._watch(lines), delimiter=delimiter, strict=True)
+        for name, count in Counter(self.fieldnames or ()).items():
+            if count > 1:
+                raise csv.Error(f"line 1: two columns are named {name!r}")
+
+    def _watch(self, lines: Iterable[str]) -> Iterator[str]:
+        for self._line in lines:
+            yield self._line
+
+    def __next__(self) -> dict[Any, Any]:
+        begin = self.reader.line_num + 1
+        try:
+            row = super().__next__()
+        except csv.Error as error:
+            raise csv.Error(f"line {begin}: {error}") from error
+        if (missing := [k for k, v in row.items() if v is None]) and self._line[-1:] not in "\r\n":
+            raise csv.Error(
+                f"line {self.line_num}: the file ends in this row, before {missing[0]!r}"
+            )
+        return row | dict.fromkeys(missing, "")
 
 
 def csv_cell(value: object, *, raw: bool = False) -> object:

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -240,6 +240,11 @@ class SqliteFile(Closes):
             f"{self.path} is damaged ({error}): restore a copy, or save what can be read with "
             f"sqlite3 {self.path} .recover, or {self.kind.advice}"
         )
+
+    def copy_to(self, path: Path) -> None:
+        """Write what it holds now to a new file, which no later addition changes."""
+        with self._reported(), closing(sqlite3.connect(path)) as target:
+            self._database.backup(target)
 
     # --- statements -------------------------------------------------------------------------------
 

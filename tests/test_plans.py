@@ -114,7 +114,7 @@ def test_what_is_made_of_a_scan_reads_no_table_whole(scan: Path, plans: Plans) -
     plans.steps.clear()
     said = Outcome(time=NOW, reviewer="A", judgement=Judgement.REJECTED, listing="L1")
     with ScanFile(scan) as file, Outcomes(scan, write=True) as outcomes:
-        outcomes.add(about_images(file, [said, replace(said, listing="L9")]))
+        outcomes.add(about_images(file, outcomes, [said, replace(said, listing="L9")]))
         assert count_unknown(file, 2) == 1
         assert len([*decided_images(file)]) == 1
         assert len([*outcomes.about(digest("photos/4.jpg"), "L1")]) == 1

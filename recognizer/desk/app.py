@@ -306,9 +306,9 @@ class _Pages:
             without={*map(from_key, data.without)},
             expected=data.expected,
         )
-        if data.expected > 1:
-            return text("said_bulk", n=data.expected, state=text(judgement))
         said = text("said_one", state=text(judgement), title=title)
+        if data.expected > 1:
+            said = text("said_bulk", n=data.expected - left, state=text(judgement))
         return f"{said}. {text('copies_left', n=left)}" if left else said
 
     def _decide_many(self, reviewer: str, data: Act) -> str:

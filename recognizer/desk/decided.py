@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recognizer._files import new_folder
-from recognizer.desk.outcomes import Occasion, Outcome
+from recognizer.desk.outcomes import Outcome, Outcomes
 from recognizer.desk.photos import Unavailable, read_scored
 from recognizer.errors import UsageError
 from recognizer.policy.listing import Role, as_text, listing_of, value_of
@@ -19,34 +19,34 @@ from recognizer.taxonomy import NAME
 
 _COLUMNS = ("sha256", "file", "label", "source", "split", "license")  # see datasets/README.md
 _MAX_SHOWN = 3  # images in an error
-_IS_STORED = """
-SELECT 1 FROM outcome WHERE listing = :listing AND sha256 IS NOT NULL AND time = :time
-  AND reviewer = :reviewer AND judgement = :judgement AND occasion = :occasion
-  AND label IS :label AND note IS :note LIMIT 1
-"""
 
 
-def about_images(scan: ScanFile, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+def about_images(
+    scan: ScanFile, stored: Outcomes, outcomes: Iterable[Outcome]
+) -> Iterator[Outcome]:
     """Yield outcomes on listings as outcomes on their images, as the desk stores them.
 
     One that names a listing and no image is about those images of the listing that are leads by
     themselves, of an audit about those of the audit sample; without such an image it stays as it
-    is. If it is stored already, about images, it is left out: it says nothing of later images.
+    is. If it is stored already, about images, it is left out: it says nothing of later images. A
+    withdrawal of it is of all that are stored.
     """
     for outcome in outcomes:
-        digests: list[tuple[str]] = []
-        if outcome.sha256 is None and outcome.occasion is not Occasion.WITHDRAWAL:
-            if scan.select(_IS_STORED, outcome.to_json()):
+        parts, listing = list[Outcome](), outcome.listing or ""
+        if outcome.sha256 is None and outcome.withdraws is not None:
+            said = stored.parts_of(outcome.withdraws, listing)
+            parts = [replace(outcome, sha256=one.sha256, withdraws=one.id) for one in said]
+        elif outcome.sha256 is None:
+            if stored.parts_of(outcome.id, listing):
                 continue
             digests = scan.select(
                 "SELECT DISTINCT sha256 FROM image WHERE (listing = :name OR (listing IS NULL"
                 " AND source = :name)) AND sha256 IS NOT NULL AND iif(:occasion = 'audit',"
                 " audit IS NOT NULL, image_decision IN ('priority', 'review'))",
-                {"name": outcome.listing, "occasion": outcome.occasion},
+                {"name": listing, "occasion": outcome.occasion},
             )
-        yield from (replace(outcome, sha256=sha256) for (sha256,) in digests)
-        if not digests:
-            yield outcome
+            parts = [replace(outcome, sha256=sha256) for (sha256,) in digests]
+        yield from parts or [outcome]
 
 
 def count_unknown(scan: ScanFile, last: int) -> int:
@@ -89,18 +89,18 @@ def write_dataset(
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_COLUMNS)
         for image in decided_images(scan):
-            row, label = image.row, image.likely_label
-            if label is None and image.is_confirmed:
-                missing[row.source] = "it was confirmed without a label"
-                continue
-            if (label := label or rejected_as) is None:
+            row, label = (
+                image.row,
+                image.likely_label or ("" if image.is_confirmed else rejected_as),
+            )
+            if label is None:
                 without_label += 1
-                continue
-            if not NAME.fullmatch(label):  # nor a part of a path
-                missing[row.source] = f"{label!r} is not a label"
                 continue
             name = f"{label}/{row.sha256}.{row.format or 'image'}"
             try:
+                if not NAME.fullmatch(label):  # nor a part of a path
+                    why = f"{label!r} is not a label" if label else "confirmed without a label"
+                    raise Unavailable("", why)
                 data = read_scored(row, read)
             except Unavailable as error:
                 missing[row.source] = str(error)
@@ -117,7 +117,7 @@ def write_dataset(
 
 
 def _source_of(row: Row) -> str:
-    if (seller := as_text(value_of(row.item or {}, Role.SELLER))) is not None:
+    seller, listing = as_text(value_of(row.item or {}, Role.SELLER)), listing_of(row.item)
+    if seller is not None:
         return f"seller {seller}"
-    listing = listing_of(row.item)
     return f"listing {listing}" if listing is not None else str(Path(row.source).parent)

@@ -7,8 +7,9 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from importlib import resources
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -22,6 +23,7 @@ from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.rows.similar import group_copies, nearest_images
 
+Subject: TypeAlias = tuple[str | None, str | None]  # of a verdict: an image, its listing, or both
 MAX_GROUP = 500  # listings that one decision can settle
 MAX_IMAGES = 1000  # of a listing for which a verdict on it is stored; it counts for the listing
 PAGE_SIZE = 50
@@ -32,22 +34,8 @@ _REFRESH_SECONDS = 15.0  # that a scan may be ahead of what was said of its list
 _REFRESH_SHARE = 0.05  # of the time at most, for looking at all of them, or counting, again
 _QUICK_SECONDS = 0.01  # what takes no longer to count is counted again for each page
 
-_TABLES = """
-CREATE TEMP TABLE desk AS SELECT *, 0.0 AS amount, 0 AS number, '' AS state, '' AS judge FROM entry
-  LIMIT 0;
-CREATE UNIQUE INDEX temp.desk_unit ON desk (unit);
-CREATE INDEX temp.desk_order ON desk (section, state, {order});
-CREATE INDEX temp.desk_copies ON desk (copies, state, {order}) WHERE copies IS NOT NULL;
-CREATE TEMP TABLE hold (reviewer TEXT PRIMARY KEY, unit INTEGER UNIQUE, until REAL, seen INTEGER);
-CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, PRIMARY KEY (unit, reviewer))
-"""
-# The queue as this desk sees it: its states are those of the file of outcomes in use.
-_SETTLE = (
-    "DELETE FROM temp.desk WHERE unit {which}",
-    "INSERT INTO temp.desk SELECT *, (SELECT iif(price GLOB '*[^0-9.]*', NULL, price + 0.0)"
-    " FROM image WHERE image.id = best), NULL, NULL, NULL FROM entry WHERE unit {which}",
-    "UPDATE temp.desk SET number = said.number, state = judgement, judge = reviewer"
-    " FROM verdict AS said WHERE said.unit = desk.unit AND said.unit {which}",
+_TABLES, _SETTLE = (
+    (resources.files("recognizer.desk") / "desk.sql").read_text("utf-8").split("\n\n")
 )
 # The plus keeps SQLite from walking the whole queue, which is in the order that is wanted.
 _IS_MEMBER = (
@@ -146,7 +134,7 @@ class Entries(Closes):
         self._version, self._refresh_at = 0, 0.0
         self.file = ScanFile(scan, write=write)
         try:
-            for statement in _TABLES.format(order=ENTRY_ORDER).split(";"):
+            for statement in _TABLES.format(order=ENTRY_ORDER).split(";\n"):
                 self.file.execute(statement)
             if outcomes is not None and os.path.realpath(outcomes) != os.path.realpath(scan):
                 self.file.use_outcomes_of(outcomes)
@@ -173,8 +161,8 @@ class Entries(Closes):
             ((version,),) = self.file.select("PRAGMA data_version")
             ((heard,),) = self.file.select("SELECT coalesce(max(number), 0) FROM outcome")
             if (version, heard) != (self._version, self._heard):
-                for statement in _SETTLE:
-                    self.file.execute(statement.format(which="IS NOT NULL"))
+                for statement in _SETTLE.format(which="IS NOT NULL").split(";\n"):
+                    self.file.execute(statement)
             self._version, self._heard = version, heard
             took = time.monotonic() - begin
             self._refresh_at = begin + took + max(_REFRESH_SECONDS, took / _REFRESH_SHARE)
@@ -217,8 +205,8 @@ class Entries(Closes):
     def _settle(self, units: Iterable[int]) -> None:
         """Look up what was said of listings."""
         for unit in units:
-            for statement in _SETTLE:
-                self.file.execute(statement.format(which="= ?"), (unit,))
+            for statement in _SETTLE.format(which="= ?").split(";\n"):
+                self.file.execute(statement, (unit,))
 
     def known_as(self, name: str) -> str:
         """Return a reviewer's name as it was first written: names are compared without case."""
@@ -266,7 +254,7 @@ class Entries(Closes):
 
     def about(
         self, entry: Entry, also: Collection[int] = (), without: Collection[int] = ()
-    ) -> list[tuple[str | None, str | None]]:
+    ) -> list[Subject]:
         """Return what a verdict on a listing is about: digests of images, each with the listing.
 
         Its images that are leads, and those with the keys ``also``, but for those ``without``; if
@@ -278,7 +266,7 @@ class Entries(Closes):
             f" ORDER BY {IMAGE_ORDER}",
             entry._asdict(),
         )
-        found: dict[tuple[str | None, str | None], None] = dict.fromkeys(
+        found: dict[Subject, None] = dict.fromkeys(
             (sha256, entry.listing)
             for key, sha256, is_lead in rows
             if is_image or ((is_lead or key in also) and key not in without)

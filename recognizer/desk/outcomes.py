@@ -9,7 +9,7 @@ import json
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from enum import StrEnum
@@ -18,7 +18,7 @@ from typing import IO, Any, AnyStr, BinaryIO, Self
 
 import msgspec
 
-from recognizer._files import Closes, csv_rows, text_of_cell
+from recognizer._files import Closes, CsvRows, text_of_cell
 from recognizer.errors import UsageError
 from recognizer.prediction import Digest
 from recognizer.rows.export import RecordKind
@@ -190,6 +190,11 @@ class Outcomes(Closes):
         condition = "sha256 = ? OR (sha256 IS NULL AND listing = ?)"
         return self._select("outcome", condition, (sha256, listing))
 
+    def parts_of(self, id_: str, listing: str) -> list[Outcome]:
+        """Return the outcomes on images as which one on their listing, of this id, is stored."""
+        of_images = self._select("outcome", "listing = ? AND sha256 IS NOT NULL", (listing,))
+        return [one for one in of_images if replace(one, sha256=None).id == id_]
+
     def last_of(self, reviewer: str, since: str) -> Iterator[Outcome]:
         """Yield what a reviewer said last at a desk, at one time after this, and not withdrew."""
         of_desk = f"reviewer = ?1 AND origin = '{DESK}'"
@@ -270,7 +275,7 @@ def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:
             header = next(lines, "")
             # Where a comma is in numbers, spreadsheets write semicolons between cells, or tabs.
             between = max(",;\t", key=header.count)
-            for number, cells in enumerate(csv_rows(itertools.chain([header], lines), between), 1):
+            for number, cells in enumerate(CsvRows(itertools.chain([header], lines), between), 1):
                 if None in cells:
                     raise csv.Error(f"entry {number} has more cells than there are columns")
                 yield number, {name: text_of_cell(cell) for name, cell in cells.items()}

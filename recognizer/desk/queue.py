@@ -15,7 +15,7 @@ from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 
-from recognizer.desk.entries import Entries, Entry
+from recognizer.desk.entries import Entries, Entry, Subject
 from recognizer.desk.outcomes import DECIDED, DESK, Judgement, Occasion, Outcome, Outcomes
 from recognizer.desk.views import AFFECTED, AUDIT, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError, ScanFileError
@@ -202,6 +202,7 @@ class Queue(Entries):
     ) -> int:
         """Store what a reviewer says of a listing, and of its copies if more than it are expected.
 
+        Of a copy it is about the near-copy; one with other leads is not rejected, but left open.
         ``shown`` is what :meth:`shown` was when the page was made, if there was one; ``also`` has
         the first 16 digits of the sha256 of images that it is about, too, by their keys. Returns
         how many near-copies are open still, which the reviewer gets last. If images or copies are
@@ -215,8 +216,7 @@ class Queue(Entries):
             ):
                 raise ConflictError
             copies = self.members(entry, reviewer)
-            members = copies if expected > 1 else [entry]
-            if len(members) != expected:
+            if expected not in {1, len(copies)}:
                 raise ConflictError
             held = self.file.select("SELECT seen FROM temp.hold WHERE reviewer = ?", (reviewer,))
             ((seen,),) = held or ((self._heard,),)
@@ -228,9 +228,18 @@ class Queue(Entries):
                 raise ConflictError  # the reviewer has not seen what it would be said of
             if judgement is Judgement.REJECTED:
                 without = ()  # of a photo that is not ticked this is true, too
-            about = [(one, self.about(one, also.keys(), without)) for one in members]
+            judged = self.about(entry, also.keys(), without)
+            about: list[tuple[Entry, Sequence[Subject]]] = [(entry, judged)]
+            others = [one for one in copies if one.unit != unit]
+            if expected > 1 and judged[0] == self.about(entry)[0]:  # of which they are near-copies
+                digests = {sha256 for sha256, _ in judged}
+                for one in others:  # of which nobody has seen other leads
+                    best, *rest = leads = self.about(one)
+                    alike = [best, *(lead for lead in rest if lead[0] in digests)]
+                    if judgement is not Judgement.REJECTED or alike == leads:
+                        about.append((one, alike))
             self._store(reviewer, about, judgement, seen, **details)
-            left = [one.unit for one in copies if one.unit != unit] if expected == 1 else []
+            left = {one.unit for one in others} - {one.unit for one, _ in about}
             for other in left:
                 self.skip(reviewer, other)
             self.release(reviewer)
@@ -253,7 +262,7 @@ class Queue(Entries):
     def _store(
         self,
         reviewer: str,
-        subjects: Sequence[tuple[Entry, Sequence[tuple[str | None, str | None]]]],
+        subjects: Sequence[tuple[Entry, Sequence[Subject]]],
         judgement: Judgement,
         seen: int,
         **details: str | None,

@@ -57,20 +57,20 @@ def verify_case(
 
 def _walk(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield each entry with the sha256 of a file, or with what it is, in words with blanks."""
-    for path in folder.rglob("*"):
+    for path in (folder, *folder.rglob("*")):
         name, what = path.relative_to(folder).as_posix(), ""
-        if path.is_symlink():
-            what = "a link"
-        elif path.is_dir():
-            what = "" if any(path.iterdir()) else "an empty folder"
-        elif not path.is_file():
-            what = "no regular file"
-        else:
-            try:
+        try:
+            if path.is_symlink():
+                what = "a link"
+            elif path.is_dir():
+                what = "" if any(path.iterdir()) or path == folder else "an empty folder"
+            elif not path.is_file():
+                what = "no regular file"
+            else:
                 with path.open("rb") as file:
                     what = hashlib.file_digest(file, "sha256").hexdigest()
-            except OSError as error:
-                what = f"unreadable: {error.strerror}"
+        except OSError as error:
+            what = f"unreadable: {error.strerror}"
         yield name, what
 
 
@@ -98,7 +98,8 @@ def _check_files(folder: Path, present: Mapping[str, str], digest: str | None) -
             yield Check(manifest, Result.FAILED, detail)
     for name in sorted(present.keys() - {*payload, *_TAGS, TAG_MANIFEST}):
         what = present[name] if " " in present[name] else "a file"
-        yield Check(name, Result.FAILED, f"{what} that was added later")
+        what += " that was added later" * (not what.startswith("unreadable"))
+        yield Check(name, Result.FAILED, what)
     if (own := files.get(TAG_MANIFEST)) is None:
         yield Check("digest", Result.FAILED, f"{TAG_MANIFEST}, of which it is, is missing")
     elif digest is not None and not own.startswith(digest):

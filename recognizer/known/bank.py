@@ -10,9 +10,8 @@ import csv
 import hashlib
 import json
 import re
-import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +21,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._files import csv_cell, csv_rows, replacing, require_own, text_of_cell
+from recognizer._files import CsvRows, csv_cell, replacing, require_own, text_of_cell
 from recognizer._sqlite import FileKind, SqliteFile
 from recognizer.errors import BankError
 from recognizer.known.index import HASH_BYTES
@@ -162,11 +161,6 @@ class Bank(SqliteFile):
             digest.update(bytes.fromhex(id_))
         return digest.hexdigest()
 
-    def copy_to(self, path: Path) -> None:
-        """Write what it holds now to a new file, which no later addition changes."""
-        with self._reported(), closing(sqlite3.connect(path)) as target:
-            self._database.backup(target)
-
     def _select(self, clause: str, *values: bytes) -> Iterator[KnownItem]:
         for _, pdq, *rest in self.stream(f"SELECT * FROM items {clause}", values):
             yield KnownItem(**dict(zip(_FIELDS, (pdq.hex(), *rest), strict=True)))
@@ -217,7 +211,7 @@ def _read(file: TextIO, path: Path, origin: str) -> Iterator[KnownItem]:
     rows = None
     try:
         with file:
-            rows = csv_rows(iter(partial(file.readline, _MAX_LINE), ""))
+            rows = CsvRows(iter(partial(file.readline, _MAX_LINE), ""))
             for name in _REQUIRED:
                 if name not in (rows.fieldnames or ()):
                     raise BankError(f"no column {name}")
@@ -230,6 +224,7 @@ def _read(file: TextIO, path: Path, origin: str) -> Iterator[KnownItem]:
                 values["origin"] = values["origin"] or origin
                 yield KnownItem(pdq=row["signal_value"].lower(), **values)
     except (BankError, csv.Error) as error:
-        raise BankError(f"{path}: line {max(1, rows.line_num) if rows else 1}: {error}") from error
+        line = f"line {max(1, rows.line_num) if rows else 1}: " * isinstance(error, BankError)
+        raise BankError(f"{path}: {line}{error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BankError(f"{path} cannot be read: {error}") from error

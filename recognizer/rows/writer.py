@@ -3,10 +3,9 @@
 import itertools
 import os
 import secrets
-import sqlite3
 import sys
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -140,8 +139,7 @@ class ScanWriter(ScanFile):
         names = (f"{self.path.name}.recovered{number or ''}" for number in itertools.count())
         places = itertools.chain([self.path], map(self.path.with_name, names))
         target = next(place for place in places if not place.exists())
-        with self._reported(), closing(sqlite3.connect(target)) as copy:
-            self._database.backup(copy)
+        self.copy_to(target)
         return (
             f"{self.path} was removed while a scan wrote it; its rows were written again to "
             f"{target}. With that file in its place, give the same command again"

@@ -9,10 +9,12 @@ from unittest.mock import Mock
 import pytest
 
 from recognizer.cli import ExitCode
+from recognizer.desk.outcomes import Occasion
 from recognizer.engine import Recognizer
 from recognizer.known.bank import Bank
 from recognizer.lab.dataset.manifest import load_data
 from recognizer.policy.values import Finding
+from recognizer.rows import ScanFile
 from recognizer.rows.row import Row
 from tests.conftest import encoded, invoke, picture, refuse, succeed
 from tests.desk.outcomes import outcome, store
@@ -85,6 +87,21 @@ def test_what_is_imported_again_says_nothing_of_a_photo_that_came_later(tmp_path
     for count in (1, 0):
         assert f"{count} new, 1 in all" in succeed("outcomes", "import", scan, said).stdout
         write_scan(scan, [new])
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_verdict_on_a_listing_is_withdrawn_of_its_images(tmp_path: Path, at_once: bool) -> None:
+    rows = [listing("L"), replace(listing("L"), source="2", sha256="f" * 64)]
+    scan, other = write_scan(tmp_path / "scan.sqlite", rows), outcome(listing="L", reviewer="Bo")
+    said = outcome("rejected", listing="L")
+    back = replace(said, occasion=Occasion.WITHDRAWAL, withdraws=said.id)
+    (path := tmp_path / "said.json").write_text(json.dumps([other.to_json(), said.to_json()]))
+    (then := tmp_path / "then.json").write_text(json.dumps([back.to_json()]))
+    for given in [(path, then)] if at_once else [(path,), (then,)]:
+        succeed("outcomes", "import", scan, *given)
+    with ScanFile(scan) as file:
+        found = file.select("SELECT judgement, count(*) FROM standing GROUP BY 1")
+    assert found == [("confirmed", 2)]
 
 
 def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(

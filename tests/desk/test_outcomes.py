@@ -32,6 +32,8 @@ from tests.rows.rows import write_scan
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 A, B = "a" * 64, "b" * 64
+CELLS = "2026-01-01T00:00:00Z,A,rejected,L1"
+TABLE = f"time,reviewer,judgement,listing,note\n{CELLS}"
 PLAIN = {"time": "2026-01-01T00:00:00Z", "reviewer": "A", "judgement": "rejected", "listing": "L1"}
 
 
@@ -166,7 +168,9 @@ def test_what_makes_no_sense_is_refused(values: dict[str, object], message: str)
             )
         ),
         ("x.csv", "time,time\n2026-01-01T00:00:00Z,\n", "two columns are named 'time'"),
-        ("x.csv", 'time,note\n2026-01-01T00:00:00Z,"a\n2026-01-01T00:00:00Z,b\n', "end of data"),
+        ("x.csv", f'{TABLE},"a\nb\n', "line 2: unexpected end of data"),
+        ("x.csv", TABLE, "line 2: the file ends in this row, before 'note'"),
+        ("x.csv", f"{TABLE},\n\n{CELLS}", "line 4: the file ends in this row, before 'note'"),
         ("x.csv", "time,reviewer\n1,2,3\n", "entry 1 has more cells than"),
         ("x.jsonl", '{"time": 1, "time": 2}', "the key 'time' is given twice"),
         ("x.json", '[{"note": "a", "note": "b"}]', "the key 'note' is given twice"),
@@ -251,6 +255,12 @@ def test_a_spreadsheet_may_write_semicolons(tmp_path: Path, between: str) -> Non
     path.write_text("\ufeff" + between.join(cells) + "\n" + between.join(values) + "\n", "utf-8")
     (found,) = read_outcomes(path)
     assert (found.listing, found.note) == ("L1", "a, b;\nc d")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", ",", ",last", ',"last"'])
+def test_a_last_row_without_newline_is_read_if_it_is_whole(tmp_path: Path, end: str) -> None:
+    (found,) = read_outcomes(write_file(tmp_path / "x.csv", f"{TABLE}{end}".encode()))
+    assert (found.listing, found.note) == ("L1", "last" if "last" in end else None)
 
 
 @pytest.mark.parametrize(("key", "close"), [("label", "ivory"), ("lable", "label")])

@@ -130,6 +130,7 @@ def test_the_page_says_what_a_lead_is_and_where_it_comes_from(
     assert "is not at hand" not in page.text
 
     # And what a reviewer needs to know of it.
+    assert "Listings that are leads, by product" in page.text
     for words in ("Priority", "Worked ivory", "Schreger lines", "Appendix I", "Confused with"):
         assert words in page.text
     assert "priority: ivory_worked" in page.text

@@ -75,8 +75,7 @@ def test_a_decoder_that_dies_costs_one_picture_at_most(
 def test_what_shows_on_black_alone_is_shown_on_black(
     kind: str, recognizer: Recognizer, tmp_path: Path
 ) -> None:
-    path = write_file(tmp_path / "a.png", glass(picture("red")))
-    row = row_of(recognizer, path)
+    row = row_of(recognizer, write_file(tmp_path / "a.png", glass(picture("red"))))
     scan = write_scan(tmp_path / "scan.sqlite", [row])
     with ScanFile(scan) as file, Photos(file, bundles=[recognizer.bundle]) as photos:
         shown, media_type = photos.picture(1, row, kind)

@@ -201,8 +201,7 @@ def test_the_policy_decides_as_chosen(bundle: Bundle, cases: int) -> None:
 def test_a_named_any_product_threshold_is_a_rate(bundle: Bundle) -> None:
     many = [("listing_other", i / 300) for i in range(300)]
     choice = choose(labelled(bundle, [*SOME, *many]), capacity=1e9)
-    loosest = policy_of(choice, bundle, Policy(), "next")
-    assert isinstance(loosest.default.review, Probability)
+    assert isinstance(policy_of(choice, bundle, Policy(), "next").default.review, Probability)
     named = bundle.any_product_thresholds[0.01]
     places = [i for i, step in enumerate(choice.steps) if step.threshold == named]
     policy = policy_of(replace(choice, chosen=places[0]), bundle, Policy(), "next")
@@ -350,8 +349,7 @@ def test_a_manifest_says_what_photos_show(
     manifest.write_text("\n".join(["sha256,label,source,split", *lines, f"{'0' * 64},bone,x,test"]))
     of_data = (*of_scan, manifest)
     assert "27 labelled photos" in succeed(*of_data).stdout
-    shown = succeed(*of_data, "--split", "all").stdout
-    assert "36 labelled photos" in " ".join(shown.split())
+    assert "36 labelled photos" in " ".join(succeed(*of_data, "--split", "all").stdout.split())
     assert "no scored photo of these" in refuse(*of_data, "--split", "validation").stderr
     manifest.write_text(manifest.read_text().replace(",bone", ",bonne").replace("x,test", "1,test"))
     manifest.write_text(manifest.read_text().replace(labelled_photos[1].label, "bonne"))

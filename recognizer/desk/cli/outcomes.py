@@ -44,7 +44,7 @@ def import_(
         file.use_outcomes_of(target)
         with found_out.file.transaction(), working(f"Reading {len(files)} files"):
             read = (read_outcomes(path, labels) for path in files)
-            new = sum(found_out.add(about_images(file, found)) for found in read)
+            new = sum(found_out.add(about_images(file, found_out, found)) for found in read)
         total = len(found_out)
         unknown = count_unknown(file, new)
     typer.echo(f"{target}: {new:,} new, {total:,} in all")

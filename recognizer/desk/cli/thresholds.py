@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from recognizer._files import replacing, require_own
+from recognizer._files import CsvRows, replacing, require_own
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json
 from recognizer.cli.progress import print_table, working
@@ -166,12 +166,11 @@ def _read_manifest(path: Path, split: str) -> dict[str, tuple[str, str]]:
     """Return sha256 -> label and source of the photos of a split."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [*csv.DictReader(file, restval="")]
-        return {
-            row["sha256"]: (row["label"], row["source"])
-            for row in rows
-            if split == "all" or row["split"] == split
-        }
+            return {
+                row["sha256"]: (row["label"], row["source"])
+                for row in CsvRows(file)
+                if split == "all" or row["split"] == split
+            }
     except KeyError as error:
         raise UsageError(f"{path}: no column {error}") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:

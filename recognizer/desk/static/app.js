@@ -18,16 +18,16 @@ let shownAt = 0;
 let active = 0;
 
 // --- what is remembered in this browser -----------------------------------------------------
-function read(name) {
+function read(name, store = "localStorage") {
   try {
-    return localStorage.getItem(name);
+    return window[store].getItem(name);
   } catch {
     return null;
   }
 }
-function write(name, text) {
+function write(name, text, store = "localStorage") {
   try {
-    localStorage.setItem(name, text);
+    window[store].setItem(name, text);
     return true;
   } catch {
     return false;
@@ -69,11 +69,12 @@ async function send(data) {
     if (answer.needsName) return askName(() => send(data));
     if (answer.html !== undefined) {
       const [before, note] = [card()?.dataset.listing, $("#note")?.value];
+      const isStored = answer.ok && !["skip", "undo"].includes(data.do);
+      if (before) write(noteOf(before), isStored ? "" : note ?? "", "sessionStorage");
       $("#desk").innerHTML = answer.html; // made and escaped by the server; no script in it runs
       if (answer.url) history.replaceState(null, "", answer.url);
       prepare();
-      // What was not stored of the same listing is not typed again.
-      if (!answer.ok && note && $("#note") && card().dataset.listing === before) $("#note").value = note;
+      if (!answer.ok && note && card()?.dataset.listing !== before) answer.notice += ` ${say("note_kept")}`;
       ($("#desk h1") || $("#desk")).focus({ preventScroll: true });
       if (card()) scrollTo(0, 0);
     }
@@ -241,8 +242,11 @@ function prepareStage() {
   setToggle("boxes", isOn("boxes"));
   showInstead();
 }
+/** The name of a note that was not stored yet, so that it need not be typed again. */
+const noteOf = (listing) => `note ${$(".me bdi")?.textContent} ${listing}`;
 function prepare() {
   shownAt = performance.now();
+  if ($("#note")) $("#note").value ||= read(noteOf(card().dataset.listing), "sessionStorage") ?? "";
   for (const name in look) adjust(name, 0);
   ticks = new Map();
   prepareStage();

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer._files import csv_rows, replacing
+from recognizer._files import CsvRows, replacing
 from recognizer.errors import DatasetError
 from recognizer.imaging import MIN_HASH_SIDE, Limits, load_image, perceptual_hash
 from recognizer.imaging.load import DETAIL_SIDE
@@ -109,7 +109,7 @@ def read_rows(
         raise DatasetError(f"{path} is not a regular file")
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            reader = csv_rows(file, delimiter)
+            reader = CsvRows(file, delimiter)
             missing = [column for column in columns if column not in (reader.fieldnames or [])]
             if missing:
                 raise DatasetError(f"{path}: no column {', '.join(missing)}")

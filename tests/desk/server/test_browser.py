@@ -13,6 +13,7 @@ from recognizer.desk.outcomes import Outcomes
 from recognizer.engine import Recognizer
 from recognizer.rows import ScanFile
 from tests.conftest import picture
+from tests.desk.outcomes import outcome, store
 from tests.desk.server.queues import many, said_in, served
 from tests.rows.rows import digest, row_of, write_scan
 
@@ -104,6 +105,24 @@ def test_who_was_signed_out_signs_in_again_and_loses_nothing(browser: Browser, s
         page.press("#who [name=name]", "Enter")
         shown(page, "b")
     assert {one.note for one in said_in(scan)} == {"a long note"}
+
+
+def test_a_note_is_kept_when_somebody_else_was_faster(browser: Browser, scan: Path) -> None:
+    with served(scan) as base, signed_in(browser, base) as page:
+        key = page.get_attribute("article.card", "data-listing")
+        page.fill("#note", "a long note")
+        page.locator("h1").click()
+        store(scan, [outcome("rejected", listing="a", reviewer="Ben")])
+        press(page, "c", "b")
+        assert "Your note is kept" in page.inner_text("#notice")
+        assert page.input_value("#note") == ""
+        press(page, "r", "c")
+        page.goto(f"{base}/listing/{key}")
+        assert page.input_value("#note") == "a long note"
+        press(page, "c", "c")
+        page.goto(f"{base}/listing/{key}")
+        assert page.input_value("#note") == ""
+    assert {one.note for one in said_in(scan)} == {None, "a long note"}
 
 
 def test_obvious_rejects_are_picked_in_the_grid(browser: Browser, tmp_path: Path) -> None:

@@ -211,6 +211,20 @@ def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
         assert queue.take("Anna", theirs).name == "c2"
 
 
+@pytest.mark.parametrize(("judgement", "left"), [(REJECTED, 1), (CONFIRMED, 0)])
+def test_a_verdict_for_all_is_of_photos_like_those_shown(
+    scan: Path, judgement: Judgement, left: int
+) -> None:
+    copies = [copy_of(listing(f"c{i}", 0.9 - i / 100)) for i in range(3)]
+    write_scan(scan, [*copies, replace(listing("c1"), source="other.jpg")])  # a lead of its own
+    with Queue(scan) as queue:
+        one = queue.take("Anna", View())
+        assert queue.decide("Anna", one.unit, judgement, expected=3) == left
+        assert names(queue) == ["c1"][:left]
+    shown = [(f"c{i}", digest("the same photo")) for i in range(3) if not left or i != 1]
+    assert [(one.listing, one.sha256) for one in said_in(scan)] == shown
+
+
 def test_a_filter_shows_a_copy_that_meets_it(scan: Path) -> None:
     rows = [listing("a", 0.9, "priority", price="5"), listing("b", price="5000", reports=9)]
     write_scan(scan, [copy_of(rows[0]), copy_of(rows[1], source="b/b.jpg")])
@@ -378,8 +392,7 @@ def test_a_listing_that_only_words_have_raised_is_decided_under_any_name(
     row = replace(listing(name, 0.2, reports=3), leads=(), image_decision=Decision.CLEAR)
     write_scan(scan, [row])
     with Queue(scan) as queue:
-        one = queue.take("Ama", View())
-        queue.decide("Ama", one.unit, CONFIRMED)
+        queue.decide("Ama", queue.take("Ama", View()).unit, CONFIRMED)
         (said,) = said_in(scan)
         assert said.sha256 is None
         assert names(queue) == []

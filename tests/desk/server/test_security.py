@@ -235,8 +235,7 @@ def test_photos_are_served_by_key_if_they_are_what_was_scored(base: str, scan: P
 
 
 def test_the_audit_sample_is_blind(base: str) -> None:
-    anna = Client(base, "Anna")
-    page = anna.open("/?section=audit")
+    page = Client(base, "Anna").open("/?section=audit")
     assert "drawn at random" in page
     assert "0.05" not in page
     assert 'data-view="heat"' not in page

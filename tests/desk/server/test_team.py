@@ -78,8 +78,7 @@ def test_who_reads_no_answer_does_not_keep_the_server_from_ending(tmp_path: Path
     photo.write_bytes(content)
     sha256 = hashlib.sha256(content).hexdigest()
     rows = [bare_row(str(photo), 0.9, "review", sha256=sha256, format="png")]
-    scan = write_scan(tmp_path / "scan.sqlite", rows)
-    server = Server(scan, tmp_path / "team.sqlite")
+    server = Server(write_scan(tmp_path / "scan.sqlite", rows), tmp_path / "team.sqlite")
     anna = Client(server.base, "Anna")
     anna.open()
     url = httpx.URL(f"{server.base}/photo/{anna.photos[0]}/original")
