@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -41,12 +40,6 @@ def show_progress(every: float = 10.0, *, quiet: bool = False) -> Iterator[Calla
                 console.print(line, markup=False, soft_wrap=True)
 
         yield report
-
-
-@contextmanager
-def show_stage(words: str) -> Iterator[Callable[[int, int], None]]:
-    with show_progress() as report:
-        yield partial(report, words)
 
 
 def working(words: str) -> Status:

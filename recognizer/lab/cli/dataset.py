@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,7 +14,7 @@ from typer import Argument, Option
 
 from recognizer._files import make_folder
 from recognizer.cli import ExitCode, options
-from recognizer.cli.progress import print_table, show_stage, shown
+from recognizer.cli.progress import print_table, show_progress, shown
 from recognizer.errors import DatasetError, UsageError, counted
 
 if TYPE_CHECKING:
@@ -77,14 +78,14 @@ def split(
             "delete it"
         )
     found = read_collection(folder, photos)
-    with show_stage("reading photos") as progress:
+    with show_progress() as report:
         made = make_manifest(
             found,
             source=source,
             renamed={old: new for old, _, new in pairs},
             shares={"test": test, "validation": validation},
             seed=seed,
-            on_progress=progress,
+            on_progress=partial(report, "reading photos"),
         )
     make_folder(output)
     path = write_manifest(made.photos, output, found.root / LABELS)
@@ -134,8 +135,8 @@ def write(
     from recognizer.lab.dataset.manifest import load_data
     from recognizer.lab.dataset.writing import write_dataset
 
-    with show_stage("writing photos") as progress:
-        write_dataset(load_data(data), output, layout, progress)
+    with show_progress() as report:
+        write_dataset(load_data(data), output, layout, partial(report, "writing photos"))
     typer.echo(f"Wrote {output}", err=True)
 
 
@@ -151,8 +152,8 @@ def check(
     """
     from recognizer.lab.dataset.check import check_data, warn_of_sources
 
-    with show_stage("reading photos") as progress:
-        photos, problems = check_data(data, progress)
+    with show_progress() as report:
+        photos, problems = check_data(data, partial(report, "reading photos"))
     print_counts(photos)
     for line in problems:
         typer.echo(shown(line))
@@ -168,8 +169,8 @@ def check(
         return
     from recognizer.lab.dataset.shortcuts import MAX_AUC, MIN_PHOTOS, MIN_SOURCES, measure_shortcuts
 
-    with show_stage("looking for shortcuts") as progress:
-        shortcuts = measure_shortcuts(photos, progress)
+    with show_progress() as report:
+        shortcuts = measure_shortcuts(photos, partial(report, "looking for shortcuts"))
     if not shortcuts:
         typer.echo(
             f"Shortcuts were not looked for: this needs {MIN_PHOTOS} photos of {MIN_SOURCES} "

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from recognizer.lab.evaluation.paired import PairedEvaluation
     from recognizer.model.bundle import Bundle
 
-
 PrevalenceOption = Annotated[
     float, Option(help="The share of photos with a product at which precision is stated.")
 ]

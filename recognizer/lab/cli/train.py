@@ -73,7 +73,7 @@ def train_command(
 
             def show(stage: Stage) -> None:
                 left = stage.seconds_left
-                if stage.progress and stage.progress.loss is None:  # resumed
+                if stage.is_resumed:
                     typer.echo(stage.words, err=True)
                     return
                 report(stage.words if left is None else f"{stage.words}; {duration(left)} left")

@@ -17,7 +17,6 @@ AtLeastOne = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
-
 SHARES = {
     # The photo becomes a part of a picture, in one of these ways at most,
     "collage": 0.09, "frame": 0.08, "screenshot": 0.05,

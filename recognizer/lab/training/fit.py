@@ -212,6 +212,7 @@ class Stage:
     seconds_left: float | None = None
     run: str | None = None
     progress: Progress | None = None
+    is_resumed: bool = False
 
 
 class Clock:
@@ -256,7 +257,7 @@ class Clock:
                 left = rest * self._seconds / self._trained
             loss = progress.loss
             text = f"resuming at {text}" if loss is None else f"{text}, loss {loss:.3f}"
-            self._on_stage(Stage(f"{words}: {text}", left, name, progress))
+            self._on_stage(Stage(f"{words}: {text}", left, name, progress, loss is None))
 
         return report
 

@@ -50,6 +50,7 @@ from recognizer.model.folders import DESCRIPTION_FILE
 CACHE_FILE = "photos.sqlite"
 OUT_OF_FOLD_FILE = "out-of-fold.parquet"  # what the folds' networks say of photos they left out
 GATE_FILE = "gate.json"
+_LOGITS = "fold-{}-logits.safetensors"
 
 _CHANGED = {"recipe": "another recipe", "labels": "other labels", "photos": "other photos"}
 
@@ -165,9 +166,12 @@ def train_recipe(recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: N
     while a network is trained.
     """
     clock = Clock(recipe.config, recipe.fold_count + 1, on_stage)
-    path = recipe.folder / NETWORK_FILE
+    path, held = recipe.folder / NETWORK_FILE, recipe.folder / OUT_OF_FOLD_FILE
+    if done := len([*recipe.folder.glob(_LOGITS.format("*"))]):
+        words = f"resuming: {done} of {recipe.fold_count} folds are done"
+        is_all = path.exists() and held.exists()
+        on_stage(Stage("nothing is left to do" if is_all else words, is_resumed=True))
     recipe.cache.fill(recipe.train, partial(clock.on_photos, "decoding"))
-    held = recipe.folder / OUT_OF_FOLD_FILE
     if not held.exists():
         write_out_of_fold(_leave_out(recipe, clock), held)
     if not path.exists():
@@ -208,7 +212,7 @@ def _fold_logits(
 
     They are kept in the recipe's folder, so that nothing is looked at twice.
     """
-    if (path := recipe.folder / f"fold-{fold}-logits.safetensors").exists():
+    if (path := recipe.folder / _LOGITS.format(fold)).exists():
         clock.skip(recipe.config.seeds)
         return load_file(path)
     ensemble = _ensemble(recipe, fold, clock)

@@ -27,8 +27,9 @@ from recognizer.lab.training.runs import (
 )
 from recognizer.model.folders import DEFAULT_BUNDLE
 from recognizer.model.numerics import sigmoid
-from tests.conftest import encoded, picture
+from tests.conftest import encoded, picture, succeed
 from tests.lab.training.conftest import small_config
+from tests.labelled import write_recipe, write_split_photos
 from tests.tiny import write_tiny_bundle
 
 
@@ -123,7 +124,18 @@ def test_what_is_finished_is_not_done_again_and_the_rest_is_estimated(
     assert (last.progress.step, last.progress.photos) == (2, 16)
     assert 0 < last.progress.learning_rate < config.learning_rate
     train()
-    assert not said
+    assert said == [Stage("nothing is left to do", is_resumed=True)]
+
+
+def test_a_recipe_that_trains_no_network_says_where_it_resumes(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "frozen.toml", photos=0, folds=2)
+    data = write_split_photos(tmp_path / "data")
+    said = ["resuming: 2 of 2 folds are done", "nothing is left to do"]
+    for words, left_out in ((None, "out-of-fold.parquet"), (said[0], ""), (said[1], "")):
+        printed = succeed("train", recipe, "-o", tmp_path / "run", "--data", data).stderr
+        assert [line for line in printed.splitlines() if line in said] == [words] * bool(words)
+        if left_out:
+            (tmp_path / "run" / left_out).unlink()
 
 
 def test_another_recipe_or_other_photos_do_not_go_on(
