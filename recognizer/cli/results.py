@@ -95,7 +95,7 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
                 for table in skipped.image_columns
             )
     if summary.repeated:
-        yield f"Named more than once: {summary.repeated:,}."
+        yield f"Named more than once: {summary.repeated:,}; the first counts."
     if skipped.other_files or skipped.hidden:
         yield (
             f"Skipped: {counted(skipped.other_files, 'other file')}, "
@@ -105,7 +105,7 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
         yield shown(f"{table}: images from {', '.join(map(repr, names))}.")
     if summary.decisions:
         products = f" They may show: {_listed(summary.leads)}." if summary.leads else ""
-        yield f"Leads: {_listed(summary.decisions)}.{products}"
+        yield f"Images that are leads: {_listed(summary.decisions)}.{products}"
         yield "A lead is not a verdict: a photo does not identify a product."
     elif summary.images > summary.failed.total():
         yield "No leads."

@@ -239,9 +239,8 @@ def default_output(sources: Sequence[str]) -> Path:
     name = ""
     if len(sources) == 1 and sources[0] != "-" and not glob.has_magic(sources[0]):
         location = parse_location(sources[0])
-        place = str(location).rstrip("/").rpartition("/")[2]
         is_file = isinstance(location, FileLocation)
-        name = os.path.basename(os.path.abspath(str(location))) if is_file else place
+        name = os.path.basename(os.path.abspath(location) if is_file else str(location).rstrip("/"))
     name = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name)
     return Path(f"{name}{_SUFFIX}" if name.strip("._") else _SUFFIX[1:])
 

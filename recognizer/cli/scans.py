@@ -84,7 +84,7 @@ def _print_diff(diff: DecisionDiff) -> None:
 
     if diff.leads:
         print_table(
-            "Leads by product",
+            "Images that are leads, by product",
             ["product", *LEAD_COUNTS],
             (
                 [name, *(f"{counts[key]:,}" for key in LEAD_COUNTS)]

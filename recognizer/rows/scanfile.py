@@ -171,12 +171,15 @@ class ScanFile(SqliteFile):
             " OR (NOT EXISTS (SELECT 1 FROM setting WHERE name = 'policy')"
             " AND id IN (SELECT DISTINCT policy FROM image))"
         )
-        for _, digest, text in used:
+        for name, digest, text in used:
             if text is not None:
                 try:
                     return parse_policy(tomllib.loads(text), "policy", taxonomy or load_taxonomy())
-                except (tomllib.TOMLDecodeError, PolicyError) as error:
+                except tomllib.TOMLDecodeError as error:
                     raise self.damaged(error) from error
+                except PolicyError as error:
+                    words = f"its policy {name!r} is not for this model ({error})"
+                    raise UsageError(f"{self.path}: {words}: name one by --policy") from error
             for example in map(Policy.load, EXAMPLES):
                 if example.digest == digest:
                     return example

@@ -66,7 +66,7 @@ def expand(
             raise UsageError("a source without a name: '' is not a file, folder or URL")
         location = parse_location(name)
         if isinstance(location, WebAddress) and not options.access.allow_http:
-            raise UsageError(f"{name}: web URLs need --allow-http")
+            raise UsageError(f"{location}: web URLs need --allow-http")
         if _is_pattern(location) and next(_matches(str(location)), None) is None:
             raise UsageError(f"{name}: nothing matches")
     return _Expansion(names, options, stdin, Skipped() if skipped is None else skipped).items()

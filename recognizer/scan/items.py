@@ -33,6 +33,8 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 ZIP_SUFFIX = ".zip"
 
+_PASSWORD = re.compile(r"(^[^/]+://[^/?#:]*):[^/?#]*@")
+
 Columns: TypeAlias = Mapping[str, Any] | None
 
 
@@ -42,13 +44,25 @@ class FileLocation(str):
     __slots__ = ()
 
 
-class WebAddress(str):
+class _Url(str):
+    """A URL with all that is needed to read it; rows and messages have it without a password."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return _PASSWORD.sub(r"\1@", self, count=1)
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+
+class WebAddress(_Url):
     """An ``http://`` or ``https://`` URL."""
 
     __slots__ = ()
 
 
-class StoreObject(str):
+class StoreObject(_Url):
     """The URL of an object or a prefix in an object store."""
 
     __slots__ = ()

@@ -40,7 +40,7 @@ class Store:
             if is_s3:  # the user's own configuration takes precedence
                 configured = fsspec.config.conf.get(place.scheme, {}).get("config_kwargs", {})
                 options = {"config_kwargs": _S3_CONFIG | configured}
-            self._fs, self._path = fsspec.core.url_to_fs(url, **options)
+            self._fs, self._path = fsspec.core.url_to_fs(str.__str__(url), **options)
             if is_s3:
                 self._fs.retries = 1  # the attempts that s3fs adds to those of botocore
         except ImportError as error:

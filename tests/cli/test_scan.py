@@ -39,8 +39,14 @@ def test_a_scan_prints_a_line_for_each_photo(
     assert green.split()[:2] == ["clear", "ceramic"]
     assert (red.split()[3], green.split()[3]) == tuple(map(str, sorted(folder.glob("*.jpg"))))
     told = "\n".join(rest)
-    assert "Leads: priority 1. They may show: ivory (family) 1, ivory_worked 1." in told
-    for words in ("2 images, in", "not a verdict", "1 other file", f"Scan: {tmp_path}/scan.sqlite"):
+    leads = "Images that are leads: priority 1. They may show: ivory (family) 1, ivory_worked 1."
+    for words in (
+        leads,
+        "2 images, in",
+        "not a verdict",
+        "1 other file",
+        f"Scan: {tmp_path}/scan.sqlite",
+    ):
         assert words in told
     again = scan(folder)
     found = json.loads(scan(folder, "--json").stdout)
@@ -101,16 +107,21 @@ def test_the_chosen_columns_are_printed_and_a_listing_of_text_is_no_failure(
 ) -> None:
     (photo,) = photo_folder("green").iterdir()
     table = tmp_path / "t.csv"
-    table.write_text(f"id,url,main_image,Image 1\n1,https://x,{photo},\n2,https://y,,\n")
+    rows = (
+        f"1,https://x,{photo},\n2,https://y,,\n1,https://z,{photo},\n"  # of two, the first counts
+    )
+    table.write_text(f"id,url,main_image,Image 1\n{rows}")
     policy = tmp_path / "p.toml"
     policy.write_text("[keywords]\nsubstrings = ['2']\ncolumns = ['id']\n")
     done = scan(table, "--policy", policy)
     assert done.exit_code == ExitCode.DONE
-    assert f"{table}: images from 'main_image', 'Image 1'." in done.stdout
+    for words in (f"{table}: images from 'main_image', 'Image 1'.", "once: 1; the first counts."):
+        assert words in done.stdout
     assert "review    keyword '2', failed: no_image " in done.stdout
     scored, text = read_rows(tmp_path / "scan.sqlite")
     keys = ("decision", "reason", "image_decision")
     assert [scored[key] for key in keys] == ["clear", None, "clear"]
+    assert scored["item"]["url"] == "https://x"
     assert [text[key] for key in keys] == ["review", "no_image", "unscored"]
     assert text["keywords"] == [{"keyword": "2", "column": "id"}]
 
@@ -147,9 +158,7 @@ def test_the_column_of_listings_has_to_exist(
     for sources in ([table], [tmp_path / "?.csv"]):
         refused = scan(*sources, "--listing-column", "sku")
         assert refused.exit_code == ExitCode.USAGE
-        assert (
-            "--listing-column sku: besides the images, tables have 'id', 'title'" in refused.stderr
-        )
+        assert "column sku: besides the images, tables have 'id', 'title'" in refused.stderr
         assert not output.exists()
     assert "no column 'sku', but 'id'" in scan(table, "--image-column", "sku").stderr
     assert not output.exists()

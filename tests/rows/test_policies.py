@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.errors import UsageError
-from recognizer.policy.values import Policy
+from recognizer.errors import ScanFileError, UsageError
+from recognizer.policy.values import CandidateKind, Policy, Rule
 from recognizer.rows import ScanFile
 from recognizer.rows.row import Reference
 from tests.conftest import Result, read_rows, refuse, succeed
@@ -67,6 +67,17 @@ def test_a_policy_of_this_package_is_known_by_its_digest(tmp_path: Path) -> None
     with ScanFile(tmp_path / "new.sqlite", create=True) as file:
         assert file.policy() is None
     assert Policy.load("default").digest == Policy().digest
+
+
+def test_a_policy_with_labels_of_another_model_is_no_damage(tmp_path: Path) -> None:
+    with ScanFile(tmp_path / "scan.sqlite", create=True) as file:
+        file.use_policy(Policy(name="own", rules={(CandidateKind.LABEL, "narwhal_tusk"): Rule()}))
+        with pytest.raises(UsageError, match=r"'own' .*model.*narwhal_tusk.*--policy"):
+            file.policy()
+        with file.transaction() as database:
+            database.execute("UPDATE policy SET toml = '='")
+        with pytest.raises(ScanFileError, match="is damaged"):
+            file.policy()
 
 
 def test_what_is_merged_keeps_its_policy(tmp_path: Path) -> None:

@@ -9,14 +9,15 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import fsspec
 import pytest
 import s3fs
 
 from recognizer.errors import MissingExtraError, UsageError
-from recognizer.scan import expand
-from recognizer.scan.items import Item, Skipped
+from recognizer.scan import ScanOptions, expand
+from recognizer.scan.items import Access, Item, Skipped
 from recognizer.status import Reason
 from tests.scan.locations.conftest import GREEN, RED, contents, read
 from tests.scan.locations.test_archives import make_tar, make_zip
@@ -90,8 +91,7 @@ def test_tables_and_archives_in_a_store(bucket: str, tmp_path: Path) -> None:
     assert first.columns == {"id": "1"}
     members = [("1.json", b'{"id": 1}'), ("1.jpg", RED), ("2.jpg", GREEN), ("3.jpg", bytes(30_000))]
     for make, name in ((make_tar, "shard-0.tar"), (make_zip, "shard-1.zip")):
-        path = make(tmp_path / name, members)
-        url = put(f"{bucket}/shards/{name}", path.read_bytes())
+        url = put(f"{bucket}/shards/{name}", make(tmp_path / name, members).read_bytes())
         assert contents(url) == {
             f"{url}!/1.jpg": RED,
             f"{url}!/2.jpg": GREEN,
@@ -170,3 +170,18 @@ def test_file_urls_are_paths(tmp_path: Path) -> None:
     assert contents("-", stdin=io.BytesIO(path.as_uri().encode())) == {str(path): RED}
     (tmp_path / "t.csv").write_text(f"path\n{path.as_uri()}\n")
     assert contents(os.fspath(tmp_path / "t.csv")) == {str(path): RED}
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "sqlite", "https", "ftp"])
+def test_a_password_is_used_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scheme: str
+) -> None:
+    monkeypatch.setattr("fsspec.core.url_to_fs", opened := Mock(side_effect=ValueError("no store")))
+    url, shown = (f"{scheme}://user{part}@host:80/a.jpg" for part in (":s3cr:t@word", ""))
+    (table := tmp_path / "t.csv").write_text(f"id,url\n1,{url}\n")
+    (row,) = expand([table], ScanOptions(access=Access(allow_http=True)))
+    with pytest.raises(UsageError, match=f"{shown}: ") as caught:
+        [*expand([url])]
+    assert row.source == shown
+    assert "s3cr" not in f"{row.detail}{caught.value}"
+    assert [call.args for call in opened.mock_calls] == [(url,)] * (scheme != "https")
