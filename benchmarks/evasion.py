@@ -189,8 +189,7 @@ def bootstrapped_share(stayed: NDArray[np.bool_], sources: NDArray[np.str_]) -> 
     def mean(values: NDArray[Any], counts: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.asarray((counts * values).sum(axis=1) / counts.sum(axis=1), np.float64)
 
-    found = bootstrap_by_source(stayed, sources, mean)
-    return found or Estimate(float(stayed.mean()), 0.0, 1.0)
+    return bootstrap_by_source(stayed, sources, mean) or Estimate(float(stayed.mean()), 0.0, 1.0)
 
 
 def figures(outcomes: Sequence[Outcome], bench: Bench) -> dict[str, Any]:

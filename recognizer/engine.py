@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -92,14 +91,6 @@ class DecisionMaker:
     def predict(self, image: ImageSource) -> Prediction:
         """Score one image (see :data:`recognizer.ImageSource`)."""
         raise NotImplementedError
-
-    def predict_path(self, path: str | os.PathLike[str]) -> Prediction:
-        """Score the image in a file, as :meth:`predict` does."""
-        return self.predict(Path(path))
-
-    def predict_bytes(self, data: bytes) -> Prediction:
-        """Score an encoded image, as :meth:`predict` does."""
-        return self.predict(data)
 
     def decide(
         self,
@@ -320,11 +311,8 @@ class Recognizer(DecisionMaker):
     def _calibrate(
         self, log_odds: NDArray[np.float32], views: Sequence[Frame]
     ) -> NDArray[np.float64]:
-        shift = self.bundle.parts.shift
-        if not shift:
-            return self.bundle.calibrate(log_odds)
         is_part = np.array([view.box is not None for view in views])
-        return self.bundle.calibrate(log_odds, shift * is_part[:, None])
+        return self.bundle.calibrate(log_odds, self.bundle.parts.shift * is_part[:, None])
 
     def _prediction(
         self,

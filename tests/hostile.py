@@ -224,8 +224,7 @@ def _brand(content: bytes) -> bytes:
 
 def _many_pages() -> bytes:
     """Pages without end: each directory has one tag, and the first is a sound one."""
-    whole = tiff(np.array(photo(32, 32)))
-    pages = bytearray(whole)
+    pages = bytearray(tiff(np.array(photo(32, 32))))
     place = 8 + 2 + 12 * 11
     for _ in range(20_000):
         struct.pack_into("<I", pages, place, len(pages))

@@ -215,8 +215,7 @@ def test_a_recognizer_is_named_and_pickled(recognizer: Recognizer, tmp_path: Pat
     assert repr(recognizer) == "Recognizer('tiny-v1', provider='cpu')"
     again = pickle.loads(pickle.dumps(recognizer))
     assert again.predict(picture("red")) == recognizer.predict(picture("red"))
-    moved = Recognizer.load(write_tiny_bundle(tmp_path / "tiny-v1"))
-    pickled = pickle.dumps(moved)
+    pickled = pickle.dumps(Recognizer.load(write_tiny_bundle(tmp_path / "tiny-v1")))
     (tmp_path / "tiny-v1").rename(tmp_path / "other")
     with pytest.raises(BundleError, match="tiny-v1"):
         pickle.loads(pickled)

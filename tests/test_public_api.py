@@ -152,8 +152,7 @@ def test_a_prediction_as_json(image: ImageSource, recognizer: Recognizer) -> Non
     schema = prediction_schema()
     Draft202012Validator.check_schema(schema)
     Draft202012Validator(schema).validate(found)
-    names = [field.name for field in fields(Prediction)]
-    assert [*found] == [*schema["properties"]] == names
+    assert [*found] == [*schema["properties"]] == [field.name for field in fields(Prediction)]
     assert found["scores"] == prediction.scores
     assert found["status"] == prediction.status
     regions = [Region(**{**region, "box": tuple(region["box"])}) for region in found["regions"]]

@@ -30,7 +30,8 @@ def png_chunks(data: bytes) -> dict[bytes, bytes]:
     has_pixels = False
     for kind, position, end in _walk(data):
         has_pixels |= kind == b"IDAT"
-        if not has_pixels and _is_sound(data, position, end):
+        body, crc = memoryview(data)[position + 4 : end - 4], data[end - 4 : end]
+        if not has_pixels and zlib.crc32(body) == int.from_bytes(crc, "big"):
             if b"tRNS" in chunks and kind in {b"PLTE", b"tRNS"}:
                 raise Refused(Reason.UNSUPPORTED_FORMAT, "transparency twice, or out of its place")
             if kind == b"tRNS" and chunks.get(b"IHDR", b"")[8:10] not in _WITH_KEY:
@@ -66,8 +67,3 @@ def _walk(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         count += 1
         if count > MAX_CHUNKS:
             raise Refused(Reason.UNSUPPORTED_FORMAT, f"a PNG of more than {MAX_CHUNKS} chunks")
-
-
-def _is_sound(data: bytes, position: int, end: int) -> bool:
-    body = memoryview(data)[position + 4 : end - 4]
-    return zlib.crc32(body) == int.from_bytes(data[end - 4 : end], "big")

@@ -142,7 +142,12 @@ _MERGE_POLICIES = (
 
 def _add_scan(file: ScanFile, path: Path, ranking: Ranking) -> int:
     with ScanFile(path) as other:
-        _check_times(other)
+        for name, time in other.select(
+            "SELECT source, time FROM image WHERE time > ?1"
+            " UNION ALL SELECT reviewer, time FROM outcome WHERE time > ?1 LIMIT 1",
+            (as_utc(datetime.now(UTC) + CLOCK_TOLERANCE),),
+        ):
+            raise _is_ahead(path, name, time)
         column = other.listing_column
         if len(file) and column != file.listing_column:
             raise ScanFileError(
@@ -194,15 +199,6 @@ def _drop_returned(file: ScanFile) -> None:
                 ((unit,),) = file.select("SELECT unit FROM image WHERE id = ?", (image,))
                 remove_image(database, image)
                 refresh_entries(database, [unit], [row.sha256 or ""])
-
-
-def _check_times(file: ScanFile) -> None:
-    for name, time in file.select(
-        "SELECT source, time FROM image WHERE time > ?1"
-        " UNION ALL SELECT reviewer, time FROM outcome WHERE time > ?1 LIMIT 1",
-        (as_utc(datetime.now(UTC) + CLOCK_TOLERANCE),),
-    ):
-        raise _is_ahead(file.path, name, time)
 
 
 def _is_ahead(path: Path, name: str, time: object) -> ScanFileError:

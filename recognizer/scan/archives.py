@@ -309,8 +309,7 @@ def _zip_flaw(entry: zipfile.ZipInfo) -> Refused | None:
     if entry.flag_bits & _ENCRYPTED_FLAGS:
         return Refused(Reason.ENCRYPTED, "it needs a password")
     if entry.compress_type not in _METHODS:
-        detail = f"compressed by the zip method {entry.compress_type}"
-        return Refused(Reason.UNSUPPORTED_FORMAT, detail)
+        return Refused(Reason.UNSUPPORTED_FORMAT, f"the zip method {entry.compress_type}")
     return None
 
 

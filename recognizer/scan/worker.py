@@ -154,8 +154,6 @@ RACY_NS = 2_000_000_000
 """A file that changed so shortly before it was read is read again by the next scan: it may have
 changed again within the same tick of its file system's clock, which is 2 s on FAT."""
 
-_STATE_BYTES = 16
-
 
 def file_state(path: str) -> tuple[bytes, bool] | None:
     """Return bytes that differ if a file has changed (see git), and whether later changes show."""
@@ -164,7 +162,7 @@ def file_state(path: str) -> tuple[bytes, bool] | None:
         # The second time is of any change, also of the name and the first time; it cannot be set.
         times = (status.st_mtime_ns, status.st_ctime_ns)
         text = " ".join(map(str, (status.st_size, *times, status.st_ino)))
-        digest = hashlib.blake2b(text.encode(), digest_size=_STATE_BYTES).digest()
+        digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
         return digest, max(times) < time.time_ns() - RACY_NS
     return None
 

@@ -26,8 +26,7 @@ id,title,seller,price,reports,image_1,image_2
 def write_photo(path: Path, tint: tuple[int, int, int], seed: int) -> None:
     """Write a scene of shapes, seen through a tint."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    shapes = np.asarray(scene(seed, (128, 96)), np.float64)
-    tinted = 0.3 * shapes + 0.7 * np.array(tint)
+    tinted = 0.3 * np.asarray(scene(seed, (128, 96)), np.float64) + 0.7 * np.array(tint)
     Image.fromarray(tinted.astype(np.uint8)).save(path)
 
 

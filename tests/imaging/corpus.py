@@ -120,8 +120,7 @@ def short_of_colors() -> Image.Image:
 
 def palette_png() -> bytes:
     """Two colors of a palette are transparent, one wholly, one by half."""
-    image = scene().quantize(16)
-    return encoded(image, "PNG", transparency=bytes([0, 128] + [255] * 14))
+    return encoded(scene().quantize(16), "PNG", transparency=bytes([0, 128] + [255] * 14))
 
 
 def directory(*entries: tuple[int, int, int, int]) -> bytes:

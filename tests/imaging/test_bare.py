@@ -106,8 +106,7 @@ def test_a_header_without_end_is_refused_in_few_steps(
     pattern = type("Pattern", (), {"search": staticmethod(steps.wrap(jpegs._MARKER.search))})
     monkeypatch.setattr(jpegs, "_MARKER", pattern)
     part = segment(kind, body) if isinstance(kind, int) else chunk(kind, body)
-    data = (jpeg if isinstance(kind, int) else png)(part * 50_000)
-    found = load_image(data, min_side=48)
+    found = load_image((jpeg if isinstance(kind, int) else png)(part * 50_000), min_side=48)
     assert (found.status, found.reason) == (Status.FAILED, Reason.UNSUPPORTED_FORMAT)
     assert steps.number <= jpegs.MAX_SEGMENTS
 

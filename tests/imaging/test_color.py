@@ -50,8 +50,7 @@ def dithered() -> Image.Image:
 def test_black_is_tried_where_white_hides(
     image: Callable[[], Image.Image], ways: int, side: int
 ) -> None:
-    data = encoded(image(), "PNG")
-    found = load_image(data, min_side=side)
+    found = load_image(encoded(image(), "PNG"), min_side=side)
     assert (found.status, len(found.frames)) == (Status.OK, ways)
     assert {frame.index for frame in found.frames} == {0}
     on_white = Image.new("RGBA", image().size, "white")
@@ -98,8 +97,7 @@ def bad_profiles() -> dict[str, bytes]:
 @pytest.mark.parametrize("name", bad_profiles())
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
 def test_a_profile_that_cannot_be_used_is_said(name: str, kind: str) -> None:
-    data = encoded(corpus.scene(), kind, icc_profile=bad_profiles()[name])
-    image = load_image(data)
+    image = load_image(encoded(corpus.scene(), kind, icc_profile=bad_profiles()[name]))
     assert (image.status, image.reason) == (Status.DEGRADED, Reason.CORRUPT_HEADER)
     assert "profile" in str(image.detail)
     assert len(image.frames) == 1

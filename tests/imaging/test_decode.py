@@ -262,8 +262,7 @@ def test_a_picture_of_which_less_than_half_is_there_is_not_scored(name: str, sha
 def test_the_last_scans_of_a_progressive_jpeg_are_seen() -> None:
     squares = (np.indices((64, 96)).sum(0) // 4 % 2 * 160 + 48).astype(np.uint8)
     data = encoded(Image.fromarray(squares), "JPEG", quality=95, progressive=True)
-    second = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)
-    first_scan = data[:second] + b"\xff\xd9"
+    first_scan = data[: data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)] + b"\xff\xd9"
     assert load_image(first_scan).frames[0].rgb.std() < 3  # all blocks have one mean
     assert load_image(data).frames[0].rgb.std() > 70
 

@@ -64,8 +64,7 @@ ENCODED = {"path", "bytes", "bytearray", "memoryview", "BytesIO", "file", "raw f
 def test_every_source_gives_the_same_picture(kind: str, min_side: int, tmp_path: Path) -> None:
     image = load_image(SOURCES[kind](tmp_path), min_side=min_side)
     assert image.status is Status.OK
-    expected = load_image(PNG, min_side=min_side).frames[0].rgb
-    assert np.array_equal(image.frames[0].rgb, expected)
+    assert np.array_equal(image.frames[0].rgb, load_image(PNG, min_side=min_side).frames[0].rgb)
     assert (image.width, image.height, image.frame_count) == (96, 64, 1)
     assert image.sha256 == (hashlib.sha256(PNG).hexdigest() if kind in ENCODED else None)
     assert image.format == ("png" if kind in ENCODED else None)

@@ -69,8 +69,7 @@ def _screenshot(rng: np.random.Generator) -> tuple[RGB, list[Box]]:
     top = int(rng.integers(80, 300))
     canvas[top : top + 264] = _drawn(rng, 264, 352)
     for y in range(top + 290, 720, 30):
-        end = (int(rng.integers(100, 330)), y)
-        cv2.line(canvas, (20, y), end, (40, 40, 40), 4)
+        cv2.line(canvas, (20, y), (int(rng.integers(100, 330)), y), (40, 40, 40), 4)
     return canvas, [(0, top, 352, top + 264)]
 
 

@@ -99,8 +99,7 @@ def ask(browser: Any) -> dict[str, list[Any]]:
 
 def grid(rgb: np.ndarray) -> np.ndarray:
     height, width = rgb.shape[:2]
-    cells = rgb.reshape(GRID, height // GRID, GRID, width // GRID, 3)
-    return cells.mean((1, 3)).ravel()
+    return rgb.reshape(GRID, height // GRID, GRID, width // GRID, 3).mean((1, 3)).ravel()
 
 
 def differs(frames: Sequence[Frame], wanted: str) -> float:

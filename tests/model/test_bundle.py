@@ -106,8 +106,7 @@ def test_numbers_that_were_changed_by_hand_are_refused(tmp_path: Path, change: C
 
 @pytest.mark.parametrize("name", ["model.onnx", "negatives.npz", "bundle.json"])
 def test_a_pipe_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None:
-    entry = NegativesFile(sha256="0", photos=1)
-    negatives = entry if name == "negatives.npz" else None
+    negatives = NegativesFile(sha256="0", photos=1) if name == "negatives.npz" else None
     folder = write_tiny_bundle(tmp_path, negatives=negatives)
     (folder / name).unlink(missing_ok=True)
     os.mkfifo(folder / name)

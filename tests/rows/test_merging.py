@@ -34,8 +34,7 @@ def model(version: int) -> ModelReference:
 
 def row(source: str, time: int = 0, zone: int = 0, **others: Any) -> Row:
     at = datetime(2026, 1, 1, time // 60, time % 60, tzinfo=timezone(timedelta(hours=zone)))
-    row = bare_row(source, 0.1, "clear", model=model(1), time=at)
-    return replace(row, **others)
+    return replace(bare_row(source, 0.1, "clear", model=model(1), time=at), **others)
 
 
 def merged(*inputs: Path, **options: Any) -> tuple[Path, Merged]:
@@ -66,8 +65,7 @@ def scan(tmp_path: Path) -> MakeScan:
 def test_which_rows_are_kept(
     scan: MakeScan, scans: list[list[Row]], details: list[str | None]
 ) -> None:
-    paths = [scan(str(number), *rows) for number, rows in enumerate(scans)]
-    output, found = merged(*paths)
+    output, found = merged(*[scan(str(number), *rows) for number, rows in enumerate(scans)])
     assert [row.detail for row in read_scan(output)] == details
     assert found.rows + found.superseded == sum(map(len, scans))
 
@@ -145,8 +143,7 @@ def test_thumbnails_and_embeddings_go_along(scan: MakeScan) -> None:
         )
 
     one = scan("1", new("a", 1, 1), new("b", 9, 2))
-    two = scan("2", new("b", 5, 3), row("c"), new("a", 5, 4))
-    output, _ = merged(one, two)
+    output, _ = merged(one, scan("2", new("b", 5, 3), row("c"), new("a", 5, 4)))
     with ScanFile(output) as file:
         for table, column in [("thumbnail", "jpeg"), ("embedding", "vector")]:
             assert file.select(

@@ -178,8 +178,7 @@ class Writes(RuleBasedStateMachine):
             listings = [*read_listings(file)]
             assert ranked == [(one.listing, one.best) for one in listings]
             for unit, best in file.select("SELECT unit, best FROM ranked"):
-                images = [*file.numbered_rows("unit = ?", (unit,), IMAGE_ORDER)]
-                assert images[0][0] == best
+                assert next(file.numbered_rows("unit = ?", (unit,), IMAGE_ORDER))[0] == best
             for listing in listings:
                 assert len({*listing.sources}) == len(listing.sources)
 

@@ -258,8 +258,7 @@ def test_a_file_without_tables_becomes_a_scan(tmp_path: Path, mode: str) -> None
 @settings(max_examples=30)
 @given(st.data())
 def test_broken_bytes_are_told_or_do_no_harm(tmp_path_factory: Any, data: st.DataObject) -> None:
-    whole = _a_scan(tmp_path_factory)
-    content = bytearray(whole.read_bytes())
+    content = bytearray(_a_scan(tmp_path_factory).read_bytes())
     if data.draw(st.booleans(), "truncated"):
         del content[data.draw(st.integers(0, len(content) - 1), "end") :]
     else:

@@ -179,8 +179,7 @@ ACCIDENTS = {
 def test_an_accident_costs_one_photo(run: Run, photo_folder: MakeFolder, tmp_path: Path) -> None:
     folder = photo_folder(*["red", "green"] * 7)
     for name, (tail, width, _, _) in ACCIDENTS.items():
-        photo = picture("red", (width or 64, 48), seed=99)
-        (folder / name).write_bytes(encoded(photo) + tail)
+        (folder / name).write_bytes(encoded(picture("red", (width or 64, 48), seed=99)) + tail)
     # In batches: one that a single photo ends is tried again one by one.
     limits = {"timeout": 300, "memory_limit": engines.MEBIBYTES << 20, "batch": 4}
     summary = run(folder, pool=WorkerPool, workers=2, payload=engines.FragilePayload, **limits)

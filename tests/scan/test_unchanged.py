@@ -141,8 +141,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
 def test_the_file_says_which_rows_hold(
     scan_all: Scan, photo_folder: MakeFolder, read: list[str], tmp_path: Path
 ) -> None:
-    folder = photo_folder("red", "green")
-    (folder / "broken.jpg").write_bytes(RED[:200])
+    (photo_folder("red", "green") / "broken.jpg").write_bytes(RED[:200])
     scan_all()
     scan_all()
     assert read.count("broken.jpg") == 2, "failures are tried again"

@@ -40,8 +40,7 @@ def test_one_quality_leaves_no_trace_of_size_or_tables(
     assert found.size == (height * 3 // 2, height)
     expected = np.asarray(image.resize(found.size, Image.Resampling.BOX), float)
     assert np.abs(np.asarray(found, float) - expected).mean() < 4
-    same = Image.new("RGB", found.size)
-    same.save(again := io.BytesIO(), "JPEG", quality=80)
+    Image.new("RGB", found.size).save(again := io.BytesIO(), "JPEG", quality=80)
     assert found.quantization == Image.open(again).quantization
 
 

@@ -172,8 +172,7 @@ def test_an_enrolled_bundle_remembers_its_photos_and_can_be_enrolled_in(
     enrolled: Recognizer, write_photos: WritePhotos, tmp_path: Path
 ) -> None:
     """The score of a label has seen them: they are named, left out, and promise nothing again."""
-    bank = read_negatives(enrolled.bundle)
-    assert (bank.labels == "rhino_horn").sum() == 4
+    assert (read_negatives(enrolled.bundle).labels == "rhino_horn").sum() == 4
     old, new = write_photos("blue", 4), write_photos("blue", 3, seed=50)
     for photos in (old, [*old, *new[:2]]):
         with pytest.raises(UsageError, match=f"at least 3 .*\n{old[0]}: the bundle knows it"):
@@ -292,8 +291,7 @@ def test_a_negative_is_judged_by_a_threshold_of_other_sources(
     gray = bank.labels == "listing_other"  # these come from one source, and are what is enrolled
     bank = replace(bank, sources=np.where(gray, 0, bank.sources).astype(np.int32))
     like = with_bank(parent.bundle.path, tmp_path / "like-v1", bank)
-    found = enroll(like, RHINO, write_photos("gray", 4))
-    wrong = found.evidence.false_positives[0.01]
+    wrong = enroll(like, RHINO, write_photos("gray", 4)).evidence.false_positives[0.01]
     assert wrong.count == int((gray & bank.held_out).sum())  # "1 %" of 80 would have been none
     assert wrong.high > 0.5
 

@@ -18,16 +18,14 @@ from recognizer.taxonomy import load_taxonomy
 def test_no_more_negatives_than_the_rate_allows_are_over_the_threshold(
     scores: np.ndarray, rate: float
 ) -> None:
-    threshold = threshold_at_fpr(scores, rate)
-    assert (scores > threshold).sum() <= rate * len(scores) + 1e-6
+    assert (scores > threshold_at_fpr(scores, rate)).sum() <= rate * len(scores) + 1e-6
 
 
 @st.composite
 def ranked_photos(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     """Truth with both kinds, and scores in few steps, so that there are ties."""
     truth = np.array([True, False, *draw(st.lists(st.booleans(), max_size=40))])
-    scores = draw(arrays(np.float64, len(truth), elements=st.integers(0, 9).map(float)))
-    return truth, scores
+    return truth, draw(arrays(np.float64, len(truth), elements=st.integers(0, 9).map(float)))
 
 
 @given(ranked_photos())

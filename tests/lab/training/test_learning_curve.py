@@ -36,8 +36,7 @@ def test_the_line_goes_on_by_doublings() -> None:
     assert [e.value for e in found.recall] == pytest.approx([0.2, 0.3, 0.4, 0.5])
     assert found.twice.value == pytest.approx(0.6)
     assert found.sources == (1, 2, 5, 10)
-    high = curve_of("ivory", np.tile([0.7, 0.8, 0.9, 1.0], (20, 1)), sources)
-    assert high.twice.value == 1
+    assert curve_of("ivory", np.tile([0.7, 0.8, 0.9, 1.0], (20, 1)), sources).twice.value == 1
 
 
 def test_runs_are_listed_and_drawn(

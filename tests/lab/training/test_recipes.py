@@ -68,8 +68,7 @@ def test_it_trains_a_bundle_that_is_served(name: str, tmp_path: Path) -> None:
     assert recognizer.bundle.title == "own-name-v3"
     assert set(recognizer.predict(next(data.glob("*.jpg"))).scores) == set(COLOR_OF)
     assert recognizer.bundle.license is None
-    parity = json.loads((output / "bundle.json").read_text())["parity"]
-    assert parity["fp32"]["largest"] < 1e-3
+    assert json.loads((output / "bundle.json").read_text())["parity"]["fp32"]["largest"] < 1e-3
     assert recognizer.bundle.input.size == values["input_size"]
 
 
@@ -80,8 +79,7 @@ def test_a_folder_for_each_label_is_enough_without_a_recipe(
     write_photos(photos, 18)
     monkeypatch.chdir(tmp_path)
     changes = settings(**QUICK, **SMALL["small-cpu"])
-    trained = succeed("train", "--data", photos, *changes)
-    words = " ".join(trained.output.split())
+    words = " ".join(succeed("train", "--data", photos, *changes).output.split())
     assert "small-cpu: 54 photos of 3 labels, test_efficientnet at 32 pixels, 6 runs" in words
     assert "No test photos" in words
     assert read_recipe(tmp_path / "runs" / "small-cpu").backbone == "test_efficientnet"

@@ -35,8 +35,7 @@ from tests.pictures import scene
 def test_sums_are_nearer_than_with_the_nearest_steps(
     groups: int, kernels: int, size: int, alike: float, seed: int
 ) -> None:
-    drawn = np.random.default_rng(seed)
-    weights = drawn.uniform(-5, 5, (groups, kernels, size))
+    weights = np.random.default_rng(seed).uniform(-5, 5, (groups, kernels, size))
     covariance = np.full((groups, size, size), alike) + (1 - alike) * np.eye(size)
     found = round_together(weights, covariance, 5)
     np.testing.assert_array_equal(found, np.round(found))

@@ -125,8 +125,7 @@ def test_errors_of_the_installation_are_raised(containers: Containers) -> None:
 
 
 def test_a_container_that_is_left_halfway_does_not_disturb_the_next(containers: Containers) -> None:
-    items = containers.items(trap(*NAMES * 100), Skipped())
-    assert next(items).source == "trap.tar!/0.jpg"
+    assert next(containers.items(trap(*NAMES * 100), Skipped())).source == "trap.tar!/0.jpg"
     assert len(list(containers.items(trap("a", "b"), Skipped()))) == 2
 
 

@@ -68,8 +68,7 @@ def test_too_many_members_and_columns(opened: Any) -> None:
 
 
 def test_cells_are_cut(opened: Any) -> None:
-    found = opened("listing.csv")
-    columns = found["7.jpg"].columns
+    columns = opened("listing.csv")["7.jpg"].columns
     assert columns["id"] == "1"
     assert columns["text"].startswith("x" * 16000)
     assert "x... [cut: 100000 characters, limit 163" in columns["text"]

@@ -293,8 +293,7 @@ def test_tables_that_cannot_be_read(
 
 def test_urls_in_a_table_lead_only_to_buckets(tmp_path: Path) -> None:
     urls = ["sftp://10.0.0.1/a.jpg", "simplecache::http://10.0.0.1/a.jpg", "ftp://x/a.jpg"]
-    path = write(tmp_path / "t.csv", [{"url": url} for url in urls])
-    first, chained, third = items_of(path)
+    first, chained, third = items_of(write(tmp_path / "t.csv", [{"url": url} for url in urls]))
     assert first.reason is third.reason is Reason.SOURCE_REFUSED
     assert chained.reason is None  # no URL by its beginning: a path, where nothing is
     assert chained.source == f"{tmp_path}/{urls[1]}"
