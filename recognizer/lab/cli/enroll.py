@@ -1,7 +1,7 @@
 """``recognizer enroll``: a product added to a bundle, or strengthened, from a few photos."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -45,17 +45,9 @@ def enroll_command(
     recognizer = Recognizer.load(bundle)
     paths = [item.source for item in expand(photos)]
     others = [item.source for item in expand(negatives or ())]
+    how: Any = {"family": family, "hint": hint, "negatives": others}
     with show_progress() as report:
-        enrolment = enroll(
-            recognizer,
-            name,
-            paths,
-            output,
-            family=family,
-            hint=hint,
-            negatives=others,
-            on_progress=report,
-        )
+        enrolment = enroll(recognizer, name, paths, output, on_progress=report, **how)
     for note in enrolment.notes:
         typer.echo(note, err=True)
     typer.echo("\n".join(enrolment.lines()))

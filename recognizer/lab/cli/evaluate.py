@@ -97,9 +97,8 @@ def evaluate_command(
                 for one in (recognizer, other)
             ]
             report("comparing")
-            figures = compare(
-                recognizer.bundle, other.bundle, split, photos, *scored, rounds=rounds
-            )
+            bundles = recognizer.bundle, other.bundle
+            figures = compare(*bundles, split, photos, *scored, rounds=rounds)
         else:
             how: Any = {"rounds": rounds, "prevalence": prevalence, "by": by or ()}
             measured = evaluate(recognizer, photos, split, report, as_stored=as_stored, **how)

@@ -243,10 +243,8 @@ def plain_label(name: str) -> str:
 def _unknown_label(name: str, root: Path, taxonomy: Taxonomy) -> str:
     own = plain_label(name) or "my_label"
     rename = "" if own == name else f"call it {own}, and "
-    return (
-        f"{unknown_name('label', name, [*taxonomy.labels])}. To train a custom label, {rename}"
-        f"{how_to_describe(own, root)}"
-    )
+    unknown = unknown_name("label", name, [*taxonomy.labels])
+    return f"{unknown}. To train a custom label, {rename}{how_to_describe(own, root)}"
 
 
 def how_to_describe(label: str, root: Path) -> str:
@@ -297,11 +295,8 @@ def corrected(photos: Sequence[Photo], table: str | Path) -> list[Photo]:
         if row["sha256"] in right:
             raise DatasetError(f"{where}: {row['sha256'][:12]}... is corrected twice")
         right[row["sha256"]] = row["label"]
-    return [
-        replace(photo, label=right.get(photo.sha256, photo.label))
-        for photo in photos
-        if right.get(photo.sha256) != _EXCLUDE
-    ]
+    kept = [photo for photo in photos if right.get(photo.sha256) != _EXCLUDE]
+    return [replace(photo, label=right.get(photo.sha256, photo.label)) for photo in kept]
 
 
 def carry_corrections(tables: Iterable[str | Path], folder: Path) -> None:

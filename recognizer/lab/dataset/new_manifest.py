@@ -110,10 +110,8 @@ def _labels(
         if label:
             label_of[name] = label
         if label != name:
-            notes.append(
-                f"The label {name!r} is {f'called {label}' if label else 'left out'} "
-                f"({counts[name]} photos)"
-            )
+            done = f"called {label}" if label else "left out"
+            notes.append(f"The label {name!r} is {done} ({counts[name]} photos)")
     if unknown := {name: label for name, label in label_of.items() if label not in known}:
         described = [
             f"{unknown_name('label', label, [*known])} ({counts[name]} photos)"

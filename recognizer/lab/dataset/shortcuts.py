@@ -53,10 +53,8 @@ def measure_shortcuts(
     positive = np.array([photo.is_product for photo in photos])
     sources = np.array([photo.source for photo in photos])
     sides = (positive, ~positive)
-    if (
-        min(side.sum() for side in sides) < MIN_PHOTOS
-        or min(len(set(sources[side])) for side in sides) < MIN_SOURCES
-    ):
+    counts = [(side.sum(), len(set(sources[side]))) for side in sides]
+    if any(shown < MIN_PHOTOS or of < MIN_SOURCES for shown, of in counts):
         return ()
     table = [*in_chunks(lambda some: [_properties(p) for p in some], photos, on_progress)]
     groups: Mapping[str, Sequence[str]] = {

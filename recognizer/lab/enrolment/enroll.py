@@ -84,10 +84,8 @@ def enroll(
     earlier, own = bundle.enrolled_photos(name), own_bank and own_bank[own_bank.labels == name]
     seen = [photo.sha256 in earlier or (own and copies_in(own, photo).any()) for photo in rows]
     known = [photo.path for photo, is_seen in zip(rows, seen, strict=True) if is_seen]
-    notes += [
-        f"{path}: the bundle knows it as {name} already: it counts there, and is not enrolled again"
-        for path in known
-    ]
+    again = f"the bundle knows it as {name} already: it counts there, and is not enrolled again"
+    notes += [f"{path}: {again}" for path in known]
     examples = [photo for photo in rows if photo.path not in known]
     if len(examples) < MIN_PHOTOS:
         usable = f"{counted(len(examples), 'usable photo')} of {len(photos)}"

@@ -170,17 +170,14 @@ class Learner:
             whole = self._fit(everything, self._negative)
         weight = whole.coef_[0] / self._spread
         plain = Head(weight.astype(np.float32), float(whole.intercept_[0] - weight @ self._mean))
+        counted = scores[self.counted]
         if column is None:
-            return Learned(plain, left_out, scores[self.counted])
+            return Learned(plain, left_out, counted)
         own = np.array([photo.log_odds[0, column] for photo in self.photos])
         others = self.bank.log_odds[self.counted, column]
         options = [
-            Learned(
-                replace(plain, own_weight=share),
-                left_out + share * own,
-                scores[self.counted] + share * others,
-            )
-            for share in _OWN_WEIGHTS
+            Learned(replace(plain, own_weight=old), left_out + old * own, counted + old * others)
+            for old in _OWN_WEIGHTS
         ]
         return min(options, key=lambda option: option.rank)  # the first of equals
 

@@ -48,6 +48,7 @@ from recognizer.taxonomy import Kind, Taxonomy
 # the false positives: it is one of several products, and what it takes all the others lose.
 DEFAULT_RATE = 0.01
 _FOLDS = 5  # of sources of negatives: each is judged by a threshold that the others set
+_MAPS = "float32 (N, labels, h, w): log-odds of each label at each place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +95,10 @@ class Plan:
         left_out, wrong = self.learned.left_out, self.learned.negatives
         scores = np.concatenate([left_out, wrong])
         spread = float(scores.std()) or 1.0
-        counts = [len(left_out), len(wrong)]
-        scaled_slope, _ = fit_platt(
-            scores / spread,
-            np.repeat([(counts[0] + 1) / (counts[0] + 2), 1 / (counts[1] + 2)], counts),
-            np.repeat([0.5 / counts[0], 0.5 / counts[1]], counts),
-            c=1e4,
-        )
+        photos, others = counts = [len(left_out), len(wrong)]
+        targets = np.repeat([(photos + 1) / (photos + 2), 1 / (others + 2)], counts)
+        weights = np.repeat([0.5 / photos, 0.5 / others], counts)
+        scaled_slope, _ = fit_platt(scores / spread, targets, weights, c=1e4)
         slope = max(round(scaled_slope / spread, 6), 1e-3)
         aim = min(max(self.parent.any_product_thresholds[DEFAULT_RATE], 0.05), 0.95)
         place = threshold_at_fpr(wrong, DEFAULT_RATE / len(products))
@@ -205,10 +203,7 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
         created=today,
         model=replace(parent.model, sha256=hashlib.sha256(model).hexdigest(), bytes=len(model)),
         activation="sigmoid",
-        outputs={
-            **parent.outputs,
-            "maps": "float32 (N, labels, h, w): log-odds of each label at each place",
-        },
+        outputs={**parent.outputs, "maps": _MAPS},
         labels=tuple(labels.values()),
         families=_families(plan),
         not_recognized=tuple(n for n in parent.not_recognized if n != plan.name),
@@ -221,6 +216,7 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
     certain = ~(led & (plan.learner.bank.labels[plan.learner.counted] == ""))
     families = new.family_scores(_with_column(others, sigmoid(own), column))[certain]
     earlier = {family.name: family.thresholds for family in parent.families}
+    of_any = fit_thresholds(families.max(axis=1))
     return replace(
         new,
         families=tuple(
@@ -229,9 +225,7 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
             else family
             for family, scores in zip(new.families, families.T, strict=True)
         ),
-        any_product_thresholds=raised(
-            parent.any_product_thresholds, fit_thresholds(families.max(axis=1))
-        ),
+        any_product_thresholds=raised(parent.any_product_thresholds, of_any),
     )
 
 

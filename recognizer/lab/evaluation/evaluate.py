@@ -210,9 +210,7 @@ def measure(
         told_apart={name: share for name, share in told_apart if share},
         confusion=_confusion(truth, best),
         prevalence=prevalence,
-        operating_points={
-            target.name: operating_points(target, truth, prevalence) for target in wanted
-        },
+        operating_points={t.name: operating_points(t, truth, prevalence) for t in wanted},
         reliability=measure_reliability(truth, wanted[0].scores),
         slices={
             key: measure_slices(photos, truth, wanted[0].scores, flagged, key)

@@ -87,16 +87,11 @@ def figures_of(
     if scores is None or not len(sources):
         return Figures(name, *counts)
     used, found, against = positive | truth.negative, scores[positive], scores[truth.negative]
-    metric = RankedCounts.average_precision
-    return Figures(
-        name,
-        *counts,
-        bootstrap(metric, positive[used], scores[used], truth.sources[used], rounds=rounds),
-        {
-            rate: share_by_source(found > threshold_at_fpr(against, rate), sources)
-            for rate in FALSE_POSITIVE_RATES
-        },
-    )
+    shown = positive[used], scores[used], truth.sources[used]
+    precision = bootstrap(RankedCounts.average_precision, *shown, rounds=rounds)
+    limits = {rate: threshold_at_fpr(against, rate) for rate in FALSE_POSITIVE_RATES}
+    recall = {rate: share_by_source(found > limit, sources) for rate, limit in limits.items()}
+    return Figures(name, *counts, precision, recall)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +115,10 @@ def operating_points(target: Target, truth: Truth, prevalence: float) -> tuple[O
         recall = precision = None
         if target.positive.any():
             recall = share_by_source(*found)
-            found_share, errors_share = (
-                share_by_source(*side, JOINT_CONFIDENCE) for side in (found, errors)
-            )
-            precision = precision_estimate(found_share, errors_share, prevalence)
-        points.append(
-            OperatingPoint(
-                rate, threshold, recall, int(errors[0].sum()), share_by_source(*errors), precision
-            )
-        )
+            shares = [share_by_source(*side, JOINT_CONFIDENCE) for side in (found, errors)]
+            precision = precision_estimate(shares[0], shares[1], prevalence)
+        wrong, wrong_share = int(errors[0].sum()), share_by_source(*errors)
+        points.append(OperatingPoint(rate, threshold, recall, wrong, wrong_share, precision))
     return tuple(points)
 
 
@@ -168,15 +158,9 @@ def measure_reliability(truth: Truth, scores: NDArray[np.float64]) -> tuple[Reli
     bins, place = [], np.searchsorted(SCORE_EDGES[1:-1], scores)
     for number in np.unique(place).tolist():
         inside = place == number
-        sources = truth.sources[inside]
-        bins.append(
-            ReliabilityBin(
-                SCORE_EDGES[number],
-                SCORE_EDGES[number + 1],
-                len(sources),
-                len(set(sources)),
-                float(scores[inside].mean()),
-                share_by_source(~truth.negative[inside], sources),
-            )
-        )
+        sources, mean = truth.sources[inside], float(scores[inside].mean())
+        counts = len(sources), len(set(sources))
+        products = share_by_source(~truth.negative[inside], sources)
+        low, high = SCORE_EDGES[number : number + 2]
+        bins.append(ReliabilityBin(low, high, *counts, mean, products))
     return tuple(bins)

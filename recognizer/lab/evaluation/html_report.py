@@ -110,9 +110,8 @@ def write_predictions(measured: Measured, path: Path) -> None:
         texts = {k: v.encode("utf-8", "backslashreplace").decode() for k, v in words.items()}
         scores = {"any_product": max(said.families.values(), default=0.0)}
         scores |= {f"family.{name}": score for name, score in said.families.items()}
-        rows.append(
-            texts | scores | {f"score.{name}": score for name, score in said.scores.items()}
-        )
+        scores |= {f"score.{name}": score for name, score in said.scores.items()}
+        rows.append(texts | scores)
     import pyarrow  # noqa: PLC0415 - an extra
 
     with replacing(path) as partial:

@@ -80,10 +80,8 @@ def read_out_of_fold(path: Path) -> OutOfFold:
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     if about["schema"] != SCHEMA:
-        raise DatasetError(
-            f"{path} is of schema {about['schema']}, this version reads {SCHEMA}: update the "
-            "package"
-        )
+        schemas = f"schema {about['schema']}, this version reads {SCHEMA}"
+        raise DatasetError(f"{path} is of {schemas}: update the package")
     taxonomy = load_taxonomy().extended(about.get("taxonomy", {}), str(path))
     is_moved = not path.with_name(RECIPE_FILE).exists()
     texts = zip(*(table[name].to_pylist() for name in _TEXTS), strict=True)

@@ -176,10 +176,8 @@ def random_part(
     if "perspective" in poses:
         corners = np.array([[0, 0], [size, 0], [size, size], [0, size]], np.float64)
         moved = corners + rng.uniform(-0.12, 0.12, (4, 2)) * size
-        pixels = vision.perspective(
-            _tensor(image), corners.tolist(), moved.tolist(), fill=[float(rng.integers(256))] * 3
-        )
-        image = _array(pixels)
+        fill, ends = [float(rng.integers(256))] * 3, (corners.tolist(), moved.tolist())
+        image = _array(vision.perspective(_tensor(image), *ends, fill=fill))
     return np.rot90(image, int(rng.integers(1, 4))) if "quarter" in poses else image
 
 
@@ -196,18 +194,13 @@ def _turned(
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     matrix = turn * [[wide, high], [wide, high]] / size  # from the result to the photo
     shift = np.array([left + wide / 2, top + high / 2]) - matrix.sum(1) * size / 2
-    border = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)
-    return np.asarray(
-        cv2.warpAffine(
-            np.ascontiguousarray(rgb),
-            np.column_stack([matrix, shift]),
-            (size, size),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=border[int(rng.integers(3))],
-            borderValue=[float(rng.choice([0, 255, int(rng.integers(256))]))] * 3,
-        ),
-        np.uint8,
-    )
+    matrix = np.column_stack([matrix, shift])
+    borders = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)
+    border = borders[int(rng.integers(3))]
+    fill = [float(rng.choice([0, 255, int(rng.integers(256))]))] * 3
+    photo, flags = np.ascontiguousarray(rgb), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    turned = cv2.warpAffine(photo, matrix, (size, size), None, flags, border, fill)
+    return np.asarray(turned, np.uint8)
 
 
 def _recompress(image: RGB, rng: np.random.Generator) -> RGB:

@@ -95,10 +95,8 @@ class PhotoCache(SqliteFile):
         self, maker: str, photos: Iterable[Photo], vectors: NDArray[np.float32]
     ) -> None:
         """Store the features of photos, float32, (N, channels), in one step."""
-        rows = [
-            (maker, p.sha256, v.astype("<f4").tobytes())
-            for p, v in zip(photos, vectors, strict=True)
-        ]
+        pairs = zip(photos, vectors.astype("<f4"), strict=True)
+        rows = [(maker, photo.sha256, vector.tobytes()) for photo, vector in pairs]
         self._insert("INSERT OR REPLACE INTO feature VALUES (?, ?, ?)", rows)
 
     def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -41,9 +41,8 @@ def run_model(
     model: str | bytes, outputs: Sequence[str], inputs: NDArray[np.uint8]
 ) -> Iterator[list[NDArray[np.float32]]]:
     """Yield the outputs of a file, given by its path or its bytes, batch by batch."""
-    session = onnxruntime.InferenceSession(
-        model, session_options(), providers=["CPUExecutionProvider"]
-    )
+    cpu = ["CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(model, session_options(), providers=cpu)
     return (session.run(outputs, batch) for batch in batches(inputs))
 
 
