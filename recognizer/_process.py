@@ -262,11 +262,10 @@ class ProcessPool(Closes):
                 )
             child.memory_limit = self._memory_limit
             return child
-        hint = '; a script needs `if __name__ == "__main__":` around what it does'
-        raise RecognizerError(
-            f"the worker processes cannot be started: the last one {died}"
-            f"{hint if 'exit code 1)' in str(died) else ''}"
-        )
+        words = f"the worker processes cannot be started: the last one {died}"
+        if "exit code 1)" in str(died):
+            words += '; a script needs `if __name__ == "__main__":` around what it does'
+        raise RecognizerError(words)
 
 
 @contextmanager

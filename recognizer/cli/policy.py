@@ -76,10 +76,8 @@ def _warnings(policy: Policy, bundle: Bundle) -> Iterator[str]:
     if policy.always_review.animals is not None and not bundle.animals:
         yield f"always_review.animals: {bundle.title} knows no living animals"
     if unspaced := [word for word in policy.keywords.words if _is_unspaced(word)]:
-        yield (
-            "keywords.words: languages without blanks between words need substrings: "
-            + ", ".join(unspaced)
-        )
+        words = ", ".join(unspaced)
+        yield f"keywords.words: languages without blanks between words need substrings: {words}"
 
 
 def _is_unspaced(word: str) -> bool:

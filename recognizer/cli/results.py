@@ -97,10 +97,8 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
     if summary.repeated:
         yield f"Named more than once: {summary.repeated:,}; the first counts."
     if skipped.other_files or skipped.hidden:
-        yield (
-            f"Skipped: {counted(skipped.other_files, 'other file')}, "
-            f"{skipped.hidden:,} hidden. Name them to scan them."
-        )
+        others = counted(skipped.other_files, "other file")
+        yield f"Skipped: {others}, {skipped.hidden:,} hidden. Name them to scan them."
     for table, names in skipped.image_columns.items():
         yield shown(f"{table}: images from {', '.join(map(repr, names))}.")
     if summary.decisions:

@@ -89,10 +89,8 @@ def write_dataset(
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_COLUMNS)
         for image in decided_images(scan):
-            row, label = (
-                image.row,
-                image.likely_label or ("" if image.is_confirmed else rejected_as),
-            )
+            row = image.row
+            label = image.likely_label or ("" if image.is_confirmed else rejected_as)
             if label is None:
                 without_label += 1
                 continue

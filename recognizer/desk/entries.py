@@ -223,10 +223,8 @@ class Entries(Closes):
         return self._images(_IMAGES, entry._asdict(), order)
 
     def photo_count(self, entry: Entry) -> int:
-        ((count,),) = self.file.select(
-            f"SELECT count(*) FROM image WHERE {_IMAGES} AND reason IS NOT 'no_image'",
-            entry._asdict(),
-        )
+        statement = f"SELECT count(*) FROM image WHERE {_IMAGES} AND reason IS NOT 'no_image'"
+        ((count,),) = self.file.select(statement, entry._asdict())
         return int(count)
 
     def image(self, key: int) -> Image | None:

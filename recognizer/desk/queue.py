@@ -127,10 +127,9 @@ class Queue(Entries):
         with self._current():
             entry = None if unit is None else self.entry(unit)
             if entry is not None and entry.held_by == reviewer:
-                self.file.execute(
-                    "UPDATE temp.hold SET until = ? WHERE reviewer = ?",
-                    (time.time() + HOLD_SECONDS, reviewer),
-                )
+                until = time.time() + HOLD_SECONDS
+                change = "UPDATE temp.hold SET until = ? WHERE reviewer = ?"
+                self.file.execute(change, (until, reviewer))
             elif entry is not None and entry.held_by is None and entry.state == OPEN:
                 self._hold(reviewer, entry)
 

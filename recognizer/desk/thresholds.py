@@ -216,10 +216,8 @@ def measure_reviewed(
             and ((clear & decided).sum() >= MIN_OVER or clear.sum() <= 0.1 * over.sum())
         )
 
-    over_each = (
-        (one, scores > one)
-        for one in sorted({*GRID, *bundle.any_product_thresholds.values()}, reverse=True)
-    )
+    limits = sorted({*GRID, *bundle.any_product_thresholds.values()}, reverse=True)
+    over_each = ((one, scores > one) for one in limits)
     caveats = [*_unknown(shown, families)]
     if not sample.any():
         caveats.append(
@@ -264,10 +262,8 @@ def _shown(row: Row, outcome: Outcome, taxonomy: Taxonomy) -> str:
 
 def _unknown(shown: NDArray[np.str_], families: Collection[str]) -> Iterator[str]:
     if unknown := sorted({*shown.tolist()} - {*families, NO_PRODUCT}):
-        yield (
-            f"The bundle does not know {', '.join(unknown)}, or the policy ignores it: found only "
-            "by mistake."
-        )
+        names = ", ".join(unknown)
+        yield f"The bundle does not know {names}, or the policy ignores it: found only by mistake."
 
 
 def _family_members(bundle: Bundle, ignore: Collection[str]) -> dict[str, list[str]]:

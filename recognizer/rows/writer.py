@@ -86,10 +86,8 @@ class ScanWriter(ScanFile):
         with self.transaction() as database:
             put_rows(self, new, self._ranking)
             change_rows(self, changed, self._ranking)
-            database.executemany(
-                "UPDATE image SET file_state = ? WHERE id = ?",
-                ((state, image) for image, state in file_states),
-            )
+            states = ((state, image) for image, state in file_states)
+            database.executemany("UPDATE image SET file_state = ? WHERE id = ?", states)
 
     def check(self) -> None:
         """Raise a ScanFileChangedError if the file was moved, replaced or truncated.
