@@ -13,26 +13,27 @@ from recognizer.commands import VERBS, load_verb
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def tracked() -> list[Path]:
+    """Return the files that git tracks and that are there."""
+    command = ["git", "ls-files", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
+    paths = (ROOT / name for name in listed.decode().split("\0") if name)
+    return [path for path in paths if path.is_file() or path.is_symlink()]
+
+
 def count() -> dict[str, int]:
     """Return what is spent, by the names of the budget."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True
-    ).stdout.decode()
-    files = [ROOT / name for name in listed.split("\0") if name]
-    sources = [path for path in files if path.suffix == ".py" and path.exists()]
+    files = tracked()
+    sources = [path for path in files if path.suffix == ".py"]
     package = [path for path in sources if path.is_relative_to(ROOT / "recognizer")]
+    desk = sum(_lines(path) for path in package if path.is_relative_to(ROOT / "recognizer/desk"))
+    lab = sum(_lines(path) for path in package if path.is_relative_to(ROOT / "recognizer/lab"))
     pages = [path for path in (ROOT / "docs").glob("*.md") if path in files]
     folders = {path.parent for path in package if path.parent.name != "cli"}
-    houses = {
-        house: sum(
-            map(_lines, (p for p in package if p.is_relative_to(ROOT / "recognizer" / house)))
-        )
-        for house in ("desk", "lab")
-    }
     return {
-        "core_lines": sum(map(_lines, package)) - sum(houses.values()),
-        "desk_lines": houses["desk"],
-        "lab_lines": houses["lab"],
+        "core_lines": sum(map(_lines, package)) - desk - lab,
+        "desk_lines": desk,
+        "lab_lines": lab,
         "package_lines": sum(map(_lines, package)),
         "python_lines": sum(map(_lines, sources)),
         "commands": sum(map(_commands, VERBS)),
@@ -58,9 +59,8 @@ def main() -> int:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     spent, budget = count(), settings["tool"]["budget"]
     for name, most in budget.items():
-        print(
-            f"{name:18} {spent[name]:7,} of {most:7,}{'' if spent[name] <= most else '  TOO MUCH'}"
-        )
+        remark = "" if spent[name] <= most else "  TOO MUCH"
+        print(f"{name:18} {spent[name]:7,} of {most:7,}{remark}")
     return int(any(spent[name] > most for name, most in budget.items()))
 
 

@@ -129,9 +129,8 @@ def scanned(scan: Callable[..., Result], tmp_path: Path) -> Callable[..., list[d
         done = scan(*arguments)
         found = read_rows(tmp_path / "scan.sqlite")
         has_failed = any(row["status"] == "failed" for row in found)
-        assert done.exit_code == (ExitCode.SOME_FAILED if has_failed else ExitCode.DONE), (
-            done.stderr
-        )
+        expected = ExitCode.SOME_FAILED if has_failed else ExitCode.DONE
+        assert done.exit_code == expected, done.stderr
         return found
 
     return rows

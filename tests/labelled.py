@@ -51,9 +51,8 @@ def write_manifest(folder: Path, rows: Iterable[Mapping[str, str]]) -> None:
 def write_manifest_of(folder: Path, photos: Iterable[Photo]) -> None:
     """Write a manifest of photos that may lie elsewhere."""
     columns = ("sha256", "label", "source", "split")
-    write_manifest(
-        folder, [{"file": str(p.path)} | {c: getattr(p, c) for c in columns} for p in photos]
-    )
+    rows = [{"file": str(p.path)} | {c: getattr(p, c) for c in columns} for p in photos]
+    write_manifest(folder, rows)
 
 
 def write_split_photos(folder: Path) -> Path:

@@ -61,17 +61,8 @@ def test_what_is_public_is_little_and_there() -> None:
         assert all(hasattr(door, name) for name in door.__all__), door
 
 
-GUIDES = [
-    path
-    for pattern in (
-        "README.md",
-        "docs/*.md",
-        "examples/*.py",
-        "notebooks/*.py",
-        "notebooks/*.ipynb",
-    )
-    for path in sorted(ROOT.glob(pattern))
-]
+GUIDE_FILES = ("README.md", "docs/*.md", "examples/*.py", "notebooks/*.py", "notebooks/*.ipynb")
+GUIDES = [path for pattern in GUIDE_FILES for path in sorted(ROOT.glob(pattern))]
 IMPORT = re.compile(r"from (recognizer[\w.]*) import (?:\(([^)]*)\)|([\w, ]+))")
 
 

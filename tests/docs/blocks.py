@@ -57,9 +57,8 @@ def blocks(page: Path) -> Iterator[Block]:
         words = {found["note"]: found["words"]} if found["note"] else {}
         indent = len(found["indent"])
         text = "".join(line[indent:] for line in found["text"].splitlines(keepends=True))
-        yield Block(
-            page, found["language"], text, words.get("not run", ""), words.get("run by", "")
-        )
+        not_run, run_by = words.get("not run", ""), words.get("run by", "")
+        yield Block(page, found["language"], text, not_run, run_by)
 
 
 def words(line: str) -> list[str]:

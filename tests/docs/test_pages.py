@@ -165,9 +165,8 @@ def test_rates_agree_between_the_pages_the_card_and_why() -> None:
     band = edge[abs(edge[:, 0] / 0.0003 - 1) < 0.03, 1]
     assert (band.min(), band.max()) == pytest.approx([float(end) / 100 for end in ends], rel=0.05)
     for name, rate in (("review", review), ("priority", priority)):
-        (nominal,) = re.findall(
-            rf"`{name}` \| over the threshold for a [^|]* of ([\d.]+) % \|", scan
-        )
+        row = rf"`{name}` \| over the threshold for a [^|]* of ([\d.]+) % \|"
+        (nominal,) = re.findall(row, scan)
         assert float(nominal) == pytest.approx(100 * rate.value)
     (nominal,) = re.findall(r"set such that ([\d.]+) % of the photos without one", card)
     assert float(nominal) == 100 * review.value

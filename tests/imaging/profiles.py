@@ -67,9 +67,8 @@ def matrix(*curves: Sequence[float], more: Sequence[tuple[bytes, bytes]] = ()) -
 
 
 def _tags(profile: bytes) -> dict[bytes, bytes]:
-    table = struct.iter_unpack(
-        ">4sII", profile[132:][: 12 * int.from_bytes(profile[128:132], "big")]
-    )
+    count = int.from_bytes(profile[128:132], "big")
+    table = struct.iter_unpack(">4sII", profile[132 : 132 + 12 * count])
     return {name: profile[start : start + size] for name, start, size in table}
 
 

@@ -228,9 +228,8 @@ def test_a_part_has_the_detail_that_its_image_has(form: str, turned: bool) -> No
     image = load_image(source, min_side=100, parts=True)  # type: ignore[arg-type]
     assert (image.width, image.height) == upright.size
     (view,) = image.views
-    assert view.box == pytest.approx(
-        (20, 1700, 980, 2980) if turned else (1700, 20, 2980, 980), abs=30
-    )
+    expected = (20, 1700, 980, 2980) if turned else (1700, 20, 2980, 980)
+    assert view.box == pytest.approx(expected, abs=30)
     box = view.box or (0, 0, 0, 0)
     assert 100 <= min(view.rgb.shape[:2]) < 250
     own, seen = (

@@ -108,14 +108,13 @@ def quick_folder() -> tempfile.TemporaryDirectory[str]:
 def write_scan(path: Path, rows: Iterable[Row | NewRow], bundle: Bundle | None = None) -> Path:
     """Write a scan's file; rows of :data:`MODEL` become rows of the bundle, where there is one."""
     model = MODEL if bundle is None else bundle.reference
-    written = [row if isinstance(row, NewRow) else NewRow(row=row) for row in rows]
+    written = []
+    for row in rows:
+        new = row if isinstance(row, NewRow) else NewRow(row=row)
+        is_of_none = new.row.model == MODEL
+        written.append(replace(new, row=replace(new.row, model=model)) if is_of_none else new)
     with ScanWriter(path, Ranking(() if bundle is None else [bundle])) as file:
-        file.append(
-            [
-                replace(new, row=replace(new.row, model=model)) if new.row.model == MODEL else new
-                for new in written
-            ]
-        )
+        file.append(written)
         group_copies(file)
     return path
 

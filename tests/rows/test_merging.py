@@ -138,9 +138,8 @@ def test_an_image_is_as_old_as_its_first_row(scan: MakeScan, *, turned: bool) ->
 def test_thumbnails_and_embeddings_go_along(scan: MakeScan) -> None:
     def new(source: str, time: int, value: int) -> NewRow:
         thumbnail = Thumbnail(bytes([value]), 4, 3, 0)
-        return NewRow(
-            row=row(source, time), thumbnail=thumbnail, embedding=np.array([value], np.int8)
-        )
+        embedding = np.array([value], np.int8)
+        return NewRow(row=row(source, time), thumbnail=thumbnail, embedding=embedding)
 
     one = scan("1", new("a", 1, 1), new("b", 9, 2))
     output, _ = merged(one, scan("2", new("b", 5, 3), row("c"), new("a", 5, 4)))

@@ -58,9 +58,8 @@ def test_a_file_that_keeps_no_policy_asks_for_it(tmp_path: Path) -> None:
 
 def test_a_policy_of_this_package_is_known_by_its_digest(tmp_path: Path) -> None:
     strict = Policy.load("strict")
-    row = replace(
-        bare_row("a.jpg", 0.6, "review"), policy=Reference(name="any", digest=strict.digest)
-    )
+    policy = Reference(name="any", digest=strict.digest)
+    row = replace(bare_row("a.jpg", 0.6, "review"), policy=policy)
     scan = write_scan(tmp_path / "scan.sqlite", [row])
     with ScanFile(scan) as file:
         assert file.policy() == strict

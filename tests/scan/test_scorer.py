@@ -59,12 +59,11 @@ def test_what_a_lead_shows(
 ) -> None:
     decider = Decider(bundle, Policy(rules=rules, ignore=frozenset(ignore)))
     prediction = recognizer.predict(encoded(picture("red")))
-    row = decider.new_row(
-        "x",
-        None,
-        prediction,
-        lambda label: [Region(label=label, score=1, box=(0, 0, 1, 1), frame=0)],
-    )
+
+    def locate(label: str) -> list[Region]:
+        return [Region(label=label, score=1, box=(0, 0, 1, 1), frame=0)]
+
+    row = decider.new_row("x", None, prediction, locate)
     assert [lead.name for lead in row.leads if lead.kind is LABEL] == labels
     assert [region.label for region in row.regions] == shows
     summary = ScanSummary()

@@ -141,14 +141,8 @@ class Client:
         return page
 
     def act(self, do: str, query: str = "", **data: Any) -> httpx.Response:
-        answer = self.http.post(
-            f"/act{query}",
-            json={
-                "do": do,
-                **({} if do == "undo" else {"listing": self.listing, "shown": self.digest}),
-                **data,
-            },
-        )
+        card = {} if do == "undo" else {"listing": self.listing, "shown": self.digest}
+        answer = self.http.post(f"/act{query}", json={"do": do, **card, **data})
         if answer.headers["content-type"] == "application/json" and "html" in answer.json():
             self._look(answer.json()["html"])
         return answer

@@ -164,9 +164,8 @@ def test_labels_are_corrected_as_the_recipe_does(
     assert load_corrected([data], elsewhere) == photos[1:]
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2
-    assert all(
-        "trained with 2 corrected labels; 1 of these photos have one," in one for one in said
-    )
+    expected = "trained with 2 corrected labels; 1 of these photos have one,"
+    assert all(expected in one for one in said)
     table.unlink()
     assert load_corrected([data], bundle) == photos
     said = capsys.readouterr().err

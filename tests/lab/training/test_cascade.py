@@ -49,10 +49,8 @@ def test_a_share_of_the_photos_without_a_product_passes() -> None:
 def test_the_file_of_a_cascade_says_what_its_networks_say(tmp_path: Path) -> None:
     torch.manual_seed(0)
     config, rng = small_config(cascade=SECOND), np.random.default_rng(0)
-    first, strong = (
-        build_network(config, 4).eval(),
-        build_ensemble_network(config, "test_efficientnet", 4),
-    )
+    first = build_network(config, 4).eval()
+    strong = build_ensemble_network(config, "test_efficientnet", 4)
     for network in (first, strong):
         torch.nn.init.normal_(network.head.weight, std=0.3)
     cascade = Cascade(first, [strong, strong], Gate(np.zeros(4), 1.5)).eval()

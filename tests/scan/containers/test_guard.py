@@ -78,9 +78,8 @@ def test_an_accident_costs_one_row_and_all_before_it_is_found(accident: str, how
             assert len(list(containers.items(trap("a"), Skipped()))) == 1  # this module is loaded
             containers._timeout = 10 if accident == "hangs" else 300
             # The last of them still waits for metadata.
-            *found, last = grouped(
-                containers.items(trap(*NAMES, accident, "lost"), skipped), skipped
-            )
+            items = containers.items(trap(*NAMES, accident, "lost"), skipped)
+            *found, last = grouped(items, skipped)
             assert [item.source for item in found] == [f"trap.tar!/{name}" for name in NAMES]
             assert (last.source, last.reason) == ("trap.tar", BAD)
             assert str(last.detail).startswith(f"the process that opened it {how}")
