@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -16,7 +17,6 @@ from recognizer.status import Reason, Status
 
 LISTED_INPUTS = 30  # up to so many images, each has a line; of more, only the first leads
 LISTED_LEADS = 20
-_MISPLACED = {Reason.NOT_FOUND, Reason.SOURCE_REFUSED}
 
 
 def progress_line(summary: ScanSummary, total: int | None) -> str:
@@ -41,7 +41,7 @@ def counts(summary: ScanSummary, skipped: Skipped) -> dict[str, Any]:
 def print_results(file: ScanFile, summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> None:
     """Print a line for each row or for the first leads, then a summary."""
     lines = [*_row_lines(file, summary.decisions.total())]
-    lines += [*_summary_lines(summary, skipped, bundle), f"Scan: {shown(str(file.path))}"]
+    lines += [*_summary(file, summary, skipped, bundle.title), f"Scan: {shown(str(file.path))}"]
     typer.echo("\n".join(lines))
 
 
@@ -72,28 +72,19 @@ def _row_lines(file: ScanFile, leads: int) -> Iterator[str]:
         yield row_line(row)
 
 
-def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> Iterator[str]:
+def _summary(file: ScanFile, summary: ScanSummary, skipped: Skipped, title: str) -> Iterator[str]:
     if not summary.images:
         yield "No images found."
     else:
         before = f", {summary.skipped:,} of them done before" if summary.skipped else ""
         yield (
             f"{counted(summary.images, 'image')}{before}, in {duration(summary.seconds)} "
-            f"({summary.rate:.1f}/s) with {bundle.title}."
+            f"({summary.rate:.1f}/s) with {title}."
         )
     if summary.statuses[Status.DEGRADED]:
         yield f"Damaged or incomplete, but scored: {summary.statuses[Status.DEGRADED]:,}."
     if summary.failed:
-        yield f"Failed, and so not cleared: {_listed(summary.failed)}."
-        if summary.kept:
-            yield f"Of these, {summary.kept:,} keep the result of an earlier scan."
-        ((most, _),) = summary.failed.most_common(1)
-        if most in _MISPLACED and summary.failed.total() - summary.kept == summary.images:
-            yield from (
-                f"No image of {shown(table)} could be read: name the folder where its paths begin "
-                "(--image-root), and a new --output."
-                for table in skipped.image_columns
-            )
+        yield from _failure_lines(file, summary, skipped)
     if summary.repeated:
         yield f"Named more than once: {summary.repeated:,}; the first counts."
     if skipped.other_files or skipped.hidden:
@@ -113,6 +104,22 @@ def _summary_lines(summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> It
             "drawn at random, the higher the scores the more. Look at them too: what they show "
             "says how much was missed (recognizer measure)."
         )
+
+
+def _failure_lines(file: ScanFile, summary: ScanSummary, skipped: Skipped) -> Iterator[str]:
+    yield f"Failed, and so not cleared: {_listed(summary.failed)}."
+    if summary.kept:
+        yield f"Of these, {summary.kept:,} keep the result of an earlier scan."
+    if summary.failed[Reason.SOURCE_REFUSED]:
+        for row in islice(file.rows("reason = 'source_refused'"), 1):
+            yield shown(f"Refused: {row.source}: {row.detail}.")
+    all_failed = summary.failed.total() - summary.kept == summary.images
+    if all_failed and summary.failed[Reason.NOT_FOUND] == max(summary.failed.values()):
+        for table in skipped.image_columns:
+            yield (
+                f"No image of {shown(table)} could be read: name the folder where its paths begin "
+                "(--image-root), and a new --output."
+            )
 
 
 def _listed(numbers: Counter[Any]) -> str:

@@ -136,7 +136,7 @@ def scan_command(
     rules = None if policy is None else Policy.load(policy, model.taxonomy)
     output = _checked(output or default_output(sources))
     part = Shard(1, 1) if shard is None else Shard.parse(shard)
-    _require_sources(sources)
+    _require_sources(sources, image_root)
     if match_rotations and known is None:
         raise UsageError("--match-rotations needs --known")
     audit = None if audit_rate is None else AuditSample(rate=audit_rate, products=model.products)
@@ -245,18 +245,20 @@ def default_output(sources: Sequence[str]) -> Path:
     return Path(f"{name}{_SUFFIX}" if name.strip("._") else _SUFFIX[1:])
 
 
-def _require_sources(sources: Sequence[str]) -> None:
-    """Raise a UsageError if no local source exists. If only some are missing, each has its row."""
+def _require_sources(sources: Sequence[str], root: str | None) -> None:
+    """Raise a UsageError if no local source, or root, exists. Else what is missing has a row."""
+    for named in (sources, [root or os.curdir]):
+        if named[0] and all(map(_is_missing, named)):
+            raise UsageError(f"{named[0]}: no such file or folder")
+
+
+def _is_missing(source: str) -> bool:
     from recognizer.rows.item_key import MEMBER
     from recognizer.scan.items import FileLocation, parse_location
 
-    for source in sources:
-        location = parse_location(source)
-        is_plain = isinstance(location, FileLocation) and source != "-" and MEMBER not in source
-        if not is_plain or glob.has_magic(source) or os.path.lexists(str(location)):
-            return
-    if sources and sources[0]:
-        raise UsageError(f"{sources[0]}: no such file or folder")
+    location = parse_location(source)
+    is_plain = isinstance(location, FileLocation) and source != "-" and MEMBER not in source
+    return is_plain and not glob.has_magic(source) and not os.path.lexists(str(location))
 
 
 def _checked(output: Path) -> Path:

@@ -222,7 +222,7 @@ def measure_reviewed(
     if not sample.any():
         caveats.append(
             "No audit sample was decided, or a part of it not at all: nothing is known of what was "
-            "cleared, so neither recall nor a lower threshold can be told (scan --audit-rate)."
+            "cleared, so neither recall nor a lower threshold can be estimated (scan --audit-rate)."
         )
     caveats.append(
         "The same outcomes choose the threshold and measure it: measure it again on the next scan."

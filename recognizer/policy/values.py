@@ -48,7 +48,7 @@ class Rate:
     def __post_init__(self) -> None:
         if self.value not in FALSE_POSITIVE_RATES:
             rates = ", ".join(f"{rate:g}" for rate in FALSE_POSITIVE_RATES)
-            raise PolicyError(f"Rate({self.value!r}): a false-positive rate is one of {rates}")
+            raise PolicyError(f"{self.value!r}: a false-positive rate is one of {rates}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class Roots:
     def refusal(self, location: Location) -> str | None:
         """Return why a table may not name a location; None if it may."""
         if isinstance(location, FileLocation) and not self._holds(location):
-            return "a table names it, outside the table's folder: allow another by --image-root"
+            return "a table may name images in its own folder alone: allow another by --image-root"
         if not isinstance(location, StoreObject):
             return None
         if location.scheme not in BUCKET_SCHEMES:

@@ -198,7 +198,11 @@ def test_tables_name_images_where_the_options_say(
     result = scan(table)
     assert result.exit_code == ExitCode.DONE
     assert "source_refused 2" in result.stdout
+    assert f"{photo}: a table may name images in its own folder alone" in result.stdout
+    assert "could be read" not in result.stdout  # a new --output is not needed
     assert "not_found 1" in scan(table, "--image-root", photo.parent).stdout
+    table.write_text("image\nhttps://photos.example/1.jpg\n")
+    assert "1.jpg: web URLs need --allow-http." in scan(table).stdout
     place = f"{photo.parent.name}/{photo.name}"
     table.write_text(f"id,image\n1,{place}\n2,/{place}\n3,t.csv\n")  # which is no image
     result = scan(table, "--strict")
@@ -216,6 +220,7 @@ def test_tables_name_images_where_the_options_say(
     ("arguments", "words"),
     [
         ("photo.jpg --timeout 0", "timeout = 0"),
+        ("photo.jpg --image-root nowhere", "nowhere: no such file or folder"),
         ("photo.jpg --timeout nan", "timeout = nan"),
         ("photo.jpg --timeout inf", "timeout = inf"),
         ("photo.jpg --memory-limit -1", "--memory-limit"),

@@ -249,7 +249,7 @@ def test_what_is_no_regular_file_is_neither_read_nor_waited_for(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Rate("0.01"), "one of 0.05"),
+        (lambda: Rate(0.02), "^0.02: a false-positive rate is one of 0.05"),
         (lambda: Rule(review=0.01), r"review = 0.01: give a Rate\(...\) or a Probability"),
         (lambda: Policy(ignore="coral"), "ignore = 'coral': give the names in a set or list"),
         (lambda: Policy(default="strict"), r"default = 'strict': give a Rule\(...\)"),

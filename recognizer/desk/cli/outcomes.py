@@ -150,7 +150,7 @@ def _print(found: Measurement) -> None:
             *("precision, %", "of this product, %"),
         ],
         map(_cells, found.precision),
-        "confirmed: as whatever wildlife product",
+        "confirmed: as any wildlife product",
     )
     if found.overturned is not None:
         typer.echo(f"Appeals: {found.appeals}, overturned {found.overturned.as_percent()}")
