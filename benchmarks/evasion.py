@@ -38,11 +38,11 @@ from benchmarks.tricks import TRICKS
 from recognizer import Decision, Recognizer
 from recognizer.imaging import DETAIL_SIDE, PREPROCESSING_VERSION, Limits
 from recognizer.imaging.sources import Refused
+from recognizer.intervals import share_by_source
 from recognizer.lab.dataset.folds import read_folds
 from recognizer.lab.dataset.manifest import BACKDROP_LABELS, Photo, corrected, load_data, read_photo
-from recognizer.lab.evaluation.metrics import bootstrap_by_source
 from recognizer.model.bundle import load_bundle
-from recognizer.model.description import Estimate, ModelFile, percent
+from recognizer.model.description import ModelFile, percent
 from recognizer.model.folders import MODEL_FILE
 from recognizer.scan.expand import expand
 from recognizer.scan.items import Access
@@ -183,22 +183,13 @@ def load_bench(options: argparse.Namespace) -> Bench:
 # --- what comes of it -----------------------------------------------------------------------------
 
 
-def bootstrapped_share(stayed: NDArray[np.bool_], sources: NDArray[np.str_]) -> Estimate:
-    """Return the share of forms that stayed leads, (N,), with its bootstrap interval by source."""
-
-    def mean(values: NDArray[Any], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.asarray((counts * values).sum(axis=1) / counts.sum(axis=1), np.float64)
-
-    return bootstrap_by_source(stayed, sources, mean) or Estimate(float(stayed.mean()), 0.0, 1.0)
-
-
 def figures(outcomes: Sequence[Outcome], bench: Bench) -> dict[str, Any]:
     """Return the figures of some forms together, ready for JSON."""
     photos = [photo for outcome in outcomes for photo in bench.products[: len(outcome.stayed)]]
     stayed = np.concatenate([outcome.stayed for outcome in outcomes])
     false = np.concatenate([outcome.false for outcome in outcomes])
     families = np.array([str(photo.taxonomy.labels[photo.label].family) for photo in photos])
-    found = bootstrapped_share(stayed, np.array([photo.source for photo in photos]))
+    found = share_by_source(stayed, np.array([photo.source for photo in photos]))
     return {
         "stay": [round(value, 4) for value in (found.value, found.low, found.high)],
         "by_family": {

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -91,6 +92,14 @@ class DecisionMaker:
     def predict(self, image: ImageSource) -> Prediction:
         """Score one image (see :data:`recognizer.ImageSource`)."""
         raise NotImplementedError
+
+    def predict_path(self, path: str | os.PathLike[str]) -> Prediction:
+        """Score the image in a file, as :meth:`predict` does."""
+        return self.predict(Path(path))
+
+    def predict_bytes(self, data: bytes) -> Prediction:
+        """Score an encoded image, as :meth:`predict` does."""
+        return self.predict(data)
 
     def decide(
         self,

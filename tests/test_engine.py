@@ -61,6 +61,15 @@ def test_a_photo(color: str, label: str, recognizer: Recognizer) -> None:
     assert prediction.phash is None  # nothing to see but one color
 
 
+def test_a_path_may_be_text_where_its_name_says_so(recognizer: Recognizer, tmp_path: Path) -> None:
+    path, data = tmp_path / "red.jpg", encoded(picture("red"))
+    path.write_bytes(data)
+    found = recognizer.predict(path)
+    assert recognizer.predict_path(str(path)) == recognizer.predict_bytes(data) == found
+    with pytest.raises(UsageError, match="predict_path"):
+        recognizer.predict(str(path))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_one_red_frame_is_enough_and_is_named(kind: str, recognizer: Recognizer) -> None:
     prediction = recognizer.predict(animated("blue", "blue", "red", "blue", "blue", format=kind))

@@ -163,7 +163,7 @@ def model_input(
 def read_bytes(source: object, limits: Limits) -> bytes:
     """Return the encoded bytes of an image, or raise a Refused; of other objects, a UsageError."""
     if isinstance(source, str):
-        raise UsageError("a str is not an image: to read a file, wrap it in pathlib.Path")
+        raise UsageError("a str is not an image: of a file, give pathlib.Path, or `predict_path`")
     if isinstance(source, os.PathLike):
         return read_path(source, limits)
     if isinstance(source, bytes | bytearray | memoryview):
