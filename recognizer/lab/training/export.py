@@ -35,10 +35,11 @@ from recognizer.lab.evaluation.metrics import rank
 from recognizer.lab.evaluation.out_of_fold import OutOfFold, measure_out_of_fold
 from recognizer.lab.evaluation.templates import render
 from recognizer.lab.training.cascade import Cascade
+from recognizer.lab.training.head import backbone_digest
 from recognizer.lab.training.model import ProductNetwork, log_odds_of
 from recognizer.lab.training.negative_bank import build_bank
 from recognizer.lab.training.onnx_export import export_fp32, parity, write_cascade
-from recognizer.lab.training.quantization import correct_head, quantize, run_file
+from recognizer.lab.training.quantization import correct_head, quantize, replace_head, run_file
 from recognizer.lab.training.runs import Recipe, answers, finished_network, fold_network
 from recognizer.lab.training.weight_rounding import WEIGHT_BITS
 from recognizer.lab.training.weights import parent_of
@@ -103,11 +104,11 @@ def export_bundle(
         )
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        on_stage("exporting without a fold, to see what int8 loses")
-        lost = _int8_loss(recipe, work, on_stage)
+        written = dict[str, dict[str, Path]]()
+        lost = _int8_loss(recipe, work, on_stage, written)
         on_stage("exporting to ONNX")
         network = finished_network(recipe)
-        files = _export(recipe, network, work / "all", on_stage)
+        files = _export(recipe, network, work / "all", on_stage, written)
         inputs = recipe.cache.squares(_drawn(recipe)[-_PARITY_PHOTOS:])
         proof = parity(network, files["fp32"], files["int8"], inputs)
         precision = "int8" if np.mean([0.0, *lost.values()]) <= _MAX_LOSS else "fp32"
@@ -170,22 +171,34 @@ def _drawn(recipe: Recipe) -> list[Photo]:
 
 
 def _export(
-    recipe: Recipe, network: ProductNetwork | Cascade, work: Path, on_stage: Callable[[str], None]
+    recipe: Recipe,
+    network: ProductNetwork | Cascade,
+    work: Path,
+    on_stage: Callable[[str], None],
+    written: dict[str, dict[str, Path]],
 ) -> dict[str, Path]:
+    """Write a network in both precisions; ``written`` has the files of earlier backbones."""
     files = {name: work / name / MODEL_FILE for name in ("fp32", "int8")}
     for file in files.values():
         file.parent.mkdir(parents=True)
     if isinstance(network, Cascade):
-        first = _export(recipe, network.first, work / "first", on_stage)
+        first = _export(recipe, network.first, work / "first", on_stage, written)
         second = [
-            _export(recipe, one, work / f"second-{i}", on_stage)
+            _export(recipe, one, work / f"second-{i}", on_stage, written)
             for i, one in enumerate(network.second)
         ]
         for name, file in files.items():
             write_cascade(network, first[name], [own[name] for own in second], file)
         return files
-    export_fp32(network, recipe.config.input_size, files["fp32"])
     inputs = recipe.cache.squares(_drawn(recipe))
+    earlier = written.setdefault(backbone_digest(network), files)
+    if earlier is not files:  # a frozen backbone is the same without a fold
+        for name, file in files.items():
+            shutil.copyfile(earlier[name], file)
+        replace_head(files["fp32"], network.head)
+        correct_head(files["fp32"], files["int8"], inputs)
+        return files
+    export_fp32(network, recipe.config.input_size, files["fp32"])
     begun = said = time.monotonic()
 
     def report(share: float) -> None:
@@ -200,9 +213,18 @@ def _export(
     return files
 
 
-def _int8_loss(recipe: Recipe, work: Path, on_stage: Callable[[str], None]) -> dict[str, float]:
-    files = _export(recipe, fold_network(recipe, 0), work / "fold-0", on_stage)
+def _int8_loss(
+    recipe: Recipe,
+    work: Path,
+    on_stage: Callable[[str], None],
+    written: dict[str, dict[str, Path]],
+) -> dict[str, float]:
     held = recipe.of_fold(0)
+    products = Counter(photo.label for photo in held if photo.is_product)
+    if max(products.values(), default=0) < _MIN_PHOTOS:
+        return {}
+    on_stage("exporting without a fold, to see what int8 loses")
+    files = _export(recipe, fold_network(recipe, 0), work / "fold-0", on_stage, written)
     inputs, truth = recipe.cache.squares(held), np.array([p.label for p in held])
     exact, rounded = (run_file(files[name], inputs) for name in ("fp32", "int8"))
     negative = np.array([not p.is_product for p in held])

@@ -62,7 +62,7 @@ def features_of(
 
     The photos are in the cache, which also gets the features that are missing.
     """
-    maker = f"{_digest(network)} {cache.size}"
+    maker = f"{backbone_digest(network)} {cache.size}"
     known = cache.features(maker)
     missing = list({p.sha256: p for p in photos if p.sha256 not in known}.values())
     device = next(network.parameters()).device
@@ -78,7 +78,8 @@ def features_of(
     return np.stack([known[p.sha256] for p in photos]).astype(np.float32)
 
 
-def _digest(network: ProductNetwork) -> str:
+def backbone_digest(network: ProductNetwork) -> str:
+    """Return a digest of all but the head."""
     digest = hashlib.sha256(str(network.is_root).encode())
     for name, value in network.backbone.state_dict().items():
         digest.update(name.encode())

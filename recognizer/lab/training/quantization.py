@@ -21,6 +21,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import nn
 
 from recognizer.lab.training.weight_rounding import batches, fit_weights, run_model
 
@@ -100,17 +101,11 @@ def _feed_pixels_directly(model: onnx.ModelProto) -> None:
 
 
 def correct_head(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
-    """Change the head of an int8 file, by a ridge regression, so that it answers as fp32 does."""
+    """Give an int8 file the head of fp32, changed by a ridge regression to answer as that does."""
     model = onnx.load(str(int8))
-    head = next(node for node in model.graph.node if "maps" in node.output)
-    if len(head.input) == 2:  # the exporter leaves out a bias of zeros
-        labels = next(t for t in model.graph.initializer if t.name == head.input[1]).dims[0]
-        zeros = numpy_helper.from_array(np.zeros(labels, np.float32), "head_bias")
-        model.graph.initializer.append(zeros)
-        head.input.append(zeros.name)
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    weight, bias = (tensors[name] for name in head.input[1:3])
-    w = numpy_helper.to_array(weight)[:, :, 0, 0].T.astype(float)
+    weight, bias = _head(model)
+    kernel, constant = (numpy_helper.to_array(tensor) for tensor in _head(onnx.load(str(fp32))))
+    w = kernel[:, :, 0, 0].T.astype(float)
     exact, rounded = (run_file(path, inputs, "embedding").astype(float) for path in (fp32, int8))
     mean, missing = rounded.mean(0), (exact - rounded) @ w
     x = rounded - mean
@@ -118,10 +113,32 @@ def correct_head(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
     gram[np.diag_indices_from(gram)] += _PENALTY * np.trace(gram) / len(gram)
     change = np.linalg.solve(gram, x.T @ (missing - missing.mean(0)))
     shift = missing.mean(0) - mean @ change
-    _replace(weight, lambda old: (old + change.T[:, :, None, None]).astype(np.float32))
-    _replace(bias, lambda old: (old + shift).astype(np.float32))
+    _replace(weight, lambda _: (kernel + change.T[:, :, None, None]).astype(np.float32))
+    _replace(bias, lambda _: (constant + shift).astype(np.float32))
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(int8))
+
+
+def replace_head(path: Path, head: nn.Conv2d) -> None:
+    """Give a file in fp32 another head."""
+    model = onnx.load(str(path))
+    weight, bias = _head(model)
+    values = head.state_dict()
+    _replace(weight, lambda _: values["weight"].cpu().numpy())
+    _replace(bias, lambda _: values["bias"].cpu().numpy())
+    onnx.save(model, str(path))
+
+
+def _head(model: onnx.ModelProto) -> list[onnx.TensorProto]:
+    """Return weight and bias of the head; one without a bias gets zeros."""
+    head = next(node for node in model.graph.node if "maps" in node.output)
+    if len(head.input) == 2:  # the exporter leaves out a bias of zeros
+        labels = next(t for t in model.graph.initializer if t.name == head.input[1]).dims[0]
+        zeros = numpy_helper.from_array(np.zeros(labels, np.float32), "head_bias")
+        model.graph.initializer.append(zeros)
+        head.input.append(zeros.name)
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    return [tensors[name] for name in head.input[1:3]]
 
 
 def run_file(path: Path, inputs: NDArray[np.uint8], output: str = "scores") -> NDArray[np.float32]:
