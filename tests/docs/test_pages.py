@@ -97,7 +97,7 @@ def test_the_page_on_practice_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "digests and scores agree" in printed["verify case-L1"]
     assert Path("case-L1/data/index.html").exists()
     assert Policy.load("next.toml").keywords == Policy.load("strict").keywords
-    assert "with the thresholds of before" in Path("next.toml").read_text()  # of so few outcomes
+    assert "with the thresholds as before" in Path("next.toml").read_text()  # of so few outcomes
 
 
 def test_the_pages_about_training_run(

@@ -155,7 +155,7 @@ def _print(found: Measurement) -> None:
     if found.overturned is not None:
         typer.echo(f"Appeals: {found.appeals}, overturned {found.overturned.as_percent()}")
     if (misses := found.misses) is None:
-        typer.echo("Misses: unknown; of an audit sample, decide images drawn at each probability.")
+        typer.echo("Misses: unknown; scan with --audit-rate, and decide some of each probability.")
         return
     typer.echo(
         f"Misses: {misses.found} of {misses.audited} audited images ({misses.drawn} drawn of "

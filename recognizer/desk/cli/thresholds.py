@@ -109,7 +109,7 @@ def thresholds_command(
         _print_choice(choice, model)
     if output is not None:
         goal = f"{capacity:,} leads" if capacity else f"a precision of {precision:.0%}"
-        kept = "" if choice.step else ", with the thresholds of before"
+        kept = "" if choice.step else ", with the thresholds as before"
         comments = (
             f"Chosen for {model.title} ({model.digest[:12]}) and {goal}, from {choice.origin}"
             f"{kept}.",
