@@ -26,8 +26,8 @@ def info_command(bundle: options.BundleArgument = None) -> None:
     """Describe a bundle: how it was made, and its labels, with the evidence for each.
 
     Evidence is the number of photos and sources in training and in test, and recall on the test
-    photos at a false-positive rate of 1 %, with its 95 % interval. The exit code is 4 if a file was
-    changed.
+    photos at a false-positive rate of 1 % of each label, with its 95 % interval; the default policy
+    has one threshold for all products. The exit code is 4 if a file was changed.
     """
     from recognizer.model.bundle import load_bundle
     from recognizer.taxonomy import Kind
