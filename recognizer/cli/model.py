@@ -36,16 +36,13 @@ def info_command(bundle: options.BundleArgument = None) -> None:
     model.read_model()  # verified
     print_values(_about(model))
     order = {name: place for place, name in enumerate(model.taxonomy.labels)}
-    headings = ("label", "kind", "family", "trained on", "tested on", "recall at 1 % FPR")
+    labels = sorted(model.labels, key=lambda label: order.get(label.name, len(order)))
     print_table(
         f"{len(model.labels)} labels",
-        headings,
-        (
-            _cells(model, label)
-            for label in sorted(model.labels, key=lambda label: order.get(label.name, len(order)))
-        ),
+        ("label", "kind", "family", "trained on", "tested on", "recall at 1 % FPR"),
+        (_cells(model, label) for label in labels),
         "photos (sources)",
-        text_columns=range(len(headings)),
+        text_columns=range(6),
     )
     for kind in Kind:
         of_kind = [name for name, label in model.taxonomy.labels.items() if label.kind is kind]
@@ -104,8 +101,7 @@ def _cells(bundle: Bundle, label: BundleLabel) -> list[str]:
             share = str(recall)
     if enrolled := len(bundle.enrolled_photos(label.name)):
         learned += f", {enrolled} enrolled"
-    family = (known and known.family) or "-"
-    return [label.name, label.kind, family, learned, tested, share]
+    return [label.name, label.kind, (known and known.family) or "-", learned, tested, share]
 
 
 _MODULES = {

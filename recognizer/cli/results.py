@@ -101,8 +101,7 @@ def _summary(file: ScanFile, summary: ScanSummary, skipped: Skipped, title: str)
     if summary.audited:
         yield (
             f"Audit sample: {summary.audited:,} of {counted(summary.cleared, 'clear image')}, "
-            "drawn at random, the higher the scores the more. Look at them too: what they show "
-            "says how much was missed (recognizer measure)."
+            "more of those with higher scores. Review them too: they show what is missed."
         )
 
 

@@ -113,8 +113,7 @@ class ScanFile(SqliteFile):
         self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
 
     def _explain(self, error: Exception) -> RecognizerError:
-        code = getattr(error, "sqlite_errorcode", 0)
-        if code == sqlite3.SQLITE_READONLY_DBMOVED:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_DBMOVED:
             return ScanFileChangedError(f"{self.path} was removed or replaced while it was in use")
         return super()._explain(error)
 

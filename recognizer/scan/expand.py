@@ -294,8 +294,7 @@ def _fits(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
         return not names
     if patterns[0] == "**":
         # At the end, ** stands for every file below.
-        rest = patterns[1:] or ("*",)
-        return any(_fits(names[i:], rest) for i in range(len(names)))
+        return any(_fits(names[i:], patterns[1:] or ("*",)) for i in range(len(names)))
     return bool(names) and fnmatch.fnmatch(names[0], patterns[0]) and _fits(names[1:], patterns[1:])
 
 

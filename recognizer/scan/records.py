@@ -43,8 +43,7 @@ def text_records(file: BinaryIO, name: str, kind: str, progress: Reading) -> Ite
     unpacked = Unpacked(stream, file if is_packed else None, progress)
     lines: Lines = io.BufferedReader(unpacked, _BUFFER_BYTES)
     if kind in {".csv", ".tsv"}:
-        delimiter = "\t" if kind == ".tsv" else None
-        return _csv_records(lines, delimiter)
+        return _csv_records(lines, "\t" if kind == ".tsv" else None)
     return _json_records(lines)
 
 

@@ -85,8 +85,7 @@ class Roots:
             return None
         if location.scheme not in BUCKET_SCHEMES:
             return f"{location.scheme}:// URLs in a list or table are not followed"
-        is_plain = not {".", ".."} & {*location.split("/")}
-        if is_plain and location.startswith(self.prefixes):
+        if not {".", ".."} & {*location.split("/")} and location.startswith(self.prefixes):
             return None
         return "a table names it: allow what its URL begins with by --image-root"
 
