@@ -162,9 +162,8 @@ class CsvRows(DictReader):  # type: ignore[type-arg] # without parameters before
         except csv.Error as error:
             raise csv.Error(f"line {begin}: {error}") from error
         if (missing := [k for k, v in row.items() if v is None]) and self._line[-1:] not in "\r\n":
-            raise csv.Error(
-                f"line {self.line_num}: the file ends in this row, before {missing[0]!r}"
-            )
+            words = f"line {self.line_num}: the file ends in this row, before {missing[0]!r}"
+            raise csv.Error(words)
         return row | dict.fromkeys(missing, "")
 
 

@@ -36,13 +36,14 @@ def info_command(bundle: options.BundleArgument = None) -> None:
     model.read_model()  # verified
     print_values(_about(model))
     order = {name: place for place, name in enumerate(model.taxonomy.labels)}
+    headings = ("label", "kind", "family", "trained on", "tested on", "recall at 1 % FPR")
     labels = sorted(model.labels, key=lambda label: order.get(label.name, len(order)))
     print_table(
         f"{len(model.labels)} labels",
-        ("label", "kind", "family", "trained on", "tested on", "recall at 1 % FPR"),
+        headings,
         (_cells(model, label) for label in labels),
         "photos (sources)",
-        text_columns=range(6),
+        text_columns=range(len(headings)),
     )
     for kind in Kind:
         of_kind = [name for name, label in model.taxonomy.labels.items() if label.kind is kind]

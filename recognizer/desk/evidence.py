@@ -18,7 +18,7 @@ from recognizer.desk.outcomes import Outcome
 from recognizer.desk.photos import Unavailable, heat_threshold, read_scored
 from recognizer.desk.texts import ENVIRONMENT
 from recognizer.engine import Recognizer
-from recognizer.errors import UsageError
+from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
 from recognizer.rows.queue import IMAGE_ORDER
 from recognizer.rows.records import as_name
@@ -84,8 +84,10 @@ def write_case(
     the row are left out, and the case shows the thumbnail that the scan kept. ``made_with`` are the
     versions of software. Returns the case digest, and the sources of missing images with reasons.
     """
-    import bagit  # noqa: PLC0415 - an extra
-
+    try:
+        import bagit  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError("bagit", "desk") from error
     logging.getLogger("bagit").addHandler(logging.NullHandler())  # errors are raised, too
     bundle = recognizer.bundle
     made_by = {(row.model.digest, row.preprocessing) for row in rows}

@@ -220,8 +220,9 @@ def _int8_loss(
     written: dict[str, dict[str, Path]],
 ) -> dict[str, float]:
     held = recipe.of_fold(0)
-    products = Counter(photo.label for photo in held if photo.is_product)
-    if max(products.values(), default=0) < _MIN_PHOTOS:
+    photos = Counter(photo.label for photo in held if photo.is_product)
+    products = [name for name in recipe.labels if photos[name] >= _MIN_PHOTOS]
+    if not products:
         return {}
     on_stage("exporting without a fold, to see what int8 loses")
     files = _export(recipe, fold_network(recipe, 0), work / "fold-0", on_stage, written)
@@ -229,10 +230,8 @@ def _int8_loss(
     exact, rounded = (run_file(files[name], inputs) for name in ("fp32", "int8"))
     negative = np.array([not p.is_product for p in held])
     lost = {}
-    for column, name in enumerate(recipe.labels):
-        positive = (truth == name) & ~negative
-        if positive.sum() < _MIN_PHOTOS:
-            continue
+    for name in products:
+        column, positive = recipe.labels.index(name), (truth == name) & ~negative
         some = positive | negative
         before, after = (
             float(rank(positive[some], odds[some, column]).average_precision())

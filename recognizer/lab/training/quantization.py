@@ -113,8 +113,8 @@ def correct_head(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
     gram[np.diag_indices_from(gram)] += _PENALTY * np.trace(gram) / len(gram)
     change = np.linalg.solve(gram, x.T @ (missing - missing.mean(0)))
     shift = missing.mean(0) - mean @ change
-    _replace(weight, lambda _: (kernel + change.T[:, :, None, None]).astype(np.float32))
-    _replace(bias, lambda _: (constant + shift).astype(np.float32))
+    _replace(weight, (kernel + change.T[:, :, None, None]).astype(np.float32))
+    _replace(bias, (constant + shift).astype(np.float32))
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(int8))
 
@@ -122,10 +122,8 @@ def correct_head(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
 def replace_head(path: Path, head: nn.Conv2d) -> None:
     """Give a file in fp32 another head."""
     model = onnx.load(str(path))
-    weight, bias = _head(model)
-    values = head.state_dict()
-    _replace(weight, lambda _: values["weight"].cpu().numpy())
-    _replace(bias, lambda _: values["bias"].cpu().numpy())
+    for tensor, values in zip(_head(model), head.parameters(), strict=True):  # weight, bias
+        _replace(tensor, values.detach().cpu().numpy())
     onnx.save(model, str(path))
 
 
@@ -179,11 +177,12 @@ def widen_stem(model: onnx.ModelProto) -> bool:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     sources = {output: node for node in graph.node for output in node.output}
     weight, bias = (sources[name] for name in convolution.input[1:3])
-    outputs = constants[weight.input[0]].dims[0]
-    _replace(constants[weight.input[0]], wide_kernel)
+    kernel = constants[weight.input[0]]
+    outputs = kernel.dims[0]
+    _replace(kernel, wide_kernel(numpy_helper.to_array(kernel)))
     for name in {*weight.input[1:], *bias.input}:
         if list(constants[name].dims) == [outputs]:
-            _replace(constants[name], lambda values: np.tile(values, OUTPUTS))
+            _replace(constants[name], np.tile(numpy_helper.to_array(constants[name]), OUTPUTS))
     kept = [a for a in convolution.attribute if a.name not in _SHAPE]
     del convolution.attribute[:]
     wide = {**_SHAPE, "kernel_shape": [3, 2], "strides": [2, 1]}
@@ -221,8 +220,7 @@ def _first(graph: onnx.GraphProto, tensor: str, *kinds: str) -> list[onnx.NodePr
     return found
 
 
-def _replace(tensor: onnx.TensorProto, change: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
-    values = change(numpy_helper.to_array(tensor))
+def _replace(tensor: onnx.TensorProto, values: NDArray[Any]) -> None:
     tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), tensor.name))
 
 
