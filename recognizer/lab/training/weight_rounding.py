@@ -56,7 +56,7 @@ def fit_weights(
 
     Convolutions in several groups are left as they are unless they are depthwise, and so are those
     that sum over more inputs than a covariance has room for. ``on_progress`` is called with the
-    share of the work that is done.
+    share of the rounding that is done.
     """
     tensors = {tensor.name: tensor for tensor in rounded.graph.initializer}
     makers = {output: node for node in rounded.graph.node for output in node.output}
@@ -73,6 +73,7 @@ def fit_weights(
     ]
     convolutions = [own for own in convolutions if own.can_be_fitted]
     _observe(exact, convolutions, inputs)
+    on_progress(0.0)
     work = np.cumsum([own.weight.size * own.weight.shape[2] for own in convolutions])
     for own, done in zip(convolutions, work.tolist(), strict=True):
         source, weight, *offset = (makers[n] for n in takers[f"{own.name}_quantized"].input)
