@@ -77,7 +77,6 @@ def make_app(
     users are trusted. ``stop`` is called when the server has lost a file.
     """
     pages = _Pages(queue, photos, token, stop)
-    key = hashlib.sha256(f"{secret}\n{token or ''}".encode()).hexdigest()
     return Starlette(
         routes=[
             Route("/", pages.desk),
@@ -99,7 +98,7 @@ def make_app(
             Middleware(Guard, hosts=hosts),
             Middleware(
                 SessionMiddleware,
-                secret_key=key,
+                secret_key=hashlib.sha256(f"{secret}\n{token or ''}".encode()).hexdigest(),
                 session_cookie=f"recognizer_review_{port}",  # ports share their cookies
                 max_age=SESSION_SECONDS,
                 same_site="strict",
@@ -294,11 +293,10 @@ class _Pages:
         if data.do == "skip":
             self._queue.skip(reviewer, unit)
             return text("said_skip", title=title)
-        judgement = Judgement(data.do)
         left = self._queue.decide(
             reviewer,
             unit,
-            judgement,
+            Judgement(data.do),
             note=plain_note(data.note or "").strip() or None,
             label=data.label or None,
             shown=data.shown,
@@ -306,20 +304,19 @@ class _Pages:
             without={*map(from_key, data.without)},
             expected=data.expected,
         )
-        said = text("said_one", state=text(judgement), title=title)
+        said = text("said_one", state=text(data.do), title=title)
         if data.expected > 1:
-            said = text("said_bulk", n=data.expected - left, state=text(judgement))
+            said = text("said_bulk", n=data.expected - left, state=text(data.do))
         return f"{said}. {text('copies_left', n=left)}" if left else said
 
     def _decide_many(self, reviewer: str, data: Act) -> str:
         if data.do == "skip":
             raise HTTPException(400)
-        judgement = Judgement(data.do)
         units = {from_key(key): shown for key, shown in data.listings.items()}
-        count = self._queue.decide_many(reviewer, units, judgement)
+        count = self._queue.decide_many(reviewer, units, Judgement(data.do))
         left = len(units) - count
         key = "some_not_stored" if left else "said_bulk"
-        return text(key, n=count, left=left, state=text(judgement))
+        return text(key, n=count, left=left, state=text(data.do))
 
     # --- who asks ---------------------------------------------------------------------------------
 
@@ -370,6 +367,7 @@ class _Pages:
         return {
             "entry": entry,
             "shown": self._queue.shown(entry),
+            "leads": len(self._queue.about(entry)),
             "folded": len(self._queue.members(entry, reviewer)) - 1 if is_folded else 0,
             "obstacle": obstacle and text(obstacle, state=text(entry.state), name=by),
         }

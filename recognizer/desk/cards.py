@@ -160,9 +160,8 @@ class CardMaker:
         pages = max(1, -(-total // PHOTOS_ON_A_CARD))
         photos = [self.picture(image) for image in images]
         for photo in photos:
-            has_heat = not (entry.is_blind or self.is_report)
             row = photo["image"].row
-            photo["heat"] = self._heat_of(row) if has_heat else None
+            photo["heat"] = None if entry.is_blind or self.is_report else self._heat_of(row)
             photo["instead"] = [] if entry.is_blind else _instead(row)
         return {"photos": photos, "total": total, "page": page, "pages": pages}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recognizer._files import new_folder
-from recognizer.desk.outcomes import Outcome, Outcomes
+from recognizer.desk.outcomes import DESK, Outcome, Outcomes
 from recognizer.desk.photos import Unavailable, read_scored
 from recognizer.errors import UsageError
 from recognizer.policy.listing import Role, as_text, listing_of, value_of
@@ -27,26 +27,28 @@ def about_images(
     """Yield outcomes on listings as outcomes on their images, as the desk stores them.
 
     One that names a listing and no image is about those images of the listing that are leads by
-    themselves, of an audit about those of the audit sample; without such an image it stays as it
-    is. If it is stored already, about images, it is left out: it says nothing of later images. A
-    withdrawal of it is of all that are stored.
+    themselves, of an audit about those of the audit sample; without such an image, or from a desk,
+    it stays as it is. If it is stored already, it is left out: it says nothing of later images. A
+    withdrawal of it is of all that are stored, or will be.
     """
     for outcome in outcomes:
-        parts, listing = list[Outcome](), outcome.listing or ""
-        if outcome.sha256 is None and outcome.withdraws is not None:
-            said = stored.parts_of(outcome.withdraws, listing)
-            parts = [replace(outcome, sha256=one.sha256, withdraws=one.id) for one in said]
-        elif outcome.sha256 is None:
-            if stored.parts_of(outcome.id, listing):
-                continue
+        parts, listing = [outcome], outcome.listing or ""
+        said = [] if outcome.sha256 else stored.parts_of(outcome.withdraws or outcome.id, listing)
+        if outcome.withdraws is not None:
+            parts += [replace(outcome, sha256=one.sha256, withdraws=one.id) for one in said]
+        elif said:
+            continue
+        elif outcome.sha256 is None and outcome.origin != DESK:
             digests = scan.select(
                 "SELECT DISTINCT sha256 FROM image WHERE (listing = :name OR (listing IS NULL"
                 " AND source = :name)) AND sha256 IS NOT NULL AND iif(:occasion = 'audit',"
                 " audit IS NOT NULL, image_decision IN ('priority', 'review'))",
                 {"name": listing, "occasion": outcome.occasion},
             )
-            parts = [replace(outcome, sha256=sha256) for (sha256,) in digests]
-        yield from parts or [outcome]
+            parts = [replace(outcome, sha256=sha256) for (sha256,) in digests] or parts
+        yield from parts
+        if outcome.sha256 is None:  # what was withdrawn before it came
+            yield from about_images(scan, stored, stored.withdrawals_of(outcome.id))
 
 
 def count_unknown(scan: ScanFile, last: int) -> int:

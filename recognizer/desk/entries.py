@@ -51,6 +51,7 @@ _COMPUTED = {  # what an Entry has under another name than the table, or not fro
     "key": "printf('%016x', entry.unit)",
     "level": "(SELECT decision FROM level WHERE level.place = entry.place)",
     "photo": _BEST.format("iif(status = 'failed', NULL, printf('%016x', key))"),
+    "sha256": _BEST.format("sha256"),
     "keyword": _BEST.format("json_extract(keywords, '$[0].keyword')"),
     "price": _BEST.format("trim(price || ' ' || ifnull(currency, ''))"),
     "state": "ifnull(state, 'open')",
@@ -65,7 +66,7 @@ class Entry(NamedTuple):
     """A listing of the queue.
 
     ``key`` names it, and ``photo`` the image that stands for it, if it could be scored, also after
-    a restart with another scan; ``best`` is the number of that image in this file.
+    a restart with another scan; ``best`` is its number in this file, and ``sha256`` its digest.
     """
 
     unit: int
@@ -84,6 +85,7 @@ class Entry(NamedTuple):
     location: str
     best: int
     photo: str | None
+    sha256: str | None
     keyword: str | None
     amount: float | None
     price: str | None
@@ -271,10 +273,15 @@ class Entries(Closes):
         )
         return [*found][:MAX_IMAGES] or [(None, entry.name)]
 
+    def of_best(self, entry: Entry, also: Iterable[Any] = ()) -> list[Subject]:
+        """Return what a verdict on the image that stands for a listing, or on these, is about."""
+        some = [one for one in self.about(entry) if one[0] in {None, entry.sha256, *also}]
+        return some or [(entry.sha256, entry.listing)]
+
     def shown(self, entry: Entry) -> str:
-        """Return 16 digits over the images that a verdict on a listing, as it is now, is about."""
-        images = "\n".join(sha256 for sha256, _ in self.about(entry) if sha256)
-        return hashlib.blake2b(images.encode(), digest_size=8).hexdigest()
+        """Return 16 digits over the images that a listing shows first, or a verdict is about."""
+        images = [entry.sha256, *(sha256 for sha256, _ in self.about(entry))]
+        return hashlib.blake2b("\n".join(filter(None, images)).encode(), digest_size=8).hexdigest()
 
     def members(self, entry: Entry, reviewer: str | None) -> list[Entry]:
         """Return a listing and its near-copies that are open and in nobody else's hands."""
@@ -381,6 +388,6 @@ class Entries(Closes):
             " WHERE listing = :name OR sha256 IN (SELECT sha256 FROM image"
             f" WHERE {_IMAGES} AND ({_IS_LEAD} OR :section = 'audit'))"
             " OR listing IN (SELECT listing FROM entry WHERE copies = :copies)"
-            " ORDER BY number DESC LIMIT 20",
+            " ORDER BY moment DESC LIMIT 20",
             {"name": entry.name, **entry._asdict()},
         )

@@ -48,8 +48,7 @@ def find_leads(scan: ScanFile, leads: Sequence[str], listings: Sequence[str] = (
         raise UsageError("name at least one image (--lead) or listing (--listing)")
     found: dict[int, Row] = {}
     for name in leads:
-        digits = (name, f"{name}g") if DIGITS.fullmatch(name) else ("", "")
-        named = (as_name(name), *digits)
+        named = (as_name(name), *((name, f"{name}g") if DIGITS.fullmatch(name) else ("", "")))
         images = dict(scan.numbered_rows("source = ? OR sha256 BETWEEN ? AND ?", named))
         if not images:
             raise UsageError(f"--lead {name}: no image of the scan has this sha256 or source")

@@ -1,4 +1,4 @@
-"""Outcomes: what people found out about leads, in a table that only grows; the last one counts."""
+"""Outcomes: what people found out about leads, in a table that only grows; the latest counts."""
 
 import codecs
 import csv
@@ -191,9 +191,13 @@ class Outcomes(Closes):
         return self._select("outcome", condition, (sha256, listing))
 
     def parts_of(self, id_: str, listing: str) -> list[Outcome]:
-        """Return the outcomes on images as which one on their listing, of this id, is stored."""
-        of_images = self._select("outcome", "listing = ? AND sha256 IS NOT NULL", (listing,))
-        return [one for one in of_images if replace(one, sha256=None).id == id_]
+        """Return the outcomes as which one on a listing, of this id, is stored: of its images."""
+        of_listing = self._select("outcome", "listing = ?", (listing,))
+        return [one for one in of_listing if replace(one, sha256=None).id == id_]
+
+    def withdrawals_of(self, id_: str) -> Iterator[Outcome]:
+        """Yield the withdrawals of an outcome on a listing, which name no image either."""
+        return self._select("outcome", "withdraws = ? AND sha256 IS NULL", (id_,))
 
     def last_of(self, reviewer: str, since: str) -> Iterator[Outcome]:
         """Yield what a reviewer said last at a desk, at one time after this, and not withdrew."""
@@ -207,15 +211,15 @@ class Outcomes(Closes):
     def decided(self, key: str = "sha256") -> dict[str, Outcome]:
         """Return what was said last, and not withdrawn, of each decided image, or ``listing``."""
         of_key = f"{key} IS NOT NULL" + " AND occasion != 'audit'" * (key == "listing")
-        last = f"SELECT max(number) FROM standing WHERE {of_key} GROUP BY {key}"
+        last = f"SELECT substr(max(moment), -12) + 0 FROM standing WHERE {of_key} GROUP BY {key}"
         found = self._select("standing", f"number IN ({last})")
         return {getattr(one, key): one for one in found if one.judgement in DECIDED}
 
     def appeals(self) -> tuple[int, int]:
         """Return how many confirmed leads have a decided appeal as the last word; overturned."""
-        # The bare columns are those of the row with the highest number.
+        # The bare columns are those of the latest row.
         last = (
-            "SELECT occasion, judgement, max(number), sum(judgement = 'confirmed') AS confirmed"
+            "SELECT occasion, judgement, max(moment), sum(judgement = 'confirmed') AS confirmed"
             " FROM standing GROUP BY ifnull(sha256, 'listing:' || listing)"
         )
         ((appeals, overturned),) = self.file.select(

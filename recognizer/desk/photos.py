@@ -49,9 +49,8 @@ def read_original(row: Row, *, allow_http: bool = False) -> bytes:
     container = row.source.partition(MEMBER)[0]
     # A folder may be called like a table, and "!".
     is_in_table = table_format(container) is not None and not os.path.lexists(row.source)
-    source = container if is_in_table else row.source
     try:
-        for item in expand([source], options):
+        for item in expand([container if is_in_table else row.source], options):
             if item.source == row.source:
                 return Reader(options.limits, options.access).read(item)
     except RecognizerError as error:

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -61,8 +61,7 @@ class Queue(Entries):
     ) -> None:
         self._on_outcomes = on_outcomes
         self._said_at = datetime.min.replace(tzinfo=UTC)
-        create = outcomes not in {None, scan}
-        self._outcomes = Outcomes(outcomes or scan, write=True, create=create)
+        self._outcomes = Outcomes(outcomes or scan, write=True, create=outcomes not in {None, scan})
         try:
             super().__init__(scan, outcomes, write=os.access(scan, os.W_OK))
         except BaseException:
@@ -201,7 +200,7 @@ class Queue(Entries):
     ) -> int:
         """Store what a reviewer says of a listing, and of its copies if more than it are expected.
 
-        Of a copy it is about the near-copy; one with other leads is not rejected, but left open.
+        Of a copy it is about the near-copy: one with other leads is not rejected, but left open.
         ``shown`` is what :meth:`shown` was when the page was made, if there was one; ``also`` has
         the first 16 digits of the sha256 of images that it is about, too, by their keys. Returns
         how many near-copies are open still, which the reviewer gets last. If images or copies are
@@ -219,24 +218,18 @@ class Queue(Entries):
                 raise ConflictError
             held = self.file.select("SELECT seen FROM temp.hold WHERE reviewer = ?", (reviewer,))
             ((seen,),) = held or ((self._heard,),)
+            ticked = [(self.image(key), digits) for key, digits in also.items()]
             is_same = all(
-                image is not None and (image.row.sha256 or "").startswith(digits)
-                for image, digits in ((self.image(key), also[key]) for key in also)
+                one and (one.row.sha256 or "").startswith(digits) for one, digits in ticked
             )
             if shown not in {None, self.shown(entry)} or not is_same:
                 raise ConflictError  # the reviewer has not seen what it would be said of
             if judgement is Judgement.REJECTED:
                 without = ()  # of a photo that is not ticked this is true, too
             judged = self.about(entry, also.keys(), without)
-            about: list[tuple[Entry, Sequence[Subject]]] = [(entry, judged)]
-            others = [one for one in copies if one.unit != unit]
-            if expected > 1 and judged[0] == self.about(entry)[0]:  # of which they are near-copies
-                digests = {sha256 for sha256, _ in judged}
-                for one in others:  # of which nobody has seen other leads
-                    best, *rest = leads = self.about(one)
-                    alike = [best, *(lead for lead in rest if lead[0] in digests)]
-                    if judgement is not Judgement.REJECTED or alike == leads:
-                        about.append((one, alike))
+            about, others = [(entry, judged)], [one for one in copies if one.unit != unit]
+            if expected > 1 and {*self.of_best(entry)} <= {*judged}:  # what they are copies of
+                about += self._of_best(others, judgement, [sha256 for sha256, _ in judged])
             self._store(reviewer, about, judgement, seen, **details)
             left = {one.unit for one in others} - {one.unit for one, _ in about}
             for other in left:
@@ -247,16 +240,26 @@ class Queue(Entries):
     def decide_many(self, reviewer: str, units: Mapping[int, str], judgement: Judgement) -> int:
         """Store the same of listings that a reviewer has picked, and return of how many.
 
-        ``units`` have what was :meth:`shown`; what is changed, held or decided is left out.
+        It is about the image that stands for each, as a list shows no other: one with other leads
+        is not rejected. ``units`` have what was :meth:`shown`; what is changed, held or decided is
+        left out.
         """
         with self._current():
             found = [entry for unit in sorted(units) if (entry := self.entry(unit))]
             found = [entry for entry in found if self.shown(entry) == units[entry.unit]]
-            if free := [one for one in found if self.obstacle(reviewer, one) is None]:
-                about = [(one, self.about(one)) for one in free]
+            free = [one for one in found if self.obstacle(reviewer, one) is None]
+            if about := self._of_best(free, judgement):
                 self._store(reviewer, about, judgement, self._heard)
                 self.release(reviewer)
-        return len(free)
+        return len(about)
+
+    def _of_best(
+        self, entries: Iterable[Entry], judgement: Judgement, also: Collection[str | None] = ()
+    ) -> list[tuple[Entry, list[Subject]]]:
+        """Return what is said of listings of which nobody has seen other leads: these stay open."""
+        said = ((one, self.of_best(one, also)) for one in entries)
+        rejects = judgement is Judgement.REJECTED
+        return [(one, some) for one, some in said if not rejects or some == self.about(one)]
 
     def _store(
         self,
@@ -268,7 +271,7 @@ class Queue(Entries):
     ) -> None:
         """Add outcomes; raise a ConflictError if there are others since number ``seen``."""
         members = [member for member, _ in subjects]
-        now = self._now(members)
+        now = self._now(members, [sha256 for _, about in subjects for sha256, _ in about])
         outcomes = [
             Outcome(
                 time=now,
@@ -298,16 +301,18 @@ class Queue(Entries):
         for member in members:
             self.file.execute("DELETE FROM temp.skip WHERE unit = ?", (member.unit,))
 
-    def _now(self, members: Sequence[Entry] = ()) -> datetime:
-        """Return the time, or after a clock went back by less than a day, one after all in here."""
-        ((newest,),) = self.file.select(
-            "SELECT max(first) FROM image WHERE unit IN (SELECT value FROM json_each(?))",
-            (json.dumps([member.unit for member in members]),),
+    def _now(self, members: Sequence[Entry] = (), images: Sequence[str | None] = ()) -> datetime:
+        """Return the time; if a clock was ahead by less than a day, one after all of these."""
+        now, given = datetime.now(UTC), "IN (SELECT value FROM json_each(?))"
+        found = self.file.select(
+            f"SELECT max(first) AS time FROM image WHERE unit {given}"
+            f" UNION SELECT time FROM outcome WHERE listing {given}"
+            f" UNION SELECT time FROM outcome WHERE sha256 {given}",
+            [*map(json.dumps, ([m.unit for m in members], [m.name for m in members], images))],
         )
-        now, times = datetime.now(UTC), [self._said_at + timedelta(microseconds=1)]
-        if newest:
-            times.append(datetime.fromisoformat(newest))
-        self._said_at = max(now, *(time for time in times if time <= now + CLOCK_TOLERANCE))
+        times = [self._said_at, *(datetime.fromisoformat(time) for (time,) in found if time)]
+        after = [t + timedelta(microseconds=1) for t in times if t <= now + CLOCK_TOLERANCE]
+        self._said_at = max(now, *after)
         return self._said_at
 
     def _added(self, outcomes: Sequence[Outcome]) -> None:
@@ -336,11 +341,10 @@ class Queue(Entries):
             self._outcomes.add(withdrawals)
             self._added(withdrawals)
             section = AUDIT if said[0].occasion is Occasion.AUDIT else QUEUE
-            about = {"section": section, "listing": said[0].listing, "sha256": said[0].sha256}
             found = self.file.select(
                 f"SELECT unit FROM entry WHERE section = :section AND unit IN ({AFFECTED})"
                 f" ORDER BY ifnull(listing, source) IS :listing DESC, {ENTRY_ORDER} LIMIT 1",
-                about,
+                {"section": section, "listing": said[0].listing, "sha256": said[0].sha256},
             )
             return self.take(reviewer, View(), *found[0]) if found else None
 
@@ -351,7 +355,7 @@ class Queue(Entries):
         told += " WHERE judgement != 'escalated'"
         several = f"SELECT subject FROM ({told}) GROUP BY 1 HAVING count(DISTINCT reviewer) > 1"
         for subject, reviewer, judgement in self._select_cached(
-            f"{told} AND subject IN ({several}) ORDER BY number", {}
+            f"{told} AND subject IN ({several}) ORDER BY moment", {}
         ):
             subjects[subject][self.known_as(reviewer)] = judgement
         return Counter(p for of in subjects.values() for p in combinations(sorted(of.values()), 2))

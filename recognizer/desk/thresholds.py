@@ -167,8 +167,7 @@ def measure_reviewed(
         score = _highest_score(row.scores, families)
         weight = (1.0 if row.is_image_lead else audit) if outcome else None
         if weight is not None:
-            known = [score] if audit else [lead.threshold for lead in row.leads]
-            floor = min([floor, *known])
+            floor = min([floor, *([score] if audit else [lead.threshold for lead in row.leads])])
         if weight is not None or score > GRID[-1]:
             family = _shown(row, outcome, bundle.taxonomy) if outcome else NO_PRODUCT
             kept.append((score, family, row.is_image_lead, row.sha256 or "", weight))

@@ -134,11 +134,8 @@ def _check_scores(
         yield Check("scores", Result.NOT_DONE, detail)
         return
     files = [name for name in present if name.startswith(f"data/{PHOTOS}/")]
-    originals = {
-        PurePosixPath(name).name.partition(".")[0]: name
-        for name in files
-        if " " not in present[name]
-    }
+    regular = [name for name in files if " " not in present[name]]
+    originals = {PurePosixPath(name).name.partition(".")[0]: name for name in regular}
     if len(files) != len(originals):
         detail = "two files have one name, or one is not a file"
         yield Check(f"data/{PHOTOS}", Result.FAILED, detail)
@@ -163,9 +160,8 @@ def _read_rows(folder: Path, present: Mapping[str, str]) -> list[Row]:
             raise ValueError(f"line {number} is not a row: {error}") from error
         written = rows[-1].to_json()
         if values["schema"] < ROW_SCHEMA:  # that of 0.3 has fewer keys
-            written = {k: v for k, v in written.items() if k in values} | {
-                "schema": values["schema"]
-            }
+            written = {k: v for k, v in written.items() if k in values}
+            written["schema"] = values["schema"]
         if json.dumps(written, allow_nan=False, separators=(",", ":")).encode() + b"\n" != line:
             raise ValueError(f"line {number} is not as a scan writes it")
     if not rows:

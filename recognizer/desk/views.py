@@ -88,13 +88,8 @@ class View(NamedTuple):
     def from_query(cls, query: Mapping[str, str]) -> View:
         """Read a view from the query of a URL; what makes no sense is left out."""
         given = {name: query.get(name, "").strip()[:MAX_NAME] for name in cls._fields}
-        allowed: dict[str, tuple[str, ...]] = {
-            "section": (QUEUE, AUDIT),
-            "state": (*STATES, "all"),
-            "level": (*Decision,),
-            "sort": (*SORTS,),
-        }
-        for name, values in allowed.items():
+        names, states = ("section", "state", "level", "sort"), (*STATES, "all")
+        for name, values in zip(names, ((QUEUE, AUDIT), states, (*Decision,), SORTS), strict=True):
             if given[name] not in values:
                 del given[name]
         for name in _BOUNDS:

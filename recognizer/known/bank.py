@@ -150,8 +150,7 @@ class Bank(SqliteFile):
     def hashes(self) -> NDArray[np.uint8]:
         """Return the distinct hashes, sorted, as uint8 (n, 32)."""
         distinct = self.stream("SELECT DISTINCT pdq FROM items ORDER BY pdq")
-        joined = b"".join(pdq for (pdq,) in distinct)
-        return np.frombuffer(joined, np.uint8).reshape(-1, HASH_BYTES)
+        return np.frombuffer(b"".join(pdq for (pdq,) in distinct), np.uint8).reshape(-1, HASH_BYTES)
 
     @property
     def digest(self) -> str:

@@ -111,8 +111,7 @@ class HashIndex:
         return cls(*map(np.asarray, arrays))
 
     def hash_at(self, position: int) -> bytes:
-        bits = np.unpackbits(self.hashes[position])
-        return np.packbits(bits[np.argsort(_PERMUTATION)]).tobytes()
+        return np.packbits(np.unpackbits(self.hashes[position])[np.argsort(_PERMUTATION)]).tobytes()
 
     def search(
         self, sought: NDArray[np.uint8], distance: int = MAX_DISTANCE

@@ -115,8 +115,7 @@ class _ImageWriter:
         is_older = self._only_later and old.time > values["time"]
         is_same = old.sha256 == row.sha256 or None in {old.sha256, row.sha256}
         if is_same:
-            firsts = (old.first, values["first"])
-            values["first"] = min(firsts) if self._only_later else old.first
+            values["first"] = min(old.first, values["first"]) if self._only_later else old.first
         if old.is_scored and row.is_unread:
             if not is_older:
                 self._change(old.id, "seen = ?, gone = ifnull(gone, ?)", row.reason, values["time"])

@@ -145,7 +145,8 @@ def _highest(scores: Iterable[Mapping[str, float] | None]) -> dict[str, float] |
 
 _LAST = """
 SELECT sha256, judgement = 'confirmed', label, note, reviewer, time FROM standing
-WHERE number IN (SELECT max(number) FROM standing WHERE sha256 IS NOT NULL GROUP BY sha256)
+WHERE number IN (SELECT substr(max(moment), -12) + 0 FROM standing WHERE sha256 IS NOT NULL
+  GROUP BY sha256)
   AND judgement IN ('confirmed', 'rejected')
 """
 
@@ -166,8 +167,7 @@ class DecidedImage(NamedTuple):
     @property
     def likely_label(self) -> str | None:
         """The reviewer's label; of a confirmed image without one, the label of its first lead."""
-        labels = self.row.lead_labels if self.is_confirmed else ()
-        return self.label or next(iter(labels), None)
+        return self.label or next(iter(self.row.lead_labels if self.is_confirmed else ()), None)
 
 
 def decided_images(scan: ScanFile) -> Iterator[DecidedImage]:

@@ -191,9 +191,8 @@ def _stored_rows(file: ScanFile, images: Sequence[tuple[int]]) -> Iterator[NewRo
 
 def _drop_returned(file: ScanFile) -> None:
     """Remove images in whose place another was, and which are there again in another input."""
-    former = [*file.numbered_rows("seen = ?", (REPLACED,))]
     with file.transaction() as database:
-        for image, row in former:
+        for image, row in [*file.numbered_rows("seen = ?", (REPLACED,))]:
             key = key_of(replace(row, seen=None), file.listing_column)
             if file.select("SELECT 1 FROM image WHERE key = ? AND sha256 = ?", (key, row.sha256)):
                 ((unit,),) = file.select("SELECT unit FROM image WHERE id = ?", (image,))

@@ -7,6 +7,7 @@ fsync, with the entries of the queue. A team's file of outcomes is a file of the
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import tomllib
 from collections import Counter
@@ -57,8 +58,6 @@ _IMAGES_OF_0_3 = "CREATE TEMP VIEW {} AS SELECT *, NULL AS seen, NULL AS gone FR
 _OUTCOMES_OF_0_2 = """
 CREATE TEMP VIEW outcome AS SELECT number, id, time, reviewer, judgement, occasion, sha256, listing,
   label, note, origin, withdraws FROM main.outcomes;
-CREATE TEMP VIEW standing AS SELECT * FROM outcome WHERE occasion != 'withdrawal'
-  AND id NOT IN (SELECT withdraws FROM main.outcomes WHERE withdraws IS NOT NULL);
 CREATE TEMP TABLE setting (name, value)
 """
 
@@ -92,6 +91,9 @@ class ScanFile(SqliteFile):
 
     def _check(self, *, create: bool) -> None:
         super()._check(create=create)
+        is_of_today = "SELECT 1 FROM sqlite_schema WHERE name = 'standing' AND sql LIKE '%moment%'"
+        if not self.select(is_of_today):
+            self._view_outcomes()
         self.listing_column = self.setting("listing_column")
 
     def close(self) -> None:
@@ -194,11 +196,14 @@ class ScanFile(SqliteFile):
         with self.lock, self._reported():
             self._database.execute("ATTACH ? AS team", (f"{path.absolute().as_uri()}?mode=ro",))
             self._database.execute("CREATE TEMP VIEW outcome AS SELECT * FROM team.outcome")
-            for name in ("standing", "verdict", "queue"):
-                ((text,),) = self._database.execute(
-                    "SELECT sql FROM main.sqlite_schema WHERE name = ?", (name,)
-                ).fetchall()
-                self._database.execute(text.replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
+            self._view_outcomes()
+
+    def _view_outcomes(self) -> None:
+        """Make the views of what was said as they are today, in whichever file outcomes are."""
+        for statement in _schema().split(";\n"):
+            if view := re.search(r"CREATE VIEW (standing|verdict|queue)\b", statement):
+                self._database.execute(f"DROP VIEW IF EXISTS temp.{view[1]}")
+                self._database.execute(f"CREATE TEMP VIEW {statement[view.start(1) :]}")
 
     @contextmanager
     def attached(self, other: ScanFile) -> Iterator[None]:

@@ -154,23 +154,25 @@ FROM (
 -- unless it was confirmed. A date that is far ahead of now came from a wrong clock, so that no image is
 -- later: what was said then stands for the images that it names.
 CREATE VIEW standing AS
-SELECT * FROM outcome WHERE occasion != 'withdrawal'
+SELECT *, iif(time > strftime('%Y-%m-%dT%H:%M:%S', 'now', '+1 day'), '', time)
+  || printf(' %012d', number) AS moment  -- the latest counts; of equally late ones the last added
+FROM outcome WHERE occasion != 'withdrawal'
   AND NOT EXISTS (SELECT 1 FROM outcome AS later WHERE later.withdraws = outcome.id);
 
 CREATE VIEW verdict AS
 SELECT unit, standing.number AS number, judgement, reviewer, time
 FROM (
   SELECT unit, name, CASE section WHEN 'audit' THEN
-      (SELECT max(number) FROM standing
+      (SELECT max(moment) FROM standing
         WHERE sha256 = (SELECT sha256 FROM image WHERE image.id = best))
     ELSE max(
-      ifnull((SELECT max(number) FROM standing WHERE listing = name AND occasion != 'audit'), 0),
-      ifnull((SELECT max(number) FROM standing WHERE listing IS NULL AND occasion != 'audit'
+      ifnull((SELECT max(moment) FROM standing WHERE listing = name AND occasion != 'audit'), ''),
+      ifnull((SELECT max(moment) FROM standing WHERE listing IS NULL AND occasion != 'audit'
         AND sha256 IN (SELECT sha256 FROM image WHERE image.unit = entry.unit
-          AND image_decision IN ('priority', 'review'))), 0))
-    END AS number
+          AND image_decision IN ('priority', 'review'))), ''))
+    END AS moment
   FROM (SELECT *, ifnull(listing, source) AS name FROM entry) AS entry
-) AS last JOIN standing ON standing.number = last.number
+) AS last JOIN standing ON standing.number = substr(last.moment, -12) + 0
 WHERE judgement = 'confirmed' OR NOT EXISTS (
   SELECT 1 FROM image WHERE image.unit = last.unit AND image_decision IN ('priority', 'review')
     AND (image.first > standing.time OR standing.time > strftime('%Y-%m-%dT%H:%M:%S', 'now', '+2 days'))

@@ -103,8 +103,7 @@ def nearest_images(file: ScanFile, image: int, top: int) -> list[int]:
         (image,),
     )
     if vector is not None:
-        stored = np.frombuffer(vector, np.int8).astype(np.float32)
-        nearest = _nearest(file, stored, model, top + 1)
+        nearest = _nearest(file, np.frombuffer(vector, np.int8).astype("f4"), model, top + 1)
     else:
         nearest = [] if phash is None else _near_copies(file, phash, top + 1)
     return [other for _, other in nearest if other != image][:top]

@@ -3,23 +3,26 @@
 import errno
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from recognizer.cli import ExitCode
-from recognizer.desk.outcomes import Occasion
+from recognizer.desk.decided import about_images
+from recognizer.desk.outcomes import DESK, Judgement, Occasion, Outcome, Outcomes
 from recognizer.engine import Recognizer
 from recognizer.known.bank import Bank
 from recognizer.lab.dataset.manifest import load_data
 from recognizer.policy.values import Finding
-from recognizer.rows import ScanFile
 from recognizer.rows.row import Row
 from tests.conftest import encoded, invoke, picture, refuse, succeed
 from tests.desk.outcomes import outcome, store
 from tests.desk.server.queues import listing
-from tests.rows.rows import HASH, row_of, write_scan
+from tests.rows.rows import HASH, NOW, quick_folder, row_of, write_scan
 
 
 @pytest.fixture
@@ -81,27 +84,57 @@ def test_a_dataset_appears_whole_or_not_at_all(
 
 
 def test_what_is_imported_again_says_nothing_of_a_photo_that_came_later(tmp_path: Path) -> None:
-    scan = write_scan(tmp_path / "scan.sqlite", [listing("L")])
+    """Nor of the first one of a listing that had none."""
     (said := tmp_path / "said.json").write_text(json.dumps([outcome(listing="L").to_json()]))
-    new = replace(listing("L"), source="new.jpg", sha256="f" * 64)
-    for count in (1, 0):
-        assert f"{count} new, 1 in all" in succeed("outcomes", "import", scan, said).stdout
-        write_scan(scan, [new])
+    for rows in ([listing("M")], [listing("L")]):
+        scan = write_scan(tmp_path / f"{rows[0].source}.sqlite", rows)
+        for count in (1, 0):
+            assert f"{count} new, 1 in all" in succeed("outcomes", "import", scan, said).stdout
+            write_scan(scan, [replace(listing("L"), source="new.jpg", sha256="f" * 64)])
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-def test_a_verdict_on_a_listing_is_withdrawn_of_its_images(tmp_path: Path, at_once: bool) -> None:
-    rows = [listing("L"), replace(listing("L"), source="2", sha256="f" * 64)]
-    scan, other = write_scan(tmp_path / "scan.sqlite", rows), outcome(listing="L", reviewer="Bo")
-    said = outcome("rejected", listing="L")
-    back = replace(said, occasion=Occasion.WITHDRAWAL, withdraws=said.id)
-    (path := tmp_path / "said.json").write_text(json.dumps([other.to_json(), said.to_json()]))
-    (then := tmp_path / "then.json").write_text(json.dumps([back.to_json()]))
-    for given in [(path, then)] if at_once else [(path,), (then,)]:
-        succeed("outcomes", "import", scan, *given)
-    with ScanFile(scan) as file:
-        found = file.select("SELECT judgement, count(*) FROM standing GROUP BY 1")
-    assert found == [("confirmed", 2)]
+LEADS = [replace(listing(name), source=one, sha256=one * 64) for name, one in ("La", "Lb", "Mc")]
+KEYED = {"listing": "K"}  # of which no photo is a lead
+ABOUT = [{"listing": "L"}, {"listing": "L", "sha256": "a" * 64}, {"sha256": "b" * 64}, KEYED]
+
+
+def withdrawn(said: Outcome) -> Outcome:
+    occasion, time = Occasion.WITHDRAWAL, said.time + timedelta(days=1)
+    return replace(said, time=time, occasion=occasion, withdraws=said.id)
+
+
+@given(st.data())
+@settings(max_examples=25, deadline=None, phases=[Phase.generate])
+def test_outcomes_say_the_same_in_whichever_order_they_are_imported(data: st.DataObject) -> None:
+    about = st.tuples(st.sampled_from([*Judgement]), st.sampled_from(ABOUT), st.integers(0, 99))
+    drawn = data.draw(st.lists(about, min_size=1, max_size=5, unique_by=lambda one: one[2]))
+    said = [
+        outcome(judgement, time=NOW + timedelta(minutes=at), **named)
+        for judgement, named, at in drawn
+    ]
+    back = data.draw(st.lists(st.sampled_from(said), max_size=3))
+    every, states = [*said, *map(withdrawn, back)], []
+    for order in (every, data.draw(st.permutations(every)) + said):
+        with (
+            quick_folder() as folder,
+            Outcomes(write_scan(Path(folder) / "x", LEADS), write=True) as stored,
+        ):
+            for some in [order] if order is every else [[one] for one in order]:
+                stored.add(about_images(stored.file, stored, some))
+            images, listings = stored.decided(), stored.decided("listing")
+            queue = stored.file.select("SELECT name, state FROM queue")
+            assert {one.time for one in images.values()}.isdisjoint(one.time for one in back)
+            latest = {name: one.judgement for name, one in listings.items()}
+            states.append(({*stored}, images, latest, stored.appeals(), queue))
+    assert states[0] == states[1]
+
+
+def test_what_a_desk_says_of_a_listing_is_said_of_no_photo_of_it(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scan.sqlite", LEADS)
+    store(scan, [outcome(listing="L", origin=DESK)])  # it was confirmed without a ticked photo
+    succeed("outcomes", "export", scan, tmp_path / "said.csv")
+    done = succeed("outcomes", "import", scan, tmp_path / "said.csv")
+    assert "0 new, 1 in all" in done.stdout
 
 
 def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(

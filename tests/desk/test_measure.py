@@ -19,8 +19,7 @@ C, R, U = Judgement.CONFIRMED, Judgement.REJECTED, Judgement.UNSURE
 
 
 def said(name: str, judgement: Judgement, hours: float = 1, **values: Any) -> Outcome:
-    time = NOW + timedelta(hours=hours)
-    return outcome(judgement, time=time, sha256=digest(name), **values)
+    return outcome(judgement, time=NOW + timedelta(hours=hours), sha256=digest(name), **values)
 
 
 def measure(rows: Sequence[Row], *outcomes: Outcome) -> Measurement:
@@ -48,8 +47,7 @@ def test_precision_is_confirmed_among_decided_by_level_and_product() -> None:
     rows = [*leads("a", "b", "c", "d"), *leads("e", decision="priority"), bare_row("f", 0, "clear")]
     found = measure(rows, said("a", C), said("b", R), said("c", U), said("e", C), said("f", R))
     assert (found.images, found.leads, found.decided) == (6, 5, 3)
-    levels = {p.level: p for p in found.precision if p.name is None}
-    review = levels[Decision.REVIEW]
+    review = {p.level: p for p in found.precision if p.name is None}[Decision.REVIEW]
     assert (review.confirmed, review.rejected, review.open) == (1, 1, 2)
     assert review.precision.value == 0.5
     assert review.precision.low < 0.05

@@ -100,15 +100,15 @@ def test_a_json_array_is_read_too(tmp_path: Path) -> None:
 
 def test_the_last_outcome_that_was_not_withdrawn_counts(store: Outcomes) -> None:
     first = outcome(5)
-    changed = outcome(0, judgement=Judgement.REJECTED, reviewer="Bo")  # whatever its clock said
-    store.add([first, outcome(1, B), changed])
+    changed = outcome(5, judgement=Judgement.REJECTED, reviewer="Bo")  # equally late, added later
+    wrong = replace(outcome(sha256=B, reviewer="Cy"), time=datetime.now(UTC) + timedelta(days=400))
+    store.add([wrong, first, outcome(1, B), changed, outcome(0, B, reviewer="Di")])
     assert [*store.decided().values()] == [outcome(1, B), changed]
     store.add([withdrawal(changed, 6)])
     assert [*store.decided().values()] == [first, outcome(1, B)]
     store.add([withdrawal(first, 7)])
     assert [*store.decided().values()] == [outcome(1, B)]
-    history = [first, changed, withdrawal(changed, 6), withdrawal(first, 7)]
-    assert [*store.about(A, "L1")] == history
+    assert [*store.about(A, "L1")] == [first, changed, withdrawal(changed, 6), withdrawal(first, 7)]
 
 
 def test_a_listing_without_images_has_outcomes(store: Outcomes) -> None:

@@ -56,8 +56,7 @@ def test_a_decoder_that_dies_costs_one_picture_at_most(
 ) -> None:
     (path := tmp_path / "a.jpg").write_bytes(data := encoded(picture("red")))
     row = bare_row(str(path), 0.9, "review", sha256=hashlib.sha256(data).hexdigest())
-    scan = write_scan(tmp_path / "scan.sqlite", [row])
-    with ScanFile(scan) as file, Photos(file) as photos:
+    with ScanFile(write_scan(tmp_path / "scan.sqlite", [row])) as file, Photos(file) as photos:
         with monkeypatch.context() as patch:  # one that has died twice: see tests/test_process.py
             died = Future[Any]()
             died.set_exception(DiedError(Reason.DECODER_CRASH, "died"))

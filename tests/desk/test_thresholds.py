@@ -10,6 +10,7 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import binom
 
+from recognizer.desk.cli.thresholds import _print_choice
 from recognizer.desk.outcomes import Judgement, Outcome
 from recognizer.desk.thresholds import (
     NO_PRODUCT,
@@ -69,7 +70,6 @@ class World:
         """
         scores, drawn, shown = [], [], []
         for family, number in sources.items():
-            label = LABELS.get(family, "listing_other")
             for source in range(number):
                 count = int(rng.geometric(1 / (photos if family else 4 * photos)))
                 values = rng.normal(-6, self.spread, 3) + rng.logistic(size=(count, 3))
@@ -77,7 +77,7 @@ class World:
                     values[:, FAMILIES.index(family)] += rng.normal(8, 1.5 * self.spread)
                 scores.append(expit(values))
                 shown += [family] * count
-                drawn += [(label, f"{family}/{source}")] * count
+                drawn += [(LABELS.get(family, "listing_other"), f"{family}/{source}")] * count
         every = [
             LabelledPhoto(*d, dict(zip(LABELS.values(), s, strict=True)), self.bundle.taxonomy)
             for d, s in zip(drawn, np.concatenate(scores).tolist(), strict=True)
@@ -285,10 +285,12 @@ def test_a_miss_that_nobody_could_see_is_in_the_interval_of_the_recall(bundle: B
     ],
 )
 def test_nothing_is_chosen_that_the_outcomes_do_not_show(
-    images: list[Image], bundle: Bundle
+    images: list[Image], bundle: Bundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
     choice = precise(bundle, images)
     assert choice.step is None
+    _print_choice(choice, bundle)
+    assert ("precision, %" in capsys.readouterr().out) == bool(choice.steps)  # else reasons alone
     assert "review more" in choice.notes[0]
     kept = Policy(name="mine", ignore=frozenset({"coral"}))
     assert policy_of(choice, bundle, kept, "next") == replace(kept, name="next")

@@ -131,8 +131,7 @@ def measure_command(
     from recognizer.desk.outcomes import open_reviewed
 
     with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
-        rows = ((file.name_of(row), row) for row in file.rows())
-        found = measure_outcomes(rows, found_out)
+        found = measure_outcomes(((file.name_of(row), row) for row in file.rows()), found_out)
     if as_json:
         print_json(found)
     else:

@@ -191,23 +191,23 @@ def _by_folders(photo: Path, folder: Path) -> tuple[str, str] | None:
 
 def _print_choice(choice: Choice, bundle: Bundle) -> None:
     last = len(choice.steps) - 1
-    shown = {round(i * last / (MAX_STEPS - 1)) for i in range(MAX_STEPS)} if choice.steps else set()
-    shown |= {choice.chosen} if choice.chosen is not None else set()
-    print_table(
-        f"{bundle.title}: leads of {choice.images:,.0f} images; figures from {choice.origin}",
-        ("", "leads", "recall, %", "precision, %", "threshold"),
-        (
-            [
-                ">" if place == choice.chosen else "",
-                _count(step.leads),
-                _share(step.recall),
-                _share(step.precision),
-                f"{step.threshold:.4g}",
-            ]
-            for place, step in enumerate(choice.steps)
-            if place in shown
-        ),
-    )
+    shown = {choice.chosen, *(round(i * last / (MAX_STEPS - 1)) for i in range(MAX_STEPS))}
+    rows = [
+        [
+            ">" if place == choice.chosen else "",
+            _count(step.leads),
+            _share(step.recall),
+            _share(step.precision),
+            f"{step.threshold:.4g}",
+        ]
+        for place, step in enumerate(choice.steps)
+        if place in shown
+    ]
+    if rows:
+        title = (
+            f"{bundle.title}: leads of {choice.images:,.0f} images; figures from {choice.origin}"
+        )
+        print_table(title, ("", "leads", "recall, %", "precision, %", "threshold"), rows)
     for note in choice.notes:
         typer.echo(f"- {note}")
 

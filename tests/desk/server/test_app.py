@@ -91,8 +91,7 @@ def test_a_photo_that_was_exchanged_since_it_was_shown_is_not_decided(
         figures = dict(re.findall(r'data-photo="(\w+)" data-sha256="(\w+)"', page))
     also = {key: digits for key, digits in figures.items() if digest("y").startswith(digits)}
     assert len(also) == 1
-    place = 0 if changed == "the lead" else 1
-    write_scan(scan, [replace(rows[place], sha256=digest("another"))])
+    write_scan(scan, [replace(rows[0 if changed == "the lead" else 1], sha256=digest("another"))])
     with served(scan) as base:
         anna.http = httpx.Client(base_url=base, cookies=cookies, timeout=60)
         anna.listing, anna.digest = shown
@@ -113,8 +112,7 @@ def test_a_photo_that_was_exchanged_since_it_was_shown_is_not_decided(
 def test_a_list_is_written_as_csv_without_formulas_or_what_is_blind(tmp_path: Path) -> None:
     audited = replace(bare_row("clear.jpg", 0.3, "clear"), audit=0.5)
     sold = listing("=1+1", 0.9, price="7", currency="EUR", seller="@x"), listing("b", 0.8)
-    scan = write_scan(tmp_path / "scan.sqlite", [*sold, audited])
-    with served(scan) as base:
+    with served(write_scan(tmp_path / "scan.sqlite", [*sold, audited])) as base:
         anna = Client(base, "Anna")
         link = re.findall(r'href="(/listings.csv[^"]*)"', anna.open("/listings?min_price=5"))[0]
         lines = [*csv.DictReader(io.StringIO(anna.http.get(link).text.removeprefix("\ufeff")))]
@@ -129,8 +127,7 @@ def test_a_list_is_written_as_csv_without_formulas_or_what_is_blind(tmp_path: Pa
 def test_pages_say_what_is_missing_when_and_why_not(tmp_path: Path) -> None:
     failed = bare_row("gone.jpg", 0, "unscored", item={"id": "G", "seller": EVIL}, time=NOW)
     rows = [failed, listing("old", 0.9, listed_at="2024-05-06"), listing("new", 0.8)]
-    scan = write_scan(tmp_path / "scan.sqlite", rows)
-    with served(scan) as base:
+    with served(write_scan(tmp_path / "scan.sqlite", rows)) as base:
         anna, ben = Client(base, "Anna"), Client(base, "BEN")
         ben.open()
         held, free, missing = anna.open("/listings").split("<li ")[1:4]
@@ -216,6 +213,23 @@ def test_several_listings_are_decided_from_their_list(tmp_path: Path) -> None:
             undone = anna.http.post("/act", json={"do": "undo", "list": True}).json()
         assert "60 listings" in undone["html"]
         assert "<span>Review <b>5</b></span>" in anna.open("/?seller=S3")
+
+
+@pytest.mark.parametrize(("verdict", "left"), [("rejected", 1), ("confirmed", 0)])
+def test_a_verdict_from_a_list_is_of_the_photos_that_it_shows(
+    tmp_path: Path, verdict: str, left: int
+) -> None:
+    other = replace(listing("a", 0.5), source="other.jpg", sha256=digest("other.jpg"))
+    scan = write_scan(tmp_path / "scan.sqlite", [listing("a", 0.9), other, listing("b")])
+    with served(scan) as base:
+        anna = Client(base, "Anna")
+        page = anna.open("/listings")
+        assert page.count("leads: 2") == 1
+        picked = dict(re.findall(r'data-key="(\w+)" data-shown="(\w+)"', page))
+        said = anna.http.post("/act", json={"do": verdict, "listings": picked}).json()
+        assert ("leads that the list does not show" in said["notice"]) == bool(left)
+    shown = {(name, digest(f"{name}.jpg")) for name in "ab"[left:]}
+    assert {(one.listing, one.sha256) for one in said_in(scan)} == shown
 
 
 def test_twenty_thousand_photos_of_a_listing_come_in_pages_and_are_undone_at_once(

@@ -252,7 +252,6 @@ def verdicts_in(team: Path) -> list[Said]:
     """What the store holds, each verdict once that is about several images."""
     found: dict[tuple[object, ...], Said] = {}
     for one in said_in(team):
-        assert one.listing is not None
         said = Said(one.listing, one.reviewer, one.judgement, one.occasion)
         found[one.time, said] = said
     return [*found.values()]
