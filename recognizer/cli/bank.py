@@ -161,13 +161,12 @@ def _known_items(scan: ScanFile, origin: str | None) -> Iterator[KnownItem]:
 
     for image in decided_images(scan):
         if image.row.phash is not None:
-            note = " ".join((image.note or "").split())[:2000]
             yield KnownItem(
                 pdq=image.row.phash,
                 finding=Finding.PRODUCT if image.is_confirmed else Finding.CLEARED,
                 time=image.time,
                 label=image.likely_label,
-                note=note or None,
+                note=" ".join((image.note or "").split())[:2000] or None,
                 by=" ".join(image.reviewer.split()),
                 origin=origin,
             )

@@ -96,7 +96,7 @@ def print_table(
     *,
     text_columns: Collection[int] = (0,),
 ) -> None:
-    """Print a table, whose columns are numbers but for ``text_columns``."""
+    """Print a table, whose columns are numbers but for ``text_columns``; of no rows, the title."""
     from rich.table import Table
 
     table = Table(title=title, caption=caption)
@@ -104,4 +104,4 @@ def print_table(
         table.add_column(heading, justify="left" if place in text_columns else "right")
     for row in rows:
         table.add_row(*row)
-    print_wide(table)
+    print_wide(table if table.row_count else title)

@@ -23,8 +23,7 @@ def progress_line(summary: ScanSummary, total: int | None) -> str:
     done, of = summary.images + summary.without_image, "" if total is None else f" of {total:,}"
     parts = [f"{done:,}{of} images", f"{summary.rate:.1f}/s"]
     if total is not None and summary.rate > 0:
-        left = max(0, total - done - summary.repeated) / summary.rate
-        parts.append(f"{duration(left)} left")
+        parts.append(f"{duration(max(0, total - done - summary.repeated) / summary.rate)} left")
     parts.append(counted(summary.decisions.total(), "lead"))
     if summary.failed:
         parts.append(f"{summary.failed.total():,} failed")

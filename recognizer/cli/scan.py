@@ -246,19 +246,22 @@ def default_output(sources: Sequence[str]) -> Path:
 
 
 def _require_sources(sources: Sequence[str], root: str | None) -> None:
-    """Raise a UsageError if no local source, or root, exists. Else what is missing has a row."""
-    for named in (sources, [root or os.curdir]):
-        if named[0] and all(map(_is_missing, named)):
-            raise UsageError(f"{named[0]}: no such file or folder")
-
-
-def _is_missing(source: str) -> bool:
+    """Raise a UsageError if no local source exists, or a local root is no folder."""
     from recognizer.rows.item_key import MEMBER
     from recognizer.scan.items import FileLocation, parse_location
 
-    location = parse_location(source)
-    is_plain = isinstance(location, FileLocation) and source != "-" and MEMBER not in source
-    return is_plain and not glob.has_magic(source) and not os.path.lexists(str(location))
+    for source in sources:  # if only some are missing, each has its row
+        location = parse_location(source)
+        is_plain = isinstance(location, FileLocation) and source != "-" and MEMBER not in source
+        if not (source and is_plain) or glob.has_magic(source) or os.path.lexists(str(location)):
+            break
+    else:
+        raise UsageError(f"{sources[0]}: no such file or folder")
+    folder = parse_location(root or os.curdir)
+    if isinstance(folder, FileLocation) and not os.path.isdir(folder):
+        raise UsageError(
+            f"--image-root {root}: not a folder; name the one in which the paths of the table begin"
+        )
 
 
 def _checked(output: Path) -> Path:

@@ -42,9 +42,8 @@ def load_policy(policy: str | os.PathLike[str], taxonomy: Taxonomy | None) -> Po
             f"{', '.join(EXAMPLES)}"
         )
     path = policy_path(policy)
-    values = read_toml(path, PolicyError)
     try:
-        return parse_policy(values, path.stem, taxonomy or load_taxonomy())
+        return parse_policy(read_toml(path, PolicyError), path.stem, taxonomy or load_taxonomy())
     except (PolicyError, OverflowError, RecursionError) as error:
         raise PolicyError(f"{policy}: {toml_words(error)}") from error
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from recognizer.policy.listing import listing_of
@@ -55,6 +56,15 @@ def plain_name(source: str) -> str:
     while path.startswith("./"):
         path = path[2:].lstrip("/")
     return _NOTHING.sub("/", path) + mark + member
+
+
+def without_parents(path: str) -> str:
+    """Return a path without ``..``, the same from any folder; as it is if a link is on the way."""
+    plain = os.path.normpath(path)
+    with suppress(ValueError):  # a NUL
+        if os.pardir in path.split(os.sep) and os.path.realpath(plain) == os.path.realpath(path):
+            return plain
+    return path
 
 
 def alternate_path(path: str) -> str | None:

@@ -292,10 +292,9 @@ def zip_members(archive: Container) -> Iterator[Member]:
 
 def _overlapping(entries: Sequence[zipfile.ZipInfo]) -> set[int]:
     # A small archive could be unpacked forever: David Fifield, "A better zip bomb", WOOT 2019.
-    ordered = sorted(entries, key=lambda entry: entry.header_offset)
     return {
         offset
-        for one, other in pairwise(ordered)
+        for one, other in pairwise(sorted(entries, key=lambda entry: entry.header_offset))
         if one.header_offset + _HEADER_BYTES + one.compress_size > other.header_offset
         for offset in (one.header_offset, other.header_offset)
     }

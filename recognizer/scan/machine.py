@@ -35,15 +35,13 @@ def available_cpus() -> int:
     """Return the number of CPUs by affinity and by quota, at least 1."""
     known = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
     count = len(known) or os.cpu_count() or 1
-    quotas = [_number(folder / "cpu.max") for folder in _groups()]
-    return math.ceil(max(1, min(count, *quotas)))
+    return math.ceil(max(1, min(count, *(_number(folder / "cpu.max") for folder in _groups()))))
 
 
 def available_memory() -> int | None:
     """Return the bytes that are free, within the limit of the control group; None if unknown."""
     free = _fields("meminfo").get("MemAvailable", "inf kB").split()[0]
-    limits = [_number(folder / "memory.max") for folder in _groups()]
-    memory = min(1024 * float(free), *limits)
+    memory = min(1024 * float(free), *(_number(folder / "memory.max") for folder in _groups()))
     return None if math.isinf(memory) else int(memory)
 
 

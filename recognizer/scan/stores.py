@@ -77,9 +77,8 @@ class Store:
         """Yield all objects below this one; S3 lists them by pages, other stores by folders."""
         base = self.place.rstrip("/")
         root = self._path.rstrip("/")
-        paths = self._pages(root) if hasattr(self._fs, "call_s3") else self._walk(root)
         with refusing():
-            for path in paths:
+            for path in self._pages(root) if hasattr(self._fs, "call_s3") else self._walk(root):
                 yield StoreObject(base + path[len(root) :])
 
     def _pages(self, root: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Any, Self
 from recognizer.errors import RecognizerError, UsageError, words_of
 from recognizer.imaging.sources import Refused, refusal
 from recognizer.policy.listing import BYTES_COLUMNS, image_columns
-from recognizer.rows.item_key import URL
+from recognizer.rows.item_key import URL, without_parents
 from recognizer.scan.archives import archive_items, tar_members, zip_members
 from recognizer.scan.bounds import MAX_NAME, Reading
 from recognizer.scan.items import (
@@ -62,8 +62,7 @@ class Roots:
     def of(cls, table: Container, sources: Iterable[Container], root: str | None) -> Self:
         """Return the roots of a table: what was allowed, else its folder and those named."""
         given = None if root is None else parse_location(root)
-        folder = type(table)(os.path.dirname(table))
-        places = [folder, *sources] if given is None else [given]
+        places = [type(table)(os.path.dirname(table)), *sources] if given is None else [given]
         folders = (os.path.realpath(p or os.curdir) for p in places if isinstance(p, FileLocation))
         prefixes = (p.rstrip("/") + "/" for p in places if isinstance(p, StoreObject))
         return cls(tuple(os.path.join(one, "") for one in folders), tuple(prefixes), given)
@@ -100,7 +99,7 @@ class Roots:
 def _below(root: Location | None, path: str) -> Container:
     if isinstance(root, StoreObject):
         return StoreObject(f"{root.rstrip('/')}/{path.lstrip('/')}")
-    return FileLocation(os.path.join(str(root or ""), path))
+    return FileLocation(without_parents(os.path.join(str(root or ""), path)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +126,7 @@ class Opening:
             raise
         except Exception as error:  # of any class: whatever a parser makes of damage
             refused = _refusal(error)
-            detail = f"{refused.detail}; {progress.rest}"
-            yield Item.failed(self.container, refused.reason, detail)
+            yield Item.failed(self.container, refused.reason, f"{refused.detail}; {progress.rest}")
 
 
 def _refusal(error: Exception) -> Refused:
@@ -245,8 +243,7 @@ class _Table:
             limit = self.opening.options.limits.max_bytes
             if isinstance(image, bytes) and size <= limit:
                 return Item(cell, columns=columns, data=image)
-            detail = f"{size} bytes, limit {limit}"
-            return Item.failed(cell, Reason.TOO_MANY_BYTES, detail, columns)
+            return Item.failed(cell, Reason.TOO_MANY_BYTES, f"{size} bytes, limit {limit}", columns)
         if not isinstance(image, str):
             detail = f"neither a path nor bytes, but {type(image).__name__}"
             return Item.failed(cell, _BAD, detail, columns)

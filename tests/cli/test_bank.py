@@ -110,8 +110,7 @@ def test_mistakes(
 
 def test_a_label_of_ones_own_is_that_of_a_bundle(photos: Path, tmp_path: Path) -> None:
     own = {"label": {"whale_tooth": {"kind": "lookalike", "display_name": "Whale tooth"}}}
-    taxonomy = load_taxonomy().extended(own, "own")
-    bundle = write_tiny_bundle(tmp_path / "own-v1", taxonomy=taxonomy)
+    bundle = write_tiny_bundle(tmp_path / "own-v1", taxonomy=load_taxonomy().extended(own, "own"))
     given = ("bank", "add", tmp_path / "b", photos / "0.jpg", "--label", "whale_tooth")
     refuse(*given)
     succeed(*given, "--model", bundle)

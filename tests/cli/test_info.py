@@ -18,7 +18,6 @@ def test_it_says_what_a_bundle_is_and_the_evidence_for_its_labels() -> None:
     lines = {line.split()[1]: line for line in done.stdout.splitlines() if line.startswith("│")}
     assert {*bundle.label_names} <= lines.keys()
     worked = next(label for label in bundle.labels if label.name == "ivory_worked")
-    assert worked.evidence is not None
     recall, test = worked.evidence.recall[0.01], worked.evidence.test
     shown = f"{test.photos} ({test.sources}) │ {recall}"  # as the card has it
     for part in ("product", "ivory", f"{worked.evidence.train.photos:,} (", shown):

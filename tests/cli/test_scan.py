@@ -220,7 +220,7 @@ def test_tables_name_images_where_the_options_say(
     ("arguments", "words"),
     [
         ("photo.jpg --timeout 0", "timeout = 0"),
-        ("photo.jpg --image-root nowhere", "nowhere: no such file or folder"),
+        *((f"photo.jpg --image-root {x}", f"{x}: not a folder; name") for x in ("no", __file__)),
         ("photo.jpg --timeout nan", "timeout = nan"),
         ("photo.jpg --timeout inf", "timeout = inf"),
         ("photo.jpg --memory-limit -1", "--memory-limit"),

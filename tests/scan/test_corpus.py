@@ -56,5 +56,4 @@ def test_a_corpus_of_malformed_images(corpus: Path, tiny_bundle: Path, tmp_path:
     print(f"{len(files)} files, {len(rows)} rows;", Counter(row["status"] for row in rows))
     print(Counter(row["reason"] for row in rows))
     print(f"parent {done.parent_mebibytes} MiB, largest worker {done.child_mebibytes} MiB")
-    accidents = [(r["source"], r["reason"], r["detail"]) for r in rows if r["reason"] in ACCIDENTS]
-    assert accidents == []
+    assert [(r["source"], r["reason"], r["detail"]) for r in rows if r["reason"] in ACCIDENTS] == []

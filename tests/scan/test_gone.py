@@ -157,8 +157,7 @@ def test_a_lead_that_is_exchanged_before_anybody_saw_it_waits(
     (photos / "red.jpg").write_bytes(OTHER_RED)
     again()
     (photos / "red.jpg").write_bytes(b"<html>sold</html>")
-    rows = again()
-    decisions = sorted(row["decision"] for row in rows)
+    decisions = sorted(row["decision"] for row in again())
     assert decisions == ["clear", "clear", "priority", "priority", "unscored"]
     with ScanFile(tmp_path / "scan.sqlite") as file:
         queue = file.select("SELECT name, decision, state FROM queue")
@@ -181,8 +180,7 @@ def test_merging_keeps_what_a_scan_keeps(
     else:
         (photos / "red.jpg").write_bytes(BLUE)
     again(into=other.name)
-    inputs = [other, one] if turned else [one, other]
-    for names in (inputs, [merged, other]):  # and again
+    for names in ([other, one] if turned else [one, other], [merged, other]):  # and again
         merge(names, merged, Ranking(), allow_mixed=True)
         rows = read_rows(merged)
         assert len(rows) == (3 if now == "gone" else 4)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from recognizer.errors import UsageError
 from recognizer.rows.records import to_json
-from recognizer.scan import ScanOptions, expand
+from recognizer.scan import Access, ScanOptions, expand
 from recognizer.scan.items import Item, Skipped
 from recognizer.scan.records import plain
 from recognizer.status import Reason
@@ -50,8 +50,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 def images_of(path: Path, **options: Any) -> list[Item]:
     """The items but for the listings without an image."""
-    items = items_of(path, **options)
-    return [item for item in items if item.reason is not Reason.NO_IMAGE]
+    return [item for item in items_of(path, **options) if item.reason is not Reason.NO_IMAGE]
 
 
 def items_of(path: Path, **options: Any) -> list[Item]:
@@ -301,6 +300,21 @@ def test_urls_in_a_table_lead_only_to_buckets(tmp_path: Path) -> None:
     assert [i.reason for i in expand(["-"], stdin=listing)] == [
         Reason.SOURCE_REFUSED, None, Reason.SOURCE_REFUSED,
     ]  # fmt: skip
+
+
+def test_an_image_is_the_same_from_any_root_unless_a_link_is_on_the_way(tmp_path: Path) -> None:
+    for name in ("t", "p", "elsewhere/deep"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "t" / "link").symlink_to(tmp_path / "elsewhere" / "deep")
+    paths = [{"image": "../p/a.jpg"}, {"image": "link/../b.jpg"}, {"image": "../p/\0.jpg"}]
+    table = write(tmp_path / "t" / "t.jsonl", paths)
+    before, after = items_of(table), items_of(table, access=Access(root=str(tmp_path / "p")))
+    assert [one.reason for one in before] == [Reason.SOURCE_REFUSED] * 2 + [None]
+    assert (before[0].source, before[1].source) == (
+        f"{tmp_path}/p/a.jpg",
+        f"{table.parent}/link/../b.jpg",
+    )
+    assert (after[0].source, after[0].reason) == (before[0].source, None)
 
 
 def test_a_name_that_is_given_twice_is_no_matter_of_luck(tmp_path: Path) -> None:

@@ -167,8 +167,7 @@ def test_one_private_address_among_many_is_enough(monkeypatch: pytest.MonkeyPatc
 def test_no_connection(server: Server) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{closed.getsockname()[1]}/"
-        assert refused(url).reason is Reason.READ_ERROR
+        assert refused(f"http://127.0.0.1:{closed.getsockname()[1]}/").reason is Reason.READ_ERROR
     # And one that speaks no TLS.
     assert refused(server.url.replace("http", "https")).reason is Reason.READ_ERROR
 
