@@ -73,8 +73,7 @@ def _mean(values, counts):
 
 
 def test_a_bootstrap_by_source_is_as_wide_as_the_sources_are_few():
-    rng = np.random.default_rng(1)
-    level = rng.normal(size=40)
+    level = np.random.default_rng(1).normal(size=40)
     sources, values = np.repeat(np.arange(40), 25).astype(str), np.repeat(level, 25)
     found = bootstrap_by_source(values, sources, _mean, 2000)
     alone = bootstrap_by_source(values, np.arange(1000).astype(str), _mean, 2000)

@@ -132,7 +132,6 @@ def test_the_desk_reads_no_table_whole(scan: Path, plans: Plans) -> None:
             queue.open_counts(view)
         for _ in range(2):
             entry = queue.take("Ama", View())
-            assert entry is not None
             photos = queue.photos(entry)
             assert queue.photo_count(entry) == len(photos)
             queue.said_of(entry)
@@ -145,7 +144,6 @@ def test_the_desk_reads_no_table_whole(scan: Path, plans: Plans) -> None:
         queue.of_seller("s")
         queue.copies_of_others("s")
         entry = queue.undo("Ama")
-        assert entry is not None
         queue.skip("Ama", entry.unit)
         queue.decide_many("Ama", {entry.unit: queue.shown(entry)}, Judgement.UNSURE)
     assert len(plans.steps) > 40

@@ -100,8 +100,7 @@ def renderings(
     read it in another way. 16-bit values are divided by 257.
     """
     image = _reduced(image, min_side)
-    stored = image.convert("RGBA" if _has_alpha(image) else "RGB")
-    shown = _on_pages(stored)
+    shown = _on_pages(image.convert("RGBA" if _has_alpha(image) else "RGB"))
     if conversion and (converted := conversion(image)):
         as_stored, shown = shown, _on_pages(converted)
         if cv2.norm(shown[0], as_stored[0], cv2.NORM_L1) > _MAX_SHIFT * shown[0].size:

@@ -309,8 +309,7 @@ def write_bundle(bundle: Bundle) -> None:
 def parse_bundle(folder: Path, content: Mapping[str, Any]) -> Bundle:
     """Return the described bundle, unchecked; wrong content raises whatever the conversion does."""
     taxonomy = load_taxonomy().extended(content.get("taxonomy", {}), DESCRIPTION_FILE)
-    values = {**content, "path": folder, "taxonomy": taxonomy}
-    return msgspec.convert(values, Bundle, str_keys=True)
+    return msgspec.convert({**content, "path": folder, "taxonomy": taxonomy}, Bundle, str_keys=True)
 
 
 def _require_printable(value: Any) -> None:

@@ -107,8 +107,7 @@ def short_digests(sha256: Sequence[str]) -> NDArray[np.uint64]:
 
 def hash_bytes(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the perceptual hash of an image as 32 bytes; zeros if it has none."""
-    phash = perceptual_hash(rgb) or "0" * (HASH_BITS // 4)
-    return np.frombuffer(bytes.fromhex(phash), np.uint8)
+    return np.frombuffer(bytes.fromhex(perceptual_hash(rgb) or "0" * (HASH_BITS // 4)), np.uint8)
 
 
 def lacking_negatives(bank: NegativeBank | None, taxonomy: Taxonomy) -> str | None:

@@ -56,8 +56,7 @@ def test_black_is_tried_where_white_hides(
     on_white = Image.new("RGBA", image().size, "white")
     on_white.alpha_composite(image())
     plain = load_image(encoded(on_white.convert("RGB"), "PNG"), min_side=side)
-    shift = found.frames[0].rgb.astype(int) - plain.frames[0].rgb
-    assert np.abs(shift).max() <= 2
+    assert np.abs(found.frames[0].rgb.astype(int) - plain.frames[0].rgb).max() <= 2
 
 
 def test_a_profile_of_srgb_is_none() -> None:

@@ -39,8 +39,7 @@ def test_the_longest_side_is_decoded() -> None:
 
 def test_wide_pixels_take_less_than_that() -> None:
     data = tiff(np.zeros((8, 8, 3), np.uint16), claimed=(4_000, 4_000))
-    limits = Limits(max_pixels=15_999_999)
-    assert load_image(data, limits=limits).reason is Reason.TOO_MANY_PIXELS
+    assert load_image(data, limits=Limits(max_pixels=15_999_999)).reason is Reason.TOO_MANY_PIXELS
     image = load_image(data, min_side=500, limits=Limits(max_pixels=16_000_000))
     assert image.reason is Reason.TRUNCATED
 

@@ -47,8 +47,7 @@ def test_a_family_is_seen_where_any_member_is(bundle: Bundle, tmp_path: Path) ->
 
 
 def test_what_was_read_is_written(bundle: Bundle, tmp_path: Path) -> None:
-    released = load_bundle()
-    for original in (bundle, released):
+    for original in (bundle, load_bundle()):
         copy = replace(original, path=tmp_path)
         write_bundle(copy)
         assert load_bundle(tmp_path) == copy
@@ -120,9 +119,8 @@ def test_a_pipe_is_refused_and_not_waited_for(name: str, tmp_path: Path) -> None
 def test_the_bundles_of_the_package_are_loaded_but_for_those_that_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = changed(tmp_path / "old-v1", lambda d: d.update(schema=1))
     folders = {
-        "old-v1": old,
+        "old-v1": changed(tmp_path / "old-v1", lambda d: d.update(schema=1)),
         "a-v1": write_tiny_bundle(tmp_path / "a-v1", name="a"),
         DEFAULT_BUNDLE: write_tiny_bundle(tmp_path / DEFAULT_BUNDLE),
     }
@@ -204,6 +202,4 @@ def test_a_model_says_what_was_recorded_of_it(tiny_bundle: Path, tmp_path: Path)
 
 
 def test_the_released_model_gives_its_recorded_scores() -> None:
-    difference = self_test(load_bundle())
-    assert difference is not None
-    assert difference <= TOLERANCE
+    assert self_test(load_bundle()) <= TOLERANCE

@@ -66,9 +66,8 @@ def test_a_keyword_is_found_in_any_spelling_of_itself(before: str, after: str, w
         with pytest.raises(PolicyError, match="characters that are seen"):
             Keywords(words=(word,))
         return
-    title = f"{before} . {word} . {after}"
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
-        spelled = unicodedata.normalize(form, title)
+        spelled = unicodedata.normalize(form, f"{before} . {word} . {after}")
         assert found(Keywords(words=(word,)), spelled) == [word]
         assert found(Keywords(substrings=(word,)), spelled) == [word]
 

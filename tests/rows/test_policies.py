@@ -60,8 +60,7 @@ def test_a_policy_of_this_package_is_known_by_its_digest(tmp_path: Path) -> None
     strict = Policy.load("strict")
     policy = Reference(name="any", digest=strict.digest)
     row = replace(bare_row("a.jpg", 0.6, "review"), policy=policy)
-    scan = write_scan(tmp_path / "scan.sqlite", [row])
-    with ScanFile(scan) as file:
+    with ScanFile(write_scan(tmp_path / "scan.sqlite", [row])) as file:
         assert file.policy() == strict
     with ScanFile(tmp_path / "new.sqlite", create=True) as file:
         assert file.policy() is None

@@ -232,8 +232,7 @@ def test_near_copies_that_come_while_others_are_compared_are_folded_later(
 
 
 def test_a_reader_follows_what_others_fold(tmp_path: Path) -> None:
-    rows = [bare_row(name, 0.9, "review", phash=HASH) for name in "ab"]
-    path = write_scan(tmp_path / "a", rows)
+    path = write_scan(tmp_path / "a", [bare_row(name, 0.9, "review", phash=HASH) for name in "ab"])
     with ScanFile(path) as reader, ScanFile(path, write=True) as writer:
         writer.set_setting("grouped", "0")
         for name, folded in [("c", 3), ("d", 4)]:

@@ -59,8 +59,7 @@ def test_the_photo_itself_is_the_most_similar(
             assert (first.source, cosine) == (item.source, pytest.approx(1, abs=1e-3))
     photo = tmp_path / "mine.png"
     photo.write_bytes(encoded(picture("green", seed=9), "PNG"))
-    done = succeed("similar", scan, photo, "--model", tiny_bundle, "--top", 2)
-    lines = done.stdout.splitlines()
+    lines = succeed("similar", scan, photo, "--model", tiny_bundle, "--top", 2).stdout.splitlines()
     assert len(lines) == 2
     assert lines[0].endswith("001_green.jpg")
     assert " clear " in lines[0]

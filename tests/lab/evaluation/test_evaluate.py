@@ -91,7 +91,6 @@ def test_the_figures(recognizer: Recognizer, photos: list[Photo]) -> None:
     assert evaluation.reliability[1].products.low < 0.1  # all of one source
     found = evaluation.leads["ivory_worked"]
     assert (found.photos, found.sources, found.leads, found.named) == (5, 2, 4, 4)
-    assert found.share is not None
     assert found.share.value == 0.8
     kinds = {one.name: one for one in evaluation.slices["kind"]}
     assert kinds["product"].products.leads.value == 0.8
@@ -136,7 +135,6 @@ def test_a_table_by_source_slice_and_column(
     found = evaluate(recognizer, red, "test", rounds=20, by=by).evaluation.slices
     first, *rest = found["source"]
     assert (first.name, first.negatives.photos, first.products.photos) == ("fitz/netsuke", 2, 2)
-    assert first.negatives.leads is not None
     assert first.negatives.leads.value == 1  # both false leads are of this source
     assert all(one.negatives.leads is None or one.negatives.leads.value == 0 for one in rest)
     rows = {one.name: one for one in found[str(slices)]}

@@ -128,7 +128,6 @@ def test_a_backbone_is_rounded_once_for_all_heads(
         files = module._export(trained, network, tmp_path / name, print, written)
         found = parity(network, files["fp32"], files["int8"], inputs)
         assert found.fp32.largest < 1e-4
-        assert found.int8 is not None
         assert found.int8.largest < 0.1
     assert rounded.call_count == 1
 
@@ -176,7 +175,6 @@ def test_any_network_and_its_files_say_the_same(
         add_head(file.read_bytes(), head, labels=3, softmax=True)
     found = parity(network, *files, inputs)
     assert found.fp32.largest < 1e-4
-    assert found.int8 is not None
     assert found.int8.largest < 0.1
 
 

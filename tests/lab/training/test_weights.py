@@ -53,7 +53,6 @@ def test_what_is_no_source_of_weights_is_named(tmp_path: Path, name: str, words:
 
 def test_a_released_bundle_gives_its_weights() -> None:
     bundle = load_bundle(find_bundle())
-    assert bundle.training is not None
     size = bundle.training.recipe["input_size"]  # of the cascade's first network
     config = small_config(
         backbone=bundle.model.backbone, weights=DEFAULT_BUNDLE, input_size=size, pooling="sqrt_mean"
@@ -70,7 +69,6 @@ def test_a_released_bundle_gives_its_weights() -> None:
         assert np.corrcoef(found, recognizer.embed(file))[0, 1] > 0.99
     # Its head serves too: on photos that reach no ensemble it says what the bundle says.
     start = earlier_head(config, [*bundle.label_names, "my_label"])
-    assert start is not None
     assert start.known.tolist() == [True] * len(bundle.labels) + [False]
     logits = torch.from_numpy(recognizer.embed(files[0])) @ start.weight.T + start.bias
     scores = recognizer.predict(files[0]).scores
