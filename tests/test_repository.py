@@ -136,7 +136,6 @@ def test_ci_runs_what_the_readme_says() -> None:
 
 
 def test_containers_ask_for_extras_that_exist() -> None:
-    extras = PROJECT["project"]["optional-dependencies"]
     for path in (ROOT / "Dockerfile", *(ROOT / ".github" / "workflows").glob("*.yml")):
         for names in re.findall(r"(?:\)|\.)\[([a-z,]+)\]", path.read_text("utf-8")):
-            assert {*names.split(",")} <= {*extras}, path.name
+            assert {*names.split(",")} <= {*PROJECT["project"]["optional-dependencies"]}, path.name

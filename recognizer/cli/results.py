@@ -109,7 +109,8 @@ def _failure_lines(file: ScanFile, summary: ScanSummary, skipped: Skipped) -> It
     if summary.kept:
         yield f"Of these, {summary.kept:,} keep the result of an earlier scan."
     if summary.failed[Reason.SOURCE_REFUSED]:
-        for row in islice(file.rows("reason = 'source_refused'"), 1):
+        rows = file.numbered_rows("reason = 'source_refused'", order="image.time DESC")
+        for _, row in islice(rows, 1):
             yield shown(f"Refused: {row.source}: {row.detail}.")
     all_failed = summary.failed.total() - summary.kept == summary.images
     if all_failed and summary.failed[Reason.NOT_FOUND] == max(summary.failed.values()):

@@ -197,11 +197,10 @@ def measure_reviewed(
         return Estimate(whole + rest.value, whole + rest.low, whole + rest.high)
 
     def measured(threshold: float, over: NDArray[np.bool_]) -> Step:
-        leads = factor * float(over.sum())
         found = count(positive, over)
         return Step(
             threshold=threshold,
-            leads=Estimate(leads, leads, leads),
+            leads=Estimate(*[factor * float(over.sum())] * 3),
             recall=_ratio(found, count(positive, ~over)) if (sample & ~over).any() else None,
             precision=_ratio(found, count(~positive, over)),
         )
@@ -216,20 +215,21 @@ def measure_reviewed(
         )
 
     limits = sorted({*GRID, *bundle.any_product_thresholds.values()}, reverse=True)
-    over_each = ((one, scores > one) for one in limits)
+    steps = [measured(one, scores > one) for one in limits if is_supported(one, scores > one)]
     caveats = [*_unknown(shown, families)]
     if not sample.any():
         caveats.append(
             "No audit sample was decided, or a part of it not at all: nothing is known of what was "
             "cleared, so neither recall nor a lower threshold can be estimated (scan --audit-rate)."
         )
-    caveats.append(
-        "The same outcomes choose the threshold and measure it: measure it again on the next scan."
-    )
+    if steps:
+        caveats.append(
+            "The same outcomes choose and measure the threshold: measure it again on the next scan."
+        )
     return Choice(
         origin=f"{scanned:,} images, {int(decided.sum()):,} of them decided",
         images=factor * scanned,
-        steps=tuple(measured(*one) for one in over_each if is_supported(*one)),
+        steps=tuple(steps),
         notes=tuple(caveats),
     )
 

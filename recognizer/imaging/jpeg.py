@@ -68,8 +68,7 @@ def outline_jpeg(data: bytes) -> JpegOutline:
         if marker == _START_OF_SCAN:
             header_bytes = header_bytes if scans else match.start()
             scans += 1
-            is_one = data[position + 2 : position + 3] == bytes([components])
-            if is_one and frame in _BASELINE:
+            if data[position + 2 : position + 3] == bytes([components]) and frame in _BASELINE:
                 break
         elif (marker in _FRAMES and frame) or marker not in _FRAMES | _TABLES | _METADATA:
             header_bytes = header_bytes if scans else match.start()

@@ -203,6 +203,8 @@ def test_tables_name_images_where_the_options_say(
     assert "not_found 1" in scan(table, "--image-root", photo.parent).stdout
     table.write_text("image\nhttps://photos.example/1.jpg\n")
     assert "1.jpg: web URLs need --allow-http." in scan(table).stdout
+    table.write_text("image\n/etc/2.jpg\n")
+    assert "Refused: /etc/2.jpg" in scan(table).stdout  # and not one of an earlier table
     place = f"{photo.parent.name}/{photo.name}"
     table.write_text(f"id,image\n1,{place}\n2,/{place}\n3,t.csv\n")  # which is no image
     result = scan(table, "--strict")

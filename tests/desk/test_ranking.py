@@ -85,8 +85,7 @@ def test_near_copies_are_folded_in_the_same_way_everywhere(tmp_path: Path) -> No
     assert desk == {"only copy 1": 2, "chain 0": 5, "far": 2, "bytes 0": 3}
     succeed("report", scan, "--output", tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
-    cards = re.findall(r'<li data-key="(\w+)"', page)
-    assert [keys[key] for key in cards] == [*desk]
+    assert [keys[key] for key in re.findall(r'<li data-key="(\w+)"', page)] == [*desk]
     chips = re.findall(r'<li data-key="(\w+)".*?near-copies: (\d+).*?</li>', page, re.DOTALL)
     folded = {keys[key]: int(count) for key, count in chips}
     assert folded == {name: count - 1 for name, count in desk.items()}

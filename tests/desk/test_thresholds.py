@@ -289,6 +289,7 @@ def test_nothing_is_chosen_that_the_outcomes_do_not_show(
 ) -> None:
     choice = precise(bundle, images)
     assert choice.step is None
+    assert ("The same outcomes choose" in " ".join(choice.notes)) == bool(choice.steps)
     _print_choice(choice, bundle)
     assert ("precision, %" in capsys.readouterr().out) == bool(choice.steps)  # else reasons alone
     assert "review more" in choice.notes[0]

@@ -38,8 +38,7 @@ def table_profile(space: bytes, color: Callable[..., Sequence[float]]) -> bytes:
     identity = struct.pack(">9i", *[65536 * (i % 4 == 0) for i in range(9)])
     lut = b"mft1\0\0\0\0" + bytes([channels, 3, _STEPS, 0]) + identity
     lut += ramp * channels + corners + ramp * 3
-    kind = b"prtr" if space == b"CMYK" else b"mntr"
-    return profile((b"A2B0", lut), space=space, kind=kind)
+    return profile((b"A2B0", lut), space=space, kind=b"prtr" if space == b"CMYK" else b"mntr")
 
 
 def profile(

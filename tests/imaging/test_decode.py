@@ -265,8 +265,7 @@ def test_the_last_scans_of_a_progressive_jpeg_are_seen() -> None:
 def test_a_progressive_jpeg_cut_in_a_table_shows_the_scans_before_it() -> None:
     """libjpeg gives up at such a table, and leaves the memory for the pixels as it was."""
     whole = jpeg(progressive=True)
-    cut = whole[: whole.rfind(b"\xff\xc4") + 8]
-    images = [load_image(cut) for _ in range(3)]
+    images = [load_image(whole[: whole.rfind(b"\xff\xc4") + 8]) for _ in range(3)]
     assert {image.status for image in images} == {Status.DEGRADED}
     assert {image.reason for image in images} == {Reason.TRUNCATED}
     first, *others = (image.frames[0].rgb for image in images)

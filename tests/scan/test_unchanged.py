@@ -91,8 +91,7 @@ def test_changed_and_new_files_are_read(
     assert read == [*(p.name for p in (edited, replaced, longer)), "new.jpg"]
     assert (summary.scanned, summary.skipped) == (4, 1)
     rows = {row["source"]: row for row in read_rows(tmp_path / "scan.sqlite")}
-    tops = {name: max(row["scores"], key=row["scores"].get) for name, row in rows.items()}
-    assert tops == {
+    assert {name: max(row["scores"], key=row["scores"].get) for name, row in rows.items()} == {
         str(same): "ivory_worked",
         str(edited): "ceramic",
         str(replaced): "ceramic",
