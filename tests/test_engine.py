@@ -119,8 +119,7 @@ def test_the_embedding_is_that_of_the_frame_that_scored(recognizer: Recognizer) 
     found = recognizer.embed(encoded(picture("red", seed=3), "PNG"))
     assert found.dtype == np.float32
     assert found == pytest.approx((230, 20, 20), abs=4)
-    found = recognizer.embed(animated("blue", "blue", "red", "blue"))
-    assert found[0] > 200
+    assert recognizer.embed(animated("blue", "blue", "red", "blue"))[0] > 200
 
 
 @pytest.mark.parametrize(

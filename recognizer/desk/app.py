@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from recognizer.desk.cards import CardMaker
+from recognizer.desk.cards import PHOTOS_ON_A_CARD, CardMaker
 from recognizer.desk.entries import MAX_GROUP, PAGE_SIZE, Entry, from_key
 from recognizer.desk.outcomes import MAX_CHARACTERS, Judgement, plain_note
 from recognizer.desk.photos import SIDES, Photos, Unavailable
@@ -45,7 +45,7 @@ class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     With ``keep`` it says that a listing is still open; with ``is_list`` it wants itself, no card.
     ``shown`` is of the images that the page has shown; ``listings`` have it by their keys, and
-    ``also`` the first digits of the sha256 of images by theirs.
+    ``also`` the first digits of the sha256 of images by theirs; ``pages`` of photos were opened.
     """
 
     do: Literal["confirmed", "rejected", "unsure", "escalated", "skip", "undo", "keep"]
@@ -57,6 +57,7 @@ class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     label: Annotated[str, Meta(max_length=MAX_CHARACTERS["label"])] | None = None
     also: Shown = {}
     without: Keys = ()
+    pages: Annotated[int, Meta(ge=1, le=999_999)] = 1
     expected: Annotated[int, Meta(ge=1, le=MAX_GROUP)] = 1
 
 
@@ -274,8 +275,7 @@ class _Pages:
         except ConflictError:
             notice, status = text("conflict"), 409
         if data.is_list:
-            listed = self._list(request, reviewer)
-            rows = self._html(request, reviewer, "list.html.j2", **listed)
+            rows = self._html(request, reviewer, "list.html.j2", **self._list(request, reviewer))
             return JSONResponse({"html": rows, "notice": notice}, status)
         entry = entry or self._queue.take(reviewer, view)
         card = self._html(request, reviewer, "card.html.j2", **self._card(reviewer, view, entry))
@@ -302,11 +302,11 @@ class _Pages:
             shown=data.shown,
             also={from_key(key): digits for key, digits in data.also.items()},
             without={*map(from_key, data.without)},
+            first=data.pages * PHOTOS_ON_A_CARD,
             expected=data.expected,
         )
-        said = text("said_one", state=text(data.do), title=title)
-        if data.expected > 1:
-            said = text("said_bulk", n=data.expected - left, state=text(data.do))
+        key, count = "said_bulk" if data.expected > 1 else "said_one", data.expected - left
+        said = text(key, n=count, state=text(data.do), title=title)
         return f"{said}. {text('copies_left', n=left)}" if left else said
 
     def _decide_many(self, reviewer: str, data: Act) -> str:

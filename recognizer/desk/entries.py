@@ -253,23 +253,27 @@ class Entries(Closes):
             return [Image(number, row, *names[number]) for number, row in rows.items()]
 
     def about(
-        self, entry: Entry, also: Collection[int] = (), without: Collection[int] = ()
+        self,
+        entry: Entry,
+        also: Collection[int] = (),
+        without: Collection[int] = (),
+        first: int = -1,
     ) -> list[Subject]:
         """Return what a verdict on a listing is about: digests of images, each with the listing.
 
-        Its images that are leads, and those with the keys ``also``, but for those ``without``; if
-        none is left, or words or reports alone have raised it, the listing and no image.
+        Its images that are leads, and those with the keys ``also``, but for those ``without``, of
+        so many ``first`` ones; without any, as where words alone raised it, the listing alone.
         """
         is_image = entry.section == AUDIT or entry.listing is None
         rows = self.file.select(
-            f"SELECT key, sha256, {_IS_LEAD} FROM image WHERE sha256 IS NOT NULL AND {_IMAGES}"
-            f" ORDER BY {IMAGE_ORDER}",
+            f"SELECT key, sha256, {_IS_LEAD} FROM image WHERE {_IMAGES} ORDER BY {IMAGE_ORDER}"
+            f" LIMIT {first:d}",
             entry._asdict(),
         )
         found: dict[Subject, None] = dict.fromkeys(
             (sha256, entry.listing)
             for key, sha256, is_lead in rows
-            if is_image or ((is_lead or key in also) and key not in without)
+            if sha256 and (is_image or ((is_lead or key in also) and key not in without))
         )
         return [*found][:MAX_IMAGES] or [(None, entry.name)]
 

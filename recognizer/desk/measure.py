@@ -210,8 +210,7 @@ def _shown_by_leads(judgements: Mapping[tuple[Decision, Judgement | None], int])
     expected = 0.0
     for level, (own, rejected) in counts.items():
         of_level = sum(n for (at, _), n in judgements.items() if at == level)
-        share_shown = own / (own + rejected) if own + rejected else confirmed / decided
-        expected += of_level * share_shown
+        expected += of_level * (own / (own + rejected) if own + rejected else confirmed / decided)
     return Estimate(expected, confirmed, confirmed + leads - decided)
 
 

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from recognizer.desk.entries import Entries, Entry, Subject
 from recognizer.desk.outcomes import DECIDED, DESK, Judgement, Occasion, Outcome, Outcomes
 from recognizer.desk.views import AFFECTED, AUDIT, OPEN, QUEUE, View
-from recognizer.errors import ScanFileChangedError, ScanFileError
+from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.queue import ENTRY_ORDER
 from recognizer.rows.records import as_utc
@@ -32,10 +32,7 @@ _IS_FREE = (
     " WHERE hold.until > :now AND hold.reviewer != :reviewer"
     " AND (held.unit = entry.unit OR held.copies = entry.copies))"
 )
-_NOT_SKIPPED = (
-    "NOT EXISTS (SELECT 1 FROM temp.skip WHERE skip.unit = entry.unit"
-    " AND skip.reviewer = :reviewer)"
-)
+_NOT_SKIPPED = "entry.unit NOT IN (SELECT unit FROM temp.skip WHERE reviewer = :reviewer)"
 _SUBJECT = "iif(occasion = 'audit', sha256, coalesce(listing, sha256))"  # of an outcome
 _OF_OTHERS = "ifnull(judge, '') NOT IN (SELECT value FROM json_each(:spellings))"
 
@@ -140,9 +137,7 @@ class Queue(Entries):
         if not self.lead_reviewers or entry.state != Judgement.ESCALATED:
             return False
         own = (reviewer, Judgement.ESCALATED, False)
-        said = (
-            (self.known_as(who), what, other) for _, who, what, *_, other in self.said_of(entry)
-        )
+        said = [(self.known_as(one[1]), one[2], one[5]) for one in self.said_of(entry)]
         return reviewer not in self.lead_reviewers or own in said
 
     def obstacle(self, reviewer: str, entry: Entry) -> str | None:
@@ -195,6 +190,7 @@ class Queue(Entries):
         shown: str | None = None,
         also: Mapping[int, str] = MappingProxyType({}),
         without: Collection[int] = (),
+        first: int = -1,
         expected: int = 1,
         **details: str | None,
     ) -> int:
@@ -202,9 +198,10 @@ class Queue(Entries):
 
         Of a copy it is about the near-copy: one with other leads is not rejected, but left open.
         ``shown`` is what :meth:`shown` was when the page was made, if there was one; ``also`` has
-        the first 16 digits of the sha256 of images that it is about, too, by their keys. Returns
-        how many near-copies are open still, which the reviewer gets last. If images or copies are
-        others now, or somebody else has the listing or has decided it, it is a ConflictError.
+        the first 16 digits of the sha256 of images that it is about, too, by their keys; ``first``
+        is how many of its images were shown. Returns how many near-copies are open still, which the
+        reviewer gets last. If images or copies are others now, or somebody else has the listing or
+        has decided it, it is a ConflictError; to reject leads that were not shown, a UsageError.
         """
         with self._current():
             entry = self.entry(unit)
@@ -219,14 +216,14 @@ class Queue(Entries):
             held = self.file.select("SELECT seen FROM temp.hold WHERE reviewer = ?", (reviewer,))
             ((seen,),) = held or ((self._heard,),)
             ticked = [(self.image(key), digits) for key, digits in also.items()]
-            is_same = all(
-                one and (one.row.sha256 or "").startswith(digits) for one, digits in ticked
-            )
+            is_same = all(one and (one.row.sha256 or "").startswith(own) for one, own in ticked)
             if shown not in {None, self.shown(entry)} or not is_same:
                 raise ConflictError  # the reviewer has not seen what it would be said of
             if judgement is Judgement.REJECTED:
                 without = ()  # of a photo that is not ticked this is true, too
-            judged = self.about(entry, also.keys(), without)
+            judged = self.about(entry, also.keys(), without, first)
+            if judgement is Judgement.REJECTED and not {*self.about(entry)} <= {*judged}:
+                raise UsageError("it has leads on pages that you have not opened")
             about, others = [(entry, judged)], [one for one in copies if one.unit != unit]
             if expected > 1 and {*self.of_best(entry)} <= {*judged}:  # what they are copies of
                 about += self._of_best(others, judgement, [sha256 for sha256, _ in judged])

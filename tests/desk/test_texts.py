@@ -15,8 +15,7 @@ def test_all_words_that_are_shown_are_there_and_none_is_left_over() -> None:
     templates = "".join(path.read_text() for path in (REVIEW / "templates").glob("*.j2"))
     script = (REVIEW / "static" / "app.js").read_text()
     python = "".join(path.read_text() for path in REVIEW.rglob("*.py"))
-    shown = {*re.findall(r"\bt\(\s*[\"'](\w+)[\"'][,)]", templates)}
-    assert shown <= words.keys()
+    assert {*re.findall(r"\bt\(\s*[\"'](\w+)[\"'][,)]", templates)} <= words.keys()
     assert {*re.findall(r"\bsay\([\"'](\w+)[\"']", script)} <= of_script.keys()
     every = templates + script + python
     assert [key for key in words if not re.search(rf"[\"'`(]{key}[\"'`)]", every)] == []

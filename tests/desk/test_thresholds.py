@@ -330,8 +330,7 @@ def test_labelled_photos_give_a_table_and_a_policy(
     assert "at least" in result.stdout  # not a precision of 100 %: no photo of these is over it
     assert Policy.load(policy).name == "next"
     assert Policy.load(policy).keywords == Policy.load("strict").keywords
-    result = invoke(*of_data, "--json", "--prevalence", 0.001)
-    choice = json.loads(result.stdout)
+    choice = json.loads(invoke(*of_data, "--json", "--prevalence", 0.001).stdout)
     assert choice["steps"][choice["chosen"]]["leads"]["value"] <= 600
     assert choice["steps"][choice["chosen"]]["recall"]["value"] == 1
     assert "come from one source" in " ".join(choice["notes"])

@@ -21,8 +21,7 @@ from tests.serving import serving
 
 def photo(number: int, source: str, score: float = 0.6, **changes: Any) -> Row:
     columns = {"listing_id": number, "title": f"Carving {number}", "seller": "s1"}
-    decision = "review" if score > 0.5 else "clear"
-    return bare_row(source, score, decision, item=columns, **changes)
+    return bare_row(source, score, "review" if score > 0.5 else "clear", item=columns, **changes)
 
 
 KEY = "secret-key"

@@ -71,8 +71,7 @@ def test_a_profile_may_have_255_parts() -> None:
     size = -(-len(profile) // 255)
     parts = [profile[at : at + size] for at in range(0, len(profile), size)]
     for number, part in reversed(list(enumerate(parts, 1))):
-        body = b"ICC_PROFILE\0" + bytes([number, len(parts)]) + part
-        data = corpus.segment(data, 0xE2, body)
+        data = corpus.segment(data, 0xE2, b"ICC_PROFILE\0" + bytes([number, len(parts)]) + part)
     shown = load_image(data).frames[0].rgb
     assert np.array_equal(shown, load_image(corpus.CASES["jpeg inverted"]()).frames[0].rgb)
 

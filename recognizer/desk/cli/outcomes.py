@@ -70,8 +70,7 @@ def export(
             for outcome in found_out:
                 typer.echo(outcome.to_json_line(), nl=False)
             return
-        count = write_records(output, OUTCOMES, found_out, raw)
-    typer.echo(f"Wrote {output}: {count:,} outcomes")
+        typer.echo(f"Wrote {output}: {write_records(output, OUTCOMES, found_out, raw):,} outcomes")
 
 
 @app.command()

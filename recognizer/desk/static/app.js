@@ -110,6 +110,7 @@ const server = {
 // --- the card ---------------------------------------------------------------------------------
 const card = () => $("#desk:not([hidden]) article.card");
 const figure = () => $(".stage figure:not([hidden])", card() || document);
+let opened = 1; // pages of its photos
 let ticks = new Map(); // key of a photo -> the digest with which it was ticked, or null if not any more
 
 function chosenLabel() {
@@ -122,7 +123,7 @@ function said() {
   const also = Object.fromEntries([...ticks].filter(([, digest]) => digest));
   const without = [...ticks].filter(([, digest]) => !digest).map(([key]) => key);
   const { shown } = card().dataset;
-  return { shown, note: $("#note")?.value.trim() || null, label: chosenLabel(), also, without };
+  return { shown, note: $("#note")?.value.trim() || null, label: chosenLabel(), also, without, pages: opened };
 }
 function decide(what) {
   if (isReport) return;
@@ -169,9 +170,13 @@ function step(by) {
   else $(by > 0 ? "[data-page]:last-of-type" : "[data-page]")?.click();
 }
 async function turnPage(number) {
-  const response = await fetch(`/listing/${card().dataset.listing}/photos?page=${number}`).catch(() => null);
+  const of = card();
+  const response = await fetch(`/listing/${of.dataset.listing}/photos?page=${number}`).catch(() => null);
   if (!response?.ok) return notify(say("offline"), true);
-  $(".stage").outerHTML = await response.text();
+  const html = await response.text();
+  if (card() !== of) return; // decided meanwhile
+  $(".stage").outerHTML = html;
+  opened = Math.max(opened, number);
   prepareStage();
 }
 function setHeat(on) {
@@ -249,6 +254,7 @@ function prepare() {
   if ($("#note")) $("#note").value ||= read(noteOf(card().dataset.listing), "sessionStorage") ?? "";
   for (const name in look) adjust(name, 0);
   ticks = new Map();
+  opened = 1;
   prepareStage();
   setToggle("grid", isOn("grid"));
   countPicked();

@@ -71,8 +71,7 @@ def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None
         also = {keys["a3.jpg"]: digest("a3.jpg")[:16]}
         queue.decide("Anna", one.unit, CONFIRMED, also=also, without={keys["a.jpg"]})
         with Outcomes(scan) as outcomes:
-            decided = outcomes.decided()
-        assert decided.keys() == {digest("a2.jpg"), digest("a3.jpg")}
+            assert outcomes.decided().keys() == {digest("a2.jpg"), digest("a3.jpg")}
         assert queue.shift()["Anna"] == {"confirmed": 1}
         for verdict, images in (
             (CONFIRMED, {None}),
