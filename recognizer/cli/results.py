@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -40,7 +39,7 @@ def counts(summary: ScanSummary, skipped: Skipped) -> dict[str, Any]:
 def print_results(file: ScanFile, summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> None:
     """Print a line for each row or for the first leads, then a summary."""
     lines = [*_row_lines(file, summary.decisions.total())]
-    lines += [*_summary(file, summary, skipped, bundle.title), f"Scan: {shown(str(file.path))}"]
+    lines += [*_summary(summary, skipped, bundle.title), f"Scan: {shown(str(file.path))}"]
     typer.echo("\n".join(lines))
 
 
@@ -71,7 +70,7 @@ def _row_lines(file: ScanFile, leads: int) -> Iterator[str]:
         yield row_line(row)
 
 
-def _summary(file: ScanFile, summary: ScanSummary, skipped: Skipped, title: str) -> Iterator[str]:
+def _summary(summary: ScanSummary, skipped: Skipped, title: str) -> Iterator[str]:
     if not summary.images:
         yield "No images found."
     else:
@@ -83,7 +82,7 @@ def _summary(file: ScanFile, summary: ScanSummary, skipped: Skipped, title: str)
     if summary.statuses[Status.DEGRADED]:
         yield f"Damaged or incomplete, but scored: {summary.statuses[Status.DEGRADED]:,}."
     if summary.failed:
-        yield from _failure_lines(file, summary, skipped)
+        yield from _failure_lines(summary, skipped)
     if summary.repeated:
         yield f"Named more than once: {summary.repeated:,}; the first counts."
     if skipped.other_files or skipped.hidden:
@@ -104,14 +103,12 @@ def _summary(file: ScanFile, summary: ScanSummary, skipped: Skipped, title: str)
         )
 
 
-def _failure_lines(file: ScanFile, summary: ScanSummary, skipped: Skipped) -> Iterator[str]:
+def _failure_lines(summary: ScanSummary, skipped: Skipped) -> Iterator[str]:
     yield f"Failed, and so not cleared: {_listed(summary.failed)}."
     if summary.kept:
         yield f"Of these, {summary.kept:,} keep the result of an earlier scan."
-    if summary.failed[Reason.SOURCE_REFUSED]:
-        rows = file.numbered_rows("reason = 'source_refused'", order="image.time DESC")
-        for _, row in islice(rows, 1):
-            yield shown(f"Refused: {row.source}: {row.detail}.")
+    if summary.refused:
+        yield shown(f"Refused: {summary.refused}.")
     all_failed = summary.failed.total() - summary.kept == summary.images
     if all_failed and summary.failed[Reason.NOT_FOUND] == max(summary.failed.values()):
         for table in skipped.image_columns:

@@ -229,6 +229,7 @@ class ScanSummary:
     cleared: int = 0
     audited: int = 0
     seconds: float = 0.0
+    refused: str = ""  # the first image that was, and why
 
     @property
     def images(self) -> int:
@@ -251,6 +252,8 @@ class ScanSummary:
             self.statuses[row.status] += 1
             if row.status is Status.FAILED and row.reason is not None:
                 self.failed[row.reason] += 1
+                if row.reason is Reason.SOURCE_REFUSED:
+                    self.refused = self.refused or f"{row.source}: {row.detail}"
         if row.is_lead:
             self.decisions[row.decision] += 1
             self.leads.update(lead.title for lead in row.leads)
