@@ -246,7 +246,7 @@ def default_output(sources: Sequence[str]) -> Path:
 
 
 def _require_sources(sources: Sequence[str], root: str | None) -> None:
-    """Raise a UsageError if no local source exists, or a local root is no folder."""
+    """Raise a UsageError if no local source exists, or a local root is not a folder."""
     from recognizer.rows.item_key import MEMBER
     from recognizer.scan.items import FileLocation, parse_location
 

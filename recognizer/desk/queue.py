@@ -253,7 +253,7 @@ class Queue(Entries):
     def _of_best(
         self, entries: Iterable[Entry], judgement: Judgement, also: Collection[str | None] = ()
     ) -> list[tuple[Entry, list[Subject]]]:
-        """Return what is said of listings of which nobody has seen other leads: these stay open."""
+        """Return listings with the images of a verdict; a rejection omits those with others."""
         said = ((one, self.of_best(one, also)) for one in entries)
         rejects = judgement is Judgement.REJECTED
         return [(one, some) for one, some in said if not rejects or some == self.about(one)]
