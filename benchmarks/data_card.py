@@ -56,21 +56,16 @@ def tables(rows: Rows) -> str:
 
 def _labels(rows: Rows) -> str:
     photos = Counter((row["label"], row["split"]) for row in rows)
-    sources = Counter((label, s) for label, s, _ in {_place(row) for row in rows})
+    places = {(row["label"], row["split"], row["source"]) for row in rows}
+    sources = Counter((label, split) for label, split, _ in places)
     corrected = Counter(row["label"] for row in rows if row["correction"])
-    lines = [
-        "| label | train: photos (sources) | test: photos (sources) | relabelled or excluded |"
-    ]
-    lines += ["|---|---|---|---|"]
+    head = "| label | train: photos (sources) | test: photos (sources) | relabelled or excluded |"
+    lines = [head, "|---|---|---|---|"]
     order = [*load_taxonomy().labels]
     for label in sorted({row["label"] for row in rows}, key=order.index):
         cells = [f"{photos[label, s]:,} ({sources[label, s]})" for s in ("train", "test")]
         lines.append(f"| `{label}` | {cells[0]} | {cells[1]} | {corrected[label] or '-'} |")
     return "\n".join(lines)
-
-
-def _place(row: dict[str, str]) -> tuple[str, str, str]:
-    return row["label"], row["split"], row["source"]
 
 
 def _slices(rows: Rows) -> str:
@@ -97,12 +92,9 @@ def _licenses(rows: Rows) -> str:
         sources[row["license"]].add(row["source"])
     lines = ["| licence, as found | photos | sources |", "|---|---|---|"]
     for license_, count in sorted(photos.items(), key=lambda item: (-item[1], item[0])):
-        lines.append(f"| {_cell(license_)} | {count:,} | {len(sources[license_])} |")
+        name = license_.replace("|", "\\|")
+        lines.append(f"| {name} | {count:,} | {len(sources[license_])} |")
     return "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ near-copy of another. The file is kept, and its figures are those of an idle dis
 
 import argparse
 import hashlib
-import os
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,25 +67,12 @@ def made_rows(count: int, bundle: Bundle, *, embeddings: bool) -> Iterator[NewRo
         phash = copied if number % 200 == 0 else digest[::-1]
         copied = phash if number % 1000 == 0 else copied
         families = {f.name: max(scores[name] for name in f.members) for f in bundle.families}
-        listing = {
-            "id": f"L{number // 5}",
-            "title": f"Old carving, number {number // 5}, from an estate",
-            "seller": f"seller {number // 50}",
-            "price": 12.5,
-            "reports": number // 5 % 50 // 49,
-        }
-        prediction = Prediction(
-            status=Status.OK,
-            reason=None,
-            scores=scores,
-            families=families,
-            sha256=digest,
-            phash=phash,
-            format="jpeg",
-            width=1024,
-            height=768,
-            frames=1,
-        )
+        title = f"Old carving, number {number // 5}, from an estate"
+        listing: dict[str, Any] = {"id": f"L{number // 5}", "title": title, "price": 12.5}
+        listing |= {"seller": f"seller {number // 50}", "reports": number // 5 % 50 // 49}
+        file: dict[str, Any] = {"sha256": digest, "phash": phash, "format": "jpeg", "frames": 1}
+        file |= {"width": 1024, "height": 768}
+        prediction = Prediction(status=Status.OK, scores=scores, families=families, **file)
         source = f"s3://photos/{number // 1000:05}/{digest[:24]}.jpg"
         row = decider.new_row(source, listing if number % 25 < 20 else None, prediction)
         row = replace(row, time=START + timedelta(seconds=number // BATCH))
@@ -108,33 +95,16 @@ def main() -> None:
     given = parser.parse_args()
     bundle, count = load_bundle(), given.rows
     if not given.file.exists():
-        write(given.file, made_rows(count, bundle, embeddings=not given.without_embeddings), bundle)
+        rows = made_rows(count, bundle, embeddings=not given.without_embeddings)
+        with ScanWriter(given.file, Ranking([bundle])) as writer, measured("append", lambda: count):
+            while batch := [*islice(rows, BATCH)]:
+                writer.append(batch)
     look_up(given.file, count)
     with ScanFile(given.file, write=True) as file:
         strict = Policy(name="strict", default=Rule(review=Probability(0.7)))
         for dry_run in (True, False):
             with measured(f"decide with a stricter policy, {dry_run=}", lambda: count):
                 decide_again(file, strict, [bundle], dry_run=dry_run)
-
-
-def write(path: Path, rows: Iterator[NewRow], bundle: Bundle) -> None:
-    """Write rows in batches, and print how long that takes without making them."""
-    seconds = slowest = busy = 0.0
-    count = 0
-    with ScanWriter(path, Ranking([bundle])) as file:
-        while batch := [*islice(rows, BATCH)]:
-            begun, cpu = time.perf_counter(), time.process_time()
-            file.append(batch)
-            count += len(batch)
-            took = time.perf_counter() - begun
-            seconds, slowest = seconds + took, max(slowest, took)
-            busy += time.process_time() - cpu
-    print(
-        f"{'append, 64 rows a transaction':44}{seconds:9.2f} s{busy:9.2f} s CPU"
-        f"{count / seconds:12,.0f}/s  slowest {slowest * 1000:.0f} ms, "
-        f"{os.path.getsize(path) >> 20:,} MiB",
-        flush=True,
-    )
 
 
 def look_up(path: Path, count: int) -> None:
@@ -144,10 +114,9 @@ def look_up(path: Path, count: int) -> None:
         rows = [next(file.rows("image.id = ?", (number,))) for number in chosen]
         with measured("unchanged images: known, and the last row", lambda: LOOKED_UP):
             for row in rows:
-                if row is not None:
-                    key = item_key(row.source, row.item)
-                    if file.previous(key) is not None:
-                        next(file.numbered_rows("key = ?", (key,)))
+                key = item_key(row.source, row.item)
+                if file.previous(key) is not None:
+                    next(file.numbered_rows("key = ?", (key,)))
 
 
 if __name__ == "__main__":

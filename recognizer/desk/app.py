@@ -169,8 +169,7 @@ class _Pages:
         return self._render(request, "stage.html.j2", strip=strip, blind=entry.is_blind)
 
     def listings(self, request: Request) -> Response:
-        reviewer = self._signed_in(request)
-        listed = self._list(request, reviewer)
+        listed = self._list(request, self._signed_in(request))
         filters = self._cards.filters(listed["view"])
         return self._render(request, "listings.html.j2", **listed, **filters)
 
@@ -362,12 +361,12 @@ class _Pages:
 
     def _row(self, reviewer: str, view: View, entry: Entry) -> dict[str, Any]:
         is_folded = entry.state == OPEN and view.is_folded
-        obstacle = self._queue.obstacle(reviewer, entry)
+        obstacle, about = self._queue.obstacle(reviewer, entry), self._queue.about(entry)
         by = entry.held_by or entry.judge
         return {
             "entry": entry,
-            "shown": self._queue.shown(entry),
-            "leads": len(self._queue.about(entry)),
+            "shown": self._queue.shown(entry, about),
+            "leads": len(about),
             "folded": len(self._queue.members(entry, reviewer)) - 1 if is_folded else 0,
             "obstacle": obstacle and text(obstacle, state=text(entry.state), name=by),
         }

@@ -9,7 +9,7 @@ from recognizer._files import csv_cell
 from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, heat_threshold
 from recognizer.desk.texts import catalogue, text
-from recognizer.desk.views import AUDIT, SORTS, STATES, View
+from recognizer.desk.views import AUDIT, PARTLY, SORTS, STATES, View
 from recognizer.errors import counted
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import CandidateKind, Lead
@@ -25,9 +25,7 @@ COLUMNS |= {"scanned": "first", "listed": "listed", "source": "source"}
 
 PHOTOS_ON_A_CARD = 40  # the desk has pages of them, the report only the first
 
-MAX_LABELS = 6  # more would crowd out what they are about
-MAX_INSTEAD = 4
-MAX_GUIDES = 3
+MAX_LABELS, MAX_INSTEAD, MAX_GUIDES = 6, 4, 3  # more would crowd out what they are about
 _MIN_SCORE = 0.02  # below this a bar would be empty
 
 
@@ -97,7 +95,7 @@ class CardMaker:
             "AUDIT": AUDIT,
             "levels": QUEUE_ORDER[:3],
             "sorts": [*SORTS],
-            "states": (*STATES, "all"),
+            "states": [one for one in STATES if one != PARTLY or not self.is_report],
         }
 
     def filters(self, view: View) -> dict[str, Any]:
@@ -158,9 +156,10 @@ class CardMaker:
         images = self._entries.photos(entry, PHOTOS_ON_A_CARD, (page - 1) * PHOTOS_ON_A_CARD)
         total = self._entries.photo_count(entry)
         pages = max(1, -(-total // PHOTOS_ON_A_CARD))
-        photos = [self.picture(image) for image in images]
-        for photo in photos:
+        judged = dict(self._entries.about(entry))
+        for photo in (photos := [self.picture(image) for image in images]):
             row = photo["image"].row
+            photo["counts"] = row.sha256 in judged
             photo["heat"] = None if entry.is_blind or self.is_report else self._heat_of(row)
             photo["instead"] = [] if entry.is_blind else _instead(row)
         return {"photos": photos, "total": total, "page": page, "pages": pages}

@@ -53,7 +53,7 @@ def about_images(
 
 def count_unknown(scan: ScanFile, last: int) -> int:
     """Return how many of so many last outcomes are about no image or listing of a scan."""
-    ((count,),) = scan.select(
+    found = scan.select(
         "SELECT count(*) FROM (SELECT * FROM outcome ORDER BY number DESC LIMIT ?) AS said"
         " WHERE NOT EXISTS (SELECT 1 FROM image WHERE image.sha256 = said.sha256)"
         " AND (sha256 IS NOT NULL OR"
@@ -61,7 +61,7 @@ def count_unknown(scan: ScanFile, last: int) -> int:
         " UNION ALL SELECT 1 FROM image WHERE image.listing IS NULL AND source = said.listing))",
         (last,),
     )
-    return int(count)
+    return int(found[0][0])
 
 
 class WrittenDataset(NamedTuple):
@@ -77,9 +77,8 @@ def write_dataset(
 ) -> WrittenDataset:
     """Write the decided images into a new data folder with a manifest, all for training.
 
-    The source of a photo is its seller, else its listing, else its location: photos of one seller
-    are not independent. ``rejected_as`` is the label of rejected images for which the reviewer
-    named none; without it they are left out, since what they show is unknown.
+    The source of a photo is its seller, else its listing, else its location. ``rejected_as`` is
+    the label of rejected images for which the reviewer named none; without it they are left out.
     """
     labels, missing, without_label = Counter[str](), dict[str, str](), 0
     if folder.exists():

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from recognizer._files import Closes
-from recognizer.desk.views import AFFECTED, AUDIT, ENTRIES, IS_FIRST, LEADS, OPEN, QUEUE, View
+from recognizer.desk.outcomes import DECIDED
+from recognizer.desk.views import AFFECTED, AUDIT, ENTRIES, IS_FIRST, LEADS, LEFT, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError
 from recognizer.policy.values import Decision
 from recognizer.rows.listings import QUEUE_ORDER
@@ -226,8 +227,7 @@ class Entries(Closes):
 
     def photo_count(self, entry: Entry) -> int:
         statement = f"SELECT count(*) FROM image WHERE {_IMAGES} AND reason IS NOT 'no_image'"
-        ((count,),) = self.file.select(statement, entry._asdict())
-        return int(count)
+        return int(self.file.select(statement, entry._asdict())[0][0])
 
     def image(self, key: int) -> Image | None:
         return next(iter(self._images("image.key = :key", {"key": key})), None)
@@ -261,13 +261,14 @@ class Entries(Closes):
     ) -> list[Subject]:
         """Return what a verdict on a listing is about: digests of images, each with the listing.
 
-        Its images that are leads, and those with the keys ``also``, but for those ``without``, of
-        so many ``first`` ones; without any, as where words alone raised it, the listing alone.
+        Its images that are leads, or the undecided ones of a decided listing, and those with keys
+        ``also``, but for those ``without``, of so many ``first`` ones; if none, the listing alone.
         """
+        left = LEFT if entry.state in DECIDED else "0"
         is_image = entry.section == AUDIT or entry.listing is None
         rows = self.file.select(
-            f"SELECT key, sha256, {_IS_LEAD} FROM image WHERE {_IMAGES} ORDER BY {IMAGE_ORDER}"
-            f" LIMIT {first:d}",
+            f"SELECT key, sha256, {_IS_LEAD} AND {left} = max({left}) OVER () FROM image"
+            f" WHERE {_IMAGES} ORDER BY {IMAGE_ORDER} LIMIT {first:d}",
             entry._asdict(),
         )
         found: dict[Subject, None] = dict.fromkeys(
@@ -282,9 +283,9 @@ class Entries(Closes):
         some = [one for one in self.about(entry) if one[0] in {None, entry.sha256, *also}]
         return some or [(entry.sha256, entry.listing)]
 
-    def shown(self, entry: Entry) -> str:
+    def shown(self, entry: Entry, about: Iterable[Subject] = ()) -> str:
         """Return 16 digits over the images that a listing shows first, or a verdict is about."""
-        images = [entry.sha256, *(sha256 for sha256, _ in self.about(entry))]
+        images = [entry.sha256, *(sha256 for sha256, _ in about or self.about(entry))]
         return hashlib.blake2b("\n".join(filter(None, images)).encode(), digest_size=8).hexdigest()
 
     def members(self, entry: Entry, reviewer: str | None) -> list[Entry]:

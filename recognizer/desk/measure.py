@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from recognizer.desk.outcomes import DECIDED, Judgement, Outcome, Outcomes
+from recognizer.desk.views import LEFT
 from recognizer.intervals import share, weighted_count
 from recognizer.model.description import Estimate
 from recognizer.policy.listing import Role, as_count, value_of
 from recognizer.policy.values import Decision
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.row import Row
+from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason
 from recognizer.taxonomy import load_taxonomy
 
@@ -46,9 +48,8 @@ class Precision:
 class Misses:
     """Estimates of an audit sample for the images that were cleared.
 
-    ``drawn`` of them are in the sample, ``audited`` of these were decided, and ``found`` of these
-    show a product after all. ``recall`` is None until :data:`MIN_DECIDED` of the leads are decided;
-    its interval allows for any verdict on the others.
+    ``drawn`` of them are in the sample, ``audited`` of these were decided, ``found`` of these show
+    a product. ``recall`` needs :data:`MIN_DECIDED` of the leads, and allows any verdict on others.
     """
 
     cleared: int
@@ -64,16 +65,18 @@ class Measurement:
     """The figures of a scan by its outcomes.
 
     ``leads`` are images that are leads by themselves, and listings that keywords or reports alone
-    have raised, each once.
+    have raised, each once; ``drawn`` is the audit sample, ``left`` is of :func:`count_left`.
     """
 
     images: int
     leads: int
     decided: int
+    drawn: int
     precision: tuple[Precision, ...]
     appeals: int
     overturned: Estimate | None
     misses: Misses | None
+    left: int = 0
 
 
 _Group: TypeAlias = tuple[str | None, str | None, Decision]
@@ -112,11 +115,18 @@ def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Outcomes) -> Mea
         images=images,
         leads=len(leads),
         decided=sum(number for (_, said), number in judgements.items() if said in DECIDED),
+        drawn=int(drawn.total()),
         precision=tuple(_precision(leads)),
         appeals=appeals,
         overturned=share(overturned, appeals) if appeals else None,
         misses=_misses(cleared, drawn, audited, found, _shown_by_leads(judgements)),
     )
+
+
+def count_left(scan: ScanFile) -> int:
+    """Return how many leads nobody has decided though their listings are, and left the queue."""
+    statement = "SELECT count(*) FROM image JOIN queue USING (unit) WHERE state IN (?, ?)"
+    return int(scan.select(f"{statement} AND {LEFT}", DECIDED)[0][0])
 
 
 def _groups_of(row: Row) -> set[_Group]:

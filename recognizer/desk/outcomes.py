@@ -170,8 +170,7 @@ class Outcomes(Closes):
         self.file.close()
 
     def __len__(self) -> int:
-        ((count,),) = self.file.select("SELECT count(*) FROM outcome")
-        return int(count)
+        return int(self.file.select("SELECT count(*) FROM outcome")[0][0])
 
     def __iter__(self) -> Iterator[Outcome]:
         """Yield all outcomes, in the order in which they were added."""

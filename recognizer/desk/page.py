@@ -48,8 +48,7 @@ def write_report(
         replacing(output) as partial,
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
-        report = _Report(entries, photos)
-        context = report.page(title or text("report_title", name=scan.name))
+        context = _Report(entries, photos).page(title or text("report_title", name=scan.name))
         file.writelines(ENVIRONMENT.get_template("queue.html.j2").generate(context))
 
 

@@ -18,7 +18,7 @@ from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
 from recognizer.policy.decide import thresholds_of
 from recognizer.policy.values import Policy
-from recognizer.rows.item_key import MEMBER
+from recognizer.rows.item_key import MEMBER, without_parents
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.scan import Access, ScanOptions, expand
@@ -51,7 +51,7 @@ def read_original(row: Row, *, allow_http: bool = False) -> bytes:
     is_in_table = table_format(container) is not None and not os.path.lexists(row.source)
     try:
         for item in expand([container if is_in_table else row.source], options):
-            if item.source == row.source:
+            if item.source == without_parents(row.source):
                 return Reader(options.limits, options.access).read(item)
     except RecognizerError as error:
         raise Refused(Reason.SOURCE_REFUSED, str(error)) from error

@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from recognizer.desk.entries import Entries, Entry, Subject
 from recognizer.desk.outcomes import DECIDED, DESK, Judgement, Occasion, Outcome, Outcomes
-from recognizer.desk.views import AFFECTED, AUDIT, OPEN, QUEUE, View
+from recognizer.desk.views import AFFECTED, AUDIT, OPEN, PARTLY, QUEUE, View
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.queue import ENTRY_ORDER
@@ -172,7 +172,7 @@ class Queue(Entries):
     def _next(self, reviewer: str, view: View) -> Entry | None:
         condition, values = view.condition()
         condition = f"{condition} AND {_IS_FREE}"
-        if view.state != OPEN:  # a second pair of eyes
+        if view.state not in {OPEN, PARTLY}:  # a second pair of eyes
             condition += f" AND {_OF_OTHERS}"
             values["spellings"] = json.dumps(self._spellings.get(reviewer.casefold(), [reviewer]))
         values["reviewer"] = reviewer
@@ -197,11 +197,11 @@ class Queue(Entries):
         """Store what a reviewer says of a listing, and of its copies if more than it are expected.
 
         Of a copy it is about the near-copy: one with other leads is not rejected, but left open.
-        ``shown`` is what :meth:`shown` was when the page was made, if there was one; ``also`` has
-        the first 16 digits of the sha256 of images that it is about, too, by their keys; ``first``
-        is how many of its images were shown. Returns how many near-copies are open still, which the
-        reviewer gets last. If images or copies are others now, or somebody else has the listing or
-        has decided it, it is a ConflictError; to reject leads that were not shown, a UsageError.
+        ``shown`` is what :meth:`shown` was on the page; ``also`` has the first 16 digits of the
+        sha256 of images that it is about, too, by their keys; ``first`` is how many images were
+        shown. Returns how many near-copies are left, which the reviewer gets last. If images or
+        copies are others now, or somebody else has the listing or has decided it, it is a
+        ConflictError; to reject leads that were not shown, a UsageError.
         """
         with self._current():
             entry = self.entry(unit)
@@ -224,11 +224,14 @@ class Queue(Entries):
             judged = self.about(entry, also.keys(), without, first)
             if judgement is Judgement.REJECTED and not {*self.about(entry)} <= {*judged}:
                 raise UsageError("it has leads on pages that you have not opened")
-            about, others = [(entry, judged)], [one for one in copies if one.unit != unit]
+            about, others = [(entry, judged, judgement)], [m for m in copies if m.unit != unit]
             if expected > 1 and {*self.of_best(entry)} <= {*judged}:  # what they are copies of
                 about += self._of_best(others, judgement, [sha256 for sha256, _ in judged])
+            rest = {*self.about(entry._replace(state=OPEN))} - {*judged}
+            if rest and (entry.state, judgement) == DECIDED:  # it stays confirmed, for these
+                about.append((entry, [(None, entry.name)], Judgement.CONFIRMED))
             self._store(reviewer, about, judgement, seen, **details)
-            left = {one.unit for one in others} - {one.unit for one, _ in about}
+            left = {one.unit for one in others} - {one.unit for one, *_ in about}
             for other in left:
                 self.skip(reviewer, other)
             self.release(reviewer)
@@ -237,9 +240,8 @@ class Queue(Entries):
     def decide_many(self, reviewer: str, units: Mapping[int, str], judgement: Judgement) -> int:
         """Store the same of listings that a reviewer has picked, and return of how many.
 
-        It is about the image that stands for each, as a list shows no other: one with other leads
-        is not rejected. ``units`` have what was :meth:`shown`; what is changed, held or decided is
-        left out.
+        It is about the image that stands for each; one with other leads is not rejected. ``units``
+        have what was :meth:`shown`; what is changed, held or decided is left out.
         """
         with self._current():
             found = [entry for unit in sorted(units) if (entry := self.entry(unit))]
@@ -252,45 +254,44 @@ class Queue(Entries):
 
     def _of_best(
         self, entries: Iterable[Entry], judgement: Judgement, also: Collection[str | None] = ()
-    ) -> list[tuple[Entry, list[Subject]]]:
+    ) -> list[tuple[Entry, list[Subject], Judgement]]:
         """Return listings with the images of a verdict; a rejection omits those with others."""
         said = ((one, self.of_best(one, also)) for one in entries)
         rejects = judgement is Judgement.REJECTED
-        return [(one, some) for one, some in said if not rejects or some == self.about(one)]
+        return [(one, own, judgement) for one, own in said if not rejects or own == self.about(one)]
 
     def _store(
         self,
         reviewer: str,
-        subjects: Sequence[tuple[Entry, Sequence[Subject]]],
+        subjects: Sequence[tuple[Entry, Sequence[Subject], Judgement]],
         judgement: Judgement,
         seen: int,
         **details: str | None,
     ) -> None:
         """Add outcomes; raise a ConflictError if there are others since number ``seen``."""
-        members = [member for member, _ in subjects]
-        now = self._now(members, [sha256 for _, about in subjects for sha256, _ in about])
+        members = [member for member, *_ in subjects]
+        now = self._now(members, [sha256 for _, about, _ in subjects for sha256, _ in about])
         outcomes = [
             Outcome(
                 time=now,
                 reviewer=reviewer,
-                judgement=judgement,
+                judgement=said,
                 occasion=Occasion.AUDIT if member.section == AUDIT else Occasion.REVIEW,
                 sha256=sha256,
                 listing=listing,
                 origin=DESK,
-                **details,
+                **(details if said is judgement else {}),
             )
-            for member, about in subjects
+            for member, about, said in subjects
             for sha256, listing in about
         ]
         names = json.dumps([member.name for member in members])
-        images = json.dumps([one.sha256 for one in outcomes if one.listing is None])
         with self._outcomes.file.transaction() as database:  # nobody else adds any meanwhile
             if database.execute(
                 "SELECT 1 FROM outcome WHERE number > ? AND (listing IN (SELECT value"
                 " FROM json_each(?)) OR (listing IS NULL AND sha256 IN (SELECT value"
                 " FROM json_each(?))))",
-                (seen, names, images),
+                (seen, names, json.dumps([one.sha256 for one in outcomes if one.listing is None])),
             ).fetchone():
                 raise ConflictError
             self._outcomes.add(outcomes)
@@ -360,11 +361,9 @@ class Queue(Entries):
     def shift(self) -> dict[str, Counter[str]]:
         """Return what each has done in this shift, by judgement; the most first."""
         counts: dict[str, Counter[str]] = defaultdict(Counter)
-        for name, judgement, number in self.file.select(
-            f"SELECT reviewer, judgement, count(DISTINCT {_SUBJECT})"
-            " FROM standing WHERE time > ? GROUP BY 1, 2",
-            (_shift_begin(),),
-        ):
+        last = "SELECT reviewer, judgement, max(moment) FROM standing WHERE time > ?"
+        last = f"SELECT reviewer, judgement, count(*) FROM ({last} GROUP BY 1, {_SUBJECT})"
+        for name, judgement, number in self.file.select(f"{last} GROUP BY 1, 2", (_shift_begin(),)):
             counts[self.known_as(name)][judgement] += number
         return dict(sorted(counts.items(), key=lambda one: (-one[1].total(), one[0])))
 

@@ -17,7 +17,6 @@ MAX_BODY = 64 << 10
 MAX_NAME = 60
 MIN_TOKEN = 16  # characters of an access token
 
-_SAFE_METHODS = frozenset({"GET", "HEAD"})
 _HEADERS = {
     "content-security-policy": "default-src 'none'; img-src 'self'; style-src 'self';"
     " script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
@@ -34,8 +33,7 @@ _HEADERS = {
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a server that listens there."""
-    address = _address(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
+    return host == "localhost" or bool((address := _address(host)) and address.is_loopback)
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -53,8 +51,7 @@ def reviewer_name(text: str) -> str | None:
 class Guard:
     """Refuses requests for other hosts, from other sites or too large; adds the headers of safety.
 
-    ``hosts`` are names by which the server may be called, besides IP addresses, which an attacker's
-    name is not; None allows this machine alone.
+    ``hosts`` are names of the server, besides IP addresses; None allows this machine alone.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
@@ -81,7 +78,7 @@ class Guard:
         host = headers.get("host", "")
         if not self._is_ours(host):
             return 403, "This server does not go by this name (recognizer review --allow-host)."
-        if method in _SAFE_METHODS:
+        if method in {"GET", "HEAD"}:
             return None
         origin = headers.get("origin")
         is_foreign = origin is not None and origin.lower().partition("://")[2] != host.lower()

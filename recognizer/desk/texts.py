@@ -13,8 +13,7 @@ from recognizer.model.description import percent
 @cache
 def catalogue() -> dict[str, dict[str, Any]]:
     """Return the tables of ``texts.toml``: key -> text, or the texts for one and for several."""
-    file = resources.files("recognizer.desk") / "texts.toml"
-    return tomllib.loads(file.read_text("utf-8"))
+    return tomllib.loads((resources.files("recognizer.desk") / "texts.toml").read_text("utf-8"))
 
 
 def text(key: str, **values: object) -> str:

@@ -85,8 +85,8 @@ def measure_labelled(
     """Measure thresholds on labelled photos; ``ignore`` are the labels that the policy ignores.
 
     ``prevalence`` is the share of all images that show a product, in the mix of the photos.
-    Photos of one source are alike. Their intervals are exact binomial ones (Clopper and Pearson)
-    for the *effective* number of photos, as surveys compute them (Korn and Graubard, 1998).
+    Intervals are exact binomial ones (Clopper and Pearson) for the *effective* number of photos,
+    as those of one source are alike (Korn and Graubard, 1998).
     """
     families = _family_members(bundle, ignore)
     named = bundle.any_product_thresholds

@@ -137,15 +137,12 @@ def _check_scores(
     regular = [name for name in files if " " not in present[name]]
     originals = {PurePosixPath(name).name.partition(".")[0]: name for name in regular}
     if len(files) != len(originals):
-        detail = "two files have one name, or one is not a file"
-        yield Check(f"data/{PHOTOS}", Result.FAILED, detail)
+        yield Check(f"data/{PHOTOS}", Result.FAILED, "two files of one name, or one is not a file")
     for row in rows:
         if (name := originals.get(row.sha256 or "")) is None:
-            detail = "the original is not in the case"
-            yield Check(row.sha256 or "a row", Result.NOT_DONE, detail)
+            yield Check(row.sha256 or "a row", Result.NOT_DONE, "the original is not in the case")
         else:
-            result, detail = _score_again(folder / name, row, recognizer)
-            yield Check(name, result, detail)
+            yield Check(name, *_score_again(folder / name, row, recognizer))
     for sha256 in originals.keys() - {row.sha256 for row in rows}:
         yield Check(originals[sha256], Result.FAILED, f"{ROWS_FILE} has no row of it")
 
@@ -173,8 +170,7 @@ def _score_again(path: Path, row: Row, recognizer: Recognizer) -> tuple[Result, 
     if row.model.digest != recognizer.bundle.digest:
         return Result.FAILED, f"{recognizer.bundle.title} is not the model behind the scores"
     if row.preprocessing != (own := recognizer.bundle.preprocessing):
-        detail = f"it needs preprocessing {row.preprocessing}; this program has {own}"
-        return Result.NOT_DONE, detail
+        return Result.NOT_DONE, f"it needs preprocessing {row.preprocessing}; {own} is here"
     prediction, scores = recognizer.predict(path), row.scores or {}
     if prediction.status is Status.FAILED or prediction.scores.keys() != scores.keys():
         return Result.FAILED, f"it cannot be scored again: {prediction.reason or 'other labels'}"

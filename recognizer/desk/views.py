@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 from recognizer.desk.outcomes import Judgement
 from recognizer.policy.listing import price_of
 from recognizer.policy.values import Decision
-from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.queue import ENTRY_ORDER
 from recognizer.rows.records import MAX_NAME
 
 QUEUE, AUDIT = "queue", "audit"  # sections: listings with leads or failures; the audit sample
 
-OPEN = "open"
-STATES = (OPEN, *(str(judgement) for judgement in Judgement))  # or what was said last
+OPEN, PARTLY = "open", "partly"  # decided, with leads that nobody has confirmed or rejected
+STATES = (OPEN, *(str(judgement) for judgement in Judgement), PARTLY, "all")
 
 MAX_WORDS = 8  # that are searched
 
@@ -33,6 +32,11 @@ LEADS = (
     " FROM image, json_each(image.leads) AS lead WHERE image.place < 2"
 )
 """The listings of all leads of images, with the products of these leads, in SQL."""
+LEFT = (
+    "(image_decision IN ('priority', 'review') AND ifnull((SELECT judgement FROM standing WHERE"
+    " sha256 = image.sha256 ORDER BY moment DESC LIMIT 1), '') NOT IN ('confirmed', 'rejected'))"
+)
+"""Whether an image is a lead that nobody has decided, in SQL."""
 AFFECTED = """
 SELECT unit FROM entry WHERE listing = :listing OR (listing IS NULL AND source = :listing)
 UNION SELECT unit FROM image WHERE sha256 = :sha256
@@ -50,11 +54,19 @@ SORTS = {
 }
 """Orders other than that of the queue, in SQL, by their names in the query of a URL."""
 
-_BOUNDS = {
-    "min_score": "product IS NOT NULL AND score >= :min_score",
-    "min_price": "amount >= :min_price",
-    "max_price": "amount <= :max_price",
+_CHOICES = {"section": (QUEUE, AUDIT), "state": STATES, "level": (*Decision,), "sort": (*SORTS,)}
+_CONDITIONS = {
+    "product": f"entry.unit IN (SELECT unit FROM ({LEADS}) WHERE product = :product)",
+    "seller": "seller = :seller COLLATE NOCASE",
+    "location": "location = :location",
+    "reported": "reports > 0",
 }
+_BOUNDS = {
+    "min_score": "product IS NOT NULL AND score >= :min_score + 0.0",
+    "min_price": "amount >= :min_price + 0.0",
+    "max_price": "amount <= :max_price + 0.0",
+}
+_OF_QUEUE = {"level": "place = (SELECT place FROM level WHERE decision = :level)", **_BOUNDS}
 _NUMBER = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
 _HAS_WORD = (
     "EXISTS (SELECT 1 FROM image, json_each(ifnull(item, '[]')) AS value"
@@ -88,8 +100,7 @@ class View(NamedTuple):
     def from_query(cls, query: Mapping[str, str]) -> View:
         """Read a view from the query of a URL; what makes no sense is left out."""
         given = {name: query.get(name, "").strip()[:MAX_NAME] for name in cls._fields}
-        names, states = ("section", "state", "level", "sort"), (*STATES, "all")
-        for name, values in zip(names, ((QUEUE, AUDIT), states, (*Decision,), SORTS), strict=True):
+        for name, values in _CHOICES.items():
             if given[name] not in values:
                 del given[name]
         for name in _BOUNDS:
@@ -115,36 +126,20 @@ class View(NamedTuple):
         """The order of its listings in SQL; decided ones come as they were decided."""
         if self.sort:
             return f"{SORTS[self.sort]}, {ENTRY_ORDER}"
-        orders = {OPEN: ENTRY_ORDER, "all": f"state IS NOT NULL, {ENTRY_ORDER}"}
+        orders = {OPEN: ENTRY_ORDER, "all": f"state IS NOT NULL, {ENTRY_ORDER}", PARTLY: "number"}
         return orders.get(self.state, "number DESC, unit")
 
     def condition(self, *, also_copies: bool = False) -> tuple[str, dict[str, Any]]:
         """Return an SQL condition on listings, and its values; ``also_copies``: folded ones too."""
-        values: dict[str, Any] = {"section": self.section}
-        parts = ["section = :section"]
-        for name in ("product", "seller", "location"):
-            if value := getattr(self, name):
-                is_lead = f"entry.unit IN (SELECT unit FROM ({LEADS}) WHERE product = :product)"
-                is_equal = f"{name} = :{name}{' COLLATE NOCASE' if name == 'seller' else ''}"
-                parts.append(is_lead if name == "product" else is_equal)
-                values[name] = value
-        if self.state == OPEN:
-            parts.append("state IS NULL")
-        elif self.state != "all":
-            parts.append("state = :state")
-            values["state"] = self.state
+        values: dict[str, Any] = self._asdict()
+        given = _CONDITIONS | (_OF_QUEUE if self.section == QUEUE else {})
+        parts = ["section = :section", *(given[name] for name in given if values[name])]
+        is_partly = f"EXISTS (SELECT 1 FROM image WHERE image.unit = entry.unit AND {LEFT})"
+        is_partly += " AND state IN ('confirmed', 'rejected')"
+        states = {OPEN: "state IS NULL", PARTLY: is_partly, "all": "1"}
+        parts.append(states.get(self.state, "state = :state"))
         if self.is_folded and not also_copies:
             parts.append(IS_FIRST)
-        if self.section == QUEUE:
-            for name, bound in _BOUNDS.items():
-                if value := getattr(self, name):
-                    parts.append(bound)
-                    values[name] = float(value)
-            if self.level:
-                parts.append("place = :place")
-                values["place"] = QUEUE_ORDER.index(Decision(self.level))
-        if self.reported:
-            parts.append("reports > 0")
         for place, word in enumerate(self.q.split()[:MAX_WORDS]):
             escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
             parts.append(_HAS_WORD.format(word=f":word{place}"))

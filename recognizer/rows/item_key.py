@@ -60,7 +60,7 @@ def plain_name(source: str) -> str:
 
 def without_parents(path: str) -> str:
     """Return a path without ``..``, the same from any folder; as it is if a link is on the way."""
-    plain = os.path.normpath(path)
+    plain = path if URL.match(path) else os.path.normpath(path)
     with suppress(ValueError):  # a NUL
         if os.pardir in path.split(os.sep) and os.path.realpath(plain) == os.path.realpath(path):
             return plain

@@ -17,7 +17,7 @@ from recognizer._process import DiedError, ProcessPool
 from recognizer.errors import UsageError
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused, refusal
-from recognizer.rows.item_key import MEMBER
+from recognizer.rows.item_key import MEMBER, without_parents
 from recognizer.rows.scanfile import is_open_here
 from recognizer.scan.archives import grouped
 from recognizer.scan.bounds import Bounds, Reading
@@ -60,7 +60,7 @@ def expand(
     image column, in their place.
     """
     options = options or ScanOptions()
-    names = [os.fspath(name) for name in sources]
+    names = [without_parents(os.fspath(name)) for name in sources]
     for name in names:
         if not name:  # a variable of a script that is not set
             raise UsageError("a source without a name: '' is not a file, folder or URL")
@@ -141,6 +141,7 @@ class _Expansion:
                 yield from self._of_path(location)
 
     def _of_path(self, location: FileLocation) -> Iterator[Item]:
+        location = FileLocation(without_parents(location))
         try:
             mode = os.stat(location).st_mode
         except (OSError, ValueError):  # not there, not allowed, a NUL: the row will say
@@ -163,9 +164,8 @@ class _Expansion:
         if not (mark and has_archive_suffix(archive)):
             yield Item(location)
             return
-        wanted = {archive, location}
         items = self._of_file(FileLocation(archive), member)
-        matches = (item for item in items if item.source in wanted)
+        matches = (item for item in items if item.source in {archive, location})
         missing = Item.failed(location, Reason.NOT_FOUND, "the archive has no such member")
         yield next(matches, missing)
 

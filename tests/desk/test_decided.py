@@ -18,6 +18,7 @@ from recognizer.engine import Recognizer
 from recognizer.known.bank import Bank
 from recognizer.lab.dataset.manifest import load_data
 from recognizer.policy.values import Finding
+from recognizer.rows import ScanFile
 from recognizer.rows.row import Row
 from tests.conftest import encoded, invoke, picture, refuse, succeed
 from tests.desk.outcomes import outcome, store
@@ -201,3 +202,8 @@ def test_the_figures_are_printed(tmp_path: Path, scan: Path, rows: list[Row]) ->
     written = json.loads(invoke(*of_another, "--json").stdout)
     assert written["precision"][0]["precision"]["value"] == 0.5
     assert written["misses"]["audited"] == 1
+    assert "Misses: unknown; scan with --audit-rate.\n" in succeed("measure", scan).stdout
+    with ScanFile(scan, write=True) as file:
+        file.set_setting("audit_rate", "0.01")
+    assert "--audit-rate over 0.01, which drew nothing.\n" in succeed("measure", scan).stdout
+    assert "decide some of the audit sample" in succeed("measure", of_another[1]).stdout

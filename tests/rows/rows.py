@@ -41,16 +41,9 @@ def lead(
 
 
 def known_match(finding: str = "product", **changes: Any) -> KnownMatch:
-    match = KnownMatch(
-        id="0" * 16,
-        finding=Finding(finding),
-        label=None,
-        note=None,
-        origin=None,
-        distance=5,
-        transform="identity",
-    )
-    return replace(match, **changes)
+    given: dict[str, Any] = dict.fromkeys(("label", "note", "origin"))
+    given |= {"id": "0" * 16, "finding": Finding(finding), "distance": 5, "transform": "identity"}
+    return KnownMatch(**given | changes)
 
 
 def bare_row(source: str, score: float, decision: str, **changes: Any) -> Row:
@@ -58,17 +51,13 @@ def bare_row(source: str, score: float, decision: str, **changes: Any) -> Row:
     decision = Decision(decision)
     failed = decision is Decision.UNSCORED
     is_lead = decision in {Decision.REVIEW, Decision.PRIORITY}
+    names = ("item", "phash", "format", "width", "height", "frames", "detail", "known", "bank")
+    nothing: dict[str, Any] = dict.fromkeys(names)
     row = Row(
         source=source,
-        item=None,
         status=Status.FAILED if failed else Status.OK,
         reason=Reason.EMPTY if failed else None,
         sha256=None if failed else digest(source),
-        phash=None,
-        format=None,
-        width=None,
-        height=None,
-        frames=None,
         scores=None if failed else {"ivory_worked": score, "ceramic": 0.99},
         leads=(lead(score=score, level=decision),) if is_lead else (),
         family=None if failed else {"ivory": score},
@@ -79,11 +68,9 @@ def bare_row(source: str, score: float, decision: str, **changes: Any) -> Row:
         policy=Reference(name="default", digest="0" * 64),
         preprocessing=1,
         time=NOW,
-        detail=None,
-        known=None,
-        bank=None,
         image_decision=decision,
         keywords=(),
+        **nothing,
     )
     return replace(row, **changes)
 

@@ -25,15 +25,10 @@ from recognizer.scan.run import OnRows
 from recognizer.scan.worker import Task, TaskResult, Worker
 
 # Behind the end of a JPEG, where no decoder looks.
-EXITS = b"<exits>"
+EXITS, SEGFAULTS, RAISES = b"<exits>", b"<segfaults>", b"<raises>"
+HANGS, SWELLS = b"<hangs>", b"<swells>"
 EXITS_ONCE = b"<exits once>"  # as one that the system kills; a file that tells it follows
-SEGFAULTS = b"<segfaults>"
-RAISES = b"<raises>"
-HANGS = b"<hangs>"
-SWELLS = b"<swells>"
-DEADLY_WIDTH = 77
-BROKEN_WIDTH = 78
-ENDLESS_WIDTH = 79
+DEADLY_WIDTH, BROKEN_WIDTH, ENDLESS_WIDTH = 77, 78, 79
 MEBIBYTES = 700  # of what swells
 
 Run = Callable[..., ScanSummary]

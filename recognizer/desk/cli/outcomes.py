@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -126,19 +127,21 @@ def measure_command(
 
     Intervals are 95 % intervals. Misses need an audit sample (`recognizer scan --audit-rate`).
     """
-    from recognizer.desk.measure import measure_outcomes
+    from recognizer.desk.measure import count_left, measure_outcomes
     from recognizer.desk.outcomes import open_reviewed
 
     with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
         found = measure_outcomes(((file.name_of(row), row) for row in file.rows()), found_out)
+        found, rate = replace(found, left=count_left(file)), file.setting("audit_rate")
     if as_json:
         print_json(found)
     else:
-        _print(found)
+        _print(found, rate)
 
 
-def _print(found: Measurement) -> None:
+def _print(found: Measurement, rate: str | None) -> None:
     from recognizer.desk.measure import MIN_DECIDED
+    from recognizer.desk.texts import text
     from recognizer.errors import counted
 
     print_table(
@@ -152,8 +155,13 @@ def _print(found: Measurement) -> None:
     )
     if found.overturned is not None:
         typer.echo(f"Appeals: {found.appeals}, overturned {found.overturned.as_percent()}")
+    if found.left:
+        words = f"{counted(found.left, 'open lead')} of listings that are decided"
+        typer.echo(f"{words}: at the desk, filter by the state {text('partly')!r}.")
     if (misses := found.misses) is None:
-        typer.echo("Misses: unknown; scan with --audit-rate, and decide some of each probability.")
+        advice = f"scan with --audit-rate{f' over {rate}, which drew nothing' if rate else ''}"
+        sample = "decide some of the audit sample, of each probability"
+        typer.echo(f"Misses: unknown; {sample if found.drawn else advice}.")
         return
     typer.echo(
         f"Misses: {misses.found} of {misses.audited} audited images ({misses.drawn} drawn of "

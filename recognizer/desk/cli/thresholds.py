@@ -61,8 +61,7 @@ def thresholds_command(
 
     From outcomes of a scan, or from a scan of photos of which somebody knows what they show
     (--labels). Chosen is the loosest threshold whose leads the team can work through, or of whose
-    leads enough show a product (--precision). The other rules are those of --policy. Intervals are
-    95 % intervals.
+    leads enough show a product (--precision). Other rules are those of --policy. Intervals: 95 %.
     """
     from recognizer.desk.outcomes import open_reviewed
     from recognizer.desk.thresholds import choose, measure_labelled, measure_reviewed, policy_of

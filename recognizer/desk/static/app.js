@@ -129,15 +129,17 @@ function decide(what) {
   if (isReport) return;
   if (what === "undo") return send({ do: what, list: !card() });
   if (!card() || card().dataset.mayDecide !== "yes") return;
-  send({ do: what, listing: card().dataset.listing, ...(what === "skip" ? {} : said()) });
+  if (what === "skip") send({ do: what, listing: card().dataset.listing });
+  else judge({ do: what });
 }
 function decideGroup(dialog) {
-  send({
-    do: $("input[type=radio]:checked", dialog).value,
-    expected: Number(dialog.dataset.expected),
-    listing: card().dataset.listing,
-    ...said(),
-  });
+  const what = $("input[type=radio]:checked", dialog).value;
+  judge({ do: what, expected: Number(dialog.dataset.expected) });
+}
+/** Send a verdict on what is shown: the photo, or why it is missing. */
+function judge(verdict) {
+  if (figure()?.classList.contains("waiting")) return notify(say("not_shown"), true);
+  send({ ...verdict, listing: card().dataset.listing, ...said() });
 }
 /** Change how a photo is shown, or with ``by`` 0 show it as it is. */
 const look = { zoom: 1, light: 1 };
@@ -185,7 +187,6 @@ function setHeat(on) {
   if (!image || !button) return;
   if (on && !image.dataset.heat) return notify(say("no_heatmap"), true);
   button.setAttribute("aria-pressed", on);
-  figure().classList.toggle("waiting", on);
   const caption = $(".of-heat", figure());
   if (caption) caption.hidden = !on;
   // It keeps its size on the page, whatever that of the heat-map is.
@@ -194,7 +195,10 @@ function setHeat(on) {
   } else if (!on) {
     for (const side of ["width", "height"]) image.removeAttribute(side);
   }
-  if (image.dataset.heat) image.src = on ? image.dataset.heat : image.dataset.large;
+  const wanted = image.dataset[on ? "heat" : "large"];
+  if (!image.dataset.heat || image.getAttribute("src") === wanted) return;
+  figure().classList.add("waiting");
+  image.src = wanted;
 }
 function zoom() {
   const image = figure() && $("img", figure());
@@ -219,13 +223,14 @@ async function explainMissing(image) {
   missing.textContent = words;
   missing.hidden = false;
   $(".shot", owner).hidden = true;
+  owner.classList.remove("waiting");
 }
 function prepareImages(within) {
   for (const image of all("img", within)) {
     const owner = image.closest("figure");
+    if (!image.naturalWidth && !isReport) owner?.classList.add("waiting");
     image.addEventListener("load", () => owner?.classList.remove("waiting"));
     image.addEventListener("error", () => {
-      owner?.classList.remove("waiting");
       if (owner && !isReport) return explainMissing(image);
       const tile = Object.assign(document.createElement("span"), { className: "none" });
       tile.textContent = texts.no_picture;

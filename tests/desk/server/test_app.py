@@ -18,6 +18,7 @@ from recognizer.desk.queue import Queue
 from recognizer.desk.texts import catalogue
 from recognizer.policy.values import CandidateKind, Decision, Policy, Rule
 from recognizer.rows import NewRow, ScanFile
+from tests.conftest import succeed
 from tests.desk.server.queues import EVIL, SOME_KEY, Client, listing, many, said_in, served
 from tests.rows.rows import FAR, HASH, NEAR, NOW, bare_row, digest, write_scan
 from tests.work import Count
@@ -230,6 +231,33 @@ def test_a_verdict_from_a_list_is_of_the_photos_that_it_shows(
         assert ("leads that the list does not show" in said["notice"]) == bool(left)
     shown = {(name, digest(f"{name}.jpg")) for name in "ab"[left:]}
     assert {(one.listing, one.sha256) for one in said_in(scan)} == shown
+
+
+def test_leads_of_a_decided_listing_that_nobody_saw_are_decided_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [replace(listing("a"), source=f"{i}.jpg", sha256=digest(str(i))) for i in range(3)]
+    scan = write_scan(tmp_path / "scan.sqlite", rows)
+    left, figure = "2 open leads of listings that are", r'data-photo="(\w+)" data-sha256="(\w+)"'
+    monkeypatch.setattr(Queue, "about", (asked := Count()).wrap(Queue.about))
+    with served(scan) as base:
+        anna = Client(base, "Anna")
+        picked = dict(re.findall(r'data-key="(\w+)" data-shown="(\w+)"', anna.open("/listings")))
+        assert asked.number == 1
+        anna.http.post("/act", json={"do": "confirmed", "listings": picked})
+        assert "leads: 2" in anna.open("/listings?state=partly")
+        for _ in range(2):
+            assert left in succeed("measure", scan).stdout
+            assert anna.open("/?state=partly").count(" checked") == 2
+            assert anna.act("rejected", query="?state=partly").status_code == 200
+            assert anna.listing is None
+            assert left not in succeed("measure", scan).stdout
+            assert "1 done in this shift" in anna.open("/?state=partly")
+            assert "1 listing<" in anna.open("/listings?state=confirmed")
+            anna.act("undo")
+        also = dict(re.findall(figure, anna.open("/?state=partly")))
+        assert anna.act("rejected", also=also).status_code == 200  # all of them
+        assert "1 listing<" in anna.open("/listings?state=rejected")
 
 
 def test_twenty_thousand_photos_of_a_listing_come_in_pages_and_are_undone_at_once(

@@ -50,9 +50,15 @@ def signed_in(browser: Browser, base: str, width: int = 1280, height: int = 800)
 
 def press(page: Page, key: str, title: str) -> None:
     """Press a key, and wait for the listing of this title; two keys in a row are one slip."""
-    page.wait_for_timeout(450)
+    ready(page)
     page.keyboard.press(key)
     shown(page, title)
+
+
+def ready(page: Page) -> None:
+    """Wait until a verdict is taken: a moment after the listing, and when its photo is shown."""
+    page.wait_for_timeout(450)
+    page.wait_for_selector("figure.waiting:not([hidden])", state="detached")
 
 
 def shown(page: Page, title: str) -> None:
@@ -98,13 +104,30 @@ def test_who_was_signed_out_signs_in_again_and_loses_nothing(browser: Browser, s
         page.fill("#note", "a long note")
         page.context.clear_cookies()
         page.locator("h1").click()
-        page.wait_for_timeout(450)
+        ready(page)
         page.keyboard.press("c")
         page.wait_for_selector("#who[open]")
         assert page.input_value("#who [name=name]") == "Anna"
         page.press("#who [name=name]", "Enter")
         shown(page, "b")
     assert {one.note for one in said_in(scan)} == {"a long note"}
+
+
+def test_nothing_is_said_of_a_photo_before_it_or_why_it_is_missing_is_shown(
+    browser: Browser, scan: Path
+) -> None:
+    with served(scan) as base, signed_in(browser, base) as page:
+        held: list[Route] = []
+        page.route("**/large", lambda route, _: held.append(route))
+        page.reload(wait_until="domcontentloaded")
+        for answer in (200, 404):  # of the photo; of the script that asks why
+            page.wait_for_timeout(450)
+            page.keyboard.press("c")
+            page.locator("#notice", has_text="the photo is not shown yet").wait_for()
+            held.pop().fulfill(status=answer, body="It is gone.")
+        page.locator(".missing", has_text="It is gone.").wait_for()
+        press(page, "c", "b")
+    assert {one.listing for one in said_in(scan)} == {"a"}
 
 
 def test_a_note_is_kept_when_somebody_else_was_faster(browser: Browser, scan: Path) -> None:
@@ -167,7 +190,7 @@ def test_the_photos_of_a_large_listing_are_paged_and_ticks_stay(
         page.locator(".strip", has_text="Page 1 of 3").wait_for()
         assert not page.locator("[data-counts]").first.is_checked()
         page.locator("h1").click()
-        page.wait_for_timeout(450)
+        ready(page)
         page.keyboard.press("r")
         page.locator("#notice", has_text="leads on pages that you have not opened").wait_for()
         held: list[Route] = []
@@ -203,6 +226,7 @@ def test_copies_are_decided_at_a_glance_and_a_photo_is_looked_at_closely(
         assert shot.bounding_box()["width"] == before
         page.keyboard.press("ArrowRight")  # the blue one
         assert page.inner_text("#instead") != bars
+        ready(page)
         for key in ("a", "r", "Enter"):
             page.keyboard.press(key)
         page.locator("#notice", has_text="3 listings: Rejected").wait_for()
@@ -222,6 +246,6 @@ def test_a_phone_shows_everything_in_its_width(
             assert page.title() != "owned"
             for one in page.locator(".rows .empty, .rows .what, .scroll").all():
                 assert one.evaluate("one => one.scrollWidth - one.clientWidth") <= 0, path
-        page.wait_for_timeout(450)
+        ready(page)
         page.click("[data-do=rejected]")
         shown(page, "b")

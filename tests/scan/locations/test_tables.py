@@ -310,11 +310,14 @@ def test_an_image_is_the_same_from_any_root_unless_a_link_is_on_the_way(tmp_path
     table = write(tmp_path / "t" / "t.jsonl", paths)
     before, after = items_of(table), items_of(table, access=Access(root=str(tmp_path / "p")))
     assert [one.reason for one in before] == [Reason.SOURCE_REFUSED] * 2 + [None]
-    assert (before[0].source, before[1].source) == (
-        f"{tmp_path}/p/a.jpg",
-        f"{table.parent}/link/../b.jpg",
-    )
+    sources = [f"{tmp_path}/p/a.jpg", f"{tmp_path}/t/link/../b.jpg"]
+    assert [one.source for one in before[:2]] == sources
     assert (after[0].source, after[0].reason) == (before[0].source, None)
+    for name in ("p/a.jpg", "elsewhere/b.jpg"):
+        (tmp_path / name).touch()
+    for name in ("t/../p", "p/../p/*.jpg", "./t/.././p/a.jpg"):
+        assert [one.source for one in expand([tmp_path / name])] == sources[:1]
+    assert [one.source for one in expand([f"{tmp_path}/t/link/../*.jpg"])] == sources[1:]
 
 
 def test_a_name_that_is_given_twice_is_no_matter_of_luck(tmp_path: Path) -> None:
