@@ -113,7 +113,7 @@ def _decide(page: Any, address: str) -> None:
         page.click(f"text={DECIDED}")
         page.wait_for_selector("article.card")
         if state == "open":
-            page.wait_for_timeout(500)  # keys pause after a new listing
+            page.wait_for_load_state("networkidle")  # keys pause until the photo is shown
             page.keyboard.press("c")
             page.wait_for_selector("#notice:not([hidden])")
     page.keyboard.press("h")
