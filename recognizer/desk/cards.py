@@ -168,8 +168,7 @@ class CardMaker:
         """Return the label whose heat-map is shown: that of the highest lead, else product."""
         if (bundle := self._photos.bundles.get(row.model.digest)) is None or not row.scores:
             return None
-        names = [lead.name for lead in row.leads if lead.kind is CandidateKind.LABEL]
-        names = names or [*bundle.products]
+        names = row.lead_labels or bundle.products
         score, name = max((row.scores.get(name, 0.0), name) for name in names)
         return Bar(name, score, heat_threshold(row, bundle, name, self._photos.policy))
 

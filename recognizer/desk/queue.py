@@ -201,7 +201,7 @@ class Queue(Entries):
         sha256 of images that it is about, too, by their keys; ``first`` is how many images were
         shown. Returns how many near-copies are left, which the reviewer gets last. If images or
         copies are others now, or somebody else has the listing or has decided it, it is a
-        ConflictError; to reject leads that were not shown, a UsageError.
+        ConflictError; to reject leads that were not shown, or to judge none, a UsageError.
         """
         with self._current():
             entry = self.entry(unit)
@@ -222,7 +222,8 @@ class Queue(Entries):
             if judgement is Judgement.REJECTED:
                 without = ()  # of a photo that is not ticked this is true, too
             judged = self.about(entry, also.keys(), without, first)
-            if judgement is Judgement.REJECTED and not {*self.about(entry)} <= {*judged}:
+            is_of_all = judgement is Judgement.REJECTED or (judged[0][0] is None and not without)
+            if is_of_all and not {*self.about(entry)} <= {*judged}:
                 raise UsageError("it has leads on pages that you have not opened")
             about, others = [(entry, judged, judgement)], [m for m in copies if m.unit != unit]
             if expected > 1 and {*self.of_best(entry)} <= {*judged}:  # what they are copies of

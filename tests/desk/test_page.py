@@ -191,8 +191,7 @@ def test_a_photo_that_is_gone_or_exchanged_says_so(report: Report) -> None:
         bare_row(f"{seen}.jpg", 0.9, "priority", seen=seen, gone=seen and NOW)
         for seen in (None, "not_found", "replaced")
     ]
-    page = report(rows)
-    words = catalogue()["words"]
+    page, words = report(rows), catalogue()["words"]
     for key in ("gone", "replaced"):
         assert page.text.count(words[key].format(day="2026-01-02")) == 1
 

@@ -240,6 +240,7 @@ def test_leads_of_a_decided_listing_that_nobody_saw_are_decided_later(
     scan = write_scan(tmp_path / "scan.sqlite", rows)
     left, figure = "2 open leads of listings that are", r'data-photo="(\w+)" data-sha256="(\w+)"'
     monkeypatch.setattr(Queue, "about", (asked := Count()).wrap(Queue.about))
+    monkeypatch.setattr("recognizer.desk.app.PHOTOS_ON_A_CARD", 1)
     with served(scan) as base:
         anna = Client(base, "Anna")
         picked = dict(re.findall(r'data-key="(\w+)" data-shown="(\w+)"', anna.open("/listings")))
@@ -249,14 +250,15 @@ def test_leads_of_a_decided_listing_that_nobody_saw_are_decided_later(
         for _ in range(2):
             assert left in succeed("measure", scan).stdout
             assert anna.open("/?state=partly").count(" checked") == 2
-            assert anna.act("rejected", query="?state=partly").status_code == 200
+            assert anna.act("confirmed").status_code == 400  # on the first page there is none
+            assert anna.act("rejected", query="?state=partly", pages=3).status_code == 200
             assert anna.listing is None
             assert left not in succeed("measure", scan).stdout
             assert "1 done in this shift" in anna.open("/?state=partly")
             assert "1 listing<" in anna.open("/listings?state=confirmed")
             anna.act("undo")
         also = dict(re.findall(figure, anna.open("/?state=partly")))
-        assert anna.act("rejected", also=also).status_code == 200  # all of them
+        assert anna.act("rejected", also=also, pages=3).status_code == 200  # all of them
         assert "1 listing<" in anna.open("/listings?state=rejected")
 
 

@@ -201,8 +201,7 @@ def test_a_page_shows_hostile_text_as_text_and_links_only_to_the_web(base: str) 
     assert "<img src=x" not in pages
     assert "<b>" not in re.sub(r"<b>[^<]*(<bdi>[^<]*</bdi>)?[^<]*</b>", "", pages)
     links = "".join(re.findall(r'(?:href|src)="([^"]*)"', pages))
-    assert "javascript:" not in links
-    assert "ftp:" not in links
+    assert not re.search("(javascript|ftp):", links)
     link, *_ = re.findall(r'<a href="https://shop.example/1"[^>]*>', pages)
     assert 'rel="noopener noreferrer"' in link
     assert "style=" not in pages
@@ -237,6 +236,5 @@ def test_photos_are_served_by_key_if_they_are_what_was_scored(base: str, scan: P
 def test_the_audit_sample_is_blind(base: str) -> None:
     page = Client(base, "Anna").open("/?section=audit")
     assert "drawn at random" in page
-    assert "0.05" not in page
-    assert 'data-view="heat"' not in page
-    assert catalogue()["words"]["near_known"] not in page
+    for hidden in ("0.05", 'data-view="heat"', catalogue()["words"]["near_known"]):
+        assert hidden not in page
