@@ -56,8 +56,8 @@ def _about(bundle: Bundle) -> dict[str, Any]:
 
     training, evaluation = bundle.training, bundle.evaluation
     size, preprocessing = bundle.input.size, bundle.input.preprocessing
-    cascade = (training.recipe.get("cascade") if training else None) or {}
-    second = " and ".join(cascade.get("backbones", ()))
+    more = (training.recipe.get("cascade") if training else None) or {}
+    second = filter(None, (*more.get("backbones", ()), more.get("trained", {}).get("backbone")))
     lack = lacking_negatives(read_negatives(bundle), bundle.taxonomy)
     return {
         "bundle": bundle.title,
@@ -65,7 +65,8 @@ def _about(bundle: Bundle) -> dict[str, Any]:
         "digest": bundle.digest,
         "created": bundle.created,
         "license": bundle.license or "not stated",
-        "network": ", then ".join(filter(None, (bundle.model.backbone, second))) or None,
+        "network": ", then ".join(filter(None, (bundle.model.backbone, " and ".join(second))))
+        or None,
         "precision": bundle.model.precision,
         "bytes": bundle.model.bytes,
         "input": f"{size} x {size} pixels, preprocessing {preprocessing}",

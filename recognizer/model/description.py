@@ -73,7 +73,6 @@ class Training:
     recipe: Mapping[str, Any]  # see :mod:`recognizer.lab.training.config`
     photos: int = 0
     sources: int = 0
-    averaged_runs: int = 1  # of which the weights are the mean
     versions: Mapping[str, str] = field(default_factory=dict)  # of the packages that made them
 
 

@@ -83,7 +83,7 @@ def _describe(run: Path, report: Any) -> dict[str, str]:
     words = f"{recipe['name']}: {recipe['backbone']} at {recipe['input_size']}"
     weights = out_of_fold.earlier_weights(recipe["weights"])
     words += f" from {weights}" if weights else ""
-    drawn = f"{recipe['seeds']} x {recipe['photos']:,} photos" if recipe["photos"] else "frozen"
+    drawn = f"{recipe['photos']:,} photos" if recipe["photos"] else "frozen"
     row = {"run": str(run), "recipe": f"{words}, {drawn}"}
     row |= {"data": f"{len(about['labels'])} labels, {about['photos'][:8]}"}
     row |= dict.fromkeys(("AP", "recall", "finished", "took"), "-")

@@ -52,10 +52,10 @@ def train_command(
     opened = open_recipe(config, load_data(data), output)
     has_test = any(p.split == "test" for p in opened.photos)
     with opened.cache:
-        folds = opened.fold_count
+        folds, runs = opened.fold_count, len(config.runs)
         typer.echo(
             f"{config.name}: {len(opened.train)} photos of {len(opened.labels)} labels, "
-            f"{config.backbone} at {config.input_size} pixels, {config.seeds * (folds + 1)} runs "
+            f"{config.backbone} at {config.input_size} pixels, {runs * (folds + 1)} runs "
             f"({folds} folds left out in turn)",
             err=True,
         )

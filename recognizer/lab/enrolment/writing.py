@@ -136,8 +136,7 @@ def _over(
     over = np.empty(len(negatives), bool)
     many = len(np.unique(sources))
     groups = sources if many > 1 else np.arange(len(negatives))
-    folds = GroupKFold(min(_FOLDS, max(many, 2)))
-    for rest, own in folds.split(negatives, groups=groups):
+    for rest, own in GroupKFold(min(_FOLDS, max(many, 2))).split(negatives, groups=groups):
         over[own] = negatives[own] > expected_log_odds(negatives[rest], rate)
     return over
 

@@ -70,10 +70,9 @@ def write_out_of_fold(held: OutOfFold, path: Path) -> None:
 
 def read_out_of_fold(path: Path) -> OutOfFold:
     """Read the file, or raise a DatasetError."""
-    parquet = parquet_library()
     try:
         with path.open("rb") as file:  # whose errors have a reason
-            table = parquet.read_table(file)
+            table = parquet_library().read_table(file)
         about = json.loads((table.schema.metadata or {})[_KEY])
     except KeyError as error:
         raise DatasetError(f"{path}: not out-of-fold predictions") from error

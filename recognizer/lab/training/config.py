@@ -60,11 +60,7 @@ class CascadeConfig(Struct, frozen=True, forbid_unknown_fields=True):
     share: Annotated[float, Meta(ge=0.001, le=0.999)] = 0.1
     """Of photos without a product, on sources not seen, how many reach the second stage."""
 
-    distill: Share = 0.0  # share of training's targets that is what they say of the unedited photo
-
-    def __post_init__(self) -> None:
-        if self.distill and not self.backbones:
-            raise ValueError("distill needs backbones, whose heads are the teachers")
+    trained: dict[str, Any] = {}  # a second trained network beside them: the keys that differ
 
 
 class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,8 +73,7 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sources that were not seen (fewer where there are fewer sources). Or a table of them, relative
     to the working folder."""
 
-    seeds: AtLeastOne = 1  # runs, which differ only in their seed, whose weights are averaged
-    seed: Count = 0  # of the first run; on a CPU the same seed gives the same weights
+    seed: Count = 0  # on a CPU the same seed gives the same weights
     backbone: str = "tf_efficientnet_lite0"  # an EfficientNet or a MobileNet, by timm's name
     weights: str = "imagenet"
     """First weights of the backbone: ``imagenet`` (a package's if there is one for the backbone,
@@ -108,6 +103,7 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pull: NotNegative = 2e-4  # of the backbone towards its first weights, per step, at peak rate
     weight_decay: NotNegative = 0.0  # AdamW's decay of weight matrices
     label_smoothing: Share = 0.05  # share of the target spread over all labels
+    distill: Share = 0.0  # of the target, that the cascade's heads say of the photo without edits
     average_weight: Share = 0.75
     """How far the finished weights are on the way from the first to the averaged ones (Wortsman et
     al., 2022). Less than all of it finds more at sources that were never seen."""
@@ -117,10 +113,38 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     source_power: float = 0.5  # the same for the sources within a label
     label_weights: dict[str, NotNegative] = {}  # factors on how often a label is drawn
+    soup: dict[
+        str, Any
+    ] = {}  # a second run, averaged with it (Wortsman et al., 2022): keys that differ
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     augment: AugmentConfig = msgspec.field(default_factory=AugmentConfig)
     finish: FinishConfig = msgspec.field(default_factory=FinishConfig)
     cascade: CascadeConfig = msgspec.field(default_factory=CascadeConfig)
+
+    def __post_init__(self) -> None:
+        if (self.distill or self.cascade.trained) and not self.cascade.backbones:
+            raise ValueError("distill and cascade.trained need cascade.backbones")
+        shared = {"corrections", "folds", "input_size", "device"}
+        for name, table in (("soup", self.soup), ("cascade.trained", self.cascade.trained)):
+            if wrong := (shared | {"backbone", "pooling"} if name == "soup" else shared) & {*table}:
+                raise ValueError(f"{name}: {min(wrong)} is the same for all")
+
+    @property
+    def runs(self) -> dict[str, "TrainingConfig"]:
+        """The recipe of each run, by what its folder's name ends with."""
+        tables = {"-soup": self.soup, "-second": self.cascade.trained}
+        return {"": self} | {
+            n: msgspec.convert(_changed(self, t), TrainingConfig) for n, t in tables.items() if t
+        }
+
+
+def _changed(config: TrainingConfig, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe with other values; of a table, only the keys that are given change."""
+    values = msgspec.to_builtins(config)
+    for key, new in changes.items():
+        is_table = isinstance(new, dict) and isinstance(values.get(key), dict)
+        values[key] = {**values[key], **new} if is_table else new
+    return dict(values)
 
 
 def carried_recipes() -> dict[str, Path]:
@@ -150,11 +174,7 @@ def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConf
             new = tomllib.loads(f"{key} = {text}")
         except tomllib.TOMLDecodeError:
             new = {key: text}
-        merged = msgspec.to_builtins(config)
-        for name, value in new.items():
-            is_table = isinstance(value, dict) and isinstance(merged.get(name), dict)
-            merged[name] = {**merged[name], **value} if is_table else value
-        config = config_from_dict(merged, f"--set {change}")
+        config = config_from_dict(_changed(config, new), f"--set {change}")
     return config
 
 

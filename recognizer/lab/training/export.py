@@ -267,7 +267,6 @@ def _draft(
             fingerprint=fingerprint(recipe.train),
             photos=len(recipe.train),
             sources=len({p.source for p in recipe.train}),
-            averaged_runs=config.seeds,
             recipe=msgspec.to_builtins(config),
             versions={n: metadata.version(n) for n in ("torch", "timm", "onnxruntime")},
         ),

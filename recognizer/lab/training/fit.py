@@ -71,26 +71,25 @@ class Run:
         cache: PhotoCache,
         folder: Path,
         *,
-        seed: int,
         start: Mapping[str, torch.Tensor] | None = None,
         soft: torch.Tensor | None = None,
         on_features: Callable[[int, int], None] = lambda done, of: None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         cv2.setNumThreads(1)
-        self.config, self.photos, self.folder, self.seed = config, photos, folder, seed
+        self.config, self.photos, self.folder = config, photos, folder
         self.device = choose_device(config.device)
         self.precision = choose_precision(self.device)
         self.steps = math.ceil(config.photos / config.batch_size)
         hard = torch.tensor([labels.index(p.label) for p in photos])
         self.targets = functional.one_hot(hard, len(labels)).float()
         if soft is not None:
-            self.targets = self.targets.lerp(soft, config.cascade.distill)
+            self.targets = self.targets.lerp(soft, config.distill)
         self.weights = photo_weights(
             photos, config.label_power, config.source_power, config.label_weights
         )
         self.augment = Augmentation(config.augment, config.input_size, photos, cache)
-        torch.manual_seed(seed)
+        torch.manual_seed(config.seed)
         network = build_network(config, len(labels)).eval().to(self.device)
         if start is None:
             features = features_of(network, photos, cache, on_progress=on_features)
@@ -136,8 +135,7 @@ class Run:
                 images, targets = coming.result()
                 coming = ahead.submit(self._draw, self.step + 1, pool)
                 total += self._take_step(images, targets)
-                is_last = self.step == self.steps
-                if is_last or time.monotonic() - saved >= _SAVE_SECONDS:
+                if self.step == self.steps or time.monotonic() - saved >= _SAVE_SECONDS:
                     if not math.isfinite(total):
                         raise TrainingError(f"the loss is {total}: lower learning_rate")
                     self._save()
@@ -152,7 +150,7 @@ class Run:
         return Progress(self.step * batch, self.steps * batch, loss, self.step, rate)
 
     def _draw(self, step: int, pool: ThreadPoolExecutor) -> tuple[torch.Tensor, torch.Tensor]:
-        drawn = np.random.default_rng([self.seed, step])
+        drawn = np.random.default_rng([self.config.seed, step])
         rows = drawn.choice(len(self.photos), self.config.batch_size, p=self.weights)
         seeds = drawn.integers(2**62, size=len(rows))
         photos, generators = (self.photos[row] for row in rows), map(np.random.default_rng, seeds)
@@ -216,21 +214,18 @@ class Stage:
 
 
 class Clock:
-    """Reports the progress of the runs of a recipe, ``times`` runs for each seed."""
+    """Reports the progress of the runs of a recipe, each ``times`` times."""
 
     def __init__(
         self, config: TrainingConfig, times: int, on_stage: Callable[[Stage], None] = lambda _: None
     ) -> None:
-        self._runs = config.seeds * times
-        self._photos, self._on_stage = config.photos + config.finish.photos, on_stage
+        self._photos = [own.photos + own.finish.photos for own in config.runs.values()] * times
+        self._on_stage = on_stage
         self._begun = 0
         self._trained, self._seconds = 0, 0.0  # of this process alone
 
     def on_photos(self, words: str, done: int, of: int) -> None:
         self._on_stage(Stage(f"{words}: {done} of {of} photos"))
-
-    def on_features(self, network: str, done: int, of: int) -> None:
-        self.on_photos(f"computing features of {network}", done, of)
 
     def skip(self, runs: int) -> None:
         """Count runs that need not be looked at again."""
@@ -238,23 +233,23 @@ class Clock:
 
     def begin(self, name: str, words: str) -> Callable[[int, Progress], None]:
         """Return what is called with the photos of earlier phases, and how far this one is."""
+        of, *later = self._photos[self._begun :]
         self._begun += 1
-        words = f"run {self._begun} of {self._runs} ({words})"
+        words = f"run {self._begun} of {len(self._photos)} ({words})"
         last: Progress | None = None
         reported = 0.0
 
         def report(before: int, progress: Progress) -> None:
             nonlocal last, reported
-            seen = min(before + progress.photos, self._photos)  # the last batch may be cut
-            progress = replace(progress, photos=seen, of=self._photos)
+            seen = min(before + progress.photos, of)  # the last batch may be cut
+            progress = replace(progress, photos=seen, of=of)
             now, text = time.monotonic(), f"{seen} of {progress.of} photos"
             if last:  # the first report also counts what a run needs to begin
                 self._trained += progress.photos - last.photos
                 self._seconds += now - reported
             last, reported, left = progress, now, None
             if self._trained:
-                rest = (self._runs - self._begun) * self._photos + progress.of - progress.photos
-                left = rest * self._seconds / self._trained
+                left = (sum(later) + of - seen) * self._seconds / self._trained
             loss = progress.loss
             text = f"resuming at {text}" if loss is None else f"{text}, loss {loss:.3f}"
             self._on_stage(Stage(f"{words}: {text}", left, name, progress, loss is None))

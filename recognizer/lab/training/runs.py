@@ -1,13 +1,10 @@
-"""All runs of a recipe: each fold of sources left out in turn, then none, with several seeds.
-
-The weights are the mean of all seeds' (a "model soup": Wortsman et al., 2022).
-"""
+"""All runs of a recipe: each fold of sources left out in turn, then none."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -213,15 +210,14 @@ def _fold_logits(
     They are kept in the recipe's folder, so that nothing is looked at twice.
     """
     if (path := recipe.folder / _LOGITS.format(fold)).exists():
-        clock.skip(recipe.config.seeds)
+        clock.skip(len(recipe.config.runs))
         return load_file(path)
-    ensemble = _ensemble(recipe, fold, clock)
-    network = _first_network(recipe, fold, ensemble, clock)
+    trained, frozen = _networks(recipe, fold, clock)
     report = partial(clock.on_photos, f"looking at the photos of fold {fold}")
-    logits = {"first": torch.from_numpy(predict(network, own, recipe.cache, report))}
-    if ensemble:
-        others = frozen_logits(ensemble, own, recipe.cache)
-        logits["second"] = torch.cat([logits["first"][None], others]).mean(0)
+    said = [torch.from_numpy(predict(one, own, recipe.cache, report)) for one in trained]
+    logits = {"first": said[0]}
+    if frozen:
+        logits["second"] = torch.stack([*said, *frozen_logits(frozen, own, recipe.cache)]).mean(0)
     with replacing(path) as unfinished:
         unfinished.write_bytes(save(logits))
     return logits
@@ -235,15 +231,15 @@ def fold_network(
     With a clock it is trained if it was not yet; without one that is a TrainingError.
     """
     if clock is None and recipe.config.photos:
-        phases = itertools.product(_run_names(recipe, fold), _phases(recipe.config))
-        for name, (phase, _) in phases:
-            if not (file := recipe.folder / (name + phase) / CHECKPOINT).exists():
+        phases = (_phases(recipe, run, fold) for run in recipe.config.runs)
+        for folder, _ in itertools.chain(*phases):
+            if not (file := folder / CHECKPOINT).exists():
                 raise TrainingError(
                     f"{file} is gone: put it back, or delete {OUT_OF_FOLD_FILE} and train again"
                 )
     clock = clock or Clock(recipe.config, recipe.fold_count + 1)
-    ensemble = _ensemble(recipe, fold, clock)
-    return _joined(recipe, _first_network(recipe, fold, ensemble, clock), ensemble)
+    (first, *others), frozen = _networks(recipe, fold, clock)
+    return _joined(recipe, first, [*others, *frozen])
 
 
 def _joined(
@@ -256,100 +252,92 @@ def _joined(
         bars = np.array([values["bars"].get(label, np.inf) for label in recipe.labels])
     except (OSError, ValueError, KeyError) as error:
         raise _unfinished(recipe, GATE_FILE) from error
-    gate = Gate(bars, values["shift"])
-    return Cascade(first, ensemble, gate).eval()
+    return Cascade(first, ensemble, Gate(bars, values["shift"])).eval()
 
 
-def _ensemble(recipe: Recipe, fold: int | None, clock: Clock) -> list[ProductNetwork]:
-    """Return the networks of the ensemble, each with a head of its own, in evaluation mode."""
+def _networks(
+    recipe: Recipe, fold: int | None, clock: Clock
+) -> tuple[list[ProductNetwork], list[ProductNetwork]]:
+    """Return the trained networks and the frozen ones, in evaluation mode, each with its head."""
     config, photos, power = recipe.config, recipe.without(fold), recipe.config.cascade.label_power
     folds = zip(recipe.photos, recipe.folds, strict=True)
     learned = [f != fold for p, f in folds if p.split == "train"]
-    networks = []
+    frozen = []
     for backbone in config.cascade.backbones:
         network = build_ensemble_network(config, backbone, len(recipe.labels))
-        report = partial(clock.on_features, backbone)
+        report = partial(clock.on_photos, f"computing features of {backbone}")
         # Those of the fold too, while there is somebody to tell.
         features = features_of(network, recipe.train, recipe.cache, on_progress=report)
-        head = fit_head(features[learned], photos, recipe.labels, power, config.head_c)
-        network.set_head(*head)
-        networks.append(network)
-    return networks
+        network.set_head(*fit_head(features[learned], photos, recipe.labels, power, config.head_c))
+        frozen.append(network)
+    trained = {run: _train(recipe, run, fold, frozen, clock) for run in config.runs}
+    if soup := trained.pop("-soup", None):
+        first, other = trained[""].state_dict(), soup.state_dict()
+        mean = {n: v.lerp(other[n], 0.5) if v.is_floating_point() else v for n, v in first.items()}
+        trained[""].load_state_dict(mean)
+    return [*trained.values()], frozen
 
 
-def _run_names(recipe: Recipe, fold: int | None) -> list[str]:
-    config, run = recipe.config, "all" if fold is None else f"fold-{fold}"
-    return [f"{run}-{seed}" for seed in range(config.seed, config.seed + config.seeds)]
+def _phases(recipe: Recipe, run: str, fold: int | None) -> Iterator[tuple[Path, TrainingConfig]]:
+    """Yield the phases of a run: the folder of each, and how it is trained."""
+    own, name = recipe.config.runs[run], ("all" if fold is None else f"fold-{fold}") + run
+    yield recipe.folder / name, own
+    if (finish := own.finish).photos:
+        other = {key: getattr(finish, key) for key in ("photos", "learning_rate", "augment")}
+        yield recipe.folder / f"{name}-finish", msgspec.structs.replace(own, **other)
 
 
-def _phases(config: TrainingConfig) -> Iterator[tuple[str, TrainingConfig]]:
-    """Yield the phases of a run: what is added to the name of its folder, and how it is trained."""
-    yield "", config
-    if (finish := config.finish).photos:
-        own = {"learning_rate": finish.learning_rate, "augment": finish.augment}
-        yield "-finish", msgspec.structs.replace(config, photos=finish.photos, **own)
-
-
-def _first_network(
-    recipe: Recipe, fold: int | None, ensemble: Sequence[ProductNetwork], clock: Clock
+def _train(
+    recipe: Recipe, run: str, fold: int | None, teachers: Sequence[ProductNetwork], clock: Clock
 ) -> ProductNetwork:
-    """Return the mean of the weights of all seeds, without a fold or with all photos.
+    """Return the network of a run, without a fold or with all photos.
 
-    Those of a run are part of the way from its first weights to its averaged ones. The ensemble may
-    be its teachers: it has learned from the same photos.
+    Its weights are part of the way from the first to the averaged ones. The teachers have learned
+    from the same photos.
     """
-    photos, soft = recipe.without(fold), None
-    if recipe.config.cascade.distill:
-        soft = frozen_logits(ensemble, photos, recipe.cache).mean(0).softmax(1)
-    states: list[Mapping[str, torch.Tensor]] = []
-    for seed, name in enumerate(_run_names(recipe, fold), recipe.config.seed):
-        words = "all photos" if fold is None else f"without fold {fold}"
-        report = clock.begin(name, f"{words}, seed {seed}")
-        first, state, seen = dict[str, torch.Tensor](), None, 0
-        for phase, config in _phases(recipe.config):
-            run = Run(
-                config,
-                recipe.labels,
-                photos,
-                recipe.cache,
-                recipe.folder / (name + phase),
-                seed=seed,
-                start=state,
-                soft=soft,
-                on_features=partial(clock.on_features, recipe.config.backbone),
-            )
-            first = first or run.start
-            state = run.train(partial(report, seen))
-            seen += config.photos
-        assert state is not None  # noqa: S101 - there is a first phase
-        part = recipe.config.average_weight
-        states.append(
-            {n: first[n].cpu().lerp(v, part) if n in first else v for n, v in state.items()}
+    own, photos, soft = recipe.config.runs[run], recipe.without(fold), None
+    if own.distill:
+        soft = frozen_logits(teachers, photos, recipe.cache).mean(0).softmax(1)
+    phases = [*_phases(recipe, run, fold)]
+    words = "all photos" if fold is None else f"without fold {fold}"
+    report = clock.begin(phases[0][0].name, f"{words}, {own.backbone}")
+    first, state, seen = dict[str, torch.Tensor](), dict[str, torch.Tensor](), 0
+    for folder, config in phases:
+        phase = Run(
+            config,
+            recipe.labels,
+            photos,
+            recipe.cache,
+            folder,
+            start=state or None,
+            soft=soft,
+            on_features=partial(clock.on_photos, f"computing features of {own.backbone}"),
         )
-    mean = {
-        name: torch.stack([state[name] for state in states]).mean(0)
-        if value.dtype.is_floating_point
-        else value
-        for name, value in states[0].items()
-    }
-    network = _skeleton(recipe)
-    network.load_state_dict(mean)
+        first = first or phase.start
+        state = phase.train(partial(report, seen))
+        seen += config.photos
+    part = own.average_weight
+    network = _skeleton(recipe, own)
+    network.load_state_dict(
+        {n: first[n].cpu().lerp(v, part) if n in first else v for n, v in state.items()}
+    )
     return network
 
 
-def _skeleton(recipe: Recipe) -> ProductNetwork:
-    config = msgspec.structs.replace(recipe.config, weights="none")
+def _skeleton(recipe: Recipe, own: TrainingConfig) -> ProductNetwork:
+    config = msgspec.structs.replace(own, weights="none")
     return build_network(config, len(recipe.labels)).eval()
 
 
 def finished_network(recipe: Recipe) -> ProductNetwork | Cascade:
     """Return the network of a recipe that was trained, in evaluation mode."""
     config = recipe.config
-    ensemble = [
+    first, *others = (_skeleton(recipe, own) for run, own in config.runs.items() if run != "-soup")
+    others += (
         build_ensemble_network(config, backbone, len(recipe.labels))
         for backbone in config.cascade.backbones
-    ]
-    network = _joined(recipe, _skeleton(recipe), ensemble)
+    )
+    network = _joined(recipe, first, others)
     try:
         network.load_state_dict(load_file(recipe.folder / NETWORK_FILE))
     except (OSError, SafetensorError) as error:

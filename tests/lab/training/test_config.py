@@ -17,7 +17,13 @@ from recognizer.lab.training.config import load_config
         ("folds = 0", "Expected `int` >= 2 - at `$.folds`"),
         ("[augment]\nmincrop = 0.5", "unknown key 'mincrop' (did you mean min_crop?)"),
         ("[cascade]\nshare = 2", "Expected `float` <= 0.999 - at `$.cascade.share`"),
-        ("[cascade]\ndistill = 0.5", "distill needs backbones, whose heads are the teachers"),
+        ("distill = 0.5", "distill and cascade.trained need cascade.backbones"),
+        ("[cascade.trained]\nseed = 1", "distill and cascade.trained need cascade.backbones"),
+        (
+            '[cascade]\nbackbones = ["any"]\ntrained = { folds = 2 }',
+            "cascade.trained: folds is the same for all",
+        ),
+        ("[soup]\nbackbone = 'any'", "soup: backbone is the same for all"),
         ("photos =", "Invalid value"),
     ],
 )
@@ -30,12 +36,12 @@ def test_mistakes_are_named(tmp_path: Path, text: str, words: str) -> None:
 
 def test_keys_are_changed_on_the_command_line() -> None:
     weights = "weights=some/model.safetensors"
-    changes = ["seeds=3", "augment.shares.hue = 0.5", weights, 'device="cpu"']
+    changes = ["seed=3", "augment.shares.hue = 0.5", weights, 'device="cpu"']
     found = load_config("small-cpu", changes)
-    assert (found.seeds, found.weights, found.device) == (3, "some/model.safetensors", "cpu")
+    assert (found.seed, found.weights, found.device) == (3, "some/model.safetensors", "cpu")
     assert (found.augment.shares, found.augment.identity_prob) == ({"hue": 0.5}, 0.5)
     for change, words in (
-        ("seeds", "--set seeds: write KEY=VALUE"),
+        ("seed", "--set seed: write KEY=VALUE"),
         ("epoch=3", "--set epoch=3: unknown key 'epoch'"),
         ("photo=3", "--set photo=3: unknown key 'photo' (did you mean photos?)"),
         ("augment.shares.hues=1", "unknown edit 'hues' (did you mean hue?)"),

@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import msgspec
 import pytest
@@ -17,7 +17,7 @@ from tests.conftest import invoke, refuse, succeed
 from tests.labelled import COLOR_OF, SMALL_RECIPE, write_photos, write_split_photos
 
 RECIPES = carried_recipes()
-SMALL: dict[str, dict[str, object]] = {
+SMALL: dict[str, dict[str, object]] = {  # in place of each recipe's backbone
     "small-cpu": {"backbone": "test_efficientnet", "input_size": 32, "pooling": "mean"},
     "wildlife": {
         "backbone": "tf_efficientnet_lite0",
@@ -25,17 +25,14 @@ SMALL: dict[str, dict[str, object]] = {
         "folds": 2,
         "freeze_stages": 1,
         "finish.photos": 16,
+        "soup.photos": 16,
         "cascade.backbones": '["mobilenetv2_035"]',
+        "cascade.trained": '{ backbone = "test_efficientnet", pooling = "mean", distill = 0.5 }',
     },
 }
-"""A small network in place of each recipe's backbone."""
 
 QUICK = {name: SMALL_RECIPE[name] for name in ("weights", "photos", "batch_size", "device")}
-QUICK |= {"corrections": "[]", "seeds": 1}
-
-
-def interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+QUICK |= {"corrections": "[]"}
 
 
 def settings(**values: object) -> list[str]:
@@ -80,7 +77,7 @@ def test_a_folder_for_each_label_is_enough_without_a_recipe(
     assert "small-cpu: 54 photos of 3 labels, test_efficientnet at 32 pixels, 6 runs" in words
     assert "No test photos" in words
     assert read_recipe(tmp_path / "runs" / "small-cpu").backbone == "test_efficientnet"
-    monkeypatch.setattr(runs, "train_recipe", interrupt)
+    monkeypatch.setattr(runs, "train_recipe", Mock(side_effect=KeyboardInterrupt))
     stopped = invoke("train", "--data", photos, *changes)
     assert stopped.exit_code == ExitCode.INTERRUPTED
     place = Path("runs") / "small-cpu"

@@ -1,9 +1,10 @@
-"""All runs of a recipe: folds, seeds, means, and going on where it was stopped."""
+"""All runs of a recipe: folds, two networks, and going on where it was stopped."""
 
 import csv
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import msgspec
 import numpy as np
@@ -48,12 +49,12 @@ def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Recipe) -> N
     assert probabilities[rows] == pytest.approx(logits.softmax(1).numpy(), abs=1e-4)
 
 
-def test_the_weights_are_the_mean_of_the_seeds_part_of_the_way(
+def test_the_weights_are_the_mean_of_two_runs_part_of_the_way(
     trained: Recipe, tmp_path: Path
 ) -> None:
     one, two = (
-        Run(trained.config, trained.labels, trained.train, trained.cache, tmp_path / str(s), seed=s)
-        for s in (0, 1)
+        Run(config, trained.labels, trained.train, trained.cache, tmp_path / f"run{name}")
+        for name, config in trained.config.runs.items()
     )
     last, other, part = one.train(), two.train(), trained.config.average_weight
     assert any(not torch.equal(value, other[name]) for name, value in last.items())
@@ -70,11 +71,11 @@ def test_a_run_is_finished_with_other_edits(split: list[Photo], tmp_path: Path) 
         folder = tmp_path / str(rate)
         with (recipe := open_recipe(config, split, folder)).cache:
             train_recipe(recipe, said.append)
-            (folder / "fold-0-0-finish" / "checkpoint.pt").unlink()
-            with pytest.raises(TrainingError, match=r"fold-0-0-finish.* is gone"):
+            (folder / "fold-0-finish" / "checkpoint.pt").unlink()
+            with pytest.raises(TrainingError, match=r"fold-0-finish.* is gone"):
                 fold_network(recipe, 0)
             first = Run(
-                config, recipe.labels, recipe.train, recipe.cache, folder / "all-0", seed=0
+                config, recipe.labels, recipe.train, recipe.cache, folder / "all"
             ).train()  # there is nothing left to do
             last = dict(finished_network(recipe).named_parameters())
         return {name: last[name] - first[name] for name in last}, said
@@ -83,9 +84,9 @@ def test_a_run_is_finished_with_other_edits(split: list[Photo], tmp_path: Path) 
     assert all(value.abs().max() < 1e-6 for value in moved.values()), "it begins where they ended"
     moved, _ = trained(1e-2)
     assert moved["head.weight"].abs().max() > 1e-4
-    seen = [stage.progress.photos for stage in said if stage.progress and stage.run == "all-0"]
+    seen = [stage.progress.photos for stage in said if stage.progress and stage.run == "all"]
     assert seen == [16, 40]
-    assert said[-1].words.startswith("run 3 of 3 (all photos, seed 0): 40 of 40 photos, loss ")
+    assert said[-1].words.startswith("run 3 of 3 (all photos, test_efficientnet): 40 of 40")
 
 
 def test_what_is_finished_is_not_done_again_and_the_rest_is_estimated(
@@ -100,11 +101,8 @@ def test_what_is_finished_is_not_done_again_and_the_rest_is_estimated(
             train_recipe(recipe, said.append)
         return {f: f.stat().st_mtime_ns for f in tmp_path.glob("fold-*/checkpoint.pt")}
 
-    def die(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patched:
-        patched.setattr(module, "write_out_of_fold", die)
+        patched.setattr(module, "write_out_of_fold", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             train()
     assert [stage.words for stage in said][:2] == [
@@ -112,14 +110,14 @@ def test_what_is_finished_is_not_done_again_and_the_rest_is_estimated(
         "computing features of test_efficientnet: 12 of 12 photos",
     ]
     trained = [stage for stage in said if stage.progress]
-    assert [stage.run for stage in trained] == ["fold-0-0"] * 2 + ["fold-1-0"] * 2
+    assert [stage.run for stage in trained] == ["fold-0"] * 2 + ["fold-1"] * 2
     assert trained[0].seconds_left is None
     assert trained[1].seconds_left
     written = {f: f.stat().st_mtime_ns for f in tmp_path.glob("fold-*/checkpoint.pt")}
     assert train() == written
     last = said[-1]
-    assert last.words.startswith("run 3 of 3 (all photos, seed 0): 16 of 16 photos, loss ")
-    assert (last.run, last.seconds_left) == ("all-0", 0)
+    assert last.words.startswith("run 3 of 3 (all photos, test_efficientnet): 16 of 16")
+    assert (last.run, last.seconds_left) == ("all", 0)
     assert last.progress
     assert (last.progress.step, last.progress.photos) == (2, 16)
     assert 0 < last.progress.learning_rate < config.learning_rate
