@@ -270,7 +270,10 @@ def _networks(
         features = features_of(network, recipe.train, recipe.cache, on_progress=report)
         network.set_head(*fit_head(features[learned], photos, recipe.labels, power, config.head_c))
         frozen.append(network)
-    trained = {run: _train(recipe, run, fold, frozen, clock) for run in config.runs}
+    soft = None
+    if any(own.distill for own in config.runs.values()):
+        soft = frozen_logits(frozen, photos, recipe.cache).mean(0).softmax(1)
+    trained = {run: _train(recipe, run, fold, soft, clock) for run in config.runs}
     if soup := trained.pop("-soup", None):
         first, other = trained[""].state_dict(), soup.state_dict()
         mean = {n: v.lerp(other[n], 0.5) if v.is_floating_point() else v for n, v in first.items()}
@@ -288,16 +291,13 @@ def _phases(recipe: Recipe, run: str, fold: int | None) -> Iterator[tuple[Path, 
 
 
 def _train(
-    recipe: Recipe, run: str, fold: int | None, teachers: Sequence[ProductNetwork], clock: Clock
+    recipe: Recipe, run: str, fold: int | None, soft: torch.Tensor | None, clock: Clock
 ) -> ProductNetwork:
     """Return the network of a run, without a fold or with all photos.
 
-    Its weights are part of the way from the first to the averaged ones. The teachers have learned
-    from the same photos.
+    Its weights are part of the way from the first to the averaged ones; teachers said ``soft``.
     """
-    own, photos, soft = recipe.config.runs[run], recipe.without(fold), None
-    if own.distill:
-        soft = frozen_logits(teachers, photos, recipe.cache).mean(0).softmax(1)
+    own, photos = recipe.config.runs[run], recipe.without(fold)
     phases = [*_phases(recipe, run, fold)]
     words = "all photos" if fold is None else f"without fold {fold}"
     report = clock.begin(phases[0][0].name, f"{words}, {own.backbone}")

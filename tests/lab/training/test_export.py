@@ -50,6 +50,7 @@ def test_a_recipe_becomes_a_bundle_that_the_engine_serves(
     assert description.get("license") is None
     assert description["parity"]["fp32"]["largest"] < 1e-4
     assert description["training"]["photos"] == 24
+    assert description["training"]["recipe"]["soup"] == {"seed": 1}
     assert description["calibration"]["photos"] == 24
     evidence = {e["name"]: e["evidence"] for e in description["labels"]}
     assert evidence["ivory_worked"]["train"] == {"photos": 8, "sources": 2}
@@ -98,7 +99,7 @@ def test_parts_are_lowered_until_they_add_few_false_leads(
     assert module._shift_of_parts(draft, trained, held) == 0
     # In each photo without a product, a part that looks more like one than any whole photo.
     monkeypatch.setattr(module, "find_parts", lambda _: Parts(((0, 0, 40, 40),)))
-    logits = torch.tensor([[4.0 * (name in draft.products) for name in trained.labels]])
+    logits = torch.tensor([[8.0 * (name in draft.products) for name in trained.labels]])
     seen: list[int] = []
 
     def network(images: torch.Tensor) -> Outputs:
