@@ -76,7 +76,7 @@ def test_ray(photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     if importlib.util.find_spec("ray") is None:
         monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(data=Dataset))
     pandas.DataFrame({"uri": photos}).to_parquet("listings.parquet")
-    exec(RAY.replace("concurrency=200", "concurrency=2"), {"__name__": "page"})
+    exec(RAY.replace("200", "2"), {"__name__": "page"})
     check(photos)
 
 
