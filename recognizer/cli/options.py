@@ -26,9 +26,7 @@ PolicyOption = Annotated[str, _POLICY]
 OptionalPolicyOption = Annotated[str | None, _POLICY]
 ScanPolicyOption = Annotated[
     str | None,
-    Option(
-        "--policy", metavar="POLICY", help=_POLICY_HELP, show_default="the one of the scan's file"
-    ),
+    Option("--policy", metavar="POLICY", help=_POLICY_HELP, show_default="the scan's own"),
 ]
 AllowHttpOption = Annotated[
     bool, Option("--allow-http", help="Fetch http(s):// URLs, from public addresses only.")

@@ -28,7 +28,7 @@ from recognizer.model.description import Estimate
 from recognizer.policy.decide import decide
 from recognizer.policy.values import FALSE_POSITIVE_RATES, Decision, Policy, Probability, Rate
 from recognizer.prediction import Prediction
-from recognizer.rows.row import Row
+from recognizer.rows import Row, ScanFile
 from recognizer.status import Status
 from tests.conftest import invoke, refuse, succeed
 from tests.desk.outcomes import outcome, store
@@ -370,7 +370,9 @@ def test_outcomes_give_a_policy_with_the_rules_of_its_base(
     rows, outcomes = said_of(bundle, [*GOOD, *BAD])
     scan = write_scan(tmp_path / "scan.sqlite", rows, bundle)
     store(scan, outcomes.values())
-    options = ("-s", scan, "--precision", precision, "-o", output, "--policy", own)
+    with ScanFile(scan, write=True) as file:
+        file.use_policy(Policy.load(own))
+    options = ("-s", scan, "--precision", precision, "-o", output)
     choice = json.loads(succeed("thresholds", *options, "--json").stdout)
     assert choice["origin"] == "40 images, 40 of them decided"
     assert any("The rules of 'own' for coral are kept" in note for note in choice["notes"])

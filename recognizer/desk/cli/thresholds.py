@@ -42,7 +42,7 @@ def thresholds_command(
         options.Split, Option(help="With --labels: the photos of the manifest that are measured.")
     ] = "test",
     bundle: options.BundleOption = None,
-    policy: options.OptionalPolicyOption = None,
+    policy: options.ScanPolicyOption = None,
     reviewers: Annotated[int, Option(help="Reviewers who work on a day.", min=1)] = 1,
     cases_per_reviewer: Annotated[
         int | None, Option(help="Leads that one reviewer works through in a day.", min=1)
@@ -79,7 +79,8 @@ def thresholds_command(
         if (row := next(file.rows(), None)) is None:
             raise UsageError("the scan has no rows")
         model = bundle_behind(row.model, bundles_behind(bundle and [bundle]))
-        base = Policy.load(policy, model.taxonomy) if policy else Policy()
+        own = Policy.load(policy, model.taxonomy) if policy else file.policy(model.taxonomy)
+        base = own or Policy()
         if labels is None:
             measured = measure_reviewed(
                 model,
