@@ -91,7 +91,14 @@ def test_outcomes_of_every_version_are_exported(tmp_path: Path, name: str) -> No
     key = [(one["time"][:18], one["judgement"], one["sha256"], one["note"]) for one in SAID]
     assert [(one.time.isoformat()[:18], one.judgement, one.sha256, one.note) for one in said] == key
     assert len(exported(path, "outcomes", "export")) == len(SAID)
+    scan, page = copy("scan-0.3.sqlite", tmp_path), tmp_path / "report.html"
+    measured = succeed("measure", scan, "--json").stdout
+    assert succeed("measure", scan, "--json", "--outcomes", path).stdout == measured
+    succeed("report", scan, "--outcomes", path, "--output", page)
+    assert "state-confirmed" in page.read_text()
     assert path.read_bytes() == before
+    bank = invoke("report", scan, "--outcomes", FILES / "bank-0.3.sqlite", "--output", page)
+    assert "is not the file of a scan or of outcomes but a bank" in bank.stderr
 
 
 def test_a_file_of_0_3_is_read_where_nothing_can_be_written(

@@ -148,8 +148,7 @@ def import_items(
     if scan is not None:
         with ScanFile(scan) as decided:
             if outcomes is not None:
-                with ScanFile(outcomes):  # checked
-                    decided.use_outcomes_of(outcomes)
+                decided.use_outcomes_of(outcomes)
             add(scan, _known_items(decided, origin))
 
 

@@ -57,9 +57,8 @@ CREATE INDEX outcome_time ON outcome (time)
 _IMAGES_OF_0_3 = "CREATE TEMP VIEW {} AS SELECT *, NULL AS seen, NULL AS gone FROM {}.image"
 _OUTCOMES_OF_0_2 = """
 CREATE TEMP VIEW outcome AS SELECT number, id, time, reviewer, judgement, occasion, sha256, listing,
-  label, note, origin, withdraws FROM main.outcomes;
-CREATE TEMP TABLE setting (name, value)
-"""
+  label, note, origin, withdraws FROM {}.outcomes;
+CREATE TEMP TABLE setting (name, value)"""
 
 
 def _schema() -> str:
@@ -82,7 +81,7 @@ class ScanFile(SqliteFile):
         steps=_STEPS,
         shown={
             (0x574C5343, 1): _IMAGES_OF_0_3.format("image", "main"),
-            (0x574C4F43, 1): _OUTCOMES_OF_0_2,
+            (0x574C4F43, 1): _OUTCOMES_OF_0_2.format("main"),
         },
         error=ScanFileError,
         advice="name another file, or scan again into one",
@@ -192,10 +191,13 @@ class ScanFile(SqliteFile):
         )
 
     def use_outcomes_of(self, path: Path) -> None:
-        """Make the views read the outcomes of another file."""
-        with self.lock, self._reported():
+        """Make the views read the outcomes of another file, of any version."""
+        with ScanFile(path) as other, self.lock, self._reported():
             self._database.execute("ATTACH ? AS team", (f"{path.absolute().as_uri()}?mode=ro",))
-            self._database.execute("CREATE TEMP VIEW outcome AS SELECT * FROM team.outcome")
+            view = "CREATE TEMP VIEW outcome AS SELECT * FROM team.outcome"
+            if not other.select("SELECT 1 FROM sqlite_schema WHERE name = 'outcome'"):
+                view = _OUTCOMES_OF_0_2.format("team").split(";\n")[0]
+            self._database.execute(view)
             self._view_outcomes()
 
     def _view_outcomes(self) -> None:
