@@ -214,7 +214,7 @@ def _shown_by_leads(judgements: Mapping[tuple[Decision, Judgement | None], int])
     levels = {level for level, _ in judgements}
     counts = {level: [judgements.get((level, one), 0) for one in DECIDED] for level in levels}
     leads, decided = sum(judgements.values()), sum(map(sum, counts.values()))
-    if not decided or decided < MIN_DECIDED * leads:
+    if decided < MIN_DECIDED * leads:
         return None
     confirmed = sum(confirmed for confirmed, _ in counts.values())
     expected = 0.0

@@ -121,6 +121,7 @@ def test_open_leads_are_no_misses() -> None:
     none = audited(rows, *decided, *(said(f"a{i}", R) for i in range(36, 40))).recall
     assert found.low == pytest.approx(none.low)
     assert found.high == pytest.approx(every.high)
+    assert audited([]).recall.high == 0  # nothing was a lead
 
 
 def raised(source: str, listing: str, level: str = "review", **item: object) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -170,11 +171,13 @@ def _print(found: Measurement, rate: str | None) -> None:
     )
     if misses.recall is not None:
         typer.echo(f"Recall: {misses.recall.as_percent()}")
-    elif (still_open := found.leads - found.decided) > (1 - MIN_DECIDED) * found.leads:
+    elif (wanted := math.ceil(MIN_DECIDED * found.leads) - found.decided) > 0:
         typer.echo(
-            f"Recall: unknown; {still_open:,} of {found.leads:,} leads are not decided (at most a "
-            "tenth may be)."
+            f"Recall: unknown; decide {wanted:,} more of the {found.leads:,} leads, so that nine "
+            "tenths are: the first that reviewers decide do not stand for the others."
         )
+    else:
+        typer.echo("Recall: unknown; no lead and no image of the audit sample shows a product.")
 
 
 _NAMES = {
