@@ -27,25 +27,25 @@ def about_images(
     """Yield outcomes on listings as outcomes on their images, as the desk stores them.
 
     One that names a listing and no image is about those images of the listing that are leads by
-    themselves, of an audit about those of the audit sample; without such an image, or from a desk,
-    it stays as it is. If it is stored already, it is left out: it says nothing of later images. A
-    withdrawal of it is of all that are stored, or will be.
+    themselves, of an audit about those of the audit sample, and were scanned when it was said; if
+    none was, and it is not stored already, about all of them. Without any, or from a desk, it stays
+    as it is. A withdrawal of it is of all that are stored, or will be.
     """
     for outcome in outcomes:
         parts, listing = [outcome], outcome.listing or ""
         said = [] if outcome.sha256 else stored.parts_of(outcome.withdraws or outcome.id, listing)
         if outcome.withdraws is not None:
             parts += [replace(outcome, sha256=one.sha256, withdraws=one.id) for one in said]
-        elif said:
-            continue
         elif outcome.sha256 is None and outcome.origin != DESK:
-            digests = scan.select(
-                "SELECT DISTINCT sha256 FROM image WHERE (listing = :name OR (listing IS NULL"
-                " AND source = :name)) AND sha256 IS NOT NULL AND iif(:occasion = 'audit',"
-                " audit IS NOT NULL, image_decision IN ('priority', 'review'))",
-                {"name": listing, "occasion": outcome.occasion},
+            images = scan.select(
+                "SELECT sha256, min(first) <= :time FROM image WHERE (listing = :name OR (listing"
+                " IS NULL AND source = :name)) AND sha256 IS NOT NULL AND iif(:occasion = 'audit',"
+                " audit IS NOT NULL, image_decision IN ('priority', 'review')) GROUP BY sha256",
+                {"name": listing, **outcome.to_json()},
             )
-            parts = [replace(outcome, sha256=sha256) for (sha256,) in digests] or parts
+            seen = [sha256 for sha256, was_there in images if was_there]
+            seen = seen or [sha256 for sha256, _ in images if not said]
+            parts = [replace(outcome, sha256=sha256) for sha256 in seen] or parts[: not said]
         yield from parts
         if outcome.sha256 is None:  # what was withdrawn before it came
             yield from about_images(scan, stored, stored.withdrawals_of(outcome.id))
