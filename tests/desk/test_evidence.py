@@ -12,10 +12,9 @@ import bagit
 import pytest
 
 from recognizer.cli import ExitCode
-from recognizer.desk.evidence import TAG_MANIFEST, find_leads, write_case
+from recognizer.desk.evidence import TAG_MANIFEST, Result, find_leads, verify_case, write_case
 from recognizer.desk.outcomes import Occasion
 from recognizer.desk.photos import read_original
-from recognizer.desk.verify import Result, verify_case
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
 from recognizer.imaging.sources import Refused
@@ -231,7 +230,7 @@ def test_any_change_of_any_file_is_named(case: Path, tiny_bundle: Path) -> None:
 
 
 def test_a_case_whose_digests_were_all_made_again_scores_differently(
-    case: Path, rows: list[Row], recognizer: Recognizer
+    case: Path, rows: list[Row], recognizer: Recognizer, tiny_bundle: Path
 ) -> None:
     first, second = rows[:2]
     forged = replace(first, scores={**(first.scores or {}), "ivory_worked": 0.1})
@@ -243,6 +242,10 @@ def test_a_case_whose_digests_were_all_made_again_scores_differently(
         (case / "data" / "rows.jsonl").write_bytes(b"".join(row.to_json_line() for row in lines))
         make_again(case)
         assert failed(case, recognizer) == {f"data/photos/{first.sha256}.jpg"}
+    photo = case / "data" / "photos" / f"{first.sha256}.jpg"
+    photo.write_bytes(photo.read_bytes() + b"x")  # which no score shows
+    make_again(case)
+    assert f"{photo.name}: its sha256 is" in invoke("verify", case, "-m", tiny_bundle).stdout
 
 
 def test_every_row_and_every_original_has_its_partner(

@@ -79,7 +79,7 @@ def verify_command(
     The exit code is 3 if a check failed or could not be done. Without --digest, a case that was
     replaced as a whole goes unnoticed.
     """
-    from recognizer.desk.verify import ENOUGH_DIGITS, Result, verify_case
+    from recognizer.desk.evidence import ENOUGH_DIGITS, Result, verify_case
     from recognizer.engine import Recognizer
     from recognizer.errors import counted
     from recognizer.model.bundle import bundle_behind, bundles_behind
