@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from recognizer._files import Closes
-from recognizer.desk.outcomes import DECIDED
 from recognizer.desk.views import AFFECTED, AUDIT, ENTRIES, IS_FIRST, LEADS, LEFT, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError
 from recognizer.policy.values import Decision
@@ -26,7 +25,7 @@ from recognizer.rows.similar import group_copies, nearest_images
 
 Subject: TypeAlias = tuple[str | None, str | None]  # of a verdict: an image, its listing, or both
 MAX_GROUP = 500  # listings that one decision can settle
-MAX_IMAGES = 1000  # of a listing for which a verdict on it is stored; it counts for the listing
+MAX_IMAGES = 1000  # of a listing that have to be shown, if they are leads, before it is rejected
 PAGE_SIZE = 50
 MAX_SIMILAR = 24  # photos
 MAX_OF_SELLER = 5000  # listings
@@ -261,10 +260,10 @@ class Entries(Closes):
     ) -> list[Subject]:
         """Return what a verdict on a listing is about: digests of images, each with the listing.
 
-        Its images that are leads, or the undecided ones of a decided listing, and those with keys
+        Its images that are leads, or once it is judged the undecided ones, and those with keys
         ``also``, but for those ``without``, of so many ``first`` ones; if none, the listing alone.
         """
-        left = LEFT if entry.state in DECIDED else "0"
+        left = "0" if entry.state == OPEN else LEFT
         is_image = entry.section == AUDIT or entry.listing is None
         rows = self.file.select(
             f"SELECT key, sha256, {_IS_LEAD} AND {left} = max({left}) OVER () FROM image"
@@ -276,7 +275,7 @@ class Entries(Closes):
             for key, sha256, is_lead in rows
             if sha256 and (is_image or ((is_lead or key in also) and key not in without))
         )
-        return [*found][:MAX_IMAGES] or [(None, entry.name)]
+        return [*found] or [(None, entry.name)]
 
     def of_best(self, entry: Entry, also: Iterable[Any] = ()) -> list[Subject]:
         """Return what a verdict on the image that stands for a listing, or on these, is about."""

@@ -15,7 +15,7 @@ from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 
-from recognizer.desk.entries import Entries, Entry, Subject
+from recognizer.desk.entries import MAX_IMAGES, Entries, Entry, Subject
 from recognizer.desk.outcomes import DECIDED, DESK, Judgement, Occasion, Outcome, Outcomes
 from recognizer.desk.views import AFFECTED, AUDIT, OPEN, PARTLY, QUEUE, View
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
@@ -223,16 +223,13 @@ class Queue(Entries):
                 without = ()  # of a photo that is not ticked this is true, too
             judged = self.about(entry, also.keys(), without, first)
             is_of_all = judgement is Judgement.REJECTED or (judged[0][0] is None and not without)
-            if is_of_all and not {*self.about(entry)} <= {*judged}:
+            if is_of_all and not {*self.about(entry)[:MAX_IMAGES]} <= {*judged}:
                 raise UsageError("it has leads on pages that you have not opened")
-            about, others = [(entry, judged, judgement)], [m for m in copies if m.unit != unit]
+            about, others = [(entry, judged)], [m for m in copies if m.unit != unit]
             if expected > 1 and {*self.of_best(entry)} <= {*judged}:  # what they are copies of
                 about += self._of_best(others, judgement, [sha256 for sha256, _ in judged])
-            rest = {*self.about(entry._replace(state=OPEN))} - {*judged}
-            if rest and (entry.state, judgement) == DECIDED:  # it stays confirmed, for these
-                about.append((entry, [(None, entry.name)], Judgement.CONFIRMED))
             self._store(reviewer, about, judgement, seen, **details)
-            left = {one.unit for one in others} - {one.unit for one, *_ in about}
+            left = {one.unit for one in others} - {one.unit for one, _ in about}
             for other in left:
                 self.skip(reviewer, other)
             self.release(reviewer)
@@ -255,23 +252,38 @@ class Queue(Entries):
 
     def _of_best(
         self, entries: Iterable[Entry], judgement: Judgement, also: Collection[str | None] = ()
-    ) -> list[tuple[Entry, list[Subject], Judgement]]:
+    ) -> list[tuple[Entry, list[Subject]]]:
         """Return listings with the images of a verdict; a rejection omits those with others."""
         said = ((one, self.of_best(one, also)) for one in entries)
         rejects = judgement is Judgement.REJECTED
-        return [(one, own, judgement) for one, own in said if not rejects or own == self.about(one)]
+        return [(one, own) for one, own in said if not rejects or own == self.about(one)]
+
+    def _stays_confirmed(self, entry: Entry, judged: Sequence[Subject]) -> bool:
+        """Whether a judged listing is, or was, confirmed for leads of which nothing is said now."""
+        if entry.state == OPEN:
+            return False
+        rest = {*self.about(entry._replace(state=OPEN))} - {*judged}
+        last = "SELECT judgement FROM standing WHERE sha256 = value ORDER BY moment DESC LIMIT 1"
+        confirmed = f"SELECT 1 FROM json_each(?) WHERE ({last}) = 'confirmed' LIMIT 1"
+        values = [json.dumps([sha256 for sha256, _ in rest])]
+        is_confirmed = entry.state == Judgement.CONFIRMED or self.file.select(confirmed, values)
+        return bool(rest and is_confirmed)
 
     def _store(
         self,
         reviewer: str,
-        subjects: Sequence[tuple[Entry, Sequence[Subject], Judgement]],
+        subjects: Sequence[tuple[Entry, Sequence[Subject]]],
         judgement: Judgement,
         seen: int,
         **details: str | None,
     ) -> None:
         """Add outcomes; raise a ConflictError if there are others since number ``seen``."""
-        members = [member for member, *_ in subjects]
-        now = self._now(members, [sha256 for _, about, _ in subjects for sha256, _ in about])
+        members = [member for member, _ in subjects]
+        now = self._now(members, [sha256 for _, about in subjects for sha256, _ in about])
+        judged = [(*one, judgement) for one in subjects]
+        if judgement in {Judgement.REJECTED, Judgement.UNSURE}:
+            kept = [member for member, about in subjects if self._stays_confirmed(member, about)]
+            judged += [(one, [(None, one.name)], Judgement.CONFIRMED) for one in kept]
         outcomes = [
             Outcome(
                 time=now,
@@ -283,7 +295,7 @@ class Queue(Entries):
                 origin=DESK,
                 **(details if said is judgement else {}),
             )
-            for member, about, said in subjects
+            for member, about, said in judged
             for sha256, listing in about
         ]
         names = json.dumps([member.name for member in members])
