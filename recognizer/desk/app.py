@@ -8,7 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from msgspec import Meta
@@ -133,10 +133,9 @@ class _Pages:
 
     async def sign_in(self, request: Request) -> Response:
         try:
-            given = parse_qs((await request.body()).decode("utf-8"), max_num_fields=8)
+            form = dict(parse_qsl((await request.body()).decode("utf-8"), max_num_fields=8))
         except ValueError as error:
             raise HTTPException(400) from error
-        form = {key: values[0] for key, values in given.items()}
         token, name = self._token or "", reviewer_name(form.get("name", ""))
         is_known = hmac.compare_digest(token.encode(), form.get("token", "").encode())
         if name is None or (token and not is_known):

@@ -148,13 +148,10 @@ class Photos(Closes):
     def _decoded(self, row: Row, data: bytes, side: int) -> Thumbnail:
         place = (row.regions[0].frame, row.regions[0].rendering) if row.regions else (0, 0)
         bundle = self.bundles.get(row.model.digest) or next(iter(self.bundles.values()), None)
-        try:
-            made = self._recognizer(bundle).thumbnail(data, side, *place)
-        except RecognizerError as error:
-            raise Unavailable("photo_undecoded") from error
-        if made is None:
-            raise Unavailable("photo_undecoded")
-        return made
+        with suppress(RecognizerError):
+            if (made := self._recognizer(bundle).thumbnail(data, side, *place)) is not None:
+                return made
+        raise Unavailable("photo_undecoded")
 
     def _recognizer(self, bundle: Bundle | None) -> GuardedRecognizer:
         """Return the processes of a bundle, or of the default one: strangers sent the bytes."""

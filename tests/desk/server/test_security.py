@@ -234,7 +234,12 @@ def test_photos_are_served_by_key_if_they_are_what_was_scored(base: str, scan: P
 
 
 def test_the_audit_sample_is_blind(base: str) -> None:
-    page = Client(base, "Anna").open("/?section=audit")
+    anna, action = Client(base, "Anna"), catalogue()["words"]["action"]
+    page = anna.open("/?section=audit")
     assert "drawn at random" in page
-    for hidden in ("0.05", 'data-view="heat"', catalogue()["words"]["near_known"]):
+    for hidden in ("0.05", 'data-view="heat"', catalogue()["words"]["near_known"], action):
         assert hidden not in page
+    card = f"/listing/{anna.listing}"
+    anna.act("confirmed")
+    assert 'data-view="heat"' in (page := anna.open(card))
+    assert [words for words in ("badge priority", action) if words in page] == []  # it is no lead
