@@ -111,3 +111,20 @@ def test_nothing_is_sent_or_kept_of_what_is_scored(tiny_bundle: Path, tmp_path: 
     environment = {key: text for key, text in os.environ.items() if key not in left_out} | places
     assert run_python("-c", script, tiny_bundle, env=environment).returncode == 0
     assert [*tmp_path.rglob("*")] == []
+
+
+def test_c_libraries_and_pillow_are_not_heard_and_python_is() -> None:
+    program = """if True:
+        import logging
+        import os
+        import sys
+        from recognizer._process import silence_libraries
+        os.write(2, b"before\\n")
+        silence_libraries()
+        os.write(2, b"tiff: bad\\n")
+        logging.getLogger("PIL.TiffImagePlugin").error("More samples per pixel than can be decoded")
+        logging.getLogger("other").error("somebody else's")
+        print("Python's own", file=sys.stderr)
+        """
+    done = run_python("-c", program)
+    assert (done.returncode, done.stderr) == (0, "before\nsomebody else's\nPython's own\n")

@@ -25,12 +25,14 @@ from recognizer.policy.values import CandidateKind
 from recognizer.prediction import Region
 from recognizer.rows import NewRow, ScanFile
 from recognizer.rows.row import Row
+from recognizer.status import Reason
 from tests.conftest import encoded, invoke, picture, refuse, succeed, write_file
 from tests.desk.outcomes import outcome, store
 from tests.rows.rows import HASH, NEAR, NOW, bare_row, known_match, lead, row_of, write_scan
 
 VOID = {"meta", "img", "input", "link", "br"}
 EVIL = ("<img src=x onerror=alert(1)>.jpg", '"><script>alert(1)<&>.jpg', "' onclick='x.jpg")
+DESK = Path(__file__).parents[2] / "recognizer" / "desk"
 LINKS = ("#", "file:///", "https://market.example/")
 
 
@@ -342,3 +344,16 @@ def test_what_is_no_scan_and_what_cannot_be_served_is_refused(
     assert "a certificate and its private key" in " ".join(unencrypted.stderr.split())
     nowhere = refuse("review", reported, "--host", "192.0.2.1", "--port", "0")
     assert "name another --port or --host" in " ".join(nowhere.stderr.split())
+
+
+def test_all_words_that_are_shown_are_there_and_none_is_left_over() -> None:
+    of_script = catalogue()["script"]
+    words = catalogue()["words"] | of_script
+    templates = "".join(path.read_text() for path in (DESK / "templates").glob("*.j2"))
+    script = (DESK / "static" / "app.js").read_text()
+    python = "".join(path.read_text() for path in DESK.rglob("*.py"))
+    assert {*re.findall(r"\bt\(\s*[\"'](\w+)[\"'][,)]", templates)} <= words.keys()
+    assert {*re.findall(r"\bsay\([\"'](\w+)[\"']", script)} <= of_script.keys()
+    every = templates + script + python
+    assert [key for key in words if not re.search(rf"[\"'`(]{key}[\"'`)]", every)] == []
+    assert catalogue()["reasons"].keys() == {reason.value for reason in Reason}

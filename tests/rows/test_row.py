@@ -2,19 +2,21 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recognizer.engine import Recognizer
+from recognizer.errors import UsageError
 from recognizer.policy.values import Decision
 from recognizer.prediction import Region
 from recognizer.rows.item_key import alternate_path, item_key
-from recognizer.rows.row import Row, row_schema
+from recognizer.rows.row import AuditSample, Row, row_schema
 from recognizer.status import Status
-from tests.conftest import encoded, picture
-from tests.rows.rows import ROW_FIELDS, known_match, row_of
+from tests.conftest import encoded, picture, succeed
+from tests.rows.rows import NOW, ROW_FIELDS, bare_row, known_match, row_of
 
 REGION = Region(label="ivory_raw", score=0.5, box=(0, 1, 2, 3), frame=1)
 MATCH = known_match(note="seizure 12", origin="customs", transform="rotate_90")
@@ -122,3 +124,40 @@ def test_the_other_way_to_write_a_path(tmp_path: Path, monkeypatch: pytest.Monke
         (folder / "a.jpg").touch()
     assert alternate_path("far/../a.jpg") == os.path.join(here, "a.jpg")
     assert alternate_path("link/../a.jpg") is None  # that is far/a.jpg
+
+
+def test_clear_images_are_drawn_and_no_others() -> None:
+    sample = AuditSample(rate=1.0, products=["ivory_worked"])
+    clear = bare_row("a", 0.001, "clear")
+    assert sample.drawn(clear).audit == 1.0
+    for row in (
+        bare_row("a", 0.9, "review"),
+        bare_row("a", 0, "unscored"),
+        replace(clear, sha256=None),
+    ):
+        assert sample.drawn(row) is row
+
+
+def test_the_sample_is_that_of_the_digest_and_the_highest_product_score() -> None:
+    rows = [bare_row(str(number), 0.02, "clear") for number in range(3000)]
+    sample = AuditSample(rate=0.005, products=["ivory_worked"])
+    drawn = [row for row in rows if sample.drawn(row).audit is not None]
+    assert 0.03 < len(drawn) / len(rows) < 0.07  # ten times the rate
+    assert {row.audit for row in map(sample.drawn, rows)} == {None, 0.05}
+    again = [replace(row, source="other", time=NOW + timedelta(1)) for row in drawn]
+    assert all(sample.drawn(row).audit for row in again)
+
+
+def test_the_help_says_what_a_rate_of_5_percent_draws() -> None:
+    sample = AuditSample(rate=0.05, products=["ivory_worked"])
+    for score, share in ((0.0099, 0.05), (0.01, 0.5), (0.0999, 0.5), (0.1, 1.0)):
+        rows = [bare_row(str(number), score, "clear") for number in range(200)]
+        assert {row.audit for row in map(sample.drawn, rows)} - {None} == {share}
+    said = " ".join(succeed("scan", "--help").stdout.replace("│", "").split())
+    assert "score from 0.01, 100 times it from 0.1. So 0.05 draws 5 %, 50 % and all" in said
+
+
+@pytest.mark.parametrize("rate", [0, -1, 1.1, float("nan")])
+def test_a_rate_is_a_share(rate: float) -> None:
+    with pytest.raises(UsageError, match="audit rate"):
+        AuditSample(rate=rate, products=[])

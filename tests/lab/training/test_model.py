@@ -1,6 +1,9 @@
+import copy
+
 import pytest
 import timm
 import torch
+from timm.layers.conv2d_same import Conv2dSame
 from torchvision.transforms.v2.functional import normalize
 
 from recognizer.errors import TrainingError
@@ -9,6 +12,7 @@ from recognizer.lab.training.model import (
     build_network,
     fold_batch_norm,
     fold_normalization,
+    keep_depthwise_exact,
 )
 from tests.lab.training.conftest import small_config
 
@@ -68,3 +72,22 @@ def test_the_logit_is_the_mean_of_its_map(pooling: str) -> None:
     by_hand = network.head(found.embedding[:, :, None, None]).flatten(1)
     assert torch.allclose(by_hand, found.logits, rtol=1e-3, atol=1e-3)
     assert bool((found.embedding >= ROOT_FLOOR**0.5 - 1e-6).all()) == (pooling == "sqrt_mean")
+
+
+@pytest.mark.parametrize("make", [torch.nn.Conv2d, Conv2dSame])
+def test_depthwise_layers_are_exact_under_autocast(make: type[torch.nn.Conv2d]) -> None:
+    torch.manual_seed(0)
+    plain = make(32, 32, 5, 2, padding=2 if make is torch.nn.Conv2d else 0, groups=32)
+    exact = copy.deepcopy(plain)
+    others = torch.nn.Sequential(torch.nn.Conv2d(8, 8, 3), exact)
+    keep_depthwise_exact(others)
+    assert type(others[0]) is torch.nn.Conv2d
+    images, found = torch.randn(2, 32, 15, 18), []
+    for layer, is_half in ((plain, False), (exact, True)):
+        x = images.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
+            y = layer(x)
+        (y**2).sum().backward()
+        found.append((y, x.grad, layer.weight.grad, layer.bias.grad))
+    for expected, value in zip(*found, strict=True):
+        torch.testing.assert_close(value, expected)
