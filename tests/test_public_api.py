@@ -35,8 +35,8 @@ def homes(package: ModuleType) -> dict[str, str]:
 
 
 HOMES = homes(recognizer)
-LAZY = (recognizer, recognizer.desk, recognizer.lab)
-DOORS = (*LAZY, policy, recognizer.rows, recognizer.scan, errors)
+LAZY = (recognizer, recognizer.desk, recognizer.lab, policy, rows)
+DOORS = (*LAZY, recognizer.scan, errors)
 HEAVY_HOMES = tuple(
     f"recognizer.{name}" for name in ("engine", "guarded", "imaging", "known", "model")
 )

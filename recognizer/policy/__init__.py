@@ -1,31 +1,5 @@
 """Policies: the thresholds and rules by which a platform decides on scores and listings."""
 
-from recognizer.policy.listing import KeywordHit, Keywords, Reports
-from recognizer.policy.values import (
-    AlwaysReview,
-    CandidateKind,
-    Decision,
-    KnownRule,
-    Lead,
-    Policy,
-    Probability,
-    Rate,
-    Rule,
-    Triage,
-)
+from recognizer._door import open_door
 
-__all__ = [
-    "AlwaysReview",
-    "CandidateKind",
-    "Decision",
-    "KeywordHit",
-    "Keywords",
-    "KnownRule",
-    "Lead",
-    "Policy",
-    "Probability",
-    "Rate",
-    "Reports",
-    "Rule",
-    "Triage",
-]
+__getattr__, __dir__, __all__ = open_door(__name__, __file__)

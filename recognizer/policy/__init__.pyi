@@ -1,0 +1,13 @@
+from recognizer.policy.listing import KeywordHit as KeywordHit
+from recognizer.policy.listing import Keywords as Keywords
+from recognizer.policy.listing import Reports as Reports
+from recognizer.policy.values import AlwaysReview as AlwaysReview
+from recognizer.policy.values import CandidateKind as CandidateKind
+from recognizer.policy.values import Decision as Decision
+from recognizer.policy.values import KnownRule as KnownRule
+from recognizer.policy.values import Lead as Lead
+from recognizer.policy.values import Policy as Policy
+from recognizer.policy.values import Probability as Probability
+from recognizer.policy.values import Rate as Rate
+from recognizer.policy.values import Rule as Rule
+from recognizer.policy.values import Triage as Triage
