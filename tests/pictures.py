@@ -88,11 +88,13 @@ def png_chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def png(width: int, height: int, pixels: bytes) -> bytes:
-    """A PNG in color from the unfiltered pixel data."""
-    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+def png(
+    width: int, height: int, pixels: bytes, *, depth: int = 8, mode: int = 2, chunk: bytes = b""
+) -> bytes:
+    """A PNG from the unfiltered pixel data, in color (2), gray (0) or with alpha (6)."""
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, mode, 0, 0, 0))
     data = png_chunk(b"IDAT", zlib.compress(pixels, 9))
-    return b"\x89PNG\r\n\x1a\n" + header + data + png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + chunk + data + png_chunk(b"IEND", b"")
 
 
 def tiff(array: np.ndarray, *, claimed: tuple[int, int] | None = None, next_page: int = 0) -> bytes:

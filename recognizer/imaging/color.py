@@ -8,7 +8,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +23,7 @@ MAX_PROFILE = 4 << 20  # bytes; those of printing presses take up to 3 MB
 
 _MAX_NOISE = 9  # of 255: a gamma of 2.2 differs from sRGB by no more, in the shadows
 _LINES, _MAX_FOLD = 128, 128  # along which colors are followed; of 255, that a channel goes back
+_MAX_BEND = 40  # of 255: Display P3 bends colors by 22, Adobe RGB by 36, linear light by 73
 _SPACES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _TAGS, _TAG_BYTES = 132, 12  # of a profile: ICC.1:2022, section 7.3
 _TABLES, _CURVE_TAGS = (b"A2B0", b"A2B1"), b"rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC".split()
@@ -54,10 +55,15 @@ _BRADFORD = np.array(
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """From pixels of a mode (RGB, L or CMYK) to sRGB."""
+    """From pixels of a mode (RGB, L or CMYK) to sRGB.
+
+    One that ``is_bent`` comes before an image is reduced: the mean of colors becomes another color
+    than they do, so that a pattern of them, as fine as pixels, could hide what it shows.
+    """
 
     mode: str
     convert: Callable[[Image.Image], Image.Image]
+    is_bent: bool = True
 
     def __call__(self, image: Image.Image) -> Image.Image | None:
         """Return an image in sRGB, with its alpha; None if it does not have such pixels."""
@@ -75,7 +81,15 @@ def _useful(conversion: Conversion) -> Conversion | None:
     # None if it changes nothing: most profiles are those of sRGB.
     lines = _lines(conversion.mode)
     shift = np.asarray(conversion.convert(lines), np.int16) - np.asarray(lines.convert("RGB"))
-    return conversion if np.abs(shift).max() > _MAX_NOISE else None
+    if np.abs(shift).max() <= _MAX_NOISE:
+        return None
+    # Grays, and each channel by itself.
+    axes = np.vstack([np.ones(bands := len(lines.getbands())), np.eye(bands)])
+    ramps = np.ascontiguousarray(axes[:, None] * np.arange(256)[:, None], np.uint8)
+    shown = conversion.convert(Image.frombytes(conversion.mode, (256, len(axes)), ramps.tobytes()))
+    first, last = (np.asarray(shown, float)[:, [end]] for end in (0, -1))
+    off = np.abs(shown - first - (last - first) * np.linspace(0, 1, 256)[:, None])
+    return replace(conversion, is_bent=bool(off.max() > _MAX_BEND))
 
 
 def _lines(mode: str) -> Image.Image:

@@ -5,6 +5,7 @@ through Pillow. An image of which no pixels can be had raises :class:`Refused`.
 """
 
 import contextlib
+import math
 import re
 import struct
 import zlib
@@ -22,15 +23,15 @@ from recognizer.imaging.color import Conversion
 from recognizer.imaging.formats import (
     OPENERS,
     SNIFF_BYTES,
+    ambiguity,
     canvas_size,
     count_frames,
     open_image,
     orientation_of,
     sniff,
 )
-from recognizer.imaging.frames import Chosen, canvases
-from recognizer.imaging.gif import MAX_FRAMES
-from recognizer.imaging.jpeg import MAX_SCANS, bare_jpeg, outline_jpeg
+from recognizer.imaging.frames import MAX_FRAMES, Chosen, canvases
+from recognizer.imaging.jpeg import MAX_SCANS, outline_jpeg
 from recognizer.imaging.pixels import (
     check_bytes,
     check_memory,
@@ -41,14 +42,15 @@ from recognizer.imaging.pixels import (
 )
 from recognizer.imaging.png import PNG_PARTS, bare_png, png_chunks
 from recognizer.imaging.regions import Box
-from recognizer.imaging.sources import Limits, Refused
+from recognizer.imaging.sources import MAX_SIDE, Limits, Refused
 from recognizer.status import Reason, Status
 
 _DAMAGED = frozenset({Reason.CORRUPT_HEADER, Reason.CORRUPT_DATA, Reason.TRUNCATED})
 _WEBP_BYTES = 16  # a pixel, with the canvases of an animation
+_BENT_BYTES = 16  # a pixel, of which colors are converted before it is reduced
 _COEFFICIENT_BYTES = 2
 _MAX_JPEG_HEADER = 1 << 20  # bytes; libjpeg takes a hundred for each segment of a color profile
-_NCLX = re.compile(rb"(?s)colrnclx(.{4})")  # ISO/IEC 14496-12, section 12.1.5
+_NCLX = re.compile(rb"(?s)\0\0\0\x13colrnclx(.{4})")  # ISO/IEC 14496-12, section 12.1.5
 _HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
 _TAIL = 4096  # bytes, in which the end of a JPEG is looked for
 
@@ -155,8 +157,8 @@ def _decode(
         check_size(canvas, limits)
         if name == "webp":  # before it is opened: that makes the canvases
             check_bytes(canvas[0] * canvas[1] * _WEBP_BYTES, canvas, "of a WebP", limits)
-    if name == "bmp" and data[14:18] == b"\x7c\0\0\0" and data[70:74] in {b"DEBM", b"KNIL"}:
-        raise Refused(Reason.UNSUPPORTED_FORMAT, "a BMP with a color profile")
+    if unusual := ambiguity(data, name):
+        raise Refused(Reason.UNSUPPORTED_FORMAT, unusual)
     with _refusing(data, name):
         image = open_image(data, name)
         check_size(image.size, limits)
@@ -164,6 +166,10 @@ def _decode(
     with _refusing():
         check_memory(image, name, count, limits)
         conversion, flaw = _conversion(data, name, _profile_of(image, name), chunks)
+        if conversion and conversion.is_bent:
+            check_bytes(math.prod(image.size) * _BENT_BYTES, image.size, "in their colors", limits)
+            if chunks.get(b"IHDR", b"")[8:9] == b"\x10":  # of which Pillow keeps eight
+                raise Refused(Reason.UNSUPPORTED_FORMAT, "16 bits, and colors far from sRGB")
         way = orientation_of(chunks.get(b"eXIf", b"") if chunks else _exif_of(image)), conversion
         if name == "png" and image.mode == "P":  # values beyond it are its last color
             palette = chunks.get(b"PLTE", b"")
@@ -183,8 +189,10 @@ def _conversion(
             return color.of_png(chunks), None
         if profile is not None:
             return color.of_profile(profile), None
-        code = _NCLX.search(data) if name in {"avif", "heic"} else None
-        return (color.of_code(*struct.unpack(">HH", code[1])) if code else None), None
+        codes = _NCLX.findall(data) if name in {"avif", "heic"} else []
+        if name == "avif" and len({*codes}) != 1:  # that of its stream counts, or which one does?
+            return None, f"{len({*codes})} color spaces"
+        return (color.of_code(*struct.unpack(">HH", codes[0])) if codes else None), None
     except (ValueError, zlib.error) as error:
         return None, f"color profile: {error}"
 
@@ -244,30 +252,34 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"a JPEG of more than {MAX_SCANS} scans")
     whole = data
     if outline.header_bytes > _MAX_JPEG_HEADER:
-        data = bare_jpeg(whole, outline)
+        data = outline.bare(whole)
     with _refusing(data, "jpeg"):
         height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
     check_size((width, height), limits)
     if outline.scans > 1:  # held whole, as coefficients
         needed = width * height * outline.components * _COEFFICIENT_BYTES
         check_bytes(needed, (width, height), f"in {outline.scans} scans", limits)
-    want = {"min_height": min(min_side, height), "min_width": min(min_side, width)}
     conversion, detail = _conversion(data, "jpeg", outline.profile, {})
     reason = Reason.CORRUPT_HEADER if detail else None
     mode = "CMYK" if conversion and conversion.mode == "CMYK" else "RGB"
     if conversion and (mode == "CMYK") != (space in {"CMYK", "YCCK"}):
         conversion, mode = None, "RGB"  # browsers ignore it, too
+    least = min_side
+    if conversion and conversion.is_bent:
+        least = MAX_SIDE
+        check_bytes(height * width * _BENT_BYTES, (width, height), "in their colors", limits)
+    want = {"min_height": min(least, height), "min_width": min(least, width)}
     with _refusing():
         try:
             pixels = simplejpeg.decode_jpeg(data, mode, **want, strict=True)
         except ValueError as error:
             # libjpeg's warnings: try again without those of the header, and take what it gives.
             reason, detail = _reason(error, data, "jpeg"), words_of(error)
-            pixels = _recover_jpeg(bare_jpeg(whole, outline), mode, want)
+            pixels = _recover_jpeg(outline.bare(whole), mode, want)
             check_recovered(pixels, reason, detail)
         shown = [pixels]
         if conversion:
-            shown = renderings(_jpeg_image(pixels, space), max(pixels.shape), conversion)
+            shown = renderings(_jpeg_image(pixels, space), min_side, conversion)
     # Its further images (MPO) are previews or the other eye: browsers show the first one.
     frames = _frames({0: [orient(rgb, outline.orientation) for rgb in shown]})
     return _loaded(frames, (width, height), outline.orientation, "jpeg", 1, reason, detail)

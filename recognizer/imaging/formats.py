@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from recognizer.imaging.gif import outline_gif
+from recognizer.imaging.frames import outline_gif
 from recognizer.imaging.sources import Refused
 from recognizer.status import Reason
 
 SNIFF_BYTES = 512  # leading bytes for :func:`sniff`: an SVG may begin with a long comment
 
 _ORIENTATION, _EXIF_DIRECTORY = 0x0112, 0x8769
+_ALPHA, _ANIMATION = 0x10, 2  # flags of an extended WebP
+_CROP = b"\0\0\0\x28clap"  # ISO/IEC 14496-12, section 12.1.4
+_RUNS, _BIT_FIELDS = (1, 2), 3  # ways to pack a BMP
 
 OPENERS: dict[str, tuple[str, str]] = {
     "png": ("PIL.PngImagePlugin", "PngImageFile"),
@@ -82,8 +85,28 @@ def open_image(data: bytes, name: str) -> ImageFile:
     except ImportError as error:
         words = f"{name} needs the extra: wildlife-product-recognizer[heif]"
         raise Refused(Reason.UNSUPPORTED_FORMAT, words) from error
+    flags = data[20] if name == "webp" and data[12:16] == b"VP8X" else _ALPHA
+    if flags & _ANIMATION:  # in viewers, each frame says whether it has alpha
+        data = data[:20] + bytes([flags | _ALPHA]) + data[21:]
     image: ImageFile = getattr(plugin, opener)(io.BytesIO(data))
+    if image.mode == "RGBA" and not flags & (_ALPHA | _ANIMATION):
+        raise Refused(Reason.UNSUPPORTED_FORMAT, "a WebP with alpha that its header denies")
     return image
+
+
+def ambiguity(data: bytes, name: str) -> str | None:
+    """Return what an image has that viewers show in several ways, none of which is decoded."""
+    if name == "avif" and _CROP in data:
+        return "an AVIF that is cropped"
+    header, depth, packing = (int.from_bytes(data[at : at + 2], "little") for at in (14, 28, 30))
+    if name != "bmp" or header < 40:
+        return None
+    has_alpha = header >= 56 and depth in {16, 32} and any(data[66:70])
+    if has_alpha and (depth, packing) != (32, _BIT_FIELDS):
+        return "a BMP with alpha that is not of 32 bits with masks"
+    if header == 124 and data[70:74] in {b"DEBM", b"KNIL"}:
+        return "a BMP with a color profile"
+    return "a BMP in runs" if packing in _RUNS else None
 
 
 def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:

@@ -1,23 +1,106 @@
-"""Which frames of an animation are looked at: those that a viewer sees longest, or sees once."""
+"""Frames of animations: those of a GIF put together as browsers do, and which are looked at.
 
+They are those that a viewer sees longest, or sees once. Of a GIF (GIF89a, sections 17 to 27) Pillow
+shows the background color where a frame is cleared or fills no more than a part, and counts frames
+by seeking. Here, as in Chromium, nothing is there, and what lies behind shows.
+"""
+
+import io
 import itertools
 import math
+import struct
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from recognizer.imaging.gif import CLEARED, Part, gif_parts, outline_gif
-from recognizer.imaging.pixels import renderings
+from recognizer.imaging.pixels import narrow, renderings
 
+MAX_FRAMES = 4096  # of any animation that are decoded
+CLEARED = 2  # disposal method: before the next frame nothing is there
+_NO_CONTROL = bytes.fromhex("21f9040000000000")
+
+Part: TypeAlias = tuple[Image.Image, tuple[int, int, int, int], bool, int, int]
+"""A frame (RGBA), its box, whether it is laid over what is there, disposal, and milliseconds."""
 _SKETCH = (32, 32)  # pixels; at this size frames are compared
 _TOO_SHORT, _INSTEAD = 10, 100  # milliseconds; so browsers show frames that say less
 _RESTORED = (3, 4)  # disposal methods of GIF: before the next frame, as before this one
 
 Render = Callable[[Image.Image], list[NDArray[np.uint8]]]
+
+
+@dataclass(slots=True)
+class GifOutline:
+    """``largest`` is the size of a canvas that holds all ``count`` frames."""
+
+    screen: tuple[int, int]
+    largest: tuple[int, int]
+    count: int = 0
+    frames: list[tuple[bytes, int, int]] = field(default_factory=list)  # its control, start, end
+
+    def box(self, data: bytes, index: int) -> tuple[int, int, int, int]:
+        """Return left, top, right and bottom of a frame."""
+        left, top, width, height = struct.unpack_from("<4H", data, self.frames[index][1] + 1)
+        return left, top, left + width, top + height
+
+
+def outline_gif(data: bytes) -> GifOutline | None:
+    """Find the frames of a GIF; return None if the logical screen descriptor is cut off."""
+    if len(data) < 13:
+        return None
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    outline = GifOutline((width, height), (width, height))
+    position, control = 13 + _palette_bytes(flags), _NO_CONTROL
+    while position < len(data) and (block := data[position : position + 1]) != b";":
+        start = position
+        if block == b"!":
+            position = _past_sub_blocks(data, position + 2)
+            if data.startswith(b"!\xf9\4", start):
+                control = data[start : start + 8]
+        elif block == b",":
+            if position + 10 > len(data):
+                break
+            # After the palette comes one byte, the initial code size.
+            flags = data[position + 9]
+            position = _past_sub_blocks(data, position + 11 + _palette_bytes(flags))
+            if outline.count < MAX_FRAMES:
+                outline.frames.append((control, start, position))
+            left, top, wide, high = struct.unpack_from("<4H", data, start + 1)
+            reach = (max(outline.largest[0], left + wide), max(outline.largest[1], top + high))
+            outline.largest, control = reach, _NO_CONTROL
+            outline.count += 1
+            if outline.count == 1:  # in all decoders it enlarges the logical screen
+                outline.screen = reach
+        else:
+            position += 1  # stray bytes between blocks are skipped
+    return outline
+
+
+def gif_parts(data: bytes, outline: GifOutline) -> Iterator[Part]:
+    """Yield the frames by themselves."""
+    from PIL.GifImagePlugin import GifImageFile  # noqa: PLC0415 - loaded with its first file
+
+    colors = data[13 : 13 + _palette_bytes(data[10])]
+    for index, (control, start, end) in enumerate(outline.frames):
+        box = outline.box(data, index)
+        size = struct.pack("<HH", box[2] - box[0], box[3] - box[1])
+        parts = (data[:6], size, data[10:13], colors, control, b",\0\0\0\0", data[start + 5 : end])
+        frame = GifImageFile(io.BytesIO(b"".join((*parts, b";")))).convert("RGBA")
+        yield frame, box, True, control[3] >> 2 & 7, 10 * int.from_bytes(control[4:6], "little")
+
+
+def _palette_bytes(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _past_sub_blocks(data: bytes, position: int) -> int:
+    while position < len(data) and (length := data[position]):
+        position += 1 + length
+    return position + 1
 
 
 def canvases(data: bytes, image: Image.Image, name: str, count: int) -> Iterator[Image.Image]:
@@ -62,7 +145,7 @@ def _png_parts(image: Any, count: int) -> Iterator[Part]:
         box = info.get("bbox") or (0, 0, *image.size)
         is_alone = index == 0 and info.get("default_image")  # it is not a frame of the animation
         disposal = CLEARED if is_alone else 1 + (info.get("disposal") or 0)
-        frame = image.crop(box).convert("RGBA")
+        frame = narrow(image.crop(box)).convert("RGBA")
         yield frame, box, info.get("blend") == 1, disposal, info.get("duration") or 0
 
 

@@ -43,6 +43,10 @@ class JpegOutline:
     orientation: int  # as in EXIF
     profile: bytes | None  # of its colors; empty if some of it is missing
 
+    def bare(self, data: bytes) -> bytes:
+        """Return the JPEG without the metadata and padding in its header."""
+        return self.bare_header + data[self.header_bytes :]
+
 
 def outline_jpeg(data: bytes) -> JpegOutline:
     """Find the scans of a JPEG, and its orientation.
@@ -113,8 +117,3 @@ def _profile(labelled: Sequence[bytes]) -> bytes | None:
             if len(parts) == count:
                 return b"".join(parts[number] for number in sorted(parts))
     return b"" if count else None
-
-
-def bare_jpeg(data: bytes, outline: JpegOutline) -> bytes:
-    """Return a JPEG without the metadata and padding in its header, which change no pixel."""
-    return outline.bare_header + data[outline.header_bytes :]

@@ -99,10 +99,14 @@ def renderings(
     the ``conversion`` to sRGB changes much, the values as stored, for viewers that ignore it or
     read it in another way. 16-bit values are divided by 257.
     """
-    image = _reduced(image, min_side)
+    whole = _plain(image)
+    factor = reduction(image.size, min_side)
+    # By a box filter; alpha is premultiplied for it.
+    image = whole.reduce(factor) if factor > 1 else whole
     shown = _on_pages(image.convert("RGBA" if _has_alpha(image) else "RGB"))
-    if conversion and (converted := conversion(image)):
-        as_stored, shown = shown, _on_pages(converted)
+    is_bent = conversion and conversion.is_bent and factor > 1
+    if conversion and (converted := conversion(whole if is_bent else image)):
+        as_stored, shown = shown, _on_pages(converted.reduce(factor) if is_bent else converted)
         if cv2.norm(shown[0], as_stored[0], cv2.NORM_L1) > _MAX_SHIFT * shown[0].size:
             shown += as_stored
     return shown
@@ -132,23 +136,23 @@ def _needs_black(image: Image.Image) -> bool:
     return not visible.all() and 2 * int(white.sum()) > int(visible.sum())
 
 
-def _reduced(image: Image.Image, min_side: int) -> Image.Image:
-    if image.mode in WIDE_MODES:
-        image = _narrow(image)
+def _plain(image: Image.Image) -> Image.Image:
+    image = narrow(image)
     if image.mode in {"P", "PA"} or "transparency" in image.info:
-        image = image.convert("RGBA" if _has_alpha(image) else "RGB")
-    elif image.mode in {"1", "La"}:  # neither reduces, nor becomes RGB at once
-        image = image.convert("L" if image.mode == "1" else "LA")
-    factor = reduction(image.size, min_side)
-    # A box filter; alpha is premultiplied for it.
-    return image.reduce(factor) if factor > 1 else image
+        return image.convert("RGBA" if _has_alpha(image) else "RGB")
+    if image.mode in {"1", "La"}:  # neither reduces, nor becomes RGB at once
+        return image.convert("L" if image.mode == "1" else "LA")
+    return image
 
 
 def _has_alpha(image: Image.Image) -> bool:
     return image.mode in _ALPHA_MODES or "transparency" in image.info
 
 
-def _narrow(image: Image.Image) -> Image.Image:
+def narrow(image: Image.Image) -> Image.Image:
+    """Return an image of more than eight bits as one of eight, another as it is."""
+    if image.mode not in WIDE_MODES:
+        return image
     if image.mode == "F":
         raise Refused(Reason.UNSUPPORTED_FORMAT, "floating-point pixels")
     # A strip at a time: the arithmetic takes several copies.

@@ -24,7 +24,7 @@ def png_chunks(data: bytes) -> dict[bytes, bytes]:
     """Return the sound chunks in front of the pixels, of each kind the first.
 
     Raise a Refused if there are so many in all that Pillow would take long, or if what is
-    transparent depends on who reads it.
+    transparent, or a frame, depends on who reads it.
     """
     chunks: dict[bytes, bytes] = {}
     has_pixels = False
@@ -32,12 +32,11 @@ def png_chunks(data: bytes) -> dict[bytes, bytes]:
         has_pixels |= kind == b"IDAT"
         body, crc = memoryview(data)[position + 4 : end - 4], data[end - 4 : end]
         if not has_pixels and zlib.crc32(body) == int.from_bytes(crc, "big"):
-            if b"tRNS" in chunks and kind in {b"PLTE", b"tRNS"}:
-                raise Refused(Reason.UNSUPPORTED_FORMAT, "transparency twice, or out of its place")
+            is_twice = kind in chunks and kind in {b"acTL", b"tRNS"}
+            if is_twice or (kind == b"PLTE" and b"tRNS" in chunks):
+                raise Refused(Reason.UNSUPPORTED_FORMAT, "a chunk twice, or out of its place")
             if kind == b"tRNS" and chunks.get(b"IHDR", b"")[8:10] not in _WITH_KEY:
-                raise Refused(
-                    Reason.UNSUPPORTED_FORMAT, "a transparent color that is not of 8 bits"
-                )
+                raise Refused(Reason.UNSUPPORTED_FORMAT, "a transparent color not of 8 bits")
             chunks.setdefault(kind, data[position + 8 : end - 4])
     return chunks
 

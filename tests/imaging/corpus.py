@@ -27,6 +27,7 @@ from tests.imaging.profiles import (
     table_profile,
 )
 from tests.pictures import cmyk_jpeg, encoded, exif, png_chunk
+from tests.pictures import png as raw_png
 
 SIZE = (96, 64)
 HALF = (SIZE[0] // 2, SIZE[1] // 2)
@@ -84,13 +85,15 @@ def iccp(profile: bytes) -> bytes:
     return png_chunk(b"iCCP", b"x\0\0" + zlib.compress(profile))
 
 
-def wide_png(mode: int, *values: Image.Image) -> bytes:
+def wide_png(mode: int, *values: Image.Image, chunk: bytes = b"") -> bytes:
     """16 bits for each value of gray (0), RGB (2) or RGBA (6)."""
     channels = np.stack([np.asarray(value, np.uint16) * 257 for value in values], -1)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in channels)
-    head = struct.pack(">IIBBBBB", *SIZE, 16, mode, 0, 0, 0)
-    parts = (b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*part) for part in parts)
+    return raw_png(*SIZE, rows, depth=16, mode=mode, chunk=chunk)
+
+
+def wide(image: Image.Image) -> Image.Image:
+    return Image.fromarray(np.asarray(image.convert("L"), np.uint16) * 257)
 
 
 def behind(chunk: bytes) -> bytes:
@@ -193,6 +196,24 @@ def apng(*, default_is_frame: bool) -> bytes:
     return encoded(first, "PNG", **_all(others, default_image=not default_is_frame, duration=100))
 
 
+def bmp(alpha: int, depth: int, packing: int) -> bytes:
+    """A BMP of 9 x 9 pixels whose header (BITMAPV3INFOHEADER) names a mask of its alpha."""
+    head = struct.pack("<IiiHHII28x", 56, 9, 9, 1, depth, packing, 0) + struct.pack("<I", alpha)
+    return b"BM" + struct.pack("<IHHI", 1000, 0, 0, 70) + head + bytes(1000)
+
+
+def secret_webp(*, animated: bool) -> bytes:
+    """Black whose transparency is the scene, and no word of that in the header of the file."""
+    (image := plain(0)).putalpha(scene("L"))
+    body = encoded(image, "WEBP", lossless=True, exact=True)[12:]
+    size = bytes([SIZE[0] - 1, 0, 0, SIZE[1] - 1, 0, 0])
+    if animated:
+        body = bytes(6) + size + b"\x64\0\0\2" + body
+        body = b"ANIM\6\0\0\0" + bytes(6) + b"ANMF" + struct.pack("<I", len(body)) + body
+    data = b"WEBPVP8X\n\0\0\0" + bytes([2 * animated, 0, 0, 0]) + size + body
+    return b"RIFF" + struct.pack("<I", len(data)) + data
+
+
 def segment(data: bytes, marker: int, body: bytes) -> bytes:
     """A JPEG with one more segment as its first."""
     return data[:2] + bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body + data[2:]
@@ -218,6 +239,8 @@ def thumbnail() -> bytes:
 
 # By avifenc, of libavif 1.2, from four quarters; the grid has two, and shows 96 of 128 columns.
 _AVIF = json.loads(Path(__file__).with_name("avif.json").read_text("ascii"))
+AVIF = {name: base64.b64decode(text) for name, text in _AVIF.items()}
+NCLX = b"\0\0\0\x13colrnclx"
 
 _CODES = {"linear": (1, 8, 0, 1), "pq": (9, 16, 0, 1), "hlg": (9, 18, 0, 1), "p3": (12, 13, 0, 1)}
 _CODES |= {"gamma 2.8": (1, 5, 0, 1), "film": (8, 1, 0, 1), "xyz": (10, 8, 0, 1)}
@@ -296,7 +319,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "avif imir": lambda: encoded(scene(), "AVIF", quality=95, exif=exif(2)),
     "avif inverted": icc("AVIF", inverted()),
     "avif on black": lambda: encoded(on_black(), "AVIF", quality=95),
-    **{name: partial(base64.b64decode, text) for name, text in _AVIF.items()},
+    **{name: partial(bytes, AVIF[name]) for name in ("avif grid", "avif linear")},
     "gif": lambda: encoded(scene().quantize(16), "GIF"),
     "gif interlaced": lambda: encoded(scene().quantize(16), "GIF", interlace=1),
     "gif small frame": lambda: frame_gif((192, 128), ((48, 32), scene(), 0, -1)),
@@ -334,6 +357,13 @@ CASES: dict[str, Callable[[], bytes]] = {
 }
 
 REFUSED = {
+    "avif crop": partial(bytes, AVIF["avif crop"]),
+    "avif irot, imir, crop": partial(bytes, AVIF["avif irot, imir, crop"]),
+    "bmp in runs": lambda: bmp(0, depth=8, packing=1),
+    "bmp alpha without a mask": lambda: bmp(0xFF000000, depth=32, packing=0),
+    "bmp alpha of a bit": lambda: bmp(0x8000, depth=16, packing=3),
+    "png of 16 bits, bent": lambda: wide_png(2, *scene().split(), chunk=gamma(0.1)),
+    "apng twice": lambda: png(*(png_chunk(b"acTL", bytes([0, 0, 0, n] * 2)) for n in (2, 1))),
     "bmp profile": lambda: b"BM" + bytes(12) + b"\x7c" + bytes(55) + b"DEBM" + bytes(99),
     "icon": lambda: encoded(scene(), "ICO"),
     "png key of 16 bits": lambda: png(png_chunk(b"tRNS", b"ab"), image=scene("L").convert("I;16")),
@@ -341,9 +371,16 @@ REFUSED = {
     "png key, palette": lambda: png(png_chunk(b"tRNS", bytes(6)), png_chunk(b"PLTE", bytes(6))),
     "png saw": lambda: png(iccp(profile((b"A2B0", lut("saw", plain=True))))),
     "jpeg v": icc("JPEG", matrix(*[abs(2 * RAMP - 1)] * 3)),
+    "webp of secret alpha": partial(secret_webp, animated=False),
     "webp endless profile": icc("WEBP", profile(_TABLE, (b"x", bytes(5 << 20)))),
 }
 """Files that browsers show in a way that is not looked at, and that are never cleared."""
+
+DOUBTFUL = {
+    "avif linear or srgb": lambda: AVIF["avif linear"] + NCLX + b"\0\1\0\x0d\0\1\x80",
+    "avif linear in its stream": lambda: AVIF["avif linear"].replace(NCLX, NCLX[:4] + b"freenclx"),
+}
+"""Files whose colors are not known, which are scored as they are stored."""
 
 ANIMATIONS: dict[str, Callable[[], bytes]] = {
     f"gif {how}": partial(
@@ -359,6 +396,7 @@ ANIMATIONS: dict[str, Callable[[], bytes]] = {
     "webp": lambda: frames("WEBP", [100, 20, 300], 1, lossless=True),
     "png": lambda: frames("PNG", [100, 20, 300], 1),
     "avif": lambda: frames("AVIF", [100, 20, 300], 1, quality=95),
+    "png of 16 bits": lambda: encoded(wide(scene("L")), "PNG", **_all([wide(plain(60))])),
     "png over": lambda: composed_png((0, 0, 1, 2, 0), 1),
     "png that clears": lambda: composed_png((1, 1, 0), 1),
 }

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from recognizer.imaging import color, load_image
 from recognizer.status import Reason, Status
 from tests.imaging import corpus
-from tests.imaging.profiles import inverted, srgb
+from tests.imaging.profiles import RAMP, inverted, matrix, srgb
 from tests.pictures import encoded, scene
 
 
@@ -81,6 +81,21 @@ def test_a_profile_that_shifts_colors_a_little_gives_one_way() -> None:
     wide = corpus.cicp(12, 13, 0, 1)  # Display P3
     (frame,) = load_image(corpus.png(wide, image=image)).frames
     assert frame.rgb[0, 0, 0] > 185
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "gamma"])
+def test_a_pattern_cannot_hide_in_colors_that_are_bent(kind: str) -> None:
+    """Gray, and pixels of black and white: as light they are not alike, as numbers they are."""
+    pixels = np.full((256, 256), 128, np.uint8)
+    pixels[:, 128:] = np.indices((256, 128)).sum(0) % 2 * 255
+    options = {"quality": 100, "lossless": True, "icc_profile": matrix(*[RAMP] * 3)}
+    image = Image.fromarray(pixels).convert("RGB")
+    plain = corpus.png(corpus.gamma(1.0), image=image)
+    data = plain if kind == "gamma" else encoded(image, kind, **options)
+    for side in (0, 32):
+        shown = [frame.rgb.astype(int) for frame in load_image(data, min_side=side).frames]
+        middle = shown[0].shape[1] // 2
+        assert max(abs(s[:, :middle].mean() - s[:, middle:].mean()) for s in shown) > 50
 
 
 def bad_profiles() -> dict[str, bytes]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+import pillow_heif
 import pytest
 import simplejpeg
 from hypothesis import HealthCheck, given, settings
@@ -29,7 +30,7 @@ from tests.hostile import (
     tiff,
 )
 from tests.imaging.corpus import frames as animation_of
-from tests.imaging.corpus import scene
+from tests.imaging.corpus import scene, secret_webp
 from tests.pictures import encoded, frames
 
 Array = np.ndarray
@@ -95,28 +96,6 @@ def test_whatever_way_it_is_stored_an_image_is_upright(kind: str, orientation: i
         rgb = found.frames[0].rgb
         assert side <= rgb.shape[0] <= (128 if side and kind == "JPEG" else 640)
         assert difference(rgb, np.array(scene(size=rgb.shape[1::-1]))) < 5
-
-
-def _half_transparent(mode: str) -> bytes:
-    """Black that is opaque on the left and transparent on the right."""
-    alpha = np.zeros((32, 32), np.uint8)
-    alpha[:, :16] = 255
-    image = Image.new("RGBA", (32, 32), (0, 0, 0, 0))
-    image.putalpha(Image.fromarray(alpha))
-    if mode == "P":
-        indexed = Image.fromarray(alpha // 255, "P")
-        indexed.putpalette([0, 0, 0, 0, 0, 0])
-        return encode(indexed, "PNG", transparency=bytes([0, 255]))
-    return encode(image.convert(mode), "PNG")
-
-
-@pytest.mark.parametrize("min_side", [0, 8])
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_what_is_transparent_becomes_white(mode: str, min_side: int) -> None:
-    rgb = decoded(_half_transparent(mode), min_side)
-    middle = rgb.shape[1] // 2
-    assert (rgb[:, :middle] == 0).all()
-    assert (rgb[:, middle:] == 255).all()
 
 
 def test_reducing_does_not_bleed_what_is_transparent() -> None:
@@ -214,6 +193,11 @@ def test_the_frames_shown_longest_are_looked_at_though_others_are_more_unlike(lo
     assert {0, 27} <= indices
 
 
+def test_frames_of_a_webp_have_their_alpha_whatever_its_header_says() -> None:
+    (frame,) = load_image(secret_webp(animated=True)).frames
+    assert difference(frame.rgb, 255 - np.asarray(scene("L").convert("RGB"))) < 1
+
+
 def test_a_long_animation_of_large_frames_is_sampled_as_far_as_the_budget_goes() -> None:
     image = load_image(animation("GIF", 20), limits=Limits(max_pixels=48 * 32, max_frames=4))
     assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
@@ -271,6 +255,48 @@ def test_a_progressive_jpeg_cut_in_a_table_shows_the_scans_before_it() -> None:
     first, *others = (image.frames[0].rgb for image in images)
     assert all(np.array_equal(first, other) for other in others)
     assert np.corrcoef(first.ravel(), decoded(whole).ravel())[0, 1] > 0.9
+
+
+def heic(orientation: int = 1) -> bytes:
+    """Red above blue, 200 x 120, stored with an EXIF orientation."""
+    top, bottom = (np.full((60, 200, 3), c, np.uint8) for c in ((200, 30, 30), (30, 30, 200)))
+    buffer = io.BytesIO()
+    picture = pillow_heif.from_pillow(Image.fromarray(np.concatenate([top, bottom])))
+    picture.save(buffer, quality=90, exif=exif(orientation))
+    return buffer.getvalue()
+
+
+def test_heic_is_decoded_and_reduced() -> None:
+    loaded = load_image(heic(), min_side=50)
+    assert (loaded.status, loaded.format) == (Status.OK, "heic")
+    assert (loaded.width, loaded.height) == (200, 120)
+    rgb = loaded.frames[0].rgb
+    assert rgb.shape == (60, 100, 3)
+    assert rgb[10, 50] == pytest.approx([200, 30, 30], abs=8)
+    assert rgb[50, 50] == pytest.approx([30, 30, 200], abs=8)
+
+
+def test_heic_is_turned_upright_once() -> None:
+    loaded = load_image(heic(orientation=6))
+    assert (loaded.width, loaded.height) == (120, 200)
+    rgb = loaded.frames[0].rgb
+    assert rgb[100, 110] == pytest.approx([200, 30, 30], abs=8)  # what was above is on the right
+    assert rgb[100, 10] == pytest.approx([30, 30, 200], abs=8)
+
+
+def test_each_of_several_images_of_a_heic_is_seen() -> None:
+    file = pillow_heif.HeifFile()
+    for level in range(10):
+        file.add_frombytes("RGB", (64, 64), bytes([25 * level] * 64 * 64 * 3))
+    buffer = io.BytesIO()
+    file.save(buffer, quality=90, primary_index=3)
+    loaded = load_image(buffer.getvalue())
+    assert (loaded.status, loaded.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
+    assert loaded.frame_count == 10
+    seen = [round(float(frame.rgb.mean()) / 25) for frame in loaded.frames]
+    assert seen[0] == 3  # what viewers show
+    assert len({*seen}) == 8
+    assert {0, 9} <= {*seen}
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBa", "La", "PA", "YCbCr", "HSV", "I"])

@@ -17,10 +17,11 @@ import pytest
 from recognizer.imaging import Frame, load_image
 from recognizer.status import Reason, Status
 from tests.conftest import CHROMIUM
-from tests.imaging.corpus import ANIMATIONS, CASES, REFUSED
+from tests.imaging.corpus import ANIMATIONS, CASES, DOUBTFUL, REFUSED
 
 SHOWN = Path(__file__).with_name("shown.json")
 GRID, TOLERANCE = 4, 14  # cells of a side; of 255
+PAGES = ("white", "black")
 # What Chromium makes of HDR depends on the screen; LittleCMS rounds tables of ink in another way.
 TONES = {"png cicp pq": 35, "png cicp hlg": 35, "jpeg cmyk profile": 24}
 
@@ -58,7 +59,7 @@ IN_CHROMIUM = """async ([data, type]) => {
         const width = source.naturalWidth ?? source.displayWidth;
         const height = source.naturalHeight ?? source.displayHeight;
         const result = {size: [width, height]};
-        for (const page of ["white", "black"]) {
+        for (const page of PAGES) {
             const canvas = new OffscreenCanvas(width, height);
             const context = canvas.getContext("2d");
             context.fillStyle = page;
@@ -80,7 +81,7 @@ IN_CHROMIUM = """async ([data, type]) => {
         shown.push(result);
     }
     return shown;
-}""".replace("GRID", str(GRID))
+}""".replace("GRID", str(GRID)).replace("PAGES", str([*PAGES]))
 
 
 def ask(browser: Any) -> dict[str, list[Any]]:
@@ -111,11 +112,12 @@ def differs(frames: Sequence[Frame], wanted: str) -> float:
 EXPECTED: dict[str, list[Any]] = json.loads(SHOWN.read_text()) if SHOWN.exists() else {}
 
 
+@pytest.mark.parametrize("side", [0, 32])
 @pytest.mark.parametrize("name", CASES)
-def test_what_chromium_shows_is_scored(name: str) -> None:
+def test_what_chromium_shows_is_scored(name: str, side: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = load_image(CASES[name]())
+        image = load_image(CASES[name](), min_side=side)
     assert image.reason == DEGRADED.get(name), image.detail
     assert image.status is not Status.FAILED
     tolerance = TONES.get(name, TOLERANCE)
@@ -131,6 +133,12 @@ def test_what_is_not_looked_at_is_never_cleared(name: str) -> None:
     image = load_image(REFUSED[name]())
     assert image.status is Status.FAILED
     assert image.reason in {Reason.UNSUPPORTED_FORMAT, Reason.TOO_MANY_BYTES}
+
+
+@pytest.mark.parametrize("name", DOUBTFUL)
+def test_what_has_no_certain_colors_is_not_plainly_clear(name: str) -> None:
+    image = load_image(DOUBTFUL[name]())
+    assert (image.status, image.reason) == (Status.DEGRADED, Reason.CORRUPT_HEADER)
 
 
 @pytest.mark.parametrize("name", ANIMATIONS)
@@ -149,7 +157,7 @@ def test_chromium_shows_what_the_table_says(browser: Any) -> None:
     for name, shown in ask(browser).items():
         assert [frame["size"] for frame in shown] == [frame["size"] for frame in EXPECTED[name]]
         for now, then in zip(shown, EXPECTED[name], strict=True):
-            for page in ("white", "black"):
+            for page in PAGES:
                 one, other = (bytes.fromhex(s.get(page, s["white"])) for s in (now, then))
                 if max(abs(a - b) for a, b in zip(one, other, strict=True)) > TOLERANCE:
                     changed.append((name, page))
