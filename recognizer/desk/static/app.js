@@ -125,6 +125,7 @@ function said() {
   const { shown } = card().dataset;
   return { shown, note: $("#note")?.value.trim() || null, label: chosenLabel(), also, without, pages: opened };
 }
+const isVerdict = (what) => ["confirmed", "rejected"].includes(what);
 function decide(what) {
   if (isReport) return;
   if (what === "undo") return send({ do: what, list: !card() });
@@ -136,9 +137,12 @@ function decideGroup(dialog) {
   const what = $("input[type=radio]:checked", dialog).value;
   judge({ do: what, expected: Number(dialog.dataset.expected) });
 }
-/** Send a verdict on what is shown: the photo, or why it is missing. */
+/** Send a verdict on what is shown: the photo, or, outside of the audit sample, why it is missing. */
 function judge(verdict) {
   if (figure()?.classList.contains("waiting")) return notify(say("not_shown"), true);
+  const isMissing = figure() && !$(".missing", figure()).hidden;
+  if (isMissing && isVerdict(verdict.do) && card().classList.contains("blind"))
+    return notify(say("not_seen"), true);
   send({ ...verdict, listing: card().dataset.listing, ...said() });
 }
 /** Change how a photo is shown, or with ``by`` 0 show it as it is. */
@@ -297,6 +301,11 @@ function move(by) {
   next.scrollIntoView({ block: "nearest" });
 }
 function decideMany(what) {
+  const waiting = picked().filter((row) => $("img", row)?.naturalWidth === 0);
+  if (waiting.length) return notify(say("not_scrolled_to", { n: waiting.length }), true);
+  const isAudit = new URLSearchParams(location.search).get("section") === "audit";
+  if (isAudit && isVerdict(what) && picked().some((row) => $(".none", row)))
+    return notify(say("not_seen"), true);
   const shown = picked().map(({ dataset }) => [dataset.key, dataset.shown]);
   if (shown.length) send({ do: what, listings: Object.fromEntries(shown), list: true });
 }
