@@ -7,7 +7,7 @@ ICPR 1984). On a page, pictures are rectangles of other colors. No network looks
 
 from collections.abc import Iterator, Sequence
 from functools import reduce
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any, NamedTuple, TypeAlias
 
 import cv2
@@ -26,25 +26,24 @@ _SIDE = 264  # cells of the short side in which lines are looked for; 96 find ha
 _SMALLEST = 72  # cells: in less, too few say whether there is a line
 # Levels by which the sides of a line differ at least: the share of the larger step beside it, but
 # so many; or fewer where there is hardly any beside it.
-_BLUNT, _STEP, _CLEAN = 0.94, 14, 6
+_BLUNT, _STEP, _CLEAN = 0.85, 16, 8
 _SPAN = 0.75  # share of an image that a line across it shows on
 _AGAIN = 0.72  # the same where one was found: then more are likely
 _INNER, _WEAKEST = 0.82, 0.5  # the same of the sides of a picture within another: mean, and each
-_RUN = 0.75  # the same of some band of it; of too many, the longest lines are taken
-_BANDS = 5  # a line within a box, of a third of its length, takes one of these at least
+_RUN = 0.135  # of an image, that a line within it shows on without a gap
 _FLAT = 10  # levels between which a margin lies; a page, from its color
 _MIN_SIDE, _MIN_AREA = 1 / 12, 1 / 20  # of the image, that a part has
 _FRAMED = 0.3  # share of an image that its margins leave, below which they are a frame
 _SLIMMEST, _NEARLY = 4, 0.8  # sides of a part, and share of an image: more is not looked at again
 _SAMPLED = 5  # of the cells along a line, one in so many is looked at
-_MAX_LINES = 6  # in one direction; more are a texture
+_MAX_LINES, _MAX_SIDES = 6, 14  # across an image, and within, in one direction; the longest ones
 _EDGE = 8  # cells over which the noise of JPEG reaches
 _AROUND = 0.6  # share of the edge of an image that shows the page
 _RECTANGLE = 0.94  # share of the smallest rectangle around a picture on a page that it fills
-_PRINTED = 0.8  # the same at half the detail; of its convex hull, if the page lies aslant
+_PRINTED, _HULL = 0.8, 0.65  # the same at half the detail; of its convex hull, on a sheet
 _TEXT = 14  # cells: what is no thicker is text
 _MIN_SHEET, _MAX_SHEET = 0.35, 0.97  # of the image, that a sheet takes
-_SOLID = 0.97  # of its convex hull, that its outline encloses
+_SOLID = 0.94  # of its convex hull, that its outline encloses
 _STRAIGHT = 0.03  # of its outline, by which it leaves four straight sides
 _PAPER = 8  # levels between which paper lies, once its light is known
 _LIMITS = np.array([min(max(_BLUNT * n, _STEP), _CLEAN + n) for n in range(256)], np.uint8)
@@ -96,9 +95,10 @@ def find_parts(rgb: NDArray[np.uint8]) -> Parts:
     sampled = cv2.resize(image, (wide // _SAMPLED, high), interpolation=cv2.INTER_NEAREST)
     canvas = _Canvas(image, _steps(image[::_SAMPLED]), _steps(cv2.transpose(sampled)))
     ends, sides, whole = (wide, high) * 2, (width, height) * 2, (0, 0, wide, high)
-    pictures, on_sheet = [*_split(canvas, _trimmed(canvas, whole))], list[Box]()
+    pictures = [*_split(canvas, _trimmed(canvas, whole))]
+    on_sheet = _on_sheet(image) if len(pictures) == 1 else []  # lines show a straight sheet, too
     if pictures == [whole] or (len(pictures) == 1 and not _is_framed(canvas, pictures[0])):
-        pictures, on_sheet = [], _on_sheet(image)
+        pictures = []
     on_page = [part for box in _on_page(image) for part in _split(canvas, _trimmed(canvas, box))]
     on_page += [box for box in pictures if not any(_overlap(box, other) for other in on_page)]
     pictures = on_sheet or on_page
@@ -131,23 +131,24 @@ def _steps(rows: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _split(canvas: _Canvas, box: Box, least: float = _SPAN) -> Iterator[Box]:
-    bands = [*map(_bands, canvas.inside(box))]
-    parts = _cut(canvas, box, bands, least)
-    if not parts and min(shares.max() for shares in bands) >= _RUN:
-        pieces = (np.where(b.max(axis=0) >= _RUN, 1 + b.mean(axis=0), 0) for b in bands)
-        parts = _within(canvas, box, *(_peaks(shares, 1) for shares in pieces))
+    steps = canvas.inside(box)
+    shares = [cv2.reduce(one, 0, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[0] for one in steps]
+    parts = _cut(canvas, box, shares, least)
+    runs = [*takewhile(np.any, map(_runs, steps))]
+    if not parts and len(runs) == 2:
+        pieces = (share * run for share, run in zip(shares, runs, strict=True))
+        parts = _within(canvas, box, *(_peaks(piece, _MIN_SIDE, _MAX_SIDES) for piece in pieces))
     if not parts:
         yield box
     for part in parts:
         yield from _split(canvas, _trimmed(canvas, part), _AGAIN)
 
 
-def _bands(steps: NDArray[np.uint8]) -> _Shares:
-    """Return on which share of each band of rows a step shows: (bands, columns)."""
-    high = max(1, len(steps) // _BANDS)
-    bands = steps[: high * _BANDS].reshape(-1, high, steps.shape[1])  # bytes are summed faster
-    sums = bands.sum(axis=1, dtype=np.uint8 if high < 256 else np.uint32)
-    return np.asarray(sums / np.float32(high), np.float32)
+def _runs(steps: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return in which columns a step shows on a part of their length without a gap."""
+    kernel = np.ones((max(1, int(_RUN * len(steps))), 1), np.uint8)
+    runs = cv2.erode(steps, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return np.asarray(runs.any(axis=0))
 
 
 def _trimmed(canvas: _Canvas, box: Box) -> Box:
@@ -184,10 +185,10 @@ def _is_framed(canvas: _Canvas, box: Box) -> bool:
     return is_small or sum(bool(line.mean(axis=0).max() >= _SPAN) for line in lines) >= 2
 
 
-def _cut(canvas: _Canvas, box: Box, bands: Sequence[_Shares], least: float) -> list[Box]:
+def _cut(canvas: _Canvas, box: Box, shares: Sequence[_Shares], least: float) -> list[Box]:
     """Cut a box along the lines from side to side; where there is one, less clear ones count."""
     left, top, right, bottom = box
-    columns, rows = (shares.sum(axis=0) / _BANDS for shares in bands)
+    columns, rows = shares
     if max(columns.max(), rows.max()) < least:
         return []
     is_upright = columns.max() >= rows.max()
@@ -197,14 +198,15 @@ def _cut(canvas: _Canvas, box: Box, bands: Sequence[_Shares], least: float) -> l
     return [part for part in parts if part != box and canvas.is_part(part)]
 
 
-def _peaks(values: _Shares, least: float) -> list[int]:
+def _peaks(values: _Shares, least: float, most: int = _MAX_LINES) -> list[int]:
     """Return where values are at least so high, but of neighbours only the highest."""
     (high,) = np.nonzero(values >= least)
-    lines = [0, len(values)]  # what lies next to an end is its blurred edge
+    lines, near = list[int](), {*range(3), *range(len(values) - 2, len(values))}  # blurred ends
     for at in high[np.argsort(-values[high], kind="stable")].tolist():
-        if len(lines) < _MAX_LINES + 2 and all(abs(at - other) > 2 for other in lines):
+        if at not in near and len(lines) < most:
             lines.append(at)
-    return sorted(lines[2:])
+            near.update(range(at - 2, at + 3))
+    return sorted(lines)
 
 
 def _within(canvas: _Canvas, box: Box, columns: list[int], rows: list[int]) -> list[Box]:
@@ -214,18 +216,16 @@ def _within(canvas: _Canvas, box: Box, columns: list[int], rows: list[int]) -> l
     left, top, right, bottom = box
     across, down = canvas.inside(box)
     x, y = np.array([0, *columns, right - left]), np.array([0, *rows, bottom - top])
-    x1, x2 = np.triu_indices(len(x), 1)
-    y1, y2 = np.triu_indices(len(y), 1)
+    (x1, x2), (y1, y2) = (np.triu_indices(len(at), 1) for at in (x, y))
     # Of each pair of columns and pair of rows: the shares of its four sides.
-    upright, level = _shares(across, x, y), _shares(down, y, x)
-    sides = [upright[i][:, y1, y2] for i in (x1, x2)] + [level[i][:, x1, x2].T for i in (y1, y2)]
+    upright, level = _shares(across, x, y)[:, y1, y2], _shares(down, y, x)[:, x1, x2]
+    sides = np.stack([upright[x1], upright[x2], level[y1].T, level[y2].T])
     # A side of the box itself is not a line.
-    inner_x, inner_y = (x > 0) & (x < right - left), (y > 0) & (y < bottom - top)
-    lines = (inner_x[x1].astype(int) + inner_x[x2])[:, None] + inner_y[y1] + inner_y[y2]
+    inner_x, inner_y = ((at > 0) & (at < at[-1]) for at in (x, y))
+    lines = np.add(inner_x[x1], inner_x[x2], dtype=int)[:, None] + inner_y[y1] + inner_y[y2]
     area = (x[x2] - x[x1])[:, None] * (y[y2] - y[y1])
-    mean = (sum(sides) - (4 - lines)) / np.maximum(lines, 1)
-    is_found = (np.min(sides, axis=0) >= _WEAKEST) & (mean >= _INNER) & (lines >= 2)
-    is_found &= area <= 0.9 * area.max()
+    is_found = (sides.min(axis=0) >= _WEAKEST) & (lines >= 2) & (area <= 0.9 * x[-1] * y[-1])
+    is_found &= sides.sum(axis=0) >= 4 - (1 - _INNER) * lines
     kept: list[Box] = []
     for p, q in sorted(np.argwhere(is_found).tolist(), key=lambda pair: -area[*pair]):
         one = (left + x[x1[p]], top + y[y1[q]], left + x[x2[p]], top + y[y2[q]])
@@ -240,8 +240,8 @@ def _shares(steps: NDArray[np.uint8], columns: NDArray[Any], rows: NDArray[Any])
     shown = steps[:, np.minimum(columns, steps.shape[1] - 1)].astype(np.int32)
     shown[:, [0, -1]] = 1  # the ends of the box show everywhere
     counts = np.vstack([np.zeros_like(shown[:1]), shown.cumsum(axis=0)])[places].T
-    lengths = np.maximum(places[None] - places[:, None], 1)
-    return np.asarray((counts[:, None, :] - counts[:, :, None]) / lengths, np.float64)
+    lengths = np.maximum(places[None] - places[:, None], 1).astype(np.float32)
+    return np.asarray((counts[:, None, :] - counts[:, :, None]) / lengths, np.float32)
 
 
 def _on_page(image: NDArray[np.uint8]) -> list[Box]:
@@ -260,7 +260,7 @@ def _on_page(image: NDArray[np.uint8]) -> list[Box]:
 
 
 def _on_sheet(image: NDArray[np.uint8]) -> list[Box]:
-    """Return the pictures on a light sheet of four sides that lies aslant."""
+    """Return the pictures on a light sheet of four sides that lies on something, perhaps aslant."""
     light = np.ascontiguousarray(image[2::4, 2::4, 1])
     cv2.threshold(light, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU, dst=light)
     if light[:: len(light) - 1, :: light.shape[1] - 1].sum() > 1:  # it has no corners
@@ -273,17 +273,15 @@ def _on_sheet(image: NDArray[np.uint8]) -> list[Box]:
     if not (_MIN_SHEET <= share <= _MAX_SHEET and is_solid and len(corners) == 4):
         return []
     half = np.asarray(cv2.extractChannel(averaged(image, 2), 1))
-    paper = cv2.fillConvexPoly(np.zeros_like(half), 2 * corners, 1) > 0
-    paper &= half >= np.median(half[paper])
+    inside = cv2.fillConvexPoly(np.zeros_like(half), 2 * sheet, 1)
+    paper = (inside > 0) & (half >= np.median(half[inside > 0]))
     cells = np.dstack([np.ones_like(half, np.float32), *np.indices(half.shape, np.float32)])
     for _ in range(3):  # the light falls as on a plane; without the light parts of pictures
-        known, levels = cells[paper], half[paper]  # not by BLAS, which would start threads
-        sums = np.einsum("ni,nj->ij", known, known), np.einsum("ni,n->i", known, levels)
-        off = np.abs(np.einsum("hwi,i->hw", cells, np.linalg.solve(*sums)) - half)
+        levels = half[paper][::5, None].astype(np.float32)  # some are enough
+        _, plane = cv2.solve(cells[paper][::5], levels, flags=cv2.DECOMP_QR)
+        off = np.abs(np.einsum("hwi,i->hw", cells, plane[:, 0]) - half)
         paper &= off <= max(_PAPER, np.median(off[paper]))
-    high, wide = image.shape[:2]
-    boxes = _rectangles((off > _PAPER).astype(np.uint8), 2, _PRINTED, hull=True)
-    return [box for box in boxes if min(*box[:2], wide - box[2], high - box[3]) > 3]
+    return _rectangles((off > _PAPER) * inside, 2, _HULL, hull=True)
 
 
 def _rectangles(mask: NDArray[Any], factor: int, least: float, hull: bool = False) -> list[Box]:

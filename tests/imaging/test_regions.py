@@ -1,4 +1,3 @@
-import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -20,9 +19,8 @@ ROUNDS = 40
 
 
 def _stored(image: RGB, quality: int) -> RGB:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer))
+    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
 def _drawn(rng: np.random.Generator, height: int, width: int) -> RGB:
@@ -55,12 +53,17 @@ def _on_page(rng: np.random.Generator, wide: float, high: float) -> tuple[RGB, l
     return canvas, [(x, y, x + 352, y + 264)]
 
 
-def _inset(rng: np.random.Generator) -> tuple[RGB, list[Box]]:
-    canvas = _drawn(rng, 600, 800)
-    x, y = int(rng.integers(30, 410)), int(rng.integers(30, 290))
-    canvas[y : y + 270, x : x + 358] = 255
-    canvas[y + 3 : y + 267, x + 3 : x + 355] = _drawn(rng, 264, 352)
-    return canvas, [(x + 3, y + 3, x + 355, y + 267)]
+def _insets(rng: np.random.Generator, n: int, side: float, frame: int) -> tuple[RGB, list[Box]]:
+    """Put photos of a share of the sides, in frames of a color, into quarters of another one."""
+    canvas, boxes, color = _drawn(rng, 600, 800), [], rng.integers(0, 256, 3)
+    high, wide = round(side * 600), round(side * 800)
+    for quarter in rng.permutation(4)[:n].tolist():
+        y = 300 * (quarter // 2) + int(rng.integers(frame, 301 - high - frame))
+        x = 400 * (quarter % 2) + int(rng.integers(frame, 401 - wide - frame))
+        canvas[y - frame : y + high + frame, x - frame : x + wide + frame] = color
+        canvas[y : y + high, x : x + wide] = _drawn(rng, high, wide)
+        boxes.append((x, y, x + wide, y + high))
+    return canvas, boxes
 
 
 def _screenshot(rng: np.random.Generator) -> tuple[RGB, list[Box]]:
@@ -83,12 +86,10 @@ def _sheet(rng: np.random.Generator, *, is_aslant: bool) -> tuple[RGB, list[Box]
     photo = np.array([[x, y], [x + 352, y], [x + 352, y + 264], [x, y + 264]], np.float32)
     if is_aslant:
         sheet = (sheet * np.linspace(1, rng.uniform(0.75, 0.9), 704)[:, None]).astype(np.uint8)
-        corners = np.array([[0, 0], [704, 0], [704, 780], [0, 780]], np.float32)
-        to = corners * 0.9 + 40 + rng.uniform(-25, 25, (4, 2))
-        matrix = cv2.getPerspectiveTransform(corners, to.astype(np.float32))
-    else:
-        turn = cv2.getRotationMatrix2D((352, 390), rng.uniform(-1.2, 1.2), 1)
-        matrix = np.vstack([turn, (0, 0, 1)])
+    share, off = (rng.uniform(0.7, 0.95), 25) if is_aslant else (1, 7)  # of the table around it
+    corners = np.array([[0, 0], [704, 0], [704, 780], [0, 780]], np.float32)
+    to = share * corners + 352 * (1 - share) + rng.uniform(-off, off, (4, 2))
+    matrix = cv2.getPerspectiveTransform(corners, to.astype(np.float32))
     ground = (92, 78, 66) if is_aslant else (246, 244, 238)
     image = cv2.warpPerspective(sheet, matrix, (704, 780), borderValue=ground)
     left, top, wide, high = cv2.boundingRect(cv2.perspectiveTransform(photo[None], matrix))
@@ -98,10 +99,9 @@ def _sheet(rng: np.random.Generator, *, is_aslant: bool) -> tuple[RGB, list[Box]
 def _is_found(box: Box, parts: Sequence[Box]) -> bool:
     """Whether a part is nearly all of a photo, but perhaps for the photo's own plain margin."""
     area = (box[2] - box[0]) * (box[3] - box[1])
-    for left, top, right, bottom in parts:
-        wide = max(0, min(box[2], right) - max(box[0], left))
-        high = max(0, min(box[3], bottom) - max(box[1], top))
-        if wide * high > max(0.9 * (right - left) * (bottom - top), 0.4 * area):
+    for part in parts:
+        wide, high = (max(0, min(box[i + 2], part[i + 2]) - max(box[i], part[i])) for i in (0, 1))
+        if wide * high > max(0.9 * (part[2] - part[0]) * (part[3] - part[1]), 0.4 * area):
             return True
     return False
 
@@ -115,9 +115,11 @@ COMPOSED: Mapping[str, tuple[Callable[[np.random.Generator], tuple[RGB, list[Box
     "letterbox": (lambda rng: _on_page(rng, 3, 1), 0.9),
     "page": (lambda rng: _on_page(rng, 3, 3), 0.9),
     "screenshot": (_screenshot, 0.9),
-    "inset": (_inset, 0.9),
+    "inset": (partial(_insets, n=1, side=0.44, frame=3), 0.85),
+    "small inset, thick frame": (partial(_insets, n=1, side=0.25, frame=14), 0.85),
+    "four insets": (partial(_insets, n=4, side=0.35, frame=3), 0.9),
     "page scanned": (partial(_sheet, is_aslant=False), 0.7),
-    "page aslant": (partial(_sheet, is_aslant=True), 0.6),
+    "page aslant": (partial(_sheet, is_aslant=True), 0.75),
 }
 
 
@@ -165,7 +167,7 @@ def test_a_photo_is_left_whole(number: int) -> None:
 
 
 def test_a_frame_is_one_color_around_one_picture() -> None:
-    assert not find_parts(_inset(np.random.default_rng(0))[0]).is_frame
+    assert not find_parts(_insets(np.random.default_rng(0), 1, 0.44, 3)[0]).is_frame
     page = np.full((528, 704, 3), 128, np.uint8)
     page[130:394, 180:532] = PHOTOS[0]
     assert find_parts(_stored(page, 60)).is_frame
