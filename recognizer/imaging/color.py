@@ -235,6 +235,7 @@ def _of_light(curve: NDArray[np.float64], xy: tuple[float, ...]) -> Conversion |
 def of_png(chunks: Mapping[bytes, bytes]) -> Conversion | None:
     """Return the conversion by the chunks in front of a PNG's pixels, in Chromium's order.
 
+    A gamma beside an sRGB chunk or impossible primaries, which Firefox alone heeds, counts as well.
     Raise a ValueError or a zlib.error if its profile is broken.
     """
     code = chunks.get(b"cICP", b"")
@@ -245,8 +246,8 @@ def of_png(chunks: Mapping[bytes, bytes]) -> Conversion | None:
         return of_profile(zlib.decompressobj().decompress(packed[1:], MAX_PROFILE + 1))
     gamma, xy = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
     value = int.from_bytes(gamma, "big") / 100_000
-    if b"sRGB" in chunks or len(gamma) != 4 or not value > 0:
+    if len(gamma) != 4 or not value > 0:
         return None
-    if len(xy) != 32:
-        return of_gamma(value)
-    return of_gamma(value, tuple(number / 100_000 for number in struct.unpack(">8I", xy)))
+    xy = xy if len(xy) == 32 and b"sRGB" not in chunks else b""
+    primaries = tuple(number / 100_000 for (number,) in struct.iter_unpack(">I", xy))
+    return of_gamma(value, primaries or _SRGB) or of_gamma(value)

@@ -5,7 +5,6 @@ through Pillow. An image of which no pixels can be had raises :class:`Refused`.
 """
 
 import contextlib
-import math
 import re
 import struct
 import zlib
@@ -46,8 +45,7 @@ from recognizer.imaging.sources import MAX_SIDE, Limits, Refused
 from recognizer.status import Reason, Status
 
 _DAMAGED = frozenset({Reason.CORRUPT_HEADER, Reason.CORRUPT_DATA, Reason.TRUNCATED})
-_WEBP_BYTES = 16  # a pixel, with the canvases of an animation
-_BENT_BYTES = 16  # a pixel, of which colors are converted before it is reduced
+_COPIED_BYTES = 16  # a pixel of which there are copies: canvases of a WebP, its true colors
 _COEFFICIENT_BYTES = 2
 _MAX_JPEG_HEADER = 1 << 20  # bytes; libjpeg takes a hundred for each segment of a color profile
 _NCLX = re.compile(rb"(?s)\0\0\0\x13colrnclx(.{4})")  # ISO/IEC 14496-12, section 12.1.5
@@ -156,18 +154,18 @@ def _decode(
     if canvas := canvas_size(data, name):
         check_size(canvas, limits)
         if name == "webp":  # before it is opened: that makes the canvases
-            check_bytes(canvas[0] * canvas[1] * _WEBP_BYTES, canvas, "of a WebP", limits)
+            check_bytes(canvas[0] * canvas[1] * _COPIED_BYTES, canvas, "of a WebP", limits)
     if unusual := ambiguity(data, name):
         raise Refused(Reason.UNSUPPORTED_FORMAT, unusual)
     with _refusing(data, name):
         image = open_image(data, name)
-        check_size(image.size, limits)
+        check_size(size := image.size, limits)
         count = count_frames(data, name, image)
     with _refusing():
         check_memory(image, name, count, limits)
         conversion, flaw = _conversion(data, name, _profile_of(image, name), chunks)
         if conversion and conversion.is_bent:
-            check_bytes(math.prod(image.size) * _BENT_BYTES, image.size, "in their colors", limits)
+            check_bytes(size[0] * size[1] * _COPIED_BYTES, size, "in their colors", limits)
             if chunks.get(b"IHDR", b"")[8:9] == b"\x10":  # of which Pillow keeps eight
                 raise Refused(Reason.UNSUPPORTED_FORMAT, "16 bits, and colors far from sRGB")
         way = orientation_of(chunks.get(b"eXIf", b"") if chunks else _exif_of(image)), conversion
@@ -261,13 +259,13 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
         check_bytes(needed, (width, height), f"in {outline.scans} scans", limits)
     conversion, detail = _conversion(data, "jpeg", outline.profile, {})
     reason = Reason.CORRUPT_HEADER if detail else None
+    if conversion and conversion.mode == "CMYK" and space not in {"CMYK", "YCCK"}:
+        conversion = None  # browsers ignore it, too; some heed one of light for inks
     mode = "CMYK" if conversion and conversion.mode == "CMYK" else "RGB"
-    if conversion and (mode == "CMYK") != (space in {"CMYK", "YCCK"}):
-        conversion, mode = None, "RGB"  # browsers ignore it, too
     least = min_side
     if conversion and conversion.is_bent:
         least = MAX_SIDE
-        check_bytes(height * width * _BENT_BYTES, (width, height), "in their colors", limits)
+        check_bytes(height * width * _COPIED_BYTES, (width, height), "in their colors", limits)
     want = {"min_height": min(least, height), "min_width": min(least, width)}
     with _refusing():
         try:

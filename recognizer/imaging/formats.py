@@ -102,11 +102,10 @@ def ambiguity(data: bytes, name: str) -> str | None:
     if name != "bmp" or header < 40:
         return None
     has_alpha = header >= 56 and depth in {16, 32} and any(data[66:70])
-    if has_alpha and (depth, packing) != (32, _BIT_FIELDS):
-        return "a BMP with alpha that is not of 32 bits with masks"
-    if header == 124 and data[70:74] in {b"DEBM", b"KNIL"}:
-        return "a BMP with a color profile"
-    return "a BMP in runs" if packing in _RUNS else None
+    has_profile = header == 124 and data[70:74] in {b"DEBM", b"KNIL"}
+    if packing in _RUNS or has_profile or (has_alpha and (depth, packing) != (32, _BIT_FIELDS)):
+        return "a BMP in runs, with a color profile, or with alpha but no mask for it"
+    return None
 
 
 def canvas_size(data: bytes, name: str) -> tuple[int, int] | None:

@@ -33,11 +33,13 @@ def png_chunks(data: bytes) -> dict[bytes, bytes]:
         body, crc = memoryview(data)[position + 4 : end - 4], data[end - 4 : end]
         if not has_pixels and zlib.crc32(body) == int.from_bytes(crc, "big"):
             is_twice = kind in chunks and kind in {b"acTL", b"tRNS"}
-            if is_twice or (kind == b"PLTE" and b"tRNS" in chunks):
-                raise Refused(Reason.UNSUPPORTED_FORMAT, "a chunk twice, or out of its place")
+            value = data[position + 8 : end - 4]
+            is_long = kind == b"tRNS" and 3 * len(value) > len(chunks.get(b"PLTE", bytes(18)))
+            if is_twice or is_long or (kind == b"PLTE" and b"tRNS" in chunks):
+                raise Refused(Reason.UNSUPPORTED_FORMAT, "a chunk twice, too long or out of place")
             if kind == b"tRNS" and chunks.get(b"IHDR", b"")[8:10] not in _WITH_KEY:
                 raise Refused(Reason.UNSUPPORTED_FORMAT, "a transparent color not of 8 bits")
-            chunks.setdefault(kind, data[position + 8 : end - 4])
+            chunks.setdefault(kind, value)
     return chunks
 
 

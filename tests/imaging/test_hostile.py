@@ -7,12 +7,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from recognizer.imaging import load_image
+from recognizer.imaging import Limits, load_image
+from recognizer.imaging.pixels import kept_frames
+from recognizer.imaging.sources import MAX_SIDE, MEBIBYTE
 from recognizer.status import Reason, Status
 from tests.conftest import run_python
 from tests.hostile import HOSTILE, Hostile, jpeg
+from tests.pictures import encoded, gif, gif_frame, jpeg_claiming, png, tiff, webp_canvas
 
 SECONDS = 60  # a bound on hanging, not on speed: the machine may be busy
 BOMBS = (
@@ -86,3 +91,81 @@ def test_bytes_that_do_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> N
 def test_storage_that_fails(error: Exception) -> None:
     image = load_image(SimpleNamespace(read=Mock(side_effect=error)))  # type: ignore[arg-type]
     assert (image.status, image.reason) == (Status.FAILED, Reason.READ_ERROR)
+
+
+SIDE, DECODED = f"limit {MAX_SIDE} for each side", "MiB to decode, limit 953 MiB"
+HEADERS = {
+    "wide": (png(MAX_SIDE + 1, 1, bytes(100)), SIDE),
+    "high": (png(1, MAX_SIDE + 1, bytes(100)), SIDE),
+    "tiff": (tiff(np.zeros((8, 8), np.uint8), claimed=(MAX_SIDE + 1, 8)), SIDE),
+    "bmp": (encoded(Image.new("1", (MAX_SIDE + 1, 1)), "BMP"), SIDE),
+    "gif": (gif((60_000, 1), b",\x00\xf0\0\0\x10\x27\x01\x00\0\x02\x02D\x01\0"), SIDE),
+    "webp": (webp_canvas(10_000, 10_000), DECODED),
+    "canvas": (gif((10_000, 10_000), *[gif_frame(10_000, 10_000)] * 3), DECODED),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_what_would_take_too_much_is_refused_by_its_header(name: str) -> None:
+    data, words = HEADERS[name]
+    image = load_image(data, limits=Limits(max_pixels=100_000_000))
+    assert image.reason is Reason.TOO_MANY_PIXELS
+    assert words in str(image.detail)
+
+
+def test_the_longest_side_is_decoded() -> None:
+    assert load_image(encoded(Image.new("L", (MAX_SIDE, 20)), "PNG")).status is Status.OK
+    assert load_image(Image.new("L", (MAX_SIDE + 1, 20))).reason is Reason.TOO_MANY_PIXELS
+
+
+def test_wide_pixels_take_less_than_that() -> None:
+    data = tiff(np.zeros((8, 8, 3), np.uint16), claimed=(4_000, 4_000))
+    assert load_image(data, limits=Limits(max_pixels=15_999_999)).reason is Reason.TOO_MANY_PIXELS
+    image = load_image(data, min_side=500, limits=Limits(max_pixels=16_000_000))
+    assert image.reason is Reason.TRUNCATED
+
+
+def test_a_palette_a_gray_and_a_color_image_of_the_limit_are_decoded() -> None:
+    limits = Limits(max_pixels=1 << 20)
+    for mode in ("1", "L", "P", "RGB", "RGBA", "I;16"):
+        image = load_image(encoded(Image.new(mode, (1024, 1024)), "PNG"), limits=limits)
+        assert image.status is Status.OK, (mode, image.detail)
+
+
+def test_tiles_which_may_be_larger_than_their_image_are_refused() -> None:
+    rows, tiles = b"\x16\1\4\0", b"\x42\1\4\0"
+    data = tiff(np.zeros((64, 64, 3), np.uint8)).replace(rows, tiles)
+    assert load_image(data).reason is Reason.UNSUPPORTED_FORMAT
+
+
+def test_a_later_page_of_a_tiff_is_not_decoded(tmp_path: Path) -> None:
+    pages = [Image.new("L", (32, 32)), Image.new("L", (MAX_SIDE + 1, 20))]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    image = load_image(tmp_path / "pages.tif")
+    assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
+    assert (len(image.frames), image.frame_count) == (1, None)
+
+
+def test_frames_that_are_held_at_once_are_limited_together() -> None:
+    limits = Limits()
+    assert kept_frames((640, 480), 260, limits) == limits.max_frames
+    assert kept_frames((MAX_SIDE, 519), 260, limits) == 4  # 34 million pixels each
+    assert kept_frames((MAX_SIDE, MAX_SIDE), 260, Limits(max_pixels=1)) >= 1
+    long = Image.new("L", (60_000, 259), 200)
+    others = [Image.new("L", long.size, 9 * number) for number in (1, 2)]
+    data = encoded(long, "GIF", save_all=True, append_images=others)
+    image = load_image(data, min_side=260, limits=Limits(max_pixels=20_000_000))
+    assert (image.status, image.reason) == (Status.DEGRADED, Reason.FRAMES_SKIPPED)
+    assert len(image.frames) == 2
+
+
+def test_a_jpeg_of_several_scans_is_held_whole() -> None:
+    plain, several = (jpeg_claiming(9_000, 9_000, progressive=kind) for kind in (False, True))
+    limits = Limits(max_pixels=81_000_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Limits, "max_decoded", 400 * MEBIBYTE)
+        image = load_image(plain, min_side=500, limits=limits)  # by an eighth
+        assert image.reason is not Reason.TOO_MANY_PIXELS
+        image = load_image(several, limits=limits)
+    assert image.reason is Reason.TOO_MANY_PIXELS
+    assert "scans take 463 MiB" in str(image.detail)
