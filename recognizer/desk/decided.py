@@ -28,8 +28,8 @@ def about_images(
 
     One that names a listing and no image is about those images of the listing that are leads by
     themselves, of an audit about those of the audit sample, and were scanned when it was said; if
-    none was, and it is not stored already, about all of them. Without any, or from a desk, it stays
-    as it is. A withdrawal of it is of all that are stored, or will be.
+    nothing of the listing was, and it is not stored, about all. Without any, or from a desk, it
+    stays as it is. A withdrawal of it is of all that are stored, or will be.
     """
     for outcome in outcomes:
         parts, listing = [outcome], outcome.listing or ""
@@ -38,14 +38,14 @@ def about_images(
             parts += [replace(outcome, sha256=one.sha256, withdraws=one.id) for one in said]
         elif outcome.sha256 is None and outcome.origin != DESK:
             images = scan.select(
-                "SELECT sha256, min(first) <= :time FROM image WHERE (listing = :name OR (listing"
-                " IS NULL AND source = :name)) AND sha256 IS NOT NULL AND iif(:occasion = 'audit',"
-                " audit IS NOT NULL, image_decision IN ('priority', 'review')) GROUP BY sha256",
+                "SELECT sha256, min(first) <= :time, max(iif(:occasion = 'audit', audit NOT NULL,"
+                " image_decision IN ('priority', 'review'))) FROM image WHERE listing = :name"
+                " OR (listing IS NULL AND source = :name) GROUP BY sha256",
                 {"name": listing, **outcome.to_json()},
             )
-            seen = [sha256 for sha256, was_there in images if was_there]
-            seen = seen or [sha256 for sha256, _ in images if not said]
-            parts = [replace(outcome, sha256=sha256) for sha256 in seen] or parts[: not said]
+            is_known = bool(said) or any(was_there for _, was_there, _ in images)
+            about = [one for one, was_there, is_lead in images if is_lead and was_there >= is_known]
+            parts = [replace(outcome, sha256=one) for one in about if one] or parts[: not said]
         yield from parts
         if outcome.sha256 is None:  # what was withdrawn before it came
             yield from about_images(scan, stored, stored.withdrawals_of(outcome.id))

@@ -103,11 +103,12 @@ def test_a_verdict_on_a_listing_is_of_the_photos_that_were_there(tmp_path: Path)
     hour, said, team = timedelta(hours=1), tmp_path / "said.jsonl", tmp_path / "team.sqlite"
     said.write_bytes(outcome(listing="L", time=NOW + hour).to_json_line())
     first, later = LEADS[0], replace(LEADS[1], time=NOW + 2 * hour)
-    for name, rows in (("one", [first, later]), ("other", [replace(first, sha256="c" * 64)])):
-        scan = write_scan(tmp_path / f"{name}.sqlite", rows)
+    was_clear, other = listing("L", 0.1, "clear"), replace(first, sha256="c" * 64)
+    for number, rows in enumerate([[was_clear, later], [first, later], [other]]):
+        scan = write_scan(tmp_path / f"{number}.sqlite", rows)
         succeed("outcomes", "import", scan, said, "--outcomes", team)
     with Outcomes(team) as stored:
-        assert [outcome.sha256 for outcome in stored] == ["a" * 64, "c" * 64]
+        assert [outcome.sha256 for outcome in stored] == [None, "a" * 64, "c" * 64]
 
 
 def withdrawn(said: Outcome) -> Outcome:
@@ -220,6 +221,5 @@ def test_the_figures_are_printed(tmp_path: Path, scan: Path, rows: list[Row]) ->
     assert "decide some of the audit sample" in succeed("measure", of_another[1]).stdout
     recall_needs = ("decide 2 more of the 2 leads", "decide 1 more", "no lead and no image")
     for row, words in zip(reversed(audited), recall_needs, strict=True):
-        occasion = Occasion.REVIEW if row.audit is None else Occasion.AUDIT
-        store(of_another[1], [outcome("rejected", sha256=row.sha256, occasion=occasion)])
+        store(of_another[1], [outcome("rejected", sha256=row.sha256)])
         assert f"Recall: unknown; {words}" in succeed("measure", of_another[1]).stdout
