@@ -72,3 +72,10 @@ def test_it_scans_with_the_model_inside_it(unpacked: Path, tmp_path: Path) -> No
     report = run(unpacked, tmp_path, "-m", "recognizer", "report", "scan.sqlite")
     assert report.returncode == 0, report.stderr
     assert "<html" in (tmp_path / "report.html").read_text()
+
+
+def test_what_ci_tries_of_an_installation_works(tmp_path: Path) -> None:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    env = {**os.environ, "PATH": path, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(ROOT / ".ci/smoke", env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
