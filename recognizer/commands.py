@@ -22,13 +22,14 @@ from typer import Option
 
 from recognizer import __version__
 from recognizer.cli import ExitCode
+from recognizer.cli.progress import say
 from recognizer.errors import BundleError, RecognizerError, ScanFileChangedError
 
 VERB_GROUPS = {
     "Scan": {
         "scan": ("cli.scan", "Find leads in photos: files, folders, patterns, lists."),
         "decide": ("cli.scans", "Apply another policy to the scores of a scan."),
-        "rows": ("cli.scans", "Export rows or listings, in several formats."),
+        "rows": ("cli.scans", "Export rows or listings as JSON Lines or CSV."),
         "similar": ("cli.scans", "List near-copies in a scan, or what resembles a photo."),
         "merge": ("cli.scans", "Merge the shards of a scan, or several scans."),
         "compare": ("cli.scans", "Show what changed between two scans."),
@@ -39,7 +40,7 @@ VERB_GROUPS = {
         "review": ("desk.cli.review", "Work through the leads of a scan, as a team."),
         "report": ("desk.cli.review", "Write the review queue of a scan as one HTML file."),
         "outcomes": ("desk.cli.outcomes", "Import, export and use the outcomes of reviews."),
-        "measure": ("desk.cli.outcomes", "Measure precision and misses by outcomes."),
+        "measure": ("desk.cli.outcomes", "Measure precision and misses, by outcomes."),
         "evidence": ("desk.cli.cases", "Make a case (BagIt): originals, scores, verdicts."),
         "verify": ("desk.cli.cases", "Check that a case was not changed."),
         "bank": ("cli.bank", "Keep, merge and exchange known items."),
@@ -73,7 +74,7 @@ EXAMPLES = (
     "recognizer evidence scan.sqlite --lead photos/tusk.jpg --output case/",
     "recognizer bank add known.bank tusk.jpg --label ivory_raw --note 'seizure 12'",
     "recognizer enroll shark_fin seized/ --output bundles/mine-v1",
-    "recognizer evaluate bundles/own-v1 --data data/ --output report.html",
+    "recognizer evaluate bundles/own-v1 --data data/ --output evaluation.html",
     "recognizer train --data data/ --output runs/mine",
     "recognizer export runs/mine --data data/ --output bundles/own-v1",
     "recognizer dataset split photos/ --output data/",
@@ -102,9 +103,7 @@ class _Verbs(typer.core.TyperGroup):
         name, command, rest = super().resolve_command(ctx, args)
         if name and command:
             command = load_verb(name)
-            rest = [
-                re.sub("^(--bundle|-b)(?==|$)", lambda m: _OLD_NAMES[m[1]], word) for word in rest
-            ]
+            rest = [re.sub("^(--bundle|-b)(?==|$)", lambda m: _OLD_NAMES[m[1]], w) for w in rest]
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -112,7 +111,7 @@ class _Verbs(typer.core.TyperGroup):
             return super().invoke(ctx)
         except (RecognizerError, KeyboardInterrupt) as error:
             if str(error):
-                typer.echo(f"recognizer: {error}", err=True)
+                say(f"recognizer: {error}")
             code = next(code for kind, code in _CODES.items() if isinstance(error, kind))
             raise typer.Exit(code) from error
 
@@ -187,8 +186,6 @@ def main() -> None:
             sys.exit(ExitCode.INTERRUPTED)
         if not isinstance(error, Exception):
             raise
-        typer.echo(
-            "recognizer: a defect of this program; please report it with what follows", err=True
-        )
+        say("recognizer: a defect of this program; please report it with what follows")
         traceback.print_exc()
         sys.exit(ExitCode.INTERNAL_ERROR)

@@ -16,7 +16,7 @@ from recognizer.model.bundle import load_bundle
 from recognizer.policy.values import Policy
 from recognizer.rows import Ranking, ScanFile, ScanWriter, read_listings
 from recognizer.scan.options import WorkerPayload
-from tests.conftest import invoke, succeed
+from tests.conftest import succeed
 
 FILES = Path(__file__).parent / "rows" / "files"
 SAID = [json.loads(line) for line in (FILES / "outcomes-0.3.jsonl").read_bytes().splitlines()]
@@ -53,8 +53,7 @@ def schema_of(path: Path) -> list[tuple[str, ...]]:
 
 def exported(path: Path, *verb: str) -> list[dict[str, object]]:
     output = path.with_suffix(f".{verb[0]}.jsonl")
-    done = invoke(*verb, path, *(["--output"] if verb[0] == "rows" else []), output)
-    assert done.exit_code == 0, done.output
+    succeed(*verb, path, *(["--output"] if verb[0] == "rows" else []), output)
     return [json.loads(line) for line in output.read_bytes().splitlines()]
 
 
@@ -184,8 +183,7 @@ def test_a_bank_of_0_3_keeps_its_items(tmp_path: Path) -> None:
         assert len(items) == 5
         assert {item.id for item in items} == {i for (i,) in bank.select("SELECT id FROM items")}
         digest = bank.digest
-    done = invoke("bank", "import", path, FILES / "bank-0.3.sqlite", FILES / "bank-0.3.csv")
-    assert done.exit_code == 0
+    succeed("bank", "import", path, FILES / "bank-0.3.sqlite", FILES / "bank-0.3.csv")
     with Bank(path) as bank:  # an item without an origin gets the name of its exchange file
         assert [item for item in bank if item.origin != "bank-0.3.csv"] == items
     assert digest == "56b75e68518eaf09bfbab631b5378c5fb0697a153f1f0a38f8cbfd0908bbf215"

@@ -10,7 +10,7 @@ import typer
 from typer import Option
 
 from recognizer.cli import options
-from recognizer.cli.progress import print_table
+from recognizer.cli.progress import print_table, say
 
 if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
@@ -33,7 +33,7 @@ def policy_command(
     model = load_bundle(bundle)
     rules = Policy.load(policy, model.taxonomy)
     for line in _warnings(rules, model):
-        typer.echo(f"warning: {line}", err=True)
+        say(f"warning: {line}")
     if toml:
         typer.echo(policy_path(policy).read_text("utf-8"), nl=False)
         return
@@ -53,8 +53,7 @@ def _thresholds(policy: Policy, bundle: Bundle) -> Iterator[list[str]]:
 
     for entry in thresholds_of(bundle, policy):
         kind, name = entry.candidate.kind, entry.candidate.name
-        label = bundle.taxonomy.labels.get(name)
-        family = label.family if label else None
+        family = getattr(bundle.taxonomy.labels.get(name), "family", None)
         is_family = kind is CandidateKind.FAMILY
         own = (kind, name) in policy.rules
         of_family = not is_family and (CandidateKind.FAMILY, family) in policy.rules

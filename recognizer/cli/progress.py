@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ def show_progress(every: float = 10.0, *, quiet: bool = False) -> Iterator[Calla
 
     console = Console(stderr=True, quiet=quiet)
     printed = time.monotonic()
-    with console.status("") as status:
+    with console.status("loading") as status:
 
         def report(words: str, done: int | None = None, of: int | None = None) -> None:
             nonlocal printed
@@ -49,6 +50,11 @@ def working(words: str) -> Status:
     return Console(stderr=True).status(words)
 
 
+def say(line: str) -> None:
+    """Print a line on standard error, above the spinner that may be there."""
+    print(line, file=sys.stderr)  # typer.echo would write into the spinner's line
+
+
 def shown(path: str) -> str:
     """Return a path as a terminal can show it: undecodable and control characters are escaped."""
     text = path.encode("utf-8", "backslashreplace").decode()
@@ -65,7 +71,7 @@ def duration(seconds: float) -> str:
 def require_none_failed(failures: Iterable[str]) -> None:
     """Print each failure on standard error; if there is one, end with the exit code for it."""
     if lines := [*map(shown, failures)]:
-        typer.echo("\n".join(lines), err=True)
+        say("\n".join(lines))
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 

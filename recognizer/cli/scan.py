@@ -16,7 +16,7 @@ from typer import Argument, Option
 
 from recognizer.cli import ExitCode, options
 from recognizer.cli.options import output_option, print_json
-from recognizer.cli.progress import show_progress, shown
+from recognizer.cli.progress import say, show_progress, shown
 from recognizer.errors import UsageError, counted
 
 if TYPE_CHECKING:
@@ -170,10 +170,10 @@ def scan_command(
             if rules is None:
                 rules = file.policy(model.taxonomy) or Policy()
             if policy is None and rules.name != "default" and not quiet:
-                typer.echo(f"Policy {rules.name!r}, as before (--policy names another)", err=True)
+                say(f"Policy {rules.name!r}, as before (--policy names another)")
             for _, earlier in () if quiet else file.models():
                 if earlier.digest != model.digest:
-                    typer.echo(f"Scored by {earlier.title} before, now by {model.title}", err=True)
+                    say(f"Scored by {earlier.title} before, now by {model.title}")
             with show_progress(quiet=quiet or as_json) as show:
                 show("loading the model")
                 summary = run(
@@ -191,30 +191,27 @@ def scan_command(
             elif not quiet:
                 print_results(file, summary, skipped, model)
             elif summary.failed:
-                failed = counted(summary.failed.total(), "image")
-                typer.echo(f"{failed} failed: see 'reason' in {output}", err=True)
+                say(f"{counted(summary.failed.total(), 'image')} failed: see 'reason' in {output}")
     if strict and summary.failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
 def _print_notes(skipped: Skipped, unused_column: str | None) -> None:
     if unused_column is not None:
-        typer.echo(
+        say(
             f"--listing-column {unused_column}: no image has a value in it, so none belongs to a "
-            "listing; the scan does not remember it",
-            err=True,
+            "listing; the scan does not remember it"
         )
     for table, count in skipped.without_image.items():
         rows = f"{counted(count, 'row')} without an image" if count else "no rows"
-        typer.echo(shown(f"{table}: {rows}"), err=True)
+        say(shown(f"{table}: {rows}"))
     for table, count in skipped.not_utf8.items():
         rows = f"{counted(count, 'row')} not in UTF-8, where keywords may not match"
-        typer.echo(shown(f"{table}: {rows}: save it as UTF-8 and scan again"), err=True)
+        say(shown(f"{table}: {rows}: save it as UTF-8 and scan again"))
     if skipped.bad_metadata:
-        typer.echo(
+        say(
             f"Not used: {counted(skipped.bad_metadata, '.json file')} in archives, unreadable or "
-            "not next to the image (tar --sort=name keeps them together)",
-            err=True,
+            "not next to the image (tar --sort=name keeps them together)"
         )
 
 

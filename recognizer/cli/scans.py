@@ -109,9 +109,9 @@ def rows_command(
 ) -> None:
     """Export a scan: a row for each image, or with --listings for each listing.
 
-    A listing has all its images, its title, price, seller and the like, its leads merged, and says
-    in how many others a near-copy of its best image is. With --policy, the policy of the rows, it
-    also has the text of the action.
+    A listing has all its images, its title, price, seller and so on, the leads of all images, and
+    the number of other listings with a near-copy of its best image. With --policy, the policy of
+    the rows, it also has the text of the action.
     """
     from recognizer.policy.values import Policy
     from recognizer.rows import ScanFile, write_listings, write_rows

@@ -352,5 +352,5 @@ def _score_again(path: Path, row: Row, recognizer: Recognizer) -> tuple[Result, 
     if prediction.sha256 != row.sha256:
         return Result.FAILED, f"its sha256 is {prediction.sha256}, not that of its name and row"
     difference = max(abs(round(prediction.scores[one], 6) - scores[one]) for one in scores)
-    detail = f"scored again: the largest difference of a score is {difference:.6f}"
+    detail = f"scored again: scores differ by at most {difference:.6f}"
     return Result.OK if difference <= SCORE_TOLERANCE else Result.FAILED, detail

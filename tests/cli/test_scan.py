@@ -32,8 +32,7 @@ def test_a_scan_prints_a_line_for_each_photo(
 ) -> None:
     folder = photo_folder("red", "green")
     (folder / "notes.txt").touch()
-    result = scan(folder)
-    assert result.exit_code == ExitCode.DONE
+    result = scan(folder, code=ExitCode.DONE)
     red, green, *rest = result.stdout.splitlines()
     assert red.split()[:2] == ["priority", "ivory_worked"]
     assert green.split()[:2] == ["clear", "ceramic"]
@@ -84,8 +83,7 @@ def test_of_many_photos_only_leads_are_shown(
     assert "_green.jpg" not in result.stdout
     assert "53 images, 31 of them done before, in" in result.stdout
     (tmp_path / "empty").mkdir()
-    result = scan(tmp_path / "empty")
-    assert result.exit_code == ExitCode.DONE
+    result = scan(tmp_path / "empty", code=ExitCode.DONE)
     assert "No images found." in result.stdout
 
 
@@ -95,8 +93,7 @@ def test_failed_inputs(scan: Scan, tmp_path: Path) -> None:
     output = f"2 images failed: see 'reason' in {tmp_path / 'scan.sqlite'}\n"
     assert (result.exit_code, result.output) == (0, output)
     assert scan(*photos, "--strict").exit_code == ExitCode.SOME_FAILED
-    result = scan(*photos)
-    assert result.exit_code == ExitCode.DONE
+    result = scan(*photos, code=ExitCode.DONE)
     assert "failed: not_found" in result.stdout
     assert "unscored" in result.stdout
     assert "Failed, and so not cleared: not_found 1, not_an_image 1." in result.stdout
@@ -113,8 +110,7 @@ def test_the_chosen_columns_are_printed_and_a_listing_of_text_is_no_failure(
     table.write_text(f"id,url,main_image,Image 1\n{rows}")
     policy = tmp_path / "p.toml"
     policy.write_text("[keywords]\nsubstrings = ['2']\ncolumns = ['id']\n")
-    done = scan(table, "--policy", policy)
-    assert done.exit_code == ExitCode.DONE
+    done = scan(table, "--policy", policy, code=ExitCode.DONE)
     for words in (f"{table}: images from 'main_image', 'Image 1'.", "once: 1; the first counts."):
         assert words in done.stdout
     assert "review    keyword '2', failed: no_image " in done.stdout
@@ -129,8 +125,7 @@ def test_the_chosen_columns_are_printed_and_a_listing_of_text_is_no_failure(
 def test_rows_without_image_or_utf8_are_counted(scan: Scan, listed: tuple[Path, Path]) -> None:
     photo, table = listed
     table.write_bytes(f"image,title\n{photo},Défense\n".encode("cp1252") + b",\n" * 4)
-    result = scan(table, "--image-root", photo.parent, "--quiet")
-    assert result.exit_code == ExitCode.DONE
+    result = scan(table, "--image-root", photo.parent, "--quiet", code=ExitCode.DONE)
     notes = f"{table}: 4 rows without an image\n{table}: 1 row not in UTF-8, where keywords may not"
     assert result.stderr.startswith(notes)
 
@@ -156,8 +151,7 @@ def test_the_column_of_listings_has_to_exist(
     table.write_text(f"id,image,title\n1,{photo},vase\n")
     other.write_text(f'{{"sku": 7, "image": "{photo}"}}\n')
     for sources in ([table], [tmp_path / "?.csv"]):
-        refused = scan(*sources, "--listing-column", "sku")
-        assert refused.exit_code == ExitCode.USAGE
+        refused = scan(*sources, "--listing-column", "sku", code=ExitCode.USAGE)
         assert "column sku: besides the images, tables have 'id', 'title'" in refused.stderr
         assert not output.exists()
     assert "no column 'sku', but 'id'" in scan(table, "--image-column", "sku").stderr
@@ -195,8 +189,7 @@ def test_tables_name_images_where_the_options_say(
 ) -> None:
     photo, table = listed
     table.write_text(f"image\n{photo}\n{photo}\n{photo.parent}/../{photo.parent.name}/x.jpg\n")
-    result = scan(table)
-    assert result.exit_code == ExitCode.DONE
+    result = scan(table, code=ExitCode.DONE)
     assert "source_refused 2" in result.stdout
     assert f"{photo}: a table may name images in its own folder alone" in result.stdout
     assert "could be read" not in result.stdout  # a new --output is not needed
@@ -208,8 +201,7 @@ def test_tables_name_images_where_the_options_say(
         assert f"Refused: {other}" in scan(table).stdout
     place = f"{photo.parent.name}/{photo.name}"
     table.write_text(f"id,image\n1,{place}\n2,/{place}\n3,t.csv\n")  # which is no image
-    result = scan(table, "--strict")
-    assert result.exit_code == ExitCode.SOME_FAILED
+    result = scan(table, "--strict", code=ExitCode.SOME_FAILED)
     assert f"No image of {table} could be read" in result.stdout
     assert "--image-root" in result.stdout
     assert "No leads" not in result.stdout

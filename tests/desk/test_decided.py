@@ -78,8 +78,7 @@ def test_a_dataset_appears_whole_or_not_at_all(
 ) -> None:
     monkeypatch.setattr("recognizer.desk.decided._source_of", Mock(side_effect=error))
     before, folder = {*tmp_path.iterdir()}, tmp_path / "decided"
-    done = invoke("outcomes", "dataset", scan, folder)
-    assert done.exit_code == code
+    done = invoke("outcomes", "dataset", scan, folder, code=code)
     assert (f"{folder} cannot be written: No space" in done.stderr) is (error is FULL)
     assert {*tmp_path.iterdir()} == before
 

@@ -12,7 +12,7 @@ import typer
 from typer import Argument, Option
 
 from recognizer.cli import ExitCode, options
-from recognizer.cli.progress import require_none_failed, shown, working
+from recognizer.cli.progress import require_none_failed, say, shown, working
 from recognizer.errors import BundleNotFoundError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def verify_command(
         try:
             return Recognizer(bundle_behind(reference, bundles_behind(bundle)))
         except BundleNotFoundError as error:
-            typer.echo(shown(str(error)), err=True)
+            say(shown(str(error)))
             return None
 
     results = Counter[Result]()
@@ -99,12 +99,12 @@ def verify_command(
     done = counted(results.pop(Result.OK, 0), "check")
     if results:
         bad = ", ".join(f"{counted(count, 'check')} {result}" for result, count in results.items())
-        typer.echo(f"{case}: {bad}, listed above", err=True)
+        say(f"{case}: {bad}, listed above")
         raise typer.Exit(ExitCode.SOME_FAILED)
     if digest is not None and len(digest.strip()) >= ENOUGH_DIGITS:
         typer.echo(f"{case}: unchanged, {done}")
         return
     typer.echo(
         f"{case}: digests and scores agree, {done}. The page, heat-maps, decisions and outcomes "
-        "were not made again: only --digest with all digits shows that they are the first ones"
+        "were not made again: only --digest with all noted digits shows that nobody replaced them"
     )

@@ -13,7 +13,7 @@ from typer import Argument, Option
 
 from recognizer.cli import options
 from recognizer.cli.options import print_json
-from recognizer.cli.progress import print_table, require_none_failed, working
+from recognizer.cli.progress import print_table, require_none_failed, say, working
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def import_(
     outcomes: options.OutcomesOption = None,
     bundle: options.RowsBundleOption = None,
 ) -> None:
-    """Add outcomes from files, as other consoles write them. Known ones are skipped.
+    """Add outcomes from files, as other review tools write them. Known ones are skipped.
 
     An outcome that names a listing of the scan and no image is about those images of the listing
     that are leads. A label is one that `recognizer info` lists, or one of the bundle (--model).
@@ -51,7 +51,7 @@ def import_(
         unknown = count_unknown(file, new)
     typer.echo(f"{target}: {new:,} new, {total:,} in all")
     if unknown:
-        typer.echo(f"{unknown:,} of the new ones are about no image or listing of {scan}", err=True)
+        say(f"{unknown:,} of the new ones are about no image or listing of {scan}")
 
 
 @app.command()
@@ -110,10 +110,9 @@ def dataset(
         typer.echo(f"{count:6}  {label}")
     typer.echo(f"Wrote {output}: {counted(written.labels.total(), 'image')}")
     if written.without_label:
-        typer.echo(
+        say(
             f"Left out: {counted(written.without_label, 'image')} rejected without a label, which "
-            "may show anything but a product (--rejected-as listing_other takes them)",
-            err=True,
+            "may show anything but a product (--rejected-as listing_other takes them)"
         )
     require_none_failed(f"{source}: not used: {why}" for source, why in written.missing.items())
 
@@ -124,7 +123,7 @@ def measure_command(
     *,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Measure a scan by what reviewers found out: precision, appeals and misses.
+    """Measure precision, misses and appeals of a scan by its outcomes.
 
     Intervals are 95 % intervals. Misses need an audit sample (`recognizer scan --audit-rate`).
     """

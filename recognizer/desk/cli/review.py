@@ -18,7 +18,7 @@ from typer import Option
 from recognizer._files import require_page
 from recognizer.cli import options
 from recognizer.cli.options import require_extra
-from recognizer.cli.progress import working
+from recognizer.cli.progress import say, working
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def review_command(
     scan: options.ScanArgument,
     outcomes: options.OutcomesOption = None,
     host: Annotated[
-        str, Option(help="Address to listen on; others than this machine's own need a token.")
+        str, Option(help="Address to listen on; any but this machine's own needs a token.")
     ] = "127.0.0.1",
     port: Annotated[int, Option(help="The port; 0 for any.", min=0, max=65535)] = DEFAULT_PORT,
     token: Annotated[
@@ -44,14 +44,14 @@ def review_command(
         ),
     ] = None,
     allow_host: Annotated[
-        list[str] | None, Option(help="A name by which browsers call this; repeatable.")
+        list[str] | None, Option(help="A host name in the address that browsers open; repeatable.")
     ] = None,
     certificate: Annotated[
         Path | None, Option(exists=True, help="Serve HTTPS with this certificate and key.")
     ] = None,
     lead_reviewer: Annotated[
         list[str] | None,
-        Option(metavar="NAME", help="They alone decide on escalated listings; repeatable."),
+        Option(metavar="NAME", help="Only they decide on escalated listings; repeatable."),
     ] = None,
     print_outcomes: Annotated[
         bool, Option("--print-outcomes", help="Print what reviewers say as JSON lines.")
@@ -59,7 +59,7 @@ def review_command(
     allow_http: options.AllowHttpOption = False,
     bundle: options.RowsBundleOption = None,
 ) -> None:
-    """Work through the leads of a scan as a team: a queue in the browser, served from here.
+    """Serve the review queue of a scan to a team, who work through it in the browser.
 
     What reviewers say is stored at once. The server can be stopped and started at any time, and new
     rows of a scan appear by themselves. The actions of its policy are shown with the listings.
@@ -128,10 +128,7 @@ def review_command(
         if makes_token:  # one that is given is a secret, and stays out of logs
             typer.echo(f"Token: {token}", err=print_outcomes)
         if not is_local and certificate is None:
-            typer.echo(
-                "The connection is not encrypted: use a trusted network, or give --certificate",
-                err=True,
-            )
+            say("The connection is not encrypted: use a trusted network, or give --certificate")
         # uvicorn sends itself again what has stopped it: the files are to be closed first.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         server.run(sockets=[listening])

@@ -14,7 +14,7 @@ from typer import Option
 from recognizer._files import CsvRows, replacing, require_own
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json
-from recognizer.cli.progress import print_table, working
+from recognizer.cli.progress import print_table, say, working
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ def thresholds_command(
     ] = "test",
     bundle: options.BundleOption = None,
     policy: options.ScanPolicyOption = None,
-    reviewers: Annotated[int, Option(help="Reviewers who work on a day.", min=1)] = 1,
+    reviewers: Annotated[int, Option(help="Reviewers at work each day.", min=1)] = 1,
     cases_per_reviewer: Annotated[
         int | None, Option(help="Leads that one reviewer works through in a day.", min=1)
     ] = None,
     precision: Annotated[float | None, Option(help="The share of leads with a product.")] = None,
     photos_per_day: Annotated[
         int | None,
-        Option(help="Photos a day.", min=1, show_default="as scanned; for --labels 10000"),
+        Option(help="Photos scanned a day.", min=1, show_default="as scanned; for --labels 10000"),
     ] = None,
     prevalence: Annotated[float, Option(help="With --labels: the share with a product.")] = 0.0003,
     output: Annotated[Path | None, output_option("The policy to write (TOML).")] = None,
@@ -59,9 +59,9 @@ def thresholds_command(
 ) -> None:
     """Print leads, recall and precision of thresholds, and choose the one that fits a team.
 
-    From outcomes of a scan, or from a scan of photos of which somebody knows what they show
-    (--labels). Chosen is the loosest threshold whose leads the team can work through, or of whose
-    leads enough show a product (--precision). Other rules are those of --policy. Intervals: 95 %.
+    They are measured by the outcomes of a scan, or by labels of its photos (--labels). The choice
+    is the loosest threshold whose leads the team can work through, or of whose leads enough show a
+    product (--precision). All other rules come from --policy. Intervals are 95 % intervals.
     """
     from recognizer.desk.outcomes import open_reviewed
     from recognizer.desk.thresholds import choose, measure_labelled, measure_reviewed, policy_of
@@ -118,7 +118,7 @@ def thresholds_command(
         chosen = policy_of(choice, model, base, output.stem)
         with replacing(output) as partial_file:
             partial_file.write_text(policy_toml(chosen, comments), encoding="utf-8")
-        typer.echo(f"Wrote {output}{kept}", err=True)
+        say(f"Wrote {output}{kept}")
 
 
 # --- what labelled photos show --------------------------------------------------------------------
@@ -154,7 +154,7 @@ def _labelled_photos(
         count += 1
         yield LabelledPhoto(label, source, row.scores, taxonomy)
     if missing:
-        typer.echo(f"{missing:,} labelled photos have no score of {bundle.title}", err=True)
+        say(f"{missing:,} labelled photos have no score of {bundle.title}")
     if not count:
         why = f"--split {split}; " if listed is not None else ""
         raise UsageError(

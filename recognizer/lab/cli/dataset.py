@@ -14,7 +14,7 @@ from typer import Argument, Option
 
 from recognizer._files import make_folder
 from recognizer.cli import ExitCode, options
-from recognizer.cli.progress import print_table, show_progress, shown
+from recognizer.cli.progress import print_table, say, show_progress, shown
 from recognizer.errors import DatasetError, UsageError, counted
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def split(
         str | None,
         Option(
             metavar="COLUMN",
-            help="The column with the source; or folder (in the label's), or photo (its own).",
+            help="Column of the source; or folder (inside the label's), or photo (each its own).",
             show_default="the first of these that fits",
         ),
     ] = None,
@@ -95,10 +95,10 @@ def split(
     for warning in made.warnings:
         typer.echo(f"Warning: {shown(warning)}")
     for line in made.left_out[:MAX_SHOWN]:
-        typer.echo(f"Left out: {shown(line)}", err=True)
+        say(f"Left out: {shown(line)}")
     if len(made.left_out) > MAX_SHOWN:
-        typer.echo(f"Left out: {len(made.left_out) - MAX_SHOWN} more", err=True)
-    typer.echo(f"Wrote {path}", err=True)
+        say(f"Left out: {len(made.left_out) - MAX_SHOWN} more")
+    say(f"Wrote {path}")
     if made.left_out:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
@@ -137,7 +137,7 @@ def write(
 
     with show_progress() as report:
         write_dataset(load_data(data), output, layout, partial(report, "writing photos"))
-    typer.echo(f"Wrote {output}", err=True)
+    say(f"Wrote {output}")
 
 
 @app.command()

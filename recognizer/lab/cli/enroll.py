@@ -7,7 +7,7 @@ import typer
 from typer import Argument, Option
 
 from recognizer.cli.options import BundleOption, output_option, require_extra
-from recognizer.cli.progress import require_none_failed, show_progress
+from recognizer.cli.progress import require_none_failed, say, show_progress
 from recognizer.errors import UsageError
 
 
@@ -30,26 +30,25 @@ def enroll_command(
 ) -> None:
     """Add a product to a bundle, or strengthen one, from as few as three photos.
 
-    Prints what to expect: each folder in turn (of one, each photo) is left out and scored. The new
-    bundle is used like any other. The exit code is 3 if a photo could not be read. Needs the extra
-    `lab`.
+    Prints what to expect: each folder in turn (in one folder, each photo) is left out and scored.
+    The new bundle is used like any other. The exit code is 3 if a photo could not be read. Needs
+    the extra `lab`.
     """
-    from recognizer.engine import Recognizer
-
     require_extra("lab", "sklearn", "onnx")
-    from recognizer.lab.enrolment.enroll import enroll
-    from recognizer.scan import expand
-
     if (output is None) != check:
         raise UsageError("give either --output, the folder of the new bundle, or --check")
-    recognizer = Recognizer.load(bundle)
-    paths = [item.source for item in expand(photos)]
-    others = [item.source for item in expand(negatives or ())]
-    how: Any = {"family": family, "hint": hint, "negatives": others}
     with show_progress() as report:
+        from recognizer.engine import Recognizer
+        from recognizer.lab.enrolment.enroll import enroll
+        from recognizer.scan import expand
+
+        recognizer = Recognizer.load(bundle)
+        paths = [item.source for item in expand(photos)]
+        others = [item.source for item in expand(negatives or ())]
+        how: Any = {"family": family, "hint": hint, "negatives": others}
         enrolment = enroll(recognizer, name, paths, output, on_progress=report, **how)
     for note in enrolment.notes:
-        typer.echo(note, err=True)
+        say(note)
     typer.echo("\n".join(enrolment.lines()))
     if enrolment.path is not None:
         typer.echo(f"Wrote {enrolment.path}; use it with --model {enrolment.path}")

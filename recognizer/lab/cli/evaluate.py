@@ -7,13 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from typer import Option
 
 from recognizer._files import parquet_library, require_own, require_page
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json, require_extra, to_json
-from recognizer.cli.progress import print_wide, show_progress
+from recognizer.cli.progress import print_wide, say, show_progress
 from recognizer.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
@@ -65,13 +64,7 @@ def evaluate_command(
     photo is from. Negatives are all photos without a product. `recognizer runs` measures a training
     run by its folds.
     """
-    from recognizer.engine import Recognizer
-
     require_extra("lab", "matplotlib", "sklearn")
-    from recognizer.lab.evaluation.evaluate import evaluate, photos_of_split, score_photos
-    from recognizer.lab.evaluation.html_report import write_predictions, write_report
-    from recognizer.lab.evaluation.paired import compare
-
     if against and (output or predictions or by):
         raise UsageError("give only one of --against, and --by, --output or --predictions")
     if not 0 < prevalence < 1:
@@ -86,7 +79,13 @@ def evaluate_command(
             raise UsageError(f"--predictions {predictions}: the name must end in .parquet")
         require_own(predictions, "Parquet file", lambda file: file.read(4) == b"PAR1")
     figures: Any
+    written: list[Path] = []
     with show_progress() as report:
+        from recognizer.engine import Recognizer
+        from recognizer.lab.evaluation.evaluate import evaluate, photos_of_split, score_photos
+        from recognizer.lab.evaluation.html_report import write_predictions, write_report
+        from recognizer.lab.evaluation.paired import compare
+
         report("reading the data")
         recognizer = Recognizer.load(bundle)
         photos = photos_of_split(load_corrected(data, recognizer.bundle), split)
@@ -108,12 +107,14 @@ def evaluate_command(
                 write_report(output, recognizer, measured)
                 beside = output.with_suffix(".json")
                 beside.write_text(to_json({split: figures}), encoding="utf-8")
-                typer.echo(f"Wrote {output} and {beside}", err=True)
+                written += [output, beside]
             if predictions is not None:
                 report("writing the predictions")
                 write_predictions(measured, predictions)
-                typer.echo(f"Wrote {predictions}", err=True)
+                written.append(predictions)
     print_figures(figures, as_json=as_json)
+    if written:
+        say(f"Wrote {', '.join(map(str, written))}")
 
 
 def print_figures(figures: Evaluation | PairedEvaluation, *, as_json: bool = False) -> None:
@@ -144,18 +145,16 @@ def load_corrected(data: Iterable[Path], bundle: Bundle) -> list[Photo]:
             found = corrected(found, table)
             digests |= {row["sha256"] for _, row in read_rows(table, ["sha256"])}
     except DatasetError as error:
-        typer.echo(
+        say(
             f"Warning: {bundle.title} was trained with corrected labels, which these photos do not "
-            f"have ({error}): figures differ from those of its card.",
-            err=True,
+            f"have ({error}): figures differ from those of its card."
         )
         return photos
     if digests:
         applied = len(digests & {photo.sha256 for photo in photos})
-        typer.echo(
+        say(
             f"{bundle.title} was trained with {len(digests):,} corrected labels; {applied:,} of "
             "these photos have one, by their sha256. A resized or recompressed copy keeps the "
-            "label of its manifest, and figures then differ from those of the card.",
-            err=True,
+            "label of its manifest, and figures then differ from those of the card."
         )
     return found

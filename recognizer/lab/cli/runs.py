@@ -4,13 +4,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from typer import Argument, Option
 
 from recognizer._files import replacing
 from recognizer.cli import options
 from recognizer.cli.options import print_json, require_extra
-from recognizer.cli.progress import duration, print_table, show_progress
+from recognizer.cli.progress import duration, print_table, say, show_progress, working
 from recognizer.errors import UsageError, counted
 from recognizer.lab.cli.evaluate import ByOption, PrevalenceOption, RoundsOption, print_figures
 
@@ -39,7 +38,8 @@ def runs_command(
     RUN, or with more than two, each is a line. Needs the extra `lab`.
     """
     require_extra("lab", "matplotlib", "sklearn", "pyarrow")
-    from recognizer.lab.evaluation import out_of_fold
+    with working("loading"):
+        from recognizer.lab.evaluation import out_of_fold
 
     given = runs or sorted(path.parent for path in Path("runs").glob(f"*/{_RECIPE}"))
     titles = [str(run) for run in given]
@@ -58,7 +58,7 @@ def runs_command(
             for run, one in zip(given, held, strict=True):
                 if weights := out_of_fold.earlier_weights(one.recipe.get("weights", "none")):
                     which = f"{weights}, which may know these photos"
-                    typer.echo(f"Warning: {run} began with the weights of {which}", err=True)
+                    say(f"Warning: {run} began with the weights of {which}")
             if len(held) == 2:
                 figures = out_of_fold.compare_out_of_fold(*held, titles=titles, rounds=rounds)
             else:
@@ -124,4 +124,4 @@ def _draw_curves(run: Path, path: Path, *, as_json: bool) -> None:
             rows,
             "heads on frozen features; the last column is on the line through the others",
         )
-    typer.echo(f"Wrote {path}", err=True)
+    say(f"Wrote {path}")

@@ -6,12 +6,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from typer import Argument, Option
 
 from recognizer.cli import options
 from recognizer.cli.options import output_option, require_extra
-from recognizer.cli.progress import duration, show_progress
+from recognizer.cli.progress import duration, say, show_progress, working
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,23 +28,23 @@ def train_command(
         ),
     ] = "small-cpu",
     output: Annotated[
-        Path | None, output_option("The recipe's folder.", show_default="runs/ and its name")
+        Path | None, output_option("The folder of the run.", show_default="runs/ and its name")
     ] = None,
     changes: Annotated[
         list[str] | None,
-        Option("--set", metavar="KEY=VALUE", help="Change a key, as photos=9600; repeatable."),
+        Option("--set", metavar="KEY=VALUE", help="Set a key, such as photos=9600; repeatable."),
     ] = None,
 ) -> None:
     """Train a network, and measure it on folds of sources that are left out in turn.
 
     The same command again resumes training where it was stopped.
     """
-    from recognizer.lab.dataset.manifest import load_data
-    from recognizer.lab.training.config import load_config
-
     require_extra("lab")
-    from recognizer.lab.training.runs import open_recipe, train_recipe
-    from recognizer.lab.training.weights import earlier_head
+    with working("loading"):
+        from recognizer.lab.dataset.manifest import load_data
+        from recognizer.lab.training.config import load_config
+        from recognizer.lab.training.runs import open_recipe, train_recipe
+        from recognizer.lab.training.weights import earlier_head
 
     config = load_config(recipe, changes or ())
     output = output or Path("runs") / config.name
@@ -53,28 +52,26 @@ def train_command(
     has_test = any(p.split == "test" for p in opened.photos)
     with opened.cache:
         folds, runs = opened.fold_count, len(config.runs)
-        typer.echo(
+        say(
             f"{config.name}: {len(opened.train)} photos of {len(opened.labels)} labels, "
             f"{config.backbone} at {config.input_size} pixels, {runs * (folds + 1)} runs "
-            f"({folds} folds left out in turn)",
-            err=True,
+            f"({folds} folds left out in turn)"
         )
         if (earlier := earlier_head(config, opened.labels)) is not None:
             labels = int(earlier.known.sum())
             words = f"For {labels} labels, the head begins as the mean of a new one and that of"
-            typer.echo(f"{words} {config.weights}", err=True)
+            say(f"{words} {config.weights}")
         if not has_test:
-            typer.echo(
+            say(
                 "No test photos, which `recognizer export` needs: `recognizer dataset split` holds "
-                "some out.",
-                err=True,
+                "some out."
             )
         with show_progress() as report:
 
             def show(stage: Stage) -> None:
                 left = stage.seconds_left
                 if stage.is_resumed:
-                    typer.echo(stage.words, err=True)
+                    say(stage.words)
                     return
                 report(stage.words if left is None else f"{stage.words}; {duration(left)} left")
 
@@ -84,34 +81,26 @@ def train_command(
                 raise KeyboardInterrupt(
                     f"Stopped. What is done is in {output}. Run the same command again to resume."
                 ) from None
-    typer.echo(f"Wrote {output}; its figures: recognizer runs {output}", err=True)
+    say(f"Wrote {output}; its figures: recognizer runs {output}")
     if has_test:
         folders = " ".join(f"--data {folder}" for folder in data)
-        typer.echo(
-            f"Next: recognizer export {output} {folders} --output bundles/{output.name}-v1",
-            err=True,
-        )
+        say(f"Next: recognizer export {output} {folders} --output bundles/{output.name}-v1")
 
 
 def export_command(
-    run: Annotated[Path, Argument(metavar="RUN", help="The folder of a recipe that was trained.")],
+    run: Annotated[Path, Argument(metavar="RUN", help="The folder of a training run.")],
     data: options.DataOption,
     output: options.NewBundleOption,
     notes: Annotated[Path | None, Option(help="Markdown for the card: data and failures.")] = None,
     spdx_license: Annotated[
         str | None,
-        Option("--license", metavar="SPDX", help="As CC-BY-4.0.", show_default="not stated"),
+        Option("--license", metavar="SPDX", help="Such as CC-BY-4.0.", show_default="not stated"),
     ] = None,
 ) -> None:
     """Export to ONNX, set thresholds, measure on the test split and write the model card."""
-    from recognizer.lab.dataset.manifest import load_data
     from recognizer.model.folders import check_output
 
     require_extra("lab")
-    from recognizer.lab.cli.evaluate import print_figures
-    from recognizer.lab.training.export import export_bundle
-    from recognizer.lab.training.runs import open_recipe
-
     check_output(output, is_export=True)
     expression = rf"{_LICENSE}( (AND|OR|WITH) {_LICENSE})*"
     if spdx_license is not None and not re.fullmatch(expression, spdx_license):
@@ -124,6 +113,11 @@ def export_command(
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--notes {notes}: {getattr(error, 'strerror', error)}") from error
     with show_progress(every=0) as stage:
+        from recognizer.lab.cli.evaluate import print_figures
+        from recognizer.lab.dataset.manifest import load_data
+        from recognizer.lab.training.export import export_bundle
+        from recognizer.lab.training.runs import open_recipe
+
         stage("reading the data")
         with (recipe := open_recipe(None, load_data(data), run)).cache:
             release = export_bundle(
@@ -134,4 +128,4 @@ def export_command(
     words = "what int8 loses was not measured: a fold has too few photos of each product"
     if release.lost:
         words = f"int8 loses at most {max(release.lost.values()):.4f} average precision"
-    typer.echo(f"{release.path}: {release.precision} ({words})", err=True)
+    say(f"Wrote {release.path}: {release.precision} ({words})")
