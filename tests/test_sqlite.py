@@ -16,7 +16,7 @@ from recognizer.model.bundle import load_bundle
 from recognizer.policy.values import Policy
 from recognizer.rows import Ranking, ScanFile, ScanWriter, read_listings
 from recognizer.scan.options import WorkerPayload
-from tests.conftest import succeed
+from tests.conftest import invoke, succeed
 
 FILES = Path(__file__).parent / "rows" / "files"
 SAID = [json.loads(line) for line in (FILES / "outcomes-0.3.jsonl").read_bytes().splitlines()]

@@ -56,10 +56,9 @@ def test_missing_extras_come_with_what_installs_them(
     printed = invoke("doctor", bundle).stdout
     line = "not installed (Parquet tables; pip install 'wildlife-product-recognizer[parquet]')"
     assert f"extra parquet:          {line}" in printed
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     old = {"enroll", "evaluate", "evidence", "review", "train"}
-    assert options.EXTRAS.keys() == extras.keys() - {"dev", "docs"} - old
+    assert options.EXTRAS.keys() == project["optional-dependencies"].keys() - {"dev", "docs"} - old
 
 
 def test_it_says_what_a_bundle_is_and_the_evidence_for_its_labels() -> None:
@@ -81,8 +80,7 @@ def test_it_says_what_a_bundle_is_and_the_evidence_for_its_labels() -> None:
 
 def test_a_changed_model_is_noticed(tmp_path: Path) -> None:
     changed = write_tiny_bundle(tmp_path / "tiny-v1")
-    with (changed / "model.onnx").open("ab") as file:
-        file.write(b"\0")
+    (changed / "model.onnx").write_bytes(b"")
     for done in (invoke("info", changed), invoke("scan", "x.jpg", "--model", changed)):
         assert done.exit_code == ExitCode.MODEL
         assert "it was changed or is incomplete" in done.stderr

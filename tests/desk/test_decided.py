@@ -145,8 +145,7 @@ def test_what_a_desk_says_of_a_listing_is_said_of_no_photo_of_it(tmp_path: Path)
     scan = write_scan(tmp_path / "scan.sqlite", LEADS)
     store(scan, [outcome(listing="L", origin=DESK)])  # it was confirmed without a ticked photo
     succeed("outcomes", "export", scan, tmp_path / "said.csv")
-    done = succeed("outcomes", "import", scan, tmp_path / "said.csv")
-    assert "0 new, 1 in all" in done.stdout
+    assert "0 new, 1 in all" in succeed("outcomes", "import", scan, tmp_path / "said.csv").stdout
 
 
 def test_an_original_that_is_gone_or_changed_is_said_to_be_missing(

@@ -297,8 +297,7 @@ def test_a_truncated_file_is_damaged_and_not_shorter(tmp_path: Path) -> None:
     rows = [bare_row(f"{n}", 0.9, "review", detail="x" * 900) for n in range(60)]
     path = write_scan(tmp_path / "scan.sqlite", rows)
     os.truncate(path, path.stat().st_size // 2)
-    done = invoke("merge", path, "-o", tmp_path / "all.sqlite", code=2)
-    assert "is damaged" in done.stderr
+    assert "is damaged" in invoke("merge", path, "-o", tmp_path / "all.sqlite", code=2).stderr
     assert not (tmp_path / "all.sqlite").exists()
 
 

@@ -129,12 +129,13 @@ def told_from_lookalikes(
 
     ``scores`` are of labels and families, photo by photo. A photo counts as right if its own score
     is the highest of those of the family and its look-alikes; what the model does not know is never
-    right. None if no photo shows one of them, or the model does not know two of them.
+    right. None if no photo shows the family, or the model does not know it and a look-alike.
     """
-    name_of = {label.name: family for label in truth.taxonomy.members(family)}
+    own = [label.name for label in truth.taxonomy.members(family)]
+    name_of = dict.fromkeys(own, family)
     name_of |= {label.name: label.name for label in truth.taxonomy.lookalikes(family)}
     known, asked = scores[0].keys() & name_of.values(), np.isin(truth.labels, list(name_of))
-    if family not in known or len(known) < 2 or not asked.any():
+    if family not in known or len(known) < 2 or not np.isin(truth.labels, own).any():
         return None
     best = [max(known, key=own.__getitem__) for own in compress(scores, asked)]
     right = [name_of[label] == name for label, name in zip(truth.labels[asked], best, strict=True)]

@@ -84,13 +84,14 @@ def reliability(bins: Sequence[ReliabilityBin]) -> str:
         axes.set_xticks(places, words, fontsize=8)
         axes.set(ylim=(-0.02, 1.02), ylabel="share with a product")
         axes.set_xlabel("any-product score; photos (sources)")
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
         return data_uri(figure)
 
 
 def confusion(table: Mapping[str, Mapping[str, int]], labels: Sequence[str]) -> str:
-    """Draw the confusion of a bundle's labels, as a ``data:`` URI."""
-    names = [*labels, *(name for name in table if name not in labels)]
+    """Draw the confusion of the labels that occur in it, as a ``data:`` URI."""
+    occur = {*table, *(name for row in table.values() for name in row)}
+    names = [name for name in dict.fromkeys([*labels, *table]) if name in occur]
     counts = np.array([[table.get(row, {}).get(column, 0) for column in names] for row in names])
     side = 2.5 + 0.32 * len(names)
     with mpl.rc_context({**STYLE, "axes.grid": False, "font.size": 8}):
