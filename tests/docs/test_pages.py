@@ -5,6 +5,7 @@ that cannot be run here says why in a comment above it: ``<!-- not run: needs a 
 another test runs names it: ``<!-- run by: tests/docs/test_cluster_page.py -->``.
 """
 
+import csv
 import json
 import re
 import shutil
@@ -88,8 +89,10 @@ def test_the_page_on_practice_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     runner = Runner()
     run(runner, PRACTICE)
     printed = {" ".join(line.split()[1:3]): text for line, text in runner.printed.items()}
-    listings = Path("by-listing.csv").read_text()
-    assert listings.splitlines()[1].startswith("L1,")  # words, reports and its photos say so
+    first, *others = csv.DictReader(Path("by-listing.csv").read_text().splitlines())
+    assert first["listing"] == "L1"  # words, reports and its photos say so
+    clear = {row["listing"] for row in others if row["decision"] == "clear"}
+    assert {*re.findall(r",audit,(L\d)", Path("verdicts.csv").read_text())} == clear
     figures = json.loads(Path("figures.json").read_text())
     assert figures["decided"] >= 1
     assert figures["precision"][0]["precision"] is not None
