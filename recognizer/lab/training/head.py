@@ -62,7 +62,7 @@ def features_of(
 
     The photos are in the cache, which also gets the features that are missing.
     """
-    maker = f"{backbone_digest(network)} {cache.size}"
+    maker = maker_of(network, cache)
     known = cache.features(maker)
     missing = list({p.sha256: p for p in photos if p.sha256 not in known}.values())
     device = next(network.parameters()).device
@@ -78,13 +78,13 @@ def features_of(
     return np.stack([known[p.sha256] for p in photos]).astype(np.float32)
 
 
-def backbone_digest(network: ProductNetwork) -> str:
-    """Return a digest of all but the head."""
+def maker_of(network: ProductNetwork, cache: PhotoCache) -> str:
+    """Return what a cache has the features of a network under: a digest of all but the head."""
     digest = hashlib.sha256(str(network.is_root).encode())
     for name, value in network.backbone.state_dict().items():
         digest.update(name.encode())
         digest.update(value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return f"{digest.hexdigest()} {cache.size}"
 
 
 def fit_head(

@@ -19,6 +19,7 @@ from recognizer.lab.training.quantization import run_file
 from recognizer.model.description import Difference, Parity
 
 _OPSET = 18
+_SIZED = {"Reshape", "Expand", "Tile", "Concat", "Slice", "Split"}  # perhaps for so many images
 
 
 class _Served(nn.Module):
@@ -36,21 +37,25 @@ class _Served(nn.Module):
 
 def export_fp32(network: nn.Module, size: int, path: Path) -> None:
     """Write the network as one ONNX file with a free batch dimension."""
-    example = torch.zeros((2, size, size, 3), dtype=torch.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's notes on its own future
-        program = torch.onnx.export(
-            _Served(network).eval(),
-            (example,),
-            input_names=["images"],
-            output_names=["scores", "maps", "embedding"],
-            dynamic_shapes={"images": {0: torch.export.Dim("N", min=1)}},
-            opset_version=_OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    cast("torch.onnx.ONNXProgram", program).save(str(path), external_data=False)
-    model = onnx.load(str(path))
+    for shapes in (None, {"images": {0: torch.export.Dim("N", min=1)}}):  # which take twice as long
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter's notes on its own future
+            program = torch.onnx.export(
+                _Served(network).eval(),
+                (torch.zeros((2, size, size, 3), dtype=torch.uint8),),
+                input_names=["images"],
+                output_names=["scores", "maps", "embedding"],
+                dynamic_shapes=shapes,
+                opset_version=_OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+        model = cast("torch.onnx.ONNXProgram", program).model_proto
+        if not _SIZED & {node.op_type for node in model.graph.node}:
+            break
+    del model.graph.value_info[:]  # sizes of two images
+    for value in (*model.graph.input, *model.graph.output):
+        _shape(value)[0].dim_param = "N"
     for node in model.graph.node:  # the exporter notes the paths of this computer's source files
         del node.metadata_props[:]
     onnx.save(model, str(path))

@@ -6,7 +6,9 @@ ones. The uint8 input itself is the first quantised tensor.
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,6 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import (
-    CalibrationDataReader,
     CalibrationMethod,
     QuantFormat,
     QuantType,
@@ -26,15 +27,8 @@ from torch import nn
 from recognizer.lab.training.weight_rounding import batches, fit_weights, run_model
 
 _OPERATIONS = ["Conv", "Add", "Clip", "Relu"]
+_RANGE_PHOTOS = 16  # that give the ranges of activations; 100 give no better ones
 _PENALTY = 10.0  # of the head's correction, in mean variances of a channel; best of 0.01 to 10
-
-
-class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, inputs: NDArray[np.uint8]) -> None:
-        self._batches = batches(inputs)
-
-    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        return next(self._batches, None)
 
 
 def quantize(
@@ -51,7 +45,7 @@ def quantize(
         quantize_static(
             str(prepared),
             str(int8),
-            _Reader(inputs),
+            SimpleNamespace(get_next=partial(next, batches(inputs[:_RANGE_PHOTOS]), None)),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=_OPERATIONS,
             nodes_to_exclude=_exact_nodes(model),
@@ -100,14 +94,15 @@ def _feed_pixels_directly(model: onnx.ModelProto) -> None:
     del graph.value_info[:]
 
 
-def correct_head(fp32: Path, int8: Path, inputs: NDArray[np.uint8]) -> None:
-    """Give an int8 file the head of fp32, changed by a ridge regression to answer as that does."""
+def correct_head(
+    fp32: Path, int8: Path, inputs: NDArray[np.uint8], exact: NDArray[np.float32]
+) -> None:
+    """Give int8 the head of fp32, changed by a ridge regression to answer as to ``exact`` ones."""
     model = onnx.load(str(int8))
     weight, bias = _head(model)
     kernel, constant = (numpy_helper.to_array(tensor) for tensor in _head(onnx.load(str(fp32))))
-    w = kernel[:, :, 0, 0].T.astype(float)
-    exact, rounded = (run_file(path, inputs, "embedding").astype(float) for path in (fp32, int8))
-    mean, missing = rounded.mean(0), (exact - rounded) @ w
+    rounded = run_file(int8, inputs, "embedding").astype(float)
+    mean, missing = rounded.mean(0), (exact - rounded) @ kernel[:, :, 0, 0].T
     x = rounded - mean
     gram = x.T @ x
     gram[np.diag_indices_from(gram)] += _PENALTY * np.trace(gram) / len(gram)

@@ -8,6 +8,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from recognizer.engine import Recognizer
 from recognizer.errors import TrainingError
@@ -18,6 +19,7 @@ from recognizer.lab.enrolment.onnx_head import Head, add_head
 from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.lab.training import export as module
 from recognizer.lab.training.export import UNSTATED, count_licenses, export_bundle, write_sources
+from recognizer.lab.training.head import features_of
 from recognizer.lab.training.model import Outputs, ProductNetwork, build_network, log_odds_of
 from recognizer.lab.training.onnx_export import export_fp32, parity
 from recognizer.lab.training.quantization import correct_head, quantize, run_file
@@ -120,16 +122,35 @@ def test_a_backbone_is_rounded_once_for_all_heads(
     trained: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "quantize", rounded := Mock(wraps=quantize))
+    monkeypatch.setattr(module, "run_file", looked := Mock(wraps=run_file))
     inputs, written = trained.cache.squares(trained.train), dict[str, dict[str, Path]]()
     for name in "ab":
         network = finished_network(trained)
+        if name == "b":  # as training leaves it to a frozen backbone
+            features_of(network, trained.train, trained.cache)
         assert isinstance(network, ProductNetwork)
         torch.nn.init.normal_(network.head.weight, std=0.1 + 0.1 * len(written))
         files = module._export(trained, network, tmp_path / name, print, written)
         found = parity(network, files["fp32"], files["int8"], inputs)
         assert found.fp32.largest < 1e-4
         assert found.int8.largest < 0.1
-    assert rounded.call_count == 1
+    assert (rounded.call_count, looked.call_count) == (1, 1)
+
+
+class _Sized(nn.Module):
+    """A network that is told the number of images."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        x = images.float().reshape(images.shape[0], 2, -1)
+        return x.mean(2), x[..., None], x.sum(2)
+
+
+def test_a_file_takes_any_number_of_images(tmp_path: Path) -> None:
+    export_fp32(_Sized(), 4, path := tmp_path / "sized.onnx")
+    images = np.random.default_rng(0).integers(0, 256, (7, 4, 4, 3), np.uint8)
+    expected = log_odds_of(_Sized()(torch.from_numpy(images))[0]).numpy()
+    for count in (1, 3, 7):
+        np.testing.assert_allclose(run_file(path, images[:count]), expected[:count], rtol=1e-5)
 
 
 def test_nothing_untested_is_released(trained: Recipe, tmp_path: Path) -> None:
@@ -165,7 +186,7 @@ def test_any_network_and_its_files_say_the_same(
     files = [tmp_path / "fp32.onnx", tmp_path / "int8.onnx"]
     export_fp32(network, size, files[0])
     quantize(*files, inputs)
-    correct_head(*files, inputs)
+    correct_head(*files, inputs, run_file(files[0], inputs, "embedding"))
     is_widened = b"stem_read" in files[-1].read_bytes()
     assert is_widened == (config.backbone == "tf_efficientnet_lite0")
     assert not any(b'.py", line ' in file.read_bytes() for file in files), "a path of this computer"

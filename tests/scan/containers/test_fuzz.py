@@ -1,4 +1,4 @@
-"""Any bytes as an archive or a table end in rows, in 10 seconds and 300 MB.
+"""Any bytes as an archive or a table end in rows, and do not end the process that opens them.
 
 The cases of ``hostile.py`` are what is altered. In the suite there are some hundred alterations,
 and fifty thousand with ``pytest -m stress tests/scan/containers/test_fuzz.py``.
@@ -21,7 +21,6 @@ from recognizer.scan import Access, ScanOptions, expand
 from recognizer.scan.worker import Reader
 from tests.scan.containers.hostile import END, PHOTO, corpus, tar
 
-SECONDS, MEBIBYTES = 10, 300
 LIMITS = Limits(max_bytes=1 << 20)
 SUFFIXES = (
     *(".tar", ".tar.gz", ".tar.bz2", ".tar.xz", ".zip"),
@@ -90,7 +89,7 @@ def test_any_bytes_end_in_rows(suffix: str, cases: int, tmp_path: Path) -> None:
 
     @settings(
         max_examples=cases,
-        phases=[Phase.generate],  # what fails is a seed of its own; each try may cost 10 seconds
+        phases=[Phase.generate],  # what fails is a seed of its own
         suppress_health_check=list(HealthCheck),
         database=None,
     )

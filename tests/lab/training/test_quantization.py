@@ -1,4 +1,4 @@
-"""Weights of int8 files whose errors cancel on photos."""
+"""Weights of int8 files whose errors cancel on photos; the widened first convolution."""
 
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ from torch import nn
 
 from recognizer.lab.training import quantization
 from recognizer.lab.training.onnx_export import export_fp32
-from recognizer.lab.training.quantization import quantize, run_file
+from recognizer.lab.training.quantization import quantize, run_file, widen_stem
 from recognizer.lab.training.weight_rounding import (
     DEPTHWISE_LEVELS,
     LEVELS,
     fit_weights,
     round_together,
+    run_model,
 )
 from tests.pictures import scene
 
@@ -113,3 +114,83 @@ def test_weights_are_fitted_to_photos_and_keep_to_the_bits_that_no_cpu_overflows
     assert "network.layers.5.weight_quantized" not in changed
     assert largest.pop(2) == DEPTHWISE_LEVELS
     assert max(largest.values()) <= LEVELS
+
+
+OUTPUTS = 5
+
+
+def _file(
+    height: int, width: int, seed: int = 0, side: int = 3, pads: str = "0, 0, 1, 1", stride: int = 2
+) -> onnx.ModelProto:
+    """Return an int8 file that is a stem and nothing else."""
+    drawn = np.random.default_rng(seed)
+    scale = drawn.uniform(0.001, 0.01, OUTPUTS).astype(np.float32)
+    constants: dict[str, NDArray[Any]] = {
+        "one": np.array(1, np.float32),
+        "zero": np.array(0, np.uint8),
+        "weight": drawn.integers(-64, 65, (OUTPUTS, 3, side, side), np.int8),
+        "weight_scale": scale,
+        "weight_zero": np.zeros(OUTPUTS, np.int8),
+        "bias": drawn.integers(-9999, 9999, OUTPUTS, np.int32),
+        "bias_scale": scale,
+        "bias_zero": np.zeros(OUTPUTS, np.int32),
+        "scale": np.array(0.7, np.float32),
+    }
+    model = onnx.parser.parse_model(f"""
+        <ir_version: 10, opset_import: ["": 18]>
+        stem (uint8[N, {height}, {width}, 3] images) => (float[N, 5, h, w] found) {{
+            turned = Transpose <perm = [0, 3, 1, 2]> (images)
+            pixels = DequantizeLinear (turned, one, zero)
+            w = DequantizeLinear <axis = 0> (weight, weight_scale, weight_zero)
+            b = DequantizeLinear <axis = 0> (bias, bias_scale, bias_zero)
+            sums = Conv <
+                pads = [{pads}], strides = [{stride}, {stride}], kernel_shape = [{side}, {side}]
+            > (pixels, w, b)
+            rounded = QuantizeLinear (sums, scale, zero)
+            found = DequantizeLinear (rounded, scale, zero)
+        }}
+    """)
+    model.graph.initializer.extend(numpy_helper.from_array(v, n) for n, v in constants.items())
+    return model
+
+
+def _run(model: onnx.ModelProto, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    onnx.checker.check_model(model, full_check=True)
+    return next(run_model(model.SerializeToString(), ["found"], images))[0]
+
+
+@given(
+    height=st.integers(1, 8).map(lambda n: 2 * n),
+    width=st.integers(1, 6).map(lambda n: 4 * n),
+    batch=st.integers(1, 3),
+    seed=st.integers(0, 99),
+)
+def test_the_numbers_stay_the_same(height: int, width: int, batch: int, seed: int) -> None:
+    images = np.random.default_rng(seed).integers(0, 256, (batch, height, width, 3), np.uint8)
+    model = _file(height, width, seed=seed)
+    before = _run(model, images)
+    assert widen_stem(model)
+    assert not widen_stem(model), "it is wide already"
+    found = _run(model, images)
+    assert before.shape == (batch, OUTPUTS, height // 2, width // 2)
+    np.testing.assert_array_equal(found, before)
+    # Of a few pixels all may be clipped to the same number.
+    assert before.size < 100 or len(np.unique(before)) > 1
+
+
+OTHERS = ({"width": 6}, {"height": 7}, {"pads": "1, 1, 1, 1"}, {"stride": 1}, {"side": 2})
+
+
+@pytest.mark.parametrize("how", OTHERS, ids=str)
+def test_other_stems_are_left_as_they_are(how: dict[str, Any]) -> None:
+    model = _file(**{"height": 8, "width": 8, **how})
+    before = model.SerializeToString()
+    assert not widen_stem(model)
+    assert model.SerializeToString() == before
+
+
+@given(outputs=st.integers(1, 5), channels=st.integers(1, 4), seed=st.integers(0, 99))
+def test_a_wide_kernel_is_made_narrow_again(outputs: int, channels: int, seed: int) -> None:
+    kernel = np.random.default_rng(seed).integers(-64, 64, (outputs, channels, 3, 3), np.int8)
+    wide = quantization.wide_kernel(kernel)
+    assert (quantization.narrow_kernel(wide) == kernel).all()
