@@ -1,6 +1,6 @@
 """Output of a scan: a line for each row or for the first leads, then a summary."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,11 +18,15 @@ LISTED_INPUTS = 30  # up to so many images, each has a line; of more, only the f
 LISTED_LEADS = 20
 
 
-def progress_line(summary: ScanSummary, total: int | None) -> str:
+def progress_line(summary: ScanSummary, total: int | None, latest: deque[Any]) -> str:
+    """Return a line about a scan; its rate is that since the first of the ``latest`` counts."""
     done, of = summary.images + summary.without_image, "" if total is None else f" of {total:,}"
-    parts = [f"{done:,}{of} images", f"{summary.rate:.1f}/s"]
-    if total is not None and summary.rate > 0:
-        parts.append(f"{duration(max(0, total - done - summary.repeated) / summary.rate)} left")
+    latest.append((summary.seconds, done))
+    since, before = latest[0]
+    rate = (done - before) / max(summary.seconds - since, 0.001)
+    parts = [f"{done:,}{of} images", f"{rate:.1f}/s"]
+    if total is not None and rate > 0:
+        parts.append(f"{duration(max(0, total - done - summary.repeated) / rate)} left")
     parts.append(counted(summary.decisions.total(), "lead"))
     if summary.failed:
         parts.append(f"{summary.failed.total():,} failed")
@@ -77,7 +81,7 @@ def _summary(summary: ScanSummary, skipped: Skipped, title: str) -> Iterator[str
         before = f", {summary.skipped:,} of them done before" if summary.skipped else ""
         yield (
             f"{counted(summary.images, 'image')}{before}, in {duration(summary.seconds)} "
-            f"({summary.rate:.1f}/s) with {title}."
+            f"({summary.images / max(summary.seconds, 0.001):.1f}/s) with {title}."
         )
     if summary.statuses[Status.DEGRADED]:
         yield f"Damaged or incomplete, but scored: {summary.statuses[Status.DEGRADED]:,}."

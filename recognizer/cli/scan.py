@@ -6,6 +6,7 @@ import glob
 import itertools
 import os
 import signal
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -174,6 +175,7 @@ def scan_command(
             for _, earlier in () if quiet else file.models():
                 if earlier.digest != model.digest:
                     say(f"Scored by {earlier.title} before, now by {model.title}")
+            latest = deque([(0.0, 0)], 300)  # of a scan that resumes, what it skips is no measure
             with show_progress(quiet=quiet or as_json) as show:
                 show("loading the model")
                 summary = run(
@@ -182,7 +184,7 @@ def scan_command(
                     rules,
                     file,
                     settings,
-                    on_rows=lambda sums, _: show(progress_line(sums, items.total)),
+                    on_rows=lambda sums, _: show(progress_line(sums, items.total, latest)),
                 )
             is_unused = listing_column and shard is None and file.forget_unused_column()
             _print_notes(skipped, listing_column if is_unused else None)

@@ -236,11 +236,6 @@ class ScanSummary:
         """Images that have a row now."""
         return self.scanned + self.skipped
 
-    @property
-    def rate(self) -> float:
-        """Images per second; 0 if there were none."""
-        return self.images / self.seconds if self.seconds > 0 else 0.0
-
     def add(self, row: Row, *, is_new: bool, is_kept: bool = False) -> None:
         """Count an image by its row."""
         if row.reason is Reason.NO_IMAGE:

@@ -81,6 +81,5 @@ def test_it_says_what_a_bundle_is_and_the_evidence_for_its_labels() -> None:
 def test_a_changed_model_is_noticed(tmp_path: Path) -> None:
     changed = write_tiny_bundle(tmp_path / "tiny-v1")
     (changed / "model.onnx").write_bytes(b"")
-    for done in (invoke("info", changed), invoke("scan", "x.jpg", "--model", changed)):
-        assert done.exit_code == ExitCode.MODEL
-        assert "it was changed or is incomplete" in done.stderr
+    for words in (("info", changed), ("scan", "x.jpg", "--model", changed)):
+        assert "it was changed or is incomplete" in invoke(*words, code=ExitCode.MODEL).stderr
