@@ -61,8 +61,7 @@ def _labels(rows: Rows) -> str:
     corrected = Counter(row["label"] for row in rows if row["correction"])
     head = "| label | train: photos (sources) | test: photos (sources) | relabelled or excluded |"
     lines = [head, "|---|---|---|---|"]
-    order = [*load_taxonomy().labels]
-    for label in sorted({row["label"] for row in rows}, key=order.index):
+    for label in sorted({row["label"] for row in rows}, key=[*load_taxonomy().labels].index):
         cells = [f"{photos[label, s]:,} ({sources[label, s]})" for s in ("train", "test")]
         lines.append(f"| `{label}` | {cells[0]} | {cells[1]} | {corrected[label] or '-'} |")
     return "\n".join(lines)

@@ -171,8 +171,7 @@ def load_bench(options: argparse.Namespace) -> Bench:
                 any_product_thresholds=dict.fromkeys(bundle.any_product_thresholds, 1.0),
             )
         recognizer = Recognizer(bundle, threads=1)
-    rng = np.random.default_rng(SEED)
-    photos = [photos[i] for i in rng.permutation(len(photos))]
+    photos = [photos[i] for i in np.random.default_rng(SEED).permutation(len(photos))]
     if options.by_source:
         seen: Counter[str] = Counter()
         turns = {p.sha256: seen.update([p.source]) or seen[p.source] for p in photos}
@@ -300,8 +299,7 @@ def draw_picture() -> bytes:
         tile = Image.new("RGB", (_SHOWN_SIDE + 8, _SHOWN_SIDE + 8), _GROUND)
         tile.paste(image, ((tile.width - image.width) // 2, (tile.height - image.height) // 2))
         tiles.append(np.asarray(tile))
-    blank = np.asarray(Image.new("RGB", tile.size, _GROUND))
-    tiles += [blank] * (-len(tiles) % columns)
+    tiles += [np.asarray(Image.new("RGB", tile.size, _GROUND))] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
     return encoded(np.vstack(rows), quality=82, optimize=True)
 

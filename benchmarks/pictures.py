@@ -37,8 +37,7 @@ def draw_leads() -> bytes:
     recognizer = Recognizer.load(threads=1)
     with mpl.rc_context({**STYLE, "axes.grid": False, "axes.titlelocation": "center"}):
         figure = Figure(figsize=(9.6, 5.2), layout="constrained", dpi=110)
-        columns = figure.subplots(2, len(SHOWN)).T
-        for (above, below), name in zip(columns, SHOWN, strict=True):
+        for (above, below), name in zip(figure.subplots(2, len(SHOWN)).T, SHOWN, strict=True):
             prediction = recognizer.predict(SAMPLES / f"{name}.jpg")
             triage = recognizer.decide(prediction, Policy())
             label = max(prediction.scores, key=lambda name: prediction.scores[name])

@@ -154,8 +154,7 @@ def scan_seconds(
 
 def _look(pid: int, held: Figures) -> None:
     """Look at the memory of the workers of a scan (Linux)."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    for child in children:
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
         text = Path(f"/proc/{child}/smaps_rollup").read_text(encoding="ascii")
         for kind, kilobytes in re.findall(r"^(Rss|Pss): +(\d+) kB", text, re.MULTILINE):
             held[kind] = max(held.get(kind, 0.0), 1024.0 * int(kilobytes))
@@ -343,8 +342,7 @@ _BEGIN, _END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 
 def write_figures(page: Path, lines: Iterable[str]) -> None:
     """Replace the figures between the two comments of a page, or add them at its end."""
-    text = page.read_text("utf-8") if page.exists() else ""
-    before, _, rest = text.partition(_BEGIN)
+    before, _, rest = (page.read_text("utf-8") if page.exists() else "").partition(_BEGIN)
     _, _, after = rest.partition(_END)
     page.write_text("\n".join([before + _BEGIN.strip(), *lines, _END + after]), "utf-8")
 

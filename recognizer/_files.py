@@ -138,6 +138,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def name_columns(header: Iterable[str]) -> list[str]:
+    """Return the names of columns; one without is called by its place. Twins: a ``csv.Error``."""
+    names = [name if name.strip() else f"column {place}" for place, name in enumerate(header, 1)]
+    if len(set(names)) < len(names):
+        raise csv.Error(f"two columns are named {Counter(names).most_common(1)[0][0][:80]!r}")
+    return names
+
+
 class CsvRows(DictReader):  # type: ignore[type-arg] # without parameters before Python 3.12
     """Rows of a table; a ``csv.Error`` names the line of an open quote, or where a copy was cut.
 
@@ -147,9 +155,7 @@ class CsvRows(DictReader):  # type: ignore[type-arg] # without parameters before
     def __init__(self, lines: Iterable[str], delimiter: str = ",") -> None:
         self._line = ""
         super().__init__(self._watch(lines), delimiter=delimiter, strict=True)
-        for name, count in Counter(self.fieldnames or ()).items():
-            if count > 1:
-                raise csv.Error(f"line 1: two columns are named {name!r}")
+        self.fieldnames = name_columns(self.fieldnames or ())
 
     def _watch(self, lines: Iterable[str]) -> Iterator[str]:
         for self._line in lines:

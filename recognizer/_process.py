@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -320,17 +319,17 @@ def _serve(
         connection.send(error if isinstance(error, RecognizerError) else RecognizerError(words))
         sys.exit()
     connection.send((getattr(made, "provider", None), resident_bytes(os.getpid())))
+
+    def send(message: object) -> None:
+        connection.send((number, False, message))
+
     while True:
         number, request = requests.get()
         try:
-            last = answer(made, request, partial(_send, connection, number))
+            last = answer(made, request, send)
         except RecognizerError as error:
             last = error
         connection.send((number, True, last))
-
-
-def _send(connection: Connection, number: int, message: object) -> None:
-    connection.send((number, False, message))
 
 
 def _begin_work(connection: Connection) -> queue.SimpleQueue[Any]:

@@ -13,8 +13,7 @@ import cv2
 from recognizer import Recognizer
 from recognizer.imaging import model_input
 
-ROOT = Path(__file__).parents[1]
-SAMPLES = ROOT / "datasets" / "samples"
+SAMPLES = Path(__file__).parents[1] / "datasets" / "samples"
 FILE = Path(__file__).parent / "golden.json"
 GRID = 4
 

@@ -168,13 +168,9 @@ def _truncated_others() -> Iterator[Hostile]:
             yield _file(f"{name.lower()}_cut_{place}", status, reason, data)
 
 
-def _text_png(chunk: bytes, body: bytes) -> bytes:
-    return encode(photo(), "PNG").replace(b"\0\0\0\0IEND", png_chunk(chunk, body) + b"\0\0\0\0IEND")
-
-
-def _early_chunk_png(chunk: bytes, body: bytes) -> bytes:
+def _chunk_png(chunk: bytes, body: bytes, place: int = 33) -> bytes:
     whole = encode(photo(), "PNG")
-    return whole[:33] + png_chunk(chunk, body) + whole[33:]
+    return whole[:place] + png_chunk(chunk, body) + whole[place:]
 
 
 def _zeroed_scan() -> bytes:
@@ -203,8 +199,7 @@ def _broken_later_frame() -> bytes:
 
 def _bomb_with_bad_filter() -> bytes:
     # The first row is sound, the second has a filter that does not exist; then 80 MB of zeros.
-    rows = b"\0" + bytes(range(96)) + b"\x09" + bytes(80 * 1024 * 1024)
-    return png(32, 32, rows)
+    return png(32, 32, b"\0" + bytes(range(96)) + b"\x09" + bytes(80 * 1024 * 1024))
 
 
 def _bottom_up() -> bytes:
@@ -302,12 +297,14 @@ HOSTILE: tuple[Hostile, ...] = (
     *_files(
         *(_DEGRADED, Reason.CORRUPT_DATA),
         jpeg_zeroed_scan=_zeroed_scan,
-        png_zipped_text_bomb_behind_pixels=lambda: _text_png(b"zTXt", b"Comment\0\0" + _ZIPPED),
+        png_zipped_text_bomb_behind_pixels=lambda: _chunk_png(
+            b"zTXt", b"Comment\0\0" + _ZIPPED, -12
+        ),
     ),
     *_files(
         *(_DEGRADED, Reason.CORRUPT_HEADER),
-        png_zipped_text_bomb=lambda: _early_chunk_png(b"zTXt", b"Comment\0\0" + _ZIPPED),
-        png_zipped_profile_bomb=lambda: _early_chunk_png(b"iCCP", b"icc\0\0" + _ZIPPED),
+        png_zipped_text_bomb=lambda: _chunk_png(b"zTXt", b"Comment\0\0" + _ZIPPED),
+        png_zipped_profile_bomb=lambda: _chunk_png(b"iCCP", b"icc\0\0" + _ZIPPED),
     ),
     *_files(
         *(_DEGRADED, Reason.FRAMES_SKIPPED),
@@ -326,7 +323,7 @@ HOSTILE: tuple[Hostile, ...] = (
         jpeg_broken_exif=lambda: jpeg(exif=_BAD_EXIF),
         jpeg_orientation_99=lambda: jpeg(exif=exif(99)),
         png_wrong_data_crc=lambda: _wrong_crc(b"IDAT"),
-        png_giant_text=lambda: _early_chunk_png(b"tEXt", _BIG_TEXT),
+        png_giant_text=lambda: _chunk_png(b"tEXt", _BIG_TEXT),
         bmp_negative_height=_bottom_up,
     ),
     # The file system

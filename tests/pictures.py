@@ -18,8 +18,7 @@ COLORS = {
 
 def picture(color: str = "red", size: tuple[int, int] = (64, 48), seed: int = 0) -> Image.Image:
     """A picture of one color with a little noise, so that no two seeds are the same file."""
-    rng = np.random.default_rng(seed)
-    noise = rng.integers(-12, 13, (size[1], size[0], 3))
+    noise = np.random.default_rng(seed).integers(-12, 13, (size[1], size[0], 3))
     return Image.fromarray(np.clip(np.array(COLORS[color]) + noise, 0, 255).astype(np.uint8))
 
 

@@ -47,6 +47,7 @@ def test_it_carries_what_it_needs(unpacked: Path) -> None:
         "desk/templates/card.html.j2",
         "desk/texts.toml",
         "recipes/small-cpu.toml",
+        f"bundles/{DEFAULT_BUNDLE}/corrections.csv",
     ):
         assert (package / name).is_file(), name
     card = package / "bundles" / DEFAULT_BUNDLE / "MODEL_CARD.md"
@@ -64,8 +65,7 @@ def test_it_scans_with_the_model_inside_it(unpacked: Path, tmp_path: Path) -> No
     command = "-m recognizer scan . -o scan.sqlite -w 1 --strict"
     done = run(unpacked, tmp_path, *command.split())
     assert done.returncode == 3, done.stderr
-    rows = read_rows(tmp_path / "scan.sqlite")
-    by_name = {Path(row["source"]).name: row for row in rows}
+    by_name = {Path(row["source"]).name: row for row in read_rows(tmp_path / "scan.sqlite")}
     assert by_name["broken.jpg"]["status"] == "failed"
     assert by_name["photo.jpg"]["status"] == "ok"
     assert f"{by_name['photo.jpg']['model']['name']}" in DEFAULT_BUNDLE

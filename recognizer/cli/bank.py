@@ -69,8 +69,7 @@ def add(
         else:
             items.append(item(pdq=hash_, finding=finding, time=time))
     with Bank(bank, create=True) as opened:
-        new = opened.add(items)
-        typer.echo(f"{bank}: {new} new, {len(opened)} in all")
+        typer.echo(f"{bank}: {opened.add(items)} new, {len(opened)} in all")
     require_none_failed(failures)
 
 

@@ -52,8 +52,7 @@ RowsBundleOption = Annotated[
 ProviderOption = Annotated[str, Option(help="Provider: cpu, cuda, coreml, directml or openvino.")]
 
 _PHOTOS = "A folder of labelled photos, with a manifest.csv or a folder for each label; repeatable."
-_DATA = Option("--data", "-d", metavar="FOLDER", help=_PHOTOS)
-DataOption = Annotated[list[Path], _DATA]
+DataOption = Annotated[list[Path], Option("--data", "-d", metavar="FOLDER", help=_PHOTOS)]
 Split = Literal["test", "validation", "all"]
 
 

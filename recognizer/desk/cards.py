@@ -133,10 +133,9 @@ class CardMaker:
         found = map(self._photos.bundles.get, (row.model.digest for row in rows))
         bundle = next(filter(None, found), None)
         # First the lead by which the listing is ranked: it has evidence behind it.
-        leads = sorted(listing.leads, key=lambda one: one.name != entry.product)
+        ranked = sorted(listing.leads, key=lambda one: one.name != entry.product)
+        leads = [] if entry.is_blind else ranked
         instead = [bar for photo in strip["photos"][:1] for bar in photo["instead"]]
-        if entry.is_blind:
-            leads = []
         taxonomy = bundle.taxonomy if bundle else load_taxonomy()
         choices, others = _choices([*leads, *instead], taxonomy)
         return {

@@ -123,8 +123,7 @@ def write_case(
             photos = [*_write_photos(rows, partial, recognizer, read, outcomes_of, thumbnail_of)]
             (partial / ROWS_FILE).write_bytes(b"".join(row.to_json_line() for row in rows))
             if outcomes := dict.fromkeys(outcome for one in photos for outcome in one["outcomes"]):
-                lines = b"".join(outcome.to_json_line() for outcome in outcomes)
-                (partial / OUTCOMES_FILE).write_bytes(lines)
+                (partial / OUTCOMES_FILE).write_bytes(b"".join(o.to_json_line() for o in outcomes))
             page = ENVIRONMENT.get_template("case.html.j2").render(
                 title=title,
                 made=datetime.now(UTC).replace(microsecond=0),

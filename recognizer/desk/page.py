@@ -21,7 +21,8 @@ from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Status
 
-MAX_LEADS, MAX_UNSCORED, MAX_AUDIT = 2000, 500, 200  # of the listings in one file
+# In one file, and which these are.
+MAX_LISTINGS = {QUEUE: (2000, "place < 2"), "unscored": (500, "place = 2"), AUDIT: (200, "1")}
 
 MAX_SEARCHED = 4000  # characters of a listing's columns
 MAX_PICTURES = 128 << 20  # bytes in one file; its 2,700 listings usually take a third of it
@@ -60,12 +61,13 @@ class _Report(CardMaker):
         self._size = 0  # of the pictures so far
 
     def page(self, title: str) -> dict[str, Any]:
-        entries = self._entries
-        queue, audit_sample = (View(section=name, state="all") for name in (QUEUE, AUDIT))
-        leads, total = entries.page(queue, also="place < 2", size=MAX_LEADS)
-        unscored, _ = entries.page(queue, also="place = 2", size=MAX_UNSCORED)
-        audit, _ = entries.page(audit_sample, size=MAX_AUDIT)
-        shown = [*leads, *unscored, *audit]
+        shown, cut = list[Entry](), []
+        for name, (most, where) in MAX_LISTINGS.items():
+            view = View(section=AUDIT if name == AUDIT else QUEUE, state="all")
+            found, total = self._entries.page(view, also=where, size=most)
+            shown += found
+            if total > most:
+                cut.append(f"{text(name)} {most:,} of {total:,}")
         return {
             **self.context("/", None),
             **self.filters(View()),
@@ -73,13 +75,13 @@ class _Report(CardMaker):
             "needs_token": False,
             "style": _resource("app.css"),
             "script": _resource("app.js"),
-            "warning": text("cap", shown=len(leads), total=total) if total > len(leads) else "",
+            "warning": text("cap", parts="; ".join(cut)) if cut else "",
             "rows": map(self._row, shown),
             # Made one after the other: their pictures may take a hundred megabytes.
             "cards": ((entry, self.card(entry)) for entry in shown),
             **dict.fromkeys(("progress", "may_decide", "is_for_others")),
             "counts": Counter(one.section for one in shown if one.state == OPEN),
-            "summary": _scan_in_numbers(entries.file),
+            "summary": _scan_in_numbers(self._entries.file),
             "bundles": self._photos.bundles,
         }
 

@@ -177,6 +177,5 @@ def heat_threshold(row: Row, bundle: Bundle, label: str, policy: Policy | None =
     if label not in named:
         own = policy if policy and policy.digest == row.policy.digest else Policy()
         thresholds = thresholds_of(bundle, replace(own, ignore=frozenset()))
-        labels = (limit for limit in thresholds if limit.candidate.kind == "label")
-        named = {limit.candidate.name: limit.review[0] for limit in labels}
+        named = {t.candidate.name: t.review[0] for t in thresholds if t.candidate.kind == "label"}
     return named.get(label, DEFAULT_THRESHOLD)

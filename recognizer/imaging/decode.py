@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import simplejpeg
@@ -30,7 +31,7 @@ from recognizer.imaging.formats import (
     sniff,
 )
 from recognizer.imaging.frames import MAX_FRAMES, Chosen, canvases
-from recognizer.imaging.jpeg import MAX_SCANS, outline_jpeg
+from recognizer.imaging.jpeg import MAX_SCANS, JpegOutline, outline_jpeg
 from recognizer.imaging.pixels import (
     check_bytes,
     check_memory,
@@ -44,10 +45,10 @@ from recognizer.imaging.regions import Box
 from recognizer.imaging.sources import MAX_SIDE, Limits, Refused
 from recognizer.status import Reason, Status
 
+Chunks: TypeAlias = Mapping[bytes, bytes]  # of a PNG
 _DAMAGED = frozenset({Reason.CORRUPT_HEADER, Reason.CORRUPT_DATA, Reason.TRUNCATED})
 _COPIED_BYTES = 16  # a pixel of which there are copies: canvases of a WebP, its true colors
 _COEFFICIENT_BYTES = 2
-_MAX_JPEG_HEADER = 1 << 20  # bytes; libjpeg takes a hundred for each segment of a color profile
 _NCLX = re.compile(rb"(?s)\0\0\0\x13colrnclx(.{4})")  # ISO/IEC 14496-12, section 12.1.5
 _HUFFMAN_TABLE, _END_OF_IMAGE = b"\xff\xc4", b"\xff\xd9"  # markers of JPEG
 _TAIL = 4096  # bytes, in which the end of a JPEG is looked for
@@ -136,20 +137,20 @@ def decode(data: bytes, *, min_side: int, limits: Limits) -> LoadedImage:
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"{name} is not decoded")
     chunks = png_chunks(data) if name == "png" else {}
     try:
-        return _decode(data, name, min_side, limits, chunks)
+        return _decode(data, name, min_side, limits, chunks, None)
     except Refused as refused:
         if name != "png" or refused.reason not in _DAMAGED:
             raise
         for kept in PNG_PARTS:
             with contextlib.suppress(Refused):
-                image = _decode(bare_png(data, kept), name, min_side, limits, chunks)
+                image = _decode(bare_png(data, kept), name, min_side, limits, chunks, None)
                 reason, detail = image.reason or refused.reason, image.detail or refused.detail
                 return replace(image, status=Status.DEGRADED, reason=reason, detail=detail)
         raise
 
 
 def _decode(
-    data: bytes, name: str, min_side: int, limits: Limits, chunks: Mapping[bytes, bytes]
+    data: bytes, name: str, min_side: int, limits: Limits, chunks: Chunks, jpeg: JpegOutline | None
 ) -> LoadedImage:
     if canvas := canvas_size(data, name):
         check_size(canvas, limits)
@@ -163,12 +164,14 @@ def _decode(
         count = count_frames(data, name, image)
     with _refusing():
         check_memory(image, name, count, limits)
-        conversion, flaw = _conversion(data, name, _profile_of(image, name), chunks)
+        profile = jpeg.profile if jpeg else _profile_of(image, name)
+        conversion, flaw = _conversion(data, name, profile, chunks)
         if conversion and conversion.is_bent:
             check_bytes(size[0] * size[1] * _COPIED_BYTES, size, "in their colors", limits)
             if chunks.get(b"IHDR", b"")[8:9] == b"\x10":  # of which Pillow keeps eight
                 raise Refused(Reason.UNSUPPORTED_FORMAT, "16 bits, and colors far from sRGB")
-        way = orientation_of(chunks.get(b"eXIf", b"") if chunks else _exif_of(image)), conversion
+        exif = chunks.get(b"eXIf", b"") if chunks else _exif_of(image)
+        way = jpeg.orientation if jpeg else orientation_of(exif), conversion
         if name == "png" and image.mode == "P":  # values beyond it are its last color
             palette = chunks.get(b"PLTE", b"")
             image.palette = ImagePalette.raw("RGB", (palette + palette[-3:] * 255)[:768])
@@ -179,7 +182,7 @@ def _decode(
 
 
 def _conversion(
-    data: bytes, name: str, profile: bytes | None, chunks: Mapping[bytes, bytes]
+    data: bytes, name: str, profile: bytes | None, chunks: Chunks
 ) -> tuple[Conversion | None, str | None]:
     # What makes colors those that are shown; or what is wrong with their profile.
     try:
@@ -248,11 +251,13 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
         raise Refused(Reason.UNSUPPORTED_FORMAT, "a lossless or hierarchical JPEG")
     if outline.scans > MAX_SCANS:
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"a JPEG of more than {MAX_SCANS} scans")
-    whole = data
-    if outline.header_bytes > _MAX_JPEG_HEADER:
-        data = outline.bare(whole)
     with _refusing(data, "jpeg"):
-        height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+        try:
+            height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+        except (KeyError, ValueError) as error:  # it does not know all sampling factors
+            if not outline.scans:
+                raise Refused(Reason.TRUNCATED, "it ends in front of its first scan") from error
+            return _decode(outline.bare(data), "jpeg", min_side, limits, {}, outline)
     check_size((width, height), limits)
     if outline.scans > 1:  # held whole, as coefficients
         needed = width * height * outline.components * _COEFFICIENT_BYTES
@@ -273,7 +278,7 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
         except ValueError as error:
             # libjpeg's warnings: try again without those of the header, and take what it gives.
             reason, detail = _reason(error, data, "jpeg"), words_of(error)
-            pixels = _recover_jpeg(outline.bare(whole), mode, want)
+            pixels = _recover_jpeg(outline.bare(data), mode, want)
             check_recovered(pixels, reason, detail)
         shown = [pixels]
         if conversion:

@@ -23,6 +23,7 @@ _CROP = b"\0\0\0\x28clap"  # ISO/IEC 14496-12, section 12.1.4
 _RUNS, _BIT_FIELDS = (1, 2), 3  # ways to pack a BMP
 
 OPENERS: dict[str, tuple[str, str]] = {
+    "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
     "png": ("PIL.PngImagePlugin", "PngImageFile"),
     "webp": ("PIL.WebPImagePlugin", "WebPImageFile"),
     "gif": ("PIL.GifImagePlugin", "GifImageFile"),
@@ -42,8 +43,6 @@ _MAGIC = {
     "jxl": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
     "jpeg2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
     "psd": (b"8BPS",),
-    "exr": (b"\x76\x2f\x31\x01",),
-    "qoi": (b"qoif",),
 }
 
 _ICONS = (b"\0\0\1\0", b"\0\0\2\0")  # a cursor is one, too
@@ -91,6 +90,8 @@ def open_image(data: bytes, name: str) -> ImageFile:
     image: ImageFile = getattr(plugin, opener)(io.BytesIO(data))
     if image.mode == "RGBA" and not flags & (_ALPHA | _ANIMATION):
         raise Refused(Reason.UNSUPPORTED_FORMAT, "a WebP with alpha that its header denies")
+    if name == "jpeg":  # read in parts, fill bytes would cost the square of their number
+        image.decodermaxblock = len(data)
     return image
 
 

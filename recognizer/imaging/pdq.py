@@ -44,7 +44,6 @@ def perceptual_hash(rgb: NDArray[np.uint8]) -> str | None:
         return None
     coefficients = _DCT @ luminance @ _DCT.T
     # np.median would import masked arrays, which takes longer than all else here.
-    middle = np.partition(coefficients.ravel(), _MIDDLE)[_MIDDLE]
-    bits = coefficients > middle.mean()
+    bits = coefficients > np.partition(coefficients.ravel(), _MIDDLE)[_MIDDLE].mean()
     # The published order begins with the last bit.
     return np.packbits(bits.ravel()[::-1]).tobytes().hex()

@@ -14,7 +14,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO, TypeAlias, cast
 
-from recognizer._files import parquet_library
+from recognizer._files import name_columns, parquet_library
 from recognizer.imaging.sources import Refused
 from recognizer.scan.bounds import MAX_COLUMNS, MAX_NAME, Reading, Unpacked
 from recognizer.status import Reason
@@ -63,10 +63,7 @@ def _csv_records(file: Lines, delimiter: str | None) -> Iterator[Record]:
         # Strict: a quote that is not closed swallows the rows behind it, and what follows the next
         # quote would be taken for the rest of a row.
         rows = csv.reader(lines, delimiter=delimiter, strict=True)
-        header = next(rows, [])
-        if len(set(header)) < len(header):
-            raise Refused(Reason.CORRUPT_CONTAINER, "two columns have the same name")
-        _check_columns(header)
+        header = _checked_columns(next(rows, []))
         number = 0
         while True:
             begin = rows.line_num + 1
@@ -90,9 +87,10 @@ def _csv_records(file: Lines, delimiter: str | None) -> Iterator[Record]:
             yield Record(number, dict(zip(header, filled, strict=True)), detail)
 
 
-def _check_columns(names: Sequence[str]) -> None:
+def _checked_columns(names: Sequence[str]) -> list[str]:
     if len(names) > MAX_COLUMNS:
         raise Refused(Reason.CORRUPT_CONTAINER, f"{len(names)} columns, limit {MAX_COLUMNS}")
+    return name_columns(names)
 
 
 def _json_records(file: Lines) -> Iterator[Record]:
@@ -112,7 +110,7 @@ def json_object(text: bytes) -> dict[str, Any]:
     return value
 
 
-def json_value(text: bytes) -> Any:
+def json_value(text: bytes | str) -> Any:
     """Read JSON; a key that an object has twice is a ValueError."""
     try:
         return json.loads(text, object_pairs_hook=_unrepeated)
@@ -153,8 +151,7 @@ def parquet_records(file: BinaryIO, limit: int, progress: Reading) -> Iterator[R
     number = 0
     # Buffered, and nothing read ahead: a row group may hold gigabytes of images.
     with pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as table:
-        names = table.schema_arrow.names
-        _check_columns(names)
+        _checked_columns(names := table.schema_arrow.names)
         for group in range(table.num_row_groups):
             sizes = _sizes(table.metadata.row_group(group))
             large = {name: Oversized(size) for name, size in sizes.items() if size > limit}

@@ -43,11 +43,9 @@ class Store:
             self._fs, self._path = fsspec.core.url_to_fs(str.__str__(url), **options)
             if is_s3:
                 self._fs.retries = 1  # the attempts that s3fs adds to those of botocore
-        except ImportError as error:
-            if is_s3:
-                raise MissingExtraError("s3fs", "cloud") from error
-            raise UsageError(f"{url}: {error}") from error
         except Exception as error:  # each library has its own for a URL or a setting that is wrong
+            if is_s3 and isinstance(error, ImportError):
+                raise MissingExtraError("s3fs", "cloud") from error
             raise UsageError(f"{url}: {error}") from error
 
     def read(self, limits: Limits) -> bytes:

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import gzip
-import json
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -36,6 +35,7 @@ from recognizer.scan.options import ScanOptions
 from recognizer.scan.records import (
     Oversized,
     Record,
+    json_value,
     listing_columns,
     parquet_records,
     text_records,
@@ -163,8 +163,7 @@ class _Table:
             for record in records:
                 self.progress.begin()
                 if record.cells is None:
-                    row = Part(table, str(record.number))
-                    yield Item.failed(row, _BAD, record.detail)
+                    yield Item.failed(Part(table, str(record.number)), _BAD, record.detail)
                     continue
                 chosen = columns
                 if not columns or kind in _JSON_LINES:  # there, each row has its own keys
@@ -274,14 +273,11 @@ def column_names(columns: Collection[str]) -> str:
     return (names or "none") + ", ..." * (len(columns) > _MAX_NAMED)
 
 
-_SEPARATORS = ("|", ";")
-
-
 def images_of_cell(cell: Any) -> Sequence[Any]:
     """Return the images of a cell. A text may list several, as JSON or with separators."""
     if isinstance(cell, str) and cell.lstrip().startswith("["):
         with suppress(ValueError, RecursionError):  # a path may begin with a bracket
-            cell = json.loads(cell)
+            cell = json_value(cell)
     if isinstance(cell, str):
         cell = _parts(cell)
     images = cell if isinstance(cell, list | tuple) else [cell]
@@ -289,7 +285,7 @@ def images_of_cell(cell: Any) -> Sequence[Any]:
 
 
 def _parts(text: str) -> list[str]:
-    for separator in _SEPARATORS:
+    for separator in "|;":
         parts = [part for part in map(str.strip, text.split(separator)) if part]
         if len(parts) > 1 and all(URL.match(part) or has_image_suffix(part) for part in parts):
             return parts

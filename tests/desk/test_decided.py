@@ -65,8 +65,12 @@ def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row
     assert "Left out: 1 image rejected without a label" in said.stderr
     found = {photo.sha256: photo.label for photo in load_data([tmp_path / "fewer"])}
     assert found == {rows[0].sha256: "ivory_worked", rows[2].sha256: "ceramic"}
-    unknown = refuse("outcomes", "dataset", scan, tmp_path / "x", "--rejected-as", "listing_othr")
-    assert "did you mean listing_other" in " ".join(unknown.stderr.split())
+    for label, words in (
+        ("listing_othr", "did you mean listing_other"),
+        ("ivory_worked", "'ivory_worked' is a product"),
+    ):
+        refused = refuse("outcomes", "dataset", scan, tmp_path / "x", "--rejected-as", label)
+        assert words in " ".join(refused.stderr.split())
 
 
 FULL = OSError(errno.ENOSPC, "No space left on device")

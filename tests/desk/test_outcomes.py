@@ -250,8 +250,8 @@ def test_a_million_are_imported_in_few_steps_and_little_memory(tmp_path: Path) -
 @pytest.mark.parametrize("between", [",", ";", "\t"])
 def test_a_spreadsheet_may_write_semicolons(tmp_path: Path, between: str) -> None:
     path = tmp_path / "x.csv"
-    cells = ["time", "reviewer", "judgement", "listing", "note"]
-    values = ["2026-01-01T00:00:00Z", "A", "rejected", "L1", '"a, b;\r\nc\td"']
+    cells = ["time", "reviewer", "judgement", "listing", "note", "", ""]
+    values = ["2026-01-01T00:00:00Z", "A", "rejected", "L1", '"a, b;\r\nc\td"', "", ""]
     path.write_text("\ufeff" + between.join(cells) + "\n" + between.join(values) + "\n", "utf-8")
     (found,) = read_outcomes(path)
     assert (found.listing, found.note) == ("L1", "a, b;\nc d")

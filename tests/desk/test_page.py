@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recognizer.desk.page import write_report
+from recognizer.desk.page import MAX_LISTINGS, write_report
 from recognizer.desk.texts import catalogue
 from recognizer.engine import Recognizer
 from recognizer.errors import UsageError
@@ -248,8 +248,8 @@ def test_a_picture_is_made_of_the_frame_of_the_lead(
 def test_what_is_beyond_the_limits_is_said_at_the_top(
     report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, limit in (("LEADS", 5), ("UNSCORED", 2), ("AUDIT", 1)):
-        monkeypatch.setattr(f"recognizer.desk.page.MAX_{name}", limit)
+    for (name, (_, where)), limit in zip([*MAX_LISTINGS.items()], (5, 2, 1), strict=True):
+        monkeypatch.setitem(MAX_LISTINGS, name, (limit, where))
     rows = [bare_row(f"{i}.jpg", 0.5 + i / 100, "review") for i in range(12)]
     rows += [bare_row(f"f{i}.jpg", 0, "unscored") for i in range(3)]
     rows += [replace(bare_row(f"c{i}.jpg", 0.1, "clear"), audit=0.5) for i in range(3)]
@@ -257,7 +257,8 @@ def test_what_is_beyond_the_limits_is_said_at_the_top(
     assert page.titles[:5] == [f"{i}.jpg" for i in range(11, 6, -1)]
     assert [row["data-level"] for row in page.rows[5:7]] == ["unscored"] * 2
     assert len(page.rows) == 8
-    assert "This page shows 5 of 12 leads." in page.text
+    said = "Not all is on this page: Queue 5 of 12; Not scored 2 of 3; Audit sample 1 of 3."
+    assert said in page.text
 
 
 def test_a_failure_leaves_the_old_page_and_no_scraps(

@@ -237,9 +237,9 @@ def thumbnail() -> bytes:
     return segment(encoded(scene(), "JPEG", quality=95), 0xE1, head + body + small)
 
 
-# By avifenc, of libavif 1.2, from four quarters; the grid has two, and shows 96 of 128 columns.
-_AVIF = json.loads(Path(__file__).with_name("avif.json").read_text("ascii"))
-AVIF = {name: base64.b64decode(text) for name, text in _AVIF.items()}
+# By avifenc (libavif 1.2) and cjpeg, of four quarters; the grid has two, shows 96 of 128 columns.
+_ENCODED = json.loads(Path(__file__).with_name("encoded.json").read_text("ascii"))
+ENCODED = {name: base64.b64decode(text) for name, text in _ENCODED.items()}
 NCLX = b"\0\0\0\x13colrnclx"
 
 _CODES = {"linear": (1, 8, 0, 1), "pq": (9, 16, 0, 1), "hlg": (9, 18, 0, 1), "p3": (12, 13, 0, 1)}
@@ -319,7 +319,9 @@ CASES: dict[str, Callable[[], bytes]] = {
     "avif imir": lambda: encoded(scene(), "AVIF", quality=95, exif=exif(2)),
     "avif inverted": icc("AVIF", inverted()),
     "avif on black": lambda: encoded(on_black(), "AVIF", quality=95),
-    **{name: partial(bytes, AVIF[name]) for name in ("avif grid", "avif linear")},
+    **{name: partial(bytes, data) for name, data in ENCODED.items() if "crop" not in name},
+    "jpeg 3x1 exif 6": lambda: segment(ENCODED["jpeg 3x1"], 0xE1, exif(6)),
+    "jpeg 3x1 inverted": lambda: segment(ENCODED["jpeg 3x1"], 0xE2, _LABEL + inverted()),
     "gif": lambda: encoded(scene().quantize(16), "GIF"),
     "gif interlaced": lambda: encoded(scene().quantize(16), "GIF", interlace=1),
     "gif small frame": lambda: frame_gif((192, 128), ((48, 32), scene(), 0, -1)),
@@ -357,8 +359,8 @@ CASES: dict[str, Callable[[], bytes]] = {
 }
 
 REFUSED = {
-    "avif crop": partial(bytes, AVIF["avif crop"]),
-    "avif irot, imir, crop": partial(bytes, AVIF["avif irot, imir, crop"]),
+    "avif crop": partial(bytes, ENCODED["avif crop"]),
+    "avif irot, imir, crop": partial(bytes, ENCODED["avif irot, imir, crop"]),
     "png alpha without colors": lambda: png(
         png_chunk(b"tRNS", bytes(99)), image=scene().quantize(16)
     ),
@@ -379,8 +381,10 @@ REFUSED = {
 """Files that browsers show in a way that is not looked at, and that are never cleared."""
 
 DOUBTFUL = {
-    "avif linear or srgb": lambda: AVIF["avif linear"] + NCLX + b"\0\1\0\x0d\0\1\x80",
-    "avif linear in its stream": lambda: AVIF["avif linear"].replace(NCLX, NCLX[:4] + b"freenclx"),
+    "avif linear or srgb": lambda: ENCODED["avif linear"] + NCLX + b"\0\1\0\x0d\0\1\x80",
+    "avif linear in its stream": lambda: ENCODED["avif linear"].replace(
+        NCLX, NCLX[:4] + b"freenclx"
+    ),
 }
 """Files whose colors are not known, which are scored as they are stored."""
 

@@ -77,8 +77,7 @@ LINEAR = (b"cicp", b"cicp\0\0\0\0\1\x08\0\1")
 
 def lut(name: str, *, plain: bool = False) -> bytes:
     """The table of a profile that inverts, or does nothing, changed as its ``name`` says."""
-    whole = table_profile(b"RGB ", lambda *rgb: rgb) if plain else inverted()
-    data = _tags(whole)[b"A2B0"]
+    data = _tags(table_profile(b"RGB ", lambda *rgb: rgb) if plain else inverted())[b"A2B0"]
     curve = {"steep": 64 * (np.arange(256) - 126), "saw": np.arange(256) * 64 % 256}
     values = np.clip(curve[name], 0, 255).astype(np.uint8).tobytes() if name in curve else b""
     return data[:48] + 3 * values + data[48 + 768 :] if values else data

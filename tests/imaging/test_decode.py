@@ -216,8 +216,7 @@ def test_a_jpeg_of_100_scans_is_decoded_and_one_of_more_is_not(
     # With restart intervals a decoder goes on behind a marker that is reserved.
     first = more.index(b"\xff\xda")
     head, scan, rest = more[:first], more[first : first + 40], more[first + 40 :]
-    reserved = head + b"\xff\xdd\0\4\0\4" + scan + b"\xff\2" + rest
-    for data in (more, reserved):
+    for data in (more, head + b"\xff\xdd\0\4\0\4" + scan + b"\xff\2" + rest):
         assert load_image(data).reason is Reason.UNSUPPORTED_FORMAT
 
 

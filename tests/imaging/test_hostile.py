@@ -52,6 +52,7 @@ def test_status_and_reason(hostile: Hostile, tmp_path: Path) -> None:
         pytest.skip(hostile.skip)
     image = load_image(Path(hostile.make(tmp_path / hostile.name)), min_side=32)
     assert (image.status, image.reason) == (hostile.status, hostile.reason), image.detail
+    assert "KeyError" not in (image.detail or "")
     assert bool(image.frames) == (image.status is not Status.FAILED)
     for frame in image.frames:
         assert frame.rgb.ndim == 3

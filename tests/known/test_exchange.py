@@ -41,7 +41,7 @@ HEADER = "signal_type,signal_value,finding,time,note"
         ("", "no column signal_type"),
         ("signal_type,signal_value\npdq,abc\n", "no column finding"),
         (f"{HEADER},photo\n{GOOD},x\n", "line 2: unknown column photo"),
-        (f"{HEADER},note,note\n{GOOD},a,b\n", "line 1: two columns are named 'note'"),
+        (f"{HEADER},note,note\n{GOOD},a,b\n", "two columns are named 'note'"),
         (f"{HEADER}\n{GOOD},3\n", "line 2: unknown column at its end"),
         (f'{HEADER}\n"pdq', "unexpected end"),
         *(

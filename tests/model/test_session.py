@@ -142,8 +142,7 @@ def test_a_description_of_another_model(changes: dict[str, Any], tmp_path: Path)
 
 
 def test_a_bundle_without_products_predicts(tmp_path: Path) -> None:
-    labels = describe(b"", Path()).labels
-    others = tuple(replace(label, kind=Kind.OTHER) for label in labels)
+    others = tuple(replace(one, kind=Kind.OTHER) for one in describe(b"", Path()).labels)
     plain = Recognizer.load(write_tiny_bundle(tmp_path, labels=others, families=()))
     assert plain.predict(encoded(picture())).families == {}
     assert plain.explain(encoded(picture())).prediction.status is Status.OK

@@ -100,9 +100,10 @@ def dataset(
     from recognizer.errors import counted
     from recognizer.taxonomy import load_taxonomy, unknown_name
 
-    if rejected_as is not None and rejected_as not in load_taxonomy().labels:
-        names = [*load_taxonomy().labels]
-        raise UsageError(f"--rejected-as: {unknown_name('label', rejected_as, names)}")
+    if rejected_as is not None and rejected_as not in (labels := load_taxonomy().labels):
+        raise UsageError(f"--rejected-as: {unknown_name('label', rejected_as, [*labels])}")
+    if rejected_as is not None and labels[rejected_as].family is not None:
+        raise UsageError(f"--rejected-as: {rejected_as!r} is a product")
     with open_reviewed(scan, outcomes) as (file, _), working(f"Writing {output}"):
         read = partial(read_original, allow_http=allow_http)
         written = write_dataset(file, output, read, rejected_as)

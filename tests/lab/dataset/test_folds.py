@@ -75,5 +75,4 @@ def test_the_deal_does_not_depend_on_the_order() -> None:
     order = rng.permutation(300).tolist()
     shuffled = deal_to_splits([photos[i] for i in order], [groups[i] for i in order], SHARES, 5)
     assert shuffled == [split[i] for i in order]
-    counts = Counter(split)
-    assert [round(counts[s] / 300, 1) for s in SHARES] == [0.7, 0.2, 0.1]
+    assert [round(Counter(split)[s] / 300, 1) for s in SHARES] == [0.7, 0.2, 0.1]

@@ -140,10 +140,8 @@ def test_what_cannot_be_used_is_left_out_and_named(photos: Path) -> None:
 
 
 def test_hostile_names_end_in_words(photos: Path, tmp_path: Path) -> None:
-    content = (photos / "bone" / "shop-0" / "0.jpg").read_bytes()
-    folder = os.fsencode(photos / "bone" / "shop-0")
-    with open(folder + b"/\xff.jpg", "wb") as file:
-        file.write(content)
+    with open(os.fsencode(photos / "bone" / "shop-0") + b"/\xff.jpg", "wb") as file:
+        file.write((photos / "bone" / "shop-0" / "0.jpg").read_bytes())
     write(photos / "wood" / "shop-0" / "\x1b[31m,\nred.jpg", 999)
     done = invoke("dataset", "split", photos, "-o", tmp_path / "data", code=ExitCode.SOME_FAILED)
     assert "\\udcff.jpg: its name is not UTF-8: rename it" in done.stderr

@@ -55,6 +55,5 @@ def test_a_threshold_of_many_negatives_is_the_empirical_one() -> None:
 
 @pytest.mark.parametrize("score", [0.0, 0.3, 1.0])
 def test_scores_that_are_all_alike_do_not_pass(score: float) -> None:
-    scores = np.full(50, score)
-    for threshold in fit_thresholds(scores).values():
+    for threshold in fit_thresholds(np.full(50, score)).values():
         assert threshold >= min(score, 1 - 1e-6)

@@ -56,8 +56,7 @@ def test_changes_keep_type_and_range_and_depend_on_the_generator_alone(
 
 
 def test_a_photo_may_be_left_nearly_as_it_is() -> None:
-    rgb = np.full((60, 80, 3), 120, np.uint8)
-    cache: Any = SimpleNamespace(rgb=lambda _: rgb)
+    cache: Any = SimpleNamespace(rgb=lambda _: np.full((60, 80, 3), 120, np.uint8))
     change = Augmentation(AugmentConfig(identity_prob=1), 48, PHOTOS, cache)
     made = [change(PHOTOS[0], np.random.default_rng(seed)) for seed in range(20)]
     assert all(np.ptp(one, axis=(0, 1)).max() <= 8 for one in made)  # by WebP at its worst

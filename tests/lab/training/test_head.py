@@ -34,8 +34,7 @@ def test_weights_are_a_distribution_that_favours_rare_labels(
 
 
 def test_labels_without_a_photo_and_pairs_of_labels() -> None:
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(40, 3)).astype(np.float32)
+    features = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
     photos = [photo(i, "bone" if x > 0 else "wood") for i, x in enumerate(features[:, 0])]
     labels = ["antler", "bone", "wood"]
     weight, bias = fit_head(features, photos, labels, 0.5, 1.0)

@@ -30,8 +30,7 @@ def test_a_local_file_is_loaded(tmp_path: Path) -> None:
     theirs = timm.create_model("test_efficientnet").state_dict()  # with a classifier
     file = tmp_path / "model.safetensors"
     save_file({n: v for n, v in theirs.items() if "num_batches_tracked" not in n}, file)
-    found = build_backbone(small_config(weights=str(file)))
-    for name, value in found.named_parameters():
+    for name, value in build_backbone(small_config(weights=str(file))).named_parameters():
         torch.testing.assert_close(value, theirs[name])
 
 

@@ -83,8 +83,7 @@ def listing(images: int, text: int) -> bytes:
 
 
 def nested(depth: int) -> bytes:
-    cell = "[" * depth + "]" * depth
-    row = f'{{"image": "b.jpg", "x": {cell}}}'
+    row = f'{{"image": "b.jpg", "x": {"[" * depth + "]" * depth}}}'
     return f'{{"image": "a.jpg"}}\n{row}\n{{"image": "c.jpg"}}\n'.encode()
 
 

@@ -327,7 +327,17 @@ def test_a_name_that_is_given_twice_is_no_matter_of_luck(tmp_path: Path) -> None
     first, second = expand([str(table)])
     assert (first.columns, second.reason) == ({"id": 1}, Reason.CORRUPT_CONTAINER)
     assert second.detail == "the key 'id' is given twice"
-    table = tmp_path / "t.csv"
-    table.write_text("image,id,id\na.jpg,1,2\n")
+    csv_, parquet = tmp_path / "t.csv", tmp_path / "t.parquet"
+    csv_.write_text("image,id,image\na.jpg,1,b.jpg\n")
+    pq.write_table(pa.Table.from_arrays([pa.array("ab")] * 3, ["image", "id", "image"]), parquet)
+    for item in expand([csv_, parquet]):
+        assert "two columns are named 'image'" in str(item.detail)
+    csv_.write_text('image\n"[{""path"": ""a.jpg"", ""path"": ""b.jpg""}]"\n')
+    assert not next(expand([csv_])).source.endswith(("/a.jpg", "/b.jpg"))
+
+
+def test_columns_without_a_name_are_called_by_their_place(tmp_path: Path) -> None:
+    """Spreadsheets write them behind the last column, often several."""
+    (table := tmp_path / "t.csv").write_text("image,id,, \na.jpg,1,,x\n")
     (item,) = expand([str(table)])
-    assert str(item.detail).startswith("two columns have the same name")
+    assert (item.columns, item.reason) == ({"id": "1", "column 3": "", "column 4": "x"}, None)
