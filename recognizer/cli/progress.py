@@ -1,25 +1,21 @@
 """Output of commands: progress on standard error, tables as wide as they need to be, failures."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import typer
 
 from recognizer.cli import ExitCode
 
-if TYPE_CHECKING:
-    from rich.status import Status
-
+_Reports: TypeAlias = Iterator[Callable[..., None]]
 _WIDTH = 150  # redirected into a file, a table must not be cut to a terminal's width
 
 
 @contextmanager
-def show_progress(every: float = 10.0, *, quiet: bool = False) -> Iterator[Callable[..., None]]:
+def show_progress(begun: str = "loading", *, every: float = 10, quiet: bool = False) -> _Reports:
     """Yield a function that shows words, and how much is done of how much, beside a spinner.
 
     Without a terminal it prints a line, but only one in ``every`` seconds.
@@ -29,7 +25,7 @@ def show_progress(every: float = 10.0, *, quiet: bool = False) -> Iterator[Calla
 
     console = Console(stderr=True, quiet=quiet)
     printed = time.monotonic()
-    with console.status("loading") as status:
+    with console.status(escape(begun)) as status:
 
         def report(words: str, done: int | None = None, of: int | None = None) -> None:
             nonlocal printed
@@ -41,13 +37,6 @@ def show_progress(every: float = 10.0, *, quiet: bool = False) -> Iterator[Calla
                 console.print(line, markup=False, soft_wrap=True)
 
         yield report
-
-
-def working(words: str) -> Status:
-    """Return a context in which a terminal shows what is being done."""
-    from rich.console import Console
-
-    return Console(stderr=True).status(words)
 
 
 def say(line: str) -> None:

@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json
-from recognizer.cli.progress import print_table, shown, working
+from recognizer.cli.progress import print_table, show_progress, shown
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def decide_command(
 
     bundles = bundles_behind(bundle)
     rules = Policy.load(policy, bundles[0].taxonomy)
-    with ScanFile(scan, write=not dry_run) as file, working(f"Deciding {scan}"):
+    with ScanFile(scan, write=not dry_run) as file, show_progress(f"Deciding {scan}"):
         diff = decide_again(file, rules, bundles, dry_run=dry_run)
         if not dry_run:
             group_copies(file)
@@ -60,7 +60,7 @@ def compare_command(
     from recognizer.rows import ScanFile
     from recognizer.rows.deciding import compare
 
-    with ScanFile(before) as old_scan, ScanFile(after) as new_scan, working("Comparing"):
+    with ScanFile(before) as old_scan, ScanFile(after) as new_scan, show_progress("Comparing"):
         result = compare(old_scan, new_scan, top=top)
     if as_json:
         print_json(result.to_json())
@@ -118,7 +118,7 @@ def rows_command(
 
     if policy is not None and not listings:
         raise UsageError("--policy needs --listings")
-    with ScanFile(scan) as file, working(f"Writing {output}"):
+    with ScanFile(scan) as file, show_progress(f"Writing {output}"):
         if listings:
             rules = None if policy is None else Policy.load(policy)
             written = f"{write_listings(file, output, rules, raw=raw):,} listings"
@@ -149,7 +149,7 @@ def merge_command(
     from recognizer.rows import Ranking, merge
 
     ranking = Ranking(bundles_behind(bundle))
-    with working(f"Merging {len(inputs)} files"):
+    with show_progress(f"Merging {len(inputs)} files"):
         merged = merge(inputs, output, ranking, allow_mixed=allow_mixed, only_pending=leads)
     typer.echo(
         f"Wrote {output}: {merged.rows:,} rows, {merged.superseded:,} superseded by later ones, "
@@ -176,7 +176,7 @@ def similar_command(
     from recognizer.rows import ScanFile, find_copies, similar_images
 
     if photo is None:
-        with ScanFile(scan) as file, working(f"Comparing the images of {scan}"):
+        with ScanFile(scan) as file, show_progress(f"Comparing the images of {scan}"):
             ((count,),) = file.select("SELECT count(*) FROM image WHERE reason IS NOT 'no_image'")
             groups = [*find_copies(file)]
         for number, rows in enumerate(groups, 1):
@@ -187,7 +187,7 @@ def similar_command(
         typer.echo(f"{count:,} images, {len(groups):,} groups, {copies:,} copies of others")
         return
     recognizer = Recognizer.load(bundle)
-    with ScanFile(scan) as file, working("Comparing"):
+    with ScanFile(scan) as file, show_progress("Comparing"):
         if (embedding := recognizer.embed(photo)) is None:
             failed = recognizer.predict(photo)
             raise UsageError(f"{photo} has no embedding: {failed.reason}: {failed.detail}")

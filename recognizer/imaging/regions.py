@@ -1,4 +1,4 @@
-"""A picture in a picture: the parts of a collage, a screenshot, a page, a photo in a frame.
+"""A picture in a picture: parts of a collage, a screenshot, a page, a strip, a photo in a frame.
 
 Whoever composes an image leaves edges that are exactly straight, and margins of one color. Both
 show in projections (Nagy and Seth, "Hierarchical representation of optically scanned documents",
@@ -34,6 +34,7 @@ _RUN = 0.135  # of an image, that a line within it shows on without a gap
 _FLAT = 10  # levels between which a margin lies; a page, from its color
 _MIN_SIDE, _MIN_AREA = 1 / 12, 1 / 20  # of the image, that a part has
 _FRAMED = 0.3  # share of an image that its margins leave, below which they are a frame
+_STRIP = 3  # times as long as wide, from which an image is looked at in squares
 _SLIMMEST, _NEARLY = 4, 0.8  # sides of a part, and share of an image: more is not looked at again
 _SAMPLED = 5  # of the cells along a line, one in so many is looked at
 _MAX_LINES, _MAX_SIDES = 6, 14  # across an image, and within, in one direction; the longest ones
@@ -76,8 +77,8 @@ class _Canvas(NamedTuple):
 class Parts(NamedTuple):
     """The pictures within an image; mostly there are none.
 
-    ``boxes``, at most :data:`MAX_PARTS`, do not overlap. ``is_frame`` says that there is one, and
-    around it nothing but one color.
+    ``boxes``, at most :data:`MAX_PARTS`, overlap in a strip alone. ``is_frame`` says that there is
+    one, and around it nothing but one color.
     """
 
     boxes: tuple[Box, ...] = ()
@@ -103,13 +104,23 @@ def find_parts(rgb: NDArray[np.uint8]) -> Parts:
     on_page += [box for box in pictures if not any(_overlap(box, other) for other in on_page)]
     pictures = on_sheet or on_page
     if not pictures:
-        return Parts()
+        return Parts(_squares(width, height))
     scaled = np.where(np.equal(pictures, ends), sides, np.multiply(pictures, factor))
     sizes = np.sort(scaled[:, 2:] - scaled[:, :2], axis=1)
     is_new = sizes.prod(axis=1) <= _NEARLY * width * height
     is_frame = len(pictures) == 1 and bool(is_new[0]) and _is_bare(image, pictures[0])
     is_new &= is_frame | (sizes[:, 1] <= _SLIMMEST * sizes[:, 0])
     return Parts(tuple(map(tuple, scaled[is_new][:MAX_PARTS].tolist())), is_frame)
+
+
+def _squares(width: int, height: int) -> tuple[Box, ...]:
+    """Return squares of a strip, which a model's input would squeeze; each half over the next."""
+    short, long = sorted((width, height))
+    side = max(short, 2 * long // (MAX_PARTS + 1))
+    count = min(MAX_PARTS, -(-2 * long // side) - 1) if long >= _STRIP * short else 0
+    starts = np.linspace(0, long - side, count).astype(int).tolist()
+    ends = ((at, at + side) for at in starts)
+    return tuple((0, a, width, b) if height == long else (a, 0, b, height) for a, b in ends)
 
 
 def _is_bare(image: NDArray[np.uint8], box: Box) -> bool:

@@ -189,3 +189,16 @@ def test_a_strip_and_what_is_nearly_the_whole_are_not_looked_at(height: int, par
     rng = np.random.default_rng(2)
     upper, lower = _drawn(rng, 264, 352), _drawn(rng, 264, 352)
     assert len(find_parts(np.vstack([upper, lower[:height]])).boxes) == parts
+
+
+@pytest.mark.parametrize(("length", "parts"), [(700, 0), (800, 6), (1200, 9), (9001, 9)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_strip_without_lines_is_looked_at_in_squares(length: int, parts: int, axis: int) -> None:
+    strip = cv2.cvtColor(cv2.resize(np.uint8([range(0, 240, 20)]), (length, 264)), 8)
+    boxes = np.array(find_parts(strip if axis == 0 else strip.transpose(1, 0, 2)).boxes)
+    assert len(boxes) == parts
+    if parts:  # whatever is half as long as a square is whole in one of them
+        start, end = boxes[:, axis], boxes[:, axis + 2]
+        assert (start[0], end[-1]) == (0, length)
+        assert (start[1:] <= (start + end)[:-1] / 2 + 1).all()
+        assert max(end - start) <= max(264, length / 5)

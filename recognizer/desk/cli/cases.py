@@ -12,7 +12,7 @@ import typer
 from typer import Argument, Option
 
 from recognizer.cli import ExitCode, options
-from recognizer.cli.progress import require_none_failed, say, shown, working
+from recognizer.cli.progress import require_none_failed, say, show_progress, shown
 from recognizer.errors import BundleNotFoundError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def evidence_command(
     from recognizer.model.bundle import bundle_behind, bundles_behind
 
     options.require_extra("desk", "bagit")
-    with open_reviewed(scan, outcomes) as (file, found_out), working(f"Writing {output}"):
+    with open_reviewed(scan, outcomes) as (file, found_out), show_progress(f"Writing {output}"):
         rows = find_leads(file, leads or [], listings or [])
         digest, missing = write_case(
             rows,

@@ -13,7 +13,7 @@ from typer import Argument, Option
 
 from recognizer.cli import options
 from recognizer.cli.options import print_json
-from recognizer.cli.progress import print_table, require_none_failed, say, working
+from recognizer.cli.progress import print_table, require_none_failed, say, show_progress
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def import_(
     labels = {name for one in taxonomies for name in (*one.labels, *one.families)}
     with ScanFile(scan) as file, Outcomes(target, write=True, create=True) as found_out:
         file.use_outcomes_of(target)
-        with found_out.file.transaction(), working(f"Reading {len(files)} files"):
+        with found_out.file.transaction(), show_progress(f"Reading {len(files)} files"):
             read = (read_outcomes(path, labels) for path in files)
             new = sum(found_out.add(about_images(file, found_out, found)) for found in read)
         total = len(found_out)
@@ -104,7 +104,7 @@ def dataset(
         raise UsageError(f"--rejected-as: {unknown_name('label', rejected_as, [*labels])}")
     if rejected_as is not None and labels[rejected_as].family is not None:
         raise UsageError(f"--rejected-as: {rejected_as!r} is a product")
-    with open_reviewed(scan, outcomes) as (file, _), working(f"Writing {output}"):
+    with open_reviewed(scan, outcomes) as (file, _), show_progress(f"Writing {output}"):
         read = partial(read_original, allow_http=allow_http)
         written = write_dataset(file, output, read, rejected_as)
     for label, count in sorted(written.labels.items()):
@@ -131,7 +131,7 @@ def measure_command(
     from recognizer.desk.measure import count_left, measure_outcomes
     from recognizer.desk.outcomes import open_reviewed
 
-    with open_reviewed(scan, outcomes) as (file, found_out), working("Measuring"):
+    with open_reviewed(scan, outcomes) as (file, found_out), show_progress("Measuring"):
         found = measure_outcomes(((file.name_of(row), row) for row in file.rows()), found_out)
         found, rate = replace(found, left=count_left(file)), file.setting("audit_rate")
     if as_json:

@@ -18,7 +18,7 @@ from typer import Option
 from recognizer._files import require_page
 from recognizer.cli import options
 from recognizer.cli.options import require_extra
-from recognizer.cli.progress import say, working
+from recognizer.cli.progress import say, show_progress
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -167,6 +167,6 @@ def report_command(
     from recognizer.model.bundle import bundles_behind
 
     require_page(output)
-    with working(f"Writing {output}"):
+    with show_progress(f"Writing {output}"):
         write_report(scan, output, bundles_behind(bundle), outcomes=outcomes, title=title)
     typer.echo(f"Wrote {output}")

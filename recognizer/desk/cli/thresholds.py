@@ -14,7 +14,7 @@ from typer import Option
 from recognizer._files import CsvRows, replacing, require_own
 from recognizer.cli import options
 from recognizer.cli.options import output_option, print_json
-from recognizer.cli.progress import print_table, say, working
+from recognizer.cli.progress import print_table, say, show_progress
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def thresholds_command(
         raise UsageError("give what the photos show (--labels), or outcomes; not both")
     if output is not None:
         require_own(output, "policy that this command wrote", lambda f: f.read(8) == b"# Chosen")
-    with open_reviewed(scan, outcomes) as (file, found_out), working(f"Reading {scan}"):
+    with open_reviewed(scan, outcomes) as (file, found_out), show_progress(f"Reading {scan}"):
         if (row := next(file.rows(), None)) is None:
             raise UsageError("the scan has no rows")
         model = bundle_behind(row.model, bundles_behind(bundle and [bundle]))

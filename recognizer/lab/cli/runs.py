@@ -9,7 +9,7 @@ from typer import Argument, Option
 from recognizer._files import replacing
 from recognizer.cli import options
 from recognizer.cli.options import print_json, require_extra
-from recognizer.cli.progress import duration, print_table, say, show_progress, working
+from recognizer.cli.progress import duration, print_table, say, show_progress
 from recognizer.errors import UsageError, counted
 from recognizer.lab.cli.evaluate import ByOption, PrevalenceOption, RoundsOption, print_figures
 
@@ -38,7 +38,7 @@ def runs_command(
     RUN, or with more than two, each is a line. Needs the extra `lab`.
     """
     require_extra("lab", "matplotlib", "sklearn", "pyarrow")
-    with working("loading"):
+    with show_progress():
         from recognizer.lab.evaluation import out_of_fold
 
     given = runs or sorted(path.parent for path in Path("runs").glob(f"*/{_RECIPE}"))

@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from recognizer.cli import options
 from recognizer.cli.options import output_option, require_extra
-from recognizer.cli.progress import duration, say, show_progress, working
+from recognizer.cli.progress import duration, say, show_progress
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def train_command(
     The same command again resumes training where it was stopped.
     """
     require_extra("lab")
-    with working("loading"):
+    with show_progress():
         from recognizer.lab.dataset.manifest import load_data
         from recognizer.lab.training.config import load_config
         from recognizer.lab.training.runs import open_recipe, train_recipe
