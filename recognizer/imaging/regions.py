@@ -104,7 +104,8 @@ def find_parts(rgb: NDArray[np.uint8]) -> Parts:
     on_page += [box for box in pictures if not any(_overlap(box, other) for other in on_page)]
     pictures = on_sheet or on_page
     if not pictures:
-        return Parts(_squares(width, height))
+        is_strip = max(wide, high) >= _STRIP * min(wide, high)
+        return Parts(_squares(width, height) if is_strip else ())
     scaled = np.where(np.equal(pictures, ends), sides, np.multiply(pictures, factor))
     sizes = np.sort(scaled[:, 2:] - scaled[:, :2], axis=1)
     is_new = sizes.prod(axis=1) <= _NEARLY * width * height
@@ -117,9 +118,8 @@ def _squares(width: int, height: int) -> tuple[Box, ...]:
     """Return squares of a strip, which a model's input would squeeze; each half over the next."""
     short, long = sorted((width, height))
     side = max(short, 2 * long // (MAX_PARTS + 1))
-    count = min(MAX_PARTS, -(-2 * long // side) - 1) if long >= _STRIP * short else 0
-    starts = np.linspace(0, long - side, count).astype(int).tolist()
-    ends = ((at, at + side) for at in starts)
+    starts = np.linspace(0, long - side, min(MAX_PARTS, -(-2 * long // side) - 1)).astype(int)
+    ends = ((at, at + side) for at in starts.tolist())
     return tuple((0, a, width, b) if height == long else (a, 0, b, height) for a, b in ends)
 
 
