@@ -56,13 +56,12 @@ def effective_photos(
 ) -> float:
     """Return how many independent photos say as much as N photos of which some share a source.
 
-    How alike two photos of a source are (Korn and Graubard, 1998) is estimated by the analysis of
-    variance of ``over``, (thresholds, N), pooled over thresholds, and within ``groups``, (N,). Of
-    fewer than six sources they are never more than if all photos of a source were the same, n^2 /
-    sum(m^2) with m photos each (Kish, 1965): few sources that agree say nothing of it.
+    The smaller of two estimates, pooled over thresholds of ``over``, (thresholds, N), and within
+    ``groups``, (N,): by how much hits vary among sources (Korn and Graubard, 1998), and by how
+    alike two photos of a source are (analysis of variance). Of fewer than six sources, which say
+    nothing of it, they are at most n^2 / sum(m^2) with m photos each (Kish, 1965).
     """
-    between = within = size = correlation = 0.0
-    degrees = degrees_within = 0
+    between = within = size = correlation = drawn = spread = degrees = degrees_within = 0.0
     for group in np.unique(groups):
         own = groups == group
         _, place, n = np.unique(sources[own], return_inverse=True, return_counts=True)
@@ -70,6 +69,8 @@ def effective_photos(
         mean = hits.sum(axis=1, keepdims=True) / n.sum()
         between += float((n * (hits / n - mean) ** 2).sum()) / len(over)
         within += float((hits * (1 - hits / n)).sum()) / len(over)
+        drawn += float((mean * (1 - mean)).sum()) * n.sum()
+        spread += float(((hits - mean * n) ** 2).sum())
         degrees += len(n) - 1
         degrees_within += int(n.sum()) - len(n)
         size += n.sum() - (n**2).sum() / n.sum()
@@ -77,13 +78,14 @@ def effective_photos(
         between, within, size = between / degrees, within / degrees_within, size / degrees
         correlation = np.clip((between - within) / (between + (size - 1) * within), 0, 1)
     _, photos = np.unique(sources, return_counts=True)
-    number = len(sources) / (1 + ((photos**2).sum() / len(sources) - 1) * correlation)
-    if correlation:  # few sources say little of how alike photos are
+    alike = len(sources) ** 2 / (photos**2).sum()
+    design = max(1 + (len(sources) / alike - 1) * correlation, spread / drawn if drawn else 1)
+    number = len(sources) / design
+    if design > 1:  # few sources say little of how alike photos are
         normal = NormalDist().inv_cdf((1 + JOINT_CONFIDENCE) / 2) ** 2
         # The square of Student's t: t^2 / (degrees + t^2) has a beta distribution.
         part = _beta_quantile(0.5, degrees / 2, JOINT_CONFIDENCE)
         number *= normal / (degrees * part / (1 - part))
-    alike = len(sources) ** 2 / (photos**2).sum()
     return float(number if len(photos) >= _MIN_SOURCES else min(number, alike))
 
 

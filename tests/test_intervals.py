@@ -66,6 +66,10 @@ def test_photos_of_one_source_count_as_few_photos():
     drawn = np.random.default_rng(0).random((1, 600)) < 0.3
     many = np.repeat(np.arange(60), 10).astype(str)
     assert effective_photos(drawn, many, np.zeros(600, np.str_)) > 450
+    # If one has most of what was seen, the interval holds what the others say, too.
+    hits = np.r_[np.arange(60) < 20, np.arange(2000) % 160 == 0]
+    sources = np.r_[np.zeros(60), 1 + np.arange(2000) // 20].astype(str)
+    assert share_by_source(hits, sources).low < hits[60:].mean()
 
 
 def _mean(values, counts):

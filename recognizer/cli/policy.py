@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from recognizer.model.bundle import Bundle
     from recognizer.policy.values import Policy
 
+_UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")  # scripts
+
 
 def policy_command(
     policy: options.PolicyArgument,
@@ -74,11 +76,7 @@ def _warnings(policy: Policy, bundle: Bundle) -> Iterator[str]:
             yield f"rules.{kind}.{name}: {bundle.title} does not recognise it"
     if policy.always_review.animals is not None and not bundle.animals:
         yield f"always_review.animals: {bundle.title} knows no living animals"
-    if unspaced := [word for word in policy.keywords.words if _is_unspaced(word)]:
-        words = ", ".join(unspaced)
+    every = policy.keywords.words
+    unspaced = (w for w in every if any(unicodedata.name(c, "").startswith(_UNSPACED) for c in w))
+    if words := ", ".join(unspaced):
         yield f"keywords.words: languages without blanks between words need substrings: {words}"
-
-
-def _is_unspaced(word: str) -> bool:
-    scripts = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
-    return any(unicodedata.name(character, "").startswith(scripts) for character in word)
