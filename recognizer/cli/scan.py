@@ -175,7 +175,7 @@ def scan_command(
             for _, earlier in () if quiet else file.models():
                 if earlier.digest != model.digest:
                     say(f"Scored by {earlier.title} before, now by {model.title}")
-            latest = deque([(0.0, 0)], 300)  # of a scan that resumes, what it skips is no measure
+            latest = deque([(0.0, 0)], 300)  # the images that a resumed scan skips do not count
             with show_progress(quiet=quiet or as_json) as show:
                 show("loading the model")
                 summary = run(

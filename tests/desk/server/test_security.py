@@ -242,4 +242,4 @@ def test_the_audit_sample_is_blind(base: str) -> None:
     card = f"/listing/{anna.listing}"
     anna.act("confirmed")
     assert 'data-view="heat"' in (page := anna.open(card))
-    assert [words for words in ("badge priority", action) if words in page] == []  # it is no lead
+    assert [words for words in ("badge priority", action) if words in page] == []  # not a lead

@@ -114,7 +114,7 @@ def test_a_product_that_the_model_does_not_know(
     ]
     found = evaluate(recognizer, renamed, "test", rounds=20).evaluation
     assert (found.leads["rhino_horn"].leads, found.leads["rhino_horn"].named) == (4, 0)
-    assert found.told_apart == {}  # of look-alikes alone nothing is told apart
+    assert found.told_apart == {}  # look-alikes alone say nothing of products
     rhino = next(f for f in found.labels if f.name == "rhino_horn")
     assert (rhino.photos, rhino.average_precision, rhino.recall) == (5, None, {})
 

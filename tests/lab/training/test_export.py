@@ -138,7 +138,7 @@ def test_a_backbone_is_rounded_once_for_all_heads(
 
 
 class _Sized(nn.Module):
-    """A network that is told the number of images."""
+    """A network that uses the number of images."""
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         x = images.float().reshape(images.shape[0], 2, -1)
