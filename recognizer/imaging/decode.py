@@ -1,7 +1,7 @@
 """From bytes to upright RGB frames, reduced where that costs nothing that the model would see.
 
-JPEG goes through simplejpeg, which decodes at a fraction of the size and reports damage; the rest
-through Pillow. An image of which no pixels can be had raises :class:`Refused`.
+JPEG goes through simplejpeg, which is fast and reports damage; the rest through Pillow. An image of
+which no pixels can be had raises :class:`Refused`.
 """
 
 import contextlib
@@ -33,16 +33,18 @@ from recognizer.imaging.formats import (
 from recognizer.imaging.frames import MAX_FRAMES, Chosen, canvases
 from recognizer.imaging.jpeg import MAX_SCANS, JpegOutline, outline_jpeg
 from recognizer.imaging.pixels import (
+    averaged,
     check_bytes,
     check_memory,
     check_size,
     kept_frames,
     orient,
+    reduction,
     renderings,
 )
 from recognizer.imaging.png import PNG_PARTS, bare_png, png_chunks
 from recognizer.imaging.regions import Box
-from recognizer.imaging.sources import MAX_SIDE, Limits, Refused
+from recognizer.imaging.sources import Limits, Refused
 from recognizer.status import Reason, Status
 
 Chunks: TypeAlias = Mapping[bytes, bytes]  # of a PNG
@@ -247,7 +249,7 @@ def _reason(error: Exception, data: bytes, name: str) -> Reason:
 
 def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
     outline = outline_jpeg(data)
-    if outline.is_unusual:  # reduced, a lossless one would be written beyond the pixels' memory
+    if outline.is_unusual:  # browsers show none, simplejpeg may write beyond its memory
         raise Refused(Reason.UNSUPPORTED_FORMAT, "a lossless or hierarchical JPEG")
     if outline.scans > MAX_SCANS:
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"a JPEG of more than {MAX_SCANS} scans")
@@ -259,27 +261,29 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
                 raise Refused(Reason.TRUNCATED, "it ends in front of its first scan") from error
             return _decode(outline.bare(data), "jpeg", min_side, limits, {}, outline)
     check_size((width, height), limits)
-    if outline.scans > 1:  # held whole, as coefficients
-        needed = width * height * outline.components * _COEFFICIENT_BYTES
-        check_bytes(needed, (width, height), f"in {outline.scans} scans", limits)
     conversion, detail = _conversion(data, "jpeg", outline.profile, {})
     reason = Reason.CORRUPT_HEADER if detail else None
     if conversion and conversion.mode == "CMYK" and space not in {"CMYK", "YCCK"}:
         conversion = None  # browsers ignore it, too; some heed one of light for inks
     mode = "CMYK" if conversion and conversion.mode == "CMYK" else "RGB"
-    least = min_side
-    if conversion and conversion.is_bent:
-        least = MAX_SIDE
-        check_bytes(height * width * _COPIED_BYTES, (width, height), "in their colors", limits)
-    want = {"min_height": min(least, height), "min_width": min(least, width)}
+    # Whole: values beyond 0 to 255 would make another image of it at a fraction of its size.
+    halvings = min(3, reduction((width, height), min_side).bit_length() - 1)
+    a_pixel = len(mode)
+    if outline.scans > 1:  # held as coefficients
+        a_pixel += outline.components * _COEFFICIENT_BYTES
+    if conversion and conversion.is_bent:  # and reduced in the end
+        a_pixel, halvings = max(a_pixel, _COPIED_BYTES), 0
+    check_bytes(height * width * a_pixel, (width, height), f"in {outline.scans} scans", limits)
     with _refusing():
-        try:
-            pixels = simplejpeg.decode_jpeg(data, mode, **want, strict=True)
+        try:  # colors that are averaged next are not interpolated first
+            pixels = simplejpeg.decode_jpeg(data, mode, fastupsample=halvings > 0, strict=True)
         except ValueError as error:
             # libjpeg's warnings: try again without those of the header, and take what it gives.
             reason, detail = _reason(error, data, "jpeg"), words_of(error)
-            pixels = _recover_jpeg(outline.bare(data), mode, want)
+            pixels = _recover_jpeg(outline.bare(data), (height, width, len(mode)), mode)
             check_recovered(pixels, reason, detail)
+        for _ in range(halvings):
+            pixels = averaged(pixels, 2)
         shown = [pixels]
         if conversion:
             shown = renderings(_jpeg_image(pixels, space), min_side, conversion)
@@ -294,15 +298,14 @@ def _jpeg_image(pixels: NDArray[np.uint8], space: str) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if space == "Gray" else pixels)
 
 
-def _recover_jpeg(data: bytes, mode: str, want: Mapping[str, int]) -> NDArray[np.uint8]:
-    height, width, *_ = simplejpeg.decode_jpeg_header(data, **want, strict=False)
+def _recover_jpeg(data: bytes, shape: tuple[int, ...], mode: str) -> NDArray[np.uint8]:
     # After a fatal error, as in a table that was cut off, libjpeg leaves the memory that it was
     # given as it was; the scans before that table can still be decoded.
     before_table = data[: max(data.rfind(_HUFFMAN_TABLE), 0)] + _END_OF_IMAGE
     for part in (data, before_table):
-        pixels: NDArray[np.uint8] = np.zeros((height, width, len(mode)), np.uint8)
+        pixels: NDArray[np.uint8] = np.zeros(shape, np.uint8)
         with contextlib.suppress(ValueError):
-            simplejpeg.decode_jpeg(part, mode, **want, strict=False, buffer=pixels)
+            simplejpeg.decode_jpeg(part, mode, strict=False, buffer=pixels)
         if pixels.any():
             break
     return pixels

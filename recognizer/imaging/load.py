@@ -1,7 +1,6 @@
 """Any form of image -> a :class:`LoadedImage` with a status -> the model's input."""
 
 import hashlib
-import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -37,8 +36,8 @@ RGBA.
 PREPROCESSING_VERSION = 2
 """Raised whenever the same bytes would give other model inputs than before.
 
-Version 2: EXIF orientation, colors in sRGB, alpha on white, the largest reduction (JPEG: a DCT
-scale; otherwise a box filter by a whole factor) that keeps the short side at or above
+Version 2: EXIF orientation, colors in sRGB, alpha on white, the largest reduction (a box filter by
+a whole factor; of a JPEG, decoded whole, by 2, 4 or 8) that keeps the short side at or above
 :data:`DETAIL_SIDE` or the model's input, whichever is smaller; then the whole image is averaged by
 area down to that, and enlarged to a square where the input is larger. Every pixel counts, so that
 none can be hidden between those that are read (Quiring et al., "Adversarial Preprocessing", USENIX
@@ -117,9 +116,7 @@ def _views(
     full, wanted = min(size.tolist()), min_side * min(enlarged, _MAX_ENLARGED)
     with suppress(Refused, MemoryError):
         if min(frames[0].rgb.shape[:2]) < min(full, wanted):
-            # By a power of two: decoders of JPEG are slow at other scales.
-            scale = 2 ** max(0, int(math.log2(full / wanted)))
-            large = decode_at(min_side=math.ceil(full / scale)).frames
+            large = decode_at(min_side=int(wanted)).frames
             frames = large if [f.place for f in large] == [f.place for f in frames] else frames
     views: list[Frame] = []
     for frame, detailed, parts in zip(image.frames, frames, layouts, strict=True):

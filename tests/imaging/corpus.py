@@ -219,6 +219,14 @@ def segment(data: bytes, marker: int, body: bytes) -> bytes:
     return data[:2] + bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body + data[2:]
 
 
+def beyond_white() -> bytes:
+    """One gray at half its size; decoded whole, 512 is cut to 255, and its right half is dark."""
+    values = np.full((64, 96), 128)
+    values[:, 48:], values[::2, 48::2] = 0, 512
+    data = encoded(Image.fromarray(np.uint8(96 + values // 4)), "JPEG", qtables=[[1] * 64])
+    return data.replace(bytes([1] * 64), bytes([4] * 64))
+
+
 def xmp_jpeg(data: bytes | None = None) -> bytes:
     xmp = b"http://ns.adobe.com/xap/1.0/\0" + XMP
     return segment(data or encoded(scene(), "JPEG", quality=95), 0xE1, xmp)
@@ -256,6 +264,7 @@ CASES: dict[str, Callable[[], bytes]] = {
     "jpeg exif 6 exif 3": lambda: segment(segment_of(0xE1, exif(3)), 0xE1, exif(6)),
     "jpeg thumbnail": thumbnail,
     "jpeg progressive": lambda: encoded(scene(), "JPEG", quality=95, progressive=True),
+    "jpeg beyond white": beyond_white,
     "jpeg gray": lambda: encoded(scene("L"), "JPEG", quality=95),
     "jpeg cmyk": lambda: encoded(scene("CMYK"), "JPEG", quality=95),
     "jpeg cmyk adobe": lambda: cmyk_jpeg(adobe=True),
