@@ -149,8 +149,7 @@ def test_the_first_and_the_last_frame_are_looked_at(name: str, count: int, wante
     assert len(indices) == min(count, wanted)
     assert indices[0] == 0
     assert indices == sorted(set(indices))
-    if wanted > 1:
-        assert indices[-1] == count - 1
+    assert wanted == 1 or indices[-1] == count - 1
     for frame in image.frames:
         tolerance = {"GIF": 12, "AVIF": 15}.get(name, 0.1)
         assert difference(frame.rgb, np.array(frames(count)[frame.index])) < tolerance
@@ -206,7 +205,8 @@ def test_a_long_animation_of_large_frames_is_sampled_as_far_as_the_budget_goes()
 def test_a_jpeg_of_100_scans_is_decoded_and_one_of_more_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert difference(decoded(many_scans(100)), decoded(jpeg(progressive=True))) < 20
+    many = load_image(many_scans(100)).frames[0].rgb
+    assert difference(many, decoded(jpeg(progressive=True))) < 20
     monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda *_, **__: pytest.fail("it is decoded"))
     more = many_scans(101)
     # With restart intervals a decoder goes on behind a marker that is reserved.
