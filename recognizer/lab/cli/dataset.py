@@ -148,7 +148,7 @@ def check(
 
     Prints missing, changed or undecodable files, unknown labels, sources in test and another split,
     and near-duplicates across splits; the exit code is then 2. Also how well size, format or JPEG
-    tables of files alone tell products from others, and products of one source.
+    tables of training files alone tell products from others, and products of one source.
     """
     from recognizer.lab.dataset.check import check_data, warn_of_sources
 
@@ -170,15 +170,16 @@ def check(
     from recognizer.lab.dataset.shortcuts import MAX_AUC, MIN_PHOTOS, MIN_SOURCES, measure_shortcuts
 
     with show_progress() as report:
-        shortcuts = measure_shortcuts(photos, partial(report, "looking for shortcuts"))
+        learned = [photo for photo in photos if photo.split == "train"]
+        shortcuts = measure_shortcuts(learned, partial(report, "looking for shortcuts"))
     if not shortcuts:
         typer.echo(
-            f"Shortcuts were not looked for: this needs {MIN_PHOTOS} photos of {MIN_SOURCES} "
-            "sources with a product, and as many without one"
+            f"Shortcuts were not looked for: this needs {MIN_PHOTOS} training photos of "
+            f"{MIN_SOURCES} sources with a product, and as many without one"
         )
     else:
         print_table(
-            "How well files alone tell products from others, sources left out (0.5: not at all)",
+            "How well training files alone give products away, sources left out (0.5: not at all)",
             ("property", "AUC", "most of", "AUC"),
             ([s.name, f"{s.auc:.2f}", s.label, f"{s.label_auc:.2f}"] for s in shortcuts),
             text_columns=(0, 2),

@@ -2,6 +2,7 @@ import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from PIL import Image, ImageOps
@@ -89,13 +90,18 @@ def test_splits_are_compared_across_folders(tmp_path: Path, write: Write) -> Non
         check_data([tmp_path / "nowhere"])
 
 
-def test_the_command_names_the_pair_and_fails(tmp_path: Path, write: Write) -> None:
+def test_the_command_names_the_pair_and_fails(
+    tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure = Mock(return_value=())
+    monkeypatch.setattr("recognizer.lab.dataset.shortcuts.measure_shortcuts", measure)
     rows = [write("a.jpg", scene(1), "train"), write("b.jpg", scene(2), "test")]
     write_manifest(tmp_path, rows)
     said = succeed("dataset", "check", tmp_path).stdout
     assert "1 (1)" in said
     assert "Checked files, labels, sources and near-duplicates of 2 photos: 0 problems" in said
-    assert "Shortcuts were not looked for: this needs 20 photos of 5 sources with a" in said
+    assert "Shortcuts were not looked for: this needs 20 training photos of 5 sources" in said
+    assert [photo.split for photo in measure.call_args.args[0]] == ["train"]
     write_manifest(tmp_path, [*rows, write("copy.jpg", scene(1).resize((200, 150)), "test")])
     done = refuse("dataset", "check", tmp_path)
     assert f"{tmp_path / 'a.jpg'}" in done.stdout
