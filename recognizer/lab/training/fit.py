@@ -41,7 +41,7 @@ CHECKPOINT = "checkpoint.pt"
 _MAX_GRADIENT = 2.0  # a longer one is shortened
 _AVERAGE = 0.998  # decay of the averaged weights, per step
 _WARMUP_STEPS = 100
-_SAVE_SECONDS = 60.0
+_SAVE_SECONDS = 60.0  # at first fewer: the second report says how long the rest takes
 _BATCH = 32  # of predictions
 
 
@@ -105,8 +105,7 @@ class Run:
         self.optimizer = _optimizer(network, config)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.step = 0
-        path = folder / CHECKPOINT
-        if path.exists():
+        if (path := folder / CHECKPOINT).exists():
             state = torch.load(path, map_location=self.device, weights_only=True)
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -117,7 +116,7 @@ class Run:
     ) -> dict[str, torch.Tensor]:
         """Take all steps that are left, and return the averaged weights.
 
-        ``on_progress`` is called about once a minute.
+        ``on_progress`` is called about once a minute, and at first sooner.
         """
         if 0 < self.step < self.steps:
             on_progress(self._progress(None))
@@ -125,7 +124,7 @@ class Run:
         for module in self.network.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
-        saved = time.monotonic()
+        saved, wait = time.monotonic(), _SAVE_SECONDS / 16
         total, since = 0.0, self.step
         # The processor has one thread left where it computes the network, too.
         threads = 1 if self.device.type == "cpu" else os.cpu_count()
@@ -135,11 +134,11 @@ class Run:
                 images, targets = coming.result()
                 coming = ahead.submit(self._draw, self.step + 1, pool)
                 total += self._take_step(images, targets)
-                if self.step == self.steps or time.monotonic() - saved >= _SAVE_SECONDS:
+                if self.step == self.steps or time.monotonic() - saved >= wait:
                     if not math.isfinite(total):
                         raise TrainingError(f"the loss is {total}: lower learning_rate")
                     self._save()
-                    saved = time.monotonic()
+                    saved, wait = time.monotonic(), min(2 * wait, _SAVE_SECONDS)
                     on_progress(self._progress(total / (self.step - since)))
                     total, since = 0.0, self.step
         state = self.network.state_dict() | self.averaged
