@@ -40,17 +40,11 @@ def test_the_list_keeps_its_rules() -> None:
     assert all((row["slice"] == "posts") == ("/IWT" in row["source"]) for row in rows)
 
 
-def test_the_list_has_the_corrections() -> None:
-    of = {row["sha256"]: row["correction"] for row in read_list(LIST)}
-    for row in read_list(DATASETS / "corrections.csv"):
-        assert of[row["sha256"]] == row["label"]
-
-
-def test_the_tables_name_photos_and_sources_of_the_list() -> None:
+def test_the_list_has_the_corrections_and_folds_of_the_tables() -> None:
     rows = read_list(LIST)
     train = {row["source"]: (row["group"], row["fold"]) for row in rows if row["split"] == "train"}
     folds = read_list(DATASETS / "folds.csv")
     assert {row["source"]: (row["group"], row["fold"]) for row in folds} == train
-    hashes = {row["sha256"] for row in rows}
-    for table in ("corrections.csv", "relabel.csv"):
-        assert {row["sha256"] for row in read_list(DATASETS / table)} <= hashes
+    tables = (read_list(DATASETS / name) for name in ("relabel.csv", "corrections.csv"))
+    labels = {row["sha256"]: row["label"] for table in tables for row in table}
+    assert {row["sha256"]: row["correction"] for row in rows if row["correction"]} == labels
