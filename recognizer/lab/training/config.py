@@ -113,9 +113,7 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     source_power: float = 0.5  # the same for the sources within a label
     label_weights: dict[str, NotNegative] = {}  # factors on how often a label is drawn
-    soup: dict[
-        str, Any
-    ] = {}  # a second run, averaged with it (Wortsman et al., 2022): keys that differ
+    soup: dict[str, Any] = {}  # a second run, averaged with it: the keys that differ
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     augment: AugmentConfig = msgspec.field(default_factory=AugmentConfig)
     finish: FinishConfig = msgspec.field(default_factory=FinishConfig)
@@ -132,19 +130,20 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def runs(self) -> dict[str, "TrainingConfig"]:
         """The recipe of each run, by what its folder's name ends with."""
+        own = msgspec.to_builtins(self)
         tables = {"-soup": self.soup, "-second": self.cascade.trained}
         return {"": self} | {
-            n: msgspec.convert(_changed(self, t), TrainingConfig) for n, t in tables.items() if t
+            n: msgspec.convert(_changed(own, t), TrainingConfig) for n, t in tables.items() if t
         }
 
 
-def _changed(config: TrainingConfig, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recipe with other values; of a table, only the keys that are given change."""
-    values = msgspec.to_builtins(config)
+def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return other values; of a table only the given keys change, and an empty one empties it."""
+    changed = {**values, **changes}
     for key, new in changes.items():
-        is_table = isinstance(new, dict) and isinstance(values.get(key), dict)
-        values[key] = {**values[key], **new} if is_table else new
-    return dict(values)
+        if new and isinstance(new, dict) and isinstance(old := values.get(key), dict):
+            changed[key] = _changed(old, new)
+    return changed
 
 
 def carried_recipes() -> dict[str, Path]:
@@ -174,7 +173,7 @@ def load_config(recipe: str | Path, changes: Sequence[str] = ()) -> TrainingConf
             new = tomllib.loads(f"{key} = {text}")
         except tomllib.TOMLDecodeError:
             new = {key: text}
-        config = config_from_dict(_changed(config, new), f"--set {change}")
+        config = config_from_dict(_changed(msgspec.to_builtins(config), new), f"--set {change}")
     return config
 
 

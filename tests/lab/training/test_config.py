@@ -40,6 +40,8 @@ def test_keys_are_changed_on_the_command_line() -> None:
     found = load_config("small-cpu", changes)
     assert (found.seed, found.weights, found.device) == (3, "some/model.safetensors", "cpu")
     assert (found.augment.shares, found.augment.identity_prob) == ({"hue": 0.5}, 0.5)
+    _, second = load_config("wildlife", ["soup={}", "cascade.trained.photos=9"]).runs.values()
+    assert (second.photos, second.backbone) == (9, "tf_efficientnet_lite2")
     for change, words in (
         ("seed", "--set seed: write KEY=VALUE"),
         ("epoch=3", "--set epoch=3: unknown key 'epoch'"),
