@@ -1,7 +1,7 @@
 """Golden references of the released bundle: what it says of the sample pictures.
 
-``python -m tests.golden`` writes them again, which is right after a new bundle was released and
-wrong after anything else: a change in decoding, preprocessing or inference shows as a difference.
+``python -m tests.golden`` writes them again: right after a new bundle, or pixels that are meant to
+differ; wrong after anything else. A change in decoding or inference shows as a difference.
 """
 
 import json
