@@ -69,11 +69,10 @@ def train_command(
         with show_progress() as report:
 
             def show(stage: Stage) -> None:
-                left = stage.seconds_left
-                if stage.is_resumed:
-                    say(stage.words)
-                    return
-                report(stage.words if left is None else f"{stage.words}; {duration(left)} left")
+                words, of = stage.words, "" if stage.run else " of this step"
+                if stage.seconds_left is not None:
+                    words += f"; {duration(stage.seconds_left)} left{of}"
+                (say if stage.is_resumed else report)(words)
 
             try:
                 train_recipe(opened, show)

@@ -162,7 +162,7 @@ def train_recipe(recipe: Recipe, on_stage: Callable[[Stage], None] = lambda _: N
     ``on_stage`` is called while photos are decoded and features computed, and about once a minute
     while a network is trained.
     """
-    clock = Clock(recipe.config, recipe.fold_count + 1, on_stage)
+    clock = Clock(recipe.config, recipe.fold_count, on_stage)
     path, held = recipe.folder / NETWORK_FILE, recipe.folder / OUT_OF_FOLD_FILE
     if done := len([*recipe.folder.glob(_LOGITS.format("*"))]):
         words = f"resuming: {done} of {recipe.fold_count} folds are done"
@@ -210,7 +210,6 @@ def _fold_logits(
     They are kept in the recipe's folder, so that nothing is looked at twice.
     """
     if (path := recipe.folder / _LOGITS.format(fold)).exists():
-        clock.skip(len(recipe.config.runs))
         return load_file(path)
     trained, frozen = _networks(recipe, fold, clock)
     report = partial(clock.on_photos, f"looking at the photos of fold {fold}")
@@ -237,7 +236,7 @@ def fold_network(
                 raise TrainingError(
                     f"{file} is gone: put it back, or delete {OUT_OF_FOLD_FILE} and train again"
                 )
-    clock = clock or Clock(recipe.config, recipe.fold_count + 1)
+    clock = clock or Clock(recipe.config, recipe.fold_count)
     (first, *others), frozen = _networks(recipe, fold, clock)
     return _joined(recipe, first, [*others, *frozen])
 
@@ -300,7 +299,7 @@ def _train(
     own, photos = recipe.config.runs[run], recipe.without(fold)
     phases = [*_phases(recipe, run, fold)]
     words = "all photos" if fold is None else f"without fold {fold}"
-    report = clock.begin(phases[0][0].name, f"{words}, {own.backbone}")
+    report = partial(clock.on_run, phases[0][0].name, f"{words}, {own.backbone}")
     first, state, seen = dict[str, torch.Tensor](), dict[str, torch.Tensor](), 0
     for folder, config in phases:
         phase = Run(

@@ -129,12 +129,9 @@ def test_a_table_by_source_slice_and_column(
 ) -> None:
     lines = ("source,group,slice", "fitz/netsuke,,museum", "x,shop/pots,shop", f"{HOSTILE},,shop")
     (slices := tmp_path / "slices.csv").write_text("\n".join(lines))
-    red = [
-        replace(p, label="ceramic") if p.path.name in {"000.jpg", "001.jpg"} else p for p in photos
-    ]
-    red = [
-        replace(p, columns={"subtype": "comb", "kind": "x"} if p.is_product else {}) for p in red
-    ]
+    red = [replace(p, label="ceramic") if p.path.stem in {"000", "001"} else p for p in photos]
+    columns = {"subtype": "comb", "kind": "x"}
+    red = [replace(p, columns=columns if p.is_product else {}) for p in red]
     with pytest.raises(DatasetError, match="source, label, kind, subtype; or name a CSV file"):
         evaluate(recognizer, red, "test", rounds=20, by=["shop"])
     by = ["source", str(slices), "kind", "subtype"]
@@ -286,13 +283,12 @@ def test_the_report_needs_nothing_else(tiny_bundle: Path, data: Path, tmp_path: 
 def test_a_photo_that_cannot_be_scored_is_named(
     tiny_bundle: Path, data: Path, tmp_path: Path, kind: str
 ) -> None:
-    row = (data / "manifest.csv").read_text().splitlines()[1]
+    header, row = (data / "manifest.csv").read_text().splitlines()[:2]
     path = tmp_path / "odd.jpg"
     if kind == "fifo":
         os.mkfifo(path)
     elif kind == "page":
         path.write_bytes(b"<html>")
-    header = (data / "manifest.csv").read_text().splitlines()[0]
     (tmp_path / "manifest.csv").write_text(f"{header}\n{re.sub('000.jpg', 'odd.jpg', row)}\n")
     output = run(tiny_bundle, "--data", tmp_path, code=ExitCode.USAGE)
     assert "odd.jpg" in output

@@ -34,13 +34,9 @@ def predictions(photos: list[Photo], **changes: object) -> OutOfFold:
     truth = np.array([[name == label for label in LABELS] for name in names])
     log_odds = np.where(truth, 2.0, -3.0) + rng.normal(0, 0.5, truth.shape)
     sources = sorted({p.source for p in photos})
-    values: dict[str, object] = {
-        "photos": photos,
-        "folds": np.array([sources.index(p.source) for p in photos], np.int16),
-        "labels": LABELS,
-        "log_odds": log_odds.astype(np.float32),
-    }
-    return OutOfFold(**{**values, **changes})
+    folds = np.array([sources.index(p.source) for p in photos], np.int16)
+    found = OutOfFold(photos=photos, folds=folds, labels=LABELS, log_odds=np.float32(log_odds))
+    return replace(found, **changes)
 
 
 @pytest.fixture

@@ -45,10 +45,9 @@ def test_runs_are_listed_and_drawn(
     monkeypatch.chdir(tmp_path)
     assert "no runs in runs/" in refuse("runs").stderr
     photos = deal(labelled_photos, "train", sources=[f"s{i}" for i in range(12)])
+    config = small_config(photos=0, folds=2)
     for name in ("a", "b"):
-        with (
-            recipe := open_recipe(small_config(photos=0, folds=2), photos, Path("runs", name))
-        ).cache:
+        with (recipe := open_recipe(config, photos, Path("runs", name))).cache:
             if name == "a":
                 train_recipe(recipe)
     first, second = json.loads(succeed("runs", "--json").stdout)

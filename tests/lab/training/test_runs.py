@@ -95,6 +95,7 @@ def test_what_is_finished_is_not_done_again_and_the_rest_is_estimated(
 ) -> None:
     clock = Mock(monotonic=Mock(side_effect=itertools.count(0, 4)))  # a step takes some seconds
     monkeypatch.setattr("recognizer.lab.training.fit.time", clock)
+    monkeypatch.setattr("recognizer.lab.training.cache._TOGETHER", 9)
     config, said = small_config(folds=2), list[Stage]()
 
     def train() -> dict[Path, int]:
@@ -107,14 +108,14 @@ def test_what_is_finished_is_not_done_again_and_the_rest_is_estimated(
         patched.setattr(module, "write_out_of_fold", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             train()
-    assert [stage.words for stage in said][:2] == [
-        "decoding: 24 of 24 photos",
-        "computing features of test_efficientnet: 12 of 12 photos",
+    assert [(stage.words, stage.seconds_left) for stage in said][:4] == [
+        ("decoding: 9 of 24 photos", None),
+        ("decoding: 18 of 24 photos", pytest.approx(6 * 4 / 9)),
+        ("decoding: 24 of 24 photos", 0),
+        ("computing features of test_efficientnet: 12 of 12 photos", None),
     ]
     trained = [stage for stage in said if stage.progress]
     assert [stage.run for stage in trained] == ["fold-0"] * 2 + ["fold-1"] * 2
-    assert trained[0].seconds_left is None
-    assert trained[1].seconds_left
     written = {f: f.stat().st_mtime_ns for f in tmp_path.glob("fold-*/checkpoint.pt")}
     assert train() == written
     last = said[-1]

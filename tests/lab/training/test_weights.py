@@ -1,7 +1,7 @@
 """Where the weights of a backbone come from, and what is said where they do not."""
 
 from pathlib import Path
-from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import cv2
 import huggingface_hub
@@ -83,18 +83,12 @@ def test_a_released_bundle_gives_its_weights() -> None:
 def test_without_a_network_the_hub_is_asked_once_and_fails_in_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Session:
-        asked: ClassVar[list[Any]] = []
-
-        def head(self, *_: object, timeout: float) -> None:
-            self.asked.append(timeout)
-            raise OSError("the network is unreachable")
-
-    monkeypatch.setattr(huggingface_hub, "get_session", Session)
+    asked = Mock(side_effect=OSError("the network is unreachable"))
+    monkeypatch.setattr(huggingface_hub, "get_session", lambda: Mock(head=asked))
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     with pytest.raises(TrainingError, match=r"could not be fetched .*fetched on another machine"):
         build_backbone(small_config(weights="imagenet"))
-    assert Session.asked == [weights._HUB_SECONDS]
+    assert [call.kwargs["timeout"] for call in asked.mock_calls] == [weights._HUB_SECONDS]
 
 
 def test_imagenet_is_what_a_package_carries(monkeypatch: pytest.MonkeyPatch) -> None:
