@@ -77,13 +77,16 @@ def runs_command(
 
 def _describe(run: Path, report: Any) -> dict[str, str]:
     from recognizer.lab.evaluation import out_of_fold
+    from recognizer.lab.training.config import recipes_of_runs
 
     about = out_of_fold.read_run(run)
-    recipe = about["recipe"]
-    words = f"{recipe['name']}: {recipe['backbone']} at {recipe['input_size']}"
+    recipe, trained = about["recipe"], recipes_of_runs(about["recipe"]).values()
+    backbones = " and ".join(dict.fromkeys(one["backbone"] for one in trained))
+    photos = sum(one["photos"] + one.get("finish", {}).get("photos", 0) for one in trained)
+    words = f"{recipe['name']}: {backbones} at {recipe['input_size']}"
     weights = out_of_fold.earlier_weights(recipe["weights"])
     words += f" from {weights}" if weights else ""
-    drawn = f"{recipe['photos']:,} photos" if recipe["photos"] else "frozen"
+    drawn = f"{photos:,} photos" if photos else "frozen"
     row = {"run": str(run), "recipe": f"{words}, {drawn}"}
     row |= {"data": f"{len(about['labels'])} labels, {about['photos'][:8]}"}
     row |= dict.fromkeys(("AP", "recall", "finished", "took"), "-")

@@ -30,6 +30,8 @@ SHARES = {
 }  # fmt: skip
 """How often training photos meet an edit."""
 
+SOUP, SECOND = "-soup", "-second"  # the folders of further runs end with these
+
 
 class AugmentConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """How often training photos are changed; probabilities from 0 to 1."""
@@ -130,11 +132,14 @@ class TrainingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def runs(self) -> dict[str, "TrainingConfig"]:
         """The recipe of each run, by what its folder's name ends with."""
-        own = msgspec.to_builtins(self)
-        tables = {"-soup": self.soup, "-second": self.cascade.trained}
-        return {"": self} | {
-            n: msgspec.convert(_changed(own, t), TrainingConfig) for n, t in tables.items() if t
-        }
+        runs = recipes_of_runs(msgspec.to_builtins(self)).items()
+        return {run: msgspec.convert(recipe, TrainingConfig) for run, recipe in runs}
+
+
+def recipes_of_runs(recipe: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the recipe of each run, of one that another version may have written, too."""
+    tables = {"": {}, SOUP: recipe.get("soup"), SECOND: recipe.get("cascade", {}).get("trained")}
+    return {run: _changed(recipe, t or {}) for run, t in tables.items() if t or not run}
 
 
 def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from recognizer.lab.training.cascade import (
     pass_gate,
     set_gate,
 )
-from recognizer.lab.training.config import TrainingConfig, config_from_dict
+from recognizer.lab.training.config import SOUP, TrainingConfig, config_from_dict
 from recognizer.lab.training.fit import CHECKPOINT, Clock, Run, Stage, predict
 from recognizer.lab.training.head import features_of, fit_head
 from recognizer.lab.training.model import ProductNetwork, build_network, log_odds_of
@@ -273,7 +273,7 @@ def _networks(
     if any(own.distill for own in config.runs.values()):
         soft = frozen_logits(frozen, photos, recipe.cache).mean(0).softmax(1)
     trained = {run: _train(recipe, run, fold, soft, clock) for run in config.runs}
-    if soup := trained.pop("-soup", None):
+    if soup := trained.pop(SOUP, None):
         first, other = trained[""].state_dict(), soup.state_dict()
         mean = {n: v.lerp(other[n], 0.5) if v.is_floating_point() else v for n, v in first.items()}
         trained[""].load_state_dict(mean)
@@ -331,7 +331,7 @@ def _skeleton(recipe: Recipe, own: TrainingConfig) -> ProductNetwork:
 def finished_network(recipe: Recipe) -> ProductNetwork | Cascade:
     """Return the network of a recipe that was trained, in evaluation mode."""
     config = recipe.config
-    first, *others = (_skeleton(recipe, own) for run, own in config.runs.items() if run != "-soup")
+    first, *others = (_skeleton(recipe, own) for run, own in config.runs.items() if run != SOUP)
     others += (
         build_ensemble_network(config, backbone, len(recipe.labels))
         for backbone in config.cascade.backbones

@@ -11,6 +11,7 @@ from PIL import Image
 
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.evaluation.learning_curve import SHARES, curve_of, some_sources
+from recognizer.lab.training.config import CascadeConfig, FinishConfig
 from recognizer.lab.training.runs import open_recipe, train_recipe
 from tests.conftest import refuse, succeed
 from tests.lab.training.conftest import small_config
@@ -45,14 +46,18 @@ def test_runs_are_listed_and_drawn(
     monkeypatch.chdir(tmp_path)
     assert "no runs in runs/" in refuse("runs").stderr
     photos = deal(labelled_photos, "train", sources=[f"s{i}" for i in range(12)])
-    config = small_config(photos=0, folds=2)
-    for name in ("a", "b"):
+    second = {"backbone": "other", "photos": 64, "finish": {"photos": 0}}
+    second = CascadeConfig(["test_efficientnet"], trained=second)
+    several = {"cascade": second, "soup": {"photos": 8}}
+    for name, changes in (("a", {}), ("b", several | {"finish": FinishConfig(photos=4)})):
+        config = small_config(photos=0, folds=2, **changes)
         with (recipe := open_recipe(config, photos, Path("runs", name))).cache:
             if name == "a":
                 train_recipe(recipe)
     first, second = json.loads(succeed("runs", "--json").stdout)
     assert (first["run"], second["run"]) == ("runs/a", "runs/b")
     assert first["recipe"] == "wildlife: test_efficientnet at 32, frozen"
+    assert second["recipe"] == "wildlife: test_efficientnet and other at 32, 80 photos"
     assert "(" in first["recall"]
     assert (second["recall"], second["took"]) == ("-", "-")  # not finished
     shown = succeed("runs").stdout
