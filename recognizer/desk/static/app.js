@@ -201,7 +201,7 @@ function setHeat(on) {
   }
   const wanted = image.dataset[on ? "heat" : "large"];
   if (!image.dataset.heat || image.getAttribute("src") === wanted) return;
-  figure().classList.add("waiting");
+  figure().classList.add("redrawn"); // not waiting: a verdict is on the photo, which was shown
   image.src = wanted;
 }
 function zoom() {
@@ -227,13 +227,13 @@ async function explainMissing(image) {
   missing.textContent = words;
   missing.hidden = false;
   $(".shot", owner).hidden = true;
-  owner.classList.remove("waiting");
+  owner.classList.remove("waiting", "redrawn");
 }
 function prepareImages(within) {
   for (const image of all("img", within)) {
     const owner = image.closest("figure");
     if (!image.naturalWidth && !isReport) owner?.classList.add("waiting");
-    image.addEventListener("load", () => owner?.classList.remove("waiting"));
+    image.addEventListener("load", () => owner?.classList.remove("waiting", "redrawn"));
     image.addEventListener("error", () => {
       if (owner && !isReport) return explainMissing(image);
       const tile = Object.assign(document.createElement("span"), { className: "none" });

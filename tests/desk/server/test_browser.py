@@ -130,6 +130,25 @@ def test_nothing_is_said_of_a_photo_before_it_or_why_it_is_missing_is_shown(
     assert {one.listing for one in said_in(scan)} == {"a"}
 
 
+def test_a_verdict_on_a_photo_that_was_shown_does_not_wait_for_its_heat_map(
+    browser: Browser, scan: Path, recognizer: Recognizer
+) -> None:
+    with served(scan, [recognizer.bundle]) as base, signed_in(browser, base) as page:
+        held: list[Route] = []
+        page.route("**/heat?*", lambda route, _: held.append(route))
+        ready(page)
+        page.keyboard.press("h")
+        page.keyboard.press("c")
+        shown(page, "b")
+        page.route("**/large", lambda route, _: held.append(route))
+        page.reload(wait_until="domcontentloaded")
+        page.wait_for_timeout(450)
+        page.keyboard.press("h")  # before the photo is shown
+        page.keyboard.press("c")
+        page.locator("#notice", has_text="the photo is not shown yet").wait_for()
+    assert {one.listing for one in said_in(scan)} == {"a"}
+
+
 def test_a_note_is_kept_when_somebody_else_was_faster(browser: Browser, scan: Path) -> None:
     with served(scan) as base, signed_in(browser, base) as page:
         key = page.get_attribute("article.card", "data-listing")
