@@ -21,6 +21,9 @@ from recognizer.cli.progress import say, show_progress, shown
 from recognizer.errors import UsageError, counted
 
 if TYPE_CHECKING:
+    from recognizer.model.bundle import Bundle
+    from recognizer.policy.values import Policy
+    from recognizer.rows import ScanFile
     from recognizer.scan import Skipped
 
 _SUFFIX = ".scan.sqlite"
@@ -170,11 +173,8 @@ def scan_command(
                 file.set_listing_column(listing_column)
             if rules is None:
                 rules = file.policy(model.taxonomy) or Policy()
-            if policy is None and rules.name != "default" and not quiet:
-                say(f"Policy {rules.name!r}, as before (--policy names another)")
-            for _, earlier in () if quiet else file.models():
-                if earlier.digest != model.digest:
-                    say(f"Scored by {earlier.title} before, now by {model.title}")
+            if not quiet:
+                _say_what_differs(file, rules, model, is_given=policy is not None)
             latest = deque([(0.0, 0)], 300)  # the images that a resumed scan skips do not count
             with show_progress(quiet=quiet or as_json) as show:
                 show("loading the model")
@@ -196,6 +196,16 @@ def scan_command(
                 say(f"{counted(summary.failed.total(), 'image')} failed: see 'reason' in {output}")
     if strict and summary.failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def _say_what_differs(file: ScanFile, rules: Policy, model: Bundle, *, is_given: bool) -> None:
+    if not is_given and rules.name != "default":
+        say(f"Policy {rules.name!r}, as before (--policy names another)")
+    if file.setting("policy") not in {None, rules.digest}:
+        say(f"Policy {rules.name!r}; recognizer decide applies it to what is not scanned now")
+    for _, earlier in file.models():
+        if earlier.digest != model.digest:
+            say(f"Scored by {earlier.title} before, now by {model.title}")
 
 
 def _print_notes(skipped: Skipped, unused_column: str | None) -> None:

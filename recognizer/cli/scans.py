@@ -27,15 +27,16 @@ def decide_command(
     """Apply another policy to the scores of a scan, and print which decisions change.
 
     No image is read and no model is run. The rows that change are changed in the scan's file, all
-    or none of them.
+    or none of them; while a scan writes it, this is refused.
     """
     from recognizer.model.bundle import bundles_behind
     from recognizer.policy.values import Policy
-    from recognizer.rows import ScanFile, decide_again, group_copies
+    from recognizer.rows import Ranking, ScanFile, ScanWriter, decide_again, group_copies
 
     bundles = bundles_behind(bundle)
     rules = Policy.load(policy, bundles[0].taxonomy)
-    with ScanFile(scan, write=not dry_run) as file, show_progress(f"Deciding {scan}"):
+    opened = ScanFile(scan) if dry_run else ScanWriter(scan, Ranking(bundles), create=False)
+    with opened as file, show_progress(f"Deciding {scan}"):
         diff = decide_again(file, rules, bundles, dry_run=dry_run)
         if not dry_run:
             group_copies(file)

@@ -75,8 +75,9 @@ def decide_again(
 ) -> DecisionDiff:
     """Apply another policy to all rows of a scan, in one transaction.
 
-    New leads have no regions and no thumbnail; the audit sample is drawn again. A policy that names
-    what a model does not know is a PolicyError, a model without its bundle a BundleNotFoundError.
+    A ScanWriter keeps scans out meanwhile. New leads have no regions and no thumbnail; the audit
+    sample is drawn again. A policy that names what a model does not know is a PolicyError, a model
+    without its bundle a BundleNotFoundError.
     """
     diff = DecisionDiff()
     changes = _changes(file, policy, bundles, diff)

@@ -23,7 +23,6 @@ from recognizer.policy.values import Decision, KnownRule, Policy
 from recognizer.prediction import Prediction
 from recognizer.rows import DecisionDiff, NewRow, Ranking, Row, ScanFile, ScanWriter, decide_again
 from recognizer.rows.deciding import Comparison, compare
-from recognizer.rows.row import Reference
 from recognizer.status import Reason, Status
 from tests.conftest import invoke, refuse, succeed
 from tests.rows.rows import bare_row, known_match, quick_folder, read_scan, write_scan
@@ -143,17 +142,22 @@ def test_all_rows_point_at_one_policy_and_keep_what_they_have(
             assert file.select("SELECT vector FROM embedding") == [(vector.tobytes(),)]
 
 
-def test_a_scan_that_goes_on_meanwhile_keeps_its_policy(bundle: Bundle, tmp_path: Path) -> None:
-    model = bundle.reference
-    policy = Reference(name="default", digest=Policy().digest)
-    rows = [scored_row(f"{n}.jpg", 0.45, model=model, policy=policy) for n in range(2)]
+def test_what_a_scan_writes_is_not_decided_meanwhile(tiny_bundle: Path, tmp_path: Path) -> None:
+    model = (bundle := load_bundle(tiny_bundle)).reference
+    rows = [scored_row(f"{n}.jpg", 0.45, model=model) for n in range(2)]
     path = tmp_path / "a"
+    command = ("decide", path, "--policy", "strict", "--model", tiny_bundle)
+    assert "does not exist" in refuse(*command).stderr
+    assert not path.exists()
     with ScanWriter(path, Ranking([bundle])) as scan:
         scan.append([NewRow(row=rows[0])])
-        again(path, Policy(name="strict", default=rule(0.05)), bundle)
+        assert "in use by another scan" in refuse(*command).stderr
+        succeed(*command, "--dry-run")
         scan.append([NewRow(row=rows[1])])
-    found = [(row.policy.name, row.decision) for row in read_scan(path)]
-    assert found == [("strict", "review"), ("default", "clear")]
+    assert [row.policy.name for row in read_scan(path)] == ["default", "default"]
+    with ScanFile(path):  # a desk
+        succeed(*command)
+    assert [row.policy.name for row in read_scan(path)] == ["strict", "strict"]
 
 
 def test_rows_of_several_models_are_decided_by_their_own_thresholds(
