@@ -165,7 +165,8 @@ def scan_command(
         )
         if listing_column is not None:
             require_column(listing_column, sources, settings)
-        images = part.of(expand(sources, settings, skipped=skipped), listing_column)
+        found = expand(sources, settings, skipped=skipped, ends=True)
+        images = part.of(found, listing_column)
         # A table without images is refused before the scan's file is made.
         images = itertools.chain([*itertools.islice(images, 1)], images)
         with ScanWriter(output, Ranking([model])) as file, Lookahead(images) as items:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recognizer.errors import ScanFileChangedError, ScanFileError
-from recognizer.rows.images import NewRow, change_rows, put_rows
+from recognizer.rows.images import NewRow, change_rows, put_rows, remove_image
+from recognizer.rows.queue import refresh_entries
 from recognizer.rows.records import SELECT_PREVIOUS, Ranking, result_key
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
@@ -93,6 +94,14 @@ class ScanWriter(ScanFile):
             change_rows(self, changed, self._ranking)
             states = ((state, image) for image, state in file_states)
             database.executemany("UPDATE image SET file_state = ? WHERE id = ?", states)
+
+    def drop_failure(self, key: int) -> None:
+        """Remove the row of what is no image and could be read now, if it says otherwise."""
+        failed = "SELECT id, unit FROM image WHERE key = ? AND status = 'failed' AND sha256 IS NULL"
+        for image, unit in [] if self.was_empty else self.select(failed, (key,)):
+            with self.transaction() as database:
+                remove_image(database, image)
+                refresh_entries(database, [unit])
 
     def check(self) -> None:
         """Raise a ScanFileChangedError if the file was moved, replaced or truncated.

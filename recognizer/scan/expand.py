@@ -52,8 +52,11 @@ def expand(
     *,
     stdin: BinaryIO | None = None,
     skipped: Skipped | None = None,
+    ends: bool = False,
 ) -> Iterator[Item]:
     """Yield the images that ``sources`` name (docs/sources.md); what does not exist is one too.
+
+    With ``ends``, for a scan, folders and containers that were read to their end are items too.
 
     An empty name, a pattern that matches nothing and a web URL without permission are a UsageError
     before anything is yielded; an unknown kind of store, and an only source without rows or an
@@ -69,7 +72,8 @@ def expand(
             raise UsageError(f"{location}: web URLs need --allow-http")
         if _is_pattern(location) and next(_matches(str(location)), None) is None:
             raise UsageError(f"{name}: nothing matches")
-    return _Expansion(names, options, stdin, Skipped() if skipped is None else skipped).items()
+    items = _Expansion(names, options, stdin, Skipped() if skipped is None else skipped).items()
+    return (item for item in items if ends or not item.is_end)
 
 
 def require_column(name: str, sources: Sequence[str], options: ScanOptions) -> None:
@@ -151,7 +155,7 @@ class _Expansion:
             yield from self._of_file(location)
             return
         for item in _walk(location, self.skipped):
-            if item.reason:
+            if item.reason or item.is_end:
                 yield item
             elif _is_image(item.source):
                 yield from self._of_file(FileLocation(item.source))
@@ -172,7 +176,7 @@ class _Expansion:
     def _of_file(self, location: Container, member: str | None = None) -> Iterator[Item]:
         name = str(location)
         if table_format(name):
-            yield from self.containers.items(self._opening(location), self.skipped)
+            yield from self._contents(location)
         elif not has_archive_suffix(name):
             yield Item(location)
         else:
@@ -180,10 +184,18 @@ class _Expansion:
             is_image = _begins_as_image(location)
             if is_image:
                 yield Item(location)
-            items = self.containers.items(self._opening(location, member), self.skipped)
-            for item in grouped(items, self.skipped):
+            for item in grouped(self._contents(location, member), self.skipped):
                 is_flaw = is_image and item.source == name  # of the archive: a row of its own
                 yield replace(item, location=Part(location, "")) if is_flaw else item
+
+    def _contents(self, container: Container, member: str | None = None) -> Iterator[Item]:
+        """Yield the items of an archive or a table, and its end if that was reached."""
+        is_whole = member is None
+        for item in self.containers.items(self._opening(container, member), self.skipped):
+            is_whole &= item.location != container or item.reason is None
+            yield item
+        if is_whole:
+            yield Item(container, is_end=True)
 
     def _opening(self, location: Container, member: str | None = None) -> Opening:
         return Opening(
@@ -207,6 +219,7 @@ class _Expansion:
                         yield from self._of_file(place)
                     else:
                         self.skipped.other_files += 1
+                yield Item(root, is_end=True)
         except Refused as refused:
             yield Item.failed(root, refused.reason, refused.detail)
 
@@ -271,6 +284,7 @@ def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
             if not name.startswith(".")
         ]
         skipped.hidden += len(names) - len(shown)
+        yield Item(FileLocation(folder), is_end=True)
         yield from (Item(FileLocation(path)) for path, is_folder in shown if not is_folder)
         stack += [path for path, is_folder in reversed(shown) if is_folder]
 
@@ -285,7 +299,7 @@ def _matches(pattern: str) -> Iterator[str]:
     for root in sorted(glob.iglob(above)) if glob.has_magic(above) else [above]:
         for item in _walk(root or os.curdir, Skipped()):
             names = PurePath(os.path.relpath(item.source, root or os.curdir)).parts
-            if item.reason is None and _fits(names, parts[first:]):
+            if not (item.reason or item.is_end) and _fits(names, parts[first:]):
                 yield os.path.join(root, *names)
 
 

@@ -121,7 +121,8 @@ class Item:
     """One image to scan, with its listing's own columns, which are passed through to the row.
 
     ``reason`` and ``detail`` say why it cannot be read, if that is known already; ``data`` has its
-    bytes, if they were read on the way to it.
+    bytes, if they were read on the way to it. With ``is_end`` it is no image: a folder was listed,
+    or an archive or a table read to its end, so that no earlier failure of it holds.
     """
 
     location: Location
@@ -130,6 +131,7 @@ class Item:
     reason: Reason | None = None
     detail: str | None = None
     data: bytes | None = field(default=None, repr=False)
+    is_end: bool = False
 
     @classmethod
     def at(cls, name: str, columns: Columns = None, *, data: bytes | None = None) -> Self:

@@ -86,6 +86,10 @@ class _ScanRun:
         unchanged: list[TaskResult] = []
         with KeySet() as seen:
             for item in self.items:
+                if item.is_end:
+                    for one in filter(None, (item, item.alternate_path())):
+                        self.file.drop_failure(self._key(one))
+                    continue
                 task, key, place, previous = self._task(index, item)
                 if not seen.add(place):  # a file may be named twice, but it gets one row
                     self.summary.repeated += 1
@@ -216,7 +220,7 @@ class Lookahead(Closes):
                     if self._is_done:
                         return
                     self._waiting.append(item)
-                    self._found += 1
+                    self._found += not item.is_end
                     self._held += _size(item)
                     self._changed.notify_all()
         except Exception as error:

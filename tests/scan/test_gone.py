@@ -1,7 +1,8 @@
 """An image keeps its row when its photo is gone or exchanged at the next scan."""
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.desk.outcomes import outcome, store
 from tests.pictures import encoded, picture
 from tests.rows.rows import HASH
 from tests.scan.engines import InProcessPool
+from tests.scan.locations.test_archives import RED_MEMBER_BYTES, make_tar, make_zip
 
 RED, OTHER_RED, GREEN, BLUE = (
     encoded(picture(color, seed=seed))
@@ -188,3 +190,35 @@ def test_merging_keeps_what_a_scan_keeps(
         with ScanFile(merged) as file:
             assert len(file.select("SELECT * FROM thumbnail")) == 1
             assert [name for (name,) in file.select("SELECT name FROM queue")] == ["L1"]
+
+
+def test_a_container_that_is_whole_again_keeps_no_failure(
+    tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.scan.run.WorkerPool", InProcessPool)
+    monkeypatch.chdir(tmp_path)
+    members = [("red.jpg", RED), ("blue.jpg", BLUE)]
+    made = make_zip(Path("a.zip"), members), make_tar(Path("b.tar"), members)
+    whole = {path.name: path.read_bytes() for path in made} | {"c.csv": b"image\nd.jpg\n"}
+    cut = {"a.zip": whole["a.zip"][:-9], "b.tar": whole["b.tar"][: RED_MEMBER_BYTES + 600]}
+    cut["c.csv"] = b"name\nd\n"
+    (folder := Path("photos")).mkdir()
+    (folder / "d.jpg").write_bytes(GREEN)
+
+    def failed(*sources: object, damaged: Collection[str] = ()) -> dict[str, str | None]:
+        for name in whole:
+            (folder / name).write_bytes((cut if name in damaged else whole)[name])
+        invoke("scan", *sources, "-b", tiny_bundle, "-o", "scan.sqlite", "--workers", 1, code=0)
+        with ScanFile(Path("scan.sqlite")) as file:
+            queue = file.select("SELECT name FROM queue WHERE decision = 'unscored'")
+            found = {row.source: row.reason for row in file.rows("status = 'failed'")}
+        assert sorted(queue) == sorted((name,) for name in found)
+        return {os.path.relpath(name, folder.absolute()): reason for name, reason in found.items()}
+
+    of_tar = {"b.tar!/blue.jpg": "truncated", "b.tar": "truncated"}
+    of_all = of_tar | {"a.zip": "corrupt_container", "c.csv": "corrupt_container"}
+    table = folder / "c.csv"
+    assert failed(folder, table, damaged=whole) == of_all
+    assert failed("photos/b.tar!/red.jpg", damaged=whole) == of_all  # nothing else was read
+    assert failed(folder.absolute(), table, damaged=["b.tar"]) == of_tar
+    assert failed(folder) == {}
