@@ -44,7 +44,7 @@ from recognizer.lab.dataset.manifest import BACKDROP_LABELS, Photo, corrected, l
 from recognizer.model.bundle import load_bundle
 from recognizer.model.description import ModelFile, percent
 from recognizer.model.folders import MODEL_FILE
-from recognizer.scan.expand import expand
+from recognizer.scan.expansion import expand
 from recognizer.scan.items import Access
 from recognizer.scan.worker import Reader
 

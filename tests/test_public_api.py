@@ -35,8 +35,8 @@ def homes(package: ModuleType) -> dict[str, str]:
 
 
 HOMES = homes(recognizer)
-LAZY = (recognizer, recognizer.desk, recognizer.lab, policy, rows)
-DOORS = (*LAZY, recognizer.scan, errors)
+LAZY = (recognizer, recognizer.desk, recognizer.lab, recognizer.scan, policy, rows)
+DOORS = (*LAZY, errors)
 HEAVY_HOMES = tuple(
     f"recognizer.{name}" for name in ("engine", "guarded", "imaging", "known", "model")
 )

@@ -133,7 +133,7 @@ def scan_command(
     from recognizer.rows import AuditSample, Ranking, ScanWriter
     from recognizer.scan import Access, Lookahead, ScanOptions, Shard, Skipped, expand
     from recognizer.scan import scan as run
-    from recognizer.scan.expand import require_column
+    from recognizer.scan.expansion import require_column
 
     model = load_bundle(bundle)
     model.read_model()  # verified here, so that a wrong one is reported before any worker starts

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from recognizer.scan import expand
-from recognizer.scan.expand import Containers
+from recognizer.scan.expansion import Containers
 
 
 @pytest.fixture(scope="module")

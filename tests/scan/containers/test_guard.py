@@ -17,7 +17,7 @@ from recognizer.imaging import Limits
 from recognizer.scan import ScanOptions
 from recognizer.scan.archives import grouped
 from recognizer.scan.bounds import Reading
-from recognizer.scan.expand import Containers
+from recognizer.scan.expansion import Containers
 from recognizer.scan.items import FileLocation, Item, Part, Skipped
 from recognizer.scan.tables import Opening
 from recognizer.status import Reason

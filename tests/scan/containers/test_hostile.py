@@ -9,7 +9,7 @@ import pytest
 from recognizer.imaging import Limits
 from recognizer.scan import Access, ScanOptions, expand
 from recognizer.scan.bounds import Bounds
-from recognizer.scan.expand import Containers
+from recognizer.scan.expansion import Containers
 from recognizer.scan.items import Item
 from recognizer.status import Reason
 from tests.scan.containers.hostile import corpus, nested

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.errors import UsageError
-from recognizer.scan.expand import expand, read_list
+from recognizer.scan.expansion import expand, read_list
 from recognizer.scan.items import Skipped
 from recognizer.status import Reason
 from tests.conftest import encoded, picture

@@ -1,0 +1,11 @@
+from recognizer.scan.bounds import Bounds as Bounds
+from recognizer.scan.expansion import expand as expand
+from recognizer.scan.items import Access as Access
+from recognizer.scan.items import Item as Item
+from recognizer.scan.items import Shard as Shard
+from recognizer.scan.items import Skipped as Skipped
+from recognizer.scan.options import ScanOptions as ScanOptions
+from recognizer.scan.options import WorkerPayload as WorkerPayload
+from recognizer.scan.pool import Scorer as Scorer
+from recognizer.scan.run import Lookahead as Lookahead
+from recognizer.scan.run import scan as scan
