@@ -5,6 +5,7 @@ imports what is heavy only in functions, so that ``--help`` answers at once. Ver
 an error becomes an exit code.
 """
 
+import gc
 import importlib
 import re
 import signal
@@ -182,6 +183,7 @@ def main() -> None:
     try:
         app()
     except BaseException as error:
+        gc.freeze()  # or Python's end looks through all that torch has made: a second or more
         if interrupted.is_set():  # even if the exception was lost
             sys.exit(ExitCode.INTERRUPTED)
         if not isinstance(error, Exception):

@@ -239,11 +239,9 @@ class Recognizer(DecisionMaker):
         for image in images:
             rows = slice(last, last + len(_views(image)))
             last = rows.stop
-            arrays = {name: array[rows] for name, array in zip(outputs, results, strict=True)}
-            prediction = self._prediction(
-                image, arrays["scores"], probabilities[rows], families[rows]
-            )
-            scored.append(ScoredImage(image=image, prediction=prediction, outputs=arrays))
+            own = {name: array[rows] for name, array in zip(outputs, results, strict=True)}
+            prediction = self._prediction(image, own["scores"], probabilities[rows], families[rows])
+            scored.append(ScoredImage(image=image, prediction=prediction, outputs=own))
         return scored
 
     def regions(self, scored: ScoredImage, label: str) -> tuple[Region, ...]:

@@ -177,9 +177,7 @@ def test_an_upload_does_not_pay_for_the_thresholds_of_its_policy_again(
 
 
 @pytest.mark.parametrize("name", ["ivory_raw", "ivory_worked"])
-def test_a_family_that_bears_the_name_of_a_label_is_a_lead_of_its_own(
-    name: str, tmp_path: Path
-) -> None:
+def test_a_family_with_the_name_of_a_label_is_a_lead_of_its_own(name: str, tmp_path: Path) -> None:
     """As of `enroll pangolin_skin --family pangolin_scales`, where both names are labels too."""
 
     def rename(description: dict[str, Any]) -> None:
@@ -200,9 +198,7 @@ def test_a_family_that_bears_the_name_of_a_label_is_a_lead_of_its_own(
     assert ("family", name) in {(one.kind, one.name) for one in leads}
 
 
-def test_a_policy_may_be_a_name_a_path_or_the_default(
-    recognizer: Recognizer, tmp_path: Path
-) -> None:
+def test_a_policy_is_a_name_a_path_or_the_default(recognizer: Recognizer, tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text("review_probability = 1.0\npriority_probability = 1.0\n")
     prediction = recognizer.predict(picture("red"))
     assert recognizer.decide(prediction) == recognizer.decide(prediction, Policy())

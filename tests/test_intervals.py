@@ -103,11 +103,9 @@ def test_sources_are_drawn_within_groups_and_none_is_empty():
 def test_one_source_says_nothing_and_rounds_without_a_figure_do_not_count():
     values, group = np.ones(4), np.array([0, 0, 1, 1])
     assert bootstrap_by_source(values, np.array(list("aabc")), _mean, groups=group) is None
-
-    def sometimes(values, counts):
-        return np.where(counts[:, 0] == 0, np.nan, 1.0)
-
-    found = bootstrap_by_source(values, np.array(list("abcd")), sometimes)
+    found = bootstrap_by_source(
+        values, np.array(list("abcd")), lambda _, counts: np.where(counts[:, 0] == 0, np.nan, 1.0)
+    )
     assert (found.low, found.high) == (1, 1)
 
 

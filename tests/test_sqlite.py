@@ -155,9 +155,7 @@ def test_images_of_0_3_are_scored_again_since_more_is_looked_at(tmp_path: Path) 
 def test_a_store_of_0_2_is_not_written_to(tmp_path: Path) -> None:
     path = copy("outcomes-0.2.sqlite", tmp_path)
     for use in (lambda: Outcomes(path, write=True), lambda: ScanWriter(path, Ranking())):
-        with pytest.raises(
-            ScanFileError, match=r"version 0\.2, which `recognizer outcomes export`"
-        ):
+        with pytest.raises(ScanFileError, match=r"version 0\.2, which `recognizer outcomes"):
             use()
 
 

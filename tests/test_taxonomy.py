@@ -86,9 +86,7 @@ def test_white_space_is_one_space_and_what_is_missing_has_a_default(taxonomy: Ta
     assert thing == Label(name="thing", kind=Kind.LOOKALIKE, display_name="Thing")
 
 
-def test_a_file_adds_to_the_package_and_a_bad_one_is_named(
-    taxonomy: Taxonomy, tmp_path: Path
-) -> None:
+def test_a_file_adds_names_and_a_bad_one_is_named(taxonomy: Taxonomy, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     for content, words in (
         (None, "No such file"),

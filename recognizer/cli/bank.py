@@ -13,7 +13,7 @@ from typer import Argument, Option
 
 from recognizer.cli import options
 from recognizer.cli.options import output_option
-from recognizer.cli.progress import require_none_failed
+from recognizer.cli.progress import require_none_failed, show_progress
 from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,14 +60,16 @@ def add(
     time = datetime.now(UTC).isoformat(timespec="seconds")
     item = partial(KnownItem, label=label, note=note, by=by, origin=origin)
     items, failures = [], []
-    for photo in photos:
-        image = load_image(photo, min_side=MIN_HASH_SIDE)
-        hash_ = perceptual_hash(image.frames[0].rgb) if image.frames else None
-        if hash_ is None:
-            why = "too little to see for a hash" if image.frames else image.reason
-            failures.append(f"{photo}: not added: {why}")
-        else:
-            items.append(item(pdq=hash_, finding=finding, time=time))
+    with show_progress() as report:
+        for number, photo in enumerate(photos, 1):
+            image = load_image(photo, min_side=MIN_HASH_SIDE)
+            hash_ = perceptual_hash(image.frames[0].rgb) if image.frames else None
+            if hash_ is None:
+                why = "too little to see for a hash" if image.frames else image.reason
+                failures.append(f"{photo}: not added: {why}")
+            else:
+                items.append(item(pdq=hash_, finding=finding, time=time))
+            report("reading photos", number, len(photos))
     with Bank(bank, create=True) as opened:
         typer.echo(f"{bank}: {opened.add(items)} new, {len(opened)} in all")
     require_none_failed(failures)
@@ -135,8 +137,9 @@ def import_items(
         raise UsageError("give other banks, exchange files or a scan; --outcomes needs --scan")
 
     def add(source: Path, items: Iterable[KnownItem]) -> None:
-        with Bank(bank, create=True) as opened:
-            typer.echo(f"{source}: {opened.add(items)} new, {len(opened)} in all")
+        with Bank(bank, create=True) as opened, show_progress(f"Reading {source}"):
+            new, count = opened.add(items), len(opened)
+        typer.echo(f"{source}: {new} new, {count} in all")
 
     for file in files or ():
         if is_exchange(file):

@@ -12,7 +12,7 @@ import typer
 
 from recognizer.cli import options
 from recognizer.cli.options import missing_modules
-from recognizer.cli.progress import print_table, print_values
+from recognizer.cli.progress import print_table, print_values, show_progress
 from recognizer.errors import BundleError, RecognizerError, pip_line
 
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ def doctor_command(
     The model scores two images that are made in code. The bundle records the scores that it gave
     them at export: the exit code is 4 if they differ here, or the model is missing or was changed.
     """
-    found = versions()
+    with show_progress():
+        found = versions()
     print_values(found)
     for extra, (words, modules) in options.EXTRAS.items():
         missing = f"not installed ({words}; {pip_line(extra)})"
@@ -145,8 +146,9 @@ def doctor_command(
         "workers of a scan": machine.worker_count(),
     }
     print_values(about, unknown="unknown")
-    recognizer = Recognizer.load(bundle, provider=provider, threads=1)
-    difference = self_test(recognizer.bundle, provider)
+    with show_progress(f"Scoring with {provider}"):
+        recognizer = Recognizer.load(bundle, provider=provider, threads=1)
+        difference = self_test(recognizer.bundle, provider)
     title, is_same = recognizer.bundle.title, difference is None or difference <= TOLERANCE
     print_values(
         {

@@ -61,12 +61,10 @@ def output_option(help: str, **more: Any) -> Any:  # noqa: A002 - as typer calls
     return Option("--output", "-o", help=help, **more)
 
 
-TitleOption = Annotated[
-    str | None, Option(help="Title of the page.", show_default="the name of the input")
-]
+TitleOption = Annotated[str | None, Option(help="Page title.", show_default="the input's name")]
 NewBundleOption = Annotated[Path, output_option("The new bundle: a folder NAME-vN.")]
 RawOption = Annotated[
-    bool, Option("--raw", help="Put no apostrophe before what may be a formula (CSV).")
+    bool, Option("--raw", help="CSV: no apostrophe before what may be a formula.")
 ]
 JsonOption = Annotated[bool, Option("--json", help="Print one JSON object instead.")]
 

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import typer
 
-from recognizer.cli.progress import duration, shown
+from recognizer.cli.progress import duration, say, shown
 from recognizer.errors import counted
 from recognizer.model.bundle import Bundle
+from recognizer.policy.values import Policy
 from recognizer.rows import Row, ScanFile, ScanSummary
 from recognizer.scan import Skipped
 from recognizer.status import Reason, Status
@@ -38,6 +39,17 @@ def counts(summary: ScanSummary, skipped: Skipped) -> dict[str, Any]:
     numbers = {"images": summary.images, **msgspec.to_builtins(summary)}
     numbers |= {"other_files": skipped.other_files, "hidden_files": skipped.hidden}
     return {**numbers, "bad_metadata": skipped.bad_metadata}
+
+
+def print_changes(file: ScanFile, policy: Policy, bundle: Bundle, *, is_given: bool) -> None:
+    """Print what a scan does otherwise than those before it, on standard error."""
+    if not is_given and policy.name != "default":
+        say(f"Policy {policy.name!r}, as before (--policy names another)")
+    if file.setting("policy") not in {None, policy.digest}:
+        say(f"Policy {policy.name!r}; recognizer decide applies it to what is not scanned now")
+    for _, earlier in file.models():
+        if earlier.digest != bundle.digest:
+            say(f"Scored by {earlier.title} before, now by {bundle.title}")
 
 
 def print_results(file: ScanFile, summary: ScanSummary, skipped: Skipped, bundle: Bundle) -> None:

@@ -8,7 +8,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,9 +21,6 @@ from recognizer.cli.progress import say, show_progress, shown
 from recognizer.errors import UsageError, counted
 
 if TYPE_CHECKING:
-    from recognizer.model.bundle import Bundle
-    from recognizer.policy.values import Policy
-    from recognizer.rows import ScanFile
     from recognizer.scan import Skipped
 
 _SUFFIX = ".scan.sqlite"
@@ -124,7 +121,7 @@ def scan_command(
     --strict 3 when images failed, 2 for a mistake in the command, 4 for a missing or altered model,
     130 when interrupted.
     """
-    from recognizer.cli.results import counts, print_results, progress_line
+    from recognizer.cli.results import counts, print_changes, print_results, progress_line
     from recognizer.imaging import Limits
     from recognizer.imaging.sources import MEBIBYTE
     from recognizer.known.matches import share_bank
@@ -145,10 +142,11 @@ def scan_command(
         raise UsageError("--match-rotations needs --known")
     audit = None if audit_rate is None else AuditSample(rate=audit_rate, products=model.products)
     skipped = Skipped()
-    with (
-        _stoppable(output),
-        share_bank(known, match_rotations=match_rotations) if known else nullcontext() as bank,
-    ):
+    with _stoppable(output), ExitStack() as stack, ExitStack() as progress:
+        show = progress.enter_context(show_progress("looking for images", quiet=quiet or as_json))
+        bank = stack.enter_context(
+            share_bank(known, match_rotations=match_rotations) if known else nullcontext()
+        )
         settings = ScanOptions(
             workers=workers,
             provider=provider,
@@ -165,8 +163,7 @@ def scan_command(
         )
         if listing_column is not None:
             require_column(listing_column, sources, settings)
-        found = expand(sources, settings, skipped=skipped, ends=True)
-        images = part.of(found, listing_column)
+        images = part.of(expand(sources, settings, skipped=skipped, ends=True), listing_column)
         # A table without images is refused before the scan's file is made.
         images = itertools.chain([*itertools.islice(images, 1)], images)
         with ScanWriter(output, Ranking([model])) as file, Lookahead(images) as items:
@@ -175,18 +172,18 @@ def scan_command(
             if rules is None:
                 rules = file.policy(model.taxonomy) or Policy()
             if not quiet:
-                _say_what_differs(file, rules, model, is_given=policy is not None)
+                print_changes(file, rules, model, is_given=policy is not None)
             latest = deque([(0.0, 0)], 300)  # the images that a resumed scan skips do not count
-            with show_progress(quiet=quiet or as_json) as show:
-                show("loading the model")
-                summary = run(
-                    items,
-                    model,
-                    rules,
-                    file,
-                    settings,
-                    on_rows=lambda sums, _: show(progress_line(sums, items.total, latest)),
-                )
+            show("loading the model")
+            summary = run(
+                items,
+                model,
+                rules,
+                file,
+                settings,
+                on_rows=lambda sums, _: show(progress_line(sums, items.total, latest)),
+            )
+            progress.close()
             is_unused = listing_column and shard is None and file.forget_unused_column()
             _print_notes(skipped, listing_column if is_unused else None)
             if as_json:
@@ -197,16 +194,6 @@ def scan_command(
                 say(f"{counted(summary.failed.total(), 'image')} failed: see 'reason' in {output}")
     if strict and summary.failed:
         raise typer.Exit(ExitCode.SOME_FAILED)
-
-
-def _say_what_differs(file: ScanFile, rules: Policy, model: Bundle, *, is_given: bool) -> None:
-    if not is_given and rules.name != "default":
-        say(f"Policy {rules.name!r}, as before (--policy names another)")
-    if file.setting("policy") not in {None, rules.digest}:
-        say(f"Policy {rules.name!r}; recognizer decide applies it to what is not scanned now")
-    for _, earlier in file.models():
-        if earlier.digest != model.digest:
-            say(f"Scored by {earlier.title} before, now by {model.title}")
 
 
 def _print_notes(skipped: Skipped, unused_column: str | None) -> None:

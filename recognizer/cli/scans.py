@@ -35,7 +35,8 @@ def decide_command(
 
     bundles = bundles_behind(bundle)
     rules = Policy.load(policy, bundles[0].taxonomy)
-    opened = ScanFile(scan) if dry_run else ScanWriter(scan, Ranking(bundles), create=False)
+    ScanFile(scan).close()  # which must be there: a writer would make it
+    opened = ScanFile(scan) if dry_run else ScanWriter(scan, Ranking(bundles))
     with opened as file, show_progress(f"Deciding {scan}"):
         diff = decide_again(file, rules, bundles, dry_run=dry_run)
         if not dry_run:
@@ -187,8 +188,8 @@ def similar_command(
         copies = sum(map(len, groups)) - len(groups)
         typer.echo(f"{count:,} images, {len(groups):,} groups, {copies:,} copies of others")
         return
-    recognizer = Recognizer.load(bundle)
     with ScanFile(scan) as file, show_progress("Comparing"):
+        recognizer = Recognizer.load(bundle)
         if (embedding := recognizer.embed(photo)) is None:
             failed = recognizer.predict(photo)
             raise UsageError(f"{photo} has no embedding: {failed.reason}: {failed.detail}")

@@ -190,9 +190,8 @@ def _guides(
 def _instead(row: Row) -> list[Bar]:
     """Return the highest scores of a photo but for its leads: look-alikes, animals, products."""
     ranked = sorted((row.scores or {}).items(), key=lambda pair: -pair[1])
-    named = {*row.lead_labels}
-    others = [Bar(*one) for one in ranked if one[0] not in named and one[1] >= _MIN_SCORE]
-    return others[:MAX_INSTEAD]
+    others = [one for one in ranked if one[0] not in row.lead_labels and one[1] >= _MIN_SCORE]
+    return [Bar(*one) for one in others[:MAX_INSTEAD]]
 
 
 def _choices(bars: Iterable[Bar | Lead], taxonomy: Taxonomy) -> tuple[list[str], list[str]]:

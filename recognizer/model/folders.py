@@ -20,9 +20,7 @@ def carried_bundles() -> dict[str, Path]:
     package = Path(__file__).parent.parent
     # An installed package carries its bundles inside; a checkout keeps them in export/.
     shelves = [package.parent / "export", package / "bundles"]
-    return {
-        file.parent.name: file.parent for s in shelves for file in s.glob(f"*/{DESCRIPTION_FILE}")
-    }
+    return {p.parent.name: p.parent for s in shelves for p in s.glob(f"*/{DESCRIPTION_FILE}")}
 
 
 def bundle_title(folder: Path) -> tuple[str, int]:

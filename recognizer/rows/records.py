@@ -27,9 +27,7 @@ _DECIDED = ("leads", "why", "regions", "keywords", "item")  # what a policy or a
 _SCORED = ("scores", "family", "known")
 _JSON = (*_DECIDED, *_SCORED)
 REFERENCES = ("model", "policy", "bank")
-_PLAIN = tuple(
-    field.name for field in fields(Row) if field.name not in {*_JSON, *REFERENCES, "schema"}
-)
+_PLAIN = tuple(f.name for f in fields(Row) if f.name not in {*_JSON, *REFERENCES, "schema"})
 _TABLES = """
 FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy
   LEFT JOIN bank ON bank.id = image.bank
@@ -72,11 +70,7 @@ def _unproven(bundle: Bundle) -> set[tuple[CandidateKind, str]]:
         for label in bundle.labels
         if label.kind is Kind.PRODUCT and label.evidence and label.evidence.test.photos
     }
-    return {
-        (one.kind, one.name)
-        for one in bundle.candidates
-        if measured and not measured & {*one.members}
-    }
+    return {(c.kind, c.name) for c in bundle.candidates if measured and not measured & {*c.members}}
 
 
 def key_of(row: Row, listing_column: str | None) -> int:

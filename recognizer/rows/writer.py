@@ -35,17 +35,12 @@ class Previous(NamedTuple):
 
 
 class ScanWriter(ScanFile):
-    """The file of a scan, opened by what alone may write its rows: a second scan is refused.
-
-    It is made if it does not exist, unless ``create`` is false.
-    """
+    """The file of a scan that writes it, made if it does not exist; a second scan is refused."""
 
     _file: int | None = None  # a descriptor, with the lock
 
-    def __init__(
-        self, path: str | os.PathLike[str], ranking: Ranking, *, create: bool = True
-    ) -> None:
-        super().__init__(path, write=True, create=create)
+    def __init__(self, path: str | os.PathLike[str], ranking: Ranking) -> None:
+        super().__init__(path, create=True)
         self._ranking = ranking
         try:
             self._file = _lock(self.path)
@@ -161,10 +156,7 @@ class ScanWriter(ScanFile):
 def _lock(path: Path) -> int:
     """Lock the file against other scans until the descriptor that is returned is closed."""
     status = os.stat(path)
-    in_use = (
-        f"{path} is in use by another scan (or decide or merge): wait for it, or stop it and give "
-        "its command again later. A new scan may name another --output"
-    )
+    in_use = f"{path} is in use by another scan: wait for it, stop it, or name another --output"
     if (status.st_dev, status.st_ino) in _locked:
         raise ScanFileError(in_use)
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))

@@ -56,11 +56,10 @@ def expand(
 ) -> Iterator[Item]:
     """Yield the images that ``sources`` name (docs/sources.md); what does not exist is one too.
 
-    With ``ends``, for a scan, folders and containers that were read to their end are items too.
-
-    An empty name, a pattern that matches nothing and a web URL without permission are a UsageError
-    before anything is yielded; an unknown kind of store, and an only source without rows or an
-    image column, in their place.
+    With ``ends``, folders and containers that were read to their end are items, too. An empty name,
+    a pattern that matches nothing and a web URL without permission are a UsageError before anything
+    is yielded; an unknown kind of store, and an only source without rows or an image column, in
+    their place.
     """
     options = options or ScanOptions()
     names = [without_parents(os.fspath(name)) for name in sources]
@@ -190,21 +189,19 @@ class _Expansion:
 
     def _contents(self, container: Container, member: str | None = None) -> Iterator[Item]:
         """Yield the items of an archive or a table, and its end if that was reached."""
+        opening = Opening(
+            container=container,
+            options=self.options,
+            roots=Roots.of(container, self.folders, self.options.access.root),
+            is_only_source=self.names == [container],
+            member=member,
+        )
         is_whole = member is None
-        for item in self.containers.items(self._opening(container, member), self.skipped):
+        for item in self.containers.items(opening, self.skipped):
             is_whole &= item.location != container or item.reason is None
             yield item
         if is_whole:
             yield Item(container, is_end=True)
-
-    def _opening(self, location: Container, member: str | None = None) -> Opening:
-        return Opening(
-            container=location,
-            options=self.options,
-            roots=Roots.of(location, self.folders, self.options.access.root),
-            is_only_source=self.names == [location],
-            member=member,
-        )
 
     def _below_url(self, root: StoreObject) -> Iterator[Item]:
         store = Store(root)
@@ -278,15 +275,11 @@ def _walk(root: str, skipped: Skipped) -> Iterator[Item]:
             detail = f"the folder cannot be listed: {refused.detail}"
             yield Item.failed(FileLocation(folder), refused.reason, detail)
             continue
-        shown = [
-            (os.path.join(folder, name), is_folder)
-            for name, is_folder in names
-            if not name.startswith(".")
-        ]
+        shown = [(os.path.join(folder, n), is_dir) for n, is_dir in names if not n.startswith(".")]
         skipped.hidden += len(names) - len(shown)
         yield Item(FileLocation(folder), is_end=True)
-        yield from (Item(FileLocation(path)) for path, is_folder in shown if not is_folder)
-        stack += [path for path, is_folder in reversed(shown) if is_folder]
+        yield from (Item(FileLocation(path)) for path, is_dir in shown if not is_dir)
+        stack += [path for path, is_dir in reversed(shown) if is_dir]
 
 
 def _matches(pattern: str) -> Iterator[str]:

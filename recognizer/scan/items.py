@@ -121,8 +121,8 @@ class Item:
     """One image to scan, with its listing's own columns, which are passed through to the row.
 
     ``reason`` and ``detail`` say why it cannot be read, if that is known already; ``data`` has its
-    bytes, if they were read on the way to it. With ``is_end`` it is no image: a folder was listed,
-    or an archive or a table read to its end, so that no earlier failure of it holds.
+    bytes, if they were read on the way to it. With ``is_end`` it is no image, but a folder, archive
+    or table that was read to its end: no earlier failure of it holds.
     """
 
     location: Location

@@ -116,7 +116,10 @@ class _ScanRun:
             kept = None
             if result.new is not None:
                 row = result.new.row
-                if (kept := self._kept(key, row)) is None:
+                if row.is_unread and not self.file.was_empty:  # a scored row stays
+                    of_key = self.file.numbered_rows("key = ? AND status != 'failed'", (key,))
+                    kept = next(of_key, None)
+                if kept is None:
                     new.append(result.new)
                 else:
                     image, before = kept
@@ -136,12 +139,6 @@ class _ScanRun:
         self.summary.seconds = time.monotonic() - self.started
         if self.on_rows is not None:
             self.on_rows(self.summary, rows)
-
-    def _kept(self, key: int, row: Row) -> tuple[int, Row] | None:
-        """Return the scored row that stays where nothing of its image could be read now."""
-        if not row.is_unread or self.file.was_empty:
-            return None
-        return next(self.file.numbered_rows("key = ? AND status != 'failed'", (key,)), None)
 
     def _as_now(self, row: Row, columns: Columns) -> Row:
         """Return an earlier row with the columns of today, in today's audit sample or not."""

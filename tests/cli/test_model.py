@@ -46,9 +46,7 @@ def test_a_broken_library(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert "opencv-python-headless: broken: No module named" in refuse("doctor", bundle).stderr
 
 
-def test_missing_extras_come_with_what_installs_them(
-    bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_extras_say_how_to_install(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
         "importlib.util.find_spec", lambda name: None if name == "pyarrow" else find_spec(name)

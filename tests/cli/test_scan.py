@@ -160,12 +160,8 @@ def test_the_column_of_listings_has_to_exist(
     assert "no column 'sku', but 'id'" in scan(table, "--image-column", "sku").stderr
     assert not output.exists()
     # Which tables a list or a pattern names is known at the end, as are the keys of JSON.
-    for sources, names in (
-        (["-"], f"{table}\n"),
-        ([photo, table], None),
-        ([tmp_path / "t*"], None),
-    ):
-        listed = scan(*sources, "--listing-column", "sku", "--quiet", input=names)
+    for given, names in ((["-"], f"{table}\n"), ([photo, table], None), ([tmp_path / "t*"], None)):
+        listed = scan(*given, "--listing-column", "sku", "--quiet", input=names)
         assert listed.exit_code == ExitCode.DONE
         assert "sku: no image has a value in it" in listed.stderr
         with ScanFile(output) as file:

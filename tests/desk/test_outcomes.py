@@ -80,7 +80,7 @@ def test_a_file_gives_back_what_was_written(
 
 
 @given(outcomes | items)
-def test_a_field_of_a_later_version_changes_no_id_unless_it_is_set(
+def test_a_field_of_a_later_version_changes_no_id_unless_set(
     one: Outcome | KnownItem,
 ) -> None:
     field = ("country", str | None, None)
@@ -181,9 +181,7 @@ def test_what_makes_no_sense_is_refused(values: dict[str, object], message: str)
         ("missing.csv", None, "does not exist"),
     ],
 )
-def test_a_bad_file_is_refused_by_name(
-    tmp_path: Path, name: str, text: str | None, message: str
-) -> None:
+def test_bad_files_are_named(tmp_path: Path, name: str, text: str | None, message: str) -> None:
     path = tmp_path / name
     if text is not None:
         path.write_text(text)

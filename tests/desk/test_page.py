@@ -10,6 +10,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -118,9 +119,7 @@ def page(recognizer: Recognizer, report: Report, photos: list[Path]) -> Page:
     return report([rows[0], replace(rows[1], audit=0.5), *rows[2:]])
 
 
-def test_the_page_says_what_a_lead_is_and_where_it_comes_from(
-    page: Page, recognizer: Recognizer
-) -> None:
+def test_the_page_says_what_a_lead_is_and_where_from(page: Page, recognizer: Recognizer) -> None:
     assert catalogue()["words"]["disclaimer"] in page.text
     assert "tiny, version 1" in page.text
     assert recognizer.bundle.digest in {a.get("title") for a in page.tags("code")}
@@ -261,17 +260,12 @@ def test_what_is_beyond_the_limits_is_said_at_the_top(
     assert said in page.text
 
 
-def test_a_failure_leaves_the_old_page_and_no_scraps(
-    recognizer: Recognizer, tmp_path: Path
-) -> None:
+def test_failures_leave_the_old_page_and_no_scraps(recognizer: Recognizer, tmp_path: Path) -> None:
     output = tmp_path / "pages" / "report.html"
     output.parent.mkdir()
     output.write_text("old")
     scan = write_scan(tmp_path / "scan.sqlite", [bare_row("a.jpg", 0.6, "review")])
-
-    def fails(_: Row) -> bytes:
-        raise UsageError("in the middle")
-
+    fails = Mock(side_effect=UsageError("in the middle"))
     with pytest.raises(UsageError, match="in the middle"):
         write_report(scan, output, [recognizer.bundle], read=fails)
     assert [p.name for p in output.parent.iterdir()] == ["report.html"]
@@ -331,9 +325,7 @@ def test_the_command_writes_a_page(reported: Path, tiny_bundle: Path, tmp_path: 
     assert "<b>Not recognised</b>" not in output.read_text()
 
 
-def test_what_is_no_scan_and_what_cannot_be_served_is_refused(
-    reported: Path, tmp_path: Path
-) -> None:
+def test_what_is_no_scan_or_cannot_be_served_is_refused(reported: Path, tmp_path: Path) -> None:
     none = tmp_path / "none.sqlite"
     for verb in ("report", "review"):
         assert "does not exist" in " ".join(refuse(verb, none).stderr.split())

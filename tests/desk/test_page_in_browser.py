@@ -27,9 +27,7 @@ def listing(number: int, **item: Any) -> dict[str, Any]:
 @pytest.fixture
 def page(browser: Any, tmp_path: Path, tiny_bundle: Path) -> Iterator[Any]:
     one = listing(1, reports=1, listed_at="2026-03-01")
-    evil = listing(
-        0, price="€1.200,00", title=EVIL, url="javascript:document.title = 2", seller=EVIL
-    )
+    evil = listing(0, price="€1.200,00", title=EVIL, url="javascript:document.title=2", seller=EVIL)
     leads = (lead("ivory", 0.9, kind=CandidateKind.FAMILY), lead("rhino_horn", 0.6))
     rows = [
         bare_row("0.jpg", 0.95, "priority", item=evil),

@@ -102,9 +102,7 @@ def submit(
     return submit
 
 
-def test_leads_become_reports_about_their_listings(
-    server: Coop, submit: Callable[..., int]
-) -> None:
+def test_leads_become_reports_on_their_listings(server: Coop, submit: Callable[..., int]) -> None:
     assert submit() == 0
     assert {*server.jobs} == {"0", "1", "2", "3", "4"}
     report = server.jobs["0"]

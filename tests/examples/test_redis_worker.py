@@ -34,19 +34,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.wait(30)
 
 
-def test_each_image_is_answered_also_where_a_worker_is_killed(
-    server: str, tiny_bundle: Path
-) -> None:
+def test_each_image_is_answered_even_if_a_worker_is_killed(server: str, tiny_bundle: Path) -> None:
     client = redis.Redis.from_url(server)
     names = [*UPLOADS] * 29
     for number, name in enumerate(names):
         client.xadd("photos", {"id": number, "photo": UPLOADS[name][0]})
     command = ["examples/redis_worker.py", server]
-
-    def answered() -> int:
-        return int(client.xlen("decisions"))
-
-    with running(command, tiny_bundle, lambda: answered() >= 50) as pid:
+    with running(command, tiny_bundle, lambda: client.xlen("decisions") >= 50) as pid:
         subprocess.run(["kill", "-9", str(pid)], check=True)
     # What the killed worker has left is taken over after a minute; here, at once.
     for entry in client.xpending_range("photos", "recognizer", "-", "+", 100):

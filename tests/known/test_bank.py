@@ -77,9 +77,7 @@ def execute(path: Path, statement: str) -> None:
 
 
 @pytest.mark.parametrize("create", [True, False])
-def test_a_file_of_another_kind_is_refused_and_left_as_it_is(
-    tmp_path: Path, *, create: bool
-) -> None:
+def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path, *, create: bool) -> None:
     files = [b"\xff\xd8 photo", b'{"source": "a"}\n', b"notes of somebody" * 100]
     files += [b"no database", b"SQLite format 3\0" + bytes(84)]
     for number, content in enumerate(files):

@@ -86,9 +86,7 @@ def test_thousands_of_copies_of_one_picture_are_one_group() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(("way", "name"), list(enumerate(TRANSFORMS)))
-def test_the_hash_of_a_turned_picture_can_be_told_without_it(
-    seed: int, way: int, name: str
-) -> None:
+def test_the_hash_of_a_turned_picture_is_told_without_it(seed: int, way: int, name: str) -> None:
     picture = scene(seed)
     laid = picture if name == "identity" else picture.transpose(Image.Transpose[name.upper()])
     real, hash_ = (perceptual_hash(np.asarray(image)) for image in (laid, picture))

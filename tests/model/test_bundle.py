@@ -57,9 +57,7 @@ def test_what_was_read_is_written(bundle: Bundle, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["nothing", "../x", "..", ".", "", "/", "a/../b", "wildlife-v7/..", "nul\0", "*"]
 )
-def test_a_name_leads_nowhere_else(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_leads_nowhere(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle beside the shelf, or above it, is not found by a name."""
     shelf = tmp_path / "package" / "export"
     write_tiny_bundle(shelf / "on-the-shelf")

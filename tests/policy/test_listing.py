@@ -161,9 +161,7 @@ def found(keywords: Keywords, title: str) -> list[str]:
         ("(.*", "a (.* b", True, True),
     ],
 )
-def test_whole_words_and_substrings(
-    word: str, title: str, is_word: bool, is_anywhere: bool
-) -> None:
+def test_words_and_substrings(word: str, title: str, is_word: bool, is_anywhere: bool) -> None:
     assert found(Keywords(words=(word,)), title) == [word] * is_word
     assert found(Keywords(substrings=(word,)), title) == [word] * is_anywhere
 
@@ -243,7 +241,7 @@ def decided(bundle: Bundle, prediction: Prediction, policy: Policy) -> Triage:
     return decide(prediction, replace(bundle, labels=labels), policy)
 
 
-def test_living_animals_and_damaged_images_are_reviewed_where_the_policy_says_so(
+def test_living_animals_and_damaged_images_are_reviewed_if_a_policy_says_so(
     bundle: Bundle,
 ) -> None:
     policy = Policy(always_review=AlwaysReview(degraded=True, failed=True, animals=0.5))

@@ -121,9 +121,7 @@ def test_a_file_is_decided_as_its_rows_one_by_one(
         assert one["after"] - one["before"] == one["added"] - one["removed"]
 
 
-def test_all_rows_point_at_one_policy_and_keep_what_they_have(
-    bundle: Bundle, tmp_path: Path
-) -> None:
+def test_rows_point_at_one_policy_and_keep_what_they_have(bundle: Bundle, tmp_path: Path) -> None:
     other = replace(bare_row("x", 0, "clear").policy, name="other")
     thumbnail, vector = Thumbnail(b"jpeg", 4, 3, 0), np.array([1, 2], np.int8)
     rows = [
@@ -160,9 +158,7 @@ def test_what_a_scan_writes_is_not_decided_meanwhile(tiny_bundle: Path, tmp_path
     assert [row.policy.name for row in read_scan(path)] == ["strict", "strict"]
 
 
-def test_rows_of_several_models_are_decided_by_their_own_thresholds(
-    bundle: Bundle, tmp_path: Path
-) -> None:
+def test_rows_of_each_model_are_decided_by_its_thresholds(bundle: Bundle, tmp_path: Path) -> None:
     looser = {0.05: 0.1, 0.01: 0.2, 0.001: 0.3}
     bundles = bundle, replace(bundle, version=2, any_product_thresholds=looser)
     models = [one.reference for one in bundles]

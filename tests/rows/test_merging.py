@@ -198,10 +198,7 @@ def test_the_output_is_never_lost(scan: MakeScan) -> None:
         into_it(one, two)
     with pytest.raises(ScanFileError, match=r"is not a regular file.*as in folder/\*\.sqlite"):
         into_it(one, one.parent)
-    with (
-        ScanWriter(output, Ranking()),
-        pytest.raises(ScanFileError, match="in use by another scan"),
-    ):
+    with ScanWriter(output, Ranking()), pytest.raises(ScanFileError, match="in use by another"):
         into_it(one, output)
     assert [r.source for r in read_scan(output)] == ["z"]
     into_it(output, one, two)
@@ -275,9 +272,7 @@ def said(judgement: str, minute: int, **changes: Any) -> Outcome:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_outcomes_are_merged_by_time_and_each_files_stay_in_order(
-    scan: MakeScan, *, turned: bool
-) -> None:
+def test_outcomes_are_merged_by_time_each_file_in_order(scan: MakeScan, *, turned: bool) -> None:
     one, two = scan("1", row("a")), scan("2", row("b"))
     # The clock of the second desk went back once.
     for path, outcomes in [

@@ -170,9 +170,7 @@ def test_the_age_of_an_image_is_that_of_its_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("column", ["scores", "leads", "item", "status", "source", "time"])
 @pytest.mark.parametrize("value", ['{"a":', "5", "[" * 100_000, b"\xff", None])
-def test_a_row_that_was_edited_by_hand_is_one_line(
-    tmp_path: Path, column: str, value: object
-) -> None:
+def test_a_row_edited_by_hand_is_one_line(tmp_path: Path, column: str, value: object) -> None:
     path = write_scan(tmp_path / "a.sqlite", [bare_row("a", 0.9, "review", item={"id": 1})])
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA ignore_check_constraints = 1")
@@ -315,9 +313,7 @@ class _WithoutLocks(sqlite3.Connection):
         return super().execute(statement, *values)
 
 
-def test_a_file_system_without_locks_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_without_locks_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connect = sqlite3.connect
     with monkeypatch.context() as patch:
         patch.setattr(

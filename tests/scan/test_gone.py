@@ -96,9 +96,7 @@ def test_a_folder_that_is_not_mounted_for_a_night_costs_nothing(
     assert state(path) == known
 
 
-def test_a_photo_that_is_gone_has_the_columns_of_today(
-    again: Scan, photos: Path, tmp_path: Path
-) -> None:
+def test_a_photo_that_is_gone_has_todays_columns(again: Scan, photos: Path, tmp_path: Path) -> None:
     again()
     (photos / "green.jpg").unlink()
     policy = tmp_path / "words.toml"

@@ -57,9 +57,7 @@ def of_its_bytes(row: Row) -> Row:
 
 
 @pytest.mark.stress
-def test_each_image_has_one_row_which_is_that_of_its_bytes(
-    tiny_bundle: Path, tmp_path: Path
-) -> None:
+def test_each_image_has_one_row_that_of_its_bytes(tiny_bundle: Path, tmp_path: Path) -> None:
     (alone := tmp_path / "alone").mkdir()
     for number, data in enumerate(CONTENTS):
         (alone / f"{number:03}.jpg").write_bytes(data)

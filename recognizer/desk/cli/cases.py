@@ -91,11 +91,14 @@ def verify_command(
             say(shown(str(error)))
             return None
 
-    results = Counter[Result]()
-    for check in verify_case(case, load, digest):
-        results[check.result] += 1
-        if check.result is not Result.OK or not check.detail.startswith("sha256 "):
-            typer.echo(f"{check.result:8}  {shown(check.subject)}: {shown(check.detail)}")
+    results, lines = Counter[Result](), list[str]()
+    with show_progress() as report:
+        for check in verify_case(case, load, digest):
+            results[check.result] += 1
+            report(f"checking {case}: {counted(results.total(), 'check')} done")
+            if check.result is not Result.OK or not check.detail.startswith("sha256 "):
+                lines.append(f"{check.result:8}  {shown(check.subject)}: {shown(check.detail)}\n")
+    typer.echo("".join(lines), nl=False)
     done = counted(results.pop(Result.OK, 0), "check")
     if results:
         bad = ", ".join(f"{counted(count, 'check')} {result}" for result, count in results.items())

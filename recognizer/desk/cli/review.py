@@ -84,21 +84,19 @@ def review_command(
                 f"--certificate {certificate}: a certificate and its private key, which needs no "
                 "password, as PEM in one file"
             ) from error
-    leads = [reviewer_name(name) for name in lead_reviewer or ()]
-    if None in leads:
+    leads = [name for given in lead_reviewer or () if (name := reviewer_name(given))]
+    if len(leads) < len(lead_reviewer or ()):
         raise UsageError("--lead-reviewer: 1 to 60 characters, the name that the reviewer gives")
     is_local = is_loopback(host)
     names = (host, socket.gethostname(), *(allow_host or []))
     if makes_token := not is_local and token is None:
         token = secrets.token_urlsafe(24)
-    bundles = bundles_behind(bundle)
+    tell = _print if print_outcomes else lambda _: None
+    with show_progress(f"Opening {scan}"):
+        bundles = bundles_behind(bundle)
+        opened = Queue(scan, outcomes, lead_reviewers=leads, on_outcomes=tell)
     with (
-        Queue(
-            scan,
-            outcomes,
-            lead_reviewers=[name for name in leads if name],
-            on_outcomes=_print if print_outcomes else lambda _: None,
-        ) as queue,
+        opened as queue,
         Photos(queue.file, partial(read_original, allow_http=allow_http), bundles) as photos,
         _listening(host, port) as listening,
     ):

@@ -167,23 +167,23 @@ def check(
         if problems:
             raise DatasetError(f"{found}, listed above")
         return
-    from recognizer.lab.dataset.shortcuts import MAX_AUC, MIN_PHOTOS, MIN_SOURCES, measure_shortcuts
-
     with show_progress() as report:
+        from recognizer.lab.dataset import shortcuts
+
         learned = [photo for photo in photos if photo.split == "train"]
-        shortcuts = measure_shortcuts(learned, partial(report, "looking for shortcuts"))
-    if not shortcuts:
+        measured = shortcuts.measure_shortcuts(learned, partial(report, "looking for shortcuts"))
+    if not measured:
         typer.echo(
-            f"Shortcuts were not looked for: this needs {MIN_PHOTOS} training photos of "
-            f"{MIN_SOURCES} sources with a product, and as many without one"
+            f"Shortcuts were not looked for: this needs {shortcuts.MIN_PHOTOS} training photos of "
+            f"{shortcuts.MIN_SOURCES} sources with a product, and as many without one"
         )
     else:
         print_table(
             "How well training files alone give products away, sources left out (0.5: not at all)",
             ("property", "AUC", "most of", "AUC"),
-            ([s.name, f"{s.auc:.2f}", s.label, f"{s.label_auc:.2f}"] for s in shortcuts),
+            ([s.name, f"{s.auc:.2f}", s.label, f"{s.label_auc:.2f}"] for s in measured),
             text_columns=(0, 2),
         )
-    for one in shortcuts:
-        if one.auc > MAX_AUC:
+    for one in measured:
+        if one.auc > shortcuts.MAX_AUC:
             typer.echo(f"Warning: {one.name}: a model can learn it instead of the product")

@@ -106,11 +106,11 @@ def _draw_curves(run: Path, path: Path, *, as_json: bool) -> None:
     require_extra("lab")
     if path.suffix.lower() not in {".svg", ".png", ".pdf"}:
         raise UsageError(f"--learning-curve {path}: the name must end in .svg, .png or .pdf")
-    from recognizer.lab.evaluation.learning_curve import SHARES
-    from recognizer.lab.evaluation.plots import draw_learning_curves
-    from recognizer.lab.training.runs import learning_curves
-
     with show_progress() as report:
+        from recognizer.lab.evaluation.learning_curve import SHARES
+        from recognizer.lab.evaluation.plots import draw_learning_curves
+        from recognizer.lab.training.runs import learning_curves
+
         curves = learning_curves(run, report)
     with replacing(path) as partial:
         draw_learning_curves(curves).savefig(partial, format=path.suffix[1:].lower())

@@ -46,9 +46,9 @@ def train_command(
         from recognizer.lab.training.runs import open_recipe, train_recipe
         from recognizer.lab.training.weights import earlier_head
 
-    config = load_config(recipe, changes or ())
-    output = output or Path("runs") / config.name
-    opened = open_recipe(config, load_data(data), output)
+        config = load_config(recipe, changes or ())
+        output = output or Path("runs") / config.name
+        opened = open_recipe(config, load_data(data), output)
     has_test = any(p.split == "test" for p in opened.photos)
     with opened.cache:
         folds, runs = opened.fold_count, len(config.runs)

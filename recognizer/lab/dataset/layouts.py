@@ -66,7 +66,9 @@ def read_collection(place: str | Path, photos: Path | None = None) -> Collection
     place = Path(place)
     root = photos or (place.parent if place.is_file() else place)
     try:
-        tables = _tables(place)
+        is_table = place.is_file() and place.suffix.lower() in _TABLES
+        files = [place] if place.is_file() else filter(Path.is_file, sorted(place.iterdir()))
+        tables = [file for file in files if is_table or _lists_photos(file)]
         if len(tables) > 1:
             names = ", ".join(path.name for path in tables)
             raise DatasetError(
@@ -169,12 +171,6 @@ def _read_folders(collection: Collection) -> None:
             f"Skipped {len(others)} files that are not images by their name, as "
             f"{others[0].relative_to(root)}"
         )
-
-
-def _tables(place: Path) -> list[Path]:
-    if place.is_file():
-        return [place] if place.suffix.lower() in _TABLES or _lists_photos(place) else []
-    return [path for path in sorted(place.iterdir()) if path.is_file() and _lists_photos(path)]
 
 
 def _lists_photos(path: Path) -> bool:

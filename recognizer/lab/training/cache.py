@@ -67,13 +67,11 @@ class PhotoCache(SqliteFile):
         # OpenCV works outside the interpreter's lock.
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             for first in range(0, len(missing), _TOGETHER):
-                rows = list(pool.map(self._decoded, missing[first : first + _TOGETHER]))
+                some = missing[first : first + _TOGETHER]
+                decoded = zip(some, pool.map(lambda p: read_photo(p, self.size), some), strict=True)
+                rows = [(p.sha256, *rgb.shape[:2], rgb.tobytes()) for p, rgb in decoded]
                 self._insert("INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?)", rows)
                 on_progress(first + len(rows), len(missing))
-
-    def _decoded(self, photo: Photo) -> tuple[str, int, int, bytes]:
-        rgb = read_photo(photo, self.size)
-        return photo.sha256, *rgb.shape[:2], rgb.tobytes()
 
     def rgb(self, sha256: str) -> RGB:
         """Return a photo, uint8, (height, width, 3); not to be written to."""

@@ -63,13 +63,10 @@ def set_gate(
     level = EVENNESS * (level - np.median(level))
     bars = np.full(len(is_product), np.inf)
     bars[is_product] = level + np.quantile((odds - level).max(1), 1 - share)
-    ranks = [np.quantile(_any_product(z, is_product), 1 - share) for z in (first, second)]
+    own = torch.from_numpy(is_product)
+    any_product = [z[:, own].logsumexp(1) - z[:, ~own].logsumexp(1) for z in (first, second)]
+    ranks = [np.quantile(z.numpy(), 1 - share) for z in any_product]
     return Gate(bars, float(ranks[0] - ranks[1]))
-
-
-def _any_product(logits: torch.Tensor, is_product: NDArray[np.bool_]) -> NDArray[np.float32]:
-    inside, outside = (logits[:, torch.from_numpy(m)] for m in (is_product, ~is_product))
-    return (inside.logsumexp(1) - outside.logsumexp(1)).numpy()
 
 
 def pass_gate(gate: Gate, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

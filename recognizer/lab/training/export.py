@@ -335,8 +335,7 @@ def write_card(bundle: Bundle, recipe: Recipe, release: Release, notes: str) -> 
 def count_licenses(photos: Sequence[Photo]) -> dict[str, tuple[int, int]]:
     """Return licence -> its photos and its sources, the most common first."""
     counts = Counter(photo.license or UNSTATED for photo in photos)
-    pairs = {(photo.license or UNSTATED, photo.source) for photo in photos}
-    sources = Counter(name for name, _ in pairs)
+    sources = Counter(name for name, _ in {(p.license or UNSTATED, p.source) for p in photos})
     return {name: (count, sources[name]) for name, count in counts.most_common()}
 
 

@@ -52,9 +52,7 @@ def test_similar_photos_are_a_click_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", ["the lead", "a photo that was ticked", "the whole scan"])
-def test_a_photo_that_was_exchanged_since_it_was_shown_is_not_decided(
-    tmp_path: Path, changed: str
-) -> None:
+def test_a_photo_exchanged_since_it_was_shown_is_not_decided(tmp_path: Path, changed: str) -> None:
     """Also behind a restart, of which the page knows nothing."""
     scan = tmp_path / "scan.sqlite"
     rows = [replace(listing("A"), source="x.jpg", sha256=digest("x"))]
@@ -250,7 +248,7 @@ def test_leads_of_a_decided_listing_that_nobody_saw_are_decided_later(
         assert "1 listing<" in anna.open("/listings?state=confirmed")
 
 
-def test_twenty_thousand_photos_of_a_listing_come_in_pages_and_are_undone_at_once(
+def test_twenty_thousand_photos_come_in_pages_and_are_undone_at_once(
     tmp_path: Path,
 ) -> None:
     rows = [

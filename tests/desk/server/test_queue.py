@@ -231,13 +231,8 @@ def test_a_filter_shows_a_copy_that_meets_it(scan: Path) -> None:
     write_scan(scan, [copy_of(rows[0]), copy_of(rows[1], source="b/b.jpg")])
     with Queue(scan) as queue:
         assert names(queue) == ["a"]
-        for query in (
-            {"reported": "1"},
-            {"min_price": "9"},
-            {"location": "b"},
-            {"level": "review"},
-        ):
-            assert names(queue, View.from_query(query)) == ["b"]
+        for view in ({"reported": "1"}, {"min_price": "9"}, {"location": "b"}, {"level": "review"}):
+            assert names(queue, View.from_query(view)) == ["b"]
         assert queue.choices("location", View()) == [(".", 1), ("b", 1)]
 
 
@@ -261,14 +256,9 @@ def test_filters_and_words_look_at_every_column(scan: Path) -> None:
         assert location_of("a/t.csv!/1") == "a/t.csv"
         assert queue.open_counts(View(seller="Jo"))["review"] == 1
         # A filter counts what the list shows if it is chosen, too.
-        for query in (
-            {},
-            {"state": "all"},
-            {"seller": "Jo"},
-            {"product": "ivory_worked", "q": "c"},
-        ):
+        for one in ({}, {"state": "all"}, {"seller": "Jo"}, {"product": "ivory_worked", "q": "c"}):
             for column in ("product", "location"):
-                view = View.from_query(query)
+                view = View.from_query(one)
                 for name, count in queue.choices(column, view):
                     assert len(names(queue, view._replace(**{column: name}))) == count
         assert queue.choices("product", View(seller="Jo")) == [("ivory_worked", 1)]
@@ -345,9 +335,7 @@ def test_a_seller_has_clear_listings_too_and_near_copies_elsewhere(scan: Path) -
         assert queue.of_seller("D") == queue.copies_of_others("C") == []
 
 
-def test_a_scan_that_grows_and_outcomes_of_others_are_taken_over(
-    scan: Path, tmp_path: Path
-) -> None:
+def test_a_growing_scan_and_outcomes_of_others_are_taken_over(scan: Path, tmp_path: Path) -> None:
     team = tmp_path / "team.sqlite"
     write_scan(scan, [listing("a"), listing("b", 0.7), bare_row("stray.jpg", 0.8, "review")])
     with Queue(scan, team) as queue:
@@ -386,9 +374,7 @@ def test_the_audit_sample_is_a_section_of_its_own(scan: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["L 7", "x" * 9000, "a\nb\u202e", "\udc80"])
-def test_a_listing_that_only_words_have_raised_is_decided_under_any_name(
-    scan: Path, name: str
-) -> None:
+def test_a_listing_that_only_words_raised_is_decided_under_any_name(scan: Path, name: str) -> None:
     write_scan(scan, [replace(listing(name, reports=3), leads=(), image_decision=Decision.CLEAR)])
     with Queue(scan) as queue:
         queue.decide("Ama", queue.take("Ama", View()).unit, CONFIRMED)

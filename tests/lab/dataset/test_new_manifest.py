@@ -20,15 +20,12 @@ from tests.conftest import invoke, refuse
 SHARES = {"train": 0.7, "test": 0.2, "validation": 0.1}
 
 
-def noise(seed: int) -> np.ndarray[Any, Any]:
-    """A picture of large soft blobs: no two seeds have hashes that are near."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
-    return np.asarray(cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_CUBIC))
-
-
 def write(path: Path, seed: int, turn: Callable[[Any], Any] = lambda rgb: rgb) -> None:
+    """Write a picture of large soft blobs: no two seeds have hashes that are near."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), turn(noise(seed)))
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    blobs = cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_CUBIC)
+    assert cv2.imwrite(str(path), turn(blobs))
 
 
 @pytest.fixture
@@ -97,9 +94,7 @@ def test_the_manifest_is_read_as_it_was_written(photos: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("turn", [lambda rgb: rgb, lambda rgb: rgb[:, ::-1], np.rot90])
-def test_near_copies_stay_together_with_their_sources(
-    photos: Path, turn: Callable[[Any], Any]
-) -> None:
+def test_near_copies_stay_with_their_sources(photos: Path, turn: Callable[[Any], Any]) -> None:
     for copy in range(1, 9):  # of a photo of shop-0, in all other shops but one
         side = 64 + 8 * copy
         path = photos / "wood" / f"shop-{copy}" / "copy.png"

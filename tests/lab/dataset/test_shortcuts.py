@@ -35,9 +35,7 @@ def photos_of(folder: Path, product: dict[str, Any], other: dict[str, Any]) -> l
         ({"quality": 60}, "bytes per pixel"),
     ],
 )
-def test_what_gives_products_away_is_named(
-    tmp_path: Path, product: dict[str, Any], name: str
-) -> None:
+def test_what_betrays_products_is_named(tmp_path: Path, product: dict[str, Any], name: str) -> None:
     found = {s.name: s for s in measure_shortcuts(photos_of(tmp_path, product, {}))}
     assert found[name].auc > 0.95
     assert (found[name].label, found["all of these"].auc > 0.95) == ("ivory_raw", True)

@@ -92,9 +92,7 @@ def enrolled(parent: Recognizer, write_photos: WritePhotos, tmp_path: Path) -> R
     return Recognizer.load(tmp_path / "with-rhino-v3", threads=1)
 
 
-def test_the_new_product_is_found_and_the_others_stay(
-    parent: Recognizer, enrolled: Recognizer
-) -> None:
+def test_the_new_product_is_found_and_others_stay(parent: Recognizer, enrolled: Recognizer) -> None:
     assert enrolled.labels == (*parent.labels, "rhino_horn")
     for seed, color in enumerate(("red", "green", "gray", "blue")):
         photo = encoded(picture(color, seed=500 + seed))
@@ -133,9 +131,7 @@ def test_the_bundle_says_what_it_is_made_of(
     assert "rhino_horn was enrolled from 4 photos" in (bundle.path / "MODEL_CARD.md").read_text()
 
 
-def test_thresholds_hold_on_the_held_out_negatives(
-    parent: Recognizer, enrolled: Recognizer
-) -> None:
+def test_thresholds_hold_on_held_out_negatives(parent: Recognizer, enrolled: Recognizer) -> None:
     bundle = enrolled.bundle
     bank = read_negatives(bundle)
     counted = bank.held_out & ~np.isin(bank.labels, ["ivory_worked", "rhino_horn"])

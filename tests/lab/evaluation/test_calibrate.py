@@ -25,13 +25,10 @@ def fit_one(log_odds: np.ndarray, hit: np.ndarray) -> Calibration:
     return fit_calibration(log_odds[:, None], hit[:, None])
 
 
-def drawn(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-    true_log_odds = rng.normal(0, 2, count)
-    return true_log_odds, rng.random(count) < sigmoid(true_log_odds)
-
-
 def test_the_odds_are_recovered() -> None:
-    true_log_odds, hit = drawn(np.random.default_rng(0), 6000)
+    rng = np.random.default_rng(0)
+    true_log_odds = rng.normal(0, 2, 6000)
+    hit = rng.random(6000) < sigmoid(true_log_odds)
     found = fit_one(true_log_odds * 3 + 2, hit)  # over-confident and shifted
     shown = np.linspace(-3, 3, 9) * 3 + 2
     assert found(shown) == pytest.approx((shown - 2) / 3, abs=0.25)

@@ -105,9 +105,7 @@ def test_the_figures(recognizer: Recognizer, photos: list[Photo]) -> None:
     assert (points[0].false_positives, points[0].recall.value) == (0, 0.8)
 
 
-def test_a_product_that_the_model_does_not_know(
-    recognizer: Recognizer, photos: list[Photo]
-) -> None:
+def test_a_product_the_model_does_not_know(recognizer: Recognizer, photos: list[Photo]) -> None:
     renamed = [
         replace(p, label="rhino_horn") if p.label == "ivory_worked" and p.split == "test" else p
         for p in photos

@@ -133,9 +133,7 @@ def test_photos_that_the_first_weights_knew_are_counted(photos: list[Photo], fil
         assert f"began with the weights of {DEFAULT_BUNDLE}, which may know" in shown
 
 
-def test_two_runs_are_compared_photo_by_photo(
-    photos: list[Photo], file: Path, tmp_path: Path
-) -> None:
+def test_runs_are_compared_photo_by_photo(photos: list[Photo], file: Path, tmp_path: Path) -> None:
     """Of photos that both have: the worse one takes one ivory in three for ceramic."""
     ivory = [i for i, p in enumerate(photos) if p.label == "ivory_worked"]
     worse = predictions(photos).log_odds.copy()

@@ -43,7 +43,7 @@ def augmentation(config: AugmentConfig) -> Augmentation:
         *(replace(NONE, shares={**NONE.shares, name: 1.0}) for name in LAYOUT),
     ],
 )
-def test_changes_keep_type_and_range_and_depend_on_the_generator_alone(
+def test_edits_keep_type_and_range_and_depend_on_the_generator_alone(
     config: AugmentConfig,
 ) -> None:
     change = augmentation(config)

@@ -50,9 +50,7 @@ def test_each_photo_is_scored_by_networks_that_left_it_out(trained: Recipe) -> N
     assert probabilities[rows] == pytest.approx(logits.softmax(1).numpy(), abs=1e-4)
 
 
-def test_the_weights_are_the_mean_of_two_runs_part_of_the_way(
-    trained: Recipe, tmp_path: Path
-) -> None:
+def test_weights_are_the_mean_of_two_runs_part_of_the_way(trained: Recipe, tmp_path: Path) -> None:
     one, two = (
         Run(config, trained.labels, trained.train, trained.cache, tmp_path / f"run{name}")
         for name, config in trained.config.runs.items()

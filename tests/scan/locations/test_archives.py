@@ -88,9 +88,7 @@ def test_the_layout_of_webdataset(make: Make) -> None:
 
 
 @pytest.mark.parametrize("before", [31, 32])
-def test_images_that_wait_too_long_and_too_many_have_no_columns(
-    tmp_path: Path, before: int
-) -> None:
+def test_images_that_wait_too_long_or_too_many_have_no_columns(tmp_path: Path, before: int) -> None:
     members = [(f"photo.{number}.jpg", RED) for number in range(100)]
     packed = [*members[:before], ("photo.json", b"{}"), *members[before:]]
     items = list(expand([make_tar(tmp_path / "a.tar", packed)]))
@@ -240,9 +238,7 @@ def test_absurd_sizes_in_a_tar(
         (38, struct.pack("<I", 0o120777 << 16), Reason.NOT_A_FILE),
     ],
 )
-def test_malformed_members_of_a_zip(
-    tmp_path: Path, offset: int, value: bytes, expected: Reason
-) -> None:
+def test_malformed_zip_members(tmp_path: Path, offset: int, value: bytes, expected: Reason) -> None:
     path = MAKERS[".ZIP"](tmp_path / "a.zip", [("a.jpg", RED), ("b.jpg", GREEN)])
     data = bytearray(path.read_bytes())
     start = data.index(b"PK\1\2") + offset  # in the directory's first entry
@@ -261,9 +257,7 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_archive", [True, False])
-def test_an_archive_that_begins_as_an_image_is_an_image_too(
-    tmp_path: Path, is_archive: bool
-) -> None:
+def test_an_archive_that_begins_as_an_image_is_one_too(tmp_path: Path, is_archive: bool) -> None:
     """Browsers show it, whatever its name is."""
     path = make_zip(tmp_path / "photo.zip", [("b.jpg", BLUE)])
     path.write_bytes(RED + path.read_bytes() * is_archive)

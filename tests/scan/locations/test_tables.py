@@ -281,9 +281,7 @@ def test_a_line_that_is_too_long_gives_no_photo(
         ("t.csv.gz", gzip.compress(b"path\n" + b"a.jpg\n" * 9, mtime=0)[:-12], Reason.TRUNCATED),
     ],
 )
-def test_tables_that_cannot_be_read(
-    tmp_path: Path, name: str, content: bytes, reason: Reason
-) -> None:
+def test_unreadable_tables(tmp_path: Path, name: str, content: bytes, reason: Reason) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     item = items_of(path)[-1]

@@ -1,0 +1,57 @@
+"""What takes its time shows that it goes on, and does not tarry at its end."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+from rich.console import Console
+
+from tests.conftest import encoded, invoke, picture, run_python
+
+
+@pytest.mark.parametrize(
+    ("step", "command"),
+    [
+        ("recognizer.cli.model.versions", "doctor {bundle}"),
+        ("recognizer.model.self_test.self_test", "doctor {bundle}"),
+        ("recognizer.imaging.load_image", "bank add bank a.jpg --cleared"),
+        ("recognizer.known.bank.Bank.add", "bank import new --scan a.sqlite"),
+        ("recognizer.engine.Recognizer.load", "similar a.sqlite a.jpg"),
+        ("recognizer.known.matches.Bank", "scan a.jpg -b {bundle} --known bank"),
+        ("recognizer.desk.evidence.verify_case", "verify ."),
+        ("recognizer.desk.queue.Queue", "review a.sqlite"),
+        ("recognizer.lab.dataset.manifest.load_data", "train --data ."),
+    ],
+)
+def test_a_spinner_turns_meanwhile(
+    step: str, command: str, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, turning = [], []
+
+    @contextmanager
+    def status(*_: object):
+        turning.append(1)
+        yield Mock()
+        turning.clear()
+
+    def begun(*_: object, **__: object) -> None:
+        seen.append(bool(turning))
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    Path("a.jpg").write_bytes(encoded(picture("red")))
+    invoke("scan", "a.jpg", "-b", tiny_bundle, "-o", "a.sqlite", "--workers", 1, code=0)
+    invoke("bank", "add", "bank", "a.jpg", "--cleared")
+    monkeypatch.setattr(Console, "status", status)
+    monkeypatch.setattr(step, begun)
+    invoke(*command.format(bundle=tiny_bundle).split())
+    assert seen == [True]
+
+
+def test_the_end_looks_through_nothing() -> None:
+    code = "import atexit, gc, sys; atexit.register(lambda: print(gc.get_freeze_count() > 9999))\n"
+    done = run_python(
+        "-c", f"{code}sys.argv[1:] = ['--version']\nimport recognizer.commands as c\nc.main()"
+    )
+    assert done.stdout.split()[-1] == "True"
