@@ -46,9 +46,9 @@ def test_runs_are_listed_and_drawn(
     monkeypatch.chdir(tmp_path)
     assert "no runs in runs/" in refuse("runs").stderr
     photos = deal(labelled_photos, "train", sources=[f"s{i}" for i in range(12)])
-    second = {"backbone": "other", "photos": 64, "finish": {"photos": 0}}
-    second = CascadeConfig(["test_efficientnet"], trained=second)
-    several = {"cascade": second, "soup": {"photos": 8}}
+    trained = {"backbone": "other", "photos": 64, "finish": {"photos": 0}}
+    cascade = CascadeConfig(["test_efficientnet"], trained=trained)
+    several = {"cascade": cascade, "soup": {"photos": 8}}
     for name, changes in (("a", {}), ("b", several | {"finish": FinishConfig(photos=4)})):
         config = small_config(photos=0, folds=2, **changes)
         with (recipe := open_recipe(config, photos, Path("runs", name))).cache:
