@@ -156,7 +156,7 @@ class ScanWriter(ScanFile):
 def _lock(path: Path) -> int:
     """Lock the file against other scans until the descriptor that is returned is closed."""
     status = os.stat(path)
-    in_use = f"{path} is in use by another scan: wait for it, stop it, or name another --output"
+    in_use = f"{path} is in use by another scan: wait, stop it, or scan into another --output"
     if (status.st_dev, status.st_ino) in _locked:
         raise ScanFileError(in_use)
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
