@@ -13,7 +13,6 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from csv import DictReader
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -146,7 +145,7 @@ def name_columns(header: Iterable[str]) -> list[str]:
     return names
 
 
-class CsvRows(DictReader):  # type: ignore[type-arg] # without parameters before Python 3.12
+class CsvRows(csv.DictReader):  # type: ignore[type-arg] # without parameters before Python 3.12
     """Rows of a table; a ``csv.Error`` names the line of an open quote, or where a copy was cut.
 
     Rows without their last cells, as spreadsheets write them, end in a newline.

@@ -3,7 +3,6 @@
 import atexit
 import itertools
 import logging
-import multiprocessing
 import multiprocessing.process
 import multiprocessing.resource_tracker
 import os
@@ -38,20 +37,16 @@ START_METHOD = "spawn"
 MAX_FAILED_STARTS = 3  # in a row
 MEMORY_CHECK_SECONDS = 0.1
 JOIN_SECONDS = 1.0  # a process that waits for dead storage does not even react to SIGKILL
-_MEBIBYTE = 1 << 20
 _CLOSED = "the worker processes were closed already"
 
 
 class DiedError(Exception):
-    """A process has died or was killed: the message says how, the reason why.
-
-    ``is_new`` says that it had not answered anything before.
-    """
+    """A process has died or was killed: the message says how, the reason why."""
 
     def __init__(self, reason: Reason, words: str, *, is_new: bool = False) -> None:
         super().__init__(words)
         self.reason = reason
-        self.is_new = is_new
+        self.is_new = is_new  # it had not answered anything before
 
     @property
     def is_doubtful(self) -> bool:
@@ -94,11 +89,9 @@ class Child(Closes):
 
     def end(self, reason: Reason, seconds: float) -> DiedError:
         """End it for a reason, unless it has crashed, and return that as an error."""
-        if reason is not Reason.DECODER_CRASH:
-            self.process.kill()
-        self.process.join(JOIN_SECONDS)
-        self.connection.close()
-        _CHILDREN.discard(self)
+        if reason is Reason.DECODER_CRASH:
+            self.process.join(JOIN_SECONDS)  # of itself: its exit code says how
+        self.close()
         words = f"died ({_exit(self.process.exitcode)})"
         if reason is Reason.TIMEOUT:
             words = f"was killed after {seconds:g} s"
@@ -182,12 +175,11 @@ class ProcessPool(Closes):
 
     def _answer(self, request: object, *, is_last: bool = False) -> Any:
         try:
-            *_, answer = self.converse(request)
+            return [*self.converse(request)][-1]
         except DiedError as died:
             if is_last or self.is_closed or not died.is_doubtful:
                 raise
             return self._answer(request, is_last=True)
-        return answer
 
     def converse(self, request: object) -> Iterator[Any]:
         """Yield the messages of an answer, from an idle process or a new one.
@@ -333,10 +325,7 @@ def _serve(
 
 
 def _begin_work(connection: Connection) -> queue.SimpleQueue[Any]:
-    """Return a queue of what the parent sends to this process, which prints nothing from now on.
-
-    It exits when the parent does.
-    """
+    """Return a queue of the parent's messages; print nothing from now on, and exit when it does."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     silence_libraries()
@@ -383,7 +372,7 @@ def resident_bytes(pid: int | None) -> int:
 
 
 def mebibytes(count: int) -> str:
-    return f"{-(-count // _MEBIBYTE)} MiB"
+    return f"{-(-count >> 20)} MiB"
 
 
 def _exit(code: int | None) -> str:

@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Mapping
 from typing import Annotated, Any, NoReturn
 
-import typer
 import typer.core
 import typer.main
 from typer import Option

@@ -43,7 +43,7 @@ HEAVY_HOMES = tuple(
 VALUES = sorted(name for name, home in HOMES.items() if not home.startswith(HEAVY_HOMES))
 
 
-@pytest.mark.parametrize("package", LAZY)
+@pytest.mark.parametrize("package", [*LAZY, recognizer.imaging])
 def test_names_come_from_where_the_type_checker_sees_them(package: ModuleType) -> None:
     seen = homes(package)
     assert package.__all__ == sorted(seen)

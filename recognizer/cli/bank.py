@@ -109,9 +109,7 @@ def remove(
     """
     from recognizer.known.bank import Bank
 
-    if not bank.exists():
-        raise UsageError(f"{bank} does not exist")
-    with Bank(bank, create=True) as opened:
+    with Bank(bank, write=True) as opened:
         typer.echo(f"{bank}: {opened.remove(ids)} removed, {len(opened)} in all")
 
 

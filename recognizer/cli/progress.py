@@ -46,8 +46,7 @@ def say(line: str) -> None:
 
 def shown(path: str) -> str:
     """Return a path as a terminal can show it: undecodable and control characters are escaped."""
-    text = path.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path)
 
 
 def duration(seconds: float) -> str:

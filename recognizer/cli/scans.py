@@ -93,12 +93,10 @@ def _print_diff(diff: DecisionDiff) -> None:
                 for name, counts in sorted(diff.leads.items())
             ),
         )
-    same = 0
     for (before, after), count in sorted(diff.decisions.items()):
-        if before == after:
-            same += count
-        else:
+        if before != after:
             typer.echo(f"{before} to {after}: {count:,}")
+    same = sum(count for (before, after), count in diff.decisions.items() if before == after)
     typer.echo(f"As before: {same:,}")
 
 

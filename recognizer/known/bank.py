@@ -4,8 +4,6 @@ It holds each item once: banks can be merged in any order, any number of times, 
 stays out. Neither banks nor exchange files hold images.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import json

@@ -173,9 +173,7 @@ class Bundle:
                 [label.name, label.kind, asdict(label.calibration), label.thresholds]
                 for label in self.labels
             ],
-            "families": [
-                [family.name, family.members, family.thresholds] for family in self.families
-            ],
+            "families": [[part.name, part.members, part.thresholds] for part in self.families],
             "photo_thresholds": self.any_product_thresholds,
         }
         if self.parts.shift:

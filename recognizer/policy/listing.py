@@ -146,8 +146,7 @@ def _as_id(value: Any) -> str | None:
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = as_text(value)
-    return None if text is None else text.strip()
+    return (as_text(value) or "").strip() or None
 
 
 def as_text(value: Any) -> str | None:
@@ -280,10 +279,12 @@ class Keywords:
         """Return each keyword that a listing's columns hold, once for each column."""
         if not self or not columns:
             return ()
+        texts = texts_of(columns, self.columns)
         return tuple(
             KeywordHit(keyword=keyword, column=column)
-            for column, text in texts_of(columns, self.columns)
-            for keyword in self._matches(normalize(text[:MAX_TEXT]))
+            for column, text in ((column, normalize(text[:MAX_TEXT])) for column, text in texts)
+            for keyword, sought, is_anywhere in self._sought
+            if sought in text and (is_anywhere or _has_word(text, sought))
         )
 
     @cached_property
@@ -291,11 +292,6 @@ class Keywords:
         anywhere = {*self.substrings}
         every = dict.fromkeys((*self.substrings, *self.words))
         return tuple((keyword, normalize(keyword), keyword in anywhere) for keyword in every)
-
-    def _matches(self, text: str) -> Iterator[str]:
-        for keyword, sought, is_anywhere in self._sought:
-            if sought in text and (is_anywhere or _has_word(text, sought)):
-                yield keyword
 
 
 def _has_word(text: str, word: str) -> bool:

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from recognizer._files import csv_cell, replacing, require_own
 from recognizer.errors import UsageError
@@ -87,14 +87,9 @@ def write_records(path: Path, kind: RecordKind, records: Iterable[Any], raw: boo
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
         raise UsageError(f"{path}: give a name that ends in {' or '.join(_SUFFIXES)}")
-    beginning = f'{{"{kind.columns[0]}":'
-    if suffix == ".csv":
-        beginning = ",".join(kind.columns[:6])
-
-    def is_own(file: BinaryIO) -> bool:
-        return file.read(100).startswith(beginning.encode())
-
-    require_own(path, f"file of {kind.name}", is_own)
+    start = ",".join(kind.columns[:6]) if suffix == ".csv" else f'{{"{kind.columns[0]}":'
+    first = start.encode()
+    require_own(path, f"file of {kind.name}", lambda file: file.read(100).startswith(first))
     count = itertools.count()
     counted = (record for record, _ in zip(records, count, strict=False))
     with replacing(path) as partial:

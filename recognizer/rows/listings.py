@@ -152,14 +152,11 @@ WHERE number IN (SELECT substr(max(moment), -12) + 0 FROM standing WHERE sha256 
 
 
 class DecidedImage(NamedTuple):
-    """An image and the last outcome about it that was not withdrawn.
-
-    ``label`` is the one that the reviewer named, or None.
-    """
+    """An image and the last outcome about it that was not withdrawn."""
 
     row: Row
     is_confirmed: bool
-    label: str | None
+    label: str | None  # that the reviewer named
     note: str | None
     reviewer: str
     time: str

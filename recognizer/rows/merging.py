@@ -159,11 +159,10 @@ def _add_scan(file: ScanFile, path: Path, ranking: Ranking) -> int:
         with file.attached(other):
             with file.transaction() as database:
                 columns = ", ".join(columns_of(database, "image", "id", *REFERENCES))
-                for statement in _MERGE.format(columns=columns).split(";\n"):
+                statements = _MERGE.format(columns=columns).split(";\n")
+                statements += _MERGE_POLICIES if other.version > 1 else ()  # it keeps its policies
+                for statement in statements:
                     database.execute(statement)
-                if other.version > 1:  # it keeps its policies
-                    for statement in _MERGE_POLICIES:
-                        database.execute(statement)
             rivals = [*file.stream("SELECT id FROM rival ORDER BY id")]
             file.execute("DROP TABLE rival")
         put_rows(file, _stored_rows(other, rivals), ranking, only_later=True)

@@ -101,10 +101,7 @@ def archive_items(
 
 
 def grouped(items: Iterable[Item], skipped: Skipped) -> Iterator[Item]:
-    """Yield the images of an archive with the metadata of their key, and its flaws.
-
-    Its members are next to each other, as WebDataset writes them.
-    """
+    """Yield an archive's images, with the metadata next to them of the same key, and its flaws."""
     for key, members in groupby(items, _key_of_item):
         if key is None:
             yield from members

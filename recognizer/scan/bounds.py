@@ -1,20 +1,15 @@
 """Bounds on archives and tables, and how far one has been read."""
 
-from __future__ import annotations
-
 import io
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, BinaryIO
+from typing import Any, BinaryIO
 
 from recognizer._files import Closes
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.imaging.sources import Refused
 from recognizer.status import Reason
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 MAX_NAME = 4096  # characters of the name of a member, and of a path or URL in a table
 
@@ -121,7 +116,7 @@ class Unpacked(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer)
         data = self._stream.read(len(view))
         self._progress.unpack(len(data), None if self._packed is None else self._packed.tell())

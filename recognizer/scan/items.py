@@ -199,10 +199,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One part of a scan, numbered from 1: the name of a listing says in which one its images are.
-
-    An image without a listing goes by its source.
-    """
+    """One part of a scan, numbered from 1; the listing's name, or else the source, says which."""
 
     number: int
     count: int

@@ -35,7 +35,7 @@ _RESULTS_SECONDS = 0.2  # results wait no longer for others, with which they are
 _MAX_RESULTS = 32
 
 
-class WorkerPool:
+class WorkerPool(Closes):
     """Worker processes; as many are started as there is work for."""
 
     def __init__(self, payload: WorkerPayload) -> None:
@@ -85,7 +85,8 @@ class WorkerPool:
         if done:
             yield done
 
-    def stop(self) -> None:
+    def close(self) -> None:
+        """Stop the workers."""
         self._pool.close()
 
     def _group(self, tasks: Iterator[Task]) -> list[Task]:
@@ -145,7 +146,7 @@ class WorkerPool:
         return TaskResult(index=task.index, new=NewRow(row) if is_new else None)
 
 
-class Scorer(Closes):
+class Scorer(WorkerPool):
     """Scores images for programs that deal out the work, as tasks of Ray, Spark or Dask.
 
     It has the workers of a scan behind one call: one, unless the options say otherwise.
@@ -153,14 +154,10 @@ class Scorer(Closes):
 
     def __init__(self, bundle: Bundle, policy: Policy, options: ScanOptions | None = None) -> None:
         options = options or ScanOptions(workers=1)
-        self._pool = WorkerPool(WorkerPayload(bundle=bundle, policy=policy, options=options))
-
-    def close(self) -> None:
-        """Stop the workers."""
-        self._pool.stop()
+        super().__init__(WorkerPayload(bundle=bundle, policy=policy, options=options))
 
     def score(self, items: Iterable[Item]) -> list[Row]:
         """Return a row for each item, in their order; raise as :func:`recognizer.scan.scan`."""
         tasks = (Task(index=index, item=item) for index, item in enumerate(items))
-        done = {result.index: result.new for part in self._pool.work(tasks) for result in part}
+        done = {result.index: result.new for part in self.work(tasks) for result in part}
         return [new.row for _, new in sorted(done.items()) if new is not None]

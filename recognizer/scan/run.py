@@ -1,7 +1,5 @@
 """The scan: items in, rows out, paired by number, never by position in a stream."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time
@@ -64,7 +62,7 @@ def scan(
         file.check()
         group_copies(file)
     finally:
-        pool.stop()
+        pool.close()
         run.summary.seconds = time.monotonic() - run.started
     return run.summary
 
@@ -198,7 +196,15 @@ class Lookahead(Closes):
         return self._found if self._is_done and self._error is None else None
 
     def __iter__(self) -> Iterator[Item]:
-        while (item := self._take()) is not None:
+        while True:
+            with self._changed:
+                while not (self._waiting or self._is_done):
+                    self._changed.wait(1.0)  # Windows: without a limit, Ctrl-C would not be heard
+                if not self._waiting:
+                    break
+                item = self._waiting.popleft()
+                self._held -= _size(item)
+                self._changed.notify_all()
             yield item
         if self._error is not None:
             raise self._error
@@ -224,17 +230,6 @@ class Lookahead(Closes):
             self._error = error
         finally:
             self.close()
-
-    def _take(self) -> Item | None:
-        with self._changed:
-            while not (self._waiting or self._is_done):
-                self._changed.wait(1.0)  # Windows: without a limit, Ctrl-C would not be heard
-            if not self._waiting:
-                return None
-            item = self._waiting.popleft()
-            self._held -= _size(item)
-            self._changed.notify_all()
-        return item
 
 
 def _size(item: Item) -> int:

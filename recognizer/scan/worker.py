@@ -1,7 +1,5 @@
 """A worker of a scan reads, decodes and scores images, and reports each step that it begins."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os

@@ -1,6 +1,5 @@
 """The content of a source: the bytes of each of its images, or the reason for a failure."""
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,7 +51,7 @@ class InProcess:
 
 @pytest.fixture(autouse=True)
 def _containers_are_opened_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules[expand.__module__], "Containers", InProcess)
+    monkeypatch.setattr("recognizer.scan.expansion.Containers", InProcess)
 
 
 @pytest.fixture(scope="session")
