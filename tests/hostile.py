@@ -41,11 +41,7 @@ from tests.pictures import encoded as encode
 
 @dataclass(frozen=True)
 class Hostile:
-    """One hostile input.
-
-    ``build`` puts the input into an existing folder and returns its path. It must get ``status``
-    and ``reason`` (None goes with ``ok``). ``skip`` says why it cannot be tried here.
-    """
+    """One hostile input; ``build`` puts it into an existing folder and returns its path."""
 
     name: str
     build: Callable[[Path], Path | str]

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from recognizer.errors import TaxonomyError
-from recognizer.taxonomy import Kind, Label, Taxonomy, load_taxonomy
+from recognizer.taxonomy import Kind, Label, load_taxonomy
 
+TAXONOMY = load_taxonomy()
 BLUE = {"kind": "product", "family": "ivory", "cites": "Appendix I.", "hint": " Look at\nit. "}
 THING = {"kind": "lookalike", "display_name": "Thing"}
 
@@ -43,50 +44,45 @@ BROKEN: dict[str, tuple[dict[str, object], str]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def taxonomy() -> Taxonomy:
-    return load_taxonomy()
-
-
-def test_the_packaged_names(taxonomy: Taxonomy) -> None:
-    assert len(taxonomy.products) == 16
-    for label in taxonomy.products:
-        assert label.family in taxonomy.families
+def test_the_packaged_names() -> None:
+    assert len(TAXONOMY.products) == 16
+    for label in TAXONOMY.products:
+        assert label.family in TAXONOMY.families
         assert "Appendix" in (label.cites or "")
         assert len(label.hint or "") > 80
-    assert all(label.hint for label in taxonomy.labels.values())
-    for label in taxonomy.labels.values():
+    assert all(label.hint for label in TAXONOMY.labels.values())
+    for label in TAXONOMY.labels.values():
         if label.kind is Kind.LOOKALIKE:
-            assert any(taxonomy.labels[x].kind is Kind.PRODUCT for x in label.confused_with)
+            assert any(TAXONOMY.labels[x].kind is Kind.PRODUCT for x in label.confused_with)
     # Of these no test photo has the label, so the figures of ivory are not compared with them.
     labels = [
-        taxonomy.labels[n] for n in taxonomy.labels.keys() - {"jewellery", "metalwork", "statue"}
+        TAXONOMY.labels[n] for n in TAXONOMY.labels.keys() - {"jewellery", "metalwork", "statue"}
     ]
     pairs = [(label.name, other) for label in labels for other in label.confused_with]
     assert len(set(pairs)) == len(pairs)
     assert {(b, a) for a, b in pairs} == set(pairs)
 
 
-def test_no_text_claims_an_identification(taxonomy: Taxonomy) -> None:
+def test_no_text_claims_an_identification() -> None:
     claim = re.compile(r"\b(prove[sdn]?|proof|confirm|certain|definite|guarantee|identif|always)")
-    labels, families = taxonomy.labels.values(), taxonomy.families.values()
+    labels, families = TAXONOMY.labels.values(), TAXONOMY.families.values()
     texts = [text or "" for label in labels for text in (label.hint, label.cites)]
     texts += [family.note for family in families]
     assert [text for text in texts if claim.search(text.lower())] == []
 
 
-def test_white_space_is_one_space_and_what_is_missing_has_a_default(taxonomy: Taxonomy) -> None:
-    read = taxonomy.extended({"label": {"blue": BLUE, "x": {"kind": "product"}}}, "here")
+def test_white_space_is_one_space_and_what_is_missing_has_a_default() -> None:
+    read = TAXONOMY.extended({"label": {"blue": BLUE, "x": {"kind": "product"}}}, "here")
     assert read.labels["blue"].hint == "Look at it."
     assert read.labels["blue"].display_name == "Blue"
     assert read.labels["x"].family == "x"
     assert "Not stated" in (read.labels["x"].cites or "")
     assert [label.name for label in read.members("x")] == ["x"]
-    thing = taxonomy.extended({"label": {"thing": THING}}, "here").labels["thing"]
+    thing = TAXONOMY.extended({"label": {"thing": THING}}, "here").labels["thing"]
     assert thing == Label(name="thing", kind=Kind.LOOKALIKE, display_name="Thing")
 
 
-def test_a_file_adds_names_and_a_bad_one_is_named(taxonomy: Taxonomy, tmp_path: Path) -> None:
+def test_a_file_adds_names_and_a_bad_one_is_named(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     for content, words in (
         (None, "No such file"),
@@ -101,24 +97,23 @@ def test_a_file_adds_names_and_a_bad_one_is_named(taxonomy: Taxonomy, tmp_path: 
             load_taxonomy(path)
     path.write_text('[label.blue]\nkind = "other"\n', encoding="utf-8")
     for place in (path, str(path)):
-        assert [*load_taxonomy(place).labels] == [*taxonomy.labels, "blue"]
+        assert [*load_taxonomy(place).labels] == [*TAXONOMY.labels, "blue"]
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_what_breaks_a_rule_is_refused(taxonomy: Taxonomy, case: str) -> None:
+def test_what_breaks_a_rule_is_refused(case: str) -> None:
     own, words = BROKEN[case]
     with pytest.raises(TaxonomyError, match=f"^bundle.json: .*{words}"):
-        taxonomy.extended(own, "bundle.json")
+        TAXONOMY.extended(own, "bundle.json")
 
 
 def test_a_bundle_adds_names_and_changes_none() -> None:
-    base = load_taxonomy()
     entry = {"kind": "product", "display_name": "Blue", "cites": "-", "hint": "-", "family": "blue"}
     family = {"display_name": "Blue things", "note": "-"}
     own = {"label": {"blue": entry, "coral": entry}, "family": {"blue": family, "ivory": family}}
-    found = base.extended(own, "bundle.json")
-    assert [*found.labels] == [*base.labels, "blue"]
-    assert found.labels["coral"] == base.labels["coral"]
-    assert found.families["ivory"] == base.families["ivory"]
+    found = TAXONOMY.extended(own, "bundle.json")
+    assert [*found.labels] == [*TAXONOMY.labels, "blue"]
+    assert found.labels["coral"] == TAXONOMY.labels["coral"]
+    assert found.families["ivory"] == TAXONOMY.families["ivory"]
     assert found.display_name("blue", family=True) == "Blue things"
     assert found.display_name("never heard of") == "never heard of"

@@ -1,8 +1,6 @@
 import hashlib
 import json
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import astuple
 from pathlib import Path
 from random import Random
@@ -15,6 +13,7 @@ from recognizer.errors import BankError
 from recognizer.known.bank import Bank, KnownItem
 from recognizer.rows import ScanFile
 from tests.known.items import HASH, item, items
+from tests.rows.rows import execute
 
 
 @pytest.mark.parametrize(
@@ -68,12 +67,6 @@ def test_two_may_add_at_once(tmp_path: Path) -> None:
         list(threads.map(add, ("a", "b", "c")))
     with Bank(tmp_path / "bank") as bank:
         assert len(bank) == 60
-
-
-def execute(path: Path, statement: str) -> None:
-    with closing(sqlite3.connect(path)) as database:
-        database.execute(statement)
-        database.commit()
 
 
 @pytest.mark.parametrize("create", [True, False])

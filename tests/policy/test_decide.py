@@ -32,7 +32,6 @@ def labels_of(triage: Triage) -> tuple[str, ...]:
 
 WORKED, RAW = "ivory_worked", "ivory_raw"
 DEFAULT = Policy()
-EASY = Policy(default=rule(0.05))
 OWN_RULE = Policy(rules={**of_family("ivory", rule(0.001)), **of_label(WORKED, rule(0.05))})
 TABLE = [
     # worked, raw, policy, decision, labels
@@ -41,7 +40,7 @@ TABLE = [
     (0.51, 0.0, DEFAULT, REVIEW, (WORKED,)),
     (0.91, 0.0, DEFAULT, PRIORITY, (WORKED,)),
     (0.6, 0.95, DEFAULT, PRIORITY, (RAW, WORKED)),
-    (0.45, 0.0, EASY, REVIEW, (WORKED,)),
+    (0.45, 0.0, Policy(default=rule(0.05)), REVIEW, (WORKED,)),
     (0.4, 0.4, DEFAULT, REVIEW, ()),  # neither alone, but the family
     (0.8, 0.8, DEFAULT, PRIORITY, (WORKED, RAW)),  # the family is at 0.96
     (0.3, 0.0, Policy(default=rule(0.2, 0.7, p=True)), REVIEW, (WORKED,)),

@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,6 +106,12 @@ def write_scan(path: Path, rows: Iterable[Row | NewRow], bundle: Bundle | None =
         file.append(written)
         group_copies(file)
     return path
+
+
+def execute(path: Path, statement: str) -> None:
+    """Run a statement on a file of SQLite, as another program may."""
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(statement)
 
 
 def read_scan(path: Path) -> list[Row]:

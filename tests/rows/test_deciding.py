@@ -1,8 +1,6 @@
 """A new policy on the scores of a scan, as a scan with it, and what changed between two scans."""
 
 import json
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from recognizer.rows import DecisionDiff, NewRow, Ranking, Row, ScanFile, ScanWr
 from recognizer.rows.deciding import Comparison, compare
 from recognizer.status import Reason, Status
 from tests.conftest import invoke, refuse, succeed
-from tests.rows.rows import bare_row, known_match, quick_folder, read_scan, write_scan
+from tests.rows.rows import bare_row, execute, known_match, quick_folder, read_scan, write_scan
 from tests.rules import of_family, of_label, rule
 
 
@@ -191,8 +189,7 @@ def test_what_cannot_be_decided_is_left_as_it_is(bundle: Bundle, tmp_path: Path)
         "item = '[[' || hex(zeroblob(60000))",
         "scores = NULL",
     ):
-        with closing(sqlite3.connect(path)) as edited, edited:
-            edited.execute(f"UPDATE image SET {edit}")
+        execute(path, f"UPDATE image SET {edit}")
         with pytest.raises(ScanFileError, match="is damaged"):
             again(path, Policy(keywords=Keywords(words=("ivory",))), bundle)
 

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from recognizer.rows import Row, ScanFile, write_listings, write_rows
 from recognizer.rows.row import Reference
 from recognizer.status import Reason
 from tests.conftest import ROW_VALIDATOR, encoded, invoke, picture, refuse, succeed
-from tests.rows.rows import ROW_FIELDS, bare_row, row_of, write_scan
+from tests.rows.rows import ROW_FIELDS, bare_row, execute, row_of, write_scan
 
 HOSTILE = "<script>alert('x')</script>\u202e\n\x00=cmd|' /C calc'!A0"
 SUFFIXES = [".jsonl", ".csv"]
@@ -152,9 +151,7 @@ def test_an_export_that_cannot_be_made_leaves_what_was_there(
         patch.setattr(Path, "unlink", Mock(side_effect=OSError(30, "Read-only file system")))
         with pytest.raises(UsageError, match="No space left"):
             export(scan, tmp_path / "others" / f"rows{suffix}")
-    with sqlite3.connect(scan) as database:
-        database.execute("UPDATE image SET leads = '[{]' WHERE id = 2")
-    database.close()
+    execute(scan, "UPDATE image SET leads = '[{]' WHERE id = 2")
     with pytest.raises(ScanFileError, match="is damaged"):
         export(scan, target)
     assert target.read_bytes() == before

@@ -26,7 +26,7 @@ from recognizer.rows.row import Reference
 from recognizer.rows.scanfile import is_open_here
 from recognizer.status import Reason, Status
 from tests.conftest import encoded, invoke, picture
-from tests.rows.rows import NOW, bare_row, quick_folder, read_scan, write_scan
+from tests.rows.rows import NOW, bare_row, execute, quick_folder, read_scan, write_scan
 
 TEXT = st.text(st.characters(), max_size=12)  # halves of surrogate pairs, NULs and all
 VALID = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -185,24 +185,15 @@ def test_a_row_edited_by_hand_is_one_line(tmp_path: Path, column: str, value: ob
             assert str(path) in str(error)  # noqa: PT017 - some of it is still a row
 
 
-def _database(path: Path) -> None:
-    with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE image (id INTEGER)")
-    database.close()
-
-
 def _newer(path: Path) -> None:
-    write_scan(path, [bare_row("a", 0.9, "review")])
-    with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 99")
-    database.close()
+    execute(write_scan(path, [bare_row("a", 0.9, "review")]), "PRAGMA user_version = 99")
 
 
 OTHERS: list[tuple[Callable[[Path], object], str]] = [
     (lambda path: path.write_bytes(b'{"source":"a.jpg"}\n'), "is not the file of a scan"),
     (lambda path: path.write_bytes(encoded(picture("red"))), "is not the file of a scan"),
     (lambda path: path.write_bytes(b"SQLite format 3\0"), "is not the file of a scan"),
-    (_database, "is not the file of a scan"),
+    (lambda path: execute(path, "CREATE TABLE image (id INTEGER)"), "is not the file of a scan"),
     (_newer, "of version 99.*update this program"),
 ]
 
@@ -243,9 +234,7 @@ def test_places_where_no_scan_can_be(tmp_path: Path, place: str) -> None:
 def test_a_file_without_tables_becomes_a_scan(tmp_path: Path, mode: str) -> None:
     """An empty one, or one in write-ahead mode: somebody was killed while making it."""
     path = tmp_path / "scan.sqlite"
-    database = sqlite3.connect(path)
-    database.execute(f"PRAGMA journal_mode = {mode}")
-    database.close()
+    execute(path, f"PRAGMA journal_mode = {mode}")
     assert bool(path.stat().st_size) == (mode == "WAL")
     with pytest.raises(ScanFileError, match="is not the file of a scan"):
         ScanFile(path)

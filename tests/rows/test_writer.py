@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from recognizer.errors import ScanFileChangedError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.model.bundle import load_bundle
 from recognizer.policy.values import Policy
-from recognizer.rows import AuditSample, NewRow, Ranking, Row, ScanFile, ScanWriter
+from recognizer.rows import AuditSample, NewRow, Ranking, ScanFile, ScanWriter
 from recognizer.rows.deciding import decide_again
 from recognizer.rows.images import put_rows
 from recognizer.rows.records import image_values
@@ -24,7 +23,7 @@ from recognizer.scan import Item
 from recognizer.status import Reason
 from tests.conftest import run_python
 from tests.pictures import encoded, picture
-from tests.rows.rows import NOW, bare_row, read_scan, write_scan
+from tests.rows.rows import NOW, bare_row, execute, read_scan, write_scan
 from tests.rules import rule
 from tests.scan.engines import InProcessPool, scan_into
 
@@ -37,10 +36,6 @@ def test_a_row_has_a_value_for_each_column(tmp_path: Path) -> None:
         columns = {name for _, name, *_ in file.select("PRAGMA table_info(image)")}
     written = {*image_values(ROWS[0], Ranking(), None)}
     assert written | {"id", "model", "policy", "bank", "file_state"} == columns
-
-
-def new(row: Row, **others: object) -> NewRow:
-    return NewRow(row=row, **others)
 
 
 @pytest.fixture
@@ -149,7 +144,7 @@ def test_a_place_that_cannot_be_written_is_reported() -> None:
         closed = Path(folder) / "read-only"
         closed.mkdir()
         with ScanWriter(path, Ranking()) as file:
-            file.append([new(ROWS[0])])
+            file.append([NewRow(ROWS[0])])
             for name in ("scan.sqlite", "scan.sqlite-wal"):
                 shutil.copy(path.with_name(name), closed / name)
         closed.chmod(0o555)
@@ -160,14 +155,14 @@ def test_a_place_that_cannot_be_written_is_reported() -> None:
 def test_a_second_scan_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "scan.sqlite"
     with ScanWriter(path, Ranking()) as file:
-        file.append([new(ROWS[0])])
+        file.append([NewRow(ROWS[0])])
         with pytest.raises(ScanFileError, match="in use by another scan"):
             ScanWriter(path, Ranking())
         for _ in range(2):  # nor does a reader of this process end the lock
             assert len(read_scan(path)) == 1
             code = "import sys; from recognizer.rows import *; ScanWriter(sys.argv[1], Ranking())"
             assert "in use by another scan" in run_python("-c", code, path).stderr
-        file.append([new(ROWS[1])])
+        file.append([NewRow(ROWS[1])])
     write_scan(path, ROWS[:3])
     assert read_scan(path) == ROWS[:3]
 
@@ -178,7 +173,7 @@ def test_a_reader_that_closes_leaves_the_log_of_a_writer(tmp_path: Path) -> None
     code = "import sys; from tests.rows.rows import read_scan; print(len(read_scan(sys.argv[1])))"
     with ScanWriter(path, Ranking()) as file, ScanFile(path):
         for number, row in enumerate(ROWS[:3], 1):
-            file.append([new(row)])
+            file.append([NewRow(row)])
             assert len(read_scan(path)) == number
             assert run_python("-c", code, path).stdout.split() == [str(number)]
     assert len(read_scan(path)) == 3
@@ -206,8 +201,7 @@ def _replaced(path: Path) -> None:
 
 def _overwritten(path: Path) -> None:
     # Once what was written is in the file itself, and not in its log alone.
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    execute(path, "PRAGMA wal_checkpoint(PASSIVE)")
     shutil.copyfile(write_scan(path.with_name("other"), ROWS[8:]), path)
 
 
@@ -229,10 +223,10 @@ def test_a_file_that_others_touch_in_mid_scan_is_a_clear_stop(
     path = tmp_path / "scan.sqlite"
     with ScanWriter(path, Ranking()) as file:
         for row in ROWS[:3]:
-            file.append([new(row)])
+            file.append([NewRow(row)])
         happens(path)
         with pytest.raises(ScanFileChangedError, match=words):
-            file.append([new(ROWS[3])])
+            file.append([NewRow(ROWS[3])])
     if rows_in is not None:
         assert read_scan(tmp_path / rows_in) == ROWS[:3]
     if happens in (_rotated, _replaced):  # nor is the new file touched by the old one's log
@@ -252,20 +246,20 @@ def test_an_older_copy_that_is_put_back_in_mid_scan_is_a_clear_stop(tmp_path: Pa
             file.check()
         subprocess.run(["cp", tmp_path / "copy", path], check=True)
         with pytest.raises(ScanFileChangedError, match=r"was (truncated|overwritten)"):
-            file.append([new(ROWS[3])])
+            file.append([NewRow(ROWS[3])])
 
 
 def test_an_interrupt_leaves_all_of_a_batch_or_nothing(tmp_path: Path) -> None:
     def interrupted() -> object:
-        yield new(ROWS[1])
+        yield NewRow(ROWS[1])
         raise KeyboardInterrupt
 
     path = tmp_path / "scan.sqlite"
     with ScanWriter(path, Ranking()) as file:
-        file.append([new(ROWS[0])])
+        file.append([NewRow(ROWS[0])])
         with pytest.raises(KeyboardInterrupt):
             put_rows(file, interrupted(), Ranking())
-        file.append([new(ROWS[2])])
+        file.append([NewRow(ROWS[2])])
     assert read_scan(path) == [ROWS[0], ROWS[2]]
 
 
@@ -278,7 +272,7 @@ def test_another_program_that_writes_for_long_is_named(
     with ScanWriter(path, Ranking()) as file:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(ScanFileError, match=r"locked by another program"):
-            file.append([new(ROWS[1])])
+            file.append([NewRow(ROWS[1])])
         other.execute("ROLLBACK")
-        file.append([new(ROWS[1])])
+        file.append([NewRow(ROWS[1])])
     other.close()

@@ -25,17 +25,11 @@ ACCIDENTS = {Reason.DECODER_CRASH, Reason.TIMEOUT, Reason.OUT_OF_MEMORY, Reason.
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> Path:
-    if folder := os.environ.get("RECOGNIZER_CORPUS"):
-        return Path(folder)
-    for hostile in HOSTILE:
+def test_a_corpus_of_malformed_images(tiny_bundle: Path, tmp_path: Path) -> None:
+    corpus = os.environ.get("RECOGNIZER_CORPUS", tmp_path / "corpus")
+    for hostile in HOSTILE if corpus == tmp_path / "corpus" else ():
         if not hostile.skip:
-            hostile.make(tmp_path / "corpus" / hostile.name)
-    return tmp_path / "corpus"
-
-
-def test_a_corpus_of_malformed_images(corpus: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+            hostile.make(corpus / hostile.name)
     files = sorted(
         os.path.join(folder, name) for folder, _, names in os.walk(corpus) for name in names
     )

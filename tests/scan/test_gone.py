@@ -14,7 +14,7 @@ from recognizer.scan import worker
 from tests.conftest import invoke, read_rows
 from tests.desk.outcomes import outcome, store
 from tests.pictures import encoded, picture
-from tests.rows.rows import HASH
+from tests.rows.rows import HASH, execute
 from tests.scan.engines import InProcessPool
 from tests.scan.locations.test_archives import RED_MEMBER_BYTES, make_tar, make_zip
 
@@ -113,8 +113,7 @@ def test_a_photo_that_is_exchanged_after_the_verdict_keeps_the_verdict(
 ) -> None:
     path, bank, case = tmp_path / "scan.sqlite", tmp_path / "bank.sqlite", tmp_path / "case"
     again()
-    with ScanFile(path, write=True) as file, file.transaction() as database:
-        database.execute("UPDATE image SET phash = ? WHERE place = 0", (HASH,))  # too plain for one
+    execute(path, f"UPDATE image SET phash = '{HASH}' WHERE place = 0")  # too plain for one
     red, *_ = before = read_rows(path)
     store(path, [outcome(sha256=red["sha256"], listing="L1", label="ivory_worked")])
     known = state(path)
@@ -170,8 +169,7 @@ def test_merging_keeps_what_a_scan_keeps(
 ) -> None:
     one, other, merged = (tmp_path / f"{name}.sqlite" for name in ("one", "other", "merged"))
     again(into=one.name)
-    with ScanFile(one, write=True) as file, file.transaction() as database:
-        database.execute("UPDATE image SET time = '2026-01-01T00:00:00+00:00'")
+    execute(one, "UPDATE image SET time = '2026-01-01T00:00:00+00:00'")
     red, *_ = read_rows(one)
     if now == "gone":
         (photos / "red.jpg").unlink()

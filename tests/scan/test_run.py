@@ -65,8 +65,7 @@ def test_each_photo_gets_its_own_score(
     colors = [("red", "green", "blue")[i * i % 7 % 3] for i in range(30)]
     folder = photo_folder(*colors)
     seen: dict[int, Row] = {}
-    record = lambda _, rows: seen.update(rows)  # noqa: E731
-    summary = run(folder, workers=2, batch=batch, pool=pool, on_rows=record)
+    summary = run(folder, workers=2, batch=batch, pool=pool, on_rows=lambda _, r: seen.update(r))
     rows = by_name(tmp_path / "scan.sqlite")
     assert sorted(rows) == sorted(os.listdir(folder))
     assert [os.path.basename(seen[i].source) for i in range(30)] == sorted(rows)

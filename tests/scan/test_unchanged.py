@@ -13,9 +13,8 @@ from recognizer.rows import ScanSummary
 from recognizer.scan import Item, worker
 from recognizer.scan.worker import Reader
 from tests.conftest import encoded, picture, read_rows
-from tests.scan.engines import InProcessPool, scan_into
+from tests.scan.engines import InProcessPool, MakeFolder, scan_into
 
-MakeFolder = Callable[..., Path]
 Scan = Callable[..., ScanSummary]
 RED, GREEN = (encoded(picture(color)) for color in ("red", "green"))
 

@@ -5,7 +5,6 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -43,14 +42,11 @@ class Team:
         self.stored.append((answer.json()["notice"].rpartition("Title of ")[2], name))
 
 
-@pytest.fixture
-def team(tmp_path: Path) -> Iterator[Team]:
+def test_five_reviewers_lose_nothing_when_the_server_is_killed(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     team = Team(tmp_path)
-    yield team
-    team.server.stop(signal.SIGKILL)
-
-
-def test_five_reviewers_lose_nothing_when_the_server_is_killed(team: Team, tmp_path: Path) -> None:
+    request.addfinalizer(lambda: team.server.stop(signal.SIGKILL))
     workers = [threading.Thread(target=team.work, args=(f"R{i}",)) for i in range(5)]
     for worker in workers:
         worker.start()
