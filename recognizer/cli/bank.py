@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,6 @@ from recognizer.errors import UsageError
 
 if TYPE_CHECKING:
     from recognizer.known.bank import KnownItem
-    from recognizer.rows import ScanFile
 
 app = options.group(
     "Keep, merge and exchange known items. A bank holds hashes and notes, never a photo."
@@ -130,6 +129,7 @@ def import_items(
     """
     from recognizer.known.bank import Bank, is_exchange, read_exchange
     from recognizer.rows import ScanFile
+    from recognizer.rows.listings import known_items
 
     if not (files or scan) or (outcomes and not scan):
         raise UsageError("give other banks, exchange files or a scan; --outcomes needs --scan")
@@ -149,23 +149,4 @@ def import_items(
         with ScanFile(scan) as decided:
             if outcomes is not None:
                 decided.use_outcomes_of(outcomes)
-            add(scan, _known_items(decided, origin))
-
-
-def _known_items(scan: ScanFile, origin: str | None) -> Iterator[KnownItem]:
-    """Yield the decided images that have a perceptual hash as items."""
-    from recognizer.known.bank import KnownItem
-    from recognizer.policy.values import Finding
-    from recognizer.rows.listings import decided_images
-
-    for image in decided_images(scan):
-        if image.row.phash is not None:
-            yield KnownItem(
-                pdq=image.row.phash,
-                finding=Finding.PRODUCT if image.is_confirmed else Finding.CLEARED,
-                time=image.time,
-                label=image.likely_label,
-                note=" ".join((image.note or "").split())[:2000] or None,
-                by=" ".join(image.reviewer.split()),
-                origin=origin,
-            )
+            add(scan, known_items(decided, origin))

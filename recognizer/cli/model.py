@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from recognizer import __version__
 from recognizer.cli import options
 from recognizer.cli.options import missing_modules
 from recognizer.cli.progress import print_table, print_values, show_progress
@@ -169,8 +170,6 @@ def doctor_command(
 
 def versions() -> dict[str, str]:
     """Return the version of each package, or why it cannot be imported."""
-    from recognizer import __version__
-
     versions = {"recognizer": __version__, "python": platform.python_version()}
     for name, module in _MODULES.items():
         try:

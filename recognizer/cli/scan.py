@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
+from recognizer._files import check_place
 from recognizer.cli import ExitCode, options
 from recognizer.cli.options import output_option, print_json
 from recognizer.cli.progress import say, show_progress, shown
@@ -263,8 +264,6 @@ def _require_sources(sources: Sequence[str], root: str | None) -> None:
 
 def _checked(output: Path) -> Path:
     """Raise a UsageError, before the scan, unless its file can be written; return its path."""
-    from recognizer._files import check_place
-
     if str(output) == "-":
         raise UsageError("--output -: a scan is written to a file, from which it is resumed")
     if output.suffix.lower() in {".jsonl", ".csv", ".parquet"}:

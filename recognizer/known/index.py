@@ -198,10 +198,9 @@ def near_copies(
         one, other = root(one), root(other)
         above[max(one, other)] = min(one, other)
 
-    firsts: dict[Any, int] = {}
     # Equal hashes once: there may be thousands of copies of one banner, and they are many pairs.
     for keys in (exact, hashes):
-        firsts = {}
+        firsts: dict[Any, int] = {}
         for position, key in enumerate(keys):
             if key is not None:
                 join(firsts.setdefault(key, position), position)

@@ -305,8 +305,7 @@ def policy_tables(policy: Policy) -> Iterator[tuple[str, Mapping[Any, Any]]]:
     for heading in list(_PARTS)[1:]:
         part = getattr(policy, heading)
         default = asdict(type(part)())
-        values = {key: value for key, value in asdict(part).items() if value != default[key]}
-        if values:
+        if values := {key: value for key, value in asdict(part).items() if value != default[key]}:
             yield heading, values
 
 

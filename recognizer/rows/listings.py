@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
+from recognizer.known.bank import KnownItem
 from recognizer.model.description import ModelReference
 from recognizer.policy.listing import KeywordHit, Role, as_count, value_of, values_of
-from recognizer.policy.values import CandidateKind, Decision, Lead
+from recognizer.policy.values import CandidateKind, Decision, Finding, Lead
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.records import to_json
 from recognizer.rows.row import Reference, Row
@@ -174,3 +175,18 @@ def decided_images(scan: ScanFile) -> Iterator[DecidedImage]:
         if (values := decided.pop(row.sha256, None)) is not None:
             is_confirmed, *others = values
             yield DecidedImage(row, bool(is_confirmed), *others)
+
+
+def known_items(scan: ScanFile, origin: str | None) -> Iterator[KnownItem]:
+    """Yield the decided images that have a perceptual hash as items."""
+    for image in decided_images(scan):
+        if image.row.phash is not None:
+            yield KnownItem(
+                pdq=image.row.phash,
+                finding=Finding.PRODUCT if image.is_confirmed else Finding.CLEARED,
+                time=image.time,
+                label=image.likely_label,
+                note=" ".join((image.note or "").split())[:2000] or None,
+                by=" ".join(image.reviewer.split()),
+                origin=origin,
+            )

@@ -267,8 +267,7 @@ class Access:
             return f"port {port} is neither 80 nor 443"
         for inner in _addresses_within(address):
             is_public = inner.is_global and not (inner.is_multicast or inner.is_reserved)
-            if inner.version == 6:
-                is_public = is_public and inner in _IPV6_IN_USE
+            is_public &= inner.version == 4 or inner in _IPV6_IN_USE
             if not is_public or any(inner in network for network in _NEVER):
                 return f"{address} is not a public address"
         return None

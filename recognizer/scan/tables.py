@@ -205,7 +205,7 @@ class _Table:
         row = Part(self.opening.container, str(record.number))
         cells = dict(record.cells or {})
         named = {name: cells.pop(name, None) for name in chosen}
-        images = list(_images(named))
+        images = _images(named)
         try:
             columns = listing_columns(cells.items(), max(1, len(images)))
         except ValueError as error:
@@ -257,14 +257,12 @@ class _Table:
         return Item(location, columns=columns, reason=reason, detail=refusal)
 
 
-def _images(cells: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    seen: set[str] = set()
+def _images(cells: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    found: dict[object, tuple[str, Any]] = {}  # equal texts once
     for name, cell in cells.items():
         for image in images_of_cell(cell):
-            if not (isinstance(image, str) and image in seen):
-                yield name, image
-            if isinstance(image, str):
-                seen.add(image)
+            found.setdefault(image if isinstance(image, str) else object(), (name, image))
+    return [*found.values()]
 
 
 def column_names(columns: Collection[str]) -> str:
