@@ -13,8 +13,8 @@ import typer
 from typer import Argument, Option
 
 from recognizer._files import make_folder
-from recognizer.cli import ExitCode, options
-from recognizer.cli.progress import print_table, say, show_progress, shown
+from recognizer.cli import options
+from recognizer.cli.progress import print_table, require_none_failed, say, show_progress, shown
 from recognizer.errors import DatasetError, UsageError, counted
 
 if TYPE_CHECKING:
@@ -94,13 +94,10 @@ def split(
     print_counts(made.photos)
     for warning in made.warnings:
         typer.echo(f"Warning: {shown(warning)}")
-    for line in made.left_out[:MAX_SHOWN]:
-        say(f"Left out: {shown(line)}")
-    if len(made.left_out) > MAX_SHOWN:
-        say(f"Left out: {len(made.left_out) - MAX_SHOWN} more")
     say(f"Wrote {path}")
-    if made.left_out:
-        raise typer.Exit(ExitCode.SOME_FAILED)
+    more = len(made.left_out) - MAX_SHOWN
+    lines = [*made.left_out[:MAX_SHOWN], *([f"{more} more"] if more > 0 else [])]
+    require_none_failed(f"Left out: {line}" for line in lines)
 
 
 def print_counts(photos: Sequence[Photo]) -> None:

@@ -122,19 +122,13 @@ class _Files:
         if ".." in parts:
             return missing
         is_complete = name.startswith("/") or "://" in name or name[1:3] == ":/"
-        matches = self._with_end(parts, whole=not is_complete)
+        lengths = range(len(parts), 0, -1) if is_complete else [len(parts)]
+        named = self._by_name.get(parts[-1], [])
+        ends = ([path for path in named if Path(path).parts[-n:] == parts[-n:]] for n in lengths)
+        matches = next(filter(None, ends), [])  # of the longest end that any file has
         if len(matches) == 1:
             return self._given / matches[0]
         return f"{len(matches)} files have this name" if matches else missing
-
-    def _with_end(self, parts: tuple[str, ...], *, whole: bool) -> list[str]:
-        """Return the files whose paths end in all of some parts, or in as many as any does."""
-        named = self._by_name.get(parts[-1], [])
-        for length in range(len(parts), 0, -1):
-            matches = [path for path in named if Path(path).parts[-length:] == parts[-length:]]
-            if matches or whole:
-                return matches
-        return []
 
     @cached_property
     def _by_name(self) -> Mapping[str, list[str]]:

@@ -116,10 +116,8 @@ def read_rows(
             for row in reader:
                 row.pop(None, None)  # cells beyond the header
                 yield f"{path}:{reader.line_num}", row
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: {error}") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def load_data(folders: Iterable[str | Path], taxonomy: Taxonomy | None = None) -> list[Photo]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
@@ -67,31 +66,21 @@ def measure_shortcuts(
     labels = np.array([photo.label for photo in photos])
     splitter = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
     folds = list(splitter.split(positive, positive, sources))
+    small = {"min_samples_leaf": _MIN_OF_LEAF, "max_leaf_nodes": 16}
+    tree = DecisionTreeClassifier(**small, class_weight="balanced", random_state=0)
+    products, numbers = np.unique(labels[positive], return_counts=True)
     found = []
     for name, columns in groups.items():
         values = np.array([[row[column] for column in columns] for row in table])
-        found.append(_measure(name, values, positive, labels, folds))
+        scores = cross_val_predict(tree, values, positive, cv=folds, method="predict_proba")[:, 1]
+        own = {}
+        for label in products[numbers >= _MIN_OF_LABEL].tolist():
+            used = ~positive | (labels == label)
+            own[label] = float(roc_auc_score(positive[used], scores[used]))
+        best = max(own, key=own.__getitem__, default="")
+        auc = round(max(0.5, float(roc_auc_score(positive, scores))), 3)
+        found.append(Shortcut(name, auc, best, round(max(0.5, own.get(best, 0.5)), 3)))
     return tuple(sorted(found, key=lambda one: -one.auc))
-
-
-def _measure(
-    name: str,
-    values: NDArray[np.float64],
-    positive: NDArray[np.bool_],
-    labels: NDArray[np.str_],
-    folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
-) -> Shortcut:
-    small = {"min_samples_leaf": _MIN_OF_LEAF, "max_leaf_nodes": 16}
-    tree = DecisionTreeClassifier(**small, class_weight="balanced", random_state=0)
-    scores = cross_val_predict(tree, values, positive, cv=folds, method="predict_proba")[:, 1]
-    names, counts = np.unique(labels[positive], return_counts=True)
-    own = {}
-    for label in names[counts >= _MIN_OF_LABEL].tolist():
-        used = ~positive | (labels == label)
-        own[label] = float(roc_auc_score(positive[used], scores[used]))
-    label = max(own, key=own.__getitem__, default="")
-    auc = round(max(0.5, float(roc_auc_score(positive, scores))), 3)
-    return Shortcut(name, auc, label, round(max(0.5, own.get(label, 0.5)), 3))
 
 
 def _properties(photo: Photo) -> dict[str, float]:

@@ -75,12 +75,11 @@ def enroll(
     own_bank = read_negatives(bundle)
     if not negatives:
         _require_negatives(own_bank, taxonomy, name)
-    notes: list[str] = []
     read, unreadable = read_examples(
         recognizer, photos, mirrored=True, on_progress=partial(on_progress, "reading photos")
     )
     rows, copies = distinct(read)
-    notes += [f"{path} is a near-copy of {twin}: it counts once" for path, twin in copies.items()]
+    notes = [f"{path} is a near-copy of {twin}: it counts once" for path, twin in copies.items()]
     earlier, own = bundle.enrolled_photos(name), own_bank and own_bank[own_bank.labels == name]
     seen = [photo.sha256 in earlier or (own and copies_in(own, photo).any()) for photo in rows]
     known = [photo.path for photo, is_seen in zip(rows, seen, strict=True) if is_seen]

@@ -186,15 +186,12 @@ class Learner:
         views = self._views[photos]
         known, others = self._rows[self.known], self._rows[negative]
         count = len(photos) + len(known)
-        weights = [
-            np.full(views.shape[0] * views.shape[1], 1 / (count * views.shape[1])),
-            np.full(len(known), 1 / count),
-            np.full(len(others), 1 / len(others)),
-        ]
+        sizes = [views.shape[0] * views.shape[1], len(known), len(others)]
+        weights = np.repeat([1 / (count * views.shape[1]), 1 / count, 1 / len(others)], sizes)
         features = np.concatenate([views.reshape(-1, views.shape[2]), known, others])
-        positive = np.arange(len(features)) < len(weights[0]) + len(known)
+        positive = np.arange(len(features)) < sizes[0] + sizes[1]
         model = LogisticRegression(C=1 / _PENALTY, tol=1e-6, max_iter=500)
-        return model.fit(features, positive, np.concatenate(weights))
+        return model.fit(features, positive, weights)
 
     def _scaled(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.asarray((embeddings - self._mean) / self._spread, np.float64)

@@ -85,9 +85,8 @@ def _pooled_features(graph: onnx.GraphProto, labels: int) -> str:
         if len(shape) < 2:
             raise ValueError(f"the output {name!r} has no shape (N, labels, ...)")
         shape[1].dim_value = labels
-    declared = [info for info in graph.value_info if info.name not in _GROWN]
-    del graph.value_info[:]
-    graph.value_info.extend(declared)
+    for info in [info for info in graph.value_info if info.name in _GROWN]:
+        graph.value_info.remove(info)
     pooling = next((n for n in graph.node if "embedding" in n.output), None)
     if pooling is None or pooling.op_type not in {"ReduceMean", "GlobalAveragePool"}:
         kind = "nothing" if pooling is None else pooling.op_type

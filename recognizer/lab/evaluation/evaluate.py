@@ -276,11 +276,9 @@ def _leads(
 
 def _confusion(truth: Truth, best: NDArray[np.str_]) -> dict[str, dict[str, int]]:
     pairs = Counter(zip(truth.labels.tolist(), best.tolist(), strict=True))
-    order = list(truth.taxonomy.labels)
-    rows = [name for name in order if name in set(truth.labels)]
-    return {
-        row: {column: pairs[row, column] for column in order if pairs[row, column]} for row in rows
-    }
+    names = truth.taxonomy.labels
+    rows = [name for name in names if name in set(truth.labels)]
+    return {row: {n: pairs[row, n] for n in names if pairs[row, n]} for row in rows}
 
 
 def evidence(figures: Figures, train: Sequence[Photo], members: Sequence[str]) -> LabelEvidence:

@@ -83,11 +83,10 @@ def read_out_of_fold(path: Path) -> OutOfFold:
         raise DatasetError(f"{path} is of {schemas}: update the package")
     taxonomy = load_taxonomy().extended(about.get("taxonomy", {}), str(path))
     is_moved = not path.with_name(RECIPE_FILE).exists()
-    texts = zip(*(table[name].to_pylist() for name in _TEXTS), strict=True)
     return OutOfFold(
         photos=[
-            Photo(Path(), sha256, label, source, "validation", taxonomy=taxonomy)
-            for sha256, source, label in texts
+            Photo(Path(), split="validation", taxonomy=taxonomy, **texts)
+            for texts in table.select(_TEXTS).to_pylist()
         ],
         folds=table["fold"].to_numpy(),
         labels=about["labels"],
@@ -133,10 +132,9 @@ def compare_out_of_fold(
     photos = [rows[0][key][0] for key in both]
     if not any(p.is_product for p in photos) or all(p.is_product for p in photos):
         raise DatasetError(f"{' and '.join(titles)} have too few photos in common to be compared")
-    said, earlier = ([side[key][1] for key in both] for side in rows)
-    bundle, against = sides[0][0], sides[1][0]
-    how: Any = {"rounds": rounds, "titles": titles}
-    return compare(bundle, against, "out of fold", photos, said, earlier, **how)
+    said = [[side[key][1] for key in both] for side in rows]
+    bundles = sides[0][0], sides[1][0]
+    return compare(*bundles, "out of fold", photos, *said, rounds=rounds, titles=titles)
 
 
 def _calibrated_folds(

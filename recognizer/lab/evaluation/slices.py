@@ -70,12 +70,9 @@ def measure_slices(
         if all(side.photos for side in sides):
             positive, of = ~truth.negative[inside], truth.sources[inside]
             precision = bootstrap(RankedCounts.average_precision, positive, scores[inside], of)
-        found.append(Slice(name, sides[0], sides[1], precision))
-    return tuple(sorted(found, key=lambda one: (-_leads(one.negatives), one.name)))
-
-
-def _leads(side: SliceSide) -> float:
-    return side.photos * side.leads.value if side.leads else 0.0
+        false_leads = int(flagged[inside & truth.negative].sum())
+        found.append((-false_leads, name, Slice(name, sides[0], sides[1], precision)))
+    return tuple(row[2] for row in sorted(found))
 
 
 def _values(photos: Sequence[Photo], by: str) -> list[str]:
@@ -86,11 +83,10 @@ def _values(photos: Sequence[Photo], by: str) -> list[str]:
             *_, value = row.values()
             table |= dict.fromkeys({row["source"], row.get("group") or row["source"]}, value)
         return [table.get(photo.source, "(not in the table)") for photo in photos]
-    match by:
-        case "source" | "label":
-            return [getattr(photo, by) for photo in photos]
-        case "kind":
-            return [photo.taxonomy.labels[photo.label].kind for photo in photos]
+    if by in {"source", "label"}:
+        return [getattr(photo, by) for photo in photos]
+    if by == "kind":
+        return [photo.taxonomy.labels[photo.label].kind for photo in photos]
     if not any(by in photo.columns for photo in photos):
         columns = sorted({name for photo in photos for name in photo.columns})
         known = ", ".join(dict.fromkeys(["source", "label", "kind", *columns]))

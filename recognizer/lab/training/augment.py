@@ -20,8 +20,7 @@ from recognizer.lab.dataset.manifest import BACKDROP_LABELS, Photo
 from recognizer.lab.training import edits
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.lab.training.config import SHARES, AugmentConfig
-
-RGB = NDArray[np.uint8]
+from recognizer.lab.training.edits import RGB
 
 _MIN_COMPOSED_CROP = 0.7  # a photo in a larger image may be small: a crop must not lose it
 _MAX_CUT = 0.1  # share of a side that is cut off a photo that is hardly changed
@@ -79,7 +78,9 @@ class Augmentation:
         """Put a photo into a larger picture; return it and the smallest share that a crop keeps."""
         config, kind = self.config, rng.random()
         if kind < config.canvas_prob:
-            return edits.put_photo(rgb, self._backdrop(rng), rng), config.min_crop
+            is_plain = rng.random() < _PLAIN_BACKDROPS
+            backdrop = edits.plain_backdrop(rng) if is_plain else self._any(self._backdrops, rng)
+            return edits.put_photo(rgb, backdrop, rng), config.min_crop
         chosen = rng.random()
         for name in _LAYOUT:
             if 0 <= chosen < self._shares[name]:
@@ -97,12 +98,12 @@ class Augmentation:
             return edits.frame(rgb, rng)
         if name == "screenshot":
             return edits.screenshot(rgb, rng)
-        shape = edits.draw_layout(rng)
+        shape = edits.LAYOUTS[rng.choice(len(edits.LAYOUTS), p=edits.LAYOUT_WEIGHTS)]
         cells = [rgb]
         while len(cells) < shape[0] * shape[1]:
             alike = photo.is_product and rng.random() < _ALIKE
             pool = self._of_label[photo.label] if alike else self._ordinary or [photo]
-            cells.append(self._pictures.rgb(_any(pool, rng).sha256))
+            cells.append(self._any(pool, rng))
         return edits.collage(cells, shape, rng)
 
     def _gently(self, rgb: RGB, rng: np.random.Generator) -> RGB:
@@ -116,10 +117,8 @@ class Augmentation:
             image = _map_levels(image, np.arange(256)[:, None] * gain + rng.uniform(-15, 15))
         return image
 
-    def _backdrop(self, rng: np.random.Generator) -> RGB:
-        if rng.random() < _PLAIN_BACKDROPS:
-            return edits.plain_backdrop(rng)
-        return self._pictures.rgb(_any(self._backdrops, rng).sha256)
+    def _any(self, photos: Sequence[Photo], rng: np.random.Generator) -> RGB:
+        return self._pictures.rgb(photos[int(rng.integers(len(photos)))].sha256)
 
     def _damage(self, image: RGB, rng: np.random.Generator) -> RGB:
         """Lose color, sharpness, resolution or a part, as platforms and phones do."""
@@ -182,11 +181,7 @@ def random_part(
 
 
 def _turned(
-    rgb: RGB,
-    box: tuple[float, float, float, float],
-    size: int,
-    degrees: float,
-    rng: np.random.Generator,
+    rgb: RGB, box: Sequence[float], size: int, degrees: float, rng: np.random.Generator
 ) -> RGB:
     """Return a part of a photo (left, top, width, height), turned, as a square."""
     left, top, wide, high = box
@@ -206,10 +201,9 @@ def _turned(
 def _recompress(image: RGB, rng: np.random.Generator) -> RGB:
     """Store an image as a platform does, at any usual quality; now and then far below it."""
     kind = rng.random()
-    if kind < _JPEG:
-        return _array(vision.jpeg(_tensor(image), int(rng.integers(50, 96))))
     if kind < _JPEG + _HARSH_JPEG:
-        return _array(vision.jpeg(_tensor(image), int(rng.integers(8, 50))))
+        low, high = (50, 96) if kind < _JPEG else (8, 50)
+        return _array(vision.jpeg(_tensor(image), int(rng.integers(low, high))))
     if kind < _JPEG + _HARSH_JPEG + _WEBP:
         options = [cv2.IMWRITE_WEBP_QUALITY, int(rng.integers(40, 96))]
         _, data = cv2.imencode(".webp", image[..., ::-1], options)
@@ -250,7 +244,3 @@ def _resize(rgb: RGB, size: int, rng: np.random.Generator) -> RGB:
 
 def _log_uniform(rng: np.random.Generator, largest: float) -> float:
     return math.exp(rng.uniform(-math.log(largest), math.log(largest)))
-
-
-def _any(photos: Sequence[Photo], rng: np.random.Generator) -> Photo:
-    return photos[int(rng.integers(len(photos)))]

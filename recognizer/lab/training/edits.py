@@ -18,7 +18,7 @@ RGB = NDArray[np.uint8]
 LAYOUTS = ((1, 2), (2, 1), (2, 2), (1, 3), (3, 1), (2, 3), (3, 3))
 """Rows and columns of collages."""
 
-_LAYOUT_WEIGHTS = np.array([0.24, 0.24, 0.26, 0.07, 0.07, 0.06, 0.06])
+LAYOUT_WEIGHTS = (0.24, 0.24, 0.26, 0.07, 0.07, 0.06, 0.06)
 _FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX,
     cv2.FONT_HERSHEY_DUPLEX,
@@ -61,8 +61,7 @@ def collage(cells: Sequence[RGB], shape: tuple[int, int], rng: np.random.Generat
     rows, columns = shape
     height, width = (int(rng.integers(300, 420)) for _ in range(2))
     gutter = int(rng.choice([0, 0, 2, 4, 8, 14]))
-    canvas = np.empty((height, width, 3), np.uint8)
-    canvas[:] = _color(rng)
+    canvas = np.full((height, width, 3), _color(rng), np.uint8)
     order = rng.permutation(len(cells))
     for place in range(rows * columns):
         row, column = divmod(place, columns)
@@ -71,11 +70,6 @@ def collage(cells: Sequence[RGB], shape: tuple[int, int], rng: np.random.Generat
         bottom, right = max(top + 2, bottom - gutter), max(left + 2, right - gutter)
         canvas[top:bottom, left:right] = _cover(cells[order[place]], bottom - top, right - left)
     return canvas
-
-
-def draw_layout(rng: np.random.Generator) -> tuple[int, int]:
-    """Return the rows and columns of a collage, small ones more often."""
-    return LAYOUTS[int(rng.choice(len(LAYOUTS), p=_LAYOUT_WEIGHTS / _LAYOUT_WEIGHTS.sum()))]
 
 
 def frame(rgb: RGB, rng: np.random.Generator) -> RGB:
@@ -92,13 +86,11 @@ def frame(rgb: RGB, rng: np.random.Generator) -> RGB:
         pads[int(rng.integers(2))] = 0
         pads[2 + int(rng.integers(2))] = 0
     top, bottom, left, right = pads
-    framed = np.empty((height + top + bottom, width + left + right, 3), np.uint8)
-    framed[:] = _color(rng)
-    framed[top : top + height, left : left + width] = rgb
+    size = (height + top + bottom, width + left + right, 3)
+    framed = np.full(size, _color(rng), np.uint8)
     if rng.random() < 0.15:  # the photo itself, blurred, as social networks fill letterboxes
-        ground = cv2.GaussianBlur(cv2.resize(rgb, framed.shape[1::-1]), (0, 0), 12)
-        ground[top : top + height, left : left + width] = rgb
-        return np.asarray(ground, np.uint8)
+        framed = np.asarray(cv2.GaussianBlur(cv2.resize(rgb, size[1::-1]), (0, 0), 12), np.uint8)
+    framed[top : top + height, left : left + width] = rgb
     return framed
 
 
@@ -144,7 +136,7 @@ def watermark(image: RGB, rng: np.random.Generator) -> RGB:
     side = max(image.shape[:2])
     large = np.zeros((2 * side, 2 * side), np.uint8)
     scale = float(rng.uniform(0.4, 1.4)) * side / 256
-    words = _words(rng, int(rng.integers(4, 14)))
+    words = "".join(rng.choice(_LETTERS, int(rng.integers(4, 14))))
     font, thick = int(rng.choice(_FONTS)), max(1, round(2 * scale))
     step = round(rng.uniform(40, 110) * scale) if rng.random() < 0.6 else 4 * side
     for y in range(side if step > side else step, 2 * side, step):
@@ -193,10 +185,8 @@ def put_bars(image: RGB, rng: np.random.Generator) -> RGB:
     color = _color(rng)
     for _ in range(int(rng.integers(1, 4))):
         start, wide = int(rng.integers(side)), int(rng.integers(side // 40 + 1, side // 7 + 2))
-        if rng.random() < 0.5:
-            image[start : start + wide] = color
-        else:
-            image[:, start : start + wide] = color
+        lines = image if rng.random() < 0.5 else image.swapaxes(0, 1)
+        lines[start : start + wide] = color
     return image
 
 
@@ -229,21 +219,17 @@ def _cover(rgb: RGB, height: int, width: int) -> RGB:
 
 def _color(rng: np.random.Generator) -> NDArray[np.uint8]:
     kind = rng.random()
-    if kind < 0.45:
-        return np.full(3, rng.integers(235, 256), np.uint8)
     if kind < 0.65:
-        return np.full(3, rng.integers(0, 30), np.uint8)
+        low, high = (235, 256) if kind < 0.45 else (0, 30)
+        return np.full(3, rng.integers(low, high), np.uint8)
     return rng.integers(0, 256, 3).astype(np.uint8)
-
-
-def _words(rng: np.random.Generator, length: int) -> str:
-    return "".join(rng.choice(_LETTERS, length))
 
 
 def _write(
     image: RGB, place: tuple[int, int], scale: float, color: Sequence[int], rng: np.random.Generator
 ) -> None:
-    font, words = int(rng.choice(_FONTS)), _words(rng, int(rng.integers(3, 22)))
+    font = int(rng.choice(_FONTS))
+    words = "".join(rng.choice(_LETTERS, int(rng.integers(3, 22))))
     thick = max(1, round(scale * rng.uniform(1, 3.5)))
     if rng.random() < 0.3:
         edge = (255 - np.array(color)).tolist()

@@ -48,12 +48,11 @@ def _diverse(embeddings: NDArray[np.float32], rows: list[int], count: int) -> li
     members = unit_norm(embeddings[rows])
     distance = np.full(len(rows), np.inf)
     chosen: list[int] = []
-    place = 0
     for _ in range(count):
+        place = int(distance.argmax())
         chosen.append(rows[place])
         distance = np.minimum(distance, 1 - members @ members[place])
         distance[place] = -np.inf
-        place = int(distance.argmax())
     return chosen
 
 
