@@ -219,9 +219,7 @@ class Clock:
     def __init__(
         self, config: TrainingConfig, folds: int, on_stage: Callable[[Stage], None] = lambda _: None
     ) -> None:
-        sizes = {
-            n: (own.backbone, own.photos + own.finish.photos) for n, own in config.runs.items()
-        }
+        sizes = {n: (r.backbone, r.photos + r.finish.photos) for n, r in config.runs.items()}
         names = [*(f"fold-{fold}" for fold in range(folds)), "all"]
         self._runs = {name + run: size for name in names for run, size in sizes.items()}
         self._on_stage = on_stage

@@ -213,7 +213,11 @@ def _fold_logits(
         return load_file(path)
     trained, frozen = _networks(recipe, fold, clock)
     report = partial(clock.on_photos, f"looking at the photos of fold {fold}")
-    said = [torch.from_numpy(predict(one, own, recipe.cache, report)) for one in trained]
+    if any(run.photos + run.finish.photos for run in recipe.config.runs.values()):
+        said = [torch.from_numpy(predict(one, own, recipe.cache, report)) for one in trained]
+    else:
+        features_of(trained[0], own, recipe.cache, on_progress=report)  # into the cache
+        said = [*frozen_logits(trained, own, recipe.cache)]
     logits = {"first": said[0]}
     if frozen:
         logits["second"] = torch.stack([*said, *frozen_logits(frozen, own, recipe.cache)]).mean(0)
@@ -259,8 +263,7 @@ def _networks(
 ) -> tuple[list[ProductNetwork], list[ProductNetwork]]:
     """Return the trained networks and the frozen ones, in evaluation mode, each with its head."""
     config, photos, power = recipe.config, recipe.without(fold), recipe.config.cascade.label_power
-    folds = zip(recipe.photos, recipe.folds, strict=True)
-    learned = [f != fold for p, f in folds if p.split == "train"]
+    learned = recipe.folds[recipe.folds >= 0] != fold
     frozen = []
     for backbone in config.cascade.backbones:
         network = build_ensemble_network(config, backbone, len(recipe.labels))
@@ -315,11 +318,10 @@ def _train(
         first = first or phase.start
         state = phase.train(partial(report, seen))
         seen += config.photos
-    part = own.average_weight
-    network = _skeleton(recipe, own)
-    network.load_state_dict(
-        {n: first[n].cpu().lerp(v, part) if n in first else v for n, v in state.items()}
-    )
+    network, part = _skeleton(recipe, own), own.average_weight
+    if seen:  # otherwise they are what they were to the last bit, as which the cache knows them
+        state |= {name: value.cpu().lerp(state[name], part) for name, value in first.items()}
+    network.load_state_dict(state)
     return network
 
 

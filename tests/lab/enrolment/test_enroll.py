@@ -1,6 +1,7 @@
 """Blue pictures become rhino horn in a bundle for which red ones are ivory."""
 
 import hashlib
+import itertools
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -57,18 +58,16 @@ def banked_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_tiny_bundle(tmp_path_factory.mktemp("banked") / "tiny-v1")
     recognizer = Recognizer.load(folder, threads=1)
     rng = np.random.default_rng(0)
-    pictures, labels = [], []
-    for color, label in NEGATIVE_COLORS.items():
-        for seed in range(60):
-            shade = np.asarray(picture(color, (32, 32), 1000 + seed)).astype(float)
-            pictures.append(np.clip(shade * rng.uniform(0.7, 1.1), 0, 255).astype(np.uint8))
-            labels.append(label)
+    labels, pictures = np.repeat([*NEGATIVE_COLORS.values()], 60), []
+    for color, seed in itertools.product(NEGATIVE_COLORS, range(1000, 1060)):
+        shade = np.asarray(picture(color, (32, 32), seed)).astype(float)
+        pictures.append(np.clip(shade * rng.uniform(0.7, 1.1), 0, 255).astype(np.uint8))
     log_odds, embeddings = recognizer.features(np.stack(pictures))
     count = len(labels)
     bank = NegativeBank(
         embeddings,
         log_odds,
-        np.array(labels),
+        labels,
         np.arange(count, dtype=np.int32) // 4,
         np.arange(count) % 3 > 0,
         rng.integers(0, 1 << 63, count, np.uint64),

@@ -19,10 +19,7 @@ from recognizer.lab.training.config import load_config
         ("[cascade]\nshare = 2", "Expected `float` <= 0.999 - at `$.cascade.share`"),
         ("distill = 0.5", "distill and cascade.trained need cascade.backbones"),
         ("[cascade.trained]\nseed = 1", "distill and cascade.trained need cascade.backbones"),
-        (
-            '[cascade]\nbackbones = ["any"]\ntrained = { folds = 2 }',
-            "cascade.trained: folds is the same for all",
-        ),
+        ("cascade = {backbones = ['a'], trained.folds = 2}", "trained: folds is the same for all"),
         ("[soup]\nbackbone = 'any'", "soup: backbone is the same for all"),
         ("photos =", "Invalid value"),
     ],

@@ -155,9 +155,8 @@ def test_a_file_takes_any_number_of_images(tmp_path: Path) -> None:
 
 def test_nothing_untested_is_released(trained: Recipe, tmp_path: Path) -> None:
     folder = tmp_path / "wildlife-v7"
-    train = [p for p in trained.photos if p.split == "train"]
     with pytest.raises(TrainingError, match="a split called test"):
-        export_bundle(replace(trained, photos=train), folder)
+        export_bundle(replace(trained, photos=trained.train), folder)
     with pytest.raises(TrainingError, match="give the same training command again"):
         export_bundle(replace(trained, folder=tmp_path), folder)
     for name in (OUT_OF_FOLD_FILE, NETWORK_FILE):

@@ -10,7 +10,7 @@ from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training import fit as module
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.lab.training.config import CascadeConfig, TrainingConfig
-from recognizer.lab.training.fit import Clock, Progress, Run, Stage, predict
+from recognizer.lab.training.fit import Clock, Progress, Run, Stage
 from recognizer.lab.training.model import build_network, choose_device, choose_precision
 from tests.lab.training.conftest import small_config
 
@@ -69,16 +69,6 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     assert all(torch.equal(value, again[name]) for name, value in whole.items())
     other = run(small_config(photos=40, seed=1), train, cache, tmp_path / "other")
     assert not torch.equal(whole["head.weight"], other["head.weight"])
-
-
-def test_without_training_the_head_is_a_regression_that_knows_the_colors(
-    train: list[Photo], cache: PhotoCache, tmp_path: Path
-) -> None:
-    labels, config = sorted({p.label for p in train}), small_config(photos=0, head_c=1.0)
-    network = build_network(config, 3)
-    network.load_state_dict(run(config, train, cache, tmp_path))
-    found = predict(network, train, cache)
-    assert [labels[i] for i in found.argmax(1)] == [p.label for p in train]
 
 
 def test_a_network_learns_from_teachers_that_err_too(
