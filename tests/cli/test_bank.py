@@ -121,7 +121,7 @@ def test_a_copy_of_a_known_item_is_a_lead(bank: Path, scanned: Scanned, tmp_path
     for seed in (0, 1, 2):  # slightly cropped, resized, gray
         (width, height), image = scene(seed).size, scene(seed)
         image = image.crop((width // 100, height // 100, width * 99 // 100, height * 99 // 100))
-        image = image.resize((int(width * 0.7), int(height * 0.7)))
+        image = image.resize((int(width * 0.8), int(height * 0.8)))
         (folder / f"{seed}.jpg").write_bytes(encoded(image.convert("L"), quality=60))
     (folder / "blank.jpg").write_bytes(encoded(picture("blue")))
     policy = tmp_path / "p.toml"

@@ -121,7 +121,7 @@ def test_thumbnails_of_leads_alone_are_kept(
         numbers = {os.path.basename(row.source): number for number, row in file.numbered_rows()}
         small, none, second, dark = (file.thumbnail(numbers[name]) for name in sorted(numbers))
     assert none is None
-    assert (small.width, small.height, small.frame) == (48, 36, 0)  # as the model saw it
+    assert (small.width, small.height, small.frame) == (64, 48, 0)  # as the model saw it
     assert (second.width, second.height, second.frame) == (67, 34, 1)
     red, green, blue = np.asarray(Image.open(io.BytesIO(second.jpeg)))[16, 16]
     assert red > max(green, blue)
