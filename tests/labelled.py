@@ -48,6 +48,12 @@ def write_manifest(folder: Path, rows: Iterable[Mapping[str, str]]) -> None:
     (folder / "manifest.csv").write_text(text, encoding="utf-8")
 
 
+def store(folder: Path, name: str, content: bytes, **row: str) -> dict[str, str]:
+    """Write a photo, and return its row of a manifest."""
+    (folder / name).write_bytes(content)
+    return {"sha256": sha256(content).hexdigest(), "file": name, **row}
+
+
 def write_manifest_of(folder: Path, photos: Iterable[Photo]) -> None:
     """Write a manifest of photos that may lie elsewhere."""
     columns = ("sha256", "label", "source", "split")
@@ -62,11 +68,9 @@ def write_split_photos(folder: Path) -> Path:
     for label, color in COLOR_OF.items():
         for i in range(18):
             content = encoded(picture(color, seed=i + 100 * len(label)))
-            file = f"{label}-{i:02}.jpg"
-            (folder / file).write_bytes(content)
             split = "test" if i >= 12 else "train"
-            row = {"sha256": sha256(content).hexdigest(), "file": file, "label": label}
-            rows.append({**row, "source": f"{split}/{'abc'[i % 3]}", "split": split})
+            about = {"label": label, "source": f"{split}/{'abc'[i % 3]}", "split": split}
+            rows.append(store(folder, f"{label}-{i:02}.jpg", content, **about))
     write_manifest(folder, rows)
     return folder
 

@@ -1,4 +1,3 @@
-import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ from PIL import Image, ImageOps
 from recognizer.errors import DatasetError
 from recognizer.lab.dataset.check import check_data, warn_of_sources
 from tests.conftest import encoded, refuse, succeed
-from tests.labelled import photo, write_manifest
+from tests.labelled import photo, store, write_manifest
 from tests.pictures import scene
 
 Write = Callable[..., dict[str, str]]
@@ -22,9 +21,8 @@ def write(tmp_path: Path) -> Write:
 
     def write(name: str, picture: Image.Image | bytes, split: str) -> dict[str, str]:
         data = picture if isinstance(picture, bytes) else encoded(picture, quality=90)
-        (tmp_path / name).write_bytes(data)
-        row = {"sha256": hashlib.sha256(data).hexdigest(), "file": name, "label": "ivory_worked"}
-        return row | {"source": f"place-{split}", "split": split}
+        about = {"label": "ivory_worked", "source": f"place-{split}", "split": split}
+        return store(tmp_path, name, data, **about)
 
     return write
 

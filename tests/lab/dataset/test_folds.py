@@ -8,6 +8,7 @@ import pytest
 
 from recognizer.errors import DatasetError
 from recognizer.lab.dataset.folds import deal_to_splits, read_folds, stratified_folds
+from tests.conftest import write_file
 from tests.labelled import photo
 
 
@@ -30,8 +31,7 @@ def test_a_label_of_one_source_is_split_by_photos_and_few_photos_make_few_folds(
 
 
 def test_a_table_says_fold_and_group_of_each_source(tmp_path: Path) -> None:
-    path = tmp_path / "folds.csv"
-    path.write_text("source,group,fold\na,x,0\nb,x,0\nc,,1\n")
+    path = write_file(tmp_path / "folds.csv", b"source,group,fold\na,x,0\nb,x,0\nc,,1\n")
     assert read_folds(path) == {"a": ("x", 0), "b": ("x", 0), "c": ("c", 1)}
 
 
@@ -48,8 +48,7 @@ def test_a_table_says_fold_and_group_of_each_source(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_table_is_refused(tmp_path: Path, text: str, words: str) -> None:
-    path = tmp_path / "folds.csv"
-    path.write_text(text)
+    path = write_file(tmp_path / "folds.csv", text.encode())
     with pytest.raises(DatasetError, match=words):
         read_folds(path)
 

@@ -16,9 +16,7 @@ LABELS = {"a/1.jpg": "bone", "a/2.jpg": "wood", "b/3.jpg": "bone"}
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A folder with empty files: no layout opens an image."""
-    for name in FILES:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
+    write_files(tmp_path, dict.fromkeys(FILES, ""))
     return tmp_path
 
 
@@ -28,7 +26,7 @@ def read_labels(found: Collection) -> dict[str, str]:
 
 def write_files(root: Path, files: Mapping[str, str | bytes]) -> None:
     for name, content in files.items():
-        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
@@ -86,9 +84,8 @@ def test_an_export_of_label_studio(root: Path) -> None:
 
 
 def test_a_folder_for_each_label_with_one_for_each_source(tmp_path: Path) -> None:
-    for name in ("train/bone/shop/1.jpg", "test/wood/2.JPG", "train/bone/x.heic", "train/.a/b.jpg"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
+    names = ("train/bone/shop/1.jpg", "test/wood/2.JPG", "train/bone/x.heic", "train/.a/b.jpg")
+    write_files(tmp_path, dict.fromkeys(names, ""))
     found = read_collection(tmp_path)
     assert read_labels(found) == {"train/bone/shop/1.jpg": "bone", "test/wood/2.JPG": "wood"}
     assert [dict(e.fields) for e in found.entries] == [
@@ -185,8 +182,7 @@ def test_otherwise_it_is_a_folder(root: Path) -> None:
     (root / "p.csv").write_text("file,label,source\n" + rows)
     words = "the folder that a photo lies in (the column 'source' says the same of all)"
     assert sources(root) == (["a", "a", "b"], words)
-    for name in (*(f"bone/{shop}/{i}.jpg" for shop in "ab" for i in range(2)), "wood/x.jpg"):
-        (root / "labels" / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / "labels" / name).touch()
+    names = [f"bone/{shop}/{i}.jpg" for shop in "ab" for i in range(2)]
+    write_files(root / "labels", dict.fromkeys([*names, "wood/x.jpg"], ""))
     words = "the folder inside each label's folder"
     assert sources(root / "labels") == (["a", "a", "b", "b", None], words)

@@ -1,4 +1,3 @@
-import hashlib
 import io
 import os
 from dataclasses import replace
@@ -18,14 +17,12 @@ from recognizer.lab.dataset.manifest import (
     load_data,
 )
 from tests.conftest import encoded
-from tests.labelled import photo
+from tests.labelled import photo, store
 
 
 def stored(folder: Path, content: bytes) -> Photo:
-    digest = hashlib.sha256(content).hexdigest()
-    path = folder / digest
-    path.write_bytes(content)
-    return replace(photo(0), path=path, sha256=digest)
+    row = store(folder, "photo", content)
+    return replace(photo(0), path=folder / "photo", sha256=row["sha256"])
 
 
 @pytest.mark.parametrize("form", [{"format": "PNG"}, {"quality": 30}, {"quality": 95}])

@@ -1,6 +1,5 @@
 """Photos as other tools read them, read by those tools."""
 
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ from PIL import Image, ImageOps
 
 from recognizer.lab.dataset.manifest import Photo
 from tests.conftest import encoded, picture, refuse, succeed
-from tests.labelled import deal, write_manifest_of
+from tests.labelled import deal, store, write_manifest_of
 
 
 @pytest.fixture
@@ -21,8 +20,7 @@ def data(labelled_photos: list[Photo], tmp_path: Path) -> Path:
     exif = Image.Exif()
     exif[0x0112] = 6  # on its side
     turned = encoded(picture("red", (60, 40)), exif=exif)
-    (folder / "turned.jpg").write_bytes(turned)
-    digest = hashlib.sha256(turned).hexdigest()
+    digest = store(folder, "turned.jpg", turned)["sha256"]
     kept.append(Photo(folder / "turned.jpg", digest, "ivory_worked", "phone", "test"))
     write_manifest_of(folder, kept)
     return folder
@@ -34,10 +32,8 @@ def test_image_folder_reads_the_same_classes_in_each_split(data: Path, tmp_path:
     succeed("dataset", "write", data, "--output", output)
     labels = ["ceramic", "ivory_worked", "listing_other"]
     assert (output / "classes.txt").read_text().split() == labels
-    found = {
-        split: datasets.ImageFolder(output / split, allow_empty=True)
-        for split in ("train", "val", "test")
-    }
+    splits = ("train", "val", "test")
+    found = {name: datasets.ImageFolder(output / name, allow_empty=True) for name in splits}
     assert [one.classes for one in found.values()] == [labels] * 3
     assert {split: len(one) for split, one in found.items()} == {"train": 18, "val": 9, "test": 7}
     image, target = found["train"][0]

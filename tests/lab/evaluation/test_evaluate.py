@@ -1,10 +1,10 @@
 """Evaluation with the tiny bundle, for which red is ivory, green ceramic and blue anything else."""
 
-import hashlib
 import json
 import os
 import re
 from base64 import b64decode
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from recognizer.model.description import Training
 from recognizer.model.folders import DEFAULT_BUNDLE
 from recognizer.model.negatives import read_negatives, short_digests
 from tests.conftest import encoded, invoke, picture
-from tests.labelled import photo, write_manifest
+from tests.labelled import photo, store, write_manifest
 from tests.model.test_negatives import make_bank, with_bank
 from tests.tiny import edit_description
 
@@ -58,11 +58,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for label, color, source, split, count in PHOTOS:
         for _ in range(count):
             content = encoded(picture(color, seed=len(rows)))
-            name = f"{len(rows):03}.jpg"
-            (folder / name).write_bytes(content)
-            digest = hashlib.sha256(content).hexdigest()
-            row = {"sha256": digest, "file": name, "label": label, "source": source}
-            rows.append({**row, "split": split})
+            about = {"label": label, "source": source, "split": split}
+            rows.append(store(folder, f"{len(rows):03}.jpg", content, **about))
     write_manifest(folder, rows)
     return folder
 
@@ -277,16 +274,12 @@ def test_the_report_needs_nothing_else(tiny_bundle: Path, data: Path, tmp_path: 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no FIFOs")
-@pytest.mark.parametrize("kind", ["fifo", "missing", "page"])
+@pytest.mark.parametrize("make", [os.mkfifo, Path, lambda path: path.write_bytes(b"<html>")])
 def test_a_photo_that_cannot_be_scored_is_named(
-    tiny_bundle: Path, data: Path, tmp_path: Path, kind: str
+    tiny_bundle: Path, data: Path, tmp_path: Path, make: Callable[[Path], object]
 ) -> None:
     header, row = (data / "manifest.csv").read_text().splitlines()[:2]
-    path = tmp_path / "odd.jpg"
-    if kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "page":
-        path.write_bytes(b"<html>")
+    make(tmp_path / "odd.jpg")  # a FIFO, nothing or a page
     (tmp_path / "manifest.csv").write_text(f"{header}\n{re.sub('000.jpg', 'odd.jpg', row)}\n")
     output = run(tiny_bundle, "--data", tmp_path, code=ExitCode.USAGE)
     assert "odd.jpg" in output

@@ -80,7 +80,6 @@ def test_the_interval_is_of_sources_and_of_one_there_is_none() -> None:
 
 
 def test_an_operating_point_counts_what_is_over_the_threshold() -> None:
-
     def measure(threshold: float, positives: list[float], negatives: Any, prevalence: float) -> Any:
         scores = np.array([*positives, *negatives])
         positive = np.arange(len(scores)) < len(positives)

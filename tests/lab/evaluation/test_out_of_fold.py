@@ -23,7 +23,7 @@ from tests.conftest import refuse, succeed
 from tests.docs.blocks import ROOT, blocks
 from tests.tiny import LABELS
 
-pytest.importorskip("pyarrow")
+pyarrow = pytest.importorskip("pyarrow")
 pytest.importorskip("sklearn")
 
 
@@ -61,7 +61,6 @@ def test_a_file_is_read_as_it_was_written(photos: list[Photo], file: Path) -> No
 
 
 def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
     other = tmp_path / "other.parquet"
     pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table({"a": [1]}), other)
     with pytest.raises(DatasetError, match="not out-of-fold predictions"):

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training import edits
-from recognizer.lab.training.augment import OVERLAYS, Augmentation
+from recognizer.lab.training.augment import _LAYOUT, OVERLAYS, Augmentation
 from recognizer.lab.training.config import SHARES, AugmentConfig
 
 SHAPES = [(264, 350), (32, 32), (20, 400), (60, 80)]
@@ -18,7 +18,6 @@ PHOTOS = [
     for i, label in enumerate(["ivory_worked", "ceramic", "listing_other", "ivory_worked"])
 ]
 NONE = AugmentConfig(identity_prob=0, canvas_prob=0, min_crop=1, shares=dict.fromkeys(SHARES, 0.0))
-LAYOUT = ("collage", "frame", "screenshot")
 
 
 def augmentation(config: AugmentConfig) -> Augmentation:
@@ -40,7 +39,7 @@ def augmentation(config: AugmentConfig) -> Augmentation:
         AugmentConfig(identity_prob=1),
         AugmentConfig(identity_prob=0, canvas_prob=1),
         AugmentConfig(identity_prob=0, shares=dict.fromkeys(SHARES, 1.0)),
-        *(replace(NONE, shares={**NONE.shares, name: 1.0}) for name in LAYOUT),
+        *(replace(NONE, shares={**NONE.shares, name: 1.0}) for name in _LAYOUT),
     ],
 )
 def test_edits_keep_type_and_range_and_depend_on_the_generator_alone(

@@ -74,9 +74,8 @@ def test_a_released_bundle_gives_its_weights() -> None:
     assert bundle.label_names[logits[:-1].argmax()] == max(scores, key=scores.__getitem__)
     assert earlier_head(config, ["my_label"]) is None
     assert earlier_head(msgspec.structs.replace(config, pooling="mean"), ["ceramic"]) is None
-    with pytest.raises(
-        TrainingError, match=rf"backbone={bundle.model.backbone} and input_size={size},"
-    ):
+    words = f"backbone={bundle.model.backbone} and input_size={size},"
+    with pytest.raises(TrainingError, match=words):
         build_network(small_config(weights=DEFAULT_BUNDLE), 3)
 
 
