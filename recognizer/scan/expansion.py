@@ -62,8 +62,8 @@ def expand(
     their place.
     """
     options = options or ScanOptions()
-    names = [without_parents(os.fspath(name)) for name in sources]
-    for name in names:
+    given = [os.fspath(name) for name in sources]
+    for name in map(without_parents, given):
         if not name:  # a variable of a script that is not set
             raise UsageError("a source without a name: '' is not a file, folder or URL")
         location = parse_location(name)
@@ -71,7 +71,7 @@ def expand(
             raise UsageError(f"{location}: web URLs need --allow-http")
         if _is_pattern(location) and next(_matches(str(location)), None) is None:
             raise UsageError(f"{name}: nothing matches")
-    items = _Expansion(names, options, stdin, Skipped() if skipped is None else skipped).items()
+    items = _Expansion(given, options, stdin, Skipped() if skipped is None else skipped).items()
     return (item for item in items if ends or not item.is_end)
 
 
@@ -97,24 +97,25 @@ def _is_pattern(location: object) -> bool:
 
 class _Expansion:
     def __init__(
-        self, names: Sequence[str], options: ScanOptions, stdin: BinaryIO | None, skipped: Skipped
+        self, given: Sequence[str], options: ScanOptions, stdin: BinaryIO | None, skipped: Skipped
     ) -> None:
         self.options = options
-        self.names = names
+        self.given = given
+        self.names = [without_parents(name) for name in given]
         self.stdin = stdin
         self.skipped = skipped
         self.containers = Containers(options.timeout, options.memory_limit)
         # Folders and stores that are sources: tables may name what lies there.
         self.folders = [
             place
-            for place in map(parse_location, names)
+            for place in map(parse_location, self.names)
             if isinstance(place, StoreObject)
             or (isinstance(place, FileLocation) and os.path.isdir(place))
         ]
 
     def items(self) -> Iterator[Item]:
         with closing(self.containers):
-            for name in self.names:
+            for name in self.given:
                 if name == LIST_ON_STDIN:
                     # Unbuffered: a thread may be reading when the program ends, and Python would
                     # wait in vain for the lock of its buffer.
@@ -125,7 +126,13 @@ class _Expansion:
                 else:
                     yield from self._of_name(name)
 
-    def _of_name(self, name: str, *, is_listed: bool = False) -> Iterator[Item]:
+    def _of_name(self, given: str, *, is_listed: bool = False) -> Iterator[Item]:
+        name = without_parents(given)
+        for item in self._of_plain_name(name, is_listed=is_listed):
+            is_below = name != given and str(item.file).startswith(name)
+            yield replace(item, former=given + str(item.file)[len(name) :]) if is_below else item
+
+    def _of_plain_name(self, name: str, *, is_listed: bool) -> Iterator[Item]:
         match parse_location(name):
             case WebAddress() as address:
                 yield Item(address)
@@ -144,7 +151,6 @@ class _Expansion:
                 yield from self._of_path(location)
 
     def _of_path(self, location: FileLocation) -> Iterator[Item]:
-        location = FileLocation(without_parents(location))
         try:
             mode = os.stat(location).st_mode
         except (OSError, ValueError):  # not there, not allowed, a NUL: the row will say

@@ -132,6 +132,7 @@ class Item:
     detail: str | None = None
     data: bytes | None = field(default=None, repr=False)
     is_end: bool = False
+    former: str | None = None  # the path of its file with "..", as versions before 0.4 kept it
 
     @classmethod
     def at(cls, name: str, columns: Columns = None, *, data: bytes | None = None) -> Self:
@@ -150,13 +151,19 @@ class Item:
 
     def alternate_path(self) -> Self | None:
         """Return the same local image with an absolute path for a relative one, or the reverse."""
-        part = self.location if isinstance(self.location, Part) else None
-        place = part.container if part else self.location
+        place = self.file
         path = alternate_path(place) if isinstance(place, FileLocation) else None
-        if path is None:
-            return None
-        other = FileLocation(path)
-        return replace(self, location=Part(other, part.name) if part else other)
+        return None if path is None else self.with_file(path)
+
+    @property
+    def file(self) -> Location:
+        """The archive or table that it is in, else its own location."""
+        return self.location.container if isinstance(self.location, Part) else self.location
+
+    def with_file(self, path: str) -> Self:
+        """Return the same local image with another path of its file, archive or table."""
+        part, file = self.location, FileLocation(path)
+        return replace(self, location=Part(file, part.name) if isinstance(part, Part) else file)
 
     @property
     def _unread(self) -> Location | None:

@@ -85,7 +85,7 @@ class _ScanRun:
         with KeySet() as seen:
             for item in self.items:
                 if item.is_end:
-                    for one in filter(None, (item, item.alternate_path())):
+                    for one in (item, *self._spellings(item)):
                         self.file.drop_failure(self._key(one))
                     continue
                 task, key, place, previous = self._task(index, item)
@@ -153,9 +153,9 @@ class _ScanRun:
         """Return the task of an item, by the path that its row has; its keys; and its row."""
         key = place = self._key(item)
         previous = self.file.previous(key)
-        if (other := item.alternate_path()) is not None:
+        for other in self._spellings(item):
             other_key = self._key(other)
-            if os.path.isabs(other.source):
+            if os.path.isabs(other.source) and other.former is None:
                 place = other_key
             if previous is None and (previous := self.file.previous(other_key)) is not None:
                 item, key = other, other_key
@@ -163,6 +163,13 @@ class _ScanRun:
             previous = None
         task = Task(index=index, item=item, previous=previous and previous.result)
         return task, key, place, previous
+
+    def _spellings(self, item: Item) -> Iterator[Item]:
+        """Yield a local image under the other paths by which a row may have it."""
+        if (other := item.alternate_path()) is not None:
+            yield replace(other, former=None)
+        if item.former is not None:
+            yield item.with_file(item.former)
 
     def _key(self, item: Item) -> int:
         return item_key(item.source, item.columns, self.file.listing_column, item.reason)

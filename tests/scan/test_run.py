@@ -22,6 +22,7 @@ from tests.conftest import encoded, picture, read_rows
 from tests.pictures import glass
 from tests.scan import engines
 from tests.scan.engines import MakeFolder, Run, count_rows, scan_command, scan_into
+from tests.scan.locations.test_archives import make_zip
 
 TOP = {"red": "ivory_worked", "green": "ceramic", "blue": "listing_other"}
 
@@ -106,6 +107,24 @@ def test_a_photo_is_one_however_its_path_is_written(
     rows = [row for row in read_rows(tmp_path / "scan.sqlite") if row["seen"] is None]
     assert [row["source"].removeprefix("./") for row in rows] == [name]
     assert rows[0]["decision"] == "clear"
+
+
+def test_an_image_that_had_parents_in_its_path_stays_one(
+    run: Run, photo_folder: MakeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = photo_folder("red", "green") / "000_red.jpg"
+    monkeypatch.chdir(tmp_path)
+    make_zip(photo.with_name("a.zip"), [("b.jpg", photo.read_bytes())])
+    with monkeypatch.context() as patch:  # before 0.4
+        patch.setattr("recognizer.scan.expansion.without_parents", str)
+        assert run("photos/../photos").scanned == 3
+    before = read_rows(tmp_path / "scan.sqlite")
+    assert run("photos/../photos").scanned == 0
+    assert read_rows(tmp_path / "scan.sqlite") == before
+    photo.write_bytes(encoded(picture("blue")))
+    assert run("photos/../photos", photo.parent).scanned == 1
+    now = [row for row in read_rows(tmp_path / "scan.sqlite") if row["seen"] is None]
+    assert sorted(row["source"] for row in now) == sorted(row["source"] for row in before)
 
 
 def test_thumbnails_of_leads_alone_are_kept(
