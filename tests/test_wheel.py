@@ -47,6 +47,7 @@ def test_it_carries_what_it_needs(unpacked: Path) -> None:
         "desk/templates/card.html.j2",
         "desk/texts.toml",
         "recipes/small-cpu.toml",
+        "recipes/wildlife-quick.toml",
         f"bundles/{DEFAULT_BUNDLE}/corrections.csv",
     ):
         assert (package / name).is_file(), name

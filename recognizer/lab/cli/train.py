@@ -23,9 +23,7 @@ def train_command(
     data: options.DataOption,
     recipe: Annotated[
         str,
-        Argument(
-            metavar="RECIPE", help="A TOML file, or a recipe of this package: small-cpu, wildlife."
-        ),
+        Argument(metavar="RECIPE", help="A TOML file, or small-cpu, wildlife-quick or wildlife."),
     ] = "small-cpu",
     output: Annotated[
         Path | None, output_option("The folder of the run.", show_default="runs/ and its name")
