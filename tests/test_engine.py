@@ -375,6 +375,28 @@ def test_a_softmax_map_is_a_probability_at_each_place(bundle: Bundle) -> None:
     assert np.allclose(found.sum(axis=0), 1)
 
 
+def test_what_is_nearly_a_lead_is_looked_at_in_other_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here by a network that sees red at the top alone, and an image that has it on the left."""
+    asked = []
+
+    def run(_: object, images: list[np.ndarray]) -> list[np.ndarray]:
+        asked.append(len(images))
+        red = np.array([image[0, :, 0].mean(dtype=np.float32) / 255 for image in images])
+        return [np.stack([6 * red - 1.5, red - 9, red - 9, red - 9], axis=1)]
+
+    recognizer = Recognizer.load(write_tiny_bundle(tmp_path, second_look=0.4))
+    monkeypatch.setattr(recognizer, "_run", run)
+    rgb = np.zeros((32, 32, 3), np.uint8)
+    for level, passes, wanted in ((255, [1, 3, 2], 0.75), (180, [1], 1.5 * 180 / 255 - 1.5)):
+        rgb[:, :8, 0] = level
+        scores = recognizer.predict(rgb).scores
+        assert scores["ivory_worked"] == pytest.approx(1 / (1 + np.exp(-wanted)))
+        assert asked == passes
+        asked.clear()
+
+
 def drawn_heat(peak: float, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Return what is left bright, and the line, of a heat-map with a hot place in a corner."""
     heat = np.full((10, 10), 0.3 * peak, np.float32)

@@ -174,3 +174,12 @@ def orient(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     if orientation in {2, 3, 6, 7}:
         rgb = rgb[:, ::-1]
     return np.ascontiguousarray(rgb)
+
+
+def altered(rgb: NDArray[np.uint8], quarters: int, degrees: int) -> NDArray[np.uint8]:
+    """Turn an image, uint8 (h, w, 3), counterclockwise by quarters, and its hues by degrees."""
+    if degrees:
+        colors = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV_FULL)
+        colors[..., 0] += np.uint8(round(degrees / 360 * 256))  # of 256 steps, and on from there
+        rgb = np.asarray(cv2.cvtColor(colors, cv2.COLOR_HSV2RGB_FULL), np.uint8)
+    return np.ascontiguousarray(np.rot90(rgb, quarters))

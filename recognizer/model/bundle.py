@@ -73,8 +73,9 @@ class Bundle:
     model's outputs, in order. ``any_product_thresholds`` is false-positive rate -> the probability
     that the *highest* family of this share of photos like the validation negatives exceeds: if a
     platform looks for everything at once, the false positives of the single products add up to no
-    more. ``evaluation`` is None if these scores were not measured; ``lineage`` has the latest step
-    last.
+    more. With a highest family above ``second_look`` an image is looked at again, which thresholds
+    allow for. ``evaluation`` is None if these scores were not measured; ``lineage`` has the latest
+    step last.
     """
 
     path: Path
@@ -93,6 +94,7 @@ class Bundle:
     created: str | None = None
     training: Training | None = None
     parts: Parts = field(default_factory=Parts)
+    second_look: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     calibration: CalibrationPhotos | None = None
     parity: Parity | None = None
     self_test: SelfTest | None = None
@@ -178,6 +180,8 @@ class Bundle:
         }
         if self.parts.shift:
             numbers["parts_shift"] = self.parts.shift
+        if self.second_look < 1:
+            numbers["second_look"] = self.second_look
         return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
 
     def enrolled_photos(self, label: str | None = None) -> frozenset[str]:

@@ -4,14 +4,17 @@ All labels share one line (Platt, 1999); products are then moved a little, so th
 false positives of the one threshold more evenly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import compress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
 from recognizer.lab.dataset.manifest import Photo, fingerprint
 from recognizer.lab.evaluation.thresholds import expected_log_odds, fit_thresholds
@@ -24,8 +27,10 @@ from recognizer.model.description import (
     CalibrationFit,
     CalibrationPhotos,
 )
+from recognizer.model.numerics import sigmoid
 from recognizer.taxonomy import Kind, Taxonomy
 
+_NEAR, _RATE = 0.05, 0.01  # false-positive rates: of what is nearly a lead, and of leads
 EVENNESS = 0.25  # of 0, 0.25, 0.5 and 1, finds most out of fold (0.18 > 0.28 by product)
 _SHARE = 0.001  # of the photos without a product, at which products are compared
 
@@ -112,6 +117,47 @@ def calibrated(bundle: Bundle, log_odds: NDArray[np.floating], photos: Sequence[
             fingerprint=fingerprint(photos),
         ),
     )
+
+
+def allowing_for_second_looks(
+    bundle: Bundle, photos: Sequence[Photo], read: Callable[[str], NDArray[np.uint8]]
+) -> Bundle:
+    """Raise a bundle's thresholds by what second looks at near leads raise the highest scores.
+
+    Of photos without a product; ``read`` takes the sha256 of one and returns it, uint8 (height,
+    width, 3), RGB. A network scores those that it learned from lower, so that no threshold is
+    theirs: compared are the log-odds that 1 % of them exceed, with looks at the highest 5 % and
+    without.
+    """
+    photos = [photo for photo in photos if not photo.is_product]
+
+    def highest(seen: Iterable[Photo], near: float) -> NDArray[np.float64]:
+        recognizer = Recognizer(replace(bundle, second_look=near), threads=1)
+        scores = (recognizer.predict(read(photo.sha256)).families for photo in seen)
+        return np.array([max(families.values(), default=0.0) for families in scores])
+
+    once = highest(photos, 1.0)
+    near = float(np.quantile(once, 1 - _NEAR))
+    again = once.copy()
+    again[once > near] = highest(compress(photos, once > near), near)
+    highest_few = np.quantile([once, again], 1 - _RATE, axis=1).clip(1e-9, 1 - 1e-9)
+    before, after = np.log(highest_few) - np.log1p(-highest_few)
+    second_look = bundle.any_product_thresholds[_NEAR]
+    raised = partial(_raised, above=second_look, by=after - before)
+    return replace(
+        bundle,
+        second_look=second_look,
+        labels=tuple(replace(one, thresholds=raised(one.thresholds)) for one in bundle.labels),
+        families=tuple(replace(one, thresholds=raised(one.thresholds)) for one in bundle.families),
+        any_product_thresholds=raised(bundle.any_product_thresholds),
+    )
+
+
+def _raised(thresholds: Mapping[float, float], above: float, by: float) -> dict[float, float]:
+    return {
+        rate: float(sigmoid(np.log(one / (1 - one)) + by).round(6)) if above < one < 1 else one
+        for rate, one in thresholds.items()
+    }
 
 
 def _evened(bundle: Bundle, negatives: NDArray[np.floating]) -> Bundle:

@@ -28,7 +28,11 @@ from recognizer.errors import TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
 from recognizer.imaging.regions import find_parts
 from recognizer.lab.dataset.manifest import Photo, carry_corrections, fingerprint, taxonomy_of
-from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
+from recognizer.lab.evaluation.calibrate import (
+    allowing_for_second_looks,
+    calibrated,
+    uncalibrated,
+)
 from recognizer.lab.evaluation.evaluate import Evaluation, count_learned, evaluate, evidence
 from recognizer.lab.evaluation.figures import Figures
 from recognizer.lab.evaluation.metrics import rank
@@ -118,6 +122,8 @@ def export_bundle(
         draft = calibrated(draft, held.log_odds, held.photos)
         on_stage("looking at the pictures within photos that were left out")
         draft = replace(draft, parts=Parts(shift=_shift_of_parts(draft, recipe, held)))
+        on_stage("looking twice at what is nearly a lead")
+        draft = allowing_for_second_looks(draft, recipe.train, recipe.cache.rgb)
         on_stage("collecting negatives for enrolment")
         bank = build_bank(Recognizer(draft), recipe.train, recipe.cache)
         draft = replace(draft, negatives=write_negatives(made, bank))

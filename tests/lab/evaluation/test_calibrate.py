@@ -1,3 +1,6 @@
+from collections.abc import Mapping
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
@@ -6,8 +9,14 @@ from hypothesis import strategies as st
 
 from recognizer.engine import Recognizer
 from recognizer.errors import DatasetError
+from recognizer.imaging import Frame
 from recognizer.lab.dataset.manifest import Photo
-from recognizer.lab.evaluation.calibrate import calibrated, fit_calibration
+from recognizer.lab.evaluation.calibrate import (
+    allowing_for_second_looks,
+    calibrated,
+    fit_calibration,
+)
+from recognizer.model.bundle import Bundle
 from recognizer.model.description import Calibration
 from recognizer.model.numerics import sigmoid
 
@@ -46,3 +55,28 @@ def test_there_must_be_negatives(recognizer: Recognizer, labelled_photos: list[P
     ivory = [p for p in labelled_photos if p.label == "ivory_worked"]
     with pytest.raises(DatasetError, match="without a product"):
         calibrated(recognizer.bundle, np.zeros((len(ivory), 4)), ivory)
+
+
+def test_thresholds_rise_as_far_as_second_looks_raise_what_is_nearly_a_lead(
+    recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look_again(self: Recognizer, views: list[Frame], scores: np.ndarray) -> None:
+        scores[self._highest(scores, views) > self.bundle.second_look] += 0.5
+
+    monkeypatch.setattr(Recognizer, "_look_again", look_again)
+    photos = [Photo(Path(), str(90 + i * 0.3), "wood", "a", "train") for i in range(200)]
+
+    def read(red: str) -> np.ndarray:
+        return np.full((32, 32, 3), (float(red), 20, 20), np.uint8)
+
+    raised = allowing_for_second_looks(recognizer.bundle, photos, read)
+    for before, now in zip(thresholds_of(recognizer.bundle), thresholds_of(raised), strict=True):
+        assert now[0.05] == before[0.05]
+        for rate in (0.01, 0.001):
+            odds = [one[rate] / (1 - one[rate]) for one in (before, now)]
+            assert np.log(odds[1] / odds[0]) == pytest.approx(0.5, abs=0.02)
+
+
+def thresholds_of(bundle: Bundle) -> list[Mapping[float, float]]:
+    described = (*bundle.families, *(one for one in bundle.labels if one.thresholds))
+    return [bundle.any_product_thresholds, *(one.thresholds for one in described)]
