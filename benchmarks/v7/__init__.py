@@ -1,1 +1,0 @@
-"""Trials of wildlife-v7."""
