@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,6 +45,7 @@ def train_command(
         from recognizer.lab.training.runs import open_recipe, train_recipe
         from recognizer.lab.training.weights import earlier_head
 
+        gc.freeze()  # what is imported stays: to look through it, also at the end, takes seconds
         config = load_config(recipe, changes or ())
         output = output or Path("runs") / config.name
         opened = open_recipe(config, load_data(data), output)
@@ -115,6 +117,7 @@ def export_command(
         from recognizer.lab.training.export import export_bundle
         from recognizer.lab.training.runs import open_recipe
 
+        gc.freeze()  # as above
         stage("reading the data")
         with (recipe := open_recipe(None, load_data(data), run)).cache:
             release = export_bundle(

@@ -4,7 +4,7 @@ The ensemble is the mean of its logits and of those of linear heads on the froze
 ImageNet networks (the idea is that of Viola and Jones, 2001).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from recognizer.lab.dataset.manifest import Photo
 from recognizer.lab.training.cache import PhotoCache
 from recognizer.lab.training.config import TrainingConfig
 from recognizer.lab.training.head import features_of
-from recognizer.lab.training.model import Outputs, ProductNetwork, build_network, log_odds_of
+from recognizer.lab.training.model import ProductNetwork, build_network, log_odds_of
 
 EVENNESS = 0.3
 """How far the products' bars are moved towards equal shares of the photos that pass. Of 0, 0.3, 0.5
@@ -83,18 +83,6 @@ class Cascade(nn.Module):
         self.first, self.gate = first, gate
         self.second: Any = nn.ModuleList(second)
 
-    def forward(self, images: torch.Tensor) -> Outputs:
-        """Run one batch, uint8 or float, (N, size, size, 3), RGB, 0 to 255."""
-        weak: Outputs = self.first(images)
-        maps = [weak.maps, *(network(images).maps for network in self.second)]
-        strong = torch.stack(maps).mean(0)
-        chosen = pass_gate(self.gate, weak.logits, strong.mean((2, 3)))
-        is_suspected = self.gate.suspects(weak.logits)[:, None, None, None]
-        local = torch.where(is_suspected, strong, weak.maps)
-        # Their mean stays the logit.
-        local = local + (chosen - local.mean((2, 3)))[:, :, None, None]
-        return Outputs(chosen, local, weak.embedding)
-
 
 def build_ensemble_network(config: TrainingConfig, backbone: str, labels: int) -> ProductNetwork:
     """Return a network with a head of zeros, and ImageNet weights unless the recipe has none."""
@@ -114,3 +102,14 @@ def frozen_logits(
         features, head = torch.from_numpy(features_of(network, photos, cache)), network.head
         parts.append(functional.linear(features, head.weight.flatten(1), head.bias))
     return torch.stack(parts)
+
+
+@torch.no_grad()
+def torch_log_odds(
+    network: ProductNetwork | Cascade, logits_of: Callable[..., torch.Tensor], *given: Any
+) -> NDArray[np.float32]:
+    """Return log-odds, float32, (N, labels), by the logits of a network, or of all in a cascade."""
+    if isinstance(network, Cascade):
+        logits = torch.stack([logits_of(one, *given) for one in (network.first, *network.second)])
+        return log_odds_of(pass_gate(network.gate, logits[0], logits.mean(0))).numpy()
+    return log_odds_of(logits_of(network, *given)).numpy()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -38,9 +39,9 @@ from recognizer.lab.evaluation.figures import Figures
 from recognizer.lab.evaluation.metrics import rank
 from recognizer.lab.evaluation.out_of_fold import OutOfFold, measure_out_of_fold
 from recognizer.lab.evaluation.templates import render
-from recognizer.lab.training.cascade import Cascade
+from recognizer.lab.training.cascade import Cascade, frozen_logits, torch_log_odds
 from recognizer.lab.training.head import maker_of
-from recognizer.lab.training.model import ProductNetwork, log_odds_of
+from recognizer.lab.training.model import ProductNetwork
 from recognizer.lab.training.negative_bank import build_bank
 from recognizer.lab.training.onnx_export import export_fp32, parity, write_cascade
 from recognizer.lab.training.quantization import correct_head, quantize, replace_head, run_file
@@ -113,8 +114,10 @@ def export_bundle(
         on_stage("exporting to ONNX")
         network = finished_network(recipe)
         files = _export(recipe, network, work / "all", on_stage, written)
-        inputs = recipe.cache.squares(_drawn(recipe)[-_PARITY_PHOTOS:])
-        proof = parity(network, files["fp32"], files["int8"], inputs)
+        compared = _drawn(recipe)[-_PARITY_PHOTOS:]
+        # The features of a network that stays as it is are in the cache.
+        said = torch_log_odds(network, lambda one: frozen_logits([one], compared, recipe.cache)[0])
+        proof = parity(said, files["fp32"], files["int8"], recipe.cache.squares(compared))
         precision = "int8" if np.mean([0.0, *lost.values()]) <= _MAX_LOSS else "fp32"
         made = files[precision].parent
         on_stage(f"calibrating on {len(held.photos)} photos that were left out")
@@ -125,12 +128,13 @@ def export_bundle(
         on_stage("looking twice at what is nearly a lead")
         draft = allowing_for_second_looks(draft, recipe.train, recipe.cache.rgb)
         on_stage("collecting negatives for enrolment")
-        bank = build_bank(Recognizer(draft), recipe.train, recipe.cache)
+        bank = build_bank(Recognizer(draft, threads=1), recipe.train, recipe.cache)
         draft = replace(draft, negatives=write_negatives(made, bank))
         on_stage("measuring on the folds that were left out")
         unseen = measure_out_of_fold(held, recipe.config.name, rounds=rounds)
         on_stage("measuring on the test split")
-        test = evaluate(Recognizer(draft), recipe.photos, "test", rounds=rounds).evaluation
+        recognizer = Recognizer(draft, threads=1)
+        test = evaluate(recognizer, recipe.photos, "test", rounds=rounds).evaluation
         release = Release(path=output, precision=precision, test=test, unseen=unseen, lost=lost)
         bundle = with_self_test(_described(draft, release, recipe))
         write_bundle(bundle)
@@ -154,10 +158,9 @@ def _shift_of_parts(bundle: Bundle, recipe: Recipe, held: OutOfFold) -> float:
             rgb = recipe.cache.rgb(held.photos[row].sha256)
             if boxes := find_parts(rgb).boxes:
                 crops = [model_input(rgb[y1:y2, x1:x2], size) for x1, y1, x2, y2 in boxes]
-                with torch.no_grad():
-                    logits = network(torch.from_numpy(np.stack(crops))).logits
+                inputs = torch.from_numpy(np.stack(crops))
+                log_odds.append(torch_log_odds(network, lambda one, x: one(x).logits, inputs))
                 owners += [row] * len(boxes)
-                log_odds.append(log_odds_of(logits).numpy())
 
     def leads(of: NDArray[np.float32], shift: float = 0.0) -> NDArray[np.bool_]:
         scores = bundle.family_scores(bundle.calibrate(of, shift)).max(axis=1, initial=0)
@@ -201,9 +204,8 @@ def _export(
     def report(share: float) -> None:
         nonlocal begun, said
         now = time.monotonic()
-        if not share:  # the photos were seen, which takes a time of its own
-            begun = now
-        elif share > 0.01 and now - said >= _REPORT_SECONDS:
+        begun = begun if share else now  # photos were seen, which takes a time of its own
+        if share > 0.01 and now - said >= _REPORT_SECONDS:
             said, left = now, (now - begun) * (1 - share) / share
             on_stage(f"rounding the weights of {work.name}: {share:.0%}; {duration(left)} left")
 
@@ -291,21 +293,16 @@ def _described(bundle: Bundle, release: Release, recipe: Recipe) -> Bundle:
     figures = {label.name: Figures(name=label.name) for label in bundle.labels}
     figures |= {f.name: f for f in test.labels}
     families = {f.name: f for f in test.families}
+
+    def measured(one: Any, own: Figures, members: Sequence[str]) -> Any:
+        return replace(one, evidence=evidence(own, recipe.train, members))
+
     return replace(
         bundle,
-        labels=tuple(
-            replace(one, evidence=evidence(figures[one.name], recipe.train, [one.name]))
-            for one in bundle.labels
-        ),
-        families=tuple(
-            # A family of one product is that product.
-            replace(
-                one,
-                evidence=evidence(
-                    families.get(one.name) or figures[one.members[0]], recipe.train, one.members
-                ),
-            )
-            for one in bundle.families
+        labels=tuple(measured(own, figures[own.name], [own.name]) for own in bundle.labels),
+        families=tuple(  # of which one of one product is that product
+            measured(own, families.get(own.name) or figures[own.members[0]], own.members)
+            for own in bundle.families
         ),
         evaluation=EvaluationSummary(
             split=test.split,

@@ -5,29 +5,24 @@ ones. The uint8 input itself is the first quantised tensor.
 """
 
 import tempfile
-from collections.abc import Callable
-from functools import partial
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import (
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
+from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType, TensorsData
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
-from recognizer.lab.training.weight_rounding import batches, fit_weights, run_model
+from recognizer.lab.dataset.manifest import in_chunks
+from recognizer.lab.training.weight_rounding import BATCH, fit_weights, observe, open_file
 
 _OPERATIONS = ["Conv", "Add", "Clip", "Relu"]
-_RANGE_PHOTOS = 16  # that give the ranges of activations; 100 give no better ones
+_CUTS = {"Clip", "Relu"}  # what they cut off needs no steps
 _PENALTY = 10.0  # of the head's correction, in mean variances of a channel; best of 0.01 to 10
 
 
@@ -42,24 +37,35 @@ def quantize(
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(fp32), str(prepared), skip_symbolic_shape=True)
         model = onnx.load(str(prepared))
-        quantize_static(
-            str(prepared),
-            str(int8),
-            SimpleNamespace(get_next=partial(next, batches(inputs[:_RANGE_PHOTOS]), None)),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=_OPERATIONS,
-            nodes_to_exclude=_exact_nodes(model),
-            per_channel=True,
-            reduce_range=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            # The range of weights alone is reduced; that of activations must stay whole.
-            extra_options={"ActivationSymmetric": False},
-        )
-    quantized = onnx.load(str(int8))
+    exact = _exact_nodes(model)
+    nodes = [n for n in model.graph.node if n.op_type in _OPERATIONS and n.name not in exact]
+    tensors = {name for node in nodes for name in (*node.input, *node.output)}
+    tensors -= {"", *(tensor.name for tensor in model.graph.initializer)}
+    uses = Counter(name for node in model.graph.node for name in node.input)
+    cut = {n.input[0]: n.output[0] for n in nodes if n.op_type in _CUTS and uses[n.input[0]] == 1}
+    convolutions, ranges = observe(model, nodes, tensors - cut.keys(), inputs)
+    ranges |= {name: ranges[kept] for name, kept in cut.items()}
+    steps = {"axis": 0, "quant_type": QuantType.QInt8, "zero_point": 0}
+    scales = {  # which it need not look for, channel by channel
+        own.name: [{**steps, "scale": scale} for scale in own.scale.astype(np.float32).flat]
+        for own in convolutions
+    }
+    quantizer = QDQQuantizer(
+        model,
+        per_channel=True,
+        reduce_range=True,  # of weights alone
+        weight_qType=QuantType.QInt8,
+        activation_qType=QuantType.QUInt8,
+        tensors_range=TensorsData(CalibrationMethod.MinMax, ranges),
+        nodes_to_quantize=[],
+        nodes_to_exclude=exact,
+        op_types_to_quantize=_OPERATIONS,
+        extra_options={"ActivationSymmetric": False, "TensorQuantOverrides": scales},
+    )
+    quantized = quantizer.quantize_model()
+    quantizer.model.topological_sort()
     _feed_pixels_directly(quantized)
-    fit_weights(model, quantized, inputs, on_progress)
+    fit_weights(convolutions, quantized, on_progress)
     widen_stem(quantized)
     onnx.checker.check_model(quantized, full_check=True)
     onnx.save(quantized, str(int8))
@@ -136,7 +142,13 @@ def _head(model: onnx.ModelProto) -> list[onnx.TensorProto]:
 
 def run_file(path: Path, inputs: NDArray[np.uint8], output: str = "scores") -> NDArray[np.float32]:
     """Return an output of a model file for model inputs, uint8, (N, size, size, 3)."""
-    return np.concatenate([found for (found,) in run_model(str(path), [output], inputs)])
+    session = open_file(str(path))
+
+    def run(some: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        images = (np.stack(some[i : i + BATCH]) for i in range(0, len(some), BATCH))
+        return [row for part in images for row in session.run([output], {"images": part})[0]]
+
+    return np.stack([*in_chunks(run, [*inputs])])
 
 
 # --- the first convolution ----------------------------------------------------------------------

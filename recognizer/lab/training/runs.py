@@ -318,26 +318,21 @@ def _train(
         first = first or phase.start
         state = phase.train(partial(report, seen))
         seen += config.photos
-    network, part = _skeleton(recipe, own), own.average_weight
+    part = own.average_weight
+    network: ProductNetwork = phase.network.to("cpu", memory_format=torch.contiguous_format).eval()
     if seen:  # otherwise they are what they were to the last bit, as which the cache knows them
         state |= {name: value.cpu().lerp(state[name], part) for name, value in first.items()}
     network.load_state_dict(state)
     return network
 
 
-def _skeleton(recipe: Recipe, own: TrainingConfig) -> ProductNetwork:
-    config = msgspec.structs.replace(own, weights="none")
-    return build_network(config, len(recipe.labels)).eval()
-
-
 def finished_network(recipe: Recipe) -> ProductNetwork | Cascade:
     """Return the network of a recipe that was trained, in evaluation mode."""
     config = recipe.config
-    first, *others = (_skeleton(recipe, own) for run, own in config.runs.items() if run != SOUP)
-    others += (
-        build_ensemble_network(config, backbone, len(recipe.labels))
-        for backbone in config.cascade.backbones
-    )
+    parts = [own for run, own in config.runs.items() if run != SOUP]
+    parts += (msgspec.structs.replace(config, backbone=name) for name in config.cascade.backbones)
+    empty = (msgspec.structs.replace(own, weights="none") for own in parts)
+    first, *others = (build_network(own, len(recipe.labels)).eval() for own in empty)
     network = _joined(recipe, first, others)
     try:
         network.load_state_dict(load_file(recipe.folder / NETWORK_FILE))

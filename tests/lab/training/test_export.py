@@ -18,8 +18,8 @@ from recognizer.lab.dataset.manifest import Photo, read_photo, taxonomy_of
 from recognizer.lab.enrolment.onnx_head import Head, add_head
 from recognizer.lab.evaluation.calibrate import calibrated, uncalibrated
 from recognizer.lab.training import export as module
+from recognizer.lab.training.cascade import frozen_logits, torch_log_odds
 from recognizer.lab.training.export import UNSTATED, count_licenses, export_bundle, write_sources
-from recognizer.lab.training.head import features_of
 from recognizer.lab.training.model import Outputs, ProductNetwork, build_network, log_odds_of
 from recognizer.lab.training.onnx_export import export_fp32, parity
 from recognizer.lab.training.quantization import correct_head, quantize, run_file
@@ -102,15 +102,10 @@ def test_parts_are_lowered_until_they_add_few_false_leads(
     # In each photo without a product, a part that looks more like one than any whole photo.
     monkeypatch.setattr(module, "find_parts", lambda _: Parts(((0, 0, 40, 40),)))
     logits = torch.tensor([[8.0 * (name in draft.products) for name in trained.labels]])
-    seen: list[int] = []
-
-    def network(images: torch.Tensor) -> Outputs:
-        seen.append(len(images))
-        return Outputs(logits.repeat(len(images), 1), logits, logits)
-
+    network = Mock(side_effect=lambda x: Outputs(logits.repeat(len(x), 1), logits, logits))
     monkeypatch.setattr(module, "fold_network", lambda *_: network)
     shift = module._shift_of_parts(draft, trained, held)
-    assert len(seen) == sum(not p.is_product for p in held.photos)
+    assert network.call_count == sum(not p.is_product for p in held.photos)
     before, after = (
         draft.family_scores(draft.calibrate(log_odds_of(logits).numpy(), of)).max()
         for of in (shift - 0.1, shift)
@@ -126,12 +121,13 @@ def test_a_backbone_is_rounded_once_for_all_heads(
     inputs, written = trained.cache.squares(trained.train), dict[str, dict[str, Path]]()
     for name in "ab":
         network = finished_network(trained)
-        if name == "b":  # as training leaves it to a frozen backbone
-            features_of(network, trained.train, trained.cache)
         assert isinstance(network, ProductNetwork)
+        network.backbone.conv_stem.weight.data.mul_(1.5)  # of which the cache has nothing
         torch.nn.init.normal_(network.head.weight, std=0.1 + 0.1 * len(written))
         files = module._export(trained, network, tmp_path / name, print, written)
-        found = parity(network, files["fp32"], files["int8"], inputs)
+        # This leaves its features in the cache, as training does of a frozen backbone.
+        said = log_odds_of(frozen_logits([network], trained.train, trained.cache)[0]).numpy()
+        found = parity(said, files["fp32"], files["int8"], inputs)
         assert found.fp32.largest < 1e-4
         assert found.int8.largest < 0.1
     assert (rounded.call_count, looked.call_count) == (1, 1)
@@ -193,7 +189,8 @@ def test_any_network_and_its_files_say_the_same(
         channels = run_file(file, inputs[:1], "embedding").shape[1]
         head = Head(weight=np.ones(channels, np.float32), bias=0.0)
         add_head(file.read_bytes(), head, labels=3, softmax=True)
-    found = parity(network, *files, inputs)
+    said = torch_log_odds(network, lambda one: one(torch.from_numpy(inputs)).logits)
+    found = parity(said, *files, inputs)
     assert found.fp32.largest < 1e-4
     assert found.int8.largest < 0.1
 

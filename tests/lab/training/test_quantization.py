@@ -20,8 +20,8 @@ from recognizer.lab.training.weight_rounding import (
     DEPTHWISE_LEVELS,
     LEVELS,
     fit_weights,
+    open_file,
     round_together,
-    run_model,
 )
 from tests.pictures import scene
 
@@ -92,10 +92,10 @@ def test_weights_are_fitted_to_photos_and_keep_to_the_bits_that_no_cpu_overflows
     export_fp32(_Network(), 32, exact)
     changed = {}
 
-    def fit(given: onnx.ModelProto, rounded: onnx.ModelProto, *rest: Any) -> None:
+    def fit(convolutions: Any, rounded: onnx.ModelProto, *rest: Any) -> None:
         onnx.save(rounded, str(nearest))
         before = {t.name: t.SerializeToString() for t in rounded.graph.initializer}
-        fit_weights(given, rounded, *rest)
+        fit_weights(convolutions, rounded, *rest)
         for tensor in rounded.graph.initializer:
             if tensor.SerializeToString() != before[tensor.name]:
                 steps = numpy_helper.to_array(tensor).astype(float)
@@ -104,11 +104,9 @@ def test_weights_are_fitted_to_photos_and_keep_to_the_bits_that_no_cpu_overflows
     monkeypatch.setattr(quantization, "fit_weights", fit)
     quantize(exact, fitted, shown)
 
-    def away(path: Path) -> float:
-        exactly = run_file(exact, unseen, "embedding")
-        return float(np.square(run_file(path, unseen, "embedding") - exactly).mean())
-
-    assert away(fitted) < 0.9 * away(nearest)
+    exactly, *others = (run_file(path, unseen, "embedding") for path in (exact, fitted, nearest))
+    away = [np.square(other - exactly).mean() for other in others]
+    assert away[0] < 0.9 * away[1]
     # The convolution of four groups, number 5, is left as it is.
     largest = {n: changed[f"network.layers.{n}.weight_quantized"] for n in (0, 2, 4, 7)}
     assert "network.layers.5.weight_quantized" not in changed
@@ -156,7 +154,7 @@ def _file(
 
 def _run(model: onnx.ModelProto, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     onnx.checker.check_model(model, full_check=True)
-    return next(run_model(model.SerializeToString(), ["found"], images))[0]
+    return open_file(model.SerializeToString()).run(["found"], {"images": images})[0]
 
 
 @given(
