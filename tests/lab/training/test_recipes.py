@@ -27,7 +27,8 @@ SMALL: dict[str, dict[str, object]] = {  # in place of each recipe's backbone
         "finish.photos": 16,
         "soup.photos": 16,
         "cascade.backbones": '["mobilenetv2_035"]',
-        "cascade.trained": "{ seed = 1, distill = 0.5 }",  # of the recipe's own backbone
+        "cascade.trained": "{}",
+        "cascade.trained.distill": 0.5,  # of the recipe's own backbone
     },
 }
 SMALL["wildlife-quick"] = {**SMALL["small-cpu"], "folds": 2, "photos": 0}
