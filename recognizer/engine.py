@@ -41,6 +41,7 @@ GPU_BATCH = 32  # frames in one pass on an accelerator, which a few would leave 
 
 # Copies of what is nearly a lead: quarter turns, and hues turned by thirds of a circle.
 _WAYS = ((1, 0), (2, 0), (3, 0)), ((0, 120), (0, 240))
+_MOST_AGAIN = 16  # views of an image: it may have 160, of which each takes five more passes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +237,7 @@ class Recognizer(DecisionMaker):
         """
         views = [view for image in images for view in _views(image)]
         results = self._run(outputs, [view.rgb for view in views])
-        self._look_again(views, results[0])
+        self._look_again(images, views, results[0])
         # Of all images at once: for a few numbers, numpy's calls cost more than its arithmetic.
         probabilities = self._calibrate(results[0], views)
         families = self.bundle.family_scores(probabilities)
@@ -249,20 +250,26 @@ class Recognizer(DecisionMaker):
             scored.append(ScoredImage(image=image, prediction=prediction, outputs=own))
         return scored
 
-    def _look_again(self, views: Sequence[Frame], scores: NDArray[np.float32]) -> None:
+    def _look_again(
+        self, images: Sequence[LoadedImage], views: Sequence[Frame], scores: NDArray[np.float32]
+    ) -> None:
         """Of what is nearly a lead, let the mean with copies in other ways count if it is higher.
 
         Turned or in other hues a product scores lower; the mean of its four quarter turns, or of
         three hues, is higher, which with other things it seldom is. Maps stay as they are.
         """
-        near = np.flatnonzero(self._highest(scores, views) > self.bundle.second_look).tolist()
-        given, seen = scores[near], [views[i] for i in near]
-        for ways in _WAYS if near else ():
-            copies = [altered(view.rgb, *way) for way in ways for view in seen]
-            (others,) = self._run(["scores"], copies)
-            mean = np.mean([given, *np.split(others, len(ways))], axis=0)
-            is_higher = self._highest(mean, seen) > self._highest(scores[near], seen)
-            scores[near] = np.where(is_higher[:, None], mean, scores[near])
+        highest, last = self._highest(scores, views), 0
+        for image in images:
+            first, last = last, last + len(_views(image))
+            rows = first + np.argsort(-highest[first:last], kind="stable")[:_MOST_AGAIN]
+            near = rows[highest[rows] > self.bundle.second_look].tolist()
+            given, seen = scores[near], [views[i] for i in near]
+            for ways in _WAYS if near else ():
+                copies = (altered(view.rgb, *way) for way in ways for view in seen)
+                (others,) = self._run(["scores"], copies)
+                mean = np.mean([given, *np.split(others, len(ways))], axis=0)
+                is_higher = self._highest(mean, seen) > self._highest(scores[near], seen)
+                scores[near] = np.where(is_higher[:, None], mean, scores[near])
 
     def _highest(
         self, log_odds: NDArray[np.float32], views: Sequence[Frame]
@@ -318,14 +325,14 @@ class Recognizer(DecisionMaker):
         return load_image(image, min_side=min_side, limits=self.limits, sha256=sha256, parts=True)
 
     def _run(
-        self, outputs: Sequence[str], images: Sequence[NDArray[np.uint8]]
+        self, outputs: Sequence[str], images: Iterable[NDArray[np.uint8]]
     ) -> list[NDArray[np.float32]]:
         require_owner(self._owner)
         parts: list[list[NDArray[np.float32]]] = []
         # On the CPU alone: a cascade asks its large networks about all frames of a pass, or none.
         size, step = self.bundle.input.size, 1 if self.provider == "cpu" else GPU_BATCH
-        for first in range(0, len(images), step):
-            batch = images[first : first + step]
+        source = iter(images)
+        while batch := list(itertools.islice(source, step)):
             inputs = np.empty((len(batch), size, size, 3), np.uint8)
             for rgb, target in zip(batch, inputs, strict=True):
                 model_input(rgb, size, target, version=self.bundle.input.preprocessing)

@@ -1,6 +1,6 @@
 import hashlib
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -379,9 +379,11 @@ def test_what_is_nearly_a_lead_is_looked_at_in_other_ways(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here by a network that sees red at the top alone, and an image that has it on the left."""
-    asked = []
+    asked, at_once = list[int](), list[bool]()
 
-    def run(_: object, images: list[np.ndarray]) -> list[np.ndarray]:
+    def run(_: object, images: Iterable[np.ndarray]) -> list[np.ndarray]:
+        at_once.append(isinstance(images, list))
+        images = list(images)
         asked.append(len(images))
         red = np.array([image[0, :, 0].mean(dtype=np.float32) / 255 for image in images])
         return [np.stack([6 * red - 1.5, red - 9, red - 9, red - 9], axis=1)]
@@ -395,6 +397,12 @@ def test_what_is_nearly_a_lead_is_looked_at_in_other_ways(
         assert scores["ivory_worked"] == pytest.approx(1 / (1 + np.exp(-wanted)))
         assert asked == passes
         asked.clear()
+    at_once.clear()
+    # Of the many views of an image the highest alone; copies are made as they are needed.
+    monkeypatch.setattr("recognizer.engine._MOST_AGAIN", 2)
+    images = [animated("red", "red", "red"), rgb, animated("red", "black")]
+    assert [p.frames for p in recognizer.predict_many(images)] == [3, 1, 2]
+    assert (asked, at_once) == ([6, 6, 4, 3, 2], [True, *[False] * 4])
 
 
 def drawn_heat(peak: float, threshold: float) -> tuple[np.ndarray, np.ndarray]:
