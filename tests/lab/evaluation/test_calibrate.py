@@ -60,7 +60,7 @@ def test_there_must_be_negatives(recognizer: Recognizer, labelled_photos: list[P
 def test_thresholds_rise_as_far_as_second_looks_raise_what_is_nearly_a_lead(
     recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look_again(self: Recognizer, views: list[Frame], scores: np.ndarray) -> None:
+    def look_again(self: Recognizer, _: object, views: list[Frame], scores: np.ndarray) -> None:
         scores[self._highest(scores, views) > self.bundle.second_look] += 0.5
 
     monkeypatch.setattr(Recognizer, "_look_again", look_again)
