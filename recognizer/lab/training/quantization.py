@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType, TensorsData
+from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
+from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
