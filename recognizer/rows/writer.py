@@ -91,7 +91,7 @@ class ScanWriter(ScanFile):
             database.executemany("UPDATE image SET file_state = ? WHERE id = ?", states)
 
     def drop_failure(self, key: int) -> None:
-        """Remove the row of what is no image and could be read now, if it says otherwise."""
+        """Remove the failure of a container or folder that could be read to its end now."""
         failed = "SELECT id, unit FROM image WHERE key = ? AND status = 'failed' AND sha256 IS NULL"
         for image, unit in [] if self.was_empty else self.select(failed, (key,)):
             with self.transaction() as database:

@@ -121,8 +121,8 @@ class Item:
     """One image to scan, with its listing's own columns, which are passed through to the row.
 
     ``reason`` and ``detail`` say why it cannot be read, if that is known already; ``data`` has its
-    bytes, if they were read on the way to it. With ``is_end`` it is no image, but a folder, archive
-    or table that was read to its end: no earlier failure of it holds.
+    bytes, if they were read on the way to it. With ``is_end`` it is a folder, archive or
+    table that was read to its end: no earlier failure of it holds.
     """
 
     location: Location
@@ -206,7 +206,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One part of a scan, numbered from 1; the listing's name, or else the source, says which."""
+    """One part of a scan, numbered from 1, by the listing's name or else the source."""
 
     number: int
     count: int

@@ -1,4 +1,4 @@
-"""What takes its time shows that it goes on, and does not tarry at its end."""
+"""Commands that take seconds show progress, and end without a pause."""
 
 from contextlib import contextmanager
 from pathlib import Path
