@@ -40,15 +40,12 @@ def draw_leads() -> bytes:
         for (above, below), name in zip(figure.subplots(2, len(SHOWN)).T, SHOWN, strict=True):
             prediction = recognizer.predict(SAMPLES / f"{name}.jpg")
             triage = recognizer.decide(prediction, Policy())
-            label = max(prediction.scores, key=lambda name: prediction.scores[name])
+            label, score = max(prediction.scores.items(), key=lambda item: item[1])
+            says = [(lead.title, lead.score) for lead in triage.leads] or [(label, score)]
+            words = f"{triage.decision}: {says[0][0]} {says[0][1]:.2f}"
             found = recognizer.explain(SAMPLES / f"{name}.jpg", label)
             above.set_title(f"{name.replace('-', ' ')} (rendered)", color="#57606c")
-            below.set_title(
-                f"{triage.decision}: {label} {prediction.scores[label]:.2f}",
-                color=COLORS[triage.decision],
-                fontweight="bold",
-                fontsize=9,
-            )
+            below.set_title(words, color=COLORS[triage.decision], fontweight="bold", fontsize=9)
             side = min(found.rgb.shape[:2])
             for axis, rgb in ((above, found.rgb), (below, draw_heatmap(found.rgb, found.heatmap))):
                 axis.imshow(fit(rgb, side, side))

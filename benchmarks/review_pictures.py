@@ -24,7 +24,7 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.pictures import PICTURES, SAMPLES, record
 
-QUALITY = 82  # of WebP
+QUALITY = 81  # of WebP
 DECIDED = "White bangles, set of two"
 
 LISTINGS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.pictures import draw_precision
+from benchmarks.pictures import PICTURES, draw_precision
 from recognizer import Recognizer, load_bundle
 from recognizer.policy.values import Policy
 from tests.conftest import invoke, read_rows
@@ -164,7 +164,10 @@ def test_rates_agree_between_the_pages_the_card_and_why() -> None:
     counts = [(int(own.replace("none", "0")), int(of)) for own, of in rows]
     assert [sum(column) for column in zip(*counts, strict=True)] == [int(leads), int(photos)]
     ends = re.search(r"any product \| 1 % .*?%.*?% \(([\d.]+)-([\d.]+)\) \|", card).groups()
-    edge = draw_precision().axes[0].collections[0].get_paths()[0].vertices
+    axes = draw_precision().axes[0]
+    (words,) = (text.get_text() for text in axes.get_legend().get_texts())
+    assert f"<!-- {words} -->" in (PICTURES / "precision.svg").read_text()
+    edge = axes.collections[0].get_paths()[0].vertices
     band = edge[abs(edge[:, 0] / 0.0003 - 1) < 0.03, 1]
     assert (band.min(), band.max()) == pytest.approx([float(end) / 100 for end in ends], rel=0.05)
     for name, rate in (("review", review), ("priority", priority)):
