@@ -118,8 +118,7 @@ def _decide(page: Any, address: str) -> None:
             page.wait_for_selector("#notice:not([hidden])")
     page.keyboard.press("h")
     page.keyboard.press("b")
-    page.wait_for_selector(".stage figure:not([hidden]):not(.waiting) img[src*='/heat']")
-    page.wait_for_timeout(2000)
+    page.wait_for_selector("figure:not([hidden], .waiting, .redrawn) img[src*='/heat']")
 
 
 def _signed_in(browser: Any, address: str, size: dict[str, int], name: str) -> Any:
