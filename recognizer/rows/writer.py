@@ -4,7 +4,7 @@ import itertools
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -90,13 +90,22 @@ class ScanWriter(ScanFile):
             states = ((state, image) for image, state in file_states)
             database.executemany("UPDATE image SET file_state = ? WHERE id = ?", states)
 
-    def drop_failure(self, key: int) -> None:
-        """Remove the failure of a container or folder that could be read to its end now."""
-        failed = "SELECT id, unit FROM image WHERE key = ? AND status = 'failed' AND sha256 IS NULL"
-        for image, unit in [] if self.was_empty else self.select(failed, (key,)):
-            with self.transaction() as database:
-                remove_image(database, image)
-                refresh_entries(database, [unit])
+    def drop_failures(
+        self, key: int, name: str, seen: Container[int], is_own: Callable[[str], bool]
+    ) -> None:
+        """Remove the failure of a container or folder that could be read to its end now.
+
+        Also those in it of which the key was not seen, and the listing or source is the scan's own.
+        """
+        failed = (
+            "SELECT id, unit, key, ifnull(listing, source) FROM image WHERE status = 'failed' AND"
+            " sha256 IS NULL AND (key = ?1 OR source >= ?2 || '!/' AND source < ?2 || '!0')"
+        )
+        for image, unit, one, of in [] if self.was_empty else self.select(failed, (key, name)):
+            if one == key or (one not in seen and is_own(of)):
+                with self.transaction() as database:
+                    remove_image(database, image)
+                    refresh_entries(database, [unit])
 
     def check(self) -> None:
         """Raise a ScanFileChangedError if the file was moved, replaced or truncated.

@@ -93,6 +93,9 @@ class KeySet(Closes):
     def close(self) -> None:
         self._database.close()
 
+    def __contains__(self, key: object) -> bool:
+        return bool(self._database.execute("SELECT 1 FROM keys WHERE key = ?", (key,)).fetchone())
+
     def add(self, key: int) -> bool:
         """Add a key, and return whether it is a new one."""
         try:

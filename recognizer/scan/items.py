@@ -121,8 +121,8 @@ class Item:
     """One image to scan, with its listing's own columns, which are passed through to the row.
 
     ``reason`` and ``detail`` say why it cannot be read, if that is known already; ``data`` has its
-    bytes, if they were read on the way to it. With ``is_end`` it is a folder, archive or
-    table that was read to its end: no earlier failure of it holds.
+    bytes, if they were read on the way to it. With ``is_end`` it is a folder, archive or table that
+    was read to its end (for a ``shard``): no failure of it holds, nor of what is gone from it.
     """
 
     location: Location
@@ -132,6 +132,7 @@ class Item:
     detail: str | None = None
     data: bytes | None = field(default=None, repr=False)
     is_end: bool = False
+    shard: Shard | None = None
     former: str | None = None  # the path of its file with "..", as versions before 0.4 kept it
 
     @classmethod
@@ -226,10 +227,14 @@ class Shard:
     def of(self, items: Iterable[Item], listing_column: str | None = None) -> Iterator[Item]:
         """Yield the items of this shard, in their order; None finds the column of listings."""
         for item in items:
-            listing = listing_of(item.columns, listing_column)
-            key = item_key(item.source if listing is None else listing, None)
-            if key % self.count == self.number - 1:
+            if item.is_end:  # each shard reads it
+                yield replace(item, shard=self)
+            elif self.has(listing_of(item.columns, listing_column) or item.source):
                 yield item
+
+    def has(self, name: str) -> bool:
+        """Whether it has a listing, or an image of none, by its name."""
+        return item_key(name, None) % self.count == self.number - 1
 
 
 # --- permission ----------------------------------------------------------------------------------

@@ -13,12 +13,12 @@ from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Policy
 from recognizer.rows.images import NewRow
 from recognizer.rows.item_key import item_key
-from recognizer.rows.records import to_json
+from recognizer.rows.records import as_name, to_json
 from recognizer.rows.row import AuditSample, Row, ScanSummary
 from recognizer.rows.similar import group_copies
 from recognizer.rows.writer import Previous, ScanWriter
 from recognizer.scan.bounds import KeySet
-from recognizer.scan.items import Columns, Item
+from recognizer.scan.items import Columns, Item, Shard
 from recognizer.scan.options import ScanOptions, WorkerPayload
 from recognizer.scan.pool import WorkerPool
 from recognizer.scan.worker import Task, TaskResult, file_state
@@ -86,12 +86,14 @@ class _ScanRun:
             for item in self.items:
                 if item.is_end:
                     for one in (item, *self._spellings(item)):
-                        self.file.drop_failure(self._key(one))
+                        name, is_own = as_name(one.source), (item.shard or Shard(1, 1)).has
+                        self.file.drop_failures(self._key(one), name, seen, is_own)
                     continue
                 task, key, place, previous = self._task(index, item)
                 if not seen.add(place):  # a file may be named twice, but it gets one row
                     self.summary.repeated += 1
                     continue
+                seen.add(key)
                 index += 1
                 self.under_way[task.index] = key, task.item.columns
                 if not self._is_unchanged(task.item.path, previous):
