@@ -22,6 +22,7 @@ from recognizer import Policy, Recognizer
 from recognizer.imaging.thumbnail import draw_heatmap
 from recognizer.lab.evaluation.plots import STYLE
 from recognizer.model.bundle import load_bundle
+from recognizer.model.numerics import logit, sigmoid
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "datasets" / "samples"
@@ -64,8 +65,8 @@ def draw_precision() -> Figure:
     pattern = rf"any product \| 1 % \| {number} .* {number} % \(.* {number} % \({number}-{number}\)"
     recall, rate, *measured = map(float, re.findall(pattern, card)[0])
     shares = np.geomspace(1e-5, 0.1, 200)
-    odds = shares / (1 - shares) / (_PREVALENCE / (1 - _PREVALENCE))  # 1 where it was measured
-    value, low, high = (1 / (1 + (100 / one - 1) / odds) for one in measured)
+    shift = logit(shares) - logit(_PREVALENCE)
+    value, low, high = (sigmoid(logit(one / 100) + shift) for one in measured)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, 3.6), layout="constrained")
         axes = figure.subplots()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,9 @@ GPU_BATCH = 32  # frames in one pass on an accelerator, which a few would leave 
 _WAYS = ((1, 0), (2, 0), (3, 0)), ((0, 120), (0, 240))
 _MOST_AGAIN = 16  # views of an image: it may have 160, of which each takes five more passes
 
+_Scores: TypeAlias = tuple[NDArray[Any], ...]
+"""Of each view: log-odds, and calibrated, the probabilities of labels and of families."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredImage:
@@ -59,9 +62,8 @@ class ScoredImage:
             return None
         prediction = self.prediction
         highest = (prediction.frame or 0, prediction.rendering), prediction.part
-        place = [(view.place, view.box) for view in _views(self.image)].index(highest)
-        vector: NDArray[np.float32] = self.outputs["embedding"][place]
-        return vector
+        place = [(view.place, view.box) for view in self.image.views].index(highest)
+        return np.asarray(self.outputs["embedding"][place], np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -235,47 +237,41 @@ class Recognizer(DecisionMaker):
 
         ``scores`` is the first of them; ``maps`` are for :meth:`regions`.
         """
-        views = [view for image in images for view in _views(image)]
+        views = [view for image in images for view in image.views]
         results = self._run(outputs, [view.rgb for view in views])
-        self._look_again(images, views, results[0])
         # Of all images at once: for a few numbers, numpy's calls cost more than its arithmetic.
-        probabilities = self._calibrate(results[0], views)
-        families = self.bundle.family_scores(probabilities)
+        scores = self._calibrate(results[0], views)
         scored, last = [], 0
         for image in images:
-            rows = slice(last, last + len(_views(image)))
+            rows = slice(last, last + len(image.views))
             last = rows.stop
+            said = tuple(part[rows] for part in scores)
+            self._look_again(views[rows], said)
+            prediction = self._prediction(image, said)
             own = {name: array[rows] for name, array in zip(outputs, results, strict=True)}
-            prediction = self._prediction(image, own["scores"], probabilities[rows], families[rows])
             scored.append(ScoredImage(image=image, prediction=prediction, outputs=own))
         return scored
 
-    def _look_again(
-        self, images: Sequence[LoadedImage], views: Sequence[Frame], scores: NDArray[np.float32]
-    ) -> None:
+    def _look_again(self, views: Sequence[Frame], scores: _Scores) -> None:
         """Of what is nearly a lead, let the mean with copies in other ways count if it is higher.
 
         Turned or in other hues a product scores lower; the mean of its four quarter turns, or of
         three hues, is higher, which with other things it seldom is. Maps stay as they are.
         """
-        highest, last = self._highest(scores, views), 0
-        for image in images:
-            first, last = last, last + len(_views(image))
-            rows = first + np.argsort(-highest[first:last], kind="stable")[:_MOST_AGAIN]
-            near = rows[highest[rows] > self.bundle.second_look].tolist()
-            given, seen = scores[near], [views[i] for i in near]
-            for ways in _WAYS if near else ():
-                copies = (altered(view.rgb, *way) for way in ways for view in seen)
-                (others,) = self._run(["scores"], copies)
-                mean = np.mean([given, *np.split(others, len(ways))], axis=0)
-                is_higher = self._highest(mean, seen) > self._highest(scores[near], seen)
-                scores[near] = np.where(is_higher[:, None], mean, scores[near])
-
-    def _highest(
-        self, log_odds: NDArray[np.float32], views: Sequence[Frame]
-    ) -> NDArray[np.float64]:
-        families = self.bundle.family_scores(self._calibrate(log_odds, views))
-        return np.asarray(families.max(axis=1, initial=0))
+        log_odds, _, families = scores
+        highest = families.max(axis=1, initial=0)
+        near = np.argsort(-highest, kind="stable")[:_MOST_AGAIN]
+        near = near[highest[near] > self.bundle.second_look]
+        given, seen = log_odds[near], [views[i] for i in near]
+        for ways in _WAYS if seen else ():
+            copies = (altered(view.rgb, *way) for way in ways for view in seen)
+            (others,) = self._run(["scores"], copies)
+            mean = np.mean([given, *np.split(others, len(ways))], axis=0)
+            now = self._calibrate(mean, seen)
+            # All labels together: the higher of each finds no more leads, and more wrong labels.
+            is_higher = now[2].max(axis=1) > families[near].max(axis=1)
+            for before, after in zip(scores, now, strict=True):
+                before[near[is_higher]] = after[is_higher]
 
     def regions(self, scored: ScoredImage, label: str) -> tuple[Region, ...]:
         """Return where a label was seen, by the maps of the pass that scored the image."""
@@ -300,8 +296,7 @@ class Recognizer(DecisionMaker):
         if not prediction.scores:
             return Explanation(prediction=prediction, label=label)
         if label is None:
-            candidates = [self.labels[i] for i in self._products] or self.labels
-            label = max(candidates, key=lambda name: prediction.scores[name])
+            label = max(self.bundle.products or self.labels, key=prediction.scores.__getitem__)
         frame, heatmap, regions = self._locate(scored, label)
         prediction = replace(prediction, regions=regions)
         return Explanation(
@@ -348,19 +343,13 @@ class Recognizer(DecisionMaker):
             return [np.zeros((0, len(self.labels)), np.float32)] * len(outputs)
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
-    def _calibrate(
-        self, log_odds: NDArray[np.float32], views: Sequence[Frame]
-    ) -> NDArray[np.float64]:
+    def _calibrate(self, log_odds: NDArray[np.float32], views: Sequence[Frame]) -> _Scores:
         is_part = np.array([view.box is not None for view in views])
-        return self.bundle.calibrate(log_odds, self.bundle.parts.shift * is_part[:, None])
+        probabilities = self.bundle.calibrate(log_odds, self.bundle.parts.shift * is_part[:, None])
+        return log_odds, probabilities, self.bundle.family_scores(probabilities)
 
-    def _prediction(
-        self,
-        image: LoadedImage,
-        log_odds: NDArray[np.float32],
-        probabilities: NDArray[np.float64],
-        families: NDArray[np.float64],
-    ) -> Prediction:
+    def _prediction(self, image: LoadedImage, scores: _Scores) -> Prediction:
+        log_odds, probabilities, families = scores
         status, reason, detail = image.status, image.reason, image.detail
         scored: dict[str, Any] = {}
         if status is not Status.FAILED and not np.isfinite(log_odds).all():
@@ -369,7 +358,7 @@ class Recognizer(DecisionMaker):
             detail = "the model gave a score that is not a number"
         if status is not Status.FAILED:
             products = probabilities[:, self._products]
-            view = _views(image)[int(products.max(axis=1).argmax()) if self._products else 0]
+            view = image.views[int(products.max(axis=1).argmax()) if self._products else 0]
             scored = {
                 "scores": dict(zip(self.labels, probabilities.max(axis=0).tolist(), strict=True)),
                 "families": dict(zip(self._families, families.max(axis=0).tolist(), strict=True)),
@@ -395,10 +384,9 @@ class Recognizer(DecisionMaker):
         self, scored: ScoredImage, label: str
     ) -> tuple[Frame, NDArray[np.float32], tuple[Region, ...]]:
         image, column = scored.image, self.labels.index(label)
-        views = _views(image)
-        place = int(self._calibrate(scored.outputs["scores"], views)[:, column].argmax())
+        place = int(self._calibrate(scored.outputs["scores"], image.views)[1][:, column].argmax())
         heatmap = local_probability(scored.outputs["maps"][place], self.bundle)[column]
-        view = views[place]
+        view = image.views[place]
         whole = _whole(image, view)
         size = (image.width or 0, image.height or 0)
         regions = tuple(
@@ -408,12 +396,6 @@ class Recognizer(DecisionMaker):
         return whole, heatmap if view.box is None else spread(heatmap, view.box, size), regions
 
 
-def _views(image: LoadedImage) -> Sequence[Frame]:
-    return image.views or image.frames
-
-
 def _whole(image: LoadedImage, view: Frame) -> Frame:
     """Return the frame that a view is a part of, or is."""
-    if view.box is None:
-        return view
     return next(frame for frame in image.frames if frame.place == view.place)

@@ -139,11 +139,9 @@ class GuardedRecognizer(Closes, DecisionMaker):
         Its longer side has at most ``side`` pixels. None if the image cannot be decoded. It raises
         as :meth:`predict`.
         """
-        try:
-            place = (frame, rendering)
-            jpeg: Thumbnail | None = self._work(_thumbnail, self._plain(image), side, place)
-        except (DiedError, Refused):
-            return None
+        jpeg: Thumbnail | None = None
+        with suppress(DiedError, Refused):
+            jpeg = self._work(_thumbnail, self._plain(image), side, (frame, rendering))
         return jpeg
 
     def _work(self, work: Callable[..., Any], *arguments: Any) -> Any:

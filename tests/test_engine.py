@@ -16,6 +16,7 @@ from recognizer.imaging.thumbnail import draw_heatmap
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Calibration, Parts
 from recognizer.model.maps import local_probability
+from recognizer.model.numerics import logit, sigmoid
 from recognizer.policy.values import CandidateKind, Decision, Policy, Probability, Rule
 from recognizer.prediction import Prediction
 from recognizer.status import Status
@@ -316,7 +317,7 @@ def test_a_product_in_a_collage_is_a_lead_and_its_part_is_named(recognizer: Reco
     whole = recognizer.features([np.asarray(collage())])[0]
     alone = recognizer.predict(encoded(picture("red", (400, 300), 3))).scores["ivory_worked"]
     assert prediction.scores["ivory_worked"] == pytest.approx(alone, abs=0.05)
-    assert prediction.scores["ivory_worked"] > 0.9 > 1 / (1 + np.exp(-whole[0, 0]))
+    assert prediction.scores["ivory_worked"] > 0.9 > sigmoid(whole[0, 0])
     (lead, *_) = recognizer.decide(prediction).why
     assert "in the part from {},{} to {},{}".format(*prediction.part) in lead
     assert prediction.part is not None
@@ -350,8 +351,7 @@ def test_parts_have_a_threshold_of_their_own(recognizer: Recognizer, tmp_path: P
     assert shifted.bundle.digest != recognizer.bundle.digest
     both = [one.predict(encoded(collage())) for one in (recognizer, shifted)]
     before, after = (one.scores["ivory_worked"] for one in both)
-    logit = np.log(before / (1 - before)) - np.log(after / (1 - after))
-    assert logit == pytest.approx(2.0, abs=0.01)
+    assert logit(before) - logit(after) == pytest.approx(2.0, abs=0.01)
     photo = encoded(picture("red"))
     assert shifted.predict(photo).scores == recognizer.predict(photo).scores
 
@@ -394,7 +394,7 @@ def test_what_is_nearly_a_lead_is_looked_at_in_other_ways(
     for level, passes, wanted in ((255, [1, 3, 2], 0.75), (180, [1], 1.5 * 180 / 255 - 1.5)):
         rgb[:, :8, 0] = level
         scores = recognizer.predict(rgb).scores
-        assert scores["ivory_worked"] == pytest.approx(1 / (1 + np.exp(-wanted)))
+        assert scores["ivory_worked"] == pytest.approx(sigmoid(wanted))
         assert asked == passes
         asked.clear()
     at_once.clear()

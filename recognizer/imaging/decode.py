@@ -82,8 +82,8 @@ class LoadedImage:
     """An image on its way to the model.
 
     ``reason`` and ``detail`` say why the status is not ``ok``. The sampled ``frames`` are empty if
-    and only if it is ``failed``. ``views`` are what a model looks at if that is not the frames:
-    those and their parts. ``sha256`` is of the encoded bytes; ``width`` and ``height`` are of the
+    and only if it is ``failed``. ``views`` are what a model looks at, if it was asked for: the
+    frames and their parts. ``sha256`` is of the encoded bytes; ``width`` and ``height`` are of the
     upright image in pixels, before any reduction. None stands for what is unknown.
     """
 
@@ -100,7 +100,7 @@ class LoadedImage:
 
 
 def _loaded(
-    frames: Sequence[Frame],
+    ways: Mapping[int, Sequence[NDArray[np.uint8]]],
     size: tuple[int, int],
     orientation: int,
     name: str | None = None,
@@ -115,7 +115,11 @@ def _loaded(
         status=Status.OK if reason is None else Status.DEGRADED,
         reason=reason,
         detail=detail,
-        frames=tuple(frames),
+        frames=tuple(
+            Frame(index=index, rendering=rendering, rgb=rgb)
+            for index, shown in ways.items()
+            for rendering, rgb in enumerate(shown)
+        ),
         format=name,
         width=width,
         height=height,
@@ -220,7 +224,7 @@ def decode_image(image: Image.Image, *, min_side: int, limits: Limits) -> Loaded
         orientation = orientation_of(_exif_of(image))
         conversion, _ = _conversion(b"", "", _profile_of(image, ""), {})
         shown = [orient(rgb, orientation) for rgb in renderings(image, min_side, conversion)]
-    return _loaded(_frames({0: shown}), image.size, orientation)
+    return _loaded({0: shown}, image.size, orientation)
 
 
 @contextlib.contextmanager
@@ -288,8 +292,8 @@ def _decode_jpeg(data: bytes, min_side: int, limits: Limits) -> LoadedImage:
         if conversion:
             shown = renderings(_jpeg_image(pixels, space), min_side, conversion)
     # Its further images (MPO) are previews or the other eye: browsers show the first one.
-    frames = _frames({0: [orient(rgb, outline.orientation) for rgb in shown]})
-    return _loaded(frames, (width, height), outline.orientation, "jpeg", 1, reason, detail)
+    ways = {0: [orient(rgb, outline.orientation) for rgb in shown]}
+    return _loaded(ways, (width, height), outline.orientation, "jpeg", 1, reason, detail)
 
 
 def _jpeg_image(pixels: NDArray[np.uint8], space: str) -> Image.Image:
@@ -353,18 +357,9 @@ def _decode_frames(
             chosen.ways = {0: [orient(salvaged, orientation)]}
     if reason is None and len(chosen.ways) < count:
         reason, detail = Reason.FRAMES_SKIPPED, f"looked at {len(chosen.ways)} of {count} frames"
-    frames = _frames(chosen.ways)
     if name == "tiff" and count > 1:
-        return _loaded(frames, size, orientation, name, None, reason, "of several pages")
-    return _loaded(frames, size, orientation, name, count, reason, detail)
-
-
-def _frames(ways: Mapping[int, Sequence[NDArray[np.uint8]]]) -> list[Frame]:
-    return [
-        Frame(index=index, rendering=rendering, rgb=rgb)
-        for index, shown in ways.items()
-        for rendering, rgb in enumerate(shown)
-    ]
+        return _loaded(chosen.ways, size, orientation, name, None, reason, "of several pages")
+    return _loaded(chosen.ways, size, orientation, name, count, reason, detail)
 
 
 def _salvage(image: Image.Image, min_side: int) -> NDArray[np.uint8] | None:
@@ -398,10 +393,9 @@ def check_recovered(rgb: NDArray[np.uint8], reason: Reason, detail: str) -> None
     alike = [(part == part[0, 0]).all(axis=(1, 2)) for part in (rgb, rgb[::-1])]
     missing = max(len(rows) if rows.all() else int(rows.argmin()) for rows in alike)
     share = 1 - missing / len(rgb)
-    if share == 0:
-        raise Refused(reason, detail)
     if share < MIN_RECOVERED:
-        raise Refused(reason, f"only {share:.0%} of the rows could be decoded ({detail})")
+        words = f"only {share:.0%} of the rows could be decoded ({detail})"
+        raise Refused(reason, words if share else detail)
 
 
 def decoder_reason(error: Exception) -> Reason:

@@ -106,7 +106,7 @@ def _views(
     """Return the frames and their parts; of a picture in a plain frame, the picture alone."""
     layouts = [find_parts(frame.rgb) for frame in image.frames]
     if not any(parts.boxes for parts in layouts):
-        return ()
+        return image.frames
     frames, size = image.frames, np.array([image.width, image.height])
     enlarged = max(
         min(frame.rgb.shape[:2]) / min(right - left, bottom - top)

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.model.numerics import sigmoid
+from recognizer.model.numerics import logit, sigmoid
 from recognizer.policy.values import FALSE_POSITIVE_RATES
 
 MIN_OVER = 5  # negatives that an empirical threshold leaves above it; with fewer it is smoothed
 
 _TAIL_SHARE = 0.05  # the highest scores that make the tail, as a share of all negatives,
 _TAIL_PHOTOS = 30  # and at least as many as this
-_MARGIN = 1e-9  # of scores from 0 and 1, before their log-odds are taken
 
 
 def threshold_at_fpr(negative_scores: NDArray[np.floating], rate: float) -> float:
@@ -37,8 +36,7 @@ def expected_threshold(negative_scores: NDArray[np.floating], rate: float) -> fl
     """
     if not _tail(len(negative_scores), rate):
         return threshold_at_fpr(negative_scores, rate)
-    scores = np.clip(np.asarray(negative_scores, np.float64), _MARGIN, 1 - _MARGIN)
-    return float(sigmoid(np.array(expected_log_odds(np.log(scores) - np.log1p(-scores), rate))))
+    return float(sigmoid(expected_log_odds(logit(negative_scores), rate)))
 
 
 def expected_log_odds(negative_log_odds: NDArray[np.floating], rate: float) -> float:

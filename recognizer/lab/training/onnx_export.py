@@ -17,6 +17,7 @@ from recognizer.lab.training.cascade import Cascade
 from recognizer.lab.training.model import FAR_BELOW, log_odds_of
 from recognizer.lab.training.quantization import run_file
 from recognizer.model.description import Difference, Parity
+from recognizer.model.numerics import sigmoid
 
 _OPSET = 18
 _SIZED = {"Reshape", "Expand", "Tile", "Concat", "Slice", "Split"}  # perhaps for so many images
@@ -66,10 +67,9 @@ def parity(
     log_odds: NDArray[np.float32], fp32: Path, int8: Path, inputs: NDArray[np.uint8]
 ) -> Parity:
     """Compare the ONNX files with torch's log-odds of model inputs, uint8, (N, size, size, 3)."""
-    reference = 1 / (1 + np.exp(-log_odds))
 
     def difference(file: Path) -> Difference:
-        found = np.abs(1 / (1 + np.exp(-run_file(file, inputs))) - reference)
+        found = np.abs(sigmoid(run_file(file, inputs)) - sigmoid(log_odds))
         return Difference(largest=float(f"{found.max():.3g}"), mean=float(f"{found.mean():.3g}"))
 
     return Parity(photos=len(inputs), fp32=difference(fp32), int8=difference(int8))

@@ -18,7 +18,7 @@ from recognizer.lab.evaluation.calibrate import (
 )
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Calibration
-from recognizer.model.numerics import sigmoid
+from recognizer.model.numerics import logit, sigmoid
 
 
 @given(st.floats(0.001, 5), st.floats(-9, 9))
@@ -60,8 +60,10 @@ def test_there_must_be_negatives(recognizer: Recognizer, labelled_photos: list[P
 def test_thresholds_rise_as_far_as_second_looks_raise_what_is_nearly_a_lead(
     recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look_again(self: Recognizer, _: object, views: list[Frame], scores: np.ndarray) -> None:
-        scores[self._highest(scores, views) > self.bundle.second_look] += 0.5
+    def look_again(self: Recognizer, views: list[Frame], scores: tuple[np.ndarray, ...]) -> None:
+        log_odds, _, families = scores
+        near = families.max(axis=1) > self.bundle.second_look
+        families[near] = self._calibrate(log_odds + 0.5, views)[2][near]
 
     monkeypatch.setattr(Recognizer, "_look_again", look_again)
     photos = [Photo(Path(), str(90 + i * 0.3), "wood", "a", "train") for i in range(200)]
@@ -73,8 +75,7 @@ def test_thresholds_rise_as_far_as_second_looks_raise_what_is_nearly_a_lead(
     for before, now in zip(thresholds_of(recognizer.bundle), thresholds_of(raised), strict=True):
         assert now[0.05] == before[0.05]
         for rate in (0.01, 0.001):
-            odds = [one[rate] / (1 - one[rate]) for one in (before, now)]
-            assert np.log(odds[1] / odds[0]) == pytest.approx(0.5, abs=0.02)
+            assert logit(now[rate]) - logit(before[rate]) == pytest.approx(0.5, abs=0.02)
 
 
 def thresholds_of(bundle: Bundle) -> list[Mapping[float, float]]:
