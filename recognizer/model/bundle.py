@@ -73,9 +73,9 @@ class Bundle:
     model's outputs, in order. ``any_product_thresholds`` is false-positive rate -> the probability
     that the *highest* family of this share of photos like the validation negatives exceeds: if a
     platform looks for everything at once, the false positives of the single products add up to no
-    more. With a highest family above ``second_look`` an image is looked at again, which thresholds
-    allow for. ``evaluation`` is None if these scores were not measured; ``lineage`` has the latest
-    step last.
+    more. With a highest family above ``second_look`` an image is looked at again, for which higher
+    thresholds are raised by ``second_look_raise`` in log-odds. ``evaluation`` is None if these
+    scores were not measured; ``lineage`` has the latest step last.
     """
 
     path: Path
@@ -95,6 +95,7 @@ class Bundle:
     training: Training | None = None
     parts: Parts = field(default_factory=Parts)
     second_look: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    second_look_raise: float = 0.0
     calibration: CalibrationPhotos | None = None
     parity: Parity | None = None
     self_test: SelfTest | None = None

@@ -39,7 +39,7 @@ from recognizer.model.description import (
 )
 from recognizer.model.folders import CARD_FILE, MODEL_FILE
 from recognizer.model.negatives import NegativeBank, write_negatives
-from recognizer.model.numerics import sigmoid
+from recognizer.model.numerics import logit, sigmoid
 from recognizer.model.self_test import with_self_test
 from recognizer.policy.values import FALSE_POSITIVE_RATES
 from recognizer.taxonomy import Kind, Taxonomy
@@ -102,7 +102,7 @@ class Plan:
         slope = max(round(scaled_slope / spread, 6), 1e-3)
         aim = min(max(self.parent.any_product_thresholds[DEFAULT_RATE], 0.05), 0.95)
         place = threshold_at_fpr(wrong, DEFAULT_RATE / len(products))
-        return Calibration(slope, round(float(np.log(aim / (1 - aim))) - slope * place, 6))
+        return Calibration(slope, round(float(logit(aim)) - slope * place, 6))
 
     @cached_property
     def evidence(self) -> EnrolmentEvidence:
@@ -175,7 +175,9 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
     # Of the caller's negatives it is only known that they are not this label. What the parent takes
     # for a lead among them may be one, so it does not count where all products are counted.
     parent, learned, column = plan.parent, plan.learned, plan.column
-    own = np.asarray(plan.calibration(learned.negatives))
+    own = plan.calibration(learned.negatives)
+    # The bank has no photos to look at again: they rise as the highest scores did at the export.
+    own += parent.second_look_raise * (sigmoid(own) > parent.second_look)
     before = None if column is None else parent.labels[column].evidence
     label = BundleLabel(
         name=plan.name,

@@ -27,7 +27,7 @@ from recognizer.model.description import (
     CalibrationFit,
     CalibrationPhotos,
 )
-from recognizer.model.numerics import sigmoid
+from recognizer.model.numerics import logit, sigmoid
 from recognizer.taxonomy import Kind, Taxonomy
 
 _NEAR, _RATE = 0.05, 0.01  # false-positive rates: of what is nearly a lead, and of leads
@@ -140,13 +140,13 @@ def allowing_for_second_looks(
     near = float(np.quantile(once, 1 - _NEAR))
     again = once.copy()
     again[once > near] = highest(compress(photos, once > near), near)
-    highest_few = np.quantile([once, again], 1 - _RATE, axis=1).clip(1e-9, 1 - 1e-9)
-    before, after = np.log(highest_few) - np.log1p(-highest_few)
-    second_look = bundle.any_product_thresholds[_NEAR]
-    raised = partial(_raised, above=second_look, by=after - before)
+    before, after = logit(np.quantile([once, again], 1 - _RATE, axis=1))
+    second_look, by = bundle.any_product_thresholds[_NEAR], round(float(after - before), 6)
+    raised = partial(_raised, above=second_look, by=by)
     return replace(
         bundle,
         second_look=second_look,
+        second_look_raise=by,
         labels=tuple(replace(one, thresholds=raised(one.thresholds)) for one in bundle.labels),
         families=tuple(replace(one, thresholds=raised(one.thresholds)) for one in bundle.families),
         any_product_thresholds=raised(bundle.any_product_thresholds),
@@ -155,7 +155,7 @@ def allowing_for_second_looks(
 
 def _raised(thresholds: Mapping[float, float], above: float, by: float) -> dict[float, float]:
     return {
-        rate: float(sigmoid(np.log(one / (1 - one)) + by).round(6)) if above < one < 1 else one
+        rate: float(sigmoid(logit(one) + by).round(6)) if above < one < 1 else one
         for rate, one in thresholds.items()
     }
 

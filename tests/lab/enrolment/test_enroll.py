@@ -20,6 +20,7 @@ from recognizer.lab.enrolment.enroll import enroll
 from recognizer.model.bundle import load_bundle, write_bundle
 from recognizer.model.description import Enrolled
 from recognizer.model.negatives import NegativeBank, read_negatives, write_negatives
+from recognizer.model.numerics import logit
 from recognizer.policy.values import Policy
 from recognizer.taxonomy import Kind
 from tests.conftest import encoded, invoke, picture, refuse, succeed
@@ -144,6 +145,16 @@ def test_thresholds_hold_on_held_out_negatives(parent: Recognizer, enrolled: Rec
     assert bundle.families[0] == parent.bundle.families[0]
     # The new label takes little of what all may take: there are two products beside it.
     assert (scores[:, -1] > parent.bundle.any_product_thresholds[0.01] + 1e-3).mean() <= 0.01 / 3
+
+
+def test_second_looks_raise_the_thresholds_that_they_reach(
+    parent: Recognizer, enrolled: Recognizer, write_photos: WritePhotos, tmp_path: Path
+) -> None:
+    looking = replace(parent.bundle, second_look=1e-9, second_look_raise=0.5)
+    enroll(Recognizer(looking), RHINO, write_photos("blue", 4), tmp_path / "looking-v1")
+    (*_, label) = load_bundle(tmp_path / "looking-v1").labels
+    for rate, once in enrolled.bundle.labels[-1].thresholds.items():
+        assert logit(label.thresholds[rate]) - logit(once) == pytest.approx(0.5, abs=0.01)
 
 
 def with_bank(folder: Path, output: Path, bank: NegativeBank | None) -> Recognizer:
