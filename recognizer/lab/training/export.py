@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,7 @@ from recognizer.errors import TrainingError
 from recognizer.imaging import PREPROCESSING_VERSION, model_input
 from recognizer.imaging.regions import find_parts
 from recognizer.lab.dataset.manifest import Photo, carry_corrections, fingerprint, taxonomy_of
-from recognizer.lab.evaluation.calibrate import (
-    allowing_for_second_looks,
-    calibrated,
-    uncalibrated,
-)
+from recognizer.lab.evaluation.calibrate import allowing_for_second_looks, calibrated, uncalibrated
 from recognizer.lab.evaluation.evaluate import Evaluation, count_learned, evaluate, evidence
 from recognizer.lab.evaluation.figures import Figures
 from recognizer.lab.evaluation.metrics import rank
@@ -152,15 +149,15 @@ def _shift_of_parts(bundle: Bundle, recipe: Recipe, held: OutOfFold) -> float:
     """
     negative, size = np.array([not p.is_product for p in held.photos]), recipe.config.input_size
     owners, log_odds = list[int](), [np.zeros((0, len(recipe.labels)), np.float32)]
-    for fold in np.unique(held.folds):
-        network = fold_network(recipe, int(fold))
-        for row in np.flatnonzero(negative & (held.folds == fold)).tolist():
-            rgb = recipe.cache.rgb(held.photos[row].sha256)
-            if boxes := find_parts(rgb).boxes:
-                crops = [model_input(rgb[y1:y2, x1:x2], size) for x1, y1, x2, y2 in boxes]
-                inputs = torch.from_numpy(np.stack(crops))
-                log_odds.append(torch_log_odds(network, lambda one, x: one(x).logits, inputs))
-                owners += [row] * len(boxes)
+    network_of = lru_cache(1)(partial(fold_network, recipe))  # few photos have parts
+    for row in np.flatnonzero(negative).tolist():  # fold by fold
+        rgb = recipe.cache.rgb(held.photos[row].sha256)
+        if boxes := find_parts(rgb).boxes:
+            crops = [model_input(rgb[y1:y2, x1:x2], size) for x1, y1, x2, y2 in boxes]
+            inputs = torch.from_numpy(np.stack(crops))
+            network = network_of(int(held.folds[row]))
+            log_odds.append(torch_log_odds(network, lambda one, x: one(x).logits, inputs))
+            owners += [row] * len(boxes)
 
     def leads(of: NDArray[np.float32], shift: float = 0.0) -> NDArray[np.bool_]:
         scores = bundle.family_scores(bundle.calibrate(of, shift)).max(axis=1, initial=0)
@@ -228,10 +225,7 @@ def _export(
 
 
 def _int8_loss(
-    recipe: Recipe,
-    work: Path,
-    on_stage: Callable[[str], None],
-    written: dict[str, dict[str, Path]],
+    recipe: Recipe, work: Path, on_stage: Callable[[str], None], written: dict[str, dict[str, Path]]
 ) -> dict[str, float]:
     held = recipe.of_fold(0)
     photos = Counter(photo.label for photo in held if photo.is_product)

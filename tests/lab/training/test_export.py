@@ -1,6 +1,5 @@
 import csv
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -23,8 +22,7 @@ from recognizer.lab.training.export import UNSTATED, count_licenses, export_bund
 from recognizer.lab.training.model import Outputs, ProductNetwork, build_network, log_odds_of
 from recognizer.lab.training.onnx_export import export_fp32, parity
 from recognizer.lab.training.quantization import correct_head, quantize, run_file
-from recognizer.lab.training.runs import OUT_OF_FOLD_FILE, Recipe, answers, finished_network
-from recognizer.lab.training.weights import NETWORK_FILE
+from recognizer.lab.training.runs import Recipe, answers, finished_network, fold_network
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import InputFormat, ModelFile
 from tests.lab.training.conftest import small_config
@@ -155,10 +153,8 @@ def test_nothing_untested_is_released(trained: Recipe, tmp_path: Path) -> None:
         export_bundle(replace(trained, photos=trained.train), folder)
     with pytest.raises(TrainingError, match="give the same training command again"):
         export_bundle(replace(trained, folder=tmp_path), folder)
-    for name in (OUT_OF_FOLD_FILE, NETWORK_FILE):
-        shutil.copy(trained.folder / name, tmp_path)
     with pytest.raises(TrainingError, match=r"fold-0/checkpoint\.pt is gone: put it back"):
-        export_bundle(replace(trained, folder=tmp_path), folder)
+        fold_network(replace(trained, folder=tmp_path), 0)
     assert not folder.exists()
 
 
