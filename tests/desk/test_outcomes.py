@@ -80,9 +80,7 @@ def test_a_file_gives_back_what_was_written(
 
 
 @given(outcomes | items)
-def test_a_field_of_a_later_version_changes_no_id_unless_set(
-    one: Outcome | KnownItem,
-) -> None:
+def test_a_field_of_a_later_version_changes_no_id_unless_set(one: Outcome | KnownItem) -> None:
     field = ("country", str | None, None)
     later = make_dataclass("Later", [field], bases=(type(one),), frozen=True, kw_only=True)
     values = {field.name: getattr(one, field.name) for field in fields(one)}

@@ -48,9 +48,7 @@ def test_matches_are_the_nearest_first_and_each_item_once(share: Share) -> None:
         assert known.match(None) == known.match("5" * 64) == ()
 
 
-def test_thousands_of_findings_of_one_picture_do_not_swell_the_rows(
-    share: Share,
-) -> None:
+def test_thousands_of_findings_of_one_picture_do_not_swell_the_rows(share: Share) -> None:
     with share(item(note=str(number)) for number in range(3000)) as known:
         assert len(known.match(HASH)) == 20
 

@@ -241,9 +241,7 @@ def decided(bundle: Bundle, prediction: Prediction, policy: Policy) -> Triage:
     return decide(prediction, replace(bundle, labels=labels), policy)
 
 
-def test_living_animals_and_damaged_images_are_reviewed_if_a_policy_says_so(
-    bundle: Bundle,
-) -> None:
+def test_living_animals_and_damaged_images_are_reviewed_if_a_policy_says_so(bundle: Bundle) -> None:
     policy = Policy(always_review=AlwaysReview(degraded=True, failed=True, animals=0.5))
     animal = decided(bundle, scored(0.51), policy)
     assert (animal.decision, animal.image_decision, animal.leads) == (REVIEW, REVIEW, ())

@@ -248,9 +248,7 @@ def test_leads_of_a_decided_listing_that_nobody_saw_are_decided_later(
         assert "1 listing<" in anna.open("/listings?state=confirmed")
 
 
-def test_twenty_thousand_photos_come_in_pages_and_are_undone_at_once(
-    tmp_path: Path,
-) -> None:
+def test_twenty_thousand_photos_come_in_pages_and_are_undone_at_once(tmp_path: Path) -> None:
     rows = [
         replace(listing("a", 0.9), source=f"{i}.jpg", sha256=digest(str(i))) for i in range(20_000)
     ]

@@ -164,9 +164,7 @@ def test_what_listeners_beyond_this_machine_need(tmp_path: Path) -> None:
         assert guard._is_ours(host) is is_ours, host
 
 
-def test_servers_on_other_ports_and_with_other_secrets_know_nobody_here(
-    tmp_path: Path,
-) -> None:
+def test_servers_on_other_ports_and_with_other_secrets_know_nobody_here(tmp_path: Path) -> None:
     scan = write_scan(tmp_path / "scan.sqlite", [listing("a")])
     with Queue(scan) as queue:
         assert queue.secret("first") == queue.secret("second") == "first"

@@ -42,9 +42,7 @@ def augmentation(config: AugmentConfig) -> Augmentation:
         *(replace(NONE, shares={**NONE.shares, name: 1.0}) for name in _LAYOUT),
     ],
 )
-def test_edits_keep_type_and_range_and_depend_on_the_generator_alone(
-    config: AugmentConfig,
-) -> None:
+def test_edits_keep_type_and_range_and_depend_on_the_generator_alone(config: AugmentConfig) -> None:
     change = augmentation(config)
     for photo in PHOTOS:
         for seed in range(8):
