@@ -26,7 +26,7 @@ $(DEV): $(BASE)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,lab]'
 	@touch $@
 
-demo: $(BASE) ## Scan the sample photos and write an HTML report
+demo: $(BASE) ## Scan the sample images and write an HTML report
 	@rm -rf demo && mkdir demo
 	$(BIN)/recognizer scan datasets/samples --output demo/scan.sqlite
 	$(BIN)/recognizer report demo/scan.sqlite --output demo/report.html

@@ -53,8 +53,7 @@ def draw_leads() -> bytes:
                 axis.axis("off")
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
-    jpeg = io.BytesIO()
-    Image.open(buffer).convert("RGB").save(jpeg, "JPEG", quality=85, optimize=True)
+    Image.open(buffer).convert("RGB").save(jpeg := io.BytesIO(), "JPEG", quality=85, optimize=True)
     return jpeg.getvalue()
 
 

@@ -112,8 +112,8 @@ def _decide(page: Any, address: str) -> None:
         page.goto(f"{address}/listings?state={state}")
         page.click(f"text={DECIDED}")
         page.wait_for_selector("article.card")
+        page.wait_for_load_state("networkidle")  # keys pause until the photo is shown
         if state == "open":
-            page.wait_for_load_state("networkidle")  # keys pause until the photo is shown
             page.keyboard.press("c")
             page.wait_for_selector("#notice:not([hidden])")
     page.keyboard.press("h")

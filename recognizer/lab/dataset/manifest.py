@@ -153,7 +153,7 @@ def data_rows(root: Path, taxonomy: Taxonomy) -> Iterator[Photo | str]:
     except OSError as error:
         raise DatasetError(f"{error.filename or root}: {error.strerror or error}") from error
     if is_empty:
-        raise DatasetError(f"{root}: no {MANIFEST} with rows, and no folders named after labels")
+        raise DatasetError(f"{root}: no {MANIFEST} with rows; recognizer dataset split makes one")
 
 
 def label_folders(shelf: Path) -> Iterator[tuple[str, str, Path]]:

@@ -51,7 +51,7 @@ def measure_learning_curves(
     targets |= {name: truth.of_family(name) for name in truth.taxonomy.families}
     targets = {n: of for n, of in targets.items() if len({*truth.sources[of]}) >= _MIN_SOURCES}
     if not targets or not truth.negative.any():
-        raise DatasetError("too few sources of products for a learning curve")
+        raise DatasetError(f"a curve needs products of {_MIN_SOURCES} sources, and other photos")
     hits = {name: np.zeros((int(of.sum()), len(SHARES))) for name, of in targets.items()}
     steps = [(c, draw) for c, s in enumerate(SHARES) for draw in range(_DRAWS if s < 1 else 1)]
     logits = np.zeros((len(held.photos), len(held.labels)), np.float32)

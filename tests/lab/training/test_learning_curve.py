@@ -60,8 +60,7 @@ def test_runs_are_listed_and_drawn(
     assert second["recipe"] == "wildlife: test_efficientnet and other at 32, 80 photos"
     assert "(" in first["recall"]
     assert (second["recall"], second["took"]) == ("-", "-")  # not finished
-    shown = succeed("runs").stdout
-    assert "2 runs" in shown
+    assert "2 runs" in (shown := succeed("runs").stdout)
     assert "test_efficientnet" in shown
     done = succeed("runs", "runs/a", "--learning-curve", "curve.png")
     assert "if there were twice" in done.stdout.replace("\n", " ")
@@ -70,5 +69,7 @@ def test_runs_are_listed_and_drawn(
     assert "name it" in refuse("runs", "--learning-curve", "x.svg").stderr
     assert "end in .svg" in refuse("runs", "runs/a", "--learning-curve", "x.txt").stderr
     assert "missing" in refuse("runs", "runs/a", "runs/b", "missing").stderr
+    monkeypatch.setattr("recognizer.lab.evaluation.learning_curve._MIN_SOURCES", 99)
+    assert "products of 99 sources" in refuse("runs", "runs/a", "--learning-curve", "x.svg").stderr
     shutil.rmtree("runs/b")
     assert succeed("runs").stdout.split()[:2] == ["1", "run"]
