@@ -236,4 +236,6 @@ def _number(database: sqlite3.Connection, table: str, one: Reference | ModelRefe
     )
     # The digest alone identifies a model.
     statement = f"SELECT id FROM {table} WHERE digest = :digest ORDER BY name = :name DESC"
-    return int(database.execute(statement, values).fetchone()[0])
+    for (number,) in database.execute(statement, values):
+        return int(number)
+    raise sqlite3.DatabaseError(f"its table {table!r} is damaged: restore a copy")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
+from recognizer.errors import ScanFileError
 from recognizer.known.bank import KnownItem
 from recognizer.model.description import ModelReference
 from recognizer.policy.listing import KeywordHit, Role, as_count, value_of, values_of
@@ -67,6 +68,8 @@ class Listing:
         """Make a listing from rows in the order of the view ``ranked``, with what that says."""
         images = [row for row in rows if row.reason is not Reason.NO_IMAGE]
         ranked = images or list(rows)
+        if not ranked:
+            raise ScanFileError(f"{listing!r} has no images: the scan's file is damaged")
         best = ranked[0]
         scored = [row for row in images if row.status is not Status.FAILED]
         is_ok = bool(images) and all(row.status is Status.OK for row in images)

@@ -29,8 +29,8 @@ _JSON = (*_DECIDED, *_SCORED)
 REFERENCES = ("model", "policy", "bank")
 _PLAIN = tuple(f.name for f in fields(Row) if f.name not in {*_JSON, *REFERENCES, "schema"})
 _TABLES = """
-FROM image JOIN model ON model.id = image.model JOIN policy ON policy.id = image.policy
-  LEFT JOIN bank ON bank.id = image.bank
+FROM image LEFT JOIN model ON model.id = image.model
+  LEFT JOIN policy ON policy.id = image.policy LEFT JOIN bank ON bank.id = image.bank
 """
 SELECT_ROW = f"""
 SELECT image.id, path, {", ".join((*_PLAIN, *_JSON))},

@@ -269,6 +269,15 @@ def test_broken_bytes_are_told_or_do_no_harm(tmp_path_factory: Any, data: st.Dat
                 assert result.exit_code in {0, 2}, (result.output, result.exception)
 
 
+@pytest.mark.parametrize("damage", ["report image", "rows model", "rows policy"])
+def test_a_table_that_lost_rows_is_an_error(tmp_path: Path, damage: str) -> None:
+    path = write_scan(tmp_path / "scan.sqlite", [bare_row("a1", 0.9, "review")])
+    verb, table = damage.split()
+    execute(path, f"DELETE FROM {table}")
+    done = invoke(verb, path, "-o", tmp_path / "written.jsonl")
+    assert (done.exit_code, "is damaged" in done.output) == (2, True), done.output
+
+
 def _a_scan(factory: Any) -> Path:
     path = factory.getbasetemp() / "whole.sqlite"
     if not path.exists():
