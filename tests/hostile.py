@@ -182,8 +182,7 @@ def _noise(magic: bytes, count: int = 4000) -> bytes:
 def _wrong_crc(chunk: bytes) -> bytes:
     data = bytearray(encode(photo(), "PNG"))
     start = data.index(chunk)
-    end = start + 4 + int.from_bytes(data[start - 4 : start], "big")
-    data[end] ^= 0xFF
+    data[start + 4 + int.from_bytes(data[start - 4 : start], "big")] ^= 0xFF
     return bytes(data)
 
 

@@ -393,8 +393,7 @@ def test_what_is_nearly_a_lead_is_looked_at_in_other_ways(
     rgb = np.zeros((32, 32, 3), np.uint8)
     for level, passes, wanted in ((255, [1, 3, 2], 0.75), (180, [1], 1.5 * 180 / 255 - 1.5)):
         rgb[:, :8, 0] = level
-        scores = recognizer.predict(rgb).scores
-        assert scores["ivory_worked"] == pytest.approx(sigmoid(wanted))
+        assert recognizer.predict(rgb).scores["ivory_worked"] == pytest.approx(sigmoid(wanted))
         assert asked == passes
         asked.clear()
     at_once.clear()

@@ -404,6 +404,4 @@ def decoder_reason(error: Exception) -> Reason:
     missing = isinstance(error.__cause__ or error, EOFError | IndexError | struct.error)
     if missing or _EARLY_END.search(words):
         return Reason.TRUNCATED
-    if _UNSUPPORTED.search(words):
-        return Reason.UNSUPPORTED_FORMAT
-    return Reason.CORRUPT_DATA
+    return Reason.UNSUPPORTED_FORMAT if _UNSUPPORTED.search(words) else Reason.CORRUPT_DATA

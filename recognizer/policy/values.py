@@ -298,8 +298,7 @@ _PARTS: Mapping[str, type] = {
 
 def policy_tables(policy: Policy) -> Iterator[tuple[str, Mapping[Any, Any]]]:
     """Yield all that decides by the headings of a file; only thresholds may be defaults."""
-    ignore = {"ignore": sorted(policy.ignore)} if policy.ignore else {}
-    yield "", _levels(policy.default) | ignore
+    yield "", _levels(policy.default) | ({"ignore": sorted(policy.ignore)} if policy.ignore else {})
     for (kind, name), rule in sorted(policy.rules.items()):
         yield f"rules.{kind}.{toml_value(name)}", _levels(rule)
     for heading in list(_PARTS)[1:]:

@@ -230,10 +230,8 @@ def change_rows(file: ScanFile, rows: Iterable[tuple[int, Row]], ranking: Rankin
 def _number(database: sqlite3.Connection, table: str, one: Reference | ModelReference) -> int:
     """Return the number of a model, policy or bank, which is added if it is new."""
     values = asdict(one)
-    database.execute(
-        f"INSERT OR IGNORE INTO {table} ({', '.join(values)}) VALUES (:{', :'.join(values)})",
-        values,
-    )
+    columns = f"({', '.join(values)}) VALUES (:{', :'.join(values)})"
+    database.execute(f"INSERT OR IGNORE INTO {table} {columns}", values)
     # The digest alone identifies a model.
     statement = f"SELECT id FROM {table} WHERE digest = :digest ORDER BY name = :name DESC"
     for (number,) in database.execute(statement, values):

@@ -67,8 +67,7 @@ class Listing:
     def from_rows(cls, listing: str, rows: Sequence[Row], **ranked_as: Any) -> Self:
         """Make a listing from rows in the order of the view ``ranked``, with what that says."""
         images = [row for row in rows if row.reason is not Reason.NO_IMAGE]
-        ranked = images or list(rows)
-        if not ranked:
+        if not (ranked := images or list(rows)):
             raise ScanFileError(f"{listing!r} has no images: the scan's file is damaged")
         best = ranked[0]
         scored = [row for row in images if row.status is not Status.FAILED]

@@ -92,8 +92,7 @@ def test_the_archive_is_a_photo_and_a_zip() -> None:
 
 
 def test_the_picture_is_that_of_the_forms() -> None:
-    drawn = Image.open(io.BytesIO(draw_picture()))
-    assert drawn.size == Image.open(PICTURES / "evasion.jpg").size
+    assert Image.open(io.BytesIO(draw_picture())).size == Image.open(PICTURES / "evasion.jpg").size
 
 
 def test_the_limits_print_each_form_that_is_below_its_aim() -> None:

@@ -33,8 +33,7 @@ def test_a_scan_prints_a_line_for_each_photo(
 ) -> None:
     folder = photo_folder("red", "green")
     (folder / "notes.txt").touch()
-    result = scan(folder, code=ExitCode.DONE)
-    red, green, *rest = result.stdout.splitlines()
+    red, green, *rest = scan(folder, code=ExitCode.DONE).stdout.splitlines()
     assert red.split()[:2] == ["priority", "ivory_worked"]
     assert green.split()[:2] == ["clear", "ceramic"]
     assert (red.split()[3], green.split()[3]) == tuple(map(str, sorted(folder.glob("*.jpg"))))

@@ -113,8 +113,7 @@ def enroll(
     what = "source" if learner.by_source else "photo"
     leaving_out = partial(on_progress, f"leaving out each {what} in turn")
     column = bundle.label_names.index(name) if name in bundle.label_names else None
-    learned = learner.learn(column, leaving_out)
-    plan = Plan(name, bundle, taxonomy, learner, learned, column)
+    plan = Plan(name, bundle, taxonomy, learner, learner.learn(column, leaving_out), column)
     threshold = bundle.any_product_thresholds[DEFAULT_RATE]
     unreadable |= missing
     enrolment = Enrolment(name, plan.evidence, threshold, tuple(notes), unreadable, output)

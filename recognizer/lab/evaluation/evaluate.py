@@ -249,8 +249,7 @@ def targets(bundle: Bundle, truth: Truth, predictions: Sequence[Prediction]) -> 
     wanted = [Target(ANY_PRODUCT, ~truth.negative, highest, bundle.any_product_thresholds)]
     for family in bundle.families:
         scores = np.array([p.families[family.name] for p in predictions])
-        positive = truth.of_family(family.name)
-        wanted.append(Target(family.name, positive, scores, family.thresholds))
+        wanted.append(Target(family.name, truth.of_family(family.name), scores, family.thresholds))
     return tuple(wanted)
 
 

@@ -110,8 +110,7 @@ def operating_points(target: Target, truth: Truth, prevalence: float) -> tuple[O
     """Measure a target's thresholds, the strictest last; a greater score is over one."""
     points, sides = [], (target.positive, truth.negative)
     for rate, threshold in sorted(target.thresholds.items(), reverse=True):
-        over = target.scores > threshold
-        found, errors = ((over[side], truth.sources[side]) for side in sides)
+        found, errors = ((target.scores[s] > threshold, truth.sources[s]) for s in sides)
         recall = precision = None
         if target.positive.any():
             recall = share_by_source(*found)

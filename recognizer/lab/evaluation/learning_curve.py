@@ -93,6 +93,5 @@ def curve_of(name: str, hits: NDArray[np.float64], sources: NDArray[np.str_]) ->
         assert found is not None  # noqa: S101 - there are several sources
         return found
 
-    count = len(np.unique(sources))
-    counts = tuple(max(1, round(share * count)) for share in SHARES)
+    counts = tuple(max(1, round(share * len(np.unique(sources)))) for share in SHARES)
     return LearningCurve(name, counts, tuple(map(estimate, np.eye(len(SHARES)))), estimate(ahead))

@@ -34,8 +34,7 @@ class RankedCounts:
         """Return the area under the precision-recall curve, as scikit-learn does, (...)."""
         found = np.diff(self.positives, prepend=0)
         precision = self.positives / np.maximum(self.positives + self.negatives, 1)
-        area = (found * precision).sum(axis=-1) / self.positives[..., -1]
-        return np.asarray(area, np.float64)
+        return np.asarray((found * precision).sum(axis=-1) / self.positives[..., -1], np.float64)
 
     def recall_at(self, rate: float) -> NDArray[np.float64]:
         """Return the recall over the threshold for a rate (see thresholds.py), (...)."""

@@ -222,8 +222,7 @@ def test_a_new_name_brings_its_entry_of_the_taxonomy(
     assert bundle.taxonomy.labels["blue_ivory"].family == (family or "blue_ivory")
     assert bundle.taxonomy.display_name("blue_ivory") == "Blue ivory"
     own = next(found for found in bundle.families if found.name == (family or "blue_ivory"))
-    known = ("ivory_worked", "ivory_raw") if family else ()
-    assert own.members == (*known, "blue_ivory")
+    assert own.members == (*(("ivory_worked", "ivory_raw") if family else ()), "blue_ivory")
     assert bundle.taxonomy.labels["blue_ivory"].hint == "Look at the blue."
 
 
@@ -315,8 +314,7 @@ def test_a_check_writes_nothing(
     for words in ("one source", "with the default policy 3 of 3 are leads:", "review_rate = 0.01"):
         assert any(words in line for line in rest)
     # What cannot be told from negatives promises nothing.
-    found = enroll(parent, RHINO, write_photos("gray", 4))
-    assert found.evidence.recall[0.01].count <= 1
+    assert enroll(parent, RHINO, write_photos("gray", 4)).evidence.recall[0.01].count <= 1
 
 
 def test_the_command_skips_a_page(banked_bundle: Path, blue: list[str], tmp_path: Path) -> None:
