@@ -131,12 +131,11 @@ def _signed_in(browser: Any, address: str, size: dict[str, int], name: str) -> A
     return page
 
 
-def _save(page: Any, name: str, **options: Any) -> None:
+def _save(page: Any, name: str) -> None:
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(500)
-    image = Image.open(io.BytesIO(page.screenshot(**options))).convert("RGB")
-    path = PICTURES / f"{name}.webp"
-    image.save(path, quality=QUALITY, method=6)
+    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    image.save(path := PICTURES / f"{name}.webp", quality=QUALITY, method=6)
     record(path, "python -m benchmarks.review_pictures")
     print(f"Wrote {path}")
 

@@ -109,6 +109,7 @@ def test_pages_say_what_is_missing_when_and_why_not(tmp_path: Path) -> None:
     with served(write_scan(tmp_path / "scan.sqlite", rows)) as base:
         anna, ben = Client(base, "Anna"), Client(base, "BEN")
         ben.open()
+        assert "decided anything in this shift" in anna.open("/shift")
         held, free, missing = anna.open("/listings").split("<li ")[1:4]
         assert 'title="BEN is looking at this listing now' in held
         assert "Listed 2024-05-06" in held
