@@ -164,7 +164,9 @@ def scan_command(
         )
         if listing_column is not None:
             require_column(listing_column, sources, settings)
-        images = part.of(expand(sources, settings, skipped=skipped, ends=True), listing_column)
+        images = part.of(
+            expand(sources, settings, skipped=skipped, ends=True), listing_column, ends=True
+        )
         # A table without images is refused before the scan's file is made.
         images = itertools.chain([*itertools.islice(images, 1)], images)
         with ScanWriter(output, Ranking([model])) as file, Lookahead(images) as items:

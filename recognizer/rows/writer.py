@@ -4,7 +4,7 @@ import itertools
 import os
 import secrets
 import sys
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -90,19 +90,14 @@ class ScanWriter(ScanFile):
             states = ((state, image) for image, state in file_states)
             database.executemany("UPDATE image SET file_state = ? WHERE id = ?", states)
 
-    def drop_failures(
-        self, key: int, name: str, seen: Container[int], is_own: Callable[[str], bool]
-    ) -> None:
-        """Remove the failure of a container or folder that could be read to its end now.
-
-        Also those in it of which the key was not seen, and the listing or source is the scan's own.
-        """
+    def drop_failures(self, key: int, name: str, seen: Container[int]) -> None:
+        """Remove unseen failures of a container or folder that could be read to its end now."""
         failed = (
-            "SELECT id, unit, key, ifnull(listing, source) FROM image WHERE status = 'failed' AND"
-            " sha256 IS NULL AND (key = ?1 OR source >= ?2 || '!/' AND source < ?2 || '!0')"
+            "SELECT id, unit, key FROM image WHERE status = 'failed' AND sha256 IS NULL"
+            " AND (key = ?1 OR source >= ?2 || '!/' AND source < ?2 || '!0')"
         )
-        for image, unit, one, of in [] if self.was_empty else self.select(failed, (key, name)):
-            if one == key or (one not in seen and is_own(of)):
+        for image, unit, one in [] if self.was_empty else self.select(failed, (key, name)):
+            if one not in seen:
                 with self.transaction() as database:
                     remove_image(database, image)
                     refresh_entries(database, [unit])

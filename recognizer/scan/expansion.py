@@ -186,11 +186,10 @@ class _Expansion:
             yield Item(location)
         else:
             # Browsers show a photo that has an archive behind it, whatever its name is.
-            is_image = _begins_as_image(location)
-            if is_image:
+            if is_image := _begins_as_image(location):
                 yield Item(location)
             for item in grouped(self._contents(location, member), self.skipped):
-                is_flaw = is_image and item.source == name  # of the archive: a row of its own
+                is_flaw = is_image and item.reason and item.source == name  # a row of its own
                 yield replace(item, location=Part(location, "")) if is_flaw else item
 
     def _contents(self, container: Container, member: str | None = None) -> Iterator[Item]:

@@ -122,7 +122,8 @@ class Item:
 
     ``reason`` and ``detail`` say why it cannot be read, if that is known already; ``data`` has its
     bytes, if they were read on the way to it. With ``is_end`` it is a folder, archive or table that
-    was read to its end (for a ``shard``): no failure of it holds, nor of what is gone from it.
+    was read to its end: no failure of it holds, nor of what is gone from it. One that
+    ``is_elsewhere`` is of another shard.
     """
 
     location: Location
@@ -132,7 +133,7 @@ class Item:
     detail: str | None = None
     data: bytes | None = field(default=None, repr=False)
     is_end: bool = False
-    shard: Shard | None = None
+    is_elsewhere: bool = False
     former: str | None = None  # the path of its file with "..", as versions before 0.4 kept it
 
     @classmethod
@@ -224,17 +225,19 @@ class Shard:
             raise UsageError(f"shard {text!r}: write i/n, for example 1/8 for the first of eight")
         return cls(int(match[1]), int(match[2]))
 
-    def of(self, items: Iterable[Item], listing_column: str | None = None) -> Iterator[Item]:
-        """Yield the items of this shard, in their order; None finds the column of listings."""
-        for item in items:
-            if item.is_end:  # each shard reads it
-                yield replace(item, shard=self)
-            elif self.has(listing_of(item.columns, listing_column) or item.source):
-                yield item
+    def of(
+        self, items: Iterable[Item], listing_column: str | None = None, *, ends: bool = False
+    ) -> Iterator[Item]:
+        """Yield the items of this shard, in their order; None finds the column of listings.
 
-    def has(self, name: str) -> bool:
-        """Whether it has a listing, or an image of none, by its name."""
-        return item_key(name, None) % self.count == self.number - 1
+        With ``ends``, also the ends of containers, and what is in them for other shards.
+        """
+        for item in items:
+            name = listing_of(item.columns, listing_column) or item.source
+            if not item.is_end and item_key(name, None) % self.count == self.number - 1:
+                yield item
+            elif ends:
+                yield replace(item, data=None, is_elsewhere=not item.is_end)
 
 
 # --- permission ----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from recognizer.rows.row import AuditSample, Row, ScanSummary
 from recognizer.rows.similar import group_copies
 from recognizer.rows.writer import Previous, ScanWriter
 from recognizer.scan.bounds import KeySet
-from recognizer.scan.items import Columns, Item, Shard
+from recognizer.scan.items import Columns, Item
 from recognizer.scan.options import ScanOptions, WorkerPayload
 from recognizer.scan.pool import WorkerPool
 from recognizer.scan.worker import Task, TaskResult, file_state
@@ -84,10 +84,12 @@ class _ScanRun:
         unchanged: list[TaskResult] = []
         with KeySet() as seen:
             for item in self.items:
-                if item.is_end:
+                if item.is_end or item.is_elsewhere:
                     for one in (item, *self._spellings(item)):
-                        name, is_own = as_name(one.source), (item.shard or Shard(1, 1)).has
-                        self.file.drop_failures(self._key(one), name, seen, is_own)
+                        if item.is_elsewhere:
+                            seen.add(self._key(one))
+                        else:
+                            self.file.drop_failures(self._key(one), as_name(one.source), seen)
                     continue
                 task, key, place, previous = self._task(index, item)
                 if not seen.add(place):  # a file may be named twice, but it gets one row
@@ -232,7 +234,7 @@ class Lookahead(Closes):
                     if self._is_done:
                         return
                     self._waiting.append(item)
-                    self._found += not item.is_end
+                    self._found += not (item.is_end or item.is_elsewhere)
                     self._held += _size(item)
                     self._changed.notify_all()
         except Exception as error:

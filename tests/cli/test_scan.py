@@ -85,8 +85,7 @@ def test_of_many_photos_only_leads_are_shown(
     assert "_green.jpg" not in result.stdout
     assert "53 images, 31 of them done before, in" in result.stdout
     (tmp_path / "empty").mkdir()
-    result = scan(tmp_path / "empty", code=ExitCode.DONE)
-    assert "No images found." in result.stdout
+    assert "No images found." in scan(tmp_path / "empty", code=ExitCode.DONE).stdout
 
 
 def test_failed_inputs(scan: Scan, tmp_path: Path) -> None:

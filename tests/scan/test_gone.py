@@ -199,7 +199,9 @@ def test_a_container_that_is_whole_again_keeps_no_failure(
     whole["e.csv"] = b'image,id\nd.jpg,1\n"d.jpg",2\nd.jpg,3,\n'
     cut = {"a.zip": whole["a.zip"][:-9], "b.tar": whole["b.tar"][: RED_MEMBER_BYTES + 600]}
     cut |= {"c.csv": b"name\nd\n", "e.csv": b'image,id\nd.jpg,1,\n,2\nd.jpg,3,\nd.jpg,"4'}
-    (folder := Path("photos")).mkdir()
+    whole["f.zip"] = GREEN + whole["a.zip"]  # a photo, too
+    cut["f.zip"] = GREEN + make_zip(Path("f.zip"), [("f.tar", b"")]).read_bytes()
+    (folder := Path("pho\xa0tos")).mkdir()
     (folder / "d.jpg").write_bytes(GREEN)
 
     def failed(*sources: object, damaged: Collection[str] = ()) -> dict[str, str | None]:
@@ -214,11 +216,12 @@ def test_a_container_that_is_whole_again_keeps_no_failure(
 
     of_tar = {"b.tar!/blue.jpg": "truncated", "b.tar": "truncated"}
     flawed = ("a.zip", "c.csv", "e.csv!/1", "e.csv!/3", "e.csv!/4")
-    of_all = of_tar | dict.fromkeys(flawed, "corrupt_container") | {"e.csv!/2": "no_image"}
+    of_all = of_tar | dict.fromkeys(flawed, "corrupt_container")
+    of_all |= {"e.csv!/2": "no_image", "f.zip!/f.tar": "unsupported_format"}
     still = {"e.csv!/3": "corrupt_container"}
     tables = folder / "c.csv", folder / "e.csv"
     assert failed(folder, *tables, damaged=whole) == of_all
-    assert failed("photos/b.tar!/red.jpg", damaged=whole) == of_all  # nothing else was read
+    assert failed(f"{folder}/b.tar!/red.jpg", damaged=whole) == of_all  # nothing else was read
     for part in ("1/2", "2/2"):  # each of which looks at some rows alone
         assert failed(folder, *tables, "--shard", part, damaged=whole) == of_all
     assert failed(folder.absolute(), *tables, damaged=["b.tar"]) == of_tar | still

@@ -44,8 +44,7 @@ def test_similar_photos_are_a_click_away(tmp_path: Path) -> None:
     rows = [
         NewRow(row=row, embedding=np.array([1, number], np.int8)) for number, row in enumerate(rows)
     ]
-    scan = write_scan(tmp_path / "embeddings.sqlite", rows)
-    with served(scan) as base:
+    with served(write_scan(tmp_path / "embeddings.sqlite", rows)) as base:
         page = Client(base, "Anna").http.get(link).text
         assert page.index("copy.jpg") < page.index("other.jpg")
         assert page.count('href="/listing/') == 1
