@@ -141,6 +141,9 @@ def test_a_card_leads_to_the_next_one(page: Any) -> None:
     page.locator("article.card").wait_for()
     assert "0.10" not in page.inner_text("article.card")
     page.set_viewport_size({"width": 390, "height": 844})  # of a phone
-    for path in ("#/", page.url[page.url.index("#") :], "#/summary", "#/?section=audit"):
+    for path in ("#/?section=audit", page.url[page.url.index("#") :], "#/summary", "#/"):
         go(page, path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    page.evaluate("document.querySelector('nav [href$=audit]').remove()")  # without a sample
+    go(page, "#/?section=audit")
+    assert page.inner_text("#listings h1") == "Queue"

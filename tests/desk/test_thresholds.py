@@ -137,8 +137,7 @@ def test_the_intervals_hold_the_truth(spread: float) -> None:
         held["recall"] += holds(step.recall, recall)
         held["leads"] += holds(step.leads, DAY * (found + alarms))
         held["precision"] += holds(step.precision, found / (found + alarms))
-    enough = binom.ppf(0.01, rounds, 0.95)  # fewer would refute 95 %
-    assert min(held.values()) >= enough, held
+    assert min(held.values()) >= binom.ppf(0.01, rounds, 0.95), held  # fewer would refute 95 %
 
 
 def labelled(

@@ -76,8 +76,7 @@ def test_a_profile_may_have_255_parts() -> None:
 
 def test_a_profile_that_shifts_colors_a_little_gives_one_way() -> None:
     image = Image.fromarray(np.full((64, 64, 3), (180, 120, 90), np.uint8))
-    wide = corpus.cicp(12, 13, 0, 1)  # Display P3
-    (frame,) = load_image(corpus.png(wide, image=image)).frames
+    (frame,) = load_image(corpus.png(corpus.cicp(12, 13, 0, 1), image=image)).frames  # Display P3
     assert frame.rgb[0, 0, 0] > 185
 
 

@@ -536,7 +536,7 @@ function go() {
   const tab = isSummary ? path : query.get("section") === "audit" ? "/?section=audit" : "/";
   for (const link of all("nav a[href^='#']"))
     link.toggleAttribute("aria-current", link.getAttribute("href") === `#${tab}`);
-  $("#listings h1").textContent = $("nav [aria-current]").firstChild.data;
+  $("#listings h1").textContent = ($("nav [aria-current]") || $("nav a")).firstChild.data;
   if (isCard) showCard(key);
   else if (!isSummary) showList(query);
   scrollTo(0, 0);

@@ -177,8 +177,7 @@ def test_what_was_escalated_is_for_a_lead_who_did_not_escalate_it(scan: Path) ->
         for who in ("Lea", "Leo"):
             assert queue.take(who, view, one.unit).held_by is None
         assert queue.undo("Leo").judge == "Lea"
-        one = queue.take("Leo", view)
-        queue.decide("Leo", one.unit, REJECTED)
+        queue.decide("Leo", queue.take("Leo", view).unit, REJECTED)
         assert queue.page(view, 1)[1] == 0
     with Queue(scan) as queue:  # without leads, anybody may
         assert queue.undo("Leo").held_by == "Leo"
