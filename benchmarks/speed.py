@@ -164,8 +164,7 @@ def single(bundle: Bundle, photos: Sequence[Path]) -> float:
     """Return the seconds that one photo takes, from bytes to the prediction, on one CPU."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    recognizer = Recognizer(bundle, threads=1)
-    return _seconds(recognizer.predict, [path.read_bytes() for path in photos])
+    return _seconds(Recognizer(bundle, threads=1).predict, [path.read_bytes() for path in photos])
 
 
 def first_prediction(bundle: Bundle, photo: Path) -> float:

@@ -69,8 +69,7 @@ def add_head(
     order = [labels if n == replaced else n for n in range(labels + (replaced is None))]
     columns = add.tensor("columns", np.array(order, np.int64))
     for name, before, new in zip(_GROWN, (old_scores, old_maps), (scores, maps), strict=True):
-        all_of_them = add.node("Concat", [before, new], axis=1)
-        add.node("Gather", [all_of_them, columns], name, axis=1)
+        add.node("Gather", [add.node("Concat", [before, new], axis=1), columns], name, axis=1)
     return bytes(proto.SerializeToString())
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from recognizer.errors import BundleSchemaError, counted
 from recognizer.intervals import share_by_source
 from recognizer.lab.enrolment.head import Learned, Learner, as_negatives
 from recognizer.lab.enrolment.onnx_head import add_head
-from recognizer.lab.evaluation.calibrate import fit_platt
+from recognizer.lab.evaluation.calibrate import fit_platt, raised_above
 from recognizer.lab.evaluation.templates import render
 from recognizer.lab.evaluation.thresholds import (
     expected_log_odds,
@@ -175,15 +175,15 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
     # Of the caller's negatives it is only known that they are not this label. What the parent takes
     # for a lead among them may be one, so it does not count where all products are counted.
     parent, learned, column = plan.parent, plan.learned, plan.column
-    own = plan.calibration(learned.negatives)
-    # The bank has no photos to look at again: they rise as the highest scores did at the export.
-    own += parent.second_look_raise * (sigmoid(own) > parent.second_look)
+    own = sigmoid(plan.calibration(learned.negatives))
+    # The bank has no photos to look at again: thresholds rise as they did at the export.
+    rise = partial(raised_above, above=parent.second_look, by=parent.second_look_raise)
     before = None if column is None else parent.labels[column].evidence
     label = BundleLabel(
         name=plan.name,
         kind=Kind.PRODUCT,
         calibration=plan.calibration,
-        thresholds=fit_thresholds(sigmoid(own)),
+        thresholds=rise(fit_thresholds(own)),
         fit=CalibrationFit(method="enrolled", positives=len(plan.learner.photos)),
         evidence=_evidence(before, plan.evidence),
     )
@@ -215,16 +215,16 @@ def _describe(plan: Plan, model: bytes, title: tuple[str, int]) -> Bundle:
     highest = parent.family_scores(others).max(axis=1, initial=0)
     led = highest > parent.any_product_thresholds[DEFAULT_RATE]
     certain = ~(led & (plan.learner.bank.labels[plan.learner.counted] == ""))
-    families = new.family_scores(_with_column(others, sigmoid(own), column))[certain]
+    families = new.family_scores(_with_column(others, own, column))[certain]
     earlier = {family.name: family.thresholds for family in parent.families}
-    of_any = fit_thresholds(families.max(axis=1))
+    of_any = rise(fit_thresholds(families.max(axis=1)))
     return replace(
         new,
         families=tuple(
-            replace(family, thresholds=raised(earlier.get(family.name, {}), fit_thresholds(scores)))
+            replace(family, thresholds=raised(earlier.get(family.name, {}), rise(now)))
             if plan.name in family.members
             else family
-            for family, scores in zip(new.families, families.T, strict=True)
+            for family, now in zip(new.families, map(fit_thresholds, families.T), strict=True)
         ),
         any_product_thresholds=raised(parent.any_product_thresholds, of_any),
     )

@@ -143,7 +143,7 @@ def allowing_for_second_looks(
     before, after = logit(np.quantile([once, again], 1 - _RATE, axis=1))
     second_look = _midway(np.array([bundle.any_product_thresholds[r] for r in (_NEAR, _RATE)]))
     by = round(float(after - before), 6)
-    raised = partial(_raised, above=second_look, by=by)
+    raised = partial(raised_above, above=second_look, by=by)
     return replace(
         bundle,
         second_look=second_look,
@@ -158,7 +158,8 @@ def _midway(thresholds: NDArray[np.float64]) -> float:
     return float(sigmoid(logit(thresholds).mean()).round(6))
 
 
-def _raised(thresholds: Mapping[float, float], above: float, by: float) -> dict[float, float]:
+def raised_above(thresholds: Mapping[float, float], above: float, by: float) -> dict[float, float]:
+    """Return thresholds, of which those above a probability are raised in log-odds."""
     return {
         rate: float(sigmoid(logit(one) + by).round(6)) if above < one < 1 else one
         for rate, one in thresholds.items()

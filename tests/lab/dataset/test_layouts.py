@@ -73,8 +73,7 @@ def test_an_export_of_label_studio(root: Path) -> None:
     assert found.layout == "Label Studio (project.json)"
     assert read_labels(found) == LABELS
     assert found.entries[0].fields == {"seller": "ann"}
-    said = [line.partition(": task ")[2] for line in found.left_out]
-    assert said == [
+    assert [line.partition(": task ")[2] for line in found.left_out] == [
         "7: a/1.jpg: several labels: bone, wood",
         "7: a/1.jpg: no label",
         "7: 'no.jpg': no such file",

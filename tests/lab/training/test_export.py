@@ -178,8 +178,7 @@ def test_any_network_and_its_files_say_the_same(
     export_fp32(network, size, files[0])
     quantize(*files, inputs)
     correct_head(*files, inputs, run_file(files[0], inputs, "embedding"))
-    is_widened = b"stem_read" in files[-1].read_bytes()
-    assert is_widened == (config.backbone == "tf_efficientnet_lite0")
+    assert (b"stem_read" in files[-1].read_bytes()) == (config.backbone == "tf_efficientnet_lite0")
     assert not any(b'.py", line ' in file.read_bytes() for file in files), "a path of this computer"
     for file in files:  # what was exported can be added to
         channels = run_file(file, inputs[:1], "embedding").shape[1]
