@@ -305,8 +305,7 @@ def collage(*colors: str) -> Image.Image:
     """Four pictures of 400 x 300 pixels in one of 808 x 608."""
     page = Image.new("RGB", (808, 608), "white")
     for number, color in enumerate(colors or ("green", "blue", "green", "red")):
-        place = (408 * (number % 2), 308 * (number // 2))
-        page.paste(picture(color, (400, 300), number), place)
+        page.paste(picture(color, (400, 300), number), (408 * (number % 2), 308 * (number // 2)))
     return page
 
 

@@ -109,6 +109,10 @@ def _scan(tmp_path: Path, plans: Plans) -> Path:
 def test_a_scan_reads_no_table_whole(scan: Path, plans: Plans) -> None:
     assert len(plans.steps) > 10
     assert plans.scans() == []
+    plans.steps.clear()
+    with ScanWriter(scan, Ranking()) as file:
+        file.drop_failures(1, "t.csv", ())
+    assert not any("sha256" in step for steps in plans.steps.values() for step in steps)
 
 
 def test_what_is_made_of_a_scan_reads_no_table_whole(scan: Path, plans: Plans) -> None:

@@ -93,8 +93,8 @@ class ScanWriter(ScanFile):
     def drop_failures(self, key: int, name: str, seen: Container[int]) -> None:
         """Remove unseen failures of a container or folder that could be read to its end now."""
         failed = (
-            "SELECT id, unit, key FROM image WHERE status = 'failed' AND sha256 IS NULL"
-            " AND (key = ?1 OR source >= ?2 || '!/' AND source < ?2 || '!0')"
+            "SELECT id, unit, key FROM image WHERE status = 'failed' AND +sha256 IS NULL"
+            " AND (key = ?1 OR source >= ?2 || '!/' AND source < ?2 || '!0')"  # by their indexes
         )
         for image, unit, one in [] if self.was_empty else self.select(failed, (key, name)):
             if one not in seen:

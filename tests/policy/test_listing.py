@@ -183,9 +183,8 @@ COLUMNS = {"Item Title": "ivory box", "Beschreibung": "Stoßzahn", "details": "o
 
 def test_columns_are_found_by_their_role_or_their_name() -> None:
     words = ("ivory", "tusk", "stoßzahn")
-    by_role = Keywords(words=words).hits(COLUMNS)
     expected = {"ivory": "Item Title", "tusk": "details"}
-    assert {hit.keyword: hit.column for hit in by_role} == expected
+    assert {hit.keyword: hit.column for hit in Keywords(words=words).hits(COLUMNS)} == expected
     own = Keywords(words=words, columns=("beschreibung", "title", "gone")).hits(COLUMNS)
     expected = {"stoßzahn": "Beschreibung", "ivory": "Item Title"}
     assert {hit.keyword: hit.column for hit in own} == expected

@@ -29,8 +29,7 @@ def test_similar_photos_are_a_click_away(tmp_path: Path) -> None:
         replace(listing("copy", 0.1, "clear"), phash=NEAR),
         replace(listing("other", 0.8), phash=FAR),
     ]
-    scan = write_scan(tmp_path / "scan.sqlite", rows)
-    with served(scan) as base:
+    with served(write_scan(tmp_path / "scan.sqlite", rows)) as base:
         anna = Client(base, "Anna")
         (link,) = re.findall(r'href="(/similar/\w+)"', anna.open())
         page = anna.http.get(link).text

@@ -294,8 +294,7 @@ def test_urls_in_a_table_lead_only_to_buckets(tmp_path: Path) -> None:
     assert first.reason is third.reason is Reason.SOURCE_REFUSED
     assert chained.reason is None  # no URL by its beginning: a path, where nothing is
     assert chained.source == f"{tmp_path}/{urls[1]}"
-    listing = io.BytesIO("\n".join(urls).encode())
-    assert [i.reason for i in expand(["-"], stdin=listing)] == [
+    assert [i.reason for i in expand(["-"], stdin=io.BytesIO("\n".join(urls).encode()))] == [
         Reason.SOURCE_REFUSED, None, Reason.SOURCE_REFUSED,
     ]  # fmt: skip
 
