@@ -96,7 +96,7 @@ class ScanWriter(ScanFile):
             "SELECT id, unit, key FROM image WHERE status = 'failed' AND +sha256 IS NULL"
             " AND (key = ?1 OR source >= ?2 || '!/' AND source < ?2 || '!0')"  # by their indexes
         )
-        for image, unit, one in [] if self.was_empty else self.select(failed, (key, name)):
+        for image, unit, one in self.select(failed, (key, name)):
             if one not in seen:
                 with self.transaction() as database:
                     remove_image(database, image)

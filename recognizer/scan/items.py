@@ -208,7 +208,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One part of a scan, numbered from 1, by the listing's name or else the source."""
+    """One part of a scan, numbered from 1; a listing's name, or else a location, says which."""
 
     number: int
     count: int
@@ -236,7 +236,7 @@ class Shard:
             name = listing_of(item.columns, listing_column) or item.source
             if not item.is_end and item_key(name, None) % self.count == self.number - 1:
                 yield item
-            elif ends:
+            elif ends and (item.is_end or isinstance(item.location, Part)):
                 yield replace(item, data=None, is_elsewhere=not item.is_end)
 
 

@@ -85,7 +85,7 @@ class _ScanRun:
         with KeySet() as seen:
             for item in self.items:
                 if item.is_end or item.is_elsewhere:
-                    for one in (item, *self._spellings(item)):
+                    for one in () if self.file.was_empty else (item, *self._spellings(item)):
                         if item.is_elsewhere:
                             seen.add(self._key(one))
                         else:
