@@ -319,7 +319,8 @@ def _train(
         state = phase.train(partial(report, seen))
         seen += config.photos
     part = own.average_weight
-    network: ProductNetwork = phase.network.to("cpu", memory_format=torch.contiguous_format).eval()
+    network: ProductNetwork = phase.network.to("cpu").eval()
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     if seen:  # otherwise they are what they were to the last bit, as which the cache knows them
         state |= {name: value.cpu().lerp(state[name], part) for name, value in first.items()}
     network.load_state_dict(state)
