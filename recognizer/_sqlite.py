@@ -29,7 +29,6 @@ _SAFE = "what was written so far is safe, and the same command goes on"
 _NAMES = {
     0x574C5343: "the file of a scan or of outcomes",  # WLSC
     0x574C4B49: "a bank of known items",  # WLKI
-    0x574C4F43: "a store of outcomes of version 0.2, which `recognizer outcomes export` reads",
 }
 
 
@@ -37,11 +36,9 @@ _NAMES = {
 class FileKind:
     """A kind of SQLite file, by the application id that stands in its header.
 
-    ``schema`` returns the statements that make the tables and views of ``version``. ``steps`` have,
-    by the version that they begin from, the statements that lead to the next one; afterwards views
-    are made again. ``shown`` have, by (application id, version) of an older file that is only
-    read, the statements that show it as a file of today in temporary views: a reader changes
-    nothing, and needs no place to write.
+    ``schema`` returns the script that makes the tables and views of ``version``. A function of
+    ``steps`` migrates the tables from the version that is its key to the next one; afterwards the
+    views are made again.
     """
 
     application_id: int
@@ -49,12 +46,23 @@ class FileKind:
     schema: Callable[[], str]
     error: type[RecognizerError]
     advice: str
-    steps: Mapping[int, str] = field(default_factory=dict)
-    shown: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    steps: Mapping[int, Callable[[sqlite3.Connection], object]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return _NAMES.get(self.application_id, "a file of this program")
+
+
+def statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script, for a transaction: ``executescript`` would commit it."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    if statement.strip():
+        yield statement
 
 
 def columns_of(database: sqlite3.Connection, table: str, *without: str) -> list[str]:
@@ -66,9 +74,8 @@ def columns_of(database: sqlite3.Connection, table: str, *without: str) -> list[
 class SqliteFile(Closes):
     """An open file of one :class:`FileKind`, whose error all methods raise.
 
-    It is only read unless ``write`` or ``create`` is set. A file of an earlier version is migrated
-    by a writer, in one transaction, and shown to a reader as it is. ``place`` is where it lies
-    until it is moved to ``path``, of which errors speak.
+    It is only read unless ``write`` or ``create`` is set. A file of an earlier version is migrated,
+    in one transaction. ``place`` is where it lies until it is moved to ``path``, which errors name.
     """
 
     kind: FileKind
@@ -150,22 +157,19 @@ class SqliteFile(Closes):
             self._prepare()
             self._make()
             return
-        if shown := None if self.is_writable else kind.shown.get((application, self.version)):
-            for statement in shown.split(";\n"):
-                self._database.execute(statement)
-            return
         if application != kind.application_id:
             other = f" but {_NAMES[application]}" if application in _NAMES else ""
             raise kind.error(f"{self.path} is not {kind.name}{other}; {kind.advice}")
         if self.version != kind.version and self.version not in kind.steps:
+            advice = "update this program" if self.version > kind.version else kind.advice
             raise kind.error(
                 f"{self.path} is of version {self.version}, this program reads version "
-                f"{kind.version}: update this program"
+                f"{kind.version}: {advice}"
             )
         if self.is_writable:
             self._prepare()
-            if self.version != kind.version:
-                self._migrate()
+        if self.version != kind.version:
+            self._migrate()
 
     def _identity(self) -> tuple[int, int, int]:
         """Return the application id, the version, and the number of tables, views and indices."""
@@ -185,9 +189,9 @@ class SqliteFile(Closes):
             raise self.kind.error(f"{self.path}: {_NO_LOCKS}")
 
     def _make(self) -> None:
-        with self.transaction() as database:
+        with self._transaction() as database:
             if not self._identity()[2]:  # another process may have made it meanwhile
-                for statement in self.kind.schema().split(";\n"):
+                for statement in statements(self.kind.schema()):
                     database.execute(statement)
                 database.execute(f"PRAGMA application_id = {self.kind.application_id}")
                 database.execute(f"PRAGMA user_version = {self.kind.version}")
@@ -195,14 +199,13 @@ class SqliteFile(Closes):
         sync_folder(self.path.parent)
 
     def _migrate(self) -> None:
-        with self.transaction() as database:
+        with self._transaction() as database:
             for version in range(self._identity()[1], self.kind.version):
-                for statement in self.kind.steps[version].split(";\n"):
-                    database.execute(statement)
+                self.kind.steps[version](database)
             views = "SELECT name FROM sqlite_schema WHERE type = 'view'"
             for (name,) in database.execute(views).fetchall():
                 database.execute(f'DROP VIEW "{name}"')
-            for statement in self.kind.schema().split(";\n"):
+            for statement in statements(self.kind.schema()):
                 if "CREATE VIEW" in statement:
                     database.execute(statement)
             database.execute(f"PRAGMA user_version = {self.kind.version}")
@@ -253,6 +256,11 @@ class SqliteFile(Closes):
         """Yield the connection inside a transaction that is on the disk when the block ends."""
         if not self.is_writable:
             raise self.kind.error(f"{self.path} is open for reading only")
+        with self._transaction() as database:
+            yield database
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self.lock, self._reported():
             if self._database.in_transaction:
                 yield self._database

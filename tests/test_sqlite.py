@@ -1,109 +1,128 @@
-"""Files of every released version open with all that is in them; readers change nothing."""
+"""Scripts in a transaction; a file of an earlier version is migrated, whole or not at all."""
 
-import json
 import os
-import shutil
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from recognizer.desk.outcomes import Outcome, Outcomes
+from recognizer._sqlite import FileKind, SqliteFile, statements
 from recognizer.errors import ScanFileError
-from recognizer.known.bank import Bank
-from recognizer.model.bundle import load_bundle
-from recognizer.policy.values import Policy
-from recognizer.rows import Ranking, ScanFile, ScanWriter, read_listings
-from recognizer.scan.options import WorkerPayload
-from tests.conftest import invoke, succeed
 
-FILES = Path(__file__).parent / "rows" / "files"
-SAID = [json.loads(line) for line in (FILES / "outcomes-0.3.jsonl").read_bytes().splitlines()]
-ROWS = [  # with what has become of their schema since
-    json.loads(line) | {"schema": 7, "seen": None, "gone": None}
-    for line in (FILES / "rows-0.3.jsonl").read_bytes().splitlines()
-]
-for region in (one for row in ROWS for one in row["regions"] or ()):
-    region |= {"part": None, "rendering": 0}
-WITH_OUTCOMES = ["scan-0.3.sqlite", "team-0.3.sqlite", "outcomes-0.2.sqlite"]
+SCHEMA = """
+CREATE TABLE photo (name TEXT, size INTEGER);  -- two columns; one in version 1
+CREATE INDEX photo_name ON photo (name);
+CREATE TRIGGER photo_stays BEFORE DELETE ON photo BEGIN
+  SELECT RAISE(ABORT, 'photos; stay');
+END;
+CREATE VIEW large AS SELECT name FROM photo WHERE size > 1
+"""
 
 
-def copy(name: str, folder: Path) -> Path:
-    return Path(shutil.copy(FILES / name, folder / name))
+def add_size(database: sqlite3.Connection) -> None:
+    database.execute("ALTER TABLE photo ADD COLUMN size INTEGER")
+    database.execute("UPDATE photo SET size = length(name)")
 
 
-def schema_of(path: Path) -> list[tuple[str, ...]]:
+class Photos(SqliteFile):
+    kind: ClassVar[FileKind] = FileKind(
+        application_id=7,
+        version=2,
+        schema=lambda: SCHEMA,
+        error=ScanFileError,
+        advice="make another",
+        steps={1: add_size},
+    )
+
+
+def make_version_1(path: Path) -> Path:
     database = sqlite3.connect(path)
-    names = database.execute(
-        "SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY 1, 2"
-    ).fetchall()
-    columns = [
-        (table, *column)
-        for kind, table in names
-        if kind in {"table", "view"}
-        for column in database.execute(f"SELECT name, type, pk FROM pragma_table_xinfo('{table}')")
-    ]
-    views = database.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'view' ORDER BY 1")
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    found = [*names, *columns, *views, (version,)]
+    database.executescript(
+        "CREATE TABLE photo (name TEXT); INSERT INTO photo VALUES ('a'), ('tusk');"
+        "CREATE VIEW large AS SELECT 'old' AS name;"
+        "PRAGMA application_id = 7; PRAGMA user_version = 1;"
+    )
+    database.close()
+    return path
+
+
+def state_of(path: Path) -> list[tuple[Any, ...]]:
+    database = sqlite3.connect(path)
+    found = database.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY name").fetchall()
+    found += database.execute("SELECT user_version FROM pragma_user_version").fetchall()
     database.close()
     return found
 
 
-def exported(path: Path, *verb: str) -> list[dict[str, object]]:
-    output = path.with_suffix(f".{verb[0]}.jsonl")
-    succeed(*verb, path, *(["--output"] if verb[0] == "rows" else []), output)
-    return [json.loads(line) for line in output.read_bytes().splitlines()]
+def test_a_script_is_cut_where_its_statements_end() -> None:
+    cut = [*statements(SCHEMA)]
+    assert [one.split()[1] for one in cut] == ["TABLE", "INDEX", "TRIGGER", "VIEW"]
+    assert "".join(cut) == SCHEMA
+    assert [*statements(" \n")] == []
 
 
-@pytest.mark.parametrize("name", ["scan-0.3.sqlite", "team-0.3.sqlite"])
-def test_a_writer_migrates_a_file_to_what_a_new_one_is(tmp_path: Path, name: str) -> None:
-    path = copy(name, tmp_path)
-    with ScanFile(path, write=True) as file:
-        queue = file.select("SELECT name, state FROM queue")
-    with ScanFile(tmp_path / "new.sqlite", create=True):
-        pass
-    assert schema_of(path) == schema_of(tmp_path / "new.sqlite")
-    assert exported(path, "outcomes", "export") == SAID
-    with ScanFile(path, write=True):  # nothing is left to do
-        pass
-    if name.startswith("scan"):
-        assert queue == [("L1", "confirmed"), ("L2", "open"), ("L6", "open")]
-        assert exported(path, "rows") == ROWS
+@pytest.mark.parametrize("write", [True, False])
+def test_a_file_of_an_earlier_version_is_migrated(tmp_path: Path, *, write: bool) -> None:
+    path = make_version_1(tmp_path / "a")
+    for _ in range(2):  # the second time nothing is left to do
+        with Photos(path, write=write) as file:
+            assert file.version == 2
+            assert file.select("SELECT name, size FROM photo") == [("a", 1), ("tusk", 4)]
+            assert file.select("SELECT name FROM large") == [("tusk",)]
 
 
-@pytest.mark.parametrize("name", WITH_OUTCOMES)
-def test_outcomes_of_every_version_are_exported(tmp_path: Path, name: str) -> None:
-    path = copy(name, tmp_path)
-    before = path.read_bytes()
-    with Outcomes(path) as found:
-        said = [*found]
-        assert len(found.decided()) == len({one.sha256 for one in said if one.sha256})
-        ids = [id_ for (id_,) in found.file.select("SELECT id FROM outcome ORDER BY number")]
-    assert [one.id for one in said] == ids
-    withdrawn = {one.withdraws for one in said if one.withdraws}
-    assert len(withdrawn) == 1
-    assert withdrawn < {*ids}
-    if name.startswith("outcomes"):  # 0.2 knew no outcome without an origin
-        said = [Outcome.from_json(one.to_json() | {"origin": None}) for one in said]
-    key = [(one["time"][:18], one["judgement"], one["sha256"], one["note"]) for one in SAID]
-    assert [(one.time.isoformat()[:18], one.judgement, one.sha256, one.note) for one in said] == key
-    assert len(exported(path, "outcomes", "export")) == len(SAID)
-    scan, page = copy("scan-0.3.sqlite", tmp_path), tmp_path / "report.html"
-    measured = succeed("measure", scan, "--json").stdout
-    assert succeed("measure", scan, "--json", "--outcomes", path).stdout == measured
-    succeed("report", scan, "--outcomes", path, "--output", page)
-    assert "state-confirmed" in page.read_text()
-    assert path.read_bytes() == before
-    bank = invoke("report", scan, "--outcomes", FILES / "bank-0.3.sqlite", "--output", page)
-    assert "is not the file of a scan or of outcomes but a bank" in bank.stderr
-
-
-def test_a_file_of_0_3_is_read_where_nothing_can_be_written(
+def test_a_migration_that_fails_leaves_the_file_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = copy("scan-0.3.sqlite", tmp_path)
+    path = make_version_1(tmp_path / "a")
+    before = state_of(path)
+
+    def fail(database: sqlite3.Connection) -> None:
+        add_size(database)
+        database.execute("CREATE TABLE photo (id)")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(Photos.kind.steps, 1, fail)
+        with pytest.raises(ScanFileError, match="already exists"):
+            Photos(path)
+    assert state_of(path) == before
+    Photos(path).close()
+    assert state_of(path)[-1] == (2,)
+
+
+def test_nothing_is_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    with monkeypatch.context() as patch:
+        patch.setattr("tests.test_sqlite.SCHEMA", SCHEMA + ";\nCREATE TABLE photo (id)")
+        with pytest.raises(ScanFileError, match="already exists"):
+            Photos(path, create=True)
+    assert state_of(path) == [(0,)]
+    with Photos(path, create=True) as file:
+        with file.transaction() as database:
+            database.execute("INSERT INTO photo VALUES ('a', 1)")
+        with pytest.raises(ScanFileError, match="photos; stay"), file.transaction() as database:
+            database.execute("DELETE FROM photo")
+
+
+@pytest.mark.parametrize(
+    ("version", "words"), [(0, "version 0, .* 2: make another"), (3, "update this program")]
+)
+def test_other_versions_are_refused(tmp_path: Path, version: int, words: str) -> None:
+    path = make_version_1(tmp_path / "a")
+    database = sqlite3.connect(path)
+    database.execute(f"PRAGMA user_version = {version}")
+    database.close()
+    before = path.read_bytes()
+    with pytest.raises(ScanFileError, match=words):
+        Photos(path, write=True)
+    assert path.read_bytes() == before
+
+
+def test_a_file_is_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Photos(path := tmp_path / "a", create=True).close()
     before = path.read_bytes()
     connect, uris = sqlite3.connect, list[str]()
 
@@ -115,73 +134,10 @@ def test_a_file_of_0_3_is_read_where_nothing_can_be_written(
         database: sqlite3.Connection = connect(name, **options)
         return database
 
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    monkeypatch.setattr(sqlite3, "connect", read_only)
-    with ScanFile(path) as file:
-        assert len(file.select("SELECT * FROM queue")) == 3
-        assert [json.loads(row.to_json_line()) for row in file.rows()] == ROWS
-        assert len([*read_listings(file)]) == 6
-    with Outcomes(path) as found:
-        assert len([*found]) == len(SAID)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda *_: False)
+        patch.setattr(sqlite3, "connect", read_only)
+        with Photos(path) as file:
+            assert file.select("SELECT * FROM large") == []
     assert {uri.partition("?")[2] for uri in uris} == {"mode=ro", "mode=ro&immutable=1"}
     assert path.read_bytes() == before
-
-
-def test_a_report_changes_nothing_in_a_file_of_0_3(tmp_path: Path) -> None:
-    path = copy("scan-0.3.sqlite", tmp_path)
-    before = path.read_bytes()
-    succeed("report", path, "--output", tmp_path / "report.html")
-    assert "L6" in (tmp_path / "report.html").read_text()
-    assert path.read_bytes() == before
-
-
-def test_images_of_0_3_are_scored_again_since_more_is_looked_at(tmp_path: Path) -> None:
-    bundle = load_bundle()
-    payload = WorkerPayload(bundle=bundle, policy=Policy.load(FILES / "own-0.3.toml"))
-    with ScanWriter(copy("scan-0.3.sqlite", tmp_path), Ranking()) as file:
-        (key,) = file.select("SELECT key FROM image WHERE source = 'photos/mug.jpg'")[0]
-        with file.transaction() as database:  # as if this bundle had made it
-            database.execute("UPDATE model SET digest = ?", (bundle.digest,))
-        earlier = file.previous(key)
-        assert earlier is not None
-        assert not payload.is_up_to_date(earlier.result, str(earlier.sha256))
-        with file.transaction() as database:
-            database.execute("UPDATE image SET preprocessing = ?", (bundle.preprocessing,))
-        now = file.previous(key)
-        assert now is not None  # with the same digests of model and policy
-        assert payload.is_up_to_date(now.result, str(now.sha256))
-
-
-def test_a_store_of_0_2_is_not_written_to(tmp_path: Path) -> None:
-    path = copy("outcomes-0.2.sqlite", tmp_path)
-    for use in (lambda: Outcomes(path, write=True), lambda: ScanWriter(path, Ranking())):
-        with pytest.raises(ScanFileError, match=r"version 0\.2, which `recognizer outcomes"):
-            use()
-
-
-def test_a_migration_that_fails_leaves_the_file_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = copy("scan-0.3.sqlite", tmp_path)
-    before = schema_of(path)
-    with monkeypatch.context() as patch:
-        step = f"{ScanFile.kind.steps[1]};\nCREATE TABLE image (id)"
-        patch.setitem(ScanFile.kind.steps, 1, step)
-        with pytest.raises(ScanFileError, match="already exists"):
-            ScanFile(path, write=True)
-    assert schema_of(path) == before
-    with ScanFile(path, write=True) as file:
-        assert len(file) == len(ROWS)
-
-
-def test_a_bank_of_0_3_keeps_its_items(tmp_path: Path) -> None:
-    path = copy("bank-0.3.sqlite", tmp_path)
-    with Bank(path, create=True) as bank:
-        items = [*bank]
-        assert len(items) == 5
-        assert {item.id for item in items} == {i for (i,) in bank.select("SELECT id FROM items")}
-        digest = bank.digest
-    succeed("bank", "import", path, FILES / "bank-0.3.sqlite", FILES / "bank-0.3.csv")
-    with Bank(path) as bank:  # an item without an origin gets the name of its exchange file
-        assert [item for item in bank if item.origin != "bank-0.3.csv"] == items
-    assert digest == "56b75e68518eaf09bfbab631b5378c5fb0697a153f1f0a38f8cbfd0908bbf215"

@@ -25,7 +25,7 @@ from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
 from recognizer.model.description import ModelReference
 from recognizer.rows.queue import IMAGE_ORDER
 from recognizer.rows.records import as_name
-from recognizer.rows.row import ROW_SCHEMA, Row
+from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Status
 
@@ -326,13 +326,10 @@ def _read_rows(folder: Path, present: Mapping[str, str]) -> list[Row]:
     rows: list[Row] = []
     for number, line in enumerate(content.splitlines(keepends=True), 1):
         try:
-            rows.append(Row.from_json(values := json.loads(line)))
+            rows.append(Row.from_json(json.loads(line)))
         except ValueError as error:
             raise ValueError(f"line {number} is not a row: {error}") from error
         written = rows[-1].to_json()
-        if values["schema"] < ROW_SCHEMA:  # that of 0.3 has fewer keys
-            written = {k: v for k, v in written.items() if k in values}
-            written["schema"] = values["schema"]
         if json.dumps(written, allow_nan=False, separators=(",", ":")).encode() + b"\n" != line:
             raise ValueError(f"line {number} is not as a scan writes it")
     if not rows:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from recognizer._files import parquet_library, replacing
-from recognizer._sqlite import columns_of
+from recognizer._sqlite import columns_of, statements
 from recognizer.errors import ScanFileError, UsageError
 from recognizer.rows.images import NewRow, put_rows, remove_image
 from recognizer.rows.queue import refresh_entries
@@ -113,6 +113,10 @@ _MERGE = """
 INSERT OR IGNORE INTO model (name, version, digest)
   SELECT name, version, digest FROM other.model ORDER BY id;
 INSERT OR IGNORE INTO policy (name, digest) SELECT name, digest FROM other.policy ORDER BY id;
+UPDATE main.policy SET toml = ifnull(toml, (SELECT toml FROM other.policy AS theirs
+  WHERE (theirs.name, theirs.digest) = (main.policy.name, main.policy.digest)));
+INSERT OR REPLACE INTO main.setting SELECT * FROM other.setting
+  WHERE name IN ('policy', 'audit_rate');
 INSERT OR IGNORE INTO bank (name, digest) SELECT name, digest FROM other.bank ORDER BY id;
 CREATE TEMP TABLE rival AS SELECT theirs.id FROM other.image AS theirs JOIN main.image USING (key);
 INSERT INTO main.image ({columns}, model, policy, bank)
@@ -121,7 +125,7 @@ INSERT INTO main.image ({columns}, model, policy, bank)
     (SELECT p.id FROM main.policy p JOIN other.policy o USING (name, digest)
       WHERE o.id = theirs.policy),
     (SELECT b.id FROM main.bank b JOIN other.bank o USING (name, digest) WHERE o.id = theirs.bank)
-  FROM arriving AS theirs WHERE id NOT IN (SELECT id FROM rival) ORDER BY id;
+  FROM other.image AS theirs WHERE id NOT IN (SELECT id FROM rival) ORDER BY id;
 INSERT INTO main.thumbnail SELECT main.image.id, jpeg, other.thumbnail.width,
     other.thumbnail.height, frame
   FROM other.thumbnail JOIN other.image AS theirs ON theirs.id = image
@@ -132,12 +136,6 @@ INSERT INTO main.embedding SELECT main.image.id, vector
 INSERT INTO said SELECT max(time) OVER (ORDER BY number), * FROM other.outcome ORDER BY number
 """
 _STORED = ("first", "score", "unproven", "product", "file_state")
-_MERGE_POLICIES = (
-    "UPDATE main.policy SET toml = ifnull(toml, (SELECT toml FROM other.policy AS theirs"
-    " WHERE (theirs.name, theirs.digest) = (main.policy.name, main.policy.digest)))",
-    "INSERT OR REPLACE INTO main.setting SELECT * FROM other.setting"
-    " WHERE name IN ('policy', 'audit_rate')",
-)
 
 
 def _add_scan(file: ScanFile, path: Path, ranking: Ranking) -> int:
@@ -159,9 +157,7 @@ def _add_scan(file: ScanFile, path: Path, ranking: Ranking) -> int:
         with file.attached(other):
             with file.transaction() as database:
                 columns = ", ".join(columns_of(database, "image", "id", *REFERENCES))
-                statements = _MERGE.format(columns=columns).split(";\n")
-                statements += _MERGE_POLICIES if other.version > 1 else ()  # it keeps its policies
-                for statement in statements:
+                for statement in statements(_MERGE.format(columns=columns)):
                     database.execute(statement)
             rivals = [*file.stream("SELECT id FROM rival ORDER BY id")]
             file.execute("DROP TABLE rival")

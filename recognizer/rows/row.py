@@ -19,7 +19,6 @@ from recognizer.prediction import Digest, Region, Score, object_schema
 from recognizer.status import Reason, Status
 
 ROW_SCHEMA = 7  # grows when keys are added, or hold something else
-_READ_SCHEMAS = (6, ROW_SCHEMA)  # 6, of 0.3, has no seen and gone
 REPLACED = "replaced"  # seen: other bytes, of which there is a row
 
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
@@ -149,14 +148,14 @@ class Row:
     @classmethod
     def from_json(cls, values: Any) -> Self:
         """Read a row from plain values; those of no row of this version are a ValueError."""
-        if not isinstance(values, dict) or values.get("schema") not in _READ_SCHEMAS:
+        if not isinstance(values, dict) or values.get("schema") != ROW_SCHEMA:
             raise ValueError(f"not a row of schema {ROW_SCHEMA}")
         failed = values.get("status") == Status.FAILED
         for name in _NULLS:
             if (values.get(name) is None) is not failed:
                 raise ValueError(f"{name} is null exactly where the status is failed")
         empty = {name: () for name in _EMPTY if values.get(name) is None}
-        return msgspec.convert(values | empty | {"schema": ROW_SCHEMA}, cls)
+        return msgspec.convert(values | empty, cls)
 
 
 _NULLS = dict.fromkeys(("scores", "leads", "family", "regions"))  # where the image failed

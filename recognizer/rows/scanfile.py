@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from recognizer._sqlite import FileKind, SqliteFile
+from recognizer._sqlite import FileKind, SqliteFile, statements
 from recognizer.errors import (
     PolicyError,
     RecognizerError,
@@ -41,24 +41,6 @@ _CACHE_KIBIBYTES = 64 << 10
 _LOG_PAGES = 4000  # of the write-ahead log, before they are copied into the file
 _MAX_THUMBNAIL_BYTES = 256 << 10  # no scan writes a larger one
 DAMAGES = (ValueError, TypeError, msgspec.MsgspecError, RecursionError)  # of text that is not a row
-_STEPS = {
-    1: """
-ALTER TABLE policy ADD COLUMN toml TEXT;
-CREATE TABLE signed_out (session TEXT PRIMARY KEY, time TEXT NOT NULL);
-ALTER TABLE image ADD COLUMN seen TEXT;
-ALTER TABLE image ADD COLUMN gone TEXT;
-CREATE INDEX image_listing ON image (listing);
-CREATE INDEX image_source ON image (source);
-CREATE INDEX image_seller ON image (seller) WHERE seller IS NOT NULL;
-CREATE INDEX image_lead ON image (place, score DESC) WHERE place < 2;
-CREATE INDEX outcome_time ON outcome (time)
-"""
-}
-_IMAGES_OF_0_3 = "CREATE TEMP VIEW {} AS SELECT *, NULL AS seen, NULL AS gone FROM {}.image"
-_OUTCOMES_OF_0_2 = """
-CREATE TEMP VIEW outcome AS SELECT number, id, time, reviewer, judgement, occasion, sha256, listing,
-  label, note, origin, withdraws FROM {}.outcomes;
-CREATE TEMP TABLE setting (name, value)"""
 
 
 def _schema() -> str:
@@ -76,13 +58,8 @@ class ScanFile(SqliteFile):
 
     kind = FileKind(
         application_id=0x574C5343,  # "WLSC"
-        version=2,
+        version=3,
         schema=_schema,
-        steps=_STEPS,
-        shown={
-            (0x574C5343, 1): _IMAGES_OF_0_3.format("image", "main"),
-            (0x574C4F43, 1): _OUTCOMES_OF_0_2.format("main"),
-        },
         error=ScanFileError,
         advice="name another file, or scan again into one",
     )
@@ -90,9 +67,6 @@ class ScanFile(SqliteFile):
 
     def _check(self, *, create: bool) -> None:
         super()._check(create=create)
-        is_of_today = "SELECT 1 FROM sqlite_schema WHERE name = 'standing' AND sql LIKE '%moment%'"
-        if not self.select(is_of_today):
-            self._view_outcomes()
         self.listing_column = self.setting("listing_column")
 
     def close(self) -> None:
@@ -162,11 +136,11 @@ class ScanFile(SqliteFile):
     def policy(self, taxonomy: Taxonomy | None = None) -> Policy | None:
         """Return the policy that decides, or None if nothing was decided yet.
 
-        A file of 0.3 keeps no policy: it is one of this package by its digest, or a UsageError.
-        ``taxonomy`` is that of the bundle.
+        Of rows that were merged without their policy, it is one of this package by its digest, or a
+        UsageError. ``taxonomy`` is that of the bundle.
         """
         used = self.select(
-            f"SELECT name, digest, {'toml' if self.version > 1 else 'NULL'} FROM policy"
+            "SELECT name, digest, toml FROM policy"
             " WHERE digest = (SELECT value FROM setting WHERE name = 'policy')"
             " OR (NOT EXISTS (SELECT 1 FROM setting WHERE name = 'policy')"
             " AND id IN (SELECT DISTINCT policy FROM image))"
@@ -191,35 +165,24 @@ class ScanFile(SqliteFile):
         )
 
     def use_outcomes_of(self, path: Path) -> None:
-        """Make the views read the outcomes of another file, of any version."""
-        with ScanFile(path) as other, self.lock, self._reported():
+        """Make the views read the outcomes of another file."""
+        ScanFile(path).close()  # it is one of these, of the present version
+        with self.lock, self._reported():
             self._database.execute("ATTACH ? AS team", (f"{path.absolute().as_uri()}?mode=ro",))
-            view = "CREATE TEMP VIEW outcome AS SELECT * FROM team.outcome"
-            if not other.select("SELECT 1 FROM sqlite_schema WHERE name = 'outcome'"):
-                view = _OUTCOMES_OF_0_2.format("team").split(";\n")[0]
-            self._database.execute(view)
-            self._view_outcomes()
-
-    def _view_outcomes(self) -> None:
-        """Make the views of what was said as they are today, in whichever file outcomes are."""
-        for statement in _schema().split(";\n"):
-            if view := re.search(r"CREATE VIEW (standing|verdict|queue)\b", statement):
-                self._database.execute(f"DROP VIEW IF EXISTS temp.{view[1]}")
-                self._database.execute(f"CREATE TEMP VIEW {statement[view.start(1) :]}")
+            self._database.execute("CREATE TEMP VIEW outcome AS SELECT * FROM team.outcome")
+            for statement in statements(_schema()):
+                if view := re.search(r"CREATE VIEW (standing|verdict|queue)\b", statement):
+                    self._database.execute(f"CREATE TEMP VIEW {statement[view.start(1) :]}")
 
     @contextmanager
     def attached(self, other: ScanFile) -> Iterator[None]:
-        """Attach another scan's file as ``other``, with its images as ``arriving``."""
+        """Attach another scan's file as ``other``."""
         uri = other.uri.replace("?mode=rw", "?mode=ro")
         with self.lock, self._reported():
             self._database.execute("ATTACH ? AS other", (uri,))
-            of_today = "CREATE TEMP VIEW {} AS SELECT * FROM {}.image"
-            view = of_today if other.version == self.kind.version else _IMAGES_OF_0_3
-            self._database.execute(view.format("arriving", "other"))
             try:
                 yield
             finally:
-                self._database.execute("DROP VIEW arriving")
                 self._database.execute("DETACH other")
 
     # --- rows -------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
--- The file of a scan, version 2 (PRAGMA user_version). docs/rows.md describes it for those who query it:
+-- The file of a scan, version 3 (PRAGMA user_version). docs/rows.md describes it for those who query it:
 -- tables may grow by columns, the views rows, leads, listings and queue keep theirs.
 --
 -- Times are ISO 8601 in UTC, digests hexadecimal, scores probabilities with six digits. Columns in JSON
@@ -10,7 +10,7 @@ CREATE TABLE model (
 );
 CREATE TABLE policy (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL,
-  toml TEXT,                        -- all of it; null in a file of 0.3
+  toml TEXT,                        -- all of it; null if merged rows alone name it
   UNIQUE (name, digest)
 );
 CREATE TABLE bank (

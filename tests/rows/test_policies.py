@@ -1,6 +1,5 @@
 """The file of a scan keeps its policy; another one must be asked for."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from recognizer.rows.row import Reference
 from tests.conftest import Result, read_rows, refuse, succeed
 from tests.rows.rows import bare_row, write_scan
 
-OF_0_3 = Path(__file__).parent / "files" / "scan-0.3.sqlite"
 OWN = "name = 'own'\nreview_probability = 0.9999\npriority_probability = 0.99999\n"
 
 
@@ -47,12 +45,12 @@ def test_a_scan_without_a_policy_uses_that_of_its_file(
 
 
 def test_a_file_that_keeps_no_policy_asks_for_it(tmp_path: Path) -> None:
-    with ScanFile(OF_0_3) as file, pytest.raises(UsageError, match="by the policy 'own', of which"):
+    path = write_scan(tmp_path / "scan.sqlite", [bare_row("a.jpg", 0.6, "review")])
+    with ScanFile(path) as file, pytest.raises(UsageError, match="policy 'default', of which"):
         file.policy()
-    copy = Path(shutil.copy(OF_0_3, tmp_path / "scan.sqlite"))
-    own = Policy.load(OF_0_3.with_name("own-0.3.toml"))
-    assert "--policy default" in refuse("scan", OF_0_3, "-o", copy).stderr
-    with ScanFile(copy, write=True) as file:  # migrated
+    assert "--policy default" in refuse("scan", path, "-o", path).stderr
+    own = Policy(name="own", default=Rule())
+    with ScanFile(path, write=True) as file:
         file.use_policy(own)
         assert file.policy() == own
 
