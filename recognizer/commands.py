@@ -7,7 +7,6 @@ an error becomes an exit code.
 
 import gc
 import importlib
-import re
 import signal
 import sys
 import threading
@@ -88,8 +87,6 @@ _CODES: Mapping[type[BaseException], ExitCode] = {  # the first that an error is
     RecognizerError: ExitCode.USAGE,
 }
 
-_OLD_NAMES = {"--bundle": "--model", "-b": "-m"}  # of options, up to version 0.3
-
 
 class _Verbs(typer.core.TyperGroup):
     """A group whose commands are stand-ins until one of them is called."""
@@ -103,7 +100,6 @@ class _Verbs(typer.core.TyperGroup):
         name, command, rest = super().resolve_command(ctx, args)
         if name and command:
             command = load_verb(name)
-            rest = [re.sub("^(--bundle|-b)(?==|$)", lambda m: _OLD_NAMES[m[1]], w) for w in rest]
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:

@@ -21,7 +21,7 @@ SCHEMA = 1  # of taxonomy.toml: the one that this version reads
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # what labels and families are called
 
 _MAX_BYTES = 1 << 20
-MAX_WORDS = 500  # of a message
+_MAX_MESSAGE = 500  # characters
 # tomllib's memory grows with the square of the parts of a key; ours have four at most.
 _LONG_KEY = re.compile(
     r"""(?:^|[\[{,])[ \t]*(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){16}""", re.MULTILINE
@@ -204,7 +204,7 @@ def _read(table: str, name: str, entry: type[_Entry], values: Any) -> _Entry:
 
 def read_toml(path: str | os.PathLike[str], error: type[RecognizerError]) -> dict[str, Any]:
     """Read a TOML file that somebody wrote; one out of all bounds is an error of this class."""
-    where, text = os.fspath(path), ""
+    where = os.fspath(path)
     try:
         if os.path.exists(path) and not os.path.isfile(path):  # a FIFO would be waited for
             raise error(f"{where} is not a regular file")
@@ -220,17 +220,15 @@ def read_toml(path: str | os.PathLike[str], error: type[RecognizerError]) -> dic
     except OSError as cause:
         raise error(f"{where} cannot be read: {cause.strerror or cause}") from cause
     except (ValueError, RecursionError) as cause:  # also no UTF-8, endless numbers, and nesting
-        words = str(cause)[:MAX_WORDS]
-        if place := re.match(r"Cannot overwrite a value \(at (?:line (\d+)|end)", words):
-            lines = text.split("\n")[: int(place[1]) if place[1] else None]
-            *_, key = re.findall(r"(?m)^[ \t]*([^\s#=][^=\n]*)=", "\n".join(lines))
-            words += f": the key {key.strip()!r} is given twice, keep one of them"
+        words = str(cause)[:_MAX_MESSAGE]
+        if words.startswith("Cannot overwrite a value"):
+            words += ": a key is given twice, keep one of them"
         raise error(f"{where} is not TOML: {words}") from cause
 
 
 def toml_words(error: Exception) -> str:
     """Return the words of an error about values, not endless, with types named as in TOML."""
-    return str(error).replace("`object`", "`table`").replace("`array`", "`list`")[:MAX_WORDS]
+    return str(error).replace("`object`", "`table`").replace("`array`", "`list`")[:_MAX_MESSAGE]
 
 
 def require_keys(

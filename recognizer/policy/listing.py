@@ -9,6 +9,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -65,14 +66,15 @@ _BLANKS = re.compile(r"\s+")
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u3164\ufe00-\ufe0f\uffa0]")
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s\-_.]+")
-_EPOCH_MILLISECONDS = 10**11  # what is larger cannot be seconds: the year 5138
+_DATES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # of so many digits
+_MIN_SECONDS = 10**8  # of the epoch, in 1973: smaller numbers are years, or days of a spreadsheet
 _MAX_URL = 2000
 _SIGN = r"([^\W\d_]{0,4}[^\w\s.,'-]?)"  # letters, a sign of a currency, or both
 _AMOUNT = re.compile(rf"{_SIGN}\s*(\d(?:[\d., '\u00a0\u202f\u2019]*\d)?)\s*{_SIGN}")
-_CENTS = re.compile(r"(.*\d)[.,](\d{1,2})")
 _CODE = re.compile("[A-Z]{3}")
 _MAX_PRICE = 40  # characters
 _SIGNS = "€=EUR £=GBP ₹=INR ₫=VND ฿=THB ₽=RUB ₩=KRW 元=CNY RMB=CNY US$=USD HK$=HKD ZŁ=PLN RP=IDR"
+_WITH_THREE_DECIMALS = {"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"}
 _CURRENCIES = dict(pair.split("=") for pair in _SIGNS.split())
 
 
@@ -171,10 +173,26 @@ def price_of(columns: Mapping[str, Any]) -> tuple[str | None, str | None]:
     codes = [_CURRENCIES.get(sign.upper(), sign) for sign in signs]
     if any(code.isalpha() and not _CODE.fullmatch(code) for code in codes):
         return price, currency
-    cents = _CENTS.fullmatch(amount[2])
-    whole, rest = (cents[1], f".{cents[2]}") if cents else (amount[2], "")
     own_currency = next(filter(_CODE.fullmatch, codes), codes[0] if codes else None)
-    return "".join(filter(str.isdigit, whole)) + rest, currency or own_currency
+    number = _plain_number(amount[2], (own_currency or currency) in _WITH_THREE_DECIMALS)
+    return (price, currency) if number is None else (number, currency or own_currency)
+
+
+def _plain_number(text: str, has_three_decimals: bool) -> str | None:
+    """Return a number with a decimal point alone; None for one that can be read in two ways."""
+    text = re.sub("[^0-9.,]", "", text)
+    whole, separator, rest = text.rpartition(max(".,", key=text.rfind))
+    others = {*re.findall("[.,]", whole)}
+    is_decimal = len(rest) < 3 or (
+        has_three_decimals
+        and len(rest) == 3
+        and separator not in others
+        and (separator == "." or bool(others))
+    )
+    if not separator or is_decimal:
+        return re.sub("[.,]", "", whole) + ("." if separator else "") + rest
+    is_unclear = len(rest) > 3 or others - {separator} or (has_three_decimals and not others)
+    return None if is_unclear else re.sub("[.,]", "", text)
 
 
 def as_count(value: Any) -> int | None:
@@ -201,16 +219,22 @@ def as_url(value: Any) -> str | None:
 
 
 def as_time(value: Any) -> datetime | None:
-    """Return a time with its zone, or UTC: ISO 8601, or seconds or milliseconds of the epoch."""
+    """Return a time with its zone, or UTC.
+
+    It is ISO 8601, a date in digits alone, or seconds or milliseconds of the epoch.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
     try:
-        if isinstance(value, str) and not value.strip().lstrip("-").isdigit():
-            time = datetime.fromisoformat(value.strip())
+        text = str(int(value) if isinstance(value, float) else value).strip()
+        if not text.isdigit():
+            time = datetime.fromisoformat(text)
             return time if time.tzinfo else time.replace(tzinfo=UTC)
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            return None
-        seconds = float(value)
-        unit = 1000 if abs(seconds) >= _EPOCH_MILLISECONDS else 1
-        return datetime.fromtimestamp(seconds / unit, UTC)
+        if len(text) in _DATES and text.startswith(("19", "20")):
+            with suppress(ValueError):
+                return datetime.strptime(text, _DATES[len(text)]).replace(tzinfo=UTC)
+        seconds = int(text) / (1000 if len(text) > 11 else 1)
+        return datetime.fromtimestamp(seconds, UTC) if seconds >= _MIN_SECONDS else None
     except (ValueError, OverflowError, OSError):
         return None
 

@@ -50,13 +50,19 @@ def load_policy(policy: str | os.PathLike[str], taxonomy: Taxonomy | None) -> Po
 
 def policy_path(policy: str | os.PathLike[str]) -> Path:
     """Return the path of a policy: a file, or one of this package by its name."""
-    if os.path.exists(policy):
-        return Path(policy)
-    if os.fspath(policy) in EXAMPLES:
-        return Path(str(resources.files("recognizer")), "policy", "examples", f"{policy}.toml")
-    raise PolicyError(
-        f"{policy}: no such file, nor a policy of this package: {', '.join(EXAMPLES)}"
-    )
+    name = os.fspath(policy)
+    if name not in EXAMPLES:
+        if os.path.exists(policy):
+            return Path(policy)
+        raise PolicyError(
+            f"{policy}: no such file, nor a policy of this package: {', '.join(EXAMPLES)}"
+        )
+    if os.path.isfile(policy):
+        raise PolicyError(
+            f"{name!r} is a file here and a policy of this package: write "
+            f"{os.path.join(os.curdir, name)} for the file, or rename it"
+        )
+    return Path(str(resources.files("recognizer")), "policy", "examples", f"{name}.toml")
 
 
 def parse_policy(values: Mapping[str, Any], name: str, taxonomy: Taxonomy) -> Policy:

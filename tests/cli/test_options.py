@@ -3,13 +3,13 @@
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recognizer.cli import ExitCode
 from recognizer.commands import EXAMPLES, VERBS, load_verb
-from tests.conftest import invoke, run_python, succeed
+from tests.conftest import refuse, run_python, succeed
 
 OWN_WORDS = {
     "--output": "what is written there",
@@ -66,11 +66,10 @@ def test_help_needs_no_extra_and_loads_nothing_heavy() -> None:
     assert "A lead is not a verdict" in " ".join(" ".join(words).split())
 
 
-def test_a_bundle_may_be_named_as_up_to_version_0_3() -> None:
+def test_words_of_a_command_are_not_rewritten(tmp_path: Path) -> None:
     for words in (("--bundle", "nowhere"), ("--bundle=nowhere",), ("-b", "nowhere")):
-        done = invoke("policy", "strict", *words, code=ExitCode.MODEL)
-        assert "no bundle 'nowhere'" in done.stderr
-    assert "--bundle" not in succeed("policy", "--help").stdout
+        assert "No such option" in refuse("policy", "strict", *words).stderr
+    assert "-b: no such file or folder" in refuse("scan", "-o", tmp_path / "a", "--", "-b").stderr
 
 
 def test_an_option_has_one_letter_and_a_letter_one_option() -> None:

@@ -18,7 +18,7 @@ from tests.conftest import encoded, invoke, picture, run_python
         ("recognizer.imaging.load_image", "bank add bank a.jpg --cleared"),
         ("recognizer.known.bank.Bank.add", "bank import new --scan a.sqlite"),
         ("recognizer.engine.Recognizer.load", "similar a.sqlite a.jpg"),
-        ("recognizer.known.matches.Bank", "scan a.jpg -b {bundle} --known bank"),
+        ("recognizer.known.matches.Bank", "scan a.jpg -m {bundle} --known bank"),
         ("recognizer.desk.evidence.verify_case", "verify ."),
         ("recognizer.desk.queue.Queue", "review a.sqlite"),
         ("recognizer.lab.dataset.manifest.load_data", "train --data ."),
@@ -41,7 +41,7 @@ def test_a_spinner_turns_meanwhile(
 
     monkeypatch.chdir(tmp_path)
     Path("a.jpg").write_bytes(encoded(picture("red")))
-    invoke("scan", "a.jpg", "-b", tiny_bundle, "-o", "a.sqlite", "--workers", 1, code=0)
+    invoke("scan", "a.jpg", "-m", tiny_bundle, "-o", "a.sqlite", "--workers", 1, code=0)
     invoke("bank", "add", "bank", "a.jpg", "--cleared")
     monkeypatch.setattr(Console, "status", status)
     monkeypatch.setattr(step, begun)

@@ -313,7 +313,7 @@ def test_terminal_and_report_count_the_same_images(
     for color in ("red", "green"):
         photo.write_bytes(encoded(picture(color)))
         assert "\n1 image, in" in scan(table).stdout
-    succeed("report", tmp_path / "scan.sqlite", "-o", tmp_path / "report.html", "-b", tiny_bundle)
+    succeed("report", tmp_path / "scan.sqlite", "-o", tmp_path / "report.html", "-m", tiny_bundle)
     assert "<b>1</b> images scanned" in (tmp_path / "report.html").read_text()
     assert json.loads(scan(table, "--json").stdout)["images"] == 1
 

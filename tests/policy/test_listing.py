@@ -86,7 +86,22 @@ def test_times() -> None:
         *(1767312000, "1767312000", 1767312000000, 1767312000.0),
     ):
         assert as_time(value) == datetime(2026, 1, 2, tzinfo=UTC)
-    for wrong in ("yesterday", float("nan"), 1e300, True, {}, None):
+    for day in (20240131, "20240131", "20240131000000", 202401310000):
+        assert as_time(day) == datetime(2024, 1, 31, tzinfo=UTC)
+    # A year, a serial number of Excel, and digits that are neither a date nor seconds of an epoch.
+    for wrong in (
+        "2024",
+        45322,
+        0,
+        -1,
+        "20241345",
+        "yesterday",
+        float("nan"),
+        1e300,
+        True,
+        {},
+        None,
+    ):
         assert as_time(wrong) is None
 
 
@@ -109,6 +124,12 @@ def test_whatever_a_cell_holds_is_no_error(value: Any) -> None:
         ("\u00a51 200", ("1200", "\u00a5")),
         ("900元", ("900", "CNY")),
         ("EUR 12", ("12", "EUR")),
+        ("KWD 1.234", ("1.234", "KWD")),  # three decimals
+        ("1.234,500 TND", ("1234.500", "TND")),
+        ("BHD 12,345", ("BHD 12,345", None)),  # either
+        ("EUR 1.234", ("1234", "EUR")),
+        ("EUR 1,234,567", ("1234567", "EUR")),
+        ("US$ 1,234.567", ("US$ 1,234.567", None)),  # no price has three decimals
         ("12,50", ("12.50", None)),
         (12.345, ("12.345", None)),
         ("12.345", ("12.345", None)),

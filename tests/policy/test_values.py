@@ -124,8 +124,9 @@ BROKEN = [
     # What is written, and what the message must say of it.
     ("review_rate =", "is not TOML: "),
     (b"\xff\xfe", "is not TOML: 'utf-8' codec"),
-    ("review_rate = 0.01\nreview_rate = 0.05", "the key 'review_rate' is given twice"),
-    ("ignore = [\n]\nname = 'x'\nignore = [\n]\n", "the key 'ignore' is given twice"),
+    ("review_rate = 0.01\nreview_rate = 0.05\n", "line 2, column 19): a key is given twice"),
+    ("ignore = [\n]\nname = 'x'\nignore = [\n]", "end of document): a key is given twice"),
+    ('name = \'x\'\nname = """\nz = 1"""\n', "line 3, column 9): a key is given twice"),
     ("threshold = 0.5", "unknown key 'threshold'"),
     ("reveiw_rate = 0.05", "did you mean review_rate"),
     ("review_rate = 0.02", "a false-positive rate is one"),
@@ -293,6 +294,18 @@ def test_a_policy_does_not_change_once_it_is_made() -> None:
     digest = policy.digest
     rules.clear()
     assert (len(policy.rules), policy.digest) == (1, digest)
+
+
+def test_a_folder_hides_no_policy_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("strict").mkdir()
+    assert Policy.load("strict").name == "strict"
+    Path("default").write_text("name = 'mine'")
+    with pytest.raises(PolicyError, match=r"write \./default for the file"):
+        Policy.load("default")
+    assert Policy.load("./default").name == "mine"
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

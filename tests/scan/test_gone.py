@@ -45,7 +45,7 @@ def again(photos: Path, tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.M
         names = [("L1", "red"), ("L1", "green"), ("L2", "blue")]
         lines = [f"{id_},{title},{photos / name}.jpg" for id_, name in names]
         table.write_text("\n".join(["id,title,image", *lines]))
-        done = invoke("scan", table, "-b", tiny_bundle, "-o", output, "--workers", 1, *options)
+        done = invoke("scan", table, "-m", tiny_bundle, "-o", output, "--workers", 1, *options)
         assert done.exception is None or isinstance(done.exception, SystemExit), done.output
         return read_rows(output)
 
@@ -128,7 +128,7 @@ def test_a_photo_that_is_exchanged_after_the_verdict_keeps_the_verdict(
     assert now | {"measure": None} == known | {"measure": None}
     assert [now["measure"][key] for key in ("images", "leads", "decided")] == [4, 1, 1]
     assert "1 new" in invoke("bank", "import", bank, "--scan", path).stdout
-    made = invoke("evidence", path, "--listing", "L1", "-o", case, "-b", tiny_bundle, code=3)
+    made = invoke("evidence", path, "--listing", "L1", "-o", case, "-m", tiny_bundle, code=3)
     assert "case: 2 images\n" in made.stdout
     page = (case / "data" / "index.html").read_text()
     assert "The original is not in this case" in page
@@ -207,7 +207,7 @@ def test_a_container_that_is_whole_again_keeps_no_failure(
     def failed(*sources: object, damaged: Collection[str] = ()) -> dict[str, str | None]:
         for name in whole:
             (folder / name).write_bytes((cut if name in damaged else whole)[name])
-        invoke("scan", *sources, "-b", tiny_bundle, "-o", "scan.sqlite", "--workers", 1, code=0)
+        invoke("scan", *sources, "-m", tiny_bundle, "-o", "scan.sqlite", "--workers", 1, code=0)
         with ScanFile(Path("scan.sqlite")) as file:
             queue = file.select("SELECT name FROM queue WHERE decision = 'unscored'")
             found = {row.source: row.reason for row in file.rows("status = 'failed'")}

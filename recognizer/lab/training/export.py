@@ -161,7 +161,7 @@ def _shift_of_parts(bundle: Bundle, recipe: Recipe, held: OutOfFold) -> float:
 
     def leads(of: NDArray[np.float32], shift: float = 0.0) -> NDArray[np.bool_]:
         scores = bundle.family_scores(bundle.calibrate(of, shift)).max(axis=1, initial=0)
-        return np.asarray(scores >= bundle.any_product_thresholds[_RATE], np.bool_)
+        return np.asarray(scores > bundle.any_product_thresholds[_RATE], np.bool_)
 
     whole, of_parts = negative & leads(held.log_odds), np.concatenate(log_odds)
     for shift in np.arange(0, _MAX_SHIFT, 0.1).round(1).tolist():

@@ -108,7 +108,11 @@ def test_parts_are_lowered_until_they_add_few_false_leads(
         draft.family_scores(draft.calibrate(log_odds_of(logits).numpy(), of)).max()
         for of in (shift - 0.1, shift)
     )
-    assert after < draft.any_product_thresholds[0.01] <= before
+    assert after <= draft.any_product_thresholds[0.01] < before
+    # A score at the threshold, and not over it, makes no lead, as in `decide`.
+    exactly = {**draft.any_product_thresholds, 0.01: before}
+    at_it = replace(draft, any_product_thresholds=exactly)
+    assert module._shift_of_parts(at_it, trained, held) == pytest.approx(shift - 0.1)
 
 
 def test_a_backbone_is_rounded_once_for_all_heads(
