@@ -6,8 +6,6 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
-from recognizer.errors import counted
-from recognizer.policy.listing import Role, as_count, value_of
 from recognizer.policy.values import (
     Candidate,
     CandidateKind,
@@ -62,7 +60,7 @@ def decide(
     For many predictions, ``thresholds`` are those of :func:`thresholds_of`.
     """
     if prediction.status is Status.FAILED:
-        triage = Triage(decision=Decision.UNSCORED, image_decision=Decision.UNSCORED)
+        triage = Triage(decision=Decision.UNSCORED)
         if policy.always_review.failed and prediction.reason not in UNREADABLE_REASONS:
             triage = _at_least(Decision.REVIEW, triage, f"not scored: {prediction.reason}")
     else:
@@ -71,12 +69,10 @@ def decide(
         leads = _leads(prediction, thresholds)
         decision = max((lead.level for lead in leads), key=severity, default=Decision.CLEAR)
         why = tuple(_sentence(lead, prediction) for lead in leads)
-        triage = Triage(decision=decision, leads=leads, why=why, image_decision=decision)
+        triage = Triage(decision=decision, leads=leads, why=why)
         triage = _with_known(triage, policy, known)
         triage = _always_reviewed(triage, prediction, policy, bundle.animals)
-    if triage.image_decision is not triage.decision:
-        triage = replace(triage, image_decision=triage.decision)
-    return with_listing(triage, policy, columns)
+    return with_keywords(triage, policy, columns)
 
 
 severity = [Decision.UNSCORED, Decision.CLEAR, Decision.REVIEW, Decision.PRIORITY].index
@@ -109,23 +105,17 @@ def _always_reviewed(
     return triage
 
 
-def with_listing(triage: Triage, policy: Policy, columns: Mapping[str, Any] | None) -> Triage:
-    """Raise a decision by the keywords and the reports in the columns of the listing."""
-    if hits := policy.keywords.hits(columns):
-        is_lead = severity(triage.decision) >= severity(Decision.REVIEW)
-        raised = Decision.PRIORITY if is_lead else Decision.REVIEW
-        named = ", ".join(f"{hit.keyword!r} in {hit.column!r}" for hit in hits[:_MAX_NAMED])
-        more = f" and {len(hits) - _MAX_NAMED} more" if len(hits) > _MAX_NAMED else ""
-        change = "" if raised is triage.decision else f"one level up from {triage.decision} for "
-        sentence = f"{raised}: {change}keywords: {named}{more}"
-        triage = replace(triage, decision=raised, why=(*triage.why, sentence), keywords=hits)
-    for level in (Decision.PRIORITY, Decision.REVIEW):
-        least = getattr(policy.reports, level)
-        if least is not None:
-            count = as_count(value_of(columns or {}, Role.REPORTS)) or 0
-            if count >= least:
-                triage = _at_least(level, triage, f"{counted(count, 'report')} by users")
-    return triage
+def with_keywords(triage: Triage, policy: Policy, columns: Mapping[str, Any] | None) -> Triage:
+    """Raise a decision by one level if the columns of the listing have keywords of the policy."""
+    if not (hits := policy.keywords.hits(columns)):
+        return triage
+    is_lead = severity(triage.decision) >= severity(Decision.REVIEW)
+    raised = Decision.PRIORITY if is_lead else Decision.REVIEW
+    named = ", ".join(f"{hit.keyword!r} in {hit.column!r}" for hit in hits[:_MAX_NAMED])
+    more = f" and {len(hits) - _MAX_NAMED} more" if len(hits) > _MAX_NAMED else ""
+    change = "" if raised is triage.decision else f"one level up from {triage.decision} for "
+    sentence = f"{raised}: {change}keywords: {named}{more}"
+    return replace(triage, decision=raised, why=(*triage.why, sentence), keywords=hits)
 
 
 _MAX_NAMED = 5  # keywords in a sentence; all of them are in the row
@@ -213,7 +203,7 @@ def _with_known(triage: Triage, policy: Policy, known: Sequence[KnownMatch]) -> 
     if cleared and not products and policy.known.cleared == "clear":
         silenced = "; it would have been " + "; ".join(triage.why) if triage.why else ""
         why = (_match_sentence(Decision.CLEAR, cleared) + silenced,)
-        return Triage(decision=Decision.CLEAR, why=why, image_decision=Decision.CLEAR)
+        return Triage(decision=Decision.CLEAR, why=why)
     return triage
 
 

@@ -1,7 +1,7 @@
 """Listings: the roles of their columns by usual names, and the rules that a policy has for them.
 
 A name of a column may have any case, with blanks, hyphens, underscores or capitals between the
-words. What the rules raise is kept apart from the evidence of the image.
+words.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache
@@ -336,22 +336,6 @@ def normalize(text: str) -> str:
         text = "".join(c for c in text if unicodedata.category(c) != "Cf")
         text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
     return _BLANKS.sub(" ", text.casefold()).strip()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reports:
-    """Numbers of user reports that make a listing ``review`` or ``priority``; None: never."""
-
-    review: int | None = None
-    priority: int | None = None
-
-    def __post_init__(self) -> None:
-        for key in fields(self):
-            count = getattr(self, key.name)
-            if count is not None and count < 1:
-                raise PolicyError(f"{key.name} = {count!r}: a number of reports, at least 1")
-        if self.review and self.priority and self.priority < self.review:
-            raise PolicyError(f"priority = {self.priority} is easier to reach than review")
 
 
 # --- columns with images -------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from recognizer.errors import PolicyError
-from recognizer.policy.listing import KeywordHit, Keywords, Reports
+from recognizer.policy.listing import KeywordHit, Keywords
 from recognizer.prediction import MAX_DISTANCE, Natural, Score
 from recognizer.taxonomy import Taxonomy, unknown_name
 
@@ -152,7 +152,6 @@ class Policy:
     ignore: frozenset[str] = frozenset()
     known: KnownRule = field(default_factory=KnownRule)
     keywords: Keywords = field(default_factory=Keywords)
-    reports: Reports = field(default_factory=Reports)
     always_review: AlwaysReview = field(default_factory=AlwaysReview)
     actions: Mapping[Decision, str] = field(default_factory=dict)
 
@@ -179,14 +178,10 @@ class Policy:
     def digest(self) -> str:
         """A sha256 over all that decides (no name or action), hexadecimal.
 
-        It is that of form 1, the lines that 0.3 wrote, which never change, whatever
-        :func:`policy_toml` writes. What has its default value is not in them.
+        Default values but those of thresholds are not part of it, so that a new key changes none.
         """
-        lines = ['name = ""']
-        for heading, values in policy_tables(self):
-            lines += ["", f"[{heading}]"] if heading else []
-            lines += [f"{key} = {toml_value(value)}" for key, value in values.items()]
-        return hashlib.sha256(("\n".join(lines) + "\n").encode()).hexdigest()
+        form = {"version": 1, **dict(policy_tables(self))}
+        return hashlib.sha256(json.dumps(form, sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def load(cls, policy: str | os.PathLike[str], taxonomy: Taxonomy | None = None) -> Policy:
@@ -276,14 +271,12 @@ class KnownMatch:
 class Triage:
     """A decision, the leads with the highest score first, and a sentence for each reason.
 
-    ``image_decision`` is the decision on the image alone, without the text and the reports of its
-    listing; ``keywords`` are those of the policy that the listing has.
+    ``keywords`` are those of the policy that the listing has.
     """
 
     decision: Decision
     leads: tuple[Lead, ...] = ()
     why: tuple[str, ...] = ()
-    image_decision: Decision
     keywords: tuple[KeywordHit, ...] = ()
 
 
@@ -291,7 +284,6 @@ _PARTS: Mapping[str, type] = {
     "default": Rule,
     "known": KnownRule,
     "keywords": Keywords,
-    "reports": Reports,
     "always_review": AlwaysReview,
 }
 

@@ -220,7 +220,12 @@ class Decider:
         )
         policy = Reference(name=self._policy.name, digest=self._policy.digest)
         values = {name: getattr(triage, name) for name in _OF_TRIAGE}
-        return {**values, "leads": tuple(leads), "policy": policy}
+        return {
+            **values,
+            "image_decision": triage.decision,
+            "leads": tuple(leads),
+            "policy": policy,
+        }
 
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float]:

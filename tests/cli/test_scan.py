@@ -116,10 +116,10 @@ def test_the_chosen_columns_are_printed_and_a_listing_of_text_is_no_failure(
         assert words in done.stdout
     assert "review    keyword '2', failed: no_image " in done.stdout
     scored, text = read_rows(tmp_path / "scan.sqlite")
-    keys = ("decision", "reason", "image_decision")
-    assert [scored[key] for key in keys] == ["clear", None, "clear"]
+    keys = ("decision", "reason")
+    assert [scored[key] for key in keys] == ["clear", None]
     assert scored["item"]["url"] == "https://x"
-    assert [text[key] for key in keys] == ["review", "no_image", "unscored"]
+    assert [text[key] for key in keys] == ["review", "no_image"]
     assert text["keywords"] == [{"keyword": "2", "column": "id"}]
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from recognizer.errors import PolicyError
 from recognizer.model.bundle import Bundle
-from recognizer.policy import AlwaysReview, Keywords, Reports
-from recognizer.policy.decide import UNREADABLE_REASONS, decide, severity, with_listing
+from recognizer.policy import AlwaysReview, Keywords
+from recognizer.policy.decide import UNREADABLE_REASONS, decide, severity, with_keywords
 from recognizer.policy.listing import (
     Role,
     as_time,
@@ -152,7 +152,7 @@ UNSCORED = Decision.UNSCORED
 
 
 def triage(decision: Decision) -> Triage:
-    return Triage(decision=decision, image_decision=decision)
+    return Triage(decision=decision)
 
 
 def found(keywords: Keywords, title: str) -> list[str]:
@@ -220,8 +220,8 @@ def test_columns_are_found_by_their_role_or_their_name() -> None:
 )
 def test_a_hit_raises_the_level_by_one_and_is_named(before: Decision, after: Decision) -> None:
     policy = Policy(keywords=Keywords(words=("ivory", "box"), substrings=("vor",)))
-    raised = with_listing(triage(before), policy, COLUMNS)
-    assert (raised.decision, raised.image_decision, raised.leads) == (after, before, ())
+    raised = with_keywords(triage(before), policy, COLUMNS)
+    assert (raised.decision, raised.leads) == (after, ())
     assert {hit.keyword for hit in raised.keywords} == {"ivory", "box", "vor"}
     change = "" if before is after else f"one level up from {before} for "
     assert raised.why == (
@@ -230,24 +230,8 @@ def test_a_hit_raises_the_level_by_one_and_is_named(before: Decision, after: Dec
     )
     same = triage(before)
     for columns in (None, {}, {"title": "vase"}):
-        assert with_listing(same, policy, columns) == same
-    assert with_listing(same, Policy(), COLUMNS) == same
-
-
-@pytest.mark.parametrize(
-    ("count", "after"),
-    [
-        *((None, CLEAR), ("", CLEAR), ("many", CLEAR), (-1, CLEAR), ([], CLEAR), ("nan", CLEAR)),
-        *((0, CLEAR), (1, REVIEW), ("1", REVIEW), ("2.0", REVIEW), (3, PRIORITY), (1e9, PRIORITY)),
-    ],
-)
-def test_reports_by_users(count: Any, after: Decision) -> None:
-    policy = Policy(reports=Reports(review=1, priority=3))
-    raised = with_listing(triage(CLEAR), policy, {"Report Count": count})
-    assert (raised.decision, raised.image_decision) == (after, CLEAR)
-    assert with_listing(triage(PRIORITY), policy, {"reports": count}).decision is PRIORITY
-    only_priority = Policy(reports=Reports(priority=3))
-    assert with_listing(triage(CLEAR), only_priority, {"reports": 2}).decision is CLEAR
+        assert with_keywords(same, policy, columns) == same
+    assert with_keywords(same, Policy(), COLUMNS) == same
 
 
 def scored(animal: float, status: Status = Status.OK, reason: Reason | None = None) -> Prediction:
@@ -264,7 +248,7 @@ def decided(bundle: Bundle, prediction: Prediction, policy: Policy) -> Triage:
 def test_living_animals_and_damaged_images_are_reviewed_if_a_policy_says_so(bundle: Bundle) -> None:
     policy = Policy(always_review=AlwaysReview(degraded=True, failed=True, animals=0.5))
     animal = decided(bundle, scored(0.51), policy)
-    assert (animal.decision, animal.image_decision, animal.leads) == (REVIEW, REVIEW, ())
+    assert (animal.decision, animal.leads) == (REVIEW, ())
     assert animal.why == ("review: a living animal: ceramic 0.510 > 0.500",)
     assert decided(bundle, scored(0.5), policy).decision is CLEAR
     damaged = scored(0.0, Status.DEGRADED, Reason.TRUNCATED)
@@ -292,18 +276,15 @@ ANY_POLICY = st.builds(
         words=st.lists(st.sampled_from(["ivory", "x", "象牙"]), max_size=2),
         substrings=st.lists(st.sampled_from(["o", "y b"]), max_size=2),
     ),
-    reports=st.sampled_from([Reports(), Reports(review=1), Reports(review=1, priority=4)]),
 )
-ANY_COLUMNS = st.none() | st.fixed_dictionaries(
-    {}, optional={"title": st.text("ivoryb 象牙"), "reports": st.integers(0, 9) | st.text()}
-)
+ANY_COLUMNS = st.none() | st.fixed_dictionaries({}, optional={"title": st.text("ivoryb 象牙")})
 
 
 @given(st.sampled_from([*Decision]), ANY_POLICY, ANY_COLUMNS)
-def test_text_and_reports_never_lower_a_level_nor_touch_the_evidence_of_the_image(
+def test_text_never_lowers_a_level_nor_touches_the_evidence_of_the_image(
     before: Decision, policy: Policy, columns: dict[str, Any] | None
 ) -> None:
-    after = with_listing(triage(before), policy, columns)
+    after = with_keywords(triage(before), policy, columns)
     assert severity(after.decision) >= severity(before)
     assert (after.decision == before) == (after.why == ()) or before is PRIORITY
     assert replace(after, decision=before, why=(), keywords=()) == triage(before)

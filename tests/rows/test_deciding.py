@@ -15,7 +15,7 @@ from recognizer.errors import BundleNotFoundError, ScanFileError
 from recognizer.imaging.thumbnail import Thumbnail
 from recognizer.known.index import COPY_DISTANCE
 from recognizer.model.bundle import Bundle, load_bundle
-from recognizer.policy import AlwaysReview, Keywords, Reports
+from recognizer.policy import AlwaysReview, Keywords
 from recognizer.policy.decide import decide
 from recognizer.policy.values import Decision, KnownRule, Policy
 from recognizer.prediction import Prediction
@@ -45,7 +45,7 @@ def decided_one_by_one(row: Row, bundle: Bundle, policy: Policy) -> tuple[Any, .
     )
     triage = decide(prediction, bundle, policy, row.known or (), row.item)
     leads = tuple((one.kind, one.name, one.level) for one in triage.leads)
-    return triage.decision, triage.image_decision, leads, triage.why, triage.keywords
+    return triage.decision, leads, triage.why, triage.keywords
 
 
 POLICIES = [
@@ -58,7 +58,6 @@ POLICIES = [
     Policy(rules=of_family("ivory", rule(0.05))),
     Policy(rules=of_label("ivory_raw", rule(0.05))),
     Policy(keywords=Keywords(words=("ivory",))),
-    Policy(reports=Reports(review=1, priority=3)),
     Policy(always_review=AlwaysReview(degraded=True, failed=True, animals=0.5)),
     Policy(known=KnownRule(product="priority", cleared="clear")),
 ]
@@ -109,7 +108,7 @@ def test_a_file_is_decided_as_its_rows_one_by_one(
     assert diff.rows == len(found) == len(written) == sum(diff.decisions.values())
     for before, row in zip(written, found, strict=True):
         leads = tuple((one.kind, one.name, one.level) for one in row.leads)
-        new = (row.decision, row.image_decision, leads, row.why, row.keywords)
+        new = (row.decision, leads, row.why, row.keywords)
         assert new == decided_one_by_one(before, bundle, policy)
         assert (row.policy.digest, row.policy.name) == (policy.digest, policy.name)
         same = ("source", "item", "scores", "family", "sha256", "time", "status", "reason", "known")
