@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
@@ -52,18 +51,3 @@ class InProcess:
 @pytest.fixture(autouse=True)
 def _containers_are_opened_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recognizer.scan.expansion.Containers", InProcess)
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    """A server that speaks S3; the environment leads there."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", url)
-        for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "DEFAULT_REGION"):
-            patch.setenv(f"AWS_{name}", "us-east-1")
-        yield url
-    server.stop()
