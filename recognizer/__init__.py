@@ -19,5 +19,5 @@ from recognizer._door import open_door
 # is imported (as of 1.29).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 __getattr__, __dir__, __all__ = open_door(__name__, __file__)
