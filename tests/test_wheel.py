@@ -45,7 +45,6 @@ def test_it_carries_what_it_needs(unpacked: Path) -> None:
         "desk/templates/case.html.j2",
         "desk/static/app.js",
         "desk/templates/card.html.j2",
-        "desk/texts.toml",
         "recipes/small-cpu.toml",
         "recipes/wildlife-quick.toml",
         f"bundles/{DEFAULT_BUNDLE}/corrections.csv",

@@ -22,6 +22,7 @@ from recognizer.cli.progress import say, show_progress, shown
 from recognizer.errors import UsageError, counted
 
 if TYPE_CHECKING:
+    from recognizer.rows import ScanFile
     from recognizer.scan import Skipped
 
 _SUFFIX = ".scan.sqlite"
@@ -188,7 +189,7 @@ def scan_command(
             )
             progress.close()
             is_unused = listing_column and shard is None and file.forget_unused_column()
-            _print_notes(skipped, listing_column if is_unused else None)
+            _print_notes(file, skipped, listing_column if is_unused else None)
             if as_json:
                 print_json({"scan": output, "bundle": model.title, **counts(summary, skipped)})
             elif not quiet:
@@ -199,7 +200,7 @@ def scan_command(
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
-def _print_notes(skipped: Skipped, unused_column: str | None) -> None:
+def _print_notes(file: ScanFile, skipped: Skipped, unused_column: str | None) -> None:
     if unused_column is not None:
         say(
             f"--listing-column {unused_column}: no image has a value in it, so none belongs to a "
@@ -215,6 +216,12 @@ def _print_notes(skipped: Skipped, unused_column: str | None) -> None:
         say(
             f"Not used: {counted(skipped.bad_metadata, '.json file')} in archives, unreadable or "
             "not next to the image (tar --sort=name keeps them together)"
+        )
+    without_id = "SELECT count(*) FROM image WHERE listing IS NULL AND title IS NOT NULL"
+    if file.listing_column is None and (count := file.select(without_id)[0][0]):
+        say(
+            f"{counted(count, 'image')} of listings without an ID or URL: each is a listing of its "
+            "own, known by image and title; give an ID (--listing-column)"
         )
 
 

@@ -22,18 +22,26 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from recognizer.desk.cards import PHOTOS_ON_A_CARD, CardMaker
+from recognizer.desk.cards import ENVIRONMENT, PHOTOS_ON_A_CARD, CardMaker, named
 from recognizer.desk.entries import MAX_GROUP, PAGE_SIZE, Entry, from_key
-from recognizer.desk.outcomes import MAX_CHARACTERS, Judgement, plain_note
+from recognizer.desk.outcomes import MAX_CHARACTERS, Judgement, Outcome, plain_note
 from recognizer.desk.photos import SIDES, Photos, Unavailable
 from recognizer.desk.queue import SESSION_SECONDS, ConflictError, Queue
 from recognizer.desk.security import Guard, reviewer_name
-from recognizer.desk.texts import ENVIRONMENT, text
-from recognizer.desk.views import OPEN, View
-from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
+from recognizer.desk.views import AUDIT, OPEN, QUEUE, View
+from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError, counted
 from recognizer.rows.records import valid
 
 _PHOTOS_AT_ONCE = {"small": 8, "large": 3}  # requests that may hold a thread and a photo's bytes
+
+_MESSAGES = {
+    400: "This request makes no sense to the server.",
+    401: "Sign in again: nothing is lost.",
+    404: "There is no such page.",
+    409: "Not stored: somebody else has this listing or has decided it, or its photos or "
+    "near-copies have changed.",
+}
+_REFUSED = "This request was refused."
 
 Key = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", max_length=16)]
 Keys = Annotated[tuple[Key, ...], Meta(max_length=MAX_GROUP)]
@@ -43,9 +51,9 @@ Shown = Annotated[dict[Key, Key], Meta(max_length=MAX_GROUP)]
 class Act(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A request of a page: a verdict on a listing, its near-copies or several; to skip or to undo.
 
-    With ``keep`` it says that a listing is still open; with ``is_list`` it wants itself, no card.
-    ``shown`` is of the images that the page has shown; ``listings`` have it by their keys, and
-    ``also`` the first digits of the sha256 of images by theirs; ``pages`` of photos were opened.
+    ``keep`` extends a claim; with ``is_list`` the answer is the list, not a card. ``shown`` is of
+    the images that the page has shown; ``listings`` have it by their keys, and ``also`` the first
+    digits of the sha256 of images by theirs; ``pages`` of photos were opened.
     """
 
     do: Literal["confirmed", "rejected", "unsure", "escalated", "skip", "undo", "keep"]
@@ -69,7 +77,6 @@ def make_app(
     port: int,
     token: str | None = None,
     hosts: Collection[str] | None = None,
-    is_encrypted: bool = False,
     stop: Callable[[], None] = lambda: None,
 ) -> Starlette:
     """Return the application.
@@ -89,7 +96,6 @@ def make_app(
             Route("/listings", pages.listings),
             Route("/listings.csv", pages.table),
             Route("/seller", pages.seller),
-            Route("/similar/{key}", pages.similar),
             Route("/shift", pages.shift),
             Route("/act", pages.act, methods=["POST"]),
             Route("/photo/{key}/{kind}", pages.photo),
@@ -103,7 +109,6 @@ def make_app(
                 session_cookie=f"recognizer_review_{port}",  # ports share their cookies
                 max_age=SESSION_SECONDS,
                 same_site="strict",
-                https_only=is_encrypted,
             ),
         ],
         exception_handlers={
@@ -139,7 +144,8 @@ class _Pages:
         token, name = self._token or "", reviewer_name(form.get("name", ""))
         is_known = hmac.compare_digest(token.encode(), form.get("token", "").encode())
         if name is None or (token and not is_known):
-            wrong = "wrong_token" if token and not is_known else "wrong_name"
+            wrong = "Give a name of 1 to 60 characters."
+            wrong = "This is not the token of this server." if token and not is_known else wrong
             return self._render(request, "login.html.j2", 403, error=wrong)
         request.session.update(name=self._queue.known_as(name), id=secrets.token_hex(8))
         return RedirectResponse("/", 303)
@@ -154,7 +160,7 @@ class _Pages:
         reviewer = self._signed_in(request)
         view = View.from_query(request.query_params)
         unit = _number(request) if "key" in request.path_params else None
-        entry = self._queue.take(reviewer, view, unit)
+        entry = self._queue.claim(reviewer, view, unit)
         if entry is None and unit is not None:
             raise HTTPException(404)
         card = self._card(reviewer, view, entry)
@@ -187,13 +193,6 @@ class _Pages:
         others = self._queue.copies_of_others(name)
         return self._render(request, "seller.html.j2", seller=name, entries=entries, others=others)
 
-    def similar(self, request: Request) -> Response:
-        self._signed_in(request)
-        if (image := self._queue.image(_number(request))) is None:
-            raise HTTPException(404)
-        similar = self._queue.similar(image)
-        return self._render(request, "similar.html.j2", image=image, similar=similar)
-
     def shift(self, request: Request) -> Response:
         self._signed_in(request)
         shift, pairs = self._queue.shift(), self._queue.agreement()
@@ -211,7 +210,7 @@ class _Pages:
         try:
             data, media_type = await asyncio.shield(making)
         except Unavailable as error:
-            return Response(text(error.key), 404, media_type="text/plain")
+            return Response(error.words, 404, media_type="text/plain")
         headers = {"content-security-policy": "default-src 'none'; sandbox"}
         return Response(data, media_type=media_type, headers=headers)
 
@@ -228,21 +227,22 @@ class _Pages:
         status = error.status_code if isinstance(error, HTTPException) else 409
         if status == 303:
             return RedirectResponse("/login", 303)
-        keys = {400: "bad_request", 401: "signed_out", 404: "no_such_page", 409: "conflict"}
-        return self._say(request, status, text(keys.get(status, "refused")))
+        return self._say(request, status, _MESSAGES.get(status, _REFUSED))
 
     def broken(self, request: Request, error: Exception) -> Response:
         if isinstance(error, ScanFileChangedError):  # nothing may be stored in another file
             self._stop()
-            return self._say(request, 503, text("lost", why=error))
+            lost = "the server has lost its file and stops. Tell whoever runs it"
+            return self._say(request, 503, f"Not stored: {lost}: {error}")
         if getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
-            return self._say(request, 507, text("no_room"))
-        return self._say(request, 503, text("broken", why=error))
+            full = "the disk of the server is full. Tell whoever runs it, and try again."
+            return self._say(request, 507, f"Not stored: {full}")
+        return self._say(request, 503, f"Not stored: {error}")
 
-    def _say(self, request: Request, status: int, words: str) -> Response:
+    def _say(self, request: Request, status: int, message: str) -> Response:
         if request.method == "POST":
-            return JSONResponse({"notice": words}, status)
-        return HTMLResponse(self._html(request, None, "failure.html.j2", message=words), status)
+            return JSONResponse({"notice": message}, status)
+        return HTMLResponse(self._html(request, None, "failure.html.j2", message=message), status)
 
     # --- what changes something -------------------------------------------------------------------
 
@@ -256,29 +256,33 @@ class _Pages:
 
     def _act(self, request: Request, reviewer: str, data: Act) -> Response:
         view = View.from_query(request.query_params)
-        entry, status = None, 200
+        entry, draft, status = None, None, 200
         if data.do == "keep":
             self._queue.keep(reviewer, None if data.listing is None else from_key(data.listing))
             return JSONResponse({})
         try:
             if data.do == "undo":
-                entry = self._queue.undo(reviewer)
-                notice = text("undone" if entry else "nothing_to_undo")
+                entry, draft = self._queue.undo(reviewer)
+                notice = "There is nothing to undo in this shift."
+                notice = "Taken back. Here it is again." if draft else notice
             elif data.listings:
                 notice = self._decide_many(reviewer, data)
             else:
                 notice = self._decide(reviewer, data)
         except UsageError as error:
-            return JSONResponse({"notice": text("bad_input", why=error)}, 400)
+            return JSONResponse({"notice": f"Not stored: {error}"}, 400)
         except ConflictError:
-            notice, status = text("conflict"), 409
+            notice, status = _MESSAGES[409], 409
+        answer = {"notice": notice, "open": self._open_counts()}
         if data.is_list:
             rows = self._html(request, reviewer, "list.html.j2", **self._list(request, reviewer))
-            return JSONResponse({"html": rows, "notice": notice}, status)
-        entry = entry or self._queue.take(reviewer, view)
-        card = self._html(request, reviewer, "card.html.j2", **self._card(reviewer, view, entry))
+            return JSONResponse({"html": rows, **answer}, status)
+        values = self._card(
+            reviewer, view, entry or self._queue.claim(reviewer, view), entry and draft
+        )
+        card = self._html(request, reviewer, "card.html.j2", **values)
         url = f"/?{urlencode(view.to_query())}".rstrip("?")
-        return JSONResponse({"html": card, "notice": notice, "url": url}, status)
+        return JSONResponse({"html": card, "url": url, **answer}, status)
 
     def _decide(self, reviewer: str, data: Act) -> str:
         is_known = not data.label or data.label in self._cards.labels
@@ -290,7 +294,7 @@ class _Pages:
         title = (entry.title or entry.name)[:80]
         if data.do == "skip":
             self._queue.skip(reviewer, unit)
-            return text("said_skip", title=title)
+            return f"Skipped: {title}"
         left = self._queue.decide(
             reviewer,
             unit,
@@ -303,18 +307,25 @@ class _Pages:
             first=data.pages * PHOTOS_ON_A_CARD,
             expected=data.expected,
         )
-        key, count = "said_bulk" if data.expected > 1 else "said_one", data.expected - left
-        said = text(key, n=count, state=text(data.do), title=title)
-        return f"{said}. {text('copies_left', n=left)}" if left else said
+        if data.expected == 1:
+            notice = f"{named(data.do)}: {title}"
+        else:
+            notice = f"{counted(data.expected - left, 'listing')}: {named(data.do)}"
+        open_ = f"near-cop{'y stays' if left == 1 else 'ies stay'} open and last in the queue"
+        return f"{notice}. {left:,} {open_}." if left else notice
 
     def _decide_many(self, reviewer: str, data: Act) -> str:
         if data.do == "skip":
             raise HTTPException(400)
         units = {from_key(key): shown for key, shown in data.listings.items()}
         count = self._queue.decide_many(reviewer, units, Judgement(data.do))
-        left = len(units) - count
-        key = "some_not_stored" if left else "said_bulk"
-        return text(key, n=count, left=left, state=text(data.do))
+        notice = f"{counted(count, 'listing')}: {named(data.do)}"
+        if not (left := len(units) - count):
+            return notice
+        return (
+            f"{notice}. {left:,} not stored: others have them, they are decided or have changed, "
+            "or have leads that the list does not show."
+        )
 
     # --- who asks ---------------------------------------------------------------------------------
 
@@ -337,7 +348,9 @@ class _Pages:
 
     # --- what pages are made of -------------------------------------------------------------------
 
-    def _card(self, reviewer: str, view: View, entry: Entry | None) -> dict[str, Any]:
+    def _card(
+        self, reviewer: str, view: View, entry: Entry | None, draft: Outcome | None = None
+    ) -> dict[str, Any]:
         queue = self._queue
         own = queue.shift().get(reviewer, Counter[str]())
         progress = {"mine": own.total(), "open": queue.open_counts(view)}
@@ -347,7 +360,7 @@ class _Pages:
         return values | {
             "card": self._cards.card(entry, reviewer),
             "may_decide": entry.held_by == reviewer,
-            "is_for_others": queue.is_for_others(reviewer, entry),
+            "draft": draft,  # a verdict that was taken back, to be changed
         }
 
     def _list(self, request: Request, reviewer: str) -> dict[str, Any]:
@@ -360,22 +373,25 @@ class _Pages:
 
     def _row(self, reviewer: str, view: View, entry: Entry) -> dict[str, Any]:
         is_folded = entry.state == OPEN and view.is_folded
-        obstacle, about = self._queue.obstacle(reviewer, entry), self._queue.about(entry)
-        by = entry.held_by or entry.judge
+        about = self._queue.about(entry)
         return {
             "entry": entry,
             "shown": self._queue.shown(entry, about),
             "leads": len(about),
             "folded": len(self._queue.members(entry, reviewer)) - 1 if is_folded else 0,
-            "obstacle": obstacle and text(obstacle, state=text(entry.state), name=by),
+            "obstacle": self._queue.obstacle(reviewer, entry),
         }
+
+    def _open_counts(self) -> dict[str, int]:
+        """Return how many listings are open in the queue and in the audit sample."""
+        counts = self._queue.open_counts()
+        return {**counts, QUEUE: sum(counts.values()) - counts[AUDIT], AUDIT: counts[AUDIT]}
 
     def _html(self, request: Request, reviewer: str | None, name: str, /, **context: Any) -> str:
         values = {
             **self._cards.context(request.url.path, reviewer),
-            "is_lead": reviewer in self._queue.lead_reviewers,
             "needs_token": self._token is not None,
-            "counts": self._queue.open_counts() if reviewer else {},
+            "counts": self._open_counts() if reviewer else {},
         }
         return valid(ENVIRONMENT.get_template(name).render(values | context)) or ""
 

@@ -5,11 +5,12 @@ import io
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
 from recognizer._files import csv_cell
 from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, heat_threshold
-from recognizer.desk.texts import catalogue, text
-from recognizer.desk.views import AUDIT, PARTLY, SORTS, STATES, View
+from recognizer.desk.views import AUDIT, SORTS, STATES, View
 from recognizer.errors import counted
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import CandidateKind, Lead
@@ -25,8 +26,26 @@ COLUMNS |= {"scanned": "first", "listed": "listed", "source": "source"}
 
 PHOTOS_ON_A_CARD = 40  # the desk has pages of them, the report only the first
 
+_NAMES = {"unscored": "Not scored", "audit": "Audit sample"}
+
 MAX_LABELS, MAX_INSTEAD, MAX_GUIDES = 6, 4, 3  # more would crowd out what they are about
 _MIN_SCORE = 0.02  # below this a bar would be empty
+
+
+def named(key: str) -> str:
+    """Return the name of a level, a state or a column on the pages."""
+    return _NAMES.get(key, key.capitalize())
+
+
+ENVIRONMENT = Environment(
+    loader=PackageLoader("recognizer.desk"),
+    autoescape=select_autoescape(["html.j2"], default=False),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+ENVIRONMENT.globals["counted"] = counted
+ENVIRONMENT.filters["named"] = named
 
 
 def describe_evidence(bundle: Bundle, name: str) -> str | None:
@@ -84,7 +103,6 @@ class CardMaker:
             return taxonomy.display_name(name, family=name not in taxonomy.labels)
 
         return {
-            "script_texts": catalogue()["script"],
             "is_report": self.is_report,
             "path": path,
             "base": "#" if self.is_report else "",
@@ -95,7 +113,8 @@ class CardMaker:
             "AUDIT": AUDIT,
             "levels": QUEUE_ORDER[:3],
             "sorts": [*SORTS],
-            "states": [one for one in STATES if one != PARTLY or not self.is_report],
+            "states": STATES,
+            "hidden_tabs": {"/listings", "/shift"} if self.is_report else {"/summary"},
         }
 
     def filters(self, view: View) -> dict[str, Any]:
@@ -118,9 +137,8 @@ class CardMaker:
 
     def picture(self, image: Image) -> dict[str, Any]:
         """Return the addresses of the pictures of an image."""
-        if image.row.status is Status.FAILED:
-            missing = text(image.row.reason or "internal_error")
-            return {"image": image, "src": "", "missing": missing}
+        if image.row.status is Status.FAILED:  # the page says why
+            return {"image": image, "src": "", "missing": ""}
         kinds = {"src": "large", "small": "small", "original": "original"}
         addresses = {name: f"/photo/{image.key}/{kind}" for name, kind in kinds.items()}
         return {"image": image, "missing": "", **addresses}
@@ -132,9 +150,7 @@ class CardMaker:
         listing = Listing.from_rows(entry.name, rows, product=entry.product, score=entry.score)
         found = map(self._photos.bundles.get, (row.model.digest for row in rows))
         bundle = next(filter(None, found), None)
-        # First the lead by which the listing is ranked: it has evidence behind it.
-        ranked = sorted(listing.leads, key=lambda one: one.name != entry.product)
-        leads = [] if entry.is_blind else ranked
+        leads = [] if entry.is_blind else _ranked(listing.leads, entry)
         instead = [bar for photo in strip["photos"][:1] for bar in photo["instead"]]
         taxonomy = bundle.taxonomy if bundle else load_taxonomy()
         choices, others = _choices([*leads, *instead], taxonomy)
@@ -145,7 +161,7 @@ class CardMaker:
             "choices": choices,
             "other_choices": others,
             "guides": _guides(leads, listing, bundle) if bundle else (),
-            "said": [] if entry.is_blind else self._entries.said_of(entry),
+            "outcomes": [] if entry.is_blind else self._entries.outcomes_of(entry),
             "members": [] if entry.is_blind else self._entries.members(entry, reviewer),
             "shown": self._entries.shown(entry),
         }
@@ -158,18 +174,23 @@ class CardMaker:
         judged = dict(self._entries.about(entry))
         for photo in (photos := [self.picture(image) for image in images]):
             row = photo["image"].row
-            photo["counts"] = row.sha256 in judged
+            photo["counts"] = row.sha256 is not None and row.sha256 in judged
             photo["heat"] = None if entry.is_blind or self.is_report else self._heat_of(row)
+            photo["leads"] = [] if entry.is_blind else _ranked(row.leads, entry)
             photo["instead"] = [] if entry.is_blind else _instead(row)
         return {"photos": photos, "total": total, "page": page, "pages": pages}
 
     def _heat_of(self, row: Row) -> Bar | None:
-        """Return the label whose heat-map is shown: that of the highest lead, else product."""
-        if (bundle := self._photos.bundles.get(row.model.digest)) is None or not row.scores:
+        """Return the label of the highest lead, whose heat-map is shown, if there is one."""
+        if row.model.digest not in self._photos.bundles or not row.scores or not row.lead_labels:
             return None
-        names = row.lead_labels or bundle.products
-        score, name = max((row.scores.get(name, 0.0), name) for name in names)
-        return Bar(name, score, heat_threshold(row, bundle, name, self._photos.policy))
+        score, name = max((row.scores.get(name, 0.0), name) for name in row.lead_labels)
+        return Bar(name, score, heat_threshold(row, name))
+
+
+def _ranked(leads: Iterable[Lead], entry: Entry) -> list[Lead]:
+    """Return leads, first that by which the listing is ranked: it has evidence behind it."""
+    return sorted(leads, key=lambda one: one.name != entry.product)
 
 
 def _guides(

@@ -1,4 +1,4 @@
-"""Outcomes and the images that they are about, and a dataset of decided images for training."""
+"""The images of outcomes on listings, and a dataset of decided images for training."""
 
 import csv
 from collections import Counter
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recognizer._files import new_folder
-from recognizer.desk.outcomes import DESK, Outcome, Outcomes
+from recognizer.desk.outcomes import DESK, HAS_LEAD, Outcome, Outcomes
 from recognizer.desk.photos import Unavailable, read_scored
 from recognizer.errors import UsageError
 from recognizer.policy.listing import Role, as_text, listing_of, value_of
@@ -26,28 +26,38 @@ def about_images(
 ) -> Iterator[Outcome]:
     """Yield outcomes on listings as outcomes on their images, as the desk stores them.
 
-    One that names a listing and no image is about those images of the listing that are leads by
-    themselves, of an audit about those of the audit sample, and were scanned when it was said; if
-    nothing of the listing was, and it is not stored, about all. Without any, or from a desk, it
-    stays as it is. A withdrawal of it is of all that are stored, or will be.
+    An outcome on a listing and no image becomes outcomes on the scored images of the listing with a
+    lead of a product, or on the occasion of an audit on those of the audit sample, if they were
+    scanned before it; if nothing of the listing was, and it is not stored, on all. Its label goes
+    to the images with a lead of that label, else to the first. Without any image, or from a desk,
+    it stays as it is. A withdrawal of it is of all that are stored, or will be.
     """
     for outcome in outcomes:
         parts, listing = [outcome], outcome.listing or ""
-        said = [] if outcome.sha256 else stored.parts_of(outcome.withdraws or outcome.id, listing)
+        before = [] if outcome.sha256 else stored.parts_of(outcome.withdraws or outcome.id, listing)
         if outcome.withdraws is not None:
-            parts += [replace(outcome, sha256=one.sha256, withdraws=one.id) for one in said]
+            parts += [replace(outcome, sha256=one.sha256, withdraws=one.id) for one in before]
         elif outcome.sha256 is None and outcome.origin != DESK:
             images = scan.select(
                 "SELECT sha256, min(first) <= :time, max(iif(:occasion = 'audit', audit NOT NULL,"
-                " image_decision IN ('priority', 'review'))) FROM image WHERE listing = :name"
-                " OR (listing IS NULL AND source = :name) GROUP BY sha256",
+                f" product IS NOT NULL)), max({HAS_LEAD}) FROM image WHERE (listing = :name"
+                " OR (listing IS NULL AND source = :name)) AND status != 'failed'"
+                " GROUP BY sha256 ORDER BY min(place), max(score) DESC",
                 {"name": listing, **outcome.to_json()},
             )
-            is_known = bool(said) or any(was_there for _, was_there, _ in images)
-            about = [one for one, was_there, is_lead in images if is_lead and was_there >= is_known]
-            parts = [replace(outcome, sha256=one) for one in about if one] or parts[: not said]
+            is_known = bool(before) or any(was_there for _, was_there, *_ in images)
+            about = {
+                one: has
+                for one, was_there, is_lead, has in images
+                if is_lead and was_there >= is_known
+            }
+            labelled = {one for one, has_lead in about.items() if has_lead} or {*[*about][:1]}
+            unnamed = replace(outcome, label=None)
+            parts = [
+                replace(outcome if one in labelled else unnamed, sha256=one) for one in about
+            ] or parts[: not before]
         yield from parts
-        if outcome.sha256 is None:  # what was withdrawn before it came
+        if outcome.sha256 is None:  # withdrawals that came before it
             yield from about_images(scan, stored, stored.withdrawals_of(outcome.id))
 
 
@@ -107,7 +117,8 @@ def write_dataset(
             (draft / label).mkdir(exist_ok=True)
             (draft / name).write_bytes(data)
             labels[label] += 1
-            writer.writerow([row.sha256, name, label, _source_of(row), "train", ""])
+            source = _source_of(row, scan.listing_column)
+            writer.writerow([row.sha256, name, label, source, "train", ""])
         if not labels:
             some = [f"{source}: {why}" for source, why in missing.items()][:_MAX_SHOWN]
             words = "; ".join(some) or "no image was confirmed, or rejected with a label"
@@ -115,8 +126,9 @@ def write_dataset(
     return WrittenDataset(labels, without_label, missing)
 
 
-def _source_of(row: Row) -> str:
-    seller, listing = as_text(value_of(row.item or {}, Role.SELLER)), listing_of(row.item)
+def _source_of(row: Row, listing_column: str | None) -> str:
+    seller = as_text(value_of(row.item or {}, Role.SELLER))
+    listing = listing_of(row.item, listing_column)
     if seller is not None:
         return f"seller {seller}"
     return f"listing {listing}" if listing is not None else str(Path(row.source).parent)

@@ -1,5 +1,5 @@
--- The queue as a desk sees it: its states are those of the file of outcomes in use. Behind the blank
--- line, they are looked up again.
+-- The queue of a desk, with states by the file of outcomes in use. The statements behind the blank line
+-- read them again.
 CREATE TEMP TABLE desk AS SELECT *, 0.0 AS amount, 0 AS number, '' AS state, '' AS judge FROM entry
   LIMIT 0;
 CREATE UNIQUE INDEX temp.desk_unit ON desk (unit);
@@ -11,5 +11,5 @@ CREATE TEMP TABLE skip (unit INTEGER, reviewer TEXT, PRIMARY KEY (unit, reviewer
 DELETE FROM temp.desk WHERE unit {which};
 INSERT INTO temp.desk SELECT *, (SELECT iif(price GLOB '*[^0-9.]*', NULL, price + 0.0)
   FROM image WHERE image.id = best), NULL, NULL, NULL FROM entry WHERE unit {which};
-UPDATE temp.desk SET number = said.number, state = judgement, judge = reviewer
-  FROM verdict AS said WHERE said.unit = desk.unit AND said.unit {which}
+UPDATE temp.desk SET number = latest.number, state = judgement, judge = reviewer
+  FROM verdict AS latest WHERE latest.unit = desk.unit AND latest.unit {which}

@@ -14,25 +14,24 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from recognizer._files import Closes
-from recognizer.desk.views import AFFECTED, AUDIT, ENTRIES, IS_FIRST, LEADS, LEFT, OPEN, QUEUE, View
+from recognizer.desk.outcomes import HAS_LEAD
+from recognizer.desk.views import AFFECTED, AUDIT, ENTRIES, IS_FIRST, LEADS, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError
 from recognizer.policy.values import Decision
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.queue import ENTRY_ORDER, IMAGE_ORDER
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
-from recognizer.rows.similar import group_copies, nearest_images
+from recognizer.rows.similar import group_copies
 
 Subject: TypeAlias = tuple[str | None, str | None]  # of a verdict: an image, its listing, or both
 MAX_GROUP = 500  # listings that one decision can settle
 MAX_IMAGES = 1000  # of a listing that have to be shown, if they are leads, before it is rejected
 PAGE_SIZE = 50
-MAX_SIMILAR = 24  # photos
 MAX_OF_SELLER = 5000  # listings
 
-_REFRESH_SECONDS = 15.0  # that a scan may be ahead of what was said of its listings
-_REFRESH_SHARE = 0.05  # of the time at most, for looking at all of them, or counting, again
-_QUICK_SECONDS = 0.01  # what takes no longer to count is counted again for each page
+_REFRESH_SECONDS = 15.0  # that a scan may be ahead of the states of its listings
+_REFRESH_SHARE = 0.05  # of the time at most, for reading all of them again
 
 _TABLES, _SETTLE = (
     (resources.files("recognizer.desk") / "desk.sql").read_text("utf-8").split("\n\n")
@@ -44,7 +43,6 @@ _IS_MEMBER = (
     " AND hold.reviewer IS NOT :reviewer)"
 )
 _IMAGES = "(unit = :unit OR image.id = :best)"  # of an entry; in the audit sample it has one
-_IS_LEAD = "image_decision IN ('priority', 'review')"
 _BEST = "(SELECT {} FROM image WHERE image.id = best)"
 _COMPUTED = {  # what an Entry has under another name than the table, or not from there
     "unit": "entry.unit",
@@ -52,7 +50,6 @@ _COMPUTED = {  # what an Entry has under another name than the table, or not fro
     "level": "(SELECT decision FROM level WHERE level.place = entry.place)",
     "photo": _BEST.format("iif(status = 'failed', NULL, printf('%016x', key))"),
     "sha256": _BEST.format("sha256"),
-    "keyword": _BEST.format("json_extract(keywords, '$[0].keyword')"),
     "price": _BEST.format("trim(price || ' ' || ifnull(currency, ''))"),
     "state": "ifnull(state, 'open')",
     "held_by": "(SELECT reviewer FROM temp.hold WHERE hold.unit = entry.unit AND until > :now)",
@@ -86,7 +83,6 @@ class Entry(NamedTuple):
     best: int
     photo: str | None
     sha256: str | None
-    keyword: str | None
     amount: float | None
     price: str | None
     copies: int | None
@@ -113,12 +109,11 @@ def from_key(key: str) -> int:
 
 
 class Image(NamedTuple):
-    """An image: its number in this file, its row, its key, and that of its listing in the queue."""
+    """An image: its number in this file, its row and its key."""
 
     number: int
     row: Row
     key: str
-    listing: str | None
 
     @property
     def name(self) -> str:
@@ -126,13 +121,13 @@ class Image(NamedTuple):
 
 
 class Entries(Closes):
-    """The listings of a scan and what was said of them, in its own file or another."""
+    """The listings of a scan, and their outcomes in its own file or another."""
 
     def __init__(self, scan: Path, outcomes: Path | None = None, *, write: bool = False) -> None:
         self._spellings: dict[str, list[str]] = {}
-        self._cached: dict[tuple[Any, ...], tuple[float, list[tuple[Any, ...]]]] = {}
+        self._counts: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}  # since the last change
         self._lock = threading.RLock()
-        self._heard = 0  # the number of the last outcome that the states know of
+        self._synced = 0  # the number of the last outcome that is in the states
         self._version, self._refresh_at = 0, 0.0
         self.file = ScanFile(scan, write=write)
         try:
@@ -144,7 +139,7 @@ class Entries(Closes):
                 "SELECT reviewer FROM outcome GROUP BY reviewer ORDER BY min(number)"
             ):
                 self._spellings.setdefault(name.casefold(), []).append(name)
-            self._places = {path: path.stat() for path in {scan, outcomes or scan}}
+            self._files = {path: path.stat() for path in {scan, outcomes or scan}}
             self.refresh()
         except BaseException:
             self.file.close()
@@ -156,24 +151,25 @@ class Entries(Closes):
     # --- states -----------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Take over what a scan, or another program, has changed."""
+        """Read the states again if a scan or another program has changed the files."""
         with self._lock:
             begin = time.monotonic()
             group_copies(self.file)
             ((version,),) = self.file.select("PRAGMA data_version")
-            ((heard,),) = self.file.select("SELECT coalesce(max(number), 0) FROM outcome")
-            if (version, heard) != (self._version, self._heard):
+            ((last,),) = self.file.select("SELECT coalesce(max(number), 0) FROM outcome")
+            if (version, last) != (self._version, self._synced):
+                self._counts.clear()
                 for statement in _SETTLE.format(which="IS NOT NULL").split(";\n"):
                     self.file.execute(statement)
-            self._version, self._heard = version, heard
+            self._version, self._synced = version, last
             took = time.monotonic() - begin
             self._refresh_at = begin + took + max(_REFRESH_SECONDS, took / _REFRESH_SHARE)
 
     def check(self) -> None:
         """Raise :class:`ScanFileChangedError` unless the files are where they were."""
-        for path, place in self._places.items():
+        for path, before in self._files.items():
             with suppress(OSError):
-                if os.path.samestat(path.stat(), place):
+                if os.path.samestat(path.stat(), before):
                     continue
             raise ScanFileChangedError(
                 f"{path} was moved, removed or replaced while it was in use: put it back in "
@@ -187,25 +183,27 @@ class Entries(Closes):
             self.check()
             if time.monotonic() > self._refresh_at:
                 self.refresh()
-            self._hear()
+            self._sync()
             yield
 
-    def _hear(self) -> None:
-        """Take over the outcomes that were added since the last time."""
-        heard, units = self._heard, set[int]()
+    def _sync(self) -> None:
+        """Read the outcomes that were added since the last time."""
+        last, units = self._synced, set[int]()
         for number, listing, sha256 in self.file.select(
             "SELECT max(number), listing, sha256 FROM outcome WHERE number > ?"
             " GROUP BY listing, sha256",
-            (self._heard,),
+            (self._synced,),
         ):
-            heard = max(heard, number)
+            last = max(last, number)
             about = {"listing": listing, "sha256": sha256}
             units.update(unit for (unit,) in self.file.select(AFFECTED, about))
+        if last != self._synced:
+            self._counts.clear()
         self._settle(units)
-        self._heard = heard
+        self._synced = last
 
     def _settle(self, units: Iterable[int]) -> None:
-        """Look up what was said of listings."""
+        """Read the states of listings again."""
         for unit in units:
             for statement in _SETTLE.format(which="= ?").split(";\n"):
                 self.file.execute(statement, (unit,))
@@ -231,25 +229,15 @@ class Entries(Closes):
     def image(self, key: int) -> Image | None:
         return next(iter(self._images("image.key = :key", {"key": key})), None)
 
-    def similar(self, image: Image) -> list[Image]:
-        """Return the photos most like one, the nearest first."""
-        numbers = nearest_images(self.file, image.number, MAX_SIMILAR)
-        some = f"image.id IN ({', '.join(map(str, numbers)) or 'NULL'})"
-        found = {one.number: one for one in self._images(some, {})}
-        return [found[number] for number in numbers]
-
     def _images(
         self, condition: str, values: Mapping[str, Any], order: str = "image.id"
     ) -> list[Image]:
         with self._lock:
             rows = dict(self.file.numbered_rows(condition, values, order))
-            keys = self.file.select(
-                "SELECT id, printf('%016x', key), (SELECT printf('%016x', unit) FROM entry"
-                " WHERE entry.unit = image.unit) FROM image"
-                f" WHERE id IN ({', '.join(map(str, rows)) or 'NULL'})"
-            )
-            names = {number: both for number, *both in keys}
-            return [Image(number, row, *names[number]) for number, row in rows.items()]
+            some = ", ".join(map(str, rows)) or "NULL"
+            keys = f"SELECT id, printf('%016x', key) FROM image WHERE id IN ({some})"
+            key_of = dict(self.file.select(keys))
+            return [Image(number, row, key_of[number]) for number, row in rows.items()]
 
     def about(
         self,
@@ -258,32 +246,38 @@ class Entries(Closes):
         without: Collection[int] = (),
         first: int = -1,
     ) -> list[Subject]:
-        """Return what a verdict on a listing is about: digests of images, each with the listing.
+        """Return the subjects of a verdict on a listing: digests of images, each with the listing.
 
-        Its images that are leads, or once it is judged the undecided ones, and those with keys
-        ``also``, but for those ``without``, of so many ``first`` ones; if none, the listing alone.
+        They are the scored images with a lead of a product, or with keys in ``also``, but for those
+        in ``without``, among so many ``first`` ones; an image without a listing, or of the audit
+        sample, is always one. Without any image, the subject is the listing alone.
         """
-        left = "0" if entry.state == OPEN else LEFT
         is_image = entry.section == AUDIT or entry.listing is None
         rows = self.file.select(
-            f"SELECT key, sha256, {_IS_LEAD} AND {left} = max({left}) OVER () FROM image"
+            "SELECT key, sha256, status != 'failed', product IS NOT NULL FROM image"
             f" WHERE {_IMAGES} ORDER BY {IMAGE_ORDER} LIMIT {first:d}",
             entry._asdict(),
         )
         found: dict[Subject, None] = dict.fromkeys(
             (sha256, entry.listing)
-            for key, sha256, is_lead in rows
-            if sha256 and (is_image or ((is_lead or key in also) and key not in without))
+            for key, sha256, is_scored, is_lead in rows
+            if is_scored and (is_image or ((is_lead or key in also) and key not in without))
         )
         return [*found] or [(None, entry.name)]
 
     def of_best(self, entry: Entry, also: Iterable[Any] = ()) -> list[Subject]:
-        """Return what a verdict on the image that stands for a listing, or on these, is about."""
+        """Return the subjects of a verdict on the image that stands for a listing, or on these."""
         some = [one for one in self.about(entry) if one[0] in {None, entry.sha256, *also}]
-        return some or [(entry.sha256, entry.listing)]
+        return some or [(None, entry.name)]
+
+    def labelled(self, entry: Entry, label: str | None) -> set[str]:
+        """Return the digests of the images of a listing with a lead of a label."""
+        values = {**entry._asdict(), "label": label}
+        found = self.file.select(f"SELECT sha256 FROM image WHERE {_IMAGES} AND {HAS_LEAD}", values)
+        return {sha256 for (sha256,) in found}
 
     def shown(self, entry: Entry, about: Iterable[Subject] = ()) -> str:
-        """Return 16 digits over the images that a listing shows first, or a verdict is about."""
+        """Return 16 digits over the best image of a listing and the subjects of a verdict on it."""
         images = [entry.sha256, *(sha256 for sha256, _ in about or self.about(entry))]
         return hashlib.blake2b("\n".join(filter(None, images)).encode(), digest_size=8).hexdigest()
 
@@ -359,7 +353,7 @@ class Entries(Closes):
         )
 
     def open_counts(self, view: View | None = None) -> dict[str, int]:
-        """Return how many listings wait, or are in a view, by level and of the audit sample."""
+        """Return how many listings are open, or in a view, by level and of the audit sample."""
         condition, values = f"state IS NULL AND {IS_FIRST}", dict[str, Any]()
         if view is not None and view._replace(section=QUEUE, sort="") != View():  # with filters
             condition, values = view.condition()
@@ -370,18 +364,14 @@ class Entries(Closes):
         return counts
 
     def _select_cached(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Return what a statement selects, or has selected a moment ago if that takes long."""
+        """Return the records of a statement on states, as selected since they changed last."""
         key = statement, *values.values()
         with self._lock:
-            until, found = self._cached.get(key, (0.0, []))
-            if (begin := time.monotonic()) > until:
-                self._cached = {k: one for k, one in self._cached.items() if one[0] > begin}
-                found = self.file.select(statement, values)
-                if (took := time.monotonic() - begin) > _QUICK_SECONDS:
-                    self._cached[key] = begin + took + took / _REFRESH_SHARE, found
-            return found
+            if key not in self._counts:
+                self._counts[key] = self.file.select(statement, values)
+            return self._counts[key]
 
-    def said_of(self, entry: Entry) -> list[tuple[Any, ...]]:
+    def outcomes_of(self, entry: Entry) -> list[tuple[Any, ...]]:
         """Return the last outcomes of a listing, its near-copies and the bytes of its leads.
 
         Each is a time, a reviewer, a judgement, a label, a note, and whether of another listing.
@@ -390,7 +380,7 @@ class Entries(Closes):
             "SELECT DISTINCT time, reviewer, judgement, label, note,"
             " listing IS NOT NULL AND listing != :name FROM standing"
             " WHERE listing = :name OR sha256 IN (SELECT sha256 FROM image"
-            f" WHERE {_IMAGES} AND ({_IS_LEAD} OR :section = 'audit'))"
+            f" WHERE {_IMAGES} AND (product IS NOT NULL OR :section = 'audit'))"
             " OR listing IN (SELECT listing FROM entry WHERE copies = :copies)"
             " ORDER BY moment DESC LIMIT 20",
             {"name": entry.name, **entry._asdict()},

@@ -1,39 +1,38 @@
-"""Precision, appeals and misses of a scan, by the outcomes on its leads and audit sample."""
+"""Precision, appeals and misses of a scan, by the outcomes on its leads and audit sample.
+
+Distinct images are counted: rows of the same bytes, in any number of listings, are one image.
+"""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TypeAlias
 
 from recognizer.desk.outcomes import DECIDED, Judgement, Outcome, Outcomes
-from recognizer.desk.views import LEFT
 from recognizer.intervals import share, weighted_count
 from recognizer.model.description import Estimate
-from recognizer.policy.listing import Role, as_count, value_of
-from recognizer.policy.values import Decision
+from recognizer.policy.values import CandidateKind, Decision
 from recognizer.rows.listings import QUEUE_ORDER
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
 from recognizer.status import Reason
-from recognizer.taxonomy import load_taxonomy
+from recognizer.taxonomy import Taxonomy
 
 MIN_DECIDED = 0.9
 """Share of the leads that must be decided before recall is estimated, or a threshold measured:
 reviewers begin with the highest scores, so that decided leads do not stand for the others."""
 
-KEYWORD, REPORTS = "keyword", "reports"
-"""The kinds of leads that no model raises: a keyword in the listing's text, reports by users."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Precision:
-    """How many of the decided leads of a level that were raised by the same were confirmed.
+    """How many of the decided leads of a level, and of a label or family, were confirmed.
 
-    ``kind`` is ``label`` or ``family``, :data:`KEYWORD` or :data:`REPORTS`, or None for all leads.
-    ``as_product`` were confirmed as the product of the lead, or without saying which.
+    ``kind`` and ``name`` are None for all leads. ``as_product`` were confirmed as the product of
+    the lead, or without a label.
     """
 
-    kind: str | None
+    kind: CandidateKind | None
     name: str | None
     level: Decision
     confirmed: int
@@ -64,8 +63,9 @@ class Misses:
 class Measurement:
     """The figures of a scan by its outcomes.
 
-    ``leads`` are images that are leads by themselves, and listings that keywords or reports alone
-    have raised, each once; ``drawn`` is the audit sample, ``left`` is of :func:`count_left`.
+    ``images`` and ``leads`` are distinct images; ``drawn`` of the clear ones are in the audit
+    sample. ``unknown_labels`` of confirmed leads are in no taxonomy, so that their families are
+    unknown.
     """
 
     images: int
@@ -76,93 +76,87 @@ class Measurement:
     appeals: int
     overturned: Estimate | None
     misses: Misses | None
-    left: int = 0
+    unknown_labels: tuple[str, ...] = ()
 
 
-_Group: TypeAlias = tuple[str | None, str | None, Decision]
+_Group: TypeAlias = tuple[CandidateKind | None, str | None, Decision]
 _Lead: TypeAlias = tuple[set[_Group], Decision, Outcome | None]
 
 
-def measure_outcomes(rows: Iterable[tuple[str, Row]], outcomes: Outcomes) -> Measurement:
-    """Compare rows, each with the identity of its listing, with what was decided."""
-    decided, listings = outcomes.decided(), outcomes.decided("listing")
+def distinct_images(scan: ScanFile) -> Iterator[list[Row]]:
+    """Yield the rows of each distinct image, by its bytes; a row without bytes is alone."""
+    rows = (row for _, row in scan.numbered_rows(order="sha256, image.id"))
+    for sha256, same in groupby(rows, key=lambda row: row.sha256):
+        if sha256 is None:
+            yield from ([row] for row in same)
+        else:
+            yield [*same]
+
+
+def measure_outcomes(
+    images: Iterable[Sequence[Row]], outcomes: Outcomes, taxonomies: Sequence[Taxonomy]
+) -> Measurement:
+    """Compare the rows of distinct images with their outcomes.
+
+    ``taxonomies`` say of which family a confirmed label is.
+    """
+    decided = outcomes.decided()
     appeals, overturned = outcomes.appeals()
+    family_of = {name: one.family for of in taxonomies for name, one in of.labels.items()}
     leads: list[_Lead] = []
-    raised: dict[str, tuple[set[_Group], Decision]] = {}  # listings, by keywords or reports
-    with_image_lead: set[str] = set()
-    drawn, audited, found = Counter[float](), Counter[float](), Counter[tuple[float, str]]()
-    images = cleared = 0
-    for name, row in rows:
-        images += row.reason is not Reason.NO_IMAGE
-        outcome = decided.get(row.sha256 or "")
-        if row.is_image_lead:
-            with_image_lead.add(name)
-            leads.append((_groups_of(row), row.decision, outcome))
-        elif row.is_lead:
-            groups, level = raised.get(name, (set(), row.decision))
-            level = min(level, row.decision, key=QUEUE_ORDER.index)
-            raised[name] = groups | _groups_of(row), level
-        elif row.decision is Decision.CLEAR:
+    drawn, audited, found = Counter[float](), Counter[float](), Counter[float]()
+    count = cleared = 0
+    for rows in images:
+        count += rows[0].reason is not Reason.NO_IMAGE
+        outcome = decided.get(rows[0].sha256 or "")
+        if groups := _groups_of(rows):
+            level = min((level for *_, level in groups), key=QUEUE_ORDER.index)
+            leads.append((groups, level, outcome))
+        elif all(row.decision is Decision.CLEAR for row in rows):
             cleared += 1
-            if row.audit is not None:
-                drawn[row.audit] += 1
-                audited[row.audit] += outcome is not None
-                if outcome is not None and outcome.judgement is Judgement.CONFIRMED:
-                    found[row.audit, outcome.sha256 or ""] += 1
-    leads += [(*raised[name], listings.get(name)) for name in raised.keys() - with_image_lead]
-    judgements = Counter((level, said.judgement if said else None) for _, level, said in leads)
+            for probability in [row.audit for row in rows if row.audit is not None][:1]:
+                drawn[probability] += 1
+                audited[probability] += outcome is not None
+                found[probability] += bool(outcome and outcome.judgement is Judgement.CONFIRMED)
+    judgements = Counter((level, one.judgement if one else None) for _, level, one in leads)
+    labels = {one.label for *_, one in leads if one and one.judgement is Judgement.CONFIRMED}
     return Measurement(
-        images=images,
+        images=count,
         leads=len(leads),
-        decided=sum(number for (_, said), number in judgements.items() if said in DECIDED),
-        drawn=int(drawn.total()),
-        precision=tuple(_precision(leads)),
+        decided=sum(number for (_, one), number in judgements.items() if one in DECIDED),
+        drawn=drawn.total(),
+        precision=tuple(_precision(leads, family_of)),
         appeals=appeals,
         overturned=share(overturned, appeals) if appeals else None,
         misses=_misses(cleared, drawn, audited, found, _shown_by_leads(judgements)),
+        unknown_labels=tuple(sorted(label for label in labels if label and label not in family_of)),
     )
 
 
-def count_left(scan: ScanFile) -> int:
-    """Return how many leads nobody has decided though their listings are, and left the queue."""
-    statement = "SELECT count(*) FROM image JOIN queue USING (unit) WHERE state IN (?, ?)"
-    return int(scan.select(f"{statement} AND {LEFT}", DECIDED)[0][0])
+def _groups_of(rows: Iterable[Row]) -> set[_Group]:
+    """Return the leads of an image, each with the highest level among its listings."""
+    levels: dict[tuple[CandidateKind, str], set[Decision]] = defaultdict(set)
+    for lead in (lead for row in rows for lead in row.leads):
+        levels[lead.kind, lead.name].add(lead.level)
+    return {(*lead, min(found, key=QUEUE_ORDER.index)) for lead, found in levels.items()}
 
 
-def _groups_of(row: Row) -> set[_Group]:
-    groups: set[_Group] = {(lead.kind, lead.name, lead.level) for lead in row.leads}
-    groups |= {(KEYWORD, hit.keyword, row.decision) for hit in row.keywords}
-    if as_count(value_of(row.item or {}, Role.REPORTS)):
-        groups.add((REPORTS, None, row.decision))
-    return groups
-
-
-def _precision(leads: Iterable[_Lead]) -> Iterator[Precision]:
-    family_of = {name: label.family for name, label in load_taxonomy().labels.items()}
+def _precision(leads: Iterable[_Lead], family_of: Mapping[str, str | None]) -> Iterator[Precision]:
     counts: dict[_Group, Counter[Judgement | None]] = defaultdict(Counter)
-    as_product, of_products = Counter[_Group](), Counter[_Group]()  # decided leads
-    by_text = {KEYWORD, REPORTS}
+    as_product = Counter[_Group]()
     for groups, level, outcome in leads:
         everything: _Group = (None, None, level)
-        names_product = outcome is not None and any(kind not in by_text for kind, *_ in groups)
         for group in {everything, *groups}:
             counts[group][outcome.judgement if outcome else None] += 1
-            of_products[group] += names_product and group[0] not in by_text
         if outcome is not None and outcome.judgement is Judgement.CONFIRMED:
             label = outcome.label
             names = {"label": label, "family": family_of.get(label or "")}
-            named = {
-                (kind, name, at)
-                for kind, name, at in groups
-                if kind in names and (label is None or name == names[kind])
-            }
+            named = {g for g in groups if label is None or g[1] == names.get(str(g[0]))}
             as_product.update({everything, *named} if named else ())
-    for group in sorted(
-        counts, key=lambda one: (one[0] in by_text, one[1] or "", one[0] or "", one[2])
-    ):
+    for group in sorted(counts, key=lambda one: (one[1] or "", one[0] or "", one[2])):
         kind, name, level = group
         confirmed, rejected = (counts[group][judgement] for judgement in DECIDED)
-        decided, of_product = confirmed + rejected, of_products[group]
+        decided = confirmed + rejected
         yield Precision(
             kind=kind,
             name=name,
@@ -172,7 +166,7 @@ def _precision(leads: Iterable[_Lead]) -> Iterator[Precision]:
             rejected=rejected,
             open=counts[group][None],
             precision=share(confirmed, decided) if decided else None,
-            product_precision=share(as_product[group], of_product) if of_product else None,
+            product_precision=share(as_product[group], decided) if decided else None,
         )
 
 
@@ -183,14 +177,15 @@ def _misses(
     cleared: int,
     drawn: Counter[float],
     audited: Counter[float],
-    found: Counter[tuple[float, str]],
+    found: Counter[float],
     shown: Estimate | None,
 ) -> Misses | None:
-    """Estimate misses by the probability of being drawn; of the same bytes they are one draw."""
+    """Estimate misses by the probability of being drawn."""
     if not (weights := audit_weights(drawn, audited)):
         return None
     counts = Counter(dict.fromkeys(weights.values(), 0))
-    counts.update(weights[probability] * images for (probability, _), images in found.items())
+    for probability, number in found.items():
+        counts[weights[probability]] += number
     missed = weighted_count(counts)
     value, low, high = missed.value, missed.low, min(missed.high, cleared)
     return Misses(

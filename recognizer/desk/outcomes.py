@@ -1,4 +1,4 @@
-"""Outcomes: what people found out about leads, in a table that only grows; the latest counts."""
+"""Outcomes of leads, as people judged them, in a table that only grows; the latest counts."""
 
 import codecs
 import csv
@@ -29,11 +29,16 @@ from recognizer.scan.records import json_value
 from recognizer.taxonomy import unknown_name
 
 MAX_CHARACTERS = {"note": 4000, "reviewer": 200, "listing": MAX_NAME, "label": 64, "origin": 200}
-DESK = "recognizer review"  # the origin of what was said at a desk
+DESK = "recognizer review"  # the origin of outcomes of a desk
 MAX_LINE = 1 << 20  # bytes of one line of a file of outcomes
-MAX_ARRAY_BYTES = 64 << 20  # bytes of a file of outcomes that is one JSON array
 
 _CACHE_KIBIBYTES = 16 << 10  # a million outcomes are imported within 100 MB
+_NEWEST = "row_number() OVER (PARTITION BY {} ORDER BY moment DESC) AS newest"
+HAS_LEAD = (
+    "EXISTS (SELECT 1 FROM json_each(leads) WHERE json_extract(value, '$.name') = :label"
+    " UNION ALL SELECT 1 FROM json_each(regions) WHERE json_extract(value, '$.label') = :label)"
+)
+"""Whether an image has a lead of a label, or of a family of which the label is the likeliest."""
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -190,16 +195,23 @@ class Outcomes(Closes):
         return self._select("outcome", condition, (sha256, listing))
 
     def parts_of(self, id_: str, listing: str) -> list[Outcome]:
-        """Return the outcomes as which one on a listing, of this id, is stored: of its images."""
-        of_listing = self._select("outcome", "listing = ?", (listing,))
-        return [one for one in of_listing if replace(one, sha256=None).id == id_]
+        """Return the outcomes on images as which an outcome on their listing is stored.
+
+        One of them at least has the label of that outcome.
+        """
+        of_listing = [*self._select("outcome", "listing = ?", (listing,))]
+        labels = {one.label for one in of_listing}
+        wholes = [
+            {replace(one, sha256=None, label=name).id for name in labels} for one in of_listing
+        ]
+        return [one for one, ids in zip(of_listing, wholes, strict=True) if id_ in ids]
 
     def withdrawals_of(self, id_: str) -> Iterator[Outcome]:
         """Yield the withdrawals of an outcome on a listing, which name no image either."""
         return self._select("outcome", "withdraws = ? AND sha256 IS NULL", (id_,))
 
     def last_of(self, reviewer: str, since: str) -> Iterator[Outcome]:
-        """Yield what a reviewer said last at a desk, at one time after this, and not withdrew."""
+        """Yield a reviewer's last verdict at a desk after a time, if it was not withdrawn."""
         of_desk = f"reviewer = ?1 AND origin = '{DESK}'"
         last = (
             f"SELECT time FROM standing WHERE {of_desk} AND time > ?2"
@@ -207,24 +219,22 @@ class Outcomes(Closes):
         )
         return self._select("standing", f"{of_desk} AND time = ({last})", (reviewer, since))
 
-    def decided(self, key: str = "sha256") -> dict[str, Outcome]:
-        """Return what was said last, and not withdrawn, of each decided image, or ``listing``."""
-        of_key = f"{key} IS NOT NULL" + " AND occasion != 'audit'" * (key == "listing")
-        last = f"SELECT substr(max(moment), -12) + 0 FROM standing WHERE {of_key} GROUP BY {key}"
-        found = self._select("standing", f"number IN ({last})")
-        return {getattr(one, key): one for one in found if one.judgement in DECIDED}
+    def decided(self) -> dict[str, Outcome]:
+        """Return the latest outcome of each image that was decided, unless withdrawn."""
+        latest = f"SELECT *, {_NEWEST.format('sha256')} FROM standing WHERE sha256 IS NOT NULL"
+        is_decided = "newest = 1 AND judgement IN ('confirmed', 'rejected')"
+        return {one.sha256 or "": one for one in self._select(f"({latest})", is_decided)}
 
     def appeals(self) -> tuple[int, int]:
-        """Return how many confirmed leads have a decided appeal as the last word; overturned."""
-        # The bare columns are those of the latest row.
-        last = (
-            "SELECT occasion, judgement, max(moment), sum(judgement = 'confirmed') AS confirmed"
-            " FROM standing GROUP BY ifnull(sha256, 'listing:' || listing)"
-        )
+        """Return how many confirmed leads have a decided appeal, and how many it overturned."""
+        subject = "ifnull(sha256, 'listing:' || listing)"
+        is_confirmed = f"sum(judgement = 'confirmed') OVER (PARTITION BY {subject})"
+        latest = f"*, {_NEWEST.format(subject)}, {is_confirmed} AS confirmations"
         ((appeals, overturned),) = self.file.select(
-            f"SELECT count(*), ifnull(sum(judgement = 'rejected'), 0) FROM ({last})"
-            " WHERE occasion = 'appeal' AND judgement IN ('confirmed', 'rejected')"
-            " AND confirmed > (judgement = 'confirmed')"
+            "SELECT count(*), ifnull(sum(judgement = 'rejected'), 0)"
+            f" FROM (SELECT {latest} FROM standing) WHERE newest = 1 AND occasion = 'appeal'"
+            " AND judgement IN ('confirmed', 'rejected')"
+            " AND confirmations > (judgement = 'confirmed')"
         )
         return appeals, overturned
 
@@ -237,25 +247,25 @@ class Outcomes(Closes):
 @contextmanager
 def open_reviewed(scan: Path, outcomes: Path | None) -> Iterator[tuple[ScanFile, Outcomes]]:
     """Open a scan, and its outcomes: those in a team's file, or in the scan's."""
-    with ScanFile(scan) as file, Outcomes(outcomes or scan) as found_out:
+    with ScanFile(scan) as file, Outcomes(outcomes or scan) as stored:
         if outcomes is not None:
             file.use_outcomes_of(outcomes)
-        yield file, found_out
+        yield file, stored
 
 
 def read_outcomes(path: Path, labels: Collection[str] | None = None) -> Iterator[Outcome]:
-    """Yield outcomes from a file: JSON lines, a JSON array, or CSV (by suffix) with the same keys.
+    """Yield outcomes from a file: JSON Lines, or CSV (by suffix) with the same keys.
 
     One that is dated in the future is a :class:`UsageError`, since it would stand for ever, and so
     is one with a label that is none of ``labels``, if they are given.
     """
-    limit, place = datetime.now(UTC) + CLOCK_TOLERANCE, f"{path}"
+    limit, position = datetime.now(UTC) + CLOCK_TOLERANCE, f"{path}"
     try:
         if not path.is_file():
             raise UsageError("not a regular file" if path.exists() else "does not exist")
         with path.open("rb") as file:
             for number, values in _records(path, file):
-                place = f"{path}: entry {number}"
+                position = f"{path}: entry {number}"
                 outcome = Outcome.from_json(values)
                 if outcome.time > limit:
                     raise UsageError(f"its time {outcome.time} is ahead of now")
@@ -265,9 +275,9 @@ def read_outcomes(path: Path, labels: Collection[str] | None = None) -> Iterator
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     except UsageError as error:
-        raise UsageError(f"{place}: {error}") from error
+        raise UsageError(f"{position}: {error}") from error
     except (ValueError, RecursionError, csv.Error) as error:
-        forms = "outcomes are read from JSON lines or a JSON array, or from CSV (.csv), in UTF-8"
+        forms = "outcomes are read from JSON Lines, or from CSV (.csv), in UTF-8"
         raise UsageError(f"{path}: {forms}: {error}") from error
 
 
@@ -284,14 +294,6 @@ def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:
                 yield number, {name: text_of_cell(cell) for name, cell in cells.items()}
         return
     begin = len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0
-    file.seek(begin)
-    first = next((part for part in iter(lambda: file.readline(MAX_LINE), b"") if part.strip()), b"")
-    if first.lstrip().startswith(b"["):
-        data = first + file.read(MAX_ARRAY_BYTES)
-        if len(data) >= MAX_ARRAY_BYTES:
-            raise UsageError("a JSON array of this size: write JSON lines")
-        yield from enumerate(json_value(data), 1)
-        return
     file.seek(begin)
     for number, line in enumerate(_bounded_lines(file), 1):
         if line.strip():

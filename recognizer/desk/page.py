@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from recognizer._files import replacing
-from recognizer.desk.cards import PHOTOS_ON_A_CARD, CardMaker
+from recognizer.desk.cards import ENVIRONMENT, PHOTOS_ON_A_CARD, CardMaker, named
 from recognizer.desk.entries import Entries, Entry, Image
 from recognizer.desk.photos import Photos, Unavailable, read_original
-from recognizer.desk.texts import ENVIRONMENT, text
 from recognizer.desk.views import AUDIT, LEADS, OPEN, QUEUE, View
 from recognizer.model.bundle import Bundle
 from recognizer.policy.listing import as_text, as_url
@@ -49,7 +48,7 @@ def write_report(
         replacing(output) as partial,
         partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
-        context = _Report(entries, photos).page(title or text("report_title", name=scan.name))
+        context = _Report(entries, photos).page(title or f"Review queue: {scan.name}")
         file.writelines(ENVIRONMENT.get_template("queue.html.j2").generate(context))
 
 
@@ -67,7 +66,7 @@ class _Report(CardMaker):
             found, total = self._entries.page(view, also=where, size=most)
             shown += found
             if total > most:
-                cut.append(f"{text(name)} {most:,} of {total:,}")
+                cut.append(f"{named(name)} {most:,} of {total:,}")
         return {
             **self.context("/", None),
             **self.filters(View()),
@@ -75,12 +74,12 @@ class _Report(CardMaker):
             "needs_token": False,
             "style": _resource("app.css"),
             "script": _resource("app.js"),
-            "warning": text("cap", parts="; ".join(cut)) if cut else "",
+            "missing": "; ".join(cut),
             "rows": map(self._row, shown),
             # Made one after the other: their pictures may take a hundred megabytes.
             "cards": ((entry, self.card(entry)) for entry in shown),
-            **dict.fromkeys(("progress", "may_decide", "is_for_others")),
-            "counts": Counter(one.section for one in shown if one.state == OPEN),
+            **dict.fromkeys(("progress", "may_decide", "draft")),
+            "counts": {QUEUE: 0, AUDIT: 0} | Counter(o.section for o in shown if o.state == OPEN),
             "summary": _scan_in_numbers(self._entries.file),
             "bundles": self._photos.bundles,
         }
@@ -105,14 +104,14 @@ class _Report(CardMaker):
         if row.status is Status.FAILED:
             return super().picture(image)
         if self._size >= MAX_PICTURES:
-            return values | {"missing": text("page_full")}
+            return values | {"missing": "No thumbnail: those of the images above fill the page."}
         original = as_url(row.source) or ""
         if "://" not in row.source and MEMBER not in row.source:
             original = Path(row.source).absolute().as_uri()
         try:
             thumbnail = self._photos.thumbnail(image.number, row)
         except Unavailable as error:
-            return values | {"missing": text(error.key)}
+            return values | {"missing": error.words}
         uri = "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii")
         self._size += len(uri)
         return values | {"src": uri, "original": original}

@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from recognizer._files import Closes
 from recognizer.errors import RecognizerError, ScanFileError, UsageError
@@ -16,7 +15,6 @@ from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
-from recognizer.policy.decide import thresholds_of
 from recognizer.policy.values import Policy
 from recognizer.rows.item_key import MEMBER, without_parents
 from recognizer.rows.row import Row
@@ -28,7 +26,6 @@ from recognizer.status import Reason, Status
 
 SIDES: Mapping[str, int] = {"small": 320, "large": 1280, "heat": 1280}  # longer side, in pixels
 SHOWN_BY_BROWSERS = ("jpeg", "png", "webp", "gif", "avif")
-DEFAULT_THRESHOLD = 0.5  # of a label that can never be a lead, on the scale of a heat-map
 
 _JPEG = "image/jpeg"
 _PROCESSES, _TIMEOUT = 2, 30.0  # seconds for one picture
@@ -36,11 +33,19 @@ _MEMORY_LIMIT = 2 << 30  # bytes of one process
 
 
 class Unavailable(Exception):  # noqa: N818 - says something of a photo, not of the program
-    """No such picture; ``key`` names the text that says why."""
+    """No such picture; ``words`` say why on a page, the text of the error in a terminal."""
 
-    def __init__(self, key: str, detail: str = "") -> None:
-        super().__init__(detail or key)
-        self.key = key
+    def __init__(self, words: str, detail: str = "") -> None:
+        super().__init__(detail or words)
+        self.words = words
+
+
+_UNREAD = "The photo cannot be read from here."
+_GONE = (
+    "The file has gone since the scan, or this was not started in the folder in which the scan ran."
+)
+_CHANGED = "The file has changed since the scan and is not what was scored."
+_UNDECODED = "The photo could not be decoded."
 
 
 def read_original(row: Row, *, allow_http: bool = False) -> bytes:
@@ -63,12 +68,12 @@ def read_scored(row: Row, read: Callable[[Row], bytes]) -> bytes:
     try:
         data = read(row)
     except Refused as error:
-        key, hint = "photo_unread", ""
+        words, hint = _UNREAD, ""
         if error.reason is Reason.NOT_FOUND:
-            key, hint = "photo_gone", "; relative paths begin in the folder in which the scan ran"
-        raise Unavailable(key, f"{error.reason}: {error.detail}{hint}") from error
+            words, hint = _GONE, "; relative paths begin in the folder in which the scan ran"
+        raise Unavailable(words, f"{error.reason}: {error.detail}{hint}") from error
     if hashlib.sha256(data).hexdigest() != row.sha256:
-        raise Unavailable("photo_changed", "the file has changed since the scan")
+        raise Unavailable(_CHANGED, "the file has changed since the scan")
     return data
 
 
@@ -106,7 +111,7 @@ class Photos(Closes):
         ``kind`` is a key of :data:`SIDES`, or ``original``; a heat-map is that of ``label``.
         """
         if row.status is Status.FAILED:  # what may have cost the scan a process is not tried here
-            raise Unavailable("photo_undecoded")
+            raise Unavailable(_UNDECODED)
         if kind == "small":
             return self.thumbnail(image, row).jpeg, _JPEG
         try:
@@ -132,17 +137,16 @@ class Photos(Closes):
 
     def _heatmap(self, row: Row, data: bytes, label: str) -> tuple[bytes, str]:
         if (bundle := self.bundles.get(row.model.digest)) is None:
-            raise Unavailable("no_model")
-        if label not in bundle.label_names:
-            raise Unavailable("no_heatmap")
-        threshold = heat_threshold(row, bundle, label, self.policy)
+            raise Unavailable("No heat-map: the model behind this row is not at hand (--model).")
+        if label not in row.lead_labels:
+            raise Unavailable("No heat-map: this photo has no lead of the label.")
         try:
             found = self._recognizer(bundle).explain(data, label)
         except RecognizerError as error:
-            raise Unavailable("no_heatmap") from error
+            raise Unavailable("The heat-map could not be made.") from error
         if not found.heatmap.size:
-            raise Unavailable("photo_undecoded")
-        drawn = draw_heatmap(found.rgb, found.heatmap, threshold)
+            raise Unavailable(_UNDECODED)
+        drawn = draw_heatmap(found.rgb, found.heatmap, heat_threshold(row, label))
         return shrink(drawn, SIDES["heat"], 0).jpeg, _JPEG
 
     def _decoded(self, row: Row, data: bytes, side: int) -> Thumbnail:
@@ -151,7 +155,7 @@ class Photos(Closes):
         with suppress(RecognizerError):
             if (made := self._recognizer(bundle).thumbnail(data, side, *place)) is not None:
                 return made
-        raise Unavailable("photo_undecoded")
+        raise Unavailable(_UNDECODED)
 
     def _recognizer(self, bundle: Bundle | None) -> GuardedRecognizer:
         """Return the processes of a bundle, or of the default one: strangers sent the bytes."""
@@ -168,14 +172,8 @@ class Photos(Closes):
             return self._recognizers[digest]
 
 
-def heat_threshold(row: Row, bundle: Bundle, label: str, policy: Policy | None = None) -> float:
-    """Return the threshold that the heat-map of a label is drawn against.
-
-    A label that is not a lead has that of the policy, if it decided the row, or the default one.
-    """
-    named = {lead.name: lead.threshold for lead in row.leads if lead.kind == "label"}
-    if label not in named:
-        own = policy if policy and policy.digest == row.policy.digest else Policy()
-        thresholds = thresholds_of(bundle, replace(own, ignore=frozenset()))
-        named = {t.candidate.name: t.review[0] for t in thresholds if t.candidate.kind == "label"}
-    return named.get(label, DEFAULT_THRESHOLD)
+def heat_threshold(row: Row, label: str) -> float:
+    """Return the threshold of a row's lead of a label, else of the family that brought it in."""
+    return {lead.name: lead.threshold for lead in row.leads[::-1]}.get(
+        label, row.leads[0].threshold
+    )

@@ -1,13 +1,13 @@
-"""The queue at the desk: who gets which listing, what they say of it, and how far the team is.
+"""The queue at the desk: listings are claimed and decided, and the team's progress is counted.
 
-Who has what is known to the server alone: after a restart, open pages ask for their listings again.
+Claims are known to the server alone: after a restart, open pages claim their listings again.
 """
 
 import json
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from recognizer.desk.entries import MAX_IMAGES, Entries, Entry, Subject
 from recognizer.desk.outcomes import DECIDED, DESK, Judgement, Occasion, Outcome, Outcomes
-from recognizer.desk.views import AFFECTED, AUDIT, OPEN, PARTLY, QUEUE, View
+from recognizer.desk.views import AFFECTED, AUDIT, OPEN, QUEUE, View
 from recognizer.errors import ScanFileChangedError, ScanFileError, UsageError
 from recognizer.rows.merging import CLOCK_TOLERANCE
 from recognizer.rows.queue import ENTRY_ORDER
@@ -38,33 +38,20 @@ _OF_OTHERS = "ifnull(judge, '') NOT IN (SELECT value FROM json_each(:spellings))
 
 
 class ConflictError(Exception):
-    """A listing is not, or no longer, handed to the reviewer; or a count has changed."""
+    """A listing is not, or no longer, claimed by the reviewer; or its images have changed."""
 
 
 class Queue(Entries):
-    """A queue that several people work through at once.
+    """A queue that several people work through at once."""
 
-    If there are ``lead_reviewers``, they alone decide on what was escalated, and never on what they
-    escalated themselves. ``on_outcomes`` is called with outcomes once they are on the disk.
-    """
-
-    def __init__(
-        self,
-        scan: Path,
-        outcomes: Path | None = None,
-        *,
-        lead_reviewers: Collection[str] = (),
-        on_outcomes: Callable[[Sequence[Outcome]], object] = lambda _: None,
-    ) -> None:
-        self._on_outcomes = on_outcomes
-        self._said_at = datetime.min.replace(tzinfo=UTC)
+    def __init__(self, scan: Path, outcomes: Path | None = None) -> None:
+        self._last_time = datetime.min.replace(tzinfo=UTC)
         self._outcomes = Outcomes(outcomes or scan, write=True, create=outcomes not in {None, scan})
         try:
             super().__init__(scan, outcomes, write=os.access(scan, os.W_OK))
         except BaseException:
             self._outcomes.close()
             raise
-        self.lead_reviewers = frozenset(map(self.known_as, lead_reviewers))
 
     def close(self) -> None:
         """Release the files; one that is no longer in its place leaves nothing to another."""
@@ -100,10 +87,10 @@ class Queue(Entries):
         found = self._outcomes.file.select("SELECT 1 FROM signed_out WHERE session = ?", (session,))
         return bool(found)
 
-    # --- handing out ------------------------------------------------------------------------------
+    # --- claims -----------------------------------------------------------------------------------
 
-    def take(self, reviewer: str, view: View, unit: int | None = None) -> Entry | None:
-        """Hand a listing to a reviewer: the one they have, the given one, or the next of a view.
+    def claim(self, reviewer: str, view: View, unit: int | None = None) -> Entry | None:
+        """Claim a listing for a reviewer: the one they hold, the given one, or the next of a view.
 
         None if nothing free is left; a given one may be held by somebody else.
         """
@@ -119,7 +106,7 @@ class Queue(Entries):
             return None
 
     def keep(self, reviewer: str, unit: int | None) -> None:
-        """Extend the time for which a reviewer has a listing, or hand an open one to them again."""
+        """Extend a reviewer's claim of a listing, or claim an open one again."""
         with self._current():
             entry = None if unit is None else self.entry(unit)
             if entry is not None and entry.held_by == reviewer:
@@ -132,32 +119,21 @@ class Queue(Entries):
     def release(self, reviewer: str) -> None:
         self.file.execute("DELETE FROM temp.hold WHERE reviewer = ?", (reviewer,))
 
-    def is_for_others(self, reviewer: str, entry: Entry) -> bool:
-        """Whether a listing was escalated and is not for this reviewer to decide."""
-        if not self.lead_reviewers or entry.state != Judgement.ESCALATED:
-            return False
-        own = (reviewer, Judgement.ESCALATED, False)
-        said = [(self.known_as(one[1]), one[2], one[5]) for one in self.said_of(entry)]
-        return reviewer not in self.lead_reviewers or own in said
-
     def obstacle(self, reviewer: str, entry: Entry) -> str | None:
-        """Return why a reviewer cannot decide a listing on a list, as a key of a text, or None."""
+        """Return why a reviewer cannot decide a listing on a list, or None."""
         if entry.state in DECIDED:
-            return "is_decided"
-        if self.is_for_others(reviewer, entry):
-            return "for_lead"
-        return None if entry.held_by in {None, reviewer} else "held_by"
+            return f"{entry.state.capitalize()} by {entry.judge}: open it to change that."
+        if entry.held_by in {None, reviewer}:
+            return None
+        return f"{entry.held_by} is looking at this listing now: you can read it, not decide."
 
     def _hold(self, reviewer: str, entry: Entry) -> Entry:
         if entry.held_by not in {None, reviewer}:
             self.release(reviewer)
             return entry
-        if self.is_for_others(reviewer, entry):
-            self.skip(reviewer, entry.unit)  # to look at once, not to be in the way of others
-            return entry
-        self.file.execute(  # with neither the reviewer's last one nor another's, which is over
+        self.file.execute(  # replaces the reviewer's last claim, and another's that is over
             "REPLACE INTO temp.hold VALUES (?, ?, ?, ?)",
-            (reviewer, entry.unit, time.time() + HOLD_SECONDS, self._heard),
+            (reviewer, entry.unit, time.time() + HOLD_SECONDS, self._synced),
         )
         return entry._replace(held_by=reviewer)
 
@@ -172,14 +148,14 @@ class Queue(Entries):
     def _next(self, reviewer: str, view: View) -> Entry | None:
         condition, values = view.condition()
         condition = f"{condition} AND {_IS_FREE}"
-        if view.state not in {OPEN, PARTLY}:  # a second pair of eyes
+        if view.state != OPEN:  # a second pair of eyes
             condition += f" AND {_OF_OTHERS}"
             values["spellings"] = json.dumps(self._spellings.get(reviewer.casefold(), [reviewer]))
         values["reviewer"] = reviewer
         first = self._first(f"{condition} AND {_NOT_SKIPPED}", values, view.order)
         return first or self._first(condition, values, view.order)
 
-    # --- what is said -----------------------------------------------------------------------------
+    # --- verdicts ---------------------------------------------------------------------------------
 
     def decide(
         self,
@@ -194,18 +170,18 @@ class Queue(Entries):
         expected: int = 1,
         **details: str | None,
     ) -> int:
-        """Store what a reviewer says of a listing, and of its copies if more than it are expected.
+        """Store a verdict on a listing, and on its near-copies if more than it are ``expected``.
 
-        Of a copy it is about the near-copy: one with other leads is not rejected, but left open.
+        Of a copy the subject is the near-copy; one with other leads is not rejected, but left open.
         ``shown`` is what :meth:`shown` was on the page; ``also`` has the first 16 digits of the
-        sha256 of images that it is about, too, by their keys; ``first`` is how many images were
-        shown. Returns how many near-copies are left, which the reviewer gets last. If images or
-        copies are others now, or somebody else has the listing or has decided it, it is a
-        ConflictError; to reject leads that were not shown, or to judge none, a UsageError.
+        sha256 of images that were ticked, by their keys; ``first`` is how many images were shown.
+        Returns how many near-copies are left, which the reviewer gets last. If images or copies are
+        others now, or somebody else has the listing or has decided it, it is a ConflictError; to
+        reject leads that were not shown, or to judge none, a UsageError.
         """
         with self._current():
             entry = self.entry(unit)
-            # One that is nobody's is still open only where the reviewer's time is just up.
+            # An open listing without a claim: the reviewer's time is just up.
             if entry is None or not (
                 entry.held_by == reviewer or (entry.held_by is None and entry.state == OPEN)
             ):
@@ -214,13 +190,13 @@ class Queue(Entries):
             if expected not in {1, len(copies)}:
                 raise ConflictError
             held = self.file.select("SELECT seen FROM temp.hold WHERE reviewer = ?", (reviewer,))
-            ((seen,),) = held or ((self._heard,),)
+            ((seen,),) = held or ((self._synced,),)
             ticked = [(self.image(key), digits) for key, digits in also.items()]
             is_same = all(one and (one.row.sha256 or "").startswith(own) for one, own in ticked)
             if shown not in {None, self.shown(entry)} or not is_same:
-                raise ConflictError  # the reviewer has not seen what it would be said of
+                raise ConflictError  # the reviewer has not seen the images
             if judgement is Judgement.REJECTED:
-                without = ()  # of a photo that is not ticked this is true, too
+                without = ()  # a rejection is true of a photo without a tick, too
             judged = self.about(entry, also.keys(), without, first)
             is_of_all = judgement is Judgement.REJECTED or (judged[0][0] is None and not without)
             if is_of_all and not {*self.about(entry)[:MAX_IMAGES]} <= {*judged}:
@@ -228,7 +204,8 @@ class Queue(Entries):
             about, others = [(entry, judged)], [m for m in copies if m.unit != unit]
             if expected > 1 and {*self.of_best(entry)} <= {*judged}:  # what they are copies of
                 about += self._of_best(others, judgement, [sha256 for sha256, _ in judged])
-            self._store(reviewer, about, judgement, seen, **details)
+            by_hand = {one.row.sha256 for one, _ in ticked if one}
+            self._store(reviewer, about, judgement, seen, by_hand, **details)
             left = {one.unit for one in others} - {one.unit for one, _ in about}
             for other in left:
                 self.skip(reviewer, other)
@@ -236,38 +213,27 @@ class Queue(Entries):
         return len(left)
 
     def decide_many(self, reviewer: str, units: Mapping[int, str], judgement: Judgement) -> int:
-        """Store the same of listings that a reviewer has picked, and return of how many.
+        """Store a verdict on listings that a reviewer has picked; return the number of these.
 
-        It is about the image that stands for each; one with other leads is not rejected. ``units``
-        have what was :meth:`shown`; what is changed, held or decided is left out.
+        Its subject is the image that stands for each; one with other leads is not rejected.
+        ``units`` have what was :meth:`shown`; those that changed, are held or decided are left out.
         """
         with self._current():
             found = [entry for unit in sorted(units) if (entry := self.entry(unit))]
             found = [entry for entry in found if self.shown(entry) == units[entry.unit]]
             free = [one for one in found if self.obstacle(reviewer, one) is None]
             if about := self._of_best(free, judgement):
-                self._store(reviewer, about, judgement, self._heard)
+                self._store(reviewer, about, judgement, self._synced)
                 self.release(reviewer)
         return len(about)
 
     def _of_best(
         self, entries: Iterable[Entry], judgement: Judgement, also: Collection[str | None] = ()
     ) -> list[tuple[Entry, list[Subject]]]:
-        """Return listings with the images of a verdict; a rejection omits those with others."""
-        said = ((one, self.of_best(one, also)) for one in entries)
+        """Return listings with the subjects of a verdict; a rejection omits those with others."""
+        subjects = ((one, self.of_best(one, also)) for one in entries)
         rejects = judgement is Judgement.REJECTED
-        return [(one, own) for one, own in said if not rejects or own == self.about(one)]
-
-    def _stays_confirmed(self, entry: Entry, judged: Sequence[Subject]) -> bool:
-        """Whether a judged listing is, or was, confirmed for leads of which nothing is said now."""
-        if entry.state == OPEN:
-            return False
-        rest = {*self.about(entry._replace(state=OPEN))} - {*judged}
-        last = "SELECT judgement FROM standing WHERE sha256 = value ORDER BY moment DESC LIMIT 1"
-        confirmed = f"SELECT 1 FROM json_each(?) WHERE ({last}) = 'confirmed' LIMIT 1"
-        values = [json.dumps([sha256 for sha256, _ in rest])]
-        is_confirmed = entry.state == Judgement.CONFIRMED or self.file.select(confirmed, values)
-        return bool(rest and is_confirmed)
+        return [(one, own) for one, own in subjects if not rejects or own == self.about(one)]
 
     def _store(
         self,
@@ -275,29 +241,36 @@ class Queue(Entries):
         subjects: Sequence[tuple[Entry, Sequence[Subject]]],
         judgement: Judgement,
         seen: int,
-        **details: str | None,
+        by_hand: Collection[str | None] = (),
+        *,
+        label: str | None = None,
+        note: str | None = None,
     ) -> None:
-        """Add outcomes; raise a ConflictError if there are others since number ``seen``."""
+        """Add outcomes; raise a ConflictError if there are others since number ``seen``.
+
+        The label goes to images with a lead of it and those that were ticked ``by_hand``, else to
+        the first.
+        """
         members = [member for member, _ in subjects]
         now = self._now(members, [sha256 for _, about in subjects for sha256, _ in about])
-        judged = [(*one, judgement) for one in subjects]
-        if judgement in {Judgement.REJECTED, Judgement.UNSURE}:
-            kept = [member for member, about in subjects if self._stays_confirmed(member, about)]
-            judged += [(one, [(None, one.name)], Judgement.CONFIRMED) for one in kept]
-        outcomes = [
-            Outcome(
-                time=now,
-                reviewer=reviewer,
-                judgement=said,
-                occasion=Occasion.AUDIT if member.section == AUDIT else Occasion.REVIEW,
-                sha256=sha256,
-                listing=listing,
-                origin=DESK,
-                **(details if said is judgement else {}),
-            )
-            for member, about, said in judged
-            for sha256, listing in about
-        ]
+        outcomes = []
+        for member, about in subjects:
+            named = self.labelled(member, label) | {*by_hand}
+            named = named & {sha256 for sha256, _ in about} or {about[0][0]}
+            outcomes += [
+                Outcome(
+                    time=now,
+                    reviewer=reviewer,
+                    judgement=judgement,
+                    occasion=Occasion.AUDIT if member.section == AUDIT else Occasion.REVIEW,
+                    sha256=sha256,
+                    listing=listing,
+                    label=label if sha256 in named else None,
+                    note=note,
+                    origin=DESK,
+                )
+                for sha256, listing in about
+            ]
         names = json.dumps([member.name for member in members])
         with self._outcomes.file.transaction() as database:  # nobody else adds any meanwhile
             if database.execute(
@@ -308,7 +281,7 @@ class Queue(Entries):
             ).fetchone():
                 raise ConflictError
             self._outcomes.add(outcomes)
-        self._added(outcomes)
+        self._added()
         for member in members:
             self.file.execute("DELETE FROM temp.skip WHERE unit = ?", (member.unit,))
 
@@ -321,17 +294,16 @@ class Queue(Entries):
             f" UNION SELECT time FROM outcome WHERE sha256 {given}",
             [*map(json.dumps, ([m.unit for m in members], [m.name for m in members], images))],
         )
-        times = [self._said_at, *(datetime.fromisoformat(time) for (time,) in found if time)]
+        times = [self._last_time, *(datetime.fromisoformat(time) for (time,) in found if time)]
         after = [t + timedelta(microseconds=1) for t in times if t <= now + CLOCK_TOLERANCE]
-        self._said_at = max(now, *after)
-        return self._said_at
+        self._last_time = max(now, *after)
+        return self._last_time
 
-    def _added(self, outcomes: Sequence[Outcome]) -> None:
-        """Take over what was just added; a team's file is then whole without its log."""
+    def _added(self) -> None:
+        """Read the outcomes that were just added; a team's file is then whole without its log."""
         if self._outcomes.file.path != self.file.path:
             self._outcomes.file.execute("PRAGMA wal_checkpoint")
-        self._hear()
-        self._on_outcomes(outcomes)
+        self._sync()
 
     def skip(self, reviewer: str, unit: int) -> None:
         """Give a listing back; the reviewer gets it again when nothing else is left."""
@@ -339,40 +311,46 @@ class Queue(Entries):
             self.file.execute("REPLACE INTO temp.skip VALUES (?, ?)", (unit, reviewer))
             self.release(reviewer)
 
-    def undo(self, reviewer: str) -> Entry | None:
-        """Take back what a reviewer said last in this shift, and hand the listing to them again."""
+    def undo(self, reviewer: str) -> tuple[Entry | None, Outcome | None]:
+        """Withdraw a reviewer's last verdict in this shift, and claim its listing for them again.
+
+        Returns an outcome of the verdict too, with its label if it had any.
+        """
         with self._current():
-            if not (said := [*self._outcomes.last_of(reviewer, _shift_begin())]):
-                return None
+            if not (last := [*self._outcomes.last_of(reviewer, _shift_begin())]):
+                return None, None
             now = self._now()
-            withdrawals = [
+            self._outcomes.add(
                 replace(one, time=now, occasion=Occasion.WITHDRAWAL, withdraws=one.id)
-                for one in said
-            ]
-            self._outcomes.add(withdrawals)
-            self._added(withdrawals)
-            section = AUDIT if said[0].occasion is Occasion.AUDIT else QUEUE
+                for one in last
+            )
+            self._added()
+            verdict = next((one for one in last if one.label), last[0])
+            section = AUDIT if verdict.occasion is Occasion.AUDIT else QUEUE
             found = self.file.select(
                 f"SELECT unit FROM entry WHERE section = :section AND unit IN ({AFFECTED})"
                 f" ORDER BY ifnull(listing, source) IS :listing DESC, {ENTRY_ORDER} LIMIT 1",
-                {"section": section, "listing": said[0].listing, "sha256": said[0].sha256},
+                {"section": section, "listing": last[0].listing, "sha256": last[0].sha256},
             )
-            return self.take(reviewer, View(), *found[0]) if found else None
+            return (self.claim(reviewer, View(), *found[0]) if found else None), verdict
 
     def agreement(self) -> Counter[tuple[str, ...]]:
-        """Return how often two said what of a listing or image at last; escalating says nothing."""
+        """Return how often each pair of last judgements by two reviewers was on the same subject.
+
+        Escalating is no judgement here.
+        """
         subjects: dict[str, dict[str, str]] = defaultdict(dict)
-        told = f"SELECT {_SUBJECT} AS subject, reviewer, judgement FROM standing"
-        told += " WHERE judgement != 'escalated'"
-        several = f"SELECT subject FROM ({told}) GROUP BY 1 HAVING count(DISTINCT reviewer) > 1"
+        judged = f"SELECT {_SUBJECT} AS subject, reviewer, judgement FROM standing"
+        judged += " WHERE judgement != 'escalated'"
+        several = f"SELECT subject FROM ({judged}) GROUP BY 1 HAVING count(DISTINCT reviewer) > 1"
         for subject, reviewer, judgement in self._select_cached(
-            f"{told} AND subject IN ({several}) ORDER BY moment", {}
+            f"{judged} AND subject IN ({several}) ORDER BY moment", {}
         ):
             subjects[subject][self.known_as(reviewer)] = judgement
         return Counter(p for of in subjects.values() for p in combinations(sorted(of.values()), 2))
 
     def shift(self) -> dict[str, Counter[str]]:
-        """Return what each has done in this shift, by judgement; the most first."""
+        """Return the verdicts of each reviewer in this shift, by judgement; the most first."""
         counts: dict[str, Counter[str]] = defaultdict(Counter)
         last = "SELECT reviewer, judgement, max(moment) FROM standing WHERE time > ?"
         last = f"SELECT reviewer, judgement, count(*) FROM ({last} GROUP BY 1, {_SUBJECT})"

@@ -3,8 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +11,7 @@ from numpy.typing import NDArray
 from recognizer.desk.measure import MIN_DECIDED, audit_weights
 from recognizer.desk.outcomes import Judgement, Outcome
 from recognizer.errors import UsageError
-from recognizer.intervals import (
-    JOINT_CONFIDENCE,
-    effective_photos,
-    precision_estimate,
-    share,
-    weighted_count,
-)
+from recognizer.intervals import share, weighted_count
 from recognizer.model.bundle import Bundle
 from recognizer.model.description import Estimate
 from recognizer.policy.values import Policy, Probability, Rate, Rule
@@ -27,7 +20,7 @@ from recognizer.taxonomy import Kind, Taxonomy
 
 NO_PRODUCT = ""  # what an image shows that shows no product
 
-MIN_OVER = 5  # images without a product, or decided ones, that must be over a threshold
+MIN_OVER = 5  # decided images that must be over a threshold
 
 GRID = tuple(round(1 / (1 + math.exp(-x)), 6) for x in np.arange(9, -4.01, -0.25).tolist())
 """Thresholds to choose from, strictest first, at equal distances in log-odds."""
@@ -47,8 +40,8 @@ class Step:
 class Choice:
     """Thresholds to choose from, strictest first, with 95 % intervals.
 
-    ``chosen`` is the place of one in ``steps``, or None; ``notes`` say what a reader must know of
-    the figures. ``images`` is their number in a day, or in the scan.
+    ``chosen`` is the position of one in ``steps``, or None; ``notes`` are caveats of the figures.
+    ``images`` is the number of distinct images in a day, or in the scan.
     """
 
     origin: str
@@ -62,85 +55,9 @@ class Choice:
         return None if self.chosen is None else self.steps[self.chosen]
 
 
-# --- labelled photos ------------------------------------------------------------------------------
-
-
-class LabelledPhoto(NamedTuple):
-    """A photo whose label, of ``taxonomy``, is known; photos of one ``source`` are alike."""
-
-    label: str
-    source: str
-    scores: Mapping[str, float]
-    taxonomy: Taxonomy
-
-
-def measure_labelled(
-    bundle: Bundle,
-    photos: Sequence[LabelledPhoto],
-    *,
-    images_per_day: float,
-    prevalence: float,
-    ignore: Collection[str] = (),
-) -> Choice:
-    """Measure thresholds on labelled photos; ``ignore`` are the labels that the policy ignores.
-
-    ``prevalence`` is the share of all images that show a product, in the mix of the photos.
-    Intervals are exact binomial ones (Clopper and Pearson) for the *effective* number of photos,
-    as those of one source are alike (Korn and Graubard, 1998).
-    """
-    families = _family_members(bundle, ignore)
-    named = bundle.any_product_thresholds
-    origin = f"{len(photos):,} labelled photos"
-    highest = np.array([_highest_score(photo.scores, families) for photo in photos])
-    shown = np.array([_family_shown(photo.label, photo.taxonomy) for photo in photos])
-    sources = np.array([photo.source for photo in photos])
-    positive = shown != NO_PRODUCT
-    if positive.all():
-        raise UsageError(
-            f"{origin}: none without a product, so that nothing says how long the queue will be"
-        )
-    if not positive.any():
-        raise UsageError(f"{origin}: none with a product, so that nothing is known of recall")
-    if not 0 < prevalence < 1:
-        raise UsageError(f"prevalence = {prevalence}: a share between 0 and 1")
-    over = highest > np.array([*named.values()])[:, None]
-    sides, numbers, caveats = (~positive, positive), [], [*_unknown(shown, families)]
-    for side, what in zip(sides, ("without a product", "of products"), strict=True):
-        numbers.append(effective_photos(over[:, side], sources[side], shown[side]))
-        if len(set(sources[side])) == 1:
-            caveats.append(
-                f"All {side.sum():,} photos {what} come from one source: the figures hold for "
-                "photos like these, and say nothing of others."
-            )
-
-    def measured(threshold: float) -> Step:
-        rate, recall = (
-            share((highest[side] > threshold).mean() * number, number, JOINT_CONFIDENCE)
-            for side, number in zip(sides, numbers, strict=True)
-        )
-        leads = (
-            images_per_day * (prevalence * found + (1 - prevalence) * wrong)
-            for found, wrong in zip(astuple(recall), astuple(rate), strict=True)
-        )
-        precision = precision_estimate(recall, rate, prevalence)
-        return Step(threshold=threshold, leads=Estimate(*leads), recall=recall, precision=precision)
-
-    steps = [
-        measured(threshold)
-        for threshold in sorted({*GRID, *named.values()}, reverse=True)
-        if threshold in named.values() or (highest[~positive] > threshold).sum() >= MIN_OVER
-    ]
-    if none := [name for name in families if name not in shown]:
-        caveats.append(f"No labelled photos: {', '.join(none)}. Nothing is known of their recall.")
-    return Choice(origin=origin, images=images_per_day, steps=tuple(steps), notes=tuple(caveats))
-
-
-# --- what reviewers found out ---------------------------------------------------------------------
-
-
 def measure_reviewed(
     bundle: Bundle,
-    rows: Iterable[Row],
+    images: Iterable[Sequence[Row]],
     decisions: Mapping[str, Outcome],
     *,
     images_per_day: float | None = None,
@@ -148,52 +65,52 @@ def measure_reviewed(
 ) -> Choice:
     """Measure thresholds on a scan: leads are counted, products are known where decided.
 
-    Rows of other models are left out. ``decisions`` are outcomes by the digests of images;
-    ``images_per_day`` is by default the number of images of the scan.
+    ``images`` are the rows of each distinct image; those of other models are left out.
+    ``decisions`` are outcomes by the digests of images. ``images_per_day`` is by default the number
+    of distinct images of the scan; ``ignore`` are the labels that the policy ignores.
     """
     families = _family_members(bundle, ignore)
     drawn, audited = Counter[float](), Counter[float]()
-    kept: list[tuple[float, str, bool, str, float | None]] = []
+    kept: list[tuple[float, str, bool, float | None]] = []
     scanned, floor = 0, 1.0  # the floor: nothing is known of images under it
-    for row in rows:
-        if row.scores is None or row.model.digest != bundle.digest:
+    for same in images:
+        rows = [row for row in same if row.scores and row.model.digest == bundle.digest]
+        if not rows:
             continue
         scanned += 1
-        outcome = decisions.get(row.sha256 or "")
-        audit = None if row.is_image_lead else row.audit
-        if audit is not None:
-            drawn[audit] += 1
-            audited[audit] += outcome is not None
-        score = _highest_score(row.scores, families)
-        weight = (1.0 if row.is_image_lead else audit) if outcome else None
+        leads = [lead for row in rows for lead in row.leads]
+        outcome = decisions.get(rows[0].sha256 or "")
+        draws = [row.audit for row in rows if row.audit is not None and not leads]
+        for probability in draws[:1]:
+            drawn[probability] += 1
+            audited[probability] += outcome is not None
+        score = _highest_score(rows[0].scores or {}, families)
+        weight = (1.0 if leads else next(iter(draws), None)) if outcome else None
         if weight is not None:
-            floor = min([floor, *([score] if audit else [lead.threshold for lead in row.leads])])
+            floor = min([floor, *([lead.threshold for lead in leads] or [score])])
         if weight is not None or score > GRID[-1]:
-            family = _shown(row, outcome, bundle.taxonomy) if outcome else NO_PRODUCT
-            kept.append((score, family, row.is_image_lead, row.sha256 or "", weight))
+            family = _shown(rows[0], outcome, bundle.taxonomy) if outcome else NO_PRODUCT
+            kept.append((score, family, bool(leads), weight))
     if not kept:
         raise UsageError(
             f"no scored row was made by {bundle.title}, or none is near a threshold: name the "
             "--model of the scan"
         )
-    scores, shown, lead, digests = map(np.array, zip(*(one[:4] for one in kept), strict=True))
+    scores, shown, lead = map(np.array, zip(*(one[:3] for one in kept), strict=True))
     stands_for = audit_weights(drawn, audited)
     # How many images each stands for: a lead for itself, and none that nobody has decided.
     weights = np.array(
-        [1.0 if one[2] and one[4] else stands_for.get(one[4] or 0.0, 0.0) for one in kept]
+        [1.0 if one[2] and one[3] else stands_for.get(one[3] or 0.0, 0.0) for one in kept]
     )
     decided, positive = weights > 0, shown != NO_PRODUCT
     sample = decided & ~lead
-    _, first, copies = np.unique(digests[sample], return_index=True, return_counts=True)
-    drawn_as_one = np.zeros(len(kept))  # the first image of the same bytes, with their number
-    drawn_as_one[np.flatnonzero(sample)[first]] = copies
     factor = 1.0 if images_per_day is None else images_per_day / scanned
 
     def count(which: NDArray[np.bool_], among: NDArray[np.bool_]) -> Estimate:
         """Return how many images some stand for; leads were decided one by one."""
-        found = Counter(dict.fromkeys(weights[sample & among].tolist(), 0))
-        found.update((weights * drawn_as_one)[(drawn_as_one > 0) & among & which].tolist())
-        whole, rest = int((decided & lead & among & which).sum()), weighted_count(found)
+        of_weight = Counter(dict.fromkeys(weights[sample & among].tolist(), 0))
+        of_weight.update(weights[sample & among & which].tolist())
+        whole, rest = int((decided & lead & among & which).sum()), weighted_count(of_weight)
         return Estimate(whole + rest.value, whole + rest.low, whole + rest.high)
 
     def measured(threshold: float, over: NDArray[np.bool_]) -> Step:
@@ -227,7 +144,7 @@ def measure_reviewed(
             "The same outcomes choose and measure the threshold: measure it again on the next scan."
         )
     return Choice(
-        origin=f"{scanned:,} images, {int(decided.sum()):,} of them decided",
+        origin=f"{scanned:,} distinct images, {int(decided.sum()):,} of them decided",
         images=factor * scanned,
         steps=tuple(steps),
         notes=tuple(caveats),
@@ -254,9 +171,6 @@ def _shown(row: Row, outcome: Outcome, taxonomy: Taxonomy) -> str:
             return family
     families = row.family or {NO_PRODUCT: 0.0}
     return max(families, key=lambda name: families[name])
-
-
-# --- both -----------------------------------------------------------------------------------------
 
 
 def _unknown(shown: NDArray[np.str_], families: Collection[str]) -> Iterator[str]:
@@ -295,8 +209,8 @@ def choose(
         raise UsageError(f"precision = {precision}: a share over 0 and under 1, such as 0.5")
     steps = measured.steps
     fitting = [
-        place
-        for place, step in enumerate(steps)
+        position
+        for position, step in enumerate(steps)
         if (capacity is None or step.leads.value <= capacity)
         and (precision is None or (step.precision is not None and step.precision.low >= precision))
     ]
@@ -327,13 +241,11 @@ def _notes(choice: Choice, capacity: float | None, precision: float | None) -> I
         yield "This is the loosest threshold of which enough is known."
 
 
-def policy_of(choice: Choice, bundle: Bundle, base: Policy, name: str) -> Policy:
-    """Return a policy with the chosen threshold in place of the default one of ``base``.
+def policy_of(choice: Choice, step: Step, bundle: Bundle, base: Policy, name: str) -> Policy:
+    """Return a policy with the threshold of a step in place of the default one of ``base``.
 
     A threshold that the bundle names is given as a rate, for any bundle; others as probabilities.
     """
-    if (step := choice.step) is None:
-        return replace(base, name=name)
     rates = {value: rate for rate, value in bundle.any_product_thresholds.items()}
 
     def level(threshold: float) -> Rate | Probability:

@@ -14,13 +14,13 @@ from recognizer.rows.records import MAX_NAME
 
 QUEUE, AUDIT = "queue", "audit"  # sections: listings with leads or failures; the audit sample
 
-OPEN, PARTLY = "open", "partly"  # decided, with leads that nobody has confirmed or rejected
-STATES = (OPEN, *(str(judgement) for judgement in Judgement), PARTLY, "all")
+OPEN = "open"
+STATES = (OPEN, *(str(judgement) for judgement in Judgement), "all")
 
 MAX_WORDS = 8  # that are searched
 
 ENTRIES = "temp.desk AS entry"
-"""All entries of the queue in SQL, with what was said of them."""
+"""All entries of the queue in SQL, with their states."""
 
 IS_FIRST = (
     "(copies IS NULL OR state IS NOT NULL OR unit = (SELECT unit FROM temp.desk AS copy WHERE"
@@ -32,18 +32,13 @@ LEADS = (
     " FROM image, json_each(image.leads) AS lead WHERE image.place < 2"
 )
 """The listings of all leads of images, with the products of these leads, in SQL."""
-LEFT = (
-    "(image_decision IN ('priority', 'review') AND ifnull((SELECT judgement FROM standing WHERE"
-    " sha256 = image.sha256 ORDER BY moment DESC LIMIT 1), '') NOT IN ('confirmed', 'rejected'))"
-)
-"""Whether an image is a lead that nobody has decided, in SQL."""
 AFFECTED = """
 SELECT unit FROM entry WHERE listing = :listing OR (listing IS NULL AND source = :listing)
 UNION SELECT unit FROM image WHERE sha256 = :sha256
 UNION SELECT entry.unit FROM entry JOIN image ON image.id = entry.best
   WHERE section = 'audit' AND image.sha256 = :sha256
 """
-"""The units that an outcome on a listing or an image is about, in SQL."""
+"""The units whose state an outcome on a listing or an image may change, in SQL."""
 SORTS = {
     "score": "product IS NULL, score DESC",
     "dear": "amount IS NULL, amount DESC",
@@ -77,10 +72,10 @@ _HAS_WORD = (
 
 
 class View(NamedTuple):
-    """Which listings are looked at, in the order ``sort``; empty texts mean any.
+    """A choice of listings, in the order ``sort``; empty texts mean any.
 
-    ``reported`` means what users have reported; each of the words ``q`` is in some column. Scores
-    are those of leads; prices are compared as numbers, whatever their currency.
+    ``reported``: with reports by users; each of the words ``q`` is in some column. Scores are those
+    of leads; prices are compared as numbers, whatever their currency.
     """
 
     section: str = QUEUE
@@ -98,7 +93,7 @@ class View(NamedTuple):
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> View:
-        """Read a view from the query of a URL; what makes no sense is left out."""
+        """Read a view from the query of a URL, without values that make no sense."""
         given = {name: query.get(name, "").strip()[:MAX_NAME] for name in cls._fields}
         for name, values in _CHOICES.items():
             if given[name] not in values:
@@ -126,7 +121,7 @@ class View(NamedTuple):
         """The order of its listings in SQL; decided ones come as they were decided."""
         if self.sort:
             return f"{SORTS[self.sort]}, {ENTRY_ORDER}"
-        orders = {OPEN: ENTRY_ORDER, "all": f"state IS NOT NULL, {ENTRY_ORDER}", PARTLY: "number"}
+        orders = {OPEN: ENTRY_ORDER, "all": f"state IS NOT NULL, {ENTRY_ORDER}"}
         return orders.get(self.state, "number DESC, unit")
 
     def condition(self, *, also_copies: bool = False) -> tuple[str, dict[str, Any]]:
@@ -134,14 +129,12 @@ class View(NamedTuple):
         values: dict[str, Any] = self._asdict()
         given = _CONDITIONS | (_OF_QUEUE if self.section == QUEUE else {})
         parts = ["section = :section", *(given[name] for name in given if values[name])]
-        is_partly = f"EXISTS (SELECT 1 FROM image WHERE image.unit = entry.unit AND {LEFT})"
-        is_partly += " AND state IN ('confirmed', 'rejected')"
-        states = {OPEN: "state IS NULL", PARTLY: is_partly, "all": "1"}
+        states = {OPEN: "state IS NULL", "all": "1"}
         parts.append(states.get(self.state, "state = :state"))
         if self.is_folded and not also_copies:
             parts.append(IS_FIRST)
-        for place, word in enumerate(self.q.split()[:MAX_WORDS]):
+        for number, word in enumerate(self.q.split()[:MAX_WORDS]):
             escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            parts.append(_HAS_WORD.format(word=f":word{place}"))
-            values[f"word{place}"] = f"%{escaped}%"
+            parts.append(_HAS_WORD.format(word=f":word{number}"))
+            values[f"word{number}"] = f"%{escaped}%"
         return " AND ".join(parts), values

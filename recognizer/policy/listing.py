@@ -4,7 +4,6 @@ A name of a column may have any case, with blanks, hyphens, underscores or capit
 words.
 """
 
-import hashlib
 import json
 import re
 import unicodedata
@@ -123,10 +122,9 @@ def _named(names: tuple[str, ...], wanted: str) -> tuple[str, ...]:
 
 
 def listing_of(columns: Mapping[str, Any] | None, column: str | None = None) -> str | None:
-    """Return the identity of a listing; None for an image that belongs to none.
+    """Return the identity of a listing, or None: then each image is a listing of its own.
 
-    It is the value of an ID column (``column``, if given), else the URL; of a listing that has
-    neither but a title, a digest of all its columns.
+    It is the value of an ID column (``column``, if given), else the URL.
     """
     if not columns:
         return None
@@ -136,10 +134,7 @@ def listing_of(columns: Mapping[str, Any] | None, column: str | None = None) -> 
         for name in find_columns(tuple(columns)).get(role, ()):
             if (identity := _as_id(columns[name])) is not None:
                 return identity
-    if value_of(columns, Role.TITLE) is None:
-        return None
-    text = json.dumps(columns, sort_keys=True).encode()
-    return f"row-{hashlib.blake2b(text, digest_size=8).hexdigest()}"
+    return None
 
 
 def _as_id(value: Any) -> str | None:

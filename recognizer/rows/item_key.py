@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from recognizer.policy.listing import listing_of
+from recognizer.policy.listing import Role, as_text, listing_of, value_of
 from recognizer.status import Reason
 
 MEMBER = "!/"  # separates an archive from its member, and a table from its row, in a row's source
@@ -25,13 +25,19 @@ def item_key(
 ) -> int:
     """Return the signed 64 bits that tell an image in its listing from others, in any scan.
 
-    The other columns of the listing do not count: they may change. A listing without an image is
-    the same wherever it stands.
+    A listing without an ID is its image and title. Other columns do not count: they may change. A
+    listing without an image is the same wherever it stands.
     """
     listing = listing_of(columns, listing_column)
     if listing is None:
-        return hash_of(plain_name(source))
+        return hash_of(name_with_title(source, columns))
     return hash_of(f"{'' if reason is Reason.NO_IMAGE else plain_name(source)}\0{listing}")
+
+
+def name_with_title(source: str, columns: Mapping[str, Any] | None) -> str:
+    """Return what tells an image without a listing's ID from others."""
+    title = as_text(value_of(columns or {}, Role.TITLE))
+    return plain_name(source) if title is None else f"{plain_name(source)}\0\0{title}"
 
 
 def former_key(key: int, sha256: str) -> int:

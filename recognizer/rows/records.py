@@ -16,7 +16,7 @@ import msgspec
 from recognizer.model.bundle import Bundle
 from recognizer.policy.listing import listing_of, values_of
 from recognizer.policy.values import CandidateKind
-from recognizer.rows.item_key import MEMBER, former_key, hash_of, item_key, plain_name
+from recognizer.rows.item_key import MEMBER, former_key, hash_of, item_key, name_with_title
 from recognizer.rows.row import REPLACED, Row
 from recognizer.status import Status
 from recognizer.taxonomy import Kind
@@ -83,7 +83,8 @@ def image_values(row: Row, ranking: Ranking, listing_column: str | None) -> dict
     """Return the columns of ``image`` for a row, but for the models, policies and banks."""
     source, name = as_name(row.source), listing_of(row.item, listing_column)
     listing = None if name is None else as_name(name)
-    unit = f"image {plain_name(row.source)}" if listing is None else f"listing {listing}"
+    own_name = name_with_title(row.source, row.item)
+    unit = f"image {own_name}" if listing is None else f"listing {listing}"
     time = as_utc(row.time)
     return {
         **{name: getattr(row, name) for name in _PLAIN},

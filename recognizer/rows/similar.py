@@ -48,8 +48,8 @@ def group_copies(file: ScanFile) -> None:
 def _changed_groups(file: ScanFile) -> list[tuple[int | None, int, int]]:
     """Return the group, unit and best image of entries whose group has changed."""
     entries = file.select(
-        "SELECT entry.unit, best, entry.copies, phash, sha256 FROM entry"
-        " JOIN image ON image.id = best WHERE section = 'queue' ORDER BY best"
+        "SELECT entry.unit, best, entry.copies, phash, iif(status = 'failed', NULL, sha256)"
+        " FROM entry JOIN image ON image.id = best WHERE section = 'queue' ORDER BY best"
     )
     first = near_copies([e[3] for e in entries], [e[4] for e in entries]).tolist()
     groups = {at for position, at in enumerate(first) if at != position}
@@ -63,7 +63,8 @@ def _changed_groups(file: ScanFile) -> list[tuple[int | None, int, int]]:
 def find_copies(file: ScanFile) -> Iterator[list[Row]]:
     """Yield the rows of each group of near-copies, or of equal bytes, among a scan's images."""
     images = file.select(
-        "SELECT id, phash, sha256 FROM image WHERE coalesce(phash, sha256) IS NOT NULL ORDER BY id"
+        "SELECT id, phash, sha256 FROM image WHERE coalesce(phash, sha256) IS NOT NULL"
+        " AND status != 'failed' ORDER BY id"  # equal error pages are no images
     )
     first = near_copies([i[1] for i in images], [i[2] for i in images]).tolist()
     groups: dict[int, list[int]] = {}

@@ -332,3 +332,17 @@ def test_the_file_is_named_after_what_is_scanned(
         assert default_output([source]) == Path(name)
     for sources in (["q1/**/*.jpg"], ["-"], ["/"], ["q1/a.jpg", "q1/b.jpg"]):
         assert default_output(sources) == Path("scan.sqlite")
+
+
+def test_a_listing_without_an_id_is_its_image_and_title(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Whatever else of it is edited: what was said of it stands."""
+    table, output = tmp_path / "t.csv", tmp_path / "scan.sqlite"
+    (tmp_path / "a.jpg").write_bytes(encoded(picture("red")))
+    for price, title in ((1, "tusk"), (2, "tusk"), (3, "horn")):
+        table.write_text(f"title,image,price\n{title},a.jpg,{price}\n")
+        done = succeed("scan", table, "-m", tiny_bundle, "-o", output, "-w", 1)
+        assert "of listings without an ID or URL" in done.stderr
+    with ScanFile(output) as file:
+        found = [((row.item or {})["title"], (row.item or {})["price"]) for row in file.rows()]
+        assert found == [("tusk", "2"), ("horn", "3")]
+        assert file.select("SELECT count(DISTINCT unit) FROM entry") == [(2,)]

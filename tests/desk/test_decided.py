@@ -22,7 +22,7 @@ from recognizer.rows import ScanFile
 from recognizer.rows.row import Row
 from tests.conftest import encoded, invoke, picture, refuse, succeed
 from tests.desk.outcomes import outcome, store
-from tests.desk.server.queues import listing
+from tests.desk.server.queues import listing, tusk_fish_and_broken
 from tests.rows.rows import HASH, NOW, quick_folder, row_of, write_scan
 
 
@@ -73,6 +73,21 @@ def test_decided_images_are_a_dataset(tmp_path: Path, scan: Path, rows: list[Row
         assert words in " ".join(refused.stderr.split())
 
 
+def test_listings_told_apart_by_a_column_of_their_own_are_sources(
+    tmp_path: Path, tiny_bundle: Path
+) -> None:
+    table, scan = tmp_path / "t.csv", tmp_path / "scan.sqlite"
+    for name in "ab":
+        (tmp_path / f"{name}.jpg").write_bytes(encoded(picture("red", seed=ord(name))))
+    table.write_text("sku,image\nS1,a.jpg\nS2,b.jpg\n")
+    succeed("scan", table, "--listing-column", "sku", "-m", tiny_bundle, "-o", scan)
+    with ScanFile(scan) as file:
+        store(scan, [outcome(sha256=row.sha256, label="ivory_worked") for row in file.rows()])
+    succeed("outcomes", "dataset", scan, tmp_path / "decided")
+    photos = load_data([tmp_path / "decided"])
+    assert {photo.source for photo in photos} == {"listing S1", "listing S2"}
+
+
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -89,7 +104,7 @@ def test_a_dataset_appears_whole_or_not_at_all(
 
 def test_what_is_imported_again_says_nothing_of_a_photo_that_came_later(tmp_path: Path) -> None:
     """Nor of the first one of a listing that had none."""
-    (said := tmp_path / "said.json").write_text(json.dumps([outcome(listing="L").to_json()]))
+    (said := tmp_path / "said.jsonl").write_bytes(outcome(listing="L").to_json_line())
     for rows in ([listing("M")], [listing("L")]):
         scan = write_scan(tmp_path / f"{rows[0].source}.sqlite", rows)
         for count in (1, 0):
@@ -112,6 +127,22 @@ def test_a_verdict_on_a_listing_is_of_the_photos_that_were_there(tmp_path: Path)
         succeed("outcomes", "import", scan, said, "--outcomes", team)
     with Outcomes(team) as stored:
         assert [outcome.sha256 for outcome in stored] == [None, "a" * 64, "c" * 64]
+
+
+def test_a_verdict_on_a_listing_confirms_its_leads_of_products_alone(tmp_path: Path) -> None:
+    tusk, fish, broken, horn = tusk_fish_and_broken()
+    scan, said = tmp_path / "scan.sqlite", outcome(listing="a", label="rhino_horn")
+    write_scan(scan, [tusk, fish, horn, broken])
+    back = withdrawn(said)
+    with Outcomes(scan, write=True) as stored:
+        for _ in range(2):
+            stored.add(about_images(stored.file, stored, [said]))
+        assert {one.sha256: one.label for one in stored} == {
+            tusk.sha256: None,
+            horn.sha256: "rhino_horn",
+        }
+        stored.add(about_images(stored.file, stored, [back]))
+        assert stored.decided() == {}
 
 
 def withdrawn(said: Outcome) -> Outcome:
@@ -137,11 +168,10 @@ def test_outcomes_say_the_same_in_whichever_order_they_are_imported(data: st.Dat
         ):
             for some in [order] if order is every else [[one] for one in order]:
                 stored.add(about_images(stored.file, stored, some))
-            images, listings = stored.decided(), stored.decided("listing")
+            images = stored.decided()
             queue = stored.file.select("SELECT name, state FROM queue")
             assert {one.time for one in images.values()}.isdisjoint(one.time for one in back)
-            latest = {name: one.judgement for name, one in listings.items()}
-            states.append(({*stored}, images, latest, stored.appeals(), queue))
+            states.append(({*stored}, images, stored.appeals(), queue))
     assert states[0] == states[1]
 
 
@@ -199,9 +229,9 @@ def test_outcomes_go_out_and_come_in(tmp_path: Path, scan: Path) -> None:
             assert f"{new} new, 4 in all" in done.stdout
             assert done.stderr == ""
         assert invoke("outcomes", "export", scan, "-", *team).stdout == printed
-    gone = [outcome(listing="gone").to_json(), outcome(sha256="0" * 64).to_json()]
-    (tmp_path / "o.json").write_text(json.dumps(gone))
-    strange = succeed("outcomes", "import", scan, tmp_path / "o.json").stderr
+    gone = [outcome(listing="gone").to_json_line(), outcome(sha256="0" * 64).to_json_line()]
+    (tmp_path / "o.jsonl").write_bytes(b"".join(gone))
+    strange = succeed("outcomes", "import", scan, tmp_path / "o.jsonl").stderr
     assert strange == f"2 of the new ones are about no image or listing of {scan}\n"
     (bad := tmp_path / "bad.csv").write_text("x")
     refuse("outcomes", "export", tmp_path / "none", bad)
@@ -211,7 +241,7 @@ def test_the_figures_are_printed(tmp_path: Path, scan: Path, rows: list[Row]) ->
     audited = [*rows[:2], replace(rows[2], audit=0.5)]
     of_another = ("measure", write_scan(tmp_path / "x.sqlite", audited), "--outcomes", scan)
     done = succeed(*of_another)
-    assert "2 leads of 3 images, 2 decided" in done.stdout
+    assert "2 leads of 3 distinct images, 2 decided" in done.stdout
     assert "Misses: 0 of 1 audited images" in done.stdout
     written = json.loads(invoke(*of_another, "--json").stdout)
     assert written["precision"][0]["precision"]["value"] == 0.5

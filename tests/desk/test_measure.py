@@ -1,3 +1,4 @@
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -7,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from recognizer.desk.measure import Measurement, Misses, measure_outcomes
-from recognizer.desk.outcomes import Judgement, Occasion, Outcome, Outcomes
-from recognizer.policy.listing import KeywordHit
+from recognizer.desk.measure import Measurement, Misses, distinct_images, measure_outcomes
+from recognizer.desk.outcomes import Judgement, Occasion, Outcome, open_reviewed
 from recognizer.policy.values import CandidateKind, Decision
 from recognizer.rows.row import Row
-from tests.desk.outcomes import outcome
-from tests.rows.rows import NOW, bare_row, digest, lead
+from recognizer.taxonomy import load_taxonomy
+from tests.conftest import succeed
+from tests.desk.outcomes import outcome, store
+from tests.rows.rows import NOW, bare_row, digest, lead, write_scan
+from tests.tiny import write_tiny_bundle
 
 C, R, U = Judgement.CONFIRMED, Judgement.REJECTED, Judgement.UNSURE
 
@@ -23,10 +26,11 @@ def said(name: str, judgement: Judgement, hours: float = 1, **values: Any) -> Ou
 
 
 def measure(rows: Sequence[Row], *outcomes: Outcome) -> Measurement:
-    named = [(str((row.item or {}).get("listing_id", row.source)), row) for row in rows]
-    with TemporaryDirectory() as folder, Outcomes(Path(folder) / "t.sqlite", create=True) as team:
-        team.add(outcomes)
-        return measure_outcomes(named, team)
+    with TemporaryDirectory() as folder:
+        scan = write_scan(Path(folder) / "scan.sqlite", rows)
+        store(scan, outcomes)
+        with open_reviewed(scan, None) as (file, stored):
+            return measure_outcomes(distinct_images(file), stored, [load_taxonomy()])
 
 
 def test_an_appeal_upholds_or_overturns_what_was_confirmed_before() -> None:
@@ -69,6 +73,23 @@ def test_what_was_confirmed_as_another_product_is_wildlife_and_not_this_product(
     assert all(p.precision and p.precision.value == 0.8 for p in found.precision)
 
 
+def test_families_of_custom_labels_are_those_of_their_bundle(tmp_path: Path) -> None:
+    custom = {"label": {"walrus_tusk": {"kind": "product", "family": "ivory"}}}
+    taxonomy = load_taxonomy().extended(custom, "own")
+    bundle = write_tiny_bundle(tmp_path / "own-v1", taxonomy=taxonomy)
+    (row,) = leads("a")
+    row = replace(row, leads=(lead("ivory", kind=CandidateKind.FAMILY),))
+    scan = write_scan(tmp_path / "scan.sqlite", [row])
+    store(scan, [replace(said("a", C), label="walrus_tusk")])
+    counted, warned = [], []
+    for options in ([], ["--model", bundle]):
+        done = succeed("measure", scan, "--json", *options)
+        found = json.loads(done.stdout)["precision"]
+        counted.append([one["as_product"] for one in found if one["kind"] == "family"])
+        warned.append("No model at hand has walrus_tusk" in done.stderr)
+    assert (counted, warned) == ([[0], [1]], [True, False])
+
+
 def cleared(name: str, audit: float | None) -> Row:
     return bare_row(name, 0.001, "clear", audit=audit)
 
@@ -85,14 +106,31 @@ def test_each_audited_image_stands_for_those_like_it() -> None:
     assert found.recall.value == pytest.approx(1 / 41)
 
 
-def test_images_of_the_same_bytes_are_one_that_was_drawn_and_found() -> None:
+def test_an_image_counts_once_whatever_the_number_of_its_listings() -> None:
+    """Thirty listings with one photo are one lead, one decision, and one draw of an audit."""
+    same = [replace(row, sha256=digest("one")) for row in leads(*(f"L{i}" for i in range(30)))]
+    strong = replace(same[0], source="L30", leads=(lead(level=Decision.PRIORITY),))
+    found = measure([*same, strong, *leads("a", "b")], said("one", C), said("a", R))
+    assert (found.images, found.leads, found.decided) == (3, 3, 2)
+    counts = {(p.name, p.level): (p.confirmed, p.rejected, p.open) for p in found.precision}
+    assert counts == {
+        (name, level): numbers
+        for name in (None, "ivory_worked")
+        for level, numbers in (("priority", (1, 0, 0)), ("review", (0, 1, 1)))
+    }
     same = [replace(cleared(f"s{i}", 0.1), sha256=digest("s")) for i in range(40)]
     rows = [*same, *(cleared(f"c{i}", 0.1 if i < 100 else None) for i in range(1000))]
     of_others = [said(f"c{i}", R, occasion=Occasion.AUDIT) for i in range(100)]
-    found = measure(rows, said("s", C, occasion=Occasion.AUDIT), *of_others).misses
-    assert (found.drawn, found.audited, found.found) == (140, 140, 40)
-    assert (found.rate.high, found.rate.value) == (1, pytest.approx(400 / 1040))
-    assert found.rate.low == pytest.approx(400 / 1040 * 0.025318, rel=1e-4)  # of one event
+    misses = measure(rows, said("s", C, occasion=Occasion.AUDIT), *of_others).misses
+    assert (misses.cleared, misses.drawn, misses.audited, misses.found) == (1001, 101, 101, 1)
+    assert misses.rate.value == pytest.approx(10 / 1001)
+
+
+def test_only_leads_of_products_are_measured() -> None:
+    """By the policy strict, animals, damaged and failed images are reviewed too."""
+    animals = [replace(row, leads=()) for row in leads(*"abc")]
+    found = measure([*animals, *leads("d")], *(said(name, C) for name in "abcd"))
+    assert (found.images, found.leads, found.decided, found.misses) == (4, 1, 1, None)
 
 
 def test_nothing_is_said_while_some_of_the_sample_was_not_looked_at() -> None:
@@ -122,36 +160,3 @@ def test_open_leads_are_no_misses() -> None:
     assert found.low == pytest.approx(none.low)
     assert found.high == pytest.approx(every.high)
     assert audited([]).recall.high == 0  # nothing was a lead
-
-
-def raised(source: str, listing: str, level: str = "review", **item: object) -> Row:
-    """An image in which the model sees nothing, of a listing that its text or reports raise."""
-    hits = () if item else (KeywordHit(keyword="ivory", column="title"),)
-    values = {"leads": (), "image_decision": Decision.CLEAR, "keywords": hits}
-    return bare_row(source, 0.1, level, item={"listing_id": listing, **item}, **values)
-
-
-def test_what_text_or_reports_alone_raise_is_measured_once_for_a_listing() -> None:
-    rows = [
-        *(raised("a1", "A"), raised("a2", "A"), raised("b", "B"), raised("e", "E")),
-        raised("c", "C", "priority", reports=4),
-        replace(raised("d1", "D"), leads=(lead(),), image_decision=Decision.REVIEW),
-        raised("d2", "D"),  # what was said of D is about the image that is a lead
-    ]
-    outcomes = [
-        *(replace(said("x", C), sha256=None, listing=name) for name in "AC"),
-        *(replace(said("b", R), listing="B"), said("d1", R)),  # the reviewer chose the image
-        replace(said("e2", R, occasion=Occasion.AUDIT), listing="E"),  # of another image
-    ]
-    found = measure(rows, *outcomes)
-    assert (found.images, found.leads, found.decided, found.misses) == (7, 5, 4, None)
-    counts = {(p.kind, p.name, p.level): (p.confirmed, p.rejected, p.open) for p in found.precision}
-    assert counts == {
-        (None, None, "review"): (1, 2, 1),
-        (None, None, "priority"): (1, 0, 0),
-        ("label", "ivory_worked", "review"): (0, 1, 0),
-        ("keyword", "ivory", "review"): (1, 2, 1),
-        ("reports", None, "priority"): (1, 0, 0),
-    }
-    of_product = {(p.kind, p.level) for p in found.precision if p.product_precision}
-    assert of_product == {(None, "review"), ("label", "review")}  # others were of no product

@@ -132,7 +132,7 @@ def test_a_card_leads_to_the_next_one(page: Any) -> None:
     go(page, "#/?state=confirmed")
     page.click(".rows li:not([hidden]) a.row")
     wait_for(page, "article.card h1", "said.jpg")
-    assert "as the last one" in page.inner_text(".said")
+    assert "as the last one" in page.inner_text(".outcomes")
     assert page.locator("#around a:visible").count() == 0
     page.click("nav a:has-text('Audit sample')")
     wait_for(page, ".rows > li .what b", "clear.jpg")

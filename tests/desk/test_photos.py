@@ -20,8 +20,7 @@ from recognizer._process import DiedError, ProcessPool
 from recognizer.desk.photos import Photos, Unavailable, heat_threshold, read_original
 from recognizer.engine import Recognizer
 from recognizer.imaging.sources import Refused
-from recognizer.model.bundle import load_bundle
-from recognizer.policy.values import CandidateKind, Policy, Probability, Rule
+from recognizer.policy.values import CandidateKind
 from recognizer.rows import ScanFile
 from recognizer.rows.row import Row
 from recognizer.status import Reason, Status
@@ -32,23 +31,21 @@ from tests.rows.rows import bare_row, row_of, write_scan
 from tests.work import Count
 
 
-def test_a_heat_map_is_drawn_against_the_threshold_of_the_policy() -> None:
-    """That of a lead, otherwise that of the row's policy; the label's own may be 0.01."""
-    bundle = load_bundle()
-    row = bare_row("a.jpg", 0.9, "review")
-    (lead,) = [one for one in row.leads if one.kind == "label"]
-    assert heat_threshold(row, bundle, lead.name) == lead.threshold
-    default = bundle.any_product_thresholds[0.01]
-    assert heat_threshold(row, bundle, "coral") == default
-    rules = {(CandidateKind.LABEL, "coral"): Rule(review=Probability(0.25))}
-    own = Policy(rules=rules, ignore=frozenset({"coral"}))
-    for given, policy, threshold in (
-        (own, own, 0.25),
-        (own, Policy(), default),  # the scan was made with another one
-        (None, own, default),
-    ):
-        of_policy = replace(row, policy=replace(row.policy, digest=policy.digest))
-        assert heat_threshold(of_policy, bundle, "coral", given) == threshold
+def test_a_heat_map_is_of_a_lead_against_its_threshold(
+    tmp_path: Path, recognizer: Recognizer
+) -> None:
+    """A label of which the photo is no lead has none: its score may be nothing."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encoded(picture("red")))
+    row = row_of(recognizer, path)
+    family = replace(row.leads[0], kind=CandidateKind.FAMILY, name="ivory", threshold=0.3)
+    assert heat_threshold(row, row.lead_labels[0]) == row.leads[0].threshold
+    assert heat_threshold(replace(row, leads=(family,)), row.lead_labels[0]) == 0.3
+    scan = write_scan(tmp_path / "scan.sqlite", [row])
+    with ScanFile(scan) as file, Photos(file, bundles=[recognizer.bundle]) as photos:
+        assert photos.picture(1, row, "heat", row.lead_labels[0])[1] == "image/jpeg"
+        with pytest.raises(Unavailable, match="no lead of the label"):
+            photos.picture(1, row, "heat", "rhino_horn")
 
 
 def test_a_decoder_that_dies_costs_one_picture_at_most(
@@ -61,12 +58,12 @@ def test_a_decoder_that_dies_costs_one_picture_at_most(
             died = Future[Any]()
             died.set_exception(DiedError(Reason.DECODER_CRASH, "died"))
             patch.setattr(ProcessPool, "submit", lambda *_: died)
-            with pytest.raises(Unavailable, match="photo_undecoded"):
+            with pytest.raises(Unavailable, match="could not be decoded"):
                 photos.picture(1, row, "large")
         assert photos.picture(1, row, "large")[0].startswith(b"\xff\xd8")
         failed = bare_row(str(path), 0, "unscored", sha256=row.sha256)
         assert failed.status is Status.FAILED
-        with pytest.raises(Unavailable, match="photo_undecoded"):  # is never tried again
+        with pytest.raises(Unavailable, match="could not be decoded"):  # is never tried again
             photos.picture(3, failed, "original")
 
 

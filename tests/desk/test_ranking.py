@@ -55,7 +55,7 @@ def test_listings_have_the_same_order_everywhere(tmp_path: Path, tiny_bundle: Pa
         assert re.findall(one, page) == [entry.key for entry in found]
     two = page.split(f'<template data-card="{found[4].key}"')[1].split("</article>")[0]
     bars = re.findall(r'<li class="lead"><span>([^<]*)', two)
-    assert bars == ["Worked ivory", "Raw ivory"]  # the one with evidence first
+    assert bars == ["Worked ivory", "Raw ivory"]  # the photo with evidence first
 
 
 def test_near_copies_are_folded_in_the_same_way_everywhere(tmp_path: Path) -> None:

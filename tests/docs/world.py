@@ -37,12 +37,6 @@ def write_world(folder: Path) -> None:
             inside = Path("photos") / label / f"shop-{i // 2}"
             write_photo(folder / inside / f"{i}.jpg", tint, 100 * number + i)
         write_photo(folder / "more-photos" / f"{label}.jpg", tint, 1000 + number)
-    for number, label in enumerate(
-        ("ivory_worked", "big_cat_skin", "antelope_horn", "listing_other")
-    ):
-        for i in range(6):
-            inside = folder / "labelled" / label / f"shop-{i // 3}"
-            write_photo(inside / f"{i}.jpg", (200, 180, 60 * number), 5000 + 100 * number + i)
     for name, samples in {
         "backlog": ("ivory-bangles", "cow-horn", "mug", "bananas"),
         "seized": ("pangolin-few", "pangolin-heap", "rhino-horn"),
@@ -84,9 +78,9 @@ def _write_scans(folder: Path) -> None:
         for row in read_rows(folder / "scan.sqlite")
         if row["sha256"]
     ]
-    (folder / "queue.json").write_text(json.dumps(outcomes))
+    (folder / "queue.jsonl").write_text("\n".join(map(json.dumps, outcomes)))
     for command in (
-        "outcomes import scan.sqlite queue.json",
+        "outcomes import scan.sqlite queue.jsonl",
         "bank add colleagues.bank mammoth.jpg --label ivory_worked",
         "bank list colleagues.bank --output theirs.csv",
     ):

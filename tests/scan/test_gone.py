@@ -126,7 +126,7 @@ def test_a_photo_that_is_exchanged_after_the_verdict_keeps_the_verdict(
     assert len(rows) == 4
     now = state(path)
     assert now | {"measure": None} == known | {"measure": None}
-    assert [now["measure"][key] for key in ("images", "leads", "decided")] == [4, 1, 1]
+    assert [now["measure"][key] for key in ("images", "leads", "decided")] == [3, 1, 1]
     assert "1 new" in invoke("bank", "import", bank, "--scan", path).stdout
     made = invoke("evidence", path, "--listing", "L1", "-o", case, "-m", tiny_bundle, code=3)
     assert "case: 2 images\n" in made.stdout

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
-from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
 from recognizer.cli import ExitCode, options
-from recognizer.cli.progress import require_none_failed, say, show_progress, shown
-from recognizer.errors import BundleNotFoundError
-
-if TYPE_CHECKING:
-    from recognizer.engine import Recognizer
-    from recognizer.model.description import ModelReference
+from recognizer.cli.progress import require_none_failed, show_progress, shown
+from recognizer.errors import UsageError
 
 
 def evidence_command(
@@ -35,7 +31,7 @@ def evidence_command(
     title: options.TitleOption = None,
     allow_http: options.AllowHttpOption = False,
 ) -> None:
-    """Make a case, a BagIt bag: the originals, and what the model and people said of them.
+    """Make a case, a BagIt bag: originals, scores, heat-maps and outcomes.
 
     The exit code is 3 if an original could not be read. The case digest that is printed stands
     for every byte of the folder: note it elsewhere. Needs the extra `desk`.
@@ -49,14 +45,14 @@ def evidence_command(
     from recognizer.model.bundle import bundle_behind, bundles_behind
 
     options.require_extra("desk", "bagit")
-    with open_reviewed(scan, outcomes) as (file, found_out), show_progress(f"Writing {output}"):
+    with open_reviewed(scan, outcomes) as (file, stored), show_progress(f"Writing {output}"):
         rows = find_leads(file, leads or [], listings or [])
         digest, missing = write_case(
             rows,
             output,
             recognizer=Recognizer(bundle_behind(rows[0].model, bundles_behind(bundle))),
             read=partial(read_original, allow_http=allow_http),
-            outcomes_of=lambda row: found_out.about(row.sha256, file.name_of(row)),
+            outcomes_of=lambda row: stored.about(row.sha256, file.name_of(row)),
             thumbnail_of=file.thumbnail_of,
             scan=scan.name,
             title=title,
@@ -69,45 +65,49 @@ def evidence_command(
 
 def verify_command(
     case: Annotated[Path, Argument(metavar="CASE", help="The folder of a case.")],
-    bundle: options.RowsBundleOption = None,
     digest: Annotated[
         str | None, Option(help="The case digest, as noted elsewhere, or 8 digits of it.")
     ] = None,
 ) -> None:
-    """Check that nothing in a case was changed, and that the photos score the same.
+    """Check that no file of a case was changed, removed or added since.
 
-    The exit code is 3 if a check failed or could not be done. Without --digest, a case that was
-    replaced as a whole goes unnoticed.
+    The exit code is 3 if a check failed. Without --digest, a case that was replaced as a whole goes
+    unnoticed. Needs the extra `desk`.
     """
-    from recognizer.desk.evidence import ENOUGH_DIGITS, Result, verify_case
-    from recognizer.engine import Recognizer
-    from recognizer.errors import counted
-    from recognizer.model.bundle import bundle_behind, bundles_behind
+    from recognizer.desk.evidence import DIGITS, TAG_MANIFEST, TAGS
 
-    def load(reference: ModelReference) -> Recognizer | None:
-        try:
-            return Recognizer(bundle_behind(reference, bundles_behind(bundle)))
-        except BundleNotFoundError as error:
-            say(shown(str(error)))
-            return None
+    options.require_extra("desk", "bagit")
+    import bagit
 
-    results, lines = Counter[Result](), list[str]()
-    with show_progress() as report:
-        for check in verify_case(case, load, digest):
-            results[check.result] += 1
-            report(f"checking {case}: {counted(results.total(), 'check')} done")
-            if check.result is not Result.OK or not check.detail.startswith("sha256 "):
-                lines.append(f"{check.result:8}  {shown(check.subject)}: {shown(check.detail)}\n")
-    typer.echo("".join(lines), nl=False)
-    done = counted(results.pop(Result.OK, 0), "check")
-    if results:
-        bad = ", ".join(f"{counted(count, 'check')} {result}" for result, count in results.items())
-        say(f"{case}: {bad}, listed above")
+    if not case.is_dir():
+        raise UsageError(f"{case} is not a folder")
+    if digest is not None and not DIGITS.fullmatch(digest := digest.strip().lower()):
+        raise UsageError(f"--digest {digest}: 8 to 64 hexadecimal digits, as `evidence` prints")
+    flaws = [f"{p.name}: added later" for p in case.iterdir() if p.name not in {*TAGS, "data"}]
+    flaws += [
+        f"{path.relative_to(case)}: neither a regular file nor a folder"
+        for path in case.rglob("*")
+        if path.is_symlink() or not (path.is_file() or path.is_dir())
+    ]
+    try:
+        found = hashlib.sha256((case / TAG_MANIFEST).read_bytes()).hexdigest()
+        if digest is not None and not found.startswith(digest):
+            flaws.append(f"the case digest is {found}, not {digest}: something was changed")
+        if not flaws:  # a pipe would be waited for
+            bag = bagit.Bag(str(case))
+            bag.info.pop("Payload-Oxum", None)  # a sum, which names no file
+            bag.validate()
+    except bagit.BagValidationError as error:
+        flaws += [str(detail) for detail in error.details] or [str(error)]
+    except (bagit.BagError, OSError, ValueError) as error:
+        flaws.append(str(error))
+    if flaws:
+        typer.echo("".join(f"failed  {shown(flaw)}\n" for flaw in sorted(flaws)), nl=False)
         raise typer.Exit(ExitCode.SOME_FAILED)
-    if digest is not None and len(digest.strip()) >= ENOUGH_DIGITS:
-        typer.echo(f"{case}: unchanged, {done}")
+    if digest is not None and len(digest) == len(found):
+        typer.echo(f"{case}: unchanged")
         return
     typer.echo(
-        f"{case}: digests and scores agree, {done}. The page, heat-maps, decisions and outcomes "
-        "were not made again: only --digest with all noted digits shows that nobody replaced them"
+        f"{case}: its files agree with its digest, {found}. Only --digest with all noted digits "
+        "shows that nobody replaced them."
     )

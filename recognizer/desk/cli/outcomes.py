@@ -1,9 +1,8 @@
-"""Outcomes of leads (``outcomes``), and figures of a scan that follow (``measure``)."""
+"""Outcomes of leads (``outcomes``), and the figures of a scan by them (``measure``)."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,20 +18,21 @@ from recognizer.errors import UsageError
 if TYPE_CHECKING:
     from recognizer.desk.measure import Measurement, Precision
 
-app = options.group("Import, export and use what reviewers found out about leads.")
+app = options.group("Import, export and use the outcomes of leads.")
 
 
 @app.command("import")
 def import_(
     scan: options.ScanArgument,
-    files: Annotated[list[Path], Argument(metavar="FILE", help="JSON, JSON lines or CSV.")],
+    files: Annotated[list[Path], Argument(metavar="FILE", help="JSON Lines or CSV.")],
     outcomes: options.OutcomesOption = None,
     bundle: options.RowsBundleOption = None,
 ) -> None:
     """Add outcomes from files, as other review tools write them. Known ones are skipped.
 
-    An outcome that names a listing of the scan and no image is about those images of the listing
-    that are leads. A label is one that `recognizer info` lists, or one of the bundle (--model).
+    An outcome that names a listing of the scan and no image becomes outcomes on the images of the
+    listing with a lead of a product. A label is one that `recognizer info` lists, or one of the
+    bundle (--model).
     """
     from recognizer.desk.decided import about_images, count_unknown
     from recognizer.desk.outcomes import Outcomes, read_outcomes
@@ -42,12 +42,12 @@ def import_(
     target = outcomes or scan
     taxonomies = [one.taxonomy for one in bundles_behind(bundle)]
     labels = {name for one in taxonomies for name in (*one.labels, *one.families)}
-    with ScanFile(scan) as file, Outcomes(target, write=True, create=True) as found_out:
+    with ScanFile(scan) as file, Outcomes(target, write=True, create=True) as stored:
         file.use_outcomes_of(target)
-        with found_out.file.transaction(), show_progress(f"Reading {len(files)} files"):
+        with stored.file.transaction(), show_progress(f"Reading {len(files)} files"):
             read = (read_outcomes(path, labels) for path in files)
-            new = sum(found_out.add(about_images(file, found_out, found)) for found in read)
-        total = len(found_out)
+            new = sum(stored.add(about_images(file, stored, found)) for found in read)
+        total = len(stored)
         unknown = count_unknown(file, new)
     typer.echo(f"{target}: {new:,} new, {total:,} in all")
     if unknown:
@@ -58,7 +58,7 @@ def import_(
 def export(
     scan: options.ScanArgument,
     output: Annotated[
-        Path, Argument(metavar="FILE", help="A .jsonl or .csv file, or -: JSON lines.")
+        Path, Argument(metavar="FILE", help="A .jsonl or .csv file, or -: JSON Lines.")
     ],
     outcomes: options.OutcomesOption = None,
     raw: options.RawOption = False,
@@ -67,12 +67,12 @@ def export(
     from recognizer.desk.outcomes import OUTCOMES, Outcomes
     from recognizer.rows.export import write_records
 
-    with Outcomes(outcomes or scan) as found_out:
+    with Outcomes(outcomes or scan) as stored:
         if str(output) == "-":
-            for outcome in found_out:
+            for outcome in stored:
                 typer.echo(outcome.to_json_line(), nl=False)
             return
-        typer.echo(f"Wrote {output}: {write_records(output, OUTCOMES, found_out, raw):,} outcomes")
+        typer.echo(f"Wrote {output}: {write_records(output, OUTCOMES, stored, raw):,} outcomes")
 
 
 @app.command()
@@ -121,19 +121,27 @@ def dataset(
 def measure_command(
     scan: options.ScanArgument,
     outcomes: options.OutcomesOption = None,
+    bundle: options.RowsBundleOption = None,
     *,
     as_json: options.JsonOption = False,
 ) -> None:
     """Measure precision, misses and appeals of a scan by its outcomes.
 
-    Intervals are 95 % intervals. Misses need an audit sample (`recognizer scan --audit-rate`).
+    An image counts once, whatever the number of its listings. Intervals are 95 % intervals.
+    Misses need an audit sample (`recognizer scan --audit-rate`). The families of custom labels come
+    from --model.
     """
-    from recognizer.desk.measure import count_left, measure_outcomes
+    from recognizer.desk.measure import distinct_images, measure_outcomes
     from recognizer.desk.outcomes import open_reviewed
+    from recognizer.model.bundle import bundles_behind
 
-    with open_reviewed(scan, outcomes) as (file, found_out), show_progress("Measuring"):
-        found = measure_outcomes(((file.name_of(row), row) for row in file.rows()), found_out)
-        found, rate = replace(found, left=count_left(file)), file.setting("audit_rate")
+    taxonomies = [one.taxonomy for one in bundles_behind(bundle)]
+    with open_reviewed(scan, outcomes) as (file, stored), show_progress("Measuring"):
+        found = measure_outcomes(distinct_images(file), stored, taxonomies)
+        rate = file.setting("audit_rate")
+    if found.unknown_labels:
+        labels = ", ".join(found.unknown_labels)
+        say(f"No model at hand has {labels}: of unknown family (give their bundle with --model)")
     if as_json:
         print_json(found)
     else:
@@ -142,13 +150,13 @@ def measure_command(
 
 def _print(found: Measurement, rate: str | None) -> None:
     from recognizer.desk.measure import MIN_DECIDED
-    from recognizer.desk.texts import text
     from recognizer.errors import counted
 
     print_table(
-        f"{found.leads:,} leads of {counted(found.images, 'image')}, {found.decided:,} decided",
+        f"{counted(found.leads, 'lead')} of {counted(found.images, 'distinct image')}, "
+        f"{found.decided:,} decided",
         [
-            *("raised by", "level", "confirmed", "as this product", "rejected", "open"),
+            *("lead", "level", "confirmed", "as this product", "rejected", "open"),
             *("precision, %", "of this product, %"),
         ],
         map(_cells, found.precision),
@@ -156,9 +164,6 @@ def _print(found: Measurement, rate: str | None) -> None:
     )
     if found.overturned is not None:
         typer.echo(f"Appeals: {found.appeals}, overturned {found.overturned.as_percent()}")
-    if found.left:
-        words = f"{counted(found.left, 'open lead')} of listings that are decided"
-        typer.echo(f"{words}: at the desk, filter by the state {text('partly')!r}.")
     if (misses := found.misses) is None:
         advice = f"scan with --audit-rate{f' over {rate}, which drew nothing' if rate else ''}"
         sample = "decide some of the audit sample, of each probability"
@@ -180,20 +185,11 @@ def _print(found: Measurement, rate: str | None) -> None:
         typer.echo("Recall: unknown; no lead and no image of the audit sample shows a product.")
 
 
-_NAMES = {
-    None: "all",
-    "label": "{}",
-    "family": "{} (family)",
-    "keyword": "keyword {!r}",
-    "reports": "reports by users",
-}
-
-
 def _cells(found: Precision) -> list[str]:
-    as_product = "-" if found.kind in {"keyword", "reports"} else found.as_product
-    numbers = (found.confirmed, as_product, found.rejected, found.open)
+    name = f"{found.name} (family)" if found.kind == "family" else found.name or "all"
+    numbers = (found.confirmed, found.as_product, found.rejected, found.open)
     shares = (
         "-" if share is None else share.as_percent().replace(" %", "")
         for share in (found.precision, found.product_precision)
     )
-    return [_NAMES[found.kind].format(found.name), found.level, *map(str, numbers), *shares]
+    return [name, found.level, *map(str, numbers), *shares]

@@ -5,12 +5,9 @@ from __future__ import annotations
 import secrets
 import signal
 import socket
-import ssl
-from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from typer import Option
@@ -20,9 +17,6 @@ from recognizer.cli import options
 from recognizer.cli.options import require_extra
 from recognizer.cli.progress import say, show_progress
 from recognizer.errors import UsageError
-
-if TYPE_CHECKING:
-    from recognizer.desk.outcomes import Outcome
 
 DEFAULT_PORT = 8420
 GRACE_SECONDS = 5  # for answers that are under way when the server is stopped
@@ -46,16 +40,6 @@ def review_command(
     allow_host: Annotated[
         list[str] | None, Option(help="A host name in the address that browsers open; repeatable.")
     ] = None,
-    certificate: Annotated[
-        Path | None, Option(exists=True, help="Serve HTTPS with this certificate and key.")
-    ] = None,
-    lead_reviewer: Annotated[
-        list[str] | None,
-        Option(metavar="NAME", help="Only they decide on escalated listings; repeatable."),
-    ] = None,
-    print_outcomes: Annotated[
-        bool, Option("--print-outcomes", help="Print what reviewers say as JSON lines.")
-    ] = False,
     allow_http: options.AllowHttpOption = False,
     bundle: options.RowsBundleOption = None,
 ) -> None:
@@ -72,29 +56,17 @@ def review_command(
     from recognizer.desk.app import make_app
     from recognizer.desk.photos import Photos, read_original
     from recognizer.desk.queue import Queue
-    from recognizer.desk.security import MIN_TOKEN, is_loopback, reviewer_name
+    from recognizer.desk.security import MIN_TOKEN, is_loopback
 
     if token is not None and len(token) < MIN_TOKEN:
         raise UsageError(f"--token: at least {MIN_TOKEN} characters")
-    if certificate is not None:
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, password="")
-        except OSError as error:
-            raise UsageError(
-                f"--certificate {certificate}: a certificate and its private key, which needs no "
-                "password, as PEM in one file"
-            ) from error
-    leads = [name for given in lead_reviewer or () if (name := reviewer_name(given))]
-    if len(leads) < len(lead_reviewer or ()):
-        raise UsageError("--lead-reviewer: 1 to 60 characters, the name that the reviewer gives")
     is_local = is_loopback(host)
     names = (host, socket.gethostname(), *(allow_host or []))
     if makes_token := not is_local and token is None:
         token = secrets.token_urlsafe(24)
-    tell = _print if print_outcomes else lambda _: None
     with show_progress(f"Opening {scan}"):
         bundles = bundles_behind(bundle)
-        opened = Queue(scan, outcomes, lead_reviewers=leads, on_outcomes=tell)
+        opened = Queue(scan, outcomes)
     with (
         opened as queue,
         Photos(queue.file, partial(read_original, allow_http=allow_http), bundles) as photos,
@@ -112,31 +84,22 @@ def review_command(
             port=port,
             token=token,
             hosts=None if is_local else {name.lower() for name in names},
-            is_encrypted=certificate is not None,
             stop=stop,
         )
         config = uvicorn.Config(app, log_level="warning", server_header=False, proxy_headers=False)
-        config.ssl_certfile = certificate
         config.timeout_graceful_shutdown = GRACE_SECONDS
         server = uvicorn.Server(config)
-        scheme = "http" if certificate is None else "https"
         shown = names[1] if host in {"0.0.0.0", "::"} else host  # noqa: S104 - a comparison
         shown = f"[{shown}]" if ":" in shown else shown
-        typer.echo(f"Reviewers open {scheme}://{shown}:{port}/ (Ctrl-C stops)", err=print_outcomes)
+        typer.echo(f"Reviewers open http://{shown}:{port}/ (Ctrl-C stops)")
         if makes_token:  # one that is given is a secret, and stays out of logs
-            typer.echo(f"Token: {token}", err=print_outcomes)
-        if not is_local and certificate is None:
-            say("The connection is not encrypted: use a trusted network, or give --certificate")
+            typer.echo(f"Token: {token}")
+        if not is_local:
+            say("The connection is not encrypted: use a trusted network, or a proxy with TLS")
         # uvicorn sends itself again what has stopped it: the files are to be closed first.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         server.run(sockets=[listening])
         queue.check()
-
-
-def _print(outcomes: Sequence[Outcome]) -> None:
-    with suppress(OSError):  # who reads them has gone; the desk has not
-        for outcome in outcomes:
-            typer.echo(outcome.to_json_line(), nl=False)
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -3,19 +3,18 @@
 const $ = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const root = document.documentElement;
-const texts = JSON.parse($("#texts").textContent);
-/** A text with its values filled in; some have one form for n = 1 and one for more. */
-const say = (key, values = {}) =>
-  [texts[key]].flat().at(values.n === 1 ? 0 : -1)
-    .replace(/\{(\w+)\}/g, (_, name) => values[name].toLocaleString());
+const counted = (n, noun) => `${n.toLocaleString()} ${noun}${n === 1 ? "" : "s"}`;
 const isReport = "report" in document.body.dataset;
 const QUIET_MS = 350; // after a new listing, so that a double press does not decide it unseen
 const PAGE_SIZE = 50;
+const UNSEEN = "Not stored: the photo cannot be seen, and the audit sample asks what it shows. Skip it, or say unsure.";
+const OFFLINE = "Not stored: the server does not answer. Try again.";
 const KEYS = { c: "confirmed", r: "rejected", u: "unsure", e: "escalated", s: "skip", z: "undo" };
 const ADJUST = { "+": ["zoom", 1], "=": ["zoom", 1], "-": ["zoom", -1], ".": ["light", 1], ",": ["light", -1] };
 let busy = false;
 let shownAt = 0;
 let active = 0;
+let listed = new URLSearchParams(); // the query of the list that the report has shown last
 
 // --- what is remembered in this browser -----------------------------------------------------
 function read(name, store = "localStorage") {
@@ -74,16 +73,28 @@ async function send(data) {
       $("#desk").innerHTML = answer.html; // made and escaped by the server; no script in it runs
       if (answer.url) history.replaceState(null, "", answer.url);
       prepare();
-      if (!answer.ok && note && card()?.dataset.listing !== before) answer.notice += ` ${say("note_kept")}`;
+      if (!answer.ok && note && card()?.dataset.listing !== before)
+        answer.notice += " Your note is kept at that listing, in this window.";
       ($("#desk h1") || $("#desk")).focus({ preventScroll: true });
       if (card()) scrollTo(0, 0);
     }
+    if (answer.open) countOpen(answer.open);
     notify(answer.notice || "", !answer.ok);
   } catch {
-    notify(say("offline"), true);
+    notify(OFFLINE, true);
   } finally {
     busy = false;
     document.body.classList.remove("busy");
+  }
+}
+
+/** Show in the tabs how many listings are open. */
+function countOpen(open) {
+  for (const count of all("[data-count]")) {
+    const n = open[count.dataset.count];
+    count.textContent = n.toLocaleString();
+    count.hidden = !n;
+    if (count.dataset.count === "audit") count.closest("a").hidden = !n;
   }
 }
 
@@ -119,7 +130,7 @@ function chosenLabel() {
   const radio = $("input[name=label]:checked");
   return radio ? radio.value : null;
 }
-function said() {
+function verdict() {
   const also = Object.fromEntries([...ticks].filter(([, digest]) => digest));
   const without = [...ticks].filter(([, digest]) => !digest).map(([key]) => key);
   const { shown } = card().dataset;
@@ -137,13 +148,13 @@ function decideGroup(dialog) {
   const what = $("input[type=radio]:checked", dialog).value;
   judge({ do: what, expected: Number(dialog.dataset.expected) });
 }
-/** Send a verdict on what is shown: the photo, or, outside of the audit sample, why it is missing. */
-function judge(verdict) {
-  if (figure()?.classList.contains("waiting")) return notify(say("not_shown"), true);
+/** Send a verdict on the photo that is shown, or, outside of the audit sample, why it is missing. */
+function judge(action) {
+  if (figure()?.classList.contains("waiting"))
+    return notify("Not stored: the photo is not shown yet. Wait for it, or load the page again.", true);
   const isMissing = figure() && !$(".missing", figure()).hidden;
-  if (isMissing && isVerdict(verdict.do) && card().classList.contains("blind"))
-    return notify(say("not_seen"), true);
-  send({ ...verdict, listing: card().dataset.listing, ...said() });
+  if (isMissing && isVerdict(action.do) && card().classList.contains("blind")) return notify(UNSEEN, true);
+  send({ ...action, listing: card().dataset.listing, ...verdict() });
 }
 /** Change how a photo is shown, or with ``by`` 0 show it as it is. */
 const look = { zoom: 1, light: 1 };
@@ -152,13 +163,13 @@ function adjust(name, by) {
   look[name] = by ? Math.min(high, Math.max(low, look[name] * step ** by)) : 1;
   root.style.setProperty(`--${name}`, look[name]);
 }
-/** What the photo that is shown may show instead. */
-function showInstead() {
-  const panel = $("#instead");
-  const bars = figure() && $("[data-instead]", figure());
+/** Show the leads of the photo that is shown, and its other scores. */
+function showScores() {
+  const panel = $("#may-show");
+  const scores = figure() && $("[data-may-show]", figure());
   if (!panel) return;
-  panel.hidden = !bars;
-  $("div", panel).replaceChildren(bars ? bars.content.cloneNode(true) : "");
+  panel.hidden = !scores;
+  panel.replaceChildren(scores ? scores.content.cloneNode(true) : "");
 }
 function showPhoto(key) {
   setHeat(false);
@@ -167,7 +178,7 @@ function showPhoto(key) {
   for (const button of all("[data-show]"))
     button.setAttribute("aria-current", button.dataset.show === key);
   $(`[data-show="${key}"]`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
-  showInstead();
+  showScores();
 }
 function step(by) {
   const photos = all(".stage figure");
@@ -178,7 +189,7 @@ function step(by) {
 async function turnPage(number) {
   const of = card();
   const response = await fetch(`/listing/${of.dataset.listing}/photos?page=${number}`).catch(() => null);
-  if (!response?.ok) return notify(say("offline"), true);
+  if (!response?.ok) return notify(OFFLINE, true);
   const html = await response.text();
   if (card() !== of) return; // decided meanwhile
   $(".stage").outerHTML = html;
@@ -189,7 +200,7 @@ function setHeat(on) {
   const image = figure() && $("img", figure());
   const button = $("[data-view=heat]");
   if (!image || !button) return;
-  if (on && !image.dataset.heat) return notify(say("no_heatmap"), true);
+  if (on && !image.dataset.heat) return notify("No heat-map: no lead of this photo, or no model.", true);
   button.setAttribute("aria-pressed", on);
   const caption = $(".of-heat", figure());
   if (caption) caption.hidden = !on;
@@ -237,7 +248,7 @@ function prepareImages(within) {
     image.addEventListener("error", () => {
       if (owner && !isReport) return explainMissing(image);
       const tile = Object.assign(document.createElement("span"), { className: "none" });
-      tile.textContent = texts.no_picture;
+      tile.textContent = "No photo";
       image.replaceWith(tile);
     });
     if (image.src && image.complete && !image.naturalWidth && image.loading !== "lazy")
@@ -254,7 +265,13 @@ function prepareStage() {
       image.src = $(`figure[data-photo="${key}"] img`)?.src ?? "";
     }
   setToggle("boxes", isOn("boxes"));
-  showInstead();
+  showScores();
+}
+/** Open the photo with a lead of the product of the filter. */
+function showFiltered() {
+  const product = (isReport ? listed : new URLSearchParams(location.search)).get("product");
+  const photo = product && all(".stage figure").find((one) => one.dataset.leads?.split(" ").includes(product));
+  if (photo) showPhoto(photo.dataset.photo);
 }
 /** The name of a note that was not stored yet, so that it need not be typed again. */
 const noteOf = (listing) => `note ${$(".me bdi")?.textContent} ${listing}`;
@@ -265,6 +282,7 @@ function prepare() {
   ticks = new Map();
   opened = 1;
   prepareStage();
+  showFiltered();
   setToggle("grid", isOn("grid"));
   countPicked();
 }
@@ -279,7 +297,7 @@ function countPicked() {
   const bar = $(".picking");
   if (!bar) return;
   bar.hidden = !picked().length;
-  $("[data-picked]", bar).textContent = say("picked", { n: picked().length });
+  $("[data-picked]", bar).textContent = `${picked().length} picked`;
 }
 function pick(row, on, range = false) {
   const shown = rows();
@@ -302,18 +320,18 @@ function move(by) {
 }
 function decideMany(what) {
   const waiting = picked().filter((row) => $("img", row)?.naturalWidth === 0);
-  if (waiting.length) return notify(say("not_scrolled_to", { n: waiting.length }), true);
+  if (waiting.length)
+    return notify(`Not stored: ${counted(waiting.length, "photo")} not shown yet. Scroll down, or wait.`, true);
   const isAudit = new URLSearchParams(location.search).get("section") === "audit";
-  if (isAudit && isVerdict(what) && picked().some((row) => $(".none", row)))
-    return notify(say("not_seen"), true);
+  if (isAudit && isVerdict(what) && picked().some((row) => $(".none", row))) return notify(UNSEEN, true);
   const shown = picked().map(({ dataset }) => [dataset.key, dataset.shown]);
   if (shown.length) send({ do: what, listings: Object.fromEntries(shown), list: true });
 }
 /** How many rows lie in a line of the grid. */
 function across() {
   const [first, ...others] = rows();
-  const place = others.findIndex((row) => row.offsetTop > first.offsetTop);
-  return place < 0 ? others.length + 1 : place + 1;
+  const next = others.findIndex((row) => row.offsetTop > first.offsetTop);
+  return next < 0 ? others.length + 1 : next + 1;
 }
 
 // --- events -----------------------------------------------------------------------------------
@@ -363,7 +381,7 @@ $("#who form")?.addEventListener("submit", async (event) => {
     await server.signIn(new FormData(event.target));
     then?.();
   } catch {
-    notify(say("wrong_name"), true);
+    notify("Give a name of 1 to 60 characters.", true);
     askName(then);
   }
 });
@@ -441,7 +459,6 @@ document.addEventListener("pointermove", (event) => {
 
 // --- the report: the pages of the desk to read, without a server ---------------------------------
 const entries = isReport ? all("#listings [data-key]") : [];
-let listed = new URLSearchParams(); // the query of the list that was shown last
 const SORTS = { score: ["score", -1], dear: ["price", -1], cheap: ["price", 1] };
 Object.assign(SORTS, { new: ["date", -1], old: ["date", 1], seller: ["seller", 1] });
 
@@ -495,9 +512,9 @@ function showList(query) {
     }
   }
   $("#listings .empty").hidden = found.length > 0;
-  $("#found").textContent = say("found", { n: found.length });
+  $("#found").textContent = counted(found.length, "listing");
   $("#pages").hidden = pages < 2;
-  $("#pages span").textContent = say("page", { n: page, of: pages });
+  $("#pages span").textContent = `Page ${page} of ${pages}`;
   for (const [rel, number] of [["prev", page - 1], ["next", page + 1]]) {
     const to = new URLSearchParams(query);
     to.set("page", number);

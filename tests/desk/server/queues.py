@@ -8,11 +8,10 @@ import socket
 import sys
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -23,8 +22,9 @@ from recognizer.desk.outcomes import Judgement, Outcome, Outcomes
 from recognizer.desk.photos import Photos
 from recognizer.desk.queue import Queue
 from recognizer.model.bundle import Bundle
+from recognizer.policy.values import Decision
 from recognizer.rows.row import Row
-from tests.rows.rows import NOW, bare_row, digest
+from tests.rows.rows import NOW, bare_row, digest, lead
 from tests.serving import serving
 
 REJECTED, CONFIRMED = Judgement.REJECTED, Judgement.CONFIRMED
@@ -48,6 +48,15 @@ def copy_of(row: Row, **changes: Any) -> Row:
     return replace(row, sha256=digest("the same photo"), **changes)
 
 
+def tusk_fish_and_broken() -> list[Row]:
+    """One listing by the policy strict, which has animals and failures reviewed too."""
+    tusk = listing("a", 0.9)
+    fish = replace(tusk, source="fish.jpg", sha256=digest("fish"), leads=(), why=("an animal",))
+    broken = bare_row("broken.jpg", 0, "unscored", item=tusk.item, sha256=digest("broken"))
+    horn = replace(tusk, source="horn.jpg", sha256=digest("horn"), leads=(lead("rhino_horn", 0.5),))
+    return [tusk, fish, replace(broken, decision=Decision.REVIEW), horn]
+
+
 def said_in(path: Path) -> list[Outcome]:
     with Outcomes(path) as outcomes:
         return [*outcomes]
@@ -59,11 +68,10 @@ def served(
     bundles: Iterable[Bundle] = (),
     outcomes: Path | None = None,
     prepare: Callable[[Queue], object] = lambda _: None,
-    queue: Mapping[str, Any] = MappingProxyType({}),
     **parts: Any,
 ) -> Iterator[str]:
     """A server over a scan, in a thread; its address."""
-    with Queue(scan, outcomes, **queue) as desk, Photos(desk.file, bundles=[*bundles]) as photos:
+    with Queue(scan, outcomes) as desk, Photos(desk.file, bundles=[*bundles]) as photos:
         prepare(desk)
         app = make_app(desk, photos, **{"secret": "secret of a test", "port": 0, **parts})
         with serving(app, log_level="warning") as url:

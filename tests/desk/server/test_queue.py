@@ -1,7 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,9 +9,19 @@ from recognizer.desk.outcomes import Judgement, Occasion, Outcomes
 from recognizer.desk.queue import ConflictError, Queue
 from recognizer.desk.views import View
 from recognizer.policy.values import Decision
+from recognizer.rows import ScanFile
 from recognizer.rows.records import location_of
+from recognizer.rows.similar import find_copies
 from tests.desk.outcomes import outcome, store
-from tests.desk.server.queues import CONFIRMED, REJECTED, copy_of, listing, many, said_in
+from tests.desk.server.queues import (
+    CONFIRMED,
+    REJECTED,
+    copy_of,
+    listing,
+    many,
+    said_in,
+    tusk_fish_and_broken,
+)
 from tests.rows.rows import HASH, NEAR, bare_row, digest, write_scan
 
 
@@ -21,8 +30,7 @@ def names(queue: Queue, view: View | None = None) -> list[str]:
 
 
 @pytest.fixture
-def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("recognizer.desk.entries._QUICK_SECONDS", 60)  # no count of before
+def scan(tmp_path: Path) -> Path:
     return tmp_path / "scan.sqlite"
 
 
@@ -32,18 +40,18 @@ def test_a_listing_is_with_one_person_until_the_hold_times_out(
     write_scan(scan, many(2))
     with Queue(scan) as queue, monkeypatch.context() as patch:
         patch.setattr("recognizer.desk.queue.HOLD_SECONDS", -1)  # it is over at once
-        one = queue.take("Anna", View())
-        assert queue.take("Ben", View()) == one._replace(held_by="Ben")
+        one = queue.claim("Anna", View())
+        assert queue.claim("Ben", View()) == one._replace(held_by="Ben")
     with Queue(scan) as queue:
-        one = queue.take("Anna", View())
-        assert queue.take("Anna", View()) == one  # she reloads the page
-        assert queue.take("Ben", View()).unit != one.unit
-        assert queue.take("Cleo", View()) is None
-        assert queue.take("Cleo", View(), one.unit).held_by == "Anna"  # looks at it, no more
+        one = queue.claim("Anna", View())
+        assert queue.claim("Anna", View()) == one  # she reloads the page
+        assert queue.claim("Ben", View()).unit != one.unit
+        assert queue.claim("Cleo", View()) is None
+        assert queue.claim("Cleo", View(), one.unit).held_by == "Anna"  # looks at it, no more
         with pytest.raises(ConflictError):
             queue.decide("Cleo", one.unit, REJECTED)
         queue.release("Anna")
-        assert queue.take("Cleo", View()) == one._replace(held_by="Cleo")
+        assert queue.claim("Cleo", View()) == one._replace(held_by="Cleo")
 
 
 def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None:
@@ -55,18 +63,19 @@ def test_what_is_said_is_stored_by_image_and_undone_in_steps(scan: Path) -> None
     ]
     write_scan(scan, rows)
     with Queue(scan) as queue:
-        one = queue.take("Anna", View())
+        one = queue.claim("Anna", View())
         queue.decide("Anna", one.unit, CONFIRMED, note="A tusk", label="ivory_raw")
         assert {(o.sha256, o.listing, o.note, o.label, o.origin) for o in said_in(scan)} == {
-            (digest(f"{name}.jpg"), "a", "A tusk", "ivory_raw", "recognizer review")
-            for name in ("a", "a2")
+            (digest("a.jpg"), "a", "A tusk", "ivory_raw", "recognizer review"),
+            (digest("a2.jpg"), "a", "A tusk", None, "recognizer review"),
         }
-        other = queue.take("Anna", View())
+        other = queue.claim("Anna", View())
         queue.skip("Anna", other.unit)
-        assert queue.take("Anna", View()).unit == other.unit  # nothing else is left
-        undone = queue.undo("Anna")
+        assert queue.claim("Anna", View()).unit == other.unit  # nothing else is left
+        undone, verdict = queue.undo("Anna")
         assert (undone.name, undone.state) == ("a", "open")
-        assert queue.undo("Anna") is None
+        assert (verdict.label, verdict.note) == ("ivory_raw", "A tusk")  # to be changed
+        assert queue.undo("Anna") == (None, None)
         keys = {image.row.source: from_key(image.key) for image in queue.photos(one)}
         also = {keys["a3.jpg"]: digest("a3.jpg")[:16]}
         queue.decide("Anna", one.unit, CONFIRMED, also=also, without={keys["a.jpg"]})
@@ -90,7 +99,7 @@ def test_a_rejected_listing_comes_back_with_a_new_lead(scan: Path) -> None:
     write_scan(scan, [listing("a"), listing("b")])
     with Queue(scan) as queue:
         for verdict in (REJECTED, CONFIRMED):
-            queue.decide("Anna", queue.take("Anna", View()).unit, verdict)
+            queue.decide("Anna", queue.claim("Anna", View()).unit, verdict)
         later = datetime.now(UTC) + timedelta(seconds=30)
         write_scan(scan, [replace(listing(name), time=later) for name in "ab"])  # the same photo
         queue.refresh()
@@ -109,7 +118,7 @@ def test_a_new_lead_reopens_a_listing_that_was_rejected_by_a_clock_ahead(
     with Queue(scan, scan.with_name(file)) as queue:
         monkeypatch.setattr(queue, "_now", lambda *_: datetime.now(UTC) + timedelta(days=400))
         for _ in "ab":
-            queue.decide("Anna", queue.take("Anna", View()).unit, REJECTED)
+            queue.decide("Anna", queue.claim("Anna", View()).unit, REJECTED)
         assert names(queue) == []
         another = scan.with_name("another.sqlite")
         new = replace(listing("a"), source="new.jpg", sha256=digest("new"))
@@ -121,7 +130,7 @@ def test_a_new_lead_reopens_a_listing_that_was_rejected_by_a_clock_ahead(
         if file == "team.sqlite":
             with Queue(another, scan.with_name(file)) as beside:
                 assert names(beside) == ["a"]
-        queue.decide("Ben", queue.take("Ben", View()).unit, CONFIRMED)
+        queue.decide("Ben", queue.claim("Ben", View()).unit, CONFIRMED)
         assert names(queue, View(state="confirmed")) == ["a"]
 
 
@@ -130,7 +139,7 @@ def test_a_clock_that_was_wrong_dates_a_verdict_by_a_day_at_most(scan: Path) -> 
     write_scan(scan, [replace(listing("a"), time=now + 900 * day)])
     store(scan, [outcome("unsure", listing="a", time=now + day / 2)])
     with Queue(scan) as queue:
-        queue.decide("Anna", queue.take("Anna", View()).unit, REJECTED)
+        queue.decide("Anna", queue.claim("Anna", View()).unit, REJECTED)
         assert names(queue, View(state="rejected")) == ["a"]
     assert said_in(scan)[1].time < now + day
 
@@ -143,44 +152,12 @@ def test_what_was_said_last_is_listed_first_whatever_the_clock_said(
         for hours in (5, 0):
             at = datetime.now(UTC) + timedelta(hours=hours)
             monkeypatch.setattr(queue, "_now", lambda *_, at=at: at)
-            queue.decide("Anna", queue.take("Anna", View()).unit, REJECTED)
+            queue.decide("Anna", queue.claim("Anna", View()).unit, REJECTED)
         assert names(queue, View(state="rejected")) == ["b", "a"]
         for state, count in (("open", 0), ("all", 2), ("rejected", 2)):
             assert [found for _, found in queue.choices("location", View(state=state))] == [count]
-        assert queue.take("Anna", View(state="all")) is None  # her own are not handed to her
-        assert queue.take("Ben", View(state="all")) is not None
-
-
-def test_what_was_escalated_is_for_a_lead_who_did_not_escalate_it(scan: Path) -> None:
-    escalated = Judgement.ESCALATED
-    view = View(state="escalated")
-    write_scan(scan, many(3))
-    with Queue(scan, lead_reviewers=["Lea", "Leo"]) as queue:
-        for who in ("Anna", "Lea"):
-            queue.decide(who, queue.take(who, View()).unit, escalated)
-        units = {entry.judge: entry.unit for entry in queue.page(view, 1)[0]}
-        for who, of in (("Anna", "Lea"), ("Anna", "Anna"), ("Lea", "Lea")):
-            one = queue.take(who, view, units[of])
-            assert one.held_by is None
-            with pytest.raises(ConflictError):
-                queue.decide(who, one.unit, CONFIRMED)
-        one = queue.take("Lea", view)
-        assert one.unit == units["Anna"]
-        queue.decide("Lea", one.unit, CONFIRMED)
-        assert queue.take("Lea", view) is None
-        third = queue.take("Ben", View())
-        queue.decide("Ben", third.unit, escalated)
-        one = queue.take("Leo", view, units["Lea"])
-        queue.decide("Leo", one.unit, escalated)
-        assert {queue.take("Lea", view).unit for _ in range(2)} == {one.unit, third.unit}
-        queue.decide("Lea", third.unit, CONFIRMED)
-        for who in ("Lea", "Leo"):
-            assert queue.take(who, view, one.unit).held_by is None
-        assert queue.undo("Leo").judge == "Lea"
-        queue.decide("Leo", queue.take("Leo", view).unit, REJECTED)
-        assert queue.page(view, 1)[1] == 0
-    with Queue(scan) as queue:  # without leads, anybody may
-        assert queue.undo("Leo").held_by == "Leo"
+        assert queue.claim("Anna", View(state="all")) is None  # her own are not handed to her
+        assert queue.claim("Ben", View(state="all")) is not None
 
 
 def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
@@ -188,7 +165,7 @@ def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
     write_scan(scan, [*copies, listing("other", 0.5, seller="S1")])
     with Queue(scan) as queue:
         assert names(queue) == ["c0", "other"]
-        one, two = queue.take("Anna", View()), queue.take("Ben", View())
+        one, two = queue.claim("Anna", View()), queue.claim("Ben", View())
         assert (one.name, two.name) == ("c0", "other")  # nobody gets a copy of what Anna has
         assert [m.name for m in queue.members(one, "Anna")] == ["c0", "c1", "c2", "c3"]
         with pytest.raises(ConflictError):  # her page has named another number
@@ -196,33 +173,47 @@ def test_near_copies_are_folded_and_decided_together(scan: Path) -> None:
         assert queue.open_counts()["review"] == 2
         assert queue.decide("Anna", one.unit, REJECTED, expected=4) == 0
         assert queue.open_counts()["review"] == 1
-        undone = queue.undo("Anna")
+        undone, _ = queue.undo("Anna")
         assert undone.name == "c0"
         assert queue.page(View(), 1)[1] == 2
         assert queue.decide("Anna", undone.unit, REJECTED) == 3
         assert names(queue) == ["c1", "other"]
-        assert len(queue.members(queue.take("Anna", View()), "Anna")) == 3  # what one would settle
+        assert len(queue.members(queue.claim("Anna", View()), "Anna")) == 3  # what one would settle
         theirs = View(seller="S0")  # of whom all listings are shown
         assert names(queue, theirs) == ["c2"]
         queue.release("Ben")
-        assert queue.take("Anna", theirs).name == "c2"
+        assert queue.claim("Anna", theirs).name == "c2"
 
 
-@pytest.mark.parametrize("raised", [{}, {"leads": (), "image_decision": Decision.CLEAR}])
 @pytest.mark.parametrize(("judgement", "left"), [(REJECTED, 1), (CONFIRMED, 0)])
 def test_a_verdict_for_all_is_of_photos_like_those_shown(
-    scan: Path, judgement: Judgement, left: int, raised: dict[str, Any]
+    scan: Path, judgement: Judgement, left: int
 ) -> None:
-    """Also where words have raised the near-copy above a lead, which nobody has seen."""
     copies = [copy_of(listing(f"c{i}", 0.9 - i / 100)) for i in range(3)]
-    copies[1] = replace(copies[1], decision=Decision.PRIORITY, **raised)
+    copies[1] = replace(copies[1], decision=Decision.PRIORITY)
     write_scan(scan, [*copies, replace(listing("c1"), source="other.jpg")])  # a lead of its own
     with Queue(scan) as queue:
-        one = queue.take("Anna", View(q="c0"))
+        one = queue.claim("Anna", View(q="c0"))
         assert queue.decide("Anna", one.unit, judgement, expected=3) == left
         assert names(queue) == ["c1"][:left]
     shown = [(f"c{i}", digest("the same photo")) for i in range(3) if not left or i != 1]
     assert [(one.listing, one.sha256) for one in said_in(scan)] == shown
+
+
+def test_only_images_with_pixels_have_near_copies(scan: Path) -> None:
+    """Five empty files, or error pages of one server, are nobody's near-copies."""
+    empty = [bare_row(f"{i}.jpg", 0, "unscored", sha256=digest("empty")) for i in range(3)]
+    write_scan(scan, empty)
+    with Queue(scan) as queue:
+        assert len(names(queue)) == 3
+        one = queue.claim("Anna", View())
+        assert queue.members(one, "Anna") == [one]
+        assert queue.decide("Anna", one.unit, CONFIRMED) == 0
+        assert [said.sha256 for said in said_in(scan)] == [None]  # it shows nothing
+        assert queue.outcomes_of(queue.claim("Anna", View())) == []
+        assert len(names(queue)) == 2
+    with ScanFile(scan) as file:
+        assert [*find_copies(file)] == []
 
 
 def test_a_filter_shows_a_copy_that_meets_it(scan: Path) -> None:
@@ -292,35 +283,34 @@ def test_a_list_and_its_queue_have_the_bounds_and_the_order_of_their_address(
     assert View.from_query(view.to_query()) == view
     with Queue(scan) as queue:
         assert "".join(names(queue, view)) == expected
-        assert queue.take("Anna", view).name == expected[0]
+        assert queue.claim("Anna", view).name == expected[0]
 
 
 def test_a_copy_of_what_was_decided_comes_last_and_says_so(scan: Path) -> None:
     copies = [replace(listing(name, 0.9), phash=one) for name, one in (("a", HASH), ("b", NEAR))]
     write_scan(scan, [*copies, listing("other", 0.5)])
     with Queue(scan) as queue:
-        assert queue.decide("Anna", queue.take("Anna", View()).unit, CONFIRMED) == 1
-        other = queue.take("Anna", View())
+        assert queue.decide("Anna", queue.claim("Anna", View()).unit, CONFIRMED) == 1
+        other = queue.claim("Anna", View())
         assert other.name == "other"
         queue.decide("Anna", other.unit, REJECTED)
-        copy = queue.take("Anna", View())
+        copy = queue.claim("Anna", View())
         assert copy.name == "b"
-        ((_, who, judgement, *_, elsewhere),) = queue.said_of(copy)
+        ((_, who, judgement, *_, elsewhere),) = queue.outcomes_of(copy)
         assert (who, judgement, elsewhere) == ("Anna", "confirmed", 1)
 
 
-def test_names_are_one_without_case_and_escalated_ones_are_picked_by_a_lead(scan: Path) -> None:
+def test_names_of_reviewers_are_compared_without_case(scan: Path) -> None:
     write_scan(scan, many(2))
-    with Queue(scan, lead_reviewers=["lea"]) as queue:
+    with Queue(scan) as queue:
         for who in ("Ägidius", "Lea"):
-            entry = queue.take(queue.known_as(who), View())
+            entry = queue.claim(queue.known_as(who), View())
             queue.decide(queue.known_as(who), entry.unit, Judgement.ESCALATED)
         picked = {one.unit: queue.shown(one) for one in queue.page(View(state="escalated"))[0]}
-        assert queue.decide_many(queue.known_as("äGIDIUS"), picked, REJECTED) == 0
-        assert queue.decide_many(queue.known_as("LEA"), picked, REJECTED) == 1
-        queue.decide("Ben", queue.take("Ben", View(state="rejected")).unit, CONFIRMED)
+        assert queue.decide_many(queue.known_as("äGIDIUS"), picked, REJECTED) == 2
+        queue.decide("Ben", queue.claim("Ben", View(state="rejected")).unit, CONFIRMED)
         assert queue.agreement() == {("confirmed", "rejected"): 1}  # and not of who escalated it
-        assert {*queue.shift()} == {"Ägidius", "lea", "Ben"}
+        assert {*queue.shift()} == {"Ägidius", "Lea", "Ben"}
     with Queue(scan) as queue:
         assert queue.known_as("ÄGIDIUS") == "Ägidius"
 
@@ -338,7 +328,7 @@ def test_a_growing_scan_and_outcomes_of_others_are_taken_over(scan: Path, tmp_pa
     team = tmp_path / "team.sqlite"
     write_scan(scan, [listing("a"), listing("b", 0.7), bare_row("stray.jpg", 0.8, "review")])
     with Queue(scan, team) as queue:
-        one = queue.take("Anna", View())
+        one = queue.claim("Anna", View())
         assert one.name == "stray.jpg"
         write_scan(scan, [listing("b", 0.2, "clear"), listing("c", 0.9, reports=5)])
         store(team, [outcome("rejected", reviewer="Tool", sha256=digest("stray.jpg"))])
@@ -360,23 +350,42 @@ def test_the_audit_sample_is_a_section_of_its_own(scan: Path) -> None:
         found, total = queue.page(audit, 1)
         assert (queue.page(View(), 1)[1], total) == (1, 5)
         assert [entry.name for entry in found] != sorted(entry.name for entry in found)
-        one = queue.take("Anna", audit)
+        one = queue.claim("Anna", audit)
         queue.decide("Anna", one.unit, REJECTED)
         (said,) = said_in(scan)
         assert (said.occasion, said.listing) == (Occasion.AUDIT, None)
         assert said.sha256 in {row.sha256 for row in clear}
-        assert queue.undo("Anna").unit == one.unit
+        assert queue.undo("Anna")[0].unit == one.unit
         beside = next(e for e in queue.page(audit)[0] if e.listing == "a")
         for who, unit, verdict in (("Anna", beside.unit, REJECTED), ("Ben", lead_unit, CONFIRMED)):
-            queue.decide(who, queue.take(who, View(), unit).unit, verdict)
+            queue.decide(who, queue.claim(who, View(), unit).unit, verdict)
         assert queue.agreement() == {}  # one is about a photo, the other about its listing
 
 
 @pytest.mark.parametrize("name", ["L 7", "x" * 9000, "a\nb\u202e", "\udc80"])
-def test_a_listing_that_only_words_raised_is_decided_under_any_name(scan: Path, name: str) -> None:
-    write_scan(scan, [replace(listing(name, reports=3), leads=(), image_decision=Decision.CLEAR)])
+def test_a_listing_without_a_scored_image_is_decided_under_any_name(scan: Path, name: str) -> None:
+    write_scan(scan, [replace(listing(name, 0, "unscored"), sha256=digest("not an image"))])
     with Queue(scan) as queue:
-        queue.decide("Ama", queue.take("Ama", View()).unit, CONFIRMED)
+        queue.decide("Ama", queue.claim("Ama", View()).unit, CONFIRMED)
         (said,) = said_in(scan)
         assert said.sha256 is None
         assert names(queue) == []
+
+
+def test_a_verdict_is_on_photos_with_a_lead_of_a_product(scan: Path) -> None:
+    write_scan(scan, tusk_fish_and_broken())
+    with Queue(scan) as queue:
+        one = queue.claim("Anna", View())
+        queue.decide("Anna", one.unit, CONFIRMED, label="ivory_worked")
+        labels = {said.sha256: said.label for said in said_in(scan)}
+        assert labels == {one.sha256: "ivory_worked", digest("horn"): None}
+        queue.undo("Anna")
+        keys = {image.row.source: from_key(image.key) for image in queue.photos(one)}
+        also = {keys[name]: digest(name.removesuffix(".jpg"))[:16] for name in ("fish.jpg",)}
+        queue.decide("Anna", one.unit, CONFIRMED, label="coral", also=also)  # which she ticked
+        last = {said.sha256: said.label for said in said_in(scan)[-3:]}
+        assert last == {one.sha256: None, digest("horn"): None, digest("fish"): "coral"}
+        queue.undo("Anna")
+        also = {keys["broken.jpg"]: digest("broken")[:16]}
+        queue.decide("Anna", one.unit, CONFIRMED, also=also)
+        assert digest("broken") not in {said.sha256 for said in said_in(scan)}
