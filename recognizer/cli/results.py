@@ -37,8 +37,7 @@ def progress_line(summary: ScanSummary, total: int | None, latest: deque[Any]) -
 def counts(summary: ScanSummary, skipped: Skipped) -> dict[str, Any]:
     """Return all counts of a scan, ready for JSON."""
     numbers = {"images": summary.images, **msgspec.to_builtins(summary)}
-    numbers |= {"other_files": skipped.other_files, "hidden_files": skipped.hidden}
-    return {**numbers, "bad_metadata": skipped.bad_metadata}
+    return {**numbers, "other_files": skipped.other_files, "hidden_files": skipped.hidden}
 
 
 def print_changes(file: ScanFile, policy: Policy, bundle: Bundle, *, is_given: bool) -> None:

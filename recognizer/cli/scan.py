@@ -34,9 +34,8 @@ def scan_command(
         Argument(
             metavar="SOURCE",
             help="Files, folders (with all subfolders), patterns in quotes ('*.jpg', '**/*.png'), "
-            "tables (CSV, TSV, JSONL, Parquet), archives (tar, zip), URLs of object stores "
-            "(s3://...; extra: cloud), or - for a list of these on standard input, separated by "
-            "newlines or NULs.",
+            "tables (CSV, TSV, JSONL, Parquet), URLs of object stores (s3://...; extra: cloud), or "
+            "- for a list of these on standard input, separated by newlines or NULs.",
         ),
     ],
     output: Annotated[
@@ -212,11 +211,6 @@ def _print_notes(file: ScanFile, skipped: Skipped, unused_column: str | None) ->
     for table, count in skipped.not_utf8.items():
         rows = f"{counted(count, 'row')} not in UTF-8, where keywords may not match"
         say(shown(f"{table}: {rows}: save it as UTF-8 and scan again"))
-    if skipped.bad_metadata:
-        say(
-            f"Not used: {counted(skipped.bad_metadata, '.json file')} in archives, unreadable or "
-            "not next to the image (tar --sort=name keeps them together)"
-        )
     without_id = "SELECT count(*) FROM image WHERE listing IS NULL AND title IS NOT NULL"
     if file.listing_column is None and (count := file.select(without_id)[0][0]):
         say(
@@ -254,12 +248,11 @@ def default_output(sources: Sequence[str]) -> Path:
 
 def _require_sources(sources: Sequence[str], root: str | None) -> None:
     """Raise a UsageError if no local source exists, or a local root is not a folder."""
-    from recognizer.rows.item_key import MEMBER
     from recognizer.scan.items import FileLocation, parse_location
 
     for source in sources:  # if only some are missing, each has its row
         location = parse_location(source)
-        is_plain = isinstance(location, FileLocation) and source != "-" and MEMBER not in source
+        is_plain = isinstance(location, FileLocation) and source != "-"
         if not (source and is_plain) or glob.has_magic(source) or os.path.lexists(str(location)):
             break
     else:

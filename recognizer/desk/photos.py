@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,11 +15,9 @@ from recognizer.imaging.sources import Refused
 from recognizer.imaging.thumbnail import Thumbnail, draw_heatmap, shrink
 from recognizer.model.bundle import Bundle
 from recognizer.policy.values import Policy
-from recognizer.rows.item_key import MEMBER, without_parents
 from recognizer.rows.row import Row
 from recognizer.rows.scanfile import ScanFile
-from recognizer.scan import Access, ScanOptions, expand
-from recognizer.scan.items import table_format
+from recognizer.scan import Access, Item
 from recognizer.scan.worker import Reader
 from recognizer.status import Reason, Status
 
@@ -50,17 +47,7 @@ _UNDECODED = "The photo could not be decoded."
 
 def read_original(row: Row, *, allow_http: bool = False) -> bytes:
     """Return the bytes of a row's image as they are now; raise a Refused if they cannot be read."""
-    options = ScanOptions(access=Access(allow_http=allow_http))
-    container = row.source.partition(MEMBER)[0]
-    # A folder may be called like a table, and "!".
-    is_in_table = table_format(container) is not None and not os.path.lexists(row.source)
-    try:
-        for item in expand([container if is_in_table else row.source], options):
-            if item.source == without_parents(row.source):
-                return Reader(options.limits, options.access).read(item)
-    except RecognizerError as error:
-        raise Refused(Reason.SOURCE_REFUSED, str(error)) from error
-    raise Refused(Reason.NOT_FOUND, f"{container} has no such image now")
+    return Reader(Limits(), Access(allow_http=allow_http)).read(Item.at(row.source))
 
 
 def read_scored(row: Row, read: Callable[[Row], bytes]) -> bytes:

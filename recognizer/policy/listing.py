@@ -335,9 +335,6 @@ def normalize(text: str) -> str:
 
 # --- columns with images -------------------------------------------------------------------------
 
-BYTES_COLUMNS = ("bytes", "image_bytes", "base64", "image_base64")
-"""Columns of images themselves; in tables of text they are Base64."""
-
 _WHATS = ("image", "photo", "picture", "img")
 
 IMAGE_COLUMNS = (
@@ -347,7 +344,6 @@ IMAGE_COLUMNS = (
         for what in _WHATS
         for how in ("path", "paths", "url", "urls", "uri", "uris", "file", "files", "link", "links")
     ),
-    *BYTES_COLUMNS,
     *("图片", "图片链接", "主图"),
     *("path", "paths", "file_path", "filepath", "file_name", "filename", "file"),
     *("thumbnail", "thumbnails", "thumbnail_url", "thumb", "thumb_url"),

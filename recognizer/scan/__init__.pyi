@@ -1,4 +1,3 @@
-from recognizer.scan.bounds import Bounds as Bounds
 from recognizer.scan.expansion import expand as expand
 from recognizer.scan.items import Access as Access
 from recognizer.scan.items import Item as Item

@@ -1,82 +1,11 @@
-"""Bounds on archives and tables, and how far one has been read."""
+"""A set of keys on the disk, for the images that a scan has seen."""
 
-import io
 import sqlite3
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any, BinaryIO
 
 from recognizer._files import Closes
-from recognizer.errors import ScanFileError, UsageError
-from recognizer.imaging.sources import Refused
-from recognizer.status import Reason
+from recognizer.errors import ScanFileError
 
-MAX_NAME = 4096  # characters of the name of a member, and of a path or URL in a table
-
-MAX_COLUMNS = 4096  # of a table
-
-_FREE_BYTES = 256 << 20  # unpacked before the ratio counts: small archives of blank images are many
 _CACHE_KIBIBYTES = 4096
-_MAX_SHOWN = 100  # characters of a name in a message
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """Bounds of an archive or a table; beyond one, the rest is not read.
-
-    Members are those of an archive, or images and rows of a table; the ratio, of unpacked to packed
-    bytes, counts once 256 MiB are unpacked.
-    """
-
-    max_members: int = 10_000_000
-    max_unpacked: int = 1 << 40
-    max_ratio: int = 200
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            if (value := getattr(self, field.name)) < 1:
-                raise UsageError(f"{field.name} = {value}: a number from 1")
-
-
-class Reading:
-    """Progress in a container; ``on_progress`` is called whenever something was read."""
-
-    def __init__(self, bounds: Bounds, on_progress: Callable[[], None] = lambda: None) -> None:
-        self.bounds = bounds
-        self.count = 0
-        self.unpacked = 0
-        self._last = ""
-        self._on_progress = on_progress
-
-    @property
-    def rest(self) -> str:
-        """Return the part that was not read, as the end of a sentence."""
-        return f"nothing after {self._last} was read" if self._last else "nothing of it was read"
-
-    def begin(self) -> int:
-        """Count a member, a row or an image, and return its number."""
-        self.count += 1
-        if self.count > self.bounds.max_members:
-            detail = f"more than {self.bounds.max_members} members or rows (max_members)"
-            raise Refused(Reason.CORRUPT_CONTAINER, detail)
-        self._on_progress()
-        return self.count
-
-    def passed(self, what: str, name: str | None = None) -> None:
-        self._last = what if name is None else f"{what}, {name[:_MAX_SHOWN]!r},"
-
-    def unpack(self, count: int, packed: int | None = None) -> None:
-        """Count unpacked bytes; ``packed``: from how many bytes all until now were unpacked."""
-        self.unpacked += count
-        if self.unpacked > self.bounds.max_unpacked:
-            limit = f"more than {self.bounds.max_unpacked} (max_unpacked)"
-        elif packed is None or self.unpacked <= max(_FREE_BYTES, self.bounds.max_ratio * packed):
-            self._on_progress()
-            return
-        else:
-            limit = f"more than {self.bounds.max_ratio} times as many (max_ratio)"
-        of = "" if packed is None else f"{packed} bytes unpack to "
-        raise Refused(Reason.TOO_MANY_BYTES, f"{of}{self.unpacked} bytes, {limit}")
 
 
 class KeySet(Closes):
@@ -106,22 +35,3 @@ class KeySet(Closes):
                 f"a table in the system's temporary folder: {error}; make room there (or name "
                 "another folder in TMPDIR) and give the same command again"
             ) from error
-
-
-class Unpacked(io.RawIOBase):
-    """A stream of bytes, perhaps unpacked ones, that keeps to the bounds of its container."""
-
-    def __init__(self, stream: BinaryIO, packed: BinaryIO | None, progress: Reading) -> None:
-        self._stream = stream
-        self._packed = packed
-        self._progress = progress
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)
-        data = self._stream.read(len(view))
-        self._progress.unpack(len(data), None if self._packed is None else self._packed.tell())
-        view[: len(data)] = data
-        return len(data)

@@ -5,29 +5,24 @@ import glob
 import os
 import stat
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from itertools import islice
 from pathlib import PurePath
 from typing import BinaryIO, cast
 
-from recognizer._process import DiedError, ProcessPool
 from recognizer.errors import UsageError
 from recognizer.imaging.formats import SNIFF_BYTES, sniff
 from recognizer.imaging.sources import Refused, refusal
-from recognizer.rows.item_key import MEMBER, without_parents
+from recognizer.rows.item_key import without_parents
 from recognizer.rows.scanfile import is_open_here
-from recognizer.scan.archives import grouped
-from recognizer.scan.bounds import Bounds, Reading
 from recognizer.scan.items import (
-    Container,
     FileLocation,
     Item,
-    Part,
     Skipped,
     StoreObject,
+    TableLocation,
     WebAddress,
     has_archive_suffix,
     has_image_suffix,
@@ -36,13 +31,11 @@ from recognizer.scan.items import (
 )
 from recognizer.scan.options import ScanOptions
 from recognizer.scan.stores import BUCKET_SCHEMES, Store, opened
-from recognizer.scan.tables import Opening, Roots, column_names
+from recognizer.scan.tables import Table, column_names
 from recognizer.status import Reason
 
 LIST_ON_STDIN = "-"
-MEMORY_LIMIT = 2 << 30  # what the process may hold, unless the scan's memory limit says otherwise
 
-_BEAT_SECONDS = 1.0
 _READ_BYTES = 1 << 16
 
 
@@ -80,10 +73,13 @@ def require_column(name: str, sources: Sequence[str], options: ScanOptions) -> N
     if not {table_format(source) for source in sources} <= {".csv", ".tsv", ".parquet"}:
         return  # what a list or a pattern names, and rows of JSON, are known at the end
     seen: dict[str, None] = {}
-    for item in expand(sources, replace(options, bounds=Bounds(max_members=1))):
-        seen |= dict.fromkeys(item.columns or ())
-        if name in seen:
-            return
+    for source in sources:
+        for path in _matches(source) if _is_pattern(parse_location(source)) else [source]:
+            with suppress(UsageError):  # which the scan raises, if nothing else is to be scanned
+                for item in islice(expand([path], options), 1):
+                    seen |= dict.fromkeys(item.columns or ())
+    if name in seen:
+        return
     if seen:  # without rows there is nothing to say
         names = column_names(seen)
         raise UsageError(f"--listing-column {name}: besides the images, tables have {names}")
@@ -104,7 +100,6 @@ class _Expansion:
         self.names = [without_parents(name) for name in given]
         self.stdin = stdin
         self.skipped = skipped
-        self.containers = Containers(options.timeout, options.memory_limit)
         # Folders and stores that are sources: tables may name what lies there.
         self.folders = [
             place
@@ -114,17 +109,16 @@ class _Expansion:
         ]
 
     def items(self) -> Iterator[Item]:
-        with closing(self.containers):
-            for name in self.given:
-                if name == LIST_ON_STDIN:
-                    # Unbuffered: a thread may be reading when the program ends, and Python would
-                    # wait in vain for the lock of its buffer.
-                    buffer = self.stdin or sys.stdin.buffer
-                    file = self.stdin or cast(BinaryIO, getattr(buffer, "raw", buffer))
-                    for listed in read_list(file):
-                        yield from self._of_name(listed, is_listed=True)
-                else:
-                    yield from self._of_name(name)
+        for name in self.given:
+            if name == LIST_ON_STDIN:
+                # Unbuffered: a thread may be reading when the program ends, and Python would wait
+                # in vain for the lock of its buffer.
+                buffer = self.stdin or sys.stdin.buffer
+                file = self.stdin or cast(BinaryIO, getattr(buffer, "raw", buffer))
+                for listed in read_list(file):
+                    yield from self._of_name(listed, is_listed=True)
+            else:
+                yield from self._of_name(name)
 
     def _of_name(self, given: str, *, is_listed: bool = False) -> Iterator[Item]:
         name = without_parents(given)
@@ -154,7 +148,7 @@ class _Expansion:
         try:
             mode = os.stat(location).st_mode
         except (OSError, ValueError):  # not there, not allowed, a NUL: the row will say
-            yield from self._of_missing(location)
+            yield Item(location)
             return
         if not stat.S_ISDIR(mode):
             yield from self._of_file(location)
@@ -167,46 +161,28 @@ class _Expansion:
             else:
                 self.skipped.other_files += 1
 
-    def _of_missing(self, location: FileLocation) -> Iterator[Item]:
-        # It may be the member of an archive, as a row calls it.
-        archive, mark, member = location.partition(MEMBER)
-        if not (mark and has_archive_suffix(archive)):
-            yield Item(location)
-            return
-        items = self._of_file(FileLocation(archive), member)
-        matches = (item for item in items if item.source in {archive, location})
-        missing = Item.failed(location, Reason.NOT_FOUND, "the archive has no such member")
-        yield next(matches, missing)
-
-    def _of_file(self, location: Container, member: str | None = None) -> Iterator[Item]:
+    def _of_file(self, location: TableLocation) -> Iterator[Item]:
         name = str(location)
         if table_format(name):
-            yield from self._contents(location)
-        elif not has_archive_suffix(name):
-            yield Item(location)
+            yield from self._table(location)
+        # Browsers show a photo that has an archive behind it, whatever its name is.
+        elif has_archive_suffix(name) and not _begins_as_image(location):
+            yield Item.failed(location, Reason.UNSUPPORTED_FORMAT, "an archive: unpack it first")
         else:
-            # Browsers show a photo that has an archive behind it, whatever its name is.
-            if is_image := _begins_as_image(location):
-                yield Item(location)
-            for item in grouped(self._contents(location, member), self.skipped):
-                is_flaw = is_image and item.reason and item.source == name  # a row of its own
-                yield replace(item, location=Part(location, "")) if is_flaw else item
+            yield Item(location)
 
-    def _contents(self, container: Container, member: str | None = None) -> Iterator[Item]:
-        """Yield the items of an archive or a table, and its end if that was reached."""
-        opening = Opening(
-            container=container,
-            options=self.options,
-            roots=Roots.of(container, self.folders, self.options.access.root),
-            is_only_source=self.names == [container],
-            member=member,
+    def _table(self, table: TableLocation) -> Iterator[Item]:
+        """Yield the items of a table, and its end if that was reached."""
+        is_only_source = self.names == [table]
+        opened_table = Table(
+            table, self.options, self.folders, self.skipped, is_only_source=is_only_source
         )
-        is_whole = member is None
-        for item in self.containers.items(opening, self.skipped):
-            is_whole &= item.location != container or item.reason is None
+        is_whole = True
+        for item in opened_table.items():
+            is_whole &= item.location != table or item.reason is None
             yield item
         if is_whole:
-            yield Item(container, is_end=True)
+            yield Item(table, is_end=True)
 
     def _below_url(self, root: StoreObject) -> Iterator[Item]:
         store = Store(root)
@@ -253,7 +229,7 @@ def _is_image(path: str) -> bool:
     return False
 
 
-def _begins_as_image(location: Container) -> bool:
+def _begins_as_image(location: TableLocation) -> bool:
     with suppress(Refused, OSError), opened(location) as file:
         return sniff(file.read(SNIFF_BYTES)) is not None
     return False
@@ -308,64 +284,3 @@ def _fits(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
         # At the end, ** stands for every file below.
         return any(_fits(names[i:], patterns[1:] or ("*",)) for i in range(len(names)))
     return bool(names) and fnmatch.fnmatch(names[0], patterns[0]) and _fits(names[1:], patterns[1:])
-
-
-# --- archives and tables, opened in a process: what it dies of costs a row -----------------------
-
-
-class Containers(ProcessPool):
-    """Opens archives and tables, each in turn; the timeout is one without any progress."""
-
-    def __init__(self, timeout: float = 30.0, memory_limit: int | None = None) -> None:
-        limit = memory_limit or MEMORY_LIMIT
-        make = partial(_bound_memory, limit)
-        super().__init__(make, _open, processes=1, timeout=timeout, memory_limit=limit)
-
-    def items(self, opening: Opening, skipped: Skipped) -> Iterator[Item]:
-        """Yield the images of a container; what is wrong with it is an item too."""
-        rest = "nothing of it was read"
-        try:
-            for message in self.converse(opening):
-                match message:
-                    case Item():
-                        yield message
-                    case Skipped():
-                        skipped.add(message)
-                    case _:
-                        rest = message
-        except DiedError as died:
-            if not self.is_closed:
-                detail = f"the process that opened it {died}; {rest}"
-                yield Item.failed(opening.container, Reason.CORRUPT_CONTAINER, detail)
-
-
-def _open(_: None, opening: Opening, send: Callable[[object], None]) -> Skipped:
-    """Send the items, and how far the container was read; return what was skipped."""
-    said, sent = "", time.monotonic()
-
-    def beat() -> None:
-        nonlocal said, sent
-        if progress.rest != said or time.monotonic() - sent >= _BEAT_SECONDS:
-            said, sent = progress.rest, time.monotonic()
-            send(said)
-
-    progress, skipped = Reading(opening.options.bounds, beat), Skipped()
-    try:
-        for item in opening.items(progress, skipped):
-            send(item)
-    except MemoryError:  # nothing to be printed
-        os._exit(1)
-    return skipped
-
-
-def _bound_memory(limit: int) -> None:
-    """Limit memory by the system, too; the parent looks only ten times a second."""
-    # pyarrow's own allocators take a gigabyte of addresses before the first byte.
-    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
-    if sys.platform == "linux":
-        import resource  # noqa: PLC0415 - not on Windows
-
-        with open("/proc/self/statm", encoding="ascii") as statm:
-            data = int(statm.read().split()[5]) * os.sysconf("SC_PAGE_SIZE")
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (data + limit, hard))

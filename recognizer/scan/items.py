@@ -30,8 +30,10 @@ IMAGE_SUFFIXES = frozenset(
 among them, so that such an image gets a row that says so."""
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-ZIP_SUFFIX = ".zip"
+ARCHIVE_SUFFIXES = (
+    *(".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),
+    *(".zip", ".7z", ".rar"),
+)
 
 _PASSWORD = re.compile(r"(^[^/]+://[^/?#:]*):[^/?#]*@")
 
@@ -73,25 +75,25 @@ class StoreObject(_Url):
         return self.partition("://")[0].lower()
 
 
-Container: TypeAlias = FileLocation | StoreObject  # where an archive or a table may lie
+TableLocation: TypeAlias = FileLocation | StoreObject
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A member of an archive by its name, or a row of a table by its number."""
+class TableRow:
+    """A row of a table by its number, or one of several images in a row, ``7/2``."""
 
-    container: Container
+    table: TableLocation
     name: str
 
     def __str__(self) -> str:
-        return f"{self.container}{MEMBER}{self.name}"
+        return f"{self.table}{MEMBER}{self.name}"
 
 
-Location: TypeAlias = FileLocation | StoreObject | WebAddress | Part
+Location: TypeAlias = FileLocation | StoreObject | WebAddress | TableRow
 
 
 def parse_location(name: str) -> FileLocation | StoreObject | WebAddress:
-    """Return the location that a path or URL names; members are known once an archive is open."""
+    """Return the location that a path or URL names."""
     match = URL.match(name)
     scheme = match and match[1].lower()
     if scheme is None:
@@ -106,7 +108,7 @@ def has_image_suffix(name: str) -> bool:
 
 
 def has_archive_suffix(name: str) -> bool:
-    return name.lower().endswith((*TAR_SUFFIXES, ZIP_SUFFIX))
+    return name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def table_format(name: str) -> str | None:
@@ -121,9 +123,9 @@ class Item:
     """One image to scan, with its listing's own columns, which are passed through to the row.
 
     ``reason`` and ``detail`` say why it cannot be read, if that is known already; ``data`` has its
-    bytes, if they were read on the way to it. With ``is_end`` it is a folder, archive or table that
-    was read to its end: no failure of it holds, nor of what is gone from it. One that
-    ``is_elsewhere`` is of another shard.
+    bytes, if they were read on the way to it. With ``is_end`` it is a folder or table that was read
+    to its end: no failure of it holds, nor of what is gone from it. One that ``is_elsewhere`` is of
+    another shard.
     """
 
     location: Location
@@ -159,13 +161,15 @@ class Item:
 
     @property
     def file(self) -> Location:
-        """The archive or table that it is in, else its own location."""
-        return self.location.container if isinstance(self.location, Part) else self.location
+        """The table that it is in, else its own location."""
+        return self.location.table if isinstance(self.location, TableRow) else self.location
 
     def with_file(self, path: str) -> Self:
-        """Return the same local image with another path of its file, archive or table."""
-        part, file = self.location, FileLocation(path)
-        return replace(self, location=Part(file, part.name) if isinstance(part, Part) else file)
+        """Return the same local image with another path of its file or table."""
+        row, file = self.location, FileLocation(path)
+        return replace(
+            self, location=TableRow(file, row.name) if isinstance(row, TableRow) else file
+        )
 
     @property
     def _unread(self) -> Location | None:
@@ -186,24 +190,14 @@ class Item:
 class Skipped:
     """The inputs that an expansion skipped, for the summary."""
 
-    other_files: int = 0  # of folders and archives: not images by suffix and first bytes
+    other_files: int = 0  # of folders: not images by suffix and first bytes
     hidden: int = 0  # files and folders whose names begin with a dot
-    bad_metadata: int = 0  # in archives: unreadable, or of no image next to it
     without_image: Counter[str] = field(default_factory=Counter)
     """By table, the rows without a value in the image column; 0 for a table without rows."""
     image_columns: dict[str, dict[str, None]] = field(default_factory=dict)
     """The columns that were taken for those of images, in their order, by table."""
     not_utf8: Counter[str] = field(default_factory=Counter)
     """By table, the rows whose text is not UTF-8: no keyword with such a letter matches."""
-
-    def add(self, other: Skipped) -> None:
-        self.other_files += other.other_files
-        self.hidden += other.hidden
-        self.bad_metadata += other.bad_metadata
-        self.without_image.update(other.without_image)
-        for table, columns in other.image_columns.items():
-            self.image_columns.setdefault(table, {}).update(columns)
-        self.not_utf8.update(other.not_utf8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +230,7 @@ class Shard:
             name = listing_of(item.columns, listing_column) or item.source
             if not item.is_end and item_key(name, None) % self.count == self.number - 1:
                 yield item
-            elif ends and (item.is_end or isinstance(item.location, Part)):
+            elif ends and (item.is_end or isinstance(item.location, TableRow)):
                 yield replace(item, data=None, is_elsewhere=not item.is_end)
 
 

@@ -14,7 +14,6 @@ from recognizer.policy.values import Policy
 from recognizer.rows.deciding import Decider
 from recognizer.rows.records import result_key
 from recognizer.rows.row import AuditSample
-from recognizer.scan.bounds import Bounds
 from recognizer.scan.items import Access
 from recognizer.status import DEADLY
 
@@ -32,7 +31,6 @@ class ScanOptions:
     workers: int = 0
     provider: str = "cpu"
     limits: Limits = field(default_factory=Limits)
-    bounds: Bounds = field(default_factory=Bounds)
     image_column: str | None = None
     access: Access = field(default_factory=Access)
     timeout: float = 30.0

@@ -1,6 +1,5 @@
 """The rows of tables: CSV, TSV, JSON lines and Parquet, and the values of their cells."""
 
-import base64
 import csv
 import gzip
 import io
@@ -16,12 +15,13 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 from recognizer._files import name_columns, parquet_library
 from recognizer.imaging.sources import Refused
-from recognizer.scan.bounds import MAX_COLUMNS, MAX_NAME, Reading, Unpacked
 from recognizer.status import Reason
 
 Lines: TypeAlias = "io.BufferedReader[io.RawIOBase]"
 
-MAX_LINE_BYTES = 128 << 20  # longer lines, and rows, are cut; a 64 MiB image as Base64 fits
+MAX_NAME = 4096  # characters of a path or URL
+MAX_COLUMNS = 4096
+MAX_LINE_BYTES = 16 << 20  # longer lines, and rows, are cut
 
 _MAX_HEADER = 1 << 20  # characters
 _BUFFER_BYTES = 1 << 16
@@ -36,14 +36,15 @@ class Record:
     detail: str = ""
 
 
-def text_records(file: BinaryIO, name: str, kind: str, progress: Reading) -> Iterator[Record]:
-    """Yield the rows of a table of text, by the suffix of its name."""
+def read_records(file: BinaryIO, name: str, suffix: str) -> Iterator[Record]:
+    """Yield the rows of a table; ``suffix`` is that of its format."""
+    if suffix == ".parquet":
+        return _parquet_records(file)
     is_packed = name.lower().endswith(".gz")
-    stream = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if is_packed else file
-    unpacked = Unpacked(stream, file if is_packed else None, progress)
-    lines: Lines = io.BufferedReader(unpacked, _BUFFER_BYTES)
-    if kind in {".csv", ".tsv"}:
-        return _csv_records(lines, "\t" if kind == ".tsv" else None)
+    stream = gzip.GzipFile(fileobj=file) if is_packed else file
+    lines: Lines = io.BufferedReader(cast(Any, stream), _BUFFER_BYTES)
+    if suffix in {".csv", ".tsv"}:
+        return _csv_records(lines, "\t" if suffix == ".tsv" else None)
     return _json_records(lines)
 
 
@@ -97,17 +98,12 @@ def _json_records(file: Lines) -> Iterator[Record]:
     lines = iter(partial(file.readline, MAX_LINE_BYTES), b"")
     for number, line in enumerate(filter(bytes.strip, lines), 1):
         try:
-            yield Record(number, json_object(line))
+            cells = json_value(line.removeprefix(b"\xef\xbb\xbf"))
+            if not isinstance(cells, dict):
+                raise ValueError("no JSON object")
+            yield Record(number, cells)
         except ValueError as error:
             yield Record(number, None, str(error)[:200])
-
-
-def json_object(text: bytes) -> dict[str, Any]:
-    """Read a JSON object; anything else is a ValueError."""
-    value = json_value(text.removeprefix(b"\xef\xbb\xbf"))
-    if not isinstance(value, dict):
-        raise ValueError("no JSON object")
-    return value
 
 
 def json_value(text: bytes | str) -> Any:
@@ -126,52 +122,24 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-# --- Parquet -------------------------------------------------------------------------------------
-
-_BATCH_ROWS = 64  # what is lost if a process dies of one of them
-_BATCH_BYTES = 8 << 20  # on average, by what the table says of itself
+_BATCH_ROWS = 64
+_BATCH_BYTES = 8 << 20  # on average, by the sizes that the table states
 
 
-@dataclass(frozen=True, slots=True)
-class Oversized:
-    """A cell of a column that was not read, since it holds more than an image may."""
-
-    size: int
-
-    def __str__(self) -> str:
-        return f"[cut: {self.size} bytes]"
-
-
-def parquet_records(file: BinaryIO, limit: int, progress: Reading) -> Iterator[Record]:
-    """Yield the rows of a Parquet table, without columns of more than ``limit`` bytes in a row.
-
-    This is on average in a group: their pages may be larger than the memory.
-    """
+def _parquet_records(file: BinaryIO) -> Iterator[Record]:
     pq = parquet_library()
     number = 0
-    # Buffered, and nothing read ahead: a row group may hold gigabytes of images.
+    # Buffered, and nothing read ahead: a row group may hold gigabytes.
     with pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as table:
-        _checked_columns(names := table.schema_arrow.names)
+        names = _checked_columns(table.schema_arrow.names)
         for group in range(table.num_row_groups):
-            sizes = _sizes(table.metadata.row_group(group))
-            large = {name: Oversized(size) for name, size in sizes.items() if size > limit}
-            small = [name for name in names if name not in large]
-            rows = min(_BATCH_ROWS, _BATCH_BYTES // max(1, sum(sizes[name] for name in small))) or 1
-            for batch in table.iter_batches(rows, [group], small, use_threads=False):
-                progress.unpack(batch.nbytes)
-                columns = map(_values, batch.columns)
-                for cells in zip(*columns, strict=True) if small else [()] * batch.num_rows:
+            stated = table.metadata.row_group(group)
+            size = stated.total_byte_size // max(1, stated.num_rows)
+            rows = min(_BATCH_ROWS, _BATCH_BYTES // max(1, size)) or 1
+            for batch in table.iter_batches(rows, [group], use_threads=False):
+                for cells in zip(*map(_values, batch.columns), strict=True):
                     number += 1
-                    yield Record(number, dict(zip(small, cells, strict=True)) | large)
-
-
-def _sizes(group: Any) -> Counter[str]:
-    """Return the bytes of a cell in each column of a row group, on average, as the table says."""
-    sizes: Counter[str] = Counter()
-    for chunk in map(group.column, range(group.num_columns)):
-        name = chunk.path_in_schema.partition(".")[0]
-        sizes[name] += chunk.total_uncompressed_size // max(1, group.num_rows)
-    return sizes
+                    yield Record(number, dict(zip(names, cells, strict=True)))
 
 
 def _values(column: Any) -> Any:
@@ -181,18 +149,16 @@ def _values(column: Any) -> Any:
         return column.cast("string").to_pylist()
 
 
-_MAX_BYTES = 4096  # of a binary value: rows are not for files
 _MAX_NESTING = 64
 _MAX_CELL = 16 << 10  # characters
 _MAX_CELLS = 16  # of full length in a row: there is room for many that are shorter
-_MAX_LISTING_CELLS = 256  # of full length in all rows of a listing
 
 
 def plain(value: Any, nesting: int = _MAX_NESTING) -> Any:  # noqa: PLR0911 - a table
     """Return a value as JSON has it; lists and objects that are nested deeper are a ValueError.
 
-    Dates and times are ISO 8601, bytes Base64 (long ones are null), NaN and infinite numbers
-    null, and all else that JSON does not know (decimals, durations, UUIDs) is text.
+    Dates and times are ISO 8601; bytes, NaN and infinite numbers null; and all else that JSON does
+    not know (decimals, durations, UUIDs) is text.
     """
     match value:
         case None | bool() | int() | str():
@@ -202,8 +168,7 @@ def plain(value: Any, nesting: int = _MAX_NESTING) -> Any:  # noqa: PLR0911 - a 
         case datetime() | date() | time():
             return value.isoformat()
         case bytes() | bytearray() | memoryview():
-            data = bytes(value)
-            return base64.b64encode(data).decode() if len(data) <= _MAX_BYTES else None
+            return None
         case Mapping() | list() | tuple() | set() if nesting == 0:
             raise ValueError("lists and objects are nested too deep")
         case Mapping():
@@ -214,14 +179,13 @@ def plain(value: Any, nesting: int = _MAX_NESTING) -> Any:  # noqa: PLR0911 - a 
             return str(value)
 
 
-def listing_columns(cells: Iterable[tuple[str, Any]], images: int = 1) -> dict[str, Any]:
-    """Return a listing's own columns; what is too long, of many images sooner, is cut with a note.
+def listing_columns(cells: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the columns of a listing; a long cell, or a long row, is cut with a note.
 
     A cell that is nested too deep is a ValueError.
     """
     columns: dict[str, Any] = {}
-    left = min(_MAX_CELLS, _MAX_LISTING_CELLS // images) * _MAX_CELL
-    left = left or max(1, _MAX_LISTING_CELLS * _MAX_CELL // images)
+    left = _MAX_CELLS * _MAX_CELL
     for name, cell in cells:
         if left <= 0 or len(columns) >= MAX_COLUMNS:
             columns["..."] = "[cut: the listing has more columns]"

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, cast
 from recognizer.errors import MissingExtraError, UsageError
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import open_regular, refusing
-from recognizer.scan.items import Container, FileLocation, StoreObject
+from recognizer.scan.items import FileLocation, StoreObject, TableLocation
 
 BUCKET_SCHEMES = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "b2"}
@@ -98,7 +98,7 @@ class Store:
                 yield f"{folder.rstrip('/')}/{name}"
 
 
-def opened(location: Container) -> BinaryIO:
+def opened(location: TableLocation) -> BinaryIO:
     if isinstance(location, FileLocation):
         return io.BufferedReader(open_regular(location))
     return Store(location).open()

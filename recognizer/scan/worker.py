@@ -204,7 +204,7 @@ class Reader:
                     from recognizer.scan.web import fetch  # noqa: PLC0415 - TLS loads slowly
 
                     return fetch(url, self._limits, self._access)
-                case part:
-                    raise Refused(Reason.NOT_FOUND, f"{part}: its container is not read again")
+                case row:
+                    raise Refused(Reason.NOT_FOUND, f"{row}: a row without an image")
         except RecognizerError as error:  # a store that only one item of many needs
             raise Refused(Reason.READ_ERROR, str(error)) from error

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import tarfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +50,6 @@ def write_world(folder: Path) -> None:
         shutil.copy(folder / "backlog" / "ivory-bangles.jpg", folder / name)
     (folder / "more").mkdir()
     (folder / "more" / "bowl.png").write_bytes(encoded(scene(7), "PNG"))
-    (folder / "shards").mkdir()
-    with tarfile.open(folder / "shards" / "shard-000.tar", "w") as tar:
-        tar.add("one.jpg", "0001.jpg")
-    with zipfile.ZipFile(folder / "photos.zip", "w") as archive:
-        archive.write("one.jpg")
     (folder / "listings.csv").write_text(LISTINGS)
     _write_scans(folder)
 

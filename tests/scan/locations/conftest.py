@@ -1,16 +1,11 @@
 """The content of a source: the bytes of each of its images, or the reason for a failure."""
 
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from recognizer.imaging import Limits
 from recognizer.imaging.sources import Refused
 from recognizer.scan import Access, ScanOptions, expand
-from recognizer.scan.bounds import Reading
 from recognizer.scan.items import Item, Skipped
-from recognizer.scan.tables import Opening
 from recognizer.scan.worker import Reader
 from recognizer.status import Reason
 from tests.conftest import encoded, picture
@@ -35,19 +30,3 @@ def contents(
     found = {item.source: read(item) for item in items}
     assert len(found) == len(items)
     return found
-
-
-class InProcess:
-    """Opens containers in the process of the tests; ``tests/scan/containers`` does not."""
-
-    def __init__(self, *_: object) -> None: ...
-
-    def items(self, opening: Opening, skipped: Skipped) -> Iterator[Item]:
-        return opening.items(Reading(opening.options.bounds), skipped)
-
-    def close(self) -> None: ...
-
-
-@pytest.fixture(autouse=True)
-def _containers_are_opened_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recognizer.scan.expansion.Containers", InProcess)

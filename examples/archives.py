@@ -1,0 +1,79 @@
+"""Scan the images in zip and tar archives, without unpacking them.
+
+    python examples/archives.py scan.sqlite photos.zip shard-000.tar.gz
+
+A member is called ``photos.zip!/a.jpg``. As in WebDataset, ``0001.json`` has the columns of the
+images ``0001.*``.
+"""
+
+import json
+import os
+import sys
+import tarfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from recognizer import Limits, Policy, Reason, load_bundle
+from recognizer.rows import Ranking, ScanWriter
+from recognizer.scan import Item, scan
+
+LIMITS = Limits()
+
+
+def members(path: str) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield the members of an archive that are not folders: their names, and how to open them."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
+                if not entry.is_dir():
+                    yield entry.filename, partial(archive.open, entry)
+    else:
+        with tarfile.open(path, "r|*") as stream:
+            for member in stream:
+                if not member.isdir():
+                    yield member.name, partial(stream.extractfile, member)
+
+
+def failed(source: str, error: Exception) -> Item:
+    """Return an item that gets a row with the reason, and not a score."""
+    words = f"{type(error).__name__}: {error}"
+    return replace(Item.at(source), reason=Reason.CORRUPT_CONTAINER, detail=words)
+
+
+def items(path: str) -> Iterator[Item]:
+    """Yield the images of an archive; those of one key are in memory together."""
+    names, images = Counter[str](), list[Item]()
+    try:
+        for _, group in groupby(members(path), lambda member: os.path.splitext(member[0])[0]):
+            columns, images = None, []
+            for name, open_member in group:
+                names[name] += 1
+                again = f"#{names[name]}" if names[name] > 1 else ""
+                source = f"{path}!/{name}{again}"
+                try:
+                    with open_member() as file:
+                        data = file.read(LIMITS.max_bytes + 1)  # the row of a larger one says so
+                    if name.endswith(".json"):
+                        columns = dict(json.loads(data))
+                    else:
+                        images.append(Item.at(source, data=data))
+                except Exception as error:
+                    images.append(failed(source, error))
+            yield from (replace(image, columns=columns) for image in images)
+    except Exception as error:  # a damaged archive: what came before is scanned
+        yield from images
+        yield failed(path, error)
+
+
+if __name__ == "__main__":
+    output, *paths = sys.argv[1:]
+    bundle = load_bundle(os.environ.get("BUNDLE"))
+    with ScanWriter(output, Ranking([bundle])) as file:
+        found = (item for path in paths for item in items(path))
+        summary = scan(found, bundle, Policy(), file)
+    print(f"{summary.images} images, {summary.failed.total()} failed; leads: {summary.leads}")

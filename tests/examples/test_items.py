@@ -1,0 +1,132 @@
+"""The examples that give a scan what it does not open itself: archives, images inside tables."""
+
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from examples import archives, embedded_images
+from recognizer.imaging import Limits
+from recognizer.imaging.sources import Refused
+from recognizer.scan import Access, Item
+from recognizer.scan.worker import Reader
+from recognizer.status import Reason
+from tests.conftest import encoded, picture, read_rows
+from tests.examples.load import ROOT
+
+RED, GREEN = encoded(picture("red")), encoded(picture("green"))
+LIMITS = Limits(max_bytes=20_000)
+BAD = Reason.CORRUPT_CONTAINER
+
+
+@pytest.fixture(autouse=True)
+def _limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "LIMITS", LIMITS)
+
+
+def make_zip(path: Path, members: list[tuple[str, bytes]]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return path
+
+
+def make_tar(path: Path, members: list[tuple[str, bytes]]) -> Path:
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
+        for name, data in members:
+            (info := tarfile.TarInfo(name)).size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+def read(item: Item) -> bytes | Reason:
+    try:
+        return Reader(LIMITS, Access()).read(item)
+    except Refused as refused:
+        return refused.reason
+
+
+def contents(path: Path) -> dict[str, tuple[bytes | Reason, Any]]:
+    items = [*archives.items(str(path))]
+    found = {item.source.removeprefix(str(path)): (read(item), item.columns) for item in items}
+    assert len(found) == len(items)
+    return found
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+def test_members_with_the_columns_beside_them(make: Any, name: str, tmp_path: Path) -> None:
+    members = [("s/1.jpg", RED), ("s/1.json", b'{"id": 7}'), ("s/1.png", GREEN), ("s/2.jpg", RED)]
+    path = make(tmp_path / name, [*members, ("s/big.jpg", bytes(9_000_000)), ("s/e.json", b"[")])
+    assert contents(path) == {
+        "!/s/1.jpg": (RED, {"id": 7}),
+        "!/s/1.png": (GREEN, {"id": 7}),
+        "!/s/2.jpg": (RED, None),
+        "!/s/big.jpg": (Reason.TOO_MANY_BYTES, None),  # and no more of it was unpacked
+        "!/s/e.json": (BAD, None),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_nothing_in_an_archive_is_left_out(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "twice.zip", [("a.jpg", RED), ("a.jpg", GREEN), ("notes.txt", b"x")])
+    assert {name: data for name, (data, _) in contents(path).items()} == {
+        "!/a.jpg": RED,
+        "!/a.jpg#2": GREEN,
+        "!/notes.txt": b"x",
+    }
+    data = make_tar(tmp_path / "cut.tar", [("a.jpg", RED), ("b.jpg", GREEN)]).read_bytes()
+    (tmp_path / "cut.tar").write_bytes(data[: 512 + -(-len(RED) // 512) * 512 + 600])
+    assert {name: one for name, (one, _) in contents(tmp_path / "cut.tar").items()} == {
+        "!/a.jpg": RED,
+        "!/b.jpg": BAD,
+        "": BAD,
+    }
+    with tarfile.open(tmp_path / "link.tar", "w") as archive:
+        (info := tarfile.TarInfo("l.jpg")).type = tarfile.SYMTYPE
+        info.linkname = "/etc/passwd"
+        archive.addfile(info)
+    (tmp_path / "no.zip").write_bytes(b"no archive")
+    assert contents(tmp_path / "link.tar") == {"!/l.jpg": (BAD, None)}
+    assert contents(tmp_path / "no.zip") == {"": (BAD, None)}
+
+
+def test_images_inside_tables(tmp_path: Path) -> None:
+    text = base64.b64encode(RED).decode()
+    images = [text, f"data:image/jpeg;base64,{text}", "%%%", None]
+    lines = tmp_path / "t.jsonl"
+    lines.write_text(
+        "".join(json.dumps({"id": n, "photo": i}) + "\n" for n, i in enumerate(images))
+    )
+    found = [*embedded_images.items(str(lines), "photo")]
+    assert [read(item) for item in found] == [RED, RED, BAD, Reason.NO_IMAGE]
+    assert (found[1].source, found[1].columns) == (f"{lines}!/2", {"id": 1})
+    parquet = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"a": [RED, None], "b": [{"bytes": GREEN, "path": "x"}] * 2}), parquet)
+    assert [read(i) for i in embedded_images.items(str(parquet), "a")] == [RED, Reason.NO_IMAGE]
+    assert [read(i) for i in embedded_images.items(str(parquet), "b")] == [GREEN, GREEN]
+
+
+def test_the_examples_scan(tiny_bundle: Path, tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "a.zip", [("red.jpg", RED)])
+    (table := tmp_path / "t.jsonl").write_text(json.dumps({"p": base64.b64encode(RED).decode()}))
+    output = tmp_path / "scan.sqlite"
+    environment = {**os.environ, "BUNDLE": str(tiny_bundle), "PYTHONPATH": str(ROOT)}
+    for name, *given in (("archives", archive), ("embedded_images", table, "p")):
+        command = [sys.executable, f"examples/{name}.py", output, *given]
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert "1 images, 0 failed" in done.stdout, done.stderr
+    sources = {row["source"]: row["decision"] for row in read_rows(output)}
+    assert sources == {f"{archive}!/red.jpg": "priority", f"{table}!/1": "priority"}
